@@ -23,6 +23,8 @@ NUMBERS = {
     "damage": range(4),
     "full disk": [0],
 }
+QUICK_TRIALS = {("kill at call", 1), ("system call", 0), ("system call", 2), ("damage", 1), ("damage", 2)}
+"""The trials of the ordinary suite, each below a second of CPU time; `make test-slow` runs the others."""
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +35,12 @@ def context(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Context]:
 
 
 @pytest.mark.parametrize(
-    ("kind", "number"), [(kind, number) for kind, numbers in NUMBERS.items() for number in numbers]
+    ("kind", "number"),
+    [
+        pytest.param(kind, number, marks=[] if (kind, number) in QUICK_TRIALS else pytest.mark.slow)
+        for kind, numbers in NUMBERS.items()
+        for number in numbers
+    ],
 )
 def test_a_disturbed_run_is_resumed_without_loss(context: Context, kind: str, number: int) -> None:
     (trial,) = (trials[kind] for trials in TRIALS.values() if kind in trials)

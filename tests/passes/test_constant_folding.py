@@ -54,6 +54,14 @@ def test_large_constants_and_unknown_operators_are_not_folded(monkeypatch: pytes
     assert fold_constants(graph) is graph
 
 
+def test_a_constant_is_not_broadcast_to_a_large_one() -> None:
+    """As rows and columns of a causal mask: the file would contain the mask."""
+    g = Builder()
+    row = g.const(np.arange(2048, dtype=np.int64)[None])
+    graph = g.graph({"mask": g.Sub(row, g.const(np.arange(1024, dtype=np.int64)[:, None])), "row": g.Neg(row)})
+    assert [node.op for node in fold_constants(graph).nodes] == ["Sub"]
+
+
 def test_bound_weights_are_constants_and_keep_their_names_when_folded() -> None:
     g = Builder()
     x = g.input("x", TensorType("float32", (2,)))

@@ -330,3 +330,20 @@ def test_integer_inputs_are_looked_up_and_out_of_range_values_are_refused() -> N
     for bad, message in ((x + 9, "valid are 0 to 8"), (x - 9, "valid are 0 to 8"), (x + 0.5, "not a whole number")):
         with pytest.raises(jsonnx.FeedError, match=message):
             trainer.step(bad, y)
+
+
+@pytest.mark.parametrize("monitored", [{"early_stopping": {"monitor": "val_loss"}}, {"restore_best_weights": True}])
+def test_a_spec_whose_validation_data_a_program_passes_has_a_warning(monitored: dict[str, Any]) -> None:
+    spec = {
+        "inputs": {"x": {"shape": [2]}},
+        "layers": [{"type": "Dense", "units": 1}],
+        "training": {"loss": "mse", "data": {"train": "x.npz"}, **monitored},
+    }
+    (warning,) = jsonnx.validate(spec)
+    assert (warning.code, warning.severity) == ("unknown-figure", "warning")
+    x, y = np.ones((4, 2), np.float32), np.ones(4, np.float32)
+    assert "val_loss" in jsonnx.Trainer(spec).fit(x, y, validation_data=(x, y)).history
+    with pytest.raises(jsonnx.CompileError, match="unknown-figure"):
+        jsonnx.Trainer(spec).fit(x, y)
+    spec["training"]["data"]["validation_split"] = 0.1
+    assert jsonnx.validate(spec) == []

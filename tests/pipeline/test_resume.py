@@ -237,14 +237,34 @@ def test_resume_starts_a_run_that_was_killed_before_its_start() -> None:
     assert results("run") == results("whole")
 
 
-@pytest.mark.parametrize("name", ["notes.txt", "model.onnx", "checkpoints/step-000000000008.safetensors", "data/a.csv"])
+def test_other_files_in_the_folder_are_kept() -> None:
+    """A job's log, for example, is there before the run."""
+    Path("run").mkdir()
+    Path("run/log.txt").write_text("mine")
+    assert "warning[no-checkpoint]" in train("run")
+    assert "warning" not in train("run")
+    assert Path("run/log.txt").read_text() == "mine"
+
+
+def test_checkpoints_without_a_run_are_not_removed() -> None:
+    train("run")
+    for name in results("run"):
+        Path("run", name).unlink()
+    before = files("run")
+    stderr = jsonnx("train", "spec.json", "-o", "run", status=2).stderr
+    assert "error[run-exists]: 'run/checkpoints/step-" in stderr
+    assert files("run").keys() == before.keys()
+    jsonnx("train", "spec.json", "-o", "run", "--force")
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "checkpoints/step-000000000008.safetensors"])
 def test_a_folder_that_is_not_a_run_is_an_error(name: str) -> None:
     path = Path("mine", name)
     path.parent.mkdir(parents=True)
     path.write_text("mine")
     errors = train("mine", status=2).replace("\n", " ")
     assert "error[no-checkpoint]" in errors
-    assert "exists, but has no run to resume" in errors
+    assert f"has {Path(name).name!r}, but no run to resume" in errors
     assert files("mine") == {name: b"mine"}
 
 

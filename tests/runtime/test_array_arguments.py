@@ -135,3 +135,23 @@ def test_masked_targets_and_weights_are_refused() -> None:
 def test_arrays_and_what_numpy_converts_are_taken(value: Any) -> None:
     expected = X if isinstance(value, Tensor) else np.asarray(value)
     assert np.array_equal(to_array(value), expected)
+
+
+def test_objects_that_are_all_numbers_are_taken_as_numbers() -> None:
+    """A pandas frame with columns of several types is an array of objects."""
+    rows = np.array([[1.5, True], [2, False]], object)
+    assert to_array(rows).dtype == np.float64
+    assert to_array(rows).tolist() == [[1.5, 1.0], [2.0, 0.0]]
+    samples = np.empty(2, object)
+    samples[:] = [X[0], X[1]]
+    assert np.array_equal(to_array(samples), X[:2])
+    trainer = jsonnx.Trainer(SPEC)
+    losses = [trainer.step(x, y)["loss"] for x, y in ((X.astype(object), Y.astype(object)), (X + 1, Y))]
+    trainer = jsonnx.Trainer(SPEC)
+    assert losses == [trainer.step(x, y)["loss"] for x, y in ((X, Y), (X + 1, Y))]
+
+
+@pytest.mark.parametrize("values", [["a", "b"], [1, "a"], [None, 1.0], [1.0, None], [float("nan"), "a"], [1j, 2]])
+def test_other_objects_are_unchanged(values: list[Any]) -> None:
+    objects = np.array(values, object)
+    assert to_array(objects) is objects

@@ -52,7 +52,6 @@ class Stops:
         ([keras_callback()], "the callback EarlyStopping is one of Keras"),
         (Stops(), r"got Stops: write callbacks=\[...\]"),
         (a_function, r"got a_function: write callbacks=\[...\]"),
-        (None, "callbacks is a list"),
         ({"a": Stops()}, "callbacks is a list"),
     ],
 )
@@ -70,6 +69,9 @@ def test_objects_with_some_of_the_hooks_are_callbacks() -> None:
     assert len(checked_callbacks(iter([with_hooks(**hooks), with_hooks(on_step=print), Stops()]))) == 3
     optional = with_hooks(on_epoch_end=lambda epoch, figures, more=None: None, online=True)
     assert checked_callbacks([optional]) == (optional,)
+    assert checked_callbacks(None) == ()
+    not_evaluated = type("Note", (), {"on_end": print, "on_screen": property(lambda self: 1 / 0)})()
+    assert checked_callbacks([not_evaluated]) == (not_evaluated,)
     assert set(OTHER_NAMES.values()) <= HOOKS.keys()
     assert not OTHER_NAMES.keys() & HOOKS.keys()
 

@@ -85,7 +85,7 @@ def test_a_header_may_begin_with_a_number_sign(tmp_path):
         (GOOD + "5,6\n", "ragged-row", 4, None, "2 values in a row, 3 in the header"),
         (GOOD + "5,6,1,\n", "ragged-row", 4, None, "4 values"),
         (GOOD + "5,6,7,1\n", "ragged-row", 4, None, "4 values"),
-        (GOOD + '5,"6,1\n', "bad-data-file", 4, None, "unexpected end"),
+        (GOOD + '5,"6,1\n', "bad-data-file", 4, None, "ends within"),
         (GOOD + '5,"6"7,1\n', "bad-data-file", 4, None, "expected after"),
         (GOOD + "5,x,1\n", "bad-value", 4, 3, "'width' holds 'x', not a number"),
         (GOOD + "5,,1\n", "bad-value", 4, 3, "'width' is empty"),

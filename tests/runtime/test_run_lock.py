@@ -44,6 +44,18 @@ def test_a_lock_excludes_others_until_it_is_released(tmp_path: Path) -> None:
     lock.release()
 
 
+def test_a_removed_file_is_not_locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that fails to start removes the file, between another one's opening and locking it."""
+    flock = fcntl.flock
+
+    def lock_after_removal(*arguments: Any) -> None:
+        (tmp_path / ".lock").unlink()
+        flock(*arguments)
+
+    monkeypatch.setattr(fcntl, "flock", lock_after_removal)
+    assert_locked(tmp_path, "another process was training", "once more")
+
+
 @pytest.mark.parametrize("error", [errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL])
 def test_without_file_locks_a_file_names_the_owner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: int) -> None:
     failing_flock(monkeypatch, error)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 
-from ..core.diagnostics import JsonPath, Report
+from ..core.diagnostics import JsonPath, Report, Severity
 from ..core.reserved_names import LEARNING_RATE, LOSS, output_loss_name
 from ..core.types import ShapeError, TensorType
 from ..frontend.schema.phrases import short_name
@@ -54,12 +54,16 @@ def resolve_objective(typed: TypedNetwork, report: Report) -> Objective | None:
 
 
 def _check_monitor(training: Training, objective: Objective, outputs: Collection[str], report: Report) -> None:
-    """Reports a monitored loss or metric that training on the spec's data does not report."""
+    """Reports a monitored loss or metric that training on the spec's data does not report.
+
+    If it lacks only validation data, that is a warning: a program may pass them to `fit`.
+    """
     output_losses = [output_loss_name(output) for output in objective.losses] if len(outputs) > 1 else []
     figures = [LOSS, *output_losses, *objective.metrics_by_name()]
     fault = monitor_fault(training, figures, spec_has_validation(training))
     if fault is not None:
-        report.add("unknown-figure", fault.path, fault.message, help=fault.help)
+        severity: Severity = "warning" if fault.lacks_validation else "error"
+        report.add("unknown-figure", fault.path, fault.message, help=fault.help, severity=severity)
 
 
 def _masks_of(typed: TypedNetwork, output: str) -> list[TensorType]:

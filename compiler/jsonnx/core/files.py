@@ -149,11 +149,6 @@ def remove_temporary_files(folder: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def is_temporary_file(path: Path) -> bool:
-    """Whether a file was left behind by a process that was killed while it wrote atomically."""
-    return path.match(TEMPORARY_NAME.format("*"))
-
-
 def error_reason(error: Exception) -> str:
     """Returns the message of an error as a clause of a sentence, beginning in lower case."""
     text = getattr(error, "strerror", None) or str(error) or type(error).__name__
@@ -205,7 +200,7 @@ def _safe_path_parts(relative: str) -> list[str]:
     parts = [part for part in re.split(r"[/\\]" if os.name == "nt" else "/", relative) if part not in ("", ".")]
     absolute = os.path.isabs(relative) or os.path.splitdrive(relative)[0] or relative.startswith(("/", "\\", "~"))
     if absolute or ".." in parts or "\0" in relative or not parts:
-        raise UnsafePath(f"{relative!r} does not lie beneath the spec's folder")
+        raise UnsafePath(f"{relative!r} does not lie beneath the folder of the file that names it")
     return parts
 
 

@@ -106,12 +106,12 @@ class _ModelDigester:
     def _update_with_file(self, digest: Any, entries: dict[str, str]) -> None:
         """Adds the data of a tensor in a file of its own. Raises DecodeError, UnsafePath, UsageError."""
         with open_beneath(self._folder, entries.get("location", "")) as file:
-            size = os.fstat(file.fileno()).st_size
-            numbers = entries.get("offset", "0"), entries.get("length", str(size))
+            numbers = [entries[key] for key in ("offset", "length") if key in entries]
             if not all(number.isascii() and number.isdigit() and len(number) < 20 for number in numbers):
                 raise DecodeError("a tensor does not state where its data is")
-            start, length = map(int, numbers)
-            _update(digest, Message(BufferedFile(file), start, start + length))
+            start = int(entries.get("offset", 0))
+            end = start + int(entries["length"]) if "length" in entries else os.fstat(file.fileno()).st_size
+            _update(digest, Message(BufferedFile(file), start, end))
 
 
 def _is_covered(value: int | Message) -> bool:

@@ -7,9 +7,11 @@ import os
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import IO
 
 from ..backend import spec_hash
-from ..core.diagnostics import CompileError, Diagnostic
+from ..core.diagnostics import CompileError, Diagnostic, UsageError
+from ..core.digests import records_digests
 from ..core.files import open_file
 from ..frontend.formatter import format_source
 from ..frontend.json_reader import Source, read_text
@@ -27,7 +29,7 @@ class ModelInfo:
     file: str
     onnx_file: OnnxFile
     digest_faults: tuple[Diagnostic, ...] = ()
-    """Errors if the file differs from the digests that it records."""
+    """Errors if the file differs from the digests that it records, or if its weights cannot be read to find out."""
 
     @property
     def has_spec(self) -> bool:
@@ -48,6 +50,12 @@ class ModelInfo:
             message = "the spec in its metadata is not an object"
             raise CompileError([Diagnostic("damaged-file", message, file=self.file)])
         return source
+
+    @property
+    def matches_digest(self) -> bool | None:
+        """Whether the contents are those of the recorded digests; None if that is unknown."""
+        codes = {fault.code for fault in self.digest_faults}
+        return None if "unreadable-file" in codes or not records_digests(self.onnx_file.metadata) else not codes
 
     @property
     def spec_text(self) -> str:
@@ -101,9 +109,17 @@ def inspect_model(path: str | os.PathLike[str], verify: bool = True) -> ModelInf
         with open_file(path) as file:
             onnx_file = read_onnx(file)
             _refuse_files_elsewhere(onnx_file, name)
-            return ModelInfo(name, onnx_file, tuple(model_digest_faults(file, name)) if verify else ())
+            return ModelInfo(name, onnx_file, _digest_faults(file, name) if verify else ())
     except DecodeError as error:
         raise CompileError([Diagnostic("damaged-file", f"not a readable model: {error}", file=name)]) from error
+
+
+def _digest_faults(file: IO[bytes], name: str) -> tuple[Diagnostic, ...]:
+    try:
+        return tuple(model_digest_faults(file, name))
+    except UsageError as error:  # a file with weights is missing, which the signature and the spec do not need
+        message = f"{error.diagnostic.message}, so the contents are not compared with their recorded digest"
+        return (replace(error.diagnostic, message=message, file=name),)
 
 
 def _refuse_files_elsewhere(onnx_file: OnnxFile, name: str) -> None:

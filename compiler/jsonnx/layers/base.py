@@ -128,7 +128,7 @@ def check_size(type: TensorType, verb: str) -> None:
     too many of them."""
     known = [size for size in type.shape if isinstance(size, int)]
     require(all(size > 0 for size in known), f"{verb} {type}, which has no elements")
-    too_large = f"{verb} {type}, more than {MAX_ELEMENTS_PER_SAMPLE} elements a sample"
+    too_large = f"{verb} {type}, more than {MAX_ELEMENTS_PER_SAMPLE:,} elements a sample"
     require(prod(known) <= MAX_ELEMENTS_PER_SAMPLE, too_large, code="out-of-range")
 
 

@@ -16,6 +16,9 @@ from .rewrite import Match, RuleSet, with_replaced_inputs
 MAX_FOLDED_ELEMENTS = 1 << 26
 """Elements of an operand or a result above which a node is left to the runtime."""
 
+MAX_BROADCAST_ELEMENTS = 1 << 20
+"""Elements of a result above which it must not be larger than its operands, since the file contains it."""
+
 folding = RuleSet(cleanup=None)
 
 
@@ -94,9 +97,11 @@ EVALUATORS: dict[str, Callable[..., Any]] = {
 """The NumPy functions of operators: those that bring weights into the shape that other operators take."""
 
 
-def _is_small(result: Value) -> bool:
-    """Whether a result may be computed: two small operands can be broadcast to a large one."""
-    return prod(size for size in result.shape if isinstance(size, int)) <= MAX_FOLDED_ELEMENTS
+def _is_small(result: Value, operand_elements: int) -> bool:
+    """Whether a result may be computed: two small operands, such as rows and columns of a causal mask, can be broadcast
+    to a large one."""
+    elements = prod(size for size in result.shape if isinstance(size, int))
+    return elements <= min(MAX_FOLDED_ELEMENTS, max(MAX_BROADCAST_ELEMENTS, operand_elements))
 
 
 @folding(*EVALUATORS)
@@ -104,7 +109,9 @@ def fold_node(m: Match) -> list[Constant] | None:
     """op(constants) -> constants; results that depend on a single weight keep its name"""
     inputs = [x for x in m.node.inputs if x is not None]
     constants = [x for x in inputs if isinstance(x, Constant) and x.array.size <= MAX_FOLDED_ELEMENTS]
-    if not inputs or len(constants) < len(inputs) or not all(map(_is_small, m.node.outputs)):
+    operand_elements = sum(x.array.size for x in constants)
+    is_small = all(_is_small(output, operand_elements) for output in m.node.outputs)
+    if not inputs or len(constants) < len(inputs) or not is_small:
         return None
     arrays = [x.array if isinstance(x, Constant) else None for x in m.node.inputs]
     results = EVALUATORS[m.node.op](m.node, *arrays)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -11,8 +10,7 @@ from typing import Any
 
 from ..backend import to_model_proto
 from ..core.diagnostics import CompileError, Diagnostic, UsageError
-from ..core.files import display_path, error_reason, open_file, refuse_overwrite, write_atomically
-from ..interop.model_digests import model_digest_faults
+from ..core.files import display_path, refuse_overwrite, write_atomically
 from ..runtime.dataset import Dataset, from_file, from_spec
 from ..runtime.history import MetricSums
 from ..runtime.run_folder import MODEL_FILE, RUN_INFO_FILE, SPEC_FILE, WEIGHTS_FILE
@@ -57,8 +55,7 @@ class TrainedModel:
         if run_info is not None and not model.exists():
             help = "`jsonnx train --resume` continues it; Ctrl-C there writes the model as it is at that moment"
             raise UsageError("unreadable-file", f"the run in {str(path)!r} has no model yet", help)
-        data = _read_model(model, verify)
-        session = Session(data, provider)
+        session = Session(model, provider, verify=verify)
         if "jsonnx.spec" not in session.metadata:
             help = "only models compiled by jsonnx can be evaluated; plain onnxruntime runs any model"
             raise CompileError([Diagnostic("no-spec", f"{str(model)!r} does not contain its spec", help=help)])
@@ -127,18 +124,6 @@ def spec_from_metadata(text: str) -> dict[str, Any]:
     """The document in a model's metadata. Raises CompileError."""
     value = read_spec(text).value
     return value if isinstance(value, dict) else {}
-
-
-def _read_model(path: Path, verify: bool) -> bytes:
-    """The bytes of a model file. Raises UsageError; with `verify`, CompileError unless they match their digests."""
-    with open_file(path) as file:
-        try:
-            data = file.read()
-        except OSError as error:
-            raise UsageError("unreadable-file", f"cannot read {str(path)!r}: {error_reason(error)}") from error
-    if verify and (faults := model_digest_faults(io.BytesIO(data), str(path))):
-        raise CompileError(faults)
-    return data
 
 
 def _checked_spec_of(session: Session, model: str) -> CheckedSpec:

@@ -187,14 +187,14 @@ def train(
 
 def _is_resumed(run: RunFolder, options: RunOptions) -> bool:
     """Whether the run continues the one in the folder. Raises UsageError if it would overwrite a file, or if the folder
-    has something else than the run that is to be resumed."""
+    has files of a run, but not the one that makes it possible to resume it."""
     folder = str(run.path)
-    existing = [path for path in run.result_files if os.path.exists(path)]
+    existing = run.existing_files
     if run.has_run and not options.may_overwrite:
         message = f"there is already a run in {folder!r}"
         raise UsageError("run-exists", message, f"continue it with --resume, {RESTART_HELP}")
-    if options.resume and not run.has_run and not run.can_start_run and not options.force:
-        message = f"the folder {folder!r} exists, but has no run to resume"
+    if options.resume and not run.has_run and existing and not options.force:
+        message = f"the folder {folder!r} has {existing[0].name!r}, but no run to resume"
         raise UsageError("no-checkpoint", message, RESTART_HELP)
     if existing and not options.may_overwrite:
         message = f"{str(existing[0])!r} already exists"

@@ -44,7 +44,7 @@ def inspection_json(inspection: ModelInfo) -> dict[str, Any]:
     shown_elsewhere = ("jsonnx.spec", "jsonnx.labels", *DIGEST_KEYS)
     metadata = {key: text for key, text in facts.metadata.items() if key not in shown_elsewhere}
     digest = (
-        {"recorded": facts.metadata.get(CONTENT_DIGEST_KEY), "matches": not inspection.digest_faults}
+        {"recorded": facts.metadata.get(CONTENT_DIGEST_KEY), "matches": inspection.matches_digest}
         if records_digests(facts.metadata)
         else None
     )
@@ -113,7 +113,9 @@ def _safe_text(text: str) -> str:
 def _digest_text(inspection: ModelInfo) -> str:
     if not records_digests(inspection.onnx_file.metadata):
         return "none: damage to the file cannot be detected"
-    return "does not match the contents" if inspection.digest_faults else "matches the contents"
+    if inspection.matches_digest is None:
+        return "unknown: the weights cannot be read"
+    return "matches the contents" if inspection.matches_digest else "does not match the contents"
 
 
 def _spec_text(inspection: ModelInfo) -> str:

@@ -23,8 +23,11 @@ def to_array(value: Any) -> np.ndarray:
 
     A masked array is taken only if nothing in it is masked: what a masked value stands for is the user's decision.
     """
-    if type(value) is np.ndarray:
-        return value
+    array = value if type(value) is np.ndarray else _convert(value)
+    return _without_number_objects(array) if array.dtype.hasobject else array
+
+
+def _convert(value: Any) -> np.ndarray:
     _refuse_masked(value)
     if (reason := not_an_array(value)) is not None:
         raise ValueError(reason)
@@ -34,6 +37,17 @@ def to_array(value: Any) -> np.ndarray:
         raise RaggedArray("is ragged: its parts have different lengths") from None
     except Exception as error:  # other libraries raise what they like in `__array__`
         raise ValueError(f"cannot be converted to an array: {' '.join(str(error).split())[:300]}") from error
+
+
+def _without_number_objects(array: np.ndarray) -> np.ndarray:
+    """The array with numbers for Python objects that are all numbers, as in a pandas frame with several types."""
+    if array.dtype != object or array.size == 0 or isinstance(array.flat[0], (str, bytes)):
+        return array
+    try:
+        numbers = np.array(array.tolist())
+    except Exception:  # parts of different lengths, or what `__array__` of another library raises
+        return array
+    return numbers if numbers.dtype.kind in "biuf" else array
 
 
 def not_an_array(value: Any) -> str | None:

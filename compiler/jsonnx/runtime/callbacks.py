@@ -32,8 +32,11 @@ _FRAMEWORKS = {
 _KNOWN_HOOKS = "the hooks are " + ", ".join(f"{name}({', '.join(names)})" for name, names in HOOKS.items())
 
 
-def checked_callbacks(callbacks: Iterable[object]) -> tuple[object, ...]:
-    """The callbacks. Raises TypeError for anything else than objects with hooks, and for an unknown hook."""
+def checked_callbacks(callbacks: Iterable[object] | None) -> tuple[object, ...]:
+    """The callbacks; none for None. Raises TypeError for anything else than objects with hooks, and for an unknown
+    hook."""
+    if callbacks is None:
+        return ()
     if isinstance(callbacks, (str, bytes, Mapping)) or not isinstance(callbacks, Iterable):
         actual = _type_name(callbacks)
         raise TypeError(f"callbacks is a list of objects with hooks, got {actual}: write callbacks=[...]")
@@ -53,7 +56,7 @@ def _check_callback(callback: object) -> None:
             raise TypeError(f"the callback {name} is one of {framework}, which jsonnx cannot call: {_KNOWN_HOOKS}")
     present = [hook for hook in HOOKS if hasattr(callback, hook)]
     for attribute in dir(callback):
-        if attribute.startswith("on_") and attribute not in HOOKS and callable(getattr(callback, attribute, None)):
+        if attribute.startswith("on_") and attribute not in HOOKS and _is_method(callback, attribute):
             ours = OTHER_NAMES.get(attribute)
             hint = f"; here it is {ours!r}" if ours else _with_semicolon(suggestion(attribute, HOOKS))
             raise TypeError(f"the callback {name} has the unknown hook {attribute!r}{hint}; {_KNOWN_HOOKS}")
@@ -77,6 +80,12 @@ def _check_arguments(callback: str, hook: str, method: Any) -> None:
     except TypeError:
         wanted = ", ".join(HOOKS[hook])
         raise TypeError(f"{callback}.{hook} takes {signature}, but is called with ({wanted})") from None
+
+
+def _is_method(value: object, name: str) -> bool:
+    """Whether an attribute can be called; a property is not evaluated."""
+    attribute = inspect.getattr_static(value, name, None)
+    return callable(attribute) or isinstance(attribute, classmethod)
 
 
 def _type_name(value: object) -> str:

@@ -174,7 +174,8 @@ def _read_csv(data: bytes, faults: FaultCollector) -> CsvTable | None:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        faults.add("bad-data-file", f"byte {error.start} is not UTF-8", DataLocation("", line))
+        message = f"byte {error.start} is not UTF-8"
+        faults.add("bad-data-file", message, DataLocation("", line), help="save the file in the encoding UTF-8")
         return None
     lines = list(io.StringIO(text, newline=""))
     reader = csv.reader(lines, strict=True)
@@ -202,6 +203,8 @@ def _read_csv(data: bytes, faults: FaultCollector) -> CsvTable | None:
 
 def _csv_reason(error: csv.Error) -> tuple[str, str | None]:
     """Why a file cannot be read, and what to do, by an error of the csv module."""
+    if "unexpected end of data" in str(error):
+        return "the file ends within quotation marks", "close the quotation mark that opens a field"
     if "field larger than field limit" not in str(error):
         return str(error), None
     reason = f"a field of the row that begins here has more than {csv.field_size_limit():,} characters"

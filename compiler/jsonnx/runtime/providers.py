@@ -256,8 +256,11 @@ def create_session(
     optimization: str = "ORT_ENABLE_ALL",
     memory_pattern: bool = True,
     quiet: bool = False,
+    weights_folder: str | None = None,
 ) -> onnxruntime.InferenceSession:
     """A session on this provider and no other. With `memory_pattern` it plans its memory by an earlier run.
+
+    Files with weights that the model names lie beneath `weights_folder`, or else beneath the current folder.
 
     Raises UsageError `provider-failed` if onnxruntime would have taken another provider, CompileError `bad-model`.
     """
@@ -266,6 +269,8 @@ def create_session(
     options.enable_mem_pattern = memory_pattern
     options.log_severity_level = 4 if quiet else 3
     options.graph_optimization_level = getattr(runtime.GraphOptimizationLevel, optimization)
+    if weights_folder is not None:  # read by onnxruntime 1.21 and later
+        options.add_session_config_entry("session.model_external_initializers_file_folder_path", weights_folder)
     if provider.name in PROVIDERS:
         for key, entry in PROVIDERS[provider.name].session_entries(model).items():
             options.add_session_config_entry(key, entry)

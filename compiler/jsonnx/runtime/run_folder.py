@@ -14,7 +14,6 @@ import numpy as np
 from ..core.diagnostics import CompileError, Diagnostic, UsageError
 from ..core.files import (
     error_reason,
-    is_temporary_file,
     make_folders,
     remove_empty_folders,
     remove_file,
@@ -24,7 +23,7 @@ from ..core.files import (
 )
 from ..interop.safetensors_file import safetensors_bytes
 from .history import History
-from .run_lock import LOCK_FILE, OWNER_FILE, RunLock
+from .run_lock import LOCK_FILE, RunLock
 from .trainer import Trainer
 
 RUN_INFO_FILE, SPEC_FILE, WEIGHTS_FILE, MODEL_FILE, METRICS_FILE, CHECKPOINT_FOLDER = (
@@ -56,7 +55,7 @@ class RunFolder:
         self._created_folders = make_folders(self.checkpoint_folder)
         try:
             self._lock.acquire()
-            self._is_starting = not any(path.exists() for path in self.result_files)
+            self._is_starting = not self.existing_files
             remove_temporary_files(self.path)
             remove_temporary_files(self.checkpoint_folder)
         except OSError as error:
@@ -89,21 +88,16 @@ class RunFolder:
         return tuple(self.path / name for name in (RUN_INFO_FILE, SPEC_FILE, WEIGHTS_FILE, MODEL_FILE, METRICS_FILE))
 
     @property
+    def existing_files(self) -> list[Path]:
+        """The files of a run that are in the folder, but for a first checkpoint: a run that was killed before it
+        started may have left that one."""
+        checkpoints = [path for path in self.checkpoints() if path != self._checkpoint_path(0)]
+        return [path for path in self.result_files if os.path.exists(path)] + checkpoints
+
+    @property
     def has_run(self) -> bool:
         """Whether there is a run: its first checkpoint is written before the file that says so."""
         return os.path.exists(self.path / RUN_INFO_FILE)
-
-    @property
-    def can_start_run(self) -> bool:
-        """Whether there is nothing in the folder but what a run leaves that was killed before it started."""
-        try:
-            entries = [
-                path for path in self.path.iterdir() if path.name not in (LOCK_FILE, OWNER_FILE, CHECKPOINT_FOLDER)
-            ]
-            entries += [path for path in self.checkpoint_folder.glob("*") if path != self._checkpoint_path(0)]
-        except OSError:  # there is no folder of this name
-            return True
-        return all(is_temporary_file(path) for path in entries)
 
     def start_run(self, trainer: Trainer, run_info: str, spec: str) -> None:
         """Writes the first checkpoint, then replaces the files of an earlier run."""
@@ -158,6 +152,8 @@ class RunFolder:
 
     def checkpoints(self) -> list[Path]:
         """The paths of the checkpoints, from the newest to the oldest."""
+        if not os.path.isdir(self.checkpoint_folder):  # also for a name that no folder can have
+            return []
         return sorted(self.checkpoint_folder.glob("step-*.safetensors"), reverse=True)
 
     def save_checkpoint(self, trainer: Trainer) -> Path:

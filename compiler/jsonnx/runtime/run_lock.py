@@ -40,6 +40,7 @@ class RunLock:
         self._file = open(self._folder / LOCK_FILE, "ab")  # noqa: SIM115 (open as long as the lock is held)
         try:
             has_locks = self._lock_file(self._file)
+            self._check_exists()
             self._check_owner()
             if not has_locks:
                 self._create_owner_file()
@@ -79,6 +80,12 @@ class RunLock:
                 raise
             return False
         return True
+
+    def _check_exists(self) -> None:
+        """Raises UsageError if a run that failed to start has just removed the locked file: the next process would lock
+        a new one."""
+        if not (self._folder / LOCK_FILE).exists():
+            raise self._locked("another process was training", "give the command once more")
 
     def _check_owner(self) -> None:
         """Removes the file of an owner that was killed. Raises UsageError if the owner may be running."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -13,12 +14,16 @@ from ..core.diagnostics import CompileError, Diagnostic, UsageError, suggestion
 from ..core.files import error_reason, open_file
 from ..core.numpy_types import numpy_dtype
 from ..core.types import Dim, Size, TensorType
+from ..interop.model_digests import model_digest_faults
 from .array_arguments import to_array
 from .data_errors import FeedError
 from .providers import Provider, create_session, resolve_provider
 
 if TYPE_CHECKING:
     import onnx
+
+_ORT_FORMAT_IDENTIFIER = b"ORTM"
+"""Bytes 4 to 8 of a file in onnxruntime's own format, `.ort`, whose contents no digest covers."""
 
 _DTYPES = {"float": "float32", "double": "float64"}
 _CASTABLE_KINDS = {"f": "fiub", "i": "iub", "u": "iub", "b": "b"}
@@ -28,15 +33,20 @@ _CASTABLE_KINDS = {"f": "fiub", "i": "iub", "u": "iub", "b": "b"}
 class Session:
     """An ONNX model, ready to run.
 
-    `model` is a path, the file's bytes or an `onnx.ModelProto`. Raises UsageError for a missing file or provider,
-    CompileError for an invalid model.
+    `model` is a path, the file's bytes or an `onnx.ModelProto`. With `verify`, a file must match the digests that it
+    records, if any. Raises UsageError for a missing file or provider, CompileError for an invalid model.
     """
 
     def __init__(
-        self, model: str | os.PathLike[str] | bytes | onnx.ModelProto, provider: str = "cpu", threads: int | None = None
+        self,
+        model: str | os.PathLike[str] | bytes | onnx.ModelProto,
+        provider: str = "cpu",
+        threads: int | None = None,
+        verify: bool = True,
     ) -> None:
         self.provider: Provider = resolve_provider(provider)
-        self._session = create_session(_model_bytes(model), self.provider, threads)
+        folder = os.path.dirname(os.path.abspath(model)) if isinstance(model, str | os.PathLike) else None
+        self._session = create_session(_model_bytes(model, verify), self.provider, threads, weights_folder=folder)
         self.inputs: dict[str, TensorType] = {value.name: _tensor_type(value) for value in self._session.get_inputs()}
         self.outputs: dict[str, TensorType] = {value.name: _tensor_type(value) for value in self._session.get_outputs()}
         self.metadata: dict[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
@@ -82,7 +92,7 @@ def runtime_failure(error: Exception) -> CompileError:
     return CompileError([Diagnostic("runtime-failure", f"onnxruntime stopped{location}: {text}", help=help)])
 
 
-def _model_bytes(model: Any) -> bytes:
+def _model_bytes(model: Any, verify: bool) -> bytes:
     if isinstance(model, bytes | bytearray | memoryview):
         return bytes(model)
     if hasattr(model, "SerializeToString"):
@@ -93,9 +103,13 @@ def _model_bytes(model: Any) -> bytes:
         raise TypeError(f"a model is a path, the bytes of a file or a Model, got {type(model).__name__}")
     with open_file(model) as file:
         try:
-            return file.read()
+            data = file.read()
         except OSError as error:
             raise UsageError("unreadable-file", f"cannot read {os.fspath(model)!r}: {error_reason(error)}") from error
+    is_onnx = data[4:8] != _ORT_FORMAT_IDENTIFIER
+    if verify and is_onnx and (faults := model_digest_faults(io.BytesIO(data), os.fspath(model))):
+        raise CompileError(faults)
+    return data
 
 
 def _tensor_type(value: Any) -> TensorType:

@@ -110,7 +110,7 @@ class Trainer:
         shuffle: bool | None = None,
         validation_data: Dataset | tuple[Any, Any] | None = None,
         validation_split: float | None = None,
-        callbacks: Iterable[object] = (),
+        callbacks: Iterable[object] | None = (),
     ) -> History:
         """Train for some epochs. Arguments that are None are taken from the spec's training section, and so are the
         data.

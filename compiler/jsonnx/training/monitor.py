@@ -18,6 +18,8 @@ class MonitorFault(NamedTuple):
     path: tuple[str, ...]
     message: str
     help: str | None
+    lacks_validation: bool
+    """Whether the figure would be reported with validation data, which a program may pass."""
 
 
 def monitored_figure(training: Training) -> str | None:
@@ -50,4 +52,5 @@ def monitor_fault(training: Training, figures: Sequence[str], has_validation: bo
     lacks_validation = is_validation_name(monitored) and not has_validation and monitored[4:] in figures
     help = NO_VALIDATION_HELP if lacks_validation else suggestion(monitored, reported)
     known = "the only figure is" if len(reported) == 1 else "the figures are"
-    return MonitorFault(path, f"{monitored!r} is to be monitored, but {known} {quoted_or_list(reported)}", help)
+    message = f"{monitored!r} is to be monitored, but {known} {quoted_or_list(reported)}"
+    return MonitorFault(path, message, help, lacks_validation)

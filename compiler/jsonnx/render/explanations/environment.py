@@ -244,7 +244,7 @@ ENVIRONMENT_EXPLANATIONS: dict[str, Explanation] = {
     "unknown-figure": Explanation(
         "Early stopping monitors a loss or metric that is not reported",
         "`monitor` is `loss` or the name of a metric, with `val_` before it for the validation data, which must "
-        "then be given.",
+        "then be given. If only they are missing, a check of the spec warns, since a program may pass them to `fit`.",
         '{"metrics": ["accuracy"], "early_stopping": {"monitor": "val_acuracy"}}',
         '{"metrics": ["accuracy"], "early_stopping": {"monitor": "val_accuracy"}}',
     ),
@@ -273,8 +273,8 @@ ENVIRONMENT_EXPLANATIONS: dict[str, Explanation] = {
     ),
     "no-checkpoint": Explanation(
         "There is no checkpoint to resume from",
-        "--resume continues the run in the folder. If there is no folder yet, or an empty one, it starts the run, and "
-        "this is a warning. It is an error if the folder has other files, or a run without checkpoints.",
+        "--resume continues the run in the folder. If there is no run yet, it starts one, and this is a warning. It is "
+        "an error if the folder has a model, weights or checkpoints, but no `run.json`, or a run without checkpoints.",
         "jsonnx train spec.json -o data --resume",
         "jsonnx train spec.json -o runs/new --resume",
     ),

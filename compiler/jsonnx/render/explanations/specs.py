@@ -126,7 +126,7 @@ SPEC_EXPLANATIONS: dict[str, Explanation] = {
     "out-of-range": Explanation(
         "A number or a length out of bounds",
         "The value has the right type but is too small, too large, too short or too long. The message states the "
-        "bound. Numbers must be representable in float32, and a tensor may have at most 2147483647 elements for one "
+        "bound. Numbers must be representable in float32, and a tensor may have at most 2,147,483,647 elements for one "
         "sample.",
         '{"type": "Dropout", "rate": 1.5}',
         '{"type": "Dropout", "rate": 0.5}',
