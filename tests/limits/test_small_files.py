@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import onnx
 import pytest
+from jsonnx.core.limits import MAX_LAYERS
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -67,8 +68,8 @@ SPECS: dict[str, Callable[[], str]] = {
     "shape-of-many-sizes": lambda: layers({"type": "ReLU"}, shape=[1] * 1_100_000),
     "many-inputs": lambda: json.dumps({"inputs": {f"x{i}": {"shape": []} for i in range(90_000)}, "layers": [{}]}),
     "many-keys": lambda: json.dumps({f"key{i}": 0 for i in range(1_000_000)}),
-    "many-wrong-layers": lambda: layers(*[{"type": "Dens", "unit": 4}] * 20_000),
-    "many-unknown-names": lambda: layers(*({**DENSE, "from": f"q{i}"} for i in range(20_000))),
+    "many-wrong-layers": lambda: layers(*[{"type": "Dens", "unit": 4}] * MAX_LAYERS),
+    "many-unknown-names": lambda: layers(*({**DENSE, "from": f"q{i}"} for i in range(MAX_LAYERS))),
     "string-of-escapes": lambda: '["' + "\\n" * 15_000_000 + '"]',
     "escapes-that-end-badly": lambda: '["' + "\\n" * 900_000 + '\\ud800"]',
     "one-long-string": lambda: layers({"type": "a" * 30_000_000}),
@@ -115,7 +116,7 @@ def test_what_compile_refuses_is_too_large_for_validate_at_the_layer(name: str, 
 @pytest.mark.parametrize("command", ["validate", "summary"])
 def test_the_largest_networks_need_500_megabytes(command: str, tmp_path: Path) -> None:
     path = tmp_path / "spec.json"
-    path.write_text(layers(*[DENSE] * 20_000), encoding="utf-8")
+    path.write_text(layers(*[DENSE] * MAX_LAYERS), encoding="utf-8")
     result = run(15, command, path)  # three times the time of a machine that does nothing else
     assert result.status == 0, result.output[-2000:]
     assert result.resident_bytes < MAX_RESIDENT_BYTES

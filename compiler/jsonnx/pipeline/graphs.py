@@ -28,7 +28,8 @@ def forward_graph(checked: CheckedSpec, *, training: bool = False) -> Graph:
     fed_names = {call.name: augmented_input_name(call.name) for call in augmented}
     report = checked.new_report()
     try:
-        graph = lower(typed, training=training, fed_names=fed_names)
+        graph = None if training else checked.lowered
+        graph = lower(typed, training=training, fed_names=fed_names) if graph is None else graph
     except LoweringError as failure:
         failure.add_to(report)
         raise CompileError(report) from failure
