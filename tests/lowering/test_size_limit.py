@@ -10,9 +10,11 @@ import pytest
 from jsonnx.analysis.shape_inference import TypedNetwork
 from jsonnx.core import limits
 from jsonnx.lowering import lower as lower_module
+from jsonnx.lowering import size_limit
 from jsonnx.lowering.lower import lower
 from jsonnx.lowering.size_limit import may_be_too_large, operator_bound, weight_bound
 from jsonnx.pipeline.check import check_spec, validate
+from jsonnx.pipeline.compile import compile_checked
 
 from tests.layers.cases import Case, all_cases
 
@@ -80,6 +82,15 @@ def test_few_layers_with_too_many_operators_are_reported(name: str) -> None:
 def test_samples_are_checked_without_lowering(path: Path) -> None:
     typed = check_spec(path).typed_network
     assert typed is None or not may_be_too_large(typed), {c.name: weight_bound(typed, c) for c in typed.network.calls}
+
+
+def test_a_graph_that_the_check_lowered_is_compiled_to_the_same_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = ROOT / "samples/digits_residual.json"
+    expected = compile_checked(check_spec(spec)).to_bytes()
+    monkeypatch.setattr(size_limit, "MAX_OPERATORS", 0)
+    checked = check_spec(spec)
+    assert checked.lowered is not None
+    assert [compile_checked(checked).to_bytes() for _ in range(2)] == [expected] * 2
 
 
 def test_operators_are_counted_while_they_are_emitted(monkeypatch: pytest.MonkeyPatch) -> None:
