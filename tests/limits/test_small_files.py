@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import onnx
 import pytest
+from jsonnx.core.limits import MAX_LAYERS
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -67,8 +68,8 @@ SPECS: dict[str, Callable[[], str]] = {
     "shape-of-many-sizes": lambda: layers({"type": "ReLU"}, shape=[1] * 1_100_000),
     "many-inputs": lambda: json.dumps({"inputs": {f"x{i}": {"shape": []} for i in range(90_000)}, "layers": [{}]}),
     "many-keys": lambda: json.dumps({f"key{i}": 0 for i in range(1_000_000)}),
-    "many-wrong-layers": lambda: layers(*[{"type": "Dens", "unit": 4}] * 20_000),
-    "many-unknown-names": lambda: layers(*({**DENSE, "from": f"q{i}"} for i in range(20_000))),
+    "many-wrong-layers": lambda: layers(*[{"type": "Dens", "unit": 4}] * MAX_LAYERS),
+    "many-unknown-names": lambda: layers(*({**DENSE, "from": f"q{i}"} for i in range(MAX_LAYERS))),
     "string-of-escapes": lambda: '["' + "\\n" * 15_000_000 + '"]',
     "escapes-that-end-badly": lambda: '["' + "\\n" * 900_000 + '\\ud800"]',
     "one-long-string": lambda: layers({"type": "a" * 30_000_000}),
@@ -91,6 +92,23 @@ SPECS: dict[str, Callable[[], str]] = {
 }
 
 
+BULKY = ("many-keys", "shape-of-many-sizes", "many-inputs", "string-of-escapes", "one-long-string", "many-wrong-layers")
+"""Specs that take more than a second; only the slow tests check them."""
+
+
+def test_hostile_specs_are_refused_in_seconds_and_500_megabytes_together(tmp_path: Path) -> None:
+    """One process validates all of them, since each start takes longer than most of the specs."""
+    paths = [tmp_path / f"{name}.json" for name in SPECS if name not in BULKY]
+    for path in paths:
+        path.write_text(SPECS[path.stem](), encoding="utf-8")
+    result = run(20, "validate", "--format", "json", *paths)
+    assert result.status == 1, result.output[-2000:]
+    errors = {error["file"] for error in json.loads(result.output) if error["severity"] == "error"}
+    assert errors == {str(path) for path in paths}
+    assert result.resident_bytes < MAX_RESIDENT_BYTES
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["validate", "summary"])
 @pytest.mark.parametrize("name", SPECS)
 def test_a_hostile_spec_is_refused_in_seconds_and_500_megabytes(command: str, name: str, tmp_path: Path) -> None:
@@ -102,7 +120,10 @@ def test_a_hostile_spec_is_refused_in_seconds_and_500_megabytes(command: str, na
     assert result.resident_bytes < MAX_RESIDENT_BYTES
 
 
-@pytest.mark.parametrize("name", ["sparsemax", "one-hot", "repeat", "resize", "causal", "weights-of-4-TB"])
+@pytest.mark.parametrize(
+    "name",
+    ["one-hot", *(pytest.param(name, marks=pytest.mark.slow) for name in ("sparsemax", "repeat", "resize", "causal"))],
+)
 def test_what_compile_refuses_is_too_large_for_validate_at_the_layer(name: str, tmp_path: Path) -> None:
     path = tmp_path / "spec.json"
     path.write_text(SPECS[name](), encoding="utf-8")
@@ -112,10 +133,17 @@ def test_what_compile_refuses_is_too_large_for_validate_at_the_layer(name: str, 
         assert str(path) in result.output
 
 
+CONV = {"type": "Conv2D", "filters": 2, "kernel_size": 3, "padding": "same", "activation": "relu"}
+LARGEST_NETWORKS = {"dense": ([4], DENSE), "convolutions-of-40,000-operators": ([8, 8, 2], CONV)}
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["validate", "summary"])
-def test_the_largest_networks_need_500_megabytes(command: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", LARGEST_NETWORKS)
+def test_the_largest_networks_need_500_megabytes(command: str, name: str, tmp_path: Path) -> None:
+    shape, layer = LARGEST_NETWORKS[name]
     path = tmp_path / "spec.json"
-    path.write_text(layers(*[DENSE] * 20_000), encoding="utf-8")
+    path.write_text(layers(*[layer] * MAX_LAYERS, shape=shape), encoding="utf-8")
     result = run(15, command, path)  # three times the time of a machine that does nothing else
     assert result.status == 0, result.output[-2000:]
     assert result.resident_bytes < MAX_RESIDENT_BYTES
@@ -143,7 +171,7 @@ def wrapped(kind: str, depth: int) -> dict[str, Any]:
     return {"class_name": "Sequential", "config": {"name": "m", "layers": [first, layer]}, "keras_version": "3.5.0"}
 
 
-@pytest.mark.parametrize("kind", ["TimeDistributed", "Bidirectional"])
+@pytest.mark.parametrize("kind", ["TimeDistributed", pytest.param("Bidirectional", marks=pytest.mark.slow)])
 def test_wrappers_that_nest_too_deeply_are_refused(kind: str, tmp_path: Path) -> None:
     path = tmp_path / "model.json"
     path.write_text(json.dumps(wrapped(kind, 60)), encoding="utf-8")

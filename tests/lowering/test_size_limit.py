@@ -10,9 +10,11 @@ import pytest
 from jsonnx.analysis.shape_inference import TypedNetwork
 from jsonnx.core import limits
 from jsonnx.lowering import lower as lower_module
+from jsonnx.lowering import size_limit
 from jsonnx.lowering.lower import lower
-from jsonnx.lowering.size_limit import may_be_too_large, weight_bound
+from jsonnx.lowering.size_limit import may_be_too_large, operator_bound, weight_bound
 from jsonnx.pipeline.check import check_spec, validate
+from jsonnx.pipeline.compile import compile_checked
 
 from tests.layers.cases import Case, all_cases
 
@@ -51,10 +53,44 @@ def test_no_layer_has_more_weights_than_estimated(case: Case) -> None:
     assert sum(prod(weight.shape) for weight in weights if weight.type.is_static()) <= weight_bound(typed, call)
 
 
+@pytest.mark.parametrize("case", all_cases(), ids=lambda case: case.id)
+def test_no_layer_has_more_operators_than_estimated(case: Case) -> None:
+    typed = typed_case(case)
+    if typed.network is None or any(call.layer is None for call in typed.network.calls):
+        pytest.skip("the case has inputs of several types")
+    (call,) = typed.network.calls
+    assert len(lower(typed).nodes) <= operator_bound(typed, call)
+
+
+COPIES = {"type": "TimeDistributed", "layer": {"type": "ops.flip", "axis": 0}}
+OPERATOR_HEAVY_LAYERS = {
+    "differences": ([30_000], [{"type": "ops.diff", "n": 1_000}] * 20),
+    "patches": ([250, 250, 1], [{"type": "ops.image.extract_patches", "size": 240}]),
+    "copies": ([1_000, 2, 2], [COPIES] * 20),
+    "recurrent": ([8, 4], [{"type": "GRU", "units": 4, "activation": "softplus", "return_sequences": True}] * 900),
+}
+
+
+@pytest.mark.parametrize("name", OPERATOR_HEAVY_LAYERS)
+def test_few_layers_with_too_many_operators_are_reported(name: str) -> None:
+    shape, layers = OPERATOR_HEAVY_LAYERS[name]
+    diagnostics = validate({"inputs": {"x": {"shape": shape}}, "layers": layers})
+    assert [diagnostic.code for diagnostic in diagnostics if diagnostic.severity == "error"] == ["too-large"]
+
+
 @pytest.mark.parametrize("path", sorted((ROOT / "samples").rglob("*.json")), ids=lambda path: path.stem)
 def test_samples_are_checked_without_lowering(path: Path) -> None:
     typed = check_spec(path).typed_network
     assert typed is None or not may_be_too_large(typed), {c.name: weight_bound(typed, c) for c in typed.network.calls}
+
+
+def test_a_graph_that_the_check_lowered_is_compiled_to_the_same_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = ROOT / "samples/digits_residual.json"
+    expected = compile_checked(check_spec(spec)).to_bytes()
+    monkeypatch.setattr(size_limit, "MAX_OPERATORS", 0)
+    checked = check_spec(spec)
+    assert checked.lowered is not None
+    assert [compile_checked(checked).to_bytes() for _ in range(2)] == [expected] * 2
 
 
 def test_operators_are_counted_while_they_are_emitted(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -85,7 +85,11 @@ class ModelWriter:
         return model
 
     def to_bytes(self) -> bytes:
-        """The bytes of the model, equal to `serialize(self.to_proto())`.
+        """The bytes of the model, equal to `serialize(self.to_proto())`."""
+        return b"".join(self.parts())
+
+    def parts(self) -> list[Any]:
+        """The bytes of the model in parts, of which the elements of large tensors are the arrays themselves.
 
         Fields are written in the order of their numbers, as Protocol Buffers do.
         """
@@ -98,7 +102,7 @@ class ModelWriter:
         before, after = _fields_around(self.model.graph, INITIALIZER_FIELD)
         graph = _encode_field(GRAPH_FIELD, [before, *initializers, after])
         before, after = _fields_around(self.model, GRAPH_FIELD)
-        return b"".join([before, *graph, after])
+        return [before, *graph, after]
 
 
 def split_tensor(array: np.ndarray, dtype: str, name: str) -> tuple[onnx.TensorProto, np.ndarray | None]:

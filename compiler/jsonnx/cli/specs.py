@@ -71,12 +71,12 @@ def summary(spec: str, format_: str, depth: int | None, scale: str | None, chang
     import json
 
     from ..lowering.cost import cost_table
-    from ..pipeline.graphs import inference_graph
+    from ..pipeline.graphs import costed_graph
     from ..render.tables import summary_json, summary_text
 
     checked = checked_spec(spec, changes, scale)
     typed = checked.require()
-    rows = cost_table(typed, inference_graph(checked))
+    rows = cost_table(typed, costed_graph(checked))
     if format_ == "json":
         print_result(json.dumps(summary_json(typed.network, rows, depth), indent=2))
     else:

@@ -57,6 +57,7 @@ __all__ = [
     "UnionCodec",
     "attr",
     "codec_for",
+    "components_of",
     "snake_case",
 ]
 
@@ -191,7 +192,7 @@ class Component:
             value = values.get(name, attribute.default)
             if value is REQUIRED:
                 raise TypeError(f"{self.type_name} needs {name!r}")
-            object.__setattr__(self, name, codecs[name].read(value))
+            vars(self)[name] = codecs[name].read(value)
 
     def __setattr__(self, name: str, value: Any) -> None:
         raise AttributeError(f"{self.type_name} is frozen")
@@ -254,6 +255,17 @@ class Component:
         for name, value in (vars(self) | changes).items():
             object.__setattr__(copy, name, value)
         return copy
+
+
+def components_of(value: object) -> Iterator[Component]:
+    """Yields the components in a value, at all depths: itself, those among its attributes, and those in tuples."""
+    if isinstance(value, Component):
+        yield value
+        value = tuple(vars(value).values())
+    if isinstance(value, tuple):
+        for part in value:
+            if isinstance(part, (Component, tuple)):
+                yield from components_of(part)
 
 
 def _attribute_schema(attribute: Attribute, codec: Codec) -> dict[str, Json]:

@@ -6,10 +6,10 @@ import errno
 import os
 import re
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from .diagnostics import UsageError
 
@@ -20,24 +20,27 @@ class UnsafePath(ValueError):
     """A path in a spec leads, or may lead, out of the spec's folder."""
 
 
-def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
+def write_atomically(path: str | os.PathLike[str], data: bytes | Sequence[Any]) -> None:
     """Writes a file so that readers see either the old content or the complete new content, even after a crash.
 
-    Raises UsageError `unwritable-file`.
+    `data` is the content, or its parts: objects with contiguous memory, such as bytes and arrays of bytes. Raises
+    UsageError `unwritable-file`.
     """
     target = Path(path)
+    parts: Sequence[Any] = [data] if isinstance(data, bytes) else data
     try:
         mode = target.stat().st_mode if target.exists() else None
         if mode is not None and stat.S_ISDIR(mode):
             raise OSError("it is a folder")
         if mode is not None and not stat.S_ISREG(mode):  # a device or a pipe
-            target.write_bytes(data)
+            with open(target, "wb") as file:
+                file.writelines(parts)
             return
         if mode is not None:  # keep a symbolic link and replace its target: /dev/stdout may lead to a file
             target = Path(os.path.realpath(target))
         temporary = target.with_name(TEMPORARY_NAME.format(os.urandom(4).hex()))
         try:
-            _write_through(temporary, data)
+            _write_through(temporary, parts)
             if mode is not None:  # keep the permissions of the replaced file
                 os.chmod(temporary, stat.S_IMODE(mode))
             os.replace(temporary, target)
@@ -63,11 +66,11 @@ def _is_same_file(path: Path, others: Iterable[str]) -> bool:
     return os.path.isfile(path) and any(os.path.isfile(other) and path.samefile(other) for other in others)
 
 
-def _write_through(path: Path, data: bytes) -> None:
+def _write_through(path: Path, parts: Sequence[Any]) -> None:
     """Creates a file and waits until its content is on the disk."""
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
     with os.fdopen(handle, "wb") as file:
-        file.write(data)
+        file.writelines(parts)
         file.flush()
         os.fsync(file.fileno())
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from ..core.components import Json
 from ..core.diagnostics import JsonPath
@@ -27,7 +28,7 @@ class Call:
     block_uses: tuple[tuple[str, str], ...] = ()
     """The enclosing uses of blocks, from the outermost: the name of the use and the name of the block."""
 
-    @property
+    @cached_property
     def results(self) -> tuple[str, ...]:
         """The names of its values: the call's own name, and `name.output` for every further output."""
         try:

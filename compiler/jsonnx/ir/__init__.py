@@ -7,7 +7,6 @@ when its node was emitted.
 from ..core.numpy_types import numpy_dtype
 from .builder import Builder
 from .dtypes import onnx_dtype, tensor_proto
-from .gc_pause import gc_paused
 from .graph import (
     Constant,
     GradientInfo,
@@ -38,7 +37,6 @@ __all__ = [
     "Value",
     "VocabularyNotLearned",
     "WeightUpdate",
-    "gc_paused",
     "node_metadata",
     "numpy_dtype",
     "onnx_dtype",

@@ -241,6 +241,8 @@ class Builder(GraphDraft):
         return results[0] if outputs == 1 else results
 
     def _operands(self, op: str, domain: str, operands: Sequence[Operand]) -> tuple[Value | None, ...]:
+        if all(operand is None or isinstance(operand, Value) for operand in operands):
+            return tuple(operands)  # type: ignore[arg-type]
         formal = schema_of(op, domain).inputs
         type_names = [formal[min(index, len(formal) - 1)].type_str for index in range(len(operands))]
         dtypes = {name: x.dtype for name, x in zip(type_names, operands, strict=True) if isinstance(x, Value)}

@@ -6,7 +6,7 @@ from math import prod
 from typing import TypeVar
 
 from ..core.limits import MAX_MODEL_BYTES, bytes_text
-from ..core.types import TensorType, require
+from ..core.types import ShapeError, TensorType
 from .graph import Parameter, State
 
 Weight = TypeVar("Weight", Parameter, State)
@@ -15,13 +15,15 @@ Weight = TypeVar("Weight", Parameter, State)
 def require_weight_size(name: str, type: TensorType) -> None:
     """Raises ShapeError if a weight alone exceeds the size of a file, before ONNX infers types from its shape."""
     size = 4 * prod(size for size in type.shape if isinstance(size, int))
-    message = f"has the weight {name!r} of shape {list(type.shape)}: {bytes_text(size)}"
-    require(size <= MAX_MODEL_BYTES, f"{message}, the limit is {bytes_text(MAX_MODEL_BYTES)}", code="too-large")
+    if size > MAX_MODEL_BYTES:
+        message = f"has the weight {name!r} of shape {list(type.shape)}: {bytes_text(size)}"
+        raise ShapeError(f"{message}, the limit is {bytes_text(MAX_MODEL_BYTES)}", code="too-large")
 
 
 def require_same_shape(name: str, first_call: Weight, this_call: Weight) -> Weight:
     """Returns the weight of a layer's first call; raises ShapeError if a later call needs another shape."""
-    shape, needed_shape = list(first_call.shape), list(this_call.shape)
-    message = f"has the weight {name!r} of shape {shape} from its first call, and needs {needed_shape} here"
-    require(shape == needed_shape, message, code="shared-weights")
+    if first_call.shape != this_call.shape:
+        shape, needed_shape = list(first_call.shape), list(this_call.shape)
+        message = f"has the weight {name!r} of shape {shape} from its first call, and needs {needed_shape} here"
+        raise ShapeError(message, code="shared-weights")
     return first_call

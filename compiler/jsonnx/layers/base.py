@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..core.components import Component, Registry, attr, snake_case
 from ..core.limits import MAX_ELEMENTS_PER_SAMPLE
-from ..core.types import TensorType, require
+from ..core.types import ShapeError, TensorType, require
 from ..training.regularizers import Regularizer
 
 if TYPE_CHECKING:
@@ -19,6 +19,10 @@ LAYERS = Registry("layer", "A layer of the network.", snake_case_names=False, al
 layer = LAYERS.register()
 
 OutputTypes = TensorType | tuple[TensorType, ...]
+
+
+MAX_OPERATORS_PER_LAYER = 40
+"""Operators that layers do not exceed unless they override `max_operators`."""
 
 
 class Layer(Component):
@@ -69,6 +73,13 @@ class Layer(Component):
     def always_mixes_samples(self) -> bool:
         """Whether an output sample depends on other samples of the batch in inference, too."""
         return False
+
+    def max_operators(self) -> int:
+        """Operators that a call does not exceed in inference, without those of layers and activations inside it.
+
+        Further inputs and outputs, and the steps of a loop, are counted by `lowering/size_limit.py`.
+        """
+        return MAX_OPERATORS_PER_LAYER
 
     if TYPE_CHECKING:  # the parameters differ from layer to layer: one per input
         infer: ClassVar[Callable[..., OutputTypes]]
@@ -127,9 +138,11 @@ def check_size(type: TensorType, verb: str) -> None:
     """Raises ShapeError, with a message that begins with the verb, unless a value of this type has elements, and not
     too many of them."""
     known = [size for size in type.shape if isinstance(size, int)]
-    require(all(size > 0 for size in known), f"{verb} {type}, which has no elements")
-    too_large = f"{verb} {type}, more than {MAX_ELEMENTS_PER_SAMPLE:,} elements a sample"
-    require(prod(known) <= MAX_ELEMENTS_PER_SAMPLE, too_large, code="out-of-range")
+    if min(known, default=1) <= 0:
+        raise ShapeError(f"{verb} {type}, which has no elements")
+    if prod(known) > MAX_ELEMENTS_PER_SAMPLE:
+        message = f"{verb} {type}, more than {MAX_ELEMENTS_PER_SAMPLE:,} elements a sample"
+        raise ShapeError(message, code="out-of-range")
 
 
 def require_real(*inputs: TensorType) -> None:

@@ -56,10 +56,11 @@ def _nested_augmentations(layer: object) -> Iterable[Component]:
     if not isinstance(layer, Component) or is_host_augmentation(layer):
         return
     for value in vars(layer).values():
-        for inner in value if isinstance(value, tuple) else (value,):
-            if isinstance(inner, HostAugmentation) and isinstance(inner, Component):
-                yield inner
-            yield from _nested_augmentations(inner)
+        if isinstance(value, (Component, tuple)):
+            for inner in value if isinstance(value, tuple) else (value,):
+                if isinstance(inner, HostAugmentation) and isinstance(inner, Component):
+                    yield inner
+                yield from _nested_augmentations(inner)
 
 
 def _check_targets(call: Call, objective: Objective, report: Report) -> None:

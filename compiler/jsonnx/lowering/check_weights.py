@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ..analysis.shape_inference import TypedNetwork
-from ..core.components import Component
+from ..core.components import components_of
 from ..core.diagnostics import Report
 from ..core.types import ShapeError
 from ..frontend.network import Call
@@ -33,8 +33,7 @@ def check_shared_weights(typed: TypedNetwork, report: Report) -> None:
 
 def restricts_weights(value: object) -> bool:
     """Whether a component, or one inside it, does not accept weights of all shapes."""
-    parts = value if isinstance(value, tuple) else vars(value).values() if isinstance(value, Component) else ()
-    return any(map(restricts_weights, parts)) or bool(getattr(value, "restricts_shape", False))
+    return any(getattr(component, "restricts_shape", False) for component in components_of(value))
 
 
 def _check_calls(typed: TypedNetwork, calls: list[Call], report: Report) -> None:

@@ -7,10 +7,15 @@ from math import prod
 from typing import TYPE_CHECKING, Any
 
 from ..analysis.shape_inference import TypedNetwork
-from ..core.components import Component
+from ..core.components import Component, components_of
 from ..core.diagnostics import Report
-from ..core.limits import MAX_MODEL_BYTES, MAX_OPERATORS, bytes_text
+from ..core.limits import MAX_MODEL_BYTES, MAX_OPERATORS, MAX_UNROLLED_COPIES, bytes_text
 from ..frontend.network import Call
+from ..layers import Layer
+from ..layers.activations import ActivationFunction
+from ..layers.rnn.rnn import MAX_UNROLLED_STEPS, Recurrent
+from ..layers.rnn.time_distributed import TimeDistributed
+from ..training.regularizers import Regularizer
 
 if TYPE_CHECKING:
     from ..ir import Graph
@@ -19,8 +24,8 @@ if TYPE_CHECKING:
 MAX_SMALL_SIZE = 1 << 22
 """The largest size for which no layer needs a constant or a weight vector that exceeds a limit."""
 
-MAX_CALLS_WITHOUT_COUNT = MAX_OPERATORS // 20
-"""Layers of a network that cannot have too many operators."""
+OPERATORS_PER_ACTIVATION, OPERATORS_PER_PENALTY, OPERATORS_PER_VALUE = 16, 8, 4
+"""At most: sparsemax has 14. Each input may be unsqueezed and its mask combined with others, each output squeezed."""
 
 BYTES_PER_WEIGHT = 4
 
@@ -39,8 +44,9 @@ SIZELESS_ATTRIBUTES = ("seed", "strides", "dilation_rate", "groups", "vocabulary
 """Attributes with integers that no size of a weight depends on."""
 
 
-def check_sizes(typed: TypedNetwork, report: Report) -> None:
-    """Reports the first layer with which a network exceeds a limit of models.
+def check_sizes(typed: TypedNetwork, report: Report) -> Graph | None:
+    """Reports the first layer with which a network exceeds a limit of models. Returns the graph of the network if it
+    was lowered.
 
     Only the lowering tells weights, constants and operators. So ONNX is imported if, and only if, the sizes in the spec
     are large enough to be suspicious.
@@ -49,16 +55,21 @@ def check_sizes(typed: TypedNetwork, report: Report) -> None:
         from .lower import LoweringError, lower
 
         try:
-            report_oversized_weights(typed, lower(typed), report)
+            graph = lower(typed)
         except LoweringError as failure:
             failure.add_to(report)
+        else:
+            report_oversized_weights(typed, graph, report)
+            return graph
+    return None
 
 
 def may_be_too_large(typed: TypedNetwork) -> bool:
     """Whether a network may exceed a limit, by an estimate from above."""
     calls = typed.network.calls
-    sizes = (size for call in calls for size in _sizes(typed, call))
-    if len(calls) > MAX_CALLS_WITHOUT_COUNT or any(size > MAX_SMALL_SIZE for size in sizes):
+    if sum(operator_bound(typed, call) for call in calls) > MAX_OPERATORS:
+        return True
+    if any(size > MAX_SMALL_SIZE for call in calls for size in _sizes(typed, call)):
         return True
     return sum(weight_bound(typed, call) for call in calls) * BYTES_PER_WEIGHT > MAX_MODEL_BYTES
 
@@ -78,6 +89,25 @@ def weight_bound(typed: TypedNetwork, call: Call) -> int:
     if any(hasattr(layer, name) for name in RECURRENT_ATTRIBUTES):
         matrices = MATRICES_PER_RECURRENT_LAYER
     return matrices * prod(numbers) * largest + VECTORS_PER_LAYER * largest
+
+
+def operator_bound(typed: TypedNetwork, call: Call) -> int:
+    """A number of operators that a layer does not exceed in inference."""
+    layers, others = 0, OPERATORS_PER_VALUE * (len(call.sources) + len(call.results))
+    copies = 1
+    for component in components_of(call.layer):
+        if isinstance(component, Layer):
+            layers += component.max_operators()
+        elif isinstance(component, ActivationFunction):
+            layers += OPERATORS_PER_ACTIVATION
+        elif isinstance(component, Regularizer):
+            others += OPERATORS_PER_PENALTY
+        if isinstance(component, Recurrent):
+            copies *= MAX_UNROLLED_STEPS
+        elif isinstance(component, TimeDistributed):
+            steps = typed.types[call.sources[0]].shape[1]
+            copies *= min(steps, MAX_UNROLLED_COPIES) if isinstance(steps, int) else 1
+    return layers * copies + others
 
 
 def _sizes(typed: TypedNetwork, call: Call) -> Iterator[int]:

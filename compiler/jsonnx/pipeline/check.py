@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from operator import index
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from ..analysis.objective import resolve_objective
 from ..analysis.outputs import check_outputs
@@ -19,6 +19,7 @@ from ..analysis.shape_inference import TypedNetwork, infer_shapes
 from ..analysis.vocabularies import check_vocabularies
 from ..core.diagnostics import CompileError, Diagnostic, JsonPath, Note, Position, Report, UsageError, path_text
 from ..core.files import UnsafePath, open_beneath
+from ..core.gc_pause import gc_paused
 from ..frontend.build_network import build_network
 from ..frontend.document_size import is_too_large
 from ..frontend.expansion.expand import FlatDocument, expand
@@ -30,6 +31,9 @@ from ..lowering.check_augmentation import check_augmentation
 from ..lowering.check_weights import check_shared_weights
 from ..lowering.size_limit import check_sizes
 from ..training.objective import Objective
+
+if TYPE_CHECKING:
+    from ..ir import Graph
 
 Spec = str | os.PathLike[str] | Mapping[str, Any]
 """A path, a JSON text (beginning with `{`) or a Python dict."""
@@ -56,6 +60,8 @@ class CheckedSpec:
     Their tokens have replaced their names in `source` and `flat`.
     """
     flat: FlatDocument | None = None
+    lowered: Graph | None = None
+    """The graph of the network, if the check of the sizes had to lower it."""
 
     @property
     def network(self) -> Network:
@@ -121,6 +127,7 @@ def read_spec(spec: Spec) -> Source:
     return read_file(spec)
 
 
+@gc_paused()
 def check_spec(
     spec: Spec, after: StageHook = no_hook, changes: Sequence[str] = (), scale: str | None = None
 ) -> CheckedSpec:
@@ -149,10 +156,10 @@ def check_spec(
     check_outputs(typed, report)
     check_vocabularies(typed, report)
     check_shared_weights(typed, report)
-    check_sizes(typed, report)
+    lowered = check_sizes(typed, report)
     objective = resolve_objective(typed, report)
     check_augmentation(typed, objective, report)
-    return CheckedSpec(source, _with_override_notes(report, overrides), typed, objective, vocabularies, flat)
+    return CheckedSpec(source, _with_override_notes(report, overrides), typed, objective, vocabularies, flat, lowered)
 
 
 def _inline_vocabularies(

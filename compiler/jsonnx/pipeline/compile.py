@@ -8,8 +8,9 @@ import numpy as np
 
 from ..backend import model_metadata, to_model_writer
 from ..core.diagnostics import CompileError
+from ..core.gc_pause import gc_paused
 from ..frontend.formatter import with_ordered_keys
-from ..ir import Graph, VocabularyNotLearned, gc_paused
+from ..ir import Graph, VocabularyNotLearned
 from ..ir.cost import count_parameters, onnxruntime_ops
 from ..passes.canonicalize import canonicalize
 from ..passes.constant_folding import bind_weights

@@ -18,7 +18,12 @@ from .check import CheckedSpec
 
 
 def forward_graph(checked: CheckedSpec, *, training: bool = False) -> Graph:
-    """Lowers the network and moves it to the channels-first layout.
+    """Lowers the network as `lowered_graph` does, and moves it to the channels-first layout."""
+    return propagate_transposes(lowered_graph(checked, training=training))
+
+
+def lowered_graph(checked: CheckedSpec, *, training: bool = False) -> Graph:
+    """Lowers the network, in the layout in which it is written.
 
     With `training`, layers emit their training behaviour, and the outputs of augmentation layers are inputs. Raises
     CompileError for a layer that cannot be lowered and for weights that exceed the size of an ONNX file.
@@ -28,18 +33,24 @@ def forward_graph(checked: CheckedSpec, *, training: bool = False) -> Graph:
     fed_names = {call.name: augmented_input_name(call.name) for call in augmented}
     report = checked.new_report()
     try:
-        graph = lower(typed, training=training, fed_names=fed_names)
+        graph = None if training else checked.lowered
+        graph = lower(typed, training=training, fed_names=fed_names) if graph is None else graph
     except LoweringError as failure:
         failure.add_to(report)
         raise CompileError(report) from failure
     report_oversized_weights(typed, graph, report)
     report.raise_errors()
-    return propagate_transposes(graph)
+    return graph
 
 
 def inference_graph(checked: CheckedSpec) -> Graph:
     """The graph of the inference model, with its weights as parameters."""
     return canonicalize(inference_only(forward_graph(checked)))
+
+
+def costed_graph(checked: CheckedSpec) -> Graph:
+    """The inference graph for `cost_table`, which counts the same in all layouts."""
+    return canonicalize(inference_only(lowered_graph(checked)))
 
 
 def inference_only(network: Graph) -> Graph:

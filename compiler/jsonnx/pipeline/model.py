@@ -71,7 +71,7 @@ class Model:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes the ONNX file, atomically. Raises UsageError if it cannot be written."""
-        write_atomically(path, self.to_bytes())
+        write_atomically(path, self._writer_with_digests.parts())
 
     def rows(self) -> list[LayerCost]:
         """One row a layer: name, type, output shape, parameters, multiply-adds."""

@@ -9,10 +9,11 @@ from typing import Any
 from ..analysis.shape_inference import TypedNetwork
 from ..backend import spec_hash
 from ..core.diagnostics import CompileError, Diagnostic
+from ..core.gc_pause import gc_paused
 from ..core.reserved_names import ADAPT_INPUT, next_name
 from ..gradient import MissingRule
 from ..gradient.training_step import combine_shards, shard_step, training_step, with_loss
-from ..ir import Builder, Graph, gc_paused
+from ..ir import Builder, Graph
 from ..layers.core import Embedding, ReversibleEmbedding
 from ..layers.normalization.spectral import SpectralNormalization
 from ..layers.preprocessing.adaptable import Adaptable

@@ -80,7 +80,7 @@ def write_training_folder(checked: CheckedSpec, model: Model, seed: int | None, 
     make_folders(folder)
     text = json.dumps(manifest(checked, plan), indent=2) + "\n"
     for file, writer in models.items():
-        write_atomically(folder / file, writer.to_bytes())
+        write_atomically(folder / file, writer.parts())
     contents = (model.to_bytes(), safetensors_bytes(variables), text.encode())
     for file, content in zip(_OUTPUT_FILES[1:], contents, strict=True):
         write_atomically(folder / file, content)

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from ..core.diagnostics import CompileError, Diagnostic
+from ..core.gc_pause import gc_paused
 from ..core.reserved_names import LEARNING_RATE, LOSS, is_slot_name, target_name
-from ..ir import gc_paused, unlearned_states
+from ..ir import unlearned_states
 from .adapt import adapted_states
 from .cpu_count import checked_thread_count
 from .data_errors import FeedError

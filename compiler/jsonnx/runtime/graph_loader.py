@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..core.diagnostics import CompileError, Diagnostic
-from ..ir import VocabularyNotLearned, gc_paused, with_vocabularies
+from ..core.gc_pause import gc_paused
+from ..ir import VocabularyNotLearned, with_vocabularies
 from ..passes.training.remat import rematerialize
 from ..tuning.cpu.pipeline import optimize_for_cpu
 from ..tuning.cpu.target import Target

@@ -6,7 +6,7 @@ differ from each other.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import prod, sqrt
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -81,7 +81,7 @@ class RandomNormal(Initializer):
     seed: int | None = attr(None, doc=SEED_DOC)
 
     def sample(self, shape: tuple[int, ...], rng: np.random.Generator) -> Any:
-        return rng.normal(self.mean, self.stddev, shape)
+        return draw_normal(self.mean, self.stddev, shape, rng)
 
 
 @INITIALIZERS.register()
@@ -93,7 +93,7 @@ class TruncatedNormal(Initializer):
     seed: int | None = attr(None, doc=SEED_DOC)
 
     def sample(self, shape: tuple[int, ...], rng: np.random.Generator) -> Any:
-        return self.mean + self.stddev * draw_truncated_normal(shape, rng)
+        return draw_truncated_normal(self.mean, self.stddev, shape, rng)
 
 
 @INITIALIZERS.register("random_uniform", "uniform")
@@ -140,8 +140,8 @@ class FanScaledInitializer(Initializer):
         if distribution == "uniform":
             return draw_uniform(-sqrt(3 * variance), sqrt(3 * variance), shape, rng)
         if distribution == "untruncated_normal":
-            return rng.normal(0.0, sqrt(variance), shape)
-        return sqrt(variance) / TRUNCATED_STDDEV * draw_truncated_normal(shape, rng)
+            return draw_normal(0.0, sqrt(variance), shape, rng)
+        return draw_truncated_normal(0.0, sqrt(variance) / TRUNCATED_STDDEV, shape, rng)
 
 
 @INITIALIZERS.register()
@@ -269,22 +269,46 @@ class Identity(Initializer):
 
 
 def draw_uniform(low: float, high: float, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
-    """Uniform numbers in float32, rounded from draws in float64, which are made in chunks."""
+    """Uniform numbers."""
+    return draw_in_chunks(shape, lambda count: rng.uniform(low, high, count))
+
+
+def draw_normal(mean: float, stddev: float, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+    """Normal numbers."""
+    return draw_in_chunks(shape, lambda count: rng.normal(mean, stddev, count))
+
+
+def draw_in_chunks(shape: tuple[int, ...], draw: Callable[[int], np.ndarray]) -> np.ndarray:
+    """An array in float32, rounded from draws in float64, of which only a chunk is held at a time."""
     import numpy as np
 
     result = np.empty(shape, np.float32)
     flat = result.reshape(-1)
     for start in range(0, flat.size, CHUNK_ELEMENTS):
-        flat[start : start + CHUNK_ELEMENTS] = rng.uniform(low, high, min(CHUNK_ELEMENTS, flat.size - start))
+        flat[start : start + CHUNK_ELEMENTS] = draw(min(CHUNK_ELEMENTS, flat.size - start))
     return result
 
 
-def draw_truncated_normal(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
-    """Standard normal numbers; those beyond two standard deviations are drawn again."""
-    drawn = rng.normal(size=shape)
-    while (beyond := abs(drawn) > 2).any():
-        drawn[beyond] = rng.normal(size=int(beyond.sum()))
-    return drawn
+def draw_truncated_normal(mean: float, stddev: float, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+    """Normal numbers; those beyond two standard deviations are drawn again, after all others."""
+    import numpy as np
+
+    beyond, drawn_count = [np.empty(0, np.int64)], 0
+
+    def draw(count: int) -> np.ndarray:
+        nonlocal drawn_count
+        drawn = rng.normal(size=count)
+        beyond.append(drawn_count + np.flatnonzero(abs(drawn) > 2))
+        drawn_count += count
+        return mean + stddev * drawn
+
+    result = draw_in_chunks(shape, draw)
+    flat, positions = result.reshape(-1), np.concatenate(beyond)
+    while positions.size:
+        drawn = rng.normal(size=positions.size)
+        flat[positions] = mean + stddev * drawn
+        positions = positions[abs(drawn) > 2]
+    return result
 
 
 def weight_fans(

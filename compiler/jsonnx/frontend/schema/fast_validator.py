@@ -23,9 +23,10 @@ def is_valid(value: Json, schema: Json) -> bool:
     """Tells whether a value is valid. Raises KeyError if the schema has a keyword that is not supported."""
     if isinstance(schema, bool):
         return schema
-    return all(
-        KEYWORDS[keyword](value, rule, schema) for keyword, rule in schema.items() if keyword not in IGNORED_KEYWORDS
-    )
+    for keyword, rule in schema.items():  # `all` of a generator takes twice as long
+        if keyword not in IGNORED_KEYWORDS and not KEYWORDS[keyword](value, rule, schema):
+            return False
+    return True
 
 
 IGNORED_KEYWORDS = frozenset({"$schema", "$defs", "title", "description", "default", "then", "else"})
@@ -74,7 +75,9 @@ def _json_equal(one: Json, other: Json) -> bool:
 
 
 def _validate_type(value: Json, rule: Json, schema: Json) -> bool:
-    return any(TYPE_CHECKS[type_](value) for type_ in ([rule] if isinstance(rule, str) else rule))
+    if isinstance(rule, str):
+        return TYPE_CHECKS[rule](value)
+    return any(TYPE_CHECKS[type_](value) for type_ in rule)
 
 
 def _validate_properties(value: Json, rule: Json, schema: Json) -> bool:

@@ -126,6 +126,9 @@ class ProjectedAttention(Layer):
     return_attention_scores: bool = attr(False, doc=SCORES)
     arguments: tuple[Argument, ...] | None = attr(None, doc=ARGUMENTS)
 
+    def max_operators(self) -> int:
+        return 2 * super().max_operators()
+
     def output_names(self) -> tuple[str, ...]:
         return ("attention_scores",) if self.return_attention_scores else ()
 

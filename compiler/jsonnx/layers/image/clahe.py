@@ -15,6 +15,8 @@ from .contrast import BYTE_RANGE, VALUE_RANGE, Range, require_range, rescale_ran
 if TYPE_CHECKING:
     from ...ir import Builder, Value
 
+CLAHE_OPERATORS = 160
+
 BYTE_LEVELS = 256
 """Number of histogram bins: the values 0 to 255."""
 
@@ -81,6 +83,9 @@ class ContrastLimitedAdaptiveHistogramEqualization(Layer):
         text = f"counts {BYTE_LEVELS} values in each of {list(self.tile_grid_size)} tiles, {count} counts per channel"
         require(count <= MAX_HISTOGRAM_ELEMENTS, text, f"the limit is {MAX_HISTOGRAM_ELEMENTS}", code="too-large")
         return x
+
+    def max_operators(self) -> int:
+        return super().max_operators() + CLAHE_OPERATORS
 
     def lower(self, g: Builder, x: Value) -> Any:
         y = rescale_range(g, g.cast(x, g.float_dtype), self.value_range, BYTE_RANGE)

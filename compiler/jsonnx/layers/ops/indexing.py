@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ...core.components import attr
+from ...core.limits import MAX_ELEMENTS_PER_SAMPLE
 from ...core.types import Dim, TensorType, broadcast, product, require
 from ..axes import MAX_SLICE_BOUND, axis_of
 from .base import (
@@ -242,6 +243,9 @@ class Cumsum(CumulativeOp):
 class Cumprod(CumulativeOp):
     """Cumulative product along an axis."""
 
+    def max_operators(self) -> int:
+        return super().max_operators() + 4 * MAX_ELEMENTS_PER_SAMPLE.bit_length()
+
     def check(self, x: TensorType, axis: int) -> None:
         x.static_size(axis)
 
@@ -261,6 +265,9 @@ class Diff(Operation):
 
     n: int = attr(1, doc="Number of times to take the difference.", minimum=0)
     axis: int = attr(-1, doc="Axis to take the difference along.")
+
+    def max_operators(self) -> int:
+        return super().max_operators() + 3 * self.n
 
     def infer(self, x: TensorType) -> TensorType:
         require_numbers(x)

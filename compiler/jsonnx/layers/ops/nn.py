@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from ...core.components import ArrayCodec, IntegerCodec, UnionCodec, attr
@@ -158,6 +159,9 @@ class ExtractPatches(Operation):
     strides: HeightAndWidth | None = attr(None, doc="Strides of the windows; null for their size.", minimum=1)
     dilation_rate: HeightAndWidth = attr(1, doc="Spacing between the elements of a window.", minimum=1)
     padding: Padding = attr("valid", doc=PADDING)
+
+    def max_operators(self) -> int:
+        return super().max_operators() + prod(as_pair(self.size))
 
     def _window_geometry(self, x: TensorType) -> list[tuple[int, int, int, int, int]]:
         """Returns size, stride, dilation and padding at start and end, for height and width."""

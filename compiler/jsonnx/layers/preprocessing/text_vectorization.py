@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 TOKENS_PER_TEXT = Size.named("text.tokens")
 """The number of tokens of a batch's longest text; the dot keeps the name distinct from sizes of inputs."""
 
+TEXT_OPERATORS = 450
+"""Operators that standardize and split texts, at most: a dozen for each punctuation mark."""
+
 WHITESPACE = "\t\n\v\f\r"
 """Word separators other than the space."""
 
@@ -143,6 +146,9 @@ class TextVectorization(Lookup):
         count = sum(max(0, length - width + 1) for width in self._ngram_sizes)
         require(count > 0, f"has no n-grams of {self._ngram_sizes} tokens in {x}")
         return x.with_last(count)
+
+    def max_operators(self) -> int:
+        return super().max_operators() + TEXT_OPERATORS + sum(3 * width + 4 for width in self._ngram_sizes)
 
     # -- operators ---------------------------------------------------------------------------------------------------
 

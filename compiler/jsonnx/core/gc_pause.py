@@ -1,4 +1,4 @@
-"""Pauses Python's garbage collector while graphs are built."""
+"""Pauses Python's garbage collector while networks and graphs are built."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from contextlib import contextmanager
 def gc_paused() -> Iterator[None]:
     """Disables the cyclic garbage collector inside. Also works as a decorator.
 
-    A graph consists of many small objects, hardly any of them garbage, and the collector would traverse all of them
-    again and again: for large networks, most of the time of a compilation.
+    Networks and graphs consist of many small objects, hardly any of them garbage, and the collector would traverse all
+    of them again and again: for large networks, most of the time of a compilation.
     """
     was_enabled = gc.isenabled()
     gc.disable()
