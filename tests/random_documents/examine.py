@@ -7,6 +7,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,8 +16,9 @@ from jsonnx.core.diagnostics import CompileError, Diagnostic, UsageError
 from jsonnx.frontend.formatter import format_source
 from jsonnx.frontend.json_reader import read_text
 from jsonnx.pipeline.check import CheckedSpec, check_spec
-from jsonnx.render.diagnostics import render
+from jsonnx.render.diagnostics import position_of, render
 from jsonnx.render.explanations import explain
+from jsonnx.render.source_excerpts import read_excerpts
 
 PACKAGE = str(Path(jsonnx.__file__).parent)
 
@@ -148,7 +150,9 @@ def check_diagnostics(checked: CheckedSpec, text: str) -> bool:
     """Renders the diagnostics. Each needs a position, a path and an explanation."""
     for diagnostic in checked.diagnostics:
         _check_diagnostic(diagnostic)
-    render(checked.diagnostics, "text", sources={"<text>": text})
+    positions = [position for d in checked.diagnostics if (position := position_of(d)) is not None]
+    excerpts = read_excerpts(BytesIO(text.encode(errors="surrogatepass")), positions)
+    render(checked.diagnostics, "text", excerpts={"": excerpts})
     return True
 
 
