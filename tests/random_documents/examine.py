@@ -29,9 +29,11 @@ depend on what the network is for."""
 
 MAX_MESSAGE_CHARACTERS = 300
 
-OTHER_SPEC = (
-    """{"inputs": {"x": {"shape": [4]}}, "layers": [{"type": "Dense", "units": 2}], "training": {"loss": "mse"}}"""
-)
+OTHER_SPEC: dict[str, Any] = {
+    "inputs": {"x": {"shape": [4]}},
+    "layers": [{"type": "Dense", "units": 2}],
+    "training": {"loss": "mse"},
+}
 """A spec with which documents are compared."""
 
 
