@@ -45,6 +45,13 @@ def residual(count: int) -> dict[str, Any]:
     }
 
 
+def augmented(count: int) -> dict[str, Any]:
+    """Returns the spec of a chain of augmentation layers and layers that training does not change."""
+    layers = [{"type": "RandomFlip"}, {"type": "ReLU"}] * (count // 2)
+    head = [{"type": "Flatten"}, {"type": "Dense", "units": 3, "activation": "softmax"}]
+    return {"inputs": {"x": {"shape": [4, 4, 2]}}, "layers": [*layers, *head], "training": TRAINING}
+
+
 def compile_model(spec: dict[str, Any]) -> None:
     jsonnx.compile(spec).to_bytes()
 
@@ -74,6 +81,11 @@ def test_work_is_linear_in_the_number_of_layers(
 ) -> None:
     count_calls(work, network(8))  # caches are filled
     assert count_calls(work, network(500)) < 11 * count_calls(work, network(50))
+
+
+def test_checks_of_augmentation_layers_are_linear_in_their_number() -> None:
+    count_calls(check_spec, augmented(8))  # caches are filled
+    assert count_calls(check_spec, augmented(500)) < 11 * count_calls(check_spec, augmented(50))
 
 
 def test_ten_thousand_layers_compile_and_run() -> None:

@@ -233,6 +233,21 @@ def test_the_weight_gradient_as_one_convolution_over_the_batch(sizes, kernel, pl
     check("Conv", {"x": (BATCH, 4, *sizes), "w": (3, 4, *kernel), "b": (3,)}, **place)
 
 
+@pytest.mark.parametrize("groups", [1, 2])
+@each_place(PLACES)
+def test_the_weight_gradient_over_the_batch(sizes, kernel, place, groups, monkeypatch) -> None:
+    """The formula for large windows, for windows of every kind."""
+    monkeypatch.setattr(convolution, "conv_weight_gradient", convolution.weight_gradient_over_batch)
+    check("Conv", {"x": (BATCH, 4, *sizes), "w": (6, 4 // groups, *kernel), "b": (6,)}, group=groups, **place)
+
+
+@pytest.mark.parametrize(("place", "sizes"), SYMBOLIC, ids=name)
+def test_the_weight_gradient_over_the_batch_of_symbolic_sizes(place, sizes, monkeypatch) -> None:
+    monkeypatch.setattr(convolution, "conv_weight_gradient", convolution.weight_gradient_over_batch)
+    shapes = {"x": (BATCH, 4, Size.named("height"), Size.named("width")), "w": (6, 2, 3, 3)}
+    check("Conv", shapes, sizes=dict(zip(("height", "width"), sizes, strict=True)), group=2, **place)
+
+
 @pytest.mark.parametrize("place", [{}, {"pads": [2, 1, 0, 1]}, {"dilations": [2, 1]}], ids=name)
 def test_a_convolution_of_many_channels(place) -> None:
     shapes = {"x": (BATCH, 16, 6, 5), "w": (17, 16, 3, 2), "b": (17,)}
@@ -246,12 +261,14 @@ def test_a_convolution_of_many_channels(place) -> None:
     [
         ({"x": (BATCH, 3, 28, 28), "w": (3, 1, 3, 3)}, {"group": 3}, "depthwise_weight_gradient"),
         ({"x": (BATCH, 3, 28, 33), "w": (3, 1, 3, 3)}, {"group": 3}, "weight_gradient_by_sample"),
+        ({"x": (BATCH, 3, 400, 28), "w": (3, 1, 300, 3)}, {"group": 3}, "weight_gradient_by_sample"),
         ({"x": (BATCH, 16, 28, 28), "w": (16, 16, 3, 3)}, {}, "weight_gradient_as_conv"),
         ({"x": (BATCH, 16, 28, 28), "w": (16, 16, 3, 3)}, {"strides": [2, 2]}, "weight_gradient_by_sample"),
         ({"x": (BATCH, 16, 28, 28), "w": (16, 16, 1, 1)}, {}, "weight_gradient_by_sample"),
         ({"x": (BATCH, 15, 28, 28), "w": (16, 15, 3, 3)}, {}, "weight_gradient_by_sample"),
         ({"x": (BATCH, 15, 10, 10), "w": (16, 15, 3, 3)}, {}, "weight_gradient_of_batch"),
         ({"x": (BATCH, 15, 10, 11), "w": (16, 15, 3, 3)}, {}, "weight_gradient_by_sample"),
+        ({"x": (BATCH, 3, 70, 70), "w": (16, 3, 40, 40)}, {}, "weight_gradient_by_sample"),
     ],
 )
 def test_the_formula_of_the_weight_gradient_depends_on_sizes_and_tuning(shapes, attributes, formula) -> None:
@@ -260,6 +277,15 @@ def test_the_formula_of_the_weight_gradient_depends_on_sizes_and_tuning(shapes, 
     for tuning, expected in ((CPU_GRADIENTS, formula), (GradientTuning(), "weight_gradient_by_sample")):
         chosen = convolution.weight_gradient_formula(x, y, w, window, attributes.get("group", 1), tuning)
         assert chosen.__name__ == expected
+
+
+@pytest.mark.parametrize("tuning", [CPU_GRADIENTS, GradientTuning()], ids=["cpu", "general"])
+def test_the_weight_gradient_of_large_windows_has_no_large_constants(tuning) -> None:
+    shapes = {"x": (BATCH, 2, 40, 40, 40), "w": (3, 2, 31, 31, 31)}
+    (node,) = one_node("Conv", shapes, "float32").nodes
+    window = convolution.Window.of(node)
+    chosen = convolution.weight_gradient_formula(node.inputs[0], node.outputs[0], node.inputs[1], window, 1, tuning)
+    assert chosen.__name__ == "weight_gradient_over_batch"
 
 
 @each_place(PLACES)

@@ -9,7 +9,7 @@ import jsonnx
 import numpy as np
 import pytest
 from harness import lower, one_layer, run
-from jsonnx.core.types import Size
+from jsonnx.core.types import Dim, Size
 
 
 def test_equalization_equalizes_each_channel_in_training_only() -> None:
@@ -36,6 +36,20 @@ def test_resizing_with_symbolic_sizes_equals_fixed_sizes(interpolation: str) -> 
         x = rng.uniform(0, 255, (2, height, width, 3)).astype("float32")
         fixed = run(lower(one_layer(layer, (height, width, 3))), {"x0": x})["layer"]
         np.testing.assert_allclose(run(symbolic, {"x0": x})["layer"], fixed, rtol=1e-6)
+
+
+@pytest.mark.parametrize("operation", ["ops.space_to_depth", "ops.depth_to_space"])
+@pytest.mark.parametrize("data_format", ["channels_first", "channels_last"])
+def test_blocks_of_pixels_of_symbolic_sizes_equal_fixed_sizes(operation: str, data_format: str) -> None:
+    layer = {"type": operation, "block_size": 2, "data_format": data_format}
+
+    def image_shape(*sides: Dim) -> tuple[Dim, ...]:
+        return (4, *sides) if data_format == "channels_first" else (*sides, 4)
+
+    symbolic = lower(one_layer(layer, image_shape(Size.named("h"), Size.named("w"))))
+    x = np.random.default_rng(0).normal(size=(2, *image_shape(6, 4))).astype(np.float32)
+    fixed = run(lower(one_layer(layer, image_shape(6, 4))), {"x0": x})["layer"]
+    np.testing.assert_array_equal(run(symbolic, {"x0": x})["layer"], fixed)
 
 
 @pytest.mark.parametrize("grid", [(8, 8), (3, 2)])

@@ -106,9 +106,7 @@ def one_layer(case: layers.cases.Case) -> Document:
     entries.append({**case.layer, "name": "layer", "from": sources})
     if case.layer["type"].startswith("ops."):
         outputs = [as_real_batch(case, output, entries) for output in outputs]
-    if (
-        case.layer["type"] in INTEGER_LAYERS and case.layer.get("output_mode", "int") == "int"
-    ):  # losses do not accept integers
+    elif has_integer_output(case):  # losses do not accept integers
         entries.append({"type": "Rescaling", "name": "real", "scale": 1})
         outputs = ["real"]
     if case.masks or case.layer["type"].endswith(
@@ -119,6 +117,10 @@ def one_layer(case: layers.cases.Case) -> Document:
         outputs = list(flat.values())
     loss = "mse" if len(outputs) == 1 else dict.fromkeys(outputs, "mse")
     return {"inputs": inputs, "layers": entries, "outputs": outputs, "training": {"loss": loss, "optimizer": SGD}}
+
+
+def has_integer_output(case: layers.cases.Case) -> bool:
+    return not one_layer_network(case.layer, *case.inputs, dtype=case.dtype).types["layer"].dtype.startswith("float")
 
 
 def as_real_batch(case: layers.cases.Case, output: str, entries: list[Document]) -> str:
@@ -141,10 +143,6 @@ def as_real_batch(case: layers.cases.Case, output: str, entries: list[Document])
         entries.append({"type": "ops.multiply", "name": names[4], "from": [names[3], names[1]]})
         output = names[4]
     return output
-
-
-INTEGER_LAYERS = ("Discretization",)
-"""Layers whose output is integers by default."""
 
 
 # -- components of training --------------------------------------------------------------------------------------------

@@ -387,6 +387,15 @@ def test_seed_and_learning_rate_of_the_command_are_exported(tmp_path):
     np.testing.assert_array_equal(values["kind/kernel"], Trainer(EVERYTHING, seed=5).weights()["kind/kernel"])
 
 
+def test_a_step_without_trained_weights_has_no_learning_rate(tmp_path):
+    spec = {"inputs": {"x": {"shape": [4]}}, "layers": [{"type": "ReLU"}], "training": {"loss": "mse"}}
+    folder = export(tmp_path, spec)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    read = {value.name for value in onnx.load(folder / "train_step.onnx").graph.input}
+    assert read == {*manifest["inputs"], *manifest["targets"], *manifest["variables"]}
+    assert manifest["scalars"] == {}
+
+
 def test_remat_in_the_spec_adds_recomputed_nodes_to_the_step(tmp_path):
     sizes = {}
     for name, spec in {"stored": EVERYTHING, "recomputed": EVERYTHING_WITH_REMAT}.items():

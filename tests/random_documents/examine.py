@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,15 +17,24 @@ from jsonnx.core.diagnostics import CompileError, Diagnostic, UsageError
 from jsonnx.frontend.formatter import format_source
 from jsonnx.frontend.json_reader import read_text
 from jsonnx.pipeline.check import CheckedSpec, check_spec
-from jsonnx.render.diagnostics import render
+from jsonnx.render.diagnostics import FORMATS, position_of, render
 from jsonnx.render.explanations import explain
+from jsonnx.render.source_excerpts import read_excerpts
 
 PACKAGE = str(Path(jsonnx.__file__).parent)
 
-REFUSED_LATER = {"no-gradient", "not-learned", "too-large", "file-not-found", "unreadable-file"}
-"""Codes of errors that `validate` need not report: they need the operators, the weights' sizes or other files."""
+REFUSED_LATER = {"no-gradient", "not-learned", "too-large", "file-not-found", "unreadable-file", "not-exportable"}
+"""Codes of errors that `validate` need not report: they need the operators, the weights' sizes, other files, or
+depend on what the network is for."""
 
 MAX_MESSAGE_CHARACTERS = 300
+
+OTHER_SPEC: dict[str, Any] = {
+    "inputs": {"x": {"shape": [4]}},
+    "layers": [{"type": "Dense", "units": 2}],
+    "training": {"loss": "mse"},
+}
+"""A spec with which documents are compared."""
 
 
 class Finding(NamedTuple):
@@ -107,8 +118,9 @@ def _examine_sound(checked: CheckedSpec, run: Callable[[str, Callable[[], Any]],
     from jsonnx.lowering.cost import cost_table
     from jsonnx.pipeline.compile import compile_checked
     from jsonnx.pipeline.graphs import inference_graph
+    from jsonnx.pipeline.keras_config import export_config
     from jsonnx.pipeline.plan_training import plan_training
-    from jsonnx.pipeline.training_export import verified_step
+    from jsonnx.pipeline.training_export import manifest, verified_step
     from jsonnx.render.tables import summary_json, summary_text
 
     def summary() -> bool:
@@ -130,6 +142,11 @@ def _examine_sound(checked: CheckedSpec, run: Callable[[str, Callable[[], Any]],
         if plan is not None and model is not None:
             train = with_vocabularies(plan.train, model.weights)
             run("verify step", lambda: verified_step(replace(plan, train=train), "step"))
+            run("manifest", lambda: json.dumps(manifest(checked, plan)))
+    if model is not None:
+        run("keras", lambda: json.dumps(export_config(checked, model.weights).config))
+    if len(checked.source.text) % 4 == 0:
+        run("diff", lambda: check_comparison(checked))
 
 
 def check_formatting(text: str) -> bool:
@@ -148,7 +165,23 @@ def check_diagnostics(checked: CheckedSpec, text: str) -> bool:
     """Renders the diagnostics. Each needs a position, a path and an explanation."""
     for diagnostic in checked.diagnostics:
         _check_diagnostic(diagnostic)
-    render(checked.diagnostics, "text", sources={"<text>": text})
+    positions = [position for d in checked.diagnostics if (position := position_of(d)) is not None]
+    excerpts = read_excerpts(BytesIO(text.encode(errors="surrogatepass")), positions)
+    for format in FORMATS:
+        render(checked.diagnostics, format, excerpts={"": excerpts})
+    return True
+
+
+def check_comparison(checked: CheckedSpec) -> bool:
+    """Compares a network with itself, which must find no changes, and with another one."""
+    from jsonnx.pipeline.compare_specs import compare_checked_specs
+    from jsonnx.render.spec_diff import comparison_json, comparison_text
+
+    if not compare_checked_specs(checked, checked).is_empty:
+        raise Contradiction("a network differs from itself")
+    comparison = compare_checked_specs(check_spec(OTHER_SPEC), checked)
+    comparison_text(comparison)
+    json.dumps(comparison_json(comparison))
     return True
 
 

@@ -28,10 +28,11 @@ LARGE_SAMPLES = ("efficientnet_b0", "resnet50", "unet")
 def text(seed: int) -> str:
     """Returns the text of the document of a seed."""
     rng = Random(seed)
-    document = copy.deepcopy(rng.choice(_samples())) if rng.random() < 0.02 else _network(rng, seed)
+    is_sample = rng.random() < 0.02
+    document = copy.deepcopy(rng.choice(_samples())) if is_sample else _network(rng, seed)
     if rng.random() < 0.15:
         document = factor_out(rng, document)
-    if rng.random() < 0.3:
+    if is_sample or rng.random() < 0.4:  # samples as they are have tests of their own, and take long
         for _ in range(rng.choice([1, 1, 1, 2, 3])):
             document = mutate(rng, document)
     written = json.dumps(document, indent=rng.choice([None, None, 2]), ensure_ascii=rng.random() < 0.5)

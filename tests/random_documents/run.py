@@ -29,7 +29,7 @@ from typing import Any
 from random_documents import ledger
 
 ROOT = Path(__file__).parents[2]
-CHUNK_DOCUMENTS = 1000
+CHUNK_DOCUMENTS = 5000
 """Documents per process: the first ones are slowest, since the cache of inferred types is empty."""
 MAX_CPU_SECONDS = 20.0
 """Processor time allowed for a stage."""

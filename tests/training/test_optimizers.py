@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from harness import run
+from jsonnx import Trainer
 from jsonnx.core.reserved_names import LEARNING_RATE
 from jsonnx.core.types import ShapeError, TensorType
 from jsonnx.gradient import GradientBuilder, gradients
@@ -141,3 +142,13 @@ def test_a_projection_equals_that_of_keras(spec: Any, said: dict[str, Any]) -> N
     weight = g.input("weight", TensorType("float32", (3, 4)))
     results = run(g.graph({"value": read(CONSTRAINTS, spec).project(g, weight)}), {"weight": array(said["weight"])})
     np.testing.assert_allclose(results["value"], array(said["value"]), rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize("constraint", ["unit_norm", {"type": "MaxNorm", "max_value": 1}, "min_max_norm"])
+def test_a_constraint_on_a_weight_without_axes_bounds_its_absolute_value(constraint) -> None:
+    layer = {"type": "PReLU", "alpha_initializer": "ones", "alpha_constraint": constraint}
+    spec = {"inputs": {"x": {"shape": []}}, "layers": [layer], "training": {"loss": "mse"}}
+    trainer = Trainer(spec)
+    trainer.set_weights({"p_re_lu/alpha": np.float32(-5)})
+    trainer.step(np.ones(3, np.float32), np.ones(3, np.float32))
+    assert trainer.weights()["p_re_lu/alpha"] == pytest.approx(-1, abs=1e-5)

@@ -130,6 +130,7 @@ def infer_types(layer: Layer, *inputs: TensorType) -> tuple[TensorType, ...]:
         if layer.activity_regularizer is not None:
             message = f"has an activity_regularizer, and makes {type}, no real numbers"
             require(type.dtype.startswith("float"), message)
+            require(type.rank > 0, f"has an activity_regularizer, and makes {type}, without a batch axis")
             layer.activity_regularizer.check(type.shape)
     return results
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from ..analysis.shape_inference import TypedNetwork
 from ..core.components import Component
@@ -45,10 +45,9 @@ def check_augmentation(typed: TypedNetwork, objective: Objective | None, report:
     for call in calls:
         if call.layer is not None and getattr(call.layer, "mixes_targets", False) and objective is not None:
             _check_targets(call, objective, report)
-    predecessors = {call.name: typed.network.calls_needed_for(call.sources) for call in calls}
-    has_others = any(not is_host_augmentation(other.layer) for group in predecessors.values() for other in group)
-    if has_others and not report.has_errors():
-        _check_position(typed, predecessors, calls, report)
+    preceding = typed.network.calls_needed_for(source for call in calls for source in call.sources)
+    if any(not is_host_augmentation(other.layer) for other in preceding) and not report.has_errors():
+        _check_position(typed, calls, report)
 
 
 def _nested_augmentations(layer: object) -> Iterable[Component]:
@@ -72,19 +71,32 @@ def _check_targets(call: Call, objective: Objective, report: Report) -> None:
             report.add("not-supported", call.path, message, help=help)
 
 
-def _check_position(
-    typed: TypedNetwork, predecessors: dict[str, list[Call]], calls: list[Call], report: Report
-) -> None:
+def _check_position(typed: TypedNetwork, calls: list[Call], report: Report) -> None:
     from .lower import lower
 
     graph = lower(typed, training=True)
     trained = [name for name, weight in graph.parameters.items() if weight.trainable]
     changing = {name.partition("/")[0] for name in (*trained, *graph.updates, *graph.randoms)}
+    first_changing = _first_calls(typed.network, changing)
     for call in calls:
-        other = next((other for other in predecessors[call.name] if other.owner in changing), None)
+        other = min((first_changing[source] for source in call.sources if source in first_changing), default=None)
         if other is not None:
+            preceding = typed.network.calls[other]
             kind = call.layer.type_name if call.layer else ""
-            message = f"{kind} {call.name!r} changes images before a step, but {other.name!r} is part of the step"
+            message = f"{kind} {call.name!r} changes images before a step, but {preceding.name!r} is part of the step"
             help = "put it before the first layer that training changes"
-            notes = [(other.path, f"{other.name!r} is here")]
+            notes = [(preceding.path, f"{preceding.name!r} is here")]
             report.add("not-supported", call.path, message, help=help, notes=notes)
+
+
+def _first_calls(network: Network, owners: Collection[str]) -> dict[str, int]:
+    """By value, the index of the first call of a layer in `owners` that it depends on; values without one are left
+    out."""
+    first: dict[str, int] = {}
+    for index, call in enumerate(network.calls):
+        indices = [first[source] for source in call.sources if source in first]
+        if call.owner in owners:
+            indices.append(index)
+        if indices:
+            first |= dict.fromkeys(call.results, min(indices))
+    return first

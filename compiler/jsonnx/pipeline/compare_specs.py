@@ -19,7 +19,12 @@ from .trained_model import RUN_FOLDER_HELP
 
 def compare_specs(old: str, new: str) -> Comparison:
     """Compares two specs, models or runs. Raises CompileError for an invalid one, UsageError for a missing one."""
-    return compare_networks(_comparison_side(load_checked_spec(old)), _comparison_side(load_checked_spec(new)))
+    return compare_checked_specs(load_checked_spec(old), load_checked_spec(new))
+
+
+def compare_checked_specs(old: CheckedSpec, new: CheckedSpec) -> Comparison:
+    """Compares two specs. Raises CompileError for an invalid one."""
+    return compare_networks(_comparison_side(old), _comparison_side(new))
 
 
 def load_checked_spec(path_or_stdin: str | os.PathLike[str]) -> CheckedSpec:

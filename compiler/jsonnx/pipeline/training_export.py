@@ -123,7 +123,11 @@ def manifest(checked: CheckedSpec, training_plan: TrainingPlan) -> dict[str, Any
         "batch_size": training_plan.training.batch_size,
         "inputs": {name: _type_entry(value) for name, value in step.inputs.items() if name in training_plan.inputs},
         "targets": {name: {**_type_entry(step.inputs[name]), "output": output} for name, output in targets.items()},
-        "scalars": {LEARNING_RATE: {**_type_entry(step.inputs[LEARNING_RATE]), "value": training_plan.rate(0)}},
+        "scalars": {
+            name: {**_type_entry(value), "value": training_plan.rate(0)}
+            for name, value in step.inputs.items()
+            if name == LEARNING_RATE  # absent if no weight is trained
+        },
         "random": {name: _random_entry(value, training_plan.seed) for name, value in step.randoms.items()},
         "augmented": {
             augmented.name: {

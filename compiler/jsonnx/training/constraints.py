@@ -29,7 +29,7 @@ class Constraint(Component):
         """Raises ShapeError if the constraint does not accept a weight of this shape."""
         axis = getattr(self, "axis", 0)
         message = f"has a {self.type_name} along {axis}, of a weight of shape {shape_text(shape)}"
-        require(are_axes(axis, len(shape)), message)
+        require(are_axes(axis, max(len(shape), 1)), message)
 
     def project(self, g: Builder, weight: Value) -> Value:
         """The nearest weight that satisfies the constraint, in the weight's type."""
@@ -37,7 +37,8 @@ class Constraint(Component):
 
 
 def axis_norm(g: Builder, weight: Value, axis: tuple[int, ...] | int) -> Value:
-    return g.Sqrt(square_sum(g, weight, axis_list(axis)))
+    """The norm of a weight along an axis; a weight without axes counts as a vector of one element."""
+    return g.Sqrt(square_sum(g, weight, axis_list(axis))) if weight.rank else g.Abs(weight)
 
 
 @CONSTRAINTS.register()

@@ -162,13 +162,17 @@ def dynamic_input_gradient(g: Builder, dy: Value, weight: Value, window: Window,
     sizes = g.Shape(x, start=2)
     start: Value = g.const(window.pads_begin, "int64")
     if window.auto_pad:
-        covered = g.Add(g.Mul(g.Sub(g.Shape(dy, start=2), 1), window.strides), window.dilated_size)
-        padding = g.Max(g.Sub(covered, sizes), 0)
-        start = g.Div(padding if window.auto_pad == "SAME_UPPER" else g.Add(padding, 1), 2)
+        _, start = runtime_padding(g, x, dy, window)
     return g.refine(g.Slice(dpadded, start, g.Add(start, sizes), list(range(2, x.rank))), x.shape)
 
 
 # -- the gradient of a convolution's weights --------------------------------------------------------------------------
+
+MAX_ROW_PRODUCTS = 256
+"""Matrix products of `depthwise_weight_gradient`, one for each row of the window."""
+
+MAX_IM2COL_KERNEL_ELEMENTS = 1 << 24
+"""Elements of the kernel of `im2col`, a constant of the graph, whose size grows with the square of the window's."""
 
 WeightGradient = Callable[[Builder, Value, Value, Value, Window, int], Value]
 """`formula(g, x, dy, w, window, group)`: dw, in the shape of w."""
@@ -188,12 +192,15 @@ def weight_gradient_formula(
     """The formula of `conv_weight_gradient` for these sizes."""
     is_static = x.type.is_static(*range(2, x.rank)) and not window.auto_pad
     is_depthwise = group == x.shape[1] == dy.shape[1]
-    if is_static and is_depthwise and x.type.static_size(-1) <= tuning.max_row_product_width:
+    has_narrow_rows = is_static and x.type.static_size(-1) <= tuning.max_row_product_width
+    if is_depthwise and has_narrow_rows and prod(window.size[:-1]) <= MAX_ROW_PRODUCTS:
         return depthwise_weight_gradient
     most = tuning.max_im2col_channels
     has_many_channels = group == 1 and most is not None and min(w.shape[:2]) > most
     if is_static and has_many_channels and x.rank <= 4 and window.taps > 1 and max(window.strides) == 1:
         return weight_gradient_as_conv
+    if x.shape[1] * window.taps**2 > MAX_IM2COL_KERNEL_ELEMENTS:
+        return weight_gradient_over_batch
     windows = product(dy.shape[2:])
     if isinstance(windows, int) and windows <= tuning.max_batched_windows:
         return weight_gradient_of_batch
@@ -246,6 +253,42 @@ def weight_gradient_as_conv(g: Builder, x: Value, dy: Value, w: Value, window: W
     if taps.shape[1:-1] != tuple(window.size):  # the remainder of a stride leaves room for further positions
         taps = g.Slice(taps, [0] * len(axes), window.size, list(range(1, len(axes) + 1)))
     return g.refine(g.Transpose(taps, perm=[0, len(axes) + 1, *range(1, len(axes) + 1)]), w.shape)
+
+
+def weight_gradient_over_batch(g: Builder, x: Value, dy: Value, w: Value, window: Window, group: int) -> Value:
+    """dw = conv(x, dy) with the samples as channels and the channels as samples, for any sizes, ranks and groups.
+
+    Like `weight_gradient_as_conv`, but without a further spatial axis and without a limit on symbolic sizes.
+    """
+    batch, channels, axes = x.shape[0], w.shape[1], list(range(2, x.rank))
+    attributes = {"strides": window.dilations, "dilations": window.strides, "pads": window.pads}
+    if window.auto_pad:
+        x = pad_at_runtime(g, x, dy, window)
+    sizes = x.shape[2:]
+    image = g.reshape(x, (batch, group, channels, *sizes))
+    image = g.Transpose(image, perm=[2, 1, 0, *(axis + 1 for axis in axes)])
+    image = g.reshape(image, (channels, group * batch, *sizes))
+    padded_sizes = [sum(part) for part in zip(sizes, window.pads_begin, window.pads_end, strict=True)]
+    spans = zip(padded_sizes, dy.shape[2:], window.strides, window.dilations, strict=True)
+    positions = [(size - stride * (count - 1) - 1) // dilation + 1 for size, count, stride, dilation in spans]
+    taps = g.Conv(image, g.Transpose(dy, perm=[1, 0, *axes]), group=group, **attributes)
+    g.refine(taps, (channels, dy.shape[1], *positions))
+    taps = g.Slice(taps, [0] * len(axes), window.size, axes)  # the remainder of a stride leaves further positions
+    return g.refine(g.Transpose(taps, perm=[1, 0, *axes]), w.shape)
+
+
+def pad_at_runtime(g: Builder, x: Value, dy: Value, window: Window) -> Value:
+    """x with the padding that `auto_pad` means for its sizes."""
+    padding, before = runtime_padding(g, x, dy, window)
+    padded = g.Pad(x, g.Concat(before, g.Sub(padding, before), axis=0), None, list(range(2, x.rank)))
+    return g.refine(padded, (*x.shape[:2], *padded.shape[2:]))
+
+
+def runtime_padding(g: Builder, x: Value, dy: Value, window: Window) -> tuple[Value, Value]:
+    """For each spatial axis, the elements that `auto_pad` adds, and those of them before the first element of x."""
+    covered = g.Add(g.Mul(g.Sub(g.Shape(dy, start=2), 1), window.strides), window.dilated_size)
+    padding = g.Max(g.Sub(covered, g.Shape(x, start=2)), 0)
+    return padding, g.Div(padding if window.auto_pad == "SAME_UPPER" else g.Add(padding, 1), 2)
 
 
 def depthwise_weight_gradient(g: Builder, x: Value, dy: Value, w: Value, window: Window, group: int) -> Value:

@@ -257,6 +257,7 @@ class SpaceToDepth(SpaceDepthOp):
         height, width, channels = self._image_sizes(x.type)
         y = as_dtype(g, x, float_dtype(x.dtype))
         y = g.SpaceToDepth(y if channels_first else g.transpose(y, [0, 3, 1, 2]), blocksize=size)
+        y = g.refine(y, (x.shape[0], channels * size**2, height // size, width // size))
         if channels_first:
             grouped = g.reshape(y, (x.shape[0], size**2, channels, height // size, width // size))
             y = g.reshape(g.transpose(grouped, [0, 2, 1, 3, 4]), self.infer(x.type).shape)
