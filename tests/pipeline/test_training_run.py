@@ -12,7 +12,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -257,13 +257,13 @@ def writes(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     room: list[int] = []
     write = files._write_through
 
-    def limited(path: Path, data: bytes) -> None:
+    def limited(path: Path, parts: Sequence[Any]) -> None:
         if room:
             room[0] -= 1
         if room and room[0] < 0:
-            path.write_bytes(data[: len(data) // 2])
+            path.write_bytes(bytes(parts[0])[:10])
             raise OSError(errno.ENOSPC, "No space left on device")
-        write(path, data)
+        write(path, parts)
 
     monkeypatch.setattr(files, "_write_through", limited)
     return room
