@@ -1,9 +1,9 @@
 """Examines many random documents: in `tests`, `python -m random_documents.run --seed 0 --documents 10000 --jobs 2`.
 
 A document is the text of a spec, valid or not. It is formatted and validated; if it has no errors, its summary is made,
-it is compiled, the model is verified, and its training is planned. Each stage must succeed or give diagnostics. Every
-other outcome is a finding: an internal error, a stage that refuses what `validate` accepted, too much time or memory, a
-crash.
+it is compiled, the model is verified, exported to Keras and compared with another spec, and its training is planned and
+exported. Each stage must succeed or give diagnostics. Every other outcome is a finding: an internal error, a stage that
+refuses what `validate` accepted, too much time or memory, a crash.
 
 Documents are examined in chunks, each in its own process with limits of memory and of processor time. Runs and findings
 are added to ledger.json beside this file after every chunk; a finding is grouped by stage, exception and function, and
