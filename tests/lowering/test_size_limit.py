@@ -71,6 +71,7 @@ OPERATOR_HEAVY_LAYERS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OPERATOR_HEAVY_LAYERS)
 def test_few_layers_with_too_many_operators_are_reported(name: str) -> None:
     shape, layers = OPERATOR_HEAVY_LAYERS[name]
