@@ -25,7 +25,8 @@ def test_a_sum_over_all_axes_but_the_last_is_a_product(shape: tuple[Dim, ...], a
     for batch in (0, 1, 5):
         sizes = [size if isinstance(size, int) else batch for size in shape]
         feeds = {"x": np.random.default_rng(0).normal(size=sizes).astype(np.float32)}
-        np.testing.assert_allclose(run(rewritten, feeds)["y"], run(graph, feeds)["y"], rtol=1e-6, atol=1e-6)
+        expected = feeds["x"].sum(axis=tuple(axes), keepdims=bool(keepdims))  # onnxruntime 1.19 sums no rows wrongly
+        np.testing.assert_allclose(run(rewritten, feeds)["y"], expected, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize(
