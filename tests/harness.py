@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -230,3 +232,15 @@ def record_session_configs(monkeypatch: pytest.MonkeyPatch) -> list[providers.Se
 
     monkeypatch.setattr(runner, "create_session", record)
     return configs
+
+
+class SaveAt:
+    """A callback that saves a checkpoint after a step, and asks to stop there."""
+
+    def __init__(self, trainer: Trainer, path: Path, step: int) -> None:
+        self.trainer, self.path, self.step = trainer, path, step
+
+    def on_step(self, step: int, figures: dict[str, float]) -> None:
+        if self.trainer.steps == self.step:
+            self.trainer.save_checkpoint(self.path)
+            signal.raise_signal(signal.SIGTERM)

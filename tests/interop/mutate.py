@@ -20,7 +20,7 @@ import numpy as np
 from jsonnx.core.diagnostics import CompileError
 from jsonnx.interop import hdf5, hdf5_worker
 from jsonnx.interop.keras import open_keras
-from jsonnx.interop.limits import ReadBudget
+from jsonnx.interop.read_budget import ReadBudget
 
 HERE = Path(__file__).parent
 SEEDS = [HERE / "keras" / "files" / name for name in ("keras3_half.h5", "keras3_half.keras", "keras1_th.h5")]

@@ -16,7 +16,7 @@ import pytest
 from jsonnx.interop import hdf5
 from jsonnx.interop.file_slice import FileSlice
 from jsonnx.interop.hdf5 import Hdf5Weights, read_hdf5
-from jsonnx.interop.limits import ReadBudget
+from jsonnx.interop.read_budget import ReadBudget
 
 HERE = Path(__file__).parent
 SOURCE = HERE.parent.parent / "compiler"

@@ -13,7 +13,7 @@ from typing import IO
 
 import jsonnx
 import pytest
-from jsonnx.interop.limits import ReadBudget
+from jsonnx.interop.read_budget import ReadBudget
 from jsonnx.interop.zip_reader import ZipArchive
 
 CONFIG = b'{"class_name": "Sequential", "config": {"layers": []}}'

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import signal
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from harness import assert_same_fit, assert_same_run
+from harness import SaveAt, assert_same_fit, assert_same_run
 from jsonnx.pipeline.trainer import Trainer
 from jsonnx.runtime.step_runners import MAX_OVERSIZED_STEPS
 from nchwc_graphs import BLOCK, needs_nchwc_kernels
@@ -129,18 +128,6 @@ def test_a_fit_with_transposed_matmuls_is_independent_of_earlier_batch_sizes(
     layers = [{"type": "Dense", "units": 640, "activation": "tanh"}, {"type": "Dense", "units": 640}]
     document = spec(layers, (7,), {"type": "sgd", "learning_rate": 0.01})
     assert_same_fit(document, *batch((7,), 192), batch_size, samples_before, threads=1)
-
-
-class SaveAt:
-    """A callback that saves a checkpoint after a step, and asks to stop there."""
-
-    def __init__(self, trainer: Trainer, path: Path, step: int) -> None:
-        self.trainer, self.path, self.step = trainer, path, step
-
-    def on_step(self, step: int, figures: dict[str, float]) -> None:
-        if self.trainer.steps == self.step:
-            self.trainer.save_checkpoint(self.path)
-            signal.raise_signal(signal.SIGTERM)
 
 
 @needs_nchwc_kernels

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from embedding_specs import (
     embedding_spec,
     update_small_tables_lazily,
 )
+from harness import SaveAt
 from jsonnx.pipeline.trainer import Trainer
 from jsonnx.runtime import checkpoint
 from jsonnx.runtime.trainer import Diverged
@@ -59,18 +59,6 @@ RNG = np.random.default_rng(0)
 X = (ROWS * RNG.random((35, LENGTH)) ** 2).astype(np.int32)
 Y = RNG.normal(size=(35, 3)).astype(np.float32)
 SPLIT = {"validation_split": 0.2}
-
-
-class SaveAt:
-    """Saves after a step, and raises a signal to stop there."""
-
-    def __init__(self, trainer: Trainer, path: Path, step: int) -> None:
-        self.trainer, self.path, self.step = trainer, path, step
-
-    def on_step(self, step: int, figures: dict[str, float]) -> None:
-        if self.trainer.steps == self.step:
-            self.trainer.save_checkpoint(self.path)
-            signal.raise_signal(signal.SIGTERM)
 
 
 def bits(trainer: Trainer) -> dict[str, bytes]:

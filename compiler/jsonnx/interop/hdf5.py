@@ -23,7 +23,7 @@ import numpy as np
 from ..core.diagnostics import CompileError, Diagnostic, UsageError
 from ..core.limits import MAX_COMPRESSION_RATIO, MAX_HDF5_GROUP_DEPTH, MAX_HDF5_LINE_BYTES
 from .file_slice import FileSlice
-from .limits import ReadBudget, damaged_file_error
+from .read_budget import ReadBudget, damaged_file_error
 
 OPTIMIZER_GROUPS = ("optimizer", "optimizer_weights")
 """Groups with the optimizer's state, which is not read."""

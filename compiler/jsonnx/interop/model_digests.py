@@ -15,8 +15,8 @@ from typing import IO, Any
 from ..core.diagnostics import CompileError, Diagnostic
 from ..core.digests import DIGEST_KEYS, ContentDigests, digest_faults, records_digests
 from ..core.files import UnsafePath, open_beneath
-from .limits import damaged_file_error
 from .protobuf_reader import BufferedFile, DecodeError, Message
+from .read_budget import damaged_file_error
 
 GRAPH_FIELD, METADATA_FIELD = 7, 14
 INITIALIZER_FIELD, NAME_FIELD = 5, 8

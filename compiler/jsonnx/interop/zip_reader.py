@@ -17,7 +17,7 @@ from typing import IO
 
 from ..core.limits import MAX_COMPRESSION_RATIO, MAX_ZIP_MEMBERS
 from .file_slice import FileSlice
-from .limits import ReadBudget, damaged_file_error, unsafe_file_error
+from .read_budget import ReadBudget, damaged_file_error, unsafe_file_error
 
 CHUNK_BYTES = 1 << 20
 

@@ -17,7 +17,7 @@ import numpy as np
 from ..core.diagnostics import CompileError
 from ..core.limits import MAX_CSV_COLUMNS, MAX_DATA_FILE_BYTES
 from ..core.types import TensorType
-from ..interop.limits import ReadBudget
+from ..interop.read_budget import ReadBudget
 from ..interop.zip_reader import ZipArchive
 from .data_errors import DataLocation, FaultCollector
 from .validate_arrays import ElementIndex, LocateElement, sample_location

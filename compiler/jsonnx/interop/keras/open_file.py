@@ -19,7 +19,7 @@ from ...frontend.json_reader import Limits, Source, read_text
 from ...frontend.schema.phrases import name_list
 from ..file_slice import FileSlice
 from ..hdf5 import Hdf5Weights, is_hdf5, read_hdf5, spool_to_temporary_file
-from ..limits import ReadBudget, damaged_file_error, unsafe_file_error
+from ..read_budget import ReadBudget, damaged_file_error, unsafe_file_error
 from ..zip_reader import ZipArchive
 
 CONFIG_FILE, METADATA_FILE, WEIGHTS_FILE = "config.json", "metadata.json", "model.weights.h5"
