@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator
 from dataclasses import dataclass, field
-from difflib import SequenceMatcher, get_close_matches
 from typing import Literal, NamedTuple
 
 from .limits import MAX_COMPARED_WORDS, MAX_DIAGNOSTICS
+from .spelling import similar_words
 
 JsonPath = tuple[str | int, ...]
 """The keys and indexes that lead from the document's root to a value."""
@@ -159,16 +159,18 @@ class Report:
             self.mark_invalid(path)
         if self._counts[severity] > MAX_DIAGNOSTICS:
             return
-        self._counts[severity] += 1
-        if self._counts[severity] > MAX_DIAGNOSTICS:
-            code, help, notes = "not-listed", "correct those that are listed first", ()
-            message = f"there are more {severity}s than the check lists"
         source = self._source_map(path, at_key)
         is_reported = source.path in self._reported_locations or any(
             path[:length] in self._suppressed_paths for length in range(1, len(path) + 1)
         )
-        if is_reported or self._first_instances.setdefault((source.path, code), source.instance) != source.instance:
+        if is_reported or (source.path, code, message) in self._diagnostics:
             return
+        if self._first_instances.setdefault((source.path, code), source.instance) != source.instance:
+            return
+        self._counts[severity] += 1
+        if self._counts[severity] > MAX_DIAGNOSTICS:
+            code, help, notes = "not-listed", "correct those that are listed first", ()
+            message = f"there are more {severity}s than the check lists"
         line, column = self._locator(source.path, at_key) or (None, None)
         source_notes = [*((self._source_map(where, False).path, text) for where, text in notes), *source.notes]
         diagnostic = Diagnostic(
@@ -238,39 +240,10 @@ class Report:
             raise CompileError(self)
 
 
-MIN_SIMILARITY, MIN_SIMILARITY_OF_OTHER_INITIAL = 0.75, 0.88
-"""The least ratio of `difflib` at which a word counts as misspelled: words of four letters with one wrong letter have
-0.75. A first letter is seldom mistyped."""
-
-
 def suggestion(misspelled: str, known: Iterable[str]) -> str | None:
-    """Returns `did you mean 'units'?` if exactly one known word is similar, else None.
-
-    A word is similar if it is spelled similarly, has the misspelled word as initials, or contains it.
-    """
-    by_lower_case: dict[str, str] = {}
-    for word in known:
-        by_lower_case.setdefault(word.lower(), word)
-    lower = misspelled[:100].lower()
-    similar = _similarly_spelled(lower, by_lower_case)
-    if not similar and len(lower) > 1:
-        similar = [word for word in by_lower_case if lower == "".join(part[:1] for part in word.split("_"))]
-    if not similar and len(lower) > 3:
-        similar = [word for word in by_lower_case if lower in word]
-    return f"did you mean {by_lower_case[similar[0]]!r}?" if len(similar) == 1 else None
-
-
-def _similarly_spelled(misspelled: str, known: Collection[str]) -> list[str]:
-    """The most similar word, if it is similar enough; both in lower case."""
-    swapped = [word for word in known if word[:1] == misspelled[:1] and sorted(word) == sorted(misspelled)]
-    if swapped:
-        return swapped[:1]
-    for word in get_close_matches(misspelled, known, n=1, cutoff=MIN_SIMILARITY):
-        has_other_initial = word[:1] != misspelled[:1]
-        similarity = SequenceMatcher(None, misspelled, word).ratio()
-        if not has_other_initial or similarity >= MIN_SIMILARITY_OF_OTHER_INITIAL:
-            return [word]
-    return []
+    """Returns `did you mean 'units'?` if known words are similar, as `similar_words` tells, else None."""
+    similar = similar_words(misspelled, known)
+    return f"did you mean {or_list(map(repr, similar))}?" if similar else None
 
 
 def or_list(words: Iterable[str]) -> str:

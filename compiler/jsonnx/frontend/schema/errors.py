@@ -13,7 +13,9 @@ from ...core.diagnostics import JsonPath, Report, or_list
 from ...core.limits import MAX_DIAGNOSTICS
 from ...layers import LAYERS
 from ...layers.unsupported import unsupported_layer
+from ..foreign_help import foreign_key_help, foreign_name_help, replaced_keys
 from .fast_validator import is_integer, is_number, is_valid, matches_pattern, rule_index_by_type
+from .misplaced_keys import misplaced_key_help
 from .phrases import schema_phrase, short_name, short_repr
 from .schema import REGISTRIES, SCHEMA_URI, reuse_properties, root_schema, spec_schema
 
@@ -161,9 +163,10 @@ def _misspelled_keys(errors: Iterable[ValidationError], report: Report) -> dict[
             else []
         )
         for key in _unknown_keys(error) if missing else ():
-            suggestion = report.suggestion(key, error.schema["properties"])
+            known = error.schema["properties"]
+            suggestion = "" if (replaced := replaced_keys(key, known)) else report.suggestion(key, known) or ""
             misspelled.setdefault(_error_path(error), set()).update(
-                name for name in missing if suggestion and repr(name) in suggestion
+                name for name in missing if name in replaced or repr(name) in suggestion
             )
     return misspelled
 
@@ -224,11 +227,17 @@ def _report_error(error: ValidationError, misspelled: Mapping[JsonPath, set[str]
 
 
 def _report_unknown_key(error: ValidationError, key: str, report: Report) -> None:
+    path = _error_path(error)
     known = [name for name in error.schema["properties"] if name != "$schema"]
-    help = report.suggestion(key, known) or f"known keys: {', '.join(known)}"
+    help = (
+        foreign_key_help(key, known)
+        or misplaced_key_help(key, path, error.instance)
+        or report.suggestion(key, known)
+        or f"known keys: {', '.join(known)}"
+    )
     report.add(
         "unknown-key",
-        (*_error_path(error), key),
+        (*path, key),
         f"{_object_name(error)} has no key {short_name(key)}",
         help=help,
         at_key=True,
@@ -254,7 +263,8 @@ def _report_invalid_choice(error: ValidationError, report: Report) -> None:
     if not isinstance(value, str):
         return  # the wrong type is reported as another error
     if kind is None:
-        help = report.suggestion(value, choices) or f"choose {or_list(map(short_repr, choices))}"
+        foreign = foreign_name_help("dtype", value, choices) if path[-1] == "dtype" else None
+        help = foreign or report.suggestion(value, choices) or f"choose {or_list(map(short_repr, choices))}"
         report.add("invalid-value", path, f"{_value_name(path)} cannot be {short_repr(value)}", help=help)
     elif value in REGISTRY_BY_KIND[kind].by_name:
         attributes = REGISTRY_BY_KIND[kind].by_name[value].required_attributes()
@@ -265,18 +275,21 @@ def _report_invalid_choice(error: ValidationError, report: Report) -> None:
         report_unknown_layer_type(value, path, report)
     else:
         members = REGISTRY_BY_KIND[kind].members
-        suggestion = report.suggestion(value, members) or report.suggestion(value, choices)
-        help = suggestion or f"choose one of {', '.join(members)}"
+        foreign = foreign_name_help(kind, value, REGISTRY_BY_KIND[kind].by_name)
+        help = foreign or report.suggestion(value, members) or report.suggestion(value, choices)
+        help = help or f"choose one of {', '.join(members)}"
         report.add("unknown-type", path, f"there is no {kind} {short_name(value)}", help=help)
 
 
 def report_unknown_layer_type(name: str, path: JsonPath, report: Report) -> None:
-    """Reports a layer type that does not exist: the reason if it is an unsupported Keras layer, else a similar type."""
+    """Reports a layer type that does not exist: the reason if it is an unsupported Keras layer, else what replaces it, or
+    a similar type."""
     unsupported = unsupported_layer(name)
     if unsupported is not None:
         report.add(unsupported.code, path, unsupported.message, help=unsupported.help)
         return
-    help = report.suggestion(name, LAYERS.by_name) or "`jsonnx layers` lists the known types"
+    help = foreign_name_help("layer", name, LAYERS.by_name) or report.suggestion(name, LAYERS.by_name)
+    help = help or "`jsonnx layers` lists the known types"
     report.add("unknown-type", path, f"there is no layer type {short_name(name)}", help=help)
 
 
