@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from .common import (
+    ALL_OPTION,
     FORMAT_OPTION,
     PARTIAL_OPTION,
     PROVIDER_OPTION,
@@ -39,6 +40,7 @@ from .common import (
 @click.option("--training", is_flag=True, help="Write train_step.onnx, model.onnx and manifest.json to a folder.")
 @SCALE_OPTION
 @SET_OPTION
+@ALL_OPTION
 @handles_errors
 def compile(
     spec: str,
@@ -95,6 +97,7 @@ def compile(
 @PROVIDER_OPTION
 @SCALE_OPTION
 @SET_OPTION
+@ALL_OPTION
 @handles_errors
 def train(
     spec: str,
@@ -140,6 +143,7 @@ def train(
 @PROVIDER_OPTION
 @UNVERIFIED_OPTION
 @FORMAT_OPTION
+@ALL_OPTION
 @handles_errors
 def evaluate(run: str, data: str | None, provider: str, unverified: bool, format_: str) -> None:
     """Compute loss and metrics of a trained model on data."""
@@ -163,6 +167,7 @@ def evaluate(run: str, data: str | None, provider: str, unverified: bool, format
 )
 @PROVIDER_OPTION
 @UNVERIFIED_OPTION
+@ALL_OPTION
 @handles_errors
 def predict(run: str, data: str, output: str | None, provider: str, unverified: bool) -> None:
     """Compute the outputs of a trained model for input data."""

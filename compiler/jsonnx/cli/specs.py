@@ -10,6 +10,7 @@ import click
 
 from ..core.diagnostics import CompileError, Diagnostic, UsageError
 from .common import (
+    ALL_OPTION,
     EXIT_INVALID_INPUT,
     EXIT_USAGE_ERROR,
     FORMAT_OPTION,
@@ -36,6 +37,7 @@ from .common import (
 )
 @SCALE_OPTION
 @SET_OPTION
+@ALL_OPTION
 @handles_errors
 def validate(specs: tuple[str, ...], format_: str, scale: str | None, changes: tuple[str, ...]) -> None:
     """Check specs and show all errors. The exit status is 1 if there is an error, 2 if a file cannot be read."""
@@ -65,6 +67,7 @@ def validate(specs: tuple[str, ...], format_: str, scale: str | None, changes: t
 @click.option("--depth", type=click.IntRange(0), metavar="N", help="Show N levels of blocks; sum up deeper blocks.")
 @SCALE_OPTION
 @SET_OPTION
+@ALL_OPTION
 @handles_errors
 def summary(spec: str, format_: str, depth: int | None, scale: str | None, changes: tuple[str, ...]) -> None:
     """Show layers, output shapes, parameters and multiply-adds."""
@@ -86,6 +89,7 @@ def summary(spec: str, format_: str, depth: int | None, scale: str | None, chang
 @click.command()
 @click.argument("specs", nargs=-1, required=True, metavar="SPEC...")
 @click.option("--check", is_flag=True, help="Write nothing; show the changes, and exit with status 1 if there are any.")
+@ALL_OPTION
 @handles_errors
 def fmt(specs: tuple[str, ...], check: bool) -> None:
     """Format specs canonically, in place. - reads standard input and writes to standard output."""
@@ -122,6 +126,7 @@ def fmt(specs: tuple[str, ...], check: bool) -> None:
 @click.argument("old", metavar="OLD")
 @click.argument("new", metavar="NEW")
 @FORMAT_OPTION
+@ALL_OPTION
 @handles_errors
 def diff(old: str, new: str, format_: str) -> None:
     """Compare the networks of two specs, models or RUN folders. The exit status is 1 if programs that run the old model

@@ -15,7 +15,8 @@ from .spelling import similar_words
 JsonPath = tuple[str | int, ...]
 """The keys and indexes that lead from the document's root to a value."""
 
-Severity = Literal["error", "warning"]
+Severity = Literal["error", "warning", "note"]
+"""A note, of which a document has one at most, says what its errors prevented from being checked."""
 
 
 def path_text(path: JsonPath) -> str:
@@ -69,6 +70,11 @@ class Diagnostic:
         if self.help:
             text += f"; {self.help}"
         return text
+
+
+def file_order(diagnostic: Diagnostic) -> tuple[bool, int, int]:
+    """A sort key: the position in the file, with notes last."""
+    return diagnostic.severity == "note", diagnostic.line or 0, diagnostic.column or 0
 
 
 def _location_text(item: Diagnostic | Note) -> str:
@@ -138,7 +144,7 @@ class Report:
         self._diagnostics: dict[tuple[JsonPath, str, str], Diagnostic] = {}
         self._invalid_paths: set[JsonPath] = set()
         self._suggestion_budget: int = MAX_COMPARED_WORDS
-        self._counts: dict[Severity, int] = {"error": 0, "warning": 0}
+        self._counts: dict[Severity, int] = {"error": 0, "warning": 0, "note": 0}
 
     def add(
         self,
@@ -163,7 +169,7 @@ class Report:
         is_reported = source.path in self._reported_locations or any(
             path[:length] in self._suppressed_paths for length in range(1, len(path) + 1)
         )
-        if is_reported or (source.path, code, message) in self._diagnostics:
+        if (is_reported and severity != "note") or (source.path, code, message) in self._diagnostics:
             return
         if self._first_instances.setdefault((source.path, code), source.instance) != source.instance:
             return
@@ -225,14 +231,18 @@ class Report:
         """Tells whether there is an error at or below a path."""
         return below in self._invalid_paths
 
-    def suggestion(self, misspelled: str, known: Collection[str]) -> str | None:
-        """Returns `suggestion(misspelled, known)`, or None once this report has compared too many words."""
+    def similar_words(self, misspelled: str, known: Collection[str]) -> list[str]:
+        """Returns `similar_words(misspelled, known)`, or none once this report has compared too many words."""
         self._suggestion_budget -= len(known)
-        return suggestion(misspelled, known) if self._suggestion_budget >= 0 else None
+        return similar_words(misspelled, known) if self._suggestion_budget >= 0 else []
+
+    def suggestion(self, misspelled: str, known: Collection[str]) -> str | None:
+        """Returns `did you mean 'units'?` if known words are similar, else None."""
+        return did_you_mean(self.similar_words(misspelled, known))
 
     def __iter__(self) -> Iterator[Diagnostic]:
-        """Yields the diagnostics in the order of their positions in the file."""
-        return iter(sorted(self._diagnostics.values(), key=lambda d: (d.line or 0, d.column or 0)))
+        """Yields the diagnostics in the order of their positions in the file, with notes last."""
+        return iter(sorted(self._diagnostics.values(), key=file_order))
 
     def raise_errors(self) -> None:
         """Raises CompileError if there is an error."""
@@ -242,7 +252,11 @@ class Report:
 
 def suggestion(misspelled: str, known: Iterable[str]) -> str | None:
     """Returns `did you mean 'units'?` if known words are similar, as `similar_words` tells, else None."""
-    similar = similar_words(misspelled, known)
+    return did_you_mean(similar_words(misspelled, known))
+
+
+def did_you_mean(similar: Collection[str]) -> str | None:
+    """Returns `did you mean 'units'?` for similar words, or None if there are none."""
     return f"did you mean {or_list(map(repr, similar))}?" if similar else None
 
 

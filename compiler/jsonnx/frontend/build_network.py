@@ -7,10 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from ..core.components import Json
-from ..core.diagnostics import JsonPath, Report
+from ..core.diagnostics import JsonPath, Report, did_you_mean
 from ..core.types import BATCH, Dim, Size, TensorType
 from ..layers import LAYERS, Layer
-from ..training.section import Training
 from .default_names import default_name, free_name
 from .layer_patterns import check_weight_patterns, learning_rate_factors, with_frozen_layers
 from .network import Call, Network
@@ -18,6 +17,8 @@ from .schema.errors import check_against_schema, report_unknown_layer_type
 from .schema.phrases import known_names_help, name_list, short_name, short_repr
 from .schema.schema import LANGUAGE_VERSION
 from .topological_sort import sort_topologically
+from .unused_layers import References, check_all_used, names_in_reference
+from .valid_training import valid_training
 
 CALL_KEYS = ("type", "name", "from")
 """Keys of an entry that are not arguments of its layer."""
@@ -52,6 +53,10 @@ class _NetworkBuilder:
     paths: dict[str, JsonPath] = field(default_factory=dict)
     """The path at which each name was first defined."""
     names_by_lower_case: dict[str, str] = field(default_factory=dict)
+    meant_names: set[str] = field(default_factory=set)
+    """The names that misspelled ones probably stand for."""
+    dangling_count: int = 0
+    """References to names that do not exist, and resemble none."""
 
     def build(self) -> Network:
         inputs = self._inputs()
@@ -62,10 +67,10 @@ class _NetworkBuilder:
         calls = self._with_checked_sources(calls)
         ordered = sort_topologically(calls, self.paths, self.report)
         outputs = self._outputs(calls)
-        if not any(self.report.has_errors((part,)) for part in ("inputs", "layers", "outputs")):
-            self._check_all_used(calls, inputs, outputs)
-        section = self.document.get("training")
-        training = Training(**section) if section and not self.report.has_errors(("training",)) else None
+        named_outputs = {*outputs, *names_in_reference(self.document.get("outputs"))}
+        references = References(self.meant_names, self.dangling_count, has_cycle=len(ordered) < len(calls))
+        not_checked = check_all_used(self.document, calls, references, self.report)
+        training = valid_training(self.document.get("training"), self.report)
         rate_factors: dict[str, float] = {}
         if training is not None:
             ordered = with_frozen_layers(ordered, training, self.report)
@@ -76,12 +81,13 @@ class _NetworkBuilder:
             inputs=inputs,
             calls=tuple(ordered),
             outputs=tuple(outputs),
-            labels=self._labels(outputs),
+            labels=self._labels(outputs) if set(outputs) == named_outputs else {},
             training=training,
             learning_rate_factors=rate_factors,
             paths=self.paths,
             document=self.document,
             flat_document=self.document,
+            not_checked=not_checked,
         )
 
     def _text(self, key: str, default: str) -> str:
@@ -238,7 +244,10 @@ class _NetworkBuilder:
         if dot and layer in known:
             message = f"{short_name(layer)} has no output {short_name(output)}"
             known = [other for other in known if other.startswith(f"{layer}.")] or [layer]
-        help = self.report.suggestion(name, known) or known_names_help(known)
+        similar = self.report.similar_words(name, known)
+        self.meant_names.update(similar)
+        self.dangling_count += not similar
+        help = did_you_mean(similar) or known_names_help(known)
         self.report.add("unknown-name", path, message, help=help if known else None, at_key=at_key)
 
     def _has_valid_input_count(self, call: Call) -> bool:
@@ -283,23 +292,10 @@ class _NetworkBuilder:
             earlier_names.add(name)
         return [name for name in names if isinstance(name, str) and name in results]
 
-    def _check_all_used(self, calls: list[Call], inputs: Mapping[str, TensorType], outputs: list[str]) -> None:
-        """Reports calls and inputs that nothing uses."""
-        used = {source for call in calls for source in call.sources} | set(outputs)
-        for call in calls:
-            if not used & set(call.results):
-                help = "name it in a `from` or in `outputs`, or remove it"
-                self.report.add("unused-layer", call.path, f"nothing uses the result of {call.name!r}", help=help)
-        for name in inputs:
-            if name not in used:
-                help = "name it in a `from`, or remove it"
-                message = f"no layer takes the input {name!r}"
-                self.report.add("unused-input", ("inputs", name), message, help=help, at_key=True)
-
     def _labels(self, outputs: list[str]) -> dict[str, tuple[str, ...]]:
         """Returns the labels by output; reports labels of outputs that do not exist."""
         section = self.document.get("labels")
-        if section is None or any(self.report.has_errors((part,)) for part in ("labels", "layers", "outputs")):
+        if section is None or not outputs or any(self.report.has_errors((part,)) for part in ("labels", "outputs")):
             return {}
         if isinstance(section, list):
             if len(outputs) != 1:

@@ -61,6 +61,8 @@ class Network:
     """The spec, with all overrides applied."""
     flat_document: Json = None
     """The spec after expansion: without blocks, repetitions and expressions."""
+    not_checked: str | None = None
+    """What could not be checked because of other errors, such as whether a layer is used."""
 
     def calls_needed_for(self, values: Iterable[str], known: Container[str] = ()) -> list[Call]:
         """Returns the calls on which some values depend, in order. The search stops at calls whose name is `known`."""

@@ -16,6 +16,7 @@ from typing import IO, TYPE_CHECKING, Any
 from ..analysis.objective import resolve_objective
 from ..analysis.outputs import check_outputs
 from ..analysis.shape_inference import TypedNetwork, infer_shapes
+from ..analysis.unchecked import report_unchecked
 from ..analysis.vocabularies import check_vocabularies
 from ..core.diagnostics import CompileError, Diagnostic, JsonPath, Note, Position, Report, UsageError, path_text
 from ..core.files import UnsafePath, open_beneath
@@ -142,6 +143,7 @@ def check_spec(
         return CheckedSpec(source, _with_override_notes(source_report, overrides))
     flat = expand(source.value, source_report)
     if flat is None:
+        _report_unchecked_layers(source_report)
         return CheckedSpec(source, _with_override_notes(source_report, overrides))
     report = source_report.child(flat.source_map, flat.invalid_paths)
     source, flat, vocabularies = _inline_vocabularies(source, flat, report)
@@ -149,6 +151,7 @@ def check_spec(
     network = build_network(flat.document, report)
     after("network", network)
     if network is None:
+        _report_unchecked_layers(report)
         return CheckedSpec(source, _with_override_notes(report, overrides), flat=flat)
     network = replace(network, document=source.value, calls=tuple(map(flat.with_block_uses, network.calls)))
     typed = infer_shapes(network, report)
@@ -159,7 +162,12 @@ def check_spec(
     lowered = check_sizes(typed, report)
     objective = resolve_objective(typed, report)
     check_augmentation(typed, objective, report)
+    report_unchecked(typed, report)
     return CheckedSpec(source, _with_override_notes(report, overrides), typed, objective, vocabularies, flat, lowered)
+
+
+def _report_unchecked_layers(report: Report) -> None:
+    report.add("not-checked", (), "not checked: how the layers are connected, shapes and losses", severity="note")
 
 
 def _inline_vocabularies(

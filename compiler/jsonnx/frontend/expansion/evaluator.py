@@ -9,7 +9,15 @@ from ...core.components import Json
 from ...core.diagnostics import JsonPath, Report
 from ...core.limits import MAX_JSON_DEPTH, MAX_JSON_VALUES
 from ..schema.phrases import known_names_help, short_name
-from .expressions import ExpressionError, UnknownName, Values, evaluate_text, has_expressions, names_in
+from .expressions import (
+    ExpressionError,
+    UnknownName,
+    Values,
+    evaluate_text,
+    has_expressions,
+    names_in,
+    names_in_invalid,
+)
 from .template import BlockUse, block_use_notes
 
 MAX_VALUE_DEPTH = MAX_JSON_DEPTH - 8
@@ -47,17 +55,22 @@ class Evaluator:
 
     def __init__(self, report: Report) -> None:
         self.report = report
+        self.top_level_names: frozenset[str] = frozenset()
+        """The parameters of the document, which the expressions in blocks do not see."""
         self._names: dict[int, frozenset[str] | None] = {}
         self._measures: dict[int, ValueSize] = {}
         self._interned: dict[Hashable, Json] = {}
 
     def names(self, raw: Json) -> frozenset[str] | None:
-        """Returns the names that the expressions in a value use; None if it contains no expressions."""
+        """Returns the names that the expressions in a value use; None if it contains no expressions.
+
+        Of an invalid expression, these are all names that occur in it.
+        """
         if isinstance(raw, str):
             try:
                 return names_in(raw) if has_expressions(raw) else None
             except ExpressionError:
-                return frozenset()
+                return names_in_invalid(raw)
         if not isinstance(raw, (list, dict)):
             return None
         if id(raw) not in self._names:
@@ -109,10 +122,13 @@ class Evaluator:
                 help = self.report.suggestion(error.name, values) or fallback
                 if error.name == "index":
                     help = "only an entry with `repeat` has an `index`"
+                elif scope.block_use is not None and error.name in self.top_level_names:
+                    argument = f'"{error.name}": "${{{error.name}}}"'
+                    help = f"a block sees only its own parameters: give it one of this name, and its uses {argument}"
                 self.report.add("unknown-name", path, str(error), help=help, notes=scope.notes)
         except ExpressionError as error:
             if not is_reported:
-                self.report.add("invalid-expression", path, str(error), notes=scope.notes)
+                self.report.add("invalid-expression", path, str(error), help=error.help, notes=scope.notes)
         invalid_paths.append(path)
         return raw
 

@@ -55,6 +55,7 @@ def expand(document: Json, report: Report) -> FlatDocument | None:
     parameters = _mapping_at(document, "parameters")
     check_parameters(parameters, ("parameters",), root_schema()["properties"], "at the top level of a spec", report)
     _check_scales(document, parameters, report)
+    templates.evaluator.top_level_names = frozenset(parameters)
     try:
         values, invalid_names = templates.parameter_values(parameters, ("parameters",), {})
         flat = _FlatWriter(document, templates, values, EvaluationScope(None, invalid_names)).flat_document()
@@ -84,15 +85,18 @@ def _check_unused_definitions(document: Mapping[str, Json], templates: TemplateC
     report, blocks = templates.report, [block for block in templates.blocks.values() if block]
     for block in warn_unused_blocks(document.get("layers"), templates.blocks, report):
         _check_unused_block(document, block, templates)
-    if not report.has_errors():
-        check_block_inputs(
-            [block for block in blocks if block.name in templates.used_blocks], templates.used_inputs, report
-        )
-    parts = [document.get(key) for key in (*EVALUATED_SECTIONS, "layers", "outputs")]
-    warn_unused_parameters(_mapping_at(document, "parameters"), ("parameters",), parts, templates.evaluator, report)
+    uses = [block for block in blocks if block.name in templates.used_blocks and not report.has_errors(block.path)]
+    check_block_inputs(uses, templates.used_inputs, report)
+    names = templates.evaluator.names
+    parts = [names(document.get(key)) or () for key in (*EVALUATED_SECTIONS, "layers", "outputs")]
     for block in blocks:
+        used_in_block = frozenset[str]().union(names(block.layers) or (), names(block.outputs) or ())
         path = (*block.path, "parameters")
-        warn_unused_parameters(block.parameters, path, [block.layers, block.outputs], templates.evaluator, report)
+        warn_unused_parameters(block.parameters, path, used_in_block, templates.evaluator, report)
+        parts.append(used_in_block - block.parameters.keys())  # an error: the user takes a parameter of the document
+    used_in_document = frozenset[str]().union(*parts)
+    parameters = _mapping_at(document, "parameters")
+    warn_unused_parameters(parameters, ("parameters",), used_in_document, templates.evaluator, report)
 
 
 def _check_unused_block(document: Mapping[str, Json], block: BlockDefinition, templates: TemplateCache) -> None:

@@ -34,7 +34,11 @@ Values = Mapping[str, Json]
 
 
 class ExpressionError(Exception):
-    """An expression cannot be parsed or evaluated."""
+    """An expression cannot be parsed or evaluated; `help` says what to write."""
+
+    def __init__(self, message: str, help: str | None = None) -> None:
+        self.help = help
+        super().__init__(message)
 
 
 class UnknownName(ExpressionError):
@@ -84,7 +88,8 @@ def parse_text(text: str) -> TextParts:
             continue
         close = text.find("}", end)
         if close < 0:
-            raise ExpressionError(f"the expression that begins at character {start.start() + 1} has no closing }}")
+            message = f"the expression that begins at character {start.start() + 1} has no closing }}"
+            raise ExpressionError(message, "close it with }, or write $${ for the characters ${")
         parts.append(parse_expression(text[end:close]))
         end = close + 1
     parts.append(text[end:])
@@ -94,6 +99,13 @@ def parse_text(text: str) -> TextParts:
 def names_in(text: str) -> frozenset[str]:
     """Returns the names that the expressions in a string use. Raises ExpressionError."""
     return frozenset().union(*(part.names for part in parse_text(text) if isinstance(part, Expression)))
+
+
+def names_in_invalid(text: str) -> frozenset[str]:
+    """Returns the names that occur in the expressions of a string that cannot be parsed."""
+    return frozenset(
+        name for part in text.split("${")[1:] for name in re.findall(r"[A-Za-z_]\w*", part.partition("}")[0])
+    )
 
 
 def evaluate_text(text: str, values: Values) -> Json:
@@ -121,7 +133,9 @@ def escape_expressions(value: Json) -> Json:
 
 def _to_text(value: Json) -> str:
     if isinstance(value, (list, dict)):
-        raise ExpressionError(f"{_type_phrase(value)} cannot be inserted into a text")
+        raise ExpressionError(
+            f"{_type_phrase(value)} cannot be inserted into a text", "insert one of its items: ${name[0]}"
+        )
     return value if isinstance(value, str) else json.dumps(value)
 
 
@@ -133,6 +147,29 @@ _TOKEN = re.compile(
     re.DOTALL,
 )
 
+_SYNTAX_HELP = {
+    "(": "write * to multiply",
+    "x": "write * to multiply",
+    "^": "write ** for a power",
+    "'": "write text outside the expression",
+    '"': "write text outside the expression",
+    ".": "names have no attributes: use a parameter of its own",
+    "{": "write ${...} once around the whole expression",
+    "$": "write ${...} once around the whole expression",
+}
+
+
+def _syntax_help(token: str) -> str:
+    default = "`jsonnx explain invalid-expression` shows what an expression may contain"
+    return _SYNTAX_HELP.get(token[:1], default)
+
+
+def _number_help(value: Json) -> str:
+    if isinstance(value, list):
+        return "take one of its items: name[0]"
+    return "write the number without quotes" if isinstance(value, str) else "give the parameter a number"
+
+
 _ValueFn = Callable[[Values], Json]
 
 
@@ -140,7 +177,8 @@ _ValueFn = Callable[[Values], Json]
 def parse_expression(text: str) -> Expression:
     """Parses an expression. Raises ExpressionError with the expected token and its position."""
     if len(text) > MAX_EXPRESSION_CHARACTERS:
-        raise ExpressionError(f"the expression has {len(text):,} characters, more than {MAX_EXPRESSION_CHARACTERS:,}")
+        message = f"the expression has {len(text):,} characters, more than {MAX_EXPRESSION_CHARACTERS:,}"
+        raise ExpressionError(message, "compute parts of it as parameters")
     parser = _ExpressionParser(text)
     value = parser.sum()
     if parser.kind != "end":
@@ -163,7 +201,8 @@ class _ExpressionParser:
 
     def fail_expected(self, expected: str) -> NoReturn:
         actual = "the end" if self.kind == "end" else repr(self.token)
-        raise ExpressionError(f"expected {expected} at character {self.offset + 1} of {self.text!r}, found {actual}")
+        message = f"expected {expected} at character {self.offset + 1} of {self.text!r}, found {actual}"
+        raise ExpressionError(message, _syntax_help(self.token))
 
     def expect_sign(self, sign: str) -> None:
         if self.kind != "sign" or self.token != sign:
@@ -192,7 +231,7 @@ class _ExpressionParser:
         self.depth += 1
         if self.depth > MAX_EXPRESSION_DEPTH:
             message = f"the expression {short_name(self.text)} nests deeper than {MAX_EXPRESSION_DEPTH} levels"
-            raise ExpressionError(message)
+            raise ExpressionError(message, "compute parts of it as parameters")
         if self.kind == "sign" and self.token == "-":
             self.advance()
             value = _negation(self.unary())
@@ -230,7 +269,7 @@ class _ExpressionParser:
 
     def variable(self, name: str) -> _ValueFn:
         if self.kind == "sign" and self.token == "(":
-            raise ExpressionError(f"{name!r} is not a function: the functions are {' and '.join(FUNCTIONS)}")
+            raise ExpressionError(f"{name!r} is not a function", f"the functions are {' and '.join(FUNCTIONS)}")
         self.names.add(name)
         return _lookup(name)
 
@@ -298,11 +337,12 @@ def _indexing(value: _ValueFn, index_fn: _ValueFn) -> _ValueFn:
     def item(values: Values) -> Json:
         array, index = value(values), index_fn(values)
         if not isinstance(array, list):
-            raise ExpressionError(f"[ ] needs an array, got {_type_phrase(array)}")
+            raise ExpressionError(f"[ ] needs an array, got {_type_phrase(array)}", "write the name without [ ]")
         if isinstance(index, bool) or not isinstance(index, int):
-            raise ExpressionError(f"[ ] needs an integer as index, got {_type_phrase(index)}")
+            raise ExpressionError(f"[ ] needs an integer as index, got {_type_phrase(index)}", "round down with //")
         if not 0 <= index < len(array):
-            raise ExpressionError(f"there is no item {index}: the array has {len(array)} items, counted from 0")
+            message = f"there is no item {index}: the array has {len(array)} items, counted from 0"
+            raise ExpressionError(message, f"the last is {len(array) - 1}" if array else None)
         return array[index]
 
     return item
@@ -316,7 +356,8 @@ def _binary_chain(first: _ValueFn, rest: list[tuple[str, _ValueFn]]) -> _ValueFn
             try:
                 result = OPERATORS[sign](left, right)
             except ZeroDivisionError:
-                raise ExpressionError(f"{left} {sign} {right} divides by zero") from None
+                help = "divide by a number that cannot be 0, such as max(1, ...)"
+                raise ExpressionError(f"{left} {sign} {right} divides by zero", help) from None
             except OverflowError:
                 raise ExpressionError(f"{left} {sign} {right} is out of range") from None
             result = _checked_range(result, f"{left} {sign} {right}")
@@ -341,7 +382,7 @@ def _checked_range(value: Json, text: str) -> int | float:
 def _require_numbers(sign: str, *values: Json) -> list[int | float]:
     for value in values:
         if isinstance(value, bool) or not isinstance(value, (int, float)):
-            raise ExpressionError(f"{sign} needs numbers, got {_type_phrase(value)}")
+            raise ExpressionError(f"{sign} needs numbers, got {_type_phrase(value)}", _number_help(value))
     return list(values)
 
 

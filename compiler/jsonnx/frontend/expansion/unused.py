@@ -33,10 +33,10 @@ def _entry_types(layers: Json) -> set[str]:
 
 
 def warn_unused_parameters(
-    parameters: Mapping[str, Json], path: JsonPath, used_in: Iterable[Json], evaluator: Evaluator, report: Report
+    parameters: Mapping[str, Json], path: JsonPath, used_names: frozenset[str], evaluator: Evaluator, report: Report
 ) -> None:
-    """Warns of the parameters that occur in no expression of `used_in` or of another parameter."""
-    used_names = frozenset().union(*(evaluator.names(part) or () for part in (*used_in, *parameters.values())))
+    """Warns of the parameters that are not among `used_names`, and occur in no expression of another parameter."""
+    used_names = used_names.union(*(evaluator.names(value) or () for value in parameters.values()))
     for name in parameters:
         if name not in used_names and not report.has_errors((*path, name)):
             message = f"nothing uses the parameter {short_name(name)}"

@@ -275,15 +275,17 @@ def _report_invalid_choice(error: ValidationError, report: Report) -> None:
         report_unknown_layer_type(value, path, report)
     else:
         members = REGISTRY_BY_KIND[kind].members
-        foreign = foreign_name_help(kind, value, REGISTRY_BY_KIND[kind].by_name)
-        help = foreign or report.suggestion(value, members) or report.suggestion(value, choices)
-        help = help or f"choose one of {', '.join(members)}"
+        help = (
+            foreign_name_help(kind, value, REGISTRY_BY_KIND[kind].by_name)
+            or report.suggestion(value, members)
+            or report.suggestion(value, choices)
+            or f"choose one of {', '.join(members)}"
+        )
         report.add("unknown-type", path, f"there is no {kind} {short_name(value)}", help=help)
 
 
 def report_unknown_layer_type(name: str, path: JsonPath, report: Report) -> None:
-    """Reports a layer type that does not exist: the reason if it is an unsupported Keras layer, else what replaces it, or
-    a similar type."""
+    """Reports a layer type that does not exist: why if Keras has it, else what replaces it, or a similar type."""
     unsupported = unsupported_layer(name)
     if unsupported is not None:
         report.add(unsupported.code, path, unsupported.message, help=unsupported.help)

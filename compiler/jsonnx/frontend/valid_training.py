@@ -1,0 +1,51 @@
+"""The valid parts of a training section, so that they are checked although other parts have errors."""
+
+from __future__ import annotations
+
+from ..core.components import Json
+from ..core.diagnostics import JsonPath, Report
+from ..training.section import Training
+
+DIVISIBLE_KEYS: dict[str, tuple[type, ...]] = {
+    "loss": (dict,),
+    "metrics": (dict, list),
+    "loss_weights": (dict,),
+    "learning_rates": (dict,),
+}
+"""The keys whose items have a meaning of their own, and the types of their values."""
+
+
+def valid_training(section: Json, report: Report) -> Training | None:
+    """Returns the training section without the parts with errors; None if it is missing or not an object.
+
+    Without a valid loss, the losses are an empty object.
+    """
+    if not section or not isinstance(section, dict):
+        return None
+    valid: dict[str, Json] = {"loss": {}}
+    for key, value in section.items():
+        path: JsonPath = ("training", key)
+        if key not in Training.attributes:
+            continue
+        if not report.has_errors(path):
+            valid[key] = value
+        elif isinstance(value, DIVISIBLE_KEYS.get(key, ())) and not _is_component(value):
+            valid[key] = _valid_items(value, path, report)
+    return Training(**valid)
+
+
+def _is_component(value: Json) -> bool:
+    return isinstance(value, dict) and isinstance(value.get("type"), str)
+
+
+def _valid_items(value: Json, path: JsonPath, report: Report) -> Json:
+    """Returns an object or an array without the items with errors; of arrays of metrics, only these are left out."""
+    if isinstance(value, list):
+        return [item for index, item in enumerate(value) if not report.has_errors((*path, index))]
+    valid: dict[str, Json] = {}
+    for key, item in value.items() if isinstance(value, dict) else ():
+        if not report.has_errors((*path, key)):
+            valid[key] = item
+        elif isinstance(item, list) and path[-1] == "metrics":
+            valid[key] = _valid_items(item, (*path, key), report)
+    return valid
