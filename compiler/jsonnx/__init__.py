@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .core.diagnostics import CompileError, Diagnostic, Note, UsageError
     from .core.types import Size, TensorType
-    from .pipeline.check import validate
+    from .pipeline.check_scales import validate
     from .pipeline.compile import compile
     from .pipeline.keras_export import to_keras
     from .pipeline.keras_import import from_keras
@@ -34,7 +34,7 @@ _LAZY = {
     "compile": "pipeline.compile",
     "from_keras": "pipeline.keras_import",
     "to_keras": "pipeline.keras_export",
-    "validate": "pipeline.check",
+    "validate": "pipeline.check_scales",
 }
 """Where each public name is."""
 

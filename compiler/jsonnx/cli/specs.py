@@ -42,7 +42,7 @@ from .common import (
 def validate(specs: tuple[str, ...], format_: str, scale: str | None, changes: tuple[str, ...]) -> None:
     """Check specs and show all errors. The exit status is 1 if there is an error, 2 if a file cannot be read."""
     from ..frontend.json_reader import STDIN_NAME
-    from ..pipeline.check import validate as validate_spec
+    from ..pipeline.check_scales import validate as validate_spec
 
     diagnostics: list[Diagnostic] = []
     has_usage_error = False

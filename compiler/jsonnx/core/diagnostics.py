@@ -188,7 +188,7 @@ class Report:
             column,
             help,
             severity,
-            tuple(self._note_at(where, text) for where, text in source_notes),
+            tuple(self.note_at(where, text) for where, text in source_notes),
         )
         self._diagnostics.setdefault((source.path, code, message), diagnostic)
 
@@ -218,7 +218,8 @@ class Report:
         if child.has_errors():
             self.mark_invalid(())
 
-    def _note_at(self, path: JsonPath, message: str) -> Note:
+    def note_at(self, path: JsonPath, message: str) -> Note:
+        """Returns a note at a path of the source."""
         line, column = self._locator(path, False) or (None, None)
         return Note(message, path_text(path), self.file, line, column)
 

@@ -26,7 +26,7 @@ from ..frontend.document_size import is_too_large
 from ..frontend.expansion.expand import FlatDocument, expand
 from ..frontend.json_reader import STDIN_NAME, Source, from_value, read_file, read_text
 from ..frontend.network import Network
-from ..frontend.overrides import with_overrides
+from ..frontend.overrides import Override, with_overrides
 from ..frontend.vocabulary_files import inline_vocabularies, vocabulary_files, write_back_tokens
 from ..lowering.check_augmentation import check_augmentation
 from ..lowering.check_weights import check_shared_weights
@@ -128,7 +128,6 @@ def read_spec(spec: Spec) -> Source:
     return read_file(spec)
 
 
-@gc_paused()
 def check_spec(
     spec: Spec, after: StageHook = no_hook, changes: Sequence[str] = (), scale: str | None = None
 ) -> CheckedSpec:
@@ -136,7 +135,15 @@ def check_spec(
 
     Raises CompileError only if the text is not JSON, UsageError for an unknown scale or an invalid change.
     """
-    source, overrides = with_overrides(read_spec(spec), scale, changes)
+    return check_source(read_spec(spec), after, changes, scale)
+
+
+@gc_paused()
+def check_source(
+    source: Source, after: StageHook = no_hook, changes: Sequence[str] = (), scale: str | None = None
+) -> CheckedSpec:
+    """Checks a spec that has been read, as `check_spec` does."""
+    source, overrides = with_overrides(source, scale, changes)
     after("source", source)
     source_report = Report(source.file, source.locate)
     if is_too_large(source.value, source_report):
@@ -198,27 +205,21 @@ def _opener(source: Source, report: Report) -> Callable[[str, JsonPath], IO[byte
     return open_or_report
 
 
-def _with_override_notes(report: Report, overrides: Mapping[JsonPath, str]) -> list[Diagnostic]:
+def _with_override_notes(report: Report, overrides: Mapping[JsonPath, Override]) -> list[Diagnostic]:
     """The report's diagnostics. Those at an overridden value get a note, since the file shows the original value."""
-    changes = {path_text(path): option for path, option in overrides.items()}
+    notes = {
+        path_text(path): report.note_at(override.path, f"changed by {override.text}")
+        if override.path
+        else Note(f"changed by {override.text}")
+        for path, override in overrides.items()
+    }
 
     def with_notes(diagnostic: Diagnostic) -> Diagnostic:
-        options = [option for path, option in changes.items() if _is_at_or_below(diagnostic.path, path)]
-        return replace(diagnostic, notes=(*diagnostic.notes, *(Note(f"changed by {option}") for option in options)))
+        added = [note for path, note in notes.items() if _is_at_or_below(diagnostic.path, path)]
+        return replace(diagnostic, notes=(*diagnostic.notes, *added))
 
     return [with_notes(diagnostic) for diagnostic in report]
 
 
 def _is_at_or_below(path: str, other: str) -> bool:
     return path == other or path.startswith((f"{other}.", f"{other}["))
-
-
-def validate(spec: Spec, scale: str | None = None, changes: Sequence[str] = ()) -> list[Diagnostic]:
-    """All diagnostics of a spec, in the order of the file; an empty list for a valid spec.
-
-    `scale` is the name of one of the spec's scales; a change is a text like `training.epochs=3` or `width=128`.
-    """
-    try:
-        return check_spec(spec, changes=changes, scale=scale).diagnostics
-    except CompileError as error:
-        return error.diagnostics

@@ -381,7 +381,7 @@ def test_an_expansion_beyond_the_limits_is_rejected_without_delay(document: Any,
 
 
 def test_the_message_contains_the_number_of_layers_and_the_limit() -> None:
-    (diagnostic,) = jsonnx.validate(nested(lambda name: [{"type": name}] * 10, 10))
+    diagnostic, _ = jsonnx.validate(nested(lambda name: [{"type": name}] * 10, 10))
     assert diagnostic.message == "this expands to 1,000,000,000 layers, more than 10,000"
 
 
