@@ -617,7 +617,7 @@ def test_commands_that_run_no_model_work_without_onnxruntime(work_folder: Path) 
     )  # fmt: skip
     statuses = [line.split()[1:] for line in result.stdout.splitlines() if line.startswith("STATUS")]
     assert statuses == [[command.split()[0], str(status)] for command, status in commands.items()]
-    assert result.stderr.count('pip install "jsonnx[cpu]"') == 3
+    assert result.stderr.count("help: pip install ") == 3
     assert not Path("run").exists()
 
 

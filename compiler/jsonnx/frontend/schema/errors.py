@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
@@ -334,6 +335,8 @@ def _help_text(error: ValidationError) -> str | None:
     if error.schema.get("title") == "layer" and isinstance(value, str):
         return f'write it as an object with its type: {{"type": {short_repr(value)}, ...}}'
     description = error.schema.get("description")
+    if isinstance(value, (dict, list)) and isinstance(error.schema.get("default"), (int, float)):
+        return f"write {expected}, such as {json.dumps(error.schema['default'])}: {description}"
     return str(description) if description else None
 
 

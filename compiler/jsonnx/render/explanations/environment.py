@@ -308,8 +308,8 @@ ENVIRONMENT_EXPLANATIONS: dict[str, Explanation] = {
         "onnxruntime is not installed",
         "The right build of onnxruntime depends on the machine, so it is chosen at installation. Checking and "
         "compiling do not need it; running and training do.",
-        "pip install jsonnx",
-        'pip install "jsonnx[cpu]"',
+        "jsonnx train spec.json    # without onnxruntime",
+        "pip install onnxruntime; jsonnx train spec.json",
     ),
     "unknown-provider": Explanation(
         "An unknown provider",
@@ -322,8 +322,8 @@ ENVIRONMENT_EXPLANATIONS: dict[str, Explanation] = {
         "The installed onnxruntime lacks the provider",
         "Providers come with different builds of onnxruntime. A missing provider is never replaced silently; the help "
         "says how to install it.",
-        'pip install "jsonnx[cpu]"; jsonnx train spec.json --provider cuda',
-        'pip install "jsonnx[cuda]"; jsonnx train spec.json --provider cuda',
+        "pip install onnxruntime; jsonnx train spec.json --provider cuda",
+        "pip install onnxruntime-gpu; jsonnx train spec.json --provider cuda",
     ),
     "provider-failed": Explanation(
         "An installed provider does not start",
