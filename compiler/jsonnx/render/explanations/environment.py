@@ -77,6 +77,13 @@ ENVIRONMENT_EXPLANATIONS: dict[str, Explanation] = {
         "jsonnx compile spec.json --weights spec.json -o model.onnx",
         "jsonnx compile spec.json --weights weights.safetensors -o model.onnx",
     ),
+    "other-format": Explanation(
+        "A file of another kind than the command takes",
+        "The file is not damaged: its contents are those of another kind of file, which the message names. The help "
+        "says which command takes it, or how to get what this command takes.",
+        "jsonnx import classifier.onnx -o spec.json",
+        "jsonnx inspect classifier.onnx",
+    ),
     "digest-mismatch": Explanation(
         "A file that differs from its recorded digest",
         "Models and weights that jsonnx writes have a digest of their contents (SHA-256) in their metadata. A file "
