@@ -35,6 +35,8 @@ def test_a_copy_from_an_index_is_named_plainly(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_a_copy_from_a_folder_names_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    tmp_path = tmp_path / "with space"
+    tmp_path.mkdir()
     origin = {"url": tmp_path.as_uri(), "dir_info": {}}
     assert command(monkeypatch, FakeDistribution(origin)) == f'pip install "jsonnx[cuda] @ {tmp_path.as_uri()}"'
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
 RUNTIME_BY_EXTRA = {
     "cpu": "onnxruntime",
@@ -68,5 +67,7 @@ def _is_editable(origin: dict[str, Any]) -> bool:
 
 def _local_path(url: str) -> Path | None:
     """The path of a `file:` URL; None for another URL."""
-    parts = urlsplit(url)
-    return Path(url2pathname(parts.path)) if parts.scheme == "file" else None
+    if not url.startswith("file://"):
+        return None
+    path = re.sub(rb"%([0-9A-Fa-f]{2})", lambda code: bytes([int(code[1], 16)]), url.removeprefix("file://").encode())
+    return Path(re.sub(r"^/(?=[A-Za-z]:)", "", path.decode(errors="surrogateescape")))
