@@ -29,13 +29,16 @@ def valid_training(section: Json, report: Report) -> Training | None:
             continue
         if not report.has_errors(path):
             valid[key] = value
-        elif isinstance(value, DIVISIBLE_KEYS.get(key, ())) and not _is_component(value):
+        elif isinstance(value, DIVISIBLE_KEYS.get(key, ())) and _is_divisible(value, path, report):
             valid[key] = _valid_items(value, path, report)
     return Training(**valid)
 
 
-def _is_component(value: Json) -> bool:
-    return isinstance(value, dict) and isinstance(value.get("type"), str)
+def _is_divisible(value: Json, path: JsonPath, report: Report) -> bool:
+    """Tells whether the errors of an object or an array are those of its items, so that the other items are valid."""
+    is_component = isinstance(value, dict) and not isinstance(value.get("type", {}), dict)
+    keys = value if isinstance(value, dict) else range(len(value) if isinstance(value, list) else 0)
+    return not is_component and any(report.has_errors((*path, key)) for key in keys)
 
 
 def _valid_items(value: Json, path: JsonPath, report: Report) -> Json:
@@ -44,8 +47,9 @@ def _valid_items(value: Json, path: JsonPath, report: Report) -> Json:
         return [item for index, item in enumerate(value) if not report.has_errors((*path, index))]
     valid: dict[str, Json] = {}
     for key, item in value.items() if isinstance(value, dict) else ():
-        if not report.has_errors((*path, key)):
+        item_path = (*path, key)
+        if not report.has_errors(item_path):
             valid[key] = item
-        elif isinstance(item, list) and path[-1] == "metrics":
-            valid[key] = _valid_items(item, (*path, key), report)
+        elif isinstance(item, list) and path[-1] == "metrics" and _is_divisible(item, item_path, report):
+            valid[key] = _valid_items(item, item_path, report)
     return valid
