@@ -475,6 +475,14 @@ def test_data_that_does_not_match_several_inputs_is_an_error(
 # -- options ----------------------------------------------------------------------------------------------------------
 
 
+def test_all_shows_the_diagnostics_beyond_the_first_twenty(work_folder: Path) -> None:
+    layers = [{"type": "Dense", "unit": 3} for _ in range(30)]
+    Path("many.json").write_text(json.dumps({"inputs": {"x": {"shape": [3]}}, "layers": layers}, indent=0))
+    for command in ("validate", "summary"):
+        assert "and 10 more in many.json; --all shows them" in jsonnx(command, "many.json", status=1).stderr
+        assert jsonnx(command, "many.json", "--all", status=1).stderr.count("error[unknown-key]") == 30
+
+
 @pytest.mark.parametrize(
     ("change", "status", "message"),
     [

@@ -5,19 +5,26 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection, Mapping
+from functools import cache
+from typing import TYPE_CHECKING
 
 from ..core.diagnostics import or_list
-from .foreign_names import KEYS, NAMES_BY_KIND, NEEDLESS_KEYS, SPLIT_KEYS, ForeignValue, Replacement
 
-_MODULES = re.compile(
+if TYPE_CHECKING:
+    from .foreign_names import ForeignValue, Replacement
+
+MODULES = (
     r"^(?:(?:tensorflow|tf|keras|torch|torchvision|sklearn|nn|functional|layers|losses|metrics|optim|optimizers|"
     r"activations|initializers|regularizers|init|preprocessing|transforms|math|backend|F|K)\.)+"
 )
 """The modules before a name that is written as in a program: `torch.nn.`, `tf.keras.layers.`."""
 
-_NAMES_BY_LOWER_CASE = {
-    kind: {name.lower(): replacement for name, replacement in names.items()} for kind, names in NAMES_BY_KIND.items()
-}
+
+@cache
+def _names_by_lower_case(kind: str) -> dict[str, Replacement]:
+    from .foreign_names import NAMES_BY_KIND  # only for an error: valid specs do not need the table
+
+    return {name.lower(): replacement for name, replacement in NAMES_BY_KIND.get(kind, {}).items()}
 
 
 def foreign_name_help(kind: str, name: str, known: Collection[str]) -> str | None:
@@ -25,12 +32,12 @@ def foreign_name_help(kind: str, name: str, known: Collection[str]) -> str | Non
 
     `kind` is that of the component, such as `layer`, and `known` are the names that exist.
     """
-    plain = _MODULES.sub("", name)
+    plain = re.sub(MODULES, "", name)
     known_by_lower_case = {word.lower(): word for word in reversed(list(known))}
     candidates = [plain, *([f"ops.{plain}"] if kind == "layer" and plain != name else [])]
     if plain.lower().endswith("layer"):
         candidates.append(plain[: -len("layer")].rstrip("_"))
-    names = _NAMES_BY_LOWER_CASE.get(kind, {})
+    names = _names_by_lower_case(kind)
     for candidate in candidates:
         exact = known_by_lower_case.get(candidate.lower())
         if exact is not None and candidate != name:
@@ -58,6 +65,8 @@ def _json_text(value: ForeignValue) -> str:
 
 def replaced_keys(key: str, known: Mapping[str, object] | Collection[str]) -> tuple[str, ...]:
     """Returns the keys of an object, of those that it knows, that stand for a key of another program; usually one."""
+    from .foreign_names import KEYS, SPLIT_KEYS
+
     if key in SPLIT_KEYS and all(part in known for part in SPLIT_KEYS[key]):
         return SPLIT_KEYS[key]
     return next(((name,) for name in KEYS.get(key, ()) if name in known), ())
@@ -67,5 +76,7 @@ def foreign_key_help(key: str, known: Mapping[str, object] | Collection[str]) ->
     """Returns what to write in place of a key of another program, in an object with these known keys, or None."""
     if replaced := replaced_keys(key, known):
         return f"write {' and '.join(map(repr, replaced))}"
+    from .foreign_names import NEEDLESS_KEYS
+
     sign, reason = NEEDLESS_KEYS.get(key, ("", ""))
     return f"remove it: {reason}" if sign in known else None

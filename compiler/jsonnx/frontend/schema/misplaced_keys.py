@@ -37,7 +37,7 @@ def misplaced_key_help(key: str, path: JsonPath, instance: Json) -> str | None:
 
 def _use_help(key: str) -> str | None:
     is_argument = any(key in layer.attributes for layer in LAYERS)
-    return f"{key!r} is an argument of the layer: 'use' calls it again as it is" if is_argument else None
+    return f"give {key!r} to the layer itself: 'use' calls it again with the same arguments" if is_argument else None
 
 
 def _section_help(key: str, path: JsonPath) -> str | None:

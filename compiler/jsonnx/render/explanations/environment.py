@@ -147,8 +147,8 @@ ENVIRONMENT_EXPLANATIONS: dict[str, Explanation] = {
     ),
     "no-spec": Explanation(
         "A model that does not contain its spec",
-        "Models that jsonnx writes contain their spec. This one does not, so its losses and metrics are unknown: "
-        "another program made it, or its metadata was removed.",
+        "Models that jsonnx writes contain their spec. This one does not, so its layers and losses are unknown: another "
+        "program made it, or its metadata was removed. `jsonnx inspect` and `jsonnx.Session` take any model.",
         "jsonnx evaluate someone_elses.onnx --data test.npz",
         "jsonnx evaluate runs/digits --data test.npz",
     ),
