@@ -147,7 +147,7 @@ ENVIRONMENT_EXPLANATIONS: dict[str, Explanation] = {
     ),
     "no-spec": Explanation(
         "A model that does not contain its spec",
-        "Models that jsonnx writes contain their spec. This one has none, so its layers and losses are unknown: another "
+        "Models that jsonnx writes contain their spec. This one has none, so its layers are unknown: another "
         "program made it, or its metadata was removed. `jsonnx inspect` and `jsonnx.Session` take any model.",
         "jsonnx evaluate someone_elses.onnx --data test.npz",
         "jsonnx evaluate runs/digits --data test.npz",
