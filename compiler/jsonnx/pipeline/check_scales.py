@@ -12,7 +12,7 @@ from ..core.diagnostics import CompileError, Diagnostic, Note, file_order, quote
 from ..core.limits import MAX_LAYERS, MAX_SCALE_LAYERS
 from ..frontend.json_reader import Source
 from ..frontend.overrides import with_overrides
-from .check import CheckedSpec, Spec, check_source, check_spec, read_spec
+from .check import CheckedSpec, Spec, check_source, read_spec
 
 CHARACTERS_PER_LAYER, LAYERS_PER_CHECK = 100, 50
 """The length of a spec and each check count as layers, too, since they take time however few layers there are."""
@@ -32,7 +32,7 @@ def validate(spec: Spec, scale: str | None = None, changes: Sequence[str] = ()) 
     try:
         source = read_spec(spec)
         if scale is not None:
-            return check_spec(spec, changes=changes, scale=scale).diagnostics
+            return check_source(source, changes=changes, scale=scale).diagnostics
         base = check_source(source, changes=changes)
         return _with_scales(base, source, changes)
     except CompileError as error:
