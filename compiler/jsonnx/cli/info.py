@@ -23,22 +23,45 @@ def schema(output: str | None) -> None:
 
 
 @click.command()
-@click.argument("type_", metavar="[TYPE]", required=False)
+@click.argument("name", metavar="[NAME]", required=False)
+@click.option("--search", metavar="WORD", help="List everything whose name or description contains WORD.")
+@FORMAT_OPTION
 @handles_errors
-def layers(type_: str | None) -> None:
-    """List all layer types, or show the reference of one."""
-    from ..core.diagnostics import suggestion
-    from ..layers import LAYERS
-    from ..layers.unsupported import unsupported_layer
-    from ..render.tables import layer_text, layers_text
+def layers(name: str | None, search: str | None, format_: str) -> None:
+    """List all layers, or show the arguments of one.
 
-    if type_ is None:
-        print_result(layers_text())
-    elif type_ in LAYERS.by_name:
-        print_result(layer_text(type_))
+    NAME is a layer, optimizer, loss, metric, activation, initializer, regularizer or constraint; or a kind, such as
+    optimizers, which is listed.
+    """
+    import json
+
+    from ..core.diagnostics import suggestion
+    from ..layers.unsupported import unsupported_layer
+    from ..render import reference_text as reference
+    from ..render.component_reference import KINDS, all_names, components_named, plural
+
+    is_json = format_ == "json"
+    kind = next((kind for kind in KINDS if name in (kind, plural(kind))), None)
+    components = [] if name is None else components_named(name)
+    if search is not None and name is not None:
+        raise UsageError("bad-option", "--search lists what it finds in all names", "omit the name, or --search")
+    if components:
+        texts = [reference.reference_text(component) for component in components]
+        values = [reference.reference_json(component) for component in components]
+        print_result(json.dumps(values, indent=2) if is_json else "\n\n".join(texts))
+        return
+    if name is not None and kind is None:
+        help = suggestion(name, all_names()) or f"`jsonnx layers --search {name}` looks in names and descriptions"
+        raise UsageError(*(unsupported_layer(name) or ("unknown-type", f"there is no layer {name!r}", help)))
+    sections = [reference.kind_section(kind)] if kind else reference.layer_sections()
+    if search is not None:
+        sections = reference.found_sections(search)
+        if not sections and not is_json:
+            raise UsageError("unknown-type", f"nothing contains {search!r}", "`jsonnx layers` lists all layers")
+    if is_json:
+        print_result(json.dumps(reference.list_json(sections), indent=2))
     else:
-        help = suggestion(type_, LAYERS.by_name)
-        raise UsageError(*(unsupported_layer(type_) or ("unknown-type", f"there is no layer type {type_!r}", help)))
+        print_result(reference.list_text(sections) if kind or search is not None else reference.layers_text())
 
 
 @click.command()
