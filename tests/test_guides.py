@@ -34,7 +34,14 @@ PAGES = (
 )
 
 SLOW = pytest.mark.slow
-SLOW_PAGES = {"README.md", "docs/training.md", "docs/data.md"}
+SLOW_PAGES = {
+    "README.md",
+    "docs/training.md",
+    "docs/data.md",
+    "docs/python.md",
+    "docs/deployment.md",
+    "docs/troubleshooting.md",
+}
 """Pages whose blocks run for more than two seconds."""
 
 

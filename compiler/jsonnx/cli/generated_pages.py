@@ -62,7 +62,7 @@ def _option_row(option: click.Option) -> str:
     return f"| {' | '.join(cell.replace('|', PIPE) for cell in cells)} |"
 
 
-def _value_names(type_: click.ParamType) -> str:
+def _value_names(type_: click.ParamType[Any]) -> str:
     """The values of an option without a metavar."""
     return "|".join(map(str, type_.choices)) if isinstance(type_, click.Choice) else "N"
 
@@ -106,7 +106,7 @@ def signature_lines(name: str, value: Any) -> list[str]:
     parameters = [parameter for parameter in signature.parameters.values() if parameter.name != "self"]
     texts = [_parameter_text(parameter) for parameter in parameters]
     first_keyword = next((index for index, one in enumerate(parameters) if one.kind is one.KEYWORD_ONLY), None)
-    if first_keyword is not None:
+    if first_keyword is not None and not any(one.kind is one.VAR_POSITIONAL for one in parameters):
         texts.insert(first_keyword, "*")
     result = "" if inspect.isclass(value) else f" -> {_type_text(signature.return_annotation)}"
     line = f"{name}({', '.join(texts)}){result}"
@@ -116,7 +116,8 @@ def signature_lines(name: str, value: Any) -> list[str]:
 
 
 def _parameter_text(parameter: inspect.Parameter) -> str:
-    prefix = {parameter.VAR_POSITIONAL: "*", parameter.VAR_KEYWORD: "**"}.get(parameter.kind, "")
+    stars = {parameter.VAR_POSITIONAL: 1, parameter.VAR_KEYWORD: 2}
+    prefix = "*" * stars.get(parameter.kind, 0)  # type: ignore[call-overload]
     has_default = parameter.default is not parameter.empty
     default = f" = {'...' if callable(parameter.default) else repr(parameter.default)}" if has_default else ""
     return f"{prefix}{parameter.name}: {_type_text(parameter.annotation)}{default}"
