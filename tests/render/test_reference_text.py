@@ -12,7 +12,7 @@ from jsonnx.core.diagnostics import Report
 from jsonnx.frontend.schema.errors import check_against_schema
 from jsonnx.layers import LAYERS
 from jsonnx.render.component_reference import KINDS, accepted_names, arguments_of, example_json, plural, snippets
-from jsonnx.render.layer_groups import GROUPS, grouped_layers
+from jsonnx.render.layer_groups import GROUPS, group_of_module, grouped_layers
 from jsonnx.render.reference_examples import FURTHER_EXAMPLES
 from jsonnx.render.reference_text import found_sections, layers_text, list_json, reference_json, reference_text
 
@@ -57,10 +57,11 @@ def test_a_reference_has_all_arguments_and_valid_examples(component: type[Compon
 @each_component
 def test_a_reference_for_programs_has_the_same_facts(component: type[Component]) -> None:
     value = json.loads(json.dumps(reference_json(component)))
+    text = reference_text(component)
     assert value["names"] == accepted_names(component)
     for argument in value["arguments"]:
         assert argument["required"] is ("default" not in argument)
-        assert f"  {argument['name']}: {argument['type']} " in reference_text(component)
+        assert f"  {argument['name']}: {argument['type']} " in text
 
 
 def test_refused_arguments_are_left_out_but_keep_their_diagnostic() -> None:
@@ -97,6 +98,12 @@ def test_every_layer_is_in_one_group_and_dense_is_first() -> None:
     assert sorted(listed) == sorted(LAYERS.members)
     assert listed[0] == "Dense"
     assert all(layers for _, layers in grouped_layers())
+
+
+def test_a_module_without_a_group_is_named() -> None:
+    assert group_of_module("jsonnx.layers.rnn.new_file").title == "Recurrent layers"
+    with pytest.raises(KeyError, match=r"jsonnx\.layers\.new_folder\.file belong to no group"):
+        group_of_module("jsonnx.layers.new_folder.file")
 
 
 def test_every_name_in_a_group_is_a_layer() -> None:

@@ -18,7 +18,7 @@ from ..frontend.default_names import default_name
 from ..frontend.schema.phrases import schema_phrase, short_repr
 from ..frontend.schema.schema import REGISTRIES
 from ..layers import LAYERS, Layer
-from .layer_examples import LayerExample, layer_examples
+from .layer_examples import LayerExample, example_graph, layer_examples, operator_names, weight_descriptions
 from .reference_examples import EXAMPLE_ARGUMENTS, SNIPPETS
 
 KIND_ORDER = ("activation", "initializer", "regularizer", "constraint", "loss", "metric", "optimizer")
@@ -176,10 +176,21 @@ def snippets(component: type[Component]) -> list[str]:
     return [SNIPPETS[registry.kind] % json.dumps(value) for value in values]
 
 
-# -- results ---------------------------------------------------------------------------------------------------------
+# -- behaviour of a layer --------------------------------------------------------------------------------------------
 
 
-def result_notes(layer: type[Component]) -> Iterator[str]:
+def behaviour_notes(layer: type[Component]) -> list[str]:
+    """The names of further results, the weights and the operators of the example; imports onnx. Empty without one."""
+    instance, examples = layer(**required_arguments(layer)), example_shapes(layer)
+    if not isinstance(instance, Layer) or not examples:
+        return []
+    graph = example_graph(instance, examples[0])
+    weights = ", ".join(f"`{weight}`" for weight in weight_descriptions(graph))
+    operators = ", ".join(f"`{operator}`" for operator in operator_names(graph))
+    return [*_result_notes(layer), *([f"weights: {weights}"] if weights else []), f"operators: {operators or 'none'}"]
+
+
+def _result_notes(layer: type[Component]) -> Iterator[str]:
     """The names of results after the first one, and the arguments that add them."""
     arguments = required_arguments(layer)
     always = _output_names(layer, arguments)

@@ -89,17 +89,19 @@ def grouped_layers() -> list[tuple[str, list[type[Component]]]]:
         return positions.get(layer.type_name, (None, float("inf")))[1], _natural_order(layer.type_name)
 
     for layer in sorted(LAYERS, key=position):
-        group = positions[layer.type_name][0] if layer.type_name in positions else _group_of_module(layer.__module__)
+        group = positions[layer.type_name][0] if layer.type_name in positions else group_of_module(layer.__module__)
         groups[group.title].append(layer)
     return list(groups.items())
 
 
-def _group_of_module(module: str) -> LayerGroup:
+def group_of_module(module: str) -> LayerGroup:
     """The group of a module: of its own name, or of the nearest folder that has one."""
     by_module = {name: group for group in GROUPS for name in group.modules}
     name = module.partition(".layers.")[2]
     while name and name not in by_module:
         name = name.rpartition(".")[0]
+    if not name:
+        raise KeyError(f"the layers of {module} belong to no group: name the module in GROUPS")
     return by_module[name]
 
 

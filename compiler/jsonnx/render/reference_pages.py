@@ -19,16 +19,14 @@ from .component_reference import (
     Argument,
     accepted_names,
     arguments_of,
+    behaviour_notes,
     description,
     example_json,
     example_shapes,
     plural,
-    required_arguments,
-    result_notes,
     snippets,
 )
 from .explanations import EXPLANATIONS
-from .layer_examples import example_graph, operator_names, weight_descriptions
 from .layer_groups import grouped_layers
 from .limits_page import limits_page
 from .reference_examples import FURTHER_EXAMPLES
@@ -97,15 +95,7 @@ def _further_example(layer: type[Component]) -> list[str]:
 
 def _behaviour(layer: type[Component]) -> list[str]:
     """Shapes, results, weights and operators of the example, as lines of a list."""
-    instance, examples = layer(**required_arguments(layer)), example_shapes(layer)
-    if not isinstance(instance, Layer) or not examples:
-        return []
-    graph = example_graph(instance, examples[0])
-    lines = [*(f"- `{example}`" for example in examples), *(f"- {note}" for note in result_notes(layer))]
-    weights = ", ".join(f"`{weight}`" for weight in weight_descriptions(graph))
-    operators = ", ".join(f"`{operator}`" for operator in operator_names(graph))
-    lines += [f"- weights: {weights}"] if weights else []
-    return [*lines, f"- operators: {operators or 'none'}"]
+    return [*(f"- `{example}`" for example in example_shapes(layer)), *(f"- {note}" for note in behaviour_notes(layer))]
 
 
 def _argument_table(component: type[Component]) -> list[str]:

@@ -12,12 +12,12 @@ from .component_reference import (
     KINDS,
     accepted_names,
     arguments_of,
+    behaviour_notes,
     description,
     example_json,
     example_shapes,
     plural,
     registry_of,
-    result_notes,
     snippets,
 )
 from .layer_groups import grouped_layers
@@ -41,7 +41,7 @@ def reference_text(component: type[Component]) -> str:
         lines.append(indent(fill(argument.meaning, TEXT_WIDTH), "      "))
     lines += ["", "Example:", "", *(f"  {line}" for line in _example_lines(component))]
     if is_layer:
-        lines += ["", *(f"  {line}" for line in (*example_shapes(component), *result_notes(component)))]
+        lines += ["", *(f"  {line}" for line in (*example_shapes(component), *behaviour_notes(component)))]
         further = FURTHER_EXAMPLES.get(component.type_name)
         lines += ["", "In a network:", "", *(f"  {line}" for line in further.lines())] if further else []
     for kind in dict.fromkeys(kind for argument in arguments for kind in argument.kinds):

@@ -20,7 +20,11 @@ from .skipped_steps import AdamSkippedSteps, DecayingSlots, SkippedSteps
 if TYPE_CHECKING:
     from ..ir import Builder, Parameter, Value
 
-OPTIMIZERS = Registry("optimizer", "The rule that updates weights by their gradients.", snake_case_names=False)
+OPTIMIZERS = Registry(
+    "optimizer",
+    "The rule that updates weights by their gradients; `rmsprop` if a spec names none.",
+    snake_case_names=False,
+)
 
 LEARNING_RATE_DOC = "Step size."
 EPSILON_DOC = "Added to a divisor, to avoid division by zero."
