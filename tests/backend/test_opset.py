@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import jsonnx
 import onnx
 import pytest
-
-import jsonnx
 from jsonnx.backend import to_model_proto
 from jsonnx.core.types import BATCH, TensorType
 from jsonnx.ir import Builder
