@@ -14,7 +14,7 @@ PROVIDERS_WITH_TABLES = ("cuda", "directml", "webgpu")
 
 
 FIRST = "first"
-"""In place of a type parameter: the first input and the first output, where the type parameters are not known."""
+"""In place of a type parameter: the first input, where onnxruntime's source does not name the type parameters."""
 
 
 @dataclass(frozen=True)

@@ -318,6 +318,13 @@ ENVIRONMENT_EXPLANATIONS: dict[str, Explanation] = {
         "jsonnx train spec.json --provider gpu",
         "jsonnx train spec.json --provider cuda",
     ),
+    "no-kernel-table": Explanation(
+        "The kernels of the provider are not known",
+        "jsonnx has tables of the kernels of CUDA, DirectML and WebGPU. Other providers compile whole parts of a graph, "
+        "and document no kernels.",
+        "jsonnx providers spec.json --provider coreml",
+        "jsonnx providers spec.json --provider cuda",
+    ),
     "provider-unavailable": Explanation(
         "The installed onnxruntime lacks the provider",
         "Providers come with different builds of onnxruntime. A missing provider is never replaced silently; the help "
