@@ -320,8 +320,8 @@ ENVIRONMENT_EXPLANATIONS: dict[str, Explanation] = {
     ),
     "no-kernel-table": Explanation(
         "The kernels of the provider are not known",
-        "jsonnx has tables of the kernels of CUDA, DirectML and WebGPU. Other providers compile whole parts of a graph, "
-        "and document no kernels.",
+        "jsonnx has tables of the kernels of CUDA, DirectML and WebGPU. Other providers compile parts of a graph "
+        "as a whole, and document no kernels.",
         "jsonnx providers spec.json --provider coreml",
         "jsonnx providers spec.json --provider cuda",
     ),
