@@ -11,6 +11,7 @@ import onnx
 from ..backend import to_model_proto
 from ..core.diagnostics import CompileError, Diagnostic, UsageError
 from ..core.files import open_file
+from ..passes.gelu_as_erf import write_gelu_as_erf
 from ..runtime.run_folder import MODEL_FILE
 from ..targets import PROVIDERS_WITH_TABLES, KernelTable, Placement, kernel_table, place_nodes
 from .check import check_spec
@@ -45,9 +46,9 @@ def _models(spec_or_model: str, changes: Sequence[str], scale: str | None) -> di
         return {"model": _read_model(path)}
     checked = check_spec(spec_or_model, changes=changes, scale=scale)
     checked.require()
-    models = {"inference model": to_model_proto(inference_graph(checked))}
+    models = {"inference model": to_model_proto(write_gelu_as_erf(inference_graph(checked)))}
     if checked.objective is not None:
-        models["training step"] = to_model_proto(plan_training(checked).train)
+        models["training step"] = to_model_proto(write_gelu_as_erf(plan_training(checked).train))
     return models
 
 
