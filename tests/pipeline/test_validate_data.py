@@ -23,7 +23,9 @@ def work_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def spec(*layers: dict[str, Any], x: int = 2, labels: list[str] | None = None, data: Any = None, **training: Any) -> str:
+def spec(
+    *layers: dict[str, Any], x: int = 2, labels: list[str] | None = None, data: Any = None, **training: Any
+) -> str:
     """Writes a spec with one input, and returns its path."""
     document = {
         "inputs": {"x": {"shape": [x]}},
@@ -206,6 +208,38 @@ def test_ranges_are_checked_without_training() -> None:
     }
     Path("d.csv").write_text("word,y\n1,2\n5,3\n")
     assert [code for _, code, _ in found(document, data=True)] == ["index-out-of-range", "label-out-of-range"]
+
+
+@pytest.mark.parametrize("behind", [[], [{"type": "Reshape", "target_shape": [1, 1]}]])
+def test_the_range_of_indices_and_tokens_behind_layers_is_known(behind: list[dict[str, Any]]) -> None:
+    output = [{"type": "Flatten"}, {"type": "Dense", "name": "y", "units": 1}]
+    embedding = [{"type": "Embedding", "input_dim": 5, "output_dim": 2}]
+    lookup = [{"type": "IntegerLookup", "vocabulary": [1, 3], "num_oov_indices": 0, "output_mode": "one_hot"}]
+    document: dict[str, Any] = {
+        "inputs": {"word": {"shape": [1], "dtype": "int64"}},
+        "training": {"loss": "mse", "data": {"train": "d.csv"}},
+    }
+    Path("d.csv").write_text("word,y\n1,2\n5,3\n3,1\n")
+    (index,) = jsonnx.validate(document | {"layers": [*behind, *embedding, *output]}, data=True)
+    (token,) = jsonnx.validate(document | {"layers": [*behind, *lookup, *output]}, data=True)
+    assert (index.code, index.line, token.code, token.line) == ("index-out-of-range", 3, "unknown-token", 3)
+
+
+def test_a_string_that_its_lookup_rejects_is_reported() -> None:
+    lookup = {"type": "StringLookup", "vocabulary": ["f", "m"], "num_oov_indices": 0, "mask_token": ""}
+    document: dict[str, Any] = {
+        "inputs": {"sex": {"shape": [], "dtype": "string"}},
+        "layers": [lookup | {"output_mode": "one_hot"}, {"type": "Dense", "name": "y", "units": 1}],
+        "training": {"loss": "mse", "data": {"train": "d.csv"}},
+    }
+    Path("d.csv").write_text("sex,y\nf,1\n,0\nx,1\nz,2\n")
+    (fault,) = jsonnx.validate(document, data=True)
+    assert fault.message == (
+        "row at line 4, column 'sex': input 'sex' is 'x', which is not in the vocabulary of its lookup, "
+        "and 1 more like it in line 5"
+    )
+    with pytest.raises(jsonnx.CompileError, match="unknown-token"):
+        jsonnx.Trainer(document).fit()
 
 
 def test_samples_and_classes_are_counted() -> None:

@@ -22,6 +22,7 @@ CODE_FUNCTIONS = {
     "UsageError",
     "add",
     "add_each",
+    "add_in_spec",
     "fail",
     "_list",
     "_reject",

@@ -12,7 +12,6 @@ from ..backend import to_model_proto
 from ..core.diagnostics import CompileError, Diagnostic, UsageError
 from ..core.files import display_path, refuse_overwrite, write_atomically
 from ..core.spec_folders import SpecFolders
-from ..runtime.data_spec import DataSpec, IndexRange
 from ..runtime.dataset import Dataset, from_file, from_spec
 from ..runtime.history import MetricSums
 from ..runtime.run_folder import MODEL_FILE, RUN_INFO_FILE, SPEC_FILE, WEIGHTS_FILE
@@ -22,7 +21,7 @@ from ..runtime.trainer import Trainer
 from ..runtime.training_plan import TrainingPlan
 from ..runtime.weight_files import read_weight_file
 from .check import CheckedSpec, check_spec, read_spec
-from .data_spec import index_limits
+from .data_spec import input_spec
 from .graphs import output_scoring_graph
 from .plan_training import plan_training
 from .prediction_files import prediction_writer
@@ -110,8 +109,7 @@ class TrainedModel:
         refuse_overwrite([Path(data), *run_files], [Path(output)] if output else [])
         typed = self.checked.require()
         training = typed.network.training
-        data_spec = DataSpec(typed.inputs, {}, {name: IndexRange(count) for name, count in index_limits(typed).items()})
-        samples = from_file(data, training.data if training else None, data_spec, targets=False)
+        samples = from_file(data, training.data if training else None, input_spec(typed), targets=False)
         batches = [self.session.run(samples.take(rows)) for rows in _batch_slices(len(samples))]
         content = write(concatenate_batches(batches), typed.network.labels)
         if output:
