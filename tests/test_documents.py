@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from textwrap import dedent
+from typing import Any
 
 import jsonnx
 import pytest
@@ -236,10 +237,15 @@ def transcript(name: str, line: str) -> list[str]:
     return block.splitlines()[1:]
 
 
+def validate(spec: str | dict[str, Any]) -> list[jsonnx.Diagnostic]:
+    """The diagnostics of an example; the files that it names do not exist."""
+    return [diagnostic for diagnostic in jsonnx.validate(spec) if diagnostic.code != "unreadable-file"]
+
+
 def test_the_specs_in_the_readme_are_sound() -> None:
     spec, fragment = blocks("README.md", "json")
-    assert jsonnx.validate(spec) == []
-    assert jsonnx.validate(f'{{"inputs": {{"image": {{"shape": [32, 32, 3]}}}}, {fragment}}}') == []
+    assert validate(spec) == []
+    assert validate(f'{{"inputs": {{"image": {{"shape": [32, 32, 3]}}}}, {fragment}}}') == []
 
 
 def test_the_readme_shows_what_validate_prints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -311,4 +317,4 @@ def test_the_transfer_example_is_sound() -> None:
         "layers": [{"type": "Dense", "name": name, "units": 4} for name in ("body_stem", "body_stage1_a", "head")],
         **json.loads("{" + section.replace("...", '"loss": "mse"') + "}"),
     }
-    assert jsonnx.validate(spec) == []
+    assert validate(spec) == []
