@@ -23,6 +23,7 @@ CODE_FUNCTIONS = {
     "add",
     "add_each",
     "add_in_spec",
+    "ColumnFault",
     "fail",
     "_list",
     "_reject",

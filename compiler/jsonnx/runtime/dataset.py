@@ -16,10 +16,11 @@ from ..core.numpy_types import numpy_dtype
 from ..core.reserved_names import target_name
 from ..core.spec_folders import UNSAFE_DATA_HELP
 from ..core.types import TensorType
+from ..training.columns import AssignedColumns, assigned_columns, column_faults
 from ..training.section import DataSection
 from .array_arguments import RaggedArray, is_batch_iterable, not_an_array, to_array
 from .array_digest import array_digest
-from .data_columns import check_columns_exist, column_names, read_columns
+from .data_columns import check_columns_exist, read_columns
 from .data_errors import FaultCollector, FeedError
 from .data_files import read_table
 from .data_spec import DataSpec
@@ -202,10 +203,16 @@ def _from_open_file(
     file: IO[bytes], name: str, data: DataSection | None, data_spec: DataSpec, source: SpecSource, *, targets: bool
 ) -> Dataset:
     faults = FaultCollector(name, source)
-    columns = column_names(data.x if data else None, data_spec.inputs, "x", faults)
-    if targets:
-        columns |= column_names(data.y if data else None, data_spec.targets, "y", faults)
-    npy_column = next((columns[key].names[0] for key in data_spec.inputs if key in columns and columns[key].names), "")
+    columns: dict[str, AssignedColumns] = {}
+    settings = [("x", data_spec.inputs), *([("y", data_spec.targets)] if targets else [])]
+    for key, names in settings:
+        setting = getattr(data, key, None)
+        for fault in column_faults(setting, key, names):
+            faults.add_in_spec(*fault)
+        columns |= assigned_columns(setting, key, names)
+    if faults:
+        raise CompileError(faults.diagnostics)
+    npy_column = columns[next(iter(data_spec.inputs))].names[0]
     try:
         table = read_table(file, name, faults, npy_column)
     except OSError as error:
