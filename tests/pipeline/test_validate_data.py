@@ -181,6 +181,11 @@ def test_a_file_is_checked_in_place_of_the_specs() -> None:
     rows(1, 2, file="other.csv")
     assert found(data="other.csv") == []
     assert found(data="none.csv") == [("error", "unreadable-file", "$")]
+    assert jsonnx.validate("spec.json", data="othr.csv")[0].help == (
+        "it is not in the current folder; did you mean 'other.csv'?")  # fmt: skip
+    (folder,) = jsonnx.validate("spec.json", data=".")
+    assert (folder.message, folder.help) == (
+        "cannot read '.': it is a folder", "data are single files, whose names end in .npz, .npy or .csv")  # fmt: skip
     document = json.loads(Path("spec.json").read_text())
     del document["training"]["data"]
     assert found(document, data=True) == [("error", "no-data", "$")]

@@ -11,10 +11,10 @@ from typing import IO, Any
 import numpy as np
 
 from ..core.diagnostics import CompileError, Diagnostic, UsageError, quoted_or_list, suggestion
-from ..core.files import UnsafePath, display_path, open_file
+from ..core.files import UnsafePath, display_path
 from ..core.numpy_types import numpy_dtype
 from ..core.reserved_names import target_name
-from ..core.spec_folders import UNSAFE_DATA_HELP
+from ..core.spec_folders import UNSAFE_DATA_HELP, open_data_file
 from ..core.types import TensorType
 from ..training.columns import AssignedColumns, assigned_columns, column_faults
 from ..training.section import DataSection
@@ -195,7 +195,7 @@ def from_file(
     targets: bool = True,
 ) -> Dataset:
     """The samples of any file, with the column names of the spec. Raises as `from_spec` does."""
-    with open_file(path) as file:
+    with open_data_file(path) as file:
         return _from_open_file(file, os.fspath(path), data, data_spec, source, targets=targets)
 
 
