@@ -309,6 +309,11 @@ def test_the_examples_for_contributors_run() -> None:
     assert any(rule in file.read_text("utf-8") for file in (PACKAGE / "gradient/rules").glob("*.py"))
 
 
+def test_the_guide_shows_what_validate_prints_about_data() -> None:
+    shown = transcript("docs/commands.md", "jsonnx validate samples/penguins.json --data")
+    assert command("validate", str(ROOT / "samples/penguins.json"), "--data").stdout.splitlines() == shown
+
+
 def test_the_transfer_example_is_sound() -> None:
     """Three dots stand for the rest of the section."""
     (section,) = (block for block in blocks("docs/language.md", "json") if block.startswith('"training"'))
