@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from ..core.diagnostics import UsageError
-from .common import FORMAT_OPTION, handles_errors, print_result
+from .common import FORMAT_OPTION, SCALE_OPTION, SET_OPTION, handles_errors, print_result
 
 
 @click.command()
@@ -81,14 +81,33 @@ def explain(code: str) -> None:
 
 
 @click.command()
+@click.argument("spec_or_model", metavar="[SPEC_OR_MODEL]", required=False)
+@click.option("--provider", metavar="NAME", help="Show this provider only.")
+@SCALE_OPTION
+@SET_OPTION
 @FORMAT_OPTION
 @handles_errors
-def providers(format_: str) -> None:
-    """List onnxruntime's providers, and how to install them."""
+def providers(
+    spec_or_model: str | None, provider: str | None, scale: str | None, changes: tuple[str, ...], format_: str
+) -> None:
+    """List onnxruntime's providers, or the nodes of a model that they cannot run.
+
+    Without an argument: which providers run here, and how to install the others. With a spec, a RUN folder or an ONNX
+    model: the nodes for which CUDA, DirectML or WebGPU has no kernel, so that onnxruntime runs them on the CPU. No
+    device is needed, since kernels are looked up in tables.
+    """
     import json
+
+    if spec_or_model is not None:
+        from ..pipeline.place_nodes import placements, tables_of
+        from ..render.placement_text import placements_json, placements_text
+
+        found = [(table, placements(spec_or_model, table, changes, scale)) for table in tables_of(provider)]
+        print_result(placements_json(found) if format_ == "json" else placements_text(found))
+        return
 
     from ..render.tables import providers_text
     from ..runtime.providers import provider_availability
 
-    rows = provider_availability()
+    rows = [row for row in provider_availability() if provider in (None, row.name)]
     print_result(json.dumps([row._asdict() for row in rows], indent=2) if format_ == "json" else providers_text(rows))
