@@ -46,6 +46,7 @@ def accepts(document: Any) -> bool:
     return not report.has_errors()
 
 
+@pytest.mark.slow
 def test_the_schemas_are_valid_draft_2020_12_schemas() -> None:
     Draft202012Validator.check_schema(spec_schema())
     Draft202012Validator.check_schema(editor_schema())
