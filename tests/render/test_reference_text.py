@@ -118,7 +118,7 @@ def test_the_list_names_every_layer_and_every_kind() -> None:
     assert all(f"  jsonnx layers {plural(kind)} " in text for kind in KINDS)
 
 
-def test_a_search_looks_in_names_aliases_and_summaries() -> None:
+def test_a_search_looks_in_names_arguments_and_descriptions() -> None:
     by_group = {title: [component.type_name for component in members] for title, members in found_sections("NOISE")}
     assert by_group["Regularization layers"] == ["GaussianDropout", "GaussianNoise"]
     assert "RandomErasing" in by_group["Image augmentation"]
@@ -128,6 +128,7 @@ def test_a_search_looks_in_names_aliases_and_summaries() -> None:
         "silu",
         "hard_silu",
     ]
+    assert "Embedding" in [component.type_name for component in dict(found_sections("mask_zero"))["Core layers"]]
     assert found_sections("no such word") == []
 
 

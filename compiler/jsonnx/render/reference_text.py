@@ -92,14 +92,15 @@ def kind_section(kind: str) -> Section:
 
 
 def found_sections(word: str) -> list[Section]:
-    """The layers and other components whose names or summaries contain a word; case is ignored."""
+    """The layers and other components whose names, arguments or descriptions contain a word, in any case."""
     sections = [*layer_sections(), *map(kind_section, KINDS)]
     found = [(title, [component for component in members if _contains(component, word)]) for title, members in sections]
     return [(title, members) for title, members in found if members]
 
 
 def _contains(component: type[Component], word: str) -> bool:
-    texts = [*accepted_names(component), component.summary()]
+    arguments = [argument.name for argument in arguments_of(component)]
+    texts = [*accepted_names(component), *arguments, " ".join(description(component).split())]
     return any(word.casefold() in text.casefold() for text in texts)
 
 
