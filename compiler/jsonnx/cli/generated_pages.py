@@ -49,7 +49,9 @@ def command_reference() -> list[str]:
         with click.Context(command, info_name=f"jsonnx {name}") as context:
             usage = " ".join([f"jsonnx {name}", *command.collect_usage_pieces(context)])
         lines += [f"### jsonnx {name}", "", f"    {usage}", "", inspect.cleandoc(command.help or ""), ""]
-        rows = [_option_row(option) for option in command.params if isinstance(option, click.Option) and not option.hidden]
+        rows = [
+            _option_row(option) for option in command.params if isinstance(option, click.Option) and not option.hidden
+        ]
         lines += ["| option | meaning |", "| --- | --- |", *rows, ""] if rows else []
         lines += [*(f"    {example}" for example in EXAMPLES.get(name, ())), ""]
     return lines[:-1]

@@ -51,7 +51,7 @@ def layers(name: str | None, search: str | None, format_: str) -> None:
         print_result(json.dumps(values, indent=2) if is_json else "\n\n".join(texts))
         return
     if name is not None and kind is None:
-        help = suggestion(name, all_names()) or f"`jsonnx layers --search {name}` looks in names, arguments and descriptions"
+        help = suggestion(name, all_names()) or f"`jsonnx layers --search {name}` looks in all descriptions"
         raise UsageError(*(unsupported_layer(name) or ("unknown-type", f"there is no layer {name!r}", help)))
     sections = [reference.kind_section(kind)] if kind else reference.layer_sections()
     if search is not None:
