@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-
 from jsonnx.pipeline.check import check_spec
 from jsonnx.pipeline.compile import compile_checked
+
 from layers.cases import Case, all_cases
 
 DTYPES = ("string", "bool", "uint8", "int8", "int16", "int32", "uint32", "int64", "uint64")
