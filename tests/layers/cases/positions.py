@@ -26,7 +26,7 @@ CASES = [
     Case("rotary-axes", {**ROTARY, "sequence_axis": -1, "feature_axis": 1}, [(4, 3, 5)]),
     Case("rotary-dynamic", {**ROTARY, "rope_type": "dynamic", "scaling_factor": 3.0}, [(5, 6)]),
     Case("rotary-yarn", {**ROTARY, **YARN}, [(12, 8)]),
-    Case("rotary-yarn-truncated", {**ROTARY, **YARN, "truncate": True}, [(12, 8)]),
+    Case("rotary-yarn-fractions", {**ROTARY, **YARN, "truncate": False}, [(12, 8)]),
     Case("rotary-denominator", {**ROTARY, "denominator_dim": 8}, [X]),
     Case("rotary-positions", ROTARY, [(5, 3, 4), POSITIONS], masks=(1,)),
     Case("heads-rotary", {**HEADS, "rotary": True}, [X]),

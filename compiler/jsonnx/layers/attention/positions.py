@@ -54,26 +54,24 @@ def sine_table(
     *,
     amplitude: float = 1.0,
     first: int = 0,
-    last: int | None = None,
     positions: Value | None = None,
 ) -> Value:
     """Emits `amplitude * sin(position * frequency + phase)` for every position along an axis of x and every frequency.
 
-    The table is [time, frequencies], or [batch, time, frequencies] for positions of this shape. Positions after `last`
-    count as `last`. Equal tables of several layers are one constant.
+    The table is [time, frequencies], or [batch, time, frequencies] for positions of this shape. Equal tables of several
+    layers are one constant.
     """
     size = x.shape[axis]
     if positions is None and isinstance(size, int) and size * len(frequencies) <= MAX_TABLE_ELEMENTS:
         import numpy as np
 
         def table() -> np.ndarray:
-            column = np.minimum(np.arange(first, first + size), np.inf if last is None else last)[:, None]
+            column = np.arange(first, first + size)[:, None]
             return np.asarray(amplitude * np.sin(column * np.array(frequencies) + np.array(phases)))
 
-        key = ("sine table", first, size, last, amplitude, tuple(frequencies), tuple(phases))
+        key = ("sine table", first, size, amplitude, tuple(frequencies), tuple(phases))
         return g.shared_const(key, table)
     column = position_indices(g, x, axis, (-1, 1), first) if positions is None else g.Unsqueeze(positions, [-1])
     column = g.cast(column, x.dtype if x.dtype.startswith("float") else g.float_dtype)
-    column = column if last is None else g.Min(column, float(last))
     waves = g.Sin(g.Add(g.Mul(column, list(map(float, frequencies))), list(map(float, phases))))
     return waves if amplitude == 1.0 else g.Mul(waves, amplitude)

@@ -43,9 +43,7 @@ class RotaryAngles(Component):
     original_max_position_embeddings: int = attr(
         4096, doc="YaRN: length of the sequences that the unscaled angles are meant for.", minimum=1
     )
-    truncate: bool = attr(
-        False, doc="YaRN: whether the bounds of the scaled features are whole numbers, and longer positions clipped."
-    )
+    truncate: bool = attr(True, doc="YaRN: whether the bounds of the scaled features are whole numbers.")
     denominator_dim: int | None = attr(
         None, doc="Number of features that sets the wavelengths; null for that of the input.", minimum=1
     )
@@ -69,7 +67,7 @@ class RotaryAngles(Component):
         low, high = pair_with_rotations(self.beta_fast), pair_with_rotations(self.beta_slow)
         if self.truncate:
             low, high = floor(low), ceil(high)
-        low, high = max(low, 0), min(high, features // 2 - 1)
+        low, high = max(low, 0), min(high, features - 1)
         frequencies = []
         for pair in range(features // 2):
             frequency = self.max_wavelength ** -(2 * pair / features)
@@ -81,11 +79,6 @@ class RotaryAngles(Component):
     def amplitude(self) -> float:
         """The factor on the rotated features."""
         return 0.1 * log(self.scaling_factor) + 1 if self.rope_type == "yarn" else 1.0
-
-    @property
-    def last_position(self) -> int | None:
-        """The position beyond which all others count as this one."""
-        return self.original_max_position_embeddings if self.rope_type == "yarn" and self.truncate else None
 
     def check(self, features: int) -> None:
         """Raises ShapeError unless vectors of this many features can be rotated."""
@@ -102,9 +95,8 @@ class RotaryAngles(Component):
         """
 
         def table(frequencies: list[float], phase: float) -> Value:
-            phases, last = [phase] * len(frequencies), self.last_position
-            options = {"amplitude": self.amplitude, "first": first, "last": last, "positions": positions}
-            waves = sine_table(g, x, sequence_axis, frequencies, phases, **options)
+            options = {"amplitude": self.amplitude, "first": first, "positions": positions}
+            waves = sine_table(g, x, sequence_axis, frequencies, [phase] * len(frequencies), **options)
             axes = [0, sequence_axis, feature_axis][-waves.rank :]
             waves = g.transpose(waves, sorted(range(waves.rank), key=lambda axis: axes[axis]))
             return broadcast_along(g, waves, sorted(axes), x.rank)
