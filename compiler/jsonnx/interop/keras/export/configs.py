@@ -61,7 +61,7 @@ def operation_config(module: str, class_name: str, config: Mapping[str, Json]) -
 
 def layer_config(layer: Layer, name: str, trainable: bool = True) -> dict[str, Json]:
     """Returns the JSON of a layer. Inner layers of a frozen layer are frozen as well. Raises NotExportable."""
-    if "." in layer.type_name or layer.type_name in KERAS_APPLICATIONS_LAYERS:
+    if "." in layer.type_name or layer.type_name in (*KERAS_APPLICATIONS_LAYERS, *OTHER_LAYERS):
         raise NotExportable(f"Keras has no layer {layer.type_name}")
     config: dict[str, Json] = {"name": name}
     trainable = trainable and layer.trainable
@@ -83,6 +83,9 @@ def layer_config(layer: Layer, name: str, trainable: bool = True) -> dict[str, J
 
 KERAS_APPLICATIONS_LAYERS = ("LayerScale", "StochasticDepth", "CustomScaleLayer")
 """Layers of `keras.applications` whose classes a file cannot refer to."""
+
+OTHER_LAYERS = ("PositionEmbedding", "SinePositionEncoding", "RotaryEmbedding")
+"""Layers that Keras does not have."""
 
 JSONNX_ARGUMENTS = (
     "oov_method",
