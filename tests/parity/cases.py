@@ -16,7 +16,8 @@ Excluded, because jsonnx differs from Keras 3.15 on JAX on purpose:
 - LayerScale: in Keras its weight has no name;
 - an orthogonal regularizer of a single row or column: in Keras its penalty is NaN;
 - layers of KerasHub: `test_keras_hub.py` compares them;
-- functions that create tensors: Keras calls them while a model is built.
+- functions that create tensors: Keras calls them while a model is built;
+- AddLoss: Keras has it as a method of layers.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ from training import cases as training
 Document = dict[str, Any]
 
 LEFT_OUT = {
-    *("ops-broadcast-to", "layer-scale"),
+    *("ops-broadcast-to", "layer-scale", "add-loss", "add-loss-sum"),
     *("heads-value-dim", "spectral-embedding", "spectral-frozen"),
     *("discretization-learned", "discretization-learned-one-hot"),
     *(f"RandomCrop{kind}" for kind in ("", "-larger", "-first")),
