@@ -48,10 +48,10 @@ def resolve_objective(typed: TypedNetwork, report: Report) -> Objective | None:
     metrics = _metrics_by_output(typed, losses, report)
     weights = dict(training.loss_weights or {})
     _check_names(weights, losses, outputs, ("training", "loss_weights"), report)
-    if report.has_errors(("training",)) or report.has_errors(("inputs",)):
-        return None
     objective = Objective(losses, weights, metrics, targets, tuple(typed.network.added_losses))
     _check_added_losses(typed, objective, report)
+    if report.has_errors(("training",)) or report.has_errors(("inputs",)):
+        return None
     _check_monitor(training, objective, outputs, report)
     return None if report.has_errors(("training",)) else objective
 
@@ -61,7 +61,7 @@ def _check_has_loss(typed: TypedNetwork, training: Training, report: Report) -> 
     if training.loss is not None or report.has_errors(("layers",)):
         return
     if not typed.network.added_losses:
-        help = "name the loss that training minimizes, or add a layer AddLoss"
+        help = 'name the loss that training minimizes, such as "mse", or add a layer AddLoss'
         report.add("missing-key", ("training",), "'training' needs the key 'loss'", help=help)
         return
     help = "give a loss, or remove them"
