@@ -132,6 +132,14 @@ def test_the_compiled_model_has_nothing_that_only_the_loss_needs() -> None:
     assert jsonnx.compile(PAIR, weights=pair.weights()).to_bytes() == model.to_bytes()
 
 
+def test_an_input_that_only_a_loss_reads_is_not_part_of_the_signature(tmp_path: Path) -> None:
+    single = {"inputs": {"anchor": PAIR["inputs"]["anchor"]}, "layers": PAIR["layers"][:1], "outputs": "tower"}
+    for name, document in (("old", single), ("new", PAIR)):
+        (tmp_path / f"{name}.json").write_text(json.dumps(document))
+    result = command("diff", str(tmp_path / "old.json"), str(tmp_path / "new.json"))
+    assert "must be fed" not in result.stdout
+
+
 def test_a_batch_is_split_across_threads_only_if_the_loss_is_a_mean() -> None:
     def is_separable(**layer: Any) -> bool:
         return plan_training(check_spec(spec({"type": "AddLoss", **layer}))).make_shards is not None
