@@ -7,6 +7,7 @@ from typing import Any
 
 from ..analysis.output_layer import VALUE_PRESERVING_LAYERS, unwrapped
 from ..analysis.shape_inference import TypedNetwork
+from ..layers.attention.position_embeddings import PositionEmbedding
 from ..layers.core import Embedding, ReversibleEmbedding
 from ..layers.preprocessing.lookup import IntegerLookup, StringLookup
 from ..runtime.data_spec import DataSpec, IndexRange, make_data_spec
@@ -14,20 +15,22 @@ from ..training.objective import Objective
 
 
 def index_limits(typed: TypedNetwork) -> dict[str, int]:
-    """For each input that an Embedding looks up: the number of valid indices."""
+    """For each input that an Embedding or a PositionEmbedding looks up: the number of valid indices."""
     limits: dict[str, int] = {}
-    for layer, source in _input_readers(typed):
+    for layer, position, source in _input_readers(typed):
         if isinstance(layer, (Embedding, ReversibleEmbedding)):
             if isinstance(layer, ReversibleEmbedding) and typed.inputs[source].dtype.startswith("float"):
                 continue  # its inputs are vectors, not indices
             limits[source] = min(layer.input_dim, limits.get(source, layer.input_dim))
+        elif isinstance(layer, PositionEmbedding) and position == 1:
+            limits[source] = min(layer.sequence_length, limits.get(source, layer.sequence_length))
     return limits
 
 
 def input_vocabularies(typed: TypedNetwork) -> dict[str, frozenset[Any]]:
     """For each input of a lookup that rejects unknown tokens: the tokens of its vocabulary."""
     vocabularies: dict[str, frozenset[Any]] = {}
-    for layer, source in _input_readers(typed):
+    for layer, _, source in _input_readers(typed):
         if not isinstance(layer, (StringLookup, IntegerLookup)):
             continue
         table = layer.table
@@ -38,14 +41,15 @@ def input_vocabularies(typed: TypedNetwork) -> dict[str, frozenset[Any]]:
     return vocabularies
 
 
-def _input_readers(typed: TypedNetwork) -> Iterator[tuple[Any, str]]:
-    """The layers that read the values of an input, directly or behind layers that only arrange them, and the input."""
+def _input_readers(typed: TypedNetwork) -> Iterator[tuple[Any, int, str]]:
+    """The layers that read the values of an input, directly or behind layers that only arrange them; the position of
+    that value among the layer's inputs; and the input."""
     origins = {name: name for name in typed.inputs}
     for call in typed.network.calls:
         layer = unwrapped(call.layer)
-        for source in call.sources:
+        for position, source in enumerate(call.sources):
             if source in origins:
-                yield layer, origins[source]
+                yield layer, position, origins[source]
         if isinstance(layer, VALUE_PRESERVING_LAYERS) and len(call.sources) == 1 and call.sources[0] in origins:
             origins[call.name] = origins[call.sources[0]]
 
@@ -53,7 +57,7 @@ def _input_readers(typed: TypedNetwork) -> Iterator[tuple[Any, str]]:
 def input_spec(typed: TypedNetwork) -> DataSpec:
     """The data that prediction takes."""
     index_ranges = {name: IndexRange(count) for name, count in index_limits(typed).items()}
-    return DataSpec(typed.inputs, {}, index_ranges, vocabularies=input_vocabularies(typed))
+    return DataSpec(typed.network.inference_inputs, {}, index_ranges, vocabularies=input_vocabularies(typed))
 
 
 def data_spec_of(typed: TypedNetwork, objective: Objective) -> DataSpec:

@@ -138,7 +138,8 @@ def _checked_spec_of(session: Session, model: str) -> CheckedSpec:
     # Checked as a value, without positions: they would refer to the metadata, which is not a file of the user.
     checked = check_spec(spec_from_metadata(session.metadata["jsonnx.spec"]))
     typed = checked.require()
-    if typed.inputs.keys() != session.inputs.keys() or typed.outputs.keys() != session.outputs.keys():
+    inputs = typed.network.inference_inputs
+    if inputs.keys() != session.inputs.keys() or typed.outputs.keys() != session.outputs.keys():
         raise CompileError([Diagnostic("damaged-file", f"{model!r} contains the spec of another model")])
     return checked
 

@@ -58,7 +58,12 @@ GROUPS = (
         "BatchNormalization LayerNormalization UnitNormalization GroupNormalization RMSNormalization",
     ),
     LayerGroup("Regularization layers", ("regularization",), "Dropout SpatialDropout#D GaussianDropout AlphaDropout"),
-    LayerGroup("Attention layers", ("attention",), "MultiHeadAttention GroupQueryAttention Attention"),
+    LayerGroup(
+        "Attention layers",
+        ("attention",),
+        "MultiHeadAttention GroupQueryAttention Attention AdditiveAttention PositionEmbedding SinePositionEncoding "
+        "RotaryEmbedding",
+    ),
     LayerGroup(
         "Reshaping layers",
         ("reshaping",),
@@ -67,6 +72,7 @@ GROUPS = (
     LayerGroup("Merging layers", ("merging",), "Concatenate Average Maximum Minimum Add Subtract Multiply Dot"),
     LayerGroup("Activation layers", ("activation_layers",), "ReLU Softmax LeakyReLU PReLU ELU"),
     LayerGroup("Layers of keras.applications", ("keras_applications",)),
+    LayerGroup("keras.ops: creation", ("ops.creation",), "ops.arange ops.zeros ops.ones ops.full ops.eye"),
     LayerGroup("keras.ops: element-wise functions of one tensor", ("ops.unary",)),
     LayerGroup("keras.ops: element-wise functions of several tensors", ("ops.binary",)),
     LayerGroup("keras.ops: reductions", ("ops.reductions", "ops.norms")),

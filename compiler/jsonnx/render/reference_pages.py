@@ -99,8 +99,12 @@ def _behaviour(layer: type[Component]) -> list[str]:
 
 
 def _argument_table(component: type[Component]) -> list[str]:
-    shared = set() if component is Layer else set(Layer.attributes)
-    rows = [_argument_row(argument) for argument in arguments_of(component) if argument.name not in shared]
+    shared = {} if component is Layer else Layer.attributes
+    rows = [
+        _argument_row(argument)
+        for argument in arguments_of(component)
+        if component.attributes[argument.name] is not shared.get(argument.name)
+    ]
     return ["| argument | is | default | meaning |", "| --- | --- | --- | --- |", *rows] if rows else []
 
 
