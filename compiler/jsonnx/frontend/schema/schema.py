@@ -286,6 +286,7 @@ def _parameter_definition(default: Json) -> dict[str, Json]:
         },
         "if": {"required": ["required"]},
         "then": {"properties": {"default": forbidden}},
+        "minProperties": 1,
         "additionalProperties": False,
     }
 
