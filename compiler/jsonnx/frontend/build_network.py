@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from ..core.components import Json
@@ -13,7 +13,7 @@ from ..layers import LAYERS, Layer
 from ..training.section import Training
 from .default_names import default_name, free_name
 from .layer_patterns import check_weight_patterns, learning_rate_factors, with_frozen_layers
-from .network import Call, Network
+from .network import BlockLayer, Call, Network
 from .schema.errors import check_against_schema, report_unknown_layer_type
 from .schema.phrases import known_names_help, name_list, short_name, short_repr
 from .schema.schema import LANGUAGE_VERSION
@@ -23,10 +23,11 @@ CALL_KEYS = ("type", "name", "from")
 """Keys of an entry that are not arguments of its layer."""
 
 
-def build_network(document: Json, report: Report) -> Network | None:
+def build_network(document: Json, report: Report, origins: Sequence[BlockLayer | None] = ()) -> Network | None:
     """Returns the network of a flat document and reports its errors.
 
-    Returns None if the document has no list of layers, or too many errors to report all.
+    `origins` has an item for each layer, which is None for layers outside blocks. Returns None if the document has no
+    list of layers, or too many errors to report all.
     """
     version = document.get("version", LANGUAGE_VERSION) if isinstance(document, dict) else LANGUAGE_VERSION
     if isinstance(version, int) and version != LANGUAGE_VERSION:
@@ -37,7 +38,7 @@ def build_network(document: Json, report: Report) -> Network | None:
     is_complete = check_against_schema(document, report)
     if not is_complete or not isinstance(document, dict) or not isinstance(document.get("layers"), list):
         return None
-    return _NetworkBuilder(document, report).build()
+    return _NetworkBuilder(document, report, origins).build()
 
 
 @dataclass
@@ -49,6 +50,7 @@ class _NetworkBuilder:
 
     document: Mapping[str, Json]
     report: Report
+    origins: Sequence[BlockLayer | None]
     paths: dict[str, JsonPath] = field(default_factory=dict)
     """The path at which each name was first defined."""
     names_by_lower_case: dict[str, str] = field(default_factory=dict)
@@ -63,7 +65,10 @@ class _NetworkBuilder:
         ordered = sort_topologically(calls, self.paths, self.report)
         outputs = self._outputs(calls)
         if not any(self.report.has_errors((part,)) for part in ("inputs", "layers", "outputs")):
-            self._check_all_used(calls, inputs, outputs)
+            used = used_calls(calls, outputs)
+            idle = self._idle_calls(calls, used)
+            self._check_all_used([call for call in calls if call.name not in idle], inputs, outputs)
+            ordered = [call for call in ordered if call.name not in idle]
         section = self.document.get("training")
         training = Training(**section) if section and not self.report.has_errors(("training",)) else None
         rate_factors: dict[str, float] = {}
@@ -283,6 +288,18 @@ class _NetworkBuilder:
             earlier_names.add(name)
         return [name for name in names if isinstance(name, str) and name in results]
 
+    def _idle_calls(self, calls: list[Call], used: Container[str]) -> set[str]:
+        """Returns the unused calls of layers in blocks, if another use of the block uses them and this one others."""
+        origins = {call.name: self.origins[int(call.path[1])] for call in calls} if self.origins else {}
+        used_origins = [origin for name, origin in origins.items() if origin is not None and name in used]
+        used_entries, block_uses = {origin[:2] for origin in used_origins}, {origin.use for origin in used_origins}
+        owners = {call.owner for call in calls if call.name in used}
+        return {
+            name
+            for name, origin in origins.items()
+            if name not in used and origin is not None and origin[:2] in used_entries and origin.use in block_uses
+        } - owners
+
     def _check_all_used(self, calls: list[Call], inputs: Mapping[str, TensorType], outputs: list[str]) -> None:
         """Reports calls and inputs that nothing uses."""
         used = {source for call in calls for source in call.sources} | set(outputs)
@@ -312,6 +329,19 @@ class _NetworkBuilder:
             if name not in outputs:
                 self._report_unknown(name, ("labels", name), sorted(outputs), at_key=True)
         return {name: tuple(labels) for name, labels in section.items()}
+
+
+def used_calls(calls: Sequence[Call], outputs: Iterable[str]) -> set[str]:
+    """Returns the names of the calls on which some outputs depend."""
+    call_by_result = {result: call for call in calls for result in call.results}
+    used: set[str] = set()
+    stack = [call_by_result[name] for name in outputs if name in call_by_result]
+    while stack:
+        call = stack.pop()
+        if call.name not in used:
+            used.add(call.name)
+            stack += [call_by_result[source] for source in call.sources if source in call_by_result]
+    return used
 
 
 def without_names(names: list[str], removed: Iterable[str]) -> list[str]:

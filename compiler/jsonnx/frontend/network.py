@@ -5,12 +5,21 @@ from __future__ import annotations
 from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import NamedTuple
 
 from ..core.components import Json
 from ..core.diagnostics import JsonPath
 from ..core.types import ShapeError, TensorType
 from ..layers import Layer
 from ..training.section import Training
+
+
+class BlockLayer(NamedTuple):
+    """The origin of a layer in a block: its entry, how many repetitions of it follow, and the outermost use."""
+
+    entry: JsonPath
+    later_repetitions: int
+    use: str
 
 
 @dataclass(frozen=True)

@@ -146,7 +146,7 @@ def check_spec(
     report = source_report.child(flat.source_map, flat.invalid_paths)
     source, flat, vocabularies = _inline_vocabularies(source, flat, report)
     after("flat", flat)
-    network = build_network(flat.document, report)
+    network = build_network(flat.document, report, flat.origins)
     after("network", network)
     if network is None:
         return CheckedSpec(source, _with_override_notes(report, overrides), flat=flat)

@@ -14,13 +14,14 @@ from typing import Any
 from ...core.components import Json
 from ...core.diagnostics import JsonPath, Report, SourceMap, identity_source_map
 from ...core.limits import MAX_JSON_VALUES, MAX_LAYERS
-from ..network import Call
+from ..network import BlockLayer, Call
 from ..schema.errors import check_against_schema, check_reuse_properties
 from ..schema.phrases import known_names_help, short_name
 from ..schema.schema import LANGUAGE_VERSION, REUSE_KEYS, root_schema
 from .block_definitions import BlockDefinition, check_parameters, read_block_definitions
 from .evaluator import EvaluationScope, Evaluator, ExpansionTooLarge
 from .parameters import Parameter, read_parameters
+from .references import has_patterns
 from .scope import Scope, TemplateCache
 from .source_map import ExpansionSourceMap, ScopedPath
 from .template import BlockUse, Ref, Step, Template
@@ -40,6 +41,9 @@ class FlatDocument:
     """Paths of the flat document with errors, which have been reported."""
     block_uses: Sequence[tuple[tuple[str, str], ...]] = ()
     """For each layer, the enclosing uses of blocks from the outermost: the name of the use, the name of the block."""
+
+    origins: Sequence[BlockLayer | None] = ()
+    """For each layer, where in a block it comes from; None outside blocks."""
 
     def with_block_uses(self, call: Call) -> Call:
         """Returns a call with the uses of blocks that enclose it."""
@@ -133,7 +137,7 @@ def _needs_expansion(document: Mapping[str, Json], report: Report) -> bool:
     evaluator = Evaluator(report)
     return (
         any(key in document for key in REUSE_KEYS)
-        or any(isinstance(entry, dict) and "repeat" in entry for entry in entries)
+        or any(isinstance(entry, dict) and ("repeat" in entry or has_patterns(entry.get("from"))) for entry in entries)
         or any(evaluator.names(document.get(key)) is not None for key in (*EVALUATED_SECTIONS, "layers", "outputs"))
     )
 
@@ -150,6 +154,7 @@ class _FlatWriter:
     layer_paths: list[ScopedPath] = field(default_factory=list)
     invalid_paths: list[JsonPath] = field(default_factory=list)
     block_uses: list[tuple[tuple[str, str], ...]] = field(default_factory=list)
+    origins: list[BlockLayer | None] = field(default_factory=list)
     last_name: str = ""
     """The name of the layer that was written last."""
 
@@ -168,9 +173,8 @@ class _FlatWriter:
             self._check_block_references(scope, inputs)
             flat["layers"] = self.layers
             flat |= self._flat_outputs(scope, template)
-        return FlatDocument(
-            flat, ExpansionSourceMap(self.document, self.layer_paths), self.invalid_paths, self.block_uses
-        )
+        source_map = ExpansionSourceMap(self.document, self.layer_paths)
+        return FlatDocument(flat, source_map, self.invalid_paths, self.block_uses, self.origins)
 
     def _check_block_references(self, scope: Scope, inputs: Mapping[str, str]) -> None:
         """Reports unknown names in the `from` of uses of blocks; those of layers are reported by `build_network`."""
@@ -247,7 +251,9 @@ class _FlatWriter:
             self.invalid_paths += [(*path, *invalid[len(step.path) :]) for invalid in step.invalid_paths]
             if block_use is not None and None in sources:
                 self.invalid_paths.append((*path, "from"))
-            self.layer_paths.append(ScopedPath(step.path, block_use))
+            self.layer_paths.append(ScopedPath(step.path, block_use, step.source_indexes))
+            use = block_use.block_uses[0][0] if block_use and block_use.block_uses else ""
+            self.origins.append(BlockLayer(step.path, step.later_repetitions, use) if block_use else None)
             self.block_uses.append(block_use.block_uses if block_use else ())
             self.layers.append(
                 self._flat_entry(step, prefix, sources, reused_layer) if isinstance(step.body, dict) else step.body
@@ -270,7 +276,7 @@ class _FlatWriter:
         if isinstance(reference, list):
             body["from"] = sources
         elif isinstance(reference, str) or sources != default_sources:
-            body["from"] = sources[0]
+            body["from"] = sources if len(sources) > 1 else sources[0]
         return body
 
     def _sole_input(self) -> Mapping[str, Json]:

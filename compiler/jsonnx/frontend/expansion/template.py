@@ -63,10 +63,14 @@ class Step:
     template: Template | None = None
     used_step: Step | None = None
     """The step that this one `use`s."""
+    later_repetitions: int = 0
+    """The number of repetitions of the entry after this one."""
     is_elided: bool = False
     """Whether its entry is repeated 0 times. References to the step lead to its source."""
     sources: list[Ref | None] | None = None
     """The values that it takes, None for unknown names; None if they are not written as names."""
+    source_indexes: list[int] | None = None
+    """For each source, the index in `from` of the pattern that matches it; None if there are no patterns."""
     invalid_paths: list[JsonPath] = field(default_factory=list)
     """Source paths in the entry with errors, which have been reported."""
 
