@@ -153,6 +153,68 @@ def test_providers_are_listed_with_installation_commands() -> None:
     assert "CPUExecutionProvider" in text
 
 
+DESCRIBED: dict[str, Any] = {
+    "inputs": {"x": {"shape": [4], "description": "Four numbers."}},
+    "parameters": {"width": {"default": 4, "description": "Units of each layer."}, "plain": "${width}"},
+    "blocks": {
+        "gate": {
+            "description": "A layer and a sum.",
+            "parameters": {"units": {"required": True, "description": "Units."}},
+            "inputs": {"input": {"description": "Any features."}},
+            "layers": [
+                {"type": "Dense", "name": "dense", "description": "Of ${units} units.", "units": "${units}"},
+                {"type": "Add", "name": "sum", "from": ["input", "dense"]},
+            ],
+            "outputs": {"sum": {"description": "The sum."}},
+        }
+    },
+    "layers": [
+        {"type": "gate", "name": "a", "units": "${plain}"},
+        {"type": "gate", "name": "b", "description": "The second.", "units": "${width}"},
+    ],
+    "outputs": {"b": {"description": "The result."}},
+}
+
+
+def test_descriptions_are_shown_on_request() -> None:
+    network, rows = summary(DESCRIBED)
+    text = summary_text(network, rows, with_descriptions=True)
+    ends = {line.split()[0]: line.rsplit("  ", 1)[-1].strip() for line in text.splitlines()[4:10]}
+    assert [ends[name] for name in ("a", "a_dense", "b")] == ["A layer and a sum.", "Of 4 units.", "The second."]
+    lists = """
+inputs
+  x  Four numbers.
+
+outputs
+  b_sum  The result.
+
+parameters
+  width = 4  Units of each layer.
+
+blocks
+  gate  A layer and a sum.
+    input             Any features.
+    units (required)  Units.
+    sum               The sum."""
+    assert text.endswith(lists)
+    assert "Four numbers" not in summary_text(network, rows)
+
+
+def test_the_json_summary_has_the_descriptions() -> None:
+    made = summary_json(*summary(DESCRIBED))
+    assert made["inputs"]["x"]["description"] == "Four numbers."
+    assert made["outputs"]["b_sum"]["description"] == "The result."
+    assert [layer.get("description") for layer in made["layers"]] == ["Of 4 units.", None] * 2
+    assert [block["description"] for block in made["blocks"]] == ["A layer and a sum.", "The second."]
+    assert made["parameters"]["width"] == {"value": 4, "description": "Units of each layer."}
+    assert made["block_definitions"]["gate"] == {
+        "description": "A layer and a sum.",
+        "parameters": {"units": {"required": True, "description": "Units."}},
+        "inputs": {"input": "Any features."},
+        "outputs": {"sum": "The sum."},
+    }
+
+
 def test_layers_of_a_block_are_indented_below_the_block() -> None:
     spec = {
         "inputs": {"x": {"shape": [4]}},

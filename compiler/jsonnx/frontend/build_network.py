@@ -19,7 +19,7 @@ from .schema.phrases import known_names_help, name_list, short_name, short_repr
 from .schema.schema import LANGUAGE_VERSION
 from .topological_sort import sort_topologically
 
-CALL_KEYS = ("type", "name", "from")
+CALL_KEYS = ("type", "name", "description", "from")
 """Keys of an entry that are not arguments of its layer."""
 
 
@@ -85,6 +85,7 @@ class _NetworkBuilder:
             training=training,
             learning_rate_factors=rate_factors,
             paths=self.paths,
+            descriptions=self._descriptions(calls),
             document=self.document,
             flat_document=self.document,
         )
@@ -92,6 +93,13 @@ class _NetworkBuilder:
     def _text(self, key: str, default: str) -> str:
         value = self.document.get(key, default)
         return value if isinstance(value, str) else default
+
+    def _descriptions(self, calls: Iterable[Call]) -> dict[str, str]:
+        inputs, entries = self.document.get("inputs"), dict(self._entries())
+        described = list(inputs.items()) if isinstance(inputs, dict) else []
+        described += [(call.name, entries[int(call.path[1])]) for call in calls]
+        texts = {name: entry.get("description") for name, entry in described if isinstance(entry, dict)}
+        return {name: text for name, text in texts.items() if isinstance(text, str)}
 
     # -- names and layers --------------------------------------------------------------------------------------------
 

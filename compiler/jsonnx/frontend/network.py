@@ -66,6 +66,8 @@ class Network:
     """Factors on the learning rate, by layer; layers without a factor are missing."""
     paths: Mapping[str, JsonPath] = field(default_factory=dict)
     """The path at which each value was defined."""
+    descriptions: Mapping[str, str] = field(default_factory=dict)
+    """Descriptions of inputs, layers and uses of blocks, by name."""
     document: Json = None
     """The spec, with all overrides applied."""
     flat_document: Json = None

@@ -150,7 +150,7 @@ def check_spec(
     after("network", network)
     if network is None:
         return CheckedSpec(source, _with_override_notes(report, overrides), flat=flat)
-    network = replace(network, document=source.value, calls=tuple(map(flat.with_block_uses, network.calls)))
+    network = flat.with_blocks(replace(network, document=source.value))
     typed = infer_shapes(network, report)
     after("typed", typed)
     check_outputs(typed, report)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from io import StringIO
 from itertools import zip_longest
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.cells import cell_len
 
+from .descriptions import definitions_json, descriptions_text, output_descriptions
 from .reference_pages import layers_by_module, reference_text
 from .summary_rows import SummaryRow, summary_rows
 
@@ -31,13 +32,21 @@ BYTES_PER_WEIGHT = 4
 """Weights are float32."""
 
 
-def summary_text(network: Network, rows: Sequence[LayerCost], color: bool = False, depth: int | None = None) -> str:
+def summary_text(
+    network: Network,
+    rows: Sequence[LayerCost],
+    color: bool = False,
+    depth: int | None = None,
+    with_descriptions: bool = False,
+) -> str:
     """One row a layer, and the totals. The layers of a block are indented under a row for the block, down to `depth`.
 
-    If the network has frozen layers or masks, a last column shows them.
+    If the network has frozen layers or masks, a column shows them. `with_descriptions` adds a column and lists of the
+    descriptions in the spec.
     """
-    has_notes = any(map(_layer_notes, rows))
-    titles = ("layer", "type", "output shape", "parameters", "multiply-adds", "from", *(["notes"] if has_notes else []))
+    has_notes, descriptions = any(map(_layer_notes, rows)), network.descriptions
+    further_titles = [*(["notes"] if has_notes else []), *(["description"] if with_descriptions else [])]
+    titles = ("layer", "type", "output shape", "parameters", "multiply-adds", "from", *further_titles)
     table = _Table(titles, right=(3, 4))
     previous = tuple(network.inputs)
     for line in summary_rows(rows, depth):
@@ -47,6 +56,7 @@ def summary_text(network: Network, rows: Sequence[LayerCost], color: bool = Fals
         sources = "" if is_sequential else ", ".join(row.sources)
         name = f"{'  ' * line.nesting_level}{line.name}"
         notes = [_block_notes(line.rows) if line.is_block else _layer_notes(row)] if has_notes else []
+        notes += [descriptions.get(line.name, "")] if with_descriptions else []
         table.add_row(name, line.type, shapes, _number_text(line.parameters), _number_text(line.macs), sources, *notes)
         previous = previous if line.is_block and not line.is_collapsed else (row.name,)
     inputs = ", ".join(f"{name} {_type_text(type)}" for name, type in network.inputs.items())
@@ -66,7 +76,9 @@ def summary_text(network: Network, rows: Sequence[LayerCost], color: bool = Fals
     operators = _nonstandard_operators(rows)
     if operators:
         lines.append(f"needs           onnxruntime: no other runtime has its {', '.join(operators)}")
-    return "\n".join(lines)
+    if with_descriptions:
+        lines += ["", descriptions_text(network)]
+    return "\n".join(lines).rstrip()
 
 
 def _layer_notes(row: LayerCost) -> str:
@@ -95,16 +107,27 @@ def _nonstandard_operators(rows: Sequence[LayerCost]) -> list[str]:
 def summary_json(network: Network, rows: Sequence[LayerCost], depth: int | None = None) -> dict[str, Any]:
     """The summary as JSON values. A symbolic size is its name; a sum with a symbolic size is null."""
     lines = summary_rows(rows, depth)
-    operators = _nonstandard_operators(rows)
+    operators, descriptions = _nonstandard_operators(rows), network.descriptions
+    layers = [_json_layer(line.rows[0]) for line in lines if not line.is_block]
+    blocks = [_json_block(line) for line in lines if line.is_block]
+    inputs = {name: _json_type(type) for name, type in network.inputs.items()}
+    outputs = {name: _json_type(type) for name, type in _output_types(network, rows).items()}
     return {
         "name": network.name,
-        "inputs": {name: _json_type(type) for name, type in network.inputs.items()},
-        "outputs": {name: _json_type(type) for name, type in _output_types(network, rows).items()},
-        "layers": [_json_layer(line.rows[0]) for line in lines if not line.is_block],
-        "blocks": [_json_block(line) for line in lines if line.is_block],
+        "inputs": {name: _with_description(type, descriptions, name) for name, type in inputs.items()},
+        "outputs": {
+            name: _with_description(type, output_descriptions(network), name) for name, type in outputs.items()
+        },
+        "layers": [_with_description(layer, descriptions, layer["name"]) for layer in layers],
+        "blocks": [_with_description(block, descriptions, block["name"]) for block in blocks],
+        **definitions_json(network),
         "totals": _totals(rows),
         **({"needs_onnxruntime": operators} if operators else {}),
     }
+
+
+def _with_description(part: dict[str, Any], descriptions: Mapping[str, str], name: str) -> dict[str, Any]:
+    return part | ({"description": descriptions[name]} if name in descriptions else {})
 
 
 def _json_layer(row: LayerCost) -> dict[str, Any]:

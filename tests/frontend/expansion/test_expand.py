@@ -456,6 +456,56 @@ def test_a_layer_that_only_unused_layers_of_a_block_take_is_unused() -> None:
     assert errors(spec(layers, blocks={"b": block})) == [("unused-layer", "$.layers[0]")]
 
 
+# -- descriptions ------------------------------------------------------------------------------------------------------
+
+
+def test_descriptions_change_nothing_but_the_spec_in_the_model() -> None:
+    block = {"layers": [DENSE, {"type": "Add", "from": ["input", "dense"]}], "outputs": ["add", "dense"]}
+    layers = [{"type": "b"}, {"type": "Add", "name": "sum", "from": ["b", "b.dense"]}]
+    plain = spec(layers, blocks={"b": block}, outputs=["sum", "b"], training={"loss": "mse"})
+    text = {"description": "For readers."}
+    described = spec(
+        [{**layer, **text} for layer in layers],
+        inputs={"x": {"shape": [4], **text}},
+        blocks={"b": {**block, **text, "inputs": {"input": text}, "outputs": {"add": text, "dense": {}}}},
+        outputs={"sum": text, "b": {}},
+        training={"loss": "mse"},
+    )
+    described["blocks"]["b"]["layers"] = [{**layer, **text} for layer in block["layers"]]
+    protos = [jsonnx.compile(document).proto for document in (plain, described)]
+    for proto in protos:
+        del proto.metadata_props[:]
+    assert protos[0].SerializeToString(deterministic=True) == protos[1].SerializeToString(deterministic=True)
+    plans = [plan_training(check_spec(document)) for document in (plain, described)]
+    assert plans[0].fingerprint == plans[1].fingerprint
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        ({"layers": [{**DENSE, "description": 3}]}, ("wrong-type", "$.layers[0].description")),
+        ({"layers": [{"type": "b", "description": 3}, DENSE]}, ("wrong-type", "$.layers[0].description")),
+        ({"outputs": {"dense": "text"}}, ("wrong-type", "$.outputs.dense")),
+        ({"outputs": {"dens": {}}}, ("unknown-name", "$.outputs.dens")),
+        ({"outputs": {}}, ("out-of-range", "$.outputs")),
+        (
+            {"layers": [{"type": "Bidirectional", "layer": {"type": "LSTM", "units": 3, "description": "a"}}]},
+            ("unknown-key", "$.layers[0].layer.description"),
+        ),
+        ({"inputs": {"x": {"shape": [4], "description": None}}}, ("wrong-type", "$.inputs.x.description")),
+    ],
+)
+def test_an_invalid_description_is_an_error(change: dict[str, Any], error: tuple[str, str]) -> None:
+    document = spec([DENSE], blocks={"b": {"layers": [DENSE]}}) | change
+    assert error in errors(document)
+
+
+def test_an_unused_input_of_a_block_is_reported_at_its_name() -> None:
+    block = {"inputs": {"a": {}, "z": {}}, "layers": [{**DENSE, "from": "a"}]}
+    document = spec([DENSE, {"type": "b", "from": ["dense", "x"]}], blocks={"b": block})
+    assert errors(document) == [("unused-input", "$.blocks.b.inputs.z")]
+
+
 # -- exponential expansions --------------------------------------------------------------------------------------------
 
 

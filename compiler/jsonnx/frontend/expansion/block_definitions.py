@@ -32,10 +32,17 @@ class BlockDefinition:
     """Whether its layers are named without the name of the use as a prefix (`"names": "own"`)."""
     globals: tuple[str, ...] = ()
     """The parameters of the network that it reads."""
+    description: str = ""
+    has_input_objects: bool = False
+    """Whether its inputs are written as an object."""
 
     @property
     def path(self) -> JsonPath:
         return ("blocks", self.name)
+
+    def input_path(self, number: int) -> JsonPath:
+        """Returns the path of an input."""
+        return (*self.path, "inputs", self.inputs[number] if self.has_input_objects else number)
 
 
 def read_block_definitions(document: Mapping[str, Json], report: Report) -> dict[str, BlockDefinition | None]:
@@ -67,7 +74,17 @@ def _read_block(name: str, raw: Json, known: Mapping[str, Json], report: Report)
     globals = tuple(raw.get("globals", ()))
     _check_globals(globals, path, known, section, report)
     parameters = read_parameters(section, (*path, "parameters"))
-    return BlockDefinition(name, parameters, inputs, raw["layers"], raw.get("outputs"), has_own_names, globals)
+    return BlockDefinition(
+        name,
+        parameters,
+        inputs,
+        raw["layers"],
+        raw.get("outputs"),
+        has_own_names,
+        globals,
+        raw.get("description", ""),
+        isinstance(raw.get("inputs"), dict),
+    )
 
 
 def _check_globals(

@@ -14,8 +14,9 @@ from typing import Any
 from ...core.components import Json
 from ...core.diagnostics import JsonPath, Report, SourceMap, identity_source_map
 from ...core.limits import MAX_JSON_VALUES, MAX_LAYERS
-from ..network import BlockLayer, Call
+from ..network import BlockLayer, Network
 from ..schema.errors import check_against_schema, check_reuse_properties
+from ..schema.fast_validator import is_valid
 from ..schema.phrases import known_names_help, short_name
 from ..schema.schema import LANGUAGE_VERSION, REUSE_KEYS, root_schema
 from .block_definitions import BlockDefinition, check_parameters, read_block_definitions
@@ -45,10 +46,15 @@ class FlatDocument:
     origins: Sequence[BlockLayer | None] = ()
     """For each layer, where in a block it comes from; None outside blocks."""
 
-    def with_block_uses(self, call: Call) -> Call:
-        """Returns a call with the uses of blocks that enclose it."""
-        block_uses = self.block_uses[int(call.path[1])] if self.block_uses else ()
-        return replace(call, block_uses=block_uses) if block_uses else call
+    descriptions: Mapping[str, str] = field(default_factory=dict)
+    """Descriptions of uses of blocks, or else of the blocks, by the name of the use."""
+
+    def with_blocks(self, network: Network) -> Network:
+        """Returns a network whose calls have the uses of blocks that enclose them, with their descriptions."""
+        if not self.block_uses:
+            return network
+        calls = [replace(call, block_uses=self.block_uses[int(call.path[1])]) for call in network.calls]
+        return replace(network, calls=tuple(calls), descriptions={**self.descriptions, **network.descriptions})
 
 
 def expand(document: Json, report: Report) -> FlatDocument | None:
@@ -137,6 +143,7 @@ def _needs_expansion(document: Mapping[str, Json], report: Report) -> bool:
     evaluator = Evaluator(report)
     return (
         any(key in document for key in REUSE_KEYS)
+        or isinstance(document.get("outputs"), dict)
         or any(isinstance(entry, dict) and ("repeat" in entry or has_patterns(entry.get("from"))) for entry in entries)
         or any(evaluator.names(document.get(key)) is not None for key in (*EVALUATED_SECTIONS, "layers", "outputs"))
     )
@@ -155,6 +162,7 @@ class _FlatWriter:
     invalid_paths: list[JsonPath] = field(default_factory=list)
     block_uses: list[tuple[tuple[str, str], ...]] = field(default_factory=list)
     origins: list[BlockLayer | None] = field(default_factory=list)
+    descriptions: dict[str, str] = field(default_factory=dict)
     last_name: str = ""
     """The name of the layer that was written last."""
 
@@ -174,7 +182,7 @@ class _FlatWriter:
             flat["layers"] = self.layers
             flat |= self._flat_outputs(scope, template)
         source_map = ExpansionSourceMap(self.document, self.layer_paths)
-        return FlatDocument(flat, source_map, self.invalid_paths, self.block_uses, self.origins)
+        return FlatDocument(flat, source_map, self.invalid_paths, self.block_uses, self.origins, self.descriptions)
 
     def _check_block_references(self, scope: Scope, inputs: Mapping[str, str]) -> None:
         """Reports unknown names in the `from` of uses of blocks; those of layers are reported by `build_network`."""
@@ -237,6 +245,8 @@ class _FlatWriter:
             if step.template is not None and step.block is not None:
                 arguments_path = step.used_step.path if step.used_step else step.path
                 block_uses = (*(block_use.block_uses if block_use else ()), (prefix + step.name, step.block.name))
+                description = step.body.get("description", step.block.description)
+                self.descriptions |= {prefix + step.name: description} if description else {}
                 inner_use = BlockUse(step.path, arguments_path, step.name, step.block, block_use, block_uses)
                 inner_inputs = sources if step.sources is not None else [None] * len(step.block.inputs)
                 inner_owner = None if owner is None else owner_prefix + step.prefix
@@ -293,6 +303,8 @@ class _FlatWriter:
         outputs = self._evaluate("outputs")
         if isinstance(outputs, str):
             return {"outputs": scope.resolver.resolve(outputs, path, self.invalid_paths) or outputs}
+        if isinstance(outputs, dict) and is_valid(outputs, root_schema()["properties"]["outputs"]):
+            outputs = list(outputs)
         if not isinstance(outputs, list):
             return {"outputs": outputs}
         names = [

@@ -168,7 +168,7 @@ class ReferenceResolver:
 
     def outputs(self, raw: Json, path: JsonPath) -> dict[str, Ref]:
         """Returns the outputs of a block by name: those written at a path, or the result of the last entry."""
-        names = raw if isinstance(raw, list) else [raw]
+        names = list(raw) if isinstance(raw, (list, dict)) else [raw]
         outputs: dict[str, Ref] = {}
         if raw is None:
             ref = self.resolve(self.last_result, path, [])
@@ -179,7 +179,7 @@ class ReferenceResolver:
             if not isinstance(name, str):
                 self.report.add("wrong-type", path, "expected a name or an array of names", notes=notes)
                 continue
-            name_path = (*path, index) if isinstance(raw, list) else path
+            name_path = (*path, index) if isinstance(raw, list) else (*path, name) if isinstance(raw, dict) else path
             ref, key = self.resolve(name, name_path, []), name.partition(".")[2] or name
             if key in outputs:
                 message = f"the output {short_name(key)} is named twice"

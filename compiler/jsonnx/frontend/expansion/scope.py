@@ -347,6 +347,10 @@ class Scope:
             is_valid = False
             message = f"expected a name or an array of names for 'from', got {short_repr(reference)}"
             self._report_invalid(step, "wrong-type", "from", message, None)
+        elif not isinstance(step.body.get("description", ""), str):
+            is_valid = False
+            message = f"expected a string for 'description', got {short_repr(step.body['description'])}"
+            self._report_invalid(step, "wrong-type", "description", message, None)
         return is_valid
 
     def _resolve_use(self, step: Step) -> None:

@@ -40,6 +40,9 @@ class ExpansionSourceMap:
             layer, rest, index = self.layer_paths[path[1]], path[2:], path[1]
         if layer.source_indexes and len(rest) == 2 and rest[0] == "from" and isinstance(rest[1], int):
             rest = ("from", *layer.source_indexes[rest[1] : rest[1] + 1])
+        outputs = self.document.get("outputs")
+        if isinstance(outputs, Mapping) and len(path) == 2 and path[0] == "outputs" and isinstance(path[1], int):
+            rest = ("outputs", [*outputs][path[1]])
         source_path, value, rest = self._descend(layer.path, rest)
         notes: list[tuple[JsonPath, str]] = []
         block_use = layer.block_use
