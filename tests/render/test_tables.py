@@ -119,8 +119,43 @@ def test_symbolic_sizes_are_shown_by_name() -> None:
     spec = {"inputs": {"x": {"shape": ["time", 4]}}, "layers": [{"type": "Dense", "units": 3}]}
     network, rows = summary(spec)
     assert "(batch, time, 3)" in summary_text(network, rows)
-    assert "multiply-adds   ? a sample" in summary_text(network, rows)
-    assert summary_json(network, rows)["totals"]["multiply_adds"] is None
+    assert "multiply-adds   12*time a sample" in summary_text(network, rows)
+    totals = summary_json(network, rows)["totals"]
+    assert (totals["multiply_adds"], totals["multiply_adds_formula"]) == (None, "12*time")
+
+
+def test_collapsed_blocks_show_where_their_inputs_come_from() -> None:
+    up = {"inputs": ["x", "seen"], "layers": [{"type": "Add", "from": ["x", "seen"]}, {"type": "ReLU"}]}
+    down = {"layers": [{"type": "Dense", "name": "seen", "units": 4}, {"type": "ReLU"}], "outputs": ["re_lu", "seen"]}
+    spec = {
+        "inputs": {"x": {"shape": [4]}},
+        "blocks": {"up": up, "down": down},
+        "layers": [
+            {"type": "down", "name": "down_1"},
+            {"type": "down", "name": "down_2"},
+            {"type": "up", "name": "up_1", "from": ["down_2", "down_1.seen"]},
+            {"type": "up", "name": "up_2", "from": ["up_1", "x"]},
+            {"type": "Add", "name": "sum", "from": ["up_2", "down_2.seen", "down_2"]},
+            {"type": "Dense", "name": "last", "units": 1},
+        ],
+    }
+    network, rows = summary(spec)
+    lines = summary_text(network, rows, depth=0).splitlines()[4:10]
+    sources = {line.split()[0]: line[lines[4].index("up_2") :] for line in lines}
+    assert sources == {
+        "down_1": "",
+        "down_2": "",
+        "up_1": "down_2, down_1.seen",
+        "up_2": "up_1, x",
+        "sum": "up_2, down_2.seen, down_2",
+        "last": "",
+    }
+    assert [block["from"] for block in summary_json(network, rows)["blocks"]] == [
+        ["x"],
+        ["down_1_re_lu"],
+        ["down_2_re_lu", "down_1_seen"],
+        ["up_1_re_lu", "x"],
+    ]
 
 
 def test_colored_summary_has_the_same_content() -> None:

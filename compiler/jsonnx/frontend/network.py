@@ -68,6 +68,8 @@ class Network:
     """The path at which each value was defined."""
     descriptions: Mapping[str, str] = field(default_factory=dict)
     """Descriptions of inputs, layers and uses of blocks, by name."""
+    block_outputs: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """For each use of a block, by its name: the names of its outputs, by the names of the values in the network."""
     document: Json = None
     """The spec, with all overrides applied."""
     flat_document: Json = None

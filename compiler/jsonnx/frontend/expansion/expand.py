@@ -48,13 +48,16 @@ class FlatDocument:
 
     descriptions: Mapping[str, str] = field(default_factory=dict)
     """Descriptions of uses of blocks, or else of the blocks, by the name of the use."""
+    block_outputs: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """For each use of a block: the names of its outputs, by the names of the values in the flat document."""
 
     def with_blocks(self, network: Network) -> Network:
-        """Returns a network whose calls have the uses of blocks that enclose them, with their descriptions."""
+        """Returns a network with the uses of blocks that enclose its calls, their descriptions and their outputs."""
         if not self.block_uses:
             return network
         calls = [replace(call, block_uses=self.block_uses[int(call.path[1])]) for call in network.calls]
-        return replace(network, calls=tuple(calls), descriptions={**self.descriptions, **network.descriptions})
+        descriptions = {**self.descriptions, **network.descriptions}
+        return replace(network, calls=tuple(calls), descriptions=descriptions, block_outputs=self.block_outputs)
 
 
 def expand(document: Json, report: Report) -> FlatDocument | None:
@@ -163,6 +166,7 @@ class _FlatWriter:
     block_uses: list[tuple[tuple[str, str], ...]] = field(default_factory=list)
     origins: list[BlockLayer | None] = field(default_factory=list)
     descriptions: dict[str, str] = field(default_factory=dict)
+    block_outputs: dict[str, dict[str, str]] = field(default_factory=dict)
     last_name: str = ""
     """The name of the layer that was written last."""
 
@@ -182,7 +186,9 @@ class _FlatWriter:
             flat["layers"] = self.layers
             flat |= self._flat_outputs(scope, template)
         source_map = ExpansionSourceMap(self.document, self.layer_paths)
-        return FlatDocument(flat, source_map, self.invalid_paths, self.block_uses, self.origins, self.descriptions)
+        return FlatDocument(
+            flat, source_map, self.invalid_paths, self.block_uses, self.origins, self.descriptions, self.block_outputs
+        )
 
     def _check_block_references(self, scope: Scope, inputs: Mapping[str, str]) -> None:
         """Reports unknown names in the `from` of uses of blocks; those of layers are reported by `build_network`."""
@@ -245,8 +251,7 @@ class _FlatWriter:
             if step.template is not None and step.block is not None:
                 arguments_path = step.used_step.path if step.used_step else step.path
                 block_uses = (*(block_use.block_uses if block_use else ()), (prefix + step.name, step.block.name))
-                description = step.body.get("description", step.block.description)
-                self.descriptions |= {prefix + step.name: description} if description else {}
+                self._note_use(step, step.block, step.template, prefix)
                 inner_use = BlockUse(step.path, arguments_path, step.name, step.block, block_use, block_uses)
                 inner_inputs = sources if step.sources is not None else [None] * len(step.block.inputs)
                 inner_owner = None if owner is None else owner_prefix + step.prefix
@@ -269,6 +274,15 @@ class _FlatWriter:
                 self._flat_entry(step, prefix, sources, reused_layer) if isinstance(step.body, dict) else step.body
             )
             self.last_name = prefix + step.name
+
+    def _note_use(self, step: Step, block: BlockDefinition, template: Template, prefix: str) -> None:
+        """Notes the description and the outputs of a use of a block; `prefix` is that of its name."""
+        description, name = step.body.get("description", block.description), prefix + step.name
+        if description:
+            self.descriptions[name] = description
+        self.block_outputs[name] = {
+            f"{prefix}{step.prefix}{ref}": output for output, ref in template.outputs.items() if isinstance(ref, str)
+        }
 
     def _flat_entry(
         self, step: Step, prefix: str, sources: list[str | None], reused_layer: str | None
