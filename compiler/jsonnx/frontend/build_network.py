@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from ..core.components import Json
@@ -41,7 +41,7 @@ def build_network(document: Json, report: Report, origins: Sequence[BlockLayer |
     return _NetworkBuilder(document, report, origins).build()
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class _NetworkBuilder:
     """Builds the network of one document. All names are collected first, since a layer may refer to a later one.
 
@@ -65,8 +65,7 @@ class _NetworkBuilder:
         ordered = sort_topologically(calls, self.paths, self.report)
         outputs = self._outputs(calls)
         if not any(self.report.has_errors((part,)) for part in ("inputs", "layers", "outputs")):
-            used = used_calls(calls, outputs)
-            idle = self._idle_calls(calls, used)
+            idle = self._idle_calls(calls, outputs)
             self._check_all_used([call for call in calls if call.name not in idle], inputs, outputs)
             ordered = [call for call in ordered if call.name not in idle]
         section = self.document.get("training")
@@ -296,9 +295,12 @@ class _NetworkBuilder:
             earlier_names.add(name)
         return [name for name in names if isinstance(name, str) and name in results]
 
-    def _idle_calls(self, calls: list[Call], used: Container[str]) -> set[str]:
+    def _idle_calls(self, calls: list[Call], outputs: list[str]) -> set[str]:
         """Returns the unused calls of layers in blocks, if another use of the block uses them and this one others."""
-        origins = {call.name: self.origins[int(call.path[1])] for call in calls} if self.origins else {}
+        taken = {source for call in calls for source in call.sources} | set(outputs)
+        if not self.origins or all(not taken.isdisjoint(call.results) for call in calls):
+            return set()
+        origins, used = {call.name: self.origins[int(call.path[1])] for call in calls}, used_calls(calls, outputs)
         used_origins = [origin for name, origin in origins.items() if origin is not None and name in used]
         used_entries, block_uses = {origin[:2] for origin in used_origins}, {origin.use for origin in used_origins}
         owners = {call.owner for call in calls if call.name in used}

@@ -19,7 +19,7 @@ MAX_NAMES_SHOWN = 8
 """Blocks of a cycle that a message names."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class BlockDefinition:
     """The definition of a block, as written."""
 

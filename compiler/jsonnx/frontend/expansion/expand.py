@@ -32,7 +32,7 @@ EVALUATED_SECTIONS = ("inputs", "labels", "training")
 """Sections that are copied, with their expressions evaluated."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class FlatDocument:
     """A document without blocks, repetitions and expressions."""
 
@@ -147,12 +147,13 @@ def _needs_expansion(document: Mapping[str, Json], report: Report) -> bool:
     return (
         any(key in document for key in REUSE_KEYS)
         or isinstance(document.get("outputs"), dict)
-        or any(isinstance(entry, dict) and ("repeat" in entry or has_patterns(entry.get("from"))) for entry in entries)
+        or any(isinstance(entry, dict) and "repeat" in entry for entry in entries)
+        or any(isinstance(entry, dict) and "from" in entry and has_patterns(entry["from"]) for entry in entries)
         or any(evaluator.names(document.get(key)) is not None for key in (*EVALUATED_SECTIONS, "layers", "outputs"))
     )
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class _FlatWriter:
     """Writes the layers of templates into a flat document."""
 

@@ -71,9 +71,9 @@ class ReferenceResolver:
                 reference = step.body.get("from", default)
                 pointers: list[Pointer] = list(reference) if isinstance(reference, list) else [reference]
                 pointers = pointers if previous is None else [previous, *pointers[1:]]
-                self._pointers[step] = (
-                    self._without_patterns(pointers, step, entry) if has_patterns(pointers) else pointers
-                )
+                if "from" in step.body and has_patterns(pointers):
+                    pointers = self._without_patterns(pointers, step, entry)
+                self._pointers[step] = pointers
                 previous = step
             default = previous or default
         return default
@@ -260,9 +260,8 @@ class ReferenceResolver:
 
 def has_patterns(reference: Json) -> bool:
     """Tells whether a `from` contains a pattern, which stands for all names that it matches."""
-    if isinstance(reference, str):
-        return "*" in reference or "?" in reference or "[" in reference
-    return isinstance(reference, list) and any(isinstance(name, str) and has_patterns(name) for name in reference)
+    names = reference if isinstance(reference, list) else [reference]
+    return any(isinstance(name, str) and ("*" in name or "?" in name or "[" in name) for name in names)
 
 
 def _further_outputs(step: Step) -> list[str]:

@@ -52,7 +52,7 @@ def block_use_notes(block_use: BlockUse | None) -> tuple[tuple[JsonPath, str], .
     )
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Step:
     """One repetition of an entry: a layer, with its keys in `body`, or a use of a block, with its template."""
 
@@ -89,7 +89,7 @@ class Step:
         return self.template.layer_count if self.template else 1
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Entry:
     """An entry of `layers` and its expansion."""
 
@@ -112,7 +112,7 @@ class Entry:
         return sum(step.layer_count for step in self.steps if not step.is_elided) + omitted
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Template:
     """Steps with their outputs by name, and the size of their expansion.
 
