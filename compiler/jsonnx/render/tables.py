@@ -1,4 +1,4 @@
-"""Tables: a network's layers and their cost, the reference of layers, providers, weights."""
+"""Tables: a network's layers and their cost, providers, weights."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from rich.cells import cell_len
 
 from ..ir.polynomial import Polynomial
 from .descriptions import definitions_json, descriptions_text, output_descriptions
-from .reference_pages import layers_by_module, reference_text
 from .summary_rows import SummaryRow, summary_rows
 
 if TYPE_CHECKING:
@@ -179,22 +178,6 @@ def _json_block(line: SummaryRow) -> dict[str, Any]:
         "frozen": bool(_block_notes(line.rows)),
         **_json_macs(line.macs),
     }
-
-
-def layer_text(name: str) -> str:
-    """The reference of a layer. Raises KeyError for an unknown layer."""
-    from ..layers import LAYERS
-
-    return reference_text(LAYERS.by_name[name])
-
-
-def layers_text() -> str:
-    """All layers, one line each, grouped by family."""
-    lines = []
-    for title, layers in layers_by_module():
-        width = max(len(layer.type_name) for layer in layers)
-        lines += [title, *(f"  {layer.type_name:{width}}  {layer.summary()}" for layer in layers), ""]
-    return "\n".join([*lines, "`jsonnx layers TYPE` shows the arguments of a layer."])
 
 
 def providers_text(rows: Iterable[Availability]) -> str:

@@ -155,7 +155,9 @@ class Training(Section):
     loss_weights: Annotated[dict[str, float], DictCodec(NumberCodec())] | None = attr(
         None, doc="Factors of the losses, by output name."
     )
-    optimizer: Optimizer = attr("rmsprop", doc="Optimizer that updates the weights.")
+    optimizer: Optimizer = attr(
+        "rmsprop", doc="Optimizer that updates the weights; RMSprop with its default arguments if omitted."
+    )
     weights: Annotated[InitialWeightsSection, InitialWeightsCodec(InitialWeightsSection)] | None = attr(
         None, doc="Initial weights: a file, or an object with a file and the layers that are initialized from it."
     )
