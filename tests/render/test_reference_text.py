@@ -70,7 +70,7 @@ def test_refused_arguments_are_left_out_but_keep_their_diagnostic() -> None:
     unknown, refused = sorted(jsonnx.validate(spec), key=lambda diagnostic: diagnostic.code)
     assert (unknown.code, refused.code) == ("unknown-key", "unsupported-argument")
     assert unknown.help is not None
-    assert unknown.help.startswith("known keys: type, name, from, trainable")
+    assert unknown.help.startswith("known keys: type, name, description, from, trainable")
     assert "lora" not in unknown.help
     assert "dtype" not in unknown.help
 

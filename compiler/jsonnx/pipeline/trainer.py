@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from ..runtime.array_digest import array_digest
@@ -21,11 +21,11 @@ class Trainer(PlanTrainer):
 
     `seed` replaces the spec's seed; `weights` (arrays by name, or a file) replace the spec's weight file and the random
     initial weights. Every weight must be given and fit; with `partial`, weights that are missing or do not fit are
-    drawn, and `weights_report` lists them. `scale` is the name of one of the spec's scales. Without `fast`, the graphs
-    are not rewritten for this machine. With `verify`, a weight file must match the digests that it records.
-    `data_roots` are folders whose files the spec may name as data, besides its own folder. Raises
-    CompileError for an invalid spec or a weight file that does not fit, FeedError for arrays that do not fit,
-    UsageError if the provider is not available.
+    drawn, and `weights_report` lists them. `scale` is the name of one of the spec's scales, and a change is a text
+    like `width=128`, as after `--set`. Without `fast`, the graphs are not rewritten for this machine. With `verify`, a
+    weight file must match the digests that it records. `data_roots` are folders whose files the spec may name as data,
+    besides its own folder. Raises CompileError for an invalid spec or a weight file that does not fit, FeedError for
+    arrays that do not fit, UsageError if the provider is not available.
     """
 
     def __init__(
@@ -40,8 +40,9 @@ class Trainer(PlanTrainer):
         fast: bool = True,
         verify: bool = True,
         data_roots: Iterable[str | os.PathLike[str]] = (),
+        changes: Sequence[str] = (),
     ) -> None:
-        self._checked = spec if isinstance(spec, CheckedSpec) else check_spec(spec, scale=scale)
+        self._checked = spec if isinstance(spec, CheckedSpec) else check_spec(spec, changes=changes, scale=scale)
         plan = plan_training(self._checked, seed)
         plan = replace(plan, source=plan.source.with_data_roots(data_roots))
         variables = {**plan.train.parameters, **plan.train.states}

@@ -97,7 +97,9 @@ SPEC_EXPLANATIONS: dict[str, Explanation] = {
     ),
     "missing-key": Explanation(
         "A required key is missing",
-        "The object lacks a key that has no default. The message names the key, the help states its meaning.",
+        "The object lacks a key that has no default. The message names the key, the help states its meaning. A block's "
+        'parameter without a default, as {"required": true}, is such a key of each use; one of the network needs '
+        "`--set name=value` or a scale.",
         '{"type": "Conv2D", "filters": 32}',
         '{"type": "Conv2D", "filters": 32, "kernel_size": 3}',
     ),
@@ -117,9 +119,10 @@ SPEC_EXPLANATIONS: dict[str, Explanation] = {
     ),
     "invalid-expression": Explanation(
         "An expression that cannot be parsed or evaluated",
-        "The text between ${ and } is arithmetic: numbers, names of parameters, + - * / // % **, parentheses, "
-        "min and max, and items of arrays, as in widths[index]. Integers have 64 bits. Write $${ for a "
-        "literal ${.",
+        "The text between ${ and } consists of numbers, 'strings', true, false, null, [arrays], names of parameters, "
+        "items of arrays (widths[index]), + - * / // % **, comparisons (== != < <= > >= in), and, or, not, "
+        "`a if condition else b`, parentheses, and the functions abs, ceil, floor, len, max, min, range, round and "
+        "sum. Conditions must be true or false. Integers have 64 bits. Write $${ for a literal ${.",
         '{"parameters": {"width": 64}, "layers": [{"type": "Dense", "units": "${2 x width}"}]}',
         '{"parameters": {"width": 64}, "layers": [{"type": "Dense", "units": "${2 * width}"}]}',
     ),
@@ -194,7 +197,8 @@ SPEC_EXPLANATIONS: dict[str, Explanation] = {
     "unused-layer": Explanation(
         "The result of a layer is not used",
         "No layer uses the result, and it is not an output. Most often a `from` is missing or names another layer. "
-        "Layers are never dropped silently: use the result, name it in `outputs`, or remove the layer.",
+        "Layers are never dropped silently: use the result, name it in `outputs`, or remove the layer. A layer of a "
+        "block must be used in one use of the block; where its result is not needed, the layer is left out.",
         '[{"type": "Dense", "name": "a", "units": 8}, {"type": "Dense", "name": "b", "units": 2, "from": "x"}]',
         '[{"type": "Dense", "name": "a", "units": 8}, {"type": "Dense", "name": "b", "units": 2, "from": "a"}]',
     ),
