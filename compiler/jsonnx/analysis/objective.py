@@ -7,9 +7,11 @@ from typing import Any
 
 from ..core.components import Json
 from ..core.diagnostics import JsonPath, Report, Severity
-from ..core.reserved_names import LEARNING_RATE, LOSS, output_loss_name
+from ..core.reserved_names import LEARNING_RATE, LOSS, output_loss_name, validation_name
 from ..core.types import ShapeError, TensorType
 from ..frontend.schema.phrases import short_name
+from ..frontend.unused_layers import LOSS_LAYERS
+from ..layers import LAYERS
 from ..training.losses import Loss, check_output_type
 from ..training.metrics import Metric
 from ..training.monitor import monitor_fault, spec_has_validation
@@ -27,6 +29,7 @@ def resolve_objective(typed: TypedNetwork, report: Report) -> Objective | None:
     training = typed.network.training
     if training is None:
         return None
+    _check_has_loss(typed, training, report)
     losses = _losses_by_output(typed, training, report)
     targets = {}
     for output, loss in losses.items():
@@ -48,10 +51,11 @@ def resolve_objective(typed: TypedNetwork, report: Report) -> Objective | None:
     metrics = _metrics_by_output(typed, losses, report)
     weights = dict(training.loss_weights or {})
     _check_names(typed, weights, ("training", "loss_weights"), report)
+    objective = Objective(losses, weights, metrics, targets, tuple(typed.network.added_losses))
+    _check_added_losses(typed, objective, report)
     has_all_types = all(output in _outputs_with_targets(typed) for output in typed.network.outputs)
     if not has_all_types or any(report.has_errors((part,)) for part in ("training", "inputs", "outputs")):
         return None
-    objective = Objective(losses, weights, metrics, targets)
     _check_monitor(training, objective, typed.network.outputs, report)
     return None if report.has_errors(("training",)) else objective
 
@@ -61,13 +65,59 @@ def _outputs_with_targets(typed: TypedNetwork) -> list[str]:
     return [name for name in typed.network.outputs if name in typed.types and is_batch_first(typed.types[name])]
 
 
+def _check_has_loss(typed: TypedNetwork, training: Training, report: Report) -> None:
+    """Reports a training without a loss, and what is of no use without one: metrics and columns of targets."""
+    if training.loss is not None:
+        return
+    if not typed.network.added_losses:
+        if not _may_be_misspelled(typed, report):
+            help = 'name the loss that training minimizes, such as "mse", or add a layer AddLoss'
+            report.add("missing-key", ("training",), "'training' needs the key 'loss'", help=help)
+        return
+    help = "give a loss, or remove them"
+    if training.loss_weights:
+        message = "losses of outputs are weighted, and no output has a loss"
+        report.add("unknown-name", ("training", "loss_weights"), message, help=help)
+    if training.metrics:
+        message = "metrics compare an output with its target, and no output has a loss and so a target"
+        report.add("metric-mismatch", ("training", "metrics"), message, help=help)
+    if training.data is not None and training.data.y is not None:
+        message = "columns of targets are named, and no output has a loss and so a target"
+        report.add("unknown-name", ("training", "data", "y"), message, help=help)
+
+
+def _may_be_misspelled(typed: TypedNetwork, report: Report) -> bool:
+    """Tells whether a key or a layer with errors may stand for the loss."""
+    document: Any = typed.network.flat_document
+    if any(key not in Training.attributes for key in document["training"]):
+        return True
+    entries = [entry for entry in document["layers"] if isinstance(entry, dict)]
+    types = [str(entry["type"]) for entry in entries if "type" in entry]
+    return report.has_errors(("layers",)) and any(type in LOSS_LAYERS or type not in LAYERS.by_name for type in types)
+
+
+def _figures(objective: Objective, outputs: Collection[str]) -> list[str]:
+    """The names of the losses and metrics that are reported, without those of layers AddLoss."""
+    output_losses = [output_loss_name(output) for output in objective.losses] if len(outputs) > 1 else []
+    return [LOSS, *output_losses, *objective.metrics_by_name()]
+
+
+def _check_added_losses(typed: TypedNetwork, objective: Objective, report: Report) -> None:
+    """Reports layers AddLoss with the name of another loss or metric."""
+    figures = _figures(objective, typed.network.outputs)
+    for name in objective.added_losses:
+        if name in figures or name in map(validation_name, (*figures, *objective.added_losses)):
+            message = f"the loss {short_name(name)} has the name of another loss or metric"
+            path = typed.network.added_losses[name].path
+            report.add("duplicate-name", path, message, help="give the layer another name")
+
+
 def _check_monitor(training: Training, objective: Objective, outputs: Collection[str], report: Report) -> None:
     """Reports a monitored loss or metric that training on the spec's data does not report.
 
     If it lacks only validation data, that is a warning: a program may pass them to `fit`.
     """
-    output_losses = [output_loss_name(output) for output in objective.losses] if len(outputs) > 1 else []
-    figures = [LOSS, *output_losses, *objective.metrics_by_name()]
+    figures = [*_figures(objective, outputs), *objective.added_losses]
     fault = monitor_fault(training, figures, spec_has_validation(training))
     if fault is not None:
         severity: Severity = "warning" if fault.lacks_validation else "error"
@@ -98,6 +148,8 @@ def _report_mismatch(
 def _losses_by_output(typed: TypedNetwork, training: Training, report: Report) -> dict[str, Loss]:
     """The losses of the outputs whose types are known."""
     outputs, losses = _outputs_with_targets(typed), training.loss
+    if losses is None:
+        return {}
     if isinstance(losses, Loss):
         return dict.fromkeys(outputs, losses)
     path = ("training", "loss")

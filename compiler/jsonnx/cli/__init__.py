@@ -9,6 +9,8 @@ from typing import Any
 import click
 
 from . import info, keras, models, specs
+from .completion import enable_completion
+from .examples import epilog
 
 
 class CommandGroup(click.Group):
@@ -72,3 +74,6 @@ for command in (
     info.providers,
 ):
     main.add_command(command)
+    command.epilog = epilog(str(command.name))
+    enable_completion(command)
+main.epilog = epilog("jsonnx")

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import wraps
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
@@ -73,6 +74,14 @@ ALL_OPTION = click.option(
     expose_value=False,
     callback=_remember_all,
     help="Show all errors and warnings; by default the first 20 of a file.",
+)
+DATA_ROOT_OPTION = click.option(
+    "--data-root",
+    "data_roots",
+    multiple=True,
+    metavar="FOLDER",
+    help="Allow data files of this folder, which the spec may name by an absolute path or relative to it. May be "
+    "repeated.",
 )
 SCALE_OPTION = click.option("--scale", metavar="NAME", help="Use the parameter values of this scale of the spec.")
 
@@ -176,11 +185,19 @@ def print_weights_report(report: WeightsReport) -> None:
         print_status(weights_text(report))
 
 
-def checked_spec(spec: str, changes: Sequence[str] = (), scale: str | None = None) -> CheckedSpec:
-    """Returns a checked spec with overrides applied, and prints its warnings. Raises CompileError if it is invalid."""
+def checked_spec(
+    spec: str, changes: Sequence[str] = (), scale: str | None = None, *, has_validation_data: bool = False
+) -> CheckedSpec:
+    """Returns a checked spec with overrides applied, and prints its warnings. Raises CompileError if it is invalid.
+
+    With validation data that are given apart from the spec, their absence in the spec is not a fault.
+    """
     from ..pipeline.check import check_spec
 
     checked = check_spec(spec, changes=changes, scale=scale)
     checked.require()
+    if has_validation_data:
+        warnings = [diagnostic for diagnostic in checked.diagnostics if diagnostic.code != "unknown-figure"]
+        checked = replace(checked, diagnostics=warnings)
     print_warnings(checked)
     return checked

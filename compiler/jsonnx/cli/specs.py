@@ -11,6 +11,7 @@ import click
 from ..core.diagnostics import CompileError, Diagnostic, UsageError
 from .common import (
     ALL_OPTION,
+    DATA_ROOT_OPTION,
     EXIT_INVALID_INPUT,
     EXIT_USAGE_ERROR,
     FORMAT_OPTION,
@@ -25,8 +26,39 @@ from .common import (
 )
 
 
-@click.command()
+class OptionalDataCommand(click.Command):
+    """A command whose option `--data` may stand alone, to check the data that the spec names.
+
+    The next argument is its value only if it has the suffix of a data file: in `--data spec.json`, the spec is an
+    argument. `--data=FILE` always gives a value.
+    """
+
+    def parse_args(self, context: click.Context, arguments: list[str]) -> list[str]:
+        from ..core.spec_folders import DATA_FILE_SUFFIXES
+
+        rewritten: list[str] = []
+        rest = list(arguments)
+        while rest:
+            argument = rest.pop(0)
+            if argument == "--":
+                rewritten += [argument, *rest]
+                break
+            if argument == "--data":
+                has_value = bool(rest) and rest[0].lower().endswith(DATA_FILE_SUFFIXES)
+                argument = f"--data={rest.pop(0)}" if has_value else "--spec-data"
+            rewritten.append(argument)
+        return super().parse_args(context, rewritten)
+
+
+@click.command(cls=OptionalDataCommand)
 @click.argument("specs", nargs=-1, required=True, metavar="SPEC...")
+@click.option(
+    "--data",
+    metavar="[FILE]",
+    help="Also read and check the data: the files that the spec names, or FILE in their place.",
+)
+@click.option("--spec-data", is_flag=True, hidden=True)
+@DATA_ROOT_OPTION
 @click.option(
     "--format",
     "format_",
@@ -39,37 +71,65 @@ from .common import (
 @SET_OPTION
 @ALL_OPTION
 @handles_errors
-def validate(specs: tuple[str, ...], format_: str, scale: str | None, changes: tuple[str, ...]) -> None:
-    """Check specs and show all errors. The exit status is 1 if there is an error, 2 if a file cannot be read."""
-    from ..frontend.json_reader import STDIN_NAME
-    from ..pipeline.check_scales import validate as validate_spec
+def validate(
+    specs: tuple[str, ...],
+    data: str | None,
+    spec_data: bool,
+    data_roots: tuple[str, ...],
+    format_: str,
+    scale: str | None,
+    changes: tuple[str, ...],
+) -> None:
+    """Check specs and show all errors. The exit status is 1 if there is an error, 2 if a file cannot be read.
 
+    A data file that does not exist is a warning, and an error with --data.
+    """
+    from ..frontend.json_reader import STDIN_NAME
+    from ..pipeline.validate import validate_spec
+    from ..render.data_summary import data_summary_text
+
+    if data == "":
+        help = "name a file, or give --data alone to check the spec's data"
+        raise UsageError("bad-option", "--data= has no value", help)
     diagnostics: list[Diagnostic] = []
+    summaries: list[str] = []
     has_usage_error = False
     for spec in dict.fromkeys(specs):
         try:
-            diagnostics += validate_spec(Path(spec) if spec != "-" else spec, scale, changes)
+            path = Path(spec) if spec != "-" else spec
+            validation = validate_spec(path, scale, changes, spec_data if data is None else data, data_roots)
+            diagnostics += validation.diagnostics
+            has_usage_error |= validation.has_unreadable_data
+            summaries.append(data_summary_text(validation, spec if len(specs) > 1 else None))
         except UsageError as error:
             diagnostics.append(replace(error.diagnostic, file=spec))
             has_usage_error = True
-    files = [STDIN_NAME if spec == "-" else spec for spec in dict.fromkeys(specs)]
+    if format_ == "text" and any(summaries):
+        print_result("\n\n".join(filter(None, summaries)))
+    _print_validation(diagnostics, format_, [STDIN_NAME if spec == "-" else spec for spec in dict.fromkeys(specs)])
     has_error = any(diagnostic.severity == "error" for diagnostic in diagnostics)
+    sys.exit(EXIT_USAGE_ERROR if has_usage_error else EXIT_INVALID_INPUT if has_error else 0)
+
+
+def _print_validation(diagnostics: list[Diagnostic], format_: str, files: list[str]) -> None:
     if format_ == "text" and not diagnostics:
         print_result(f"{len(files)} {'file is' if len(files) == 1 else 'files are'} fine")
     else:
         print_diagnostics(diagnostics, format_, files)
-    sys.exit(EXIT_USAGE_ERROR if has_usage_error else EXIT_INVALID_INPUT if has_error else 0)
 
 
 @click.command()
 @SPEC_ARGUMENT
 @FORMAT_OPTION
 @click.option("--depth", type=click.IntRange(0), metavar="N", help="Show N levels of blocks; sum up deeper blocks.")
+@click.option("--descriptions", is_flag=True, help="Show the descriptions in the spec.")
 @SCALE_OPTION
 @SET_OPTION
 @ALL_OPTION
 @handles_errors
-def summary(spec: str, format_: str, depth: int | None, scale: str | None, changes: tuple[str, ...]) -> None:
+def summary(
+    spec: str, format_: str, depth: int | None, descriptions: bool, scale: str | None, changes: tuple[str, ...]
+) -> None:
     """Show layers, output shapes, parameters and multiply-adds."""
     import json
 
@@ -83,7 +143,7 @@ def summary(spec: str, format_: str, depth: int | None, scale: str | None, chang
     if format_ == "json":
         print_result(json.dumps(summary_json(typed.network, rows, depth), indent=2))
     else:
-        print_result(summary_text(typed.network, rows, color=sys.stdout.isatty(), depth=depth))
+        print_result(summary_text(typed.network, rows, sys.stdout.isatty(), depth, descriptions))
 
 
 @click.command()

@@ -12,22 +12,23 @@ from ..core.types import BATCH, Dim, Size, TensorType
 from ..layers import LAYERS, Layer
 from .default_names import default_name, free_name
 from .layer_patterns import check_weight_patterns, learning_rate_factors, with_frozen_layers
-from .network import Call, Network
+from .network import BlockLayer, Call, Network
 from .schema.errors import check_against_schema, report_unknown_layer_type
 from .schema.phrases import known_names_help, name_list, short_name, short_repr
 from .schema.schema import LANGUAGE_VERSION
 from .topological_sort import sort_topologically
-from .unused_layers import References, check_all_used, names_in_reference
+from .unused_layers import References, check_usage, names_in_reference
 from .valid_training import valid_training
 
-CALL_KEYS = ("type", "name", "from")
+CALL_KEYS = ("type", "name", "description", "from")
 """Keys of an entry that are not arguments of its layer."""
 
 
-def build_network(document: Json, report: Report) -> Network | None:
+def build_network(document: Json, report: Report, origins: Sequence[BlockLayer | None] = ()) -> Network | None:
     """Returns the network of a flat document and reports its errors.
 
-    Returns None if the document has no list of layers, or too many errors to report all.
+    `origins` has an item for each layer, which is None for layers outside blocks. Returns None if the document has no
+    list of layers, or too many errors to report all.
     """
     version = document.get("version", LANGUAGE_VERSION) if isinstance(document, dict) else LANGUAGE_VERSION
     if isinstance(version, int) and version != LANGUAGE_VERSION:
@@ -38,10 +39,10 @@ def build_network(document: Json, report: Report) -> Network | None:
     is_complete = check_against_schema(document, report)
     if not is_complete or not isinstance(document, dict) or not isinstance(document.get("layers"), list):
         return None
-    return _NetworkBuilder(document, report).build()
+    return _NetworkBuilder(document, report, origins).build()
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class _NetworkBuilder:
     """Builds the network of one document. All names are collected first, since a layer may refer to a later one.
 
@@ -50,6 +51,7 @@ class _NetworkBuilder:
 
     document: Mapping[str, Json]
     report: Report
+    origins: Sequence[BlockLayer | None]
     paths: dict[str, JsonPath] = field(default_factory=dict)
     """The path at which each name was first defined."""
     names_by_lower_case: dict[str, str] = field(default_factory=dict)
@@ -69,7 +71,8 @@ class _NetworkBuilder:
         outputs = self._outputs(calls)
         named_outputs = {*outputs, *names_in_reference(self.document.get("outputs"))}
         references = References(self.meant_names, self.dangling_count, has_cycle=len(ordered) < len(calls))
-        not_checked = check_all_used(self.document, calls, references, self.report)
+        usage = check_usage(self.document, calls, references, self.origins, self.report)
+        ordered = [call for call in ordered if call.name not in usage.idle_names]
         training = valid_training(self.document.get("training"), self.report)
         rate_factors: dict[str, float] = {}
         if training is not None:
@@ -84,15 +87,23 @@ class _NetworkBuilder:
             labels=self._labels(outputs) if set(outputs) == named_outputs else {},
             training=training,
             learning_rate_factors=rate_factors,
-            paths=self.paths,
+            paths={name: path for name, path in self.paths.items() if name not in usage.idle_results},
+            descriptions=self._descriptions(calls),
             document=self.document,
             flat_document=self.document,
-            not_checked=not_checked,
+            not_checked=usage.not_checked,
         )
 
     def _text(self, key: str, default: str) -> str:
         value = self.document.get(key, default)
         return value if isinstance(value, str) else default
+
+    def _descriptions(self, calls: Iterable[Call]) -> dict[str, str]:
+        inputs, entries = self.document.get("inputs"), dict(self._entries())
+        described = list(inputs.items()) if isinstance(inputs, dict) else []
+        described += [(call.name, entries[int(call.path[1])]) for call in calls]
+        texts = {name: entry.get("description") for name, entry in described if isinstance(entry, dict)}
+        return {name: text for name, text in texts.items() if isinstance(text, str)}
 
     # -- names and layers --------------------------------------------------------------------------------------------
 

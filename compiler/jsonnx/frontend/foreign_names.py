@@ -21,7 +21,6 @@ _CROSS_ENTROPIES = ("sparse_categorical_crossentropy", "categorical_crossentropy
 _CHANNEL_WISE: dict[str, ForeignValue] = {"type": "GroupNormalization", "groups": -1}
 _DENSE: dict[str, ForeignValue] = {"type": "Dense", "units": ...}
 _FEED_FORWARD = ("Dense", "Dropout")
-_POSITIONS = ("ops.ones_like", "ops.cumsum", "Embedding", "Add")
 _RESIDUAL = ("Conv2D", "BatchNormalization", "ReLU", "Add")
 _TRANSFORMER = ("MultiHeadAttention", "Add", "LayerNormalization", "Dense")
 
@@ -129,14 +128,12 @@ LAYER_NAMES: dict[str, Replacement] = {
     "Transformer": _TRANSFORMER,
     "FeedForward": _FEED_FORWARD,
     "MLP": _FEED_FORWARD,
-    "PositionalEncoding": _POSITIONS,
-    "PositionalEmbedding": _POSITIONS,
+    "PositionalEncoding": "SinePositionEncoding",
+    "PositionalEmbedding": "PositionEmbedding",
     "ResidualBlock": _RESIDUAL,
     "ResNetBlock": _RESIDUAL,
     # functions
-    "ops.arange": ("ops.ones_like", "ops.cumsum"),
-    "ops.range": ("ops.ones_like", "ops.cumsum"),
-    "ops.shape": {"type": "Reshape", "target_shape": ...},
+    "ops.range": "ops.arange",
     "ops.view": {"type": "ops.reshape", "newshape": ...},
     "ops.permute": "ops.transpose",
     "ops.cat": "ops.concatenate",

@@ -5,12 +5,21 @@ from __future__ import annotations
 from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import NamedTuple
 
 from ..core.components import Json
 from ..core.diagnostics import JsonPath
 from ..core.types import ShapeError, TensorType
 from ..layers import Layer
 from ..training.section import Training
+
+
+class BlockLayer(NamedTuple):
+    """The origin of a layer in a block: its entry, how many repetitions of it follow, and the outermost use."""
+
+    entry: JsonPath
+    later_repetitions: int
+    use: str
 
 
 @dataclass(frozen=True)
@@ -57,12 +66,30 @@ class Network:
     """Factors on the learning rate, by layer; layers without a factor are missing."""
     paths: Mapping[str, JsonPath] = field(default_factory=dict)
     """The path at which each value was defined."""
+    descriptions: Mapping[str, str] = field(default_factory=dict)
+    """Descriptions of inputs, layers and uses of blocks, by name."""
+    block_outputs: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """For each use of a block, by its name: the names of its outputs, by the names of the values in the network."""
     document: Json = None
     """The spec, with all overrides applied."""
     flat_document: Json = None
     """The spec after expansion: without blocks, repetitions and expressions."""
     not_checked: str | None = None
     """What could not be checked because of other errors, such as whether a layer is used."""
+
+    @cached_property
+    def added_losses(self) -> dict[str, Call]:
+        """The first call of each layer that adds a reported loss, by the name of the layer."""
+        calls = [call for call in self.calls if call.layer is not None and call.layer.adds_loss]
+        return {call.owner: call for call in reversed(calls)}
+
+    @cached_property
+    def inference_inputs(self) -> dict[str, TensorType]:
+        """The inputs of the compiled model: those that its outputs depend on."""
+        if not self.added_losses:
+            return dict(self.inputs)  # every input that nothing uses is an error
+        read = {source for call in self.calls_needed_for(self.outputs) for source in call.sources}
+        return {name: type for name, type in self.inputs.items() if name in read}
 
     def calls_needed_for(self, values: Iterable[str], known: Container[str] = ()) -> list[Call]:
         """Returns the calls on which some values depend, in order. The search stops at calls whose name is `known`."""

@@ -18,11 +18,11 @@ DIVISIBLE_KEYS: dict[str, tuple[type, ...]] = {
 def valid_training(section: Json, report: Report) -> Training | None:
     """Returns the training section without the parts with errors; None if it is missing or not an object.
 
-    Without a valid loss, the losses are an empty object.
+    If the loss has errors, the losses are an empty object.
     """
-    if not section or not isinstance(section, dict):
+    if not isinstance(section, dict):
         return None
-    valid: dict[str, Json] = {"loss": {}}
+    valid: dict[str, Json] = {"loss": {}} if "loss" in section else {}
     for key, value in section.items():
         path: JsonPath = ("training", key)
         if key not in Training.attributes:

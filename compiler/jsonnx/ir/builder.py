@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple, Self
 
@@ -15,7 +15,7 @@ from ..core.types import Dim, Size, TensorType, require
 from .conditionals import BranchFn, cond
 from .draft import GraphDraft
 from .dtypes import onnx_dtype
-from .graph import Constant, Graph, Input, JsonPath, Node, Parameter, Random, State, Value
+from .graph import Constant, Graph, Input, JsonPath, LossTerm, Node, Parameter, Random, State, Value
 from .label_encoder import ML_DOMAIN, label_encoder_attributes
 from .loops import StepFn, loop
 from .type_inference import TypeInference, schema_of
@@ -62,6 +62,7 @@ class Builder(GraphDraft):
         self.stack_parts: dict[Value, Sequence[Value]] = {}
         """The slices of a value that an unrolled loop stacked."""
         self._weight_transforms: dict[str, WeightTransform] = {}
+        self._shared_constants: dict[Hashable, Constant] = {}
         self._origin = Origin()
         self._infer = inference or TypeInference()
 
@@ -128,6 +129,12 @@ class Builder(GraphDraft):
             limit = f"more than {bytes_text(MAX_CONSTANTS_BYTES)} of constants with those of the layers before it"
             require(self.constant_bytes_left >= 0, f"needs {limit}", code="too-large")
         return Constant(TensorType(dtype or self.float_dtype, array.shape), array)
+
+    def shared_const(self, key: Hashable, make: Callable[[], np.ndarray]) -> Constant:
+        """A constant of type `float_dtype`, made once for all calls with this key."""
+        if key not in self._shared_constants:
+            self._shared_constants[key] = self.const(make())
+        return self._shared_constants[key]
 
     def positions(self, count: int, dtype: str, first: int = 0, step: int = 1, shape: tuple[int, ...] = (-1,)) -> Any:
         """The constant `first, first + step, ...` of `count` elements. Raises ShapeError if it is too large."""
@@ -209,9 +216,10 @@ class Builder(GraphDraft):
         self.randoms[full_name] = Random(full_name, TensorType(self.float_dtype, tuple(shape)), kind, keep, scale, seed)
         return self.randoms[full_name]
 
-    def add_loss(self, term: Value) -> None:
-        """Adds a scalar to the loss that training minimizes."""
-        self.losses.append(term)
+    def add_loss(self, value: Value, weight: float = 1.0, *, reported: bool = False) -> None:
+        """Adds a scalar, times the weight, to the loss that training minimizes; it may be reported under the name of
+        the current layer."""
+        self.losses.append(LossTerm(value, weight, self._origin.scope if reported else ""))
 
     # -- operators ---------------------------------------------------------------------------------------------------
 

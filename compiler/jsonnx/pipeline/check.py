@@ -13,6 +13,7 @@ from operator import index
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from ..analysis.check_activations import check_activations
 from ..analysis.objective import resolve_objective
 from ..analysis.outputs import check_outputs
 from ..analysis.shape_inference import TypedNetwork, infer_shapes
@@ -155,12 +156,12 @@ def check_source(
     report = source_report.child(flat.source_map, flat.invalid_paths)
     source, flat, vocabularies = _inline_vocabularies(source, flat, report)
     after("flat", flat)
-    network = build_network(flat.document, report)
+    network = build_network(flat.document, report, flat.origins)
     after("network", network)
     if network is None:
         _report_unchecked_layers(report)
         return CheckedSpec(source, _with_override_notes(report, overrides), flat=flat)
-    network = replace(network, document=source.value, calls=tuple(map(flat.with_block_uses, network.calls)))
+    network = flat.with_blocks(replace(network, document=source.value))
     typed = infer_shapes(network, report)
     after("typed", typed)
     check_outputs(typed, report)
@@ -168,6 +169,8 @@ def check_source(
     check_shared_weights(typed, report)
     lowered = check_sizes(typed, report)
     objective = resolve_objective(typed, report)
+    if objective is not None:
+        check_activations(typed, objective, report)
     check_augmentation(typed, objective, report)
     report_unchecked(typed, report)
     return CheckedSpec(source, _with_override_notes(report, overrides), typed, objective, vocabularies, flat, lowered)

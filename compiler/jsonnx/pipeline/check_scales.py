@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ..core.diagnostics import CompileError, Diagnostic, Note, file_order, quoted_or_list
+from ..core.diagnostics import Diagnostic, Note, path_text, quoted_or_list
 from ..core.limits import MAX_LAYERS, MAX_SCALE_LAYERS
 from ..frontend.json_reader import Source
 from ..frontend.overrides import with_overrides
-from .check import CheckedSpec, Spec, check_source, read_spec
+from .check import CheckedSpec, check_source
 
 CHARACTERS_PER_LAYER, LAYERS_PER_CHECK = 100, 50
 """The length of a spec and each check count as layers, too, since they take time however few layers there are."""
@@ -23,20 +23,32 @@ MAX_PARAMETER_CHARACTERS = MAX_SCALE_LAYERS * CHARACTERS_PER_LAYER
 MAX_NAMES_SHOWN = 4
 
 
-def validate(spec: Spec, scale: str | None = None, changes: Sequence[str] = ()) -> list[Diagnostic]:
-    """All diagnostics of a spec, in the order of the file; an empty list for a valid spec.
+def check_scales(
+    source: Source,
+    changes: Sequence[str],
+    base: Sequence[Diagnostic],
+    diagnostics_of: Callable[[CheckedSpec], list[Diagnostic]],
+) -> list[Diagnostic]:
+    """The diagnostics that a spec has only at some of its scales, and a note if there are too many to check.
 
-    `scale` is the name of one of the spec's scales; without it, the spec is checked with its own parameters and at
-    every scale. A change is a text like `training.epochs=3` or `width=128`.
+    `base` are the diagnostics without a scale, `diagnostics_of` returns those of the spec at one scale.
     """
-    try:
-        source = read_spec(spec)
-        if scale is not None:
-            return check_source(source, changes=changes, scale=scale).diagnostics
-        base = check_source(source, changes=changes)
-        return _with_scales(base, source, changes)
-    except CompileError as error:
-        return error.diagnostics
+    scales = _scales(source.value, [item.path for item in base if item.path.startswith("$.scales")])
+    groups, unchecked = _by_parameters(source, scales, changes)
+    known = _by_key(base)
+    findings: dict[_Key, _Finding] = {}
+    spent = 0
+    for names in groups:
+        if spent >= MAX_SCALE_LAYERS:
+            unchecked += names
+            continue
+        checked = check_source(_with_one_scale(source, names[0], scales[names[0]]), changes=changes, scale=names[0])
+        spent += _cost(checked)
+        for key, diagnostic in _by_key(diagnostics_of(checked)).items():
+            if key not in known:
+                findings.setdefault(key, _Finding(diagnostic)).scales += names
+    notes = [_unchecked_scales(source, unchecked)] if unchecked else []
+    return [*(finding.with_scales() for finding in findings.values()), *notes]
 
 
 @dataclass
@@ -68,37 +80,25 @@ def _by_key(diagnostics: Sequence[Diagnostic]) -> dict[_Key, Diagnostic]:
     return result
 
 
-def _with_scales(base: CheckedSpec, source: Source, changes: Sequence[str]) -> list[Diagnostic]:
-    """The diagnostics of a spec, and those that it has only at some of its scales."""
-    scales = _scales(source.value)
-    known = _by_key(base.diagnostics)
-    findings: dict[_Key, _Finding] = {}
-    groups, unchecked = _by_parameters(source, scales, changes)
-    spent = 0
-    for names in groups:
-        if spent >= MAX_SCALE_LAYERS:
-            unchecked += names
-            continue
-        checked = check_source(_with_one_scale(source, names[0], scales[names[0]]), changes=changes, scale=names[0])
-        spent += _cost(checked)
-        for key, diagnostic in _by_key(checked.diagnostics).items():
-            if key not in known:
-                findings.setdefault(key, _Finding(diagnostic)).scales += names
-    diagnostics = [*base.diagnostics, *(finding.with_scales() for finding in findings.values())]
-    return [*sorted(diagnostics, key=file_order), *([_unchecked_scales(source, unchecked)] if unchecked else [])]
-
-
-def _scales(document: Any) -> dict[str, dict[str, Any]]:
-    """The parameter values of every scale, without those of parameters that do not exist, which are reported once."""
+def _scales(document: Any, faulty_paths: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """The parameter values of every scale, without those that are reported already or belong to no parameter."""
     scales = document.get("scales") if isinstance(document, dict) else None
     parameters = document.get("parameters") if isinstance(document, dict) else None
     if not isinstance(scales, dict) or not isinstance(parameters, dict):
         return {}
     return {
-        name: {key: value for key, value in values.items() if key in parameters}
+        name: {
+            key: value
+            for key, value in values.items()
+            if key in parameters and not (faulty_paths and _has_faults(path_text(("scales", name, key)), faulty_paths))
+        }
         for name, values in scales.items()
         if isinstance(values, dict)
     }
+
+
+def _has_faults(path: str, faulty_paths: Sequence[str]) -> bool:
+    return any(faulty == path or faulty.startswith((f"{path}[", f"{path}.")) for faulty in faulty_paths)
 
 
 def _by_parameters(

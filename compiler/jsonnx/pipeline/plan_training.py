@@ -14,11 +14,8 @@ from ..core.reserved_names import ADAPT_INPUT, next_name
 from ..gradient import MissingRule
 from ..gradient.training_step import combine_shards, shard_step, training_step, with_loss
 from ..ir import Builder, Graph
-from ..layers.core import Embedding, ReversibleEmbedding
-from ..layers.normalization.spectral import SpectralNormalization
 from ..layers.preprocessing.adaptable import Adaptable
 from ..layers.preprocessing.text_vectorization import TOKENS_PER_TEXT
-from ..layers.rnn.time_distributed import TimeDistributed
 from ..lowering.check_augmentation import augmentation_calls, augmented_input_name
 from ..lowering.lower import lower
 from ..passes.canonicalize import canonicalize
@@ -27,11 +24,13 @@ from ..passes.training.column_sum_matmul import column_sums_as_matmul
 from ..passes.training.factor_sums import clear_detached, factor_sums
 from ..passes.training.fold_batchnorm_gamma import fold_gamma_into_weights
 from ..passes.training.relu_maxpool_gradient import move_relu_mask_after_pool
+from ..runtime.spec_source import SpecSource
 from ..runtime.trainer import TrainingPlan
-from ..runtime.training_plan import AdaptTask, AugmentedInput, ShardedGraphs, SpecSource
+from ..runtime.training_plan import AdaptTask, AugmentedInput, ShardedGraphs
 from ..training.objective import Objective
 from ..tuning.cpu.gradient import CPU_GRADIENTS
 from .check import CheckedSpec, StageHook, no_hook
+from .data_spec import index_limits, input_vocabularies
 from .graphs import forward_graph, inference_only
 
 
@@ -51,7 +50,7 @@ def plan_training(checked: CheckedSpec, seed: int | None = None, after: StageHoo
     return TrainingPlan(
         train=train,
         evaluate=canonicalize(with_loss(network, objective)),
-        predict=canonicalize(inference_only(network)),
+        predict=inference_only(network, typed.network),
         inputs=typed.inputs,
         outputs=typed.outputs,
         targets=objective.targets,
@@ -60,6 +59,7 @@ def plan_training(checked: CheckedSpec, seed: int | None = None, after: StageHoo
         augmented_inputs=augmented_inputs(typed),
         seed=checked.seed(seed),
         index_sizes=index_limits(typed),
+        input_vocabularies=input_vocabularies(typed),
         labels=typed.network.labels,
         source=SpecSource(checked.source.file, checked.locate),
         adapt_tasks=adapt_tasks(typed),
@@ -100,21 +100,6 @@ def adapt_tasks(typed: TypedNetwork) -> tuple[AdaptTask, ...]:
     return tuple(tasks.values())
 
 
-def index_limits(typed: TypedNetwork) -> dict[str, int]:
-    """For each input that an Embedding looks up: the number of valid indices."""
-    limits: dict[str, int] = {}
-    for call in typed.network.calls:
-        layer: Any = call.layer
-        while isinstance(layer, (TimeDistributed, SpectralNormalization)):
-            layer = layer.layer
-        if isinstance(layer, (Embedding, ReversibleEmbedding)):
-            for source in typed.inputs.keys() & call.sources:
-                if isinstance(layer, ReversibleEmbedding) and typed.inputs[source].dtype.startswith("float"):
-                    continue  # its inputs are vectors, not indices
-                limits[source] = min(layer.input_dim, limits.get(source, layer.input_dim))
-    return limits
-
-
 def fixed_parts(document: Any) -> dict[str, Any]:
     """The parts of a spec that may not change when a run is resumed, by their keys.
 
@@ -124,7 +109,14 @@ def fixed_parts(document: Any) -> dict[str, Any]:
     training = document.get("training", {})
     changeable = ("epochs", "data", "weights", "remat")
     fixed = {f"training.{key}": value for key, value in training.items() if key not in changeable}
-    return {key: document[key] for key in ("inputs", "layers", "outputs") if key in document} | fixed
+    inputs = {name: _without_description(input) for name, input in document["inputs"].items()}
+    layers = [_without_description(entry) for entry in document["layers"]]
+    outputs = {"outputs": document["outputs"]} if "outputs" in document else {}
+    return {"inputs": inputs, "layers": layers, **outputs, **fixed}
+
+
+def _without_description(entry: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in entry.items() if key != "description"} if "description" in entry else entry
 
 
 def vocabulary_digests(checked: CheckedSpec) -> dict[str, str]:

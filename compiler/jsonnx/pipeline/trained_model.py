@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,17 +11,19 @@ from typing import Any
 from ..backend import to_model_proto
 from ..core.diagnostics import CompileError, Diagnostic, UsageError
 from ..core.files import display_path, refuse_overwrite, write_atomically
+from ..core.spec_folders import SpecFolders
 from ..runtime.dataset import Dataset, from_file, from_spec
 from ..runtime.history import MetricSums
 from ..runtime.run_folder import MODEL_FILE, RUN_INFO_FILE, SPEC_FILE, WEIGHTS_FILE
 from ..runtime.session import Session, concatenate_batches
+from ..runtime.spec_source import SpecSource
 from ..runtime.trainer import Trainer
-from ..runtime.training_plan import SpecSource, TrainingPlan
-from ..runtime.validate_arrays import DataSpec, IndexRange
+from ..runtime.training_plan import TrainingPlan
 from ..runtime.weight_files import read_weight_file
 from .check import CheckedSpec, check_spec, read_spec
+from .data_spec import input_spec
 from .graphs import output_scoring_graph
-from .plan_training import index_limits, plan_training
+from .plan_training import plan_training
 from .prediction_files import prediction_writer
 
 BATCH_SIZE = 512
@@ -44,13 +46,18 @@ class TrainedModel:
     spec_file: str | None = None
     verify: bool = True
     """Whether the weight file must match the digests that it records."""
+    data_roots: tuple[Path, ...] = ()
+    """Further folders whose files the spec may name as data."""
 
     @staticmethod
-    def open(path: Path, provider: str = "cpu", verify: bool = True) -> TrainedModel:
+    def open(
+        path: Path, provider: str = "cpu", verify: bool = True, data_roots: Iterable[str | os.PathLike[str]] = ()
+    ) -> TrainedModel:
         """Opens a RUN folder or a model file. With `verify`, files must match the digests that they record.
 
-        Raises UsageError, CompileError.
+        `data_roots` are folders whose files the spec may name, besides its own. Raises UsageError, CompileError.
         """
+        roots = SpecFolders.of(path, data_roots).roots
         run_info = _read_run_info(path) if os.path.isdir(path) else None
         model = path if run_info is None else path / MODEL_FILE
         if run_info is not None and not model.exists():
@@ -62,16 +69,18 @@ class TrainedModel:
             raise CompileError([Diagnostic("no-spec", message, file=str(model), help=NO_SPEC_HELP)])
         checked = _checked_spec_of(session, str(model))  # from the model: the folder's spec may be of a later run
         if run_info is None:
-            return TrainedModel(session, checked, verify=verify)
+            return TrainedModel(session, checked, verify=verify, data_roots=roots)
         file = path.resolve() / run_info["data_folder"] / run_info.get("spec", SPEC_FILE)
-        return TrainedModel(session, checked, path, display_path(file.resolve()), verify)
+        return TrainedModel(session, checked, path, display_path(file.resolve()), verify, roots)
 
     def evaluate(self, data: str | None) -> dict[str, float]:
         """Loss and metrics on a file, or else on the spec's test data.
 
         Without a RUN folder the loss lacks the penalties on weights, which a model does not contain.
         """
-        training_plan = replace(plan_training(self.checked), source=SpecSource(self.spec_file))
+        training_plan = replace(
+            plan_training(self.checked), source=SpecSource(self.spec_file, data_roots=self.data_roots)
+        )
         samples = self._evaluation_samples(training_plan, data)
         if self.folder is not None:
             trainer = Trainer(training_plan, self.session.provider.name)
@@ -101,8 +110,7 @@ class TrainedModel:
         refuse_overwrite([Path(data), *run_files], [Path(output)] if output else [])
         typed = self.checked.require()
         training = typed.network.training
-        data_spec = DataSpec(typed.inputs, {}, {name: IndexRange(count) for name, count in index_limits(typed).items()})
-        samples = from_file(data, training.data if training else None, data_spec, targets=False)
+        samples = from_file(data, training.data if training else None, input_spec(typed), targets=False)
         batches = [self.session.run(samples.take(rows)) for rows in _batch_slices(len(samples))]
         content = write(concatenate_batches(batches), typed.network.labels)
         if output:
@@ -112,7 +120,7 @@ class TrainedModel:
 
     def _evaluation_samples(self, training_plan: TrainingPlan, data: str | None) -> Dataset:
         if data is not None:
-            return from_file(data, training_plan.training.data, training_plan.data_spec)
+            return from_file(data, training_plan.training.data, training_plan.data_spec, training_plan.source)
         samples = None
         if self.spec_file is not None:
             samples = from_spec(training_plan, "test") or from_spec(training_plan, "validation")
@@ -131,7 +139,8 @@ def _checked_spec_of(session: Session, model: str) -> CheckedSpec:
     # Checked as a value, without positions: they would refer to the metadata, which is not a file of the user.
     checked = check_spec(spec_from_metadata(session.metadata["jsonnx.spec"]))
     typed = checked.require()
-    if typed.inputs.keys() != session.inputs.keys() or typed.outputs.keys() != session.outputs.keys():
+    inputs = typed.network.inference_inputs
+    if inputs.keys() != session.inputs.keys() or typed.outputs.keys() != session.outputs.keys():
         raise CompileError([Diagnostic("damaged-file", f"{model!r} contains the spec of another model")])
     return checked
 

@@ -10,42 +10,55 @@ from ...core.components import Json
 from ...core.diagnostics import JsonPath, Report
 from ...core.limits import MAX_BLOCK_DEPTH
 from ...layers import LAYERS
-from ..schema.phrases import short_name
+from ..schema.phrases import known_names_help, short_name
 from ..schema.schema import ENTRY_KEYS
 from .expressions import RESERVED_NAMES
+from .parameters import Parameter, read_parameters
 
 MAX_NAMES_SHOWN = 8
 """Blocks of a cycle that a message names."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class BlockDefinition:
     """The definition of a block, as written."""
 
     name: str
-    parameters: Mapping[str, Json]
+    parameters: dict[str, Parameter]
     inputs: tuple[str, ...]
     layers: list[Json]
     outputs: Json
     has_own_names: bool = False
     """Whether its layers are named without the name of the use as a prefix (`"names": "own"`)."""
+    globals: tuple[str, ...] = ()
+    """The parameters of the network that it reads."""
+    description: str = ""
+    has_input_objects: bool = False
+    """Whether its inputs are written as an object."""
 
     @property
     def path(self) -> JsonPath:
         return ("blocks", self.name)
+
+    def input_path(self, number: int) -> JsonPath:
+        """Returns the path of an input."""
+        return (*self.path, "inputs", self.inputs[number] if self.has_input_objects else number)
 
 
 def read_block_definitions(document: Mapping[str, Json], report: Report) -> dict[str, BlockDefinition | None]:
     """Returns the blocks by name, with None for invalid definitions, which are reported."""
     section = document.get("blocks")
     section = section if isinstance(section, dict) else {}
-    blocks = {name: _read_block(name, definition, report) for name, definition in section.items()}
+    parameters = document.get("parameters")
+    known = parameters if isinstance(parameters, dict) else {}
+    blocks = {name: _read_block(name, definition, known, report) for name, definition in section.items()}
     uses_by_block = {name: dict(_used_blocks(block, blocks)) if block else {} for name, block in blocks.items()}
     valid_names = _well_nested_blocks(uses_by_block, report)
     return {name: block if name in valid_names else None for name, block in blocks.items()}
 
 
-def _read_block(name: str, raw: Json, report: Report) -> BlockDefinition | None:
+def _read_block(name: str, raw: Json, known: Mapping[str, Json], report: Report) -> BlockDefinition | None:
+    """Returns a block; `known` are the parameters of the network."""
     path: JsonPath = ("blocks", name)
     if name in LAYERS.by_name:
         message, help = f"the block {short_name(name)} has the name of a layer type", "rename the block"
@@ -56,9 +69,36 @@ def _read_block(name: str, raw: Json, report: Report) -> BlockDefinition | None:
     for index, input in enumerate(inputs):
         if input in inputs[:index]:
             report.add("duplicate-name", (*path, "inputs", index), f"the input {short_name(input)} is named twice")
-    parameters = raw.get("parameters", {})
-    check_parameters(parameters, (*path, "parameters"), ENTRY_KEYS, "in an entry", report)
-    return BlockDefinition(name, parameters, inputs, raw["layers"], raw.get("outputs"), raw.get("names") == "own")
+    section, has_own_names = raw.get("parameters", {}), raw.get("names") == "own"
+    check_parameters(section, (*path, "parameters"), ENTRY_KEYS, "in an entry", report)
+    globals = tuple(raw.get("globals", ()))
+    _check_globals(globals, path, known, section, report)
+    parameters = read_parameters(section, (*path, "parameters"))
+    return BlockDefinition(
+        name,
+        parameters,
+        inputs,
+        raw["layers"],
+        raw.get("outputs"),
+        has_own_names,
+        globals,
+        raw.get("description", ""),
+        isinstance(raw.get("inputs"), dict),
+    )
+
+
+def _check_globals(
+    names: tuple[str, ...], block_path: JsonPath, known: Mapping[str, Json], own: Mapping[str, Json], report: Report
+) -> None:
+    """Reports globals of a block that are not parameters of the network, or also parameters of the block."""
+    for index, name in enumerate(names):
+        path = (*block_path, "globals", index)
+        if name in own or name in names[:index]:
+            other = "a parameter of the block" if name in own else "named twice"
+            report.add("duplicate-name", path, f"{short_name(name)} is {other}", help="remove one of them")
+        elif name not in known:
+            help = report.suggestion(name, known) or (known_names_help([*known]) if known else None)
+            report.add("unknown-name", path, f"the network has no parameter {short_name(name)}", help=help)
 
 
 def check_parameters(

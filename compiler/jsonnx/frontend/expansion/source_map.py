@@ -8,7 +8,9 @@ from typing import NamedTuple
 from ...core.components import Json
 from ...core.diagnostics import JsonPath, SourceLocation
 from ..schema.phrases import short_name
-from .expressions import Expression, ExpressionError, parse_text
+from .expressions import Expression, parse_text
+from .operations import ExpressionError
+from .parameters import read_parameters
 from .template import BlockUse, block_use_notes
 
 MAX_HOPS = 200
@@ -20,6 +22,8 @@ class ScopedPath(NamedTuple):
 
     path: JsonPath
     block_use: BlockUse | None = None
+    source_indexes: Sequence[int] | None = None
+    """The index in the source's `from` of each name in `from`, if they differ."""
 
 
 class ExpansionSourceMap:
@@ -34,6 +38,11 @@ class ExpansionSourceMap:
         layer, rest, index = ScopedPath(()), path, None
         if len(path) > 1 and path[0] == "layers" and isinstance(path[1], int) and path[1] < len(self.layer_paths):
             layer, rest, index = self.layer_paths[path[1]], path[2:], path[1]
+        if layer.source_indexes and len(rest) == 2 and rest[0] == "from" and isinstance(rest[1], int):
+            rest = ("from", *layer.source_indexes[rest[1] : rest[1] + 1])
+        outputs = self.document.get("outputs")
+        if isinstance(outputs, Mapping) and len(path) == 2 and path[0] == "outputs" and isinstance(path[1], int):
+            rest = ("outputs", [*outputs][path[1]])
         source_path, value, rest = self._descend(layer.path, rest)
         notes: list[tuple[JsonPath, str]] = []
         block_use = layer.block_use
@@ -61,15 +70,16 @@ class ExpansionSourceMap:
 
     def _argument_path(self, name: str, block_use: BlockUse | None) -> ScopedPath | None:
         """Returns the path at which a parameter gets its value: of an argument, or of its default."""
-        if block_use is None:
-            parameters = self.document.get("parameters")
-            return ScopedPath(("parameters", name)) if isinstance(parameters, Mapping) and name in parameters else None
+        if block_use is None or name in block_use.block.globals:
+            section = self.document.get("parameters")
+            parameter = read_parameters(section if isinstance(section, Mapping) else {}, ("parameters",)).get(name)
+            return ScopedPath(parameter.default_path) if parameter else None
         if name not in block_use.block.parameters:
             return None
         _, entry, _ = self._descend(block_use.arguments_path, ())
         if block_use.name and name in entry:
             return ScopedPath((*block_use.arguments_path, name), block_use.outer)
-        return ScopedPath((*block_use.block.path, "parameters", name), block_use)
+        return ScopedPath(block_use.block.parameters[name].default_path, block_use)
 
 
 def _sole_name(value: Json) -> str | None:

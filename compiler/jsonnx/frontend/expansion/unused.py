@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from ...core.components import Json
-from ...core.diagnostics import JsonPath, Report
+from ...core.diagnostics import Report
 from ..schema.phrases import short_name
 from .block_definitions import BlockDefinition
 from .evaluator import Evaluator
+from .parameters import Parameter
 
 
 def warn_unused_blocks(
@@ -33,15 +34,15 @@ def _entry_types(layers: Json) -> set[str]:
 
 
 def warn_unused_parameters(
-    parameters: Mapping[str, Json], path: JsonPath, used_names: frozenset[str], evaluator: Evaluator, report: Report
+    parameters: Mapping[str, Parameter], used_names: frozenset[str], evaluator: Evaluator, report: Report
 ) -> None:
     """Warns of the parameters that are not among `used_names`, and occur in no expression of another parameter."""
-    used_names = used_names.union(*(evaluator.names(value) or () for value in parameters.values()))
-    for name in parameters:
-        if name not in used_names and not report.has_errors((*path, name)):
+    used_names = used_names.union(*(evaluator.names(parameter.default) or () for parameter in parameters.values()))
+    for name, parameter in parameters.items():
+        if name not in used_names and not report.has_errors(parameter.path):
             message = f"nothing uses the parameter {short_name(name)}"
             help = f'write "${{{name}}}" somewhere, or remove it'
-            report.add("unused-parameter", (*path, name), message, help=help, at_key=True, severity="warning")
+            report.add("unused-parameter", parameter.path, message, help=help, at_key=True, severity="warning")
 
 
 def check_block_inputs(blocks: Iterable[BlockDefinition], used_inputs: set[tuple[str, int]], report: Report) -> None:
@@ -49,6 +50,7 @@ def check_block_inputs(blocks: Iterable[BlockDefinition], used_inputs: set[tuple
     for block in blocks:
         for number, name in enumerate(block.inputs):
             if (block.name, number) not in used_inputs:
-                path = (*block.path, "inputs", number)
                 message = f"no layer in the block {short_name(block.name)} takes its input {short_name(name)}"
-                report.add("unused-input", path, message, help="name it in a `from`, or remove it")
+                help = "name it in a `from`, or remove it"
+                path, at_key = block.input_path(number), block.has_input_objects
+                report.add("unused-input", path, message, help=help, at_key=at_key)

@@ -16,11 +16,16 @@ from .schema import INNER_NAME_SCHEMA, REGISTRIES, reuse_properties, spec_schema
 EXPRESSION_PATTERN = r"\$\{"
 """Matches a string that contains an expression."""
 
-INNER_REFERENCE_SCHEMA = {"type": "string", "pattern": r"^[A-Za-z0-9_][A-Za-z0-9_-]*(\.[A-Za-z0-9_][A-Za-z0-9_-]*)?$"}
+INNER_REFERENCE_SCHEMA = {
+    "type": "string",
+    "pattern": r"^[A-Za-z0-9_*?\[][A-Za-z0-9_*?!\[\]-]*(\.[A-Za-z0-9_*?\[][A-Za-z0-9_*?!\[\]-]*)?$",
+}
+"""A name or a pattern of names."""
 EXPRESSION_SCHEMA = {"$ref": "#/$defs/expression"}
 REPEAT_SCHEMA = {
-    "type": ["integer", "string"],
-    "description": "Number of repetitions, each taking the previous one; expressions may use `index`, from 0.",
+    "type": ["integer", "boolean", "string"],
+    "description": "Number of repetitions, each taking the previous one; expressions may use `index`, from 0. true is "
+    "1, false is 0.",
     "minimum": 0,
     "pattern": EXPRESSION_PATTERN,
     "default": 1,
@@ -63,7 +68,7 @@ def editor_schema_text() -> str:
 
 
 def _editor_definition(name: str, schema: dict[str, Json]) -> dict[str, Json]:
-    if name in ("call", "layer"):
+    if name in ("call", "layer", "parameter", "block_parameter", "parameter_value"):
         return schema
     if name in [registry.kind for registry in REGISTRIES]:
         return schema | {"anyOf": [*schema["anyOf"], EXPRESSION_SCHEMA]}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import cache
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -18,12 +18,15 @@ from ..foreign_help import foreign_key_help, foreign_name_help, replaced_keys
 from .fast_validator import is_integer, is_number, is_valid, matches_pattern, rule_index_by_type
 from .misplaced_keys import misplaced_key_help
 from .phrases import schema_phrase, short_name, short_repr
-from .schema import REGISTRIES, SCHEMA_URI, reuse_properties, root_schema, spec_schema
+from .schema import REGISTRIES, reuse_schema, root_schema, spec_schema
 
 if TYPE_CHECKING:
     from jsonschema import ValidationError
 
 REGISTRY_BY_KIND = {registry.kind: registry for registry in (LAYERS, *REGISTRIES)}
+
+MAX_CHOICES_SHOWN = 8
+"""The number of components of a kind up to which a help text names all."""
 
 
 def check_against_schema(document: Json, report: Report) -> bool:
@@ -33,9 +36,8 @@ def check_against_schema(document: Json, report: Report) -> bool:
 
 def check_reuse_properties(document: Json, report: Report) -> None:
     """Reports violations of the schema in parameters, scales and blocks, except in the layers of blocks."""
-    schema = {"$schema": SCHEMA_URI, "type": "object", "properties": reuse_properties()}
-    if not is_valid(document, schema):
-        _report_violations(document, _validator_class()(schema), report)
+    if not is_valid(document, reuse_schema()):
+        _report_violations(document, _validator_class()(reuse_schema()), report)
 
 
 def _report_violations(document: Json, validator: Any, report: Report) -> bool:
@@ -229,7 +231,9 @@ def _report_error(error: ValidationError, misspelled: Mapping[JsonPath, set[str]
 
 def _report_unknown_key(error: ValidationError, key: str, report: Report) -> None:
     path = _error_path(error)
-    known = [name for name in error.schema["properties"] if name != "$schema"]
+    known = [
+        name for name, schema in error.schema["properties"].items() if name != "$schema" and not _is_refused(schema)
+    ]
     help = (
         foreign_key_help(key, known)
         or misplaced_key_help(key, path, error.instance)
@@ -243,6 +247,11 @@ def _report_unknown_key(error: ValidationError, key: str, report: Report) -> Non
         help=help,
         at_key=True,
     )
+
+
+def _is_refused(schema: Json) -> bool:
+    """Tells whether a key can only have its default, so that no message should propose it."""
+    return isinstance(schema, dict) and "const" in schema
 
 
 def _report_missing_key(error: ValidationError, key: str, report: Report) -> None:
@@ -280,9 +289,17 @@ def _report_invalid_choice(error: ValidationError, report: Report) -> None:
             foreign_name_help(kind, value, REGISTRY_BY_KIND[kind].by_name)
             or report.suggestion(value, members)
             or report.suggestion(value, choices)
-            or f"choose one of {', '.join(members)}"
+            or _choices_help(kind, members)
         )
         report.add("unknown-type", path, f"there is no {kind} {short_name(value)}", help=help)
+
+
+def _choices_help(kind: str, names: Collection[str]) -> str:
+    """Returns the names of all components of a kind, or the command that lists them if they are many."""
+    if len(names) <= MAX_CHOICES_SHOWN:
+        return f"choose one of {', '.join(names)}"
+    kinds = f"{kind}es" if kind.endswith("s") else f"{kind}s"
+    return f"`jsonnx layers {kinds}` lists the {kinds}"
 
 
 def report_unknown_layer_type(name: str, path: JsonPath, report: Report) -> None:

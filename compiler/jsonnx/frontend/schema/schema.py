@@ -20,6 +20,8 @@ from .phrases import UNKNOWN_NAME_SCHEMA
 LANGUAGE_VERSION = 1
 """The version of the language that this release reads."""
 
+DESCRIPTION_SCHEMA = {"type": "string", "description": "A comment for readers."}
+
 SCHEMA_URI = "https://json-schema.org/draft/2020-12/schema"
 
 NAME_SCHEMA = {"type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_-]*$", "maxLength": MAX_NAME_CHARACTERS}
@@ -29,12 +31,16 @@ INNER_NAME_SCHEMA: dict[str, Json] = {
     "maxLength": MAX_NAME_CHARACTERS,
 }
 REFERENCE_SCHEMA = {"type": "string", "pattern": r"^[A-Za-z_][A-Za-z0-9_-]*(\.[A-Za-z0-9_]+)?$", "maxLength": 257}
+BLOCK_OUTPUT_SCHEMA = {"type": "string", "maxLength": 257}
 PARAMETER_NAME_SCHEMA = {"type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]*$", "maxLength": MAX_NAME_CHARACTERS}
 
 REUSE_KEYS = ("parameters", "scales", "blocks")
 """Keys of a document that expansion removes."""
 
-ENTRY_KEYS = ("type", "use", "name", "from", "repeat")
+PARAMETER_KEYS = ("default", "required", "description")
+"""Keys of an object that defines a parameter, in canonical order."""
+
+ENTRY_KEYS = ("type", "use", "name", "description", "from", "repeat")
 """Keys of an entry of `layers` that are not arguments, in canonical order."""
 
 DTYPES = ["float32", "int64", "int32", "uint8", "bool", "string"]
@@ -91,6 +97,10 @@ def _definition_names(registry: Registry) -> list[str]:
     return [f"{registry.kind}.{name}" for name in registry.members]
 
 
+def _ref(name: str) -> dict[str, Json]:
+    return {"$ref": f"#/$defs/{name}"}
+
+
 def _one_or_several(schema: Json) -> list[Json]:
     """Returns the alternatives "one value" and "a list of values"."""
     return [schema, {"type": "array", "items": schema, "minItems": 1}]
@@ -102,7 +112,7 @@ def _root_properties() -> dict[str, Json]:
         "$schema": {"type": "string", "description": "Address of this schema, for editors; jsonnx does not fetch it."},
         "version": {"type": "integer", "description": "Version of the language.", "default": LANGUAGE_VERSION},
         "name": NAME_SCHEMA | {"description": "Name of the model.", "default": "model"},
-        "description": {"type": "string", "description": "A comment for readers."},
+        "description": DESCRIPTION_SCHEMA,
         **reuse_properties(),
         "inputs": {
             "type": "object",
@@ -118,8 +128,8 @@ def _root_properties() -> dict[str, Json]:
             "minItems": 1,
         },
         "outputs": {
-            "description": "Names of the outputs; the last layer if omitted.",
-            "anyOf": _one_or_several({"$ref": "#/$defs/reference"}),
+            "description": "Names of the outputs, or an object of them; the last layer if omitted.",
+            "anyOf": [*_one_or_several(_ref("reference")), _described_names(_ref("reference"))],
         },
         "labels": {
             "description": "Names of the classes in order; an object by output name if there are several outputs.",
@@ -132,14 +142,18 @@ def _root_properties() -> dict[str, Json]:
 @cache
 def reuse_properties() -> dict[str, Json]:
     """Returns the schemas of the keys that expansion removes: parameters, scales and blocks."""
-    scalar = {"type": ["number", "string", "boolean", "null"]}
     values = {
         "type": "object",
         "propertyNames": PARAMETER_NAME_SCHEMA,
-        "additionalProperties": {"type": [*scalar["type"], "array"], "items": scalar},
+        "additionalProperties": _ref("parameter_value"),
     }
+    parameter = {"if": {"type": "object"}, "then": _ref("parameter"), "else": _ref("parameter_value")}
     return {
-        "parameters": values | {"description": 'Values by name, used as "${name}"; `--set name=value` changes one.'},
+        "parameters": values
+        | {
+            "description": 'Values by name, used as "${name}"; `--set name=value` changes one.',
+            "additionalProperties": parameter,
+        },
         "scales": {
             "type": "object",
             "description": "Named sets of parameter values; `--scale` selects one.",
@@ -155,22 +169,43 @@ def reuse_properties() -> dict[str, Json]:
     }
 
 
+@cache
+def reuse_schema() -> dict[str, Json]:
+    """Returns the schema of parameters, scales and blocks, which are validated before expansion."""
+    definitions = {name: definition(name) for name in ("parameter", "parameter_value", "block_parameter")}
+    return {"$schema": SCHEMA_URI, "type": "object", "properties": reuse_properties(), "$defs": definitions}
+
+
 def _block_schema() -> dict[str, Json]:
     return {
         "type": "object",
         "description": "A reusable group of layers.",
         "properties": {
-            "description": {"type": "string", "description": "A comment for readers."},
+            "description": DESCRIPTION_SCHEMA,
             "parameters": {
                 "type": "object",
                 "description": "The arguments that a use of the block may have, with their defaults.",
                 "propertyNames": PARAMETER_NAME_SCHEMA,
+                "additionalProperties": {
+                    "if": {
+                        "type": "object",
+                        "not": {"required": ["type"]},
+                        "anyOf": [{"required": [key]} for key in PARAMETER_KEYS],
+                    },
+                    "then": _ref("block_parameter"),
+                },
+            },
+            "globals": {
+                "type": "array",
+                "description": "Parameters of the network that the block's expressions may read.",
+                "items": PARAMETER_NAME_SCHEMA,
             },
             "inputs": {
-                "type": "array",
-                "description": "Names of the block's inputs.",
-                "items": INNER_NAME_SCHEMA,
-                "minItems": 1,
+                "description": "Names of the block's inputs, or an object of them.",
+                "anyOf": [
+                    {"type": "array", "items": INNER_NAME_SCHEMA, "minItems": 1},
+                    _described_names(INNER_NAME_SCHEMA),
+                ],
                 "default": ["input"],
             },
             "names": {
@@ -181,13 +216,19 @@ def _block_schema() -> dict[str, Json]:
             },
             "layers": {"type": "array", "description": "The block's layers, written as in a network.", "minItems": 1},
             "outputs": {
-                "description": "Names of the block's outputs; the last layer if omitted.",
-                "anyOf": _one_or_several({"type": "string", "maxLength": 257}),
+                "description": "Names of the block's outputs, or an object of them; the last layer if omitted.",
+                "anyOf": [*_one_or_several(BLOCK_OUTPUT_SCHEMA), _described_names(BLOCK_OUTPUT_SCHEMA)],
             },
         },
         "required": ["layers"],
         "additionalProperties": False,
     }
+
+
+def _described_names(name: Json) -> Json:
+    """Returns the schema of an object of names, each with an object that describes it."""
+    described = {"type": "object", "properties": {"description": DESCRIPTION_SCHEMA}, "additionalProperties": False}
+    return {"type": "object", "propertyNames": name, "additionalProperties": described, "minProperties": 1}
 
 
 @cache
@@ -206,6 +247,13 @@ def _shared_definitions() -> dict[str, dict[str, Json]]:
                 {"type": ["number", "boolean"]},
                 {"type": "array", "items": {"$ref": "#/$defs/constant"}, "minItems": 1},
             ],
+        },
+        "parameter": _parameter_definition(_ref("parameter_value")),
+        "block_parameter": _parameter_definition({}),
+        "parameter_value": {
+            "description": "A number, a string, true, false, null, or an array of these and of arrays.",
+            "type": ["number", "string", "boolean", "null", "array"],
+            "items": _ref("parameter_value"),
         },
         "use": {
             "type": "object",
@@ -229,9 +277,28 @@ def _shared_definitions() -> dict[str, dict[str, Json]]:
             "properties": {
                 "type": {"title": "layer", "type": "string", "enum": list(LAYERS.by_name)},
                 "name": {"not": {}, "description": "Only a layer of the network has a name."},
+                "description": {"not": {}, "description": "Describe the layer around it."},
                 "from": {"not": {}, "description": "An inner layer takes the input of the layer around it."},
             },
         },
+    }
+
+
+def _parameter_definition(default: Json) -> dict[str, Json]:
+    """Returns the schema of an object that defines a parameter, whose default has the schema `default`."""
+    forbidden = {"not": {}, "description": "a required parameter has no default"}
+    return {
+        "type": "object",
+        "description": "A parameter: an object with its default, or without one if each use must give a value.",
+        "properties": {
+            "default": {"description": "The value unless another one is given.", **default},
+            "required": {"const": True, "description": "A parameter without a default is required."},
+            "description": DESCRIPTION_SCHEMA,
+        },
+        "if": {"required": ["required"]},
+        "then": {"properties": {"default": forbidden}},
+        "minProperties": 1,
+        "additionalProperties": False,
     }
 
 
@@ -248,6 +315,7 @@ def _input_definition() -> dict[str, Json]:
                 "maxItems": MAX_INPUT_AXES,
             },
             "dtype": {"type": "string", "enum": DTYPES, "default": "float32", "description": "Element type."},
+            "description": DESCRIPTION_SCHEMA,
         },
         "required": ["shape"],
         "additionalProperties": False,
@@ -257,14 +325,16 @@ def _input_definition() -> dict[str, Json]:
 def _call_properties() -> dict[str, Json]:
     """Returns the schemas of the keys that every call of a layer may have."""
     name = NAME_SCHEMA | {"description": "Name of the layer, for `from`, `outputs` and its weights."}
-    return {"name": name, "from": {"$ref": "#/$defs/from"}}
+    return {"name": name, "description": DESCRIPTION_SCHEMA, "from": _ref("from")}
 
 
 def _component_definition(registry: Registry, component: type[Component]) -> dict[str, Json]:
     schema = component.schema()
     type_schema = {"enum": _names_by_component(registry)[component]}
     if registry is LAYERS:
-        schema["properties"] = {"type": {}, "name": True, "from": True, **schema["properties"]} | {"type": type_schema}
+        schema["properties"] = {"type": {}, "name": True, "description": True, "from": True, **schema["properties"]} | {
+            "type": type_schema
+        }
     else:
         schema["properties"]["type"] = type_schema
     return schema

@@ -97,7 +97,9 @@ SPEC_EXPLANATIONS: dict[str, Explanation] = {
     ),
     "missing-key": Explanation(
         "A required key is missing",
-        "The object lacks a key that has no default. The message names the key, the help states its meaning.",
+        "The object lacks a key that has no default. The message names the key, the help states its meaning. A block's "
+        'parameter without a default, as {"required": true}, is such a key of each use; one of the network needs '
+        "`--set name=value` or a scale.",
         '{"type": "Conv2D", "filters": 32}',
         '{"type": "Conv2D", "filters": 32, "kernel_size": 3}',
     ),
@@ -125,9 +127,10 @@ SPEC_EXPLANATIONS: dict[str, Explanation] = {
     ),
     "invalid-expression": Explanation(
         "An expression that cannot be parsed or evaluated",
-        "The text between ${ and } is arithmetic: numbers, names of parameters, + - * / // % **, parentheses, "
-        "min and max, and items of arrays, as in widths[index]. Integers have 64 bits. Write $${ for a "
-        "literal ${.",
+        "The text between ${ and } consists of numbers, 'strings', true, false, null, [arrays], names of parameters, "
+        "items of arrays (widths[index]), + - * / // % **, comparisons (== != < <= > >= in), and, or, not, "
+        "`a if condition else b`, parentheses, and the functions abs, ceil, floor, len, max, min, range, round and "
+        "sum. Conditions must be true or false. Integers have 64 bits. Write $${ for a literal ${.",
         '{"parameters": {"width": 64}, "layers": [{"type": "Dense", "units": "${2 x width}"}]}',
         '{"parameters": {"width": 64}, "layers": [{"type": "Dense", "units": "${2 * width}"}]}',
     ),
@@ -202,7 +205,8 @@ SPEC_EXPLANATIONS: dict[str, Explanation] = {
     "unused-layer": Explanation(
         "The result of a layer is not used",
         "No layer uses the result, and it is not an output. Most often a `from` is missing or names another layer. "
-        "Layers are never dropped silently: use the result, name it in `outputs`, or remove the layer.",
+        "Layers are never dropped silently: use the result, name it in `outputs`, or remove the layer. A layer of a "
+        "block must be used in one use of the block; where its result is not needed, the layer is left out.",
         '[{"type": "Dense", "name": "a", "units": 8}, {"type": "Dense", "name": "b", "units": 2, "from": "x"}]',
         '[{"type": "Dense", "name": "a", "units": 8}, {"type": "Dense", "name": "b", "units": 2, "from": "a"}]',
     ),
@@ -289,6 +293,21 @@ SPEC_EXPLANATIONS: dict[str, Explanation] = {
         "indices, or one number for each number of the output. `accuracy` selects the metric that fits.",
         '{"loss": "sparse_categorical_crossentropy", "metrics": ["categorical_accuracy"]}',
         '{"loss": "sparse_categorical_crossentropy", "metrics": ["accuracy"]}',
+    ),
+    "loss-activation": Explanation(
+        "A loss that does not suit the activation of its output",
+        "A cross-entropy takes probabilities: categorical losses those of a softmax, binary losses those of a sigmoid, "
+        "or with `from_logits` an output without activation. A softmax over one unit is always 1. This is a warning: "
+        "training runs, but learns little or nothing.",
+        '{"type": "Dense", "units": 1, "activation": "softmax"}   with the loss binary_crossentropy',
+        '{"type": "Dense", "units": 1, "activation": "sigmoid"}   with the loss binary_crossentropy',
+    ),
+    "regression-accuracy": Explanation(
+        "An accuracy of predicted numbers",
+        "An accuracy is the fraction of correct classes. With a loss such as mean_squared_error and an output of "
+        "numbers, it counts numbers that are equal or above a threshold, and is 0 or meaningless. This is a warning.",
+        '{"loss": "mean_squared_error", "metrics": ["accuracy"]}',
+        '{"loss": "mean_squared_error", "metrics": ["mae"]}',
     ),
     "no-gradient": Explanation(
         "An operator without a gradient",
