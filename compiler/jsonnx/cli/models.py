@@ -118,7 +118,7 @@ def train(
     from ..render.progress import progress_display
 
     checked = checked_spec(spec, changes, scale)
-    with progress_display(quiet) as display:
+    with progress_display(0 if quiet else 1) as display:
         outcome = run(
             checked,
             Path(output) if output else Path("runs") / checked.network.name,

@@ -73,6 +73,7 @@ def summary(spec: str, format_: str, depth: int | None, scale: str | None, chang
     from ..lowering.cost import cost_table
     from ..pipeline.graphs import costed_graph
     from ..render.tables import summary_json, summary_text
+    from ..render.terminal import line_width, shows_color
 
     checked = checked_spec(spec, changes, scale)
     typed = checked.require()
@@ -80,7 +81,7 @@ def summary(spec: str, format_: str, depth: int | None, scale: str | None, chang
     if format_ == "json":
         print_result(json.dumps(summary_json(typed.network, rows, depth), indent=2))
     else:
-        print_result(summary_text(typed.network, rows, color=sys.stdout.isatty(), depth=depth))
+        print_result(summary_text(typed.network, rows, shows_color(sys.stdout), depth, line_width(sys.stdout)))
 
 
 @click.command()
@@ -90,6 +91,7 @@ def summary(spec: str, format_: str, depth: int | None, scale: str | None, chang
 def fmt(specs: tuple[str, ...], check: bool) -> None:
     """Format specs canonically, in place. - reads standard input and writes to standard output."""
     from ..pipeline.format_file import format_file
+    from ..render.terminal import shows_color
     from ..render.text_diff import unified_diff_text
 
     diagnostics: list[Diagnostic] = []
@@ -98,7 +100,7 @@ def fmt(specs: tuple[str, ...], check: bool) -> None:
         try:
             formatted = format_file(spec)
             if check and formatted.differs:
-                color = sys.stdout.isatty()
+                color = shows_color(sys.stdout)
                 print_result(unified_diff_text(formatted.file, formatted.before, formatted.after, color=color))
                 print_status(f"would change {formatted.file}")
                 status = max(status, EXIT_INVALID_INPUT)
@@ -130,10 +132,11 @@ def diff(old: str, new: str, format_: str) -> None:
 
     from ..pipeline.compare_specs import compare_specs
     from ..render.spec_diff import comparison_json, comparison_text
+    from ..render.terminal import shows_color
 
     comparison = compare_specs(old, new)
     if format_ == "json":
         print_result(json.dumps(comparison_json(comparison), indent=2))
     else:
-        print_result(comparison_text(comparison, color=sys.stdout.isatty()))
+        print_result(comparison_text(comparison, color=shows_color(sys.stdout)))
     sys.exit(EXIT_INVALID_INPUT if comparison.breaks_signature else 0)

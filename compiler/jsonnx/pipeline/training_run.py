@@ -263,7 +263,7 @@ def _resume(
 def _fit(run: RunFolder, trainer: Trainer, data: RunData, callbacks: Iterable[object]) -> History:
     """Trains. If the training diverges, the error names the weights that are left."""
     try:
-        return trainer.fit(data.train, validation_data=data.validation, callbacks=callbacks)
+        return trainer.fit(data.train, validation_data=data.validation, callbacks=callbacks, verbose=0)
     except Diverged as error:
         _write_results(run, trainer)
         note = Note(f"the last finite weights are in {str(run.path / MODEL_FILE)!r}")

@@ -77,6 +77,20 @@ class Trainer:
         """Losses and metrics of the complete epochs."""
         return History() if self._progress is None else self._progress.history
 
+    @property
+    def learning_rate(self) -> float:
+        """The learning rate of the next step; a new value takes effect from that step on.
+
+        Setting it raises TypeError if it is not a number, ValueError if it is not positive and finite.
+        """
+        return float(self._engine.learning_rate(self.steps))
+
+    @learning_rate.setter
+    def learning_rate(self, rate: float) -> None:
+        if self.plan.learning_rate is not None:
+            raise TypeError("the learning rate is a schedule of the spec, so it cannot be set")
+        self._engine.set_learning_rate(_require_rate(rate))
+
     def weights(self) -> dict[str, np.ndarray]:
         """Copies of the network's weights, by Keras' names and in Keras' order."""
         return self._engine.weights()
@@ -267,6 +281,7 @@ class Trainer:
             "initial_weights": self._loaded_weights_digest or self.initial_weights_digest or RANDOM_WEIGHTS,
             "seed": self.plan.seed,
             "steps": self.steps,
+            "learning_rate": self.learning_rate if self.plan.learning_rate is None else None,
             "progress": None if progress is None else progress.state_dict(),
             "environment": self._environment(),
         }
@@ -291,6 +306,8 @@ class Trainer:
             raise CompileError(differences)
         self._engine.write(values)
         self._engine.steps = state["steps"]
+        if state["learning_rate"] is not None and self.plan.learning_rate is None:
+            self._engine.set_learning_rate(state["learning_rate"])
         progress = state["progress"]
         self._progress = None if progress is None else FitProgress.from_state_dict(self.plan, progress, best or None)
         self._resumes = progress is not None
@@ -390,6 +407,16 @@ def _require_integer(name: str, value: Any, minimum: int) -> int:
     if number < minimum:
         raise ValueError(f"{name} must be at least {minimum}, got {number}")
     return number
+
+
+def _require_rate(value: Any) -> float:
+    try:
+        rate = float("" if isinstance(value, (bool, str)) else value)
+    except (TypeError, ValueError):
+        raise TypeError(f"learning_rate must be a number, got {value!r}") from None
+    if not 0.0 < rate <= float(np.finfo(np.float32).max):
+        raise ValueError(f"learning_rate must be positive and finite, got {rate}")
+    return rate
 
 
 def _require_bool(name: str, value: Any) -> bool:
