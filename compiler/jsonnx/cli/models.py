@@ -31,7 +31,8 @@ from .common import (
 @click.option(
     "--weights",
     metavar="FILE",
-    help="Weights of the model (.safetensors, .npz, .keras or .h5) instead of the spec's or the initial ones.",
+    help="Weights of the model (.safetensors, .npz, .keras or .h5, or a RUN folder) instead of the spec's or the "
+    "initial ones.",
 )
 @PARTIAL_OPTION
 @UNVERIFIED_OPTION
@@ -54,11 +55,12 @@ def compile(
     """Compile a spec to an ONNX model."""
     from ..core.files import refuse_overwrite
     from ..pipeline.compile import compile_checked
+    from ..pipeline.initial_weights import possible_weight_files
     from ..pipeline.training_export import training_files, write_training_folder
 
     checked = checked_spec(spec, changes, scale)
     outputs = [Path(output) / name for name in training_files(checked)] if training else [Path(output)]
-    refuse_overwrite([*checked.files, *([Path(weights)] if weights else [])], outputs)
+    refuse_overwrite([*checked.files, *possible_weight_files(weights)], outputs)
     model = compile_checked(checked, weights, seed, partial=partial, verify=not unverified)
     if model.weights_report is not None:
         print_weights_report(model.weights_report)
@@ -85,7 +87,9 @@ def compile(
     help="Whether the run ends if a checkpoint cannot be written, or goes on and tries again.",
 )
 @click.option(
-    "--weights", metavar="FILE", help="Start from these weights instead of the spec's weights or the initial ones."
+    "--weights",
+    metavar="FILE",
+    help="Start from these weights, a file or a RUN folder, instead of the spec's weights or the initial ones.",
 )
 @PARTIAL_OPTION
 @UNVERIFIED_OPTION

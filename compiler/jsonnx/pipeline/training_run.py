@@ -12,17 +12,19 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..backend import package_version
-from ..core.diagnostics import Diagnostic, Note, UsageError
+from ..core.diagnostics import CompileError, Diagnostic, Note, UsageError
 from ..core.files import refuse_overwrite
 from ..frontend.json_reader import STDIN_NAME
 from ..runtime.dataset import Dataset, from_spec
 from ..runtime.early_stopping import EarlyStoppingMonitor
-from ..runtime.run_folder import MODEL_FILE, RunFolder
+from ..runtime.run_folder import MODEL_FILE, SPEC_FILE, RunFolder
 from ..runtime.signals import StopOnSignal
 from ..runtime.trainer import Diverged, History
 from ..runtime.training_plan import TrainingPlan
 from ..runtime.weight_files import WeightsReport
 from .check import CheckedSpec
+from .initial_weights import possible_weight_files
+from .spec_changes import with_change_notes
 from .trainer import Trainer
 
 EPOCH_CHECKPOINT_SECONDS, STEP_CHECKPOINT_SECONDS = 5.0, 60.0
@@ -163,7 +165,7 @@ def train(
     and Diverged, in which case the folder has the last finite weights.
     """
     run = RunFolder(folder)
-    refuse_overwrite([*checked.files, *([Path(options.weights)] if options.weights else [])], run.result_files)
+    refuse_overwrite([*checked.files, *possible_weight_files(options.weights)], run.result_files)
     resumes = _is_resumed(run, options)
     trainer = _resumed_trainer(checked, options, warn) if resumes else _new_trainer(checked, options)
     data = _load_data(trainer.plan)  # before anything is written, so that an error leaves no files
@@ -252,7 +254,10 @@ def _resume(
 ) -> None:
     """Loads the newest checkpoint. Raises UsageError if there is none, CompileError if the run cannot be resumed; then
     nothing is written."""
-    checkpoint, warnings = run.load_newest_checkpoint(trainer, exact=options.exact)
+    try:
+        checkpoint, warnings = run.load_newest_checkpoint(trainer, exact=options.exact)
+    except CompileError as error:
+        raise CompileError(with_change_notes(error.diagnostics, run.path / SPEC_FILE, checked)) from error
     if checkpoint is None:
         raise UsageError("no-checkpoint", f"there is no checkpoint in {str(run.path)!r} to resume from", RESTART_HELP)
     trainer.check_resumed_fit(data.train, data.validation)
