@@ -64,6 +64,7 @@ LIGHT = [
     "diff",
     "pipeline.check",
     "pipeline.format_file",
+    "pipeline.validate",
 ]
 """Modules that are imported without NumPy, onnx and onnxruntime, so that `validate` starts at once."""
 

@@ -348,7 +348,7 @@ def test_invalid_data_is_reported_and_leaves_no_run_folder(work_folder: Path) ->
         if name == "train.csv":
             assert "inner/train.csv:3:3" in message
             assert "column 'q': 'q' holds 'abc', not a number" in message
-            assert "column 'kind': 'kind' holds 'w', which is none of the labels" in message
+            assert "column 'kind': the target of 'kind' is 'w', which is none of the labels" in message
         else:
             assert "inner/spec.json:1:" in message
             assert name in message

@@ -316,10 +316,10 @@ def test_a_folder_that_is_not_a_run_is_an_error(name: str) -> None:
 def test_a_run_that_appears_in_the_meantime_is_not_overwritten(monkeypatch: pytest.MonkeyPatch) -> None:
     load = training_run._load_data
 
-    def load_slowly(plan: Any) -> Any:
+    def load_slowly(*arguments: Any) -> Any:
         monkeypatch.setattr(training_run, "_load_data", load)
         train("run")
-        return load(plan)
+        return load(*arguments)
 
     monkeypatch.setattr(training_run, "_load_data", load_slowly)
     errors = train("run", status=2)

@@ -59,6 +59,14 @@ SET_OPTION = click.option(
     help="Override a value of the spec: KEY is a parameter or a dotted path, VALUE is JSON, such as width=128 or "
     "training.epochs=3. May be repeated.",
 )
+DATA_ROOT_OPTION = click.option(
+    "--data-root",
+    "data_roots",
+    multiple=True,
+    metavar="FOLDER",
+    help="Allow data files of this folder, which the spec may name by an absolute path or relative to it. May be "
+    "repeated.",
+)
 SCALE_OPTION = click.option("--scale", metavar="NAME", help="Use the parameter values of this scale of the spec.")
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from .common import (
+    DATA_ROOT_OPTION,
     FORMAT_OPTION,
     PARTIAL_OPTION,
     PROVIDER_OPTION,
@@ -94,6 +95,9 @@ def compile(
 @PARTIAL_OPTION
 @UNVERIFIED_OPTION
 @click.option("--seed", type=SEED_TYPE, help="Override the spec's seed.")
+@click.option("--data", metavar="FILE", help="Train on this file instead of the spec's training file.")
+@click.option("--validation-data", metavar="FILE", help="Validate on this file instead of the spec's validation data.")
+@DATA_ROOT_OPTION
 @click.option("--force", is_flag=True, help="Replace an existing run in the folder.")
 @click.option("--quiet", is_flag=True, help="Show no progress.")
 @PROVIDER_OPTION
@@ -110,13 +114,17 @@ def train(
     partial: bool,
     unverified: bool,
     seed: int | None,
+    data: str | None,
+    validation_data: str | None,
+    data_roots: tuple[str, ...],
     force: bool,
     quiet: bool,
     provider: str,
     scale: str | None,
     changes: tuple[str, ...],
 ) -> None:
-    """Train a network on the data that its spec names."""
+    """Train a network on the data that its spec names, or on FILE."""
+    from ..pipeline.run_data import DataFiles
     from ..pipeline.training_run import RunOptions
     from ..pipeline.training_run import train as run
     from ..render.progress import progress_display
@@ -127,7 +135,17 @@ def train(
             checked,
             Path(output) if output else Path("runs") / checked.network.name,
             RunOptions(
-                provider, seed, weights, partial, resume, force, exact, on_save_error == "continue", not unverified
+                provider,
+                seed,
+                weights,
+                partial,
+                resume,
+                force,
+                exact,
+                on_save_error == "continue",
+                not unverified,
+                DataFiles(data, validation_data),
+                data_roots,
             ),
             callbacks=[display],
             warn=lambda diagnostics: print_diagnostics(diagnostics, "text") if diagnostics else None,
@@ -141,18 +159,21 @@ def train(
 @click.command()
 @click.argument("run", metavar="RUN_OR_MODEL")
 @click.option("--data", metavar="FILE", help="Data to evaluate on; the spec's test data if omitted.")
+@DATA_ROOT_OPTION
 @PROVIDER_OPTION
 @UNVERIFIED_OPTION
 @FORMAT_OPTION
 @handles_errors
-def evaluate(run: str, data: str | None, provider: str, unverified: bool, format_: str) -> None:
+def evaluate(
+    run: str, data: str | None, data_roots: tuple[str, ...], provider: str, unverified: bool, format_: str
+) -> None:
     """Compute loss and metrics of a trained model on data."""
     import json
 
     from ..pipeline.prediction_files import json_numbers
     from ..pipeline.trained_model import TrainedModel
 
-    metrics = TrainedModel.open(Path(run), provider, not unverified).evaluate(data)
+    metrics = TrainedModel.open(Path(run), provider, not unverified, data_roots).evaluate(data)
     if format_ == "json":
         print_result(json.dumps({name: json_numbers(value) for name, value in metrics.items()}))
     else:

@@ -10,6 +10,7 @@ import click
 
 from ..core.diagnostics import CompileError, Diagnostic, UsageError
 from .common import (
+    DATA_ROOT_OPTION,
     EXIT_INVALID_INPUT,
     EXIT_USAGE_ERROR,
     FORMAT_OPTION,
@@ -24,8 +25,39 @@ from .common import (
 )
 
 
-@click.command()
+class OptionalDataCommand(click.Command):
+    """A command whose option `--data` may stand alone, to check the data that the spec names.
+
+    The next argument is its value only if it has the suffix of a data file: in `--data spec.json`, the spec is an
+    argument. `--data=FILE` always gives a value.
+    """
+
+    def parse_args(self, context: click.Context, arguments: list[str]) -> list[str]:
+        from ..core.spec_folders import DATA_FILE_SUFFIXES
+
+        rewritten: list[str] = []
+        rest = list(arguments)
+        while rest:
+            argument = rest.pop(0)
+            if argument == "--":
+                rewritten += [argument, *rest]
+                break
+            if argument == "--data":
+                has_value = bool(rest) and rest[0].lower().endswith(DATA_FILE_SUFFIXES)
+                argument = f"--data={rest.pop(0)}" if has_value else "--spec-data"
+            rewritten.append(argument)
+        return super().parse_args(context, rewritten)
+
+
+@click.command(cls=OptionalDataCommand)
 @click.argument("specs", nargs=-1, required=True, metavar="SPEC...")
+@click.option(
+    "--data",
+    metavar="[FILE]",
+    help="Also read and check the data: the files that the spec names, or FILE in their place.",
+)
+@click.option("--spec-data", is_flag=True, hidden=True)
+@DATA_ROOT_OPTION
 @click.option(
     "--format",
     "format_",
@@ -37,20 +69,44 @@ from .common import (
 @SCALE_OPTION
 @SET_OPTION
 @handles_errors
-def validate(specs: tuple[str, ...], format_: str, scale: str | None, changes: tuple[str, ...]) -> None:
-    """Check specs and show all errors. The exit status is 1 if there is an error, 2 if a file cannot be read."""
+def validate(
+    specs: tuple[str, ...],
+    data: str | None,
+    spec_data: bool,
+    data_roots: tuple[str, ...],
+    format_: str,
+    scale: str | None,
+    changes: tuple[str, ...],
+) -> None:
+    """Check specs and show all errors. The exit status is 1 if there is an error, 2 if a file cannot be read.
+
+    A data file that does not exist is a warning, and an error with --data.
+    """
     from ..frontend.json_reader import STDIN_NAME
-    from ..pipeline.check import validate as validate_spec
+    from ..pipeline.validate import validate_spec
+    from ..render.data_summary import data_summary_text
+
+    if data == "":
+        raise UsageError(
+            "bad-option", "--data= has no value", "name a file, or give --data alone to check the spec's data"
+        )
 
     diagnostics: list[Diagnostic] = []
+    summaries: list[str] = []
     has_usage_error = False
     for spec in dict.fromkeys(specs):
         try:
-            diagnostics += validate_spec(Path(spec) if spec != "-" else spec, scale, changes)
+            path = Path(spec) if spec != "-" else spec
+            validation = validate_spec(path, scale, changes, spec_data if data is None else data, data_roots)
+            diagnostics += validation.diagnostics
+            has_usage_error |= validation.has_unreadable_data
+            summaries.append(data_summary_text(validation, spec if len(specs) > 1 else None))
         except UsageError as error:
             diagnostics.append(replace(error.diagnostic, file=spec))
             has_usage_error = True
     files = [STDIN_NAME if spec == "-" else spec for spec in dict.fromkeys(specs)]
+    if format_ == "text" and any(summaries):
+        print_result("\n\n".join(filter(None, summaries)))
     has_error = any(diagnostic.severity == "error" for diagnostic in diagnostics)
     if format_ == "text" and not diagnostics:
         print_result(f"{len(files)} {'file is' if len(files) == 1 else 'files are'} fine")

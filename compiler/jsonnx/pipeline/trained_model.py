@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,17 +11,20 @@ from typing import Any
 from ..backend import to_model_proto
 from ..core.diagnostics import CompileError, Diagnostic, UsageError
 from ..core.files import display_path, refuse_overwrite, write_atomically
+from ..core.spec_folders import SpecFolders
+from ..runtime.data_spec import DataSpec, IndexRange
 from ..runtime.dataset import Dataset, from_file, from_spec
 from ..runtime.history import MetricSums
 from ..runtime.run_folder import MODEL_FILE, RUN_INFO_FILE, SPEC_FILE, WEIGHTS_FILE
 from ..runtime.session import Session, concatenate_batches
+from ..runtime.spec_source import SpecSource
 from ..runtime.trainer import Trainer
-from ..runtime.training_plan import SpecSource, TrainingPlan
-from ..runtime.validate_arrays import DataSpec, IndexRange
+from ..runtime.training_plan import TrainingPlan
 from ..runtime.weight_files import read_weight_file
 from .check import CheckedSpec, check_spec, read_spec
+from .data_spec import index_limits
 from .graphs import output_scoring_graph
-from .plan_training import index_limits, plan_training
+from .plan_training import plan_training
 from .prediction_files import prediction_writer
 
 BATCH_SIZE = 512
@@ -43,13 +46,18 @@ class TrainedModel:
     spec_file: str | None = None
     verify: bool = True
     """Whether the weight file must match the digests that it records."""
+    data_roots: tuple[Path, ...] = ()
+    """Further folders whose files the spec may name as data."""
 
     @staticmethod
-    def open(path: Path, provider: str = "cpu", verify: bool = True) -> TrainedModel:
+    def open(
+        path: Path, provider: str = "cpu", verify: bool = True, data_roots: Iterable[str | os.PathLike[str]] = ()
+    ) -> TrainedModel:
         """Opens a RUN folder or a model file. With `verify`, files must match the digests that they record.
 
-        Raises UsageError, CompileError.
+        `data_roots` are folders whose files the spec may name, besides its own. Raises UsageError, CompileError.
         """
+        roots = SpecFolders.of(path, data_roots).roots
         run_info = _read_run_info(path) if os.path.isdir(path) else None
         model = path if run_info is None else path / MODEL_FILE
         if run_info is not None and not model.exists():
@@ -61,16 +69,18 @@ class TrainedModel:
             raise CompileError([Diagnostic("no-spec", f"{str(model)!r} does not contain its spec", help=help)])
         checked = _checked_spec_of(session, str(model))  # from the model: the folder's spec may be of a later run
         if run_info is None:
-            return TrainedModel(session, checked, verify=verify)
+            return TrainedModel(session, checked, verify=verify, data_roots=roots)
         file = path.resolve() / run_info["data_folder"] / run_info.get("spec", SPEC_FILE)
-        return TrainedModel(session, checked, path, display_path(file.resolve()), verify)
+        return TrainedModel(session, checked, path, display_path(file.resolve()), verify, roots)
 
     def evaluate(self, data: str | None) -> dict[str, float]:
         """Loss and metrics on a file, or else on the spec's test data.
 
         Without a RUN folder the loss lacks the penalties on weights, which a model does not contain.
         """
-        training_plan = replace(plan_training(self.checked), source=SpecSource(self.spec_file))
+        training_plan = replace(
+            plan_training(self.checked), source=SpecSource(self.spec_file, data_roots=self.data_roots)
+        )
         samples = self._evaluation_samples(training_plan, data)
         if self.folder is not None:
             trainer = Trainer(training_plan, self.session.provider.name)
@@ -111,7 +121,7 @@ class TrainedModel:
 
     def _evaluation_samples(self, training_plan: TrainingPlan, data: str | None) -> Dataset:
         if data is not None:
-            return from_file(data, training_plan.training.data, training_plan.data_spec)
+            return from_file(data, training_plan.training.data, training_plan.data_spec, training_plan.source)
         samples = None
         if self.spec_file is not None:
             samples = from_spec(training_plan, "test") or from_spec(training_plan, "validation")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 from ..core.diagnostics import suggestion
@@ -36,7 +38,8 @@ class Trainer(PlanTrainer):
     `seed` replaces the spec's seed; `weights` (arrays by name, or a file) replace the spec's weight file and the random
     initial weights. Every weight must be given and fit; with `partial`, weights that are missing or do not fit are
     drawn, and `weights_report` lists them. `scale` is the name of one of the spec's scales. Without `fast`, the graphs
-    are not rewritten for this machine. With `verify`, a weight file must match the digests that it records. Raises
+    are not rewritten for this machine. With `verify`, a weight file must match the digests that it records.
+    `data_roots` are folders whose files the spec may name as data, besides its own folder. Raises
     CompileError for an invalid spec or a weight file that does not fit, FeedError for arrays that do not fit,
     UsageError if the provider is not available.
     """
@@ -52,9 +55,11 @@ class Trainer(PlanTrainer):
         scale: str | None = None,
         fast: bool = True,
         verify: bool = True,
+        data_roots: Iterable[str | os.PathLike[str]] = (),
     ) -> None:
         self._checked = spec if isinstance(spec, CheckedSpec) else check_spec(spec, scale=scale)
         plan = plan_training(self._checked, seed)
+        plan = replace(plan, source=plan.source.with_data_roots(data_roots))
         variables = {**plan.train.parameters, **plan.train.states}
         types = {name: variables[name].type for name in plan.weight_names}
         initial_weights, self.weights_report = resolve_initial_weights(self._checked, types, weights, partial, verify)

@@ -9,21 +9,21 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import NamedTuple
 
 from ..backend import package_version
 from ..core.diagnostics import CompileError, Diagnostic, Note, UsageError
 from ..core.files import refuse_overwrite
+from ..core.spec_folders import SpecFolders
 from ..frontend.json_reader import STDIN_NAME
-from ..runtime.dataset import Dataset, from_spec
 from ..runtime.early_stopping import EarlyStoppingMonitor
 from ..runtime.run_folder import MODEL_FILE, SPEC_FILE, RunFolder
 from ..runtime.signals import StopOnSignal
 from ..runtime.trainer import Diverged, History
-from ..runtime.training_plan import TrainingPlan
 from ..runtime.weight_files import WeightsReport
 from .check import CheckedSpec
+from .data_warnings import data_warnings
 from .initial_weights import possible_weight_files
+from .run_data import SPEC_FILES, DataFiles, RunData, file_paths, read_part, split_off_validation
 from .spec_changes import with_change_notes
 from .trainer import Trainer
 
@@ -41,14 +41,6 @@ Warn = Callable[[list[Diagnostic]], None]
 
 def no_warning(diagnostics: list[Diagnostic]) -> None:
     """Ignores warnings."""
-
-
-class RunData(NamedTuple):
-    """The samples of a run."""
-
-    train: Dataset
-    validation: Dataset | None
-    test: Dataset | None
 
 
 @dataclass
@@ -94,6 +86,10 @@ class RunOptions:
     """Whether the run goes on if a checkpoint or a line of metrics cannot be written. The last ones must be."""
     verify: bool = True
     """Whether initial weights must be those that their digest tells."""
+    data: DataFiles = SPEC_FILES
+    """Files that replace the spec's training and validation data."""
+    data_roots: tuple[str, ...] = ()
+    """Folders whose files the spec may name as data, besides its own folder."""
 
     @property
     def may_overwrite(self) -> bool:
@@ -165,10 +161,12 @@ def train(
     and Diverged, in which case the folder has the last finite weights.
     """
     run = RunFolder(folder)
-    refuse_overwrite([*checked.files, *possible_weight_files(options.weights)], run.result_files)
+    refuse_overwrite(_input_files(checked, options), run.result_files)
     resumes = _is_resumed(run, options)
     trainer = _resumed_trainer(checked, options, warn) if resumes else _new_trainer(checked, options)
-    data = _load_data(trainer.plan)  # before anything is written, so that an error leaves no files
+    data = _load_data(trainer, options.data)  # before anything is written, so that an error leaves no files
+    if not resumes:
+        warn(data_warnings(checked, data, has_initial_weights=options.weights is not None))
     with run:
         if _is_resumed(run, options) != resumes:
             message = f"another process has started or removed the run in {str(folder)!r}"
@@ -206,7 +204,13 @@ def _is_resumed(run: RunFolder, options: RunOptions) -> bool:
 
 def _new_trainer(checked: CheckedSpec, options: RunOptions) -> Trainer:
     return Trainer(
-        checked, options.provider, options.seed, options.weights, partial=options.partial, verify=options.verify
+        checked,
+        options.provider,
+        options.seed,
+        options.weights,
+        partial=options.partial,
+        verify=options.verify,
+        data_roots=options.data_roots,
     )
 
 
@@ -225,7 +229,7 @@ def _resumed_trainer(checked: CheckedSpec, options: RunOptions, warn: Warn) -> T
             raise
         message = f"{error.diagnostic.message}, so the initial weights are not compared with those of the run"
         warn([replace(error.diagnostic, message=message, severity="warning")])
-        return Trainer(checked, options.provider, options.seed, {}, partial=True)
+        return Trainer(checked, options.provider, options.seed, {}, partial=True, data_roots=options.data_roots)
 
 
 def _start(
@@ -288,16 +292,27 @@ def _resume_help() -> Iterator[None]:
         raise
 
 
-def _load_data(plan: TrainingPlan) -> RunData:
-    """Reads and checks all of the spec's data, and splits off the validation data if the spec says so."""
-    train, validation, test = (from_spec(plan, part) for part in ("train", "validation", "test"))
+def _input_files(checked: CheckedSpec, options: RunOptions) -> list[Path]:
+    """All files that the run reads."""
+    training = checked.network.training
+    folders = SpecFolders.of(checked.folder, options.data_roots)
+    data_files = file_paths(training.data if training else None, folders, options.data)
+    return [*checked.files, *data_files, *possible_weight_files(options.weights)]
+
+
+def _load_data(trainer: Trainer, files: DataFiles) -> RunData:
+    """Reads and checks all data of the run, and splits off the validation data if the spec says so."""
+    plan = trainer.plan
+    section = plan.training.data
+    train, validation, test = (
+        read_part(part, section, files, plan.data_spec, plan.source) for part in ("train", "validation", "test")
+    )
     if train is None:
-        raise UsageError("no-data", "the spec names no data to train on", "name a file in `training.data.train`")
-    fraction = plan.training.data.validation_split if plan.training.data else 0.0
-    if fraction and validation is None:
-        train, validation = train.split(fraction)
-    EarlyStoppingMonitor(plan, validation is not None)  # raises UsageError if the monitored figure is not reported
-    return RunData(train, validation, test)
+        help = "name a file in `training.data.train`, or with --data FILE"
+        raise UsageError("no-data", "the spec names no data to train on", help)
+    data = split_off_validation(train, validation, section, plan.source)
+    EarlyStoppingMonitor(plan, data.validation is not None)  # raises UsageError if the monitored figure is not reported
+    return replace(data, test=test)
 
 
 def _run_info(run: RunFolder, checked: CheckedSpec, trainer: Trainer) -> str:

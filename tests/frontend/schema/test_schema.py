@@ -26,7 +26,7 @@ from jsonnx.frontend.schema.schema import (
     REFERENCE_SCHEMA,
     spec_schema,
 )
-from jsonnx.pipeline.check import validate
+from jsonnx.pipeline.validate import validate
 from jsonschema import Draft202012Validator
 
 ROOT = Path(__file__).parents[3]
