@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from ..core.diagnostics import UsageError
 from .common import (
     DATA_ROOT_OPTION,
     FORMAT_OPTION,
@@ -182,18 +183,57 @@ def evaluate(
 
 @click.command()
 @click.argument("run", metavar="RUN_OR_MODEL")
-@click.option("--data", required=True, metavar="FILE", help="Input data: .npz, .npy or .csv.")
 @click.option(
-    "-o", "--output", metavar="OUT", help="File to write: .csv, .json or .npz; CSV on standard output if omitted."
+    "--data", required=True, metavar="FILE", help="Input data: .npz, .npy, .csv, .json or .jsonl; - is standard input."
+)
+@click.option(
+    "--input-format",
+    type=click.Choice(["csv", "json", "jsonl"]),
+    help="Format of the data, instead of the file's suffix; csv on standard input if omitted.",
+)
+@click.option(
+    "-o",
+    "--output",
+    metavar="OUT",
+    help="File to write: .csv, .json, .jsonl or .npz; CSV on standard output if omitted.",
+)
+@click.option(
+    "--id",
+    "ids",
+    multiple=True,
+    metavar="COLUMN",
+    help="Write this column of the data beside the results. May be repeated.",
+)
+@click.option("--with-inputs", is_flag=True, help="Write all columns of the data beside the results.")
+@click.option(
+    "--threshold",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    help="Probability above which a sigmoid output predicts a class; 0.5 if omitted.",
 )
 @PROVIDER_OPTION
 @UNVERIFIED_OPTION
 @handles_errors
-def predict(run: str, data: str, output: str | None, provider: str, unverified: bool) -> None:
+def predict(
+    run: str,
+    data: str,
+    input_format: str | None,
+    output: str | None,
+    ids: tuple[str, ...],
+    with_inputs: bool,
+    threshold: float | None,
+    provider: str,
+    unverified: bool,
+) -> None:
     """Compute the outputs of a trained model for input data."""
-    from ..pipeline.trained_model import TrainedModel
+    from ..pipeline.trained_model import PredictOptions, TrainedModel
+    from ..render.progress import SampleCounter
 
-    TrainedModel.open(Path(run), provider, not unverified).predict(data, output, print_result)
+    if ids and with_inputs:
+        raise UsageError("bad-option", "--id and --with-inputs exclude each other", "--with-inputs writes all columns")
+    options = PredictOptions(threshold, None if with_inputs else ids, input_format)
+    model = TrainedModel.open(Path(run), provider, not unverified)
+    with SampleCounter() as counter:
+        model.predict(data, output, print_result, options, counter.show)
 
 
 @click.command()

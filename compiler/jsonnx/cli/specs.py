@@ -28,13 +28,14 @@ from .common import (
 class OptionalDataCommand(click.Command):
     """A command whose option `--data` may stand alone, to check the data that the spec names.
 
-    The next argument is its value only if it has the suffix of a data file: in `--data spec.json`, the spec is an
-    argument. `--data=FILE` always gives a value.
+    The next argument is its value only if it has the suffix of a data file other than .json: in `--data spec.json`, the
+    spec is an argument. `--data=FILE` always gives a value.
     """
 
     def parse_args(self, context: click.Context, arguments: list[str]) -> list[str]:
         from ..core.spec_folders import DATA_FILE_SUFFIXES
 
+        suffixes = tuple(suffix for suffix in DATA_FILE_SUFFIXES if suffix != ".json")
         rewritten: list[str] = []
         rest = list(arguments)
         while rest:
@@ -43,7 +44,7 @@ class OptionalDataCommand(click.Command):
                 rewritten += [argument, *rest]
                 break
             if argument == "--data":
-                has_value = bool(rest) and rest[0].lower().endswith(DATA_FILE_SUFFIXES)
+                has_value = bool(rest) and rest[0].lower().endswith(suffixes)
                 argument = f"--data={rest.pop(0)}" if has_value else "--spec-data"
             rewritten.append(argument)
         return super().parse_args(context, rewritten)

@@ -12,7 +12,7 @@ from typing import IO
 from .diagnostics import or_list
 from .files import MissingFile, check_beneath, display_path, open_beneath, safe_path_parts
 
-DATA_FILE_SUFFIXES = (".npz", ".npy", ".csv")
+DATA_FILE_SUFFIXES = (".npz", ".npy", ".csv", ".json", ".jsonl")
 WEIGHT_FILE_SUFFIXES = (".safetensors", ".npz", ".keras", ".h5", ".hdf5", ".weights.json")
 
 UNSAFE_DATA_HELP = (

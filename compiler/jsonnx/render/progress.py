@@ -195,6 +195,30 @@ class ProgressBar(EpochDrawing):
             live.stop()
 
 
+class SampleCounter:
+    """A line in a terminal that counts samples, if they take longer than a second; it is erased at the end."""
+
+    def __init__(self) -> None:
+        self.next_drawing = time.monotonic() + 1.0
+        self.is_drawn = False
+
+    def __enter__(self) -> SampleCounter:
+        return self
+
+    def show(self, done: int, count: int) -> None:
+        now = time.monotonic()
+        if now >= self.next_drawing and can_rewrite_lines(sys.stderr):
+            self.next_drawing = now + SECONDS_BETWEEN_DRAWINGS
+            self.is_drawn = True
+            with suppress(OSError, ValueError):
+                print(f"\r{done:,}/{count:,} samples", end="", file=sys.stderr, flush=True)
+
+    def __exit__(self, *error: object) -> None:
+        if self.is_drawn:
+            with suppress(OSError, ValueError):
+                print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+
+
 def filled_lines(texts: Sequence[str], width: int) -> list[str]:
     """Lines of texts with two spaces between them, as many in a line as fit into the width."""
     lines: list[str] = []
