@@ -229,7 +229,7 @@ def wrong_calls() -> dict[str, tuple[Any, type[Exception], str]]:
         "step-no-target": (lambda: trainer.step(PX), jsonnx.FeedError, "target is missing"),
         "step-lengths": (lambda: trainer.step(PX, PY[:-1]), jsonnx.FeedError, "numbers of samples differ"),
         "step-nan": (lambda: trainer.step(PX * np.nan, PY), jsonnx.FeedError, "is nan"),
-        "step-text": (lambda: trainer.step(PX, ["a"] * 12), jsonnx.FeedError, "elements"),
+        "step-text": (lambda: trainer.step(PX, ["a"] * 12), jsonnx.FeedError, "holds texts"),
         "step-label": (lambda: pair.step(X, {**Y, "kind": Y["kind"] + 9}), jsonnx.FeedError, "valid are 0 to 2"),
         "step-unnamed": (lambda: pair.step(X, Y["kind"]), jsonnx.FeedError, "'kind' or 'size'"),
         "fit-targets-only": (lambda: trainer.fit(None, PY), jsonnx.FeedError, "the input is missing"),
@@ -333,7 +333,11 @@ def test_integer_inputs_are_looked_up_and_out_of_range_values_are_refused() -> N
 
 
 @pytest.mark.parametrize("monitored", [{"early_stopping": {"monitor": "val_loss"}}, {"restore_best_weights": True}])
-def test_a_spec_whose_validation_data_a_program_passes_has_a_warning(monitored: dict[str, Any]) -> None:
+def test_a_spec_whose_validation_data_a_program_passes_has_a_warning(
+    monitored: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("x.npz").write_bytes(b"")  # its path is checked
     spec = {
         "inputs": {"x": {"shape": [2]}},
         "layers": [{"type": "Dense", "units": 1}],

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import wraps
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
@@ -166,11 +167,19 @@ def print_weights_report(report: WeightsReport) -> None:
         print_status(weights_text(report, shows_color(sys.stderr), line_width(sys.stderr)))
 
 
-def checked_spec(spec: str, changes: Sequence[str] = (), scale: str | None = None) -> CheckedSpec:
-    """Returns a checked spec with overrides applied, and prints its warnings. Raises CompileError if it is invalid."""
+def checked_spec(
+    spec: str, changes: Sequence[str] = (), scale: str | None = None, *, has_validation_data: bool = False
+) -> CheckedSpec:
+    """Returns a checked spec with overrides applied, and prints its warnings. Raises CompileError if it is invalid.
+
+    With validation data that are given apart from the spec, their absence in the spec is not a fault.
+    """
     from ..pipeline.check import check_spec
 
     checked = check_spec(spec, changes=changes, scale=scale)
     checked.require()
+    if has_validation_data:
+        warnings = [diagnostic for diagnostic in checked.diagnostics if diagnostic.code != "unknown-figure"]
+        checked = replace(checked, diagnostics=warnings)
     print_warnings(checked)
     return checked

@@ -130,7 +130,7 @@ def train(
     from ..pipeline.training_run import train as run
     from ..render.progress import progress_display
 
-    checked = checked_spec(spec, changes, scale)
+    checked = checked_spec(spec, changes, scale, has_validation_data=validation_data is not None)
     with progress_display(0 if quiet else 1) as display:
         outcome = run(
             checked,

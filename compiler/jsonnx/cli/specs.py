@@ -33,9 +33,8 @@ class OptionalDataCommand(click.Command):
     """
 
     def parse_args(self, context: click.Context, arguments: list[str]) -> list[str]:
-        from ..core.spec_folders import DATA_FILE_SUFFIXES
+        from ..core.spec_folders import DATA_ONLY_SUFFIXES
 
-        suffixes = tuple(suffix for suffix in DATA_FILE_SUFFIXES if suffix != ".json")
         rewritten: list[str] = []
         rest = list(arguments)
         while rest:
@@ -44,7 +43,7 @@ class OptionalDataCommand(click.Command):
                 rewritten += [argument, *rest]
                 break
             if argument == "--data":
-                has_value = bool(rest) and rest[0].lower().endswith(suffixes)
+                has_value = bool(rest) and rest[0].lower().endswith(DATA_ONLY_SUFFIXES)
                 argument = f"--data={rest.pop(0)}" if has_value else "--spec-data"
             rewritten.append(argument)
         return super().parse_args(context, rewritten)

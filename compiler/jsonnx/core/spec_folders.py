@@ -13,6 +13,8 @@ from .diagnostics import or_list
 from .files import MissingFile, check_beneath, display_path, open_beneath, safe_path_parts
 
 DATA_FILE_SUFFIXES = (".npz", ".npy", ".csv", ".json", ".jsonl")
+DATA_ONLY_SUFFIXES = tuple(suffix for suffix in DATA_FILE_SUFFIXES if suffix != ".json")
+"""The suffixes that only data files have; specs end in .json, too."""
 WEIGHT_FILE_SUFFIXES = (".safetensors", ".npz", ".keras", ".h5", ".hdf5", ".weights.json")
 
 UNSAFE_DATA_HELP = (
@@ -92,7 +94,7 @@ def _near_names_text(folder: Path, name: str) -> str:
             names = [entry.name for entry, _ in zip(entries, range(_MAX_LISTED_NAMES), strict=False)]
     except OSError as error:
         return f", which cannot be listed ({error.strerror});"
-    data_files = sorted(name for name in names if name.lower().endswith(DATA_FILE_SUFFIXES))
+    data_files = sorted(name for name in names if name.lower().endswith(DATA_ONLY_SUFFIXES))
     near = get_close_matches(name, data_files, n=_MAX_SHOWN_NAMES)
     if near:
         return f"; did you mean {or_list(map(repr, near))}?"

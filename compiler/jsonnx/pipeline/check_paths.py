@@ -39,7 +39,8 @@ def check_paths(
     exist: specs are also checked on machines that have no data.
     """
     report = checked.new_report()
-    training = checked.flat.document.get("training") if checked.flat else None
+    document = checked.flat.document if checked.flat else None
+    training = document.get("training") if isinstance(document, Mapping) else None
     if isinstance(training, Mapping):
         for file in _data_files(training, parts):
             _check_data_file(file, folders, missing, report)

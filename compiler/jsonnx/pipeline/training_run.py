@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from ..backend import package_version
 from ..core.diagnostics import CompileError, Diagnostic, Note, UsageError
@@ -245,7 +246,7 @@ def _start(
         warn([Diagnostic("no-checkpoint", message, severity="warning")])
     if trainer.weights_report is not None:
         on_weights_resolved(trainer.weights_report)
-    run.start_run(trainer, _run_info(run, checked, trainer), _spec_text(checked))
+    run.start_run(trainer, _run_info(run, checked, trainer, options), _spec_text(checked))
 
 
 def _resume(
@@ -266,7 +267,7 @@ def _resume(
         raise UsageError("no-checkpoint", f"there is no checkpoint in {str(run.path)!r} to resume from", RESTART_HELP)
     trainer.check_resumed_fit(data.train, data.validation)
     warn(warnings)
-    run.resume_run(trainer, _run_info(run, checked, trainer), _spec_text(checked))
+    run.resume_run(trainer, _run_info(run, checked, trainer, options), _spec_text(checked))
 
 
 def _fit(run: RunFolder, trainer: Trainer, data: RunData, callbacks: Iterable[object]) -> History:
@@ -315,15 +316,22 @@ def _load_data(trainer: Trainer, files: DataFiles) -> RunData:
     return replace(data, test=test)
 
 
-def _run_info(run: RunFolder, checked: CheckedSpec, trainer: Trainer) -> str:
-    """The folder, provider and seed that later commands need, as JSON."""
-    run_info = {
+def _path_from(run: RunFolder, path: Path) -> str:
+    """A path relative to the RUN folder."""
+    return os.path.relpath(path.resolve(), run.path.resolve())
+
+
+def _run_info(run: RunFolder, checked: CheckedSpec, trainer: Trainer, options: RunOptions) -> str:
+    """The folder, provider and seed that later commands need, and the files that replace the spec's data, as JSON."""
+    run_info: dict[str, Any] = {
         "jsonnx": package_version(),
-        "data_folder": os.path.relpath(checked.folder.resolve(), run.path.resolve()),
+        "data_folder": _path_from(run, checked.folder),
         "spec": Path(checked.source.file or STDIN_NAME).name,
         "provider": trainer.provider,
         "seed": trainer.plan.seed,
     }
+    if options.data.paths:
+        run_info["data_files"] = {part: _path_from(run, Path(path)) for part, path in options.data.paths.items()}
     return json.dumps(run_info, indent=2) + "\n"
 
 

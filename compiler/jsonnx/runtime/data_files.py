@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from itertools import chain
 from math import prod
@@ -20,7 +20,14 @@ from ..core.spec_folders import DATA_FILE_SUFFIXES, suffix_fault
 from ..core.types import TensorType
 from ..interop.read_budget import ReadBudget
 from ..interop.zip_reader import ZipArchive
-from .data_errors import MAX_LISTED_LOCATIONS, NO_LOCATION, DataLocation, FaultCollector, locations_text
+from .data_errors import (
+    MAX_LISTED_LOCATIONS,
+    NO_LOCATION,
+    DataLocation,
+    FaultCollector,
+    TextHelp,
+    locations_text,
+)
 from .json_tables import read_json_lines, read_json_table
 from .validate_arrays import MISSING_NUMBER_HELP, ElementIndex, LocateElement, sample_location
 
@@ -29,9 +36,6 @@ _EXCEL_SEPARATOR_LINE = re.compile(r'"?sep=.?,?"?', re.IGNORECASE)
 _THOUSANDS = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d*)?")
 _DAMAGED_FILE_ERRORS = (OSError, ValueError, EOFError)
 """The exceptions that NumPy raises for a malformed file."""
-
-
-TextHelp = Callable[[Iterable[str]], str]
 
 
 class DataTable(Protocol):

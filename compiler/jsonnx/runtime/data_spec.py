@@ -43,6 +43,8 @@ class DataSpec:
         if name in self.inputs:
             return 'an input of texts has "dtype": "string", and a StringLookup or TextVectorization after it'
         classes = sorted({text for text in texts if text})
+        if "int" not in self.targets[name].dtype and len(classes) > 2:
+            return "the loss compares numbers: give numbers in place of the texts"
         if len(classes) > MAX_SUGGESTED_LABELS:
             return f'"labels" of the spec names the classes; the data has {len(classes):,} different texts'
         labels = json.dumps(classes if len(self.targets) == 1 else {name: classes}, ensure_ascii=False)

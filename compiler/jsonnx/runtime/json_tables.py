@@ -9,16 +9,13 @@ import json
 import re
 from collections.abc import Callable, Iterable, Sequence
 from json.decoder import JSONDecodeError
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ..core.types import TensorType
-from .data_errors import MAX_LISTED_LOCATIONS, DataLocation, FaultCollector, locations_text
+from .data_errors import MAX_LISTED_LOCATIONS, DataLocation, FaultCollector, TextHelp, locations_text
 from .validate_arrays import MISSING_NUMBER_HELP, ElementIndex, LocateElement
-
-if TYPE_CHECKING:
-    from .data_files import TextHelp
 
 LAYOUT_HELP = 'write a list of objects, [{"a": 1, "b": 2}, ...], or an object of lists, {"a": [1, ...], "b": [2, ...]}'
 _WHITE_SPACE = re.compile(r"[ \t\n\r]*")
