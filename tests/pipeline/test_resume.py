@@ -17,6 +17,7 @@ from jsonnx.core.diagnostics import UsageError
 from jsonnx.pipeline import training_run
 from jsonnx.pipeline.spec_changes import value_changes
 from jsonnx.runtime.run_folder import RunFolder
+from run_files import comparable_bytes
 from safetensors.numpy import save_file
 
 EPOCHS = 3
@@ -87,7 +88,8 @@ def files(run: str) -> dict[str, bytes]:
 
 
 def results(run: str) -> dict[str, bytes]:
-    return {name: content for name, content in files(run).items() if not name.startswith("checkpoints/")}
+    names = [name for name in files(run) if not name.startswith("checkpoints/")]
+    return {name: comparable_bytes(Path(run, name)) for name in names}
 
 
 # -- differences -------------------------------------------------------------------------------------------------------

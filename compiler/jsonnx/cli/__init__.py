@@ -81,6 +81,7 @@ for command in (
     models.compile,
     models.train,
     models.evaluate,
+    models.runs,
     models.predict,
     models.inspect,
     keras.import_,

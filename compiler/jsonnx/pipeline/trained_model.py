@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
@@ -20,6 +21,7 @@ from ..runtime.data_spec import DataSpec, IndexRange
 from ..runtime.dataset import Dataset, from_file, from_spec, inputs_from_stream
 from ..runtime.history import MetricSums
 from ..runtime.run_folder import MODEL_FILE, RUN_INFO_FILE, SPEC_FILE, WEIGHTS_FILE
+from ..runtime.run_lock import is_locked
 from ..runtime.session import Session, concatenate_batches
 from ..runtime.spec_source import SpecSource
 from ..runtime.trainer import Trainer
@@ -31,11 +33,10 @@ from .graphs import output_scoring_graph
 from .output_classes import output_classes
 from .plan_training import plan_training
 from .prediction_files import Predictions, prediction_writer
+from .run_info import path_from, read_run_info, run_info_text, with_evaluation
 
 BATCH_SIZE = 512
 """Samples in a call of the model."""
-
-RUN_FOLDER_HELP = "a RUN folder is what `jsonnx train -o RUN` writes"
 
 
 INPUT_FORMATS = ("csv", "json", "jsonl")
@@ -79,7 +80,7 @@ class TrainedModel:
         `data_roots` are folders whose files the spec may name, besides its own. Raises UsageError, CompileError.
         """
         roots = SpecFolders.of(path, data_roots).roots
-        run_info = _read_run_info(path) if os.path.isdir(path) else None
+        run_info = read_run_info(path) if os.path.isdir(path) else None
         model = path if run_info is None else path / MODEL_FILE
         if run_info is not None and not model.exists():
             help = "`jsonnx train --resume` continues it; Ctrl-C there writes the model as it is at that moment"
@@ -97,8 +98,25 @@ class TrainedModel:
     def evaluate(self, data: str | None) -> dict[str, float]:
         """Loss and metrics on a file, or else on the spec's test data.
 
-        Without a RUN folder the loss lacks the penalties on weights, which a model does not contain.
+        Without a RUN folder the loss lacks the penalties on weights, which a model does not contain. With one, the
+        figures are written to its `run.json`.
         """
+        figures = self._evaluate(data)
+        if self.folder is not None:
+            self._record(self.folder, data, figures)
+        return figures
+
+    def _record(self, folder: Path, data: str | None, figures: Mapping[str, float]) -> None:
+        """Writes figures to `run.json`, unless a process trains the run, or the folder may not be written."""
+        training = self.checked.network.training
+        has_test = training is not None and training.data is not None and training.data.test is not None
+        name = "validation data" if data is None and not has_test else data and path_from(folder, Path(data))
+        with suppress(UsageError, CompileError):
+            if not is_locked(folder):
+                run_info = with_evaluation(read_run_info(folder), name, figures)
+                write_atomically(folder / RUN_INFO_FILE, run_info_text(run_info).encode())
+
+    def _evaluate(self, data: str | None) -> dict[str, float]:
         training_plan = replace(
             plan_training(self.checked), source=SpecSource(self.spec_file, data_roots=self.data_roots)
         )
@@ -185,20 +203,6 @@ def _checked_spec_of(session: Session, model: str) -> CheckedSpec:
     if typed.inputs.keys() != session.inputs.keys() or typed.outputs.keys() != session.outputs.keys():
         raise CompileError([Diagnostic("damaged-file", f"{model!r} contains the spec of another model")])
     return checked
-
-
-def _read_run_info(folder: Path) -> dict[str, Any]:
-    """The content of `run.json`. Raises UsageError, CompileError."""
-    try:
-        value = read_spec(folder / RUN_INFO_FILE).value
-    except UsageError as error:
-        raise UsageError("unreadable-file", f"{str(folder)!r} is not a RUN folder", RUN_FOLDER_HELP) from error
-    run_info: dict[str, Any] = value if isinstance(value, dict) else {}
-    paths = [run_info.get("data_folder"), run_info.get("spec", SPEC_FILE)]
-    if not all(isinstance(path, str) and "\0" not in path for path in paths):
-        file = str(folder / RUN_INFO_FILE)
-        raise CompileError([Diagnostic("damaged-file", "does not name the folder of the run's data", file=file)])
-    return run_info
 
 
 def _batch_slices(count: int) -> Iterator[slice]:

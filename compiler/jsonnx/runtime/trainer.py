@@ -283,7 +283,7 @@ class Trainer:
             "steps": self.steps,
             "learning_rate": self.learning_rate if self.plan.learning_rate is None else None,
             "progress": None if progress is None else progress.state_dict(),
-            "environment": self._environment(),
+            "environment": self.environment(),
         }
         checkpoint.save(os.fspath(path), with_strings_as_bytes(arrays), state)
 
@@ -301,7 +301,7 @@ class Trainer:
         stored_values = self._decode_strings({entry: arrays[entry] for entry in other_entries})
         values = self._engine.convert_state(stored_values)
         self._check_checkpoint(name, values, best, state)
-        differences = _environment_diagnostics(name, state["environment"], self._environment(), exact)
+        differences = _environment_diagnostics(name, state["environment"], self.environment(), exact)
         if differences and exact:
             raise CompileError(differences)
         self._engine.write(values)
@@ -377,7 +377,8 @@ class Trainer:
         except (TypeError, ValueError):
             return False
 
-    def _environment(self) -> dict[str, Any]:
+    def environment(self) -> dict[str, Any]:
+        """Versions, processor and settings on which the last bit of a result depends."""
         return run_environment(self.provider, self._engine.execution.threads, self._fast)
 
 
