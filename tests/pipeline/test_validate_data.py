@@ -181,6 +181,11 @@ def test_a_file_is_checked_in_place_of_the_specs() -> None:
     rows(1, 2, file="other.csv")
     assert found(data="other.csv") == []
     assert found(data="none.csv") == [("error", "unreadable-file", "$")]
+    assert jsonnx.validate("spec.json", data="othr.csv")[0].help == (
+        "it is not in the current folder; did you mean 'other.csv'?")  # fmt: skip
+    (folder,) = jsonnx.validate("spec.json", data=".")
+    assert (folder.message, folder.help) == (
+        "cannot read '.': it is a folder", "data are single files, whose names end in .npz, .npy or .csv")  # fmt: skip
     document = json.loads(Path("spec.json").read_text())
     del document["training"]["data"]
     assert found(document, data=True) == [("error", "no-data", "$")]
@@ -208,6 +213,38 @@ def test_ranges_are_checked_without_training() -> None:
     }
     Path("d.csv").write_text("word,y\n1,2\n5,3\n")
     assert [code for _, code, _ in found(document, data=True)] == ["index-out-of-range", "label-out-of-range"]
+
+
+@pytest.mark.parametrize("behind", [[], [{"type": "Reshape", "target_shape": [1, 1]}]])
+def test_the_range_of_indices_and_tokens_behind_layers_is_known(behind: list[dict[str, Any]]) -> None:
+    output = [{"type": "Flatten"}, {"type": "Dense", "name": "y", "units": 1}]
+    embedding = [{"type": "Embedding", "input_dim": 5, "output_dim": 2}]
+    lookup = [{"type": "IntegerLookup", "vocabulary": [1, 3], "num_oov_indices": 0, "output_mode": "one_hot"}]
+    document: dict[str, Any] = {
+        "inputs": {"word": {"shape": [1], "dtype": "int64"}},
+        "training": {"loss": "mse", "data": {"train": "d.csv"}},
+    }
+    Path("d.csv").write_text("word,y\n1,2\n5,3\n3,1\n")
+    (index,) = jsonnx.validate(document | {"layers": [*behind, *embedding, *output]}, data=True)
+    (token,) = jsonnx.validate(document | {"layers": [*behind, *lookup, *output]}, data=True)
+    assert (index.code, index.line, token.code, token.line) == ("index-out-of-range", 3, "unknown-token", 3)
+
+
+def test_a_string_that_its_lookup_rejects_is_reported() -> None:
+    lookup = {"type": "StringLookup", "vocabulary": ["f", "m"], "num_oov_indices": 0, "mask_token": ""}
+    document: dict[str, Any] = {
+        "inputs": {"sex": {"shape": [], "dtype": "string"}},
+        "layers": [lookup | {"output_mode": "one_hot"}, {"type": "Dense", "name": "y", "units": 1}],
+        "training": {"loss": "mse", "data": {"train": "d.csv"}},
+    }
+    Path("d.csv").write_text("sex,y\nf,1\n,0\nx,1\nz,2\n")
+    (fault,) = jsonnx.validate(document, data=True)
+    assert fault.message == (
+        "row at line 4, column 'sex': input 'sex' is 'x', which is not in the vocabulary of its lookup, "
+        "and 1 more like it in line 5"
+    )
+    with pytest.raises(jsonnx.CompileError, match="unknown-token"):
+        jsonnx.Trainer(document).fit()
 
 
 def test_samples_and_classes_are_counted() -> None:
@@ -307,6 +344,8 @@ def test_a_target_beyond_a_bounded_output_is_reported(activation: str, low: int)
 
 
 def test_the_samples_have_no_warnings() -> None:
-    """Those with small data: reading all takes seconds."""
+    """The data of those with small files: reading all takes seconds."""
+    for sample in sorted(SAMPLES.glob("*.json")):
+        assert jsonnx.validate(sample) == []
     for name in ("diabetes", "penguins", "vowels_lstm", "digits_transfer"):
         assert jsonnx.validate(SAMPLES / f"{name}.json", data=True) == []

@@ -391,7 +391,7 @@ def test_columns_are_assigned_by_name(tmp_path):
         ({"x": {"rigth": "r1"}}, "unknown-name", "$.training.data.x.rigth"),
         ({"x": {"right": "r1"}}, "data-shape", "$"),
         ({"x": {"right": ["r1", "r2"]}, "y": {"total": "sum"}}, "unknown-name", "$.training.data.y.total"),
-        ({"x": {"right": []}}, "missing-column", "$"),
+        ({"x": {"right": []}}, "missing-column", "$.training.data.x.right"),
     ],
 )
 def test_a_wrong_assignment_of_columns_is_reported(tmp_path, data, code, path):

@@ -87,10 +87,8 @@ def validate(
     from ..render.data_summary import data_summary_text
 
     if data == "":
-        raise UsageError(
-            "bad-option", "--data= has no value", "name a file, or give --data alone to check the spec's data"
-        )
-
+        help = "name a file, or give --data alone to check the spec's data"
+        raise UsageError("bad-option", "--data= has no value", help)
     diagnostics: list[Diagnostic] = []
     summaries: list[str] = []
     has_usage_error = False
@@ -104,15 +102,18 @@ def validate(
         except UsageError as error:
             diagnostics.append(replace(error.diagnostic, file=spec))
             has_usage_error = True
-    files = [STDIN_NAME if spec == "-" else spec for spec in dict.fromkeys(specs)]
     if format_ == "text" and any(summaries):
         print_result("\n\n".join(filter(None, summaries)))
+    _print_validation(diagnostics, format_, [STDIN_NAME if spec == "-" else spec for spec in dict.fromkeys(specs)])
     has_error = any(diagnostic.severity == "error" for diagnostic in diagnostics)
+    sys.exit(EXIT_USAGE_ERROR if has_usage_error else EXIT_INVALID_INPUT if has_error else 0)
+
+
+def _print_validation(diagnostics: list[Diagnostic], format_: str, files: list[str]) -> None:
     if format_ == "text" and not diagnostics:
         print_result(f"{len(files)} {'file is' if len(files) == 1 else 'files are'} fine")
     else:
         print_diagnostics(diagnostics, format_, files)
-    sys.exit(EXIT_USAGE_ERROR if has_usage_error else EXIT_INVALID_INPUT if has_error else 0)
 
 
 @click.command()

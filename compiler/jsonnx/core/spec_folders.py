@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import IO
 
-from .diagnostics import or_list
-from .files import MissingFile, check_beneath, display_path, open_beneath, safe_path_parts
+from .diagnostics import UsageError, or_list
+from .files import MissingFile, check_beneath, display_path, open_beneath, open_file, safe_path_parts
 
 DATA_FILE_SUFFIXES = (".npz", ".npy", ".csv", ".json", ".jsonl")
 DATA_ONLY_SUFFIXES = tuple(suffix for suffix in DATA_FILE_SUFFIXES if suffix != ".json")
@@ -72,37 +72,49 @@ class SpecFolders:
 
     def _with_help(self, error: MissingFile, folder: Path, name: str) -> MissingFile:
         """The error with the folder that was looked in, near names there, and the option that names another file."""
-        parent = (folder / name).parent
         others = f", nor in {or_list(map(_folder_text, self.roots))}" if self.roots and folder == self.own else ""
-        if parent.is_dir():
-            found = f"it is not in {_folder_text(parent)}{others}{_near_names_text(parent, Path(name).name)}"
-        else:
-            found = f"there is no folder {display_path(Path(os.path.abspath(parent)))!r}{others};"
-        help = f"{found} `--data FILE` takes a file in its place"
+        found = _missing_file_text(folder / name, others)
+        help = f"{found}{' ' if found.endswith('?') else '; '}`--data FILE` takes a file in its place"
         return MissingFile(error.diagnostic.code, error.diagnostic.message, help)
+
+
+def open_data_file(path: str | os.PathLike[str]) -> IO[bytes]:
+    """Opens a data file that the user named. Raises UsageError, with help for a missing file and for a folder."""
+    try:
+        return open_file(path)
+    except UsageError as error:
+        if isinstance(error.__cause__, FileNotFoundError):
+            error.diagnostic = replace(error.diagnostic, help=_missing_file_text(Path(path)))
+        elif os.path.isdir(path):
+            error.diagnostic = replace(error.diagnostic, help=DATA_FOLDER_HELP)
+        raise
+
+
+def _missing_file_text(path: Path, others: str = "") -> str:
+    """The folder in which a file is missing, and the data files there: those with near names, or else the first."""
+    folder = path.parent
+    if not folder.is_dir():
+        return f"there is no folder {display_path(Path(os.path.abspath(folder)))!r}{others}"
+    found = f"it is not in {_folder_text(folder)}{others}"
+    try:
+        with os.scandir(folder) as entries:
+            names = [entry.name for entry, _ in zip(entries, range(_MAX_LISTED_NAMES), strict=False)]
+    except OSError as error:
+        return f"{found}, which cannot be listed ({error.strerror})"
+    data_files = sorted(name for name in names if name.lower().endswith(DATA_ONLY_SUFFIXES))
+    near = get_close_matches(path.name, data_files, n=_MAX_SHOWN_NAMES)
+    if near:
+        return f"{found}; did you mean {or_list(map(repr, near))}?"
+    if not data_files:
+        return f"{found}, which has no data files"
+    shown = ", ".join(map(repr, data_files[:_MAX_SHOWN_NAMES]))
+    hidden = len(data_files) - _MAX_SHOWN_NAMES
+    return f"{found}, which has {shown}" + (f" and {hidden} more" if hidden > 0 else "")
 
 
 def _folder_text(folder: Path) -> str:
     path = display_path(Path(os.path.abspath(folder)))
     return "the current folder" if path == "." else f"the folder {path!r}"
-
-
-def _near_names_text(folder: Path, name: str) -> str:
-    """The data files of a folder: those whose names are near, or else the first."""
-    try:
-        with os.scandir(folder) as entries:
-            names = [entry.name for entry, _ in zip(entries, range(_MAX_LISTED_NAMES), strict=False)]
-    except OSError as error:
-        return f", which cannot be listed ({error.strerror});"
-    data_files = sorted(name for name in names if name.lower().endswith(DATA_ONLY_SUFFIXES))
-    near = get_close_matches(name, data_files, n=_MAX_SHOWN_NAMES)
-    if near:
-        return f"; did you mean {or_list(map(repr, near))}?"
-    if not data_files:
-        return ", which has no data files;"
-    shown = ", ".join(map(repr, data_files[:_MAX_SHOWN_NAMES]))
-    hidden = len(data_files) - _MAX_SHOWN_NAMES
-    return f", which has {shown}" + (f" and {hidden} more;" if hidden > 0 else ";")
 
 
 def suffix_fault(name: str, suffixes: tuple[str, ...], noun: str) -> tuple[str, str] | None:

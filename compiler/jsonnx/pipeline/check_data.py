@@ -8,12 +8,11 @@ from typing import TypeVar
 
 from ..core.diagnostics import CompileError, Diagnostic, UsageError
 from ..runtime.data_errors import FeedError
-from ..runtime.data_spec import DataSpec, IndexRange
 from ..runtime.dataset import Dataset, from_file
 from ..runtime.spec_source import SpecSource
 from .check import CheckedSpec
 from .check_paths import DATA_PARTS
-from .data_spec import data_spec_of, index_limits
+from .data_spec import data_spec_of, input_spec
 from .data_warnings import data_warnings
 from .run_data import DataFiles, RunData, read_part, split_off_validation
 from .target_classes import ClassCounts, class_counts
@@ -86,8 +85,7 @@ def _check_inputs(checked: CheckedSpec, source: SpecSource, file: str | None, ch
     if file is None:
         check.diagnostics.append(_no_data(source))
         return check
-    typed = checked.require()
-    data_spec = DataSpec(typed.inputs, {}, {name: IndexRange(count) for name, count in index_limits(typed).items()})
+    data_spec = input_spec(checked.require())
     samples: Dataset | None = check.attempt(lambda: from_file(file, None, data_spec, source, targets=False))
     check.samples = {"data": samples} if samples is not None else {}
     return check

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from math import ceil
+from collections.abc import Callable, Iterable, Sequence
+from math import ceil, sqrt
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,7 +20,7 @@ from ..training.optimizers import SGD
 from ..training.section import Training
 from .check import CheckedSpec
 from .run_data import RunData
-from .target_classes import target_classes
+from .target_classes import CHUNK_ELEMENTS, ClassCounts, count_classes, target_classes
 
 MIN_UNSEEN_FRACTION = 0.2
 """The fraction of the validation data, in classes that training lacks, that is reported. Below it, rare classes may be
@@ -77,45 +77,49 @@ def _check_classes(
     classes = target_classes(train, output, objective)
     if classes is None or not classes.size:
         return
-    labels = checked.network.labels.get(output, ())
+    labels, counts = checked.network.labels.get(output, ()), count_classes(classes)
     held_out = target_classes(data.validation, output, objective) if data.validation else None
     if held_out is not None and held_out.size:
-        message = _validation_fault(classes, held_out, output, data.is_split, labels)
+        is_ordered = data.is_split and _is_ordered_by_class(train, np.concatenate([classes, held_out]), held_out.size)
+        message = _validation_fault(counts, count_classes(held_out), output, data.is_split, is_ordered, labels)
         if message is not None:
             path = _data_path(checked, "validation_split" if data.is_split else "validation")
             help = "shuffle the rows of the training file, or name a validation file that was divided from it at random"
             report.add("validation-classes", path, message, help=help, severity="warning")
             return
-    if classes.size > 1 and (classes == classes[0]).all():
-        message = f"all {classes.size:,} targets of {output!r} are {_class_list(classes[:1], labels)}"
+    if classes.size > 1 and len(counts) == 1:
+        message = f"all {classes.size:,} targets of {output!r} are {_class_list(counts, labels)}"
         help = "a network learns to tell classes apart from samples of all of them"
         report.add("single-class", _data_path(checked, "train"), message, help=help, severity="warning")
 
 
 def _validation_fault(
-    classes: np.ndarray, held_out: np.ndarray, output: str, is_split: bool, labels: Sequence[str]
+    counts: ClassCounts, held_out: ClassCounts, output: str, is_split: bool, is_ordered: bool, labels: Sequence[str]
 ) -> str | None:
     """What is wrong with the classes of the validation data: training lacks many of them, or the samples are sorted."""
-    unseen = np.setdiff1d(held_out, classes)
-    lacks_classes = np.isin(held_out, unseen).mean() >= MIN_UNSEEN_FRACTION
-    if is_split and _is_ordered_by_class(np.concatenate([classes, held_out])):
-        message = f"the samples are ordered by class: all of the last {held_out.size:,}, which validation_split holds "
-        message += f"out, are {_class_list(np.unique(held_out), labels)}"
+    unseen = sorted(held_out.keys() - counts.keys())
+    total = sum(held_out.values())
+    lacks_classes = sum(held_out[number] for number in unseen) >= MIN_UNSEEN_FRACTION * total
+    if is_ordered:
+        message = f"the samples are ordered by class: all of the last {total:,}, which validation_split holds out, are "
+        message += _class_list(held_out, labels)
         return message + (f", and the others lack {_class_list(unseen, labels)}" if lacks_classes else "")
     if not lacks_classes:
         return None
-    where = f"the last {held_out.size:,} samples, which validation_split holds out," if is_split else "validation data"
+    where = f"the last {total:,} samples, which validation_split holds out," if is_split else "validation data"
     return f"{where} have classes of {output!r} that the training data lack: {_class_list(unseen, labels)}"
 
 
-def _is_ordered_by_class(classes: np.ndarray) -> bool:
-    """Whether all elements of each of several classes follow one another."""
-    class_count = len(np.unique(classes))
+def _is_ordered_by_class(train: Dataset, classes: np.ndarray, held_out_count: int) -> bool:
+    """Whether each sample has one of several classes, and all samples of a class follow one another."""
+    if len(classes) != len(train) + held_out_count:
+        return False
+    class_count = len(count_classes(classes))
     return 1 < class_count < len(classes) and int((np.diff(classes) != 0).sum()) == class_count - 1
 
 
-def _class_list(classes: np.ndarray, labels: Sequence[str]) -> str:
-    names = [repr(labels[number]) if number < len(labels) else str(number) for number in map(int, classes)]
+def _class_list(classes: Iterable[int], labels: Sequence[str]) -> str:
+    names = [repr(labels[number]) if number < len(labels) else str(number) for number in classes]
     hidden = len(names) - MAX_LISTED_CLASSES
     return or_list(names) if hidden <= 0 else f"{', '.join(names[:MAX_LISTED_CLASSES])} or {hidden:,} others"
 
@@ -133,8 +137,16 @@ class TargetRange(NamedTuple):
 
     @staticmethod
     def of(array: np.ndarray) -> TargetRange:
-        values = array.astype(np.float64)
-        return TargetRange(float(values.mean()), float(values.std()), float(values.min()), float(values.max()))
+        mean = _mean(array, lambda values: values)
+        variance = _mean(array, lambda values: (values - mean) ** 2)
+        return TargetRange(mean, sqrt(variance), float(array.min()), float(array.max()))
+
+
+def _mean(array: np.ndarray, function: Callable[[np.ndarray], np.ndarray]) -> float:
+    """The mean of a function of all elements, in float64 and in parts, since a target may be a set of images."""
+    values = array.reshape(-1)
+    parts = (values[start : start + CHUNK_ELEMENTS] for start in range(0, values.size, CHUNK_ELEMENTS))
+    return sum(float(function(part.astype(np.float64)).sum()) for part in parts) / values.size
 
 
 def _check_scale(train: Dataset, output: str, training: Training, checked: CheckedSpec, report: Report) -> None:
@@ -166,8 +178,8 @@ def _bounds_fault(
 ) -> str | None:
     """The fault if the root mean square of what lies beyond the output's range is larger than that range."""
     low, high = sorted(layer.offset + layer.scale * bound for bound in bounds)
-    excess = array.astype(np.float64) - np.clip(array, low, high)
-    if np.sqrt(np.mean(excess**2)) <= high - low:
+    excess = sqrt(_mean(array, lambda values: (values - np.clip(values, low, high)) ** 2))
+    if excess <= high - low:
         return None
     values = f"goes from {target.low:.4g} to {target.high:.4g}"
     return f"{values}, but a {layer.activation} output lies between {low:.4g} and {high:.4g}"

@@ -30,7 +30,7 @@ from ..runtime.training_plan import AdaptTask, AugmentedInput, ShardedGraphs
 from ..training.objective import Objective
 from ..tuning.cpu.gradient import CPU_GRADIENTS
 from .check import CheckedSpec, StageHook, no_hook
-from .data_spec import index_limits
+from .data_spec import index_limits, input_vocabularies
 from .graphs import forward_graph, inference_only
 
 
@@ -59,6 +59,7 @@ def plan_training(checked: CheckedSpec, seed: int | None = None, after: StageHoo
         augmented_inputs=augmented_inputs(typed),
         seed=checked.seed(seed),
         index_sizes=index_limits(typed),
+        input_vocabularies=input_vocabularies(typed),
         labels=typed.network.labels,
         source=SpecSource(checked.source.file, checked.locate),
         adapt_tasks=adapt_tasks(typed),

@@ -10,6 +10,9 @@ from ..runtime.dataset import Dataset
 from ..training.losses import BinaryLoss, CategoricalLoss
 from ..training.objective import Objective
 
+CHUNK_ELEMENTS = 1 << 20
+"""Elements that are converted at a time."""
+
 ClassCounts = dict[int, int]
 """Numbers of elements by class index, for the classes that occur."""
 
@@ -42,7 +45,15 @@ def class_counts(parts: Mapping[str, Dataset], objective: Objective) -> dict[str
         for part, samples in parts.items():
             classes = target_classes(samples, output, objective)
             if classes is not None:
-                numbers, elements = np.unique(classes, return_counts=True)
-                found = dict(zip(map(int, numbers), map(int, elements), strict=True))
-                counts.setdefault(output, {})[part] = found
+                counts.setdefault(output, {})[part] = count_classes(classes)
     return counts
+
+
+def count_classes(classes: np.ndarray) -> ClassCounts:
+    """The number of elements of each class index, in parts, since a mask of every pixel is a large array."""
+    totals = np.zeros(0, np.int64)
+    for start in range(0, len(classes), CHUNK_ELEMENTS):
+        counts = np.bincount(classes[start : start + CHUNK_ELEMENTS].astype(np.int64), minlength=len(totals))
+        counts[: len(totals)] += totals
+        totals = counts
+    return {number: count for number, count in enumerate(totals.tolist()) if count}

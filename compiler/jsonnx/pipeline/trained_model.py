@@ -17,7 +17,6 @@ from ..core.files import display_path, open_file, refuse_overwrite, write_atomic
 from ..core.limits import MAX_DATA_FILE_BYTES
 from ..core.spec_folders import SpecFolders
 from ..frontend.json_reader import STDIN_NAME
-from ..runtime.data_spec import DataSpec, IndexRange
 from ..runtime.dataset import Dataset, from_file, from_spec, inputs_from_stream
 from ..runtime.history import MetricSums
 from ..runtime.run_folder import MODEL_FILE, RUN_INFO_FILE, SPEC_FILE, WEIGHTS_FILE
@@ -28,7 +27,7 @@ from ..runtime.trainer import Trainer
 from ..runtime.training_plan import TrainingPlan
 from ..runtime.weight_files import read_weight_file
 from .check import CheckedSpec, check_spec, read_spec
-from .data_spec import index_limits
+from .data_spec import input_spec
 from .graphs import output_scoring_graph
 from .output_classes import output_classes
 from .plan_training import plan_training
@@ -174,7 +173,7 @@ class TrainedModel:
         """The inputs in a data file, and the columns to keep."""
         typed = self.checked.require()
         training = typed.network.training
-        data_spec = DataSpec(typed.inputs, {}, {name: IndexRange(count) for name, count in index_limits(typed).items()})
+        data_spec = input_spec(typed)
         name, format = (STDIN_NAME, options.input_format or "csv") if data == "-" else (data, options.input_format)
         with _read_standard_input(options.input_format) if data == "-" else open_file(data) as file:
             return inputs_from_stream(file, name, training.data if training else None, data_spec, format, options.keep)

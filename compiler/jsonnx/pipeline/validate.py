@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from ..core.diagnostics import CompileError, Diagnostic
 from ..core.spec_folders import SpecFolders
 from .check import CheckedSpec, Spec, check_spec
+from .check_columns import check_columns
 from .check_paths import DATA_PARTS, check_paths
 
 if TYPE_CHECKING:
@@ -66,9 +67,11 @@ def validate_spec(
     file = None if isinstance(data, bool) else os.fspath(data)
     folders = SpecFolders.of(checked.folder, data_roots)
     parts = [part for part in DATA_PARTS if file is None or part != "train"]
+    column_faults = check_columns(checked)
     path_faults = check_paths(checked, folders, parts, "error" if data is True else "warning")
-    diagnostics = sorted([*checked.diagnostics, *path_faults], key=lambda item: (item.line or 0, item.column or 0))
-    if data is False or any(diagnostic.severity == "error" for diagnostic in checked.diagnostics):
+    diagnostics = [*checked.diagnostics, *column_faults, *path_faults]
+    diagnostics.sort(key=lambda diagnostic: (diagnostic.line or 0, diagnostic.column or 0))
+    if data is False or any(diagnostic.severity == "error" for diagnostic in [*checked.diagnostics, *column_faults]):
         return Validation(diagnostics)
     return _with_data(checked, folders, file, diagnostics)
 

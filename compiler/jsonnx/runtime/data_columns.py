@@ -1,57 +1,18 @@
-"""The columns of a data file that inputs and targets read.
-
-The spec's `x` and `y` assign columns of a file to inputs and targets. A name or a list of names belongs to the only
-input (or target); an object assigns columns by input name; an input that is not mentioned takes the column of its own
-name. Several columns become one [samples, columns] array.
-"""
+"""Reads the columns of inputs and targets from a data file. Several columns become one [samples, columns] array."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..core.diagnostics import JsonPath, quoted_or_list, suggestion
-from ..core.types import TensorType
+from ..core.diagnostics import quoted_or_list, suggestion
+from ..training.columns import AssignedColumns
 from .data_errors import FaultCollector
 from .data_files import DataTable
 from .data_spec import DataSpec
 from .validate_arrays import validate_array
-
-
-class AssignedColumns(NamedTuple):
-    """The columns of an input or a target, and the path in the spec that names them; None if it does not."""
-
-    names: tuple[str, ...]
-    path: JsonPath | None
-
-
-def column_names(
-    setting: Any, types: Mapping[str, TensorType], key: str, faults: FaultCollector
-) -> dict[str, AssignedColumns]:
-    """The columns of each input or target, as the spec's `x` or `y` assigns them."""
-    path = ("training", "data", key)
-    if isinstance(setting, Mapping):
-        for name in setting:
-            if name not in types:
-                message = f"{key!r} maps {name!r}; the names are {quoted_or_list(types)}"
-                faults.add_in_spec("unknown-name", message, (*path, name))
-        paths: dict[str, JsonPath] = {name: (*path, name) for name in setting}
-        assigned = {name: setting.get(name, name) for name in types}
-    elif setting is None:
-        paths, assigned = {}, {name: name for name in types}
-    elif len(types) > 1:
-        message = f"{key!r} names columns without saying for which of {quoted_or_list(types)}"
-        faults.add_in_spec("ambiguous-columns", message, path, "give an object of columns by name")
-        return {}
-    else:
-        paths, assigned = dict.fromkeys(types, path), dict.fromkeys(types, setting)
-    return {
-        name: AssignedColumns((columns,) if isinstance(columns, str) else tuple(columns), paths.get(name))
-        for name, columns in assigned.items()
-    }
 
 
 def check_columns_exist(
@@ -99,8 +60,6 @@ def read_columns(
     type = data_spec.type_of(key)
     columns = [table.column(name, type, faults, labels, text_help) for name in names]
     readable = [column for column in columns if column is not None]
-    if not names:
-        faults.add("missing-column", f"the list of columns for {data_spec.describe(key)} is empty")
     if len(readable) < len(columns) or not readable:
         return None
     try:

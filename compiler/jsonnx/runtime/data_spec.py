@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ..core.types import TensorType
 from ..training.section import Training
@@ -30,6 +30,8 @@ class DataSpec:
     index_ranges: Mapping[str, IndexRange] = field(default_factory=dict)
     labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Names of the classes by output: data may contain them in place of numbers."""
+    vocabularies: Mapping[str, frozenset[Any]] = field(default_factory=dict)
+    """The valid tokens of inputs whose lookup rejects all others."""
 
     def describe(self, name: str) -> str:
         return f"input {name!r}" if name in self.inputs else f"the target of {name!r}"
@@ -58,6 +60,7 @@ def make_data_spec(
     index_sizes: Mapping[str, int],
     labels: Mapping[str, tuple[str, ...]],
     training: Training,
+    vocabularies: Mapping[str, frozenset[Any]],
 ) -> DataSpec:
     """The data of a training. `index_sizes` are the numbers of valid values of inputs that hold indices."""
     index_ranges = {name: IndexRange(count) for name, count in index_sizes.items()}
@@ -65,7 +68,7 @@ def make_data_spec(
         classes = outputs[output].shape[-1]
         if "int" in target.dtype and target.rank == outputs[output].rank - 1 and isinstance(classes, int):
             index_ranges[output] = IndexRange(classes, _ignored_class(training, output))
-    return DataSpec(inputs, targets, index_ranges, labels)
+    return DataSpec(inputs, targets, index_ranges, labels, vocabularies)
 
 
 def _ignored_class(training: Training, output: str) -> int | None:

@@ -11,15 +11,16 @@ from typing import IO, Any
 import numpy as np
 
 from ..core.diagnostics import CompileError, Diagnostic, UsageError, quoted_or_list, suggestion
-from ..core.files import UnsafePath, display_path, open_file
+from ..core.files import UnsafePath, display_path
 from ..core.numpy_types import numpy_dtype
 from ..core.reserved_names import target_name
-from ..core.spec_folders import UNSAFE_DATA_HELP
+from ..core.spec_folders import UNSAFE_DATA_HELP, open_data_file
 from ..core.types import TensorType
+from ..training.columns import AssignedColumns, assigned_columns, column_faults
 from ..training.section import DataSection
 from .array_arguments import RaggedArray, is_batch_iterable, not_an_array, to_array
 from .array_digest import array_digest
-from .data_columns import AssignedColumns, check_columns_exist, column_names, read_columns
+from .data_columns import check_columns_exist, read_columns
 from .data_errors import FaultCollector, FeedError
 from .data_files import DataTable, read_table
 from .data_spec import DataSpec
@@ -194,7 +195,7 @@ def from_file(
     targets: bool = True,
 ) -> Dataset:
     """The samples of any file, with the column names of the spec. Raises as `from_spec` does."""
-    with open_file(path) as file:
+    with open_data_file(path) as file:
         return _from_open_file(file, os.fspath(path), data, data_spec, source, targets=targets)
 
 
@@ -212,7 +213,7 @@ def inputs_from_stream(
     value for each sample. Raises as `from_spec` does.
     """
     faults = FaultCollector(name)
-    columns = column_names(data.x if data else None, data_spec.inputs, "x", faults)
+    columns = _column_assignment(data, data_spec, faults, targets=False)
     table = _read_table(file, name, columns, data_spec, faults, format)
     samples = _samples(table, columns, data_spec, faults)
     kept = {} if table is None or samples is None else _kept_columns(table, keep, len(samples), faults)
@@ -248,13 +249,27 @@ def _from_open_file(
     file: IO[bytes], name: str, data: DataSection | None, data_spec: DataSpec, source: SpecSource, *, targets: bool
 ) -> Dataset:
     faults = FaultCollector(name, source)
-    columns = column_names(data.x if data else None, data_spec.inputs, "x", faults)
-    if targets:
-        columns |= column_names(data.y if data else None, data_spec.targets, "y", faults)
+    columns = _column_assignment(data, data_spec, faults, targets=targets)
     samples = _samples(_read_table(file, name, columns, data_spec, faults), columns, data_spec, faults)
     if samples is None:
         raise CompileError(faults.diagnostics)
     return samples
+
+
+def _column_assignment(
+    data: DataSection | None, data_spec: DataSpec, faults: FaultCollector, *, targets: bool
+) -> dict[str, AssignedColumns]:
+    """The columns of each input, and of each target. Raises CompileError for faults of the spec."""
+    columns: dict[str, AssignedColumns] = {}
+    settings = [("x", data_spec.inputs), *([("y", data_spec.targets)] if targets else [])]
+    for key, names in settings:
+        setting = getattr(data, key, None)
+        for fault in column_faults(setting, key, names):
+            faults.add_in_spec(*fault)
+        columns |= assigned_columns(setting, key, names)
+    if faults:
+        raise CompileError(faults.diagnostics)
+    return columns
 
 
 def _read_table(
@@ -265,7 +280,7 @@ def _read_table(
     faults: FaultCollector,
     format: str | None = None,
 ) -> DataTable | None:
-    npy_column = next((columns[key].names[0] for key in data_spec.inputs if key in columns and columns[key].names), "")
+    npy_column = columns[next(iter(data_spec.inputs))].names[0]
     try:
         return read_table(file, name, faults, npy_column, format)
     except OSError as error:

@@ -96,6 +96,8 @@ class TrainingPlan:
     """Builds the graphs of a data-parallel step with this number of shards; None if the batch cannot be split."""
     index_sizes: Mapping[str, int] = field(default_factory=dict)
     """The number of valid values of each input that holds indices."""
+    input_vocabularies: Mapping[str, frozenset[Any]] = field(default_factory=dict)
+    """The valid tokens of inputs whose lookup rejects all others."""
     labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """The names of classes, by output."""
     source: SpecSource = NO_SPEC
@@ -122,7 +124,15 @@ class TrainingPlan:
     @cached_property
     def data_spec(self) -> DataSpec:
         """The types and valid values of data."""
-        return make_data_spec(self.inputs, self.outputs, self.targets, self.index_sizes, self.labels, self.training)
+        return make_data_spec(
+            self.inputs,
+            self.outputs,
+            self.targets,
+            self.index_sizes,
+            self.labels,
+            self.training,
+            self.input_vocabularies,
+        )
 
     @cached_property
     def weight_names(self) -> tuple[str, ...]:

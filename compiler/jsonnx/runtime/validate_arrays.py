@@ -56,7 +56,27 @@ def validate_array(
     elif array.size and array.dtype.kind in "fiub":
         index_range = data_spec.index_ranges.get(name)
         _ValueCheck(array, dtype, title, index_range, faults, locate, column_count).run()
+    if name in data_spec.vocabularies and len(faults.diagnostics) == fault_count:
+        _check_tokens(array, name, data_spec, faults, locate)
     return reshaped if len(faults.diagnostics) == fault_count else None
+
+
+def _check_tokens(
+    array: np.ndarray, name: str, data_spec: DataSpec, faults: FaultCollector, locate: LocateElement
+) -> None:
+    """Adds a fault for tokens that are not in the vocabulary of an input."""
+    vocabulary = data_spec.vocabularies[name]
+    unknown = [token for token in np.unique(array).tolist() if token not in vocabulary]
+    if unknown:
+        indices, count = first_indices(np.isin(array, np.array(unknown, array.dtype)))
+        message = f"{data_spec.describe(name)} is {{!r}}, which is not in the vocabulary of its lookup"
+        help = "add the token to the vocabulary, or accept unknown tokens with num_oov_indices 1"
+
+        def describe(index: ElementIndex) -> tuple[str, DataLocation]:
+            token = array[index]
+            return message.format(str(token) if isinstance(token, str) else int(token)), locate(index)
+
+        faults.add_each("unknown-token", indices, describe, count=count, help=help)
 
 
 def is_text(array: np.ndarray) -> bool:

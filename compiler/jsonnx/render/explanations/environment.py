@@ -262,6 +262,13 @@ ENVIRONMENT_EXPLANATIONS: dict[str, Explanation] = {
         '{"type": "Embedding", "input_dim": 1000, "output_dim": 16}   with words numbered 1 to 1000',
         '{"type": "Embedding", "input_dim": 1001, "output_dim": 16}   with words numbered 1 to 1000',
     ),
+    "unknown-token": Explanation(
+        "A token that is not in the vocabulary of a lookup",
+        "A StringLookup or IntegerLookup with a `vocabulary` and `num_oov_indices` 0 rejects all other tokens, in "
+        "training and in the deployed model. The message names the first one and counts the others.",
+        '{"type": "StringLookup", "vocabulary": ["female", "male"], "num_oov_indices": 0}   with the token unknown',
+        '{"type": "StringLookup", "vocabulary": ["female", "male"], "num_oov_indices": 1}   with the token unknown',
+    ),
     "bad-feed": Explanation(
         "Arrays that do not match the inputs by name",
         "A network with one input takes an array, one with several a dict of arrays by input name: all of them, "
