@@ -133,7 +133,8 @@ class Trainer:
         step, with `signal` set in the history. Callbacks are objects with at least one of the hooks
         `on_epoch_begin(epoch, epochs, steps)`, `on_step(step, figures)` (steps done in this epoch, figures so far),
         `on_epoch_end(epoch, figures)` and `on_end(history)`, which is called before the best epoch's weights are
-        restored. Raises CompileError or FeedError for data that do not fit, TypeError for other callbacks, Diverged.
+        restored; they may call `stop` and set `learning_rate`. Raises CompileError or FeedError for data that do not
+        fit, TypeError for other callbacks, Diverged.
         """
         training = self.plan.training
         batch_size = self._batch_size(batch_size)
