@@ -310,8 +310,9 @@ ENVIRONMENT_EXPLANATIONS: dict[str, Explanation] = {
     ),
     "no-checkpoint": Explanation(
         "There is no checkpoint to resume from",
-        "--resume continues the run in the folder, without -o the spec's newest unfinished run. If there is no run yet, "
-        "it starts one, and this is a warning. It is an error if the folder has a model, weights or checkpoints, but no `run.json`, or a run without checkpoints.",
+        "--resume continues the run in the folder, without -o the spec's newest unfinished run. If there is no run "
+        "yet, it starts one, and this is a warning. It is an error if the folder has a model, weights or checkpoints, "
+        "but no `run.json`, or a run without checkpoints.",
         "jsonnx train spec.json -o data --resume",
         "jsonnx train spec.json -o runs/new --resume",
     ),
