@@ -11,6 +11,7 @@ from math import inf, isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..backend import package_version
 from ..core.diagnostics import CompileError, Diagnostic, UsageError
 from ..core.reserved_names import LOSS, validation_name
 from ..frontend.json_reader import STDIN_NAME
@@ -81,10 +82,9 @@ def start_info(
 
     `data_files` replace the spec's files, by their keys in `training.data`.
     """
-    environment = trainer.environment()
     document: Any = checked.source.value
     run_info: RunInfo = {
-        "jsonnx": environment["jsonnx"],
+        "jsonnx": package_version(),
         "data_folder": path_from(folder, checked.folder),
         "spec": Path(checked.source.file or STDIN_NAME).name,
         "name": checked.network.name,
@@ -103,13 +103,19 @@ def start_info(
         "parameters": document.get("parameters", {}),
         "data": {part: {"samples": len(dataset), "sha256": dataset.digest} for part, dataset in data.parts.items()},
         "monitor": _monitor(trainer, data.validation is not None),
-        "threads": environment["threads"],
-        "versions": {
-            **{name: environment[name] for name in ("jsonnx", "onnx", "onnxruntime", "numpy")},
-            "python": platform.python_version(),
-        },
-        "machine": {"system": platform.platform(), "processor": environment["CPU"]},
+        **_environment(trainer),
         "git_revision": git_revision(checked.folder),
+    }
+
+
+def _environment(trainer: Trainer) -> RunInfo:
+    """What a run is executed by: threads, versions, and the machine."""
+    environment = trainer.environment()
+    versions = {name: environment[name] for name in ("jsonnx", "onnx", "onnxruntime", "numpy")}
+    return {
+        "threads": environment["threads"],
+        "versions": {**versions, "python": platform.python_version()},
+        "machine": {"system": platform.platform(), "processor": environment["CPU"]},
     }
 
 

@@ -183,11 +183,11 @@ def train(
             with StopOnSignal() as stop_signal:
                 _write_results(run, trainer)
             history.signal = history.signal or stop_signal.signal
-            test = data.test if not history.interrupted else None
-            test_figures = trainer.evaluate(test) if test is not None else {}
+            test_figures = {}
+            if data.test is not None and not history.interrupted:
+                test_figures = trainer.evaluate(data.test)
             state = INTERRUPTED if history.interrupted else FINISHED
-            seconds = time.monotonic() - start_time
-            run.write_info(run_info_text(end_info(run_info, state, seconds, history, test_figures)))
+            _write_end(run, run_info, state, start_time, history, test_figures)
         return Outcome(folder, history, test_figures)
 
 
@@ -296,11 +296,23 @@ def _fit(
         return trainer.fit(data.train, validation_data=data.validation, callbacks=callbacks, verbose=0)
     except Diverged as error:
         _write_results(run, trainer)
-        history = error.history or History()
-        run.write_info(run_info_text(end_info(run_info, DIVERGED, time.monotonic() - start_time, history)))
+        _write_end(run, run_info, DIVERGED, start_time, error.history or History(), {})
         note = Note(f"the last finite weights are in {str(run.path / MODEL_FILE)!r}")
         error.diagnostics = [replace(diagnostic, notes=(note,)) for diagnostic in error.diagnostics]
         raise
+
+
+def _write_end(
+    run: RunFolder,
+    run_info: RunInfo,
+    state: str,
+    start_time: float,
+    history: History,
+    test_figures: Mapping[str, float],
+) -> None:
+    """Writes to `run.json` how the run has ended."""
+    seconds = time.monotonic() - start_time
+    run.write_info(run_info_text(end_info(run_info, state, seconds, history, test_figures)))
 
 
 @contextmanager

@@ -45,8 +45,8 @@ class TextTable:
 
 WORDS = re.compile(r"\S+?(?:(?<=[a-z])-(?=[a-z])|\s+|$)")
 """The parts of a line between which it may be broken, each with the spaces behind it; `multiply-adds` has two."""
-PARTS_OF_NAMES = re.compile(r"\S+?(?:(?<=[a-z])-(?=[a-z])|(?<=[\w)][_/.])(?=\w)|\s+|$)")
-"""Smaller parts, for a narrow terminal: a name is also broken behind `_`, `/` and `.`."""
+PARTS_OF_NAMES = re.compile(r"\S+?(?:(?<=[a-z])-(?=[a-z])|(?<=[\w)][_/])(?=\w)|\s+|$)")
+"""Smaller parts, for a narrow terminal: a name is also broken behind `_` and `/`."""
 
 COLUMN_GAP = 2
 """Spaces between two columns."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from operator import index
 from typing import Any
 
 import numpy as np
@@ -20,6 +19,7 @@ from .early_stopping import EarlyStoppingMonitor
 from .engine import Diverged, Engine
 from .environment import environment_changes, run_environment
 from .fit import Fit
+from .fit_arguments import require_bool, require_integer, require_rate
 from .history import SETTING_NAMES, FitProgress, History, MetricSums, data_digests
 from .training_plan import TrainingPlan
 from .variables import DonatedArrays
@@ -89,7 +89,7 @@ class Trainer:
     def learning_rate(self, rate: float) -> None:
         if self.plan.learning_rate is not None:
             raise TypeError("the learning rate is a schedule of the spec, so it cannot be set")
-        self._engine.set_learning_rate(_require_rate(rate))
+        self._engine.set_learning_rate(require_rate(rate))
 
     def weights(self) -> dict[str, np.ndarray]:
         """Copies of the network's weights, by Keras' names and in Keras' order."""
@@ -138,8 +138,8 @@ class Trainer:
         """
         training = self.plan.training
         batch_size = self._batch_size(batch_size)
-        epochs = training.epochs if epochs is None else _require_integer("epochs", epochs, minimum=0)
-        shuffle = training.shuffle if shuffle is None else _require_bool("shuffle", shuffle)
+        epochs = training.epochs if epochs is None else require_integer("epochs", epochs, minimum=0)
+        shuffle = training.shuffle if shuffle is None else require_bool("shuffle", shuffle)
         listeners = checked_callbacks(callbacks)
         samples, validation = self._train_and_validation(x, y, validation_data, validation_split)
         monitor = EarlyStoppingMonitor(self.plan, validation is not None)
@@ -164,7 +164,7 @@ class Trainer:
     def _batch_size(self, requested: int | None) -> int:
         if requested is None:
             return self.plan.training.batch_size
-        return _require_integer("batch_size", requested, minimum=1)
+        return require_integer("batch_size", requested, minimum=1)
 
     def _dataset(self, x: DataArgument | Dataset, y: DataArgument) -> Dataset:
         return x if isinstance(x, Dataset) else from_arrays(x, y, self.plan.data_spec)
@@ -399,33 +399,6 @@ def _environment_diagnostics(
 
 def _mismatch(message: str, file: str | None = None) -> Diagnostic:
     return Diagnostic("checkpoint-mismatch", message, file=file, help="undo the change, or start a new run")
-
-
-def _require_integer(name: str, value: Any, minimum: int) -> int:
-    """The value as an integer. Raises TypeError, ValueError."""
-    try:
-        number = index(value)
-    except TypeError:
-        raise TypeError(f"{name} must be an integer, got {value!r}") from None
-    if number < minimum:
-        raise ValueError(f"{name} must be at least {minimum}, got {number}")
-    return number
-
-
-def _require_rate(value: Any) -> float:
-    try:
-        rate = float("" if isinstance(value, (bool, str)) else value)
-    except (TypeError, ValueError):
-        raise TypeError(f"learning_rate must be a number, got {value!r}") from None
-    if not 0.0 < rate <= float(np.finfo(np.float32).max):
-        raise ValueError(f"learning_rate must be positive and finite, got {rate}")
-    return rate
-
-
-def _require_bool(name: str, value: Any) -> bool:
-    if not isinstance(value, (bool, np.bool_)):
-        raise TypeError(f"{name} must be True or False, got {value!r}")
-    return bool(value)
 
 
 __all__ = ["Diverged", "History", "Trainer", "TrainingPlan"]
