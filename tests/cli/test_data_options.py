@@ -76,10 +76,8 @@ def test_data_with_a_file_checks_that_file(arguments: list[str]) -> None:
 
 
 def test_a_value_after_an_equals_sign_is_a_file_whatever_its_suffix() -> None:
-    assert (
-        "error[bad-data-file]: the suffix of the file's name is '.json'"
-        in jsonnx("validate", "--data=spec.json", "spec.json", status=1).stderr
-    )
+    errors = jsonnx("validate", "--data=spec.json", "spec.json", status=1).stderr
+    assert "error[bad-data-file]: 'name' is \"kinds\", not a list" in errors
     assert "error[bad-option]: --data= has no value" in jsonnx("validate", "--data=", "spec.json", status=2).stderr
     assert jsonnx("validate", "--data", status=2).stderr  # the spec is missing
 

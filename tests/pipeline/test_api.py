@@ -351,3 +351,83 @@ def test_a_spec_whose_validation_data_a_program_passes_has_a_warning(
         jsonnx.Trainer(spec).fit(x, y)
     spec["training"]["data"]["validation_split"] = 0.1
     assert jsonnx.validate(spec) == []
+
+
+# -- attributes, text and progress of a trainer ------------------------------------------------------------------------
+
+
+class SetsRate:
+    """A callback that sets the learning rate so low after a step that nothing changes any more."""
+
+    def __init__(self, trainer: jsonnx.Trainer, step: int) -> None:
+        self.trainer, self.last_step, self.weights = trainer, step, {}
+
+    def on_step(self, step: int, figures: dict[str, float]) -> None:
+        if step == self.last_step:
+            self.trainer.learning_rate = 1e-30
+            self.weights = self.trainer.weights()
+
+
+@pytest.mark.parametrize("batch_size", [1, 5, 12])
+def test_a_callback_may_set_the_learning_rate_from_the_next_step_on(batch_size: int) -> None:
+    trainer = jsonnx.Trainer(LINE)
+    assert trainer.learning_rate == pytest.approx(0.1)
+    callback = SetsRate(trainer, 1)
+    before = trainer.weights()
+    trainer.fit(PX, PY, batch_size=batch_size, epochs=3, callbacks=[callback])
+    assert not np.array_equal(before["y/kernel"], callback.weights["y/kernel"])
+    np.testing.assert_array_equal(trainer.weights()["y/kernel"], callback.weights["y/kernel"])
+    trainer.step(PX, PY)
+    np.testing.assert_array_equal(trainer.weights()["y/kernel"], callback.weights["y/kernel"])
+
+
+def test_a_learning_rate_that_was_set_is_part_of_a_checkpoint(tmp_path: Path) -> None:
+    path = tmp_path / "a.safetensors"
+    first, second = jsonnx.Trainer(LINE), jsonnx.Trainer(LINE)
+    first.learning_rate = np.float32(0.25)
+    first.save_checkpoint(path)
+    second.load_checkpoint(path)
+    assert second.learning_rate == 0.25
+
+
+@pytest.mark.parametrize(("rate", "error"), [(0, ValueError), (-1.0, ValueError), (float("nan"), ValueError)])
+def test_a_learning_rate_is_a_positive_number(rate: Any, error: type[Exception]) -> None:
+    trainer = jsonnx.Trainer(LINE)
+    with pytest.raises(error, match="learning_rate"):
+        trainer.learning_rate = rate
+    with pytest.raises(TypeError, match="learning_rate"):
+        trainer.learning_rate = "0.1"  # type: ignore[assignment]
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("lr", "did you mean 'learning_rate'"), ("learning_rat", "did you mean 'learning_rate'"), ("zzz", "no attribute")],
+)
+def test_a_misspelt_attribute_of_a_trainer_is_an_error(name: str, message: str) -> None:
+    trainer = jsonnx.Trainer(LINE)
+    with pytest.raises(AttributeError, match=message):
+        setattr(trainer, name, 1e-3)
+
+
+def test_a_subclass_of_trainer_may_have_attributes() -> None:
+    class Noted(jsonnx.Trainer):
+        pass
+
+    trainer = Noted(LINE)
+    trainer.note = "a"  # type: ignore[attr-defined]
+
+
+def test_trainer_and_model_say_what_they_are() -> None:
+    assert repr(jsonnx.Trainer(SPEC)) == (
+        "<Trainer of 'pair': Adam with learning rate 0.001, 0 steps done, provider cpu>"
+    )
+    assert repr(jsonnx.compile(LINE)) == "<Model 'model': x float32[batch, 2] -> y float32[batch, 1]; 3 parameters>"
+
+
+@pytest.mark.parametrize(("verbose", "lines"), [("auto", 0), (0, 0), (1, 2), (2, 2)])
+def test_fit_prints_as_keras_does(verbose: Any, lines: int, capfd: pytest.CaptureFixture[str]) -> None:
+    jsonnx.Trainer(LINE).fit(PX, PY, epochs=2, verbose=verbose)
+    output = capfd.readouterr()
+    assert (output.out, len(output.err.splitlines())) == ("", lines)
+    with pytest.raises(ValueError, match="verbose must be one of"):
+        jsonnx.Trainer(LINE).fit(PX, PY, verbose=3)  # type: ignore[arg-type]

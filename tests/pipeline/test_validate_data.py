@@ -185,7 +185,9 @@ def test_a_file_is_checked_in_place_of_the_specs() -> None:
         "it is not in the current folder; did you mean 'other.csv'?")  # fmt: skip
     (folder,) = jsonnx.validate("spec.json", data=".")
     assert (folder.message, folder.help) == (
-        "cannot read '.': it is a folder", "data are single files, whose names end in .npz, .npy or .csv")  # fmt: skip
+        "cannot read '.': it is a folder",
+        "data are single files, whose names end in .npz, .npy, .csv, .json or .jsonl",
+    )
     document = json.loads(Path("spec.json").read_text())
     del document["training"]["data"]
     assert found(document, data=True) == [("error", "no-data", "$")]

@@ -364,7 +364,7 @@ def test_bombs_are_refused_before_they_are_unpacked(tmp_path, monkeypatch):
 
 def test_an_unknown_suffix_is_an_error(tmp_path):
     (fault,) = faults(tmp_path, GOOD, name="iris.parquet")
-    assert fault.help == "data files end in .npz, .npy or .csv"
+    assert fault.help == "data files end in .npz, .npy, .csv, .json or .jsonl"
 
 
 # -- which column is what --------------------------------------------------------------------------------------------

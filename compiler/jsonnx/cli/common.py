@@ -89,7 +89,7 @@ SCALE_OPTION = click.option("--scale", metavar="NAME", help="Use the parameter v
 def print_result(text: str) -> None:
     """Prints a result to standard output. A closed pipe, as with `| head`, is not an error."""
     try:
-        click.echo(text)
+        click.echo(text, color=True)  # `render.terminal` has decided on colors
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
@@ -99,7 +99,7 @@ def print_result(text: str) -> None:
 def print_status(text: str) -> None:
     """Prints progress or diagnostics to standard error. Errors are ignored, since they could not be printed."""
     with suppress(OSError):
-        click.echo(text, err=True)
+        click.echo(text, err=True, color=True)
 
 
 def handles_errors(command: Command) -> Command:
@@ -142,6 +142,7 @@ def exit_with_diagnostics(diagnostics: Sequence[Diagnostic], options: Mapping[st
 def print_diagnostics(diagnostics: Sequence[Diagnostic], format_: str, files: Sequence[str] = ()) -> None:
     """Prints diagnostics: text to standard error, formats for programs to standard output."""
     from ..render.diagnostics import ShownDiagnostics, render
+    from ..render.terminal import shows_color
 
     context = click.get_current_context(silent=True)
     shows_all = context.meta.get(ALL_KEY) if context is not None else None
@@ -149,7 +150,7 @@ def print_diagnostics(diagnostics: Sequence[Diagnostic], format_: str, files: Se
         ShownDiagnostics(limit=None) if shows_all else ShownDiagnostics(option=None if shows_all is None else "--all")
     )
     excerpts = _read_excerpts(diagnostics, shown) if format_ == "text" else {}
-    color = format_ == "text" and sys.stderr.isatty()
+    color = format_ == "text" and shows_color(sys.stderr)
     (print_status if format_ == "text" else print_result)(
         render(diagnostics, format_, excerpts=excerpts, files=files, color=color, shown=shown)
     )
@@ -178,11 +179,12 @@ def print_warnings(checked: CheckedSpec) -> None:
 def print_weights_report(report: WeightsReport) -> None:
     """Prints the notices of a weight file, and a table of loaded and missing weights if not all were loaded."""
     from ..render.tables import weights_text
+    from ..render.terminal import line_width, shows_color
 
     if report.notices:
         print_diagnostics(report.notices, "text")
     if not report.complete:
-        print_status(weights_text(report))
+        print_status(weights_text(report, shows_color(sys.stderr), line_width(sys.stderr)))
 
 
 def checked_spec(

@@ -16,15 +16,23 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "jsonnx train spec.json -o runs/digits --set training.epochs=20",
         "jsonnx train spec.json -o runs/digits --resume",
     ),
-    "evaluate": ("jsonnx evaluate runs/digits", "jsonnx evaluate model.onnx --data test.npz --format json"),
-    "predict": ("jsonnx predict runs/digits --data new.csv -o predictions.csv",),
+    "evaluate": (
+        "jsonnx evaluate runs/digits",
+        "jsonnx evaluate runs/digits runs/digits-2",
+        "jsonnx evaluate model.onnx --data test.npz --format json",
+    ),
+    "runs": ("jsonnx runs", "jsonnx runs experiments --sort accuracy --format csv"),
+    "predict": (
+        "jsonnx predict runs/digits --data new.csv -o predictions.csv",
+        "jsonnx predict runs/digits --data - --id name",
+    ),
     "inspect": ("jsonnx inspect model.onnx", "jsonnx inspect model.onnx --spec -"),
     "import": ("jsonnx import model.keras -o spec.json --weights weights.safetensors",),
     "export": ("jsonnx export --keras runs/digits -o digits.keras",),
     "schema": ("jsonnx schema -o model.schema.json",),
     "layers": ("jsonnx layers Conv2D", "jsonnx layers optimizers", "jsonnx layers --search noise"),
     "explain": ("jsonnx explain unknown-key",),
-    "providers": ("jsonnx providers",),
+    "providers": ("jsonnx providers", "jsonnx providers spec.json --provider cuda"),
 }
 """Command lines by command; `jsonnx` is the group of all."""
 

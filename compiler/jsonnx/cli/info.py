@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import click
 
 from ..core.diagnostics import UsageError
@@ -107,7 +109,11 @@ def providers(
         return
 
     from ..render.tables import providers_text
+    from ..render.terminal import line_width, shows_color
     from ..runtime.providers import provider_availability
 
     rows = [row for row in provider_availability() if provider in (None, row.name)]
-    print_result(json.dumps([row._asdict() for row in rows], indent=2) if format_ == "json" else providers_text(rows))
+    if format_ == "json":
+        print_result(json.dumps([row._asdict() for row in rows], indent=2))
+    else:
+        print_result(providers_text(rows, shows_color(sys.stdout), line_width(sys.stdout)))

@@ -29,12 +29,12 @@ from .common import (
 class OptionalDataCommand(click.Command):
     """A command whose option `--data` may stand alone, to check the data that the spec names.
 
-    The next argument is its value only if it has the suffix of a data file: in `--data spec.json`, the spec is an
-    argument. `--data=FILE` always gives a value.
+    The next argument is its value only if it has the suffix of a data file other than .json: in `--data spec.json`, the
+    spec is an argument. `--data=FILE` always gives a value.
     """
 
     def parse_args(self, context: click.Context, arguments: list[str]) -> list[str]:
-        from ..core.spec_folders import DATA_FILE_SUFFIXES
+        from ..core.spec_folders import DATA_ONLY_SUFFIXES
 
         rewritten: list[str] = []
         rest = list(arguments)
@@ -44,7 +44,7 @@ class OptionalDataCommand(click.Command):
                 rewritten += [argument, *rest]
                 break
             if argument == "--data":
-                has_value = bool(rest) and rest[0].lower().endswith(DATA_FILE_SUFFIXES)
+                has_value = bool(rest) and rest[0].lower().endswith(DATA_ONLY_SUFFIXES)
                 argument = f"--data={rest.pop(0)}" if has_value else "--spec-data"
             rewritten.append(argument)
         return super().parse_args(context, rewritten)
@@ -136,6 +136,7 @@ def summary(
     from ..lowering.cost import cost_table
     from ..pipeline.graphs import costed_graph
     from ..render.tables import summary_json, summary_text
+    from ..render.terminal import line_width, shows_color
 
     checked = checked_spec(spec, changes, scale)
     typed = checked.require()
@@ -143,7 +144,8 @@ def summary(
     if format_ == "json":
         print_result(json.dumps(summary_json(typed.network, rows, depth), indent=2))
     else:
-        print_result(summary_text(typed.network, rows, sys.stdout.isatty(), depth, descriptions))
+        color, width = shows_color(sys.stdout), line_width(sys.stdout)
+        print_result(summary_text(typed.network, rows, color, depth, width, descriptions))
 
 
 @click.command()
@@ -154,6 +156,7 @@ def summary(
 def fmt(specs: tuple[str, ...], check: bool) -> None:
     """Format specs canonically, in place. - reads standard input and writes to standard output."""
     from ..pipeline.format_file import format_file
+    from ..render.terminal import shows_color
     from ..render.text_diff import unified_diff_text
 
     diagnostics: list[Diagnostic] = []
@@ -162,7 +165,7 @@ def fmt(specs: tuple[str, ...], check: bool) -> None:
         try:
             formatted = format_file(spec)
             if check and formatted.differs:
-                color = sys.stdout.isatty()
+                color = shows_color(sys.stdout)
                 print_result(unified_diff_text(formatted.file, formatted.before, formatted.after, color=color))
                 print_status(f"would change {formatted.file}")
                 status = max(status, EXIT_INVALID_INPUT)
@@ -195,10 +198,11 @@ def diff(old: str, new: str, format_: str) -> None:
 
     from ..pipeline.compare_specs import compare_specs
     from ..render.spec_diff import comparison_json, comparison_text
+    from ..render.terminal import shows_color
 
     comparison = compare_specs(old, new)
     if format_ == "json":
         print_result(json.dumps(comparison_json(comparison), indent=2))
     else:
-        print_result(comparison_text(comparison, color=sys.stdout.isatty()))
+        print_result(comparison_text(comparison, color=shows_color(sys.stdout)))
     sys.exit(EXIT_INVALID_INPUT if comparison.breaks_signature else 0)

@@ -12,7 +12,9 @@ from typing import IO
 from .diagnostics import UsageError, or_list
 from .files import MissingFile, check_beneath, display_path, open_beneath, open_file, safe_path_parts
 
-DATA_FILE_SUFFIXES = (".npz", ".npy", ".csv")
+DATA_FILE_SUFFIXES = (".npz", ".npy", ".csv", ".json", ".jsonl")
+DATA_ONLY_SUFFIXES = tuple(suffix for suffix in DATA_FILE_SUFFIXES if suffix != ".json")
+"""The suffixes that only data files have; specs end in .json, too."""
 WEIGHT_FILE_SUFFIXES = (".safetensors", ".npz", ".keras", ".h5", ".hdf5", ".weights.json")
 
 UNSAFE_DATA_HELP = (
@@ -99,7 +101,7 @@ def _missing_file_text(path: Path, others: str = "") -> str:
             names = [entry.name for entry, _ in zip(entries, range(_MAX_LISTED_NAMES), strict=False)]
     except OSError as error:
         return f"{found}, which cannot be listed ({error.strerror})"
-    data_files = sorted(name for name in names if name.lower().endswith(DATA_FILE_SUFFIXES))
+    data_files = sorted(name for name in names if name.lower().endswith(DATA_ONLY_SUFFIXES))
     near = get_close_matches(path.name, data_files, n=_MAX_SHOWN_NAMES)
     if near:
         return f"{found}; did you mean {or_list(map(repr, near))}?"

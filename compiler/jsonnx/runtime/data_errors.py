@@ -10,6 +10,9 @@ from .spec_source import NO_SPEC, SpecSource
 
 T = TypeVar("T")
 
+TextHelp = Callable[[Iterable[str]], str]
+"""Gives the help for texts in place of numbers."""
+
 MAX_LISTED_LOCATIONS = 5
 """Locations of faults of one kind that a message lists; the others are counted."""
 

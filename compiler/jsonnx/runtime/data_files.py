@@ -1,16 +1,16 @@
-"""Reads the columns of data files (.npz, .npy and .csv), without trusting their contents."""
+"""Reads the columns of data files (.npz, .npy, .csv, .json and .jsonl), without trusting their contents."""
 
 from __future__ import annotations
 
 import csv
 import io
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from itertools import chain
 from math import prod
 from tokenize import TokenError
-from typing import IO, NamedTuple, Protocol
+from typing import IO, Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -20,7 +20,15 @@ from ..core.spec_folders import DATA_FILE_SUFFIXES, suffix_fault
 from ..core.types import TensorType
 from ..interop.read_budget import ReadBudget
 from ..interop.zip_reader import ZipArchive
-from .data_errors import MAX_LISTED_LOCATIONS, NO_LOCATION, DataLocation, FaultCollector, locations_text
+from .data_errors import (
+    MAX_LISTED_LOCATIONS,
+    NO_LOCATION,
+    DataLocation,
+    FaultCollector,
+    TextHelp,
+    locations_text,
+)
+from .json_tables import read_json_lines, read_json_table
 from .validate_arrays import MISSING_NUMBER_HELP, ElementIndex, LocateElement, sample_location
 
 COMMENT_HELP = "comment lines are not read, remove them"
@@ -28,9 +36,6 @@ _EXCEL_SEPARATOR_LINE = re.compile(r'"?sep=.?,?"?', re.IGNORECASE)
 _THOUSANDS = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d*)?")
 _DAMAGED_FILE_ERRORS = (OSError, ValueError, EOFError)
 """The exceptions that NumPy raises for a malformed file."""
-
-
-TextHelp = Callable[[Iterable[str]], str]
 
 
 class DataTable(Protocol):
@@ -54,6 +59,10 @@ class DataTable(Protocol):
         place of numbers.
         """
 
+    def values(self, name: str) -> Sequence[Any]:
+        """The values of a column as they are in the file, one for each row. Raises ValueError, with the end of a
+        sentence, if a row has several values."""
+
     def name_location(self, name: str | None) -> DataLocation:
         """The location of a column's name in the file; with None, of the names of all."""
 
@@ -61,19 +70,21 @@ class DataTable(Protocol):
         """Locates the elements of an array that was stacked from these columns."""
 
 
-def read_table(file: IO[bytes], name: str, faults: FaultCollector, npy_column: str = "") -> DataTable | None:
-    """The columns of an open file, in the format of its name's suffix; None, and faults, if it is malformed.
+def read_table(
+    file: IO[bytes], name: str, faults: FaultCollector, npy_column: str = "", format: str | None = None
+) -> DataTable | None:
+    """The columns of an open file; None, and faults, if it is malformed.
 
-    `npy_column` names the single array of an .npy file.
+    Its format is the suffix of its name, or `format`. `npy_column` names the single array of an .npy file.
     """
-    ending = name.lower().rpartition(".")[2]
+    ending = format or name.lower().rpartition(".")[2]
     size = file.seek(0, io.SEEK_END)
     file.seek(0)
     if size > MAX_DATA_FILE_BYTES:
         faults.add("too-large", f"the file has {size:,} bytes, the limit is {MAX_DATA_FILE_BYTES:,}")
         return None
-    if ending == "csv":
-        return _read_csv(file.read(), faults)
+    if ending in TEXT_READERS:
+        return TEXT_READERS[ending](file.read(), faults)
     try:
         if ending == "npz":
             return _open_npz(file, name)
@@ -182,6 +193,14 @@ class ArrayTable:
         except _DAMAGED_FILE_ERRORS as error:
             faults.add("bad-data-file", f"the array {name!r} cannot be read: {error}")
             return None
+
+    def values(self, name: str) -> Sequence[Any]:
+        array = self._read(name)
+        if array.ndim > 1 and array.size == len(array):
+            array = array.reshape(-1)
+        if array.ndim != 1:
+            raise ValueError(f"has shape {list(array.shape)}, so that a row has several values")
+        return array.tolist()
 
     def name_location(self, name: str | None) -> DataLocation:
         return NO_LOCATION
@@ -325,6 +344,10 @@ class CsvTable:
             "bad-value", bad, lambda index: (_number_fault(name, texts[index]), locate((index,))), help=help
         )
 
+    def values(self, name: str) -> Sequence[Any]:
+        index = self.names.index(name)
+        return [row[index] for row in self._rows]
+
     def name_location(self, name: str | None) -> DataLocation:
         if name is None:
             return DataLocation("", self._header_line)
@@ -389,3 +412,11 @@ def _field_position(lines: list[str], line: int, number: int) -> tuple[int, int]
                 number, field_column = number - 1, column
         line += bool(number)
     return line, field_column
+
+
+TEXT_READERS: dict[str, Callable[[bytes, FaultCollector], DataTable | None]] = {
+    "csv": _read_csv,
+    "json": read_json_table,
+    "jsonl": read_json_lines,
+}
+"""The readers of text formats, by suffix."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import IO, Any
@@ -22,7 +22,7 @@ from .array_arguments import RaggedArray, is_batch_iterable, not_an_array, to_ar
 from .array_digest import array_digest
 from .data_columns import check_columns_exist, read_columns
 from .data_errors import FaultCollector, FeedError
-from .data_files import read_table
+from .data_files import DataTable, read_table
 from .data_spec import DataSpec
 from .spec_source import NO_SPEC, SpecSource
 from .training_plan import TrainingPlan
@@ -204,10 +204,67 @@ def from_file(
         return _from_open_file(file, os.fspath(path), data, data_spec, source, targets=targets)
 
 
+def inputs_from_stream(
+    file: IO[bytes],
+    name: str,
+    data: DataSection | None,
+    data_spec: DataSpec,
+    format: str | None = None,
+    keep: Sequence[str] | None = (),
+) -> tuple[Dataset, dict[str, Sequence[Any]]]:
+    """The inputs in an open file, without targets, and the values of further columns as they are in the file.
+
+    `format` replaces the suffix of the file's name. `keep` names the further columns; None stands for all that have one
+    value for each sample. Raises as `from_spec` does.
+    """
+    faults = FaultCollector(name)
+    columns = _column_assignment(data, data_spec, faults, targets=False)
+    table = _read_table(file, name, columns, data_spec, faults, format)
+    samples = _samples(table, columns, data_spec, faults)
+    kept = {} if table is None or samples is None else _kept_columns(table, keep, len(samples), faults)
+    if faults or samples is None:
+        raise CompileError(faults.diagnostics)
+    return samples, kept
+
+
+def _kept_columns(
+    table: DataTable, names: Sequence[str] | None, count: int, faults: FaultCollector
+) -> dict[str, Sequence[Any]]:
+    kept: dict[str, Sequence[Any]] = {}
+    for name in dict.fromkeys(table.names if names is None else names):
+        if name not in table.names:
+            help = suggestion(name, table.names) or f"columns: {quoted_or_list(table.names)}"
+            faults.add("missing-column", f"there is no column {name!r} to keep", table.name_location(None), help=help)
+            continue
+        try:
+            values = table.values(name)
+        except (CompileError, OSError, ValueError, EOFError) as error:
+            if names is not None:
+                faults.add("data-shape", f"the column {name!r} cannot be kept: it {error}")
+            continue
+        if len(values) == count:
+            kept[name] = values
+        elif names is not None:
+            message = f"the column {name!r} cannot be kept: it has {len(values):,} values for {count:,} samples"
+            faults.add("data-shape", message)
+    return kept
+
+
 def _from_open_file(
     file: IO[bytes], name: str, data: DataSection | None, data_spec: DataSpec, source: SpecSource, *, targets: bool
 ) -> Dataset:
     faults = FaultCollector(name, source)
+    columns = _column_assignment(data, data_spec, faults, targets=targets)
+    samples = _samples(_read_table(file, name, columns, data_spec, faults), columns, data_spec, faults)
+    if samples is None:
+        raise CompileError(faults.diagnostics)
+    return samples
+
+
+def _column_assignment(
+    data: DataSection | None, data_spec: DataSpec, faults: FaultCollector, *, targets: bool
+) -> dict[str, AssignedColumns]:
+    """The columns of each input, and of each target. Raises CompileError for faults of the spec."""
     columns: dict[str, AssignedColumns] = {}
     settings = [("x", data_spec.inputs), *([("y", data_spec.targets)] if targets else [])]
     for key, names in settings:
@@ -217,11 +274,28 @@ def _from_open_file(
         columns |= assigned_columns(setting, key, names)
     if faults:
         raise CompileError(faults.diagnostics)
+    return columns
+
+
+def _read_table(
+    file: IO[bytes],
+    name: str,
+    columns: Mapping[str, AssignedColumns],
+    data_spec: DataSpec,
+    faults: FaultCollector,
+    format: str | None = None,
+) -> DataTable | None:
     npy_column = columns[next(iter(data_spec.inputs))].names[0]
     try:
-        table = read_table(file, name, faults, npy_column)
+        return read_table(file, name, faults, npy_column, format)
     except OSError as error:
         raise UsageError("unreadable-file", f"cannot read {name!r}: {error.strerror}") from error
+
+
+def _samples(
+    table: DataTable | None, columns: Mapping[str, AssignedColumns], data_spec: DataSpec, faults: FaultCollector
+) -> Dataset | None:
+    """The samples in the columns of a table; None, and faults, if they are invalid."""
     arrays: dict[str, np.ndarray] = {}
     if table is not None and check_columns_exist(table, columns, data_spec, faults):
         for key, assigned in columns.items():
@@ -229,6 +303,4 @@ def _from_open_file(
             if array is not None:
                 arrays[key] = array
         check_consistent_sizes(arrays, data_spec, faults)
-    if faults:
-        raise CompileError(faults.diagnostics)
-    return _dataset(arrays, data_spec)
+    return None if faults else _dataset(arrays, data_spec)

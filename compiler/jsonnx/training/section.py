@@ -89,7 +89,7 @@ Metrics = Annotated[
 class DataSection(Section):
     """The files with the samples, and the meaning of their columns."""
 
-    train: str = attr(doc="Training file (.npz, .npy or .csv); the path is relative to the spec.")
+    train: str = attr(doc="Training file (.npz, .npy, .csv, .json or .jsonl); the path is relative to the spec.")
     validation: str | None = attr(None, doc="Validation file, used after each epoch.")
     test: str | None = attr(None, doc="Test file, used after training.")
     x: Columns | None = attr(

@@ -176,8 +176,9 @@ ENVIRONMENT_EXPLANATIONS: dict[str, Explanation] = {
     ),
     "bad-data-file": Explanation(
         "A data file that cannot be parsed",
-        "Data comes as .npz or .npy (arrays of numbers, no Python objects) or as .csv: UTF-8, commas, one header "
-        "line, every row with as many values. The message names the row.",
+        "Data comes as .npz or .npy (arrays of numbers, no Python objects), as .csv (UTF-8, commas, one header line, "
+        "every row with as many values), as .json (a list of objects, or an object of lists) or as .jsonl (one object "
+        "a line). The message names the row.",
         "age;height\n31;1.80",
         "age,height\n31,1.80",
     ),
@@ -316,8 +317,9 @@ ENVIRONMENT_EXPLANATIONS: dict[str, Explanation] = {
     ),
     "no-checkpoint": Explanation(
         "There is no checkpoint to resume from",
-        "--resume continues the run in the folder. If there is no run yet, it starts one, and this is a warning. It is "
-        "an error if the folder has a model, weights or checkpoints, but no `run.json`, or a run without checkpoints.",
+        "--resume continues the run in the folder, without -o the spec's newest unfinished run. If there is no run "
+        "yet, it starts one, and this is a warning. It is an error if the folder has a model, weights or checkpoints, "
+        "but no `run.json`, or a run without checkpoints.",
         "jsonnx train spec.json -o data --resume",
         "jsonnx train spec.json -o runs/new --resume",
     ),
