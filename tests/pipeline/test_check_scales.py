@@ -81,6 +81,18 @@ def test_the_command_checks_all_scales_or_one(tmp_path: Path, monkeypatch: pytes
     assert "fine" in jsonnx("validate", "spec.json", "--scale", "good").stdout
 
 
+def test_files_are_checked_at_every_scale(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    training = {"loss": "mse", "data": {"train": "${file}"}}
+    spec = with_scales(outside={"file": "../b.csv"}) | {"training": training}
+    spec["parameters"] = SPEC["parameters"] | {"file": "a.csv"}
+    assert findings(spec) == [("unreadable-file", []), ("unsafe-path", ["at the scale 'outside'"])]
+
+
+def test_a_value_of_a_scale_with_an_error_is_reported_once() -> None:
+    assert findings(with_scales(bad={"width": {"default": 3}})) == [("wrong-type", [])]
+
+
 def test_thousands_of_scales_end_with_a_note_that_counts_the_rest() -> None:
     spec = with_scales(**{f"s{number}": {"width": number + 1} for number in range(3000)})
     start = time.process_time()

@@ -87,13 +87,18 @@ def _check_has_loss(typed: TypedNetwork, training: Training, report: Report) -> 
 
 
 def _may_be_misspelled(typed: TypedNetwork, report: Report) -> bool:
-    """Tells whether a key or a layer with errors may stand for the loss."""
-    document: Any = typed.network.flat_document
-    if any(key not in Training.attributes for key in document["training"]):
+    """Tells whether a key, a layer or a block with errors may stand for the loss."""
+    flat: Any = typed.network.flat_document
+    if any(key not in Training.attributes for key in flat["training"]):
         return True
-    entries = [entry for entry in document["layers"] if isinstance(entry, dict)]
-    types = [str(entry["type"]) for entry in entries if "type" in entry]
-    return report.has_errors(("layers",)) and any(type in LOSS_LAYERS or type not in LAYERS.by_name for type in types)
+    if not report.has_errors():
+        return False
+    document: Any = typed.network.document
+    blocks = document.get("blocks") if isinstance(document.get("blocks"), dict) else {}
+    sections = [flat["layers"], *(block.get("layers") for block in blocks.values() if isinstance(block, dict))]
+    entries = [entry for section in sections if isinstance(section, list) for entry in section]
+    types = {str(entry["type"]) for entry in entries if isinstance(entry, dict) and "type" in entry}
+    return any(type in LOSS_LAYERS or type not in (*LAYERS.by_name, *blocks) for type in types)
 
 
 def _figures(objective: Objective, outputs: Collection[str]) -> list[str]:

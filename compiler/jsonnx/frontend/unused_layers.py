@@ -97,11 +97,15 @@ def _may_add_loss(call: Call, document: Mapping[str, Json], report: Report) -> b
 
 
 def _idle_calls(calls: Sequence[Call], needed: Collection[str], origins: Sequence[BlockLayer | None]) -> set[str]:
-    """Returns the unused calls of layers in blocks, if another use of the block uses them and this one others."""
+    """Returns the unused calls of layers in blocks, if another use of the block uses them and this one others.
+
+    Layers outside blocks count as used: if nothing uses them, that is an error of its own.
+    """
     taken = {_layer_of(source) for call in calls for source in call.sources}.union(needed)
     if not origins or all(call.name in taken for call in calls):
         return set()
-    origin_by_name, used = {call.name: origins[int(call.path[1])] for call in calls}, _used_calls(calls, needed)
+    origin_by_name = {call.name: origins[int(call.path[1])] for call in calls}
+    used = _used_calls(calls, [*needed, *(name for name, origin in origin_by_name.items() if origin is None)])
     used_origins = [origin for name, origin in origin_by_name.items() if origin is not None and name in used]
     used_entries, block_uses = {origin[:2] for origin in used_origins}, {origin.use for origin in used_origins}
     owners = {call.owner for call in calls if call.name in used}
