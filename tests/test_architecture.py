@@ -26,11 +26,12 @@ gradient:  training ir core
 passes:    ir core
 analysis:  frontend layers training core
 interop:   frontend layers training backend core
-frontend:  layers training core
+frontend:  layers training library core
 layers:    training ir core
 training:  ir core
 backend:   ir core
 ir:        core
+library:
 core:
 """
 """Which rooms each room may import. Rooms stand from top to bottom: every arrow points downwards."""

@@ -15,6 +15,10 @@ from .limits import MAX_COMPARED_WORDS, MAX_DIAGNOSTICS
 JsonPath = tuple[str | int, ...]
 """The keys and indexes that lead from the document's root to a value."""
 
+LIBRARY = "<library>"
+"""The first step of the paths in the standard library, which are in no file of the user; the second is the block's
+type."""
+
 Severity = Literal["error", "warning"]
 
 
@@ -23,6 +27,19 @@ def path_text(path: JsonPath) -> str:
     return "$" + "".join(
         f"[{step}]" if isinstance(step, int) else f".{step}" if step.isidentifier() else f"[{step!r}]" for step in path
     )
+
+
+def is_in_library(path: JsonPath) -> bool:
+    """Tells whether a path is in the standard library. (An unknown key of a spec has a path of one step.)"""
+    return len(path) > 1 and path[0] == LIBRARY
+
+
+def outside_library(path: JsonPath, notes: Iterable[tuple[JsonPath, str]]) -> JsonPath:
+    """Returns the path to show to the user: for one in the standard library, that of the use of its block.
+
+    Of the notes' paths, the first outside the library is the use.
+    """
+    return next((where for where, _ in notes if not is_in_library(where)), ()) if is_in_library(path) else path
 
 
 class Position(NamedTuple):
@@ -164,25 +181,29 @@ class Report:
             code, help, notes = "not-listed", "correct those that are listed first", ()
             message = f"there are more {severity}s than the check lists"
         source = self._source_map(path, at_key)
-        is_reported = source.path in self._reported_locations or any(
+        notes = [(self._source_map(where, False).path, text) for where, text in notes]
+        shown_path = outside_library(source.path, (*source.notes, *notes))
+        is_reported = shown_path in self._reported_locations or any(
             path[:length] in self._suppressed_paths for length in range(1, len(path) + 1)
         )
-        if is_reported or self._first_instances.setdefault((source.path, code), source.instance) != source.instance:
+        if is_reported or self._first_instances.setdefault((shown_path, code), source.instance) != source.instance:
             return
-        line, column = self._locator(source.path, at_key) or (None, None)
-        source_notes = [*((self._source_map(where, False).path, text) for where, text in notes), *source.notes]
+        line, column = self._locator(shown_path, at_key) or (None, None)
+        notes += source.notes
+        if shown_path != source.path:
+            notes.append((source.path, "defined in the library"))
         diagnostic = Diagnostic(
             code,
             message,
-            path_text(source.path),
+            path_text(shown_path),
             self.file,
             line,
             column,
             help,
             severity,
-            tuple(self._note_at(where, text) for where, text in source_notes),
+            tuple(self._note_at(where, text) for where, text in notes),
         )
-        self._diagnostics.setdefault((source.path, code, message), diagnostic)
+        self._diagnostics.setdefault((shown_path, code, message), diagnostic)
 
     def mark_invalid(self, path: JsonPath) -> None:
         """Marks a path and its ancestors as invalid without a diagnostic of their own."""
@@ -211,6 +232,8 @@ class Report:
             self.mark_invalid(())
 
     def _note_at(self, path: JsonPath, message: str) -> Note:
+        if is_in_library(path):
+            return Note(f"{message} ({path_text(path[2:])} of {path[1]})")
         line, column = self._locator(path, False) or (None, None)
         return Note(message, path_text(path), self.file, line, column)
 

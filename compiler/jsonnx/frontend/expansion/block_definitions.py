@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 
 from ...core.components import Json
-from ...core.diagnostics import JsonPath, Report
+from ...core.diagnostics import LIBRARY, JsonPath, Report
 from ...core.limits import MAX_BLOCK_DEPTH
 from ...layers import LAYERS
 from ..schema.phrases import short_name
@@ -29,17 +29,22 @@ class BlockDefinition:
     outputs: Json
     has_own_names: bool = False
     """Whether its layers are named without the name of the use as a prefix (`"names": "own"`)."""
+    in_library: bool = False
+    """Whether it is a block of the standard library."""
 
     @property
     def path(self) -> JsonPath:
-        return ("blocks", self.name)
+        return (LIBRARY if self.in_library else "blocks", self.name)
 
 
-def read_block_definitions(document: Mapping[str, Json], report: Report) -> dict[str, BlockDefinition | None]:
-    """Returns the blocks by name, with None for invalid definitions, which are reported."""
+def read_block_definitions(
+    document: Mapping[str, Json], library: Mapping[str, Json], report: Report
+) -> dict[str, BlockDefinition | None]:
+    """Returns the blocks of a document and of the library by name, with None for invalid ones, which are reported."""
     section = document.get("blocks")
     section = section if isinstance(section, dict) else {}
     blocks = {name: _read_block(name, definition, report) for name, definition in section.items()}
+    blocks |= {name: _block(name, definition, in_library=True) for name, definition in library.items()}
     uses_by_block = {name: dict(_used_blocks(block, blocks)) if block else {} for name, block in blocks.items()}
     valid_names = _well_nested_blocks(uses_by_block, report)
     return {name: block if name in valid_names else None for name, block in blocks.items()}
@@ -52,13 +57,19 @@ def _read_block(name: str, raw: Json, report: Report) -> BlockDefinition | None:
         report.add("invalid-name", path, message, help=help, at_key=True)
     if report.has_errors(path):
         return None
-    inputs = tuple(raw.get("inputs", ["input"]))
-    for index, input in enumerate(inputs):
-        if input in inputs[:index]:
+    block = _block(name, raw)
+    for index, input in enumerate(block.inputs):
+        if input in block.inputs[:index]:
             report.add("duplicate-name", (*path, "inputs", index), f"the input {short_name(input)} is named twice")
+    check_parameters(block.parameters, (*path, "parameters"), ENTRY_KEYS, "in an entry", report)
+    return block
+
+
+def _block(name: str, raw: Mapping[str, Json], in_library: bool = False) -> BlockDefinition:
+    """Returns the block of a valid definition."""
+    inputs, has_own_names = tuple(raw.get("inputs", ["input"])), raw.get("names") == "own"
     parameters = raw.get("parameters", {})
-    check_parameters(parameters, (*path, "parameters"), ENTRY_KEYS, "in an entry", report)
-    return BlockDefinition(name, parameters, inputs, raw["layers"], raw.get("outputs"), raw.get("names") == "own")
+    return BlockDefinition(name, parameters, inputs, raw["layers"], raw.get("outputs"), has_own_names, in_library)
 
 
 def check_parameters(
