@@ -15,9 +15,9 @@ TESTS = Path(__file__).parent
 PACKAGE = TESTS.parent / "compiler" / "jsonnx"
 
 ARROWS = """
-cli:       pipeline render runtime lowering interop frontend layers backend core
+cli:       pipeline render runtime lowering interop frontend layers backend library core
 pipeline:  render runtime tuning diff lowering gradient passes interop analysis frontend layers training backend ir core
-render:    runtime diff lowering interop frontend layers ir core
+render:    runtime diff lowering interop analysis frontend layers ir library core
 runtime:   tuning passes interop training backend ir core
 tuning:    gradient passes training ir core
 diff:      analysis frontend training core

@@ -26,7 +26,8 @@ def schema(output: str | None) -> None:
 @click.argument("type_", metavar="[TYPE]", required=False)
 @handles_errors
 def layers(type_: str | None) -> None:
-    """List all layer types, or show the reference of one."""
+    """List all layer types and the blocks of the library, or show the reference of one."""
+    from .. import library
     from ..core.diagnostics import suggestion
     from ..layers import LAYERS
     from ..layers.unsupported import unsupported_layer
@@ -34,10 +35,10 @@ def layers(type_: str | None) -> None:
 
     if type_ is None:
         print_result(layers_text())
-    elif type_ in LAYERS.by_name:
+    elif type_ in LAYERS.by_name or type_ in library.block_types():
         print_result(layer_text(type_))
     else:
-        help = suggestion(type_, LAYERS.by_name)
+        help = suggestion(type_, [*LAYERS.by_name, *library.block_types()])
         raise UsageError(*(unsupported_layer(type_) or ("unknown-type", f"there is no layer type {type_!r}", help)))
 
 

@@ -1,7 +1,7 @@
 """The standard library: blocks that every spec can use as types `std.NAME`, written in the spec language.
 
-`NAME.json` is a spec of its own. Its `blocks` define the block of that name, and its network is an example of a use.
-A file is read when a spec uses its block.
+`NAME.json` is a spec of its own. Its first block is the one of that name, further ones are parts of it, and its network
+is an example. A file is read when a spec uses its block.
 
 The library belongs to the version of the language: a block of this version keeps its layers, weights and numbers, and
 a further parameter has a default that changes none of them. So a model's metadata and a RUN folder, which contain the
@@ -24,22 +24,45 @@ def block_types() -> tuple[str, ...]:
     return tuple(sorted(f"{PREFIX}{file.name.removesuffix('.json')}" for file in _folder() if _is_spec(file.name)))
 
 
+def source_text(type_: str) -> str:
+    """Returns the text of the spec that defines the block of a type. Raises KeyError if there is no such block."""
+    name = type_.removeprefix(PREFIX)
+    for file in _folder():
+        if file.name == f"{name}.json" and type_ == f"{PREFIX}{name}":
+            return file.read_text(encoding="utf-8")
+    raise KeyError(type_)
+
+
 @cache
 def library_spec(type_: str) -> dict[str, Any]:
     """Returns the spec that defines the block of a type and uses it. Raises KeyError if there is no such block.
 
     Callers share it and must not change it.
     """
-    name = type_.removeprefix(PREFIX)
-    for file in _folder():
-        if file.name == f"{name}.json" and type_ == f"{PREFIX}{name}":
-            return json.loads(file.read_text(encoding="utf-8"))
-    raise KeyError(type_)
+    return json.loads(source_text(type_))
 
 
-def library_block(type_: str) -> dict[str, Any]:
-    """Returns the definition of the block of a type, as in the section `blocks` of a spec. Raises KeyError."""
-    return library_spec(type_)["blocks"][type_.removeprefix(PREFIX)]
+def example(type_: str) -> dict[str, Any]:
+    """Returns the example of a block, a spec that uses it by its type. Raises KeyError if there is no such block."""
+    spec = library_spec(type_)
+    main = type_.removeprefix(PREFIX)
+    layers = [entry | {"type": type_} if entry["type"] == main else entry for entry in spec["layers"]]
+    return {key: value for key, value in spec.items() if key != "blocks"} | {"layers": layers}
+
+
+def block_definitions(type_: str) -> dict[str, Any]:
+    """Returns the definitions that the block of a type consists of, by type, as in the section `blocks` of a spec.
+
+    The first is the block itself; the others are the further blocks of its file, such as `std.MLP.hidden`, which specs
+    cannot use. Raises KeyError if there is no such block.
+    """
+    blocks = library_spec(type_)["blocks"]
+    main = type_.removeprefix(PREFIX)
+    types = {name: type_ if name == main else f"{type_}.{name}" for name in blocks}
+    return {
+        types[name]: block | {"layers": [entry | {"type": types.get(entry["type"], entry["type"])} for entry in block["layers"]]}
+        for name, block in blocks.items()
+    }
 
 
 def _folder() -> list[Any]:

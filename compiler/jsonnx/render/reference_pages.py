@@ -21,6 +21,7 @@ from ..frontend.schema.schema import REGISTRIES
 from ..layers import LAYERS, Layer
 from .explanations import EXPLANATIONS
 from .layer_examples import LayerExample, example_graph, layer_examples, operator_names, weight_descriptions
+from .library_reference import block_sections
 from .limits_page import limits_page
 
 EXAMPLE_ARGUMENTS: dict[str, Any] = {
@@ -223,6 +224,7 @@ def layers_page() -> str:
             lines += ["```json", example_json(layer), "```", "", *_behaviour(layer)]
             own = _argument_table(layer)
             lines += ["", *own] if own else []
+    lines += ["", *block_sections()]
     for family in REGISTRIES:
         lines += ["", *_registry_section(family)]
     return "\n".join(lines) + "\n"

@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from rich.cells import cell_len
 
+from .. import library
+from .library_reference import TITLE as LIBRARY_TITLE
+from .library_reference import block_summaries, block_text
 from .reference_pages import layers_by_module, reference_text
 from .summary_rows import SummaryRow, summary_rows
 
@@ -138,18 +141,19 @@ def _json_block(line: SummaryRow) -> dict[str, Any]:
 
 
 def layer_text(name: str) -> str:
-    """The reference of a layer. Raises KeyError for an unknown layer."""
+    """The reference of a layer, or of a block of the library. Raises KeyError for an unknown one."""
     from ..layers import LAYERS
 
-    return reference_text(LAYERS.by_name[name])
+    return block_text(name) if name.startswith(library.PREFIX) else reference_text(LAYERS.by_name[name])
 
 
 def layers_text() -> str:
-    """All layers, one line each, grouped by family."""
+    """All layers and the blocks of the library, one line each, grouped by family."""
+    groups = [(title, {layer.type_name: layer.summary() for layer in layers}) for title, layers in layers_by_module()]
     lines = []
-    for title, layers in layers_by_module():
-        width = max(len(layer.type_name) for layer in layers)
-        lines += [title, *(f"  {layer.type_name:{width}}  {layer.summary()}" for layer in layers), ""]
+    for title, summaries in [*groups, (LIBRARY_TITLE, block_summaries())]:
+        width = max(map(len, summaries))
+        lines += [title, *(f"  {name:{width}}  {summary}" for name, summary in summaries.items()), ""]
     return "\n".join([*lines, "`jsonnx layers TYPE` shows the arguments of a layer."])
 
 

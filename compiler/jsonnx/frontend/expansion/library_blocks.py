@@ -22,8 +22,9 @@ def used_library_blocks(document: Mapping[str, Json]) -> dict[str, Json]:
     while unread:
         for type_ in _library_types(unread.pop()):
             if type_ not in definitions and type_ in library.block_types():
-                definitions[type_] = library.library_block(type_)
-                unread.append(definitions[type_]["layers"])
+                own_definitions = library.block_definitions(type_)
+                definitions |= own_definitions
+                unread += [definition["layers"] for definition in own_definitions.values()]
     return definitions
 
 

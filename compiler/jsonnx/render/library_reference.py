@@ -1,0 +1,96 @@
+"""The reference of the blocks of the standard library."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import prod
+from textwrap import fill, indent
+from typing import Any
+
+from .. import library
+from ..analysis.shape_inference import infer_shapes
+from ..core.diagnostics import Report
+from ..core.types import TensorType
+from ..frontend.build_network import build_network
+from ..frontend.expansion.expand import expand
+
+TITLE = "Blocks of the standard library"
+
+
+@dataclass(frozen=True)
+class BlockExample:
+    """A use of a block, the types of its inputs and outputs by name, and the number of its parameters."""
+
+    entry: dict[str, Any]
+    inputs: dict[str, TensorType]
+    outputs: dict[str, TensorType]
+    parameter_count: int
+
+    def __str__(self) -> str:
+        inputs, outputs = (", ".join(map(str, types.values())) for types in (self.inputs, self.outputs))
+        return f"{inputs} → {outputs}"
+
+
+def block_summaries() -> dict[str, str]:
+    """The first sentence of each block's description, by its type."""
+    return {type_: _block(type_)["description"].partition(". ")[0].rstrip(".") + "." for type_ in library.block_types()}
+
+
+def block_text(type_: str) -> str:
+    """The reference of a block as text, with the spec that defines it."""
+    example = block_example(type_)
+    lines = [type_, "", fill(_block(type_)["description"], 110), ""]
+    for name, parameter in _block(type_)["parameters"].items():
+        default = _default_text(parameter)
+        lines.append(f"  {name}{f' (default {default})' if default else ' (required)'}")
+        lines.append(indent(fill(parameter["description"], 90), "      "))
+    lines += ["", "Example:", "", f"  {json.dumps(example.entry)}", "", f"  {example}"]
+    lines += [f"  {example.parameter_count:,} parameters", "", "Definition, as a spec to copy and change:", ""]
+    return "\n".join([*lines, library.source_text(type_).rstrip()])
+
+
+def block_sections() -> Iterator[str]:
+    """The lines of the reference page on all blocks."""
+    yield from (
+        f"## {TITLE}",
+        "",
+        "A block is written in the spec language and used like a layer; [The library](library.md) explains how. Besides",
+        "its own parameters, a use takes `name`, `from` and `repeat`.",
+    )
+    for type_ in library.block_types():
+        example = block_example(type_)
+        yield from ("", f"### {type_}", "", _block(type_)["description"], "")
+        yield from ("```json", json.dumps(example.entry), "```", "", f"- `{example}`")
+        yield f"- parameters of the example: {example.parameter_count:,}"
+        yield from ("", "| parameter | default | meaning |", "| --- | --- | --- |")
+        for name, parameter in _block(type_)["parameters"].items():
+            default = _default_text(parameter)
+            yield f"| `{name}` | {f'`{default}`' if default else 'required'} | {parameter['description']} |"
+
+
+def block_example(type_: str) -> BlockExample:
+    """The example of a block; imports onnx."""
+    from ..lowering.lower import lower
+
+    spec, report = library.example(type_), Report()
+    flat = expand(spec, report)
+    assert flat is not None
+    network = build_network(flat.document, report)
+    assert network is not None
+    typed = infer_shapes(network, report)
+    report.raise_errors()
+    graph = lower(typed)
+    weights = [*graph.parameters.values(), *graph.states.values()]
+    count = sum(prod(weight.shape) for weight in weights)
+    return BlockExample(spec["layers"][-1], dict(typed.inputs), dict(typed.outputs), count)
+
+
+def _block(type_: str) -> dict[str, Any]:
+    return library.block_definitions(type_)[type_]
+
+
+def _default_text(parameter: dict[str, Any]) -> str:
+    """The default of a parameter as JSON; empty if it is required."""
+    return json.dumps(parameter["default"]) if "default" in parameter else ""
