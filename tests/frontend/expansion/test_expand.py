@@ -230,6 +230,33 @@ def test_one_repetition_keeps_the_name_and_0_repetitions_are_elided() -> None:
     assert flat(layers, parameters={"n": 0}) == expanded
 
 
+def test_conditions_include_entries_and_choose_values() -> None:
+    layers = [
+        {**DENSE, "units": "${stages[index][0]}", "use_bias": "${stages[index][1]}", "repeat": "${len(stages)}"},
+        {"type": "Activation", "activation": "${'relu' if wide else 'tanh'}", "repeat": "${wide}"},
+        {"type": "Dropout", "rate": 0.5, "repeat": "${not wide and stages[0][0] >= 8}"},
+        {**DENSE, "repeat": True},
+    ]
+    network = check_spec(spec(layers, parameters={"stages": [[8, True], [16, False]], "wide": True})).network
+    made = [
+        (call.name, getattr(call.layer, "units", None), getattr(call.layer, "use_bias", None)) for call in network.calls
+    ]
+    expected = [("dense", 8, True), ("dense_1", 16, False), ("activation", None, None), ("dense_2", 4, True)]
+    assert made == expected
+
+
+def test_the_deepest_expressions_are_evaluated_in_the_deepest_blocks() -> None:
+    """Neither the parser nor the functions that it makes reach Python's limit of recursion."""
+    levels = 31
+    units = f"${{{'a if b or c and a<a+a*(' * levels}1{')else a' * levels}}}"
+    parameters = {"a": 1, "b": False, "c": True}
+    blocks: dict[str, Any] = {"b0": {"parameters": parameters, "layers": [{**DENSE, "units": units}]}}
+    blocks |= {f"b{depth}": {"names": "own", "layers": [{"type": f"b{depth - 1}"}]} for depth in range(1, 64)}
+    assert errors(spec([{"type": "b63"}], blocks=blocks)) == []
+    blocks["b0"] = {"layers": [{**DENSE, "units": f"${{{'[' * levels + ']' * levels}}}"}]}
+    assert [code for code, _ in errors(spec([{"type": "b63"}], blocks=blocks))] == ["too-deep"]
+
+
 def test_the_name_of_a_repeated_block_refers_to_the_last_repetition() -> None:
     blocks = {"b": {"parameters": {"n": 4}, "layers": [{"type": "Dense", "units": "${n}"}]}}
     layers = [
@@ -369,6 +396,13 @@ DEEP = {f"b{n}": [f"${{b{n - 1}}}" if n else 1] for n in range(500)}
         (spec([{**DENSE, "units": "${b499}"}], parameters=DEEP), "too-deep", 1),
         (spec([{**DENSE, "units": "${a}", "repeat": 9000}], parameters={"a": list(range(1000))}), "too-large", 2),
         (nested(lambda name: [{"type": name}], 9000), "too-deep", 9),
+        (
+            spec([{**DENSE, "units": "${sum(a) + max(a)}", "repeat": 9000}], parameters={"a": "${range(9999)}"}),
+            "too-large",
+            2,
+        ),
+        (spec([{**DENSE, "units": "${index}", "bad": ["${a}", *range(9999)], "repeat": 9000}]), "too-large", 9),
+        (spec([{**DENSE, "units": "${[" + "range(9000)," * 60 + "0]}"}]), "wrong-type", 2),
     ],
 )
 def test_an_expansion_beyond_the_limits_is_rejected_without_delay(document: Any, code: str, seconds: float) -> None:

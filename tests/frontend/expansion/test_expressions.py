@@ -6,16 +6,15 @@ import random
 import time
 
 import pytest
-from jsonnx.frontend.expansion.expressions import (
-    MAX_EXPRESSION_CHARACTERS,
-    MAX_EXPRESSION_DEPTH,
-    ExpressionError,
-    escape_expressions,
-    evaluate_text,
-    names_in,
-)
+from jsonnx.core.limits import MAX_EXPRESSION_CHARACTERS, MAX_EXPRESSION_DEPTH, MAX_EXPRESSION_STEPS
+from jsonnx.frontend.expansion.expressions import escape_expressions, evaluate_text, names_in
+from jsonnx.frontend.expansion.operations import ExpressionError, TooManySteps, Workspace
 
-VALUES = {"width": 64, "rates": [0.5, [1, 2]], "word": "relu", "yes": True, "none": None}
+VALUES = {"width": 64, "rates": [0.5, [1, 2]], "word": "relu", "yes": True, "none": None, "max": 7}
+
+
+def value_of(text: str, values: dict[str, object] = VALUES) -> object:
+    return evaluate_text(text, values, Workspace())
 
 
 @pytest.mark.parametrize(
@@ -52,10 +51,42 @@ VALUES = {"width": 64, "rates": [0.5, [1, 2]], "word": "relu", "yes": True, "non
         ("${width} $${width}", "64 ${width}"),
         ("plain", "plain"),
         ("$ {", "$ {"),
+        ("${1 < 2 <= 2 < 3.5}", True),
+        ("${1 < 3 > 4}", False),
+        ("${0 > 1 < word}", False),
+        ("${width == 64.0 != 65}", True),
+        ("${true == 1}", False),
+        ("${none == null}", True),
+        ("${[1, [2.0]] == [1.0, [2]]}", True),
+        ("${'abc' < word}", True),
+        ("${not width == 64 or yes and not not yes}", True),
+        ("${not(yes)or none == 1}", False),
+        ("${1 == 2 and 1 / 0 > 0}", False),
+        ("${yes or rates[9]}", True),
+        ("${width if yes else 1 / 0}", 64),
+        ("${'a' if width < 10 else \"b\" if width < 100 else 'c'}", "b"),
+        ("${1 + (2 if not yes else 3) * 2}", 7),
+        ("${[1, 2 if yes else 3, []]}", [1, 2, []]),
+        ("${[4, 5, 6][len(rates) - 1]}", 5),
+        ("${2 in rates[1]}", True),
+        ("${width not in [1, 64]}", False),
+        ("${round(2.5)}", 2),
+        ("${round(2.675, 2)}", 2.67),
+        ("${round(1250, -2)}", 1200),
+        ("${floor(-0.5)}", -1),
+        ("${ceil(7 / 2)}", 4),
+        ("${abs(-3) + abs(-0.5)}", 3.5),
+        ("${len(word) + len([])}", 4),
+        ("${sum([1, 2.5]) + sum([])}", 3.5),
+        ("${range(3)}", [0, 1, 2]),
+        ("${range(5, 0, -2)}", [5, 3, 1]),
+        ("${max(range(3)) + min([4, 3])}", 5),
+        ("${max(max, 3)}", 7),
+        ("${yes}/${width < 3}", "true/false"),
     ],
 )
 def test_an_expression_has_the_expected_value_and_type(text: str, value: object) -> None:
-    result = evaluate_text(text, VALUES)
+    result = value_of(text)
     assert result == value
     assert type(result) is type(value)
 
@@ -68,11 +99,31 @@ def test_an_expression_has_the_expected_value_and_type(text: str, value: object)
         ("${2 3}", "expected an operator or the end at character 3 of '2 3', found '3'"),
         ("${(2}", "expected ')' at character 3"),
         ("${rates[0}", "expected ']' at character 8"),
-        ("${min 3}", "expected '(' at character 5"),
+        ("${min(3}", "expected ')' at character 6"),
         ("${1.5.2}", "found '1.5.2'"),
         ("${2x}", "found '2x'"),
-        ("${a == b}", "at character 3 of 'a == b', found '='"),
-        ("${'a'}", 'found "\'"'),
+        ("${a = b}", "at character 3 of 'a = b', found '='"),
+        ("${'a}", 'found "\'"'),
+        ("${a && b}", "at character 3 of 'a && b', found '&&'"),
+        ("${1 + not yes}", "at character 5 of '1 + not yes', found 'not'"),
+        ("${1 if yes}", "expected 'else' at character 9"),
+        ("${width if word else 1}", "if needs true or false, got a string, at character 7"),
+        ("${1 or yes}", "or needs true or false, got an integer, at character 3"),
+        ("${not 0}", "not needs true or false, got an integer"),
+        ("${1 < word}", "< needs numbers, got a string, at character 3 of '1 < word'"),
+        ("${1 in 2}", "in needs an array on its right"),
+        ("${round()}", "round cannot have 0 arguments"),
+        ("${round(1, 2, 3)}", "round cannot have 3 arguments"),
+        ("${round(5, -10 ** 9)}", "round has at most 18 digits"),
+        ("${floor(1e300)}", "out of range for a 64-bit integer, at character 1"),
+        ("${range(10 ** 9)}", "range gives 1,000,000,000 integers, more than 10,000"),
+        ("${range(-9223372036854775807, 9223372036854775807)}", "more than 10,000"),
+        ("${range(1, 2, 0)}", "the step of range is 0"),
+        ("${range(1.0)}", "range needs integers, got a float"),
+        ("${max([])}", "max needs at least one number"),
+        ("${len(3)}", "len needs an array or a string"),
+        ("${sum(3)}", "sum needs an array"),
+        ("${[1, 2}", "expected ']' at character 6"),
         ("${width", "begins at character 1 has no closing }"),
         ("ab${width", "begins at character 3 has no closing }"),
         ("${import(1)}", "'import' is not a function"),
@@ -102,20 +153,49 @@ def test_an_expression_has_the_expected_value_and_type(text: str, value: object)
         ("${" + "(" * 2 * MAX_EXPRESSION_DEPTH + "1" + ")" * 2 * MAX_EXPRESSION_DEPTH + "}", "nests deeper"),
         ("${" + "-" * 2 * MAX_EXPRESSION_DEPTH + "1}", "nests deeper"),
         ("${" + "2**" * 2 * MAX_EXPRESSION_DEPTH + "1}", "nests deeper"),
+        ("${" + "not " * 2 * MAX_EXPRESSION_DEPTH + "1}", "nests deeper"),
+        ("${" + "[" * 2 * MAX_EXPRESSION_DEPTH + "]" * 2 * MAX_EXPRESSION_DEPTH + "}", "nests deeper"),
         ("${" + "rates[" * 2 * MAX_EXPRESSION_DEPTH + "1" + "]" * 2 * MAX_EXPRESSION_DEPTH + "}", "nests deeper"),
     ],
 )
 def test_an_invalid_expression_is_rejected_without_delay(text: str, message: str) -> None:
     start = time.process_time()
     with pytest.raises(ExpressionError) as error:
-        evaluate_text(text, VALUES)
+        value_of(text)
     assert message in str(error.value)
     assert time.process_time() - start < 0.1
 
 
 def test_the_length_of_a_text_is_limited() -> None:
     with pytest.raises(ExpressionError, match="12,000 characters"):
-        evaluate_text("${a}" * 12, {"a": "x" * 1000})
+        value_of("${a}" * 12, {"a": "x" * 1000})
+
+
+def test_the_steps_of_all_expressions_are_limited() -> None:
+    workspace = Workspace()
+    values = {"a": [[0] * 1000] * 10}
+    for _ in range(MAX_EXPRESSION_STEPS // 10_000 - 1):
+        evaluate_text("${a == a}", values, workspace)
+    with pytest.raises(TooManySteps):
+        evaluate_text("${a == a}", values, workspace)
+
+
+HINTS = [
+    ("${a && b}", "write `and`"),
+    ("${True}", "write `true`"),
+    ("${min}", "write min(a, b, ...) or min(array)"),
+    ("${ln(3)}", "the functions are abs, ceil"),
+    ("${width if width else 1}", "compare it, as in x != 0"),
+    ("${rates[-1]}", "the last item of x is x[len(x) - 1]"),
+    ("${rates[width / 64]}", "// divides integers"),
+]
+
+
+@pytest.mark.parametrize(("text", "help"), HINTS)
+def test_an_error_has_a_hint(text: str, help: str) -> None:
+    with pytest.raises(ExpressionError) as error:
+        value_of(text)
+    assert help in str(error.value.help)
 
 
 def test_names_in_returns_the_names_of_all_expressions() -> None:
@@ -125,10 +205,12 @@ def test_names_in_returns_the_names_of_all_expressions() -> None:
 def test_random_texts_are_evaluated_or_rejected() -> None:
     rng = random.Random(1)
     for _ in range(3000):
-        text = "".join(rng.choices("${} ab1+*()[]-/.", k=rng.randrange(30)))
+        text = "".join(
+            rng.choices([*"${} ab1+*()[]-/.,'<=", "if ", " else ", "not ", " in ", "len("], k=rng.randrange(30))
+        )
         for candidate in (text, f"${{{text}}}"):
             try:
-                evaluate_text(candidate, {"a": 2, "b": [1, 2]})
+                value_of(candidate, {"a": 2, "b": [1, 2]})
             except ExpressionError:
                 assert "${" in candidate
 
@@ -137,24 +219,27 @@ def test_evaluating_an_escaped_text_returns_the_text() -> None:
     rng = random.Random(2)
     for _ in range(1000):
         text = "".join(rng.choices("${} a", k=rng.randrange(20)))
-        assert evaluate_text(escape_expressions(text), {}) == text
+        assert value_of(escape_expressions(text), {}) == text
 
 
 def random_expression(rng: random.Random, depth: int) -> str:
     if not depth or rng.random() < 0.2:
         return str(rng.randrange(50))
-    operator = rng.choice(["+", "-", "*", "//", "%"])
-    return f"({random_expression(rng, depth - 1)} {operator} {random_expression(rng, depth - 1)})"
+    left, right = random_expression(rng, depth - 1), random_expression(rng, depth - 1)
+    if rng.random() < 0.2:
+        comparison = rng.choice(["<", "<=", "==", "!=", ">=", "> 20 <"])
+        return f"({left} if {rng.choice(['', 'not '])}{left} {comparison} {right} and {right} > 9 else {right})"
+    return f"({left} {rng.choice(['+', '-', '*', '//', '%'])} {right})"
 
 
 def test_integer_arithmetic_agrees_with_python() -> None:
     rng = random.Random(3)
     for _ in range(500):
-        text = random_expression(rng, 4)
+        text = random_expression(rng, 3)
         try:
-            expected = eval(text)  # digits, operators and parentheses, made above
+            expected = eval(text)  # made above
         except ZeroDivisionError:
             with pytest.raises(ExpressionError, match="divides by zero"):
-                evaluate_text(f"${{{text}}}", {})
+                value_of(f"${{{text}}}", {})
         else:
-            assert evaluate_text(f"${{{text}}}", {}) == expected
+            assert value_of(f"${{{text}}}", {}) == expected

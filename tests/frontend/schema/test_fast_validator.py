@@ -17,14 +17,14 @@ from jsonnx.frontend.expansion.expand import expand
 from jsonnx.frontend.json_reader import read_text
 from jsonnx.frontend.schema.errors import _validator, _validator_class, check_against_schema
 from jsonnx.frontend.schema.fast_validator import IGNORED_KEYWORDS, KEYWORDS, is_valid
-from jsonnx.frontend.schema.schema import reuse_properties, root_schema, spec_schema
+from jsonnx.frontend.schema.schema import reuse_schema, root_schema, spec_schema
 from jsonschema import Draft202012Validator
 from layers.cases import all_cases
 
 ROOT = Path(__file__).parents[3]
 SPECS = [*sorted((ROOT / "samples").glob("*.json")), *sorted((ROOT / "tests/diagnostics").glob("*.json"))]
 
-REUSE_SCHEMA = {"type": "object", "properties": reuse_properties()}
+REUSE_SCHEMA = reuse_schema()
 
 VALUES: list[Any] = [
     None, True, False, 0, 1, -1, 3, 1.0, 0.5, -0.0, 2**31, 2**63, -(2**63), 1e39, 1e-46, float("inf"), float("nan"),

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 from ...core.components import Json
 from ...core.diagnostics import JsonPath, Report
-from ...core.limits import MAX_JSON_DEPTH, MAX_JSON_VALUES
+from ...core.limits import MAX_EXPRESSION_STEPS, MAX_JSON_DEPTH, MAX_JSON_VALUES
 from ..schema.phrases import known_names_help, short_name
-from .expressions import ExpressionError, UnknownName, Values, evaluate_text, has_expressions, names_in
+from .expression_parser import Values
+from .expressions import UnknownName, evaluate_text, has_expressions, names_in
+from .operations import ExpressionError, TooManySteps, Workspace
 from .template import BlockUse, block_use_notes
 
 MAX_VALUE_DEPTH = MAX_JSON_DEPTH - 8
 """Levels of one value: less than the limit of a document, since the value is inside a layer of it."""
+
+
+HELP = "`jsonnx explain invalid-expression` shows what an expression may contain"
 
 
 class ValueSize(NamedTuple):
@@ -21,6 +26,10 @@ class ValueSize(NamedTuple):
 
     value_count: int
     depth: int
+
+
+class ExpansionTooLarge(Exception):
+    """The expansion was stopped because it exceeds a limit, which has been reported."""
 
 
 class EvaluationScope(NamedTuple):
@@ -47,6 +56,7 @@ class Evaluator:
 
     def __init__(self, report: Report) -> None:
         self.report = report
+        self._workspace = Workspace(self._intern)
         self._names: dict[int, frozenset[str] | None] = {}
         self._measures: dict[int, ValueSize] = {}
         self._interned: dict[Hashable, Json] = {}
@@ -82,39 +92,62 @@ class Evaluator:
             return self._evaluate_text(raw, values, path, invalid_paths, scope) if has_expressions(raw) else raw
         if not isinstance(raw, (list, dict)) or self.names(raw) is None:
             return raw
+        self._spend(len(raw), path, scope)
         result: Json
         if isinstance(raw, list):
             result = [self.evaluate(item, values, (*path, at), invalid_paths, scope) for at, item in enumerate(raw)]
         else:
             result = {key: self.evaluate(item, values, (*path, key), invalid_paths, scope) for key, item in raw.items()}
-        result = self._interned.setdefault(_intern_key(result), result)
-        size = self.measure(result)
-        if size.value_count > MAX_JSON_VALUES or size.depth > MAX_VALUE_DEPTH:
-            code = "too-large" if size.value_count > MAX_JSON_VALUES else "too-deep"
-            limit = f"{MAX_JSON_VALUES:,} values" if code == "too-large" else f"{MAX_VALUE_DEPTH} levels"
-            self.report.add(code, path, f"the value has more than {limit}", notes=scope.notes)
-            invalid_paths.append(path)
-            return None
-        return result
+        return self._checked_size(self._intern(result), path, invalid_paths, scope)
+
+    def _intern(self, value: Json) -> Json:
+        """Returns the one object for all lists or objects whose items are equal; the items are interned already."""
+        return self._interned.setdefault(_intern_key(value), value)
+
+    def _checked_size(self, value: Json, path: JsonPath, invalid_paths: list[JsonPath], scope: EvaluationScope) -> Json:
+        """Returns a value; None if it is too large or too deep, which is reported."""
+        size = self.measure(value)
+        if size.value_count <= MAX_JSON_VALUES and size.depth <= MAX_VALUE_DEPTH:
+            return value
+        code = "too-large" if size.value_count > MAX_JSON_VALUES else "too-deep"
+        limit = f"{MAX_JSON_VALUES:,} values" if code == "too-large" else f"{MAX_VALUE_DEPTH} levels"
+        self.report.add(code, path, f"the value has more than {limit}", notes=scope.notes)
+        invalid_paths.append(path)
+        return None
 
     def _evaluate_text(
         self, raw: str, values: Values, path: JsonPath, invalid_paths: list[JsonPath], scope: EvaluationScope
     ) -> Json:
         is_reported = self.report.has_errors(path)  # for another use of the block, or another repetition
         try:
-            return evaluate_text(raw, values)
+            value = evaluate_text(raw, values, self._workspace)
+            return self._checked_size(value, path, invalid_paths, scope) if isinstance(value, list) else value
+        except TooManySteps:
+            self._stop(path, scope)
         except UnknownName as error:
             if error.name not in scope.invalid_names and not is_reported:
                 fallback = known_names_help([*map(short_name, values)]) if values else "there are no parameters here"
-                help = self.report.suggestion(error.name, values) or fallback
+                help = error.help or self.report.suggestion(error.name, values) or fallback
                 if error.name == "index":
                     help = "only an entry with `repeat` has an `index`"
                 self.report.add("unknown-name", path, str(error), help=help, notes=scope.notes)
         except ExpressionError as error:
             if not is_reported:
-                self.report.add("invalid-expression", path, str(error), notes=scope.notes)
+                self.report.add("invalid-expression", path, str(error), help=error.help or HELP, notes=scope.notes)
         invalid_paths.append(path)
         return raw
+
+    def _spend(self, steps: int, path: JsonPath, scope: EvaluationScope) -> None:
+        """Counts steps. Reports an error and raises ExpansionTooLarge if there are too many."""
+        try:
+            self._workspace.spend(steps)
+        except TooManySteps:
+            self._stop(path, scope)
+
+    def _stop(self, path: JsonPath, scope: EvaluationScope) -> NoReturn:
+        message, help = f"the expressions take more than {MAX_EXPRESSION_STEPS:,} steps", "use fewer repetitions"
+        self.report.add("too-large", path, message, help=help, notes=scope.notes)
+        raise ExpansionTooLarge
 
     def entry_value_count(self, body: Json) -> int:
         """Returns the number of values in an entry. The entry is not interned, but its values are."""

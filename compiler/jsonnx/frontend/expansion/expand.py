@@ -19,9 +19,9 @@ from ..schema.errors import check_against_schema, check_reuse_properties
 from ..schema.phrases import known_names_help, short_name
 from ..schema.schema import LANGUAGE_VERSION, REUSE_KEYS, root_schema
 from .block_definitions import BlockDefinition, check_parameters, read_block_definitions
-from .evaluator import EvaluationScope, Evaluator
+from .evaluator import EvaluationScope, Evaluator, ExpansionTooLarge
 from .library_blocks import used_library_blocks, uses_library
-from .scope import ExpansionTooLarge, Scope, TemplateCache
+from .scope import Scope, TemplateCache
 from .source_map import ExpansionSourceMap, ScopedPath
 from .template import BlockUse, Ref, Step, Template
 from .unused import check_block_inputs, warn_unused_blocks, warn_unused_parameters

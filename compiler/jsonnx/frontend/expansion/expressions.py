@@ -1,40 +1,24 @@
-"""Expressions in a spec, such as `${4 * width}`: a parser and evaluator with limits on length, depth and size.
+"""Texts with expressions, such as `conv_${4 * width}`: their parts, names and values.
 
-    text    = { character | "$${" | "${" sum "}" }
-    sum     = product { ("+" | "-") product }
-    product = unary { ("*" | "/" | "//" | "%") unary }
-    unary   = "-" unary | power
-    power   = item [ "**" unary ]
-    item    = (number | name | ("min" | "max") "(" sum { "," sum } ")" | "(" sum ")") { "[" sum "]" }
+    text = { character | "$${" | "${" choice "}" }
 
-As in Python, integers are exact, `/` returns a float, `//` and `%` round down. The only functions are min and max.
+The grammar of a `choice` is in `expression_parser`. Length, depth, size and time are limited.
 """
 
 from __future__ import annotations
 
 import json
-import operator
 import re
-from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
-from math import isfinite
-from typing import NamedTuple, NoReturn
+from typing import NamedTuple
 
 from ...core.components import Json
-from ...core.limits import MAX_EXPRESSION_CHARACTERS, MAX_EXPRESSION_DEPTH, MAX_EXPRESSION_TEXT_CHARACTERS
-from ..schema.phrases import short_name
+from ...core.limits import MAX_EXPRESSION_CHARACTERS, MAX_EXPRESSION_TEXT_CHARACTERS
+from .expression_parser import NAME_HINTS, WORDS, ExpressionParser, ValueFn, Values
+from .operations import ExpressionError, Workspace, type_phrase
 
-INTEGER_LIMIT = 2**63
-"""The absolute value of every integer is smaller."""
-
-RESERVED_NAMES = ("min", "max", "index")
+RESERVED_NAMES = (*WORDS, "index")
 """Names that parameters must not have."""
-
-Values = Mapping[str, Json]
-
-
-class ExpressionError(Exception):
-    """An expression cannot be parsed or evaluated."""
 
 
 class UnknownName(ExpressionError):
@@ -42,7 +26,7 @@ class UnknownName(ExpressionError):
 
     def __init__(self, name: str) -> None:
         self.name = name
-        super().__init__(f"there is no parameter {name!r}")
+        super().__init__(f"there is no parameter {name!r}", NAME_HINTS.get(name))
 
 
 class Expression(NamedTuple):
@@ -50,7 +34,16 @@ class Expression(NamedTuple):
 
     text: str
     names: frozenset[str]
-    evaluate: Callable[[Values], Json]
+    value: ValueFn
+    token_count: int
+
+    def evaluate(self, values: Values, workspace: Workspace) -> Json:
+        """Returns the value for values of the names. Raises ExpressionError, TooManySteps."""
+        workspace.spend(self.token_count)
+        for name in self.names:
+            if name not in values:
+                raise UnknownName(name)
+        return self.value(values, workspace)
 
     @property
     def sole_name(self) -> str | None:
@@ -96,15 +89,15 @@ def names_in(text: str) -> frozenset[str]:
     return frozenset().union(*(part.names for part in parse_text(text) if isinstance(part, Expression)))
 
 
-def evaluate_text(text: str, values: Values) -> Json:
+def evaluate_text(text: str, values: Values, workspace: Workspace) -> Json:
     """Returns the value of a string that is one expression, or else the string with values in place of expressions.
 
-    Raises ExpressionError.
+    Raises ExpressionError, TooManySteps.
     """
     parts = parse_text(text)
     if len(parts) == 1 and isinstance(parts[0], Expression):
-        return parts[0].evaluate(values)
-    result = "".join(part if isinstance(part, str) else _to_text(part.evaluate(values)) for part in parts)
+        return parts[0].evaluate(values, workspace)
+    result = "".join(part if isinstance(part, str) else _to_text(part.evaluate(values, workspace)) for part in parts)
     if len(result) > MAX_EXPRESSION_TEXT_CHARACTERS:
         raise ExpressionError(f"the text has {len(result):,} characters, more than {MAX_EXPRESSION_TEXT_CHARACTERS:,}")
     return result
@@ -121,230 +114,17 @@ def escape_expressions(value: Json) -> Json:
 
 def _to_text(value: Json) -> str:
     if isinstance(value, (list, dict)):
-        raise ExpressionError(f"{_type_phrase(value)} cannot be inserted into a text")
+        raise ExpressionError(f"{type_phrase(value)} cannot be inserted into a text")
     return value if isinstance(value, str) else json.dumps(value)
-
-
-# -- parser ------------------------------------------------------------------------------------------------------------
-
-_TOKEN = re.compile(
-    r"[ \t]*(?:(?P<number>(?:[0-9]+\.[0-9]*|\.?[0-9]+)(?:[eE][+-]?[0-9]+)?)(?![\w.])"
-    r"|(?P<name>[A-Za-z_][A-Za-z0-9_]*)|(?P<sign>\*\*|//|[-+*/%()\[\],])|(?P<end>$)|(?P<other>[\w.]+|.))",
-    re.DOTALL,
-)
-
-_ValueFn = Callable[[Values], Json]
 
 
 @lru_cache(maxsize=10_000)
 def parse_expression(text: str) -> Expression:
     """Parses an expression. Raises ExpressionError with the expected token and its position."""
     if len(text) > MAX_EXPRESSION_CHARACTERS:
-        raise ExpressionError(f"the expression has {len(text):,} characters, more than {MAX_EXPRESSION_CHARACTERS:,}")
-    parser = _ExpressionParser(text)
-    value = parser.sum()
-    if parser.kind != "end":
-        parser.fail_expected("an operator or the end")
-    return Expression(text, frozenset(parser.names), value)
-
-
-class _ExpressionParser:
-    """A recursive descent parser with one method per rule of the grammar; `kind` and `token` are the current token."""
-
-    def __init__(self, text: str) -> None:
-        self.text, self.names, self.depth = text, set[str](), 0
-        self.tokens: Iterator[re.Match[str]] = _TOKEN.finditer(text)
-        self.advance()
-
-    def advance(self) -> None:
-        token = next(self.tokens)
-        self.kind = str(token.lastgroup)
-        self.token, self.offset = token[self.kind], token.start(self.kind)
-
-    def fail_expected(self, expected: str) -> NoReturn:
-        actual = "the end" if self.kind == "end" else repr(self.token)
-        raise ExpressionError(f"expected {expected} at character {self.offset + 1} of {self.text!r}, found {actual}")
-
-    def expect_sign(self, sign: str) -> None:
-        if self.kind != "sign" or self.token != sign:
-            self.fail_expected(repr(sign))
-        self.advance()
-
-    def sum(self) -> _ValueFn:
-        return self.binary_chain(("+", "-"), self.product)
-
-    def product(self) -> _ValueFn:
-        return self.binary_chain(("*", "/", "//", "%"), self.unary)
-
-    def binary_chain(self, signs: tuple[str, ...], operand: Callable[[], _ValueFn]) -> _ValueFn:
-        """Parses operands between left-associative operators of one precedence.
-
-        All operators of the chain are evaluated in one function, so that long chains need no deep recursion.
-        """
-        first, rest = operand(), list[tuple[str, _ValueFn]]()
-        while self.kind == "sign" and self.token in signs:
-            sign = self.token
-            self.advance()
-            rest.append((sign, operand()))
-        return _binary_chain(first, rest) if rest else first
-
-    def unary(self) -> _ValueFn:
-        self.depth += 1
-        if self.depth > MAX_EXPRESSION_DEPTH:
-            message = f"the expression {short_name(self.text)} nests deeper than {MAX_EXPRESSION_DEPTH} levels"
-            raise ExpressionError(message)
-        if self.kind == "sign" and self.token == "-":
-            self.advance()
-            value = _negation(self.unary())
-        else:
-            value = self.power()
-        self.depth -= 1
-        return value
-
-    def power(self) -> _ValueFn:
-        base = self.item()
-        if self.kind == "sign" and self.token == "**":
-            self.advance()
-            return _binary_chain(base, [("**", self.unary())])
-        return base
-
-    def item(self) -> _ValueFn:
-        kind, token = self.kind, self.token
-        if kind == "number":
-            self.advance()
-            value = _constant(_parse_number(token))
-        elif kind == "name":
-            self.advance()
-            value = self.call(token) if token in FUNCTIONS else self.variable(token)
-        elif kind == "sign" and token == "(":
-            self.advance()
-            value = self.sum()
-            self.expect_sign(")")
-        else:
-            self.fail_expected("a number, a name or '('")
-        while self.kind == "sign" and self.token == "[":
-            self.advance()
-            value = _indexing(value, self.sum())
-            self.expect_sign("]")
-        return value
-
-    def variable(self, name: str) -> _ValueFn:
-        if self.kind == "sign" and self.token == "(":
-            raise ExpressionError(f"{name!r} is not a function: the functions are {' and '.join(FUNCTIONS)}")
-        self.names.add(name)
-        return _lookup(name)
-
-    def call(self, name: str) -> _ValueFn:
-        self.expect_sign("(")
-        arguments = [self.sum()]
-        while self.kind == "sign" and self.token == ",":
-            self.advance()
-            arguments.append(self.sum())
-        self.expect_sign(")")
-        function = FUNCTIONS[name]
-        return lambda values: function(_require_numbers(name, *(argument(values) for argument in arguments)))
-
-
-# -- evaluation --------------------------------------------------------------------------------------------------------
-
-FUNCTIONS: dict[str, Callable[[list[int | float]], int | float]] = {"min": min, "max": max}
-
-
-def _power(base: int | float, exponent: int | float) -> Json:
-    """Returns base ** exponent. Raises ExpressionError before it computes a huge integer."""
-    bits = abs(base).bit_length() if isinstance(base, int) else 0
-    if bits > 1 and isinstance(exponent, int) and exponent * (bits - 1) > 64:
-        raise ExpressionError(f"{base} ** {exponent} is out of range for a 64-bit integer")
-    return base**exponent
-
-
-OPERATORS: dict[str, Callable[[int | float, int | float], Json]] = {
-    "+": operator.add,
-    "-": operator.sub,
-    "*": operator.mul,
-    "/": operator.truediv,
-    "//": operator.floordiv,
-    "%": operator.mod,
-    "**": _power,
-}
-
-
-def _constant(number: int | float) -> _ValueFn:
-    return lambda values: number
-
-
-def _parse_number(text: str) -> int | float:
-    return _checked_range(int(text) if text.isdecimal() else float(text), text)
-
-
-def _lookup(name: str) -> _ValueFn:
-    def value(values: Values) -> Json:
-        if name not in values:
-            raise UnknownName(name)
-        return values[name]
-
-    return value
-
-
-def _negation(value: _ValueFn) -> _ValueFn:
-    def negative(values: Values) -> Json:
-        (number,) = _require_numbers("-", value(values))
-        return -number
-
-    return negative
-
-
-def _indexing(value: _ValueFn, index_fn: _ValueFn) -> _ValueFn:
-    def item(values: Values) -> Json:
-        array, index = value(values), index_fn(values)
-        if not isinstance(array, list):
-            raise ExpressionError(f"[ ] needs an array, got {_type_phrase(array)}")
-        if isinstance(index, bool) or not isinstance(index, int):
-            raise ExpressionError(f"[ ] needs an integer as index, got {_type_phrase(index)}")
-        if not 0 <= index < len(array):
-            raise ExpressionError(f"there is no item {index}: the array has {len(array)} items, counted from 0")
-        return array[index]
-
-    return item
-
-
-def _binary_chain(first: _ValueFn, rest: list[tuple[str, _ValueFn]]) -> _ValueFn:
-    def value(values: Values) -> Json:
-        result = first(values)
-        for sign, part in rest:
-            left, right = _require_numbers(sign, result, part(values))
-            try:
-                result = OPERATORS[sign](left, right)
-            except ZeroDivisionError:
-                raise ExpressionError(f"{left} {sign} {right} divides by zero") from None
-            except OverflowError:
-                raise ExpressionError(f"{left} {sign} {right} is out of range") from None
-            result = _checked_range(result, f"{left} {sign} {right}")
-        return result
-
-    return value
-
-
-def _checked_range(value: Json, text: str) -> int | float:
-    """Returns a number that is in range. Raises ExpressionError with the `text` of its computation if it is not."""
-    if isinstance(value, int) and abs(value) < INTEGER_LIMIT:
-        return value
-    if isinstance(value, float) and isfinite(value):
-        return value
-    if isinstance(value, complex):
-        raise ExpressionError(f"{text} is not a real number")
-    shown = text if len(text) <= 60 else f"{text[:40]}..."
-    type_phrase = "a 64-bit integer" if isinstance(value, int) else "a float"
-    raise ExpressionError(f"{shown} is out of range for {type_phrase}")
-
-
-def _require_numbers(sign: str, *values: Json) -> list[int | float]:
-    for value in values:
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
-            raise ExpressionError(f"{sign} needs numbers, got {_type_phrase(value)}")
-    return list(values)
-
-
-def _type_phrase(value: Json) -> str:
-    phrases = {bool: "true or false", int: "an integer", float: "a float", str: "a string", list: "an array"}
-    return phrases.get(type(value), "null" if value is None else "an object")
+        help = "compute a part of it as another parameter"
+        message = f"the expression has {len(text):,} characters, more than {MAX_EXPRESSION_CHARACTERS:,}"
+        raise ExpressionError(message, help)
+    parser = ExpressionParser(text)
+    value = parser.parse()
+    return Expression(text, frozenset(parser.names), value, parser.token_count)

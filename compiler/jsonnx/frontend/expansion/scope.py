@@ -16,8 +16,8 @@ from ..schema.errors import NESTED_BLOCK_HELP
 from ..schema.phrases import short_name, short_repr
 from ..schema.schema import ENTRY_KEYS, INNER_NAME_SCHEMA, NAME_SCHEMA, REGISTRIES
 from .block_definitions import BlockDefinition
-from .evaluator import EvaluationScope, Evaluator, identity_key
-from .expressions import Values
+from .evaluator import EvaluationScope, Evaluator, ExpansionTooLarge, identity_key
+from .expression_parser import Values
 from .references import ReferenceResolver, replace_with_identity
 from .template import BlockUse, Entry, Ref, Step, Template, block_use_notes
 
@@ -25,10 +25,6 @@ NAME_HELP = "a name consists of letters, digits, - and _; in a block it may begi
 
 KNOWN_TYPES = {name for registry in (LAYERS, *REGISTRIES) for name in registry.by_name}
 """The values that `type` may have inside a layer."""
-
-
-class ExpansionTooLarge(Exception):
-    """The expansion was stopped because it exceeds a limit, which has been reported."""
 
 
 class TemplateCache:
@@ -193,7 +189,7 @@ class Scope:
         repeat = self.evaluator.evaluate(raw["repeat"], self.values, path, invalid_paths, self.evaluation_scope)
         if invalid_paths:
             return 1
-        if isinstance(repeat, bool) or not isinstance(repeat, (int, float)) or repeat != int(repeat):
+        if not isinstance(repeat, (int, float)) or repeat != int(repeat):
             message = f"expected an integer for 'repeat', got {short_repr(repeat)}"
             self.report.add("wrong-type", path, message, notes=self.evaluation_scope.notes)
             return 1

@@ -8,7 +8,8 @@ from typing import NamedTuple
 from ...core.components import Json
 from ...core.diagnostics import JsonPath, SourceLocation
 from ..schema.phrases import short_name
-from .expressions import Expression, ExpressionError, parse_text
+from .expressions import Expression, parse_text
+from .operations import ExpressionError
 from .template import BlockUse, block_use_notes
 
 MAX_HOPS = 200

@@ -20,8 +20,9 @@ EXPRESSION_PATTERN = r"\$\{"
 INNER_REFERENCE_SCHEMA = {"type": "string", "pattern": r"^[A-Za-z0-9_][A-Za-z0-9_-]*(\.[A-Za-z0-9_][A-Za-z0-9_-]*)?$"}
 EXPRESSION_SCHEMA = {"$ref": "#/$defs/expression"}
 REPEAT_SCHEMA = {
-    "type": ["integer", "string"],
-    "description": "Number of repetitions, each taking the previous one; expressions may use `index`, from 0.",
+    "type": ["integer", "boolean", "string"],
+    "description": "Number of repetitions, each taking the previous one; expressions may use `index`, from 0. true is "
+    "1, false is 0.",
     "minimum": 0,
     "pattern": EXPRESSION_PATTERN,
     "default": 1,
@@ -65,7 +66,7 @@ def editor_schema_text() -> str:
 
 
 def _editor_definition(name: str, schema: dict[str, Json]) -> dict[str, Json]:
-    if name in ("call", "layer"):
+    if name in ("call", "layer", "parameter_value"):
         return schema
     if name in [registry.kind for registry in REGISTRIES]:
         return schema | {"anyOf": [*schema["anyOf"], EXPRESSION_SCHEMA]}

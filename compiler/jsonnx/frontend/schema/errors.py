@@ -16,7 +16,7 @@ from ...layers import LAYERS
 from ...layers.unsupported import unsupported_layer
 from .fast_validator import is_integer, is_number, is_valid, matches_pattern, rule_index_by_type
 from .phrases import schema_phrase, short_name, short_repr
-from .schema import REGISTRIES, SCHEMA_URI, reuse_properties, root_schema, spec_schema
+from .schema import REGISTRIES, reuse_schema, root_schema, spec_schema
 
 if TYPE_CHECKING:
     from jsonschema import ValidationError
@@ -33,9 +33,8 @@ def check_against_schema(document: Json, report: Report) -> bool:
 
 def check_reuse_properties(document: Json, report: Report) -> None:
     """Reports violations of the schema in parameters, scales and blocks, except in the layers of blocks."""
-    schema = {"$schema": SCHEMA_URI, "type": "object", "properties": reuse_properties()}
-    if not is_valid(document, schema):
-        _report_violations(document, _validator_class()(schema), report)
+    if not is_valid(document, reuse_schema()):
+        _report_violations(document, _validator_class()(reuse_schema()), report)
 
 
 def _report_violations(document: Json, validator: Any, report: Report) -> bool:

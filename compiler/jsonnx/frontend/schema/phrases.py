@@ -23,6 +23,7 @@ _DEFINITION_PHRASES = {
     "call": ("a layer", "layers"),
     "from": ("a name or an array of names", "names"),
     "reference": ("a name", "names"),
+    "parameter_value": ("a number, a string, true, false, null or an array of these", "values"),
     "constant": ("a number or nested arrays of numbers", "numbers"),
 }
 

@@ -132,11 +132,10 @@ def _root_properties() -> dict[str, Json]:
 @cache
 def reuse_properties() -> dict[str, Json]:
     """Returns the schemas of the keys that expansion removes: parameters, scales and blocks."""
-    scalar = {"type": ["number", "string", "boolean", "null"]}
     values = {
         "type": "object",
         "propertyNames": PARAMETER_NAME_SCHEMA,
-        "additionalProperties": {"type": [*scalar["type"], "array"], "items": scalar},
+        "additionalProperties": {"$ref": "#/$defs/parameter_value"},
     }
     return {
         "parameters": values | {"description": 'Values by name, used as "${name}"; `--set name=value` changes one.'},
@@ -153,6 +152,13 @@ def reuse_properties() -> dict[str, Json]:
             "additionalProperties": _block_schema(),
         },
     }
+
+
+@cache
+def reuse_schema() -> dict[str, Json]:
+    """Returns the schema of parameters, scales and blocks, which are validated before expansion."""
+    definitions = {"parameter_value": definition("parameter_value")}
+    return {"$schema": SCHEMA_URI, "type": "object", "properties": reuse_properties(), "$defs": definitions}
 
 
 def _block_schema() -> dict[str, Json]:
@@ -206,6 +212,11 @@ def _shared_definitions() -> dict[str, dict[str, Json]]:
                 {"type": ["number", "boolean"]},
                 {"type": "array", "items": {"$ref": "#/$defs/constant"}, "minItems": 1},
             ],
+        },
+        "parameter_value": {
+            "description": "A number, a string, true, false, null, or an array of these and of arrays.",
+            "type": ["number", "string", "boolean", "null", "array"],
+            "items": {"$ref": "#/$defs/parameter_value"},
         },
         "use": {
             "type": "object",

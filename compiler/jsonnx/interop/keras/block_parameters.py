@@ -11,12 +11,14 @@ from math import inf
 from typing import Any
 
 from ...core.components import REQUIRED, Json
+from ...frontend.expansion.expressions import RESERVED_NAMES as RESERVED_IN_EXPRESSIONS
+from ...frontend.schema.schema import ENTRY_KEYS
 from ...layers import LAYERS
 
 MAX_PARAMETERS = 6
 """Parameters of a block; runs that differ in more arguments are similar only by chance."""
 
-RESERVED_NAMES = {"type", "name", "from", "repeat", "use", "index", "min", "max", "n"}
+RESERVED_NAMES = {*ENTRY_KEYS, *RESERVED_IN_EXPRESSIONS, "n"}
 """Keys of entries and names in expressions, which no parameter may have."""
 
 

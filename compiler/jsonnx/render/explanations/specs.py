@@ -117,9 +117,10 @@ SPEC_EXPLANATIONS: dict[str, Explanation] = {
     ),
     "invalid-expression": Explanation(
         "An expression that cannot be parsed or evaluated",
-        "The text between ${ and } is arithmetic: numbers, names of parameters, + - * / // % **, parentheses, "
-        "min and max, and items of arrays, as in widths[index]. Integers have 64 bits. Write $${ for a "
-        "literal ${.",
+        "The text between ${ and } consists of numbers, 'strings', true, false, null, [arrays], names of parameters, "
+        "items of arrays (widths[index]), + - * / // % **, comparisons (== != < <= > >= in), and, or, not, "
+        "`a if condition else b`, parentheses, and the functions abs, ceil, floor, len, max, min, range, round and "
+        "sum. Conditions must be true or false. Integers have 64 bits. Write $${ for a literal ${.",
         '{"parameters": {"width": 64}, "layers": [{"type": "Dense", "units": "${2 x width}"}]}',
         '{"parameters": {"width": 64}, "layers": [{"type": "Dense", "units": "${2 * width}"}]}',
     ),
