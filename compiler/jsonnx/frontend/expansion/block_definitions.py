@@ -69,6 +69,8 @@ def _block(name: str, raw: Mapping[str, Json], in_library: bool = False) -> Bloc
     """Returns the block of a valid definition."""
     inputs, has_own_names = tuple(raw.get("inputs", ["input"])), raw.get("names") == "own"
     parameters = raw.get("parameters", {})
+    if in_library:
+        parameters = {key: p.get("default") for key, p in parameters.items()}  # TEMPORARY
     return BlockDefinition(name, parameters, inputs, raw["layers"], raw.get("outputs"), has_own_names, in_library)
 
 
