@@ -181,6 +181,20 @@ def test_keys_are_in_canonical_order() -> None:
     assert read == spec
 
 
+def test_the_keys_of_parameters_and_blocks_are_ordered() -> None:
+    size = {"description": "d", "required": True}
+    block = {"layers": [], "outputs": "a", "names": "own", "globals": ["w"], "parameters": {"b": size, "a": {"x": 1}}}
+    parameters = {"w": {"description": "d", "default": 3}, "a": 3}
+    read = json.loads(format_source(from_value({"blocks": {"b": block}, "parameters": parameters})))
+    assert [*map(list, (read, read["blocks"]["b"], read["parameters"]))] == [
+        ["parameters", "blocks"],
+        ["parameters", "globals", "names", "layers", "outputs"],
+        ["w", "a"],
+    ]
+    assert list(read["parameters"]["w"]) == ["default", "description"]
+    assert list(read["blocks"]["b"]["parameters"]["b"]) == ["required", "description"]
+
+
 def test_formatting_keeps_the_values_of_invalid_specs() -> None:
     for path in sorted((ROOT / "tests/diagnostics").glob("*.json")):
         text = path.read_bytes()

@@ -16,7 +16,7 @@ from ..core.components import ArrayCodec, Codec, Component, ComponentCodec, Null
 from ..layers import LAYERS, Layer
 from ..training.section import DictCodec, Training
 from .json_reader import Json, Source
-from .schema.schema import ENTRY_KEYS
+from .schema.schema import ENTRY_KEYS, PARAMETER_KEYS
 
 LINE_WIDTH = 120
 """Columns of a line; only a single scalar may exceed it."""
@@ -25,8 +25,8 @@ TOP_KEY_ORDER = (
     *("$schema", "version", "name", "description", "parameters", "scales"),
     *("blocks", "inputs", "layers", "outputs", "labels", "training"),
 )
-BLOCK_KEY_ORDER = ("description", "parameters", "inputs", "names", "layers", "outputs")
-INPUT_KEY_ORDER = ("shape", "dtype")
+BLOCK_KEY_ORDER = ("description", "parameters", "globals", "inputs", "names", "layers", "outputs")
+INPUT_KEY_ORDER = ("shape", "dtype", "description")
 SIZE_ATTRIBUTES = ("units", "filters", "kernel_size", "pool_size", "strides", "padding")
 WEIGHT_COMPONENT_KINDS = ("initializer", "regularizer", "constraint")
 
@@ -85,10 +85,17 @@ def with_ordered_keys(document: JsonNode) -> JsonNode:
     def order_layers(layers: JsonNode) -> JsonNode:
         return MultilineList(_order_entry(entry, blocks) for entry in layers) if isinstance(layers, list) else layers
 
+    def order_parameters(parameters: JsonNode) -> JsonNode:
+        return _map_values(parameters, lambda value: _order_keys(value, PARAMETER_KEYS))
+
     orderers: dict[str, Callable[[JsonNode], JsonNode]] = {
+        "parameters": order_parameters,
         "inputs": lambda inputs: _map_values(inputs, lambda entry: _order_keys(entry, INPUT_KEY_ORDER)),
         "blocks": lambda blocks: _map_values(
-            blocks, lambda block: _map_by_key(_order_keys(block, BLOCK_KEY_ORDER), {"layers": order_layers})
+            blocks,
+            lambda block: _map_by_key(
+                _order_keys(block, BLOCK_KEY_ORDER), {"parameters": order_parameters, "layers": order_layers}
+            ),
         ),
         "layers": order_layers,
         "training": lambda training: _order_by_codec(training, NullableCodec(SectionCodec(Training))),

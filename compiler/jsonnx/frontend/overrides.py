@@ -8,6 +8,7 @@ from typing import Any
 
 from ..core.diagnostics import CompileError, JsonPath, UsageError, suggestion
 from ..core.limits import MAX_JSON_DEPTH
+from .expansion.parameters import with_value
 from .json_reader import Source, read_text
 from .schema.phrases import known_names_help
 from .schema.schema import spec_schema
@@ -34,7 +35,10 @@ def with_overrides(source: Source, scale: str | None, overrides: Sequence[str]) 
             value = read_text(text).value
         except CompileError:
             value = text
-        source = replace(source, value=_overridden_at(source.value, path, value, override))
+        if path[:1] == ("parameters",) and len(path) == 2 and path[1] in _parameters(source):
+            source = _with_parameters(source, {str(path[1]): value})
+        else:
+            source = replace(source, value=_overridden_at(source.value, path, value, override))
         options_by_path[path] = f"--set {override}"
     return source, options_by_path
 
@@ -54,7 +58,9 @@ def _override_path(source: Source, override: str) -> JsonPath:
 
 def _with_parameters(source: Source, values: dict[str, Any]) -> Source:
     document: Any = source.value
-    return replace(source, value=document | {"parameters": _parameters(source) | values})
+    parameters = _parameters(source)
+    changed = {name: with_value(parameters.get(name), value) for name, value in values.items()}
+    return replace(source, value=document | {"parameters": parameters | changed})
 
 
 def _parameters(source: Source) -> dict[str, Any]:

@@ -169,7 +169,6 @@ def test_a_block_cannot_refer_to_outer_names() -> None:
     assert errors(spec([DENSE, {"type": "b"}], blocks=blocks, parameters={"width": 3})) == [
         ("unknown-name", "$.blocks.b.layers[0].units"),
         ("unknown-name", "$.blocks.b.layers[1].from[1]"),
-        ("unused-parameter", "$.parameters.width"),
     ]
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import jsonnx
 import pytest
+from jsonnx.pipeline.check import check_spec
 
 DENSE = {"type": "Dense", "units": 4}
 
@@ -34,7 +35,7 @@ def test_a_parameter_with_an_invalid_name_is_not_also_reported_as_unused(name: s
 
 
 def test_a_parameter_with_an_invalid_value_is_not_also_reported_as_unused() -> None:
-    assert errors(parameters={"a": {"b": 1}}) == [("wrong-type", "$.parameters.a")]
+    assert errors(parameters={"a": {"b": 1}}) == [("unknown-key", "$.parameters.a.b")]
 
 
 def test_an_expression_that_fails_for_every_value_is_reported_once() -> None:
@@ -43,3 +44,68 @@ def test_an_expression_that_fails_for_every_value_is_reported_once() -> None:
     assert errors(blocks=blocks, layers=uses) == [("invalid-expression", "$.blocks.b.layers[0].units")]
     layers = [{**DENSE, "units": "${index // 0}", "repeat": 30}]
     assert errors(layers=layers) == [("invalid-expression", "$.layers[0].units")]
+
+
+REQUIRED = {"required": True, "description": "Number of units."}
+
+
+def test_a_required_parameter_of_a_block_must_be_given_at_each_use() -> None:
+    block = {"parameters": {"units": REQUIRED, "rate": {"default": 0.5}}, "layers": [{**DENSE, "units": "${units}"}]}
+    block["layers"].append({"type": "Dropout", "rate": "${rate}"})
+    uses = [{"type": "b"}, {"type": "b", "unit": 3}, {"type": "b", "units": "${1 / 0}"}, {"type": "b", "units": 8}]
+    assert sorted(errors(blocks={"b": block}, layers=uses)) == [
+        ("invalid-expression", "$.layers[2].units"),
+        ("missing-key", "$.layers[0]"),
+        ("unknown-key", "$.layers[1].unit"),
+    ]
+    assert errors(blocks={"b": block}, layers=[{"type": "b", "units": None}]) == [("wrong-type", "$.layers[0].units")]
+
+
+def test_an_unused_block_may_have_required_parameters() -> None:
+    block = {"parameters": {"units": REQUIRED}, "layers": [{**DENSE, "units": "${units}"}]}
+    assert errors(blocks={"b": block}) == [("unused-block", "$.blocks.b")]
+
+
+def test_a_required_parameter_of_the_network_must_be_set() -> None:
+    parameters = {"units": REQUIRED, "twice": "${2 * units}"}
+    spec: Any = {"inputs": {"x": {"shape": [4]}}, "parameters": parameters, "layers": [{**DENSE, "units": "${twice}"}]}
+    spec["scales"] = {"small": {"units": 3}}
+    (diagnostic,) = jsonnx.validate(spec)
+    assert (diagnostic.code, diagnostic.path) == ("missing-key", "$.parameters.units")
+    assert diagnostic.help == "give it with --set units=... (Number of units.)"
+    assert jsonnx.validate(spec, scale="small") == []
+    checked = check_spec(spec, changes=["units=5"])
+    assert checked.require().types["dense"].shape[1] == 10
+    assert checked.source.value["parameters"]["units"] == {"default": 5, "description": "Number of units."}
+
+
+def test_a_block_reads_the_listed_parameters_of_the_network() -> None:
+    parameters = {"dim": {"default": 8}, "half": "${dim // 2}"}
+    inner = {"globals": ["half"], "layers": [{**DENSE, "units": "${half}"}]}
+    outer = {
+        "globals": ["dim"],
+        "parameters": {"units": "${3 * dim}"},
+        "layers": [{**DENSE, "units": "${units}"}, {"type": "inner"}],
+    }
+    spec: Any = {"inputs": {"x": {"shape": [4]}}, "parameters": parameters, "layers": [{"type": "outer"}]}
+    spec["blocks"] = {"inner": inner, "outer": outer}
+    assert jsonnx.validate(spec) == []
+    types = check_spec(spec, changes=["dim=6"]).require().types
+    assert [types[name].shape[1] for name in ("outer_dense", "outer_inner_dense")] == [18, 3]
+    (fault,) = jsonnx.validate(spec, changes=["half=0"])
+    assert (fault.code, fault.path) == ("out-of-range", "$.parameters.half")
+    spec["blocks"]["inner"]["globals"] = []
+    (fault,) = jsonnx.validate(spec)
+    assert fault.help == 'a block reads the parameters of the network that it lists: "globals": ["half"]'
+
+
+def test_the_globals_of_a_block_are_parameters_of_the_network() -> None:
+    block = {"parameters": {"a": 1}, "globals": ["a", "wdth", "idle"], "layers": [{**DENSE, "units": "${a}"}]}
+    assert errors(parameters={"width": 3, "idle": 2}, blocks={"b": block}, layers=[{"type": "b"}]) == [
+        ("duplicate-name", "$.blocks.b.globals[0]"),
+        ("unknown-name", "$.blocks.b.globals[1]"),
+        ("unused-parameter", "$.parameters.width"),
+        ("unused-parameter", "$.blocks.b.globals[2]"),
+    ]
+    block["globals"] = ["idle", "idle"]
+    assert ("duplicate-name", "$.blocks.b.globals[1]") in errors(parameters={"idle": 2}, blocks={"b": block})

@@ -182,8 +182,6 @@ def test_the_steps_of_all_expressions_are_limited() -> None:
 
 HINTS = [
     ("${a && b}", "write `and`"),
-    ("${True}", "write `true`"),
-    ("${min}", "write min(a, b, ...) or min(array)"),
     ("${ln(3)}", "the functions are abs, ceil"),
     ("${width if width else 1}", "compare it, as in x != 0"),
     ("${rates[-1]}", "the last item of x is x[len(x) - 1]"),

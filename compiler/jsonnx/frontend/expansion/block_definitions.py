@@ -10,9 +10,10 @@ from ...core.components import Json
 from ...core.diagnostics import LIBRARY, JsonPath, Report
 from ...core.limits import MAX_BLOCK_DEPTH
 from ...layers import LAYERS
-from ..schema.phrases import short_name
+from ..schema.phrases import known_names_help, short_name
 from ..schema.schema import ENTRY_KEYS
 from .expressions import RESERVED_NAMES
+from .parameters import Parameter, read_parameters
 
 MAX_NAMES_SHOWN = 8
 """Blocks of a cycle that a message names."""
@@ -23,12 +24,14 @@ class BlockDefinition:
     """The definition of a block, as written."""
 
     name: str
-    parameters: Mapping[str, Json]
+    parameters: dict[str, Parameter]
     inputs: tuple[str, ...]
     layers: list[Json]
     outputs: Json
     has_own_names: bool = False
     """Whether its layers are named without the name of the use as a prefix (`"names": "own"`)."""
+    globals: tuple[str, ...] = ()
+    """The parameters of the network that it reads."""
     in_library: bool = False
     """Whether it is a block of the standard library."""
 
@@ -43,14 +46,17 @@ def read_block_definitions(
     """Returns the blocks of a document and of the library by name, with None for invalid ones, which are reported."""
     section = document.get("blocks")
     section = section if isinstance(section, dict) else {}
-    blocks = {name: _read_block(name, definition, report) for name, definition in section.items()}
-    blocks |= {name: _block(name, definition, in_library=True) for name, definition in library.items()}
+    parameters = document.get("parameters")
+    known = parameters if isinstance(parameters, dict) else {}
+    blocks = {name: _read_block(name, definition, known, report) for name, definition in section.items()}
+    blocks |= {name: _block(name, definition, LIBRARY) for name, definition in library.items()}
     uses_by_block = {name: dict(_used_blocks(block, blocks)) if block else {} for name, block in blocks.items()}
     valid_names = _well_nested_blocks(uses_by_block, report)
     return {name: block if name in valid_names else None for name, block in blocks.items()}
 
 
-def _read_block(name: str, raw: Json, report: Report) -> BlockDefinition | None:
+def _read_block(name: str, raw: Json, known: Mapping[str, Json], report: Report) -> BlockDefinition | None:
+    """Returns a block; `known` are the parameters of the network."""
     path: JsonPath = ("blocks", name)
     if name in LAYERS.by_name:
         message, help = f"the block {short_name(name)} has the name of a layer type", "rename the block"
@@ -61,17 +67,37 @@ def _read_block(name: str, raw: Json, report: Report) -> BlockDefinition | None:
     for index, input in enumerate(block.inputs):
         if input in block.inputs[:index]:
             report.add("duplicate-name", (*path, "inputs", index), f"the input {short_name(input)} is named twice")
-    check_parameters(block.parameters, (*path, "parameters"), ENTRY_KEYS, "in an entry", report)
+    check_parameters(raw.get("parameters", {}), (*path, "parameters"), ENTRY_KEYS, "in an entry", report)
+    _check_globals(block.globals, path, known, block.parameters, report)
     return block
 
 
-def _block(name: str, raw: Mapping[str, Json], in_library: bool = False) -> BlockDefinition:
-    """Returns the block of a valid definition."""
-    inputs, has_own_names = tuple(raw.get("inputs", ["input"])), raw.get("names") == "own"
-    parameters = raw.get("parameters", {})
-    if in_library:
-        parameters = {key: p.get("default") for key, p in parameters.items()}  # TEMPORARY
-    return BlockDefinition(name, parameters, inputs, raw["layers"], raw.get("outputs"), has_own_names, in_library)
+def _block(name: str, raw: Mapping[str, Json], section: str = "blocks") -> BlockDefinition:
+    """Returns the block of a valid definition; `section` is the document's, or LIBRARY."""
+    return BlockDefinition(
+        name,
+        read_parameters(raw.get("parameters", {}), (section, name, "parameters")),
+        tuple(raw.get("inputs", ["input"])),
+        raw["layers"],
+        raw.get("outputs"),
+        has_own_names=raw.get("names") == "own",
+        globals=tuple(raw.get("globals", ())),
+        in_library=section == LIBRARY,
+    )
+
+
+def _check_globals(
+    names: tuple[str, ...], block_path: JsonPath, known: Mapping[str, Json], own: Mapping[str, object], report: Report
+) -> None:
+    """Reports globals of a block that are not parameters of the network, or also parameters of the block."""
+    for index, name in enumerate(names):
+        path = (*block_path, "globals", index)
+        if name in own or name in names[:index]:
+            other = "a parameter of the block" if name in own else "named twice"
+            report.add("duplicate-name", path, f"{short_name(name)} is {other}", help="remove one of them")
+        elif name not in known:
+            help = report.suggestion(name, known) or (known_names_help([*known]) if known else None)
+            report.add("unknown-name", path, f"the network has no parameter {short_name(name)}", help=help)
 
 
 def check_parameters(

@@ -9,8 +9,8 @@ from ...core.components import Json
 from ...core.diagnostics import JsonPath, Report
 from ...core.limits import MAX_EXPRESSION_STEPS, MAX_JSON_DEPTH, MAX_JSON_VALUES
 from ..schema.phrases import known_names_help, short_name
-from .expression_parser import Values
-from .expressions import UnknownName, evaluate_text, has_expressions, names_in
+from .expression_parser import NAME_HINTS, Values
+from .expressions import UnknownNames, evaluate_text, has_expressions, names_in
 from .operations import ExpressionError, TooManySteps, Workspace
 from .template import BlockUse, block_use_notes
 
@@ -56,6 +56,10 @@ class Evaluator:
 
     def __init__(self, report: Report) -> None:
         self.report = report
+        self.globals: Values = {}
+        """The values of the network's parameters, which blocks can read."""
+        self.unlisted_globals: set[str] = set()
+        """Parameters of the network that blocks use without listing them, which is reported."""
         self._workspace = Workspace(self._intern)
         self._names: dict[int, frozenset[str] | None] = {}
         self._measures: dict[int, ValueSize] = {}
@@ -124,18 +128,28 @@ class Evaluator:
             return self._checked_size(value, path, invalid_paths, scope) if isinstance(value, list) else value
         except TooManySteps:
             self._stop(path, scope)
-        except UnknownName as error:
-            if error.name not in scope.invalid_names and not is_reported:
-                fallback = known_names_help([*map(short_name, values)]) if values else "there are no parameters here"
-                help = error.help or self.report.suggestion(error.name, values) or fallback
-                if error.name == "index":
-                    help = "only an entry with `repeat` has an `index`"
-                self.report.add("unknown-name", path, str(error), help=help, notes=scope.notes)
+        except UnknownNames as error:
+            names = [name for name in error.names if name not in scope.invalid_names]
+            if names and not is_reported:
+                message, help = (
+                    f"there is no parameter {short_name(names[0])}",
+                    self._unknown_name_help(names[0], values, scope),
+                )
+                self.report.add("unknown-name", path, message, help=help, notes=scope.notes)
         except ExpressionError as error:
             if not is_reported:
                 self.report.add("invalid-expression", path, str(error), help=error.help or HELP, notes=scope.notes)
         invalid_paths.append(path)
         return raw
+
+    def _unknown_name_help(self, name: str, values: Values, scope: EvaluationScope) -> str:
+        if name == "index":
+            return "only an entry with `repeat` has an `index`"
+        if scope.block_use and name in self.globals:
+            self.unlisted_globals.add(name)
+            return f'a block reads the parameters of the network that it lists: "globals": ["{name}"]'
+        fallback = known_names_help([*map(short_name, values)]) if values else "there are no parameters here"
+        return NAME_HINTS.get(name) or self.report.suggestion(name, values) or fallback
 
     def _spend(self, steps: int, path: JsonPath, scope: EvaluationScope) -> None:
         """Counts steps. Reports an error and raises ExpansionTooLarge if there are too many."""

@@ -21,6 +21,7 @@ from ..schema.schema import LANGUAGE_VERSION, REUSE_KEYS, root_schema
 from .block_definitions import BlockDefinition, check_parameters, read_block_definitions
 from .evaluator import EvaluationScope, Evaluator, ExpansionTooLarge
 from .library_blocks import used_library_blocks, uses_library
+from .parameters import Parameter, read_parameters
 from .scope import Scope, TemplateCache
 from .source_map import ExpansionSourceMap, ScopedPath
 from .template import BlockUse, Ref, Step, Template
@@ -58,7 +59,10 @@ def expand(document: Json, report: Report) -> FlatDocument | None:
     check_parameters(parameters, ("parameters",), root_schema()["properties"], "at the top level of a spec", report)
     _check_scales(document, parameters, report)
     try:
-        values, invalid_names = templates.parameter_values(parameters, ("parameters",), {})
+        definitions = read_parameters(parameters, ("parameters",))
+        _check_values_given(definitions, report)
+        values, invalid_names = templates.parameter_values(definitions, {})
+        templates.globals = templates.evaluator.globals = values
         flat = _FlatWriter(document, library, templates, values, EvaluationScope(None, invalid_names)).flat_document()
         if flat is not None:
             _check_unused_definitions(document, library, templates)
@@ -81,6 +85,14 @@ def _check_scales(document: Mapping[str, Json], parameters: Mapping[str, Json], 
                 report.add("unknown-name", ("scales", scale, name), message, help=help, at_key=True)
 
 
+def _check_values_given(parameters: Mapping[str, Parameter], report: Report) -> None:
+    """Reports parameters of the network that have no value."""
+    for name, parameter in parameters.items():
+        if not parameter.has_default and not report.has_errors(parameter.path):
+            help = f"give it with --set {name}=..." + (f" ({parameter.description})" if parameter.description else "")
+            report.add("missing-key", parameter.path, f"the parameter {short_name(name)} has no value", help=help)
+
+
 def _check_unused_definitions(
     document: Mapping[str, Json], library: Mapping[str, Json], templates: TemplateCache
 ) -> None:
@@ -94,10 +106,13 @@ def _check_unused_definitions(
             [block for block in blocks if block.name in templates.used_blocks], templates.used_inputs, report
         )
     parts = [document.get(key) for key in (*EVALUATED_SECTIONS, "layers", "outputs")]
-    warn_unused_parameters(_mapping_at(document, "parameters"), ("parameters",), parts, templates.evaluator, report)
+    parameters = read_parameters(_mapping_at(document, "parameters"), ("parameters",))
+    read_by_blocks = templates.evaluator.unlisted_globals.union(*(block.globals for block in blocks))
+    warn_unused_parameters(parameters, parts, templates.evaluator, report, read_by_blocks)
     for block in blocks:
-        path = (*block.path, "parameters")
-        warn_unused_parameters(block.parameters, path, [block.layers, block.outputs], templates.evaluator, report)
+        paths = {name: (*block.path, "globals", index) for index, name in enumerate(block.globals)}
+        readable = block.parameters | {name: Parameter(path, path) for name, path in paths.items()}
+        warn_unused_parameters(readable, [block.layers, block.outputs], templates.evaluator, report)
 
 
 def _check_unused_block(

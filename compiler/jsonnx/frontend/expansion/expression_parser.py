@@ -96,7 +96,7 @@ class ExpressionParser:
     """A parser of one expression; `kind` and `token` are the current token, which begins at `offset`."""
 
     def __init__(self, text: str) -> None:
-        self.text, self.names, self.depth, self.token_count = text, set[str](), 0, 0
+        self.text, self.names, self.depth, self.token_count = text, dict[str, None](), 0, 0
         self.tokens: Iterator[re.Match[str]] = _TOKEN.finditer(text)
         self.advance()
 
@@ -215,7 +215,7 @@ class ExpressionParser:
         return _constant(token if kind == "string" else CONSTANTS[token] if kind != "number" else _number(token, place))
 
     def variable(self, name: str) -> ValueFn:
-        self.names.add(name)
+        self.names[name] = None
         return lambda values, workspace: values[name]
 
     def call(self, name: str, place: Place) -> ValueFn:

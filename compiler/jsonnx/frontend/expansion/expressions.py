@@ -9,46 +9,47 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
 from ...core.components import Json
 from ...core.limits import MAX_EXPRESSION_CHARACTERS, MAX_EXPRESSION_TEXT_CHARACTERS
-from .expression_parser import NAME_HINTS, WORDS, ExpressionParser, ValueFn, Values
+from .expression_parser import WORDS, ExpressionParser, ValueFn, Values
 from .operations import ExpressionError, Workspace, type_phrase
 
 RESERVED_NAMES = (*WORDS, "index")
 """Names that parameters must not have."""
 
 
-class UnknownName(ExpressionError):
-    """An expression uses a name that is not defined."""
+class UnknownNames(ExpressionError):
+    """An expression uses names that are not defined."""
 
-    def __init__(self, name: str) -> None:
-        self.name = name
-        super().__init__(f"there is no parameter {name!r}", NAME_HINTS.get(name))
+    def __init__(self, names: Sequence[str]) -> None:
+        self.names = names
+        super().__init__(f"there is no parameter {names[0]!r}")
 
 
 class Expression(NamedTuple):
     """A parsed expression: the text between `${` and `}`, the names in it, and the function that evaluates it."""
 
     text: str
-    names: frozenset[str]
+    names: tuple[str, ...]
     value: ValueFn
     token_count: int
 
     def evaluate(self, values: Values, workspace: Workspace) -> Json:
         """Returns the value for values of the names. Raises ExpressionError, TooManySteps."""
         workspace.spend(self.token_count)
-        for name in self.names:
-            if name not in values:
-                raise UnknownName(name)
+        unknown_names = [name for name in self.names if name not in values]
+        if unknown_names:
+            raise UnknownNames(unknown_names)
         return self.value(values, workspace)
 
     @property
     def sole_name(self) -> str | None:
         """The name, if the expression consists of nothing else."""
-        return self.text.strip() if self.names == {self.text.strip()} else None
+        return self.text.strip() if self.names == (self.text.strip(),) else None
 
 
 TextParts = tuple[str | Expression, ...]
@@ -127,4 +128,4 @@ def parse_expression(text: str) -> Expression:
         raise ExpressionError(message, help)
     parser = ExpressionParser(text)
     value = parser.parse()
-    return Expression(text, frozenset(parser.names), value, parser.token_count)
+    return Expression(text, tuple(parser.names), value, parser.token_count)

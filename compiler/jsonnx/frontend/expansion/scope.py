@@ -15,9 +15,11 @@ from ..default_names import default_name, free_name
 from ..schema.errors import NESTED_BLOCK_HELP
 from ..schema.phrases import short_name, short_repr
 from ..schema.schema import ENTRY_KEYS, INNER_NAME_SCHEMA, NAME_SCHEMA, REGISTRIES
+from .block_arguments import block_arguments
 from .block_definitions import BlockDefinition
 from .evaluator import EvaluationScope, Evaluator, ExpansionTooLarge, identity_key
 from .expression_parser import Values
+from .parameters import Parameter
 from .references import ReferenceResolver, replace_with_identity
 from .template import BlockUse, Entry, Ref, Step, Template, block_use_notes
 
@@ -37,6 +39,8 @@ class TemplateCache:
         self.used_inputs: set[tuple[str, int]] = set()
         """Inputs of blocks (block, number of the input) that a layer takes."""
         self.entry_count = 0
+        self.globals: Values = {}
+        """The values of the network's parameters."""
         self._templates: dict[Hashable, Template] = {}
 
     def template(self, block: BlockDefinition, arguments: Values, block_use: BlockUse) -> Template:
@@ -49,7 +53,7 @@ class TemplateCache:
                 raise ExpansionTooLarge
             self.used_blocks.add(block.name)
             path = block.path
-            values, invalid_names = self.parameter_values(block.parameters, (*path, "parameters"), arguments, block_use)
+            values, invalid_names = self.parameter_values(block.parameters, arguments, block_use)
             inputs = {name: number for number, name in enumerate(block.inputs)}
             evaluation_scope = EvaluationScope(block_use, invalid_names)
             scope = Scope(self, block.layers, (*path, "layers"), values, evaluation_scope, inputs, block_use)
@@ -57,14 +61,20 @@ class TemplateCache:
         return self._templates[key]
 
     def parameter_values(
-        self, definitions: Mapping[str, Json], path: JsonPath, arguments: Values, block_use: BlockUse | None = None
+        self, parameters: Mapping[str, Parameter], arguments: Values, block_use: BlockUse | None = None
     ) -> tuple[dict[str, Json], frozenset[str]]:
-        """Returns the values of parameters, and the names of those without a valid value.
+        """Returns the values of parameters and of the block's globals, and the names of those without a valid value.
 
         A parameter without an argument has its default, which may use other parameters.
         """
-        values = {name: arguments[name] for name in definitions if name in arguments}
-        defaults = {name: default for name, default in definitions.items() if name not in arguments}
+        globals = block_use.block.globals if block_use else ()
+        values = {name: self.globals[name] for name in globals if name in self.globals}
+        values |= {name: arguments[name] for name in parameters if name in arguments}
+        defaults = {
+            name: parameter.default
+            for name, parameter in parameters.items()
+            if parameter.has_default and name not in arguments
+        }
         order = TopologicalSorter(
             {
                 name: [other for other in self.evaluator.names(default) or () if other in defaults]
@@ -77,16 +87,18 @@ class TemplateCache:
             cycle = error.args[1][::-1]
             message = f"the parameters {' -> '.join(cycle[:9])} depend on one another in a cycle"
             notes = block_use_notes(block_use)
-            self.report.add("cycle", (*path, cycle[0]), message, help="give one of them a plain value", notes=notes)
-        scope = EvaluationScope(block_use, frozenset(defaults))
+            path = parameters[cycle[0]].default_path
+            self.report.add("cycle", path, message, help="give one of them a plain value", notes=notes)
+        scope = EvaluationScope(block_use, frozenset([*parameters, *globals]))
         while ready := order.get_ready():
             for name in ready:
                 invalid_paths: list[JsonPath] = []
-                value = self.evaluator.evaluate(defaults[name], values, (*path, name), invalid_paths, scope)
+                path = parameters[name].default_path
+                value = self.evaluator.evaluate(defaults[name], values, path, invalid_paths, scope)
                 if not invalid_paths:
                     values[name] = value
             order.done(*ready)
-        return values, frozenset(definitions.keys() - values.keys())
+        return values, frozenset([*parameters, *globals]) - values.keys()
 
     def count_entry(self, path: JsonPath) -> None:
         """Counts an expanded entry. Reports an error and raises ExpansionTooLarge if there are too many."""
@@ -299,8 +311,9 @@ class Scope:
             replace_with_identity(step)
         else:
             block_use = BlockUse(step.path, step.path, step.name, block, self.block_use)
+            arguments = block_arguments(step, block, self.report, self.evaluation_scope.notes)
             step.block = block
-            step.template = self.templates.template(block, self._arguments(step, block), block_use)
+            step.template = self.templates.template(block, arguments, block_use)
 
     def _check_nested_blocks(self, step: Step, path: JsonPath, value: Json) -> None:
         """Reports uses of blocks inside a layer, which may contain layers only."""
@@ -333,23 +346,6 @@ class Scope:
             message = f"expected a name or an array of names for 'from', got {short_repr(reference)}"
             self._report_invalid(step, "wrong-type", "from", message, None)
         return is_valid
-
-    def _arguments(self, step: Step, block: BlockDefinition) -> dict[str, Json]:
-        """Returns the valid arguments of a use of a block; reports unknown ones."""
-        arguments: dict[str, Json] = {}
-        for key, value in step.body.items():
-            path = (*step.path, key)
-            if key in ENTRY_KEYS:
-                continue
-            if key not in block.parameters:
-                names = list(block.parameters)
-                fallback = f"its parameters: {', '.join(names)}" if names else "it has no parameters"
-                help = self.report.suggestion(key, names) or fallback
-                message = f"the block {short_name(block.name)} has no parameter {short_name(key)}"
-                self.report.add("unknown-key", path, message, help=help, at_key=True, notes=self.evaluation_scope.notes)
-            elif not any(invalid[: len(path)] == path for invalid in step.invalid_paths):
-                arguments[key] = value
-        return arguments
 
     def _resolve_use(self, step: Step) -> None:
         """Sets the step that a step with `use` refers to, and its template if that is a use of a block."""

@@ -10,6 +10,7 @@ from ...core.diagnostics import JsonPath, SourceLocation
 from ..schema.phrases import short_name
 from .expressions import Expression, parse_text
 from .operations import ExpressionError
+from .parameters import read_parameters
 from .template import BlockUse, block_use_notes
 
 MAX_HOPS = 200
@@ -62,15 +63,16 @@ class ExpansionSourceMap:
 
     def _argument_path(self, name: str, block_use: BlockUse | None) -> ScopedPath | None:
         """Returns the path at which a parameter gets its value: of an argument, or of its default."""
-        if block_use is None:
-            parameters = self.document.get("parameters")
-            return ScopedPath(("parameters", name)) if isinstance(parameters, Mapping) and name in parameters else None
+        if block_use is None or name in block_use.block.globals:
+            section = self.document.get("parameters")
+            parameter = read_parameters(section if isinstance(section, Mapping) else {}, ("parameters",)).get(name)
+            return ScopedPath(parameter.default_path) if parameter else None
         if name not in block_use.block.parameters:
             return None
         _, entry, _ = self._descend(block_use.arguments_path, ())
         if block_use.name and name in entry:
             return ScopedPath((*block_use.arguments_path, name), block_use.outer)
-        return ScopedPath((*block_use.block.path, "parameters", name), block_use)
+        return ScopedPath(block_use.block.parameters[name].default_path, block_use)
 
 
 def _sole_name(value: Json) -> str | None:

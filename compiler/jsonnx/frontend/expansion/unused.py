@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from ...core.components import Json
-from ...core.diagnostics import JsonPath, Report
+from ...core.diagnostics import Report
 from ..schema.phrases import short_name
 from .block_definitions import BlockDefinition
 from .evaluator import Evaluator
+from .parameters import Parameter
 
 
 def warn_unused_blocks(layers: Json, blocks: Sequence[BlockDefinition], report: Report) -> list[BlockDefinition]:
@@ -29,15 +30,20 @@ def _entry_types(layers: Json) -> set[str]:
 
 
 def warn_unused_parameters(
-    parameters: Mapping[str, Json], path: JsonPath, used_in: Iterable[Json], evaluator: Evaluator, report: Report
+    parameters: Mapping[str, Parameter],
+    used_in: Iterable[Json],
+    evaluator: Evaluator,
+    report: Report,
+    used_names: Iterable[str] = (),
 ) -> None:
-    """Warns of the parameters that occur in no expression of `used_in` or of another parameter."""
-    used_names = frozenset().union(*(evaluator.names(part) or () for part in (*used_in, *parameters.values())))
-    for name in parameters:
-        if name not in used_names and not report.has_errors((*path, name)):
+    """Warns of the parameters that occur in no expression of `used_in` or of another one, and not in `used_names`."""
+    parts = (*used_in, *(parameter.default for parameter in parameters.values()))
+    used_names = frozenset(used_names).union(*(evaluator.names(part) or () for part in parts))
+    for name, parameter in parameters.items():
+        if name not in used_names and not report.has_errors(parameter.path):
             message = f"nothing uses the parameter {short_name(name)}"
             help = f'write "${{{name}}}" somewhere, or remove it'
-            report.add("unused-parameter", (*path, name), message, help=help, at_key=True, severity="warning")
+            report.add("unused-parameter", parameter.path, message, help=help, at_key=True, severity="warning")
 
 
 def check_block_inputs(blocks: Iterable[BlockDefinition], used_inputs: set[tuple[str, int]], report: Report) -> None:

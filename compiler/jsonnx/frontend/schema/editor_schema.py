@@ -66,7 +66,7 @@ def editor_schema_text() -> str:
 
 
 def _editor_definition(name: str, schema: dict[str, Json]) -> dict[str, Json]:
-    if name in ("call", "layer", "parameter_value"):
+    if name in ("call", "layer", "parameter", "block_parameter", "parameter_value"):
         return schema
     if name in [registry.kind for registry in REGISTRIES]:
         return schema | {"anyOf": [*schema["anyOf"], EXPRESSION_SCHEMA]}

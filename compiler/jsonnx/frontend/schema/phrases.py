@@ -24,6 +24,8 @@ _DEFINITION_PHRASES = {
     "from": ("a name or an array of names", "names"),
     "reference": ("a name", "names"),
     "parameter_value": ("a number, a string, true, false, null or an array of these", "values"),
+    "parameter": ("an object that defines a parameter", "objects that define a parameter"),
+    "block_parameter": ("an object that defines a parameter", "objects that define a parameter"),
     "constant": ("a number or nested arrays of numbers", "numbers"),
 }
 

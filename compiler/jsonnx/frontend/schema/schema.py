@@ -34,6 +34,9 @@ PARAMETER_NAME_SCHEMA = {"type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]*$"
 REUSE_KEYS = ("parameters", "scales", "blocks")
 """Keys of a document that expansion removes."""
 
+PARAMETER_KEYS = ("default", "required", "description")
+"""Keys of an object that defines a parameter, in canonical order."""
+
 ENTRY_KEYS = ("type", "use", "name", "from", "repeat")
 """Keys of an entry of `layers` that are not arguments, in canonical order."""
 
@@ -91,6 +94,10 @@ def _definition_names(registry: Registry) -> list[str]:
     return [f"{registry.kind}.{name}" for name in registry.members]
 
 
+def _ref(name: str) -> dict[str, Json]:
+    return {"$ref": f"#/$defs/{name}"}
+
+
 def _one_or_several(schema: Json) -> list[Json]:
     """Returns the alternatives "one value" and "a list of values"."""
     return [schema, {"type": "array", "items": schema, "minItems": 1}]
@@ -135,10 +142,15 @@ def reuse_properties() -> dict[str, Json]:
     values = {
         "type": "object",
         "propertyNames": PARAMETER_NAME_SCHEMA,
-        "additionalProperties": {"$ref": "#/$defs/parameter_value"},
+        "additionalProperties": _ref("parameter_value"),
     }
+    parameter = {"if": {"type": "object"}, "then": _ref("parameter"), "else": _ref("parameter_value")}
     return {
-        "parameters": values | {"description": 'Values by name, used as "${name}"; `--set name=value` changes one.'},
+        "parameters": values
+        | {
+            "description": 'Values by name, used as "${name}"; `--set name=value` changes one.',
+            "additionalProperties": parameter,
+        },
         "scales": {
             "type": "object",
             "description": "Named sets of parameter values; `--scale` selects one.",
@@ -157,7 +169,7 @@ def reuse_properties() -> dict[str, Json]:
 @cache
 def reuse_schema() -> dict[str, Json]:
     """Returns the schema of parameters, scales and blocks, which are validated before expansion."""
-    definitions = {"parameter_value": definition("parameter_value")}
+    definitions = {name: definition(name) for name in ("parameter", "parameter_value", "block_parameter")}
     return {"$schema": SCHEMA_URI, "type": "object", "properties": reuse_properties(), "$defs": definitions}
 
 
@@ -171,6 +183,19 @@ def _block_schema() -> dict[str, Json]:
                 "type": "object",
                 "description": "The arguments that a use of the block may have, with their defaults.",
                 "propertyNames": PARAMETER_NAME_SCHEMA,
+                "additionalProperties": {
+                    "if": {
+                        "type": "object",
+                        "not": {"required": ["type"]},
+                        "anyOf": [{"required": [key]} for key in PARAMETER_KEYS],
+                    },
+                    "then": _ref("block_parameter"),
+                },
+            },
+            "globals": {
+                "type": "array",
+                "description": "Parameters of the network that the block's expressions may read.",
+                "items": PARAMETER_NAME_SCHEMA,
             },
             "inputs": {
                 "type": "array",
@@ -213,10 +238,12 @@ def _shared_definitions() -> dict[str, dict[str, Json]]:
                 {"type": "array", "items": {"$ref": "#/$defs/constant"}, "minItems": 1},
             ],
         },
+        "parameter": _parameter_definition(_ref("parameter_value")),
+        "block_parameter": _parameter_definition({}),
         "parameter_value": {
             "description": "A number, a string, true, false, null, or an array of these and of arrays.",
             "type": ["number", "string", "boolean", "null", "array"],
-            "items": {"$ref": "#/$defs/parameter_value"},
+            "items": _ref("parameter_value"),
         },
         "use": {
             "type": "object",
@@ -243,6 +270,23 @@ def _shared_definitions() -> dict[str, dict[str, Json]]:
                 "from": {"not": {}, "description": "An inner layer takes the input of the layer around it."},
             },
         },
+    }
+
+
+def _parameter_definition(default: Json) -> dict[str, Json]:
+    """Returns the schema of an object that defines a parameter, whose default has the schema `default`."""
+    forbidden = {"not": {}, "description": "a required parameter has no default"}
+    return {
+        "type": "object",
+        "description": "A parameter: an object with its default, or without one if each use must give a value.",
+        "properties": {
+            "default": {"description": "The value unless another one is given.", **default},
+            "required": {"const": True, "description": "A parameter without a default is required."},
+            "description": {"type": "string", "description": "A comment for readers."},
+        },
+        "if": {"required": ["required"]},
+        "then": {"properties": {"default": forbidden}},
+        "additionalProperties": False,
     }
 
 

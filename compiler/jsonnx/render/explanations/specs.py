@@ -97,7 +97,9 @@ SPEC_EXPLANATIONS: dict[str, Explanation] = {
     ),
     "missing-key": Explanation(
         "A required key is missing",
-        "The object lacks a key that has no default. The message names the key, the help states its meaning.",
+        "The object lacks a key that has no default. The message names the key, the help states its meaning. A block's "
+        'parameter without a default, as {"required": true}, is such a key of each use; one of the network needs '
+        "`--set name=value` or a scale.",
         '{"type": "Conv2D", "filters": 32}',
         '{"type": "Conv2D", "filters": 32, "kernel_size": 3}',
     ),
