@@ -14,7 +14,8 @@ Excluded, because jsonnx differs from Keras 3.15 on JAX on purpose:
   windows in float32, so that the last window is too long and has NaN or wrong elements;
 - ops.broadcast_to with the size of the batch: Keras cannot express it;
 - LayerScale: in Keras its weight has no name;
-- an orthogonal regularizer of a single row or column: in Keras its penalty is NaN.
+- an orthogonal regularizer of a single row or column: in Keras its penalty is NaN;
+- layers of KerasHub: `test_keras_hub.py` compares them.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import layers.cases
+import layers.cases.positions
 from attention_masks import STACKED
 from harness import make_layer
 from harness import one_layer as one_layer_network
@@ -39,6 +41,7 @@ LEFT_OUT = {
     *("discretization-learned", "discretization-learned-one-hot"),
     *(f"RandomCrop{kind}" for kind in ("", "-larger", "-first")),
     *(f"equalization{kind}" for kind in ("", "-bins", "-default", "-integers", "-first")),
+    *(case.id for case in layers.cases.positions.CASES),
 }
 
 LOOKUPS = {"StringLookup", "IntegerLookup", "TextVectorization"}

@@ -8,9 +8,21 @@
 #   sh tests/parity/run.sh applications [NAME...]   keras.applications, from files of Keras to ONNX: prints a table
 #   sh tests/parity/run.sh files      import of files of Keras, and export to Keras
 #   sh tests/parity/run.sh record     renew the fixtures that the ordinary suite uses
+#   sh tests/parity/run.sh keras_hub  renew the fixture with the results of KerasHub's layers, in an environment of its own
 set -eu
 cd "$(dirname "$0")/../.."
 PYTHON=${PYTHON:-python3}
+export KERAS_BACKEND=jax JAX_PLATFORMS=cpu PYTHONPATH=compiler:tests:tests/parity
+what=${1:-all}
+[ $# -eq 0 ] || shift
+
+if [ "$what" = keras_hub ]; then
+    ENV=.venv-keras-hub
+    [ -e "$ENV" ] || "$PYTHON" -m venv "$ENV"
+    "$ENV/bin/python" -m pip install --quiet --disable-pip-version-check -r tests/parity/keras_hub_requirements.txt
+    exec "$ENV/bin/python" tests/parity/record_keras_hub.py
+fi
+
 ENV=.venv-parity
 
 if [ ! -e "$ENV/.installed" ] || [ tests/parity/requirements.txt -nt "$ENV/.installed" ] || [ pyproject.toml -nt "$ENV/.installed" ]; then
@@ -19,9 +31,6 @@ if [ ! -e "$ENV/.installed" ] || [ tests/parity/requirements.txt -nt "$ENV/.inst
     "$ENV/bin/python" -m pip install --quiet --disable-pip-version-check --editable ".[cpu]" -r tests/parity/requirements.txt
     touch "$ENV/.installed"
 fi
-export KERAS_BACKEND=jax JAX_PLATFORMS=cpu PYTHONPATH=compiler:tests:tests/parity
-what=${1:-all}
-[ $# -eq 0 ] || shift
 
 case $what in
 record)
@@ -38,7 +47,7 @@ all)
     set -- --every 4 "$@"
     ;;
 *)
-    echo "$0: no part is called '$what': there are all, layers, samples, accuracy, files, applications, record" >&2
+    echo "$0: no part is called '$what': there are all, layers, samples, accuracy, files, applications, record, keras_hub" >&2
     exit 2
     ;;
 esac

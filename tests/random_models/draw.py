@@ -359,6 +359,14 @@ def _heads(rng: Random, drawn: dict[str, Any], inputs: Types) -> dict[str, Any]:
     }
 
 
+def _positions(rng: Random, drawn: dict[str, Any], inputs: Types) -> dict[str, Any]:
+    """Draws vectors for all positions, and for some more where the length of the sequence is not known."""
+    start = rng.choice([0, 0, 1, 3])
+    length = inputs[0].shape[-2] if inputs[0].rank > 2 else 1
+    spare = rng.choice([0, 1]) if isinstance(length, int) else 64
+    return {"start_index": start, "sequence_length": static_size(length) + start + spare}
+
+
 BY_TYPE: dict[str, Callable[[Random, dict[str, Any], Types], dict[str, Any]]] = {
     **dict.fromkeys(("Conv1D", "Conv2D", "Conv3D"), _filters),
     **dict.fromkeys(("DepthwiseConv1D", "DepthwiseConv2D", "SeparableConv1D", "SeparableConv2D"), _filters),
@@ -368,6 +376,9 @@ BY_TYPE: dict[str, Callable[[Random, dict[str, Any], Types], dict[str, Any]]] = 
     "Normalization": _normalization,
     "Bidirectional": _bidirectional,
     "GroupQueryAttention": _heads,
+    "PositionEmbedding": _positions,
+    "SinePositionEncoding": lambda rng, drawn, inputs: {"start_index": rng.choice([0, 2])},
+    "RotaryEmbedding": lambda rng, drawn, inputs: {"start_index": rng.choice([0, 2]), "sequence_axis": 1},
     "RNN": _rnn,
     "StackedRNNCells": lambda rng, drawn, inputs: {
         "cells": [_inner(rng, rng.choice(CELLS[:2]), inputs) | {"units": state.shape[-1]} for state in inputs[1:]]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple, Self
 
@@ -62,6 +62,7 @@ class Builder(GraphDraft):
         self.stack_parts: dict[Value, Sequence[Value]] = {}
         """The slices of a value that an unrolled loop stacked."""
         self._weight_transforms: dict[str, WeightTransform] = {}
+        self._shared_constants: dict[Hashable, Constant] = {}
         self._origin = Origin()
         self._infer = inference or TypeInference()
 
@@ -128,6 +129,12 @@ class Builder(GraphDraft):
             limit = f"more than {bytes_text(MAX_CONSTANTS_BYTES)} of constants with those of the layers before it"
             require(self.constant_bytes_left >= 0, f"needs {limit}", code="too-large")
         return Constant(TensorType(dtype or self.float_dtype, array.shape), array)
+
+    def shared_const(self, key: Hashable, make: Callable[[], np.ndarray]) -> Constant:
+        """A constant of type `float_dtype`, made once for all calls with this key."""
+        if key not in self._shared_constants:
+            self._shared_constants[key] = self.const(make())
+        return self._shared_constants[key]
 
     def positions(self, count: int, dtype: str, first: int = 0, step: int = 1, shape: tuple[int, ...] = (-1,)) -> Any:
         """The constant `first, first + step, ...` of `count` elements. Raises ShapeError if it is too large."""

@@ -14,6 +14,7 @@ from ..core.reserved_names import ADAPT_INPUT, next_name
 from ..gradient import MissingRule
 from ..gradient.training_step import combine_shards, shard_step, training_step, with_loss
 from ..ir import Builder, Graph
+from ..layers.attention.position_embeddings import PositionEmbedding
 from ..layers.core import Embedding, ReversibleEmbedding
 from ..layers.normalization.spectral import SpectralNormalization
 from ..layers.preprocessing.adaptable import Adaptable
@@ -101,7 +102,7 @@ def adapt_tasks(typed: TypedNetwork) -> tuple[AdaptTask, ...]:
 
 
 def index_limits(typed: TypedNetwork) -> dict[str, int]:
-    """For each input that an Embedding looks up: the number of valid indices."""
+    """For each input that an Embedding or a PositionEmbedding looks up: the number of valid indices."""
     limits: dict[str, int] = {}
     for call in typed.network.calls:
         layer: Any = call.layer
@@ -112,6 +113,9 @@ def index_limits(typed: TypedNetwork) -> dict[str, int]:
                 if isinstance(layer, ReversibleEmbedding) and typed.inputs[source].dtype.startswith("float"):
                     continue  # its inputs are vectors, not indices
                 limits[source] = min(layer.input_dim, limits.get(source, layer.input_dim))
+        elif isinstance(layer, PositionEmbedding):
+            for source in typed.inputs.keys() & call.sources[1:]:
+                limits[source] = min(layer.sequence_length, limits.get(source, layer.sequence_length))
     return limits
 
 

@@ -1,5 +1,5 @@
-"""Attention layers and attention masks."""
+"""Attention layers, attention masks and positions."""
 
-from . import attention, multi_head
+from . import attention, multi_head, position_embeddings, rotary_embedding
 
-__all__ = ["attention", "multi_head"]
+__all__ = ["attention", "multi_head", "position_embeddings", "rotary_embedding"]

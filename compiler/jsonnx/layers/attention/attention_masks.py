@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ...core.types import Dim, TensorType, require, shape_text
+from .positions import position_indices
 
 if TYPE_CHECKING:
     from ...ir import Builder, Value
@@ -26,7 +27,7 @@ def band_mask(g: Builder, query: Value, key: Value, axis: int, *, causal: bool, 
     """Emits a mask [query time, key time]: 1 where the key is within the window and, if causal, not later."""
     if not causal and window is None:
         return None
-    lag = g.Sub(_position_indices(g, query, axis, (-1, 1)), _position_indices(g, key, axis, (1, -1)))
+    lag = g.Sub(position_indices(g, query, axis, (-1, 1)), position_indices(g, key, axis, (1, -1)))
     in_window = g.Less(g.Abs(lag), window) if window is not None else None
     not_later = g.GreaterOrEqual(lag, 0) if causal else None
     both = (
@@ -37,16 +38,6 @@ def band_mask(g: Builder, query: Value, key: Value, axis: int, *, causal: bool, 
         else not_later
     )
     return None if both is None else mask_as_float(g, both)
-
-
-def _position_indices(g: Builder, x: Value, axis: int, shape: tuple[int, int]) -> Value:
-    """Emits 0, 1, 2, ... for the positions along an axis of x, as a column or a row."""
-    size = x.shape[axis]
-    target_shape = tuple(size if length == -1 else length for length in shape)
-    if isinstance(size, int):  # ONNX' strict inference mistakes the elements of a constant Range for a shape
-        return g.positions(size, "int64", shape=target_shape)
-    count = g.Squeeze(g.Shape(x, start=axis, end=axis + 1), [0])
-    return g.reshape(g.Range(g.const(0, "int64"), count, g.const(1, "int64")), target_shape)
 
 
 def mask_penalty(g: Builder, keep: Value, amount: float) -> Value:

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from ...core.components import attr
 from ...core.types import Dim, TensorType, product, require
 from ...training.constraints import Constraint
-from ...training.initializers import Initializer
+from ...training.initializers import Initializer, Ones
 from ...training.regularizers import Regularizer
 from ..axes import Axes, axes_of, axis_of
 from ..base import LAYERS, Layer, OutputTypes, layer, penalize
 from ..einsum_dense import reshape_symbolic, with_fans
+from ..normalization.moments import divide_by_root_mean_square
 from ..regularization import SEED
 from .attention import (
     ARGUMENTS,
@@ -27,6 +28,7 @@ from .attention import (
     inputs_by_argument,
 )
 from .attention_masks import band_mask, check_mask, combine_masks, mask_as_float, mask_penalty
+from .rotary_embedding import Rotary
 
 if TYPE_CHECKING:
     from ...ir import Builder, Value
@@ -65,10 +67,13 @@ class AttentionLayout(NamedTuple):
             *self.attention_sizes(key),
         )
 
-    def split_heads(self, g: Builder, x: Value, heads: int, *, features_first: bool = False) -> Value:
-        """Splits a projection into heads; with `features_first`, the features come before the positions."""
-        last = x.rank
-        x = reshape_symbolic(g, x, (*x.shape[:-1], heads, x.shape[-1] // heads), x)
+    def split_features(self, g: Builder, x: Value, heads: int) -> Value:
+        """Splits the features of a projection into heads: [batch, ..., heads, features]."""
+        return reshape_symbolic(g, x, (*x.shape[:-1], heads, x.shape[-1] // heads), x)
+
+    def heads_first(self, g: Builder, x: Value, *, features_first: bool = False) -> Value:
+        """Moves the heads before the positions; with `features_first`, the features as well."""
+        last = x.rank - 1
         ends = [last, *self.attention_axes] if features_first else [*self.attention_axes, last]
         x = g.transpose(x, [*self.batch_axes, last - 1, *ends])
         return self.merge_attention_axes(g, x, len(self.batch_axes) + 1 + features_first)
@@ -106,6 +111,17 @@ class ProjectedAttention(Layer):
 
     dropout: float = attr(0.0, doc=DROPOUT, minimum=0, below=1)
     use_bias: bool = attr(True, doc="Whether the projections have trainable biases.")
+    use_query_bias: bool | None = attr(None, doc="Whether the projection of the query has a bias; null for use_bias.")
+    use_key_bias: bool | None = attr(None, doc="Whether the projection of the key has a bias; null for use_bias.")
+    use_value_bias: bool | None = attr(None, doc="Whether the projection of the value has a bias; null for use_bias.")
+    use_output_bias: bool | None = attr(None, doc="Whether the projection to the output has a bias; null for use_bias.")
+    use_query_key_norm: bool = attr(
+        False, doc="Whether to normalize query and key of each head, as RMSNormalization does, before `rotary`."
+    )
+    layer_norm_epsilon: float = attr(1e-6, doc="Small constant of that normalization.", minimum=0)
+    rotary: Rotary = attr(
+        None, doc="Rotary position embedding of query and key: true, or an object with options of RotaryEmbedding."
+    )
     sliding_window: int | None = attr(
         None,
         doc="Size of the local attention window: positions at this distance or farther are ignored; null for no limit.",
@@ -142,7 +158,7 @@ class ProjectedAttention(Layer):
         return query_mask
 
     def checked_scores_shape(
-        self, types: dict[str, TensorType], layout: AttentionLayout, heads: int
+        self, types: dict[str, TensorType], layout: AttentionLayout, heads: int, head_size: int
     ) -> tuple[Dim, ...]:
         """Returns the shape of the scores. Raises ShapeError if the inputs do not fit."""
         query, value = types["query"], types["value"]
@@ -155,6 +171,9 @@ class ProjectedAttention(Layer):
         require(
             single_axis or not banded, "has a causal mask or a sliding window, which need a single axis of attention"
         )
+        if self.rotary is not None:
+            require(single_axis, "has rotary positions, which need a single axis of attention")
+            self.rotary.check(head_size)
         check_masks(types, MASKABLE_ARGUMENTS)
         scores = layout.scores_shape(heads, query, value)
         if "attention_mask" in types:
@@ -175,13 +194,26 @@ class ProjectedAttention(Layer):
         with g.scope(name):
             kernel = g.param("kernel", shape, initializer, self.kernel_regularizer, self.kernel_constraint)
             y = g.MatMul(x, g.reshape(kernel, (prod(shape[:contracted_rank]), prod(shape[contracted_rank:]))))
-            if self.use_bias:
+            if self.has_bias(name):
                 sizes = shape[contracted_rank:]
                 bias = g.param("bias", sizes, self.bias_initializer, self.bias_regularizer, self.bias_constraint)
                 y = g.Add(y, g.reshape(bias, (prod(sizes),)))
             y = g.Sigmoid(y) if name == "gate" else y
             penalize(g, self.activity_regularizer, y)
         return y
+
+    def has_bias(self, projection: str) -> bool:
+        """Whether a projection has a bias."""
+        own: bool | None = getattr(self, f"use_{projection.removeprefix('attention_')}_bias", None)
+        return self.use_bias if own is None else own
+
+    def encode_heads(self, g: Builder, name: str, x: Value, layout: AttentionLayout) -> Value:
+        """Normalizes and rotates the query or the key of every head, [batch, ..., heads, features]."""
+        if self.use_query_key_norm:
+            with g.scope(f"{name}_norm"):
+                x = divide_by_root_mean_square(g, x, [-1], self.layer_norm_epsilon)
+                x = g.Mul(x, g.param("scale", (x.shape[-1],), Ones()))
+        return x if self.rotary is None else self.rotary.rotate(g, x, layout.attention_axes[0], x.rank - 1)
 
     def attend(
         self,
@@ -201,11 +233,14 @@ class ProjectedAttention(Layer):
         k = self.project(g, "key", key, (key.shape[-1], heads[1], sizes[0]))
         gate = self.project(g, "gate", query, (query.shape[-1], heads[0], sizes[1])) if self.use_gate else None
         v = self.project(g, "value", value, (value.shape[-1], heads[1], sizes[1]))
+        q = self.encode_heads(g, "query", layout.split_features(g, q, heads[0]), layout)
+        k = self.encode_heads(g, "key", layout.split_features(g, k, heads[1]), layout)
         # Scaling directly before the product lets onnxruntime fuse both.
-        q = g.Mul(layout.split_heads(g, q, heads[0]), 1 / sqrt(sizes[0]))
-        products = grouped_matmul(g, q, layout.split_heads(g, k, heads[1], features_first=True))
+        q = g.Mul(layout.heads_first(g, q), 1 / sqrt(sizes[0]))
+        products = grouped_matmul(g, q, layout.heads_first(g, k, features_first=True))
         scores = self.masked_softmax(g, products, operands, layout)
-        y = grouped_matmul(g, apply_dropout(g, scores, self.dropout, self.seed), layout.split_heads(g, v, heads[1]))
+        v = layout.heads_first(g, layout.split_features(g, v, heads[1]))
+        y = grouped_matmul(g, apply_dropout(g, scores, self.dropout, self.seed), v)
         y = layout.merge_heads(g, y, query)
         y = y if gate is None else g.Mul(y, gate)
         shape = layout.scores_shape(heads[0], query.type, value.type)
@@ -261,6 +296,9 @@ class MultiHeadAttention(ProjectedAttention):
     As in Keras, the query's mask is passed on to the result, and removed from query, value and key: another attention
     layer on the same value, or a merge of it with the result, sees no mask unless it runs earlier. A recurrent layer,
     BatchNormalization, GlobalAveragePooling1D or TimeDistributed on the result still sees the mask.
+
+    Keras has neither `rotary`, `use_query_key_norm` and its `layer_norm_epsilon`, nor separate biases of query, key,
+    value and output: at other values than the default, the layer cannot be exported to Keras.
     """
 
     penalizes_itself = True  # Keras penalizes every projection, but not the scores
@@ -279,7 +317,7 @@ class MultiHeadAttention(ProjectedAttention):
         types = inputs_by_argument(self.arguments, inputs)
         query = types["query"]
         layout = self.attention_layout(query)
-        scores = self.checked_scores_shape(types, layout, self.num_heads)
+        scores = self.checked_scores_shape(types, layout, self.num_heads, self.key_dim)
         return self.select_outputs(
             query.with_shape((*query.shape[:-1], *self.output_sizes(query))), query.with_shape(scores)
         )
@@ -316,7 +354,9 @@ class MultiHeadAttention(ProjectedAttention):
 class GroupQueryAttention(ProjectedAttention):
     """Grouped-query attention: multi-head attention in which groups of query heads share a key and a value head.
 
-    Takes the same inputs and masks as MultiHeadAttention (Ainslie et al., 2023).
+    Takes the same inputs and masks as MultiHeadAttention (Ainslie et al., 2023), and has the same options that Keras
+    lacks: `rotary`, `use_query_key_norm` and its `layer_norm_epsilon`, and separate biases of query, key, value and
+    output. With them, the attention of Llama, Qwen or Gemma is one layer.
     """
 
     stem = "GroupedQueryAttention"  # the name of Keras' class
@@ -333,7 +373,8 @@ class GroupQueryAttention(ProjectedAttention):
         require(
             heads % shared == 0, f"cannot share {shared} heads of keys among {heads} heads: {heads} is not a multiple"
         )
-        scores = self.checked_scores_shape(types, AttentionLayout.from_axes(query, None), heads)
+        layout = AttentionLayout.from_axes(query, None)
+        scores = self.checked_scores_shape(types, layout, heads, self.head_dim)
         return self.select_outputs(query, query.with_shape(scores))
 
     def lower(self, g: Builder, *inputs: Value, masks: Sequence[Value | None]) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -34,3 +34,9 @@ def stop_gradient(g: Builder, x: Value) -> Value:
     """Returns x with its gradient blocked."""
     with g.detached():
         return g.Identity(x)
+
+
+def divide_by_root_mean_square(g: Builder, x: Value, axes: Sequence[int], epsilon: float) -> Value:
+    """`x / sqrt(mean(x ** 2) + epsilon)`, with the mean along some axes."""
+    mean = g.ReduceMean(g.Mul(x, x), list(axes), keepdims=1)
+    return g.Mul(x, g.Reciprocal(g.Sqrt(g.Add(mean, epsilon))))

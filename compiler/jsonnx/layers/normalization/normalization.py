@@ -14,7 +14,7 @@ from ...training.regularizers import Regularizer
 from ..axes import Axes, axes_of, axis_of, broadcast_along
 from ..base import Layer, layer, require_real
 from ..einsum_dense import reshape_symbolic
-from .moments import centered_moments, centered_moments_with
+from .moments import centered_moments, centered_moments_with, divide_by_root_mean_square
 from .moving_averages import average_before_step, current_value, update_average
 
 if TYPE_CHECKING:
@@ -363,9 +363,7 @@ class RMSNormalization(Layer):
 
     def lower(self, g: Builder, x: Value) -> Any:
         scale = g.param("scale", weight_shape(x, self.axis), Ones())
-        mean = g.ReduceMean(g.Mul(x, x), axes_of(x.type, self.axis), keepdims=1)
-        gain = g.Reciprocal(g.Sqrt(g.Add(mean, self.epsilon)))
-        return g.Mul(g.Mul(x, gain), scale)
+        return g.Mul(divide_by_root_mean_square(g, x, axes_of(x.type, self.axis), self.epsilon), scale)
 
 
 @layer

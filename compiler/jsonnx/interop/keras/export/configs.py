@@ -61,7 +61,7 @@ def operation_config(module: str, class_name: str, config: Mapping[str, Json]) -
 
 def layer_config(layer: Layer, name: str, trainable: bool = True) -> dict[str, Json]:
     """Returns the JSON of a layer. Inner layers of a frozen layer are frozen as well. Raises NotExportable."""
-    if "." in layer.type_name or layer.type_name in KERAS_APPLICATIONS_LAYERS:
+    if "." in layer.type_name or layer.type_name in (*KERAS_APPLICATIONS_LAYERS, *OTHER_LAYERS):
         raise NotExportable(f"Keras has no layer {layer.type_name}")
     config: dict[str, Json] = {"name": name}
     trainable = trainable and layer.trainable
@@ -84,18 +84,30 @@ def layer_config(layer: Layer, name: str, trainable: bool = True) -> dict[str, J
 KERAS_APPLICATIONS_LAYERS = ("LayerScale", "StochasticDepth", "CustomScaleLayer")
 """Layers of `keras.applications` whose classes a file cannot refer to."""
 
+OTHER_LAYERS = ("PositionEmbedding", "SinePositionEncoding", "RotaryEmbedding")
+"""Layers that Keras does not have."""
+
+JSONNX_ARGUMENTS = (
+    "oov_method",
+    "rotary",
+    "use_query_key_norm",
+    "layer_norm_epsilon",
+    "use_query_bias",
+    "use_key_bias",
+    "use_value_bias",
+    "use_output_bias",
+)
+"""Arguments that Keras does not have."""
+
 OPTIONAL_ARGUMENTS = (
+    *JSONNX_ARGUMENTS,
     "activity_regularizer",
     "zero_output_for_mask",
     "rms_scaling",
-    "oov_method",
     "unroll",
     "data_format",
 )
 """Arguments that are written only if they differ from the default."""
-
-JSONNX_ARGUMENTS = ("oov_method",)
-"""Arguments that Keras does not have."""
 
 
 def argument_config(layer: Layer, argument: str, value: Any, trainable: bool) -> Json:

@@ -1,0 +1,167 @@
+"""Rotary position embedding."""
+
+from __future__ import annotations
+
+from math import ceil, floor, log, pi
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from ...core.components import Component, Json, SectionCodec, attr
+from ...core.types import TensorType, require
+from ..axes import axis_of, broadcast_along
+from ..base import Layer, layer, require_real
+from .positions import MAX_WAVELENGTH, WAVELENGTH, check_positions, sine_table, start_index
+
+if TYPE_CHECKING:
+    from ...ir import Builder, Value
+
+MIN_RAMP = 0.001
+"""The least width of the ramp between the frequencies that YaRN keeps and those that it scales."""
+
+
+class RotaryAngles(Component):
+    """How fast each pair of features rotates from position to position."""
+
+    max_wavelength: float = attr(MAX_WAVELENGTH, doc=WAVELENGTH, minimum=1, maximum=1e12)
+    scaling_factor: float = attr(
+        1.0, doc="Factor by which positions are scaled down, for long sequences.", minimum=1e-6, maximum=1e6
+    )
+    rope_type: Literal["linear", "dynamic", "yarn"] = attr(
+        "linear", doc="How the scaling factor enters: for all pairs of features alike, or depending on the wavelength."
+    )
+    beta_fast: float = attr(
+        32.0,
+        doc="YaRN: rotations above which a pair of features is not scaled.",
+        minimum=1e-6,
+        maximum=1e6,
+    )
+    beta_slow: float = attr(
+        1.0,
+        doc="YaRN: rotations below which a pair of features is scaled fully.",
+        minimum=1e-6,
+        maximum=1e6,
+    )
+    original_max_position_embeddings: int = attr(
+        4096, doc="YaRN: length of the sequences that the unscaled angles are meant for.", minimum=1
+    )
+    truncate: bool = attr(True, doc="YaRN: whether the bounds of the scaled features are whole numbers.")
+    denominator_dim: int | None = attr(
+        None, doc="Number of features that sets the wavelengths; null for that of the input.", minimum=1
+    )
+
+    def frequencies(self, features: int) -> list[float]:
+        """The angle between two positions, in radians, for every pair of features."""
+        pairs = range(features // 2)
+        if self.rope_type == "yarn":
+            return self._yarn_frequencies(features)
+        divisor = self.scaling_factor
+        if self.rope_type == "dynamic":
+            divisor **= features / max(1, features - 2)
+        width = self.denominator_dim or features
+        return [self.max_wavelength ** -(2 * pair / width) / divisor for pair in pairs]
+
+    def _yarn_frequencies(self, features: int) -> list[float]:
+        def pair_with_rotations(count: float) -> float:
+            length = self.original_max_position_embeddings
+            return features * log(length / (count * 2 * pi)) / (2 * log(self.max_wavelength))
+
+        low, high = pair_with_rotations(self.beta_fast), pair_with_rotations(self.beta_slow)
+        if self.truncate:
+            low, high = floor(low), ceil(high)
+        low, high = max(low, 0), min(high, features - 1)
+        frequencies = []
+        for pair in range(features // 2):
+            frequency = self.max_wavelength ** -(2 * pair / features)
+            scaled = min(max((pair - low) / max(high - low, MIN_RAMP), 0), 1)
+            frequencies.append(frequency / self.scaling_factor * scaled + frequency * (1 - scaled))
+        return frequencies
+
+    @property
+    def amplitude(self) -> float:
+        """The factor on the rotated features."""
+        return 0.1 * log(self.scaling_factor) + 1 if self.rope_type == "yarn" else 1.0
+
+    def check(self, features: int) -> None:
+        """Raises ShapeError unless vectors of this many features can be rotated."""
+        require(features % 2 == 0, f"rotates pairs of features, and needs an even number of them, got {features}")
+        fits = self.rope_type != "yarn" or self.max_wavelength != 1
+        require(fits, "has the max_wavelength 1, of which YaRN divides by the logarithm", code="out-of-range")
+
+    def rotate(
+        self, g: Builder, x: Value, sequence_axis: int, feature_axis: int, first: int = 0, positions: Any = None
+    ) -> Value:
+        """Rotates the features of x, of which feature i and feature `i + features / 2` are a pair.
+
+        `first` is the first position; `positions` replace those that are counted from it.
+        """
+
+        def table(frequencies: list[float], phase: float) -> Value:
+            options = {"amplitude": self.amplitude, "first": first, "positions": positions}
+            waves = sine_table(g, x, sequence_axis, frequencies, [phase] * len(frequencies), **options)
+            axes = [0, sequence_axis, feature_axis][-waves.rank :]
+            waves = g.transpose(waves, sorted(range(waves.rank), key=lambda axis: axes[axis]))
+            return broadcast_along(g, waves, sorted(axes), x.rank)
+
+        frequencies = self.frequencies(x.type.static_size(feature_axis))
+        cosines = table([*frequencies, *frequencies], pi / 2)  # a cosine is a sine, a quarter of a turn later
+        sines = table([*(-frequency for frequency in frequencies), *frequencies], 0.0)
+        first_half, second_half = g.Split(x, axis=feature_axis, num_outputs=2, outputs=2)
+        return g.Add(g.Mul(x, cosines), g.Mul(g.Concat(second_half, first_half, axis=feature_axis), sines))
+
+
+class RotaryOptions(RotaryAngles):
+    """The rotary position embedding inside another layer."""
+
+    has_type_key = False
+
+
+class RotaryCodec(SectionCodec):
+    """true stands for the rotary position embedding with its default options, false and null for none."""
+
+    def schema(self) -> dict[str, Json]:
+        return {"anyOf": [{"type": ["boolean", "null"]}, super().schema()]}
+
+    def read(self, value: Json) -> Any:
+        return (
+            (super().read({}) if value else None) if value is None or isinstance(value, bool) else super().read(value)
+        )
+
+    def write(self, value: Any) -> Json:
+        return None if value is None else super().write(value) or True
+
+
+Rotary = Annotated[RotaryOptions | None, RotaryCodec(RotaryOptions)]
+
+
+@layer
+class RotaryEmbedding(Layer, RotaryAngles):
+    """Rotary position embedding (Su et al., 2021): rotates pairs of features by angles that grow with the position.
+
+    At position p, pair i, which is feature i and feature `i + features / 2`, is rotated by
+    `p / (scaling_factor * max_wavelength^(2 i / features))`. The optional second input gives the positions, [time] or
+    [batch, time], in place of `start_index`, `start_index + 1`, ... A layer of KerasHub. Attention layers have it as an
+    option, `rotary`.
+    """
+
+    arity = (1, 2)
+
+    start_index: int = start_index()
+    sequence_axis: int = attr(1, doc="Axis of the sequence.")
+    feature_axis: int = attr(-1, doc="Axis of the features.")
+
+    def _axes(self, x: TensorType) -> tuple[int, int]:
+        sequence_axis, feature_axis = axis_of(x, self.sequence_axis), axis_of(x, self.feature_axis)
+        fits = 0 < sequence_axis != feature_axis > 0
+        message = f"needs an axis of the sequence and one of the features, got {self.sequence_axis} and "
+        require(fits, f"{message}{self.feature_axis} of {x}", "axis 0 is the batch")
+        return sequence_axis, feature_axis
+
+    def infer(self, x: TensorType, positions: TensorType | None = None) -> TensorType:
+        require(x.rank >= 3, f"needs a sequence of vectors, [batch, time, ..., features], got {x}")
+        require_real(x)
+        sequence_axis, feature_axis = self._axes(x)
+        self.check(x.static_size(feature_axis))
+        check_positions(x, sequence_axis, positions)
+        return x
+
+    def lower(self, g: Builder, x: Value, positions: Value | None = None) -> Any:
+        return self.rotate(g, x, *self._axes(x.type), first=self.start_index, positions=positions)

@@ -1,0 +1,41 @@
+"""PositionEmbedding, SinePositionEncoding, RotaryEmbedding, and rotary positions inside attention layers.
+
+The values of an input that only gives its size have no gradient, so it counts as a mask.
+"""
+
+from . import Case
+
+X, IMAGE, POSITIONS = (5, 4), (3, 2, 4), (5,)
+LEARNED, SINES, ROTARY = {"type": "PositionEmbedding"}, {"type": "SinePositionEncoding"}, {"type": "RotaryEmbedding"}
+HEADS = {"type": "MultiHeadAttention", "num_heads": 2, "key_dim": 4}
+GROUPS = {"type": "GroupQueryAttention", "head_dim": 4, "num_query_heads": 4, "num_key_value_heads": 2}
+LLAMA = {**GROUPS, "use_bias": False, "use_causal_mask": True, "rotary": {"max_wavelength": 500}}
+YARN = {"rope_type": "yarn", "original_max_position_embeddings": 8, "scaling_factor": 4.0}
+
+CASES = [
+    Case("position-embedding", {**LEARNED, "sequence_length": 7}, [X], masks=(0,)),
+    Case("position-embedding-all", {**LEARNED, "sequence_length": 5, "initializer": "zeros"}, [X], masks=(0,)),
+    Case("position-embedding-start", {**LEARNED, "sequence_length": 7, "start_index": 2}, [X], masks=(0,)),
+    Case("position-embedding-image", {**LEARNED, "sequence_length": 3}, [IMAGE], masks=(0,)),
+    Case("position-embedding-positions", {**LEARNED, "sequence_length": 2}, [X, POSITIONS], masks=(0, 1)),
+    Case("sine-positions", SINES, [X], masks=(0,)),
+    Case("sine-positions-odd", {**SINES, "max_wavelength": 50, "start_index": 3}, [(2, 6, 5)], masks=(0,)),
+    Case("sine-positions-positions", SINES, [X, POSITIONS], masks=(0,)),
+    Case("rotary", ROTARY, [X]),
+    Case("rotary-heads", {**ROTARY, "max_wavelength": 100, "scaling_factor": 2.0, "start_index": 4}, [(5, 3, 6)]),
+    Case("rotary-axes", {**ROTARY, "sequence_axis": -1, "feature_axis": 1}, [(4, 3, 5)]),
+    Case("rotary-dynamic", {**ROTARY, "rope_type": "dynamic", "scaling_factor": 3.0}, [(5, 6)]),
+    Case("rotary-yarn", {**ROTARY, **YARN}, [(12, 8)]),
+    Case("rotary-yarn-fractions", {**ROTARY, **YARN, "truncate": False}, [(12, 8)]),
+    Case("rotary-denominator", {**ROTARY, "denominator_dim": 8}, [X]),
+    Case("rotary-positions", ROTARY, [(5, 3, 4), POSITIONS], masks=(1,)),
+    Case("heads-rotary", {**HEADS, "rotary": True}, [X]),
+    Case("heads-rotary-cross", {**HEADS, "rotary": {"scaling_factor": 2.0}}, [X, (3, 2)]),
+    Case("heads-rotary-columns", {**HEADS, "rotary": True, "attention_axes": [2]}, [IMAGE]),
+    Case("heads-norm", {**HEADS, "use_query_key_norm": True, "layer_norm_epsilon": 1e-3, "rotary": True}, [X]),
+    Case("heads-biases", {**HEADS, "use_key_bias": False, "use_gate": True}, [X]),
+    Case("groups-llama", LLAMA, [X]),
+    Case("groups-qwen2", {**LLAMA, "use_bias": True, "use_output_bias": False}, [X]),
+    Case("groups-qwen3", {**LLAMA, "use_query_key_norm": True}, [X]),
+    Case("groups-biases", {**GROUPS, "use_bias": False, "use_query_bias": True, "use_value_bias": True}, [X]),
+]
