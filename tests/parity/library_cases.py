@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 from cases import SGD, Document, Network
+
+FIXTURE = Path(__file__).parent / "fixtures" / "library.json"
+MOBILENET = Path(__file__).parents[2] / "samples" / "mobilenet_v2.json"
 
 ENCODER = {"hidden_dim": 8, "intermediate_dim": 12, "num_heads": 2}
 DECODER = {**ENCODER, "activation": "gelu"}
 LLAMA = {"hidden_dim": 8, "intermediate_dim": 12, "num_query_heads": 4}
 BOTTLENECK = {"filters": 3}
 MOBILENET_V3 = {"se_ratio": 0.25, "activation": "hard_swish"}
+
+NOT_TRAINED = {"mobilenet-v2"}
+"""Networks that are compared in inference only: batch normalization of a batch of 1 x 1 images is ill-conditioned."""
 
 
 def block(id: str, type_: str, shape: tuple[int | str, ...], arguments: dict[str, Any]) -> Network:
@@ -33,6 +41,13 @@ def masked_encoders(id: str, arguments: dict[str, Any]) -> Network:
         {"type": "GlobalAveragePooling1D", "name": "pooled"},
     ]
     return Network(id, trained({"inputs": {"x": {"shape": [5], "dtype": "int32"}}, "layers": layers}), integers=4)
+
+
+def mobilenet() -> Network:
+    """Returns the sample MobileNetV2 for small images."""
+    spec = json.loads(MOBILENET.read_text())
+    spec["parameters"] |= {"size": 32, "classes": 5}
+    return Network("mobilenet-v2", trained(spec))
 
 
 def trained(spec: Document) -> Document:
@@ -67,4 +82,5 @@ LIBRARY_NETWORKS = [
     ),
     block("convnext", "ConvNeXtBlock", (6, 5, 4), {"projection_dim": 4}),
     block("convnext-unscaled", "ConvNeXtBlock", (6, 5, 4), {"projection_dim": 4, "layer_scale_init_value": None}),
+    mobilenet(),
 ]
