@@ -73,7 +73,12 @@ LIBRARY_NETWORKS = [
     block("inverted", "InvertedResidual", (6, 5, 8), {"in_channels": 8, "filters": 8}),
     block("inverted-strided", "InvertedResidual", (6, 5, 8), {"in_channels": 8, "filters": 16, "strides": 2}),
     block("inverted-even", "InvertedResidual", (6, 4, 8), {"in_channels": 8, "filters": 8, "strides": 2}),
-    block("inverted-excited", "InvertedResidual", (6, 5, 8), {"in_channels": 8, "filters": 8, "expansion": 9, **MOBILENET_V3}),
+    block(
+        "inverted-excited",
+        "InvertedResidual",
+        (6, 5, 8),
+        {"in_channels": 8, "filters": 8, "expansion": 9, **MOBILENET_V3},
+    ),
     block(
         "inverted-excited-strided",
         "InvertedResidual",

@@ -22,8 +22,11 @@ def keras_model(case: Network) -> keras.Model:
     if case.id == "mobilenet-v2":
         return mobilenet_v2.MobileNetV2(input_shape=(32, 32, 3), weights=None, classes=5)
     inputs = {
-        name: keras.Input([size if isinstance(size, int) else None for size in entry["shape"]], name=name,
-                          dtype=entry.get("dtype", "float32"))
+        name: keras.Input(
+            [size if isinstance(size, int) else None for size in entry["shape"]],
+            name=name,
+            dtype=entry.get("dtype", "float32"),
+        )
         for name, entry in case.spec["inputs"].items()
     }
     x = inputs["x"]

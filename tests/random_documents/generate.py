@@ -22,7 +22,7 @@ SAMPLES = Path(__file__).parents[2] / "samples"
 FAVOURITES = ("Masking", "TimeDistributed", "Bidirectional", "Pipeline", "ops.cast", "Add", "Concatenate")
 """Types that are drawn more often, since other layers depend on what they do."""
 
-LARGE_SAMPLES = ("efficientnet_b0", "resnet50", "unet")
+LARGE_SAMPLES = ("efficientnet_b0", "mobilenet_v2", "resnet50", "unet")
 
 
 def text(seed: int) -> str:

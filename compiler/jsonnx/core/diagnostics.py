@@ -137,7 +137,8 @@ class Report:
 
     `has_errors(path)` tells whether an error was found at or below a path, so that later stages do not report its
     consequences: one error per cause. If the document was derived from another one, `source_map` leads back to the
-    source. An error in several instances of the same source is reported for the first instance only.
+    source. An error in several instances of the same source is reported for the first instance only, and so is one in
+    several layers of a library's block whose cause is the same argument.
     """
 
     def __init__(
@@ -186,7 +187,9 @@ class Report:
         is_reported = shown_path in self._reported_locations or any(
             path[:length] in self._suppressed_paths for length in range(1, len(path) + 1)
         )
-        if is_reported or self._first_instances.setdefault((shown_path, code), source.instance) != source.instance:
+        in_library = [where for where in (source.path, *(where for where, _ in source.notes)) if is_in_library(where)]
+        instance = (*in_library, source.instance)
+        if is_reported or self._first_instances.setdefault((shown_path, code), instance) != instance:
             return
         line, column = self._locator(shown_path, at_key) or (None, None)
         notes += source.notes

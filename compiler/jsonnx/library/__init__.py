@@ -60,7 +60,8 @@ def block_definitions(type_: str) -> dict[str, Any]:
     main = type_.removeprefix(PREFIX)
     types = {name: type_ if name == main else f"{type_}.{name}" for name in blocks}
     return {
-        types[name]: block | {"layers": [entry | {"type": types.get(entry["type"], entry["type"])} for entry in block["layers"]]}
+        types[name]: block
+        | {"layers": [entry | {"type": types.get(entry["type"], entry["type"])} for entry in block["layers"]]}
         for name, block in blocks.items()
     }
 
