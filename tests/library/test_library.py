@@ -125,7 +125,7 @@ def test_only_names_of_blocks_are_read(type_: str, read: list[str]) -> None:
     assert read == []
 
 
-# -- what blocks compute (those of Keras: tests/parity/test_library.py) -------------------------------------------------
+# -- what blocks compute (those of Keras: tests/parity/test_library.py) ------------------------------------------------
 
 
 def test_mlp_alternates_dense_layers_and_dropout() -> None:
@@ -192,7 +192,7 @@ def test_a_mask_excludes_positions_and_accompanies_the_output() -> None:
     np.testing.assert_allclose(padded, short, atol=1e-6)
 
 
-# -- diagnostics (their text: tests/diagnostics/library*.json) ----------------------------------------------------------
+# -- diagnostics (their text: tests/diagnostics/library*.json) ---------------------------------------------------------
 
 
 def test_equal_errors_in_two_uses_are_reported_at_both() -> None:

@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 from random import Random
 
+from jsonnx import library
 from jsonnx.core.components import codec_for
 from jsonnx.layers import LAYERS
 from jsonnx.training.losses import LOSSES
@@ -41,10 +42,11 @@ def text(seed: int) -> str:
 
 @cache
 def _samples() -> list[Json]:
-    """The smaller sample specs without their training data, which need not be there."""
+    """The smaller sample specs without their training data, which need not be there, and the library's examples."""
     documents = [
         json.loads(path.read_text()) for path in sorted(SAMPLES.glob("*.json")) if path.stem not in LARGE_SAMPLES
     ]
+    documents += [copy.deepcopy(library.example(type_)) for type_ in library.block_types()]
     for document in documents:
         for key in ("data", "weights"):
             document.get("training", {}).pop(key, None)

@@ -56,8 +56,8 @@ def block_sections() -> Iterator[str]:
     yield from (
         f"## {TITLE}",
         "",
-        "A block is written in the spec language and used like a layer; [The library](library.md) explains how. Besides",
-        "its own parameters, a use takes `name`, `from` and `repeat`.",
+        "A block is written in the spec language and used like a layer: see [the library](library.md). Besides its own",
+        "parameters, a use takes `name`, `from` and `repeat`.",
     )
     for type_ in library.block_types():
         example = block_example(type_)
