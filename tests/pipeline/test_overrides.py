@@ -91,6 +91,13 @@ def test_compile_trainer_and_validate_apply_a_scale(here: Path) -> None:
     assert (here / "m.onnx").read_bytes() == model.to_bytes()
 
 
+def test_compile_and_trainer_apply_changes(here: Path) -> None:
+    changed = library.compile(here / "spec.json", changes=["width=16"])
+    assert changed.weights["w_1_dense/kernel"].shape == (2, 16)
+    trainer = library.Trainer(here / "spec.json", changes=["width=16"])
+    assert trainer.weights()["w_1_dense/kernel"].shape == (2, 16)
+
+
 def lookups(**words: str) -> dict[str, Any]:
     look = {"type": "StringLookup", "vocabulary": "${file}"}
     layers = [look, {"type": "Embedding", "input_dim": 9, "output_dim": 2}]

@@ -65,8 +65,47 @@ def _keys(value: Json) -> list[str]:
 def factor_out(rng: Random, document: Json) -> Json:
     """Returns a document with parameters, repetitions or blocks that mean the same, or nearly the same."""
     document = copy.deepcopy(document)
-    rng.choice([_add_parameters, _add_block, _add_repeat])(rng, document)
+    changes = [_add_parameters, _add_parameters, _add_block, _add_block, _add_repeat, _describe, _add_pattern]
+    rng.choice(changes)(rng, document)
     return document
+
+
+WRAPPERS = (
+    *("{}", "{}", "{} + 0", "{} * 1", "max({}, 1)", "{} // 1", "[{}][0]", "{} - 1", "{} ** 2", "round({})"),
+    *("{0} if {0} == {0} else null", "{0} if 1 < {0} <= 4 else {0}", "not {}", "{} == 3", "range({})", "len({})"),
+    *("sum([{}, 1])", "ceil({} / 1)", "'{}'", "[{0}, [{0}]]", "{} in [1, 2]", "range({} ** 9)", "abs({}) and true"),
+)
+"""Expressions of a parameter. Some keep its value, and others have another type or none."""
+
+
+def _parameter(rng: Random, default: Json) -> Json:
+    """Returns the definition of a parameter, mostly its default."""
+    objects = [
+        {"default": default},
+        {"default": default, "description": "d"},
+        {"required": True},
+        {"required": default},
+    ]
+    return rng.choice(objects) if rng.random() < 0.3 else default
+
+
+def _describe(rng: Random, document: Json) -> None:
+    """Adds descriptions to entries, inputs and outputs."""
+    described = [*document["layers"], *document["inputs"].values()]
+    for part in described:
+        if isinstance(part, dict) and rng.random() < 0.5:
+            part["description"] = "d" if rng.random() < 0.9 else anything(rng)
+    outputs = document.get("outputs")
+    if isinstance(outputs, list) and all(isinstance(name, str) for name in outputs):
+        document["outputs"] = {name: rng.choice([{}, {"description": "d"}]) for name in outputs}
+
+
+def _add_pattern(rng: Random, document: Json) -> None:
+    """Replaces names in a `from` by a pattern."""
+    entries = [entry for entry in document["layers"] if isinstance(entry, dict) and "from" in entry]
+    if entries:
+        patterns = ["*", "?", "dense*", "[xy]", "*.*", "*.state_?", "re_lu_[0-9]", "[", "x", "*_*"]
+        rng.choice(entries)["from"] = rng.choice([rng.choice(patterns), rng.sample(patterns, 2)])
 
 
 def _add_parameters(rng: Random, document: Json) -> None:
@@ -79,9 +118,11 @@ def _add_parameters(rng: Random, document: Json) -> None:
     ]
     for number, path in enumerate(rng.sample(scalars, min(len(scalars), rng.randint(1, 3)))):
         parent, value, name = at(document, path[:-1]), at(document, path), f"p{number}"
-        document.setdefault("parameters", {})[name] = value
-        wrap = rng.choice(["{}", "{}", "{} + 0", "{} * 1", "max({}, 1)", "{} // 1", "[{}][0]", "{} - 1", "{} ** 2"])
-        parent[path[-1]] = f"${{{wrap.format(name)}}}"
+        definition = _parameter(rng, value)
+        if rng.random() < 0.2:
+            definition, name = [[value, 1], [[value]]], f"{name}[0][0]"
+        document.setdefault("parameters", {})[f"p{number}"] = definition
+        parent[path[-1]] = f"${{{rng.choice(WRAPPERS).format(name)}}}"
     if rng.random() < 0.3 and "parameters" in document:
         document["scales"] = {"small": {name: anything(rng) for name in list(document["parameters"])[:1]}}
 
@@ -99,7 +140,10 @@ def _add_block(rng: Random, document: Json) -> None:
         path = rng.choice(numbers)
         value = at(block["layers"], path)
         at(block["layers"], path[:-1])[path[-1]] = "${p}"
-        block["parameters"] = {"p": rng.choice([value, anything(rng)])}
+        block["parameters"] = {"p": _parameter(rng, rng.choice([value, anything(rng)]))}
+        if rng.random() < 0.2:
+            document["parameters"], block["globals"] = {"p": value}, rng.choice([["p"], ["q"], []])
+            block["parameters"] = rng.choice([{}, block["parameters"]])
         if rng.random() < 0.5:
             use["p"] = value
     if rng.random() < 0.2:
@@ -111,7 +155,9 @@ def _add_block(rng: Random, document: Json) -> None:
         document["blocks"]["outer"] = {"layers": [{"type": "part"}, *rng.choice([[], [{"type": "ReLU"}], [use]])]}
         use = use | {"type": "outer"} if rng.random() < 0.5 else {"type": "outer"}
     if rng.random() < 0.2:
-        block["inputs"] = rng.choice([["input"], ["a", "b"], ["x"], []])
+        block["inputs"] = rng.choice([["input"], ["a", "b"], ["x"], [], {"input": {"description": "d"}}, {"a": {}}])
+    if rng.random() < 0.2:
+        block["description"] = use["description"] = "d"
     if rng.random() < 0.1:
         block["names"] = rng.choice(["own", "joined"])
     document["layers"] = [*layers[:start], use, *layers[end:]]
@@ -120,7 +166,9 @@ def _add_block(rng: Random, document: Json) -> None:
 def _add_repeat(rng: Random, document: Json) -> None:
     entry = rng.choice(document["layers"])
     if isinstance(entry, dict):
-        entry["repeat"] = rng.choice([0, 1, 2, 3, 5, -1, 1.5, "2", None, "${1 + 1}", 2**31, True])
+        entry["repeat"] = rng.choice(
+            [0, 1, 2, 3, 5, -1, 1.5, "2", None, "${1 + 1}", "${index < 1}", "${2 > 1}", 2**31, True]
+        )
         if "name" in entry and rng.random() < 0.5:
             entry["name"] = "r_${index}"
 

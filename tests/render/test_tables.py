@@ -119,8 +119,43 @@ def test_symbolic_sizes_are_shown_by_name() -> None:
     spec = {"inputs": {"x": {"shape": ["time", 4]}}, "layers": [{"type": "Dense", "units": 3}]}
     network, rows = summary(spec)
     assert "(batch, time, 3)" in summary_text(network, rows)
-    assert "multiply-adds   ? a sample" in summary_text(network, rows)
-    assert summary_json(network, rows)["totals"]["multiply_adds"] is None
+    assert "multiply-adds   12*time a sample" in summary_text(network, rows)
+    totals = summary_json(network, rows)["totals"]
+    assert (totals["multiply_adds"], totals["multiply_adds_formula"]) == (None, "12*time")
+
+
+def test_collapsed_blocks_show_where_their_inputs_come_from() -> None:
+    up = {"inputs": ["x", "seen"], "layers": [{"type": "Add", "from": ["x", "seen"]}, {"type": "ReLU"}]}
+    down = {"layers": [{"type": "Dense", "name": "seen", "units": 4}, {"type": "ReLU"}], "outputs": ["re_lu", "seen"]}
+    spec = {
+        "inputs": {"x": {"shape": [4]}},
+        "blocks": {"up": up, "down": down},
+        "layers": [
+            {"type": "down", "name": "down_1"},
+            {"type": "down", "name": "down_2"},
+            {"type": "up", "name": "up_1", "from": ["down_2", "down_1.seen"]},
+            {"type": "up", "name": "up_2", "from": ["up_1", "x"]},
+            {"type": "Add", "name": "sum", "from": ["up_2", "down_2.seen", "down_2"]},
+            {"type": "Dense", "name": "last", "units": 1},
+        ],
+    }
+    network, rows = summary(spec)
+    lines = summary_text(network, rows, depth=0).splitlines()[4:10]
+    sources = {line.split()[0]: line[lines[4].index("up_2") :] for line in lines}
+    assert sources == {
+        "down_1": "",
+        "down_2": "",
+        "up_1": "down_2, down_1.seen",
+        "up_2": "up_1, x",
+        "sum": "up_2, down_2.seen, down_2",
+        "last": "",
+    }
+    assert [block["from"] for block in summary_json(network, rows)["blocks"]] == [
+        ["x"],
+        ["down_1_re_lu"],
+        ["down_2_re_lu", "down_1_seen"],
+        ["up_1_re_lu", "x"],
+    ]
 
 
 def test_colored_summary_has_the_same_content() -> None:
@@ -151,6 +186,68 @@ def test_providers_are_listed_with_installation_commands() -> None:
     text = providers_text(provider_availability())
     assert text.splitlines()[0].split() == ["provider", "here", "how", "to", "get", "it", "in", "onnxruntime"]
     assert "CPUExecutionProvider" in text
+
+
+DESCRIBED: dict[str, Any] = {
+    "inputs": {"x": {"shape": [4], "description": "Four numbers."}},
+    "parameters": {"width": {"default": 4, "description": "Units of each layer."}, "plain": "${width}"},
+    "blocks": {
+        "gate": {
+            "description": "A layer and a sum.",
+            "parameters": {"units": {"required": True, "description": "Units."}},
+            "inputs": {"input": {"description": "Any features."}},
+            "layers": [
+                {"type": "Dense", "name": "dense", "description": "Of ${units} units.", "units": "${units}"},
+                {"type": "Add", "name": "sum", "from": ["input", "dense"]},
+            ],
+            "outputs": {"sum": {"description": "The sum."}},
+        }
+    },
+    "layers": [
+        {"type": "gate", "name": "a", "units": "${plain}"},
+        {"type": "gate", "name": "b", "description": "The second.", "units": "${width}"},
+    ],
+    "outputs": {"b": {"description": "The result."}},
+}
+
+
+def test_descriptions_are_shown_on_request() -> None:
+    network, rows = summary(DESCRIBED)
+    text = summary_text(network, rows, with_descriptions=True)
+    ends = {line.split()[0]: line.rsplit("  ", 1)[-1].strip() for line in text.splitlines()[4:10]}
+    assert [ends[name] for name in ("a", "a_dense", "b")] == ["A layer and a sum.", "Of 4 units.", "The second."]
+    lists = """
+inputs
+  x  Four numbers.
+
+outputs
+  b_sum  The result.
+
+parameters
+  width = 4  Units of each layer.
+
+blocks
+  gate  A layer and a sum.
+    input             Any features.
+    units (required)  Units.
+    sum               The sum."""
+    assert text.endswith(lists)
+    assert "Four numbers" not in summary_text(network, rows)
+
+
+def test_the_json_summary_has_the_descriptions() -> None:
+    made = summary_json(*summary(DESCRIBED))
+    assert made["inputs"]["x"]["description"] == "Four numbers."
+    assert made["outputs"]["b_sum"]["description"] == "The result."
+    assert [layer.get("description") for layer in made["layers"]] == ["Of 4 units.", None] * 2
+    assert [block["description"] for block in made["blocks"]] == ["A layer and a sum.", "The second."]
+    assert made["parameters"]["width"] == {"value": 4, "description": "Units of each layer."}
+    assert made["block_definitions"]["gate"] == {
+        "description": "A layer and a sum.",
+        "parameters": {"units": {"required": True, "description": "Units."}},
+        "inputs": {"input": "Any features."},
+        "outputs": {"sum": "The sum."},
+    }
 
 
 def test_layers_of_a_block_are_indented_below_the_block() -> None:

@@ -63,10 +63,13 @@ def validate(specs: tuple[str, ...], format_: str, scale: str | None, changes: t
 @SPEC_ARGUMENT
 @FORMAT_OPTION
 @click.option("--depth", type=click.IntRange(0), metavar="N", help="Show N levels of blocks; sum up deeper blocks.")
+@click.option("--descriptions", is_flag=True, help="Show the descriptions in the spec.")
 @SCALE_OPTION
 @SET_OPTION
 @handles_errors
-def summary(spec: str, format_: str, depth: int | None, scale: str | None, changes: tuple[str, ...]) -> None:
+def summary(
+    spec: str, format_: str, depth: int | None, descriptions: bool, scale: str | None, changes: tuple[str, ...]
+) -> None:
     """Show layers, output shapes, parameters and multiply-adds."""
     import json
 
@@ -80,7 +83,7 @@ def summary(spec: str, format_: str, depth: int | None, scale: str | None, chang
     if format_ == "json":
         print_result(json.dumps(summary_json(typed.network, rows, depth), indent=2))
     else:
-        print_result(summary_text(typed.network, rows, color=sys.stdout.isatty(), depth=depth))
+        print_result(summary_text(typed.network, rows, sys.stdout.isatty(), depth, descriptions))
 
 
 @click.command()

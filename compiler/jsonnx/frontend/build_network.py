@@ -13,20 +13,21 @@ from ..layers import LAYERS, Layer
 from ..training.section import Training
 from .default_names import default_name, free_name
 from .layer_patterns import check_weight_patterns, learning_rate_factors, with_frozen_layers
-from .network import Call, Network
+from .network import BlockLayer, Call, Network
 from .schema.errors import check_against_schema, report_unknown_layer_type
 from .schema.phrases import known_names_help, name_list, short_name, short_repr
 from .schema.schema import LANGUAGE_VERSION
 from .topological_sort import sort_topologically
 
-CALL_KEYS = ("type", "name", "from")
+CALL_KEYS = ("type", "name", "description", "from")
 """Keys of an entry that are not arguments of its layer."""
 
 
-def build_network(document: Json, report: Report) -> Network | None:
+def build_network(document: Json, report: Report, origins: Sequence[BlockLayer | None] = ()) -> Network | None:
     """Returns the network of a flat document and reports its errors.
 
-    Returns None if the document has no list of layers, or too many errors to report all.
+    `origins` has an item for each layer, which is None for layers outside blocks. Returns None if the document has no
+    list of layers, or too many errors to report all.
     """
     version = document.get("version", LANGUAGE_VERSION) if isinstance(document, dict) else LANGUAGE_VERSION
     if isinstance(version, int) and version != LANGUAGE_VERSION:
@@ -37,10 +38,10 @@ def build_network(document: Json, report: Report) -> Network | None:
     is_complete = check_against_schema(document, report)
     if not is_complete or not isinstance(document, dict) or not isinstance(document.get("layers"), list):
         return None
-    return _NetworkBuilder(document, report).build()
+    return _NetworkBuilder(document, report, origins).build()
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class _NetworkBuilder:
     """Builds the network of one document. All names are collected first, since a layer may refer to a later one.
 
@@ -49,6 +50,7 @@ class _NetworkBuilder:
 
     document: Mapping[str, Json]
     report: Report
+    origins: Sequence[BlockLayer | None]
     paths: dict[str, JsonPath] = field(default_factory=dict)
     """The path at which each name was first defined."""
     names_by_lower_case: dict[str, str] = field(default_factory=dict)
@@ -63,7 +65,9 @@ class _NetworkBuilder:
         ordered = sort_topologically(calls, self.paths, self.report)
         outputs = self._outputs(calls)
         if not any(self.report.has_errors((part,)) for part in ("inputs", "layers", "outputs")):
-            self._check_all_used(calls, inputs, outputs)
+            idle = self._idle_calls(calls, outputs)
+            self._check_all_used([call for call in calls if call.name not in idle], inputs, outputs)
+            ordered = [call for call in ordered if call.name not in idle]
         section = self.document.get("training")
         training = Training(**section) if section and not self.report.has_errors(("training",)) else None
         rate_factors: dict[str, float] = {}
@@ -80,6 +84,7 @@ class _NetworkBuilder:
             training=training,
             learning_rate_factors=rate_factors,
             paths=self.paths,
+            descriptions=self._descriptions(calls),
             document=self.document,
             flat_document=self.document,
         )
@@ -87,6 +92,13 @@ class _NetworkBuilder:
     def _text(self, key: str, default: str) -> str:
         value = self.document.get(key, default)
         return value if isinstance(value, str) else default
+
+    def _descriptions(self, calls: Iterable[Call]) -> dict[str, str]:
+        inputs, entries = self.document.get("inputs"), dict(self._entries())
+        described = list(inputs.items()) if isinstance(inputs, dict) else []
+        described += [(call.name, entries[int(call.path[1])]) for call in calls]
+        texts = {name: entry.get("description") for name, entry in described if isinstance(entry, dict)}
+        return {name: text for name, text in texts.items() if isinstance(text, str)}
 
     # -- names and layers --------------------------------------------------------------------------------------------
 
@@ -283,6 +295,21 @@ class _NetworkBuilder:
             earlier_names.add(name)
         return [name for name in names if isinstance(name, str) and name in results]
 
+    def _idle_calls(self, calls: list[Call], outputs: list[str]) -> set[str]:
+        """Returns the unused calls of layers in blocks, if another use of the block uses them and this one others."""
+        taken = {source for call in calls for source in call.sources} | set(outputs)
+        if not self.origins or all(not taken.isdisjoint(call.results) for call in calls):
+            return set()
+        origins, used = {call.name: self.origins[int(call.path[1])] for call in calls}, used_calls(calls, outputs)
+        used_origins = [origin for name, origin in origins.items() if origin is not None and name in used]
+        used_entries, block_uses = {origin[:2] for origin in used_origins}, {origin.use for origin in used_origins}
+        owners = {call.owner for call in calls if call.name in used}
+        return {
+            name
+            for name, origin in origins.items()
+            if name not in used and origin is not None and origin[:2] in used_entries and origin.use in block_uses
+        } - owners
+
     def _check_all_used(self, calls: list[Call], inputs: Mapping[str, TensorType], outputs: list[str]) -> None:
         """Reports calls and inputs that nothing uses."""
         used = {source for call in calls for source in call.sources} | set(outputs)
@@ -312,6 +339,19 @@ class _NetworkBuilder:
             if name not in outputs:
                 self._report_unknown(name, ("labels", name), sorted(outputs), at_key=True)
         return {name: tuple(labels) for name, labels in section.items()}
+
+
+def used_calls(calls: Sequence[Call], outputs: Iterable[str]) -> set[str]:
+    """Returns the names of the calls on which some outputs depend."""
+    call_by_result = {result: call for call in calls for result in call.results}
+    used: set[str] = set()
+    stack = [call_by_result[name] for name in outputs if name in call_by_result]
+    while stack:
+        call = stack.pop()
+        if call.name not in used:
+            used.add(call.name)
+            stack += [call_by_result[source] for source in call.sources if source in call_by_result]
+    return used
 
 
 def without_names(names: list[str], removed: Iterable[str]) -> list[str]:

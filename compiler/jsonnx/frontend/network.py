@@ -5,12 +5,21 @@ from __future__ import annotations
 from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import NamedTuple
 
 from ..core.components import Json
 from ..core.diagnostics import JsonPath
 from ..core.types import ShapeError, TensorType
 from ..layers import Layer
 from ..training.section import Training
+
+
+class BlockLayer(NamedTuple):
+    """The origin of a layer in a block: its entry, how many repetitions of it follow, and the outermost use."""
+
+    entry: JsonPath
+    later_repetitions: int
+    use: str
 
 
 @dataclass(frozen=True)
@@ -57,6 +66,10 @@ class Network:
     """Factors on the learning rate, by layer; layers without a factor are missing."""
     paths: Mapping[str, JsonPath] = field(default_factory=dict)
     """The path at which each value was defined."""
+    descriptions: Mapping[str, str] = field(default_factory=dict)
+    """Descriptions of inputs, layers and uses of blocks, by name."""
+    block_outputs: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """For each use of a block, by its name: the names of its outputs, by the names of the values in the network."""
     document: Json = None
     """The spec, with all overrides applied."""
     flat_document: Json = None

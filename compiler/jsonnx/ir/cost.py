@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from math import prod
 
-from ..core.types import BATCH, Dim, Size
 from .graph import Graph, Node
+from .polynomial import Polynomial, product
 
 MICROSOFT_DOMAIN = "com.microsoft"
 """The domain of operators that only onnxruntime implements."""
@@ -25,74 +25,54 @@ def count_parameters(graph: Graph) -> int:
 
 def count_macs(graph: Graph) -> int | None:
     """Multiply-adds of a graph for one sample; None if a size is symbolic."""
-    return sum_macs(graph.nodes)
+    return sum_macs(graph.nodes).constant
 
 
-def sum_macs(nodes: Iterable[Node]) -> int | None:
-    """Multiply-adds of nodes for one sample; None if a size is symbolic."""
-    total: Dim = 0
+def sum_macs(nodes: Iterable[Node]) -> Polynomial:
+    """Multiply-adds of nodes for one sample."""
+    total = Polynomial()
     for node in nodes:
-        count = MAC_COUNTERS.get(node.op)
-        if count is not None:
-            total = total + count(node)
-    return total if isinstance(total, int) else None
+        if node.op in MAC_COUNTERS:
+            total += MAC_COUNTERS[node.op](node)
+    return total
 
 
-def _elements_per_sample(shape: tuple[Dim, ...]) -> Dim:
-    """The number of elements of a tensor per sample."""
-    result: Dim = 1
-    for size in shape:
-        result = result * _size_per_sample(size)
-    return result
-
-
-def _size_per_sample(size: Dim) -> Dim:
-    """The size of an axis per sample: 1 for `batch`, n for `n*batch` (steps folded into the batch)."""
-    if isinstance(size, Size) and not size.offset and [symbol for symbol, _ in size.terms] == [str(BATCH)]:
-        return size.terms[0][1]
-    return size
-
-
-def _matmul_macs(node: Node) -> Dim:
+def _matmul_macs(node: Node) -> Polynomial:
     a, y = node.inputs[0], node.outputs[0]
-    return _elements_per_sample(y.shape) * (a.shape[-1] if a is not None else 1)
+    return product([*y.shape, a.shape[-1] if a is not None else 1])
 
 
-def _conv_macs(node: Node) -> Dim:
+def _conv_macs(node: Node) -> Polynomial:
     weight = node.inputs[1]
-    return _elements_per_sample(node.outputs[0].shape) * prod(weight.shape[1:] if weight is not None else ())
+    return product([*node.outputs[0].shape, *(weight.shape[1:] if weight is not None else ())])
 
 
-def _conv_transpose_macs(node: Node) -> Dim:
+def _conv_transpose_macs(node: Node) -> Polynomial:
     x, weight = node.inputs[0], node.inputs[1]
-    return _elements_per_sample(x.shape if x is not None else ()) * prod(weight.shape[1:] if weight is not None else ())
+    return product([*(x.shape if x is not None else ()), *(weight.shape[1:] if weight is not None else ())])
 
 
-def _einsum_macs(node: Node) -> Dim:
+def _einsum_macs(node: Node) -> Polynomial:
     """One multiplication for each combination of subscripts."""
     terms = node.attributes["equation"].partition("->")[0].split(",")
     if len(terms) < 2:
-        return 0
+        return Polynomial()
     pairs = zip(terms, node.inputs, strict=True)
     sizes = {letter: size for term, x in pairs if x is not None for letter, size in zip(term, x.shape, strict=True)}
-    return _elements_per_sample(tuple(sizes.values()))
+    return product(sizes.values())
 
 
-def _recurrent_macs(node: Node) -> Dim:
+def _recurrent_macs(node: Node) -> Polynomial:
     x, w, r = node.inputs[:3]
     if x is None or w is None or r is None:
-        return 0
-    return x.shape[0] * _size_per_sample(x.shape[1]) * (prod(w.shape) + prod(r.shape))
+        return Polynomial()
+    return product(x.shape[:2]) * (product(w.shape) + product(r.shape))
 
 
-def _scan_macs(node: Node) -> Dim:
+def _scan_macs(node: Node) -> Polynomial:
     """The multiply-adds of a step, times the number of steps."""
     body = node.attributes["body"]
-    steps = node.inputs[body.num_loop_inputs - 1].shape[0]
-    total: Dim = 0
-    for inner in body.nodes:
-        total = total + (MAC_COUNTERS[inner.op](inner) if inner.op in MAC_COUNTERS else 0)
-    return total * steps
+    return sum_macs(body.nodes) * product([node.inputs[body.num_loop_inputs - 1].shape[0]])
 
 
 MAC_COUNTERS = {

@@ -11,6 +11,7 @@ from ..core.types import TensorType
 from ..frontend.network import Call
 from ..ir import Graph, Node, Parameter, State
 from ..ir.cost import MICROSOFT_DOMAIN, sum_macs
+from ..ir.polynomial import Polynomial
 
 
 @dataclass(frozen=True)
@@ -22,8 +23,8 @@ class LayerCost:
     outputs: tuple[TensorType, ...]
     parameters: int
     trainable: int
-    macs: int | None
-    """Multiply-adds of matrix products and convolutions for one sample; None if a size is symbolic."""
+    macs: Polynomial
+    """Multiply-adds of matrix products and convolutions for one sample, in the symbolic sizes."""
     sources: tuple[str, ...]
     onnxruntime_ops: tuple[str, ...] = ()
     """Operators outside the ONNX standard: a model with them runs in onnxruntime only."""

@@ -158,11 +158,11 @@ def check_spec(
     report = source_report.child(flat.source_map, flat.invalid_paths)
     source, flat, vocabularies = _inline_vocabularies(source, flat, report)
     after("flat", flat)
-    network = build_network(flat.document, report)
+    network = build_network(flat.document, report, flat.origins)
     after("network", network)
     if network is None:
         return CheckedSpec(source, _with_override_notes(report, overrides), flat=flat)
-    network = replace(network, document=source.value, calls=tuple(map(flat.with_block_uses, network.calls)))
+    network = flat.with_blocks(replace(network, document=source.value))
     typed = infer_shapes(network, report)
     after("typed", typed)
     check_outputs(typed, report)

@@ -59,7 +59,7 @@ def _comparison_side(checked: CheckedSpec) -> ComparedNetwork:
     return ComparedNetwork(
         typed,
         _explicit_layer_names(checked),
-        {row.name: LayerCost(row.parameters, row.macs) for row in rows},
+        {row.name: LayerCost(row.parameters, row.macs.constant) for row in rows},
         {name: tuple(size for size in value.shape if isinstance(size, int)) for name, value in weights},
     )
 

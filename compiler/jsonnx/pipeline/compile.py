@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -35,6 +35,7 @@ def compile(
     scale: str | None = None,
     verify: bool = True,
     after: StageHook = no_hook,
+    changes: Sequence[str] = (),
 ) -> Model:
     """Compiles a spec to an inference model.
 
@@ -42,11 +43,11 @@ def compile(
     Every weight of the network must be given and fit; with `partial`, weights that are missing or do not fit are drawn,
     and `weights_report` of the model lists them. With `fold`, operators are folded into the weights of their neighbours
     (a batch normalization into a convolution); without it, the model has each layer as it is written. `scale` is the
-    name of one of the spec's scales. With `verify`, a weight file must match the digests that it records. Raises
-    CompileError for an invalid spec, weights that do not fit or do not match their digests, UsageError for a file that
-    cannot be read.
+    name of one of the spec's scales, and a change is a text like `width=128`, as after `--set`. With `verify`, a weight
+    file must match the digests that it records. Raises CompileError for an invalid spec, weights that do not fit or do
+    not match their digests, UsageError for a file that cannot be read.
     """
-    checked = check_spec(spec, after, scale=scale)
+    checked = check_spec(spec, after, changes, scale)
     return compile_checked(checked, weights, seed, after, partial, fold, verify)
 
 

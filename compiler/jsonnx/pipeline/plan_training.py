@@ -128,7 +128,14 @@ def fixed_parts(document: Any) -> dict[str, Any]:
     training = document.get("training", {})
     changeable = ("epochs", "data", "weights", "remat")
     fixed = {f"training.{key}": value for key, value in training.items() if key not in changeable}
-    return {key: document[key] for key in ("inputs", "layers", "outputs") if key in document} | fixed
+    inputs = {name: _without_description(input) for name, input in document["inputs"].items()}
+    layers = [_without_description(entry) for entry in document["layers"]]
+    outputs = {"outputs": document["outputs"]} if "outputs" in document else {}
+    return {"inputs": inputs, "layers": layers, **outputs, **fixed}
+
+
+def _without_description(entry: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in entry.items() if key != "description"} if "description" in entry else entry
 
 
 def vocabulary_digests(checked: CheckedSpec) -> dict[str, str]:

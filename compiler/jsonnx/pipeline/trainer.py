@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ..runtime.array_digest import array_digest
 from ..runtime.trainer import Trainer as PlanTrainer
 from ..runtime.variables import DonatedArrays
@@ -17,10 +19,10 @@ class Trainer(PlanTrainer):
 
     `seed` replaces the spec's seed; `weights` (arrays by name, or a file) replace the spec's weight file and the random
     initial weights. Every weight must be given and fit; with `partial`, weights that are missing or do not fit are
-    drawn, and `weights_report` lists them. `scale` is the name of one of the spec's scales. Without `fast`, the graphs
-    are not rewritten for this machine. With `verify`, a weight file must match the digests that it records. Raises
-    CompileError for an invalid spec or a weight file that does not fit, FeedError for arrays that do not fit,
-    UsageError if the provider is not available.
+    drawn, and `weights_report` lists them. `scale` is the name of one of the spec's scales, and a change is a text
+    like `width=128`, as after `--set`. Without `fast`, the graphs are not rewritten for this machine. With `verify`, a
+    weight file must match the digests that it records. Raises CompileError for an invalid spec or a weight file that
+    does not fit, FeedError for arrays that do not fit, UsageError if the provider is not available.
     """
 
     def __init__(
@@ -34,8 +36,9 @@ class Trainer(PlanTrainer):
         scale: str | None = None,
         fast: bool = True,
         verify: bool = True,
+        changes: Sequence[str] = (),
     ) -> None:
-        self._checked = spec if isinstance(spec, CheckedSpec) else check_spec(spec, scale=scale)
+        self._checked = spec if isinstance(spec, CheckedSpec) else check_spec(spec, changes=changes, scale=scale)
         plan = plan_training(self._checked, seed)
         variables = {**plan.train.parameters, **plan.train.states}
         types = {name: variables[name].type for name in plan.weight_names}

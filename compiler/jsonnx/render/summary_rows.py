@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from ..ir.polynomial import Polynomial
+
 if TYPE_CHECKING:
     from ..lowering.cost import LayerCost
 
@@ -29,9 +31,17 @@ class SummaryRow(NamedTuple):
         return sum(row.trainable for row in self.rows)
 
     @property
-    def macs(self) -> int | None:
-        macs = [row.macs for row in self.rows if row.macs is not None]
-        return sum(macs) if len(macs) == len(self.rows) else None
+    def sources(self) -> list[str]:
+        """The values that the layers take from other layers, in order."""
+        own_names = {row.name for row in self.rows}
+        sources = dict.fromkeys(source for row in self.rows for source in row.sources)
+        if not self.is_block:
+            return list(self.rows[0].sources)
+        return [source for source in sources if source.partition(".")[0] not in own_names]
+
+    @property
+    def macs(self) -> Polynomial:
+        return sum((row.macs for row in self.rows), Polynomial())
 
 
 def summary_rows(rows: Sequence[LayerCost], max_depth: int | None = None) -> list[SummaryRow]:

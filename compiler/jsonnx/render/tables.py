@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from io import StringIO
 from itertools import zip_longest
@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 from rich.cells import cell_len
 
 from .. import library
+from ..ir.polynomial import Polynomial
+from .descriptions import definitions_json, descriptions_text, output_descriptions
 from .library_reference import TITLE as LIBRARY_TITLE
 from .library_reference import block_summaries, block_text
 from .reference_pages import layers_by_module, reference_text
@@ -34,28 +36,40 @@ BYTES_PER_WEIGHT = 4
 """Weights are float32."""
 
 
-def summary_text(network: Network, rows: Sequence[LayerCost], color: bool = False, depth: int | None = None) -> str:
+def summary_text(
+    network: Network,
+    rows: Sequence[LayerCost],
+    color: bool = False,
+    depth: int | None = None,
+    with_descriptions: bool = False,
+) -> str:
     """One row a layer, and the totals. The layers of a block are indented under a row for the block, down to `depth`.
 
-    If the network has frozen layers or masks, a last column shows them.
+    If the network has frozen layers or masks, a column shows them. `with_descriptions` adds a column and lists of the
+    descriptions in the spec.
     """
-    has_notes = any(map(_layer_notes, rows))
-    titles = ("layer", "type", "output shape", "parameters", "multiply-adds", "from", *(["notes"] if has_notes else []))
+    has_notes, descriptions = any(map(_layer_notes, rows)), network.descriptions
+    further_titles = [*(["notes"] if has_notes else []), *(["description"] if with_descriptions else [])]
+    titles = ("layer", "type", "output shape", "parameters", "multiply-adds", "from", *further_titles)
     table = _Table(titles, right=(3, 4))
-    previous = tuple(network.inputs)
-    for line in summary_rows(rows, depth):
+    lines, previous = summary_rows(rows, depth), [*network.inputs][:1]
+    references = _ReferenceNames(network, lines)
+    for line in lines:
         row = line.rows[-1]
         shapes = "\n".join(keras_shape_text(type.shape) for type in row.outputs)
-        is_sequential = line.is_block or row.sources == previous[:1]
-        sources = "" if is_sequential else ", ".join(row.sources)
+        sources = [references.name(source) for source in line.sources]
+        is_shown = sources != previous and (line.is_collapsed or not line.is_block)
         name = f"{'  ' * line.nesting_level}{line.name}"
         notes = [_block_notes(line.rows) if line.is_block else _layer_notes(row)] if has_notes else []
-        table.add_row(name, line.type, shapes, _number_text(line.parameters), _number_text(line.macs), sources, *notes)
-        previous = previous if line.is_block and not line.is_collapsed else (row.name,)
+        notes += [descriptions.get(line.name, "")] if with_descriptions else []
+        counts = (f"{line.parameters:,}", _count_text(line.macs))
+        table.add_row(name, line.type, shapes, *counts, ", ".join(sources) if is_shown else "", *notes)
+        if line.is_collapsed or not line.is_block:
+            previous = [line.name]
     inputs = ", ".join(f"{name} {_type_text(type)}" for name, type in network.inputs.items())
     outputs = ", ".join(f"{name} {_type_text(type)}" for name, type in _output_types(network, rows).items())
     total = _totals(rows)
-    lines = [
+    text = [
         f"{network.name}: {inputs} -> {outputs}",
         "",
         _table_text(table, color),
@@ -63,13 +77,31 @@ def summary_text(network: Network, rows: Sequence[LayerCost], color: bool = Fals
         f"parameters      {total['parameters']:,}",
         f"trainable       {total['trainable']:,}",
         f"non-trainable   {total['non_trainable']:,}",
-        f"multiply-adds   {_number_text(total['multiply_adds'])} a sample",
+        f"multiply-adds   {_count_text(_total_macs(rows))} a sample",
         f"weights         {total['megabytes']:.2f} MB",
     ]
     operators = _nonstandard_operators(rows)
     if operators:
-        lines.append(f"needs           onnxruntime: no other runtime has its {', '.join(operators)}")
-    return "\n".join(lines)
+        text.append(f"needs           onnxruntime: no other runtime has its {', '.join(operators)}")
+    if with_descriptions:
+        text += ["", descriptions_text(network)]
+    return "\n".join(text).rstrip()
+
+
+class _ReferenceNames:
+    """The names of values in a summary: an output of a block whose layers are hidden has its name in the spec."""
+
+    def __init__(self, network: Network, lines: Iterable[SummaryRow]) -> None:
+        self._outputs = network.block_outputs
+        self._block_by_layer = {row.name: line.name for line in lines if line.is_collapsed for row in line.rows}
+
+    def name(self, value: str) -> str:
+        """The name of a value as in a `from`: `down`, `down.skip`, or the layer's if it is no output of a block."""
+        block = self._block_by_layer.get(value.partition(".")[0])
+        outputs = self._outputs.get(block, {}) if block else {}
+        if block is None or value not in outputs:
+            return value
+        return block if outputs[value] == next(iter(outputs.values())) else f"{block}.{outputs[value]}"
 
 
 def _layer_notes(row: LayerCost) -> str:
@@ -96,18 +128,29 @@ def _nonstandard_operators(rows: Sequence[LayerCost]) -> list[str]:
 
 
 def summary_json(network: Network, rows: Sequence[LayerCost], depth: int | None = None) -> dict[str, Any]:
-    """The summary as JSON values. A symbolic size is its name; a sum with a symbolic size is null."""
+    """The summary as JSON values. A symbolic size is its name; a sum with one is null beside a formula."""
     lines = summary_rows(rows, depth)
-    operators = _nonstandard_operators(rows)
+    operators, descriptions = _nonstandard_operators(rows), network.descriptions
+    layers = [_json_layer(line.rows[0]) for line in lines if not line.is_block]
+    blocks = [_json_block(line) for line in lines if line.is_block]
+    inputs = {name: _json_type(type) for name, type in network.inputs.items()}
+    outputs = {name: _json_type(type) for name, type in _output_types(network, rows).items()}
     return {
         "name": network.name,
-        "inputs": {name: _json_type(type) for name, type in network.inputs.items()},
-        "outputs": {name: _json_type(type) for name, type in _output_types(network, rows).items()},
-        "layers": [_json_layer(line.rows[0]) for line in lines if not line.is_block],
-        "blocks": [_json_block(line) for line in lines if line.is_block],
+        "inputs": {name: _with_description(type, descriptions, name) for name, type in inputs.items()},
+        "outputs": {
+            name: _with_description(type, output_descriptions(network), name) for name, type in outputs.items()
+        },
+        "layers": [_with_description(layer, descriptions, layer["name"]) for layer in layers],
+        "blocks": [_with_description(block, descriptions, block["name"]) for block in blocks],
+        **definitions_json(network),
         "totals": _totals(rows),
         **({"needs_onnxruntime": operators} if operators else {}),
     }
+
+
+def _with_description(part: dict[str, Any], descriptions: Mapping[str, str], name: str) -> dict[str, Any]:
+    return part | ({"description": descriptions[name]} if name in descriptions else {})
 
 
 def _json_layer(row: LayerCost) -> dict[str, Any]:
@@ -119,7 +162,7 @@ def _json_layer(row: LayerCost) -> dict[str, Any]:
         "parameters": row.parameters,
         "trainable": row.trainable,
         "frozen": row.frozen,
-        "multiply_adds": row.macs,
+        **_json_macs(row.macs),
         "blocks": [name for name, _ in row.block_path],
         "masked_inputs": list(row.masked_inputs),
         "reads_masks": row.reads_masks,
@@ -131,12 +174,13 @@ def _json_block(line: SummaryRow) -> dict[str, Any]:
     return {
         "name": line.name,
         "type": line.type,
+        "from": line.sources,
         "blocks": [name for name, _ in line.rows[0].block_path[: line.nesting_level]],
         "layers": len(line.rows),
         "parameters": line.parameters,
         "trainable": line.trainable,
         "frozen": bool(_block_notes(line.rows)),
-        "multiply_adds": line.macs,
+        **_json_macs(line.macs),
     }
 
 
@@ -212,18 +256,27 @@ def _json_type(type: TensorType) -> dict[str, Any]:
 
 def _totals(rows: Sequence[LayerCost]) -> dict[str, Any]:
     parameters, trainable = sum(row.parameters for row in rows), sum(row.trainable for row in rows)
-    macs = [row.macs for row in rows if row.macs is not None]
     return {
         "parameters": parameters,
         "trainable": trainable,
         "non_trainable": parameters - trainable,
-        "multiply_adds": sum(macs) if len(macs) == len(rows) else None,
+        **_json_macs(_total_macs(rows)),
         "megabytes": parameters * BYTES_PER_WEIGHT / 1e6,
     }
 
 
-def _number_text(value: int | None) -> str:
-    return "?" if value is None else f"{value:,}"
+def _total_macs(rows: Iterable[LayerCost]) -> Polynomial:
+    return sum((row.macs for row in rows), Polynomial())
+
+
+def _json_macs(macs: Polynomial) -> dict[str, Any]:
+    """The number of multiply-adds, or null and a formula in the symbolic sizes."""
+    formula = {"multiply_adds_formula": str(macs)} if macs.constant is None else {}
+    return {"multiply_adds": macs.constant, **formula}
+
+
+def _count_text(count: Polynomial) -> str:
+    return str(count) if count.constant is None else f"{count.constant:,}"
 
 
 @dataclass

@@ -366,6 +366,146 @@ def test_blocks_compile_to_the_same_bytes_as_layers_written_by_hand(seed: int) -
     assert protos[0].SerializeToString(deterministic=True) == protos[1].SerializeToString(deterministic=True)
 
 
+# -- patterns and unused results ---------------------------------------------------------------------------------------
+
+GATE = {
+    "layers": [{**DENSE, "name": "skip"}, {"type": "Add", "name": "out", "from": ["input", "skip"]}],
+    "outputs": ["out", "skip"],
+}
+
+
+def test_a_pattern_takes_all_matching_values_in_the_order_of_the_layers() -> None:
+    layers = [
+        {"type": "Concatenate", "name": "all", "from": ["x", "deep_*", "g_?.skip", "lstm*.state_[hc]"]},
+        {"type": "gate", "name": "g_${index}", "from": "x", "repeat": 3},
+        {**DENSE, "name": "deep", "repeat": 2},
+        {"type": "gate", "name": "h"},
+        {"type": "Reshape", "target_shape": [1, 4]},
+        {"type": "LSTM", "name": "lstm", "units": 4, "return_state": True},
+    ]
+    sources = ("x", "deep_1", "deep_2", "g_0_skip", "g_1_skip", "g_2_skip", "lstm.state_h", "lstm.state_c")
+    made = flat(layers, blocks={"gate": GATE}, outputs=["all", "lstm"])
+    assert [call for call in made if call[0] == "all"] == [("all", "Concatenate", sources)]
+    single = [{**DENSE, "name": "a1"}, {**DENSE, "from": "x"}, {"type": "Add", "from": ["a?", "dense"]}]
+    assert flat(single)[-1] == ("add", "Add", ("a1", "dense"))
+    assert flat([*single, {**DENSE, "from": "add*"}])[-1] == ("dense_1", "Dense", ("add",))
+
+
+def test_a_pattern_in_a_block_matches_its_own_names_only() -> None:
+    block = {
+        "inputs": ["left", "right"],
+        "layers": [
+            {**DENSE, "name": "a_1", "from": "left"},
+            {**DENSE, "name": "a_2"},
+            {"type": "Add", "from": ["a_*", "right"]},
+        ],
+    }
+    layers = [{**DENSE, "name": "a_0"}, {"type": "b", "from": ["*0", "x"]}]
+    assert flat(layers, blocks={"b": block})[-1] == ("b_add", "Add", ("b_a_1", "b_a_2", "x"))
+
+
+def test_a_pattern_without_a_match_is_an_error() -> None:
+    layers = [
+        {**DENSE, "name": "deep", "repeat": 2},
+        {"type": "gate", "from": "deep"},
+        {"type": "Add", "from": ["x", "dep_*"]},
+    ]
+    layers += [{"type": "Add", "from": ["gate.sk", "gat*.skp"]}, {"type": "gate", "name": "g", "from": "lost_*"}]
+    assert sorted(errors(spec(layers, blocks={"gate": GATE}))) == [
+        ("unknown-name", "$.layers[2].from[1]"),
+        ("unknown-name", "$.layers[3].from[0]"),
+        ("unknown-name", "$.layers[3].from[1]"),
+        ("unknown-name", "$.layers[4].from"),
+    ]
+
+
+def test_an_error_in_a_value_that_a_pattern_matches_is_reported_at_the_pattern() -> None:
+    layers = [DENSE, {**DENSE, "units": 5}, {**DENSE, "units": 4}, {"type": "Dot", "axes": 1, "from": ["x", "dense_*"]}]
+    assert errors(spec(layers)) == [("wrong-inputs", "$.layers[3].from")]
+
+
+def test_a_result_that_other_uses_of_the_block_use_may_be_unused() -> None:
+    layers = [{"type": "gate", "name": "g", "repeat": 3}, {"type": "Add", "from": ["g_*.skip"]}]
+    assert [name for name, *_ in flat(layers, blocks={"gate": GATE})] == [
+        "g_1_skip", "g_1_out", "g_2_skip", "g_2_out", "g_3_skip", "add"
+    ]  # fmt: skip
+    plan_training(check_spec(spec(layers, blocks={"gate": GATE}, training={"loss": "mse"})))
+
+
+def test_a_result_that_no_use_uses_is_an_error() -> None:
+    layers = [{"type": "gate", "name": "a"}, {"type": "gate", "name": "b", "from": "x"}]
+    layers.append({"type": "Add", "from": ["a.skip", "b.skip"]})
+    assert errors(spec(layers, blocks={"gate": GATE})) == [("unused-layer", "$.blocks.gate.layers[1]")]
+
+
+def test_an_unused_use_of_a_block_is_an_error_even_if_another_one_is_used() -> None:
+    layers = [{"type": "gate", "name": "a"}, {**DENSE, "from": "a.skip"}, {"type": "Add", "from": ["dense", "a"]}]
+    layers += [{"type": "gate", "name": "b"}, {**DENSE, "from": "add"}]
+    (diagnostic,) = jsonnx.validate(spec(layers, blocks={"gate": GATE}))
+    assert (diagnostic.code, diagnostic.message) == ("unused-layer", "nothing uses the result of 'b_out'")
+
+
+def test_a_layer_that_only_unused_layers_of_a_block_take_is_unused() -> None:
+    block = {
+        "inputs": ["a", "b"],
+        "layers": [{**DENSE, "name": "one", "from": "a"}, {**DENSE, "name": "two", "from": "b"}],
+        "outputs": ["one", "two"],
+    }
+    layers = [DENSE, {"type": "b", "from": ["x", "x"]}, {"type": "b", "from": ["x", "dense"]}]
+    layers.append({"type": "Add", "from": ["b.one", "b.two", "b_1.one"]})
+    assert errors(spec(layers, blocks={"b": block})) == [("unused-layer", "$.layers[0]")]
+
+
+# -- descriptions ------------------------------------------------------------------------------------------------------
+
+
+def test_descriptions_change_nothing_but_the_spec_in_the_model() -> None:
+    block = {"layers": [DENSE, {"type": "Add", "from": ["input", "dense"]}], "outputs": ["add", "dense"]}
+    layers = [{"type": "b"}, {"type": "Add", "name": "sum", "from": ["b", "b.dense"]}]
+    plain = spec(layers, blocks={"b": block}, outputs=["sum", "b"], training={"loss": "mse"})
+    text = {"description": "For readers."}
+    described = spec(
+        [{**layer, **text} for layer in layers],
+        inputs={"x": {"shape": [4], **text}},
+        blocks={"b": {**block, **text, "inputs": {"input": text}, "outputs": {"add": text, "dense": {}}}},
+        outputs={"sum": text, "b": {}},
+        training={"loss": "mse"},
+    )
+    described["blocks"]["b"]["layers"] = [{**layer, **text} for layer in block["layers"]]
+    protos = [jsonnx.compile(document).proto for document in (plain, described)]
+    for proto in protos:
+        del proto.metadata_props[:]
+    assert protos[0].SerializeToString(deterministic=True) == protos[1].SerializeToString(deterministic=True)
+    plans = [plan_training(check_spec(document)) for document in (plain, described)]
+    assert plans[0].fingerprint == plans[1].fingerprint
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        ({"layers": [{**DENSE, "description": 3}]}, ("wrong-type", "$.layers[0].description")),
+        ({"layers": [{"type": "b", "description": 3}, DENSE]}, ("wrong-type", "$.layers[0].description")),
+        ({"outputs": {"dense": "text"}}, ("wrong-type", "$.outputs.dense")),
+        ({"outputs": {"dens": {}}}, ("unknown-name", "$.outputs.dens")),
+        ({"outputs": {}}, ("out-of-range", "$.outputs")),
+        (
+            {"layers": [{"type": "Bidirectional", "layer": {"type": "LSTM", "units": 3, "description": "a"}}]},
+            ("unknown-key", "$.layers[0].layer.description"),
+        ),
+        ({"inputs": {"x": {"shape": [4], "description": None}}}, ("wrong-type", "$.inputs.x.description")),
+    ],
+)
+def test_an_invalid_description_is_an_error(change: dict[str, Any], error: tuple[str, str]) -> None:
+    document = spec([DENSE], blocks={"b": {"layers": [DENSE]}}) | change
+    assert error in errors(document)
+
+
+def test_an_unused_input_of_a_block_is_reported_at_its_name() -> None:
+    block = {"inputs": {"a": {}, "z": {}}, "layers": [{**DENSE, "from": "a"}]}
+    document = spec([DENSE, {"type": "b", "from": ["dense", "x"]}], blocks={"b": block})
+    assert errors(document) == [("unused-input", "$.blocks.b.inputs.z")]
+
+
 # -- exponential expansions --------------------------------------------------------------------------------------------
 
 
@@ -401,6 +541,7 @@ DEEP = {f"b{n}": [f"${{b{n - 1}}}" if n else 1] for n in range(500)}
             2,
         ),
         (spec([{**DENSE, "units": "${index}", "bad": ["${a}", *range(9999)], "repeat": 9000}]), "too-large", 9),
+        (spec([{"type": "Add", "from": ["x*", "dense_9*"]}] * 2000 + [{**DENSE, "repeat": 7000}]), "too-large", 2),
         (spec([{**DENSE, "units": "${[" + "range(9000)," * 60 + "0]}"}]), "wrong-type", 2),
     ],
 )

@@ -69,12 +69,19 @@ def test_a_standard_validator_has_the_same_verdict(spec: Path) -> None:
 
 
 SPEC_WITH_EXPRESSIONS = {
-    "inputs": {"x": {"shape": ["${size}"]}},
-    "parameters": {"size": 4, "function": "relu", "rates": [0.1, 0.2]},
+    "inputs": {"x": {"shape": ["${size}"], "description": "d"}},
+    "parameters": {
+        "size": {"default": 4, "description": "d"},
+        "function": {"required": True},
+        "rates": [0.1, 0.2],
+        "stages": [[3, "a", True], [["${size}"]]],
+    },
     "scales": {"large": {"size": 8}},
     "blocks": {
         "b": {
-            "parameters": {"n": 4},
+            "parameters": {"n": 4, "m": {"required": True}, "k": {"default": {"type": "zeros"}, "description": "d"}},
+            "globals": ["size"],
+            "inputs": {"input": {"description": "d"}, "other": {}},
             "layers": [
                 {"type": "Dense", "name": "1_a", "units": "${n}", "use_bias": "${n}", "activation": "${n}"},
                 {
@@ -83,15 +90,17 @@ SPEC_WITH_EXPRESSIONS = {
                     "from": "1_a",
                     "kernel_initializer": {"type": "constant", "value": "${n}"},
                 },
-                {"use": "1_a", "repeat": "${n}"},
+                {"use": "1_a", "repeat": "${n}", "description": "d"},
             ],
-            "outputs": "dense",
+            "outputs": {"dense": {"description": "d"}},
         }
     },
     "layers": [
         {"type": "b", "name": "s_${index}", "n": "${size}", "repeat": 2},
         {"type": "Reshape", "target_shape": ["${size}", 1]},
         {"type": "Conv1D", "filters": 4, "kernel_size": "${size // 2}", "padding": "${padding}"},
+        {"type": "Add", "from": ["x", "s_*.skip", "[ab]_?"], "repeat": True},
+        {"type": "Dense", "description": "d", "units": 4, "from": "*"},
     ],
     "outputs": ["${function}"],
     "labels": "${names}",
@@ -126,6 +135,14 @@ def test_the_editor_schema_accepts_what_the_strict_schema_accepts(spec: Path) ->
         (("blocks", "b", "layers", 0, "activation"), "rely"),
         (("training", "epochs"), 0.5),
         (("parameters", "size"), {}),
+        (("parameters", "size", "defualt"), 3),
+        (("parameters", "function", "default"), 3),
+        (("parameters", "stages", 0, 0), {"default": 3}),
+        (("blocks", "b", "globals", 0), 3),
+        (("blocks", "b", "parameters", "m", "kind"), 3),
+        (("blocks", "b", "inputs", "other"), "text"),
+        (("layers", 4, "description"), 3),
+        (("layers", 3, "from", 1), "s *"),
         (("layers", 2, "type"), 3),
     ],
 )
@@ -161,7 +178,7 @@ def test_every_attribute_has_a_description() -> None:
         (name, key)
         for name, of in spec_schema()["$defs"].items()
         for key, value in of.get("properties", {}).items()
-        if key not in ("type", "name", "from") and "description" not in value and "$ref" not in value
+        if key not in ("type", "name", "description", "from") and "description" not in value and "$ref" not in value
     ]
     assert undescribed == []
 

@@ -19,7 +19,7 @@ MAX_NAMES_SHOWN = 8
 """Blocks of a cycle that a message names."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class BlockDefinition:
     """The definition of a block, as written."""
 
@@ -32,12 +32,19 @@ class BlockDefinition:
     """Whether its layers are named without the name of the use as a prefix (`"names": "own"`)."""
     globals: tuple[str, ...] = ()
     """The parameters of the network that it reads."""
+    description: str = ""
+    has_input_objects: bool = False
+    """Whether its inputs are written as an object."""
     in_library: bool = False
     """Whether it is a block of the standard library."""
 
     @property
     def path(self) -> JsonPath:
         return (LIBRARY if self.in_library else "blocks", self.name)
+
+    def input_path(self, number: int) -> JsonPath:
+        """Returns the path of an input."""
+        return (*self.path, "inputs", self.inputs[number] if self.has_input_objects else number)
 
 
 def read_block_definitions(
@@ -82,6 +89,8 @@ def _block(name: str, raw: Mapping[str, Json], section: str = "blocks") -> Block
         raw.get("outputs"),
         has_own_names=raw.get("names") == "own",
         globals=tuple(raw.get("globals", ())),
+        description=raw.get("description", ""),
+        has_input_objects=isinstance(raw.get("inputs"), dict),
         in_library=section == LIBRARY,
     )
 

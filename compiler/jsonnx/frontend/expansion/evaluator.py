@@ -96,7 +96,7 @@ class Evaluator:
             return self._evaluate_text(raw, values, path, invalid_paths, scope) if has_expressions(raw) else raw
         if not isinstance(raw, (list, dict)) or self.names(raw) is None:
             return raw
-        self._spend(len(raw), path, scope)
+        self.spend(len(raw), path, scope)
         result: Json
         if isinstance(raw, list):
             result = [self.evaluate(item, values, (*path, at), invalid_paths, scope) for at, item in enumerate(raw)]
@@ -151,7 +151,7 @@ class Evaluator:
         fallback = known_names_help([*map(short_name, values)]) if values else "there are no parameters here"
         return NAME_HINTS.get(name) or self.report.suggestion(name, values) or fallback
 
-    def _spend(self, steps: int, path: JsonPath, scope: EvaluationScope) -> None:
+    def spend(self, steps: int, path: JsonPath, scope: EvaluationScope) -> None:
         """Counts steps. Reports an error and raises ExpansionTooLarge if there are too many."""
         try:
             self._workspace.spend(steps)
@@ -159,7 +159,10 @@ class Evaluator:
             self._stop(path, scope)
 
     def _stop(self, path: JsonPath, scope: EvaluationScope) -> NoReturn:
-        message, help = f"the expressions take more than {MAX_EXPRESSION_STEPS:,} steps", "use fewer repetitions"
+        message, help = (
+            f"the expressions and patterns take more than {MAX_EXPRESSION_STEPS:,} steps",
+            "use fewer repetitions",
+        )
         self.report.add("too-large", path, message, help=help, notes=scope.notes)
         raise ExpansionTooLarge
 

@@ -14,14 +14,16 @@ from typing import Any
 from ...core.components import Json
 from ...core.diagnostics import LIBRARY, JsonPath, Report, SourceMap, identity_source_map
 from ...core.limits import MAX_JSON_VALUES, MAX_LAYERS
-from ..network import Call
+from ..network import BlockLayer, Network
 from ..schema.errors import check_against_schema, check_reuse_properties
+from ..schema.fast_validator import is_valid
 from ..schema.phrases import known_names_help, short_name
 from ..schema.schema import LANGUAGE_VERSION, REUSE_KEYS, root_schema
 from .block_definitions import BlockDefinition, check_parameters, read_block_definitions
 from .evaluator import EvaluationScope, Evaluator, ExpansionTooLarge
 from .library_blocks import used_library_blocks, uses_library
 from .parameters import Parameter, read_parameters
+from .references import has_patterns
 from .scope import Scope, TemplateCache
 from .source_map import ExpansionSourceMap, ScopedPath
 from .template import BlockUse, Ref, Step, Template
@@ -31,7 +33,7 @@ EVALUATED_SECTIONS = ("inputs", "labels", "training")
 """Sections that are copied, with their expressions evaluated."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class FlatDocument:
     """A document without blocks, repetitions and expressions."""
 
@@ -42,10 +44,21 @@ class FlatDocument:
     block_uses: Sequence[tuple[tuple[str, str], ...]] = ()
     """For each layer, the enclosing uses of blocks from the outermost: the name of the use, the name of the block."""
 
-    def with_block_uses(self, call: Call) -> Call:
-        """Returns a call with the uses of blocks that enclose it."""
-        block_uses = self.block_uses[int(call.path[1])] if self.block_uses else ()
-        return replace(call, block_uses=block_uses) if block_uses else call
+    origins: Sequence[BlockLayer | None] = ()
+    """For each layer, where in a block it comes from; None outside blocks."""
+
+    descriptions: Mapping[str, str] = field(default_factory=dict)
+    """Descriptions of uses of blocks, or else of the blocks, by the name of the use."""
+    block_outputs: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """For each use of a block: the names of its outputs, by the names of the values in the flat document."""
+
+    def with_blocks(self, network: Network) -> Network:
+        """Returns a network with the uses of blocks that enclose its calls, their descriptions and their outputs."""
+        if not self.block_uses:
+            return network
+        calls = [replace(call, block_uses=self.block_uses[int(call.path[1])]) for call in network.calls]
+        descriptions = {**self.descriptions, **network.descriptions}
+        return replace(network, calls=tuple(calls), descriptions=descriptions, block_outputs=self.block_outputs)
 
 
 def expand(document: Json, report: Report) -> FlatDocument | None:
@@ -139,13 +152,15 @@ def _needs_expansion(document: Mapping[str, Json], report: Report) -> bool:
     evaluator = Evaluator(report)
     return (
         any(key in document for key in REUSE_KEYS)
+        or isinstance(document.get("outputs"), dict)
         or any(isinstance(entry, dict) and "repeat" in entry for entry in entries)
+        or any(isinstance(entry, dict) and "from" in entry and has_patterns(entry["from"]) for entry in entries)
         or uses_library(entries)
         or any(evaluator.names(document.get(key)) is not None for key in (*EVALUATED_SECTIONS, "layers", "outputs"))
     )
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class _FlatWriter:
     """Writes the layers of templates into a flat document."""
 
@@ -159,6 +174,9 @@ class _FlatWriter:
     layer_paths: list[ScopedPath] = field(default_factory=list)
     invalid_paths: list[JsonPath] = field(default_factory=list)
     block_uses: list[tuple[tuple[str, str], ...]] = field(default_factory=list)
+    origins: list[BlockLayer | None] = field(default_factory=list)
+    descriptions: dict[str, str] = field(default_factory=dict)
+    block_outputs: dict[str, dict[str, str]] = field(default_factory=dict)
     last_name: str = ""
     """The name of the layer that was written last."""
 
@@ -177,7 +195,15 @@ class _FlatWriter:
             self._check_block_references(scope, inputs)
             flat["layers"] = self.layers
             flat |= self._flat_outputs(scope, template)
-        return FlatDocument(flat, self.source_map, self.invalid_paths, self.block_uses)
+        return FlatDocument(
+            flat,
+            self.source_map,
+            self.invalid_paths,
+            self.block_uses,
+            self.origins,
+            self.descriptions,
+            self.block_outputs,
+        )
 
     @property
     def source_map(self) -> ExpansionSourceMap:
@@ -244,6 +270,7 @@ class _FlatWriter:
             if step.template is not None and step.block is not None:
                 arguments_path = step.used_step.path if step.used_step else step.path
                 block_uses = (*(block_use.block_uses if block_use else ()), (prefix + step.name, step.block.name))
+                self._note_use(step, step.block, step.template, prefix)
                 inner_use = BlockUse(step.path, arguments_path, step.name, step.block, block_use, block_uses)
                 inner_inputs = sources if step.sources is not None else [None] * len(step.block.inputs)
                 inner_owner = None if owner is None else owner_prefix + step.prefix
@@ -258,12 +285,23 @@ class _FlatWriter:
             self.invalid_paths += [(*path, *invalid[len(step.path) :]) for invalid in step.invalid_paths]
             if block_use is not None and None in sources:
                 self.invalid_paths.append((*path, "from"))
-            self.layer_paths.append(ScopedPath(step.path, block_use))
+            self.layer_paths.append(ScopedPath(step.path, block_use, step.source_indexes))
+            use = block_use.block_uses[0][0] if block_use and block_use.block_uses else ""
+            self.origins.append(BlockLayer(step.path, step.later_repetitions, use) if block_use else None)
             self.block_uses.append(block_use.block_uses if block_use else ())
             self.layers.append(
                 self._flat_entry(step, prefix, sources, reused_layer) if isinstance(step.body, dict) else step.body
             )
             self.last_name = prefix + step.name
+
+    def _note_use(self, step: Step, block: BlockDefinition, template: Template, prefix: str) -> None:
+        """Notes the description and the outputs of a use of a block; `prefix` is that of its name."""
+        description, name = step.body.get("description", block.description), prefix + step.name
+        if description:
+            self.descriptions[name] = description
+        self.block_outputs[name] = {
+            f"{prefix}{step.prefix}{ref}": output for output, ref in template.outputs.items() if isinstance(ref, str)
+        }
 
     def _flat_entry(
         self, step: Step, prefix: str, sources: list[str | None], reused_layer: str | None
@@ -281,7 +319,7 @@ class _FlatWriter:
         if isinstance(reference, list):
             body["from"] = sources
         elif isinstance(reference, str) or sources != default_sources:
-            body["from"] = sources[0]
+            body["from"] = sources if len(sources) > 1 else sources[0]
         return body
 
     def _sole_input(self) -> Mapping[str, Json]:
@@ -298,6 +336,8 @@ class _FlatWriter:
         outputs = self._evaluate("outputs")
         if isinstance(outputs, str):
             return {"outputs": scope.resolver.resolve(outputs, path, self.invalid_paths) or outputs}
+        if isinstance(outputs, dict) and is_valid(outputs, root_schema()["properties"]["outputs"]):
+            outputs = list(outputs)
         if not isinstance(outputs, list):
             return {"outputs": outputs}
         names = [

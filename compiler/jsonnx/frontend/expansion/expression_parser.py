@@ -53,12 +53,10 @@ CONSTANTS: dict[str, Json] = {"true": True, "false": False, "null": None}
 WORDS = ("and", "else", "if", "in", "not", "or", *CONSTANTS)
 """Words of the grammar, which are no names."""
 
-_TOKEN = re.compile(
-    r"[ \t]*(?:(?P<number>(?:[0-9]+\.[0-9]*|\.?[0-9]+)(?:[eE][+-]?[0-9]+)?)(?![\w.])"
-    rf"|(?P<operator>not[ \t]+in\b|(?:{'|'.join(WORDS)})\b|\*\*|//|[=!<>]=|[-+*/%<>()\[\],])"
-    r"|(?P<name>[A-Za-z_][A-Za-z0-9_]*)|(?P<string>'[^']*'|\"[^\"]*\")"
-    r"|(?P<end>$)|(?P<other>&&|\|\||[\w.]+|.))",
-    re.DOTALL,
+_TOKEN = (
+    r"[ \t]*(?:(?P<number>(?:[0-9]+\.[0-9]*|\.?[0-9]+)(?:[eE][+-]?[0-9]+)?)(?![\w.])|(?P<name>[A-Za-z_][A-Za-z0-9_]*)"
+    r"|(?P<operator>\*\*|//|[=!<>]=|[-+*/%<>()\[\],])|(?P<string>'[^']*'|\"[^\"]*\")"
+    r"|(?P<end>$)|(?P<other>&&|\|\||[\w.]+|.))"
 )
 
 _NEGATION_LEVEL, _COMPARISON_LEVEL, _UNARY_LEVEL = 2, 3, 6
@@ -97,7 +95,8 @@ class ExpressionParser:
 
     def __init__(self, text: str) -> None:
         self.text, self.names, self.depth, self.token_count = text, dict[str, None](), 0, 0
-        self.tokens: Iterator[re.Match[str]] = _TOKEN.finditer(text)
+        self.tokens: Iterator[re.Match[str]] = re.finditer(_TOKEN, text, re.DOTALL)
+        self.next_token = next(self.tokens)
         self.advance()
 
     def parse(self) -> ValueFn:
@@ -108,13 +107,15 @@ class ExpressionParser:
         return value
 
     def advance(self) -> None:
-        token = next(self.tokens)
+        token, self.next_token = self.next_token, next(self.tokens, self.next_token)
         self.kind = str(token.lastgroup)
         self.token, self.offset = token[self.kind], token.start(self.kind)
-        if self.kind == "operator":
-            self.token = " ".join(self.token.split())  # not in
-        elif self.kind == "string":
+        if self.kind == "string":
             self.token = self.token[1:-1]
+        elif self.token in WORDS:
+            self.kind = "operator"
+            if self.token == "not" and self.next_token["name"] == "in":
+                self.token, self.next_token = "not in", next(self.tokens)
         self.token_count += 1
 
     def fail_expected(self, expected: str) -> NoReturn:

@@ -98,10 +98,13 @@ def evaluate_text(text: str, values: Values, workspace: Workspace) -> Json:
     parts = parse_text(text)
     if len(parts) == 1 and isinstance(parts[0], Expression):
         return parts[0].evaluate(values, workspace)
-    result = "".join(part if isinstance(part, str) else _to_text(part.evaluate(values, workspace)) for part in parts)
-    if len(result) > MAX_EXPRESSION_TEXT_CHARACTERS:
-        raise ExpressionError(f"the text has {len(result):,} characters, more than {MAX_EXPRESSION_TEXT_CHARACTERS:,}")
-    return result
+    texts, length = list[str](), 0
+    for part in parts:
+        texts.append(part if isinstance(part, str) else _to_text(part.evaluate(values, workspace)))
+        length += len(texts[-1])
+        if length > MAX_EXPRESSION_TEXT_CHARACTERS:
+            raise ExpressionError(f"the text has more than {MAX_EXPRESSION_TEXT_CHARACTERS:,} characters")
+    return "".join(texts)
 
 
 def escape_expressions(value: Json) -> Json:

@@ -155,7 +155,9 @@ def compare(workspace: Workspace, sign: str, left: Json, right: Json) -> bool:
         if not isinstance(right, list):
             raise ExpressionError(f"{sign} needs an array on its right, got {type_phrase(right)}")
         return any(are_equal(workspace, left, item) for item in right) == (sign == "in")
-    if not (isinstance(left, str) and isinstance(right, str)):
+    if isinstance(left, str) and isinstance(right, str):
+        workspace.spend(len(left) // 64)
+    else:
         require_numbers(sign, (left, right))
     return _ORDER[sign](left, right)
 

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
 
 from ...core.components import Json
-from ...core.diagnostics import JsonPath, Report
+from ...core.diagnostics import JsonPath
+from ...core.types import ShapeError
+from ...layers import LAYERS, Layer
+from ..schema.fast_validator import is_valid
 from ..schema.phrases import known_names_help, name_list, short_name
-from .evaluator import EvaluationScope
+from ..schema.schema import ENTRY_KEYS, definition
+from .evaluator import EvaluationScope, Evaluator
 from .template import BlockUse, Ref, Step
 
 Pointer = Step | Ref | None
@@ -32,17 +37,17 @@ class ReferenceResolver:
         entries: Sequence[Sequence[Step]],
         inputs: Mapping[str, Ref],
         block_use: BlockUse | None,
-        report: Report,
+        evaluator: Evaluator,
         evaluation_scope: EvaluationScope,
     ) -> None:
-        self.symbols, self.inputs, self.block_use = symbols, inputs, block_use
-        self.report, self.evaluation_scope = report, evaluation_scope
+        self.symbols, self.entries, self.inputs, self.block_use = symbols, entries, inputs, block_use
+        self.evaluator, self.report, self.evaluation_scope = evaluator, evaluator.report, evaluation_scope
         self.used_inputs: set[int] = set()
         """The numbers of the inputs that a step takes."""
         self.unresolved_names: list[tuple[JsonPath, str]] = []
         """Names in the `from` of uses of blocks that are not defined in this scope, with their paths."""
         self._pointers: dict[Step, list[Pointer]] = {}
-        self.last_result = self._collect_pointers(entries)
+        self.last_result = self._collect_pointers()
         steps = [step for entry in entries for step in entry]
         for step in steps:
             self._check_input_count(step)
@@ -52,27 +57,73 @@ class ReferenceResolver:
             else:
                 step.sources = self._resolve_sources(step)
 
-    def _collect_pointers(self, entries: Sequence[Sequence[Step]]) -> Pointer:
+    def _collect_pointers(self) -> Pointer:
         """Collects the sources of each step, as written or by default, and returns the source of a further entry.
 
         The first source of a repetition is the previous repetition.
         """
         default: Pointer = next(iter(self.inputs)) if len(self.inputs) == 1 else None
-        for entry in entries:
+        for entry in self.entries:
             previous: Step | None = None
             for step in entry:
                 if not isinstance(step.body, dict):
                     continue
                 reference = step.body.get("from", default)
                 pointers: list[Pointer] = list(reference) if isinstance(reference, list) else [reference]
-                self._pointers[step] = pointers if previous is None else [previous, *pointers[1:]]
+                pointers = pointers if previous is None else [previous, *pointers[1:]]
+                if "from" in step.body and has_patterns(pointers):
+                    pointers = self._without_patterns(pointers, step, entry)
+                self._pointers[step] = pointers
                 previous = step
             default = previous or default
         return default
 
+    def _without_patterns(self, pointers: Sequence[Pointer], step: Step, entry: Sequence[Step]) -> list[Pointer]:
+        """Returns the sources of a step with all matching names in place of a pattern; reports one without a match."""
+        result: list[Pointer] = []
+        step.source_indexes = []
+        for index, pointer in enumerate(pointers):
+            matches: Sequence[Pointer] = [pointer]
+            if isinstance(pointer, str) and has_patterns(pointer):
+                path: JsonPath = (*step.path, "from")
+                path = (*path, index) if isinstance(step.body["from"], list) else path
+                matches = self._matching_values(pointer, entry, path)
+                if not matches:
+                    step.invalid_paths.append(path)
+                    matches = [None]
+            result += matches
+            step.source_indexes += [index] * len(matches)
+        return result
+
+    def _matching_values(self, pattern: str, entry: Sequence[Step], path: JsonPath) -> list[str]:
+        """Returns the inputs and the results of other entries whose names a pattern matches, in order.
+
+        Reports an error at the path if there are none.
+        """
+        head, dot, output_pattern = pattern.partition(".")
+        steps = [step for other in self.entries if other is not entry for step in other if not step.is_elided]
+        self.evaluator.spend(len(steps), path, self.evaluation_scope)
+        candidates = [] if dot else [*self.inputs]
+        for step in steps:
+            candidates += [f"{step.name}.{output}" for output in _further_outputs(step)] if dot else [step.name]
+        names = [
+            name
+            for name in candidates
+            if fnmatchcase(name.partition(".")[0], head) and fnmatchcase(name.partition(".")[2], output_pattern)
+        ]
+        if not names:
+            known = sorted(filter(None, candidates))
+            help = self.report.suggestion(pattern, known) or (known_names_help(known) if known else None)
+            message = f"{short_name(pattern)} matches the name of no {'output' if dot else 'layer'}"
+            self.report.add("unknown-name", path, message, help=help, notes=self.evaluation_scope.notes)
+        return names
+
     def _check_input_count(self, step: Step) -> None:
         """Reports a step without a default source, and a use of a block with the wrong number of inputs."""
         pointers = self._pointers.get(step, [])
+        from_path = (*step.path, "from")
+        if any(invalid[: len(from_path)] == from_path for invalid in step.invalid_paths):
+            return
         block_inputs = step.block.inputs if step.block else ()
         path, block = step.path, step.block.name if step.block else ""
         if pointers == [None] and (step.block or self.block_use):
@@ -104,7 +155,8 @@ class ReferenceResolver:
         reference = step.body.get("from") if isinstance(step.body, dict) else None
         if path in step.invalid_paths or (reference is not None and not _are_names(reference)):
             return None
-        paths = [(*path, index) for index in range(len(pointers))] if isinstance(reference, list) else [path]
+        indexes = range(len(pointers)) if step.source_indexes is None else step.source_indexes
+        paths = [(*path, index) if isinstance(reference, list) else path for index in indexes]
         pointers_by_path = list(zip(paths, pointers, strict=False))
         if step.template is not None:
             self.unresolved_names += [
@@ -116,7 +168,7 @@ class ReferenceResolver:
 
     def outputs(self, raw: Json, path: JsonPath) -> dict[str, Ref]:
         """Returns the outputs of a block by name: those written at a path, or the result of the last entry."""
-        names = raw if isinstance(raw, list) else [raw]
+        names = list(raw) if isinstance(raw, (list, dict)) else [raw]
         outputs: dict[str, Ref] = {}
         if raw is None:
             ref = self.resolve(self.last_result, path, [])
@@ -127,7 +179,7 @@ class ReferenceResolver:
             if not isinstance(name, str):
                 self.report.add("wrong-type", path, "expected a name or an array of names", notes=notes)
                 continue
-            name_path = (*path, index) if isinstance(raw, list) else path
+            name_path = (*path, index) if isinstance(raw, list) else (*path, name) if isinstance(raw, dict) else path
             ref, key = self.resolve(name, name_path, []), name.partition(".")[2] or name
             if key in outputs:
                 message = f"the output {short_name(key)} is named twice"
@@ -204,6 +256,30 @@ class ReferenceResolver:
         help = "let one of them take another input"
         self.report.add("cycle", path, message, help=help, notes=self.evaluation_scope.notes)
         invalid_paths.append(path)
+
+
+def has_patterns(reference: Json) -> bool:
+    """Tells whether a `from` contains a pattern, which stands for all names that it matches."""
+    names = reference if isinstance(reference, list) else [reference]
+    return any(isinstance(name, str) and ("*" in name or "?" in name or "[" in name) for name in names)
+
+
+def _further_outputs(step: Step) -> list[str]:
+    """Returns the names of the outputs of a use of a block, or those that a layer may have besides its first."""
+    if step.template is not None:
+        return list(step.template.outputs)
+    body = step.used_step.body if step.used_step else step.body
+    kind = body.get("type") if isinstance(body, dict) else None
+    layer = LAYERS.by_name.get(kind) if isinstance(kind, str) else None
+    if layer is None or not issubclass(layer, Layer) or layer.output_names is Layer.output_names:
+        return []
+    arguments = {key: value for key, value in body.items() if key not in ENTRY_KEYS}
+    if not is_valid({"type": kind, **arguments}, definition(f"{LAYERS.kind}.{layer.type_name}")):
+        return []
+    try:
+        return list(layer(**arguments).output_names())
+    except ShapeError:
+        return []
 
 
 def _are_names(value: Json) -> bool:

@@ -139,7 +139,7 @@ class Scope:
         self._assign_names({name.lower() for name in inputs})
         self.is_exact = self._make_templates()
         self.resolver = ReferenceResolver(
-            self.symbols, [entry.steps for entry in self.entries], inputs, block_use, templates.report, evaluation_scope
+            self.symbols, [entry.steps for entry in self.entries], inputs, block_use, self.evaluator, evaluation_scope
         )
         if block_use is not None:
             templates.used_inputs |= {(block_use.block.name, number) for number in self.resolver.used_inputs}
@@ -179,7 +179,10 @@ class Scope:
             rest = [self._make_step(raw, path, {"index": index}) for index in range(1, step_count)]
         else:
             rest = [Step(path, first.body, invalid_paths=list(first.invalid_paths)) for _ in range(1, step_count)]
-        return Entry(path, raw, repetitions, [first, *rest])
+        steps = [first, *rest]
+        for number, step in enumerate(steps, 1):
+            step.later_repetitions = repetitions - number
+        return Entry(path, raw, repetitions, steps)
 
     def _make_step(self, raw: Mapping[str, Json], path: JsonPath, extra_values: Values) -> Step:
         """Returns a step whose body is the entry with its expressions evaluated, without `repeat`."""
@@ -345,6 +348,10 @@ class Scope:
             is_valid = False
             message = f"expected a name or an array of names for 'from', got {short_repr(reference)}"
             self._report_invalid(step, "wrong-type", "from", message, None)
+        elif not isinstance(step.body.get("description", ""), str):
+            is_valid = False
+            message = f"expected a string for 'description', got {short_repr(step.body['description'])}"
+            self._report_invalid(step, "wrong-type", "description", message, None)
         return is_valid
 
     def _resolve_use(self, step: Step) -> None:

@@ -22,6 +22,8 @@ class ScopedPath(NamedTuple):
 
     path: JsonPath
     block_use: BlockUse | None = None
+    source_indexes: Sequence[int] | None = None
+    """The index in the source's `from` of each name in `from`, if they differ."""
 
 
 class ExpansionSourceMap:
@@ -36,6 +38,11 @@ class ExpansionSourceMap:
         layer, rest, index = ScopedPath(()), path, None
         if len(path) > 1 and path[0] == "layers" and isinstance(path[1], int) and path[1] < len(self.layer_paths):
             layer, rest, index = self.layer_paths[path[1]], path[2:], path[1]
+        if layer.source_indexes and len(rest) == 2 and rest[0] == "from" and isinstance(rest[1], int):
+            rest = ("from", *layer.source_indexes[rest[1] : rest[1] + 1])
+        outputs = self.document.get("outputs")
+        if isinstance(outputs, Mapping) and len(path) == 2 and path[0] == "outputs" and isinstance(path[1], int):
+            rest = ("outputs", [*outputs][path[1]])
         source_path, value, rest = self._descend(layer.path, rest)
         notes: list[tuple[JsonPath, str]] = []
         block_use = layer.block_use

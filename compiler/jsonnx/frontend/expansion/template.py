@@ -52,7 +52,7 @@ def block_use_notes(block_use: BlockUse | None) -> tuple[tuple[JsonPath, str], .
     )
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Step:
     """One repetition of an entry: a layer, with its keys in `body`, or a use of a block, with its template."""
 
@@ -63,10 +63,14 @@ class Step:
     template: Template | None = None
     used_step: Step | None = None
     """The step that this one `use`s."""
+    later_repetitions: int = 0
+    """The number of repetitions of the entry after this one."""
     is_elided: bool = False
     """Whether its entry is repeated 0 times. References to the step lead to its source."""
     sources: list[Ref | None] | None = None
     """The values that it takes, None for unknown names; None if they are not written as names."""
+    source_indexes: list[int] | None = None
+    """For each source, the index in `from` of the pattern that matches it; None if there are no patterns."""
     invalid_paths: list[JsonPath] = field(default_factory=list)
     """Source paths in the entry with errors, which have been reported."""
 
@@ -85,7 +89,7 @@ class Step:
         return self.template.layer_count if self.template else 1
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Entry:
     """An entry of `layers` and its expansion."""
 
@@ -108,7 +112,7 @@ class Entry:
         return sum(step.layer_count for step in self.steps if not step.is_elided) + omitted
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Template:
     """Steps with their outputs by name, and the size of their expansion.
 

@@ -51,6 +51,7 @@ def check_block_inputs(blocks: Iterable[BlockDefinition], used_inputs: set[tuple
     for block in blocks:
         for number, name in enumerate(block.inputs):
             if (block.name, number) not in used_inputs:
-                path = (*block.path, "inputs", number)
                 message = f"no layer in the block {short_name(block.name)} takes its input {short_name(name)}"
-                report.add("unused-input", path, message, help="name it in a `from`, or remove it")
+                help = "name it in a `from`, or remove it"
+                path, at_key = block.input_path(number), block.has_input_objects
+                report.add("unused-input", path, message, help=help, at_key=at_key)

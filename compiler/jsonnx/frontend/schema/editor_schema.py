@@ -17,7 +17,11 @@ from .schema import INNER_NAME_SCHEMA, REGISTRIES, reuse_properties, spec_schema
 EXPRESSION_PATTERN = r"\$\{"
 """Matches a string that contains an expression."""
 
-INNER_REFERENCE_SCHEMA = {"type": "string", "pattern": r"^[A-Za-z0-9_][A-Za-z0-9_-]*(\.[A-Za-z0-9_][A-Za-z0-9_-]*)?$"}
+INNER_REFERENCE_SCHEMA = {
+    "type": "string",
+    "pattern": r"^[A-Za-z0-9_*?\[][A-Za-z0-9_*?!\[\]-]*(\.[A-Za-z0-9_*?\[][A-Za-z0-9_*?!\[\]-]*)?$",
+}
+"""A name or a pattern of names."""
 EXPRESSION_SCHEMA = {"$ref": "#/$defs/expression"}
 REPEAT_SCHEMA = {
     "type": ["integer", "boolean", "string"],

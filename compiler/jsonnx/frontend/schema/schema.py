@@ -20,6 +20,8 @@ from .phrases import UNKNOWN_NAME_SCHEMA
 LANGUAGE_VERSION = 1
 """The version of the language that this release reads."""
 
+DESCRIPTION_SCHEMA = {"type": "string", "description": "A comment for readers."}
+
 SCHEMA_URI = "https://json-schema.org/draft/2020-12/schema"
 
 NAME_SCHEMA = {"type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_-]*$", "maxLength": MAX_NAME_CHARACTERS}
@@ -29,6 +31,7 @@ INNER_NAME_SCHEMA: dict[str, Json] = {
     "maxLength": MAX_NAME_CHARACTERS,
 }
 REFERENCE_SCHEMA = {"type": "string", "pattern": r"^[A-Za-z_][A-Za-z0-9_-]*(\.[A-Za-z0-9_]+)?$", "maxLength": 257}
+BLOCK_OUTPUT_SCHEMA = {"type": "string", "maxLength": 257}
 PARAMETER_NAME_SCHEMA = {"type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]*$", "maxLength": MAX_NAME_CHARACTERS}
 
 REUSE_KEYS = ("parameters", "scales", "blocks")
@@ -37,7 +40,7 @@ REUSE_KEYS = ("parameters", "scales", "blocks")
 PARAMETER_KEYS = ("default", "required", "description")
 """Keys of an object that defines a parameter, in canonical order."""
 
-ENTRY_KEYS = ("type", "use", "name", "from", "repeat")
+ENTRY_KEYS = ("type", "use", "name", "description", "from", "repeat")
 """Keys of an entry of `layers` that are not arguments, in canonical order."""
 
 DTYPES = ["float32", "int64", "int32", "uint8", "bool", "string"]
@@ -109,7 +112,7 @@ def _root_properties() -> dict[str, Json]:
         "$schema": {"type": "string", "description": "Address of this schema, for editors; jsonnx does not fetch it."},
         "version": {"type": "integer", "description": "Version of the language.", "default": LANGUAGE_VERSION},
         "name": NAME_SCHEMA | {"description": "Name of the model.", "default": "model"},
-        "description": {"type": "string", "description": "A comment for readers."},
+        "description": DESCRIPTION_SCHEMA,
         **reuse_properties(),
         "inputs": {
             "type": "object",
@@ -125,8 +128,8 @@ def _root_properties() -> dict[str, Json]:
             "minItems": 1,
         },
         "outputs": {
-            "description": "Names of the outputs; the last layer if omitted.",
-            "anyOf": _one_or_several({"$ref": "#/$defs/reference"}),
+            "description": "Names of the outputs, or an object of them; the last layer if omitted.",
+            "anyOf": [*_one_or_several(_ref("reference")), _described_names(_ref("reference"))],
         },
         "labels": {
             "description": "Names of the classes in order; an object by output name if there are several outputs.",
@@ -178,7 +181,7 @@ def _block_schema() -> dict[str, Json]:
         "type": "object",
         "description": "A reusable group of layers.",
         "properties": {
-            "description": {"type": "string", "description": "A comment for readers."},
+            "description": DESCRIPTION_SCHEMA,
             "parameters": {
                 "type": "object",
                 "description": "The arguments that a use of the block may have, with their defaults.",
@@ -198,10 +201,11 @@ def _block_schema() -> dict[str, Json]:
                 "items": PARAMETER_NAME_SCHEMA,
             },
             "inputs": {
-                "type": "array",
-                "description": "Names of the block's inputs.",
-                "items": INNER_NAME_SCHEMA,
-                "minItems": 1,
+                "description": "Names of the block's inputs, or an object of them.",
+                "anyOf": [
+                    {"type": "array", "items": INNER_NAME_SCHEMA, "minItems": 1},
+                    _described_names(INNER_NAME_SCHEMA),
+                ],
                 "default": ["input"],
             },
             "names": {
@@ -212,13 +216,19 @@ def _block_schema() -> dict[str, Json]:
             },
             "layers": {"type": "array", "description": "The block's layers, written as in a network.", "minItems": 1},
             "outputs": {
-                "description": "Names of the block's outputs; the last layer if omitted.",
-                "anyOf": _one_or_several({"type": "string", "maxLength": 257}),
+                "description": "Names of the block's outputs, or an object of them; the last layer if omitted.",
+                "anyOf": [*_one_or_several(BLOCK_OUTPUT_SCHEMA), _described_names(BLOCK_OUTPUT_SCHEMA)],
             },
         },
         "required": ["layers"],
         "additionalProperties": False,
     }
+
+
+def _described_names(name: Json) -> Json:
+    """Returns the schema of an object of names, each with an object that describes it."""
+    described = {"type": "object", "properties": {"description": DESCRIPTION_SCHEMA}, "additionalProperties": False}
+    return {"type": "object", "propertyNames": name, "additionalProperties": described, "minProperties": 1}
 
 
 @cache
@@ -267,6 +277,7 @@ def _shared_definitions() -> dict[str, dict[str, Json]]:
             "properties": {
                 "type": {"title": "layer", "type": "string", "enum": list(LAYERS.by_name)},
                 "name": {"not": {}, "description": "Only a layer of the network has a name."},
+                "description": {"not": {}, "description": "Describe the layer around it."},
                 "from": {"not": {}, "description": "An inner layer takes the input of the layer around it."},
             },
         },
@@ -282,10 +293,11 @@ def _parameter_definition(default: Json) -> dict[str, Json]:
         "properties": {
             "default": {"description": "The value unless another one is given.", **default},
             "required": {"const": True, "description": "A parameter without a default is required."},
-            "description": {"type": "string", "description": "A comment for readers."},
+            "description": DESCRIPTION_SCHEMA,
         },
         "if": {"required": ["required"]},
         "then": {"properties": {"default": forbidden}},
+        "minProperties": 1,
         "additionalProperties": False,
     }
 
@@ -303,6 +315,7 @@ def _input_definition() -> dict[str, Json]:
                 "maxItems": MAX_INPUT_AXES,
             },
             "dtype": {"type": "string", "enum": DTYPES, "default": "float32", "description": "Element type."},
+            "description": DESCRIPTION_SCHEMA,
         },
         "required": ["shape"],
         "additionalProperties": False,
@@ -312,14 +325,16 @@ def _input_definition() -> dict[str, Json]:
 def _call_properties() -> dict[str, Json]:
     """Returns the schemas of the keys that every call of a layer may have."""
     name = NAME_SCHEMA | {"description": "Name of the layer, for `from`, `outputs` and its weights."}
-    return {"name": name, "from": {"$ref": "#/$defs/from"}}
+    return {"name": name, "description": DESCRIPTION_SCHEMA, "from": _ref("from")}
 
 
 def _component_definition(registry: Registry, component: type[Component]) -> dict[str, Json]:
     schema = component.schema()
     type_schema = {"enum": _names_by_component(registry)[component]}
     if registry is LAYERS:
-        schema["properties"] = {"type": {}, "name": True, "from": True, **schema["properties"]} | {"type": type_schema}
+        schema["properties"] = {"type": {}, "name": True, "description": True, "from": True, **schema["properties"]} | {
+            "type": type_schema
+        }
     else:
         schema["properties"]["type"] = type_schema
     return schema

@@ -197,7 +197,8 @@ SPEC_EXPLANATIONS: dict[str, Explanation] = {
     "unused-layer": Explanation(
         "The result of a layer is not used",
         "No layer uses the result, and it is not an output. Most often a `from` is missing or names another layer. "
-        "Layers are never dropped silently: use the result, name it in `outputs`, or remove the layer.",
+        "Layers are never dropped silently: use the result, name it in `outputs`, or remove the layer. A layer of a "
+        "block must be used in one use of the block; where its result is not needed, the layer is left out.",
         '[{"type": "Dense", "name": "a", "units": 8}, {"type": "Dense", "name": "b", "units": 2, "from": "x"}]',
         '[{"type": "Dense", "name": "a", "units": 8}, {"type": "Dense", "name": "b", "units": 2, "from": "a"}]',
     ),
