@@ -22,6 +22,7 @@ BOUNDS = {
     "diabetes": ("mae", 46.0),
     "digits_residual": ("accuracy", 0.96),
     "digits_transfer": ("accuracy", 0.83),
+    "digits_contrastive": ("contrast", 3.9),
     "penguins": ("accuracy", 0.96),
     "reviews": ("accuracy", 0.82),
 }
@@ -84,6 +85,18 @@ def test_a_sample_reaches_its_bound(name: str, tmp_path: Path) -> None:
     figure, bound = BOUNDS[name]
     reached = json.loads(done.stdout)[figure]
     assert reached >= bound if figure == "accuracy" else reached <= bound
+
+
+def test_embeddings_trained_without_targets_are_near_to_those_of_their_class(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The class of the nearest training image is that of a test image; the model takes the image alone."""
+    monkeypatch.chdir(SAMPLES)
+    trainer = jsonnx.Trainer("digits_contrastive.json")
+    trainer.fit(epochs=4)
+    session = trainer.model().session()
+    known, unknown = (np.load(f"data/digits_{part}.npz") for part in ("train", "test"))
+    images, tests = (session.run(part["image"][..., None])["embedding"] for part in (known, unknown))
+    nearest = (tests @ images.T).argmax(axis=1)
+    assert (known["label"][nearest] == unknown["label"]).mean() > 0.94
 
 
 def test_transferred_weights_beat_training_from_scratch(monkeypatch: pytest.MonkeyPatch) -> None:

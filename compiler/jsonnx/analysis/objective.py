@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 
 from ..core.diagnostics import JsonPath, Report, Severity
-from ..core.reserved_names import LEARNING_RATE, LOSS, output_loss_name
+from ..core.reserved_names import LEARNING_RATE, LOSS, output_loss_name, validation_name
 from ..core.types import ShapeError, TensorType
 from ..frontend.schema.phrases import short_name
 from ..training.losses import Loss, check_output_type
@@ -20,6 +20,8 @@ from .shape_inference import TypedNetwork
 def resolve_objective(typed: TypedNetwork, report: Report) -> Objective | None:
     """The objective of the training section; None if there is no section, or if it has faults, which are reported."""
     training = typed.network.training
+    if training is not None:
+        _check_has_loss(typed, training, report)
     outputs = {name: typed.types[name] for name in typed.network.outputs if name in typed.types}
     are_valid = len(outputs) == len(typed.network.outputs) and all(map(is_batch_first, outputs.values()))
     if training is None or not are_valid or report.has_errors(("outputs",)):
@@ -46,11 +48,45 @@ def resolve_objective(typed: TypedNetwork, report: Report) -> Objective | None:
     metrics = _metrics_by_output(typed, losses, report)
     weights = dict(training.loss_weights or {})
     _check_names(weights, losses, outputs, ("training", "loss_weights"), report)
+    objective = Objective(losses, weights, metrics, targets, tuple(typed.network.added_losses))
+    _check_added_losses(typed, objective, report)
     if report.has_errors(("training",)) or report.has_errors(("inputs",)):
         return None
-    objective = Objective(losses, weights, metrics, targets)
     _check_monitor(training, objective, outputs, report)
     return None if report.has_errors(("training",)) else objective
+
+
+def _check_has_loss(typed: TypedNetwork, training: Training, report: Report) -> None:
+    """Reports a training without a loss, and what is of no use without one: metrics and columns of targets."""
+    if training.loss is not None or report.has_errors(("layers",)):
+        return
+    if not typed.network.added_losses:
+        help = 'name the loss that training minimizes, such as "mse", or add a layer AddLoss'
+        report.add("missing-key", ("training",), "'training' needs the key 'loss'", help=help)
+        return
+    help = "give a loss, or remove them"
+    if training.metrics:
+        message = "metrics compare an output with its target, and no output has a loss and so a target"
+        report.add("metric-mismatch", ("training", "metrics"), message, help=help)
+    if training.data is not None and training.data.y is not None:
+        message = "columns of targets are named, and no output has a loss and so a target"
+        report.add("unknown-name", ("training", "data", "y"), message, help=help)
+
+
+def _figures(objective: Objective, outputs: Collection[str]) -> list[str]:
+    """The names of the losses and metrics that are reported, without those of layers AddLoss."""
+    output_losses = [output_loss_name(output) for output in objective.losses] if len(outputs) > 1 else []
+    return [LOSS, *output_losses, *objective.metrics_by_name()]
+
+
+def _check_added_losses(typed: TypedNetwork, objective: Objective, report: Report) -> None:
+    """Reports layers AddLoss with the name of another loss or metric."""
+    figures = _figures(objective, typed.network.outputs)
+    for name in objective.added_losses:
+        if name in figures or name in map(validation_name, (*figures, *objective.added_losses)):
+            message = f"the loss {short_name(name)} has the name of another loss or metric"
+            path = typed.network.added_losses[name].path
+            report.add("duplicate-name", path, message, help="give the layer another name")
 
 
 def _check_monitor(training: Training, objective: Objective, outputs: Collection[str], report: Report) -> None:
@@ -58,8 +94,7 @@ def _check_monitor(training: Training, objective: Objective, outputs: Collection
 
     If it lacks only validation data, that is a warning: a program may pass them to `fit`.
     """
-    output_losses = [output_loss_name(output) for output in objective.losses] if len(outputs) > 1 else []
-    figures = [LOSS, *output_losses, *objective.metrics_by_name()]
+    figures = [*_figures(objective, outputs), *objective.added_losses]
     fault = monitor_fault(training, figures, spec_has_validation(training))
     if fault is not None:
         severity: Severity = "warning" if fault.lacks_validation else "error"
@@ -88,6 +123,8 @@ def _report_mismatch(
 
 
 def _losses_by_output(training: Training, outputs: Mapping[str, TensorType], report: Report) -> dict[str, Loss]:
+    if training.loss is None:
+        return {}
     if isinstance(training.loss, Loss):
         return dict.fromkeys(outputs, training.loss)
     path = ("training", "loss")

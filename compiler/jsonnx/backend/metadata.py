@@ -33,7 +33,7 @@ def model_metadata(typed: Any, document: Any, parameters: int, onnxruntime_ops: 
         "jsonnx.version": package_version(),
         "jsonnx.parameters": str(parameters),
         "jsonnx.signature": json.dumps(
-            {"inputs": _signature_types(typed.inputs), "outputs": _signature_types(typed.outputs)}
+            {"inputs": _signature_types(network.inference_inputs), "outputs": _signature_types(typed.outputs)}
         ),
         "jsonnx.spec": json.dumps(document, ensure_ascii=False, separators=(",", ":")),
         "jsonnx.spec_sha256": spec_hash(network.document),

@@ -1,7 +1,7 @@
 """The reserved names: how the inputs, outputs and states of training graphs and checkpoints are called.
 
-The manifest of an exported training step documents `next/` and `metrics/`, so programs depend on them. The other
-prefixes are private to this package.
+The manifest of an exported training step documents `next/`, `metrics/` and `losses/`, so programs depend on them. The
+other prefixes are private to this package.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ ADAPT_INPUT = "examined"
 """Output of an adapt task's graph: the values that the layer learns from."""
 
 _GRADIENT, _METRIC, _SLOT, _NEXT, _BEST = "+gradient/", "metrics/", "optimizer/", "next/", "best/"
+_ADDED_LOSS = "losses/"
 _TOUCHED, _BEFORE, _CURRENT = "rows/", "before/", "now/"
 
 
@@ -35,6 +36,20 @@ def target_name(output: str) -> str:
 def output_loss_name(output: str) -> str:
     """Output: the loss of one of several outputs."""
     return f"{output}_{LOSS}"
+
+
+def added_loss_name(layer: str) -> str:
+    """Output: the value that a layer AddLoss adds to the loss."""
+    return f"{_ADDED_LOSS}{layer}"
+
+
+def is_added_loss_name(name: str) -> bool:
+    return name.startswith(_ADDED_LOSS)
+
+
+def loss_figure(output: str) -> str:
+    """The name under which the output for a loss is reported."""
+    return output.removeprefix(_ADDED_LOSS)
 
 
 def validation_name(figure: str) -> str:

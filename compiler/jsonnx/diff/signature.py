@@ -51,19 +51,22 @@ def signature_changes(
 
 
 def _compare_inputs(comparison: _SignatureComparison) -> None:
-    new_names = comparison.matches.input_names
-    for name, type in comparison.old.inputs.items():
+    """Compares the inputs of the compiled models, without those that only a loss reads."""
+    old_inputs, new_inputs = comparison.old.network.inference_inputs, comparison.new.network.inference_inputs
+    pairs = comparison.matches.input_names.items()
+    new_names = {old: new for old, new in pairs if old in old_inputs and new in new_inputs}
+    for name, type in old_inputs.items():
         if name not in new_names:
             comparison.add(INPUT, name, f"was removed: {type}")
             continue
         if new_names[name] != name:
             comparison.add(INPUT, name, f"was renamed to {new_names[name]!r}")
-        _compare_input_type(comparison, new_names[name], type, comparison.new.inputs[new_names[name]])
-    for name, type in comparison.new.inputs.items():
+        _compare_input_type(comparison, new_names[name], type, new_inputs[new_names[name]])
+    for name, type in new_inputs.items():
         if name not in new_names.values():
             comparison.add(INPUT, name, f"is new and must be fed: {type}")
-    old_order = [new_names[name] for name in comparison.old.inputs if name in new_names]
-    _compare_order(comparison, INPUT, old_order, list(comparison.new.inputs))
+    old_order = [new_names[name] for name in old_inputs if name in new_names]
+    _compare_order(comparison, INPUT, old_order, list(new_inputs))
 
 
 def _compare_input_type(comparison: _SignatureComparison, name: str, old: TensorType, new: TensorType) -> None:

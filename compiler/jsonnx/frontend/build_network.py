@@ -69,7 +69,9 @@ class _NetworkBuilder:
             self._check_all_used([call for call in calls if call.name not in idle], inputs, outputs)
             ordered = [call for call in ordered if call.name not in idle]
         section = self.document.get("training")
-        training = Training(**section) if section and not self.report.has_errors(("training",)) else None
+        training = None
+        if isinstance(section, dict) and not self.report.has_errors(("training",)):
+            training = Training(**section)
         rate_factors: dict[str, float] = {}
         if training is not None:
             ordered = with_frozen_layers(ordered, training, self.report)
@@ -314,7 +316,8 @@ class _NetworkBuilder:
         """Reports calls and inputs that nothing uses."""
         used = {source for call in calls for source in call.sources} | set(outputs)
         for call in calls:
-            if not used & set(call.results):
+            is_sink = call.layer is not None and call.layer.adds_loss
+            if not is_sink and not used & set(call.results):
                 help = "name it in a `from` or in `outputs`, or remove it"
                 self.report.add("unused-layer", call.path, f"nothing uses the result of {call.name!r}", help=help)
         for name in inputs:

@@ -75,6 +75,20 @@ class Network:
     flat_document: Json = None
     """The spec after expansion: without blocks, repetitions and expressions."""
 
+    @cached_property
+    def added_losses(self) -> dict[str, Call]:
+        """The first call of each layer that adds a reported loss, by the name of the layer."""
+        calls = [call for call in self.calls if call.layer is not None and call.layer.adds_loss]
+        return {call.owner: call for call in reversed(calls)}
+
+    @cached_property
+    def inference_inputs(self) -> dict[str, TensorType]:
+        """The inputs of the compiled model: those that its outputs depend on."""
+        if not self.added_losses:
+            return dict(self.inputs)  # every input that nothing uses is an error
+        read = {source for call in self.calls_needed_for(self.outputs) for source in call.sources}
+        return {name: type for name, type in self.inputs.items() if name in read}
+
     def calls_needed_for(self, values: Iterable[str], known: Container[str] = ()) -> list[Call]:
         """Returns the calls on which some values depend, in order. The search stops at calls whose name is `known`."""
         needed_values, calls = set(values), []

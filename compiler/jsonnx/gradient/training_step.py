@@ -10,6 +10,7 @@ from ..core.reserved_names import (
     LOSS,
     OPTIMIZER_SCOPE,
     SHARD_FRACTION,
+    added_loss_name,
     gradient_name,
     is_gradient_name,
     is_metric_sums_name,
@@ -43,6 +44,7 @@ def with_loss(graph: Graph, objective: Objective) -> Graph:
             if len(objective.losses) > 1:
                 results[output_loss_name(output)] = term
         terms += _penalty_terms(g, graph)
+        results |= _reported_losses(g, graph)
         results[LOSS] = terms[0] if len(terms) == 1 else g.Sum(*terms)
     g.losses.clear()
     g.masks.clear()
@@ -56,7 +58,18 @@ def with_loss(graph: Graph, objective: Objective) -> Graph:
 def _penalty_terms(g: Builder, graph: Graph) -> list[Value]:
     """The terms that layers and regularizers add to the loss."""
     regularized = [p for p in graph.parameters.values() if p.regularizer is not None and p.trainable]
-    return [*graph.losses, *(p.regularizer.penalty(g, p) for p in regularized)]
+    added = (term.value if term.weight == 1.0 else g.Mul(term.value, term.weight) for term in graph.losses)
+    return [*added, *(p.regularizer.penalty(g, p) for p in regularized)]
+
+
+def _reported_losses(g: Builder, graph: Graph) -> dict[str, Value]:
+    """The values that layers AddLoss add to the loss, by the names of outputs; those of all calls of a layer are added
+    up."""
+    values: dict[str, list[Value]] = {}
+    for term in graph.losses:
+        if term.name:
+            values.setdefault(added_loss_name(term.name), []).append(term.value)
+    return {name: terms[0] if len(terms) == 1 else g.Sum(*terms) for name, terms in values.items()}
 
 
 def training_step(

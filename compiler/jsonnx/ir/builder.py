@@ -15,7 +15,7 @@ from ..core.types import Dim, Size, TensorType, require
 from .conditionals import BranchFn, cond
 from .draft import GraphDraft
 from .dtypes import onnx_dtype
-from .graph import Constant, Graph, Input, JsonPath, Node, Parameter, Random, State, Value
+from .graph import Constant, Graph, Input, JsonPath, LossTerm, Node, Parameter, Random, State, Value
 from .label_encoder import ML_DOMAIN, label_encoder_attributes
 from .loops import StepFn, loop
 from .type_inference import TypeInference, schema_of
@@ -216,9 +216,10 @@ class Builder(GraphDraft):
         self.randoms[full_name] = Random(full_name, TensorType(self.float_dtype, tuple(shape)), kind, keep, scale, seed)
         return self.randoms[full_name]
 
-    def add_loss(self, term: Value) -> None:
-        """Adds a scalar to the loss that training minimizes."""
-        self.losses.append(term)
+    def add_loss(self, value: Value, weight: float = 1.0, *, reported: bool = False) -> None:
+        """Adds a scalar, times the weight, to the loss that training minimizes; it may be reported under the name of
+        the current layer."""
+        self.losses.append(LossTerm(value, weight, self._origin.scope if reported else ""))
 
     # -- operators ---------------------------------------------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .graph import GradientInfo, Graph, Input, Node, Parameter, Random, State, Value, WeightUpdate
+from .graph import GradientInfo, Graph, Input, LossTerm, Node, Parameter, Random, State, Value, WeightUpdate
 
 
 class GraphDraft:
@@ -15,7 +15,7 @@ class GraphDraft:
         self.states: dict[str, State] = {}
         self.randoms: dict[str, Random] = {}
         self.updates: dict[str, Value] = {}
-        self.losses: list[Value] = []
+        self.losses: list[LossTerm] = []
         self.masks: dict[str, Value] = {}
         self.gradients: dict[Value, GradientInfo] = {}
         self.weight_updates: dict[str, WeightUpdate] = {}

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..core.types import TensorType
 
@@ -176,6 +176,14 @@ class WeightUpdate:
         return replace(self, gradient=gradient, rate=rate, shared=shared)
 
 
+class LossTerm(NamedTuple):
+    """A scalar that a layer adds to the loss, times its weight. A term with a name is also reported, unweighted."""
+
+    value: Value
+    weight: float = 1.0
+    name: str = ""
+
+
 @dataclass(frozen=True, eq=False)
 class Graph:
     """Nodes in topological order, and the values that are not outputs of nodes.
@@ -192,7 +200,7 @@ class Graph:
     states: Mapping[str, State] = field(default_factory=dict)
     randoms: Mapping[str, Random] = field(default_factory=dict)
     updates: Mapping[str, Value] = field(default_factory=dict)
-    losses: tuple[Value, ...] = ()
+    losses: tuple[LossTerm, ...] = ()
     masks: Mapping[str, Value] = field(default_factory=dict)
     gradients: Mapping[Value, GradientInfo] = field(default_factory=dict)
     weight_updates: Mapping[str, WeightUpdate] = field(default_factory=dict)
@@ -217,7 +225,12 @@ class Graph:
     @property
     def roots(self) -> list[Value]:
         """The values that are read from outside the graph."""
-        return [*self.outputs.values(), *self.updates.values(), *self.losses, *self.masks.values()]
+        return [
+            *self.outputs.values(),
+            *self.updates.values(),
+            *(term.value for term in self.losses),
+            *self.masks.values(),
+        ]
 
     def with_nodes(self, nodes: Iterable[Node], replacements: Mapping[Value, Value]) -> Graph:
         """The graph with other nodes, and with values replaced that are not outputs of nodes."""
@@ -226,7 +239,7 @@ class Graph:
             nodes=tuple(nodes),
             outputs={name: replacements.get(value, value) for name, value in self.outputs.items()},
             updates={name: replacements.get(value, value) for name, value in self.updates.items()},
-            losses=tuple(replacements.get(value, value) for value in self.losses),
+            losses=tuple(term._replace(value=replacements.get(term.value, term.value)) for term in self.losses),
             masks={name: replacements.get(value, value) for name, value in self.masks.items()},
             gradients={
                 replacements.get(value, value): info.remapped(replacements) for value, info in self.gradients.items()

@@ -45,6 +45,9 @@ class Layer(Component):
     penalizes_itself: ClassVar[bool] = False
     """Whether `lower` itself applies the activity regularizer, to a tensor other than the outputs."""
 
+    adds_loss: ClassVar[bool] = False
+    """Whether the layer adds a reported loss, so that nothing need use its result, and training needs no other loss."""
+
     mixes_samples: ClassVar[bool] = False
     """Whether, in training, an output sample depends on other samples of the batch or on the number of calls so far."""
 

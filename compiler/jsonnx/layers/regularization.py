@@ -1,12 +1,14 @@
-"""Layers that add noise or a penalty in training and return their input unchanged in inference."""
+"""Layers that add noise, a loss or a penalty in training and return their input unchanged in inference."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import sqrt
 from typing import TYPE_CHECKING, Any
 
 from ..core.components import attr
 from ..core.types import Dim, TensorType, require
+from ..training.losses import Reduction, reduce_losses
 from ..training.regularizers import L1L2, Regularizer
 from .base import Layer, layer, penalize, require_real
 from .convolution.sliding_window import DATA_FORMAT, DataFormat, channel_axis, require_spatial
@@ -193,6 +195,43 @@ class AlphaDropout(Noise):
         replaced = g.Add(g.Mul(x, mask), g.Mul(g.Sub(1.0, mask), SELU_LIMIT))
         scale = ((1 - self.rate) * (1 + self.rate * SELU_LIMIT**2)) ** -0.5
         return g.Add(g.Mul(replaced, scale), -scale * SELU_LIMIT * self.rate)
+
+
+@layer
+class AddLoss(Layer):
+    """Adds its input to the loss that training minimizes, and returns the input.
+
+    Stands for `add_loss` of Keras. The input is a computed loss: one number for each sample or position, or a single
+    number. Its mean over all unmasked elements, times the weight, is added to the loss; the mean itself is reported
+    with the metrics, under the name of the layer. Nothing need use the result. If a spec has such a layer, `training`
+    may leave out `loss`: then there are no targets. The compiled model contains nothing that only the loss needs.
+    """
+
+    accepts_scalars = True
+    adds_loss = True
+    penalizes_itself = True
+    reads_masks = True
+    supports_masking = True
+
+    weight: float = attr(1.0, doc="Factor of the loss.")
+    reduction: Reduction = attr(
+        "mean", doc="How the elements are combined: `sum` adds them; all other values average them."
+    )
+    activity_regularizer: Regularizer | None = attr(
+        None, doc="Penalty on the layer's output.", unsupported="Use ActivityRegularization for a penalty."
+    )
+
+    def is_passthrough(self, training: bool) -> bool:
+        return True
+
+    def infer(self, x: TensorType) -> TensorType:
+        require_real(x)
+        return x
+
+    def lower(self, g: Builder, x: Value, masks: Sequence[Value | None]) -> Any:
+        counts = None if masks[0] is None else g.cast(masks[0], x.dtype)
+        g.add_loss(reduce_losses(g, x, self.reduction, counts), self.weight, reported=True)
+        return x
 
 
 @layer

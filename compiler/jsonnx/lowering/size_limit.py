@@ -13,6 +13,7 @@ from ..core.limits import MAX_MODEL_BYTES, MAX_OPERATORS, MAX_UNROLLED_COPIES, b
 from ..frontend.network import Call
 from ..layers import Layer
 from ..layers.activations import ActivationFunction
+from ..layers.attention.position_embeddings import PositionEmbedding
 from ..layers.rnn.rnn import MAX_UNROLLED_STEPS, Recurrent
 from ..layers.rnn.time_distributed import TimeDistributed
 from ..training.regularizers import Regularizer
@@ -40,7 +41,10 @@ EMBEDDING_ATTRIBUTES = ("input_dim", "sequence_length")
 VOCABULARY_ATTRIBUTES = ("max_tokens", "num_tokens", "num_bins")
 """Attributes of layers whose state is a list of tokens or of bounds."""
 
-SIZELESS_ATTRIBUTES = ("seed", "strides", "dilation_rate", "groups", "vocabulary", "axis", "shared_axes")
+SIZELESS_ATTRIBUTES = (
+    *("seed", "strides", "dilation_rate", "groups", "vocabulary", "axis", "shared_axes"),
+    *("start_index", "original_max_position_embeddings", "denominator_dim", "rotary"),
+)
 """Attributes with integers that no size of a weight depends on."""
 
 
@@ -78,6 +82,8 @@ def weight_bound(typed: TypedNetwork, call: Call) -> int:
     """A number of elements that the weights of a layer do not exceed."""
     layer, numbers = call.layer, list(_attribute_sizes(call.layer))
     axes = [size for source in call.sources for size in typed.types[source].shape if isinstance(size, int)]
+    if isinstance(layer, PositionEmbedding):
+        return layer.sequence_length * max(axes)
     if any(hasattr(layer, name) for name in EMBEDDING_ATTRIBUTES):
         return 2 * prod(numbers)  # the sizes of the input do not matter
     if any(hasattr(layer, name) for name in VOCABULARY_ATTRIBUTES):

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from ..analysis.shape_inference import TypedNetwork
 from ..core.diagnostics import CompileError, Diagnostic
+from ..frontend.network import Network
 from ..gradient.training_step import with_loss
 from ..ir import Builder, Graph, Value
 from ..lowering.check_augmentation import augmentation_calls, augmented_input_name
@@ -15,6 +16,8 @@ from ..passes.canonicalize import canonicalize
 from ..passes.layout import propagate_transposes
 from ..training.objective import Objective
 from .check import CheckedSpec
+
+NEEDS_RUN_HELP = "evaluate the RUN folder that training wrote"
 
 
 def forward_graph(checked: CheckedSpec, *, training: bool = False) -> Graph:
@@ -45,25 +48,30 @@ def lowered_graph(checked: CheckedSpec, *, training: bool = False) -> Graph:
 
 def inference_graph(checked: CheckedSpec) -> Graph:
     """The graph of the inference model, with its weights as parameters."""
-    return canonicalize(inference_only(forward_graph(checked)))
+    return inference_only(forward_graph(checked), checked.network)
 
 
 def costed_graph(checked: CheckedSpec) -> Graph:
     """The inference graph for `cost_table`, which counts the same in all layouts."""
-    return canonicalize(inference_only(lowered_graph(checked)))
+    return inference_only(lowered_graph(checked), checked.network)
 
 
-def inference_only(network: Graph) -> Graph:
-    """The network without loss terms and masks, which only training and evaluation use."""
-    return replace(network, losses=(), masks={})
+def inference_only(graph: Graph, network: Network) -> Graph:
+    """The graph of a network, canonicalized, without what only training and evaluation use: loss terms, masks, and the
+    nodes and inputs that only those depend on."""
+    inputs = {name: value for name, value in graph.inputs.items() if name in network.inference_inputs}
+    return canonicalize(replace(graph, inputs=inputs, losses=(), masks={}))
 
 
 def output_scoring_graph(typed: TypedNetwork, objective: Objective) -> Graph:
     """Loss and metrics as a graph whose inputs are the network's outputs and the targets.
 
     Where an output has a mask, the graph computes the mask from the network's inputs. Raises CompileError if the mask
-    depends on weights.
+    depends on weights, or if a layer adds to the loss.
     """
+    if objective.added_losses:
+        message = f"the loss of {objective.added_losses[0]!r} depends on values that a compiled model does not contain"
+        raise CompileError([Diagnostic("needs-weights", message, help=NEEDS_RUN_HELP)])
     network = lower(typed) if typed.masks.inference.value_masks.keys() & typed.outputs.keys() else None
     g = Builder.extending(replace(network, outputs={}, losses=(), updates={})) if network else Builder()
     outputs: dict[str, Value] = {name: g.input(name, type) for name, type in typed.outputs.items()}
@@ -74,6 +82,6 @@ def output_scoring_graph(typed: TypedNetwork, objective: Objective) -> Graph:
     used = {x for node in scored.nodes for x in node.inputs}
     if used & {*scored.parameters.values(), *scored.states.values()}:
         message = "the output's mask depends on weights, which a compiled model does not contain"
-        raise CompileError([Diagnostic("needs-weights", message, help="evaluate the RUN folder that training wrote")])
+        raise CompileError([Diagnostic("needs-weights", message, help=NEEDS_RUN_HELP)])
     inputs = {name: x for name, x in scored.inputs.items() if x in used or x in scored.outputs.values()}
     return replace(scored, inputs=inputs, parameters={}, states={})

@@ -54,7 +54,7 @@ class Model:
     @property
     def inputs(self) -> dict[str, TensorType]:
         """Types by name, with named symbolic sizes; the first axis is `batch`."""
-        return self._checked.require().inputs
+        return self._checked.network.inference_inputs
 
     @property
     def outputs(self) -> dict[str, TensorType]:

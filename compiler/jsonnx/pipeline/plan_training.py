@@ -52,7 +52,7 @@ def plan_training(checked: CheckedSpec, seed: int | None = None, after: StageHoo
     return TrainingPlan(
         train=train,
         evaluate=canonicalize(with_loss(network, objective)),
-        predict=canonicalize(inference_only(network)),
+        predict=inference_only(network, typed.network),
         inputs=typed.inputs,
         outputs=typed.outputs,
         targets=objective.targets,

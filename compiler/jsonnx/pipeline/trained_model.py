@@ -100,7 +100,8 @@ class TrainedModel:
         refuse_overwrite([Path(data), *run_files], [Path(output)] if output else [])
         typed = self.checked.require()
         training = typed.network.training
-        data_spec = DataSpec(typed.inputs, {}, {name: IndexRange(count) for name, count in index_limits(typed).items()})
+        inputs = typed.network.inference_inputs
+        data_spec = DataSpec(inputs, {}, {name: IndexRange(count) for name, count in index_limits(typed).items()})
         samples = from_file(data, training.data if training else None, data_spec, targets=False)
         batches = [self.session.run(samples.take(rows)) for rows in _batch_slices(len(samples))]
         content = write(concatenate_batches(batches), typed.network.labels)
@@ -130,7 +131,8 @@ def _checked_spec_of(session: Session, model: str) -> CheckedSpec:
     # Checked as a value, without positions: they would refer to the metadata, which is not a file of the user.
     checked = check_spec(spec_from_metadata(session.metadata["jsonnx.spec"]))
     typed = checked.require()
-    if typed.inputs.keys() != session.inputs.keys() or typed.outputs.keys() != session.outputs.keys():
+    inputs = typed.network.inference_inputs
+    if inputs.keys() != session.inputs.keys() or typed.outputs.keys() != session.outputs.keys():
         raise CompileError([Diagnostic("damaged-file", f"{model!r} contains the spec of another model")])
     return checked
 

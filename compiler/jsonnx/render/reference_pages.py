@@ -30,6 +30,7 @@ EXAMPLE_ARGUMENTS: dict[str, Any] = {
     "GroupNormalization.groups": 8,
     "SpectralNormalization.layer": {"type": "Dense", "units": 16},
     "TimeDistributed.layer": {"type": "Dense", "units": 16},
+    "N": 4,
     "activation": "relu",
     "axis1": 1,
     "axis2": -1,
@@ -40,6 +41,7 @@ EXAMPLE_ARGUMENTS: dict[str, Any] = {
     "newshape": [-1, 8],
     "block_size": 2,
     "num_classes": 10,
+    "ops.arange.stop": {"axis": 1},
     "ops.argmax.axis": -1,
     "ops.argmin.axis": -1,
     "ops.batch_normalization.axis": -1,
@@ -50,8 +52,15 @@ EXAMPLE_ARGUMENTS: dict[str, Any] = {
     "ops.cumprod.axis": -1,
     "ops.einsum.subscripts": "b...,b...->b",
     "ops.expand_dims.axis": -1,
+    "ops.full.fill_value": 0.5,
+    "ops.full.shape": [2, {"axis": 1}],
     "ops.get_item.key": [":", "0:8"],
+    "ops.linspace.start": -1,
+    "ops.linspace.stop": 1,
+    "ops.logspace.start": 0,
+    "ops.logspace.stop": 3,
     "ops.one_hot.num_classes": 10,
+    "ops.ones.shape": [2, {"axis": 1}],
     "ops.pad.pad_width": [[0, 0], [1, 1]],
     "ops.repeat.axis": 1,
     "ops.roll.axis": 1,
@@ -64,6 +73,7 @@ EXAMPLE_ARGUMENTS: dict[str, Any] = {
     "ops.transpose.axes": [0, 2, 1],
     "ops.unstack.axis": 1,
     "ops.unstack.num": 16,
+    "ops.zeros.shape": [2, {"axis": 1}],
     "repeats": 2,
     "shift": 1,
     "size": 2,
@@ -213,7 +223,7 @@ def layers_page() -> str:
         f"`name`, `from` and {', '.join(f'`{name}`' for name in Layer.attributes)}. An example is followed by",
         "the output types for example inputs (a name in place of a size is any size), the weights, and the operators",
         "in inference. The functions of keras.ops, whose types begin with `ops.`, have no weights and take only `name`",
-        "and `from`.",
+        "and `from`, besides their own arguments.",
         "",
         *_argument_table(Layer),
     ]
@@ -244,10 +254,9 @@ def _behaviour(layer: type[Component]) -> list[str]:
 
 
 def _argument_table(component: type[Component]) -> list[str]:
-    shared = set() if component is Layer else set(Layer.attributes)
     rows = []
     for name, attribute, words in argument_rows(component):
-        if name not in shared:
+        if component is Layer or attribute is not Layer.attributes.get(name):
             default = default_text(component, name)
             cells = [_escape_cell(words), f"`{default}`" if default else "required"]
             rows.append(f"| `{name}` | {' | '.join(cells)} | {_escape_cell(argument_meaning(attribute))} |")

@@ -127,6 +127,11 @@ def _dataset(arrays: Mapping[str, np.ndarray], data_spec: DataSpec) -> Dataset:
 def _arrays_by_name(
     argument: DataArgument, types: Mapping[str, TensorType], kind: str, faults: FaultCollector
 ) -> dict[str, np.ndarray]:
+    if not types:
+        if argument is not None:
+            help = f"leave them out: no output has a loss that compares it with a {kind}"
+            faults.add("bad-feed", f"{kind}s are given, and the training has none", help=help)
+        return {}
     if not isinstance(argument, Mapping):
         if len(types) != 1 or argument is None:
             faults.add(

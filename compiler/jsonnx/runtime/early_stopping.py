@@ -7,7 +7,7 @@ from math import inf, isnan
 from typing import TYPE_CHECKING, Any
 
 from ..core.diagnostics import CompileError, Diagnostic
-from ..core.reserved_names import validation_name
+from ..core.reserved_names import loss_figure, validation_name
 from ..training.monitor import monitor_fault, monitored_figure
 from .history import Weights
 
@@ -31,7 +31,7 @@ class EarlyStoppingMonitor:
             self._sign = -1.0 if self._is_maximized(plan) else 1.0
 
     def _check_monitor(self, plan: TrainingPlan, has_validation: bool) -> None:
-        fault = monitor_fault(plan.training, [*plan.loss_names, *plan.metrics], has_validation)
+        fault = monitor_fault(plan.training, [*map(loss_figure, plan.loss_names), *plan.metrics], has_validation)
         if fault is not None:
             diagnostic = Diagnostic("unknown-figure", fault.message, help=fault.help)
             raise CompileError([plan.source.locate_diagnostic(diagnostic, fault.path)])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..core.reserved_names import metric_sums_name
+from ..core.reserved_names import loss_figure, metric_sums_name
 
 if TYPE_CHECKING:
     from .dataset import Dataset
@@ -69,7 +69,7 @@ class MetricSums:
 
     def results(self) -> dict[str, float]:
         """Losses, then metrics, over all batches so far."""
-        figures = {name: float(self.sums[name] / self.sample_count) for name in self._plan.loss_names}
+        figures = {loss_figure(name): float(self.sums[name] / self.sample_count) for name in self._plan.loss_names}
         if not self._plan.metrics:
             return figures
         with np.errstate(divide="ignore", invalid="ignore"):

@@ -87,7 +87,10 @@ def runtime_failure(error: Exception) -> CompileError:
     text = " ".join(str(error).split())
     node = re.search(r"Name:'/([^']+)/[^/']+", text)
     location = f" in {node[1]!r}" if node else ""
-    out_of_range = "an index is out of range for an Embedding, or a token is not in the vocabulary of a lookup"
+    out_of_range = (
+        "an index is out of range for an Embedding, a sequence is longer than the table of a PositionEmbedding, or a "
+        "token is not in the vocabulary of a lookup"
+    )
     help = out_of_range if "out of data bounds" in text else None
     return CompileError([Diagnostic("runtime-failure", f"onnxruntime stopped{location}: {text}", help=help)])
 

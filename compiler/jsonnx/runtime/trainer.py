@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from operator import index
 from typing import Any
 
@@ -157,6 +158,8 @@ class Trainer:
     def _validation_dataset(self, pair: Any) -> Dataset:
         if isinstance(pair, Dataset):
             return pair
+        if not self.plan.targets and (not isinstance(pair, tuple) or len(pair) == 1):
+            pair = (pair[0] if isinstance(pair, tuple) else pair, None)  # samples without targets
         if not isinstance(pair, (tuple, list)) or len(pair) != 2:
             is_tuple = isinstance(pair, (tuple, list))
             actual = f"{len(pair)} values" if is_tuple else f"an object of type {type(pair).__name__}"
@@ -246,9 +249,16 @@ class Trainer:
 
     def predict(self, x: DataArgument | Dataset, batch_size: int | None = None) -> Any:
         """The network's output for every sample; a dict of arrays if there are several outputs."""
-        samples = x if isinstance(x, Dataset) else from_arrays(x, None, self.plan.data_spec, targets=False)
+        samples = x if isinstance(x, Dataset) else self._samples_without_targets(x)
         results = self._engine.predict(samples, self._batch_size(batch_size))
         return next(iter(results.values())) if len(results) == 1 else results
+
+    def _samples_without_targets(self, x: DataArgument) -> Dataset:
+        """The inputs of the compiled model. Further inputs, which only training has, may be given, too."""
+        inputs = self.plan.inference_inputs
+        if isinstance(x, Mapping):
+            x = {name: array for name, array in x.items() if name in inputs or name not in self.plan.inputs}
+        return from_arrays(x, None, replace(self.plan.data_spec, inputs=inputs), targets=False)
 
     # -- checkpoints -------------------------------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from ..core.diagnostics import Diagnostic, Locator, path_text
-from ..core.reserved_names import LOSS, is_slot_name, metric_sums_name, output_loss_name
+from ..core.reserved_names import LOSS, is_added_loss_name, is_slot_name, metric_sums_name, output_loss_name
 from ..core.types import TensorType
 from ..training.section import Training
 from .validate_arrays import DataSpec, IndexRange
@@ -91,9 +91,9 @@ class SpecSource:
 class TrainingPlan:
     """Three graphs over the same variables, their inputs and outputs, and the settings of the run.
 
-    `train` takes a batch, its targets and `learning_rate`; its outputs are `loss`, `metrics/NAME` (sums over the batch)
-    and, with several outputs, `OUTPUT_loss`; its updates are the variables' next values. `evaluate` is the same without
-    the learning rate and the updates, `predict` the network alone.
+    `train` takes a batch, its targets and `learning_rate`; its outputs are `loss`, `metrics/NAME` (sums over a batch),
+    `losses/LAYER` for each layer AddLoss and, with several outputs, `OUTPUT_loss`. Its updates are the variables' next
+    values. `evaluate` is the same without the learning rate and the updates, `predict` the network alone.
     """
 
     train: Graph
@@ -128,10 +128,16 @@ class TrainingPlan:
         return self.training.optimizer.learning_rate if self.learning_rate is None else self.learning_rate(step)
 
     @cached_property
+    def inference_inputs(self) -> dict[str, TensorType]:
+        """The inputs that the network's outputs depend on."""
+        return {name: type for name, type in self.inputs.items() if name in self.predict.inputs}
+
+    @cached_property
     def loss_names(self) -> tuple[str, ...]:
-        """The outputs that are losses: the total, and each output's if there are several."""
+        """The outputs that are losses: the total, each output's if there are several, and those of layers AddLoss."""
         output_losses = (output_loss_name(output) for output in self.outputs) if len(self.outputs) > 1 else ()
-        return (LOSS, *(name for name in output_losses if name in self.train.outputs))
+        added_losses = filter(is_added_loss_name, self.train.outputs)
+        return (LOSS, *(name for name in output_losses if name in self.train.outputs), *added_losses)
 
     @cached_property
     def fetched_names(self) -> tuple[str, ...]:

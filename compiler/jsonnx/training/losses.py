@@ -78,11 +78,18 @@ class Loss(Component):
         counts = self.loss_mask(g, target, output.dtype, mask)
         if counts is None and self.reduction != "sum":
             return g.ReduceMean(self.terms(g, target, output), keepdims=0)  # equal to the mean of the losses
-        values = self.unreduced_losses(g, target, output)
-        if counts is None:
-            return g.ReduceSum(values, keepdims=0)
-        total = g.ReduceSum(g.Mul(mean_over_trailing_axes(g, values, counts.rank), counts), keepdims=0)
-        return total if self.reduction == "sum" else g.Div(total, g.Max(g.ReduceSum(counts, keepdims=0), 1.0))
+        return reduce_losses(g, self.unreduced_losses(g, target, output), self.reduction, counts)
+
+
+def reduce_losses(g: Builder, values: Value, reduction: Reduction, counts: Value | None) -> Value:
+    """The sum or the mean of losses, which are averaged along axes that `counts` lacks.
+
+    `counts` is 1 for losses that count, else 0; None if all count.
+    """
+    if counts is None:
+        return g.ReduceSum(values, keepdims=0) if reduction == "sum" else g.ReduceMean(values, keepdims=0)
+    total = g.ReduceSum(g.Mul(mean_over_trailing_axes(g, values, counts.rank), counts), keepdims=0)
+    return total if reduction == "sum" else g.Div(total, g.Max(g.ReduceSum(counts, keepdims=0), 1.0))
 
 
 def check_output_type(output: TensorType) -> None:

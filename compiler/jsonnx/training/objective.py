@@ -18,6 +18,8 @@ class Objective:
     weights: Mapping[str, float]
     metrics: Mapping[str, tuple[Metric, ...]]
     targets: Mapping[str, TensorType]
+    added_losses: tuple[str, ...] = ()
+    """The names of the layers that add a reported loss."""
 
     def metrics_by_name(self) -> dict[str, tuple[str, Metric]]:
         """Outputs and metrics by the reported name.

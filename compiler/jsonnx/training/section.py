@@ -10,6 +10,7 @@ from ..core.components import (
     Component,
     ComponentCodec,
     Json,
+    NullableCodec,
     NumberCodec,
     ScalarCodec,
     SectionCodec,
@@ -74,8 +75,10 @@ Columns = Annotated[
     ),
 ]
 Losses = Annotated[
-    Loss | dict[str, Loss],
-    UnionCodec((is_component, ComponentCodec(LOSSES)), (lambda value: True, LossesCodec(ComponentCodec(LOSSES)))),
+    Loss | dict[str, Loss] | None,
+    NullableCodec(
+        UnionCodec((is_component, ComponentCodec(LOSSES)), (lambda value: True, LossesCodec(ComponentCodec(LOSSES))))
+    ),
 ]
 Metrics = Annotated[
     tuple[Metric, ...] | dict[str, tuple[Metric, ...]],
@@ -151,7 +154,11 @@ class Training(Section):
     """The training of the network."""
 
     data: DataSection | None = attr(None, doc="Files with the samples.")
-    loss: Losses = attr(doc="Loss that training minimizes; by output name if there are several outputs.")
+    loss: Losses = attr(
+        None,
+        doc="Loss that training minimizes; by output name if there are several outputs. Only a spec with layers "
+        "AddLoss may leave it out.",
+    )
     loss_weights: Annotated[dict[str, float], DictCodec(NumberCodec())] | None = attr(
         None, doc="Factors of the losses, by output name."
     )

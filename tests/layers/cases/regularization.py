@@ -23,5 +23,7 @@ CASES = [
     Case("alpha-dropout", {"type": "AlphaDropout", "rate": 0.3}, [(3, 4)]),
     Case("alpha-dropout-shared", {"type": "AlphaDropout", "rate": 0.3, "noise_shape": [None, 3, 1]}, [(3, 4)]),
     Case("activity-regularization", {"type": "ActivityRegularization", "l1": 0.1, "l2": 0.2}, [(3, 4)]),
+    Case("add-loss", {"type": "AddLoss", "weight": 2.0}, [(3, 4)]),
+    Case("add-loss-sum", {"type": "AddLoss", "reduction": "sum"}, [()]),
     Case("activity-regularization-none", {"type": "ActivityRegularization"}, [(4,)]),
 ]

@@ -210,7 +210,7 @@ def test_outputs_updates_and_losses_keep_the_logical_layout() -> None:
     g.add_loss(g.ReduceSum(x, [1, 2, 3], keepdims=0))
     graph = replace(g.graph({"a": g.Relu(x), "b": x, "c": x}), losses=())
     assert count_transposes(propagate(graph)) <= 3
-    assert propagate_transposes(g.graph({"y": x})).losses[0].shape == (BATCH,)
+    assert propagate_transposes(g.graph({"y": x})).losses[0].value.shape == (BATCH,)
 
 
 def test_a_value_with_many_channels_last_readers_is_transposed_once() -> None:

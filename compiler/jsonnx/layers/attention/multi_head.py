@@ -234,13 +234,13 @@ class ProjectedAttention(Layer):
         gate = self.project(g, "gate", query, (query.shape[-1], heads[0], sizes[1])) if self.use_gate else None
         v = self.project(g, "value", value, (value.shape[-1], heads[1], sizes[1]))
         q = self.encode_heads(g, "query", layout.split_features(g, q, heads[0]), layout)
-        k = self.encode_heads(g, "key", layout.split_features(g, k, heads[1]), layout)
         # Scaling directly before the product lets onnxruntime fuse both.
         q = g.Mul(layout.heads_first(g, q), 1 / sqrt(sizes[0]))
+        k = self.encode_heads(g, "key", layout.split_features(g, k, heads[1]), layout)
         products = grouped_matmul(g, q, layout.heads_first(g, k, features_first=True))
         scores = self.masked_softmax(g, products, operands, layout)
-        v = layout.heads_first(g, layout.split_features(g, v, heads[1]))
-        y = grouped_matmul(g, apply_dropout(g, scores, self.dropout, self.seed), v)
+        kept_scores = apply_dropout(g, scores, self.dropout, self.seed)
+        y = grouped_matmul(g, kept_scores, layout.heads_first(g, layout.split_features(g, v, heads[1])))
         y = layout.merge_heads(g, y, query)
         y = y if gate is None else g.Mul(y, gate)
         shape = layout.scores_shape(heads[0], query.type, value.type)
@@ -356,7 +356,8 @@ class GroupQueryAttention(ProjectedAttention):
 
     Takes the same inputs and masks as MultiHeadAttention (Ainslie et al., 2023), and has the same options that Keras
     lacks: `rotary`, `use_query_key_norm` and its `layer_norm_epsilon`, and separate biases of query, key, value and
-    output. With them, the attention of Llama, Qwen or Gemma is one layer.
+    output. With `"use_causal_mask": true`, the attention of Llama is `"rotary": true, "use_bias": false`, that of Qwen2
+    `"rotary": true, "use_output_bias": false`, and that of Qwen3 is Llama's with `"use_query_key_norm": true`.
     """
 
     stem = "GroupedQueryAttention"  # the name of Keras' class

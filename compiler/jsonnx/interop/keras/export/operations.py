@@ -40,6 +40,21 @@ LIST_FUNCTIONS = ("concatenate", "stack")
 UNSUPPORTED_FUNCTIONS = ("layer_normalization", "rms_normalization", "batch_normalization", "dot_product_attention")
 """Functions that Keras does not serialize as one node with all their arguments."""
 
+CREATION_FUNCTIONS = (
+    "arange",
+    "empty",
+    "eye",
+    "full",
+    "identity",
+    "linspace",
+    "logspace",
+    "ones",
+    "shape",
+    "tri",
+    "zeros",
+)
+"""Functions that Keras calls when a model is built, so that its files have no node for them."""
+
 
 def is_operation(layer: Layer) -> bool:
     return layer.type_name.startswith(OPERATION_PREFIX)
@@ -52,6 +67,8 @@ def function_name(layer: Layer) -> str:
 def operation_layer_config(layer: Layer, name: str) -> dict[str, Json]:
     """Returns the JSON of a function. Raises NotExportable."""
     kind = function_name(layer)
+    if kind in CREATION_FUNCTIONS:
+        raise NotExportable(f"a file of Keras contains the result of {layer.type_name}, not the function")
     if kind in UNSUPPORTED_FUNCTIONS:
         raise NotExportable(f"Keras does not serialize {layer.type_name} as one node")
     excluded = {*getattr(layer, "tensors", ()), *CALL_ARGUMENTS.get(kind, ()), "trainable", "activity_regularizer"}
