@@ -239,6 +239,7 @@ def test_the_reference_shows_parameters_shapes_and_the_definition(type_: str) ->
     definition = library.block_definitions(type_)[type_]
     assert all(f"\n  {name} (" in text for name in definition["parameters"])
     assert f"\n  {block_example(type_)}\n" in text
+    assert ("inputs, in the order of `from`: " in text) == (len(definition.get("inputs", "")) > 1)
     assert library.source_text(type_).strip() in text
     assert f"  {type_} " in command("layers").output
 

@@ -42,6 +42,8 @@ def block_text(type_: str) -> str:
     """The reference of a block as text, with the spec that defines it."""
     example = block_example(type_)
     lines = [type_, "", fill(_block(type_)["description"], 110), ""]
+    for title, names in _several_values(type_).items():
+        lines += [f"  {title}: {', '.join(names)}", ""]
     for name, parameter in _block(type_)["parameters"].items():
         default = _default_text(parameter)
         lines.append(f"  {name}{f' (default {default})' if default else ' (required)'}")
@@ -64,6 +66,7 @@ def block_sections() -> Iterator[str]:
         yield from ("", f"### {type_}", "", _block(type_)["description"], "")
         yield from ("```json", json.dumps(example.entry), "```", "", f"- `{example}`")
         yield f"- parameters of the example: {example.parameter_count:,}"
+        yield from (f"- {title}: `{'`, `'.join(names)}`" for title, names in _several_values(type_).items())
         yield from ("", "| parameter | default | meaning |", "| --- | --- | --- |")
         for name, parameter in _block(type_)["parameters"].items():
             default = _default_text(parameter)
@@ -89,6 +92,14 @@ def block_example(type_: str) -> BlockExample:
 
 def _block(type_: str) -> dict[str, Any]:
     return library.block_definitions(type_)[type_]
+
+
+def _several_values(type_: str) -> dict[str, list[str]]:
+    """The names of the inputs, and of the outputs, of a block that has more than one, by a title."""
+    block = _block(type_)
+    inputs, outputs = block.get("inputs"), block.get("outputs")
+    values = {"inputs, in the order of `from`": inputs, "outputs, the first by default": outputs}
+    return {title: names for title, names in values.items() if isinstance(names, list) and len(names) > 1}
 
 
 def _default_text(parameter: dict[str, Any]) -> str:
