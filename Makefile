@@ -53,6 +53,7 @@ benchmarks:
 
 generate: $(STAMP)
 	$(BIN)/python -m jsonnx.render.reference_pages
+	$(BIN)/python -m jsonnx.cli.generated_pages
 
 clean:
 	rm -rf .venv .venv-* dist runs

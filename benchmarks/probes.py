@@ -63,11 +63,11 @@ def overhead(spec: Measurements, steps: int, rounds: int, threads: int) -> Measu
     rng = np.random.default_rng(1)
     x = rng.standard_normal((steps * batch, *about["shape"]), np.float32)
     y = rng.integers(10, size=len(x), dtype=np.int32)
-    trainer.fit(x, y, epochs=1)
+    trainer.fit(x, y, epochs=1, verbose=0)
     measurements: Measurements = {"step": [], "within": []}
     for _ in range(rounds):
         within, start = 0.0, perf_counter()
-        trainer.fit(x, y, epochs=1)
+        trainer.fit(x, y, epochs=1, verbose=0)
         measurements["step"].append(1e6 * (perf_counter() - start) / steps)
         measurements["within"].append(1e6 * within / steps)
     return measurements

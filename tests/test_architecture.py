@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from functools import cache
@@ -16,8 +17,9 @@ PACKAGE = TESTS.parent / "compiler" / "jsonnx"
 
 ARROWS = """
 cli:       pipeline render runtime lowering interop frontend layers backend library core
-pipeline:  render runtime tuning diff lowering gradient passes interop analysis frontend layers training backend ir core
-render:    runtime diff lowering interop analysis frontend layers ir library core
+pipeline:  render runtime tuning diff lowering gradient passes interop analysis frontend layers training targets
+           backend ir core
+render:    runtime diff lowering interop analysis frontend layers targets ir library core
 runtime:   tuning passes interop training backend ir core
 tuning:    gradient passes training ir core
 diff:      analysis frontend training core
@@ -29,6 +31,7 @@ interop:   frontend layers training backend core
 frontend:  layers training library core
 layers:    training ir core
 training:  ir core
+targets:   ir
 backend:   ir core
 ir:        core
 library:
@@ -36,13 +39,16 @@ core:
 """
 """Which rooms each room may import. Rooms stand from top to bottom: every arrow points downwards."""
 
-ROOMS = {room: set(below.split()) for room, below in (line.split(":") for line in ARROWS.strip().splitlines())}
+ROOMS = {
+    room: set(below.split())
+    for room, below in (line.split(":") for line in re.sub(r"\n +", " ", ARROWS).strip().splitlines())
+}
 
-FOR_TYPES_ONLY = {("layers", "ir"), ("training", "ir"), ("render", "runtime")}
+FOR_TYPES_ONLY = {("layers", "ir"), ("training", "ir"), ("render", "runtime"), ("render", "targets")}
 """Arrows that only type checkers follow: a layer and a loss are given the builder that they emit operators with."""
 
 OWNERS = {
-    "onnx": {"ir", "backend", "runtime", "pipeline"},
+    "onnx": {"ir", "backend", "targets", "runtime", "pipeline"},
     "h5py": {"interop"},
     "onnxruntime": {"runtime"},
     "jsonschema": {"frontend"},
@@ -65,6 +71,7 @@ LIGHT = [
     "diff",
     "pipeline.check",
     "pipeline.format_file",
+    "pipeline.validate",
 ]
 """Modules that are imported without NumPy, onnx and onnxruntime, so that `validate` starts at once."""
 

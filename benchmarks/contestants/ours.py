@@ -39,4 +39,4 @@ class Fit(Step):
         rows = count * self.batch
         if rows > len(self.x):  # once per turn length: a fit needs all its data
             self.x, self.y = (np.concatenate([a] * -(-rows // len(a))) for a in (self.x, self.y))
-        self.trainer.fit(self.x[:rows], self.y[:rows], batch_size=self.batch, epochs=1, shuffle=False)
+        self.trainer.fit(self.x[:rows], self.y[:rows], batch_size=self.batch, epochs=1, shuffle=False, verbose=0)

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .core.diagnostics import CompileError, Diagnostic, Note, UsageError
     from .core.types import Size, TensorType
-    from .pipeline.check import validate
     from .pipeline.compile import compile
     from .pipeline.keras_export import to_keras
     from .pipeline.keras_import import from_keras
     from .pipeline.model import Model
     from .pipeline.trainer import Trainer
+    from .pipeline.validate import validate
     from .runtime.data_errors import FeedError
     from .runtime.session import Session
 
@@ -34,7 +34,7 @@ _LAZY = {
     "compile": "pipeline.compile",
     "from_keras": "pipeline.keras_import",
     "to_keras": "pipeline.keras_export",
-    "validate": "pipeline.check",
+    "validate": "pipeline.validate",
 }
 """Where each public name is."""
 

@@ -246,7 +246,7 @@ def test_predictions_need_a_known_file_extension(work_folder: Path) -> None:
     jsonnx("compile", "spec.json", "-o", "a.onnx")
     for output in ("p.txt", "p", ".csv"):
         assert (
-            "use .csv, .json or .npz"
+            "use .csv, .json, .jsonl or .npz"
             in jsonnx("predict", "a.onnx", "--data", "test.csv", "-o", output, status=2).stderr
         )
     jsonnx("predict", "a.onnx", "--data", "test.csv", "-o", "P.CSV")
@@ -348,7 +348,7 @@ def test_invalid_data_is_reported_and_leaves_no_run_folder(work_folder: Path) ->
         if name == "train.csv":
             assert "inner/train.csv:3:3" in message
             assert "column 'q': 'q' holds 'abc', not a number" in message
-            assert "column 'kind': 'kind' holds 'w', which is none of the labels" in message
+            assert "column 'kind': the target of 'kind' is 'w', which is none of the labels" in message
         else:
             assert "inner/spec.json:1:" in message
             assert name in message

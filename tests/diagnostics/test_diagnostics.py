@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from jsonnx.pipeline.check import validate
+from jsonnx.pipeline.validate import validate
 from jsonnx.render.diagnostics import position_of, render
 from jsonnx.render.source_excerpts import read_excerpts
 

@@ -241,7 +241,14 @@ def test_the_reference_shows_parameters_shapes_and_the_definition(type_: str) ->
     assert f"\n  {block_example(type_)}\n" in text
     assert ("inputs, in the order of `from`: " in text) == (len(definition.get("inputs", "")) > 1)
     assert library.source_text(type_).strip() in text
+    (value,) = json.loads(command("layers", type_, "--format", "json").output)
+    assert [argument["name"] for argument in value["arguments"]] == [*definition["parameters"]]
     assert f"  {type_} " in command("layers").output
+
+
+def test_search_finds_blocks_by_description_and_parameter() -> None:
+    assert "std.TransformerEncoder" in command("layers", "--search", "Vaswani").output
+    assert "std.LlamaBlock" in command("layers", "--search", "rope_max_wavelength").output
 
 
 def test_a_misspelled_block_gets_a_suggestion() -> None:

@@ -229,7 +229,7 @@ def wrong_calls() -> dict[str, tuple[Any, type[Exception], str]]:
         "step-no-target": (lambda: trainer.step(PX), jsonnx.FeedError, "target is missing"),
         "step-lengths": (lambda: trainer.step(PX, PY[:-1]), jsonnx.FeedError, "numbers of samples differ"),
         "step-nan": (lambda: trainer.step(PX * np.nan, PY), jsonnx.FeedError, "is nan"),
-        "step-text": (lambda: trainer.step(PX, ["a"] * 12), jsonnx.FeedError, "elements"),
+        "step-text": (lambda: trainer.step(PX, ["a"] * 12), jsonnx.FeedError, "holds texts"),
         "step-label": (lambda: pair.step(X, {**Y, "kind": Y["kind"] + 9}), jsonnx.FeedError, "valid are 0 to 2"),
         "step-unnamed": (lambda: pair.step(X, Y["kind"]), jsonnx.FeedError, "'kind' or 'size'"),
         "fit-targets-only": (lambda: trainer.fit(None, PY), jsonnx.FeedError, "the input is missing"),
@@ -333,7 +333,11 @@ def test_integer_inputs_are_looked_up_and_out_of_range_values_are_refused() -> N
 
 
 @pytest.mark.parametrize("monitored", [{"early_stopping": {"monitor": "val_loss"}}, {"restore_best_weights": True}])
-def test_a_spec_whose_validation_data_a_program_passes_has_a_warning(monitored: dict[str, Any]) -> None:
+def test_a_spec_whose_validation_data_a_program_passes_has_a_warning(
+    monitored: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("x.npz").write_bytes(b"")  # its path is checked
     spec = {
         "inputs": {"x": {"shape": [2]}},
         "layers": [{"type": "Dense", "units": 1}],
@@ -347,3 +351,83 @@ def test_a_spec_whose_validation_data_a_program_passes_has_a_warning(monitored: 
         jsonnx.Trainer(spec).fit(x, y)
     spec["training"]["data"]["validation_split"] = 0.1
     assert jsonnx.validate(spec) == []
+
+
+# -- attributes, text and progress of a trainer ------------------------------------------------------------------------
+
+
+class SetsRate:
+    """A callback that sets the learning rate so low after a step that nothing changes any more."""
+
+    def __init__(self, trainer: jsonnx.Trainer, step: int) -> None:
+        self.trainer, self.last_step, self.weights = trainer, step, {}
+
+    def on_step(self, step: int, figures: dict[str, float]) -> None:
+        if step == self.last_step:
+            self.trainer.learning_rate = 1e-30
+            self.weights = self.trainer.weights()
+
+
+@pytest.mark.parametrize("batch_size", [1, 5, 12])
+def test_a_callback_may_set_the_learning_rate_from_the_next_step_on(batch_size: int) -> None:
+    trainer = jsonnx.Trainer(LINE)
+    assert trainer.learning_rate == pytest.approx(0.1)
+    callback = SetsRate(trainer, 1)
+    before = trainer.weights()
+    trainer.fit(PX, PY, batch_size=batch_size, epochs=3, callbacks=[callback])
+    assert not np.array_equal(before["y/kernel"], callback.weights["y/kernel"])
+    np.testing.assert_array_equal(trainer.weights()["y/kernel"], callback.weights["y/kernel"])
+    trainer.step(PX, PY)
+    np.testing.assert_array_equal(trainer.weights()["y/kernel"], callback.weights["y/kernel"])
+
+
+def test_a_learning_rate_that_was_set_is_part_of_a_checkpoint(tmp_path: Path) -> None:
+    path = tmp_path / "a.safetensors"
+    first, second = jsonnx.Trainer(LINE), jsonnx.Trainer(LINE)
+    first.learning_rate = np.float32(0.25)
+    first.save_checkpoint(path)
+    second.load_checkpoint(path)
+    assert second.learning_rate == 0.25
+
+
+@pytest.mark.parametrize(("rate", "error"), [(0, ValueError), (-1.0, ValueError), (float("nan"), ValueError)])
+def test_a_learning_rate_is_a_positive_number(rate: Any, error: type[Exception]) -> None:
+    trainer = jsonnx.Trainer(LINE)
+    with pytest.raises(error, match="learning_rate"):
+        trainer.learning_rate = rate
+    with pytest.raises(TypeError, match="learning_rate"):
+        trainer.learning_rate = "0.1"  # type: ignore[assignment]
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("lr", "did you mean 'learning_rate'"), ("learning_rat", "did you mean 'learning_rate'"), ("zzz", "no attribute")],
+)
+def test_a_misspelt_attribute_of_a_trainer_is_an_error(name: str, message: str) -> None:
+    trainer = jsonnx.Trainer(LINE)
+    with pytest.raises(AttributeError, match=message):
+        setattr(trainer, name, 1e-3)
+
+
+def test_a_subclass_of_trainer_may_have_attributes() -> None:
+    class Noted(jsonnx.Trainer):
+        pass
+
+    trainer = Noted(LINE)
+    trainer.note = "a"  # type: ignore[attr-defined]
+
+
+def test_trainer_and_model_say_what_they_are() -> None:
+    assert repr(jsonnx.Trainer(SPEC)) == (
+        "<Trainer of 'pair': Adam with learning rate 0.001, 0 steps done, provider cpu>"
+    )
+    assert repr(jsonnx.compile(LINE)) == "<Model 'model': x float32[batch, 2] -> y float32[batch, 1]; 3 parameters>"
+
+
+@pytest.mark.parametrize(("verbose", "lines"), [("auto", 0), (0, 0), (1, 2), (2, 2)])
+def test_fit_prints_as_keras_does(verbose: Any, lines: int, capfd: pytest.CaptureFixture[str]) -> None:
+    jsonnx.Trainer(LINE).fit(PX, PY, epochs=2, verbose=verbose)
+    output = capfd.readouterr()
+    assert (output.out, len(output.err.splitlines())) == ("", lines)
+    with pytest.raises(ValueError, match="verbose must be one of"):
+        jsonnx.Trainer(LINE).fit(PX, PY, verbose=3)  # type: ignore[arg-type]

@@ -128,6 +128,32 @@ def test_partial_weights_need_the_option_partial(here: Path) -> None:
     assert "(5, 3) (5, 7) has shape" in " ".join(lines[4])
 
 
+def test_a_run_folder_stands_for_its_weights(here: Path) -> None:
+    Path("runs/a").mkdir(parents=True)
+    save_file(jsonnx.Trainer(network(), seed=4).weights(), "runs/a/weights.safetensors")
+    run("compile", "spec.json", "-o", "a.onnx", "--weights", "runs/a")
+    run("compile", "spec.json", "-o", "b.onnx", "--weights", "runs/a/weights.safetensors")
+    assert Path("a.onnx").read_bytes() == Path("b.onnx").read_bytes()
+    in_spec = network(weights={"file": "runs/a"})
+    Path("folder.json").write_text(json.dumps(in_spec))
+    run("compile", "folder.json", "-o", "c.onnx")
+    np.testing.assert_array_equal(
+        jsonnx.compile("folder.json").weights["head/kernel"], jsonnx.Trainer(network(), seed=4).weights()["head/kernel"]
+    )
+
+
+def test_a_folder_without_weights_and_a_model_are_no_weights(here: Path) -> None:
+    Path("runs/a").mkdir(parents=True)
+    command = ("compile", "spec.json", "-o", "a.onnx", "--weights")
+    assert "the folder 'runs/a' has no weights of a run" in run(*command, "runs/a", status=2).stderr
+    Path("runs/a/run.json").write_text("{}")
+    assert "the run in 'runs/a' has no weights yet" in run(*command, "runs/a", status=2).stderr
+    run("compile", "spec.json", "-o", "m.onnx")
+    errors = run(*command, "m.onnx", status=2).stderr
+    assert "'m.onnx' is a model, not a file of weights" in errors
+    assert "give its RUN folder" in errors
+
+
 def test_weights_missing_from_a_file_are_drawn_from_the_seed(here: Path) -> None:
     seeded_trainer, partial_trainer = (
         jsonnx.Trainer(network(), seed=9),

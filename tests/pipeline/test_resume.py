@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,9 @@ from commands import jsonnx
 from jsonnx import CompileError, Trainer
 from jsonnx.core.diagnostics import UsageError
 from jsonnx.pipeline import training_run
+from jsonnx.pipeline.spec_changes import value_changes
 from jsonnx.runtime.run_folder import RunFolder
+from run_files import comparable_bytes
 from safetensors.numpy import save_file
 
 EPOCHS = 3
@@ -85,7 +88,8 @@ def files(run: str) -> dict[str, bytes]:
 
 
 def results(run: str) -> dict[str, bytes]:
-    return {name: content for name, content in files(run).items() if not name.startswith("checkpoints/")}
+    names = [name for name in files(run) if not name.startswith("checkpoints/")]
+    return {name: comparable_bytes(Path(run, name)) for name in names}
 
 
 # -- differences -------------------------------------------------------------------------------------------------------
@@ -118,6 +122,49 @@ def test_a_difference_is_named_and_nothing_is_written(name: str) -> None:
     assert "error[checkpoint-mismatch]" in errors
     assert message in errors.replace("\n", " ")
     assert files("run") == before
+
+
+def test_the_values_of_another_spec_are_named() -> None:
+    train("run", "--set", "training.epochs=2")
+    options = [
+        "--set",
+        "layers.4.rate=0.5",
+        "--set",
+        "layers.5.use_bias=false",
+        "--set",
+        'training.optimizer={"type": "sgd"}',
+    ]
+    errors = train("run", *options, status=1)
+    assert re.findall(r"note: (.*) \(spec.json:\d+:\d+\)", errors) == [
+        "`layers[4].rate` was 0.25, now it is 0.5",
+        "`layers[5].use_bias` is new: false",
+        '`training.optimizer` was "adam", now it is {"type": "sgd"}',
+    ]
+    assert errors.count("error[") == 2
+
+
+def test_ten_changes_are_named_and_the_others_counted() -> None:
+    train("run", "--set", "training.epochs=2")
+    spec = copy.deepcopy(SPEC)
+    spec["layers"][4:5] = [{"type": "Dropout", "name": f"dropout_{index}", "rate": 0.25} for index in range(12)]
+    Path("spec.json").write_text(json.dumps(spec))
+    errors = train("run", status=1)
+    assert errors.count("= note:") == 11
+    assert "and 2 more changes" in errors
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "texts"),
+    [
+        ([1, 2, 3], [1, 3], ["`a[1]` was 2, now it is absent"]),
+        ([1, 3], [1, 2, 3], ["`a[1]` is new: 2"]),
+        ({"b": 1}, {"b": True}, ["`a.b` was 1, now it is true"]),
+        ({"b": {"c": 1}}, {"b": {}}, ["`a.b.c` was 1, now it is absent"]),
+        ([1], "x", ['`a` was [1], now it is "x"']),
+    ],
+)
+def test_changes_are_the_innermost_values_that_differ(old: Any, new: Any, texts: list[str]) -> None:
+    assert [change.text() for change in value_changes(old, new, ("a",))] == texts
 
 
 def test_a_run_without_validation_data_gets_none_later() -> None:
@@ -271,10 +318,10 @@ def test_a_folder_that_is_not_a_run_is_an_error(name: str) -> None:
 def test_a_run_that_appears_in_the_meantime_is_not_overwritten(monkeypatch: pytest.MonkeyPatch) -> None:
     load = training_run._load_data
 
-    def load_slowly(plan: Any) -> Any:
+    def load_slowly(*arguments: Any) -> Any:
         monkeypatch.setattr(training_run, "_load_data", load)
         train("run")
-        return load(plan)
+        return load(*arguments)
 
     monkeypatch.setattr(training_run, "_load_data", load_slowly)
     errors = train("run", status=2)

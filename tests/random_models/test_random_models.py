@@ -27,6 +27,7 @@ def test_every_oracle_holds_for_a_seed(seed: int) -> None:
     assert [str(broken) for broken in examine(spec(seed), seed)] == []
 
 
+@pytest.mark.slow
 def test_every_layer_loss_and_optimizer_is_drawn() -> None:
     """A layer that is never drawn needs an entry in draw.py: in INPUTS, BY_NAME or BY_TYPE."""
     drawn_types = {kind for seed in range(4 * len(LAYERS.members)) for kind in types(spec(seed))}

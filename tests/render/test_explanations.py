@@ -22,6 +22,8 @@ CODE_FUNCTIONS = {
     "UsageError",
     "add",
     "add_each",
+    "add_in_spec",
+    "ColumnFault",
     "fail",
     "_list",
     "_reject",

@@ -1,20 +1,14 @@
-"""Summaries as text and JSON, and the reference texts of layers and providers."""
+"""Summaries as text and JSON, and the table of providers."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
 
-import pytest
-from jsonnx.core.components import Component
-from jsonnx.core.diagnostics import Report
-from jsonnx.frontend.schema.errors import check_against_schema as check_document
-from jsonnx.layers import LAYERS
 from jsonnx.lowering.cost import LayerCost, cost_table
 from jsonnx.pipeline.check import check_spec
 from jsonnx.pipeline.graphs import inference_graph
-from jsonnx.render.reference_pages import example_json
-from jsonnx.render.tables import layer_text, layers_text, providers_text, summary_json, summary_text
+from jsonnx.render.tables import providers_text, summary_json, summary_text
 from jsonnx.runtime.providers import provider_availability
 
 SPEC = {
@@ -163,23 +157,6 @@ def test_colored_summary_has_the_same_content() -> None:
     colored = summary_text(network, rows, color=True)
     assert "\x1b[1m" in colored
     assert "flatten" in colored
-
-
-@pytest.mark.parametrize("layer", list(LAYERS), ids=[layer.type_name for layer in LAYERS])
-def test_the_reference_of_a_layer_has_its_arguments_and_a_valid_example(layer: type[Component]) -> None:
-    text = layer_text(layer.type_name)
-    assert all(f"  {name}: " in text for name in layer.attributes)
-    assert layer.summary() in " ".join(text.split())
-    assert example_json(layer) in text
-    report = Report()
-    document = {"inputs": {"x": {"shape": [4]}}, "layers": [json.loads(example_json(layer))]}
-    check_document(document, report)
-    assert [str(diagnostic) for diagnostic in report] == []
-
-
-def test_every_layer_is_listed() -> None:
-    text = layers_text()
-    assert all(f"  {layer.type_name} " in text for layer in LAYERS)
 
 
 def test_providers_are_listed_with_installation_commands() -> None:

@@ -12,10 +12,12 @@ import pytest
 from jsonnx.core.diagnostics import CompileError, UsageError
 from jsonnx.core.types import BATCH, Size, TensorType
 from jsonnx.runtime import data_files
+from jsonnx.runtime.data_columns import similar_column
 from jsonnx.runtime.data_errors import FeedError
+from jsonnx.runtime.data_spec import DataSpec, IndexRange
 from jsonnx.runtime.dataset import from_arrays, from_file, from_spec
-from jsonnx.runtime.training_plan import SpecSource
-from jsonnx.runtime.validate_arrays import DataSpec, IndexRange, reshape_samples
+from jsonnx.runtime.spec_source import SpecSource
+from jsonnx.runtime.validate_arrays import reshape_samples
 from jsonnx.training.section import DataSection
 
 from .plans import classifier
@@ -104,7 +106,7 @@ def test_a_header_may_begin_with_a_number_sign(tmp_path):
         ("length,width,species,length\n1,2,0,1\n", "duplicate-column", 1, None, "2 columns"),
         ("length;width;species\n1;2;0\n", "bad-data-file", 1, None, "one column"),
         (GOOD.encode() + b"\xff,2,1\n", "bad-data-file", 4, None, "not UTF-8"),
-        ("length,wide,species\n1,2,0\n", "missing-column", None, None, "no column 'width' for input 'flower'"),
+        ("length,wide,species\n1,2,0\n", "missing-column", 1, None, "no column 'width' for input 'flower'"),
         ("a" + "," * 70_000, "empty-data", 1, None, "no rows"),
         ("a" + "," * 70_000 + "\n" + "1" + "," * 70_000, "too-large", 1, None, "70,001 columns"),
         ("length,width,species\n" + "1" * 200_000 + ",2,0\n", "bad-data-file", 2, None, "more than 131,072 characters"),
@@ -124,17 +126,104 @@ def test_a_fault_in_a_csv_file_has_its_line_and_column(tmp_path, content, code, 
     assert fault.file.endswith("iris.csv")
 
 
-def test_all_faults_are_reported_and_many_of_a_kind_are_counted(tmp_path):
-    rows = "".join(f"x,{index},5\n" for index in range(50))
-    reported = faults(tmp_path, "length,width,species\n" + rows)
-    assert [fault.code for fault in reported] == ["bad-value"] * 21 + ["label-out-of-range"] * 21
-    assert reported[20].message == "and 30 more like the last"
-    assert reported[41].message == "and 30 more like the last"
+def test_the_faults_of_a_column_are_one_diagnostic_with_their_number(tmp_path):
+    rows = "".join(f"x{index},{index},5\n" for index in range(50))
+    words, classes = faults(tmp_path, "length,width,species\n" + rows)
+    assert (words.code, words.line, words.column) == ("bad-value", 2, 1)
+    assert words.message.endswith("'x0', not a number, and 49 more like it in lines 3, 4, 5, 6, 7, ...")
+    assert (classes.code, classes.line, classes.column) == ("label-out-of-range", 2, 6)
+    assert classes.message.endswith("valid are 0 to 2, and 49 more like it in lines 3, 4, 5, 6, 7, ...")
 
 
-def test_a_missing_column_gets_a_suggestion_and_the_path_in_the_spec(tmp_path):
-    (fault,) = faults(tmp_path, "length,width,specis\n1,2,0\n")
-    assert (fault.path, fault.help) == ("$.training.data.y", "did you mean 'specis'?")
+def test_the_missing_numbers_of_a_column_are_one_diagnostic_with_their_number(tmp_path):
+    rows = "".join(f"{index},{'' if index % 2 else 'NA'},1\n{index},2,1\n" for index in range(10)) + "7,wide,2\n"
+    missing, word = faults(tmp_path, "length,width,species\n" + rows)
+    assert missing.message == "column 'width' has no number in 10 of 21 rows, in lines 2, 4, 6, 8, 10, ..."
+    assert (missing.code, missing.line, missing.column) == ("bad-value", 2, 3)
+    assert "by 0 or the column's mean, or remove their samples" in missing.help
+    assert (word.line, word.help) == (22, None)
+
+
+def test_numbers_that_are_not_finite_are_one_diagnostic_for_each_column(tmp_path):
+    reported = faults(tmp_path, GOOD + "nan,inf,1\nNaN,5,1\nnan,5,0\n")
+    assert [(fault.code, fault.line, fault.column) for fault in reported] == [
+        ("not-finite", 4, 1),
+        ("not-finite", 4, 5),
+    ]
+    assert reported[0].message.endswith("input 'flower' is nan, and 2 more like it in lines 5, 6")
+    assert "ops.nan_to_num cannot" in reported[0].help
+    assert reported[1].help is None
+
+
+@pytest.mark.parametrize(
+    ("header", "column", "help"),
+    [
+        ("length,width,specis", 14, "did you mean 'specis'?"),
+        ("length,width,kind", None, "columns: 'length', 'width' or 'kind'"),
+        ("species_length,species_width,x", None, "columns: 'species_length', 'species_width' or 'x'"),
+    ],
+)
+def test_a_missing_column_is_reported_at_the_header_with_the_place_in_the_spec(tmp_path, header, column, help):
+    data = DataSection(train="-", x=header.split(",")[:2], y="species")
+    (fault,) = faults(tmp_path, f"\n{header}\n1,2,0\n", data=data)
+    assert (fault.path, fault.line, fault.column, fault.help) == ("$", 2, column, help)
+    assert [note.path for note in fault.notes] == ["$.training.data.y"]
+
+
+@pytest.mark.parametrize(
+    ("name", "columns", "near"),
+    [
+        ("seats_missing", ["built_missing", "seats"], None),
+        ("seats_missing", ["seat_missing", "built_missing"], "seat_missing"),
+        ("Age", ["age", "wage"], "age"),
+        ("pric", ["price", "pricy"], None),
+        ("engine size", ["engine_size"], "engine_size"),
+    ],
+)
+def test_only_a_misspelled_column_is_suggested(name, columns, near):
+    assert similar_column(name, columns) == near
+
+
+def test_a_column_without_a_setting_in_the_spec_says_where_to_name_it(tmp_path):
+    (fault,) = faults(tmp_path, "length,width,kind\n1,2,0\n", data=DataSection(train="-", x=["length", "width"]))
+    assert fault.help.endswith("without `training.data.y`, the column has the name 'species'")
+    assert fault.notes == ()
+
+
+# -- names of classes ------------------------------------------------------------------------------------------------
+
+UNLABELLED = replace(TABLE, labels={})
+
+
+@pytest.mark.parametrize("name", ["d.csv", "d.npz"])
+def test_names_of_classes_without_labels_are_listed_ready_to_be_pasted(tmp_path, name):
+    rows = ["virginica", "setosa", "versicolor", "setosa"]
+    content = "length,width,species\n" + "".join(f"1,2,{row}\n" for row in rows)
+    if name == "d.npz":
+        content = npz(length=[1.0] * 4, width=[2.0] * 4, species=rows)
+    (fault,) = faults(tmp_path, content, data_spec=UNLABELLED, name=name)
+    assert fault.code == "bad-value"
+    assert fault.help.endswith('in the order of the outputs: "labels": ["setosa", "versicolor", "virginica"]')
+
+
+def test_many_texts_are_counted_and_texts_of_an_input_need_another_type(tmp_path):
+    content = "length,width,species\n" + "".join(f"w{row},2,s{row}\n" for row in range(25))
+    x, y = faults(tmp_path, content, data_spec=UNLABELLED)
+    assert x.help == 'an input of texts has "dtype": "string", and a StringLookup or TextVectorization after it'
+    assert y.help == '"labels" of the spec names the classes; the data has 25 different texts'
+
+
+@pytest.mark.parametrize("dtype", [None, object])
+def test_names_of_classes_in_arrays_become_class_indices(tmp_path, dtype):
+    names = np.array(["versicolor", "setosa", "virginica "], dtype)
+    samples = from_arrays(np.zeros((3, 2)), names, TABLE)
+    assert samples.take(slice(None))["species/target"].tolist() == [1, 0, 2]
+    if dtype is None:
+        content = npz(length=np.zeros(3), width=np.zeros(3), species=names)
+        assert load(tmp_path, content, name="d.npz").targets["species"].tolist() == [1, 0, 2]
+    names[2] = "rosa"
+    with pytest.raises(FeedError, match="sample 2: the target of 'species' is 'rosa', which is none of the labels"):
+        from_arrays(np.zeros((3, 2)), names, TABLE)
 
 
 # -- arrays in files -------------------------------------------------------------------------------------------------
@@ -183,7 +272,7 @@ def test_flattened_samples_and_unit_axes_are_accepted(tmp_path, image, label):
         ({"image": PIXELS.reshape(3, 2, 8), "digit": [1, 2, 3]}, "data-shape", "[samples, 2, 8]"),
         ({"image": np.uint8(1), "digit": [1, 2, 3]}, "data-shape", "shape []"),
         ({"image": PIXELS, "digit": [1, 10, 3]}, "label-out-of-range", "sample 1: the target of 'digit' is 10"),
-        ({"image": np.full((3, 4, 4), "a"), "digit": [1, 2, 3]}, "bad-value", "<U1 elements"),
+        ({"image": np.full((3, 4, 4), "a"), "digit": [1, 2, 3]}, "bad-value", "holds texts, such as 'a'"),
         ({"image": np.where(PIXELS == 20, np.inf, 1), "digit": [1, 2, 3]}, "not-finite", "sample 1, element [1, 0]"),
         ({"image": PIXELS, "digit": np.array([1, 2, 3], object)}, "bad-data-file", "object"),
         ({"image": PIXELS.astype(complex), "digit": [1, 2, 3]}, "bad-data-file", "complex"),
@@ -275,7 +364,7 @@ def test_bombs_are_refused_before_they_are_unpacked(tmp_path, monkeypatch):
 
 def test_an_unknown_suffix_is_an_error(tmp_path):
     (fault,) = faults(tmp_path, GOOD, name="iris.parquet")
-    assert fault.help == "data files end in .npz, .npy or .csv"
+    assert fault.help == "data files end in .npz, .npy, .csv, .json or .jsonl"
 
 
 # -- which column is what --------------------------------------------------------------------------------------------
@@ -302,7 +391,7 @@ def test_columns_are_assigned_by_name(tmp_path):
         ({"x": {"rigth": "r1"}}, "unknown-name", "$.training.data.x.rigth"),
         ({"x": {"right": "r1"}}, "data-shape", "$"),
         ({"x": {"right": ["r1", "r2"]}, "y": {"total": "sum"}}, "unknown-name", "$.training.data.y.total"),
-        ({"x": {"right": []}}, "missing-column", "$"),
+        ({"x": {"right": []}}, "missing-column", "$.training.data.x.right"),
     ],
 )
 def test_a_wrong_assignment_of_columns_is_reported(tmp_path, data, code, path):

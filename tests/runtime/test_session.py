@@ -9,6 +9,8 @@ from jsonnx.core.diagnostics import CompileError, UsageError
 from jsonnx.core.types import BATCH, Size, TensorType
 from jsonnx.ir import Builder, Graph
 from jsonnx.runtime.data_errors import FeedError
+from jsonnx.runtime.data_spec import DataSpec
+from jsonnx.runtime.dataset import from_arrays
 from jsonnx.runtime.session import Session
 
 TIME = Size.named("time")
@@ -61,7 +63,7 @@ def test_one_input_needs_no_name():
     [
         (
             {"x": np.ones((3, 5))},
-            "input 'x' has shape [3, 5], rank 2; the model wants float32[batch, time, 2]; a single sample",
+            "input 'x' has shape [3, 5], rank 2; the model wants float32[batch, time, 2]",
         ),
         ({"x": np.ones((3, 5, 4))}, "axis 2 is 4, not 2"),
         ({"ids": np.ones((3, 6), np.int64)}, "input 'ids' has time = 6 on axis 1, but 'x' has time = 5"),
@@ -80,6 +82,39 @@ def test_feeds_that_do_not_fit_are_reported(session, changed, message):
         session.run({**GOOD, **changed})
     assert message in str(error.value)
     assert isinstance(error.value, ValueError)
+
+
+IMAGE = TensorType("float32", (BATCH, 4, 3, 1))
+
+
+@pytest.fixture(scope="module")
+def image_session() -> Session:
+    return Session(to_model_proto(model(x=IMAGE)))
+
+
+@pytest.mark.parametrize("shape", [(2, 4, 3), (2, 12), (2, 4, 3, 1, 1)])
+def test_the_shape_of_a_sample_may_differ_as_in_data_files(image_session, shape):
+    x = np.arange(24, dtype=np.float32).reshape(shape)
+    assert (image_session.run(x)["x_out"] == x.reshape(2, 4, 3, 1)).all()
+    assert (from_arrays(x, None, DataSpec({"x": IMAGE}, {}), targets=False).inputs["x"] == x.reshape(2, 4, 3, 1)).all()
+
+
+@pytest.mark.parametrize("shape", [(4, 3, 1), (4, 3)])
+def test_a_hint_works_when_it_is_obeyed(image_session, shape):
+    """The batch axis is never added: [4, 3] could also be 4 samples of a wrong shape."""
+    x = np.arange(12, dtype=np.float32).reshape(shape)
+    for run in (image_session.run, lambda x: from_arrays(x, None, DataSpec({"x": IMAGE}, {}), targets=False)):
+        with pytest.raises(FeedError, match=r"a single sample needs a batch axis: x\[None\]"):
+            run(x)
+        run(x[None])
+        run(x[None][..., None])
+
+
+@pytest.mark.parametrize("shape", [(), (5,), (3, 4), (3, 4, 1)])
+def test_no_hint_is_given_that_would_not_help(image_session, shape):
+    with pytest.raises(FeedError) as error:
+        image_session.run(np.ones(shape))
+    assert "x[None]" not in str(error.value)
 
 
 def test_every_fault_is_reported_at_once(session):

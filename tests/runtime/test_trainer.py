@@ -11,8 +11,8 @@ from jsonnx.runtime import runner
 from jsonnx.runtime.data_errors import FeedError
 from jsonnx.runtime.dataset import from_arrays
 from jsonnx.runtime.fit import Fit
+from jsonnx.runtime.spec_source import SpecSource
 from jsonnx.runtime.trainer import Diverged, Trainer
-from jsonnx.runtime.training_plan import SpecSource
 
 from .plans import REGRESS, classifier, flowers, have_equal_variables, make_plan
 

@@ -11,13 +11,14 @@ from onnx import helper
 from ..core.reserved_names import next_name
 from ..core.types import DATA_DEPENDENT, Size, TensorType
 from ..ir import Constant, Graph, Node, Subgraph, Value, node_metadata, onnx_dtype
-from ..ir.type_inference import IR_VERSION, OPSET, is_unknown_size
+from ..ir.type_inference import is_unknown_size
 from .metadata import package_version
 from .model_writer import ModelWriter, split_tensor
+from .opset import lowest_opset
 
 PRODUCER_NAME = "jsonnx"
 DOMAIN_VERSIONS = {"ai.onnx.ml": 4}
-"""The versions of domains other than ONNX' own; 1 for a domain that is not listed."""
+"""The versions of domains other than that of ONNX; 1 for a domain that is not listed."""
 
 
 class ValueNames:
@@ -65,13 +66,14 @@ def to_model_writer(graph: Graph, *, name: str = "model", metadata: Mapping[str,
         constants,
         value_info=[_value_info(names.by_value[value], value.type) for value in _uninferable_results(graph)],
     )
+    opsets = [helper.make_opsetid("", lowest_opset(graph)), *_domains(graph)]
     model = helper.make_model(
         proto,
-        opset_imports=[helper.make_opsetid("", OPSET), *_domains(graph)],
+        opset_imports=opsets,
         producer_name=PRODUCER_NAME,
         producer_version=package_version(),
     )
-    model.ir_version = IR_VERSION
+    model.ir_version = helper.find_min_ir_version_for(opsets, ignore_unknown=True)
     helper.set_model_props(model, dict(sorted((metadata or {}).items())))
     return ModelWriter(model, arrays)
 

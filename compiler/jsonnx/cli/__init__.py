@@ -8,7 +8,10 @@ from typing import Any
 
 import click
 
+from ..render.terminal import COLOR_CHOICES, ColorChoice, choose_color
 from . import info, keras, models, specs
+from .completion import enable_completion
+from .examples import epilog
 
 
 class CommandGroup(click.Group):
@@ -16,6 +19,7 @@ class CommandGroup(click.Group):
 
     def main(self, *arguments: Any, **options: Any) -> Any:
         ensure_standard_streams()
+        choose_color("auto")  # not the choice of an earlier command in this process
         return super().main(*arguments, **options)
 
 
@@ -41,6 +45,22 @@ def show_version(context: click.Context, option: click.Parameter, is_set: bool) 
         context.exit()
 
 
+def set_color_choice(context: click.Context, option: click.Parameter, choice: ColorChoice | None) -> None:
+    if choice is not None:
+        choose_color(choice)
+
+
+COLOR_OPTION = click.option(
+    "--color",
+    type=click.Choice(COLOR_CHOICES),
+    is_eager=True,
+    expose_value=False,
+    callback=set_color_choice,
+    help="Whether to color the output. auto: in a terminal, unless NO_COLOR is set or TERM=dumb, or if FORCE_COLOR is.",
+)
+"""An option of `jsonnx` and of every command."""
+
+
 @click.group(cls=CommandGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.option(
     "--version",
@@ -50,6 +70,7 @@ def show_version(context: click.Context, option: click.Parameter, is_set: bool) 
     callback=show_version,
     help="Show the version and exit.",
 )
+@COLOR_OPTION
 def main() -> None:
     """Check, compile and train neural networks that are written as JSON files."""
 
@@ -62,6 +83,7 @@ for command in (
     models.compile,
     models.train,
     models.evaluate,
+    models.runs,
     models.predict,
     models.inspect,
     keras.import_,
@@ -71,4 +93,7 @@ for command in (
     info.explain,
     info.providers,
 ):
-    main.add_command(command)
+    main.add_command(COLOR_OPTION(command))
+    command.epilog = epilog(str(command.name))
+    enable_completion(command)
+main.epilog = epilog("jsonnx")

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import wraps
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
@@ -59,13 +60,21 @@ SET_OPTION = click.option(
     help="Override a value of the spec: KEY is a parameter or a dotted path, VALUE is JSON, such as width=128 or "
     "training.epochs=3. May be repeated.",
 )
+DATA_ROOT_OPTION = click.option(
+    "--data-root",
+    "data_roots",
+    multiple=True,
+    metavar="FOLDER",
+    help="Allow data files of this folder, which the spec may name by an absolute path or relative to it. May be "
+    "repeated.",
+)
 SCALE_OPTION = click.option("--scale", metavar="NAME", help="Use the parameter values of this scale of the spec.")
 
 
 def print_result(text: str) -> None:
     """Prints a result to standard output. A closed pipe, as with `| head`, is not an error."""
     try:
-        click.echo(text)
+        click.echo(text, color=True)  # `render.terminal` has decided on colors
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
@@ -75,7 +84,7 @@ def print_result(text: str) -> None:
 def print_status(text: str) -> None:
     """Prints progress or diagnostics to standard error. Errors are ignored, since they could not be printed."""
     with suppress(OSError):
-        click.echo(text, err=True)
+        click.echo(text, err=True, color=True)
 
 
 def handles_errors(command: Command) -> Command:
@@ -118,9 +127,10 @@ def exit_with_diagnostics(diagnostics: Sequence[Diagnostic], options: Mapping[st
 def print_diagnostics(diagnostics: Sequence[Diagnostic], format_: str, files: Sequence[str] = ()) -> None:
     """Prints diagnostics: text to standard error, formats for programs to standard output."""
     from ..render.diagnostics import render
+    from ..render.terminal import shows_color
 
     excerpts = _read_excerpts(diagnostics) if format_ == "text" else {}
-    color = format_ == "text" and sys.stderr.isatty()
+    color = format_ == "text" and shows_color(sys.stderr)
     (print_status if format_ == "text" else print_result)(
         render(diagnostics, format_, excerpts=excerpts, files=files, color=color)
     )
@@ -149,18 +159,27 @@ def print_warnings(checked: CheckedSpec) -> None:
 def print_weights_report(report: WeightsReport) -> None:
     """Prints the notices of a weight file, and a table of loaded and missing weights if not all were loaded."""
     from ..render.tables import weights_text
+    from ..render.terminal import line_width, shows_color
 
     if report.notices:
         print_diagnostics(report.notices, "text")
     if not report.complete:
-        print_status(weights_text(report))
+        print_status(weights_text(report, shows_color(sys.stderr), line_width(sys.stderr)))
 
 
-def checked_spec(spec: str, changes: Sequence[str] = (), scale: str | None = None) -> CheckedSpec:
-    """Returns a checked spec with overrides applied, and prints its warnings. Raises CompileError if it is invalid."""
+def checked_spec(
+    spec: str, changes: Sequence[str] = (), scale: str | None = None, *, has_validation_data: bool = False
+) -> CheckedSpec:
+    """Returns a checked spec with overrides applied, and prints its warnings. Raises CompileError if it is invalid.
+
+    With validation data that are given apart from the spec, their absence in the spec is not a fault.
+    """
     from ..pipeline.check import check_spec
 
     checked = check_spec(spec, changes=changes, scale=scale)
     checked.require()
+    if has_validation_data:
+        warnings = [diagnostic for diagnostic in checked.diagnostics if diagnostic.code != "unknown-figure"]
+        checked = replace(checked, diagnostics=warnings)
     print_warnings(checked)
     return checked

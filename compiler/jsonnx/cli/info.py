@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
+
 import click
 
 from ..core.diagnostics import UsageError
-from .common import FORMAT_OPTION, handles_errors, print_result
+from .common import FORMAT_OPTION, SCALE_OPTION, SET_OPTION, handles_errors, print_result
 
 
 @click.command()
@@ -23,23 +25,53 @@ def schema(output: str | None) -> None:
 
 
 @click.command()
-@click.argument("type_", metavar="[TYPE]", required=False)
+@click.argument("name", metavar="[NAME]", required=False)
+@click.option("--search", metavar="WORD", help="List everything whose name, arguments or description contain WORD.")
+@FORMAT_OPTION
 @handles_errors
-def layers(type_: str | None) -> None:
-    """List all layer types and the blocks of the library, or show the reference of one."""
+def layers(name: str | None, search: str | None, format_: str) -> None:
+    """List all layers and the library's blocks, or show the arguments of one.
+
+    NAME is a layer, a block of the library, an optimizer, loss, metric, activation, initializer, regularizer or
+    constraint; or a kind, such as optimizers, which is listed.
+    """
+    import json
+
     from .. import library
     from ..core.diagnostics import suggestion
-    from ..layers import LAYERS
     from ..layers.unsupported import unsupported_layer
-    from ..render.tables import layer_text, layers_text
+    from ..render import library_reference as blocks
+    from ..render import reference_text as reference
+    from ..render.component_reference import KINDS, all_names, components_named, plural
 
-    if type_ is None:
-        print_result(layers_text())
-    elif type_ in LAYERS.by_name or type_ in library.block_types():
-        print_result(layer_text(type_))
+    is_json = format_ == "json"
+    kind = next((kind for kind in KINDS if name in (kind, plural(kind))), None)
+    components = [] if name is None else components_named(name)
+    if search is not None and name is not None:
+        raise UsageError("bad-option", "--search lists what it finds in all names", "omit the name, or --search")
+    if components:
+        texts = [reference.reference_text(component) for component in components]
+        values = [reference.reference_json(component) for component in components]
+        print_result(json.dumps(values, indent=2) if is_json else "\n\n".join(texts))
+        return
+    if name in library.block_types():
+        print_result(json.dumps([blocks.block_json(name)], indent=2) if is_json else blocks.block_text(name))
+        return
+    if name is not None and kind is None:
+        help = suggestion(name, all_names()) or f"`jsonnx layers --search {name}` looks in all descriptions"
+        raise UsageError(*(unsupported_layer(name) or ("unknown-type", f"there is no layer {name!r}", help)))
+    sections = [reference.kind_section(kind)] if kind else reference.layer_sections()
+    summaries = {} if kind else blocks.block_summaries(search)
+    if search is not None:
+        sections = reference.found_sections(search)
+        if not sections and not summaries and not is_json:
+            raise UsageError("unknown-type", f"nothing contains {search!r}", "`jsonnx layers` lists all layers")
+    if is_json:
+        print_result(json.dumps(reference.list_json(sections, summaries), indent=2))
     else:
-        help = suggestion(type_, [*LAYERS.by_name, *library.block_types()])
-        raise UsageError(*(unsupported_layer(type_) or ("unknown-type", f"there is no layer type {type_!r}", help)))
+        print_result(
+            reference.list_text(sections, summaries) if kind or search is not None else reference.layers_text()
+        )
 
 
 @click.command()
@@ -59,14 +91,37 @@ def explain(code: str) -> None:
 
 
 @click.command()
+@click.argument("spec_or_model", metavar="[SPEC_OR_MODEL]", required=False)
+@click.option("--provider", metavar="NAME", help="Show this provider only.")
+@SCALE_OPTION
+@SET_OPTION
 @FORMAT_OPTION
 @handles_errors
-def providers(format_: str) -> None:
-    """List onnxruntime's providers, and how to install them."""
+def providers(
+    spec_or_model: str | None, provider: str | None, scale: str | None, changes: tuple[str, ...], format_: str
+) -> None:
+    """List onnxruntime's providers, or the nodes of a model that they cannot run.
+
+    Without an argument: which providers run here, and how to install the others. With a spec, a RUN folder or an ONNX
+    model: the nodes for which CUDA, DirectML or WebGPU has no kernel, so that onnxruntime runs them on the CPU. No
+    device is needed, since kernels are looked up in tables.
+    """
     import json
 
+    if spec_or_model is not None:
+        from ..pipeline.place_nodes import placements, tables_of
+        from ..render.placement_text import placements_json, placements_text
+
+        found = [(table, placements(spec_or_model, table, changes, scale)) for table in tables_of(provider)]
+        print_result(placements_json(found) if format_ == "json" else placements_text(found))
+        return
+
     from ..render.tables import providers_text
+    from ..render.terminal import line_width, shows_color
     from ..runtime.providers import provider_availability
 
-    rows = provider_availability()
-    print_result(json.dumps([row._asdict() for row in rows], indent=2) if format_ == "json" else providers_text(rows))
+    rows = [row for row in provider_availability() if provider in (None, row.name)]
+    if format_ == "json":
+        print_result(json.dumps([row._asdict() for row in rows], indent=2))
+    else:
+        print_result(providers_text(rows, shows_color(sys.stdout), line_width(sys.stdout)))

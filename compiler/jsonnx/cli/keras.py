@@ -72,12 +72,13 @@ def export(
 ) -> None:
     """Convert a network and its weights for another framework."""
     from ..core.files import refuse_overwrite
+    from ..pipeline.initial_weights import possible_weight_files
     from ..pipeline.keras_export import export_keras_model
 
     if not keras:
         raise UsageError("bad-option", "the target framework is missing", "add --keras, the only supported framework")
     model = export_keras_model(source, weights, seed, partial, not unverified)
-    refuse_overwrite([Path(name) for name in (source, weights) if name], model.files(output))
+    refuse_overwrite([Path(source), *possible_weight_files(weights)], model.files(output))
     if model.weights_report is not None:
         print_weights_report(model.weights_report)
     for path in model.save(output):

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from ..core.diagnostics import UsageError
 from .common import (
+    DATA_ROOT_OPTION,
     FORMAT_OPTION,
     PARTIAL_OPTION,
     PROVIDER_OPTION,
@@ -24,6 +27,9 @@ from .common import (
     print_weights_report,
 )
 
+if TYPE_CHECKING:
+    from ..pipeline.check import CheckedSpec
+
 
 @click.command()
 @SPEC_ARGUMENT
@@ -31,7 +37,8 @@ from .common import (
 @click.option(
     "--weights",
     metavar="FILE",
-    help="Weights of the model (.safetensors, .npz, .keras or .h5) instead of the spec's or the initial ones.",
+    help="Weights of the model (.safetensors, .npz, .keras or .h5, or a RUN folder) instead of the spec's or the "
+    "initial ones.",
 )
 @PARTIAL_OPTION
 @UNVERIFIED_OPTION
@@ -54,11 +61,12 @@ def compile(
     """Compile a spec to an ONNX model."""
     from ..core.files import refuse_overwrite
     from ..pipeline.compile import compile_checked
+    from ..pipeline.initial_weights import possible_weight_files
     from ..pipeline.training_export import training_files, write_training_folder
 
     checked = checked_spec(spec, changes, scale)
     outputs = [Path(output) / name for name in training_files(checked)] if training else [Path(output)]
-    refuse_overwrite([*checked.files, *([Path(weights)] if weights else [])], outputs)
+    refuse_overwrite([*checked.files, *possible_weight_files(weights)], outputs)
     model = compile_checked(checked, weights, seed, partial=partial, verify=not unverified)
     if model.weights_report is not None:
         print_weights_report(model.weights_report)
@@ -72,9 +80,17 @@ def compile(
 
 @click.command()
 @SPEC_ARGUMENT
-@click.option("-o", "--output", metavar="RUN", help="Folder to write; runs/NAME if omitted.")
 @click.option(
-    "--resume", is_flag=True, help="Continue from the folder's last checkpoint; start if there is no run yet."
+    "-o",
+    "--output",
+    metavar="RUN",
+    help="Folder to write; if omitted, runs/SPEC, runs/SPEC-2, ..., named after the spec's file.",
+)
+@click.option(
+    "--resume",
+    is_flag=True,
+    help="Continue from the folder's last checkpoint, without -o from that of the spec's newest unfinished run; start "
+    "if there is no run yet.",
 )
 @click.option("--exact", is_flag=True, help="Resume only if the result is the same bit for bit.")
 @click.option(
@@ -85,11 +101,16 @@ def compile(
     help="Whether the run ends if a checkpoint cannot be written, or goes on and tries again.",
 )
 @click.option(
-    "--weights", metavar="FILE", help="Start from these weights instead of the spec's weights or the initial ones."
+    "--weights",
+    metavar="FILE",
+    help="Start from these weights, a file or a RUN folder, instead of the spec's weights or the initial ones.",
 )
 @PARTIAL_OPTION
 @UNVERIFIED_OPTION
 @click.option("--seed", type=SEED_TYPE, help="Override the spec's seed.")
+@click.option("--data", metavar="FILE", help="Train on this file instead of the spec's training file.")
+@click.option("--validation-data", metavar="FILE", help="Validate on this file instead of the spec's validation data.")
+@DATA_ROOT_OPTION
 @click.option("--force", is_flag=True, help="Replace an existing run in the folder.")
 @click.option("--quiet", is_flag=True, help="Show no progress.")
 @PROVIDER_OPTION
@@ -106,24 +127,41 @@ def train(
     partial: bool,
     unverified: bool,
     seed: int | None,
+    data: str | None,
+    validation_data: str | None,
+    data_roots: tuple[str, ...],
     force: bool,
     quiet: bool,
     provider: str,
     scale: str | None,
     changes: tuple[str, ...],
 ) -> None:
-    """Train a network on the data that its spec names."""
+    """Train a network on the data that its spec names, or on FILE."""
+    from ..pipeline.run_data import DataFiles
     from ..pipeline.training_run import RunOptions
     from ..pipeline.training_run import train as run
     from ..render.progress import progress_display
 
-    checked = checked_spec(spec, changes, scale)
-    with progress_display(quiet) as display:
+    checked = checked_spec(spec, changes, scale, has_validation_data=validation_data is not None)
+    folder = Path(output) if output else _default_folder(checked, resume, force, quiet)
+    with progress_display(0 if quiet else 1) as display:
         outcome = run(
             checked,
-            Path(output) if output else Path("runs") / checked.network.name,
+            folder,
             RunOptions(
-                provider, seed, weights, partial, resume, force, exact, on_save_error == "continue", not unverified
+                provider,
+                seed,
+                weights,
+                partial,
+                resume,
+                force,
+                exact,
+                on_save_error == "continue",
+                not unverified,
+                DataFiles(data, validation_data),
+                data_roots,
+                scale,
+                changes,
             ),
             callbacks=[display],
             warn=lambda diagnostics: print_diagnostics(diagnostics, "text") if diagnostics else None,
@@ -134,41 +172,143 @@ def train(
     sys.exit(outcome.exit_status)
 
 
+def _default_folder(checked: CheckedSpec, resume: bool, force: bool, quiet: bool) -> Path:
+    """The folder of a run for which the user names none. Says which one it is."""
+    from ..pipeline.run_names import default_run_folder
+
+    folder = default_run_folder(checked, resume, force)
+    if not quiet:
+        print_status(f"{'resuming the run' if folder.has_run else 'training'} in {folder.path}")
+    return folder.path
+
+
 @click.command()
-@click.argument("run", metavar="RUN_OR_MODEL")
+@click.argument("runs", metavar="RUN_OR_MODEL...", nargs=-1, required=True)
 @click.option("--data", metavar="FILE", help="Data to evaluate on; the spec's test data if omitted.")
+@DATA_ROOT_OPTION
 @PROVIDER_OPTION
 @UNVERIFIED_OPTION
 @FORMAT_OPTION
 @handles_errors
-def evaluate(run: str, data: str | None, provider: str, unverified: bool, format_: str) -> None:
-    """Compute loss and metrics of a trained model on data."""
+def evaluate(
+    runs: tuple[str, ...],
+    data: str | None,
+    data_roots: tuple[str, ...],
+    provider: str,
+    unverified: bool,
+    format_: str,
+) -> None:
+    """Compute loss and metrics of trained models on data; a table for several."""
     import json
 
     from ..pipeline.prediction_files import json_numbers
     from ..pipeline.trained_model import TrainedModel
+    from ..render.runs_table import figures_text
+    from ..render.terminal import line_width, shows_color
 
-    metrics = TrainedModel.open(Path(run), provider, not unverified).evaluate(data)
+    results = [(run, TrainedModel.open(Path(run), provider, not unverified, data_roots).evaluate(data)) for run in runs]
     if format_ == "json":
-        print_result(json.dumps({name: json_numbers(value) for name, value in metrics.items()}))
+        documents = [{name: json_numbers(value) for name, value in figures.items()} for _, figures in results]
+        runs_and_figures = [{"run": run, "figures": document} for run, document in zip(runs, documents, strict=True)]
+        print_result(json.dumps(documents[0] if len(runs) == 1 else runs_and_figures))
+    elif len(runs) == 1:
+        print_result("\n".join(f"{name} {value:.6g}" for name, value in results[0][1].items()))
     else:
-        print_result("\n".join(f"{name} {value:.6g}" for name, value in metrics.items()))
+        print_result(figures_text(results, shows_color(sys.stdout), line_width(sys.stdout)))
+
+
+@click.command()
+@click.argument("folder", metavar="[FOLDER]", default="runs")
+@click.option(
+    "--sort",
+    metavar="COLUMN",
+    default="run",
+    show_default=True,
+    help="Order: run, state, spec, started, duration, epochs, best, or a figure on the test data; -COLUMN for the "
+    "greatest first.",
+)
+@click.option(
+    "--format",
+    "format_",
+    type=click.Choice(["text", "json", "csv"]),
+    default="text",
+    show_default=True,
+    help="Format of the output: text for people, json and csv for programs.",
+)
+@handles_errors
+def runs(folder: str, sort: str, format_: str) -> None:
+    """List the runs beneath a folder with their states and figures."""
+    from ..pipeline.list_runs import list_runs, sorted_runs
+    from ..render.runs_table import runs_csv, runs_json, runs_text
+    from ..render.terminal import line_width, shows_color
+
+    found, warnings = list_runs(Path(folder))
+    found = sorted_runs(found, sort)
+    if warnings:
+        print_diagnostics(warnings, "text")
+    if format_ == "json":
+        print_result(runs_json(found))
+    elif format_ == "csv":
+        print_result(runs_csv(found))
+    elif found:
+        print_result(runs_text(found, shows_color(sys.stdout), line_width(sys.stdout)))
+    else:
+        print_status(f"there are no runs in {folder}")
 
 
 @click.command()
 @click.argument("run", metavar="RUN_OR_MODEL")
-@click.option("--data", required=True, metavar="FILE", help="Input data: .npz, .npy or .csv.")
 @click.option(
-    "-o", "--output", metavar="OUT", help="File to write: .csv, .json or .npz; CSV on standard output if omitted."
+    "--data", required=True, metavar="FILE", help="Input data: .npz, .npy, .csv, .json or .jsonl; - is standard input."
+)
+@click.option(
+    "--input-format",
+    type=click.Choice(["csv", "json", "jsonl"]),
+    help="Format of the data, instead of the file's suffix; csv on standard input if omitted.",
+)
+@click.option(
+    "-o",
+    "--output",
+    metavar="OUT",
+    help="File to write: .csv, .json, .jsonl or .npz; CSV on standard output if omitted.",
+)
+@click.option(
+    "--id",
+    "ids",
+    multiple=True,
+    metavar="COLUMN",
+    help="Write this column of the data beside the results. May be repeated.",
+)
+@click.option("--with-inputs", is_flag=True, help="Write all columns of the data beside the results.")
+@click.option(
+    "--threshold",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    help="Probability above which a sigmoid output predicts a class; 0.5 if omitted.",
 )
 @PROVIDER_OPTION
 @UNVERIFIED_OPTION
 @handles_errors
-def predict(run: str, data: str, output: str | None, provider: str, unverified: bool) -> None:
+def predict(
+    run: str,
+    data: str,
+    input_format: str | None,
+    output: str | None,
+    ids: tuple[str, ...],
+    with_inputs: bool,
+    threshold: float | None,
+    provider: str,
+    unverified: bool,
+) -> None:
     """Compute the outputs of a trained model for input data."""
-    from ..pipeline.trained_model import TrainedModel
+    from ..pipeline.trained_model import PredictOptions, TrainedModel
+    from ..render.progress import SampleCounter
 
-    TrainedModel.open(Path(run), provider, not unverified).predict(data, output, print_result)
+    if ids and with_inputs:
+        raise UsageError("bad-option", "--id and --with-inputs exclude each other", "--with-inputs writes all columns")
+    options = PredictOptions(threshold, None if with_inputs else ids, input_format)
+    model = TrainedModel.open(Path(run), provider, not unverified)
+    with SampleCounter() as counter:
+        model.predict(data, output, print_result, options, counter.show)
 
 
 @click.command()

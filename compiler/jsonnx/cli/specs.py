@@ -10,6 +10,7 @@ import click
 
 from ..core.diagnostics import CompileError, Diagnostic, UsageError
 from .common import (
+    DATA_ROOT_OPTION,
     EXIT_INVALID_INPUT,
     EXIT_USAGE_ERROR,
     FORMAT_OPTION,
@@ -24,8 +25,39 @@ from .common import (
 )
 
 
-@click.command()
+class OptionalDataCommand(click.Command):
+    """A command whose option `--data` may stand alone, to check the data that the spec names.
+
+    The next argument is its value only if it has the suffix of a data file other than .json: in `--data spec.json`, the
+    spec is an argument. `--data=FILE` always gives a value.
+    """
+
+    def parse_args(self, context: click.Context, arguments: list[str]) -> list[str]:
+        from ..core.spec_folders import DATA_ONLY_SUFFIXES
+
+        rewritten: list[str] = []
+        rest = list(arguments)
+        while rest:
+            argument = rest.pop(0)
+            if argument == "--":
+                rewritten += [argument, *rest]
+                break
+            if argument == "--data":
+                has_value = bool(rest) and rest[0].lower().endswith(DATA_ONLY_SUFFIXES)
+                argument = f"--data={rest.pop(0)}" if has_value else "--spec-data"
+            rewritten.append(argument)
+        return super().parse_args(context, rewritten)
+
+
+@click.command(cls=OptionalDataCommand)
 @click.argument("specs", nargs=-1, required=True, metavar="SPEC...")
+@click.option(
+    "--data",
+    metavar="[FILE]",
+    help="Also read and check the data: the files that the spec names, or FILE in their place.",
+)
+@click.option("--spec-data", is_flag=True, hidden=True)
+@DATA_ROOT_OPTION
 @click.option(
     "--format",
     "format_",
@@ -37,26 +69,51 @@ from .common import (
 @SCALE_OPTION
 @SET_OPTION
 @handles_errors
-def validate(specs: tuple[str, ...], format_: str, scale: str | None, changes: tuple[str, ...]) -> None:
-    """Check specs and show all errors. The exit status is 1 if there is an error, 2 if a file cannot be read."""
-    from ..frontend.json_reader import STDIN_NAME
-    from ..pipeline.check import validate as validate_spec
+def validate(
+    specs: tuple[str, ...],
+    data: str | None,
+    spec_data: bool,
+    data_roots: tuple[str, ...],
+    format_: str,
+    scale: str | None,
+    changes: tuple[str, ...],
+) -> None:
+    """Check specs and show all errors. The exit status is 1 if there is an error, 2 if a file cannot be read.
 
+    A data file that does not exist is a warning, and an error with --data.
+    """
+    from ..frontend.json_reader import STDIN_NAME
+    from ..pipeline.validate import validate_spec
+    from ..render.data_summary import data_summary_text
+
+    if data == "":
+        help = "name a file, or give --data alone to check the spec's data"
+        raise UsageError("bad-option", "--data= has no value", help)
     diagnostics: list[Diagnostic] = []
+    summaries: list[str] = []
     has_usage_error = False
     for spec in dict.fromkeys(specs):
         try:
-            diagnostics += validate_spec(Path(spec) if spec != "-" else spec, scale, changes)
+            path = Path(spec) if spec != "-" else spec
+            validation = validate_spec(path, scale, changes, spec_data if data is None else data, data_roots)
+            diagnostics += validation.diagnostics
+            has_usage_error |= validation.has_unreadable_data
+            summaries.append(data_summary_text(validation, spec if len(specs) > 1 else None))
         except UsageError as error:
             diagnostics.append(replace(error.diagnostic, file=spec))
             has_usage_error = True
-    files = [STDIN_NAME if spec == "-" else spec for spec in dict.fromkeys(specs)]
+    if format_ == "text" and any(summaries):
+        print_result("\n\n".join(filter(None, summaries)))
+    _print_validation(diagnostics, format_, [STDIN_NAME if spec == "-" else spec for spec in dict.fromkeys(specs)])
     has_error = any(diagnostic.severity == "error" for diagnostic in diagnostics)
+    sys.exit(EXIT_USAGE_ERROR if has_usage_error else EXIT_INVALID_INPUT if has_error else 0)
+
+
+def _print_validation(diagnostics: list[Diagnostic], format_: str, files: list[str]) -> None:
     if format_ == "text" and not diagnostics:
         print_result(f"{len(files)} {'file is' if len(files) == 1 else 'files are'} fine")
     else:
         print_diagnostics(diagnostics, format_, files)
-    sys.exit(EXIT_USAGE_ERROR if has_usage_error else EXIT_INVALID_INPUT if has_error else 0)
 
 
 @click.command()
@@ -76,6 +133,7 @@ def summary(
     from ..lowering.cost import cost_table
     from ..pipeline.graphs import costed_graph
     from ..render.tables import summary_json, summary_text
+    from ..render.terminal import line_width, shows_color
 
     checked = checked_spec(spec, changes, scale)
     typed = checked.require()
@@ -83,7 +141,8 @@ def summary(
     if format_ == "json":
         print_result(json.dumps(summary_json(typed.network, rows, depth), indent=2))
     else:
-        print_result(summary_text(typed.network, rows, sys.stdout.isatty(), depth, descriptions))
+        color, width = shows_color(sys.stdout), line_width(sys.stdout)
+        print_result(summary_text(typed.network, rows, color, depth, width, descriptions))
 
 
 @click.command()
@@ -93,6 +152,7 @@ def summary(
 def fmt(specs: tuple[str, ...], check: bool) -> None:
     """Format specs canonically, in place. - reads standard input and writes to standard output."""
     from ..pipeline.format_file import format_file
+    from ..render.terminal import shows_color
     from ..render.text_diff import unified_diff_text
 
     diagnostics: list[Diagnostic] = []
@@ -101,7 +161,7 @@ def fmt(specs: tuple[str, ...], check: bool) -> None:
         try:
             formatted = format_file(spec)
             if check and formatted.differs:
-                color = sys.stdout.isatty()
+                color = shows_color(sys.stdout)
                 print_result(unified_diff_text(formatted.file, formatted.before, formatted.after, color=color))
                 print_status(f"would change {formatted.file}")
                 status = max(status, EXIT_INVALID_INPUT)
@@ -133,10 +193,11 @@ def diff(old: str, new: str, format_: str) -> None:
 
     from ..pipeline.compare_specs import compare_specs
     from ..render.spec_diff import comparison_json, comparison_text
+    from ..render.terminal import shows_color
 
     comparison = compare_specs(old, new)
     if format_ == "json":
         print_result(json.dumps(comparison_json(comparison), indent=2))
     else:
-        print_result(comparison_text(comparison, color=sys.stdout.isatty()))
+        print_result(comparison_text(comparison, color=shows_color(sys.stdout)))
     sys.exit(EXIT_INVALID_INPUT if comparison.breaks_signature else 0)

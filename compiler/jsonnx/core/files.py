@@ -20,6 +20,10 @@ class UnsafePath(ValueError):
     """A path in a spec leads, or may lead, out of the spec's folder."""
 
 
+class MissingFile(UsageError):
+    """A file that a spec names does not exist."""
+
+
 def write_atomically(path: str | os.PathLike[str], data: bytes | Sequence[Any]) -> None:
     """Writes a file so that readers see either the old content or the complete new content, even after a crash.
 
@@ -170,19 +174,39 @@ def open_beneath(folder: Path, relative: str) -> IO[bytes]:
     """Opens a regular file that a spec names, beneath the spec's folder.
 
     Raises UnsafePath if the path is absolute or contains `..` or a symbolic link; UsageError `unreadable-file` if the
-    file cannot be read.
+    file cannot be read: a MissingFile if there is none.
     """
-    parts = _safe_path_parts(relative)
+    parts = safe_path_parts(relative)
     try:
         return _open_regular_file(
             _open_by_dir_fd(folder, parts) if os.open in os.supports_dir_fd else _open_by_path(folder, parts)
         )
     except (OSError, ValueError) as error:
-        if isinstance(error, UnsafePath):
-            raise
-        raise UsageError(
-            "unreadable-file", f"cannot read {display_path(folder / relative)!r}: {error_reason(error)}"
-        ) from error
+        raise _path_error(folder / relative, error) from error
+
+
+def check_beneath(folder: Path, relative: str) -> None:
+    """Checks the path of a file that a spec names without opening the file. Raises what `open_beneath` raises, except
+    for a file whose permissions forbid reading."""
+    path = folder
+    try:
+        for part in safe_path_parts(relative):
+            path = path / part
+            mode = path.lstat().st_mode
+            if stat.S_ISLNK(mode):
+                raise UnsafePath(f"{part!r} is a symbolic link")
+        _require_regular_file(mode)
+    except (OSError, ValueError) as error:
+        raise _path_error(folder / relative, error) from error
+
+
+def _path_error(path: Path, error: OSError | ValueError) -> Exception:
+    """The error that is raised if a file that a spec names cannot be opened."""
+    if isinstance(error, UnsafePath):
+        return error
+    is_missing = isinstance(error, (FileNotFoundError, NotADirectoryError))
+    kind = MissingFile if is_missing else UsageError
+    return kind("unreadable-file", f"cannot read {display_path(path)!r}: {error_reason(error)}")
 
 
 def display_path(path: Path) -> str:
@@ -198,7 +222,7 @@ _READ_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY
 _NO_FOLLOW_FLAG = getattr(os, "O_NOFOLLOW", 0)
 
 
-def _safe_path_parts(relative: str) -> list[str]:
+def safe_path_parts(relative: str) -> list[str]:
     """Returns the parts of a relative path. Raises UnsafePath if it is absolute or contains `..` or a NUL."""
     parts = [part for part in re.split(r"[/\\]" if os.name == "nt" else "/", relative) if part not in ("", ".")]
     absolute = os.path.isabs(relative) or os.path.splitdrive(relative)[0] or relative.startswith(("/", "\\", "~"))
@@ -243,9 +267,14 @@ def _open_by_path(folder: Path, parts: list[str]) -> int:
 def _open_regular_file(handle: int) -> IO[bytes]:
     """Returns a file object for a descriptor. Closes it and raises ValueError unless it is a regular file."""
     try:
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
-            raise ValueError("it is not a regular file")
+        _require_regular_file(os.fstat(handle).st_mode)
         return os.fdopen(handle, "rb")
     except BaseException:
         os.close(handle)
         raise
+
+
+def _require_regular_file(mode: int) -> None:
+    """Raises ValueError unless a file's mode is that of a regular file."""
+    if not stat.S_ISREG(mode):
+        raise ValueError("it is a folder" if stat.S_ISDIR(mode) else "it is not a regular file")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ..core.diagnostics import CompileError, JsonPath, UsageError, suggestion
+from ..core.diagnostics import CompileError, JsonPath, UsageError, quoted_or_list, suggestion
 from ..core.limits import MAX_JSON_DEPTH
+from ..training.optimizers import OPTIMIZERS
 from .expansion.parameters import with_value
 from .json_reader import Source, read_text
 from .schema.phrases import known_names_help
@@ -51,9 +52,34 @@ def _override_path(source: Source, override: str) -> JsonPath:
         parameters = _parameters(source)
         if key in parameters:
             return "parameters", key
-        help = suggestion(key, [*parameters, *root_keys]) or (known_names_help([*parameters]) if parameters else None)
+        help = _path_suggestion(source, key) or suggestion(key, [*parameters, *root_keys])
+        help = help or (known_names_help([*parameters]) if parameters else None)
         raise UsageError("bad-option", f"--set {override}: there is no parameter {key!r}", help)
     return tuple(int(step[:9]) if step.isdecimal() else step for step in key.split("."))
+
+
+def _path_suggestion(source: Source, key: str) -> str | None:
+    """A suggestion of the dotted paths within `training` that end in a key, or in one that is spelled similarly."""
+    paths: dict[str, list[str]] = {}
+    for path in _training_paths(source):
+        paths.setdefault(path.rpartition(".")[2], []).append(path)
+    if key in paths:
+        return f"did you mean {quoted_or_list(paths[key])}?"
+    near = [path for name in paths if suggestion(key, [name]) for path in paths[name]]
+    return f"did you mean {quoted_or_list(near)}?" if len(near) == 1 else None
+
+
+def _training_paths(source: Source) -> Iterator[str]:
+    """The dotted paths of the settings of `training`, with those of the spec's optimizer."""
+    for key, schema in spec_schema()["properties"]["training"]["properties"].items():
+        yield f"training.{key}"
+        yield from (f"training.{key}.{inner}" for inner in schema.get("properties", ()))
+    document: Any = source.value
+    training = document.get("training") if isinstance(document, dict) else None
+    optimizer = training.get("optimizer") if isinstance(training, dict) else None
+    name = optimizer.get("type") if isinstance(optimizer, dict) else optimizer
+    component = OPTIMIZERS.by_name.get(name) if isinstance(name, str) else None
+    yield from (f"training.optimizer.{key}" for key in (component.attributes if component else ["learning_rate"]))
 
 
 def _with_parameters(source: Source, values: dict[str, Any]) -> Source:

@@ -14,7 +14,8 @@ from .dtypes import dtype_name, onnx_dtype, tensor_proto
 from .graph import Constant, Value
 
 OPSET = 20
-"""The lowest operator set that has all emitted operators (Gelu is the newest), so that older runtimes support it."""
+"""The operator set of the graphs: the lowest one that has all emitted operators. A model is written in the lowest opset
+that its own operators need."""
 
 IR_VERSION = 9
 """The file format of opset 20."""

@@ -61,7 +61,9 @@ class Relu(ActivationFunction):
 
     negative_slope: float = attr(0.0, doc="Slope for inputs below the threshold.", minimum=0)
     max_value: float | None = attr(None, doc="Upper bound of the result.", minimum=0)
-    threshold: float = attr(0.0, doc="Inputs at or below this value are damped.", minimum=0)
+    threshold: float = attr(
+        0.0, doc="Inputs at or below this value give `negative_slope * (x - threshold)`.", minimum=0
+    )
 
     def apply(self, g: Builder, x: Value) -> Value:
         if self.negative_slope and not self.threshold and self.max_value is None:

@@ -186,6 +186,7 @@ class ZeroPadding(Layer):
     data_format: DataFormat | None = attr(None, doc=DATA_FORMAT)
 
     def infer(self, x: TensorType) -> TensorType:
+        require(x.dtype != "string", f"needs numbers, got {x}")
         require_spatial(x, len(self.padding), self.data_format)
         shape = list(x.shape)
         for axis, sides in zip(spatial_axes(x.rank, self.data_format), self.padding, strict=True):

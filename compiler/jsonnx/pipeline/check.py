@@ -13,6 +13,7 @@ from operator import index
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from ..analysis.check_activations import check_activations
 from ..analysis.objective import resolve_objective
 from ..analysis.outputs import check_outputs
 from ..analysis.shape_inference import TypedNetwork, infer_shapes
@@ -170,6 +171,8 @@ def check_spec(
     check_shared_weights(typed, report)
     lowered = check_sizes(typed, report)
     objective = resolve_objective(typed, report)
+    if objective is not None:
+        check_activations(typed, objective, report)
     check_augmentation(typed, objective, report)
     return CheckedSpec(source, _with_override_notes(report, overrides), typed, objective, vocabularies, flat, lowered)
 
@@ -215,14 +218,3 @@ def _with_override_notes(report: Report, overrides: Mapping[JsonPath, str]) -> l
 
 def _is_at_or_below(path: str, other: str) -> bool:
     return path == other or path.startswith((f"{other}.", f"{other}["))
-
-
-def validate(spec: Spec, scale: str | None = None, changes: Sequence[str] = ()) -> list[Diagnostic]:
-    """All diagnostics of a spec, in the order of the file; an empty list for a valid spec.
-
-    `scale` is the name of one of the spec's scales; a change is a text like `training.epochs=3` or `width=128`.
-    """
-    try:
-        return check_spec(spec, changes=changes, scale=scale).diagnostics
-    except CompileError as error:
-        return error.diagnostics

@@ -14,7 +14,7 @@ from ..lowering.cost import cost_table
 from ..runtime.run_folder import MODEL_FILE, SPEC_FILE
 from .check import CheckedSpec, check_spec
 from .graphs import inference_graph
-from .trained_model import RUN_FOLDER_HELP
+from .run_info import RUN_FOLDER_HELP
 
 
 def compare_specs(old: str, new: str) -> Comparison:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import IO
 
 import numpy as np
@@ -14,6 +15,7 @@ from ..core.files import UnsafePath, display_path, open_beneath, open_file
 from ..core.types import TensorType
 from ..frontend.layer_patterns import matching_names
 from ..runtime.data_errors import FeedError
+from ..runtime.run_folder import RUN_INFO_FILE, WEIGHTS_FILE
 from ..runtime.weight_files import (
     FileWeights,
     WeightsReport,
@@ -78,8 +80,9 @@ def weights_from_spec(
     assert training.weights is not None
     section: InitialWeightsSection = training.weights
     report = checked.new_report()
-    with open_spec_weights(checked, section.file, report) as file:
-        name = display_path(checked.folder / section.file)
+    weight_file = _weight_file_in_spec(checked, section.file)
+    with open_spec_weights(checked, weight_file, report) as file:
+        name = display_path(checked.folder / weight_file)
         file_weights = read_open_weights(checked, file, name, True, verify).with_prefix(section.prefix)
     if section.layers != ALL_LAYERS:  # the file may be of a larger network
         layers = {
@@ -95,6 +98,11 @@ def weights_from_spec(
     return arrays, weights_report
 
 
+def _weight_file_in_spec(checked: CheckedSpec, name: str) -> str:
+    """The name of the spec's weight file, relative to its folder; the spec may name a RUN folder."""
+    return os.path.join(name, WEIGHTS_FILE) if (checked.folder / name / WEIGHTS_FILE).is_file() else name
+
+
 KERAS_SUFFIXES = (".keras", ".h5", ".hdf5", ".weights.json")
 """Suffixes of weight files written by Keras."""
 
@@ -103,6 +111,9 @@ def read_open_weights(
     checked: CheckedSpec, file: IO[bytes], name: str, partial: bool, verify: bool = True
 ) -> FileWeights:
     """The weights in an open file, by our names. The format follows from `name`. Raises CompileError, UsageError."""
+    if name.lower().endswith(".onnx"):
+        help = "give its RUN folder, or the run's weights.safetensors: a model holds weights that are folded"
+        raise UsageError("bad-option", f"{name!r} is a model, not a file of weights", help)
     return (
         read_keras_weights(checked, file, name, partial)
         if name.lower().endswith(KERAS_SUFFIXES)
@@ -114,8 +125,28 @@ def read_weights_at(checked: CheckedSpec, name: str, partial: bool, verify: bool
     """The weights in a file, or in an unpacked `.keras` archive. Raises CompileError, UsageError."""
     if os.path.isdir(name) and name.lower().endswith(KERAS_SUFFIXES):
         return read_keras_weights(checked, None, name, partial)
+    name = weight_file_path(name)
     with open_file(name) as file:
         return read_open_weights(checked, file, name, partial, verify)
+
+
+def possible_weight_files(path: str | None) -> list[Path]:
+    """The files that may be read for weights at a path: the path itself, or the file in a RUN folder."""
+    return [] if path is None else [Path(path), Path(path) / WEIGHTS_FILE]
+
+
+def weight_file_path(path: str) -> str:
+    """The file of the weights at a path: for a RUN folder, the weights of the run. Raises UsageError."""
+    if not os.path.isdir(path) or path.lower().endswith(KERAS_SUFFIXES):
+        return path
+    file = os.path.join(path, WEIGHTS_FILE)
+    if os.path.exists(file):
+        return file
+    if os.path.exists(os.path.join(path, RUN_INFO_FILE)):
+        help = "`jsonnx train --resume` continues it; Ctrl-C there writes the weights of that moment"
+        raise UsageError("unreadable-file", f"the run in {path!r} has no weights yet", help)
+    help = "give a RUN folder that `jsonnx train` wrote, or a file: .safetensors, .npz, .keras or .h5"
+    raise UsageError("unreadable-file", f"the folder {path!r} has no weights of a run", help)
 
 
 def read_keras_weights(checked: CheckedSpec, file: IO[bytes] | None, name: str, partial: bool) -> FileWeights:

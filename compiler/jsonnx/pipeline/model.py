@@ -83,8 +83,17 @@ class Model:
 
         return summary_text(self._checked.network, self.rows())
 
+    def __repr__(self) -> str:
+        inputs, outputs = _types_text(self.inputs), _types_text(self.outputs)
+        count = sum(array.size for array in self.weights.values())
+        return f"<Model {self._checked.network.name!r}: {inputs} -> {outputs}; {count:,} parameters>"
+
     def session(self, provider: str = "cpu", **options: Any) -> Session:
         """Opens the model in onnxruntime. Raises UsageError if the provider is not available."""
         from ..runtime.session import Session
 
         return Session(self._writer.to_bytes(), provider=provider, **options)
+
+
+def _types_text(types: Mapping[str, TensorType]) -> str:
+    return ", ".join(f"{name} {type}" for name, type in types.items())

@@ -14,12 +14,8 @@ from ..core.reserved_names import ADAPT_INPUT, next_name
 from ..gradient import MissingRule
 from ..gradient.training_step import combine_shards, shard_step, training_step, with_loss
 from ..ir import Builder, Graph
-from ..layers.attention.position_embeddings import PositionEmbedding
-from ..layers.core import Embedding, ReversibleEmbedding
-from ..layers.normalization.spectral import SpectralNormalization
 from ..layers.preprocessing.adaptable import Adaptable
 from ..layers.preprocessing.text_vectorization import TOKENS_PER_TEXT
-from ..layers.rnn.time_distributed import TimeDistributed
 from ..lowering.check_augmentation import augmentation_calls, augmented_input_name
 from ..lowering.lower import lower
 from ..passes.canonicalize import canonicalize
@@ -28,11 +24,13 @@ from ..passes.training.column_sum_matmul import column_sums_as_matmul
 from ..passes.training.factor_sums import clear_detached, factor_sums
 from ..passes.training.fold_batchnorm_gamma import fold_gamma_into_weights
 from ..passes.training.relu_maxpool_gradient import move_relu_mask_after_pool
+from ..runtime.spec_source import SpecSource
 from ..runtime.trainer import TrainingPlan
-from ..runtime.training_plan import AdaptTask, AugmentedInput, ShardedGraphs, SpecSource
+from ..runtime.training_plan import AdaptTask, AugmentedInput, ShardedGraphs
 from ..training.objective import Objective
 from ..tuning.cpu.gradient import CPU_GRADIENTS
 from .check import CheckedSpec, StageHook, no_hook
+from .data_spec import index_limits, input_vocabularies
 from .graphs import forward_graph, inference_only
 
 
@@ -61,6 +59,7 @@ def plan_training(checked: CheckedSpec, seed: int | None = None, after: StageHoo
         augmented_inputs=augmented_inputs(typed),
         seed=checked.seed(seed),
         index_sizes=index_limits(typed),
+        input_vocabularies=input_vocabularies(typed),
         labels=typed.network.labels,
         source=SpecSource(checked.source.file, checked.locate),
         adapt_tasks=adapt_tasks(typed),
@@ -99,24 +98,6 @@ def adapt_tasks(typed: TypedNetwork) -> tuple[AdaptTask, ...]:
             adapt_graph = canonicalize(g.graph({ADAPT_INPUT: adapt_input}))
             tasks[call.owner] = AdaptTask(call.owner, call.layer.adapt, adapt_graph)
     return tuple(tasks.values())
-
-
-def index_limits(typed: TypedNetwork) -> dict[str, int]:
-    """For each input that an Embedding or a PositionEmbedding looks up: the number of valid indices."""
-    limits: dict[str, int] = {}
-    for call in typed.network.calls:
-        layer: Any = call.layer
-        while isinstance(layer, (TimeDistributed, SpectralNormalization)):
-            layer = layer.layer
-        if isinstance(layer, (Embedding, ReversibleEmbedding)):
-            for source in typed.inputs.keys() & call.sources:
-                if isinstance(layer, ReversibleEmbedding) and typed.inputs[source].dtype.startswith("float"):
-                    continue  # its inputs are vectors, not indices
-                limits[source] = min(layer.input_dim, limits.get(source, layer.input_dim))
-        elif isinstance(layer, PositionEmbedding):
-            for source in typed.inputs.keys() & call.sources[1:]:
-                limits[source] = min(layer.sequence_length, limits.get(source, layer.sequence_length))
-    return limits
 
 
 def fixed_parts(document: Any) -> dict[str, Any]:

@@ -1,46 +1,81 @@
-"""Predictions as csv, JSON or npz files."""
+"""Predictions as csv, JSON, JSON Lines or npz files."""
 
 from __future__ import annotations
 
 import csv
 import io
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..core.diagnostics import UsageError
+from .output_classes import OutputClasses
 
-Outputs = Mapping[str, np.ndarray]
-"""Arrays [samples, ...] by the name of an output."""
-Labels = Mapping[str, tuple[str, ...]]
-"""The names of the classes by the name of an output."""
+LABEL_SEPARATOR = ";"
+"""Separates the classes of a sample in a csv file."""
 
 
-def prediction_writer(file: str | None) -> Callable[[Outputs, Labels], bytes]:
+@dataclass(frozen=True)
+class Predictions:
+    """The predictions for some samples.
+
+    `outputs` are arrays [samples, ...] by the name of an output, `classes` the classes of some of them, and `kept` the
+    values of columns of the data file, which results are written beside.
+    """
+
+    outputs: Mapping[str, np.ndarray]
+    classes: Mapping[str, OutputClasses] = field(default_factory=dict)
+    kept: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+
+    def predicted_classes(self) -> dict[str, list[Any]]:
+        """The class of each sample, or its classes, by output."""
+        return {name: classes.predicted(self.outputs[name]) for name, classes in self.classes.items()}
+
+    def columns(self) -> Iterator[tuple[str, Sequence[Any]]]:
+        """The columns of a table with one row a sample.
+
+        First those of the data file; one that is called like a result gets the name `data: NAME`. Then of each output
+        the class, if it has classes, and its numbers, named by the classes (`NAME: CLASS`) or numbered.
+        """
+        results = list(self._result_columns())
+        names = {name for name, _ in results}
+        yield from ((f"data: {name}" if name in names else name, values) for name, values in self.kept.items())
+        yield from results
+
+    def _result_columns(self) -> Iterator[tuple[str, Sequence[Any]]]:
+        for name, array in self.outputs.items():
+            rows = array.reshape(len(array), -1)
+            classes = self.classes.get(name)
+            if classes is not None:
+                yield name, classes.predicted(array)
+                names = [f"{name}: {label}" for label in classes.probability_labels]
+            else:
+                names = [name] if rows.shape[1] == 1 else [f"{name}_{index}" for index in range(rows.shape[1])]
+            yield from zip(names, rows.T, strict=True)
+
+
+Writer = Callable[[Predictions], bytes]
+
+
+def prediction_writer(file: str | None) -> Writer:
     """The writer for a file's suffix; csv if there is no file. Raises UsageError for another suffix."""
     suffix = ".csv" if file is None else Path(file).suffix.lower()
     if suffix not in WRITERS:
         target = f"files that end in {suffix!r}" if suffix else "a file without a suffix"
-        raise UsageError("bad-option", f"cannot write {target}", "use .csv, .json or .npz")
+        raise UsageError("bad-option", f"cannot write {target}", "use .csv, .json, .jsonl or .npz")
     return WRITERS[suffix]
 
 
-def to_csv(outputs: Outputs, labels: Labels) -> bytes:
-    """One row a sample, one column a value. A classifier's output has a column with the most probable class first."""
-    header: list[str] = []
-    columns: list[Any] = []
-    for name, array in outputs.items():
-        classes = labels.get(name, ())
-        rows = array.reshape(len(array), -1)
-        if _is_classification(array, classes):
-            header += [name, *(f"{name}: {label}" for label in classes)]
-            columns.append(_predicted_labels(array, classes))
-        else:
-            header += [name] if rows.shape[1] == 1 else [f"{name}_{index}" for index in range(rows.shape[1])]
-        columns.extend(rows.T.astype(str))  # the shortest decimal that reads back as the same number
+def to_csv(predictions: Predictions) -> bytes:
+    """One row a sample; the classes of a sample that may have several are separated by `LABEL_SEPARATOR`."""
+    header, columns = [], []
+    for name, values in predictions.columns():
+        header.append(name)
+        columns.append(_csv_texts(values))
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(header)
@@ -48,21 +83,43 @@ def to_csv(outputs: Outputs, labels: Labels) -> bytes:
     return text.getvalue().encode()
 
 
-def to_json(outputs: Outputs, labels: Labels) -> bytes:
-    """`{"outputs": {name: [...]}, "labels": {name: [...]}}`; `labels` only if an output has named classes."""
-    document: dict[str, Any] = {"outputs": {name: json_numbers(array) for name, array in outputs.items()}}
-    predicted = {
-        name: _predicted_labels(outputs[name], classes)
-        for name, classes in labels.items()
-        if name in outputs and _is_classification(outputs[name], classes)
+def _csv_texts(values: Sequence[Any]) -> Sequence[Any]:
+    if isinstance(values, np.ndarray):
+        return values.astype(str)  # the shortest decimal that reads back as the same number
+    return [LABEL_SEPARATOR.join(value) if isinstance(value, list) else value for value in values]
+
+
+def to_json(predictions: Predictions) -> bytes:
+    """`{"outputs": {name: [...]}, "labels": {name: [...]}, "columns": {name: [...]}}`.
+
+    `labels` has the predicted classes, if an output has named classes; `columns` has the kept columns of the data file.
+    """
+    document: dict[str, Any] = {"outputs": {name: json_numbers(array) for name, array in predictions.outputs.items()}}
+    if predictions.classes:
+        document["labels"] = predictions.predicted_classes()
+    if predictions.kept:
+        document["columns"] = {name: list(values) for name, values in predictions.kept.items()}
+    return json.dumps(document).encode() + b"\n"
+
+
+def to_json_lines(predictions: Predictions) -> bytes:
+    """One object a sample, with the columns of the csv file as keys."""
+    columns = {
+        name: json_numbers(values) if isinstance(values, np.ndarray) else values
+        for name, values in predictions.columns()
     }
-    return json.dumps(document | ({"labels": predicted} if predicted else {})).encode() + b"\n"
+    rows = (dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True))
+    return b"".join(json.dumps(row).encode() + b"\n" for row in rows)
 
 
-def to_npz(outputs: Outputs, labels: Labels) -> bytes:
-    """The arrays by the names of the outputs."""
+def to_npz(predictions: Predictions) -> bytes:
+    """The arrays by the names of the outputs, and the kept columns."""
     file = io.BytesIO()
-    np.savez_compressed(file, **outputs)  # type: ignore[arg-type]
+    kept = {
+        f"data: {name}" if name in predictions.outputs else name: np.array(values)
+        for name, values in predictions.kept.items()
+    }
+    np.savez_compressed(file, **kept, **predictions.outputs)  # type: ignore[arg-type]
     return file.getvalue()
 
 
@@ -76,14 +133,5 @@ def json_numbers(value: Any) -> Any:
     return numbers.tolist()
 
 
-def _is_classification(array: np.ndarray, classes: tuple[str, ...]) -> bool:
-    return bool(classes) and array.ndim == 2 and array.shape[1] == len(classes)
-
-
-def _predicted_labels(array: np.ndarray, classes: tuple[str, ...]) -> list[str]:
-    """The most probable class of each sample, for probabilities [samples, classes]."""
-    return [classes[index] for index in array.argmax(-1)]
-
-
-WRITERS: dict[str, Callable[[Outputs, Labels], bytes]] = {".csv": to_csv, ".json": to_json, ".npz": to_npz}
+WRITERS: dict[str, Writer] = {".csv": to_csv, ".json": to_json, ".jsonl": to_json_lines, ".npz": to_npz}
 """By the suffix of the file."""

@@ -3,31 +3,55 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from ..backend import to_model_proto
 from ..core.diagnostics import CompileError, Diagnostic, UsageError
-from ..core.files import display_path, refuse_overwrite, write_atomically
-from ..runtime.dataset import Dataset, from_file, from_spec
+from ..core.files import display_path, open_file, refuse_overwrite, write_atomically
+from ..core.limits import MAX_DATA_FILE_BYTES
+from ..core.spec_folders import SpecFolders
+from ..frontend.json_reader import STDIN_NAME
+from ..runtime.dataset import Dataset, from_file, from_spec, inputs_from_stream
 from ..runtime.history import MetricSums
 from ..runtime.run_folder import MODEL_FILE, RUN_INFO_FILE, SPEC_FILE, WEIGHTS_FILE
+from ..runtime.run_lock import is_locked
 from ..runtime.session import Session, concatenate_batches
+from ..runtime.spec_source import SpecSource
 from ..runtime.trainer import Trainer
-from ..runtime.training_plan import SpecSource, TrainingPlan
-from ..runtime.validate_arrays import DataSpec, IndexRange
+from ..runtime.training_plan import TrainingPlan
 from ..runtime.weight_files import read_weight_file
 from .check import CheckedSpec, check_spec, read_spec
+from .data_spec import input_spec
 from .graphs import output_scoring_graph
-from .plan_training import index_limits, plan_training
-from .prediction_files import prediction_writer
+from .output_classes import output_classes
+from .plan_training import plan_training
+from .prediction_files import Predictions, prediction_writer
+from .run_info import path_from, read_run_info, run_info_text, with_evaluation
 
 BATCH_SIZE = 512
 """Samples in a call of the model."""
 
-RUN_FOLDER_HELP = "a RUN folder is what `jsonnx train -o RUN` writes"
+
+INPUT_FORMATS = ("csv", "json", "jsonl")
+"""The formats of data on standard input."""
+
+
+@dataclass(frozen=True)
+class PredictOptions:
+    """What predictions are written, and from what data."""
+
+    threshold: float | None = None
+    """The probability above which a sigmoid output predicts a class; 0.5 if None."""
+    keep: tuple[str, ...] | None = ()
+    """The columns of the data to write beside the results; None: all."""
+    input_format: str | None = None
+    """One of `INPUT_FORMATS`; None: the suffix of the file, csv on standard input."""
 
 
 @dataclass(frozen=True)
@@ -43,14 +67,19 @@ class TrainedModel:
     spec_file: str | None = None
     verify: bool = True
     """Whether the weight file must match the digests that it records."""
+    data_roots: tuple[Path, ...] = ()
+    """Further folders whose files the spec may name as data."""
 
     @staticmethod
-    def open(path: Path, provider: str = "cpu", verify: bool = True) -> TrainedModel:
+    def open(
+        path: Path, provider: str = "cpu", verify: bool = True, data_roots: Iterable[str | os.PathLike[str]] = ()
+    ) -> TrainedModel:
         """Opens a RUN folder or a model file. With `verify`, files must match the digests that they record.
 
-        Raises UsageError, CompileError.
+        `data_roots` are folders whose files the spec may name, besides its own. Raises UsageError, CompileError.
         """
-        run_info = _read_run_info(path) if os.path.isdir(path) else None
+        roots = SpecFolders.of(path, data_roots).roots
+        run_info = read_run_info(path) if os.path.isdir(path) else None
         model = path if run_info is None else path / MODEL_FILE
         if run_info is not None and not model.exists():
             help = "`jsonnx train --resume` continues it; Ctrl-C there writes the model as it is at that moment"
@@ -61,16 +90,35 @@ class TrainedModel:
             raise CompileError([Diagnostic("no-spec", f"{str(model)!r} does not contain its spec", help=help)])
         checked = _checked_spec_of(session, str(model))  # from the model: the folder's spec may be of a later run
         if run_info is None:
-            return TrainedModel(session, checked, verify=verify)
+            return TrainedModel(session, checked, verify=verify, data_roots=roots)
         file = path.resolve() / run_info["data_folder"] / run_info.get("spec", SPEC_FILE)
-        return TrainedModel(session, checked, path, display_path(file.resolve()), verify)
+        return TrainedModel(session, checked, path, display_path(file.resolve()), verify, roots)
 
     def evaluate(self, data: str | None) -> dict[str, float]:
         """Loss and metrics on a file, or else on the spec's test data.
 
-        Without a RUN folder the loss lacks the penalties on weights, which a model does not contain.
+        Without a RUN folder the loss lacks the penalties on weights, which a model does not contain. With one, the
+        figures are written to its `run.json`.
         """
-        training_plan = replace(plan_training(self.checked), source=SpecSource(self.spec_file))
+        figures = self._evaluate(data)
+        if self.folder is not None:
+            self._record(self.folder, data, figures)
+        return figures
+
+    def _record(self, folder: Path, data: str | None, figures: Mapping[str, float]) -> None:
+        """Writes figures to `run.json`, unless a process trains the run, or the folder may not be written."""
+        training = self.checked.network.training
+        has_test = training is not None and training.data is not None and training.data.test is not None
+        name = "validation data" if data is None and not has_test else data and path_from(folder, Path(data))
+        with suppress(UsageError, CompileError):
+            if not is_locked(folder):
+                run_info = with_evaluation(read_run_info(folder), name, figures)
+                write_atomically(folder / RUN_INFO_FILE, run_info_text(run_info).encode())
+
+    def _evaluate(self, data: str | None) -> dict[str, float]:
+        training_plan = replace(
+            plan_training(self.checked), source=SpecSource(self.spec_file, data_roots=self.data_roots)
+        )
         samples = self._evaluation_samples(training_plan, data)
         if self.folder is not None:
             trainer = Trainer(training_plan, self.session.provider.name)
@@ -93,26 +141,46 @@ class TrainedModel:
             sums.add(scorer.run(scored), rows.stop - rows.start)
         return sums.results()
 
-    def predict(self, data: str, output: str | None, print_text: Callable[[str], None]) -> None:
-        """Writes the predictions for a data file: csv, JSON or npz by the suffix of `output`; if None, prints csv."""
+    def predict(
+        self,
+        data: str,
+        output: str | None,
+        print_text: Callable[[str], None],
+        options: PredictOptions = PredictOptions(),
+        on_progress: Callable[[int, int], None] = lambda done, count: None,
+    ) -> None:
+        """Writes the predictions for a data file (`-`: standard input) in the format of the suffix of `output`.
+
+        If `output` is None, prints csv. `on_progress` is called with the numbers of samples done and of all samples.
+        """
         write = prediction_writer(output)
         run_files = self.folder.iterdir() if self.folder else []
-        refuse_overwrite([Path(data), *run_files], [Path(output)] if output else [])
-        typed = self.checked.require()
-        training = typed.network.training
-        inputs = typed.network.inference_inputs
-        data_spec = DataSpec(inputs, {}, {name: IndexRange(count) for name, count in index_limits(typed).items()})
-        samples = from_file(data, training.data if training else None, data_spec, targets=False)
-        batches = [self.session.run(samples.take(rows)) for rows in _batch_slices(len(samples))]
-        content = write(concatenate_batches(batches), typed.network.labels)
+        data_files = [] if data == "-" else [Path(data)]
+        refuse_overwrite([*data_files, *run_files], [Path(output)] if output else [])
+        classes = output_classes(self.checked, options.threshold)
+        samples, kept = self._read_inputs(data, options)
+        batches = []
+        for rows in _batch_slices(len(samples)):
+            batches.append(self.session.run(samples.take(rows)))
+            on_progress(rows.stop, len(samples))
+        content = write(Predictions(concatenate_batches(batches), classes, kept))
         if output:
             write_atomically(output, content)
         else:
             print_text(content.decode().rstrip("\n"))
 
+    def _read_inputs(self, data: str, options: PredictOptions) -> tuple[Dataset, dict[str, Sequence[Any]]]:
+        """The inputs in a data file, and the columns to keep."""
+        typed = self.checked.require()
+        training = typed.network.training
+        data_spec = input_spec(typed)
+        name, format = (STDIN_NAME, options.input_format or "csv") if data == "-" else (data, options.input_format)
+        with _read_standard_input(options.input_format) if data == "-" else open_file(data) as file:
+            return inputs_from_stream(file, name, training.data if training else None, data_spec, format, options.keep)
+
     def _evaluation_samples(self, training_plan: TrainingPlan, data: str | None) -> Dataset:
         if data is not None:
-            return from_file(data, training_plan.training.data, training_plan.data_spec)
+            return from_file(data, training_plan.training.data, training_plan.data_spec, training_plan.source)
         samples = None
         if self.spec_file is not None:
             samples = from_spec(training_plan, "test") or from_spec(training_plan, "validation")
@@ -137,19 +205,17 @@ def _checked_spec_of(session: Session, model: str) -> CheckedSpec:
     return checked
 
 
-def _read_run_info(folder: Path) -> dict[str, Any]:
-    """The content of `run.json`. Raises UsageError, CompileError."""
-    try:
-        value = read_spec(folder / RUN_INFO_FILE).value
-    except UsageError as error:
-        raise UsageError("unreadable-file", f"{str(folder)!r} is not a RUN folder", RUN_FOLDER_HELP) from error
-    run_info: dict[str, Any] = value if isinstance(value, dict) else {}
-    paths = [run_info.get("data_folder"), run_info.get("spec", SPEC_FILE)]
-    if not all(isinstance(path, str) and "\0" not in path for path in paths):
-        file = str(folder / RUN_INFO_FILE)
-        raise CompileError([Diagnostic("damaged-file", "does not name the folder of the run's data", file=file)])
-    return run_info
-
-
 def _batch_slices(count: int) -> Iterator[slice]:
     return (slice(start, min(start + BATCH_SIZE, count)) for start in range(0, count, BATCH_SIZE))
+
+
+def _read_standard_input(format: str | None) -> IO[bytes]:
+    """The content of standard input. Raises UsageError if it cannot be read, or if it is JSON without a format."""
+    try:
+        content = sys.stdin.buffer.read(MAX_DATA_FILE_BYTES + 1)
+    except (OSError, AttributeError) as error:
+        raise UsageError("unreadable-file", f"cannot read standard input: {error}") from error
+    if format is None and content.lstrip()[:2] in (b'{"', b"[{"):
+        help = "add --input-format jsonl for one object a line, else --input-format json"
+        raise UsageError("bad-option", "standard input is JSON, not csv", help)
+    return BytesIO(content)

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any
 
+from ..core.diagnostics import suggestion
+from ..render.progress import VERBOSITIES, Verbosity, progress_display
 from ..runtime.array_digest import array_digest
+from ..runtime.callbacks import checked_callbacks
+from ..runtime.dataset import DataArgument, Dataset
+from ..runtime.history import History
 from ..runtime.trainer import Trainer as PlanTrainer
 from ..runtime.variables import DonatedArrays
 from .check import CheckedSpec, Spec, check_spec
@@ -12,6 +20,16 @@ from .compile import compile_checked
 from .initial_weights import Weights, resolve_initial_weights
 from .model import Model
 from .plan_training import plan_training
+
+_ATTRIBUTES = (
+    "initial_weights_digest",
+    "plan",
+    "weights_report",
+    *("_cached_layout", "_checked", "_engine", "_fast", "_fit", "_loaded_weights_digest", "_progress", "_resumes"),
+)
+"""The attributes of a Trainer that may be set, besides its properties."""
+OTHER_NAMES = {"lr": "learning_rate"}
+"""Our attributes, by the names in other frameworks."""
 
 
 class Trainer(PlanTrainer):
@@ -21,8 +39,9 @@ class Trainer(PlanTrainer):
     initial weights. Every weight must be given and fit; with `partial`, weights that are missing or do not fit are
     drawn, and `weights_report` lists them. `scale` is the name of one of the spec's scales, and a change is a text
     like `width=128`, as after `--set`. Without `fast`, the graphs are not rewritten for this machine. With `verify`, a
-    weight file must match the digests that it records. Raises CompileError for an invalid spec or a weight file that
-    does not fit, FeedError for arrays that do not fit, UsageError if the provider is not available.
+    weight file must match the digests that it records. `data_roots` are folders whose files the spec may name as data,
+    besides its own folder. Raises CompileError for an invalid spec or a weight file that does not fit, FeedError for
+    arrays that do not fit, UsageError if the provider is not available.
     """
 
     def __init__(
@@ -36,10 +55,12 @@ class Trainer(PlanTrainer):
         scale: str | None = None,
         fast: bool = True,
         verify: bool = True,
+        data_roots: Iterable[str | os.PathLike[str]] = (),
         changes: Sequence[str] = (),
     ) -> None:
         self._checked = spec if isinstance(spec, CheckedSpec) else check_spec(spec, changes=changes, scale=scale)
         plan = plan_training(self._checked, seed)
+        plan = replace(plan, source=plan.source.with_data_roots(data_roots))
         variables = {**plan.train.parameters, **plan.train.states}
         types = {name: variables[name].type for name in plan.weight_names}
         initial_weights, self.weights_report = resolve_initial_weights(self._checked, types, weights, partial, verify)
@@ -49,9 +70,57 @@ class Trainer(PlanTrainer):
         super().__init__(plan, provider, threads, fast=fast, donated_weights=donated_weights)
         self.initial_weights_digest = digest
 
+    def fit(
+        self,
+        x: DataArgument | Dataset = None,
+        y: DataArgument = None,
+        batch_size: int | None = None,
+        epochs: int | None = None,
+        shuffle: bool | None = None,
+        validation_data: Dataset | tuple[Any, Any] | None = None,
+        validation_split: float | None = None,
+        callbacks: Iterable[object] | None = (),
+        verbose: Verbosity = "auto",
+    ) -> History:
+        if isinstance(verbose, bool) or verbose not in VERBOSITIES:
+            raise ValueError(f"verbose must be one of {VERBOSITIES}, got {verbose!r}")
+        listeners = checked_callbacks(callbacks)
+        with progress_display(verbose) as display:
+            return super().fit(
+                x,
+                y,
+                batch_size,
+                epochs,
+                shuffle,
+                validation_data,
+                validation_split,
+                [display, *listeners],
+            )
+
+    fit.__doc__ = f"""{PlanTrainer.fit.__doc__}
+        `verbose` is as in Keras: 1 shows a progress bar in a terminal or a notebook, elsewhere a line an epoch; 2 shows
+        a line an epoch, 0 nothing; "auto" shows a bar in a terminal or a notebook, elsewhere nothing. It is printed to
+        standard error, in a notebook to standard output.
+        """
+
     def model(self) -> Model:
         """The inference model with the current weights."""
         return compile_checked(self._checked, self.weights())
+
+    def __setattr__(self, name: str, value: object) -> None:
+        """Raises AttributeError for an unknown attribute, which would have no effect. Subclasses may have more."""
+        if type(self) is Trainer and name not in _ATTRIBUTES and not hasattr(Trainer, name):
+            public = [known for known in (*_ATTRIBUTES, *dir(Trainer)) if not known.startswith("_")]
+            help = suggestion(OTHER_NAMES.get(name, name), public)
+            raise AttributeError(f"a Trainer has no attribute {name!r}" + (f": {help}" if help else ""))
+        super().__setattr__(name, value)
+
+    def __repr__(self) -> str:
+        training = self.plan.training
+        return (
+            f"<Trainer of {self._checked.network.name!r}: {training.optimizer.type_name} with learning rate"
+            f" {self.learning_rate:.6g}, {self.steps:,} steps done, provider {self.provider}>"
+        )
 
 
 __all__ = ["Trainer"]

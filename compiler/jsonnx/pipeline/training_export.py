@@ -14,6 +14,8 @@ from ..core.types import TensorType
 from ..interop.safetensors_file import safetensors_bytes
 from ..ir import Graph, Random, Value, with_vocabularies
 from ..lowering.check_augmentation import augmentation_calls
+from ..passes.canonicalize import canonicalize
+from ..passes.gelu_as_erf import write_gelu_as_erf
 from ..passes.training.remat import rematerialize
 from ..runtime.random import draw_initial_weights
 from ..runtime.training_plan import TrainingPlan
@@ -101,7 +103,7 @@ def _without_unread_inputs(graph: Graph) -> Graph:
 def verified_step(plan: TrainingPlan, name: str) -> ModelWriter:
     """The training step as an ONNX model that passed the checks of the onnx package."""
     graph = rematerialize(_without_unread_inputs(plan.train), plan.training.remat, plan.training.batch_size)
-    return _verified(graph, name)
+    return _verified(canonicalize(write_gelu_as_erf(graph)), name)
 
 
 def _verified(graph: Graph, name: str) -> ModelWriter:

@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import NamedTuple
 
-from ..backend import package_version
-from ..core.diagnostics import Diagnostic, Note, UsageError
+from ..core.diagnostics import CompileError, Diagnostic, Note, UsageError
 from ..core.files import refuse_overwrite
-from ..frontend.json_reader import STDIN_NAME
-from ..runtime.dataset import Dataset, from_spec
+from ..core.spec_folders import SpecFolders
 from ..runtime.early_stopping import EarlyStoppingMonitor
-from ..runtime.run_folder import MODEL_FILE, RunFolder
+from ..runtime.run_folder import MODEL_FILE, SPEC_FILE, RunFolder
 from ..runtime.signals import StopOnSignal
 from ..runtime.trainer import Diverged, History
-from ..runtime.training_plan import TrainingPlan
 from ..runtime.weight_files import WeightsReport
 from .check import CheckedSpec
+from .data_warnings import data_warnings
+from .initial_weights import possible_weight_files
+from .run_data import SPEC_FILES, DataFiles, RunData, file_paths, read_part, split_off_validation
+from .run_info import DIVERGED, FINISHED, INTERRUPTED, RunInfo, end_info, read_run_info, run_info_text, start_info
+from .spec_changes import with_change_notes
 from .trainer import Trainer
 
 EPOCH_CHECKPOINT_SECONDS, STEP_CHECKPOINT_SECONDS = 5.0, 60.0
@@ -39,14 +39,6 @@ Warn = Callable[[list[Diagnostic]], None]
 
 def no_warning(diagnostics: list[Diagnostic]) -> None:
     """Ignores warnings."""
-
-
-class RunData(NamedTuple):
-    """The samples of a run."""
-
-    train: Dataset
-    validation: Dataset | None
-    test: Dataset | None
 
 
 @dataclass
@@ -92,6 +84,13 @@ class RunOptions:
     """Whether the run goes on if a checkpoint or a line of metrics cannot be written. The last ones must be."""
     verify: bool = True
     """Whether initial weights must be those that their digest tells."""
+    data: DataFiles = SPEC_FILES
+    """Files that replace the spec's training and validation data."""
+    data_roots: tuple[str, ...] = ()
+    scale: str | None = None
+    """The scale and the changes that the spec was checked with, for `run.json`."""
+    changes: tuple[str, ...] = ()
+    """Folders whose files the spec may name as data, besides its own folder."""
 
     @property
     def may_overwrite(self) -> bool:
@@ -162,27 +161,34 @@ def train(
     `on_weights_resolved` with the report on initial weights from a file. Raises CompileError, FeedError, UsageError,
     and Diverged, in which case the folder has the last finite weights.
     """
+    start_time = time.monotonic()
     run = RunFolder(folder)
-    refuse_overwrite([*checked.files, *([Path(options.weights)] if options.weights else [])], run.result_files)
+    refuse_overwrite(_input_files(checked, options), run.result_files)
     resumes = _is_resumed(run, options)
     trainer = _resumed_trainer(checked, options, warn) if resumes else _new_trainer(checked, options)
-    data = _load_data(trainer.plan)  # before anything is written, so that an error leaves no files
+    data = _load_data(trainer, options.data)  # before anything is written, so that an error leaves no files
+    if not resumes:
+        warn(data_warnings(checked, data, has_initial_weights=options.weights is not None))
     with run:
         if _is_resumed(run, options) != resumes:
             message = f"another process has started or removed the run in {str(folder)!r}"
             raise UsageError("run-exists", message, "give the command once more")
         if resumes:
-            _resume(run, checked, trainer, data, options, warn)
+            run_info = _resume(run, checked, trainer, data, options, warn)
         else:
-            _start(run, checked, trainer, options, warn, on_weights_resolved)
+            run_info = _start(run, checked, trainer, data, options, warn, on_weights_resolved)
         recorder = Recorder(run, trainer, options.continue_on_save_error, warn)
         with _resume_help():
-            history = _fit(run, trainer, data, [recorder, *callbacks])
+            history = _fit(run, trainer, data, [recorder, *callbacks], run_info, start_time)
             with StopOnSignal() as stop_signal:
                 _write_results(run, trainer)
-        history.signal = history.signal or stop_signal.signal
-        test = data.test if not history.interrupted else None
-        return Outcome(folder, history, trainer.evaluate(test) if test is not None else {})
+            history.signal = history.signal or stop_signal.signal
+            test_figures = {}
+            if data.test is not None and not history.interrupted:
+                test_figures = trainer.evaluate(data.test)
+            state = INTERRUPTED if history.interrupted else FINISHED
+            _write_end(run, run_info, state, start_time, history, test_figures)
+        return Outcome(folder, history, test_figures)
 
 
 def _is_resumed(run: RunFolder, options: RunOptions) -> bool:
@@ -204,7 +210,13 @@ def _is_resumed(run: RunFolder, options: RunOptions) -> bool:
 
 def _new_trainer(checked: CheckedSpec, options: RunOptions) -> Trainer:
     return Trainer(
-        checked, options.provider, options.seed, options.weights, partial=options.partial, verify=options.verify
+        checked,
+        options.provider,
+        options.seed,
+        options.weights,
+        partial=options.partial,
+        verify=options.verify,
+        data_roots=options.data_roots,
     )
 
 
@@ -223,23 +235,27 @@ def _resumed_trainer(checked: CheckedSpec, options: RunOptions, warn: Warn) -> T
             raise
         message = f"{error.diagnostic.message}, so the initial weights are not compared with those of the run"
         warn([replace(error.diagnostic, message=message, severity="warning")])
-        return Trainer(checked, options.provider, options.seed, {}, partial=True)
+        return Trainer(checked, options.provider, options.seed, {}, partial=True, data_roots=options.data_roots)
 
 
 def _start(
     run: RunFolder,
     checked: CheckedSpec,
     trainer: Trainer,
+    data: RunData,
     options: RunOptions,
     warn: Warn,
     on_weights_resolved: Callable[[WeightsReport], None],
-) -> None:
+) -> RunInfo:
+    """Writes the first files of a run. Returns the content of `run.json`."""
     if options.resume:
         message = f"there is no run in {str(run.path)!r} to resume yet, so it is started"
         warn([Diagnostic("no-checkpoint", message, severity="warning")])
     if trainer.weights_report is not None:
         on_weights_resolved(trainer.weights_report)
-    run.start_run(trainer, _run_info(run, checked, trainer), _spec_text(checked))
+    run_info = _run_info(run, checked, trainer, data, options)
+    run.start_run(trainer, run_info_text(run_info), _spec_text(checked))
+    return run_info
 
 
 def _resume(
@@ -249,26 +265,54 @@ def _resume(
     data: RunData,
     options: RunOptions,
     warn: Warn,
-) -> None:
-    """Loads the newest checkpoint. Raises UsageError if there is none, CompileError if the run cannot be resumed; then
-    nothing is written."""
-    checkpoint, warnings = run.load_newest_checkpoint(trainer, exact=options.exact)
+) -> RunInfo:
+    """Loads the newest checkpoint. Returns the content of `run.json`.
+
+    Raises UsageError if there is no checkpoint, CompileError if the run cannot be resumed; then nothing is written.
+    """
+    try:
+        checkpoint, warnings = run.load_newest_checkpoint(trainer, exact=options.exact)
+    except CompileError as error:
+        raise CompileError(with_change_notes(error.diagnostics, run.path / SPEC_FILE, checked)) from error
     if checkpoint is None:
         raise UsageError("no-checkpoint", f"there is no checkpoint in {str(run.path)!r} to resume from", RESTART_HELP)
     trainer.check_resumed_fit(data.train, data.validation)
     warn(warnings)
-    run.resume_run(trainer, _run_info(run, checked, trainer), _spec_text(checked))
+    run_info = _run_info(run, checked, trainer, data, options)
+    run.resume_run(trainer, run_info_text(run_info), _spec_text(checked))
+    return run_info
 
 
-def _fit(run: RunFolder, trainer: Trainer, data: RunData, callbacks: Iterable[object]) -> History:
+def _fit(
+    run: RunFolder,
+    trainer: Trainer,
+    data: RunData,
+    callbacks: Iterable[object],
+    run_info: RunInfo,
+    start_time: float,
+) -> History:
     """Trains. If the training diverges, the error names the weights that are left."""
     try:
-        return trainer.fit(data.train, validation_data=data.validation, callbacks=callbacks)
+        return trainer.fit(data.train, validation_data=data.validation, callbacks=callbacks, verbose=0)
     except Diverged as error:
         _write_results(run, trainer)
+        _write_end(run, run_info, DIVERGED, start_time, error.history or History(), {})
         note = Note(f"the last finite weights are in {str(run.path / MODEL_FILE)!r}")
         error.diagnostics = [replace(diagnostic, notes=(note,)) for diagnostic in error.diagnostics]
         raise
+
+
+def _write_end(
+    run: RunFolder,
+    run_info: RunInfo,
+    state: str,
+    start_time: float,
+    history: History,
+    test_figures: Mapping[str, float],
+) -> None:
+    """Writes to `run.json` how the run has ended."""
+    seconds = time.monotonic() - start_time
+    run.write_info(run_info_text(end_info(run_info, state, seconds, history, test_figures)))
 
 
 @contextmanager
@@ -283,28 +327,36 @@ def _resume_help() -> Iterator[None]:
         raise
 
 
-def _load_data(plan: TrainingPlan) -> RunData:
-    """Reads and checks all of the spec's data, and splits off the validation data if the spec says so."""
-    train, validation, test = (from_spec(plan, part) for part in ("train", "validation", "test"))
+def _input_files(checked: CheckedSpec, options: RunOptions) -> list[Path]:
+    """All files that the run reads."""
+    training = checked.network.training
+    folders = SpecFolders.of(checked.folder, options.data_roots)
+    data_files = file_paths(training.data if training else None, folders, options.data)
+    return [*checked.files, *data_files, *possible_weight_files(options.weights)]
+
+
+def _load_data(trainer: Trainer, files: DataFiles) -> RunData:
+    """Reads and checks all data of the run, and splits off the validation data if the spec says so."""
+    plan = trainer.plan
+    section = plan.training.data
+    train, validation, test = (
+        read_part(part, section, files, plan.data_spec, plan.source) for part in ("train", "validation", "test")
+    )
     if train is None:
-        raise UsageError("no-data", "the spec names no data to train on", "name a file in `training.data.train`")
-    fraction = plan.training.data.validation_split if plan.training.data else 0.0
-    if fraction and validation is None:
-        train, validation = train.split(fraction)
-    EarlyStoppingMonitor(plan, validation is not None)  # raises UsageError if the monitored figure is not reported
-    return RunData(train, validation, test)
+        help = "name a file in `training.data.train`, or with --data FILE"
+        raise UsageError("no-data", "the spec names no data to train on", help)
+    data = split_off_validation(train, validation, section, plan.source)
+    EarlyStoppingMonitor(plan, data.validation is not None)  # raises UsageError if the monitored figure is not reported
+    return replace(data, test=test)
 
 
-def _run_info(run: RunFolder, checked: CheckedSpec, trainer: Trainer) -> str:
-    """The folder, provider and seed that later commands need, as JSON."""
-    run_info = {
-        "jsonnx": package_version(),
-        "data_folder": os.path.relpath(checked.folder.resolve(), run.path.resolve()),
-        "spec": Path(checked.source.file or STDIN_NAME).name,
-        "provider": trainer.provider,
-        "seed": trainer.plan.seed,
-    }
-    return json.dumps(run_info, indent=2) + "\n"
+def _run_info(run: RunFolder, checked: CheckedSpec, trainer: Trainer, data: RunData, options: RunOptions) -> RunInfo:
+    """The content of `run.json` while the run goes on."""
+    before: RunInfo = {}
+    if options.resume and run.has_run:
+        with suppress(UsageError, CompileError):  # a damaged description is replaced
+            before = read_run_info(run.path)
+    return start_info(run.path, checked, trainer, data, options.data.paths, options.scale, options.changes, before)
 
 
 def _spec_text(checked: CheckedSpec) -> str:

@@ -33,9 +33,46 @@ class BlockExample:
         return f"{inputs} → {outputs}"
 
 
-def block_summaries() -> dict[str, str]:
-    """The first sentence of each block's description, by its type."""
-    return {type_: _block(type_)["description"].partition(". ")[0].rstrip(".") + "." for type_ in library.block_types()}
+def block_summaries(word: str | None = None) -> dict[str, str]:
+    """The first sentence of each block's description, by its type; only of blocks whose reference contains a word."""
+    return {type_: _summary(type_) for type_ in library.block_types() if word is None or _contains(type_, word)}
+
+
+def _summary(type_: str) -> str:
+    return _block(type_)["description"].partition(". ")[0].rstrip(".") + "."
+
+
+def _contains(type_: str, word: str) -> bool:
+    block = _block(type_)
+    return any(word.casefold() in text.casefold() for text in (type_, block["description"], *block["parameters"]))
+
+
+def entry_json(type_: str) -> dict[str, Any]:
+    """A block in a list, as JSON values."""
+    return {"kind": "block", "name": type_, "names": [type_], "summary": _summary(type_)}
+
+
+def block_json(type_: str) -> dict[str, Any]:
+    """The reference of a block as JSON values. A required parameter has no default."""
+    example = block_example(type_)
+    arguments = [
+        {
+            "name": name,
+            "required": "default" not in parameter,
+            **({"default": parameter["default"]} if "default" in parameter else {}),
+            "meaning": parameter["description"],
+        }
+        for name, parameter in _block(type_)["parameters"].items()
+    ]
+    shapes, definition = [str(example)], library.library_spec(type_)["blocks"]
+    return {
+        **entry_json(type_),
+        "description": _block(type_)["description"],
+        "arguments": arguments,
+        "example": example.entry,
+        "shapes": shapes,
+        "blocks": definition,
+    }
 
 
 def block_text(type_: str) -> str:

@@ -1,24 +1,48 @@
-"""Progress of training on standard error: a bar in a terminal, plain lines in a log file."""
+"""Progress of training: a bar in a terminal or a notebook, plain lines in a log file.
+
+Displays are callbacks of a fit. Besides its hooks they may have `show_step(step, figures)`, which a fit calls after
+every step; `figures()` adds up the results so far, which takes longer than a small step and is therefore done only when
+something is drawn.
+"""
 
 from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import Any, Literal
+
+from .terminal import DEFAULT_WIDTH, can_rewrite_lines, in_notebook, line_width, shows_color
+
+Figures = Mapping[str, float]
+Verbosity = Literal["auto", 0, 1, 2]
+VERBOSITIES = ("auto", 0, 1, 2)
+"""As in Keras. 0: nothing; 1: a bar, or where there can be none, a line an epoch; 2: a line an epoch; "auto": a bar, or
+where there can be none, nothing."""
+
+SECONDS_BETWEEN_DRAWINGS = 0.1
+BAR_WIDTH = 24
+"""Columns of the bar, in a terminal that is wide enough."""
 
 
 @contextmanager
-def progress_display(quiet: bool = False) -> Iterator[Any]:
-    """A display of progress until the end of the `with` block: a bar in a terminal, else one line an epoch."""
-    bar = ProgressBar()
-    display = SafeDisplay(NoDisplay() if quiet else bar if sys.stderr.isatty() else EpochLines())
+def progress_display(verbosity: Verbosity = 1) -> Iterator[Any]:
+    """A display of progress until the end of the `with` block."""
+    display = _display(verbosity)
     try:
-        yield display
+        yield SafeDisplay(display)
     finally:
         with suppress(OSError, ValueError):
-            bar.on_end(None)
+            display.on_end(None)
+
+
+def _display(verbosity: Verbosity) -> Any:
+    if verbosity in ("auto", 1) and in_notebook():
+        return NotebookLine()
+    if verbosity in ("auto", 1) and can_rewrite_lines(sys.stderr):
+        return ProgressBar()
+    return EpochLines() if verbosity in (1, 2) else NoDisplay()
 
 
 class SafeDisplay:
@@ -40,10 +64,12 @@ class SafeDisplay:
         return forward
 
 
-def metrics_text(logs: Mapping[str, float]) -> str:
-    return "  ".join(
-        f"{name} {value:.4f}" if abs(value) < 1000 else f"{name} {value:.4g}" for name, value in logs.items()
-    )
+def figure_texts(figures: Figures) -> list[str]:
+    return [f"{name} {value:.4f}" if abs(value) < 1000 else f"{name} {value:.4g}" for name, value in figures.items()]
+
+
+def metrics_text(figures: Figures) -> str:
+    return "  ".join(figure_texts(figures))
 
 
 class NoDisplay:
@@ -53,54 +79,155 @@ class NoDisplay:
         pass
 
 
-class EpochLines:
+class EpochLines(NoDisplay):
     """One line an epoch: `epoch 3/10  2.1 s  loss 0.1234  accuracy 0.9612`."""
 
     def on_epoch_begin(self, epoch: int, epochs: int, steps: int) -> None:
         self.epochs, self.start_time = epochs, time.monotonic()
 
-    def on_epoch_end(self, epoch: int, logs: Mapping[str, float]) -> None:
+    def on_epoch_end(self, epoch: int, figures: Figures) -> None:
         seconds = time.monotonic() - self.start_time
-        print(f"epoch {epoch + 1}/{self.epochs}  {seconds:.1f} s  {metrics_text(logs)}", file=sys.stderr, flush=True)
+        print(f"epoch {epoch + 1}/{self.epochs}  {seconds:.1f} s  {metrics_text(figures)}", file=sys.stderr, flush=True)
 
 
-class ProgressBar:
-    """A bar for each epoch; the bars of finished epochs stay visible."""
+class EpochDrawing:
+    """Draws the state of an epoch again and again; a subclass draws."""
 
     def __init__(self) -> None:
-        self.bar: Any = None
-        self.last_refresh = 0.0
+        self.epoch = self.epochs = self.steps = self.step = 0
+        self.start_time = self.next_drawing = 0.0
 
     def on_epoch_begin(self, epoch: int, epochs: int, steps: int) -> None:
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+        self.epoch, self.epochs, self.steps, self.step = epoch, epochs, steps, 0
+        self.start_time = time.monotonic()
 
-        self.bar = Progress(
-            TextColumn("epoch {task.fields[epoch]}"),
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("{task.fields[figures]}"),
-            console=_console(),
-            auto_refresh=False,
-        )
-        self.bar.start()
-        self.task = self.bar.add_task("", total=steps, epoch=f"{epoch + 1}/{epochs}", figures="")
-
-    def on_step(self, step: int, logs: Mapping[str, float]) -> None:
+    def show_step(self, step: int, figures: Callable[[], Figures]) -> None:
         now = time.monotonic()
-        if now - self.last_refresh > 0.1:  # drawing takes longer than a small step
-            self.last_refresh = now
-            self.bar.update(self.task, completed=step, figures=metrics_text(logs), refresh=True)
+        if now >= self.next_drawing:
+            self.next_drawing = now + SECONDS_BETWEEN_DRAWINGS
+            self.step = step
+            self.draw(figures())
 
-    def on_epoch_end(self, epoch: int, logs: Mapping[str, float]) -> None:
-        task = self.bar.tasks[0]
-        self.bar.update(self.task, completed=task.total, figures=metrics_text(logs), refresh=True)
+    def on_epoch_end(self, epoch: int, figures: Figures) -> None:
+        self.step = self.steps
+        self.draw(figures)
         self.on_end(None)
 
+    def draw(self, figures: Figures) -> None:
+        raise NotImplementedError
+
     def on_end(self, history: Any) -> None:
-        bar, self.bar = self.bar, None
-        if bar is not None:
-            bar.stop()
+        raise NotImplementedError
+
+    @property
+    def epoch_text(self) -> str:
+        return f"epoch {self.epoch + 1}/{self.epochs}"
+
+    @property
+    def time_text(self) -> str:
+        """Hours, minutes and seconds since the epoch began."""
+        minutes, seconds = divmod(int(time.monotonic() - self.start_time), 60)
+        return f"{minutes // 60}:{minutes % 60:02}:{seconds:02}"
+
+
+class NotebookLine(EpochDrawing):
+    """A line on standard output for each epoch, rewritten while it runs. Notebooks show standard error like errors."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.drawn_width = 0
+
+    def draw(self, figures: Figures) -> None:
+        line = f"{self.epoch_text}  {self.step}/{self.steps}  {self.time_text}  {metrics_text(figures)}"
+        print(f"\r{line:{self.drawn_width}}", end="", flush=True)
+        self.drawn_width = len(line)
+
+    def on_end(self, history: Any) -> None:
+        if self.drawn_width:
+            self.drawn_width = 0
+            print(flush=True)
+
+
+class ProgressBar(EpochDrawing):
+    """A bar on standard error for each epoch; the bars of finished epochs stay visible.
+
+    Figures that do not fit beside the bar are shown below it.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.live: Any = None
+
+    def on_epoch_begin(self, epoch: int, epochs: int, steps: int) -> None:
+        from rich.live import Live
+
+        super().on_epoch_begin(epoch, epochs, steps)
+        self.live = Live(console=_console(), auto_refresh=False)
+        self.live.start()
+        self.draw({})
+
+    def draw(self, figures: Figures) -> None:
+        self.live.update(self._lines(figures, line_width(sys.stderr) or DEFAULT_WIDTH), refresh=True)
+
+    def _lines(self, figures: Figures, width: int) -> Any:
+        from rich.console import Group
+        from rich.progress_bar import ProgressBar as Bar
+        from rich.table import Table
+        from rich.text import Text
+
+        counter = f"{self.step:>{len(str(self.steps))}}/{self.steps}"
+        texts = figure_texts(figures)
+        other_width = len(f"{self.epoch_text}  {counter} {self.time_text}") + 1
+        bar_width = max(0, min(BAR_WIDTH, width - other_width - 1))
+        beside = "  ".join(texts)
+        has_room = other_width + bar_width + 1 + len(beside) < width
+        bar = Table.grid(padding=(0, 1, 0, 0))
+        for column_width in (len(self.epoch_text), bar_width, len(counter), len(self.time_text)):
+            bar.add_column(no_wrap=True, width=column_width)
+        cells: list[Any] = [self.epoch_text, Bar(self.steps, self.step, bar_width), counter, self.time_text]
+        bar.add_row(*cells, *([Text(beside, no_wrap=True)] if has_room else []))
+        below = [] if has_room else filled_lines(texts, width - 3)
+        return Group(bar, *(Text(f"  {line}") for line in below))
+
+    def on_end(self, history: Any) -> None:
+        live, self.live = self.live, None
+        if live is not None:
+            live.stop()
+
+
+class SampleCounter:
+    """A line in a terminal that counts samples, if they take longer than a second; it is erased at the end."""
+
+    def __init__(self) -> None:
+        self.next_drawing = time.monotonic() + 1.0
+        self.is_drawn = False
+
+    def __enter__(self) -> SampleCounter:
+        return self
+
+    def show(self, done: int, count: int) -> None:
+        now = time.monotonic()
+        if now >= self.next_drawing and can_rewrite_lines(sys.stderr):
+            self.next_drawing = now + SECONDS_BETWEEN_DRAWINGS
+            self.is_drawn = True
+            with suppress(OSError, ValueError):
+                print(f"\r{done:,}/{count:,} samples", end="", file=sys.stderr, flush=True)
+
+    def __exit__(self, *error: object) -> None:
+        if self.is_drawn:
+            with suppress(OSError, ValueError):
+                print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+
+
+def filled_lines(texts: Sequence[str], width: int) -> list[str]:
+    """Lines of texts with two spaces between them, as many in a line as fit into the width."""
+    lines: list[str] = []
+    for text in texts:
+        if lines and len(lines[-1]) + 2 + len(text) <= width:
+            lines[-1] += f"  {text}"
+        else:
+            lines.append(text)
+    return lines
 
 
 def _console() -> Any:
@@ -111,4 +238,12 @@ def _console() -> Any:
         def show_cursor(self, show: bool = True) -> bool:
             return False
 
-    return ConsoleWithCursor(stderr=True)
+    color, width = shows_color(sys.stderr), line_width(sys.stderr)
+    return ConsoleWithCursor(
+        stderr=True,
+        force_terminal=True,
+        width=width,
+        color_system="auto" if color else None,
+        no_color=not color,
+        highlight=False,
+    )

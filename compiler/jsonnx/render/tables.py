@@ -1,23 +1,14 @@
-"""Tables: a network's layers and their cost, the reference of layers, providers, weights."""
+"""Tables: a network's layers and their cost, providers, weights."""
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from io import StringIO
-from itertools import zip_longest
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from rich.cells import cell_len
-
-from .. import library
 from ..ir.polynomial import Polynomial
 from .descriptions import definitions_json, descriptions_text, output_descriptions
-from .library_reference import TITLE as LIBRARY_TITLE
-from .library_reference import block_summaries, block_text
-from .reference_pages import layers_by_module, reference_text
 from .summary_rows import SummaryRow, summary_rows
+from .text_table import TextTable
 
 if TYPE_CHECKING:
     from ..core.types import Dim, TensorType
@@ -25,12 +16,6 @@ if TYPE_CHECKING:
     from ..lowering.cost import LayerCost
     from ..runtime.providers import Availability
     from ..runtime.weight_files import WeightsReport
-
-DEFAULT_WIDTH = 120
-"""Characters in a line that is not printed to a terminal."""
-
-MAX_WRAPPED_ROWS = 1000
-"""Rows of a table whose cells are wrapped to the width of the terminal."""
 
 BYTES_PER_WEIGHT = 4
 """Weights are float32."""
@@ -41,17 +26,18 @@ def summary_text(
     rows: Sequence[LayerCost],
     color: bool = False,
     depth: int | None = None,
+    width: int | None = None,
     with_descriptions: bool = False,
 ) -> str:
     """One row a layer, and the totals. The layers of a block are indented under a row for the block, down to `depth`.
 
     If the network has frozen layers or masks, a column shows them. `with_descriptions` adds a column and lists of the
-    descriptions in the spec.
+    descriptions in the spec. Cells of a table that is wider than `width` are wrapped.
     """
     has_notes, descriptions = any(map(_layer_notes, rows)), network.descriptions
     further_titles = [*(["notes"] if has_notes else []), *(["description"] if with_descriptions else [])]
     titles = ("layer", "type", "output shape", "parameters", "multiply-adds", "from", *further_titles)
-    table = _Table(titles, right=(3, 4))
+    table = TextTable(titles, right=(3, 4))
     lines, previous = summary_rows(rows, depth), [*network.inputs][:1]
     references = _ReferenceNames(network, lines)
     for line in lines:
@@ -72,7 +58,7 @@ def summary_text(
     text = [
         f"{network.name}: {inputs} -> {outputs}",
         "",
-        _table_text(table, color),
+        table.text(color, width),
         "",
         f"parameters      {total['parameters']:,}",
         f"trainable       {total['trainable']:,}",
@@ -184,34 +170,17 @@ def _json_block(line: SummaryRow) -> dict[str, Any]:
     }
 
 
-def layer_text(name: str) -> str:
-    """The reference of a layer, or of a block of the library. Raises KeyError for an unknown one."""
-    from ..layers import LAYERS
-
-    return block_text(name) if name.startswith(library.PREFIX) else reference_text(LAYERS.by_name[name])
-
-
-def layers_text() -> str:
-    """All layers and the blocks of the library, one line each, grouped by family."""
-    groups = [(title, {layer.type_name: layer.summary() for layer in layers}) for title, layers in layers_by_module()]
-    lines = []
-    for title, summaries in [*groups, (LIBRARY_TITLE, block_summaries())]:
-        width = max(map(len, summaries))
-        lines += [title, *(f"  {name:{width}}  {summary}" for name, summary in summaries.items()), ""]
-    return "\n".join([*lines, "`jsonnx layers TYPE` shows the arguments of a layer."])
-
-
-def providers_text(rows: Iterable[Availability]) -> str:
+def providers_text(rows: Iterable[Availability], color: bool = False, width: int | None = None) -> str:
     """The providers that can run here, and how to install the others."""
-    table = _Table(["provider", "here", "how to get it", "in onnxruntime"])
+    table = TextTable(["provider", "here", "how to get it", "in onnxruntime"])
     for row in rows:
         table.add_row(row.name, "yes" if row.available else "no", "" if row.available else row.how, row.full)
-    return _table_text(table, color=False, width=DEFAULT_WIDTH)
+    return table.text(color, width)
 
 
-def weights_text(report: WeightsReport) -> str:
+def weights_text(report: WeightsReport, color: bool = False, width: int | None = None) -> str:
     """The number of weights taken, and a row for each weight that was not taken and each unexpected array."""
-    table = _Table(["weight", "wanted", "given", "why not taken"])
+    table = TextTable(["weight", "wanted", "given", "why not taken"])
     for name, type in report.wanted.items():
         shape = keras_shape_text(type.shape)
         if name in report.unfit:
@@ -222,7 +191,7 @@ def weights_text(report: WeightsReport) -> str:
     for name in report.extra:
         table.add_row(name, "-", keras_shape_text(report.given[name]), _with_suggestion("no such weight", report, name))
     title = f"weights: {len(report.taken)} of {len(report.wanted)} taken, the others drawn from the seed"
-    return f"{title}\n\n{_table_text(table, color=False)}\n"
+    return f"{title}\n\n{table.text(color, width)}\n"
 
 
 MAX_NAME_COMPARISONS = 100_000
@@ -277,73 +246,3 @@ def _json_macs(macs: Polynomial) -> dict[str, Any]:
 
 def _count_text(count: Polynomial) -> str:
     return str(count) if count.constant is None else f"{count.constant:,}"
-
-
-@dataclass
-class _Table:
-    """Titles and rows of text; a cell may have several lines. `right` are the columns that are aligned to the right."""
-
-    titles: Sequence[str]
-    right: Sequence[int] = ()
-    rows: list[Sequence[str]] = field(default_factory=list)
-
-    def add_row(self, *cells: str) -> None:
-        self.rows.append(cells)
-
-
-def _table_text(table: _Table, color: bool, width: int | None = None) -> str:
-    """The table as text, with ASCII rules, which every terminal can show.
-
-    Cells are wrapped if the table is wider than `width`, or with `color` than the terminal, unless it has very many
-    rows, since wrapping them takes seconds.
-    """
-    width = shutil.get_terminal_size((DEFAULT_WIDTH, 24)).columns if color else width
-    widths = [max(map(_cell_width, cells)) for cells in zip(table.titles, *table.rows, strict=True)]
-    is_wider = width is not None and sum(widths) + 2 * (len(widths) - 1) > width
-    if is_wider and len(table.rows) <= MAX_WRAPPED_ROWS:
-        return _wrapped_table_text(table, color, width or DEFAULT_WIDTH)
-    titles = _aligned_lines(table.titles, widths, table.right)
-    rule = " ".join("-" * (size + (index < len(widths) - 1)) for index, size in enumerate(widths))
-    rows = (line for row in table.rows for line in _aligned_lines(row, widths, table.right))
-    return "\n".join([*(f"\x1b[1m{line}\x1b[0m" if color else line for line in titles), rule, *rows])
-
-
-def _cell_width(cell: str) -> int:
-    """The width of a cell in columns of a terminal, where some characters take two."""
-    return max(map(len, cell.split("\n"))) if cell.isascii() else max(map(cell_len, cell.split("\n")))
-
-
-def _aligned_lines(cells: Sequence[str], widths: Sequence[int], right: Sequence[int]) -> Iterator[str]:
-    """The lines of one row."""
-    for parts in zip_longest(*(cell.split("\n") for cell in cells), fillvalue=""):
-        padded = []
-        for index, (part, width) in enumerate(zip(parts, widths, strict=True)):
-            padding = " " * (width - _cell_width(part))
-            padded.append(padding + part if index in right else part + padding)
-        yield "  ".join(padded).rstrip()
-
-
-def _wrapped_table_text(table: _Table, color: bool, width: int) -> str:
-    from rich.box import Box
-    from rich.console import Console
-    from rich.table import Table
-
-    lines = ["    ", "    ", " -  ", "    ", "    ", "    ", "    ", "    "]
-    box = Box("\n".join(lines) + "\n", ascii=True)
-    wrapped = Table(box=box, header_style="bold", show_edge=False, padding=(0, 1, 0, 0), pad_edge=False)
-    for index, title in enumerate(table.titles):
-        wrapped.add_column(title, justify="right" if index in table.right else "left", overflow="fold")
-    for row in table.rows:
-        wrapped.add_row(*row)
-    file = StringIO()
-    console = Console(
-        file=file,
-        width=width,
-        force_terminal=color,
-        color_system="standard" if color else None,
-        markup=False,
-        highlight=False,
-        emoji=False,
-    )
-    console.print(wrapped)
-    return "\n".join(line.rstrip() for line in file.getvalue().splitlines())

@@ -43,6 +43,7 @@ def load(path: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         fields = json.loads(header)
         text, digest = fields["state"], fields["sha256"]
         state = json.loads(text)
+        state.setdefault("learning_rate", None)  # in files of earlier versions
         if digest != _digest(arrays, text):
             _raise_bad_checkpoint(path, "its contents do not match its checksum")
         if state["format"] != FORMAT_VERSION:
@@ -64,6 +65,7 @@ _STATE_SCHEMA: dict[str, Any] = {
     "initial_weights": _TEXT,
     "seed": _COUNT,
     "steps": _COUNT,
+    "learning_rate": [None, _NUMBER],
     "environment": {"": None},
     "progress": [
         None,

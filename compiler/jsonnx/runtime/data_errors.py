@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple, TypeVar
 
-from ..core.diagnostics import Diagnostic
+from ..core.diagnostics import Diagnostic, JsonPath, Note
+from .spec_source import NO_SPEC, SpecSource
 
 T = TypeVar("T")
 
-MAX_REPORTED_FAULTS = 20
-"""Faults of one kind that are reported one by one; the rest are counted."""
+TextHelp = Callable[[Iterable[str]], str]
+"""Gives the help for texts in place of numbers."""
+
+MAX_LISTED_LOCATIONS = 5
+"""Locations of faults of one kind that a message lists; the others are counted."""
 
 
 class FeedError(ValueError):
@@ -34,24 +38,63 @@ NO_LOCATION = DataLocation("")
 
 
 class FaultCollector:
-    """The faults of a dataset; `file` is its file, if it has one."""
+    """The faults of a dataset; `file` is its file, if it has one, and `source` the spec that it belongs to."""
 
-    def __init__(self, file: str | None = None) -> None:
-        self.file = file
+    def __init__(self, file: str | None = None, source: SpecSource = NO_SPEC) -> None:
+        self.file, self.source = file, source
         self.diagnostics: list[Diagnostic] = []
 
     def add(
-        self, code: str, message: str, location: DataLocation = NO_LOCATION, *, path: str = "$", help: str | None = None
+        self,
+        code: str,
+        message: str,
+        location: DataLocation = NO_LOCATION,
+        *,
+        help: str | None = None,
+        notes: Iterable[Note] = (),
     ) -> None:
+        """Adds a fault of the data."""
         text = f"{location.text}: {message}" if location.text else message
-        self.diagnostics.append(Diagnostic(code, text, path, self.file, location.line, location.column, help))
+        diagnostic = Diagnostic(code, text, "$", self.file, location.line, location.column, help, notes=tuple(notes))
+        self.diagnostics.append(diagnostic)
 
-    def add_each(self, code: str, items: Sequence[T], describe: Callable[[T], tuple[str, DataLocation]]) -> None:
-        """Adds a fault per item, up to `MAX_REPORTED_FAULTS`, and the number of further items."""
-        for item in items[:MAX_REPORTED_FAULTS]:
-            self.add(code, *describe(item))
-        if len(items) > MAX_REPORTED_FAULTS:
-            self.add(code, f"and {len(items) - MAX_REPORTED_FAULTS:,} more like the last")
+    def add_in_spec(self, code: str, message: str, path: JsonPath, help: str | None = None) -> None:
+        """Adds a fault of the spec that the data belong to."""
+        self.diagnostics.append(self.source.locate_diagnostic(Diagnostic(code, message, help=help), path))
+
+    def add_each(
+        self,
+        code: str,
+        items: Sequence[T],
+        describe: Callable[[T], tuple[str, DataLocation]],
+        *,
+        count: int | None = None,
+        help: str | None = None,
+    ) -> None:
+        """Adds one fault for all items, if there are any: the first one is described, the others are counted.
+
+        `count` is their number if `items` are only the first ones.
+        """
+        if not items:
+            return
+        message, location = describe(items[0])
+        further_count = (len(items) if count is None else count) - 1
+        if further_count:
+            locations = [describe(item)[1] for item in items[1 : 1 + MAX_LISTED_LOCATIONS]]
+            message += f", and {further_count:,} more like it {locations_text(locations, further_count)}"
+        self.add(code, message, location, help=help)
 
     def __bool__(self) -> bool:
         return bool(self.diagnostics)
+
+
+def locations_text(locations: Sequence[DataLocation], count: int) -> str:
+    """The first of `count` locations in words, such as `in lines 3, 5 and 8` or `in lines 3, 5, ...`."""
+    lines = [location.line for location in locations]
+    if all(line is not None for line in lines):
+        distinct = list(dict.fromkeys(map(str, lines)))
+        noun, words, separator = ("line" if len(distinct) == 1 else "lines"), distinct, ", "
+    else:
+        noun, words, separator = "", [location.text for location in locations], "; "
+    ellipsis = f"{separator}..." if count > len(locations) else ""
+    return f"in {noun} {separator.join(words)}{ellipsis}" if noun else f"({separator.join(words)}{ellipsis})"

@@ -1,4 +1,4 @@
-"""Reads the columns of data files (.npz, .npy and .csv), without trusting their contents."""
+"""Reads the columns of data files (.npz, .npy, .csv, .json and .jsonl), without trusting their contents."""
 
 from __future__ import annotations
 
@@ -10,17 +10,26 @@ from functools import cache
 from itertools import chain
 from math import prod
 from tokenize import TokenError
-from typing import IO, NamedTuple, Protocol
+from typing import IO, Any, NamedTuple, Protocol
 
 import numpy as np
 
 from ..core.diagnostics import CompileError
 from ..core.limits import MAX_CSV_COLUMNS, MAX_DATA_FILE_BYTES
+from ..core.spec_folders import DATA_FILE_SUFFIXES, suffix_fault
 from ..core.types import TensorType
 from ..interop.read_budget import ReadBudget
 from ..interop.zip_reader import ZipArchive
-from .data_errors import DataLocation, FaultCollector
-from .validate_arrays import ElementIndex, LocateElement, sample_location
+from .data_errors import (
+    MAX_LISTED_LOCATIONS,
+    NO_LOCATION,
+    DataLocation,
+    FaultCollector,
+    TextHelp,
+    locations_text,
+)
+from .json_tables import read_json_lines, read_json_table
+from .validate_arrays import MISSING_NUMBER_HELP, ElementIndex, LocateElement, sample_location
 
 COMMENT_HELP = "comment lines are not read, remove them"
 _EXCEL_SEPARATOR_LINE = re.compile(r'"?sep=.?,?"?', re.IGNORECASE)
@@ -36,26 +45,46 @@ class DataTable(Protocol):
     def names(self) -> Sequence[str]:
         """The columns' names."""
 
-    def column(self, name: str, type: TensorType, labels: Sequence[str], faults: FaultCollector) -> np.ndarray | None:
-        """The values of a column, as stored or as numbers of the type; None, and faults, if they are invalid."""
+    def column(
+        self,
+        name: str,
+        type: TensorType,
+        faults: FaultCollector,
+        labels: Sequence[str] = (),
+        text_help: TextHelp | None = None,
+    ) -> np.ndarray | None:
+        """The values of a column, as stored or as numbers of the type; None, and faults, if they are invalid.
+
+        With `labels`, the names of classes, the values may be these names. `text_help` gives the help for texts in
+        place of numbers.
+        """
+
+    def values(self, name: str) -> Sequence[Any]:
+        """The values of a column as they are in the file, one for each row. Raises ValueError, with the end of a
+        sentence, if a row has several values."""
+
+    def name_location(self, name: str | None) -> DataLocation:
+        """The location of a column's name in the file; with None, of the names of all."""
 
     def element_locator(self, names: Sequence[str]) -> LocateElement:
         """Locates the elements of an array that was stacked from these columns."""
 
 
-def read_table(file: IO[bytes], name: str, faults: FaultCollector, npy_column: str = "") -> DataTable | None:
-    """The columns of an open file, in the format of its name's suffix; None, and faults, if it is malformed.
+def read_table(
+    file: IO[bytes], name: str, faults: FaultCollector, npy_column: str = "", format: str | None = None
+) -> DataTable | None:
+    """The columns of an open file; None, and faults, if it is malformed.
 
-    `npy_column` names the single array of an .npy file.
+    Its format is the suffix of its name, or `format`. `npy_column` names the single array of an .npy file.
     """
-    ending = name.lower().rpartition(".")[2]
+    ending = format or name.lower().rpartition(".")[2]
     size = file.seek(0, io.SEEK_END)
     file.seek(0)
     if size > MAX_DATA_FILE_BYTES:
         faults.add("too-large", f"the file has {size:,} bytes, the limit is {MAX_DATA_FILE_BYTES:,}")
         return None
-    if ending == "csv":
-        return _read_csv(file.read(), faults)
+    if ending in TEXT_READERS:
+        return TEXT_READERS[ending](file.read(), faults)
     try:
         if ending == "npz":
             return _open_npz(file, name)
@@ -68,11 +97,8 @@ def read_table(file: IO[bytes], name: str, faults: FaultCollector, npy_column: s
     except _DAMAGED_FILE_ERRORS as error:
         faults.add("bad-data-file", f"not a readable .{ending} file: {error}")
         return None
-    faults.add(
-        "bad-data-file",
-        f"the suffix of the file's name is {'.' + ending!r}",
-        help="data files end in .npz, .npy or .csv",
-    )
+    if fault := suffix_fault(name, DATA_FILE_SUFFIXES, "data"):
+        faults.add("bad-data-file", fault[0], help=fault[1])
     return None
 
 
@@ -151,7 +177,14 @@ class ArrayTable:
     def __init__(self, names: Sequence[str], read: Callable[[str], np.ndarray]) -> None:
         self.names, self._read = names, read
 
-    def column(self, name: str, type: TensorType, labels: Sequence[str], faults: FaultCollector) -> np.ndarray | None:
+    def column(
+        self,
+        name: str,
+        type: TensorType,
+        faults: FaultCollector,
+        labels: Sequence[str] = (),
+        text_help: TextHelp | None = None,
+    ) -> np.ndarray | None:
         try:
             return self._read(name)
         except CompileError as error:
@@ -160,6 +193,17 @@ class ArrayTable:
         except _DAMAGED_FILE_ERRORS as error:
             faults.add("bad-data-file", f"the array {name!r} cannot be read: {error}")
             return None
+
+    def values(self, name: str) -> Sequence[Any]:
+        array = self._read(name)
+        if array.ndim > 1 and array.size == len(array):
+            array = array.reshape(-1)
+        if array.ndim != 1:
+            raise ValueError(f"has shape {list(array.shape)}, so that a row has several values")
+        return array.tolist()
+
+    def name_location(self, name: str | None) -> DataLocation:
+        return NO_LOCATION
 
     def element_locator(self, names: Sequence[str]) -> LocateElement:
         return sample_location
@@ -245,51 +289,69 @@ def _csv_table(
             DataLocation(f"row at line {row_lines[index]}", row_lines[index]),
         ),
     )
-    return None if ragged else CsvTable(header, rows[1:], row_lines[1:], lines)
+    return None if ragged else CsvTable(header, rows[1:], row_lines, lines)
 
 
 class CsvTable:
-    """The rows of a .csv file; the header names the columns."""
+    """The rows of a .csv file; the header names the columns. `row_lines` are the lines of the header and the rows."""
 
     def __init__(self, names: list[str], rows: list[list[str]], row_lines: list[int], lines: list[str]) -> None:
-        self.names, self._rows, self._row_lines, self._lines = names, rows, row_lines, lines
+        self.names, self._rows, self._lines = names, rows, lines
+        self._header_line, self._row_lines = row_lines[0], row_lines[1:]
 
-    def column(self, name: str, type: TensorType, labels: Sequence[str], faults: FaultCollector) -> np.ndarray | None:
+    def column(
+        self,
+        name: str,
+        type: TensorType,
+        faults: FaultCollector,
+        labels: Sequence[str] = (),
+        text_help: TextHelp | None = None,
+    ) -> np.ndarray | None:
         if self.names.count(name) > 1:
-            faults.add("duplicate-column", f"{self.names.count(name)} columns are called {name!r}", DataLocation("", 1))
+            message = f"{self.names.count(name)} columns are called {name!r}"
+            faults.add("duplicate-column", message, self.name_location(None))
             return None
         index = self.names.index(name)
         texts = [row[index] for row in self._rows]
         if type.dtype == "string":
             return np.array(texts, object)
         stripped = [text.strip() for text in texts]
-        if labels and (set(stripped) & set(labels) or not any(_is_number(text) for text in texts)):
-            return self._class_indices(name, stripped, labels, faults)
-        return self._parse_numbers(name, texts, int if "int" in type.dtype else float, faults)
+        if labels and (set(stripped) & set(labels) or not any(map(_is_number, texts))):
+            return np.array(stripped, object)
+        numbers = _parse_numbers(texts, int if "int" in type.dtype else float)
+        if numbers is None:
+            self._add_faults(name, texts, faults, text_help)
+        return numbers
 
-    def _parse_numbers(
-        self, name: str, texts: list[str], parse: type[int] | type[float], faults: FaultCollector
-    ) -> np.ndarray | None:
-        if not any("_" in text for text in texts):  # Python would read 1_000 as a number
-            for attempt in dict.fromkeys((parse, float)):
-                try:
-                    return np.array([attempt(text) for text in texts], np.int64 if attempt is int else np.float64)
-                except (ValueError, OverflowError):
-                    continue
+    def _add_faults(self, name: str, texts: list[str], faults: FaultCollector, text_help: TextHelp | None) -> None:
+        """Adds one fault for all cells of a column that are missing, and one for all others that are not numbers."""
         locate = self.element_locator([name])
-        bad = [index for index, text in enumerate(texts) if not _is_number(text)]
-        faults.add_each("bad-value", bad, lambda index: (_number_fault(name, texts[index]), locate((index,))))
-        return None
+        missing = [index for index, text in enumerate(texts) if _is_missing(text)]
+        if len(missing) > 1:
+            locations = [locate((index,)) for index in missing[:MAX_LISTED_LOCATIONS]]
+            message = f"column {name!r} has no number in {len(missing):,} of {len(texts):,} rows, {{}}"
+            message = message.format(locations_text(locations, len(missing)))
+            location = DataLocation("", locations[0].line, locations[0].column)
+            faults.add("bad-value", message, location, help=MISSING_NUMBER_HELP)
+        elif missing:
+            message = _number_fault(name, texts[missing[0]])
+            faults.add("bad-value", message, locate((missing[0],)), help=MISSING_NUMBER_HELP)
+        bad = [index for index, text in enumerate(texts) if not _is_number(text) and not _is_missing(text)]
+        help = (
+            text_help(texts[index].strip() for index in bad) if text_help and not any(map(_is_number, texts)) else None
+        )
+        faults.add_each(
+            "bad-value", bad, lambda index: (_number_fault(name, texts[index]), locate((index,))), help=help
+        )
 
-    def _class_indices(
-        self, name: str, texts: list[str], labels: Sequence[str], faults: FaultCollector
-    ) -> np.ndarray | None:
-        classes = {label: number for number, label in enumerate(labels)}
-        locate = self.element_locator([name])
-        bad = [index for index, text in enumerate(texts) if text not in classes]
-        message = "{!r} holds {!r}, which is none of the labels"
-        faults.add_each("bad-value", bad, lambda index: (message.format(name, texts[index]), locate((index,))))
-        return None if bad else np.array([classes[text] for text in texts], np.int64)
+    def values(self, name: str) -> Sequence[Any]:
+        index = self.names.index(name)
+        return [row[index] for row in self._rows]
+
+    def name_location(self, name: str | None) -> DataLocation:
+        if name is None:
+            return DataLocation("", self._header_line)
+        return DataLocation("", *_field_position(self._lines, self._header_line, self.names.index(name)))
 
     def element_locator(self, names: Sequence[str]) -> LocateElement:
         def locate(index: ElementIndex) -> DataLocation:
@@ -299,6 +361,26 @@ class CsvTable:
             return DataLocation(f"row at line {row_line}, column {name!r}", line, column)
 
         return locate
+
+
+MISSING_MARKERS = frozenset(("", "na", "n/a", "null", "none", "?", "-"))
+"""Texts, in lower case, that stand for a missing number. `nan` is read as a number that is not finite."""
+
+
+def _is_missing(text: str) -> bool:
+    return text.strip().lower() in MISSING_MARKERS
+
+
+def _parse_numbers(texts: list[str], parse: type[int] | type[float]) -> np.ndarray | None:
+    """The numbers that the texts contain; None if one does not contain a number."""
+    if any("_" in text for text in texts):  # Python would read 1_000 as a number
+        return None
+    for attempt in dict.fromkeys((parse, float)):
+        try:
+            return np.array([attempt(text) for text in texts], np.int64 if attempt is int else np.float64)
+        except (ValueError, OverflowError):
+            continue
+    return None
 
 
 def _is_number(text: str) -> bool:
@@ -330,3 +412,11 @@ def _field_position(lines: list[str], line: int, number: int) -> tuple[int, int]
                 number, field_column = number - 1, column
         line += bool(number)
     return line, field_column
+
+
+TEXT_READERS: dict[str, Callable[[bytes, FaultCollector], DataTable | None]] = {
+    "csv": _read_csv,
+    "json": read_json_table,
+    "jsonl": read_json_lines,
+}
+"""The readers of text formats, by suffix."""

@@ -1,14 +1,9 @@
-"""Samples from the files that a spec names, from a file that a user names, or from arrays.
-
-The spec's `x` and `y` assign columns of a file to inputs and targets. A name or a list of names belongs to the only
-input (or target); an object assigns columns by input name; an input that is not mentioned takes the column of its own
-name. Several columns become one [samples, columns] array.
-"""
+"""Samples from the files that a spec names, from a file that a user names, or from arrays."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import IO, Any
@@ -16,17 +11,22 @@ from typing import IO, Any
 import numpy as np
 
 from ..core.diagnostics import CompileError, Diagnostic, UsageError, quoted_or_list, suggestion
-from ..core.files import UnsafePath, display_path, open_beneath, open_file
+from ..core.files import UnsafePath, display_path
 from ..core.numpy_types import numpy_dtype
 from ..core.reserved_names import target_name
+from ..core.spec_folders import UNSAFE_DATA_HELP, open_data_file
 from ..core.types import TensorType
+from ..training.columns import AssignedColumns, assigned_columns, column_faults
 from ..training.section import DataSection
 from .array_arguments import RaggedArray, is_batch_iterable, not_an_array, to_array
 from .array_digest import array_digest
+from .data_columns import check_columns_exist, read_columns
 from .data_errors import FaultCollector, FeedError
 from .data_files import DataTable, read_table
+from .data_spec import DataSpec
+from .spec_source import NO_SPEC, SpecSource
 from .training_plan import TrainingPlan
-from .validate_arrays import DataSpec, check_consistent_sizes, validate_array
+from .validate_arrays import check_consistent_sizes, validate_array
 
 DataArgument = np.ndarray | Mapping[str, Any] | list[Any] | None
 
@@ -109,8 +109,7 @@ def from_arrays(x: DataArgument, y: DataArgument, data_spec: DataSpec, *, target
     }
     arrays: dict[str, np.ndarray] = {}
     for name, array in unchecked.items():
-        type = data_spec.inputs.get(name) or data_spec.targets[name]
-        validated = validate_array(array, type, data_spec.describe(name), data_spec.index_ranges.get(name), faults)
+        validated = validate_array(array, name, data_spec, faults)
         if validated is not None:
             arrays[name] = validated
     check_consistent_sizes(arrays, data_spec, faults)
@@ -170,107 +169,138 @@ def from_spec(plan: TrainingPlan, part: str) -> Dataset | None:
     Raises CompileError with every fault, UsageError if the file cannot be read.
     """
     data = plan.training.data
-    path = getattr(data, part) if data is not None else None
-    if data is None or path is None:
+    if data is None or getattr(data, part) is None:
         return None
+    return from_part(data, part, plan.data_spec, plan.source)
+
+
+def from_part(data: DataSection, part: str, data_spec: DataSpec, source: SpecSource) -> Dataset:
+    """The samples of the `train`, `validation` or `test` file that a spec names. Raises as `from_spec` does."""
+    path = getattr(data, part)
+    position = ("training", "data", part)
     try:
-        file = open_beneath(plan.source.folder, path)
+        file = source.folders.open(path)
+        name = display_path(source.folders.path(path))
     except UnsafePath as error:
-        fault = Diagnostic("unsafe-path", str(error), help="name a file beneath the spec's folder")
-        raise CompileError([plan.source.locate_diagnostic(fault, ("training", "data", part))]) from error
+        fault = Diagnostic("unsafe-path", str(error), help=UNSAFE_DATA_HELP)
+        raise CompileError([source.locate_diagnostic(fault, position)]) from error
     except UsageError as error:
-        error.diagnostic = plan.source.locate_diagnostic(error.diagnostic, ("training", "data", part))
+        error.diagnostic = source.locate_diagnostic(error.diagnostic, position)
         raise
     with file:
-        return _from_open_file(file, display_path(plan.source.folder / path), data, plan.data_spec, targets=True)
+        return _from_open_file(file, name, data, data_spec, source, targets=True)
 
 
 def from_file(
-    path: str | os.PathLike[str], data: DataSection | None, data_spec: DataSpec, *, targets: bool = True
+    path: str | os.PathLike[str],
+    data: DataSection | None,
+    data_spec: DataSpec,
+    source: SpecSource = NO_SPEC,
+    *,
+    targets: bool = True,
 ) -> Dataset:
     """The samples of any file, with the column names of the spec. Raises as `from_spec` does."""
-    with open_file(path) as file:
-        return _from_open_file(file, os.fspath(path), data, data_spec, targets=targets)
+    with open_data_file(path) as file:
+        return _from_open_file(file, os.fspath(path), data, data_spec, source, targets=targets)
+
+
+def inputs_from_stream(
+    file: IO[bytes],
+    name: str,
+    data: DataSection | None,
+    data_spec: DataSpec,
+    format: str | None = None,
+    keep: Sequence[str] | None = (),
+) -> tuple[Dataset, dict[str, Sequence[Any]]]:
+    """The inputs in an open file, without targets, and the values of further columns as they are in the file.
+
+    `format` replaces the suffix of the file's name. `keep` names the further columns; None stands for all that have one
+    value for each sample. Raises as `from_spec` does.
+    """
+    faults = FaultCollector(name)
+    columns = _column_assignment(data, data_spec, faults, targets=False)
+    table = _read_table(file, name, columns, data_spec, faults, format)
+    samples = _samples(table, columns, data_spec, faults)
+    kept = {} if table is None or samples is None else _kept_columns(table, keep, len(samples), faults)
+    if faults or samples is None:
+        raise CompileError(faults.diagnostics)
+    return samples, kept
+
+
+def _kept_columns(
+    table: DataTable, names: Sequence[str] | None, count: int, faults: FaultCollector
+) -> dict[str, Sequence[Any]]:
+    kept: dict[str, Sequence[Any]] = {}
+    for name in dict.fromkeys(table.names if names is None else names):
+        if name not in table.names:
+            help = suggestion(name, table.names) or f"columns: {quoted_or_list(table.names)}"
+            faults.add("missing-column", f"there is no column {name!r} to keep", table.name_location(None), help=help)
+            continue
+        try:
+            values = table.values(name)
+        except (CompileError, OSError, ValueError, EOFError) as error:
+            if names is not None:
+                faults.add("data-shape", f"the column {name!r} cannot be kept: it {error}")
+            continue
+        if len(values) == count:
+            kept[name] = values
+        elif names is not None:
+            message = f"the column {name!r} cannot be kept: it has {len(values):,} values for {count:,} samples"
+            faults.add("data-shape", message)
+    return kept
 
 
 def _from_open_file(
-    file: IO[bytes], name: str, data: DataSection | None, data_spec: DataSpec, *, targets: bool
+    file: IO[bytes], name: str, data: DataSection | None, data_spec: DataSpec, source: SpecSource, *, targets: bool
 ) -> Dataset:
-    faults = FaultCollector(name)
-    columns = _column_names(data.x if data else None, data_spec.inputs, "x", faults)
-    if targets:
-        columns |= _column_names(data.y if data else None, data_spec.targets, "y", faults)
-    npy_column = next((columns[name][0] for name in data_spec.inputs if name in columns), "")
+    faults = FaultCollector(name, source)
+    columns = _column_assignment(data, data_spec, faults, targets=targets)
+    samples = _samples(_read_table(file, name, columns, data_spec, faults), columns, data_spec, faults)
+    if samples is None:
+        raise CompileError(faults.diagnostics)
+    return samples
+
+
+def _column_assignment(
+    data: DataSection | None, data_spec: DataSpec, faults: FaultCollector, *, targets: bool
+) -> dict[str, AssignedColumns]:
+    """The columns of each input, and of each target. Raises CompileError for faults of the spec."""
+    columns: dict[str, AssignedColumns] = {}
+    settings = [("x", data_spec.inputs), *([("y", data_spec.targets)] if targets else [])]
+    for key, names in settings:
+        setting = getattr(data, key, None)
+        for fault in column_faults(setting, key, names):
+            faults.add_in_spec(*fault)
+        columns |= assigned_columns(setting, key, names)
+    if faults:
+        raise CompileError(faults.diagnostics)
+    return columns
+
+
+def _read_table(
+    file: IO[bytes],
+    name: str,
+    columns: Mapping[str, AssignedColumns],
+    data_spec: DataSpec,
+    faults: FaultCollector,
+    format: str | None = None,
+) -> DataTable | None:
+    npy_column = columns[next(iter(data_spec.inputs))].names[0]
     try:
-        table = read_table(file, name, faults, npy_column)
+        return read_table(file, name, faults, npy_column, format)
     except OSError as error:
         raise UsageError("unreadable-file", f"cannot read {name!r}: {error.strerror}") from error
+
+
+def _samples(
+    table: DataTable | None, columns: Mapping[str, AssignedColumns], data_spec: DataSpec, faults: FaultCollector
+) -> Dataset | None:
+    """The samples in the columns of a table; None, and faults, if they are invalid."""
     arrays: dict[str, np.ndarray] = {}
-    if table is not None and _check_columns_exist(table, columns, data_spec, faults):
-        for key, names in columns.items():
-            array = _read_columns(table, key, names, data_spec, faults)
+    if table is not None and check_columns_exist(table, columns, data_spec, faults):
+        for key, assigned in columns.items():
+            array = read_columns(table, key, assigned.names, data_spec, faults)
             if array is not None:
                 arrays[key] = array
         check_consistent_sizes(arrays, data_spec, faults)
-    if faults:
-        raise CompileError(faults.diagnostics)
-    return _dataset(arrays, data_spec)
-
-
-def _column_names(
-    setting: Any, types: Mapping[str, TensorType], key: str, faults: FaultCollector
-) -> dict[str, tuple[str, ...]]:
-    """The columns of each input or target, as the spec's `x` or `y` assigns them."""
-    path = f"$.training.data.{key}"
-    if isinstance(setting, Mapping):
-        for name in setting:
-            if name not in types:
-                faults.add(
-                    "unknown-name",
-                    f"{key!r} maps {name!r}; the names are {quoted_or_list(types)}",
-                    path=f"{path}.{name}",
-                )
-    elif setting is not None:
-        if len(types) > 1:
-            message = f"{key!r} names columns without saying for which of {quoted_or_list(types)}"
-            faults.add("ambiguous-columns", message, path=path, help="give an object of columns by name")
-            return {}
-        setting = dict.fromkeys(types, setting)
-    assigned = {name: (setting or {}).get(name, name) for name in types}
-    return {name: (columns,) if isinstance(columns, str) else tuple(columns) for name, columns in assigned.items()}
-
-
-def _check_columns_exist(
-    table: DataTable, columns: Mapping[str, tuple[str, ...]], data_spec: DataSpec, faults: FaultCollector
-) -> bool:
-    for key, names in columns.items():
-        path = f"$.training.data.{'x' if key in data_spec.inputs else 'y'}"
-        for name in names:
-            if name not in table.names:
-                help = suggestion(name, table.names) or f"columns: {quoted_or_list(table.names)}"
-                faults.add(
-                    "missing-column", f"there is no column {name!r} for {data_spec.describe(key)}", path=path, help=help
-                )
-    return not faults
-
-
-def _read_columns(
-    table: DataTable, key: str, names: tuple[str, ...], data_spec: DataSpec, faults: FaultCollector
-) -> np.ndarray | None:
-    """The array of an input or a target, from one column or from several, stacked along the last axis."""
-    type = data_spec.inputs.get(key) or data_spec.targets[key]
-    columns = [table.column(name, type, data_spec.labels.get(key, ()), faults) for name in names]
-    readable = [column for column in columns if column is not None]
-    if not names:
-        faults.add("missing-column", f"the list of columns for {data_spec.describe(key)} is empty")
-    if len(readable) < len(columns) or not readable:
-        return None
-    try:
-        array = readable[0] if len(readable) == 1 else np.column_stack(readable)
-    except ValueError:
-        shapes = ", ".join(str(list(column.shape)) for column in readable)
-        faults.add("data-shape", f"the columns of {data_spec.describe(key)} cannot be stacked: shapes {shapes}")
-        return None
-    return validate_array(
-        array, type, data_spec.describe(key), data_spec.index_ranges.get(key), faults, table.element_locator(names)
-    )
+    return None if faults else _dataset(arrays, data_spec)

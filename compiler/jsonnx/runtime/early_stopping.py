@@ -24,11 +24,14 @@ class EarlyStoppingMonitor:
     def __init__(self, plan: TrainingPlan, has_validation: bool) -> None:
         self._config, self.keeps_best_weights = plan.training.early_stopping, plan.training.restore_best_weights
         self._monitor = monitored_figure(plan.training) or ""
+        self.is_maximized = False
+        """Whether higher values of the monitored figure are better."""
         self.best, self.best_epoch, self.wait = inf, -1, 0
         self.best_weights: Weights | None = None
         if self._monitor:
             self._check_monitor(plan, has_validation)
-            self._sign = -1.0 if self._is_maximized(plan) else 1.0
+            self.is_maximized = self._is_maximized(plan)
+            self._sign = -1.0 if self.is_maximized else 1.0
 
     def _check_monitor(self, plan: TrainingPlan, has_validation: bool) -> None:
         fault = monitor_fault(plan.training, [*map(loss_figure, plan.loss_names), *plan.metrics], has_validation)

@@ -60,13 +60,15 @@ class Engine:
         self.plan = plan
         self.execution = plan_execution(plan, resolve_provider(provider), checked_thread_count(threads), fast)
         self.steps = 0
+        self._constant_rate = np.array(plan.rate(0), np.float32)
+        """Fed to every step without a copy, so that a change also reaches batches that are prepared already."""
         initial = DonatedArrays(
             draw_initial_weights(plan.train, plan.seed, donated_weights.take_all() if donated_weights else {})
             | self.execution.zero_states()
         )
         vocabularies = {name: initial.take(name) for name in unlearned_states(plan.train)}
         self._variables = allocate_variables(self.execution, initial)
-        self._prefetch_buffers = PrefetchBuffers(plan)
+        self._prefetch_buffers = PrefetchBuffers(plan, self._constant_rate)
         self.worker = WorkerThread()
         """Prepares batches while steps run."""
         self._undo_depth = 0
@@ -164,7 +166,11 @@ class Engine:
 
     def learning_rate(self, step: int) -> np.ndarray:
         """The learning rate of a step, as it is fed."""
-        return np.array(self.plan.rate(step), np.float32)
+        return self._constant_rate if self.plan.learning_rate is None else np.array(self.plan.rate(step), np.float32)
+
+    def set_learning_rate(self, rate: float) -> None:
+        """Replaces the constant learning rate, from the next step on."""
+        self._constant_rate[...] = rate
 
     def _augment(self, augmented: AugmentedInput, feeds: dict[str, np.ndarray], step: int) -> None:
         """Adds the images of an augmentation layer, and transforms the targets if the layer mixes images."""

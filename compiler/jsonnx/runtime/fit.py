@@ -90,22 +90,31 @@ class Fit:
     def _run_steps(self, batches: Iterable[Batch], sample_counts: list[int], stop_signal: StopOnSignal) -> None:
         """Runs the steps of a group of batches, until one fails or a stop is requested.
 
-        Their results are added up at the end, or after every step if a callback listens to steps.
+        Their results are added up at the end, or after every step if a callback listens to steps, and when a display of
+        progress asks for them.
         """
         progress = self.progress
         step_listeners = [callback.on_step for callback in self.callbacks if hasattr(callback, "on_step")]
+        displays = [callback.show_step for callback in self.callbacks if hasattr(callback, "show_step")]
+        is_observed = bool(step_listeners or displays)
         results: list[dict[str, np.ndarray]] = []
+
+        def figures_so_far() -> dict[str, float]:
+            self._add_results(results, sample_counts)
+            return progress.metric_sums.results()
+
         # Denormals are flushed for the whole group, unless callbacks run in between.
         flushes_denormals = self.engine.execution.flushes_denormals and not step_listeners
         try:
             with denormals_flushed(flushes_denormals):
                 for result in self.engine.run_steps(batches):
                     results.append(result)
-                    if step_listeners:
-                        self._add_results(results, sample_counts)
-                        figures = progress.metric_sums.results()
+                    if is_observed:
+                        figures = figures_so_far() if step_listeners else {}
                         for listener in step_listeners:
                             listener(progress.batch, figures)
+                        for show_step in displays:
+                            show_step(progress.batch + len(results), figures_so_far)
                     if self._must_stop(stop_signal):
                         break
         finally:

@@ -45,11 +45,14 @@ class BatchSlot:
 class PrefetchBuffer:
     """Consecutive slots for full batches of a dataset."""
 
-    def __init__(self, plan: TrainingPlan, runner: StepRunner, dataset: Dataset, batch_size: int) -> None:
+    def __init__(
+        self, plan: TrainingPlan, runner: StepRunner, dataset: Dataset, batch_size: int, constant_rate: np.ndarray
+    ) -> None:
         self._plan, self._runner, self.dataset, self._batch_size = plan, runner, dataset, batch_size
         self._sample_types = dataset.sample_types()
         count = self._slot_count(dataset)
-        self._learning_rates = np.full(count, plan.rate(0), np.float32)
+        is_constant = plan.learning_rate is None
+        self._learning_rates = np.broadcast_to(constant_rate, count) if is_constant else np.empty(count, np.float32)
         self._arrays = {
             name: np.empty((count * batch_size, *shape), dtype) for name, (shape, dtype) in self._sample_types.items()
         }
@@ -108,8 +111,8 @@ class PrefetchBuffer:
 class PrefetchBuffers:
     """Two buffers, one filled while the steps of the other run, kept from fit to fit as long as they are compatible."""
 
-    def __init__(self, plan: TrainingPlan) -> None:
-        self._plan = plan
+    def __init__(self, plan: TrainingPlan, constant_rate: np.ndarray) -> None:
+        self._plan, self._constant_rate = plan, constant_rate
         self._pair: tuple[PrefetchBuffer, PrefetchBuffer] | None = None
 
     def for_fit(
@@ -120,7 +123,8 @@ class PrefetchBuffers:
             return None
         pair = self._pair
         if pair is None or not all(buffer.is_compatible(runner, dataset, batch_size) for buffer in pair):
-            first, second = (PrefetchBuffer(self._plan, runner, dataset, batch_size) for _ in range(2))
+            arguments = self._plan, runner, dataset, batch_size, self._constant_rate
+            first, second = PrefetchBuffer(*arguments), PrefetchBuffer(*arguments)
             pair = first, second
         self._pair = pair if len(pair[0].slots) > 1 else None  # a single slot may be large
         for buffer in pair:

@@ -113,9 +113,12 @@ class RunFolder:
         self._write_description(run_info, spec, trainer.history)
 
     def _write_description(self, run_info: str, spec: str, history: History) -> None:
-        write_atomically(self.path / RUN_INFO_FILE, run_info.encode())
+        self.write_info(run_info)
         write_atomically(self.path / SPEC_FILE, spec.encode())
         self.write_metrics(history)
+
+    def write_info(self, run_info: str) -> None:
+        write_atomically(self.path / RUN_INFO_FILE, run_info.encode())
 
     def write_model(self, model: bytes) -> None:
         write_atomically(self.path / MODEL_FILE, model)

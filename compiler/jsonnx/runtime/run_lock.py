@@ -27,6 +27,20 @@ _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, getattr
 """Errors of a file system without locks."""
 
 
+def is_locked(folder: Path) -> bool:
+    """Whether a process holds the lock of a folder, as far as can be seen from this machine."""
+    lock = RunLock(folder)
+    try:
+        with open(folder / LOCK_FILE, "rb+") as file:
+            lock._lock_file(file)
+        lock._check_owner()
+    except UsageError:
+        return True
+    except OSError:  # there is no lock, or it may not be opened
+        return False
+    return False
+
+
 class RunLock:
     """The lock of a folder. Raises UsageError `run-locked` if another process holds it."""
 

@@ -18,6 +18,7 @@ from ..interop.model_digests import model_digest_faults
 from .array_arguments import to_array
 from .data_errors import FeedError
 from .providers import Provider, create_session, resolve_provider
+from .validate_arrays import batch_axis_hint, reshape_samples
 
 if TYPE_CHECKING:
     import onnx
@@ -54,7 +55,8 @@ class Session:
     def run(self, feeds: Mapping[str, Any] | Any) -> dict[str, np.ndarray]:
         """The outputs by name. Feeds are arrays by input name, or a single array if there is one input.
 
-        Raises FeedError if they do not fit.
+        The first axis counts the samples. Axes of size 1 at the end of a sample may be missing, and its last axes
+        flattened, as in data files (`reshape_samples`). Raises FeedError if the arrays do not fit.
         """
         validated = validate_feeds(feeds, self.inputs)
         try:
@@ -163,8 +165,12 @@ def _as_input(value: Any, type: TensorType) -> np.ndarray:
     if array.dtype != dtype:
         array = safe_cast(array, dtype)
     if array.ndim != type.rank:
-        hint = "; a single sample needs a batch axis: x[None]" if array.ndim == type.rank - 1 else ""
-        raise ValueError(f"has shape {list(array.shape)}, rank {array.ndim}; the model wants {type}{hint}")
+        reshaped = reshape_samples(array, type.shape[1:]) if array.ndim and type.rank else None
+        if reshaped is None:
+            hint = batch_axis_hint(array, type.shape)
+            message = f"has shape {list(array.shape)}, rank {array.ndim}; the model wants {type}"
+            raise ValueError(f"{message}; {hint}" if hint else message)
+        array = reshaped
     return np.ascontiguousarray(array) if array.ndim else array
 
 

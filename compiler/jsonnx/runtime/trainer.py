@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from operator import index
 from typing import Any
 
 import numpy as np
@@ -21,6 +20,7 @@ from .early_stopping import EarlyStoppingMonitor
 from .engine import Diverged, Engine
 from .environment import environment_changes, run_environment
 from .fit import Fit
+from .fit_arguments import require_bool, require_integer, require_rate
 from .history import SETTING_NAMES, FitProgress, History, MetricSums, data_digests
 from .training_plan import TrainingPlan
 from .variables import DonatedArrays
@@ -78,6 +78,20 @@ class Trainer:
         """Losses and metrics of the complete epochs."""
         return History() if self._progress is None else self._progress.history
 
+    @property
+    def learning_rate(self) -> float:
+        """The learning rate of the next step; a new value takes effect from that step on.
+
+        Setting it raises TypeError if it is not a number, ValueError if it is not positive and finite.
+        """
+        return float(self._engine.learning_rate(self.steps))
+
+    @learning_rate.setter
+    def learning_rate(self, rate: float) -> None:
+        if self.plan.learning_rate is not None:
+            raise TypeError("the learning rate is a schedule of the spec, so it cannot be set")
+        self._engine.set_learning_rate(require_rate(rate))
+
     def weights(self) -> dict[str, np.ndarray]:
         """Copies of the network's weights, by Keras' names and in Keras' order."""
         return self._engine.weights()
@@ -120,12 +134,13 @@ class Trainer:
         step, with `signal` set in the history. Callbacks are objects with at least one of the hooks
         `on_epoch_begin(epoch, epochs, steps)`, `on_step(step, figures)` (steps done in this epoch, figures so far),
         `on_epoch_end(epoch, figures)` and `on_end(history)`, which is called before the best epoch's weights are
-        restored. Raises CompileError or FeedError for data that do not fit, TypeError for other callbacks, Diverged.
+        restored; they may call `stop` and set `learning_rate`. Raises CompileError or FeedError for data that do not
+        fit, TypeError for other callbacks, Diverged.
         """
         training = self.plan.training
         batch_size = self._batch_size(batch_size)
-        epochs = training.epochs if epochs is None else _require_integer("epochs", epochs, minimum=0)
-        shuffle = training.shuffle if shuffle is None else _require_bool("shuffle", shuffle)
+        epochs = training.epochs if epochs is None else require_integer("epochs", epochs, minimum=0)
+        shuffle = training.shuffle if shuffle is None else require_bool("shuffle", shuffle)
         listeners = checked_callbacks(callbacks)
         samples, validation = self._train_and_validation(x, y, validation_data, validation_split)
         monitor = EarlyStoppingMonitor(self.plan, validation is not None)
@@ -150,7 +165,7 @@ class Trainer:
     def _batch_size(self, requested: int | None) -> int:
         if requested is None:
             return self.plan.training.batch_size
-        return _require_integer("batch_size", requested, minimum=1)
+        return require_integer("batch_size", requested, minimum=1)
 
     def _dataset(self, x: DataArgument | Dataset, y: DataArgument) -> Dataset:
         return x if isinstance(x, Dataset) else from_arrays(x, y, self.plan.data_spec)
@@ -277,8 +292,9 @@ class Trainer:
             "initial_weights": self._loaded_weights_digest or self.initial_weights_digest or RANDOM_WEIGHTS,
             "seed": self.plan.seed,
             "steps": self.steps,
+            "learning_rate": self.learning_rate if self.plan.learning_rate is None else None,
             "progress": None if progress is None else progress.state_dict(),
-            "environment": self._environment(),
+            "environment": self.environment(),
         }
         checkpoint.save(os.fspath(path), with_strings_as_bytes(arrays), state)
 
@@ -296,11 +312,13 @@ class Trainer:
         stored_values = self._decode_strings({entry: arrays[entry] for entry in other_entries})
         values = self._engine.convert_state(stored_values)
         self._check_checkpoint(name, values, best, state)
-        differences = _environment_diagnostics(name, state["environment"], self._environment(), exact)
+        differences = _environment_diagnostics(name, state["environment"], self.environment(), exact)
         if differences and exact:
             raise CompileError(differences)
         self._engine.write(values)
         self._engine.steps = state["steps"]
+        if state["learning_rate"] is not None and self.plan.learning_rate is None:
+            self._engine.set_learning_rate(state["learning_rate"])
         progress = state["progress"]
         self._progress = None if progress is None else FitProgress.from_state_dict(self.plan, progress, best or None)
         self._resumes = progress is not None
@@ -319,7 +337,8 @@ class Trainer:
         self, file: str, values: Mapping[str, np.ndarray], best: Mapping[str, np.ndarray], state: Mapping[str, Any]
     ) -> None:
         """Raises CompileError `checkpoint-mismatch` with every fault."""
-        faults = [*self._run_faults(state), *self._array_faults(values, best)]
+        # Another spec has other arrays, too; they are no further faults.
+        faults = [*self._run_faults(state)] or [*self._array_faults(values, best)]
         if faults:
             raise CompileError([_mismatch(f"cannot resume the run from {file!r}: {fault}", file) for fault in faults])
 
@@ -369,7 +388,8 @@ class Trainer:
         except (TypeError, ValueError):
             return False
 
-    def _environment(self) -> dict[str, Any]:
+    def environment(self) -> dict[str, Any]:
+        """Versions, processor and settings on which the last bit of a result depends."""
         return run_environment(self.provider, self._engine.execution.threads, self._fast)
 
 
@@ -389,23 +409,6 @@ def _environment_diagnostics(
 
 def _mismatch(message: str, file: str | None = None) -> Diagnostic:
     return Diagnostic("checkpoint-mismatch", message, file=file, help="undo the change, or start a new run")
-
-
-def _require_integer(name: str, value: Any, minimum: int) -> int:
-    """The value as an integer. Raises TypeError, ValueError."""
-    try:
-        number = index(value)
-    except TypeError:
-        raise TypeError(f"{name} must be an integer, got {value!r}") from None
-    if number < minimum:
-        raise ValueError(f"{name} must be at least {minimum}, got {number}")
-    return number
-
-
-def _require_bool(name: str, value: Any) -> bool:
-    if not isinstance(value, (bool, np.bool_)):
-        raise TypeError(f"{name} must be True or False, got {value!r}")
-    return bool(value)
 
 
 __all__ = ["Diverged", "History", "Trainer", "TrainingPlan"]

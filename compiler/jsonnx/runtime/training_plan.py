@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
-from ..core.diagnostics import Diagnostic, Locator, path_text
 from ..core.reserved_names import LOSS, is_added_loss_name, is_slot_name, metric_sums_name, output_loss_name
 from ..core.types import TensorType
 from ..training.section import Training
-from .validate_arrays import DataSpec, IndexRange
+from .data_spec import DataSpec, make_data_spec
+from .spec_source import NO_SPEC, SpecSource
 
 if TYPE_CHECKING:
     import numpy as np
@@ -70,24 +69,6 @@ class ShardedGraphs:
 
 
 @dataclass(frozen=True, eq=False)
-class SpecSource:
-    """The spec that a plan was made from."""
-
-    file: str | None = None
-    """The spec's file; data files are looked up in its folder."""
-    locate: Locator | None = None
-
-    @property
-    def folder(self) -> Path:
-        return Path(self.file).resolve().parent if self.file else Path.cwd()
-
-    def locate_diagnostic(self, diagnostic: Diagnostic, path: tuple[str, ...]) -> Diagnostic:
-        """The diagnostic, moved to the value at a path of the spec."""
-        line, column = (self.locate(path, False) if self.locate else None) or (None, None)
-        return replace(diagnostic, path=path_text(path), file=self.file, line=line, column=column)
-
-
-@dataclass(frozen=True, eq=False)
 class TrainingPlan:
     """Three graphs over the same variables, their inputs and outputs, and the settings of the run.
 
@@ -115,9 +96,11 @@ class TrainingPlan:
     """Builds the graphs of a data-parallel step with this number of shards; None if the batch cannot be split."""
     index_sizes: Mapping[str, int] = field(default_factory=dict)
     """The number of valid values of each input that holds indices."""
+    input_vocabularies: Mapping[str, frozenset[Any]] = field(default_factory=dict)
+    """The valid tokens of inputs whose lookup rejects all others."""
     labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """The names of classes, by output."""
-    source: SpecSource = SpecSource()
+    source: SpecSource = NO_SPEC
     fingerprint: Mapping[str, str] = field(default_factory=dict)
     """Hashes of the parts of the spec that may not change when a run is resumed, by their keys in the spec."""
     vocabulary_digests: Mapping[str, str] = field(default_factory=dict)
@@ -147,17 +130,15 @@ class TrainingPlan:
     @cached_property
     def data_spec(self) -> DataSpec:
         """The types and valid values of data."""
-        index_ranges = {name: IndexRange(count) for name, count in self.index_sizes.items()}
-        for output, target in self.targets.items():
-            classes = self.outputs[output].shape[-1]
-            if "int" in target.dtype and target.rank == self.outputs[output].rank - 1 and isinstance(classes, int):
-                index_ranges[output] = IndexRange(classes, self._ignored_class(output))
-        return DataSpec(self.inputs, self.targets, index_ranges, self.labels)
-
-    def _ignored_class(self, output: str) -> int | None:
-        loss = self.training.loss
-        ignored = getattr(loss.get(output) if isinstance(loss, dict) else loss, "ignore_class", None)
-        return None if ignored is None else int(ignored)
+        return make_data_spec(
+            self.inputs,
+            self.outputs,
+            self.targets,
+            self.index_sizes,
+            self.labels,
+            self.training,
+            self.input_vocabularies,
+        )
 
     @cached_property
     def weight_names(self) -> tuple[str, ...]:

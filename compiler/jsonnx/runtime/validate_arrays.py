@@ -3,41 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from math import isfinite
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
+from ..core.diagnostics import quoted_or_list
 from ..core.numpy_types import numpy_dtype
-from ..core.types import Dim, Size, TensorType, product
-from .data_errors import MAX_REPORTED_FAULTS, DataLocation, FaultCollector
+from ..core.types import Dim, Size, product
+from .data_errors import MAX_LISTED_LOCATIONS, DataLocation, FaultCollector
+from .data_spec import DataSpec, IndexRange
 
 ElementIndex = tuple[int, ...]
 LocateElement = Callable[[ElementIndex], DataLocation]
 """Locates an element of an array in the file that it was read from."""
-
-
-class IndexRange(NamedTuple):
-    """The integers from 0 to `size - 1`, and optionally one that marks elements without a class."""
-
-    size: int
-    ignored: int | None = None
-
-
-@dataclass(frozen=True)
-class DataSpec:
-    """The data that a network takes: types by input and by output name, and ranges of integers by either."""
-
-    inputs: Mapping[str, TensorType]
-    targets: Mapping[str, TensorType]
-    index_ranges: Mapping[str, IndexRange] = field(default_factory=dict)
-    labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Names of the classes by output: a .csv file may contain them in place of numbers."""
-
-    def describe(self, name: str) -> str:
-        return f"input {name!r}" if name in self.inputs else f"the target of {name!r}"
 
 
 def sample_location(index: ElementIndex) -> DataLocation:
@@ -47,32 +28,101 @@ def sample_location(index: ElementIndex) -> DataLocation:
 
 def validate_array(
     array: np.ndarray,
-    type: TensorType,
-    title: str,
-    index_range: IndexRange | None,
+    name: str,
+    data_spec: DataSpec,
     faults: FaultCollector,
     locate: LocateElement = sample_location,
+    column_count: int = 1,
 ) -> np.ndarray | None:
-    """The array in the shape of the type, its values checked but not cast; None, and faults, if they are invalid.
+    """The array of an input or a target in the shape of its type, its values checked but not cast; None, and faults, if
+    they are invalid. Names of classes in a target become class indices.
 
-    The shape of a sample may differ from the type's in two ways: by axes of size 1 at its end, and by its last axes
-    being flattened in C order into one, in either shape. So [28, 28] may be fed for [28, 28, 1] and for [784].
+    The shape of a sample may differ from the type's as `reshape_samples` says. With a `column_count`, the array was
+    stacked from columns of a file, each of which gets faults of its own.
     """
     fault_count = len(faults.diagnostics)
+    type, title = data_spec.type_of(name), data_spec.describe(name)
     dtype = numpy_dtype(type.dtype)
     reshaped = reshape_samples(array, type.shape[1:]) if array.ndim else None
     if reshaped is None:
         sizes = ["samples", *map(str, array.shape[1:])] if array.ndim else []
-        faults.add("data-shape", f"{title} has shape [{', '.join(sizes)}], the network wants {type}")
-    elif not _has_compatible_kind(array, dtype):
+        help = None if faults.file else batch_axis_hint(array, type.shape)
+        faults.add("data-shape", f"{title} has shape [{', '.join(sizes)}], the network wants {type}", help=help)
+        return None
+    if dtype.kind != "O" and is_text(array):
+        return class_indices(reshaped, name, data_spec, faults, locate)
+    if not _has_compatible_kind(array, dtype):
         faults.add("bad-value", f"{title} has {array.dtype} elements, the network wants {type.dtype}")
     elif array.size and array.dtype.kind in "fiub":
-        _check_values(array, dtype, title, index_range, faults, locate)
+        index_range = data_spec.index_ranges.get(name)
+        _ValueCheck(array, dtype, title, index_range, faults, locate, column_count).run()
+    if name in data_spec.vocabularies and len(faults.diagnostics) == fault_count:
+        _check_tokens(array, name, data_spec, faults, locate)
     return reshaped if len(faults.diagnostics) == fault_count else None
 
 
+def _check_tokens(
+    array: np.ndarray, name: str, data_spec: DataSpec, faults: FaultCollector, locate: LocateElement
+) -> None:
+    """Adds a fault for tokens that are not in the vocabulary of an input."""
+    vocabulary = data_spec.vocabularies[name]
+    unknown = [token for token in np.unique(array).tolist() if token not in vocabulary]
+    if unknown:
+        indices, count = first_indices(np.isin(array, np.array(unknown, array.dtype)))
+        message = f"{data_spec.describe(name)} is {{!r}}, which is not in the vocabulary of its lookup"
+        help = "add the token to the vocabulary, or accept unknown tokens with num_oov_indices 1"
+
+        def describe(index: ElementIndex) -> tuple[str, DataLocation]:
+            token = array[index]
+            return message.format(str(token) if isinstance(token, str) else int(token)), locate(index)
+
+        faults.add_each("unknown-token", indices, describe, count=count, help=help)
+
+
+def is_text(array: np.ndarray) -> bool:
+    """Whether all elements are strings."""
+    return array.dtype.kind == "U" or (array.dtype.kind == "O" and all(isinstance(x, str) for x in array.flat))
+
+
+def class_indices(
+    texts: np.ndarray, name: str, data_spec: DataSpec, faults: FaultCollector, locate: LocateElement
+) -> np.ndarray | None:
+    """The class indices of an array of names of classes; None, and faults, if one is not among the labels."""
+    labels = data_spec.labels.get(name, ()) if name in data_spec.targets else ()
+    classes = {label: number for number, label in enumerate(labels)}
+    distinct, inverse = np.unique(texts.astype(str), return_inverse=True)
+    if not labels:
+        title, wanted = data_spec.describe(name), data_spec.type_of(name).dtype
+        message = f"{title} holds texts, such as {str(distinct[0])[:80]!r}, the network wants {wanted}"
+        faults.add("bad-value", message, help=data_spec.text_help(name, map(str, distinct)))
+        return None
+    numbers = np.array([classes.get(text.strip(), -1) for text in map(str, distinct)], np.int64)[inverse]
+    numbers = numbers.reshape(texts.shape)
+    bad, count = first_indices(numbers < 0)
+    message = f"{data_spec.describe(name)} is {{!r}}, which is none of the labels"
+    help = f"the labels are {quoted_or_list(labels)}"
+    faults.add_each(
+        "bad-value", bad, lambda index: (message.format(str(texts[index])), locate(index)), count=count, help=help
+    )
+    return None if bad else numbers
+
+
+def first_indices(mask: np.ndarray) -> tuple[list[ElementIndex], int]:
+    """The indices of the first elements in a mask, as many as a fault lists, and the number of all."""
+    flat = np.flatnonzero(mask)
+    first = np.unravel_index(flat[: MAX_LISTED_LOCATIONS + 1], mask.shape)
+    return [tuple(map(int, index)) for index in zip(*first, strict=True)], len(flat)
+
+
 def reshape_samples(array: np.ndarray, dims: tuple[Dim, ...]) -> np.ndarray | None:
-    """The array with samples of these dimensions; None if they do not arise by trailing unit axes or flattening."""
+    """The array with samples of these dimensions, which may differ in two ways; None if they differ in another way.
+
+    Axes of size 1 at the end of a sample may be missing or additional, and the last axes may be flattened in C order
+    into one, in either shape: [28, 28] and [784] are taken for [28, 28, 1]. This holds wherever data come in: files,
+    arrays for a `Trainer`, and arrays for a `Session`. It cannot mistake one meaning for another, because the number of
+    elements of a sample and their order stay the same; a missing batch axis is never added, since the first axis always
+    counts the samples.
+    """
     sample_shape = array.shape[1:]
     if _shapes_match(sample_shape, dims):
         return array
@@ -104,37 +154,82 @@ def _is_flattened(shape: tuple[Dim, ...], expected: tuple[Dim, ...]) -> bool:
     return axis >= 0 and long[:axis] == short[:axis] and product(long[axis:]) == short[axis]
 
 
+def batch_axis_hint(array: np.ndarray, shape: tuple[Dim, ...]) -> str | None:
+    """A hint for an array that would be accepted with a batch axis; `shape` is the wanted one, with that axis."""
+    size = shape[0] if shape else 0
+    fits = (isinstance(size, Size) or size == 1) and reshape_samples(array[None], shape[1:]) is not None
+    return "a single sample needs a batch axis: x[None]" if fits else None
+
+
 def _has_compatible_kind(array: np.ndarray, dtype: np.dtype[Any]) -> bool:
-    if dtype.kind == "O":
-        return array.dtype.kind == "U" or (array.dtype.kind == "O" and all(isinstance(x, str) for x in array.flat))
-    return array.dtype.kind in "fiub"
+    return is_text(array) if dtype.kind == "O" else array.dtype.kind in "fiub"
 
 
-def _check_values(
-    array: np.ndarray,
-    dtype: np.dtype[Any],
-    title: str,
-    index_range: IndexRange | None,
-    faults: FaultCollector,
-    locate: LocateElement,
-) -> None:
-    """Adds faults for values that are not finite, not whole for an integer type, or out of range."""
-    if array.dtype.kind == "f":
-        if not _is_finite(array):
-            _add_marked(faults, "not-finite", array, ~np.isfinite(array), lambda v: f"{title} is {v}", locate)
-            return
-        is_wider = dtype.kind == "f" and array.dtype.itemsize > dtype.itemsize
-        if is_wider and max(-float(array.min()), float(array.max())) > float(np.finfo(dtype).max):
-            too_large = np.abs(array) > np.finfo(dtype).max
-            _add_marked(
-                faults, "bad-value", array, too_large, lambda v: f"{title} is {v}, too large for {dtype}", locate
-            )
-            return
-        if dtype.kind in "iub" and (array != np.floor(array)).any():
-            fractional = array != np.floor(array)
-            _add_marked(faults, "bad-value", array, fractional, lambda v: f"{title} is {v}, not a whole number", locate)
-            return
-    _check_range(array, dtype, title, index_range, faults, locate)
+MISSING_NUMBER_HELP = (
+    "replace missing numbers before training, by 0 or the column's mean, or remove their samples; they never reach the "
+    "network, so ops.nan_to_num cannot replace them"
+)
+
+
+@dataclass(frozen=True, eq=False)
+class _ValueCheck:
+    """Checks the numbers of an array: finite, whole for an integer type, and in range."""
+
+    array: np.ndarray
+    dtype: np.dtype[Any]
+    title: str
+    index_range: IndexRange | None
+    faults: FaultCollector
+    locate: LocateElement
+    column_count: int = 1
+
+    def run(self) -> None:
+        array, dtype, title = self.array, self.dtype, self.title
+        if array.dtype.kind == "f":
+            if not _is_finite(array):
+                self._add("not-finite", np.isnan(array), lambda v: f"{title} is {v}", MISSING_NUMBER_HELP)
+                self._add("not-finite", np.isinf(array), lambda v: f"{title} is {v}")
+                return
+            is_wider = dtype.kind == "f" and array.dtype.itemsize > dtype.itemsize
+            if is_wider and max(-float(array.min()), float(array.max())) > float(np.finfo(dtype).max):
+                too_large = np.abs(array) > np.finfo(dtype).max
+                self._add("bad-value", too_large, lambda v: f"{title} is {v}, too large for {dtype}")
+                return
+            if dtype.kind in "iub" and (array != np.floor(array)).any():
+                self._add("bad-value", array != np.floor(array), lambda v: f"{title} is {v}, not a whole number")
+                return
+        self._check_range()
+
+    def _check_range(self) -> None:
+        array, dtype, title, index_range = self.array, self.dtype, self.title, self.index_range
+        if index_range is not None:
+            if _is_in_range(array, index_range.size):
+                return
+            outside = (array < 0) | (array >= index_range.size)
+            if index_range.ignored is not None:
+                outside &= array != index_range.ignored
+            code = "label-out-of-range" if title.startswith("the target") else "index-out-of-range"
+            ignored = "" if index_range.ignored is None else f" and {index_range.ignored}"
+            valid = f"valid are 0 to {index_range.size - 1}{ignored}"
+            self._add(code, outside, lambda v: f"{title} is {int(v)}; {valid}")
+        elif dtype.kind in "iub" and array.dtype.kind != "b":
+            low, high = (0, 1) if dtype.kind == "b" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
+            if int(array.min()) < low or int(array.max()) > high:
+                outside = (array < low) | (array > high)
+                self._add("bad-value", outside, lambda v: f"{title} is {v}, beyond {dtype}'s range")
+
+    def _add(self, code: str, mask: np.ndarray, message: Callable[[Any], str], help: str | None = None) -> None:
+        """Adds a fault for the elements in the mask, or one for each column with such elements."""
+        array = self.array
+
+        def describe(index: ElementIndex) -> tuple[str, DataLocation]:
+            return message(array[index]), self.locate(index)
+
+        has_columns = self.column_count > 1 and array.shape[1:] == (self.column_count,)
+        for column in range(self.column_count) if has_columns else [None]:
+            selected = mask if column is None else mask & (np.arange(self.column_count) == column)
+            indices, count = first_indices(selected)
+            self.faults.add_each(code, indices, describe, count=count, help=help)
 
 
 def has_valid_values(array: np.ndarray, size: int | None) -> bool:
@@ -171,52 +266,6 @@ def _unsigned_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
     return np.dtype(f"{dtype.byteorder}u{dtype.itemsize}")
 
 
-def _check_range(
-    array: np.ndarray,
-    dtype: np.dtype[Any],
-    title: str,
-    index_range: IndexRange | None,
-    faults: FaultCollector,
-    locate: LocateElement,
-) -> None:
-    if index_range is not None:
-        if _is_in_range(array, index_range.size):
-            return
-        outside = (array < 0) | (array >= index_range.size)
-        if index_range.ignored is not None:
-            outside &= array != index_range.ignored
-        code = "label-out-of-range" if title.startswith("the target") else "index-out-of-range"
-        valid = f"valid are 0 to {index_range.size - 1}" + (
-            "" if index_range.ignored is None else f" and {index_range.ignored}"
-        )
-        _add_marked(faults, code, array, outside, lambda v: f"{title} is {int(v)}; {valid}", locate)
-    elif dtype.kind in "iub" and array.dtype.kind != "b":
-        low, high = (0, 1) if dtype.kind == "b" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
-        if int(array.min()) < low or int(array.max()) > high:
-            outside = (array < low) | (array > high)
-            _add_marked(
-                faults, "bad-value", array, outside, lambda v: f"{title} is {v}, beyond {dtype}'s range", locate
-            )
-
-
-def _add_marked(
-    faults: FaultCollector,
-    code: str,
-    array: np.ndarray,
-    mask: np.ndarray,
-    message: Callable[[Any], str],
-    locate: LocateElement,
-) -> None:
-    """Adds a fault for every element in the mask."""
-    if not mask.any():
-        return
-    indices = np.argwhere(mask)
-    reported = [tuple(int(number) for number in index) for index in indices[:MAX_REPORTED_FAULTS]]
-    faults.add_each(code, reported, lambda index: (message(array[index]), locate(index)))
-    if len(indices) > MAX_REPORTED_FAULTS:
-        faults.add(code, f"and {len(indices) - MAX_REPORTED_FAULTS:,} more like the last")
-
-
 def check_consistent_sizes(arrays: Mapping[str, np.ndarray], data_spec: DataSpec, faults: FaultCollector) -> None:
     """Adds faults unless all arrays have the same number of samples, at least one, and each symbolic size one value."""
     counts = {name: len(array) for name, array in arrays.items()}
@@ -227,7 +276,7 @@ def check_consistent_sizes(arrays: Mapping[str, np.ndarray], data_spec: DataSpec
         faults.add("empty-data", "there are no samples")
     sizes: dict[Size, tuple[str, int]] = {}
     for name, array in arrays.items():
-        type = data_spec.inputs.get(name) or data_spec.targets[name]
+        type = data_spec.type_of(name)
         for symbol, size in zip(type.shape[1:], array.shape[1:], strict=True):
             if isinstance(symbol, Size):
                 other, other_size = sizes.setdefault(symbol, (name, size))

@@ -128,7 +128,7 @@ class CategoricalAccuracy(Metric):
 
 @METRICS.register("binary_accuracy")
 class BinaryAccuracy(Metric):
-    """Fraction of elements that exceed the threshold if, and only if, the target is 1."""
+    """Fraction of correct elements: above the threshold where the target is 1, otherwise not above it."""
 
     threshold: float = attr(0.5, doc="Outputs above the threshold count as 1.")
 

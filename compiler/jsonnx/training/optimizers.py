@@ -20,7 +20,11 @@ from .skipped_steps import AdamSkippedSteps, DecayingSlots, SkippedSteps
 if TYPE_CHECKING:
     from ..ir import Builder, Parameter, Value
 
-OPTIMIZERS = Registry("optimizer", "The rule that updates weights by their gradients.", snake_case_names=False)
+OPTIMIZERS = Registry(
+    "optimizer",
+    "The rule that updates weights by their gradients; `rmsprop` if a spec names none.",
+    snake_case_names=False,
+)
 
 LEARNING_RATE_DOC = "Step size."
 EPSILON_DOC = "Added to a divisor, to avoid division by zero."
@@ -233,7 +237,7 @@ class AdamBase(Moments):
 
 @OPTIMIZERS.register("adam")
 class Adam(AdamBase):
-    """A running mean of gradients divided by the root of one of their squares (Kingma and Ba, 2015)."""
+    """Running mean of gradients, divided by the root of the running mean of their squares (Kingma and Ba, 2015)."""
 
 
 @OPTIMIZERS.register("adamw")
@@ -276,7 +280,7 @@ class Nadam(Moments):
 
 @OPTIMIZERS.register("adamax")
 class Adamax(Moments):
-    """Adam with a decaying maximum of absolute gradients instead of squares (Kingma and Ba, 2015)."""
+    """Adam with a decaying maximum of absolute gradients in place of the mean of squares (Kingma and Ba, 2015)."""
 
     def slots(self) -> dict[str, float]:
         return {"momentum": 0.0, "norm": 0.0}
@@ -331,7 +335,7 @@ class Adadelta(Optimizer):
 
 @OPTIMIZERS.register("lion")
 class Lion(Optimizer):
-    """Steps of constant size, in the direction of the sign of a mean of momentum and gradient (Chen et al., 2023)."""
+    """Steps of constant size: the sign of a weighted mean of momentum and gradient (Chen et al., 2023)."""
 
     beta_1: float = attr(0.9, doc="Fraction of the momentum in the direction of the step.", above=0, below=1)
     beta_2: float = attr(0.99, doc="Decay of the momentum.", minimum=0, below=1)

@@ -89,7 +89,7 @@ Metrics = Annotated[
 class DataSection(Section):
     """The files with the samples, and the meaning of their columns."""
 
-    train: str = attr(doc="Training file (.npz, .npy or .csv); the path is relative to the spec.")
+    train: str = attr(doc="Training file (.npz, .npy, .csv, .json or .jsonl); the path is relative to the spec.")
     validation: str | None = attr(None, doc="Validation file, used after each epoch.")
     test: str | None = attr(None, doc="Test file, used after training.")
     x: Columns | None = attr(
@@ -162,7 +162,9 @@ class Training(Section):
     loss_weights: Annotated[dict[str, float], DictCodec(NumberCodec())] | None = attr(
         None, doc="Factors of the losses, by output name."
     )
-    optimizer: Optimizer = attr("rmsprop", doc="Optimizer that updates the weights.")
+    optimizer: Optimizer = attr(
+        "rmsprop", doc="Optimizer that updates the weights; RMSprop with its default arguments if omitted."
+    )
     weights: Annotated[InitialWeightsSection, InitialWeightsCodec(InitialWeightsSection)] | None = attr(
         None, doc="Initial weights: a file, or an object with a file and the layers that are initialized from it."
     )

@@ -26,7 +26,7 @@ from jsonnx.frontend.schema.schema import (
     REFERENCE_SCHEMA,
     spec_schema,
 )
-from jsonnx.pipeline.check import validate
+from jsonnx.pipeline.validate import validate
 from jsonschema import Draft202012Validator
 
 ROOT = Path(__file__).parents[3]
@@ -46,6 +46,7 @@ def accepts(document: Any) -> bool:
     return not report.has_errors()
 
 
+@pytest.mark.slow
 def test_the_schemas_are_valid_draft_2020_12_schemas() -> None:
     Draft202012Validator.check_schema(spec_schema())
     Draft202012Validator.check_schema(editor_schema())

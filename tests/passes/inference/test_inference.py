@@ -325,7 +325,7 @@ def test_channelwise_operators_between_convolutions_need_no_transpose() -> None:
     assert ops(after(propagate_transposes_for_inference, network, 6, 5, 4))["Transpose"] == 1
     graph = after(optimize_for_inference, network, 6, 5, 4)
     assert ops(graph)["Conv"] == 7
-    assert ops(graph)["Mul"] == 2  # the squares
+    assert ops(graph)["Mul"] == 2 + 2 * 2  # the squares, and two for each Gelu
 
 
 def test_a_network_without_convolutions_keeps_its_layout() -> None:

@@ -226,7 +226,9 @@ def _report_error(error: ValidationError, misspelled: Mapping[JsonPath, set[str]
 
 
 def _report_unknown_key(error: ValidationError, key: str, report: Report) -> None:
-    known = [name for name in error.schema["properties"] if name != "$schema"]
+    known = [
+        name for name, schema in error.schema["properties"].items() if name != "$schema" and not _is_refused(schema)
+    ]
     help = report.suggestion(key, known) or f"known keys: {', '.join(known)}"
     report.add(
         "unknown-key",
@@ -235,6 +237,11 @@ def _report_unknown_key(error: ValidationError, key: str, report: Report) -> Non
         help=help,
         at_key=True,
     )
+
+
+def _is_refused(schema: Json) -> bool:
+    """Tells whether a key can only have its default, so that no message should propose it."""
+    return isinstance(schema, dict) and "const" in schema
 
 
 def _report_missing_key(error: ValidationError, key: str, report: Report) -> None:

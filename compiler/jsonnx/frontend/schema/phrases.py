@@ -52,7 +52,7 @@ def _schema_phrases(schema: Json) -> list[tuple[str, str]]:
         return [_definition_phrase(schema["title"])]
     if "enum" in schema:
         choices = or_list(repr(choice) if isinstance(choice, str) else short_repr(choice) for choice in schema["enum"])
-        return [(choices, f"of {choices}")]
+        return [(choices, choices)]
     if "anyOf" in schema:
         options = [option for option in schema["anyOf"] if option != UNKNOWN_NAME_SCHEMA]
         return [phrase for option in options for phrase in _schema_phrases(option)]
@@ -64,7 +64,10 @@ def _schema_phrases(schema: Json) -> list[tuple[str, str]]:
         values = or_list(plural for _, plural in _schema_phrases(schema["additionalProperties"]))
         return [(f"an object of {values} by name", f"objects of {values} by name")]
     types = schema.get("type", [])
-    return [_TYPE_PHRASES[type_] for type_ in ([types] if isinstance(types, str) else types)]
+    return [
+        _array_phrase(schema) if type_ == "array" and "items" in schema else _TYPE_PHRASES[type_]
+        for type_ in ([types] if isinstance(types, str) else types)
+    ]
 
 
 def _definition_phrase(name: str) -> tuple[str, str]:

@@ -9,6 +9,7 @@ from functools import reduce
 
 from ...ir import Graph
 from ..canonicalize import canonicalize
+from ..gelu_as_erf import write_gelu_as_erf
 from ..layout import propagate_transposes
 from .channels_first_rules import INFERENCE_RULES
 from .fold_affine import fold_affine
@@ -35,6 +36,7 @@ PASSES = (
     use_global_average_pool,
     remove_noops,
     canonicalize,
+    write_gelu_as_erf,
 )
 
 

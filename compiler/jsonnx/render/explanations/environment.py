@@ -23,7 +23,7 @@ ENVIRONMENT_EXPLANATIONS: dict[str, Explanation] = {
         "A file that cannot be read",
         "The file is missing, is a folder or a device, or its permissions forbid reading. The message shows the path "
         "that was tried: paths in a spec are relative to the spec's folder, paths on the command line to the current "
-        "one.",
+        "one. For a missing file that a spec names, `jsonnx validate` only warns, and with `--data` it is an error.",
         "jsonnx validate sepc.json",
         "jsonnx validate spec.json",
     ),
@@ -65,7 +65,8 @@ ENVIRONMENT_EXPLANATIONS: dict[str, Explanation] = {
     "unsafe-path": Explanation(
         "A path in a spec that leads out of its folder",
         "A spec may come from someone else. A data file that it names must be below the spec's folder: no "
-        "absolute path, no `..` out of it, no link out of it. The same holds for a model that keeps weights in "
+        "absolute path, no `..` out of it, no link out of it. `--data-root FOLDER` allows the data files of a further "
+        "folder, `--data FILE` takes a file in place of the spec's. The same holds for a model that keeps weights in "
         "a file of their own.",
         '{"data": {"train": "../../home/me/train.npz"}}',
         '{"data": {"train": "data/train.npz"}}',
@@ -155,7 +156,8 @@ ENVIRONMENT_EXPLANATIONS: dict[str, Explanation] = {
     # -- data --------------------------------------------------------------------------------------------------------
     "no-data": Explanation(
         "There is no data to train or evaluate on",
-        "Name files in the spec's `training.data`, or give them on the command line or to the function.",
+        "Name files in the spec's `training.data`, or give them on the command line (`--data FILE`) or to the "
+        "function.",
         '{"training": {"loss": "mean_squared_error"}}',
         '{"training": {"loss": "mean_squared_error", "data": {"train": "data/train.npz", "y": "price"}}}',
     ),
@@ -167,15 +169,17 @@ ENVIRONMENT_EXPLANATIONS: dict[str, Explanation] = {
     ),
     "bad-data-file": Explanation(
         "A data file that cannot be parsed",
-        "Data comes as .npz or .npy (arrays of numbers, no Python objects) or as .csv: UTF-8, commas, one header "
-        "line, every row with as many values. The message names the row.",
+        "Data comes as .npz or .npy (arrays of numbers, no Python objects), as .csv (UTF-8, commas, one header line, "
+        "every row with as many values), as .json (a list of objects, or an object of lists) or as .jsonl (one object "
+        "a line). The message names the row.",
         "age;height\n31;1.80",
         "age,height\n31,1.80",
     ),
     "bad-value": Explanation(
         "A value in the data that cannot be used",
         "An entry is empty, not a number, not whole where an integer is expected, or outside the range of its type. "
-        "The message names row and column.",
+        "The message names row and column, and how many there are. Fill missing numbers or remove their rows before "
+        "training. For names of classes, `labels` of the spec lists the names in the order of the outputs.",
         "age,height\n31,n/a",
         "age,height\n31,1.80",
     ),
@@ -221,6 +225,32 @@ ENVIRONMENT_EXPLANATIONS: dict[str, Explanation] = {
         '{"inputs": {"text": ..., "age": ...}, "training": {"data": {"train": "people.npz", "x": {"text": '
         '"words", "age": "age"}}}}',
     ),
+    "single-class": Explanation(
+        "A target with only one class",
+        "All samples of the training data have the same class, so that predicting it always is perfect, and nothing is "
+        "learned. This is a warning. Look at the column that `y` names, and at how the file was made.",
+        "review,sentiment\ngood,positive\ngreat,positive",
+        "review,sentiment\ngood,positive\nbad,negative",
+    ),
+    "validation-classes": Explanation(
+        "Validation data of other classes than the training data",
+        "`validation_split` takes the last samples of the training file. If the file is ordered by class, they are of "
+        "classes that training sees rarely or never, and the validation metrics are wrong. Shuffle the rows of the "
+        "file once. A validation file with classes that the training file lacks has the same effect. This is a "
+        "warning.",
+        "label: 0 0 0 0 1 1 1 1 2 2 2 2   with a validation_split of 0.25",
+        "label: 1 0 2 2 0 1 0 1 2 1 0 2   with a validation_split of 0.25",
+    ),
+    "target-scale": Explanation(
+        "A regression target far from the initial output",
+        "An untrained network gives numbers around 0. Optimizers such as Adam change each weight by about the learning "
+        "rate per step, so targets in the thousands are not reached in the steps of the training, and a sigmoid or "
+        "tanh never reaches them. A Rescaling as the last layer brings standardized values to the scale of the target, "
+        "and the deployed model still predicts in its unit. This is a warning.",
+        '{"layers": [..., {"type": "Dense", "name": "price", "units": 1}]}   with prices from 100000 to 400000',
+        '{"layers": [..., {"type": "Dense", "units": 1}, {"type": "Rescaling", "name": "price", "scale": 1e5, '
+        '"offset": 2.5e5}]}',
+    ),
     "label-out-of-range": Explanation(
         "A class index outside the range of classes",
         "Classes are counted from 0: with 10 classes the labels are 0 to 9. The message names the sample.",
@@ -232,6 +262,13 @@ ENVIRONMENT_EXPLANATIONS: dict[str, Explanation] = {
         "An Embedding with `input_dim` 1000 has vectors for 0 to 999. The message names the sample.",
         '{"type": "Embedding", "input_dim": 1000, "output_dim": 16}   with words numbered 1 to 1000',
         '{"type": "Embedding", "input_dim": 1001, "output_dim": 16}   with words numbered 1 to 1000',
+    ),
+    "unknown-token": Explanation(
+        "A token that is not in the vocabulary of a lookup",
+        "A StringLookup or IntegerLookup with a `vocabulary` and `num_oov_indices` 0 rejects all other tokens, in "
+        "training and in the deployed model. The message names the first one and counts the others.",
+        '{"type": "StringLookup", "vocabulary": ["female", "male"], "num_oov_indices": 0}   with the token unknown',
+        '{"type": "StringLookup", "vocabulary": ["female", "male"], "num_oov_indices": 1}   with the token unknown',
     ),
     "bad-feed": Explanation(
         "Arrays that do not match the inputs by name",
@@ -273,8 +310,9 @@ ENVIRONMENT_EXPLANATIONS: dict[str, Explanation] = {
     ),
     "no-checkpoint": Explanation(
         "There is no checkpoint to resume from",
-        "--resume continues the run in the folder. If there is no run yet, it starts one, and this is a warning. It is "
-        "an error if the folder has a model, weights or checkpoints, but no `run.json`, or a run without checkpoints.",
+        "--resume continues the run in the folder, without -o the spec's newest unfinished run. If there is no run "
+        "yet, it starts one, and this is a warning. It is an error if the folder has a model, weights or checkpoints, "
+        "but no `run.json`, or a run without checkpoints.",
         "jsonnx train spec.json -o data --resume",
         "jsonnx train spec.json -o runs/new --resume",
     ),
@@ -317,6 +355,13 @@ ENVIRONMENT_EXPLANATIONS: dict[str, Explanation] = {
         "or `auto` for the best one available.",
         "jsonnx train spec.json --provider gpu",
         "jsonnx train spec.json --provider cuda",
+    ),
+    "no-kernel-table": Explanation(
+        "The kernels of the provider are not known",
+        "jsonnx has tables of the kernels of CUDA, DirectML and WebGPU. Other providers compile parts of a graph "
+        "as a whole, and document no kernels.",
+        "jsonnx providers spec.json --provider coreml",
+        "jsonnx providers spec.json --provider cuda",
     ),
     "provider-unavailable": Explanation(
         "The installed onnxruntime lacks the provider",

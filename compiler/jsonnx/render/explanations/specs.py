@@ -286,6 +286,21 @@ SPEC_EXPLANATIONS: dict[str, Explanation] = {
         '{"loss": "sparse_categorical_crossentropy", "metrics": ["categorical_accuracy"]}',
         '{"loss": "sparse_categorical_crossentropy", "metrics": ["accuracy"]}',
     ),
+    "loss-activation": Explanation(
+        "A loss that does not suit the activation of its output",
+        "A cross-entropy takes probabilities: categorical losses those of a softmax, binary losses those of a sigmoid, "
+        "or with `from_logits` an output without activation. A softmax over one unit is always 1. This is a warning: "
+        "training runs, but learns little or nothing.",
+        '{"type": "Dense", "units": 1, "activation": "softmax"}   with the loss binary_crossentropy',
+        '{"type": "Dense", "units": 1, "activation": "sigmoid"}   with the loss binary_crossentropy',
+    ),
+    "regression-accuracy": Explanation(
+        "An accuracy of predicted numbers",
+        "An accuracy is the fraction of correct classes. With a loss such as mean_squared_error and an output of "
+        "numbers, it counts numbers that are equal or above a threshold, and is 0 or meaningless. This is a warning.",
+        '{"loss": "mean_squared_error", "metrics": ["accuracy"]}',
+        '{"loss": "mean_squared_error", "metrics": ["mae"]}',
+    ),
     "no-gradient": Explanation(
         "An operator without a gradient",
         "The loss depends on a weight through an operator for which no gradient is known. The model can be "

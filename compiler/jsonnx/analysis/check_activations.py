@@ -1,0 +1,130 @@
+"""Warns about losses and metrics that do not suit the activation of their output: training would run, and learn
+nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from ..core.diagnostics import JsonPath, Report
+from ..core.types import TensorType
+from ..training.losses import (
+    BinaryLoss,
+    CategoricalLoss,
+    Huber,
+    LogCosh,
+    Loss,
+    MeanAbsoluteError,
+    MeanAbsolutePercentageError,
+    MeanSquaredError,
+    MeanSquaredLogarithmicError,
+    SparseCategoricalCrossentropy,
+)
+from ..training.metrics import (
+    BinaryAccuracy,
+    CategoricalAccuracy,
+    Metric,
+    SparseCategoricalAccuracy,
+    SparseTopKCategoricalAccuracy,
+    TopKCategoricalAccuracy,
+)
+from ..training.objective import Objective
+from ..training.section import Training
+from .output_layer import OutputLayer, output_layer
+from .shape_inference import TypedNetwork
+
+REGRESSION_LOSSES = (
+    MeanSquaredError,
+    MeanAbsoluteError,
+    MeanAbsolutePercentageError,
+    MeanSquaredLogarithmicError,
+    Huber,
+    LogCosh,
+)
+ACCURACIES = (
+    BinaryAccuracy,
+    CategoricalAccuracy,
+    SparseCategoricalAccuracy,
+    TopKCategoricalAccuracy,
+    SparseTopKCategoricalAccuracy,
+)
+CLASS_ACTIVATIONS = ("softmax", "sparsemax", "softplus", "exponential")
+"""Activations whose values, divided by their sum, are class probabilities."""
+
+ELEMENT_ACTIVATIONS = ("sigmoid", "hard_sigmoid", "sparse_sigmoid", "softmax", "sparsemax")
+"""Activations whose elements are probabilities."""
+
+
+class ActivationFault(NamedTuple):
+    message: str
+    help: str
+
+
+def check_activations(typed: TypedNetwork, objective: Objective, report: Report) -> None:
+    """Adds warnings on the losses and the metrics of outputs whose activation is known."""
+    training = typed.network.training
+    for output, loss in objective.losses.items():
+        layer = output_layer(typed, output)
+        if layer is None or training is None:
+            continue
+        path: JsonPath = ("training", "loss", *([output] if isinstance(training.loss, dict) else []))
+        fault = activation_fault(loss, layer, typed.types[output])
+        if fault is not None:
+            notes = [(typed.network.paths[output], f"{output!r} is computed here")]
+            report.add("loss-activation", path, fault.message, help=fault.help, notes=notes, severity="warning")
+        for metric_path, metric in _metrics_of(training, objective, output):
+            _check_accuracy(loss, layer, metric, output, metric_path, report)
+
+
+def is_regression(loss: Loss) -> bool:
+    """Whether a loss compares numbers, not classes."""
+    return isinstance(loss, REGRESSION_LOSSES)
+
+
+def activation_fault(loss: Loss, layer: OutputLayer, type: TensorType) -> ActivationFault | None:
+    """Why a loss learns nothing from an output with this activation."""
+    name, activation = loss.type_name, layer.activation
+    if activation == "softmax" and type.shape[-1] == 1:
+        message = "a softmax over one unit is always 1, so nothing is learned"
+        return ActivationFault(message, 'use "activation": "sigmoid", or one unit for each class')
+    if layer.is_rescaled:
+        return None
+    is_binary = isinstance(loss, BinaryLoss)
+    if not is_binary and not isinstance(loss, (CategoricalLoss, SparseCategoricalCrossentropy)):
+        return None
+    suitable = "sigmoid" if is_binary else "softmax"
+    from_logits = f'"loss": {{"type": "{name}", "from_logits": true}}'
+    if getattr(loss, "from_logits", False):
+        if activation not in ("sigmoid", "softmax"):
+            return None
+        message = f"{name} with from_logits takes an output without activation, but the output has a {activation}"
+        return ActivationFault(message, "remove the activation, or remove from_logits")
+    if activation in (ELEMENT_ACTIVATIONS if is_binary else CLASS_ACTIVATIONS):
+        return None
+    if activation in ELEMENT_ACTIVATIONS:
+        message = f"{name} takes probabilities that sum to 1, but the output has a {activation} for each class"
+        return ActivationFault(
+            message, 'use "activation": "softmax"; if several classes may apply, binary_crossentropy'
+        )
+    has = "no activation" if activation == "linear" else f"the activation {activation}"
+    message = f"{name} takes probabilities, but the output has {has}"
+    return ActivationFault(message, f'give the output "activation": "{suitable}", or use {from_logits}')
+
+
+def _metrics_of(training: Training, objective: Objective, output: str) -> Iterator[tuple[JsonPath, Metric]]:
+    """The resolved metrics of an output, with their paths."""
+    key: JsonPath = ("training", "metrics", *([output] if isinstance(training.metrics, dict) else []))
+    for index, metric in enumerate(objective.metrics.get(output, ())):
+        yield (*key, index), metric
+
+
+def _check_accuracy(
+    loss: Loss, layer: OutputLayer, metric: Metric, output: str, path: JsonPath, report: Report
+) -> None:
+    if not is_regression(loss) or not isinstance(metric, ACCURACIES):
+        return
+    if layer.activation in ELEMENT_ACTIVATIONS and not layer.is_rescaled:
+        return
+    message = f"{metric.reported_name!r} counts correct classes, but {output!r} predicts numbers with {loss.type_name}"
+    help = 'use a metric of numbers, such as "mae" or "root_mean_squared_error"'
+    report.add("regression-accuracy", path, message, help=help, severity="warning")

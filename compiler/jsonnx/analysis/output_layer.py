@@ -1,0 +1,86 @@
+"""The layer that computes an output: its activation, and the rescaling after it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from ..frontend.network import Call
+from ..layers.activation_layers import ReLU, Softmax_
+from ..layers.activations import ACTIVATIONS, Activation
+from ..layers.convolution.convolution import ConvLayer
+from ..layers.core import Dense, Identity
+from ..layers.einsum_dense import EinsumDense
+from ..layers.normalization.spectral import SpectralNormalization
+from ..layers.preprocessing.numerical import Rescaling
+from ..layers.regularization import Dropout
+from ..layers.reshaping import Flatten, Permute, Reshape
+from ..layers.rnn.time_distributed import TimeDistributed
+from .shape_inference import TypedNetwork
+
+VALUE_PRESERVING_LAYERS = (Identity, Dropout, Flatten, Permute, Reshape)
+"""Layers whose output has the values of their input, apart from those that are dropped in training."""
+
+
+@dataclass(frozen=True)
+class OutputLayer:
+    """How an output is computed: `scale * activation(x) + offset`."""
+
+    activation: str
+    """The name of the activation; `linear` if there is none."""
+    scale: float = 1.0
+    offset: float = 0.0
+    weighted_call: Call | None = None
+    """The call of the layer with weights right before the activation, if there is one."""
+
+    @property
+    def is_rescaled(self) -> bool:
+        return (self.scale, self.offset) != (1.0, 0.0)
+
+
+def output_layer(typed: TypedNetwork, output: str) -> OutputLayer | None:
+    """How an output is computed; None if other layers than the common ones compute it."""
+    calls = {call.name: call for call in typed.network.calls}
+    scale, offset = 1.0, 0.0
+    activation: str | None = None
+    call = calls.get(output)
+    while call is not None and call.sources:
+        layer = unwrapped(call.layer)
+        if isinstance(layer, (Dense, EinsumDense, ConvLayer)):
+            own = layer.activation.type_name if layer.activation else "linear"
+            if activation is None or own == "linear":
+                return OutputLayer(activation or own, scale, offset, call)
+            break
+        name = activation_name(layer, typed.types[call.name].rank)
+        if isinstance(layer, Rescaling) and activation is None:
+            if not isinstance(layer.scale, (int, float)) or not isinstance(layer.offset, (int, float)):
+                return None
+            scale, offset = scale * layer.scale, offset + scale * layer.offset
+        elif name is not None and name != "linear":
+            if activation is not None:
+                break
+            activation = name
+        elif name is None and not isinstance(layer, VALUE_PRESERVING_LAYERS):
+            break
+        call = calls.get(call.sources[0])
+    return OutputLayer(activation, scale, offset) if activation else None
+
+
+def unwrapped(layer: Any) -> Any:
+    """The layer that a wrapper such as TimeDistributed applies."""
+    while isinstance(layer, (TimeDistributed, SpectralNormalization)):
+        layer = layer.layer
+    return layer
+
+
+def activation_name(layer: Any, rank: int) -> str | None:
+    """The activation that a layer without weights applies along the last axis; None for another layer."""
+    if isinstance(layer, Activation):
+        return layer.activation.type_name
+    if isinstance(layer, Softmax_) and layer.axis in (-1, rank - 1, [-1], [rank - 1]):
+        return "softmax"
+    if isinstance(layer, ReLU):
+        return "relu"
+    name: str = getattr(layer, "type_name", "").removeprefix("ops.")
+    is_operation = getattr(layer, "type_name", "").startswith("ops.") and getattr(layer, "axis", -1) in (-1, rank - 1)
+    return name if is_operation and name in ACTIVATIONS.by_name else None

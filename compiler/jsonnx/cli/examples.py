@@ -1,0 +1,45 @@
+"""The examples below the help of each command."""
+
+from __future__ import annotations
+
+EXAMPLES: dict[str, tuple[str, ...]] = {
+    "jsonnx": ("jsonnx validate spec.json", "jsonnx train spec.json -o runs/digits", "jsonnx layers Dense"),
+    "validate": ("jsonnx validate specs/*.json", "jsonnx validate --format github specs/*.json"),
+    "summary": ("jsonnx summary spec.json", "jsonnx summary spec.json --scale large --depth 1"),
+    "fmt": ("jsonnx fmt specs/*.json", "jsonnx fmt --check specs/*.json"),
+    "diff": ("jsonnx diff old.json new.json", "jsonnx diff runs/digits spec.json"),
+    "compile": (
+        "jsonnx compile spec.json -o model.onnx --weights weights.safetensors",
+        "jsonnx compile spec.json -o folder --training",
+    ),
+    "train": (
+        "jsonnx train spec.json -o runs/digits --set training.epochs=20",
+        "jsonnx train spec.json -o runs/digits --resume",
+    ),
+    "evaluate": (
+        "jsonnx evaluate runs/digits",
+        "jsonnx evaluate runs/digits runs/digits-2",
+        "jsonnx evaluate model.onnx --data test.npz --format json",
+    ),
+    "runs": ("jsonnx runs", "jsonnx runs experiments --sort accuracy --format csv"),
+    "predict": (
+        "jsonnx predict runs/digits --data new.csv -o predictions.csv",
+        "jsonnx predict runs/digits --data - --id name",
+    ),
+    "inspect": ("jsonnx inspect model.onnx", "jsonnx inspect model.onnx --spec -"),
+    "import": ("jsonnx import model.keras -o spec.json --weights weights.safetensors",),
+    "export": ("jsonnx export --keras runs/digits -o digits.keras",),
+    "schema": ("jsonnx schema -o model.schema.json",),
+    "layers": ("jsonnx layers Conv2D", "jsonnx layers optimizers", "jsonnx layers --search noise"),
+    "explain": ("jsonnx explain unknown-key",),
+    "providers": ("jsonnx providers", "jsonnx providers spec.json --provider cuda"),
+}
+"""Command lines by command; `jsonnx` is the group of all."""
+
+
+def epilog(command: str) -> str | None:
+    """The epilog of a command's help, without rewrapping by click; None if the command has no examples."""
+    if command not in EXAMPLES:
+        return None
+    title = "Examples:" if len(EXAMPLES[command]) > 1 else "Example:"
+    return "\n".join(["\b", title, *(f"  {line}" for line in EXAMPLES[command])])

@@ -1,0 +1,126 @@
+"""The folders whose files a spec may name: the spec's own folder, and further ones that the user allows."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from pathlib import Path
+from typing import IO
+
+from .diagnostics import UsageError, or_list
+from .files import MissingFile, check_beneath, display_path, open_beneath, open_file, safe_path_parts
+
+DATA_FILE_SUFFIXES = (".npz", ".npy", ".csv", ".json", ".jsonl")
+DATA_ONLY_SUFFIXES = tuple(suffix for suffix in DATA_FILE_SUFFIXES if suffix != ".json")
+"""The suffixes that only data files have; specs end in .json, too."""
+WEIGHT_FILE_SUFFIXES = (".safetensors", ".npz", ".keras", ".h5", ".hdf5", ".weights.json")
+
+UNSAFE_DATA_HELP = (
+    "name a file beneath the spec's folder, or allow the folder of the data with --data-root (in Python `data_roots`)"
+)
+DATA_FOLDER_HELP = f"data are single files, whose names end in {or_list(DATA_FILE_SUFFIXES)}"
+_MAX_LISTED_NAMES, _MAX_SHOWN_NAMES = 10_000, 3
+
+
+@dataclass(frozen=True)
+class SpecFolders:
+    """The spec's own folder, and the folders whose data files the spec may name by an absolute or a relative path.
+
+    A relative path refers to the spec's folder if it exists there, else to the first of `roots` in which it exists.
+    """
+
+    own: Path
+    roots: tuple[Path, ...] = ()
+
+    @staticmethod
+    def of(own: Path, roots: Iterable[str | os.PathLike[str]]) -> SpecFolders:
+        return SpecFolders(own, tuple(Path(os.path.abspath(root)) for root in roots))
+
+    def locate(self, name: str) -> tuple[Path, str]:
+        """The folder that a data file is looked up in, and its path there. Raises UnsafePath for a path out of it."""
+        if os.path.isabs(name):
+            for root in self.roots:
+                for folder in (root, Path(os.path.realpath(root))):
+                    if Path(name).is_relative_to(folder):
+                        return folder, str(Path(name).relative_to(folder))
+        safe_path_parts(name)
+        folder = next((folder for folder in (self.own, *self.roots) if os.path.lexists(folder / name)), self.own)
+        return folder, name
+
+    def path(self, name: str) -> Path:
+        """The path of a data file. Raises UnsafePath."""
+        folder, relative = self.locate(name)
+        return folder / relative
+
+    def open(self, name: str) -> IO[bytes]:
+        """Opens a data file. Raises UnsafePath, UsageError (a MissingFile has help)."""
+        folder, relative = self.locate(name)
+        try:
+            return open_beneath(folder, relative)
+        except MissingFile as error:
+            raise self._with_help(error, folder, relative) from error
+
+    def check(self, name: str) -> None:
+        """Checks the path of a data file without opening it. Raises what `open` raises."""
+        folder, relative = self.locate(name)
+        try:
+            check_beneath(folder, relative)
+        except MissingFile as error:
+            raise self._with_help(error, folder, relative) from error
+
+    def _with_help(self, error: MissingFile, folder: Path, name: str) -> MissingFile:
+        """The error with the folder that was looked in, near names there, and the option that names another file."""
+        others = f", nor in {or_list(map(_folder_text, self.roots))}" if self.roots and folder == self.own else ""
+        found = _missing_file_text(folder / name, others)
+        help = f"{found}{' ' if found.endswith('?') else '; '}`--data FILE` takes a file in its place"
+        return MissingFile(error.diagnostic.code, error.diagnostic.message, help)
+
+
+def open_data_file(path: str | os.PathLike[str]) -> IO[bytes]:
+    """Opens a data file that the user named. Raises UsageError, with help for a missing file and for a folder."""
+    try:
+        return open_file(path)
+    except UsageError as error:
+        if isinstance(error.__cause__, FileNotFoundError):
+            error.diagnostic = replace(error.diagnostic, help=_missing_file_text(Path(path)))
+        elif os.path.isdir(path):
+            error.diagnostic = replace(error.diagnostic, help=DATA_FOLDER_HELP)
+        raise
+
+
+def _missing_file_text(path: Path, others: str = "") -> str:
+    """The folder in which a file is missing, and the data files there: those with near names, or else the first."""
+    folder = path.parent
+    if not folder.is_dir():
+        return f"there is no folder {display_path(Path(os.path.abspath(folder)))!r}{others}"
+    found = f"it is not in {_folder_text(folder)}{others}"
+    try:
+        with os.scandir(folder) as entries:
+            names = [entry.name for entry, _ in zip(entries, range(_MAX_LISTED_NAMES), strict=False)]
+    except OSError as error:
+        return f"{found}, which cannot be listed ({error.strerror})"
+    data_files = sorted(name for name in names if name.lower().endswith(DATA_ONLY_SUFFIXES))
+    near = get_close_matches(path.name, data_files, n=_MAX_SHOWN_NAMES)
+    if near:
+        return f"{found}; did you mean {or_list(map(repr, near))}?"
+    if not data_files:
+        return f"{found}, which has no data files"
+    shown = ", ".join(map(repr, data_files[:_MAX_SHOWN_NAMES]))
+    hidden = len(data_files) - _MAX_SHOWN_NAMES
+    return f"{found}, which has {shown}" + (f" and {hidden} more" if hidden > 0 else "")
+
+
+def _folder_text(folder: Path) -> str:
+    path = display_path(Path(os.path.abspath(folder)))
+    return "the current folder" if path == "." else f"the folder {path!r}"
+
+
+def suffix_fault(name: str, suffixes: tuple[str, ...], noun: str) -> tuple[str, str] | None:
+    """Message and help for a file whose name has none of the suffixes."""
+    if name.lower().endswith(suffixes):
+        return None
+    suffix = os.path.splitext(name)[1].lower()
+    message = f"the suffix of the file's name is {suffix!r}" if suffix else "the file's name has no suffix"
+    return message, f"{noun} files end in {or_list(suffixes)}"

@@ -1,0 +1,19 @@
+"""Checks which columns a spec assigns to its inputs and targets, without its data."""
+
+from __future__ import annotations
+
+from ..core.diagnostics import Diagnostic
+from ..training.columns import column_faults
+from .check import CheckedSpec
+
+
+def check_columns(checked: CheckedSpec) -> list[Diagnostic]:
+    """The faults of `x` and `y`, as training would report them; none if the network or its targets have errors."""
+    report = checked.new_report()
+    typed, objective = checked.typed_network, checked.objective
+    training = typed.network.training if typed else None
+    if typed is not None and objective is not None and training is not None and training.data is not None:
+        for key, names in (("x", typed.inputs), ("y", objective.targets)):
+            for fault in column_faults(getattr(training.data, key), key, names):
+                report.add(fault.code, fault.path, fault.message, help=fault.help)
+    return list(report)

@@ -1,0 +1,96 @@
+"""Checks the data of a spec without training: columns, types, ranges, missing values, shapes and classes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from ..core.diagnostics import CompileError, Diagnostic, UsageError
+from ..runtime.data_errors import FeedError
+from ..runtime.dataset import Dataset, from_file
+from ..runtime.spec_source import SpecSource
+from .check import CheckedSpec
+from .check_paths import DATA_PARTS
+from .data_spec import data_spec_of, input_spec
+from .data_warnings import data_warnings
+from .run_data import DataFiles, RunData, read_part, split_off_validation
+from .target_classes import ClassCounts, class_counts
+
+T = TypeVar("T")
+
+
+@dataclass
+class DataCheck:
+    """The result of a check: the faults and warnings, and what the data contain."""
+
+    diagnostics: list[Diagnostic] = field(default_factory=list)
+    samples: dict[str, Dataset] = field(default_factory=dict)
+    """The samples by part of the data, such as `train`."""
+    class_counts: Mapping[str, Mapping[str, ClassCounts]] = field(default_factory=dict)
+    """Numbers of elements by class index, by output and by part of the data."""
+
+    def attempt(self, read: Callable[[], T]) -> T | None:
+        """The result of a function; None after its errors were added to the diagnostics."""
+        try:
+            return read()
+        except (CompileError, FeedError) as error:
+            self.diagnostics += error.diagnostics
+        except UsageError as error:
+            self.diagnostics.append(error.diagnostic)
+        return None
+
+
+def check_data(checked: CheckedSpec, source: SpecSource, file: str | None, skipped_parts: set[str]) -> DataCheck:
+    """Checks the files that a valid spec names, or one file in their place.
+
+    `skipped_parts` are the keys of `training.data` whose files are known to be unreadable.
+    """
+    check = DataCheck()
+    typed, objective = checked.require(), checked.objective
+    training = typed.network.training
+    if training is None or objective is None:
+        return _check_inputs(checked, source, file, check)
+    data_spec = data_spec_of(typed, objective)
+    files = DataFiles(train=file)
+    parts = ("train",) if file is not None else tuple(part for part in DATA_PARTS if part not in skipped_parts)
+    for part in parts:
+        samples = check.attempt(lambda part=part: read_part(part, training.data, files, data_spec, source))  # type: ignore[misc]
+        if samples is not None:
+            check.samples[part] = samples
+    if file is None and training.data is None:
+        check.diagnostics.append(_no_data(source))
+    _check_training_samples(checked, source, check)
+    check.class_counts = class_counts(check.samples, objective)
+    return check
+
+
+def _check_training_samples(checked: CheckedSpec, source: SpecSource, check: DataCheck) -> None:
+    """Splits off the validation data if the spec says so, and adds warnings."""
+    training = checked.network.training
+    section = training.data if training else None
+    train, validation = check.samples.get("train"), check.samples.get("validation")
+    if train is None:
+        return
+    data: RunData | None = RunData(train, validation, None)
+    if section is not None and section.validation is None:
+        data = check.attempt(lambda: split_off_validation(train, validation, section, source))
+    if data is not None:
+        check.samples = data.parts | {part: samples for part, samples in check.samples.items() if part == "test"}
+        check.diagnostics += data_warnings(checked, data)
+
+
+def _check_inputs(checked: CheckedSpec, source: SpecSource, file: str | None, check: DataCheck) -> DataCheck:
+    """Checks the inputs in a file; a spec without a training section has no targets."""
+    if file is None:
+        check.diagnostics.append(_no_data(source))
+        return check
+    data_spec = input_spec(checked.require())
+    samples: Dataset | None = check.attempt(lambda: from_file(file, None, data_spec, source, targets=False))
+    check.samples = {"data": samples} if samples is not None else {}
+    return check
+
+
+def _no_data(source: SpecSource) -> Diagnostic:
+    help = "name a file in `training.data.train`, or check a file with `--data FILE`"
+    return source.locate_diagnostic(Diagnostic("no-data", "the spec names no data to check", help=help), ())

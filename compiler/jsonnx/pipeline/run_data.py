@@ -1,0 +1,93 @@
+"""The samples of a run: from the files that the spec names, or from files that replace them."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..core.diagnostics import CompileError
+from ..core.files import UnsafePath
+from ..core.spec_folders import SpecFolders
+from ..runtime.data_errors import FeedError
+from ..runtime.data_spec import DataSpec
+from ..runtime.dataset import Dataset, from_file, from_part
+from ..runtime.spec_source import SpecSource
+from ..training.section import DataSection
+
+
+@dataclass(frozen=True)
+class DataFiles:
+    """Files that replace the training and the validation file of a spec; None keeps the spec's."""
+
+    train: str | None = None
+    validation: str | None = None
+
+    @property
+    def paths(self) -> dict[str, str]:
+        """The files by the key in `training.data` that they replace."""
+        named = {"train": self.train, "validation": self.validation}
+        return {part: path for part, path in named.items() if path is not None}
+
+
+SPEC_FILES = DataFiles()
+"""The files that the spec names."""
+
+
+@dataclass(frozen=True)
+class RunData:
+    """The samples of a run."""
+
+    train: Dataset
+    validation: Dataset | None
+    test: Dataset | None = None
+    is_split: bool = False
+    """Whether the validation data are the last samples of the training file."""
+
+    @property
+    def parts(self) -> dict[str, Dataset]:
+        """The samples by the key of `training.data`, or `validation` for those that were split off."""
+        samples = {"train": self.train, "validation": self.validation, "test": self.test}
+        return {part: dataset for part, dataset in samples.items() if dataset is not None}
+
+
+def read_part(
+    part: str, data: DataSection | None, files: DataFiles, data_spec: DataSpec, source: SpecSource
+) -> Dataset | None:
+    """The samples of a part of the data, `train`, `validation` or `test`; None if neither the spec nor the user names a
+    file. Raises CompileError with every fault, UsageError for a file that cannot be read."""
+    if part in files.paths:
+        return from_file(files.paths[part], data, data_spec, source)
+    if data is None or getattr(data, part) is None:
+        return None
+    return from_part(data, part, data_spec, source)
+
+
+def split_off_validation(
+    train: Dataset, validation: Dataset | None, data: DataSection | None, source: SpecSource
+) -> RunData:
+    """The training and the validation samples, the latter split off as `validation_split` says if there are none.
+
+    Raises CompileError at the spec's `validation_split` if one of the parts would be empty.
+    """
+    fraction = data.validation_split if data else 0.0
+    if not fraction or validation is not None:
+        return RunData(train, validation)
+    try:
+        return RunData(*train.split(fraction), is_split=True)
+    except FeedError as error:
+        path = ("training", "data", "validation_split")
+        raise CompileError([source.locate_diagnostic(fault, path) for fault in error.diagnostics]) from error
+
+
+def file_paths(data: DataSection | None, folders: SpecFolders, files: DataFiles) -> list[Path]:
+    """The paths of all data files of a run."""
+    paths = {part: Path(os.fspath(path)) for part, path in files.paths.items()}
+    for part in ("train", "validation", "test"):
+        name = getattr(data, part) if data else None
+        if name is not None and part not in paths:
+            try:
+                paths[part] = folders.path(name)
+            except UnsafePath:  # reported when the file is read
+                continue
+    return list(paths.values())

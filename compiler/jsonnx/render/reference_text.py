@@ -1,0 +1,140 @@
+"""What `jsonnx layers` prints: lists and references of layers and other components, as text and as JSON values."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from textwrap import fill, indent
+from typing import Any
+
+from ..core.components import Component
+from ..layers import Layer
+from .component_reference import (
+    KINDS,
+    accepted_names,
+    arguments_of,
+    behaviour_notes,
+    description,
+    example_json,
+    example_shapes,
+    plural,
+    registry_of,
+    snippets,
+)
+from .layer_groups import grouped_layers
+from .library_reference import TITLE as LIBRARY_TITLE
+from .library_reference import block_summaries, entry_json
+from .reference_examples import FURTHER_EXAMPLES
+
+TEXT_WIDTH = 90
+"""Characters in a line of running text."""
+
+# -- one component ---------------------------------------------------------------------------------------------------
+
+
+def reference_text(component: type[Component]) -> str:
+    """The reference of a layer or another component as text."""
+    is_layer = issubclass(component, Layer)
+    title = ", ".join(accepted_names(component))
+    arguments = arguments_of(component)
+    lines = [title if is_layer else f"{title} ({registry_of(component).kind})", "", description(component), ""]
+    for argument in arguments:
+        default = "(required)" if argument.is_required else f"(default {argument.default_text})"
+        lines.append(f"  {argument.name}: {argument.type} {default}")
+        lines.append(indent(fill(argument.meaning, TEXT_WIDTH), "      "))
+    lines += ["", "Example:", "", *(f"  {line}" for line in _example_lines(component))]
+    if is_layer:
+        lines += ["", *(f"  {line}" for line in (*example_shapes(component), *behaviour_notes(component)))]
+        further = FURTHER_EXAMPLES.get(component.type_name)
+        lines += ["", "In a network:", "", *(f"  {line}" for line in further.lines())] if further else []
+    for kind in dict.fromkeys(kind for argument in arguments for kind in argument.kinds):
+        names = f"{plural(kind).capitalize()}: {', '.join(KINDS[kind].members)}."
+        lines += ["", fill(names, TEXT_WIDTH)]
+    return "\n".join(lines).rstrip()
+
+
+def _example_lines(component: type[Component]) -> list[str]:
+    return [example_json(component)] if issubclass(component, Layer) else snippets(component)
+
+
+def reference_json(component: type[Component]) -> dict[str, Any]:
+    """The reference of a component as JSON values. A required argument has no default."""
+    is_layer = issubclass(component, Layer)
+    return {
+        **_entry_json(component),
+        "description": description(component),
+        "arguments": [
+            {
+                "name": argument.name,
+                "type": argument.type,
+                "required": argument.is_required,
+                **({} if argument.is_required else {"default": argument.default}),
+                "meaning": argument.meaning,
+            }
+            for argument in arguments_of(component)
+        ],
+        "example": json.loads(example_json(component)),
+        "shapes": [str(example) for example in example_shapes(component)] if is_layer else [],
+    }
+
+
+# -- lists -----------------------------------------------------------------------------------------------------------
+
+Section = tuple[str, list[type[Component]]]
+"""A heading and the components below it."""
+
+
+def layer_sections() -> list[Section]:
+    """All layers, in groups."""
+    return grouped_layers()
+
+
+def kind_section(kind: str) -> Section:
+    """All components of a kind that is not `layer`."""
+    return plural(kind).capitalize(), list(KINDS[kind])
+
+
+def found_sections(word: str) -> list[Section]:
+    """The layers and other components whose names, arguments or descriptions contain a word, in any case."""
+    sections = [*layer_sections(), *map(kind_section, KINDS)]
+    found = [(title, [component for component in members if _contains(component, word)]) for title, members in sections]
+    return [(title, members) for title, members in found if members]
+
+
+def _contains(component: type[Component], word: str) -> bool:
+    arguments = [argument.name for argument in arguments_of(component)]
+    texts = [*accepted_names(component), *arguments, " ".join(description(component).split())]
+    return any(word.casefold() in text.casefold() for text in texts)
+
+
+def list_text(sections: list[Section], blocks: Mapping[str, str] = {}) -> str:
+    """One line a component, below the headings of its section; then the library's blocks with their summaries."""
+    lists = [
+        (title, {component.type_name: component.summary() for component in members}) for title, members in sections
+    ]
+    lines = []
+    for title, summaries in [*lists, *([(LIBRARY_TITLE, blocks)] if blocks else [])]:
+        width = max(map(len, summaries))
+        lines += [title, *(f"  {name:{width}}  {summary}" for name, summary in summaries.items()), ""]
+    return "\n".join([*lines, "`jsonnx layers NAME` shows arguments, defaults and an example."])
+
+
+def layers_text() -> str:
+    """All layers in groups, the library's blocks, and the commands that list the other kinds."""
+    kinds = [f"  jsonnx layers {plural(kind):13} {len(KINDS[kind].members)} {plural(kind)}" for kind in KINDS]
+    return "\n".join([list_text(layer_sections(), block_summaries()), "", "Lists of what arguments refer to:", *kinds])
+
+
+def list_json(sections: list[Section], blocks: Mapping[str, str] = {}) -> list[dict[str, Any]]:
+    """One object a component, in the order of the sections, and a block with its summary."""
+    components = [{**_entry_json(component), "group": title} for title, members in sections for component in members]
+    return [*components, *({**entry_json(type_), "group": LIBRARY_TITLE} for type_ in blocks)]
+
+
+def _entry_json(component: type[Component]) -> dict[str, Any]:
+    return {
+        "kind": registry_of(component).kind,
+        "name": component.type_name,
+        "names": accepted_names(component),
+        "summary": component.summary(),
+    }

@@ -1,0 +1,71 @@
+"""Reads the columns of inputs and targets from a data file. Several columns become one [samples, columns] array."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+
+import numpy as np
+
+from ..core.diagnostics import quoted_or_list, suggestion
+from ..training.columns import AssignedColumns
+from .data_errors import FaultCollector
+from .data_files import DataTable
+from .data_spec import DataSpec
+from .validate_arrays import validate_array
+
+
+def check_columns_exist(
+    table: DataTable, columns: Mapping[str, AssignedColumns], data_spec: DataSpec, faults: FaultCollector
+) -> bool:
+    """Whether the table has all columns; adds a fault at the table's header for each that is missing."""
+    for key, (names, path) in columns.items():
+        for name in names:
+            if name in table.names:
+                continue
+            near = similar_column(name, table.names)
+            help = f"did you mean {near!r}?" if near else f"columns: {quoted_or_list(table.names)}"
+            if path is None:
+                setting = "x" if key in data_spec.inputs else "y"
+                help += f"; without `training.data.{setting}`, the column has the name {name!r}"
+            notes = [faults.source.note("the spec names the column here", path)] if path else []
+            message = f"there is no column {name!r} for {data_spec.describe(key)}"
+            faults.add("missing-column", message, table.name_location(near), help=help, notes=notes)
+    return not faults
+
+
+def similar_column(name: str, columns: Sequence[str]) -> str | None:
+    """The column whose name is a misspelling of another; None if there is not exactly one.
+
+    Columns often share a prefix or a suffix (`seats_missing`, `built_missing`), so only the words that differ are
+    compared, each by itself.
+    """
+    similar = [column for column in columns if _is_misspelling(name.lower(), column.lower())]
+    return similar[0] if len(similar) == 1 else None
+
+
+def _is_misspelling(name: str, column: str) -> bool:
+    words, others = name.replace(" ", "_").split("_"), column.replace(" ", "_").split("_")
+    if len(words) != len(others):
+        return suggestion(name, [column]) is not None
+    return all(word == other or suggestion(word, [other]) for word, other in zip(words, others, strict=True))
+
+
+def read_columns(
+    table: DataTable, key: str, names: tuple[str, ...], data_spec: DataSpec, faults: FaultCollector
+) -> np.ndarray | None:
+    """The array of an input or a target, from one column or from several, stacked along the last axis."""
+    labels = data_spec.labels.get(key, ()) if key in data_spec.targets else ()
+    text_help = partial(data_spec.text_help, key)
+    type = data_spec.type_of(key)
+    columns = [table.column(name, type, faults, labels, text_help) for name in names]
+    readable = [column for column in columns if column is not None]
+    if len(readable) < len(columns) or not readable:
+        return None
+    try:
+        array = readable[0] if len(readable) == 1 else np.column_stack(readable)
+    except ValueError:
+        shapes = ", ".join(str(list(column.shape)) for column in readable)
+        faults.add("data-shape", f"the columns of {data_spec.describe(key)} cannot be stacked: shapes {shapes}")
+        return None
+    return validate_array(array, key, data_spec, faults, table.element_locator(names), len(names))

@@ -1,0 +1,77 @@
+"""The data that a network takes: types, valid integers and names of classes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from ..core.types import TensorType
+from ..training.section import Training
+
+MAX_SUGGESTED_LABELS = 20
+"""Classes that a help lists ready to be pasted into a spec."""
+
+
+class IndexRange(NamedTuple):
+    """The integers from 0 to `size - 1`, and optionally one that marks elements without a class."""
+
+    size: int
+    ignored: int | None = None
+
+
+@dataclass(frozen=True)
+class DataSpec:
+    """The data that a network takes: types by input and by output name, and ranges of integers by either."""
+
+    inputs: Mapping[str, TensorType]
+    targets: Mapping[str, TensorType]
+    index_ranges: Mapping[str, IndexRange] = field(default_factory=dict)
+    labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Names of the classes by output: data may contain them in place of numbers."""
+    vocabularies: Mapping[str, frozenset[Any]] = field(default_factory=dict)
+    """The valid tokens of inputs whose lookup rejects all others."""
+
+    def describe(self, name: str) -> str:
+        return f"input {name!r}" if name in self.inputs else f"the target of {name!r}"
+
+    def type_of(self, name: str) -> TensorType:
+        """The type of an input, or of the target of an output."""
+        return self.inputs.get(name) or self.targets[name]
+
+    def text_help(self, name: str, texts: Iterable[str]) -> str:
+        """What to do about texts in the data of an input or a target that takes numbers."""
+        if name in self.inputs:
+            return 'an input of texts has "dtype": "string", and a StringLookup or TextVectorization after it'
+        classes = sorted({text for text in texts if text})
+        if "int" not in self.targets[name].dtype and len(classes) > 2:
+            return "the loss compares numbers: give numbers in place of the texts"
+        if len(classes) > MAX_SUGGESTED_LABELS:
+            return f'"labels" of the spec names the classes; the data has {len(classes):,} different texts'
+        labels = json.dumps(classes if len(self.targets) == 1 else {name: classes}, ensure_ascii=False)
+        return f'name the classes in the spec, beside "layers", in the order of the outputs: "labels": {labels}'
+
+
+def make_data_spec(
+    inputs: Mapping[str, TensorType],
+    outputs: Mapping[str, TensorType],
+    targets: Mapping[str, TensorType],
+    index_sizes: Mapping[str, int],
+    labels: Mapping[str, tuple[str, ...]],
+    training: Training,
+    vocabularies: Mapping[str, frozenset[Any]],
+) -> DataSpec:
+    """The data of a training. `index_sizes` are the numbers of valid values of inputs that hold indices."""
+    index_ranges = {name: IndexRange(count) for name, count in index_sizes.items()}
+    for output, target in targets.items():
+        classes = outputs[output].shape[-1]
+        if "int" in target.dtype and target.rank == outputs[output].rank - 1 and isinstance(classes, int):
+            index_ranges[output] = IndexRange(classes, _ignored_class(training, output))
+    return DataSpec(inputs, targets, index_ranges, labels, vocabularies)
+
+
+def _ignored_class(training: Training, output: str) -> int | None:
+    loss = training.loss
+    ignored = getattr(loss.get(output) if isinstance(loss, dict) else loss, "ignore_class", None)
+    return None if ignored is None else int(ignored)

@@ -1,0 +1,354 @@
+"""Reads tables from JSON: a list of objects, an object of lists, or one object a line (JSON Lines).
+
+Values are numbers, texts, and nested lists of either; `null` and an absent key are missing values.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Sequence
+from json.decoder import JSONDecodeError
+from typing import Any
+
+import numpy as np
+
+from ..core.types import TensorType
+from .data_errors import MAX_LISTED_LOCATIONS, DataLocation, FaultCollector, TextHelp, locations_text
+from .validate_arrays import MISSING_NUMBER_HELP, ElementIndex, LocateElement
+
+LAYOUT_HELP = 'write a list of objects, [{"a": 1, "b": 2}, ...], or an object of lists, {"a": [1, ...], "b": [2, ...]}'
+_WHITE_SPACE = re.compile(r"[ \t\n\r]*")
+
+
+class MalformedTable(ValueError):
+    """A text that is not a table; `offset` is the position in the text, counted from 0."""
+
+    def __init__(self, message: str, offset: int, help: str | None = None) -> None:
+        super().__init__(message)
+        self.offset, self.help = offset, help
+
+
+def read_json_table(data: bytes, faults: FaultCollector) -> JsonTable | None:
+    """The table of a JSON text; None, and a fault, if it is malformed."""
+    return _read(data, faults, _parse_document)
+
+
+def read_json_lines(data: bytes, faults: FaultCollector) -> JsonTable | None:
+    """The table of a text with one JSON object a line; None, and a fault, if it is malformed. Skips empty lines."""
+    return _read(data, faults, _parse_lines)
+
+
+def _read(data: bytes, faults: FaultCollector, parse: Callable[[str], JsonTable]) -> JsonTable | None:
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        message, help = f"byte {error.start} is not UTF-8", "save the file in the encoding UTF-8"
+        faults.add("bad-data-file", message, DataLocation("", line), help=help)
+        return None
+    try:
+        table = parse(text)
+    except MalformedTable as error:
+        faults.add(
+            "bad-data-file", str(error), DataLocation("", *_line_and_column(text, error.offset)), help=error.help
+        )
+        return None
+    except RecursionError:
+        faults.add("bad-data-file", "its values are nested too deeply")
+        return None
+    if not len(table):
+        faults.add("empty-data", "the file has no rows", DataLocation("", 1))
+        return None
+    return table
+
+
+class JsonTable:
+    """Columns of JSON values. `locate_value(row, name)` is the offset of a value in the text, or of its row."""
+
+    def __init__(
+        self, text: str, columns: dict[str, list[Any]], row_count: int, locate_value: Callable[[int, str], int]
+    ) -> None:
+        self._text, self._columns, self._row_count, self._locate_value = text, columns, row_count, locate_value
+
+    def __len__(self) -> int:
+        return self._row_count
+
+    @property
+    def names(self) -> Sequence[str]:
+        return list(self._columns)
+
+    def column(
+        self,
+        name: str,
+        type: TensorType,
+        faults: FaultCollector,
+        labels: Sequence[str] = (),
+        text_help: TextHelp | None = None,
+    ) -> np.ndarray | None:
+        values = self._columns[name]
+        fault_count = len(faults.diagnostics)
+        self._check_missing(name, faults)
+        if type.dtype == "string":
+            self._check_kind(name, str, "a text", faults)
+        array = _to_array(values) if len(faults.diagnostics) == fault_count else None
+        if array is not None and (array.dtype.kind in "fiub" or _all_texts(values)):
+            return array
+        if array is None and len(faults.diagnostics) == fault_count:
+            self._check_lengths(name, faults)
+        if len(faults.diagnostics) == fault_count:
+            is_text = text_help is not None and not any(map(_is_number, values))
+            help = text_help(value for value in values if isinstance(value, str)) if is_text and text_help else None
+            self._check_kind(name, (int, float), "a number", faults, help)
+        return None
+
+    def values(self, name: str) -> list[Any]:
+        """The values of a column as they are in the file. Raises ValueError if a row has several."""
+        values = self._columns[name]
+        if any(isinstance(value, (list, dict)) for value in values):
+            raise ValueError("has several values in a row")
+        return values
+
+    def name_location(self, name: str | None) -> DataLocation:
+        return DataLocation("", self._position(0, name or "")[0])
+
+    def element_locator(self, names: Sequence[str]) -> LocateElement:
+        def locate(index: ElementIndex) -> DataLocation:
+            is_stacked = len(names) > 1 and len(index) > 1
+            name = names[index[1]] if is_stacked else names[0]
+            rest = index[2:] if is_stacked else index[1:]
+            line, column = self._position(index[0], name)
+            element = f", element {list(rest)}" if rest else ""
+            return DataLocation(f"row {index[0] + 1}, column {name!r}{element}", line, column)
+
+        return locate
+
+    def _position(self, row: int, name: str) -> tuple[int, int]:
+        return _line_and_column(self._text, self._locate_value(row, name))
+
+    def _check_missing(self, name: str, faults: FaultCollector) -> None:
+        """Adds one fault for all rows without a value."""
+        missing = [row for row, value in enumerate(self._columns[name]) if value is None]
+        if not missing:
+            return
+        locations = [self.element_locator([name])((row,)) for row in missing[:MAX_LISTED_LOCATIONS]]
+        where = locations_text(locations, len(missing))
+        message = f"column {name!r} has no value in {len(missing):,} of {self._row_count:,} rows, {where}"
+        location = DataLocation("", locations[0].line, locations[0].column)
+        faults.add("bad-value", message, location, help=MISSING_NUMBER_HELP)
+
+    def _check_kind(self, name: str, kind: Any, wanted: str, faults: FaultCollector, help: str | None = None) -> None:
+        """Adds one fault for all rows with a value of another kind."""
+        values = self._columns[name]
+        bad = [row for row, value in enumerate(values) if value is not None and not _holds(value, kind)]
+        locate = self.element_locator([name])
+        message = "{!r} holds {}, not {}"
+        faults.add_each(
+            "bad-value",
+            bad,
+            lambda row: (message.format(name, _short_json(_first_other(values[row], kind)), wanted), locate((row,))),
+            help=help,
+        )
+
+    def _check_lengths(self, name: str, faults: FaultCollector) -> None:
+        """Adds one fault for all rows whose lists have other lengths than those of the first row."""
+        shapes = [_shape(value) for value in self._columns[name]]
+        bad = [row for row, shape in enumerate(shapes) if shape != shapes[0] or shape is None]
+        locate = self.element_locator([name])
+        texts = ["is ragged" if shape is None else f"has shape {list(shape)}" for shape in shapes]
+        faults.add_each(
+            "data-shape", bad, lambda row: (f"{name!r} {texts[row]}, in row 1 it {texts[0]}", locate((row,)))
+        )
+
+
+# -- values ------------------------------------------------------------------------------------------------------------
+
+
+def _to_array(values: list[Any]) -> np.ndarray | None:
+    """The values as an array of numbers, or of objects; None if lists have different lengths."""
+    if _all_texts(values):
+        return np.array(values, object)
+    try:
+        array = np.array(values)
+    except ValueError:
+        return None
+    if array.dtype == object and all(isinstance(value, (int, float)) for value in array.flat):
+        return array.astype(np.float64)  # integers beyond 64 bits
+    return array
+
+
+def _all_texts(values: Any) -> bool:
+    return all(isinstance(value, str) or (isinstance(value, list) and _all_texts(value)) for value in values)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float))
+
+
+def _holds(value: Any, kind: Any) -> bool:
+    """Whether a value, or each element of nested lists, is of a kind."""
+    return all(_holds(item, kind) for item in value) if isinstance(value, list) else isinstance(value, kind)
+
+
+def _first_other(value: Any, kind: Any) -> Any:
+    """The value, or the first element of nested lists, that is not of a kind."""
+    while isinstance(value, list):
+        value = next(item for item in value if not _holds(item, kind))
+    return value
+
+
+def _shape(value: Any) -> tuple[int, ...] | None:
+    """The shape of nested lists; None if they are ragged."""
+    try:
+        return np.shape(value)
+    except ValueError:
+        return None
+
+
+def _short_json(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+# -- parsing -----------------------------------------------------------------------------------------------------------
+
+
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"the key {next(key for key in keys if keys.count(key) > 1)!r} is there twice")
+    return value
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_unique_keys)
+
+
+def _decode(text: str, offset: int) -> tuple[Any, int]:
+    """The JSON value at an offset, and the offset behind it and the white space after it. Raises MalformedTable."""
+    try:
+        value, end = _DECODER.raw_decode(text, offset)
+    except JSONDecodeError as error:
+        raise MalformedTable(f"not valid JSON: {_lower_first(error.msg)}", error.pos) from error
+    except ValueError as error:
+        raise MalformedTable(str(error), offset) from error
+    return value, _skip(text, end)
+
+
+def _lower_first(text: str) -> str:
+    return text[:1].lower() + text[1:]
+
+
+def _skip(text: str, offset: int) -> int:
+    match = _WHITE_SPACE.match(text, offset)
+    return match.end() if match else offset
+
+
+def _expect(text: str, offset: int, marks: str) -> int:
+    """The offset of the next token behind one of these marks. Raises MalformedTable."""
+    if text[offset : offset + 1] not in marks or offset >= len(text):
+        raise MalformedTable(f"not valid JSON: expected {' or '.join(map(repr, marks))}", offset)
+    return _skip(text, offset + 1)
+
+
+def _items(text: str, offset: int) -> Iterable[tuple[int, Any]]:
+    """The offset and the value of each item of the list at an offset; at last the offset behind it and None."""
+    offset = _expect(text, offset, "[")
+    while text[offset : offset + 1] != "]":
+        value, end = _decode(text, offset)
+        yield offset, value
+        if text[end : end + 1] == "]":
+            offset = end
+            break
+        offset = _expect(text, end, ",]")
+    yield _skip(text, offset + 1), None
+
+
+def _entries(text: str, offset: int) -> Iterable[tuple[int, str, Any]]:
+    """The offset of the value, the key and the value of each entry of the object at an offset; at last the offset
+    behind it, without a key."""
+    offset = _expect(text, offset, "{")
+    while text[offset : offset + 1] != "}":
+        key, end = _decode(text, offset)
+        if not isinstance(key, str):
+            raise MalformedTable("not valid JSON: expected a key in quotation marks", offset)
+        offset = _expect(text, end, ":")
+        value, end = _decode(text, offset)
+        yield offset, key, value
+        if text[end : end + 1] == "}":
+            offset = end
+            break
+        offset = _expect(text, end, ",}")
+    yield _skip(text, offset + 1), "", None
+
+
+def _parse_document(text: str) -> JsonTable:
+    start = _skip(text, 0)
+    if text[start : start + 1] == "[":
+        *rows, (end, _) = _items(text, start)
+        table = _rows_table(text, rows, LAYOUT_HELP)
+    elif text[start : start + 1] == "{":
+        *entries, (end, _, _) = _entries(text, start)
+        table = _columns_table(text, entries)
+    else:
+        raise MalformedTable("the file is not a table", start, LAYOUT_HELP)
+    if end < len(text):
+        help = "a file with one object a line ends in .jsonl (--input-format jsonl)"
+        raise MalformedTable("not valid JSON: there is more text behind the first value", end, help)
+    return table
+
+
+def _parse_lines(text: str) -> JsonTable:
+    rows = []
+    start = 0
+    for line in text.split("\n"):
+        if line.strip():
+            offset = _skip(text, start)
+            try:
+                value, end = _decode(line, offset - start)
+            except MalformedTable as error:
+                raise MalformedTable(str(error), start + error.offset, error.help) from error
+            if end < len(line):
+                raise MalformedTable("there is more text behind the line's first value", start + end)
+            rows.append((offset, value))
+        start += len(line) + 1
+    return _rows_table(text, rows, 'write one object a line, {"a": 1, "b": 2}')
+
+
+def _rows_table(text: str, rows: list[tuple[int, Any]], help: str) -> JsonTable:
+    """The table of objects at these offsets; a key that a row lacks has the value None."""
+    for offset, row in rows:
+        if not isinstance(row, dict):
+            raise MalformedTable(f"a row is {_short_json(row)}, not an object", offset, help)
+    names = dict.fromkeys(key for _, row in rows for key in row)
+    columns = {name: [row.get(name) for _, row in rows] for name in names}
+
+    def locate(row: int, name: str) -> int:
+        start = rows[row][0]
+        return next((offset for offset, key, _ in _entries(text, start) if key == name and key), start)
+
+    return JsonTable(text, columns, len(rows), locate)
+
+
+def _columns_table(text: str, entries: list[tuple[int, str, Any]]) -> JsonTable:
+    """The table of the lists of an object, with their offsets and keys."""
+    columns: dict[str, list[Any]] = {}
+    offsets: dict[str, int] = {}
+    for offset, key, column in entries:
+        if not isinstance(column, list):
+            raise MalformedTable(f"{key!r} is {_short_json(column)}, not a list", offset, LAYOUT_HELP)
+        if key in columns:
+            raise MalformedTable(f"the key {key!r} is there twice", offset)
+        columns[key], offsets[key] = column, offset
+
+    def locate(row: int, name: str) -> int:
+        if name not in offsets:
+            return min(offsets.values(), default=0)
+        return next((offset for index, (offset, _) in enumerate(_items(text, offsets[name])) if index == row), 0)
+
+    return JsonTable(text, columns, max(map(len, columns.values()), default=0), locate)
+
+
+def _line_and_column(text: str, offset: int) -> tuple[int, int]:
+    """The line and the column, from 1, of an offset."""
+    return text.count("\n", 0, offset) + 1, offset - (text.rfind("\n", 0, offset) + 1) + 1

@@ -1,0 +1,59 @@
+"""The columns of a data file that the `x` and `y` of a spec assign to inputs and targets.
+
+A name or a list of names belongs to the only input (or target); an object assigns columns by input name; an input that
+is not mentioned takes the column of its own name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any, NamedTuple
+
+from ..core.diagnostics import JsonPath, quoted_or_list, suggestion
+
+
+class AssignedColumns(NamedTuple):
+    """The columns of an input or a target, and the path in the spec that names them; None if it does not."""
+
+    names: tuple[str, ...]
+    path: JsonPath | None
+
+
+class ColumnFault(NamedTuple):
+    """What is wrong with an `x` or `y` of a spec."""
+
+    code: str
+    message: str
+    path: JsonPath
+    help: str
+
+
+def assigned_columns(setting: Any, key: str, names: Collection[str]) -> dict[str, AssignedColumns]:
+    """The columns of each input or target, as a setting without faults assigns them; `key` is `x` or `y`."""
+    path = ("training", "data", key)
+    by_name = setting if isinstance(setting, Mapping) else {} if setting is None else dict.fromkeys(names, setting)
+    columns: dict[str, AssignedColumns] = {}
+    for name in names:
+        assigned = by_name.get(name, name)
+        own_path = (*path, name) if isinstance(setting, Mapping) else path
+        column_names = (assigned,) if isinstance(assigned, str) else tuple(assigned)
+        columns[name] = AssignedColumns(column_names, own_path if name in by_name else None)
+    return columns
+
+
+def column_faults(setting: Any, key: str, names: Collection[str]) -> Iterator[ColumnFault]:
+    """What is wrong with an `x` or `y`; `names` are those of the inputs or of the outputs with a target."""
+    path = ("training", "data", key)
+    if isinstance(setting, Mapping):
+        for name in setting:
+            if name not in names:
+                message = f"{key!r} maps {name!r}; the names are {quoted_or_list(names)}"
+                yield ColumnFault("unknown-name", message, (*path, name), suggestion(name, names) or "remove the entry")
+    elif setting is not None and len(names) > 1:
+        message = f"{key!r} names columns without saying for which of {quoted_or_list(names)}"
+        yield ColumnFault("ambiguous-columns", message, path, "give an object of columns by name")
+        return
+    for name, (columns, own_path) in assigned_columns(setting, key, names).items():
+        if not columns and own_path is not None:
+            message = f"the list of columns for {name!r} is empty"
+            yield ColumnFault("missing-column", message, own_path, "name at least one column")

@@ -1,0 +1,50 @@
+"""`jsonnx providers SPEC_OR_MODEL` tells the nodes without a kernel."""
+
+from __future__ import annotations
+
+import json
+
+import jsonnx
+import pytest
+from commands import CliRunner
+from jsonnx.cli import main
+
+SPEC = {
+    "inputs": {"x": {"shape": [4]}},
+    "layers": [{"type": "ops.arctan"}, {"type": "Dense", "units": 2}],
+    "training": {"loss": "mse", "optimizer": "adam"},
+}
+
+
+@pytest.fixture
+def spec(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "spec.json").write_text(json.dumps(SPEC))
+    return "spec.json"
+
+
+def test_a_spec_has_a_model_and_a_training_step(spec):
+    result = CliRunner().invoke(main, ["providers", spec, "--provider", "cuda"])
+    assert result.exit_code == 0
+    first, line, second, *_ = result.output.splitlines()
+    assert first.startswith("cuda, onnxruntime 1.24.0, inference model: ")
+    assert line == "  /arctan/Atan ($.layers[0]): no kernel for Atan; gives float32 (batch, 4)"
+    assert second.startswith("cuda, onnxruntime 1.24.0, training step: ")
+
+
+def test_a_model_is_read_and_all_tables_are_answered(spec):
+    jsonnx.compile(SPEC).save("model.onnx")
+    result = CliRunner().invoke(main, ["providers", "model.onnx", "--format", "json"])
+    found = {item["provider"]: item["models"]["model"]["without_kernel"] for item in json.loads(result.output)}
+    assert [node["op"] for node in found["cuda"]] == ["Atan"]
+    assert found["webgpu"] == []
+
+
+def test_a_provider_without_a_table_and_a_damaged_model_are_errors(spec, tmp_path):
+    result = CliRunner().invoke(main, ["providers", spec, "--provider", "qnn"])
+    assert result.exit_code == 2
+    assert "no-kernel-table" in result.output
+    (tmp_path / "damaged.onnx").write_bytes(b"\xff" * 40)
+    result = CliRunner().invoke(main, ["providers", "damaged.onnx", "--provider", "cuda"])
+    assert result.exit_code == 1
+    assert "bad-model" in result.output

@@ -1,0 +1,230 @@
+"""The default RUN folder, `run.json`, `jsonnx runs`, and `jsonnx evaluate` of several runs."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pytest
+from commands import jsonnx
+from jsonnx import compile
+from jsonnx.pipeline.git_revision import git_revision
+from jsonnx.runtime.run_folder import RunFolder
+
+SPEC: dict[str, Any] = {
+    "name": "model",
+    "parameters": {"width": 2},
+    "scales": {"large": {"width": 3}},
+    "inputs": {"x": {"shape": [2]}},
+    "layers": [{"type": "Dense", "units": "${width}"}, {"type": "Dense", "name": "y", "units": 1}],
+    "training": {
+        "data": {"train": "train.csv", "validation": "test.csv", "test": "test.csv", "x": ["a", "b"]},
+        "loss": "mse",
+        "metrics": ["mae"],
+        "optimizer": "adam",
+        "epochs": 2,
+        "batch_size": 8,
+    },
+}
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    Path("flights.json").write_text(json.dumps(SPEC))
+    rng = np.random.default_rng(0)
+    for name, count in (("train", 16), ("test", 6)):
+        rows = rng.normal(size=(count, 3))
+        np.savetxt(f"{name}.csv", rows, delimiter=",", header="a,b,y", comments="")
+    return tmp_path
+
+
+def train(*options: str, status: int = 0) -> Any:
+    return jsonnx("train", "flights.json", *options, status=status)
+
+
+def run_info(run: str) -> dict[str, Any]:
+    value: dict[str, Any] = json.loads(Path(run, "run.json").read_text())
+    return value
+
+
+def set_state(run: str, state: str) -> None:
+    Path(run, "run.json").write_text(json.dumps(run_info(run) | {"state": state}))
+
+
+# -- the default folder ------------------------------------------------------------------------------------------------
+
+
+def test_runs_are_named_after_the_spec_and_numbered() -> None:
+    first, second = train(), train()
+    assert "training in runs/flights\n" in first.stderr
+    assert "wrote runs/flights/model.onnx" in first.stdout
+    assert "training in runs/flights-2\n" in second.stderr
+    Path("runs/flights-10").mkdir()
+    assert "wrote runs/flights-11/model.onnx" in train("--quiet").stdout
+    lines = jsonnx("runs").stdout.splitlines()[2:]
+    assert [line.split()[0] for line in lines] == ["runs/flights", "runs/flights-2", "runs/flights-11"]
+    assert "wrote runs/flights/model.onnx" in train("--force").stdout
+
+
+def test_resume_takes_the_newest_unfinished_run_of_the_spec() -> None:
+    for _ in range(3):
+        train("--quiet", "--set", "training.epochs=1")
+    set_state("runs/flights", "running")
+    set_state("runs/flights-2", "interrupted")
+    assert "resuming the run in runs/flights-2\n" in train("--resume").stderr
+    assert "resuming the run in runs/flights\n" in train("--resume").stderr
+    assert "resuming the run in runs/flights-3\n" in train("--resume").stderr  # all have finished
+    assert run_info("runs/flights-3")["epochs"] == 2
+
+
+def test_a_run_of_standard_input_is_named_after_the_network() -> None:
+    jsonnx("train", "-", "--quiet", stdin=json.dumps(SPEC))
+    assert "resuming the run in runs/model\n" in jsonnx("train", "-", "--resume", stdin=json.dumps(SPEC)).stderr
+
+
+def test_resume_ignores_runs_of_another_spec_and_damaged_ones() -> None:
+    Path("runs/flights").mkdir(parents=True)
+    Path("runs/flights/run.json").write_text('{"data_folder": "../../elsewhere", "spec": "flights.json"}')
+    Path("runs/flights-2").mkdir()
+    Path("runs/flights-2/run.json").write_text("{")
+    assert "training in runs/flights-3\n" in train("--resume").stderr
+
+
+# -- run.json ----------------------------------------------------------------------------------------------------------
+
+
+def test_run_json_says_what_the_run_was_made_from_and_what_came_of_it() -> None:
+    figures = train("--scale", "large", "--set", "training.epochs=3", "--seed", "5").stdout
+    info = run_info("runs/flights")
+    assert (info["state"], info["epochs"], info["scale"], info["seed"]) == ("finished", 3, "large", 5)
+    assert (info["set"], info["parameters"]) == (["training.epochs=3"], {"width": 3})
+    assert info["versions"]["onnxruntime"] == onnxruntime.__version__
+    assert {"jsonnx", "onnx", "numpy", "python"} <= info["versions"].keys()
+    assert {part: data["samples"] for part, data in info["data"].items()} == {"train": 16, "validation": 6, "test": 6}
+    assert info["data"]["validation"]["sha256"] == info["data"]["test"]["sha256"] != info["data"]["train"]["sha256"]
+    assert info["figures"].keys() == {"loss", "mae", "val_loss", "val_mae"}
+    assert f"mae {info['test']['mae']:.4f}" in figures
+    assert info["seconds"] > 0
+    assert info["started"] <= info["ended"]
+    lines = [json.loads(line) for line in Path("runs/flights/metrics.jsonl").read_text().splitlines()]
+    best = min(range(3), key=lambda epoch: lines[epoch]["val_loss"])
+    assert info["best"] == {"figure": "val_loss", "value": lines[best]["val_loss"], "epoch": best + 1}
+
+
+def test_a_resumed_run_keeps_its_start_and_adds_its_time() -> None:
+    train("--set", "training.epochs=1")
+    Path("runs/flights/run.json").write_text(
+        json.dumps(run_info("runs/flights") | {"started": "2020-01-01T00:00:00+00:00", "seconds": 1000.0})
+    )
+    train("--resume")
+    info = run_info("runs/flights")
+    assert info["started"] == "2020-01-01T00:00:00+00:00"
+    assert info["seconds"] > 1000
+    assert (info["epochs"], info["set"]) == (2, [])
+
+
+def test_evaluate_keeps_its_figures_in_the_run() -> None:
+    train("--quiet")
+    before = run_info("runs/flights")
+    Path("runs/flights/run.json").write_text(json.dumps(before | {"test": None}))
+    jsonnx("evaluate", "runs/flights")
+    info = run_info("runs/flights")
+    assert info["test"].keys() == {"loss", "mae"}
+    assert info["test"] == pytest.approx(before["test"])
+    jsonnx("evaluate", "runs/flights", "--data", "train.csv")
+    info = run_info("runs/flights")
+    assert [*info["evaluations"]] == ["../../train.csv"]
+    assert info["test"] == pytest.approx(before["test"])
+
+
+def test_evaluate_leaves_a_run_alone_that_is_being_trained() -> None:
+    train("--quiet")
+    before = Path("runs/flights/run.json").read_bytes()
+    with RunFolder("runs/flights"):
+        jsonnx("evaluate", "runs/flights", "--data", "train.csv")
+        assert "running" not in jsonnx("runs").stdout
+        set_state("runs/flights", "running")
+        assert "running" in jsonnx("runs").stdout
+    assert "interrupted" in jsonnx("runs").stdout
+    assert json.loads(before).keys() == run_info("runs/flights").keys()
+
+
+def test_the_commit_is_read_from_the_repository(tmp_path: Path) -> None:
+    revision = "0123456789" * 4
+    git, spec_folder = tmp_path / "a/.git", tmp_path / "a/specs"
+    (git / "refs/heads").mkdir(parents=True)
+    spec_folder.mkdir()
+    (git / "HEAD").write_text("ref: refs/heads/main\n")
+    (git / "packed-refs").write_text(f"# pack-refs\n{'9' * 40} refs/heads/main\n")
+    assert git_revision(spec_folder) == "9" * 40
+    (git / "refs/heads/main").write_text(f"{revision}\n")
+    assert git_revision(spec_folder) == revision
+    (git / "HEAD").write_text("nonsense")
+    assert git_revision(spec_folder) is None
+    worktree = tmp_path / "b"
+    (git / "worktrees/b").mkdir(parents=True)
+    worktree.mkdir()
+    (worktree / ".git").write_text(f"gitdir: {git / 'worktrees/b'}\n")
+    (git / "worktrees/b/HEAD").write_text("ref: refs/heads/main\n")
+    (git / "worktrees/b/commondir").write_text("../..\n")
+    assert git_revision(worktree) == revision
+
+
+# -- runs and evaluate -------------------------------------------------------------------------------------------------
+
+
+def test_runs_are_listed_with_their_figures() -> None:
+    train("--quiet", "-o", "all/one", "--set", "training.epochs=1")
+    train("--quiet", "-o", "all/deep/two")
+    lines = jsonnx("runs", "all").stdout.splitlines()
+    assert lines[0].split() == ["run", "state", "epochs", "best", "test", "loss", "test", "mae", "duration", "started"]
+    assert [line.split()[:3] for line in lines[2:]] == [["all/deep/two", "finished", "2"], ["all/one", "finished", "1"]]
+    document = json.loads(jsonnx("runs", "all", "--format", "json", "--sort", "-epochs").stdout)
+    assert [run["folder"] for run in document] == ["all/deep/two", "all/one"]
+    assert document[0]["test"] == run_info("all/deep/two")["test"]
+    assert document[0]["best"] == run_info("all/deep/two")["best"]
+    rows = list(csv.DictReader(io.StringIO(jsonnx("runs", "all", "--format", "csv", "--sort", "mae").stdout)))
+    assert [float(row["test_mae"]) for row in rows] == sorted(run["test"]["mae"] for run in document)
+    assert "there is no such column" in jsonnx("runs", "all", "--sort", "maee", status=2).stderr
+
+
+def test_damaged_and_foreign_runs_are_told_and_not_fatal() -> None:
+    train("--quiet", "-o", "all/one")
+    for name, text in (("a", "{"), ("b", "[]"), ("c", '{"data_folder": 3}')):
+        Path("all", name).mkdir()
+        Path("all", name, "run.json").write_text(text)
+    Path("all/old").mkdir()
+    old = {"jsonnx": "0.1.0", "data_folder": "..", "spec": "a.json", "seconds": "x", "test": [1], "monitor": 3}
+    Path("all/old/run.json").write_text(json.dumps(old))
+    Path("all/old/metrics.jsonl").write_text('{"epoch": 0, "loss": 1.0}\n{"epo')
+    result = jsonnx("runs", "all")
+    assert [line.split()[0] for line in result.stdout.splitlines()[2:]] == ["all/old", "all/one"]
+    assert result.stdout.splitlines()[2].split()[1:3] == ["interrupted", "1"]
+    assert all(f"all/{name}/run.json" in result.stderr for name in "abc")
+    assert result.stderr.count("warning[") == 3
+
+
+def test_a_folder_without_runs_is_no_error_and_a_missing_one_is() -> None:
+    Path("empty").mkdir()
+    assert "there are no runs in empty" in jsonnx("runs", "empty").stderr
+    assert json.loads(jsonnx("runs", "empty", "--format", "json").stdout) == []
+    assert "there is no folder 'missing'" in jsonnx("runs", "missing", status=2).stderr
+
+
+def test_several_runs_and_models_are_evaluated_in_one_table() -> None:
+    train("--quiet", "-o", "a")
+    compile({**SPEC, "parameters": {"width": 1}}).save("m.onnx")
+    single = json.loads(jsonnx("evaluate", "a", "--format", "json").stdout)
+    assert single.keys() == {"loss", "mae"}
+    several = json.loads(jsonnx("evaluate", "a", "m.onnx", "--data", "test.csv", "--format", "json").stdout)
+    assert [entry["run"] for entry in several] == ["a", "m.onnx"]
+    assert several[0]["figures"] == single
+    lines = jsonnx("evaluate", "a", "m.onnx", "--data", "test.csv").stdout.splitlines()
+    assert lines[0].split() == ["run", "loss", "mae"]
+    assert [line.split()[0] for line in lines[2:]] == ["a", "m.onnx"]
