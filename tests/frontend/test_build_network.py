@@ -57,7 +57,7 @@ def test_the_aliases_of_layer_types_are_those_of_keras() -> None:
     convolutions = [f"Convolution{number}D{end}" for number in (1, 2, 3) for end in ("", "Transpose")]
     expected = {*spatial, *(f"Global{name}" for name in spatial), *convolutions}
     expected |= {"SeparableConvolution1D", "SeparableConvolution2D", "GroupedQueryAttention"}
-    functions = ("absolute", "conj", "swish", "hard_swish", "true_divide", "empty_like")
+    functions = ("absolute", "conj", "swish", "hard_swish", "true_divide", "empty", "empty_like")
     expected |= {f"ops.{name}" for name in functions}
     assert {name for name in LAYERS.by_name if name not in LAYERS.members} == expected
 
