@@ -50,7 +50,7 @@ def gflop(workload: Workload) -> float:
     """Returns the GFLOP of a step: two per multiply-add; a backward pass counts as two forward passes."""
     import jsonnx
 
-    macs = sum(row.macs or 0 for row in jsonnx.compile(workload.spec).rows()) * workload.batch
+    macs = sum(row.macs.constant or 0 for row in jsonnx.compile(workload.spec).rows()) * workload.batch
     return (3 if workload.trains else 1) * 2 * macs / 1e9
 
 

@@ -16,10 +16,10 @@ TESTS = Path(__file__).parent
 PACKAGE = TESTS.parent / "compiler" / "jsonnx"
 
 ARROWS = """
-cli:       pipeline render runtime lowering interop frontend layers backend core
+cli:       pipeline render runtime lowering interop frontend layers backend library core
 pipeline:  render runtime tuning diff lowering gradient passes interop analysis frontend layers training targets
            backend ir core
-render:    runtime diff lowering interop frontend layers targets ir core
+render:    runtime diff lowering interop analysis frontend layers targets ir library core
 runtime:   tuning passes interop training backend ir core
 tuning:    gradient passes training ir core
 diff:      analysis frontend training core
@@ -28,12 +28,13 @@ gradient:  training ir core
 passes:    ir core
 analysis:  frontend layers training core
 interop:   frontend layers training backend core
-frontend:  layers training core
+frontend:  layers training library core
 layers:    training ir core
 training:  ir core
 targets:   ir
 backend:   ir core
 ir:        core
+library:
 core:
 """
 """Which rooms each room may import. Rooms stand from top to bottom: every arrow points downwards."""

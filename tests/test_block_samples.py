@@ -19,6 +19,7 @@ MAX_LINES = 80
 PARAMETERS = {
     "resnet50": 25_636_712,
     "efficientnet_b0": 5_330_571 - 7,  # Keras counts the mean, the variance and the count of its Normalization
+    "mobilenet_v2": 3_538_984,
     "unet": 31_049_474,
     "transformer": 124_439_808,  # as the smallest GPT-2
 }
@@ -26,6 +27,7 @@ PARAMETERS = {
 SMALL: dict[str, dict[str, Any]] = {
     "resnet50": {"size": 32, "classes": 3, "width": 4},
     "efficientnet_b0": {"size": 32, "classes": 3},
+    "mobilenet_v2": {"size": 32, "classes": 3, "channels": [8, 8]},
     "unet": {"size": 32, "width": 4},
     "transformer": {"vocabulary": 11, "length": 8, "width": 8, "heads": 2, "depth": 12},
 }

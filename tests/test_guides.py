@@ -28,6 +28,7 @@ PAGES = (
     "docs/from-ludwig.md",
     "docs/troubleshooting.md",
     "docs/language.md",
+    "docs/library.md",
     "docs/keras.md",
     "docs/commands.md",
     "docs/runs.md",

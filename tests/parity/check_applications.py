@@ -12,7 +12,10 @@ import pytest
 SAMPLES = Path(__file__).parents[2] / "samples"
 
 
-@pytest.mark.parametrize(("sample", "name"), [("resnet50", "ResNet50"), ("efficientnet_b0", "EfficientNetB0")])
+@pytest.mark.parametrize(
+    ("sample", "name"),
+    [("resnet50", "ResNet50"), ("efficientnet_b0", "EfficientNetB0"), ("mobilenet_v2", "MobileNetV2")],
+)
 def test_a_sample_with_the_weights_of_keras_gives_the_same_outputs(sample: str, name: str) -> None:
     keras.utils.set_random_seed(3)
     random = np.random.default_rng(3)

@@ -8,7 +8,7 @@
 #   sh tests/parity/run.sh applications [NAME...]   keras.applications, from files of Keras to ONNX: prints a table
 #   sh tests/parity/run.sh files      import of files of Keras, and export to Keras
 #   sh tests/parity/run.sh record     renew the fixtures that the ordinary suite uses
-#   sh tests/parity/run.sh keras_hub  renew the fixture with the results of KerasHub's layers, in an environment of its own
+#   sh tests/parity/run.sh keras_hub  renew the fixtures of KerasHub's layers and of the library, in an environment of its own
 set -eu
 cd "$(dirname "$0")/../.."
 PYTHON=${PYTHON:-python3}
@@ -19,8 +19,9 @@ what=${1:-all}
 if [ "$what" = keras_hub ]; then
     ENV=.venv-keras-hub
     [ -e "$ENV" ] || "$PYTHON" -m venv "$ENV"
-    "$ENV/bin/python" -m pip install --quiet --disable-pip-version-check -r tests/parity/keras_hub_requirements.txt
-    exec "$ENV/bin/python" tests/parity/record_keras_hub.py
+    "$ENV/bin/python" -m pip install --quiet --disable-pip-version-check --editable ".[cpu]" -r tests/parity/keras_hub_requirements.txt
+    "$ENV/bin/python" tests/parity/record_keras_hub.py
+    exec "$ENV/bin/python" tests/parity/record_library.py
 fi
 
 ENV=.venv-parity

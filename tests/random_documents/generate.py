@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 from random import Random
 
+from jsonnx import library
 from jsonnx.core.components import codec_for
 from jsonnx.layers import LAYERS
 from jsonnx.training.losses import LOSSES
@@ -22,7 +23,7 @@ SAMPLES = Path(__file__).parents[2] / "samples"
 FAVOURITES = ("Masking", "TimeDistributed", "Bidirectional", "Pipeline", "ops.cast", "Add", "Concatenate")
 """Types that are drawn more often, since other layers depend on what they do."""
 
-LARGE_SAMPLES = ("efficientnet_b0", "resnet50", "unet")
+LARGE_SAMPLES = ("efficientnet_b0", "mobilenet_v2", "resnet50", "unet")
 
 
 def text(seed: int) -> str:
@@ -41,10 +42,11 @@ def text(seed: int) -> str:
 
 @cache
 def _samples() -> list[Json]:
-    """The smaller sample specs without their training data, which need not be there."""
+    """The smaller sample specs without their training data, which need not be there, and the library's examples."""
     documents = [
         json.loads(path.read_text()) for path in sorted(SAMPLES.glob("*.json")) if path.stem not in LARGE_SAMPLES
     ]
+    documents += [copy.deepcopy(library.example(type_)) for type_ in library.block_types()]
     for document in documents:
         for key in ("data", "weights"):
             document.get("training", {}).pop(key, None)

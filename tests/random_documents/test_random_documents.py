@@ -16,7 +16,7 @@ from random_documents.generate import text
 from random_documents.shrink import shrink
 
 SEEDS = range(150)
-ROUNDS = 4
+ROUNDS = 6
 """Number of documents per layer type in which each type must occur."""
 
 

@@ -7,6 +7,7 @@ import json
 import jsonnx
 import pytest
 from commands import jsonnx as command
+from jsonnx import library
 from jsonnx.core.components import Component
 from jsonnx.core.diagnostics import Report
 from jsonnx.frontend.schema.errors import check_against_schema
@@ -150,7 +151,8 @@ def test_the_command_shows_what_has_a_name() -> None:
         "loss",
         "metric",
     ]
-    assert len(json.loads(command("layers", "--format", "json").stdout)) == len(LAYERS.members)
+    kinds = [entry["kind"] for entry in json.loads(command("layers", "--format", "json").stdout)]
+    assert kinds == ["layer"] * len(LAYERS.members) + ["block"] * len(library.block_types())
     assert json.loads(command("layers", "--search", "no such word", "--format", "json").stdout) == []
 
 

@@ -30,15 +30,17 @@ def schema(output: str | None) -> None:
 @FORMAT_OPTION
 @handles_errors
 def layers(name: str | None, search: str | None, format_: str) -> None:
-    """List all layers, or show the arguments of one.
+    """List all layers and the library's blocks, or show the arguments of one.
 
-    NAME is a layer, optimizer, loss, metric, activation, initializer, regularizer or constraint; or a kind, such as
-    optimizers, which is listed.
+    NAME is a layer, a block of the library, an optimizer, loss, metric, activation, initializer, regularizer or
+    constraint; or a kind, such as optimizers, which is listed.
     """
     import json
 
+    from .. import library
     from ..core.diagnostics import suggestion
     from ..layers.unsupported import unsupported_layer
+    from ..render import library_reference as blocks
     from ..render import reference_text as reference
     from ..render.component_reference import KINDS, all_names, components_named, plural
 
@@ -52,18 +54,24 @@ def layers(name: str | None, search: str | None, format_: str) -> None:
         values = [reference.reference_json(component) for component in components]
         print_result(json.dumps(values, indent=2) if is_json else "\n\n".join(texts))
         return
+    if name in library.block_types():
+        print_result(json.dumps([blocks.block_json(name)], indent=2) if is_json else blocks.block_text(name))
+        return
     if name is not None and kind is None:
         help = suggestion(name, all_names()) or f"`jsonnx layers --search {name}` looks in all descriptions"
         raise UsageError(*(unsupported_layer(name) or ("unknown-type", f"there is no layer {name!r}", help)))
     sections = [reference.kind_section(kind)] if kind else reference.layer_sections()
+    summaries = {} if kind else blocks.block_summaries(search)
     if search is not None:
         sections = reference.found_sections(search)
-        if not sections and not is_json:
+        if not sections and not summaries and not is_json:
             raise UsageError("unknown-type", f"nothing contains {search!r}", "`jsonnx layers` lists all layers")
     if is_json:
-        print_result(json.dumps(reference.list_json(sections), indent=2))
+        print_result(json.dumps(reference.list_json(sections, summaries), indent=2))
     else:
-        print_result(reference.list_text(sections) if kind or search is not None else reference.layers_text())
+        print_result(
+            reference.list_text(sections, summaries) if kind or search is not None else reference.layers_text()
+        )
 
 
 @click.command()

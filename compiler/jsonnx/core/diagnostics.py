@@ -15,6 +15,10 @@ from .spelling import similar_words
 JsonPath = tuple[str | int, ...]
 """The keys and indexes that lead from the document's root to a value."""
 
+LIBRARY = "<library>"
+"""The first step of the paths in the standard library, which are in no file of the user; the second is the block's
+type."""
+
 Severity = Literal["error", "warning", "note"]
 """A note, of which a document has one at most, says what its errors prevented from being checked."""
 
@@ -24,6 +28,19 @@ def path_text(path: JsonPath) -> str:
     return "$" + "".join(
         f"[{step}]" if isinstance(step, int) else f".{step}" if step.isidentifier() else f"[{step!r}]" for step in path
     )
+
+
+def is_in_library(path: JsonPath) -> bool:
+    """Tells whether a path is in the standard library. (An unknown key of a spec has a path of one step.)"""
+    return len(path) > 1 and path[0] == LIBRARY
+
+
+def outside_library(path: JsonPath, notes: Iterable[tuple[JsonPath, str]]) -> JsonPath:
+    """Returns the path to show to the user: for one in the standard library, that of the use of its block.
+
+    Of the notes' paths, the first outside the library is the use.
+    """
+    return next((where for where, _ in notes if not is_in_library(where)), ()) if is_in_library(path) else path
 
 
 class Position(NamedTuple):
@@ -126,7 +143,8 @@ class Report:
 
     `has_errors(path)` tells whether an error was found at or below a path, so that later stages do not report its
     consequences: one error per cause. If the document was derived from another one, `source_map` leads back to the
-    source. An error in several instances of the same source is reported for the first instance only.
+    source. An error in several instances of the same source is reported for the first instance only, and so is one in
+    several layers of a library's block whose cause is the same argument.
     """
 
     def __init__(
@@ -166,31 +184,37 @@ class Report:
         if self._counts[severity] > MAX_DIAGNOSTICS:
             return
         source = self._source_map(path, at_key)
-        is_reported = source.path in self._reported_locations or any(
+        notes = [(self._source_map(where, False).path, text) for where, text in notes]
+        shown_path = outside_library(source.path, (*source.notes, *notes))
+        is_reported = shown_path in self._reported_locations or any(
             path[:length] in self._suppressed_paths for length in range(1, len(path) + 1)
         )
-        if (is_reported and severity != "note") or (source.path, code, message) in self._diagnostics:
+        if (is_reported and severity != "note") or (shown_path, code, message) in self._diagnostics:
             return
-        if self._first_instances.setdefault((source.path, code), source.instance) != source.instance:
+        in_library = [where for where in (source.path, *(where for where, _ in source.notes)) if is_in_library(where)]
+        instance = (*in_library, source.instance)
+        if self._first_instances.setdefault((shown_path, code), instance) != instance:
             return
         self._counts[severity] += 1
         if self._counts[severity] > MAX_DIAGNOSTICS:
-            code, help, notes = "not-listed", "correct those that are listed first", ()
+            code, help, notes = "not-listed", "correct those that are listed first", []
             message = f"there are more {severity}s than the check lists"
-        line, column = self._locator(source.path, at_key) or (None, None)
-        source_notes = [*((self._source_map(where, False).path, text) for where, text in notes), *source.notes]
+        line, column = self._locator(shown_path, at_key) or (None, None)
+        notes += source.notes
+        if shown_path != source.path:
+            notes.append((source.path, "defined in the library"))
         diagnostic = Diagnostic(
             code,
             message,
-            path_text(source.path),
+            path_text(shown_path),
             self.file,
             line,
             column,
             help,
             severity,
-            tuple(self.note_at(where, text) for where, text in source_notes),
+            tuple(self.note_at(where, text) for where, text in notes),
         )
-        self._diagnostics.setdefault((source.path, code, message), diagnostic)
+        self._diagnostics.setdefault((shown_path, code, message), diagnostic)
 
     def mark_invalid(self, path: JsonPath) -> None:
         """Marks a path and its ancestors as invalid without a diagnostic of their own."""
@@ -220,6 +244,8 @@ class Report:
 
     def note_at(self, path: JsonPath, message: str) -> Note:
         """Returns a note at a path of the source."""
+        if is_in_library(path):
+            return Note(f"{message} ({path_text(path[2:])} of {path[1]})")
         line, column = self._locator(path, False) or (None, None)
         return Note(message, path_text(path), self.file, line, column)
 

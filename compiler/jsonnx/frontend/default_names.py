@@ -5,15 +5,20 @@ from __future__ import annotations
 from functools import cache
 from itertools import count
 
+from .. import library
 from ..core.components import snake_case
 from ..layers import LAYERS
 
 
 @cache
 def default_name(kind: str) -> str:
-    """Returns the default name of a layer, without a number: its main type name (even if `kind` is an alias)."""
+    """Returns the default name of a layer or a block of the library, without a number.
+
+    It is made of the main type name, even if `kind` is an alias.
+    """
     layer = LAYERS.by_name.get(kind)
-    return snake_case(getattr(layer, "stem", "") or layer.type_name if layer else kind) or "layer"
+    type_name = getattr(layer, "stem", "") or layer.type_name if layer else kind.removeprefix(library.PREFIX)
+    return snake_case(type_name) or "layer"
 
 
 def free_name(base: str, used_names: set[str], last_numbers: dict[str, int], first: int) -> str:

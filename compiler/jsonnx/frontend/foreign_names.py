@@ -21,8 +21,6 @@ _CROSS_ENTROPIES = ("sparse_categorical_crossentropy", "categorical_crossentropy
 _CHANNEL_WISE: dict[str, ForeignValue] = {"type": "GroupNormalization", "groups": -1}
 _DENSE: dict[str, ForeignValue] = {"type": "Dense", "units": ...}
 _FEED_FORWARD = ("Dense", "Dropout")
-_RESIDUAL = ("Conv2D", "BatchNormalization", "ReLU", "Add")
-_TRANSFORMER = ("MultiHeadAttention", "Add", "LayerNormalization", "Dense")
 
 LAYER_NAMES: dict[str, Replacement] = {
     # PyTorch
@@ -120,18 +118,18 @@ LAYER_NAMES: dict[str, Replacement] = {
     "MultiHeadSelfAttention": ("MultiHeadAttention",),
     "CrossAttention": ("MultiHeadAttention",),
     "ScaledDotProductAttention": "ops.dot_product_attention",
-    "TransformerEncoder": _TRANSFORMER,
-    "TransformerEncoderLayer": _TRANSFORMER,
-    "TransformerDecoder": _TRANSFORMER,
-    "TransformerDecoderLayer": _TRANSFORMER,
-    "TransformerBlock": _TRANSFORMER,
-    "Transformer": _TRANSFORMER,
-    "FeedForward": _FEED_FORWARD,
-    "MLP": _FEED_FORWARD,
+    "TransformerEncoder": "std.TransformerEncoder",
+    "TransformerEncoderLayer": "std.TransformerEncoder",
+    "TransformerDecoder": "std.TransformerDecoder",
+    "TransformerDecoderLayer": "std.TransformerDecoder",
+    "TransformerBlock": "std.TransformerEncoder",
+    "Transformer": ("std.TransformerEncoder", "std.TransformerDecoder"),
+    "MLP": "std.MLP",
+    "FeedForward": "std.MLP",
     "PositionalEncoding": "SinePositionEncoding",
     "PositionalEmbedding": "PositionEmbedding",
-    "ResidualBlock": _RESIDUAL,
-    "ResNetBlock": _RESIDUAL,
+    "ResidualBlock": "std.Residual",
+    "ResNetBlock": "std.Residual",
     # functions
     "ops.range": "ops.arange",
     "ops.view": {"type": "ops.reshape", "newshape": ...},

@@ -19,7 +19,18 @@ from ..analysis.outputs import check_outputs
 from ..analysis.shape_inference import TypedNetwork, infer_shapes
 from ..analysis.unchecked import report_unchecked
 from ..analysis.vocabularies import check_vocabularies
-from ..core.diagnostics import CompileError, Diagnostic, JsonPath, Note, Position, Report, UsageError, path_text
+from ..core.diagnostics import (
+    CompileError,
+    Diagnostic,
+    JsonPath,
+    Note,
+    Position,
+    Report,
+    SourceLocation,
+    UsageError,
+    outside_library,
+    path_text,
+)
 from ..core.files import UnsafePath, open_beneath
 from ..core.gc_pause import gc_paused
 from ..frontend.build_network import build_network
@@ -78,7 +89,8 @@ class CheckedSpec:
 
     def locate(self, path: JsonPath, key: bool = False) -> Position | None:
         """The position in the file of the value, or the key, at a path of the flat document."""
-        return self.source.locate(self.flat.source_map(path, key).path if self.flat else path, key)
+        location = self.flat.source_map(path, key) if self.flat else SourceLocation(path)
+        return self.source.locate(outside_library(location.path, location.notes), key)
 
     def new_report(self) -> Report:
         """An empty report, for paths of the flat document."""

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..core.diagnostics import CompileError, JsonPath, UsageError
+from ..core.diagnostics import CompileError, JsonPath, UsageError, is_in_library
 from ..diff import ComparedNetwork, Comparison, LayerCost, compare_networks
 from ..interop.model_info import inspect_model
 from ..lowering.cost import cost_table
@@ -65,14 +65,17 @@ def _comparison_side(checked: CheckedSpec) -> ComparedNetwork:
 
 
 def _explicit_layer_names(checked: CheckedSpec) -> frozenset[str]:
-    """The names of layers that the user wrote: for the layer, and for each use of a block around it."""
+    """The names of layers that the user wrote: for the layer, and for each use of a block around it.
+
+    The library's blocks have a name on every layer.
+    """
     flat = checked.flat
     if flat is None:
         return frozenset()
     names = set()
     for index, entry in enumerate(flat.document["layers"]):
         origin = flat.source_map(("layers", index), False)
-        places = [origin.path, *(path for path, _ in origin.notes)]
+        places = [path for path in (origin.path, *(path for path, _ in origin.notes)) if not is_in_library(path)]
         if "name" in entry and all("name" in _value_at(checked.source.value, path) for path in places):
             names.add(entry["name"])
     return frozenset(names)

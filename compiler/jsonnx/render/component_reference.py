@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from inspect import cleandoc
 from typing import Any
 
+from .. import library
 from ..core.components import REQUIRED, Attribute, Component, Json, Registry
 from ..core.types import ShapeError
 from ..frontend.default_names import default_name
@@ -58,9 +59,9 @@ def components_named(name: str) -> list[type[Component]]:
 
 
 def all_names() -> list[str]:
-    """The names and aliases of all components, and the plurals of all kinds."""
+    """The names and aliases of all components, the types of the library's blocks, and the plurals of all kinds."""
     names = [name for registry in (LAYERS, *KINDS.values()) for name in registry.by_name]
-    return list(dict.fromkeys([*names, *map(plural, KINDS)]))
+    return list(dict.fromkeys([*names, *library.block_types(), *map(plural, KINDS)]))
 
 
 def description(component: type[Component]) -> str:

@@ -28,6 +28,7 @@ from .component_reference import (
 )
 from .explanations import EXPLANATIONS
 from .layer_groups import grouped_layers
+from .library_reference import block_sections
 from .limits_page import limits_page
 from .reference_examples import FURTHER_EXAMPLES
 
@@ -62,6 +63,7 @@ def layers_page() -> str:
             lines += [*_json_block([example_json(layer)]), *_further_example(layer), "", *_behaviour(layer)]
             own = _argument_table(layer)
             lines += ["", *own] if own else []
+    lines += ["", *block_sections()]
     for kind in KINDS:
         lines += ["", *_kind_section(kind)]
     return "\n".join(lines) + "\n"

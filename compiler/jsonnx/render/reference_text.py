@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from textwrap import fill, indent
 from typing import Any
 
@@ -21,6 +22,8 @@ from .component_reference import (
     snippets,
 )
 from .layer_groups import grouped_layers
+from .library_reference import TITLE as LIBRARY_TITLE
+from .library_reference import block_summaries, entry_json
 from .reference_examples import FURTHER_EXAMPLES
 
 TEXT_WIDTH = 90
@@ -104,24 +107,28 @@ def _contains(component: type[Component], word: str) -> bool:
     return any(word.casefold() in text.casefold() for text in texts)
 
 
-def list_text(sections: list[Section]) -> str:
-    """One line a component, below the headings of its section."""
+def list_text(sections: list[Section], blocks: Mapping[str, str] = {}) -> str:
+    """One line a component, below the headings of its section; then the library's blocks with their summaries."""
+    lists = [
+        (title, {component.type_name: component.summary() for component in members}) for title, members in sections
+    ]
     lines = []
-    for title, members in sections:
-        width = max(len(component.type_name) for component in members)
-        lines += [title, *(f"  {component.type_name:{width}}  {component.summary()}" for component in members), ""]
+    for title, summaries in [*lists, *([(LIBRARY_TITLE, blocks)] if blocks else [])]:
+        width = max(map(len, summaries))
+        lines += [title, *(f"  {name:{width}}  {summary}" for name, summary in summaries.items()), ""]
     return "\n".join([*lines, "`jsonnx layers NAME` shows arguments, defaults and an example."])
 
 
 def layers_text() -> str:
-    """All layers in groups, and the commands that list the other kinds."""
+    """All layers in groups, the library's blocks, and the commands that list the other kinds."""
     kinds = [f"  jsonnx layers {plural(kind):13} {len(KINDS[kind].members)} {plural(kind)}" for kind in KINDS]
-    return "\n".join([list_text(layer_sections()), "", "Lists of what arguments refer to:", *kinds])
+    return "\n".join([list_text(layer_sections(), block_summaries()), "", "Lists of what arguments refer to:", *kinds])
 
 
-def list_json(sections: list[Section]) -> list[dict[str, Any]]:
-    """One object a component, in the order of the sections."""
-    return [{**_entry_json(component), "group": title} for title, members in sections for component in members]
+def list_json(sections: list[Section], blocks: Mapping[str, str] = {}) -> list[dict[str, Any]]:
+    """One object a component, in the order of the sections, and a block with its summary."""
+    components = [{**_entry_json(component), "group": title} for title, members in sections for component in members]
+    return [*components, *({**entry_json(type_), "group": LIBRARY_TITLE} for type_ in blocks)]
 
 
 def _entry_json(component: type[Component]) -> dict[str, Any]:

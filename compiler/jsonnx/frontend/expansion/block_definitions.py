@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 
 from ...core.components import Json
-from ...core.diagnostics import JsonPath, Report
+from ...core.diagnostics import LIBRARY, JsonPath, Report
 from ...core.limits import MAX_BLOCK_DEPTH
 from ...layers import LAYERS
 from ..schema.phrases import known_names_help, short_name
@@ -35,23 +35,28 @@ class BlockDefinition:
     description: str = ""
     has_input_objects: bool = False
     """Whether its inputs are written as an object."""
+    in_library: bool = False
+    """Whether it is a block of the standard library."""
 
     @property
     def path(self) -> JsonPath:
-        return ("blocks", self.name)
+        return (LIBRARY if self.in_library else "blocks", self.name)
 
     def input_path(self, number: int) -> JsonPath:
         """Returns the path of an input."""
         return (*self.path, "inputs", self.inputs[number] if self.has_input_objects else number)
 
 
-def read_block_definitions(document: Mapping[str, Json], report: Report) -> dict[str, BlockDefinition | None]:
-    """Returns the blocks by name, with None for invalid definitions, which are reported."""
+def read_block_definitions(
+    document: Mapping[str, Json], library: Mapping[str, Json], report: Report
+) -> dict[str, BlockDefinition | None]:
+    """Returns the blocks of a document and of the library by name, with None for invalid ones, which are reported."""
     section = document.get("blocks")
     section = section if isinstance(section, dict) else {}
     parameters = document.get("parameters")
     known = parameters if isinstance(parameters, dict) else {}
     blocks = {name: _read_block(name, definition, known, report) for name, definition in section.items()}
+    blocks |= {name: _block(name, definition, LIBRARY) for name, definition in library.items()}
     uses_by_block = {name: dict(_used_blocks(block, blocks)) if block else {} for name, block in blocks.items()}
     valid_names = _well_nested_blocks(uses_by_block, report)
     return {name: block if name in valid_names else None for name, block in blocks.items()}
@@ -65,30 +70,33 @@ def _read_block(name: str, raw: Json, known: Mapping[str, Json], report: Report)
         report.add("invalid-name", path, message, help=help, at_key=True)
     if report.has_errors(path):
         return None
-    inputs = tuple(raw.get("inputs", ["input"]))
-    for index, input in enumerate(inputs):
-        if input in inputs[:index]:
+    block = _block(name, raw)
+    for index, input in enumerate(block.inputs):
+        if input in block.inputs[:index]:
             report.add("duplicate-name", (*path, "inputs", index), f"the input {short_name(input)} is named twice")
-    section, has_own_names = raw.get("parameters", {}), raw.get("names") == "own"
-    check_parameters(section, (*path, "parameters"), ENTRY_KEYS, "in an entry", report)
-    globals = tuple(raw.get("globals", ()))
-    _check_globals(globals, path, known, section, report)
-    parameters = read_parameters(section, (*path, "parameters"))
+    check_parameters(raw.get("parameters", {}), (*path, "parameters"), ENTRY_KEYS, "in an entry", report)
+    _check_globals(block.globals, path, known, block.parameters, report)
+    return block
+
+
+def _block(name: str, raw: Mapping[str, Json], section: str = "blocks") -> BlockDefinition:
+    """Returns the block of a valid definition; `section` is the document's, or LIBRARY."""
     return BlockDefinition(
         name,
-        parameters,
-        inputs,
+        read_parameters(raw.get("parameters", {}), (section, name, "parameters")),
+        tuple(raw.get("inputs", ["input"])),
         raw["layers"],
         raw.get("outputs"),
-        has_own_names,
-        globals,
-        raw.get("description", ""),
-        isinstance(raw.get("inputs"), dict),
+        has_own_names=raw.get("names") == "own",
+        globals=tuple(raw.get("globals", ())),
+        description=raw.get("description", ""),
+        has_input_objects=isinstance(raw.get("inputs"), dict),
+        in_library=section == LIBRARY,
     )
 
 
 def _check_globals(
-    names: tuple[str, ...], block_path: JsonPath, known: Mapping[str, Json], own: Mapping[str, Json], report: Report
+    names: tuple[str, ...], block_path: JsonPath, known: Mapping[str, Json], own: Mapping[str, object], report: Report
 ) -> None:
     """Reports globals of a block that are not parameters of the network, or also parameters of the block."""
     for index, name in enumerate(names):

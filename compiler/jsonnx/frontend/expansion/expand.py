@@ -12,7 +12,7 @@ from math import log10
 from typing import Any
 
 from ...core.components import Json
-from ...core.diagnostics import JsonPath, Report, SourceMap, identity_source_map
+from ...core.diagnostics import LIBRARY, JsonPath, Report, SourceMap, identity_source_map
 from ...core.limits import MAX_JSON_VALUES, MAX_LAYERS
 from ..network import BlockLayer, Network
 from ..schema.errors import check_against_schema, check_reuse_properties
@@ -21,6 +21,7 @@ from ..schema.phrases import known_names_help, short_name
 from ..schema.schema import LANGUAGE_VERSION, REUSE_KEYS, root_schema
 from .block_definitions import BlockDefinition, check_parameters, read_block_definitions
 from .evaluator import EvaluationScope, Evaluator, ExpansionTooLarge
+from .library_blocks import used_library_blocks, uses_library
 from .parameters import Parameter, read_parameters
 from .references import has_patterns
 from .scope import Scope, TemplateCache
@@ -65,7 +66,8 @@ def expand(document: Json, report: Report) -> FlatDocument | None:
     if not isinstance(document, dict) or not _needs_expansion(document, report):
         return FlatDocument(document)
     check_reuse_properties(document, report)
-    templates = TemplateCache(read_block_definitions(document, report), report)
+    library = used_library_blocks(document)
+    templates = TemplateCache(read_block_definitions(document, library, report), report)
     parameters = _mapping_at(document, "parameters")
     check_parameters(parameters, ("parameters",), root_schema()["properties"], "at the top level of a spec", report)
     _check_scales(document, parameters, report)
@@ -75,9 +77,9 @@ def expand(document: Json, report: Report) -> FlatDocument | None:
         _check_values_given(definitions, report)
         values, invalid_names = templates.parameter_values(definitions, {})
         templates.globals = values
-        flat = _FlatWriter(document, templates, values, EvaluationScope(None, invalid_names)).flat_document()
+        flat = _FlatWriter(document, library, templates, values, EvaluationScope(None, invalid_names)).flat_document()
         if flat is not None:
-            _check_unused_definitions(document, templates)
+            _check_unused_definitions(document, library, templates)
         return flat
     except ExpansionTooLarge:
         return None
@@ -105,11 +107,14 @@ def _check_values_given(parameters: Mapping[str, Parameter], report: Report) -> 
             report.add("missing-key", parameter.path, f"the parameter {short_name(name)} has no value", help=help)
 
 
-def _check_unused_definitions(document: Mapping[str, Json], templates: TemplateCache) -> None:
+def _check_unused_definitions(
+    document: Mapping[str, Json], library: Mapping[str, Json], templates: TemplateCache
+) -> None:
     """Warns of unused blocks and parameters, and reports unused inputs of blocks and errors in unused blocks."""
-    report, blocks = templates.report, [block for block in templates.blocks.values() if block]
-    for block in warn_unused_blocks(document.get("layers"), templates.blocks, report):
-        _check_unused_block(document, block, templates)
+    report = templates.report
+    blocks = [block for block in templates.blocks.values() if block and not block.in_library]
+    for block in warn_unused_blocks(document.get("layers"), blocks, report):
+        _check_unused_block(document, library, block, templates)
     uses = [block for block in blocks if block.name in templates.used_blocks and not report.has_errors(block.path)]
     check_block_inputs(uses, templates.used_inputs, report)
     names_in = templates.evaluator.names
@@ -131,15 +136,16 @@ def _names_in_block(block: BlockDefinition, evaluator: Evaluator) -> frozenset[s
     return frozenset().union(*(evaluator.names(part) or () for part in parts))
 
 
-def _check_unused_block(document: Mapping[str, Json], block: BlockDefinition, templates: TemplateCache) -> None:
+def _check_unused_block(
+    document: Mapping[str, Json], library: Mapping[str, Json], block: BlockDefinition, templates: TemplateCache
+) -> None:
     """Expands a block with the defaults of its parameters, and reports errors in its layers."""
-    writer = _FlatWriter(document, templates, {}, EvaluationScope())
+    writer = _FlatWriter(document, library, templates, {}, EvaluationScope())
     block_use = BlockUse((), (), "", block, None)
     template = templates.template(block, {}, block_use)
     if template.layer_count <= MAX_LAYERS and template.value_count <= MAX_JSON_VALUES:
         writer.write_layers(template, "a_", block.inputs, None, block_use)
-        source_map = ExpansionSourceMap(document, writer.layer_paths)
-        block_report = templates.report.child(source_map, writer.invalid_paths)
+        block_report = templates.report.child(writer.source_map, writer.invalid_paths)
         layers = writer.layers or [{"type": "Identity"}]
         check_against_schema({"inputs": {"x": {"shape": []}}, "layers": layers}, block_report)
         templates.report.merge(block_report)
@@ -157,6 +163,7 @@ def _needs_expansion(document: Mapping[str, Json], report: Report) -> bool:
         or isinstance(document.get("outputs"), dict)
         or any(isinstance(entry, dict) and "repeat" in entry for entry in entries)
         or any(isinstance(entry, dict) and "from" in entry and has_patterns(entry["from"]) for entry in entries)
+        or uses_library(entries)
         or any(evaluator.names(document.get(key)) is not None for key in (*EVALUATED_SECTIONS, "layers", "outputs"))
     )
 
@@ -166,6 +173,8 @@ class _FlatWriter:
     """Writes the layers of templates into a flat document."""
 
     document: Mapping[str, Json]
+    library: Mapping[str, Json]
+    """The definitions of the library's blocks that the document uses, by type."""
     templates: TemplateCache
     values: Mapping[str, Json]
     evaluation_scope: EvaluationScope
@@ -194,10 +203,19 @@ class _FlatWriter:
             self._check_block_references(scope, inputs)
             flat["layers"] = self.layers
             flat |= self._flat_outputs(scope, template)
-        source_map = ExpansionSourceMap(self.document, self.layer_paths)
         return FlatDocument(
-            flat, source_map, self.invalid_paths, self.block_uses, self.origins, self.descriptions, self.block_outputs
+            flat,
+            self.source_map,
+            self.invalid_paths,
+            self.block_uses,
+            self.origins,
+            self.descriptions,
+            self.block_outputs,
         )
+
+    @property
+    def source_map(self) -> ExpansionSourceMap:
+        return ExpansionSourceMap({**self.document, LIBRARY: self.library}, self.layer_paths)
 
     def _check_block_references(self, scope: Scope, inputs: Mapping[str, str]) -> None:
         """Reports unknown names in the `from` of uses of blocks; those of layers are reported by `build_network`."""
@@ -300,7 +318,7 @@ class _FlatWriter:
         body: dict[str, Any] = {"use": reused_layer} if reused_layer and not step.is_use else dict(step.body)
         if reused_layer:
             body["use"] = reused_layer
-        if isinstance(body.get("name", ""), str) and (prefix or "name" in body or "blocks" in self.document):
+        if isinstance(body.get("name", ""), str) and (prefix or "name" in body or self.templates.blocks):
             body["name"] = prefix + step.name
         if step.sources is None or None in sources:
             return body

@@ -13,6 +13,7 @@ from ...layers import LAYERS
 from ...layers.unsupported import unsupported_layer
 from ..default_names import default_name, free_name
 from ..foreign_help import foreign_name_help
+from ..schema.errors import NESTED_BLOCK_HELP
 from ..schema.phrases import short_name, short_repr
 from ..schema.schema import ENTRY_KEYS, INNER_NAME_SCHEMA, NAME_SCHEMA, REGISTRIES
 from .block_arguments import block_arguments
@@ -326,8 +327,8 @@ class Scope:
             kind = value.get("type") if isinstance(value, dict) else None
             if isinstance(kind, str) and kind in self.templates.blocks and kind not in KNOWN_TYPES:
                 message = f"the block {short_name(kind)} is used inside {step.body['type']}, which wraps a single layer"
-                help = "write the layer itself, with expressions if necessary; blocks are allowed in `layers` only"
-                self.report.add("unknown-type", (*path, "type"), message, help=help, notes=self.evaluation_scope.notes)
+                notes = self.evaluation_scope.notes
+                self.report.add("unknown-type", (*path, "type"), message, help=NESTED_BLOCK_HELP, notes=notes)
                 step.invalid_paths.append(path)
 
     def _is_valid_use(self, step: Step) -> bool:

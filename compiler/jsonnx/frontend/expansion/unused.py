@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from ...core.components import Json
 from ...core.diagnostics import Report
@@ -12,14 +12,10 @@ from .evaluator import Evaluator
 from .parameters import Parameter
 
 
-def warn_unused_blocks(
-    layers: Json, blocks: Mapping[str, BlockDefinition | None], report: Report
-) -> list[BlockDefinition]:
+def warn_unused_blocks(layers: Json, blocks: Sequence[BlockDefinition], report: Report) -> list[BlockDefinition]:
     """Warns of the blocks that no entry uses, and returns them."""
-    used_names = _entry_types(layers) | {
-        kind for block in blocks.values() if block for kind in _entry_types(block.layers) - {block.name}
-    }
-    unused = [block for name, block in blocks.items() if block and name not in used_names]
+    used_names = _entry_types(layers) | {kind for block in blocks for kind in _entry_types(block.layers) - {block.name}}
+    unused = [block for block in blocks if block.name not in used_names]
     for block in unused:
         message = f"nothing uses the block {short_name(block.name)}"
         help = "use it as the type of an entry, or remove it"

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from functools import cache
 
 from ...core.components import Json
+from .library_schema import library_definitions, with_library
 from .schema import INNER_NAME_SCHEMA, REGISTRIES, reuse_properties, spec_schema
 
 EXPRESSION_PATTERN = r"\$\{"
@@ -58,6 +59,7 @@ def editor_schema() -> dict[str, Json]:
         "$defs": {
             "expression": {"type": "string", "description": 'Such as "${2 * width}".', "pattern": EXPRESSION_PATTERN},
             **{name: _editor_definition(name, schema) for name, schema in strict["$defs"].items()},
+            **library_definitions(),
         },
     }
 
@@ -81,7 +83,8 @@ def _editor_definition(name: str, schema: dict[str, Json]) -> dict[str, Json]:
     if name in ("layer_call", "use"):
         names = {"description": properties["name"]["description"], "anyOf": [INNER_NAME_SCHEMA, EXPRESSION_SCHEMA]}
         use = {"use": {**names, "description": properties["use"]["description"]}} if name == "use" else {}
-        return editor_definition | {"properties": properties | use | {"name": names, "repeat": REPEAT_SCHEMA}}
+        editor_definition |= {"properties": properties | use | {"name": names, "repeat": REPEAT_SCHEMA}}
+        return with_library(editor_definition) if name == "layer_call" else editor_definition
     return editor_definition
 
 

@@ -9,6 +9,7 @@ from functools import cache
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from ... import library
 from ...core.components import Json
 from ...core.diagnostics import JsonPath, Report, or_list
 from ...core.limits import MAX_DIAGNOSTICS
@@ -22,6 +23,8 @@ from .schema import REGISTRIES, reuse_schema, root_schema, spec_schema
 
 if TYPE_CHECKING:
     from jsonschema import ValidationError
+
+NESTED_BLOCK_HELP = "write the layer itself, with expressions if necessary; blocks are allowed in `layers` only"
 
 REGISTRY_BY_KIND = {registry.kind: registry for registry in (LAYERS, *REGISTRIES)}
 
@@ -303,13 +306,23 @@ def _choices_help(kind: str, names: Collection[str]) -> str:
 
 
 def report_unknown_layer_type(name: str, path: JsonPath, report: Report) -> None:
-    """Reports a layer type that does not exist: why if Keras has it, else what replaces it, or a similar type."""
+    """Reports a layer type that does not exist: why if Keras has it, else what replaces it, or a similar type.
+
+    A block of the library gets here only where no block may be: inside a layer.
+    """
     unsupported = unsupported_layer(name)
     if unsupported is not None:
         report.add(unsupported.code, path, unsupported.message, help=unsupported.help)
         return
-    help = foreign_name_help("layer", name, LAYERS.by_name) or report.suggestion(name, LAYERS.by_name)
+    block_types = library.block_types()
+    if name in block_types:
+        report.add("unknown-type", path, f"{short_name(name)} is a block, not a layer", help=NESTED_BLOCK_HELP)
+        return
+    known = block_types if name.startswith(library.PREFIX) else [*LAYERS.by_name, *block_types]
+    help = foreign_name_help("layer", name, known) or report.suggestion(name, known)
     help = help or "`jsonnx layers` lists the known types"
+    if f"{library.PREFIX}{name}" in block_types:
+        help = f"did you mean '{library.PREFIX}{name}'?"
     report.add("unknown-type", path, f"there is no layer type {short_name(name)}", help=help)
 
 
@@ -319,6 +332,8 @@ def _report_invalid_name(error: ValidationError, report: Report) -> None:
     help = "a name consists of at most 128 letters, digits, - and _, and begins with a letter or _"
     if value.isdecimal() and not at_key:
         help = "write the number without quotes, or a name that begins with a letter"
+    elif value.startswith(library.PREFIX):
+        help = f"the types that begin with {library.PREFIX} are the blocks of the standard library; rename the block"
     name_path = (*path, value) if at_key else path
     report.add("invalid-name", name_path, f"{short_repr(value)} is not a valid name", help=help, at_key=at_key)
 
