@@ -307,7 +307,7 @@ def test_a_layer_that_needs_a_fixed_size_is_reported_with_its_position(tmp_path:
     path.write_text(
         json.dumps({**TAGS, "layers": [{"type": "Flatten"}, *TAGS["layers"][3:]], "outputs": ["p"]}, indent=1)
     )
-    (fault,) = jsonnx.validate(path)
+    fault, _ = jsonnx.validate(path)
     assert fault.line is not None
     assert '"type": "Dense"' in "".join(path.read_text().splitlines()[fault.line - 1 : fault.line + 1])
     assert "needs a fixed size on axis 1" in fault.message

@@ -132,14 +132,14 @@ def test_a_vocabulary_name_that_resolves_to_several_files_is_refused(here: Path)
     spec["blocks"]["look"]["layers"][0]["vocabulary"] = "${file}.txt"
     del spec["parameters"]
     (here / "look.json").write_text(json.dumps(spec))
-    (fault,) = library.validate(here / "look.json")
+    fault, _ = library.validate(here / "look.json")
     assert (fault.code, fault.path) == ("unsupported-argument", "$.blocks.look.layers[0].vocabulary")
 
 
 def test_a_missing_vocabulary_is_reported_where_its_name_stands(here: Path) -> None:
     (here / "words.txt").write_text("a\n")
     (here / "look.json").write_text(json.dumps(lookups(one="${words}", two="none.txt")))
-    (fault,) = library.validate(here / "look.json")
+    fault, _ = library.validate(here / "look.json")
     assert fault.path == "$.layers[1].file"
 
 

@@ -117,7 +117,7 @@ def test_the_path_of_weights_is_checked(weights: str, code: str, is_section: boo
 
 def test_paths_are_checked_in_a_spec_with_other_errors() -> None:
     path = spec({"type": "Dens", "name": "y", "units": 1}, data={"train": "/etc/passwd"})
-    assert {code for _, code, _ in found(path, data=True)} == {"unknown-type", "unsafe-path"}
+    assert {code for _, code, _ in found(path, data=True)} == {"unknown-type", "unsafe-path", "not-checked"}
 
 
 # -- further folders ---------------------------------------------------------------------------------------------------

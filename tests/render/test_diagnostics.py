@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 
 import pytest
 from jsonnx.core.diagnostics import Diagnostic, Note, Position
-from jsonnx.render.diagnostics import FORMATS, MAX_DIAGNOSTICS_PER_FILE, escape_invisible, render
+from jsonnx.render.diagnostics import FORMATS, MAX_DIAGNOSTICS_PER_FILE, ShownDiagnostics, escape_invisible, render
 from jsonnx.render.explanations import EXPLANATIONS
 from jsonnx.render.source_excerpts import Excerpt
 
@@ -23,6 +23,7 @@ FAULT = Diagnostic(
     help="did you mean 'units'?",
     notes=(Note("it is here", "$.layers", "dir/my spec.json", 1, 5),),
 )
+UNCHECKED = Diagnostic("not-checked", "not checked: shapes", "$.layers", "a", 1, 1, severity="note")
 DOUBT = Diagnostic("not-exact", "not the same", file="other.json", severity="warning")
 
 
@@ -81,8 +82,20 @@ def test_text_shows_a_limited_number_per_file_and_counts_the_rest() -> None:
     ]
     text = render(many, "text", files=["a", "b"])
     assert text.count("error[cycle]") == 2 * MAX_DIAGNOSTICS_PER_FILE
-    assert "and 5 more in a" in text
+    assert "and 5 more in a\n" in text
     assert text.endswith("\n\n50 errors in 2 files")
+    text = render(many, "text", files=["a", "b"], shown=ShownDiagnostics(option="--all"))
+    assert "and 5 more in a; --all shows them" in text
+    assert render(many, "text", shown=ShownDiagnostics(limit=None)).count("error[cycle]") == len(many)
+
+
+def test_a_note_is_always_shown_without_a_source_line_and_is_not_counted() -> None:
+    many = [Diagnostic("cycle", f"number {index}", file="a") for index in range(MAX_DIAGNOSTICS_PER_FILE + 5)]
+    excerpts = {"a": {Position(1, 1): Excerpt("{")}}
+    text = render([*many, UNCHECKED], "text", excerpts=excerpts, files=["a"])
+    assert "note[not-checked]: not checked: shapes\n --> a:1:1\n\nand 5 more in a\n\n25 errors in 1 file" in text
+    assert render([UNCHECKED], "github").startswith("::notice file=a")
+    assert json.loads(render([UNCHECKED], "sarif"))["runs"][0]["results"][0]["level"] == "note"
 
 
 def test_carets_are_aligned_after_wide_and_combining_characters() -> None:

@@ -157,7 +157,7 @@ def test_the_command_shows_what_has_a_name() -> None:
 
 
 def test_the_command_refuses_other_names() -> None:
-    assert "did you mean 'Adam'?" in command("layers", "adamv", status=2).stderr
+    assert "did you mean 'Adam' or 'AdamW'?" in command("layers", "adamv", status=2).stderr
     assert "`jsonnx layers --search xyz`" in command("layers", "xyz", status=2).stderr
     assert "nothing contains 'xyz'" in command("layers", "--search", "xyz", status=2).stderr
     assert "omit the name" in command("layers", "Dense", "--search", "xyz", status=2).stderr

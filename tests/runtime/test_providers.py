@@ -66,6 +66,12 @@ def test_a_missing_provider_is_an_error_with_the_command_that_installs_it(runtim
     assert command in error.value.diagnostic.help
 
 
+@pytest.fixture(autouse=True)
+def installed_from_an_index(monkeypatch):
+    """Commands do not depend on how the copy under test was installed; see `tests/core/test_installation.py`."""
+    monkeypatch.setattr(providers, "install_command", lambda extra: f'pip install "jsonnx[{extra}]"')
+
+
 def test_another_distribution_of_onnxruntime_is_uninstalled_first(monkeypatch):
     monkeypatch.setattr(providers, "installed_runtimes", lambda: ["onnxruntime"])
     assert providers.how_to_get("webgpu").startswith('pip uninstall -y onnxruntime && pip install "jsonnx[webgpu]"')

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from typing import Any
 
+from ..core.components import Json
 from ..core.diagnostics import JsonPath, Report, Severity
 from ..core.reserved_names import LEARNING_RATE, LOSS, output_loss_name, validation_name
 from ..core.types import ShapeError, TensorType
 from ..frontend.schema.phrases import short_name
+from ..frontend.unused_layers import LOSS_LAYERS
+from ..layers import LAYERS
 from ..training.losses import Loss, check_output_type
 from ..training.metrics import Metric
 from ..training.monitor import monitor_fault, spec_has_validation
@@ -18,27 +22,26 @@ from .shape_inference import TypedNetwork
 
 
 def resolve_objective(typed: TypedNetwork, report: Report) -> Objective | None:
-    """The objective of the training section; None if there is no section, or if it has faults, which are reported."""
+    """The objective of the training section; None if there is no section, or if it has faults, which are reported.
+
+    The losses and metrics of an output whose type is known are checked although others have errors.
+    """
     training = typed.network.training
-    if training is not None:
-        _check_has_loss(typed, training, report)
-    outputs = {name: typed.types[name] for name in typed.network.outputs if name in typed.types}
-    are_valid = len(outputs) == len(typed.network.outputs) and all(map(is_batch_first, outputs.values()))
-    if training is None or not are_valid or report.has_errors(("outputs",)):
+    if training is None:
         return None
-    losses = _losses_by_output(training, outputs, report)
+    _check_has_loss(typed, training, report)
+    losses = _losses_by_output(typed, training, report)
     targets = {}
     for output, loss in losses.items():
+        type = typed.types[output]
         try:
-            check_output_type(outputs[output])
-            targets[output] = loss.target_type(outputs[output])
+            check_output_type(type)
+            targets[output] = loss.target_type(type)
             for mask in _masks_of(typed, output):
-                loss.check_mask(outputs[output], mask)
+                loss.check_mask(type, mask)
         except ShapeError as error:
             path = ("training", "loss", *([output] if isinstance(training.loss, dict) else []))
             _report_mismatch(typed, output, "loss-mismatch", path, loss.type_name, error, report)
-    if report.has_errors(("training", "loss")):
-        return None
     try:
         training.optimizer.check()
     except ShapeError as error:
@@ -47,30 +50,50 @@ def resolve_objective(typed: TypedNetwork, report: Report) -> Objective | None:
     _check_input_names(typed, losses, report)
     metrics = _metrics_by_output(typed, losses, report)
     weights = dict(training.loss_weights or {})
-    _check_names(weights, losses, outputs, ("training", "loss_weights"), report)
+    _check_names(typed, weights, ("training", "loss_weights"), report)
     objective = Objective(losses, weights, metrics, targets, tuple(typed.network.added_losses))
     _check_added_losses(typed, objective, report)
-    if report.has_errors(("training",)) or report.has_errors(("inputs",)):
+    has_all_types = all(output in _outputs_with_targets(typed) for output in typed.network.outputs)
+    if not has_all_types or any(report.has_errors((part,)) for part in ("training", "inputs", "outputs")):
         return None
-    _check_monitor(training, objective, outputs, report)
+    _check_monitor(training, objective, typed.network.outputs, report)
     return None if report.has_errors(("training",)) else objective
+
+
+def _outputs_with_targets(typed: TypedNetwork) -> list[str]:
+    """The outputs whose types are known, and have one result per sample."""
+    return [name for name in typed.network.outputs if name in typed.types and is_batch_first(typed.types[name])]
 
 
 def _check_has_loss(typed: TypedNetwork, training: Training, report: Report) -> None:
     """Reports a training without a loss, and what is of no use without one: metrics and columns of targets."""
-    if training.loss is not None or report.has_errors(("layers",)):
+    if training.loss is not None:
         return
     if not typed.network.added_losses:
-        help = 'name the loss that training minimizes, such as "mse", or add a layer AddLoss'
-        report.add("missing-key", ("training",), "'training' needs the key 'loss'", help=help)
+        if not _may_be_misspelled(typed, report):
+            help = 'name the loss that training minimizes, such as "mse", or add a layer AddLoss'
+            report.add("missing-key", ("training",), "'training' needs the key 'loss'", help=help)
         return
     help = "give a loss, or remove them"
+    if training.loss_weights:
+        message = "losses of outputs are weighted, and no output has a loss"
+        report.add("unknown-name", ("training", "loss_weights"), message, help=help)
     if training.metrics:
         message = "metrics compare an output with its target, and no output has a loss and so a target"
         report.add("metric-mismatch", ("training", "metrics"), message, help=help)
     if training.data is not None and training.data.y is not None:
         message = "columns of targets are named, and no output has a loss and so a target"
         report.add("unknown-name", ("training", "data", "y"), message, help=help)
+
+
+def _may_be_misspelled(typed: TypedNetwork, report: Report) -> bool:
+    """Tells whether a key or a layer with errors may stand for the loss."""
+    document: Any = typed.network.flat_document
+    if any(key not in Training.attributes for key in document["training"]):
+        return True
+    entries = [entry for entry in document["layers"] if isinstance(entry, dict)]
+    types = [str(entry["type"]) for entry in entries if "type" in entry]
+    return report.has_errors(("layers",)) and any(type in LOSS_LAYERS or type not in LAYERS.by_name for type in types)
 
 
 def _figures(objective: Objective, outputs: Collection[str]) -> list[str]:
@@ -122,18 +145,26 @@ def _report_mismatch(
     report.add(code, path, f"{subject} {error.message}", help=error.help, notes=notes)
 
 
-def _losses_by_output(training: Training, outputs: Mapping[str, TensorType], report: Report) -> dict[str, Loss]:
-    if training.loss is None:
+def _losses_by_output(typed: TypedNetwork, training: Training, report: Report) -> dict[str, Loss]:
+    """The losses of the outputs whose types are known."""
+    outputs, losses = _outputs_with_targets(typed), training.loss
+    if losses is None:
         return {}
-    if isinstance(training.loss, Loss):
-        return dict.fromkeys(outputs, training.loss)
+    if isinstance(losses, Loss):
+        return dict.fromkeys(outputs, losses)
     path = ("training", "loss")
-    _check_names(training.loss, outputs, outputs, path, report)
-    if not training.loss:
-        report.add(
-            "out-of-range", path, "'loss' needs at least 1 entry, got {}", help="give a loss, or losses by output name"
-        )
-    return {name: training.loss[name] for name in outputs if name in training.loss}
+    _check_names(typed, losses, path, report)
+    if _written_losses(typed) == {}:
+        help = "give a loss, or losses by output name"
+        report.add("out-of-range", path, "'loss' needs at least 1 entry, got {}", help=help)
+    return {name: losses[name] for name in outputs if name in losses}
+
+
+def _written_losses(typed: TypedNetwork) -> Json:
+    """The value of `loss` as written, with losses that have errors."""
+    document = typed.network.flat_document
+    section = document.get("training") if isinstance(document, dict) else None
+    return section.get("loss") if isinstance(section, dict) else None
 
 
 def _metrics_by_output(
@@ -141,14 +172,13 @@ def _metrics_by_output(
 ) -> dict[str, tuple[Metric, ...]]:
     """The metrics of every output, with short names resolved."""
     metrics = typed.network.training.metrics if typed.network.training else ()
-    by_name = isinstance(metrics, dict)
     if isinstance(metrics, dict):
-        _check_names(metrics, losses, typed.outputs, ("training", "metrics"), report)
+        _check_names(typed, metrics, ("training", "metrics"), report)
+    metrics_by_path = {output: _metrics_by_path(typed, metrics, output, report) for output in losses}
     resolved: dict[str, tuple[Metric, ...]] = {}
     for output in losses:
         names: dict[str, Metric] = {}
-        for index, metric in enumerate(metrics.get(output, ()) if isinstance(metrics, dict) else metrics):
-            path: JsonPath = ("training", "metrics", output, index) if by_name else ("training", "metrics", index)
+        for path, metric in metrics_by_path[output].items():
             if metric.reported_name in (*names, LOSS):
                 help = 'give it another: {"type": ..., "name": "..."}'
                 report.add("duplicate-name", path, f"two figures are called {metric.reported_name!r}", help=help)
@@ -162,12 +192,26 @@ def _metrics_by_output(
     return resolved
 
 
-def _check_names(
-    used_names: Iterable[str], known: Collection[str], outputs: Collection[str], path: JsonPath, report: Report
-) -> None:
-    """Reports names that are not in `known`, the outputs that may be named here."""
-    for name in used_names:
-        if name not in known:
+def _metrics_by_path(
+    typed: TypedNetwork, metrics: tuple[Metric, ...] | dict[str, tuple[Metric, ...]], output: str, report: Report
+) -> dict[JsonPath, Metric]:
+    """The metrics of an output by their paths. Those with errors have been left out, so that the others moved up."""
+    path: JsonPath = ("training", "metrics", *([output] if isinstance(metrics, dict) else []))
+    written: Any = typed.network.flat_document
+    for step in path:
+        written = written.get(step, ()) if isinstance(written, dict) else ()
+    indexes = range(len(written)) if isinstance(written, (list, tuple)) else ()
+    valid = [(*path, index) for index in indexes if not report.has_errors((*path, index))]
+    return dict(zip(valid, metrics.get(output, ()) if isinstance(metrics, dict) else metrics, strict=False))
+
+
+def _check_names(typed: TypedNetwork, used_names: Iterable[str], path: JsonPath, report: Report) -> None:
+    """Reports names of outputs that do not exist or, except in `loss` itself, have no loss."""
+    outputs, losses = typed.network.outputs, _written_losses(typed)
+    has_losses_by_name = isinstance(losses, dict) and not isinstance(losses.get("type"), str)
+    known = [name for name in outputs if path[-1] == "loss" or not has_losses_by_name or name in losses]
+    for name in used_names if not report.has_errors(("outputs",)) else ():
+        if name not in known and losses is not None:
             template = "the output {} has no loss" if name in outputs else "there is no output {}"
             help = report.suggestion(name, known) or f"there are: {', '.join(known)}"
             report.add("unknown-name", (*path, name), template.format(short_name(name)), help=help, at_key=True)

@@ -18,7 +18,7 @@ from ..runtime.data_errors import FeedError
 
 if TYPE_CHECKING:
     from ..pipeline.check import CheckedSpec
-    from ..render.diagnostics import SourceExcerpts
+    from ..render.diagnostics import ShownDiagnostics, SourceExcerpts
     from ..runtime.weight_files import WeightsReport
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -59,6 +59,21 @@ SET_OPTION = click.option(
     metavar="KEY=VALUE",
     help="Override a value of the spec: KEY is a parameter or a dotted path, VALUE is JSON, such as width=128 or "
     "training.epochs=3. May be repeated.",
+)
+ALL_KEY = "jsonnx.all"
+"""The key of the option `--all` in the context of a command that has it."""
+
+
+def _remember_all(context: click.Context, parameter: click.Parameter, value: bool) -> None:
+    context.meta[ALL_KEY] = value
+
+
+ALL_OPTION = click.option(
+    "--all",
+    is_flag=True,
+    expose_value=False,
+    callback=_remember_all,
+    help="Show all errors and warnings; by default the first 20 of a file.",
 )
 DATA_ROOT_OPTION = click.option(
     "--data-root",
@@ -126,24 +141,29 @@ def exit_with_diagnostics(diagnostics: Sequence[Diagnostic], options: Mapping[st
 
 def print_diagnostics(diagnostics: Sequence[Diagnostic], format_: str, files: Sequence[str] = ()) -> None:
     """Prints diagnostics: text to standard error, formats for programs to standard output."""
-    from ..render.diagnostics import render
+    from ..render.diagnostics import ShownDiagnostics, render
     from ..render.terminal import shows_color
 
-    excerpts = _read_excerpts(diagnostics) if format_ == "text" else {}
+    context = click.get_current_context(silent=True)
+    shows_all = context.meta.get(ALL_KEY) if context is not None else None
+    shown = (
+        ShownDiagnostics(limit=None) if shows_all else ShownDiagnostics(option=None if shows_all is None else "--all")
+    )
+    excerpts = _read_excerpts(diagnostics, shown) if format_ == "text" else {}
     color = format_ == "text" and shows_color(sys.stderr)
     (print_status if format_ == "text" else print_result)(
-        render(diagnostics, format_, excerpts=excerpts, files=files, color=color)
+        render(diagnostics, format_, excerpts=excerpts, files=files, color=color, shown=shown)
     )
 
 
-def _read_excerpts(diagnostics: Sequence[Diagnostic]) -> SourceExcerpts:
+def _read_excerpts(diagnostics: Sequence[Diagnostic], shown: ShownDiagnostics) -> SourceExcerpts:
     """The lines that diagnostics show. Files without a position in them are not opened."""
-    from ..render.diagnostics import by_file, position_of, shown_first
+    from ..render.diagnostics import by_file, position_of
     from ..render.source_excerpts import read_excerpts
 
     excerpts = {}
     for file, file_diagnostics in by_file(diagnostics, ()).items():
-        positions = [position for item in shown_first(file_diagnostics) if (position := position_of(item)) is not None]
+        positions = [position for item in shown.first(file_diagnostics) if (position := position_of(item)) is not None]
         if file and positions:
             with suppress(UsageError, OSError):
                 excerpts[file] = read_excerpts(open_file(file), positions)

@@ -8,6 +8,7 @@ import click
 
 from ..core.diagnostics import UsageError
 from .common import (
+    ALL_OPTION,
     PARTIAL_OPTION,
     SEED_TYPE,
     UNVERIFIED_OPTION,
@@ -25,6 +26,7 @@ from .common import (
 @click.option("-o", "--output", metavar="SPEC.json", help="Spec to write; standard output if omitted.")
 @click.option("--weights", metavar="OUT.safetensors", help="Also write the model's weights to this file.")
 @click.option("--flat", is_flag=True, help="Write every layer separately, without blocks and repetitions.")
+@ALL_OPTION
 @handles_errors
 def import_(file: str, weights_file: str | None, output: str | None, weights: str | None, flat: bool) -> None:
     """Convert a Keras model to a spec. FILE is a .keras or .h5 file, or the JSON of to_json().
@@ -66,6 +68,7 @@ def import_(file: str, weights_file: str | None, output: str | None, weights: st
 @PARTIAL_OPTION
 @UNVERIFIED_OPTION
 @click.option("--seed", type=SEED_TYPE, help="Seed of the initial weights; the spec's seed if omitted.")
+@ALL_OPTION
 @handles_errors
 def export(
     source: str, keras: bool, output: str, weights: str | None, partial: bool, unverified: bool, seed: int | None

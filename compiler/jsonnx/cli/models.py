@@ -10,6 +10,7 @@ import click
 
 from ..core.diagnostics import UsageError
 from .common import (
+    ALL_OPTION,
     DATA_ROOT_OPTION,
     FORMAT_OPTION,
     PARTIAL_OPTION,
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
 @click.option("--training", is_flag=True, help="Write train_step.onnx, model.onnx and manifest.json to a folder.")
 @SCALE_OPTION
 @SET_OPTION
+@ALL_OPTION
 @handles_errors
 def compile(
     spec: str,
@@ -116,6 +118,7 @@ def compile(
 @PROVIDER_OPTION
 @SCALE_OPTION
 @SET_OPTION
+@ALL_OPTION
 @handles_errors
 def train(
     spec: str,
@@ -189,6 +192,7 @@ def _default_folder(checked: CheckedSpec, resume: bool, force: bool, quiet: bool
 @PROVIDER_OPTION
 @UNVERIFIED_OPTION
 @FORMAT_OPTION
+@ALL_OPTION
 @handles_errors
 def evaluate(
     runs: tuple[str, ...],
@@ -287,6 +291,7 @@ def runs(folder: str, sort: str, format_: str) -> None:
 )
 @PROVIDER_OPTION
 @UNVERIFIED_OPTION
+@ALL_OPTION
 @handles_errors
 def predict(
     run: str,

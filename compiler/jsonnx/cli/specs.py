@@ -10,6 +10,7 @@ import click
 
 from ..core.diagnostics import CompileError, Diagnostic, UsageError
 from .common import (
+    ALL_OPTION,
     DATA_ROOT_OPTION,
     EXIT_INVALID_INPUT,
     EXIT_USAGE_ERROR,
@@ -68,6 +69,7 @@ class OptionalDataCommand(click.Command):
 )
 @SCALE_OPTION
 @SET_OPTION
+@ALL_OPTION
 @handles_errors
 def validate(
     specs: tuple[str, ...],
@@ -123,6 +125,7 @@ def _print_validation(diagnostics: list[Diagnostic], format_: str, files: list[s
 @click.option("--descriptions", is_flag=True, help="Show the descriptions in the spec.")
 @SCALE_OPTION
 @SET_OPTION
+@ALL_OPTION
 @handles_errors
 def summary(
     spec: str, format_: str, depth: int | None, descriptions: bool, scale: str | None, changes: tuple[str, ...]
@@ -148,6 +151,7 @@ def summary(
 @click.command()
 @click.argument("specs", nargs=-1, required=True, metavar="SPEC...")
 @click.option("--check", is_flag=True, help="Write nothing; show the changes, and exit with status 1 if there are any.")
+@ALL_OPTION
 @handles_errors
 def fmt(specs: tuple[str, ...], check: bool) -> None:
     """Format specs canonically, in place. - reads standard input and writes to standard output."""
@@ -185,6 +189,7 @@ def fmt(specs: tuple[str, ...], check: bool) -> None:
 @click.argument("old", metavar="OLD")
 @click.argument("new", metavar="NEW")
 @FORMAT_OPTION
+@ALL_OPTION
 @handles_errors
 def diff(old: str, new: str, format_: str) -> None:
     """Compare the networks of two specs, models or RUN folders. The exit status is 1 if programs that run the old model

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator
 from dataclasses import dataclass, field
-from difflib import SequenceMatcher, get_close_matches
 from typing import Literal, NamedTuple
 
 from .limits import MAX_COMPARED_WORDS, MAX_DIAGNOSTICS
+from .spelling import similar_words
 
 JsonPath = tuple[str | int, ...]
 """The keys and indexes that lead from the document's root to a value."""
@@ -19,7 +19,8 @@ LIBRARY = "<library>"
 """The first step of the paths in the standard library, which are in no file of the user; the second is the block's
 type."""
 
-Severity = Literal["error", "warning"]
+Severity = Literal["error", "warning", "note"]
+"""A note, of which a document has one at most, says what its errors prevented from being checked."""
 
 
 def path_text(path: JsonPath) -> str:
@@ -86,6 +87,11 @@ class Diagnostic:
         if self.help:
             text += f"; {self.help}"
         return text
+
+
+def file_order(diagnostic: Diagnostic) -> tuple[bool, int, int]:
+    """A sort key: the position in the file, with notes last."""
+    return diagnostic.severity == "note", diagnostic.line or 0, diagnostic.column or 0
 
 
 def _location_text(item: Diagnostic | Note) -> str:
@@ -156,7 +162,7 @@ class Report:
         self._diagnostics: dict[tuple[JsonPath, str, str], Diagnostic] = {}
         self._invalid_paths: set[JsonPath] = set()
         self._suggestion_budget: int = MAX_COMPARED_WORDS
-        self._counts: dict[Severity, int] = {"error": 0, "warning": 0}
+        self._counts: dict[Severity, int] = {"error": 0, "warning": 0, "note": 0}
 
     def add(
         self,
@@ -177,10 +183,6 @@ class Report:
             self.mark_invalid(path)
         if self._counts[severity] > MAX_DIAGNOSTICS:
             return
-        self._counts[severity] += 1
-        if self._counts[severity] > MAX_DIAGNOSTICS:
-            code, help, notes = "not-listed", "correct those that are listed first", ()
-            message = f"there are more {severity}s than the check lists"
         source = self._source_map(path, at_key)
         notes = [(self._source_map(where, False).path, text) for where, text in notes]
         shown_path = outside_library(source.path, (*source.notes, *notes))
@@ -189,8 +191,14 @@ class Report:
         )
         in_library = [where for where in (source.path, *(where for where, _ in source.notes)) if is_in_library(where)]
         instance = (*in_library, source.instance)
-        if is_reported or self._first_instances.setdefault((shown_path, code), instance) != instance:
+        if (is_reported and severity != "note") or (shown_path, code, message) in self._diagnostics:
             return
+        if self._first_instances.setdefault((shown_path, code), instance) != instance:
+            return
+        self._counts[severity] += 1
+        if self._counts[severity] > MAX_DIAGNOSTICS:
+            code, help, notes = "not-listed", "correct those that are listed first", []
+            message = f"there are more {severity}s than the check lists"
         line, column = self._locator(shown_path, at_key) or (None, None)
         notes += source.notes
         if shown_path != source.path:
@@ -204,7 +212,7 @@ class Report:
             column,
             help,
             severity,
-            tuple(self._note_at(where, text) for where, text in notes),
+            tuple(self.note_at(where, text) for where, text in notes),
         )
         self._diagnostics.setdefault((shown_path, code, message), diagnostic)
 
@@ -234,7 +242,8 @@ class Report:
         if child.has_errors():
             self.mark_invalid(())
 
-    def _note_at(self, path: JsonPath, message: str) -> Note:
+    def note_at(self, path: JsonPath, message: str) -> Note:
+        """Returns a note at a path of the source."""
         if is_in_library(path):
             return Note(f"{message} ({path_text(path[2:])} of {path[1]})")
         line, column = self._locator(path, False) or (None, None)
@@ -249,14 +258,18 @@ class Report:
         """Tells whether there is an error at or below a path."""
         return below in self._invalid_paths
 
-    def suggestion(self, misspelled: str, known: Collection[str]) -> str | None:
-        """Returns `suggestion(misspelled, known)`, or None once this report has compared too many words."""
+    def similar_words(self, misspelled: str, known: Collection[str]) -> list[str]:
+        """Returns `similar_words(misspelled, known)`, or none once this report has compared too many words."""
         self._suggestion_budget -= len(known)
-        return suggestion(misspelled, known) if self._suggestion_budget >= 0 else None
+        return similar_words(misspelled, known) if self._suggestion_budget >= 0 else []
+
+    def suggestion(self, misspelled: str, known: Collection[str]) -> str | None:
+        """Returns `did you mean 'units'?` if known words are similar, else None."""
+        return did_you_mean(self.similar_words(misspelled, known))
 
     def __iter__(self) -> Iterator[Diagnostic]:
-        """Yields the diagnostics in the order of their positions in the file."""
-        return iter(sorted(self._diagnostics.values(), key=lambda d: (d.line or 0, d.column or 0)))
+        """Yields the diagnostics in the order of their positions in the file, with notes last."""
+        return iter(sorted(self._diagnostics.values(), key=file_order))
 
     def raise_errors(self) -> None:
         """Raises CompileError if there is an error."""
@@ -264,39 +277,14 @@ class Report:
             raise CompileError(self)
 
 
-MIN_SIMILARITY, MIN_SIMILARITY_OF_OTHER_INITIAL = 0.75, 0.88
-"""The least ratio of `difflib` at which a word counts as misspelled: words of four letters with one wrong letter have
-0.75. A first letter is seldom mistyped."""
-
-
 def suggestion(misspelled: str, known: Iterable[str]) -> str | None:
-    """Returns `did you mean 'units'?` if exactly one known word is similar, else None.
-
-    A word is similar if it is spelled similarly, has the misspelled word as initials, or contains it.
-    """
-    by_lower_case: dict[str, str] = {}
-    for word in known:
-        by_lower_case.setdefault(word.lower(), word)
-    lower = misspelled[:100].lower()
-    similar = _similarly_spelled(lower, by_lower_case)
-    if not similar and len(lower) > 1:
-        similar = [word for word in by_lower_case if lower == "".join(part[:1] for part in word.split("_"))]
-    if not similar and len(lower) > 3:
-        similar = [word for word in by_lower_case if lower in word]
-    return f"did you mean {by_lower_case[similar[0]]!r}?" if len(similar) == 1 else None
+    """Returns `did you mean 'units'?` if known words are similar, as `similar_words` tells, else None."""
+    return did_you_mean(similar_words(misspelled, known))
 
 
-def _similarly_spelled(misspelled: str, known: Collection[str]) -> list[str]:
-    """The most similar word, if it is similar enough; both in lower case."""
-    swapped = [word for word in known if word[:1] == misspelled[:1] and sorted(word) == sorted(misspelled)]
-    if swapped:
-        return swapped[:1]
-    for word in get_close_matches(misspelled, known, n=1, cutoff=MIN_SIMILARITY):
-        has_other_initial = word[:1] != misspelled[:1]
-        similarity = SequenceMatcher(None, misspelled, word).ratio()
-        if not has_other_initial or similarity >= MIN_SIMILARITY_OF_OTHER_INITIAL:
-            return [word]
-    return []
+def did_you_mean(similar: Collection[str]) -> str | None:
+    """Returns `did you mean 'units'?` for similar words, or None if there are none."""
+    return f"did you mean {or_list(map(repr, similar))}?" if similar else None
 
 
 def or_list(words: Iterable[str]) -> str:

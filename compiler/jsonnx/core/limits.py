@@ -48,6 +48,9 @@ MAX_DIAGNOSTICS = Limit(SPECS, 1_000, "diagnostics", "Errors and warnings that o
 MAX_COMPARED_WORDS = Limit(
     SPECS, 50_000, "words", "Known names that are compared with misspelled ones; further errors have no suggestion."
 )
+MAX_SCALE_LAYERS = Limit(
+    SPECS, 10_000, "layers", "Layers of all scales together that `validate` checks; it names the scales beyond."
+)
 MAX_VOCABULARY_BYTES = Limit(SPECS, 16 * MIB, "bytes", "All vocabulary files of a spec together.")
 MAX_VOCABULARY_TOKENS = Limit(SPECS, 1_000_000, "tokens", "Tokens of all vocabulary files of a spec together.")
 

@@ -7,10 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from ..core.components import Json
-from ..core.diagnostics import JsonPath, Report
+from ..core.diagnostics import JsonPath, Report, did_you_mean
 from ..core.types import BATCH, Dim, Size, TensorType
 from ..layers import LAYERS, Layer
-from ..training.section import Training
 from .default_names import default_name, free_name
 from .layer_patterns import check_weight_patterns, learning_rate_factors, with_frozen_layers
 from .network import BlockLayer, Call, Network
@@ -18,6 +17,8 @@ from .schema.errors import check_against_schema, report_unknown_layer_type
 from .schema.phrases import known_names_help, name_list, short_name, short_repr
 from .schema.schema import LANGUAGE_VERSION
 from .topological_sort import sort_topologically
+from .unused_layers import References, check_usage, names_in_reference
+from .valid_training import valid_training
 
 CALL_KEYS = ("type", "name", "description", "from")
 """Keys of an entry that are not arguments of its layer."""
@@ -54,6 +55,10 @@ class _NetworkBuilder:
     paths: dict[str, JsonPath] = field(default_factory=dict)
     """The path at which each name was first defined."""
     names_by_lower_case: dict[str, str] = field(default_factory=dict)
+    meant_names: set[str] = field(default_factory=set)
+    """The names that misspelled ones probably stand for."""
+    dangling_count: int = 0
+    """References to names that do not exist, and resemble none."""
 
     def build(self) -> Network:
         inputs = self._inputs()
@@ -64,14 +69,11 @@ class _NetworkBuilder:
         calls = self._with_checked_sources(calls)
         ordered = sort_topologically(calls, self.paths, self.report)
         outputs = self._outputs(calls)
-        if not any(self.report.has_errors((part,)) for part in ("inputs", "layers", "outputs")):
-            idle = self._idle_calls(calls, outputs)
-            self._check_all_used([call for call in calls if call.name not in idle], inputs, outputs)
-            ordered = [call for call in ordered if call.name not in idle]
-        section = self.document.get("training")
-        training = None
-        if isinstance(section, dict) and not self.report.has_errors(("training",)):
-            training = Training(**section)
+        named_outputs = {*outputs, *names_in_reference(self.document.get("outputs"))}
+        references = References(self.meant_names, self.dangling_count, has_cycle=len(ordered) < len(calls))
+        usage = check_usage(self.document, calls, references, self.origins, self.report)
+        ordered = [call for call in ordered if call.name not in usage.idle_names]
+        training = valid_training(self.document.get("training"), self.report)
         rate_factors: dict[str, float] = {}
         if training is not None:
             ordered = with_frozen_layers(ordered, training, self.report)
@@ -82,13 +84,14 @@ class _NetworkBuilder:
             inputs=inputs,
             calls=tuple(ordered),
             outputs=tuple(outputs),
-            labels=self._labels(outputs),
+            labels=self._labels(outputs) if set(outputs) == named_outputs else {},
             training=training,
             learning_rate_factors=rate_factors,
-            paths=self.paths,
+            paths={name: path for name, path in self.paths.items() if name not in usage.idle_results},
             descriptions=self._descriptions(calls),
             document=self.document,
             flat_document=self.document,
+            not_checked=usage.not_checked,
         )
 
     def _text(self, key: str, default: str) -> str:
@@ -252,7 +255,10 @@ class _NetworkBuilder:
         if dot and layer in known:
             message = f"{short_name(layer)} has no output {short_name(output)}"
             known = [other for other in known if other.startswith(f"{layer}.")] or [layer]
-        help = self.report.suggestion(name, known) or known_names_help(known)
+        similar = self.report.similar_words(name, known)
+        self.meant_names.update(similar)
+        self.dangling_count += not similar
+        help = did_you_mean(similar) or known_names_help(known)
         self.report.add("unknown-name", path, message, help=help if known else None, at_key=at_key)
 
     def _has_valid_input_count(self, call: Call) -> bool:
@@ -297,39 +303,10 @@ class _NetworkBuilder:
             earlier_names.add(name)
         return [name for name in names if isinstance(name, str) and name in results]
 
-    def _idle_calls(self, calls: list[Call], outputs: list[str]) -> set[str]:
-        """Returns the unused calls of layers in blocks, if another use of the block uses them and this one others."""
-        taken = {source for call in calls for source in call.sources} | set(outputs)
-        if not self.origins or all(not taken.isdisjoint(call.results) for call in calls):
-            return set()
-        origins, used = {call.name: self.origins[int(call.path[1])] for call in calls}, used_calls(calls, outputs)
-        used_origins = [origin for name, origin in origins.items() if origin is not None and name in used]
-        used_entries, block_uses = {origin[:2] for origin in used_origins}, {origin.use for origin in used_origins}
-        owners = {call.owner for call in calls if call.name in used}
-        return {
-            name
-            for name, origin in origins.items()
-            if name not in used and origin is not None and origin[:2] in used_entries and origin.use in block_uses
-        } - owners
-
-    def _check_all_used(self, calls: list[Call], inputs: Mapping[str, TensorType], outputs: list[str]) -> None:
-        """Reports calls and inputs that nothing uses."""
-        used = {source for call in calls for source in call.sources} | set(outputs)
-        for call in calls:
-            is_sink = call.layer is not None and call.layer.adds_loss
-            if not is_sink and not used & set(call.results):
-                help = "name it in a `from` or in `outputs`, or remove it"
-                self.report.add("unused-layer", call.path, f"nothing uses the result of {call.name!r}", help=help)
-        for name in inputs:
-            if name not in used:
-                help = "name it in a `from`, or remove it"
-                message = f"no layer takes the input {name!r}"
-                self.report.add("unused-input", ("inputs", name), message, help=help, at_key=True)
-
     def _labels(self, outputs: list[str]) -> dict[str, tuple[str, ...]]:
         """Returns the labels by output; reports labels of outputs that do not exist."""
         section = self.document.get("labels")
-        if section is None or any(self.report.has_errors((part,)) for part in ("labels", "layers", "outputs")):
+        if section is None or not outputs or any(self.report.has_errors((part,)) for part in ("labels", "outputs")):
             return {}
         if isinstance(section, list):
             if len(outputs) != 1:
@@ -342,19 +319,6 @@ class _NetworkBuilder:
             if name not in outputs:
                 self._report_unknown(name, ("labels", name), sorted(outputs), at_key=True)
         return {name: tuple(labels) for name, labels in section.items()}
-
-
-def used_calls(calls: Sequence[Call], outputs: Iterable[str]) -> set[str]:
-    """Returns the names of the calls on which some outputs depend."""
-    call_by_result = {result: call for call in calls for result in call.results}
-    used: set[str] = set()
-    stack = [call_by_result[name] for name in outputs if name in call_by_result]
-    while stack:
-        call = stack.pop()
-        if call.name not in used:
-            used.add(call.name)
-            stack += [call_by_result[source] for source in call.sources if source in call_by_result]
-    return used
 
 
 def without_names(names: list[str], removed: Iterable[str]) -> list[str]:

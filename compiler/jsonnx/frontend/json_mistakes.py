@@ -14,6 +14,7 @@ def _mistakes(*rows: tuple[str, str, str | None]) -> Mistakes:
 
 
 MISTAKES_ANYWHERE = _mistakes(
+    (r"```", "a Markdown code fence", "remove the lines with ```: the file is the JSON text alone"),
     (r"//|/\*|#", "a comment", "JSON has no comments: remove it"),
     (r"'", "a single quote", "write strings and keys in double quotes"),
     (r"[`\u00ab\u00bb\u2018-\u201f]", "a typographic quotation mark", 'use the plain double quote "'),
@@ -26,7 +27,9 @@ MISTAKES_ANYWHERE = _mistakes(
 )
 MISTAKES_FOR_VALUE = MISTAKES_ANYWHERE + _mistakes(
     (r"[+-]?(?i:nan|inf(?:inity)?)\b", "{} is not a JSON number", "write a finite number, or omit the key"),
-    (r"(?i:true|false|null|none|nil|undefined)\b", "{} is not a JSON value", "JSON has true, false and null"),
+    (r"(?i:true)\b", "{} is not a JSON value", "write true"),
+    (r"(?i:false)\b", "{} is not a JSON value", "write false"),
+    (r"(?i:null|none|nil|undefined)\b", "{} is not a JSON value", "write null, or omit the key"),
     (r"[+-]?0[xX]\w*", "{} is a hexadecimal number", "write it in decimal"),
     (r"[+-]?0[0-9]+", "the number {} has a leading zero", "remove the zero"),
     (r"\+[0-9.]+", "the number {} has a plus sign", "remove the plus sign"),
@@ -37,6 +40,23 @@ MISTAKES_FOR_VALUE = MISTAKES_ANYWHERE + _mistakes(
     ),
     (r"[0-9-][\w.+-]*", "{} is not a valid JSON number", None),
     (r"[^\W\d]\w*", "{} is not a JSON value", "write text in double quotes"),
+)
+MISTAKES_FOR_DOCUMENT = (
+    _mistakes(
+        (
+            r"(?i:(?:const|let|var|export|module|spec|model|config|json)\b[\w. ]*[=:]).*",
+            "an assignment",
+            "write the value alone",
+        ),
+        (r"[^\W\d]\w*(?:[ \t,]++[^\W\d]|[^\n{\[]*\n)", "text before the document", "remove it: a spec begins with {"),
+    )
+    + MISTAKES_FOR_VALUE
+)
+"""Mistakes at the beginning of a text."""
+
+MISTAKES_AFTER_DOCUMENT = MISTAKES_ANYWHERE + _mistakes(
+    (r"[{\[]", "a second document", "write one document in a file"),
+    (r"[^\W\d]", "text after the document", "remove it: a spec ends with the } of its first {"),
 )
 MISTAKES_FOR_KEY = MISTAKES_ANYWHERE + _mistakes(
     (r"[\w$][\w$-]*", "the key {} is not in double quotes", "write it in double quotes")

@@ -22,7 +22,9 @@ from ..core.limits import (
 )
 from .json_mistakes import (
     CODE_BY_MESSAGE,
+    MISTAKES_AFTER_DOCUMENT,
     MISTAKES_ANYWHERE,
+    MISTAKES_FOR_DOCUMENT,
     MISTAKES_FOR_KEY,
     MISTAKES_FOR_SEPARATOR,
     MISTAKES_FOR_VALUE,
@@ -152,7 +154,8 @@ class JsonParser:
             if self.non_finite and (non_finite := _NON_FINITE.match(self.text, offset)):
                 return float(non_finite[1]), non_finite.end()
             if not self.text.startswith('"', offset):
-                self.fail_expected(offset, "a value", MISTAKES_FOR_VALUE)
+                is_inside = bool(self.open_containers)
+                self.fail_expected(offset, "a value", MISTAKES_FOR_VALUE if is_inside else MISTAKES_FOR_DOCUMENT)
             return self.read_string(offset)
         string, number, fraction_and_exponent, constant, _ = match.groups()
         if string is not None:
@@ -194,7 +197,7 @@ class JsonParser:
                 return value, positions, offset
             value, positions = container.value, self.open_containers.pop()
         if offset < len(self.text):
-            self.fail_expected(offset, "the end of the document", MISTAKES_ANYWHERE)
+            self.fail_expected(offset, "the end of the document", MISTAKES_AFTER_DOCUMENT)
         return value, positions, offset
 
     def read_key(self, container: ObjectPositions, offset: int) -> int:

@@ -20,6 +20,7 @@ from math import isfinite
 from typing import Any, NoReturn
 
 from ..core.diagnostics import CompileError, Diagnostic, JsonPath, Position, UsageError, path_text
+from ..core.file_kinds import JSON, SIGNATURE_BYTES, file_kind, kind_error
 from ..core.limits import MAX_NUMBER_CHARACTERS, MAX_STRING_CHARACTERS
 from .json_parser import (
     DEFAULT_LIMITS,
@@ -125,6 +126,8 @@ def read_text(
     With `non_finite`, the numbers NaN, Infinity and -Infinity are accepted, as Python's json module writes them.
     """
     data = text.encode(errors="surrogatepass") if isinstance(text, str) else text
+    if isinstance(text, bytes) and (error := kind_error(file_kind(text[:SIGNATURE_BYTES]), file, "a spec", (JSON,))):
+        raise error
     if len(data) > limits.max_bytes:
         _reject("too-large", (), f"the text has more than {limits.max_bytes:,} bytes", file)
     parser = JsonParser(_decode(data, file), file, limits, non_finite)

@@ -74,6 +74,8 @@ class Network:
     """The spec, with all overrides applied."""
     flat_document: Json = None
     """The spec after expansion: without blocks, repetitions and expressions."""
+    not_checked: str | None = None
+    """What could not be checked because of other errors, such as whether a layer is used."""
 
     @cached_property
     def added_losses(self) -> dict[str, Call]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..core.diagnostics import CompileError, JsonPath, UsageError, quoted_or_list, suggestion
 from ..core.limits import MAX_JSON_DEPTH
@@ -15,17 +15,28 @@ from .schema.phrases import known_names_help
 from .schema.schema import spec_schema
 
 
-def with_overrides(source: Source, scale: str | None, overrides: Sequence[str]) -> tuple[Source, dict[JsonPath, str]]:
-    """Returns the source with a scale and overrides applied, and the option that changed each changed path.
+class Override(NamedTuple):
+    """What changed a value of a spec."""
+
+    text: str
+    path: JsonPath | None = None
+    """Where the new value stands in the spec; None if an option gave it."""
+
+
+def with_overrides(
+    source: Source, scale: str | None, overrides: Sequence[str]
+) -> tuple[Source, dict[JsonPath, Override]]:
+    """Returns the source with a scale and overrides applied, and what changed each changed path.
 
     An override is the name of a parameter or a dotted path, `=`, and a JSON value (or a plain word, as a string).
     Raises UsageError `bad-option`.
     """
-    options_by_path: dict[JsonPath, str] = {}
+    changes: dict[JsonPath, Override] = {}
     if scale is not None:
         values = scale_values(source, scale)
         source = _with_parameters(source, values)
-        options_by_path |= {("parameters", name): f"the scale {scale!r}" for name in values}
+        text = f"the scale {scale!r}"
+        changes |= {("parameters", name): Override(text, ("scales", scale, name)) for name in values}
     for override in overrides:
         _, equals, text = override.partition("=")
         path = _override_path(source, override) if equals else ()
@@ -40,8 +51,8 @@ def with_overrides(source: Source, scale: str | None, overrides: Sequence[str]) 
             source = _with_parameters(source, {str(path[1]): value})
         else:
             source = replace(source, value=_overridden_at(source.value, path, value, override))
-        options_by_path[path] = f"--set {override}"
-    return source, options_by_path
+        changes[path] = Override(f"--set {override}")
+    return source, changes
 
 
 def _override_path(source: Source, override: str) -> JsonPath:

@@ -14,6 +14,7 @@ from typing import IO, Any
 
 from ..core.diagnostics import CompileError, Diagnostic
 from ..core.digests import DIGEST_KEYS, ContentDigests, digest_faults, records_digests
+from ..core.file_kinds import ONNX, other_kind_error
 from ..core.files import UnsafePath, open_beneath
 from .protobuf_reader import BufferedFile, DecodeError, Message
 from .read_budget import damaged_file_error
@@ -41,7 +42,8 @@ def model_digest_faults(file: IO[bytes], name: str) -> list[Diagnostic]:
             return []
         actual = _ModelDigester(Path(name).parent).digests(model)
     except DecodeError as error:
-        raise damaged_file_error(name, f"not a readable model: {error}") from error
+        damage = damaged_file_error(name, f"not a readable model: {error}")
+        raise other_kind_error(file, name, "an ONNX model or a RUN folder", (ONNX,)) or damage from error
     except UnsafePath as error:
         raise CompileError([Diagnostic("unsafe-path", f"its weights: {error}", file=name)]) from error
     return digest_faults(metadata, actual, name, "its graph or its metadata")

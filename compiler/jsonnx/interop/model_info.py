@@ -12,6 +12,7 @@ from typing import IO
 from ..backend import spec_hash
 from ..core.diagnostics import CompileError, Diagnostic, UsageError
 from ..core.digests import records_digests
+from ..core.file_kinds import ONNX, other_kind_error
 from ..core.files import open_file
 from ..frontend.formatter import format_source
 from ..frontend.json_reader import Source, read_text
@@ -84,11 +85,12 @@ class ModelInfo:
 
     @property
     def parameter_count(self) -> int:
-        """The number of parameters: the recorded one, or else the number of floating-point weights."""
+        """The number of parameters: the recorded one, or else that of floating-point weights, also in Constants."""
         recorded = self.onnx_file.metadata.get("jsonnx.parameters", "")
         if recorded.isascii() and recorded.isdigit() and len(recorded) < 20:
             return int(recorded)
-        return sum(tensor.element_count for tensor in self.onnx_file.initializers if "float" in tensor.dtype)
+        tensors = (*self.onnx_file.initializers, *self.onnx_file.constants)
+        return sum(tensor.element_count for tensor in tensors if "float" in tensor.dtype)
 
     def warnings(self) -> list[Diagnostic]:
         """Returns warnings if the spec or the contents were modified."""
@@ -105,13 +107,14 @@ def inspect_model(path: str | os.PathLike[str], verify: bool = True) -> ModelInf
     Opens other files that the model names only for that. Raises UsageError, CompileError.
     """
     name = os.fspath(path)
-    try:
-        with open_file(path) as file:
+    with open_file(path) as file:
+        try:
             onnx_file = read_onnx(file)
             _refuse_files_elsewhere(onnx_file, name)
             return ModelInfo(name, onnx_file, _digest_faults(file, name) if verify else ())
-    except DecodeError as error:
-        raise CompileError([Diagnostic("damaged-file", f"not a readable model: {error}", file=name)]) from error
+        except DecodeError as error:
+            damage = CompileError([Diagnostic("damaged-file", f"not a readable model: {error}", file=name)])
+            raise other_kind_error(file, name, "an ONNX model", (ONNX,)) or damage from error
 
 
 def _digest_faults(file: IO[bytes], name: str) -> tuple[Diagnostic, ...]:

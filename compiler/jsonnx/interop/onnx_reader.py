@@ -69,6 +69,8 @@ class OnnxFile:
     inputs: dict[str, OnnxType] = field(default_factory=dict)
     outputs: dict[str, OnnxType] = field(default_factory=dict)
     initializers: list[OnnxTensor] = field(default_factory=list)
+    constants: list[OnnxTensor] = field(default_factory=list)
+    """The tensors of Constant nodes."""
     operator_counts: Counter[str] = field(default_factory=Counter)
     """Number of nodes by operator, subgraphs included; `domain:Op` for operators of other domains."""
     functions: list[str] = field(default_factory=list)
@@ -104,7 +106,7 @@ def read_onnx(file: IO[bytes]) -> OnnxFile:
     if len(graphs) != 1 or not model.ir_version or not model.opsets:
         raise DecodeError("it is not an ONNX model" if not graphs else "it lacks versions or has several graphs")
     _GraphReader(model).read_graph(graphs[0], ())
-    locations = {tensor.external_location for tensor in model.initializers}
+    locations = {tensor.external_location for tensor in (*model.initializers, *model.constants)}
     model.external_files = sorted(location for location in locations if location is not None)
     return model
 
@@ -168,18 +170,20 @@ class _GraphReader:
         domain = "" if domain == "ai.onnx" else domain
         self.file.operator_counts[f"{domain}:{op}" if domain else op] += 1
         for attribute in attributes:
-            self._read_attribute(attribute, scopes)
+            self._read_attribute(attribute, scopes, is_constant=op == "Constant" and not domain)
         for name in filter(None, outputs):
             _require_undefined(name, scopes[0])
             scopes[0].add(name)
 
-    def _read_attribute(self, attribute: Message, scopes: NameScopes) -> None:
+    def _read_attribute(self, attribute: Message, scopes: NameScopes, is_constant: bool) -> None:
         for number, value in attribute.fields():
             if number in (6, 11):
                 self.read_graph(_as_message(value), scopes)
             elif number in (5, 10, 22, 23):
                 tensor = _read_tensor(_as_message(value), sparse=number > 20)
-                if tensor.external_location is not None:
+                if is_constant:
+                    self.file.constants.append(tensor)
+                elif tensor.external_location is not None:
                     self.file.initializers.append(tensor)
 
 

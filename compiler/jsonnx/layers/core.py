@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..core.components import attr
-from ..core.types import TensorType, require
+from ..core.types import TensorType, rank_help, require
 from ..training.constraints import Constraint
 from ..training.initializers import Initializer
 from ..training.regularizers import Regularizer
@@ -43,7 +43,7 @@ class Dense(Layer):
     quantization_config: str | None = attr(None, doc="Quantization of the kernel.", unsupported=QUANTIZATION)
 
     def infer(self, x: TensorType) -> TensorType:
-        require(x.rank >= 2, f"needs an input of rank 2 or more, got {x}")
+        require(x.rank >= 2, f"needs an input of rank 2 or more, got {x}", rank_help(x, 2))
         require_real(x)
         x.static_size(-1)
         return activated_type(x.with_last(self.units), self.activation)
@@ -127,7 +127,7 @@ class ReversibleEmbedding(Layer):
     def infer(self, x: TensorType) -> TensorType:
         if not x.dtype.startswith("float"):
             return TensorType("float32", (*x.shape, self.output_dim))
-        require(x.rank >= 2, f"projects the last axis of an input of rank 2 or more, got {x}")
+        require(x.rank >= 2, f"projects the last axis of an input of rank 2 or more, got {x}", rank_help(x, 2))
         size = x.static_size(-1)
         help = "to embed indices instead, give the input an integer dtype"
         require(size == self.output_dim, f"projects vectors of size {self.output_dim}, got {x}", help)

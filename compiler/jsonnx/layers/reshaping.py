@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Any
 
 from ..core.components import Json, attr
-from ..core.types import Dim, TensorType, product, require, shape_text
+from ..core.types import Dim, TensorType, product, rank_help, require, shape_text
 from .axes import MAX_SLICE_BOUND
 from .base import Layer, layer
 from .convolution.sliding_window import DATA_FORMAT, DataFormat, require_spatial, spatial_axes
@@ -115,7 +115,7 @@ class RepeatVector(Layer):
     n: int = attr(doc="Number of repetitions.", minimum=1)
 
     def infer(self, x: TensorType) -> TensorType:
-        require(x.rank == 2, f"needs an input of rank 2, [batch, features], got {x}")
+        require(x.rank == 2, f"needs an input of rank 2, [batch, features], got {x}", rank_help(x, 2))
         return x.with_shape((x.shape[0], self.n, x.shape[1]))
 
     def lower(self, g: Builder, x: Value) -> Any:

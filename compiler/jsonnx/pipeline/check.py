@@ -17,6 +17,7 @@ from ..analysis.check_activations import check_activations
 from ..analysis.objective import resolve_objective
 from ..analysis.outputs import check_outputs
 from ..analysis.shape_inference import TypedNetwork, infer_shapes
+from ..analysis.unchecked import report_unchecked
 from ..analysis.vocabularies import check_vocabularies
 from ..core.diagnostics import (
     CompileError,
@@ -37,7 +38,7 @@ from ..frontend.document_size import is_too_large
 from ..frontend.expansion.expand import FlatDocument, expand
 from ..frontend.json_reader import STDIN_NAME, Source, from_value, read_file, read_text
 from ..frontend.network import Network
-from ..frontend.overrides import with_overrides
+from ..frontend.overrides import Override, with_overrides
 from ..frontend.vocabulary_files import inline_vocabularies, vocabulary_files, write_back_tokens
 from ..lowering.check_augmentation import check_augmentation
 from ..lowering.check_weights import check_shared_weights
@@ -140,7 +141,6 @@ def read_spec(spec: Spec) -> Source:
     return read_file(spec)
 
 
-@gc_paused()
 def check_spec(
     spec: Spec, after: StageHook = no_hook, changes: Sequence[str] = (), scale: str | None = None
 ) -> CheckedSpec:
@@ -148,13 +148,22 @@ def check_spec(
 
     Raises CompileError only if the text is not JSON, UsageError for an unknown scale or an invalid change.
     """
-    source, overrides = with_overrides(read_spec(spec), scale, changes)
+    return check_source(read_spec(spec), after, changes, scale)
+
+
+@gc_paused()
+def check_source(
+    source: Source, after: StageHook = no_hook, changes: Sequence[str] = (), scale: str | None = None
+) -> CheckedSpec:
+    """Checks a spec that has been read, as `check_spec` does."""
+    source, overrides = with_overrides(source, scale, changes)
     after("source", source)
     source_report = Report(source.file, source.locate)
     if is_too_large(source.value, source_report):
         return CheckedSpec(source, _with_override_notes(source_report, overrides))
     flat = expand(source.value, source_report)
     if flat is None:
+        _report_unchecked_layers(source_report)
         return CheckedSpec(source, _with_override_notes(source_report, overrides))
     report = source_report.child(flat.source_map, flat.invalid_paths)
     source, flat, vocabularies = _inline_vocabularies(source, flat, report)
@@ -162,6 +171,7 @@ def check_spec(
     network = build_network(flat.document, report, flat.origins)
     after("network", network)
     if network is None:
+        _report_unchecked_layers(report)
         return CheckedSpec(source, _with_override_notes(report, overrides), flat=flat)
     network = flat.with_blocks(replace(network, document=source.value))
     typed = infer_shapes(network, report)
@@ -174,7 +184,12 @@ def check_spec(
     if objective is not None:
         check_activations(typed, objective, report)
     check_augmentation(typed, objective, report)
+    report_unchecked(typed, report)
     return CheckedSpec(source, _with_override_notes(report, overrides), typed, objective, vocabularies, flat, lowered)
+
+
+def _report_unchecked_layers(report: Report) -> None:
+    report.add("not-checked", (), "not checked: how the layers are connected, shapes and losses", severity="note")
 
 
 def _inline_vocabularies(
@@ -205,13 +220,18 @@ def _opener(source: Source, report: Report) -> Callable[[str, JsonPath], IO[byte
     return open_or_report
 
 
-def _with_override_notes(report: Report, overrides: Mapping[JsonPath, str]) -> list[Diagnostic]:
+def _with_override_notes(report: Report, overrides: Mapping[JsonPath, Override]) -> list[Diagnostic]:
     """The report's diagnostics. Those at an overridden value get a note, since the file shows the original value."""
-    changes = {path_text(path): option for path, option in overrides.items()}
+    notes = {
+        path_text(path): report.note_at(override.path, f"changed by {override.text}")
+        if override.path
+        else Note(f"changed by {override.text}")
+        for path, override in overrides.items()
+    }
 
     def with_notes(diagnostic: Diagnostic) -> Diagnostic:
-        options = [option for path, option in changes.items() if _is_at_or_below(diagnostic.path, path)]
-        return replace(diagnostic, notes=(*diagnostic.notes, *(Note(f"changed by {option}") for option in options)))
+        added = [note for path, note in notes.items() if _is_at_or_below(diagnostic.path, path)]
+        return replace(diagnostic, notes=(*diagnostic.notes, *added))
 
     return [with_notes(diagnostic) for diagnostic in report]
 

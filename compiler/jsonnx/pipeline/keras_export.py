@@ -92,10 +92,10 @@ def export_keras_model(
         run = TrainedModel.open(path, verify=verify)
         return to_keras(run.checked, weights or path / WEIGHTS_FILE, seed, partial=partial, verify=verify)
     if path.suffix.lower() == ".onnx":
+        checked = TrainedModel.open(path, verify=verify).checked
         if weights is None:
             help = "give the RUN folder instead, or a weight file: --weights"
             message = "a compiled model does not contain its weights in the form that training uses"
             raise CompileError([Diagnostic("needs-weights", message, file=source, help=help)])
-        checked = TrainedModel.open(path, verify=verify).checked
         return to_keras(checked, weights, seed, partial=partial, verify=verify)
     return to_keras(source, weights, seed, partial=partial, verify=verify)

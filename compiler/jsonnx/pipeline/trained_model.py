@@ -37,6 +37,7 @@ from .run_info import path_from, read_run_info, run_info_text, with_evaluation
 BATCH_SIZE = 512
 """Samples in a call of the model."""
 
+NO_SPEC_HELP = "`jsonnx.Session` in Python runs any ONNX model, and `jsonnx inspect` shows its inputs and outputs"
 
 INPUT_FORMATS = ("csv", "json", "jsonl")
 """The formats of data on standard input."""
@@ -86,8 +87,8 @@ class TrainedModel:
             raise UsageError("unreadable-file", f"the run in {str(path)!r} has no model yet", help)
         session = Session(model, provider, verify=verify)
         if "jsonnx.spec" not in session.metadata:
-            help = "only models compiled by jsonnx can be evaluated; plain onnxruntime runs any model"
-            raise CompileError([Diagnostic("no-spec", f"{str(model)!r} does not contain its spec", help=help)])
+            message = "the model does not contain a spec, as models do that jsonnx compiled"
+            raise CompileError([Diagnostic("no-spec", message, file=str(model), help=NO_SPEC_HELP)])
         checked = _checked_spec_of(session, str(model))  # from the model: the folder's spec may be of a later run
         if run_info is None:
             return TrainedModel(session, checked, verify=verify, data_roots=roots)

@@ -10,11 +10,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ..core.diagnostics import CompileError, Diagnostic
+from ..core.diagnostics import CompileError, Diagnostic, file_order
 from ..core.spec_folders import SpecFolders
-from .check import CheckedSpec, Spec, check_spec
+from .check import CheckedSpec, Spec, check_source, read_spec
 from .check_columns import check_columns
 from .check_paths import DATA_PARTS, check_paths
+from .check_scales import check_scales
 
 if TYPE_CHECKING:
     from .target_classes import ClassCounts
@@ -44,10 +45,11 @@ def validate(
 ) -> list[Diagnostic]:
     """All diagnostics of a spec, in the order of the file; an empty list for a valid spec.
 
-    `scale` is the name of one of the spec's scales; a change is a text like `training.epochs=3` or `width=128`. A data
-    file that does not exist is a warning. With `data`, it is an error, and the files are read and checked as training
-    would: all that the spec names, or the file that `data` names. `data_roots` are folders whose files the spec may
-    name, besides its own folder.
+    `scale` is the name of one of the spec's scales; without it, the spec is checked with its own parameters and at
+    every scale. A change is a text like `training.epochs=3` or `width=128`. A data file that does not exist is a
+    warning. With `data`, it is an error, and the files are read and checked as training at `scale` would: all that the
+    spec names, or the file that `data` names. `data_roots` are folders whose files the spec may name, besides its own
+    folder.
     """
     return validate_spec(spec, scale, changes, data, data_roots).diagnostics
 
@@ -61,32 +63,42 @@ def validate_spec(
 ) -> Validation:
     """Like `validate`, with the numbers of samples and classes of the checked data."""
     try:
-        checked = check_spec(spec, changes=changes, scale=scale)
+        source = read_spec(spec)
+        checked = check_source(source, changes=changes, scale=scale)
     except CompileError as error:
         return Validation(error.diagnostics)
     file = None if isinstance(data, bool) else os.fspath(data)
     folders = SpecFolders.of(checked.folder, data_roots)
     parts = [part for part in DATA_PARTS if file is None or part != "train"]
-    column_faults = check_columns(checked)
-    path_faults = check_paths(checked, folders, parts, "error" if data is True else "warning")
-    diagnostics = [*checked.diagnostics, *column_faults, *path_faults]
-    diagnostics.sort(key=lambda diagnostic: (diagnostic.line or 0, diagnostic.column or 0))
-    if data is False or any(diagnostic.severity == "error" for diagnostic in [*checked.diagnostics, *column_faults]):
+
+    def diagnostics_of(checked: CheckedSpec) -> list[Diagnostic]:
+        path_faults = check_paths(checked, folders, parts, "error" if data is True else "warning")
+        return [*checked.diagnostics, *check_columns(checked), *path_faults]
+
+    own_diagnostics = diagnostics_of(checked)
+    at_scales = check_scales(source, changes, own_diagnostics, diagnostics_of) if scale is None else []
+    diagnostics = sorted([*own_diagnostics, *at_scales], key=file_order)
+    faults = [*checked.diagnostics, *check_columns(checked)]
+    if data is False or any(fault.severity == "error" for fault in faults):
         return Validation(diagnostics)
-    return _with_data(checked, folders, file, diagnostics)
+    faulty_paths = {diagnostic.path for diagnostic in own_diagnostics}
+    skipped_parts = {part for part in DATA_PARTS if f"$.training.data.{part}" in faulty_paths}
+    return _with_data(checked, folders, file, skipped_parts, diagnostics)
 
 
 def _with_data(
-    checked: CheckedSpec, folders: SpecFolders, file: str | None, diagnostics: list[Diagnostic]
+    checked: CheckedSpec,
+    folders: SpecFolders,
+    file: str | None,
+    skipped_parts: set[str],
+    faults: list[Diagnostic],
 ) -> Validation:
     from ..runtime.spec_source import SpecSource
     from .check_data import check_data
 
     source = SpecSource(checked.source.file, checked.locate, folders.roots)
-    faulty_paths = {diagnostic.path for diagnostic in diagnostics}
-    skipped_parts = {part for part in DATA_PARTS if f"$.training.data.{part}" in faulty_paths}
     check = check_data(checked, source, file, skipped_parts)
-    diagnostics = [*diagnostics, *check.diagnostics]
+    diagnostics = [*faults, *check.diagnostics]
     return Validation(
         diagnostics,
         {part: len(samples) for part, samples in check.samples.items()},

@@ -6,7 +6,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 from xml.etree import ElementTree
 
@@ -20,6 +20,23 @@ SourceExcerpts = Mapping[str, Mapping[Position, Excerpt]]
 MAX_DIAGNOSTICS_PER_FILE = 20
 """Diagnostics of one file that the text shows; the others are counted."""
 
+
+@dataclass(frozen=True)
+class ShownDiagnostics:
+    """Which diagnostics of a file the text shows: the first ones and, after them, a note."""
+
+    limit: int | None = MAX_DIAGNOSTICS_PER_FILE
+    option: str | None = None
+    """The option of the command that shows all."""
+
+    def first(self, file_diagnostics: Sequence[Diagnostic]) -> Sequence[Diagnostic]:
+        """The diagnostics of one file that the text shows."""
+        if self.limit is None or len(file_diagnostics) <= self.limit:
+            return file_diagnostics
+        rest = file_diagnostics[self.limit :]
+        return [*file_diagnostics[: self.limit], *(item for item in rest if item.severity == "note")]
+
+
 FORMATS = ("text", "json", "github", "sarif", "junit")
 
 
@@ -30,6 +47,7 @@ def render(
     excerpts: Mapping[str, Mapping[Position, Excerpt]] = {},
     files: Sequence[str] = (),
     color: bool = False,
+    shown: ShownDiagnostics = ShownDiagnostics(),
 ) -> str:
     """The diagnostics in one of FORMATS.
 
@@ -37,7 +55,7 @@ def render(
     diagnostics. Invisible and bidirectional characters of the user's text are escaped.
     """
     if format == "text":
-        return _render_text(diagnostics, excerpts, files, color)
+        return _render_text(diagnostics, excerpts, files, color, shown)
     renderers: dict[str, Callable[[Sequence[Diagnostic], Sequence[str]], str]] = {
         "json": _render_json,
         "github": _render_github,
@@ -76,11 +94,6 @@ def by_file(diagnostics: Sequence[Diagnostic], files: Sequence[str]) -> dict[str
     return groups
 
 
-def shown_first(file_diagnostics: Sequence[Diagnostic]) -> Sequence[Diagnostic]:
-    """The diagnostics of one file that the text shows."""
-    return file_diagnostics[:MAX_DIAGNOSTICS_PER_FILE]
-
-
 def position_of(diagnostic: Diagnostic) -> Position | None:
     """The position of a diagnostic whose line and column are known."""
     return Position(diagnostic.line, diagnostic.column) if diagnostic.line and diagnostic.column else None
@@ -88,20 +101,27 @@ def position_of(diagnostic: Diagnostic) -> Position | None:
 
 # -- text ------------------------------------------------------------------------------------------------------------
 
-_ANSI_STYLES = {"error": "1;31", "warning": "1;33", "strong": "1", "frame": "1;34"}
+_ANSI_STYLES = {"error": "1;31", "warning": "1;33", "note": "1;36", "strong": "1", "frame": "1;34"}
 
 
-def _render_text(diagnostics: Sequence[Diagnostic], excerpts: SourceExcerpts, files: Sequence[str], color: bool) -> str:
+def _render_text(
+    diagnostics: Sequence[Diagnostic],
+    excerpts: SourceExcerpts,
+    files: Sequence[str],
+    color: bool,
+    shown: ShownDiagnostics,
+) -> str:
     def paint(style: str, text: str) -> str:
         return f"\x1b[{_ANSI_STYLES[style]}m{text}\x1b[0m" if color else text
 
     blocks = []
     for file, file_diagnostics in by_file(diagnostics, files).items():
         file_excerpts = excerpts.get(file or "", {})
-        blocks += [_diagnostic_text(diagnostic, file_excerpts, paint) for diagnostic in shown_first(file_diagnostics)]
-        if len(file_diagnostics) > MAX_DIAGNOSTICS_PER_FILE:
-            hidden = len(file_diagnostics) - MAX_DIAGNOSTICS_PER_FILE
-            blocks.append(f"and {hidden:,} more in {escape_invisible(file or 'the document')}")
+        first = shown.first(file_diagnostics)
+        blocks += [_diagnostic_text(diagnostic, file_excerpts, paint) for diagnostic in first]
+        if hidden := len(file_diagnostics) - len(first):
+            how = f"; {shown.option} shows them" if shown.option else ""
+            blocks.append(f"and {hidden:,} more in {escape_invisible(file or 'the document')}{how}")
     has_files = files or not diagnostics or any(diagnostic.file for diagnostic in diagnostics)
     return "\n\n".join([*blocks, _summary_line(diagnostics, files)] if has_files else blocks)
 
@@ -116,7 +136,7 @@ def _diagnostic_text(
     margin = " " * len(str(diagnostic.line or ""))
     if diagnostic.file or diagnostic.line or diagnostic.path != "$":
         shown.append(f"{margin}{paint('frame', '-->')} {location_text(diagnostic)}")
-    position = position_of(diagnostic)
+    position = position_of(diagnostic) if diagnostic.severity != "note" else None
     if position is not None and position in excerpts:
         line, caret = _marked_line(excerpts[position], position.column)
         bar = paint("frame", "|")
@@ -200,7 +220,8 @@ def _render_github(diagnostics: Sequence[Diagnostic], files: Sequence[str]) -> s
         properties = ",".join(
             f"{key}={_escape_property(str(value))}" for key, value in values.items() if value is not None
         )
-        commands.append(f"::{diagnostic.severity} {properties}::{_escape_data(_full_message(diagnostic))}")
+        command = "notice" if diagnostic.severity == "note" else diagnostic.severity
+        commands.append(f"::{command} {properties}::{_escape_data(_full_message(diagnostic))}")
     return "\n".join(commands)
 
 

@@ -120,7 +120,8 @@ def _digest_text(inspection: ModelInfo) -> str:
 
 def _spec_text(inspection: ModelInfo) -> str:
     if not inspection.has_spec:
-        return "none: jsonnx did not make this model"
+        is_ours = inspection.onnx_file.producer == "jsonnx"
+        return "none: model.onnx beside a training step has it" if is_ours else "none: jsonnx did not make this model"
     name = _safe_text(str(inspection.spec.value.get("name", "model")))  # type: ignore[union-attr]
     layers = inspection.spec.value.get("layers")  # type: ignore[union-attr]
     size = count_text(len(layers), "layer") if isinstance(layers, list) else "no layers"

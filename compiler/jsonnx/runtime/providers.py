@@ -10,6 +10,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..core.diagnostics import CompileError, Diagnostic, UsageError, suggestion
+from ..core.installation import RUNTIME_BY_EXTRA, install_command
 from . import webgpu_exclusions
 from .cpu_count import checked_thread_count
 from .flush_denormals import SESSION_OPTION, denormals_flushed
@@ -28,8 +29,8 @@ class ProviderInfo(NamedTuple):
     """A known execution provider."""
 
     ort_name: str
-    package: str
-    """The distribution, or an extra of ours, that installs it."""
+    distribution: str
+    """The distribution of onnxruntime that has it."""
     device: str = "cpu"
     """Where bound tensors are kept."""
     options: dict[str, str] = {}
@@ -42,21 +43,21 @@ class ProviderInfo(NamedTuple):
 _NO_TF32 = {"use_tf32": "0"}  # TF32 has errors of 1e-3, too coarse for gradients
 
 PROVIDERS: dict[str, ProviderInfo] = {
-    "cpu": ProviderInfo(CPU_PROVIDER, "jsonnx[cpu]"),
+    "cpu": ProviderInfo(CPU_PROVIDER, "onnxruntime"),
     "cuda": ProviderInfo(
-        "CUDAExecutionProvider", "jsonnx[cuda]", "cuda", _NO_TF32, "an NVIDIA GPU with its driver, CUDA and cuDNN"
+        "CUDAExecutionProvider", "onnxruntime-gpu", "cuda", _NO_TF32, "an NVIDIA GPU with its driver, CUDA and cuDNN"
     ),
     "tensorrt": ProviderInfo(
-        "TensorrtExecutionProvider", "jsonnx[cuda]", "cuda", requirement="an NVIDIA GPU, CUDA and TensorRT"
+        "TensorrtExecutionProvider", "onnxruntime-gpu", "cuda", requirement="an NVIDIA GPU, CUDA and TensorRT"
     ),
-    "openvino": ProviderInfo("OpenVINOExecutionProvider", "jsonnx[openvino]"),
-    "coreml": ProviderInfo("CoreMLExecutionProvider", "jsonnx[cpu]", requirement="macOS"),
-    "directml": ProviderInfo("DmlExecutionProvider", "jsonnx[directml]", "dml", requirement="Windows"),
+    "openvino": ProviderInfo("OpenVINOExecutionProvider", "onnxruntime-openvino"),
+    "coreml": ProviderInfo("CoreMLExecutionProvider", "onnxruntime", requirement="macOS"),
+    "directml": ProviderInfo("DmlExecutionProvider", "onnxruntime-directml", "dml", requirement="Windows"),
     "migraphx": ProviderInfo("MIGraphXExecutionProvider", "onnxruntime-migraphx", requirement="an AMD GPU with ROCm"),
     "qnn": ProviderInfo("QNNExecutionProvider", "onnxruntime-qnn", requirement="a Qualcomm processor"),
     "webgpu": ProviderInfo(
         "WebGpuExecutionProvider",
-        "jsonnx[webgpu]",
+        "onnxruntime-webgpu",
         "gpu",
         requirement="a GPU with Vulkan, Metal or Direct3D 12",
         session_entries=webgpu_exclusions.session_entries,
@@ -98,7 +99,7 @@ def load_runtime() -> Any:
         if isinstance(error.__cause__, KeyboardInterrupt):  # Ctrl-C while the library was being loaded
             raise error.__cause__ from None
         message = f"onnxruntime is not installed ({error})"
-        raise UsageError("missing-runtime", message, 'pip install "jsonnx[cpu]"') from error
+        raise UsageError("missing-runtime", message, install_command("cpu")) from error
     onnxruntime.set_default_logger_severity(3)
     return onnxruntime
 
@@ -150,18 +151,12 @@ def how_to_get(name: str) -> str:
     info = PROVIDERS.get(name)
     if info is None:
         return f"install an onnxruntime that was built with {name}"
-    package = f'"{info.package}"' if "[" in info.package else info.package
     # All distributions of onnxruntime install the same import package, each over the one before.
-    conflicting = [name for name in installed_runtimes() if name != _distribution(info.package)]
-    command = "".join(f"pip uninstall -y {name} && " for name in conflicting) + f"pip install {package}"
+    conflicting = [name for name in installed_runtimes() if name != info.distribution]
+    extra = next((extra for extra, runtime in RUNTIME_BY_EXTRA.items() if runtime == info.distribution), None)
+    command = f"pip install {info.distribution}" if extra is None else install_command(extra)
+    command = "".join(f"pip uninstall -y {name} && " for name in conflicting) + command
     return command + (f"; it needs {info.requirement}" if info.requirement else "")
-
-
-def _distribution(package: str) -> str:
-    """The distribution of onnxruntime that a package, or an extra of ours, installs."""
-    extra = package.removeprefix("jsonnx[").removesuffix("]")
-    distributions = {"cpu": "onnxruntime", "cuda": "onnxruntime-gpu", package: package}
-    return distributions.get(extra, f"onnxruntime-{extra}")
 
 
 def provider_availability() -> list[Availability]:

@@ -166,10 +166,12 @@ def test_use_of_a_block_shares_the_weights_of_all_its_layers() -> None:
 
 def test_a_block_cannot_refer_to_outer_names() -> None:
     blocks = {"b": {"layers": [{"type": "Dense", "units": "${width}"}, {"type": "Add", "from": ["dense", "x"]}]}}
-    assert errors(spec([DENSE, {"type": "b"}], blocks=blocks, parameters={"width": 3})) == [
+    document = spec([DENSE, {"type": "b"}], blocks=blocks, parameters={"width": 3})
+    assert errors(document) == [
         ("unknown-name", "$.blocks.b.layers[0].units"),
         ("unknown-name", "$.blocks.b.layers[1].from[1]"),
     ]
+    assert '"globals": ["width"]' in str(jsonnx.validate(document)[0].help)
 
 
 def test_an_invalid_argument_is_reported_at_the_use_of_the_block() -> None:
@@ -303,7 +305,7 @@ def test_an_unknown_parameter_or_scale_is_a_usage_error(options: dict[str, Any],
 
 
 def test_an_error_in_a_scale_has_a_note_about_the_scale() -> None:
-    (diagnostic,) = jsonnx.validate(SCALED | {"scales": {"none": {"function": "rely"}}}, scale="none")
+    diagnostic, _ = jsonnx.validate(SCALED | {"scales": {"none": {"function": "rely"}}}, scale="none")
     assert diagnostic.path == "$.parameters.function"
     assert diagnostic.notes[-1].message == "changed by the scale 'none'"
 
@@ -554,7 +556,7 @@ def test_an_expansion_beyond_the_limits_is_rejected_without_delay(document: Any,
 
 
 def test_the_message_contains_the_number_of_layers_and_the_limit() -> None:
-    (diagnostic,) = jsonnx.validate(nested(lambda name: [{"type": name}] * 10, 10))
+    diagnostic, _ = jsonnx.validate(nested(lambda name: [{"type": name}] * 10, 10))
     assert diagnostic.message == "this expands to 1,000,000,000 layers, more than 10,000"
 
 
@@ -569,7 +571,7 @@ def test_a_cycle_of_blocks_is_reported_with_their_names() -> None:
 def test_a_cycle_of_elided_entries_is_an_error() -> None:
     layers = [{**DENSE, "name": "a", "from": "b", "repeat": 0}, {**DENSE, "name": "b", "from": "a", "repeat": 0}]
     diagnostics = jsonnx.validate(spec([*layers, {**DENSE, "from": "a"}]))
-    assert [diagnostic.code for diagnostic in diagnostics] == ["cycle"]
+    assert [diagnostic.code for diagnostic in diagnostics] == ["cycle", "not-checked"]
 
 
 def test_a_long_chain_of_elided_entries_is_resolved() -> None:

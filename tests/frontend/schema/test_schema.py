@@ -202,5 +202,6 @@ def test_thousands_of_errors_are_reported_within_three_seconds() -> None:
     layers = [{"type": f"Dens{index}", "units": 3, "from": f"d{index}"} for index in range(3000)]
     text = json.dumps({"inputs": {"x": {"shape": [4]}}, "layers": layers})
     start = time.process_time()
-    assert len(validate(text)) == MAX_DIAGNOSTICS + 1
+    errors = [diagnostic for diagnostic in validate(text) if diagnostic.severity == "error"]
+    assert len(errors) == MAX_DIAGNOSTICS + 1
     assert time.process_time() - start < 3

@@ -10,7 +10,7 @@ from ...core.diagnostics import JsonPath, Report
 from ...core.limits import MAX_EXPRESSION_STEPS, MAX_JSON_DEPTH, MAX_JSON_VALUES
 from ..schema.phrases import known_names_help, short_name
 from .expression_parser import NAME_HINTS, Values
-from .expressions import UnknownNames, evaluate_text, has_expressions, names_in
+from .expressions import UnknownNames, evaluate_text, has_expressions, names_in, names_in_invalid
 from .operations import ExpressionError, TooManySteps, Workspace
 from .template import BlockUse, block_use_notes
 
@@ -56,22 +56,23 @@ class Evaluator:
 
     def __init__(self, report: Report) -> None:
         self.report = report
-        self.globals: Values = {}
-        """The values of the network's parameters, which blocks can read."""
-        self.unlisted_globals: set[str] = set()
-        """Parameters of the network that blocks use without listing them, which is reported."""
+        self.global_names: frozenset[str] = frozenset()
+        """The parameters of the network, which blocks can read."""
         self._workspace = Workspace(self._intern)
         self._names: dict[int, frozenset[str] | None] = {}
         self._measures: dict[int, ValueSize] = {}
         self._interned: dict[Hashable, Json] = {}
 
     def names(self, raw: Json) -> frozenset[str] | None:
-        """Returns the names that the expressions in a value use; None if it contains no expressions."""
+        """Returns the names that the expressions in a value use; None if it contains no expressions.
+
+        Of an invalid expression, these are all names that occur in it.
+        """
         if isinstance(raw, str):
             try:
                 return names_in(raw) if has_expressions(raw) else None
             except ExpressionError:
-                return frozenset()
+                return names_in_invalid(raw)
         if not isinstance(raw, (list, dict)):
             return None
         if id(raw) not in self._names:
@@ -145,8 +146,7 @@ class Evaluator:
     def _unknown_name_help(self, name: str, values: Values, scope: EvaluationScope) -> str:
         if name == "index":
             return "only an entry with `repeat` has an `index`"
-        if scope.block_use and name in self.globals:
-            self.unlisted_globals.add(name)
+        if scope.block_use and name in self.global_names:
             return f'a block reads the parameters of the network that it lists: "globals": ["{name}"]'
         fallback = known_names_help([*map(short_name, values)]) if values else "there are no parameters here"
         return NAME_HINTS.get(name) or self.report.suggestion(name, values) or fallback

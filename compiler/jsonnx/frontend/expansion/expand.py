@@ -71,11 +71,12 @@ def expand(document: Json, report: Report) -> FlatDocument | None:
     parameters = _mapping_at(document, "parameters")
     check_parameters(parameters, ("parameters",), root_schema()["properties"], "at the top level of a spec", report)
     _check_scales(document, parameters, report)
+    templates.evaluator.global_names = frozenset(parameters)
     try:
         definitions = read_parameters(parameters, ("parameters",))
         _check_values_given(definitions, report)
         values, invalid_names = templates.parameter_values(definitions, {})
-        templates.globals = templates.evaluator.globals = values
+        templates.globals = values
         flat = _FlatWriter(document, library, templates, values, EvaluationScope(None, invalid_names)).flat_document()
         if flat is not None:
             _check_unused_definitions(document, library, templates)
@@ -114,18 +115,25 @@ def _check_unused_definitions(
     blocks = [block for block in templates.blocks.values() if block and not block.in_library]
     for block in warn_unused_blocks(document.get("layers"), blocks, report):
         _check_unused_block(document, library, block, templates)
-    if not report.has_errors():
-        check_block_inputs(
-            [block for block in blocks if block.name in templates.used_blocks], templates.used_inputs, report
-        )
-    parts = [document.get(key) for key in (*EVALUATED_SECTIONS, "layers", "outputs")]
+    uses = [block for block in blocks if block.name in templates.used_blocks and not report.has_errors(block.path)]
+    check_block_inputs(uses, templates.used_inputs, report)
+    names_in = templates.evaluator.names
+    names_in_block = {block.name: _names_in_block(block, templates.evaluator) for block in blocks}
+    parts = [names_in(document.get(key)) or frozenset() for key in (*EVALUATED_SECTIONS, "layers", "outputs")]
+    # A block that does not list a parameter of the network cannot use it, which is an error, but is meant to.
+    parts += [names_in_block[block.name].union(block.globals) - block.parameters.keys() for block in blocks]
     parameters = read_parameters(_mapping_at(document, "parameters"), ("parameters",))
-    read_by_blocks = templates.evaluator.unlisted_globals.union(*(block.globals for block in blocks))
-    warn_unused_parameters(parameters, parts, templates.evaluator, report, read_by_blocks)
+    warn_unused_parameters(parameters, frozenset().union(*parts), templates.evaluator, report)
     for block in blocks:
         paths = {name: (*block.path, "globals", index) for index, name in enumerate(block.globals)}
         readable = block.parameters | {name: Parameter(path, path) for name, path in paths.items()}
-        warn_unused_parameters(readable, [block.layers, block.outputs], templates.evaluator, report)
+        warn_unused_parameters(readable, names_in_block[block.name], templates.evaluator, report)
+
+
+def _names_in_block(block: BlockDefinition, evaluator: Evaluator) -> frozenset[str]:
+    """Returns the names that the expressions in a block use."""
+    parts = [block.layers, block.outputs, *(parameter.default for parameter in block.parameters.values())]
+    return frozenset().union(*(evaluator.names(part) or () for part in parts))
 
 
 def _check_unused_block(

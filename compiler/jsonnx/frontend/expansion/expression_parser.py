@@ -77,6 +77,9 @@ _HINTS = {
     "!": "write `not`",
     "?": "write `a if condition else b`",
     "^": "write ** for a power",
+    "(": "write * to multiply",
+    "x": "write * to multiply",
+    ".": "names have no attributes: use a parameter of its own",
     "'": "a string needs a second quotation mark",
     '"': "a string needs a second quotation mark",
     "$": "write ${ only once, around the whole expression",
@@ -121,7 +124,10 @@ class ExpressionParser:
     def fail_expected(self, expected: str) -> NoReturn:
         actual = "the end" if self.kind == "end" else repr(self.token)
         place = f"at character {self.offset + 1} of {self.text!r}"
-        raise ExpressionError(f"expected {expected} {place}, found {actual}", _HINTS.get(self.token))
+        raise ExpressionError(
+            f"expected {expected} {place}, found {actual}",
+            _HINTS.get("." if self.token.startswith(".") else self.token),
+        )
 
     def place(self) -> Place:
         return self.text, self.offset

@@ -78,7 +78,8 @@ def parse_text(text: str) -> TextParts:
             continue
         close = text.find("}", end)
         if close < 0:
-            raise ExpressionError(f"the expression that begins at character {start.start() + 1} has no closing }}")
+            message = f"the expression that begins at character {start.start() + 1} has no closing }}"
+            raise ExpressionError(message, "close it with }, or write $${ for the characters ${")
         parts.append(parse_expression(text[end:close]))
         end = close + 1
     parts.append(text[end:])
@@ -88,6 +89,13 @@ def parse_text(text: str) -> TextParts:
 def names_in(text: str) -> frozenset[str]:
     """Returns the names that the expressions in a string use. Raises ExpressionError."""
     return frozenset().union(*(part.names for part in parse_text(text) if isinstance(part, Expression)))
+
+
+def names_in_invalid(text: str) -> frozenset[str]:
+    """Returns the names that occur in the expressions of a string that cannot be parsed."""
+    return frozenset(
+        name for part in text.split("${")[1:] for name in re.findall(r"[A-Za-z_]\w*", part.partition("}")[0])
+    )
 
 
 def evaluate_text(text: str, values: Values, workspace: Workspace) -> Json:
@@ -118,7 +126,8 @@ def escape_expressions(value: Json) -> Json:
 
 def _to_text(value: Json) -> str:
     if isinstance(value, (list, dict)):
-        raise ExpressionError(f"{type_phrase(value)} cannot be inserted into a text")
+        help = "insert one of its items, such as ${x[0]}" if isinstance(value, list) else None
+        raise ExpressionError(f"{type_phrase(value)} cannot be inserted into a text", help)
     return value if isinstance(value, str) else json.dumps(value)
 
 

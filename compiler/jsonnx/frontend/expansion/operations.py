@@ -63,12 +63,19 @@ def type_phrase(value: Json) -> str:
     return phrases.get(type(value), "null" if value is None else "an object")
 
 
+_NUMBER_HINTS: dict[type, str] = {
+    bool: "choose a number by it: 1 if ... else 0",
+    list: "take one of its items, such as x[0]",
+    str: "write numbers without quotes",
+}
+"""What to write instead of values of other types."""
+
+
 def require_numbers(name: str, values: Sequence[Json]) -> None:
     """Raises ExpressionError unless all values are numbers; `name` is the operator or function that takes them."""
     for value in values:
         if isinstance(value, bool) or not isinstance(value, (int, float)):
-            help = "choose a number by it: 1 if ... else 0" if isinstance(value, bool) else None
-            raise ExpressionError(f"{name} needs numbers, got {type_phrase(value)}", help)
+            raise ExpressionError(f"{name} needs numbers, got {type_phrase(value)}", _NUMBER_HINTS.get(type(value)))
 
 
 def require_integers(name: str, values: Sequence[Json]) -> None:
@@ -130,7 +137,8 @@ def arithmetic(sign: str, left: Json, right: Json) -> Json:
     try:
         result = _ARITHMETIC[sign](left, right)
     except ZeroDivisionError:
-        raise ExpressionError(f"{left} {sign} {right} divides by zero") from None
+        help = "divide by a number that cannot be 0, such as max(1, ...)"
+        raise ExpressionError(f"{left} {sign} {right} divides by zero", help) from None
     except OverflowError:
         raise ExpressionError(f"{left} {sign} {right} is out of range") from None
     return checked_range(result, f"{left} {sign} {right}")
@@ -176,7 +184,7 @@ def are_equal(workspace: Workspace, left: Json, right: Json) -> bool:
 def item_at(array: Json, index: Json) -> Json:
     """Returns an item of an array, counted from 0. Raises ExpressionError."""
     if not isinstance(array, list):
-        raise ExpressionError(f"[ ] needs an array, got {type_phrase(array)}")
+        raise ExpressionError(f"[ ] needs an array, got {type_phrase(array)}", "write the name without [ ]")
     if isinstance(index, bool) or not isinstance(index, int):
         help = "// divides integers; floor, ceil and round give integers" if isinstance(index, float) else None
         raise ExpressionError(f"[ ] needs an integer as index, got {type_phrase(index)}", help)

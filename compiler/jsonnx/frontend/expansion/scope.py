@@ -12,6 +12,7 @@ from ...core.limits import MAX_EXPANDED_ENTRIES, MAX_LAYERS, MAX_TEMPLATES
 from ...layers import LAYERS
 from ...layers.unsupported import unsupported_layer
 from ..default_names import default_name, free_name
+from ..foreign_help import foreign_name_help
 from ..schema.errors import NESTED_BLOCK_HELP
 from ..schema.phrases import short_name, short_repr
 from ..schema.schema import ENTRY_KEYS, INNER_NAME_SCHEMA, NAME_SCHEMA, REGISTRIES
@@ -299,7 +300,7 @@ class Scope:
             return
         if kind not in self.templates.blocks:
             suggestion = None
-            if not unsupported_layer(kind):
+            if not unsupported_layer(kind) and not foreign_name_help("layer", kind, LAYERS.by_name):
                 suggestion = self.report.suggestion(kind, [*LAYERS.by_name, *self.templates.blocks])
             if suggestion and any(repr(name) in suggestion for name in self.templates.blocks):
                 message = f"there is no layer type or block {short_name(kind)}"

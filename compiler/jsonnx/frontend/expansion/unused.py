@@ -30,15 +30,10 @@ def _entry_types(layers: Json) -> set[str]:
 
 
 def warn_unused_parameters(
-    parameters: Mapping[str, Parameter],
-    used_in: Iterable[Json],
-    evaluator: Evaluator,
-    report: Report,
-    used_names: Iterable[str] = (),
+    parameters: Mapping[str, Parameter], used_names: frozenset[str], evaluator: Evaluator, report: Report
 ) -> None:
-    """Warns of the parameters that occur in no expression of `used_in` or of another one, and not in `used_names`."""
-    parts = (*used_in, *(parameter.default for parameter in parameters.values()))
-    used_names = frozenset(used_names).union(*(evaluator.names(part) or () for part in parts))
+    """Warns of the parameters that are not among `used_names`, and occur in no expression of another parameter."""
+    used_names = used_names.union(*(evaluator.names(parameter.default) or () for parameter in parameters.values()))
     for name, parameter in parameters.items():
         if name not in used_names and not report.has_errors(parameter.path):
             message = f"nothing uses the parameter {short_name(name)}"

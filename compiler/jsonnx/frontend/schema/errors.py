@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import cache
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,9 @@ from ...core.diagnostics import JsonPath, Report, or_list
 from ...core.limits import MAX_DIAGNOSTICS
 from ...layers import LAYERS
 from ...layers.unsupported import unsupported_layer
+from ..foreign_help import foreign_key_help, foreign_name_help, replaced_keys
 from .fast_validator import is_integer, is_number, is_valid, matches_pattern, rule_index_by_type
+from .misplaced_keys import misplaced_key_help
 from .phrases import schema_phrase, short_name, short_repr
 from .schema import REGISTRIES, reuse_schema, root_schema, spec_schema
 
@@ -24,6 +27,9 @@ if TYPE_CHECKING:
 NESTED_BLOCK_HELP = "write the layer itself, with expressions if necessary; blocks are allowed in `layers` only"
 
 REGISTRY_BY_KIND = {registry.kind: registry for registry in (LAYERS, *REGISTRIES)}
+
+MAX_CHOICES_SHOWN = 8
+"""The number of components of a kind up to which a help text names all."""
 
 
 def check_against_schema(document: Json, report: Report) -> bool:
@@ -163,9 +169,10 @@ def _misspelled_keys(errors: Iterable[ValidationError], report: Report) -> dict[
             else []
         )
         for key in _unknown_keys(error) if missing else ():
-            suggestion = report.suggestion(key, error.schema["properties"])
+            known = error.schema["properties"]
+            suggestion = "" if (replaced := replaced_keys(key, known)) else report.suggestion(key, known) or ""
             misspelled.setdefault(_error_path(error), set()).update(
-                name for name in missing if suggestion and repr(name) in suggestion
+                name for name in missing if name in replaced or repr(name) in suggestion
             )
     return misspelled
 
@@ -226,13 +233,19 @@ def _report_error(error: ValidationError, misspelled: Mapping[JsonPath, set[str]
 
 
 def _report_unknown_key(error: ValidationError, key: str, report: Report) -> None:
+    path = _error_path(error)
     known = [
         name for name, schema in error.schema["properties"].items() if name != "$schema" and not _is_refused(schema)
     ]
-    help = report.suggestion(key, known) or f"known keys: {', '.join(known)}"
+    help = (
+        foreign_key_help(key, known)
+        or misplaced_key_help(key, path, error.instance)
+        or report.suggestion(key, known)
+        or f"known keys: {', '.join(known)}"
+    )
     report.add(
         "unknown-key",
-        (*_error_path(error), key),
+        (*path, key),
         f"{_object_name(error)} has no key {short_name(key)}",
         help=help,
         at_key=True,
@@ -263,7 +276,8 @@ def _report_invalid_choice(error: ValidationError, report: Report) -> None:
     if not isinstance(value, str):
         return  # the wrong type is reported as another error
     if kind is None:
-        help = report.suggestion(value, choices) or f"choose {or_list(map(short_repr, choices))}"
+        foreign = foreign_name_help("dtype", value, choices) if path[-1] == "dtype" else None
+        help = foreign or report.suggestion(value, choices) or f"choose {or_list(map(short_repr, choices))}"
         report.add("invalid-value", path, f"{_value_name(path)} cannot be {short_repr(value)}", help=help)
     elif value in REGISTRY_BY_KIND[kind].by_name:
         attributes = REGISTRY_BY_KIND[kind].by_name[value].required_attributes()
@@ -274,13 +288,25 @@ def _report_invalid_choice(error: ValidationError, report: Report) -> None:
         report_unknown_layer_type(value, path, report)
     else:
         members = REGISTRY_BY_KIND[kind].members
-        suggestion = report.suggestion(value, members) or report.suggestion(value, choices)
-        help = suggestion or f"choose one of {', '.join(members)}"
+        help = (
+            foreign_name_help(kind, value, REGISTRY_BY_KIND[kind].by_name)
+            or report.suggestion(value, members)
+            or report.suggestion(value, choices)
+            or _choices_help(kind, members)
+        )
         report.add("unknown-type", path, f"there is no {kind} {short_name(value)}", help=help)
 
 
+def _choices_help(kind: str, names: Collection[str]) -> str:
+    """Returns the names of all components of a kind, or the command that lists them if they are many."""
+    if len(names) <= MAX_CHOICES_SHOWN:
+        return f"choose one of {', '.join(names)}"
+    kinds = f"{kind}es" if kind.endswith("s") else f"{kind}s"
+    return f"`jsonnx layers {kinds}` lists the {kinds}"
+
+
 def report_unknown_layer_type(name: str, path: JsonPath, report: Report) -> None:
-    """Reports a layer type that does not exist: the reason if it is an unsupported Keras layer, else a similar type.
+    """Reports a layer type that does not exist: why if Keras has it, else what replaces it, or a similar type.
 
     A block of the library gets here only where no block may be: inside a layer.
     """
@@ -293,9 +319,9 @@ def report_unknown_layer_type(name: str, path: JsonPath, report: Report) -> None
         report.add("unknown-type", path, f"{short_name(name)} is a block, not a layer", help=NESTED_BLOCK_HELP)
         return
     known = block_types if name.startswith(library.PREFIX) else [*LAYERS.by_name, *block_types]
-    help = report.suggestion(name, known) or "`jsonnx layers` lists the known types"
-    if f"{library.PREFIX}{name}" in block_types:
-        help = f"did you mean '{library.PREFIX}{name}'?"
+    help = f"did you mean '{library.PREFIX}{name}'?" if f"{library.PREFIX}{name}" in block_types else None
+    help = help or foreign_name_help("layer", name, [*LAYERS.by_name, *block_types]) or report.suggestion(name, known)
+    help = help or "`jsonnx layers` lists the known types"
     report.add("unknown-type", path, f"there is no layer type {short_name(name)}", help=help)
 
 
@@ -340,6 +366,8 @@ def _help_text(error: ValidationError) -> str | None:
     if error.schema.get("title") == "layer" and isinstance(value, str):
         return f'write it as an object with its type: {{"type": {short_repr(value)}, ...}}'
     description = error.schema.get("description")
+    if isinstance(value, (dict, list)) and isinstance(error.schema.get("default"), (int, float)):
+        return f"write {expected}, such as {json.dumps(error.schema['default'])}: {description}"
     return str(description) if description else None
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO, Any, Literal
 
 from ...core.diagnostics import Diagnostic, UsageError
+from ...core.file_kinds import HDF5, JSON, KERAS, SAVED_MODEL, SIGNATURE_BYTES, file_kind, is_saved_model, kind_error
 from ...core.files import UnsafePath, error_reason, open_beneath, open_file
 from ...core.limits import MAX_KERAS_JSON_CONTAINERS, MAX_KERAS_JSON_DEPTH, MAX_READ_TEXT_BYTES
 from ...frontend.json_reader import Limits, Source, read_text
@@ -31,6 +32,9 @@ JSON_LIMITS = Limits(
     max_keys=2 * MAX_KERAS_JSON_CONTAINERS,
 )
 """The depth of the JSON: each nested model adds about eight levels; a chain of calls adds none."""
+
+A_KERAS_FILE = "a Keras model (.keras, .h5 or JSON)"
+"""What the import takes, for messages."""
 
 FileFormat = Literal["json", "keras", "h5", "weights"]
 
@@ -76,6 +80,8 @@ def open_keras(path_or_text: str | os.PathLike[str], budget: ReadBudget | None =
     budget = budget or ReadBudget()
     budget.file = name
     if os.path.isdir(name):
+        if is_saved_model(name) and (error := kind_error(SAVED_MODEL, name, A_KERAS_FILE)):
+            raise error
         return _read_model_archive(_UnpackedArchive(Path(name), budget), budget)
     try:
         with open_file(name) as file:
@@ -91,10 +97,12 @@ def read_open_keras_file(file: IO[bytes], name: str) -> KerasFile:
 
 def _read_by_signature(file: IO[bytes], path: Path, budget: ReadBudget) -> KerasFile:
     """Detects the format from the first bytes."""
-    start = file.read(8)
+    start = file.read(SIGNATURE_BYTES)
     size = file.seek(0, io.SEEK_END)
     file.seek(0)
-    if is_hdf5(start):
+    if error := kind_error(file_kind(start), budget.file, A_KERAS_FILE, (KERAS, HDF5, JSON)):
+        raise error
+    if is_hdf5(start[:8]):
         return _read_h5(FileSlice(file.fileno(), 0, size), budget)
     if start.startswith(b"PK"):
         return _read_model_archive(ZipArchive(file, budget), budget)

@@ -7,7 +7,7 @@ from operator import gt
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from ...core.limits import MAX_WINDOW_SPAN
-from ...core.types import Dim, TensorType, require
+from ...core.types import Dim, TensorType, rank_help, require
 
 if TYPE_CHECKING:
     from ...ir import Builder, Value
@@ -36,7 +36,8 @@ def require_spatial(x: TensorType, spatial: int, data_format: DataFormat | None)
     """Raises ShapeError unless x has this many axes besides batch and channels."""
     names = [*SPATIAL_NAMES[spatial]]
     names.insert(0 if data_format == "channels_first" else spatial, "channels")
-    require(x.rank == spatial + 2, f"needs an input of rank {spatial + 2}, [batch, {', '.join(names)}], got {x}")
+    expected = f"needs an input of rank {spatial + 2}, [batch, {', '.join(names)}]"
+    require(x.rank == spatial + 2, f"{expected}, got {x}", rank_help(x, spatial + 2))
 
 
 def with_channels_first(g: Builder, x: Value, data_format: DataFormat | None, emit: Callable[[Value], Value]) -> Value:

@@ -7,7 +7,7 @@ from math import sqrt
 from typing import TYPE_CHECKING, Any
 
 from ...core.components import Component, attr
-from ...core.types import TensorType, broadcast, product, require, shape_text
+from ...core.types import TensorType, broadcast, product, rank_help, require, shape_text
 from ...training.constraints import Constraint
 from ...training.initializers import Initializer, Ones
 from ...training.regularizers import Regularizer
@@ -85,7 +85,7 @@ class BatchNormalization(Layer):
 
     def infer(self, x: TensorType) -> TensorType:
         require_real(x)
-        require(x.rank >= 2, f"needs an input of rank 2 or more, got {x}")
+        require(x.rank >= 2, f"needs an input of rank 2 or more, got {x}", rank_help(x, 2))
         axis = axis_of(x, self.axis)
         require(axis != 0, f"has axis {self.axis} of {x}, which is the batch")
         x.static_size(axis)
@@ -289,7 +289,7 @@ class GroupNormalization(Layer):
 
     def infer(self, x: TensorType) -> TensorType:
         require_real(x)
-        require(x.rank >= 2, f"needs an input of rank 2 or more, got {x}")
+        require(x.rank >= 2, f"needs an input of rank 2 or more, got {x}", rank_help(x, 2))
         axis = axis_of(x, self.axis)
         require(axis != 0, f"has axis {self.axis} of {x}, which is the batch")
         channels = x.static_size(axis)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ...core.components import attr
 from ...core.limits import require_constant_size
-from ...core.types import Dim, TensorType, require
+from ...core.types import Dim, TensorType, rank_help, require
 from ...training.numerics import EPSILON
 from ...training.window_functions import STFT, WINDOW_DOC, Window, require_window_length, window_coefficients
 from ..base import Layer, layer, require_real
@@ -191,7 +191,7 @@ class MelSpectrogram(Layer):
         return (samples + self.fft_length // 2 * 2 - self.fft_length) // self.sequence_stride + 1
 
     def infer(self, x: TensorType) -> TensorType:
-        require(x.rank == 2, f"needs an input of rank 2, [batch, samples], got {x}")
+        require(x.rank == 2, f"needs an input of rank 2, [batch, samples], got {x}", rank_help(x, 2))
         supported = self.window is None or not isinstance(self.window, str) or self.window in ("hann", "hamming")
         require(supported, f"cannot use the window {self.window!r}", "choose 'hann' or 'hamming', or give its values")
         require_window_length(self.window, self.frame_length)

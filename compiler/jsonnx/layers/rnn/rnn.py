@@ -61,7 +61,8 @@ class Recurrent(Layer):
     def infer(self, x: TensorType, *states_and_mask: TensorType) -> OutputTypes:
         cell, (states, mask) = self.rnn_cell, split_states_and_mask(states_and_mask)
         check_mask(x, mask, unroll=self.unroll)
-        require(x.rank >= 3, f"needs a sequence [batch, time, features], got {x}")
+        help = 'give the recurrent layer before it "return_sequences": true, or the input an axis for time'
+        require(x.rank >= 3, f"needs a sequence [batch, time, features], got {x}", help)
         require_real(x)
         require(x.shape[1] != 0, f"needs at least one step, got {x}")
         require(not self.unroll or x.is_static(1), f"has unroll, which needs a fixed number of steps, got {x}")

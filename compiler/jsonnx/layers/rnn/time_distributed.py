@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 
 from ...core.components import Component, attr, snake_case
 from ...core.limits import MAX_UNROLLED_COPIES
-from ...core.types import TensorType, require
+from ...core.types import TensorType, rank_help, require
 from ..activations import ActivationFunction
 from ..axes import merge_first_axes, split_first_axis
 from ..base import Layer, infer_types, inner_layer_scope, layer
@@ -34,7 +34,7 @@ class TimeDistributed(Layer):
     layer: Layer = attr(doc="The layer to apply, with one input and one output; it takes steps [batch, ...].")
 
     def infer(self, x: TensorType) -> TensorType:
-        require(x.rank >= 3, f"needs a sequence of rank 3 or more, [batch, time, ...], got {x}")
+        require(x.rank >= 3, f"needs a sequence of rank 3 or more, [batch, time, ...], got {x}", rank_help(x, 3))
         inner = self.layer
         takes_one = inner.arity[0] <= 1
         require(takes_one, f"wraps a layer of one input, {inner.type_name} needs {inner.arity[0]}")

@@ -78,6 +78,13 @@ ENVIRONMENT_EXPLANATIONS: dict[str, Explanation] = {
         "jsonnx compile spec.json --weights spec.json -o model.onnx",
         "jsonnx compile spec.json --weights weights.safetensors -o model.onnx",
     ),
+    "other-format": Explanation(
+        "A file of another kind than the command takes",
+        "The file is not damaged: its contents are those of another kind of file, which the message names. The help "
+        "says which command takes it, or how to get what this command takes.",
+        "jsonnx import classifier.onnx -o spec.json",
+        "jsonnx inspect classifier.onnx",
+    ),
     "digest-mismatch": Explanation(
         "A file that differs from its recorded digest",
         "Models and weights that jsonnx writes have a digest of their contents (SHA-256) in their metadata. A file "
@@ -141,8 +148,8 @@ ENVIRONMENT_EXPLANATIONS: dict[str, Explanation] = {
     ),
     "no-spec": Explanation(
         "A model that does not contain its spec",
-        "Models that jsonnx writes contain their spec. This one does not, so its losses and metrics are unknown: "
-        "another program made it, or its metadata was removed.",
+        "Models that jsonnx writes contain their spec. This one has none, so its layers are unknown: another "
+        "program made it, or its metadata was removed. `jsonnx inspect` and `jsonnx.Session` take any model.",
         "jsonnx evaluate someone_elses.onnx --data test.npz",
         "jsonnx evaluate runs/digits --data test.npz",
     ),
@@ -346,8 +353,8 @@ ENVIRONMENT_EXPLANATIONS: dict[str, Explanation] = {
         "onnxruntime is not installed",
         "The right build of onnxruntime depends on the machine, so it is chosen at installation. Checking and "
         "compiling do not need it; running and training do.",
-        "pip install jsonnx",
-        'pip install "jsonnx[cpu]"',
+        "jsonnx train spec.json    # without onnxruntime",
+        "pip install onnxruntime; jsonnx train spec.json",
     ),
     "unknown-provider": Explanation(
         "An unknown provider",
@@ -367,8 +374,8 @@ ENVIRONMENT_EXPLANATIONS: dict[str, Explanation] = {
         "The installed onnxruntime lacks the provider",
         "Providers come with different builds of onnxruntime. A missing provider is never replaced silently; the help "
         "says how to install it.",
-        'pip install "jsonnx[cpu]"; jsonnx train spec.json --provider cuda',
-        'pip install "jsonnx[cuda]"; jsonnx train spec.json --provider cuda',
+        "pip install onnxruntime; jsonnx train spec.json --provider cuda",
+        "pip install onnxruntime-gpu; jsonnx train spec.json --provider cuda",
     ),
     "provider-failed": Explanation(
         "An installed provider does not start",

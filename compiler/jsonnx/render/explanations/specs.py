@@ -117,6 +117,14 @@ SPEC_EXPLANATIONS: dict[str, Explanation] = {
         '{"type": "Conv2D", "filters": 8, "kernel_size": 3, "padding": "full"}',
         '{"type": "Conv2D", "filters": 8, "kernel_size": 3, "padding": "same"}',
     ),
+    "not-checked": Explanation(
+        "A note on what errors prevented from being checked",
+        "The shape of a layer behind one with an error is not known, nor is the loss of such an output; and an invalid "
+        "reference may stand for any layer. All other checks are made. The note comes once, after the errors; "
+        "correct them and check again.",
+        '{"layers": [{"type": "Dense", "units": 0}, {"type": "Flatten"}]}',
+        '{"layers": [{"type": "Dense", "units": 8}, {"type": "Flatten"}]}',
+    ),
     "invalid-expression": Explanation(
         "An expression that cannot be parsed or evaluated",
         "The text between ${ and } consists of numbers, 'strings', true, false, null, [arrays], names of parameters, "

@@ -1,0 +1,100 @@
+"""Every name of the table of foreign names leads to something that exists."""
+
+from __future__ import annotations
+
+import pytest
+from jsonnx import library
+from jsonnx.frontend.foreign_help import foreign_key_help, foreign_name_help
+from jsonnx.frontend.foreign_names import KEYS, NAMES_BY_KIND, NEEDLESS_KEYS, SPLIT_KEYS
+from jsonnx.frontend.schema.schema import DTYPES, ENTRY_KEYS, REGISTRIES, definition, root_schema
+from jsonnx.layers import LAYERS
+from jsonnx.training.section import DataSection, EarlyStoppingSection, InitialWeightsSection, Training
+
+KNOWN_NAMES = {registry.kind: registry.by_name for registry in (LAYERS, *REGISTRIES)} | {
+    "dtype": dict.fromkeys(DTYPES, None)
+}
+KNOWN_NAMES["layer"] = {**LAYERS.by_name, **dict.fromkeys(library.block_types())}
+NAMES = [(kind, name, replacement) for kind, names in NAMES_BY_KIND.items() for name, replacement in names.items()]
+KNOWN_KEYS = [
+    *(set(component.attributes) | set(ENTRY_KEYS) for registry in (LAYERS, *REGISTRIES) for component in registry),
+    *(set(section.attributes) for section in (Training, DataSection, EarlyStoppingSection, InitialWeightsSection)),
+    set(root_schema()["properties"]),
+    set(definition("input")["properties"]),
+]
+
+
+def test_the_table_is_not_small() -> None:
+    assert len(NAMES) + len(KEYS) + len(SPLIT_KEYS) + len(NEEDLESS_KEYS) >= 120
+
+
+def check_component(kind: str, value: object) -> None:
+    if isinstance(value, str):
+        assert value in KNOWN_NAMES[kind], value
+        return
+    assert isinstance(value, dict)
+    component = KNOWN_NAMES[kind][value["type"]]
+    assert set(value) - {"type"} <= set(component.attributes), value
+    for key, item in value.items():
+        if isinstance(item, dict):
+            check_component("layer", item)
+        elif key == "activation":
+            assert item in KNOWN_NAMES["activation"]
+        elif key != "type" and item is not ...:
+            component.codecs()[key].read(item)
+
+
+@pytest.mark.parametrize(("kind", "name", "replacement"), NAMES, ids=[f"{kind}-{name}" for kind, name, _ in NAMES])
+def test_a_name_is_foreign_and_its_replacement_exists(kind: str, name: str, replacement: object) -> None:
+    assert name not in KNOWN_NAMES[kind], "the name exists: it needs no replacement"
+    for value in replacement if isinstance(replacement, tuple) else [replacement]:
+        check_component(kind, value)
+    assert foreign_name_help(kind, name, KNOWN_NAMES[kind])
+
+
+@pytest.mark.parametrize("key", [*KEYS, *SPLIT_KEYS])
+def test_every_replacement_of_a_key_is_a_key_of_an_object_that_lacks_the_key(key: str) -> None:
+    for replacement in KEYS.get(key) or SPLIT_KEYS[key]:
+        assert any(replacement in known and key not in known for known in KNOWN_KEYS), replacement
+
+
+@pytest.mark.parametrize("key", NEEDLESS_KEYS)
+def test_a_needless_key_is_recognised_by_a_key_that_exists(key: str) -> None:
+    assert any(NEEDLESS_KEYS[key][0] in known and key not in known for known in KNOWN_KEYS)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "help"),
+    [
+        ("layer", "nn.Linear", 'write {"type": "Dense", "units": ...}'),
+        ("layer", "torch.nn.ReLU", 'write "ReLU"'),
+        ("layer", "nn.Conv2d", 'write "Conv2D"'),
+        ("layer", "tf.keras.layers.Dense", 'write "Dense"'),
+        ("layer", "keras.ops.mean", 'write "ops.mean"'),
+        ("layer", "tf.reduce_mean", 'write "ops.mean"'),
+        ("layer", "DenseLayer", 'write "Dense"'),
+        ("layer", "GELU", 'write {"type": "Activation", "activation": "gelu"}'),
+        ("layer", "TransformerEncoder", 'write "std.TransformerEncoder"'),
+        ("loss", "nn.CrossEntropyLoss", 'write "sparse_categorical_crossentropy"'),
+        ("optimizer", "torch.optim.Adam", 'write "Adam"'),
+        ("layer", "RotaryEmbedding", None),
+        ("layer", "Dens", None),
+        ("metric", "AUC", None),
+    ],
+)
+def test_help_for_a_name(kind: str, name: str, help: str | None) -> None:
+    assert foreign_name_help(kind, name, KNOWN_NAMES[kind]) == help
+
+
+@pytest.mark.parametrize(
+    ("key", "known", "help"),
+    [
+        ("p", ["rate", "seed"], "write 'rate'"),
+        ("dim", ["axis"], "write 'axis'"),
+        ("betas", ["beta_1", "beta_2"], "write 'beta_1' and 'beta_2'"),
+        ("in_features", ["units"], "remove it: the size of the input is inferred"),
+        ("in_features", ["rate"], None),
+        ("p", ["units"], None),
+    ],
+)
+def test_help_for_a_key(key: str, known: list[str], help: str | None) -> None:
+    assert foreign_key_help(key, known) == help
