@@ -13,6 +13,7 @@ from jsonnx.training.section import DataSection, EarlyStoppingSection, InitialWe
 KNOWN_NAMES = {registry.kind: registry.by_name for registry in (LAYERS, *REGISTRIES)} | {
     "dtype": dict.fromkeys(DTYPES, None)
 }
+KNOWN_NAMES["layer"] = {**LAYERS.by_name, **dict.fromkeys(library.block_types())}
 NAMES = [(kind, name, replacement) for kind, names in NAMES_BY_KIND.items() for name, replacement in names.items()]
 KNOWN_KEYS = [
     *(set(component.attributes) | set(ENTRY_KEYS) for registry in (LAYERS, *REGISTRIES) for component in registry),

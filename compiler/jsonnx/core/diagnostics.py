@@ -189,10 +189,10 @@ class Report:
         is_reported = shown_path in self._reported_locations or any(
             path[:length] in self._suppressed_paths for length in range(1, len(path) + 1)
         )
-        if (is_reported and severity != "note") or (shown_path, code, message) in self._diagnostics:
-            return
         in_library = [where for where in (source.path, *(where for where, _ in source.notes)) if is_in_library(where)]
         instance = (*in_library, source.instance)
+        if (is_reported and severity != "note") or (shown_path, code, message) in self._diagnostics:
+            return
         if self._first_instances.setdefault((shown_path, code), instance) != instance:
             return
         self._counts[severity] += 1

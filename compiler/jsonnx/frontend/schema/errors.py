@@ -319,10 +319,9 @@ def report_unknown_layer_type(name: str, path: JsonPath, report: Report) -> None
         report.add("unknown-type", path, f"{short_name(name)} is a block, not a layer", help=NESTED_BLOCK_HELP)
         return
     known = block_types if name.startswith(library.PREFIX) else [*LAYERS.by_name, *block_types]
-    help = foreign_name_help("layer", name, known) or report.suggestion(name, known)
+    help = f"did you mean '{library.PREFIX}{name}'?" if f"{library.PREFIX}{name}" in block_types else None
+    help = help or foreign_name_help("layer", name, [*LAYERS.by_name, *block_types]) or report.suggestion(name, known)
     help = help or "`jsonnx layers` lists the known types"
-    if f"{library.PREFIX}{name}" in block_types:
-        help = f"did you mean '{library.PREFIX}{name}'?"
     report.add("unknown-type", path, f"there is no layer type {short_name(name)}", help=help)
 
 
