@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import jsonnx
 import pytest
@@ -48,3 +49,11 @@ def test_a_provider_without_a_table_and_a_damaged_model_are_errors(spec, tmp_pat
     result = CliRunner().invoke(main, ["providers", "damaged.onnx", "--provider", "cuda"])
     assert result.exit_code == 1
     assert "bad-model" in result.output
+
+
+def test_a_vocabulary_need_not_be_learned():
+    samples = Path(__file__).parents[2] / "samples"
+    for sample in ("penguins", "reviews"):
+        result = CliRunner().invoke(main, ["providers", str(samples / f"{sample}.json"), "--provider", "cuda"])
+        assert result.exit_code == 0, result.output
+        assert "no kernel for ai.onnx.ml.LabelEncoder" in result.output

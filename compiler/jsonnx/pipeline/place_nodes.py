@@ -6,11 +6,14 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import onnx
 
 from ..backend import to_model_proto
 from ..core.diagnostics import CompileError, Diagnostic, UsageError
 from ..core.files import open_file
+from ..ir import Graph, with_vocabularies
+from ..ir.label_encoder import unlearned_states
 from ..passes.gelu_as_erf import write_gelu_as_erf
 from ..runtime.run_folder import MODEL_FILE
 from ..targets import PROVIDERS_WITH_TABLES, KernelTable, Placement, kernel_table, place_nodes
@@ -46,10 +49,16 @@ def _models(spec_or_model: str, changes: Sequence[str], scale: str | None) -> di
         return {"model": _read_model(path)}
     checked = check_spec(spec_or_model, changes=changes, scale=scale)
     checked.require()
-    models = {"inference model": to_model_proto(write_gelu_as_erf(inference_graph(checked)))}
+    graphs = {"inference model": inference_graph(checked)}
     if checked.objective is not None:
-        models["training step"] = to_model_proto(write_gelu_as_erf(plan_training(checked).train))
-    return models
+        graphs["training step"] = plan_training(checked).train
+    return {title: to_model_proto(write_gelu_as_erf(_with_vocabularies(graph))) for title, graph in graphs.items()}
+
+
+def _with_vocabularies(graph: Graph) -> Graph:
+    """The graph with a vocabulary of one token where none is learned yet: the kernels do not depend on the tokens."""
+    tokens = {"string": np.array(["token"], object), "int64": np.array([1])}
+    return with_vocabularies(graph, {name: tokens[state.dtype] for name, state in unlearned_states(graph).items()})
 
 
 def _read_model(path: Path) -> onnx.ModelProto:
