@@ -23,7 +23,9 @@ def write_onnx(path: Path) -> None:
     weight = numpy_helper.from_array(np.ones((3, 4), np.float32), "w")
     nodes = [helper.make_node("Constant", [], ["w"], value=weight), helper.make_node("MatMul", ["x", "w"], ["y"])]
     x, y = (helper.make_tensor_value_info(*value) for value in (("x", TensorProto.FLOAT, ["b", 3]), ("y", 1, ["b", 4])))
-    model = helper.make_model(helper.make_graph(nodes, "g", [x], [y]), opset_imports=[helper.make_opsetid("", 17)])
+    model = helper.make_model(
+        helper.make_graph(nodes, "g", [x], [y]), opset_imports=[helper.make_opsetid("", 17)], ir_version=8
+    )
     onnx.save(model, path)
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, Literal
 
-from .terminal import DEFAULT_WIDTH, can_rewrite_lines, in_notebook, line_width, shows_color
+from .terminal import can_rewrite_lines, in_notebook, line_width, shows_color
 
 Figures = Mapping[str, float]
 Verbosity = Literal["auto", 0, 1, 2]
@@ -167,7 +167,8 @@ class ProgressBar(EpochDrawing):
         self.draw({})
 
     def draw(self, figures: Figures) -> None:
-        self.live.update(self._lines(figures, line_width(sys.stderr) or DEFAULT_WIDTH), refresh=True)
+        # Not that of sys.stderr, which `live` replaces by an object that is no terminal.
+        self.live.update(self._lines(figures, self.live.console.width), refresh=True)
 
     def _lines(self, figures: Figures, width: int) -> Any:
         from rich.console import Group
