@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from harness import draw_weights, lower, one_layer, run
+from jsonnx import Trainer
 from jsonnx.core.diagnostics import CompileError
 from jsonnx.core.types import Size
 from jsonnx.layers.rnn import time_distributed
@@ -93,3 +94,11 @@ def test_merged_masked_steps_equal_separate_steps(monkeypatch, arguments) -> Non
     assert results.keys() == expected.keys()
     for name, values in expected.items():
         np.testing.assert_allclose(results[name], values, rtol=1e-5, atol=1e-6)
+
+
+def test_a_frozen_batch_normalization_takes_sequences_of_any_length() -> None:
+    layers = [{"type": "TimeDistributed", "layer": {"type": "BatchNormalization"}}, {"type": "Dense", "units": 1}]
+    training = {"loss": "mse", "freeze": ["time_distributed"]}
+    trainer = Trainer({"inputs": {"x": {"shape": ["time", 2]}}, "layers": layers, "training": training})
+    for time in (3, 5):
+        assert np.isfinite(trainer.step(np.ones((4, time, 2), np.float32), np.ones((4, time, 1), np.float32))["loss"])

@@ -44,6 +44,10 @@ def _check_labels(typed: TypedNetwork, name: str, report: Report) -> None:
     if labels is None or not isinstance(classes, int) or len(labels) == classes or is_binary:
         return
     path = ("labels",) if isinstance(network.flat_document.get("labels"), list) else ("labels", name)
-    message = f"there are {len(labels)} labels for {classes} classes"
     notes = [(network.paths[name], f"{name!r} is {typed.types[name]}")]
-    report.add("labels-mismatch", path, message, help="give one label for every number on the last axis", notes=notes)
+    message, help = (
+        (f"there are {len(labels)} labels for {classes} classes", "give one label for every number on the last axis")
+        if classes > 1
+        else (f"there are {len(labels)} labels for one number", "give two labels, of 0 and of 1, or one number a class")
+    )
+    report.add("labels-mismatch", path, message, help=help, notes=notes)

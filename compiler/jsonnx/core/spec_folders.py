@@ -35,8 +35,10 @@ class SpecFolders:
     roots: tuple[Path, ...] = ()
 
     @staticmethod
-    def of(own: Path, roots: Iterable[str | os.PathLike[str]]) -> SpecFolders:
-        return SpecFolders(own, tuple(Path(os.path.abspath(root)) for root in roots))
+    def of(own: Path, roots: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> SpecFolders:
+        """The spec's own folder and further ones; a single folder need not be in a list."""
+        folders = [roots] if isinstance(roots, (str, os.PathLike)) else roots
+        return SpecFolders(own, tuple(Path(os.path.abspath(folder)) for folder in folders))
 
     def locate(self, name: str) -> tuple[Path, str]:
         """The folder that a data file is looked up in, and its path there. Raises UnsafePath for a path out of it."""

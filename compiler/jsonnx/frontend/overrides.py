@@ -37,7 +37,7 @@ def with_overrides(
         source = _with_parameters(source, values)
         text = f"the scale {scale!r}"
         changes |= {("parameters", name): Override(text, ("scales", scale, name)) for name in values}
-    for override in overrides:
+    for override in [overrides] if isinstance(overrides, str) else overrides:
         _, equals, text = override.partition("=")
         path = _override_path(source, override) if equals else ()
         if not equals or "" in path or len(path) > MAX_JSON_DEPTH:

@@ -191,7 +191,7 @@ def _distance_fault(
     """The fault if the target is farther from the initial output than the optimizer gets.
 
     The optimizers but SGD change each weight by about the learning rate per step, however large the error is. So the
-    bias and the weights of a layer with N inputs of about 1 change the output by at most (N + 1) learning rates a step.
+    bias and the weights of a layer with N inputs of about 1 change the output by about (N + 1) learning rates a step.
     """
     optimizer = training.optimizer
     rate = getattr(optimizer, "learning_rate", None)
@@ -209,7 +209,8 @@ def _distance_fault(
     steps = f"{step_count:,} steps of {optimizer.type_name} with the learning rate {rate:g}"
     return (
         f"has the mean {target.mean:.4g} and the standard deviation {target.deviation:.4g}, but the initial output is "
-        f"about {mean:.3g} ± {deviation:.2g}, and {steps} move it by less than {reach * deviation:.2g}"
+        f"about {mean:.3g} ± {deviation:.2g}, and {steps} move it by about {reach * deviation:.2g} while the values "
+        "in the network are about 1"
     )
 
 
