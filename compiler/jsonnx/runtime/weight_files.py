@@ -10,6 +10,7 @@ from typing import IO, Any
 import numpy as np
 
 from ..core.diagnostics import CompileError, Diagnostic, UsageError, quoted_or_list, suggestion
+from ..core.file_kinds import GGUF, ONNX, PICKLE, PYTORCH, SIGNATURE_BYTES, TFLITE, file_kind, kind_error
 from ..core.files import error_reason, open_file
 from ..core.limits import MAX_WEIGHT_FILE_BYTES
 from ..core.numpy_types import numpy_dtype
@@ -71,6 +72,10 @@ def _read_npz(file: Any, name: str, faults: FaultCollector) -> dict[str, np.ndar
     return {key: array for key, array in columns.items() if array is not None}
 
 
+OTHER_KINDS = (PYTORCH, PICKLE, ONNX, GGUF, TFLITE)
+"""Formats whose files are named as what they are. A damaged file of weights may resemble one of the others."""
+
+
 def _read_safetensors(data: bytes, faults: FaultCollector, verify: bool) -> dict[str, np.ndarray]:
     from safetensors import SafetensorError
     from safetensors.numpy import load
@@ -81,7 +86,10 @@ def _read_safetensors(data: bytes, faults: FaultCollector, verify: bool) -> dict
             faults.diagnostics += safetensors_faults(data, arrays, faults.file or "")
         return arrays
     except (SafetensorError, ValueError, KeyError, TypeError) as error:  # TypeError: NumPy lacks the element type
-        help = "weights are a .safetensors file, or an .npz file of arrays by name"
+        kind = file_kind(data[:SIGNATURE_BYTES])
+        if kind in OTHER_KINDS and (other := kind_error(kind, faults.file, "a weights file")) is not None:
+            raise other from error
+        help = "weights are a .safetensors file, an .npz file of arrays by name, a file of Keras or a RUN folder"
         faults.add("damaged-file", f"not a weights file: {error}", help=help)
         return {}
 
