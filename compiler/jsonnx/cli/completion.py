@@ -8,15 +8,17 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-from click.shell_completion import CompletionItem
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 MAX_SPEC_BYTES = 1 << 20
 """Larger specs are not read to complete a name in them."""
 
-Complete = Callable[[click.Context, str], list[CompletionItem]]
+Complete = Callable[[click.Context, str], "list[CompletionItem]"]
 
 
 class CompletedText(click.types.StringParamType):
@@ -37,6 +39,8 @@ def enable_completion(command: click.Command) -> None:
 
 
 def _files(context: click.Context, incomplete: str) -> list[CompletionItem]:
+    from click.shell_completion import CompletionItem
+
     return [CompletionItem(incomplete, type="file")]
 
 
@@ -82,6 +86,8 @@ COMPLETIONS: dict[str, Complete] = {
 
 
 def _matches(names: Iterable[str], incomplete: str) -> list[CompletionItem]:
+    from click.shell_completion import CompletionItem
+
     return [CompletionItem(name) for name in names if name.startswith(incomplete)]
 
 

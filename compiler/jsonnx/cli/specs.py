@@ -86,7 +86,6 @@ def validate(
     """
     from ..frontend.json_reader import STDIN_NAME
     from ..pipeline.validate import validate_spec
-    from ..render.data_summary import data_summary_text
 
     if data == "":
         help = "name a file, or give --data alone to check the spec's data"
@@ -100,12 +99,15 @@ def validate(
             validation = validate_spec(path, scale, changes, spec_data if data is None else data, data_roots)
             diagnostics += validation.diagnostics
             has_usage_error |= validation.has_unreadable_data
-            summaries.append(data_summary_text(validation, spec if len(specs) > 1 else None))
+            if validation.sample_counts:
+                from ..render.data_summary import data_summary_text  # imports what a fine spec does not need
+
+                summaries.append(data_summary_text(validation, spec if len(specs) > 1 else None))
         except UsageError as error:
             diagnostics.append(replace(error.diagnostic, file=spec))
             has_usage_error = True
-    if format_ == "text" and any(summaries):
-        print_result("\n\n".join(filter(None, summaries)))
+    if format_ == "text" and summaries:
+        print_result("\n\n".join(summaries))
     _print_validation(diagnostics, format_, [STDIN_NAME if spec == "-" else spec for spec in dict.fromkeys(specs)])
     has_error = any(diagnostic.severity == "error" for diagnostic in diagnostics)
     sys.exit(EXIT_USAGE_ERROR if has_usage_error else EXIT_INVALID_INPUT if has_error else 0)
