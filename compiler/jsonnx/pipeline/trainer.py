@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from inspect import cleandoc
 from typing import Any
 
 from ..core.diagnostics import suggestion
@@ -97,11 +98,12 @@ class Trainer(PlanTrainer):
                 [display, *listeners],
             )
 
-    fit.__doc__ = f"""{PlanTrainer.fit.__doc__}
-        `verbose` is as in Keras: 1 shows a progress bar in a terminal or a notebook, elsewhere a line an epoch; 2 shows
-        a line an epoch, 0 nothing; "auto" shows a bar in a terminal or a notebook, elsewhere nothing. It is printed to
-        standard error, in a notebook to standard output.
-        """
+    fit.__doc__ = f"""{cleandoc(PlanTrainer.fit.__doc__ or "")}
+
+`verbose` is as in Keras: 1 shows a progress bar in a terminal or a notebook, elsewhere a line an epoch; 2 shows
+a line an epoch, 0 nothing; "auto" shows a bar in a terminal or a notebook, elsewhere nothing. It is printed to
+standard error, in a notebook to standard output.
+"""
 
     def model(self) -> Model:
         """The inference model with the current weights."""
