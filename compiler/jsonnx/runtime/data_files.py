@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import io
-import re
 from collections.abc import Callable, Sequence
 from functools import cache
 from itertools import chain
@@ -15,25 +13,16 @@ from typing import IO, Any, NamedTuple, Protocol
 import numpy as np
 
 from ..core.diagnostics import CompileError
-from ..core.limits import MAX_CSV_COLUMNS, MAX_DATA_FILE_BYTES
+from ..core.limits import MAX_DATA_FILE_BYTES
 from ..core.spec_folders import DATA_FILE_SUFFIXES, suffix_fault
 from ..core.types import TensorType
 from ..interop.read_budget import ReadBudget
 from ..interop.zip_reader import ZipArchive
-from .data_errors import (
-    MAX_LISTED_LOCATIONS,
-    NO_LOCATION,
-    DataLocation,
-    FaultCollector,
-    TextHelp,
-    locations_text,
-)
+from .csv_table import read_csv_table
+from .data_errors import NO_LOCATION, DataLocation, FaultCollector, TextHelp
 from .json_tables import read_json_lines, read_json_table
-from .validate_arrays import MISSING_NUMBER_HELP, ElementIndex, LocateElement, sample_location
+from .validate_arrays import LocateElement, sample_location
 
-COMMENT_HELP = "comment lines are not read, remove them"
-_EXCEL_SEPARATOR_LINE = re.compile(r'"?sep=.?,?"?', re.IGNORECASE)
-_THOUSANDS = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d*)?")
 _DAMAGED_FILE_ERRORS = (OSError, ValueError, EOFError)
 """The exceptions that NumPy raises for a malformed file."""
 
@@ -209,213 +198,8 @@ class ArrayTable:
         return sample_location
 
 
-# -- text ------------------------------------------------------------------------------------------------------------
-
-
-def _read_csv(data: bytes, faults: FaultCollector) -> CsvTable | None:
-    """The table of a comma-separated file with a header; None, and faults, if it is malformed. Lines count from 1."""
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        message = f"byte {error.start} is not UTF-8"
-        faults.add("bad-data-file", message, DataLocation("", line), help="save the file in the encoding UTF-8")
-        return None
-    lines = list(io.StringIO(text, newline=""))
-    reader = csv.reader(lines, strict=True)
-    rows: list[list[str]] = []
-    row_lines: list[int] = []
-    previous_line = 0
-    try:
-        for row in reader:
-            if row:
-                rows.append(row)
-                row_lines.append(previous_line + 1)
-            previous_line = reader.line_num
-    except csv.Error as error:
-        reason, help = _csv_reason(error)
-        location = DataLocation("", previous_line + 1)
-        faults.add("bad-data-file", f"not a readable .csv file: {reason}", location, help=help)
-        return None
-    if len(rows) < 2:
-        faults.add(
-            "empty-data", "the file has no rows below its header" if rows else "the file is empty", DataLocation("", 1)
-        )
-        return None
-    return _csv_table(rows, row_lines, lines, faults)
-
-
-def _csv_reason(error: csv.Error) -> tuple[str, str | None]:
-    """Why a file cannot be read, and what to do, by an error of the csv module."""
-    if "unexpected end of data" in str(error):
-        return "the file ends within quotation marks", "close the quotation mark that opens a field"
-    if "field larger than field limit" not in str(error):
-        return str(error), None
-    reason = f"a field of the row that begins here has more than {csv.field_size_limit():,} characters"
-    return reason, "close the quotation mark that opens a field, or shorten the text"
-
-
-def _csv_table(
-    rows: list[list[str]], row_lines: list[int], lines: list[str], faults: FaultCollector
-) -> CsvTable | None:
-    """The table of parsed rows, which must be as long as the header."""
-    header = [name.strip() for name in rows[0]]
-    if len(header) > MAX_CSV_COLUMNS:
-        faults.add(
-            "too-large", f"the file has {len(header):,} columns, the limit is {MAX_CSV_COLUMNS:,}", DataLocation("", 1)
-        )
-        return None
-    if _EXCEL_SEPARATOR_LINE.fullmatch(lines[row_lines[0] - 1].strip()):
-        message = f"the first line, {lines[row_lines[0] - 1].strip()!r}, is a setting of Excel, not a header"
-        help = "remove the line, and separate the columns by commas"
-        faults.add("bad-data-file", message, DataLocation("", row_lines[0], 1), help=help)
-        return None
-    if header[0].startswith("#") and len(header) != len(rows[1]):
-        message = f"the first line is no header, but a comment: {header[0][:80]!r}"
-        faults.add("bad-data-file", message, DataLocation("", row_lines[0], 1), help=COMMENT_HELP)
-        return None
-    separator = next((mark for mark in ";\t|" if len(header) == 1 and mark in header[0]), None)
-    if separator:
-        help = f"separate the columns by commas, not by {separator!r}"
-        faults.add("bad-data-file", f"the header is one column, {header[0]!r}", DataLocation("", 1), help=help)
-        return None
-    ragged = [index for index, row in enumerate(rows) if len(row) != len(header)]
-    faults.add_each(
-        "ragged-row",
-        ragged,
-        lambda index: (
-            f"{len(rows[index])} values in a row, {len(header)} in the header"
-            + (f": {COMMENT_HELP}" if rows[index][0].lstrip().startswith("#") else ""),
-            DataLocation(f"row at line {row_lines[index]}", row_lines[index]),
-        ),
-    )
-    return None if ragged else CsvTable(header, rows[1:], row_lines, lines)
-
-
-class CsvTable:
-    """The rows of a .csv file; the header names the columns. `row_lines` are the lines of the header and the rows."""
-
-    def __init__(self, names: list[str], rows: list[list[str]], row_lines: list[int], lines: list[str]) -> None:
-        self.names, self._rows, self._lines = names, rows, lines
-        self._header_line, self._row_lines = row_lines[0], row_lines[1:]
-
-    def column(
-        self,
-        name: str,
-        type: TensorType,
-        faults: FaultCollector,
-        labels: Sequence[str] = (),
-        text_help: TextHelp | None = None,
-    ) -> np.ndarray | None:
-        if self.names.count(name) > 1:
-            message = f"{self.names.count(name)} columns are called {name!r}"
-            faults.add("duplicate-column", message, self.name_location(None))
-            return None
-        index = self.names.index(name)
-        texts = [row[index] for row in self._rows]
-        if type.dtype == "string":
-            return np.array(texts, object)
-        stripped = [text.strip() for text in texts]
-        if labels and (set(stripped) & set(labels) or not any(map(_is_number, texts))):
-            return np.array(stripped, object)
-        numbers = _parse_numbers(texts, int if "int" in type.dtype else float)
-        if numbers is None:
-            self._add_faults(name, texts, faults, text_help)
-        return numbers
-
-    def _add_faults(self, name: str, texts: list[str], faults: FaultCollector, text_help: TextHelp | None) -> None:
-        """Adds one fault for all cells of a column that are missing, and one for all others that are not numbers."""
-        locate = self.element_locator([name])
-        missing = [index for index, text in enumerate(texts) if _is_missing(text)]
-        if len(missing) > 1:
-            locations = [locate((index,)) for index in missing[:MAX_LISTED_LOCATIONS]]
-            message = f"column {name!r} has no number in {len(missing):,} of {len(texts):,} rows, {{}}"
-            message = message.format(locations_text(locations, len(missing)))
-            location = DataLocation("", locations[0].line, locations[0].column)
-            faults.add("bad-value", message, location, help=MISSING_NUMBER_HELP)
-        elif missing:
-            message = _number_fault(name, texts[missing[0]])
-            faults.add("bad-value", message, locate((missing[0],)), help=MISSING_NUMBER_HELP)
-        bad = [index for index, text in enumerate(texts) if not _is_number(text) and not _is_missing(text)]
-        help = (
-            text_help(texts[index].strip() for index in bad) if text_help and not any(map(_is_number, texts)) else None
-        )
-        faults.add_each(
-            "bad-value", bad, lambda index: (_number_fault(name, texts[index]), locate((index,))), help=help
-        )
-
-    def values(self, name: str) -> Sequence[Any]:
-        index = self.names.index(name)
-        return [row[index] for row in self._rows]
-
-    def name_location(self, name: str | None) -> DataLocation:
-        if name is None:
-            return DataLocation("", self._header_line)
-        return DataLocation("", *_field_position(self._lines, self._header_line, self.names.index(name)))
-
-    def element_locator(self, names: Sequence[str]) -> LocateElement:
-        def locate(index: ElementIndex) -> DataLocation:
-            name = names[index[1] if len(index) > 1 else 0]
-            row_line = self._row_lines[index[0]]
-            line, column = _field_position(self._lines, row_line, self.names.index(name))
-            return DataLocation(f"row at line {row_line}, column {name!r}", line, column)
-
-        return locate
-
-
-MISSING_MARKERS = frozenset(("", "na", "n/a", "null", "none", "?", "-"))
-"""Texts, in lower case, that stand for a missing number. `nan` is read as a number that is not finite."""
-
-
-def _is_missing(text: str) -> bool:
-    return text.strip().lower() in MISSING_MARKERS
-
-
-def _parse_numbers(texts: list[str], parse: type[int] | type[float]) -> np.ndarray | None:
-    """The numbers that the texts contain; None if one does not contain a number."""
-    if any("_" in text for text in texts):  # Python would read 1_000 as a number
-        return None
-    for attempt in dict.fromkeys((parse, float)):
-        try:
-            return np.array([attempt(text) for text in texts], np.int64 if attempt is int else np.float64)
-        except (ValueError, OverflowError):
-            continue
-    return None
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return "_" not in text
-
-
-def _number_fault(name: str, text: str) -> str:
-    if not text.strip():
-        return f"{name!r} is empty"
-    hint = ""
-    if _THOUSANDS.fullmatch(text.strip()):
-        hint = ": thousands separators are not read, and decimals are written with a point"
-    elif text.count(",") == 1 and _is_number(text.replace(",", ".")):
-        hint = ": decimals are written with a point"
-    return f"{name!r} holds {text[:80]!r}, not a number{hint}"
-
-
-def _field_position(lines: list[str], line: int, number: int) -> tuple[int, int]:
-    """The line and column, from 1, of a field (counted from 0) of the row that begins at a line."""
-    is_quoted, field_column = False, 1
-    while number:
-        for column, character in enumerate(lines[line - 1], 2):
-            is_quoted ^= character == '"'
-            if character == "," and not is_quoted and number:
-                number, field_column = number - 1, column
-        line += bool(number)
-    return line, field_column
-
-
 TEXT_READERS: dict[str, Callable[[bytes, FaultCollector], DataTable | None]] = {
-    "csv": _read_csv,
+    "csv": read_csv_table,
     "json": read_json_table,
     "jsonl": read_json_lines,
 }

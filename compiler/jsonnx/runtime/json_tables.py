@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 
 from ..core.types import TensorType
-from .data_errors import MAX_LISTED_LOCATIONS, DataLocation, FaultCollector, TextHelp, locations_text
-from .validate_arrays import MISSING_NUMBER_HELP, ElementIndex, LocateElement
+from .data_errors import DataLocation, FaultCollector, TextHelp
+from .text_tables import add_missing_values, decode_utf8
+from .validate_arrays import ElementIndex, LocateElement
 
 LAYOUT_HELP = 'write a list of objects, [{"a": 1, "b": 2}, ...], or an object of lists, {"a": [1, ...], "b": [2, ...]}'
 _WHITE_SPACE = re.compile(r"[ \t\n\r]*")
@@ -40,12 +41,8 @@ def read_json_lines(data: bytes, faults: FaultCollector) -> JsonTable | None:
 
 
 def _read(data: bytes, faults: FaultCollector, parse: Callable[[str], JsonTable]) -> JsonTable | None:
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        message, help = f"byte {error.start} is not UTF-8", "save the file in the encoding UTF-8"
-        faults.add("bad-data-file", message, DataLocation("", line), help=help)
+    text = decode_utf8(data, faults)
+    if text is None:
         return None
     try:
         table = parse(text)
@@ -129,13 +126,7 @@ class JsonTable:
     def _check_missing(self, name: str, faults: FaultCollector) -> None:
         """Adds one fault for all rows without a value."""
         missing = [row for row, value in enumerate(self._columns[name]) if value is None]
-        if not missing:
-            return
-        locations = [self.element_locator([name])((row,)) for row in missing[:MAX_LISTED_LOCATIONS]]
-        where = locations_text(locations, len(missing))
-        message = f"column {name!r} has no value in {len(missing):,} of {self._row_count:,} rows, {where}"
-        location = DataLocation("", locations[0].line, locations[0].column)
-        faults.add("bad-value", message, location, help=MISSING_NUMBER_HELP)
+        add_missing_values(name, "value", missing, self._row_count, self.element_locator([name]), faults)
 
     def _check_kind(self, name: str, kind: Any, wanted: str, faults: FaultCollector, help: str | None = None) -> None:
         """Adds one fault for all rows with a value of another kind."""

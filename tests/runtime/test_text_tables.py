@@ -1,0 +1,33 @@
+"""Faults of missing values in tables of text."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from jsonnx.core.types import TensorType
+from jsonnx.runtime.data_errors import FaultCollector
+from jsonnx.runtime.data_files import read_table
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "noun"),
+    [
+        ("t.csv", "{x},y\n,1\n,2\n3,4\n", "number"),
+        ("t.json", '[{"{x}": null, "y": 1}, {"y": 2}, {"{x}": 3, "y": 4}]', "value"),
+    ],
+)
+def test_a_column_whose_name_has_braces_may_lack_values(file: str, content: str, noun: str) -> None:
+    faults = FaultCollector(file)
+    table = read_table(io.BytesIO(content.encode()), file, faults)
+    assert table is not None
+    assert table.column("{x}", TensorType("float32", ()), faults) is None
+    (fault,) = faults.diagnostics
+    assert fault.message.startswith(f"column '{{x}}' has no {noun} in 2 of 3 rows, in line")
+
+
+@pytest.mark.parametrize("file", ["t.csv", "t.json", "t.jsonl"])
+def test_another_encoding_is_a_fault_with_its_line(file: str) -> None:
+    faults = FaultCollector(file)
+    assert read_table(io.BytesIO("a\n\xe9".encode("latin-1")), file, faults) is None
+    assert [(fault.code, fault.line) for fault in faults.diagnostics] == [("bad-data-file", 2)]
