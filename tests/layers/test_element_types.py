@@ -9,29 +9,16 @@ from jsonnx.pipeline.compile import compile_checked
 from layers.cases import Case, all_cases
 
 DTYPES = ("string", "bool", "uint8", "int8", "int16", "int32", "uint32", "int64", "uint64")
-CASES_PER_ORDINARY_TEST = 10
-"""Of this many layer cases one is tested in the ordinary suite; the slow tests take all."""
 
 
-def load_models(case: Case) -> None:
-    """Loads the model of the layer for each element type that it takes."""
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("case", all_cases(), ids=lambda case: case.id)
+def test_a_model_of_an_element_type_that_the_layer_takes_can_be_loaded(case: Case, dtype: str) -> None:
     names = [f"x{index}" for index in range(len(case.inputs))]
-    for dtype in DTYPES:
-        inputs = {name: {"shape": [*shape], "dtype": dtype} for name, shape in zip(names, case.inputs, strict=True)}
-        checked = check_spec({"inputs": inputs, "layers": [{**case.layer, "name": "layer", "from": names}]})
-        if all(diagnostic.severity != "error" for diagnostic in checked.diagnostics):
-            compile_checked(checked).session()
-
-
-@pytest.mark.parametrize("case", all_cases()[::CASES_PER_ORDINARY_TEST], ids=lambda case: case.id)
-def test_models_of_the_element_types_that_a_layer_takes_can_be_loaded(case: Case) -> None:
-    load_models(case)
-
-
-@pytest.mark.slow
-def test_models_of_all_cases_can_be_loaded() -> None:
-    for case in all_cases():
-        load_models(case)
+    inputs = {name: {"shape": [*shape], "dtype": dtype} for name, shape in zip(names, case.inputs, strict=True)}
+    checked = check_spec({"inputs": inputs, "layers": [{**case.layer, "name": "layer", "from": names}]})
+    if all(diagnostic.severity != "error" for diagnostic in checked.diagnostics):
+        compile_checked(checked).session()
 
 
 def test_text_cannot_be_padded_by_zeros() -> None:

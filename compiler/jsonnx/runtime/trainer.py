@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -15,18 +15,16 @@ from ..interop.string_arrays import bytes_to_strings, with_strings_as_bytes
 from . import checkpoint
 from .batch_layout import CachedLayout
 from .callbacks import checked_callbacks
+from .checkpoint_faults import RANDOM_WEIGHTS, array_faults, environment_diagnostics, mismatch, run_faults
 from .dataset import DataArgument, Dataset, from_arrays, from_spec
 from .early_stopping import EarlyStoppingMonitor
 from .engine import Diverged, Engine
-from .environment import environment_changes, run_environment
+from .environment import run_environment
 from .fit import Fit
 from .fit_arguments import require_bool, require_integer, require_rate
-from .history import SETTING_NAMES, FitProgress, History, MetricSums, data_digests
+from .history import FitProgress, History, MetricSums, data_digests
 from .training_plan import TrainingPlan
 from .variables import DonatedArrays
-
-RANDOM_WEIGHTS = "random"
-"""Stands for the hash of initial weights in a checkpoint if all weights were drawn."""
 
 
 class Trainer:
@@ -241,7 +239,7 @@ class Trainer:
             **data_digests(samples, validation),
         }
         changes = self._progress.changes(current, training.epochs if epochs is None else epochs)
-        faults = [_mismatch(f"the run cannot be resumed: {change}") for change in changes]
+        faults = [mismatch(f"the run cannot be resumed: {change}") for change in changes]
         if faults:
             raise CompileError(faults)
 
@@ -312,7 +310,7 @@ class Trainer:
         stored_values = self._decode_strings({entry: arrays[entry] for entry in other_entries})
         values = self._engine.convert_state(stored_values)
         self._check_checkpoint(name, values, best, state)
-        differences = _environment_diagnostics(name, state["environment"], self.environment(), exact)
+        differences = environment_diagnostics(name, state["environment"], self.environment(), exact)
         if differences and exact:
             raise CompileError(differences)
         self._engine.write(values)
@@ -331,84 +329,22 @@ class Trainer:
         try:
             return {name: bytes_to_strings(array) if name in strings else array for name, array in arrays.items()}
         except ValueError as error:
-            raise CompileError([_mismatch(f"cannot resume the run: a vocabulary {error}")]) from error
+            raise CompileError([mismatch(f"cannot resume the run: a vocabulary {error}")]) from error
 
     def _check_checkpoint(
         self, file: str, values: Mapping[str, np.ndarray], best: Mapping[str, np.ndarray], state: Mapping[str, Any]
     ) -> None:
         """Raises CompileError `checkpoint-mismatch` with every fault."""
         # Another spec has other arrays, too; they are no further faults.
-        faults = [*self._run_faults(state)] or [*self._array_faults(values, best)]
+        faults = [*run_faults(self.plan, self.initial_weights_digest, state)]
+        if not faults:
+            faults = [*array_faults(self._engine, values, best)]
         if faults:
-            raise CompileError([_mismatch(f"cannot resume the run from {file!r}: {fault}", file) for fault in faults])
-
-    def _run_faults(self, state: Mapping[str, Any]) -> Iterator[str]:
-        yield from self._spec_faults(state)
-        if self.initial_weights_digest not in (None, state["initial_weights"]):
-            before = "random weights" if state["initial_weights"] == RANDOM_WEIGHTS else "other weights"
-            yield f"the initial weights have changed: it started from {before}"
-        if state["seed"] != self.plan.seed:
-            yield f"it was made with seed {state['seed']}, this run has seed {self.plan.seed}"
-        progress = state["progress"]
-        if progress and progress["setting"].keys() != {*SETTING_NAMES}:
-            yield "its settings are incomplete"
-        if progress and not self._has_same_metrics(progress["totals"]["sums"]):
-            yield "its figures are not those of this spec"
-
-    def _spec_faults(self, state: Mapping[str, Any]) -> Iterator[str]:
-        """Vocabulary files and parts of the spec that have changed. The files' tokens are also a part of `layers`."""
-        before = state["vocabulary_files"]
-        files = [name for name, digest in self.plan.vocabulary_digests.items() if before.get(name, digest) != digest]
-        yield from (f"the vocabulary file {name!r} has changed" for name in files)
-        before, now = state["spec"], self.plan.fingerprint
-        parts = [key for key in dict.fromkeys([*now, *before]) if before.get(key) != now.get(key)]
-        yield from (f"`{key}` of the spec has changed" for key in parts if key != "layers" or not files)
-
-    def _array_faults(self, values: Mapping[str, np.ndarray], best: Mapping[str, np.ndarray]) -> Iterator[str]:
-        """Names, shapes and element types that differ from those of the engine's variables."""
-        expected = self._engine.state_dict()
-        if not expected.keys() <= values.keys():
-            expected = self._engine.state_dict(portable=True)
-        yield from (f"it lacks {name!r}" for name in expected if name not in values)
-        yield from (f"it has an unknown array {name!r}" for name in values if name not in expected)
-        for name, array in [*values.items(), *best.items()]:
-            if name not in expected:
-                continue
-            variable = expected[name]
-            has_any_size = name in self._engine.vocabularies and array.ndim == variable.ndim
-            shape = array.shape if has_any_size else variable.shape
-            if (array.shape, array.dtype) != (shape, variable.dtype):
-                expected_type = f"{variable.dtype}{list(variable.shape)}"
-                yield f"{name!r} is {array.dtype}{list(array.shape)}, here it is {expected_type}"
-
-    def _has_same_metrics(self, sums: Mapping[str, Any]) -> bool:
-        expected = {name: self.plan.train.outputs[name].shape for name in self.plan.fetched_names}
-        try:
-            return not sums or {name: np.asarray(total, np.float64).shape for name, total in sums.items()} == expected
-        except (TypeError, ValueError):
-            return False
+            raise CompileError([mismatch(f"cannot resume the run from {file!r}: {fault}", file) for fault in faults])
 
     def environment(self) -> dict[str, Any]:
         """Versions, processor and settings on which the last bit of a result depends."""
         return run_environment(self.provider, self._engine.execution.threads, self._fast)
-
-
-def _environment_diagnostics(
-    file: str, before: Mapping[str, Any], now: Mapping[str, Any], exact: bool
-) -> list[Diagnostic]:
-    """The diagnostic `not-exact` if two environments differ."""
-    changes = [*environment_changes(before, now)]
-    if not changes:
-        return []
-    message = "the run will not be the same bit for bit: " + "; ".join(changes)
-    if not exact:
-        return [Diagnostic("not-exact", message, file=file, severity="warning")]
-    help = "undo the change, or omit --exact (in Python exact=True): the run is as accurate as before"
-    return [Diagnostic("not-exact", message, file=file, help=help)]
-
-
-def _mismatch(message: str, file: str | None = None) -> Diagnostic:
-    return Diagnostic("checkpoint-mismatch", message, file=file, help="undo the change, or start a new run")
 
 
 __all__ = ["Diverged", "History", "Trainer", "TrainingPlan"]
