@@ -23,9 +23,6 @@ EXCEPTIONS = {
 }
 """What CUDA has no kernel for, as a pattern of the operator, and why that is accepted."""
 
-CASES_PER_TEST = 10
-"""Of this many layer cases one is tested in the ordinary suite; the slow tests take all."""
-
 
 def unexpected(case: Case) -> list[MissingKernel]:
     """The nodes of a case without a kernel that are no exception."""
@@ -40,11 +37,6 @@ def unexpected(case: Case) -> list[MissingKernel]:
     return [node for node in missing if not any(re.fullmatch(pattern, node.reason) for pattern in patterns)]
 
 
-@pytest.mark.parametrize("case", all_cases()[::CASES_PER_TEST], ids=lambda case: case.id)
+@pytest.mark.parametrize("case", all_cases(), ids=lambda case: case.id)
 def test_nodes_have_kernels(case: Case) -> None:
     assert unexpected(case) == []
-
-
-@pytest.mark.slow
-def test_nodes_of_all_cases_have_kernels() -> None:
-    assert [case.id for case in all_cases() if unexpected(case)] == []
