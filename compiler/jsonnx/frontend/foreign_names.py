@@ -395,6 +395,6 @@ NEEDLESS_KEYS: dict[str, tuple[str, str]] = {
     "batch_shape": ("name", 'shapes are given in "inputs", without the batch axis'),
     "reverse": ("use", "a ReversibleEmbedding reverses if its input is not of integers"),
     "config": ("name", "write the arguments beside the type"),
-    "class_weight": ("loss", 'classes have no weights; a binary_focal_crossentropy has "apply_class_balancing"'),
+    "class_weight": ("loss", 'classes have no weights; binary_focal_crossentropy has "apply_class_balancing", "alpha"'),
 }
 """Keys to leave out: a key that their object has, to recognise it by, and a reason."""

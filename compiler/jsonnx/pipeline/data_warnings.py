@@ -240,4 +240,4 @@ def _rescaling_entry(output: str, scale: float, offset: float, checked: CheckedS
     is_named = isinstance(entry, dict) and "name" in entry
     name = f'"name": {json.dumps(output)}, ' if is_named else ""
     text = f'{{"type": "Rescaling", {name}"scale": {scale:.3g}, "offset": {offset:.3g}}}'
-    return f"{text} (and give the name {output!r} to it alone)" if is_named else text
+    return f"{text} (and rename the layer that is called {output!r} now)" if is_named else text

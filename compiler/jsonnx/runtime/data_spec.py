@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -12,6 +13,8 @@ from ..training.section import Training
 
 MAX_SUGGESTED_LABELS = 20
 """Classes that a help lists ready to be pasted into a spec."""
+DATE = re.compile(r"\s*\d{1,4}([-/.])\d{1,2}\1\d{1,4}(?!\d)")
+"""The beginning of a date, in any order of day, month and year."""
 
 
 class IndexRange(NamedTuple):
@@ -43,6 +46,9 @@ class DataSpec:
     def text_help(self, name: str, texts: Iterable[str]) -> str:
         """What to do about texts in the data of an input or a target that takes numbers."""
         if name in self.inputs:
+            distinct = {*texts}
+            if distinct and all(map(DATE.match, distinct)):
+                return "dates are not read: write numbers in their place, such as the month or the days since a start"
             return 'an input of texts has "dtype": "string", and a StringLookup or TextVectorization after it'
         classes = sorted({text for text in texts if text})
         if "int" not in self.targets[name].dtype and len(classes) > 2:

@@ -19,7 +19,7 @@ from ..foreign_help import foreign_key_help, foreign_name_help, replaced_keys
 from .fast_validator import is_integer, is_number, is_valid, matches_pattern, rule_index_by_type
 from .misplaced_keys import misplaced_key_help
 from .phrases import schema_phrase, short_name, short_repr
-from .schema import REGISTRIES, reuse_schema, root_schema, spec_schema
+from .schema import PARAMETER_NAME_SCHEMA, REGISTRIES, reuse_schema, root_schema, spec_schema
 
 if TYPE_CHECKING:
     from jsonschema import ValidationError
@@ -329,6 +329,8 @@ def _report_invalid_name(error: ValidationError, report: Report) -> None:
     path, value = _error_path(error), error.instance
     at_key = "propertyNames" in error.schema_path
     help = "a name consists of at most 128 letters, digits, - and _, and begins with a letter or _"
+    if error.schema == PARAMETER_NAME_SCHEMA:
+        help = "the name of a parameter consists of at most 128 letters, digits and _, and begins with a letter or _"
     if value.isdecimal() and not at_key:
         help = "write the number without quotes, or a name that begins with a letter"
     elif value.startswith(library.PREFIX):

@@ -146,7 +146,8 @@ SPEC_EXPLANATIONS: dict[str, Explanation] = {
         "An invalid name",
         "Names of the model, of inputs, layers and symbolic sizes consist of ASCII letters, digits, - and _, start "
         "with a letter or _, and have at most 128 characters. `batch` is reserved for the batch axis, which a shape "
-        "omits.",
+        "omits. Names of parameters have no -, and are neither words of expressions (`index`, `and`, `or`, `not`, "
+        "`in`, `if`, `else`, `true`, `false`, `null`), nor keys of the spec or, in a block, of an entry.",
         '{"inputs": {"my image": {"shape": ["batch", 28, 28]}}}',
         '{"inputs": {"my_image": {"shape": [28, 28]}}}',
     ),
