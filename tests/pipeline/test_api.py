@@ -424,7 +424,7 @@ def test_trainer_and_model_say_what_they_are() -> None:
     assert repr(jsonnx.compile(LINE)) == "<Model 'model': x float32[batch, 2] -> y float32[batch, 1]; 3 parameters>"
 
 
-@pytest.mark.parametrize(("verbose", "lines"), [("auto", 0), (0, 0), (1, 2), (2, 2)])
+@pytest.mark.parametrize(("verbose", "lines"), [("auto", 0), (0, 0), (1, 2), (2, 2), (True, 2), (False, 0)])
 def test_fit_prints_as_keras_does(verbose: Any, lines: int, capfd: pytest.CaptureFixture[str]) -> None:
     jsonnx.Trainer(LINE).fit(PX, PY, epochs=2, verbose=verbose)
     output = capfd.readouterr()

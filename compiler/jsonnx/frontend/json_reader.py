@@ -21,6 +21,7 @@ from typing import Any, NoReturn
 
 from ..core.diagnostics import CompileError, Diagnostic, JsonPath, Position, UsageError, path_text
 from ..core.file_kinds import JSON, SIGNATURE_BYTES, file_kind, kind_error
+from ..core.files import error_reason
 from ..core.limits import MAX_NUMBER_CHARACTERS, MAX_STRING_CHARACTERS
 from .json_parser import (
     DEFAULT_LIMITS,
@@ -95,8 +96,7 @@ def read_bytes(name: str, limits: Limits = DEFAULT_LIMITS) -> bytes:
     try:
         return sys.stdin.buffer.read(limits.max_bytes + 1) if name == "-" else _read_regular_file(name, limits)
     except (OSError, ValueError, AttributeError) as error:  # ValueError: NUL in the name; AttributeError: no stdin
-        reason = getattr(error, "strerror", None) or error
-        raise UsageError("unreadable-file", f"cannot read {name!r}: {reason}") from None
+        raise UsageError("unreadable-file", f"cannot read {name!r}: {error_reason(error)}") from None
 
 
 def _read_regular_file(name: str, limits: Limits) -> bytes:

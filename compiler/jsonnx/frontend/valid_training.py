@@ -35,8 +35,11 @@ def valid_training(section: Json, report: Report) -> Training | None:
 
 
 def _is_divisible(value: Json, path: JsonPath, report: Report) -> bool:
-    """Tells whether the errors of an object or an array are those of its items, so that the other items are valid."""
-    is_component = isinstance(value, dict) and not isinstance(value.get("type", {}), dict)
+    """Tells whether the errors of an object or an array are those of its items, so that the other items are valid.
+
+    An object with a `type` may be meant as one component, whose other arguments are not checked if the type is wrong.
+    """
+    is_component = isinstance(value, dict) and "type" in value
     keys = value if isinstance(value, dict) else range(len(value) if isinstance(value, list) else 0)
     return not is_component and any(report.has_errors((*path, key)) for key in keys)
 

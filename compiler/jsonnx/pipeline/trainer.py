@@ -83,7 +83,7 @@ class Trainer(PlanTrainer):
         callbacks: Iterable[object] | None = (),
         verbose: Verbosity = "auto",
     ) -> History:
-        if isinstance(verbose, bool) or verbose not in VERBOSITIES:
+        if verbose not in VERBOSITIES:
             raise ValueError(f"verbose must be one of {VERBOSITIES}, got {verbose!r}")
         listeners = checked_callbacks(callbacks)
         with progress_display(verbose) as display:

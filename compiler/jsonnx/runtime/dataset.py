@@ -11,7 +11,7 @@ from typing import IO, Any
 import numpy as np
 
 from ..core.diagnostics import CompileError, Diagnostic, UsageError, quoted_or_list, suggestion
-from ..core.files import UnsafePath, display_path
+from ..core.files import UnsafePath, display_path, error_reason
 from ..core.numpy_types import numpy_dtype
 from ..core.reserved_names import target_name
 from ..core.spec_folders import UNSAFE_DATA_HELP, open_data_file
@@ -289,7 +289,7 @@ def _read_table(
     try:
         return read_table(file, name, faults, npy_column, format)
     except OSError as error:
-        raise UsageError("unreadable-file", f"cannot read {name!r}: {error.strerror}") from error
+        raise UsageError("unreadable-file", f"cannot read {name!r}: {error_reason(error)}") from error
 
 
 def _samples(
