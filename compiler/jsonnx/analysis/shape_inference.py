@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from ..core.diagnostics import Report
 from ..core.types import ShapeError, TensorType
 from ..frontend.network import Call, Network
+from ..frontend.schema.phrases import short_name
 from ..layers.base import check_size, infer_types
 from .masks import Mask, MaskAssignment, MaskFlows, mask_flows
 
@@ -85,4 +87,27 @@ def _report_shape_error(
     subject = f"{call.layer.type_name} {call.name!r}" if call.layer else repr(call.name)
     sources = dict.fromkeys(call.sources)
     notes = [(network.paths[source], f"{source!r} is {types[source]}") for source in sources]
-    report.add(error.code, call.path, f"{subject} {error.message}", help=error.help, notes=notes)
+    help = _batch_axis_help(network, call, types) or error.help
+    report.add(error.code, call.path, f"{subject} {error.message}", help=help, notes=notes)
+
+
+def _batch_axis_help(network: Network, call: Call, types: Mapping[str, TensorType]) -> str | None:
+    """The help for a layer that accepts its sources only without their first size, which the spec writes as null."""
+    document: Any = network.flat_document or {}
+    written = document.get("inputs", {})
+    inputs = {
+        type.shape[1]: name
+        for name, type in network.inputs.items()
+        if name in written and written[name]["shape"][:1] == [None]
+    }
+    sources = [types[source] for source in call.sources]
+    names = [inputs[size] for type in sources for size in type.shape[1:2] if size in inputs]
+    if call.layer is None or len(names) < len(sources):
+        return None
+    shapes = [tuple(size for size in type.shape if size not in inputs) for type in sources]
+    try:
+        infer_types(call.layer, *(TensorType(type.dtype, shape) for type, shape in zip(sources, shapes, strict=True)))
+    except ShapeError:
+        return None
+    where = f"the shape of {short_name(names[0])}"
+    return f"shapes leave out the batch axis: if the null in {where} stands for it, remove it"
