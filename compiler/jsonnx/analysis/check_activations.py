@@ -48,11 +48,16 @@ ACCURACIES = (
     TopKCategoricalAccuracy,
     SparseTopKCategoricalAccuracy,
 )
-CLASS_ACTIVATIONS = ("softmax", "sparsemax", "softplus", "exponential")
+SOFTMAX_ACTIVATIONS = ("softmax", "sparsemax")
+"""Activations whose elements are probabilities that sum to 1."""
+
+CLASS_ACTIVATIONS = (*SOFTMAX_ACTIVATIONS, "softplus", "exponential")
 """Activations whose values, divided by their sum, are class probabilities."""
 
-ELEMENT_ACTIVATIONS = ("sigmoid", "hard_sigmoid", "sparse_sigmoid", "softmax", "sparsemax")
-"""Activations whose elements are probabilities."""
+SIGMOID_ACTIVATIONS = ("sigmoid", "hard_sigmoid", "sparse_sigmoid")
+"""Activations whose elements are independent probabilities."""
+
+PROBABILITY_ACTIVATIONS = (*SIGMOID_ACTIVATIONS, *SOFTMAX_ACTIVATIONS)
 
 
 class ActivationFault(NamedTuple):
@@ -99,9 +104,13 @@ def activation_fault(loss: Loss, layer: OutputLayer, type: TensorType) -> Activa
             return None
         message = f"{name} with from_logits takes an output without activation, but the output has a {activation}"
         return ActivationFault(message, "remove the activation, or remove from_logits")
-    if activation in (ELEMENT_ACTIVATIONS if is_binary else CLASS_ACTIVATIONS):
+    if activation in (SIGMOID_ACTIVATIONS if is_binary else CLASS_ACTIVATIONS):
         return None
-    if activation in ELEMENT_ACTIVATIONS:
+    if activation in SOFTMAX_ACTIVATIONS:
+        message = f"{name} takes independent probabilities, but those of a {activation} sum to 1"
+        help = "use categorical_crossentropy, or sparse_categorical_crossentropy if targets are class indices"
+        return ActivationFault(message, f'{help}; if several classes may apply, "activation": "sigmoid"')
+    if activation in SIGMOID_ACTIVATIONS:
         message = f"{name} takes probabilities that sum to 1, but the output has a {activation} for each class"
         return ActivationFault(
             message, 'use "activation": "softmax"; if several classes may apply, binary_crossentropy'
@@ -123,7 +132,7 @@ def _check_accuracy(
 ) -> None:
     if not is_regression(loss) or not isinstance(metric, ACCURACIES):
         return
-    if layer.activation in ELEMENT_ACTIVATIONS and not layer.is_rescaled:
+    if layer.activation in PROBABILITY_ACTIVATIONS and not layer.is_rescaled:
         return
     message = f"{metric.reported_name!r} counts correct classes, but {output!r} predicts numbers with {loss.type_name}"
     help = 'use a metric of numbers, such as "mae" or "root_mean_squared_error"'

@@ -48,7 +48,7 @@ def resolve_objective(typed: TypedNetwork, report: Report) -> Objective | None:
         message = f"{training.optimizer.type_name} {error.message}"
         report.add(error.code, ("training", "optimizer"), message, help=error.help)
     _check_input_names(typed, losses, report)
-    metrics = _metrics_by_output(typed, losses, report)
+    metrics = _metrics_by_output(typed, losses, targets, report)
     weights = dict(training.loss_weights or {})
     _check_names(typed, weights, ("training", "loss_weights"), report)
     objective = Objective(losses, weights, metrics, targets, tuple(typed.network.added_losses))
@@ -173,9 +173,9 @@ def _written_losses(typed: TypedNetwork) -> Json:
 
 
 def _metrics_by_output(
-    typed: TypedNetwork, losses: Mapping[str, Loss], report: Report
+    typed: TypedNetwork, losses: Mapping[str, Loss], targets: Collection[str], report: Report
 ) -> dict[str, tuple[Metric, ...]]:
-    """The metrics of every output, with short names resolved."""
+    """The metrics of every output, with short names resolved for the outputs in `targets`, whose losses are valid."""
     metrics = typed.network.training.metrics if typed.network.training else ()
     if isinstance(metrics, dict):
         _check_names(typed, metrics, ("training", "metrics"), report)
@@ -187,6 +187,9 @@ def _metrics_by_output(
             if metric.reported_name in (*names, LOSS):
                 help = 'give it another: {"type": ..., "name": "..."}'
                 report.add("duplicate-name", path, f"two figures are called {metric.reported_name!r}", help=help)
+            if output not in targets:  # the loss, which determines the form of the target, is reported
+                names[metric.reported_name] = metric
+                continue
             try:
                 names[metric.reported_name] = metric.resolve(losses[output], typed.types[output])
                 for mask in _masks_of(typed, output):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from ..core.diagnostics import Report
-from ..core.types import ShapeError, TensorType
+from ..core.types import BATCH, ShapeError, TensorType
 from ..frontend.network import Call, Network
+from ..frontend.schema.phrases import short_name
 from ..layers.base import check_size, infer_types
 from .masks import Mask, MaskAssignment, MaskFlows, mask_flows
 
@@ -36,6 +38,7 @@ def infer_shapes(network: Network, report: Report) -> TypedNetwork:
     input_masks: dict[str, tuple[Mask | None, ...]] = {}
     produced: dict[str, Mask] = {}
     value_masks: dict[str, Mask] = {}
+    faults: list[tuple[Call, ShapeError]] = []
     for name, type in network.inputs.items():
         try:
             check_size(type, "is")
@@ -53,9 +56,10 @@ def infer_shapes(network: Network, report: Report) -> TypedNetwork:
                 produced[call.name] = mask
                 value_masks |= dict.fromkeys(call.results[: call.layer.masked_output_count()], mask)
         except ShapeError as error:
-            _report_shape_error(network, call, types, error, report)
+            faults.append((call, error))
             continue
         types |= zip(call.results, results, strict=True)
+    _report_shape_errors(network, types, faults, report)
     connected = MaskAssignment(input_masks, produced, value_masks)
     if report.has_errors():
         return TypedNetwork(network, types, MaskFlows(connected, connected, connected))
@@ -79,10 +83,27 @@ def _infer_mask(
     return None if type is None else Mask(type, call.name, input_masks)
 
 
-def _report_shape_error(
-    network: Network, call: Call, types: Mapping[str, TensorType], error: ShapeError, report: Report
+def _report_shape_errors(
+    network: Network, types: Mapping[str, TensorType], faults: Sequence[tuple[Call, ShapeError]], report: Report
 ) -> None:
-    subject = f"{call.layer.type_name} {call.name!r}" if call.layer else repr(call.name)
-    sources = dict.fromkeys(call.sources)
-    notes = [(network.paths[source], f"{source!r} is {types[source]}") for source in sources]
-    report.add(error.code, call.path, f"{subject} {error.message}", help=error.help, notes=notes)
+    batch_axis_help, valid_without_null = _batch_axis_help(network) if faults else ("", ())
+    for call, error in faults:
+        subject = f"{call.layer.type_name} {call.name!r}" if call.layer else repr(call.name)
+        notes = [(network.paths[source], f"{source!r} is {types[source]}") for source in dict.fromkeys(call.sources)]
+        help = batch_axis_help if call.name in valid_without_null else error.help
+        report.add(error.code, call.path, f"{subject} {error.message}", help=help, notes=notes)
+
+
+def _batch_axis_help(network: Network) -> tuple[str, Collection[str]]:
+    """A help text for shapes that begin with null, and the values whose shapes are valid without it.
+
+    There are none unless all inputs begin with null: then it may stand for the batch axis.
+    """
+    document: Any = network.flat_document or {}
+    written = document.get("inputs", {})
+    if not all(name in written and written[name]["shape"][:1] == [None] for name in network.inputs):
+        return "", ()
+    inputs = {name: TensorType(type.dtype, (BATCH, *type.shape[2:])) for name, type in network.inputs.items()}
+    typed = infer_shapes(replace(network, inputs=inputs, flat_document=None), Report())
+    where = f"the shape of {short_name(next(iter(inputs), ''))}"
+    return f"shapes leave out the batch axis: if the null in {where} stands for it, remove it", typed.types

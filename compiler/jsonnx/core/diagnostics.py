@@ -186,13 +186,11 @@ class Report:
         source = self._source_map(path, at_key)
         notes = [(self._source_map(where, False).path, text) for where, text in notes]
         shown_path = outside_library(source.path, (*source.notes, *notes))
-        is_reported = shown_path in self._reported_locations or any(
-            path[:length] in self._suppressed_paths for length in range(1, len(path) + 1)
-        )
+        is_consequence = severity != "note" and self._is_consequence(path, shown_path)
+        if is_consequence or (shown_path, code, message) in self._diagnostics:
+            return
         in_library = [where for where in (source.path, *(where for where, _ in source.notes)) if is_in_library(where)]
         instance = (*in_library, source.instance)
-        if (is_reported and severity != "note") or (shown_path, code, message) in self._diagnostics:
-            return
         if self._first_instances.setdefault((shown_path, code), instance) != instance:
             return
         self._counts[severity] += 1
@@ -215,6 +213,12 @@ class Report:
             tuple(self.note_at(where, text) for where, text in notes),
         )
         self._diagnostics.setdefault((shown_path, code, message), diagnostic)
+
+    def _is_consequence(self, path: JsonPath, shown_path: JsonPath) -> bool:
+        """Tells whether the parent report has an error at a path of the source, or has made the path invalid."""
+        return shown_path in self._reported_locations or any(
+            path[:length] in self._suppressed_paths for length in range(1, len(path) + 1)
+        )
 
     def mark_invalid(self, path: JsonPath) -> None:
         """Marks a path and its ancestors as invalid without a diagnostic of their own."""

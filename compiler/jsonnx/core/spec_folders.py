@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
+from itertools import islice
 from pathlib import Path
 from typing import IO
 
-from .diagnostics import UsageError, or_list
+from .diagnostics import UsageError, or_list, suggestion
 from .files import MissingFile, check_beneath, display_path, open_beneath, open_file, safe_path_parts
 
 DATA_FILE_SUFFIXES = (".npz", ".npy", ".csv", ".json", ".jsonl")
@@ -73,7 +73,7 @@ class SpecFolders:
             raise self._with_help(error, folder, relative) from error
 
     def _with_help(self, error: MissingFile, folder: Path, name: str) -> MissingFile:
-        """The error with the folder that was looked in, near names there, and the option that names another file."""
+        """The error with the folder that was looked in, similar names there, and the option that names another file."""
         others = f", nor in {or_list(map(_folder_text, self.roots))}" if self.roots and folder == self.own else ""
         found = _missing_file_text(folder / name, others)
         help = f"{found}{' ' if found.endswith('?') else '; '}`--data FILE` takes a file in its place"
@@ -93,20 +93,19 @@ def open_data_file(path: str | os.PathLike[str]) -> IO[bytes]:
 
 
 def _missing_file_text(path: Path, others: str = "") -> str:
-    """The folder in which a file is missing, and the data files there: those with near names, or else the first."""
+    """The folder in which a file is missing, and the data files there: those with similar names, or else the first."""
     folder = path.parent
     if not folder.is_dir():
         return f"there is no folder {display_path(Path(os.path.abspath(folder)))!r}{others}"
     found = f"it is not in {_folder_text(folder)}{others}"
     try:
         with os.scandir(folder) as entries:
-            names = [entry.name for entry, _ in zip(entries, range(_MAX_LISTED_NAMES), strict=False)]
+            names = [entry.name for entry in islice(entries, _MAX_LISTED_NAMES)]
     except OSError as error:
         return f"{found}, which cannot be listed ({error.strerror})"
     data_files = sorted(name for name in names if name.lower().endswith(DATA_ONLY_SUFFIXES))
-    near = get_close_matches(path.name, data_files, n=_MAX_SHOWN_NAMES)
-    if near:
-        return f"{found}; did you mean {or_list(map(repr, near))}?"
+    if suggested := suggestion(path.name, data_files):
+        return f"{found}; {suggested}"
     if not data_files:
         return f"{found}, which has no data files"
     shown = ", ".join(map(repr, data_files[:_MAX_SHOWN_NAMES]))

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from ..core.diagnostics import CompileError, JsonPath, UsageError, quoted_or_list, suggestion
 from ..core.limits import MAX_JSON_DEPTH
+from ..core.spelling import similar_words
 from ..training.optimizers import OPTIMIZERS
 from .expansion.parameters import with_value
 from .json_reader import Source, read_text
@@ -76,8 +77,8 @@ def _path_suggestion(source: Source, key: str) -> str | None:
         paths.setdefault(path.rpartition(".")[2], []).append(path)
     if key in paths:
         return f"did you mean {quoted_or_list(paths[key])}?"
-    near = [path for name in paths if suggestion(key, [name]) for path in paths[name]]
-    return f"did you mean {quoted_or_list(near)}?" if len(near) == 1 else None
+    similar = [path for name in similar_words(key, paths) for path in paths[name]]
+    return f"did you mean {quoted_or_list(similar)}?" if len(similar) == 1 else None
 
 
 def _training_paths(source: Source) -> Iterator[str]:

@@ -189,6 +189,17 @@ HINTS = [
 ]
 
 
+def test_objects_are_equal_as_json_and_cost_a_step_for_each_value() -> None:
+    one, two = {"a": [1, {"b": True}]}, {"a": [1.0, {"b": True}]}
+    assert value_of("${a == b}", {"a": one, "b": two}) is True
+    assert value_of("${a == b}", {"a": one, "b": {"a": [1, {"b": 1}]}}) is False
+    assert value_of("${a != b}", {"a": one, "b": one | {"c": 1}}) is True
+    large = {f"key_{number}": number for number in range(1_000)}
+    workspace = Workspace()
+    assert evaluate_text("${a == a}", {"a": large}, workspace) is True
+    assert workspace.remaining_steps < MAX_EXPRESSION_STEPS - len(large)
+
+
 @pytest.mark.parametrize(("text", "help"), HINTS)
 def test_an_error_has_a_hint(text: str, help: str) -> None:
     with pytest.raises(ExpressionError) as error:

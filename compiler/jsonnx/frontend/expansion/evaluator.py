@@ -58,6 +58,8 @@ class Evaluator:
         self.report = report
         self.global_names: frozenset[str] = frozenset()
         """The parameters of the network, which blocks can read."""
+        self.meant_names: set[str] = set()
+        """The parameters that misspelled names probably stand for."""
         self._workspace = Workspace(self._intern)
         self._names: dict[int, frozenset[str] | None] = {}
         self._measures: dict[int, ValueSize] = {}
@@ -132,10 +134,9 @@ class Evaluator:
         except UnknownNames as error:
             names = [name for name in error.names if name not in scope.invalid_names]
             if names and not is_reported:
-                message, help = (
-                    f"there is no parameter {short_name(names[0])}",
-                    self._unknown_name_help(names[0], values, scope),
-                )
+                message = f"there is no parameter {short_name(names[0])}"
+                help = self._unknown_name_help(names[0], values, scope)
+                self.meant_names.update(*(self.report.similar_words(name, values) for name in names))
                 self.report.add("unknown-name", path, message, help=help, notes=scope.notes)
         except ExpressionError as error:
             if not is_reported:
@@ -159,11 +160,8 @@ class Evaluator:
             self._stop(path, scope)
 
     def _stop(self, path: JsonPath, scope: EvaluationScope) -> NoReturn:
-        message, help = (
-            f"the expressions and patterns take more than {MAX_EXPRESSION_STEPS:,} steps",
-            "use fewer repetitions",
-        )
-        self.report.add("too-large", path, message, help=help, notes=scope.notes)
+        message = f"the expressions and patterns take more than {MAX_EXPRESSION_STEPS:,} steps"
+        self.report.add("too-large", path, message, help="use fewer repetitions", notes=scope.notes)
         raise ExpansionTooLarge
 
     def entry_value_count(self, body: Json) -> int:

@@ -176,6 +176,9 @@ def are_equal(workspace: Workspace, left: Json, right: Json) -> bool:
     if isinstance(left, list) and isinstance(right, list):
         pairs = zip(left, right, strict=False)
         return len(left) == len(right) and all(are_equal(workspace, *pair) for pair in pairs)
+    if isinstance(left, dict) and isinstance(right, dict):
+        workspace.spend(min(len(left), len(right)))
+        return left.keys() == right.keys() and all(are_equal(workspace, left[key], right[key]) for key in left)
     if isinstance(left, str) and isinstance(right, str):
         workspace.spend(len(left) // 64)
     return isinstance(left, bool) == isinstance(right, bool) and bool(left == right)

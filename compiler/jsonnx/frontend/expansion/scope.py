@@ -7,7 +7,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 
 from ...core.components import Json
-from ...core.diagnostics import JsonPath, Report
+from ...core.diagnostics import JsonPath, Report, did_you_mean
 from ...core.limits import MAX_EXPANDED_ENTRIES, MAX_LAYERS, MAX_TEMPLATES
 from ...layers import LAYERS
 from ...layers.unsupported import unsupported_layer
@@ -299,12 +299,12 @@ class Scope:
                 self._check_nested_blocks(step, (*step.path, key), value)
             return
         if kind not in self.templates.blocks:
-            suggestion = None
+            similar: list[str] = []
             if not unsupported_layer(kind) and not foreign_name_help("layer", kind, LAYERS.by_name):
-                suggestion = self.report.suggestion(kind, [*LAYERS.by_name, *self.templates.blocks])
-            if suggestion and any(repr(name) in suggestion for name in self.templates.blocks):
+                similar = self.report.similar_words(kind, [*LAYERS.by_name, *self.templates.blocks])
+            if any(name in self.templates.blocks for name in similar):
                 message = f"there is no layer type or block {short_name(kind)}"
-                self._report_invalid(step, "unknown-type", "type", message, suggestion)
+                self._report_invalid(step, "unknown-type", "type", message, did_you_mean(similar))
             return
         block = self.templates.blocks[kind]
         if raw_type != kind:
@@ -385,10 +385,8 @@ class Scope:
     def _resembles_block_use(self, name: str) -> bool:
         """Tells whether an unknown name is similar to that of a use of a block, which the flat document lacks."""
         steps = {known: symbol for known, symbol in self.symbols.items() if isinstance(symbol, Step)}
-        suggestion = None if name in self.symbols else self.report.suggestion(name, steps)
-        return suggestion is not None and any(
-            step.template is not None and repr(known) in suggestion for known, step in steps.items()
-        )
+        similar = [] if name in self.symbols else self.report.similar_words(name, steps)
+        return any(steps[known].template is not None for known in similar)
 
     def _report_invalid(self, step: Step, code: str, key: str, message: str, help: str | None) -> None:
         """Reports an error at a key of a step, and replaces the step by a placeholder."""

@@ -32,8 +32,10 @@ def _entry_types(layers: Json) -> set[str]:
 def warn_unused_parameters(
     parameters: Mapping[str, Parameter], used_names: frozenset[str], evaluator: Evaluator, report: Report
 ) -> None:
-    """Warns of the parameters that are not among `used_names`, and occur in no expression of another parameter."""
-    used_names = used_names.union(*(evaluator.names(parameter.default) or () for parameter in parameters.values()))
+    """Warns of the parameters that are not among `used_names`, occur in no expression of another parameter, and are not
+    meant by a misspelled name."""
+    names_in_defaults = (evaluator.names(parameter.default) or () for parameter in parameters.values())
+    used_names = used_names.union(evaluator.meant_names, *names_in_defaults)
     for name, parameter in parameters.items():
         if name not in used_names and not report.has_errors(parameter.path):
             message = f"nothing uses the parameter {short_name(name)}"

@@ -170,10 +170,8 @@ def _misspelled_keys(errors: Iterable[ValidationError], report: Report) -> dict[
         )
         for key in _unknown_keys(error) if missing else ():
             known = error.schema["properties"]
-            suggestion = "" if (replaced := replaced_keys(key, known)) else report.suggestion(key, known) or ""
-            misspelled.setdefault(_error_path(error), set()).update(
-                name for name in missing if name in replaced or repr(name) in suggestion
-            )
+            meant = replaced_keys(key, known) or report.similar_words(key, known)
+            misspelled.setdefault(_error_path(error), set()).update(name for name in missing if name in meant)
     return misspelled
 
 
