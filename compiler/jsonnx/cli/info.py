@@ -112,7 +112,8 @@ def providers(
         from ..pipeline.place_nodes import placements, tables_of
         from ..render.placement_text import placements_json, placements_text
 
-        found = [(table, placements(spec_or_model, table, changes, scale)) for table in tables_of(provider)]
+        tables = tables_of(provider)
+        found = [*zip(tables, placements(spec_or_model, tables, changes, scale), strict=True)]
         print_result(placements_json(found) if format_ == "json" else placements_text(found))
         return
 

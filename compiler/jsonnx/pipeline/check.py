@@ -89,8 +89,12 @@ class CheckedSpec:
 
     def locate(self, path: JsonPath, key: bool = False) -> Position | None:
         """The position in the file of the value, or the key, at a path of the flat document."""
+        return self.source.locate(self.source_path(path, key), key)
+
+    def source_path(self, path: JsonPath, key: bool = False) -> JsonPath:
+        """The path in the spec of the value, or the key, at a path of the flat document."""
         location = self.flat.source_map(path, key) if self.flat else SourceLocation(path)
-        return self.source.locate(outside_library(location.path, location.notes), key)
+        return outside_library(location.path, location.notes)
 
     def new_report(self) -> Report:
         """An empty report, for paths of the flat document."""
