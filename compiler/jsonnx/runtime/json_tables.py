@@ -15,7 +15,7 @@ import numpy as np
 
 from ..core.types import TensorType
 from .data_errors import MAX_LISTED_LOCATIONS, DataLocation, FaultCollector, TextHelp, locations_text
-from .validate_arrays import MISSING_NUMBER_HELP, ElementIndex, LocateElement
+from .validate_arrays import MISSING_NUMBER_HELP, MISSING_TEXT_HELP, ElementIndex, LocateElement
 
 LAYOUT_HELP = 'write a list of objects, [{"a": 1, "b": 2}, ...], or an object of lists, {"a": [1, ...], "b": [2, ...]}'
 _WHITE_SPACE = re.compile(r"[ \t\n\r]*")
@@ -88,7 +88,7 @@ class JsonTable:
     ) -> np.ndarray | None:
         values = self._columns[name]
         fault_count = len(faults.diagnostics)
-        self._check_missing(name, faults)
+        self._check_missing(name, type, faults)
         if type.dtype == "string":
             self._check_kind(name, str, "a text", faults)
         array = _to_array(values) if len(faults.diagnostics) == fault_count else None
@@ -126,16 +126,19 @@ class JsonTable:
     def _position(self, row: int, name: str) -> tuple[int, int]:
         return _line_and_column(self._text, self._locate_value(row, name))
 
-    def _check_missing(self, name: str, faults: FaultCollector) -> None:
+    def _check_missing(self, name: str, type: TensorType, faults: FaultCollector) -> None:
         """Adds one fault for all rows without a value."""
-        missing = [row for row, value in enumerate(self._columns[name]) if value is None]
+        values = self._columns[name]
+        missing = [row for row, value in enumerate(values) if value is None]
         if not missing:
             return
         locations = [self.element_locator([name])((row,)) for row in missing[:MAX_LISTED_LOCATIONS]]
         where = locations_text(locations, len(missing))
         message = f"column {name!r} has no value in {len(missing):,} of {self._row_count:,} rows, {where}"
         location = DataLocation("", locations[0].line, locations[0].column)
-        faults.add("bad-value", message, location, help=MISSING_NUMBER_HELP)
+        others = [value for value in values if value is not None]
+        is_text = type.dtype == "string" or (bool(others) and _all_texts(others))  # names of classes are texts, too
+        faults.add("bad-value", message, location, help=MISSING_TEXT_HELP if is_text else MISSING_NUMBER_HELP)
 
     def _check_kind(self, name: str, kind: Any, wanted: str, faults: FaultCollector, help: str | None = None) -> None:
         """Adds one fault for all rows with a value of another kind."""
