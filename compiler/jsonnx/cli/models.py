@@ -192,7 +192,11 @@ def _default_folder(checked: CheckedSpec, resume: bool, force: bool, quiet: bool
 
 @click.command()
 @click.argument("runs", metavar="RUN_OR_MODEL...", nargs=-1, required=True)
-@click.option("--data", metavar="FILE", help="Data to evaluate on; if omitted, the test data of each run's spec, or else its validation data.")
+@click.option(
+    "--data",
+    metavar="FILE",
+    help="Data to evaluate on; if omitted, the test data of each run's spec, or else its validation data.",
+)
 @DATA_ROOT_OPTION
 @PROVIDER_OPTION
 @UNVERIFIED_OPTION
