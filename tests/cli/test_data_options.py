@@ -83,6 +83,13 @@ def test_a_value_after_an_equals_sign_is_a_file_whatever_its_suffix() -> None:
     assert jsonnx("validate", "--data", status=2).stderr  # the spec is missing
 
 
+def test_the_table_of_classes_counts_columns_of_the_terminal() -> None:
+    Path("spec.json").write_text(json.dumps(SPEC | {"labels": ["no", "\u732b"]}))  # a character of two columns
+    table("train.csv", "\u732b", "no")
+    lines = jsonnx("validate", "spec.json", "--data").stdout.splitlines()
+    assert lines[2:4] == ["kind no      1", "kind \u732b      1"]
+
+
 def test_faults_of_a_data_file_are_told_once_for_all_specs() -> None:
     shutil.copy("spec.json", "copy.json")
     errors = jsonnx("validate", "spec.json", "copy.json", "--data", "missing.csv", status=2).stderr
