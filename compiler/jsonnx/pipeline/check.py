@@ -33,6 +33,7 @@ from ..core.diagnostics import (
 )
 from ..core.files import UnsafePath, open_beneath
 from ..core.gc_pause import gc_paused
+from ..core.spec_folders import OWN_FOLDER_HELP
 from ..frontend.build_network import build_network
 from ..frontend.document_size import is_too_large
 from ..frontend.expansion.expand import FlatDocument, expand
@@ -216,7 +217,7 @@ def _opener(source: Source, report: Report) -> Callable[[str, JsonPath], IO[byte
         try:
             return open_beneath(folder, name)
         except UnsafePath as error:
-            report.add("unsafe-path", path, str(error), help="name a file below the spec's folder")
+            report.add("unsafe-path", path, str(error), help=OWN_FOLDER_HELP)
         except UsageError as error:
             report.add(error.diagnostic.code, path, error.diagnostic.message)
         return None

@@ -96,7 +96,7 @@ class TrainedModel:
         return TrainedModel(session, checked, path, display_path(file.resolve()), verify, roots)
 
     def evaluate(self, data: str | None) -> dict[str, float]:
-        """Loss and metrics on a file, or else on the spec's test data.
+        """Loss and metrics on a file, or else on the spec's test data, or else on its validation data.
 
         Without a RUN folder the loss lacks the penalties on weights, which a model does not contain. With one, the
         figures are written to its `run.json`.

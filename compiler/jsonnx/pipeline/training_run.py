@@ -17,6 +17,7 @@ from ..runtime.run_folder import MODEL_FILE, SPEC_FILE, RunFolder
 from ..runtime.signals import StopOnSignal
 from ..runtime.trainer import Diverged, History
 from ..runtime.weight_files import WeightsReport
+from ..training.section import DATA_PARTS
 from .check import CheckedSpec
 from .data_warnings import data_warnings
 from .initial_weights import possible_weight_files
@@ -340,9 +341,7 @@ def _load_data(trainer: Trainer, files: DataFiles) -> RunData:
     """Reads and checks all data of the run, and splits off the validation data if the spec says so."""
     plan = trainer.plan
     section = plan.training.data
-    train, validation, test = (
-        read_part(part, section, files, plan.data_spec, plan.source) for part in ("train", "validation", "test")
-    )
+    train, validation, test = (read_part(part, section, files, plan.data_spec, plan.source) for part in DATA_PARTS)
     if train is None:
         help = "name a file in `training.data.train`, or with --data FILE"
         raise UsageError("no-data", "the spec names no data to train on", help)
