@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +81,23 @@ def test_a_value_after_an_equals_sign_is_a_file_whatever_its_suffix() -> None:
     assert "error[bad-data-file]: 'name' is \"kinds\", not a list" in errors
     assert "error[bad-option]: --data= has no value" in jsonnx("validate", "--data=", "spec.json", status=2).stderr
     assert jsonnx("validate", "--data", status=2).stderr  # the spec is missing
+
+
+def test_the_table_of_classes_counts_columns_of_the_terminal() -> None:
+    Path("spec.json").write_text(json.dumps(SPEC | {"labels": ["no", "\u732b"]}))  # a character of two columns
+    table("train.csv", "\u732b", "no")
+    lines = jsonnx("validate", "spec.json", "--data").stdout.splitlines()
+    assert lines[2:4] == ["kind no      1", "kind \u732b      1"]
+
+
+def test_faults_of_a_data_file_are_told_once_for_all_specs() -> None:
+    shutil.copy("spec.json", "copy.json")
+    errors = jsonnx("validate", "spec.json", "copy.json", "--data", "missing.csv", status=2).stderr
+    assert errors.count("error[unreadable-file]") == 1
+    assert errors.endswith("\n\n1 error\n")
+    errors = jsonnx("validate", "spec.json", "copy.json", "--data", "bad.csv", status=1).stderr
+    assert errors.count("error[bad-value]") == 1
+    assert errors.endswith("\n\n1 error in 1 of 3 files\n")
 
 
 @pytest.mark.parametrize("format_", ["text", "json", "github", "sarif", "junit"])
@@ -166,6 +184,13 @@ def test_a_run_does_not_overwrite_its_data() -> None:
     Path("train.csv").symlink_to("run/model.onnx")
     assert "is-an-input" in jsonnx(
         "train", "spec.json", "-o", "run", "--force", "--data", "train.csv", status=2).stderr  # fmt: skip
+
+
+def test_a_data_root_is_an_existing_folder() -> None:
+    errors = jsonnx("validate", "spec.json", "--data-root", "missing", status=2).stderr
+    assert "'missing' does not exist" in errors
+    errors = jsonnx("train", "spec.json", "--data-root", "train.csv", status=2).stderr
+    assert "'train.csv' is a file" in errors
 
 
 def test_data_roots_hold_for_every_command_that_reads_the_specs_data(tmp_path: Path) -> None:

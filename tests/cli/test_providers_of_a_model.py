@@ -41,6 +41,18 @@ def test_a_model_is_read_and_all_tables_are_answered(spec):
     assert found["webgpu"] == []
 
 
+def test_a_layer_of_a_block_has_its_path_in_the_spec(spec):
+    block = {"layers": [{"type": "ops.arctan"}, {"type": "Dense", "units": 4}]}
+    layers = [{"type": "Dense", "units": 4}, {"type": "turn", "repeat": 3}, {"type": "ops.arctan", "name": "last"}]
+    document = {"inputs": SPEC["inputs"], "blocks": {"turn": block}, "layers": layers}
+    Path(spec).write_text(json.dumps(document))
+    jsonnx.compile(document).save("model.onnx")
+    for model in (spec, "model.onnx"):
+        result = CliRunner().invoke(main, ["providers", model, "--provider", "cuda"])
+        paths = [line.partition("(")[2].partition(")")[0] for line in result.output.splitlines()[1:5]]
+        assert paths == ["$.blocks.turn.layers[0]"] * 3 + ["$.layers[2]"]
+
+
 def test_a_provider_without_a_table_and_a_damaged_model_are_errors(spec, tmp_path):
     result = CliRunner().invoke(main, ["providers", spec, "--provider", "qnn"])
     assert result.exit_code == 2

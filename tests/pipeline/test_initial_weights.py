@@ -117,7 +117,7 @@ def test_partial_weights_need_the_option_partial(here: Path) -> None:
     for command in (["compile", "spec.json", "-o", "a.onnx"], ["train", "spec.json", "-o", "run", "--quiet"]):
         errors = run(*command, "--weights", "old.safetensors", status=1).stderr
         assert "the weight 'head/kernel' has shape [5, 7], the network wants [5, 3]" in errors
-        assert "there is no weight 'old/bias'" in errors
+        assert "the network has no weight 'old/bias'" in errors
         assert "--partial" in errors
     assert sorted(path.name for path in here.iterdir()) == ["old.safetensors", "spec.json", "train.npz"]
     result = run("compile", "spec.json", "-o", "a.onnx", "--weights", "old.safetensors", "--partial")

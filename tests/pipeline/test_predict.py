@@ -87,6 +87,22 @@ def test_the_kind_of_classes_follows_from_the_activation_and_the_loss(
     assert (classes and classes.kind, classes and classes.cut) == (kind, cut)
 
 
+@pytest.mark.parametrize(
+    ("last", "kind"),
+    [
+        ({"type": "Dropout", "rate": 0.1}, ClassKind.BINARY),
+        ({"type": "ops.sigmoid"}, ClassKind.BINARY),
+        ({"type": "Rescaling", "scale": 10}, None),
+    ],
+)
+def test_the_kind_of_classes_takes_the_layers_after_the_activation_into_account(last: Any, kind: Any) -> None:
+    document = spec(1, None if last["type"] == "ops.sigmoid" else "sigmoid", ["no", "yes"])
+    document["layers"][0]["name"] = "logit"
+    document["layers"].append({**last, "name": "late"})
+    classes = output_classes(check_spec(document))
+    assert (classes["late"].kind if classes else None) == kind
+
+
 def test_a_threshold_names_the_classes_of_an_output_without_labels() -> None:
     compile(spec(1, "sigmoid")).save("m.onnx")
     assert predict("--data", "d.csv")[0] == "late"

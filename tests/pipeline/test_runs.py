@@ -225,6 +225,9 @@ def test_several_runs_and_models_are_evaluated_in_one_table() -> None:
     several = json.loads(jsonnx("evaluate", "a", "m.onnx", "--data", "test.csv", "--format", "json").stdout)
     assert [entry["run"] for entry in several] == ["a", "m.onnx"]
     assert several[0]["figures"] == single
-    lines = jsonnx("evaluate", "a", "m.onnx", "--data", "test.csv").stdout.splitlines()
+    result = jsonnx("evaluate", "a", "m.onnx", "--data", "test.csv")
+    assert result.stderr == ""
+    lines = result.stdout.splitlines()
     assert lines[0].split() == ["run", "loss", "mae"]
     assert [line.split()[0] for line in lines[2:]] == ["a", "m.onnx"]
+    assert "on the test data of its own spec" in jsonnx("evaluate", "a", "a").stderr

@@ -22,6 +22,8 @@ from jsonnx import Trainer
 from jsonnx.backend import spec_hash, to_model_proto
 from jsonnx.backend.opset import MIN_OPSET
 from jsonnx.cli import main
+from jsonnx.core.diagnostics import CompileError
+from jsonnx.pipeline.trained_model import spec_from_metadata
 
 SAMPLES = Path(__file__).parents[2] / "samples"
 LOSS_INPUT = "label"
@@ -383,3 +385,10 @@ def test_every_node_records_the_path_of_its_layer_in_the_spec(sample):
     paths = {entry.value for node in model.proto.graph.node for entry in node.metadata_props}
     assert paths <= {f"$.layers[{index}]" for index in range(len(spec["layers"]))}
     assert paths
+
+
+def test_a_spec_in_a_model_is_never_the_path_of_a_file(tmp_path: Path) -> None:
+    (tmp_path / "spec.json").write_text('{"inputs": {}, "layers": []}')
+    with pytest.raises(CompileError) as error:
+        spec_from_metadata(str(tmp_path / "spec.json"))
+    assert [diagnostic.code for diagnostic in error.value.diagnostics] == ["invalid-json"]

@@ -227,6 +227,13 @@ def test_the_json_summary_has_the_descriptions() -> None:
     }
 
 
+def test_descriptions_of_library_blocks_are_not_repeated() -> None:
+    entries = [{"type": "std.Residual", "name": name, "filters": 4} for name in ("a", "b")]
+    spec = {"inputs": {"x": {"shape": [8, 8, 4]}}, "layers": [entries[0], {**entries[1], "description": "The second."}]}
+    network, _ = summary(spec)
+    assert network.descriptions == {"b": "The second."}
+
+
 def test_layers_of_a_block_are_indented_below_the_block() -> None:
     spec = {
         "inputs": {"x": {"shape": [4]}},

@@ -122,3 +122,20 @@ def test_an_element_is_located_in_its_row() -> None:
     assert locate((1,))[1:] == (2, 18)
     assert table_of(ROWS, "json").element_locator(["b", "a"])((1, 1)).text == "row 2, column 'a'"
     assert table_of(COLUMNS, "json").element_locator(["b"])((1,))[1:] == (2, 13)
+
+
+@pytest.mark.parametrize(
+    ("values", "type", "help"),
+    [
+        ([1, None], NUMBER, "missing numbers"),
+        (["x", None], TEXT, "missing texts"),
+        (["no", None], NUMBER, "missing texts"),  # names of classes
+        ([None], NUMBER, "missing numbers"),
+    ],
+)
+def test_the_help_for_a_missing_value_tells_numbers_from_texts(values: list[Any], type: TensorType, help: str) -> None:
+    faults = FaultCollector()
+    assert table_of(json.dumps({"a": values}), "json").column("a", type, faults) is None
+    (diagnostic,) = faults.diagnostics
+    assert diagnostic.help is not None
+    assert help in diagnostic.help

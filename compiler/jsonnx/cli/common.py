@@ -79,6 +79,7 @@ DATA_ROOT_OPTION = click.option(
     "--data-root",
     "data_roots",
     multiple=True,
+    type=click.Path(exists=True, file_okay=False),
     metavar="FOLDER",
     help="Allow data files of this folder, which the spec may name by an absolute path or relative to it. May be "
     "repeated.",

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ..core.diagnostics import UsageError
 from .common import FORMAT_OPTION, SCALE_OPTION, SET_OPTION, handles_errors, print_result
+
+if TYPE_CHECKING:
+    from ..render.reference_text import Section
 
 
 @click.command()
@@ -35,43 +40,55 @@ def layers(name: str | None, search: str | None, format_: str) -> None:
     NAME is a layer, a block of the library, an optimizer, loss, metric, activation, initializer, regularizer or
     constraint; or a kind, such as optimizers, which is listed.
     """
-    import json
-
     from .. import library
-    from ..core.diagnostics import suggestion
-    from ..layers.unsupported import unsupported_layer
     from ..render import library_reference as blocks
     from ..render import reference_text as reference
-    from ..render.component_reference import KINDS, all_names, components_named, plural
+    from ..render.component_reference import KINDS, components_named, plural
 
     is_json = format_ == "json"
     kind = next((kind for kind in KINDS if name in (kind, plural(kind))), None)
-    components = [] if name is None else components_named(name)
     if search is not None and name is not None:
         raise UsageError("bad-option", "--search lists what it finds in all names", "omit the name, or --search")
-    if components:
-        texts = [reference.reference_text(component) for component in components]
-        values = [reference.reference_json(component) for component in components]
-        print_result(json.dumps(values, indent=2) if is_json else "\n\n".join(texts))
-        return
-    if name in library.block_types():
-        print_result(json.dumps([blocks.block_json(name)], indent=2) if is_json else blocks.block_text(name))
-        return
-    if name is not None and kind is None:
-        help = suggestion(name, all_names()) or f"`jsonnx layers --search {name}` looks in all descriptions"
-        raise UsageError(*(unsupported_layer(name) or ("unknown-type", f"there is no layer {name!r}", help)))
-    sections = [reference.kind_section(kind)] if kind else reference.layer_sections()
-    summaries = {} if kind else blocks.block_summaries(search)
     if search is not None:
-        sections = reference.found_sections(search)
+        sections, summaries = reference.found_sections(search), blocks.block_summaries(search)
         if not sections and not summaries and not is_json:
             raise UsageError("unknown-type", f"nothing contains {search!r}", "`jsonnx layers` lists all layers")
-    if is_json:
-        print_result(json.dumps(reference.list_json(sections, summaries), indent=2))
+        _print_list(sections, summaries, is_json)
+    elif name is None and is_json:
+        _print_list(reference.layer_sections(), blocks.block_summaries(), is_json)
+    elif name is None:
+        print_result(reference.layers_text())
+    elif components := components_named(name):
+        texts = [reference.reference_text(component) for component in components]
+        print_result(_json_text(map(reference.reference_json, components)) if is_json else "\n\n".join(texts))
+    elif name in library.block_types():
+        print_result(_json_text([blocks.block_json(name)]) if is_json else blocks.block_text(name))
+    elif kind is not None:
+        _print_list([reference.kind_section(kind)], {}, is_json)
     else:
-        print_result(
-            reference.list_text(sections, summaries) if kind or search is not None else reference.layers_text()
-        )
+        raise _unknown_type(name)
+
+
+def _print_list(sections: list[Section], blocks: Mapping[str, str], is_json: bool) -> None:
+    """Prints the components of sections, and blocks of the library by their summaries."""
+    from ..render.reference_text import list_json, list_text
+
+    print_result(_json_text(list_json(sections, blocks)) if is_json else list_text(sections, blocks))
+
+
+def _json_text(values: Iterable[Any]) -> str:
+    import json
+
+    return json.dumps([*values], indent=2)
+
+
+def _unknown_type(name: str) -> UsageError:
+    from ..core.diagnostics import suggestion
+    from ..layers.unsupported import unsupported_layer
+    from ..render.component_reference import all_names
+
+    help = suggestion(name, all_names()) or f"`jsonnx layers --search {name}` looks in all descriptions"
+    return UsageError(*(unsupported_layer(name) or ("unknown-type", f"there is no layer {name!r}", help)))
 
 
 @click.command()
@@ -112,7 +129,8 @@ def providers(
         from ..pipeline.place_nodes import placements, tables_of
         from ..render.placement_text import placements_json, placements_text
 
-        found = [(table, placements(spec_or_model, table, changes, scale)) for table in tables_of(provider)]
+        tables = tables_of(provider)
+        found = [*zip(tables, placements(spec_or_model, tables, changes, scale), strict=True)]
         print_result(placements_json(found) if format_ == "json" else placements_text(found))
         return
 

@@ -1,4 +1,4 @@
-"""Commands that create and use models: compile, train, evaluate, predict, inspect."""
+"""Commands that create and use models: compile, train, evaluate, runs, predict, inspect."""
 
 from __future__ import annotations
 
@@ -30,6 +30,11 @@ from .common import (
 
 if TYPE_CHECKING:
     from ..pipeline.check import CheckedSpec
+
+OWN_DATA_NOTE = (
+    "Each run was evaluated on the test data of its own spec, or else on its validation data; with `--data FILE`, all "
+    "are evaluated on the same file."
+)
 
 
 @click.command()
@@ -187,7 +192,11 @@ def _default_folder(checked: CheckedSpec, resume: bool, force: bool, quiet: bool
 
 @click.command()
 @click.argument("runs", metavar="RUN_OR_MODEL...", nargs=-1, required=True)
-@click.option("--data", metavar="FILE", help="Data to evaluate on; the spec's test data if omitted.")
+@click.option(
+    "--data",
+    metavar="FILE",
+    help="Data to evaluate on; if omitted, the test data of each run's spec, or else its validation data.",
+)
 @DATA_ROOT_OPTION
 @PROVIDER_OPTION
 @UNVERIFIED_OPTION
@@ -219,6 +228,8 @@ def evaluate(
         print_result("\n".join(f"{name} {value:.6g}" for name, value in results[0][1].items()))
     else:
         print_result(figures_text(results, shows_color(sys.stdout), line_width(sys.stdout)))
+        if data is None:
+            print_status(OWN_DATA_NOTE)
 
 
 @click.command()

@@ -17,6 +17,7 @@ DATA_ONLY_SUFFIXES = tuple(suffix for suffix in DATA_FILE_SUFFIXES if suffix != 
 """The suffixes that only data files have; specs end in .json, too."""
 WEIGHT_FILE_SUFFIXES = (".safetensors", ".npz", ".keras", ".h5", ".hdf5", ".weights.json")
 
+OWN_FOLDER_HELP = "name a file below the spec's folder"
 UNSAFE_DATA_HELP = (
     "name a file beneath the spec's folder, or allow the folder of the data with --data-root (in Python `data_roots`)"
 )

@@ -33,6 +33,7 @@ from ..core.diagnostics import (
 )
 from ..core.files import UnsafePath, open_beneath
 from ..core.gc_pause import gc_paused
+from ..core.spec_folders import OWN_FOLDER_HELP
 from ..frontend.build_network import build_network
 from ..frontend.document_size import is_too_large
 from ..frontend.expansion.expand import FlatDocument, expand
@@ -89,8 +90,12 @@ class CheckedSpec:
 
     def locate(self, path: JsonPath, key: bool = False) -> Position | None:
         """The position in the file of the value, or the key, at a path of the flat document."""
+        return self.source.locate(self.source_path(path, key), key)
+
+    def source_path(self, path: JsonPath, key: bool = False) -> JsonPath:
+        """The path in the spec of the value, or the key, at a path of the flat document."""
         location = self.flat.source_map(path, key) if self.flat else SourceLocation(path)
-        return self.source.locate(outside_library(location.path, location.notes), key)
+        return outside_library(location.path, location.notes)
 
     def new_report(self) -> Report:
         """An empty report, for paths of the flat document."""
@@ -212,7 +217,7 @@ def _opener(source: Source, report: Report) -> Callable[[str, JsonPath], IO[byte
         try:
             return open_beneath(folder, name)
         except UnsafePath as error:
-            report.add("unsafe-path", path, str(error), help="name a file below the spec's folder")
+            report.add("unsafe-path", path, str(error), help=OWN_FOLDER_HELP)
         except UsageError as error:
             report.add(error.diagnostic.code, path, error.diagnostic.message)
         return None

@@ -10,8 +10,8 @@ from ..core.diagnostics import CompileError, Diagnostic, UsageError
 from ..runtime.data_errors import FeedError
 from ..runtime.dataset import Dataset, from_file
 from ..runtime.spec_source import SpecSource
+from ..training.section import DATA_PARTS
 from .check import CheckedSpec
-from .check_paths import DATA_PARTS
 from .data_spec import data_spec_of, input_spec
 from .data_warnings import data_warnings
 from .run_data import DataFiles, RunData, read_part, split_off_validation

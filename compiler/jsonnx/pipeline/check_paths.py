@@ -10,17 +10,14 @@ from ..core.files import MissingFile, UnsafePath, check_beneath
 from ..core.spec_folders import (
     DATA_FILE_SUFFIXES,
     DATA_FOLDER_HELP,
+    OWN_FOLDER_HELP,
     UNSAFE_DATA_HELP,
     WEIGHT_FILE_SUFFIXES,
     SpecFolders,
     suffix_fault,
 )
+from ..training.section import DATA_PARTS
 from .check import CheckedSpec
-
-DATA_PARTS = ("train", "validation", "test")
-"""The keys of `training.data` that name files."""
-
-WEIGHTS_FOLDER_HELP = "name a file below the spec's folder"
 
 
 class NamedFile(NamedTuple):
@@ -84,7 +81,7 @@ def _check_weight_file(file: NamedFile, folders: SpecFolders, missing: Severity,
     try:
         check_beneath(folders.own, file.name)
     except UnsafePath as error:
-        report.add("unsafe-path", file.path, str(error), help=WEIGHTS_FOLDER_HELP)
+        report.add("unsafe-path", file.path, str(error), help=OWN_FOLDER_HELP)
         return
     except UsageError as error:
         if suffix is None or not isinstance(error, MissingFile):

@@ -12,6 +12,7 @@ import numpy as np
 
 from ..core.diagnostics import CompileError, Diagnostic, Report, UsageError
 from ..core.files import UnsafePath, display_path, open_beneath, open_file
+from ..core.spec_folders import OWN_FOLDER_HELP
 from ..core.types import TensorType
 from ..frontend.layer_patterns import matching_names
 from ..runtime.data_errors import FeedError
@@ -166,7 +167,7 @@ def open_spec_weights(checked: CheckedSpec, name: str, report: Report) -> IO[byt
     try:
         return open_beneath(checked.folder, name)
     except UnsafePath as error:
-        report.add("unsafe-path", path, str(error), help="name a file below the spec's folder")
+        report.add("unsafe-path", path, str(error), help=OWN_FOLDER_HELP)
         raise CompileError(report) from error
     except UsageError as error:
         report.add(error.diagnostic.code, path, error.diagnostic.message)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 
 from ..core.diagnostics import CompileError, Diagnostic, UsageError, quoted_or_list, suggestion
 from ..core.files import open_file
+from ..core.natural_order import natural_key
 from ..runtime.run_folder import METRICS_FILE, RUN_INFO_FILE
 from .run_info import RunInfo, best_epoch, read_run_info, run_state
 
@@ -112,13 +112,8 @@ def _is_number(value: Any) -> bool:
 # -- order -------------------------------------------------------------------------------------------------------------
 
 
-def _natural_key(name: str) -> list[tuple[int, str]]:
-    """A sort key in which numbers count as numbers: `runs/a-2` comes before `runs/a-10`."""
-    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.findall(r"[0-9]+|[^0-9]+", name)]
-
-
 SORT_KEYS: dict[str, Callable[[RunSummary], Any]] = {
-    "run": lambda run: _natural_key(str(run.folder)),
+    "run": lambda run: natural_key(str(run.folder)),
     "state": lambda run: run.state,
     "spec": lambda run: run.spec,
     "started": lambda run: run.started,

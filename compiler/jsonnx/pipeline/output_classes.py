@@ -5,17 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 from math import log
-from typing import Any
 
 import numpy as np
 
+from ..analysis.output_layer import output_layer
+from ..analysis.shape_inference import TypedNetwork
 from ..core.diagnostics import UsageError
 from ..training.losses import Loss
 from .check import CheckedSpec
 
 DEFAULT_THRESHOLD = 0.5
 """The probability above which a class is predicted, as in Keras' binary metrics."""
-SIGMOIDS = ("sigmoid", "hard_sigmoid", "ops.sigmoid", "ops.hard_sigmoid")
+SIGMOIDS = ("sigmoid", "hard_sigmoid")
 UNNAMED_LABELS = ("0", "1")
 """The classes of a binary output without labels, if a threshold is given."""
 
@@ -65,7 +66,7 @@ def output_classes(checked: CheckedSpec, threshold: float | None = None) -> dict
         is_binary = units == 1 and len(labels) == 2
         if not isinstance(units, int) or not (is_binary or len(labels) == units):
             continue
-        cut = _cut(losses.get(name), _is_sigmoid(checked, name), threshold)
+        cut = _cut(losses.get(name), _is_sigmoid(typed, name), threshold)
         if cut is not None:
             classes[name] = OutputClasses(labels, ClassKind.BINARY if is_binary else ClassKind.MULTI_LABEL, cut)
         elif units > 1:
@@ -86,9 +87,7 @@ def _cut(loss: Loss | None, is_sigmoid: bool, threshold: float | None) -> float 
     return log(probability / (1.0 - probability)) if is_logit else probability
 
 
-def _is_sigmoid(checked: CheckedSpec, output: str) -> bool:
-    """Whether the output is computed by a sigmoid, as far as the last layer tells."""
-    calls = {result: call for call in checked.network.calls for result in call.results}
-    layer: Any = calls[output].layer if output in calls else None
-    function = getattr(layer, "activation", None) or layer
-    return getattr(function, "type_name", None) in SIGMOIDS
+def _is_sigmoid(typed: TypedNetwork, output: str) -> bool:
+    """Whether the numbers of an output are those of a sigmoid."""
+    layer = output_layer(typed, output)
+    return layer is not None and layer.activation in SIGMOIDS and not layer.is_rescaled

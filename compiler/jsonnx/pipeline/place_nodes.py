@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 
 from ..backend import to_model_proto
-from ..core.diagnostics import CompileError, Diagnostic, UsageError
+from ..core.diagnostics import CompileError, Diagnostic, UsageError, path_text
 from ..core.files import open_file
 from ..ir import Graph, with_vocabularies
 from ..ir.label_encoder import unlearned_states
 from ..passes.gelu_as_erf import write_gelu_as_erf
 from ..runtime.run_folder import MODEL_FILE
 from ..targets import PROVIDERS_WITH_TABLES, KernelTable, Placement, kernel_table, place_nodes
-from .check import check_spec
+from .check import CheckedSpec, check_spec
 from .graphs import inference_graph
 from .plan_training import plan_training
+from .trained_model import spec_from_metadata
 
 
 def tables_of(provider: str | None) -> list[KernelTable]:
@@ -34,25 +37,56 @@ def tables_of(provider: str | None) -> list[KernelTable]:
 
 
 def placements(
-    spec_or_model: str, table: KernelTable, changes: Sequence[str] = (), scale: str | None = None
-) -> dict[str, Placement]:
-    """The placement of a model, or of a spec's inference model and of its training step if it has one, by title.
+    spec_or_model: str, tables: Sequence[KernelTable], changes: Sequence[str] = (), scale: str | None = None
+) -> list[dict[str, Placement]]:
+    """For each table the placement of a model, or of a spec's inference model and of its training step if it has one,
+    by title.
 
     Raises CompileError for an invalid spec or model.
     """
-    return {title: place_nodes(model, table) for title, model in _models(spec_or_model, changes, scale).items()}
+    models, paths = _models(spec_or_model, changes, scale)
+    return [
+        {title: _with_source_paths(place_nodes(model, table), paths) for title, model in models.items()}
+        for table in tables
+    ]
 
 
-def _models(spec_or_model: str, changes: Sequence[str], scale: str | None) -> dict[str, onnx.ModelProto]:
+def _models(
+    spec_or_model: str, changes: Sequence[str], scale: str | None
+) -> tuple[dict[str, onnx.ModelProto], dict[str, str]]:
+    """The models by title, and the source paths of their layers."""
     path = Path(spec_or_model) / MODEL_FILE if os.path.isdir(spec_or_model) else Path(spec_or_model)
     if path.suffix.lower() == ".onnx":
-        return {"model": _read_model(path)}
+        model = _read_model(path)
+        return {"model": model}, _source_paths_in_model(model)
     checked = check_spec(spec_or_model, changes=changes, scale=scale)
     checked.require()
     graphs = {"inference model": inference_graph(checked)}
     if checked.objective is not None:
         graphs["training step"] = plan_training(checked).train
-    return {title: to_model_proto(write_gelu_as_erf(_with_vocabularies(graph))) for title, graph in graphs.items()}
+    models = {title: to_model_proto(write_gelu_as_erf(_with_vocabularies(graph))) for title, graph in graphs.items()}
+    return models, _source_paths(checked)
+
+
+def _source_paths_in_model(model: onnx.ModelProto) -> dict[str, str]:
+    """The source paths by the spec in a model; empty if it has none that is valid."""
+    text = next((entry.value for entry in model.metadata_props if entry.key == "jsonnx.spec"), "")
+    try:
+        return _source_paths(check_spec(spec_from_metadata(text)))
+    except CompileError:
+        return {}
+
+
+def _source_paths(checked: CheckedSpec) -> dict[str, str]:
+    """The paths of layers in the spec, by those in the flat document; for a block of the library, that of its use."""
+    document: Any = checked.network.flat_document
+    flat_paths = [("layers", index) for index in range(len(document["layers"]))]
+    return {path_text(path): path_text(checked.source_path(path)) for path in flat_paths}
+
+
+def _with_source_paths(placement: Placement, paths: Mapping[str, str]) -> Placement:
+    missing = tuple(replace(node, path=paths.get(node.path, node.path)) for node in placement.missing)
+    return replace(placement, missing=missing)
 
 
 def _with_vocabularies(graph: Graph) -> Graph:

@@ -13,7 +13,7 @@ from ..runtime.data_errors import FeedError
 from ..runtime.data_spec import DataSpec
 from ..runtime.dataset import Dataset, from_file, from_part
 from ..runtime.spec_source import SpecSource
-from ..training.section import DataSection
+from ..training.section import DATA_PARTS, DataSection
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def split_off_validation(
 def file_paths(data: DataSection | None, folders: SpecFolders, files: DataFiles) -> list[Path]:
     """The paths of all data files of a run."""
     paths = {part: Path(os.fspath(path)) for part, path in files.paths.items()}
-    for part in ("train", "validation", "test"):
+    for part in DATA_PARTS:
         name = getattr(data, part) if data else None
         if name is not None and part not in paths:
             try:

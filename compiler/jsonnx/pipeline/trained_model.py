@@ -16,7 +16,7 @@ from ..core.diagnostics import CompileError, Diagnostic, UsageError
 from ..core.files import display_path, open_file, refuse_overwrite, write_atomically
 from ..core.limits import MAX_DATA_FILE_BYTES
 from ..core.spec_folders import SpecFolders
-from ..frontend.json_reader import STDIN_NAME
+from ..frontend.json_reader import STDIN_NAME, read_text
 from ..runtime.dataset import Dataset, from_file, from_spec, inputs_from_stream
 from ..runtime.history import MetricSums
 from ..runtime.run_folder import MODEL_FILE, RUN_INFO_FILE, SPEC_FILE, WEIGHTS_FILE
@@ -26,7 +26,7 @@ from ..runtime.spec_source import SpecSource
 from ..runtime.trainer import Trainer
 from ..runtime.training_plan import TrainingPlan
 from ..runtime.weight_files import read_weight_file
-from .check import CheckedSpec, check_spec, read_spec
+from .check import CheckedSpec, check_spec
 from .data_spec import input_spec
 from .graphs import output_scoring_graph
 from .output_classes import output_classes
@@ -96,7 +96,7 @@ class TrainedModel:
         return TrainedModel(session, checked, path, display_path(file.resolve()), verify, roots)
 
     def evaluate(self, data: str | None) -> dict[str, float]:
-        """Loss and metrics on a file, or else on the spec's test data.
+        """Loss and metrics on a file, or else on the spec's test data, or else on its validation data.
 
         Without a RUN folder the loss lacks the penalties on weights, which a model does not contain. With one, the
         figures are written to its `run.json`.
@@ -192,7 +192,7 @@ class TrainedModel:
 
 def spec_from_metadata(text: str) -> dict[str, Any]:
     """The document in a model's metadata. Raises CompileError."""
-    value = read_spec(text).value
+    value = read_text(text).value  # never the path of a file
     return value if isinstance(value, dict) else {}
 
 

@@ -17,6 +17,7 @@ from ..runtime.run_folder import MODEL_FILE, SPEC_FILE, RunFolder
 from ..runtime.signals import StopOnSignal
 from ..runtime.trainer import Diverged, History
 from ..runtime.weight_files import WeightsReport
+from ..training.section import DATA_PARTS
 from .check import CheckedSpec
 from .data_warnings import data_warnings
 from .initial_weights import possible_weight_files
@@ -65,7 +66,7 @@ class Outcome:
             lines.append(f"best epoch: {self.history.best_epoch + 1}")
         if self.test_figures:
             lines.append("test  " + "  ".join(f"{name} {value:.4f}" for name, value in self.test_figures.items()))
-        return [*lines, f"wrote {self.folder / 'model.onnx'}"]
+        return [*lines, f"wrote {self.folder / MODEL_FILE}"]
 
 
 @dataclass(frozen=True)
@@ -87,10 +88,10 @@ class RunOptions:
     data: DataFiles = SPEC_FILES
     """Files that replace the spec's training and validation data."""
     data_roots: tuple[str, ...] = ()
-    scale: str | None = None
-    """The scale and the changes that the spec was checked with, for `run.json`."""
-    changes: tuple[str, ...] = ()
     """Folders whose files the spec may name as data, besides its own folder."""
+    scale: str | None = None
+    changes: tuple[str, ...] = ()
+    """The scale and the changes that the spec was checked with, for `run.json`."""
 
     @property
     def may_overwrite(self) -> bool:
@@ -162,33 +163,111 @@ def train(
     and Diverged, in which case the folder has the last finite weights.
     """
     start_time = time.monotonic()
-    run = RunFolder(folder)
-    refuse_overwrite(_input_files(checked, options), run.result_files)
-    resumes = _is_resumed(run, options)
+    run_folder = RunFolder(folder)
+    refuse_overwrite(_input_files(checked, options), run_folder.result_files)
+    resumes = _is_resumed(run_folder, options)
     trainer = _resumed_trainer(checked, options, warn) if resumes else _new_trainer(checked, options)
     data = _load_data(trainer, options.data)  # before anything is written, so that an error leaves no files
     if not resumes:
         warn(data_warnings(checked, data, has_initial_weights=options.weights is not None))
-    with run:
-        if _is_resumed(run, options) != resumes:
+    run = _PreparedRun(run_folder, checked, options, trainer, data, warn, start_time)
+    with run_folder:
+        if _is_resumed(run_folder, options) != resumes:
             message = f"another process has started or removed the run in {str(folder)!r}"
             raise UsageError("run-exists", message, "give the command once more")
-        if resumes:
-            run_info = _resume(run, checked, trainer, data, options, warn)
-        else:
-            run_info = _start(run, checked, trainer, data, options, warn, on_weights_resolved)
-        recorder = Recorder(run, trainer, options.continue_on_save_error, warn)
+        run_info = run.resume() if resumes else run.start(on_weights_resolved)
+        recorder = Recorder(run_folder, trainer, options.continue_on_save_error, warn)
         with _resume_help():
-            history = _fit(run, trainer, data, [recorder, *callbacks], run_info, start_time)
+            history = run.fit([recorder, *callbacks], run_info)
             with StopOnSignal() as stop_signal:
-                _write_results(run, trainer)
+                run.write_results()
             history.signal = history.signal or stop_signal.signal
             test_figures = {}
             if data.test is not None and not history.interrupted:
                 test_figures = trainer.evaluate(data.test)
-            state = INTERRUPTED if history.interrupted else FINISHED
-            _write_end(run, run_info, state, start_time, history, test_figures)
+            run.write_end(run_info, INTERRUPTED if history.interrupted else FINISHED, history, test_figures)
         return Outcome(folder, history, test_figures)
+
+
+@dataclass(frozen=True)
+class _PreparedRun:
+    """A run whose spec, initial weights and data have been read, before anything is written."""
+
+    folder: RunFolder
+    checked: CheckedSpec
+    options: RunOptions
+    trainer: Trainer
+    data: RunData
+    warn: Warn
+    start_time: float
+
+    def start(self, on_weights_resolved: Callable[[WeightsReport], None]) -> RunInfo:
+        """Writes the first files of the run. Returns the content of `run.json`."""
+        if self.options.resume:
+            message = f"there is no run in {str(self.folder.path)!r} to resume yet, so it is started"
+            self.warn([Diagnostic("no-checkpoint", message, severity="warning")])
+        if self.trainer.weights_report is not None:
+            on_weights_resolved(self.trainer.weights_report)
+        run_info = self._info()
+        self.folder.start_run(self.trainer, run_info_text(run_info), _spec_text(self.checked))
+        return run_info
+
+    def resume(self) -> RunInfo:
+        """Loads the newest checkpoint. Returns the content of `run.json`.
+
+        Raises UsageError if there is no checkpoint, CompileError if the run cannot be resumed; then nothing is written.
+        """
+        path = self.folder.path
+        try:
+            checkpoint, warnings = self.folder.load_newest_checkpoint(self.trainer, exact=self.options.exact)
+        except CompileError as error:
+            raise CompileError(with_change_notes(error.diagnostics, path / SPEC_FILE, self.checked)) from error
+        if checkpoint is None:
+            raise UsageError("no-checkpoint", f"there is no checkpoint in {str(path)!r} to resume from", RESTART_HELP)
+        self.trainer.check_resumed_fit(self.data.train, self.data.validation)
+        self.warn(warnings)
+        run_info = self._info()
+        self.folder.resume_run(self.trainer, run_info_text(run_info), _spec_text(self.checked))
+        return run_info
+
+    def _info(self) -> RunInfo:
+        """The content of `run.json` while the run goes on."""
+        options, before = self.options, RunInfo()
+        if options.resume and self.folder.has_run:
+            with suppress(UsageError, CompileError):  # a damaged description is replaced
+                before = read_run_info(self.folder.path)
+        return start_info(
+            self.folder.path,
+            self.checked,
+            self.trainer,
+            self.data,
+            options.data.paths,
+            options.scale,
+            options.changes,
+            before,
+        )
+
+    def fit(self, callbacks: Iterable[object], run_info: RunInfo) -> History:
+        """Trains. If the training diverges, the error names the weights that are left."""
+        train, validation = self.data.train, self.data.validation
+        try:
+            return self.trainer.fit(train, validation_data=validation, callbacks=callbacks, verbose=0)
+        except Diverged as error:
+            self.write_results()
+            self.write_end(run_info, DIVERGED, error.history or History(), {})
+            note = Note(f"the last finite weights are in {str(self.folder.path / MODEL_FILE)!r}")
+            error.diagnostics = [replace(diagnostic, notes=(note,)) for diagnostic in error.diagnostics]
+            raise
+
+    def write_results(self) -> None:
+        """Writes weights and model, but no checkpoint: a run that diverged resumes from the checkpoint before it."""
+        self.folder.write_weights(self.trainer.weights())
+        self.folder.write_model(self.trainer.model().to_bytes())
+
+    def write_end(self, run_info: RunInfo, state: str, history: History, test_figures: Mapping[str, float]) -> None:
+        """Writes to `run.json` how the run has ended."""
+        seconds = time.monotonic() - self.start_time
+        self.folder.write_info(run_info_text(end_info(run_info, state, seconds, history, test_figures)))
 
 
 def _is_resumed(run: RunFolder, options: RunOptions) -> bool:
@@ -238,83 +317,6 @@ def _resumed_trainer(checked: CheckedSpec, options: RunOptions, warn: Warn) -> T
         return Trainer(checked, options.provider, options.seed, {}, partial=True, data_roots=options.data_roots)
 
 
-def _start(
-    run: RunFolder,
-    checked: CheckedSpec,
-    trainer: Trainer,
-    data: RunData,
-    options: RunOptions,
-    warn: Warn,
-    on_weights_resolved: Callable[[WeightsReport], None],
-) -> RunInfo:
-    """Writes the first files of a run. Returns the content of `run.json`."""
-    if options.resume:
-        message = f"there is no run in {str(run.path)!r} to resume yet, so it is started"
-        warn([Diagnostic("no-checkpoint", message, severity="warning")])
-    if trainer.weights_report is not None:
-        on_weights_resolved(trainer.weights_report)
-    run_info = _run_info(run, checked, trainer, data, options)
-    run.start_run(trainer, run_info_text(run_info), _spec_text(checked))
-    return run_info
-
-
-def _resume(
-    run: RunFolder,
-    checked: CheckedSpec,
-    trainer: Trainer,
-    data: RunData,
-    options: RunOptions,
-    warn: Warn,
-) -> RunInfo:
-    """Loads the newest checkpoint. Returns the content of `run.json`.
-
-    Raises UsageError if there is no checkpoint, CompileError if the run cannot be resumed; then nothing is written.
-    """
-    try:
-        checkpoint, warnings = run.load_newest_checkpoint(trainer, exact=options.exact)
-    except CompileError as error:
-        raise CompileError(with_change_notes(error.diagnostics, run.path / SPEC_FILE, checked)) from error
-    if checkpoint is None:
-        raise UsageError("no-checkpoint", f"there is no checkpoint in {str(run.path)!r} to resume from", RESTART_HELP)
-    trainer.check_resumed_fit(data.train, data.validation)
-    warn(warnings)
-    run_info = _run_info(run, checked, trainer, data, options)
-    run.resume_run(trainer, run_info_text(run_info), _spec_text(checked))
-    return run_info
-
-
-def _fit(
-    run: RunFolder,
-    trainer: Trainer,
-    data: RunData,
-    callbacks: Iterable[object],
-    run_info: RunInfo,
-    start_time: float,
-) -> History:
-    """Trains. If the training diverges, the error names the weights that are left."""
-    try:
-        return trainer.fit(data.train, validation_data=data.validation, callbacks=callbacks, verbose=0)
-    except Diverged as error:
-        _write_results(run, trainer)
-        _write_end(run, run_info, DIVERGED, start_time, error.history or History(), {})
-        note = Note(f"the last finite weights are in {str(run.path / MODEL_FILE)!r}")
-        error.diagnostics = [replace(diagnostic, notes=(note,)) for diagnostic in error.diagnostics]
-        raise
-
-
-def _write_end(
-    run: RunFolder,
-    run_info: RunInfo,
-    state: str,
-    start_time: float,
-    history: History,
-    test_figures: Mapping[str, float],
-) -> None:
-    """Writes to `run.json` how the run has ended."""
-    seconds = time.monotonic() - start_time
-    run.write_info(run_info_text(end_info(run_info, state, seconds, history, test_figures)))
-
-
 @contextmanager
 def _resume_help() -> Iterator[None]:
     """Adds the way to continue to the error that a file of the run cannot be written, as on a full disk."""
@@ -339,9 +341,7 @@ def _load_data(trainer: Trainer, files: DataFiles) -> RunData:
     """Reads and checks all data of the run, and splits off the validation data if the spec says so."""
     plan = trainer.plan
     section = plan.training.data
-    train, validation, test = (
-        read_part(part, section, files, plan.data_spec, plan.source) for part in ("train", "validation", "test")
-    )
+    train, validation, test = (read_part(part, section, files, plan.data_spec, plan.source) for part in DATA_PARTS)
     if train is None:
         help = "name a file in `training.data.train`, or with --data FILE"
         raise UsageError("no-data", "the spec names no data to train on", help)
@@ -350,24 +350,9 @@ def _load_data(trainer: Trainer, files: DataFiles) -> RunData:
     return replace(data, test=test)
 
 
-def _run_info(run: RunFolder, checked: CheckedSpec, trainer: Trainer, data: RunData, options: RunOptions) -> RunInfo:
-    """The content of `run.json` while the run goes on."""
-    before: RunInfo = {}
-    if options.resume and run.has_run:
-        with suppress(UsageError, CompileError):  # a damaged description is replaced
-            before = read_run_info(run.path)
-    return start_info(run.path, checked, trainer, data, options.data.paths, options.scale, options.changes, before)
-
-
 def _spec_text(checked: CheckedSpec) -> str:
     """The spec as it is trained, as JSON."""
     return json.dumps(checked.source.value, indent=2, ensure_ascii=False) + "\n"
-
-
-def _write_results(run: RunFolder, trainer: Trainer) -> None:
-    """Writes weights and model, but no checkpoint: after a divergence, a run resumes from the checkpoint before it."""
-    run.write_weights(trainer.weights())
-    run.write_model(trainer.model().to_bytes())
 
 
 __all__ = ["Outcome", "RunOptions", "train"]

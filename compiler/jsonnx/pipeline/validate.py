@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 
 from ..core.diagnostics import CompileError, Diagnostic, file_order
 from ..core.spec_folders import SpecFolders
+from ..training.section import DATA_PARTS
 from .check import CheckedSpec, Spec, check_source, read_spec
 from .check_columns import check_columns
-from .check_paths import DATA_PARTS, check_paths
+from .check_paths import check_paths
 from .check_scales import check_scales
 
 if TYPE_CHECKING:

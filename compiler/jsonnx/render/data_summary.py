@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from .diagnostics import escape_invisible
+from .text_table import aligned_rows
 
 MAX_LISTED_CLASSES = 20
 
@@ -29,14 +30,7 @@ def data_summary_text(summary: DataSummary, title: str | None = None) -> str:
     rows = [("", *parts), ("samples", *(f"{count:,}" for count in summary.sample_counts.values()))]
     for output, counts in summary.class_counts.items():
         rows += _class_rows(output, counts, summary.labels.get(output, ()), parts)
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = [
-        "  ".join(
-            [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
-        )
-        for row in rows
-    ]
-    return "\n".join([*([title] if title else []), *(line.rstrip() for line in lines)])
+    return "\n".join([*([title] if title else []), *aligned_rows(rows, right=range(1, len(parts) + 1))])
 
 
 def _class_rows(

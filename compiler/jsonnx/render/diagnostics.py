@@ -185,16 +185,16 @@ def _display_width(text: str) -> int:
 
 def _summary_line(diagnostics: Sequence[Diagnostic], files: Sequence[str]) -> str:
     """The last line: the numbers of errors and warnings, and of files that have them."""
-    files_with_diagnostics = {diagnostic.file for diagnostic in diagnostics}
+    affected = {diagnostic.file for diagnostic in diagnostics if diagnostic.file}
     counts = [
         count_text(number, severity)
         for severity in ("error", "warning")
         if (number := sum(diagnostic.severity == severity for diagnostic in diagnostics))
     ]
     if counts:
-        total = count_text(len({*files, *files_with_diagnostics}), "file")
-        affected = len(files_with_diagnostics)
-        return f"{' and '.join(counts)} in {f'{affected} of {total}' if len(files) > affected else total}"
+        total = len({*files, *affected})
+        place = f" in {f'{len(affected)} of ' if len(affected) < total else ''}{count_text(total, 'file')}"
+        return " and ".join(counts) + (place if affected else "")
     return (
         f"{count_text(len(files), 'file')} {'is' if len(files) == 1 else 'are'} fine" if files else "nothing is wrong"
     )

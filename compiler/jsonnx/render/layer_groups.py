@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from typing import NamedTuple
 
 from ..core.components import Component
+from ..core.natural_order import natural_key
 from ..layers import LAYERS
 
 
@@ -92,7 +92,7 @@ def grouped_layers() -> list[tuple[str, list[type[Component]]]]:
     groups: dict[str, list[type[Component]]] = {group.title: [] for group in GROUPS}
 
     def position(layer: type[Component]) -> tuple[float, list[str | int]]:
-        return positions.get(layer.type_name, (None, float("inf")))[1], _natural_order(layer.type_name)
+        return positions.get(layer.type_name, (None, float("inf")))[1], natural_key(layer.type_name)
 
     for layer in sorted(LAYERS, key=position):
         group = positions[layer.type_name][0] if layer.type_name in positions else group_of_module(layer.__module__)
@@ -109,8 +109,3 @@ def group_of_module(module: str) -> LayerGroup:
     if not name:
         raise KeyError(f"the layers of {module} belong to no group: name the module in GROUPS")
     return by_module[name]
-
-
-def _natural_order(name: str) -> list[str | int]:
-    """A sort key by which numbers in names count as numbers."""
-    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)]

@@ -54,24 +54,24 @@ def summary_text(
             previous = [line.name]
     inputs = ", ".join(f"{name} {_type_text(type)}" for name, type in network.inputs.items())
     outputs = ", ".join(f"{name} {_type_text(type)}" for name, type in _output_types(network, rows).items())
-    total = _totals(rows)
-    text = [
-        f"{network.name}: {inputs} -> {outputs}",
-        "",
-        table.text(color, width),
-        "",
+    title = f"{network.name}: {inputs} -> {outputs}"
+    text = [title, "", table.text(color, width), "", *_total_lines(rows)]
+    if with_descriptions:
+        text += ["", descriptions_text(network)]
+    return "\n".join(text).rstrip()
+
+
+def _total_lines(rows: Sequence[LayerCost]) -> list[str]:
+    """The lines below the table of layers: totals, and the operators that only onnxruntime has."""
+    total, operators = _totals(rows), _nonstandard_operators(rows)
+    return [
         f"parameters      {total['parameters']:,}",
         f"trainable       {total['trainable']:,}",
         f"non-trainable   {total['non_trainable']:,}",
         f"multiply-adds   {_count_text(_total_macs(rows))} a sample",
         f"weights         {total['megabytes']:.2f} MB",
+        *([f"needs           onnxruntime: no other runtime has its {', '.join(operators)}"] if operators else []),
     ]
-    operators = _nonstandard_operators(rows)
-    if operators:
-        text.append(f"needs           onnxruntime: no other runtime has its {', '.join(operators)}")
-    if with_descriptions:
-        text += ["", descriptions_text(network)]
-    return "\n".join(text).rstrip()
 
 
 class _ReferenceNames:

@@ -101,6 +101,12 @@ def _cell_width(cell: str) -> int:
     return max(map(len, cell.split("\n"))) if cell.isascii() else max(map(cell_len, cell.split("\n")))
 
 
+def aligned_rows(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> list[str]:
+    """The lines of a table without titles."""
+    widths = [max(map(_cell_width, column)) for column in zip(*rows, strict=True)]
+    return [line for row in rows for line in _aligned_lines(row, widths, right)]
+
+
 def _aligned_lines(cells: Sequence[str], widths: Sequence[int], right: Sequence[int]) -> Iterator[str]:
     """The lines of one row."""
     for parts in zip_longest(*(cell.split("\n") for cell in cells), fillvalue=""):

@@ -16,7 +16,7 @@ import numpy as np
 from ..core.types import TensorType
 from .data_errors import DataLocation, FaultCollector, TextHelp
 from .text_tables import add_missing_values, decode_utf8
-from .validate_arrays import ElementIndex, LocateElement
+from .validate_arrays import MISSING_NUMBER_HELP, MISSING_TEXT_HELP, ElementIndex, LocateElement
 
 LAYOUT_HELP = 'write a list of objects, [{"a": 1, "b": 2}, ...], or an object of lists, {"a": [1, ...], "b": [2, ...]}'
 _WHITE_SPACE = re.compile(r"[ \t\n\r]*")
@@ -85,7 +85,7 @@ class JsonTable:
     ) -> np.ndarray | None:
         values = self._columns[name]
         fault_count = len(faults.diagnostics)
-        self._check_missing(name, faults)
+        self._check_missing(name, type, faults)
         if type.dtype == "string":
             self._check_kind(name, str, "a text", faults)
         array = _to_array(values) if len(faults.diagnostics) == fault_count else None
@@ -123,10 +123,14 @@ class JsonTable:
     def _position(self, row: int, name: str) -> tuple[int, int]:
         return _line_and_column(self._text, self._locate_value(row, name))
 
-    def _check_missing(self, name: str, faults: FaultCollector) -> None:
+    def _check_missing(self, name: str, type: TensorType, faults: FaultCollector) -> None:
         """Adds one fault for all rows without a value."""
-        missing = [row for row, value in enumerate(self._columns[name]) if value is None]
-        add_missing_values(name, "value", missing, self._row_count, self.element_locator([name]), faults)
+        values = self._columns[name]
+        missing = [row for row, value in enumerate(values) if value is None]
+        others = [value for value in values if value is not None]
+        is_text = type.dtype == "string" or (bool(others) and _all_texts(others))  # names of classes are texts, too
+        help = MISSING_TEXT_HELP if is_text else MISSING_NUMBER_HELP
+        add_missing_values(name, "value", missing, self._row_count, self.element_locator([name]), faults, help)
 
     def _check_kind(self, name: str, kind: Any, wanted: str, faults: FaultCollector, help: str | None = None) -> None:
         """Adds one fault for all rows with a value of another kind."""

@@ -20,7 +20,13 @@ def decode_utf8(data: bytes, faults: FaultCollector) -> str | None:
 
 
 def add_missing_values(
-    name: str, noun: str, missing: Sequence[int], row_count: int, locate: LocateElement, faults: FaultCollector
+    name: str,
+    noun: str,
+    missing: Sequence[int],
+    row_count: int,
+    locate: LocateElement,
+    faults: FaultCollector,
+    help: str = MISSING_NUMBER_HELP,
 ) -> None:
     """Adds one fault for all rows of a column without a value, which the message calls `noun`."""
     if not missing:
@@ -29,4 +35,4 @@ def add_missing_values(
     where = locations_text(locations, len(missing))
     message = f"column {name!r} has no {noun} in {len(missing):,} of {row_count:,} rows, {where}"
     location = DataLocation("", locations[0].line, locations[0].column)
-    faults.add("bad-value", message, location, help=MISSING_NUMBER_HELP)
+    faults.add("bad-value", message, location, help=help)

@@ -166,9 +166,10 @@ def _has_compatible_kind(array: np.ndarray, dtype: np.dtype[Any]) -> bool:
 
 
 MISSING_NUMBER_HELP = (
-    "replace missing numbers before training, by 0 or the column's mean, or remove their samples; they never reach the "
+    "replace missing numbers in the data, by 0 or the column's mean, or remove their samples; they never reach the "
     "network, so ops.nan_to_num cannot replace them"
 )
+MISSING_TEXT_HELP = "replace missing texts in the data, or remove their samples"
 
 
 @dataclass(frozen=True, eq=False)

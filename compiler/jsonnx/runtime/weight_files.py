@@ -148,8 +148,8 @@ class WeightsReport:
         """Every fault of the weights; unless `strict`, weights may be missing."""
         faults = FaultCollector()
         for name in self.extra:
-            help = self.suggest(name) or f"there are {quoted_or_list(self.wanted)}"
-            faults.add("weights-mismatch", f"there is no weight {name!r}", help=help)
+            help = self.suggest(name) or f"known: {quoted_or_list(self.wanted)}"
+            faults.add("weights-mismatch", f"the network has no weight {name!r}", help=help)
         for name in self.wanted:
             if name in self.unfit:
                 faults.add("weights-mismatch", f"the weight {name!r} {self.unfit[name]}")

@@ -28,7 +28,7 @@ class MissingKernel:
     name: str
     """The node's name."""
     path: str
-    """The JSON path of its layer in the spec; empty for a model of another program."""
+    """The JSON path of its layer in the spec without blocks, as in the model; empty for a model of another program."""
     op: str
     reason: str
     """What has no kernel: the operator, the opset of its definition or an element type."""

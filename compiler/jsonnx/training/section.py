@@ -86,6 +86,10 @@ Metrics = Annotated[
 ]
 
 
+DATA_PARTS = ("train", "validation", "test")
+"""The keys of `training.data` that name files."""
+
+
 class DataSection(Section):
     """The files with the samples, and the meaning of their columns."""
 

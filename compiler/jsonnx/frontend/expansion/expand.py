@@ -48,7 +48,7 @@ class FlatDocument:
     """For each layer, where in a block it comes from; None outside blocks."""
 
     descriptions: Mapping[str, str] = field(default_factory=dict)
-    """Descriptions of uses of blocks, or else of the blocks, by the name of the use."""
+    """Descriptions of uses of blocks, or else of the spec's own blocks, by the name of the use."""
     block_outputs: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """For each use of a block: the names of its outputs, by the names of the values in the flat document."""
 
@@ -304,7 +304,8 @@ class _FlatWriter:
 
     def _note_use(self, step: Step, block: BlockDefinition, template: Template, prefix: str) -> None:
         """Notes the description and the outputs of a use of a block; `prefix` is that of its name."""
-        description, name = step.body.get("description", block.description), prefix + step.name
+        default = "" if block.in_library else block.description  # `jsonnx layers` shows those of the library
+        description, name = step.body.get("description", default), prefix + step.name
         if description:
             self.descriptions[name] = description
         self.block_outputs[name] = {

@@ -5,14 +5,16 @@ from __future__ import annotations
 from textwrap import fill
 
 from ...layers.unsupported import unsupported_layer
-from .environment import ENVIRONMENT_EXPLANATIONS
+from .data import DATA_EXPLANATIONS
 from .explanation import Explanation
+from .files import FILE_EXPLANATIONS
 from .keras import KERAS_EXPLANATIONS
+from .running import RUNNING_EXPLANATIONS
 from .specs import SPEC_EXPLANATIONS
 
-EXPLANATIONS: dict[str, Explanation] = dict(
-    sorted({**SPEC_EXPLANATIONS, **ENVIRONMENT_EXPLANATIONS, **KERAS_EXPLANATIONS}.items())
-)
+_BY_SUBJECT = (SPEC_EXPLANATIONS, KERAS_EXPLANATIONS, FILE_EXPLANATIONS, DATA_EXPLANATIONS, RUNNING_EXPLANATIONS)
+
+EXPLANATIONS: dict[str, Explanation] = dict(sorted(item for subject in _BY_SUBJECT for item in subject.items()))
 
 CODES = tuple(EXPLANATIONS)
 

@@ -1,0 +1,131 @@
+"""Codes of errors while a network is trained or run: runs, checkpoints and onnxruntime."""
+
+from __future__ import annotations
+
+from .explanation import Explanation
+
+RUNNING_EXPLANATIONS: dict[str, Explanation] = {
+    # -- runs and checkpoints ------------------------------------------------------------------------------------------
+    "unknown-figure": Explanation(
+        "Early stopping monitors a loss or metric that is not reported",
+        "`monitor` is `loss` or the name of a metric, with `val_` before it for the validation data, which must "
+        "then be given. If only they are missing, a check of the spec warns, since a program may pass them to `fit`.",
+        '{"metrics": ["accuracy"], "early_stopping": {"monitor": "val_acuracy"}}',
+        '{"metrics": ["accuracy"], "early_stopping": {"monitor": "val_accuracy"}}',
+    ),
+    "diverged": Explanation(
+        "The loss became infinite or not a number",
+        "Training stopped at that step. The last finite checkpoint is kept, and a `Trainer` has the weights of the "
+        "last step with a finite loss (with large layers, the optimizer's state is reset). Use a lower learning "
+        "rate, bound the gradients with `clipnorm`, scale the inputs to about -1 to 1, and look for extreme values "
+        "in the data.",
+        '{"optimizer": {"type": "sgd", "learning_rate": 10}}',
+        '{"optimizer": {"type": "sgd", "learning_rate": 0.01, "clipnorm": 1.0}}',
+    ),
+    "run-exists": Explanation(
+        "The folder already contains a run",
+        "A run is not overwritten. Continue it with --resume, or choose another folder with -o.",
+        "jsonnx train spec.json -o runs/a   # a second time",
+        "jsonnx train spec.json -o runs/a --resume",
+    ),
+    "run-locked": Explanation(
+        "Another process is training in the folder",
+        "One run is written by one process. Wait for it, or choose another folder with -o. The lock is released when "
+        "its process ends, however that happens. Only on a file system without locks does the lock of a process that "
+        "was killed on another machine remain: then remove the file that the help names.",
+        "jsonnx train spec.json -o runs/a & jsonnx train spec.json -o runs/a",
+        "jsonnx train spec.json -o runs/a & jsonnx train spec.json -o runs/b",
+    ),
+    "no-checkpoint": Explanation(
+        "There is no checkpoint to resume from",
+        "--resume continues the run in the folder, without -o the spec's newest unfinished run. If there is no run "
+        "yet, it starts one, and this is a warning. It is an error if the folder has a model, weights or checkpoints, "
+        "but no `run.json`, or a run without checkpoints.",
+        "jsonnx train spec.json -o data --resume",
+        "jsonnx train spec.json -o runs/new --resume",
+    ),
+    "bad-checkpoint": Explanation(
+        "A damaged checkpoint",
+        "The file is truncated or changed: its contents do not match their checksum. An older checkpoint is "
+        "used if there is one; a damaged one is never deleted.",
+        "a checkpoint copied while the disk was full",
+        "jsonnx train spec.json -o runs/a --resume   # uses the newest valid checkpoint",
+    ),
+    "checkpoint-mismatch": Explanation(
+        "A checkpoint of another run",
+        "To resume, the network, its training section but `epochs` and `remat`, the seed, and the contents of all "
+        "files that decide the result (training and validation data, vocabularies, initial weights) must be those of "
+        "the run that wrote the checkpoint, and `epochs` may not be fewer than it has trained; otherwise the result "
+        "would belong to neither run. The message names each difference. Undo it, or start a new run, with the old "
+        "weights if they fit.",
+        "jsonnx train spec.json -o runs/a --resume   # after Dense got more units",
+        "jsonnx train spec.json -o runs/b",
+    ),
+    "not-exact": Explanation(
+        "The resumed run will not be identical to the bit",
+        "The version of jsonnx, onnxruntime, onnx or NumPy, the provider, the number of threads, `fast` or the CPU has "
+        "changed since the checkpoint, which affects rounding. The run is as accurate as before, but not bit for bit "
+        "the same. With --exact (in Python `load_checkpoint(path, exact=True)`) this is an error.",
+        "a run started with 8 threads and resumed with 4",
+        "a run resumed on the machine it started on",
+    ),
+    # -- onnxruntime ---------------------------------------------------------------------------------------------------
+    "missing-runtime": Explanation(
+        "onnxruntime is not installed",
+        "The right build of onnxruntime depends on the machine, so it is chosen at installation. Checking and "
+        "compiling do not need it; running and training do.",
+        "jsonnx train spec.json    # without onnxruntime",
+        "pip install onnxruntime; jsonnx train spec.json",
+    ),
+    "unknown-provider": Explanation(
+        "An unknown provider",
+        "`jsonnx providers` lists them: cpu, cuda, tensorrt, openvino, coreml, directml, migraphx, qnn, webgpu; "
+        "or `auto` for the best one available.",
+        "jsonnx train spec.json --provider gpu",
+        "jsonnx train spec.json --provider cuda",
+    ),
+    "no-kernel-table": Explanation(
+        "The kernels of the provider are not known",
+        "jsonnx has tables of the kernels of CUDA, DirectML and WebGPU. Other providers compile parts of a graph "
+        "as a whole, and document no kernels.",
+        "jsonnx providers spec.json --provider coreml",
+        "jsonnx providers spec.json --provider cuda",
+    ),
+    "provider-unavailable": Explanation(
+        "The installed onnxruntime lacks the provider",
+        "Providers come with different builds of onnxruntime. A missing provider is never replaced silently; the help "
+        "says how to install it.",
+        "pip install onnxruntime; jsonnx train spec.json --provider cuda",
+        "pip install onnxruntime-gpu; jsonnx train spec.json --provider cuda",
+    ),
+    "provider-failed": Explanation(
+        "An installed provider does not start",
+        "Most often its driver, its libraries or the device itself is missing. The message contains onnxruntime's own.",
+        "jsonnx train spec.json --provider cuda   # on a machine without an NVIDIA GPU",
+        "jsonnx train spec.json --provider auto",
+    ),
+    "runtime-conflict": Explanation(
+        "Several builds of onnxruntime are installed",
+        "onnxruntime, onnxruntime-gpu and the others overwrite one another's files. Keep one.",
+        "pip install onnxruntime onnxruntime-gpu",
+        "pip uninstall onnxruntime onnxruntime-gpu; pip install onnxruntime-gpu",
+    ),
+    "runtime-too-old": Explanation(
+        "onnxruntime is too old for the model",
+        "The model has a newer format or newer operators than this onnxruntime knows.",
+        "pip install onnxruntime==1.10",
+        "pip install --upgrade onnxruntime",
+    ),
+    "runtime-failure": Explanation(
+        "onnxruntime failed while running the model",
+        "The message contains onnxruntime's own. The most common cause is lack of memory; try a smaller batch first.",
+        '{"training": {"batch_size": 65536}}',
+        '{"training": {"batch_size": 256}}',
+    ),
+    "bad-model": Explanation(
+        "onnxruntime rejects the model",
+        "The file is not a model, or not one that this build of onnxruntime can run on the chosen provider.",
+        "jsonnx evaluate model.json.gz",
+        "jsonnx evaluate model.onnx",
+    ),
+}
