@@ -122,6 +122,13 @@ def test_a_bad_value_is_a_fault_with_its_position(
     assert (fault.line, fault.column) == (line, column)
 
 
+@pytest.mark.parametrize(("type", "help"), [(NUMBER, "replace missing numbers"), (TEXT, 'write ""')])
+def test_the_help_for_a_missing_value_suits_its_type(type: TensorType, help: str) -> None:
+    faults = FaultCollector()
+    table_of('{"a": [null, null]}', "json").column("a", type, faults)
+    assert help in str(faults.diagnostics[0].help)
+
+
 def test_an_element_is_located_in_its_row() -> None:
     locate = table_of(ROWS, "json").element_locator(["a"])
     assert locate((1, 0)).text == "row 2, column 'a', element [0]"

@@ -19,6 +19,7 @@ from .data_errors import MAX_LISTED_LOCATIONS, DataLocation, FaultCollector, Tex
 from .validate_arrays import MISSING_NUMBER_HELP, ElementIndex, LocateElement
 
 LAYOUT_HELP = 'write a list of objects, [{"a": 1, "b": 2}, ...], or an object of lists, {"a": [1, ...], "b": [2, ...]}'
+MISSING_TEXT_HELP = 'write "" for a text that is missing, or remove its row'
 _WHITE_SPACE = re.compile(r"[ \t\n\r]*")
 
 
@@ -92,8 +93,9 @@ class JsonTable:
             faults.add("empty-data", f"column {name!r} has no values", self.name_location(name))
             return None
         fault_count = len(faults.diagnostics)
-        self._check_missing(name, faults)
-        if type.dtype == "string":
+        is_text = type.dtype == "string"
+        self._check_missing(name, faults, MISSING_TEXT_HELP if is_text else MISSING_NUMBER_HELP)
+        if is_text:
             self._check_kind(name, str, "a text", faults)
         array = _to_array(values) if len(faults.diagnostics) == fault_count else None
         if array is not None and (array.dtype.kind in "fiub" or _all_texts(values)):
@@ -101,8 +103,8 @@ class JsonTable:
         if array is None and len(faults.diagnostics) == fault_count:
             self._check_lengths(name, faults)
         if len(faults.diagnostics) == fault_count:
-            is_text = text_help is not None and not any(map(_is_number, values))
-            help = text_help(value for value in values if isinstance(value, str)) if is_text and text_help else None
+            holds_texts = not any(map(_is_number, values))
+            help = text_help(value for value in values if isinstance(value, str)) if holds_texts and text_help else None
             self._check_kind(name, (int, float), "a number", faults, help)
         return None
 
@@ -130,7 +132,7 @@ class JsonTable:
     def _position(self, row: int, name: str) -> tuple[int, int]:
         return _line_and_column(self._text, self._locate_value(row, name))
 
-    def _check_missing(self, name: str, faults: FaultCollector) -> None:
+    def _check_missing(self, name: str, faults: FaultCollector, help: str) -> None:
         """Adds one fault for all rows without a value."""
         values = self._columns[name]
         missing = [row for row, value in enumerate(values) if value is None]
@@ -140,7 +142,7 @@ class JsonTable:
         where = locations_text(locations, len(missing))
         message = f"column {name!r} has no value in {len(missing):,} of {len(values):,} rows, {where}"
         location = DataLocation("", locations[0].line, locations[0].column)
-        faults.add("bad-value", message, location, help=MISSING_NUMBER_HELP)
+        faults.add("bad-value", message, location, help=help)
 
     def _check_kind(self, name: str, kind: Any, wanted: str, faults: FaultCollector, help: str | None = None) -> None:
         """Adds one fault for all rows with a value of another kind."""
