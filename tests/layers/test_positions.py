@@ -90,6 +90,7 @@ def test_position_embedding_takes_the_first_vectors_or_those_of_given_positions(
     ("layer", "shapes", "message"),
     [
         ({"type": "PositionEmbedding", "sequence_length": 4}, [(5, 3)], "has vectors for 4 positions, and needs 5"),
+        ({"type": "PositionEmbedding", "sequence_length": 4, "start_index": 4}, [(None, 3)], "needs at least 5"),
         ({"type": "PositionEmbedding", "sequence_length": 4}, [(5,)], "needs a sequence of vectors"),
         ({"type": "SinePositionEncoding"}, [(5, 3), (4,)], "needs positions of shape"),
         ({"type": "RotaryEmbedding"}, [(5, 3)], "needs an even number of them, got 3"),

@@ -537,6 +537,13 @@ def test_the_digest_depends_on_the_samples():
     assert len(digests) == 3
 
 
+@pytest.mark.parametrize("labels", [[0, 3], [1, 4], [-1, 2]])
+def test_other_labels_out_of_range_are_not_said_to_count_from_1(labels):
+    with pytest.raises(FeedError) as error:
+        from_arrays(np.zeros((2, 2)), labels, TABLE)
+    assert error.value.diagnostics[0].help is None
+
+
 @pytest.mark.parametrize(
     ("x", "y", "part"),
     [
@@ -544,6 +551,10 @@ def test_the_digest_depends_on_the_samples():
         (np.zeros((2, 2)), None, "the target is missing"),
         (np.zeros((2, 2)), [0, 3], "valid are 0 to 2"),
         ([[1.0], [1.0, 2.0]], [0, 1], "ragged"),
+        ((np.zeros((2, 2)), np.zeros(2)), None, "pass them as two arguments"),
+        (np.zeros((2, 2)), [1, 3], "classes count from 0: subtract 1"),
+        (np.zeros((2, 2)), [[0, 1, 0], [1, 0, 0]], "categorical_crossentropy"),
+        (np.zeros((0, 2), "U1"), [0, 1], "the network wants float32"),
         ({"flwer": np.zeros((2, 2))}, [0, 1], "did you mean 'flower'?"),
         ([[np.nan, 1.0]], [0], "sample 0, element [0]: input 'flower' is nan"),
     ],

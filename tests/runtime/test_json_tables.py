@@ -48,6 +48,7 @@ def test_three_layouts_hold_the_same_table(text: str, format: str) -> None:
         ([1, 2], np.int64, (2,)),
         ([True, False], np.bool_, (2,)),
         ([1, 2**70], np.float64, (2,)),
+        ([[1, 10**400]], np.float64, (1, 2)),
         ([[[1, 2]], [[3, 4.5]]], np.float64, (2, 1, 2)),
         ([["a", "b"], ["c", "d"]], object, (2, 2)),
     ],
@@ -71,6 +72,8 @@ def test_nested_lists_are_axes(values: list[Any], dtype: Any, shape: tuple[int, 
         ('{"a": [1],\n "a": [2]}', "json", 2, 7, "the key 'a' is there twice"),
         ('{"a": [1]}\n{"a": [1]}', "json", 2, 1, "more text behind the first value"),
         ('{"a": [1', "json", 1, 9, "not valid JSON"),
+        ('[{"a": 1},]', "json", 1, 11, "not valid JSON"),
+        ('{"a": [1],}', "json", 1, 11, "expected a key in quotation marks"),
         ("", "json", 1, 1, "not a table"),
         ("3", "json", 1, 1, "not a table"),
         ("[" * 100_000, "json", None, None, "nested too deeply"),
@@ -102,18 +105,28 @@ def test_other_encodings_are_a_fault() -> None:
         ('{"a": [[1], [[2], 3]]}', "json", NUMBER, 1, 13, "is ragged, in row 1 it has shape [1]"),
         ('{"a": 1}\n{"a": null}', "jsonl", NUMBER, 2, 7, "no value in 1 of 2 rows"),
         ('{"a": 1}\n{"b": 1}', "jsonl", NUMBER, 2, 1, "no value in 1 of 2 rows"),
+        ('{"a": ["x", "y"]}\n{"a": ["x"]}', "jsonl", TEXT, 2, 7, "has shape [1], in row 1 it has shape [2]"),
+        ('{"a": [],\n "b": [1]}', "json", NUMBER, 1, None, "column 'a' has no values"),
+        ('{"a": [null], "b": [1, 2]}', "json", NUMBER, 1, 8, "no value in 1 of 1 rows"),
         ('{"a": "x"}\n{"a": 1}', "jsonl", TEXT, 2, 7, "'a' holds 1, not a text"),
         ('{"a": [1, 2]}\n{"a": [1, {"b": 1}]}', "jsonl", NUMBER, 2, 7, "'a' holds {\"b\": 1}, not a number"),
     ],
 )
 def test_a_bad_value_is_a_fault_with_its_position(
-    text: str, format: str, type: TensorType, line: int, column: int, message: str
+    text: str, format: str, type: TensorType, line: int, column: int | None, message: str
 ) -> None:
     table, faults = table_of(text, format), FaultCollector()
     assert table.column("a", type, faults) is None
     (fault,) = faults.diagnostics
     assert message in fault.message
     assert (fault.line, fault.column) == (line, column)
+
+
+@pytest.mark.parametrize(("type", "help"), [(NUMBER, "replace missing numbers"), (TEXT, 'write ""')])
+def test_the_help_for_a_missing_value_suits_its_type(type: TensorType, help: str) -> None:
+    faults = FaultCollector()
+    table_of('{"a": [null, null]}', "json").column("a", type, faults)
+    assert help in str(faults.diagnostics[0].help)
 
 
 def test_an_element_is_located_in_its_row() -> None:

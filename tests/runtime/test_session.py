@@ -144,6 +144,22 @@ def test_a_missing_file_is_an_error(tmp_path):
         assert error.value.diagnostic.code == "unreadable-file"
 
 
+def test_a_run_folder_stands_for_its_model(tmp_path):
+    (tmp_path / "model.onnx").write_bytes(serialize(to_model_proto(model(x=TensorType("float32", (BATCH,))))))
+    assert list(Session(tmp_path).run([1.0])) == ["x_out"]
+
+
+@pytest.mark.parametrize("value", [3, None, [1]])
+def test_anything_else_than_a_model_is_a_type_error(value):
+    with pytest.raises(TypeError, match="a model is a path"):
+        Session(value)
+
+
+def test_an_unknown_attribute_cannot_be_set(session):
+    with pytest.raises(AttributeError, match="thread"):
+        session.thread = 1
+
+
 def test_a_failure_of_onnxruntime_is_a_compile_error():
     g = Builder()
     x = g.input("x", TensorType("int64", (BATCH,)))

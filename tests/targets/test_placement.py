@@ -72,6 +72,15 @@ def test_bodies_of_loops_are_searched() -> None:
     assert reasons(model, kernel_table("cuda")) == ["no kernel for Tan"]
 
 
+def test_a_branch_may_compute_what_is_no_shape() -> None:
+    def emit(g: Any, x: Any) -> Any:
+        is_long = g.Greater(g.Squeeze(g.Shape(x, start=0, end=1), [0]), 4)
+        best, first = lambda g: g.ArgMax(g.ReduceSum(x, [0], keepdims=0), axis=0), lambda g: g.const([0], "int64")
+        return g.cond(is_long, best, first)
+
+    assert "no kernel for ArgMax" in reasons(model_of(emit), table())
+
+
 def test_the_tables_name_their_source() -> None:
     for provider in ("cuda", "directml", "webgpu"):
         found = kernel_table(provider)

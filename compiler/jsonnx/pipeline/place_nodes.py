@@ -17,7 +17,7 @@ from ..core.files import open_file
 from ..ir import Graph, with_vocabularies
 from ..ir.label_encoder import unlearned_states
 from ..passes.gelu_as_erf import write_gelu_as_erf
-from ..runtime.run_folder import MODEL_FILE
+from ..runtime.session import MODEL_FILE
 from ..targets import PROVIDERS_WITH_TABLES, KernelTable, Placement, kernel_table, place_nodes
 from .check import CheckedSpec, check_spec
 from .graphs import inference_graph

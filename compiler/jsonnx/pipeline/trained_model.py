@@ -19,9 +19,9 @@ from ..core.spec_folders import SpecFolders
 from ..frontend.json_reader import STDIN_NAME, read_text
 from ..runtime.dataset import Dataset, from_file, from_spec, inputs_from_stream
 from ..runtime.history import MetricSums
-from ..runtime.run_folder import MODEL_FILE, RUN_INFO_FILE, SPEC_FILE, WEIGHTS_FILE
+from ..runtime.run_folder import RUN_INFO_FILE, SPEC_FILE, WEIGHTS_FILE
 from ..runtime.run_lock import is_locked
-from ..runtime.session import Session, concatenate_batches
+from ..runtime.session import MODEL_FILE, Session, concatenate_batches
 from ..runtime.spec_source import SpecSource
 from ..runtime.trainer import Trainer
 from ..runtime.training_plan import TrainingPlan

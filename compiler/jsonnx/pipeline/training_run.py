@@ -13,7 +13,8 @@ from ..core.diagnostics import CompileError, Diagnostic, Note, UsageError
 from ..core.files import refuse_overwrite
 from ..core.spec_folders import SpecFolders
 from ..runtime.early_stopping import EarlyStoppingMonitor
-from ..runtime.run_folder import MODEL_FILE, SPEC_FILE, RunFolder
+from ..runtime.run_folder import SPEC_FILE, RunFolder
+from ..runtime.session import MODEL_FILE
 from ..runtime.signals import StopOnSignal
 from ..runtime.trainer import Diverged, History
 from ..runtime.weight_files import WeightsReport

@@ -74,6 +74,10 @@ def is_batch_iterable(value: Any) -> bool:
     return is_iterable and not isinstance(value, (Sequence, Mapping)) and not _is_array_like(value)
 
 
+def is_pair_of_arrays(value: Any) -> bool:
+    return isinstance(value, (list, tuple)) and len(value) == 2 and all(map(_is_array_like, value))
+
+
 def _is_array_like(value: Any) -> bool:
     if isinstance(value, (memoryview, bytearray)):
         return True

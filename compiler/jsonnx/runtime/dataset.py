@@ -18,7 +18,7 @@ from ..core.spec_folders import UNSAFE_DATA_HELP, open_data_file
 from ..core.types import TensorType
 from ..training.columns import AssignedColumns, assigned_columns, column_faults
 from ..training.section import DataSection
-from .array_arguments import RaggedArray, is_batch_iterable, not_an_array, to_array
+from .array_arguments import RaggedArray, is_batch_iterable, is_pair_of_arrays, not_an_array, to_array
 from .array_digest import array_digest
 from .data_columns import check_columns_exist, read_columns
 from .data_errors import FaultCollector, FeedError
@@ -102,6 +102,10 @@ def from_arrays(x: DataArgument, y: DataArgument, data_spec: DataSpec, *, target
     faults = FaultCollector()
     if is_batch_iterable(x):
         faults.add("bad-feed", f"the data {not_an_array(x)}")
+        raise FeedError(faults.diagnostics)
+    if targets and data_spec.targets and y is None and is_pair_of_arrays(x):
+        help = "pass them as two arguments, x and y"
+        faults.add("bad-feed", "inputs and targets are given as one argument, a pair of arrays", help=help)
         raise FeedError(faults.diagnostics)
     unchecked = {
         **_arrays_by_name(x, data_spec.inputs, "input", faults),

@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Sequence
 from json.decoder import JSONDecodeError
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -84,6 +85,9 @@ class JsonTable:
         text_help: TextHelp | None = None,
     ) -> np.ndarray | None:
         values = self._columns[name]
+        if not values:
+            faults.add("empty-data", f"column {name!r} has no values", self.name_location(name))
+            return None
         fault_count = len(faults.diagnostics)
         self._check_missing(name, type, faults)
         if type.dtype == "string":
@@ -94,8 +98,8 @@ class JsonTable:
         if array is None and len(faults.diagnostics) == fault_count:
             self._check_lengths(name, faults)
         if len(faults.diagnostics) == fault_count:
-            is_text = text_help is not None and not any(map(_is_number, values))
-            help = text_help(value for value in values if isinstance(value, str)) if is_text and text_help else None
+            holds_texts = not any(map(_is_number, values))
+            help = text_help(value for value in values if isinstance(value, str)) if holds_texts and text_help else None
             self._check_kind(name, (int, float), "a number", faults, help)
         return None
 
@@ -162,14 +166,23 @@ class JsonTable:
 def _to_array(values: list[Any]) -> np.ndarray | None:
     """The values as an array of numbers, or of objects; None if lists have different lengths."""
     if _all_texts(values):
-        return np.array(values, object)
+        texts = np.array(values, object)
+        return None if any(isinstance(item, list) for item in texts.flat) else texts
     try:
         array = np.array(values)
     except ValueError:
         return None
-    if array.dtype == object and all(isinstance(value, (int, float)) for value in array.flat):
-        return array.astype(np.float64)  # integers beyond 64 bits
+    if array.dtype == object and all(map(_is_number, array.flat)):  # integers beyond 64 bits
+        return np.array([_to_float(number) for number in array.flat]).reshape(array.shape)
     return array
+
+
+def _to_float(number: int | float) -> float:
+    """The number, infinite if it is too large, as `1e400` is read."""
+    try:
+        return float(number)
+    except OverflowError:
+        return inf if number > 0 else -inf
 
 
 def _all_texts(values: Any) -> bool:
@@ -249,13 +262,12 @@ def _expect(text: str, offset: int, marks: str) -> int:
 def _items(text: str, offset: int) -> Iterable[tuple[int, Any]]:
     """The offset and the value of each item of the list at an offset; at last the offset behind it and None."""
     offset = _expect(text, offset, "[")
-    while text[offset : offset + 1] != "]":
+    has_more = text[offset : offset + 1] != "]"
+    while has_more:
         value, end = _decode(text, offset)
         yield offset, value
-        if text[end : end + 1] == "]":
-            offset = end
-            break
-        offset = _expect(text, end, ",]")
+        has_more = text[end : end + 1] != "]"
+        offset = _expect(text, end, ",]") if has_more else end
     yield _skip(text, offset + 1), None
 
 
@@ -263,17 +275,16 @@ def _entries(text: str, offset: int) -> Iterable[tuple[int, str, Any]]:
     """The offset of the value, the key and the value of each entry of the object at an offset; at last the offset
     behind it, without a key."""
     offset = _expect(text, offset, "{")
-    while text[offset : offset + 1] != "}":
-        key, end = _decode(text, offset)
-        if not isinstance(key, str):
+    has_more = text[offset : offset + 1] != "}"
+    while has_more:
+        if text[offset : offset + 1] != '"':
             raise MalformedTable("not valid JSON: expected a key in quotation marks", offset)
+        key, end = _decode(text, offset)
         offset = _expect(text, end, ":")
         value, end = _decode(text, offset)
         yield offset, key, value
-        if text[end : end + 1] == "}":
-            offset = end
-            break
-        offset = _expect(text, end, ",}")
+        has_more = text[end : end + 1] != "}"
+        offset = _expect(text, end, ",}") if has_more else end
     yield _skip(text, offset + 1), "", None
 
 

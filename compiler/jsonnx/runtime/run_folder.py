@@ -24,13 +24,13 @@ from ..core.files import (
 from ..interop.safetensors_file import safetensors_bytes
 from .history import History
 from .run_lock import LOCK_FILE, RunLock
+from .session import MODEL_FILE
 from .trainer import Trainer
 
-RUN_INFO_FILE, SPEC_FILE, WEIGHTS_FILE, MODEL_FILE, METRICS_FILE, CHECKPOINT_FOLDER = (
+RUN_INFO_FILE, SPEC_FILE, WEIGHTS_FILE, METRICS_FILE, CHECKPOINT_FOLDER = (
     "run.json",
     "spec.json",
     "weights.safetensors",
-    "model.onnx",
     "metrics.jsonl",
     "checkpoints",
 )

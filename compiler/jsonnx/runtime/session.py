@@ -23,6 +23,9 @@ from .validate_arrays import batch_axis_hint, reshape_samples
 if TYPE_CHECKING:
     import onnx
 
+MODEL_FILE = "model.onnx"
+"""The model's name in a RUN folder."""
+
 _ORT_FORMAT_IDENTIFIER = b"ORTM"
 """Bytes 4 to 8 of a file in onnxruntime's own format, `.ort`, whose contents no digest covers."""
 
@@ -34,9 +37,19 @@ _CASTABLE_KINDS = {"f": "fiub", "i": "iub", "u": "iub", "b": "b"}
 class Session:
     """An ONNX model, ready to run.
 
-    `model` is a path, the file's bytes or an `onnx.ModelProto`. With `verify`, a file must match the digests that it
-    records, if any. Raises UsageError for a missing file or provider, CompileError for an invalid model.
+    `model` is the path of a file or of a RUN folder, the bytes of a file, an `onnx.ModelProto` or a `Model`. With
+    `verify`, a file must match the digests that it records, if any. Raises TypeError for anything else, UsageError for
+    a missing file or provider, CompileError for an invalid model.
     """
+
+    __slots__ = (
+        "__weakref__",
+        "_session",
+        "inputs",
+        "metadata",
+        "outputs",
+        "provider",
+    )  # an unknown attribute is an error
 
     def __init__(
         self,
@@ -46,7 +59,10 @@ class Session:
         verify: bool = True,
     ) -> None:
         self.provider: Provider = resolve_provider(provider)
-        folder = os.path.dirname(os.path.abspath(model)) if isinstance(model, str | os.PathLike) else None
+        folder = None
+        if isinstance(model, str | os.PathLike):
+            model = model_file(model)
+            folder = os.path.dirname(os.path.abspath(model))
         self._session = create_session(_model_bytes(model, verify), self.provider, threads, weights_folder=folder)
         self.inputs: dict[str, TensorType] = {value.name: _tensor_type(value) for value in self._session.get_inputs()}
         self.outputs: dict[str, TensorType] = {value.name: _tensor_type(value) for value in self._session.get_outputs()}
@@ -97,12 +113,18 @@ def runtime_failure(error: Exception) -> CompileError:
     return CompileError([Diagnostic("runtime-failure", f"onnxruntime stopped{location}: {text}", help=help)])
 
 
+def model_file(path: str | os.PathLike[str]) -> str:
+    """The path of a model: the path itself, or that of the model in a RUN folder."""
+    file = os.path.join(path, MODEL_FILE)
+    return file if os.path.isfile(file) else os.fspath(path)
+
+
 def _model_bytes(model: Any, verify: bool) -> bytes:
     if isinstance(model, bytes | bytearray | memoryview):
         return bytes(model)
     if hasattr(model, "SerializeToString"):
         return bytes(model.SerializeToString())
-    if hasattr(model, "to_bytes"):
+    if hasattr(model, "to_bytes") and not isinstance(model, int):
         return bytes(model.to_bytes())
     if not isinstance(model, str | os.PathLike):
         raise TypeError(f"a model is a path, the bytes of a file or a Model, got {type(model).__name__}")

@@ -46,10 +46,12 @@ def validate_array(
     reshaped = reshape_samples(array, type.shape[1:]) if array.ndim else None
     if reshaped is None:
         sizes = ["samples", *map(str, array.shape[1:])] if array.ndim else []
-        help = None if faults.file else batch_axis_hint(array, type.shape)
+        help = one_hot_hint(array, name, data_spec)
+        if help is None and faults.file is None:
+            help = batch_axis_hint(array, type.shape)
         faults.add("data-shape", f"{title} has shape [{', '.join(sizes)}], the network wants {type}", help=help)
         return None
-    if dtype.kind != "O" and is_text(array):
+    if dtype.kind != "O" and array.size and is_text(array):
         return class_indices(reshaped, name, data_spec, faults, locate)
     if not _has_compatible_kind(array, dtype):
         faults.add("bad-value", f"{title} has {array.dtype} elements, the network wants {type.dtype}")
@@ -161,6 +163,16 @@ def batch_axis_hint(array: np.ndarray, shape: tuple[Dim, ...]) -> str | None:
     return "a single sample needs a batch axis: x[None]" if fits else None
 
 
+def one_hot_hint(array: np.ndarray, name: str, data_spec: DataSpec) -> str | None:
+    """A hint for a target with one number for each class, where the loss takes the class index."""
+    index_range = data_spec.index_ranges.get(name)
+    if name not in data_spec.targets or index_range is None or array.ndim != data_spec.type_of(name).rank + 1:
+        return None
+    if array.shape[-1] != index_range.size:
+        return None
+    return "for one-hot targets the loss is categorical_crossentropy; this loss takes class indices"
+
+
 def _has_compatible_kind(array: np.ndarray, dtype: np.dtype[Any]) -> bool:
     return is_text(array) if dtype.kind == "O" else array.dtype.kind in "fiub"
 
@@ -169,7 +181,7 @@ MISSING_NUMBER_HELP = (
     "replace missing numbers in the data, by 0 or the column's mean, or remove their samples; they never reach the "
     "network, so ops.nan_to_num cannot replace them"
 )
-MISSING_TEXT_HELP = "replace missing texts in the data, or remove their samples"
+MISSING_TEXT_HELP = 'replace missing texts in the data, with "" for instance, or remove their samples'
 
 
 @dataclass(frozen=True, eq=False)
@@ -209,10 +221,13 @@ class _ValueCheck:
             outside = (array < 0) | (array >= index_range.size)
             if index_range.ignored is not None:
                 outside &= array != index_range.ignored
-            code = "label-out-of-range" if title.startswith("the target") else "index-out-of-range"
+            is_label = title.startswith("the target")
+            code = "label-out-of-range" if is_label else "index-out-of-range"
+            counts_from_1 = is_label and (array[outside] == index_range.size).all() and (array != 0).all()
+            help = "classes count from 0: subtract 1 from all labels" if counts_from_1 else None
             ignored = "" if index_range.ignored is None else f" and {index_range.ignored}"
             valid = f"valid are 0 to {index_range.size - 1}{ignored}"
-            self._add(code, outside, lambda v: f"{title} is {int(v)}; {valid}")
+            self._add(code, outside, lambda v: f"{title} is {int(v)}; {valid}", help)
         elif dtype.kind in "iub" and array.dtype.kind != "b":
             low, high = (0, 1) if dtype.kind == "b" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
             if int(array.min()) < low or int(array.max()) > high:

@@ -106,10 +106,10 @@ def _scan(graph: onnx.GraphProto, outer: _Scope) -> Iterator[MissingKernel | Non
         if node.op_type == "Constant":
             scope.constants.update(node.output)
             continue
-        if scope.is_shape_arithmetic(node):
+        bodies = [attribute.g for attribute in node.attribute if attribute.HasField("g")]
+        if not bodies and scope.is_shape_arithmetic(node):  # a body reads values that are no inputs of its node
             scope.shapes.update(node.output)
             continue
-        bodies = [attribute.g for attribute in node.attribute if attribute.HasField("g")]
         inputs = () if bodies else tuple(map(scope.dtype, node.input))  # a loop's inputs may have any type
         yield _missing_kernel(node, inputs, scope)
         for body in bodies:

@@ -57,10 +57,11 @@ class PositionEmbedding(PositionVectors):
     def infer(self, x: TensorType, positions: TensorType | None = None) -> TensorType:
         y = super().infer(x, positions)
         length = x.shape[-2]
-        if positions is None and isinstance(length, int):
-            last = self.start_index + length
-            message = f"has vectors for {self.sequence_length} positions, and needs {last} for {x}"
-            require(last <= self.sequence_length, message, "increase sequence_length", code="out-of-range")
+        if positions is None:
+            count = self.start_index + (length if isinstance(length, int) else 1)
+            at_least = "" if isinstance(length, int) else "at least "
+            message = f"has vectors for {self.sequence_length} positions, and needs {at_least}{count} for {x}"
+            require(count <= self.sequence_length, message, "increase sequence_length", code="out-of-range")
         return y
 
     def lower(self, g: Builder, x: Value, positions: Value | None = None) -> Any:

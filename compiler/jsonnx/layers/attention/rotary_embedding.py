@@ -121,9 +121,9 @@ class RotaryCodec(SectionCodec):
         return {"anyOf": [{"type": ["boolean", "null"]}, super().schema()]}
 
     def read(self, value: Json) -> Any:
-        return (
-            (super().read({}) if value else None) if value is None or isinstance(value, bool) else super().read(value)
-        )
+        if value is None or value is False:
+            return None
+        return super().read({} if value is True else value)
 
     def write(self, value: Any) -> Json:
         return None if value is None else super().write(value) or True

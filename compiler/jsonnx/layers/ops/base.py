@@ -189,6 +189,11 @@ def is_float_dtype(dtype: str) -> bool:
     return dtype.startswith("float")
 
 
+def graph_dtype(g: Builder, dtype: str) -> str:
+    """The element type in the graph: floating-point types are the builder's."""
+    return g.float_dtype if is_float_dtype(dtype) else dtype
+
+
 def float_dtype(dtype: str) -> str:
     """Returns the type itself if it is floating-point, otherwise float32."""
     return dtype if is_float_dtype(dtype) else "float32"
@@ -224,7 +229,7 @@ def promoted_dtype(*operands: Any) -> str:
 
 def as_dtype(g: Builder, x: Value | ConstantOperand, dtype: str) -> Value:
     """Converts a tensor or constant to an element type; floating-point types become the graph's."""
-    dtype = g.float_dtype if is_float_dtype(dtype) else dtype
+    dtype = graph_dtype(g, dtype)
     return g.const(x.values, dtype) if isinstance(x, ConstantOperand) else g.cast(x, dtype)
 
 

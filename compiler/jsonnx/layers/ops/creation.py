@@ -16,7 +16,8 @@ from ...core.limits import MAX_ELEMENTS_PER_SAMPLE, require_constant_size
 from ...core.types import Dim, Size, TensorType, require
 from ..axes import axis_of
 from ..base import require_in_range
-from .base import DType, Operation, as_dtype, is_float_dtype, operation
+from .base import DType, Operation, as_dtype, graph_dtype, is_float_dtype, operation
+from .unary import EqualElements, FillValue
 
 if TYPE_CHECKING:
     import numpy as np
@@ -110,32 +111,29 @@ def constant(g: Builder, type: TensorType, make: Callable[[], np.ndarray]) -> Va
 
     dtype = np.dtype(numpy_dtype(type.dtype))
     require_constant_size(f"needs a constant {type}", *type.shape, element_bytes=dtype.itemsize)
-    return g.const(make().astype(dtype), g.float_dtype if is_float_dtype(type.dtype) else type.dtype)
+    return g.const(make().astype(dtype), graph_dtype(g, type.dtype))
 
 
 # -- equal elements --------------------------------------------------------------------------------------------------
 
 
-class Filled(Creation):
-    """Base class of functions that return a tensor of equal elements."""
+class Filled(EqualElements, Creation):
+    """Base class of functions that return a tensor of equal elements in a given shape."""
 
     shape: ShapeArgument = attr(doc='Sizes of the axes, each a number or `{"axis": 0}`: that of an axis of the input.')
-    value: ClassVar[float] = 0
 
     def result_shape(self, x: TensorType) -> tuple[Dim, ...]:
         return tuple(resolved(x, size) for size in self.shape)
 
     def infer(self, x: TensorType) -> TensorType:
-        y = super().infer(x)
-        require_in_range(self.value, y.dtype, "fill_value")
-        return y
+        return self.checked(super().infer(x))
 
     def emit(self, g: Builder, x: Value, type: TensorType) -> Value:
-        dtype = g.float_dtype if is_float_dtype(type.dtype) else type.dtype
         elements = type.elements
         if isinstance(elements, int) and elements <= MAX_STORED_ELEMENTS:
-            return g.filled(self.value, [int(size) for size in type.shape if isinstance(size, int)], dtype)
-        return g.refine(g.Expand(g.const(self.value, dtype), g.sizes(type.shape, x)), type.shape)
+            shape = [int(size) for size in type.shape if isinstance(size, int)]
+            return g.filled(self.value, shape, graph_dtype(g, type.dtype))
+        return self.expand(g, x, type)
 
 
 @operation("zeros", "empty")
@@ -151,14 +149,8 @@ class Ones(Filled):
 
 
 @operation("full")
-class Full(Filled):
+class Full(FillValue, Filled):
     """A tensor whose elements are all equal."""
-
-    fill_value: float = attr(doc="Value of all elements.")
-
-    @property
-    def value(self) -> float:  # type: ignore[override]
-        return self.fill_value
 
 
 # -- matrices --------------------------------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ from .base import (
     bool_dtype,
     compute_dtype,
     float_dtype,
+    graph_dtype,
     is_float_dtype,
     operation,
     require_numbers,
@@ -286,22 +287,44 @@ class NanToNum(Operation):
         return g.Where(g.IsInf(x, detect_positive=0), g.const(smallest, x.dtype), y)
 
 
-class FilledLike(Operation):
+class EqualElements(Operation):
+    """Base class of functions that return a tensor of equal elements."""
+
+    value: ClassVar[float] = 0
+
+    def checked(self, type: TensorType) -> TensorType:
+        """Returns the type of the result. Raises ShapeError if it cannot hold the value."""
+        require_in_range(self.value, type.dtype, "fill_value")
+        return type
+
+    def expand(self, g: Builder, x: Value, type: TensorType) -> Value:
+        """Emits the tensor, whose symbolic sizes are those of x."""
+        value = g.const(self.value, graph_dtype(g, type.dtype))
+        return g.refine(g.Expand(value, g.sizes(type.shape, x)), type.shape)
+
+
+class FillValue(EqualElements):
+    """Base class of functions that take the value of all elements as an argument."""
+
+    fill_value: float = attr(doc="Value of all elements.")
+
+    @property
+    def value(self) -> float:  # type: ignore[override]
+        return self.fill_value
+
+
+class FilledLike(EqualElements):
     """Base class of functions that return a constant tensor with the argument's shape."""
 
     dtype: DType | None = attr(None, doc="Element type of the result; null for the argument's.")
-    value: ClassVar[float] = 0
 
     def infer(self, x: TensorType) -> TensorType:
         require_numbers(x)
-        y = x.with_dtype(self.dtype or x.dtype)
-        require_in_range(self.value, y.dtype, "fill_value")
-        return y
+        return self.checked(x.with_dtype(self.dtype or x.dtype))
 
     def lower(self, g: Builder, x: Value) -> Any:
         with g.detached():
-            dtype = g.float_dtype if is_float_dtype(self.dtype or x.dtype) else self.dtype or x.dtype
-            return g.refine(g.Expand(g.const(self.value, dtype), g.sizes(x.shape, x)), x.shape)
+            return self.expand(g, x, self.infer(x.type))
 
 
 @operation("zeros_like", "empty_like")
@@ -317,11 +340,5 @@ class OnesLike(FilledLike):
 
 
 @operation("full_like")
-class FullLike(FilledLike):
+class FullLike(FillValue, FilledLike):
     """A constant tensor with the argument's shape."""
-
-    fill_value: float = attr(doc="Value of all elements.")
-
-    @property
-    def value(self) -> float:  # type: ignore[override]
-        return self.fill_value

@@ -69,9 +69,8 @@ class TimeDistributed(Layer):
         with inner_layer_scope(g, snake_case(inner.type_name), inner):
             if g.training and g.trainable and can_merge_steps(inner):
                 return inner.normalize(g, x, mask, steps=1)
-            if (g.training and g.trainable and is_batch_dependent(inner, x.rank - 1)) or acts_along_batch_axis(
-                inner, x.rank - 1
-            ):
+            needs_steps = g.training and g.trainable and is_batch_dependent(inner, x.rank - 1)
+            if needs_steps or acts_along_batch_axis(inner, x.rank - 1):
                 steps = [
                     self.call_layer(g, take_step(g, x, t), None if mask is None else take_step(g, mask, t))
                     for t in range(x.shape[1])

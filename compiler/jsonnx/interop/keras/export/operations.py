@@ -7,6 +7,7 @@ from typing import Any
 from ....core.components import Json
 from ....layers import Layer
 from ....layers.ops.base import ConstantCodec, ConstantOperand
+from ....layers.ops.creation import Creation, Shape
 from .configs import NotExportable, operation_config
 
 OPERATION_PREFIX = "ops."
@@ -40,21 +41,6 @@ LIST_FUNCTIONS = ("concatenate", "stack")
 UNSUPPORTED_FUNCTIONS = ("layer_normalization", "rms_normalization", "batch_normalization", "dot_product_attention")
 """Functions that Keras does not serialize as one node with all their arguments."""
 
-CREATION_FUNCTIONS = (
-    "arange",
-    "empty",
-    "eye",
-    "full",
-    "identity",
-    "linspace",
-    "logspace",
-    "ones",
-    "shape",
-    "tri",
-    "zeros",
-)
-"""Functions that Keras calls when a model is built, so that its files have no node for them."""
-
 
 def is_operation(layer: Layer) -> bool:
     return layer.type_name.startswith(OPERATION_PREFIX)
@@ -67,7 +53,7 @@ def function_name(layer: Layer) -> str:
 def operation_layer_config(layer: Layer, name: str) -> dict[str, Json]:
     """Returns the JSON of a function. Raises NotExportable."""
     kind = function_name(layer)
-    if kind in CREATION_FUNCTIONS:
+    if isinstance(layer, (Creation, Shape)):  # Keras calls them when a model is built
         raise NotExportable(f"a file of Keras contains the result of {layer.type_name}, not the function")
     if kind in UNSUPPORTED_FUNCTIONS:
         raise NotExportable(f"Keras does not serialize {layer.type_name} as one node")
