@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from conftest import CASES_PER_ORDINARY_TEST
+from costly_cases import CASES_PER_ORDINARY_TEST
 
 TESTS = Path(__file__).parent
 

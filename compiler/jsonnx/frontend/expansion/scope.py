@@ -170,7 +170,9 @@ class Scope:
         repetitions = self._repetitions(raw, path)
         index_values = {"index": 0} if "repeat" in raw else {}
         if not repetitions:
-            step = self._make_step({key: raw[key] for key in ("name", "from") if key in raw}, path, index_values)
+            has_name = "index" not in (self.evaluator.names(raw.get("name")) or ())  # else each repetition has one
+            keys = ("name", "from") if has_name else ("from",)
+            step = self._make_step({key: raw[key] for key in keys if key in raw}, path, index_values)
             step.is_elided = True
             return Entry(path, raw, 0, [step])
         step_count = repetitions if repetitions <= self.remaining_layers else 1
