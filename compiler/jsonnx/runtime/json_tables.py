@@ -134,7 +134,7 @@ class JsonTable:
         others = [value for value in values if value is not None]
         is_text = type.dtype == "string" or (bool(others) and _all_texts(others))  # names of classes are texts, too
         help = MISSING_TEXT_HELP if is_text else MISSING_NUMBER_HELP
-        add_missing_values(name, "value", missing, self._row_count, self.element_locator([name]), faults, help)
+        add_missing_values(name, "value", missing, len(values), self.element_locator([name]), faults, help)
 
     def _check_kind(self, name: str, kind: Any, wanted: str, faults: FaultCollector, help: str | None = None) -> None:
         """Adds one fault for all rows with a value of another kind."""
