@@ -12,13 +12,10 @@ from functools import lru_cache
 import onnx
 from onnx import defs, shape_inference
 
+from ..ir import Node
 from ..ir.dtypes import dtype_name
+from ..ir.shape_arithmetic import SHAPE_OPERATORS, SHAPE_TYPES
 from .kernel_table import FIRST, Kernel, KernelTable
-
-SHAPE_OPERATORS = {"Shape", "Size"}
-"""Operators whose results are on the CPU."""
-SHAPE_TYPES = {"int32", "int64", "bool"}
-"""Element types of the results of shape arithmetic."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +52,13 @@ def place_nodes(model: onnx.ModelProto, table: KernelTable) -> Placement:
     opsets = {_domain(item): item.version for item in model.opset_import}
     scanned = [*_scan(typed.graph, _Scope(table, opsets))]
     return Placement(len(scanned), tuple(missing for missing in scanned if missing is not None))
+
+
+def lacks_kernel(table: KernelTable, node: Node, opset: int) -> bool:
+    """Whether a node of a graph has no kernel in a model of an opset."""
+    inputs = () if node.bodies else tuple("" if x is None else x.dtype for x in node.inputs)
+    outputs = tuple(x.dtype for x in node.outputs)
+    return bool(_missing_reason(table, node.domain, node.op, opset, inputs, outputs))
 
 
 @dataclass

@@ -1,0 +1,24 @@
+"""Writes tensors of one number without ConstantOfShape."""
+
+from __future__ import annotations
+
+import onnx
+
+from ...ir import Constant, Value
+from ..rewrite import Match
+from .rules import form, operand
+
+MAX_CONSTANT_ELEMENTS = 1024
+"""Elements of the largest tensor of one number that is stored in the file."""
+
+
+@form("ConstantOfShape")
+def zeros_as_expand(m: Match) -> Value:
+    """ConstantOfShape(shape) -> Expand(number, shape); a small tensor of a constant shape -> a constant"""
+    g, shape, result = m.g, operand(m), m.node.outputs[0]
+    fill = m.node.attribute("value")
+    number = g.const(0 if fill is None else onnx.numpy_helper.to_array(fill).reshape(()), result.dtype)
+    elements = result.type.elements
+    if isinstance(shape, Constant) and isinstance(elements, int) and elements <= MAX_CONSTANT_ELEMENTS:
+        return g.filled(number.array, [int(size) for size in shape.array], result.dtype)
+    return g.refine(g.Expand(number, shape), result.shape)
