@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import replace
 from functools import partial
 
@@ -23,11 +22,11 @@ MAX_ROUNDS = 8
 """How often a graph is rewritten: operators that a rule emits may need a rule themselves."""
 
 
-def write_for_target(graph: Graph, target: str, int32_inputs: Collection[str] = ()) -> Graph:
+def write_for_target(graph: Graph, target: str) -> Graph:
     """The graph in the operators and element types of a target of `TARGETS`; the graph itself if the target takes the
     plain form.
 
-    `int32_inputs` names inputs of int64 that may become int32.
+    Where the target does not compute in int64, inputs of int64 become int32.
     """
     if target not in PROVIDERS_WITH_TABLES:
         return graph
@@ -35,7 +34,7 @@ def write_for_target(graph: Graph, target: str, int32_inputs: Collection[str] = 
     graph = write_gelu_as_erf(graph)
     for _ in range(MAX_ROUNDS):
         needs_form = partial(_needs_form, table, lowest_opset(graph))
-        rewritten = write_nodes_without_kernel(graph, needs_form, int32_inputs)
+        rewritten = write_nodes_without_kernel(graph, needs_form)
         if rewritten is graph:
             break
         graph = rewritten

@@ -14,7 +14,7 @@ from onnx import defs, shape_inference
 
 from ..ir import Node
 from ..ir.dtypes import dtype_name
-from ..ir.shape_arithmetic import SHAPE_OPERATORS, SHAPE_TYPES
+from ..ir.host_values import SHAPE_OPERATORS, SHAPE_TYPES
 from .kernel_table import FIRST, Kernel, KernelTable
 
 

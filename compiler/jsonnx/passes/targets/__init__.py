@@ -7,11 +7,11 @@ types.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Set
+from collections.abc import Callable, Set
 from dataclasses import replace
 
 from ...ir import Graph, Node, Value
-from ...ir.shape_arithmetic import shape_values
+from ...ir.host_values import host_values
 from ..canonicalize import prune
 from . import (
     activations,
@@ -42,17 +42,15 @@ __all__ = [
 def write_nodes_without_kernel(
     graph: Graph,
     lacks_kernel: Callable[[Node], bool],
-    int32_inputs: Collection[str] = (),
-    outer_shapes: Set[Value] = frozenset(),
+    outer_host_values: Set[Value] = frozenset(),
 ) -> Graph:
     """Rewrites each node once that has no kernel, also those in loops and branches; returns the graph itself if there
     is none that a rule matches.
 
-    `int32_inputs` names inputs of int64 that become int32 if the target does not compute in int64; `outer_shapes` are
-    values that are computed from shapes outside of the graph.
+    `outer_host_values` are the inputs of a body that are computed from shapes or texts.
     """
-    context = TargetContext(lacks_kernel, shape_values(graph, outer_shapes))
-    narrowed = compute_in_int32(graph, context, int32_inputs)
+    context = TargetContext(lacks_kernel, host_values(graph, outer_host_values))
+    narrowed = compute_in_int32(graph, context)
     rewritten = forms.apply(_with_rewritten_bodies(narrowed, context), context)
     return graph if rewritten is graph else prune(rewritten)
 
@@ -66,8 +64,9 @@ def _with_rewritten_bodies(graph: Graph, context: TargetContext) -> Graph:
 def _with_rewritten_body(node: Node, context: TargetContext) -> Node:
     changed: dict[str, Graph] = {}
     for name, body in node.bodies.items():
-        shapes = {inner for inner, outer in zip(body.inputs.values(), node.inputs) if outer in context.shapes}
-        rewritten = write_nodes_without_kernel(body, context.lacks_kernel, outer_shapes=shapes)
+        pairs = zip(body.inputs.values(), node.inputs, strict=True)
+        known = {inner for inner, outer in pairs if outer in context.host_values}
+        rewritten = write_nodes_without_kernel(body, context.lacks_kernel, known)
         if rewritten is not body:
             changed[name] = rewritten
     return replace(node, attributes={**node.attributes, **changed}) if changed else node

@@ -1,8 +1,7 @@
-"""Computes indices, positions and counts in int32 where the target has no kernel for int64.
+"""Computes integers in int32 where the target has no kernel for int64.
 
-Only integers that fit are converted: sizes and positions, results of ArgMax, smaller integers, the named inputs, and
-counters, which are states that a step updates. Integers of the user's data stay as they are. A counter is exact up to
-2^31 - 1.
+Inputs and counters become int32: a trainer refuses data that do not fit, and a counter is exact up to 2^31 - 1. Outputs
+keep their type, and integers that come from shapes or texts are computed on the CPU in int64.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from ...ir import Builder, Constant, Graph, Node, State, Value, onnx_dtype
+from ...ir import Builder, Constant, Graph, Node, State, Subgraph, Value, onnx_dtype
 from ...ir.graph import Input
 from ..rewrite import with_replaced_inputs
 from .one_hot_as_equal import first_maximum
@@ -21,8 +20,6 @@ from .rules import TargetContext, forms
 
 V = TypeVar("V", bound=Value)
 WIDE, NARROW = "int64", "int32"
-SMALL_TYPES = {"bool", "int8", "int16", "int32", "uint8", "uint16"}
-"""Element types whose values int32 contains."""
 ALL_OPERANDS = None
 INTEGER_OPERANDS: Mapping[str, tuple[int, ...] | None] = {
     **dict.fromkeys(("Add", "Sub", "Mul", "Div", "Mod", "Max", "Min", "Clip", "Concat", "Range", "Sum"), ALL_OPERANDS),
@@ -38,7 +35,7 @@ INTEGER_OPERANDS: Mapping[str, tuple[int, ...] | None] = {
 class _Narrowing:
     """The graph under construction, and the int32 counterparts of values."""
 
-    def __init__(self, graph: Graph, context: TargetContext, input_names: Collection[str]) -> None:
+    def __init__(self, graph: Graph, context: TargetContext) -> None:
         self.graph, self.context = graph, context
         self.g = Builder.extending(graph)
         self.g.nodes = []
@@ -49,11 +46,13 @@ class _Narrowing:
         self.missing: set[Value] = set()
         """Int64 values that are only there in int32 so far."""
         self.is_changed = False
-        self.inputs = {name: self._input(x) if name in input_names else x for name, x in graph.inputs.items()}
+        self.inputs = {name: self._input(x) for name, x in graph.inputs.items()}
         self.states = {name: self._state(x) for name, x in graph.states.items()}
 
     def _input(self, x: Input) -> Input:
-        return self._replaced(x, Input(x.name, x.type.with_dtype(NARROW))) if self._lacks_wide(x) else x
+        if isinstance(self.graph, Subgraph) or not self._lacks_wide(x):
+            return x
+        return self._replaced(x, Input(x.name, x.type.with_dtype(NARROW)))
 
     def _state(self, x: State) -> State:
         if x.rank or x.name not in self.graph.updates or not self._lacks_wide(x):
@@ -72,19 +71,6 @@ class _Narrowing:
 
     # -- values ------------------------------------------------------------------------------------------------------
 
-    def fits(self, x: Value) -> bool:
-        """Whether int32 contains the elements of an int64 value."""
-        if x in self.narrowed or x in self.context.shapes:
-            return True
-        if isinstance(x, Constant):
-            return bool(np.array_equal(x.array, x.array.astype(np.int32)))
-        producer = self.graph.producers.get(x)
-        if producer is None:
-            return False
-        source = producer.inputs[0]
-        is_index = producer.op in ("ArgMax", "ArgMin") or (producer.op == "TopK" and x is producer.outputs[1])
-        return is_index or (producer.op == "Cast" and source is not None and source.dtype in SMALL_TYPES)
-
     def narrow(self, x: Value) -> Value:
         """A value in int32."""
         if x.dtype != WIDE:
@@ -98,14 +84,13 @@ class _Narrowing:
     def _new_narrow(self, x: Value) -> Value:
         producer = self.graph.producers.get(x)
         source = producer.inputs[0] if producer is not None else None
-        if producer is not None and source is not None and source.dtype in SMALL_TYPES and producer.op == "Cast":
-            return self.g.cast(source, NARROW)
-        if producer is not None and source is not None and producer.op in ("ArgMax", "ArgMin"):
+        if producer is None or source is None or x in self.context.host_values:
+            return self.g.cast(x, NARROW)
+        if producer.op == "Cast":
+            return self.g.cast(self.replacements.get(source, source), NARROW)
+        if producer.op in ("ArgMax", "ArgMin") and not producer.attribute("select_last_index", 0):
             keepdims, axis = bool(producer.attribute("keepdims", 1)), producer.attribute("axis", 0)
-            is_first = not producer.attribute("select_last_index", 0)
-            index = first_maximum(self.g, source, producer.op, axis, keepdims) if is_first else None
-            if index is not None:
-                return index
+            return first_maximum(self.g, source, producer.op, axis, keepdims)
         return self.g.cast(x, NARROW)
 
     def require_wide(self, x: Value | None) -> None:
@@ -138,8 +123,8 @@ class _Narrowing:
         if (positions := INTEGER_OPERANDS[node.op]) is not ALL_OPERANDS:
             candidates = ((index, x) for index, x in enumerate(node.inputs) if index in positions)
         wide = {index: x for index, x in candidates if x is not None and x.dtype == WIDE}
-        fits = all(map(self.fits, wide.values()))
-        return {*wide} if fits and self._is_possible(node, wide.keys()) else set()
+        fit = all(_fits(x) for x in wide.values())
+        return {*wide} if fit and self._is_possible(node, wide.keys()) else set()
 
     def _is_possible(self, node: Node, operands: Collection[int]) -> bool:
         """Whether the node in int32 has a kernel, or a rule that writes it by other operators."""
@@ -166,14 +151,19 @@ class _Narrowing:
         return graph.with_nodes(self.g.nodes, self.replacements)
 
 
+def _fits(x: Value) -> bool:
+    """Whether int32 contains the elements of a value, if it is a constant."""
+    return not isinstance(x, Constant) or bool(np.array_equal(x.array, x.array.astype(np.int32)))
+
+
 def _in_int32(x: Value) -> Value:
     """A new value of the same shape."""
     return Value(x.type.with_dtype(NARROW)) if x.dtype == WIDE else x
 
 
-def compute_in_int32(graph: Graph, context: TargetContext, inputs: Collection[str] = ()) -> Graph:
-    """Computes integers in int32 where int64 has no kernel; `inputs` names int64 inputs that become int32."""
-    narrowing = _Narrowing(graph, context, inputs)
+def compute_in_int32(graph: Graph, context: TargetContext) -> Graph:
+    """Computes integers in int32 where int64 has no kernel."""
+    narrowing = _Narrowing(graph, context)
     for node in graph.nodes:
         narrowing.add(node)
     return narrowing.finish() if narrowing.is_changed else graph

@@ -41,13 +41,17 @@ def round_as_floor(m: Match) -> Value | None:
 
 @form("Mod")
 def remainder_as_division(m: Match) -> Value | None:
-    """Mod(x, n) of integers -> r = x - x / n * n, or r + n where r is negative, for a constant positive n"""
+    """Mod(x, n) of integers -> r = x - x / n * n, or r + n if the signs of r and n differ"""
     g, x, n = m.g, operand(m), operand(m, 1)
-    is_positive = isinstance(n, Constant) and bool((n.array > 0).all())
-    if not x.dtype.startswith("int") or not is_positive or m.node.attribute("fmod", 0):
+    if not x.dtype.startswith("int") or m.node.attribute("fmod", 0):
         return None
+    zero = g.const(0, x.dtype)
     rest = g.Sub(x, g.Mul(g.Div(x, n), n))
-    result: Value = g.Where(g.Less(rest, g.const(0, x.dtype)), g.Add(rest, n), rest)
+    if isinstance(n, Constant) and (n.array > 0).all():
+        differs = g.Less(rest, zero)
+    else:
+        differs = g.And(g.Not(g.Equal(rest, zero)), g.Xor(g.Less(rest, zero), g.Less(n, zero)))
+    result: Value = g.Where(differs, g.Add(rest, n), rest)
     return result
 
 

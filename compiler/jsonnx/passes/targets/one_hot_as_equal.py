@@ -7,7 +7,6 @@ from dataclasses import replace
 import numpy as np
 
 from ...ir import Builder, Constant, Value
-from ...ir.dtypes import dtype_name
 from ..rewrite import Match
 from .rules import form, operand
 
@@ -81,13 +80,16 @@ def arg_max_of_another_type(m: Match) -> Value | None:
     return None
 
 
-def first_maximum(g: Builder, x: Value, op: str, axis: int, keepdims: bool) -> Value | None:
-    """The result of ArgMax or ArgMin as int32: the lowest position of an extremum; None if the axis is not static."""
-    count = x.shape[axis]
-    if not isinstance(count, int):
-        return None
+def first_maximum(g: Builder, x: Value, op: str, axis: int, keepdims: bool) -> Value:
+    """The result of ArgMax or ArgMin as int32: the lowest position of an extremum."""
     extremum = g.ReduceMax(x, [axis]) if op == "ArgMax" else g.ReduceMin(x, [axis])
-    positions = g.positions(count, "int32", shape=(-1, *[1] * (x.rank - 1 - axis % x.rank)))
+    later_axes = x.rank - 1 - axis % x.rank
+    if isinstance(x.shape[axis], int):
+        positions: Value = g.positions(x.shape[axis], "int32", shape=(-1, *[1] * later_axes))
+    else:
+        size = g.Shape(x, start=axis % x.rank, end=axis % x.rank + 1)
+        counts = g.Range(g.const(0, "int64"), g.Squeeze(size, [0]), g.const(1, "int64"))
+        positions = g.Reshape(g.cast(counts, "int32"), [-1, *[1] * later_axes])
     candidates = g.Where(g.Equal(x, extremum), positions, g.const(np.iinfo(np.int32).max, "int32"))
     index: Value = g.ReduceMin(candidates, [axis], keepdims=int(keepdims))
     return index
@@ -101,8 +103,3 @@ def boolean_maximum_as_int32(m: Match) -> Value | None:
         return None
     integers = g.emit(m.node.op, g.cast(x, "int32"), *m.node.inputs[1:], **m.node.attributes)
     return g.cast(integers, "bool")
-
-
-def cast_type(to: int) -> str:
-    """The element type that a Cast names by its number."""
-    return dtype_name(to)

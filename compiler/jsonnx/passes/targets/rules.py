@@ -17,12 +17,12 @@ class TargetContext:
 
     lacks_kernel: Callable[[Node], bool]
     """Whether the target cannot run a node."""
-    shapes: Set[Value]
-    """The values that are computed from shapes, on the CPU for every target."""
+    host_values: Set[Value]
+    """The values that are computed from shapes or texts, on the CPU for every target."""
 
     def needs_form(self, node: Node) -> bool:
         """Whether the node must be written by other operators."""
-        return self.lacks_kernel(node) and not self.shapes.issuperset(node.outputs)
+        return self.lacks_kernel(node) and not self.host_values.issuperset(node.outputs)
 
 
 def form(*operators: str) -> Callable[[Rule], Rule]:
