@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 
 from ..backend.opset import MIN_OPSET, lowest_node_opset, lowest_opset
-from ..core.diagnostics import UsageError
 from ..core.reserved_names import target_name
-from ..ir import Graph, Node
+from ..core.types import TensorType
+from ..ir import Graph, Node, Value
 from ..passes.canonicalize import canonicalize
 from ..passes.gelu_as_erf import write_gelu_as_erf
 from ..passes.targets import write_nodes_without_kernel
 from ..runtime.training_plan import TrainingPlan
 from ..targets import PROVIDERS_WITH_TABLES, KernelTable, kernel_table, lacks_kernel
 
-PLAIN_TARGETS = ("cpu", "coreml", "openvino")
-"""Targets that take the plain form of a graph."""
-TARGETS = ("cpu", "cuda", "webgpu", "directml", "coreml", "openvino")
 MAX_ROUNDS = 8
 """How often a graph is rewritten: operators that a rule emits may need a rule themselves."""
 
 
 def write_for_target(graph: Graph, target: str) -> Graph:
-    """The graph in the operators and element types of a target of `TARGETS`; the graph itself if the target takes the
-    plain form.
+    """The graph in the operators and element types of a target; the graph itself for a target without a table of
+    kernels, which takes the plain form.
 
     Where the target does not compute in int64, inputs of int64 become int32.
     """
@@ -39,6 +37,34 @@ def write_for_target(graph: Graph, target: str) -> Graph:
             break
         graph = rewritten
     return canonicalize(graph)
+
+
+def plan_for_target(plan: TrainingPlan, target: str) -> TrainingPlan:
+    """The training plan with all graphs in the form of a target, and the types of inputs and targets as they are fed
+    there."""
+    if target not in PROVIDERS_WITH_TABLES:
+        return plan
+    train, evaluate = write_for_target(plan.train, target), write_for_target(plan.evaluate, target)
+    fed = {**train.inputs, **evaluate.inputs}
+    augmented_inputs = tuple(
+        augmented if augmented.graph is None else replace(augmented, graph=write_for_target(augmented.graph, target))
+        for augmented in plan.augmented_inputs
+    )
+    return replace(
+        plan,
+        train=train,
+        evaluate=evaluate,
+        predict=write_for_target(plan.predict, target),
+        inputs=_fed_types(fed, plan.inputs),
+        targets={output: fed[target_name(output)].type for output in plan.targets},
+        augmented_inputs=augmented_inputs,
+        make_shards=None,  # only steps on the CPU are split
+    )
+
+
+def _fed_types(fed: Mapping[str, Value], types: Mapping[str, TensorType]) -> dict[str, TensorType]:
+    """The types of inputs, those of graphs in the form of a target where a graph has the input."""
+    return {name: fed[name].type if name in fed else type for name, type in types.items()}
 
 
 def _needs_form(table: KernelTable, opset: int, node: Node) -> bool:

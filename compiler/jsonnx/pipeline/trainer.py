@@ -14,6 +14,7 @@ from ..runtime.array_digest import array_digest
 from ..runtime.callbacks import checked_callbacks
 from ..runtime.dataset import DataArgument, Dataset
 from ..runtime.history import History
+from ..runtime.providers import resolve_provider
 from ..runtime.trainer import Trainer as PlanTrainer
 from ..runtime.variables import DonatedArrays
 from .check import CheckedSpec, Spec, check_spec
@@ -21,6 +22,7 @@ from .compile import compile_checked
 from .initial_weights import Weights, resolve_initial_weights
 from .model import Model
 from .plan_training import plan_training
+from .target_forms import plan_for_target
 
 _ATTRIBUTES = (
     "initial_weights_digest",
@@ -61,6 +63,8 @@ class Trainer(PlanTrainer):
     ) -> None:
         self._checked = spec if isinstance(spec, CheckedSpec) else check_spec(spec, changes=changes, scale=scale)
         plan = plan_training(self._checked, seed)
+        provider = resolve_provider(provider).name
+        plan = plan_for_target(plan, provider) if fast else plan
         plan = replace(plan, source=plan.source.with_data_roots(data_roots))
         variables = {**plan.train.parameters, **plan.train.states}
         types = {name: variables[name].type for name in plan.weight_names}
