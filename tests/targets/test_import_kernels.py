@@ -47,7 +47,7 @@ def test_a_section_of_the_page_is_read() -> None:
 
 
 def test_registrations_of_webgpu_are_read_once() -> None:
-    types = {"first": "bool float16 float32 int32 uint32"}
+    numbers, floats = {"first": "float16 float32 int32 uint32"}, {"first": "float16 float32"}
     assert kernels_of_registrations(REGISTRATIONS) == {
         "": {"Abs": [[13, None, types], [6, 12, types]], "Shape": [[15, None, {}]], "Sin": [[7, None, types]]}
     }

@@ -10,12 +10,12 @@ from .graph import Constant, Graph, Value
 SHAPE_OPERATORS = {"Shape", "Size"}
 """Operators whose results are on the CPU."""
 SHAPE_TYPES = {"int32", "int64", "bool"}
-"""Element types of the results of shape arithmetic, which are scalars and vectors."""
+"""Element types of the vectors that shape arithmetic computes; its scalars have any type."""
 
 
 def host_values(graph: Graph, known: Collection[Value] = ()) -> set[Value]:
     """The values that a graph computes from texts alone, and the scalars and vectors of integers that it computes from
-    shapes alone; `known` are such values from outside."""
+    shapes alone; `known` are such values from outside. Other results of shapes may be large, as a matrix of zeros."""
     texts = {x for x in (*graph.inputs.values(), *known) if x.dtype == "string"}
     host = {*known, *texts}
     for node in graph.nodes:
@@ -30,4 +30,4 @@ def host_values(graph: Graph, known: Collection[Value] = ()) -> set[Value]:
 
 
 def _is_small_shape(x: Value) -> bool:
-    return x.dtype in SHAPE_TYPES and x.rank <= 1
+    return x.rank == 0 or (x.dtype in SHAPE_TYPES and x.rank == 1)

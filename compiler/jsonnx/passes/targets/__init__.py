@@ -15,6 +15,7 @@ from ...ir.host_values import host_values
 from ..canonicalize import prune
 from . import (
     activations,
+    booleans_as_numbers,
     log_softmax_as_exp,
     logic,
     maximum_as_where,
@@ -23,11 +24,13 @@ from . import (
     trigonometry,
     zeros_as_expand,
 )
+from .embedding_gradient import scatter_embedding_rows
 from .int64_as_int32 import compute_in_int32
 from .rules import TargetContext, forms
 
 __all__ = [
     "activations",
+    "booleans_as_numbers",
     "log_softmax_as_exp",
     "logic",
     "maximum_as_where",
@@ -50,7 +53,7 @@ def write_nodes_without_kernel(
     `outer_host_values` are the inputs of a body that are computed from shapes or texts.
     """
     context = TargetContext(lacks_kernel, host_values(graph, outer_host_values))
-    narrowed = compute_in_int32(graph, context)
+    narrowed = compute_in_int32(scatter_embedding_rows(graph, context), context)
     rewritten = forms.apply(_with_rewritten_bodies(narrowed, context), context)
     return graph if rewritten is graph else prune(rewritten)
 

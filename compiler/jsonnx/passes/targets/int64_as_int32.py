@@ -31,6 +31,9 @@ INTEGER_OPERANDS: Mapping[str, tuple[int, ...] | None] = {
 }
 """By operator that may compute in int32: the operands whose type changes."""
 
+INDEX_OPERANDS = {"Gather": 1, "GatherElements": 1}
+"""By operator whose kernels take int32 or int64 indices: the operand that has them."""
+
 
 class _Narrowing:
     """The graph under construction, and the int32 counterparts of values."""
@@ -46,6 +49,8 @@ class _Narrowing:
         self.missing: set[Value] = set()
         """Int64 values that are only there in int32 so far."""
         self.is_changed = False
+        self.scatter_indices = {node.inputs[1] for node in graph.nodes if node.op == "ScatterND"}
+        """Indices that are int64 in every kernel. They are computed from inputs, and stay on the CPU."""
         self.inputs = {name: self._input(x) for name, x in graph.inputs.items()}
         self.states = {name: self._state(x) for name, x in graph.states.items()}
 
@@ -117,14 +122,26 @@ class _Narrowing:
     def _wide_operands(self, node: Node) -> set[int]:
         """The indices of the operands that become int32; empty if the node stays as it is."""
         is_widening = node.op == "Cast" and node.outputs[0].dtype == WIDE  # its readers take the value that is cast
-        if node.domain or node.op not in INTEGER_OPERANDS or is_widening or not self.context.needs_form(node):
-            return set()
+        is_scatter_index = node.outputs[0] in self.scatter_indices
+        needs_form = node.op in INTEGER_OPERANDS and not node.domain and self.context.needs_form(node)
+        if is_widening or is_scatter_index or not needs_form:
+            return self._index_operands(node)
         candidates = enumerate(node.inputs)
         if (positions := INTEGER_OPERANDS[node.op]) is not ALL_OPERANDS:
             candidates = ((index, x) for index, x in enumerate(node.inputs) if index in positions)
         wide = {index: x for index, x in candidates if x is not None and x.dtype == WIDE}
         fit = all(_fits(x) for x in wide.values())
         return {*wide} if fit and self._is_possible(node, wide.keys()) else set()
+
+    def _index_operands(self, node: Node) -> set[int]:
+        """The operand with indices of a node that has a kernel, if the indices are there in int32."""
+        index = INDEX_OPERANDS.get(node.op)
+        x = None if index is None else node.inputs[index]
+        if index is None or x is None or x.dtype != WIDE or x in self.context.host_values:
+            return set()
+        producer = self.graph.producers.get(x)
+        is_cast = producer is not None and producer.op == "Cast" and self.context.needs_form(producer)
+        return {index} if is_cast or x in self.narrowed else set()
 
     def _is_possible(self, node: Node, operands: Collection[int]) -> bool:
         """Whether the node in int32 has a kernel, or a rule that writes it by other operators."""
