@@ -26,10 +26,10 @@ INTEGER_OPERANDS: Mapping[str, tuple[int, ...] | None] = {
     **dict.fromkeys(("Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual"), ALL_OPERANDS),
     **dict.fromkeys(("Abs", "Neg", "Sign", "Cast", "Unsqueeze", "Squeeze", "Reshape", "Transpose", "Expand"), (0,)),
     **dict.fromkeys(("Tile", "Slice", "Gather", "Flatten", "ReduceMax", "ReduceMin", "ReduceSum", "Identity"), (0,)),
-    "Pow": (1,),
     "Where": (1, 2),
 }
-"""By operator that may compute in int32: the operands whose type changes."""
+"""By operator that may compute in int32: the operands whose type changes. A Pow is no such operator: an exponent of
+int32 has a kernel on a GPU, but the power an error that `power_of_count` avoids."""
 
 INDEX_OPERANDS = {"Gather": 1, "GatherElements": 1}
 """By operator whose kernels take int32 or int64 indices: the operand that has them."""
