@@ -95,8 +95,8 @@ class _Scope:
     def is_shape_arithmetic(self, node: onnx.NodeProto) -> bool:
         """Whether a node computes with shapes alone, and gives a scalar, such as the batch size as a float, or a vector
         of integers."""
-        if node.op_type in SHAPE_OPERATORS:
-            return True
+        if node.op_type in SHAPE_OPERATORS:  # without a kernel, onnxruntime copies the operand to the CPU
+            return (_domain(node), node.op_type) in self.table.kernels
         variables = [name for name in node.input if name and name not in self.constants]
         return bool(variables) and self.shapes.issuperset(variables) and all(map(self._is_small_shape, node.output))
 
@@ -113,8 +113,10 @@ def _scan(graph: onnx.GraphProto, outer: _Scope) -> Iterator[MissingKernel | Non
             scope.constants.update(node.output)
             continue
         bodies = [attribute.g for attribute in node.attribute if attribute.HasField("g")]
-        if not bodies and scope.is_shape_arithmetic(node):  # a body reads values that are no inputs of its node
+        is_shape = not bodies and scope.is_shape_arithmetic(node)  # a body reads values that are no inputs of its node
+        if is_shape or node.op_type in SHAPE_OPERATORS:
             scope.shapes.update(node.output)
+        if is_shape:
             continue
         inputs = () if bodies else tuple(map(scope.dtype, node.input))  # a loop's inputs may have any type
         yield _missing_kernel(node, inputs, scope)

@@ -1,4 +1,4 @@
-"""Writes tensors of one number without ConstantOfShape."""
+"""Writes ConstantOfShape by Expand, and Size by Shape."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import onnx
 
 from ...ir import Constant, Value
 from ..rewrite import Match
-from .rules import form, operand
+from .rules import form, forms, operand
 
 MAX_CONSTANT_ELEMENTS = 1024
 """Elements of the largest tensor of one number that is stored in the file."""
@@ -22,3 +22,12 @@ def zeros_as_expand(m: Match) -> Value:
     if isinstance(shape, Constant) and isinstance(elements, int) and elements <= MAX_CONSTANT_ELEMENTS:
         return g.filled(number.array, [int(size) for size in shape.array], result.dtype)
     return g.refine(g.Expand(number, shape), result.shape)
+
+
+@forms("Size")
+def size_as_product(m: Match) -> Value | None:
+    """Size(x) -> ReduceProd(Shape(x)): where Size has no kernel, onnxruntime copies x to the CPU"""
+    if not m.context.lacks_kernel(m.node):
+        return None
+    product: Value = m.g.ReduceProd(m.g.Shape(operand(m)), keepdims=0)
+    return product
