@@ -22,7 +22,7 @@ EXCEPTIONS: dict[str, dict[str, str]] = {
     },
     "webgpu": {
         r"\S+ of string|String\w+|ai.onnx.ml.LabelEncoder|com.microsoft.Tokenizer|Scan": TEXTS,
-        r"\S+ of int64": "WebGPU has no int64: outputs of it, indices for ScatterND, and indices of texts are converted",
+        r"\S+ of int64": "WebGPU has no int64: outputs, indices of ScatterND and of texts are converted",
         r"\S+ of (u?int8|int32)|Mod|Pow|Trilu": INTEGERS,
         r"Identity": "onnxruntime copies outputs that are also other outputs",
         r"LSTM|GRU|RNN": "training writes them by simpler operators; a model for predictions keeps the operator",

@@ -130,7 +130,9 @@ def test_weights_agree(both):
     assert list(cpu.weights) == list(gpu.weights)
     for name, expected in cpu.weights.items():
         is_text = expected.dtype.kind in "OU"
-        assert np.array_equal(gpu.weights[name], expected) if is_text else close(gpu.weights[name], expected, 1e-3), name
+        assert np.array_equal(gpu.weights[name], expected) if is_text else close(gpu.weights[name], expected, 1e-3), (
+            name
+        )
 
 
 def test_predictions_agree(both):

@@ -40,7 +40,10 @@ def model_metadata(
         "jsonnx.version": package_version(),
         "jsonnx.parameters": str(parameters),
         "jsonnx.signature": json.dumps(
-            {"inputs": _signature_types({**network.inference_inputs, **input_types}), "outputs": _signature_types(typed.outputs)}
+            {
+                "inputs": _signature_types({**network.inference_inputs, **input_types}),
+                "outputs": _signature_types(typed.outputs),
+            }
         ),
         "jsonnx.spec": json.dumps(document, ensure_ascii=False, separators=(",", ":")),
         "jsonnx.spec_sha256": spec_hash(network.document),

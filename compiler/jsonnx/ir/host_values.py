@@ -1,6 +1,5 @@
 """Values that onnxruntime computes on the CPU for every provider: from shapes, which are there, and from texts."""
 
-
 from __future__ import annotations
 
 from collections.abc import Collection

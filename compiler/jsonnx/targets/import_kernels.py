@@ -141,10 +141,7 @@ def kernels_of_registrations(text: str) -> dict[str, dict[str, list[Entry]]]:
         _add(found, "", op, first, last if versioned else None)
     return {
         domain: {
-            op: [
-                [*opsets, webgpu_types(op)]
-                for opsets in sorted(entries, key=str)
-            ]
+            op: [[*opsets, webgpu_types(op)] for opsets in sorted(entries, key=str)]
             for op, entries in operators.items()
         }
         for domain, operators in found.items()

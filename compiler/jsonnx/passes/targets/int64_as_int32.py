@@ -20,8 +20,8 @@ from .rules import TargetContext, forms
 
 V = TypeVar("V", bound=Value)
 WIDE, NARROW = "int64", "int32"
-ALL_OPERANDS = None
-INTEGER_OPERANDS: Mapping[str, tuple[int, ...] | None] = {
+ALL_OPERANDS: tuple[int, ...] = ()
+INTEGER_OPERANDS: Mapping[str, tuple[int, ...]] = {
     **dict.fromkeys(("Add", "Sub", "Mul", "Div", "Mod", "Max", "Min", "Clip", "Concat", "Range", "Sum"), ALL_OPERANDS),
     **dict.fromkeys(("Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual"), ALL_OPERANDS),
     **dict.fromkeys(("Abs", "Neg", "Sign", "Cast", "Unsqueeze", "Squeeze", "Reshape", "Transpose", "Expand"), (0,)),
@@ -126,10 +126,9 @@ class _Narrowing:
         needs_form = node.op in INTEGER_OPERANDS and not node.domain and self.context.needs_form(node)
         if is_widening or is_scatter_index or not needs_form:
             return self._index_operands(node)
-        candidates = enumerate(node.inputs)
-        if (positions := INTEGER_OPERANDS[node.op]) is not ALL_OPERANDS:
-            candidates = ((index, x) for index, x in enumerate(node.inputs) if index in positions)
-        wide = {index: x for index, x in candidates if x is not None and x.dtype == WIDE}
+        positions = INTEGER_OPERANDS[node.op] or range(len(node.inputs))
+        candidates = {index: x for index, x in enumerate(node.inputs) if index in positions}
+        wide = {index: x for index, x in candidates.items() if x is not None and x.dtype == WIDE}
         fit = all(_fits(x) for x in wide.values())
         return {*wide} if fit and self._is_possible(node, wide.keys()) else set()
 

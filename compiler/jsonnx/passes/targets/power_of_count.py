@@ -13,7 +13,7 @@ import numpy as np
 
 from ...ir import Builder, Constant, Value
 from ..rewrite import Match
-from .rules import form, operand
+from .rules import form
 
 LOW_COUNTS = 256
 """Powers in the table of low counts: of the counts from 0."""

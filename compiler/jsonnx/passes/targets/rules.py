@@ -22,7 +22,7 @@ class TargetContext:
 
     def needs_form(self, node: Node) -> bool:
         """Whether the node must be written by other operators."""
-        return self.lacks_kernel(node) and not self.host_values.issuperset(node.outputs)
+        return self.lacks_kernel(node) and not self.host_values >= {*node.outputs}
 
 
 def form(*operators: str) -> Callable[[Rule], Rule]:

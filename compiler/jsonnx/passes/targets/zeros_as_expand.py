@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import onnx
-
 from ...ir import Constant, Value
+from ...ir.dtypes import tensor_array
 from ..rewrite import Match
 from .rules import form, forms, operand
 
@@ -17,10 +16,10 @@ def zeros_as_expand(m: Match) -> Value:
     """ConstantOfShape(shape) -> Expand(number, shape); a small tensor of a constant shape -> a constant"""
     g, shape, result = m.g, operand(m), m.node.outputs[0]
     fill = m.node.attribute("value")
-    number = g.const(0 if fill is None else onnx.numpy_helper.to_array(fill).reshape(()), result.dtype)
+    number = g.const(0 if fill is None else tensor_array(fill).reshape(()), result.dtype)
     elements = result.type.elements
     if isinstance(shape, Constant) and isinstance(elements, int) and elements <= MAX_CONSTANT_ELEMENTS:
-        return g.filled(number.array, [int(size) for size in shape.array], result.dtype)
+        return g.filled(float(number.array), [int(size) for size in shape.array], result.dtype)
     return g.refine(g.Expand(number, shape), result.shape)
 
 
