@@ -1,4 +1,9 @@
-"""Writes the graphs of models and training plans in the forms that a target has kernels for."""
+"""Writes the graphs of models and training plans in the forms that a target has kernels for.
+
+A form adds no variables, and of those of a step only the count of steps changes its type, so a checkpoint fits every
+target. Therefore powers of the count are read from tables, not carried as products in variables of their own. The plain
+step, which runs on the CPU, keeps its count of int64 and its Pow.
+"""
 
 from __future__ import annotations
 
