@@ -22,7 +22,9 @@ def embedding_gradient_as_scatter_nd(m: Match) -> Value | None:
     """Reshape(ScatterElements(zeros, indices, dy)) -> ScatterND(zeros, indices, dy), by the gradient info"""
     g, table, info = m.g, m.node.outputs[0], m.gradient_info
     scatter = m.original_producer(m.node.inputs[0])
-    if info is None or info.op != "Gather" or scatter is None or not m.context.lacks_kernel(scatter):
+    if info is None or info.op != "Gather" or not table.type.is_static():
+        return None
+    if scatter is None or not m.context.lacks_kernel(scatter):
         return None
     indices = Value(info.x.type.with_dtype("int64"))
     if m.context.lacks_kernel(Node("ScatterND", (table, indices, table), (table,), {"reduction": "add"})):
