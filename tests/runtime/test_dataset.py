@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 from jsonnx.core.diagnostics import CompileError, UsageError
 from jsonnx.core.types import BATCH, Size, TensorType
-from jsonnx.runtime import data_files
+from jsonnx.runtime import array_tables, data_files
 from jsonnx.runtime.data_columns import similar_column
 from jsonnx.runtime.data_errors import FeedError
 from jsonnx.runtime.data_spec import DataSpec, IndexRange
-from jsonnx.runtime.dataset import from_arrays, from_file, from_spec
+from jsonnx.runtime.dataset import from_arrays
+from jsonnx.runtime.dataset_files import from_file, from_spec
 from jsonnx.runtime.spec_source import SpecSource
 from jsonnx.runtime.validate_arrays import reshape_samples
 from jsonnx.training.section import DataSection
@@ -359,7 +360,8 @@ def test_bombs_are_refused_before_they_are_unpacked(tmp_path, monkeypatch):
         archive.writestr("image.npy", npy(PIXELS))
     (fault,) = faults(tmp_path, twice.getvalue(), data_spec=IMAGES, data=None, name="d.npz")
     assert (fault.code, "two members" in fault.message) == ("unsafe-file", True)
-    monkeypatch.setattr(data_files, "MAX_DATA_FILE_BYTES", 10_000)
+    for module in (array_tables, data_files):
+        monkeypatch.setattr(module, "MAX_DATA_FILE_BYTES", 10_000)
     bomb = npz(compress=True, image=np.zeros((3, 100, 100)), digit=[1, 2, 3])
     assert len(bomb) < 2000
     (fault,) = faults(tmp_path, bomb, data_spec=IMAGES, data=None, name="d.npz")
@@ -369,8 +371,8 @@ def test_bombs_are_refused_before_they_are_unpacked(tmp_path, monkeypatch):
 
 
 def test_an_unknown_suffix_is_an_error(tmp_path):
-    (fault,) = faults(tmp_path, GOOD, name="iris.parquet")
-    assert fault.help == "data files end in .npz, .npy, .csv, .json or .jsonl"
+    (fault,) = faults(tmp_path, GOOD, name="iris.xlsx")
+    assert fault.help.startswith("data files end in .npz, .npy, .csv, .tsv,")
 
 
 # -- which column is what --------------------------------------------------------------------------------------------

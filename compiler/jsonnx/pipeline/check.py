@@ -122,15 +122,10 @@ class CheckedSpec:
 
     @property
     def files(self) -> list[Path]:
-        """The spec's file and the files that it names."""
+        """The spec's file and the files that it names, except for its data."""
         training = self.typed_network.network.training if self.typed_network else None
-        data = training.data if training else None
         weight_files = [training.weights.file] if training and training.weights else []
-        names = [
-            *dict.fromkeys(self.vocabulary_files.values()),
-            *weight_files,
-            *([data.train, data.validation, data.test] if data else []),
-        ]
+        names = [*dict.fromkeys(self.vocabulary_files.values()), *weight_files]
         spec_file = [Path(self.source.file)] if self.source.file not in (None, STDIN_NAME) else []
         return [*spec_file, *(self.folder / name for name in names if name)]
 

@@ -8,13 +8,14 @@ from typing import TypeVar
 
 from ..core.diagnostics import CompileError, Diagnostic, UsageError
 from ..runtime.data_errors import FeedError
-from ..runtime.dataset import Dataset, from_file
+from ..runtime.dataset import Dataset
+from ..runtime.dataset_files import from_file
 from ..runtime.spec_source import SpecSource
 from ..training.section import DATA_PARTS
 from .check import CheckedSpec
 from .data_spec import data_spec_of, input_spec
 from .data_warnings import data_warnings
-from .run_data import DataFiles, RunData, read_part, split_off_validation
+from .run_data import DataFiles, RunData, read_part, require_same_classes, split_off_validation
 from .target_classes import ClassCounts, class_counts
 
 T = TypeVar("T")
@@ -58,6 +59,7 @@ def check_data(checked: CheckedSpec, source: SpecSource, file: str | None, skipp
         samples = check.attempt(lambda part=part: read_part(part, training.data, files, data_spec, source))  # type: ignore[misc]
         if samples is not None:
             check.samples[part] = samples
+    check.attempt(lambda: require_same_classes(check.samples, source))
     if file is None and training.data is None:
         check.diagnostics.append(_no_data(source))
     _check_training_samples(checked, source, check)

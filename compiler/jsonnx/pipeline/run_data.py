@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import os
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..core.diagnostics import CompileError
+from ..core.diagnostics import CompileError, Diagnostic, UsageError, quoted_or_list
 from ..core.files import UnsafePath
-from ..core.spec_folders import SpecFolders
+from ..core.spec_folders import SpecFolders, expand_user_path
 from ..runtime.data_errors import FeedError
 from ..runtime.data_spec import DataSpec
-from ..runtime.dataset import Dataset, from_file, from_part
+from ..runtime.dataset import Dataset
+from ..runtime.dataset_files import from_file, from_part
 from ..runtime.spec_source import SpecSource
 from ..training.section import DATA_PARTS, DataSection
 
@@ -80,14 +82,29 @@ def split_off_validation(
         raise CompileError([source.locate_diagnostic(fault, path) for fault in error.diagnostics]) from error
 
 
+def require_same_classes(samples: Mapping[str, Dataset], source: SpecSource) -> None:
+    """Raises CompileError if a folder of a part of the data has other classes than that of the training data.
+
+    Without `labels` in the spec, the names of the folders are the classes, in sorted order.
+    """
+    train = samples.get("train")
+    for part, dataset in samples.items():
+        for output, labels in train.data_spec.labels.items() if train else ():
+            others = dataset.data_spec.labels.get(output, labels)
+            if others != labels:
+                message = f"the classes of `{part}` are {quoted_or_list(others)}, those of `train` are "
+                fault = Diagnostic(
+                    "data-shape", message + quoted_or_list(labels), help="list them in `labels` of the spec"
+                )
+                raise CompileError([source.locate_diagnostic(fault, ("training", "data", part))])
+
+
 def file_paths(data: DataSection | None, folders: SpecFolders, files: DataFiles) -> list[Path]:
     """The paths of all data files of a run."""
-    paths = {part: Path(os.fspath(path)) for part, path in files.paths.items()}
+    paths = [Path(item) for path in files.paths.values() for item in expand_user_path(path)]
     for part in DATA_PARTS:
-        name = getattr(data, part) if data else None
-        if name is not None and part not in paths:
-            try:
-                paths[part] = folders.path(name)
-            except UnsafePath:  # reported when the file is read
-                continue
-    return list(paths.values())
+        if data is not None and part not in files.paths:
+            for name, _ in data.files(part):
+                with suppress(UnsafePath, UsageError, CompileError):  # reported when the file is read
+                    paths += [folders.path(path) for path in folders.expand(name)]
+    return paths

@@ -26,6 +26,18 @@ class FeedError(ValueError):
         super().__init__("\n".join(lines))
 
 
+class MediaFault(ValueError):
+    """What is wrong with an image or a recording, with a code and help."""
+
+    def __init__(self, code: str, reason: str, help: str | None = None) -> None:
+        super().__init__(reason)
+        self.code, self.reason, self.help = code, reason, help
+
+    def message(self, item: str | bytes) -> str:
+        """The message for a file, given by its name or its contents."""
+        return f"{item!r}: {self.reason}" if isinstance(item, str) and item else self.reason
+
+
 class DataLocation(NamedTuple):
     """The location of a value: in words, and in a text file by line and column."""
 

@@ -16,7 +16,8 @@ from . import checkpoint
 from .batch_layout import CachedLayout
 from .callbacks import checked_callbacks
 from .checkpoint_faults import RANDOM_WEIGHTS, array_faults, environment_diagnostics, mismatch, run_faults
-from .dataset import DataArgument, Dataset, from_arrays, from_spec
+from .dataset import DataArgument, Dataset, from_arrays
+from .dataset_files import from_spec
 from .early_stopping import EarlyStoppingMonitor
 from .engine import Diverged, Engine
 from .environment import run_environment
