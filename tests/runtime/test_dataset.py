@@ -131,18 +131,24 @@ def test_the_faults_of_a_column_are_one_diagnostic_with_their_number(tmp_path):
     rows = "".join(f"x{index},{index},5\n" for index in range(50))
     words, classes = faults(tmp_path, "length,width,species\n" + rows)
     assert (words.code, words.line, words.column) == ("bad-value", 2, 1)
-    assert words.message.endswith("'x0', not a number, and 49 more like it in lines 3, 4, 5, 6, 7, ...")
+    assert words.message.endswith(
+        f"'x0', not a number, and 49 more like it in lines {', '.join(map(str, range(3, 22)))}, ..."
+    )
     assert (classes.code, classes.line, classes.column) == ("label-out-of-range", 2, 6)
-    assert classes.message.endswith("valid are 0 to 2, and 49 more like it in lines 3, 4, 5, 6, 7, ...")
+    assert classes.message.endswith(
+        f"valid are 0 to 2, and 49 more like it in lines {', '.join(map(str, range(3, 22)))}, ..."
+    )
 
 
 def test_the_missing_numbers_of_a_column_are_one_diagnostic_with_their_number(tmp_path):
-    rows = "".join(f"{index},{'' if index % 2 else 'NA'},1\n{index},2,1\n" for index in range(10)) + "7,wide,2\n"
+    rows = "".join(f"{index},{'' if index % 2 else 'NA'},1\n{index},2,1\n" for index in range(30)) + "7,wide,2\n"
     missing, word = faults(tmp_path, "length,width,species\n" + rows)
-    assert missing.message == "column 'width' has no number in 10 of 21 rows, in lines 2, 4, 6, 8, 10, ..."
+    assert missing.message == (
+        f"column 'width' has no number in 30 of 61 rows, in lines {', '.join(map(str, range(2, 42, 2)))}, ..."
+    )
     assert (missing.code, missing.line, missing.column) == ("bad-value", 2, 3)
     assert "by 0 or the column's mean, or remove their samples" in missing.help
-    assert (word.line, word.help) == (22, None)
+    assert (word.line, word.help) == (62, None)
 
 
 def test_numbers_that_are_not_finite_are_one_diagnostic_for_each_column(tmp_path):

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import IO
 
 from .data_formats import DATA_ONLY_SUFFIXES, MEDIA_SUFFIXES
-from .diagnostics import UsageError, or_list, suggestion
+from .diagnostics import CompileError, UsageError, or_list, suggestion
 from .file_patterns import expand_pattern, is_pattern
 from .files import (
     FolderEntry,
     MissingFile,
+    UnsafePath,
     check_beneath,
     display_path,
     is_folder_beneath,
@@ -98,6 +99,13 @@ class SpecFolders:
             if matches := expand_pattern(folder, relative):
                 return [str(folder / match) for match in matches] if os.path.isabs(name) else matches
         raise MissingFile("unreadable-file", f"no file matches {name!r}", _pattern_help(folders[0] / relative))
+
+    def existing(self, name: str) -> list[Path]:
+        """The paths of the files that match a name or a pattern; empty if it is unsafe or matches nothing."""
+        try:
+            return [self.path(match) for match in self.expand(name)]
+        except (UnsafePath, UsageError, CompileError):  # reported when the file is read
+            return []
 
     def subfolder(self, name: str) -> DataFolder | None:
         """The folder of this name; None if there is no such folder, for instance because it is a file. Raises

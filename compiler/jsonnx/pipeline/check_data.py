@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -30,6 +30,11 @@ class DataCheck:
     """The samples by part of the data, such as `train`."""
     class_counts: Mapping[str, Mapping[str, ClassCounts]] = field(default_factory=dict)
     """Numbers of elements by class index, by output and by part of the data."""
+
+    @property
+    def labels(self) -> Mapping[str, Sequence[str]]:
+        """The names of classes, by output: those of the spec, or else of the folders of the data."""
+        return next((samples.data_spec.labels for samples in self.samples.values()), {})
 
     def attempt(self, read: Callable[[], T]) -> T | None:
         """The result of a function; None after its errors were added to the diagnostics."""

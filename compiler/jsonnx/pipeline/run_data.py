@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..core.diagnostics import CompileError, Diagnostic, UsageError, quoted_or_list
-from ..core.files import UnsafePath
+from ..core.diagnostics import CompileError, Diagnostic, quoted_or_list
 from ..core.spec_folders import SpecFolders, expand_user_path
 from ..runtime.data_errors import FeedError
 from ..runtime.data_spec import DataSpec
@@ -101,10 +99,7 @@ def require_same_classes(samples: Mapping[str, Dataset], source: SpecSource) -> 
 
 def file_paths(data: DataSection | None, folders: SpecFolders, files: DataFiles) -> list[Path]:
     """The paths of all data files of a run."""
-    paths = [Path(item) for path in files.paths.values() for item in expand_user_path(path)]
-    for part in DATA_PARTS:
-        if data is not None and part not in files.paths:
-            for name, _ in data.files(part):
-                with suppress(UnsafePath, UsageError, CompileError):  # reported when the file is read
-                    paths += [folders.path(path) for path in folders.expand(name)]
-    return paths
+    replaced = [Path(item) for path in files.paths.values() for item in expand_user_path(path)]
+    parts = [part for part in DATA_PARTS if data is not None and part not in files.paths]
+    names = [name for part in parts if data is not None for name, _ in data.files(part)]
+    return [*replaced, *(path for name in names for path in folders.existing(name))]

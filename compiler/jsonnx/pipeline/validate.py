@@ -104,6 +104,6 @@ def _with_data(
         diagnostics,
         {part: len(samples) for part, samples in check.samples.items()},
         check.class_counts,
-        checked.network.labels,
+        check.labels or checked.network.labels,
         any(item.code == "unreadable-file" and item.severity == "error" for item in diagnostics),
     )

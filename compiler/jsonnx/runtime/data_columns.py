@@ -12,7 +12,7 @@ from ..training.columns import AssignedColumns
 from .data_errors import FaultCollector
 from .data_spec import DataSpec
 from .data_table import DataTable
-from .folder_table import FolderTable
+from .folder_table import CLASS_FOLDERS_HELP, LABEL, FolderTable
 from .media_files import MediaReader, is_media
 from .validate_arrays import validate_array
 
@@ -30,6 +30,8 @@ def check_columns_exist(
             if path is None:
                 setting = "x" if key in data_spec.inputs else "y"
                 help += f"; without `training.data.{setting}`, the column has the name {name!r}"
+            if isinstance(table, FolderTable) and name == LABEL:
+                help = CLASS_FOLDERS_HELP
             notes = [faults.source.note("the spec names the column here", path)] if path else []
             message = f"there is no column {name!r} for {data_spec.describe(key)}"
             faults.add("missing-column", message, table.name_location(near), help=help, notes=notes)

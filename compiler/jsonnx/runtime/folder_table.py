@@ -27,7 +27,7 @@ from .validate_arrays import ElementIndex, LocateElement
 
 LABEL, FILE = "label", "file"
 """The columns with the class and with the path of a file."""
-CLASS_FOLDERS_HELP = "the folder has a folder of files for each class: images/cat/1.png, images/dog/1.png"
+CLASS_FOLDERS_HELP = "put the files of each class in a folder of its own: images/cat/1.png, images/dog/1.png"
 
 
 class MediaKind(NamedTuple):

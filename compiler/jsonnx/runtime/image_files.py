@@ -20,6 +20,7 @@ READ_MODES = ("1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBX", "RGBa")
 """Pillow's names of images with 8 bits a channel or less, and colors of the screen."""
 RESAMPLING = {"nearest": 0, "lanczos3": 1, "bilinear": 2, "bicubic": 3, "area": 4}
 """Pillow's numbers of interpolations."""
+_TOO_MANY_PIXELS = f"the image has more than {MAX_IMAGE_PIXELS:,} pixels, the limit"
 
 
 class ImageDecoder:
@@ -54,7 +55,7 @@ class ImageDecoder:
         except MediaFault:
             raise
         except self._image.DecompressionBombError as error:
-            raise MediaFault("too-large", _too_many_pixels(str(error))) from error
+            raise MediaFault("too-large", _TOO_MANY_PIXELS) from error
         except self._image.UnidentifiedImageError as error:
             raise MediaFault("bad-data-file", "not a PNG, JPEG or WebP image", "convert or remove the file") from error
         except (
@@ -88,14 +89,10 @@ class ImageDecoder:
 def _check_kind(image: Any) -> None:
     """Raises MediaFault for an image that is too large, animated, or not of 8 bits a channel."""
     if image.width * image.height > MAX_IMAGE_PIXELS:
-        raise MediaFault("too-large", _too_many_pixels(f"{image.height:,} x {image.width:,} pixels"))
+        raise MediaFault("too-large", _TOO_MANY_PIXELS)
     if getattr(image, "n_frames", 1) > 1 and image.format in ("PNG", "WEBP"):  # a JPEG may contain its own preview
         raise MediaFault("bad-data-file", f"the image is animated: {image.n_frames} frames", "save one of the frames")
     if image.mode not in READ_MODES:
         kind = {"CMYK": "colors for printing (CMYK)", "YCCK": "colors for printing (YCCK)"}.get(image.mode)
         message = f"the image has {kind or f'pixels of another kind ({image.mode}), such as 16 bits a channel'}"
         raise MediaFault("bad-data-file", message, "save it as gray or RGB with 8 bits a channel")
-
-
-def _too_many_pixels(reason: str) -> str:
-    return f"the image is too large: {reason}; the limit is {int(MAX_IMAGE_PIXELS):,} pixels"

@@ -19,7 +19,7 @@ from ..core.spec_folders import DataFolder
 from ..core.types import TensorType
 from ..training.section import DEFAULT_AUDIO, DEFAULT_IMAGES, AudioSection, ImagesSection
 from .cpu_count import thread_count
-from .data_errors import FaultCollector, MediaFault
+from .data_errors import DataLocation, FaultCollector, MediaFault
 from .image_files import ImageDecoder
 from .media_names import name_media_files, takes_audio, takes_images
 from .validate_arrays import LocateElement
@@ -144,8 +144,13 @@ def _add_faults(
     found: dict[int, MediaFault], items: Sequence[str | bytes], locate: LocateElement, faults: FaultCollector
 ) -> None:
     """Adds one fault for all files with a fault of the same code and help."""
+
+    def describe(index: int) -> tuple[str, DataLocation]:
+        location = locate((index,))
+        return found[index].message(items[index], location), location
+
     by_kind: dict[tuple[str, str | None], list[int]] = {}
     for index in sorted(found):
         by_kind.setdefault((found[index].code, found[index].help), []).append(index)
     for (code, help), indices in by_kind.items():
-        faults.add_each(code, indices, lambda index: (found[index].message(items[index]), locate((index,))), help=help)
+        faults.add_each(code, indices, describe, help=help)

@@ -139,9 +139,8 @@ class DataSection(Section):
     """The files with the samples, and the meaning of their columns."""
 
     train: Files = attr(
-        doc="Training data: a file (.csv, .tsv, .json, .jsonl, .npz, .npy, .parquet, .arrow, .feather or "
-        ".safetensors), a folder of images, recordings or texts, a pattern such as `part-*.csv`, or a list of these. "
-        "Paths are relative to the spec."
+        doc="Training data: a file, a folder of images, recordings or texts, a pattern such as `part-*.csv`, or a list "
+        "of these; the paths are relative to the spec."
     )
     validation: OptionalFiles = attr(None, doc="Validation data, used after each epoch.")
     test: OptionalFiles = attr(None, doc="Test data, used after training.")
