@@ -30,7 +30,7 @@ def open_arrow_file(file: IO[bytes], format: str) -> ArrowTable:
     pa = require_package("pyarrow", "data", f"reading .{format} files")
     try:
         return _open_parquet(file) if format == "parquet" else _open_ipc(pa, file)
-    except (pa.ArrowException, KeyError, TypeError) as error:  # some of pyarrow's errors are not ValueErrors
+    except (pa.ArrowException, KeyError, TypeError, MemoryError) as error:  # MemoryError: a forged size
         raise ValueError(_first_line(error)) from error
 
 
@@ -128,7 +128,7 @@ class ArrowTable:
             return pa.concat_arrays(parts)
         except CompileError as error:
             faults.diagnostics += error.diagnostics
-        except (pa.ArrowException, OSError, ValueError) as error:
+        except (pa.ArrowException, OSError, ValueError, MemoryError) as error:
             faults.add("bad-data-file", f"the column {name!r} cannot be read: {_first_line(error)}")
         return None
 
