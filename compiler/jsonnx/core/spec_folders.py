@@ -125,8 +125,7 @@ class SpecFolders(NamedTuple):
         return MissingFile(error.diagnostic.code, error.diagnostic.message, help)
 
 
-@dataclass(frozen=True)
-class DataFolder:
+class DataFolder(NamedTuple):
     """A folder whose files data may name: `path` beneath `base`. Also `roots`, by absolute paths."""
 
     base: Path
@@ -156,15 +155,18 @@ class DataFolder:
 
 def expand_user_path(path: str) -> list[str]:
     """The files and folders that match a pattern of the user, in sorted order; a path that is no pattern stands for
-    itself. Raises UnsafePath for a symbolic link, and MissingFile if nothing matches."""
+    itself. Raises UsageError: a MissingFile if nothing matches."""
     if not is_pattern(path) or os.path.lexists(path):
         return [path]
     base, pattern = os.path.split(path)
     while is_pattern(base):
         base, part = os.path.split(base)
         pattern = os.path.join(part, pattern)
-    if matches := expand_pattern(Path(base or "."), pattern):
-        return [os.path.join(base, match) for match in matches]
+    try:
+        if matches := expand_pattern(Path(base or "."), pattern):
+            return [os.path.join(base, match) for match in matches]
+    except UnsafePath as error:
+        raise UsageError("unreadable-file", f"cannot read the files of {path!r}: {error}") from error
     raise MissingFile("unreadable-file", f"no file matches {path!r}", _missing_file_text(Path(base, pattern)))
 
 

@@ -9,13 +9,13 @@ from typing import TypeVar
 from ..core.diagnostics import CompileError, Diagnostic, UsageError
 from ..runtime.data_errors import FeedError
 from ..runtime.dataset import Dataset
-from ..runtime.dataset_files import from_file
+from ..runtime.dataset_files import from_file, require_same_classes
 from ..runtime.spec_source import SpecSource
 from ..training.section import DATA_PARTS
 from .check import CheckedSpec
 from .data_spec import data_spec_of, input_spec
 from .data_warnings import data_warnings
-from .run_data import DataFiles, RunData, read_part, require_same_classes, split_off_validation
+from .run_data import DataFiles, RunData, read_part, split_off_validation
 from .target_classes import ClassCounts, class_counts
 
 T = TypeVar("T")

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..core.diagnostics import CompileError, Diagnostic, quoted_or_list
+from ..core.diagnostics import CompileError
 from ..core.spec_folders import SpecFolders, expand_user_path
 from ..runtime.data_errors import FeedError
 from ..runtime.data_spec import DataSpec
@@ -78,23 +77,6 @@ def split_off_validation(
     except FeedError as error:
         path = ("training", "data", "validation_split")
         raise CompileError([source.locate_diagnostic(fault, path) for fault in error.diagnostics]) from error
-
-
-def require_same_classes(samples: Mapping[str, Dataset], source: SpecSource) -> None:
-    """Raises CompileError if a folder of a part of the data has other classes than that of the training data.
-
-    Without `labels` in the spec, the names of the folders are the classes, in sorted order.
-    """
-    train = samples.get("train")
-    for part, dataset in samples.items():
-        for output, labels in train.data_spec.labels.items() if train else ():
-            others = dataset.data_spec.labels.get(output, labels)
-            if others != labels:
-                message = f"the classes of `{part}` are {quoted_or_list(others)}, those of `train` are "
-                fault = Diagnostic(
-                    "data-shape", message + quoted_or_list(labels), help="list them in `labels` of the spec"
-                )
-                raise CompileError([source.locate_diagnostic(fault, ("training", "data", part))])
 
 
 def file_paths(data: DataSection | None, folders: SpecFolders, files: DataFiles) -> list[Path]:

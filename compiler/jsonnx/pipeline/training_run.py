@@ -12,6 +12,7 @@ from pathlib import Path
 from ..core.diagnostics import CompileError, Diagnostic, Note, UsageError
 from ..core.files import refuse_overwrite
 from ..core.spec_folders import SpecFolders
+from ..runtime.dataset_files import require_same_classes
 from ..runtime.early_stopping import EarlyStoppingMonitor
 from ..runtime.run_folder import SPEC_FILE, RunFolder
 from ..runtime.session import MODEL_FILE
@@ -28,7 +29,6 @@ from .run_data import (
     RunData,
     file_paths,
     read_part,
-    require_same_classes,
     split_off_validation,
 )
 from .run_info import DIVERGED, FINISHED, INTERRUPTED, RunInfo, end_info, read_run_info, run_info_text, start_info

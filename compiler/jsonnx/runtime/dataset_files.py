@@ -235,6 +235,23 @@ def _with_folder_labels(
     return replace(data_spec, labels=labels)
 
 
+def require_same_classes(samples: Mapping[str, Dataset], source: SpecSource) -> None:
+    """Raises CompileError if a folder of a part of the data has other classes than that of the training data.
+
+    Without `labels` in the spec, the names of the folders are the classes, in sorted order.
+    """
+    train = samples.get("train")
+    for part, dataset in samples.items():
+        for output, labels in train.data_spec.labels.items() if train else ():
+            others = dataset.data_spec.labels.get(output, labels)
+            if others != labels:
+                message = f"the classes of `{part}` are {quoted_or_list(others)}, those of `train` are "
+                fault = Diagnostic(
+                    "data-shape", message + quoted_or_list(labels), help="list them in `labels` of the spec"
+                )
+                raise CompileError([source.locate_diagnostic(fault, ("training", "data", part))])
+
+
 # -- columns to keep ---------------------------------------------------------------------------------------------------
 
 
