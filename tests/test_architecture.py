@@ -53,6 +53,8 @@ OWNERS = {
     "onnxruntime": {"runtime"},
     "jsonschema": {"frontend"},
     "safetensors": {"interop", "runtime"},
+    "pyarrow": {"runtime"},
+    "PIL": {"runtime"},
     "click": {"cli"},
     "rich": {"render"},
 }

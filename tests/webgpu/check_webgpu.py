@@ -20,7 +20,8 @@ from jsonnx.backend import serialize, to_model_proto
 from jsonnx.cli import main
 from jsonnx.passes.canonicalize import canonicalize
 from jsonnx.passes.layout import propagate_transposes
-from jsonnx.runtime.dataset import Dataset, from_spec
+from jsonnx.runtime.dataset import Dataset
+from jsonnx.runtime.dataset_files import from_spec
 from jsonnx.runtime.providers import create_session, resolve_provider
 from jsonnx.runtime.runner import OPTIMIZATION_LEVEL
 from layers.cases import all_cases

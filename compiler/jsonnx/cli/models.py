@@ -115,8 +115,14 @@ def compile(
 @PARTIAL_OPTION
 @UNVERIFIED_OPTION
 @click.option("--seed", type=SEED_TYPE, help="Override the spec's seed.")
-@click.option("--data", metavar="FILE", help="Train on this file instead of the spec's training file.")
-@click.option("--validation-data", metavar="FILE", help="Validate on this file instead of the spec's validation data.")
+@click.option(
+    "--data", metavar="FILE", help="Train on this file, folder or pattern instead of the spec's training data."
+)
+@click.option(
+    "--validation-data",
+    metavar="FILE",
+    help="Validate on this file, folder or pattern instead of the spec's validation data.",
+)
 @DATA_ROOT_OPTION
 @click.option("--force", is_flag=True, help="Replace an existing run in the folder.")
 @click.option("--quiet", is_flag=True, help="Show no progress.")
@@ -274,11 +280,14 @@ def runs(folder: str, sort: str, format_: str) -> None:
 @click.command()
 @click.argument("run", metavar="RUN_OR_MODEL")
 @click.option(
-    "--data", required=True, metavar="FILE", help="Input data: .npz, .npy, .csv, .json or .jsonl; - is standard input."
+    "--data",
+    required=True,
+    metavar="FILE",
+    help="Input data: a file, a folder of images, recordings or texts, or a pattern in quotes; - is standard input.",
 )
 @click.option(
     "--input-format",
-    type=click.Choice(["csv", "json", "jsonl"]),
+    type=click.Choice(["csv", "tsv", "json", "jsonl"]),
     help="Format of the data, instead of the file's suffix; csv on standard input if omitted.",
 )
 @click.option(

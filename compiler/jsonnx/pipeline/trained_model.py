@@ -13,11 +13,13 @@ from typing import IO, Any
 
 from ..backend import to_model_proto
 from ..core.diagnostics import CompileError, Diagnostic, UsageError
-from ..core.files import display_path, open_file, refuse_overwrite, write_atomically
+from ..core.files import display_path, refuse_overwrite, write_atomically
 from ..core.limits import MAX_DATA_FILE_BYTES
-from ..core.spec_folders import SpecFolders
+from ..core.spec_folders import SpecFolders, expand_user_path
 from ..frontend.json_reader import STDIN_NAME, read_text
-from ..runtime.dataset import Dataset, from_file, from_spec, inputs_from_stream
+from ..runtime.data_locations import item_of_stream, items_of_user
+from ..runtime.dataset import Dataset
+from ..runtime.dataset_files import from_file, from_spec, inputs_from
 from ..runtime.history import MetricSums
 from ..runtime.run_folder import RUN_INFO_FILE, SPEC_FILE, WEIGHTS_FILE
 from ..runtime.run_lock import is_locked
@@ -39,7 +41,7 @@ BATCH_SIZE = 512
 
 NO_SPEC_HELP = "`jsonnx.Session` in Python runs any ONNX model, and `jsonnx inspect` shows its inputs and outputs"
 
-INPUT_FORMATS = ("csv", "json", "jsonl")
+INPUT_FORMATS = ("csv", "tsv", "json", "jsonl")
 """The formats of data on standard input."""
 
 
@@ -156,7 +158,7 @@ class TrainedModel:
         """
         write = prediction_writer(output)
         run_files = self.folder.iterdir() if self.folder else []
-        data_files = [] if data == "-" else [Path(data)]
+        data_files = [] if data == "-" else map(Path, expand_user_path(data))
         refuse_overwrite([*data_files, *run_files], [Path(output)] if output else [])
         classes = output_classes(self.checked, options.threshold)
         samples, kept = self._read_inputs(data, options)
@@ -175,9 +177,12 @@ class TrainedModel:
         typed = self.checked.require()
         training = typed.network.training
         data_spec = input_spec(typed)
-        name, format = (STDIN_NAME, options.input_format or "csv") if data == "-" else (data, options.input_format)
-        with _read_standard_input(options.input_format) if data == "-" else open_file(data) as file:
-            return inputs_from_stream(file, name, training.data if training else None, data_spec, format, options.keep)
+        section = training.data if training else None
+        if data != "-":
+            items = items_of_user(data, SpecSource(data_roots=self.data_roots))
+            return inputs_from(items, section, data_spec, options.input_format, options.keep)
+        items = [item_of_stream(_read_standard_input(options.input_format), STDIN_NAME)]
+        return inputs_from(items, section, data_spec, options.input_format or "csv", options.keep)
 
     def _evaluation_samples(self, training_plan: TrainingPlan, data: str | None) -> Dataset:
         if data is not None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from ..core.diagnostics import CompileError, Diagnostic, Note, UsageError
 from ..core.files import refuse_overwrite
 from ..core.spec_folders import SpecFolders
+from ..runtime.dataset_files import require_same_classes
 from ..runtime.early_stopping import EarlyStoppingMonitor
 from ..runtime.run_folder import SPEC_FILE, RunFolder
 from ..runtime.session import MODEL_FILE
@@ -22,7 +23,14 @@ from ..training.section import DATA_PARTS
 from .check import CheckedSpec
 from .data_warnings import data_warnings
 from .initial_weights import possible_weight_files
-from .run_data import SPEC_FILES, DataFiles, RunData, file_paths, read_part, split_off_validation
+from .run_data import (
+    SPEC_FILES,
+    DataFiles,
+    RunData,
+    file_paths,
+    read_part,
+    split_off_validation,
+)
 from .run_info import DIVERGED, FINISHED, INTERRUPTED, RunInfo, end_info, read_run_info, run_info_text, start_info
 from .spec_changes import with_change_notes
 from .trainer import Trainer
@@ -347,6 +355,7 @@ def _load_data(trainer: Trainer, files: DataFiles) -> RunData:
         help = "name a file in `training.data.train`, or with --data FILE"
         raise UsageError("no-data", "the spec names no data to train on", help)
     data = split_off_validation(train, validation, section, plan.source)
+    require_same_classes(replace(data, test=test).parts, plan.source)
     EarlyStoppingMonitor(plan, data.validation is not None)  # raises UsageError if the monitored figure is not reported
     return replace(data, test=test)
 

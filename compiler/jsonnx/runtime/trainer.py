@@ -16,7 +16,8 @@ from . import checkpoint
 from .batch_layout import CachedLayout
 from .callbacks import checked_callbacks
 from .checkpoint_faults import RANDOM_WEIGHTS, array_faults, environment_diagnostics, mismatch, run_faults
-from .dataset import DataArgument, Dataset, from_arrays, from_spec
+from .dataset import DataArgument, Dataset, from_arrays
+from .dataset_files import from_spec, require_same_classes
 from .early_stopping import EarlyStoppingMonitor
 from .engine import Diverged, Engine
 from .environment import run_environment
@@ -195,6 +196,7 @@ class Trainer:
         if x is None and data is not None:
             validation = from_spec(self.plan, "validation")
             if validation is not None:
+                require_same_classes({"train": samples, "validation": validation}, self.plan.source)
                 return samples, validation
             split = data.validation_split if split is None else split
         return samples.split(split) if split else (samples, None)

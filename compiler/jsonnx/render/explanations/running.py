@@ -77,6 +77,13 @@ RUNNING_EXPLANATIONS: dict[str, Explanation] = {
         "jsonnx train spec.json    # without onnxruntime",
         "pip install onnxruntime; jsonnx train spec.json",
     ),
+    "missing-package": Explanation(
+        "A package that a format of data needs is not installed",
+        "Parquet, Arrow and Feather files are read by pyarrow, images by Pillow; an installation without the extras "
+        "`data` and `images` lacks them. Files compressed as .zst need Python 3.14.",
+        "jsonnx train spec.json    # with images, without Pillow",
+        'pip install "jsonnx[images]"; jsonnx train spec.json',
+    ),
     "unknown-provider": Explanation(
         "An unknown provider",
         "`jsonnx providers` lists them: cpu, cuda, tensorrt, openvino, coreml, directml, migraphx, qnn, webgpu; "
