@@ -22,7 +22,8 @@ from .graph_loader import GraphLoader
 from .history import History, MetricSums, Weights
 from .lazy_embeddings import LazyEmbeddings, with_eager_state
 from .prefetch import BatchSlot, PrefetchBuffer, PrefetchBuffers
-from .providers import resolve_provider
+from .provider_options import ProviderOptions
+from .providers import Provider, resolve_provider
 from .random import draw_initial_weights, generator, step_randoms, symbol_sizes
 from .session import concatenate_batches
 from .step_runners import StepRunnerCache
@@ -52,13 +53,15 @@ class Engine:
     def __init__(
         self,
         plan: TrainingPlan,
-        provider: str,
+        provider: str | Provider,
         threads: int | None,
         fast: bool = True,
         donated_weights: DonatedArrays | None = None,
+        provider_options: ProviderOptions | None = None,
     ) -> None:
         self.plan = plan
-        self.execution = plan_execution(plan, resolve_provider(provider), checked_thread_count(threads), fast)
+        resolved_provider = resolve_provider(provider, provider_options)
+        self.execution = plan_execution(plan, resolved_provider, checked_thread_count(threads), fast)
         self.steps = 0
         self._constant_rate = np.array(plan.rate(0), np.float32)
         """Fed to every step without a copy, so that a change also reaches batches that are prepared already."""

@@ -91,6 +91,14 @@ RUNNING_EXPLANATIONS: dict[str, Explanation] = {
         "jsonnx providers spec.json --provider coreml",
         "jsonnx providers spec.json --provider cuda",
     ),
+    "bad-provider-option": Explanation(
+        "An option that the provider does not have, or a wrong value",
+        "The names and values are those of onnxruntime's documentation of the provider; an option that onnxruntime "
+        "would ignore is an error, too. Numbers are written as digits, such as bytes of memory, and switches as 0 "
+        "or 1.",
+        "jsonnx train spec.json --provider cuda --provider-option device=1",
+        "jsonnx train spec.json --provider cuda --provider-option device_id=1",
+    ),
     "provider-unavailable": Explanation(
         "The installed onnxruntime lacks the provider",
         "Providers come with different builds of onnxruntime. A missing provider is never replaced silently; the help "
