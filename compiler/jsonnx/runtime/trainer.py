@@ -316,8 +316,8 @@ class Trainer:
         differences = environment_diagnostics(name, state["environment"], self.environment(), exact)
         if differences and exact:
             raise CompileError(differences)
-        self._engine.write(values)
         self._engine.steps = state["steps"]
+        self._engine.write(values)
         if state["learning_rate"] is not None and self.plan.learning_rate is None:
             self._engine.set_learning_rate(state["learning_rate"])
         progress = state["progress"]
