@@ -18,11 +18,17 @@ from harness import draw_weights, lower, with_gradients
 from jsonnx import Trainer
 from jsonnx.backend import serialize, to_model_proto
 from jsonnx.cli import main
+from jsonnx.core.diagnostics import CompileError
+from jsonnx.core.types import TensorType
+from jsonnx.ir import Builder
 from jsonnx.passes.canonicalize import canonicalize
 from jsonnx.passes.layout import propagate_transposes
 from jsonnx.runtime.dataset import Dataset, from_spec
+from jsonnx.runtime.device_runner import DeviceRunner
+from jsonnx.runtime.device_variables import DeviceVariables
 from jsonnx.runtime.providers import create_session, resolve_provider
 from jsonnx.runtime.runner import OPTIMIZATION_LEVEL
+from jsonnx.training.initializers import Zeros
 from layers.cases import all_cases
 from layers.test_layers import draws_of, feeds_of, network
 
@@ -111,6 +117,55 @@ def test_weights_and_optimizer_states_stay_on_the_device():
         trainer.step(*batch_of(samples, step * BATCH, BATCH))
         assert all(value.device_name() != "cpu" for one in variables.sets for value in one.values())
     assert before == [{name: value.data_ptr() for name, value in one.items()} for one in variables.sets]
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.3])
+def test_a_fit_copies_batches_to_the_device_and_nothing_else(dropout):
+    """Losses agree with the CPU, and variables keep their addresses."""
+    spec = {
+        "inputs": {"x": {"shape": [6]}},
+        "layers": [
+            {"type": "Dense", "units": 8, "activation": "tanh"},
+            {"type": "Dropout", "rate": dropout},
+            {"type": "Dense", "units": 2},
+        ],
+        "training": {"loss": "mse", "optimizer": "adam"},
+    }
+    rng = np.random.default_rng(0)
+    x, y = (rng.normal(size=(100, size)).astype(np.float32) for size in (6, 2))
+    cpu, gpu = (Trainer(spec, provider) for provider in ("cpu", "webgpu"))
+    variables = gpu._engine._variables
+    before = [{name: value.data_ptr() for name, value in one.items()} for one in variables.sets]
+    histories = [trainer.fit(x, y, batch_size=8, epochs=4).history["loss"] for trainer in (cpu, gpu)]
+    np.testing.assert_allclose(histories[1], histories[0], rtol=1e-4)
+    assert before == [{name: value.data_ptr() for name, value in one.items()} for one in variables.sets]
+    assert gpu._engine.step_runners.runner.keeps_bindings
+
+
+def test_a_step_whose_nodes_all_run_on_the_device_is_captured_and_replayed():
+    g = Builder()
+    vector = TensorType("float32", (4,))
+    x, w = g.input("x", vector), g.param("w", (4,), Zeros())
+    g.updates[w.name] = g.Add(w, x)
+    graph = g.graph({"loss": g.ReduceSum(g.Add(w, x), keepdims=0)})
+    provider = resolve_provider("webgpu", {"enableGraphCapture": 1})
+    variables = DeviceVariables(graph, {w.name: np.zeros(4, np.float32)}, [w.name], provider)
+    runner = DeviceRunner(graph, ["loss"], variables, provider, 1, captures=True)
+    assert runner.captures
+    feeds, results = {"x": np.zeros(4, np.float32)}, {"loss": np.zeros((), np.float32)}
+    run = runner.bind(feeds, results)
+    for step in range(12):
+        feeds["x"][...] = step
+        run({})
+        assert run.results["loss"] == 4 * sum(range(step + 1))
+        variables.confirm()
+    assert variables.read()[w.name].tolist() == [sum(range(12))] * 4
+
+
+def test_a_requested_capture_of_a_step_with_nodes_on_the_cpu_is_an_error():
+    trainer = Trainer(SAMPLES / "diabetes.json", "webgpu", provider_options={"enableGraphCapture": 1})
+    with pytest.raises(CompileError, match="graph capture"):
+        trainer.step(*batch_of(from_spec(trainer.plan, "train"), 0, BATCH))
 
 
 def test_a_run_resumed_from_a_checkpoint_equals_an_uninterrupted_run(tmp_path):

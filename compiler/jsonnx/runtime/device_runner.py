@@ -67,7 +67,7 @@ class DeviceRunner(Runner):
         create = partial(create_graph_session, graph, threads=threads, config=config)
         if self._captures:
             try:
-                return create(provider=provider.with_graph_capture(True))
+                return create(provider=provider.with_graph_capture(True), quiet=provider.captures_graphs is None)
             except (CompileError, UsageError):  # onnxruntime refuses if a node runs on the CPU
                 if provider.captures_graphs:
                     raise

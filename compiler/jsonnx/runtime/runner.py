@@ -186,7 +186,7 @@ class Runner:
 
 
 def create_graph_session(
-    graph: Graph, provider: Provider, threads: int | None, config: SessionConfig
+    graph: Graph, provider: Provider, threads: int | None, config: SessionConfig, *, quiet: bool = False
 ) -> onnxruntime.InferenceSession:
     """A session of a graph. Memory is planned only for graphs of many small operators: a plan makes each of them a
     little faster, but can almost double the memory of a convolutional network's step."""
@@ -198,4 +198,5 @@ def create_graph_session(
         config,
         optimization="ORT_DISABLE_ALL" if is_unoptimized else OPTIMIZATION_LEVEL,
         memory_pattern=not graph.is_compute_bound and not is_unoptimized,
+        quiet=quiet,
     )
