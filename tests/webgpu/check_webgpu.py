@@ -6,7 +6,6 @@ Run by `run.sh` in an environment that has onnxruntime-webgpu; the ordinary suit
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -14,23 +13,18 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
-from harness import draw_weights, lower, with_gradients
 from jsonnx import Trainer
-from jsonnx.backend import serialize, to_model_proto
 from jsonnx.cli import main
 from jsonnx.core.diagnostics import CompileError
 from jsonnx.core.types import TensorType
 from jsonnx.ir import Builder
-from jsonnx.passes.canonicalize import canonicalize
-from jsonnx.passes.layout import propagate_transposes
 from jsonnx.runtime.dataset import Dataset, from_spec
 from jsonnx.runtime.device_runner import DeviceRunner
 from jsonnx.runtime.device_variables import DeviceVariables
-from jsonnx.runtime.providers import create_session, resolve_provider
-from jsonnx.runtime.runner import OPTIMIZATION_LEVEL
+from jsonnx.runtime.providers import resolve_provider
 from jsonnx.training.initializers import Zeros
 from layers.cases import all_cases
-from layers.test_layers import draws_of, feeds_of, network
+from layers.provider_agreement import disagreement
 
 SAMPLES = Path(__file__).parents[2] / "samples"
 NAMES = ("mnist_mlp", "mnist_cnn", "vowels_lstm", "diabetes", "digits_residual")
@@ -240,36 +234,7 @@ CASES = [
 
 @pytest.mark.parametrize("case", CASES)
 def test_a_layer_and_its_gradients_agree(case):
-    rng = np.random.default_rng(0)
-    typed = network(case)
-    graph = propagate_transposes(lower(typed, training=True))
-    feeds = feeds_of(case, 3, rng, "float32") | draw_weights(graph, rng)
-    feeds |= draws_of(graph, 3, rng, "float32")
-    masks = {f"x{index}" for index in case.masks}
-    inputs = [name for name, type in typed.inputs.items() if type.dtype == "float32" and name not in masks]
-    real = any(value.dtype == "float32" for value in graph.outputs.values())
-    with_gradients_graph = with_gradients(graph, [*inputs, *graph.parameters]) if real else graph
-    model = serialize(
-        to_model_proto(
-            canonicalize(replace(with_gradients_graph, outputs={**graph.outputs, **with_gradients_graph.outputs}))
-        )
-    )
-    cpu, gpu = (computed(model, provider, feeds) for provider in ("cpu", "webgpu"))
-    for name, expected in cpu.items():
-        if expected.dtype.kind != "f":
-            np.testing.assert_array_equal(gpu[name], expected)
-            continue
-        np.testing.assert_array_equal(np.isfinite(gpu[name]), np.isfinite(expected))
-        finite = expected[np.isfinite(expected)]
-        bound = 1e-4 * np.abs(finite).max(initial=0.0) + 1e-6
-        assert np.abs(gpu[name][np.isfinite(expected)] - finite).max(initial=0.0) <= bound, name
-
-
-def computed(model: bytes, provider: str, feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    session = create_session(model, resolve_provider(provider), optimization=OPTIMIZATION_LEVEL)
-    inputs = {value.name: feeds[value.name] for value in session.get_inputs()}
-    names = [value.name for value in session.get_outputs()]
-    return dict(zip(names, session.run(names, inputs), strict=True))
+    assert not disagreement(case, "webgpu")
 
 
 # -- the command line --------------------------------------------------------------------------------------------------
