@@ -14,8 +14,9 @@ from ..runtime.array_digest import array_digest
 from ..runtime.callbacks import checked_callbacks
 from ..runtime.dataset import DataArgument, Dataset
 from ..runtime.history import History
+from ..runtime.precision import require_precision
 from ..runtime.provider_options import ProviderOptions
-from ..runtime.providers import Provider
+from ..runtime.providers import Provider, resolve_provider
 from ..runtime.trainer import Trainer as PlanTrainer
 from ..runtime.variables import DonatedArrays
 from .check import CheckedSpec, Spec, check_spec
@@ -66,15 +67,15 @@ class Trainer(PlanTrainer):
         self._checked = spec if isinstance(spec, CheckedSpec) else check_spec(spec, changes=changes, scale=scale)
         plan = plan_training(self._checked, seed)
         plan = replace(plan, source=plan.source.with_data_roots(data_roots))
+        resolved_provider = resolve_provider(provider, provider_options)
+        require_precision(plan, resolved_provider)
         variables = {**plan.train.parameters, **plan.train.states}
         types = {name: variables[name].type for name in plan.weight_names}
         initial_weights, self.weights_report = resolve_initial_weights(self._checked, types, weights, partial, verify)
         digest = array_digest(sorted(initial_weights.items())) if initial_weights else None
         donated_weights = DonatedArrays(initial_weights)
         del initial_weights  # the engine frees each array once it is copied
-        super().__init__(
-            plan, provider, threads, fast=fast, donated_weights=donated_weights, provider_options=provider_options
-        )
+        super().__init__(plan, resolved_provider, threads, fast=fast, donated_weights=donated_weights)
         self.initial_weights_digest = digest
 
     def fit(

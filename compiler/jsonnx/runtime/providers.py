@@ -39,6 +39,8 @@ class ProviderInfo(NamedTuple):
     """The hardware and software that the machine must have."""
     session_entries: Callable[[bytes], Mapping[str, str]] = lambda model: {}
     """Configuration entries for a session of a model."""
+    compute_types: tuple[str, ...] = ()
+    """The 16-bit types that it has kernels for, besides float32."""
 
 
 _NO_TF32 = {"use_tf32": "0"}  # TF32 has errors of 1e-3, too coarse for gradients
@@ -46,15 +48,31 @@ _NO_TF32 = {"use_tf32": "0"}  # TF32 has errors of 1e-3, too coarse for gradient
 PROVIDERS: dict[str, ProviderInfo] = {
     "cpu": ProviderInfo(CPU_PROVIDER, "onnxruntime"),
     "cuda": ProviderInfo(
-        "CUDAExecutionProvider", "onnxruntime-gpu", "cuda", _NO_TF32, "an NVIDIA GPU with its driver, CUDA and cuDNN"
+        "CUDAExecutionProvider",
+        "onnxruntime-gpu",
+        "cuda",
+        _NO_TF32,
+        "an NVIDIA GPU with its driver, CUDA and cuDNN",
+        compute_types=("float16", "bfloat16"),
     ),
     "tensorrt": ProviderInfo(
-        "TensorrtExecutionProvider", "onnxruntime-gpu", "cuda", requirement="an NVIDIA GPU, CUDA and TensorRT"
+        "TensorrtExecutionProvider",
+        "onnxruntime-gpu",
+        "cuda",
+        requirement="an NVIDIA GPU, CUDA and TensorRT",
+        compute_types=("float16", "bfloat16"),
     ),
     "openvino": ProviderInfo("OpenVINOExecutionProvider", "onnxruntime-openvino"),
     "coreml": ProviderInfo("CoreMLExecutionProvider", "onnxruntime", requirement="macOS"),
-    "directml": ProviderInfo("DmlExecutionProvider", "onnxruntime-directml", "dml", requirement="Windows"),
-    "migraphx": ProviderInfo("MIGraphXExecutionProvider", "onnxruntime-migraphx", requirement="an AMD GPU with ROCm"),
+    "directml": ProviderInfo(
+        "DmlExecutionProvider", "onnxruntime-directml", "dml", requirement="Windows", compute_types=("float16",)
+    ),
+    "migraphx": ProviderInfo(
+        "MIGraphXExecutionProvider",
+        "onnxruntime-migraphx",
+        requirement="an AMD GPU with ROCm",
+        compute_types=("float16",),
+    ),
     "qnn": ProviderInfo("QNNExecutionProvider", "onnxruntime-qnn", requirement="a Qualcomm processor"),
     "webgpu": ProviderInfo(
         "WebGpuExecutionProvider",
@@ -62,6 +80,7 @@ PROVIDERS: dict[str, ProviderInfo] = {
         "gpu",
         requirement="a GPU with Vulkan, Metal or Direct3D 12",
         session_entries=webgpu_exclusions.session_entries,
+        compute_types=("float16",),
     ),
 }
 

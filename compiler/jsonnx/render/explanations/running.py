@@ -99,6 +99,13 @@ RUNNING_EXPLANATIONS: dict[str, Explanation] = {
         "jsonnx train spec.json --provider cuda --provider-option device=1",
         "jsonnx train spec.json --provider cuda --provider-option device_id=1",
     ),
+    "unsupported-precision": Explanation(
+        "The provider cannot train in this precision",
+        "Matrix products and convolutions in float16 or bfloat16 need a provider with kernels for the type, in "
+        "practice a GPU. A CPU would compute them more slowly than in float32, so it refuses.",
+        "jsonnx train spec.json --set training.precision=mixed_float16   # on the CPU",
+        "jsonnx train spec.json --set training.precision=mixed_float16 --provider cuda",
+    ),
     "provider-unavailable": Explanation(
         "The installed onnxruntime lacks the provider",
         "Providers come with different builds of onnxruntime. A missing provider is never replaced silently; the help "
