@@ -12,11 +12,12 @@ import pytest
 from jsonnx.core.diagnostics import CompileError
 from jsonnx.core.types import BATCH, TensorType
 from jsonnx.ir import Builder
-from jsonnx.runtime import device_memory, device_runner, execution_plan
-from jsonnx.runtime.device_memory import TensorCopies, pin
+from jsonnx.runtime import device_runner, execution_plan, pinned_memory
+from jsonnx.runtime.device_memory import TensorCopies
 from jsonnx.runtime.device_runner import DeviceRun, DeviceRunner, wants_capture
 from jsonnx.runtime.device_variables import DeviceVariables
 from jsonnx.runtime.engine import Diverged
+from jsonnx.runtime.pinned_memory import pin
 from jsonnx.runtime.providers import Provider, resolve_provider
 from jsonnx.runtime.trainer import Trainer
 
@@ -252,5 +253,5 @@ def test_memory_that_cannot_be_pinned_is_used_as_it_is():
 
 
 def test_without_a_cuda_runtime_nothing_is_pinned(monkeypatch):
-    monkeypatch.setattr(device_memory, "CUDA_RUNTIMES", ("libabsent.so.1",))
+    monkeypatch.setattr(pinned_memory, "CUDA_RUNTIMES", ("libabsent.so.1",))
     assert pin([np.zeros(8, np.float32)]) == 0

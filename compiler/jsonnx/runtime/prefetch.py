@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..core.reserved_names import LEARNING_RATE
-from .device_memory import pin
 from .device_runner import DeviceRun, DeviceRunner
+from .pinned_memory import pin
 from .random import step_randoms, symbol_sizes
 from .variables import SET_COUNT
 
