@@ -38,7 +38,8 @@ class Diverged(CompileError):
     """The loss became NaN or infinite.
 
     The weights and optimizer slots are those of the last step with a finite loss; but if the step overwrites slots in
-    place, the optimizer's state is reset.
+    place, the optimizer's state is reset; and on a device, they are those before the last steps whose losses were read
+    together.
     """
 
     history: History | None = None
