@@ -186,6 +186,8 @@ def layers(settings: Settings) -> dict[str, Any]:
 
 def timing(name: str, settings: Settings) -> dict[str, Any]:
     """The milliseconds of a step: the median of turns, after the first steps, which compile and capture."""
+    from jsonnx import CompileError
+
     from ..materials import Materials, write
     from ..workloads import TRAINING
 
@@ -193,7 +195,12 @@ def timing(name: str, settings: Settings) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         write(TRAINING[workload], Path(folder))
         materials = Materials(Path(folder))
-        made = _contestant(contestant, materials, settings)
+        try:
+            made = _contestant(contestant, materials, settings)
+        except CompileError as error:
+            if error.diagnostics[0].code != "unsupported-precision":
+                raise
+            return {"refused": error.diagnostics[0].message}
         losses = made.proof(COMPARED_STEPS)
         turns = timed_turns(made.steps, settings.seconds)
         result = {"ms": sorted(turns)[len(turns) // 2], "turns": turns, "losses": losses}

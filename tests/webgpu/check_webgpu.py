@@ -156,6 +156,34 @@ def test_a_step_whose_nodes_all_run_on_the_device_is_captured_and_replayed():
     assert variables.read()[w.name].tolist() == [sum(range(12))] * 4
 
 
+@pytest.mark.parametrize("name", ["dense", "convolutions"])
+def test_training_in_mixed_precision_agrees_with_float32(name):
+    layers = {
+        "dense": [{"type": "Reshape", "target_shape": [64]}, {"type": "Dense", "units": 8, "activation": "relu"}],
+        "convolutions": [
+            {"type": "Conv2D", "filters": 4, "kernel_size": 3, "activation": "relu"},
+            {"type": "BatchNormalization"},
+            {"type": "MaxPooling2D"},
+            {"type": "Flatten"},
+        ],
+    }[name]
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(64, 8, 8, 1)).astype(np.float32), rng.integers(3, size=64)
+    losses = []
+    for provider, precision in (("cpu", "float32"), ("webgpu", "mixed_float16")):
+        training = {"loss": "sparse_categorical_crossentropy", "optimizer": "adam", "precision": precision}
+        last = {"type": "Dense", "units": 3, "activation": "softmax"}
+        trainer = Trainer(
+            {"inputs": {"x": {"shape": [8, 8, 1]}}, "layers": [*layers, last], "training": training}, provider
+        )
+        losses.append(trainer.fit(x, y, batch_size=16, epochs=3).history["loss"])
+    np.testing.assert_allclose(losses[1], losses[0], rtol=5e-3)
+    assert losses[1] != losses[0]
+    assert trainer._engine.variables()["optimizer/loss_scale"] == 2**15
+    on_host = {value for value in trainer._engine.step_runners.runner._host_names if "target" not in value}
+    assert on_host <= {"optimizer/iterations", "next/optimizer/iterations", "optimizer/loss_scale"}
+
+
 def test_a_requested_capture_of_a_step_with_nodes_on_the_cpu_is_an_error():
     trainer = Trainer(SAMPLES / "diabetes.json", "webgpu", provider_options={"enableGraphCapture": 1})
     with pytest.raises(CompileError, match="graph capture"):

@@ -17,7 +17,8 @@ RUNNING_EXPLANATIONS: dict[str, Explanation] = {
         "The loss became infinite or not a number",
         "Training stopped at that step. The last finite checkpoint is kept, and a `Trainer` has the weights of the "
         "last step with a finite loss (with large layers, the optimizer's state is reset; on a device, those "
-        "before the last steps whose losses were read together). Use a lower learning rate, bound the gradients with `clipnorm`, scale the inputs to about -1 to 1, and look for extreme values "
+        "before the last steps whose losses were read together). Use a lower learning rate, bound the gradients with "
+        "`clipnorm`, scale the inputs to about -1 to 1, and look for extreme values "
         "in the data.",
         '{"optimizer": {"type": "sgd", "learning_rate": 10}}',
         '{"optimizer": {"type": "sgd", "learning_rate": 0.01, "clipnorm": 1.0}}',
