@@ -21,6 +21,7 @@ from ..runtime.data_locations import item_of_stream, items_of_user
 from ..runtime.dataset import Dataset
 from ..runtime.dataset_files import from_file, from_spec, inputs_from
 from ..runtime.history import MetricSums
+from ..runtime.provider_options import ProviderOptions
 from ..runtime.run_folder import RUN_INFO_FILE, SPEC_FILE, WEIGHTS_FILE
 from ..runtime.run_lock import is_locked
 from ..runtime.session import MODEL_FILE, Session, concatenate_batches
@@ -75,7 +76,11 @@ class TrainedModel:
 
     @staticmethod
     def open(
-        path: Path, provider: str = "cpu", verify: bool = True, data_roots: Iterable[str | os.PathLike[str]] = ()
+        path: Path,
+        provider: str = "cpu",
+        verify: bool = True,
+        data_roots: Iterable[str | os.PathLike[str]] = (),
+        provider_options: ProviderOptions | None = None,
     ) -> TrainedModel:
         """Opens a RUN folder or a model file. With `verify`, files must match the digests that they record.
 
@@ -87,7 +92,7 @@ class TrainedModel:
         if run_info is not None and not model.exists():
             help = "`jsonnx train --resume` continues it; Ctrl-C there writes the model as it is at that moment"
             raise UsageError("unreadable-file", f"the run in {str(path)!r} has no model yet", help)
-        session = Session(model, provider, verify=verify)
+        session = Session(model, provider, verify=verify, provider_options=provider_options)
         if "jsonnx.spec" not in session.metadata:
             message = "the model does not contain a spec, as models do that jsonnx compiled"
             raise CompileError([Diagnostic("no-spec", message, file=str(model), help=NO_SPEC_HELP)])
@@ -124,7 +129,7 @@ class TrainedModel:
         )
         samples = self._evaluation_samples(training_plan, data)
         if self.folder is not None:
-            trainer = Trainer(training_plan, self.session.provider.name)
+            trainer = Trainer(training_plan, self.session.provider)
             trainer.set_weights(read_weight_file(self.folder / WEIGHTS_FILE, self.verify))
             return trainer.evaluate(samples, batch_size=BATCH_SIZE)
         return self._evaluate_outputs(training_plan, samples)
@@ -135,7 +140,7 @@ class TrainedModel:
         if objective is None:
             raise ValueError("a plan without an objective")
         scoring_graph = output_scoring_graph(self.checked.require(), objective)
-        scorer = Session(to_model_proto(scoring_graph), self.session.provider.name)
+        scorer = Session(to_model_proto(scoring_graph), self.session.provider)
         sums = MetricSums(training_plan)
         for rows in _batch_slices(len(samples)):
             feeds = samples.take(rows)

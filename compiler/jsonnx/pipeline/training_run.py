@@ -14,6 +14,7 @@ from ..core.files import refuse_overwrite
 from ..core.spec_folders import SpecFolders
 from ..runtime.dataset_files import require_same_classes
 from ..runtime.early_stopping import EarlyStoppingMonitor
+from ..runtime.provider_options import ProviderOptions
 from ..runtime.run_folder import SPEC_FILE, RunFolder
 from ..runtime.session import MODEL_FILE
 from ..runtime.signals import StopOnSignal
@@ -101,6 +102,7 @@ class RunOptions:
     scale: str | None = None
     changes: tuple[str, ...] = ()
     """The scale and the changes that the spec was checked with, for `run.json`."""
+    provider_options: ProviderOptions | None = None
 
     @property
     def may_overwrite(self) -> bool:
@@ -305,6 +307,7 @@ def _new_trainer(checked: CheckedSpec, options: RunOptions) -> Trainer:
         partial=options.partial,
         verify=options.verify,
         data_roots=options.data_roots,
+        provider_options=options.provider_options,
     )
 
 
@@ -323,7 +326,15 @@ def _resumed_trainer(checked: CheckedSpec, options: RunOptions, warn: Warn) -> T
             raise
         message = f"{error.diagnostic.message}, so the initial weights are not compared with those of the run"
         warn([replace(error.diagnostic, message=message, severity="warning")])
-        return Trainer(checked, options.provider, options.seed, {}, partial=True, data_roots=options.data_roots)
+        return Trainer(
+            checked,
+            options.provider,
+            options.seed,
+            {},
+            partial=True,
+            data_roots=options.data_roots,
+            provider_options=options.provider_options,
+        )
 
 
 @contextmanager

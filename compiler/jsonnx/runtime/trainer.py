@@ -24,6 +24,8 @@ from .environment import run_environment
 from .fit import Fit
 from .fit_arguments import require_bool, require_integer, require_rate
 from .history import FitProgress, History, MetricSums, data_digests
+from .provider_options import ProviderOptions
+from .providers import Provider
 from .training_plan import TrainingPlan
 from .variables import DonatedArrays
 
@@ -38,14 +40,15 @@ class Trainer:
     def __init__(
         self,
         plan: TrainingPlan,
-        provider: str = "cpu",
+        provider: str | Provider = "cpu",
         threads: int | None = None,
         weights: Mapping[str, np.ndarray] | None = None,
         fast: bool = True,
         donated_weights: DonatedArrays | None = None,
+        provider_options: ProviderOptions | None = None,
     ) -> None:
         self.plan = plan
-        self._engine = Engine(plan, provider, threads, fast, donated_weights)
+        self._engine = Engine(plan, provider, threads, fast, donated_weights, provider_options)
         self._fast = fast
         self.initial_weights_digest: str | None = None
         """The hash of the weights that were given to start from; None if all are drawn."""
@@ -315,8 +318,8 @@ class Trainer:
         differences = environment_diagnostics(name, state["environment"], self.environment(), exact)
         if differences and exact:
             raise CompileError(differences)
-        self._engine.write(values)
         self._engine.steps = state["steps"]
+        self._engine.write(values)
         if state["learning_rate"] is not None and self.plan.learning_rate is None:
             self._engine.set_learning_rate(state["learning_rate"])
         progress = state["progress"]
@@ -346,7 +349,7 @@ class Trainer:
 
     def environment(self) -> dict[str, Any]:
         """Versions, processor and settings on which the last bit of a result depends."""
-        return run_environment(self.provider, self._engine.execution.threads, self._fast)
+        return run_environment(self._engine.execution.provider.label, self._engine.execution.threads, self._fast)
 
 
 __all__ = ["Diverged", "History", "Trainer", "TrainingPlan"]

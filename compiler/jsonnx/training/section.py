@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
 from ..core.components import (
     ArrayCodec,
@@ -18,15 +18,11 @@ from ..core.components import (
     attr,
 )
 from ..core.diagnostics import JsonPath
+from .loss_scaling import GROWTH_STEPS, INITIAL_SCALE, LossScaleSection
 from .losses import LOSSES, Loss
 from .metrics import Metric, MetricCodec
 from .optimizers import Optimizer
-
-
-class Section(Component):
-    """A part of the spec with fixed keys: a component without a `type`."""
-
-    has_type_key: ClassVar[bool] = False
+from .section_base import Section
 
 
 class DictCodec:
@@ -265,3 +261,20 @@ class Training(Section):
         "all but the results of matrix products and convolutions; `full` keeps as little as possible and costs about "
         "one more forward pass.",
     )
+    precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = attr(
+        "float32",
+        doc="Element type of matrix products and convolutions in training, as a global dtype policy in Keras; weights "
+        "and losses are float32. The mixed ones need a provider that has them, such as `cuda` or `webgpu`.",
+    )
+    loss_scale: LossScaleSection | None = attr(
+        None,
+        doc="Dynamic loss scaling, as with LossScaleOptimizer in Keras. `mixed_float16` always has it, by default with "
+        "the default values.",
+    )
+
+    @property
+    def effective_loss_scale(self) -> LossScaleSection | None:
+        """The loss scaling of the training step; None if there is none."""
+        if self.loss_scale is None and self.precision == "mixed_float16":
+            return LossScaleSection(initial_scale=INITIAL_SCALE, dynamic_growth_steps=GROWTH_STEPS)
+        return self.loss_scale
