@@ -59,7 +59,7 @@ def check_with(checked: Any, document: dict[str, Any], replace: Any) -> Any:
 
     changed = check_spec(document)
     changed.require()
-    return replace(changed, source=replace(changed.source, file=checked.source.file))
+    return changed._replace(source=replace(changed.source, file=checked.source.file))
 
 
 def our_losses(name: str) -> list[float]:
