@@ -123,6 +123,12 @@ def test_a_compressed_file_with_the_name_of_another_is_named(tmp_path):
     assert fault.help == "let its name end in .csv.gz"
 
 
+def test_a_file_of_another_format_is_named(tmp_path):
+    for content, name in ((encoded(pa.table(TABLE), "parquet"), "parquet"), (save({"a": np.ones(3)}), "safetensors")):
+        (fault,) = faults(tmp_path, content, "a.csv")
+        assert (fault.code, f"({name})" in fault.message.replace(".", "")) == ("bad-data-file", True)
+
+
 def test_zst_needs_a_new_python(tmp_path):
     if importlib.util.find_spec("compression"):
         zstd = importlib.import_module("compression.zstd")
