@@ -254,6 +254,14 @@ def test_damaged_arrow_files_are_errors(tmp_path, format):
             load(tmp_path, item, f"a.{format}")
 
 
+def test_a_text_that_is_not_utf_8_is_an_error(tmp_path):
+    buffers = [None, pa.py_buffer(np.array([0, 1, 2], np.int32)), pa.py_buffer(b"a\xff")]
+    kind = pa.Array.from_buffers(pa.string(), 2, buffers)
+    (fault,) = faults(tmp_path, encoded(pa.table(TABLE | {"kind": kind}), "parquet"), "a.parquet")
+    assert fault.code == "bad-data-file"
+    assert "the column 'kind' cannot be read" in fault.message
+
+
 def test_a_missing_package_is_named_with_the_command_that_installs_it(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(UsageError) as error:
