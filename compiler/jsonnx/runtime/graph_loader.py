@@ -18,6 +18,7 @@ from .data_parallel import ShardedStep
 from .kernel_probes import has_gated_add, nchwc_block_size
 from .providers import SessionConfig
 from .runner import Runner
+from .static_shapes import StaticShapeRunner, needs_static_shapes
 
 if TYPE_CHECKING:
     from ..ir import Graph
@@ -74,6 +75,9 @@ class GraphLoader:
         if execution.sharded_graphs:
             return self._build_sharded_step(execution.sharded_graphs, batch_size)
         graph = self.optimize(execution.step_graph, batch_size, self._plan.training.remat)
+        if needs_static_shapes(graph, execution.provider):
+            fetched_names = self._plan.fetched_names
+            return StaticShapeRunner(self._plan.inputs, lambda sizes: self._load(graph, fetched_names, sizes=sizes))
         undo_outputs = execution.lazy_tables.undo_outputs if execution.lazy_tables else ()
         return self._load(graph, self._plan.fetched_names, undo_outputs, own_arena=own_arena)
 
@@ -123,6 +127,7 @@ class GraphLoader:
         threads: int | None = None,
         no_spinning: bool = False,
         own_arena: bool = False,
+        sizes: Mapping[str, int] = {},
     ) -> Runner:
         execution = self._execution
         config = SessionConfig(
@@ -139,4 +144,5 @@ class GraphLoader:
             threads or execution.threads,
             undo_outputs,
             config,
+            sizes,
         )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..core.diagnostics import CompileError, Diagnostic, UsageError, suggestion
 from ..core.installation import RUNTIME_BY_EXTRA, install_command
-from . import webgpu_exclusions
+from . import openvino_rewrites, webgpu_exclusions
 from .cpu_count import checked_thread_count
 from .flush_denormals import SESSION_OPTION, denormals_flushed
 from .memory_arena import own_arena
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     import onnxruntime
 
 CPU_PROVIDER = "CPUExecutionProvider"
+RECORD_ASSIGNMENT = "session.record_ep_graph_assignment_info"
+"""The configuration entry with which a session of onnxruntime 1.24 or later can tell where its nodes run."""
 AUTO_ORDER = ("cuda", "migraphx", "directml", "coreml", "webgpu", "openvino", "cpu")
 """The providers that `auto` tries, in order. TensorRT and QNN take minutes to build an engine, so they must be
 named."""
@@ -38,6 +40,8 @@ class ProviderInfo(NamedTuple):
     """The hardware and software that the machine must have."""
     session_entries: Callable[[bytes], Mapping[str, str]] = lambda model: {}
     """Configuration entries for a session of a model."""
+    rewrite_model: Callable[[bytes], bytes] = lambda model: model
+    """Gives a model that computes the same, without the nodes that the provider computes wrongly."""
 
 
 _NO_TF32 = {"use_tf32": "0"}  # TF32 has errors of 1e-3, too coarse for gradients
@@ -50,7 +54,9 @@ PROVIDERS: dict[str, ProviderInfo] = {
     "tensorrt": ProviderInfo(
         "TensorrtExecutionProvider", "onnxruntime-gpu", "cuda", requirement="an NVIDIA GPU, CUDA and TensorRT"
     ),
-    "openvino": ProviderInfo("OpenVINOExecutionProvider", "onnxruntime-openvino"),
+    "openvino": ProviderInfo(
+        "OpenVINOExecutionProvider", "onnxruntime-openvino", rewrite_model=openvino_rewrites.rewritten
+    ),
     "coreml": ProviderInfo("CoreMLExecutionProvider", "onnxruntime", requirement="macOS"),
     "directml": ProviderInfo("DmlExecutionProvider", "onnxruntime-directml", "dml", requirement="Windows"),
     "migraphx": ProviderInfo("MIGraphXExecutionProvider", "onnxruntime-migraphx", requirement="an AMD GPU with ROCm"),
@@ -266,7 +272,10 @@ def create_session(
     options.graph_optimization_level = getattr(runtime.GraphOptimizationLevel, optimization)
     if weights_folder is not None:  # read by onnxruntime 1.21 and later
         options.add_session_config_entry("session.model_external_initializers_file_folder_path", weights_folder)
+    if provider.ort_name != CPU_PROVIDER:
+        options.add_session_config_entry(RECORD_ASSIGNMENT, "1")
     if provider.name in PROVIDERS:
+        model = PROVIDERS[provider.name].rewrite_model(model)
         for key, entry in PROVIDERS[provider.name].session_entries(model).items():
             options.add_session_config_entry(key, entry)
     # onnxruntime sets the floating-point state of this thread when it creates a session: the context restores it.

@@ -13,6 +13,7 @@ from ..core.reserved_names import next_name
 from .flush_denormals import with_denormals_flushed
 from .providers import DEFAULT_CONFIG, Provider, SessionConfig, create_session, load_runtime
 from .session import runtime_failure
+from .static_shapes import set_sizes
 from .variables import SET_COUNT, HostVariables, Variables, has_string_inputs
 
 if TYPE_CHECKING:
@@ -42,10 +43,12 @@ class Runner:
         threads: int | None,
         undo_outputs: Iterable[str] = (),
         session_config: SessionConfig = DEFAULT_CONFIG,
+        sizes: Mapping[str, int] = {},
     ) -> None:
-        """`undo_outputs` names outputs that a rollback of the variables needs."""
+        """`undo_outputs` names outputs that a rollback of the variables needs; `sizes` are the only ones that symbols
+        of the inputs will have."""
         self._variables, self._device, self._is_bindable = variables, provider.device, not has_string_inputs(graph)
-        self._session = session = _create_graph_session(graph, provider, threads, session_config)
+        self._session = session = _create_graph_session(graph, provider, threads, session_config, sizes)
         run, run_bound = session.run, session.run_with_iobinding
         flushes = session_config.flush_denormals
         self._run: Callable[..., Any] = with_denormals_flushed(run) if flushes else run
@@ -181,13 +184,16 @@ class Runner:
 
 
 def _create_graph_session(
-    graph: Graph, provider: Provider, threads: int | None, config: SessionConfig
+    graph: Graph, provider: Provider, threads: int | None, config: SessionConfig, sizes: Mapping[str, int]
 ) -> onnxruntime.InferenceSession:
     """A session of a graph. Memory is planned only for graphs of many small operators: a plan makes each of them a
     little faster, but can almost double the memory of a convolutional network's step."""
     is_unoptimized = len(graph.nodes) >= MIN_UNOPTIMIZED_NODES and provider.device == "cpu"
+    model = to_model_proto(graph)
+    if sizes:
+        set_sizes(model, sizes)
     return create_session(
-        serialize(to_model_proto(graph)),
+        serialize(model),
         provider,
         threads,
         config,
