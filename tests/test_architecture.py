@@ -239,7 +239,8 @@ GUARDED = {
     "__import__": set(),
     "import_module": {"__init__.py", "core/components.py", "render/layer_modules.py"},  # of names in tables of ours
     "subprocess": {"interop/hdf5.py"},  # the reader of HDF5, with no argument from a file
-    "ctypes": {"runtime/flush_denormals.py"},  # two functions of C's library that set a thread's state, of constants
+    # two functions of the C library that set the state of a thread; the libraries of providers, of constant names
+    "ctypes": {"runtime/flush_denormals.py", "runtime/provider_faults.py"},
     "multiprocessing": set(),
     "system": set(),
     "popen": set(),

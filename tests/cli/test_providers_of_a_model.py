@@ -27,9 +27,10 @@ def spec(tmp_path, monkeypatch):
 def test_a_spec_has_a_model_and_a_training_step(spec):
     result = CliRunner().invoke(main, ["providers", spec, "--provider", "cuda"])
     assert result.exit_code == 0
-    first, line, second, *_ = result.output.splitlines()
+    first, line, copies, second, *_ = result.output.splitlines()
     assert first.startswith("cuda, onnxruntime 1.24.0, inference model: ")
     assert line == "  /arctan/Atan ($.layers[0]): no kernel for Atan; gives float32 (batch, 4)"
+    assert copies == "  1 tensor is copied at every run, 16 bytes for 1 sample"
     assert second.startswith("cuda, onnxruntime 1.24.0, training step: ")
 
 

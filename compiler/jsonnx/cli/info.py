@@ -120,17 +120,17 @@ def providers(
     """List onnxruntime's providers, or the nodes of a model that they cannot run.
 
     Without an argument: which providers run here, and how to install the others. With a spec, a RUN folder or an ONNX
-    model: the nodes for which CUDA, DirectML or WebGPU has no kernel, so that onnxruntime runs them on the CPU. No
-    device is needed, since kernels are looked up in tables.
+    model: the nodes that onnxruntime runs on the CPU, their layers, and what is copied for them. For CUDA, DirectML and
+    WebGPU tables of their kernels tell, so that no device is needed; a provider that runs here is asked, with
+    onnxruntime 1.24 or later.
     """
     import json
 
     if spec_or_model is not None:
-        from ..pipeline.place_nodes import placements, tables_of
+        from ..pipeline.place_nodes import placements
         from ..render.placement_text import placements_json, placements_text
 
-        tables = tables_of(provider)
-        found = [*zip(tables, placements(spec_or_model, tables, changes, scale), strict=True)]
+        found = placements(spec_or_model, provider, changes, scale)
         print_result(placements_json(found) if format_ == "json" else placements_text(found))
         return
 

@@ -23,6 +23,7 @@ from .common import (
     checked_spec,
     handles_errors,
     print_diagnostics,
+    print_provider_choice,
     print_result,
     print_status,
     print_weights_report,
@@ -30,6 +31,7 @@ from .common import (
 
 if TYPE_CHECKING:
     from ..pipeline.check import CheckedSpec
+    from ..pipeline.training_run import ProviderPlacement
 
 OWN_DATA_NOTE = (
     "Each run was evaluated on the test data of its own spec, or else on its validation data; with `--data FILE`, all "
@@ -121,6 +123,12 @@ def compile(
 @click.option("--force", is_flag=True, help="Replace an existing run in the folder.")
 @click.option("--quiet", is_flag=True, help="Show no progress.")
 @PROVIDER_OPTION
+@click.option(
+    "--explain-placement",
+    is_flag=True,
+    help="Tell first which nodes the provider leaves to the CPU, and what it costs.",
+)
+@click.option("--strict", is_flag=True, help="Do not train if the provider leaves large nodes to the CPU.")
 @SCALE_OPTION
 @SET_OPTION
 @ALL_OPTION
@@ -141,6 +149,8 @@ def train(
     force: bool,
     quiet: bool,
     provider: str,
+    explain_placement: bool,
+    strict: bool,
     scale: str | None,
     changes: tuple[str, ...],
 ) -> None:
@@ -151,6 +161,8 @@ def train(
     from ..render.progress import progress_display
 
     checked = checked_spec(spec, changes, scale, has_validation_data=validation_data is not None)
+    if not quiet:
+        print_provider_choice(provider)
     folder = Path(output) if output else _default_folder(checked, resume, force, quiet)
     with progress_display(0 if quiet else 1) as display:
         outcome = run(
@@ -170,14 +182,25 @@ def train(
                 data_roots,
                 scale,
                 changes,
+                strict=strict,
             ),
             callbacks=[display],
             warn=lambda diagnostics: print_diagnostics(diagnostics, "text") if diagnostics else None,
             on_weights_resolved=print_weights_report,
+            on_placement=lambda placement: _print_placement(provider, placement) if explain_placement else None,
         )
     for line in outcome.summary_lines():
         print_result(line)
     sys.exit(outcome.exit_status)
+
+
+def _print_placement(provider: str, placement: ProviderPlacement | None) -> None:
+    """Prints where the nodes of a training step run."""
+    from ..render.placement_text import placements_text
+
+    print_status(
+        placements_text([placement]) if placement else f"{provider}: onnxruntime does not tell where nodes run"
+    )
 
 
 def _default_folder(checked: CheckedSpec, resume: bool, force: bool, quiet: bool) -> Path:
@@ -219,6 +242,7 @@ def evaluate(
     from ..render.runs_table import figures_text
     from ..render.terminal import line_width, shows_color
 
+    print_provider_choice(provider)
     results = [(run, TrainedModel.open(Path(run), provider, not unverified, data_roots).evaluate(data)) for run in runs]
     if format_ == "json":
         documents = [{name: json_numbers(value) for name, value in figures.items()} for _, figures in results]
@@ -322,6 +346,7 @@ def predict(
     if ids and with_inputs:
         raise UsageError("bad-option", "--id and --with-inputs exclude each other", "--with-inputs writes all columns")
     options = PredictOptions(threshold, None if with_inputs else ids, input_format)
+    print_provider_choice(provider)
     model = TrainedModel.open(Path(run), provider, not unverified)
     with SampleCounter() as counter:
         model.predict(data, output, print_result, options, counter.show)

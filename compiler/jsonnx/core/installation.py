@@ -16,6 +16,8 @@ RUNTIME_BY_EXTRA = {
     "directml": "onnxruntime-directml",
 }
 """The distribution of onnxruntime that each of our extras installs."""
+LIBRARY_EXTRAS = {"cuda": "cuda,cudnn"}
+"""The extras of such a distribution that install the libraries it needs: CUDA and cuDNN."""
 
 
 def install_command(extra: str) -> str:
@@ -24,8 +26,12 @@ def install_command(extra: str) -> str:
     It names the place that this copy was installed from: a package index, a folder, an archive or a repository. If
     that is unknown or has gone, it installs the runtime alone.
     """
-    requirement = _requirement(extra)
-    return f"pip install {requirement or RUNTIME_BY_EXTRA[extra]}"
+    return f"pip install {_requirement(extra) or _runtime_requirement(extra)}"
+
+
+def _runtime_requirement(extra: str) -> str:
+    runtime, libraries = RUNTIME_BY_EXTRA[extra], LIBRARY_EXTRAS.get(extra)
+    return f'"{runtime}[{libraries}]"' if libraries else runtime
 
 
 def _requirement(extra: str) -> str | None:

@@ -1,70 +1,139 @@
-"""Tells which nodes of a spec's graphs, or of a model, a provider has no kernel for."""
+"""Tells which nodes of a spec's graphs, or of a model, a provider leaves to the CPU, and what that costs."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
 
-from ..backend import to_model_proto
+from ..backend import serialize, to_model_proto
 from ..core.diagnostics import CompileError, Diagnostic, UsageError, path_text
 from ..core.files import open_file
+from ..core.types import BATCH
 from ..ir import Graph, with_vocabularies
 from ..ir.label_encoder import unlearned_states
 from ..passes.gelu_as_erf import write_gelu_as_erf
+from ..runtime.assignment import assignment, usable_provider
+from ..runtime.providers import AUTO_ORDER, runtime_version
 from ..runtime.session import MODEL_FILE
-from ..targets import PROVIDERS_WITH_TABLES, KernelTable, Placement, kernel_table, place_nodes
+from ..runtime.static_shapes import has_dynamic_kernels, set_sizes
+from ..targets import (
+    PROVIDERS_WITH_TABLES,
+    SESSION,
+    KernelTable,
+    PlacedModel,
+    Placement,
+    ProviderPlacement,
+    copied_tensors,
+    kernel_table,
+    place_assigned,
+    place_nodes,
+)
 from .check import CheckedSpec, check_spec
 from .graphs import inference_graph
 from .plan_training import plan_training
 from .trained_model import spec_from_metadata
 
 
-def tables_of(provider: str | None) -> list[KernelTable]:
-    """The table of a provider, or all tables. Raises UsageError `no-kernel-table` for a provider without one."""
-    if provider is not None and provider not in PROVIDERS_WITH_TABLES:
-        raise UsageError(
-            "no-kernel-table",
-            f"jsonnx has no table of the kernels of {provider!r}",
-            f"there are tables of {', '.join(PROVIDERS_WITH_TABLES)}",
-        )
-    return [kernel_table(name) for name in PROVIDERS_WITH_TABLES if provider in (None, name)]
+@dataclass(frozen=True)
+class _TitledModel:
+    title: str
+    proto: onnx.ModelProto
+    batch_size: int = 1
+    needs_static_shapes: bool = False
+
+
+_NO_TABLE_HELP = (
+    f"there are tables of {', '.join(PROVIDERS_WITH_TABLES)}; where onnxruntime 1.24 or later has the provider and it "
+    "starts, its session tells where nodes run"
+)
 
 
 def placements(
-    spec_or_model: str, tables: Sequence[KernelTable], changes: Sequence[str] = (), scale: str | None = None
-) -> list[dict[str, Placement]]:
-    """For each table the placement of a model, or of a spec's inference model and of its training step if it has one,
-    by title.
+    spec_or_model: str, provider: str | None = None, changes: Sequence[str] = (), scale: str | None = None
+) -> list[ProviderPlacement]:
+    """Where a provider, or each provider of which that is known, runs the nodes of a model, or of a spec's inference
+    model and of its training step if it has one.
 
-    Raises CompileError for an invalid spec or model.
+    A provider that starts on this machine is asked, unless its onnxruntime is too old to tell. For others, and without
+    `provider` for all that have one, the tables of kernels tell. Raises CompileError for an invalid spec or model,
+    UsageError `no-kernel-table` for a provider that is neither here nor has a table.
     """
     models, paths = _models(spec_or_model, changes, scale)
-    return [
-        {title: _with_source_paths(place_nodes(model, table), paths) for title, model in models.items()}
-        for table in tables
-    ]
+    tables = [kernel_table(name) for name in PROVIDERS_WITH_TABLES if provider in (None, name)]
+    found = [place_by_table(models, table, paths) for table in tables]
+    for name in [provider] if provider is not None else list(AUTO_ORDER):
+        here = placement_here(models, name, paths) if name != "cpu" else None
+        found += [here] if here is not None else []
+    if not found:
+        message = f"jsonnx has no table of the kernels of {provider!r}, and it does not run here"
+        raise UsageError("no-kernel-table", message, _NO_TABLE_HELP)
+    return found
 
 
-def _models(
-    spec_or_model: str, changes: Sequence[str], scale: str | None
-) -> tuple[dict[str, onnx.ModelProto], dict[str, str]]:
-    """The models by title, and the source paths of their layers."""
+def place_by_table(models: Sequence[_TitledModel], table: KernelTable, paths: Mapping[str, str]) -> ProviderPlacement:
+    """Where a provider runs the nodes of models, by its table of kernels."""
+    placed = tuple(_placed(model, place_nodes(model.proto, table), paths) for model in models)
+    return ProviderPlacement(table.provider, table.runtime_version, table.source, placed)
+
+
+def placement_here(models: Sequence[_TitledModel], provider: str, paths: Mapping[str, str]) -> ProviderPlacement | None:
+    """Where a provider runs the nodes of models on this machine; None if it does not start here or does not tell."""
+    resolved = usable_provider(provider)
+    if resolved is None:
+        return None
+    table = kernel_table(provider) if provider in PROVIDERS_WITH_TABLES else None
+    placed = []
+    for model in models:
+        if model.needs_static_shapes and provider == "openvino":
+            set_sizes(model.proto, {str(BATCH): model.batch_size})
+        found = assignment(serialize(model.proto), resolved)
+        if found is None:
+            return None
+        placed.append(_placed(model, place_assigned(model.proto, found.on_cpu, table), paths))
+    return ProviderPlacement(resolved.name, runtime_version(), SESSION, tuple(placed))
+
+
+def _placed(model: _TitledModel, placement: Placement, paths: Mapping[str, str]) -> PlacedModel:
+    on_cpu = {missing.name for missing in placement.missing}
+    copies = copied_tensors(model.proto, on_cpu, {str(BATCH): model.batch_size})
+    return PlacedModel(model.title, _with_source_paths(placement, paths), copies, model.batch_size)
+
+
+def step_placement(checked: CheckedSpec, step: Graph, provider: str) -> ProviderPlacement | None:
+    """Where a provider runs the nodes of a training step: as its session tells, or else by its table of kernels; None
+    if neither is known."""
+    training = checked.network.training
+    model = _titled("training step", step, training.batch_size if training else 1)
+    paths = _source_paths(checked)
+    here = placement_here([model], provider, paths)
+    if here is not None or provider not in PROVIDERS_WITH_TABLES:
+        return here
+    return place_by_table([model], kernel_table(provider), paths)
+
+
+def _titled(title: str, graph: Graph, batch_size: int) -> _TitledModel:
+    proto = to_model_proto(write_gelu_as_erf(_with_vocabularies(graph)))
+    return _TitledModel(title, proto, batch_size, has_dynamic_kernels(graph))
+
+
+def _models(spec_or_model: str, changes: Sequence[str], scale: str | None) -> tuple[list[_TitledModel], dict[str, str]]:
+    """The models, and the source paths of their layers."""
     path = Path(spec_or_model) / MODEL_FILE if os.path.isdir(spec_or_model) else Path(spec_or_model)
     if path.suffix.lower() == ".onnx":
         model = _read_model(path)
-        return {"model": model}, _source_paths_in_model(model)
+        return [_TitledModel("model", model)], _source_paths_in_model(model)
     checked = check_spec(spec_or_model, changes=changes, scale=scale)
     checked.require()
-    graphs = {"inference model": inference_graph(checked)}
+    models = [_titled("inference model", inference_graph(checked), 1)]
     if checked.objective is not None:
-        graphs["training step"] = plan_training(checked).train
-    models = {title: to_model_proto(write_gelu_as_erf(_with_vocabularies(graph))) for title, graph in graphs.items()}
+        plan = plan_training(checked)
+        models.append(_titled("training step", plan.train, plan.training.batch_size))
     return models, _source_paths(checked)
 
 

@@ -19,16 +19,22 @@ if TYPE_CHECKING:
     from ..core.types import TensorType
     from ..ir import Graph
     from .providers import Provider
-    from .runner import RunFunction, Runner
 
 CONVOLUTIONS = {"Conv", "ConvTranspose"}
+RunBatch = Callable[[Mapping[str, np.ndarray]], dict[str, np.ndarray]]
+"""Runs a graph on the feeds of a batch, and gives its results."""
 MAX_RUNNERS = 4
 """Runners that are kept, each with a session: of the usual batch, of the last one of an epoch, and of two more."""
 
 
 def needs_static_shapes(graph: Graph, provider: Provider) -> bool:
     """Whether a provider can run a graph only if all sizes are known."""
-    return provider.name == "openvino" and any(
+    return provider.name == "openvino" and has_dynamic_kernels(graph)
+
+
+def has_dynamic_kernels(graph: Graph) -> bool:
+    """Whether a graph convolves with a kernel whose shape is not known, such as one that depends on the batch."""
+    return any(
         node.op in CONVOLUTIONS and (kernel := node.input(1)) is not None and not kernel.type.is_static()
         for node in graph.nodes
     )
@@ -51,10 +57,10 @@ class StaticShapeRunner:
 
     keeps_bindings = False
 
-    def __init__(self, inputs: Mapping[str, TensorType], build: Callable[[Mapping[str, int]], Runner]) -> None:
+    def __init__(self, inputs: Mapping[str, TensorType], build: Callable[[Mapping[str, int]], RunBatch]) -> None:
         """`build` builds a runner for the values of the symbols in the types of the inputs."""
         self._inputs, self._build = inputs, build
-        self._runners: dict[tuple[tuple[str, int], ...], Runner] = {}
+        self._runners: dict[tuple[tuple[str, int], ...], RunBatch] = {}
 
     def __call__(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """The fetched outputs. Updates become the variables' current values."""
@@ -66,5 +72,7 @@ class StaticShapeRunner:
             del self._runners[next(iter(self._runners))]
         return runner(feeds)
 
-    def bind(self, feeds: Mapping[str, np.ndarray], results: Mapping[str, np.ndarray]) -> RunFunction:
+    def bind(
+        self, feeds: Mapping[str, np.ndarray], results: Mapping[str, np.ndarray]
+    ) -> Callable[[Mapping[str, np.ndarray]], None]:
         raise NotImplementedError("batches of changing sizes are not bound")

@@ -23,6 +23,7 @@ from .environment import run_environment
 from .fit import Fit
 from .fit_arguments import require_bool, require_integer, require_rate
 from .history import FitProgress, History, MetricSums, data_digests
+from .providers import Provider
 from .training_plan import TrainingPlan
 from .variables import DonatedArrays
 
@@ -60,6 +61,11 @@ class Trainer:
     def provider(self) -> str:
         """The short name of the provider."""
         return self._engine.execution.provider.name
+
+    @property
+    def resolved_provider(self) -> Provider:
+        """The provider, as sessions get it."""
+        return self._engine.execution.provider
 
     @property
     def steps(self) -> int:
