@@ -19,7 +19,7 @@ from ..ir import Graph, with_vocabularies
 from ..ir.label_encoder import unlearned_states
 from ..passes.gelu_as_erf import write_gelu_as_erf
 from ..runtime.assignment import assignment, usable_provider
-from ..runtime.providers import AUTO_ORDER, runtime_version
+from ..runtime.providers import AUTO_ORDER, CPU_PROVIDER, Provider, runtime_version
 from ..runtime.session import MODEL_FILE
 from ..runtime.static_shapes import has_dynamic_kernels, set_sizes
 from ..targets import (
@@ -103,6 +103,22 @@ def _placed(model: _TitledModel, placement: Placement, paths: Mapping[str, str])
     on_cpu = {missing.name for missing in placement.missing}
     copies = copied_tensors(model.proto, on_cpu, {str(BATCH): model.batch_size})
     return PlacedModel(model.title, _with_source_paths(placement, paths), copies, model.batch_size)
+
+
+def placement_of_model(model: bytes, provider: Provider) -> Placement | None:
+    """Where a provider of this machine runs the nodes of a model; None if its onnxruntime does not tell.
+
+    Raises UsageError if the provider refuses the model.
+    """
+    if provider.ort_name == CPU_PROVIDER:
+        return None
+    proto = onnx.load_model_from_string(model)
+    found = assignment(model, provider)
+    if found is None:
+        return None
+    table = kernel_table(provider.name) if provider.name in PROVIDERS_WITH_TABLES else None
+    placement = place_assigned(proto, found.on_cpu, table)
+    return _with_source_paths(placement, _source_paths_in_model(proto))
 
 
 def step_placement(checked: CheckedSpec, step: Graph, provider: str) -> ProviderPlacement | None:

@@ -17,7 +17,7 @@ from ..core.types import Dim, Size, TensorType
 from ..interop.model_digests import model_digest_faults
 from .array_arguments import to_array
 from .data_errors import FeedError
-from .providers import Provider, create_session, resolve_provider
+from .providers import CPU_PROVIDER, Provider, create_session, resolve_provider
 from .validate_arrays import batch_axis_hint, reshape_samples
 
 if TYPE_CHECKING:
@@ -38,8 +38,9 @@ class Session:
     """An ONNX model, ready to run.
 
     `model` is the path of a file or of a RUN folder, the bytes of a file, an `onnx.ModelProto` or a `Model`. With
-    `verify`, a file must match the digests that it records, if any. Raises TypeError for anything else, UsageError for
-    a missing file or provider, CompileError for an invalid model.
+    `verify`, a file must match the digests that it records, if any, and a provider other than the CPU must compute what
+    the CPU computes from a few drawn inputs, which is checked once for each model. Raises TypeError for anything else,
+    UsageError for a missing file or provider, CompileError for an invalid model.
     """
 
     __slots__ = (
@@ -63,10 +64,15 @@ class Session:
         if isinstance(model, str | os.PathLike):
             model = model_file(model)
             folder = os.path.dirname(os.path.abspath(model))
-        self._session = create_session(_model_bytes(model, verify), self.provider, threads, weights_folder=folder)
+        data = _model_bytes(model, verify)
+        self._session = create_session(data, self.provider, threads, weights_folder=folder)
         self.inputs: dict[str, TensorType] = {value.name: _tensor_type(value) for value in self._session.get_inputs()}
         self.outputs: dict[str, TensorType] = {value.name: _tensor_type(value) for value in self._session.get_outputs()}
         self.metadata: dict[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
+        if verify and self.provider.ort_name != CPU_PROVIDER:
+            from .parity_check import check_session
+
+            check_session(data, self._run_unchecked, self.inputs, self.provider)
 
     def run(self, feeds: Mapping[str, Any] | Any) -> dict[str, np.ndarray]:
         """The outputs by name. Feeds are arrays by input name, or a single array if there is one input.
@@ -74,9 +80,11 @@ class Session:
         The first axis counts the samples. Axes of size 1 at the end of a sample may be missing, and its last axes
         flattened, as in data files (`reshape_samples`). Raises FeedError if the arrays do not fit.
         """
-        validated = validate_feeds(feeds, self.inputs)
+        return self._run_unchecked(validate_feeds(feeds, self.inputs))
+
+    def _run_unchecked(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         try:
-            results = self._session.run(list(self.outputs), validated)
+            results = self._session.run(list(self.outputs), dict(feeds))
         except Exception as error:  # onnxruntime's exceptions have no base class of their own
             raise runtime_failure(error) from error
         return dict(zip(self.outputs, results, strict=True))

@@ -92,6 +92,16 @@ RUNNING_EXPLANATIONS: dict[str, Explanation] = {
         "jsonnx providers spec.json --provider coreml    # not on a Mac",
         "jsonnx providers spec.json --provider cuda",
     ),
+    "provider-mismatch": Explanation(
+        "A provider computes other results than the CPU",
+        "Before a provider other than the CPU is trusted with a model or a training step, drawn inputs go through "
+        "both, once for each model, provider and version; what has passed is remembered in the user's folder for "
+        "caches. The largest difference was more than 2% of the output's largest element, which the precision of a "
+        "device does not explain. `jsonnx parity` names the node where it begins. --unverified skips the check, in Python "
+        "`verify=False`.",
+        "jsonnx predict model.onnx --data new.npz --provider openvino    # a fault of the provider",
+        "jsonnx predict model.onnx --data new.npz --provider cpu",
+    ),
     "cpu-fallback": Explanation(
         "The provider leaves large nodes to the CPU",
         "onnxruntime runs a node on the CPU if the provider has no kernel for it, and copies its inputs from the "
