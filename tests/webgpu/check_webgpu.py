@@ -185,6 +185,11 @@ CASES = [
 
 @pytest.mark.parametrize("case", CASES)
 def test_a_layer_and_its_gradients_agree(case):
+    assert_layer_agrees(case, "webgpu")
+
+
+def assert_layer_agrees(case, name):
+    """Compares the outputs and gradients of a layer on a provider and on the CPU."""
     rng = np.random.default_rng(0)
     typed = network(case)
     graph = propagate_transposes(lower(typed, training=True))
@@ -199,15 +204,15 @@ def test_a_layer_and_its_gradients_agree(case):
             canonicalize(replace(with_gradients_graph, outputs={**graph.outputs, **with_gradients_graph.outputs}))
         )
     )
-    cpu, gpu = (computed(model, provider, feeds) for provider in ("cpu", "webgpu"))
-    for name, expected in cpu.items():
+    cpu, other = (computed(model, provider, feeds) for provider in ("cpu", name))
+    for output, expected in cpu.items():
         if expected.dtype.kind != "f":
-            np.testing.assert_array_equal(gpu[name], expected)
+            np.testing.assert_array_equal(other[output], expected)
             continue
-        np.testing.assert_array_equal(np.isfinite(gpu[name]), np.isfinite(expected))
+        np.testing.assert_array_equal(np.isfinite(other[output]), np.isfinite(expected))
         finite = expected[np.isfinite(expected)]
         bound = 1e-4 * np.abs(finite).max(initial=0.0) + 1e-6
-        assert np.abs(gpu[name][np.isfinite(expected)] - finite).max(initial=0.0) <= bound, name
+        assert np.abs(other[output][np.isfinite(expected)] - finite).max(initial=0.0) <= bound, output
 
 
 def computed(model: bytes, provider: str, feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -109,6 +109,8 @@ class _Subject:
         """The losses of the steps of a training, and why there are none. Raises what the provider raises."""
         if self.checked is None or self.checked.objective is None:
             return (), "the model has no training section"
+        if not self.options.steps:
+            return (), "the number of steps is 0"
         try:
             trainer = Trainer(self.checked, provider, seed=self.options.seed, fast=fast, verify=False)
             return tuple(self._fit(trainer, self.options.steps)), ""
@@ -121,7 +123,19 @@ class _Subject:
         x = draw_inputs(plan.inputs, self.options.seed, count, plan.index_sizes, plan.input_vocabularies)
         y: Any = draw_targets(plan.targets, plan.outputs, self.options.seed, count)
         recorder = _LossRecorder()
-        PlanTrainer.fit(trainer, x, y or None, STEP_SAMPLES, 1, shuffle=False, callbacks=[recorder])
+        is_monitored = plan.training.early_stopping is not None
+        history = PlanTrainer.fit(
+            trainer,
+            x,
+            y or None,
+            STEP_SAMPLES,
+            1,
+            False,
+            (x, y or None) if is_monitored else None,
+            callbacks=[recorder],
+        )
+        if history.signal is not None:
+            raise KeyboardInterrupt
         return recorder.losses
 
 

@@ -17,6 +17,7 @@ from ..core.types import Dim, Size, TensorType
 from ..interop.model_digests import model_digest_faults
 from .array_arguments import to_array
 from .data_errors import FeedError
+from .provider_faults import reason_in
 from .providers import CPU_PROVIDER, Provider, create_session, resolve_provider
 from .validate_arrays import batch_axis_hint, reshape_samples
 
@@ -111,6 +112,7 @@ def concatenate_batches(parts: Sequence[Mapping[str, np.ndarray]]) -> dict[str, 
 def runtime_failure(error: Exception) -> CompileError:
     """An error of onnxruntime while a model runs, with the layer if the message names one."""
     text = " ".join(str(error).split())
+    text = reason_in(text) if "[OpenVINO-EP]" in text else text
     node = re.search(r"Name:'/([^']+)/[^/']+", text)
     location = f" in {node[1]!r}" if node else ""
     out_of_range = (

@@ -97,8 +97,8 @@ RUNNING_EXPLANATIONS: dict[str, Explanation] = {
         "Before a provider other than the CPU is trusted with a model or a training step, drawn inputs go through "
         "both, once for each model, provider and version; what has passed is remembered in the user's folder for "
         "caches. The largest difference was more than 2% of the output's largest element, which the precision of a "
-        "device does not explain. `jsonnx parity` names the node where it begins. --unverified skips the check, in Python "
-        "`verify=False`.",
+        "device does not explain. `jsonnx parity` names the node where it begins. --unverified skips the "
+        "check, in Python `verify=False`.",
         "jsonnx predict model.onnx --data new.npz --provider openvino    # a fault of the provider",
         "jsonnx predict model.onnx --data new.npz --provider cpu",
     ),
