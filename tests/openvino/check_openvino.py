@@ -13,7 +13,7 @@ import jsonnx
 import numpy as np
 import pytest
 from jsonnx import CompileError, Trainer
-from jsonnx.runtime import providers
+from jsonnx.runtime import parity_check, providers
 from layers.cases import all_cases
 from webgpu.check_webgpu import NAMES, SAMPLES, assert_layer_agrees, close, train_sample
 from webgpu.check_webgpu import jsonnx as command_line
@@ -23,7 +23,7 @@ from webgpu.check_webgpu import jsonnx as command_line
 def empty_cache(tmp_path, monkeypatch):
     """No parity check is left out because it has passed before."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    jsonnx.runtime.parity_check._passed.cache_clear()
+    parity_check._passed.cache_clear()
 
 
 # -- training ----------------------------------------------------------------------------------------------------------
@@ -147,7 +147,7 @@ def test_parity_agrees_on_samples():
 def test_what_has_passed_is_not_checked_again(monkeypatch):
     model = jsonnx.compile(bidirectional("LSTM"), seed=0)
     model.session(provider="openvino")
-    parity_check = parity_check
+
     keys = json.loads(Path(parity_check.cache_file()).read_text())
     assert len(keys) == 1
     parity_check._passed.cache_clear()
