@@ -1,4 +1,4 @@
-"""Why a provider does not start or refuses a model, in a sentence: the missing library, or the reason in onnxruntime's
+"""Why a provider does not start, refuses a model or stops in a run: the missing library, or the reason in onnxruntime's
 message."""
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from contextlib import contextmanager, redirect_stdout, suppress
 from functools import cache
 from typing import Any
 
+from ..core.diagnostics import CompileError, Diagnostic
 from ..core.installation import install_command
 
 PROVIDER_LIBRARIES = {"cuda": "providers_cuda", "tensorrt": "providers_tensorrt"}
@@ -79,3 +80,17 @@ def reason_in(text: str) -> str:
     text = re.sub(r"\S*/\S+\.(?:cc|cpp|h|hpp)(?::\d+)+:? ?", "", text)
     text = re.sub(r"Exception (?:during initialization: |from )", "", text).strip(" :")
     return text if len(text) <= MAX_REASON_CHARACTERS else f"{text[:MAX_REASON_CHARACTERS].rstrip()} ..."
+
+
+def runtime_failure(error: Exception) -> CompileError:
+    """An error of onnxruntime while a model runs, with the layer if the message names one."""
+    text = " ".join(str(error).split())
+    text = reason_in(text) if "[OpenVINO-EP]" in text else text
+    node = re.search(r"Name:'/([^']+)/[^/']+", text)
+    location = f" in {node[1]!r}" if node else ""
+    out_of_range = (
+        "an index is out of range for an Embedding, a sequence is longer than the table of a PositionEmbedding, or a "
+        "token is not in the vocabulary of a lookup"
+    )
+    help = out_of_range if "out of data bounds" in text else None
+    return CompileError([Diagnostic("runtime-failure", f"onnxruntime stopped{location}: {text}", help=help)])

@@ -11,8 +11,8 @@ import numpy as np
 
 from ..core.diagnostics import CompileError, UsageError
 from .float64_model import float64_model
+from .provider_faults import runtime_failure
 from .providers import Provider, create_session, resolve_provider
-from .session import runtime_failure
 
 UNOPTIMIZED = "ORT_DISABLE_ALL"
 WARM_UP_RUNS, MAX_TIMED_RUNS, MAX_TIMED_SECONDS = 2, 20, 2.0

@@ -11,8 +11,8 @@ from ..backend import serialize, to_model_proto
 from ..core.numpy_types import numpy_dtype
 from ..core.reserved_names import next_name
 from .flush_denormals import with_denormals_flushed
+from .provider_faults import runtime_failure
 from .providers import DEFAULT_CONFIG, Provider, SessionConfig, create_session, load_runtime
-from .session import runtime_failure
 from .static_shapes import set_sizes
 from .variables import SET_COUNT, HostVariables, Variables, has_string_inputs
 

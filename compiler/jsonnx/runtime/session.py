@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +16,7 @@ from ..core.types import Dim, Size, TensorType
 from ..interop.model_digests import model_digest_faults
 from .array_arguments import to_array
 from .data_errors import FeedError
-from .provider_faults import reason_in
+from .provider_faults import runtime_failure
 from .providers import CPU_PROVIDER, Provider, create_session, resolve_provider
 from .validate_arrays import batch_axis_hint, reshape_samples
 
@@ -107,20 +106,6 @@ def concatenate_batches(parts: Sequence[Mapping[str, np.ndarray]]) -> dict[str, 
             raise FeedError([Diagnostic("data-shape", message, help=help)])
         outputs[name] = np.concatenate(arrays)
     return outputs
-
-
-def runtime_failure(error: Exception) -> CompileError:
-    """An error of onnxruntime while a model runs, with the layer if the message names one."""
-    text = " ".join(str(error).split())
-    text = reason_in(text) if "[OpenVINO-EP]" in text else text
-    node = re.search(r"Name:'/([^']+)/[^/']+", text)
-    location = f" in {node[1]!r}" if node else ""
-    out_of_range = (
-        "an index is out of range for an Embedding, a sequence is longer than the table of a PositionEmbedding, or a "
-        "token is not in the vocabulary of a lookup"
-    )
-    help = out_of_range if "out of data bounds" in text else None
-    return CompileError([Diagnostic("runtime-failure", f"onnxruntime stopped{location}: {text}", help=help)])
 
 
 def model_file(path: str | os.PathLike[str]) -> str:
