@@ -184,6 +184,16 @@ def print_warnings(checked: CheckedSpec) -> None:
         print_diagnostics(checked.diagnostics, "text")
 
 
+def print_provider_choice(provider: str) -> None:
+    """For `auto`, prints which provider it takes, and why."""
+    if provider != "auto":
+        return
+    from ..runtime.provider_choice import choice_text
+    from ..runtime.providers import resolve_provider
+
+    print_status(choice_text(resolve_provider(provider)))
+
+
 def print_weights_report(report: WeightsReport) -> None:
     """Prints the notices of a weight file, and a table of loaded and missing weights if not all were loaded."""
     from ..render.tables import weights_text

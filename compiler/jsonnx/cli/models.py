@@ -25,6 +25,7 @@ from .common import (
     checked_spec,
     handles_errors,
     print_diagnostics,
+    print_provider_choice,
     print_result,
     print_status,
     print_weights_report,
@@ -32,6 +33,7 @@ from .common import (
 
 if TYPE_CHECKING:
     from ..pipeline.check import CheckedSpec
+    from ..pipeline.training_run import ProviderPlacement
 
 OWN_DATA_NOTE = (
     "Each run was evaluated on the test data of its own spec, or else on its validation data; with `--data FILE`, all "
@@ -139,6 +141,12 @@ def compile(
 @click.option("--quiet", is_flag=True, help="Show no progress.")
 @PROVIDER_OPTION
 @PROVIDER_OPTIONS_OPTION
+@click.option(
+    "--explain-placement",
+    is_flag=True,
+    help="Tell first which nodes the provider leaves to the CPU, and what it costs.",
+)
+@click.option("--strict", is_flag=True, help="Do not train if the provider leaves large nodes to the CPU.")
 @SCALE_OPTION
 @SET_OPTION
 @ALL_OPTION
@@ -160,6 +168,8 @@ def train(
     quiet: bool,
     provider: str,
     provider_options: tuple[str, ...],
+    explain_placement: bool,
+    strict: bool,
     scale: str | None,
     changes: tuple[str, ...],
 ) -> None:
@@ -171,6 +181,8 @@ def train(
     from ..runtime.provider_options import parse_assignments
 
     checked = checked_spec(spec, changes, scale, has_validation_data=validation_data is not None)
+    if not quiet:
+        print_provider_choice(provider)
     folder = Path(output) if output else _default_folder(checked, resume, force, quiet)
     with progress_display(0 if quiet else 1) as display:
         outcome = run(
@@ -191,14 +203,25 @@ def train(
                 scale,
                 changes,
                 parse_assignments(provider_options),
+                strict=strict,
             ),
             callbacks=[display],
             warn=lambda diagnostics: print_diagnostics(diagnostics, "text") if diagnostics else None,
             on_weights_resolved=print_weights_report,
+            on_placement=lambda placement: _print_placement(provider, placement) if explain_placement else None,
         )
     for line in outcome.summary_lines():
         print_result(line)
     sys.exit(outcome.exit_status)
+
+
+def _print_placement(provider: str, placement: ProviderPlacement | None) -> None:
+    """Prints where the nodes of a training step run."""
+    from ..render.placement_text import placements_text
+
+    print_status(
+        placements_text([placement]) if placement else f"{provider}: onnxruntime does not tell where nodes run"
+    )
 
 
 def _default_folder(checked: CheckedSpec, resume: bool, force: bool, quiet: bool) -> Path:
@@ -243,6 +266,7 @@ def evaluate(
     from ..render.terminal import line_width, shows_color
     from ..runtime.provider_options import parse_assignments
 
+    print_provider_choice(provider)
     options = parse_assignments(provider_options)
     models = ((run, TrainedModel.open(Path(run), provider, not unverified, data_roots, options)) for run in runs)
     results = [(run, model.evaluate(data)) for run, model in models]
@@ -354,6 +378,7 @@ def predict(
     if ids and with_inputs:
         raise UsageError("bad-option", "--id and --with-inputs exclude each other", "--with-inputs writes all columns")
     options = PredictOptions(threshold, None if with_inputs else ids, input_format)
+    print_provider_choice(provider)
     model = TrainedModel.open(Path(run), provider, not unverified, provider_options=parse_assignments(provider_options))
     with SampleCounter() as counter:
         model.predict(data, output, print_result, options, counter.show)

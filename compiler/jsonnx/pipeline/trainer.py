@@ -14,9 +14,10 @@ from ..runtime.array_digest import array_digest
 from ..runtime.callbacks import checked_callbacks
 from ..runtime.dataset import DataArgument, Dataset
 from ..runtime.history import History
+from ..runtime.parity_check import check_step
 from ..runtime.precision import require_precision
 from ..runtime.provider_options import ProviderOptions
-from ..runtime.providers import Provider, resolve_provider
+from ..runtime.providers import CPU_PROVIDER, Provider, resolve_provider
 from ..runtime.trainer import Trainer as PlanTrainer
 from ..runtime.variables import DonatedArrays
 from .check import CheckedSpec, Spec, check_spec
@@ -42,12 +43,13 @@ class Trainer(PlanTrainer):
 
     `seed` replaces the spec's seed; `weights` (arrays by name, or a file) replace the spec's weight file and the random
     initial weights. Every weight must be given and fit; with `partial`, weights that are missing or do not fit are
-    drawn, and `weights_report` lists them. `scale` is the name of one of the spec's scales, and a change is a text
-    like `width=128`, as after `--set`. Without `fast`, the graphs are not rewritten for this machine. With `verify`, a
-    weight file must match the digests that it records. `data_roots` are folders whose files the spec may name as data,
-    besides its own folder. `provider_options` are those of onnxruntime's documentation, such as `{"device_id": 1}`.
-    Raises CompileError for an invalid spec or a weight file that does not fit, FeedError for arrays that do not fit,
-    UsageError if the provider is not available.
+    drawn, and `weights_report` lists them. `scale` is the name of one of the spec's scales, and a change is a text like
+    `width=128`, as after `--set`. Without `fast`, the graphs are not rewritten for this machine. With `verify`, a
+    weight file must match the digests that it records, and a provider other than the CPU must compute the losses that
+    the CPU computes from drawn samples, which is checked once for each step. `data_roots` are folders whose files the
+    spec may name as data, besides its own folder. `provider_options` are those of onnxruntime's documentation, such as
+    `{"device_id": 1}`. Raises CompileError for an invalid spec or a weight file that does not fit, FeedError for arrays
+    that do not fit, UsageError if the provider is not available.
     """
 
     def __init__(
@@ -79,6 +81,8 @@ class Trainer(PlanTrainer):
         del initial_weights  # the engine frees each array once it is copied
         super().__init__(plan, resolved_provider, threads, fast=fast, donated_weights=donated_weights)
         self.initial_weights_digest = digest
+        if verify and self.resolved_provider.ort_name != CPU_PROVIDER:
+            check_step(self.plan, self.resolved_provider)
 
     def fit(
         self,

@@ -20,6 +20,7 @@ from ..runtime.session import MODEL_FILE
 from ..runtime.signals import StopOnSignal
 from ..runtime.trainer import Diverged, History
 from ..runtime.weight_files import WeightsReport
+from ..targets import ProviderPlacement
 from ..training.section import DATA_PARTS
 from .check import CheckedSpec
 from .data_warnings import data_warnings
@@ -35,6 +36,7 @@ from .run_data import (
 from .run_info import DIVERGED, FINISHED, INTERRUPTED, RunInfo, end_info, read_run_info, run_info_text, start_info
 from .spec_changes import with_change_notes
 from .trainer import Trainer
+from .training_placement import fallback_diagnostic, training_placement
 
 EPOCH_CHECKPOINT_SECONDS, STEP_CHECKPOINT_SECONDS = 5.0, 60.0
 """Minimum seconds between checkpoints, at the end of an epoch and within one.
@@ -104,6 +106,9 @@ class RunOptions:
     """The scale and the changes that the spec was checked with, for `run.json`."""
     provider_options: ProviderOptions | None = None
 
+    strict: bool = False
+    """Whether it is an error if large nodes run on the CPU instead of the provider."""
+
     @property
     def may_overwrite(self) -> bool:
         return self.resume or self.force
@@ -166,11 +171,13 @@ def train(
     callbacks: Iterable[object] = (),
     warn: Warn = no_warning,
     on_weights_resolved: Callable[[WeightsReport], None] = lambda report: None,
+    on_placement: Callable[[ProviderPlacement | None], None] = lambda placement: None,
 ) -> Outcome:
     """Trains on the spec's data and writes all results to the folder.
 
     An interrupted run leaves its weights, its model and a checkpoint. `warn` is called with warnings,
-    `on_weights_resolved` with the report on initial weights from a file. Raises CompileError, FeedError, UsageError,
+    `on_weights_resolved` with the report on initial weights from a file, `on_placement` with the placement of the
+    training step. Raises CompileError, FeedError, UsageError,
     and Diverged, in which case the folder has the last finite weights.
     """
     start_time = time.monotonic()
@@ -178,6 +185,7 @@ def train(
     refuse_overwrite(_input_files(checked, options), run_folder.result_files)
     resumes = _is_resumed(run_folder, options)
     trainer = _resumed_trainer(checked, options, warn) if resumes else _new_trainer(checked, options)
+    _report_placement(checked, trainer, options, warn, on_placement)
     data = _load_data(trainer, options.data)  # before anything is written, so that an error leaves no files
     if not resumes:
         warn(data_warnings(checked, data, has_initial_weights=options.weights is not None))
@@ -198,6 +206,23 @@ def train(
                 test_figures = trainer.evaluate(data.test)
             run.write_end(run_info, INTERRUPTED if history.interrupted else FINISHED, history, test_figures)
         return Outcome(folder, history, test_figures)
+
+
+def _report_placement(
+    checked: CheckedSpec,
+    trainer: Trainer,
+    options: RunOptions,
+    warn: Warn,
+    on_placement: Callable[[ProviderPlacement | None], None],
+) -> None:
+    """Tells where the nodes of the training step run. Raises CompileError `cpu-fallback` in a strict run."""
+    placement = training_placement(checked, trainer.plan.train, trainer.resolved_provider)
+    on_placement(placement)
+    found = placement and fallback_diagnostic(placement, is_error=options.strict, file=checked.source.file)
+    if found and options.strict:
+        raise CompileError([found])
+    if found:
+        warn([found])
 
 
 @dataclass(frozen=True)
@@ -376,4 +401,4 @@ def _spec_text(checked: CheckedSpec) -> str:
     return json.dumps(checked.source.value, indent=2, ensure_ascii=False) + "\n"
 
 
-__all__ = ["Outcome", "RunOptions", "train"]
+__all__ = ["Outcome", "ProviderPlacement", "RunOptions", "train"]

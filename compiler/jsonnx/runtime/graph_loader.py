@@ -20,6 +20,7 @@ from .device_variables import DeviceVariables
 from .kernel_probes import has_gated_add, nchwc_block_size
 from .providers import SessionConfig
 from .runner import Runner
+from .static_shapes import StaticShapeRunner, needs_static_shapes
 
 if TYPE_CHECKING:
     from ..ir import Graph
@@ -76,6 +77,9 @@ class GraphLoader:
         if execution.sharded_graphs:
             return self._build_sharded_step(execution.sharded_graphs, batch_size)
         graph = self.optimize(execution.step_graph, batch_size, self._plan.training.remat)
+        if needs_static_shapes(graph, execution.provider):
+            fetched_names = self._plan.fetched_names
+            return StaticShapeRunner(self._plan.inputs, lambda sizes: self._load(graph, fetched_names, sizes=sizes))
         undo_outputs = execution.lazy_tables.undo_outputs if execution.lazy_tables else ()
         return self._load(graph, self._plan.fetched_names, undo_outputs, own_arena=own_arena, is_step=True)
 
@@ -126,6 +130,7 @@ class GraphLoader:
         no_spinning: bool = False,
         own_arena: bool = False,
         is_step: bool = False,
+        sizes: Mapping[str, int] = {},
     ) -> Runner:
         execution = self._execution
         config = SessionConfig(
@@ -137,4 +142,4 @@ class GraphLoader:
         arguments = graph, fetched_names, self._variables, execution.provider, threads or execution.threads
         if isinstance(self._variables, DeviceVariables):
             return DeviceRunner(*arguments, config, captures=is_step)
-        return Runner(*arguments, undo_outputs, config)
+        return Runner(*arguments, undo_outputs, config, sizes)

@@ -66,6 +66,11 @@ class Trainer:
         return self._engine.execution.provider.name
 
     @property
+    def resolved_provider(self) -> Provider:
+        """The provider, as sessions get it."""
+        return self._engine.execution.provider
+
+    @property
     def steps(self) -> int:
         """Steps trained so far."""
         return self._engine.steps
