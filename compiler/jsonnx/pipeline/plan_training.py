@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 from ..analysis.shape_inference import TypedNetwork
@@ -26,7 +27,7 @@ from ..passes.training.fold_batchnorm_gamma import fold_gamma_into_weights
 from ..passes.training.relu_maxpool_gradient import move_relu_mask_after_pool
 from ..runtime.spec_source import SpecSource
 from ..runtime.trainer import TrainingPlan
-from ..runtime.training_plan import AdaptTask, AugmentedInput, ShardedGraphs
+from ..runtime.training_plan import AdaptTask, AugmentedInput, ObjectiveGraphs, ShardedGraphs
 from ..training.objective import Objective
 from ..tuning.cpu.gradient import CPU_GRADIENTS
 from .check import CheckedSpec, StageHook, no_hook
@@ -54,7 +55,7 @@ def plan_training(checked: CheckedSpec, seed: int | None = None, after: StageHoo
         inputs=typed.inputs,
         outputs=typed.outputs,
         targets=objective.targets,
-        metrics={name: metric for name, (_, metric) in objective.metrics_by_name().items()},
+        metrics={name: reported.metric for name, reported in objective.metrics_by_name().items()},
         training=training,
         augmented_inputs=augmented_inputs(typed),
         seed=checked.seed(seed),
@@ -63,10 +64,29 @@ def plan_training(checked: CheckedSpec, seed: int | None = None, after: StageHoo
         labels=typed.network.labels,
         source=SpecSource(checked.source.file, checked.locate),
         adapt_tasks=adapt_tasks(typed),
-        make_shards=partial(sharded_step, typed, scored) if is_batch_separable(scored) else None,
+        make_shards=shard_builder(typed, scored),
+        weighted_outputs=objective.weighted_outputs,
+        make_objective_graphs=cache(partial(weighted_graphs, checked, objective)),
         fingerprint={key: spec_hash(part) for key, part in fixed_parts(typed.network.flat_document).items()},
         vocabulary_digests=vocabulary_digests(checked),
     )
+
+
+@gc_paused()
+def weighted_graphs(checked: CheckedSpec, objective: Objective, weighted_outputs: frozenset[str]) -> ObjectiveGraphs:
+    """The graphs for losses of these outputs that take sample weights. Raises ShapeError if a loss takes none."""
+    objective = replace(objective, weighted_outputs=weighted_outputs)
+    scored = forward_loss_graph(checked, objective)
+    return ObjectiveGraphs(
+        train=training_graph(checked, scored),
+        evaluate=canonicalize(with_loss(forward_graph(checked), objective)),
+        make_shards=shard_builder(checked.require(), scored),
+    )
+
+
+def shard_builder(typed: TypedNetwork, scored: Graph) -> Callable[[int], ShardedGraphs] | None:
+    """Builds the graphs of a data-parallel step; None if the batch cannot be split."""
+    return partial(sharded_step, typed, scored) if is_batch_separable(scored) else None
 
 
 def augmented_inputs(typed: TypedNetwork) -> tuple[AugmentedInput, ...]:

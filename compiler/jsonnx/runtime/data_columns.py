@@ -12,6 +12,7 @@ from ..training.columns import AssignedColumns
 from .data_errors import FaultCollector
 from .data_files import DataTable
 from .data_spec import DataSpec
+from .sample_weights import validate_weights
 from .validate_arrays import validate_array
 
 
@@ -68,4 +69,7 @@ def read_columns(
         shapes = ", ".join(str(list(column.shape)) for column in readable)
         faults.add("data-shape", f"the columns of {data_spec.describe(key)} cannot be stacked: shapes {shapes}")
         return None
+    if key in data_spec.weighted_outputs:
+        output = data_spec.weighted_outputs[key]
+        return validate_weights(array, output, data_spec, faults, table.element_locator(names), len(names))
     return validate_array(array, key, data_spec, faults, table.element_locator(names), len(names))

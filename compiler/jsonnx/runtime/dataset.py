@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import IO, Any
 
@@ -13,10 +13,10 @@ import numpy as np
 from ..core.diagnostics import CompileError, Diagnostic, UsageError, quoted_or_list, suggestion
 from ..core.files import UnsafePath, display_path, error_reason
 from ..core.numpy_types import numpy_dtype
-from ..core.reserved_names import target_name
+from ..core.reserved_names import sample_weight_name, target_name
 from ..core.spec_folders import UNSAFE_DATA_HELP, open_data_file
 from ..core.types import TensorType
-from ..training.columns import AssignedColumns, assigned_columns, column_faults
+from ..training.columns import SAMPLE_WEIGHT, AssignedColumns, assigned_columns, column_faults, weight_columns
 from ..training.section import DataSection
 from .array_arguments import RaggedArray, is_batch_iterable, is_pair_of_arrays, not_an_array, to_array
 from .array_digest import array_digest
@@ -24,6 +24,7 @@ from .data_columns import check_columns_exist, read_columns
 from .data_errors import FaultCollector, FeedError
 from .data_files import DataTable, read_table
 from .data_spec import DataSpec
+from .sample_weights import expand_weights, validate_weights
 from .spec_source import NO_SPEC, SpecSource
 from .training_plan import TrainingPlan
 from .validate_arrays import check_consistent_sizes, validate_array
@@ -41,6 +42,8 @@ class Dataset:
     inputs: Mapping[str, np.ndarray]
     targets: Mapping[str, np.ndarray]
     data_spec: DataSpec
+    weights: Mapping[str, np.ndarray] = field(default_factory=dict)
+    """The weights of samples, or of positions of samples, by output. Other samples have the weight 1."""
 
     def __len__(self) -> int:
         return len(next(iter(self.inputs.values())))
@@ -50,6 +53,8 @@ class Dataset:
         feeds = {name: _take_rows(array, rows, self.data_spec.inputs[name]) for name, array in self.inputs.items()}
         for name, array in self.targets.items():
             feeds[target_name(name)] = _take_rows(array, rows, self.data_spec.targets[name])
+        for name, array in self._weight_feeds.items():
+            feeds[name] = _take_rows(array, rows, self.data_spec.type_of(name))
         return feeds
 
     def copy_into(self, buffers: Mapping[str, np.ndarray], rows: np.ndarray | slice) -> None:
@@ -64,11 +69,37 @@ class Dataset:
     def sample_types(self) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
         """The shape of one sample and its element type in the graphs, by the names of the graphs' inputs."""
         types = {**self.data_spec.inputs, **{target_name(name): type for name, type in self.data_spec.targets.items()}}
+        types |= {sample_weight_name(name): type for name, type in self.data_spec.sample_weights.items()}
         return {name: (array.shape[1:], numpy_dtype(types[name].dtype)) for name, array in self._feeds.items()}
 
     @cached_property
     def _feeds(self) -> dict[str, np.ndarray]:
-        return {**self.inputs, **{target_name(name): array for name, array in self.targets.items()}}
+        targets = {target_name(name): array for name, array in self.targets.items()}
+        return {**self.inputs, **targets, **self._weight_feeds}
+
+    @cached_property
+    def _weight_feeds(self) -> dict[str, np.ndarray]:
+        """The weights that the graphs take, in the shape of the losses."""
+        spec, weights = self.data_spec, self.weights
+        return {
+            sample_weight_name(name): expand_weights(weights.get(name), type, self.targets[name], spec.targets[name])
+            for name, type in spec.sample_weights.items()
+            if name in self.targets
+        }
+
+    def for_graphs(self, data_spec: DataSpec) -> Dataset:
+        """The samples for graphs that take the same data, but other weights."""
+        return self if data_spec is self.data_spec else replace(self, data_spec=data_spec)
+
+    def multiply_weights(self, factors: Mapping[str, np.ndarray]) -> Dataset:
+        """The samples with their weights multiplied by factors, of the shapes of the losses."""
+        weights = dict(self.weights)
+        for name, factor in factors.items():
+            own = weights.get(name)
+            if own is not None:
+                factor = own.reshape(*own.shape, *[1] * (factor.ndim - own.ndim)) * factor
+            weights[name] = factor.astype(np.float32, copy=False)
+        return replace(self, weights=weights)
 
     def split(self, fraction: float) -> tuple[Dataset, Dataset]:
         """Splits off the last samples, a fraction of all. Raises FeedError if either part would be empty."""
@@ -81,12 +112,19 @@ class Dataset:
 
     def _subset(self, rows: slice) -> Dataset:
         inputs = {name: array[rows] for name, array in self.inputs.items()}
-        return Dataset(inputs, {name: array[rows] for name, array in self.targets.items()}, self.data_spec)
+        targets = {name: array[rows] for name, array in self.targets.items()}
+        weights = {name: array[rows] for name, array in self.weights.items()}
+        return Dataset(inputs, targets, self.data_spec, weights)
 
     @cached_property
     def digest(self) -> str:
-        """A hash of the samples' values and their order."""
+        """A hash of the samples' values and their order, without their weights."""
         return array_digest([*self.inputs.items(), *self.targets.items()])
+
+    @cached_property
+    def weights_digest(self) -> str | None:
+        """A hash of the weights of the samples; None if they have none."""
+        return array_digest(sorted(self.weights.items())) if self.weights else None
 
 
 def _take_rows(array: np.ndarray, rows: np.ndarray | slice, type: TensorType) -> np.ndarray:
@@ -97,8 +135,19 @@ def _take_rows(array: np.ndarray, rows: np.ndarray | slice, type: TensorType) ->
 # -- from arrays -----------------------------------------------------------------------------------------------------
 
 
-def from_arrays(x: DataArgument, y: DataArgument, data_spec: DataSpec, *, targets: bool = True) -> Dataset:
-    """Samples from arrays, or from dicts of arrays by input and output name. Raises FeedError with every fault."""
+def from_arrays(
+    x: DataArgument,
+    y: DataArgument,
+    data_spec: DataSpec,
+    sample_weight: DataArgument = None,
+    *,
+    targets: bool = True,
+) -> Dataset:
+    """Samples from arrays, or from dicts of arrays by input and output name. Raises FeedError with every fault.
+
+    `data_spec` has the type of each weight that may be given. A single array of weights, one for each sample, is that
+    of all outputs.
+    """
     faults = FaultCollector()
     if is_batch_iterable(x):
         faults.add("bad-feed", f"the data {not_an_array(x)}")
@@ -116,15 +165,35 @@ def from_arrays(x: DataArgument, y: DataArgument, data_spec: DataSpec, *, target
         validated = validate_array(array, name, data_spec, faults)
         if validated is not None:
             arrays[name] = validated
-    check_consistent_sizes(arrays, data_spec, faults)
+    weights: dict[str, np.ndarray] = {}
+    for output, array in _weights_by_output(sample_weight, data_spec, faults).items():
+        validated = validate_weights(array, output, data_spec, faults)
+        if validated is not None:
+            weights[output] = validated
+    check_consistent_sizes(arrays, weights, data_spec, faults)
     if faults:
         raise FeedError(faults.diagnostics)
-    return _dataset(arrays, data_spec)
+    return _dataset(arrays, data_spec, weights)
 
 
-def _dataset(arrays: Mapping[str, np.ndarray], data_spec: DataSpec) -> Dataset:
+def _dataset(arrays: Mapping[str, np.ndarray], data_spec: DataSpec, weights: Mapping[str, np.ndarray]) -> Dataset:
     inputs = {name: arrays[name] for name in data_spec.inputs}
-    return Dataset(inputs, {name: arrays[name] for name in data_spec.targets if name in arrays}, data_spec)
+    targets = {name: arrays[name] for name in data_spec.targets if name in arrays}
+    return Dataset(inputs, targets, data_spec, weights)
+
+
+def _weights_by_output(argument: DataArgument, data_spec: DataSpec, faults: FaultCollector) -> dict[str, np.ndarray]:
+    """The weights that are given, by output."""
+    if argument is None:
+        return {}
+    if not isinstance(argument, Mapping):
+        argument = dict.fromkeys(data_spec.targets, argument)
+    outputs = [name for name in argument if name in data_spec.targets and argument[name] is not None]
+    for name in argument:
+        if name not in data_spec.targets:
+            help = suggestion(str(name), data_spec.targets) or f"known: {quoted_or_list(data_spec.targets)}"
+            faults.add("bad-feed", f"sample_weight: there is no target {name!r}", help=help)
+    return _converted({name: argument[name] for name in outputs}, "sample weight of", faults)
 
 
 def _arrays_by_name(
@@ -150,13 +219,18 @@ def _arrays_by_name(
                 f"there is no {kind} {name!r}",
                 help=suggestion(str(name), types) or f"known: {quoted_or_list(types)}",
             )
-    arrays = {}
     for name in types:
         if name not in argument:
             faults.add("bad-feed", f"the {kind} {name!r} is missing")
-            continue
+    return _converted({name: argument[name] for name in types if name in argument}, kind, faults)
+
+
+def _converted(values: Mapping[str, Any], kind: str, faults: FaultCollector) -> dict[str, np.ndarray]:
+    """The values as arrays."""
+    arrays = {}
+    for name, value in values.items():
         try:
-            arrays[name] = to_array(argument[name])
+            arrays[name] = to_array(value)
         except RaggedArray as error:
             faults.add("data-shape", f"the {kind} {name!r} {error}")
         except ValueError as error:
@@ -192,7 +266,7 @@ def from_part(data: DataSection, part: str, data_spec: DataSpec, source: SpecSou
         error.diagnostic = source.locate_diagnostic(error.diagnostic, position)
         raise
     with file:
-        return _from_open_file(file, name, data, data_spec, source, targets=True)
+        return _from_open_file(file, name, data, data_spec, source, needs_weights=part == "train")
 
 
 def from_file(
@@ -202,10 +276,16 @@ def from_file(
     source: SpecSource = NO_SPEC,
     *,
     targets: bool = True,
+    needs_weights: bool = False,
 ) -> Dataset:
-    """The samples of any file, with the column names of the spec. Raises as `from_spec` does."""
+    """The samples of any file, with the column names of the spec. Raises as `from_spec` does.
+
+    Unless `needs_weights`, a file may lack the columns of sample weights.
+    """
     with open_data_file(path) as file:
-        return _from_open_file(file, os.fspath(path), data, data_spec, source, targets=targets)
+        return _from_open_file(
+            file, os.fspath(path), data, data_spec, source, targets=targets, needs_weights=needs_weights
+        )
 
 
 def inputs_from_stream(
@@ -255,11 +335,21 @@ def _kept_columns(
 
 
 def _from_open_file(
-    file: IO[bytes], name: str, data: DataSection | None, data_spec: DataSpec, source: SpecSource, *, targets: bool
+    file: IO[bytes],
+    name: str,
+    data: DataSection | None,
+    data_spec: DataSpec,
+    source: SpecSource,
+    *,
+    targets: bool = True,
+    needs_weights: bool = False,
 ) -> Dataset:
     faults = FaultCollector(name, source)
     columns = _column_assignment(data, data_spec, faults, targets=targets)
-    samples = _samples(_read_table(file, name, columns, data_spec, faults), columns, data_spec, faults)
+    table = _read_table(file, name, columns, data_spec, faults)
+    if table is not None and not needs_weights:
+        columns = _without_missing_weights(columns, table, data_spec)
+    samples = _samples(table, columns, data_spec, faults)
     if samples is None:
         raise CompileError(faults.diagnostics)
     return samples
@@ -276,9 +366,27 @@ def _column_assignment(
         for fault in column_faults(setting, key, names):
             faults.add_in_spec(*fault)
         columns |= assigned_columns(setting, key, names)
+    if targets:
+        weights = getattr(data, SAMPLE_WEIGHT, None)
+        for fault in column_faults(weights, SAMPLE_WEIGHT, data_spec.targets):
+            faults.add_in_spec(*fault)
+        by_output = weight_columns(weights, data_spec.sample_weights)
+        columns |= {sample_weight_name(output): assigned for output, assigned in by_output.items()}
     if faults:
         raise CompileError(faults.diagnostics)
     return columns
+
+
+def _without_missing_weights(
+    columns: Mapping[str, AssignedColumns], table: DataTable, data_spec: DataSpec
+) -> dict[str, AssignedColumns]:
+    """The columns without those of sample weights, if the table has none of them."""
+    names = set(table.names)
+    return {
+        key: assigned
+        for key, assigned in columns.items()
+        if key not in data_spec.weighted_outputs or not names.isdisjoint(assigned.names)
+    }
 
 
 def _read_table(
@@ -301,10 +409,12 @@ def _samples(
 ) -> Dataset | None:
     """The samples in the columns of a table; None, and faults, if they are invalid."""
     arrays: dict[str, np.ndarray] = {}
+    weights: dict[str, np.ndarray] = {}
     if table is not None and check_columns_exist(table, columns, data_spec, faults):
         for key, assigned in columns.items():
             array = read_columns(table, key, assigned.names, data_spec, faults)
             if array is not None:
                 arrays[key] = array
-        check_consistent_sizes(arrays, data_spec, faults)
-    return None if faults else _dataset(arrays, data_spec)
+        weights = {output: arrays.pop(key) for key, output in data_spec.weighted_outputs.items() if key in arrays}
+        check_consistent_sizes(arrays, weights, data_spec, faults)
+    return None if faults else _dataset(arrays, data_spec, weights)

@@ -250,12 +250,17 @@ class Engine:
     # -- without training --------------------------------------------------------------------------------------------
 
     def measure(self, samples: Dataset, batch_size: int, should_stop: Callable[[], bool] = lambda: False) -> MetricSums:
-        """Losses and metric sums over all samples, or over those before `should_stop` returned true."""
+        """Losses and metric sums over all samples, or over those before `should_stop` returned true.
+
+        Samples with weights for outputs that the plan does not weight get an evaluation graph of their own.
+        """
+        plan = self.plan.weighting(self.plan.weighted_outputs.union(samples.weights))
+        samples, run = samples.for_graphs(plan.data_spec), self.loader.evaluation_runner(plan)
         metric_sums = MetricSums(self.plan)
         for rows in batch_slices(len(samples), batch_size):
             if should_stop():
                 break
-            metric_sums.add(self.loader.evaluation_runner(samples.take(rows)), rows.stop - rows.start)
+            metric_sums.add(run(samples.take(rows)), rows.stop - rows.start)
         return metric_sums
 
     def predict(self, samples: Dataset, batch_size: int) -> dict[str, np.ndarray]:

@@ -85,13 +85,17 @@ class MetricSums:
 
 
 DATA_NAMES = ("training data", "validation data")
+WEIGHTS_NAMES = ("sample weights", "sample weights for validation")
 SETTING_NAMES = ("batch_size", "shuffle", *DATA_NAMES)
-"""The settings of a fit in a checkpoint."""
+"""The settings of a fit in every checkpoint; those of weights are there if there are weights."""
 
 
 def data_digests(samples: Dataset, validation: Dataset | None) -> dict[str, str | None]:
-    """The digests of a fit's samples by `DATA_NAMES`; None if there are no validation data."""
-    return dict(zip(DATA_NAMES, (samples.digest, validation.digest if validation is not None else None), strict=True))
+    """The digests of a fit's samples and of their weights by name; None for what there is not."""
+    parts = samples, validation
+    digests = [None if part is None else part.digest for part in parts]
+    weights = [None if part is None else part.weights_digest for part in parts]
+    return dict(zip((*DATA_NAMES, *WEIGHTS_NAMES), (*digests, *weights), strict=True))
 
 
 @dataclass
@@ -122,16 +126,22 @@ class FitProgress:
             "totals": self.metric_sums.state_dict(),
             "history": {"history": self.history.history, "epoch": self.history.epoch},
             "watch": self.early_stopping_state,
-            "setting": self.settings | (data_digests(*self.datasets) if self.datasets else {}),
+            "setting": self._settings_and_digests(),
         }
+
+    def _settings_and_digests(self) -> dict[str, Any]:
+        """The settings of a checkpoint. Without weights, they are those of earlier versions."""
+        digests = data_digests(*self.datasets) if self.datasets else {}
+        known = {name: digest for name, digest in digests.items() if digest is not None or name not in WEIGHTS_NAMES}
+        return self.settings | known
 
     def changes(self, settings: Mapping[str, Any], epochs: int) -> Iterator[str]:
         """Why a fit of so many epochs with these settings and digests cannot resume this one."""
         for name, value in settings.items():
-            previous = self.settings[name]
+            previous = self.settings.get(name)
             if previous == value:
                 continue
-            if name not in DATA_NAMES:
+            if name not in (*DATA_NAMES, *WEIGHTS_NAMES):
                 yield f"{name} was {previous}, now it is {value}"
             elif previous is None:
                 yield f"it had no {name}"

@@ -17,6 +17,7 @@ from ..core.components import (
     UnionCodec,
     attr,
 )
+from .class_weights import BALANCED, has_weights_by_output
 from .losses import LOSSES, Loss
 from .metrics import Metric, MetricCodec
 from .optimizers import Optimizer
@@ -63,6 +64,14 @@ def is_component(value: Json) -> bool:
     return isinstance(value, (str, Component)) or (isinstance(value, dict) and isinstance(value.get("type"), str))
 
 
+def is_object_of_numbers(value: Json) -> bool:
+    return isinstance(value, dict) and not has_weights_by_output(value)
+
+
+BALANCED_CODEC = ScalarCodec(enum=[BALANCED])
+CLASS_WEIGHTS_CODEC = UnionCodec((is_string, BALANCED_CODEC), (lambda value: True, DictCodec(NumberCodec())))
+"""The weights of the classes of an output."""
+
 COLUMNS_CODEC = UnionCodec((is_string, ScalarCodec(type="string")), (is_list, ArrayCodec(ScalarCodec(type="string"))))
 """A column, or a list of columns."""
 
@@ -84,7 +93,16 @@ Metrics = Annotated[
     tuple[Metric, ...] | dict[str, tuple[Metric, ...]],
     UnionCodec((is_list, ArrayCodec(MetricCodec())), (lambda value: True, DictCodec(ArrayCodec(MetricCodec())))),
 ]
-
+ClassWeight = Annotated[
+    str | dict[str, float] | dict[str, str | dict[str, float]] | None,
+    NullableCodec(
+        UnionCodec(
+            (is_string, BALANCED_CODEC),
+            (is_object_of_numbers, DictCodec(NumberCodec())),
+            (lambda value: True, DictCodec(CLASS_WEIGHTS_CODEC)),
+        )
+    ),
+]
 
 DATA_PARTS = ("train", "validation", "test")
 """The keys of `training.data` that name files."""
@@ -105,6 +123,12 @@ class DataSection(Section):
         None,
         doc="Column or columns of the target, or an object with those for each output. By default columns are named "
         "like the outputs.",
+    )
+    sample_weight: Columns | None = attr(
+        None,
+        doc="Column with the weight of each sample (for sequences also columns: a weight for each position), or an "
+        "object with those of some outputs. Validation and test files may lack the column; then their samples weigh "
+        "the same.",
     )
     validation_split: float = attr(
         0.0,
@@ -166,6 +190,11 @@ class Training(Section):
     loss_weights: Annotated[dict[str, float], DictCodec(NumberCodec())] | None = attr(
         None, doc="Factors of the losses, by output name."
     )
+    class_weight: ClassWeight = attr(
+        None,
+        doc="Factors of the losses of training samples by their class, by the index or the name of the class; or "
+        '"balanced", which gives all classes the same total weight. By output name if there are several outputs.',
+    )
     optimizer: Optimizer = attr(
         "rmsprop", doc="Optimizer that updates the weights; RMSprop with its default arguments if omitted."
     )
@@ -183,6 +212,9 @@ class Training(Section):
         maximum=1e6,
     )
     metrics: Metrics = attr((), doc="Metrics that are reported, or an object with those of each output.")
+    weighted_metrics: Metrics = attr(
+        (), doc="Metrics like those in `metrics`, in which a sample counts as much as its weight."
+    )
     epochs: int = attr(1, doc="Number of passes over the training samples.", minimum=1, maximum=1_000_000)
     batch_size: int = attr(32, doc="Number of samples per step.", minimum=1, maximum=1 << 20)
     shuffle: bool = attr(True, doc="Whether the samples are shuffled before each epoch.")
