@@ -8,8 +8,7 @@ from .check import CheckedSpec
 
 
 def check_columns(checked: CheckedSpec) -> list[Diagnostic]:
-    """The faults of `x`, `y` and `sample_weight`, as training would report them; none if the network or its targets have
-    errors."""
+    """The faults of assigned columns, as training would report them; none if the network or a target has errors."""
     report = checked.new_report()
     typed, objective = checked.typed_network, checked.objective
     training = typed.network.training if typed else None

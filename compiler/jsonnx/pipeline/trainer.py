@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from inspect import cleandoc
 from typing import Any
@@ -97,6 +97,9 @@ class Trainer(PlanTrainer):
         *,
         class_weight: ClassWeightArgument = None,
         sample_weight: DataArgument = None,
+        initial_epoch: int = 0,
+        steps_per_epoch: int | None = None,
+        validation_freq: int | Collection[int] = 1,
     ) -> History:
         if verbose not in VERBOSITIES:
             raise ValueError(f"verbose must be one of {VERBOSITIES}, got {verbose!r}")
@@ -113,6 +116,9 @@ class Trainer(PlanTrainer):
                 [display, *listeners],
                 class_weight=class_weight,
                 sample_weight=sample_weight,
+                initial_epoch=initial_epoch,
+                steps_per_epoch=steps_per_epoch,
+                validation_freq=validation_freq,
             )
 
     fit.__doc__ = f"""{cleandoc(PlanTrainer.fit.__doc__ or "")}

@@ -50,6 +50,8 @@ class EarlyStoppingMonitor:
         config = self._config
         if not (config or self.keeps_best_weights) or (config and epoch < config.start_from_epoch):
             return False
+        if self._monitor not in figures:  # an epoch without validation
+            return False
         figure = self._sign * figures[self._monitor]
         is_better = self.best_epoch < 0 or figure + (config.min_delta if config else 0.0) < self.best
         if is_better or (isnan(self.best) and not isnan(figure)):

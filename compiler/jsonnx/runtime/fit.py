@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import Future
 from contextlib import closing
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property, lru_cache, partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,6 +15,7 @@ from ..core.reserved_names import validation_name
 from .dataset import Dataset
 from .early_stopping import EarlyStoppingMonitor
 from .engine import Engine
+from .fit_arguments import FitSettings
 from .flush_denormals import denormals_flushed
 from .history import FitProgress, History, MetricSums
 from .prefetch import BatchSlot, PrefetchBuffer
@@ -26,8 +27,10 @@ Batch = dict[str, np.ndarray] | BatchSlot
 
 
 class _BatchGroup(NamedTuple):
-    """Consecutive batches that are prepared together."""
+    """Consecutive batches that are prepared together, of one pass over the samples."""
 
+    data_pass: int
+    """The passes over the samples before this one."""
     batch_offset: int
     """The number of batches before them that this fit runs in the epoch."""
     first_slot: int
@@ -43,24 +46,26 @@ class Fit:
     engine: Engine
     dataset: Dataset
     validation: Dataset | None
-    batch_size: int
-    epochs: int
-    shuffle: bool
+    settings: FitSettings
     early_stopping: EarlyStoppingMonitor
     progress: FitProgress
     callbacks: tuple[object, ...]
     stop_requested: bool = False
     """Set by a callback to end the epoch and the fit after the current step."""
 
+    @property
+    def _steps_per_pass(self) -> int:
+        return -(-len(self.dataset) // self.settings.batch_size)
+
     @cached_property
     def _prefetch_buffers(self) -> tuple[PrefetchBuffer, PrefetchBuffer] | None:
-        return self.engine.prefetch_buffers(self.dataset, self.batch_size)
+        return self.engine.prefetch_buffers(self.dataset, self.settings.batch_size)
 
     def run(self) -> History:
         """Trains until the last epoch, early stopping or a signal. Raises Diverged."""
         progress, history = self.progress, self.progress.history
         with StopOnSignal() as stop_signal:
-            while progress.epoch < self.epochs and not progress.finished and not self._must_stop(stop_signal):
+            while progress.epoch < self.settings.epochs and not progress.finished and not self._must_stop(stop_signal):
                 self._run_epoch(stop_signal)
             history.signal = stop_signal.signal
             if self.early_stopping.best_epoch >= 0:
@@ -77,8 +82,12 @@ class Fit:
 
     def _run_epoch(self, stop_signal: StopOnSignal) -> None:
         progress = self.progress
-        steps = -(-len(self.dataset) // self.batch_size)
-        self._notify("on_epoch_begin", progress.epoch, self.epochs, steps)
+        self._notify(
+            "on_epoch_begin",
+            progress.epoch,
+            self.settings.epochs,
+            self.settings.steps_per_epoch or self._steps_per_pass,
+        )
         with closing(self._prefetched_groups()) as groups:  # closing waits for the worker
             for batches, sample_counts in groups:
                 self._run_steps(batches, sample_counts, stop_signal)
@@ -133,15 +142,17 @@ class Fit:
         A group is prepared on the worker thread while the steps of the previous group run.
         """
         progress, engine = self.progress, self.engine
-        count = len(self.dataset)
-        order = sample_order(engine.plan.seed, progress.epoch_offset + progress.epoch, count) if self.shuffle else None
-        first_step, groups = engine.steps, self._batch_groups(progress.batch)
+        first_step, groups = engine.steps, self._batch_groups()
+
+        @lru_cache(maxsize=1)
+        def order(data_pass: int) -> np.ndarray:
+            return sample_order(engine.plan.seed, progress.epoch_offset + data_pass, len(self.dataset))
 
         def prepare(number: int) -> Iterable[Batch]:
             group = groups[number]
-            rows = group.rows if order is None else order[group.rows]
+            rows = order(group.data_pass)[group.rows] if self.settings.shuffle else group.rows
             step = first_step + group.batch_offset
-            if self._prefetch_buffers is not None and group.sample_counts[0] == self.batch_size:
+            if self._prefetch_buffers is not None and group.sample_counts[0] == self.settings.batch_size:
                 return self._prefetch_buffers[number % 2].fill(rows, step, group.first_slot)
             return [engine.feeds(self.dataset, rows, step)]
 
@@ -158,29 +169,43 @@ class Fit:
             future.exception()  # waits: nothing is written to buffers after the fit
             del future  # an exception that it raised holds this frame
 
-    def _batch_groups(self, first_batch: int) -> list[_BatchGroup]:
-        """The epoch's batches from `first_batch` on, in groups of the size of a prefetch buffer."""
-        count, size = len(self.dataset), self.batch_size
+    def _data_passes(self) -> Iterator[tuple[int, int, int]]:
+        """The parts of passes over the samples that the epoch's remaining batches are: pass, first batch, end."""
+        progress, per_pass = self.progress, self._steps_per_pass
+        per_epoch = self.settings.steps_per_epoch or per_pass
+        first, end = (progress.epoch * per_epoch + batch for batch in (progress.batch, per_epoch))
+        while first < end:
+            data_pass, batch = divmod(first, per_pass)
+            count = min(per_pass - batch, end - first)
+            yield data_pass, batch, batch + count
+            first += count
+
+    def _batch_groups(self) -> list[_BatchGroup]:
+        """The epoch's remaining batches in groups of the size of a prefetch buffer."""
+        size, groups, offset = self.settings.batch_size, list[_BatchGroup](), 0
+        full_batches, remainder = divmod(len(self.dataset), size)
         slot_count = len(self._prefetch_buffers[0].slots) if self._prefetch_buffers is not None else 1
-        full_batches, remainder = divmod(count, size)
-        groups = []
-        # A slot is bound to one set of variables: the first batch takes a slot of the set that it will read.
-        start, slot = first_batch, self.engine.current_set if slot_count % SET_COUNT == 0 else 0
-        while start < full_batches:
-            end = min(start + slot_count - slot, full_batches)
-            rows = slice(start * size, end * size)
-            groups.append(_BatchGroup(start - first_batch, slot, rows, [size] * (end - start)))
-            start, slot = end, 0
-        if remainder and first_batch <= full_batches:
-            groups.append(_BatchGroup(full_batches - first_batch, 0, slice(full_batches * size, count), [remainder]))
+        for data_pass, first_batch, end_batch in self._data_passes():
+            # A slot is bound to one set of variables: the first batch takes a slot of the set that it will read.
+            slot = (self.engine.current_set + offset) % SET_COUNT if slot_count % SET_COUNT == 0 else 0
+            start, end_full = first_batch, min(end_batch, full_batches)
+            while start < end_full:
+                end = min(start + slot_count - slot, end_full)
+                rows = slice(start * size, end * size)
+                groups.append(_BatchGroup(data_pass, offset, slot, rows, [size] * (end - start)))
+                offset, start, slot = offset + end - start, end, 0
+            if end_batch > full_batches:
+                rows = slice(full_batches * size, len(self.dataset))
+                groups.append(_BatchGroup(data_pass, offset, 0, rows, [remainder]))
+                offset += 1
         return groups
 
     def _finish_epoch(self, stop_signal: StopOnSignal) -> None:
         """Records the epoch's figures; if a signal interrupts the validation, the epoch stays open."""
         progress, engine = self.progress, self.engine
         figures = progress.metric_sums.results()
-        if self.validation is not None:
-            measured = engine.measure(self.validation, self.batch_size, lambda: stop_signal.signal is not None)
+        if self.validation is not None and self.settings.validates_after(progress.epoch):
+            measured = engine.measure(self.validation, self.settings.batch_size, lambda: stop_signal.signal is not None)
             if stop_signal.signal is not None:
                 return
             figures |= {validation_name(name): figure for name, figure in measured.results().items()}

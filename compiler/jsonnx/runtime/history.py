@@ -87,7 +87,9 @@ class MetricSums:
 DATA_NAMES = ("training data", "validation data")
 WEIGHTS_NAMES = ("sample weights", "sample weights for validation")
 SETTING_NAMES = ("batch_size", "shuffle", *DATA_NAMES)
-"""The settings of a fit in every checkpoint; those of weights are there if there are weights."""
+"""The settings of a fit in every checkpoint."""
+OPTIONAL_SETTING_NAMES = (*WEIGHTS_NAMES, "steps_per_epoch", "validation_freq")
+"""The settings that a checkpoint has only if they are given."""
 
 
 def data_digests(samples: Dataset, validation: Dataset | None) -> dict[str, str | None]:
@@ -130,10 +132,11 @@ class FitProgress:
         }
 
     def _settings_and_digests(self) -> dict[str, Any]:
-        """The settings of a checkpoint. Without weights, they are those of earlier versions."""
-        digests = data_digests(*self.datasets) if self.datasets else {}
-        known = {name: digest for name, digest in digests.items() if digest is not None or name not in WEIGHTS_NAMES}
-        return self.settings | known
+        """The settings of a checkpoint, without the optional ones that are not given."""
+        settings = self.settings | (data_digests(*self.datasets) if self.datasets else {})
+        return {
+            name: value for name, value in settings.items() if value is not None or name not in OPTIONAL_SETTING_NAMES
+        }
 
     def changes(self, settings: Mapping[str, Any], epochs: int) -> Iterator[str]:
         """Why a fit of so many epochs with these settings and digests cannot resume this one."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -29,7 +29,7 @@ from .early_stopping import EarlyStoppingMonitor
 from .engine import Diverged, Engine
 from .environment import run_environment
 from .fit import Fit
-from .fit_arguments import require_bool, require_integer, require_rate
+from .fit_arguments import FitSettings, fit_settings, require_integer, require_rate
 from .fit_data import dataset_of, train_and_validation
 from .history import FitProgress, History, MetricSums, data_digests
 from .training_plan import TrainingPlan
@@ -141,6 +141,9 @@ class Trainer:
         *,
         class_weight: ClassWeightArgument = None,
         sample_weight: DataArgument = None,
+        initial_epoch: int = 0,
+        steps_per_epoch: int | None = None,
+        validation_freq: int | Collection[int] = 1,
     ) -> History:
         """Train for some epochs. Arguments that are None are taken from the spec's training section, and so are the
         data.
@@ -152,19 +155,18 @@ class Trainer:
         restored; they may call `stop` and set `learning_rate`. Raises CompileError or FeedError for data that do not
         fit, TypeError for other callbacks, Diverged.
         """
-        training = self.plan.training
-        batch_size = self._batch_size(batch_size)
-        epochs = training.epochs if epochs is None else require_integer("epochs", epochs, minimum=0)
-        shuffle = training.shuffle if shuffle is None else require_bool("shuffle", shuffle)
+        settings = fit_settings(
+            self.plan.training, batch_size, epochs, shuffle, initial_epoch, steps_per_epoch, validation_freq
+        )
         listeners = checked_callbacks(callbacks)
         data = train_and_validation(self.plan, x, y, sample_weight, validation_data, validation_split)
         samples, validation = self._prepare_weights(*data, class_weight, listeners)
         monitor = EarlyStoppingMonitor(self.plan, validation is not None)
         if not self._resumes:
             self._engine.adapt(samples)
-        progress = self._start_progress(monitor, (samples, validation), batch_size, epochs, shuffle)
+        progress = self._start_progress(monitor, (samples, validation), settings)
         engine = self._engine
-        self._fit = Fit(engine, samples, validation, batch_size, epochs, shuffle, monitor, progress, listeners)
+        self._fit = Fit(engine, samples, validation, settings, monitor, progress, listeners)
         try:
             return self._fit.run()
         except Diverged as error:
@@ -231,22 +233,25 @@ class Trainer:
         self,
         early_stopping: EarlyStoppingMonitor,
         datasets: tuple[Dataset, Dataset | None],
-        batch_size: int,
-        epochs: int,
-        shuffle: bool,
+        settings: FitSettings,
     ) -> FitProgress:
         """The progress of a new fit, or of the fit of a checkpoint that was loaded."""
-        settings = {"batch_size": batch_size, "shuffle": shuffle}
         progress = self._progress
         if progress is None or not self._resumes:
-            offset = 0 if progress is None else progress.epoch_offset + progress.epoch
-            self._progress = FitProgress(MetricSums(self.plan), offset, settings=settings, datasets=datasets)
+            # With initial_epoch, a fit that goes on from an earlier one has the order of samples of a single fit.
+            done = 0 if progress is None else progress.epoch_offset + progress.epoch
+            offset, epoch = max(0, done - settings.initial_epoch), settings.initial_epoch
+            fixed = settings.fixed
+            self._progress = FitProgress(MetricSums(self.plan), offset, epoch, settings=fixed, datasets=datasets)
             return self._progress
-        self._check_resumed(*datasets, batch_size, epochs, shuffle)
+        if settings.initial_epoch not in (0, progress.epoch):
+            message = f"initial_epoch is {settings.initial_epoch}, but the checkpoint has {progress.epoch} epochs"
+            raise ValueError(f"{message}: leave it out")
+        self._check_resumed(*datasets, settings)
         self._resumes = False
         if progress.early_stopping_state is not None:
             early_stopping.load_state_dict(progress.early_stopping_state, progress.best_weights)
-        progress.settings, progress.datasets = settings, datasets
+        progress.settings, progress.datasets = settings.fixed, datasets
         return progress
 
     def check_resumed_fit(
@@ -261,26 +266,14 @@ class Trainer:
         if self._progress is None or not self._resumes:
             return
         samples, _ = self._class_weighted(samples, None)
-        self._check_resumed(samples, validation, batch_size, epochs, shuffle)
+        self._check_resumed(samples, validation, fit_settings(self.plan.training, batch_size, epochs, shuffle))
 
-    def _check_resumed(
-        self,
-        samples: Dataset,
-        validation: Dataset | None,
-        batch_size: int | None,
-        epochs: int | None,
-        shuffle: bool | None,
-    ) -> None:
+    def _check_resumed(self, samples: Dataset, validation: Dataset | None, settings: FitSettings) -> None:
         """The same for samples with the weights of their classes."""
         if self._progress is None:
             return
-        training = self.plan.training
-        current = {
-            "batch_size": self._batch_size(batch_size),
-            "shuffle": training.shuffle if shuffle is None else shuffle,
-            **data_digests(samples, validation),
-        }
-        changes = self._progress.changes(current, training.epochs if epochs is None else epochs)
+        current = {**settings.fixed, **data_digests(samples, validation)}
+        changes = self._progress.changes(current, settings.epochs)
         faults = [mismatch(f"the run cannot be resumed: {change}") for change in changes]
         if faults:
             raise CompileError(faults)

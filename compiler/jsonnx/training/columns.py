@@ -1,4 +1,4 @@
-"""The columns of a data file that a spec assigns: its `x` to inputs, its `y` to targets, its `sample_weight` to outputs.
+"""The columns of a data file that `x`, `y` and `sample_weight` of a spec assign to inputs, targets and outputs.
 
 A name or a list of names belongs to the only input (or target); an object assigns columns by input name; an input that
 is not mentioned takes the column of its own name. A `sample_weight` belongs to all outputs; in an object, outputs that

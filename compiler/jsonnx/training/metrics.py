@@ -10,7 +10,7 @@ from math import sqrt
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..core.components import Component, ComponentCodec, Json, Registry, attr
-from ..core.types import TensorType, require
+from ..core.types import ShapeError, TensorType, require
 from . import losses, margin_losses
 from .losses import Loss, expand_rank, mean_over_trailing_axes
 
@@ -53,8 +53,11 @@ class Metric(Component):
 
     def check_weights(self, loss: Loss, output: TensorType) -> None:
         """Raises ShapeError if the metric cannot take the sample weights of a loss."""
-        weights = loss.sample_weight_type(output)
         help = "list it in `metrics`, without weights"
+        try:
+            weights = loss.sample_weight_type(output)
+        except ShapeError as error:
+            raise ShapeError(f"has no weights: the loss {loss.type_name} {error.message}", help) from None
         require(weights.shape == output.shape[: weights.rank], f"cannot take the weights {weights} of the loss", help)
 
     def counts(self, g: Builder, mask: Value | None, weights: Value | None) -> Value | None:
