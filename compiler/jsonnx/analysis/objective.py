@@ -14,7 +14,7 @@ from ..frontend.unused_layers import LOSS_LAYERS
 from ..layers import LAYERS
 from ..training.losses import Loss, check_output_type
 from ..training.metrics import Metric
-from ..training.monitor import monitor_fault, spec_has_validation
+from ..training.monitor import monitor_faults, spec_has_validation
 from ..training.objective import Objective
 from ..training.section import Training
 from .outputs import is_batch_first
@@ -134,8 +134,7 @@ def _check_monitor(training: Training, objective: Objective, outputs: Collection
     If it lacks only validation data, that is a warning: a program may pass them to `fit`.
     """
     figures = [*_figures(objective, outputs), *objective.added_losses]
-    fault = monitor_fault(training, figures, spec_has_validation(training))
-    if fault is not None:
+    for fault in monitor_faults(training, figures, spec_has_validation(training)):
         severity: Severity = "warning" if fault.lacks_validation else "error"
         report.add("unknown-figure", fault.path, fault.message, help=fault.help, severity=severity)
 

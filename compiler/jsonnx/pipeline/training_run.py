@@ -257,7 +257,7 @@ class _PreparedRun:
             self.write_results()
             self.write_end(run_info, DIVERGED, error.history or History(), {})
             note = Note(f"the last finite weights are in {str(self.folder.path / MODEL_FILE)!r}")
-            error.diagnostics = [replace(diagnostic, notes=(note,)) for diagnostic in error.diagnostics]
+            error.diagnostics = [replace(item, notes=(*item.notes, note)) for item in error.diagnostics]
             raise
 
     def write_results(self) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future
 from contextlib import closing
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from .engine import Engine
 from .fit_arguments import FitSettings
 from .flush_denormals import denormals_flushed
 from .history import FitProgress, History, MetricSums
+from .plateau import PlateauMonitor
 from .prefetch import BatchSlot, PrefetchBuffer
 from .random import sample_order
 from .signals import StopOnSignal
@@ -50,6 +52,10 @@ class Fit:
     early_stopping: EarlyStoppingMonitor
     progress: FitProgress
     callbacks: tuple[object, ...]
+    plateau: PlateauMonitor | None = None
+    deadline: float | None = None
+    """The time of the monotonic clock at which the fit is interrupted."""
+    timed_out: bool = False
     stop_requested: bool = False
     """Set by a callback to end the epoch and the fit after the current step."""
 
@@ -65,20 +71,27 @@ class Fit:
         """Trains until the last epoch, early stopping or a signal. Raises Diverged."""
         progress, history = self.progress, self.progress.history
         with StopOnSignal() as stop_signal:
+            self._notify("begin_fit")
             while progress.epoch < self.settings.epochs and not progress.finished and not self._must_stop(stop_signal):
                 self._run_epoch(stop_signal)
-            history.signal = stop_signal.signal
+            history.signal, history.timed_out = stop_signal.signal, self.timed_out
             if self.early_stopping.best_epoch >= 0:
                 history.best_epoch = self.early_stopping.best_epoch
             history.stopped_early = progress.finished
             self._notify("on_end", history)  # before the best weights are restored, so that a checkpoint can be resumed
         history.signal = stop_signal.signal
-        if self.early_stopping.best_weights is not None and stop_signal.signal is None:
+        if self.early_stopping.best_weights is not None and not history.interrupted:
             self.engine.write(self.early_stopping.best_weights)
         return history
 
     def _must_stop(self, stop_signal: StopOnSignal) -> bool:
-        return self.stop_requested or stop_signal.signal is not None
+        return self.stop_requested or self._is_interrupted(stop_signal)
+
+    def _is_interrupted(self, stop_signal: StopOnSignal) -> bool:
+        """Whether the fit must end at once, in the middle of an epoch, to be resumed there."""
+        if self.deadline is not None and not self.timed_out:
+            self.timed_out = time.monotonic() >= self.deadline
+        return self.timed_out or stop_signal.signal is not None
 
     def _run_epoch(self, stop_signal: StopOnSignal) -> None:
         progress = self.progress
@@ -93,7 +106,7 @@ class Fit:
                 self._run_steps(batches, sample_counts, stop_signal)
                 if self._must_stop(stop_signal):
                     break
-        if stop_signal.signal is None:
+        if not self._is_interrupted(stop_signal):
             self._finish_epoch(stop_signal)
 
     def _run_steps(self, batches: Iterable[Batch], sample_counts: list[int], stop_signal: StopOnSignal) -> None:
@@ -103,8 +116,8 @@ class Fit:
         progress asks for them.
         """
         progress = self.progress
-        step_listeners = [callback.on_step for callback in self.callbacks if hasattr(callback, "on_step")]
-        displays = [callback.show_step for callback in self.callbacks if hasattr(callback, "show_step")]
+        step_listeners, displays = self._listeners("on_step"), self._listeners("show_step")
+        begin_listeners = self._listeners("begin_step")
         is_observed = bool(step_listeners or displays)
         results: list[dict[str, np.ndarray]] = []
 
@@ -113,7 +126,9 @@ class Fit:
             return progress.metric_sums.results()
 
         # Denormals are flushed for the whole group, unless callbacks run in between.
-        flushes_denormals = self.engine.execution.flushes_denormals and not step_listeners
+        flushes_denormals = self.engine.execution.flushes_denormals and not (step_listeners or begin_listeners)
+        if begin_listeners:
+            batches = self._announced(batches, begin_listeners)
         try:
             with denormals_flushed(flushes_denormals):
                 for result in self.engine.run_steps(batches):
@@ -128,6 +143,13 @@ class Fit:
                         break
         finally:
             self._add_results(results, sample_counts)
+
+    def _announced(self, batches: Iterable[Batch], listeners: list[Callable[..., None]]) -> Iterator[Batch]:
+        """The batches of the next steps; before each, listeners are called with its number in the epoch."""
+        for number, batch in enumerate(batches, self.progress.batch):
+            for listener in listeners:
+                listener(number)
+            yield batch
 
     def _add_results(self, results: list[dict[str, np.ndarray]], sample_counts: list[int]) -> None:
         """Adds results to the metric sums, and removes them and their sample counts from the lists."""
@@ -201,23 +223,37 @@ class Fit:
         return groups
 
     def _finish_epoch(self, stop_signal: StopOnSignal) -> None:
-        """Records the epoch's figures; if a signal interrupts the validation, the epoch stays open."""
+        """Records the epoch's figures; if the validation is interrupted, the epoch stays open."""
         progress, engine = self.progress, self.engine
         figures = progress.metric_sums.results()
         if self.validation is not None and self.settings.validates_after(progress.epoch):
-            measured = engine.measure(self.validation, self.settings.batch_size, lambda: stop_signal.signal is not None)
-            if stop_signal.signal is not None:
+            self._notify("begin_test")
+            measured = engine.measure(
+                self.validation,
+                self.settings.batch_size,
+                lambda: self._is_interrupted(stop_signal),
+                self._listeners("begin_test_batch"),
+                self._listeners("end_test_batch"),
+            )
+            if self._is_interrupted(stop_signal):
                 return
+            self._notify("end_test", measured.results())
             figures |= {validation_name(name): figure for name, figure in measured.results().items()}
         progress.history.add(progress.epoch, figures)
         progress.finished = self.early_stopping.should_stop_after(progress.epoch, figures, engine.weights)
         progress.early_stopping_state = self.early_stopping.state_dict()
         progress.best_weights = self.early_stopping.best_weights
+        if self.plateau is not None:
+            rate = float(engine.learning_rate(engine.steps))
+            engine.set_learning_rate(self.plateau.rate_after(figures, rate))
+            progress.plateau_state = self.plateau.state_dict()
         progress.epoch, progress.batch, progress.metric_sums = progress.epoch + 1, 0, MetricSums(engine.plan)
         self._notify("on_epoch_end", progress.epoch - 1, figures)
 
     def _notify(self, event: str, *arguments: Any) -> None:
-        for callback in self.callbacks:
-            listener = getattr(callback, event, None)
-            if listener is not None:
-                listener(*arguments)
+        for listener in self._listeners(event):
+            listener(*arguments)
+
+    def _listeners(self, event: str) -> list[Callable[..., None]]:
+        """The methods of callbacks that an event calls."""
+        return [getattr(callback, event) for callback in self.callbacks if hasattr(callback, event)]

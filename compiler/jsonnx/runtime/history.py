@@ -29,10 +29,12 @@ class History:
     signal: int | None = None
     stopped_early: bool = False
     best_epoch: int | None = None
+    timed_out: bool = False
+    """Whether the time limit of the spec interrupted it; then the current epoch has no figures yet."""
 
     @property
     def interrupted(self) -> bool:
-        return self.signal is not None
+        return self.signal is not None or self.timed_out
 
     def add(self, epoch: int, figures: Mapping[str, float]) -> None:
         self.epoch.append(epoch)
@@ -112,6 +114,7 @@ class FitProgress:
     history: History = field(default_factory=History)
     early_stopping_state: dict[str, Any] | None = None
     best_weights: Weights | None = None
+    plateau_state: dict[str, Any] | None = None
     settings: dict[str, Any] = field(default_factory=dict)
     """Arguments of the fit that may not change when it is resumed: batch size and shuffling. Those of a loaded
     checkpoint include the digests of the samples."""
@@ -129,6 +132,7 @@ class FitProgress:
             "history": {"history": self.history.history, "epoch": self.history.epoch},
             "watch": self.early_stopping_state,
             "setting": self._settings_and_digests(),
+            **({"plateau": self.plateau_state} if self.plateau_state else {}),
         }
 
     def _settings_and_digests(self) -> dict[str, Any]:
@@ -165,5 +169,6 @@ class FitProgress:
             History(**state["history"]),
             state["watch"],
             best,
+            state["plateau"],
             state["setting"],
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -14,7 +15,8 @@ from ..core.reserved_names import LEARNING_RATE, best_weight_name, split_best_we
 from ..interop.string_arrays import bytes_to_strings, with_strings_as_bytes
 from . import checkpoint
 from .batch_layout import CachedLayout
-from .callbacks import checked_callbacks
+from .callback_class import Callback
+from .callbacks import checked_callbacks, fit_listeners
 from .checkpoint_faults import RANDOM_WEIGHTS, array_faults, environment_diagnostics, mismatch, run_faults
 from .class_weights import (
     ClassWeightArgument,
@@ -25,13 +27,14 @@ from .class_weights import (
     with_class_weights,
 )
 from .dataset import DataArgument, Dataset, from_arrays, from_spec
-from .early_stopping import EarlyStoppingMonitor
+from .early_stopping import EarlyStoppingMonitor, is_maximized
 from .engine import Diverged, Engine
 from .environment import run_environment
 from .fit import Fit
-from .fit_arguments import FitSettings, fit_settings, require_integer, require_rate
+from .fit_arguments import FitSettings, fit_settings, require_bool, require_integer, require_rate
 from .fit_data import dataset_of, train_and_validation
 from .history import FitProgress, History, MetricSums, data_digests
+from .plateau import PlateauMonitor
 from .training_plan import TrainingPlan
 from .variables import DonatedArrays
 
@@ -165,15 +168,44 @@ class Trainer:
         if not self._resumes:
             self._engine.adapt(samples)
         progress = self._start_progress(monitor, (samples, validation), settings)
-        engine = self._engine
-        self._fit = Fit(engine, samples, validation, settings, monitor, progress, listeners)
+        plateau = self._plateau_monitor(progress)
+        limit = self.plan.training.time_limit
+        deadline = None if limit is None else time.monotonic() + limit.total_seconds
+        hooks = fit_listeners(listeners, self, settings, samples, validation)
+        self._fit = Fit(self._engine, samples, validation, settings, monitor, progress, hooks, plateau, deadline)
         try:
             return self._fit.run()
         except Diverged as error:
             error.history, self._progress = progress.history, None
-            raise
+            if not any(callback.stops_on_nan(error) for callback in listeners if isinstance(callback, Callback)):
+                raise
+            return progress.history
         finally:
             self._fit = None
+
+    def _plateau_monitor(self, progress: FitProgress) -> PlateauMonitor | None:
+        """The monitor of the spec's `reduce_on_plateau`, in the state of a resumed fit."""
+        section = self.plan.training.reduce_on_plateau
+        if section is None:
+            return None
+        if self.plan.learning_rate is not None:
+            message = "reduce_on_plateau changes a constant learning rate, and this one is a schedule"
+            raise UsageError("bad-option", message, "leave one of them out")
+        settings = {key: getattr(section, key) for key in section.attributes if key != "mode"}
+        monitor = PlateauMonitor(is_maximized=is_maximized(self.plan, section.monitor, section.mode), **settings)
+        if progress.plateau_state is not None:
+            monitor.load_state_dict(progress.plateau_state)
+        return monitor
+
+    @property
+    def stop_training(self) -> bool:
+        """Whether the fit ends after the current step, as in Keras; a callback may set it to True."""
+        return self._fit is not None and self._fit.stop_requested
+
+    @stop_training.setter
+    def stop_training(self, value: bool) -> None:
+        if self._fit is not None:
+            self._fit.stop_requested = require_bool("stop_training", value)
 
     def stop(self) -> None:
         """Ends the epoch and the fit after the current step; to be called by callbacks."""

@@ -150,6 +150,32 @@ class EarlyStoppingSection(Section):
     start_from_epoch: int = attr(0, doc="Number of epochs at the start that are not monitored.", minimum=0)
 
 
+class ReduceOnPlateauSection(Section):
+    """Multiplies the learning rate by a factor when a figure no longer improves."""
+
+    monitor: str = attr("val_loss", doc="Figure that is monitored, such as `loss` or `val_accuracy`.")
+    factor: float = attr(0.1, doc="Factor of the learning rate.", above=0, below=1)
+    patience: int = attr(10, doc="Number of epochs without improvement after which the rate is reduced.", minimum=0)
+    min_delta: float = attr(0.0001, doc="Minimum change that counts as an improvement.", minimum=0)
+    mode: Literal["auto", "min", "max"] = attr(
+        "auto", doc="Whether lower (`min`) or higher (`max`) figures are better; `auto` decides by the name."
+    )
+    cooldown: int = attr(0, doc="Number of epochs after a reduction in which patience does not count.", minimum=0)
+    min_lr: float = attr(0.0, doc="Lower bound of the learning rate.", minimum=0)
+
+
+class TimeLimitSection(Section):
+    """Ends training after some time, as Ctrl-C does, so that it can be resumed. The parts are added up."""
+
+    seconds: float = attr(0.0, doc="Seconds.", minimum=0, maximum=1e9)
+    minutes: float = attr(0.0, doc="Minutes.", minimum=0, maximum=1e9)
+    hours: float = attr(0.0, doc="Hours.", minimum=0, maximum=1e9)
+
+    @property
+    def total_seconds(self) -> float:
+        return self.seconds + 60 * self.minutes + 3600 * self.hours
+
+
 ALL_LAYERS = ("*",)
 """The pattern that matches all layers."""
 
@@ -223,6 +249,11 @@ class Training(Section):
     restore_best_weights: bool = attr(
         False,
         doc="Whether training ends with the weights of the best epoch, by validation loss or the monitored figure.",
+    )
+    reduce_on_plateau: ReduceOnPlateauSection | None = attr(None, doc="Condition for a lower learning rate.")
+    time_limit: TimeLimitSection | None = attr(None, doc="Time after which training ends; it can be resumed.")
+    csv_log: bool = attr(
+        False, doc="Whether `jsonnx train` also writes losses and metrics to `metrics.csv` in the RUN folder."
     )
     remat: Literal["full", "activations"] | None = attr(
         None,
