@@ -123,11 +123,11 @@ def adapt_tasks(typed: TypedNetwork) -> tuple[AdaptTask, ...]:
 def fixed_parts(document: Any) -> dict[str, Any]:
     """The parts of a spec that may not change when a run is resumed, by their keys.
 
-    A resumed run may have more epochs, other file names and other memory settings; the contents of its files are
-    compared on their own.
+    A resumed run may have more epochs, other file names, other memory settings and other checkpoints; the contents of
+    its files are compared on their own.
     """
     training = document.get("training", {})
-    changeable = ("epochs", "data", "weights", "remat")
+    changeable = ("epochs", "data", "weights", "remat", "checkpoint", "time_limit", "csv_log")
     fixed = {f"training.{key}": value for key, value in training.items() if key not in changeable}
     inputs = {name: _without_description(input) for name, input in document["inputs"].items()}
     layers = [_without_description(entry) for entry in document["layers"]]

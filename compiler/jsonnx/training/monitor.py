@@ -58,8 +58,8 @@ def _monitored_figures(training: Training) -> Iterator[tuple[tuple[str, ...], st
     """The figures that sections of a training monitor, by the path that names them in the spec."""
     if training.early_stopping is None and training.restore_best_weights:
         yield ("training", "restore_best_weights"), validation_name(LOSS)
-    for key in ("early_stopping", "reduce_on_plateau"):
+    for key in ("early_stopping", "reduce_on_plateau", "checkpoint"):
         section = getattr(training, key)
-        if section is not None:
+        if section is not None and section.monitor is not None:
             is_written = "monitor" in section.to_json()
             yield ("training", key, *(("monitor",) if is_written else ())), section.monitor

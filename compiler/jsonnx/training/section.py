@@ -164,6 +164,21 @@ class ReduceOnPlateauSection(Section):
     min_lr: float = attr(0.0, doc="Lower bound of the learning rate.", minimum=0)
 
 
+class CheckpointSection(Section):
+    """When `jsonnx train` writes checkpoints, and how many it keeps. It writes the last one in any case."""
+
+    every_epochs: int | None = attr(None, doc="Number of epochs between two checkpoints.", minimum=1)
+    every_steps: int | None = attr(None, doc="Number of steps between two checkpoints.", minimum=1)
+    every_minutes: float | None = attr(None, doc="Minutes between two checkpoints.", above=0)
+    keep: int = attr(2, doc="Number of the newest checkpoints that are kept.", minimum=1, maximum=10_000)
+    monitor: str | None = attr(
+        None, doc="Figure whose best epoch so far has a checkpoint of its own, `checkpoints/best.safetensors`."
+    )
+    mode: Literal["auto", "min", "max"] = attr(
+        "auto", doc="Whether lower (`min`) or higher (`max`) figures are better; `auto` decides by the name."
+    )
+
+
 class TimeLimitSection(Section):
     """Ends training after some time, as Ctrl-C does, so that it can be resumed. The parts are added up."""
 
@@ -251,6 +266,9 @@ class Training(Section):
         doc="Whether training ends with the weights of the best epoch, by validation loss or the monitored figure.",
     )
     reduce_on_plateau: ReduceOnPlateauSection | None = attr(None, doc="Condition for a lower learning rate.")
+    checkpoint: CheckpointSection | None = attr(
+        None, doc="When checkpoints are written; without it, once a minute and at the ends of epochs."
+    )
     time_limit: TimeLimitSection | None = attr(None, doc="Time after which training ends; it can be resumed.")
     csv_log: bool = attr(
         False, doc="Whether `jsonnx train` also writes losses and metrics to `metrics.csv` in the RUN folder."

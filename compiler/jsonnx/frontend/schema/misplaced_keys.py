@@ -10,6 +10,7 @@ from ...core.diagnostics import JsonPath
 from ...layers import LAYERS
 from ...training.optimizers import OPTIMIZERS
 from ...training.section import (
+    CheckpointSection,
     DataSection,
     EarlyStoppingSection,
     InitialWeightsSection,
@@ -29,6 +30,7 @@ def _keys_by_section() -> dict[JsonPath, Collection[str]]:
         ("training", "optimizer"): {name for optimizer in OPTIMIZERS for name in optimizer.attributes},
         ("training", "early_stopping"): EarlyStoppingSection.attributes,
         ("training", "reduce_on_plateau"): ReduceOnPlateauSection.attributes,
+        ("training", "checkpoint"): CheckpointSection.attributes,
         ("training", "time_limit"): TimeLimitSection.attributes,
         ("training", "data"): DataSection.attributes,
         ("training", "weights"): InitialWeightsSection.attributes,
