@@ -50,6 +50,9 @@ def resolve_objective(typed: TypedNetwork, report: Report) -> Objective | None:
     except ShapeError as error:
         message = f"{training.optimizer.type_name} {error.message}"
         report.add(error.code, ("training", "optimizer"), message, help=error.help)
+    if training.time_limit is not None and training.time_limit.total_seconds == 0:
+        help = 'give its parts, such as {"minutes": 30}'
+        report.add("out-of-range", ("training", "time_limit"), "'time_limit' must be above 0 seconds", help=help)
     _check_input_names(typed, losses, report)
     metrics = _metrics_by_output(typed, "metrics", losses, targets, report)
     weighted_metrics = _metrics_by_output(typed, "weighted_metrics", losses, targets, report)
