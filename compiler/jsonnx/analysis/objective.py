@@ -54,11 +54,11 @@ def resolve_objective(typed: TypedNetwork, report: Report) -> Objective | None:
         help = 'give its parts, such as {"minutes": 30}'
         report.add("out-of-range", ("training", "time_limit"), "'time_limit' must be above 0 seconds", help=help)
     _check_input_names(typed, losses, report)
+    weighted = weighted_outputs(typed, losses, targets, report)
     metrics = _metrics_by_output(typed, "metrics", losses, targets, report)
     weighted_metrics = _metrics_by_output(typed, "weighted_metrics", losses, targets, report)
     weights = dict(training.loss_weights or {})
     _check_names(typed, weights, ("training", "loss_weights"), report)
-    weighted = weighted_outputs(typed, losses, targets, report)
     added_losses = tuple(typed.network.added_losses)
     objective = Objective(losses, weights, metrics, targets, added_losses, weighted_metrics, weighted)
     _check_added_losses(typed, objective, report)
@@ -207,7 +207,7 @@ def _metrics_by_output(
                 names[metric.reported_name] = metric.resolve(losses[output], typed.types[output])
                 for mask in _masks_of(typed, output):
                     names[metric.reported_name].check_mask(typed.types[output], mask)
-                if key == "weighted_metrics":
+                if key == "weighted_metrics" and not report.has_errors(("training", "loss")):
                     names[metric.reported_name].check_weights(losses[output], typed.types[output])
             except ShapeError as error:
                 _report_mismatch(typed, output, "metric-mismatch", path, metric.type_name, error, report)

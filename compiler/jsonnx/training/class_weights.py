@@ -107,7 +107,8 @@ def _class_faults(weights: Any, path: tuple[str, ...], output: WeightedClasses) 
     keys_by_class: dict[int, Any] = {}
     for key, weight in weights.items():
         if not isinstance(weight, Real) or not isfinite(weight) or weight < 0:
-            message = f"the weight of the class {key!r} must be a number of at least 0, got {weight!r}"
+            shown = f"{float(weight):g}" if isinstance(weight, Real) else repr(weight)
+            message = f"the weight of the class {key!r} must be a number of at least 0, got {shown}"
             faults.append(ClassWeightFault("out-of-range", (*path, str(key)), message, None))
         number = class_of_key(key, output)
         if number is None:
