@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import closing
 from dataclasses import dataclass
@@ -119,7 +119,7 @@ class Fit:
         step_listeners, displays = self._listeners("on_step"), self._listeners("show_step")
         begin_listeners = self._listeners("begin_step")
         is_observed = bool(step_listeners or displays)
-        results: list[dict[str, np.ndarray]] = []
+        results: list[Mapping[str, np.ndarray]] = []
 
         def figures_so_far() -> dict[str, float]:
             self._add_results(results, sample_counts)
@@ -151,8 +151,9 @@ class Fit:
                 listener(number)
             yield batch
 
-    def _add_results(self, results: list[dict[str, np.ndarray]], sample_counts: list[int]) -> None:
+    def _add_results(self, results: list[Mapping[str, np.ndarray]], sample_counts: list[int]) -> None:
         """Adds results to the metric sums, and removes them and their sample counts from the lists."""
+        self.engine.check_losses(results)
         self.progress.metric_sums.add_all(results, sample_counts[: len(results)])
         self.progress.batch += len(results)
         del sample_counts[: len(results)]

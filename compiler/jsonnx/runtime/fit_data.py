@@ -8,7 +8,8 @@ from typing import Any
 from ..core.diagnostics import UsageError
 from ..core.types import ShapeError
 from .data_spec import DataSpec
-from .dataset import DataArgument, Dataset, from_arrays, from_spec
+from .dataset import DataArgument, Dataset, from_arrays
+from .dataset_files import from_spec, require_same_classes
 from .training_plan import TrainingPlan
 
 
@@ -62,6 +63,7 @@ def train_and_validation(
     if x is None and data is not None:
         validation = from_spec(plan, "validation")
         if validation is not None:
+            require_same_classes({"train": samples, "validation": validation}, plan.source)
             return samples, validation
         split = data.validation_split if split is None else split
     return samples.split(split) if split else (samples, None)

@@ -26,7 +26,8 @@ from .class_weights import (
     weights_by_class,
     with_class_weights,
 )
-from .dataset import DataArgument, Dataset, from_arrays, from_spec
+from .dataset import DataArgument, Dataset, from_arrays
+from .dataset_files import from_spec
 from .early_stopping import EarlyStoppingMonitor, is_maximized
 from .engine import Diverged, Engine
 from .environment import run_environment
@@ -35,6 +36,8 @@ from .fit_arguments import FitSettings, fit_settings, require_bool, require_inte
 from .fit_data import dataset_of, train_and_validation
 from .history import FitProgress, History, MetricSums, data_digests
 from .plateau import PlateauMonitor
+from .provider_options import ProviderOptions
+from .providers import Provider
 from .training_plan import TrainingPlan
 from .variables import DonatedArrays
 
@@ -49,14 +52,15 @@ class Trainer:
     def __init__(
         self,
         plan: TrainingPlan,
-        provider: str = "cpu",
+        provider: str | Provider = "cpu",
         threads: int | None = None,
         weights: Mapping[str, np.ndarray] | None = None,
         fast: bool = True,
         donated_weights: DonatedArrays | None = None,
+        provider_options: ProviderOptions | None = None,
     ) -> None:
         self.plan = plan
-        self._engine = Engine(plan, provider, threads, fast, donated_weights)
+        self._engine = Engine(plan, provider, threads, fast, donated_weights, provider_options)
         self._fast = fast
         self._spec_weighted_outputs = plan.weighted_outputs
         self.class_weights: WeightsByClass = {}
@@ -254,7 +258,7 @@ class Trainer:
         weights = DonatedArrays(old.weights())
         self._cached_layout = None
         self.plan = plan
-        self._engine = Engine(plan, self.provider, old.execution.threads, self._fast, weights)
+        self._engine = Engine(plan, old.execution.provider, old.execution.threads, self._fast, weights)
         del old
         self._engine.write(self._engine.convert_state(state))
         self._engine.steps = steps
@@ -385,8 +389,8 @@ class Trainer:
         differences = environment_diagnostics(name, state["environment"], self.environment(), exact)
         if differences and exact:
             raise CompileError(differences)
-        self._engine.write(values)
         self._engine.steps = state["steps"]
+        self._engine.write(values)
         if state["learning_rate"] is not None and self.plan.learning_rate is None:
             self._engine.set_learning_rate(state["learning_rate"])
         progress = state["progress"]
@@ -416,7 +420,7 @@ class Trainer:
 
     def environment(self) -> dict[str, Any]:
         """Versions, processor and settings on which the last bit of a result depends."""
-        return run_environment(self.provider, self._engine.execution.threads, self._fast)
+        return run_environment(self._engine.execution.provider.label, self._engine.execution.threads, self._fast)
 
 
 __all__ = ["Diverged", "History", "Trainer", "TrainingPlan"]

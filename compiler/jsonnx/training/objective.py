@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from ..core.types import TensorType
@@ -19,8 +18,7 @@ class ReportedMetric(NamedTuple):
     is_weighted: bool = False
 
 
-@dataclass(frozen=True)
-class Objective:
+class Objective(NamedTuple):
     """The losses, their weights, the metrics and the types of the targets, by output name."""
 
     losses: Mapping[str, Loss]
@@ -29,7 +27,7 @@ class Objective:
     targets: Mapping[str, TensorType]
     added_losses: tuple[str, ...] = ()
     """The names of the layers that add a reported loss."""
-    weighted_metrics: Mapping[str, tuple[Metric, ...]] = field(default_factory=dict)
+    weighted_metrics: Mapping[str, tuple[Metric, ...]] = {}
     """The metrics that sample weights apply to."""
     weighted_outputs: frozenset[str] = frozenset()
     """The outputs whose losses take sample weights."""
