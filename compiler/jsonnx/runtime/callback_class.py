@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from .trainer import Trainer
+from typing import Any
 
 Logs = dict[str, float]
 
@@ -100,7 +97,7 @@ class CallbackListener:
     cost no time.
     """
 
-    def __init__(self, callback: Callback, trainer: Trainer, params: dict[str, Any]) -> None:
+    def __init__(self, callback: Callback, trainer: Any, params: dict[str, Any]) -> None:
         self.callback, self._logs = callback, Logs()
         callback.set_model(trainer)
         callback.set_params(params)

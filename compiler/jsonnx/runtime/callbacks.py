@@ -13,7 +13,7 @@ from .callback_class import KERAS_HOOKS, Callback, CallbackListener
 if TYPE_CHECKING:
     from .dataset import Dataset
     from .fit_arguments import FitSettings
-    from .trainer import Trainer
+    from .training_plan import TrainingPlan
 
 HOOKS: Mapping[str, tuple[str, ...]] = {
     "on_epoch_begin": ("epoch", "epochs", "steps"),
@@ -55,13 +55,13 @@ def checked_callbacks(callbacks: Iterable[object] | None) -> tuple[object, ...]:
 
 def fit_listeners(
     callbacks: Iterable[object],
-    trainer: Trainer,
+    trainer: Any,
     settings: FitSettings,
     samples: Dataset,
     validation: Dataset | None,
 ) -> tuple[object, ...]:
     """The listeners of a fit: a listener for each Callback, all other callbacks themselves."""
-    plan = trainer.plan
+    plan: TrainingPlan = trainer.plan
     figures = [*map(loss_figure, plan.loss_names), *plan.metrics]
     params = {
         "epochs": settings.epochs,
