@@ -169,7 +169,7 @@ def test_sigterm_interrupts_a_run_in_a_subprocess(home: Path) -> None:
 
 SELF_KILLING_SCRIPT = """
 import os, signal, sys
-import jsonnx.pipeline.checkpoint_schedule
+import jsonnx.pipeline.checkpoint_schedule, jsonnx.pipeline.training_run
 from jsonnx.cli import main
 place, number = sys.argv[1], int(sys.argv[2])
 jsonnx.pipeline.checkpoint_schedule.EPOCH_CHECKPOINT_SECONDS = 0.0
