@@ -16,6 +16,7 @@ TESTS = Path(__file__).parent
 PACKAGE = TESTS.parent / "compiler" / "jsonnx"
 
 ARROWS = """
+callbacks: runtime
 cli:       pipeline render runtime lowering interop frontend layers backend library core
 pipeline:  render runtime tuning diff lowering gradient passes interop analysis frontend layers training targets
            backend ir core

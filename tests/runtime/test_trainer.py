@@ -94,7 +94,8 @@ def test_omitted_values_are_the_specs(monkeypatch):
     fits = []
     monkeypatch.setattr(Fit, "run", lambda fit: fits.append(fit))
     Trainer(classifier({"epochs": 3, "batch_size": 9, "shuffle": False})).fit(X, Y)
-    assert (fits[0].epochs, fits[0].batch_size, fits[0].shuffle, fits[0].validation) == (3, 9, False, None)
+    settings = fits[0].settings
+    assert (settings.epochs, settings.batch_size, settings.shuffle, fits[0].validation) == (3, 9, False, None)
 
 
 def test_the_network_learns_and_evaluation_agrees_with_prediction():

@@ -33,6 +33,11 @@ def target_name(output: str) -> str:
     return f"{output}/target"
 
 
+def sample_weight_name(output: str) -> str:
+    """Input: the weights of the losses of an output."""
+    return f"{output}/sample_weight"
+
+
 def output_loss_name(output: str) -> str:
     """Output: the loss of one of several outputs."""
     return f"{output}_{LOSS}"

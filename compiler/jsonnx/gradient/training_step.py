@@ -16,6 +16,7 @@ from ..core.reserved_names import (
     is_metric_sums_name,
     metric_sums_name,
     output_loss_name,
+    sample_weight_name,
     shard_result_name,
     target_name,
 )
@@ -31,15 +32,19 @@ from .tuning import GENERAL_FORMULAS, GradientTuning
 
 
 def with_loss(graph: Graph, objective: Objective) -> Graph:
-    """Adds the targets as inputs, and the loss and the sums of each metric as outputs."""
+    """Adds the targets and sample weights as inputs, and the loss and the sums of each metric as outputs."""
     g = Builder.extending(graph)
     results = dict(graph.outputs)
     terms: list[Value] = []
+    sample_weights: dict[str, Value] = {}
     with g.scope("loss", ("training", "loss")):
         for output, loss in objective.losses.items():
             target = g.input(target_name(output), objective.targets[output])
+            if output in objective.weighted_outputs:
+                weight_type = loss.sample_weight_type(graph.outputs[output].type)
+                sample_weights[output] = g.input(sample_weight_name(output), weight_type)
             prediction, loss_of_prediction = loss.before_activation(graph, graph.outputs[output])
-            term = loss_of_prediction.reduce(g, target, prediction, graph.masks.get(output))
+            term = loss_of_prediction.reduce(g, target, prediction, graph.masks.get(output), sample_weights.get(output))
             weight = objective.weights.get(output, 1.0)
             terms.append(term if weight == 1.0 else g.Mul(term, weight))
             if len(objective.losses) > 1:
@@ -50,9 +55,11 @@ def with_loss(graph: Graph, objective: Objective) -> Graph:
     g.losses.clear()
     g.masks.clear()
     with g.scope("metrics", ("training", "metrics")):
-        for name, (output, metric) in objective.metrics_by_name().items():
+        for name, (output, metric, is_weighted) in objective.metrics_by_name().items():
             target, prediction = g.inputs[target_name(output)], graph.outputs[output]
-            results[metric_sums_name(name)] = metric.statistics(g, target, prediction, graph.masks.get(output))
+            weights = sample_weights.get(output) if is_weighted else None
+            counts = metric.counts(g, graph.masks.get(output), weights)
+            results[metric_sums_name(name)] = metric.statistics(g, target, prediction, counts)
     return g.graph(results)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 from ..analysis.shape_inference import TypedNetwork
@@ -29,7 +29,7 @@ from ..passes.training.mixed_precision import with_mixed_precision
 from ..passes.training.relu_maxpool_gradient import move_relu_mask_after_pool
 from ..runtime.spec_source import SpecSource
 from ..runtime.trainer import TrainingPlan
-from ..runtime.training_plan import AdaptTask, AugmentedInput, ShardedGraphs
+from ..runtime.training_plan import AdaptTask, AugmentedInput, ObjectiveGraphs, ShardedGraphs
 from ..training.objective import Objective
 from ..training.section import Training
 from ..tuning.cpu.gradient import CPU_GRADIENTS
@@ -61,7 +61,7 @@ def plan_training(checked: CheckedSpec, seed: int | None = None, after: StageHoo
         inputs=typed.inputs,
         outputs=typed.outputs,
         targets=objective.targets,
-        metrics={name: metric for name, (_, metric) in objective.metrics_by_name().items()},
+        metrics={name: reported.metric for name, reported in objective.metrics_by_name().items()},
         training=training,
         augmented_inputs=augmented_inputs(typed),
         seed=checked.seed(seed),
@@ -70,10 +70,31 @@ def plan_training(checked: CheckedSpec, seed: int | None = None, after: StageHoo
         labels=typed.network.labels,
         source=SpecSource(checked.source.file, checked.locate),
         adapt_tasks=adapt_tasks(typed),
-        make_shards=partial(sharded_step, typed, scored) if can_be_sharded(training, scored) else None,
+        make_shards=shard_builder(typed, scored),
+        weighted_outputs=objective.weighted_outputs,
+        make_objective_graphs=cache(partial(weighted_graphs, checked, objective)),
         fingerprint={key: spec_hash(part) for key, part in fixed_parts(typed.network.flat_document).items()},
         vocabulary_digests=vocabulary_digests(checked),
     )
+
+
+@gc_paused()
+def weighted_graphs(checked: CheckedSpec, objective: Objective, weighted_outputs: frozenset[str]) -> ObjectiveGraphs:
+    """The graphs for losses of these outputs that take sample weights. Raises ShapeError if a loss takes none."""
+    objective = objective._replace(weighted_outputs=weighted_outputs)
+    scored = forward_loss_graph(checked, objective)
+    return ObjectiveGraphs(
+        train=training_graph(checked, scored),
+        evaluate=canonicalize(with_loss(forward_graph(checked), objective)),
+        make_shards=shard_builder(checked.require(), scored),
+    )
+
+
+def shard_builder(typed: TypedNetwork, scored: Graph) -> Callable[[int], ShardedGraphs] | None:
+    """Builds the graphs of a data-parallel step; None if the batch cannot be split."""
+    training = typed.network.training
+    can_split = training is not None and can_be_sharded(training, scored)
+    return partial(sharded_step, typed, scored) if can_split else None
 
 
 def can_be_sharded(training: Training, forward_loss: Graph) -> bool:
@@ -115,11 +136,11 @@ def adapt_tasks(typed: TypedNetwork) -> tuple[AdaptTask, ...]:
 def fixed_parts(document: Any) -> dict[str, Any]:
     """The parts of a spec that may not change when a run is resumed, by their keys.
 
-    A resumed run may have more epochs, other file names and other memory settings; the contents of its files are
-    compared on their own.
+    A resumed run may have more epochs, other file names, other memory settings and other checkpoints; the contents of
+    its files are compared on their own.
     """
     training = document.get("training", {})
-    changeable = ("epochs", "data", "weights", "remat")
+    changeable = ("epochs", "data", "weights", "remat", "checkpoint", "time_limit", "csv_log")
     fixed = {f"training.{key}": value for key, value in training.items() if key not in changeable}
     inputs = {name: _without_description(input) for name, input in document["inputs"].items()}
     layers = [_without_description(entry) for entry in document["layers"]]

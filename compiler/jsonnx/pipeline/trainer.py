@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from inspect import cleandoc
 from typing import Any
@@ -12,6 +12,7 @@ from ..core.diagnostics import suggestion
 from ..render.progress import VERBOSITIES, Verbosity, progress_display
 from ..runtime.array_digest import array_digest
 from ..runtime.callbacks import checked_callbacks
+from ..runtime.class_weights import ClassWeightArgument
 from ..runtime.dataset import DataArgument, Dataset
 from ..runtime.history import History
 from ..runtime.parity_check import check_step
@@ -28,10 +29,21 @@ from .plan_training import plan_training
 from .target_forms import plan_for_target
 
 _ATTRIBUTES = (
+    "class_weights",
     "initial_weights_digest",
     "plan",
     "weights_report",
-    *("_cached_layout", "_checked", "_engine", "_fast", "_fit", "_loaded_weights_digest", "_progress", "_resumes"),
+    *(
+        "_cached_layout",
+        "_checked",
+        "_engine",
+        "_fast",
+        "_fit",
+        "_loaded_weights_digest",
+        "_progress",
+        "_resumes",
+        "_spec_weighted_outputs",
+    ),
 )
 """The attributes of a Trainer that may be set, besides its properties."""
 OTHER_NAMES = {"lr": "learning_rate"}
@@ -91,10 +103,16 @@ class Trainer(PlanTrainer):
         batch_size: int | None = None,
         epochs: int | None = None,
         shuffle: bool | None = None,
-        validation_data: Dataset | tuple[Any, Any] | None = None,
+        validation_data: Dataset | tuple[Any, ...] | None = None,
         validation_split: float | None = None,
         callbacks: Iterable[object] | None = (),
         verbose: Verbosity = "auto",
+        *,
+        class_weight: ClassWeightArgument = None,
+        sample_weight: DataArgument = None,
+        initial_epoch: int = 0,
+        steps_per_epoch: int | None = None,
+        validation_freq: int | Collection[int] = 1,
     ) -> History:
         if verbose not in VERBOSITIES:
             raise ValueError(f"verbose must be one of {VERBOSITIES}, got {verbose!r}")
@@ -109,6 +127,11 @@ class Trainer(PlanTrainer):
                 validation_data,
                 validation_split,
                 [display, *listeners],
+                class_weight=class_weight,
+                sample_weight=sample_weight,
+                initial_epoch=initial_epoch,
+                steps_per_epoch=steps_per_epoch,
+                validation_freq=validation_freq,
             )
 
     fit.__doc__ = f"""{cleandoc(PlanTrainer.fit.__doc__ or "")}

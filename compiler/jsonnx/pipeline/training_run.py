@@ -23,6 +23,7 @@ from ..runtime.weight_files import WeightsReport
 from ..targets import ProviderPlacement
 from ..training.section import DATA_PARTS
 from .check import CheckedSpec
+from .checkpoint_schedule import CheckpointSchedule
 from .data_warnings import data_warnings
 from .initial_weights import possible_weight_files
 from .run_data import (
@@ -37,12 +38,6 @@ from .run_info import DIVERGED, FINISHED, INTERRUPTED, RunInfo, end_info, read_r
 from .spec_changes import with_change_notes
 from .trainer import Trainer
 from .training_placement import fallback_diagnostic, training_placement
-
-EPOCH_CHECKPOINT_SECONDS, STEP_CHECKPOINT_SECONDS = 5.0, 60.0
-"""Minimum seconds between checkpoints, at the end of an epoch and within one.
-
-More frequent checkpoints would take a large part of the run's time; a resumed run repeats the steps since the last one.
-"""
 
 RESTART_HELP = "choose another folder with -o, or start over with --force"
 
@@ -70,7 +65,10 @@ class Outcome:
     def summary_lines(self) -> list[str]:
         """The summary that the command prints."""
         lines = []
-        if self.history.interrupted:
+        if self.history.timed_out:
+            epochs = len(self.history.epoch)
+            lines.append(f"the time limit ended it after {epochs} epochs; `--resume` continues from there")
+        elif self.history.interrupted:
             lines.append(f"interrupted after {len(self.history.epoch)} epochs; `--resume` continues from there")
         if self.history.stopped_early:
             lines.append(f"stopped early, after epoch {len(self.history.epoch)}")
@@ -122,35 +120,46 @@ class Recorder:
 
     def __init__(self, run: RunFolder, trainer: Trainer, continue_on_error: bool = False, warn: Warn = no_warning):
         self.run, self.trainer, self.continue_on_error, self.warn = run, trainer, continue_on_error, warn
-        self.last_save = time.monotonic()
-        self.lacks_metrics = False
+        self.schedule = CheckpointSchedule(trainer.plan, trainer.steps)
+        self.writes_csv = trainer.plan.training.csv_log
+        self.lacks_metrics = self.writes_csv  # at the start, the CSV file is written anew
 
     def on_step(self, step: int, figures: Mapping[str, float]) -> None:
-        self._save_if_due(STEP_CHECKPOINT_SECONDS)
+        self._save_if(self.schedule.is_due_after_step(self.trainer.steps))
 
     def on_epoch_end(self, epoch: int, figures: Mapping[str, float]) -> None:
         with self._errors_as_warnings("the line is written later"):
             self._write_metrics(epoch, figures)
-        self._save_if_due(EPOCH_CHECKPOINT_SECONDS)
+        if self.schedule.is_best(self.trainer.history):
+            with self._errors_as_warnings("the checkpoint of the best epoch is an older one"):
+                self.run.save_best_checkpoint(self.trainer)
+        self._save_if(self.schedule.is_due_after_epoch(epoch))
 
     def on_end(self, history: History) -> None:
         if self.lacks_metrics:
-            self.run.write_metrics(history)
-        self.run.save_checkpoint(self.trainer)
+            self._rewrite_metrics(history)
+        self.run.save_checkpoint(self.trainer, self.schedule.keep)
 
     def _write_metrics(self, epoch: int, figures: Mapping[str, float]) -> None:
         rewrites, self.lacks_metrics = self.lacks_metrics, True
         if rewrites:
-            self.run.write_metrics(self.trainer.history)
+            self._rewrite_metrics(self.trainer.history)
         else:
             self.run.append_metrics(epoch, figures)
+            if self.writes_csv:
+                self.run.append_csv(epoch, figures)
         self.lacks_metrics = False
 
-    def _save_if_due(self, interval: float) -> None:
-        if time.monotonic() - self.last_save >= interval:
+    def _rewrite_metrics(self, history: History) -> None:
+        self.run.write_metrics(history)
+        if self.writes_csv:
+            self.run.write_csv(history)
+
+    def _save_if(self, is_due: bool) -> None:
+        if is_due:
             with self._errors_as_warnings("a checkpoint is tried again when the next one is due"):
-                self.run.save_checkpoint(self.trainer)
-            self.last_save = time.monotonic()
+                self.run.save_checkpoint(self.trainer, self.schedule.keep)
+            self.schedule.saved(self.trainer.steps)
 
     @contextmanager
     def _errors_as_warnings(self, consequence: str) -> Iterator[None]:
@@ -292,7 +301,7 @@ class _PreparedRun:
             self.write_results()
             self.write_end(run_info, DIVERGED, error.history or History(), {})
             note = Note(f"the last finite weights are in {str(self.folder.path / MODEL_FILE)!r}")
-            error.diagnostics = [replace(diagnostic, notes=(note,)) for diagnostic in error.diagnostics]
+            error.diagnostics = [replace(item, notes=(*item.notes, note)) for item in error.diagnostics]
             raise
 
     def write_results(self) -> None:

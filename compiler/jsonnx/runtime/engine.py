@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from math import isfinite
 from typing import Any
@@ -19,6 +20,7 @@ from .cpu_count import checked_thread_count
 from .data_errors import FeedError
 from .dataset import Dataset
 from .device_variables import DeviceVariables
+from .divergence import find_origin
 from .execution_plan import allocate_variables, find_lazy_tables, plan_execution
 from .graph_loader import GraphLoader
 from .history import History, MetricSums, Weights
@@ -250,7 +252,7 @@ class Engine:
                 raise
             loss = results[LOSS].item()
             if not isfinite(loss):
-                raise self._recover_from_divergence(loss, self.steps + 1)
+                raise self._recover_from_divergence(loss, self.steps + 1, batch)
             self.steps += 1
             if self._is_on_device:
                 self._confirm_variables()
@@ -276,22 +278,32 @@ class Engine:
         self._variables.confirm()
         self._kept_steps = self.steps - 1
 
-    def _recover_from_divergence(self, loss: float, step: int) -> Diverged:
+    def _recover_from_divergence(
+        self, loss: float, step: int, batch: Mapping[str, np.ndarray] | BatchSlot | None = None
+    ) -> Diverged:
         """Returns to the variables before the last step with a finite loss, whose update led to this loss; on a device,
         to those before the last steps whose losses were read together."""
-        diverged_values = self._variables.read()
         undone_steps = min(self._undo_depth, 1)
-        self._variables.rollback(1 + undone_steps)
+        origin = None
+        if batch is None or self._is_on_device:  # whose variables before the step are not kept
+            self._variables.rollback(1 + undone_steps)
+        else:
+            self._variables.rollback(1)
+            feeds = batch.feeds | batch.extra_feeds if isinstance(batch, BatchSlot) else batch
+            with suppress(Exception):  # such as too little memory: the divergence is told without its origin
+                origin = find_origin(self.plan.train, self.variables(), self.vocabularies, feeds)
+            self._variables.rollback(undone_steps)
         if self.execution.inplace_slots:
             self._reset_optimizer()
         self.steps = self._kept_steps if self._is_on_device else self.steps - undone_steps
         self._undo_depth = self._unchecked_steps = 0
-        nonfinite = next((name for name, array in diverged_values.items() if not np.isfinite(array).all()), None)
-        message = f"the loss became {loss} at step {step}" + (
-            f"; {nonfinite!r} is no longer finite" if nonfinite else ""
-        )
+        message = f"the loss became {loss} at step {step}" + (f": {origin.describe()}" if origin else "")
         help = "a smaller learning rate, `clipnorm` or scaled inputs may help"
-        return Diverged([Diagnostic("diverged", message, "$.training", self.plan.source.file, help=help)])
+        diagnostic = Diagnostic("diverged", message, "$.training", self.plan.source.file, help=help)
+        if origin is not None and origin.node is not None and origin.node.path[:1] == ("layers",):
+            note = self.plan.source.note("this layer computes it", origin.node.path)
+            diagnostic = replace(diagnostic, notes=(note,))
+        return Diverged([diagnostic])
 
     def _reset_optimizer(self) -> None:
         """Resets the optimizer's slots to their initial values, since overwritten slots cannot be rolled back."""
@@ -300,13 +312,30 @@ class Engine:
 
     # -- without training --------------------------------------------------------------------------------------------
 
-    def measure(self, samples: Dataset, batch_size: int, should_stop: Callable[[], bool] = lambda: False) -> MetricSums:
-        """Losses and metric sums over all samples, or over those before `should_stop` returned true."""
+    def measure(
+        self,
+        samples: Dataset,
+        batch_size: int,
+        should_stop: Callable[[], bool] = lambda: False,
+        begin_listeners: Sequence[Callable[[int], None]] = (),
+        end_listeners: Sequence[Callable[[int, dict[str, float]], None]] = (),
+    ) -> MetricSums:
+        """Losses and metric sums over all samples, or over those before `should_stop` returned true.
+
+        Listeners are called before and after each batch, with its number and the losses and metrics so far.
+        Samples with weights for outputs that the plan does not weight get an evaluation graph of their own.
+        """
+        plan = self.plan.weighting(self.plan.weighted_outputs.union(samples.weights))
+        samples, run = samples.for_graphs(plan.data_spec), self.loader.evaluation_runner(plan)
         metric_sums = MetricSums(self.plan)
-        for rows in batch_slices(len(samples), batch_size):
+        for number, rows in enumerate(batch_slices(len(samples), batch_size)):
             if should_stop():
                 break
-            metric_sums.add(self.loader.evaluation_runner(samples.take(rows)), rows.stop - rows.start)
+            for begin in begin_listeners:
+                begin(number)
+            metric_sums.add(run(samples.take(rows)), rows.stop - rows.start)
+            for end in end_listeners:
+                end(number, metric_sums.results())
         return metric_sums
 
     def predict(self, samples: Dataset, batch_size: int) -> dict[str, np.ndarray]:

@@ -45,10 +45,14 @@ class GraphLoader:
     ) -> None:
         self._plan, self._execution, self._variables, self._vocabularies = plan, execution, variables, vocabularies
         self._augmentation_runners: dict[str, Runner] = {}
+        self._evaluation_runners: dict[frozenset[str], Runner] = {}
 
-    @cached_property
-    def evaluation_runner(self) -> Runner:
-        return self._load_reader(self._plan.evaluate, self._plan.fetched_names)
+    def evaluation_runner(self, plan: TrainingPlan) -> Runner:
+        """The runner of the evaluation graph of the plan, or of one that weights other outputs."""
+        runners, key = self._evaluation_runners, plan.weighted_outputs
+        if key not in runners:
+            runners[key] = self._load_reader(plan.evaluate, plan.fetched_names)
+        return runners[key]
 
     @cached_property
     def prediction_runner(self) -> Runner:

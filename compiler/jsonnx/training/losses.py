@@ -59,10 +59,21 @@ class Loss(Component):
         terms = self.terms(g, target, output)
         return terms if self.mean_axis is None else g.ReduceMean(terms, [self.mean_axis], keepdims=0)
 
+    def loss_axes(self, output: TensorType) -> list[int]:
+        """The axes of an output along which there are separate losses."""
+        mean_axis = (-1 if self.mean_axis is None else self.mean_axis) % output.rank
+        return [axis for axis in range(output.rank) if axis != mean_axis]
+
+    def sample_weight_type(self, output: TensorType) -> TensorType:
+        """The type of the weights of an output's losses. Raises ShapeError if the losses are not those of samples."""
+        axes = self.loss_axes(output)
+        message = f"averages over all samples of {output}, and cannot weight each of them"
+        require(0 in axes, message, "weights need a loss of each sample: leave them out, or take another loss or axis")
+        return TensorType("float32", tuple(output.shape[axis] for axis in axes))
+
     def check_mask(self, output: TensorType, mask: TensorType) -> None:
         """Raises ShapeError if the loss of an output cannot skip the masked positions."""
-        mean_axis = (-1 if self.mean_axis is None else self.mean_axis) % output.rank
-        loss_shape = tuple(size for axis, size in enumerate(output.shape) if axis != mean_axis)
+        loss_shape = tuple(output.shape[axis] for axis in self.loss_axes(output))
         require(
             mask.shape == loss_shape[: mask.rank],
             f"has losses of shape {shape_text(loss_shape)}, and the mask of the output is {mask}",
@@ -73,12 +84,26 @@ class Loss(Component):
         """1 for losses that count, else 0; None if all count."""
         return None if mask is None else g.cast(mask, dtype)
 
-    def reduce(self, g: Builder, target: Value, output: Value, mask: Value | None = None) -> Value:
-        """The scalar loss of a batch, over the positions where the mask is true."""
+    def reduce(
+        self, g: Builder, target: Value, output: Value, mask: Value | None = None, weights: Value | None = None
+    ) -> Value:
+        """The scalar loss of a batch, over the positions where the mask is true.
+
+        `weights`, of `sample_weight_type`, multiply the losses. As in Keras, the mean is still over the number of
+        losses; with the reduction `mean_with_sample_weight`, over the sum of the weights.
+        """
         counts = self.loss_mask(g, target, output.dtype, mask)
-        if counts is None and self.reduction != "sum":
+        if counts is None and weights is None and self.reduction != "sum":
             return g.ReduceMean(self.terms(g, target, output), keepdims=0)  # equal to the mean of the losses
-        return reduce_losses(g, self.unreduced_losses(g, target, output), self.reduction, counts)
+        losses = self.unreduced_losses(g, target, output)
+        if weights is None:
+            return reduce_losses(g, losses, self.reduction, counts)
+        weights = g.cast(weights, losses.dtype)
+        if self.reduction == "mean_with_sample_weight":
+            return weighted_mean(
+                g, losses, weights if counts is None else g.Mul(weights, expand_rank(g, counts, losses))
+            )
+        return reduce_losses(g, g.Mul(losses, weights), self.reduction, counts)
 
 
 def reduce_losses(g: Builder, values: Value, reduction: Reduction, counts: Value | None) -> Value:
@@ -90,6 +115,18 @@ def reduce_losses(g: Builder, values: Value, reduction: Reduction, counts: Value
         return g.ReduceSum(values, keepdims=0) if reduction == "sum" else g.ReduceMean(values, keepdims=0)
     total = g.ReduceSum(g.Mul(mean_over_trailing_axes(g, values, counts.rank), counts), keepdims=0)
     return total if reduction == "sum" else g.Div(total, g.Max(g.ReduceSum(counts, keepdims=0), 1.0))
+
+
+def weighted_mean(g: Builder, losses: Value, weights: Value) -> Value:
+    """The sum of the weighted losses over the sum of the weights; 0 if that is 0."""
+    total = g.ReduceSum(weights, keepdims=0)
+    divisor = g.Where(g.Equal(total, 0.0), g.const(1.0, total.dtype), total)
+    return g.Div(g.ReduceSum(g.Mul(losses, weights), keepdims=0), divisor)
+
+
+def expand_rank(g: Builder, x: Value, like: Value) -> Value:
+    """The value with axes of size 1 at its end, up to the rank of another."""
+    return g.Unsqueeze(x, list(range(x.rank, like.rank))) if x.rank < like.rank else x
 
 
 def check_output_type(output: TensorType) -> None:

@@ -44,8 +44,6 @@ def read_compile_config(
     except UnsupportedTraining as error:
         warn_training_left_out(report, path, str(error))
         return None
-    if config.get("weighted_metrics"):
-        report.add("keras-differs", path, "weighted_metrics are left out", severity="warning")
     return Training(**section).to_json()
 
 
@@ -73,9 +71,10 @@ class TrainingSectionReader:
         section["optimizer"] = self.read_component(
             OPTIMIZERS, config.get("optimizer") or config.get("optimizer_config")
         )
-        metrics = self.read_metrics(config.get("metrics"))
-        if metrics:
-            section["metrics"] = metrics
+        for key in ("metrics", "weighted_metrics"):
+            metrics = self.read_metrics(config.get(key))
+            if metrics:
+                section[key] = metrics
         if self.report.has_errors():
             raise UnsupportedTraining(next(iter(self.report)).message)
         return section
