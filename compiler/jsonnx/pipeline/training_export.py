@@ -126,9 +126,9 @@ def manifest(checked: CheckedSpec, training_plan: TrainingPlan) -> dict[str, Any
         "inputs": {name: _type_entry(value) for name, value in step.inputs.items() if name in training_plan.inputs},
         "targets": {name: {**_type_entry(step.inputs[name]), "output": output} for name, output in targets.items()},
         "scalars": {
-            name: {**_type_entry(value), "value": training_plan.rate(0)}
+            name: {**_type_entry(value), "value": training_plan.constant_rate}
             for name, value in step.inputs.items()
-            if name == LEARNING_RATE  # absent if no weight is trained
+            if name == LEARNING_RATE  # absent for a schedule, and if no weight is trained
         },
         "random": {name: _random_entry(value, training_plan.seed) for name, value in step.randoms.items()},
         "augmented": {

@@ -68,8 +68,10 @@ class Fit:
             history.stopped_early = progress.finished
             self._notify("on_end", history)  # before the best weights are restored, so that a checkpoint can be resumed
         history.signal = stop_signal.signal
-        if self.early_stopping.best_weights is not None and stop_signal.signal is None:
-            self.engine.write(self.early_stopping.best_weights)
+        if stop_signal.signal is None and self.epochs:
+            self.engine.use_average_weights()
+            if self.early_stopping.best_weights is not None:
+                self.engine.write(self.early_stopping.best_weights)
         return history
 
     def _must_stop(self, stop_signal: StopOnSignal) -> bool:

@@ -3,6 +3,6 @@
 Like layers, they are classes with declared attributes and a few methods; methods that emit operators get a builder `g`.
 """
 
-from . import margin_losses
+from . import adafactor, adam_optimizers, margin_losses, muon, optimizers, schedule_free
 
-__all__ = ["margin_losses"]
+__all__ = ["adafactor", "adam_optimizers", "margin_losses", "muon", "optimizers", "schedule_free"]

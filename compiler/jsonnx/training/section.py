@@ -19,7 +19,7 @@ from ..core.components import (
 )
 from .losses import LOSSES, Loss
 from .metrics import Metric, MetricCodec
-from .optimizers import Optimizer
+from .optimizer import Optimizer
 
 
 class Section(Component):

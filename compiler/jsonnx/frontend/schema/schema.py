@@ -12,8 +12,9 @@ from ...training.constraints import CONSTRAINTS
 from ...training.initializers import INITIALIZERS
 from ...training.losses import LOSSES
 from ...training.metrics import METRICS
-from ...training.optimizers import OPTIMIZERS
+from ...training.optimizer import OPTIMIZERS
 from ...training.regularizers import REGULARIZERS
+from ...training.schedules import SCHEDULES
 from ...training.section import Training
 from .phrases import UNKNOWN_NAME_SCHEMA
 
@@ -53,6 +54,7 @@ REGISTRIES: tuple[Registry, ...] = (
     METRICS,
     OPTIMIZERS,
     REGULARIZERS,
+    SCHEDULES,
 )
 
 

@@ -14,7 +14,7 @@ from ...frontend.schema.errors import check_against_schema
 from ...frontend.schema.phrases import short_name
 from ...training.losses import LOSSES
 from ...training.metrics import METRICS
-from ...training.optimizers import OPTIMIZERS
+from ...training.optimizer import OPTIMIZERS
 from ...training.section import Training
 from .layer_entries import LayerTranslator
 from .report import KerasReport
