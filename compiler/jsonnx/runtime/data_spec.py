@@ -72,12 +72,9 @@ def make_data_spec(
     index_ranges = {name: IndexRange(count) for name, count in index_sizes.items()}
     for output, target in targets.items():
         classes = outputs[output].shape[-1]
-        if "int" in target.dtype and target.rank == outputs[output].rank - 1 and isinstance(classes, int):
-            index_ranges[output] = IndexRange(classes, _ignored_class(training, output))
+        loss = training.loss.get(output) if isinstance(training.loss, dict) else training.loss
+        has_classes = "int" in target.dtype and target.rank == outputs[output].rank - 1
+        if has_classes and isinstance(classes, int) and (loss is None or loss.has_class_targets):
+            ignored = getattr(loss, "ignore_class", None)
+            index_ranges[output] = IndexRange(classes, None if ignored is None else int(ignored))
     return DataSpec(inputs, targets, index_ranges, labels, vocabularies)
-
-
-def _ignored_class(training: Training, output: str) -> int | None:
-    loss = training.loss
-    ignored = getattr(loss.get(output) if isinstance(loss, dict) else loss, "ignore_class", None)
-    return None if ignored is None else int(ignored)

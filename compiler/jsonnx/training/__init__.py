@@ -3,6 +3,15 @@
 Like layers, they are classes with declared attributes and a few methods; methods that emit operators get a builder `g`.
 """
 
-from . import adafactor, adam_optimizers, margin_losses, muon, optimizers, schedule_free
+from . import adafactor, adam_optimizers, circle_loss, ctc_loss, margin_losses, muon, optimizers, schedule_free
 
-__all__ = ["adafactor", "adam_optimizers", "margin_losses", "muon", "optimizers", "schedule_free"]
+__all__ = [
+    "adafactor",
+    "adam_optimizers",
+    "circle_loss",
+    "ctc_loss",
+    "margin_losses",
+    "muon",
+    "optimizers",
+    "schedule_free",
+]

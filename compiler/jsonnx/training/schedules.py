@@ -19,7 +19,7 @@ SCHEDULES = Registry(
 
 INITIAL_RATE_DOC = "Learning rate of the first step."
 STAIRCASE_DOC = "Whether the rate changes only after every `decay_steps` steps, instead of at each step."
-RESTART_TOLERANCE = 1e-5
+RESTART_TOLERANCE = 3e-6
 """Added to the number of restarts, a quotient of logarithms, before it is rounded down."""
 
 
