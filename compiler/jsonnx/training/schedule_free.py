@@ -36,14 +36,14 @@ class ScheduleFreeAdamW(Optimizer):
         return {"momentum": 0.0, "velocity": 0.0}
 
     def prepare(self, g: Builder, rate: Value, step: Value) -> Slots:
-        """The learning rate, whether the step is the first one, the fraction of the new iterate in the mean, and the
-        factor of the slot of squares."""
+        """The learning rate; `start`, which is 1 in the first step, else 0; the factors of both parts of the weight; and
+        the factor of the slot of squares."""
         now = g.cast(step, rate.dtype)
         rate = g.Mul(rate, g.Min(g.Div(now, float(self.warmup_steps)), 1.0)) if self.warmup_steps else rate
         fraction = g.Reciprocal(now)
         return {
             "rate": rate,
-            "is_first": g.LessOrEqual(step, 1),
+            "start": g.cast(g.Equal(step, 1), rate.dtype),
             "kept": g.Sub(1.0, fraction),
             "iterate": g.Add(g.Mul(fraction, self.beta_1), 1.0 - self.beta_1),
             "squares": g.Div(1.0 - self.beta_2, bias_correction(g, self.beta_2, step)),
@@ -52,9 +52,8 @@ class ScheduleFreeAdamW(Optimizer):
     def decay_and_update(
         self, g: Builder, weight: Value, gradient: Value, slots: Slots, rate: Value, shared: Slots
     ) -> Update:
-        """As in Keras, the iterate starts at the weight before its first decay."""
-        started = slots["momentum"]
-        slots = {**slots, "momentum": g.Where(shared["is_first"], weight, started)}
+        """As in Keras, the iterate, which is 0 before the first step, starts at the weight before its first decay."""
+        slots = {**slots, "momentum": g.Add(slots["momentum"], g.Mul(weight, shared["start"]))}
         return super().decay_and_update(g, weight, gradient, slots, rate, shared)
 
     def update(self, g: Builder, weight: Value, gradient: Value, slots: Slots, rate: Value, shared: Slots) -> Update:
