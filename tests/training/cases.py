@@ -294,6 +294,14 @@ OPTIMIZERS: list[Spec] = [
     },
 ]
 
+
+def for_dense_layers(optimizer: Spec) -> Spec:
+    """The optimizer of a case for a network of Dense layers, whose weights have other names."""
+    if isinstance(optimizer, dict) and "exclude_from_weight_decay" in optimizer:
+        return {**optimizer, "exclude_from_weight_decay": ["bias"]}
+    return optimizer
+
+
 SCHEDULES: list[dict[str, Any]] = [
     {"type": "ExponentialDecay", "initial_learning_rate": 0.1, "decay_steps": 10, "decay_rate": 0.5},
     {

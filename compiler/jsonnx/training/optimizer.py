@@ -26,7 +26,7 @@ OPTIMIZERS = Registry(
     snake_case_names=False,
 )
 
-LEARNING_RATE_DOC = "Step size: a number, or a schedule."
+LEARNING_RATE_DOC = "Step size, or a schedule of it."
 EPSILON_DOC = "Added to a divisor, to avoid division by zero."
 ROOT_EPSILON_DOC = "Added under the square root, to avoid division by zero."
 WEIGHT_DECAY_DOC = "Fraction of the weight that a step subtracts, times the learning rate."

@@ -36,7 +36,7 @@ class Schedule(Component):
 
 
 def is_schedule(value: Any) -> bool:
-    return isinstance(value, (str, dict, Schedule))
+    return isinstance(value, (dict, Schedule))
 
 
 LearningRate = Annotated[

@@ -140,11 +140,9 @@ def _intended_errors(error: ValidationError) -> list[ValidationError]:
 def _rules_out_branch(error: ValidationError) -> bool:
     """Tells whether an error shows that an alternative was not intended: the value has a different type."""
     if error.validator == "anyOf" and error.context:
-        branches: dict[Any, list[ValidationError]] = {}
-        for inner in error.context:
-            if not inner.relative_path:
-                branches.setdefault(inner.schema_path[0], []).append(inner)
-        return not error.relative_path and all(any(map(_rules_out_branch, errors)) for errors in branches.values())
+        return not error.relative_path and all(
+            _rules_out_branch(inner) for inner in error.context if not inner.relative_path
+        )
     return error.validator == "type" and not error.relative_path and not _is_only_out_of_range(error)
 
 
