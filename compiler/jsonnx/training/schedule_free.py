@@ -52,7 +52,7 @@ class ScheduleFreeAdamW(Optimizer):
     def decay_and_update(
         self, g: Builder, weight: Value, gradient: Value, slots: Slots, rate: Value, shared: Slots
     ) -> Update:
-        """As in Keras, the iterate, which is 0 before the first step, starts at the weight before its first decay."""
+        """As in Keras, the iterate, still 0 in the first step, starts at the weight before its first decay."""
         slots = {**slots, "momentum": g.Add(slots["momentum"], g.Mul(weight, shared["start"]))}
         return super().decay_and_update(g, weight, gradient, slots, rate, shared)
 
