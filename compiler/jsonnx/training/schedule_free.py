@@ -36,8 +36,8 @@ class ScheduleFreeAdamW(Optimizer):
         return {"momentum": 0.0, "velocity": 0.0}
 
     def prepare(self, g: Builder, rate: Value, step: Value) -> Slots:
-        """The learning rate; `start`, which is 1 in the first step, else 0; the factors of both parts of the weight; and
-        the factor of the slot of squares."""
+        """The learning rate; `start`, 1 in the first step, else 0; the factors of both parts of the weight; and the
+        factor of the slot of squares."""
         now = g.cast(step, rate.dtype)
         rate = g.Mul(rate, g.Min(g.Div(now, float(self.warmup_steps)), 1.0)) if self.warmup_steps else rate
         fraction = g.Reciprocal(now)
@@ -52,7 +52,7 @@ class ScheduleFreeAdamW(Optimizer):
     def decay_and_update(
         self, g: Builder, weight: Value, gradient: Value, slots: Slots, rate: Value, shared: Slots
     ) -> Update:
-        """As in Keras, the iterate, still 0 in the first step, starts at the weight before its first decay."""
+        """As in Keras, the iterate, 0 until the first step, starts at the weight before its decay."""
         slots = {**slots, "momentum": g.Add(slots["momentum"], g.Mul(weight, shared["start"]))}
         return super().decay_and_update(g, weight, gradient, slots, rate, shared)
 

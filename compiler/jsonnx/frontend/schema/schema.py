@@ -351,9 +351,12 @@ def _names_by_component(registry: Registry) -> dict[type[Component], list[str]]:
 
 
 def _registry_definition(registry: Registry) -> dict[str, Json]:
+    typed_object = _typed_object(registry, closed=True)
+    described = {"title": registry.kind, "description": registry.doc}
+    if not registry.bare_names():
+        return typed_object | described
     names = {"title": registry.kind, "type": "string", "enum": registry.bare_names()}
-    alternatives = [*([names] if registry.bare_names() else []), _typed_object(registry, closed=True)]
-    return {"title": registry.kind, "description": registry.doc, "anyOf": alternatives}
+    return described | {"anyOf": [names, typed_object]}
 
 
 def _typed_object(registry: Registry, *, closed: bool, extra_properties: Mapping[str, Json] = {}) -> dict[str, Json]:
