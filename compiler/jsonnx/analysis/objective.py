@@ -10,7 +10,7 @@ from ..core.diagnostics import JsonPath, Report, Severity
 from ..core.reserved_names import LEARNING_RATE, LOSS, output_loss_name, validation_name
 from ..core.types import ShapeError, TensorType
 from ..frontend.schema.phrases import short_name
-from ..frontend.unused_layers import LOSS_LAYERS
+from ..frontend.unused_layers import loss_layers
 from ..layers import LAYERS
 from ..training.losses import Loss, check_output_type
 from ..training.metrics import Metric
@@ -98,7 +98,7 @@ def _may_be_misspelled(typed: TypedNetwork, report: Report) -> bool:
     sections = [flat["layers"], *(block.get("layers") for block in blocks.values() if isinstance(block, dict))]
     entries = [entry for section in sections if isinstance(section, list) for entry in section]
     types = {str(entry["type"]) for entry in entries if isinstance(entry, dict) and "type" in entry}
-    return any(type in LOSS_LAYERS or type not in (*LAYERS.by_name, *blocks) for type in types)
+    return any(type in loss_layers() or type not in (*LAYERS.by_name, *blocks) for type in types)
 
 
 def _figures(objective: Objective, outputs: Collection[str]) -> list[str]:

@@ -6,7 +6,6 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from functools import wraps
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
@@ -41,6 +40,14 @@ PROVIDER_OPTION = click.option(
     show_default=True,
     metavar="NAME",
     help="onnxruntime provider: cpu, cuda, webgpu, ..., or auto; `jsonnx providers` lists them.",
+)
+PROVIDER_OPTIONS_OPTION = click.option(
+    "--provider-option",
+    "provider_options",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Option of the provider, as in onnxruntime's documentation, such as device_id=1 or use_tf32=1. May be "
+    "repeated.",
 )
 PARTIAL_OPTION = click.option(
     "--partial",
@@ -201,6 +208,6 @@ def checked_spec(
     checked.require()
     if has_validation_data:
         warnings = [diagnostic for diagnostic in checked.diagnostics if diagnostic.code != "unknown-figure"]
-        checked = replace(checked, diagnostics=warnings)
+        checked = checked._replace(diagnostics=warnings)
     print_warnings(checked)
     return checked

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from operator import index
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from ..analysis.check_activations import check_activations
 from ..analysis.objective import resolve_objective
@@ -33,7 +33,7 @@ from ..core.diagnostics import (
 )
 from ..core.files import UnsafePath, open_beneath
 from ..core.gc_pause import gc_paused
-from ..core.spec_folders import OWN_FOLDER_HELP
+from ..core.spec_folders import OWN_FOLDER_HELP, SpecFolders
 from ..frontend.build_network import build_network
 from ..frontend.document_size import is_too_large
 from ..frontend.expansion.expand import FlatDocument, expand
@@ -45,6 +45,7 @@ from ..lowering.check_augmentation import check_augmentation
 from ..lowering.check_weights import check_shared_weights
 from ..lowering.size_limit import check_sizes
 from ..training.objective import Objective
+from ..training.section import DATA_PARTS
 
 if TYPE_CHECKING:
     from ..ir import Graph
@@ -60,15 +61,14 @@ def no_hook(stage: str, value: Any) -> None:
     """Does nothing."""
 
 
-@dataclass(frozen=True)
-class CheckedSpec:
+class CheckedSpec(NamedTuple):
     """The result of a check: the diagnostics, and each stage up to the first that could not be computed."""
 
     source: Source
     diagnostics: list[Diagnostic]
     typed_network: TypedNetwork | None = None
     objective: Objective | None = None
-    vocabulary_files: Mapping[int, str] = field(default_factory=dict)
+    vocabulary_files: Mapping[int, str] = {}
     """The vocabulary files that the spec names, by the index of their layer in the flat document.
 
     Their tokens have replaced their names in `source` and `flat`.
@@ -124,15 +124,14 @@ class CheckedSpec:
     def files(self) -> list[Path]:
         """The spec's file and the files that it names."""
         training = self.typed_network.network.training if self.typed_network else None
-        data = training.data if training else None
         weight_files = [training.weights.file] if training and training.weights else []
-        names = [
-            *dict.fromkeys(self.vocabulary_files.values()),
-            *weight_files,
-            *([data.train, data.validation, data.test] if data else []),
-        ]
+        names = [*dict.fromkeys(self.vocabulary_files.values()), *weight_files]
         spec_file = [Path(self.source.file)] if self.source.file not in (None, STDIN_NAME) else []
-        return [*spec_file, *(self.folder / name for name in names if name)]
+        data = training.data if training else None
+        folders = SpecFolders(self.folder)
+        data_names = [name for part in DATA_PARTS for name, _ in data.files(part)] if data else []
+        data_files = [path for name in data_names for path in folders.existing(name)]
+        return [*spec_file, *(self.folder / name for name in names if name), *data_files]
 
 
 def read_spec(spec: Spec) -> Source:

@@ -30,7 +30,7 @@ LEARNING_RATE_DOC = "Step size, or a schedule of it."
 EPSILON_DOC = "Added to a divisor, to avoid division by zero."
 ROOT_EPSILON_DOC = "Added under the square root, to avoid division by zero."
 WEIGHT_DECAY_DOC = "Fraction of the weight that a step subtracts, times the learning rate."
-LOSS_SCALE_UNSUPPORTED = "Training is in float32, which needs no loss scaling."
+LOSS_SCALE_UNSUPPORTED = "A constant factor is not implemented; `training.loss_scale` scales the loss dynamically."
 
 Slots = Mapping[str, Any]
 """Values by name: the slots of a weight, or the results of `prepare`, which all weights share."""
