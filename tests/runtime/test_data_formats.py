@@ -123,6 +123,12 @@ def test_a_compressed_file_with_the_name_of_another_is_named(tmp_path):
     assert fault.help == "let its name end in .csv.gz"
 
 
+def test_a_file_of_another_format_is_named(tmp_path):
+    for content, name in ((encoded(pa.table(TABLE), "parquet"), "parquet"), (save({"a": np.ones(3)}), "safetensors")):
+        (fault,) = faults(tmp_path, content, "a.csv")
+        assert (fault.code, f"({name})" in fault.message.replace(".", "")) == ("bad-data-file", True)
+
+
 def test_zst_needs_a_new_python(tmp_path):
     if importlib.util.find_spec("compression"):
         zstd = importlib.import_module("compression.zstd")
@@ -246,6 +252,14 @@ def test_damaged_arrow_files_are_errors(tmp_path, format):
     for item in damaged:
         with suppress(CompileError):
             load(tmp_path, item, f"a.{format}")
+
+
+def test_a_text_that_is_not_utf_8_is_an_error(tmp_path):
+    buffers = [None, pa.py_buffer(np.array([0, 1, 2], np.int32)), pa.py_buffer(b"a\xff")]
+    kind = pa.Array.from_buffers(pa.string(), 2, buffers)
+    (fault,) = faults(tmp_path, encoded(pa.table(TABLE | {"kind": kind}), "parquet"), "a.parquet")
+    assert fault.code == "bad-data-file"
+    assert "the column 'kind' cannot be read" in fault.message
 
 
 def test_a_missing_package_is_named_with_the_command_that_installs_it(tmp_path, monkeypatch):

@@ -50,6 +50,7 @@ def _open_ipc(pa: Any, file: IO[bytes]) -> ArrowTable:
     file.seek(0)
     if start[:4] == b"FEA1":
         table = require_package("pyarrow.feather", "data", "reading .feather files").read_table(file)
+        table.validate(full=True)
         return ArrowTable(table.schema, table.num_rows, lambda name: iter(table.column(name).chunks))
     reader = pa.ipc.open_file(file) if start == b"ARROW1" else pa.ipc.open_stream(file)
     record_batches: list[Any] = []
@@ -125,7 +126,9 @@ class ArrowTable:
                 size += part.nbytes
                 _require_size(size)
                 parts.append(_plain(part))
-            return pa.concat_arrays(parts)
+            values = pa.concat_arrays(parts)
+            values.validate(full=True)  # texts may be no UTF-8
+            return values
         except CompileError as error:
             faults.diagnostics += error.diagnostics
         except (pa.ArrowException, OSError, ValueError, MemoryError) as error:

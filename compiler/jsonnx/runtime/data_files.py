@@ -9,6 +9,7 @@ from typing import IO, NamedTuple
 
 from ..core.data_formats import ARROW_FORMATS, DataFormat, data_format, data_suffix_fault
 from ..core.diagnostics import CompileError
+from ..core.file_kinds import SIGNATURE_BYTES, file_kind
 from ..core.limits import MAX_DATA_FILE_BYTES
 from ..training.section import DataSection
 from .array_tables import DAMAGED_FILE_ERRORS, open_npy, open_npz, open_safetensors
@@ -85,6 +86,11 @@ def _read_text(file: IO[bytes], format: DataFormat, options: TableOptions, fault
         if compression := compression_of(data[:8]):
             message = f"the file is compressed ({compression})"
             faults.add("bad-data-file", message, help=f"let its name end in .{format.name}.{compression}")
+            return None
+        kind = file_kind(data[:SIGNATURE_BYTES])
+        if kind is not None and b"\0" in data[:SIGNATURE_BYTES]:  # no text
+            message = f"this is {kind.name}, not a .{format.name} file"
+            faults.add("bad-data-file", message, help="let its name end in the suffix of its format")
             return None
     return None if data is None else _TEXT_READERS[format.name](data, faults, options)
 
