@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from jsonnx.core.diagnostics import CompileError, UsageError
@@ -356,7 +354,8 @@ def test_impossible_numbers_are_refused(wrong):
 
 
 def test_the_learning_rate_may_follow_a_schedule():
-    trainer = Trainer(replace(line(), learning_rate=lambda step: 0.05 if step == 0 else 0.0))
+    schedule = {"type": "PiecewiseConstantDecay", "boundaries": [0], "values": [0.05, 0.0]}
+    trainer = Trainer(line({"optimizer": {"type": "sgd", "learning_rate": schedule}}))
     trainer.step(LX, LY)
     weights = trainer.weights()["line/kernel"]
     trainer.step(LX, LY)

@@ -144,9 +144,9 @@ def manifest(checked: CheckedSpec, training_plan: TrainingPlan) -> dict[str, Any
         "targets": {name: {**_type_entry(step.inputs[name]), "output": output} for name, output in targets.items()},
         **({"sample_weights": weight_entries} if weights else {}),
         "scalars": {
-            name: {**_type_entry(value), "value": training_plan.rate(0)}
+            name: {**_type_entry(value), "value": training_plan.constant_rate}
             for name, value in step.inputs.items()
-            if name == LEARNING_RATE  # absent if no weight is trained
+            if name == LEARNING_RATE  # absent for a schedule, and if no weight is trained
         },
         "random": {name: _random_entry(value, training_plan.seed) for name, value in step.randoms.items()},
         "augmented": {

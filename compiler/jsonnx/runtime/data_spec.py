@@ -93,8 +93,10 @@ def make_data_spec(
     index_ranges = {name: IndexRange(count) for name, count in index_sizes.items()}
     for output, target in targets.items():
         classes = outputs[output].shape[-1]
-        if "int" in target.dtype and target.rank == outputs[output].rank - 1 and isinstance(classes, int):
-            index_ranges[output] = IndexRange(classes, _ignored_class(training, output))
+        loss = loss_of(training, output)
+        has_classes = "int" in target.dtype and target.rank == outputs[output].rank - 1
+        if has_classes and isinstance(classes, int) and (loss is None or loss.has_class_targets):
+            index_ranges[output] = IndexRange(classes, _ignored_class(loss))
     losses = {output: loss_of(training, output) for output in targets}
     weights = {
         output: loss.sample_weight_type(outputs[output])
@@ -109,6 +111,6 @@ def loss_of(training: Training, output: str) -> Loss | None:
     return training.loss.get(output) if isinstance(training.loss, dict) else training.loss
 
 
-def _ignored_class(training: Training, output: str) -> int | None:
-    ignored = getattr(loss_of(training, output), "ignore_class", None)
+def _ignored_class(loss: Loss | None) -> int | None:
+    ignored = getattr(loss, "ignore_class", None)
     return None if ignored is None else int(ignored)

@@ -13,7 +13,15 @@ import numpy as np
 from ..core.diagnostics import CompileError, Diagnostic
 from ..core.gc_pause import gc_paused
 from ..core.numpy_types import numpy_dtype
-from ..core.reserved_names import LEARNING_RATE, LOSS, STEP_COUNT, is_slot_name, target_name
+from ..core.reserved_names import (
+    AVERAGE_SLOT,
+    LEARNING_RATE,
+    LOSS,
+    STEP_COUNT,
+    is_slot_name,
+    slot_scope,
+    target_name,
+)
 from ..ir import unlearned_states
 from .adapt import adapted_states
 from .cpu_count import checked_thread_count
@@ -68,7 +76,7 @@ class Engine:
         resolved_provider = resolve_provider(provider, provider_options)
         self.execution = plan_execution(plan, resolved_provider, checked_thread_count(threads), fast)
         self.steps = 0
-        self._constant_rate = np.array(plan.rate(0), np.float32)
+        self.constant_rate = np.array(plan.constant_rate, np.float32)
         """Fed to every step without a copy, so that a change also reaches batches that are prepared already."""
         initial = DonatedArrays(
             draw_initial_weights(plan.train, plan.seed, donated_weights.take_all() if donated_weights else {})
@@ -76,7 +84,7 @@ class Engine:
         )
         vocabularies = {name: initial.take(name) for name in unlearned_states(plan.train)}
         self._variables = allocate_variables(self.execution, initial)
-        self._prefetch_buffers = PrefetchBuffers(plan, self._constant_rate)
+        self._prefetch_buffers = PrefetchBuffers(plan, self.constant_rate)
         self.worker = WorkerThread()
         """Prepares batches while steps run."""
         self._undo_depth = 0
@@ -174,6 +182,13 @@ class Engine:
             raise FeedError(faults)
         return arrays
 
+    def use_average_weights(self) -> None:
+        """Replaces the weights by their exponential moving averages, if the optimizer keeps any."""
+        averages = {f"{slot_scope(weight)}/{AVERAGE_SLOT}": weight for weight in self.plan.train.parameters}
+        names = [name for name in averages if name in self.plan.train.states]
+        if names and self.steps:
+            self.write({averages[name]: array for name, array in self._read(names).items()})
+
     # -- batches -----------------------------------------------------------------------------------------------------
 
     def feeds(self, samples: Dataset, rows: np.ndarray | slice, step: int) -> dict[str, np.ndarray]:
@@ -181,19 +196,20 @@ class Engine:
         feeds = samples.take(rows)
         for augmented in self.plan.augmented_inputs:
             self._augment(augmented, feeds, step)
-        feeds[LEARNING_RATE] = self.learning_rate(step)
+        feeds[LEARNING_RATE] = self.constant_rate
         if self.plan.train.randoms:
             sizes = symbol_sizes(self.plan.inputs, feeds)
             feeds |= step_randoms(self.plan.train.randoms, self.plan.seed, step, sizes)
         return feeds
 
-    def learning_rate(self, step: int) -> np.ndarray:
-        """The learning rate of a step, as it is fed."""
-        return self._constant_rate if self.plan.learning_rate is None else np.array(self.plan.rate(step), np.float32)
+    def learning_rate(self) -> float:
+        """The learning rate of the next step."""
+        runner = self.loader.rate_runner
+        return float(self.constant_rate if runner is None else runner({})[LEARNING_RATE])
 
     def set_learning_rate(self, rate: float) -> None:
         """Replaces the constant learning rate, from the next step on."""
-        self._constant_rate[...] = rate
+        self.constant_rate[...] = rate
 
     def _augment(self, augmented: AugmentedInput, feeds: dict[str, np.ndarray], step: int) -> None:
         """Adds the images of an augmentation layer, and transforms the targets if the layer mixes images."""

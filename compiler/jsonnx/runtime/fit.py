@@ -80,8 +80,10 @@ class Fit:
             history.stopped_early = progress.finished
             self._notify("on_end", history)  # before the best weights are restored, so that a checkpoint can be resumed
         history.signal = stop_signal.signal
-        if self.early_stopping.best_weights is not None and not history.interrupted:
-            self.engine.write(self.early_stopping.best_weights)
+        if not history.interrupted and self.settings.epochs:
+            self.engine.use_average_weights()
+            if self.early_stopping.best_weights is not None:
+                self.engine.write(self.early_stopping.best_weights)
         return history
 
     def _must_stop(self, stop_signal: StopOnSignal) -> bool:
@@ -245,8 +247,7 @@ class Fit:
         progress.early_stopping_state = self.early_stopping.state_dict()
         progress.best_weights = self.early_stopping.best_weights
         if self.plateau is not None:
-            rate = float(engine.learning_rate(engine.steps))
-            engine.set_learning_rate(self.plateau.rate_after(figures, rate))
+            engine.set_learning_rate(self.plateau.rate_after(figures, engine.learning_rate()))
             progress.plateau_state = self.plateau.state_dict()
         progress.epoch, progress.batch, progress.metric_sums = progress.epoch + 1, 0, MetricSums(engine.plan)
         self._notify("on_epoch_end", progress.epoch - 1, figures)

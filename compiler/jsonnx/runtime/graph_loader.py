@@ -58,6 +58,12 @@ class GraphLoader:
     def prediction_runner(self) -> Runner:
         return self._load_reader(self._plan.predict, self._plan.outputs)
 
+    @cached_property
+    def rate_runner(self) -> Runner | None:
+        """The runner of the learning rate of the next step; None if it is a constant."""
+        graph = self._plan.rate_graph
+        return None if graph is None else self._load(graph, graph.outputs)
+
     def augmentation_runner(self, augmented: AugmentedInput) -> Runner:
         """The runner of the graph that comes before an augmentation layer."""
         if augmented.name not in self._augmentation_runners:

@@ -90,7 +90,7 @@ _CPU = Provider("cpu", CPU_PROVIDER)
 def _step_feeds(plan: TrainingPlan) -> dict[str, np.ndarray]:
     targets = draw_targets(plan.targets, plan.outputs, 0, SAMPLES)
     fed = {target_name(name): array for name, array in targets.items()}
-    fed[LEARNING_RATE] = np.array(plan.rate(0), np.float32)
+    fed[LEARNING_RATE] = np.array(plan.constant_rate, np.float32)
     types = {name: value.type for name, value in plan.train.inputs.items() if name not in fed}
     feeds = draw_inputs(types, 0, SAMPLES, plan.index_sizes, plan.input_vocabularies)
     sizes = symbol_sizes(types, feeds)

@@ -106,11 +106,11 @@ class Trainer:
 
         Setting it raises TypeError if it is not a number, ValueError if it is not positive and finite.
         """
-        return float(self._engine.learning_rate(self.steps))
+        return self._engine.learning_rate()
 
     @learning_rate.setter
     def learning_rate(self, rate: float) -> None:
-        if self.plan.learning_rate is not None:
+        if self.plan.rate_graph is not None:
             raise TypeError("the learning rate is a schedule of the spec, so it cannot be set")
         self._engine.set_learning_rate(require_rate(rate))
 
@@ -135,7 +135,7 @@ class Trainer:
             feeds = engine.feeds(samples, slice(None), self.steps)
             self._cached_layout = CachedLayout.of(x, y, samples, feeds)
         else:
-            feeds[LEARNING_RATE] = engine.learning_rate(self.steps)
+            feeds[LEARNING_RATE] = engine.constant_rate
         metric_sums = MetricSums(self.plan)
         metric_sums.add(engine.step(feeds), len(feeds[next(iter(self.plan.inputs))]))
         return metric_sums.results()
@@ -197,7 +197,7 @@ class Trainer:
         section = self.plan.training.reduce_on_plateau
         if section is None:
             return None
-        if self.plan.learning_rate is not None:
+        if self.plan.rate_graph is not None:
             message = "reduce_on_plateau changes a constant learning rate, and this one is a schedule"
             raise UsageError("bad-option", message, "leave one of them out")
         settings = {key: getattr(section, key) for key in section.attributes if key != "mode"}
@@ -259,7 +259,7 @@ class Trainer:
         if plan is self.plan:
             return
         old = self._engine
-        state, steps, rate = old.state_dict(), old.steps, old.learning_rate(old.steps)
+        state, steps, rate = old.state_dict(), old.steps, old.learning_rate()
         weights = DonatedArrays(old.weights())
         self._cached_layout = None
         self.plan = plan
@@ -267,8 +267,8 @@ class Trainer:
         del old
         self._engine.write(self._engine.convert_state(state))
         self._engine.steps = steps
-        if plan.learning_rate is None:
-            self._engine.set_learning_rate(float(rate))
+        if plan.rate_graph is None:
+            self._engine.set_learning_rate(rate)
 
     def _start_progress(
         self,
@@ -371,7 +371,7 @@ class Trainer:
             "initial_weights": self._loaded_weights_digest or self.initial_weights_digest or RANDOM_WEIGHTS,
             "seed": self.plan.seed,
             "steps": self.steps,
-            "learning_rate": self.learning_rate if self.plan.learning_rate is None else None,
+            "learning_rate": self.learning_rate if self.plan.rate_graph is None else None,
             "progress": None if progress is None else progress.state_dict(),
             "environment": self.environment(),
         }
@@ -396,7 +396,7 @@ class Trainer:
             raise CompileError(differences)
         self._engine.steps = state["steps"]
         self._engine.write(values)
-        if state["learning_rate"] is not None and self.plan.learning_rate is None:
+        if state["learning_rate"] is not None and self.plan.rate_graph is None:
             self._engine.set_learning_rate(state["learning_rate"])
         progress = state["progress"]
         self._progress = None if progress is None else FitProgress.from_state_dict(self.plan, progress, best or None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from math import nan
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 
 from ..core.reserved_names import LOSS, is_added_loss_name, is_slot_name, metric_sums_name, output_loss_name
@@ -80,9 +81,10 @@ class ObjectiveGraphs(NamedTuple):
 class TrainingPlan:
     """Three graphs over the same variables, their inputs and outputs, and the settings of the run.
 
-    `train` takes a batch, its targets and `learning_rate`; its outputs are `loss`, `metrics/NAME` (sums over a batch),
-    `losses/LAYER` for each layer AddLoss and, with several outputs, `OUTPUT_loss`. Its updates are the variables' next
-    values. `evaluate` is the same without the learning rate and the updates, `predict` the network alone.
+    `train` takes a batch, its targets and, unless it is a schedule, `learning_rate`; its outputs are `loss`,
+    `metrics/NAME` (sums over a batch), `losses/LAYER` for each layer AddLoss and, with several outputs, `OUTPUT_loss`.
+    Its updates are the variables' next values. `evaluate` is the same without the learning rate and the updates,
+    `predict` the network alone.
     """
 
     train: Graph
@@ -94,8 +96,8 @@ class TrainingPlan:
     metrics: Mapping[str, Metric]
     training: Training
     seed: int = 0
-    learning_rate: Callable[[int], float] | None = None
-    """The learning rate of a step, counted from 0; None for the optimizer's constant one."""
+    rate_graph: Graph | None = None
+    """Computes the learning rate of the next step from the number of steps; None if it is a constant."""
     adapt_tasks: tuple[AdaptTask, ...] = ()
     """The states that layers learn from the data before the first step, in topological order of the layers."""
     augmented_inputs: tuple[AugmentedInput, ...] = ()
@@ -118,9 +120,11 @@ class TrainingPlan:
     vocabulary_digests: Mapping[str, str] = field(default_factory=dict)
     """Hashes of the tokens of vocabulary files, by the names of the files in the spec."""
 
-    def rate(self, step: int) -> float:
-        """The learning rate of a step, counted from 0."""
-        return self.training.optimizer.learning_rate if self.learning_rate is None else self.learning_rate(step)
+    @property
+    def constant_rate(self) -> float:
+        """The learning rate that steps read; NaN for a schedule, which steps compute themselves."""
+        rate = self.training.optimizer.learning_rate
+        return rate if isinstance(rate, float) else nan
 
     def weighting(self, outputs: Iterable[str]) -> TrainingPlan:
         """This plan for losses of these outputs that take sample weights. Raises ShapeError if a loss takes none."""

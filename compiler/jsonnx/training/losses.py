@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from math import log
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from ..core.components import Component, Registry, attr
 from ..core.types import TensorType, require, shape_text
@@ -18,6 +18,8 @@ Reduction = Literal["sum_over_batch_size", "mean", "mean_with_sample_weight", "s
 
 FROM_LOGITS_DOC = "Whether the output contains logits instead of probabilities."
 CATEGORICAL_SMOOTHING_DOC = "Fraction of the target that is distributed evenly over all classes."
+MIN_POWER_BASE = 1e-30
+"""Lower bound of a probability that is raised to a power below 1, whose derivative at 0 is infinite."""
 BINARY_SMOOTHING_DOC = "Fraction of the distance to 1/2 by which targets are moved."
 
 
@@ -30,6 +32,8 @@ class Loss(Component):
     """
 
     registry = LOSSES
+    has_class_targets: ClassVar[bool] = True
+    """Whether integers in the target are indices of classes, of which the output has a number each."""
     reduction: Reduction = attr(
         "sum_over_batch_size",
         doc="How the losses of a batch are combined: `sum` adds them; all other values average them.",
@@ -95,15 +99,19 @@ class Loss(Component):
         counts = self.loss_mask(g, target, output.dtype, mask)
         if counts is None and weights is None and self.reduction != "sum":
             return g.ReduceMean(self.terms(g, target, output), keepdims=0)  # equal to the mean of the losses
-        losses = self.unreduced_losses(g, target, output)
-        if weights is None:
-            return reduce_losses(g, losses, self.reduction, counts)
-        weights = g.cast(weights, losses.dtype)
-        if self.reduction == "mean_with_sample_weight":
-            return weighted_mean(
-                g, losses, weights if counts is None else g.Mul(weights, expand_rank(g, counts, losses))
-            )
-        return reduce_losses(g, g.Mul(losses, weights), self.reduction, counts)
+        return reduce_weighted(g, self.unreduced_losses(g, target, output), self.reduction, counts, weights)
+
+
+def reduce_weighted(
+    g: Builder, losses: Value, reduction: Reduction, counts: Value | None, weights: Value | None
+) -> Value:
+    """The sum or the mean of losses, which weights multiply."""
+    if weights is None:
+        return reduce_losses(g, losses, reduction, counts)
+    weights = g.cast(weights, losses.dtype)
+    if reduction == "mean_with_sample_weight":
+        return weighted_mean(g, losses, weights if counts is None else g.Mul(weights, expand_rank(g, counts, losses)))
+    return reduce_losses(g, g.Mul(losses, weights), reduction, counts)
 
 
 def reduce_losses(g: Builder, values: Value, reduction: Reduction, counts: Value | None) -> Value:
@@ -270,6 +278,32 @@ class CategoricalFocalCrossentropy(CategoricalLoss):
         return g.Mul(g.Pow(g.Sub(1.0, output), self.gamma), crossentropy)
 
 
+@LOSSES.register("categorical_generalized_cross_entropy")
+class CategoricalGeneralizedCrossEntropy(Loss):
+    """`(1 - output[target] ** q) / q`: classification with noisy labels, with class indices as targets (Zhang and
+    Sabuncu, 2018)."""
+
+    q: float = attr(
+        0.5,
+        doc="Robustness to wrong labels: near 0 like the cross-entropy, near 1 like the absolute error.",
+        above=0,
+        below=1,
+    )
+
+    @property
+    def mean_axis(self) -> int | None:
+        return None
+
+    def target_type(self, output: TensorType) -> TensorType:
+        require_classes(output, -1)
+        return TensorType("int64", output.shape[:-1])
+
+    def terms(self, g: Builder, target: Value, output: Value) -> Value:
+        is_target = g.OneHot(target, [output.shape[-1]], g.const([0.0, 1.0], output.dtype), axis=-1)
+        probability = g.ReduceSum(g.Mul(is_target, output), [-1], keepdims=0)
+        return g.Div(g.Sub(1.0, g.Pow(g.Max(probability, MIN_POWER_BASE), self.q)), self.q)
+
+
 class BinaryLoss(AxisLoss):
     """Compares each element, a probability, with a target of 0 or 1."""
 
@@ -302,10 +336,6 @@ class BinaryCrossentropy(BinaryLoss):
         return self.crossentropy(g, target, output)
 
 
-MIN_FOCAL_BASE = 1e-30
-"""Lower bound of `1 - p` if it is raised to a power below 1, whose derivative at 0 is infinite."""
-
-
 @LOSSES.register("binary_focal_crossentropy")
 class BinaryFocalCrossentropy(BinaryLoss):
     """Binary cross-entropy times `(1 - p) ** gamma`, where p is the probability of the target (Lin et al., 2018)."""
@@ -322,7 +352,7 @@ class BinaryFocalCrossentropy(BinaryLoss):
         zeros_term = g.Mul(g.Sub(1.0, target), g.Sub(1.0, output))
         error = g.Sub(1.0, g.Add(g.Mul(target, output), zeros_term))
         if self.gamma < 1:  # a saturated sigmoid makes it 0
-            error = g.Max(error, MIN_FOCAL_BASE)
+            error = g.Max(error, MIN_POWER_BASE)
         factor = g.Pow(error, self.gamma)
         if self.apply_class_balancing:
             factor = g.Mul(factor, g.Add(g.Mul(target, 2.0 * self.alpha - 1.0), 1.0 - self.alpha))

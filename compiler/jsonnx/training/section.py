@@ -22,7 +22,7 @@ from .class_weights import BALANCED, has_weights_by_output
 from .loss_scaling import GROWTH_STEPS, INITIAL_SCALE, LossScaleSection
 from .losses import LOSSES, Loss
 from .metrics import Metric, MetricCodec
-from .optimizers import Optimizer
+from .optimizer import Optimizer
 from .section_base import Section
 
 

@@ -8,7 +8,7 @@ from functools import cache
 from ...core.components import Json
 from ...core.diagnostics import JsonPath
 from ...layers import LAYERS
-from ...training.optimizers import OPTIMIZERS
+from ...training.optimizer import OPTIMIZERS
 from ...training.section import (
     CheckpointSection,
     DataSection,

@@ -14,7 +14,8 @@ from ...frontend.schema.errors import check_against_schema
 from ...frontend.schema.phrases import short_name
 from ...training.losses import LOSSES
 from ...training.metrics import METRICS
-from ...training.optimizers import OPTIMIZERS
+from ...training.optimizer import OPTIMIZERS
+from ...training.schedules import SCHEDULES
 from ...training.section import Training
 from .layer_entries import LayerTranslator
 from .report import KerasReport
@@ -131,8 +132,11 @@ class TrainingSectionReader:
             raise UnsupportedTraining(f"its {registry.kind} has a decay of the learning rate")
         rate = config.pop("lr", None)
         config = {"learning_rate": rate} | config if rate is not None else config
-        if isinstance(config.get("learning_rate"), Mapping) and "value" not in config["learning_rate"]:
-            raise UnsupportedTraining(f"its {registry.kind} has a learning rate schedule")
+        schedule = config.get("learning_rate")
+        if isinstance(schedule, Mapping) and "value" not in schedule:
+            rate = self.read_component(SCHEDULES, config.pop("learning_rate"))
+            optimizer = self.read_component(registry, {"class_name": kind, "config": config})
+            return {**({"type": optimizer} if isinstance(optimizer, str) else optimizer), "learning_rate": rate}
         arguments = {
             key: value
             for key, value in config.items()
