@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from ..render.terminal import COLOR_CHOICES, ColorChoice, choose_color
-from . import info, keras, models, specs
+from . import data, info, keras, models, specs
 from .completion import enable_completion
 from .examples import epilog
 
@@ -80,6 +80,7 @@ for command in (
     specs.summary,
     specs.fmt,
     specs.diff,
+    data.data,
     models.compile,
     models.train,
     models.evaluate,

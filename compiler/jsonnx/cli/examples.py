@@ -8,6 +8,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "summary": ("jsonnx summary spec.json", "jsonnx summary spec.json --scale large --depth 1"),
     "fmt": ("jsonnx fmt specs/*.json", "jsonnx fmt --check specs/*.json"),
     "diff": ("jsonnx diff old.json new.json", "jsonnx diff runs/digits spec.json"),
+    "data": ("jsonnx data spec.json", "jsonnx data spec.json --data new.csv --format json"),
     "compile": (
         "jsonnx compile spec.json -o model.onnx --weights weights.safetensors",
         "jsonnx compile spec.json -o folder --training",

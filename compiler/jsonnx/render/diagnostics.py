@@ -203,13 +203,17 @@ def _summary_line(diagnostics: Sequence[Diagnostic], files: Sequence[str]) -> st
 # -- formats for programs --------------------------------------------------------------------------------------------
 
 
-def _render_json(diagnostics: Sequence[Diagnostic], files: Sequence[str]) -> str:
+def diagnostics_json(diagnostics: Sequence[Diagnostic]) -> list[dict[str, Any]]:
+    """The diagnostics as JSON values."""
     keys = ("code", "severity", "message", "file", "line", "column", "path", "help")
-    document = [
+    return [
         {key: getattr(diagnostic, key) for key in keys} | {"notes": [asdict(note) for note in diagnostic.notes]}
         for diagnostic in diagnostics
     ]
-    return json.dumps(document, indent=2)
+
+
+def _render_json(diagnostics: Sequence[Diagnostic], files: Sequence[str]) -> str:
+    return json.dumps(diagnostics_json(diagnostics), indent=2)
 
 
 def _render_github(diagnostics: Sequence[Diagnostic], files: Sequence[str]) -> str:
