@@ -3,6 +3,6 @@
 Like layers, they are classes with declared attributes and a few methods; methods that emit operators get a builder `g`.
 """
 
-from . import margin_losses
+from . import class_metrics, margin_losses, regression_metrics, threshold_metrics
 
-__all__ = ["margin_losses"]
+__all__ = ["class_metrics", "margin_losses", "regression_metrics", "threshold_metrics"]

@@ -20,15 +20,21 @@ if TYPE_CHECKING:
 METRICS = Registry("metric", "A figure that is reported with the loss.")
 
 
+Figure = float | list[Any]
+"""A number, or nested lists of numbers: one by class or by threshold, or a confusion matrix."""
+
+
 class Metric(Component):
     """A figure that measures the quality of an output.
 
-    `check` raises ShapeError if the metric does not accept the output and the target. `statistics` emits a float32
-    vector of sums over a batch, restricted to the positions where the mask is true; `result` computes the figure from
-    the totals.
+    `check` raises ShapeError if the metric does not accept the output and the target. `statistics` emits a float tensor
+    of sums over a batch; `result` computes the figure from the totals. The mask of `statistics` is true, or a weight,
+    for each position; its shape is that of the output without some of the last axes.
     """
 
     registry = METRICS
+    higher_is_better: ClassVar[bool] = True
+    """Whether higher figures are better, which `early_stopping` needs to know."""
     formula: ClassVar[str] = "totals[0] / totals[1]"
     """`result` as an expression, for the manifest of an exported training step."""
     name: str | None = attr(None, doc="Name under which the metric is reported; by default its type.")
@@ -54,7 +60,17 @@ class Metric(Component):
     def statistics(self, g: Builder, target: Value, output: Value, mask: Value | None = None) -> Value:
         raise NotImplementedError
 
-    def result(self, totals: Any) -> float:
+    @property
+    def is_scalar(self) -> bool:
+        """Whether the figure is a number rather than a list."""
+        return True
+
+    @property
+    def keeps_samples(self) -> bool:
+        """Whether the statistics are rows of samples, which are concatenated over batches instead of added."""
+        return False
+
+    def result(self, totals: Any) -> Figure:
         return float(totals[0] / totals[1])
 
 
@@ -194,6 +210,7 @@ class SparseTopKCategoricalAccuracy(SparseMetric):
 class RootMeanSquaredError(Metric):
     """Square root of the mean squared error over all elements of all samples, including masked ones, as in Keras."""
 
+    higher_is_better = False
     formula = "sqrt(totals[0] / totals[1])"
 
     def statistics(self, g: Builder, target: Value, output: Value, mask: Value | None = None) -> Value:
@@ -207,6 +224,7 @@ class RootMeanSquaredError(Metric):
 class MeanLossMetric(Metric):
     """The mean of a loss over all samples. Attributes other than `name` are those of the loss."""
 
+    higher_is_better = False
     loss_class: ClassVar[type[Loss]]
 
     def loss(self) -> Loss:
@@ -252,6 +270,7 @@ class CosineSimilarity(MeanLossMetric):
     """Mean cosine of the angle between target and output: 1 if they have the same direction."""
 
     axis: int = attr(-1, doc="Axis of the vectors.")
+    higher_is_better = True
     loss_class = losses.CosineSimilarity
     formula = "-totals[0] / totals[1]"
 
