@@ -221,8 +221,16 @@ METRICS: list[tuple[Spec, str, Pair]] = [
     ({"type": "F1Score", "average": "micro", "threshold": 0.5}, "bce", BINARY),
     ({"type": "FBetaScore", "beta": 2.0, "average": "macro"}, "categorical_crossentropy", Pair("one hot", "real")),
     ({"type": "FBetaScore", "beta": 0.5, "threshold": 0.3}, "bce", BINARY),
-    ({"type": "IoU", "num_classes": 3, "target_class_ids": [0, 2], "sparse_y_pred": False}, "sparse_categorical_crossentropy", CLASSES),
-    ({"type": "MeanIoU", "num_classes": 3, "sparse_y_pred": False, "ignore_class": 1}, "sparse_categorical_crossentropy", LOGITS),
+    (
+        {"type": "IoU", "num_classes": 3, "target_class_ids": [0, 2], "sparse_y_pred": False},
+        "sparse_categorical_crossentropy",
+        CLASSES,
+    ),
+    (
+        {"type": "MeanIoU", "num_classes": 3, "sparse_y_pred": False, "ignore_class": 1},
+        "sparse_categorical_crossentropy",
+        LOGITS,
+    ),
     ({"type": "MeanIoU", "num_classes": 4}, "mse", Pair("ids", "ids", (4, 6))),
     (
         {"type": "MeanIoU", "num_classes": 3, "sparse_y_pred": False},

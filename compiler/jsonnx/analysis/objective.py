@@ -123,7 +123,8 @@ def _check_monitor(training: Training, objective: Objective, outputs: Collection
     If it lacks only validation data, that is a warning: a program may pass them to `fit`.
     """
     figures = [*_figures(objective, outputs), *objective.added_losses]
-    fault = monitor_fault(training, figures, spec_has_validation(training))
+    lists = [name for name, (_, metric) in objective.metrics_by_name().items() if not metric.is_scalar]
+    fault = monitor_fault(training, figures, spec_has_validation(training), lists)
     if fault is not None:
         severity: Severity = "warning" if fault.lacks_validation else "error"
         report.add("unknown-figure", fault.path, fault.message, help=fault.help, severity=severity)

@@ -13,6 +13,7 @@ from typing import IO, Any
 
 from ..backend import to_model_proto
 from ..core.diagnostics import CompileError, Diagnostic, UsageError
+from ..core.figures import Figure
 from ..core.files import display_path, open_file, refuse_overwrite, write_atomically
 from ..core.limits import MAX_DATA_FILE_BYTES
 from ..core.spec_folders import SpecFolders
@@ -95,7 +96,14 @@ class TrainedModel:
         file = path.resolve() / run_info["data_folder"] / run_info.get("spec", SPEC_FILE)
         return TrainedModel(session, checked, path, display_path(file.resolve()), verify, roots)
 
-    def evaluate(self, data: str | None) -> dict[str, float]:
+    def figure_labels(self) -> dict[str, list[Sequence[str]]]:
+        """The labels along the axes of the metrics that are lists, by the reported name."""
+        objective = self.checked.objective
+        metrics = objective.metrics_by_name() if objective is not None else {}
+        labels = self.checked.network.labels
+        return {name: metric.axis_labels(labels.get(output, ())) for name, (output, metric) in metrics.items()}
+
+    def evaluate(self, data: str | None) -> dict[str, Figure]:
         """Loss and metrics on a file, or else on the spec's test data, or else on its validation data.
 
         Without a RUN folder the loss lacks the penalties on weights, which a model does not contain. With one, the
@@ -106,7 +114,7 @@ class TrainedModel:
             self._record(self.folder, data, figures)
         return figures
 
-    def _record(self, folder: Path, data: str | None, figures: Mapping[str, float]) -> None:
+    def _record(self, folder: Path, data: str | None, figures: Mapping[str, Figure]) -> None:
         """Writes figures to `run.json`, unless a process trains the run, or the folder may not be written."""
         training = self.checked.network.training
         has_test = training is not None and training.data is not None and training.data.test is not None
@@ -116,7 +124,7 @@ class TrainedModel:
                 run_info = with_evaluation(read_run_info(folder), name, figures)
                 write_atomically(folder / RUN_INFO_FILE, run_info_text(run_info).encode())
 
-    def _evaluate(self, data: str | None) -> dict[str, float]:
+    def _evaluate(self, data: str | None) -> dict[str, Figure]:
         training_plan = replace(
             plan_training(self.checked), source=SpecSource(self.spec_file, data_roots=self.data_roots)
         )
@@ -127,7 +135,7 @@ class TrainedModel:
             return trainer.evaluate(samples, batch_size=BATCH_SIZE)
         return self._evaluate_outputs(training_plan, samples)
 
-    def _evaluate_outputs(self, training_plan: TrainingPlan, samples: Dataset) -> dict[str, float]:
+    def _evaluate_outputs(self, training_plan: TrainingPlan, samples: Dataset) -> dict[str, Figure]:
         """Loss and metrics computed from the model's outputs by a graph of their own."""
         objective = self.checked.objective
         if objective is None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ..core.diagnostics import CompileError, Diagnostic, Note, UsageError
+from ..core.figures import numbers_only
 from ..core.files import refuse_overwrite
 from ..core.spec_folders import SpecFolders
 from ..runtime.early_stopping import EarlyStoppingMonitor
@@ -66,7 +67,8 @@ class Outcome:
         if self.history.best_epoch is not None and not self.history.interrupted:
             lines.append(f"best epoch: {self.history.best_epoch + 1}")
         if self.test_figures:
-            lines.append("test  " + "  ".join(f"{name} {value:.4f}" for name, value in self.test_figures.items()))
+            figures = numbers_only(self.test_figures)
+            lines.append("test  " + "  ".join(f"{name} {value:.4f}" for name, value in figures.items()))
         return [*lines, f"wrote {self.folder / MODEL_FILE}"]
 
 

@@ -14,9 +14,6 @@ from .history import Weights
 if TYPE_CHECKING:
     from .training_plan import TrainingPlan
 
-_MINIMIZED_WORDS = ("loss", "error", "crossentropy", "divergence", "hinge", "poisson", "logcosh", "log_cosh")
-"""Parts of the names of metrics whose lower values are better; of all other metrics, higher values are better."""
-
 
 class EarlyStoppingMonitor:
     """Compares a loss or metric of each epoch with the best so far. Raises CompileError `unknown-figure`."""
@@ -34,7 +31,9 @@ class EarlyStoppingMonitor:
             self._sign = -1.0 if self.is_maximized else 1.0
 
     def _check_monitor(self, plan: TrainingPlan, has_validation: bool) -> None:
-        fault = monitor_fault(plan.training, [*map(loss_figure, plan.loss_names), *plan.metrics], has_validation)
+        figures = [*map(loss_figure, plan.loss_names), *plan.metrics]
+        lists = [name for name, metric in plan.metrics.items() if not metric.is_scalar]
+        fault = monitor_fault(plan.training, figures, has_validation, lists)
         if fault is not None:
             diagnostic = Diagnostic("unknown-figure", fault.message, help=fault.help)
             raise CompileError([plan.source.locate_diagnostic(diagnostic, fault.path)])
@@ -43,7 +42,7 @@ class EarlyStoppingMonitor:
         if self._config and self._config.mode != "auto":
             return self._config.mode == "max"
         metric = plan.metrics.get(self._monitor.removeprefix(validation_name("")))
-        return metric is not None and not any(word in metric.type_name for word in _MINIMIZED_WORDS)
+        return metric is not None and metric.higher_is_better
 
     def should_stop_after(self, epoch: int, figures: Mapping[str, float], weights: Callable[[], Weights]) -> bool:
         """Records an epoch's losses and metrics, and its weights if it is the best so far. Returns whether to stop."""

@@ -100,7 +100,7 @@ class Trainer:
 
     # -- training ----------------------------------------------------------------------------------------------------
 
-    def step(self, x: DataArgument, y: DataArgument = None) -> dict[str, float]:
+    def step(self, x: DataArgument, y: DataArgument = None) -> dict[str, Any]:
         """Train on one batch; its loss and metrics. Raises FeedError for data that do not fit, Diverged."""
         engine = self._engine
         feeds = self._cached_layout.feeds(x, y) if self._cached_layout else None
@@ -247,7 +247,7 @@ class Trainer:
 
     def evaluate(
         self, x: DataArgument | Dataset = None, y: DataArgument = None, batch_size: int | None = None
-    ) -> dict[str, float]:
+    ) -> dict[str, Any]:
         """Loss and metrics; without `x`, on the spec's test file or else on its validation file."""
         samples = (
             from_spec(self.plan, "test") or from_spec(self.plan, "validation")

@@ -58,8 +58,9 @@ def weighted_counts(g: Builder, index: Value, shape: tuple[int, ...], weights: V
         amounts = g.Mul(amounts, trailing_ones(g, weights, index.rank))
     index = g.Where(is_valid, index, 0)
     zeros = g.filled(0.0, [size], "float32")
-    counts = g.ScatterElements(zeros, g.Reshape(index, [-1]), g.Reshape(amounts, [-1]), axis=0, reduction="add")
-    return g.refine(g.Reshape(counts, list(shape)), shape)
+    flat_index, flat_amounts = (g.refine(g.Reshape(x, [-1]), (index.type.elements,)) for x in (index, amounts))
+    counts = g.ScatterElements(zeros, flat_index, flat_amounts, axis=0, reduction="add")
+    return g.Reshape(counts, list(shape))
 
 
 def sums_by_class(g: Builder, values: Value, weights: Value | None) -> Value:
@@ -74,5 +75,7 @@ def static_units(output: TensorType, rank: int | None = None) -> int:
     """The size of the last axis. Raises ShapeError unless it is static, and the rank is the given one."""
     require(rank is None or output.rank == rank, f"needs an output [batch, units], got {output}")
     size: Dim = output.shape[-1]
-    require(output.rank > 1 and isinstance(size, int), f"needs an output whose last axis has a fixed size, got {output}")
+    require(
+        output.rank > 1 and isinstance(size, int), f"needs an output whose last axis has a fixed size, got {output}"
+    )
     return size if isinstance(size, int) else 0

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..core.components import attr
+from ..core.figures import Figure
 from ..core.types import TensorType, require
 from .class_counts import (
     MAX_CLASSES,
@@ -16,7 +18,7 @@ from .class_counts import (
     weighted_counts,
 )
 from .losses import Loss
-from .metrics import METRICS, Figure, Metric
+from .metrics import METRICS, Metric
 
 if TYPE_CHECKING:
     from ..ir import Builder, Value
@@ -72,9 +74,8 @@ class FBetaScore(Metric):
     def result(self, totals: Any) -> Figure:
         from .metric_arithmetic import averaged, fbeta, figure
 
-        if self.average == "micro":
-            return figure(fbeta(*totals.sum(-1), self.beta))
-        return figure(averaged(fbeta(*totals, self.beta), totals[2], self.average))
+        tp, predicted, actual = totals.sum(-1) if self.average == "micro" else totals
+        return figure(averaged(fbeta(tp, predicted, actual, self.beta), actual, self.average))
 
 
 @METRICS.register()
@@ -84,7 +85,7 @@ class F1Score(FBetaScore):
     Of an output with one element, a `threshold` of null means 0.5.
     """
 
-    beta = 1.0  # type: ignore[assignment]
+    beta = 1.0
 
 
 # -- intersection over union -------------------------------------------------------------------------------------------
@@ -137,7 +138,9 @@ class IntersectionOverUnion(PairCounts):
 
     def check(self, target: TensorType, output: TensorType) -> None:
         ids = self.averaged_classes
-        require(bool(ids) and max(ids) < self.num_classes, f"has the classes {ids} and `num_classes` {self.num_classes}")
+        require(
+            bool(ids) and max(ids) < self.num_classes, f"has the classes {ids} and `num_classes` {self.num_classes}"
+        )
         require(-output.rank <= self.axis < output.rank, f"needs an output with an axis {self.axis}, got {output}")
         actual, predicted = target.shape, output.shape
         if not self.sparse_y_true and target.rank == output.rank:
@@ -224,7 +227,7 @@ class OneHotMeanIoU(MeanIoU):
     """Mean intersection over union of all classes that occur, for targets with a number for each class."""
 
     sparse_y_pred: bool = attr(False, doc=SPARSE_Y_PRED_DOC)
-    sparse_y_true = False  # type: ignore[assignment]
+    sparse_y_true = False
 
 
 @METRICS.register("binary_io_u", "binary_iou")
@@ -269,3 +272,6 @@ class ConfusionMatrix(PairCounts):
         from .metric_arithmetic import figure, normalized_matrix
 
         return figure(normalized_matrix(totals, self.normalize))
+
+    def axis_labels(self, classes: Sequence[str]) -> list[Sequence[str]]:
+        return [classes, classes]

@@ -37,7 +37,9 @@ class Confusion(NamedTuple):
 def ratio(numerator: Array, denominator: Array) -> Array:
     """The quotient; 0 where the denominator is 0."""
     numerator, denominator = np.asarray(numerator, np.float64), np.asarray(denominator, np.float64)
-    return np.divide(numerator, denominator, out=np.zeros(np.broadcast(numerator, denominator).shape), where=denominator != 0)
+    return np.divide(
+        numerator, denominator, out=np.zeros(np.broadcast(numerator, denominator).shape), where=denominator != 0
+    )
 
 
 def confusion_of_buckets(totals: Array) -> Confusion:
@@ -58,7 +60,9 @@ def confusion_of_samples(rows: Array) -> Confusion:
     order = np.argsort(-scores, kind="stable")
     scores, positive, weights = scores[order], positive[order], weights[order]
     is_last = np.append(scores[1:] != scores[:-1], True) if len(scores) else np.zeros(0, bool)
-    tp, fp = (np.append(0.0, np.cumsum(amount)[is_last])[::-1] for amount in (weights * positive, weights * (1 - positive)))
+    tp, fp = (
+        np.append(0.0, np.cumsum(amount)[is_last])[::-1] for amount in (weights * positive, weights * (1 - positive))
+    )
     return Confusion(tp[None], fp[None], (tp[0] - tp)[None], (fp[0] - fp)[None])
 
 

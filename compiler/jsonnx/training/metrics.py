@@ -6,10 +6,12 @@ metric from the totals. So the metric of batches of different sizes is that of a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import sqrt
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..core.components import Component, ComponentCodec, Json, Registry, attr
+from ..core.figures import Figure
 from ..core.types import TensorType, require
 from . import losses, margin_losses
 from .losses import Loss, mean_over_trailing_axes
@@ -18,10 +20,6 @@ if TYPE_CHECKING:
     from ..ir import Builder, Value
 
 METRICS = Registry("metric", "A figure that is reported with the loss.")
-
-
-Figure = float | list[Any]
-"""A number, or nested lists of numbers: one by class or by threshold, or a confusion matrix."""
 
 
 class Metric(Component):
@@ -72,6 +70,10 @@ class Metric(Component):
 
     def result(self, totals: Any) -> Figure:
         return float(totals[0] / totals[1])
+
+    def axis_labels(self, classes: Sequence[str]) -> list[Sequence[str]]:
+        """The labels along the axes of a figure that is a list, given those of the output's classes."""
+        return [classes]
 
 
 class MetricCodec(ComponentCodec):

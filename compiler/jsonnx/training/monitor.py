@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from ..core.diagnostics import quoted_or_list, suggestion
 from ..core.reserved_names import LOSS, is_validation_name, validation_name
 from .section import Training
 
+LIST_HELP = 'monitor a metric that is one number, such as one with "average": "macro"'
 NO_VALIDATION_HELP = "give validation data, or `validation_split`"
 
 
@@ -35,20 +36,26 @@ def spec_has_validation(training: Training) -> bool | None:
     return None if data is None else data.validation is not None or data.validation_split > 0
 
 
-def monitor_fault(training: Training, figures: Sequence[str], has_validation: bool | None) -> MonitorFault | None:
-    """The fault if the monitored figure is not reported.
+def monitor_fault(
+    training: Training, figures: Sequence[str], has_validation: bool | None, lists: Collection[str] = ()
+) -> MonitorFault | None:
+    """The fault if the monitored figure is not reported, or is a list of numbers.
 
-    `figures` are the losses and metrics of an epoch. Without validation data, their `val_` forms are not reported;
-    with None for `has_validation` they may be.
+    `figures` are the losses and metrics of an epoch, `lists` those that are lists. Without validation data, their
+    `val_` forms are not reported; with None for `has_validation` they may be.
     """
     monitored = monitored_figure(training)
     reported = [*figures, *(map(validation_name, figures) if has_validation is not False else ())]
-    if monitored is None or monitored in reported:
+    is_list = monitored is not None and monitored.removeprefix(validation_name("")) in lists
+    if monitored is None or (monitored in reported and not is_list):
         return None
     path: tuple[str, ...] = ("training", "restore_best_weights")
     if training.early_stopping is not None:
         is_written = "monitor" in training.early_stopping.to_json()
         path = ("training", "early_stopping", *(("monitor",) if is_written else ()))
+    if is_list:
+        message = f"{monitored!r} is to be monitored, but it is a list of numbers"
+        return MonitorFault(path, message, LIST_HELP, False)
     lacks_validation = is_validation_name(monitored) and not has_validation and monitored[4:] in figures
     help = NO_VALIDATION_HELP if lacks_validation else suggestion(monitored, reported)
     known = "the only figure is" if len(reported) == 1 else "the figures are"

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from ..core.components import attr
+from ..core.figures import Figure
 from ..core.types import TensorType, require
 from .class_counts import static_units, trailing_ones
-from .metrics import METRICS, Figure, Metric, sum_and_count
+from .metrics import METRICS, Metric, sum_and_count
 from .threshold_metrics import Thresholds
 
 if TYPE_CHECKING:
@@ -30,10 +31,12 @@ class R2Score(Metric):
 
     class_aggregation: Literal["uniform_average", "variance_weighted_average"] | None = attr(
         "uniform_average",
-        doc="How the scores of several numbers are combined: by their mean, weighted by the variances of the targets or "
-        "not; null reports each score.",
+        doc="How the scores of several numbers are combined: by their mean, or a mean weighted by the variances of the "
+        "targets; null reports each score.",
     )
-    num_regressors: int = attr(0, doc="Number of independent variables, for the adjusted R2; 0 for no adjustment.", minimum=0)
+    num_regressors: int = attr(
+        0, doc="Number of independent variables, for the adjusted R2; 0 for no adjustment.", minimum=0
+    )
     formula = "1 - errors / (squares - total**2 / count), where count, total, squares, errors = totals"
 
     @property
@@ -68,7 +71,7 @@ class Correlation(Metric):
 
     axis: int = attr(
         -1,
-        doc="Axis along which numbers are correlated; 0 correlates all samples of the data, in each number of the output.",
+        doc="Axis along which numbers are correlated; 0 correlates the samples, in each number of the output.",
     )
     is_concordance: ClassVar[bool]
 
@@ -130,7 +133,9 @@ class ConcordanceCorrelation(Correlation):
 class MeanRelativeError(Metric):
     """Mean of `|target - output| / normalizer`; 0 where the normalizer is 0."""
 
-    normalizer: Thresholds = attr(doc="What errors are divided by: a number, or a list of one for each number of the output.")
+    normalizer: Thresholds = attr(
+        doc="What errors are divided by: a number, or a list of one for each number of the output."
+    )
     higher_is_better = False
 
     def check(self, target: TensorType, output: TensorType) -> None:
@@ -145,5 +150,3 @@ class MeanRelativeError(Metric):
         factors = [0.0 if divisor == 0 else 1.0 / divisor for divisor in divisors]
         errors = g.Mul(g.Abs(g.Sub(target, output)), g.const(factors, "float32"))
         return sum_and_count(g, errors, mask)
-
-

@@ -5,13 +5,15 @@ Their statistics are a histogram of the scores: [label, is positive, number of t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from ..core.components import ArrayCodec, NumberCodec, UnionCodec, attr
+from ..core.figures import Figure
 from ..core.types import TensorType, require
 from .class_counts import check_class_target, one_hot_target, static_units, trailing_ones, weighted_counts
 from .losses import Loss
-from .metrics import METRICS, Figure, Metric
+from .metrics import METRICS, Metric
 from .numerics import EPSILON
 
 if TYPE_CHECKING:
@@ -93,7 +95,7 @@ class ThresholdMetric(Metric):
         scores = g.cast(output, "float32")
         if self.top_k is not None:
             _, best = g.TopK(scores, [self.top_k], axis=-1, outputs=2)
-            lowest = g.Add(g.Mul(g.zeros(scores), 0.0), LOWEST_SCORE)
+            lowest = g.Min(scores, LOWEST_SCORE)
             scores = g.ScatterElements(lowest, best, g.GatherElements(scores, best, axis=-1), axis=-1)
         if self.class_id is not None:
             target, scores = (g.Gather(x, [self.class_id], axis=-1) for x in (target, scores))
@@ -152,6 +154,10 @@ class ListedThresholds(ThresholdMetric):
 
         columns = [self.cuts.index(threshold) for threshold in self._thresholds]
         return figure(by_cut[..., columns[0] if len(columns) == 1 else columns])
+
+    def axis_labels(self, classes: Sequence[str]) -> list[Sequence[str]]:
+        labels = [] if len(self._thresholds) == 1 else [[f"{threshold:g}" for threshold in self._thresholds]]
+        return [*super().axis_labels(classes), *labels] if self.is_by_label else [*labels]
 
 
 class ConfusionCount(ListedThresholds):
@@ -326,18 +332,20 @@ class AUC(ThresholdMetric):
         maximum=100_000,
     )
     curve: Literal["ROC", "PR", "PRGAIN", "roc", "pr", "prgain"] = attr(
-        "ROC", doc="Recall over the false positive rate (`ROC`), precision over recall (`PR`), or their gains (`PRGAIN`)."
+        "ROC",
+        doc="Recall over the false positive rate (`ROC`), precision over recall (`PR`), or their gains (`PRGAIN`).",
     )
     summation_method: Literal["interpolation", "minoring", "majoring", "step"] = attr(
         "interpolation",
-        doc="How the area between two points of the curve is computed. `minoring` and `majoring` bound it; `step`, with "
-        "the curve `PR`, gives the average precision.",
+        doc="How the area between two points of the curve is computed. `minoring` and `majoring` bound it; `step` with "
+        "the curve `PR` gives the average precision.",
     )
     thresholds: tuple[float, ...] | None = attr(
         None, doc="Thresholds between 0 and 1, instead of `num_thresholds`.", minimum=0, maximum=1
     )
     multi_label: bool = attr(
-        False, doc="Whether the mean over the areas of all labels is reported, instead of the area of all scores together."
+        False,
+        doc="Whether the mean over the areas of all labels is reported, instead of the area of all scores together.",
     )
     num_labels: int | None = attr(None, doc="Number of labels, with `multi_label`.", minimum=1)
     label_weights: tuple[float, ...] | None = attr(None, doc="Weights of the labels.", minimum=0)
@@ -351,7 +359,8 @@ class AUC(ThresholdMetric):
             if is_evenly_spaced((0.0, *inner, 1.0)):
                 return (0.0, *inner, 1.0)
             return (-EPSILON, *inner, 1.0 + EPSILON)
-        return evenly_spaced(self.num_thresholds) if (self.num_thresholds or 0) > 2 else (-EPSILON, 1.0 + EPSILON)
+        count = self.num_thresholds or 2
+        return evenly_spaced(count) if count > 2 else (-EPSILON, 1.0 + EPSILON)
 
     @property
     def counts_all_scores(self) -> bool:
@@ -396,7 +405,7 @@ class AUC(ThresholdMetric):
         return weights if mask is None else g.Mul(trailing_ones(g, mask, scores.rank), weights)
 
     def result(self, totals: Any) -> Figure:
-        from .metric_arithmetic import area_under_curve, confusion_of_samples, ratio
+        from .metric_arithmetic import area_under_curve, confusion_of_samples
 
         def areas(confusion: Confusion) -> Any:
             return area_under_curve(confusion, self.curve.upper(), self.summation_method)
@@ -405,6 +414,6 @@ class AUC(ThresholdMetric):
             by_label = [float(areas(confusion_of_samples(totals[:, label]))[0]) for label in range(totals.shape[1])]
         else:
             by_label = areas(self.confusion(totals)).tolist()
-        weights = self.label_weights if self.multi_label and self.label_weights is not None else [1.0] * len(by_label)
+        weights = (self.label_weights if self.multi_label else None) or (1.0,) * len(by_label)
         total = sum(area * weight for area, weight in zip(by_label, weights, strict=True))
-        return float(ratio(total, sum(weights)))
+        return total / sum(weights) if sum(weights) else 0.0
