@@ -27,22 +27,18 @@ SMALLEST_SCORE = 1e-9
 """Scores up to this size predict no class although they are the greatest."""
 
 
-@METRICS.register("fbeta_score")
-class FBetaScore(Metric):
-    """Weighted harmonic mean of precision and recall.
-
-    Of an output with one element, a `threshold` of null means 0.5.
-    """
+class FScore(Metric):
+    """The weighted harmonic mean of precision and recall."""
 
     average: Literal["micro", "macro", "weighted"] | None = attr(
         None,
         doc="Whether all classes are counted together (`micro`), or the mean over the classes is reported (`macro`, or "
         "`weighted` by their numbers of samples); null reports the score of each class.",
     )
-    beta: float = attr(1.0, doc="Weight of the recall; precision has the weight 1.", above=0)
     threshold: float | None = attr(
         None, doc="Scores above it predict a class; if null, the greatest score does.", above=0, maximum=1
     )
+    beta: float
     formula = "(1 + beta**2) * tp / (beta**2 * actual + predicted), where tp, predicted, actual = totals"
 
     @property
@@ -78,8 +74,18 @@ class FBetaScore(Metric):
         return figure(averaged(fbeta(tp, predicted, actual, self.beta), actual, self.average))
 
 
+@METRICS.register("fbeta_score")
+class FBetaScore(FScore):
+    """Weighted harmonic mean of precision and recall.
+
+    Of an output with one element, a `threshold` of null means 0.5.
+    """
+
+    beta: float = attr(1.0, doc="Weight of the recall; precision has the weight 1.", above=0)
+
+
 @METRICS.register()
-class F1Score(FBetaScore):
+class F1Score(FScore):
     """Harmonic mean of precision and recall.
 
     Of an output with one element, a `threshold` of null means 0.5.
@@ -195,19 +201,24 @@ class IoU(IntersectionOverUnion):
     axis: int = attr(-1, doc="Axis of the classes.")
 
 
-@METRICS.register("mean_io_u", "mean_iou")
-class MeanIoU(IntersectionOverUnion):
-    """Mean intersection over union of all classes that occur."""
+class IntersectionOverUnionOfAll(IntersectionOverUnion):
+    """The mean over all classes that occur."""
 
     num_classes: int = attr(doc="Number of classes.", minimum=1, maximum=MAX_CLASSES)
     ignore_class: int | None = attr(None, doc=IGNORE_CLASS_DOC)
-    sparse_y_true: bool = attr(True, doc=SPARSE_Y_TRUE_DOC)
-    sparse_y_pred: bool = attr(True, doc=SPARSE_Y_PRED_DOC)
     axis: int = attr(-1, doc="Axis of the classes.")
 
     @property
     def averaged_classes(self) -> list[int]:
         return list(range(self.num_classes))
+
+
+@METRICS.register("mean_io_u", "mean_iou")
+class MeanIoU(IntersectionOverUnionOfAll):
+    """Mean intersection over union of all classes that occur."""
+
+    sparse_y_true: bool = attr(True, doc=SPARSE_Y_TRUE_DOC)
+    sparse_y_pred: bool = attr(True, doc=SPARSE_Y_PRED_DOC)
 
 
 @METRICS.register("one_hot_io_u", "one_hot_iou")
@@ -223,7 +234,7 @@ class OneHotIoU(IntersectionOverUnion):
 
 
 @METRICS.register("one_hot_mean_io_u", "one_hot_mean_iou")
-class OneHotMeanIoU(MeanIoU):
+class OneHotMeanIoU(IntersectionOverUnionOfAll):
     """Mean intersection over union of all classes that occur, for targets with a number for each class."""
 
     sparse_y_pred: bool = attr(False, doc=SPARSE_Y_PRED_DOC)
