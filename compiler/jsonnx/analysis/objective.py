@@ -17,6 +17,7 @@ from ..training.metrics import Metric
 from ..training.monitor import monitor_fault, spec_has_validation
 from ..training.objective import Objective
 from ..training.section import Training
+from .decision import check_decision
 from .outputs import is_batch_first
 from .shape_inference import TypedNetwork
 
@@ -57,6 +58,7 @@ def resolve_objective(typed: TypedNetwork, report: Report) -> Objective | None:
     if not has_all_types or any(report.has_errors((part,)) for part in ("training", "inputs", "outputs")):
         return None
     _check_monitor(training, objective, typed.network.outputs, report)
+    check_decision(typed, training, losses, report)
     return None if report.has_errors(("training",)) else objective
 
 

@@ -22,9 +22,19 @@ def spec_hash(document: Any) -> str:
     return hashlib.sha256(canonical_json(document).encode()).hexdigest()
 
 
-def model_metadata(typed: Any, document: Any, parameters: int, onnxruntime_ops: Sequence[str] = ()) -> dict[str, str]:
-    """The metadata of a model: version, signature, class labels by output, the spec and its hash, the number of
-    parameters (before folding), and the operators that only onnxruntime implements.
+THRESHOLDS = "jsonnx.thresholds"
+"""The key of the probabilities above which outputs predict a class: a JSON object, by output."""
+
+
+def model_metadata(
+    typed: Any,
+    document: Any,
+    parameters: int,
+    onnxruntime_ops: Sequence[str] = (),
+    thresholds: Mapping[str, float] = {},
+) -> dict[str, str]:
+    """The metadata of a model: version, signature, class labels and thresholds by output, the spec and its hash, the
+    number of parameters (before folding), and the operators that only onnxruntime implements.
 
     `document` is the spec with its keys in canonical order.
     """
@@ -40,6 +50,8 @@ def model_metadata(typed: Any, document: Any, parameters: int, onnxruntime_ops: 
     }
     if network.labels:
         metadata["jsonnx.labels"] = json.dumps({name: list(labels) for name, labels in network.labels.items()})
+    if thresholds:
+        metadata[THRESHOLDS] = json.dumps(dict(thresholds))
     if onnxruntime_ops:
         metadata["jsonnx.needs"] = f"onnxruntime, for its operators {', '.join(onnxruntime_ops)}"
     return metadata

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from ..analysis.decision import spec_thresholds
 from ..backend import model_metadata, to_model_writer
 from ..core.diagnostics import CompileError
 from ..core.gc_pause import gc_paused
@@ -60,8 +61,9 @@ def compile_checked(
     partial: bool = False,
     fold: bool = True,
     verify: bool = True,
+    thresholds: Mapping[str, float] = {},
 ) -> Model:
-    """Compiles a checked spec; see `compile`."""
+    """Compiles a checked spec; see `compile`. `thresholds` are kept in the metadata, by output."""
     typed = checked.require()
     graph = inference_graph(checked)
     after("graph", graph)
@@ -77,7 +79,9 @@ def compile_checked(
         bound = optimize_for_inference(bound)
         after("folded", bound)
     document = with_ordered_keys(typed.network.document)
-    metadata = model_metadata(typed, document, count_parameters(graph), onnxruntime_ops(bound))
+    if not thresholds and checked.objective is not None:
+        thresholds = spec_thresholds(typed, checked.objective.losses)
+    metadata = model_metadata(typed, document, count_parameters(graph), onnxruntime_ops(bound), thresholds)
     model = to_model_writer(bound, name=typed.network.name, metadata=metadata)
     after("model", model)
     return Model(model, checked, graph, arrays, report)

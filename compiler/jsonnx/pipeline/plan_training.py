@@ -107,7 +107,7 @@ def fixed_parts(document: Any) -> dict[str, Any]:
     compared on their own.
     """
     training = document.get("training", {})
-    changeable = ("epochs", "data", "weights", "remat")
+    changeable = ("epochs", "data", "weights", "remat", "threshold", "calibration")
     fixed = {f"training.{key}": value for key, value in training.items() if key not in changeable}
     inputs = {name: _without_description(input) for name, input in document["inputs"].items()}
     layers = [_without_description(entry) for entry in document["layers"]]

@@ -29,6 +29,7 @@ from ..runtime.training_plan import TrainingPlan
 from ..runtime.weight_files import read_weight_file
 from .check import CheckedSpec, check_spec
 from .data_spec import input_spec
+from .decision import thresholds_from, with_thresholds
 from .graphs import output_scoring_graph
 from .output_classes import output_classes
 from .plan_training import plan_training
@@ -91,6 +92,7 @@ class TrainedModel:
             message = "the model does not contain a spec, as models do that jsonnx compiled"
             raise CompileError([Diagnostic("no-spec", message, file=str(model), help=NO_SPEC_HELP)])
         checked = _checked_spec_of(session, str(model))  # from the model: the folder's spec may be of a later run
+        checked = with_thresholds(checked, thresholds_from(session.metadata))
         if run_info is None:
             return TrainedModel(session, checked, verify=verify, data_roots=roots)
         file = path.resolve() / run_info["data_folder"] / run_info.get("spec", SPEC_FILE)
@@ -166,7 +168,7 @@ class TrainedModel:
         run_files = self.folder.iterdir() if self.folder else []
         data_files = [] if data == "-" else [Path(data)]
         refuse_overwrite([*data_files, *run_files], [Path(output)] if output else [])
-        classes = output_classes(self.checked, options.threshold)
+        classes = output_classes(self.checked, options.threshold, thresholds_from(self.session.metadata))
         samples, kept = self._read_inputs(data, options)
         batches = []
         for rows in _batch_slices(len(samples)):

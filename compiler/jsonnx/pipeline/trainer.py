@@ -18,6 +18,7 @@ from ..runtime.trainer import Trainer as PlanTrainer
 from ..runtime.variables import DonatedArrays
 from .check import CheckedSpec, Spec, check_spec
 from .compile import compile_checked
+from .decision import calibrate, choose_thresholds, require_validation, with_thresholds
 from .initial_weights import Weights, resolve_initial_weights
 from .model import Model
 from .plan_training import plan_training
@@ -25,6 +26,8 @@ from .plan_training import plan_training
 _ATTRIBUTES = (
     "initial_weights_digest",
     "plan",
+    "temperatures",
+    "thresholds",
     "weights_report",
     *("_cached_layout", "_checked", "_engine", "_fast", "_fit", "_loaded_weights_digest", "_progress", "_resumes"),
 )
@@ -70,6 +73,10 @@ class Trainer(PlanTrainer):
         del initial_weights  # the engine frees each array once it is copied
         super().__init__(plan, provider, threads, fast=fast, donated_weights=donated_weights)
         self.initial_weights_digest = digest
+        self.temperatures: dict[str, float] = {}
+        """The numbers by which a calibration divided the logits, by output."""
+        self.thresholds: dict[str, float] = choose_thresholds(self, self._checked, None)
+        """The probabilities above which outputs predict a class, by output; chosen by `fit`, or those of the spec."""
 
     def fit(
         self,
@@ -87,7 +94,7 @@ class Trainer(PlanTrainer):
             raise ValueError(f"verbose must be one of {VERBOSITIES}, got {verbose!r}")
         listeners = checked_callbacks(callbacks)
         with progress_display(verbose) as display:
-            return super().fit(
+            history = super().fit(
                 x,
                 y,
                 batch_size,
@@ -97,6 +104,8 @@ class Trainer(PlanTrainer):
                 validation_split,
                 [display, *listeners],
             )
+        self._decide()
+        return history
 
     fit.__doc__ = f"""{cleandoc(PlanTrainer.fit.__doc__ or "")}
 
@@ -105,9 +114,38 @@ a line an epoch, 0 nothing; "auto" shows a bar in a terminal or a notebook, else
 standard error, in a notebook to standard output.
 """
 
+    def _decide(self) -> None:
+        """Calibrates the weights and chooses thresholds, as the spec says, on the validation data of the last fit."""
+        datasets = self._progress.datasets if self._progress is not None else None
+        validation = datasets[1] if datasets is not None else None
+        if self.plan.training.calibration is not None and validation is not None:
+            self.temperatures = calibrate(self, self._checked, validation)
+        self.thresholds = choose_thresholds(self, self._checked, validation)
+
+    def _train_and_validation(
+        self, x: Any, y: Any, validation_data: Any, split: float | None
+    ) -> tuple[Dataset, Dataset | None]:
+        samples, validation = super()._train_and_validation(x, y, validation_data, split)
+        require_validation(self.plan, validation is not None)
+        return samples, validation
+
+    def evaluate(
+        self, x: DataArgument | Dataset = None, y: DataArgument = None, batch_size: int | None = None
+    ) -> dict[str, Any]:
+        if not self.thresholds:
+            return super().evaluate(x, y, batch_size)
+        plan = replace(plan_training(with_thresholds(self._checked, self.thresholds)), source=self.plan.source)
+        trainer = PlanTrainer(plan, self.provider, weights=self.weights())
+        return trainer.evaluate(x, y, batch_size)
+
+    evaluate.__doc__ = f"""{cleandoc(PlanTrainer.evaluate.__doc__ or "")}
+
+Metrics with the default threshold take that of their output in `thresholds`.
+"""
+
     def model(self) -> Model:
-        """The inference model with the current weights."""
-        return compile_checked(self._checked, self.weights())
+        """The inference model with the current weights; its metadata have the thresholds."""
+        return compile_checked(self._checked, self.weights(), thresholds=self.thresholds)
 
     def __setattr__(self, name: str, value: object) -> None:
         """Raises AttributeError for an unknown attribute, which would have no effect. Subclasses may have more."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ..core.diagnostics import CompileError, Diagnostic, Note, UsageError
-from ..core.figures import numbers_only
+from ..core.figures import Figure, numbers_only
 from ..core.files import refuse_overwrite
 from ..core.spec_folders import SpecFolders
 from ..runtime.early_stopping import EarlyStoppingMonitor
@@ -22,6 +22,7 @@ from ..runtime.weight_files import WeightsReport
 from ..training.section import DATA_PARTS
 from .check import CheckedSpec
 from .data_warnings import data_warnings
+from .decision import require_validation
 from .initial_weights import possible_weight_files
 from .run_data import SPEC_FILES, DataFiles, RunData, file_paths, read_part, split_off_validation
 from .run_info import DIVERGED, FINISHED, INTERRUPTED, RunInfo, end_info, read_run_info, run_info_text, start_info
@@ -50,7 +51,9 @@ class Outcome:
 
     folder: Path
     history: History
-    test_figures: dict[str, float] = field(default_factory=dict)
+    test_figures: dict[str, Figure] = field(default_factory=dict)
+    temperatures: Mapping[str, float] = field(default_factory=dict)
+    thresholds: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def exit_status(self) -> int:
@@ -66,6 +69,12 @@ class Outcome:
             lines.append(f"stopped early, after epoch {len(self.history.epoch)}")
         if self.history.best_epoch is not None and not self.history.interrupted:
             lines.append(f"best epoch: {self.history.best_epoch + 1}")
+        if self.temperatures:
+            lines.append(
+                "temperature  " + "  ".join(f"{name} {value:.4f}" for name, value in self.temperatures.items())
+            )
+        if self.thresholds:
+            lines.append("threshold  " + "  ".join(f"{name} {value:.4f}" for name, value in self.thresholds.items()))
         if self.test_figures:
             figures = numbers_only(self.test_figures)
             lines.append("test  " + "  ".join(f"{name} {value:.4f}" for name, value in figures.items()))
@@ -171,6 +180,7 @@ def train(
     resumes = _is_resumed(run_folder, options)
     trainer = _resumed_trainer(checked, options, warn) if resumes else _new_trainer(checked, options)
     data = _load_data(trainer, options.data)  # before anything is written, so that an error leaves no files
+    require_validation(trainer.plan, data.validation is not None)
     if not resumes:
         warn(data_warnings(checked, data, has_initial_weights=options.weights is not None))
     run = _PreparedRun(run_folder, checked, options, trainer, data, warn, start_time)
@@ -189,7 +199,7 @@ def train(
             if data.test is not None and not history.interrupted:
                 test_figures = trainer.evaluate(data.test)
             run.write_end(run_info, INTERRUPTED if history.interrupted else FINISHED, history, test_figures)
-        return Outcome(folder, history, test_figures)
+        return Outcome(folder, history, test_figures, trainer.temperatures, trainer.thresholds)
 
 
 @dataclass(frozen=True)

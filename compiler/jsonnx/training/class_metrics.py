@@ -52,6 +52,9 @@ class FScore(Metric):
         metric.check(loss.target_type(output), output)
         return metric
 
+    def with_default_threshold(self, threshold: float) -> Metric:
+        return self.replace(threshold=threshold) if self.threshold == 0.5 else self
+
     def check(self, target: TensorType, output: TensorType) -> None:
         check_class_target(target, output)
         static_units(output)
@@ -249,6 +252,9 @@ class BinaryIoU(IntersectionOverUnion):
     threshold: float = attr(0.5, doc="Outputs that are not below the threshold count as 1.")
     num_classes = 2
 
+    def with_default_threshold(self, threshold: float) -> Metric:
+        return self.replace(threshold=threshold) if self.threshold == 0.5 else self
+
 
 @METRICS.register()
 class ConfusionMatrix(PairCounts):
@@ -263,6 +269,9 @@ class ConfusionMatrix(PairCounts):
     @property
     def is_scalar(self) -> bool:
         return False
+
+    def with_default_threshold(self, threshold: float) -> Metric:
+        return self.replace(threshold=threshold) if self.threshold == 0.5 else self
 
     def class_count(self, units: int) -> int:
         return max(units, 2)

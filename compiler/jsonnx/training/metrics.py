@@ -71,6 +71,10 @@ class Metric(Component):
     def result(self, totals: Any) -> Figure:
         return float(totals[0] / totals[1])
 
+    def with_default_threshold(self, threshold: float) -> Metric:
+        """The metric with another threshold, in the numbers of the output, where it has the default one."""
+        return self
+
     def axis_labels(self, classes: Sequence[str]) -> list[Sequence[str]]:
         """The labels along the axes of a figure that is a list, given those of the output's classes."""
         return [classes]
@@ -149,6 +153,9 @@ class BinaryAccuracy(Metric):
     """Fraction of correct elements: above the threshold where the target is 1, otherwise not above it."""
 
     threshold: float = attr(0.5, doc="Outputs above the threshold count as 1.")
+
+    def with_default_threshold(self, threshold: float) -> Metric:
+        return self.replace(threshold=threshold) if self.threshold == 0.5 else self
 
     def statistics(self, g: Builder, target: Value, output: Value, mask: Value | None = None) -> Value:
         above = g.cast(g.Greater(output, self.threshold), target.dtype)

@@ -144,6 +144,9 @@ class ListedThresholds(ThresholdMetric):
     def is_scalar(self) -> bool:
         return len(self._thresholds) == 1
 
+    def with_default_threshold(self, threshold: float) -> Metric:
+        return self.replace(thresholds=threshold) if self.thresholds is None and self.top_k is None else self
+
     def check(self, target: TensorType, output: TensorType) -> None:
         require(len(self._thresholds) > 0, "needs at least one threshold")
         super().check(target, output)
