@@ -3,7 +3,7 @@
 In: a `Graph`. Out: an ONNX model, with the same bytes for the same graph.
 """
 
-from .metadata import THRESHOLDS, canonical_json, model_metadata, package_version, spec_hash
+from .metadata import THRESHOLDS, canonical_json, model_metadata, package_version, spec_hash, thresholds_from
 from .model_writer import ModelWriter
 from .to_onnx import serialize, to_model_proto, to_model_writer
 from .verify import verify_model
@@ -16,6 +16,7 @@ __all__ = [
     "package_version",
     "serialize",
     "spec_hash",
+    "thresholds_from",
     "to_model_proto",
     "to_model_writer",
     "verify_model",

@@ -57,6 +57,16 @@ def model_metadata(
     return metadata
 
 
+def thresholds_from(metadata: Mapping[str, str]) -> dict[str, float]:
+    """The thresholds in a model's metadata; none if it has no valid ones."""
+    try:
+        value: Any = json.loads(metadata.get(THRESHOLDS, "{}"))
+    except (ValueError, RecursionError):
+        return {}
+    items = value.items() if isinstance(value, dict) else ()
+    return {name: float(item) for name, item in items if isinstance(item, float) and 0 < item < 1}
+
+
 def _signature_types(types: Mapping[str, TensorType]) -> dict[str, Any]:
     """Element type and shape by name, in the order of the model; symbolic sizes are strings."""
     return {

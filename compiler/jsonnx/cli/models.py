@@ -301,7 +301,7 @@ def runs(folder: str, sort: str, format_: str) -> None:
 @click.option(
     "--threshold",
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
-    help="Probability above which a sigmoid output predicts a class; 0.5 if omitted.",
+    help="Probability above which a sigmoid output predicts a class; the model's threshold, or else 0.5, if omitted.",
 )
 @PROVIDER_OPTION
 @UNVERIFIED_OPTION

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import replace
-from math import isfinite
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,7 +15,7 @@ from ..analysis.decision import (
     threshold_outputs,
     validation_keys,
 )
-from ..backend import THRESHOLDS, to_model_proto
+from ..backend import to_model_proto
 from ..core.diagnostics import CompileError, Diagnostic
 from ..core.reserved_names import target_name
 from ..passes.canonicalize import canonicalize
@@ -126,13 +124,3 @@ def with_thresholds(checked: CheckedSpec, thresholds: Mapping[str, float]) -> Ch
         cut = threshold_in_numbers(thresholds[name], scales[name])
         metrics[name] = tuple(metric.with_default_threshold(cut) for metric in metrics.get(name, ()))
     return replace(checked, objective=replace(objective, metrics=metrics))
-
-
-def thresholds_from(metadata: Mapping[str, str]) -> dict[str, float]:
-    """The thresholds in a model's metadata; none if it has no valid ones."""
-    try:
-        value: Any = json.loads(metadata.get(THRESHOLDS, "{}"))
-    except (ValueError, RecursionError):
-        return {}
-    items = value.items() if isinstance(value, dict) else ()
-    return {name: float(item) for name, item in items if isinstance(item, float) and isfinite(item) and 0 < item < 1}

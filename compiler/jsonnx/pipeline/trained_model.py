@@ -11,7 +11,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import IO, Any
 
-from ..backend import to_model_proto
+from ..backend import thresholds_from, to_model_proto
 from ..core.diagnostics import CompileError, Diagnostic, UsageError
 from ..core.figures import Figure
 from ..core.files import display_path, open_file, refuse_overwrite, write_atomically
@@ -29,7 +29,7 @@ from ..runtime.training_plan import TrainingPlan
 from ..runtime.weight_files import read_weight_file
 from .check import CheckedSpec, check_spec
 from .data_spec import input_spec
-from .decision import thresholds_from, with_thresholds
+from .decision import with_thresholds
 from .graphs import output_scoring_graph
 from .output_classes import output_classes
 from .plan_training import plan_training
