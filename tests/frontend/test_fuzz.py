@@ -137,7 +137,7 @@ def test_a_mutated_spec_gets_diagnostics_with_positions_and_no_exception(seed: i
             checked = check_spec(text)
         except Exception as error:
             raise AssertionError(f"{type(error).__name__}: {error}\n{text}") from error
-        assert time.process_time() - start_seconds < 2, text
+        assert time.process_time() - start_seconds < 10, text
         assert all(
             diagnostic.line and diagnostic.column and 0 < len(diagnostic.message) < 500
             for diagnostic in checked.diagnostics

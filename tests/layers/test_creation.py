@@ -90,6 +90,7 @@ def test_a_size_may_be_that_of_an_axis(function: str, arguments: Any, expected: 
         ("arange", {"stop": 3000000000}, "has the stop 3e\\+09, which int32 cannot hold"),
         ("arange", {"stop": 1.0, "step": 1e-30}, "has more than"),
         ("arange", {"stop": AXIS, "step": 0.5}, "needs integers beside the size of an axis"),
+        ("arange", {"start": -0.5, "stop": AXIS}, "needs integers beside the size of an axis"),
         ("zeros", {"shape": [100000, 100000]}, "elements a sample"),
         ("full", {"shape": [2], "fill_value": 300, "dtype": "uint8"}, "which uint8 cannot hold"),
         ("eye", {"N": 100000}, "elements a sample"),

@@ -55,7 +55,7 @@ def loss_graph(spec: dict[str, Any]) -> Graph:
     assert checked.objective is not None
     targets = {name: _double(type) for name, type in checked.objective.targets.items()}
     forward = propagate_transposes(lower(checked.require(), training=True, float_dtype="float64"))
-    graph = with_loss(forward, replace(checked.objective, targets=targets, metrics={}))
+    graph = with_loss(forward, checked.objective._replace(targets=targets, metrics={}))
     return canonicalize(replace(graph, outputs={"loss": graph.outputs["loss"]}, updates={}))
 
 

@@ -133,7 +133,7 @@ def shapes(case: Case) -> None:
                 f"{output.name} is {_sizes(output)}, {_sizes(inferred_output)} by ONNX, promised is {promised}",
             )
     names = [result for call in typed.network.calls for result in call.results]
-    with_all_results = replace(typed, network=replace(typed.network, outputs=tuple(names)))
+    with_all_results = typed._replace(network=replace(typed.network, outputs=tuple(names)))
     model_session = session(to_model_proto(lower(with_all_results)), optimize=False)
     for sizes in SIZES:
         for name, values in run(model_session, case.feeds(sizes) | case.weights).items():

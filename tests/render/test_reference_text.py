@@ -161,3 +161,9 @@ def test_the_command_refuses_other_names() -> None:
     assert "`jsonnx layers --search xyz`" in command("layers", "xyz", status=2).stderr
     assert "nothing contains 'xyz'" in command("layers", "--search", "xyz", status=2).stderr
     assert "omit the name" in command("layers", "Dense", "--search", "xyz", status=2).stderr
+
+
+def test_lists_are_wrapped_to_the_width_of_the_terminal() -> None:
+    lines = layers_text(line_width=80).splitlines()
+    assert max(map(len, lines)) <= 80
+    assert " ".join(" ".join(lines).split()) == " ".join(layers_text().split())

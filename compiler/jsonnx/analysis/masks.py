@@ -11,7 +11,8 @@ as Dropout in inference, returns the array that it got.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import NamedTuple
 
 from ..core.types import TensorType
 from ..frontend.keras_order import keras_call_order
@@ -27,22 +28,20 @@ class Mask:
     input_masks: tuple[Mask | None, ...]
 
 
-@dataclass(frozen=True)
-class MaskAssignment:
+class MaskAssignment(NamedTuple):
     """The masks of each call's inputs, the masks that calls produce, and the final masks of values, all by name."""
 
-    input_masks: Mapping[str, tuple[Mask | None, ...]] = field(default_factory=dict)
-    produced: Mapping[str, Mask] = field(default_factory=dict)
-    value_masks: Mapping[str, Mask] = field(default_factory=dict)
+    input_masks: Mapping[str, tuple[Mask | None, ...]] = {}
+    produced: Mapping[str, Mask] = {}
+    value_masks: Mapping[str, Mask] = {}
 
 
-@dataclass(frozen=True)
-class MaskFlows:
+class MaskFlows(NamedTuple):
     """The masks when the model is built, and when it runs."""
 
-    connected: MaskAssignment = field(default_factory=MaskAssignment)
-    inference: MaskAssignment = field(default_factory=MaskAssignment)
-    training: MaskAssignment = field(default_factory=MaskAssignment)
+    connected: MaskAssignment = MaskAssignment()
+    inference: MaskAssignment = MaskAssignment()
+    training: MaskAssignment = MaskAssignment()
 
     def runtime_masks(self, training: bool) -> MaskAssignment:
         return self.training if training else self.inference

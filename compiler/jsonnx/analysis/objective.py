@@ -10,14 +10,13 @@ from ..core.diagnostics import JsonPath, Report, Severity
 from ..core.reserved_names import LEARNING_RATE, LOSS, output_loss_name, validation_name
 from ..core.types import ShapeError, TensorType
 from ..frontend.schema.phrases import short_name
-from ..frontend.unused_layers import LOSS_LAYERS
+from ..frontend.unused_layers import loss_layers
 from ..layers import LAYERS
 from ..training.losses import Loss, check_output_type
 from ..training.metrics import Metric
 from ..training.monitor import monitor_fault, spec_has_validation
 from ..training.objective import Objective
 from ..training.section import Training
-from .decision import check_decision
 from .outputs import is_batch_first
 from .shape_inference import TypedNetwork
 
@@ -58,7 +57,10 @@ def resolve_objective(typed: TypedNetwork, report: Report) -> Objective | None:
     if not has_all_types or any(report.has_errors((part,)) for part in ("training", "inputs", "outputs")):
         return None
     _check_monitor(training, objective, typed.network.outputs, report)
-    check_decision(typed, training, losses, report)
+    if training.threshold is not None or training.calibration is not None:
+        from .decision import check_decision  # imports layers that other specs do not need
+
+        check_decision(typed, training, losses, report)
     return None if report.has_errors(("training",)) else objective
 
 
@@ -100,7 +102,7 @@ def _may_be_misspelled(typed: TypedNetwork, report: Report) -> bool:
     sections = [flat["layers"], *(block.get("layers") for block in blocks.values() if isinstance(block, dict))]
     entries = [entry for section in sections if isinstance(section, list) for entry in section]
     types = {str(entry["type"]) for entry in entries if isinstance(entry, dict) and "type" in entry}
-    return any(type in LOSS_LAYERS or type not in (*LAYERS.by_name, *blocks) for type in types)
+    return any(type in loss_layers() or type not in (*LAYERS.by_name, *blocks) for type in types)
 
 
 def _figures(objective: Objective, outputs: Collection[str]) -> list[str]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..frontend.network import Call
 from ..layers.activation_layers import ReLU, Softmax_
@@ -22,8 +21,7 @@ VALUE_PRESERVING_LAYERS = (Identity, Dropout, Flatten, Permute, Reshape)
 """Layers whose output has the values of their input, apart from those that are dropped in training."""
 
 
-@dataclass(frozen=True)
-class OutputLayer:
+class OutputLayer(NamedTuple):
     """How an output is computed: `scale * activation(x) + offset`."""
 
     activation: str

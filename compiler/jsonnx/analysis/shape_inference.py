@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 from ..core.diagnostics import Report
 from ..core.types import BATCH, ShapeError, TensorType
@@ -14,13 +14,12 @@ from ..layers.base import check_size, infer_types
 from .masks import Mask, MaskAssignment, MaskFlows, mask_flows
 
 
-@dataclass(frozen=True)
-class TypedNetwork:
+class TypedNetwork(NamedTuple):
     """A network, with the types of its values by name, and their masks."""
 
     network: Network
     types: Mapping[str, TensorType]
-    masks: MaskFlows = field(default_factory=MaskFlows)
+    masks: MaskFlows = MaskFlows()
 
     @property
     def inputs(self) -> dict[str, TensorType]:

@@ -6,7 +6,6 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from functools import wraps
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
@@ -204,6 +203,6 @@ def checked_spec(
     checked.require()
     if has_validation_data:
         warnings = [diagnostic for diagnostic in checked.diagnostics if diagnostic.code not in NEEDS_VALIDATION_CODES]
-        checked = replace(checked, diagnostics=warnings)
+        checked = checked._replace(diagnostics=warnings)
     print_warnings(checked)
     return checked

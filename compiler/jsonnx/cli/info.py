@@ -44,6 +44,7 @@ def layers(name: str | None, search: str | None, format_: str) -> None:
     from ..render import library_reference as blocks
     from ..render import reference_text as reference
     from ..render.component_reference import KINDS, components_named, plural
+    from ..render.terminal import line_width
 
     is_json = format_ == "json"
     kind = next((kind for kind in KINDS if name in (kind, plural(kind))), None)
@@ -57,7 +58,7 @@ def layers(name: str | None, search: str | None, format_: str) -> None:
     elif name is None and is_json:
         _print_list(reference.layer_sections(), blocks.block_summaries(), is_json)
     elif name is None:
-        print_result(reference.layers_text())
+        print_result(reference.layers_text(line_width(sys.stdout)))
     elif components := components_named(name):
         texts = [reference.reference_text(component) for component in components]
         print_result(_json_text(map(reference.reference_json, components)) if is_json else "\n\n".join(texts))
@@ -72,8 +73,12 @@ def layers(name: str | None, search: str | None, format_: str) -> None:
 def _print_list(sections: list[Section], blocks: Mapping[str, str], is_json: bool) -> None:
     """Prints the components of sections, and blocks of the library by their summaries."""
     from ..render.reference_text import list_json, list_text
+    from ..render.terminal import line_width
 
-    print_result(_json_text(list_json(sections, blocks)) if is_json else list_text(sections, blocks))
+    if is_json:
+        print_result(_json_text(list_json(sections, blocks)))
+    else:
+        print_result(list_text(sections, blocks, line_width(sys.stdout)))
 
 
 def _json_text(values: Iterable[Any]) -> str:

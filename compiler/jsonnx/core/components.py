@@ -12,6 +12,7 @@ import sys
 import types as pytypes
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
+from importlib import import_module
 from typing import (
     Annotated,
     Any,
@@ -104,11 +105,45 @@ def attr(
 
 def snake_case(name: str) -> str:
     """Returns a name in snake case, as Keras forms default names: `max_pooling2d` for `MaxPooling2D`."""
-    spaced = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", re.sub(r"\W+", "", name))
-    return re.sub(r"([a-z])([A-Z])", r"\1_\2", spaced).lower()
+    return _WORD_START.sub("_", _SEPARATORS.sub("", name)).lower()
+
+
+_SEPARATORS = re.compile(r"\W+")
+_WORD_START = re.compile(r"(?<=.)(?=[A-Z][a-z])|(?<=[a-z])(?=[A-Z])")
 
 
 ComponentClass = TypeVar("ComponentClass", bound="type[Component]")
+
+
+class ComponentTable(Mapping[str, "type[Component]"]):
+    """Components by name. A module that defines some of them is imported when one of its components is asked for."""
+
+    def __init__(self, module_by_name: Mapping[str, str]) -> None:
+        self._module_by_name = module_by_name
+        self._loaded: dict[str, type[Component]] = {}
+
+    def add(self, name: str, component: type[Component]) -> None:
+        """Adds a component, unless its name is taken."""
+        self._loaded.setdefault(name, component)
+
+    def __getitem__(self, name: str) -> type[Component]:
+        if name not in self._loaded and name in self._module_by_name:
+            import_module(self._module_by_name[name])
+        return self._loaded[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._loaded or name in self._module_by_name
+
+    def __iter__(self) -> Iterator[str]:
+        yield from self._module_by_name
+        yield from [name for name in self._loaded if name not in self._module_by_name]
+
+    def __len__(self) -> int:
+        return len(self._loaded.keys() | self._module_by_name.keys())
+
+    def imported(self) -> dict[str, type[Component]]:
+        """The components whose modules are imported."""
+        return dict(self._loaded)
 
 
 class Registry:
@@ -116,14 +151,27 @@ class Registry:
 
     With `snake_case_names` the main name of a component is its class name in snake case (or its first alias), and the
     class name is an alias. With `allow_bare_names` the name alone stands for a component without required attributes.
+    `module_by_name` and `name_by_alias` say which modules define components; these modules are imported when needed.
     """
 
-    def __init__(self, kind: str, doc: str, *, snake_case_names: bool = True, allow_bare_names: bool = True) -> None:
+    def __init__(
+        self,
+        kind: str,
+        doc: str,
+        *,
+        snake_case_names: bool = True,
+        allow_bare_names: bool = True,
+        module_by_name: Mapping[str, str] | None = None,
+        name_by_alias: Mapping[str, str] | None = None,
+    ) -> None:
         self.kind, self.doc = kind, doc
         self.snake_case_names, self.allow_bare_names = snake_case_names, allow_bare_names
-        self.members: dict[str, type[Component]] = {}
+        modules = dict(module_by_name or {})
+        self.members = ComponentTable(modules)
         """By main name."""
-        self.by_name: dict[str, type[Component]] = {}
+        self._name_by_alias = dict(name_by_alias or {})
+        module_by_alias = {alias: modules[name] for alias, name in self._name_by_alias.items()}
+        self.by_name = ComponentTable(dict(sorted((modules | module_by_alias).items())))
         """By main name and by alias."""
 
     def register(self, *aliases: str, name: str | None = None) -> Callable[[ComponentClass], ComponentClass]:
@@ -133,17 +181,20 @@ class Registry:
         def add(cls: ComponentClass) -> ComponentClass:
             name = given_name or cls.__name__.rstrip("_")
             cls.type_name = (aliases[0] if aliases else snake_case(name)) if self.snake_case_names else name
-            self.members[cls.type_name] = cls
+            self.members.add(cls.type_name, cls)
             for alias in (cls.type_name, *aliases, *((snake_case(name),) if self.snake_case_names else ()), name):
-                self.by_name.setdefault(alias, cls)
+                self.by_name.add(alias, cls)
+                self._name_by_alias.setdefault(alias, cls.type_name)
             return cls
 
         return add
 
-    def sort(self) -> None:
-        """Sorts the members by name, so that no output depends on the order of imports."""
-        self.members = dict(sorted(self.members.items()))
-        self.by_name = dict(sorted(self.by_name.items()))
+    def names(self) -> dict[str, list[str]]:
+        """Returns all names of each component, by its main name."""
+        names: dict[str, list[str]] = {}
+        for name in self.by_name:
+            names.setdefault(self._name_by_alias.get(name, name), []).append(name)
+        return names
 
     def bare_names(self) -> list[str]:
         """Returns the names that may be written in place of an object: of components without required attributes."""
@@ -155,6 +206,19 @@ class Registry:
 
     def __iter__(self) -> Iterator[type[Component]]:
         return iter(self.members.values())
+
+
+class _AttributeTable:
+    """The descriptor of `Component.attributes`: most classes never need their table, so it is made when it is read."""
+
+    def __get__(self, instance: Component | None, owner: type[Component]) -> dict[str, Attribute]:
+        if owner._attributes is None:
+            inherited: dict[str, Attribute] = {}
+            for base in reversed(owner.__mro__):
+                inherited = {name: value for name, value in inherited.items() if name not in vars(base)}
+                inherited |= base.attributes if base is not owner and issubclass(base, Component) else {}
+            owner._attributes = inherited | owner._declared
+        return owner._attributes
 
 
 @dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(attr,))
@@ -169,18 +233,17 @@ class Component:
     type_name: ClassVar[str] = ""
     has_type_key: ClassVar[bool] = True
     """Whether the JSON object names its class under `type`; sections of a spec do not."""
-    attributes: ClassVar[dict[str, Attribute]] = {}
+    attributes: ClassVar[_AttributeTable] = _AttributeTable()
+    """The attributes of the class, with inherited ones first."""
+    _declared: ClassVar[dict[str, Attribute]] = {}
+    _attributes: ClassVar[dict[str, Attribute] | None] = None
     _codecs: ClassVar[dict[str, Codec] | None] = None
 
     def __init_subclass__(cls) -> None:
-        declared = {name: value for name, value in vars(cls).items() if isinstance(value, Attribute)}
-        for name in declared:
+        cls._declared = {name: value for name, value in vars(cls).items() if isinstance(value, Attribute)}
+        for name in cls._declared:
             delattr(cls, name)
-        inherited: dict[str, Attribute] = {}
-        for base in reversed(cls.__mro__):
-            inherited = {name: value for name, value in inherited.items() if name not in vars(base)}
-            inherited |= vars(base).get("attributes", {}) if base is not cls else {}
-        cls.attributes = inherited | declared
+        cls._attributes = None
         cls._codecs = None
 
     def __init__(self, **values: Any) -> None:

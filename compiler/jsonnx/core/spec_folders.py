@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 
 from .diagnostics import UsageError, or_list, suggestion
 from .files import MissingFile, check_beneath, display_path, open_beneath, open_file, safe_path_parts
@@ -25,8 +25,7 @@ DATA_FOLDER_HELP = f"data are single files, whose names end in {or_list(DATA_FIL
 _MAX_LISTED_NAMES, _MAX_SHOWN_NAMES = 10_000, 3
 
 
-@dataclass(frozen=True)
-class SpecFolders:
+class SpecFolders(NamedTuple):
     """The spec's own folder, and the folders whose data files the spec may name by an absolute or a relative path.
 
     A relative path refers to the spec's folder if it exists there, else to the first of `roots` in which it exists.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from functools import cache
 from typing import Any, NamedTuple
 
 from ..core.components import Json
@@ -13,12 +13,17 @@ from .network import BlockLayer, Call
 
 MAX_NAMES_SHOWN = 4
 
-LOSS_LAYERS = [name for name, layer in LAYERS.by_name.items() if issubclass(layer, Layer) and layer.adds_loss]
+
+@cache
+def loss_layers() -> list[str]:
+    """The names of all layers that add a loss."""
+    return [name for name, layer in LAYERS.by_name.items() if issubclass(layer, Layer) and layer.adds_loss]
+
+
 """The layer types whose results nothing need use, since they add to the loss."""
 
 
-@dataclass(frozen=True)
-class References:
+class References(NamedTuple):
     """What is known of the references of a network with errors."""
 
     meant_names: Collection[str]
@@ -93,7 +98,7 @@ def _may_add_loss(call: Call, document: Mapping[str, Json], report: Report) -> b
     kind = entry.get("type") if isinstance(entry, dict) else None
     if not isinstance(kind, str):
         return False
-    return kind in LOSS_LAYERS or (kind not in LAYERS.by_name and bool(report.similar_words(kind, LOSS_LAYERS)))
+    return kind in loss_layers() or (kind not in LAYERS.by_name and bool(report.similar_words(kind, loss_layers())))
 
 
 def _idle_calls(calls: Sequence[Call], needed: Collection[str], origins: Sequence[BlockLayer | None]) -> set[str]:

@@ -4,44 +4,7 @@ A layer maps attributes and input types to output types (`infer`) and to the ope
 (`lower`), emitted with the builder `g`. Imports `core`, and `training` for initializers, regularizers and constraints.
 """
 
-from . import (
-    activation_layers,
-    attention,
-    convolution,
-    core,
-    einsum_dense,
-    image,
-    keras_applications,
-    merging,
-    normalization,
-    ops,
-    preprocessing,
-    regularization,
-    reshaping,
-    rnn,
-)
 from .activations import ACTIVATIONS
 from .base import LAYERS, Layer, layer
 
-LAYERS.sort()
-
-__all__ = [
-    "ACTIVATIONS",
-    "LAYERS",
-    "Layer",
-    "activation_layers",
-    "attention",
-    "convolution",
-    "core",
-    "einsum_dense",
-    "image",
-    "keras_applications",
-    "layer",
-    "merging",
-    "normalization",
-    "ops",
-    "preprocessing",
-    "regularization",
-    "reshaping",
-    "rnn",
-]
+__all__ = ["ACTIVATIONS", "LAYERS", "Layer", "layer"]

@@ -11,11 +11,19 @@ from ..core.components import Component, Registry, attr, snake_case
 from ..core.limits import MAX_ELEMENTS_PER_SAMPLE
 from ..core.types import ShapeError, TensorType, require
 from ..training.regularizers import Regularizer
+from .layer_modules import MODULE_BY_TYPE, TYPE_BY_ALIAS
 
 if TYPE_CHECKING:
     from ..ir import Builder, Value
 
-LAYERS = Registry("layer", "A layer of the network.", snake_case_names=False, allow_bare_names=False)
+LAYERS = Registry(
+    "layer",
+    "A layer of the network.",
+    snake_case_names=False,
+    allow_bare_names=False,
+    module_by_name={name: f"{__package__}.{module}" for name, module in MODULE_BY_TYPE.items()},
+    name_by_alias=TYPE_BY_ALIAS,
+)
 layer = LAYERS.register()
 
 OutputTypes = TensorType | tuple[TensorType, ...]

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from operator import index
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from ..analysis.check_activations import check_activations
 from ..analysis.objective import resolve_objective
@@ -60,15 +60,14 @@ def no_hook(stage: str, value: Any) -> None:
     """Does nothing."""
 
 
-@dataclass(frozen=True)
-class CheckedSpec:
+class CheckedSpec(NamedTuple):
     """The result of a check: the diagnostics, and each stage up to the first that could not be computed."""
 
     source: Source
     diagnostics: list[Diagnostic]
     typed_network: TypedNetwork | None = None
     objective: Objective | None = None
-    vocabulary_files: Mapping[int, str] = field(default_factory=dict)
+    vocabulary_files: Mapping[int, str] = {}
     """The vocabulary files that the spec names, by the index of their layer in the flat document.
 
     Their tokens have replaced their names in `source` and `flat`.

@@ -123,4 +123,4 @@ def with_thresholds(checked: CheckedSpec, thresholds: Mapping[str, float]) -> Ch
     for name in thresholds.keys() & scales.keys():
         cut = threshold_in_numbers(thresholds[name], scales[name])
         metrics[name] = tuple(metric.with_default_threshold(cut) for metric in metrics.get(name, ()))
-    return replace(checked, objective=replace(objective, metrics=metrics))
+    return checked._replace(objective=objective._replace(metrics=metrics))

@@ -15,6 +15,7 @@ from ..core.diagnostics import Report
 from ..core.types import TensorType
 from ..frontend.build_network import build_network
 from ..frontend.expansion.expand import expand
+from .terminal import TEXT_WIDTH
 
 TITLE = "Blocks of the standard library"
 
@@ -78,13 +79,13 @@ def block_json(type_: str) -> dict[str, Any]:
 def block_text(type_: str) -> str:
     """The reference of a block as text, with the spec that defines it."""
     example = block_example(type_)
-    lines = [type_, "", fill(_block(type_)["description"], 110), ""]
+    lines = [type_, "", fill(_block(type_)["description"], TEXT_WIDTH), ""]
     for title, names in _several_values(type_).items():
         lines += [f"  {title}: {', '.join(names)}", ""]
     for name, parameter in _block(type_)["parameters"].items():
         default = _default_text(parameter)
         lines.append(f"  {name}{f' (default {default})' if default else ' (required)'}")
-        lines.append(indent(fill(parameter["description"], 90), "      "))
+        lines.append(indent(fill(parameter["description"], TEXT_WIDTH - 6), "      "))
     lines += ["", "Example:", "", f"  {json.dumps(example.entry)}", "", f"  {example}"]
     lines += [f"  {example.parameter_count:,} parameters", "", "Definition, as a spec to copy and change:", ""]
     return "\n".join([*lines, library.source_text(type_).rstrip()])

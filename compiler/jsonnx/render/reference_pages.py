@@ -1,4 +1,4 @@
-"""Generates the pages layers, errors and limits of docs/, and the schema.
+"""Generates the pages layers, errors and limits of docs/, the schema, and the table of the modules of layers.
 
 `python -m jsonnx.render.reference_pages [FOLDER]` writes the generated files below a folder; the default is the
 repository's root.
@@ -28,6 +28,7 @@ from .component_reference import (
 )
 from .explanations import EXPLANATIONS
 from .layer_groups import grouped_layers
+from .layer_modules import layer_modules_source
 from .library_reference import block_sections
 from .limits_page import limits_page
 from .reference_examples import FURTHER_EXAMPLES
@@ -159,6 +160,7 @@ def generated_files() -> dict[str, str]:
         "docs/errors.md": errors_page(),
         "docs/limits.md": limits_page(),
         "schemas/model.schema.json": editor_schema_text(),
+        "compiler/jsonnx/layers/layer_modules.py": layer_modules_source(),
     }
 
 

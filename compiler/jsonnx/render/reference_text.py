@@ -25,9 +25,9 @@ from .layer_groups import grouped_layers
 from .library_reference import TITLE as LIBRARY_TITLE
 from .library_reference import block_summaries, entry_json
 from .reference_examples import FURTHER_EXAMPLES
+from .terminal import TEXT_WIDTH
 
-TEXT_WIDTH = 90
-"""Characters in a line of running text."""
+MEANING_INDENT = " " * 6
 
 # -- one component ---------------------------------------------------------------------------------------------------
 
@@ -41,7 +41,7 @@ def reference_text(component: type[Component]) -> str:
     for argument in arguments:
         default = "(required)" if argument.is_required else f"(default {argument.default_text})"
         lines.append(f"  {argument.name}: {argument.type} {default}")
-        lines.append(indent(fill(argument.meaning, TEXT_WIDTH), "      "))
+        lines.append(indent(fill(argument.meaning, TEXT_WIDTH - len(MEANING_INDENT)), MEANING_INDENT))
     lines += ["", "Example:", "", *(f"  {line}" for line in _example_lines(component))]
     if is_layer:
         lines += ["", *(f"  {line}" for line in (*example_shapes(component), *behaviour_notes(component)))]
@@ -107,22 +107,30 @@ def _contains(component: type[Component], word: str) -> bool:
     return any(word.casefold() in text.casefold() for text in texts)
 
 
-def list_text(sections: list[Section], blocks: Mapping[str, str] = {}) -> str:
-    """One line a component, below the headings of its section; then the library's blocks with their summaries."""
+def list_text(sections: list[Section], blocks: Mapping[str, str] = {}, line_width: int | None = None) -> str:
+    """One line a component, below the headings of its section; then the library's blocks with their summaries.
+
+    A line of more than `line_width` characters is wrapped.
+    """
     lists = [
         (title, {component.type_name: component.summary() for component in members}) for title, members in sections
     ]
     lines = []
     for title, summaries in [*lists, *([(LIBRARY_TITLE, blocks)] if blocks else [])]:
         width = max(map(len, summaries))
-        lines += [title, *(f"  {name:{width}}  {summary}" for name, summary in summaries.items()), ""]
+        rows = [f"  {name:{width}}  {summary}" for name, summary in summaries.items()]
+        if line_width:
+            rows = [fill(row, line_width, subsequent_indent=" " * (width + 4)) for row in rows]
+        lines += [title, *rows, ""]
     return "\n".join([*lines, "`jsonnx layers NAME` shows arguments, defaults and an example."])
 
 
-def layers_text() -> str:
+def layers_text(line_width: int | None = None) -> str:
     """All layers in groups, the library's blocks, and the commands that list the other kinds."""
     kinds = [f"  jsonnx layers {plural(kind):13} {len(KINDS[kind].members)} {plural(kind)}" for kind in KINDS]
-    return "\n".join([list_text(layer_sections(), block_summaries()), "", "Lists of what arguments refer to:", *kinds])
+    return "\n".join(
+        [list_text(layer_sections(), block_summaries(), line_width), "", "Lists of what arguments refer to:", *kinds]
+    )
 
 
 def list_json(sections: list[Section], blocks: Mapping[str, str] = {}) -> list[dict[str, Any]]:

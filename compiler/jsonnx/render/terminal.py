@@ -54,6 +54,10 @@ def line_width(stream: TextIO) -> int | None:
         return DEFAULT_WIDTH
 
 
+TEXT_WIDTH = 78
+"""Characters in a line of running text, which fits the narrowest terminals in use."""
+
+
 def in_notebook() -> bool:
     """Whether this process is the kernel of a notebook, which shows what it prints without being a terminal."""
     ipython = sys.modules.get("IPython")

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ..core.types import TensorType
 from .losses import Loss
 from .metrics import Metric
 
 
-@dataclass(frozen=True)
-class Objective:
+class Objective(NamedTuple):
     """The losses, their weights, the metrics and the types of the targets, by output name."""
 
     losses: Mapping[str, Loss]

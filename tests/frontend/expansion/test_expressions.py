@@ -163,7 +163,7 @@ def test_an_invalid_expression_is_rejected_without_delay(text: str, message: str
     with pytest.raises(ExpressionError) as error:
         value_of(text)
     assert message in str(error.value)
-    assert time.process_time() - start < 0.1
+    assert time.process_time() - start < 1
 
 
 def test_the_length_of_a_text_is_limited() -> None:

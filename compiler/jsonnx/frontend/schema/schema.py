@@ -330,7 +330,7 @@ def _call_properties() -> dict[str, Json]:
 
 def _component_definition(registry: Registry, component: type[Component]) -> dict[str, Json]:
     schema = component.schema()
-    type_schema = {"enum": _names_by_component(registry)[component]}
+    type_schema = {"enum": _names(registry)[component.type_name]}
     if registry is LAYERS:
         schema["properties"] = {"type": {}, "name": True, "description": True, "from": True, **schema["properties"]} | {
             "type": type_schema
@@ -340,12 +340,7 @@ def _component_definition(registry: Registry, component: type[Component]) -> dic
     return schema
 
 
-@cache
-def _names_by_component(registry: Registry) -> dict[type[Component], list[str]]:
-    names: dict[type[Component], list[str]] = {}
-    for name, component in registry.by_name.items():
-        names.setdefault(component, []).append(name)
-    return names
+_names = cache(Registry.names)
 
 
 def _registry_definition(registry: Registry) -> dict[str, Json]:
@@ -370,11 +365,11 @@ def _typed_object(registry: Registry, *, closed: bool, extra_properties: Mapping
             "if": {
                 "type": "object",
                 "required": ["type"],
-                "properties": {"type": {"enum": _names_by_component(registry)[component]}},
+                "properties": {"type": {"enum": _names(registry)[name]}},
             },
-            "then": {"$ref": f"#/$defs/{registry.kind}.{component.type_name}"},
+            "then": {"$ref": f"#/$defs/{registry.kind}.{name}"},
         }
-        for component in registry
+        for name in registry.members
     ]
     return {
         "title": registry.kind,

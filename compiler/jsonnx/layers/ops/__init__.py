@@ -2,35 +2,3 @@
 
 Most are registered in tables with one line each; those with their own shape rules are classes.
 """
-
-from . import (
-    attention,
-    binary,
-    creation,
-    diagonals,
-    get_item,
-    indexing,
-    linalg,
-    nn,
-    norms,
-    reductions,
-    repeat_pad,
-    shape,
-    unary,
-)
-
-__all__ = [
-    "attention",
-    "binary",
-    "creation",
-    "diagonals",
-    "get_item",
-    "indexing",
-    "linalg",
-    "nn",
-    "norms",
-    "reductions",
-    "repeat_pad",
-    "shape",
-    "unary",
-]

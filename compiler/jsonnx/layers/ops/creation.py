@@ -255,11 +255,13 @@ class Arange(Creation):
         for name, number in (("start", first), ("stop", end), ("step", self.step)):
             if isinstance(number, (int, float)):
                 require_in_range(number, self.dtype or self.default_dtype, name)
+        has_real = any(isinstance(number, float) for number in (first, end, self.step))
+        has_symbolic = isinstance(first, Size) or isinstance(end, Size)
+        require(not (has_real and has_symbolic), "needs integers beside the size of an axis", code="invalid-value")
         distance, step = (end - first, self.step) if self.step > 0 else (first - end, -self.step)
-        if isinstance(step, int) and isinstance(distance, int | Size):
+        if not has_real:
             count: Dim = (distance + step - 1) // step
             return (max(count, 0) if isinstance(count, int) else count,)
-        require(not isinstance(distance, Size), "needs integers beside the size of an axis", code="invalid-value")
         ratio = distance / step
         message = f"has more than {MAX_ELEMENTS_PER_SAMPLE:,} elements"
         require(ratio <= MAX_ELEMENTS_PER_SAMPLE, message, code="out-of-range")

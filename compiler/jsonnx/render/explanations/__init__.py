@@ -5,6 +5,7 @@ from __future__ import annotations
 from textwrap import fill
 
 from ...layers.unsupported import unsupported_layer
+from ..terminal import TEXT_WIDTH
 from .data import DATA_EXPLANATIONS
 from .explanation import Explanation
 from .files import FILE_EXPLANATIONS
@@ -23,9 +24,9 @@ def explain(code: str) -> str | None:
     """The explanation of a diagnostic code, or of an unsupported Keras layer; None for any other word."""
     missing = unsupported_layer(code)
     if missing is not None:
-        return f"{missing.code}: {missing.message}\n\n{fill(f'Instead: {missing.help}.', 88)}"
+        return f"{missing.code}: {missing.message}\n\n{fill(f'Instead: {missing.help}.', TEXT_WIDTH)}"
     about = EXPLANATIONS.get(code)
-    return about and f"{code}: {about._replace(text=fill(about.text, 88)).plain_text()}"
+    return about and f"{code}: {about._replace(text=fill(about.text, TEXT_WIDTH)).plain_text()}"
 
 
 __all__ = ["CODES", "EXPLANATIONS", "Explanation", "explain"]
