@@ -23,7 +23,7 @@ SPECS: list[Any] = [
     "auc",
     {"type": "AUC", "num_thresholds": None},
     {"type": "AUC", "thresholds": [0.2, 0.6], "label_weights": [1.0, 2.0, 0.5]},
-    {"type": "RecallAtPrecision", "precision": 0.5},
+    {"type": "PrecisionAtRecall", "recall": 0.5},
     "f1_score",
     {"type": "MeanIoU", "num_classes": 3, "sparse_y_pred": False},
     "confusion_matrix",
