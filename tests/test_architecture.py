@@ -53,6 +53,8 @@ OWNERS = {
     "onnxruntime": {"runtime"},
     "jsonschema": {"frontend"},
     "safetensors": {"interop", "runtime"},
+    "pyarrow": {"runtime"},
+    "PIL": {"runtime"},
     "click": {"cli"},
     "rich": {"render"},
 }
@@ -239,7 +241,8 @@ GUARDED = {
     "__import__": set(),
     "import_module": {"__init__.py", "core/components.py", "render/layer_modules.py"},  # of names in tables of ours
     "subprocess": {"interop/hdf5.py"},  # the reader of HDF5, with no argument from a file
-    "ctypes": {"runtime/flush_denormals.py"},  # two functions of C's library that set a thread's state, of constants
+    # two functions of C's library that set a thread's state, of constants; functions of CUDA's that lock memory
+    "ctypes": {"runtime/flush_denormals.py", "runtime/pinned_memory.py"},
     "multiprocessing": set(),
     "system": set(),
     "popen": set(),

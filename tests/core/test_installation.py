@@ -86,5 +86,5 @@ def test_the_extras_are_those_of_the_project() -> None:
     import tomllib
 
     project = tomllib.loads((PACKAGE.parents[1] / "pyproject.toml").read_text())["project"]
-    runtimes = {extra: names[0].partition(">")[0] for extra, names in project["optional-dependencies"].items()}
-    assert runtimes == installation.RUNTIME_BY_EXTRA
+    packages = {extra: names[0].partition(">")[0] for extra, names in project["optional-dependencies"].items()}
+    assert packages == installation.PACKAGE_BY_EXTRA

@@ -101,7 +101,7 @@ def test_longer_epochs_have_more_slots(steps: int, slots: int) -> None:
 def test_a_slot_is_bound_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """It meets the same set of variables in each epoch, wherever the epoch before ended."""
     new_binding, bindings = Runner._new_binding, []
-    monkeypatch.setattr(Runner, "_new_binding", lambda runner, here: bindings.append(here) or new_binding(runner, here))
+    monkeypatch.setattr(Runner, "_new_binding", lambda *all: bindings.append(all) or new_binding(*all))
     trainer = Trainer(classifier())
     trainer.fit(X, Y, batch_size=1, epochs=2, shuffle=False)
     for epochs in (1, 2):

@@ -41,6 +41,14 @@ PROVIDER_OPTION = click.option(
     metavar="NAME",
     help="onnxruntime provider: cpu, cuda, webgpu, ..., or auto; `jsonnx providers` lists them.",
 )
+PROVIDER_OPTIONS_OPTION = click.option(
+    "--provider-option",
+    "provider_options",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Option of the provider, as in onnxruntime's documentation, such as device_id=1 or use_tf32=1. May be "
+    "repeated.",
+)
 PARTIAL_OPTION = click.option(
     "--partial",
     is_flag=True,

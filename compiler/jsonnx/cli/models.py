@@ -15,6 +15,7 @@ from .common import (
     FORMAT_OPTION,
     PARTIAL_OPTION,
     PROVIDER_OPTION,
+    PROVIDER_OPTIONS_OPTION,
     SCALE_OPTION,
     SEED_TYPE,
     SET_OPTION,
@@ -115,12 +116,19 @@ def compile(
 @PARTIAL_OPTION
 @UNVERIFIED_OPTION
 @click.option("--seed", type=SEED_TYPE, help="Override the spec's seed.")
-@click.option("--data", metavar="FILE", help="Train on this file instead of the spec's training file.")
-@click.option("--validation-data", metavar="FILE", help="Validate on this file instead of the spec's validation data.")
+@click.option(
+    "--data", metavar="FILE", help="Train on this file, folder or pattern instead of the spec's training data."
+)
+@click.option(
+    "--validation-data",
+    metavar="FILE",
+    help="Validate on this file, folder or pattern instead of the spec's validation data.",
+)
 @DATA_ROOT_OPTION
 @click.option("--force", is_flag=True, help="Replace an existing run in the folder.")
 @click.option("--quiet", is_flag=True, help="Show no progress.")
 @PROVIDER_OPTION
+@PROVIDER_OPTIONS_OPTION
 @SCALE_OPTION
 @SET_OPTION
 @ALL_OPTION
@@ -141,6 +149,7 @@ def train(
     force: bool,
     quiet: bool,
     provider: str,
+    provider_options: tuple[str, ...],
     scale: str | None,
     changes: tuple[str, ...],
 ) -> None:
@@ -149,6 +158,7 @@ def train(
     from ..pipeline.training_run import RunOptions
     from ..pipeline.training_run import train as run
     from ..render.progress import progress_display
+    from ..runtime.provider_options import parse_assignments
 
     checked = checked_spec(spec, changes, scale, has_validation_data=validation_data is not None)
     folder = Path(output) if output else _default_folder(checked, resume, force, quiet)
@@ -170,6 +180,7 @@ def train(
                 data_roots,
                 scale,
                 changes,
+                parse_assignments(provider_options),
             ),
             callbacks=[display],
             warn=lambda diagnostics: print_diagnostics(diagnostics, "text") if diagnostics else None,
@@ -199,6 +210,7 @@ def _default_folder(checked: CheckedSpec, resume: bool, force: bool, quiet: bool
 )
 @DATA_ROOT_OPTION
 @PROVIDER_OPTION
+@PROVIDER_OPTIONS_OPTION
 @UNVERIFIED_OPTION
 @FORMAT_OPTION
 @ALL_OPTION
@@ -208,6 +220,7 @@ def evaluate(
     data: str | None,
     data_roots: tuple[str, ...],
     provider: str,
+    provider_options: tuple[str, ...],
     unverified: bool,
     format_: str,
 ) -> None:
@@ -219,15 +232,20 @@ def evaluate(
     from ..render.evaluation_text import evaluation_text
     from ..render.runs_table import figures_text
     from ..render.terminal import line_width, shows_color
+    from ..runtime.provider_options import parse_assignments
 
-    models = [(run, TrainedModel.open(Path(run), provider, not unverified, data_roots)) for run in runs]
-    results = [(run, model.evaluate(data)) for run, model in models]
+    options = parse_assignments(provider_options)
+    results, labels = [], {}
+    for run in runs:  # one model is open at a time
+        model = TrainedModel.open(Path(run), provider, not unverified, data_roots, options)
+        results.append((run, model.evaluate(data)))
+        labels = model.figure_labels()
     if format_ == "json":
         documents = [{name: finite(figure) for name, figure in figures.items()} for _, figures in results]
         runs_and_figures = [{"run": run, "figures": document} for run, document in zip(runs, documents, strict=True)]
         print_result(json.dumps(documents[0] if len(runs) == 1 else runs_and_figures))
     elif len(runs) == 1:
-        print_result(evaluation_text(results[0][1], models[0][1].figure_labels()))
+        print_result(evaluation_text(results[0][1], labels))
     else:
         numbers = [(run, numbers_only(figures)) for run, figures in results]
         print_result(figures_text(numbers, shows_color(sys.stdout), line_width(sys.stdout)))
@@ -277,11 +295,14 @@ def runs(folder: str, sort: str, format_: str) -> None:
 @click.command()
 @click.argument("run", metavar="RUN_OR_MODEL")
 @click.option(
-    "--data", required=True, metavar="FILE", help="Input data: .npz, .npy, .csv, .json or .jsonl; - is standard input."
+    "--data",
+    required=True,
+    metavar="FILE",
+    help="Input data: a file, a folder of images, recordings or texts, or a pattern in quotes; - is standard input.",
 )
 @click.option(
     "--input-format",
-    type=click.Choice(["csv", "json", "jsonl"]),
+    type=click.Choice(["csv", "tsv", "json", "jsonl"]),
     help="Format of the data, instead of the file's suffix; csv on standard input if omitted.",
 )
 @click.option(
@@ -304,6 +325,7 @@ def runs(folder: str, sort: str, format_: str) -> None:
     help="Probability above which a sigmoid output predicts a class; the model's threshold, or else 0.5, if omitted.",
 )
 @PROVIDER_OPTION
+@PROVIDER_OPTIONS_OPTION
 @UNVERIFIED_OPTION
 @ALL_OPTION
 @handles_errors
@@ -316,16 +338,18 @@ def predict(
     with_inputs: bool,
     threshold: float | None,
     provider: str,
+    provider_options: tuple[str, ...],
     unverified: bool,
 ) -> None:
     """Compute the outputs of a trained model for input data."""
     from ..pipeline.trained_model import PredictOptions, TrainedModel
     from ..render.progress import SampleCounter
+    from ..runtime.provider_options import parse_assignments
 
     if ids and with_inputs:
         raise UsageError("bad-option", "--id and --with-inputs exclude each other", "--with-inputs writes all columns")
     options = PredictOptions(threshold, None if with_inputs else ids, input_format)
-    model = TrainedModel.open(Path(run), provider, not unverified)
+    model = TrainedModel.open(Path(run), provider, not unverified, provider_options=parse_assignments(provider_options))
     with SampleCounter() as counter:
         model.predict(data, output, print_result, options, counter.show)
 

@@ -22,6 +22,7 @@ from ..core.reserved_names import (
 from ..core.types import TensorType
 from ..ir import Builder, Graph, Parameter, Value, WeightUpdate
 from ..training.initializers import Constant
+from ..training.loss_scaling import LossScaleSection, all_finite
 from ..training.objective import Objective
 from ..training.optimizers import Optimizer
 from .backward import gradients
@@ -78,18 +79,41 @@ def training_step(
     rate_factors: Mapping[str, float] = {},
     expected_batch: int | None = None,
     tuning: GradientTuning = GENERAL_FORMULAS,
+    loss_scale: LossScaleSection | None = None,
 ) -> Graph:
     """Adds the backward pass and the update to a graph that has a `loss`.
 
     The updates of the result give the next values of parameters, states and the optimizer's slots (states named
     `optimizer/...`). `rate_factors` maps layers to a factor on the learning rate of their weights, which behave as if
     they had an optimizer of their own; only `global_clipnorm` still bounds all gradients together. `expected_batch` is
-    the usual number of samples in a step. Raises MissingRule.
+    the usual number of samples in a step. With `loss_scale`, a step whose gradients are not finite updates nothing
+    else. Raises MissingRule.
     """
     g = GradientBuilder.extending(graph, tuning=tuning, expected_batch=expected_batch)
-    gradient_by_weight = gradients(g, graph, {graph.outputs[LOSS]: g.const(1.0)}, _trainable_parameters(graph))
+    weights = _trainable_parameters(graph)
+    if loss_scale is None:
+        gradient_by_weight = gradients(g, graph, {graph.outputs[LOSS]: g.const(1.0)}, weights)
+        _update_weights(g, optimizer, rate_factors, gradient_by_weight)
+        return g.graph(dict(graph.outputs))
+    with g.scope(OPTIMIZER_SCOPE, ("training", "loss_scale")):
+        scale, _ = loss_scale.states(g)
+    scaled_gradients = gradients(g, graph, {graph.outputs[LOSS]: scale}, weights)
+    with g.scope(OPTIMIZER_SCOPE, ("training", "loss_scale")):
+        gradient_by_weight = {weight: g.Div(gradient, scale) for weight, gradient in scaled_gradients.items()}
+        is_finite = all_finite(g, gradient_by_weight.values()) if gradient_by_weight else g.const(True, "bool")
     _update_weights(g, optimizer, rate_factors, gradient_by_weight)
+    with g.scope(OPTIMIZER_SCOPE, ("training", "loss_scale")):
+        _skip_updates_unless(g, is_finite)
+        loss_scale.assign(g, is_finite)
     return g.graph(dict(graph.outputs))
+
+
+def _skip_updates_unless(g: Builder, condition: Value) -> None:
+    """Keeps the values of all variables in a step in which the condition does not hold."""
+    variables = {**g.parameters, **g.states}
+    for name, value in g.updates.items():
+        g.updates[name] = g.refine(g.Where(condition, value, variables[name]), variables[name].shape)
+    g.weight_updates.clear()
 
 
 def shard_step(graph: Graph, expected_batch: int | None = None, tuning: GradientTuning = GENERAL_FORMULAS) -> Graph:

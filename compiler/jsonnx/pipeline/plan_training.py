@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -11,9 +12,10 @@ from ..backend import spec_hash
 from ..core.diagnostics import CompileError, Diagnostic
 from ..core.gc_pause import gc_paused
 from ..core.reserved_names import ADAPT_INPUT, next_name
+from ..frontend.network import Network
 from ..gradient import MissingRule
 from ..gradient.training_step import combine_shards, shard_step, training_step, with_loss
-from ..ir import Builder, Graph
+from ..ir import Builder, Graph, Node
 from ..layers.preprocessing.adaptable import Adaptable
 from ..layers.preprocessing.text_vectorization import TOKENS_PER_TEXT
 from ..lowering.check_augmentation import augmentation_calls, augmented_input_name
@@ -23,15 +25,20 @@ from ..passes.training.batch_separability import is_batch_separable
 from ..passes.training.column_sum_matmul import column_sums_as_matmul
 from ..passes.training.factor_sums import clear_detached, factor_sums
 from ..passes.training.fold_batchnorm_gamma import fold_gamma_into_weights
+from ..passes.training.mixed_precision import with_mixed_precision
 from ..passes.training.relu_maxpool_gradient import move_relu_mask_after_pool
 from ..runtime.spec_source import SpecSource
 from ..runtime.trainer import TrainingPlan
 from ..runtime.training_plan import AdaptTask, AugmentedInput, ShardedGraphs
 from ..training.objective import Objective
+from ..training.section import Training
 from ..tuning.cpu.gradient import CPU_GRADIENTS
 from .check import CheckedSpec, StageHook, no_hook
 from .data_spec import index_limits, input_vocabularies
 from .graphs import forward_graph, inference_only
+
+NORMALIZATION_MODULES = Adaptable.__module__.partition(".preprocessing")[0] + ".normalization."
+"""The modules of the layers that stay in float32, with their statistics."""
 
 
 @gc_paused()
@@ -63,10 +70,15 @@ def plan_training(checked: CheckedSpec, seed: int | None = None, after: StageHoo
         labels=typed.network.labels,
         source=SpecSource(checked.source.file, checked.locate),
         adapt_tasks=adapt_tasks(typed),
-        make_shards=partial(sharded_step, typed, scored) if is_batch_separable(scored) else None,
+        make_shards=partial(sharded_step, typed, scored) if can_be_sharded(training, scored) else None,
         fingerprint={key: spec_hash(part) for key, part in fixed_parts(typed.network.flat_document).items()},
         vocabulary_digests=vocabulary_digests(checked),
     )
+
+
+def can_be_sharded(training: Training, forward_loss: Graph) -> bool:
+    """Whether the batch of a step may be split: scaling a loss would have to judge the gradients of all shards."""
+    return training.effective_loss_scale is None and is_batch_separable(forward_loss)
 
 
 def augmented_inputs(typed: TypedNetwork) -> tuple[AugmentedInput, ...]:
@@ -139,7 +151,17 @@ def forward_loss_graph(checked: CheckedSpec, objective: Objective) -> Graph:
             message = f"{layer!r} draws a random number for each token, but the number of tokens depends on the data"
             report.add("shape-mismatch", typed.network.paths[layer], message, help="give an output_sequence_length")
     report.raise_errors()
+    training = typed.network.training
+    if training is not None and training.precision != "float32":
+        dtype = training.precision.removeprefix("mixed_")
+        graph = canonicalize(with_mixed_precision(graph, dtype, in_normalization(typed.network)))
     return graph
+
+
+def in_normalization(network: Network) -> Callable[[Node], bool]:
+    """Whether a node belongs to a normalization layer of the network."""
+    names = {call.owner for call in network.calls if type(call.layer).__module__.startswith(NORMALIZATION_MODULES)}
+    return lambda node: node.scope in names
 
 
 def training_graph(checked: CheckedSpec, forward_loss: Graph) -> Graph:
@@ -154,7 +176,14 @@ def training_graph(checked: CheckedSpec, forward_loss: Graph) -> Graph:
     report = checked.new_report()
     try:
         factors = typed.network.learning_rate_factors
-        step = training_step(forward_loss, training.optimizer, factors, training.batch_size, CPU_GRADIENTS)
+        step = training_step(
+            forward_loss,
+            training.optimizer,
+            factors,
+            training.batch_size,
+            CPU_GRADIENTS,
+            training.effective_loss_scale,
+        )
     except MissingRule as error:
         reason = f"it {error}" if str(error).startswith("needs") else str(error)
         report.add("no-gradient", error.node.path, f"{error.node.scope or 'the loss'!r} cannot be trained: {reason}")

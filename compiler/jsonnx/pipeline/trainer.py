@@ -14,6 +14,9 @@ from ..runtime.array_digest import array_digest
 from ..runtime.callbacks import checked_callbacks
 from ..runtime.dataset import DataArgument, Dataset
 from ..runtime.history import History
+from ..runtime.precision import require_precision
+from ..runtime.provider_options import ProviderOptions
+from ..runtime.providers import Provider, resolve_provider
 from ..runtime.trainer import Trainer as PlanTrainer
 from ..runtime.variables import DonatedArrays
 from .check import CheckedSpec, Spec, check_spec
@@ -44,14 +47,15 @@ class Trainer(PlanTrainer):
     drawn, and `weights_report` lists them. `scale` is the name of one of the spec's scales, and a change is a text
     like `width=128`, as after `--set`. Without `fast`, the graphs are not rewritten for this machine. With `verify`, a
     weight file must match the digests that it records. `data_roots` are folders whose files the spec may name as data,
-    besides its own folder. Raises CompileError for an invalid spec or a weight file that does not fit, FeedError for
-    arrays that do not fit, UsageError if the provider is not available.
+    besides its own folder. `provider_options` are those of onnxruntime's documentation, such as `{"device_id": 1}`.
+    Raises CompileError for an invalid spec or a weight file that does not fit, FeedError for arrays that do not fit,
+    UsageError if the provider is not available.
     """
 
     def __init__(
         self,
         spec: Spec | CheckedSpec,
-        provider: str = "cpu",
+        provider: str | Provider = "cpu",
         seed: int | None = None,
         weights: Weights = None,
         threads: int | None = None,
@@ -61,17 +65,20 @@ class Trainer(PlanTrainer):
         verify: bool = True,
         data_roots: Iterable[str | os.PathLike[str]] = (),
         changes: Sequence[str] = (),
+        provider_options: ProviderOptions | None = None,
     ) -> None:
         self._checked = spec if isinstance(spec, CheckedSpec) else check_spec(spec, changes=changes, scale=scale)
         plan = plan_training(self._checked, seed)
         plan = replace(plan, source=plan.source.with_data_roots(data_roots))
+        resolved_provider = resolve_provider(provider, provider_options)
+        require_precision(plan, resolved_provider)
         variables = {**plan.train.parameters, **plan.train.states}
         types = {name: variables[name].type for name in plan.weight_names}
         initial_weights, self.weights_report = resolve_initial_weights(self._checked, types, weights, partial, verify)
         digest = array_digest(sorted(initial_weights.items())) if initial_weights else None
         donated_weights = DonatedArrays(initial_weights)
         del initial_weights  # the engine frees each array once it is copied
-        super().__init__(plan, provider, threads, fast=fast, donated_weights=donated_weights)
+        super().__init__(plan, resolved_provider, threads, fast=fast, donated_weights=donated_weights)
         self.initial_weights_digest = digest
         self.temperatures: dict[str, float] = {}
         """The numbers by which a calibration divided the logits, by output."""

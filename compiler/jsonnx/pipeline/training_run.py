@@ -13,7 +13,9 @@ from ..core.diagnostics import CompileError, Diagnostic, Note, UsageError
 from ..core.figures import Figure, numbers_only
 from ..core.files import refuse_overwrite
 from ..core.spec_folders import SpecFolders
+from ..runtime.dataset_files import require_same_classes
 from ..runtime.early_stopping import EarlyStoppingMonitor
+from ..runtime.provider_options import ProviderOptions
 from ..runtime.run_folder import SPEC_FILE, RunFolder
 from ..runtime.session import MODEL_FILE
 from ..runtime.signals import StopOnSignal
@@ -24,7 +26,14 @@ from .check import CheckedSpec
 from .data_warnings import data_warnings
 from .decision import require_validation
 from .initial_weights import possible_weight_files
-from .run_data import SPEC_FILES, DataFiles, RunData, file_paths, read_part, split_off_validation
+from .run_data import (
+    SPEC_FILES,
+    DataFiles,
+    RunData,
+    file_paths,
+    read_part,
+    split_off_validation,
+)
 from .run_info import DIVERGED, FINISHED, INTERRUPTED, RunInfo, end_info, read_run_info, run_info_text, start_info
 from .spec_changes import with_change_notes
 from .trainer import Trainer
@@ -104,6 +113,7 @@ class RunOptions:
     scale: str | None = None
     changes: tuple[str, ...] = ()
     """The scale and the changes that the spec was checked with, for `run.json`."""
+    provider_options: ProviderOptions | None = None
 
     @property
     def may_overwrite(self) -> bool:
@@ -309,6 +319,7 @@ def _new_trainer(checked: CheckedSpec, options: RunOptions) -> Trainer:
         partial=options.partial,
         verify=options.verify,
         data_roots=options.data_roots,
+        provider_options=options.provider_options,
     )
 
 
@@ -327,7 +338,15 @@ def _resumed_trainer(checked: CheckedSpec, options: RunOptions, warn: Warn) -> T
             raise
         message = f"{error.diagnostic.message}, so the initial weights are not compared with those of the run"
         warn([replace(error.diagnostic, message=message, severity="warning")])
-        return Trainer(checked, options.provider, options.seed, {}, partial=True, data_roots=options.data_roots)
+        return Trainer(
+            checked,
+            options.provider,
+            options.seed,
+            {},
+            partial=True,
+            data_roots=options.data_roots,
+            provider_options=options.provider_options,
+        )
 
 
 @contextmanager
@@ -359,6 +378,7 @@ def _load_data(trainer: Trainer, files: DataFiles) -> RunData:
         help = "name a file in `training.data.train`, or with --data FILE"
         raise UsageError("no-data", "the spec names no data to train on", help)
     data = split_off_validation(train, validation, section, plan.source)
+    require_same_classes(replace(data, test=test).parts, plan.source)
     EarlyStoppingMonitor(plan, data.validation is not None)  # raises UsageError if the monitored figure is not reported
     return replace(data, test=test)
 

@@ -1,31 +1,22 @@
-"""Samples from the files that a spec names, from a file that a user names, or from arrays."""
+"""Samples as validated arrays, and those from arrays of a program; `dataset_files` reads them from files."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
-from ..core.diagnostics import CompileError, Diagnostic, UsageError, quoted_or_list, suggestion
-from ..core.files import UnsafePath, display_path, error_reason
+from ..core.diagnostics import quoted_or_list, suggestion
 from ..core.numpy_types import numpy_dtype
 from ..core.reserved_names import target_name
-from ..core.spec_folders import UNSAFE_DATA_HELP, open_data_file
 from ..core.types import TensorType
-from ..training.columns import AssignedColumns, assigned_columns, column_faults
-from ..training.section import DataSection
 from .array_arguments import RaggedArray, is_batch_iterable, is_pair_of_arrays, not_an_array, to_array
 from .array_digest import array_digest
-from .data_columns import check_columns_exist, read_columns
 from .data_errors import FaultCollector, FeedError
-from .data_files import DataTable, read_table
 from .data_spec import DataSpec
-from .spec_source import NO_SPEC, SpecSource
-from .training_plan import TrainingPlan
 from .validate_arrays import check_consistent_sizes, validate_array
 
 DataArgument = np.ndarray | Mapping[str, Any] | list[Any] | None
@@ -83,6 +74,15 @@ class Dataset:
         inputs = {name: array[rows] for name, array in self.inputs.items()}
         return Dataset(inputs, {name: array[rows] for name, array in self.targets.items()}, self.data_spec)
 
+    @staticmethod
+    def concatenate(parts: Sequence[Dataset]) -> Dataset:
+        """The samples of all parts, which have samples of equal shapes."""
+        if len(parts) == 1:
+            return parts[0]
+        inputs = {name: np.concatenate([part.inputs[name] for part in parts]) for name in parts[0].inputs}
+        targets = {name: np.concatenate([part.targets[name] for part in parts]) for name in parts[0].targets}
+        return Dataset(inputs, targets, parts[0].data_spec)
+
     @cached_property
     def digest(self) -> str:
         """A hash of the samples' values and their order."""
@@ -119,10 +119,11 @@ def from_arrays(x: DataArgument, y: DataArgument, data_spec: DataSpec, *, target
     check_consistent_sizes(arrays, data_spec, faults)
     if faults:
         raise FeedError(faults.diagnostics)
-    return _dataset(arrays, data_spec)
+    return make_dataset(arrays, data_spec)
 
 
-def _dataset(arrays: Mapping[str, np.ndarray], data_spec: DataSpec) -> Dataset:
+def make_dataset(arrays: Mapping[str, np.ndarray], data_spec: DataSpec) -> Dataset:
+    """The samples in validated arrays by input and by output name."""
     inputs = {name: arrays[name] for name in data_spec.inputs}
     return Dataset(inputs, {name: arrays[name] for name in data_spec.targets if name in arrays}, data_spec)
 
@@ -162,149 +163,3 @@ def _arrays_by_name(
         except ValueError as error:
             faults.add("bad-feed", f"the {kind} {name!r} {error}")
     return arrays
-
-
-# -- from files ------------------------------------------------------------------------------------------------------
-
-
-def from_spec(plan: TrainingPlan, part: str) -> Dataset | None:
-    """The samples of the spec's `train`, `validation` or `test` file; None if the spec names none.
-
-    Raises CompileError with every fault, UsageError if the file cannot be read.
-    """
-    data = plan.training.data
-    if data is None or getattr(data, part) is None:
-        return None
-    return from_part(data, part, plan.data_spec, plan.source)
-
-
-def from_part(data: DataSection, part: str, data_spec: DataSpec, source: SpecSource) -> Dataset:
-    """The samples of the `train`, `validation` or `test` file that a spec names. Raises as `from_spec` does."""
-    path = getattr(data, part)
-    position = ("training", "data", part)
-    try:
-        file = source.folders.open(path)
-        name = display_path(source.folders.path(path))
-    except UnsafePath as error:
-        fault = Diagnostic("unsafe-path", str(error), help=UNSAFE_DATA_HELP)
-        raise CompileError([source.locate_diagnostic(fault, position)]) from error
-    except UsageError as error:
-        error.diagnostic = source.locate_diagnostic(error.diagnostic, position)
-        raise
-    with file:
-        return _from_open_file(file, name, data, data_spec, source, targets=True)
-
-
-def from_file(
-    path: str | os.PathLike[str],
-    data: DataSection | None,
-    data_spec: DataSpec,
-    source: SpecSource = NO_SPEC,
-    *,
-    targets: bool = True,
-) -> Dataset:
-    """The samples of any file, with the column names of the spec. Raises as `from_spec` does."""
-    with open_data_file(path) as file:
-        return _from_open_file(file, os.fspath(path), data, data_spec, source, targets=targets)
-
-
-def inputs_from_stream(
-    file: IO[bytes],
-    name: str,
-    data: DataSection | None,
-    data_spec: DataSpec,
-    format: str | None = None,
-    keep: Sequence[str] | None = (),
-) -> tuple[Dataset, dict[str, Sequence[Any]]]:
-    """The inputs in an open file, without targets, and the values of further columns as they are in the file.
-
-    `format` replaces the suffix of the file's name. `keep` names the further columns; None stands for all that have one
-    value for each sample. Raises as `from_spec` does.
-    """
-    faults = FaultCollector(name)
-    columns = _column_assignment(data, data_spec, faults, targets=False)
-    table = _read_table(file, name, columns, data_spec, faults, format)
-    samples = _samples(table, columns, data_spec, faults)
-    kept = {} if table is None or samples is None else _kept_columns(table, keep, len(samples), faults)
-    if faults or samples is None:
-        raise CompileError(faults.diagnostics)
-    return samples, kept
-
-
-def _kept_columns(
-    table: DataTable, names: Sequence[str] | None, count: int, faults: FaultCollector
-) -> dict[str, Sequence[Any]]:
-    kept: dict[str, Sequence[Any]] = {}
-    for name in dict.fromkeys(table.names if names is None else names):
-        if name not in table.names:
-            help = suggestion(name, table.names) or f"columns: {quoted_or_list(table.names)}"
-            faults.add("missing-column", f"there is no column {name!r} to keep", table.name_location(None), help=help)
-            continue
-        try:
-            values = table.values(name)
-        except (CompileError, OSError, ValueError, EOFError) as error:
-            if names is not None:
-                faults.add("data-shape", f"the column {name!r} cannot be kept: it {error}")
-            continue
-        if len(values) == count:
-            kept[name] = values
-        elif names is not None:
-            message = f"the column {name!r} cannot be kept: it has {len(values):,} values for {count:,} samples"
-            faults.add("data-shape", message)
-    return kept
-
-
-def _from_open_file(
-    file: IO[bytes], name: str, data: DataSection | None, data_spec: DataSpec, source: SpecSource, *, targets: bool
-) -> Dataset:
-    faults = FaultCollector(name, source)
-    columns = _column_assignment(data, data_spec, faults, targets=targets)
-    samples = _samples(_read_table(file, name, columns, data_spec, faults), columns, data_spec, faults)
-    if samples is None:
-        raise CompileError(faults.diagnostics)
-    return samples
-
-
-def _column_assignment(
-    data: DataSection | None, data_spec: DataSpec, faults: FaultCollector, *, targets: bool
-) -> dict[str, AssignedColumns]:
-    """The columns of each input, and of each target. Raises CompileError for faults of the spec."""
-    columns: dict[str, AssignedColumns] = {}
-    settings = [("x", data_spec.inputs), *([("y", data_spec.targets)] if targets else [])]
-    for key, names in settings:
-        setting = getattr(data, key, None)
-        for fault in column_faults(setting, key, names):
-            faults.add_in_spec(*fault)
-        columns |= assigned_columns(setting, key, names)
-    if faults:
-        raise CompileError(faults.diagnostics)
-    return columns
-
-
-def _read_table(
-    file: IO[bytes],
-    name: str,
-    columns: Mapping[str, AssignedColumns],
-    data_spec: DataSpec,
-    faults: FaultCollector,
-    format: str | None = None,
-) -> DataTable | None:
-    npy_column = columns[next(iter(data_spec.inputs))].names[0]
-    try:
-        return read_table(file, name, faults, npy_column, format)
-    except OSError as error:
-        raise UsageError("unreadable-file", f"cannot read {name!r}: {error_reason(error)}") from error
-
-
-def _samples(
-    table: DataTable | None, columns: Mapping[str, AssignedColumns], data_spec: DataSpec, faults: FaultCollector
-) -> Dataset | None:
-    """The samples in the columns of a table; None, and faults, if they are invalid."""
-    arrays: dict[str, np.ndarray] = {}
-    if table is not None and check_columns_exist(table, columns, data_spec, faults):
-        for key, assigned in columns.items():
-            array = read_columns(table, key, assigned.names, data_spec, faults)
-            if array is not None:
-                arrays[key] = array
-        check_consistent_sizes(arrays, data_spec, faults)
-    return None if faults else _dataset(arrays, data_spec)

@@ -17,12 +17,14 @@ from .adapt import adapted_states
 from .cpu_count import checked_thread_count
 from .data_errors import FeedError
 from .dataset import Dataset
+from .device_variables import DeviceVariables
 from .execution_plan import allocate_variables, find_lazy_tables, plan_execution
 from .graph_loader import GraphLoader
 from .history import History, MetricSums, Weights
 from .lazy_embeddings import LazyEmbeddings, with_eager_state
 from .prefetch import BatchSlot, PrefetchBuffer, PrefetchBuffers
-from .providers import resolve_provider
+from .provider_options import ProviderOptions
+from .providers import Provider, resolve_provider
 from .random import draw_initial_weights, generator, step_randoms, symbol_sizes
 from .session import concatenate_batches
 from .step_runners import StepRunnerCache
@@ -36,7 +38,8 @@ class Diverged(CompileError):
     """The loss became NaN or infinite.
 
     The weights and optimizer slots are those of the last step with a finite loss; but if the step overwrites slots in
-    place, the optimizer's state is reset.
+    place, the optimizer's state is reset; and on a device, they are those before the last steps whose losses were read
+    together.
     """
 
     history: History | None = None
@@ -52,13 +55,15 @@ class Engine:
     def __init__(
         self,
         plan: TrainingPlan,
-        provider: str,
+        provider: str | Provider,
         threads: int | None,
         fast: bool = True,
         donated_weights: DonatedArrays | None = None,
+        provider_options: ProviderOptions | None = None,
     ) -> None:
         self.plan = plan
-        self.execution = plan_execution(plan, resolve_provider(provider), checked_thread_count(threads), fast)
+        resolved_provider = resolve_provider(provider, provider_options)
+        self.execution = plan_execution(plan, resolved_provider, checked_thread_count(threads), fast)
         self.steps = 0
         self._constant_rate = np.array(plan.rate(0), np.float32)
         """Fed to every step without a copy, so that a change also reaches batches that are prepared already."""
@@ -73,6 +78,11 @@ class Engine:
         """Prepares batches while steps run."""
         self._undo_depth = 0
         """How many earlier steps the sets of variables still hold."""
+        self._is_on_device = isinstance(self._variables, DeviceVariables)
+        self._unchecked_steps = 0
+        """Steps on a device whose losses are not read yet."""
+        self._kept_steps = 0
+        """The steps before the set of variables that a device keeps."""
         self._use_vocabularies(vocabularies)
 
     def _use_vocabularies(self, vocabularies: Weights) -> None:
@@ -140,7 +150,8 @@ class Engine:
         self._variables.write(values)
         if self._lazy_embeddings and outdated_counts:
             self._variables.write(self._lazy_embeddings.step_counts(outdated_counts))
-        self._undo_depth = 0
+        self._undo_depth = self._unchecked_steps = 0
+        self._kept_steps = self.steps
 
     def validate_weights(self, weights: Mapping[str, Any], strict: bool) -> Weights:
         """The weights in the types of the network. Raises FeedError with every fault."""
@@ -198,43 +209,73 @@ class Engine:
 
     # -- steps -------------------------------------------------------------------------------------------------------
 
-    def step(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    def step(self, feeds: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
         """Runs one training step and returns its losses and metric sums. Raises Diverged."""
         return next(self.run_steps([feeds]))
 
-    def run_steps(self, batches: Iterable[Mapping[str, np.ndarray] | BatchSlot]) -> Iterator[dict[str, np.ndarray]]:
-        """Runs a training step for each batch and yields its losses and metric sums. Raises Diverged."""
+    def run_steps(self, batches: Iterable[Mapping[str, np.ndarray] | BatchSlot]) -> Iterator[Mapping[str, np.ndarray]]:
+        """Runs a training step for each batch and yields its losses and metric sums. Raises Diverged.
+
+        Results that stay on a device are not checked here, but by `check_losses`.
+        """
         for batch in batches:
             slot = batch if isinstance(batch, BatchSlot) and batch.runner is self.step_runners.runner else None
             if slot is None:
                 feeds = batch.feeds | batch.extra_feeds if isinstance(batch, BatchSlot) else batch
                 runner = self.step_runners.for_batch(len(feeds[next(iter(self.plan.inputs))]))
+            results: Mapping[str, np.ndarray]
             try:
                 if slot is None:
                     results = runner(feeds)
                 else:
                     slot.run(slot.extra_feeds)
                     results = slot.results
+                    if slot.defers_results:
+                        self.steps, self._unchecked_steps = self.steps + 1, self._unchecked_steps + 1
+                        yield results
+                        continue
             except BaseException:  # also Ctrl-C: slots overwritten in place may be newer than the weights
                 if self.execution.inplace_slots:
                     self._reset_optimizer()
                 raise
             loss = results[LOSS].item()
             if not isfinite(loss):
-                raise self._recover_from_divergence(loss)
+                raise self._recover_from_divergence(loss, self.steps + 1)
             self.steps += 1
+            if self._is_on_device:
+                self._confirm_variables()
             if self._undo_depth < SET_COUNT - 1:
                 self._undo_depth += 1
             yield results
 
-    def _recover_from_divergence(self, loss: float) -> Diverged:
-        """Returns to the variables before the last step with a finite loss, whose update led to this loss."""
+    def check_losses(self, results: Iterable[Mapping[str, np.ndarray]]) -> None:
+        """Checks the losses of the steps since the last check, if their results stay on a device. Raises Diverged."""
+        if not self._unchecked_steps:
+            return
+        first_step = self.steps - self._unchecked_steps + 1
+        for step, losses in enumerate(results, first_step):
+            loss = losses[LOSS].item()
+            if not isfinite(loss):
+                raise self._recover_from_divergence(loss, step)
+        self._confirm_variables()
+
+    def _confirm_variables(self) -> None:
+        """Lets a divergence return to the variables that the last step has read: its loss is finite."""
+        self._unchecked_steps = 0
+        assert isinstance(self._variables, DeviceVariables)
+        self._variables.confirm()
+        self._kept_steps = self.steps - 1
+
+    def _recover_from_divergence(self, loss: float, step: int) -> Diverged:
+        """Returns to the variables before the last step with a finite loss, whose update led to this loss; on a device,
+        to those before the last steps whose losses were read together."""
         diverged_values = self._variables.read()
         undone_steps = min(self._undo_depth, 1)
         self._variables.rollback(1 + undone_steps)
         if self.execution.inplace_slots:
             self._reset_optimizer()
-        step, self.steps, self._undo_depth = self.steps + 1, self.steps - undone_steps, 0
+        self.steps = self._kept_steps if self._is_on_device else self.steps - undone_steps
+        self._undo_depth = self._unchecked_steps = 0
         nonfinite = next((name for name, array in diverged_values.items() if not np.isfinite(array).all()), None)
         message = f"the loss became {loss} at step {step}" + (
             f"; {nonfinite!r} is no longer finite" if nonfinite else ""

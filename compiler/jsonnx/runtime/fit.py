@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Mapping
 from concurrent.futures import Future
 from contextlib import closing
 from dataclasses import dataclass
@@ -97,7 +97,7 @@ class Fit:
         step_listeners = [callback.on_step for callback in self.callbacks if hasattr(callback, "on_step")]
         displays = [callback.show_step for callback in self.callbacks if hasattr(callback, "show_step")]
         is_observed = bool(step_listeners or displays)
-        results: list[dict[str, np.ndarray]] = []
+        results: list[Mapping[str, np.ndarray]] = []
 
         def figures_so_far() -> dict[str, float]:
             self._add_results(results, sample_counts)
@@ -120,8 +120,9 @@ class Fit:
         finally:
             self._add_results(results, sample_counts)
 
-    def _add_results(self, results: list[dict[str, np.ndarray]], sample_counts: list[int]) -> None:
+    def _add_results(self, results: list[Mapping[str, np.ndarray]], sample_counts: list[int]) -> None:
         """Adds results to the metric sums, and removes them and their sample counts from the lists."""
+        self.engine.check_losses(results)
         self.progress.metric_sums.add_all(results, sample_counts[: len(results)])
         self.progress.batch += len(results)
         del sample_counts[: len(results)]

@@ -15,6 +15,8 @@ from ..passes.training.remat import rematerialize
 from ..tuning.cpu.pipeline import optimize_for_cpu
 from ..tuning.cpu.target import Target
 from .data_parallel import ShardedStep
+from .device_runner import DeviceRunner
+from .device_variables import DeviceVariables
 from .kernel_probes import has_gated_add, nchwc_block_size
 from .providers import SessionConfig
 from .runner import Runner
@@ -75,7 +77,7 @@ class GraphLoader:
             return self._build_sharded_step(execution.sharded_graphs, batch_size)
         graph = self.optimize(execution.step_graph, batch_size, self._plan.training.remat)
         undo_outputs = execution.lazy_tables.undo_outputs if execution.lazy_tables else ()
-        return self._load(graph, self._plan.fetched_names, undo_outputs, own_arena=own_arena)
+        return self._load(graph, self._plan.fetched_names, undo_outputs, own_arena=own_arena, is_step=True)
 
     def _build_sharded_step(self, graphs: ShardedGraphs, batch_size: int) -> ShardedStep:
         """Each shard has a session of its own: threads of one session would exchange memory that it caches."""
@@ -123,6 +125,7 @@ class GraphLoader:
         threads: int | None = None,
         no_spinning: bool = False,
         own_arena: bool = False,
+        is_step: bool = False,
     ) -> Runner:
         execution = self._execution
         config = SessionConfig(
@@ -131,12 +134,7 @@ class GraphLoader:
             own_arena=own_arena,
             keep_order=execution.keeps_order,
         )
-        return Runner(
-            graph,
-            fetched_names,
-            self._variables,
-            execution.provider,
-            threads or execution.threads,
-            undo_outputs,
-            config,
-        )
+        arguments = graph, fetched_names, self._variables, execution.provider, threads or execution.threads
+        if isinstance(self._variables, DeviceVariables):
+            return DeviceRunner(*arguments, config, captures=is_step)
+        return Runner(*arguments, undo_outputs, config)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from threading import Lock
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -15,6 +15,7 @@ from . import webgpu_exclusions
 from .cpu_count import checked_thread_count
 from .flush_denormals import SESSION_OPTION, denormals_flushed
 from .memory_arena import own_arena
+from .provider_options import DEVICE_ID_OPTIONS, GRAPH_CAPTURE_OPTIONS, ProviderOptions, parse_options
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -38,6 +39,8 @@ class ProviderInfo(NamedTuple):
     """The hardware and software that the machine must have."""
     session_entries: Callable[[bytes], Mapping[str, str]] = lambda model: {}
     """Configuration entries for a session of a model."""
+    compute_types: tuple[str, ...] = ()
+    """The 16-bit types that it has kernels for, besides float32."""
 
 
 _NO_TF32 = {"use_tf32": "0"}  # TF32 has errors of 1e-3, too coarse for gradients
@@ -45,15 +48,31 @@ _NO_TF32 = {"use_tf32": "0"}  # TF32 has errors of 1e-3, too coarse for gradient
 PROVIDERS: dict[str, ProviderInfo] = {
     "cpu": ProviderInfo(CPU_PROVIDER, "onnxruntime"),
     "cuda": ProviderInfo(
-        "CUDAExecutionProvider", "onnxruntime-gpu", "cuda", _NO_TF32, "an NVIDIA GPU with its driver, CUDA and cuDNN"
+        "CUDAExecutionProvider",
+        "onnxruntime-gpu",
+        "cuda",
+        _NO_TF32,
+        "an NVIDIA GPU with its driver, CUDA and cuDNN",
+        compute_types=("float16", "bfloat16"),
     ),
     "tensorrt": ProviderInfo(
-        "TensorrtExecutionProvider", "onnxruntime-gpu", "cuda", requirement="an NVIDIA GPU, CUDA and TensorRT"
+        "TensorrtExecutionProvider",
+        "onnxruntime-gpu",
+        "cuda",
+        requirement="an NVIDIA GPU, CUDA and TensorRT",
+        compute_types=("float16", "bfloat16"),
     ),
     "openvino": ProviderInfo("OpenVINOExecutionProvider", "onnxruntime-openvino"),
     "coreml": ProviderInfo("CoreMLExecutionProvider", "onnxruntime", requirement="macOS"),
-    "directml": ProviderInfo("DmlExecutionProvider", "onnxruntime-directml", "dml", requirement="Windows"),
-    "migraphx": ProviderInfo("MIGraphXExecutionProvider", "onnxruntime-migraphx", requirement="an AMD GPU with ROCm"),
+    "directml": ProviderInfo(
+        "DmlExecutionProvider", "onnxruntime-directml", "dml", requirement="Windows", compute_types=("float16",)
+    ),
+    "migraphx": ProviderInfo(
+        "MIGraphXExecutionProvider",
+        "onnxruntime-migraphx",
+        requirement="an AMD GPU with ROCm",
+        compute_types=("float16",),
+    ),
     "qnn": ProviderInfo("QNNExecutionProvider", "onnxruntime-qnn", requirement="a Qualcomm processor"),
     "webgpu": ProviderInfo(
         "WebGpuExecutionProvider",
@@ -61,6 +80,7 @@ PROVIDERS: dict[str, ProviderInfo] = {
         "gpu",
         requirement="a GPU with Vulkan, Metal or Direct3D 12",
         session_entries=webgpu_exclusions.session_entries,
+        compute_types=("float16",),
     ),
 }
 
@@ -76,9 +96,46 @@ class Provider:
 
     @property
     def ort_providers(self) -> list[Any]:
-        """The list for onnxruntime. Nodes that the provider cannot run are assigned to the CPU."""
-        first = (self.ort_name, dict(self.options)) if self.options else self.ort_name
-        return [first] if self.ort_name == CPU_PROVIDER else [first, CPU_PROVIDER]
+        """The list for onnxruntime. Nodes that the provider cannot run are assigned to the CPU, those of TensorRT to
+        CUDA first."""
+        options = {} if self.name == "webgpu" else dict(self.options)  # WebGPU's are entries of the session
+        first = (self.ort_name, options) if options else self.ort_name
+        if self.ort_name == CPU_PROVIDER:
+            return [first]
+        if self.name == "tensorrt":
+            cuda_options = PROVIDERS["cuda"].options | ({"device_id": str(self.device_id)} if self.device_id else {})
+            return [first, (PROVIDERS["cuda"].ort_name, cuda_options), CPU_PROVIDER]
+        return [first, CPU_PROVIDER]
+
+    @property
+    def label(self) -> str:
+        """The name, with the options that differ from ours."""
+        defaults = PROVIDERS[self.name].options.items() if self.name in PROVIDERS else ()
+        chosen = [f"{name}={value}" for name, value in self.options if (name, value) not in defaults]
+        return f"{self.name} ({', '.join(chosen)})" if chosen else self.name
+
+    @property
+    def session_entries(self) -> dict[str, str]:
+        """The options that a session takes as configuration entries."""
+        prefix = f"ep.{self.ort_name.lower()}."
+        return {prefix + name: value for name, value in self.options} if self.name == "webgpu" else {}
+
+    @property
+    def device_id(self) -> int:
+        """The index of the device among those of its kind."""
+        return next((int(value) for name, value in self.options if name in DEVICE_ID_OPTIONS), 0)
+
+    @property
+    def captures_graphs(self) -> bool | None:
+        """Whether training steps are captured as device graphs; None if no option tells."""
+        name = GRAPH_CAPTURE_OPTIONS.get(self.name)
+        return next((value == "1" for option, value in self.options if option == name), None)
+
+    def with_graph_capture(self, captures: bool) -> Provider:
+        """The provider for a session that captures its runs, or does not."""
+        name = GRAPH_CAPTURE_OPTIONS.get(self.name)
+        others = tuple((option, value) for option, value in self.options if option != name)
+        return replace(self, options=(*others, (name, "1")) if captures and name else others)
 
 
 class Availability(NamedTuple):
@@ -104,11 +161,19 @@ def load_runtime() -> Any:
     return onnxruntime
 
 
-def resolve_provider(name: str) -> Provider:
+def resolve_provider(name: str | Provider, options: ProviderOptions | None = None) -> Provider:
     """The provider of a short or a full name; for `auto`, the first of `AUTO_ORDER` that starts.
 
-    Raises UsageError `unknown-provider`, `provider-unavailable` or `missing-runtime`.
+    `options` are those of onnxruntime's documentation. Raises UsageError `unknown-provider`, `provider-unavailable`,
+    `bad-provider-option` or `missing-runtime`.
     """
+    provider = name if isinstance(name, Provider) else _named_provider(name)
+    if not options:
+        return provider
+    return replace(provider, options=tuple((dict(provider.options) | parse_options(provider.name, options)).items()))
+
+
+def _named_provider(name: str) -> Provider:
     if not isinstance(name, str):
         raise TypeError(f"a provider is a name such as 'cpu', got {name!r}")
     runtime = load_runtime()
@@ -267,7 +332,8 @@ def create_session(
     if weights_folder is not None:  # read by onnxruntime 1.21 and later
         options.add_session_config_entry("session.model_external_initializers_file_folder_path", weights_folder)
     if provider.name in PROVIDERS:
-        for key, entry in PROVIDERS[provider.name].session_entries(model).items():
+        entries = {**PROVIDERS[provider.name].session_entries(model), **provider.session_entries}
+        for key, entry in entries.items():
             options.add_session_config_entry(key, entry)
     # onnxruntime sets the floating-point state of this thread when it creates a session: the context restores it.
     floating_point_state = denormals_flushed(config.flush_denormals)

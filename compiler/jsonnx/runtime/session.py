@@ -17,6 +17,7 @@ from ..core.types import Dim, Size, TensorType
 from ..interop.model_digests import model_digest_faults
 from .array_arguments import to_array
 from .data_errors import FeedError
+from .provider_options import ProviderOptions
 from .providers import Provider, create_session, resolve_provider
 from .validate_arrays import batch_axis_hint, reshape_samples
 
@@ -38,8 +39,9 @@ class Session:
     """An ONNX model, ready to run.
 
     `model` is the path of a file or of a RUN folder, the bytes of a file, an `onnx.ModelProto` or a `Model`. With
-    `verify`, a file must match the digests that it records, if any. Raises TypeError for anything else, UsageError for
-    a missing file or provider, CompileError for an invalid model.
+    `verify`, a file must match the digests that it records, if any. `provider_options` are those of onnxruntime's
+    documentation, such as `{"device_id": 1}`; graph capture is for training steps alone. Raises TypeError for anything
+    else, UsageError for a missing file or provider, CompileError for an invalid model.
     """
 
     __slots__ = (
@@ -54,16 +56,19 @@ class Session:
     def __init__(
         self,
         model: str | os.PathLike[str] | bytes | onnx.ModelProto,
-        provider: str = "cpu",
+        provider: str | Provider = "cpu",
         threads: int | None = None,
         verify: bool = True,
+        provider_options: ProviderOptions | None = None,
     ) -> None:
-        self.provider: Provider = resolve_provider(provider)
+        self.provider: Provider = resolve_provider(provider, provider_options)
         folder = None
         if isinstance(model, str | os.PathLike):
             model = model_file(model)
             folder = os.path.dirname(os.path.abspath(model))
-        self._session = create_session(_model_bytes(model, verify), self.provider, threads, weights_folder=folder)
+        self._session = create_session(
+            _model_bytes(model, verify), self.provider.with_graph_capture(False), threads, weights_folder=folder
+        )
         self.inputs: dict[str, TensorType] = {value.name: _tensor_type(value) for value in self._session.get_inputs()}
         self.outputs: dict[str, TensorType] = {value.name: _tensor_type(value) for value in self._session.get_outputs()}
         self.metadata: dict[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)

@@ -16,13 +16,16 @@ from . import checkpoint
 from .batch_layout import CachedLayout
 from .callbacks import checked_callbacks
 from .checkpoint_faults import RANDOM_WEIGHTS, array_faults, environment_diagnostics, mismatch, run_faults
-from .dataset import DataArgument, Dataset, from_arrays, from_spec
+from .dataset import DataArgument, Dataset, from_arrays
+from .dataset_files import from_spec, require_same_classes
 from .early_stopping import EarlyStoppingMonitor
 from .engine import Diverged, Engine
 from .environment import run_environment
 from .fit import Fit
 from .fit_arguments import require_bool, require_integer, require_rate
 from .history import FitProgress, History, MetricSums, data_digests
+from .provider_options import ProviderOptions
+from .providers import Provider
 from .training_plan import TrainingPlan
 from .variables import DonatedArrays
 
@@ -37,14 +40,15 @@ class Trainer:
     def __init__(
         self,
         plan: TrainingPlan,
-        provider: str = "cpu",
+        provider: str | Provider = "cpu",
         threads: int | None = None,
         weights: Mapping[str, np.ndarray] | None = None,
         fast: bool = True,
         donated_weights: DonatedArrays | None = None,
+        provider_options: ProviderOptions | None = None,
     ) -> None:
         self.plan = plan
-        self._engine = Engine(plan, provider, threads, fast, donated_weights)
+        self._engine = Engine(plan, provider, threads, fast, donated_weights, provider_options)
         self._fast = fast
         self.initial_weights_digest: str | None = None
         """The hash of the weights that were given to start from; None if all are drawn."""
@@ -195,6 +199,7 @@ class Trainer:
         if x is None and data is not None:
             validation = from_spec(self.plan, "validation")
             if validation is not None:
+                require_same_classes({"train": samples, "validation": validation}, self.plan.source)
                 return samples, validation
             split = data.validation_split if split is None else split
         return samples.split(split) if split else (samples, None)
@@ -313,8 +318,8 @@ class Trainer:
         differences = environment_diagnostics(name, state["environment"], self.environment(), exact)
         if differences and exact:
             raise CompileError(differences)
-        self._engine.write(values)
         self._engine.steps = state["steps"]
+        self._engine.write(values)
         if state["learning_rate"] is not None and self.plan.learning_rate is None:
             self._engine.set_learning_rate(state["learning_rate"])
         progress = state["progress"]
@@ -344,7 +349,7 @@ class Trainer:
 
     def environment(self) -> dict[str, Any]:
         """Versions, processor and settings on which the last bit of a result depends."""
-        return run_environment(self.provider, self._engine.execution.threads, self._fast)
+        return run_environment(self._engine.execution.provider.label, self._engine.execution.threads, self._fast)
 
 
 __all__ = ["Diverged", "History", "Trainer", "TrainingPlan"]

@@ -46,7 +46,7 @@ def validate_array(
     reshaped = reshape_samples(array, type.shape[1:]) if array.ndim else None
     if reshaped is None:
         sizes = ["samples", *map(str, array.shape[1:])] if array.ndim else []
-        help = one_hot_hint(array, name, data_spec)
+        help = one_hot_hint(array, name, data_spec) or class_index_hint(array, name, data_spec)
         if help is None and faults.file is None:
             help = batch_axis_hint(array, type.shape)
         faults.add("data-shape", f"{title} has shape [{', '.join(sizes)}], the network wants {type}", help=help)
@@ -171,6 +171,17 @@ def one_hot_hint(array: np.ndarray, name: str, data_spec: DataSpec) -> str | Non
     if array.shape[-1] != index_range.size:
         return None
     return "for one-hot targets the loss is categorical_crossentropy; this loss takes class indices"
+
+
+def class_index_hint(array: np.ndarray, name: str, data_spec: DataSpec) -> str | None:
+    """A hint for a target with the name or the index of a class, where the loss takes one number for each class."""
+    if name not in data_spec.targets or array.ndim != 1 or not (array.dtype.kind in "iu" or is_text(array)):
+        return None
+    type = data_spec.targets[name]
+    takes_probabilities = type.rank == 2 and type.dtype.startswith("float") and type.shape[1] != 1
+    return (
+        "for names or indices of classes the loss is sparse_categorical_crossentropy" if takes_probabilities else None
+    )
 
 
 def _has_compatible_kind(array: np.ndarray, dtype: np.dtype[Any]) -> bool:

@@ -31,7 +31,7 @@ EPSILON_DOC = "Added to a divisor, to avoid division by zero."
 ROOT_EPSILON_DOC = "Added under the square root, to avoid division by zero."
 WEIGHT_DECAY_DOC = "Fraction of the weight that a step subtracts, times the learning rate."
 EMA_UNSUPPORTED = "Moving averages of the weights are not implemented."
-LOSS_SCALE_UNSUPPORTED = "Training is in float32, which needs no loss scaling."
+LOSS_SCALE_UNSUPPORTED = "A constant factor is not implemented; `training.loss_scale` scales the loss dynamically."
 ACCUMULATION_UNSUPPORTED = "Gradients are not accumulated; use a larger batch."
 
 Slots = Mapping[str, Any]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
 from ..core.components import (
     ArrayCodec,
@@ -17,15 +17,12 @@ from ..core.components import (
     UnionCodec,
     attr,
 )
+from ..core.diagnostics import JsonPath
+from .loss_scaling import GROWTH_STEPS, INITIAL_SCALE, LossScaleSection
 from .losses import LOSSES, Loss
 from .metrics import Metric, MetricCodec
 from .optimizers import Optimizer
-
-
-class Section(Component):
-    """A part of the spec with fixed keys: a component without a `type`."""
-
-    has_type_key: ClassVar[bool] = False
+from .section_base import Section
 
 
 class DictCodec:
@@ -90,12 +87,59 @@ DATA_PARTS = ("train", "validation", "test")
 """The keys of `training.data` that name files."""
 
 
+class FileListCodec(ArrayCodec):
+    """A list of files, at least one."""
+
+    def schema(self) -> dict[str, Json]:
+        return super().schema() | {"minItems": 1}
+
+
+FILES_CODEC = UnionCodec((is_string, ScalarCodec(type="string")), (is_list, FileListCodec(ScalarCodec(type="string"))))
+"""A file, a folder or a pattern, or a list of them."""
+
+Files = Annotated[str | tuple[str, ...], FILES_CODEC]
+OptionalFiles = Annotated[str | tuple[str, ...] | None, NullableCodec(FILES_CODEC)]
+
+
+class ImagesSection(Section):
+    """How image files become arrays."""
+
+    resize: Literal["nearest", "bilinear", "bicubic", "area", "lanczos3"] | None = attr(
+        None,
+        doc="Interpolation by which images are resized to the shape of the input; null requires images of that size.",
+    )
+    crop_to_aspect_ratio: bool = attr(
+        False, doc="Whether images are cropped around their center, so that resizing keeps their proportions."
+    )
+    pad_to_aspect_ratio: bool = attr(
+        False, doc="Whether images are padded with zeros, so that resizing keeps their proportions."
+    )
+
+
+class AudioSection(Section):
+    """How recordings become arrays."""
+
+    sampling_rate: int | None = attr(
+        None, doc="Samples per second that all recordings must have; null requires that they agree.", minimum=1
+    )
+    pad_or_truncate: bool = attr(
+        False, doc="Whether recordings are padded with zeros or truncated at the end to the length of the input."
+    )
+
+
+NO_KEYS: dict[str, Json] = {}
+DEFAULT_IMAGES, DEFAULT_AUDIO = ImagesSection(**NO_KEYS), AudioSection(**NO_KEYS)
+
+
 class DataSection(Section):
     """The files with the samples, and the meaning of their columns."""
 
-    train: str = attr(doc="Training file (.npz, .npy, .csv, .json or .jsonl); the path is relative to the spec.")
-    validation: str | None = attr(None, doc="Validation file, used after each epoch.")
-    test: str | None = attr(None, doc="Test file, used after training.")
+    train: Files = attr(
+        doc="Training data: a file, a folder of images, recordings or texts, a pattern such as `part-*.csv`, or a list "
+        "of these; the paths are relative to the spec."
+    )
+    validation: OptionalFiles = attr(None, doc="Validation data, used after each epoch.")
+    test: OptionalFiles = attr(None, doc="Test data, used after training.")
     x: Columns | None = attr(
         None,
         doc="Column or columns of the input, or an object with those of each input. By default columns are named like "
@@ -112,6 +156,25 @@ class DataSection(Section):
         minimum=0,
         below=1,
     )
+    separator: Literal[",", ";", "\t", "|", " "] | None = attr(
+        None, doc="Separator of the columns in .csv and .tsv files; null for a comma in .csv and a tab in .tsv."
+    )
+    decimal: Literal[".", ","] = attr(".", doc="Decimal mark of the numbers in .csv and .tsv files.")
+    images: ImagesSection = attr(DEFAULT_IMAGES, doc="How image files become arrays.")
+    audio: AudioSection = attr(DEFAULT_AUDIO, doc="How recordings (.wav) become arrays.")
+
+    def files(self, part: str) -> list[tuple[str, JsonPath]]:
+        """The files, folders and patterns of a part of the data, each with its path in the spec."""
+        return named_files(getattr(self, part), part)
+
+
+def named_files(value: object, part: str) -> list[tuple[str, JsonPath]]:
+    """The names in the value of a key of `training.data`, each with its path in the spec; other values are skipped."""
+    path: JsonPath = ("training", "data", part)
+    if isinstance(value, str):
+        return [(value, path)]
+    names = value if isinstance(value, (list, tuple)) else []
+    return [(name, (*path, index)) for index, name in enumerate(names) if isinstance(name, str)]
 
 
 class EarlyStoppingSection(Section):
@@ -231,3 +294,20 @@ class Training(Section):
         "all but the results of matrix products and convolutions; `full` keeps as little as possible and costs about "
         "one more forward pass.",
     )
+    precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = attr(
+        "float32",
+        doc="Element type of matrix products and convolutions in training, as a global dtype policy in Keras; weights "
+        "and losses are float32. The mixed ones need a provider that has them, such as `cuda` or `webgpu`.",
+    )
+    loss_scale: LossScaleSection | None = attr(
+        None,
+        doc="Dynamic loss scaling, as with LossScaleOptimizer in Keras. `mixed_float16` always has it, by default with "
+        "the default values.",
+    )
+
+    @property
+    def effective_loss_scale(self) -> LossScaleSection | None:
+        """The loss scaling of the training step; None if there is none."""
+        if self.loss_scale is None and self.precision == "mixed_float16":
+            return LossScaleSection(initial_scale=INITIAL_SCALE, dynamic_growth_steps=GROWTH_STEPS)
+        return self.loss_scale

@@ -24,8 +24,9 @@ RUNNING_EXPLANATIONS: dict[str, Explanation] = {
     "diverged": Explanation(
         "The loss became infinite or not a number",
         "Training stopped at that step. The last finite checkpoint is kept, and a `Trainer` has the weights of the "
-        "last step with a finite loss (with large layers, the optimizer's state is reset). Use a lower learning "
-        "rate, bound the gradients with `clipnorm`, scale the inputs to about -1 to 1, and look for extreme values "
+        "last step with a finite loss (with large layers, the optimizer's state is reset; on a device, those "
+        "before the last steps whose losses were read together). Use a lower learning rate, bound the gradients with "
+        "`clipnorm`, scale the inputs to about -1 to 1, and look for extreme values "
         "in the data.",
         '{"optimizer": {"type": "sgd", "learning_rate": 10}}',
         '{"optimizer": {"type": "sgd", "learning_rate": 0.01, "clipnorm": 1.0}}',
@@ -85,6 +86,13 @@ RUNNING_EXPLANATIONS: dict[str, Explanation] = {
         "jsonnx train spec.json    # without onnxruntime",
         "pip install onnxruntime; jsonnx train spec.json",
     ),
+    "missing-package": Explanation(
+        "A package that a format of data needs is not installed",
+        "Parquet, Arrow and Feather files are read by pyarrow, images by Pillow; an installation without the extras "
+        "`data` and `images` lacks them. Files compressed as .zst need Python 3.14.",
+        "jsonnx train spec.json    # with images, without Pillow",
+        'pip install "jsonnx[images]"; jsonnx train spec.json',
+    ),
     "unknown-provider": Explanation(
         "An unknown provider",
         "`jsonnx providers` lists them: cpu, cuda, tensorrt, openvino, coreml, directml, migraphx, qnn, webgpu; "
@@ -98,6 +106,21 @@ RUNNING_EXPLANATIONS: dict[str, Explanation] = {
         "as a whole, and document no kernels.",
         "jsonnx providers spec.json --provider coreml",
         "jsonnx providers spec.json --provider cuda",
+    ),
+    "bad-provider-option": Explanation(
+        "An option that the provider does not have, or a wrong value",
+        "The names and values are those of onnxruntime's documentation of the provider; an option that onnxruntime "
+        "would ignore is an error, too. Numbers are written as digits, such as bytes of memory, and switches as 0 "
+        "or 1.",
+        "jsonnx train spec.json --provider cuda --provider-option device=1",
+        "jsonnx train spec.json --provider cuda --provider-option device_id=1",
+    ),
+    "unsupported-precision": Explanation(
+        "The provider cannot train in this precision",
+        "Matrix products and convolutions in float16 or bfloat16 need a provider with kernels for the type, in "
+        "practice a GPU. A CPU would compute them more slowly than in float32, so it refuses.",
+        "jsonnx train spec.json --set training.precision=mixed_float16   # on the CPU",
+        "jsonnx train spec.json --set training.precision=mixed_float16 --provider cuda",
     ),
     "provider-unavailable": Explanation(
         "The installed onnxruntime lacks the provider",
