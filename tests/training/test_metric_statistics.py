@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+import jsonnx
 import numpy as np
 import pytest
 from harness import run
@@ -102,3 +104,23 @@ def test_relative_errors_are_divided_by_the_normalizer() -> None:
     }
     totals = run(g.graph({"totals": metric.statistics(g, y, x)}), feeds)["totals"]
     assert metric.result(totals) == pytest.approx((1 + 0 + 2) / 6)
+
+
+def test_a_run_with_lists_and_kept_samples_is_resumed_within_an_epoch(tmp_path: Path) -> None:
+    layer = {"type": "Dense", "name": "y", "units": CLASSES, "activation": "softmax"}
+    metrics = ["confusion_matrix", {"type": "AUC", "num_thresholds": None}]
+    training = {"loss": "sparse_categorical_crossentropy", "metrics": metrics, "epochs": 2, "batch_size": 4}
+    spec = {"inputs": {"x": {"shape": [2]}}, "layers": [layer], "training": training}
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(18, 2)).astype("float32"), rng.integers(0, CLASSES, 18)
+    whole, resumed = jsonnx.Trainer(spec), jsonnx.Trainer(spec)
+
+    class Save:
+        def on_step(self, step: int, figures: Any) -> None:
+            if (whole.epochs_done, step) == (1, 3):
+                whole.save_checkpoint(tmp_path / "checkpoint")
+
+    history = whole.fit(x, y, callbacks=[Save()]).history
+    resumed.load_checkpoint(tmp_path / "checkpoint")
+    assert resumed.fit(x, y).history == history
+    assert np.sum(history["confusion_matrix"]) == 36
