@@ -11,6 +11,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "compile": (
         "jsonnx compile spec.json -o model.onnx --weights weights.safetensors",
         "jsonnx compile spec.json -o folder --training",
+        "jsonnx compile spec.json -o folder --training --for webgpu",
     ),
     "train": (
         "jsonnx train spec.json -o runs/digits --set training.epochs=20",

@@ -126,7 +126,8 @@ def providers(
 
     Without an argument: which providers run here, and how to install the others. With a spec, a RUN folder or an ONNX
     model: the nodes for which CUDA, DirectML or WebGPU has no kernel, so that onnxruntime runs them on the CPU. No
-    device is needed, since kernels are looked up in tables.
+    device is needed, since kernels are looked up in tables. A spec is compiled for each provider, as with `jsonnx
+    compile --for`.
     """
     import json
 

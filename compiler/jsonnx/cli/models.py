@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ..core.deployment_targets import PLAIN_TARGET, TARGETS
 from ..core.diagnostics import UsageError
 from .common import (
     ALL_OPTION,
@@ -50,6 +51,14 @@ OWN_DATA_NOTE = (
 @PARTIAL_OPTION
 @UNVERIFIED_OPTION
 @click.option("--seed", type=SEED_TYPE, help="Seed of the initial weights; the spec's seed if omitted.")
+@click.option(
+    "--for",
+    "target",
+    type=click.Choice(TARGETS),
+    default=PLAIN_TARGET,
+    show_default=True,
+    help="Use only operators and element types that this execution provider has kernels for, as far as possible.",
+)
 @click.option("--training", is_flag=True, help="Write train_step.onnx, model.onnx and manifest.json to a folder.")
 @SCALE_OPTION
 @SET_OPTION
@@ -62,6 +71,7 @@ def compile(
     partial: bool,
     unverified: bool,
     seed: int | None,
+    target: str,
     training: bool,
     scale: str | None,
     changes: tuple[str, ...],
@@ -75,12 +85,12 @@ def compile(
     checked = checked_spec(spec, changes, scale)
     outputs = [Path(output) / name for name in training_files(checked)] if training else [Path(output)]
     refuse_overwrite([*checked.files, *possible_weight_files(weights)], outputs)
-    model = compile_checked(checked, weights, seed, partial=partial, verify=not unverified)
+    model = compile_checked(checked, weights, seed, partial=partial, verify=not unverified, target=target)
     if model.weights_report is not None:
         print_weights_report(model.weights_report)
     model.verify()
     if training:
-        write_training_folder(checked, model, seed, Path(output))
+        write_training_folder(checked, model, seed, Path(output), target)
     else:
         model.save(output)
     print_status(f"wrote {output}")

@@ -16,12 +16,12 @@ from ..core.diagnostics import CompileError, Diagnostic, UsageError, path_text
 from ..core.files import open_file
 from ..ir import Graph, with_vocabularies
 from ..ir.label_encoder import unlearned_states
-from ..passes.gelu_as_erf import write_gelu_as_erf
 from ..runtime.session import MODEL_FILE
 from ..targets import PROVIDERS_WITH_TABLES, KernelTable, Placement, kernel_table, place_nodes
-from .check import CheckedSpec, check_spec
+from .check import CheckedSpec, Spec, check_spec
 from .graphs import inference_graph
 from .plan_training import plan_training
+from .target_forms import write_for_target
 from .trained_model import spec_from_metadata
 
 
@@ -37,35 +37,36 @@ def tables_of(provider: str | None) -> list[KernelTable]:
 
 
 def placements(
-    spec_or_model: str, tables: Sequence[KernelTable], changes: Sequence[str] = (), scale: str | None = None
+    spec_or_model: Spec, tables: Sequence[KernelTable], changes: Sequence[str] = (), scale: str | None = None
 ) -> list[dict[str, Placement]]:
     """For each table the placement of a model, or of a spec's inference model and of its training step if it has one,
-    by title.
+    both in the form of `compile --for` the provider, by title.
 
     Raises CompileError for an invalid spec or model.
     """
-    models, paths = _models(spec_or_model, changes, scale)
+    model = _read_model(spec_or_model)
+    if model is not None:
+        paths = _source_paths_in_model(model)
+        return [{"model": _with_source_paths(place_nodes(model, table), paths)} for table in tables]
+    checked = check_spec(spec_or_model, changes=changes, scale=scale)
+    graphs, paths = _graphs(checked), _source_paths(checked)
     return [
-        {title: _with_source_paths(place_nodes(model, table), paths) for title, model in models.items()}
+        {title: _with_source_paths(_place_graph(graph, table), paths) for title, graph in graphs.items()}
         for table in tables
     ]
 
 
-def _models(
-    spec_or_model: str, changes: Sequence[str], scale: str | None
-) -> tuple[dict[str, onnx.ModelProto], dict[str, str]]:
-    """The models by title, and the source paths of their layers."""
-    path = Path(spec_or_model) / MODEL_FILE if os.path.isdir(spec_or_model) else Path(spec_or_model)
-    if path.suffix.lower() == ".onnx":
-        model = _read_model(path)
-        return {"model": model}, _source_paths_in_model(model)
-    checked = check_spec(spec_or_model, changes=changes, scale=scale)
+def _graphs(checked: CheckedSpec) -> dict[str, Graph]:
+    """The plain graphs of a spec by title."""
     checked.require()
     graphs = {"inference model": inference_graph(checked)}
     if checked.objective is not None:
         graphs["training step"] = plan_training(checked).train
-    models = {title: to_model_proto(write_gelu_as_erf(_with_vocabularies(graph))) for title, graph in graphs.items()}
-    return models, _source_paths(checked)
+    return {title: _with_vocabularies(graph) for title, graph in graphs.items()}
+
+
+def _place_graph(graph: Graph, table: KernelTable) -> Placement:
+    return place_nodes(to_model_proto(write_for_target(graph, table.provider)), table)
 
 
 def _source_paths_in_model(model: onnx.ModelProto) -> dict[str, str]:
@@ -95,7 +96,13 @@ def _with_vocabularies(graph: Graph) -> Graph:
     return with_vocabularies(graph, {name: tokens[state.dtype] for name, state in unlearned_states(graph).items()})
 
 
-def _read_model(path: Path) -> onnx.ModelProto:
+def _read_model(spec_or_model: Spec) -> onnx.ModelProto | None:
+    """The model of a file or a RUN folder; None for a spec."""
+    if not isinstance(spec_or_model, str):
+        return None
+    path = Path(spec_or_model) / MODEL_FILE if os.path.isdir(spec_or_model) else Path(spec_or_model)
+    if path.suffix.lower() != ".onnx":
+        return None
     with open_file(path) as file:
         data = file.read()
     try:

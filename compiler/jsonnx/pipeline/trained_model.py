@@ -38,6 +38,7 @@ from .output_classes import output_classes
 from .plan_training import plan_training
 from .prediction_files import Predictions, prediction_writer
 from .run_info import path_from, read_run_info, run_info_text, with_evaluation
+from .target_forms import plan_for_target
 
 BATCH_SIZE = 512
 """Samples in a call of the model."""
@@ -139,7 +140,8 @@ class TrainedModel:
         )
         samples = self._evaluation_samples(training_plan, data)
         if self.folder is not None:
-            trainer = Trainer(training_plan, self.session.provider)
+            provider = self.session.provider
+            trainer = Trainer(plan_for_target(training_plan, provider.name), provider)
             trainer.set_weights(read_weight_file(self.folder / WEIGHTS_FILE, self.verify))
             return trainer.evaluate(samples, batch_size=BATCH_SIZE)
         return self._evaluate_outputs(training_plan, samples)

@@ -25,6 +25,7 @@ from .decision import calibrate, choose_thresholds, require_validation, with_thr
 from .initial_weights import Weights, resolve_initial_weights
 from .model import Model
 from .plan_training import plan_training
+from .target_forms import plan_for_target
 
 _ATTRIBUTES = (
     "initial_weights_digest",
@@ -71,6 +72,7 @@ class Trainer(PlanTrainer):
         plan = plan_training(self._checked, seed)
         plan = replace(plan, source=plan.source.with_data_roots(data_roots))
         resolved_provider = resolve_provider(provider, provider_options)
+        plan = plan_for_target(plan, resolved_provider.name) if fast else plan
         require_precision(plan, resolved_provider)
         variables = {**plan.train.parameters, **plan.train.states}
         types = {name: variables[name].type for name in plan.weight_names}

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..backend import package_version, spec_hash, to_model_writer, verify_model
+from ..core.deployment_targets import PLAIN_TARGET
 from ..core.files import make_folders, write_atomically
 from ..core.reserved_names import LEARNING_RATE, is_slot_name, metric_sums_name, next_name, target_name
 from ..core.types import TensorType
@@ -22,6 +23,7 @@ from ..runtime.training_plan import TrainingPlan
 from .check import CheckedSpec
 from .model import Model
 from .plan_training import plan_training
+from .target_forms import plan_for_target
 
 if TYPE_CHECKING:
     from ..backend import ModelWriter
@@ -63,13 +65,15 @@ def _augmentation_file(index: int) -> str:
     return f"augmentation_{index}.onnx"
 
 
-def write_training_folder(checked: CheckedSpec, model: Model, seed: int | None, folder: Path) -> None:
+def write_training_folder(
+    checked: CheckedSpec, model: Model, seed: int | None, folder: Path, target: str = PLAIN_TARGET
+) -> None:
     """Writes `train_step.onnx`, `model.onnx`, `weights.safetensors`, models of what augmentation layers get, and last
-    `manifest.json`.
+    `manifest.json`; `target` is that of the model.
 
     Raises CompileError if the spec cannot be trained, UsageError if the folder cannot be written.
     """
-    plan = plan_training(checked, seed)
+    plan = plan_for_target(plan_training(checked, seed), target)
     variables = draw_initial_weights(plan.train, plan.seed) | model.weights
     plan = replace(plan, train=with_vocabularies(plan.train, model.weights))  # the model has all learned states
     name = checked.network.name
@@ -80,7 +84,8 @@ def write_training_folder(checked: CheckedSpec, model: Model, seed: int | None, 
             file = _augmentation_file(index)
             models[file] = _verified(before, f"{name}_{Path(file).stem}")
     make_folders(folder)
-    text = json.dumps(manifest(checked, plan), indent=2) + "\n"
+    target_entry = {} if target == PLAIN_TARGET else {"target": target}
+    text = json.dumps(manifest(checked, plan) | target_entry, indent=2) + "\n"
     for file, writer in models.items():
         write_atomically(folder / file, writer.parts())
     contents = (model.to_bytes(), safetensors_bytes(variables), text.encode())

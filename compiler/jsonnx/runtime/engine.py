@@ -11,7 +11,8 @@ import numpy as np
 
 from ..core.diagnostics import CompileError, Diagnostic
 from ..core.gc_pause import gc_paused
-from ..core.reserved_names import LEARNING_RATE, LOSS, is_slot_name, target_name
+from ..core.numpy_types import numpy_dtype
+from ..core.reserved_names import LEARNING_RATE, LOSS, STEP_COUNT, is_slot_name, target_name
 from ..ir import unlearned_states
 from .adapt import adapted_states
 from .cpu_count import checked_thread_count
@@ -132,7 +133,16 @@ class Engine:
     def convert_state(self, arrays: Weights) -> Weights:
         """The `state_dict` of another engine of the same plan, in the form that `write` takes here."""
         lazy_tables = None if self.execution.lazy_tables else find_lazy_tables(self.plan)
-        return dict(with_eager_state(lazy_tables, arrays)) if lazy_tables else arrays
+        arrays = dict(with_eager_state(lazy_tables, arrays)) if lazy_tables else arrays
+        return arrays | self._converted_step_count(arrays)
+
+    def _converted_step_count(self, arrays: Weights) -> Weights:
+        """The count of steps in the element type that it has in this plan, which depends on the provider."""
+        count, state = arrays.get(STEP_COUNT), self.plan.train.states.get(STEP_COUNT)
+        if count is None or state is None or count.dtype.kind != "i":
+            return {}
+        converted = count.astype(numpy_dtype(state.dtype))
+        return {STEP_COUNT: converted} if np.array_equal(converted, count) else {}
 
     def adapt(self, samples: Dataset) -> None:
         """Sets the states that layers learn from the samples, unless they are learned already."""

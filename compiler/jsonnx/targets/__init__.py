@@ -4,7 +4,7 @@ In: an ONNX model and the name of a provider. Out: the nodes for which the provi
 """
 
 from .kernel_table import PROVIDERS_WITH_TABLES, Kernel, KernelTable, kernel_table
-from .placement import MissingKernel, Placement, place_nodes
+from .placement import MissingKernel, Placement, lacks_kernel, place_nodes
 
 __all__ = [
     "PROVIDERS_WITH_TABLES",
@@ -13,5 +13,6 @@ __all__ = [
     "MissingKernel",
     "Placement",
     "kernel_table",
+    "lacks_kernel",
     "place_nodes",
 ]

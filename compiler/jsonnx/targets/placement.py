@@ -12,13 +12,10 @@ from functools import lru_cache
 import onnx
 from onnx import defs, shape_inference
 
+from ..ir import Node
 from ..ir.dtypes import dtype_name
+from ..ir.host_values import SHAPE_OPERATORS, SHAPE_TYPES
 from .kernel_table import FIRST, Kernel, KernelTable
-
-SHAPE_OPERATORS = {"Shape", "Size"}
-"""Operators whose results are on the CPU."""
-SHAPE_TYPES = {"int32", "int64", "bool"}
-"""Element types of the results of shape arithmetic."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +54,13 @@ def place_nodes(model: onnx.ModelProto, table: KernelTable) -> Placement:
     return Placement(len(scanned), tuple(missing for missing in scanned if missing is not None))
 
 
+def lacks_kernel(table: KernelTable, node: Node, opset: int) -> bool:
+    """Whether a node of a graph has no kernel in a model of an opset."""
+    inputs = () if node.bodies else tuple("" if x is None else x.dtype for x in node.inputs)
+    outputs = tuple(x.dtype for x in node.outputs)
+    return bool(_missing_reason(table, node.domain, node.op, opset, inputs, outputs))
+
+
 @dataclass
 class _Scope:
     """What is known where a node stands: types, and the values that shape arithmetic computes."""
@@ -89,14 +93,16 @@ class _Scope:
         return dtype_name(type.tensor_type.elem_type) if type is not None and known else ""
 
     def is_shape_arithmetic(self, node: onnx.NodeProto) -> bool:
-        """Whether a node computes with shapes alone, and gives a scalar or a vector of integers."""
-        if node.op_type in SHAPE_OPERATORS:
-            return True
+        """Whether a node computes with shapes alone, and gives a scalar, such as the batch size as a float, or a vector
+        of integers."""
+        if node.op_type in SHAPE_OPERATORS:  # without a kernel, onnxruntime copies the operand to the CPU
+            return (_domain(node), node.op_type) in self.table.kernels
         variables = [name for name in node.input if name and name not in self.constants]
-        are_small = all(
-            self.dtype(name) in SHAPE_TYPES and len(self.types[name].tensor_type.shape.dim) <= 1 for name in node.output
-        )
-        return bool(variables) and self.shapes.issuperset(variables) and are_small
+        return bool(variables) and self.shapes.issuperset(variables) and all(map(self._is_small_shape, node.output))
+
+    def _is_small_shape(self, name: str) -> bool:
+        rank = len(self.types[name].tensor_type.shape.dim) if self.dtype(name) else None
+        return rank == 0 or (rank == 1 and self.dtype(name) in SHAPE_TYPES)
 
 
 def _scan(graph: onnx.GraphProto, outer: _Scope) -> Iterator[MissingKernel | None]:
@@ -107,8 +113,10 @@ def _scan(graph: onnx.GraphProto, outer: _Scope) -> Iterator[MissingKernel | Non
             scope.constants.update(node.output)
             continue
         bodies = [attribute.g for attribute in node.attribute if attribute.HasField("g")]
-        if not bodies and scope.is_shape_arithmetic(node):  # a body reads values that are no inputs of its node
+        is_shape = not bodies and scope.is_shape_arithmetic(node)  # a body reads values that are no inputs of its node
+        if is_shape or node.op_type in SHAPE_OPERATORS:
             scope.shapes.update(node.output)
+        if is_shape:
             continue
         inputs = () if bodies else tuple(map(scope.dtype, node.input))  # a loop's inputs may have any type
         yield _missing_kernel(node, inputs, scope)
