@@ -8,12 +8,12 @@ import json
 import os
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from math import isfinite
 from pathlib import Path
 
 import numpy as np
 
 from ..core.diagnostics import CompileError, Diagnostic, UsageError
+from ..core.figures import finite
 from ..core.files import (
     error_reason,
     make_folders,
@@ -235,8 +235,7 @@ def _damage_warning(fault: Diagnostic) -> Diagnostic:
 
 def _metrics_line(epoch: int, figures: Mapping[str, float]) -> bytes:
     """A line of JSON; NaN and infinity become null."""
-    json_figures = {name: figure if isfinite(figure) else None for name, figure in figures.items()}
-    return json.dumps({"epoch": epoch, **json_figures}).encode() + b"\n"
+    return json.dumps({"epoch": epoch, **{name: finite(figure) for name, figure in figures.items()}}).encode() + b"\n"
 
 
 def _csv_line(values: Iterable[object]) -> bytes:
