@@ -114,8 +114,6 @@ class TrainedModel:
         return {
             name: reported.metric.axis_labels(labels.get(reported.output, ())) for name, reported in metrics.items()
         }
-            name: reported.metric.axis_labels(labels.get(reported.output, ())) for name, reported in metrics.items()
-        }
 
     def evaluate(self, data: str | None) -> dict[str, Figure]:
         """Loss and metrics on a file, or else on the spec's test data, or else on its validation data.
