@@ -81,6 +81,7 @@ for command in (
     specs.fmt,
     specs.diff,
     data.data,
+    data.init,
     models.compile,
     models.train,
     models.evaluate,

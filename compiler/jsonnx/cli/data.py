@@ -1,9 +1,11 @@
-"""Commands about data: data."""
+"""Commands about data: data, init."""
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -20,7 +22,11 @@ from .common import (
     handles_errors,
     print_diagnostics,
     print_result,
+    print_status,
 )
+
+if TYPE_CHECKING:
+    from ..pipeline.recognise_target import Task
 
 
 @click.command()
@@ -58,3 +64,47 @@ def data(
             print_diagnostics(description.diagnostics, "text")
     has_error = any(item.severity == "error" for item in description.diagnostics)
     sys.exit(EXIT_USAGE_ERROR if description.has_unreadable_data else EXIT_INVALID_INPUT if has_error else 0)
+
+
+@click.command()
+@click.argument("data", metavar="DATA")
+@click.option("--target", metavar="COLUMN", help="Column to predict; for a folder, the names of its subfolders.")
+@click.option(
+    "--task",
+    type=click.Choice(["classification", "regression"]),
+    help="Whether the target has classes or numbers; recognised from its values if omitted.",
+)
+@click.option(
+    "-o", "--output", metavar="SPEC", help="Spec to write; - for standard output. Default: DATA with the suffix .json."
+)
+@click.option("--force", is_flag=True, help="Overwrite an existing spec.")
+@handles_errors
+def init(data: str, target: str | None, task: Task | None, output: str | None, force: bool) -> None:
+    """Write a first spec that predicts a column of DATA, a data file or a folder of images or texts.
+
+    The types of columns are recognised; they and the number of rows decide on preprocessing, network, loss, metrics and
+    split.
+    """
+    import shlex
+
+    from ..core.files import refuse_overwrite, write_atomically
+    from ..pipeline.init_spec import default_spec_name, init_spec
+
+    output = default_spec_name(data) if output is None else output
+    is_file = output != "-"
+    if is_file:
+        refuse_overwrite([Path(data)], [Path(output)])
+        if os.path.lexists(output) and not force:
+            raise UsageError("file-exists", f"{output!r} exists", "give another file with -o, or add --force")
+    initial = init_spec(data, target, task, Path(output).parent if is_file else Path())
+    for note in initial.notes:
+        print_status(note)
+    if not is_file:
+        print_result(initial.text.rstrip("\n"))
+        return
+    write_atomically(output, initial.text.encode())
+    print_status(f"wrote {output}: {initial.summary}")
+    spec = shlex.quote(output)
+    root = f" --data-root {shlex.quote(initial.data_root)}" if initial.data_root else ""
+    name = shlex.quote(Path(output).name.partition(".")[0])
+    print_status(f"next:\n  jsonnx data {spec}{root}\n  jsonnx train {spec} -o runs/{name}{root}")
