@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
 from ..core.diagnostics import Report
 from ..core.types import BATCH, ShapeError, TensorType
-from ..frontend.network import Call, Network
+from ..frontend.network import BlockInput, Call, Network
 from ..frontend.schema.phrases import short_name
 from ..layers.base import check_size, infer_types
 from .masks import Mask, MaskAssignment, MaskFlows, mask_flows
@@ -38,6 +38,7 @@ def infer_shapes(network: Network, report: Report) -> TypedNetwork:
     produced: dict[str, Mask] = {}
     value_masks: dict[str, Mask] = {}
     faults: list[tuple[Call, ShapeError]] = []
+    misused: dict[BlockInput, None] = {}
     for name, type in network.inputs.items():
         try:
             check_size(type, "is")
@@ -47,6 +48,14 @@ def infer_shapes(network: Network, report: Report) -> TypedNetwork:
     for call in network.calls:
         if call.layer is None or not call.sources or any(source not in types for source in call.sources):
             continue  # the cause is reported already
+        invalid_inputs = [
+            block_input
+            for block_input in network.block_inputs.get(int(call.path[1]), ())
+            if block_input.shape.problem(types[block_input.value])
+        ]
+        if invalid_inputs:
+            misused |= dict.fromkeys(invalid_inputs)
+            continue
         try:
             results = infer_types(call.layer, *(types[source] for source in call.sources))
             input_masks[call.name] = tuple(value_masks.get(source) for source in call.sources)
@@ -58,6 +67,7 @@ def infer_shapes(network: Network, report: Report) -> TypedNetwork:
             faults.append((call, error))
             continue
         types |= zip(call.results, results, strict=True)
+    _report_block_inputs(network, types, misused, report)
     _report_shape_errors(network, types, faults, report)
     connected = MaskAssignment(input_masks, produced, value_masks)
     if report.has_errors():
@@ -80,6 +90,18 @@ def _infer_mask(
         help = "masked positions count from here on; if they must not, move the layer before the mask is created"
         report.add("mask-ends", call.path, message, help=help, notes=notes, severity="warning")
     return None if type is None else Mask(type, call.name, input_masks)
+
+
+def _report_block_inputs(
+    network: Network, types: Mapping[str, TensorType], misused: Iterable[BlockInput], report: Report
+) -> None:
+    for block_input in misused:
+        problem = block_input.shape.problem(types[block_input.value])
+        assert problem is not None
+        use, block = block_input.use
+        notes = [(network.paths[block_input.value], f"{block_input.value!r} is {types[block_input.value]}")]
+        message, help = f"{block} {use!r} {problem[0]}", problem[1]
+        report.add("shape-mismatch", block_input.path, message, help=help, notes=notes)
 
 
 def _report_shape_errors(

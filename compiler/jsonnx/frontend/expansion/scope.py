@@ -20,6 +20,7 @@ from .block_arguments import block_arguments
 from .block_definitions import BlockDefinition
 from .evaluator import EvaluationScope, Evaluator, ExpansionTooLarge, identity_key
 from .expression_parser import Values
+from .input_shapes import read_input_shapes
 from .parameters import Parameter
 from .references import ReferenceResolver, replace_with_identity
 from .template import BlockUse, Entry, Ref, Step, Template, block_use_notes
@@ -58,7 +59,9 @@ class TemplateCache:
             inputs = {name: number for number, name in enumerate(block.inputs)}
             evaluation_scope = EvaluationScope(block_use, invalid_names)
             scope = Scope(self, block.layers, (*path, "layers"), values, evaluation_scope, inputs, block_use)
-            self._templates[key] = scope.template(block.outputs, (*path, "outputs"))
+            template = self._templates[key] = scope.template(block.outputs, (*path, "outputs"))
+            if block.input_shapes:
+                template.input_shapes = read_input_shapes(block, values, evaluation_scope, self.evaluator)
         return self._templates[key]
 
     def parameter_values(

@@ -127,6 +127,8 @@ class Template:
     """Whether `layer_count` is the exact number, not that at which counting was stopped."""
     largest_entry: tuple[int, JsonPath] = (0, ())
     """The number of layers and the path of the entry with the most layers."""
+    input_shapes: dict[int, InputShape] = field(default_factory=dict)
+    """The shapes that the block's inputs must have, by the number of the input."""
 
     @property
     def first_output(self) -> Ref | None:

@@ -59,10 +59,11 @@ REGISTRIES: tuple[Registry, ...] = (
 @cache
 def spec_schema() -> dict[str, Json]:
     """Returns the complete schema. Callers share it and must not change it."""
+    layers = _definition_names(LAYERS)  # first: it imports all layers, whose modules may register initializers
     names = [
         *_shared_definitions(),
         *(name for registry in REGISTRIES for name in (registry.kind, *_definition_names(registry))),
-        *_definition_names(LAYERS),
+        *layers,
     ]
     return root_schema() | {"$defs": {name: definition(name) for name in names}}
 
@@ -176,6 +177,14 @@ def reuse_schema() -> dict[str, Json]:
     return {"$schema": SCHEMA_URI, "type": "object", "properties": reuse_properties(), "$defs": definitions}
 
 
+BLOCK_INPUT_SHAPE_SCHEMA = {
+    "type": "array",
+    "description": "The shape that the input must have, without the batch axis; null or a name for any size.",
+    "items": {"type": ["integer", "string", "null"], "minimum": 1},
+    "maxItems": MAX_INPUT_AXES,
+}
+
+
 def _block_schema() -> dict[str, Json]:
     return {
         "type": "object",
@@ -204,7 +213,7 @@ def _block_schema() -> dict[str, Json]:
                 "description": "Names of the block's inputs, or an object of them.",
                 "anyOf": [
                     {"type": "array", "items": INNER_NAME_SCHEMA, "minItems": 1},
-                    _described_names(INNER_NAME_SCHEMA),
+                    _described_names(INNER_NAME_SCHEMA, {"shape": BLOCK_INPUT_SHAPE_SCHEMA}),
                 ],
                 "default": ["input"],
             },
@@ -225,9 +234,10 @@ def _block_schema() -> dict[str, Json]:
     }
 
 
-def _described_names(name: Json) -> Json:
+def _described_names(name: Json, further_properties: Mapping[str, Json] = {}) -> Json:
     """Returns the schema of an object of names, each with an object that describes it."""
-    described = {"type": "object", "properties": {"description": DESCRIPTION_SCHEMA}, "additionalProperties": False}
+    properties = {**further_properties, "description": DESCRIPTION_SCHEMA}
+    described = {"type": "object", "properties": properties, "additionalProperties": False}
     return {"type": "object", "propertyNames": name, "additionalProperties": described, "minProperties": 1}
 
 
@@ -340,7 +350,14 @@ def _component_definition(registry: Registry, component: type[Component]) -> dic
     return schema
 
 
-_names = cache(Registry.names)
+def _names(registry: Registry) -> Mapping[str, list[str]]:
+    return _cached_names(registry, len(registry.members))
+
+
+@cache
+def _cached_names(registry: Registry, count: int) -> Mapping[str, list[str]]:
+    """`count` is the number of members: a module that is imported later may register more."""
+    return registry.names()
 
 
 def _registry_definition(registry: Registry) -> dict[str, Json]:
