@@ -150,3 +150,31 @@ def test_a_block_that_is_called_again_checks_its_inputs_again() -> None:
     block = {"inputs": {"a": {"shape": [4]}}, "layers": [{"type": "Dense", "units": 1}, {"type": "ReLU"}]}
     layers = [{"type": "b", "name": "first"}, {"use": "first", "from": "first"}]
     assert errors(blocks={"b": block}, layers=layers) == [("shape-mismatch", "$.layers[1]")]
+
+
+# -- names of uses of blocks -------------------------------------------------------------------------------------------
+
+
+def tower_errors(use: str, source: str) -> list[tuple[str, str, str | None]]:
+    """Returns code, path and help of the errors of a block that is called twice and whose results are concatenated."""
+    layers = [
+        {"type": "tower", "name": "encoder", "from": "left"},
+        {"use": use, "name": "again", "from": "right"},
+        {"type": "Concatenate", "from": [source, "again"]},
+    ]
+    inputs = {"left": {"shape": [8]}, "right": {"shape": [8]}}
+    spec: Any = {"inputs": inputs, "blocks": {"tower": {"layers": [DENSE]}}, "layers": layers}
+    return [(item.code, item.path, item.help) for item in jsonnx.validate(spec) if item.severity != "note"]
+
+
+@pytest.mark.parametrize(
+    ("use", "source", "path", "help"),
+    [
+        ("encoder", "encodr", "$.layers[2].from[0]", "did you mean 'encoder'?"),
+        ("encoder", "zzzzz", "$.layers[2].from[0]", "known names: again, encoder, left, right"),
+        ("encodr", "encoder", "$.layers[1].use", "did you mean 'encoder'?"),
+        ("tower", "encoder", "$.layers[1].use", "name a use of it: 'encoder'"),
+    ],
+)
+def test_uses_of_blocks_are_suggested(use: str, source: str, path: str, help: str) -> None:
+    assert tower_errors(use, source) == [("unknown-name", path, help)]

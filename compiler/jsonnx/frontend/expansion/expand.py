@@ -141,7 +141,8 @@ def _check_unused_definitions(
 
 def _names_in_block(block: BlockDefinition, evaluator: Evaluator) -> frozenset[str]:
     """Returns the names that the expressions in a block use."""
-    parts = [block.layers, block.outputs, *block.input_shapes.values(), *(parameter.default for parameter in block.parameters.values())]
+    defaults = [parameter.default for parameter in block.parameters.values()]
+    parts = [block.layers, block.outputs, *block.input_shapes.values(), *defaults]
     return frozenset().union(*(evaluator.names(part) or () for part in parts))
 
 

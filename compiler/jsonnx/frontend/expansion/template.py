@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from ...core.components import Json
 from ...core.diagnostics import JsonPath
+from ..network import InputShape
 from ..schema.phrases import short_name
 from .block_definitions import BlockDefinition
 from .expressions import has_expressions
@@ -82,6 +83,10 @@ class Step:
     @property
     def is_use(self) -> bool:
         return isinstance(self.body, dict) and "use" in self.body
+
+    def uses(self, block: str) -> bool:
+        """Tells whether it is the first use of weights of a block of this name."""
+        return self.block is not None and self.block.name == block and not self.is_use
 
     @property
     def layer_count(self) -> int:
