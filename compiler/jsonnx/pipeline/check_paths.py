@@ -64,7 +64,7 @@ def _weight_files(training: Mapping[str, Any]) -> Iterator[NamedFile]:
 def _check_data_file(file: NamedFile, folders: SpecFolders, missing: Severity, report: Report) -> None:
     suffix = suffix_fault(file.name, DATA_FILE_SUFFIXES, "data")
     try:
-        folders.check(file.name)
+        folders.check(file.name, str(file.path[-1]))
     except UnsafePath as error:
         report.add("unsafe-path", file.path, str(error), help=UNSAFE_DATA_HELP)
         return

@@ -10,7 +10,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from ..core.diagnostics import CompileError, Diagnostic, UsageError, quoted_or_list, suggestion
+from ..core.diagnostics import CompileError, Diagnostic, UsageError, quoted_list, quoted_or_list, suggestion
 from ..core.files import UnsafePath, display_path, error_reason
 from ..core.numpy_types import numpy_dtype
 from ..core.reserved_names import target_name
@@ -139,7 +139,7 @@ def _arrays_by_name(
         if len(types) != 1 or argument is None:
             faults.add(
                 "bad-feed",
-                f"{kind}s: give a dict with {quoted_or_list(types)}" if len(types) > 1 else f"the {kind} is missing",
+                f"{kind}s: give a dict with {quoted_list(types)}" if len(types) > 1 else f"the {kind} is missing",
             )
             return {}
         argument = {next(iter(types)): argument}
@@ -183,7 +183,7 @@ def from_part(data: DataSection, part: str, data_spec: DataSpec, source: SpecSou
     path = getattr(data, part)
     position = ("training", "data", part)
     try:
-        file = source.folders.open(path)
+        file = source.folders.open(path, part)
         name = display_path(source.folders.path(path))
     except UnsafePath as error:
         fault = Diagnostic("unsafe-path", str(error), help=UNSAFE_DATA_HELP)
