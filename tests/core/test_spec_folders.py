@@ -41,7 +41,15 @@ def test_a_path_may_lead_into_a_root_and_nowhere_else(tmp_path: Path) -> None:
         folders.check(name)
         with folders.open(name) as file:
             assert file.read() == b"data", name
-    refused = ("bad.csv", "../secret/secret.csv", "../data/bad.csv", "folder/bad.csv", str(data / "bad.csv"), "..", "\0")
+    refused = (
+        "bad.csv",
+        "../secret/secret.csv",
+        "../data/bad.csv",
+        "folder/bad.csv",
+        str(data / "bad.csv"),
+        "..",
+        "\0",
+    )
     for name in refused:
         with pytest.raises(UnsafePath):
             folders.open(name)

@@ -174,6 +174,7 @@ def train(
             callbacks=[display],
             warn=lambda diagnostics: print_diagnostics(diagnostics, "text") if diagnostics else None,
             on_weights_resolved=print_weights_report,
+            on_resumed=lambda lines: None if quiet else print_status("\n".join(lines)),
         )
     for line in outcome.summary_lines():
         print_result(line)
