@@ -21,7 +21,7 @@ def test_a_single_root_need_not_be_in_a_list(tmp_path: Path) -> None:
 
 
 def test_a_missing_root_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="there is no folder .*nope"):
+    with pytest.raises(UsageError, match=r"there is no folder .*nope"):
         SpecFolders.of(tmp_path, [tmp_path / "nope"])
 
 

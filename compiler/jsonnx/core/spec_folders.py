@@ -101,7 +101,10 @@ class SpecFolders(NamedTuple):
         return folder / relative
 
     def open(self, name: str, part: str = "train") -> IO[bytes]:
-        """Opens a data file, which is a part of the data, `train`, `validation` or `test`. Raises UnsafePath, UsageError (a MissingFile has help)."""
+        """Opens a data file: the `train`, `validation` or `test` part of the data.
+
+        Raises UnsafePath, UsageError (a MissingFile has help).
+        """
         folder, relative = self.locate(name)
         try:
             return open_beneath(folder, relative)

@@ -161,8 +161,8 @@ def train(
     """Trains on the spec's data and writes all results to the folder.
 
     An interrupted run leaves its weights, its model and a checkpoint. `warn` is called with warnings,
-    `on_weights_resolved` with the report on initial weights from a file, `on_resumed` with lines that say where a run is
-    resumed and how its spec has changed. Raises CompileError, FeedError, UsageError,
+    `on_weights_resolved` with the report on initial weights from a file, `on_resumed` with lines that say where
+    a run is resumed and how its spec has changed. Raises CompileError, FeedError, UsageError,
     and Diverged, in which case the folder has the last finite weights.
     """
     start_time = time.monotonic()
