@@ -107,24 +107,44 @@ def _report_block_inputs(
 def _report_shape_errors(
     network: Network, types: Mapping[str, TensorType], faults: Sequence[tuple[Call, ShapeError]], report: Report
 ) -> None:
-    batch_axis_help, valid_without_null = _batch_axis_help(network) if faults else ("", ())
+    batch_axis = _batch_axis_help(network) if faults else _NO_BATCH_AXIS_HELP
     for call, error in faults:
         subject = f"{call.layer.type_name} {call.name!r}" if call.layer else repr(call.name)
         notes = [(network.paths[source], f"{source!r} is {types[source]}") for source in dict.fromkeys(call.sources)]
-        help = batch_axis_help if call.name in valid_without_null else error.help
+        help = error.help
+        if call.name in batch_axis.valid_values and (batch_axis.is_null or set(call.sources) <= network.inputs.keys()):
+            help = batch_axis.text if batch_axis.is_null or not help else f"{batch_axis.text}; or {help}"
         report.add(error.code, call.path, f"{subject} {error.message}", help=help, notes=notes)
 
 
-def _batch_axis_help(network: Network) -> tuple[str, Collection[str]]:
-    """A help text for shapes that begin with null, and the values whose shapes are valid without it.
+class _BatchAxisHelp(NamedTuple):
+    """A help text for shapes that seem to contain the batch axis, and the values whose shapes are valid without it."""
 
-    There are none unless all inputs begin with null: then it may stand for the batch axis.
+    text: str
+    valid_values: Collection[str]
+    is_null: bool = True
+    """Whether that axis is null, not a number."""
+
+
+_NO_BATCH_AXIS_HELP = _BatchAxisHelp("", ())
+
+
+def _batch_axis_help(network: Network) -> _BatchAxisHelp:
+    """Help for shapes that begin with null or a number, which may stand for the batch axis.
+
+    There is none unless all inputs begin with the same.
     """
     document: Any = network.flat_document or {}
     written = document.get("inputs", {})
-    if not all(name in written and written[name]["shape"][:1] == [None] for name in network.inputs):
-        return "", ()
+    first_sizes = [written[name]["shape"][:1] if name in written else [] for name in network.inputs]
+    if not first_sizes or not first_sizes[0] or any(sizes != first_sizes[0] for sizes in first_sizes):
+        return _NO_BATCH_AXIS_HELP
+    size = first_sizes[0][0]
+    if isinstance(size, str):
+        return _NO_BATCH_AXIS_HELP
     inputs = {name: TensorType(type.dtype, (BATCH, *type.shape[2:])) for name, type in network.inputs.items()}
     typed = infer_shapes(replace(network, inputs=inputs, flat_document=None), Report())
+    subject = "the null" if size is None else f"the {size}"
     where = f"the shape of {short_name(next(iter(inputs), ''))}"
-    return f"shapes leave out the batch axis: if the null in {where} stands for it, remove it", typed.types
+    text = f"shapes leave out the batch axis: if {subject} in {where} stands for it, remove it"
+    return _BatchAxisHelp(text, typed.types, size is None)

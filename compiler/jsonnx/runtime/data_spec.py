@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from math import isfinite
 from typing import Any, NamedTuple
 
 from ..core.types import TensorType
@@ -45,12 +46,14 @@ class DataSpec:
 
     def text_help(self, name: str, texts: Iterable[str]) -> str:
         """What to do about texts in the data of an input or a target that takes numbers."""
+        distinct = {*texts}
+        if distinct and all(map(_is_number, distinct)):
+            return "the texts are numbers: write them without quotes"
         if name in self.inputs:
-            distinct = {*texts}
             if distinct and all(map(DATE.match, distinct)):
                 return "dates are not read: write numbers in their place, such as the month or the days since a start"
             return 'an input of texts has "dtype": "string", and a StringLookup or TextVectorization after it'
-        classes = sorted({text for text in texts if text})
+        classes = sorted(text for text in distinct if text)
         if "int" not in self.targets[name].dtype and len(classes) > 2:
             return "the loss compares numbers: give numbers in place of the texts"
         if len(classes) > MAX_SUGGESTED_LABELS:
@@ -81,3 +84,10 @@ def _ignored_class(training: Training, output: str) -> int | None:
     loss = training.loss
     ignored = getattr(loss.get(output) if isinstance(loss, dict) else loss, "ignore_class", None)
     return None if ignored is None else int(ignored)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return isfinite(float(text))
+    except ValueError:
+        return False

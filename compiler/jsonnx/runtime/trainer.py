@@ -21,7 +21,7 @@ from .early_stopping import EarlyStoppingMonitor
 from .engine import Diverged, Engine
 from .environment import run_environment
 from .fit import Fit
-from .fit_arguments import require_bool, require_integer, require_rate
+from .fit_arguments import require_bool, require_fraction, require_integer, require_rate
 from .history import FitProgress, History, MetricSums, data_digests
 from .training_plan import TrainingPlan
 from .variables import DonatedArrays
@@ -189,6 +189,8 @@ class Trainer:
             raise UsageError(
                 "no-data", "there is nothing to train on", "name a file in `training.data.train`, or pass x and y"
             )
+        if split is not None:
+            split = require_fraction("validation_split", split)
         if validation_data is not None:
             return samples, self._validation_dataset(validation_data)
         data = self.plan.training.data
