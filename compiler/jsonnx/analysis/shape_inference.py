@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from ..core.diagnostics import Report
-from ..core.types import BATCH, ShapeError, TensorType
+from ..core.types import BATCH, REMOVE_AXES_HELP, ShapeError, TensorType
 from ..frontend.network import BlockInput, Call, Network
 from ..frontend.schema.phrases import short_name
 from ..layers.base import check_size, infer_types
@@ -112,8 +112,12 @@ def _report_shape_errors(
         subject = f"{call.layer.type_name} {call.name!r}" if call.layer else repr(call.name)
         notes = [(network.paths[source], f"{source!r} is {types[source]}") for source in dict.fromkeys(call.sources)]
         help = error.help
-        if call.name in batch_axis.valid_values and (batch_axis.is_null or set(call.sources) <= network.inputs.keys()):
-            help = batch_axis.text if batch_axis.is_null or not help else f"{batch_axis.text}; or {help}"
+        if call.name in batch_axis.valid_values:
+            reads_inputs = set(call.sources) <= network.inputs.keys()
+            if batch_axis.is_null:
+                help = batch_axis.text
+            elif reads_inputs and help == REMOVE_AXES_HELP:
+                help = f"{batch_axis.text}; or {help}"
         report.add(error.code, call.path, f"{subject} {error.message}", help=help, notes=notes)
 
 

@@ -245,7 +245,7 @@ def _exact_div(workspace: Workspace, dividend: Json, divisor: Json) -> Json:
     if not divisor:
         raise ExpressionError(f"exact_div({dividend}, 0) divides by zero")
     if dividend % divisor:
-        help = "change one of the two numbers, or round with //"
+        help = "change one of the two numbers"
         raise ExpressionError(f"{dividend} is not a multiple of {divisor}", help)
     return dividend // divisor
 

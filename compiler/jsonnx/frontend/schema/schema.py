@@ -59,11 +59,10 @@ REGISTRIES: tuple[Registry, ...] = (
 @cache
 def spec_schema() -> dict[str, Json]:
     """Returns the complete schema. Callers share it and must not change it."""
-    layers = _definition_names(LAYERS)  # first: it imports all layers, whose modules may register initializers
     names = [
         *_shared_definitions(),
         *(name for registry in REGISTRIES for name in (registry.kind, *_definition_names(registry))),
-        *layers,
+        *_definition_names(LAYERS),
     ]
     return root_schema() | {"$defs": {name: definition(name) for name in names}}
 
@@ -350,14 +349,7 @@ def _component_definition(registry: Registry, component: type[Component]) -> dic
     return schema
 
 
-def _names(registry: Registry) -> Mapping[str, list[str]]:
-    return _cached_names(registry, len(registry.members))
-
-
-@cache
-def _cached_names(registry: Registry, count: int) -> Mapping[str, list[str]]:
-    """`count` is the number of members: a module that is imported later may register more."""
-    return registry.names()
+_names = cache(Registry.names)
 
 
 def _registry_definition(registry: Registry) -> dict[str, Json]:
