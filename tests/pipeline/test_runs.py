@@ -16,6 +16,7 @@ from commands import jsonnx
 from jsonnx import Trainer, compile
 from jsonnx.pipeline.git_revision import git_revision
 from jsonnx.pipeline.list_runs import list_runs
+from jsonnx.render.runs_table import runs_text
 from jsonnx.runtime.run_folder import RunFolder
 
 SPEC: dict[str, Any] = {
@@ -293,3 +294,9 @@ def test_several_runs_and_models_are_evaluated_in_one_table() -> None:
     assert lines[0].split() == ["run", "loss", "mae"]
     assert [line.split()[0] for line in lines[2:]] == ["a", "m.onnx"]
     assert "on the test data of its own spec" in jsonnx("evaluate", "a", "a").stderr
+
+
+def test_the_folder_of_a_run_is_not_broken_in_a_narrow_terminal() -> None:
+    train("--quiet", "-o", "runs/a_table_of_runs")
+    runs = list_runs(Path("runs"))[0]
+    assert "\nruns/a_table_of_runs " in runs_text(runs, width=60)

@@ -29,8 +29,8 @@ class CommandGroup(click.Group):
             key = TRAINING_KEYS.get(error.option_name)
             command = error.ctx.command if error.ctx is not None else None
             if key is not None and command is not None and any(option.name == "changes" for option in command.params):
-                error.message += f" It is a value of the spec, which --set overrides: --set 'training.{key}'"
-                error.possibilities = None
+                hint = f"No such option '{error.option_name}'. It is a value of the spec: --set 'training.{key}'"
+                raise click.UsageError(hint, error.ctx) from None
             raise
 
 

@@ -191,7 +191,7 @@ def _default_folder(checked: CheckedSpec, resume: bool, force: bool, quiet: bool
     return folder.path
 
 
-@click.command()
+@click.command(short_help="Compute loss and metrics of trained models on data.")
 @click.argument("runs", metavar="RUN_OR_MODEL...", nargs=-1, required=True)
 @click.option(
     "--data",

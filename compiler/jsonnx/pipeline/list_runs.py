@@ -82,7 +82,7 @@ def _summary(folder: Path, run_info: RunInfo) -> RunSummary:
 def _seconds(folder: Path, run_info: RunInfo) -> float | None:
     """The duration of a run; of one that goes on or was killed, up to its last complete epoch. None if unknown."""
     seconds = run_info.get("seconds")
-    if not _is_number(seconds):
+    if seconds is None or not _is_number(seconds):
         return None
     if run_info.get("state") != RUNNING:
         return float(seconds)

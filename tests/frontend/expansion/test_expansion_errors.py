@@ -178,3 +178,11 @@ def tower_errors(use: str, source: str) -> list[tuple[str, str, str | None]]:
 )
 def test_uses_of_blocks_are_suggested(use: str, source: str, path: str, help: str) -> None:
     assert tower_errors(use, source) == [("unknown-name", path, help)]
+
+
+def test_a_misspelled_parameter_is_one_error_for_all_its_uses() -> None:
+    layers = [{**DENSE, "units": units} for units in ("${width}", "${2 * width}", "${width + depth}", 3)]
+    assert errors(parameters={"widht": 4}, layers=layers) == [
+        ("unknown-name", "$.layers[0].units"),
+        ("unknown-name", "$.layers[2].units"),
+    ]
