@@ -45,6 +45,10 @@ WRITERS: dict[str, tuple[Callable[[Path], object], str]] = {
     "model.gguf": (lambda path: path.write_bytes(b"GGUF" + bytes(40)), "a GGUF language model"),
     "model.tflite": (lambda path: path.write_bytes(b"\x1c\0\0\0TFL3" + bytes(40)), "a TensorFlow Lite model"),
     "data.npz": (lambda path: np.savez(path, x=np.ones((2, 3), np.float32)), "a NumPy archive"),
+    "data.parquet": (lambda path: path.write_bytes(b"PAR1" + bytes(40)), "a table (.parquet)"),
+    "data.arrow": (lambda path: path.write_bytes(b"ARROW1" + bytes(40)), "a table (.arrow or .feather)"),
+    "photo.png": (lambda path: path.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(40)), "an image"),
+    "photo.jpg": (lambda path: path.write_bytes(b"\xff\xd8\xff\xe0" + bytes(40)), "an image"),
     "data.npy": (lambda path: np.save(path, np.ones((2, 3), np.float32)), "a NumPy array"),
 }
 COMMANDS = {

@@ -30,7 +30,7 @@ def deterministic(name: str) -> dict[str, Any]:
 
 def batches(trainer: Any) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yields STEPS batches of the sample's data in a fixed random order, repeating the data if necessary."""
-    from jsonnx.runtime.dataset import from_spec
+    from jsonnx.runtime.dataset_files import from_spec
 
     samples = from_spec(trainer.plan, "train")
     (x,), (y,) = samples.inputs, samples.targets
@@ -59,7 +59,7 @@ def check_with(checked: Any, document: dict[str, Any], replace: Any) -> Any:
 
     changed = check_spec(document)
     changed.require()
-    return replace(changed, source=replace(changed.source, file=checked.source.file))
+    return changed._replace(source=replace(changed.source, file=checked.source.file))
 
 
 def our_losses(name: str) -> list[float]:

@@ -62,8 +62,8 @@ def found(path: str = "spec.json", **options: Any) -> list[tuple[str, str, str]]
         ("folder", "unreadable-file"),
         ("folder.csv", "unreadable-file"),
         ("pipe.csv", "unreadable-file"),
-        ("train.parquet", "bad-data-file"),
-        ("missing.tsv", "bad-data-file"),
+        ("train.xlsx", "bad-data-file"),
+        ("missing.xls", "bad-data-file"),
     ],
 )
 def test_a_path_that_training_refuses_is_an_error(work_folder: Path, name: str, code: str) -> None:
@@ -72,7 +72,7 @@ def test_a_path_that_training_refuses_is_an_error(work_folder: Path, name: str, 
     Path("link.csv").symlink_to("../outside.csv")
     Path("folder").mkdir()
     Path("folder.csv").mkdir()
-    Path("train.parquet").write_text("a,b,y\n1,2,3\n")
+    Path("train.xlsx").write_text("a,b,y\n1,2,3\n")
     os.mkfifo("pipe.csv")
     path = spec(data={"train": name})
     assert found() == found(data=True) == [("error", code, "$.training.data.train")]
@@ -188,8 +188,9 @@ def test_a_file_is_checked_in_place_of_the_specs() -> None:
         "it is not in the current folder; did you mean 'other.csv'?")  # fmt: skip
     (folder,) = jsonnx.validate("spec.json", data=".")
     assert (folder.message, folder.help) == (
-        "cannot read '.': it is a folder",
-        "data are single files, whose names end in .npz, .npy, .csv, .json or .jsonl",
+        "cannot read '.': it is a folder without files that end in .png, .jpg, .jpeg, .webp or .wav",
+        "name the files, or a pattern of their names such as 'folder/*.csv'; a folder itself is one of images, "
+        "recordings or texts",
     )
     document = json.loads(Path("spec.json").read_text())
     del document["training"]["data"]

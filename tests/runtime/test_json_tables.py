@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from jsonnx.core.types import TensorType
 from jsonnx.runtime.data_errors import FaultCollector
-from jsonnx.runtime.data_files import DataTable, read_table
+from jsonnx.runtime.data_files import read_table
+from jsonnx.runtime.data_table import DataTable
 
 NUMBER, TEXT = TensorType("float32", ()), TensorType("string", ())
 ROWS = '[{"a": 1, "b": "x"},\n {"b": "y", "a": 2.5}]'

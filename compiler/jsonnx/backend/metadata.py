@@ -22,18 +22,28 @@ def spec_hash(document: Any) -> str:
     return hashlib.sha256(canonical_json(document).encode()).hexdigest()
 
 
-def model_metadata(typed: Any, document: Any, parameters: int, onnxruntime_ops: Sequence[str] = ()) -> dict[str, str]:
+def model_metadata(
+    typed: Any,
+    document: Any,
+    parameters: int,
+    onnxruntime_ops: Sequence[str] = (),
+    input_types: Mapping[str, TensorType] = {},
+) -> dict[str, str]:
     """The metadata of a model: version, signature, class labels by output, the spec and its hash, the number of
     parameters (before folding), and the operators that only onnxruntime implements.
 
-    `document` is the spec with its keys in canonical order.
+    `document` is the spec with its keys in canonical order; `input_types` are those of the model's inputs, which may
+    differ from the spec's.
     """
     network = typed.network
     metadata = {
         "jsonnx.version": package_version(),
         "jsonnx.parameters": str(parameters),
         "jsonnx.signature": json.dumps(
-            {"inputs": _signature_types(network.inference_inputs), "outputs": _signature_types(typed.outputs)}
+            {
+                "inputs": _signature_types({**network.inference_inputs, **input_types}),
+                "outputs": _signature_types(typed.outputs),
+            }
         ),
         "jsonnx.spec": json.dumps(document, ensure_ascii=False, separators=(",", ":")),
         "jsonnx.spec_sha256": spec_hash(network.document),

@@ -41,6 +41,14 @@ PROVIDER_OPTION = click.option(
     metavar="NAME",
     help="onnxruntime provider: cpu, cuda, webgpu, ..., or auto; `jsonnx providers` lists them.",
 )
+PROVIDER_OPTIONS_OPTION = click.option(
+    "--provider-option",
+    "provider_options",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Option of the provider, as in onnxruntime's documentation, such as device_id=1 or use_tf32=1. May be "
+    "repeated.",
+)
 PARTIAL_OPTION = click.option(
     "--partial",
     is_flag=True,
@@ -174,6 +182,16 @@ def print_warnings(checked: CheckedSpec) -> None:
     """Prints the warnings of a valid spec."""
     if checked.diagnostics:
         print_diagnostics(checked.diagnostics, "text")
+
+
+def print_provider_choice(provider: str) -> None:
+    """For `auto`, prints which provider it takes, and why."""
+    if provider != "auto":
+        return
+    from ..runtime.provider_choice import choice_text
+    from ..runtime.providers import resolve_provider
+
+    print_status(choice_text(resolve_provider(provider)))
 
 
 def print_weights_report(report: WeightsReport) -> None:

@@ -54,6 +54,13 @@ def _providers(context: click.Context, incomplete: str) -> list[CompletionItem]:
     return _matches(["auto", *PROVIDERS], incomplete)
 
 
+def _provider_options(context: click.Context, incomplete: str) -> list[CompletionItem]:
+    from ..runtime.provider_options import OPTIONS_BY_PROVIDER
+
+    names = OPTIONS_BY_PROVIDER.get(context.params.get("provider") or "", {})
+    return _matches([f"{name}=" for name in names], incomplete)
+
+
 def _layers(context: click.Context, incomplete: str) -> list[CompletionItem]:
     from ..render.component_reference import all_names
 
@@ -76,6 +83,7 @@ def _parameters(context: click.Context, incomplete: str) -> list[CompletionItem]
 
 COMPLETIONS: dict[str, Complete] = {
     "provider": _providers,
+    "provider_options": _provider_options,
     "scale": _scales,
     "changes": _parameters,
     "name": _layers,

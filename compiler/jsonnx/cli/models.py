@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ..core.deployment_targets import PLAIN_TARGET, TARGETS
 from ..core.diagnostics import UsageError
 from .common import (
     ALL_OPTION,
@@ -15,6 +16,7 @@ from .common import (
     FORMAT_OPTION,
     PARTIAL_OPTION,
     PROVIDER_OPTION,
+    PROVIDER_OPTIONS_OPTION,
     SCALE_OPTION,
     SEED_TYPE,
     SET_OPTION,
@@ -23,6 +25,7 @@ from .common import (
     checked_spec,
     handles_errors,
     print_diagnostics,
+    print_provider_choice,
     print_result,
     print_status,
     print_weights_report,
@@ -30,6 +33,7 @@ from .common import (
 
 if TYPE_CHECKING:
     from ..pipeline.check import CheckedSpec
+    from ..pipeline.training_run import ProviderPlacement
 
 OWN_DATA_NOTE = (
     "Each run was evaluated on the test data of its own spec, or else on its validation data; with `--data FILE`, all "
@@ -49,6 +53,14 @@ OWN_DATA_NOTE = (
 @PARTIAL_OPTION
 @UNVERIFIED_OPTION
 @click.option("--seed", type=SEED_TYPE, help="Seed of the initial weights; the spec's seed if omitted.")
+@click.option(
+    "--for",
+    "target",
+    type=click.Choice(TARGETS),
+    default=PLAIN_TARGET,
+    show_default=True,
+    help="Use only operators and element types that this execution provider has kernels for, as far as possible.",
+)
 @click.option("--training", is_flag=True, help="Write train_step.onnx, model.onnx and manifest.json to a folder.")
 @SCALE_OPTION
 @SET_OPTION
@@ -61,6 +73,7 @@ def compile(
     partial: bool,
     unverified: bool,
     seed: int | None,
+    target: str,
     training: bool,
     scale: str | None,
     changes: tuple[str, ...],
@@ -74,12 +87,12 @@ def compile(
     checked = checked_spec(spec, changes, scale)
     outputs = [Path(output) / name for name in training_files(checked)] if training else [Path(output)]
     refuse_overwrite([*checked.files, *possible_weight_files(weights)], outputs)
-    model = compile_checked(checked, weights, seed, partial=partial, verify=not unverified)
+    model = compile_checked(checked, weights, seed, partial=partial, verify=not unverified, target=target)
     if model.weights_report is not None:
         print_weights_report(model.weights_report)
     model.verify()
     if training:
-        write_training_folder(checked, model, seed, Path(output))
+        write_training_folder(checked, model, seed, Path(output), target)
     else:
         model.save(output)
     print_status(f"wrote {output}")
@@ -115,12 +128,25 @@ def compile(
 @PARTIAL_OPTION
 @UNVERIFIED_OPTION
 @click.option("--seed", type=SEED_TYPE, help="Override the spec's seed.")
-@click.option("--data", metavar="FILE", help="Train on this file instead of the spec's training file.")
-@click.option("--validation-data", metavar="FILE", help="Validate on this file instead of the spec's validation data.")
+@click.option(
+    "--data", metavar="FILE", help="Train on this file, folder or pattern instead of the spec's training data."
+)
+@click.option(
+    "--validation-data",
+    metavar="FILE",
+    help="Validate on this file, folder or pattern instead of the spec's validation data.",
+)
 @DATA_ROOT_OPTION
 @click.option("--force", is_flag=True, help="Replace an existing run in the folder.")
 @click.option("--quiet", is_flag=True, help="Show no progress.")
 @PROVIDER_OPTION
+@PROVIDER_OPTIONS_OPTION
+@click.option(
+    "--explain-placement",
+    is_flag=True,
+    help="Tell first which nodes the provider leaves to the CPU, and what it costs.",
+)
+@click.option("--strict", is_flag=True, help="Do not train if the provider leaves large nodes to the CPU.")
 @SCALE_OPTION
 @SET_OPTION
 @ALL_OPTION
@@ -141,6 +167,9 @@ def train(
     force: bool,
     quiet: bool,
     provider: str,
+    provider_options: tuple[str, ...],
+    explain_placement: bool,
+    strict: bool,
     scale: str | None,
     changes: tuple[str, ...],
 ) -> None:
@@ -149,8 +178,11 @@ def train(
     from ..pipeline.training_run import RunOptions
     from ..pipeline.training_run import train as run
     from ..render.progress import progress_display
+    from ..runtime.provider_options import parse_assignments
 
     checked = checked_spec(spec, changes, scale, has_validation_data=validation_data is not None)
+    if not quiet:
+        print_provider_choice(provider)
     folder = Path(output) if output else _default_folder(checked, resume, force, quiet)
     with progress_display(0 if quiet else 1) as display:
         outcome = run(
@@ -170,15 +202,27 @@ def train(
                 data_roots,
                 scale,
                 changes,
+                parse_assignments(provider_options),
+                strict=strict,
             ),
             callbacks=[display],
             warn=lambda diagnostics: print_diagnostics(diagnostics, "text") if diagnostics else None,
             on_weights_resolved=print_weights_report,
             on_resumed=lambda lines: None if quiet else print_status("\n".join(lines)),
+            on_placement=lambda placement: _print_placement(provider, placement) if explain_placement else None,
         )
     for line in outcome.summary_lines():
         print_result(line)
     sys.exit(outcome.exit_status)
+
+
+def _print_placement(provider: str, placement: ProviderPlacement | None) -> None:
+    """Prints where the nodes of a training step run."""
+    from ..render.placement_text import placements_text
+
+    print_status(
+        placements_text([placement]) if placement else f"{provider}: onnxruntime does not tell where nodes run"
+    )
 
 
 def _default_folder(checked: CheckedSpec, resume: bool, force: bool, quiet: bool) -> Path:
@@ -200,6 +244,7 @@ def _default_folder(checked: CheckedSpec, resume: bool, force: bool, quiet: bool
 )
 @DATA_ROOT_OPTION
 @PROVIDER_OPTION
+@PROVIDER_OPTIONS_OPTION
 @UNVERIFIED_OPTION
 @FORMAT_OPTION
 @ALL_OPTION
@@ -209,6 +254,7 @@ def evaluate(
     data: str | None,
     data_roots: tuple[str, ...],
     provider: str,
+    provider_options: tuple[str, ...],
     unverified: bool,
     format_: str,
 ) -> None:
@@ -219,8 +265,12 @@ def evaluate(
     from ..pipeline.trained_model import TrainedModel
     from ..render.runs_table import figures_text
     from ..render.terminal import line_width, shows_color
+    from ..runtime.provider_options import parse_assignments
 
-    results = [(run, TrainedModel.open(Path(run), provider, not unverified, data_roots).evaluate(data)) for run in runs]
+    print_provider_choice(provider)
+    options = parse_assignments(provider_options)
+    models = ((run, TrainedModel.open(Path(run), provider, not unverified, data_roots, options)) for run in runs)
+    results = [(run, model.evaluate(data)) for run, model in models]
     if format_ == "json":
         documents = [{name: json_numbers(value) for name, value in figures.items()} for _, figures in results]
         runs_and_figures = [{"run": run, "figures": document} for run, document in zip(runs, documents, strict=True)]
@@ -275,11 +325,14 @@ def runs(folder: str, sort: str, format_: str) -> None:
 @click.command()
 @click.argument("run", metavar="RUN_OR_MODEL")
 @click.option(
-    "--data", required=True, metavar="FILE", help="Input data: .npz, .npy, .csv, .json or .jsonl; - is standard input."
+    "--data",
+    required=True,
+    metavar="FILE",
+    help="Input data: a file, a folder of images, recordings or texts, or a pattern in quotes; - is standard input.",
 )
 @click.option(
     "--input-format",
-    type=click.Choice(["csv", "json", "jsonl"]),
+    type=click.Choice(["csv", "tsv", "json", "jsonl"]),
     help="Format of the data, instead of the file's suffix; csv on standard input if omitted.",
 )
 @click.option(
@@ -302,6 +355,7 @@ def runs(folder: str, sort: str, format_: str) -> None:
     help="Probability above which a sigmoid output predicts a class; 0.5 if omitted.",
 )
 @PROVIDER_OPTION
+@PROVIDER_OPTIONS_OPTION
 @UNVERIFIED_OPTION
 @ALL_OPTION
 @handles_errors
@@ -314,16 +368,19 @@ def predict(
     with_inputs: bool,
     threshold: float | None,
     provider: str,
+    provider_options: tuple[str, ...],
     unverified: bool,
 ) -> None:
     """Compute the outputs of a trained model for input data."""
     from ..pipeline.trained_model import PredictOptions, TrainedModel
     from ..render.progress import SampleCounter
+    from ..runtime.provider_options import parse_assignments
 
     if ids and with_inputs:
         raise UsageError("bad-option", "--id and --with-inputs exclude each other", "--with-inputs writes all columns")
     options = PredictOptions(threshold, None if with_inputs else ids, input_format)
-    model = TrainedModel.open(Path(run), provider, not unverified)
+    print_provider_choice(provider)
+    model = TrainedModel.open(Path(run), provider, not unverified, provider_options=parse_assignments(provider_options))
     with SampleCounter() as counter:
         model.predict(data, output, print_result, options, counter.show)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -29,12 +30,12 @@ from .common import (
 class OptionalDataCommand(click.Command):
     """A command whose option `--data` may stand alone, to check the data that the spec names.
 
-    The next argument is its value only if it has the suffix of a data file other than .json: in `--data spec.json`, the
-    spec is an argument. `--data=FILE` always gives a value.
+    The next argument is its value only if it is a folder or has the suffix of a data file other than .json: in
+    `--data spec.json`, the spec is an argument. `--data=FILE` always gives a value.
     """
 
     def parse_args(self, context: click.Context, arguments: list[str]) -> list[str]:
-        from ..core.spec_folders import DATA_ONLY_SUFFIXES
+        from ..core.data_formats import DATA_ONLY_SUFFIXES
 
         rewritten: list[str] = []
         rest = list(arguments)
@@ -44,7 +45,7 @@ class OptionalDataCommand(click.Command):
                 rewritten += [argument, *rest]
                 break
             if argument == "--data":
-                has_value = bool(rest) and rest[0].lower().endswith(DATA_ONLY_SUFFIXES)
+                has_value = bool(rest) and (rest[0].lower().endswith(DATA_ONLY_SUFFIXES) or os.path.isdir(rest[0]))
                 argument = f"--data={rest.pop(0)}" if has_value else "--spec-data"
             rewritten.append(argument)
         return super().parse_args(context, rewritten)

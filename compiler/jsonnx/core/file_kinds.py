@@ -35,6 +35,9 @@ NPZ = FileKind(
     "`--data` takes it as data, `--weights` as weights; numpy.load in Python shows the arrays",
 )
 NPY = FileKind("a NumPy array (.npy)", "`--data` takes it as data; numpy.load in Python shows it")
+PARQUET = FileKind("a table (.parquet)", "`--data` takes it as data; pandas.read_parquet in Python shows it")
+ARROW = FileKind("a table (.arrow or .feather)", "`--data` takes it as data; pandas.read_feather in Python shows it")
+IMAGE = FileKind("an image", "`--data` takes a folder of images, or a table with a column of their paths")
 PYTORCH = FileKind(
     "a PyTorch file",
     "write the network as a spec; or export it in PyTorch with torch.onnx.export, and run that with `jsonnx.Session`",
@@ -57,9 +60,20 @@ ONNX_TAGS = b"\x12\x1a\x22\x28\x32\x3a\x42\x72"
 """The first bytes of the fields that follow `ir_version` in an ONNX model (onnx.proto)."""
 
 
+_SIGNATURES = (
+    (b"\x89HDF\r\n\x1a\n", HDF5),
+    (b"GGUF", GGUF),
+    (b"\x93NUMPY", NPY),
+    (b"PAR1", PARQUET),
+    (b"ARROW1", ARROW),
+    (b"\x89PNG\r\n\x1a\n", IMAGE),
+    (b"\xff\xd8\xff", IMAGE),
+)
+
+
 def file_kind(start: bytes) -> FileKind | None:
     """Returns the kind of a file by its first bytes, or None for an unknown kind."""
-    for signature, kind in ((b"\x89HDF\r\n\x1a\n", HDF5), (b"GGUF", GGUF), (b"\x93NUMPY", NPY)):
+    for signature, kind in _SIGNATURES:
         if start.startswith(signature):
             return kind
     if start.startswith(b"PK\x03\x04"):

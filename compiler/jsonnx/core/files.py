@@ -9,7 +9,7 @@ import stat
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 from .diagnostics import UsageError
 
@@ -200,6 +200,53 @@ def check_beneath(folder: Path, relative: str) -> None:
         raise _path_error(folder / relative, error) from error
 
 
+class FolderEntry(NamedTuple):
+    """A file or a folder in a folder; a symbolic link counts as neither."""
+
+    name: str
+    is_folder: bool
+    is_link: bool
+
+
+def list_beneath(folder: Path, relative: str = "") -> list[FolderEntry]:
+    """The entries of a folder that a spec names, beneath the spec's folder, sorted by name.
+
+    Raises UnsafePath as `open_beneath` does, and UsageError `unreadable-file`: a MissingFile if there is no folder.
+    """
+    parts = safe_path_parts(relative) if relative else []
+    try:
+        if os.scandir in os.supports_fd:
+            handle = _open_by_dir_fd(folder, parts, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                return _entries(handle)
+            finally:
+                os.close(handle)
+        _refuse_links(folder, parts)
+        return _entries(folder.joinpath(*parts))
+    except (OSError, ValueError) as error:
+        raise _path_error(folder / relative, error) from error
+
+
+def _entries(folder: int | Path) -> list[FolderEntry]:
+    with os.scandir(folder) as entries:
+        found = [FolderEntry(e.name, e.is_dir(follow_symlinks=False), e.is_symlink()) for e in entries]
+    return sorted(found)
+
+
+def is_folder_beneath(folder: Path, relative: str) -> bool:
+    """Whether a path that a spec names leads to a folder. Raises UnsafePath as `open_beneath` does."""
+    path, mode = folder, 0
+    try:
+        for part in safe_path_parts(relative):
+            path = path / part
+            mode = path.lstat().st_mode
+            if stat.S_ISLNK(mode):
+                raise UnsafePath(f"{part!r} is a symbolic link")
+    except OSError:
+        return False
+    return stat.S_ISDIR(mode)
+
+
 def _path_error(path: Path, error: OSError | ValueError) -> Exception:
     """The error that is raised if a file that a spec names cannot be opened."""
     if isinstance(error, UnsafePath):
@@ -231,7 +278,7 @@ def safe_path_parts(relative: str) -> list[str]:
     return parts
 
 
-def _open_by_dir_fd(folder: Path, parts: list[str]) -> int:
+def _open_by_dir_fd(folder: Path, parts: list[str], flags: int = _READ_FLAGS) -> int:
     """Opens a path folder by folder, so that a folder cannot be replaced by a link between check and use."""
     parent = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
@@ -239,7 +286,7 @@ def _open_by_dir_fd(folder: Path, parts: list[str]) -> int:
             child = _open_at(parent, part, os.O_RDONLY | os.O_DIRECTORY | _NO_FOLLOW_FLAG)
             os.close(parent)
             parent = child
-        return _open_at(parent, parts[-1], _READ_FLAGS | _NO_FOLLOW_FLAG)
+        return _open_at(parent, parts[-1], flags | _NO_FOLLOW_FLAG) if parts else os.dup(parent)
     finally:
         os.close(parent)
 
@@ -256,12 +303,17 @@ def _open_at(folder: int, name: str, flags: int) -> int:
 
 def _open_by_path(folder: Path, parts: list[str]) -> int:
     """Opens a path by its name, where the system cannot open files relative to a folder's descriptor (Windows)."""
+    return os.open(_refuse_links(folder, parts), _READ_FLAGS)
+
+
+def _refuse_links(folder: Path, parts: list[str]) -> Path:
+    """Returns the path of these parts. Raises UnsafePath if one of them is a symbolic link."""
     path = folder
     for part in parts:
         path = path / part
         if path.is_symlink():
             raise UnsafePath(f"{part!r} is a symbolic link")
-    return os.open(path, _READ_FLAGS)
+    return path
 
 
 def _open_regular_file(handle: int) -> IO[bytes]:

@@ -1,4 +1,4 @@
-"""How this copy of jsonnx was installed, and so by which command a runtime for it is."""
+"""How this copy of jsonnx was installed, and so by which command a runtime or a further package for it is."""
 
 from __future__ import annotations
 
@@ -15,17 +15,25 @@ RUNTIME_BY_EXTRA = {
     "openvino": "onnxruntime-openvino",
     "directml": "onnxruntime-directml",
 }
-"""The distribution of onnxruntime that each of our extras installs."""
+"""The distribution of onnxruntime that an extra installs."""
+PACKAGE_BY_EXTRA = {**RUNTIME_BY_EXTRA, "data": "pyarrow", "images": "pillow"}
+"""The distribution that each of our extras installs."""
+LIBRARY_EXTRAS = {"cuda": "cuda,cudnn"}
+"""The extras of such a distribution that install the libraries it needs: CUDA and cuDNN."""
 
 
 def install_command(extra: str) -> str:
-    """The command that installs the runtime of an extra beside this copy of jsonnx.
+    """The command that installs the package of an extra beside this copy of jsonnx.
 
     It names the place that this copy was installed from: a package index, a folder, an archive or a repository. If
-    that is unknown or has gone, it installs the runtime alone.
+    that is unknown or has gone, it installs the package alone.
     """
-    requirement = _requirement(extra)
-    return f"pip install {requirement or RUNTIME_BY_EXTRA[extra]}"
+    return f"pip install {_requirement(extra) or _package_requirement(extra)}"
+
+
+def _package_requirement(extra: str) -> str:
+    package, libraries = PACKAGE_BY_EXTRA[extra], LIBRARY_EXTRAS.get(extra)
+    return f'"{package}[{libraries}]"' if libraries else package
 
 
 def _requirement(extra: str) -> str | None:

@@ -9,19 +9,32 @@ from itertools import islice
 from pathlib import Path
 from typing import IO, NamedTuple
 
-from .diagnostics import UsageError, or_list, suggestion
-from .files import MissingFile, UnsafePath, check_beneath, display_path, open_beneath, open_file, safe_path_parts
+from .data_formats import DATA_ONLY_SUFFIXES, MEDIA_SUFFIXES
+from .diagnostics import CompileError, UsageError, or_list, suggestion
+from .file_patterns import expand_pattern, is_pattern
+from .files import (
+    FolderEntry,
+    MissingFile,
+    UnsafePath,
+    check_beneath,
+    display_path,
+    is_folder_beneath,
+    list_beneath,
+    open_beneath,
+    open_file,
+    safe_path_parts,
+)
 
-DATA_FILE_SUFFIXES = (".npz", ".npy", ".csv", ".json", ".jsonl")
-DATA_ONLY_SUFFIXES = tuple(suffix for suffix in DATA_FILE_SUFFIXES if suffix != ".json")
-"""The suffixes that only data files have; specs end in .json, too."""
 WEIGHT_FILE_SUFFIXES = (".safetensors", ".npz", ".keras", ".h5", ".hdf5", ".weights.json")
 
 OWN_FOLDER_HELP = "name a file below the spec's folder"
 UNSAFE_DATA_HELP = (
     "name a file beneath the spec's folder, or allow the folder of the data with --data-root (in Python `data_roots`)"
 )
-DATA_FOLDER_HELP = f"data are single files, whose names end in {or_list(DATA_FILE_SUFFIXES)}"
+DATA_FOLDER_HELP = (
+    "name the files, or a pattern of their names such as 'folder/*.csv'; a folder itself is one of images, recordings "
+    "or texts"
+)
 REPLACEMENT_HELP = {
     "train": "`--data FILE` takes a file in its place",
     "validation": "`train --validation-data FILE` takes a file in its place",
@@ -119,6 +132,39 @@ class SpecFolders(NamedTuple):
         except MissingFile as error:
             raise self._with_help(error, folder, relative, part) from error
 
+    def expand(self, name: str) -> list[str]:
+        """The files and folders that match a pattern, in sorted order; a name that is no pattern stands for itself.
+
+        Raises UnsafePath, and MissingFile if nothing matches.
+        """
+        folder, relative = self.locate(name)
+        if not is_pattern(relative) or os.path.lexists(folder / relative):
+            return [name]
+        is_in_root = os.path.isabs(name) or ".." in Path(name).parts
+        folders = (folder,) if is_in_root else (self.own, *self.roots)
+        for folder in folders:
+            if matches := expand_pattern(folder, relative):
+                return [str(folder / match) for match in matches] if is_in_root else matches
+        raise MissingFile("unreadable-file", f"no file matches {name!r}", _pattern_help(folders[0] / relative))
+
+    def existing(self, name: str) -> list[Path]:
+        """The paths of the files that match a name or a pattern; empty if it is unsafe or matches nothing."""
+        try:
+            return [self.path(match) for match in self.expand(name)]
+        except (UnsafePath, UsageError, CompileError):  # reported when the file is read
+            return []
+
+    def subfolder(self, name: str) -> DataFolder | None:
+        """The folder of this name; None if there is no such folder, for instance because it is a file. Raises
+        UnsafePath."""
+        folder, relative = self.locate(name)
+        return DataFolder(folder, relative, self.roots) if is_folder_beneath(folder, relative) else None
+
+    def parent(self, name: str) -> DataFolder:
+        """The folder that a file of this name lies in. Raises UnsafePath."""
+        folder, relative = self.locate(name)
+        return DataFolder(folder, os.path.dirname(relative), self.roots)
+
     def _with_help(self, error: MissingFile, folder: Path, name: str, part: str) -> MissingFile:
         """The error with the folder that was looked in, similar names there, and the option that helps."""
         others = f", nor in {or_list(map(_folder_text, self.roots))}" if self.roots and folder == self.own else ""
@@ -127,15 +173,65 @@ class SpecFolders(NamedTuple):
         return MissingFile(error.diagnostic.code, error.diagnostic.message, help)
 
 
+class DataFolder(NamedTuple):
+    """A folder whose files data may name: `path` beneath `base`. Also `roots`, by absolute paths."""
+
+    base: Path
+    path: str = ""
+    roots: tuple[Path, ...] = ()
+
+    def open(self, name: str) -> IO[bytes]:
+        """Opens a file in the folder or below. Raises UnsafePath, UsageError (a MissingFile)."""
+        if self.roots and os.path.isabs(name):
+            return SpecFolders(self.base, self.roots).open(name)
+        safe_path_parts(name)
+        return open_beneath(self.base, os.path.join(self.path, name))
+
+    def list(self, name: str = "") -> list[FolderEntry]:
+        """The entries of the folder, or of one below it, sorted by name. Raises UnsafePath, UsageError."""
+        return list_beneath(self.base, os.path.join(self.path, name))
+
+    def may_hold_samples(self) -> bool:
+        """Whether the folder holds a folder, an image, a recording or a text. Raises UnsafePath, UsageError."""
+        return any(entry.is_folder or entry.name.lower().endswith(MEDIA_SUFFIXES) for entry in self.list())
+
+    @staticmethod
+    def at(path: str | os.PathLike[str], roots: tuple[Path, ...] = ()) -> DataFolder:
+        """A folder that the user named."""
+        return DataFolder(Path(path), "", roots)
+
+
+def expand_user_path(path: str) -> list[str]:
+    """The files and folders that match a pattern of the user, in sorted order; a path that is no pattern stands for
+    itself. Raises UsageError: a MissingFile if nothing matches."""
+    if not is_pattern(path) or os.path.lexists(path):
+        return [path]
+    base, pattern = os.path.split(path)
+    while is_pattern(base):
+        base, part = os.path.split(base)
+        pattern = os.path.join(part, pattern)
+    try:
+        if matches := expand_pattern(Path(base or "."), pattern):
+            return [os.path.join(base, match) for match in matches]
+    except UnsafePath as error:
+        raise UsageError("unreadable-file", f"cannot read the files of {path!r}: {error}") from error
+    raise MissingFile("unreadable-file", f"no file matches {path!r}", _missing_file_text(Path(base, pattern)))
+
+
+def _pattern_help(path: Path) -> str:
+    """The folder in which a pattern matches nothing."""
+    while is_pattern(str(path.parent)):
+        path = path.parent
+    return _missing_file_text(path)
+
+
 def open_data_file(path: str | os.PathLike[str]) -> IO[bytes]:
-    """Opens a data file that the user named. Raises UsageError, with help for a missing file and for a folder."""
+    """Opens a data file that the user named. Raises UsageError, with help for a missing file."""
     try:
         return open_file(path)
     except UsageError as error:
         if isinstance(error.__cause__, FileNotFoundError):
             error.diagnostic = replace(error.diagnostic, help=_missing_file_text(Path(path)))
-        elif os.path.isdir(path):
-            error.diagnostic = replace(error.diagnostic, help=DATA_FOLDER_HELP)
         raise
 
 

@@ -349,6 +349,9 @@ KEYS: dict[str, tuple[str, ...]] = {
     "criterion": ("loss",),
     "loss_fn": ("loss",),
     "loss_function": ("loss",),
+    "class_weights": ("class_weight",),
+    "sample_weights": ("sample_weight",),
+    "weight_column": ("sample_weight",),
     "random_state": ("seed",),
     "random_seed": ("seed",),
     "dataset": ("data",),
@@ -399,6 +402,5 @@ NEEDLESS_KEYS: dict[str, tuple[str, str]] = {
     "batch_shape": ("name", 'shapes are given in "inputs", without the batch axis'),
     "reverse": ("use", "a ReversibleEmbedding reverses if its input is not of integers"),
     "config": ("name", "write the arguments beside the type"),
-    "class_weight": ("loss", 'classes have no weights; binary_focal_crossentropy has "apply_class_balancing", "alpha"'),
 }
 """Keys to leave out: a key that their object has, to recognise it by, and a reason."""

@@ -33,7 +33,7 @@ from ..core.diagnostics import (
 )
 from ..core.files import UnsafePath, open_beneath
 from ..core.gc_pause import gc_paused
-from ..core.spec_folders import OWN_FOLDER_HELP
+from ..core.spec_folders import OWN_FOLDER_HELP, SpecFolders
 from ..frontend.build_network import build_network
 from ..frontend.document_size import is_too_large
 from ..frontend.expansion.expand import FlatDocument, expand
@@ -45,6 +45,7 @@ from ..lowering.check_augmentation import check_augmentation
 from ..lowering.check_weights import check_shared_weights
 from ..lowering.size_limit import check_sizes
 from ..training.objective import Objective
+from ..training.section import DATA_PARTS
 
 if TYPE_CHECKING:
     from ..ir import Graph
@@ -123,15 +124,14 @@ class CheckedSpec(NamedTuple):
     def files(self) -> list[Path]:
         """The spec's file and the files that it names."""
         training = self.typed_network.network.training if self.typed_network else None
-        data = training.data if training else None
         weight_files = [training.weights.file] if training and training.weights else []
-        names = [
-            *dict.fromkeys(self.vocabulary_files.values()),
-            *weight_files,
-            *([data.train, data.validation, data.test] if data else []),
-        ]
+        names = [*dict.fromkeys(self.vocabulary_files.values()), *weight_files]
         spec_file = [Path(self.source.file)] if self.source.file not in (None, STDIN_NAME) else []
-        return [*spec_file, *(self.folder / name for name in names if name)]
+        data = training.data if training else None
+        folders = SpecFolders(self.folder)
+        data_names = [name for part in DATA_PARTS for name, _ in data.files(part)] if data else []
+        data_files = [path for name in data_names for path in folders.existing(name)]
+        return [*spec_file, *(self.folder / name for name in names if name), *data_files]
 
 
 def read_spec(spec: Spec) -> Source:

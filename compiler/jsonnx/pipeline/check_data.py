@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 from ..core.diagnostics import CompileError, Diagnostic, UsageError
 from ..runtime.data_errors import FeedError
-from ..runtime.dataset import Dataset, from_file
+from ..runtime.dataset import Dataset
+from ..runtime.dataset_files import from_file, require_same_classes
 from ..runtime.spec_source import SpecSource
 from ..training.section import DATA_PARTS
 from .check import CheckedSpec
@@ -29,6 +30,11 @@ class DataCheck:
     """The samples by part of the data, such as `train`."""
     class_counts: Mapping[str, Mapping[str, ClassCounts]] = field(default_factory=dict)
     """Numbers of elements by class index, by output and by part of the data."""
+
+    @property
+    def labels(self) -> Mapping[str, Sequence[str]]:
+        """The names of classes, by output: those of the spec, or else of the folders of the data."""
+        return next((samples.data_spec.labels for samples in self.samples.values()), {})
 
     def attempt(self, read: Callable[[], T]) -> T | None:
         """The result of a function; None after its errors were added to the diagnostics."""
@@ -58,6 +64,7 @@ def check_data(checked: CheckedSpec, source: SpecSource, file: str | None, skipp
         samples = check.attempt(lambda part=part: read_part(part, training.data, files, data_spec, source))  # type: ignore[misc]
         if samples is not None:
             check.samples[part] = samples
+    check.attempt(lambda: require_same_classes(check.samples, source))
     if file is None and training.data is None:
         check.diagnostics.append(_no_data(source))
     _check_training_samples(checked, source, check)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from ..core.data_formats import data_suffix_fault
 from ..core.diagnostics import Diagnostic, JsonPath, Report, Severity, UsageError
-from ..core.files import MissingFile, UnsafePath, check_beneath
+from ..core.files import MissingFile, UnsafePath, check_beneath, display_path
 from ..core.spec_folders import (
-    DATA_FILE_SUFFIXES,
     DATA_FOLDER_HELP,
     OWN_FOLDER_HELP,
     UNSAFE_DATA_HELP,
@@ -16,7 +17,7 @@ from ..core.spec_folders import (
     SpecFolders,
     suffix_fault,
 )
-from ..training.section import DATA_PARTS
+from ..training.section import DATA_PARTS, named_files
 from .check import CheckedSpec
 
 
@@ -49,8 +50,8 @@ def check_paths(
 def _data_files(training: Mapping[str, Any], parts: Sequence[str]) -> Iterator[NamedFile]:
     data = training.get("data")
     for part in parts:
-        if isinstance(data, Mapping) and isinstance(name := data.get(part), str):
-            yield NamedFile(name, ("training", "data", part))
+        if isinstance(data, Mapping):
+            yield from (NamedFile(*named) for named in named_files(data.get(part), part))
 
 
 def _weight_files(training: Mapping[str, Any]) -> Iterator[NamedFile]:
@@ -62,18 +63,36 @@ def _weight_files(training: Mapping[str, Any]) -> Iterator[NamedFile]:
 
 
 def _check_data_file(file: NamedFile, folders: SpecFolders, missing: Severity, report: Report) -> None:
-    suffix = suffix_fault(file.name, DATA_FILE_SUFFIXES, "data")
+    """Checks a file, a folder, or the files and folders that match a pattern."""
+    suffix = None
     try:
-        folders.check(file.name, str(file.path[-1]))
+        names = folders.expand(file.name)
+        part = str(file.path[2])
+        suffix = next((fault for name in names if (fault := _check_item(name, folders, part)) is not None), None)
     except UnsafePath as error:
         report.add("unsafe-path", file.path, str(error), help=UNSAFE_DATA_HELP)
         return
     except UsageError as error:
-        if suffix is None or not isinstance(error, MissingFile):
-            _add(error, file, report, missing, DATA_FOLDER_HELP)
+        suffix = data_suffix_fault(file.name)
+        if suffix is None or not isinstance(error, MissingFile) or not os.path.splitext(file.name)[1]:
+            _add(error, file, report, missing)
             return
     if suffix is not None:
         report.add("bad-data-file", file.path, suffix[0], help=suffix[1])
+
+
+def _check_item(name: str, folders: SpecFolders, part: str) -> tuple[str, str] | None:
+    """Message and help for a file with another suffix. Raises UnsafePath, UsageError as `SpecFolders.open`, and for a
+    folder without samples."""
+    subfolder = folders.subfolder(name)
+    if subfolder is None:
+        folders.check(name, part)
+        return data_suffix_fault(name)
+    if not subfolder.may_hold_samples():
+        shown = display_path(folders.path(name))
+        message = f"cannot read {shown!r}: it is a folder without images, recordings or texts"
+        raise UsageError("unreadable-file", message, DATA_FOLDER_HELP)
+    return None
 
 
 def _check_weight_file(file: NamedFile, folders: SpecFolders, missing: Severity, report: Report) -> None:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..core.diagnostics import CompileError
-from ..core.files import UnsafePath
-from ..core.spec_folders import SpecFolders
+from ..core.spec_folders import SpecFolders, expand_user_path
 from ..runtime.data_errors import FeedError
 from ..runtime.data_spec import DataSpec
-from ..runtime.dataset import Dataset, from_file, from_part
+from ..runtime.dataset import Dataset
+from ..runtime.dataset_files import from_file, from_part
 from ..runtime.spec_source import SpecSource
 from ..training.section import DATA_PARTS, DataSection
 
@@ -57,7 +56,7 @@ def read_part(
     """The samples of a part of the data, `train`, `validation` or `test`; None if neither the spec nor the user names a
     file. Raises CompileError with every fault, UsageError for a file that cannot be read."""
     if part in files.paths:
-        return from_file(files.paths[part], data, data_spec, source)
+        return from_file(files.paths[part], data, data_spec, source, needs_weights=part == "train")
     if data is None or getattr(data, part) is None:
         return None
     return from_part(data, part, data_spec, source)
@@ -82,12 +81,7 @@ def split_off_validation(
 
 def file_paths(data: DataSection | None, folders: SpecFolders, files: DataFiles) -> list[Path]:
     """The paths of all data files of a run."""
-    paths = {part: Path(os.fspath(path)) for part, path in files.paths.items()}
-    for part in DATA_PARTS:
-        name = getattr(data, part) if data else None
-        if name is not None and part not in paths:
-            try:
-                paths[part] = folders.path(name)
-            except UnsafePath:  # reported when the file is read
-                continue
-    return list(paths.values())
+    replaced = [Path(item) for path in files.paths.values() for item in expand_user_path(path)]
+    parts = [part for part in DATA_PARTS if data is not None and part not in files.paths]
+    names = [name for part in parts if data is not None for name, _ in data.files(part)]
+    return [*replaced, *(path for name in names for path in folders.existing(name))]

@@ -13,12 +13,15 @@ from typing import IO, Any
 
 from ..backend import to_model_proto
 from ..core.diagnostics import CompileError, Diagnostic, UsageError
-from ..core.files import display_path, open_file, refuse_overwrite, write_atomically
+from ..core.files import display_path, refuse_overwrite, write_atomically
 from ..core.limits import MAX_DATA_FILE_BYTES
-from ..core.spec_folders import SpecFolders
+from ..core.spec_folders import SpecFolders, expand_user_path
 from ..frontend.json_reader import STDIN_NAME, read_text
-from ..runtime.dataset import Dataset, from_file, from_spec, inputs_from_stream
+from ..runtime.data_locations import item_of_stream, items_of_user
+from ..runtime.dataset import Dataset
+from ..runtime.dataset_files import from_file, from_spec, inputs_from
 from ..runtime.history import MetricSums
+from ..runtime.provider_options import ProviderOptions
 from ..runtime.run_folder import RUN_INFO_FILE, SPEC_FILE, WEIGHTS_FILE
 from ..runtime.run_lock import is_locked
 from ..runtime.session import MODEL_FILE, Session, concatenate_batches
@@ -34,6 +37,7 @@ from .plan_training import plan_training
 from .prediction_files import Predictions, prediction_writer
 from .run_data import SPEC_FILES, DataFiles, read_part, split_off_validation
 from .run_info import data_files_of, path_from, read_run_info, run_info_text, with_evaluation
+from .target_forms import plan_for_target
 
 NO_EVALUATION_DATA = "the spec names neither test nor validation data, and has no `validation_split`"
 
@@ -42,7 +46,7 @@ BATCH_SIZE = 512
 
 NO_SPEC_HELP = "`jsonnx.Session` in Python runs any ONNX model, and `jsonnx inspect` shows its inputs and outputs"
 
-INPUT_FORMATS = ("csv", "json", "jsonl")
+INPUT_FORMATS = ("csv", "tsv", "json", "jsonl")
 """The formats of data on standard input."""
 
 
@@ -80,7 +84,11 @@ class TrainedModel:
 
     @staticmethod
     def open(
-        path: Path, provider: str = "cpu", verify: bool = True, data_roots: Iterable[str | os.PathLike[str]] = ()
+        path: Path,
+        provider: str = "cpu",
+        verify: bool = True,
+        data_roots: Iterable[str | os.PathLike[str]] = (),
+        provider_options: ProviderOptions | None = None,
     ) -> TrainedModel:
         """Opens a RUN folder or a model file. With `verify`, files must match the digests that they record.
 
@@ -92,7 +100,7 @@ class TrainedModel:
         if run_info is not None and not model.exists():
             help = "`jsonnx train --resume` continues it; Ctrl-C there writes the model as it is at that moment"
             raise UsageError("unreadable-file", f"the run in {str(path)!r} has no model yet", help)
-        session = Session(model, provider, verify=verify)
+        session = Session(model, provider, verify=verify, provider_options=provider_options)
         if "jsonnx.spec" not in session.metadata:
             message = "the model does not contain a spec, as models do that jsonnx compiled"
             raise CompileError([Diagnostic("no-spec", message, file=str(model), help=NO_SPEC_HELP)])
@@ -130,7 +138,8 @@ class TrainedModel:
         )
         samples = self._evaluation_samples(training_plan, data)
         if self.folder is not None:
-            trainer = Trainer(training_plan, self.session.provider.name)
+            provider = self.session.provider
+            trainer = Trainer(plan_for_target(training_plan, provider.name), provider)
             trainer.set_weights(read_weight_file(self.folder / WEIGHTS_FILE, self.verify))
             return trainer.evaluate(samples, batch_size=BATCH_SIZE)
         return self._evaluate_outputs(training_plan, samples)
@@ -141,7 +150,7 @@ class TrainedModel:
         if objective is None:
             raise ValueError("a plan without an objective")
         scoring_graph = output_scoring_graph(self.checked.require(), objective)
-        scorer = Session(to_model_proto(scoring_graph), self.session.provider.name)
+        scorer = Session(to_model_proto(scoring_graph), self.session.provider)
         sums = MetricSums(training_plan)
         for rows in _batch_slices(len(samples)):
             feeds = samples.take(rows)
@@ -164,7 +173,7 @@ class TrainedModel:
         """
         write = prediction_writer(output)
         run_files = self.folder.iterdir() if self.folder else []
-        data_files = [] if data == "-" else [Path(data)]
+        data_files = [] if data == "-" else map(Path, expand_user_path(data))
         refuse_overwrite([*data_files, *run_files], [Path(output)] if output else [])
         classes = output_classes(self.checked, options.threshold)
         samples, kept = self._read_inputs(data, options)
@@ -183,9 +192,12 @@ class TrainedModel:
         typed = self.checked.require()
         training = typed.network.training
         data_spec = input_spec(typed)
-        name, format = (STDIN_NAME, options.input_format or "csv") if data == "-" else (data, options.input_format)
-        with _read_standard_input(options.input_format) if data == "-" else open_file(data) as file:
-            return inputs_from_stream(file, name, training.data if training else None, data_spec, format, options.keep)
+        section = training.data if training else None
+        if data != "-":
+            items = items_of_user(data, SpecSource(data_roots=self.data_roots))
+            return inputs_from(items, section, data_spec, options.input_format, options.keep)
+        items = [item_of_stream(_read_standard_input(options.input_format), STDIN_NAME)]
+        return inputs_from(items, section, data_spec, options.input_format or "csv", options.keep)
 
     def _evaluation_samples(self, training_plan: TrainingPlan, data: str | None) -> Dataset:
         if data is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from inspect import cleandoc
 from typing import Any
@@ -12,8 +12,13 @@ from ..core.diagnostics import suggestion
 from ..render.progress import VERBOSITIES, Verbosity, progress_display
 from ..runtime.array_digest import array_digest
 from ..runtime.callbacks import checked_callbacks
+from ..runtime.class_weights import ClassWeightArgument
 from ..runtime.dataset import DataArgument, Dataset
 from ..runtime.history import History
+from ..runtime.parity_check import check_step
+from ..runtime.precision import require_precision
+from ..runtime.provider_options import ProviderOptions
+from ..runtime.providers import CPU_PROVIDER, Provider, resolve_provider
 from ..runtime.trainer import Trainer as PlanTrainer
 from ..runtime.variables import DonatedArrays
 from .check import CheckedSpec, Spec, check_spec
@@ -21,12 +26,24 @@ from .compile import compile_checked
 from .initial_weights import Weights, resolve_initial_weights
 from .model import Model
 from .plan_training import plan_training
+from .target_forms import plan_for_target
 
 _ATTRIBUTES = (
+    "class_weights",
     "initial_weights_digest",
     "plan",
     "weights_report",
-    *("_cached_layout", "_checked", "_engine", "_fast", "_fit", "_loaded_weights_digest", "_progress", "_resumes"),
+    *(
+        "_cached_layout",
+        "_checked",
+        "_engine",
+        "_fast",
+        "_fit",
+        "_loaded_weights_digest",
+        "_progress",
+        "_resumes",
+        "_spec_weighted_outputs",
+    ),
 )
 """The attributes of a Trainer that may be set, besides its properties."""
 OTHER_NAMES = {"lr": "learning_rate"}
@@ -38,17 +55,19 @@ class Trainer(PlanTrainer):
 
     `seed` replaces the spec's seed; `weights` (arrays by name, or a file) replace the spec's weight file and the random
     initial weights. Every weight must be given and fit; with `partial`, weights that are missing or do not fit are
-    drawn, and `weights_report` lists them. `scale` is the name of one of the spec's scales, and a change is a text
-    like `width=128`, as after `--set`. Without `fast`, the graphs are not rewritten for this machine. With `verify`, a
-    weight file must match the digests that it records. `data_roots` are folders whose files the spec may name as data,
-    besides its own folder. Raises CompileError for an invalid spec or a weight file that does not fit, FeedError for
-    arrays that do not fit, UsageError if the provider is not available.
+    drawn, and `weights_report` lists them. `scale` is the name of one of the spec's scales, and a change is a text like
+    `width=128`, as after `--set`. Without `fast`, the graphs are not rewritten for this machine. With `verify`, a
+    weight file must match the digests that it records, and a provider other than the CPU must compute the losses that
+    the CPU computes from drawn samples, which is checked once for each step. `data_roots` are folders whose files the
+    spec may name as data, besides its own folder. `provider_options` are those of onnxruntime's documentation, such as
+    `{"device_id": 1}`. Raises CompileError for an invalid spec or a weight file that does not fit, FeedError for arrays
+    that do not fit, UsageError if the provider is not available.
     """
 
     def __init__(
         self,
         spec: Spec | CheckedSpec,
-        provider: str = "cpu",
+        provider: str | Provider = "cpu",
         seed: int | None = None,
         weights: Weights = None,
         threads: int | None = None,
@@ -58,18 +77,24 @@ class Trainer(PlanTrainer):
         verify: bool = True,
         data_roots: Iterable[str | os.PathLike[str]] = (),
         changes: Sequence[str] = (),
+        provider_options: ProviderOptions | None = None,
     ) -> None:
         self._checked = spec if isinstance(spec, CheckedSpec) else check_spec(spec, changes=changes, scale=scale)
         plan = plan_training(self._checked, seed)
         plan = replace(plan, source=plan.source.with_data_roots(data_roots))
+        resolved_provider = resolve_provider(provider, provider_options)
+        plan = plan_for_target(plan, resolved_provider.name) if fast else plan
+        require_precision(plan, resolved_provider)
         variables = {**plan.train.parameters, **plan.train.states}
         types = {name: variables[name].type for name in plan.weight_names}
         initial_weights, self.weights_report = resolve_initial_weights(self._checked, types, weights, partial, verify)
         digest = array_digest(sorted(initial_weights.items())) if initial_weights else None
         donated_weights = DonatedArrays(initial_weights)
         del initial_weights  # the engine frees each array once it is copied
-        super().__init__(plan, provider, threads, fast=fast, donated_weights=donated_weights)
+        super().__init__(plan, resolved_provider, threads, fast=fast, donated_weights=donated_weights)
         self.initial_weights_digest = digest
+        if verify and self.resolved_provider.ort_name != CPU_PROVIDER:
+            check_step(self.plan, self.resolved_provider)
 
     def fit(
         self,
@@ -78,10 +103,16 @@ class Trainer(PlanTrainer):
         batch_size: int | None = None,
         epochs: int | None = None,
         shuffle: bool | None = None,
-        validation_data: Dataset | tuple[Any, Any] | None = None,
+        validation_data: Dataset | tuple[Any, ...] | None = None,
         validation_split: float | None = None,
         callbacks: Iterable[object] | None = (),
         verbose: Verbosity = "auto",
+        *,
+        class_weight: ClassWeightArgument = None,
+        sample_weight: DataArgument = None,
+        initial_epoch: int = 0,
+        steps_per_epoch: int | None = None,
+        validation_freq: int | Collection[int] = 1,
     ) -> History:
         if verbose not in VERBOSITIES:
             raise ValueError(f"verbose must be one of {VERBOSITIES}, got {verbose!r}")
@@ -96,6 +127,11 @@ class Trainer(PlanTrainer):
                 validation_data,
                 validation_split,
                 [display, *listeners],
+                class_weight=class_weight,
+                sample_weight=sample_weight,
+                initial_epoch=initial_epoch,
+                steps_per_epoch=steps_per_epoch,
+                validation_freq=validation_freq,
             )
 
     fit.__doc__ = f"""{cleandoc(PlanTrainer.fit.__doc__ or "")}

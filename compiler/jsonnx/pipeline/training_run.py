@@ -12,26 +12,32 @@ from pathlib import Path
 from ..core.diagnostics import CompileError, Diagnostic, Note, UsageError
 from ..core.files import refuse_overwrite
 from ..core.spec_folders import SpecFolders
+from ..runtime.dataset_files import require_same_classes
 from ..runtime.early_stopping import EarlyStoppingMonitor
+from ..runtime.provider_options import ProviderOptions
 from ..runtime.run_folder import SPEC_FILE, RunFolder
 from ..runtime.session import MODEL_FILE
 from ..runtime.signals import StopOnSignal
 from ..runtime.trainer import Diverged, History
 from ..runtime.weight_files import WeightsReport
+from ..targets import ProviderPlacement
 from ..training.section import DATA_PARTS
 from .check import CheckedSpec
+from .checkpoint_schedule import CheckpointSchedule
 from .data_warnings import data_warnings
 from .initial_weights import possible_weight_files
-from .run_data import SPEC_FILES, DataFiles, RunData, file_paths, read_part, split_off_validation
+from .run_data import (
+    SPEC_FILES,
+    DataFiles,
+    RunData,
+    file_paths,
+    read_part,
+    split_off_validation,
+)
 from .run_info import DIVERGED, FINISHED, INTERRUPTED, RunInfo, end_info, read_run_info, run_info_text, start_info
 from .spec_changes import change_texts, with_change_notes
 from .trainer import Trainer
-
-EPOCH_CHECKPOINT_SECONDS, STEP_CHECKPOINT_SECONDS = 5.0, 60.0
-"""Minimum seconds between checkpoints, at the end of an epoch and within one.
-
-More frequent checkpoints would take a large part of the run's time; a resumed run repeats the steps since the last one.
-"""
+from .training_placement import fallback_diagnostic, training_placement
 
 RESTART_HELP = "choose another folder with -o, or start over with --force"
 
@@ -59,7 +65,10 @@ class Outcome:
     def summary_lines(self) -> list[str]:
         """The summary that the command prints."""
         lines = []
-        if self.history.interrupted:
+        if self.history.timed_out:
+            epochs = len(self.history.epoch)
+            lines.append(f"the time limit ended it after {epochs} epochs; `--resume` continues from there")
+        elif self.history.interrupted:
             lines.append(f"interrupted after {len(self.history.epoch)} epochs; `--resume` continues from there")
         if self.history.stopped_early:
             lines.append(f"stopped early, after epoch {len(self.history.epoch)}")
@@ -93,6 +102,10 @@ class RunOptions:
     scale: str | None = None
     changes: tuple[str, ...] = ()
     """The scale and the changes that the spec was checked with, for `run.json`."""
+    provider_options: ProviderOptions | None = None
+
+    strict: bool = False
+    """Whether it is an error if large nodes run on the CPU instead of the provider."""
 
     @property
     def may_overwrite(self) -> bool:
@@ -107,35 +120,46 @@ class Recorder:
 
     def __init__(self, run: RunFolder, trainer: Trainer, continue_on_error: bool = False, warn: Warn = no_warning):
         self.run, self.trainer, self.continue_on_error, self.warn = run, trainer, continue_on_error, warn
-        self.last_save = time.monotonic()
-        self.lacks_metrics = False
+        self.schedule = CheckpointSchedule(trainer.plan, trainer.steps)
+        self.writes_csv = trainer.plan.training.csv_log
+        self.lacks_metrics = self.writes_csv  # at the start, the CSV file is written anew
 
     def on_step(self, step: int, figures: Mapping[str, float]) -> None:
-        self._save_if_due(STEP_CHECKPOINT_SECONDS)
+        self._save_if(self.schedule.is_due_after_step(self.trainer.steps))
 
     def on_epoch_end(self, epoch: int, figures: Mapping[str, float]) -> None:
         with self._errors_as_warnings("the line is written later"):
             self._write_metrics(epoch, figures)
-        self._save_if_due(EPOCH_CHECKPOINT_SECONDS)
+        if self.schedule.is_best(self.trainer.history):
+            with self._errors_as_warnings("the checkpoint of the best epoch is an older one"):
+                self.run.save_best_checkpoint(self.trainer)
+        self._save_if(self.schedule.is_due_after_epoch(epoch))
 
     def on_end(self, history: History) -> None:
         if self.lacks_metrics:
-            self.run.write_metrics(history)
-        self.run.save_checkpoint(self.trainer)
+            self._rewrite_metrics(history)
+        self.run.save_checkpoint(self.trainer, self.schedule.keep)
 
     def _write_metrics(self, epoch: int, figures: Mapping[str, float]) -> None:
         rewrites, self.lacks_metrics = self.lacks_metrics, True
         if rewrites:
-            self.run.write_metrics(self.trainer.history)
+            self._rewrite_metrics(self.trainer.history)
         else:
             self.run.append_metrics(epoch, figures)
+            if self.writes_csv:
+                self.run.append_csv(epoch, figures)
         self.lacks_metrics = False
 
-    def _save_if_due(self, interval: float) -> None:
-        if time.monotonic() - self.last_save >= interval:
+    def _rewrite_metrics(self, history: History) -> None:
+        self.run.write_metrics(history)
+        if self.writes_csv:
+            self.run.write_csv(history)
+
+    def _save_if(self, is_due: bool) -> None:
+        if is_due:
             with self._errors_as_warnings("a checkpoint is tried again when the next one is due"):
-                self.run.save_checkpoint(self.trainer)
-            self.last_save = time.monotonic()
+                self.run.save_checkpoint(self.trainer, self.schedule.keep)
+            self.schedule.saved(self.trainer.steps)
 
     @contextmanager
     def _errors_as_warnings(self, consequence: str) -> Iterator[None]:
@@ -157,12 +181,14 @@ def train(
     warn: Warn = no_warning,
     on_weights_resolved: Callable[[WeightsReport], None] = lambda report: None,
     on_resumed: Callable[[list[str]], None] = lambda lines: None,
+    on_placement: Callable[[ProviderPlacement | None], None] = lambda placement: None,
 ) -> Outcome:
     """Trains on the spec's data and writes all results to the folder.
 
     An interrupted run leaves its weights, its model and a checkpoint. `warn` is called with warnings,
-    `on_weights_resolved` with the report on initial weights from a file, `on_resumed` with lines that say where
-    a run is resumed and how its spec has changed. Raises CompileError, FeedError, UsageError,
+    `on_weights_resolved` with the report on initial weights from a file, `on_resumed` with lines that say where a run
+    is resumed and how its spec has changed, `on_placement` with the placement of the training step. Raises CompileError,
+    FeedError, UsageError,
     and Diverged, in which case the folder has the last finite weights.
     """
     start_time = time.monotonic()
@@ -170,6 +196,7 @@ def train(
     refuse_overwrite(_input_files(checked, options), run_folder.result_files)
     resumes = _is_resumed(run_folder, options)
     trainer = _resumed_trainer(checked, options, warn) if resumes else _new_trainer(checked, options)
+    _report_placement(checked, trainer, options, warn, on_placement)
     data = _load_data(trainer, options.data)  # before anything is written, so that an error leaves no files
     if not resumes:
         warn(data_warnings(checked, data, has_initial_weights=options.weights is not None))
@@ -190,6 +217,23 @@ def train(
                 test_figures = trainer.evaluate(data.test)
             run.write_end(run_info, INTERRUPTED if history.interrupted else FINISHED, history, test_figures)
         return Outcome(folder, history, test_figures)
+
+
+def _report_placement(
+    checked: CheckedSpec,
+    trainer: Trainer,
+    options: RunOptions,
+    warn: Warn,
+    on_placement: Callable[[ProviderPlacement | None], None],
+) -> None:
+    """Tells where the nodes of the training step run. Raises CompileError `cpu-fallback` in a strict run."""
+    placement = training_placement(checked, trainer.plan.train, trainer.resolved_provider)
+    on_placement(placement)
+    found = placement and fallback_diagnostic(placement, is_error=options.strict, file=checked.source.file)
+    if found and options.strict:
+        raise CompileError([found])
+    if found:
+        warn([found])
 
 
 @dataclass(frozen=True)
@@ -268,7 +312,7 @@ class _PreparedRun:
             self.write_results()
             self.write_end(run_info, DIVERGED, error.history or History(), {})
             note = Note(f"the last finite weights are in {str(self.folder.path / MODEL_FILE)!r}")
-            error.diagnostics = [replace(diagnostic, notes=(note,)) for diagnostic in error.diagnostics]
+            error.diagnostics = [replace(item, notes=(*item.notes, note)) for item in error.diagnostics]
             raise
 
     def write_results(self) -> None:
@@ -308,6 +352,7 @@ def _new_trainer(checked: CheckedSpec, options: RunOptions) -> Trainer:
         partial=options.partial,
         verify=options.verify,
         data_roots=options.data_roots,
+        provider_options=options.provider_options,
     )
 
 
@@ -326,7 +371,15 @@ def _resumed_trainer(checked: CheckedSpec, options: RunOptions, warn: Warn) -> T
             raise
         message = f"{error.diagnostic.message}, so the initial weights are not compared with those of the run"
         warn([replace(error.diagnostic, message=message, severity="warning")])
-        return Trainer(checked, options.provider, options.seed, {}, partial=True, data_roots=options.data_roots)
+        return Trainer(
+            checked,
+            options.provider,
+            options.seed,
+            {},
+            partial=True,
+            data_roots=options.data_roots,
+            provider_options=options.provider_options,
+        )
 
 
 @contextmanager
@@ -358,6 +411,7 @@ def _load_data(trainer: Trainer, files: DataFiles) -> RunData:
         help = "name a file in `training.data.train`, or with --data FILE"
         raise UsageError("no-data", "the spec names no data to train on", help)
     data = split_off_validation(train, validation, section, plan.source)
+    require_same_classes(replace(data, test=test).parts, plan.source)
     EarlyStoppingMonitor(plan, data.validation is not None)  # raises UsageError if the monitored figure is not reported
     return replace(data, test=test)
 
@@ -367,4 +421,4 @@ def _spec_text(checked: CheckedSpec) -> str:
     return json.dumps(checked.source.value, indent=2, ensure_ascii=False) + "\n"
 
 
-__all__ = ["Outcome", "RunOptions", "train"]
+__all__ = ["Outcome", "ProviderPlacement", "RunOptions", "train"]

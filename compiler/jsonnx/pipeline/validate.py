@@ -82,7 +82,7 @@ def validate_spec(
     faults = [*checked.diagnostics, *check_columns(checked)]
     if data is False or any(fault.severity == "error" for fault in faults):
         return Validation(diagnostics)
-    faulty_paths = {diagnostic.path for diagnostic in own_diagnostics}
+    faulty_paths = {diagnostic.path.partition("[")[0] for diagnostic in own_diagnostics}  # a file may be one of a list
     skipped_parts = {part for part in DATA_PARTS if f"$.training.data.{part}" in faulty_paths}
     return _with_data(checked, folders, file, skipped_parts, diagnostics)
 
@@ -104,6 +104,6 @@ def _with_data(
         diagnostics,
         {part: len(samples) for part, samples in check.samples.items()},
         check.class_counts,
-        checked.network.labels,
+        check.labels or checked.network.labels,
         any(item.code == "unreadable-file" and item.severity == "error" for item in diagnostics),
     )

@@ -44,6 +44,8 @@ def load(path: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         text, digest = fields["state"], fields["sha256"]
         state = json.loads(text)
         state.setdefault("learning_rate", None)  # in files of earlier versions
+        if isinstance(state.get("progress"), dict):
+            state["progress"].setdefault("plateau", None)  # in files of runs without one
         if digest != _digest(arrays, text):
             _raise_bad_checkpoint(path, "its contents do not match its checksum")
         if state["format"] != FORMAT_VERSION:
@@ -76,6 +78,7 @@ _STATE_SCHEMA: dict[str, Any] = {
             "history": {"history": {"": (_NUMBER,)}, "epoch": (_COUNT,)},
             "watch": [None, {"best": _NUMBER, "best_epoch": _NUMBER, "wait": _COUNT}],
             "setting": {"": None},
+            "plateau": [None, {"best": _NUMBER, "wait": _COUNT, "cooldown": _COUNT}],
         },
     ],
 }

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..core.diagnostics import Diagnostic
 from .environment import environment_changes
-from .history import SETTING_NAMES
+from .history import OPTIONAL_SETTING_NAMES, SETTING_NAMES
 from .training_plan import TrainingPlan
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def run_faults(plan: TrainingPlan, initial_weights_digest: str | None, state: Ma
     if state["seed"] != plan.seed:
         yield f"it was made with seed {state['seed']}, this run has seed {plan.seed}"
     progress = state["progress"]
-    if progress and progress["setting"].keys() != {*SETTING_NAMES}:
+    if progress and not {*SETTING_NAMES} <= progress["setting"].keys() <= {*SETTING_NAMES, *OPTIONAL_SETTING_NAMES}:
         yield "its settings are incomplete"
     if progress and not _has_same_metrics(plan, progress["totals"]["sums"]):
         yield "its figures are not those of this spec"

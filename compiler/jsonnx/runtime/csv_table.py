@@ -1,33 +1,49 @@
-"""Reads tables of comma-separated values: UTF-8, one header line, texts or numbers."""
+"""Reads tables of separated values (.csv and .tsv): UTF-8, one header line, texts or numbers."""
 
 from __future__ import annotations
 
 import csv
 import io
+import json
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..core.limits import MAX_CSV_COLUMNS
 from ..core.types import TensorType
 from .data_errors import DataLocation, FaultCollector, TextHelp
+from .media_names import name_media_files
 from .text_tables import add_missing_values, decode_utf8
 from .validate_arrays import MISSING_NUMBER_HELP, ElementIndex, LocateElement
 
+SEPARATOR_HELP = 'a separator other than the comma is set in `training.data`, as "separator": ";"'
 COMMENT_HELP = "comment lines are not read, remove them"
 _EXCEL_SEPARATOR_LINE = re.compile(r'"?sep=.?,?"?', re.IGNORECASE)
 _THOUSANDS = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d*)?")
 
 
-def read_csv_table(data: bytes, faults: FaultCollector) -> CsvTable | None:
-    """The table of a comma-separated file with a header; None, and faults, if it is malformed. Lines count from 1."""
+class CsvDialect(NamedTuple):
+    """How a table of separated values is written."""
+
+    separator: str = ","
+    decimal: str = "."
+    """The decimal mark of numbers."""
+    format: str = "csv"
+    """The suffix of the file."""
+
+
+COMMAS = CsvDialect()
+
+
+def read_csv_table(data: bytes, faults: FaultCollector, dialect: CsvDialect = COMMAS) -> CsvTable | None:
+    """The table of a text with a header; None, and faults, if it is malformed. Lines count from 1."""
     text = decode_utf8(data, faults)
     if text is None:
         return None
     lines = list(io.StringIO(text, newline=""))
-    reader = csv.reader(lines, strict=True)
+    reader = csv.reader(lines, delimiter=dialect.separator, strict=True)
     rows: list[list[str]] = []
     row_lines: list[int] = []
     previous_line = 0
@@ -40,14 +56,14 @@ def read_csv_table(data: bytes, faults: FaultCollector) -> CsvTable | None:
     except csv.Error as error:
         reason, help = _csv_reason(error)
         location = DataLocation("", previous_line + 1)
-        faults.add("bad-data-file", f"not a readable .csv file: {reason}", location, help=help)
+        faults.add("bad-data-file", f"not a readable .{dialect.format} file: {reason}", location, help=help)
         return None
     if len(rows) < 2:
         faults.add(
             "empty-data", "the file has no rows below its header" if rows else "the file is empty", DataLocation("", 1)
         )
         return None
-    return _csv_table(rows, row_lines, lines, faults)
+    return _csv_table(rows, row_lines, lines, faults, dialect)
 
 
 def _csv_reason(error: csv.Error) -> tuple[str, str | None]:
@@ -61,7 +77,7 @@ def _csv_reason(error: csv.Error) -> tuple[str, str | None]:
 
 
 def _csv_table(
-    rows: list[list[str]], row_lines: list[int], lines: list[str], faults: FaultCollector
+    rows: list[list[str]], row_lines: list[int], lines: list[str], faults: FaultCollector, dialect: CsvDialect
 ) -> CsvTable | None:
     """The table of parsed rows, which must be as long as the header."""
     header = [name.strip() for name in rows[0]]
@@ -72,17 +88,19 @@ def _csv_table(
         return None
     if _EXCEL_SEPARATOR_LINE.fullmatch(lines[row_lines[0] - 1].strip()):
         message = f"the first line, {lines[row_lines[0] - 1].strip()!r}, is a setting of Excel, not a header"
-        help = "remove the line, and separate the columns by commas"
+        help = f"remove the line; {SEPARATOR_HELP}"
         faults.add("bad-data-file", message, DataLocation("", row_lines[0], 1), help=help)
         return None
     if header[0].startswith("#") and len(header) != len(rows[1]):
         message = f"the first line is no header, but a comment: {header[0][:80]!r}"
         faults.add("bad-data-file", message, DataLocation("", row_lines[0], 1), help=COMMENT_HELP)
         return None
-    separator = next((mark for mark in ";\t|" if len(header) == 1 and mark in header[0]), None)
+    separator = next((mark for mark in ",;\t|" if len(header) == 1 and mark in header[0]), None)
     if separator:
-        help = f"separate the columns by commas, not by {separator!r}"
-        faults.add("bad-data-file", f"the header is one column, {header[0]!r}", DataLocation("", 1), help=help)
+        message = f"the header is one column, {header[0][:80]!r}, without the separator {dialect.separator!r}"
+        help = f"if {separator!r} separates the columns, set "
+        help += f'"separator": {json.dumps(separator)} in `training.data`'
+        faults.add("bad-data-file", message, DataLocation("", 1), help=help)
         return None
     ragged = [index for index, row in enumerate(rows) if len(row) != len(header)]
     faults.add_each(
@@ -94,14 +112,16 @@ def _csv_table(
             DataLocation(f"row at line {row_lines[index]}", row_lines[index]),
         ),
     )
-    return None if ragged else CsvTable(header, rows[1:], row_lines, lines)
+    return None if ragged else CsvTable(header, rows[1:], row_lines, lines, dialect)
 
 
 class CsvTable:
-    """The rows of a .csv file; the header names the columns. `row_lines` are the lines of the header and the rows."""
+    """The rows of a file; the header names the columns. `row_lines` are the lines of the header and the rows."""
 
-    def __init__(self, names: list[str], rows: list[list[str]], row_lines: list[int], lines: list[str]) -> None:
-        self.names, self._rows, self._lines = names, rows, lines
+    def __init__(
+        self, names: list[str], rows: list[list[str]], row_lines: list[int], lines: list[str], dialect: CsvDialect
+    ) -> None:
+        self.names, self._rows, self._lines, self._dialect = names, rows, lines, dialect
         self._header_line, self._row_lines = row_lines[0], row_lines[1:]
 
     def column(
@@ -121,28 +141,37 @@ class CsvTable:
         if type.dtype == "string":
             return np.array(texts, object)
         stripped = [text.strip() for text in texts]
-        if labels and (set(stripped) & set(labels) or not any(map(_is_number, texts))):
+        if name_media_files(stripped, type) or (
+            labels and (set(stripped) & set(labels) or not any(map(_is_number, texts)))
+        ):
             return np.array(stripped, object)
+        texts = texts if self._dialect.decimal == "." else [_with_point(text) for text in texts]
         numbers = _parse_numbers(texts, int if "int" in type.dtype else float)
         if numbers is None:
             self._add_faults(name, texts, faults, text_help)
         return numbers
 
     def _add_faults(self, name: str, texts: list[str], faults: FaultCollector, text_help: TextHelp | None) -> None:
-        """Adds one fault for all cells of a column that are missing, and one for all others that are not numbers."""
-        locate = self.element_locator([name])
+        """Adds one fault for all cells of a column that are missing, and one for all others that are not numbers.
+
+        `texts` are the cells with decimal points; the faults quote the cells as they are in the file.
+        """
+        locate, cells = self.element_locator([name]), self.values(name)
         missing = [index for index, text in enumerate(texts) if _is_missing(text)]
         if len(missing) > 1:
             add_missing_values(name, "number", missing, len(texts), locate, faults)
         elif missing:
-            message = _number_fault(name, texts[missing[0]])
+            message = _number_fault(name, cells[missing[0]], self._dialect)
             faults.add("bad-value", message, locate((missing[0],)), help=MISSING_NUMBER_HELP)
         bad = [index for index, text in enumerate(texts) if not _is_number(text) and not _is_missing(text)]
         help = (
-            text_help(texts[index].strip() for index in bad) if text_help and not any(map(_is_number, texts)) else None
+            text_help(cells[index].strip() for index in bad) if text_help and not any(map(_is_number, texts)) else None
         )
         faults.add_each(
-            "bad-value", bad, lambda index: (_number_fault(name, texts[index]), locate((index,))), help=help
+            "bad-value",
+            bad,
+            lambda index: (_number_fault(name, cells[index], self._dialect), locate((index,))),
+            help=help,
         )
 
     def values(self, name: str) -> Sequence[Any]:
@@ -152,16 +181,20 @@ class CsvTable:
     def name_location(self, name: str | None) -> DataLocation:
         if name is None:
             return DataLocation("", self._header_line)
-        return DataLocation("", *_field_position(self._lines, self._header_line, self.names.index(name)))
+        return DataLocation("", *self._position(self._header_line, name))
 
     def element_locator(self, names: Sequence[str]) -> LocateElement:
         def locate(index: ElementIndex) -> DataLocation:
             name = names[index[1] if len(index) > 1 else 0]
             row_line = self._row_lines[index[0]]
-            line, column = _field_position(self._lines, row_line, self.names.index(name))
+            line, column = self._position(row_line, name)
             return DataLocation(f"row at line {row_line}, column {name!r}", line, column)
 
         return locate
+
+    def _position(self, line: int, name: str) -> tuple[int, int]:
+        """The line and the column, from 1, of a column's field in the row that begins at a line."""
+        return _field_position(self._lines, line, self.names.index(name), self._dialect.separator)
 
 
 MISSING_MARKERS = frozenset(("", "na", "n/a", "null", "none", "?", "-"))
@@ -192,24 +225,31 @@ def _is_number(text: str) -> bool:
     return "_" not in text
 
 
-def _number_fault(name: str, text: str) -> str:
+def _with_point(text: str) -> str:
+    """A number with a decimal comma as one with a decimal point; a text with a point stays no number."""
+    return text.replace(".", "_").replace(",", ".")
+
+
+def _number_fault(name: str, text: str, dialect: CsvDialect) -> str:
     if not text.strip():
         return f"{name!r} is empty"
     hint = ""
-    if _THOUSANDS.fullmatch(text.strip()):
+    if dialect.decimal == ",":
+        hint = ": decimals are written with a comma, as `decimal` says" if "." in text else ""
+    elif _THOUSANDS.fullmatch(text.strip()):
         hint = ": thousands separators are not read, and decimals are written with a point"
     elif text.count(",") == 1 and _is_number(text.replace(",", ".")):
-        hint = ": decimals are written with a point"
+        hint = ': decimals are written with a point, unless `training.data` has "decimal": ","'
     return f"{name!r} holds {text[:80]!r}, not a number{hint}"
 
 
-def _field_position(lines: list[str], line: int, number: int) -> tuple[int, int]:
+def _field_position(lines: list[str], line: int, number: int, separator: str) -> tuple[int, int]:
     """The line and column, from 1, of a field (counted from 0) of the row that begins at a line."""
     is_quoted, field_column = False, 1
     while number:
         for column, character in enumerate(lines[line - 1], 2):
             is_quoted ^= character == '"'
-            if character == "," and not is_quoted and number:
+            if character == separator and not is_quoted and number:
                 number, field_column = number - 1, column
         line += bool(number)
     return line, field_column

@@ -10,8 +10,11 @@ import numpy as np
 from ..core.diagnostics import quoted_or_list, suggestion
 from ..training.columns import AssignedColumns
 from .data_errors import FaultCollector
-from .data_files import DataTable
 from .data_spec import DataSpec
+from .data_table import DataTable
+from .folder_table import CLASS_FOLDERS_HELP, LABEL, FolderTable
+from .media_files import MediaReader, is_media
+from .sample_weights import validate_weights
 from .validate_arrays import validate_array
 
 
@@ -28,6 +31,8 @@ def check_columns_exist(
             if path is None:
                 setting = "x" if key in data_spec.inputs else "y"
                 help += f"; without `training.data.{setting}`, the column has the name {name!r}"
+            if isinstance(table, FolderTable) and name == LABEL:
+                help = CLASS_FOLDERS_HELP
             notes = [faults.source.note("the spec names the column here", path)] if path else []
             message = f"there is no column {name!r} for {data_spec.describe(key)}"
             faults.add("missing-column", message, table.name_location(near), help=help, notes=notes)
@@ -52,9 +57,17 @@ def _is_misspelling(name: str, column: str) -> bool:
 
 
 def read_columns(
-    table: DataTable, key: str, names: tuple[str, ...], data_spec: DataSpec, faults: FaultCollector
+    table: DataTable,
+    key: str,
+    names: tuple[str, ...],
+    data_spec: DataSpec,
+    faults: FaultCollector,
+    media: MediaReader | None = None,
 ) -> np.ndarray | None:
-    """The array of an input or a target, from one column or from several, stacked along the last axis."""
+    """The array of an input or a target, from one column or from several, stacked along the last axis.
+
+    `media` reads the images or recordings that a column names or contains.
+    """
     labels = data_spec.labels.get(key, ()) if key in data_spec.targets else ()
     text_help = partial(data_spec.text_help, key)
     type = data_spec.type_of(key)
@@ -62,10 +75,34 @@ def read_columns(
     readable = [column for column in columns if column is not None]
     if len(readable) < len(columns) or not readable:
         return None
+    if len(readable) == 1 and key in data_spec.inputs and media is not None and is_media(readable[0], type):
+        return _read_media(table, readable[0], key, names, data_spec, faults, media)
+    if isinstance(table, FolderTable) and key in data_spec.inputs and table.holds_media(names[0]):
+        message = f"{data_spec.describe(key)} takes {type}, and {table.kind.dimensions}"
+        faults.add("data-shape", message, help="flatten or reshape them in the network, by its first layer")
+        return None
     try:
         array = readable[0] if len(readable) == 1 else np.column_stack(readable)
     except ValueError:
         shapes = ", ".join(str(list(column.shape)) for column in readable)
         faults.add("data-shape", f"the columns of {data_spec.describe(key)} cannot be stacked: shapes {shapes}")
         return None
+    if key in data_spec.weighted_outputs:
+        output = data_spec.weighted_outputs[key]
+        return validate_weights(array, output, data_spec, faults, table.element_locator(names), len(names))
     return validate_array(array, key, data_spec, faults, table.element_locator(names), len(names))
+
+
+def _read_media(
+    table: DataTable,
+    column: np.ndarray,
+    key: str,
+    names: tuple[str, ...],
+    data_spec: DataSpec,
+    faults: FaultCollector,
+    media: MediaReader,
+) -> np.ndarray | None:
+    """The array of the images or recordings in a column."""
+    locate = table.element_locator(names)
+    array = media.read(column.tolist(), data_spec.type_of(key), data_spec.describe(key), locate, faults)
+    return None if array is None else validate_array(array, key, data_spec, faults, locate)

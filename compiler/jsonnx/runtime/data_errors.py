@@ -13,8 +13,8 @@ T = TypeVar("T")
 TextHelp = Callable[[Iterable[str]], str]
 """Gives the help for texts in place of numbers."""
 
-MAX_LISTED_LOCATIONS = 5
-"""Locations of faults of one kind that a message lists; the others are counted."""
+MAX_LISTED_LOCATIONS = 20
+"""Locations of faults of one kind that a message names, the first one included; the others are counted."""
 
 
 class FeedError(ValueError):
@@ -24,6 +24,19 @@ class FeedError(ValueError):
         self.diagnostics = list(diagnostics)
         lines = (d.message + (f" ({d.help})" if d.help else "") for d in self.diagnostics)
         super().__init__("\n".join(lines))
+
+
+class MediaFault(ValueError):
+    """What is wrong with an image or a recording, with a code and help."""
+
+    def __init__(self, code: str, reason: str, help: str | None = None) -> None:
+        super().__init__(reason)
+        self.code, self.reason, self.help = code, reason, help
+
+    def message(self, item: str | bytes, location: DataLocation) -> str:
+        """The message for a file, given by its name or its contents, at a location that may name it, too."""
+        is_named = not isinstance(item, str) or not item or repr(item) in location.text
+        return self.reason if is_named else f"{item!r}: {self.reason}"
 
 
 class DataLocation(NamedTuple):
@@ -80,7 +93,7 @@ class FaultCollector:
         message, location = describe(items[0])
         further_count = (len(items) if count is None else count) - 1
         if further_count:
-            locations = [describe(item)[1] for item in items[1 : 1 + MAX_LISTED_LOCATIONS]]
+            locations = [describe(item)[1] for item in items[1:MAX_LISTED_LOCATIONS]]
             message += f", and {further_count:,} more like it {locations_text(locations, further_count)}"
         self.add(code, message, location, help=help)
 

@@ -1,206 +1,109 @@
-"""Reads the columns of data files (.npz, .npy, .csv, .json and .jsonl), without trusting their contents."""
+"""Reads the columns of a data file in any of the formats, without trusting its contents."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Sequence
-from functools import cache
-from itertools import chain
-from math import prod
-from tokenize import TokenError
-from typing import IO, Any, NamedTuple, Protocol
+from collections.abc import Callable
+from functools import partial
+from typing import IO, NamedTuple
 
-import numpy as np
-
+from ..core.data_formats import ARROW_FORMATS, DataFormat, data_format, data_suffix_fault
 from ..core.diagnostics import CompileError
+from ..core.file_kinds import SIGNATURE_BYTES, file_kind
 from ..core.limits import MAX_DATA_FILE_BYTES
-from ..core.spec_folders import DATA_FILE_SUFFIXES, suffix_fault
-from ..core.types import TensorType
-from ..interop.read_budget import ReadBudget
-from ..interop.zip_reader import ZipArchive
-from .csv_table import read_csv_table
-from .data_errors import NO_LOCATION, DataLocation, FaultCollector, TextHelp
+from ..training.section import DataSection
+from .array_tables import DAMAGED_FILE_ERRORS, open_npy, open_npz, open_safetensors
+from .compressed_files import compression_of, decompress
+from .csv_table import CsvDialect, read_csv_table
+from .data_errors import FaultCollector
+from .data_table import DataTable
 from .json_tables import read_json_lines, read_json_table
-from .validate_arrays import LocateElement, sample_location
-
-_DAMAGED_FILE_ERRORS = (OSError, ValueError, EOFError)
-"""The exceptions that NumPy raises for a malformed file."""
 
 
-class DataTable(Protocol):
-    """A file with named columns."""
+class TableOptions(NamedTuple):
+    """How a file is read as a table."""
 
-    @property
-    def names(self) -> Sequence[str]:
-        """The columns' names."""
+    format: str | None = None
+    """A format in place of the suffix of the file's name."""
+    npy_column: str = ""
+    """The name of the array of an .npy file."""
+    separator: str | None = None
+    """The separator of the columns of a table of text; None: that of the format."""
+    decimal: str = "."
+    """The decimal mark of the numbers of a table of text."""
 
-    def column(
-        self,
-        name: str,
-        type: TensorType,
-        faults: FaultCollector,
-        labels: Sequence[str] = (),
-        text_help: TextHelp | None = None,
-    ) -> np.ndarray | None:
-        """The values of a column, as stored or as numbers of the type; None, and faults, if they are invalid.
+    @staticmethod
+    def of(data: DataSection | None, npy_column: str, format: str | None = None) -> TableOptions:
+        """The options that a spec sets."""
+        return TableOptions(format, npy_column, *((data.separator, data.decimal) if data else (None, ".")))
 
-        With `labels`, the names of classes, the values may be these names. `text_help` gives the help for texts in
-        place of numbers.
-        """
 
-    def values(self, name: str) -> Sequence[Any]:
-        """The values of a column as they are in the file, one for each row. Raises ValueError, with the end of a
-        sentence, if a row has several values."""
-
-    def name_location(self, name: str | None) -> DataLocation:
-        """The location of a column's name in the file; with None, of the names of all."""
-
-    def element_locator(self, names: Sequence[str]) -> LocateElement:
-        """Locates the elements of an array that was stacked from these columns."""
+DEFAULT_OPTIONS = TableOptions()
 
 
 def read_table(
-    file: IO[bytes], name: str, faults: FaultCollector, npy_column: str = "", format: str | None = None
+    file: IO[bytes], name: str, faults: FaultCollector, options: TableOptions = DEFAULT_OPTIONS
 ) -> DataTable | None:
-    """The columns of an open file; None, and faults, if it is malformed.
-
-    Its format is the suffix of its name, or `format`. `npy_column` names the single array of an .npy file.
-    """
-    ending = format or name.lower().rpartition(".")[2]
+    """The columns of an open file; None, and faults, if it is malformed. Raises UsageError for a missing package."""
+    format = DataFormat(options.format) if options.format else data_format(name)
     size = file.seek(0, io.SEEK_END)
     file.seek(0)
     if size > MAX_DATA_FILE_BYTES:
         faults.add("too-large", f"the file has {size:,} bytes, the limit is {MAX_DATA_FILE_BYTES:,}")
         return None
-    if ending in TEXT_READERS:
-        return TEXT_READERS[ending](file.read(), faults)
+    if format.name in _TEXT_READERS:
+        return _read_text(file, format, options, faults)
+    fault = data_suffix_fault(name) if not options.format else None
+    if fault is not None:
+        faults.add("bad-data-file", fault[0], help=fault[1])
+        return None
     try:
-        if ending == "npz":
-            return _open_npz(file, name)
-        if ending == "npy":
-            header = _read_npy_header(file, size)
-            return ArrayTable([npy_column], cache(lambda name: _read_npy_data(file, header)))
+        return _open_binary(file, name, format, options)
     except CompileError as error:
         faults.diagnostics += error.diagnostics
-        return None
-    except _DAMAGED_FILE_ERRORS as error:
-        faults.add("bad-data-file", f"not a readable .{ending} file: {error}")
-        return None
-    if fault := suffix_fault(name, DATA_FILE_SUFFIXES, "data"):
-        faults.add("bad-data-file", fault[0], help=fault[1])
+    except DAMAGED_FILE_ERRORS as error:
+        faults.add("bad-data-file", f"not a readable .{format.name} file: {error}")
     return None
 
 
-# -- arrays ----------------------------------------------------------------------------------------------------------
+def _open_binary(file: IO[bytes], name: str, format: DataFormat, options: TableOptions) -> DataTable:
+    """The columns of a file of arrays, or of a table that pyarrow reads."""
+    if format.name in ARROW_FORMATS:
+        from .arrow_table import open_arrow_file
+
+        return open_arrow_file(file, format.name)
+    if format.name == "npy":
+        return open_npy(file, options.npy_column)
+    return open_npz(file, name) if format.name == "npz" else open_safetensors(file)
 
 
-class _NpyHeader(NamedTuple):
-    """The header of an .npy file."""
-
-    shape: tuple[int, ...]
-    fortran_order: bool
-    dtype: np.dtype
-
-
-def _read_npy_header(file: IO[bytes], size: int) -> _NpyHeader:
-    """The header of an .npy file of `size` bytes. Raises ValueError unless plain data of the remaining length follow.
-
-    A forged header could otherwise make NumPy allocate terabytes.
-    """
-    version = np.lib.format.read_magic(file)
-    if version not in ((1, 0), (2, 0)):
-        raise ValueError(f"format version {version} is not supported")
-    read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    try:
-        header = _NpyHeader(*read_header(file))
-    except (SyntaxError, TokenError, TypeError, RecursionError, MemoryError) as error:  # NumPy parses Python there
-        raise ValueError(f"its header is damaged: {error}") from None
-    if header.dtype.kind not in "fiubU":
-        raise ValueError(f"elements of type {header.dtype} are not supported")
-    data_size = size - file.tell()
-    if data_size != prod(header.shape) * header.dtype.itemsize or any(length < 0 for length in header.shape):
-        raise ValueError(f"it has {data_size:,} bytes of data, its header says {list(header.shape)} of {header.dtype}")
-    return header
-
-
-def _array_from_bytes(header: _NpyHeader, data: bytes | bytearray) -> np.ndarray:
-    array = np.frombuffer(data, header.dtype).reshape(header.shape, order="F" if header.fortran_order else "C")
-    return array.astype(header.dtype.newbyteorder("="), copy=False)
-
-
-def _read_npy_data(file: IO[bytes], header: _NpyHeader) -> np.ndarray:
-    """The array of an .npy file that is open behind its header."""
-    size = prod(header.shape) * header.dtype.itemsize
-    data = file.read(size)
-    if len(data) != size:
-        raise ValueError("it changed while it was read")
-    return _array_from_bytes(header, data)
-
-
-def _open_npz(file: IO[bytes], name: str) -> ArrayTable:
-    """The arrays of an .npz file, each read on demand. Raises CompileError for a malformed archive, ValueError for
-    malformed arrays."""
-    archive = ZipArchive(file, ReadBudget(name, bytes_left=MAX_DATA_FILE_BYTES))
-    members = {member.removesuffix(".npy"): member for member in archive.member_names()}
-    if len(members) < len(archive.member_names()):
-        raise ValueError("two members have the same name")
-    if (total_size := sum(map(archive.member_size, members.values()))) > MAX_DATA_FILE_BYTES:
-        raise ValueError(f"it unpacks to {total_size:,} bytes, the limit is {MAX_DATA_FILE_BYTES:,}")
-
-    def read(key: str) -> np.ndarray:
-        chunks, size = archive.chunks(members[key]), archive.member_size(members[key])
-        first_chunk = io.BytesIO(next(chunks, b""))  # headers are shorter than a chunk
-        header = _read_npy_header(first_chunk, size)
-        data, offset = bytearray(size - first_chunk.tell()), 0
-        for chunk in chain([first_chunk.read()], chunks):
-            data[offset : offset + len(chunk)] = chunk
-            offset += len(chunk)
-        return _array_from_bytes(header, data)
-
-    return ArrayTable(list(members), read)
-
-
-class ArrayTable:
-    """Arrays by name."""
-
-    def __init__(self, names: Sequence[str], read: Callable[[str], np.ndarray]) -> None:
-        self.names, self._read = names, read
-
-    def column(
-        self,
-        name: str,
-        type: TensorType,
-        faults: FaultCollector,
-        labels: Sequence[str] = (),
-        text_help: TextHelp | None = None,
-    ) -> np.ndarray | None:
-        try:
-            return self._read(name)
-        except CompileError as error:
-            faults.diagnostics += error.diagnostics
+def _read_text(file: IO[bytes], format: DataFormat, options: TableOptions, faults: FaultCollector) -> DataTable | None:
+    """The table of a text, which may be compressed."""
+    if format.compression is not None:
+        data = decompress(file, format.compression, faults)
+    else:
+        data = file.read()
+        if compression := compression_of(data[:8]):
+            message = f"the file is compressed ({compression})"
+            faults.add("bad-data-file", message, help=f"let its name end in .{format.name}.{compression}")
             return None
-        except _DAMAGED_FILE_ERRORS as error:
-            faults.add("bad-data-file", f"the array {name!r} cannot be read: {error}")
+        kind = file_kind(data[:SIGNATURE_BYTES])
+        if kind is not None and b"\0" in data[:SIGNATURE_BYTES]:  # no text
+            message = f"this is {kind.name}, not a .{format.name} file"
+            faults.add("bad-data-file", message, help="let its name end in the suffix of its format")
             return None
-
-    def values(self, name: str) -> Sequence[Any]:
-        array = self._read(name)
-        if array.ndim > 1 and array.size == len(array):
-            array = array.reshape(-1)
-        if array.ndim != 1:
-            raise ValueError(f"has shape {list(array.shape)}, so that a row has several values")
-        return array.tolist()
-
-    def name_location(self, name: str | None) -> DataLocation:
-        return NO_LOCATION
-
-    def element_locator(self, names: Sequence[str]) -> LocateElement:
-        return sample_location
+    return None if data is None else _TEXT_READERS[format.name](data, faults, options)
 
 
-TEXT_READERS: dict[str, Callable[[bytes, FaultCollector], DataTable | None]] = {
-    "csv": read_csv_table,
-    "json": read_json_table,
-    "jsonl": read_json_lines,
+def _read_csv(data: bytes, faults: FaultCollector, options: TableOptions, format: str) -> DataTable | None:
+    separator = options.separator or ("\t" if format == "tsv" else ",")
+    return read_csv_table(data, faults, CsvDialect(separator, options.decimal, format))
+
+
+_TEXT_READERS: dict[str, Callable[[bytes, FaultCollector, TableOptions], DataTable | None]] = {
+    "csv": partial(_read_csv, format="csv"),
+    "tsv": partial(_read_csv, format="tsv"),
+    "json": lambda data, faults, options: read_json_table(data, faults),
+    "jsonl": lambda data, faults, options: read_json_lines(data, faults),
 }
 """The readers of text formats, by suffix."""

@@ -1,31 +1,23 @@
-"""Samples from the files that a spec names, from a file that a user names, or from arrays."""
+"""Samples as validated arrays, and those from arrays of a program; `dataset_files` reads them from files."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
-from ..core.diagnostics import CompileError, Diagnostic, UsageError, quoted_list, quoted_or_list, suggestion
-from ..core.files import UnsafePath, display_path, error_reason
+from ..core.diagnostics import quoted_list, quoted_or_list, suggestion
 from ..core.numpy_types import numpy_dtype
-from ..core.reserved_names import target_name
-from ..core.spec_folders import UNSAFE_DATA_HELP, open_data_file
+from ..core.reserved_names import sample_weight_name, target_name
 from ..core.types import TensorType
-from ..training.columns import AssignedColumns, assigned_columns, column_faults
-from ..training.section import DataSection
 from .array_arguments import RaggedArray, is_batch_iterable, is_pair_of_arrays, not_an_array, to_array
 from .array_digest import array_digest
-from .data_columns import check_columns_exist, read_columns
 from .data_errors import FaultCollector, FeedError
-from .data_files import DataTable, read_table
 from .data_spec import DataSpec
-from .spec_source import NO_SPEC, SpecSource
-from .training_plan import TrainingPlan
+from .sample_weights import expand_weights, validate_weights
 from .validate_arrays import check_consistent_sizes, validate_array
 
 DataArgument = np.ndarray | Mapping[str, Any] | list[Any] | None
@@ -41,6 +33,8 @@ class Dataset:
     inputs: Mapping[str, np.ndarray]
     targets: Mapping[str, np.ndarray]
     data_spec: DataSpec
+    weights: Mapping[str, np.ndarray] = field(default_factory=dict)
+    """The weights of samples, or of positions of samples, by output. Other samples have the weight 1."""
 
     def __len__(self) -> int:
         return len(next(iter(self.inputs.values())))
@@ -50,6 +44,8 @@ class Dataset:
         feeds = {name: _take_rows(array, rows, self.data_spec.inputs[name]) for name, array in self.inputs.items()}
         for name, array in self.targets.items():
             feeds[target_name(name)] = _take_rows(array, rows, self.data_spec.targets[name])
+        for name, array in self._weight_feeds.items():
+            feeds[name] = _take_rows(array, rows, self.data_spec.type_of(name))
         return feeds
 
     def copy_into(self, buffers: Mapping[str, np.ndarray], rows: np.ndarray | slice) -> None:
@@ -64,11 +60,37 @@ class Dataset:
     def sample_types(self) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
         """The shape of one sample and its element type in the graphs, by the names of the graphs' inputs."""
         types = {**self.data_spec.inputs, **{target_name(name): type for name, type in self.data_spec.targets.items()}}
+        types |= {sample_weight_name(name): type for name, type in self.data_spec.sample_weights.items()}
         return {name: (array.shape[1:], numpy_dtype(types[name].dtype)) for name, array in self._feeds.items()}
 
     @cached_property
     def _feeds(self) -> dict[str, np.ndarray]:
-        return {**self.inputs, **{target_name(name): array for name, array in self.targets.items()}}
+        targets = {target_name(name): array for name, array in self.targets.items()}
+        return {**self.inputs, **targets, **self._weight_feeds}
+
+    @cached_property
+    def _weight_feeds(self) -> dict[str, np.ndarray]:
+        """The weights that the graphs take, in the shape of the losses."""
+        spec, weights = self.data_spec, self.weights
+        return {
+            sample_weight_name(name): expand_weights(weights.get(name), type, self.targets[name], spec.targets[name])
+            for name, type in spec.sample_weights.items()
+            if name in self.targets
+        }
+
+    def for_graphs(self, data_spec: DataSpec) -> Dataset:
+        """The samples for graphs that take the same data, but other weights."""
+        return self if data_spec is self.data_spec else replace(self, data_spec=data_spec)
+
+    def multiply_weights(self, factors: Mapping[str, np.ndarray]) -> Dataset:
+        """The samples with their weights multiplied by factors, of the shapes of the losses."""
+        weights = dict(self.weights)
+        for name, factor in factors.items():
+            own = weights.get(name)
+            if own is not None:
+                factor = own.reshape(*own.shape, *[1] * (factor.ndim - own.ndim)) * factor
+            weights[name] = factor.astype(np.float32, copy=False)
+        return replace(self, weights=weights)
 
     def split(self, fraction: float) -> tuple[Dataset, Dataset]:
         """Splits off the last samples, a fraction of all. Raises FeedError if either part would be empty."""
@@ -81,12 +103,36 @@ class Dataset:
 
     def _subset(self, rows: slice) -> Dataset:
         inputs = {name: array[rows] for name, array in self.inputs.items()}
-        return Dataset(inputs, {name: array[rows] for name, array in self.targets.items()}, self.data_spec)
+        targets = {name: array[rows] for name, array in self.targets.items()}
+        weights = {name: array[rows] for name, array in self.weights.items()}
+        return Dataset(inputs, targets, self.data_spec, weights)
+
+    @staticmethod
+    def concatenate(parts: Sequence[Dataset]) -> Dataset:
+        """The samples of all parts, which have samples of equal shapes."""
+        if len(parts) == 1:
+            return parts[0]
+        inputs = {name: np.concatenate([part.inputs[name] for part in parts]) for name in parts[0].inputs}
+        targets = {name: np.concatenate([part.targets[name] for part in parts]) for name in parts[0].targets}
+        outputs = dict.fromkeys(name for part in parts for name in part.weights)
+        weights = {name: np.concatenate(_weights_of_parts(parts, name)) for name in outputs}
+        return Dataset(inputs, targets, parts[0].data_spec, weights)
 
     @cached_property
     def digest(self) -> str:
-        """A hash of the samples' values and their order."""
+        """A hash of the samples' values and their order, without their weights."""
         return array_digest([*self.inputs.items(), *self.targets.items()])
+
+    @cached_property
+    def weights_digest(self) -> str | None:
+        """A hash of the weights of the samples; None if they have none."""
+        return array_digest(sorted(self.weights.items())) if self.weights else None
+
+
+def _weights_of_parts(parts: Sequence[Dataset], output: str) -> list[np.ndarray]:
+    """The weights of each part's samples; 1 for a part without any."""
+    shape = next(part.weights[output].shape[1:] for part in parts if output in part.weights)
+    return [part.weights.get(output, np.ones((len(part), *shape), np.float32)) for part in parts]
 
 
 def _take_rows(array: np.ndarray, rows: np.ndarray | slice, type: TensorType) -> np.ndarray:
@@ -97,8 +143,19 @@ def _take_rows(array: np.ndarray, rows: np.ndarray | slice, type: TensorType) ->
 # -- from arrays -----------------------------------------------------------------------------------------------------
 
 
-def from_arrays(x: DataArgument, y: DataArgument, data_spec: DataSpec, *, targets: bool = True) -> Dataset:
-    """Samples from arrays, or from dicts of arrays by input and output name. Raises FeedError with every fault."""
+def from_arrays(
+    x: DataArgument,
+    y: DataArgument,
+    data_spec: DataSpec,
+    sample_weight: DataArgument = None,
+    *,
+    targets: bool = True,
+) -> Dataset:
+    """Samples from arrays, or from dicts of arrays by input and output name. Raises FeedError with every fault.
+
+    `data_spec` has the type of each weight that may be given. A single array of weights, one for each sample, is that
+    of all outputs.
+    """
     faults = FaultCollector()
     if is_batch_iterable(x):
         faults.add("bad-feed", f"the data {not_an_array(x)}")
@@ -116,15 +173,38 @@ def from_arrays(x: DataArgument, y: DataArgument, data_spec: DataSpec, *, target
         validated = validate_array(array, name, data_spec, faults)
         if validated is not None:
             arrays[name] = validated
-    check_consistent_sizes(arrays, data_spec, faults)
+    weights: dict[str, np.ndarray] = {}
+    for output, array in _weights_by_output(sample_weight, data_spec, faults).items():
+        validated = validate_weights(array, output, data_spec, faults)
+        if validated is not None:
+            weights[output] = validated
+    check_consistent_sizes(arrays, weights, data_spec, faults)
     if faults:
         raise FeedError(faults.diagnostics)
-    return _dataset(arrays, data_spec)
+    return make_dataset(arrays, data_spec, weights)
 
 
-def _dataset(arrays: Mapping[str, np.ndarray], data_spec: DataSpec) -> Dataset:
+def make_dataset(
+    arrays: Mapping[str, np.ndarray], data_spec: DataSpec, weights: Mapping[str, np.ndarray] = {}
+) -> Dataset:
+    """The samples in validated arrays by input and by output name, and their weights by output name."""
     inputs = {name: arrays[name] for name in data_spec.inputs}
-    return Dataset(inputs, {name: arrays[name] for name in data_spec.targets if name in arrays}, data_spec)
+    targets = {name: arrays[name] for name in data_spec.targets if name in arrays}
+    return Dataset(inputs, targets, data_spec, weights)
+
+
+def _weights_by_output(argument: DataArgument, data_spec: DataSpec, faults: FaultCollector) -> dict[str, np.ndarray]:
+    """The weights that are given, by output."""
+    if argument is None:
+        return {}
+    if not isinstance(argument, Mapping):
+        argument = dict.fromkeys(data_spec.targets, argument)
+    outputs = [name for name in argument if name in data_spec.targets and argument[name] is not None]
+    for name in argument:
+        if name not in data_spec.targets:
+            help = suggestion(str(name), data_spec.targets) or f"known: {quoted_or_list(data_spec.targets)}"
+            faults.add("bad-feed", f"sample_weight: there is no target {name!r}", help=help)
+    return _converted({name: argument[name] for name in outputs}, "sample weight of", faults)
 
 
 def _arrays_by_name(
@@ -150,161 +230,20 @@ def _arrays_by_name(
                 f"there is no {kind} {name!r}",
                 help=suggestion(str(name), types) or f"known: {quoted_or_list(types)}",
             )
-    arrays = {}
     for name in types:
         if name not in argument:
             faults.add("bad-feed", f"the {kind} {name!r} is missing")
-            continue
+    return _converted({name: argument[name] for name in types if name in argument}, kind, faults)
+
+
+def _converted(values: Mapping[str, Any], kind: str, faults: FaultCollector) -> dict[str, np.ndarray]:
+    """The values as arrays."""
+    arrays = {}
+    for name, value in values.items():
         try:
-            arrays[name] = to_array(argument[name])
+            arrays[name] = to_array(value)
         except RaggedArray as error:
             faults.add("data-shape", f"the {kind} {name!r} {error}")
         except ValueError as error:
             faults.add("bad-feed", f"the {kind} {name!r} {error}")
     return arrays
-
-
-# -- from files ------------------------------------------------------------------------------------------------------
-
-
-def from_spec(plan: TrainingPlan, part: str) -> Dataset | None:
-    """The samples of the spec's `train`, `validation` or `test` file; None if the spec names none.
-
-    Raises CompileError with every fault, UsageError if the file cannot be read.
-    """
-    data = plan.training.data
-    if data is None or getattr(data, part) is None:
-        return None
-    return from_part(data, part, plan.data_spec, plan.source)
-
-
-def from_part(data: DataSection, part: str, data_spec: DataSpec, source: SpecSource) -> Dataset:
-    """The samples of the `train`, `validation` or `test` file that a spec names. Raises as `from_spec` does."""
-    path = getattr(data, part)
-    position = ("training", "data", part)
-    try:
-        file = source.folders.open(path, part)
-        name = display_path(source.folders.path(path))
-    except UnsafePath as error:
-        fault = Diagnostic("unsafe-path", str(error), help=UNSAFE_DATA_HELP)
-        raise CompileError([source.locate_diagnostic(fault, position)]) from error
-    except UsageError as error:
-        error.diagnostic = source.locate_diagnostic(error.diagnostic, position)
-        raise
-    with file:
-        return _from_open_file(file, name, data, data_spec, source, targets=True)
-
-
-def from_file(
-    path: str | os.PathLike[str],
-    data: DataSection | None,
-    data_spec: DataSpec,
-    source: SpecSource = NO_SPEC,
-    *,
-    targets: bool = True,
-) -> Dataset:
-    """The samples of any file, with the column names of the spec. Raises as `from_spec` does."""
-    with open_data_file(path) as file:
-        return _from_open_file(file, os.fspath(path), data, data_spec, source, targets=targets)
-
-
-def inputs_from_stream(
-    file: IO[bytes],
-    name: str,
-    data: DataSection | None,
-    data_spec: DataSpec,
-    format: str | None = None,
-    keep: Sequence[str] | None = (),
-) -> tuple[Dataset, dict[str, Sequence[Any]]]:
-    """The inputs in an open file, without targets, and the values of further columns as they are in the file.
-
-    `format` replaces the suffix of the file's name. `keep` names the further columns; None stands for all that have one
-    value for each sample. Raises as `from_spec` does.
-    """
-    faults = FaultCollector(name)
-    columns = _column_assignment(data, data_spec, faults, targets=False)
-    table = _read_table(file, name, columns, data_spec, faults, format)
-    samples = _samples(table, columns, data_spec, faults)
-    kept = {} if table is None or samples is None else _kept_columns(table, keep, len(samples), faults)
-    if faults or samples is None:
-        raise CompileError(faults.diagnostics)
-    return samples, kept
-
-
-def _kept_columns(
-    table: DataTable, names: Sequence[str] | None, count: int, faults: FaultCollector
-) -> dict[str, Sequence[Any]]:
-    kept: dict[str, Sequence[Any]] = {}
-    for name in dict.fromkeys(table.names if names is None else names):
-        if name not in table.names:
-            help = suggestion(name, table.names) or f"columns: {quoted_or_list(table.names)}"
-            faults.add("missing-column", f"there is no column {name!r} to keep", table.name_location(None), help=help)
-            continue
-        try:
-            values = table.values(name)
-        except (CompileError, OSError, ValueError, EOFError) as error:
-            if names is not None:
-                faults.add("data-shape", f"the column {name!r} cannot be kept: it {error}")
-            continue
-        if len(values) == count:
-            kept[name] = values
-        elif names is not None:
-            message = f"the column {name!r} cannot be kept: it has {len(values):,} values for {count:,} samples"
-            faults.add("data-shape", message)
-    return kept
-
-
-def _from_open_file(
-    file: IO[bytes], name: str, data: DataSection | None, data_spec: DataSpec, source: SpecSource, *, targets: bool
-) -> Dataset:
-    faults = FaultCollector(name, source)
-    columns = _column_assignment(data, data_spec, faults, targets=targets)
-    samples = _samples(_read_table(file, name, columns, data_spec, faults), columns, data_spec, faults)
-    if samples is None:
-        raise CompileError(faults.diagnostics)
-    return samples
-
-
-def _column_assignment(
-    data: DataSection | None, data_spec: DataSpec, faults: FaultCollector, *, targets: bool
-) -> dict[str, AssignedColumns]:
-    """The columns of each input, and of each target. Raises CompileError for faults of the spec."""
-    columns: dict[str, AssignedColumns] = {}
-    settings = [("x", data_spec.inputs), *([("y", data_spec.targets)] if targets else [])]
-    for key, names in settings:
-        setting = getattr(data, key, None)
-        for fault in column_faults(setting, key, names):
-            faults.add_in_spec(*fault)
-        columns |= assigned_columns(setting, key, names)
-    if faults:
-        raise CompileError(faults.diagnostics)
-    return columns
-
-
-def _read_table(
-    file: IO[bytes],
-    name: str,
-    columns: Mapping[str, AssignedColumns],
-    data_spec: DataSpec,
-    faults: FaultCollector,
-    format: str | None = None,
-) -> DataTable | None:
-    npy_column = columns[next(iter(data_spec.inputs))].names[0]
-    try:
-        return read_table(file, name, faults, npy_column, format)
-    except OSError as error:
-        raise UsageError("unreadable-file", f"cannot read {name!r}: {error_reason(error)}") from error
-
-
-def _samples(
-    table: DataTable | None, columns: Mapping[str, AssignedColumns], data_spec: DataSpec, faults: FaultCollector
-) -> Dataset | None:
-    """The samples in the columns of a table; None, and faults, if they are invalid."""
-    arrays: dict[str, np.ndarray] = {}
-    if table is not None and check_columns_exist(table, columns, data_spec, faults):
-        for key, assigned in columns.items():
-            array = read_columns(table, key, assigned.names, data_spec, faults)
-            if array is not None:
-                arrays[key] = array
-        check_consistent_sizes(arrays, data_spec, faults)
-    return None if faults else _dataset(arrays, data_spec)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from math import isfinite
 from typing import Any
@@ -11,18 +12,30 @@ import numpy as np
 
 from ..core.diagnostics import CompileError, Diagnostic
 from ..core.gc_pause import gc_paused
-from ..core.reserved_names import LEARNING_RATE, LOSS, is_slot_name, target_name
+from ..core.numpy_types import numpy_dtype
+from ..core.reserved_names import (
+    AVERAGE_SLOT,
+    LEARNING_RATE,
+    LOSS,
+    STEP_COUNT,
+    is_slot_name,
+    slot_scope,
+    target_name,
+)
 from ..ir import unlearned_states
 from .adapt import adapted_states
 from .cpu_count import checked_thread_count
 from .data_errors import FeedError
 from .dataset import Dataset
+from .device_variables import DeviceVariables
+from .divergence import find_origin
 from .execution_plan import allocate_variables, find_lazy_tables, plan_execution
 from .graph_loader import GraphLoader
 from .history import History, MetricSums, Weights
 from .lazy_embeddings import LazyEmbeddings, with_eager_state
 from .prefetch import BatchSlot, PrefetchBuffer, PrefetchBuffers
-from .providers import resolve_provider
+from .provider_options import ProviderOptions
+from .providers import Provider, resolve_provider
 from .random import draw_initial_weights, generator, step_randoms, symbol_sizes
 from .session import concatenate_batches
 from .step_runners import StepRunnerCache
@@ -36,7 +49,8 @@ class Diverged(CompileError):
     """The loss became NaN or infinite.
 
     The weights and optimizer slots are those of the last step with a finite loss; but if the step overwrites slots in
-    place, the optimizer's state is reset.
+    place, the optimizer's state is reset; and on a device, they are those before the last steps whose losses were read
+    together.
     """
 
     history: History | None = None
@@ -52,15 +66,17 @@ class Engine:
     def __init__(
         self,
         plan: TrainingPlan,
-        provider: str,
+        provider: str | Provider,
         threads: int | None,
         fast: bool = True,
         donated_weights: DonatedArrays | None = None,
+        provider_options: ProviderOptions | None = None,
     ) -> None:
         self.plan = plan
-        self.execution = plan_execution(plan, resolve_provider(provider), checked_thread_count(threads), fast)
+        resolved_provider = resolve_provider(provider, provider_options)
+        self.execution = plan_execution(plan, resolved_provider, checked_thread_count(threads), fast)
         self.steps = 0
-        self._constant_rate = np.array(plan.rate(0), np.float32)
+        self.constant_rate = np.array(plan.constant_rate, np.float32)
         """Fed to every step without a copy, so that a change also reaches batches that are prepared already."""
         initial = DonatedArrays(
             draw_initial_weights(plan.train, plan.seed, donated_weights.take_all() if donated_weights else {})
@@ -68,11 +84,16 @@ class Engine:
         )
         vocabularies = {name: initial.take(name) for name in unlearned_states(plan.train)}
         self._variables = allocate_variables(self.execution, initial)
-        self._prefetch_buffers = PrefetchBuffers(plan, self._constant_rate)
+        self._prefetch_buffers = PrefetchBuffers(plan, self.constant_rate)
         self.worker = WorkerThread()
         """Prepares batches while steps run."""
         self._undo_depth = 0
         """How many earlier steps the sets of variables still hold."""
+        self._is_on_device = isinstance(self._variables, DeviceVariables)
+        self._unchecked_steps = 0
+        """Steps on a device whose losses are not read yet."""
+        self._kept_steps = 0
+        """The steps before the set of variables that a device keeps."""
         self._use_vocabularies(vocabularies)
 
     def _use_vocabularies(self, vocabularies: Weights) -> None:
@@ -122,7 +143,16 @@ class Engine:
     def convert_state(self, arrays: Weights) -> Weights:
         """The `state_dict` of another engine of the same plan, in the form that `write` takes here."""
         lazy_tables = None if self.execution.lazy_tables else find_lazy_tables(self.plan)
-        return dict(with_eager_state(lazy_tables, arrays)) if lazy_tables else arrays
+        arrays = dict(with_eager_state(lazy_tables, arrays)) if lazy_tables else arrays
+        return arrays | self._converted_step_count(arrays)
+
+    def _converted_step_count(self, arrays: Weights) -> Weights:
+        """The count of steps in the element type that it has in this plan, which depends on the provider."""
+        count, state = arrays.get(STEP_COUNT), self.plan.train.states.get(STEP_COUNT)
+        if count is None or state is None or count.dtype.kind != "i":
+            return {}
+        converted = count.astype(numpy_dtype(state.dtype))
+        return {STEP_COUNT: converted} if np.array_equal(converted, count) else {}
 
     def adapt(self, samples: Dataset) -> None:
         """Sets the states that layers learn from the samples, unless they are learned already."""
@@ -140,7 +170,8 @@ class Engine:
         self._variables.write(values)
         if self._lazy_embeddings and outdated_counts:
             self._variables.write(self._lazy_embeddings.step_counts(outdated_counts))
-        self._undo_depth = 0
+        self._undo_depth = self._unchecked_steps = 0
+        self._kept_steps = self.steps
 
     def validate_weights(self, weights: Mapping[str, Any], strict: bool) -> Weights:
         """The weights in the types of the network. Raises FeedError with every fault."""
@@ -151,6 +182,13 @@ class Engine:
             raise FeedError(faults)
         return arrays
 
+    def use_average_weights(self) -> None:
+        """Replaces the weights by their exponential moving averages, if the optimizer keeps any."""
+        averages = {f"{slot_scope(weight)}/{AVERAGE_SLOT}": weight for weight in self.plan.train.parameters}
+        names = [name for name in averages if name in self.plan.train.states]
+        if names and self.steps:
+            self.write({averages[name]: array for name, array in self._read(names).items()})
+
     # -- batches -----------------------------------------------------------------------------------------------------
 
     def feeds(self, samples: Dataset, rows: np.ndarray | slice, step: int) -> dict[str, np.ndarray]:
@@ -158,19 +196,20 @@ class Engine:
         feeds = samples.take(rows)
         for augmented in self.plan.augmented_inputs:
             self._augment(augmented, feeds, step)
-        feeds[LEARNING_RATE] = self.learning_rate(step)
+        feeds[LEARNING_RATE] = self.constant_rate
         if self.plan.train.randoms:
             sizes = symbol_sizes(self.plan.inputs, feeds)
             feeds |= step_randoms(self.plan.train.randoms, self.plan.seed, step, sizes)
         return feeds
 
-    def learning_rate(self, step: int) -> np.ndarray:
-        """The learning rate of a step, as it is fed."""
-        return self._constant_rate if self.plan.learning_rate is None else np.array(self.plan.rate(step), np.float32)
+    def learning_rate(self) -> float:
+        """The learning rate of the next step."""
+        runner = self.loader.rate_runner
+        return float(self.constant_rate if runner is None else runner({})[LEARNING_RATE])
 
     def set_learning_rate(self, rate: float) -> None:
         """Replaces the constant learning rate, from the next step on."""
-        self._constant_rate[...] = rate
+        self.constant_rate[...] = rate
 
     def _augment(self, augmented: AugmentedInput, feeds: dict[str, np.ndarray], step: int) -> None:
         """Adds the images of an augmentation layer, and transforms the targets if the layer mixes images."""
@@ -198,49 +237,89 @@ class Engine:
 
     # -- steps -------------------------------------------------------------------------------------------------------
 
-    def step(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    def step(self, feeds: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
         """Runs one training step and returns its losses and metric sums. Raises Diverged."""
         return next(self.run_steps([feeds]))
 
-    def run_steps(self, batches: Iterable[Mapping[str, np.ndarray] | BatchSlot]) -> Iterator[dict[str, np.ndarray]]:
-        """Runs a training step for each batch and yields its losses and metric sums. Raises Diverged."""
+    def run_steps(self, batches: Iterable[Mapping[str, np.ndarray] | BatchSlot]) -> Iterator[Mapping[str, np.ndarray]]:
+        """Runs a training step for each batch and yields its losses and metric sums. Raises Diverged.
+
+        Results that stay on a device are not checked here, but by `check_losses`.
+        """
         for batch in batches:
             slot = batch if isinstance(batch, BatchSlot) and batch.runner is self.step_runners.runner else None
             if slot is None:
                 feeds = batch.feeds | batch.extra_feeds if isinstance(batch, BatchSlot) else batch
                 runner = self.step_runners.for_batch(len(feeds[next(iter(self.plan.inputs))]))
+            results: Mapping[str, np.ndarray]
             try:
                 if slot is None:
                     results = runner(feeds)
                 else:
                     slot.run(slot.extra_feeds)
                     results = slot.results
+                    if slot.defers_results:
+                        self.steps, self._unchecked_steps = self.steps + 1, self._unchecked_steps + 1
+                        yield results
+                        continue
             except BaseException:  # also Ctrl-C: slots overwritten in place may be newer than the weights
                 if self.execution.inplace_slots:
                     self._reset_optimizer()
                 raise
             loss = results[LOSS].item()
             if not isfinite(loss):
-                raise self._recover_from_divergence(loss)
+                raise self._recover_from_divergence(loss, self.steps + 1, batch)
             self.steps += 1
+            if self._is_on_device:
+                self._confirm_variables()
             if self._undo_depth < SET_COUNT - 1:
                 self._undo_depth += 1
             yield results
 
-    def _recover_from_divergence(self, loss: float) -> Diverged:
-        """Returns to the variables before the last step with a finite loss, whose update led to this loss."""
-        diverged_values = self._variables.read()
+    def check_losses(self, results: Iterable[Mapping[str, np.ndarray]]) -> None:
+        """Checks the losses of the steps since the last check, if their results stay on a device. Raises Diverged."""
+        if not self._unchecked_steps:
+            return
+        first_step = self.steps - self._unchecked_steps + 1
+        for step, losses in enumerate(results, first_step):
+            loss = losses[LOSS].item()
+            if not isfinite(loss):
+                raise self._recover_from_divergence(loss, step)
+        self._confirm_variables()
+
+    def _confirm_variables(self) -> None:
+        """Lets a divergence return to the variables that the last step has read: its loss is finite."""
+        self._unchecked_steps = 0
+        assert isinstance(self._variables, DeviceVariables)
+        self._variables.confirm()
+        self._kept_steps = self.steps - 1
+
+    def _recover_from_divergence(
+        self, loss: float, step: int, batch: Mapping[str, np.ndarray] | BatchSlot | None = None
+    ) -> Diverged:
+        """Returns to the variables before the last step with a finite loss, whose update led to this loss; on a device,
+        to those before the last steps whose losses were read together."""
         undone_steps = min(self._undo_depth, 1)
-        self._variables.rollback(1 + undone_steps)
+        origin = None
+        if batch is None or self._is_on_device:  # whose variables before the step are not kept
+            self._variables.rollback(1 + undone_steps)
+        else:
+            self._variables.rollback(1)
+            feeds = batch.feeds | batch.extra_feeds if isinstance(batch, BatchSlot) else batch
+            with suppress(Exception):  # such as too little memory: the divergence is told without its origin
+                origin = find_origin(self.plan.train, self.variables(), self.vocabularies, feeds)
+            self._variables.rollback(undone_steps)
         if self.execution.inplace_slots:
             self._reset_optimizer()
-        step, self.steps, self._undo_depth = self.steps + 1, self.steps - undone_steps, 0
-        nonfinite = next((name for name, array in diverged_values.items() if not np.isfinite(array).all()), None)
-        message = f"the loss became {loss} at step {step}" + (
-            f"; {nonfinite!r} is no longer finite" if nonfinite else ""
-        )
+        self.steps = self._kept_steps if self._is_on_device else self.steps - undone_steps
+        self._undo_depth = self._unchecked_steps = 0
+        message = f"the loss became {loss} at step {step}" + (f": {origin.describe()}" if origin else "")
         help = "a smaller learning rate, `clipnorm` or scaled inputs may help"
-        return Diverged([Diagnostic("diverged", message, "$.training", self.plan.source.file, help=help)])
+        diagnostic = Diagnostic("diverged", message, "$.training", self.plan.source.file, help=help)
+        if origin is not None and origin.node is not None and origin.node.path[:1] == ("layers",):
+            note = self.plan.source.note("this layer computes it", origin.node.path)
+            diagnostic = replace(diagnostic, notes=(note,))
+        return Diverged([diagnostic])
 
     def _reset_optimizer(self) -> None:
         """Resets the optimizer's slots to their initial values, since overwritten slots cannot be rolled back."""
@@ -249,13 +328,30 @@ class Engine:
 
     # -- without training --------------------------------------------------------------------------------------------
 
-    def measure(self, samples: Dataset, batch_size: int, should_stop: Callable[[], bool] = lambda: False) -> MetricSums:
-        """Losses and metric sums over all samples, or over those before `should_stop` returned true."""
+    def measure(
+        self,
+        samples: Dataset,
+        batch_size: int,
+        should_stop: Callable[[], bool] = lambda: False,
+        begin_listeners: Sequence[Callable[[int], None]] = (),
+        end_listeners: Sequence[Callable[[int, dict[str, float]], None]] = (),
+    ) -> MetricSums:
+        """Losses and metric sums over all samples, or over those before `should_stop` returned true.
+
+        Listeners are called before and after each batch, with its number and the losses and metrics so far.
+        Samples with weights for outputs that the plan does not weight get an evaluation graph of their own.
+        """
+        plan = self.plan.weighting(self.plan.weighted_outputs.union(samples.weights))
+        samples, run = samples.for_graphs(plan.data_spec), self.loader.evaluation_runner(plan)
         metric_sums = MetricSums(self.plan)
-        for rows in batch_slices(len(samples), batch_size):
+        for number, rows in enumerate(batch_slices(len(samples), batch_size)):
             if should_stop():
                 break
-            metric_sums.add(self.loader.evaluation_runner(samples.take(rows)), rows.stop - rows.start)
+            for begin in begin_listeners:
+                begin(number)
+            metric_sums.add(run(samples.take(rows)), rows.stop - rows.start)
+            for end in end_listeners:
+                end(number, metric_sums.results())
         return metric_sums
 
     def predict(self, samples: Dataset, batch_size: int) -> dict[str, np.ndarray]:

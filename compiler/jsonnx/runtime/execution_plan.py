@@ -15,9 +15,10 @@ from ..tuning.cpu.matmul.transpose_small import has_transposable_matmuls
 from ..tuning.cpu.memory.inplace_slots import inplace_slots
 from ..tuning.cpu.memory.pack_weights import PackedVectors, pack_weights
 from .data_parallel import plan_shards
+from .device_variables import DeviceVariables
 from .flush_denormals import can_flush_denormals
 from .providers import CPU_PROVIDER, Provider
-from .variables import DeviceVariables, DonatedArrays, HostVariables, Variables, has_string_inputs, is_on_host
+from .variables import DonatedArrays, HostVariables, Variables, has_string_inputs, is_on_host
 
 if TYPE_CHECKING:
     from ..ir import Graph

@@ -29,10 +29,12 @@ class History:
     signal: int | None = None
     stopped_early: bool = False
     best_epoch: int | None = None
+    timed_out: bool = False
+    """Whether the time limit of the spec interrupted it; then the current epoch has no figures yet."""
 
     @property
     def interrupted(self) -> bool:
-        return self.signal is not None
+        return self.signal is not None or self.timed_out
 
     def add(self, epoch: int, figures: Mapping[str, float]) -> None:
         self.epoch.append(epoch)
@@ -85,13 +87,19 @@ class MetricSums:
 
 
 DATA_NAMES = ("training data", "validation data")
+WEIGHTS_NAMES = ("sample weights", "sample weights for validation")
 SETTING_NAMES = ("batch_size", "shuffle", *DATA_NAMES)
-"""The settings of a fit in a checkpoint."""
+"""The settings of a fit in every checkpoint."""
+OPTIONAL_SETTING_NAMES = (*WEIGHTS_NAMES, "steps_per_epoch", "validation_freq")
+"""The settings that a checkpoint has only if they are given."""
 
 
 def data_digests(samples: Dataset, validation: Dataset | None) -> dict[str, str | None]:
-    """The digests of a fit's samples by `DATA_NAMES`; None if there are no validation data."""
-    return dict(zip(DATA_NAMES, (samples.digest, validation.digest if validation is not None else None), strict=True))
+    """The digests of a fit's samples and of their weights by name; None for what there is not."""
+    parts = samples, validation
+    digests = [None if part is None else part.digest for part in parts]
+    weights = [None if part is None else part.weights_digest for part in parts]
+    return dict(zip((*DATA_NAMES, *WEIGHTS_NAMES), (*digests, *weights), strict=True))
 
 
 @dataclass
@@ -106,6 +114,7 @@ class FitProgress:
     history: History = field(default_factory=History)
     early_stopping_state: dict[str, Any] | None = None
     best_weights: Weights | None = None
+    plateau_state: dict[str, Any] | None = None
     settings: dict[str, Any] = field(default_factory=dict)
     """Arguments of the fit that may not change when it is resumed: batch size and shuffling. Those of a loaded
     checkpoint include the digests of the samples."""
@@ -122,16 +131,24 @@ class FitProgress:
             "totals": self.metric_sums.state_dict(),
             "history": {"history": self.history.history, "epoch": self.history.epoch},
             "watch": self.early_stopping_state,
-            "setting": self.settings | (data_digests(*self.datasets) if self.datasets else {}),
+            "setting": self._settings_and_digests(),
+            **({"plateau": self.plateau_state} if self.plateau_state else {}),
+        }
+
+    def _settings_and_digests(self) -> dict[str, Any]:
+        """The settings of a checkpoint, without the optional ones that are not given."""
+        settings = self.settings | (data_digests(*self.datasets) if self.datasets else {})
+        return {
+            name: value for name, value in settings.items() if value is not None or name not in OPTIONAL_SETTING_NAMES
         }
 
     def changes(self, settings: Mapping[str, Any], epochs: int) -> Iterator[str]:
         """Why a fit of so many epochs with these settings and digests cannot resume this one."""
         for name, value in settings.items():
-            previous = self.settings[name]
+            previous = self.settings.get(name)
             if previous == value:
                 continue
-            if name not in DATA_NAMES:
+            if name not in (*DATA_NAMES, *WEIGHTS_NAMES):
                 yield f"{name} was {previous}, now it is {value}"
             elif previous is None:
                 yield f"it had no {name}"
@@ -152,5 +169,6 @@ class FitProgress:
             History(**state["history"]),
             state["watch"],
             best,
+            state["plateau"],
             state["setting"],
         )

@@ -6,12 +6,15 @@ therefore holds consecutive batches in slots: one copy fills them all, and each 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from math import prod
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..core.reserved_names import LEARNING_RATE
+from .device_runner import DeviceRun, DeviceRunner
+from .pinned_memory import pin
 from .random import step_randoms, symbol_sizes
 from .variables import SET_COUNT
 
@@ -22,6 +25,8 @@ if TYPE_CHECKING:
 
 SLOT_COUNTS = range(48, 97, SET_COUNT)
 """Slots of a buffer. With more, the bindings no longer fit into the cache of a core."""
+DEVICE_SLOTS = 2 * SET_COUNT
+"""Slots of a buffer for a device, each with tensors of its own there and with its own captured launches."""
 MIN_SLOT_USES = 16
 """Uses of a slot per epoch, beyond the least number of slots: binding a slot takes as long as a step."""
 MAX_BUFFER_BYTES = 1 << 22
@@ -36,10 +41,19 @@ class BatchSlot:
     `run(extra_feeds)` runs the step.
     """
 
-    def __init__(self, runner: StepRunner, feeds: dict[str, np.ndarray], results: dict[str, np.ndarray]) -> None:
+    def __init__(self, runner: StepRunner, feeds: dict[str, np.ndarray], results: Mapping[str, np.ndarray]) -> None:
         self.runner, self.feeds, self.results = runner, feeds, results
         self.extra_feeds: dict[str, np.ndarray] = {}
         self.run = runner.bind(feeds, results)
+        self.defers_results = isinstance(self.run, DeviceRun)
+        """Whether the results are read from a device when they are used."""
+        if isinstance(self.run, DeviceRun):
+            self.results = self.run.results
+
+    def copy_ahead(self) -> None:
+        """Copies the batch to the device, unless that must wait for the steps that run."""
+        if isinstance(self.run, DeviceRun) and isinstance(self.runner, DeviceRunner) and self.runner.copies_ahead:
+            self.run.copy_ahead(self.extra_feeds)
 
 
 class PrefetchBuffer:
@@ -51,11 +65,11 @@ class PrefetchBuffer:
         self._plan, self._runner, self.dataset, self._batch_size = plan, runner, dataset, batch_size
         self._sample_types = dataset.sample_types()
         count = self._slot_count(dataset)
-        is_constant = plan.learning_rate is None
-        self._learning_rates = np.broadcast_to(constant_rate, count) if is_constant else np.empty(count, np.float32)
         self._arrays = {
             name: np.empty((count * batch_size, *shape), dtype) for name, (shape, dtype) in self._sample_types.items()
         }
+        if isinstance(runner, DeviceRunner) and runner.copies_ahead:
+            pin(self._arrays.values())
         outputs = {name: plan.train.outputs[name] for name in plan.fetched_names}
         results = {name: np.empty((count, *value.shape), value.dtype) for name, value in outputs.items()}
 
@@ -64,7 +78,7 @@ class PrefetchBuffer:
             feeds = {name: array[rows] for name, array in self._arrays.items()}
             return BatchSlot(
                 runner,
-                feeds | {LEARNING_RATE: self._learning_rates[index, ...]},
+                feeds | {LEARNING_RATE: constant_rate},
                 {name: array[index, ...] for name, array in results.items()},
             )
 
@@ -78,6 +92,8 @@ class PrefetchBuffer:
         steps = len(dataset) // self._batch_size
         reused_slots = steps // MIN_SLOT_USES // SLOT_COUNTS.step * SLOT_COUNTS.step
         max_slots = max(SLOT_COUNTS[0], min(SLOT_COUNTS[-1], reused_slots))
+        if isinstance(self._runner, DeviceRunner):
+            max_slots = DEVICE_SLOTS
         if self._plan.train.randoms:
             max_slots = 1  # random numbers take long to draw, and much memory
         count = max(1, min(max_slots, MAX_BUFFER_BYTES // batch_bytes, steps + SET_COUNT - 1))
@@ -100,11 +116,11 @@ class PrefetchBuffer:
         buffers = {name: array[first_slot * size : end_slot * size] for name, array in self._arrays.items()}
         self.dataset.copy_into(buffers, rows)
         slots = self.slots[first_slot:end_slot]
-        if self._plan.learning_rate is not None:
-            self._learning_rates[first_slot:end_slot] = [self._plan.rate(step + index) for index in range(len(slots))]
         for index, slot in enumerate(slots if self._plan.train.randoms else ()):
             sizes = symbol_sizes(self._plan.inputs, slot.feeds)
             slot.extra_feeds = step_randoms(self._plan.train.randoms, self._plan.seed, step + index, sizes)
+        for slot in slots:
+            slot.copy_ahead()
         return slots
 
 

@@ -11,13 +11,15 @@ from ..backend import serialize, to_model_proto
 from ..core.numpy_types import numpy_dtype
 from ..core.reserved_names import next_name
 from .flush_denormals import with_denormals_flushed
+from .provider_faults import runtime_failure
 from .providers import DEFAULT_CONFIG, Provider, SessionConfig, create_session, load_runtime
-from .session import runtime_failure
+from .static_shapes import set_sizes
 from .variables import SET_COUNT, HostVariables, Variables, has_string_inputs
 
 if TYPE_CHECKING:
     import onnxruntime
 
+    from ..core.types import TensorType
     from ..ir import Graph
 
 OPTIMIZATION_LEVEL = "ORT_ENABLE_EXTENDED"
@@ -42,10 +44,13 @@ class Runner:
         threads: int | None,
         undo_outputs: Iterable[str] = (),
         session_config: SessionConfig = DEFAULT_CONFIG,
+        sizes: Mapping[str, int] = {},
     ) -> None:
-        """`undo_outputs` names outputs that a rollback of the variables needs."""
+        """`undo_outputs` names outputs that a rollback of the variables needs; `sizes` are the only ones that symbols
+        of the inputs will have."""
         self._variables, self._device, self._is_bindable = variables, provider.device, not has_string_inputs(graph)
-        self._session = session = _create_graph_session(graph, provider, threads, session_config)
+        self._sizes = sizes
+        self._session = session = self._create_session(graph, provider, threads, session_config)
         run, run_bound = session.run, session.run_with_iobinding
         flushes = session_config.flush_denormals
         self._run: Callable[..., Any] = with_denormals_flushed(run) if flushes else run
@@ -56,15 +61,22 @@ class Runner:
         self._fetched_names, self._updates = list(fetched_names), list(graph.updates)
         self._undo_outputs = list(undo_outputs)
         self._bindings: dict[int, Any] = {}
-        types: dict[str, Any] = {name: graph.outputs[name].type for name in self._fetched_names}
-        self._result_arrays: dict[str, np.ndarray] | None = None
+        self._result_arrays = self._allocate_results({name: graph.outputs[name].type for name in self._fetched_names})
         """Arrays for the fetched outputs, which stay bound; None if the shape of one differs from run to run."""
-        if self._device == "cpu" and all(type.is_static() for type in types.values()):
-            self._result_arrays = {name: np.empty(type.shape, numpy_dtype(type.dtype)) for name, type in types.items()}
+
+    def _create_session(
+        self, graph: Graph, provider: Provider, threads: int | None, config: SessionConfig
+    ) -> onnxruntime.InferenceSession:
+        return create_graph_session(graph, provider, threads, config, sizes=self._sizes)
+
+    def _allocate_results(self, types: Mapping[str, TensorType]) -> dict[str, np.ndarray] | None:
+        if self._device != "cpu" or not all(type.is_static() for type in types.values()):
+            return None
+        return {name: np.empty(type.shape, numpy_dtype(type.dtype)) for name, type in types.items()}  # type: ignore[arg-type]
 
     @property
     def keeps_bindings(self) -> bool:
-        """Whether every run reads bound arrays in place. For a device, binding an array copies it."""
+        """Whether every run may use arrays and bindings of the run before."""
         return self._device == "cpu" and self._is_bindable
 
     def __call__(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -80,7 +92,7 @@ class Runner:
         names = [*self._fetched_names, *(next_name(name) for name in self._updates)]
         results: list[np.ndarray] = self._run(names, all_feeds)
         if self._updates:
-            self._variables.current_set = _next_set(self._variables.current_set)
+            self._variables.advance()
             self._variables.write(dict(zip(self._updates, results[len(self._fetched_names) :], strict=True)))
         return results
 
@@ -96,7 +108,7 @@ class Runner:
         self._run_bound(binding)
         self._store_undo_outputs(binding, read_set)
         if self._updates:
-            self._variables.current_set = _next_set(read_set)
+            self._variables.advance()
         if self._result_arrays is not None:
             return [array.copy() for array in self._result_arrays.values()]
         return [value.numpy() for value in binding.get_outputs()[: len(self._fetched_names)]]
@@ -111,12 +123,10 @@ class Runner:
         bindings: list[Any] = [None] * SET_COUNT
 
         def bind(read_set: int) -> Any:
-            binding = bindings[read_set] = self._new_binding(read_set)
+            binding = bindings[read_set] = self._new_binding(read_set, variables.next_set, result_values)
             for name in self.fed_names:
                 if name in feeds:
                     binding.bind_cpu_input(name, feeds[name])
-            for name, value in result_values.items():
-                binding.bind_ortvalue_output(name, value)
             return binding
 
         def run(further_feeds: Mapping[str, np.ndarray]) -> None:
@@ -133,7 +143,7 @@ class Runner:
             if has_undo_outputs:
                 self._store_undo_outputs(binding, read_set)
             if has_updates:
-                variables.current_set = (read_set + 1) % SET_COUNT
+                variables.current_set = (read_set + 1) % SET_COUNT  # as `advance`, without a call
 
         return run
 
@@ -153,48 +163,53 @@ class Runner:
             self._variables.overwritten_rows[read_set] = dict(zip(self._undo_outputs, values, strict=True))
 
     def _current_binding(self) -> Any:
-        """A binding that reads the current set and writes the next, with the fetched outputs first.
-
-        Bindings are kept on the CPU only: with a device, binding copies an input at once if a node on the CPU reads it.
-        """
-        read_set = self._variables.current_set
-        if self._device != "cpu":
-            return self._new_binding(read_set)
+        """A binding that reads the current set and writes the next, with the fetched outputs first."""
+        read_set, write_set = self._variables.current_set, self._variables.next_set
+        if self._device != "cpu":  # binding copies an input at once if it lies in other memory
+            return self._new_binding(read_set, write_set)
         if read_set not in self._bindings:
-            self._bindings[read_set] = self._new_binding(read_set)
+            self._bindings[read_set] = self._new_binding(read_set, write_set)
         return self._bindings[read_set]
 
-    def _new_binding(self, read_set: int) -> Any:
+    def _new_binding(self, read_set: int, write_set: int, results: Mapping[str, Any] | None = None) -> Any:
+        """A binding of the variables and of the fetched outputs: to tensors `results`, else to the runner's arrays."""
         binding = self._session.io_binding()
         for name in self._read_names:
             binding.bind_ortvalue_input(name, self._variables.sets[read_set][name])
+        if results is None and self._result_arrays is not None:
+            wrap = load_runtime().OrtValue.ortvalue_from_numpy
+            results = {name: wrap(array) for name, array in self._result_arrays.items()}
         for name in self._fetched_names:
-            if self._result_arrays is None:
+            if results is None:
                 binding.bind_output(name, "cpu")
             else:
-                binding.bind_ortvalue_output(
-                    name, load_runtime().OrtValue.ortvalue_from_numpy(self._result_arrays[name])
-                )
+                binding.bind_ortvalue_output(name, results[name])
         for name in self._updates:
-            binding.bind_ortvalue_output(next_name(name), self._variables.sets[_next_set(read_set)][name])
+            binding.bind_ortvalue_output(next_name(name), self._variables.sets[write_set][name])
         return binding
 
 
-def _create_graph_session(
-    graph: Graph, provider: Provider, threads: int | None, config: SessionConfig
+def create_graph_session(
+    graph: Graph,
+    provider: Provider,
+    threads: int | None,
+    config: SessionConfig,
+    *,
+    quiet: bool = False,
+    sizes: Mapping[str, int] = {},
 ) -> onnxruntime.InferenceSession:
     """A session of a graph. Memory is planned only for graphs of many small operators: a plan makes each of them a
     little faster, but can almost double the memory of a convolutional network's step."""
     is_unoptimized = len(graph.nodes) >= MIN_UNOPTIMIZED_NODES and provider.device == "cpu"
+    model = to_model_proto(graph)
+    if sizes:
+        set_sizes(model, sizes)
     return create_session(
-        serialize(to_model_proto(graph)),
+        serialize(model),
         provider,
         threads,
         config,
         optimization="ORT_DISABLE_ALL" if is_unoptimized else OPTIMIZATION_LEVEL,
         memory_pattern=not graph.is_compute_bound and not is_unoptimized,
+        quiet=quiet,
     )
-
-
-def _next_set(index: int) -> int:
-    return (index + 1) % SET_COUNT

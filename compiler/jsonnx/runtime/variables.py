@@ -2,7 +2,8 @@
 
 Every variable that changes has three copies, one in each of three sets. A step reads one set and writes the next, since
 onnxruntime does not order a write to a bound tensor after the last read of it; the set before the current one is the
-state to return to if the loss diverges. Sets rotate, so bindings to them are made once.
+state to return to if the loss diverges. Sets rotate, so bindings to them are made once. On a device
+(`device_variables`), losses are read after several steps, and the set before them is kept until then.
 
 Large optimizer slots (`tuning.cpu.memory.inplace_slots`) and lazily updated tables
 (`tuning.cpu.embeddings.lazy_updates`) have one copy, which a step overwrites. A rollback restores the tables from the
@@ -17,12 +18,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from ..backend import serialize, to_model_proto
-from ..core.reserved_names import next_name, rows_before_name, touched_rows_name
-from ..ir import Builder
+from ..core.reserved_names import rows_before_name, touched_rows_name
 from ..tuning.cpu.embeddings.lazy_updates import LazyTables
 from ..tuning.cpu.memory.pack_weights import PackedVectors
-from .providers import Provider, create_session, load_runtime
+from .providers import Provider, load_runtime
 
 if TYPE_CHECKING:
     from ..ir import Graph
@@ -60,6 +59,13 @@ class Variables(Protocol):
 
     current_set: int
     sets: list[dict[str, Any]]
+
+    @property
+    def next_set(self) -> int:
+        """The index of the set that the next step writes."""
+
+    def advance(self) -> None:
+        """Makes the set that a step has written the current one."""
 
     def read(self, names: Iterable[str] | None = None) -> dict[str, np.ndarray]:
         """Copies of the current values."""
@@ -107,6 +113,13 @@ class HostVariables:
         wrap = load_runtime().OrtValue.ortvalue_from_numpy  # shares the array's memory
         self.sets = [{name: wrap(array) for name, array in arrays.items()} for arrays in self._arrays]
 
+    @property
+    def next_set(self) -> int:
+        return (self.current_set + 1) % SET_COUNT
+
+    def advance(self) -> None:
+        self.current_set = self.next_set
+
     def read(self, names: Iterable[str] | None = None) -> dict[str, np.ndarray]:
         current = self._arrays[self.current_set]
         return {name: current[name].copy() for name in (self._names if names is None else names)}
@@ -144,58 +157,6 @@ def _aligned_copy(array: np.ndarray) -> np.ndarray:
     copy = buffer[start : start + array.nbytes].view(array.dtype).reshape(array.shape)
     copy[...] = array
     return copy
-
-
-class DeviceVariables:
-    """Variables in the memory of a device.
-
-    Arrays are copied there as the outputs of a graph of Identity nodes, the one way that works with every provider.
-    """
-
-    def __init__(
-        self, graph: Graph, arrays: Mapping[str, np.ndarray], updated: Iterable[str], provider: Provider
-    ) -> None:
-        self.current_set = 0
-        self.sets: list[dict[str, Any]] = []  # before the session, to be freed before its allocator is
-        self._updated, self._device = set(updated), provider.device
-        g = Builder()
-        values = {**graph.parameters, **graph.states}
-        copies = {next_name(name): g.Identity(g.input(name, values[name].type)) for name in arrays}
-        self._copy_session = create_session(
-            serialize(to_model_proto(g.graph(copies))), provider, optimization="ORT_DISABLE_ALL"
-        )
-        self._fill(arrays)
-
-    def _fill(self, arrays: Mapping[str, np.ndarray]) -> None:
-        first = dict(zip(arrays, self._copy_to_device(arrays), strict=True))
-        self.sets[:] = [first]
-        for _ in range(SET_COUNT - 1):
-            copy = dict(zip(arrays, self._copy_to_device(arrays), strict=True))
-            self.sets.append({name: copy[name] if name in self._updated else first[name] for name in arrays})
-
-    def _copy_to_device(self, arrays: Mapping[str, np.ndarray]) -> list[Any]:
-        binding = self._copy_session.io_binding()
-        for name, array in arrays.items():
-            binding.bind_cpu_input(name, array)
-            binding.bind_output(next_name(name), self._device)
-        self._copy_session.run_with_iobinding(binding)
-        return list(binding.get_outputs())
-
-    def read(self, names: Iterable[str] | None = None) -> dict[str, np.ndarray]:
-        binding = self._copy_session.io_binding()
-        for name, value in self.sets[self.current_set].items():
-            binding.bind_ortvalue_input(name, value)
-            binding.bind_output(next_name(name), "cpu")
-        self._copy_session.run_with_iobinding(binding)
-        arrays = dict(zip(self.sets[0], (value.numpy() for value in binding.get_outputs()), strict=True))
-        return {name: arrays[name] for name in (arrays if names is None else names)}
-
-    def write(self, arrays: Mapping[str, np.ndarray]) -> None:
-        self._fill(self.read() | dict(arrays))
-        self.current_set = 0
-
-    def rollback(self, steps: int) -> None:
-        self.current_set = (self.current_set - steps) % SET_COUNT
 
 
 def is_on_host(graph: Graph, provider: Provider) -> bool:

@@ -3,6 +3,26 @@
 Like layers, they are classes with declared attributes and a few methods; methods that emit operators get a builder `g`.
 """
 
-from . import margin_losses, window_functions  # they register components, before a schema is made
+from . import (
+    adafactor,
+    adam_optimizers,
+    circle_loss,
+    ctc_loss,
+    margin_losses,
+    muon,
+    optimizers,
+    schedule_free,
+    window_functions,
+)
 
-__all__ = ["margin_losses", "window_functions"]
+__all__ = [
+    "adafactor",
+    "adam_optimizers",
+    "circle_loss",
+    "ctc_loss",
+    "margin_losses",
+    "muon",
+    "optimizers",
+    "schedule_free",
+    "window_functions",
+]

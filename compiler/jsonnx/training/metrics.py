@@ -10,9 +10,9 @@ from math import sqrt
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..core.components import Component, ComponentCodec, Json, Registry, attr
-from ..core.types import TensorType, require
+from ..core.types import ShapeError, TensorType, require
 from . import losses, margin_losses
-from .losses import Loss, mean_over_trailing_axes
+from .losses import Loss, expand_rank, mean_over_trailing_axes
 
 if TYPE_CHECKING:
     from ..ir import Builder, Value
@@ -25,7 +25,7 @@ class Metric(Component):
 
     `check` raises ShapeError if the metric does not accept the output and the target. `statistics` emits a float32
     vector of sums over a batch, restricted to the positions where the mask is true; `result` computes the figure from
-    the totals.
+    the totals. In place of a mask, `statistics` takes numbers that say how much each position counts.
     """
 
     registry = METRICS
@@ -50,6 +50,21 @@ class Metric(Component):
 
     def check_mask(self, output: TensorType, mask: TensorType) -> None:
         """Raises ShapeError if the metric cannot skip the masked positions of an output."""
+
+    def check_weights(self, loss: Loss, output: TensorType) -> None:
+        """Raises ShapeError if the metric cannot take the sample weights of a loss."""
+        help = "list it in `metrics`, without weights"
+        try:
+            weights = loss.sample_weight_type(output)
+        except ShapeError as error:
+            raise ShapeError(f"has no weights: the loss {loss.type_name} {error.message}", help) from None
+        require(weights.shape == output.shape[: weights.rank], f"cannot take the weights {weights} of the loss", help)
+
+    def counts(self, g: Builder, mask: Value | None, weights: Value | None) -> Value | None:
+        """The mask for `statistics`: how much each position counts, by the output's mask and by sample weights."""
+        if mask is None or weights is None:
+            return mask if weights is None else weights
+        return g.Mul(weights, expand_rank(g, g.cast(mask, weights.dtype), weights))
 
     def statistics(self, g: Builder, target: Value, output: Value, mask: Value | None = None) -> Value:
         raise NotImplementedError
@@ -82,7 +97,7 @@ def sum_and_count(g: Builder, values: Value, mask: Value | None = None) -> Value
     """`[sum, count]`, whose quotient is the mean over the samples of the mean within each sample.
 
     If all samples have the same size, elements are counted instead, which keeps integers exact. Values where the mask
-    is false do not count.
+    is false do not count; a mask of numbers says how much each value counts.
     """
     counts = None if mask is None else g.cast(mask, values.dtype)
     if counts is not None:
@@ -196,9 +211,12 @@ class RootMeanSquaredError(Metric):
 
     formula = "sqrt(totals[0] / totals[1])"
 
+    def counts(self, g: Builder, mask: Value | None, weights: Value | None) -> Value | None:
+        return weights
+
     def statistics(self, g: Builder, target: Value, output: Value, mask: Value | None = None) -> Value:
         error = g.Sub(output, target)
-        return sum_and_count(g, g.Mul(error, error))
+        return sum_and_count(g, g.Mul(error, error), mask)
 
     def result(self, totals: Any) -> float:
         return sqrt(totals[0] / totals[1])

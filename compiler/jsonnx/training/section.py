@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
 from ..core.components import (
     ArrayCodec,
@@ -17,15 +17,13 @@ from ..core.components import (
     UnionCodec,
     attr,
 )
+from ..core.diagnostics import JsonPath
+from .class_weights import BALANCED, has_weights_by_output
+from .loss_scaling import GROWTH_STEPS, INITIAL_SCALE, LossScaleSection
 from .losses import LOSSES, Loss
 from .metrics import Metric, MetricCodec
-from .optimizers import Optimizer
-
-
-class Section(Component):
-    """A part of the spec with fixed keys: a component without a `type`."""
-
-    has_type_key: ClassVar[bool] = False
+from .optimizer import Optimizer
+from .section_base import Section
 
 
 class DictCodec:
@@ -63,6 +61,14 @@ def is_component(value: Json) -> bool:
     return isinstance(value, (str, Component)) or (isinstance(value, dict) and isinstance(value.get("type"), str))
 
 
+def is_object_of_numbers(value: Json) -> bool:
+    return isinstance(value, dict) and not has_weights_by_output(value)
+
+
+BALANCED_CODEC = ScalarCodec(enum=[BALANCED])
+CLASS_WEIGHTS_CODEC = UnionCodec((is_string, BALANCED_CODEC), (lambda value: True, DictCodec(NumberCodec())))
+"""The weights of the classes of an output."""
+
 COLUMNS_CODEC = UnionCodec((is_string, ScalarCodec(type="string")), (is_list, ArrayCodec(ScalarCodec(type="string"))))
 """A column, or a list of columns."""
 
@@ -84,18 +90,74 @@ Metrics = Annotated[
     tuple[Metric, ...] | dict[str, tuple[Metric, ...]],
     UnionCodec((is_list, ArrayCodec(MetricCodec())), (lambda value: True, DictCodec(ArrayCodec(MetricCodec())))),
 ]
-
+ClassWeight = Annotated[
+    str | dict[str, float] | dict[str, str | dict[str, float]] | None,
+    NullableCodec(
+        UnionCodec(
+            (is_string, BALANCED_CODEC),
+            (is_object_of_numbers, DictCodec(NumberCodec())),
+            (lambda value: True, DictCodec(CLASS_WEIGHTS_CODEC)),
+        )
+    ),
+]
 
 DATA_PARTS = ("train", "validation", "test")
 """The keys of `training.data` that name files."""
 
 
+class FileListCodec(ArrayCodec):
+    """A list of files, at least one."""
+
+    def schema(self) -> dict[str, Json]:
+        return super().schema() | {"minItems": 1}
+
+
+FILES_CODEC = UnionCodec((is_string, ScalarCodec(type="string")), (is_list, FileListCodec(ScalarCodec(type="string"))))
+"""A file, a folder or a pattern, or a list of them."""
+
+Files = Annotated[str | tuple[str, ...], FILES_CODEC]
+OptionalFiles = Annotated[str | tuple[str, ...] | None, NullableCodec(FILES_CODEC)]
+
+
+class ImagesSection(Section):
+    """How image files become arrays."""
+
+    resize: Literal["nearest", "bilinear", "bicubic", "area", "lanczos3"] | None = attr(
+        None,
+        doc="Interpolation by which images are resized to the shape of the input; null requires images of that size.",
+    )
+    crop_to_aspect_ratio: bool = attr(
+        False, doc="Whether images are cropped around their center, so that resizing keeps their proportions."
+    )
+    pad_to_aspect_ratio: bool = attr(
+        False, doc="Whether images are padded with zeros, so that resizing keeps their proportions."
+    )
+
+
+class AudioSection(Section):
+    """How recordings become arrays."""
+
+    sampling_rate: int | None = attr(
+        None, doc="Samples per second that all recordings must have; null requires that they agree.", minimum=1
+    )
+    pad_or_truncate: bool = attr(
+        False, doc="Whether recordings are padded with zeros or truncated at the end to the length of the input."
+    )
+
+
+NO_KEYS: dict[str, Json] = {}
+DEFAULT_IMAGES, DEFAULT_AUDIO = ImagesSection(**NO_KEYS), AudioSection(**NO_KEYS)
+
+
 class DataSection(Section):
     """The files with the samples, and the meaning of their columns."""
 
-    train: str = attr(doc="Training file (.npz, .npy, .csv, .json or .jsonl); the path is relative to the spec.")
-    validation: str | None = attr(None, doc="Validation file, used after each epoch.")
-    test: str | None = attr(None, doc="Test file, used after training.")
+    train: Files = attr(
+        doc="Training data: a file, a folder of images, recordings or texts, a pattern such as `part-*.csv`, or a list "
+        "of these; the paths are relative to the spec."
+    )
+    validation: OptionalFiles = attr(None, doc="Validation data, used after each epoch.")
+    test: OptionalFiles = attr(None, doc="Test data, used after training.")
     x: Columns | None = attr(
         None,
         doc="Column or columns of the input, or an object with those of each input. By default columns are named like "
@@ -106,12 +168,37 @@ class DataSection(Section):
         doc="Column or columns of the target, or an object with those for each output. By default columns are named "
         "like the outputs.",
     )
+    sample_weight: Columns | None = attr(
+        None,
+        doc="Column with the weight of each sample (for sequences also columns: a weight for each position), or an "
+        "object with those of some outputs. Validation and test files may lack the column; then their samples weigh "
+        "the same.",
+    )
     validation_split: float = attr(
         0.0,
         doc="Fraction of the training samples, taken from the end, that is used for validation.",
         minimum=0,
         below=1,
     )
+    separator: Literal[",", ";", "\t", "|", " "] | None = attr(
+        None, doc="Separator of the columns in .csv and .tsv files; null for a comma in .csv and a tab in .tsv."
+    )
+    decimal: Literal[".", ","] = attr(".", doc="Decimal mark of the numbers in .csv and .tsv files.")
+    images: ImagesSection = attr(DEFAULT_IMAGES, doc="How image files become arrays.")
+    audio: AudioSection = attr(DEFAULT_AUDIO, doc="How recordings (.wav) become arrays.")
+
+    def files(self, part: str) -> list[tuple[str, JsonPath]]:
+        """The files, folders and patterns of a part of the data, each with its path in the spec."""
+        return named_files(getattr(self, part), part)
+
+
+def named_files(value: object, part: str) -> list[tuple[str, JsonPath]]:
+    """The names in the value of a key of `training.data`, each with its path in the spec; other values are skipped."""
+    path: JsonPath = ("training", "data", part)
+    if isinstance(value, str):
+        return [(value, path)]
+    names = value if isinstance(value, (list, tuple)) else []
+    return [(name, (*path, index)) for index, name in enumerate(names) if isinstance(name, str)]
 
 
 class EarlyStoppingSection(Section):
@@ -124,6 +211,47 @@ class EarlyStoppingSection(Section):
         "auto", doc="Whether lower (`min`) or higher (`max`) figures are better; `auto` decides by the name."
     )
     start_from_epoch: int = attr(0, doc="Number of epochs at the start that are not monitored.", minimum=0)
+
+
+class ReduceOnPlateauSection(Section):
+    """Multiplies the learning rate by a factor when a figure no longer improves."""
+
+    monitor: str = attr("val_loss", doc="Figure that is monitored, such as `loss` or `val_accuracy`.")
+    factor: float = attr(0.1, doc="Factor of the learning rate.", above=0, below=1)
+    patience: int = attr(10, doc="Number of epochs without improvement after which the rate is reduced.", minimum=0)
+    min_delta: float = attr(0.0001, doc="Minimum change that counts as an improvement.", minimum=0)
+    mode: Literal["auto", "min", "max"] = attr(
+        "auto", doc="Whether lower (`min`) or higher (`max`) figures are better; `auto` decides by the name."
+    )
+    cooldown: int = attr(0, doc="Number of epochs after a reduction in which patience does not count.", minimum=0)
+    min_lr: float = attr(0.0, doc="Lower bound of the learning rate.", minimum=0)
+
+
+class CheckpointSection(Section):
+    """When `jsonnx train` writes checkpoints, and how many it keeps. It writes the last one in any case."""
+
+    every_epochs: int | None = attr(None, doc="Number of epochs between two checkpoints.", minimum=1)
+    every_steps: int | None = attr(None, doc="Number of steps between two checkpoints.", minimum=1)
+    every_minutes: float | None = attr(None, doc="Minutes between two checkpoints.", above=0)
+    keep: int = attr(2, doc="Number of the newest checkpoints that are kept.", minimum=1, maximum=10_000)
+    monitor: str | None = attr(
+        None, doc="Figure whose best epoch so far has a checkpoint of its own, `checkpoints/best.safetensors`."
+    )
+    mode: Literal["auto", "min", "max"] = attr(
+        "auto", doc="Whether lower (`min`) or higher (`max`) figures are better; `auto` decides by the name."
+    )
+
+
+class TimeLimitSection(Section):
+    """Ends training after some time, as Ctrl-C does, so that it can be resumed. The parts are added up."""
+
+    seconds: float = attr(0.0, doc="Seconds.", minimum=0, maximum=1e9)
+    minutes: float = attr(0.0, doc="Minutes.", minimum=0, maximum=1e9)
+    hours: float = attr(0.0, doc="Hours.", minimum=0, maximum=1e9)
+
+    @property
+    def total_seconds(self) -> float:
+        return self.seconds + 60 * self.minutes + 3600 * self.hours
 
 
 ALL_LAYERS = ("*",)
@@ -166,6 +294,11 @@ class Training(Section):
     loss_weights: Annotated[dict[str, float], DictCodec(NumberCodec())] | None = attr(
         None, doc="Factors of the losses, by output name."
     )
+    class_weight: ClassWeight = attr(
+        None,
+        doc="Factors of the losses of training samples by their class, by the index or the name of the class; or "
+        '"balanced", which gives all classes the same total weight. By output name if there are several outputs.',
+    )
     optimizer: Optimizer = attr(
         "rmsprop", doc="Optimizer that updates the weights; RMSprop with its default arguments if omitted."
     )
@@ -183,6 +316,9 @@ class Training(Section):
         maximum=1e6,
     )
     metrics: Metrics = attr((), doc="Metrics that are reported, or an object with those of each output.")
+    weighted_metrics: Metrics = attr(
+        (), doc="Metrics like those in `metrics`, in which a sample counts as much as its weight."
+    )
     epochs: int = attr(1, doc="Number of passes over the training samples.", minimum=1, maximum=1_000_000)
     batch_size: int = attr(32, doc="Number of samples per step.", minimum=1, maximum=1 << 20)
     shuffle: bool = attr(True, doc="Whether the samples are shuffled before each epoch.")
@@ -192,9 +328,34 @@ class Training(Section):
         False,
         doc="Whether training ends with the weights of the best epoch, by validation loss or the monitored figure.",
     )
+    reduce_on_plateau: ReduceOnPlateauSection | None = attr(None, doc="Condition for a lower learning rate.")
+    checkpoint: CheckpointSection | None = attr(
+        None, doc="When checkpoints are written; without it, once a minute and at the ends of epochs."
+    )
+    time_limit: TimeLimitSection | None = attr(None, doc="Time after which training ends; it can be resumed.")
+    csv_log: bool = attr(
+        False, doc="Whether `jsonnx train` also writes losses and metrics to `metrics.csv` in the RUN folder."
+    )
     remat: Literal["full", "activations"] | None = attr(
         None,
         doc="Rematerialization: values that the backward pass recomputes, to save memory. `activations` recomputes "
         "all but the results of matrix products and convolutions; `full` keeps as little as possible and costs about "
         "one more forward pass.",
     )
+    precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = attr(
+        "float32",
+        doc="Element type of matrix products and convolutions in training, as a global dtype policy in Keras; weights "
+        "and losses are float32. The mixed ones need a provider that has them, such as `cuda` or `webgpu`.",
+    )
+    loss_scale: LossScaleSection | None = attr(
+        None,
+        doc="Dynamic loss scaling, as with LossScaleOptimizer in Keras. `mixed_float16` always has it, by default with "
+        "the default values.",
+    )
+
+    @property
+    def effective_loss_scale(self) -> LossScaleSection | None:
+        """The loss scaling of the training step; None if there is none."""
+        if self.loss_scale is None and self.precision == "mixed_float16":
+            return LossScaleSection(initial_scale=INITIAL_SCALE, dynamic_growth_steps=GROWTH_STEPS)
+        return self.loss_scale

@@ -8,17 +8,17 @@ from __future__ import annotations
 from math import pi, sqrt
 
 from ..registry import Builder, Node, Value, vjp
-from .elementwise import heaviside
+from .elementwise import heaviside, is_nonnegative
 
 
 @vjp("LeakyRelu")
 def leaky_relu(g: Builder, node: Node, dy: Value):
     """dx = dy where x >= 0, else alpha * dy. The sign of x is that of y, unless alpha is too small for that."""
     alpha = node.attribute("alpha", 0.01)
-    is_nonnegative = g.HardSigmoid(node.outputs[0] if alpha >= 1e-6 else node.inputs[0], alpha=1e38, beta=1.0)
+    step = is_nonnegative(g, node.outputs[0] if alpha >= 1e-6 else node.inputs[0])
     if 0 <= alpha <= 1:
-        return g.Mul(dy, g.Max(is_nonnegative, alpha))
-    return g.Mul(dy, g.Add(g.Mul(is_nonnegative, 1 - alpha), alpha))
+        return g.Mul(dy, g.Max(step, alpha))
+    return g.Mul(dy, g.Add(g.Mul(step, 1 - alpha), alpha))
 
 
 @vjp("PRelu")

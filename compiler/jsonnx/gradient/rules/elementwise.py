@@ -13,6 +13,8 @@ NOT_DIFFERENTIABLE.update(("Equal", "Greater", "GreaterOrEqual", "Less", "LessOr
 NOT_DIFFERENTIABLE.update(("Not", "And", "Or", "Xor", "Shape", "Size", "ConstantOfShape", "Range", "OneHot"))
 NOT_DIFFERENTIABLE.update(("Sign", "Floor", "Ceil", "Round", "ArgMax", "ArgMin"))
 
+SIXTEEN_BIT_DTYPES = ("float16", "bfloat16")
+
 
 @vjp("Identity")
 def identity(g: Builder, node: Node, dy: Value):
@@ -85,9 +87,24 @@ def heaviside(g: Builder, x: Value, slope: float = 1e38) -> Value:
     """1 where x > 0, else 0; with a negative slope 1 where x < 0, else 0.
 
     A HardSigmoid with a very large slope is a step function, and much faster in onnxruntime than Where. Its beta is not
-    0, which OpenVINO reads as the default of 0.5; a tiny negative beta is clipped to 0.
+    0, which OpenVINO reads as the default of 0.5; a tiny negative beta is clipped to 0. Float16 has no such slope.
     """
+    if x.dtype in SIXTEEN_BIT_DTYPES:
+        return _compared_with_zero(g, "Greater" if slope > 0 else "Less", x)
     return g.HardSigmoid(x, alpha=slope, beta=-1e-30)
+
+
+def is_nonnegative(g: Builder, x: Value) -> Value:
+    """1 where x >= 0, else 0."""
+    if x.dtype in SIXTEEN_BIT_DTYPES:
+        return _compared_with_zero(g, "GreaterOrEqual", x)
+    return g.HardSigmoid(x, alpha=1e38, beta=1.0)
+
+
+def _compared_with_zero(g: Builder, op: str, x: Value) -> Value:
+    """1 where the comparison holds, else 0. CUDA compares no bfloat16."""
+    operand = g.cast(x, "float32") if x.dtype == "bfloat16" else x
+    return g.cast(g.emit(op, operand, 0.0), x.dtype)
 
 
 @vjp("Sigmoid")

@@ -9,6 +9,7 @@ import numpy as np
 from ...ir import GradientInfo, tensor_proto
 from ..registry import Builder, GradientBuilder, Node, Value, vjp
 from .convolution import Window, conv_input_gradient
+from .elementwise import is_nonnegative
 from .reductions import distribute_among_ties, element_count, expand_to_shape_of
 
 
@@ -55,7 +56,7 @@ def tiled_max_pool_gradient(g: Builder, x: Value, y: Value, dy: Value, window: W
 
 def equals_maximum(g: Builder, x: Value, maximum: Value) -> Value:
     """1 where x, which is nowhere above the maximum, equals it, else 0. Faster in onnxruntime than Equal and Cast."""
-    return g.HardSigmoid(g.Sub(x, maximum), alpha=1e38, beta=1.0)
+    return is_nonnegative(g, g.Sub(x, maximum))
 
 
 @vjp("AveragePool")

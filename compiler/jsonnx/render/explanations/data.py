@@ -20,9 +20,10 @@ DATA_EXPLANATIONS: dict[str, Explanation] = {
     ),
     "bad-data-file": Explanation(
         "A data file that cannot be parsed",
-        "Data comes as .npz or .npy (arrays of numbers, no Python objects), as .csv (UTF-8, commas, one header line, "
-        "every row with as many values), as .json (a list of objects, or an object of lists) or as .jsonl (one object "
-        "a line). The message names the row.",
+        "Data comes as .npz, .npy or .safetensors (arrays of numbers, no Python objects), as .csv or .tsv (UTF-8, one "
+        "header line, every row with as many values), as .json (a list of objects, or an object of lists), as .jsonl "
+        "(one object a line), as .parquet, .arrow or .feather, or as folders of images, recordings and texts. The "
+        "message names the row or the file. A separator other than the comma is set in `training.data`.",
         "age;height\n31;1.80",
         "age,height\n31,1.80",
     ),

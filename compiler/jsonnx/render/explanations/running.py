@@ -16,8 +16,9 @@ RUNNING_EXPLANATIONS: dict[str, Explanation] = {
     "diverged": Explanation(
         "The loss became infinite or not a number",
         "Training stopped at that step. The last finite checkpoint is kept, and a `Trainer` has the weights of the "
-        "last step with a finite loss (with large layers, the optimizer's state is reset). Use a lower learning "
-        "rate, bound the gradients with `clipnorm`, scale the inputs to about -1 to 1, and look for extreme values "
+        "last step with a finite loss (with large layers, the optimizer's state is reset; on a device, those "
+        "before the last steps whose losses were read together). Use a lower learning rate, bound the gradients with "
+        "`clipnorm`, scale the inputs to about -1 to 1, and look for extreme values "
         "in the data.",
         '{"optimizer": {"type": "sgd", "learning_rate": 10}}',
         '{"optimizer": {"type": "sgd", "learning_rate": 0.01, "clipnorm": 1.0}}',
@@ -77,6 +78,13 @@ RUNNING_EXPLANATIONS: dict[str, Explanation] = {
         "jsonnx train spec.json    # without onnxruntime",
         "pip install onnxruntime; jsonnx train spec.json",
     ),
+    "missing-package": Explanation(
+        "A package that a format of data needs is not installed",
+        "Parquet, Arrow and Feather files are read by pyarrow, images by Pillow; an installation without the extras "
+        "`data` and `images` lacks them. Files compressed as .zst need Python 3.14.",
+        "jsonnx train spec.json    # with images, without Pillow",
+        'pip install "jsonnx[images]"; jsonnx train spec.json',
+    ),
     "unknown-provider": Explanation(
         "An unknown provider",
         "`jsonnx providers` lists them: cpu, cuda, tensorrt, openvino, coreml, directml, migraphx, qnn, webgpu; "
@@ -85,11 +93,46 @@ RUNNING_EXPLANATIONS: dict[str, Explanation] = {
         "jsonnx train spec.json --provider cuda",
     ),
     "no-kernel-table": Explanation(
-        "The kernels of the provider are not known",
-        "jsonnx has tables of the kernels of CUDA, DirectML and WebGPU. Other providers compile parts of a graph "
-        "as a whole, and document no kernels.",
-        "jsonnx providers spec.json --provider coreml",
+        "It is not known which nodes the provider runs",
+        "jsonnx has tables of the kernels of CUDA, DirectML and WebGPU. Other providers compile parts of a graph as a "
+        "whole, and document no kernels; where one is installed and starts, onnxruntime 1.24 and later tell where each "
+        "node runs.",
+        "jsonnx providers spec.json --provider coreml    # not on a Mac",
         "jsonnx providers spec.json --provider cuda",
+    ),
+    "provider-mismatch": Explanation(
+        "A provider computes other results than the CPU",
+        "Before a provider other than the CPU is trusted with a model or a training step, drawn inputs go through "
+        "both, once for each model, provider and version; what has passed is remembered in the user's folder for "
+        "caches. The largest difference was more than 2% of the output's largest element, which the precision of a "
+        "device does not explain. `jsonnx parity` names the node where it begins. --unverified skips the "
+        "check, in Python `verify=False`.",
+        "jsonnx predict model.onnx --data new.npz --provider openvino    # a fault of the provider",
+        "jsonnx predict model.onnx --data new.npz --provider cpu",
+    ),
+    "cpu-fallback": Explanation(
+        "The provider leaves large nodes to the CPU",
+        "onnxruntime runs a node on the CPU if the provider has no kernel for it, and copies its inputs from the "
+        "device and its outputs back at every step. The message names such nodes that compute much, or for which "
+        "more than 1 MiB is copied. `jsonnx providers SPEC --provider NAME` lists all. Replace the "
+        "layer, or train on another provider. With --strict this is an error.",
+        "jsonnx train spec.json --provider webgpu --strict    # a large softmax loss: WebGPU has no LogSoftmax",
+        "jsonnx train spec.json --provider cuda --strict",
+    ),
+    "bad-provider-option": Explanation(
+        "An option that the provider does not have, or a wrong value",
+        "The names and values are those of onnxruntime's documentation of the provider; an option that onnxruntime "
+        "would ignore is an error, too. Numbers are written as digits, such as bytes of memory, and switches as 0 "
+        "or 1.",
+        "jsonnx train spec.json --provider cuda --provider-option device=1",
+        "jsonnx train spec.json --provider cuda --provider-option device_id=1",
+    ),
+    "unsupported-precision": Explanation(
+        "The provider cannot train in this precision",
+        "Matrix products and convolutions in float16 or bfloat16 need a provider with kernels for the type, in "
+        "practice a GPU. A CPU would compute them more slowly than in float32, so it refuses.",
+        "jsonnx train spec.json --set training.precision=mixed_float16   # on the CPU",
+        "jsonnx train spec.json --set training.precision=mixed_float16 --provider cuda",
     ),
     "provider-unavailable": Explanation(
         "The installed onnxruntime lacks the provider",

@@ -1,0 +1,148 @@
+"""Reads files of arrays (.npz, .npy and .safetensors), without trusting their contents."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Sequence
+from functools import cache
+from itertools import chain
+from math import prod
+from tokenize import TokenError
+from typing import IO, Any, NamedTuple
+
+import numpy as np
+
+from ..core.diagnostics import CompileError
+from ..core.limits import MAX_DATA_FILE_BYTES
+from ..core.types import TensorType
+from ..interop.read_budget import ReadBudget
+from ..interop.zip_reader import ZipArchive
+from .data_errors import NO_LOCATION, DataLocation, FaultCollector, TextHelp
+from .validate_arrays import LocateElement, sample_location
+
+DAMAGED_FILE_ERRORS = (OSError, ValueError, EOFError)
+"""The exceptions that NumPy raises for a malformed file."""
+
+
+def open_npy(file: IO[bytes], column: str) -> ArrayTable:
+    """The array of an .npy file as a column. Raises ValueError for a malformed file."""
+    size = file.seek(0, io.SEEK_END)
+    file.seek(0)
+    header = _read_npy_header(file, size)
+    return ArrayTable([column], cache(lambda name: _read_npy_data(file, header)))
+
+
+def open_safetensors(file: IO[bytes]) -> ArrayTable:
+    """The arrays of a .safetensors file. Raises ValueError for a malformed file."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    try:
+        arrays = load(file.read())
+    except (SafetensorError, KeyError, TypeError) as error:  # TypeError: NumPy lacks the element type
+        raise ValueError(str(error)) from error
+    return ArrayTable(sorted(arrays), arrays.__getitem__)
+
+
+class _NpyHeader(NamedTuple):
+    """The header of an .npy file."""
+
+    shape: tuple[int, ...]
+    fortran_order: bool
+    dtype: np.dtype
+
+
+def _read_npy_header(file: IO[bytes], size: int) -> _NpyHeader:
+    """The header of an .npy file of `size` bytes. Raises ValueError unless plain data of the remaining length follow.
+
+    A forged header could otherwise make NumPy allocate terabytes.
+    """
+    version = np.lib.format.read_magic(file)
+    if version not in ((1, 0), (2, 0)):
+        raise ValueError(f"format version {version} is not supported")
+    read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    try:
+        header = _NpyHeader(*read_header(file))
+    except (SyntaxError, TokenError, TypeError, RecursionError, MemoryError) as error:  # NumPy parses Python there
+        raise ValueError(f"its header is damaged: {error}") from None
+    if header.dtype.kind not in "fiubU":
+        raise ValueError(f"elements of type {header.dtype} are not supported")
+    data_size = size - file.tell()
+    if data_size != prod(header.shape) * header.dtype.itemsize or any(length < 0 for length in header.shape):
+        raise ValueError(f"it has {data_size:,} bytes of data, its header says {list(header.shape)} of {header.dtype}")
+    return header
+
+
+def _array_from_bytes(header: _NpyHeader, data: bytes | bytearray) -> np.ndarray:
+    array = np.frombuffer(data, header.dtype).reshape(header.shape, order="F" if header.fortran_order else "C")
+    return array.astype(header.dtype.newbyteorder("="), copy=False)
+
+
+def _read_npy_data(file: IO[bytes], header: _NpyHeader) -> np.ndarray:
+    """The array of an .npy file that is open behind its header."""
+    size = prod(header.shape) * header.dtype.itemsize
+    data = file.read(size)
+    if len(data) != size:
+        raise ValueError("it changed while it was read")
+    return _array_from_bytes(header, data)
+
+
+def open_npz(file: IO[bytes], name: str) -> ArrayTable:
+    """The arrays of an .npz file, each read on demand. Raises CompileError for a malformed archive, ValueError for
+    malformed arrays."""
+    archive = ZipArchive(file, ReadBudget(name, bytes_left=MAX_DATA_FILE_BYTES))
+    members = {member.removesuffix(".npy"): member for member in archive.member_names()}
+    if len(members) < len(archive.member_names()):
+        raise ValueError("two members have the same name")
+    if (total_size := sum(map(archive.member_size, members.values()))) > MAX_DATA_FILE_BYTES:
+        raise ValueError(f"it unpacks to {total_size:,} bytes, the limit is {MAX_DATA_FILE_BYTES:,}")
+
+    def read(key: str) -> np.ndarray:
+        chunks, size = archive.chunks(members[key]), archive.member_size(members[key])
+        first_chunk = io.BytesIO(next(chunks, b""))  # headers are shorter than a chunk
+        header = _read_npy_header(first_chunk, size)
+        data, offset = bytearray(size - first_chunk.tell()), 0
+        for chunk in chain([first_chunk.read()], chunks):
+            data[offset : offset + len(chunk)] = chunk
+            offset += len(chunk)
+        return _array_from_bytes(header, data)
+
+    return ArrayTable(list(members), read)
+
+
+class ArrayTable:
+    """Arrays by name."""
+
+    def __init__(self, names: Sequence[str], read: Callable[[str], np.ndarray]) -> None:
+        self.names, self._read = names, read
+
+    def column(
+        self,
+        name: str,
+        type: TensorType,
+        faults: FaultCollector,
+        labels: Sequence[str] = (),
+        text_help: TextHelp | None = None,
+    ) -> np.ndarray | None:
+        try:
+            return self._read(name)
+        except CompileError as error:
+            faults.diagnostics += error.diagnostics
+            return None
+        except DAMAGED_FILE_ERRORS as error:
+            faults.add("bad-data-file", f"the array {name!r} cannot be read: {error}")
+            return None
+
+    def values(self, name: str) -> Sequence[Any]:
+        array = self._read(name)
+        if array.ndim > 1 and array.size == len(array):
+            array = array.reshape(-1)
+        if array.ndim != 1:
+            raise ValueError(f"has shape {list(array.shape)}, so that a row has several values")
+        return array.tolist()
+
+    def name_location(self, name: str | None) -> DataLocation:
+        return NO_LOCATION
+
+    def element_locator(self, names: Sequence[str]) -> LocateElement:
+        return sample_location

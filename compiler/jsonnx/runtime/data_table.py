@@ -1,0 +1,44 @@
+"""The columns of a data file, whatever its format."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from ..core.types import TensorType
+from .data_errors import DataLocation, FaultCollector, TextHelp
+from .validate_arrays import LocateElement
+
+
+class DataTable(Protocol):
+    """A file with named columns."""
+
+    @property
+    def names(self) -> Sequence[str]:
+        """The columns' names."""
+
+    def column(
+        self,
+        name: str,
+        type: TensorType,
+        faults: FaultCollector,
+        labels: Sequence[str] = (),
+        text_help: TextHelp | None = None,
+    ) -> np.ndarray | None:
+        """The values of a column, as stored or as numbers of the type; None, and faults, if they are invalid.
+
+        With `labels`, the names of classes, the values may be these names. `text_help` gives the help for texts in
+        place of numbers. Names of media files in place of the numbers of an array are returned as texts.
+        """
+
+    def values(self, name: str) -> Sequence[Any]:
+        """The values of a column as they are in the file, one for each row. Raises ValueError, with the end of a
+        sentence, if a row has several values."""
+
+    def name_location(self, name: str | None) -> DataLocation:
+        """The location of a column's name in the file; with None, of the names of all."""
+
+    def element_locator(self, names: Sequence[str]) -> LocateElement:
+        """Locates the elements of an array that was stacked from these columns."""

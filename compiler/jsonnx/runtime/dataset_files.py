@@ -1,0 +1,313 @@
+"""Samples from the files and folders that a spec or a user names."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from ..core.diagnostics import CompileError, Diagnostic, UsageError, quoted_or_list, suggestion
+from ..core.files import error_reason
+from ..core.reserved_names import sample_weight_name
+from ..training.columns import SAMPLE_WEIGHT, AssignedColumns, assigned_columns, column_faults, weight_columns
+from ..training.section import DataSection
+from .data_columns import check_columns_exist, read_columns
+from .data_errors import FaultCollector
+from .data_files import TableOptions, read_table
+from .data_locations import DataItem, items_of_spec, items_of_user
+from .data_spec import DataSpec
+from .data_table import DataTable
+from .dataset import Dataset, make_dataset
+from .folder_table import LABEL, FolderTable, read_folder
+from .media_files import MediaReader
+from .spec_source import NO_SPEC, SpecSource
+from .training_plan import TrainingPlan
+from .validate_arrays import check_consistent_sizes
+
+MAX_FAULTS = 20
+"""Faults after which no further file is read."""
+
+
+def from_spec(plan: TrainingPlan, part: str) -> Dataset | None:
+    """The samples of the spec's `train`, `validation` or `test` data; None if the spec names none.
+
+    Raises CompileError with every fault, UsageError if a file cannot be read.
+    """
+    data = plan.training.data
+    if data is None or getattr(data, part) is None:
+        return None
+    return from_part(data, part, plan.data_spec, plan.source)
+
+
+def from_part(data: DataSection, part: str, data_spec: DataSpec, source: SpecSource) -> Dataset:
+    """The samples of the `train`, `validation` or `test` data that a spec names. Raises as `from_spec` does."""
+    reader = _Reader(data, data_spec, source, with_targets=True, needs_weights=part == "train")
+    return reader.read(items_of_spec(data, part, source))[0]
+
+
+def from_file(
+    path: str | os.PathLike[str],
+    data: DataSection | None,
+    data_spec: DataSpec,
+    source: SpecSource = NO_SPEC,
+    *,
+    targets: bool = True,
+    needs_weights: bool = False,
+) -> Dataset:
+    """The samples of any file, folder or pattern, with the column names of the spec. Raises as `from_spec` does.
+
+    Unless `needs_weights`, files may lack the columns of sample weights.
+    """
+    reader = _Reader(data, data_spec, source, with_targets=targets, needs_weights=needs_weights)
+    return reader.read(items_of_user(path, source))[0]
+
+
+def inputs_from(
+    items: Sequence[DataItem],
+    data: DataSection | None,
+    data_spec: DataSpec,
+    format: str | None = None,
+    keep: Sequence[str] | None = (),
+) -> tuple[Dataset, dict[str, Sequence[Any]]]:
+    """The inputs in files, without targets, and the values of further columns as they are in the files.
+
+    `format` replaces the suffixes of the files' names. `keep` names the further columns; None stands for all that have
+    one value for each sample. Raises as `from_spec` does.
+    """
+    return _Reader(data, data_spec, NO_SPEC, with_targets=False, format=format, keep=keep).read(items)
+
+
+Kept = dict[str, Sequence[Any]]
+"""Values of columns as they are in the file, by the name of the column."""
+
+
+@dataclass(frozen=True)
+class _Reader:
+    """Reads files with the columns that a spec assigns."""
+
+    data: DataSection | None
+    data_spec: DataSpec
+    source: SpecSource
+    with_targets: bool
+    format: str | None = None
+    keep: Sequence[str] | None = ()
+    needs_weights: bool = False
+
+    def read(self, items: Sequence[DataItem]) -> tuple[Dataset, Kept]:
+        """The samples of all files, and the columns to keep. Raises CompileError with the faults of the first files
+        that have faults, UsageError."""
+        columns = self._column_assignment()
+        parts: list[Dataset] = []
+        kept: list[Kept] = []
+        faults: list[Diagnostic] = []
+        for item in items:
+            collector = FaultCollector(item.name, self.source)
+            part = self._read_item(item, columns, collector, kept)
+            if part is not None and not collector:
+                parts.append(part)
+                self._check_agreement(parts, items[0].name, collector)
+            faults += collector.diagnostics
+            if len(faults) >= MAX_FAULTS:
+                break
+        if faults:
+            raise CompileError(faults)
+        return Dataset.concatenate(parts), _concatenate_kept(kept)
+
+    def _column_assignment(self) -> dict[str, AssignedColumns]:
+        """The columns of each input, and of each target. Raises CompileError for faults of the spec."""
+        faults = FaultCollector(None, self.source)
+        columns: dict[str, AssignedColumns] = {}
+        settings = [("x", self.data_spec.inputs), *([("y", self.data_spec.targets)] if self.with_targets else [])]
+        for key, names in settings:
+            setting = getattr(self.data, key, None)
+            for fault in column_faults(setting, key, names):
+                faults.add_in_spec(*fault)
+            columns |= assigned_columns(setting, key, names)
+        if self.with_targets:
+            weights = getattr(self.data, SAMPLE_WEIGHT, None)
+            for fault in column_faults(weights, SAMPLE_WEIGHT, self.data_spec.targets):
+                faults.add_in_spec(*fault)
+            by_output = weight_columns(weights, self.data_spec.sample_weights)
+            columns |= {sample_weight_name(output): assigned for output, assigned in by_output.items()}
+        if faults:
+            raise CompileError(faults.diagnostics)
+        return columns
+
+    def _read_item(
+        self, item: DataItem, columns: Mapping[str, AssignedColumns], faults: FaultCollector, kept: list[Kept]
+    ) -> Dataset | None:
+        """The samples of a file or a folder; None, and faults, if they are invalid. Adds its columns to keep."""
+        try:
+            with ExitStack() as stack:
+                table = self._open(item, columns, faults, stack)
+                return None if table is None else self._samples(table, item, columns, faults, kept)
+        except OSError as error:
+            raise UsageError("unreadable-file", f"cannot read {item.name!r}: {error_reason(error)}") from error
+
+    def _open(
+        self, item: DataItem, columns: Mapping[str, AssignedColumns], faults: FaultCollector, stack: ExitStack
+    ) -> DataTable | None:
+        """The table of a file or a folder, whose file stays open until the stack closes it."""
+        with item.errors_located():
+            if item.open_file is None:
+                return self._read_folder(item, faults)
+            file = stack.enter_context(item.open_file())
+        npy_column = columns[next(iter(self.data_spec.inputs))].names[0]
+        return read_table(file, item.name, faults, TableOptions.of(self.data, npy_column, self.format))
+
+    def _samples(
+        self,
+        table: DataTable,
+        item: DataItem,
+        columns: Mapping[str, AssignedColumns],
+        faults: FaultCollector,
+        kept: list[Kept],
+    ) -> Dataset | None:
+        data_spec = self.data_spec
+        if isinstance(table, FolderTable):
+            columns = _folder_columns(table, columns, data_spec)
+            data_spec = _with_folder_labels(table, columns, data_spec, faults)
+        if not self.needs_weights:
+            columns = _without_missing_weights(columns, table, data_spec)
+        media = MediaReader(item.folder, self.data.images, self.data.audio) if self.data else MediaReader(item.folder)
+        samples = _samples(table, columns, data_spec, media, faults)
+        if samples is not None:
+            kept.append(_kept_columns(table, self.keep, len(samples), faults))
+        return samples
+
+    def _read_folder(self, item: DataItem, faults: FaultCollector) -> FolderTable | None:
+        takes_text = any(type.dtype == "string" for type in self.data_spec.inputs.values())
+        return read_folder(item.folder, item.name, takes_text, self.with_targets, faults)
+
+    def _check_agreement(self, parts: Sequence[Dataset], first_file: str, faults: FaultCollector) -> None:
+        """Adds a fault unless the samples of the last part have the shapes and the classes of the first one."""
+        first, last = parts[0], parts[-1]
+        if last.data_spec.labels != first.data_spec.labels:
+            message = f"the folder has other classes than {first_file!r}"
+            faults.add("data-shape", message, help="list the classes in `labels` of the spec")
+        for name, array in [*last.inputs.items(), *last.targets.items()]:
+            expected = first.inputs[name] if name in first.inputs else first.targets[name]
+            if array.shape[1:] != expected.shape[1:]:
+                shape, other = list(array.shape[1:]), list(expected.shape[1:])
+                message = f"samples of {self.data_spec.describe(name)} have shape {shape}, in {first_file!r} {other}"
+                faults.add("data-shape", message, help="all files need samples of one shape")
+
+
+def _samples(
+    table: DataTable,
+    columns: Mapping[str, AssignedColumns],
+    data_spec: DataSpec,
+    media: MediaReader,
+    faults: FaultCollector,
+) -> Dataset | None:
+    """The samples in the columns of a table; None, and faults, if they are invalid."""
+    arrays: dict[str, np.ndarray] = {}
+    weights: dict[str, np.ndarray] = {}
+    if not faults and check_columns_exist(table, columns, data_spec, faults):
+        for key, assigned in columns.items():
+            array = read_columns(table, key, assigned.names, data_spec, faults, media)
+            if array is not None:
+                arrays[key] = array
+        weights = {output: arrays.pop(key) for key, output in data_spec.weighted_outputs.items() if key in arrays}
+        check_consistent_sizes(arrays, weights, data_spec, faults)
+    return None if faults else make_dataset(arrays, data_spec, weights)
+
+
+def _without_missing_weights(
+    columns: Mapping[str, AssignedColumns], table: DataTable, data_spec: DataSpec
+) -> dict[str, AssignedColumns]:
+    """The columns without those of sample weights, if the table has none of them."""
+    names = set(table.names)
+    return {
+        key: assigned
+        for key, assigned in columns.items()
+        if key not in data_spec.weighted_outputs or not names.isdisjoint(assigned.names)
+    }
+
+
+# -- folders -----------------------------------------------------------------------------------------------------------
+
+
+def _folder_columns(
+    table: FolderTable, columns: Mapping[str, AssignedColumns], data_spec: DataSpec
+) -> dict[str, AssignedColumns]:
+    """The assignment, where the only input and the only target take the files and their classes without being told."""
+    assigned = dict(columns)
+    for names, column in ((data_spec.inputs, table.kind.column), (data_spec.targets, LABEL)):
+        for key in names:
+            if len(names) == 1 and key in assigned and assigned[key].path is None:
+                assigned[key] = AssignedColumns((column,), None)
+    return assigned
+
+
+def _with_folder_labels(
+    table: FolderTable, columns: Mapping[str, AssignedColumns], data_spec: DataSpec, faults: FaultCollector
+) -> DataSpec:
+    """The data spec with the names of the folders as labels of targets that the spec gives no labels."""
+    labels = dict(data_spec.labels)
+    for key in data_spec.targets:
+        if key not in columns or columns[key].names != (LABEL,) or key in labels or not table.class_names:
+            continue
+        index_range = data_spec.index_ranges.get(key)
+        count = 2 if index_range is None else index_range.size
+        labels[key] = tuple(table.class_names)
+        if len(labels[key]) != count:
+            message = f"the folder has {len(labels[key])} classes, the network {count}"
+            names = quoted_or_list(labels[key]) if len(labels[key]) <= MAX_FAULTS else "many"
+            faults.add(
+                "data-shape", message, help=f"the folders are {names}; or list the classes in `labels` of the spec"
+            )
+    return replace(data_spec, labels=labels)
+
+
+def require_same_classes(samples: Mapping[str, Dataset], source: SpecSource) -> None:
+    """Raises CompileError if a folder of a part of the data has other classes than that of the training data.
+
+    Without `labels` in the spec, the names of the folders are the classes, in sorted order.
+    """
+    train = samples.get("train")
+    for part, dataset in samples.items():
+        for output, labels in train.data_spec.labels.items() if train else ():
+            others = dataset.data_spec.labels.get(output, labels)
+            if others != labels:
+                message = f"the classes of `{part}` are {quoted_or_list(others)}, those of `train` are "
+                fault = Diagnostic(
+                    "data-shape", message + quoted_or_list(labels), help="list them in `labels` of the spec"
+                )
+                raise CompileError([source.locate_diagnostic(fault, ("training", "data", part))])
+
+
+# -- columns to keep ---------------------------------------------------------------------------------------------------
+
+
+def _kept_columns(table: DataTable, names: Sequence[str] | None, count: int, faults: FaultCollector) -> Kept:
+    kept: Kept = {}
+    for name in dict.fromkeys(table.names if names is None else names):
+        if name not in table.names:
+            help = suggestion(name, table.names) or f"columns: {quoted_or_list(table.names)}"
+            faults.add("missing-column", f"there is no column {name!r} to keep", table.name_location(None), help=help)
+            continue
+        try:
+            values = table.values(name)
+        except (CompileError, OSError, ValueError, EOFError) as error:
+            if names is not None:
+                faults.add("data-shape", f"the column {name!r} cannot be kept: it {error}")
+            continue
+        if len(values) == count:
+            kept[name] = values
+        elif names is not None:
+            message = f"the column {name!r} cannot be kept: it has {len(values):,} values for {count:,} samples"
+            faults.add("data-shape", message)
+    return kept
+
+
+def _concatenate_kept(parts: Sequence[Kept]) -> Kept:
+    """The columns that all files have, one below the other."""
+    if len(parts) == 1:
+        return parts[0]
+    names: Iterable[str] = [name for name in parts[0] if all(name in part for part in parts)] if parts else []
+    return {name: [value for part in parts for value in part[name]] for name in names}

@@ -1,0 +1,156 @@
+"""Images and recordings, as files or as encoded bytes in a table: one array of all samples."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from math import prod
+from typing import Protocol
+
+import numpy as np
+
+from ..core.data_formats import AUDIO_SUFFIXES
+from ..core.diagnostics import UsageError
+from ..core.files import UnsafePath
+from ..core.limits import MAX_DATA_FILE_BYTES, MAX_MEDIA_FILE_BYTES
+from ..core.spec_folders import DataFolder
+from ..core.types import TensorType
+from ..training.section import DEFAULT_AUDIO, DEFAULT_IMAGES, AudioSection, ImagesSection
+from .cpu_count import thread_count
+from .data_errors import DataLocation, FaultCollector, MediaFault
+from .image_files import ImageDecoder
+from .media_names import name_media_files, takes_audio, takes_images
+from .validate_arrays import LocateElement
+from .wav_files import WavDecoder
+
+_RIFF = b"RIFF"
+
+
+class Decoder(Protocol):
+    """Decodes the files of one input."""
+
+    def decode(self, content: bytes, shape: tuple[int, ...] | None) -> np.ndarray:
+        """The array of a file. Raises MediaFault if it is damaged, or if it has not this shape, which is the first
+        file's if the input's has symbolic sizes."""
+
+
+@dataclass(frozen=True)
+class MediaReader:
+    """Reads the media files that a table names, and those of a folder."""
+
+    folder: DataFolder
+    """The folder that names refer to."""
+    images: ImagesSection = DEFAULT_IMAGES
+    audio: AudioSection = DEFAULT_AUDIO
+
+    def read(
+        self, items: Sequence[str | bytes], type: TensorType, title: str, locate: LocateElement, faults: FaultCollector
+    ) -> np.ndarray | None:
+        """The array [samples, ...] of files, given by their names or by their contents; None, and faults, if one of
+        them cannot be read. `title` names the input in messages."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # decoders warn of damaged metadata and of large images
+            return self._read(items, self._decoder(items[0], type), title, locate, faults)
+
+    def _read(
+        self, items: Sequence[str | bytes], decoder: Decoder, title: str, locate: LocateElement, faults: FaultCollector
+    ) -> np.ndarray | None:
+        fault_list: dict[int, MediaFault] = {}
+
+        def decode(index: int, shape: tuple[int, ...] | None) -> np.ndarray | None:
+            try:
+                return decoder.decode(self._content(items[index]), shape)
+            except MediaFault as fault:
+                fault_list[index] = fault
+                return None
+
+        decoded = ((index, decode(index, None)) for index in range(len(items)))
+        start, first = next(((index, sample) for index, sample in decoded if sample is not None), (len(items), None))
+        array = None if first is None else _allocate(len(items), first, title, faults)
+        if array is not None and first is not None:
+            array[start] = first
+            _fill(array, range(start + 1, len(items)), lambda index: decode(index, first.shape))
+        _add_faults(fault_list, items, locate, faults)
+        return None if fault_list else array
+
+    def _decoder(self, item: str | bytes, type: TensorType) -> Decoder:
+        is_audio = item.lower().endswith(AUDIO_SUFFIXES) if isinstance(item, str) else item.startswith(_RIFF)
+        if is_audio:
+            return WavDecoder(type.shape[1:], self.audio)
+        return ImageDecoder(type.shape[1:], self.images)
+
+    def _content(self, item: str | bytes) -> bytes:
+        """The bytes of a file. Raises MediaFault if it cannot be read."""
+        if isinstance(item, bytes):
+            return item
+        if not item:
+            raise MediaFault("bad-value", "the name of the file is missing")
+        try:
+            with self.folder.open(item) as file:
+                content = file.read(MAX_MEDIA_FILE_BYTES + 1)
+        except UnsafePath as error:
+            raise MediaFault("unsafe-path", str(error), "names are relative to the folder of the table") from error
+        except UsageError as error:
+            raise MediaFault("unreadable-file", error.diagnostic.message, error.diagnostic.help) from error
+        except OSError as error:
+            raise MediaFault("unreadable-file", f"cannot read {item!r}: {error}") from error
+        if len(content) > MAX_MEDIA_FILE_BYTES:
+            raise MediaFault("too-large", f"the file has more than {MAX_MEDIA_FILE_BYTES:,} bytes, the limit")
+        return content
+
+
+def is_media(array: np.ndarray, type: TensorType) -> bool:
+    """Whether a column holds names of media files, or their contents, that an input of a type takes."""
+    if (
+        array.ndim != 1
+        or array.dtype.kind not in "OU"
+        or not array.size
+        or not (takes_images(type) or takes_audio(type))
+    ):
+        return False
+    return isinstance(array[0], bytes) or (isinstance(array[0], str) and name_media_files(array.tolist(), type))
+
+
+def _allocate(count: int, first: np.ndarray, title: str, faults: FaultCollector) -> np.ndarray | None:
+    size = count * prod(first.shape) * first.dtype.itemsize
+    if size > MAX_DATA_FILE_BYTES:
+        message = f"{title} has {count:,} samples of {list(first.shape)}: {size:,} bytes, the limit is "
+        faults.add("too-large", f"{message}{MAX_DATA_FILE_BYTES:,}")
+        return None
+    return np.empty((count, *first.shape), first.dtype)
+
+
+def _fill(array: np.ndarray, indices: range, decode: Callable[[int], np.ndarray | None]) -> None:
+    """Decodes files into the rows of an array, in several threads: decoders release the interpreter's lock."""
+
+    def fill(index: int) -> None:
+        sample = decode(index)
+        if sample is not None:
+            array[index] = sample
+
+    with ThreadPoolExecutor(thread_count()) as threads:
+        for start in range(0, len(indices), _TASKS_AT_ONCE):
+            for _ in threads.map(fill, indices[start : start + _TASKS_AT_ONCE]):
+                pass
+
+
+_TASKS_AT_ONCE = 1024
+"""Files in a call of a thread pool, so that Ctrl-C does not wait for all of them."""
+
+
+def _add_faults(
+    found: dict[int, MediaFault], items: Sequence[str | bytes], locate: LocateElement, faults: FaultCollector
+) -> None:
+    """Adds one fault for all files with a fault of the same code and help."""
+
+    def describe(index: int) -> tuple[str, DataLocation]:
+        location = locate((index,))
+        return found[index].message(items[index], location), location
+
+    by_kind: dict[tuple[str, str | None], list[int]] = {}
+    for index in sorted(found):
+        by_kind.setdefault((found[index].code, found[index].help), []).append(index)
+    for (code, help), indices in by_kind.items():
+        faults.add_each(code, indices, describe, help=help)

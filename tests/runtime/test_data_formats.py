@@ -1,0 +1,282 @@
+"""Formats of data files: separators, compression, Arrow's formats and safetensors, with the faults of each."""
+
+from __future__ import annotations
+
+import bz2
+import datetime
+import gzip
+import importlib
+import io
+import lzma
+import sys
+from contextlib import suppress
+from decimal import Decimal
+
+import numpy as np
+import pytest
+from jsonnx.core.diagnostics import CompileError, UsageError
+from jsonnx.core.types import BATCH, TensorType
+from jsonnx.runtime import compressed_files
+from jsonnx.runtime.data_spec import DataSpec, IndexRange
+from jsonnx.runtime.dataset_files import from_file
+from jsonnx.training.section import DataSection
+from safetensors.numpy import save
+
+pa = pytest.importorskip("pyarrow")
+feather = pytest.importorskip("pyarrow.feather")
+parquet = pytest.importorskip("pyarrow.parquet")
+
+FLOWERS = DataSpec(
+    inputs={"size": TensorType("float32", (BATCH, 2))},
+    targets={"kind": TensorType("int64", (BATCH,))},
+    index_ranges={"kind": IndexRange(2)},
+    labels={"kind": ("rose", "tulip")},
+)
+COLUMNS = {"train": "-", "x": ["length", "width"]}
+CSV = "length,width,kind\n1,2,rose\n3.5,4,tulip\n"
+
+
+def load(tmp_path, content, name, data_spec=FLOWERS, **section):
+    path = tmp_path / name
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return from_file(path, DataSection(**(COLUMNS | section)), data_spec)
+
+
+def faults(tmp_path, content, name, **options):
+    with pytest.raises(CompileError) as error:
+        load(tmp_path, content, name, **options)
+    return error.value.diagnostics
+
+
+def assert_flowers(samples):
+    assert samples.inputs["size"].tolist() == [[1, 2], [3.5, 4]]
+    assert samples.targets["kind"].tolist() == [0, 1]
+
+
+# -- separators --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("content", "name", "section"),
+    [
+        (CSV.replace(",", "\t"), "a.tsv", {}),
+        (CSV.replace(",", ";"), "a.csv", {"separator": ";"}),
+        (CSV.replace(",", "|"), "a.TSV", {"separator": "|"}),
+        (CSV.replace(",", ";").replace(".", ","), "a.csv", {"separator": ";", "decimal": ","}),
+        (CSV.replace("3.5", '"3,5"'), "a.csv", {"decimal": ","}),
+    ],
+)
+def test_columns_may_be_separated_by_other_characters(tmp_path, content, name, section):
+    assert_flowers(load(tmp_path, content, name, **section))
+
+
+@pytest.mark.parametrize("separator", [";", "\t", "|"])
+def test_another_separator_is_suggested(tmp_path, separator):
+    (fault,) = faults(tmp_path, CSV.replace(",", separator), "a.csv")
+    assert fault.code == "bad-data-file"
+    assert f'set "separator": "{separator}" in `training.data`'.replace("\t", "\\t") in fault.help
+
+
+def test_a_value_in_a_table_with_another_separator_is_located(tmp_path):
+    content = "length;width;kind\n1,5;2;rose\n1,5;2.5;tulip\n"
+    (fault,) = faults(tmp_path, content, "a.csv", separator=";", decimal=",")
+    assert (fault.code, fault.line, fault.column) == ("bad-value", 3, 5)
+    assert "'width' holds '2.5', not a number: decimals are written with a comma" in fault.message
+    (length, _) = faults(tmp_path, content.replace("2;", "x;"), "a.csv", separator=";")
+    assert '"decimal": ","' in length.message
+
+
+# -- compression -------------------------------------------------------------------------------------------------------
+
+COMPRESS = {"gz": gzip.compress, "bz2": bz2.compress, "xz": lzma.compress}
+
+
+@pytest.mark.parametrize("suffix", COMPRESS)
+@pytest.mark.parametrize(
+    ("text", "format"), [(CSV, "csv"), ('{"length": 1, "width": 2, "kind": "rose"}\n', "jsonl"), ("[]", "json")]
+)
+def test_tables_of_text_may_be_compressed(tmp_path, suffix, text, format):
+    if text == "[]":
+        (fault,) = faults(tmp_path, COMPRESS[suffix](b"[]"), f"a.json.{suffix}")
+        assert fault.code == "empty-data"
+    else:
+        samples = load(tmp_path, COMPRESS[suffix](text.encode()), f"a.{format}.{suffix}")
+        assert samples.inputs["size"][0].tolist() == [1, 2]
+
+
+@pytest.mark.parametrize("suffix", COMPRESS)
+def test_a_damaged_compressed_file_is_an_error(tmp_path, suffix):
+    content = COMPRESS[suffix](CSV.encode() * 50)
+    for damaged in (content[:-5], content[:20], b"not compressed", content[:10] + b"\0" * 20 + content[30:]):
+        (fault,) = faults(tmp_path, damaged, f"a.csv.{suffix}")
+        assert (fault.code, f"not a readable .{suffix} file" in fault.message) == ("bad-data-file", True)
+
+
+def test_a_compressed_bomb_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(compressed_files, "MAX_UNPACKED_TEXT_BYTES", 1 << 20)
+    (fault,) = faults(tmp_path, gzip.compress(b"1,2,3\n" * 1_000_000), "a.csv.gz")
+    assert (fault.code, "1,048,576 bytes" in fault.message) == ("too-large", True)
+
+
+def test_a_compressed_file_with_the_name_of_another_is_named(tmp_path):
+    (fault,) = faults(tmp_path, gzip.compress(CSV.encode()), "a.csv")
+    assert fault.help == "let its name end in .csv.gz"
+
+
+def test_a_file_of_another_format_is_named(tmp_path):
+    for content, name in ((encoded(pa.table(TABLE), "parquet"), "parquet"), (save({"a": np.ones(3)}), "safetensors")):
+        (fault,) = faults(tmp_path, content, "a.csv")
+        assert (fault.code, f"({name})" in fault.message.replace(".", "")) == ("bad-data-file", True)
+
+
+def test_zst_needs_a_new_python(tmp_path):
+    if importlib.util.find_spec("compression"):
+        zstd = importlib.import_module("compression.zstd")
+        assert_flowers(load(tmp_path, zstd.compress(CSV.encode()), "a.csv.zst"))
+        return
+    with pytest.raises(UsageError) as error:
+        load(tmp_path, b"\x28\xb5\x2f\xfd", "a.csv.zst")
+    assert error.value.diagnostic.code == "missing-package"
+
+
+def test_the_suffix_of_a_compressed_file_names_a_table_of_text(tmp_path):
+    (fault,) = faults(tmp_path, b"", "a.npz.gz")
+    assert fault.message == "the suffix of the file's name is '.npz.gz'"
+
+
+# -- Arrow -------------------------------------------------------------------------------------------------------------
+
+
+def encoded(table, format):
+    file = io.BytesIO()
+    if format == "parquet":
+        parquet.write_table(table, file, row_group_size=1)
+    elif format == "feather":
+        feather.write_feather(table, file)
+    else:
+        with pa.ipc.new_stream(file, table.schema) as writer:
+            writer.write_table(table, max_chunksize=1)
+    return file.getvalue()
+
+
+FORMATS = ["parquet", "feather", "arrow"]
+TABLE = {"length": [1.0, 3.5], "width": [2, 4], "kind": ["rose", "tulip"]}
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_arrow_tables_are_read(tmp_path, format):
+    assert_flowers(load(tmp_path, encoded(pa.table(TABLE), format), f"a.{format}"))
+
+
+def column(tmp_path, array, type, format="parquet"):
+    """The input that is read from a column of an Arrow table."""
+    table = pa.table({"size": array})
+    data_spec = DataSpec(inputs={"size": type}, targets={})
+    return load(tmp_path, encoded(table, format), f"a.{format}", data_spec=data_spec, x=None).inputs["size"]
+
+
+@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize(
+    ("array", "dtype"),
+    [
+        (pa.array([1, 2], pa.int8()), "float32"),
+        (pa.array([1, 2], pa.uint64()), "int64"),
+        (pa.array([0.5, 1], pa.float16()), "float32"),
+        (pa.array([True, False]), "float32"),
+        (pa.array([Decimal("1.5"), Decimal("2.25")]), "float32"),
+        (pa.array(["a", "b"]), "string"),
+        (pa.array(["a", "b"], pa.large_string()), "string"),
+        (pa.array(["a", "b"]).dictionary_encode(), "string"),
+        (pa.array([7, 8]).dictionary_encode(), "int64"),
+    ],
+)
+def test_types_of_arrow_are_read(tmp_path, format, array, dtype):
+    read = column(tmp_path, array, TensorType(dtype, (BATCH,)), format)
+    assert read.tolist() == [float(v) if isinstance(v, Decimal) else v for v in array.to_pylist()]
+
+
+@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize(
+    "type",
+    [pa.list_(pa.float32(), 4), pa.list_(pa.int16()), pa.large_list(pa.float64()), pa.list_(pa.list_(pa.int8()))],
+)
+def test_lists_of_equal_length_become_axes(tmp_path, format, type):
+    values = np.arange(8.0).reshape(2, 2, 2) if pa.types.is_nested(type.value_type) else np.arange(8.0).reshape(2, 4)
+    array = pa.array(values.tolist(), type)
+    read = column(tmp_path, array, TensorType("float32", (BATCH, *values.shape[1:])), format)
+    assert read.tolist() == values.tolist()
+
+
+def test_tensors_of_a_fixed_shape_are_read(tmp_path):
+    tensors = pa.FixedShapeTensorArray.from_numpy_ndarray(np.arange(12, dtype=np.float32).reshape(2, 6))
+    assert column(tmp_path, tensors, TensorType("float32", (BATCH, 6))).tolist() == [[*range(6)], [*range(6, 12)]]
+
+
+@pytest.mark.parametrize(
+    ("columns", "code", "part"),
+    [
+        (TABLE | {"width": [None, 4]}, "bad-value", "'width' has no value in 1 of 2 rows, (row 1, column 'width')"),
+        (TABLE | {"kind": ["rose", None]}, "bad-value", "'kind' has no value in 1 of 2 rows, (row 2, column 'kind')"),
+        (TABLE | {"width": [1.0, float("nan")]}, "not-finite", "row 2, column 'width': input 'size' is nan"),
+        (TABLE | {"width": [datetime.date(2026, 1, 2)] * 2}, "bad-value", "column 'width' holds times (date32[day])"),
+        (TABLE | {"width": [{"a": 1}, {"a": 2}]}, "bad-value", "values of the type struct<a: int64>"),
+        (TABLE | {"width": [b"a", b"b"]}, "bad-value", "elements"),
+        (TABLE | {"width": ["a", "b"]}, "bad-value", "elements"),
+        (
+            TABLE | {"width": [[1, 2], [3]]},
+            "data-shape",
+            "row 2, column 'width': 'width' has 1 elements, in row 1 it has 2",
+        ),
+        (TABLE | {"width": [[1, 2], [3, None]]}, "bad-value", "(row 2, column 'width')"),
+        (TABLE | {"kind": [0, 2]}, "label-out-of-range", "row 2, column 'kind': the target of 'kind' is 2"),
+        (TABLE | {"kind": ["rose", "lily"]}, "bad-value", "row 2, column 'kind': the target of 'kind' is 'lily'"),
+        ({"length": [1.0], "width": [2]}, "missing-column", "no column 'kind'"),
+        ({"length": [], "width": [], "kind": []}, "empty-data", "no rows"),
+    ],
+)
+def test_faults_of_arrow_tables_name_the_row_and_the_column(tmp_path, columns, code, part):
+    found = faults(tmp_path, encoded(pa.table(columns), "parquet"), "a.parquet")
+    assert (found[0].code, part in found[0].message) == (code, True), found[0].message
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_damaged_arrow_files_are_errors(tmp_path, format):
+    content = encoded(pa.table({name: values * 500 for name, values in TABLE.items()}), format)
+    rng = np.random.default_rng(0)
+    damaged = [b"", b"PAR1", content[: len(content) // 2], content[:-9], b"x" * 100]
+    for _ in range(40):
+        changed = bytearray(content)
+        for position in rng.integers(0, len(content), 8):
+            changed[position] = rng.integers(256)
+        damaged.append(bytes(changed))
+    for item in damaged:
+        with suppress(CompileError):
+            load(tmp_path, item, f"a.{format}")
+
+
+def test_a_text_that_is_not_utf_8_is_an_error(tmp_path):
+    buffers = [None, pa.py_buffer(np.array([0, 1, 2], np.int32)), pa.py_buffer(b"a\xff")]
+    kind = pa.Array.from_buffers(pa.string(), 2, buffers)
+    (fault,) = faults(tmp_path, encoded(pa.table(TABLE | {"kind": kind}), "parquet"), "a.parquet")
+    assert fault.code == "bad-data-file"
+    assert "the column 'kind' cannot be read" in fault.message
+
+
+def test_a_missing_package_is_named_with_the_command_that_installs_it(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(UsageError) as error:
+        load(tmp_path, b"PAR1", "a.parquet")
+    diagnostic = error.value.diagnostic
+    assert diagnostic.code == "missing-package"
+    assert diagnostic.message == "reading .parquet files needs the package pyarrow, which is not installed"
+    assert diagnostic.help.startswith("pip install ")
+
+
+# -- safetensors -------------------------------------------------------------------------------------------------------
+
+
+def test_arrays_of_safetensors_are_columns(tmp_path):
+    arrays = {"size": np.array([[1, 2], [3.5, 4]], np.float32), "kind": np.array([0, 1])}
+    assert_flowers(load(tmp_path, save(arrays), "a.safetensors", x=None))
+    (fault,) = faults(tmp_path, save(arrays)[:-3], "a.safetensors", x=None)
+    assert (fault.code, "not a readable .safetensors file" in fault.message) == ("bad-data-file", True)
