@@ -187,9 +187,8 @@ def train(
 
     An interrupted run leaves its weights, its model and a checkpoint. `warn` is called with warnings,
     `on_weights_resolved` with the report on initial weights from a file, `on_resumed` with lines that say where a run
-    is resumed and how its spec has changed, `on_placement` with the placement of the training step. Raises CompileError,
-    FeedError, UsageError,
-    and Diverged, in which case the folder has the last finite weights.
+    is resumed and how its spec has changed, `on_placement` with the placement of the training step. Raises
+    CompileError, FeedError, UsageError, and Diverged, in which case the folder has the last finite weights.
     """
     start_time = time.monotonic()
     run_folder = RunFolder(folder)
