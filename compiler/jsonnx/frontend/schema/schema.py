@@ -181,7 +181,7 @@ def reuse_schema() -> dict[str, Json]:
 BLOCK_INPUT_SHAPE_SCHEMA = {
     "type": "array",
     "description": "The shape that the input must have, without the batch axis; null or a name for any size.",
-    "items": {"type": ["integer", "string", "null"], "minimum": 1},
+    "items": {"anyOf": [{"type": "integer", "minimum": 1}, {"type": "string"}, {"type": "null"}]},
     "maxItems": MAX_INPUT_AXES,
 }
 
