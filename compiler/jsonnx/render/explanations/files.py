@@ -5,6 +5,20 @@ from __future__ import annotations
 from .explanation import Explanation
 
 FILE_EXPLANATIONS: dict[str, Explanation] = {
+    "bad-target": Explanation(
+        "`jsonnx init` cannot write a spec for the data",
+        "The target must be a column of the file with one value in each row and at least two different ones: texts or "
+        "integers for classes, numbers for a regression. At least one other column must have values from which "
+        "it can be learned, and the data at least ten rows.",
+        "jsonnx init flowers.csv --target spcies",
+        "jsonnx init flowers.csv --target species",
+    ),
+    "file-exists": Explanation(
+        "A file would be overwritten",
+        "`jsonnx init` does not overwrite a spec, which may have been edited since.",
+        "jsonnx init flowers.csv --target species  # flowers.json exists",
+        "jsonnx init flowers.csv --target species -o flowers_2.json",
+    ),
     "bad-option": Explanation(
         "An invalid command-line option",
         "`--set` takes a dotted path and a JSON value, and the path must exist in the spec. The suffix of an "
@@ -65,7 +79,8 @@ FILE_EXPLANATIONS: dict[str, Explanation] = {
         "A path in a spec that leads out of its folder",
         "A spec may come from someone else. A data file that it names must be below the spec's folder: no "
         "absolute path, no `..` out of it, no link out of it. `--data-root FOLDER` allows the data files of a further "
-        "folder, `--data FILE` takes a file in place of the spec's. The same holds for a model that keeps weights in "
+        "folder, to which any of these may lead; `--data FILE` takes a file in place of the spec's. The same holds for "
+        "a model that keeps weights in "
         "a file of their own.",
         '{"data": {"train": "../../home/me/train.npz"}}',
         '{"data": {"train": "data/train.npz"}}',
