@@ -3,10 +3,10 @@
     pip install scikit-learn pandas vega_datasets
     python benchmarks/init_quality.py --jsonnx "python -m jsonnx"
 
-Each data set is divided into 75% training and 25% test rows by three seeds. `jsonnx init`, `train` and `evaluate` run with
-their defaults; scikit-learn's pipelines scale numbers (StandardScaler), encode texts (OneHotEncoder; TfidfVectorizer for
-free text), and have estimators with default arguments. Prints a Markdown table of mean accuracies, or of mean R² for
-numbers.
+Each data set is divided into 75% training and 25% test rows by three seeds. `jsonnx init`, `train` and `evaluate` run
+with their defaults; scikit-learn's pipelines scale numbers (StandardScaler), encode texts (OneHotEncoder;
+TfidfVectorizer for free text), and have estimators with default arguments. Prints a Markdown table of mean accuracies,
+or of mean R2 for numbers.
 """
 
 from __future__ import annotations
@@ -135,17 +135,19 @@ def jsonnx_score(command: list[str], train: pd.DataFrame, test: pd.DataFrame, ta
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--jsonnx", default="jsonnx", help="the command that runs jsonnx")
-    parser.add_argument("--only", default="", help="a part of the names of the data sets to run")
+    parser.add_argument("--only", default="", help="parts of the names of the data sets to run, separated by commas")
     options = parser.parse_args()
     command = shlex.split(options.jsonnx)
     print("| data set | rows | jsonnx init | linear model | k neighbors | SVM | MLP |")
     print("| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
     for name, load in DATASETS.items():
-        if options.only not in name:
+        if not any(part in name for part in options.only.split(",")):
             continue
         frame, target = load()
         values = frame[target]
-        is_class = not pd.api.types.is_numeric_dtype(values) or pd.api.types.is_integer_dtype(values) and values.nunique() <= 20
+        is_class = not pd.api.types.is_numeric_dtype(values) or (
+            pd.api.types.is_integer_dtype(values) and values.nunique() <= 20
+        )
         totals: list[list[float]] = []
         for seed in SEEDS:
             stratify = values if is_class else None

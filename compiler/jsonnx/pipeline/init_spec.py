@@ -23,8 +23,10 @@ from .recognise_columns import RecognisedColumn, limit_codes, recognise
 from .recognise_target import RecognisedTarget, Task, recognise_target
 
 MIN_ROWS = 10
+PATIENT_ROW_COUNT = 2_000
+"""Rows up to which training waits for 20 epochs without improvement: epochs are short, and losses vary."""
 SEPARATORS = (";", "\t", "|")
-VALIDATION_SPLIT, VALIDATION_SPLIT_OF_LARGE_DATA = 0.2, 0.1
+VALIDATION_SPLIT, VALIDATION_SPLIT_OF_LARGE_DATA = 0.15, 0.1
 
 
 @dataclass(frozen=True)
@@ -189,7 +191,7 @@ def _spec(
         "epochs": 200 if is_split else 50,
         "batch_size": batch_size,
         "seed": 1,
-        "early_stopping": {"monitor": monitor, "patience": 20 if row_count < LARGE_ROW_COUNT else 8},
+        "early_stopping": {"monitor": monitor, "patience": 20 if row_count < PATIENT_ROW_COUNT else 8},
         "restore_best_weights": True,
     }
     name = Path(data.rstrip("/")).name.partition(".")[0]

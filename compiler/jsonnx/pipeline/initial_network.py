@@ -18,7 +18,7 @@ MAX_ONE_HOT_CATEGORIES = 30
 MAX_EMBEDDING_SIZE = 32
 MAX_TEXT_WORDS = 256
 MAX_VOCABULARY = 20_000
-SMALL_ROW_COUNT, LARGE_ROW_COUNT = 1_000, 10_000
+SMALL_ROW_COUNT, LARGE_ROW_COUNT = 500, 10_000
 """Numbers of rows that separate small, medium and large networks."""
 MIN_POOLED_SIZE = 8
 """The least height and width of feature maps that are pooled."""
@@ -189,17 +189,19 @@ def _add_hidden_layers(
         if "text" not in kinds:
             network.layers.append({"type": "Dense", "units": 64, "activation": "relu"})
         return
-    sizes, rate = ((64,), 0.1) if row_count < SMALL_ROW_COUNT else ((64, 64), 0.1)
-    if row_count >= LARGE_ROW_COUNT:
-        sizes, rate = (128, 128), 0.0
+    sizes: tuple[int, ...]
+    sizes, rate = ((128, 128), 0.2) if row_count < LARGE_ROW_COUNT else ((128, 128), 0.1)
+    settings: dict[str, Any] = {"activation": "relu"}
+    if row_count < SMALL_ROW_COUNT:
+        sizes, rate = (32,), 0.3
+        settings["kernel_regularizer"] = {"type": "L2", "l2": 0.01}
     source = features
+    noun = "One hidden layer suits" if len(sizes) == 1 else f"{len(sizes)} hidden layers suit"
     for number, size in enumerate(sizes, 1):
-        source = _add_layer(network, f"hidden_{number}", "Dense", source, units=size, activation="relu")
-        network.layers[-1]["description"] = (
-            f"{len(sizes)} hidden layers suit {row_count:,} rows." if number == 1 else ""
-        )
-        if rate:
-            source = _add_layer(network, f"dropout_{number}", "Dropout", source, rate=rate)
+        source = _add_layer(network, f"hidden_{number}", "Dense", source, units=size, **settings)
+        if number == 1:
+            network.layers[-1]["description"] = f"{noun} {row_count:,} rows."
+        source = _add_layer(network, f"dropout_{number}", "Dropout", source, rate=rate)
     description = "The output also reads the features, so that it learns a linear relation at once."
     _add_layer(network, "wide_and_deep", "Concatenate", [features, source], description=description)
 
@@ -219,6 +221,3 @@ def _add_output(network: InitialNetwork, target: RecognisedTarget) -> None:
         description = "The probability of each class."
         layer = {"type": "Dense", "name": network.output, "units": target.class_count, "activation": "softmax"}
         network.layers.append({**layer, "description": description})
-    for layer in network.layers:
-        if layer.get("description") == "":
-            del layer["description"]
