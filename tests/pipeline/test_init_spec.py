@@ -210,6 +210,7 @@ def test_data_without_anything_to_learn_from_are_errors() -> None:
     ("values", "task", "labels", "class_count"),
     [
         (["b", "a", "b"] * 10, "classification", ("a", "b"), 2),
+        (["b", " a", "a "] * 10, "classification", ("a", "b"), 2),
         ([0, 1, 2] * 10, "classification", (), 3),
         ([1, 2] * 15, "classification", ("1", "2"), 2),
         ([True, False] * 15, "classification", (), 2),

@@ -39,12 +39,12 @@ class RecognisedTarget:
 
 
 def recognise_target(
-    name: str, column: np.ndarray, task: Task | None, tail: float, integers_may_have_names: bool
+    name: str, column: np.ndarray, task: Task | None, tail: float, is_text_table: bool
 ) -> RecognisedTarget:
     """The target in a column; `tail` is the fraction of rows at the end that validation will take.
 
-    `integers_may_have_names` tells whether the file has integers as texts. Raises UsageError for a column that cannot
-    be predicted.
+    `is_text_table` tells whether the file is one of texts, where integers may be names of classes, too. Raises UsageError
+    for a column that cannot be predicted.
     """
     if column.ndim > 1 and column.size == len(column):
         column = column.reshape(-1)
@@ -54,9 +54,10 @@ def recognise_target(
     missing = sum(value is None for value in column.tolist()) if is_text else int((column != column).sum())
     if missing:
         raise _unsuitable(name, f"has no value in {missing:,} of {len(column):,} rows", "remove these rows")
-    distinct, indices, counts = np.unique(
-        column.astype(str) if is_text else column, return_inverse=True, return_counts=True
-    )
+    values = column
+    if is_text:  # names of classes in a table of text are read without the spaces around them
+        values = np.array([text.strip() if is_text_table else text for text in column.tolist()], str)
+    distinct, indices, counts = np.unique(values, return_inverse=True, return_counts=True)
     if len(distinct) < 2:
         raise _unsuitable(name, "has the same value in all rows", "name a column whose values differ")
     is_integer = column.dtype.kind in "iub"
@@ -71,15 +72,10 @@ def recognise_target(
     if len(distinct) > MAX_CLASSES:
         help = "use --task regression, or name another column" if not is_text else "name another column"
         raise _unsuitable(name, f"has {len(distinct):,} different values, too many for classes", help)
-    labels, class_count = _classes(name, distinct, is_text, integers_may_have_names)
-    return RecognisedTarget(
-        name,
-        "classification",
-        labels,
-        class_count,
-        float(counts.max() / len(column)),
-        is_ordered=_class_difference(indices.reshape(-1), tail) > MAX_TAIL_DIFFERENCE,
-    )
+    labels, class_count = _classes(name, distinct, is_text, is_text_table)
+    share = float(counts.max() / len(column))
+    is_ordered = _class_difference(indices.reshape(-1), tail) > MAX_TAIL_DIFFERENCE
+    return RecognisedTarget(name, "classification", labels, class_count, share, is_ordered=is_ordered)
 
 
 def _numeric_target(name: str, column: np.ndarray, tail: float) -> RecognisedTarget:
@@ -96,16 +92,14 @@ def _numeric_target(name: str, column: np.ndarray, tail: float) -> RecognisedTar
     return RecognisedTarget(name, "regression", mean=mean, deviation=deviation, is_ordered=is_ordered)
 
 
-def _classes(
-    name: str, distinct: np.ndarray, is_text: bool, integers_may_have_names: bool
-) -> tuple[tuple[str, ...], int]:
+def _classes(name: str, distinct: np.ndarray, is_text: bool, is_text_table: bool) -> tuple[tuple[str, ...], int]:
     """The names of the classes, and their number. Raises UsageError for integers that cannot have names."""
     if is_text:
         return tuple(distinct.tolist()), len(distinct)
     low, high = int(distinct[0]), int(distinct[-1])
     if low == 0 and high == len(distinct) - 1:
         return (), len(distinct)
-    if integers_may_have_names:
+    if is_text_table:
         return tuple(str(int(value)) for value in distinct), len(distinct)
     if low < 0 or high >= MAX_CLASSES:
         raise _unsuitable(name, f"has classes from {low} to {high}", "number the classes from 0, or write names")
