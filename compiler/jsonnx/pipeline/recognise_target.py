@@ -43,7 +43,7 @@ def recognise_target(
 ) -> RecognisedTarget:
     """The target in a column; `tail` is the fraction of rows at the end that validation will take.
 
-    `is_text_table` tells whether the file is one of texts, where integers may be names of classes, too. Raises UsageError
+    `is_text_table`: whether the file is one of texts, where integers may be names of classes, too. Raises UsageError
     for a column that cannot be predicted.
     """
     if column.ndim > 1 and column.size == len(column):
