@@ -117,7 +117,7 @@ class TrainedModel:
     def _record(self, folder: Path, data: str | None, figures: Mapping[str, float]) -> None:
         """Writes figures to `run.json`, unless a process trains the run, or the folder may not be written."""
         training = self.checked.network.training
-        has_test = training is not None and training.data is not None and training.data.test is not None
+        has_test = training is not None and training.data is not None and training.data.has_part("test")
         name = "validation data" if data is None and not has_test else data and path_from(folder, Path(data))
         with suppress(UsageError, CompileError):
             if not is_locked(folder):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -38,10 +38,20 @@ class Dataset:
 
     def take(self, rows: np.ndarray | slice) -> dict[str, np.ndarray]:
         """The arrays of these samples, by the names and in the element types of the graphs."""
-        feeds = {name: _take_rows(array, rows, self.data_spec.inputs[name]) for name, array in self.inputs.items()}
-        for name, array in self.targets.items():
-            feeds[target_name(name)] = _take_rows(array, rows, self.data_spec.targets[name])
+        feeds = {}
+        for name in self._feeds:
+            samples = self.samples_of(name, rows)
+            feeds[name] = np.ascontiguousarray(samples, numpy_dtype(self._feed_types[name].dtype))
         return feeds
+
+    def samples_of(self, name: str, rows: np.ndarray | slice) -> np.ndarray:
+        """These samples of an input or a target, by the name of the graphs' input."""
+        array = self._feeds[name]
+        return array[rows] if isinstance(rows, slice) else array.take(rows, axis=0)
+
+    def sample_shape(self, name: str) -> tuple[int, ...]:
+        """The shape of one sample of an input or a target, by the name of the graphs' input."""
+        return self._feeds[name].shape[1:]
 
     def copy_into(self, buffers: Mapping[str, np.ndarray], rows: np.ndarray | slice) -> None:
         """Copies these samples into existing arrays."""
@@ -54,8 +64,12 @@ class Dataset:
 
     def sample_types(self) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
         """The shape of one sample and its element type in the graphs, by the names of the graphs' inputs."""
-        types = {**self.data_spec.inputs, **{target_name(name): type for name, type in self.data_spec.targets.items()}}
-        return {name: (array.shape[1:], numpy_dtype(types[name].dtype)) for name, array in self._feeds.items()}
+        return {name: (self.sample_shape(name), numpy_dtype(self._feed_types[name].dtype)) for name in self._feeds}
+
+    @cached_property
+    def _feed_types(self) -> dict[str, TensorType]:
+        targets = self.data_spec.targets
+        return {**self.data_spec.inputs, **{target_name(name): type for name, type in targets.items()}}
 
     @cached_property
     def _feeds(self) -> dict[str, np.ndarray]:
@@ -68,11 +82,21 @@ class Dataset:
             faults = FaultCollector()
             faults.add("empty-data", f"{len(self)} samples cannot be split with a fraction of {fraction} set aside")
             raise FeedError(faults.diagnostics)
-        return self._subset(slice(train_count)), self._subset(slice(train_count, None))
+        return self.subset(slice(train_count)), self.subset(slice(train_count, None))
 
-    def _subset(self, rows: slice) -> Dataset:
+    def subset(self, rows: slice | np.ndarray) -> Dataset:
+        """Some of the samples, given by their indices."""
         inputs = {name: array[rows] for name, array in self.inputs.items()}
         return Dataset(inputs, {name: array[rows] for name, array in self.targets.items()}, self.data_spec)
+
+    def target_rows(self, output: str) -> np.ndarray | None:
+        """The target of each sample; None if the output has none."""
+        return self.targets.get(output)
+
+    def select_inputs(self, names: Collection[str]) -> Dataset:
+        """The samples with some of the inputs, and without targets."""
+        inputs = {name: array for name, array in self.inputs.items() if name in names}
+        return replace(self, inputs=inputs, targets={})
 
     @staticmethod
     def concatenate(parts: Sequence[Dataset]) -> Dataset:
@@ -87,11 +111,6 @@ class Dataset:
     def digest(self) -> str:
         """A hash of the samples' values and their order."""
         return array_digest([*self.inputs.items(), *self.targets.items()])
-
-
-def _take_rows(array: np.ndarray, rows: np.ndarray | slice, type: TensorType) -> np.ndarray:
-    samples = array[rows] if isinstance(rows, slice) else array.take(rows, axis=0)
-    return np.ascontiguousarray(samples, numpy_dtype(type.dtype))
 
 
 # -- from arrays -----------------------------------------------------------------------------------------------------

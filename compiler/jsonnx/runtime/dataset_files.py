@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..core.diagnostics import CompileError, Diagnostic, UsageError, quoted_or_list, suggestion
 from ..core.files import error_reason
 from ..training.columns import AssignedColumns, assigned_columns, column_faults
-from ..training.section import DataSection
+from ..training.section import DATA_PARTS, DataSection
+from ..training.split_faults import split_faults, window_faults
+from ..training.split_section import WindowsSection
 from .data_columns import check_columns_exist, read_columns
 from .data_errors import FaultCollector
 from .data_files import TableOptions, read_table
@@ -23,9 +25,12 @@ from .data_table import DataTable
 from .dataset import Dataset, make_dataset
 from .folder_table import LABEL, FolderTable, read_folder
 from .media_files import MediaReader
+from .row_columns import RowValues, concatenate_row_values, read_row_columns, row_columns
+from .row_parts import assign_parts
 from .spec_source import NO_SPEC, SpecSource
 from .training_plan import TrainingPlan
 from .validate_arrays import check_consistent_sizes
+from .windows import Series, all_step_targets, row_spec
 
 MAX_FAULTS = 20
 """Faults after which no further file is read."""
@@ -37,15 +42,30 @@ def from_spec(plan: TrainingPlan, part: str) -> Dataset | None:
     Raises CompileError with every fault, UsageError if a file cannot be read.
     """
     data = plan.training.data
-    if data is None or getattr(data, part) is None:
+    if data is None or not data.has_part(part):
         return None
     return from_part(data, part, plan.data_spec, plan.source)
 
 
 def from_part(data: DataSection, part: str, data_spec: DataSpec, source: SpecSource) -> Dataset:
     """The samples of the `train`, `validation` or `test` data that a spec names. Raises as `from_spec` does."""
+    if data.split is not None and part in data.split.parts:
+        return from_split(data, items_of_spec(data, "train", source), data_spec, source)[part]
     reader = _Reader(data, data_spec, source, with_targets=True)
     return reader.read(items_of_spec(data, part, source))[0]
+
+
+def from_split(
+    data: DataSection,
+    items: Sequence[DataItem],
+    data_spec: DataSpec,
+    source: SpecSource,
+    parts: Collection[str] = DATA_PARTS,
+) -> dict[str, Dataset]:
+    """The parts into which the spec's `split` divides the samples of files; rows of parts that are not among `parts`
+    are for training. Raises as `from_spec` does."""
+    reader = _Reader(data, data_spec, source, with_targets=True, with_split=True)
+    return reader.read_split(items, parts)
 
 
 def from_file(
@@ -77,6 +97,16 @@ def inputs_from(
 
 Kept = dict[str, Sequence[Any]]
 """Values of columns as they are in the file, by the name of the column."""
+LAST_ROW = "last_row"
+"""The column beside predictions that has the index, from 0, of the last row of each window."""
+
+
+class _Rows(NamedTuple):
+    """The rows of all files, the columns to keep, and those that divide the rows."""
+
+    samples: Dataset
+    kept: Kept
+    values: RowValues
 
 
 @dataclass(frozen=True)
@@ -89,17 +119,78 @@ class _Reader:
     with_targets: bool
     format: str | None = None
     keep: Sequence[str] | None = ()
+    with_split: bool = False
 
     def read(self, items: Sequence[DataItem]) -> tuple[Dataset, Kept]:
         """The samples of all files, and the columns to keep. Raises CompileError with the faults of the first files
         that have faults, UsageError."""
         columns = self._column_assignment()
+        if self.windows is None:
+            rows = self._read_rows(items, columns)
+            return rows.samples, rows.kept
+        all_steps = all_step_targets(self.data_spec, self.windows, columns)
+        rows = replace(self, data_spec=row_spec(self.data_spec, all_steps))._read_rows(items, columns)
+        series = Series.of(rows.samples, rows.values)
+        samples = series.windows(self.windows, self.data_spec, all_steps)
+        self._require_samples(samples, len(rows.samples), f"{items[0].name!r} has")
+        last_rows = series.last_rows(samples).tolist()
+        kept = {name: [values[row] for row in last_rows] for name, values in rows.kept.items()}
+        return samples, {LAST_ROW: last_rows} | kept
+
+    def read_split(self, items: Sequence[DataItem], parts: Collection[str]) -> dict[str, Dataset]:
+        """The samples of all files by their part. Raises as `read` does, and CompileError if a part is empty."""
+        columns = self._column_assignment()
+        split = self.data.split if self.data else None
+        if split is None:
+            raise ValueError("a spec without a split")
+        reader, all_steps = self, frozenset[str]()
+        if self.windows is not None:
+            all_steps = all_step_targets(self.data_spec, self.windows, columns)
+            reader = replace(self, data_spec=row_spec(self.data_spec, all_steps))
+        rows = reader._read_rows(items, columns)
+        by_time = split.time is not None or (self.windows is not None and split.group is None)
+        row_parts = assign_parts(split, list(rows.samples.inputs.values()), rows.values, by_time)
+        row_parts[~np.isin(row_parts, list(parts))] = "train"
+        masks = {part: row_parts == part for part in split.parts if part in parts}
+        if self.windows is None:
+            samples = {part: rows.samples.subset(np.flatnonzero(mask)) for part, mask in masks.items()}
+        else:
+            series = Series.of(rows.samples, rows.values)
+            samples = {
+                part: series.windows(self.windows, self.data_spec, all_steps, mask) for part, mask in masks.items()
+            }
+        for part, dataset in samples.items():
+            self._require_samples(dataset, int(masks[part].sum()), f"the split leaves `{part}`")
+        return samples
+
+    @property
+    def windows(self) -> WindowsSection | None:
+        return self.data.windows if self.data else None
+
+    def _require_samples(self, samples: Dataset, row_count: int, subject: str) -> None:
+        """Raises CompileError if there are no samples."""
+        if len(samples):
+            return
+        faults = FaultCollector(None, self.source)
+        section = "split" if self.windows is None else "windows"
+        message, help = f"{subject} no rows", "choose a larger share, or another `seed` for few rows"
+        if self.windows is not None:
+            horizon = self.windows.horizon if self.with_targets else 0
+            message = f"{subject} {row_count:,} rows, in which no window of {self.windows.length:,}"
+            message += f" and {horizon:,} more fits" if horizon else " fits"
+            help = "shorten the windows, or give longer series"
+        faults.add_in_spec("empty-data", message, ("training", "data", section), help)
+        raise CompileError(faults.diagnostics)
+
+    def _read_rows(self, items: Sequence[DataItem], columns: Mapping[str, AssignedColumns]) -> _Rows:
+        """The rows of all files, with the columns to keep and those that divide the rows."""
         parts: list[Dataset] = []
         kept: list[Kept] = []
+        values: list[RowValues] = []
         faults: list[Diagnostic] = []
         for item in items:
             collector = FaultCollector(item.name, self.source)
-            part = self._read_item(item, columns, collector, kept)
+            part = self._read_item(item, columns, collector, kept, values)
             if part is not None and not collector:
                 parts.append(part)
                 self._check_agreement(parts, items[0].name, collector)
@@ -108,7 +199,7 @@ class _Reader:
                 break
         if faults:
             raise CompileError(faults)
-        return Dataset.concatenate(parts), _concatenate_kept(kept)
+        return _Rows(Dataset.concatenate(parts), _concatenate_kept(kept), concatenate_row_values(values))
 
     def _column_assignment(self) -> dict[str, AssignedColumns]:
         """The columns of each input, and of each target. Raises CompileError for faults of the spec."""
@@ -120,18 +211,28 @@ class _Reader:
             for fault in column_faults(setting, key, names):
                 faults.add_in_spec(*fault)
             columns |= assigned_columns(setting, key, names)
+        if self.data is not None:
+            targets = self.data_spec.targets if self.with_targets else {}
+            for fault in (*split_faults(self.data), *window_faults(self.data, self.data_spec.inputs, targets)):
+                faults.add_in_spec(*fault)
         if faults:
             raise CompileError(faults.diagnostics)
         return columns
 
     def _read_item(
-        self, item: DataItem, columns: Mapping[str, AssignedColumns], faults: FaultCollector, kept: list[Kept]
+        self,
+        item: DataItem,
+        columns: Mapping[str, AssignedColumns],
+        faults: FaultCollector,
+        kept: list[Kept],
+        values: list[RowValues],
     ) -> Dataset | None:
-        """The samples of a file or a folder; None, and faults, if they are invalid. Adds its columns to keep."""
+        """The samples of a file or a folder; None, and faults, if they are invalid. Adds its columns to keep, and those
+        that divide the rows."""
         try:
             with ExitStack() as stack:
                 table = self._open(item, columns, faults, stack)
-                return None if table is None else self._samples(table, item, columns, faults, kept)
+                return None if table is None else self._samples(table, item, columns, faults, kept, values)
         except OSError as error:
             raise UsageError("unreadable-file", f"cannot read {item.name!r}: {error_reason(error)}") from error
 
@@ -153,6 +254,7 @@ class _Reader:
         columns: Mapping[str, AssignedColumns],
         faults: FaultCollector,
         kept: list[Kept],
+        values: list[RowValues],
     ) -> Dataset | None:
         data_spec = self.data_spec
         if isinstance(table, FolderTable):
@@ -162,6 +264,9 @@ class _Reader:
         samples = _samples(table, columns, data_spec, media, faults)
         if samples is not None:
             kept.append(_kept_columns(table, self.keep, len(samples), faults))
+            values.append(
+                read_row_columns(table, row_columns(self.data, with_split=self.with_split), len(samples), faults)
+            )
         return samples
 
     def _read_folder(self, item: DataItem, faults: FaultCollector) -> FolderTable | None:

@@ -16,8 +16,9 @@ from . import checkpoint
 from .batch_layout import CachedLayout
 from .callbacks import checked_callbacks
 from .checkpoint_faults import RANDOM_WEIGHTS, array_faults, environment_diagnostics, mismatch, run_faults
+from .data_locations import items_of_spec
 from .dataset import DataArgument, Dataset, from_arrays
-from .dataset_files import from_spec, require_same_classes
+from .dataset_files import from_spec, from_split, require_same_classes
 from .early_stopping import EarlyStoppingMonitor
 from .engine import Diverged, Engine
 from .environment import run_environment
@@ -188,6 +189,11 @@ class Trainer:
         self, x: Any, y: Any, validation_data: Any, split: float | None
     ) -> tuple[Dataset, Dataset | None]:
         """The samples to train on, and those to validate on."""
+        data = self.plan.training.data
+        if x is None and y is None and data is not None and data.split is not None and validation_data is None:
+            items = items_of_spec(data, "train", self.plan.source)
+            parts = from_split(data, items, self.plan.data_spec, self.plan.source)
+            return parts["train"], parts.get("validation") or from_spec(self.plan, "validation")
         samples = from_spec(self.plan, "train") if x is None and y is None else self._dataset(x, y)
         if samples is None:
             raise UsageError(
@@ -195,7 +201,6 @@ class Trainer:
             )
         if validation_data is not None:
             return samples, self._validation_dataset(validation_data)
-        data = self.plan.training.data
         if x is None and data is not None:
             validation = from_spec(self.plan, "validation")
             if validation is not None:
