@@ -95,7 +95,7 @@ DATA_EXPLANATIONS: dict[str, Explanation] = {
     ),
     "split-classes": Explanation(
         "Classes that a part of a split lacks",
-        "`split` divides the rows by a hash, so a class of few rows may be missing from a part: then nothing is learned "
+        "`split` divides the rows by a hash, so a class of few rows may be missing from a part: nothing is learned "
         "about it, or nothing is measured. `stratify` divides each class by the shares. This is a warning.",
         '{"data": {"train": "flowers.csv", "y": "kind", "split": {"validation": 0.1}}}',
         '{"data": {"train": "flowers.csv", "y": "kind", "split": {"validation": 0.1, "stratify": "kind"}}}',
