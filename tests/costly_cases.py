@@ -33,6 +33,7 @@ CASES_PER_ORDINARY_TEST = {
     "test_deep.py::test_work_is_linear_in_the_number_of_layers": 3,
     "test_samples.py::test_a_sample_reaches_its_bound": 3,
     "training/test_optimizers.py::test_a_rate_factor_equals_an_optimizer_with_the_scaled_rate": 3,
+    "training/test_optimizers.py::test_twenty_steps_equal_those_of_keras": 2,
     "tuning/cpu/embeddings/test_lazy_updates.py::test_skipped_updates_of_a_row_are_applied_at_once": 3,
     "tuning/cpu/embeddings/test_scatter_gradient.py::test_steps_compute_the_same": 3,
     "tuning/cpu/nchwc/test_channel_dot.py::test_steps_compute_the_same": 3,

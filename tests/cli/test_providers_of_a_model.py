@@ -28,7 +28,8 @@ def spec(tmp_path, monkeypatch):
 def test_a_spec_has_a_model_and_a_training_step(spec):
     result = CliRunner().invoke(main, ["providers", spec, "--provider", "webgpu"])
     assert result.exit_code == 0
-    first, line, second, *_ = result.output.splitlines()
+    first, line, copies, second, *_ = result.output.splitlines()
+    assert copies.endswith(" copied at every run, 16 bytes for 1 sample")
     assert first.startswith("webgpu, onnxruntime 1.24.0, inference model: ")
     types = "float32 (batch, 4), int64 (batch, 4)"
     assert line == f"  /activation/TopK ($.layers[0]): no kernel for TopK; gives {types}"

@@ -152,6 +152,15 @@ def test_training_on_windows_equals_training_on_arrays_of_them() -> None:
     assert all((weights[0][name] == weights[1][name]).all() for name in weights[0])
 
 
+@pytest.mark.parametrize(("horizon", "units"), [(3, 1), (3, 3)])
+def test_a_window_has_the_weight_of_the_last_row_of_its_target(horizon: int, units: int) -> None:
+    write(range(STEPS))
+    dataset = read(spec({"horizon": horizon}, units, sample_weight="t"))["train"]
+    feeds = dataset.take(slice(None))
+    assert feeds["v/sample_weight"].tolist() == [float(step) for step in range(LENGTH - 1 + horizon, STEPS)]
+    jsonnx.Trainer("spec.json").fit(epochs=1)
+
+
 def test_predictions_name_the_last_row_of_their_window() -> None:
     write(range(12), range(100, 110), interleaved=True)
     command("train", spec({"by": "station", "time": "t"}, split={"test": 0.5}), "-o", "run", "--quiet")

@@ -9,8 +9,8 @@ import pytest
 from graph_hashes.cases import ROOT, training_entries
 from graph_hashes.layer_cases import layer_spec
 from jsonnx.core.diagnostics import CompileError
-from jsonnx.pipeline.place_nodes import placements, tables_of
-from jsonnx.targets import MissingKernel
+from jsonnx.pipeline.place_nodes import place_by_table, subjects_of
+from jsonnx.targets import MissingKernel, kernel_table
 from layers.cases import Case, all_cases
 
 INTEGERS = "integers of the user's data are computed as they are"
@@ -38,8 +38,9 @@ SAMPLES = ("mnist_mlp", "mnist_cnn", "diabetes", "digits_residual", "digits_cont
 
 def missing_nodes(spec: dict[str, Any] | str, target: str) -> list[MissingKernel]:
     """The nodes of a spec's model and training step without a kernel."""
-    (by_title,) = placements(spec, tables_of(target))
-    return [node for placement in by_title.values() for node in placement.missing]
+    subjects, paths = subjects_of(spec)
+    found = place_by_table(subjects, kernel_table(target), paths)
+    return [node for model in found.models for node in model.placement.missing]
 
 
 def missing_nodes_of_layer(case: Case, target: str) -> list[MissingKernel]:

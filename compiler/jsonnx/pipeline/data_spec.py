@@ -73,4 +73,5 @@ def data_spec_of(typed: TypedNetwork, objective: Objective) -> DataSpec:
         typed.network.labels,
         training,
         input_vocabularies(typed),
+        objective.weighted_outputs,
     )

@@ -59,7 +59,7 @@ def read_part(
     """The samples of a part of the data, `train`, `validation` or `test`; None if neither the spec nor the user names a
     file. Raises CompileError with every fault, UsageError for a file that cannot be read."""
     if part in files.paths:
-        return from_file(files.paths[part], data, data_spec, source)
+        return from_file(files.paths[part], data, data_spec, source, needs_weights=part == "train")
     if data is None or not data.has_part(part):
         return None
     return from_part(data, part, data_spec, source)

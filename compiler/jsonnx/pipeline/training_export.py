@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any
 from ..backend import package_version, spec_hash, to_model_writer, verify_model
 from ..core.deployment_targets import PLAIN_TARGET
 from ..core.files import make_folders, write_atomically
-from ..core.reserved_names import LEARNING_RATE, is_slot_name, metric_sums_name, next_name, target_name
+from ..core.reserved_names import (
+    LEARNING_RATE,
+    is_slot_name,
+    metric_sums_name,
+    next_name,
+    sample_weight_name,
+    target_name,
+)
 from ..core.types import TensorType
 from ..interop.safetensors_file import safetensors_bytes
 from ..ir import Graph, Random, Value, with_vocabularies
@@ -52,6 +59,9 @@ MANIFEST_HELP = {
     "permutation(samples), the key made of (seed, 'order', epoch).",
 }
 """The part of the manifest that explains the rest. Programs may show it, so its text is stable."""
+SAMPLE_WEIGHTS_HELP = (
+    "Factors of the losses of samples, or of their positions: feed them beside targets, 1 for no weight."
+)
 
 
 def training_files(checked: CheckedSpec) -> tuple[str, ...]:
@@ -121,19 +131,22 @@ def manifest(checked: CheckedSpec, training_plan: TrainingPlan) -> dict[str, Any
     """The inputs that a training loop feeds, the outputs that it feeds back, and the meaning of the results."""
     step = _without_unread_inputs(training_plan.train)
     targets = {target_name(output): output for output in training_plan.targets}
+    weights = {sample_weight_name(output): output for output in sorted(training_plan.weighted_outputs)}
+    weight_entries = {name: {**_type_entry(step.inputs[name]), "output": output} for name, output in weights.items()}
     return {
         "version": MANIFEST_VERSION,
         "jsonnx": package_version(),
         "spec_sha256": spec_hash(checked.network.document),
-        "how": MANIFEST_HELP,
+        "how": MANIFEST_HELP | ({"sample_weights": SAMPLE_WEIGHTS_HELP} if weights else {}),
         "seed": training_plan.seed,
         "batch_size": training_plan.training.batch_size,
         "inputs": {name: _type_entry(value) for name, value in step.inputs.items() if name in training_plan.inputs},
         "targets": {name: {**_type_entry(step.inputs[name]), "output": output} for name, output in targets.items()},
+        **({"sample_weights": weight_entries} if weights else {}),
         "scalars": {
-            name: {**_type_entry(value), "value": training_plan.rate(0)}
+            name: {**_type_entry(value), "value": training_plan.constant_rate}
             for name, value in step.inputs.items()
-            if name == LEARNING_RATE  # absent if no weight is trained
+            if name == LEARNING_RATE  # absent for a schedule, and if no weight is trained
         },
         "random": {name: _random_entry(value, training_plan.seed) for name, value in step.randoms.items()},
         "augmented": {

@@ -14,6 +14,7 @@ from .data_spec import DataSpec
 from .data_table import DataTable
 from .folder_table import CLASS_FOLDERS_HELP, LABEL, FolderTable
 from .media_files import MediaReader, is_media
+from .sample_weights import validate_weights
 from .validate_arrays import validate_array
 
 
@@ -86,6 +87,9 @@ def read_columns(
         shapes = ", ".join(str(list(column.shape)) for column in readable)
         faults.add("data-shape", f"the columns of {data_spec.describe(key)} cannot be stacked: shapes {shapes}")
         return None
+    if key in data_spec.weighted_outputs:
+        output = data_spec.weighted_outputs[key]
+        return validate_weights(array, output, data_spec, faults, table.element_locator(names), len(names))
     return validate_array(array, key, data_spec, faults, table.element_locator(names), len(names))
 
 

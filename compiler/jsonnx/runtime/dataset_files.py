@@ -12,7 +12,8 @@ import numpy as np
 
 from ..core.diagnostics import CompileError, Diagnostic, UsageError, quoted_or_list, suggestion
 from ..core.files import error_reason
-from ..training.columns import AssignedColumns, assigned_columns, column_faults
+from ..core.reserved_names import sample_weight_name
+from ..training.columns import SAMPLE_WEIGHT, AssignedColumns, assigned_columns, column_faults, weight_columns
 from ..training.section import DATA_PARTS, DataSection
 from ..training.split_faults import split_faults, window_faults
 from ..training.split_section import WindowsSection
@@ -51,7 +52,7 @@ def from_part(data: DataSection, part: str, data_spec: DataSpec, source: SpecSou
     """The samples of the `train`, `validation` or `test` data that a spec names. Raises as `from_spec` does."""
     if data.split is not None and part in data.split.parts:
         return from_split(data, items_of_spec(data, "train", source), data_spec, source)[part]
-    reader = _Reader(data, data_spec, source, with_targets=True)
+    reader = _Reader(data, data_spec, source, with_targets=True, needs_weights=part == "train")
     return reader.read(items_of_spec(data, part, source))[0]
 
 
@@ -64,7 +65,7 @@ def from_split(
 ) -> dict[str, Dataset]:
     """The parts into which the spec's `split` divides the samples of files; rows of parts that are not among `parts`
     are for training. Raises as `from_spec` does."""
-    reader = _Reader(data, data_spec, source, with_targets=True, with_split=True)
+    reader = _Reader(data, data_spec, source, with_targets=True, with_split=True, needs_weights=True)
     return reader.read_split(items, parts)
 
 
@@ -75,9 +76,14 @@ def from_file(
     source: SpecSource = NO_SPEC,
     *,
     targets: bool = True,
+    needs_weights: bool = False,
 ) -> Dataset:
-    """The samples of any file, folder or pattern, with the column names of the spec. Raises as `from_spec` does."""
-    return _Reader(data, data_spec, source, with_targets=targets).read(items_of_user(path, source))[0]
+    """The samples of any file, folder or pattern, with the column names of the spec. Raises as `from_spec` does.
+
+    Unless `needs_weights`, files may lack the columns of sample weights.
+    """
+    reader = _Reader(data, data_spec, source, with_targets=targets, needs_weights=needs_weights)
+    return reader.read(items_of_user(path, source))[0]
 
 
 def inputs_from(
@@ -120,6 +126,7 @@ class _Reader:
     format: str | None = None
     keep: Sequence[str] | None = ()
     with_split: bool = False
+    needs_weights: bool = False
 
     def read(self, items: Sequence[DataItem]) -> tuple[Dataset, Kept]:
         """The samples of all files, and the columns to keep. Raises CompileError with the faults of the first files
@@ -215,6 +222,12 @@ class _Reader:
             targets = self.data_spec.targets if self.with_targets else {}
             for fault in (*split_faults(self.data), *window_faults(self.data, self.data_spec.inputs, targets)):
                 faults.add_in_spec(*fault)
+        if self.with_targets:
+            weights = getattr(self.data, SAMPLE_WEIGHT, None)
+            for fault in column_faults(weights, SAMPLE_WEIGHT, self.data_spec.targets):
+                faults.add_in_spec(*fault)
+            by_output = weight_columns(weights, self.data_spec.sample_weights)
+            columns |= {sample_weight_name(output): assigned for output, assigned in by_output.items()}
         if faults:
             raise CompileError(faults.diagnostics)
         return columns
@@ -260,6 +273,8 @@ class _Reader:
         if isinstance(table, FolderTable):
             columns = _folder_columns(table, columns, data_spec)
             data_spec = _with_folder_labels(table, columns, data_spec, faults)
+        if not self.needs_weights:
+            columns = _without_missing_weights(columns, table, data_spec)
         media = MediaReader(item.folder, self.data.images, self.data.audio) if self.data else MediaReader(item.folder)
         samples = _samples(table, columns, data_spec, media, faults)
         if samples is not None:
@@ -296,13 +311,27 @@ def _samples(
 ) -> Dataset | None:
     """The samples in the columns of a table; None, and faults, if they are invalid."""
     arrays: dict[str, np.ndarray] = {}
+    weights: dict[str, np.ndarray] = {}
     if not faults and check_columns_exist(table, columns, data_spec, faults):
         for key, assigned in columns.items():
             array = read_columns(table, key, assigned.names, data_spec, faults, media)
             if array is not None:
                 arrays[key] = array
-        check_consistent_sizes(arrays, data_spec, faults)
-    return None if faults else make_dataset(arrays, data_spec)
+        weights = {output: arrays.pop(key) for key, output in data_spec.weighted_outputs.items() if key in arrays}
+        check_consistent_sizes(arrays, weights, data_spec, faults)
+    return None if faults else make_dataset(arrays, data_spec, weights)
+
+
+def _without_missing_weights(
+    columns: Mapping[str, AssignedColumns], table: DataTable, data_spec: DataSpec
+) -> dict[str, AssignedColumns]:
+    """The columns without those of sample weights, if the table has none of them."""
+    names = set(table.names)
+    return {
+        key: assigned
+        for key, assigned in columns.items()
+        if key not in data_spec.weighted_outputs or not names.isdisjoint(assigned.names)
+    }
 
 
 # -- folders -----------------------------------------------------------------------------------------------------------

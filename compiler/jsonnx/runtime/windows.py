@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..core.diagnostics import JsonPath
-from ..core.reserved_names import target_name
+from ..core.reserved_names import sample_weight_name, target_name
 from ..core.types import TensorType
 from ..training.columns import AssignedColumns
 from ..training.split_faults import takes_all_steps
@@ -24,7 +24,7 @@ SERIES_PATH: JsonPath = ("training", "data", "windows", "by")
 TIME_PATH: JsonPath = ("training", "data", "windows", "time")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class WindowedDataset(Dataset):
     """Windows of rows. `inputs` and `targets` have one entry for each row, in the order of the series and their times.
 
@@ -48,7 +48,7 @@ class WindowedDataset(Dataset):
         array = self._feeds[name]
         if name in self.inputs:
             return array[starts[:, None] + np.arange(length)]
-        if self._has_all_steps(name):
+        if name in self._stepwise:
             return array[starts[:, None] + np.arange(length, length + horizon)]
         return array[starts + (length - 1 + horizon)]
 
@@ -56,10 +56,18 @@ class WindowedDataset(Dataset):
         row_shape = super().sample_shape(name)
         if name in self.inputs:
             return (self.windows.length, *row_shape)
-        return (self.windows.horizon, *row_shape) if self._has_all_steps(name) else row_shape
+        return (self.windows.horizon, *row_shape) if name in self._stepwise else row_shape
 
-    def _has_all_steps(self, name: str) -> bool:
-        return any(name == target_name(output) for output in self.all_steps)
+    @cached_property
+    def _stepwise(self) -> frozenset[str]:
+        """The targets, and the weights of their steps, that have the values of all steps up to the horizon."""
+        weights = self.data_spec.sample_weights
+        weighted = [output for output in self.all_steps if output in weights and weights[output].rank > 1]
+        return frozenset([*map(target_name, self.all_steps), *map(sample_weight_name, weighted)])
+
+    @cached_property
+    def _weight_feeds(self) -> dict[str, np.ndarray]:
+        return Dataset(self.inputs, self.targets, row_spec(self.data_spec, self.all_steps), self.weights)._weight_feeds
 
     def target_rows(self, output: str) -> np.ndarray | None:
         """The target's last step of each window: all steps would be a multiple of the rows."""
@@ -91,7 +99,11 @@ def row_spec(data_spec: DataSpec, all_steps: Collection[str]) -> DataSpec:
     """The data of a single row: the types of inputs and targets without the axis of the steps."""
     inputs = {name: _row_type(type) for name, type in data_spec.inputs.items()}
     targets = {name: _row_type(type) if name in all_steps else type for name, type in data_spec.targets.items()}
-    return replace(data_spec, inputs=inputs, targets=targets)
+    weights = {
+        name: _row_type(type) if name in all_steps and type.rank > 1 else type
+        for name, type in data_spec.sample_weights.items()
+    }
+    return replace(data_spec, inputs=inputs, targets=targets, sample_weights=weights)
 
 
 def _row_type(type: TensorType) -> TensorType:
@@ -135,7 +147,10 @@ class Series:
         span = section.length + (section.horizon if self.rows.targets else 0)
         data_spec = replace(data_spec, labels=self.rows.data_spec.labels)
         starts = self._starts(span, section.stride, mask)
-        return WindowedDataset(self.rows.inputs, self.rows.targets, data_spec, section, starts, all_steps)
+        rows = self.rows
+        return WindowedDataset(
+            rows.inputs, rows.targets, data_spec, rows.weights, windows=section, starts=starts, all_steps=all_steps
+        )
 
     def last_rows(self, windows: WindowedDataset) -> np.ndarray:
         """The index in the files of the last row of each window."""

@@ -5,7 +5,7 @@ onnxruntime runs these nodes on the CPU, and copies their inputs from the device
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -16,6 +16,10 @@ from ..ir import Node
 from ..ir.dtypes import dtype_name
 from ..ir.host_values import SHAPE_OPERATORS, SHAPE_TYPES
 from .kernel_table import FIRST, Kernel, KernelTable
+
+FindReason = Callable[[onnx.NodeProto, int, tuple[str, ...], tuple[str, ...]], str]
+"""Tells why a node does not run on the provider, "" if it does: from the opset of its domain and the element types of
+its inputs and outputs."""
 
 
 @dataclass(frozen=True)
@@ -48,9 +52,32 @@ def place_nodes(model: onnx.ModelProto, table: KernelTable) -> Placement:
     A loop or conditional is a node of its own, besides those in its body. Nodes that compute with shapes alone are left
     out: onnxruntime runs them on the CPU for every provider, since shapes are there.
     """
+
+    def reason(node: onnx.NodeProto, opset: int, inputs: tuple[str, ...], outputs: tuple[str, ...]) -> str:
+        return _missing_reason(table, _domain(node), node.op_type, opset, inputs, outputs)
+
+    return _place(model, reason, table)
+
+
+def place_assigned(model: onnx.ModelProto, on_cpu: Collection[str], table: KernelTable | None) -> Placement:
+    """The nodes of a model that a session runs on the CPU, by their names, shape arithmetic left out.
+
+    The table of the provider, if there is one, tells the reason.
+    """
+
+    def reason(node: onnx.NodeProto, opset: int, inputs: tuple[str, ...], outputs: tuple[str, ...]) -> str:
+        if node.name not in on_cpu:
+            return ""
+        known = table and _missing_reason(table, _domain(node), node.op_type, opset, inputs, outputs)
+        return known or f"onnxruntime runs {node.op_type} on the CPU"
+
+    return _place(model, reason, table)
+
+
+def _place(model: onnx.ModelProto, reason: FindReason, table: KernelTable | None) -> Placement:
     typed = shape_inference.infer_shapes(model)
     opsets = {_domain(item): item.version for item in model.opset_import}
-    scanned = [*_scan(typed.graph, _Scope(table, opsets))]
+    scanned = [*_scan(typed.graph, _Scope(reason, opsets, table))]
     return Placement(len(scanned), tuple(missing for missing in scanned if missing is not None))
 
 
@@ -65,8 +92,9 @@ def lacks_kernel(table: KernelTable, node: Node, opset: int) -> bool:
 class _Scope:
     """What is known where a node stands: types, and the values that shape arithmetic computes."""
 
-    table: KernelTable
+    find_reason: FindReason
     opsets: Mapping[str, int]
+    table: KernelTable | None
     types: dict[str, onnx.TypeProto] = field(default_factory=dict)
     constants: set[str] = field(default_factory=set)
     shapes: set[str] = field(default_factory=set)
@@ -79,8 +107,9 @@ class _Scope:
             for tensor in graph.initializer
         }
         return _Scope(
-            self.table,
+            self.find_reason,
             self.opsets,
+            self.table,
             self.types | initializers | {info.name: info.type for info in infos},
             self.constants | initializers.keys(),
             {*self.shapes},
@@ -96,7 +125,7 @@ class _Scope:
         """Whether a node computes with shapes alone, and gives a scalar, such as the batch size as a float, or a vector
         of integers."""
         if node.op_type in SHAPE_OPERATORS:  # without a kernel, onnxruntime copies the operand to the CPU
-            return (_domain(node), node.op_type) in self.table.kernels
+            return self.table is None or (_domain(node), node.op_type) in self.table.kernels
         variables = [name for name in node.input if name and name not in self.constants]
         return bool(variables) and self.shapes.issuperset(variables) and all(map(self._is_small_shape, node.output))
 
@@ -125,9 +154,8 @@ def _scan(graph: onnx.GraphProto, outer: _Scope) -> Iterator[MissingKernel | Non
 
 
 def _missing_kernel(node: onnx.NodeProto, inputs: tuple[str, ...], scope: _Scope) -> MissingKernel | None:
-    domain = _domain(node)
     outputs = tuple(map(scope.dtype, node.output))
-    reason = _missing_reason(scope.table, domain, node.op_type, scope.opsets.get(domain, 1), inputs, outputs)
+    reason = scope.find_reason(node, scope.opsets.get(_domain(node), 1), inputs, outputs)
     if not reason:
         return None
     path = next((entry.value for entry in node.metadata_props if entry.key == "jsonnx.path"), "")
