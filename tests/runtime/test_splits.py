@@ -198,6 +198,13 @@ def test_train_evaluate_and_validate_use_the_parts() -> None:
     assert [int(word) for word in table.split("samples")[1].split()[:3]] == list(parts.values())
 
 
+def test_a_run_on_another_file_is_evaluated_on_the_test_rows_of_that_file() -> None:
+    write([row | {"x": number + 1000} for number, row in enumerate(rows())], "other.csv")
+    result = command("train", spec(SHARES), "--data", "other.csv", "-o", "run", "--quiet")
+    assert command("evaluate", "run").stdout.split()[1][:6] == result.stdout.split("test  loss ")[1][:6]
+    assert command("evaluate", "run", "--data", "all.csv").stdout != command("evaluate", "run").stdout
+
+
 def test_another_fold_is_not_resumed() -> None:
     command("train", spec({"folds": 4}), "-o", "run", "--quiet")
     command("train", "spec.json", "-o", "run", "--quiet", "--resume")

@@ -37,6 +37,7 @@ from .graphs import output_scoring_graph
 from .output_classes import output_classes
 from .plan_training import plan_training
 from .prediction_files import Predictions, prediction_writer
+from .run_data import DataFiles, read_split
 from .run_info import path_from, read_run_info, run_info_text, with_evaluation
 from .target_forms import plan_for_target
 
@@ -208,10 +209,21 @@ class TrainedModel:
             return from_file(data, training_plan.training.data, training_plan.data_spec, training_plan.source)
         samples = None
         if self.spec_file is not None:
-            samples = from_spec(training_plan, "test") or from_spec(training_plan, "validation")
+            parts = self._split_of_run(training_plan)
+            for part in ("test", "validation"):
+                samples = samples or parts.get(part) or from_spec(training_plan, part)
         if samples is None:
             raise UsageError("no-data", "there is no data to evaluate on", "name a file with --data")
         return samples
+
+    def _split_of_run(self, training_plan: TrainingPlan) -> dict[str, Dataset]:
+        """The parts of the file that a user gave the run with `--data`, if the spec divides it."""
+        data = training_plan.training.data
+        files = read_run_info(self.folder).get("data_files") if self.folder else None
+        train = files.get("train") if self.folder and isinstance(files, dict) else None
+        if self.folder is None or data is None or data.split is None or not isinstance(train, str):
+            return {}
+        return read_split(data, DataFiles(str(self.folder / train)), training_plan.data_spec, training_plan.source)
 
 
 def spec_from_metadata(text: str) -> dict[str, Any]:
