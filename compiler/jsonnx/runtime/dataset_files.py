@@ -6,7 +6,7 @@ import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -16,7 +16,6 @@ from ..core.reserved_names import sample_weight_name
 from ..training.columns import SAMPLE_WEIGHT, AssignedColumns, assigned_columns, column_faults, weight_columns
 from ..training.section import DATA_PARTS, DataSection
 from ..training.split_faults import split_faults, window_faults
-from ..training.split_section import WindowsSection
 from .data_columns import check_columns_exist, read_columns
 from .data_errors import FaultCollector
 from .data_files import TableOptions, read_table
@@ -27,11 +26,10 @@ from .dataset import Dataset, make_dataset
 from .folder_table import LABEL, FolderTable, read_folder
 from .media_files import MediaReader
 from .row_columns import RowValues, concatenate_row_values, read_row_columns, row_columns
-from .row_parts import assign_parts
+from .row_samples import Kept, Rows, SampleMaker
 from .spec_source import NO_SPEC, SpecSource
 from .training_plan import TrainingPlan
 from .validate_arrays import check_consistent_sizes
-from .windows import Series, all_step_targets, row_spec
 
 MAX_FAULTS = 20
 """Faults after which no further file is read."""
@@ -101,20 +99,6 @@ def inputs_from(
     return _Reader(data, data_spec, NO_SPEC, with_targets=False, format=format, keep=keep).read(items)
 
 
-Kept = dict[str, Sequence[Any]]
-"""Values of columns as they are in the file, by the name of the column."""
-LAST_ROW = "last_row"
-"""The column beside predictions that has the index, from 0, of the last row of each window."""
-
-
-class _Rows(NamedTuple):
-    """The rows of all files, the columns to keep, and those that divide the rows."""
-
-    samples: Dataset
-    kept: Kept
-    values: RowValues
-
-
 @dataclass(frozen=True)
 class _Reader:
     """Reads files with the columns that a spec assigns."""
@@ -131,65 +115,21 @@ class _Reader:
     def read(self, items: Sequence[DataItem]) -> tuple[Dataset, Kept]:
         """The samples of all files, and the columns to keep. Raises CompileError with the faults of the first files
         that have faults, UsageError."""
-        columns = self._column_assignment()
-        if self.windows is None:
-            rows = self._read_rows(items, columns)
-            return rows.samples, rows.kept
-        all_steps = all_step_targets(self.data_spec, self.windows, columns)
-        rows = replace(self, data_spec=row_spec(self.data_spec, all_steps))._read_rows(items, columns)
-        series = Series.of(rows.samples, rows.values)
-        samples = series.windows(self.windows, self.data_spec, all_steps)
-        self._require_samples(samples, len(rows.samples), f"{items[0].name!r} has")
-        last_rows = series.last_rows(samples).tolist()
-        kept = {name: [values[row] for row in last_rows] for name, values in rows.kept.items()}
-        return samples, {LAST_ROW: last_rows} | kept
+        rows, maker = self._read(items)
+        return maker.all_samples(rows)
 
     def read_split(self, items: Sequence[DataItem], parts: Collection[str]) -> dict[str, Dataset]:
         """The samples of all files by their part. Raises as `read` does, and CompileError if a part is empty."""
+        rows, maker = self._read(items)
+        return maker.samples_by_part(rows, parts)
+
+    def _read(self, items: Sequence[DataItem]) -> tuple[Rows, SampleMaker]:
+        """The rows of all files, and what makes samples of them."""
         columns = self._column_assignment()
-        split = self.data.split if self.data else None
-        if split is None:
-            raise ValueError("a spec without a split")
-        reader, all_steps = self, frozenset[str]()
-        if self.windows is not None:
-            all_steps = all_step_targets(self.data_spec, self.windows, columns)
-            reader = replace(self, data_spec=row_spec(self.data_spec, all_steps))
-        rows = reader._read_rows(items, columns)
-        by_time = split.time is not None or (self.windows is not None and split.group is None)
-        row_parts = assign_parts(split, list(rows.samples.inputs.values()), rows.values, by_time)
-        row_parts[~np.isin(row_parts, list(parts))] = "train"
-        masks = {part: row_parts == part for part in split.parts if part in parts}
-        if self.windows is None:
-            samples = {part: rows.samples.subset(np.flatnonzero(mask)) for part, mask in masks.items()}
-        else:
-            series = Series.of(rows.samples, rows.values)
-            samples = {
-                part: series.windows(self.windows, self.data_spec, all_steps, mask) for part, mask in masks.items()
-            }
-        for part, dataset in samples.items():
-            self._require_samples(dataset, int(masks[part].sum()), f"the split leaves `{part}`")
-        return samples
+        maker = SampleMaker.of(self.data, self.data_spec, columns, self.source)
+        return replace(self, data_spec=maker.row_spec)._read_rows(items, columns), maker
 
-    @property
-    def windows(self) -> WindowsSection | None:
-        return self.data.windows if self.data else None
-
-    def _require_samples(self, samples: Dataset, row_count: int, subject: str) -> None:
-        """Raises CompileError if there are no samples."""
-        if len(samples):
-            return
-        faults = FaultCollector(None, self.source)
-        section = "split" if self.windows is None else "windows"
-        message, help = f"{subject} no rows", "choose a larger share, or another `seed` for few rows"
-        if self.windows is not None:
-            horizon = self.windows.horizon if self.with_targets else 0
-            message = f"{subject} {row_count:,} rows, in which no window of {self.windows.length:,}"
-            message += f" and {horizon:,} more fits" if horizon else " fits"
-            help = "shorten the windows, or give longer series"
-        faults.add_in_spec("empty-data", message, ("training", "data", section), help)
-        raise CompileError(faults.diagnostics)
-
-    def _read_rows(self, items: Sequence[DataItem], columns: Mapping[str, AssignedColumns]) -> _Rows:
+    def _read_rows(self, items: Sequence[DataItem], columns: Mapping[str, AssignedColumns]) -> Rows:
         """The rows of all files, with the columns to keep and those that divide the rows."""
         parts: list[Dataset] = []
         kept: list[Kept] = []
@@ -206,7 +146,7 @@ class _Reader:
                 break
         if faults:
             raise CompileError(faults)
-        return _Rows(Dataset.concatenate(parts), _concatenate_kept(kept), concatenate_row_values(values))
+        return Rows(Dataset.concatenate(parts), _concatenate_kept(kept), concatenate_row_values(values))
 
     def _column_assignment(self) -> dict[str, AssignedColumns]:
         """The columns of each input, and of each target. Raises CompileError for faults of the spec."""
