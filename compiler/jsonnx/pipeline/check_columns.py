@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..core.diagnostics import Diagnostic
 from ..training.columns import SAMPLE_WEIGHT, column_faults
-from ..training.split_faults import split_faults, window_faults
+from ..training.split_faults import sequence_faults, split_faults, window_faults
 from .check import CheckedSpec
 
 
@@ -21,6 +21,7 @@ def check_columns(checked: CheckedSpec) -> list[Diagnostic]:
             for fault in column_faults(getattr(training.data, key), key, names):
                 report.add(fault.code, fault.path, fault.message, help=fault.help)
         data = training.data
-        for fault in (*split_faults(data), *window_faults(data, typed.inputs, objective.targets)):
+        window = window_faults(data, typed.inputs, objective.targets)
+        for fault in (*split_faults(data), *window, *sequence_faults(data, typed.inputs)):
             report.add(fault.code, fault.path, fault.message, help=fault.help)
     return list(report)

@@ -17,6 +17,7 @@ from ..core.figures import Figure
 from ..core.files import display_path, refuse_overwrite, write_atomically
 from ..core.limits import MAX_DATA_FILE_BYTES
 from ..core.spec_folders import SpecFolders, expand_user_path
+from ..core.types import Size
 from ..frontend.json_reader import STDIN_NAME, read_text
 from ..runtime.data_locations import item_of_stream, items_of_user
 from ..runtime.dataset import Dataset
@@ -182,6 +183,9 @@ class TrainedModel:
         refuse_overwrite([*data_files, *run_files], [Path(output)] if output else [])
         classes = output_classes(self.checked, options.threshold, thresholds_from(self.session.metadata))
         samples, kept = self._read_inputs(data, options)
+        outputs = self.checked.require().outputs.values()
+        if any(isinstance(size, Size) for type in outputs for size in type.shape[1:]):
+            samples = samples.with_common_width()  # so that outputs of all batches have the same number of steps
         batches = []
         for rows in _batch_slices(len(samples)):
             batches.append(self.session.run(samples.take(rows)))

@@ -18,6 +18,7 @@ from .array_digest import array_digest
 from .data_errors import FaultCollector, FeedError
 from .data_spec import DataSpec
 from .sample_weights import expand_weights, validate_weights
+from .sequences import Sequences, concatenate_arrays
 from .validate_arrays import check_consistent_sizes, validate_array
 
 DataArgument = np.ndarray | Mapping[str, Any] | list[Any] | None
@@ -49,8 +50,51 @@ class Dataset:
 
     def samples_of(self, name: str, rows: np.ndarray | slice) -> np.ndarray:
         """These samples of an input or a target, by the name of the graphs' input."""
-        array = self._feeds[name]
-        return array[rows] if isinstance(rows, slice) else array.take(rows, axis=0)
+        array: Any = self._feeds[name]
+        if isinstance(array, Sequences):
+            return array[rows].padded()
+        samples = array[rows] if isinstance(rows, slice) else array.take(rows, axis=0)
+        if not self.has_sequences:
+            return samples
+        # Targets and weights of steps are padded to the longest of all sequences.
+        widths = {symbol: sequences[rows].width for symbol, sequences in self._sequences.items()}
+        return samples[tuple(slice(widths.get(size)) for size in self._feed_types[name].shape)]
+
+    @cached_property
+    def _sequences(self) -> dict[Any, Sequences]:
+        """Inputs of sequences of different lengths, by the symbolic size that counts their steps."""
+        inputs: Mapping[str, Any] = self.inputs
+        types = self.data_spec.inputs
+        return {types[name].shape[1]: array for name, array in inputs.items() if isinstance(array, Sequences)}
+
+    @property
+    def has_sequences(self) -> bool:
+        """Whether samples have different lengths."""
+        return bool(self._sequences)
+
+    @property
+    def lengths(self) -> np.ndarray | None:
+        """The numbers of steps of each sample's longest sequence; None if all samples have the same shape."""
+        lengths = [sequences.lengths for sequences in self._sequences.values()]
+        return np.maximum.reduce(lengths) if lengths else None
+
+    def with_common_width(self) -> Dataset:
+        """The samples, with sequences that are padded to the longest one of all, whichever are taken."""
+        inputs: Mapping[str, Any] = self.inputs
+        if not self.has_sequences:
+            return self
+        padded: dict[str, Any] = {
+            name: array.with_common_width() if isinstance(array, Sequences) else array for name, array in inputs.items()
+        }
+        return replace(self, inputs=padded)
+
+    def with_padded_targets(self) -> Dataset:
+        """The samples, with targets as arrays: those of sequences are padded."""
+        targets: Mapping[str, Any] = self.targets
+        if not any(isinstance(array, Sequences) for array in targets.values()):
+            return self
+        padded = {name: array.padded() if isinstance(array, Sequences) else array for name, array in targets.items()}
+        return replace(self, targets=padded)
 
     def sample_shape(self, name: str) -> tuple[int, ...]:
         """The shape of one sample of an input or a target, by the name of the graphs' input."""
@@ -138,8 +182,8 @@ class Dataset:
         """The samples of all parts, which have samples of equal shapes."""
         if len(parts) == 1:
             return parts[0]
-        inputs = {name: np.concatenate([part.inputs[name] for part in parts]) for name in parts[0].inputs}
-        targets = {name: np.concatenate([part.targets[name] for part in parts]) for name in parts[0].targets}
+        inputs = {name: concatenate_arrays([part.inputs[name] for part in parts]) for name in parts[0].inputs}
+        targets = {name: concatenate_arrays([part.targets[name] for part in parts]) for name in parts[0].targets}
         outputs = dict.fromkeys(name for part in parts for name in part.weights)
         weights = {name: np.concatenate(_weights_of_parts(parts, name)) for name in outputs}
         return Dataset(inputs, targets, parts[0].data_spec, weights)

@@ -15,7 +15,8 @@ from ..core.files import error_reason
 from ..core.reserved_names import sample_weight_name
 from ..training.columns import SAMPLE_WEIGHT, AssignedColumns, assigned_columns, column_faults, weight_columns
 from ..training.section import DATA_PARTS, DataSection
-from ..training.split_faults import split_faults, window_faults
+from ..training.split_faults import sequence_faults, split_faults, window_faults
+from ..training.split_section import SequencesSection
 from .data_columns import check_columns_exist, read_columns
 from .data_errors import FaultCollector
 from .data_files import TableOptions, read_table
@@ -27,6 +28,8 @@ from .folder_table import LABEL, FolderTable, read_folder
 from .media_files import MediaReader
 from .row_columns import RowValues, concatenate_row_values, read_row_columns, row_columns
 from .row_samples import Kept, Rows, SampleMaker
+from .sequence_columns import check_equal_lengths, read_sequences, takes_sequences
+from .sequences import Sequences
 from .spec_source import NO_SPEC, SpecSource
 from .training_plan import TrainingPlan
 from .validate_arrays import check_consistent_sizes
@@ -146,7 +149,8 @@ class _Reader:
                 break
         if faults:
             raise CompileError(faults)
-        return Rows(Dataset.concatenate(parts), _concatenate_kept(kept), concatenate_row_values(values))
+        samples = Dataset.concatenate(parts).with_padded_targets()
+        return Rows(samples, _concatenate_kept(kept), concatenate_row_values(values))
 
     def _column_assignment(self) -> dict[str, AssignedColumns]:
         """The columns of each input, and of each target. Raises CompileError for faults of the spec."""
@@ -160,7 +164,9 @@ class _Reader:
             columns |= assigned_columns(setting, key, names)
         if self.data is not None:
             targets = self.data_spec.targets if self.with_targets else {}
-            for fault in (*split_faults(self.data), *window_faults(self.data, self.data_spec.inputs, targets)):
+            windows = window_faults(self.data, self.data_spec.inputs, targets)
+            sequences = sequence_faults(self.data, self.data_spec.inputs)
+            for fault in (*split_faults(self.data), *windows, *sequences):
                 faults.add_in_spec(*fault)
         if self.with_targets:
             weights = getattr(self.data, SAMPLE_WEIGHT, None)
@@ -216,7 +222,8 @@ class _Reader:
         if not self.needs_weights:
             columns = _without_missing_weights(columns, table, data_spec)
         media = MediaReader(item.folder, self.data.images, self.data.audio) if self.data else MediaReader(item.folder)
-        samples = _samples(table, columns, data_spec, media, faults)
+        sequences = self.data.sequences if self.data else None
+        samples = _samples(table, columns, data_spec, media, sequences, faults)
         if samples is not None:
             kept.append(_kept_columns(table, self.keep, len(samples), faults))
             values.append(
@@ -236,7 +243,7 @@ class _Reader:
             faults.add("data-shape", message, help="list the classes in `labels` of the spec")
         for name, array in [*last.inputs.items(), *last.targets.items()]:
             expected = first.inputs[name] if name in first.inputs else first.targets[name]
-            if array.shape[1:] != expected.shape[1:]:
+            if array.shape[1:] != expected.shape[1:] and not isinstance(array, Sequences):
                 shape, other = list(array.shape[1:]), list(expected.shape[1:])
                 message = f"samples of {self.data_spec.describe(name)} have shape {shape}, in {first_file!r} {other}"
                 faults.add("data-shape", message, help="all files need samples of one shape")
@@ -247,6 +254,7 @@ def _samples(
     columns: Mapping[str, AssignedColumns],
     data_spec: DataSpec,
     media: MediaReader,
+    sequences: SequencesSection | None,
     faults: FaultCollector,
 ) -> Dataset | None:
     """The samples in the columns of a table; None, and faults, if they are invalid."""
@@ -254,11 +262,16 @@ def _samples(
     weights: dict[str, np.ndarray] = {}
     if not faults and check_columns_exist(table, columns, data_spec, faults):
         for key, assigned in columns.items():
-            array = read_columns(table, key, assigned.names, data_spec, faults, media)
+            array: Any
+            if sequences is not None and takes_sequences(key, assigned.names, data_spec, table):
+                array = read_sequences(table, key, assigned.names[0], data_spec, sequences, faults)
+            else:
+                array = read_columns(table, key, assigned.names, data_spec, faults, media)
             if array is not None:
                 arrays[key] = array
         weights = {output: arrays.pop(key) for key, output in data_spec.weighted_outputs.items() if key in arrays}
         check_consistent_sizes(arrays, weights, data_spec, faults)
+        check_equal_lengths(arrays, data_spec, faults)
     return None if faults else make_dataset(arrays, data_spec, weights)
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from ..core.diagnostics import JsonPath
 from ..training.split_section import SplitSection
 from .row_columns import RowValues
+from .sequences import Sequences
 from .windows import SERIES_PATH, TIME_PATH, series_order
 
 SPLIT_PATH: JsonPath = ("training", "data", "split")
@@ -72,8 +73,10 @@ def row_identities(arrays: Sequence[np.ndarray]) -> Iterator[bytes]:
             yield b"".join(_row_bytes(chunk[row]) for chunk in chunks)
 
 
-def _canonical(array: np.ndarray) -> np.ndarray:
+def _canonical(array: Any) -> Any:
     """Numbers as float64 of little-endian bytes, with a positive zero; texts as objects."""
+    if isinstance(array, Sequences):
+        return [_canonical(array.row(index)) for index in range(len(array))]
     if array.dtype.kind not in "fiub":
         return array.astype(object)
     return np.ascontiguousarray(array, "<f8") + 0.0

@@ -24,7 +24,7 @@ from .losses import LOSSES, Loss
 from .metrics import Metric, MetricCodec
 from .optimizer import Optimizer
 from .section_base import Section
-from .split_section import SplitSection, WindowsSection
+from .split_section import SequencesSection, SplitSection, WindowsSection
 
 
 class DictCodec:
@@ -186,6 +186,11 @@ class DataSection(Section):
     )
     windows: WindowsSection | None = attr(
         None, doc="Windows of consecutive rows that are the samples of a time series; null if each row is a sample."
+    )
+    sequences: SequencesSection | None = attr(
+        None,
+        doc="How lists of different lengths become sequences, for inputs whose first size is symbolic; null for lists "
+        "of one length.",
     )
     separator: Literal[",", ";", "\t", "|", " "] | None = attr(
         None, doc="Separator of the columns in .csv and .tsv files; null for a comma in .csv and a tab in .tsv."

@@ -1,4 +1,4 @@
-"""What is wrong with the `split` and the `windows` of a spec, without its data."""
+"""What is wrong with `split`, `windows` and `sequences` of a spec, without its data."""
 
 from __future__ import annotations
 
@@ -86,6 +86,16 @@ def window_faults(
         if type.rank > 3 or (type.rank == 3 and not takes_all_steps(type, windows, len(columns[name].names))):
             message = f"the target of {name!r} is {type}, which is neither one row nor {windows.horizon:,}"
             yield _fault(message, (*path, "horizon"), "the horizon is the size of the output's first axis")
+
+
+def sequence_faults(data: DataSection, inputs: Mapping[str, TensorType]) -> Iterator[ColumnFault]:
+    """A `sequences` without an input that takes sequences of different lengths."""
+    if data.sequences is None or any(type.rank > 1 and isinstance(type.shape[1], Size) for type in inputs.values()):
+        return
+    message = "`sequences` is for inputs of any length, and all inputs have a fixed size"
+    yield _fault(
+        message, (*DATA_PATH, "sequences"), 'give the input a name in place of its first size: "shape": ["time"]'
+    )
 
 
 def takes_all_steps(type: TensorType, windows: WindowsSection, column_count: int) -> bool:

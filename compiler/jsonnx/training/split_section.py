@@ -1,4 +1,4 @@
-"""The parts of `training.data` that divide the rows of its files: `split` and `windows`."""
+"""The parts of `training.data` that make samples of rows: `split`, `windows` and `sequences`."""
 
 from __future__ import annotations
 
@@ -55,4 +55,15 @@ class WindowsSection(Section):
     by: str | None = attr(None, doc="Column whose values tell several series apart; no window has rows of two.")
     time: str | None = attr(
         None, doc="Column of numbers or dates that orders the rows of a series; by default the order in the file does."
+    )
+
+
+class SequencesSection(Section):
+    """Takes lists of different lengths as sequences, which are padded to the longest one of a batch."""
+
+    pad_value: float = attr(
+        0.0, doc="Value behind the end of a sequence of numbers; Masking or `mask_zero` tells it from the steps."
+    )
+    bucket_by_length: bool = attr(
+        False, doc="Whether shuffled batches consist of samples of similar lengths, so that less is padded."
     )
