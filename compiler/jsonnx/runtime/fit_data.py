@@ -12,6 +12,7 @@ from .data_locations import items_of_spec
 from .data_spec import DataSpec
 from .dataset import DataArgument, Dataset, from_arrays
 from .dataset_files import from_spec, from_split, require_same_classes
+from .fit_arguments import require_fraction
 from .training_plan import TrainingPlan
 
 
@@ -61,6 +62,8 @@ def train_and_validation(
         raise UsageError(
             "no-data", "there is nothing to train on", "name a file in `training.data.train`, or pass x and y"
         )
+    if split is not None:
+        split = require_fraction("validation_split", split)
     if validation_data is not None:
         return samples, _validation_dataset(plan, validation_data)
     data = plan.training.data
