@@ -113,7 +113,13 @@ def test_a_stratified_split_divides_each_class_by_the_shares() -> None:
     totals = Counter(classes)
     for part, share in SHARES.items():
         for name, count in Counter(classes[number] for number in parts[part]).items():
-            assert abs(count - share * totals[name]) <= 1
+            assert abs(count - share * totals[name]) < 2
+
+
+@pytest.mark.parametrize("rule", [{}, {"stratify": "y"}, {"group": "patient"}, {"time": "day"}])
+def test_the_share_of_validation_does_not_move_the_test(rule: dict[str, str]) -> None:
+    tests = [numbers({"validation": share, "test": 0.1} | rule)["test"] for share in (0.05, 0.2, 0.5)]
+    assert tests[0] == tests[1] == tests[2]
 
 
 def test_groups_stay_together() -> None:

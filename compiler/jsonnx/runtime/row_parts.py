@@ -6,9 +6,11 @@ change of other rows. Only shares by time, and shares in each class, depend on o
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from hashlib import blake2b
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -24,7 +26,7 @@ HASH_BYTES = 8
 ROWS_PER_CHUNK = 1024
 """Rows that are converted to bytes at once."""
 STRATUM_ROWS = 10
-"""Rows of a class, in the order of the file, among which the shares hold to within one row for each part."""
+"""Rows of a class, in the order of the file, among which the shares hold to within a row or two."""
 
 
 def assign_parts(split: SplitSection, arrays: Sequence[np.ndarray], values: RowValues, by_time: bool) -> np.ndarray:
@@ -102,12 +104,14 @@ def _stratified(fractions: np.ndarray, classes: Sequence[Any], shares: Sequence[
     parts = []
     for fraction, name in zip(fractions.tolist(), classes, strict=True):
         stratum_end = (seen[name] // STRATUM_ROWS + 1) * STRATUM_ROWS
-        counts = taken[name]
-        lacking = [max(share * stratum_end - done, 0.0) for share, done in zip(shares, counts, strict=True)]
-        bounds = np.cumsum(lacking)
-        part = min(int(np.searchsorted(bounds, fraction * bounds[-1], side="right")), len(shares) - 1)
+        first, *others = (max(share * stratum_end - done, 0.0) for share, done in zip(shares, taken[name], strict=True))
+        # The first part is drawn apart from the others, so that its rows do not depend on the shares of these.
+        first = min(first / (stratum_end - seen[name]), 1.0)
+        scale = (1 - first) / (sum(others) or 1.0)
+        bounds = list(accumulate([first, *(lacking * scale for lacking in others)]))
+        part = min(bisect_right(bounds, fraction), len(shares) - 1)
         seen[name] += 1
-        counts[part] += 1
+        taken[name][part] += 1
         parts.append(part)
     return parts
 
