@@ -169,6 +169,13 @@ def test_a_bucketed_fit_takes_every_sample_once_per_epoch() -> None:
     ) <= min(LENGTHS[row] for row in seen[:4])
 
 
+def test_a_run_is_not_resumed_with_other_batches() -> None:
+    command("train", spec(), "-o", "run", "--quiet")
+    changed = spec(sequences={"bucket_by_length": True}, epochs=3)
+    assert "sequences" in command("train", changed, "-o", "run", "--resume", status=1).stderr
+    command("train", spec(epochs=3), "-o", "run", "--resume")
+
+
 @pytest.mark.parametrize(
     ("row", "code", "text"),
     [

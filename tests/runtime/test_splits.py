@@ -237,7 +237,7 @@ def test_a_class_that_a_part_lacks_is_a_warning() -> None:
     ("split", "code", "text"),
     [
         ({"test": 0.1, "group": "patients"}, "missing-column", "did you mean 'patient'"),
-        ({"test": 0.1, "time": "id"}, "bad-value", "'row 0', not a date"),
+        ({"test": 0.1, "time": "id"}, "bad-value", "'row 0', which is neither a number nor a date"),
         ({"test": 0.0001}, "empty-data", "leaves `test` no rows"),
     ],
 )

@@ -94,11 +94,12 @@ def _times(table: DataTable, column: RowColumn, values: Sequence[Any], faults: F
     is_numeric = any(number is not None for number in numbers)
     times = numbers if is_numeric else [_timestamp(value) for value in values]
     bad = [row for row, time in enumerate(times) if time is None]
-    locate, kind = table.element_locator([column.name]), "number" if is_numeric else "date"
+    locate = table.element_locator([column.name])
+    fault = "which is not a number" if is_numeric else "which is neither a number nor a date"
     faults.add_each(
         "bad-value",
         bad,
-        lambda row: (f"{column.name!r} holds {value_text(values[row])[:80]!r}, not a {kind}", locate((row,))),
+        lambda row: (f"{column.name!r} holds {value_text(values[row])[:80]!r}, {fault}", locate((row,))),
         help=TIME_HELP,
     )
     return times
