@@ -98,6 +98,16 @@ def test_split_validation_data_are_compared_with_the_rest() -> None:
     assert document["duplicates"]["first"] == {"validation": {"sample": 1, "train_sample": 1}}
 
 
+def test_windows_of_series_are_not_compared() -> None:
+    write_rows("train.csv", *[(index, 1, index) for index in range(40)])
+    windows = {"windows": {"length": 4, "horizon": 1}, "split": {"validation": 0.2}}
+    layers = [{"type": "Flatten"}, {"type": "Dense", "name": "y", "units": 1}]
+    write_spec(*layers, data=windows, inputs={"x": {"shape": [4, 2]}})
+    document = described()
+    assert document["duplicates"] is None
+    assert document["batch"][0]["shape"] == [4, 4, 2]
+
+
 def test_a_spec_without_training_describes_the_inputs_of_a_file() -> None:
     Path("spec.json").write_text(json.dumps({"inputs": {"x": {"shape": [2]}}, "layers": [{"type": "Softmax"}]}))
     np.savez("new.npz", x=np.arange(6.0).reshape(3, 2))
