@@ -64,6 +64,7 @@ MODULE_BY_TYPE = {
     "GroupNormalization": "normalization.normalization",
     "GroupQueryAttention": "attention.multi_head",
     "Identity": "core",
+    "Imputation": "preprocessing.imputation",
     "IntegerLookup": "preprocessing.lookup",
     "LSTM": "rnn.recurrent",
     "LSTMCell": "rnn.rnn_cells",

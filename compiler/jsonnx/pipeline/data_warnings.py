@@ -52,6 +52,10 @@ def data_warnings(checked: CheckedSpec, data: RunData, *, has_initial_weights: b
     report = checked.new_report()
     if objective is None or training is None:
         return []
+    for part, samples in data.parts.items():
+        if samples.dropped_count and training.data is not None:
+            message = f"samples with missing values, which are left out of `{part}`: {samples.dropped_count:,}"
+            report.add("dropped-samples", _data_path(checked, "missing"), message, severity="note")
     for output, loss in objective.losses.items():
         _check_classes(data.train, data, output, objective, checked, report)
         if is_regression(loss) and not has_initial_weights and training.weights is None:

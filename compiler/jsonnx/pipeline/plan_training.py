@@ -34,7 +34,7 @@ from ..training.objective import Objective
 from ..training.section import Training
 from ..tuning.cpu.gradient import CPU_GRADIENTS
 from .check import CheckedSpec, StageHook, no_hook
-from .data_spec import index_limits, input_vocabularies
+from .data_spec import index_limits, input_vocabularies, inputs_with_missing_values
 from .graphs import forward_graph, inference_only
 
 NORMALIZATION_MODULES = Adaptable.__module__.partition(".preprocessing")[0] + ".normalization."
@@ -67,6 +67,7 @@ def plan_training(checked: CheckedSpec, seed: int | None = None, after: StageHoo
         seed=checked.seed(seed),
         index_sizes=index_limits(typed),
         input_vocabularies=input_vocabularies(typed),
+        missing_inputs=inputs_with_missing_values(typed),
         labels=typed.network.labels,
         source=SpecSource(checked.source.file, checked.locate),
         adapt_tasks=adapt_tasks(typed),

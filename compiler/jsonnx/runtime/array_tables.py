@@ -123,6 +123,7 @@ class ArrayTable:
         faults: FaultCollector,
         labels: Sequence[str] = (),
         text_help: TextHelp | None = None,
+        accepts_missing: bool = False,
     ) -> np.ndarray | None:
         try:
             return self._read(name)

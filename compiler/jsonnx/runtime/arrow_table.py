@@ -94,6 +94,7 @@ class ArrowTable:
         faults: FaultCollector,
         labels: Sequence[str] = (),
         text_help: TextHelp | None = None,
+        accepts_missing: bool = False,
     ) -> np.ndarray | None:
         if self.names.count(name) > 1:
             faults.add("duplicate-column", f"{self.names.count(name)} columns are called {name!r}")
@@ -109,7 +110,7 @@ class ArrowTable:
         if values is None:
             return None
         missing = np.flatnonzero(_is_null(values, kind))
-        if missing.size:
+        if missing.size and not accepts_missing:
             help = MISSING_TEXT_HELP if kind.is_text else MISSING_NUMBER_HELP
             rows = missing.tolist()
             add_missing_values(name, "value", rows, len(values), self.element_locator([name]), faults, help)
@@ -136,10 +137,10 @@ class ArrowTable:
         return None
 
     def _to_array(self, values: Any, kind: _Kind, name: str, faults: FaultCollector) -> np.ndarray | None:
-        """The array of a column without missing values."""
+        """The array of a column, with NaN or the empty string for each missing value."""
         if kind.is_text or kind.is_binary:
             array = np.empty(len(values), object)
-            array[:] = values.to_pylist()
+            array[:] = ["" if value is None else value for value in values.to_pylist()]
             return array
         shape: tuple[int, ...] = (len(values),)
         while (lengths := _list_lengths(values)) is not None:
@@ -148,7 +149,7 @@ class ArrowTable:
                 return None
             values = values.flatten()
             shape = (*shape, int(lengths[0]) if lengths.size else 0)
-        return np.asarray(values.to_numpy(zero_copy_only=False)).reshape(shape)
+        return _to_numbers(values).reshape(shape)
 
     def _add_ragged(self, lengths: np.ndarray, lists_per_row: int, name: str, faults: FaultCollector) -> None:
         """Adds a fault for the rows whose lists have another length than the first one."""
@@ -240,6 +241,14 @@ def _plain(array: Any) -> Any:
     if pa.types.is_struct(array.type) and _ENCODED_MEDIA_FIELD in [field.name for field in array.type]:
         array = array.field(_ENCODED_MEDIA_FIELD)
     return array.cast(pa.float64()) if pa.types.is_decimal(array.type) else array
+
+
+def _to_numbers(values: Any) -> np.ndarray:
+    """The numbers or booleans of an Arrow array without lists, with NaN for each that is missing."""
+    import pyarrow as pa
+
+    is_object = values.null_count and (pa.types.is_boolean(values.type) or pa.types.is_null(values.type))
+    return np.asarray((values.cast(pa.float64()) if is_object else values).to_numpy(zero_copy_only=False))
 
 
 def _is_null(array: Any, kind: _Kind) -> np.ndarray:

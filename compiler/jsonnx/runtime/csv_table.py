@@ -131,6 +131,7 @@ class CsvTable:
         faults: FaultCollector,
         labels: Sequence[str] = (),
         text_help: TextHelp | None = None,
+        accepts_missing: bool = False,
     ) -> np.ndarray | None:
         if self.names.count(name) > 1:
             message = f"{self.names.count(name)} columns are called {name!r}"
@@ -146,6 +147,8 @@ class CsvTable:
         ):
             return np.array(stripped, object)
         texts = texts if self._dialect.decimal == "." else [_with_point(text) for text in texts]
+        if accepts_missing:
+            texts = ["nan" if _is_missing(text) else text for text in texts]
         numbers = _parse_numbers(texts, int if "int" in type.dtype else float)
         if numbers is None:
             self._add_faults(name, texts, faults, text_help)

@@ -14,7 +14,7 @@ from .data_spec import DataSpec
 from .data_table import DataTable
 from .folder_table import CLASS_FOLDERS_HELP, LABEL, FolderTable
 from .media_files import MediaReader, is_media
-from .validate_arrays import validate_array
+from .validate_arrays import LocateElement, is_missing, validate_array
 
 
 def check_columns_exist(
@@ -61,44 +61,64 @@ def read_columns(
     names: tuple[str, ...],
     data_spec: DataSpec,
     faults: FaultCollector,
-    media: MediaReader | None = None,
+    accepts_missing: bool = False,
 ) -> np.ndarray | None:
-    """The array of an input or a target, from one column or from several, stacked along the last axis.
-
-    `media` reads the images or recordings that a column names or contains.
-    """
+    """The values of an input or a target, from one column or from several, stacked along the last axis; None, and
+    faults, if they are invalid. `validate_columns` validates them."""
     labels = data_spec.labels.get(key, ()) if key in data_spec.targets else ()
     text_help = partial(data_spec.text_help, key)
     type = data_spec.type_of(key)
-    columns = [table.column(name, type, faults, labels, text_help) for name in names]
+    accepts_missing = accepts_missing or key in data_spec.missing_inputs
+    columns = [table.column(name, type, faults, labels, text_help, accepts_missing) for name in names]
     readable = [column for column in columns if column is not None]
     if len(readable) < len(columns) or not readable:
         return None
-    if len(readable) == 1 and key in data_spec.inputs and media is not None and is_media(readable[0], type):
-        return _read_media(table, readable[0], key, names, data_spec, faults, media)
-    if isinstance(table, FolderTable) and key in data_spec.inputs and table.holds_media(names[0]):
-        message = f"{data_spec.describe(key)} takes {type}, and {table.kind.dimensions}"
-        faults.add("data-shape", message, help="flatten or reshape them in the network, by its first layer")
-        return None
     try:
-        array = readable[0] if len(readable) == 1 else np.column_stack(readable)
+        return readable[0] if len(readable) == 1 else np.column_stack(readable)
     except ValueError:
         shapes = ", ".join(str(list(column.shape)) for column in readable)
         faults.add("data-shape", f"the columns of {data_spec.describe(key)} cannot be stacked: shapes {shapes}")
         return None
-    return validate_array(array, key, data_spec, faults, table.element_locator(names), len(names))
 
 
-def _read_media(
+def validate_columns(
+    array: np.ndarray,
     table: DataTable,
-    column: np.ndarray,
     key: str,
     names: tuple[str, ...],
     data_spec: DataSpec,
     faults: FaultCollector,
     media: MediaReader,
+    rows: np.ndarray | None = None,
 ) -> np.ndarray | None:
-    """The array of the images or recordings in a column."""
-    locate = table.element_locator(names)
-    array = media.read(column.tolist(), data_spec.type_of(key), data_spec.describe(key), locate, faults)
-    return None if array is None else validate_array(array, key, data_spec, faults, locate)
+    """The validated array of an input or a target, from the values in its columns; None, and faults, if they are
+    invalid.
+
+    `media` reads the images or recordings that a column names or contains. `rows` are the rows of the table that the
+    array has; None for all.
+    """
+    type, locate = data_spec.type_of(key), _row_locator(table.element_locator(names), rows)
+    if len(names) == 1 and key in data_spec.inputs and is_media(array, type):
+        read = media.read(array.tolist(), type, data_spec.describe(key), locate, faults)
+        return None if read is None else validate_array(read, key, data_spec, faults, locate)
+    if isinstance(table, FolderTable) and key in data_spec.inputs and table.holds_media(names[0]):
+        message = f"{data_spec.describe(key)} takes {type}, and {table.kind.dimensions}"
+        faults.add("data-shape", message, help="flatten or reshape them in the network, by its first layer")
+        return None
+    return validate_array(array, key, data_spec, faults, locate, len(names))
+
+
+def _row_locator(locate: LocateElement, rows: np.ndarray | None) -> LocateElement:
+    """Locates the elements of an array that has only some rows of a table."""
+    return locate if rows is None else lambda index: locate((int(rows[index[0]]), *index[1:]))
+
+
+def complete_rows(arrays: Mapping[str, np.ndarray], data_spec: DataSpec) -> np.ndarray | None:
+    """The rows without missing values, except in inputs that may have some; None if these are all rows."""
+    columns = [array for key, array in arrays.items() if array.ndim and key not in data_spec.missing_inputs]
+    if len({len(array) for array in columns}) != 1:
+        return None  # the different numbers of samples are reported later
+    complete = np.ones(len(columns[0]), bool)
+    for array in columns:
+        complete &= ~is_missing(array).reshape(len(array), -1).any(1)
+    return None if complete.all() else np.flatnonzero(complete)

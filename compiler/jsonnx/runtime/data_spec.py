@@ -35,6 +35,8 @@ class DataSpec:
     """Names of the classes by output: data may contain them in place of numbers."""
     vocabularies: Mapping[str, frozenset[Any]] = field(default_factory=dict)
     """The valid tokens of inputs whose lookup rejects all others."""
+    missing_inputs: frozenset[str] = frozenset()
+    """The inputs that may have missing values: NaN, or the empty string."""
 
     def describe(self, name: str) -> str:
         return f"input {name!r}" if name in self.inputs else f"the target of {name!r}"
@@ -67,6 +69,7 @@ def make_data_spec(
     labels: Mapping[str, tuple[str, ...]],
     training: Training,
     vocabularies: Mapping[str, frozenset[Any]],
+    missing_inputs: frozenset[str] = frozenset(),
 ) -> DataSpec:
     """The data of a training. `index_sizes` are the numbers of valid values of inputs that hold indices."""
     index_ranges = {name: IndexRange(count) for name, count in index_sizes.items()}
@@ -74,7 +77,7 @@ def make_data_spec(
         classes = outputs[output].shape[-1]
         if "int" in target.dtype and target.rank == outputs[output].rank - 1 and isinstance(classes, int):
             index_ranges[output] = IndexRange(classes, _ignored_class(training, output))
-    return DataSpec(inputs, targets, index_ranges, labels, vocabularies)
+    return DataSpec(inputs, targets, index_ranges, labels, vocabularies, missing_inputs)
 
 
 def _ignored_class(training: Training, output: str) -> int | None:

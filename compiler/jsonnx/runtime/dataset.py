@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -32,6 +32,8 @@ class Dataset:
     inputs: Mapping[str, np.ndarray]
     targets: Mapping[str, np.ndarray]
     data_spec: DataSpec
+    dropped_count: int = 0
+    """The samples that were left out, since they have missing values."""
 
     def __len__(self) -> int:
         return len(next(iter(self.inputs.values())))
@@ -68,7 +70,8 @@ class Dataset:
             faults = FaultCollector()
             faults.add("empty-data", f"{len(self)} samples cannot be split with a fraction of {fraction} set aside")
             raise FeedError(faults.diagnostics)
-        return self._subset(slice(train_count)), self._subset(slice(train_count, None))
+        train = replace(self._subset(slice(train_count)), dropped_count=self.dropped_count)
+        return train, self._subset(slice(train_count, None))
 
     def _subset(self, rows: slice) -> Dataset:
         inputs = {name: array[rows] for name, array in self.inputs.items()}
@@ -81,7 +84,7 @@ class Dataset:
             return parts[0]
         inputs = {name: np.concatenate([part.inputs[name] for part in parts]) for name in parts[0].inputs}
         targets = {name: np.concatenate([part.targets[name] for part in parts]) for name in parts[0].targets}
-        return Dataset(inputs, targets, parts[0].data_spec)
+        return Dataset(inputs, targets, parts[0].data_spec, sum(part.dropped_count for part in parts))
 
     @cached_property
     def digest(self) -> str:

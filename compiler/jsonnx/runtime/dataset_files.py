@@ -14,7 +14,7 @@ from ..core.diagnostics import CompileError, Diagnostic, UsageError, quoted_or_l
 from ..core.files import error_reason
 from ..training.columns import AssignedColumns, assigned_columns, column_faults
 from ..training.section import DataSection
-from .data_columns import check_columns_exist, read_columns
+from .data_columns import check_columns_exist, complete_rows, read_columns, validate_columns
 from .data_errors import FaultCollector
 from .data_files import TableOptions, read_table
 from .data_locations import DataItem, items_of_spec, items_of_user
@@ -27,6 +27,7 @@ from .spec_source import NO_SPEC, SpecSource
 from .training_plan import TrainingPlan
 from .validate_arrays import check_consistent_sizes
 
+ALL_MISSING_HELP = "leave columns without values out of `x`, or fill them with an Imputation layer"
 MAX_FAULTS = 20
 """Faults after which no further file is read."""
 
@@ -159,7 +160,8 @@ class _Reader:
             columns = _folder_columns(table, columns, data_spec)
             data_spec = _with_folder_labels(table, columns, data_spec, faults)
         media = MediaReader(item.folder, self.data.images, self.data.audio) if self.data else MediaReader(item.folder)
-        samples = _samples(table, columns, data_spec, media, faults)
+        drops_missing = self.with_targets and self.data is not None and self.data.missing == "drop"
+        samples = _samples(table, columns, data_spec, media, faults, drops_missing)
         if samples is not None:
             kept.append(_kept_columns(table, self.keep, len(samples), faults))
         return samples
@@ -188,16 +190,32 @@ def _samples(
     data_spec: DataSpec,
     media: MediaReader,
     faults: FaultCollector,
+    drops_missing: bool = False,
 ) -> Dataset | None:
-    """The samples in the columns of a table; None, and faults, if they are invalid."""
+    """The samples in the columns of a table, with `drops_missing` without those with missing values; None, and faults,
+    if they are invalid."""
+    if faults or not check_columns_exist(table, columns, data_spec, faults):
+        return None
+    stored: dict[str, np.ndarray] = {}
+    for key, assigned in columns.items():
+        array = read_columns(table, key, assigned.names, data_spec, faults, drops_missing)
+        if array is not None:
+            stored[key] = array
+    rows = complete_rows(stored, data_spec) if drops_missing else None
+    if rows is not None and not len(rows):
+        faults.add("empty-data", "every row has a missing value", help=ALL_MISSING_HELP)
+        return None
     arrays: dict[str, np.ndarray] = {}
-    if not faults and check_columns_exist(table, columns, data_spec, faults):
-        for key, assigned in columns.items():
-            array = read_columns(table, key, assigned.names, data_spec, faults, media)
-            if array is not None:
-                arrays[key] = array
-        check_consistent_sizes(arrays, data_spec, faults)
-    return None if faults else make_dataset(arrays, data_spec)
+    for key, array in stored.items():
+        kept = array if rows is None else array[rows]
+        validated = validate_columns(kept, table, key, columns[key].names, data_spec, faults, media, rows)
+        if validated is not None:
+            arrays[key] = validated
+    check_consistent_sizes(arrays, data_spec, faults)
+    if faults:
+        return None
+    samples = make_dataset(arrays, data_spec)
+    return samples if rows is None else replace(samples, dropped_count=len(next(iter(stored.values()))) - len(rows))
 
 
 # -- folders -----------------------------------------------------------------------------------------------------------

@@ -60,6 +60,7 @@ class FolderTable:
         faults: FaultCollector,
         labels: Sequence[str] = (),
         text_help: TextHelp | None = None,
+        accepts_missing: bool = False,
     ) -> np.ndarray | None:
         if name == LABEL:
             return np.array(self._classes(), object)

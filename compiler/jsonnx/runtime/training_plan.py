@@ -98,6 +98,8 @@ class TrainingPlan:
     """The number of valid values of each input that holds indices."""
     input_vocabularies: Mapping[str, frozenset[Any]] = field(default_factory=dict)
     """The valid tokens of inputs whose lookup rejects all others."""
+    missing_inputs: frozenset[str] = frozenset()
+    """The inputs that may have missing values."""
     labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """The names of classes, by output."""
     source: SpecSource = NO_SPEC
@@ -138,6 +140,7 @@ class TrainingPlan:
             self.labels,
             self.training,
             self.input_vocabularies,
+            self.missing_inputs,
         )
 
     @cached_property

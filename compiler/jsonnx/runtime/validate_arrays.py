@@ -43,6 +43,9 @@ def validate_array(
     fault_count = len(faults.diagnostics)
     type, title = data_spec.type_of(name), data_spec.describe(name)
     dtype = numpy_dtype(type.dtype)
+    accepts_missing = name in data_spec.missing_inputs
+    if accepts_missing and dtype.kind == "O" and array.dtype.kind == "O":
+        array = np.where(is_missing(array), "", array)
     reshaped = reshape_samples(array, type.shape[1:]) if array.ndim else None
     if reshaped is None:
         sizes = ["samples", *map(str, array.shape[1:])] if array.ndim else []
@@ -57,6 +60,8 @@ def validate_array(
         faults.add("bad-value", f"{title} has {array.dtype} elements, the network wants {type.dtype}")
     elif array.size and array.dtype.kind in "fiub":
         index_range = data_spec.index_ranges.get(name)
+        if accepts_missing and array.dtype.kind == "f":
+            array = np.where(np.isnan(array), array.dtype.type(0), array)
         _ValueCheck(array, dtype, title, index_range, faults, locate, column_count).run()
     if name in data_spec.vocabularies and len(faults.diagnostics) == fault_count:
         _check_tokens(array, name, data_spec, faults, locate)
@@ -79,6 +84,18 @@ def _check_tokens(
             return message.format(str(token) if isinstance(token, str) else int(token)), locate(index)
 
         faults.add_each("unknown-token", indices, describe, count=count, help=help)
+
+
+def is_missing(array: np.ndarray) -> np.ndarray:
+    """Whether an element is NaN, None or the empty string."""
+    if array.dtype.kind == "f":
+        return np.isnan(array)
+    if array.dtype.kind == "U":
+        return np.asarray(array == "")
+    if array.dtype.kind != "O":
+        return np.zeros(array.shape, bool)
+    missing = [item is None or item == "" or item != item for item in array.flat]
+    return np.array(missing, bool).reshape(array.shape)
 
 
 def is_text(array: np.ndarray) -> bool:
@@ -189,10 +206,13 @@ def _has_compatible_kind(array: np.ndarray, dtype: np.dtype[Any]) -> bool:
 
 
 MISSING_NUMBER_HELP = (
-    "replace missing numbers in the data, by 0 or the column's mean, or remove their samples; they never reach the "
-    "network, so ops.nan_to_num cannot replace them"
+    'an input that only an Imputation layer reads may have missing numbers; `"missing": "drop"` in `training.data` '
+    "leaves out rows of a file with missing values"
 )
-MISSING_TEXT_HELP = 'replace missing texts in the data, with "" for instance, or remove their samples'
+MISSING_TEXT_HELP = (
+    'an input that only an Imputation layer or a lookup with the mask_token "" reads may have missing texts; '
+    '`"missing": "drop"` in `training.data` leaves out rows of a file with missing values'
+)
 
 
 @dataclass(frozen=True, eq=False)

@@ -160,6 +160,11 @@ class DataSection(Section):
         None, doc="Separator of the columns in .csv and .tsv files; null for a comma in .csv and a tab in .tsv."
     )
     decimal: Literal[".", ","] = attr(".", doc="Decimal mark of the numbers in .csv and .tsv files.")
+    missing: Literal["error", "drop"] = attr(
+        "error",
+        doc="What to do about samples with missing values: `error`, or `drop` to leave them out of training and "
+        "evaluation. Missing values of inputs that an Imputation fills are kept.",
+    )
     images: ImagesSection = attr(DEFAULT_IMAGES, doc="How image files become arrays.")
     audio: AudioSection = attr(DEFAULT_AUDIO, doc="How recordings (.wav) become arrays.")
 

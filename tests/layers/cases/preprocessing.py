@@ -3,6 +3,7 @@
 from . import Case
 
 NORMALIZATION = {"type": "Normalization"}
+IMPUTATION = {"type": "Imputation"}
 BINS = {"type": "Discretization", "bin_boundaries": [-0.5, 0, 1.5]}
 LEARNED = {"type": "Discretization", "num_bins": 4}
 CATEGORIES = {"type": "CategoryEncoding", "num_tokens": 5}
@@ -25,6 +26,10 @@ CASES = [
     Case("normalization-adapted-one", {**NORMALIZATION, "axis": None}, [(2, 3)]),
     Case("normalization-adapted-axes", {**NORMALIZATION, "axis": [3, 1]}, [(2, 1, 3)]),
     Case("normalization-integers", NORMALIZATION, [(3,)], integers=255),
+    Case("imputation", IMPUTATION, [(2, 3)]),
+    Case("imputation-numbers", {**IMPUTATION, "strategy": "median"}, [()]),
+    Case("imputation-indicator", {**IMPUTATION, "strategy": "most_frequent", "indicator": True}, [(3,)]),
+    Case("imputation-constant", {**IMPUTATION, "strategy": "constant", "fill_value": [1, 2, 3]}, [(2, 3)]),
     Case("discretization", BINS, [(2, 3)], smooth=False),
     Case("discretization-numbers", BINS, [()], smooth=False),
     Case("discretization-down", {**BINS, "bin_boundaries": [1, 0, -1]}, [(4,)], smooth=False),

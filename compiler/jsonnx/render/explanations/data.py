@@ -37,10 +37,18 @@ DATA_EXPLANATIONS: dict[str, Explanation] = {
     ),
     "not-finite": Explanation(
         "NaN or infinity in the data",
-        "One such value makes every weight NaN at the first step. The message names the sample. Remove it, or "
-        "replace the value by a number.",
+        "One such value makes every weight NaN at the first step. The message names the sample. Remove it, replace "
+        "the value by a number, or let an Imputation layer read the input.",
         "age,height\n31,nan",
         "age,height\n31,1.80",
+    ),
+    "dropped-samples": Explanation(
+        "Samples with missing values are left out",
+        'As `"missing": "drop"` in `training.data` says, rows without a value in a column that needs one take no part '
+        "in training and evaluation. An Imputation layer keeps them, and the deployed model then takes missing values, "
+        "too.",
+        'age,height\n31,NA\n"training": {"data": {"train": "people.csv", "missing": "drop"}}',
+        '{"type": "Imputation", "strategy": "median", "from": "height"}',
     ),
     "ragged-row": Explanation(
         "A row of a .csv with more or fewer values than the header",
