@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..core.diagnostics import CompileError
@@ -56,7 +56,12 @@ def read_part(
     """The samples of a part of the data, `train`, `validation` or `test`; None if neither the spec nor the user names a
     file. Raises CompileError with every fault, UsageError for a file that cannot be read."""
     if part in files.paths:
-        return from_file(files.paths[part], data, data_spec, source)
+        return from_file(
+            files.paths[part],
+            data,
+            replace(data_spec, learns_labels=data_spec.learns_labels or part == "train"),
+            source,
+        )
     if data is None or getattr(data, part) is None:
         return None
     return from_part(data, part, data_spec, source)

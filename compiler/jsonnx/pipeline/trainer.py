@@ -22,6 +22,7 @@ from ..runtime.variables import DonatedArrays
 from .check import CheckedSpec, Spec, check_spec
 from .compile import compile_checked
 from .initial_weights import Weights, resolve_initial_weights
+from .learned_spec import with_learned
 from .model import Model
 from .plan_training import plan_training
 
@@ -111,6 +112,10 @@ class Trainer(PlanTrainer):
 a line an epoch, 0 nothing; "auto" shows a bar in a terminal or a notebook, elsewhere nothing. It is printed to
 standard error, in a notebook to standard output.
 """
+
+    def _use_learned(self, train: Dataset) -> None:
+        super()._use_learned(train)
+        self._checked = with_learned(self._checked, train)
 
     def model(self) -> Model:
         """The inference model with the current weights."""

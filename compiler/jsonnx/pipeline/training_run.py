@@ -12,7 +12,6 @@ from pathlib import Path
 from ..core.diagnostics import CompileError, Diagnostic, Note, UsageError
 from ..core.files import refuse_overwrite
 from ..core.spec_folders import SpecFolders
-from ..runtime.dataset_files import require_same_classes
 from ..runtime.early_stopping import EarlyStoppingMonitor
 from ..runtime.provider_options import ProviderOptions
 from ..runtime.run_folder import SPEC_FILE, RunFolder
@@ -24,6 +23,7 @@ from ..training.section import DATA_PARTS
 from .check import CheckedSpec
 from .data_warnings import data_warnings
 from .initial_weights import possible_weight_files
+from .learned_spec import learned_notes, with_learned
 from .run_data import (
     SPEC_FILES,
     DataFiles,
@@ -179,7 +179,10 @@ def train(
     resumes = _is_resumed(run_folder, options)
     trainer = _resumed_trainer(checked, options, warn) if resumes else _new_trainer(checked, options)
     data = _load_data(trainer, options.data)  # before anything is written, so that an error leaves no files
+    notes = learned_notes(checked, data.train)
+    checked = with_learned(checked, data.train)
     if not resumes:
+        warn(notes)
         warn(data_warnings(checked, data, has_initial_weights=options.weights is not None))
     run = _PreparedRun(run_folder, checked, options, trainer, data, warn, start_time)
     with run_folder:
@@ -360,13 +363,14 @@ def _input_files(checked: CheckedSpec, options: RunOptions) -> list[Path]:
 def _load_data(trainer: Trainer, files: DataFiles) -> RunData:
     """Reads and checks all data of the run, and splits off the validation data if the spec says so."""
     plan = trainer.plan
-    section = plan.training.data
-    train, validation, test = (read_part(part, section, files, plan.data_spec, plan.source) for part in DATA_PARTS)
+    train = read_part("train", plan.training.data, files, plan.data_spec, plan.source)
     if train is None:
         help = "name a file in `training.data.train`, or with --data FILE"
         raise UsageError("no-data", "the spec names no data to train on", help)
+    plan = plan.with_learned(train)
+    section = plan.training.data
+    validation, test = (read_part(part, section, files, plan.data_spec, plan.source) for part in DATA_PARTS[1:])
     data = split_off_validation(train, validation, section, plan.source)
-    require_same_classes(replace(data, test=test).parts, plan.source)
     EarlyStoppingMonitor(plan, data.validation is not None)  # raises UsageError if the monitored figure is not reported
     return replace(data, test=test)
 

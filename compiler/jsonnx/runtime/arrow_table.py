@@ -92,7 +92,7 @@ class ArrowTable:
         name: str,
         type: TensorType,
         faults: FaultCollector,
-        labels: Sequence[str] = (),
+        labels: Sequence[str] | None = None,
         text_help: TextHelp | None = None,
         accepts_missing: bool = False,
     ) -> np.ndarray | None:

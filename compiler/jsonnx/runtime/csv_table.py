@@ -129,7 +129,7 @@ class CsvTable:
         name: str,
         type: TensorType,
         faults: FaultCollector,
-        labels: Sequence[str] = (),
+        labels: Sequence[str] | None = None,
         text_help: TextHelp | None = None,
         accepts_missing: bool = False,
     ) -> np.ndarray | None:
@@ -143,7 +143,7 @@ class CsvTable:
             return np.array(texts, object)
         stripped = [text.strip() for text in texts]
         if name_media_files(stripped, type) or (
-            labels and (set(stripped) & set(labels) or not any(map(_is_number, texts)))
+            labels is not None and (set(stripped) & set(labels) or not any(map(_is_number, texts)))
         ):
             return np.array(stripped, object)
         texts = texts if self._dialect.decimal == "." else [_with_point(text) for text in texts]

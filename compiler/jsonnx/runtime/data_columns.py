@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
+from typing import Any
 
 import numpy as np
 
 from ..core.diagnostics import quoted_or_list, suggestion
-from ..training.columns import AssignedColumns
+from ..training.columns import EXCLUSION, AssignedColumns, assigned_columns, has_patterns, matching_columns
+from ..training.section import DataSection
 from .data_errors import FaultCollector
 from .data_spec import DataSpec
 from .data_table import DataTable
 from .folder_table import CLASS_FOLDERS_HELP, LABEL, FolderTable
 from .media_files import MediaReader, is_media
-from .validate_arrays import LocateElement, is_missing, validate_array
+from .validate_arrays import LocateElement, is_missing, reshape_samples, validate_array
 
 
 def check_columns_exist(
@@ -36,6 +38,50 @@ def check_columns_exist(
             message = f"there is no column {name!r} for {data_spec.describe(key)}"
             faults.add("missing-column", message, table.name_location(near), help=help, notes=notes)
     return not faults
+
+
+def target_columns(data: DataSection | None, data_spec: DataSpec) -> set[str]:
+    """The columns of targets, also if only inputs are read."""
+    setting: Any = getattr(data, "y", None)
+    assigned = [
+        column for columns in assigned_columns(setting, "y", data_spec.targets).values() for column in columns.names
+    ]
+    values = setting.values() if isinstance(setting, Mapping) else [] if setting is None else [setting]
+    return {*assigned, *(name for value in values for name in ([value] if isinstance(value, str) else value))}
+
+
+def match_columns(
+    table: DataTable,
+    columns: Mapping[str, AssignedColumns],
+    data_spec: DataSpec,
+    targets: Collection[str],
+    faults: FaultCollector,
+) -> dict[str, tuple[str, ...]]:
+    """The columns that the patterns of inputs match, by input. Adds a fault for each pattern without a match.
+
+    A pattern matches neither the columns of targets nor those that another input names.
+    """
+    matched: dict[str, tuple[str, ...]] = {}
+    for key, (names, path) in columns.items():
+        if key not in data_spec.inputs or path is None or not has_patterns(names, table.names):
+            continue
+        others = {name for other, (assigned, _) in columns.items() if other != key for name in assigned}
+        found = matching_columns(names, table.names, {*targets, *others})
+        for pattern in found.unmatched:
+            name = pattern.removeprefix(EXCLUSION)
+            near = similar_column(name, table.names)
+            help = f"did you mean {near!r}?" if near else f"columns: {quoted_or_list(table.names)}"
+            message = f"no column matches {name!r}, for {data_spec.describe(key)}"
+            notes = [faults.source.note("the spec has the pattern here", path)]
+            faults.add("missing-column", message, table.name_location(near), help=help, notes=notes)
+        if not found.names and not found.unmatched:
+            faults.add(
+                "missing-column",
+                f"the patterns leave no column for {data_spec.describe(key)}",
+                table.name_location(None),
+            )
+        matched[key] = found.names
+    return matched
 
 
 def similar_column(name: str, columns: Sequence[str]) -> str | None:
@@ -65,7 +111,7 @@ def read_columns(
 ) -> np.ndarray | None:
     """The values of an input or a target, from one column or from several, stacked along the last axis; None, and
     faults, if they are invalid. `validate_columns` validates them."""
-    labels = data_spec.labels.get(key, ()) if key in data_spec.targets else ()
+    labels = data_spec.class_labels(key)
     text_help = partial(data_spec.text_help, key)
     type = data_spec.type_of(key)
     accepts_missing = accepts_missing or key in data_spec.missing_inputs
@@ -104,6 +150,11 @@ def validate_columns(
     if isinstance(table, FolderTable) and key in data_spec.inputs and table.holds_media(names[0]):
         message = f"{data_spec.describe(key)} takes {type}, and {table.kind.dimensions}"
         faults.add("data-shape", message, help="flatten or reshape them in the network, by its first layer")
+        return None
+    if array.shape[1:] == (len(names),) and len(names) > 1 and reshape_samples(array, type.shape[1:]) is None:
+        message = f"{data_spec.describe(key)} has {len(names)} columns, the network wants {type}"
+        help = f"give the input the shape [{len(names)}]; its columns are {quoted_or_list(names)}"
+        faults.add("data-shape", message, table.name_location(None), help=help)
         return None
     return validate_array(array, key, data_spec, faults, locate, len(names))
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from ..core.types import TensorType
+from ..training.losses import BinaryLoss, Loss
 from ..training.section import Training
 
 MAX_SUGGESTED_LABELS = 20
@@ -37,6 +38,18 @@ class DataSpec:
     """The valid tokens of inputs whose lookup rejects all others."""
     missing_inputs: frozenset[str] = frozenset()
     """The inputs that may have missing values: NaN, or the empty string."""
+    class_counts: Mapping[str, int] = field(default_factory=dict)
+    """The numbers of classes of outputs whose loss compares them with one class for each element."""
+    learns_labels: bool = False
+    """Whether the texts in targets without labels are their classes, as in training data."""
+
+    def class_labels(self, name: str) -> tuple[str, ...] | None:
+        """The names of classes that the data of an input or a target may contain; an empty tuple if they are learned
+        from the data, None if the data has no names."""
+        if name not in self.targets:
+            return None
+        labels = self.labels.get(name)
+        return labels or (() if self.learns_labels and name in self.class_counts else None)
 
     def describe(self, name: str) -> str:
         return f"input {name!r}" if name in self.inputs else f"the target of {name!r}"
@@ -77,10 +90,17 @@ def make_data_spec(
         classes = outputs[output].shape[-1]
         if "int" in target.dtype and target.rank == outputs[output].rank - 1 and isinstance(classes, int):
             index_ranges[output] = IndexRange(classes, _ignored_class(training, output))
-    return DataSpec(inputs, targets, index_ranges, labels, vocabularies, missing_inputs)
+    class_counts = {name: index_range.size for name, index_range in index_ranges.items() if name in targets}
+    for output in targets:
+        if isinstance(_loss_of(training, output), BinaryLoss) and outputs[output].shape[-1:] == (1,):
+            class_counts[output] = 2
+    return DataSpec(inputs, targets, index_ranges, labels, vocabularies, missing_inputs, class_counts)
+
+
+def _loss_of(training: Training, output: str) -> Loss | None:
+    return training.loss.get(output) if isinstance(training.loss, dict) else training.loss
 
 
 def _ignored_class(training: Training, output: str) -> int | None:
-    loss = training.loss
-    ignored = getattr(loss.get(output) if isinstance(loss, dict) else loss, "ignore_class", None)
+    ignored = getattr(_loss_of(training, output), "ignore_class", None)
     return None if ignored is None else int(ignored)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -16,7 +16,7 @@ from ..core.types import TensorType
 from .array_arguments import RaggedArray, is_batch_iterable, is_pair_of_arrays, not_an_array, to_array
 from .array_digest import array_digest
 from .data_errors import FaultCollector, FeedError
-from .data_spec import DataSpec
+from .data_spec import MAX_SUGGESTED_LABELS, DataSpec
 from .validate_arrays import check_consistent_sizes, validate_array
 
 DataArgument = np.ndarray | Mapping[str, Any] | list[Any] | None
@@ -34,6 +34,8 @@ class Dataset:
     data_spec: DataSpec
     dropped_count: int = 0
     """The samples that were left out, since they have missing values."""
+    columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """The columns of a file that patterns of the spec match, by input."""
 
     def __len__(self) -> int:
         return len(next(iter(self.inputs.values())))
@@ -75,7 +77,8 @@ class Dataset:
 
     def _subset(self, rows: slice) -> Dataset:
         inputs = {name: array[rows] for name, array in self.inputs.items()}
-        return Dataset(inputs, {name: array[rows] for name, array in self.targets.items()}, self.data_spec)
+        targets = {name: array[rows] for name, array in self.targets.items()}
+        return replace(self, inputs=inputs, targets=targets, dropped_count=0)
 
     @staticmethod
     def concatenate(parts: Sequence[Dataset]) -> Dataset:
@@ -84,7 +87,8 @@ class Dataset:
             return parts[0]
         inputs = {name: np.concatenate([part.inputs[name] for part in parts]) for name in parts[0].inputs}
         targets = {name: np.concatenate([part.targets[name] for part in parts]) for name in parts[0].targets}
-        return Dataset(inputs, targets, parts[0].data_spec, sum(part.dropped_count for part in parts))
+        dropped_count = sum(part.dropped_count for part in parts)
+        return replace(parts[0], inputs=inputs, targets=targets, dropped_count=dropped_count)
 
     @cached_property
     def digest(self) -> str:
@@ -120,9 +124,34 @@ def from_arrays(x: DataArgument, y: DataArgument, data_spec: DataSpec, *, target
         if validated is not None:
             arrays[name] = validated
     check_consistent_sizes(arrays, data_spec, faults)
-    if faults:
+    samples = None if faults else with_learned_labels(make_dataset(arrays, data_spec), faults)
+    if samples is None or faults:
         raise FeedError(faults.diagnostics)
-    return make_dataset(arrays, data_spec)
+    return samples
+
+
+def with_learned_labels(samples: Dataset, faults: FaultCollector) -> Dataset:
+    """The samples with class indices in place of the texts in targets, whose sorted texts are the labels. Adds a fault
+    unless there are as many classes as the output has."""
+    if all(array.dtype.kind != "O" for array in samples.targets.values()):
+        return samples
+    labels, targets = dict(samples.data_spec.labels), dict(samples.targets)
+    for output, array in samples.targets.items():
+        if array.dtype.kind != "O":
+            continue
+        title, count = samples.data_spec.describe(output), samples.data_spec.class_counts[output]
+        if not all(isinstance(item, str) for item in array.flat):
+            faults.add("bad-value", f"{title} has numbers in some files and texts in others")
+            continue
+        classes, indices = np.unique(array.astype(str), return_inverse=True)
+        labels[output], targets[output] = tuple(classes.tolist()), indices.reshape(array.shape).astype(np.int64)
+        if len(classes) != count:
+            names = quoted_or_list(labels[output][:MAX_SUGGESTED_LABELS])
+            more = ", ..." if len(classes) > MAX_SUGGESTED_LABELS else ""
+            units = f"give the layer {output!r} {len(classes)} units" if len(classes) > 1 else "more than one is needed"
+            help = f"the classes are {names}{more}; {units}, or list all classes in `labels` of the spec"
+            faults.add("data-shape", f"{title} has {len(classes)} classes, the network {count}", help=help)
+    return replace(samples, targets=targets, data_spec=replace(samples.data_spec, labels=labels))
 
 
 def make_dataset(arrays: Mapping[str, np.ndarray], data_spec: DataSpec) -> Dataset:

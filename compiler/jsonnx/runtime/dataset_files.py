@@ -14,13 +14,20 @@ from ..core.diagnostics import CompileError, Diagnostic, UsageError, quoted_or_l
 from ..core.files import error_reason
 from ..training.columns import AssignedColumns, assigned_columns, column_faults
 from ..training.section import DataSection
-from .data_columns import check_columns_exist, complete_rows, read_columns, validate_columns
+from .data_columns import (
+    check_columns_exist,
+    complete_rows,
+    match_columns,
+    read_columns,
+    target_columns,
+    validate_columns,
+)
 from .data_errors import FaultCollector
 from .data_files import TableOptions, read_table
 from .data_locations import DataItem, items_of_spec, items_of_user
 from .data_spec import DataSpec
 from .data_table import DataTable
-from .dataset import Dataset, make_dataset
+from .dataset import Dataset, make_dataset, with_learned_labels
 from .folder_table import LABEL, FolderTable, read_folder
 from .media_files import MediaReader
 from .spec_source import NO_SPEC, SpecSource
@@ -45,6 +52,7 @@ def from_spec(plan: TrainingPlan, part: str) -> Dataset | None:
 
 def from_part(data: DataSection, part: str, data_spec: DataSpec, source: SpecSource) -> Dataset:
     """The samples of the `train`, `validation` or `test` data that a spec names. Raises as `from_spec` does."""
+    data_spec = replace(data_spec, learns_labels=data_spec.learns_labels or part == "train")
     reader = _Reader(data, data_spec, source, with_targets=True)
     return reader.read(items_of_spec(data, part, source))[0]
 
@@ -104,12 +112,17 @@ class _Reader:
             if part is not None and not collector:
                 parts.append(part)
                 self._check_agreement(parts, items[0].name, collector)
+                columns |= {key: columns[key]._replace(names=names) for key, names in part.columns.items()}
             faults += collector.diagnostics
             if len(faults) >= MAX_FAULTS:
                 break
         if faults:
             raise CompileError(faults)
-        return Dataset.concatenate(parts), _concatenate_kept(kept)
+        collector = FaultCollector(items[0].name, self.source)
+        samples = with_learned_labels(Dataset.concatenate(parts), collector)
+        if collector:
+            raise CompileError(collector.diagnostics)
+        return samples, _concatenate_kept(kept)
 
     def _column_assignment(self) -> dict[str, AssignedColumns]:
         """The columns of each input, and of each target. Raises CompileError for faults of the spec."""
@@ -126,7 +139,7 @@ class _Reader:
         return columns
 
     def _read_item(
-        self, item: DataItem, columns: Mapping[str, AssignedColumns], faults: FaultCollector, kept: list[Kept]
+        self, item: DataItem, columns: dict[str, AssignedColumns], faults: FaultCollector, kept: list[Kept]
     ) -> Dataset | None:
         """The samples of a file or a folder; None, and faults, if they are invalid. Adds its columns to keep."""
         try:
@@ -151,7 +164,7 @@ class _Reader:
         self,
         table: DataTable,
         item: DataItem,
-        columns: Mapping[str, AssignedColumns],
+        columns: dict[str, AssignedColumns],
         faults: FaultCollector,
         kept: list[Kept],
     ) -> Dataset | None:
@@ -159,10 +172,13 @@ class _Reader:
         if isinstance(table, FolderTable):
             columns = _folder_columns(table, columns, data_spec)
             data_spec = _with_folder_labels(table, columns, data_spec, faults)
+        matched = match_columns(table, columns, data_spec, target_columns(self.data, data_spec), faults)
+        columns = columns | {key: columns[key]._replace(names=names) for key, names in matched.items()}
         media = MediaReader(item.folder, self.data.images, self.data.audio) if self.data else MediaReader(item.folder)
         drops_missing = self.with_targets and self.data is not None and self.data.missing == "drop"
         samples = _samples(table, columns, data_spec, media, faults, drops_missing)
         if samples is not None:
+            samples = replace(samples, columns=matched)
             kept.append(_kept_columns(table, self.keep, len(samples), faults))
         return samples
 
@@ -222,7 +238,7 @@ def _samples(
 
 
 def _folder_columns(
-    table: FolderTable, columns: Mapping[str, AssignedColumns], data_spec: DataSpec
+    table: FolderTable, columns: dict[str, AssignedColumns], data_spec: DataSpec
 ) -> dict[str, AssignedColumns]:
     """The assignment, where the only input and the only target take the files and their classes without being told."""
     assigned = dict(columns)
@@ -251,23 +267,6 @@ def _with_folder_labels(
                 "data-shape", message, help=f"the folders are {names}; or list the classes in `labels` of the spec"
             )
     return replace(data_spec, labels=labels)
-
-
-def require_same_classes(samples: Mapping[str, Dataset], source: SpecSource) -> None:
-    """Raises CompileError if a folder of a part of the data has other classes than that of the training data.
-
-    Without `labels` in the spec, the names of the folders are the classes, in sorted order.
-    """
-    train = samples.get("train")
-    for part, dataset in samples.items():
-        for output, labels in train.data_spec.labels.items() if train else ():
-            others = dataset.data_spec.labels.get(output, labels)
-            if others != labels:
-                message = f"the classes of `{part}` are {quoted_or_list(others)}, those of `train` are "
-                fault = Diagnostic(
-                    "data-shape", message + quoted_or_list(labels), help="list them in `labels` of the spec"
-                )
-                raise CompileError([source.locate_diagnostic(fault, ("training", "data", part))])
 
 
 # -- columns to keep ---------------------------------------------------------------------------------------------------

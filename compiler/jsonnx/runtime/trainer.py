@@ -17,7 +17,7 @@ from .batch_layout import CachedLayout
 from .callbacks import checked_callbacks
 from .checkpoint_faults import RANDOM_WEIGHTS, array_faults, environment_diagnostics, mismatch, run_faults
 from .dataset import DataArgument, Dataset, from_arrays
-from .dataset_files import from_spec, require_same_classes
+from .dataset_files import from_spec
 from .early_stopping import EarlyStoppingMonitor
 from .engine import Diverged, Engine
 from .environment import run_environment
@@ -169,8 +169,13 @@ class Trainer:
             return self.plan.training.batch_size
         return require_integer("batch_size", requested, minimum=1)
 
-    def _dataset(self, x: DataArgument | Dataset, y: DataArgument) -> Dataset:
-        return x if isinstance(x, Dataset) else from_arrays(x, y, self.plan.data_spec)
+    def _dataset(self, x: DataArgument | Dataset, y: DataArgument, *, learns_labels: bool = False) -> Dataset:
+        data_spec = replace(self.plan.data_spec, learns_labels=True) if learns_labels else self.plan.data_spec
+        return x if isinstance(x, Dataset) else from_arrays(x, y, data_spec)
+
+    def _use_learned(self, train: Dataset) -> None:
+        """Takes over the names of classes and of columns that training data determine."""
+        self.plan = self.plan.with_learned(train)
 
     def _validation_dataset(self, pair: Any) -> Dataset:
         if isinstance(pair, Dataset):
@@ -188,18 +193,19 @@ class Trainer:
         self, x: Any, y: Any, validation_data: Any, split: float | None
     ) -> tuple[Dataset, Dataset | None]:
         """The samples to train on, and those to validate on."""
-        samples = from_spec(self.plan, "train") if x is None and y is None else self._dataset(x, y)
+        uses_spec = x is None and y is None
+        samples = from_spec(self.plan, "train") if uses_spec else self._dataset(x, y, learns_labels=True)
         if samples is None:
             raise UsageError(
                 "no-data", "there is nothing to train on", "name a file in `training.data.train`, or pass x and y"
             )
+        self._use_learned(samples)
         if validation_data is not None:
             return samples, self._validation_dataset(validation_data)
         data = self.plan.training.data
         if x is None and data is not None:
             validation = from_spec(self.plan, "validation")
             if validation is not None:
-                require_same_classes({"train": samples, "validation": validation}, self.plan.source)
                 return samples, validation
             split = data.validation_split if split is None else split
         return samples.split(split) if split else (samples, None)

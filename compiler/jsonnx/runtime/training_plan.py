@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from ..ir import Graph
     from ..training.metrics import Metric
+    from .dataset import Dataset
 
 
 class AugmentationLayer(Protocol):
@@ -107,6 +108,12 @@ class TrainingPlan:
     """Hashes of the parts of the spec that may not change when a run is resumed, by their keys in the spec."""
     vocabulary_digests: Mapping[str, str] = field(default_factory=dict)
     """Hashes of the tokens of vocabulary files, by the names of the files in the spec."""
+
+    def with_learned(self, train: Dataset) -> TrainingPlan:
+        """The plan with the labels and the columns that training data determine."""
+        data = self.training.data
+        training = self.training.replaced(data=data.with_columns(train.columns)) if data else self.training
+        return replace(self, labels=train.data_spec.labels, training=training)
 
     def rate(self, step: int) -> float:
         """The learning rate of a step, counted from 0."""

@@ -106,11 +106,14 @@ def is_text(array: np.ndarray) -> bool:
 def class_indices(
     texts: np.ndarray, name: str, data_spec: DataSpec, faults: FaultCollector, locate: LocateElement
 ) -> np.ndarray | None:
-    """The class indices of an array of names of classes; None, and faults, if one is not among the labels."""
-    labels = data_spec.labels.get(name, ()) if name in data_spec.targets else ()
-    classes = {label: number for number, label in enumerate(labels)}
+    """The class indices of an array of names of classes, or the names if they are to be learned; None, and faults, if
+    one is not among the labels."""
+    labels = data_spec.class_labels(name)
+    if labels == ():
+        return _learnable_classes(texts, name, data_spec, faults, locate)
+    classes = {label: number for number, label in enumerate(labels or ())}
     distinct, inverse = np.unique(texts.astype(str), return_inverse=True)
-    if not labels:
+    if labels is None:
         title, wanted = data_spec.describe(name), data_spec.type_of(name).dtype
         message = f"{title} holds texts, such as {str(distinct[0])[:80]!r}, the network wants {wanted}"
         faults.add("bad-value", message, help=data_spec.text_help(name, map(str, distinct)))
@@ -124,6 +127,17 @@ def class_indices(
         "bad-value", bad, lambda index: (message.format(str(texts[index])), locate(index)), count=count, help=help
     )
     return None if bad else numbers
+
+
+def _learnable_classes(
+    texts: np.ndarray, name: str, data_spec: DataSpec, faults: FaultCollector, locate: LocateElement
+) -> np.ndarray | None:
+    """The names of classes without space around them; None, and faults, if one is missing."""
+    stripped = np.array([str(text).strip() for text in texts.flat], object).reshape(texts.shape)
+    bad, count = first_indices(is_missing(stripped))
+    message = f"{data_spec.describe(name)} has no class"
+    faults.add_each("bad-value", bad, lambda index: (message, locate(index)), count=count, help=MISSING_NUMBER_HELP)
+    return None if bad else stripped
 
 
 def first_indices(mask: np.ndarray) -> tuple[list[ElementIndex], int]:

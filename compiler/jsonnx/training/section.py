@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from ..core.components import (
@@ -143,7 +144,8 @@ class DataSection(Section):
     x: Columns | None = attr(
         None,
         doc="Column or columns of the input, or an object with those of each input. By default columns are named like "
-        "the inputs.",
+        "the inputs. `*` and `?` match any characters, so that `*` stands for all columns but the targets; `!` before "
+        "a name or a pattern leaves columns out.",
     )
     y: Columns | None = attr(
         None,
@@ -167,6 +169,13 @@ class DataSection(Section):
     )
     images: ImagesSection = attr(DEFAULT_IMAGES, doc="How image files become arrays.")
     audio: AudioSection = attr(DEFAULT_AUDIO, doc="How recordings (.wav) become arrays.")
+
+    def with_columns(self, columns: Mapping[str, tuple[str, ...]]) -> DataSection:
+        """The section with these columns of inputs in place of patterns in `x`."""
+        if not columns:
+            return self
+        x = {**self.x, **columns} if isinstance(self.x, dict) else next(iter(columns.values()))
+        return self.replaced(x=x)
 
     def files(self, part: str) -> list[tuple[str, JsonPath]]:
         """The files, folders and patterns of a part of the data, each with its path in the spec."""

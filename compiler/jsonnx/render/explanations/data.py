@@ -42,6 +42,20 @@ DATA_EXPLANATIONS: dict[str, Explanation] = {
         "age,height\n31,nan",
         "age,height\n31,1.80",
     ),
+    "learned-labels": Explanation(
+        "Names of classes, learned from the training data",
+        "The target contains texts, and the spec has no `labels`: the different texts, sorted, are the classes. The "
+        "model contains them. `labels` in the spec gives them another order, and makes other texts an error.",
+        '"training": {"data": {"train": "penguins.csv", "y": "species"}, ...}',
+        '"labels": ["Gentoo", "Adelie", "Chinstrap"]',
+    ),
+    "matched-columns": Explanation(
+        "The columns that patterns match",
+        "The training data determine which columns the patterns in `x` stand for, in which order. The spec of the run "
+        "and of the model lists them, so that predictions read the same ones.",
+        '"x": ["*", "!id"]',
+        '"x": ["length", "width"]',
+    ),
     "dropped-samples": Explanation(
         "Samples with missing values are left out",
         'As `"missing": "drop"` in `training.data` says, rows without a value in a column that needs one take no part '
