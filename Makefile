@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: demo test test-slow test-versions reliability lint test-webgpu test-wheel parity benchmarks generate clean
+.PHONY: demo test test-slow test-versions reliability lint test-webgpu test-openvino test-wheel parity benchmarks generate clean
 
 demo: $(STAMP)
 	$(BIN)/jsonnx train samples/mnist_mlp.json -o runs/mnist_mlp --force
@@ -30,6 +30,10 @@ $(STAMP): pyproject.toml
 # The same step on a GPU provider, by Debian's software Vulkan where there is no GPU.
 test-webgpu:
 	sh tests/webgpu/run.sh
+
+# The same comparison on OpenVINO, which any x86 CPU runs.
+test-openvino:
+	sh tests/openvino/run.sh
 
 # The lowest versions of all dependencies on Python 3.11 and the newest ones on Python 3.13.
 test-versions: $(STAMP)

@@ -16,6 +16,7 @@ TESTS = Path(__file__).parent
 PACKAGE = TESTS.parent / "compiler" / "jsonnx"
 
 ARROWS = """
+callbacks: runtime
 cli:       pipeline render runtime lowering interop frontend layers backend library core
 pipeline:  render runtime tuning diff lowering gradient passes interop analysis frontend layers training targets
            backend ir core
@@ -241,8 +242,9 @@ GUARDED = {
     "__import__": set(),
     "import_module": {"__init__.py", "core/components.py", "render/layer_modules.py"},  # of names in tables of ours
     "subprocess": {"interop/hdf5.py"},  # the reader of HDF5, with no argument from a file
-    # two functions of C's library that set a thread's state, of constants; functions of CUDA's that lock memory
-    "ctypes": {"runtime/flush_denormals.py", "runtime/pinned_memory.py"},
+    # two functions of C's library that set a thread's state, of constants; functions of CUDA's that lock memory; the
+    # libraries of providers, by constant names
+    "ctypes": {"runtime/flush_denormals.py", "runtime/pinned_memory.py", "runtime/provider_faults.py"},
     "multiprocessing": set(),
     "system": set(),
     "popen": set(),

@@ -64,7 +64,7 @@ def step_feeds(
     """What a step reads besides its variables."""
     (output,) = plan.targets
     inputs = x if isinstance(x, Mapping) else {next(iter(plan.inputs)): x}
-    return {**inputs, target_name(output): y, LEARNING_RATE: np.array(plan.rate(step), np.float32)}
+    return {**inputs, target_name(output): y, LEARNING_RATE: np.array(plan.constant_rate, np.float32)}
 
 
 def assert_same_steps(actual: StepResults, expected: StepResults, *, rtol: float, atol: float) -> None:

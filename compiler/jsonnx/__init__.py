@@ -17,10 +17,12 @@ if TYPE_CHECKING:
     from .pipeline.model import Model
     from .pipeline.trainer import Trainer
     from .pipeline.validate import validate
+    from .runtime.callback_class import Callback
     from .runtime.data_errors import FeedError
     from .runtime.session import Session
 
 _LAZY = {
+    "Callback": "runtime.callback_class",
     "CompileError": "core.diagnostics",
     "Diagnostic": "core.diagnostics",
     "FeedError": "runtime.data_errors",
@@ -42,6 +44,8 @@ _LAZY = {
 def __getattr__(name: str) -> Any:
     if name in _LAZY:
         return getattr(import_module(f".{_LAZY[name]}", __name__), name)
+    if name == "callbacks":
+        return import_module(".callbacks", __name__)
     if name == "__version__":
         from .backend import package_version
 
@@ -50,10 +54,11 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return [*__all__, "__version__"]
+    return [*__all__, "__version__", "callbacks"]
 
 
 __all__ = [
+    "Callback",
     "CompileError",
     "Diagnostic",
     "FeedError",

@@ -12,9 +12,10 @@ from jsonnx.cli import main
 
 SPEC = {
     "inputs": {"x": {"shape": [4]}},
-    "layers": [{"type": "ops.arctan"}, {"type": "Dense", "units": 2}],
+    "layers": [{"type": "Activation", "activation": "sparsemax"}, {"type": "Dense", "units": 2}],
     "training": {"loss": "mse", "optimizer": "adam"},
 }
+ARCTAN = {"inputs": SPEC["inputs"], "layers": [{"type": "ops.arctan"}, {"type": "Dense", "units": 2}]}
 
 
 @pytest.fixture
@@ -25,16 +26,25 @@ def spec(tmp_path, monkeypatch):
 
 
 def test_a_spec_has_a_model_and_a_training_step(spec):
-    result = CliRunner().invoke(main, ["providers", spec, "--provider", "cuda"])
+    result = CliRunner().invoke(main, ["providers", spec, "--provider", "webgpu"])
     assert result.exit_code == 0
-    first, line, second, *_ = result.output.splitlines()
-    assert first.startswith("cuda, onnxruntime 1.24.0, inference model: ")
-    assert line == "  /arctan/Atan ($.layers[0]): no kernel for Atan; gives float32 (batch, 4)"
-    assert second.startswith("cuda, onnxruntime 1.24.0, training step: ")
+    first, line, copies, second, *_ = result.output.splitlines()
+    assert copies.endswith(" copied at every run, 16 bytes for 1 sample")
+    assert first.startswith("webgpu, onnxruntime 1.24.0, inference model: ")
+    types = "float32 (batch, 4), int64 (batch, 4)"
+    assert line == f"  /activation/TopK ($.layers[0]): no kernel for TopK; gives {types}"
+    assert second.startswith("webgpu, onnxruntime 1.24.0, training step: ")
+
+
+def test_a_spec_is_compiled_for_the_provider(spec):
+    Path(spec).write_text(json.dumps(ARCTAN))
+    jsonnx.compile(ARCTAN).save("model.onnx")
+    outputs = [CliRunner().invoke(main, ["providers", it, "--provider", "cuda"]).output for it in (spec, "model.onnx")]
+    assert ["no kernel for Atan" in output for output in outputs] == [False, True]
 
 
 def test_a_model_is_read_and_all_tables_are_answered(spec):
-    jsonnx.compile(SPEC).save("model.onnx")
+    jsonnx.compile(ARCTAN).save("model.onnx")
     result = CliRunner().invoke(main, ["providers", "model.onnx", "--format", "json"])
     found = {item["provider"]: item["models"]["model"]["without_kernel"] for item in json.loads(result.output)}
     assert [node["op"] for node in found["cuda"]] == ["Atan"]
@@ -42,13 +52,14 @@ def test_a_model_is_read_and_all_tables_are_answered(spec):
 
 
 def test_a_layer_of_a_block_has_its_path_in_the_spec(spec):
-    block = {"layers": [{"type": "ops.arctan"}, {"type": "Dense", "units": 4}]}
-    layers = [{"type": "Dense", "units": 4}, {"type": "turn", "repeat": 3}, {"type": "ops.arctan", "name": "last"}]
+    sparsemax = {"type": "Activation", "activation": "sparsemax"}
+    block = {"layers": [sparsemax, {"type": "Dense", "units": 4}]}
+    layers = [{"type": "Dense", "units": 4}, {"type": "turn", "repeat": 3}, {**sparsemax, "name": "last"}]
     document = {"inputs": SPEC["inputs"], "blocks": {"turn": block}, "layers": layers}
     Path(spec).write_text(json.dumps(document))
-    jsonnx.compile(document).save("model.onnx")
+    jsonnx.compile(document, target="webgpu").save("model.onnx")
     for model in (spec, "model.onnx"):
-        result = CliRunner().invoke(main, ["providers", model, "--provider", "cuda"])
+        result = CliRunner().invoke(main, ["providers", model, "--provider", "webgpu"])
         paths = [line.partition("(")[2].partition(")")[0] for line in result.output.splitlines()[1:5]]
         assert paths == ["$.blocks.turn.layers[0]"] * 3 + ["$.layers[2]"]
 

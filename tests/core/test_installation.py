@@ -71,7 +71,7 @@ def test_a_copy_from_an_archive_on_the_web_names_it(monkeypatch: pytest.MonkeyPa
 def test_a_copy_whose_origin_is_unknown_gets_the_runtime_alone(
     monkeypatch: pytest.MonkeyPatch, fake: FakeDistribution
 ) -> None:
-    assert command(monkeypatch, fake) == "pip install onnxruntime-gpu"
+    assert command(monkeypatch, fake) == 'pip install "onnxruntime-gpu[cuda,cudnn]"'
 
 
 def test_a_copy_that_was_not_installed_gets_the_runtime_alone(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,5 +86,7 @@ def test_the_extras_are_those_of_the_project() -> None:
     import tomllib
 
     project = tomllib.loads((PACKAGE.parents[1] / "pyproject.toml").read_text())["project"]
-    packages = {extra: names[0].partition(">")[0] for extra, names in project["optional-dependencies"].items()}
-    assert packages == installation.PACKAGE_BY_EXTRA
+    requirements = {extra: names[0].partition(">")[0] for extra, names in project["optional-dependencies"].items()}
+    libraries = {extra: f"[{names}]" for extra, names in installation.LIBRARY_EXTRAS.items()}
+    runtimes = installation.PACKAGE_BY_EXTRA
+    assert requirements == {extra: runtime + libraries.get(extra, "") for extra, runtime in runtimes.items()}

@@ -87,10 +87,10 @@ def main() -> None:
     import jsonnx.runtime.trainer
     import onnxruntime  # noqa: F401 (imported before forking, like everything that a command needs)
     from jsonnx.cli import main as jsonnx_main
-    from jsonnx.pipeline import training_run
+    from jsonnx.pipeline import checkpoint_schedule
 
     del jsonnx.runtime.trainer
-    training_run.EPOCH_CHECKPOINT_SECONDS = 0.0
+    checkpoint_schedule.EPOCH_CHECKPOINT_SECONDS = 0.0
     for line in sys.stdin:
         job = json.loads(line)
         pid = os.fork()

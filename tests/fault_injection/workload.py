@@ -45,8 +45,8 @@ SPEC: dict[str, Any] = {
 
 PROGRAM = """
 import sys
-from jsonnx.pipeline import training_run
-training_run.EPOCH_CHECKPOINT_SECONDS, training_run.STEP_CHECKPOINT_SECONDS = 0.0, float(sys.argv[1])
+from jsonnx.pipeline import checkpoint_schedule
+checkpoint_schedule.EPOCH_CHECKPOINT_SECONDS, checkpoint_schedule.STEP_CHECKPOINT_SECONDS = 0.0, float(sys.argv[1])
 from jsonnx.cli import main
 main(sys.argv[2:], prog_name="jsonnx")
 """

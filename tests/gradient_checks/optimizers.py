@@ -20,7 +20,6 @@ from training.test_optimizers import step_graph
 
 from .measure import STEP, Check, Subject
 
-SHAPES = {"matrix": (3, 2), "vector": (2,)}
 SMALLEST = 1e-6
 """Length of an update below which its error is absolute."""
 
@@ -33,15 +32,17 @@ class Steps:
         self.subject = Subject("optimizers", cases.name(spec), partial(_as_is, forward), _none, _names)
         self.loss = Reference(forward)
         self.step = Reference(training_step(forward, read(OPTIMIZERS, spec)))
-        self.update = Reference(step_graph(spec, list(SHAPES.values())))
+        self.update = Reference(step_graph(spec))
 
     def at(self, draw: int) -> Iterator[Check]:
         rng = np.random.default_rng([draw, 1])
         feeds = weights_for(self.step.graph, rng) | {"x": rng.normal(size=(4, 3)), LEARNING_RATE: np.array(0.01)}
         feeds = {name: v.astype(np.float64) if v.dtype.kind == "f" else v for name, v in feeds.items()}
         found = self.step(feeds)
-        wanted = self.update(feeds | {f"d/{weight}": self._differences(f"{weight}/w", feeds) for weight in SHAPES})
-        for weight in SHAPES:
+        wanted = self.update(
+            feeds | {f"d/{weight}": self._differences(f"{weight}/w", feeds) for weight in cases.WEIGHT_SHAPES}
+        )
+        for weight in cases.WEIGHT_SHAPES:
             name = f"{weight}/w"
             length = float(np.linalg.norm(wanted[f"next/{name}"] - feeds[name]))
             error = np.abs(found[f"next/{name}"] - wanted[f"next/{name}"]).max() / max(length, SMALLEST)
@@ -62,7 +63,7 @@ class Steps:
 def loss_graph() -> Graph:
     g = Builder(training=True)
     weights = []
-    for weight, shape in SHAPES.items():
+    for weight, shape in cases.WEIGHT_SHAPES.items():
         with g.scope(weight):
             weights.append(g.param("w", shape, "zeros"))
     x = g.input("x", TensorType("float32", (4, 3)))
@@ -79,4 +80,4 @@ def _none(graph: Graph, rng: np.random.Generator) -> dict[str, np.ndarray]:
 
 
 def _names(graph: Graph) -> list[str]:
-    return list(SHAPES)
+    return list(cases.WEIGHT_SHAPES)

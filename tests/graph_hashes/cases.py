@@ -99,7 +99,7 @@ def training_entries() -> Iterator[Entry]:
     for index, optimizer in enumerate(cases.OPTIMIZERS):
         yield Entry(
             f"optimizers/{index:02}/{cases.name(optimizer)}",
-            dense_spec((4, 3), {"optimizer": optimizer}),
+            dense_spec((4, 3), {"optimizer": cases.for_dense_layers(optimizer)}),
             threads=ONE_THREAD_COUNT,
         )
     for index, added in enumerate(cases.REGULARIZERS):

@@ -16,7 +16,7 @@ def session_makers(trainer: Trainer, samples: Iterable[int]) -> dict[str, Callab
         f"step-{count}": partial(engine.step_runners.for_batch, count, is_fit=True) for count in samples
     }
     calls |= {
-        "evaluate": lambda: engine.loader.evaluation_runner,
+        "evaluate": partial(engine.loader.evaluation_runner, engine.plan),
         "predict": lambda: engine.loader.prediction_runner,
         "weights": trainer.weights,
     }

@@ -171,6 +171,7 @@ DOMAINS = {
     "positive": "softplus",
     "unit": "sigmoid",
     "certain": "sigmoid",
+    "unit vectors": "tanh",
 }
 """Activations whose results have the kinds of values of `training.cases.draw`."""
 
@@ -186,7 +187,7 @@ def loss_networks() -> Iterator[Network]:
 
 def optimizer_networks() -> Iterator[Network]:
     for optimizer in training.OPTIMIZERS:
-        spec = stack(dense(5, activation="tanh"), dense(2), optimizer=optimizer)
+        spec = stack(dense(5, activation="tanh"), dense(2), optimizer=training.for_dense_layers(optimizer))
         yield Network(f"optimizer-{training.name(optimizer)}", spec)
 
 

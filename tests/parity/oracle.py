@@ -282,7 +282,15 @@ def metrics(values: Any) -> Any:
 
 
 def optimizer(value: Any) -> keras.optimizers.Optimizer:
-    """Returns an optimizer; its learning rate may be a schedule."""
+    """Returns an optimizer; its learning rate may be a schedule.
+
+    The patterns of `exclude_from_weight_decay` must be names of weights, such as `bias`.
+    """
+    if isinstance(value, Mapping) and "exclude_from_weight_decay" in value:
+        others = {name: item for name, item in value.items() if name != "exclude_from_weight_decay"}
+        made = optimizer(others)
+        made.exclude_from_weight_decay(var_names=value["exclude_from_weight_decay"])
+        return made
     if isinstance(value, Mapping) and isinstance(value.get("learning_rate"), Mapping):
         value = {**value, "learning_rate": of_kind(keras.optimizers.schedules, value["learning_rate"])}
     return of_kind(keras.optimizers, value)

@@ -26,11 +26,12 @@ def record() -> None:
     write("activated", [loss(*case) for case in cases.ACTIVATED])
     write("metrics", [metric(*case) for case in cases.METRICS])
     write("optimizers", [optimizer(case) for case in cases.OPTIMIZERS])
+    write("schedules", [schedule(case) for case in cases.SCHEDULES])
     write("regularizers", [regularizer(case) for case in cases.REGULARIZERS])
     write("constraints", [constraint(case) for case in cases.CONSTRAINTS])
 
 
-def write(name: str, results: list[dict[str, Any]]) -> None:
+def write(name: str, results: list[Any]) -> None:
     """Writes one line per case."""
     lines = ",\n".join(json.dumps(plain(result)) for result in results)
     (FOLDER / f"{name}.json").write_text(f"[\n{lines}\n]\n")
@@ -66,6 +67,7 @@ def loss(spec: cases.Spec, pair: cases.Pair, activation: str = "linear") -> dict
 
 
 def metric(spec: cases.Spec, loss: str, pair: cases.Pair) -> dict[str, Any]:
+    keras.utils.clear_session(free_memory=False)  # else a second metric of a class is called `auc_1`
     compiled = CompileMetrics(oracle.metrics([spec]), None, output_names=["output"])
     batches = [drawn(pair, seed, batch=size) for seed, size in enumerate((4, 4, 1))]
     for target, output in batches:
@@ -75,25 +77,22 @@ def metric(spec: cases.Spec, loss: str, pair: cases.Pair) -> dict[str, Any]:
 
 
 def optimizer(spec: cases.Spec) -> dict[str, Any]:
-    """Returns two weights after each of five steps.
-
-    One element of a gradient is always zero, and one gradient is zero in one step.
-    """
-    rng = np.random.default_rng(0)
-    start = [rng.normal(size=shape).astype("float32") for shape in ((3, 2), (2,))]
-    gradients = [[rng.normal(size=weight.shape).astype("float32") for weight in start] for _ in range(5)]
-    for matrix, _ in gradients:
-        matrix[0, 0] = 0
-    gradients[2][1][:] = 0
+    """Returns two weights after some of the steps."""
     keras_optimizer = oracle.optimizer(spec)
-    weights = [keras.Variable(value) for value in start]
-    keras_optimizer.build(weights)
-    steps = []
-    for step_gradients in gradients:
-        keras_optimizer.apply(step_gradients, weights)
-        steps.append([np.asarray(weight) for weight in weights])
-    rate = float(keras_optimizer.learning_rate)
-    return {"learning_rate": rate, "start": start, "gradients": gradients, "steps": steps}
+    weights = {name: keras.Variable(value, name=name) for name, value in cases.first_weights().items()}
+    keras_optimizer.build([*weights.values()])
+    steps = {}
+    for number, gradients in enumerate(cases.gradients(), 1):
+        keras_optimizer.apply([gradients[name] for name in weights], [*weights.values()])
+        if number in cases.RECORDED_STEPS:
+            steps[str(number)] = {name: np.asarray(weight) for name, weight in weights.items()}
+    return {"learning_rate": float(keras_optimizer.learning_rate), "steps": steps}
+
+
+def schedule(spec: cases.Spec) -> list[float]:
+    """Returns learning rates."""
+    measure = oracle.of_kind(keras.optimizers.schedules, spec)
+    return [float(measure(step)) for step in cases.SCHEDULE_STEPS]
 
 
 def regularizer(spec: cases.Spec) -> dict[str, Any]:

@@ -238,7 +238,7 @@ def wrong_calls() -> dict[str, tuple[Any, type[Exception], str]]:
         "fit-batch": (lambda: trainer.fit(PX, PY, batch_size=0), ValueError, "batch_size must be at least 1"),
         "fit-batch-text": (lambda: trainer.fit(PX, PY, batch_size="8"), TypeError, "batch_size must be an integer"),
         "fit-epochs": (lambda: trainer.fit(PX, PY, epochs=1.5), TypeError, "epochs must be an integer"),
-        "fit-validation": (lambda: trainer.fit(PX, PY, validation_data=PX), TypeError, "is a pair"),
+        "fit-validation": (lambda: trainer.fit(PX, PY, validation_data=PX), TypeError, "is a tuple"),
         "fit-split": (lambda: trainer.fit(PX, PY, validation_split=2), jsonnx.FeedError, "cannot be split"),
         "predict-batch": (lambda: trainer.predict(PX, batch_size=-1), ValueError, "batch_size must be at least 1"),
         "evaluate-nothing": (lambda: trainer.evaluate(), jsonnx.UsageError, "training.data.test"),

@@ -14,7 +14,7 @@ import pytest
 from commands import jsonnx
 from jsonnx import CompileError, Trainer
 from jsonnx.core.diagnostics import UsageError
-from jsonnx.pipeline import training_run
+from jsonnx.pipeline import checkpoint_schedule, training_run
 from jsonnx.pipeline.spec_changes import value_changes
 from jsonnx.runtime.run_folder import RunFolder
 from run_files import comparable_bytes
@@ -62,7 +62,7 @@ def write_weights(value: float) -> None:
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with a spec, its data, a vocabulary and initial weights; checkpoints are written after every epoch."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(training_run, "EPOCH_CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(checkpoint_schedule, "EPOCH_CHECKPOINT_SECONDS", 0.0)
     Path("spec.json").write_text(json.dumps(SPEC))
     Path("words.txt").write_text("red\nblue\n")
     write_table("train.csv", 0)

@@ -74,7 +74,7 @@ def reset_sighup() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def frequent_checkpoints(monkeypatch: pytest.MonkeyPatch) -> None:
     """Writes a checkpoint after every epoch."""
-    monkeypatch.setattr("jsonnx.pipeline.training_run.EPOCH_CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr("jsonnx.pipeline.checkpoint_schedule.EPOCH_CHECKPOINT_SECONDS", 0.0)
 
 
 def train(home: Path, run: str, *options: str, status: int = 0) -> Result:
@@ -169,10 +169,10 @@ def test_sigterm_interrupts_a_run_in_a_subprocess(home: Path) -> None:
 
 SELF_KILLING_SCRIPT = """
 import os, signal, sys
-import jsonnx.pipeline.training_run
+import jsonnx.pipeline.checkpoint_schedule, jsonnx.pipeline.training_run
 from jsonnx.cli import main
 place, number = sys.argv[1], int(sys.argv[2])
-jsonnx.pipeline.training_run.EPOCH_CHECKPOINT_SECONDS = 0.0
+jsonnx.pipeline.checkpoint_schedule.EPOCH_CHECKPOINT_SECONDS = 0.0
 replace, fsync, calls = os.replace, os.fsync, iter(range(1, 10**9))
 
 def die():

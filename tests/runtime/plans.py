@@ -72,7 +72,7 @@ def make_plan(
         inputs=net.inputs,
         outputs=net.outputs,
         targets=targets,
-        metrics={name: metric for name, (_, metric) in objective.metrics_by_name().items()},
+        metrics={name: reported.metric for name, reported in objective.metrics_by_name().items()},
         training=section,
         **{"seed": 3, **more},
     )

@@ -98,8 +98,8 @@ def test_shuffle_is_true_or_false(shuffle: Any) -> None:
 @pytest.mark.parametrize(
     ("pair", "message"),
     [
-        ((np.zeros((4, 2)), np.zeros((4, 1)), np.ones(4)), "got 3 values: weights of samples are not supported"),
-        ((np.zeros((4, 2)),), r"\(x, y\), got 1 values"),
+        ((np.zeros((4, 2)), np.zeros((4, 1)), np.ones(4), 0), "got 4 values"),
+        ((np.zeros((4, 2)),), r"\(x, y\) or \(x, y, sample_weight\), got 1 values"),
         (np.zeros((4, 2)), "got an object of type ndarray"),
     ],
 )

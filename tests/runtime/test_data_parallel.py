@@ -236,3 +236,19 @@ def test_steps_of_little_work_or_large_weights_are_not_split(monkeypatch: pytest
         monkeypatch.setattr(data_parallel, name, least * 1.01)
         assert not data_parallel.plan_shards(trainer.plan, 2)
         monkeypatch.setattr(data_parallel, name, 0)
+
+
+def test_a_sharded_step_with_weights_equals_the_whole_one() -> None:
+    weights = RNG.uniform(0, 2, 70).astype(np.float32)
+    document = spec(weighted_metrics=["accuracy"], class_weight={"0": 2.0, "2": 0.5})
+    results = []
+    for fast in (True, False):
+        trainer = Trainer(document, seed=3, threads=2, fast=fast)
+        history = trainer.fit(X, Y, epochs=2, sample_weight=weights)
+        assert isinstance(trainer._engine.step_runners.runner, ShardedStep) == fast
+        results.append((history.history, trainer.weights()))
+    (figures, arrays), (expected_figures, expected) = results
+    for name in expected_figures:
+        np.testing.assert_allclose(figures[name], expected_figures[name], rtol=1e-5, err_msg=name)
+    for name in expected:
+        np.testing.assert_allclose(arrays[name], expected[name], rtol=1e-4, atol=1e-6, err_msg=name)

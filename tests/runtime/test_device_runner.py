@@ -17,6 +17,7 @@ from jsonnx.runtime.device_memory import TensorCopies
 from jsonnx.runtime.device_runner import DeviceRun, DeviceRunner, wants_capture
 from jsonnx.runtime.device_variables import DeviceVariables
 from jsonnx.runtime.engine import Diverged
+from jsonnx.runtime.fit_data import dataset_of
 from jsonnx.runtime.pinned_memory import pin
 from jsonnx.runtime.providers import Provider, resolve_provider
 from jsonnx.runtime.trainer import Trainer
@@ -79,7 +80,7 @@ def test_results_are_read_only_when_they_are_used(device, monkeypatch):
     monkeypatch.setattr(TensorCopies, "to_host", lambda copies: reads.append(1) or to_host(copies))
     trainer = Trainer(classifier())
     engine = trainer._engine
-    buffers = engine.prefetch_buffers(trainer._dataset(X, Y), 10)
+    buffers = engine.prefetch_buffers(dataset_of(trainer.plan, X, Y), 10)
     slots = buffers[0].fill(slice(0, 30), 0, 0)
     results = list(engine.run_steps(slots))
     assert (engine.steps, reads) == (3, [])

@@ -216,3 +216,13 @@ def test_updates_are_eager_with_rematerialization(monkeypatch: pytest.MonkeyPatc
     document = embedding_spec()
     document["training"]["remat"] = "full"
     assert Trainer(document)._engine._lazy_embeddings is None
+
+
+def test_weighted_fits_are_those_of_eager_updates() -> None:
+    weights = RNG.uniform(0, 2, len(X)).astype(np.float32)
+    trainers = [make_trainer(fast=fast) for fast in (True, False)]
+    for trainer in trainers:
+        trainer.fit(X, Y, epochs=1, validation_split=0.2)
+        trainer.fit(X, Y, epochs=2, validation_split=0.2, sample_weight=weights)
+        assert (trainer._engine._lazy_embeddings is not None) == trainer._fast
+    assert_close(*(trainer.weights() for trainer in trainers))

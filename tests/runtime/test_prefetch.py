@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from jsonnx.runtime import prefetch
+from jsonnx.runtime.fit_data import dataset_of
 from jsonnx.runtime.random import sample_order
 from jsonnx.runtime.runner import Runner
 from jsonnx.runtime.trainer import Trainer
@@ -84,7 +85,7 @@ def test_a_buffer_has_room_for_one_large_batch(monkeypatch: pytest.MonkeyPatch) 
     for bytes, slots in ((3 * room, 3), (room - 1, 1)):
         monkeypatch.setattr(prefetch, "MAX_BUFFER_BYTES", bytes)
         trainer = Trainer(classifier())
-        samples = trainer._dataset(X, Y)
+        samples = dataset_of(trainer.plan, X, Y)
         assert [len(buffer.slots) for buffer in trainer._engine.prefetch_buffers(samples, 8) or ()] == [slots, slots]
         assert trainer._engine.prefetch_buffers(samples, 101) is None
 
@@ -92,7 +93,7 @@ def test_a_buffer_has_room_for_one_large_batch(monkeypatch: pytest.MonkeyPatch) 
 @pytest.mark.parametrize(("steps", "slots"), [(1, 3), (10, 12), (100, 48), (1000, 60), (100_000, 96)])
 def test_longer_epochs_have_more_slots(steps: int, slots: int) -> None:
     trainer = Trainer(classifier())
-    samples = trainer._dataset(np.zeros((steps, 4), np.float32), np.zeros(steps, Y.dtype))
+    samples = dataset_of(trainer.plan, np.zeros((steps, 4), np.float32), np.zeros(steps, Y.dtype))
     buffers = trainer._engine.prefetch_buffers(samples, 1)
     assert buffers is not None
     assert {len(buffer.slots) for buffer in buffers} == {slots}
@@ -113,9 +114,9 @@ def test_a_slot_is_bound_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_compatible_buffers_are_reused_by_the_next_fit() -> None:
     trainer = Trainer(classifier())
-    engine, samples = trainer._engine, trainer._dataset(X, Y)
+    engine, samples = trainer._engine, dataset_of(trainer.plan, X, Y)
     buffers = engine.prefetch_buffers(samples, 8)
-    assert engine.prefetch_buffers(trainer._dataset(X[::-1], Y[::-1]), 8) == buffers
+    assert engine.prefetch_buffers(dataset_of(trainer.plan, X[::-1], Y[::-1]), 8) == buffers
     assert engine.prefetch_buffers(samples, 4) != buffers
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from jsonnx.core.diagnostics import CompileError, UsageError
@@ -94,7 +92,8 @@ def test_omitted_values_are_the_specs(monkeypatch):
     fits = []
     monkeypatch.setattr(Fit, "run", lambda fit: fits.append(fit))
     Trainer(classifier({"epochs": 3, "batch_size": 9, "shuffle": False})).fit(X, Y)
-    assert (fits[0].epochs, fits[0].batch_size, fits[0].shuffle, fits[0].validation) == (3, 9, False, None)
+    settings = fits[0].settings
+    assert (settings.epochs, settings.batch_size, settings.shuffle, fits[0].validation) == (3, 9, False, None)
 
 
 def test_the_network_learns_and_evaluation_agrees_with_prediction():
@@ -355,7 +354,8 @@ def test_impossible_numbers_are_refused(wrong):
 
 
 def test_the_learning_rate_may_follow_a_schedule():
-    trainer = Trainer(replace(line(), learning_rate=lambda step: 0.05 if step == 0 else 0.0))
+    schedule = {"type": "PiecewiseConstantDecay", "boundaries": [0], "values": [0.05, 0.0]}
+    trainer = Trainer(line({"optimizer": {"type": "sgd", "learning_rate": schedule}}))
     trainer.step(LX, LY)
     weights = trainer.weights()["line/kernel"]
     trainer.step(LX, LY)

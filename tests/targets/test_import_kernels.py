@@ -32,7 +32,7 @@ class ONNX_OPERATOR_KERNEL_CLASS_NAME(kWebGpuExecutionProvider, kOnnxDomain, 13,
 class ONNX_OPERATOR_KERNEL_CLASS_NAME(kWebGpuExecutionProvider, kOnnxDomain, 15, Shape);
       KERNEL_CREATE_INFO_VERSIONED(6, 12, Abs),
       BuildKernelCreateInfo<ONNX_OPERATOR_KERNEL_CLASS_NAME(kWebGpuExecutionProvider, kOnnxDomain, 13, Abs)>,
-      KERNEL_CREATE_INFO(7, Sin),
+      KERNEL_CREATE_INFO(14, Add),
 """
 
 
@@ -47,7 +47,7 @@ def test_a_section_of_the_page_is_read() -> None:
 
 
 def test_registrations_of_webgpu_are_read_once() -> None:
-    types = {"first": "bool float16 float32 int32 uint32"}
+    floats, numbers = {"first": "float16 float32"}, {"first": "float16 float32 int32 uint32"}
     assert kernels_of_registrations(REGISTRATIONS) == {
-        "": {"Abs": [[13, None, types], [6, 12, types]], "Shape": [[15, None, {}]], "Sin": [[7, None, types]]}
+        "": {"Abs": [[13, None, floats], [6, 12, floats]], "Shape": [[15, None, {}]], "Add": [[14, None, numbers]]}
     }

@@ -55,7 +55,8 @@ def test_shape_arithmetic_is_left_out() -> None:
     def rows(g: Any, x: Any) -> Any:
         return g.Reshape(x, g.Concat(g.Mul(g.Shape(x, start=0, end=1), 2), g.const([3], "int64"), axis=0))
 
-    placed = place_nodes(model_of(rows), table(Reshape=(Kernel(14, None, FLOATS), Kernel(5, 13, FLOATS))))
+    kernels = table(Reshape=(Kernel(14, None, FLOATS), Kernel(5, 13, FLOATS)), Shape=(Kernel(15, None, {}),))
+    placed = place_nodes(model_of(rows), kernels)
     assert (placed.nodes, placed.missing) == (1, ())
 
 

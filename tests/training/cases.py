@@ -118,6 +118,13 @@ LOSSES: list[tuple[Spec, Pair]] = [
     ({"type": "Dice", "axis": 1, "reduction": "sum"}, Pair("binary", "unit", SEQUENCE)),
     ("tversky", BINARY),
     ({"type": "Tversky", "alpha": 0.3, "beta": 0.7, "axis": [1, 2]}, Pair("binary", "unit", SEQUENCE)),
+    ({"type": "CategoricalGeneralizedCrossEntropy"}, CLASSES),
+    ({"type": "CategoricalGeneralizedCrossEntropy", "q": 0.8, "reduction": "sum"}, CLASSES),
+    ("circle", Pair("groups", "unit vectors", (5, 3))),
+    ({"type": "Circle", "gamma": 5, "margin": 0.2, "remove_diagonal": False}, Pair("groups", "unit vectors", (6, 3))),
+    ({"type": "Circle", "gamma": 16, "reduction": "sum"}, Pair("groups", "unit vectors", (5, 4))),
+    ("ctc", Pair("labels", "real", (4, 7, 5))),
+    ({"type": "CTC", "reduction": "sum"}, Pair("labels", "wide", (3, 4, 3))),
 ]
 
 ACTIVATED: list[tuple[Spec, Pair, str]] = [
@@ -180,7 +187,84 @@ METRICS: list[tuple[Spec, str, Pair]] = [
     ("hinge", "hinge", Pair("signs", "real")),
     ("squared_hinge", "hinge", Pair("signs", "real")),
     ("categorical_hinge", "categorical_hinge", ONE_HOT),
+    ("true_positives", "bce", BINARY),
+    ({"type": "TruePositives", "thresholds": [0.7, 0.2]}, "bce", BINARY),
+    ({"type": "FalsePositives", "thresholds": 0.3}, "bce", BINARY),
+    ({"type": "TrueNegatives", "thresholds": [0, 0.5, 1]}, "bce", BINARY),
+    ({"type": "FalseNegatives"}, "bce", Pair("binary", "unit", SEQUENCE)),
+    ("precision", "bce", BINARY),
+    ("Precision", "bce", Pair("binary", "unit", (5, 1))),
+    ({"type": "Precision", "thresholds": [0.9, 0.1, 0.4]}, "bce", BINARY),
+    ({"type": "Precision", "top_k": 2}, "categorical_crossentropy", Pair("one hot", "probabilities", (4, 5))),
+    ({"type": "Precision", "class_id": 1, "name": "middle"}, "bce", BINARY),
+    ("recall", "bce", BINARY),
+    ({"type": "Recall", "thresholds": 0.0}, "bce", BINARY),
+    ({"type": "Recall", "top_k": 1}, "categorical_crossentropy", Pair("one hot", "probabilities")),
+    ({"type": "Recall", "top_k": 2, "class_id": 0}, "categorical_crossentropy", Pair("one hot", "probabilities")),
+    ({"type": "SensitivityAtSpecificity", "specificity": 0.6}, "bce", BINARY),
+    ({"type": "SensitivityAtSpecificity", "specificity": 0.5, "num_thresholds": 1}, "bce", BINARY),
+    ({"type": "SpecificityAtSensitivity", "sensitivity": 0.7, "num_thresholds": 2}, "bce", BINARY),
+    ({"type": "SpecificityAtSensitivity", "sensitivity": 0.4, "class_id": 2}, "bce", BINARY),
+    ({"type": "PrecisionAtRecall", "recall": 0.8}, "bce", BINARY),
+    ({"type": "RecallAtPrecision", "precision": 0.6, "num_thresholds": 30}, "bce", BINARY),
+    ({"type": "RecallAtPrecision", "precision": 1.0}, "bce", BINARY),
+    ("auc", "bce", BINARY),
+    ("AUC", "bce", Pair("binary", "unit", SEQUENCE)),
+    ({"type": "AUC", "num_thresholds": 2}, "bce", BINARY),
+    ({"type": "AUC", "num_thresholds": 7, "summation_method": "minoring"}, "bce", BINARY),
+    ({"type": "AUC", "num_thresholds": 7, "summation_method": "majoring"}, "bce", BINARY),
+    ({"type": "AUC", "curve": "PR"}, "bce", BINARY),
+    ({"type": "AUC", "curve": "pr", "summation_method": "majoring"}, "bce", BINARY),
+    ({"type": "AUC", "curve": "PRGAIN"}, "bce", BINARY),
+    ({"type": "AUC", "thresholds": [0.8, 0.1, 0.35]}, "bce", BINARY),
+    ({"type": "AUC", "thresholds": [0.5, 0.25, 0.75]}, "bce", Pair("binary", "quarters", (4, 3))),
+    ({"type": "AUC", "from_logits": True}, "bce", BINARY_LOGITS),
+    ({"type": "AUC", "multi_label": True, "num_labels": 3}, "bce", BINARY),
+    ({"type": "AUC", "multi_label": True, "curve": "PR", "label_weights": [0.5, 2.0, 1.0]}, "bce", BINARY),
+    ({"type": "AUC", "label_weights": [0.5, 2.0, 1.0]}, "bce", BINARY),
+    ({"type": "F1Score"}, "categorical_crossentropy", Pair("one hot", "probabilities")),
+    ({"type": "F1Score", "average": "macro"}, "categorical_crossentropy", Pair("one hot", "probabilities", (4, 5))),
+    ({"type": "F1Score", "average": "weighted", "threshold": 0.4}, "bce", BINARY),
+    ({"type": "F1Score", "average": "micro", "threshold": 0.5}, "bce", BINARY),
+    ({"type": "FBetaScore", "beta": 2.0, "average": "macro"}, "categorical_crossentropy", Pair("one hot", "real")),
+    ({"type": "FBetaScore", "beta": 0.5, "threshold": 0.3}, "bce", BINARY),
+    (
+        {"type": "IoU", "num_classes": 3, "target_class_ids": [0, 2], "sparse_y_pred": False},
+        "sparse_categorical_crossentropy",
+        CLASSES,
+    ),
+    (
+        {"type": "MeanIoU", "num_classes": 3, "sparse_y_pred": False, "ignore_class": 1},
+        "sparse_categorical_crossentropy",
+        LOGITS,
+    ),
+    ({"type": "MeanIoU", "num_classes": 4}, "mse", Pair("ids", "ids", (4, 6))),
+    (
+        {"type": "MeanIoU", "num_classes": 3, "sparse_y_pred": False},
+        "sparse_categorical_crossentropy",
+        Pair("classes", "probabilities", (2, 4, 4, 3)),
+    ),
+    ({"type": "OneHotIoU", "num_classes": 3, "target_class_ids": [1]}, "categorical_crossentropy", ONE_HOT),
+    ({"type": "OneHotMeanIoU", "num_classes": 3}, "categorical_crossentropy", Pair("one hot", "real", SEQUENCE)),
+    ({"type": "BinaryIoU", "target_class_ids": [1], "threshold": 0.4}, "bce", BINARY),
+    ({"type": "BinaryIoU"}, "bce", Pair("binary", "unit", (2, 4, 4, 1))),
+    ("r2_score", "mse", NUMBERS),
+    ({"type": "R2Score", "class_aggregation": None}, "mse", NUMBERS),
+    ({"type": "R2Score", "class_aggregation": "variance_weighted_average", "num_regressors": 2}, "mse", NUMBERS),
+    ("pearson_correlation", "mse", NUMBERS),
+    ({"type": "PearsonCorrelation", "axis": 1}, "mse", Pair("real", "real", SEQUENCE)),
+    ("concordance_correlation", "mse", NUMBERS),
 ]
+
+WARMUP = {"warmup_target": 0.1, "warmup_steps": 5}
+
+STEPS = 20
+"""Number of steps of an optimizer."""
+
+RECORDED_STEPS = (1, 2, 3, 4, 5, 12, 20)
+"""The numbers of steps after which the weights are recorded."""
+
+WEIGHT_SHAPES = {"matrix": (3, 2), "vector": (2,)}
 
 OPTIMIZERS: list[Spec] = [
     "sgd",
@@ -217,7 +301,120 @@ OPTIMIZERS: list[Spec] = [
         "beta": 0.1,
     },
     {"type": "Lamb", "learning_rate": 0.1, "weight_decay": 0.1, "epsilon": 1e-3},
+    "adafactor",
+    {"type": "Adafactor", "learning_rate": 0.3, "beta_2_decay": -0.5, "clip_threshold": 0.5, "weight_decay": 0.1},
+    {"type": "Adafactor", "learning_rate": 0.1, "epsilon_1": 1e-2, "epsilon_2": 2.0, "relative_step": False},
+    {"type": "Muon"},
+    {"type": "Muon", "learning_rate": 0.05, "nesterov": False, "ns_steps": 3, "rms_rate": None, "momentum": 0.8},
+    {
+        "type": "Muon",
+        "learning_rate": 0.05,
+        "exclude_layers": ["mat.*"],
+        "adam_lr_ratio": 0.5,
+        "adam_weight_decay": 0.2,
+        "adam_beta_1": 0.8,
+        "epsilon": 1e-3,
+    },
+    {"type": "Muon", "learning_rate": 0.1, "exclude_from_weight_decay": ["matrix"], "weight_decay": 0.3},
+    {"type": "ScheduleFreeAdamW", "epsilon": 1e-3},
+    {"type": "ScheduleFreeAdamW", "learning_rate": 0.05, "warmup_steps": 4, "weight_decay": 0.1, "epsilon": 1e-3},
+    {"type": "AdamW", "learning_rate": 0.1, "weight_decay": 0.1, "exclude_from_weight_decay": ["vector"]},
+    {"type": "SGD", "learning_rate": 0.1, "use_ema": True, "ema_momentum": 0.8, "ema_overwrite_frequency": 3},
+    {"type": "Adam", "learning_rate": 0.1, "use_ema": True, "ema_overwrite_frequency": 1, "epsilon": 1e-2},
+    {"type": "SGD", "learning_rate": 0.1, "momentum": 0.9, "gradient_accumulation_steps": 3},
+    {"type": "Nadam", "learning_rate": 0.1, "epsilon": 1e-3, "gradient_accumulation_steps": 2},
+    {"type": "Adafactor", "learning_rate": 0.1, "gradient_accumulation_steps": 4},
+    {
+        "type": "ScheduleFreeAdamW",
+        "learning_rate": 0.05,
+        "weight_decay": 0.1,
+        "epsilon": 1e-3,
+        "gradient_accumulation_steps": 3,
+    },
+    {
+        "type": "Adam",
+        "learning_rate": 0.1,
+        "epsilon": 1e-2,
+        "weight_decay": 0.1,
+        "clipnorm": 0.4,
+        "gradient_accumulation_steps": 2,
+        "use_ema": True,
+        "ema_momentum": 0.7,
+        "ema_overwrite_frequency": 3,
+    },
+    {
+        "type": "Adam",
+        "learning_rate": {"type": "CosineDecay", "initial_learning_rate": 0.0, "decay_steps": 12, **WARMUP},
+        "epsilon": 1e-2,
+        "weight_decay": 0.1,
+    },
+    {
+        "type": "SGD",
+        "learning_rate": {
+            "type": "ExponentialDecay",
+            "initial_learning_rate": 0.2,
+            "decay_steps": 5,
+            "decay_rate": 0.5,
+        },
+        "momentum": 0.9,
+        "gradient_accumulation_steps": 2,
+    },
 ]
+
+
+def for_dense_layers(optimizer: Spec) -> Spec:
+    """The optimizer of a case for a network of Dense layers, whose weights have other names."""
+    if isinstance(optimizer, dict) and "exclude_from_weight_decay" in optimizer:
+        return {**optimizer, "exclude_from_weight_decay": ["bias"]}
+    return optimizer
+
+
+SCHEDULES: list[dict[str, Any]] = [
+    {"type": "ExponentialDecay", "initial_learning_rate": 0.1, "decay_steps": 10, "decay_rate": 0.5},
+    {
+        "type": "ExponentialDecay",
+        "initial_learning_rate": 0.1,
+        "decay_steps": 7,
+        "decay_rate": 0.9,
+        "staircase": True,
+    },
+    {"type": "InverseTimeDecay", "initial_learning_rate": 0.1, "decay_steps": 10, "decay_rate": 0.5},
+    {"type": "InverseTimeDecay", "initial_learning_rate": 1, "decay_steps": 4, "decay_rate": 2, "staircase": True},
+    {"type": "PolynomialDecay", "initial_learning_rate": 0.1, "decay_steps": 20},
+    {
+        "type": "PolynomialDecay",
+        "initial_learning_rate": 0.1,
+        "decay_steps": 10,
+        "end_learning_rate": 0.01,
+        "power": 2,
+        "cycle": True,
+    },
+    {"type": "PiecewiseConstantDecay", "boundaries": [5, 20], "values": [0.1, 0.01, 0.001]},
+    {"type": "PiecewiseConstantDecay", "boundaries": [10], "values": [0.0, 0.5]},
+    {"type": "CosineDecay", "initial_learning_rate": 0.1, "decay_steps": 20},
+    {"type": "CosineDecay", "initial_learning_rate": 0.1, "decay_steps": 20, "alpha": 0.1, "warmup_target": 0.5},
+    {"type": "CosineDecay", "initial_learning_rate": 0.0, "decay_steps": 20, "alpha": 0.2, **WARMUP},
+    {"type": "CosineDecayRestarts", "initial_learning_rate": 0.1, "first_decay_steps": 10},
+    {
+        "type": "CosineDecayRestarts",
+        "initial_learning_rate": 0.1,
+        "first_decay_steps": 7,
+        "t_mul": 1,
+        "m_mul": 0.5,
+        "alpha": 0.1,
+    },
+    {
+        "type": "CosineDecayRestarts",
+        "initial_learning_rate": 0.1,
+        "first_decay_steps": 6,
+        "t_mul": 1.5,
+        "m_mul": 0.9,
+        "alpha": 0.05,
+    },
+]
+
+SCHEDULE_STEPS = (0, 1, 2, 3, 5, 6, 9, 10, 11, 15, 19, 20, 21, 25, 26, 30, 31, 45, 100)
+"""The numbers of steps done, before the steps whose learning rates are recorded."""
 
 REGULARIZERS: list[Spec] = [
     "l1",
@@ -241,6 +438,21 @@ CONSTRAINTS: list[Spec] = [
 ]
 
 
+def gradients() -> list[dict[str, np.ndarray]]:
+    """The gradients of two weights in all steps: one element is always zero, and a whole gradient in one step."""
+    rng = np.random.default_rng(1)
+    drawn = [{name: rng.normal(size=shape) for name, shape in WEIGHT_SHAPES.items()} for _ in range(STEPS)]
+    for step in drawn:
+        step["matrix"][0, 0] = 0
+    drawn[2]["vector"][:] = 0
+    return [{name: array.astype("float32") for name, array in step.items()} for step in drawn]
+
+
+def first_weights() -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(0)
+    return {name: rng.normal(size=shape).astype("float32") for name, shape in WEIGHT_SHAPES.items()}
+
+
 def draw(kind: str, shape: tuple[int, ...], rng: np.random.Generator, output: np.ndarray | None = None) -> np.ndarray:
     """An array of a kind; targets may depend on the output, whose shape is then given."""
     unit = rng.random(shape)
@@ -253,7 +465,10 @@ def draw(kind: str, shape: tuple[int, ...], rng: np.random.Generator, output: np
         "extreme": lambda: rng.permutation(np.resize([-90.0, 90.0, 0.0, 30.0], unit.size)).reshape(shape),
         "positive": lambda: unit + 0.1,
         "unit": lambda: 0.1 + 0.8 * unit,
+        "quarters": lambda: np.floor(unit * 5) / 4,
+        "ids": lambda: rng.integers(0, 4, shape),
         "probabilities": lambda: share,
+        "unit vectors": lambda: unit_vectors(rng.normal(size=shape)),
         "certain": lambda: corners,
         "binary": lambda: rng.integers(0, 2, shape),
         "signs": lambda: rng.integers(0, 2, shape) * 2 - 1,
@@ -264,8 +479,25 @@ def draw(kind: str, shape: tuple[int, ...], rng: np.random.Generator, output: np
         "holes": lambda: np.where(rng.random(classes.shape) > 0.5, classes, -1),
         "255": lambda: np.where(rng.random(classes.shape) > 0.5, classes, 255),
         "zeros": lambda: classes * 0,
+        "groups": lambda: np.arange(len(unit)) // 2,
+        "labels": lambda: labels(shape, rng),
     }[kind]()
-    return np.asarray(drawn, np.int64 if kind in ("classes", "holes", "255", "zeros") else np.float32)
+    return np.asarray(drawn, np.int64 if kind in INTEGERS else np.float32)
+
+
+INTEGERS = ("classes", "holes", "255", "zeros", "groups", "labels")
+"""The kinds of targets that are integers."""
+
+
+def unit_vectors(vectors: np.ndarray) -> np.ndarray:
+    return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
+
+
+def labels(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+    """Class indices for an output [batch, steps, classes], of every length from 0 to half the steps, padded with 0."""
+    drawn = rng.integers(1, shape[2], (shape[0], shape[1] // 2))
+    lengths = np.arange(shape[0])[:, None] % (drawn.shape[1] + 1)
+    return np.where(np.arange(drawn.shape[1]) < lengths, drawn, 0)
 
 
 def name(spec: Any) -> str:

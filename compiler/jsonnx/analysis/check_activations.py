@@ -122,9 +122,10 @@ def activation_fault(loss: Loss, layer: OutputLayer, type: TensorType) -> Activa
 
 def _metrics_of(training: Training, objective: Objective, output: str) -> Iterator[tuple[JsonPath, Metric]]:
     """The resolved metrics of an output, with their paths."""
-    key: JsonPath = ("training", "metrics", *([output] if isinstance(training.metrics, dict) else []))
-    for index, metric in enumerate(objective.metrics.get(output, ())):
-        yield (*key, index), metric
+    for key, metrics in (("metrics", objective.metrics), ("weighted_metrics", objective.weighted_metrics)):
+        path: JsonPath = ("training", key, *([output] if isinstance(getattr(training, key), dict) else []))
+        for index, metric in enumerate(metrics.get(output, ())):
+            yield (*path, index), metric
 
 
 def _check_accuracy(

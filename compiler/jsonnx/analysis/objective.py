@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 from ..core.components import Json
 from ..core.diagnostics import JsonPath, Report, Severity
@@ -14,11 +14,14 @@ from ..frontend.unused_layers import loss_layers
 from ..layers import LAYERS
 from ..training.losses import Loss, check_output_type
 from ..training.metrics import Metric
-from ..training.monitor import monitor_fault, spec_has_validation
+from ..training.monitor import monitor_faults, spec_has_validation
 from ..training.objective import Objective
 from ..training.section import Training
 from .outputs import is_batch_first
+from .sample_weights import weighted_outputs
 from .shape_inference import TypedNetwork
+
+MetricsKey = Literal["metrics", "weighted_metrics"]
 
 
 def resolve_objective(typed: TypedNetwork, report: Report) -> Objective | None:
@@ -47,16 +50,26 @@ def resolve_objective(typed: TypedNetwork, report: Report) -> Objective | None:
     except ShapeError as error:
         message = f"{training.optimizer.type_name} {error.message}"
         report.add(error.code, ("training", "optimizer"), message, help=error.help)
+    if training.time_limit is not None and training.time_limit.total_seconds == 0:
+        help = 'give its parts, such as {"minutes": 30}'
+        report.add("out-of-range", ("training", "time_limit"), "'time_limit' must be above 0 seconds", help=help)
     _check_input_names(typed, losses, report)
-    metrics = _metrics_by_output(typed, losses, targets, report)
+    weighted = weighted_outputs(typed, losses, targets, report)
+    metrics = _metrics_by_output(typed, "metrics", losses, targets, report)
+    weighted_metrics = _metrics_by_output(typed, "weighted_metrics", losses, targets, report)
     weights = dict(training.loss_weights or {})
     _check_names(typed, weights, ("training", "loss_weights"), report)
-    objective = Objective(losses, weights, metrics, targets, tuple(typed.network.added_losses))
+    added_losses = tuple(typed.network.added_losses)
+    objective = Objective(losses, weights, metrics, targets, added_losses, weighted_metrics, weighted)
     _check_added_losses(typed, objective, report)
     has_all_types = all(output in _outputs_with_targets(typed) for output in typed.network.outputs)
     if not has_all_types or any(report.has_errors((part,)) for part in ("training", "inputs", "outputs")):
         return None
     _check_monitor(training, objective, typed.network.outputs, report)
+    if training.threshold is not None or training.calibration is not None:
+        from .decision import check_decision  # imports layers that other specs do not need
+
+        check_decision(typed, training, losses, report)
     return None if report.has_errors(("training",)) else objective
 
 
@@ -78,12 +91,17 @@ def _check_has_loss(typed: TypedNetwork, training: Training, report: Report) -> 
     if training.loss_weights:
         message = "losses of outputs are weighted, and no output has a loss"
         report.add("unknown-name", ("training", "loss_weights"), message, help=help)
-    if training.metrics:
-        message = "metrics compare an output with its target, and no output has a loss and so a target"
-        report.add("metric-mismatch", ("training", "metrics"), message, help=help)
-    if training.data is not None and training.data.y is not None:
-        message = "columns of targets are named, and no output has a loss and so a target"
-        report.add("unknown-name", ("training", "data", "y"), message, help=help)
+    for key in ("metrics", "weighted_metrics"):
+        if getattr(training, key):
+            message = "metrics compare an output with its target, and no output has a loss and so a target"
+            report.add("metric-mismatch", ("training", key), message, help=help)
+    if training.class_weight is not None:
+        message = "classes of targets are weighted, and no output has a loss and so a target"
+        report.add("unknown-name", ("training", "class_weight"), message, help=help)
+    for key, subject in (("y", "targets"), ("sample_weight", "weights")):
+        if training.data is not None and getattr(training.data, key) is not None:
+            message = f"columns of {subject} are named, and no output has a loss and so a target"
+            report.add("unknown-name", ("training", "data", key), message, help=help)
 
 
 def _may_be_misspelled(typed: TypedNetwork, report: Report) -> bool:
@@ -123,8 +141,8 @@ def _check_monitor(training: Training, objective: Objective, outputs: Collection
     If it lacks only validation data, that is a warning: a program may pass them to `fit`.
     """
     figures = [*_figures(objective, outputs), *objective.added_losses]
-    fault = monitor_fault(training, figures, spec_has_validation(training))
-    if fault is not None:
+    lists = [name for name, reported in objective.metrics_by_name().items() if not reported.metric.is_scalar]
+    for fault in monitor_faults(training, figures, spec_has_validation(training), lists):
         severity: Severity = "warning" if fault.lacks_validation else "error"
         report.add("unknown-figure", fault.path, fault.message, help=fault.help, severity=severity)
 
@@ -173,13 +191,13 @@ def _written_losses(typed: TypedNetwork) -> Json:
 
 
 def _metrics_by_output(
-    typed: TypedNetwork, losses: Mapping[str, Loss], targets: Collection[str], report: Report
+    typed: TypedNetwork, key: MetricsKey, losses: Mapping[str, Loss], targets: Collection[str], report: Report
 ) -> dict[str, tuple[Metric, ...]]:
     """The metrics of every output, with short names resolved for the outputs in `targets`, whose losses are valid."""
-    metrics = typed.network.training.metrics if typed.network.training else ()
+    metrics = getattr(typed.network.training, key, ())
     if isinstance(metrics, dict):
-        _check_names(typed, metrics, ("training", "metrics"), report)
-    metrics_by_path = {output: _metrics_by_path(typed, metrics, output, report) for output in losses}
+        _check_names(typed, metrics, ("training", key), report)
+    metrics_by_path = {output: _metrics_by_path(typed, key, metrics, output, report) for output in losses}
     resolved: dict[str, tuple[Metric, ...]] = {}
     for output in losses:
         names: dict[str, Metric] = {}
@@ -194,6 +212,8 @@ def _metrics_by_output(
                 names[metric.reported_name] = metric.resolve(losses[output], typed.types[output])
                 for mask in _masks_of(typed, output):
                     names[metric.reported_name].check_mask(typed.types[output], mask)
+                if key == "weighted_metrics" and not report.has_errors(("training", "loss")):
+                    names[metric.reported_name].check_weights(losses[output], typed.types[output])
             except ShapeError as error:
                 _report_mismatch(typed, output, "metric-mismatch", path, metric.type_name, error, report)
         resolved[output] = tuple(names.values())
@@ -201,10 +221,14 @@ def _metrics_by_output(
 
 
 def _metrics_by_path(
-    typed: TypedNetwork, metrics: tuple[Metric, ...] | dict[str, tuple[Metric, ...]], output: str, report: Report
+    typed: TypedNetwork,
+    key: MetricsKey,
+    metrics: tuple[Metric, ...] | dict[str, tuple[Metric, ...]],
+    output: str,
+    report: Report,
 ) -> dict[JsonPath, Metric]:
     """The metrics of an output by their paths. Those with errors have been left out, so that the others moved up."""
-    path: JsonPath = ("training", "metrics", *([output] if isinstance(metrics, dict) else []))
+    path: JsonPath = ("training", key, *([output] if isinstance(metrics, dict) else []))
     written: Any = typed.network.flat_document
     for step in path:
         written = written.get(step, ()) if isinstance(written, dict) else ()

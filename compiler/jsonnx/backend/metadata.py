@@ -22,27 +22,54 @@ def spec_hash(document: Any) -> str:
     return hashlib.sha256(canonical_json(document).encode()).hexdigest()
 
 
-def model_metadata(typed: Any, document: Any, parameters: int, onnxruntime_ops: Sequence[str] = ()) -> dict[str, str]:
-    """The metadata of a model: version, signature, class labels by output, the spec and its hash, the number of
-    parameters (before folding), and the operators that only onnxruntime implements.
+THRESHOLDS = "jsonnx.thresholds"
+"""The key of the probabilities above which outputs predict a class: a JSON object, by output."""
 
-    `document` is the spec with its keys in canonical order.
+
+def model_metadata(
+    typed: Any,
+    document: Any,
+    parameters: int,
+    onnxruntime_ops: Sequence[str] = (),
+    input_types: Mapping[str, TensorType] = {},
+    thresholds: Mapping[str, float] = {},
+) -> dict[str, str]:
+    """The metadata of a model: version, signature, class labels and thresholds by output, the spec and its hash, the
+    number of parameters (before folding), and the operators that only onnxruntime implements.
+
+    `document` is the spec with its keys in canonical order; `input_types` are those of the model's inputs, which may
+    differ from the spec's.
     """
     network = typed.network
     metadata = {
         "jsonnx.version": package_version(),
         "jsonnx.parameters": str(parameters),
         "jsonnx.signature": json.dumps(
-            {"inputs": _signature_types(network.inference_inputs), "outputs": _signature_types(typed.outputs)}
+            {
+                "inputs": _signature_types({**network.inference_inputs, **input_types}),
+                "outputs": _signature_types(typed.outputs),
+            }
         ),
         "jsonnx.spec": json.dumps(document, ensure_ascii=False, separators=(",", ":")),
         "jsonnx.spec_sha256": spec_hash(network.document),
     }
     if network.labels:
         metadata["jsonnx.labels"] = json.dumps({name: list(labels) for name, labels in network.labels.items()})
+    if thresholds:
+        metadata[THRESHOLDS] = json.dumps(dict(thresholds))
     if onnxruntime_ops:
         metadata["jsonnx.needs"] = f"onnxruntime, for its operators {', '.join(onnxruntime_ops)}"
     return metadata
+
+
+def thresholds_from(metadata: Mapping[str, str]) -> dict[str, float]:
+    """The thresholds in a model's metadata; none if it has no valid ones."""
+    try:
+        value: Any = json.loads(metadata.get(THRESHOLDS, "{}"))
+    except (ValueError, RecursionError):
+        return {}
+    items = value.items() if isinstance(value, dict) else ()
+    return {name: float(item) for name, item in items if isinstance(item, float) and 0 < item < 1}
 
 
 def _signature_types(types: Mapping[str, TensorType]) -> dict[str, Any]:

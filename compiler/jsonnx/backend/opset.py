@@ -27,14 +27,27 @@ def lowest_opset(graph: Graph) -> int:
     return max((_lowest_opset(*signature) for signature in _signatures(graph)), default=MIN_OPSET)
 
 
-def _signatures(graph: Graph | Subgraph) -> Iterator[tuple[str, frozenset[str], tuple[str, ...], tuple[str, ...]]]:
-    """The operator, the attributes' names and the element types of the inputs and outputs of each node of ONNX."""
+def lowest_node_opset(node: Node) -> int:
+    """The lowest opset of a node, without the bodies of a loop or conditional."""
+    return MIN_OPSET if node.domain else _lowest_opset(*_signature(node))
+
+
+Signature = tuple[str, frozenset[str], tuple[str, ...], tuple[str, ...]]
+"""A node's operator, the names of its attributes, and the element types of its inputs and outputs."""
+
+
+def _signatures(graph: Graph | Subgraph) -> Iterator[Signature]:
+    """The signature of each node of ONNX, those of bodies included."""
     for node in graph.nodes:
         if not node.domain:
-            yield node.op, frozenset(node.attributes), _input_types(node), tuple(x.dtype for x in node.outputs)
+            yield _signature(node)
         for attribute in node.attributes.values():
             if isinstance(attribute, Subgraph):
                 yield from _signatures(attribute)
+
+
+def _signature(node: Node) -> Signature:
+    return node.op, frozenset(node.attributes), _input_types(node), tuple(x.dtype for x in node.outputs)
 
 
 def _input_types(node: Node) -> tuple[str, ...]:

@@ -92,6 +92,7 @@ for command in (
     info.layers,
     info.explain,
     info.providers,
+    info.parity,
 ):
     main.add_command(COLOR_OPTION(command))
     command.epilog = epilog(str(command.name))

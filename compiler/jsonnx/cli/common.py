@@ -184,6 +184,16 @@ def print_warnings(checked: CheckedSpec) -> None:
         print_diagnostics(checked.diagnostics, "text")
 
 
+def print_provider_choice(provider: str) -> None:
+    """For `auto`, prints which provider it takes, and why."""
+    if provider != "auto":
+        return
+    from ..runtime.provider_choice import choice_text
+    from ..runtime.providers import resolve_provider
+
+    print_status(choice_text(resolve_provider(provider)))
+
+
 def print_weights_report(report: WeightsReport) -> None:
     """Prints the notices of a weight file, and a table of loaded and missing weights if not all were loaded."""
     from ..render.tables import weights_text
@@ -193,6 +203,9 @@ def print_weights_report(report: WeightsReport) -> None:
         print_diagnostics(report.notices, "text")
     if not report.complete:
         print_status(weights_text(report, shows_color(sys.stderr), line_width(sys.stderr)))
+
+
+NEEDS_VALIDATION_CODES = ("unknown-figure", "no-validation-data")
 
 
 def checked_spec(
@@ -207,7 +220,7 @@ def checked_spec(
     checked = check_spec(spec, changes=changes, scale=scale)
     checked.require()
     if has_validation_data:
-        warnings = [diagnostic for diagnostic in checked.diagnostics if diagnostic.code != "unknown-figure"]
+        warnings = [diagnostic for diagnostic in checked.diagnostics if diagnostic.code not in NEEDS_VALIDATION_CODES]
         checked = checked._replace(diagnostics=warnings)
     print_warnings(checked)
     return checked

@@ -11,6 +11,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "compile": (
         "jsonnx compile spec.json -o model.onnx --weights weights.safetensors",
         "jsonnx compile spec.json -o folder --training",
+        "jsonnx compile spec.json -o folder --training --for webgpu",
     ),
     "train": (
         "jsonnx train spec.json -o runs/digits --set training.epochs=20",
@@ -33,6 +34,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "layers": ("jsonnx layers Conv2D", "jsonnx layers optimizers", "jsonnx layers --search noise"),
     "explain": ("jsonnx explain unknown-key",),
     "providers": ("jsonnx providers", "jsonnx providers spec.json --provider cuda"),
+    "parity": ("jsonnx parity spec.json", "jsonnx parity runs/digits --providers cpu,openvino --format json"),
 }
 """Command lines by command; `jsonnx` is the group of all."""
 

@@ -1,4 +1,4 @@
-"""Commands about jsonnx itself: schema, layers, explain, providers."""
+"""Commands about jsonnx itself and its providers: schema, layers, explain, providers, parity."""
 
 from __future__ import annotations
 
@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..core.diagnostics import UsageError
-from .common import FORMAT_OPTION, SCALE_OPTION, SET_OPTION, handles_errors, print_result
+from .common import (
+    EXIT_INVALID_INPUT,
+    FORMAT_OPTION,
+    SCALE_OPTION,
+    SEED_TYPE,
+    SET_OPTION,
+    handles_errors,
+    print_result,
+)
 
 if TYPE_CHECKING:
     from ..render.reference_text import Section
@@ -125,17 +133,17 @@ def providers(
     """List onnxruntime's providers, or the nodes of a model that they cannot run.
 
     Without an argument: which providers run here, and how to install the others. With a spec, a RUN folder or an ONNX
-    model: the nodes for which CUDA, DirectML or WebGPU has no kernel, so that onnxruntime runs them on the CPU. No
-    device is needed, since kernels are looked up in tables.
+    model: the nodes that onnxruntime runs on the CPU, their layers, and what is copied for them. For CUDA, DirectML and
+    WebGPU tables of their kernels tell, so that no device is needed; a provider that runs here is asked, with
+    onnxruntime 1.24 or later. A spec is compiled for each provider, as with `jsonnx compile --for`.
     """
     import json
 
     if spec_or_model is not None:
-        from ..pipeline.place_nodes import placements, tables_of
+        from ..pipeline.place_nodes import placements
         from ..render.placement_text import placements_json, placements_text
 
-        tables = tables_of(provider)
-        found = [*zip(tables, placements(spec_or_model, tables, changes, scale), strict=True)]
+        found = placements(spec_or_model, provider, changes, scale)
         print_result(placements_json(found) if format_ == "json" else placements_text(found))
         return
 
@@ -148,3 +156,60 @@ def providers(
         print_result(json.dumps([row._asdict() for row in rows], indent=2))
     else:
         print_result(providers_text(rows, shows_color(sys.stdout), line_width(sys.stdout)))
+
+
+@click.command()
+@click.argument("spec_or_model", metavar="SPEC_OR_MODEL")
+@click.option(
+    "--providers",
+    "names",
+    metavar="NAME,...",
+    help="Providers to compare, such as cpu,openvino,webgpu; all that start here if omitted.",
+)
+@click.option(
+    "--tolerance",
+    type=click.FloatRange(min=0, min_open=True),
+    default=1e-3,
+    show_default=True,
+    help="Largest difference relative to the largest element of an output, and to the loss.",
+)
+@click.option("--batch-size", type=click.IntRange(min=1), default=4, show_default=True, help="Samples in a run.")
+@click.option(
+    "--steps", type=click.IntRange(min=0), default=10, show_default=True, help="Steps of training; 0 for none."
+)
+@click.option("--seed", type=SEED_TYPE, default=0, show_default=True, help="Seed of the inputs and of the weights.")
+@SCALE_OPTION
+@SET_OPTION
+@FORMAT_OPTION
+@handles_errors
+def parity(
+    spec_or_model: str,
+    names: str | None,
+    tolerance: float,
+    batch_size: int,
+    steps: int,
+    seed: int,
+    scale: str | None,
+    changes: tuple[str, ...],
+    format_: str,
+) -> None:
+    """Compare what providers compute from the same inputs.
+
+    Each provider that starts here runs the model, or for a spec one with drawn weights, on drawn inputs. Its outputs
+    are compared with those of the CPU provider without optimizations, and with float64 where the CPU has the kernels; a
+    difference is traced to the first node that has it. For a spec with a training section, steps of training are
+    compared, too. Exit status 1 if a difference exceeds the tolerance or a provider cannot run the model.
+    """
+    from ..pipeline.compare_providers import compare_providers
+    from ..render.parity_text import parity_json, parity_text
+    from ..render.terminal import line_width, shows_color
+    from ..runtime.parity_report import ParityOptions
+
+    providers = tuple(name.strip() for name in names.split(",") if name.strip()) if names is not None else ()
+    options = ParityOptions(providers, tolerance, seed, batch_size, steps, scale, changes)
+    report = compare_providers(spec_or_model, options)
+    if format_ == "json":
+        print_result(parity_json(report))
+    else:
+        print_result(parity_text(report, shows_color(sys.stdout), line_width(sys.stdout)))
+    sys.exit(EXIT_INVALID_INPUT if report.failed else 0)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ..core.deployment_targets import PLAIN_TARGET, TARGETS
 from ..core.diagnostics import UsageError
 from .common import (
     ALL_OPTION,
@@ -24,6 +25,7 @@ from .common import (
     checked_spec,
     handles_errors,
     print_diagnostics,
+    print_provider_choice,
     print_result,
     print_status,
     print_weights_report,
@@ -31,6 +33,7 @@ from .common import (
 
 if TYPE_CHECKING:
     from ..pipeline.check import CheckedSpec
+    from ..pipeline.training_run import ProviderPlacement
 
 OWN_DATA_NOTE = (
     "Each run was evaluated on the test data of its own spec, or else on its validation data; with `--data FILE`, all "
@@ -50,6 +53,14 @@ OWN_DATA_NOTE = (
 @PARTIAL_OPTION
 @UNVERIFIED_OPTION
 @click.option("--seed", type=SEED_TYPE, help="Seed of the initial weights; the spec's seed if omitted.")
+@click.option(
+    "--for",
+    "target",
+    type=click.Choice(TARGETS),
+    default=PLAIN_TARGET,
+    show_default=True,
+    help="Use only operators and element types that this execution provider has kernels for, as far as possible.",
+)
 @click.option("--training", is_flag=True, help="Write train_step.onnx, model.onnx and manifest.json to a folder.")
 @SCALE_OPTION
 @SET_OPTION
@@ -62,6 +73,7 @@ def compile(
     partial: bool,
     unverified: bool,
     seed: int | None,
+    target: str,
     training: bool,
     scale: str | None,
     changes: tuple[str, ...],
@@ -75,12 +87,12 @@ def compile(
     checked = checked_spec(spec, changes, scale)
     outputs = [Path(output) / name for name in training_files(checked)] if training else [Path(output)]
     refuse_overwrite([*checked.files, *possible_weight_files(weights)], outputs)
-    model = compile_checked(checked, weights, seed, partial=partial, verify=not unverified)
+    model = compile_checked(checked, weights, seed, partial=partial, verify=not unverified, target=target)
     if model.weights_report is not None:
         print_weights_report(model.weights_report)
     model.verify()
     if training:
-        write_training_folder(checked, model, seed, Path(output))
+        write_training_folder(checked, model, seed, Path(output), target)
     else:
         model.save(output)
     print_status(f"wrote {output}")
@@ -129,6 +141,12 @@ def compile(
 @click.option("--quiet", is_flag=True, help="Show no progress.")
 @PROVIDER_OPTION
 @PROVIDER_OPTIONS_OPTION
+@click.option(
+    "--explain-placement",
+    is_flag=True,
+    help="Tell first which nodes the provider leaves to the CPU, and what it costs.",
+)
+@click.option("--strict", is_flag=True, help="Do not train if the provider leaves large nodes to the CPU.")
 @SCALE_OPTION
 @SET_OPTION
 @ALL_OPTION
@@ -150,6 +168,8 @@ def train(
     quiet: bool,
     provider: str,
     provider_options: tuple[str, ...],
+    explain_placement: bool,
+    strict: bool,
     scale: str | None,
     changes: tuple[str, ...],
 ) -> None:
@@ -161,6 +181,8 @@ def train(
     from ..runtime.provider_options import parse_assignments
 
     checked = checked_spec(spec, changes, scale, has_validation_data=validation_data is not None)
+    if not quiet:
+        print_provider_choice(provider)
     folder = Path(output) if output else _default_folder(checked, resume, force, quiet)
     with progress_display(0 if quiet else 1) as display:
         outcome = run(
@@ -181,14 +203,25 @@ def train(
                 scale,
                 changes,
                 parse_assignments(provider_options),
+                strict=strict,
             ),
             callbacks=[display],
             warn=lambda diagnostics: print_diagnostics(diagnostics, "text") if diagnostics else None,
             on_weights_resolved=print_weights_report,
+            on_placement=lambda placement: _print_placement(provider, placement) if explain_placement else None,
         )
     for line in outcome.summary_lines():
         print_result(line)
     sys.exit(outcome.exit_status)
+
+
+def _print_placement(provider: str, placement: ProviderPlacement | None) -> None:
+    """Prints where the nodes of a training step run."""
+    from ..render.placement_text import placements_text
+
+    print_status(
+        placements_text([placement]) if placement else f"{provider}: onnxruntime does not tell where nodes run"
+    )
 
 
 def _default_folder(checked: CheckedSpec, resume: bool, force: bool, quiet: bool) -> Path:
@@ -227,23 +260,29 @@ def evaluate(
     """Compute loss and metrics of trained models on data; a table for several."""
     import json
 
-    from ..pipeline.prediction_files import json_numbers
+    from ..core.figures import finite, numbers_only
     from ..pipeline.trained_model import TrainedModel
+    from ..render.evaluation_text import evaluation_text
     from ..render.runs_table import figures_text
     from ..render.terminal import line_width, shows_color
     from ..runtime.provider_options import parse_assignments
 
+    print_provider_choice(provider)
     options = parse_assignments(provider_options)
-    models = ((run, TrainedModel.open(Path(run), provider, not unverified, data_roots, options)) for run in runs)
-    results = [(run, model.evaluate(data)) for run, model in models]
+    results, labels = [], {}
+    for run in runs:  # one model is open at a time
+        model = TrainedModel.open(Path(run), provider, not unverified, data_roots, options)
+        results.append((run, model.evaluate(data)))
+        labels = model.figure_labels()
     if format_ == "json":
-        documents = [{name: json_numbers(value) for name, value in figures.items()} for _, figures in results]
+        documents = [{name: finite(figure) for name, figure in figures.items()} for _, figures in results]
         runs_and_figures = [{"run": run, "figures": document} for run, document in zip(runs, documents, strict=True)]
         print_result(json.dumps(documents[0] if len(runs) == 1 else runs_and_figures))
     elif len(runs) == 1:
-        print_result("\n".join(f"{name} {value:.6g}" for name, value in results[0][1].items()))
+        print_result(evaluation_text(results[0][1], labels))
     else:
-        print_result(figures_text(results, shows_color(sys.stdout), line_width(sys.stdout)))
+        numbers = [(run, numbers_only(figures)) for run, figures in results]
+        print_result(figures_text(numbers, shows_color(sys.stdout), line_width(sys.stdout)))
         if data is None:
             print_status(OWN_DATA_NOTE)
 
@@ -317,7 +356,7 @@ def runs(folder: str, sort: str, format_: str) -> None:
 @click.option(
     "--threshold",
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
-    help="Probability above which a sigmoid output predicts a class; 0.5 if omitted.",
+    help="Probability above which a sigmoid output predicts a class; the model's threshold, or else 0.5, if omitted.",
 )
 @PROVIDER_OPTION
 @PROVIDER_OPTIONS_OPTION
@@ -344,6 +383,7 @@ def predict(
     if ids and with_inputs:
         raise UsageError("bad-option", "--id and --with-inputs exclude each other", "--with-inputs writes all columns")
     options = PredictOptions(threshold, None if with_inputs else ids, input_format)
+    print_provider_choice(provider)
     model = TrainedModel.open(Path(run), provider, not unverified, provider_options=parse_assignments(provider_options))
     with SampleCounter() as counter:
         model.predict(data, output, print_result, options, counter.show)

@@ -18,6 +18,8 @@ RUNTIME_BY_EXTRA = {
 """The distribution of onnxruntime that an extra installs."""
 PACKAGE_BY_EXTRA = {**RUNTIME_BY_EXTRA, "data": "pyarrow", "images": "pillow"}
 """The distribution that each of our extras installs."""
+LIBRARY_EXTRAS = {"cuda": "cuda,cudnn"}
+"""The extras of such a distribution that install the libraries it needs: CUDA and cuDNN."""
 
 
 def install_command(extra: str) -> str:
@@ -26,8 +28,12 @@ def install_command(extra: str) -> str:
     It names the place that this copy was installed from: a package index, a folder, an archive or a repository. If
     that is unknown or has gone, it installs the package alone.
     """
-    requirement = _requirement(extra)
-    return f"pip install {requirement or PACKAGE_BY_EXTRA[extra]}"
+    return f"pip install {_requirement(extra) or _package_requirement(extra)}"
+
+
+def _package_requirement(extra: str) -> str:
+    package, libraries = PACKAGE_BY_EXTRA[extra], LIBRARY_EXTRAS.get(extra)
+    return f'"{package}[{libraries}]"' if libraries else package
 
 
 def _requirement(extra: str) -> str | None:

@@ -18,6 +18,8 @@ OPTIMIZER_SCOPE = "optimizer"
 """Scope of the nodes that the optimizer emits."""
 STEP_COUNT = "optimizer/iterations"
 """State: the number of steps so far."""
+AVERAGE_SLOT = "average"
+"""Name, within the slots of a weight, of its exponential moving average."""
 ROW_INDICES = "rows"
 """Input of the graph that brings rows of a lazily updated table up to date: the indices of the rows."""
 ADAPT_INPUT = "examined"
@@ -31,6 +33,11 @@ _TOUCHED, _BEFORE, _CURRENT = "rows/", "before/", "now/"
 def target_name(output: str) -> str:
     """Input: the target of an output."""
     return f"{output}/target"
+
+
+def sample_weight_name(output: str) -> str:
+    """Input: the weights of the losses of an output."""
+    return f"{output}/sample_weight"
 
 
 def output_loss_name(output: str) -> str:

@@ -190,6 +190,21 @@ METRIC_NAMES: dict[str, Replacement] = {
     "log_loss": "binary_crossentropy",
     "cross_entropy": _CROSS_ENTROPIES,
     "crossentropy": _CROSS_ENTROPIES,
+    "precision_score": "precision",
+    "recall_score": "recall",
+    "f1": "f1_score",
+    "fbeta": "fbeta_score",
+    "roc_auc": "auc",
+    "roc_auc_score": "auc",
+    "auroc": "auc",
+    "pr_auc": {"type": "AUC", "curve": "PR"},
+    "average_precision": {"type": "AUC", "curve": "PR", "summation_method": "step"},
+    "average_precision_score": {"type": "AUC", "curve": "PR", "summation_method": "step"},
+    "jaccard_score": {"type": "MeanIoU", "num_classes": ..., "sparse_y_pred": False},
+    "r2": "r2_score",
+    "sensitivity": "recall",
+    "true_positive_rate": "recall",
+    "pearsonr": "pearson_correlation",
 }
 
 OPTIMIZER_NAMES: dict[str, Replacement] = {
@@ -345,6 +360,9 @@ KEYS: dict[str, tuple[str, ...]] = {
     "criterion": ("loss",),
     "loss_fn": ("loss",),
     "loss_function": ("loss",),
+    "class_weights": ("class_weight",),
+    "sample_weights": ("sample_weight",),
+    "weight_column": ("sample_weight",),
     "random_state": ("seed",),
     "random_seed": ("seed",),
     "dataset": ("data",),
@@ -395,6 +413,5 @@ NEEDLESS_KEYS: dict[str, tuple[str, str]] = {
     "batch_shape": ("name", 'shapes are given in "inputs", without the batch axis'),
     "reverse": ("use", "a ReversibleEmbedding reverses if its input is not of integers"),
     "config": ("name", "write the arguments beside the type"),
-    "class_weight": ("loss", 'classes have no weights; binary_focal_crossentropy has "apply_class_balancing", "alpha"'),
 }
 """Keys to leave out: a key that their object has, to recognise it by, and a reason."""

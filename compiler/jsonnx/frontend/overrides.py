@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from ..core.diagnostics import CompileError, JsonPath, UsageError, quoted_or_list, suggestion
 from ..core.limits import MAX_JSON_DEPTH
 from ..core.spelling import similar_words
-from ..training.optimizers import OPTIMIZERS
+from ..training.optimizer import OPTIMIZERS
 from .expansion.parameters import with_value
 from .json_reader import Source, read_text
 from .schema.phrases import known_names_help

@@ -9,6 +9,7 @@ from ..training.section import Training
 DIVISIBLE_KEYS: dict[str, tuple[type, ...]] = {
     "loss": (dict,),
     "metrics": (dict, list),
+    "weighted_metrics": (dict, list),
     "loss_weights": (dict,),
     "learning_rates": (dict,),
 }
@@ -53,6 +54,10 @@ def _valid_items(value: Json, path: JsonPath, report: Report) -> Json:
         item_path = (*path, key)
         if not report.has_errors(item_path):
             valid[key] = item
-        elif isinstance(item, list) and path[-1] == "metrics" and _is_divisible(item, item_path, report):
+        elif (
+            isinstance(item, list)
+            and path[-1] in ("metrics", "weighted_metrics")
+            and _is_divisible(item, item_path, report)
+        ):
             valid[key] = _valid_items(item, item_path, report)
     return valid

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from ..core.reserved_names import (
-    LEARNING_RATE,
     LOSS,
     OPTIMIZER_SCOPE,
     SHARD_FRACTION,
@@ -16,30 +15,35 @@ from ..core.reserved_names import (
     is_metric_sums_name,
     metric_sums_name,
     output_loss_name,
+    sample_weight_name,
     shard_result_name,
     target_name,
 )
 from ..core.types import TensorType
-from ..ir import Builder, Graph, Parameter, Value, WeightUpdate
-from ..training.initializers import Constant
+from ..ir import Builder, Graph, Value
 from ..training.loss_scaling import LossScaleSection, all_finite
 from ..training.objective import Objective
-from ..training.optimizers import Optimizer
+from ..training.optimizer import Optimizer
 from .backward import gradients
 from .builder import GradientBuilder
 from .tuning import GENERAL_FORMULAS, GradientTuning
+from .update_weights import trainable_parameters, update_weights
 
 
 def with_loss(graph: Graph, objective: Objective) -> Graph:
-    """Adds the targets as inputs, and the loss and the sums of each metric as outputs."""
+    """Adds the targets and sample weights as inputs, and the loss and the sums of each metric as outputs."""
     g = Builder.extending(graph)
     results = dict(graph.outputs)
     terms: list[Value] = []
+    sample_weights: dict[str, Value] = {}
     with g.scope("loss", ("training", "loss")):
         for output, loss in objective.losses.items():
             target = g.input(target_name(output), objective.targets[output])
+            if output in objective.weighted_outputs:
+                weight_type = loss.sample_weight_type(graph.outputs[output].type)
+                sample_weights[output] = g.input(sample_weight_name(output), weight_type)
             prediction, loss_of_prediction = loss.before_activation(graph, graph.outputs[output])
-            term = loss_of_prediction.reduce(g, target, prediction, graph.masks.get(output))
+            term = loss_of_prediction.reduce(g, target, prediction, graph.masks.get(output), sample_weights.get(output))
             weight = objective.weights.get(output, 1.0)
             terms.append(term if weight == 1.0 else g.Mul(term, weight))
             if len(objective.losses) > 1:
@@ -50,9 +54,11 @@ def with_loss(graph: Graph, objective: Objective) -> Graph:
     g.losses.clear()
     g.masks.clear()
     with g.scope("metrics", ("training", "metrics")):
-        for name, (output, metric) in objective.metrics_by_name().items():
+        for name, (output, metric, is_weighted) in objective.metrics_by_name().items():
             target, prediction = g.inputs[target_name(output)], graph.outputs[output]
-            results[metric_sums_name(name)] = metric.statistics(g, target, prediction, graph.masks.get(output))
+            weights = sample_weights.get(output) if is_weighted else None
+            counts = metric.counts(g, graph.masks.get(output), weights)
+            results[metric_sums_name(name)] = metric.statistics(g, target, prediction, counts)
     return g.graph(results)
 
 
@@ -90,10 +96,10 @@ def training_step(
     else. Raises MissingRule.
     """
     g = GradientBuilder.extending(graph, tuning=tuning, expected_batch=expected_batch)
-    weights = _trainable_parameters(graph)
+    weights = trainable_parameters(graph)
     if loss_scale is None:
         gradient_by_weight = gradients(g, graph, {graph.outputs[LOSS]: g.const(1.0)}, weights)
-        _update_weights(g, optimizer, rate_factors, gradient_by_weight)
+        update_weights(g, optimizer, rate_factors, gradient_by_weight)
         return g.graph(dict(graph.outputs))
     with g.scope(OPTIMIZER_SCOPE, ("training", "loss_scale")):
         scale, _ = loss_scale.states(g)
@@ -101,7 +107,7 @@ def training_step(
     with g.scope(OPTIMIZER_SCOPE, ("training", "loss_scale")):
         gradient_by_weight = {weight: g.Div(gradient, scale) for weight, gradient in scaled_gradients.items()}
         is_finite = all_finite(g, gradient_by_weight.values()) if gradient_by_weight else g.const(True, "bool")
-    _update_weights(g, optimizer, rate_factors, gradient_by_weight)
+    update_weights(g, optimizer, rate_factors, gradient_by_weight)
     with g.scope(OPTIMIZER_SCOPE, ("training", "loss_scale")):
         _skip_updates_unless(g, is_finite)
         loss_scale.assign(g, is_finite)
@@ -126,7 +132,7 @@ def shard_step(graph: Graph, expected_batch: int | None = None, tuning: Gradient
     """
     g = GradientBuilder.extending(graph, tuning=tuning, expected_batch=expected_batch)
     fraction = g.input(SHARD_FRACTION, TensorType("float32", ()))
-    weights = _trainable_parameters(graph)
+    weights = trainable_parameters(graph)
     gradient_by_weight = gradients(g, graph, {graph.outputs[LOSS]: fraction}, weights)
     results = {name: value for name, value in graph.outputs.items() if is_metric_sums_name(name)}
     with g.scope("loss", ("training", "loss")):
@@ -147,48 +153,7 @@ def combine_shards(
             totals[name] = g.Sum(*shard_results)
     results = {name: total for name, total in totals.items() if not is_gradient_name(name)}
     gradient_by_weight: dict[Value, Value] = {
-        w: totals[name] for w in _trainable_parameters(graph) if (name := gradient_name(w.name)) in totals
+        w: totals[name] for w in trainable_parameters(graph) if (name := gradient_name(w.name)) in totals
     }
-    _update_weights(g, optimizer, rate_factors, gradient_by_weight)
+    update_weights(g, optimizer, rate_factors, gradient_by_weight)
     return g.graph(results)
-
-
-def _trainable_parameters(graph: Graph) -> list[Parameter]:
-    return [p for p in graph.parameters.values() if p.trainable]
-
-
-def _update_weights(
-    g: Builder, optimizer: Optimizer, rate_factors: Mapping[str, float], gradient_by_weight: Mapping[Value, Value]
-) -> None:
-    """Emits the next values of all trainable weights and of their slots."""
-    weights = [p for p in g.parameters.values() if p.trainable]
-    with g.scope(OPTIMIZER_SCOPE, ("training", "optimizer")):
-        # As in Keras, weights without a gradient still decay and are projected.
-        with_gradient: dict[Parameter, Value] = {
-            w: gradient_by_weight[w] if w in gradient_by_weight else g.zeros(w) for w in weights
-        }
-        rate = g.input(LEARNING_RATE, TensorType("float32", ()))
-        count = g.state("iterations", (), Constant(value=0), "int64")
-        step = g.Add(count, 1)
-        g.assign(count, step)
-        factors = {weight: rate_factors.get(weight.name.partition("/")[0], 1.0) for weight in weights}
-        rates: dict[float, Value] = {
-            factor: rate if factor == 1.0 else g.Mul(rate, factor) for factor in sorted({1.0, *factors.values()})
-        }
-        shared = {factor: optimizer.prepare(g, scaled_rate, step) for factor, scaled_rate in rates.items()}
-        for weight, gradient in optimizer.clip(g, with_gradient).items():
-            with g.scope(weight.name):
-                _update_weight(g, optimizer, weight, gradient, rates[factors[weight]], shared[factors[weight]])
-
-
-def _update_weight(
-    g: Builder, optimizer: Optimizer, weight: Parameter, gradient: Value, rate: Value, shared: Mapping[str, Value]
-) -> None:
-    slots = {name: g.state(name, weight.shape, Constant(value=start)) for name, start in optimizer.slots().items()}
-    next_weight, next_slots = optimizer.decay_and_update(g, weight, gradient, slots, rate, shared)
-    for name, value in next_slots.items():
-        g.assign(slots[name], value)
-    constraint = weight.constraint
-    g.updates[weight.name] = next_weight if constraint is None else constraint.project(g, next_weight)
-    if constraint is None and gradient in g.gradients:
-        g.weight_updates[weight.name] = WeightUpdate(optimizer, gradient, rate, shared)

@@ -38,6 +38,11 @@ def tensor_proto(array: np.ndarray, name: str = "") -> onnx.TensorProto:
     return onnx.numpy_helper.from_array(to_contiguous(array), name)
 
 
+def tensor_array(tensor: onnx.TensorProto) -> np.ndarray:
+    """An ONNX tensor, such as an attribute's value, as an array."""
+    return onnx.numpy_helper.to_array(tensor)
+
+
 MIN_STRIPED_COPY_ELEMENTS = 1 << 16
 """Elements from which on a copy in strips is faster than a copy element by element."""
 STRIP_COLUMNS = 16

@@ -135,6 +135,11 @@ class Node:
     def input(self, index: int) -> Value | None:
         return self.inputs[index] if index < len(self.inputs) else None
 
+    @property
+    def bodies(self) -> dict[str, Subgraph]:
+        """The body of a loop, or the branches of an If, by attribute."""
+        return {name: value for name, value in self.attributes.items() if isinstance(value, Subgraph)}
+
     def with_inputs(self, inputs: Iterable[Value | None]) -> Node:
         other_fields = self.attributes, self.scope, self.path, self.domain, self.detached  # faster than `replace`
         return Node(self.op, tuple(inputs), self.outputs, *other_fields)

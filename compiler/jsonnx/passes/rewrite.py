@@ -16,7 +16,7 @@ A rule is registered under the operators that it matches. Its docstring states t
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
@@ -91,6 +91,11 @@ class RuleSet:
             return rule
 
         return register
+
+    @property
+    def operators(self) -> Collection[str]:
+        """The operators that rules match."""
+        return self._rules.keys()
 
     def apply(self, graph: Graph, context: Any = None) -> Graph:
         """Visits each node once and rewrites it by the first rule that matches; returns the graph itself if none does.

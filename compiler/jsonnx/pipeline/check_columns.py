@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from ..core.diagnostics import Diagnostic
-from ..training.columns import column_faults
+from ..training.columns import SAMPLE_WEIGHT, column_faults
 from .check import CheckedSpec
 
 
 def check_columns(checked: CheckedSpec) -> list[Diagnostic]:
-    """The faults of `x` and `y`, as training would report them; none if the network or its targets have errors."""
+    """The faults of assigned columns, as training would report them; none if the network or a target has errors."""
     report = checked.new_report()
     typed, objective = checked.typed_network, checked.objective
     training = typed.network.training if typed else None
     if typed is not None and objective is not None and training is not None and training.data is not None:
-        for key, names in (("x", typed.inputs), ("y", objective.targets)):
+        for key, names in (("x", typed.inputs), ("y", objective.targets), (SAMPLE_WEIGHT, objective.targets)):
             for fault in column_faults(getattr(training.data, key), key, names):
                 report.add(fault.code, fault.path, fault.message, help=fault.help)
     return list(report)

@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from ..analysis.decision import spec_thresholds
 from ..backend import model_metadata, to_model_writer
+from ..core.deployment_targets import PLAIN_TARGET, TARGETS
 from ..core.diagnostics import CompileError
 from ..core.gc_pause import gc_paused
 from ..frontend.formatter import with_ordered_keys
@@ -21,6 +23,7 @@ from .check import CheckedSpec, Spec, StageHook, check_spec, no_hook
 from .graphs import inference_graph
 from .initial_weights import Weights, resolve_initial_weights
 from .model import Model
+from .target_forms import write_for_target
 
 NOT_LEARNED_HELP = "train the model, give the weights of a run that learned it, or write it as `vocabulary`"
 
@@ -36,6 +39,7 @@ def compile(
     verify: bool = True,
     after: StageHook = no_hook,
     changes: Sequence[str] = (),
+    target: str = PLAIN_TARGET,
 ) -> Model:
     """Compiles a spec to an inference model.
 
@@ -44,11 +48,15 @@ def compile(
     and `weights_report` of the model lists them. With `fold`, operators are folded into the weights of their neighbours
     (a batch normalization into a convolution); without it, the model has each layer as it is written. `scale` is the
     name of one of the spec's scales, and a change is a text like `width=128`, as after `--set`. With `verify`, a weight
-    file must match the digests that it records. Raises CompileError for an invalid spec, weights that do not fit or do
-    not match their digests, UsageError for a file that cannot be read.
+    file must match the digests that it records. The model has operators and element types that the `target` has kernels
+    for: cpu (standard operators of the lowest opset), cuda, webgpu, directml, coreml or openvino. Raises CompileError
+    for an invalid spec, weights that do not fit or do not match their digests, UsageError for a file that cannot be
+    read, ValueError for another target.
     """
+    if target not in TARGETS:
+        raise ValueError(f"target must be one of {TARGETS}, got {target!r}")
     checked = check_spec(spec, after, changes, scale)
-    return compile_checked(checked, weights, seed, after, partial, fold, verify)
+    return compile_checked(checked, weights, seed, after, partial, fold, verify, target)
 
 
 @gc_paused()
@@ -60,8 +68,10 @@ def compile_checked(
     partial: bool = False,
     fold: bool = True,
     verify: bool = True,
+    target: str = PLAIN_TARGET,
+    thresholds: Mapping[str, float] = {},
 ) -> Model:
-    """Compiles a checked spec; see `compile`."""
+    """Compiles a checked spec; see `compile`. `thresholds` are kept in the metadata, by output."""
     typed = checked.require()
     graph = inference_graph(checked)
     after("graph", graph)
@@ -76,11 +86,16 @@ def compile_checked(
     if fold:
         bound = optimize_for_inference(bound)
         after("folded", bound)
+    bound = write_for_target(bound, target)
     document = with_ordered_keys(typed.network.document)
-    metadata = model_metadata(typed, document, count_parameters(graph), onnxruntime_ops(bound))
+    types = {name: value.type for name, value in bound.inputs.items()}
+    if not thresholds and checked.objective is not None:
+        thresholds = spec_thresholds(typed, checked.objective.losses)
+    count = count_parameters(graph)
+    metadata = model_metadata(typed, document, count, onnxruntime_ops(bound), types, thresholds)
     model = to_model_writer(bound, name=typed.network.name, metadata=metadata)
     after("model", model)
-    return Model(model, checked, graph, arrays, report)
+    return Model(model, checked, graph, arrays, report, types)
 
 
 def _with_weights(graph: Graph, weights: Mapping[str, np.ndarray], checked: CheckedSpec) -> Graph:

@@ -108,5 +108,6 @@ def data_spec_of(typed: TypedNetwork, objective: Objective) -> DataSpec:
         typed.network.labels,
         training,
         input_vocabularies(typed),
+        objective.weighted_outputs,
         inputs_with_missing_values(typed),
     )

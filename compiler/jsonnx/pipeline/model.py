@@ -36,11 +36,13 @@ class Model:
         graph: Graph,
         weights: Mapping[str, np.ndarray],
         report: WeightsReport | None = None,
+        input_types: Mapping[str, TensorType] = {},
     ) -> None:
         self.weights, self.weights_report = dict(weights), report
         for array in self.weights.values():
             array.flags.writeable = False
         self._writer, self._checked, self._graph = writer, checked, graph
+        self._input_types = input_types
 
     @cached_property
     def proto(self) -> onnx.ModelProto:
@@ -54,7 +56,7 @@ class Model:
     @property
     def inputs(self) -> dict[str, TensorType]:
         """Types by name, with named symbolic sizes; the first axis is `batch`."""
-        return self._checked.network.inference_inputs
+        return {**self._checked.network.inference_inputs, **self._input_types}
 
     @property
     def outputs(self) -> dict[str, TensorType]:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 from ..analysis.shape_inference import TypedNetwork
 from ..backend import spec_hash
-from ..core.diagnostics import CompileError, Diagnostic
+from ..core.diagnostics import CompileError, Diagnostic, Report
 from ..core.gc_pause import gc_paused
 from ..core.reserved_names import ADAPT_INPUT, next_name
 from ..frontend.network import Network
+from ..frontend.schema.phrases import known_names_help, short_name
 from ..gradient import MissingRule
 from ..gradient.training_step import combine_shards, shard_step, training_step, with_loss
+from ..gradient.update_weights import rate_graph
 from ..ir import Builder, Graph, Node
 from ..layers.preprocessing.adaptable import Adaptable
 from ..layers.preprocessing.text_vectorization import TOKENS_PER_TEXT
@@ -29,8 +31,9 @@ from ..passes.training.mixed_precision import with_mixed_precision
 from ..passes.training.relu_maxpool_gradient import move_relu_mask_after_pool
 from ..runtime.spec_source import SpecSource
 from ..runtime.trainer import TrainingPlan
-from ..runtime.training_plan import AdaptTask, AugmentedInput, ShardedGraphs
+from ..runtime.training_plan import AdaptTask, AugmentedInput, ObjectiveGraphs, ShardedGraphs
 from ..training.objective import Objective
+from ..training.optimizer import Optimizer, matches_weight
 from ..training.section import Training
 from ..tuning.cpu.gradient import CPU_GRADIENTS
 from .check import CheckedSpec, StageHook, no_hook
@@ -61,8 +64,9 @@ def plan_training(checked: CheckedSpec, seed: int | None = None, after: StageHoo
         inputs=typed.inputs,
         outputs=typed.outputs,
         targets=objective.targets,
-        metrics={name: metric for name, (_, metric) in objective.metrics_by_name().items()},
+        metrics={name: reported.metric for name, reported in objective.metrics_by_name().items()},
         training=training,
+        rate_graph=rate_graph(training.optimizer),
         augmented_inputs=augmented_inputs(typed),
         seed=checked.seed(seed),
         index_sizes=index_limits(typed),
@@ -71,10 +75,31 @@ def plan_training(checked: CheckedSpec, seed: int | None = None, after: StageHoo
         labels=typed.network.labels,
         source=SpecSource(checked.source.file, checked.locate),
         adapt_tasks=adapt_tasks(typed),
-        make_shards=partial(sharded_step, typed, scored) if can_be_sharded(training, scored) else None,
+        make_shards=shard_builder(typed, scored),
+        weighted_outputs=objective.weighted_outputs,
+        make_objective_graphs=cache(partial(weighted_graphs, checked, objective)),
         fingerprint={key: spec_hash(part) for key, part in fixed_parts(typed.network.flat_document).items()},
         vocabulary_digests=vocabulary_digests(checked),
     )
+
+
+@gc_paused()
+def weighted_graphs(checked: CheckedSpec, objective: Objective, weighted_outputs: frozenset[str]) -> ObjectiveGraphs:
+    """The graphs for losses of these outputs that take sample weights. Raises ShapeError if a loss takes none."""
+    objective = objective._replace(weighted_outputs=weighted_outputs)
+    scored = forward_loss_graph(checked, objective)
+    return ObjectiveGraphs(
+        train=training_graph(checked, scored),
+        evaluate=canonicalize(with_loss(forward_graph(checked), objective)),
+        make_shards=shard_builder(checked.require(), scored),
+    )
+
+
+def shard_builder(typed: TypedNetwork, scored: Graph) -> Callable[[int], ShardedGraphs] | None:
+    """Builds the graphs of a data-parallel step; None if the batch cannot be split."""
+    training = typed.network.training
+    can_split = training is not None and can_be_sharded(training, scored)
+    return partial(sharded_step, typed, scored) if can_split else None
 
 
 def can_be_sharded(training: Training, forward_loss: Graph) -> bool:
@@ -116,11 +141,14 @@ def adapt_tasks(typed: TypedNetwork) -> tuple[AdaptTask, ...]:
 def fixed_parts(document: Any) -> dict[str, Any]:
     """The parts of a spec that may not change when a run is resumed, by their keys.
 
-    A resumed run may have more epochs, other file names and other memory settings; the contents of its files are
-    compared on their own.
+    A resumed run may have more epochs, other file names, other memory settings and other checkpoints; the contents of
+    its files are compared on their own.
     """
     training = document.get("training", {})
-    changeable = ("epochs", "data", "weights", "remat")
+    changeable = (
+        *("epochs", "data", "weights", "remat", "checkpoint", "time_limit", "csv_log"),
+        *("threshold", "calibration"),
+    )
     fixed = {f"training.{key}": value for key, value in training.items() if key not in changeable}
     inputs = {name: _without_description(input) for name, input in document["inputs"].items()}
     layers = [_without_description(entry) for entry in document["layers"]]
@@ -189,6 +217,7 @@ def training_graph(checked: CheckedSpec, forward_loss: Graph) -> Graph:
         reason = f"it {error}" if str(error).startswith("needs") else str(error)
         report.add("no-gradient", error.node.path, f"{error.node.scope or 'the loss'!r} cannot be trained: {reason}")
         raise CompileError(report) from error
+    _check_decay_patterns(training.optimizer, step, report)
     fed = step.parameters.keys() | step.states.keys()
     clash = next((name for name in step.updates if next_name(name) in fed), None)
     if clash is not None:
@@ -198,6 +227,16 @@ def training_graph(checked: CheckedSpec, forward_loss: Graph) -> Graph:
         report.add("duplicate-name", typed.network.paths[layer], message, help="give the layer another name")
         raise CompileError(report)
     return simplify_step(step)
+
+
+def _check_decay_patterns(optimizer: Optimizer, step: Graph, report: Report) -> None:
+    """Raises CompileError if a pattern of `exclude_from_weight_decay` matches no weight."""
+    for index, pattern in enumerate(optimizer.exclude_from_weight_decay):
+        if not any(matches_weight(pattern, name) for name in step.parameters):
+            path = ("training", "optimizer", "exclude_from_weight_decay", index)
+            message = f"{short_name(pattern)} matches the name of no weight"
+            report.add("unknown-name", path, message, help=known_names_help([*step.parameters]))
+    report.raise_errors()
 
 
 def sharded_step(typed: TypedNetwork, forward_loss: Graph, shards: int) -> ShardedGraphs:

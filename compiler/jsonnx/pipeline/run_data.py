@@ -56,12 +56,8 @@ def read_part(
     """The samples of a part of the data, `train`, `validation` or `test`; None if neither the spec nor the user names a
     file. Raises CompileError with every fault, UsageError for a file that cannot be read."""
     if part in files.paths:
-        return from_file(
-            files.paths[part],
-            data,
-            replace(data_spec, learns_labels=data_spec.learns_labels or part == "train"),
-            source,
-        )
+        data_spec = replace(data_spec, learns_labels=data_spec.learns_labels or part == "train")
+        return from_file(files.paths[part], data, data_spec, source, needs_weights=part == "train")
     if data is None or getattr(data, part) is None:
         return None
     return from_part(data, part, data_spec, source)

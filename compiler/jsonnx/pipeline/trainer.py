@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from inspect import cleandoc
 from typing import Any
@@ -12,25 +12,42 @@ from ..core.diagnostics import suggestion
 from ..render.progress import VERBOSITIES, Verbosity, progress_display
 from ..runtime.array_digest import array_digest
 from ..runtime.callbacks import checked_callbacks
+from ..runtime.class_weights import ClassWeightArgument
 from ..runtime.dataset import DataArgument, Dataset
 from ..runtime.history import History
+from ..runtime.parity_check import check_step
 from ..runtime.precision import require_precision
 from ..runtime.provider_options import ProviderOptions
-from ..runtime.providers import Provider, resolve_provider
+from ..runtime.providers import CPU_PROVIDER, Provider, resolve_provider
 from ..runtime.trainer import Trainer as PlanTrainer
 from ..runtime.variables import DonatedArrays
 from .check import CheckedSpec, Spec, check_spec
 from .compile import compile_checked
+from .decision import calibrate, choose_thresholds, require_validation, with_thresholds
 from .initial_weights import Weights, resolve_initial_weights
 from .learned_spec import with_learned
 from .model import Model
 from .plan_training import plan_training
+from .target_forms import plan_for_target
 
 _ATTRIBUTES = (
+    "class_weights",
     "initial_weights_digest",
     "plan",
+    "temperatures",
+    "thresholds",
     "weights_report",
-    *("_cached_layout", "_checked", "_engine", "_fast", "_fit", "_loaded_weights_digest", "_progress", "_resumes"),
+    *(
+        "_cached_layout",
+        "_checked",
+        "_engine",
+        "_fast",
+        "_fit",
+        "_loaded_weights_digest",
+        "_progress",
+        "_resumes",
+        "_spec_weighted_outputs",
+    ),
 )
 """The attributes of a Trainer that may be set, besides its properties."""
 OTHER_NAMES = {"lr": "learning_rate"}
@@ -42,12 +59,13 @@ class Trainer(PlanTrainer):
 
     `seed` replaces the spec's seed; `weights` (arrays by name, or a file) replace the spec's weight file and the random
     initial weights. Every weight must be given and fit; with `partial`, weights that are missing or do not fit are
-    drawn, and `weights_report` lists them. `scale` is the name of one of the spec's scales, and a change is a text
-    like `width=128`, as after `--set`. Without `fast`, the graphs are not rewritten for this machine. With `verify`, a
-    weight file must match the digests that it records. `data_roots` are folders whose files the spec may name as data,
-    besides its own folder. `provider_options` are those of onnxruntime's documentation, such as `{"device_id": 1}`.
-    Raises CompileError for an invalid spec or a weight file that does not fit, FeedError for arrays that do not fit,
-    UsageError if the provider is not available.
+    drawn, and `weights_report` lists them. `scale` is the name of one of the spec's scales, and a change is a text like
+    `width=128`, as after `--set`. Without `fast`, the graphs are not rewritten for this machine. With `verify`, a
+    weight file must match the digests that it records, and a provider other than the CPU must compute the losses that
+    the CPU computes from drawn samples, which is checked once for each step. `data_roots` are folders whose files the
+    spec may name as data, besides its own folder. `provider_options` are those of onnxruntime's documentation, such as
+    `{"device_id": 1}`. Raises CompileError for an invalid spec or a weight file that does not fit, FeedError for arrays
+    that do not fit, UsageError if the provider is not available.
     """
 
     def __init__(
@@ -69,6 +87,7 @@ class Trainer(PlanTrainer):
         plan = plan_training(self._checked, seed)
         plan = replace(plan, source=plan.source.with_data_roots(data_roots))
         resolved_provider = resolve_provider(provider, provider_options)
+        plan = plan_for_target(plan, resolved_provider.name) if fast else plan
         require_precision(plan, resolved_provider)
         variables = {**plan.train.parameters, **plan.train.states}
         types = {name: variables[name].type for name in plan.weight_names}
@@ -78,6 +97,12 @@ class Trainer(PlanTrainer):
         del initial_weights  # the engine frees each array once it is copied
         super().__init__(plan, resolved_provider, threads, fast=fast, donated_weights=donated_weights)
         self.initial_weights_digest = digest
+        if verify and self.resolved_provider.ort_name != CPU_PROVIDER:
+            check_step(self.plan, self.resolved_provider)
+        self.temperatures: dict[str, float] = {}
+        """The numbers by which a calibration divided the logits, by output."""
+        self.thresholds: dict[str, float] = choose_thresholds(self, self._checked, None)
+        """The probabilities above which outputs predict a class, by output; chosen by `fit`, or those of the spec."""
 
     def fit(
         self,
@@ -86,16 +111,22 @@ class Trainer(PlanTrainer):
         batch_size: int | None = None,
         epochs: int | None = None,
         shuffle: bool | None = None,
-        validation_data: Dataset | tuple[Any, Any] | None = None,
+        validation_data: Dataset | tuple[Any, ...] | None = None,
         validation_split: float | None = None,
         callbacks: Iterable[object] | None = (),
         verbose: Verbosity = "auto",
+        *,
+        class_weight: ClassWeightArgument = None,
+        sample_weight: DataArgument = None,
+        initial_epoch: int = 0,
+        steps_per_epoch: int | None = None,
+        validation_freq: int | Collection[int] = 1,
     ) -> History:
         if verbose not in VERBOSITIES:
             raise ValueError(f"verbose must be one of {VERBOSITIES}, got {verbose!r}")
         listeners = checked_callbacks(callbacks)
         with progress_display(verbose) as display:
-            return super().fit(
+            history = super().fit(
                 x,
                 y,
                 batch_size,
@@ -104,7 +135,14 @@ class Trainer(PlanTrainer):
                 validation_data,
                 validation_split,
                 [display, *listeners],
+                class_weight=class_weight,
+                sample_weight=sample_weight,
+                initial_epoch=initial_epoch,
+                steps_per_epoch=steps_per_epoch,
+                validation_freq=validation_freq,
             )
+        self._decide()
+        return history
 
     fit.__doc__ = f"""{cleandoc(PlanTrainer.fit.__doc__ or "")}
 
@@ -117,9 +155,46 @@ standard error, in a notebook to standard output.
         super()._use_learned(train)
         self._checked = with_learned(self._checked, train)
 
+    def _decide(self) -> None:
+        """Calibrates the weights and chooses thresholds, as the spec says, on the validation data of the last fit."""
+        datasets = self._progress.datasets if self._progress is not None else None
+        validation = datasets[1] if datasets is not None else None
+        if self.plan.training.calibration is not None and validation is not None:
+            self.temperatures = calibrate(self, self._checked, validation)
+        self.thresholds = choose_thresholds(self, self._checked, validation)
+
+    def _prepare_data(
+        self,
+        samples: Dataset,
+        validation: Dataset | None,
+        class_weight: ClassWeightArgument,
+        listeners: Iterable[object],
+    ) -> tuple[Dataset, Dataset | None]:
+        require_validation(self.plan, validation is not None)
+        return super()._prepare_data(samples, validation, class_weight, listeners)
+
+    def evaluate(
+        self,
+        x: DataArgument | Dataset = None,
+        y: DataArgument = None,
+        batch_size: int | None = None,
+        sample_weight: DataArgument = None,
+    ) -> dict[str, Any]:
+        if not self.thresholds:
+            return super().evaluate(x, y, batch_size, sample_weight)
+        plan = replace(plan_training(with_thresholds(self._checked, self.thresholds)), source=self.plan.source)
+        plan = plan_for_target(plan, self.resolved_provider.name) if self._fast else plan
+        trainer = PlanTrainer(plan, self.resolved_provider, weights=self.weights(), fast=self._fast)
+        return trainer.evaluate(x, y, batch_size, sample_weight)
+
+    evaluate.__doc__ = f"""{cleandoc(PlanTrainer.evaluate.__doc__ or "")}
+
+Metrics with the default threshold take that of their output in `thresholds`.
+"""
+
     def model(self) -> Model:
-        """The inference model with the current weights."""
-        return compile_checked(self._checked, self.weights())
+        """The inference model with the current weights; its metadata have the thresholds."""
+        return compile_checked(self._checked, self.weights(), thresholds=self.thresholds)
 
     def __setattr__(self, name: str, value: object) -> None:
         """Raises AttributeError for an unknown attribute, which would have no effect. Subclasses may have more."""

@@ -8,8 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..backend import package_version, spec_hash, to_model_writer, verify_model
+from ..core.deployment_targets import PLAIN_TARGET
 from ..core.files import make_folders, write_atomically
-from ..core.reserved_names import LEARNING_RATE, is_slot_name, metric_sums_name, next_name, target_name
+from ..core.reserved_names import (
+    LEARNING_RATE,
+    is_slot_name,
+    metric_sums_name,
+    next_name,
+    sample_weight_name,
+    target_name,
+)
 from ..core.types import TensorType
 from ..interop.safetensors_file import safetensors_bytes
 from ..ir import Graph, Random, Value, with_vocabularies
@@ -22,6 +30,7 @@ from ..runtime.training_plan import TrainingPlan
 from .check import CheckedSpec
 from .model import Model
 from .plan_training import plan_training
+from .target_forms import plan_for_target
 
 if TYPE_CHECKING:
     from ..backend import ModelWriter
@@ -50,6 +59,9 @@ MANIFEST_HELP = {
     "permutation(samples), the key made of (seed, 'order', epoch).",
 }
 """The part of the manifest that explains the rest. Programs may show it, so its text is stable."""
+SAMPLE_WEIGHTS_HELP = (
+    "Factors of the losses of samples, or of their positions: feed them beside targets, 1 for no weight."
+)
 
 
 def training_files(checked: CheckedSpec) -> tuple[str, ...]:
@@ -63,13 +75,15 @@ def _augmentation_file(index: int) -> str:
     return f"augmentation_{index}.onnx"
 
 
-def write_training_folder(checked: CheckedSpec, model: Model, seed: int | None, folder: Path) -> None:
+def write_training_folder(
+    checked: CheckedSpec, model: Model, seed: int | None, folder: Path, target: str = PLAIN_TARGET
+) -> None:
     """Writes `train_step.onnx`, `model.onnx`, `weights.safetensors`, models of what augmentation layers get, and last
-    `manifest.json`.
+    `manifest.json`; `target` is that of the model.
 
     Raises CompileError if the spec cannot be trained, UsageError if the folder cannot be written.
     """
-    plan = plan_training(checked, seed)
+    plan = plan_for_target(plan_training(checked, seed), target)
     variables = draw_initial_weights(plan.train, plan.seed) | model.weights
     plan = replace(plan, train=with_vocabularies(plan.train, model.weights))  # the model has all learned states
     name = checked.network.name
@@ -80,7 +94,8 @@ def write_training_folder(checked: CheckedSpec, model: Model, seed: int | None, 
             file = _augmentation_file(index)
             models[file] = _verified(before, f"{name}_{Path(file).stem}")
     make_folders(folder)
-    text = json.dumps(manifest(checked, plan), indent=2) + "\n"
+    target_entry = {} if target == PLAIN_TARGET else {"target": target}
+    text = json.dumps(manifest(checked, plan) | target_entry, indent=2) + "\n"
     for file, writer in models.items():
         write_atomically(folder / file, writer.parts())
     contents = (model.to_bytes(), safetensors_bytes(variables), text.encode())
@@ -116,19 +131,22 @@ def manifest(checked: CheckedSpec, training_plan: TrainingPlan) -> dict[str, Any
     """The inputs that a training loop feeds, the outputs that it feeds back, and the meaning of the results."""
     step = _without_unread_inputs(training_plan.train)
     targets = {target_name(output): output for output in training_plan.targets}
+    weights = {sample_weight_name(output): output for output in sorted(training_plan.weighted_outputs)}
+    weight_entries = {name: {**_type_entry(step.inputs[name]), "output": output} for name, output in weights.items()}
     return {
         "version": MANIFEST_VERSION,
         "jsonnx": package_version(),
         "spec_sha256": spec_hash(checked.network.document),
-        "how": MANIFEST_HELP,
+        "how": MANIFEST_HELP | ({"sample_weights": SAMPLE_WEIGHTS_HELP} if weights else {}),
         "seed": training_plan.seed,
         "batch_size": training_plan.training.batch_size,
         "inputs": {name: _type_entry(value) for name, value in step.inputs.items() if name in training_plan.inputs},
         "targets": {name: {**_type_entry(step.inputs[name]), "output": output} for name, output in targets.items()},
+        **({"sample_weights": weight_entries} if weights else {}),
         "scalars": {
-            name: {**_type_entry(value), "value": training_plan.rate(0)}
+            name: {**_type_entry(value), "value": training_plan.constant_rate}
             for name, value in step.inputs.items()
-            if name == LEARNING_RATE  # absent if no weight is trained
+            if name == LEARNING_RATE  # absent for a schedule, and if no weight is trained
         },
         "random": {name: _random_entry(value, training_plan.seed) for name, value in step.randoms.items()},
         "augmented": {

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ..core.diagnostics import CompileError, Diagnostic, Note, UsageError
+from ..core.figures import Figure, numbers_only
 from ..core.files import refuse_overwrite
 from ..core.spec_folders import SpecFolders
 from ..runtime.early_stopping import EarlyStoppingMonitor
@@ -19,9 +20,12 @@ from ..runtime.session import MODEL_FILE
 from ..runtime.signals import StopOnSignal
 from ..runtime.trainer import Diverged, History
 from ..runtime.weight_files import WeightsReport
+from ..targets import ProviderPlacement
 from ..training.section import DATA_PARTS
 from .check import CheckedSpec
+from .checkpoint_schedule import CheckpointSchedule
 from .data_warnings import data_warnings
+from .decision import require_validation
 from .initial_weights import possible_weight_files
 from .learned_spec import learned_notes, with_learned
 from .run_data import (
@@ -35,12 +39,7 @@ from .run_data import (
 from .run_info import DIVERGED, FINISHED, INTERRUPTED, RunInfo, end_info, read_run_info, run_info_text, start_info
 from .spec_changes import with_change_notes
 from .trainer import Trainer
-
-EPOCH_CHECKPOINT_SECONDS, STEP_CHECKPOINT_SECONDS = 5.0, 60.0
-"""Minimum seconds between checkpoints, at the end of an epoch and within one.
-
-More frequent checkpoints would take a large part of the run's time; a resumed run repeats the steps since the last one.
-"""
+from .training_placement import fallback_diagnostic, training_placement
 
 RESTART_HELP = "choose another folder with -o, or start over with --force"
 
@@ -58,7 +57,9 @@ class Outcome:
 
     folder: Path
     history: History
-    test_figures: dict[str, float] = field(default_factory=dict)
+    test_figures: dict[str, Figure] = field(default_factory=dict)
+    temperatures: Mapping[str, float] = field(default_factory=dict)
+    thresholds: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def exit_status(self) -> int:
@@ -68,14 +69,24 @@ class Outcome:
     def summary_lines(self) -> list[str]:
         """The summary that the command prints."""
         lines = []
-        if self.history.interrupted:
+        if self.history.timed_out:
+            epochs = len(self.history.epoch)
+            lines.append(f"the time limit ended it after {epochs} epochs; `--resume` continues from there")
+        elif self.history.interrupted:
             lines.append(f"interrupted after {len(self.history.epoch)} epochs; `--resume` continues from there")
         if self.history.stopped_early:
             lines.append(f"stopped early, after epoch {len(self.history.epoch)}")
         if self.history.best_epoch is not None and not self.history.interrupted:
             lines.append(f"best epoch: {self.history.best_epoch + 1}")
+        if self.temperatures:
+            lines.append(
+                "temperature  " + "  ".join(f"{name} {value:.4f}" for name, value in self.temperatures.items())
+            )
+        if self.thresholds:
+            lines.append("threshold  " + "  ".join(f"{name} {value:.4f}" for name, value in self.thresholds.items()))
         if self.test_figures:
-            lines.append("test  " + "  ".join(f"{name} {value:.4f}" for name, value in self.test_figures.items()))
+            figures = numbers_only(self.test_figures)
+            lines.append("test  " + "  ".join(f"{name} {value:.4f}" for name, value in figures.items()))
         return [*lines, f"wrote {self.folder / MODEL_FILE}"]
 
 
@@ -104,6 +115,9 @@ class RunOptions:
     """The scale and the changes that the spec was checked with, for `run.json`."""
     provider_options: ProviderOptions | None = None
 
+    strict: bool = False
+    """Whether it is an error if large nodes run on the CPU instead of the provider."""
+
     @property
     def may_overwrite(self) -> bool:
         return self.resume or self.force
@@ -117,35 +131,46 @@ class Recorder:
 
     def __init__(self, run: RunFolder, trainer: Trainer, continue_on_error: bool = False, warn: Warn = no_warning):
         self.run, self.trainer, self.continue_on_error, self.warn = run, trainer, continue_on_error, warn
-        self.last_save = time.monotonic()
-        self.lacks_metrics = False
+        self.schedule = CheckpointSchedule(trainer.plan, trainer.steps)
+        self.writes_csv = trainer.plan.training.csv_log
+        self.lacks_metrics = self.writes_csv  # at the start, the CSV file is written anew
 
     def on_step(self, step: int, figures: Mapping[str, float]) -> None:
-        self._save_if_due(STEP_CHECKPOINT_SECONDS)
+        self._save_if(self.schedule.is_due_after_step(self.trainer.steps))
 
     def on_epoch_end(self, epoch: int, figures: Mapping[str, float]) -> None:
         with self._errors_as_warnings("the line is written later"):
             self._write_metrics(epoch, figures)
-        self._save_if_due(EPOCH_CHECKPOINT_SECONDS)
+        if self.schedule.is_best(self.trainer.history):
+            with self._errors_as_warnings("the checkpoint of the best epoch is an older one"):
+                self.run.save_best_checkpoint(self.trainer)
+        self._save_if(self.schedule.is_due_after_epoch(epoch))
 
     def on_end(self, history: History) -> None:
         if self.lacks_metrics:
-            self.run.write_metrics(history)
-        self.run.save_checkpoint(self.trainer)
+            self._rewrite_metrics(history)
+        self.run.save_checkpoint(self.trainer, self.schedule.keep)
 
     def _write_metrics(self, epoch: int, figures: Mapping[str, float]) -> None:
         rewrites, self.lacks_metrics = self.lacks_metrics, True
         if rewrites:
-            self.run.write_metrics(self.trainer.history)
+            self._rewrite_metrics(self.trainer.history)
         else:
             self.run.append_metrics(epoch, figures)
+            if self.writes_csv:
+                self.run.append_csv(epoch, figures)
         self.lacks_metrics = False
 
-    def _save_if_due(self, interval: float) -> None:
-        if time.monotonic() - self.last_save >= interval:
+    def _rewrite_metrics(self, history: History) -> None:
+        self.run.write_metrics(history)
+        if self.writes_csv:
+            self.run.write_csv(history)
+
+    def _save_if(self, is_due: bool) -> None:
+        if is_due:
             with self._errors_as_warnings("a checkpoint is tried again when the next one is due"):
-                self.run.save_checkpoint(self.trainer)
-            self.last_save = time.monotonic()
+                self.run.save_checkpoint(self.trainer, self.schedule.keep)
+            self.schedule.saved(self.trainer.steps)
 
     @contextmanager
     def _errors_as_warnings(self, consequence: str) -> Iterator[None]:
@@ -166,11 +191,13 @@ def train(
     callbacks: Iterable[object] = (),
     warn: Warn = no_warning,
     on_weights_resolved: Callable[[WeightsReport], None] = lambda report: None,
+    on_placement: Callable[[ProviderPlacement | None], None] = lambda placement: None,
 ) -> Outcome:
     """Trains on the spec's data and writes all results to the folder.
 
     An interrupted run leaves its weights, its model and a checkpoint. `warn` is called with warnings,
-    `on_weights_resolved` with the report on initial weights from a file. Raises CompileError, FeedError, UsageError,
+    `on_weights_resolved` with the report on initial weights from a file, `on_placement` with the placement of the
+    training step. Raises CompileError, FeedError, UsageError,
     and Diverged, in which case the folder has the last finite weights.
     """
     start_time = time.monotonic()
@@ -178,7 +205,9 @@ def train(
     refuse_overwrite(_input_files(checked, options), run_folder.result_files)
     resumes = _is_resumed(run_folder, options)
     trainer = _resumed_trainer(checked, options, warn) if resumes else _new_trainer(checked, options)
+    _report_placement(checked, trainer, options, warn, on_placement)
     data = _load_data(trainer, options.data)  # before anything is written, so that an error leaves no files
+    require_validation(trainer.plan, data.validation is not None)
     notes = learned_notes(checked, data.train)
     checked = with_learned(checked, data.train)
     if not resumes:
@@ -200,7 +229,24 @@ def train(
             if data.test is not None and not history.interrupted:
                 test_figures = trainer.evaluate(data.test)
             run.write_end(run_info, INTERRUPTED if history.interrupted else FINISHED, history, test_figures)
-        return Outcome(folder, history, test_figures)
+        return Outcome(folder, history, test_figures, trainer.temperatures, trainer.thresholds)
+
+
+def _report_placement(
+    checked: CheckedSpec,
+    trainer: Trainer,
+    options: RunOptions,
+    warn: Warn,
+    on_placement: Callable[[ProviderPlacement | None], None],
+) -> None:
+    """Tells where the nodes of the training step run. Raises CompileError `cpu-fallback` in a strict run."""
+    placement = training_placement(checked, trainer.plan.train, trainer.resolved_provider)
+    on_placement(placement)
+    found = placement and fallback_diagnostic(placement, is_error=options.strict, file=checked.source.file)
+    if found and options.strict:
+        raise CompileError([found])
+    if found:
+        warn([found])
 
 
 @dataclass(frozen=True)
@@ -270,7 +316,7 @@ class _PreparedRun:
             self.write_results()
             self.write_end(run_info, DIVERGED, error.history or History(), {})
             note = Note(f"the last finite weights are in {str(self.folder.path / MODEL_FILE)!r}")
-            error.diagnostics = [replace(diagnostic, notes=(note,)) for diagnostic in error.diagnostics]
+            error.diagnostics = [replace(item, notes=(*item.notes, note)) for item in error.diagnostics]
             raise
 
     def write_results(self) -> None:
@@ -380,4 +426,4 @@ def _spec_text(checked: CheckedSpec) -> str:
     return json.dumps(checked.source.value, indent=2, ensure_ascii=False) + "\n"
 
 
-__all__ = ["Outcome", "RunOptions", "train"]
+__all__ = ["Outcome", "ProviderPlacement", "RunOptions", "train"]

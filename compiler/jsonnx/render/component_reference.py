@@ -22,7 +22,7 @@ from ..layers import LAYERS, Layer
 from .layer_examples import LayerExample, example_graph, layer_examples, operator_names, weight_descriptions
 from .reference_examples import EXAMPLE_ARGUMENTS, SNIPPETS
 
-KIND_ORDER = ("activation", "initializer", "regularizer", "constraint", "loss", "metric", "optimizer")
+KIND_ORDER = ("activation", "initializer", "regularizer", "constraint", "loss", "metric", "optimizer", "schedule")
 
 KINDS: dict[str, Registry] = {
     **{kind: registry for kind in KIND_ORDER for registry in REGISTRIES if registry.kind == kind},

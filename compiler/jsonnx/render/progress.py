@@ -2,7 +2,7 @@
 
 Displays are callbacks of a fit. Besides its hooks they may have `show_step(step, figures)`, which a fit calls after
 every step; `figures()` adds up the results so far, which takes longer than a small step and is therefore done only when
-something is drawn.
+something is drawn. `show_class_weights(weights, labels)` tells the weights that a fit has learned from its data.
 """
 
 from __future__ import annotations
@@ -11,16 +11,19 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any, Literal
+from typing import Any, Literal, TextIO
 
+from ..core.figures import Figure, numbers_only
+from .diagnostics import escape_invisible
 from .terminal import can_rewrite_lines, in_notebook, line_width, shows_color
 
-Figures = Mapping[str, float]
+Figures = Mapping[str, Figure]
 Verbosity = Literal["auto", 0, 1, 2]
 VERBOSITIES = ("auto", 0, 1, 2)
 """As in Keras. 0: nothing; 1: a bar, or where there can be none, a line an epoch; 2: a line an epoch; "auto": a bar, or
 where there can be none, nothing."""
 
+MAX_LISTED_CLASSES = 20
 SECONDS_BETWEEN_DRAWINGS = 0.1
 BAR_WIDTH = 24
 """Columns of the bar, in a terminal that is wide enough."""
@@ -65,7 +68,9 @@ class SafeDisplay:
 
 
 def figure_texts(figures: Figures) -> list[str]:
-    return [f"{name} {value:.4f}" if abs(value) < 1000 else f"{name} {value:.4g}" for name, value in figures.items()]
+    """The figures, without those that have a number for each class."""
+    numbers = numbers_only(figures)
+    return [f"{name} {value:.4f}" if abs(value) < 1000 else f"{name} {value:.4g}" for name, value in numbers.items()]
 
 
 def metrics_text(figures: Figures) -> str:
@@ -79,8 +84,28 @@ class NoDisplay:
         pass
 
 
+def class_weight_lines(
+    weights: Mapping[str, Mapping[int, float]], labels: Mapping[str, Sequence[str]]
+) -> Iterator[str]:
+    """A line for each output: `class weights of species: setosa 0.5  virginica 1.25`."""
+    for output, by_class in weights.items():
+        names = labels.get(output, ())
+        shown = [
+            f"{escape_invisible(names[number]) if number < len(names) else number} {weight:.4g}"
+            for number, weight in list(by_class.items())[:MAX_LISTED_CLASSES]
+        ]
+        hidden = len(by_class) - len(shown)
+        yield f"class weights of {output}: {'  '.join(shown)}" + (f"  and {hidden:,} more" if hidden else "")
+
+
 class EpochLines(NoDisplay):
     """One line an epoch: `epoch 3/10  2.1 s  loss 0.1234  accuracy 0.9612`."""
+
+    def show_class_weights(
+        self, weights: Mapping[str, Mapping[int, float]], labels: Mapping[str, Sequence[str]]
+    ) -> None:
+        for line in class_weight_lines(weights, labels):
+            print(line, file=sys.stderr, flush=True)
 
     def on_epoch_begin(self, epoch: int, epochs: int, steps: int) -> None:
         self.epochs, self.start_time = epochs, time.monotonic()
@@ -94,12 +119,19 @@ class EpochDrawing:
     """Draws the state of an epoch again and again; a subclass draws."""
 
     def __init__(self) -> None:
+        self.stream: TextIO = sys.stderr
         self.epoch = self.epochs = self.steps = self.step = 0
         self.start_time = self.next_drawing = 0.0
 
     def on_epoch_begin(self, epoch: int, epochs: int, steps: int) -> None:
         self.epoch, self.epochs, self.steps, self.step = epoch, epochs, steps, 0
         self.start_time = time.monotonic()
+
+    def show_class_weights(
+        self, weights: Mapping[str, Mapping[int, float]], labels: Mapping[str, Sequence[str]]
+    ) -> None:
+        for line in class_weight_lines(weights, labels):
+            print(line, file=self.stream, flush=True)
 
     def show_step(self, step: int, figures: Callable[[], Figures]) -> None:
         now = time.monotonic()
@@ -135,6 +167,7 @@ class NotebookLine(EpochDrawing):
 
     def __init__(self) -> None:
         super().__init__()
+        self.stream = sys.stdout
         self.drawn_width = 0
 
     def draw(self, figures: Figures) -> None:

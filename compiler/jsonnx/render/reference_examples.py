@@ -33,6 +33,14 @@ EXAMPLE_ARGUMENTS: dict[str, Any] = {
     "k": 3,
     "newshape": [-1, 8],
     "block_size": 2,
+    "boundaries": [1000, 2000],
+    "decay_rate": 0.5,
+    "decay_steps": 1000,
+    "first_decay_steps": 1000,
+    "initial_learning_rate": 0.01,
+    "max_learning_rate": 0.01,
+    "total_steps": 1000,
+    "values": [0.01, 0.001, 0.0001],
     "num_classes": 10,
     "ops.argmax.axis": -1,
     "ops.argmin.axis": -1,
@@ -144,5 +152,6 @@ SNIPPETS = {
     "loss": '"training": {"loss": %s}',
     "metric": '"training": {"loss": "mse", "metrics": [%s]}',
     "optimizer": '"training": {"loss": "mse", "optimizer": %s}',
+    "schedule": '"training": {"loss": "mse", "optimizer": {"type": "adam", "learning_rate": %s}}',
 }
 """Where a component of a kind stands in a spec."""

@@ -127,7 +127,7 @@ def _kind_section(kind: str) -> list[str]:
     """The members of a kind, one line each."""
     registry = KINDS[kind]
     lines = [f"## {plural(kind).capitalize()}", "", registry.doc, ""]
-    example = next(component for component in registry if len(snippets(component)) > 1)
+    example = max(registry, key=lambda component: len(snippets(component)))
     lines += [*_json_block(snippets(example)), "", "| name | arguments | is |", "| --- | --- | --- |"]
     for component in registry:
         names = ", ".join(f"`{name}`" for name in accepted_names(component))

@@ -16,8 +16,8 @@ from ..backend import serialize, to_model_proto
 from ..core.diagnostics import CompileError, Diagnostic
 from ..core.reserved_names import ADAPT_INPUT
 from ..ir import with_vocabularies
+from .provider_faults import runtime_failure
 from .providers import create_session, resolve_provider
-from .session import runtime_failure
 from .training_plan import AdaptTask
 
 if TYPE_CHECKING:

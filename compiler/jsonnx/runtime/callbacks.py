@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..core.diagnostics import suggestion
+from ..core.reserved_names import loss_figure, validation_name
+from .callback_class import KERAS_HOOKS, Callback, CallbackListener
+
+if TYPE_CHECKING:
+    from .dataset import Dataset
+    from .fit_arguments import FitSettings
+    from .training_plan import TrainingPlan
 
 HOOKS: Mapping[str, tuple[str, ...]] = {
     "on_epoch_begin": ("epoch", "epochs", "steps"),
@@ -46,6 +53,27 @@ def checked_callbacks(callbacks: Iterable[object] | None) -> tuple[object, ...]:
     return checked
 
 
+def fit_listeners(
+    callbacks: Iterable[object],
+    trainer: Any,
+    settings: FitSettings,
+    samples: Dataset,
+    validation: Dataset | None,
+) -> tuple[object, ...]:
+    """The listeners of a fit: a listener for each Callback, all other callbacks themselves."""
+    plan: TrainingPlan = trainer.plan
+    figures = [*map(loss_figure, plan.loss_names), *plan.metrics]
+    params = {
+        "epochs": settings.epochs,
+        "steps": settings.steps_per_epoch or -(-len(samples) // settings.batch_size),
+        "metrics": [*figures, *(map(validation_name, figures) if validation is not None else ())],
+    }
+    return tuple(
+        CallbackListener(callback, trainer, dict(params)) if isinstance(callback, Callback) else callback
+        for callback in callbacks
+    )
+
+
 def _check_callback(callback: object) -> None:
     name = callback.__name__ if isinstance(callback, type) else _type_name(callback)
     if isinstance(callback, type):
@@ -53,21 +81,33 @@ def _check_callback(callback: object) -> None:
     for base in type(callback).__mro__:
         framework = _FRAMEWORKS.get(base.__module__.partition(".")[0])
         if framework:
-            raise TypeError(f"the callback {name} is one of {framework}, which jsonnx cannot call: {_KNOWN_HOOKS}")
-    present = [hook for hook in HOOKS if hasattr(callback, hook)]
-    for attribute in dir(callback):
-        if attribute.startswith("on_") and attribute not in HOOKS and _is_method(callback, attribute):
-            ours = OTHER_NAMES.get(attribute)
-            hint = f"; here it is {ours!r}" if ours else _with_semicolon(suggestion(attribute, HOOKS))
-            raise TypeError(f"the callback {name} has the unknown hook {attribute!r}{hint}; {_KNOWN_HOOKS}")
+            help = "jsonnx.callbacks has those of Keras, and jsonnx.Callback is the base class of your own"
+            raise TypeError(f"the callback {name} is one of {framework}, which jsonnx cannot call: {help}")
+    if isinstance(callback, Callback):
+        _check_hooks(callback, name, KERAS_HOOKS, "the methods are " + ", ".join(KERAS_HOOKS))
+        return
+    present = _check_hooks(callback, name, HOOKS, _KNOWN_HOOKS)
     if not present:
         subject = f"the function {name!r}" if inspect.isroutine(callback) else f"the callback {name}"
         raise TypeError(f"{subject} has no hook: a callback is an object with at least one; {_KNOWN_HOOKS}")
+
+
+def _check_hooks(callback: object, name: str, hooks: Mapping[str, tuple[str, ...]], known: str) -> list[str]:
+    """The hooks that a callback has. Raises TypeError for an unknown one, or one that takes other arguments."""
+    for attribute in dir(callback):
+        if attribute.startswith("on_") and attribute not in hooks and _is_method(callback, attribute):
+            ours = OTHER_NAMES.get(attribute) if hooks is HOOKS else None
+            hint = f"; here it is {ours!r}" if ours else _with_semicolon(suggestion(attribute, hooks))
+            if ours and attribute in KERAS_HOOKS:
+                hint += ", or derive the class from jsonnx.Callback, which has Keras' names"
+            raise TypeError(f"the callback {name} has the unknown hook {attribute!r}{hint}; {known}")
+    present = [hook for hook in hooks if hasattr(callback, hook)]
     for hook in present:
-        _check_arguments(name, hook, getattr(callback, hook))
+        _check_arguments(name, hook, getattr(callback, hook), hooks[hook])
+    return present
 
 
-def _check_arguments(callback: str, hook: str, method: Any) -> None:
+def _check_arguments(callback: str, hook: str, method: Any, arguments: tuple[str, ...]) -> None:
     """Raises TypeError if a hook cannot be called with its arguments."""
     if not callable(method):
         raise TypeError(f"{callback}.{hook} is a hook and must be a method, got {_type_name(method)}")
@@ -76,9 +116,9 @@ def _check_arguments(callback: str, hook: str, method: Any) -> None:
     except (TypeError, ValueError):  # a function of C without a signature
         return
     try:
-        signature.bind(*HOOKS[hook])
+        signature.bind(*arguments)
     except TypeError:
-        wanted = ", ".join(HOOKS[hook])
+        wanted = ", ".join(arguments)
         raise TypeError(f"{callback}.{hook} takes {signature}, but is called with ({wanted})") from None
 
 

@@ -16,6 +16,7 @@ from .data_spec import DataSpec
 from .data_table import DataTable
 from .folder_table import CLASS_FOLDERS_HELP, LABEL, FolderTable
 from .media_files import MediaReader, is_media
+from .sample_weights import validate_weights
 from .validate_arrays import LocateElement, is_missing, reshape_samples, validate_array
 
 
@@ -144,6 +145,8 @@ def validate_columns(
     array has; None for all.
     """
     type, locate = data_spec.type_of(key), _row_locator(table.element_locator(names), rows)
+    if key in data_spec.weighted_outputs:
+        return validate_weights(array, data_spec.weighted_outputs[key], data_spec, faults, locate, len(names))
     if len(names) == 1 and key in data_spec.inputs and is_media(array, type):
         read = media.read(array.tolist(), type, data_spec.describe(key), locate, faults)
         return None if read is None else validate_array(read, key, data_spec, faults, locate)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, NamedTuple
 
+from ..core.reserved_names import sample_weight_name
 from ..core.types import TensorType
 from ..training.losses import BinaryLoss, Loss
 from ..training.section import Training
@@ -27,7 +29,10 @@ class IndexRange(NamedTuple):
 
 @dataclass(frozen=True)
 class DataSpec:
-    """The data that a network takes: types by input and by output name, and ranges of integers by either."""
+    """The data that a network takes: types by input and by output name, and ranges of integers by either.
+
+    Names of weights of samples are those of the graphs' inputs, `sample_weight_name`.
+    """
 
     inputs: Mapping[str, TensorType]
     targets: Mapping[str, TensorType]
@@ -36,12 +41,19 @@ class DataSpec:
     """Names of the classes by output: data may contain them in place of numbers."""
     vocabularies: Mapping[str, frozenset[Any]] = field(default_factory=dict)
     """The valid tokens of inputs whose lookup rejects all others."""
+    sample_weights: Mapping[str, TensorType] = field(default_factory=dict)
+    """The types of the weights of samples, by output."""
     missing_inputs: frozenset[str] = frozenset()
     """The inputs that may have missing values: NaN, or the empty string."""
     class_counts: Mapping[str, int] = field(default_factory=dict)
     """The numbers of classes of outputs whose loss compares them with one class for each element."""
     learns_labels: bool = False
     """Whether the texts in targets without labels are their classes, as in training data."""
+
+    @cached_property
+    def weighted_outputs(self) -> Mapping[str, str]:
+        """The outputs with weights of samples, by the names of the weights."""
+        return {sample_weight_name(output): output for output in self.sample_weights}
 
     def class_labels(self, name: str) -> tuple[str, ...] | None:
         """The names of classes that the data of an input or a target may contain; an empty tuple if they are learned
@@ -52,14 +64,21 @@ class DataSpec:
         return labels or (() if self.learns_labels and name in self.class_counts else None)
 
     def describe(self, name: str) -> str:
+        if name in self.weighted_outputs:
+            output = self.weighted_outputs[name]
+            return f"the sample weight of {output!r}" if len(self.targets) > 1 else "the sample weight"
         return f"input {name!r}" if name in self.inputs else f"the target of {name!r}"
 
     def type_of(self, name: str) -> TensorType:
-        """The type of an input, or of the target of an output."""
+        """The type of an input, of the target of an output, or of weights of samples."""
+        if name in self.weighted_outputs:
+            return self.sample_weights[self.weighted_outputs[name]]
         return self.inputs.get(name) or self.targets[name]
 
     def text_help(self, name: str, texts: Iterable[str]) -> str:
         """What to do about texts in the data of an input or a target that takes numbers."""
+        if name in self.weighted_outputs:
+            return "a weight is a number, such as 1 or 0.5"
         if name in self.inputs:
             distinct = {*texts}
             if distinct and all(map(DATE.match, distinct)):
@@ -82,25 +101,35 @@ def make_data_spec(
     labels: Mapping[str, tuple[str, ...]],
     training: Training,
     vocabularies: Mapping[str, frozenset[Any]],
+    weighted_outputs: Collection[str] = (),
     missing_inputs: frozenset[str] = frozenset(),
 ) -> DataSpec:
     """The data of a training. `index_sizes` are the numbers of valid values of inputs that hold indices."""
     index_ranges = {name: IndexRange(count) for name, count in index_sizes.items()}
     for output, target in targets.items():
         classes = outputs[output].shape[-1]
-        if "int" in target.dtype and target.rank == outputs[output].rank - 1 and isinstance(classes, int):
-            index_ranges[output] = IndexRange(classes, _ignored_class(training, output))
+        loss = loss_of(training, output)
+        has_classes = "int" in target.dtype and target.rank == outputs[output].rank - 1
+        if has_classes and isinstance(classes, int) and (loss is None or loss.has_class_targets):
+            index_ranges[output] = IndexRange(classes, _ignored_class(loss))
+    losses = {output: loss_of(training, output) for output in targets}
+    weights = {
+        output: loss.sample_weight_type(outputs[output])
+        for output, loss in losses.items()
+        if output in weighted_outputs and loss is not None
+    }
     class_counts = {name: index_range.size for name, index_range in index_ranges.items() if name in targets}
-    for output in targets:
-        if isinstance(_loss_of(training, output), BinaryLoss) and outputs[output].shape[-1:] == (1,):
+    for output, loss in losses.items():
+        if isinstance(loss, BinaryLoss) and outputs[output].shape[-1:] == (1,):
             class_counts[output] = 2
-    return DataSpec(inputs, targets, index_ranges, labels, vocabularies, missing_inputs, class_counts)
+    return DataSpec(inputs, targets, index_ranges, labels, vocabularies, weights, missing_inputs, class_counts)
 
 
-def _loss_of(training: Training, output: str) -> Loss | None:
+def loss_of(training: Training, output: str) -> Loss | None:
+    """The loss of an output; None if it has none."""
     return training.loss.get(output) if isinstance(training.loss, dict) else training.loss
 
 
-def _ignored_class(training: Training, output: str) -> int | None:
-    ignored = getattr(_loss_of(training, output), "ignore_class", None)
+def _ignored_class(loss: Loss | None) -> int | None:
+    ignored = getattr(loss, "ignore_class", None)
     return None if ignored is None else int(ignored)

@@ -11,12 +11,13 @@ import numpy as np
 
 from ..core.diagnostics import quoted_or_list, suggestion
 from ..core.numpy_types import numpy_dtype
-from ..core.reserved_names import target_name
+from ..core.reserved_names import sample_weight_name, target_name
 from ..core.types import TensorType
 from .array_arguments import RaggedArray, is_batch_iterable, is_pair_of_arrays, not_an_array, to_array
 from .array_digest import array_digest
 from .data_errors import FaultCollector, FeedError
 from .data_spec import MAX_SUGGESTED_LABELS, DataSpec
+from .sample_weights import expand_weights, validate_weights
 from .validate_arrays import check_consistent_sizes, validate_array
 
 DataArgument = np.ndarray | Mapping[str, Any] | list[Any] | None
@@ -32,6 +33,8 @@ class Dataset:
     inputs: Mapping[str, np.ndarray]
     targets: Mapping[str, np.ndarray]
     data_spec: DataSpec
+    weights: Mapping[str, np.ndarray] = field(default_factory=dict)
+    """The weights of samples, or of positions of samples, by output. Other samples have the weight 1."""
     dropped_count: int = 0
     """The samples that were left out, since they have missing values."""
     columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -45,6 +48,8 @@ class Dataset:
         feeds = {name: _take_rows(array, rows, self.data_spec.inputs[name]) for name, array in self.inputs.items()}
         for name, array in self.targets.items():
             feeds[target_name(name)] = _take_rows(array, rows, self.data_spec.targets[name])
+        for name, array in self._weight_feeds.items():
+            feeds[name] = _take_rows(array, rows, self.data_spec.type_of(name))
         return feeds
 
     def copy_into(self, buffers: Mapping[str, np.ndarray], rows: np.ndarray | slice) -> None:
@@ -59,11 +64,37 @@ class Dataset:
     def sample_types(self) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
         """The shape of one sample and its element type in the graphs, by the names of the graphs' inputs."""
         types = {**self.data_spec.inputs, **{target_name(name): type for name, type in self.data_spec.targets.items()}}
+        types |= {sample_weight_name(name): type for name, type in self.data_spec.sample_weights.items()}
         return {name: (array.shape[1:], numpy_dtype(types[name].dtype)) for name, array in self._feeds.items()}
 
     @cached_property
     def _feeds(self) -> dict[str, np.ndarray]:
-        return {**self.inputs, **{target_name(name): array for name, array in self.targets.items()}}
+        targets = {target_name(name): array for name, array in self.targets.items()}
+        return {**self.inputs, **targets, **self._weight_feeds}
+
+    @cached_property
+    def _weight_feeds(self) -> dict[str, np.ndarray]:
+        """The weights that the graphs take, in the shape of the losses."""
+        spec, weights = self.data_spec, self.weights
+        return {
+            sample_weight_name(name): expand_weights(weights.get(name), type, self.targets[name], spec.targets[name])
+            for name, type in spec.sample_weights.items()
+            if name in self.targets
+        }
+
+    def for_graphs(self, data_spec: DataSpec) -> Dataset:
+        """The samples for graphs that take the same data, but other weights."""
+        return self if data_spec is self.data_spec else replace(self, data_spec=data_spec)
+
+    def multiply_weights(self, factors: Mapping[str, np.ndarray]) -> Dataset:
+        """The samples with their weights multiplied by factors, of the shapes of the losses."""
+        weights = dict(self.weights)
+        for name, factor in factors.items():
+            own = weights.get(name)
+            if own is not None:
+                factor = own.reshape(*own.shape, *[1] * (factor.ndim - own.ndim)) * factor
+            weights[name] = factor.astype(np.float32, copy=False)
+        return replace(self, weights=weights)
 
     def split(self, fraction: float) -> tuple[Dataset, Dataset]:
         """Splits off the last samples, a fraction of all. Raises FeedError if either part would be empty."""
@@ -78,7 +109,8 @@ class Dataset:
     def _subset(self, rows: slice) -> Dataset:
         inputs = {name: array[rows] for name, array in self.inputs.items()}
         targets = {name: array[rows] for name, array in self.targets.items()}
-        return replace(self, inputs=inputs, targets=targets, dropped_count=0)
+        weights = {name: array[rows] for name, array in self.weights.items()}
+        return replace(self, inputs=inputs, targets=targets, weights=weights, dropped_count=0)
 
     @staticmethod
     def concatenate(parts: Sequence[Dataset]) -> Dataset:
@@ -87,13 +119,26 @@ class Dataset:
             return parts[0]
         inputs = {name: np.concatenate([part.inputs[name] for part in parts]) for name in parts[0].inputs}
         targets = {name: np.concatenate([part.targets[name] for part in parts]) for name in parts[0].targets}
+        outputs = dict.fromkeys(name for part in parts for name in part.weights)
+        weights = {name: np.concatenate(_weights_of_parts(parts, name)) for name in outputs}
         dropped_count = sum(part.dropped_count for part in parts)
-        return replace(parts[0], inputs=inputs, targets=targets, dropped_count=dropped_count)
+        return replace(parts[0], inputs=inputs, targets=targets, weights=weights, dropped_count=dropped_count)
 
     @cached_property
     def digest(self) -> str:
-        """A hash of the samples' values and their order."""
+        """A hash of the samples' values and their order, without their weights."""
         return array_digest([*self.inputs.items(), *self.targets.items()])
+
+    @cached_property
+    def weights_digest(self) -> str | None:
+        """A hash of the weights of the samples; None if they have none."""
+        return array_digest(sorted(self.weights.items())) if self.weights else None
+
+
+def _weights_of_parts(parts: Sequence[Dataset], output: str) -> list[np.ndarray]:
+    """The weights of each part's samples; 1 for a part without any."""
+    shape = next(part.weights[output].shape[1:] for part in parts if output in part.weights)
+    return [part.weights.get(output, np.ones((len(part), *shape), np.float32)) for part in parts]
 
 
 def _take_rows(array: np.ndarray, rows: np.ndarray | slice, type: TensorType) -> np.ndarray:
@@ -104,8 +149,19 @@ def _take_rows(array: np.ndarray, rows: np.ndarray | slice, type: TensorType) ->
 # -- from arrays -----------------------------------------------------------------------------------------------------
 
 
-def from_arrays(x: DataArgument, y: DataArgument, data_spec: DataSpec, *, targets: bool = True) -> Dataset:
-    """Samples from arrays, or from dicts of arrays by input and output name. Raises FeedError with every fault."""
+def from_arrays(
+    x: DataArgument,
+    y: DataArgument,
+    data_spec: DataSpec,
+    sample_weight: DataArgument = None,
+    *,
+    targets: bool = True,
+) -> Dataset:
+    """Samples from arrays, or from dicts of arrays by input and output name. Raises FeedError with every fault.
+
+    `data_spec` has the type of each weight that may be given. A single array of weights, one for each sample, is that
+    of all outputs.
+    """
     faults = FaultCollector()
     if is_batch_iterable(x):
         faults.add("bad-feed", f"the data {not_an_array(x)}")
@@ -123,8 +179,13 @@ def from_arrays(x: DataArgument, y: DataArgument, data_spec: DataSpec, *, target
         validated = validate_array(array, name, data_spec, faults)
         if validated is not None:
             arrays[name] = validated
-    check_consistent_sizes(arrays, data_spec, faults)
-    samples = None if faults else with_learned_labels(make_dataset(arrays, data_spec), faults)
+    weights: dict[str, np.ndarray] = {}
+    for output, array in _weights_by_output(sample_weight, data_spec, faults).items():
+        validated = validate_weights(array, output, data_spec, faults)
+        if validated is not None:
+            weights[output] = validated
+    check_consistent_sizes(arrays, weights, data_spec, faults)
+    samples = None if faults else with_learned_labels(make_dataset(arrays, data_spec, weights), faults)
     if samples is None or faults:
         raise FeedError(faults.diagnostics)
     return samples
@@ -154,10 +215,27 @@ def with_learned_labels(samples: Dataset, faults: FaultCollector) -> Dataset:
     return replace(samples, targets=targets, data_spec=replace(samples.data_spec, labels=labels))
 
 
-def make_dataset(arrays: Mapping[str, np.ndarray], data_spec: DataSpec) -> Dataset:
-    """The samples in validated arrays by input and by output name."""
+def make_dataset(
+    arrays: Mapping[str, np.ndarray], data_spec: DataSpec, weights: Mapping[str, np.ndarray] = {}
+) -> Dataset:
+    """The samples in validated arrays by input and by output name, and their weights by output name."""
     inputs = {name: arrays[name] for name in data_spec.inputs}
-    return Dataset(inputs, {name: arrays[name] for name in data_spec.targets if name in arrays}, data_spec)
+    targets = {name: arrays[name] for name in data_spec.targets if name in arrays}
+    return Dataset(inputs, targets, data_spec, weights)
+
+
+def _weights_by_output(argument: DataArgument, data_spec: DataSpec, faults: FaultCollector) -> dict[str, np.ndarray]:
+    """The weights that are given, by output."""
+    if argument is None:
+        return {}
+    if not isinstance(argument, Mapping):
+        argument = dict.fromkeys(data_spec.targets, argument)
+    outputs = [name for name in argument if name in data_spec.targets and argument[name] is not None]
+    for name in argument:
+        if name not in data_spec.targets:
+            help = suggestion(str(name), data_spec.targets) or f"known: {quoted_or_list(data_spec.targets)}"
+            faults.add("bad-feed", f"sample_weight: there is no target {name!r}", help=help)
+    return _converted({name: argument[name] for name in outputs}, "sample weight of", faults)
 
 
 def _arrays_by_name(
@@ -183,13 +261,18 @@ def _arrays_by_name(
                 f"there is no {kind} {name!r}",
                 help=suggestion(str(name), types) or f"known: {quoted_or_list(types)}",
             )
-    arrays = {}
     for name in types:
         if name not in argument:
             faults.add("bad-feed", f"the {kind} {name!r} is missing")
-            continue
+    return _converted({name: argument[name] for name in types if name in argument}, kind, faults)
+
+
+def _converted(values: Mapping[str, Any], kind: str, faults: FaultCollector) -> dict[str, np.ndarray]:
+    """The values as arrays."""
+    arrays = {}
+    for name, value in values.items():
         try:
-            arrays[name] = to_array(argument[name])
+            arrays[name] = to_array(value)
         except RaggedArray as error:
             faults.add("data-shape", f"the {kind} {name!r} {error}")
         except ValueError as error:

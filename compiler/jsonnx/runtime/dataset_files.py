@@ -12,7 +12,8 @@ import numpy as np
 
 from ..core.diagnostics import CompileError, Diagnostic, UsageError, quoted_or_list, suggestion
 from ..core.files import error_reason
-from ..training.columns import AssignedColumns, assigned_columns, column_faults
+from ..core.reserved_names import sample_weight_name
+from ..training.columns import SAMPLE_WEIGHT, AssignedColumns, assigned_columns, column_faults, weight_columns
 from ..training.section import DataSection
 from .data_columns import (
     check_columns_exist,
@@ -53,7 +54,7 @@ def from_spec(plan: TrainingPlan, part: str) -> Dataset | None:
 def from_part(data: DataSection, part: str, data_spec: DataSpec, source: SpecSource) -> Dataset:
     """The samples of the `train`, `validation` or `test` data that a spec names. Raises as `from_spec` does."""
     data_spec = replace(data_spec, learns_labels=data_spec.learns_labels or part == "train")
-    reader = _Reader(data, data_spec, source, with_targets=True)
+    reader = _Reader(data, data_spec, source, with_targets=True, needs_weights=part == "train")
     return reader.read(items_of_spec(data, part, source))[0]
 
 
@@ -64,9 +65,14 @@ def from_file(
     source: SpecSource = NO_SPEC,
     *,
     targets: bool = True,
+    needs_weights: bool = False,
 ) -> Dataset:
-    """The samples of any file, folder or pattern, with the column names of the spec. Raises as `from_spec` does."""
-    return _Reader(data, data_spec, source, with_targets=targets).read(items_of_user(path, source))[0]
+    """The samples of any file, folder or pattern, with the column names of the spec. Raises as `from_spec` does.
+
+    Unless `needs_weights`, files may lack the columns of sample weights.
+    """
+    reader = _Reader(data, data_spec, source, with_targets=targets, needs_weights=needs_weights)
+    return reader.read(items_of_user(path, source))[0]
 
 
 def inputs_from(
@@ -98,6 +104,7 @@ class _Reader:
     with_targets: bool
     format: str | None = None
     keep: Sequence[str] | None = ()
+    needs_weights: bool = False
 
     def read(self, items: Sequence[DataItem]) -> tuple[Dataset, Kept]:
         """The samples of all files, and the columns to keep. Raises CompileError with the faults of the first files
@@ -134,6 +141,12 @@ class _Reader:
             for fault in column_faults(setting, key, names):
                 faults.add_in_spec(*fault)
             columns |= assigned_columns(setting, key, names)
+        if self.with_targets:
+            weights = getattr(self.data, SAMPLE_WEIGHT, None)
+            for fault in column_faults(weights, SAMPLE_WEIGHT, self.data_spec.targets):
+                faults.add_in_spec(*fault)
+            by_output = weight_columns(weights, self.data_spec.sample_weights)
+            columns |= {sample_weight_name(output): assigned for output, assigned in by_output.items()}
         if faults:
             raise CompileError(faults.diagnostics)
         return columns
@@ -172,6 +185,8 @@ class _Reader:
         if isinstance(table, FolderTable):
             columns = _folder_columns(table, columns, data_spec)
             data_spec = _with_folder_labels(table, columns, data_spec, faults)
+        if not self.needs_weights:
+            columns = _without_missing_weights(columns, table, data_spec)
         matched = match_columns(table, columns, data_spec, target_columns(self.data, data_spec), faults)
         columns = columns | {key: columns[key]._replace(names=names) for key, names in matched.items()}
         media = MediaReader(item.folder, self.data.images, self.data.audio) if self.data else MediaReader(item.folder)
@@ -227,11 +242,24 @@ def _samples(
         validated = validate_columns(kept, table, key, columns[key].names, data_spec, faults, media, rows)
         if validated is not None:
             arrays[key] = validated
-    check_consistent_sizes(arrays, data_spec, faults)
+    weights = {output: arrays.pop(key) for key, output in data_spec.weighted_outputs.items() if key in arrays}
+    check_consistent_sizes(arrays, weights, data_spec, faults)
     if faults:
         return None
-    samples = make_dataset(arrays, data_spec)
+    samples = make_dataset(arrays, data_spec, weights)
     return samples if rows is None else replace(samples, dropped_count=len(next(iter(stored.values()))) - len(rows))
+
+
+def _without_missing_weights(
+    columns: Mapping[str, AssignedColumns], table: DataTable, data_spec: DataSpec
+) -> dict[str, AssignedColumns]:
+    """The columns without those of sample weights, if the table has none of them."""
+    names = set(table.names)
+    return {
+        key: assigned
+        for key, assigned in columns.items()
+        if key not in data_spec.weighted_outputs or not names.isdisjoint(assigned.names)
+    }
 
 
 # -- folders -----------------------------------------------------------------------------------------------------------

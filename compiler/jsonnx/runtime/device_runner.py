@@ -13,9 +13,9 @@ from ..core.diagnostics import CompileError, UsageError
 from ..core.reserved_names import LEARNING_RATE
 from ..core.types import TensorType
 from .device_memory import DeviceAllocator, TensorCopies, can_copy_in_place, host_tensor_names
+from .provider_faults import runtime_failure
 from .providers import DEFAULT_CONFIG, Provider, SessionConfig, load_runtime
 from .runner import Runner, create_graph_session
-from .session import runtime_failure
 
 if TYPE_CHECKING:
     import onnxruntime

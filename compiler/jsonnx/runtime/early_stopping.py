@@ -8,14 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 from ..core.diagnostics import CompileError, Diagnostic
 from ..core.reserved_names import loss_figure, validation_name
-from ..training.monitor import monitor_fault, monitored_figure
+from ..training.monitor import monitor_faults, monitored_figure
 from .history import Weights
 
 if TYPE_CHECKING:
     from .training_plan import TrainingPlan
 
-_MINIMIZED_WORDS = ("loss", "error", "crossentropy", "divergence", "hinge", "poisson", "logcosh", "log_cosh")
-"""Parts of the names of metrics whose lower values are better; of all other metrics, higher values are better."""
+
+def is_maximized(plan: TrainingPlan, figure: str, mode: str) -> bool:
+    """Whether higher values of a loss or metric are better: by the mode `min` or `max`, or with `auto` by its kind."""
+    if mode != "auto":
+        return mode == "max"
+    metric = plan.metrics.get(figure.removeprefix(validation_name("")))
+    return metric is not None and metric.higher_is_better
 
 
 class EarlyStoppingMonitor:
@@ -28,27 +33,25 @@ class EarlyStoppingMonitor:
         """Whether higher values of the monitored figure are better."""
         self.best, self.best_epoch, self.wait = inf, -1, 0
         self.best_weights: Weights | None = None
+        self._check_monitor(plan, has_validation)
         if self._monitor:
-            self._check_monitor(plan, has_validation)
-            self.is_maximized = self._is_maximized(plan)
+            self.is_maximized = is_maximized(plan, self._monitor, self._config.mode if self._config else "auto")
             self._sign = -1.0 if self.is_maximized else 1.0
 
     def _check_monitor(self, plan: TrainingPlan, has_validation: bool) -> None:
-        fault = monitor_fault(plan.training, [*map(loss_figure, plan.loss_names), *plan.metrics], has_validation)
-        if fault is not None:
-            diagnostic = Diagnostic("unknown-figure", fault.message, help=fault.help)
-            raise CompileError([plan.source.locate_diagnostic(diagnostic, fault.path)])
-
-    def _is_maximized(self, plan: TrainingPlan) -> bool:
-        if self._config and self._config.mode != "auto":
-            return self._config.mode == "max"
-        metric = plan.metrics.get(self._monitor.removeprefix(validation_name("")))
-        return metric is not None and not any(word in metric.type_name for word in _MINIMIZED_WORDS)
+        figures = [*map(loss_figure, plan.loss_names), *plan.metrics]
+        lists = [name for name, metric in plan.metrics.items() if not metric.is_scalar]
+        faults = monitor_faults(plan.training, figures, has_validation, lists)
+        diagnostics = [(Diagnostic("unknown-figure", fault.message, help=fault.help), fault.path) for fault in faults]
+        if diagnostics:
+            raise CompileError([plan.source.locate_diagnostic(*located) for located in diagnostics])
 
     def should_stop_after(self, epoch: int, figures: Mapping[str, float], weights: Callable[[], Weights]) -> bool:
         """Records an epoch's losses and metrics, and its weights if it is the best so far. Returns whether to stop."""
         config = self._config
         if not (config or self.keeps_best_weights) or (config and epoch < config.start_from_epoch):
+            return False
+        if self._monitor not in figures:  # an epoch without validation
             return False
         figure = self._sign * figures[self._monitor]
         is_better = self.best_epoch < 0 or figure + (config.min_delta if config else 0.0) < self.best

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from math import isfinite
 from typing import Any
@@ -11,13 +12,23 @@ import numpy as np
 
 from ..core.diagnostics import CompileError, Diagnostic
 from ..core.gc_pause import gc_paused
-from ..core.reserved_names import LEARNING_RATE, LOSS, is_slot_name, target_name
+from ..core.numpy_types import numpy_dtype
+from ..core.reserved_names import (
+    AVERAGE_SLOT,
+    LEARNING_RATE,
+    LOSS,
+    STEP_COUNT,
+    is_slot_name,
+    slot_scope,
+    target_name,
+)
 from ..ir import unlearned_states
 from .adapt import adapted_states
 from .cpu_count import checked_thread_count
 from .data_errors import FeedError
 from .dataset import Dataset
 from .device_variables import DeviceVariables
+from .divergence import find_origin
 from .execution_plan import allocate_variables, find_lazy_tables, plan_execution
 from .graph_loader import GraphLoader
 from .history import History, MetricSums, Weights
@@ -65,7 +76,7 @@ class Engine:
         resolved_provider = resolve_provider(provider, provider_options)
         self.execution = plan_execution(plan, resolved_provider, checked_thread_count(threads), fast)
         self.steps = 0
-        self._constant_rate = np.array(plan.rate(0), np.float32)
+        self.constant_rate = np.array(plan.constant_rate, np.float32)
         """Fed to every step without a copy, so that a change also reaches batches that are prepared already."""
         initial = DonatedArrays(
             draw_initial_weights(plan.train, plan.seed, donated_weights.take_all() if donated_weights else {})
@@ -73,7 +84,7 @@ class Engine:
         )
         vocabularies = {name: initial.take(name) for name in unlearned_states(plan.train)}
         self._variables = allocate_variables(self.execution, initial)
-        self._prefetch_buffers = PrefetchBuffers(plan, self._constant_rate)
+        self._prefetch_buffers = PrefetchBuffers(plan, self.constant_rate)
         self.worker = WorkerThread()
         """Prepares batches while steps run."""
         self._undo_depth = 0
@@ -132,7 +143,16 @@ class Engine:
     def convert_state(self, arrays: Weights) -> Weights:
         """The `state_dict` of another engine of the same plan, in the form that `write` takes here."""
         lazy_tables = None if self.execution.lazy_tables else find_lazy_tables(self.plan)
-        return dict(with_eager_state(lazy_tables, arrays)) if lazy_tables else arrays
+        arrays = dict(with_eager_state(lazy_tables, arrays)) if lazy_tables else arrays
+        return arrays | self._converted_step_count(arrays)
+
+    def _converted_step_count(self, arrays: Weights) -> Weights:
+        """The count of steps in the element type that it has in this plan, which depends on the provider."""
+        count, state = arrays.get(STEP_COUNT), self.plan.train.states.get(STEP_COUNT)
+        if count is None or state is None or count.dtype.kind != "i":
+            return {}
+        converted = count.astype(numpy_dtype(state.dtype))
+        return {STEP_COUNT: converted} if np.array_equal(converted, count) else {}
 
     def adapt(self, samples: Dataset) -> None:
         """Sets the states that layers learn from the samples, unless they are learned already."""
@@ -162,6 +182,13 @@ class Engine:
             raise FeedError(faults)
         return arrays
 
+    def use_average_weights(self) -> None:
+        """Replaces the weights by their exponential moving averages, if the optimizer keeps any."""
+        averages = {f"{slot_scope(weight)}/{AVERAGE_SLOT}": weight for weight in self.plan.train.parameters}
+        names = [name for name in averages if name in self.plan.train.states]
+        if names and self.steps:
+            self.write({averages[name]: array for name, array in self._read(names).items()})
+
     # -- batches -----------------------------------------------------------------------------------------------------
 
     def feeds(self, samples: Dataset, rows: np.ndarray | slice, step: int) -> dict[str, np.ndarray]:
@@ -169,19 +196,20 @@ class Engine:
         feeds = samples.take(rows)
         for augmented in self.plan.augmented_inputs:
             self._augment(augmented, feeds, step)
-        feeds[LEARNING_RATE] = self.learning_rate(step)
+        feeds[LEARNING_RATE] = self.constant_rate
         if self.plan.train.randoms:
             sizes = symbol_sizes(self.plan.inputs, feeds)
             feeds |= step_randoms(self.plan.train.randoms, self.plan.seed, step, sizes)
         return feeds
 
-    def learning_rate(self, step: int) -> np.ndarray:
-        """The learning rate of a step, as it is fed."""
-        return self._constant_rate if self.plan.learning_rate is None else np.array(self.plan.rate(step), np.float32)
+    def learning_rate(self) -> float:
+        """The learning rate of the next step."""
+        runner = self.loader.rate_runner
+        return float(self.constant_rate if runner is None else runner({})[LEARNING_RATE])
 
     def set_learning_rate(self, rate: float) -> None:
         """Replaces the constant learning rate, from the next step on."""
-        self._constant_rate[...] = rate
+        self.constant_rate[...] = rate
 
     def _augment(self, augmented: AugmentedInput, feeds: dict[str, np.ndarray], step: int) -> None:
         """Adds the images of an augmentation layer, and transforms the targets if the layer mixes images."""
@@ -240,7 +268,7 @@ class Engine:
                 raise
             loss = results[LOSS].item()
             if not isfinite(loss):
-                raise self._recover_from_divergence(loss, self.steps + 1)
+                raise self._recover_from_divergence(loss, self.steps + 1, batch)
             self.steps += 1
             if self._is_on_device:
                 self._confirm_variables()
@@ -266,22 +294,32 @@ class Engine:
         self._variables.confirm()
         self._kept_steps = self.steps - 1
 
-    def _recover_from_divergence(self, loss: float, step: int) -> Diverged:
+    def _recover_from_divergence(
+        self, loss: float, step: int, batch: Mapping[str, np.ndarray] | BatchSlot | None = None
+    ) -> Diverged:
         """Returns to the variables before the last step with a finite loss, whose update led to this loss; on a device,
         to those before the last steps whose losses were read together."""
-        diverged_values = self._variables.read()
         undone_steps = min(self._undo_depth, 1)
-        self._variables.rollback(1 + undone_steps)
+        origin = None
+        if batch is None or self._is_on_device:  # whose variables before the step are not kept
+            self._variables.rollback(1 + undone_steps)
+        else:
+            self._variables.rollback(1)
+            feeds = batch.feeds | batch.extra_feeds if isinstance(batch, BatchSlot) else batch
+            with suppress(Exception):  # such as too little memory: the divergence is told without its origin
+                origin = find_origin(self.plan.train, self.variables(), self.vocabularies, feeds)
+            self._variables.rollback(undone_steps)
         if self.execution.inplace_slots:
             self._reset_optimizer()
         self.steps = self._kept_steps if self._is_on_device else self.steps - undone_steps
         self._undo_depth = self._unchecked_steps = 0
-        nonfinite = next((name for name, array in diverged_values.items() if not np.isfinite(array).all()), None)
-        message = f"the loss became {loss} at step {step}" + (
-            f"; {nonfinite!r} is no longer finite" if nonfinite else ""
-        )
+        message = f"the loss became {loss} at step {step}" + (f": {origin.describe()}" if origin else "")
         help = "a smaller learning rate, `clipnorm` or scaled inputs may help"
-        return Diverged([Diagnostic("diverged", message, "$.training", self.plan.source.file, help=help)])
+        diagnostic = Diagnostic("diverged", message, "$.training", self.plan.source.file, help=help)
+        if origin is not None and origin.node is not None and origin.node.path[:1] == ("layers",):
+            note = self.plan.source.note("this layer computes it", origin.node.path)
+            diagnostic = replace(diagnostic, notes=(note,))
+        return Diverged([diagnostic])
 
     def _reset_optimizer(self) -> None:
         """Resets the optimizer's slots to their initial values, since overwritten slots cannot be rolled back."""
@@ -290,13 +328,30 @@ class Engine:
 
     # -- without training --------------------------------------------------------------------------------------------
 
-    def measure(self, samples: Dataset, batch_size: int, should_stop: Callable[[], bool] = lambda: False) -> MetricSums:
-        """Losses and metric sums over all samples, or over those before `should_stop` returned true."""
+    def measure(
+        self,
+        samples: Dataset,
+        batch_size: int,
+        should_stop: Callable[[], bool] = lambda: False,
+        begin_listeners: Sequence[Callable[[int], None]] = (),
+        end_listeners: Sequence[Callable[[int, dict[str, float]], None]] = (),
+    ) -> MetricSums:
+        """Losses and metric sums over all samples, or over those before `should_stop` returned true.
+
+        Listeners are called before and after each batch, with its number and the losses and metrics so far.
+        Samples with weights for outputs that the plan does not weight get an evaluation graph of their own.
+        """
+        plan = self.plan.weighting(self.plan.weighted_outputs.union(samples.weights))
+        samples, run = samples.for_graphs(plan.data_spec), self.loader.evaluation_runner(plan)
         metric_sums = MetricSums(self.plan)
-        for rows in batch_slices(len(samples), batch_size):
+        for number, rows in enumerate(batch_slices(len(samples), batch_size)):
             if should_stop():
                 break
-            metric_sums.add(self.loader.evaluation_runner(samples.take(rows)), rows.stop - rows.start)
+            for begin in begin_listeners:
+                begin(number)
+            metric_sums.add(run(samples.take(rows)), rows.stop - rows.start)
+            for end in end_listeners:
+                end(number, metric_sums.results())
         return metric_sums
 
     def predict(self, samples: Dataset, batch_size: int) -> dict[str, np.ndarray]:

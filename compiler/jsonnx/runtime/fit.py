@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Mapping
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import closing
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property, lru_cache, partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,8 +16,10 @@ from ..core.reserved_names import validation_name
 from .dataset import Dataset
 from .early_stopping import EarlyStoppingMonitor
 from .engine import Engine
+from .fit_arguments import FitSettings
 from .flush_denormals import denormals_flushed
 from .history import FitProgress, History, MetricSums
+from .plateau import PlateauMonitor
 from .prefetch import BatchSlot, PrefetchBuffer
 from .random import sample_order
 from .signals import StopOnSignal
@@ -26,8 +29,10 @@ Batch = dict[str, np.ndarray] | BatchSlot
 
 
 class _BatchGroup(NamedTuple):
-    """Consecutive batches that are prepared together."""
+    """Consecutive batches that are prepared together, of one pass over the samples."""
 
+    data_pass: int
+    """The passes over the samples before this one."""
     batch_offset: int
     """The number of batches before them that this fit runs in the epoch."""
     first_slot: int
@@ -43,48 +48,67 @@ class Fit:
     engine: Engine
     dataset: Dataset
     validation: Dataset | None
-    batch_size: int
-    epochs: int
-    shuffle: bool
+    settings: FitSettings
     early_stopping: EarlyStoppingMonitor
     progress: FitProgress
     callbacks: tuple[object, ...]
+    plateau: PlateauMonitor | None = None
+    deadline: float | None = None
+    """The time of the monotonic clock at which the fit is interrupted."""
+    timed_out: bool = False
     stop_requested: bool = False
     """Set by a callback to end the epoch and the fit after the current step."""
 
+    @property
+    def _steps_per_pass(self) -> int:
+        return -(-len(self.dataset) // self.settings.batch_size)
+
     @cached_property
     def _prefetch_buffers(self) -> tuple[PrefetchBuffer, PrefetchBuffer] | None:
-        return self.engine.prefetch_buffers(self.dataset, self.batch_size)
+        return self.engine.prefetch_buffers(self.dataset, self.settings.batch_size)
 
     def run(self) -> History:
         """Trains until the last epoch, early stopping or a signal. Raises Diverged."""
         progress, history = self.progress, self.progress.history
         with StopOnSignal() as stop_signal:
-            while progress.epoch < self.epochs and not progress.finished and not self._must_stop(stop_signal):
+            self._notify("begin_fit")
+            while progress.epoch < self.settings.epochs and not progress.finished and not self._must_stop(stop_signal):
                 self._run_epoch(stop_signal)
-            history.signal = stop_signal.signal
+            history.signal, history.timed_out = stop_signal.signal, self.timed_out
             if self.early_stopping.best_epoch >= 0:
                 history.best_epoch = self.early_stopping.best_epoch
             history.stopped_early = progress.finished
             self._notify("on_end", history)  # before the best weights are restored, so that a checkpoint can be resumed
         history.signal = stop_signal.signal
-        if self.early_stopping.best_weights is not None and stop_signal.signal is None:
-            self.engine.write(self.early_stopping.best_weights)
+        if not history.interrupted and self.settings.epochs:
+            self.engine.use_average_weights()
+            if self.early_stopping.best_weights is not None:
+                self.engine.write(self.early_stopping.best_weights)
         return history
 
     def _must_stop(self, stop_signal: StopOnSignal) -> bool:
-        return self.stop_requested or stop_signal.signal is not None
+        return self.stop_requested or self._is_interrupted(stop_signal)
+
+    def _is_interrupted(self, stop_signal: StopOnSignal) -> bool:
+        """Whether the fit must end at once, in the middle of an epoch, to be resumed there."""
+        if self.deadline is not None and not self.timed_out:
+            self.timed_out = time.monotonic() >= self.deadline
+        return self.timed_out or stop_signal.signal is not None
 
     def _run_epoch(self, stop_signal: StopOnSignal) -> None:
         progress = self.progress
-        steps = -(-len(self.dataset) // self.batch_size)
-        self._notify("on_epoch_begin", progress.epoch, self.epochs, steps)
+        self._notify(
+            "on_epoch_begin",
+            progress.epoch,
+            self.settings.epochs,
+            self.settings.steps_per_epoch or self._steps_per_pass,
+        )
         with closing(self._prefetched_groups()) as groups:  # closing waits for the worker
             for batches, sample_counts in groups:
                 self._run_steps(batches, sample_counts, stop_signal)
                 if self._must_stop(stop_signal):
                     break
-        if stop_signal.signal is None:
+        if not self._is_interrupted(stop_signal):
             self._finish_epoch(stop_signal)
 
     def _run_steps(self, batches: Iterable[Batch], sample_counts: list[int], stop_signal: StopOnSignal) -> None:
@@ -94,8 +118,8 @@ class Fit:
         progress asks for them.
         """
         progress = self.progress
-        step_listeners = [callback.on_step for callback in self.callbacks if hasattr(callback, "on_step")]
-        displays = [callback.show_step for callback in self.callbacks if hasattr(callback, "show_step")]
+        step_listeners, displays = self._listeners("on_step"), self._listeners("show_step")
+        begin_listeners = self._listeners("begin_step")
         is_observed = bool(step_listeners or displays)
         results: list[Mapping[str, np.ndarray]] = []
 
@@ -104,7 +128,9 @@ class Fit:
             return progress.metric_sums.results()
 
         # Denormals are flushed for the whole group, unless callbacks run in between.
-        flushes_denormals = self.engine.execution.flushes_denormals and not step_listeners
+        flushes_denormals = self.engine.execution.flushes_denormals and not (step_listeners or begin_listeners)
+        if begin_listeners:
+            batches = self._announced(batches, begin_listeners)
         try:
             with denormals_flushed(flushes_denormals):
                 for result in self.engine.run_steps(batches):
@@ -120,6 +146,13 @@ class Fit:
         finally:
             self._add_results(results, sample_counts)
 
+    def _announced(self, batches: Iterable[Batch], listeners: list[Callable[..., None]]) -> Iterator[Batch]:
+        """The batches of the next steps; before each, listeners are called with its number in the epoch."""
+        for number, batch in enumerate(batches, self.progress.batch):
+            for listener in listeners:
+                listener(number)
+            yield batch
+
     def _add_results(self, results: list[Mapping[str, np.ndarray]], sample_counts: list[int]) -> None:
         """Adds results to the metric sums, and removes them and their sample counts from the lists."""
         self.engine.check_losses(results)
@@ -134,15 +167,17 @@ class Fit:
         A group is prepared on the worker thread while the steps of the previous group run.
         """
         progress, engine = self.progress, self.engine
-        count = len(self.dataset)
-        order = sample_order(engine.plan.seed, progress.epoch_offset + progress.epoch, count) if self.shuffle else None
-        first_step, groups = engine.steps, self._batch_groups(progress.batch)
+        first_step, groups = engine.steps, self._batch_groups()
+
+        @lru_cache(maxsize=1)
+        def order(data_pass: int) -> np.ndarray:
+            return sample_order(engine.plan.seed, progress.epoch_offset + data_pass, len(self.dataset))
 
         def prepare(number: int) -> Iterable[Batch]:
             group = groups[number]
-            rows = group.rows if order is None else order[group.rows]
+            rows = order(group.data_pass)[group.rows] if self.settings.shuffle else group.rows
             step = first_step + group.batch_offset
-            if self._prefetch_buffers is not None and group.sample_counts[0] == self.batch_size:
+            if self._prefetch_buffers is not None and group.sample_counts[0] == self.settings.batch_size:
                 return self._prefetch_buffers[number % 2].fill(rows, step, group.first_slot)
             return [engine.feeds(self.dataset, rows, step)]
 
@@ -159,41 +194,68 @@ class Fit:
             future.exception()  # waits: nothing is written to buffers after the fit
             del future  # an exception that it raised holds this frame
 
-    def _batch_groups(self, first_batch: int) -> list[_BatchGroup]:
-        """The epoch's batches from `first_batch` on, in groups of the size of a prefetch buffer."""
-        count, size = len(self.dataset), self.batch_size
+    def _data_passes(self) -> Iterator[tuple[int, int, int]]:
+        """The parts of passes over the samples that the epoch's remaining batches are: pass, first batch, end."""
+        progress, per_pass = self.progress, self._steps_per_pass
+        per_epoch = self.settings.steps_per_epoch or per_pass
+        first, end = (progress.epoch * per_epoch + batch for batch in (progress.batch, per_epoch))
+        while first < end:
+            data_pass, batch = divmod(first, per_pass)
+            count = min(per_pass - batch, end - first)
+            yield data_pass, batch, batch + count
+            first += count
+
+    def _batch_groups(self) -> list[_BatchGroup]:
+        """The epoch's remaining batches in groups of the size of a prefetch buffer."""
+        size, groups, offset = self.settings.batch_size, list[_BatchGroup](), 0
+        full_batches, remainder = divmod(len(self.dataset), size)
         slot_count = len(self._prefetch_buffers[0].slots) if self._prefetch_buffers is not None else 1
-        full_batches, remainder = divmod(count, size)
-        groups = []
-        # A slot is bound to one set of variables: the first batch takes a slot of the set that it will read.
-        start, slot = first_batch, self.engine.current_set if slot_count % SET_COUNT == 0 else 0
-        while start < full_batches:
-            end = min(start + slot_count - slot, full_batches)
-            rows = slice(start * size, end * size)
-            groups.append(_BatchGroup(start - first_batch, slot, rows, [size] * (end - start)))
-            start, slot = end, 0
-        if remainder and first_batch <= full_batches:
-            groups.append(_BatchGroup(full_batches - first_batch, 0, slice(full_batches * size, count), [remainder]))
+        for data_pass, first_batch, end_batch in self._data_passes():
+            # A slot is bound to one set of variables: the first batch takes a slot of the set that it will read.
+            slot = (self.engine.current_set + offset) % SET_COUNT if slot_count % SET_COUNT == 0 else 0
+            start, end_full = first_batch, min(end_batch, full_batches)
+            while start < end_full:
+                end = min(start + slot_count - slot, end_full)
+                rows = slice(start * size, end * size)
+                groups.append(_BatchGroup(data_pass, offset, slot, rows, [size] * (end - start)))
+                offset, start, slot = offset + end - start, end, 0
+            if end_batch > full_batches:
+                rows = slice(full_batches * size, len(self.dataset))
+                groups.append(_BatchGroup(data_pass, offset, 0, rows, [remainder]))
+                offset += 1
         return groups
 
     def _finish_epoch(self, stop_signal: StopOnSignal) -> None:
-        """Records the epoch's figures; if a signal interrupts the validation, the epoch stays open."""
+        """Records the epoch's figures; if the validation is interrupted, the epoch stays open."""
         progress, engine = self.progress, self.engine
         figures = progress.metric_sums.results()
-        if self.validation is not None:
-            measured = engine.measure(self.validation, self.batch_size, lambda: stop_signal.signal is not None)
-            if stop_signal.signal is not None:
+        if self.validation is not None and self.settings.validates_after(progress.epoch):
+            self._notify("begin_test")
+            measured = engine.measure(
+                self.validation,
+                self.settings.batch_size,
+                lambda: self._is_interrupted(stop_signal),
+                self._listeners("begin_test_batch"),
+                self._listeners("end_test_batch"),
+            )
+            if self._is_interrupted(stop_signal):
                 return
+            self._notify("end_test", measured.results())
             figures |= {validation_name(name): figure for name, figure in measured.results().items()}
         progress.history.add(progress.epoch, figures)
         progress.finished = self.early_stopping.should_stop_after(progress.epoch, figures, engine.weights)
         progress.early_stopping_state = self.early_stopping.state_dict()
         progress.best_weights = self.early_stopping.best_weights
+        if self.plateau is not None:
+            engine.set_learning_rate(self.plateau.rate_after(figures, engine.learning_rate()))
+            progress.plateau_state = self.plateau.state_dict()
         progress.epoch, progress.batch, progress.metric_sums = progress.epoch + 1, 0, MetricSums(engine.plan)
         self._notify("on_epoch_end", progress.epoch - 1, figures)
 
     def _notify(self, event: str, *arguments: Any) -> None:
-        for callback in self.callbacks:
-            listener = getattr(callback, event, None)
-            if listener is not None:
-                listener(*arguments)
+        for listener in self._listeners(event):
+            listener(*arguments)
+
+    def _listeners(self, event: str) -> list[Callable[..., None]]:
+        """The methods of callbacks that an event calls."""
+        return [getattr(callback, event) for callback in self.callbacks if hasattr(callback, event)]

@@ -20,6 +20,7 @@ from .device_variables import DeviceVariables
 from .kernel_probes import has_gated_add, nchwc_block_size
 from .providers import SessionConfig
 from .runner import Runner
+from .static_shapes import StaticShapeRunner, needs_static_shapes
 
 if TYPE_CHECKING:
     from ..ir import Graph
@@ -44,14 +45,24 @@ class GraphLoader:
     ) -> None:
         self._plan, self._execution, self._variables, self._vocabularies = plan, execution, variables, vocabularies
         self._augmentation_runners: dict[str, Runner] = {}
+        self._evaluation_runners: dict[frozenset[str], Runner] = {}
 
-    @cached_property
-    def evaluation_runner(self) -> Runner:
-        return self._load_reader(self._plan.evaluate, self._plan.fetched_names)
+    def evaluation_runner(self, plan: TrainingPlan) -> Runner:
+        """The runner of the evaluation graph of the plan, or of one that weights other outputs."""
+        runners, key = self._evaluation_runners, plan.weighted_outputs
+        if key not in runners:
+            runners[key] = self._load_reader(plan.evaluate, plan.fetched_names)
+        return runners[key]
 
     @cached_property
     def prediction_runner(self) -> Runner:
         return self._load_reader(self._plan.predict, self._plan.outputs)
+
+    @cached_property
+    def rate_runner(self) -> Runner | None:
+        """The runner of the learning rate of the next step; None if it is a constant."""
+        graph = self._plan.rate_graph
+        return None if graph is None else self._load(graph, graph.outputs)
 
     def augmentation_runner(self, augmented: AugmentedInput) -> Runner:
         """The runner of the graph that comes before an augmentation layer."""
@@ -76,6 +87,9 @@ class GraphLoader:
         if execution.sharded_graphs:
             return self._build_sharded_step(execution.sharded_graphs, batch_size)
         graph = self.optimize(execution.step_graph, batch_size, self._plan.training.remat)
+        if needs_static_shapes(graph, execution.provider):
+            fetched_names = self._plan.fetched_names
+            return StaticShapeRunner(self._plan.inputs, lambda sizes: self._load(graph, fetched_names, sizes=sizes))
         undo_outputs = execution.lazy_tables.undo_outputs if execution.lazy_tables else ()
         return self._load(graph, self._plan.fetched_names, undo_outputs, own_arena=own_arena, is_step=True)
 
@@ -126,6 +140,7 @@ class GraphLoader:
         no_spinning: bool = False,
         own_arena: bool = False,
         is_step: bool = False,
+        sizes: Mapping[str, int] = {},
     ) -> Runner:
         execution = self._execution
         config = SessionConfig(
@@ -137,4 +152,4 @@ class GraphLoader:
         arguments = graph, fetched_names, self._variables, execution.provider, threads or execution.threads
         if isinstance(self._variables, DeviceVariables):
             return DeviceRunner(*arguments, config, captures=is_step)
-        return Runner(*arguments, undo_outputs, config)
+        return Runner(*arguments, undo_outputs, config, sizes)

@@ -65,8 +65,6 @@ class PrefetchBuffer:
         self._plan, self._runner, self.dataset, self._batch_size = plan, runner, dataset, batch_size
         self._sample_types = dataset.sample_types()
         count = self._slot_count(dataset)
-        is_constant = plan.learning_rate is None
-        self._learning_rates = np.broadcast_to(constant_rate, count) if is_constant else np.empty(count, np.float32)
         self._arrays = {
             name: np.empty((count * batch_size, *shape), dtype) for name, (shape, dtype) in self._sample_types.items()
         }
@@ -80,7 +78,7 @@ class PrefetchBuffer:
             feeds = {name: array[rows] for name, array in self._arrays.items()}
             return BatchSlot(
                 runner,
-                feeds | {LEARNING_RATE: self._learning_rates[index, ...]},
+                feeds | {LEARNING_RATE: constant_rate},
                 {name: array[index, ...] for name, array in results.items()},
             )
 
@@ -118,8 +116,6 @@ class PrefetchBuffer:
         buffers = {name: array[first_slot * size : end_slot * size] for name, array in self._arrays.items()}
         self.dataset.copy_into(buffers, rows)
         slots = self.slots[first_slot:end_slot]
-        if self._plan.learning_rate is not None:
-            self._learning_rates[first_slot:end_slot] = [self._plan.rate(step + index) for index in range(len(slots))]
         for index, slot in enumerate(slots if self._plan.train.randoms else ()):
             sizes = symbol_sizes(self._plan.inputs, slot.feeds)
             slot.extra_feeds = step_randoms(self._plan.train.randoms, self._plan.seed, step + index, sizes)
@@ -138,8 +134,11 @@ class PrefetchBuffers:
     def for_fit(
         self, runner: StepRunner, dataset: Dataset, batch_size: int
     ) -> tuple[PrefetchBuffer, PrefetchBuffer] | None:
-        """The buffers for a fit; None if a batch contains more than samples, is incomplete or cannot stay bound."""
-        if self._plan.augmented_inputs or len(dataset) < batch_size or not runner.keeps_bindings:
+        """The buffers for a fit; None if a batch contains more than samples, is incomplete or cannot stay bound, or if
+        the results have no fixed size because a metric keeps samples."""
+        keeps_samples = any(metric.keeps_samples for metric in self._plan.metrics.values())
+        is_complete = len(dataset) >= batch_size and runner.keeps_bindings
+        if self._plan.augmented_inputs or keeps_samples or not is_complete:
             return None
         pair = self._pair
         if pair is None or not all(buffer.is_compatible(runner, dataset, batch_size) for buffer in pair):

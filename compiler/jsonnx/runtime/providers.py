@@ -11,16 +11,26 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..core.diagnostics import CompileError, Diagnostic, UsageError, suggestion
 from ..core.installation import RUNTIME_BY_EXTRA, install_command
-from . import webgpu_exclusions
+from . import openvino_rewrites, webgpu_exclusions
 from .cpu_count import checked_thread_count
 from .flush_denormals import SESSION_OPTION, denormals_flushed
 from .memory_arena import own_arena
+from .provider_faults import (
+    PROVIDER_LIBRARIES,
+    library_help,
+    missing_library,
+    preload_gpu_libraries,
+    reason_in,
+    without_load_errors,
+)
 from .provider_options import DEVICE_ID_OPTIONS, GRAPH_CAPTURE_OPTIONS, ProviderOptions, parse_options
 
 if TYPE_CHECKING:
     import onnxruntime
 
 CPU_PROVIDER = "CPUExecutionProvider"
+RECORD_ASSIGNMENT = "session.record_ep_graph_assignment_info"
+"""The configuration entry with which a session of onnxruntime 1.24 or later can tell where its nodes run."""
 AUTO_ORDER = ("cuda", "migraphx", "directml", "coreml", "webgpu", "openvino", "cpu")
 """The providers that `auto` tries, in order. TensorRT and QNN take minutes to build an engine, so they must be
 named."""
@@ -39,6 +49,8 @@ class ProviderInfo(NamedTuple):
     """The hardware and software that the machine must have."""
     session_entries: Callable[[bytes], Mapping[str, str]] = lambda model: {}
     """Configuration entries for a session of a model."""
+    rewrite_model: Callable[[bytes], bytes] = lambda model: model
+    """Gives a model that computes the same, without the nodes that the provider computes wrongly."""
     compute_types: tuple[str, ...] = ()
     """The 16-bit types that it has kernels for, besides float32."""
 
@@ -62,7 +74,9 @@ PROVIDERS: dict[str, ProviderInfo] = {
         requirement="an NVIDIA GPU, CUDA and TensorRT",
         compute_types=("float16", "bfloat16"),
     ),
-    "openvino": ProviderInfo("OpenVINOExecutionProvider", "onnxruntime-openvino"),
+    "openvino": ProviderInfo(
+        "OpenVINOExecutionProvider", "onnxruntime-openvino", rewrite_model=openvino_rewrites.rewritten
+    ),
     "coreml": ProviderInfo("CoreMLExecutionProvider", "onnxruntime", requirement="macOS"),
     "directml": ProviderInfo(
         "DmlExecutionProvider", "onnxruntime-directml", "dml", requirement="Windows", compute_types=("float16",)
@@ -161,6 +175,11 @@ def load_runtime() -> Any:
     return onnxruntime
 
 
+def runtime_version() -> str:
+    """The version of the installed onnxruntime. Raises UsageError `missing-runtime`."""
+    return str(load_runtime().__version__)
+
+
 def resolve_provider(name: str | Provider, options: ProviderOptions | None = None) -> Provider:
     """The provider of a short or a full name; for `auto`, the first of `AUTO_ORDER` that starts.
 
@@ -240,9 +259,11 @@ def _availability(provider: Provider, is_installed: bool) -> Availability:
         return Availability(provider.name, provider.ort_name, False, how_to_get(provider.name))
     if provider_starts(provider):
         return Availability(provider.name, provider.ort_name, True, "")
+    library = missing_library(load_runtime(), provider.name)
     info = PROVIDERS.get(provider.name)
     requirement = info.requirement if info and info.requirement else "its device"
-    how = f"installed, but it does not start here; it needs {requirement}"
+    cause = f"{library} is missing: {library_help(library)}" if library else f"it needs {requirement}"
+    how = f"installed, but it does not start here; {cause}"
     return Availability(provider.name, provider.ort_name, False, how)
 
 
@@ -331,24 +352,43 @@ def create_session(
     options.graph_optimization_level = getattr(runtime.GraphOptimizationLevel, optimization)
     if weights_folder is not None:  # read by onnxruntime 1.21 and later
         options.add_session_config_entry("session.model_external_initializers_file_folder_path", weights_folder)
+    if provider.ort_name != CPU_PROVIDER:
+        options.add_session_config_entry(RECORD_ASSIGNMENT, "1")
     if provider.name in PROVIDERS:
+        model = PROVIDERS[provider.name].rewrite_model(model)
         entries = {**PROVIDERS[provider.name].session_entries(model), **provider.session_entries}
         for key, entry in entries.items():
             options.add_session_config_entry(key, entry)
     # onnxruntime sets the floating-point state of this thread when it creates a session: the context restores it.
     floating_point_state = denormals_flushed(config.flush_denormals)
+    if provider.name in PROVIDER_LIBRARIES:
+        preload_gpu_libraries(runtime)
     arena = own_arena(runtime, options) if config.own_arena else nullcontext()
     try:
-        with _CREATION_LOCK, floating_point_state, arena:
+        with _CREATION_LOCK, floating_point_state, arena, without_load_errors(runtime, provider.name):
             session = runtime.InferenceSession(model, options, providers=provider.ort_providers, enable_fallback=False)
     except Exception as error:  # onnxruntime's exceptions have no base class of their own
-        raise _creation_error(error, provider) from error
+        raise _creation_error(error, provider, model) from error
     if provider.ort_name not in session.get_providers():
-        help = how_to_get(provider.name)
-        raise UsageError(
-            "provider-failed", f"the {provider.name!r} provider is installed but does not start here", help
-        )
+        raise _start_error(runtime, provider)
     return session
+
+
+def _start_error(runtime: Any, provider: Provider) -> UsageError:
+    """The error that onnxruntime has taken the CPU in place of a provider, with the library that is missing, if any."""
+    message = f"the {provider.name!r} provider is installed but does not start here"
+    library = missing_library(runtime, provider.name)
+    if library is None:
+        return UsageError("provider-failed", message, how_to_get(provider.name))
+    return UsageError("provider-failed", f"{message}: {library} is missing", library_help(library))
+
+
+def _runs_on_cpu(model: bytes) -> bool:
+    try:
+        create_session(model, _provider("cpu"), optimization="ORT_DISABLE_ALL", quiet=True)
+    except (UsageError, CompileError):
+        return False
+    return True
 
 
 def _session_options(runtime: Any, threads: int, config: SessionConfig) -> onnxruntime.SessionOptions:
@@ -364,12 +404,17 @@ def _session_options(runtime: Any, threads: int, config: SessionConfig) -> onnxr
     return options
 
 
-def _creation_error(error: Exception, provider: Provider) -> UsageError | CompileError:
+def _creation_error(error: Exception, provider: Provider, model: bytes) -> UsageError | CompileError:
     text = " ".join(str(error).split())
     if "Unsupported model IR version" in text or "till opset" in text:
         return UsageError(
             "runtime-too-old", f"this onnxruntime cannot read the model: {text}", "pip install --upgrade onnxruntime"
         )
     if provider.ort_name != CPU_PROVIDER and type(error).__name__ in ("EPFail", "RuntimeError", "ValueError"):
-        return UsageError("provider-failed", f"the {provider.name!r} provider does not start here: {text}")
+        if missing_library(load_runtime(), provider.name):
+            return _start_error(load_runtime(), provider)
+        return UsageError("provider-failed", f"the {provider.name!r} provider does not start here: {reason_in(text)}")
+    if provider.ort_name != CPU_PROVIDER and _runs_on_cpu(model):
+        message = f"the {provider.name!r} provider refuses the model: {reason_in(text)}"
+        return UsageError("provider-failed", message, "run it with --provider cpu, or on another provider")
     return CompileError([Diagnostic("bad-model", f"onnxruntime cannot load the model: {text}")])

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from math import isfinite
 from pathlib import Path
 
 import numpy as np
 
 from ..core.diagnostics import CompileError, Diagnostic, UsageError
+from ..core.figures import finite, numbers_only
 from ..core.files import (
     error_reason,
     make_folders,
@@ -27,13 +29,15 @@ from .run_lock import LOCK_FILE, RunLock
 from .session import MODEL_FILE
 from .trainer import Trainer
 
-RUN_INFO_FILE, SPEC_FILE, WEIGHTS_FILE, METRICS_FILE, CHECKPOINT_FOLDER = (
+RUN_INFO_FILE, SPEC_FILE, WEIGHTS_FILE, METRICS_FILE, CSV_FILE, CHECKPOINT_FOLDER = (
     "run.json",
     "spec.json",
     "weights.safetensors",
     "metrics.jsonl",
+    "metrics.csv",
     "checkpoints",
 )
+BEST_CHECKPOINT_FILE = "best.safetensors"
 MAX_CHECKPOINTS = 2
 """Number of checkpoints that are kept, so that an older one can be resumed if the newest is damaged."""
 
@@ -85,7 +89,8 @@ class RunFolder:
     @property
     def result_files(self) -> tuple[Path, ...]:
         """All files of a run but its checkpoints."""
-        return tuple(self.path / name for name in (RUN_INFO_FILE, SPEC_FILE, WEIGHTS_FILE, MODEL_FILE, METRICS_FILE))
+        names = (RUN_INFO_FILE, SPEC_FILE, WEIGHTS_FILE, MODEL_FILE, METRICS_FILE, CSV_FILE)
+        return (*(self.path / name for name in names), self.checkpoint_folder / BEST_CHECKPOINT_FILE)
 
     @property
     def existing_files(self) -> list[Path]:
@@ -103,7 +108,8 @@ class RunFolder:
         """Writes the first checkpoint, then replaces the files of an earlier run."""
         first = self._write_checkpoint(trainer)
         earlier = [path for path in self.checkpoints() if path != first]
-        for old in [*earlier, self.path / MODEL_FILE, self.path / WEIGHTS_FILE, self.path / METRICS_FILE]:
+        kept = (self.path / RUN_INFO_FILE, self.path / SPEC_FILE)  # replaced below
+        for old in [*earlier, *(path for path in self.result_files if path not in kept)]:
             remove_file(old)
         self._write_description(run_info, spec, History())
         self._is_starting = False
@@ -138,10 +144,32 @@ class RunFolder:
 
     def append_metrics(self, epoch: int, figures: Mapping[str, float]) -> None:
         """Adds a line for an epoch, which is on the disk when the next checkpoint is. If that fails, adds nothing."""
-        path = self.path / METRICS_FILE
+        self._append(METRICS_FILE, _metrics_line(epoch, figures))
+
+    def write_csv(self, history: History) -> None:
+        """Replaces the lines of the CSV file by those of a history."""
+        columns = {
+            name: values
+            for name, values in history.history.items()
+            if not any(isinstance(value, list) for value in values)
+        }
+        names = list(columns)
+        rows = zip(history.epoch, *columns.values(), strict=True)
+        lines = [_csv_line(["epoch", *names]), *map(_csv_line, rows)] if names else []
+        write_atomically(self.path / CSV_FILE, b"".join(lines))
+
+    def append_csv(self, epoch: int, figures: Mapping[str, float]) -> None:
+        """Adds a line for an epoch to the CSV file; the first line has the names."""
+        path, figures = self.path / CSV_FILE, numbers_only(figures)
+        header = b"" if path.exists() and path.stat().st_size else _csv_line(["epoch", *figures])
+        self._append(CSV_FILE, header + _csv_line([epoch, *figures.values()]))
+
+    def _append(self, name: str, line: bytes) -> None:
+        """Adds a line to a file. If that fails, adds nothing."""
+        path = self.path / name
         try:
             with open(path, "ab", buffering=0) as file:
-                size, line = file.tell(), _metrics_line(epoch, figures)
+                size = file.tell()
                 try:
                     while line:
                         line = line[file.write(line) :]
@@ -159,15 +187,19 @@ class RunFolder:
             return []
         return sorted(self.checkpoint_folder.glob("step-*.safetensors"), reverse=True)
 
-    def save_checkpoint(self, trainer: Trainer) -> Path:
-        """Writes a checkpoint, then removes those beyond the newest `MAX_CHECKPOINTS`."""
+    def save_checkpoint(self, trainer: Trainer, keep: int = MAX_CHECKPOINTS) -> Path:
+        """Writes a checkpoint, then removes those beyond the newest."""
         metrics_file = self.path / METRICS_FILE
         if metrics_file.exists():
             sync_file(metrics_file)
         path = self._write_checkpoint(trainer)
-        for old in self.checkpoints()[MAX_CHECKPOINTS:]:
+        for old in self.checkpoints()[keep:]:
             remove_file(old)
         return path
+
+    def save_best_checkpoint(self, trainer: Trainer) -> None:
+        """Replaces the checkpoint of the best epoch."""
+        trainer.save_checkpoint(self.checkpoint_folder / BEST_CHECKPOINT_FILE)
 
     def _write_checkpoint(self, trainer: Trainer) -> Path:
         path = self._checkpoint_path(trainer.steps)
@@ -208,5 +240,10 @@ def _damage_warning(fault: Diagnostic) -> Diagnostic:
 
 def _metrics_line(epoch: int, figures: Mapping[str, float]) -> bytes:
     """A line of JSON; NaN and infinity become null."""
-    json_figures = {name: figure if isfinite(figure) else None for name, figure in figures.items()}
-    return json.dumps({"epoch": epoch, **json_figures}).encode() + b"\n"
+    return json.dumps({"epoch": epoch, **{name: finite(figure) for name, figure in figures.items()}}).encode() + b"\n"
+
+
+def _csv_line(values: Iterable[object]) -> bytes:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerow(values)
+    return text.getvalue().encode()

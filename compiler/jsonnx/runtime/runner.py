@@ -11,8 +11,9 @@ from ..backend import serialize, to_model_proto
 from ..core.numpy_types import numpy_dtype
 from ..core.reserved_names import next_name
 from .flush_denormals import with_denormals_flushed
+from .provider_faults import runtime_failure
 from .providers import DEFAULT_CONFIG, Provider, SessionConfig, create_session, load_runtime
-from .session import runtime_failure
+from .static_shapes import set_sizes
 from .variables import SET_COUNT, HostVariables, Variables, has_string_inputs
 
 if TYPE_CHECKING:
@@ -43,9 +44,12 @@ class Runner:
         threads: int | None,
         undo_outputs: Iterable[str] = (),
         session_config: SessionConfig = DEFAULT_CONFIG,
+        sizes: Mapping[str, int] = {},
     ) -> None:
-        """`undo_outputs` names outputs that a rollback of the variables needs."""
+        """`undo_outputs` names outputs that a rollback of the variables needs; `sizes` are the only ones that symbols
+        of the inputs will have."""
         self._variables, self._device, self._is_bindable = variables, provider.device, not has_string_inputs(graph)
+        self._sizes = sizes
         self._session = session = self._create_session(graph, provider, threads, session_config)
         run, run_bound = session.run, session.run_with_iobinding
         flushes = session_config.flush_denormals
@@ -63,7 +67,7 @@ class Runner:
     def _create_session(
         self, graph: Graph, provider: Provider, threads: int | None, config: SessionConfig
     ) -> onnxruntime.InferenceSession:
-        return create_graph_session(graph, provider, threads, config)
+        return create_graph_session(graph, provider, threads, config, sizes=self._sizes)
 
     def _allocate_results(self, types: Mapping[str, TensorType]) -> dict[str, np.ndarray] | None:
         if self._device != "cpu" or not all(type.is_static() for type in types.values()):
@@ -186,13 +190,22 @@ class Runner:
 
 
 def create_graph_session(
-    graph: Graph, provider: Provider, threads: int | None, config: SessionConfig, *, quiet: bool = False
+    graph: Graph,
+    provider: Provider,
+    threads: int | None,
+    config: SessionConfig,
+    *,
+    quiet: bool = False,
+    sizes: Mapping[str, int] = {},
 ) -> onnxruntime.InferenceSession:
     """A session of a graph. Memory is planned only for graphs of many small operators: a plan makes each of them a
     little faster, but can almost double the memory of a convolutional network's step."""
     is_unoptimized = len(graph.nodes) >= MIN_UNOPTIMIZED_NODES and provider.device == "cpu"
+    model = to_model_proto(graph)
+    if sizes:
+        set_sizes(model, sizes)
     return create_session(
-        serialize(to_model_proto(graph)),
+        serialize(model),
         provider,
         threads,
         config,

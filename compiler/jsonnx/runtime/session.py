@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +16,9 @@ from ..core.types import Dim, Size, TensorType
 from ..interop.model_digests import model_digest_faults
 from .array_arguments import to_array
 from .data_errors import FeedError
+from .provider_faults import runtime_failure
 from .provider_options import ProviderOptions
-from .providers import Provider, create_session, resolve_provider
+from .providers import CPU_PROVIDER, Provider, create_session, resolve_provider
 from .validate_arrays import batch_axis_hint, reshape_samples
 
 if TYPE_CHECKING:
@@ -39,9 +39,10 @@ class Session:
     """An ONNX model, ready to run.
 
     `model` is the path of a file or of a RUN folder, the bytes of a file, an `onnx.ModelProto` or a `Model`. With
-    `verify`, a file must match the digests that it records, if any. `provider_options` are those of onnxruntime's
-    documentation, such as `{"device_id": 1}`; graph capture is for training steps alone. Raises TypeError for anything
-    else, UsageError for a missing file or provider, CompileError for an invalid model.
+    `verify`, a file must match the digests that it records, if any, and a provider other than the CPU must compute what
+    the CPU computes from a few drawn inputs, which is checked once for each model. `provider_options` are those of
+    onnxruntime's documentation, such as `{"device_id": 1}`; graph capture is for training steps alone. Raises TypeError
+    for anything else, UsageError for a missing file or provider, CompileError for an invalid model.
     """
 
     __slots__ = (
@@ -66,12 +67,15 @@ class Session:
         if isinstance(model, str | os.PathLike):
             model = model_file(model)
             folder = os.path.dirname(os.path.abspath(model))
-        self._session = create_session(
-            _model_bytes(model, verify), self.provider.with_graph_capture(False), threads, weights_folder=folder
-        )
+        data = _model_bytes(model, verify)
+        self._session = create_session(data, self.provider.with_graph_capture(False), threads, weights_folder=folder)
         self.inputs: dict[str, TensorType] = {value.name: _tensor_type(value) for value in self._session.get_inputs()}
         self.outputs: dict[str, TensorType] = {value.name: _tensor_type(value) for value in self._session.get_outputs()}
         self.metadata: dict[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
+        if verify and self.provider.ort_name != CPU_PROVIDER:
+            from .parity_check import check_session
+
+            check_session(data, self._run_unchecked, self.inputs, self.provider)
 
     def run(self, feeds: Mapping[str, Any] | Any) -> dict[str, np.ndarray]:
         """The outputs by name. Feeds are arrays by input name, or a single array if there is one input.
@@ -79,9 +83,11 @@ class Session:
         The first axis counts the samples. Axes of size 1 at the end of a sample may be missing, and its last axes
         flattened, as in data files (`reshape_samples`). Raises FeedError if the arrays do not fit.
         """
-        validated = validate_feeds(feeds, self.inputs)
+        return self._run_unchecked(validate_feeds(feeds, self.inputs))
+
+    def _run_unchecked(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         try:
-            results = self._session.run(list(self.outputs), validated)
+            results = self._session.run(list(self.outputs), dict(feeds))
         except Exception as error:  # onnxruntime's exceptions have no base class of their own
             raise runtime_failure(error) from error
         return dict(zip(self.outputs, results, strict=True))
@@ -103,19 +109,6 @@ def concatenate_batches(parts: Sequence[Mapping[str, np.ndarray]]) -> dict[str, 
             raise FeedError([Diagnostic("data-shape", message, help=help)])
         outputs[name] = np.concatenate(arrays)
     return outputs
-
-
-def runtime_failure(error: Exception) -> CompileError:
-    """An error of onnxruntime while a model runs, with the layer if the message names one."""
-    text = " ".join(str(error).split())
-    node = re.search(r"Name:'/([^']+)/[^/']+", text)
-    location = f" in {node[1]!r}" if node else ""
-    out_of_range = (
-        "an index is out of range for an Embedding, a sequence is longer than the table of a PositionEmbedding, or a "
-        "token is not in the vocabulary of a lookup"
-    )
-    help = out_of_range if "out of data bounds" in text else None
-    return CompileError([Diagnostic("runtime-failure", f"onnxruntime stopped{location}: {text}", help=help)])
 
 
 def model_file(path: str | os.PathLike[str]) -> str:

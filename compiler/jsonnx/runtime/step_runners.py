@@ -11,11 +11,12 @@ from dataclasses import dataclass, replace
 
 from .data_parallel import ShardedStep
 from .runner import Runner
+from .static_shapes import StaticShapeRunner
 
 MAX_OVERSIZED_STEPS = 16
 """Consecutive steps of larger batches before the runner is rebuilt, which takes as long as several steps."""
 
-StepRunner = Runner | ShardedStep
+StepRunner = Runner | ShardedStep | StaticShapeRunner
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -14,16 +15,27 @@ from ..core.reserved_names import LEARNING_RATE, best_weight_name, split_best_we
 from ..interop.string_arrays import bytes_to_strings, with_strings_as_bytes
 from . import checkpoint
 from .batch_layout import CachedLayout
-from .callbacks import checked_callbacks
+from .callback_class import Callback
+from .callbacks import checked_callbacks, fit_listeners
 from .checkpoint_faults import RANDOM_WEIGHTS, array_faults, environment_diagnostics, mismatch, run_faults
+from .class_weights import (
+    ClassWeightArgument,
+    WeightsByClass,
+    check_class_weight,
+    has_balanced,
+    weights_by_class,
+    with_class_weights,
+)
 from .dataset import DataArgument, Dataset, from_arrays
 from .dataset_files import from_spec
-from .early_stopping import EarlyStoppingMonitor
+from .early_stopping import EarlyStoppingMonitor, is_maximized
 from .engine import Diverged, Engine
 from .environment import run_environment
 from .fit import Fit
-from .fit_arguments import require_bool, require_integer, require_rate
+from .fit_arguments import FitSettings, fit_settings, require_bool, require_integer, require_rate
+from .fit_data import dataset_of, train_and_validation
 from .history import FitProgress, History, MetricSums, data_digests
+from .plateau import PlateauMonitor
 from .provider_options import ProviderOptions
 from .providers import Provider
 from .training_plan import TrainingPlan
@@ -50,6 +62,9 @@ class Trainer:
         self.plan = plan
         self._engine = Engine(plan, provider, threads, fast, donated_weights, provider_options)
         self._fast = fast
+        self._spec_weighted_outputs = plan.weighted_outputs
+        self.class_weights: WeightsByClass = {}
+        """The weights of classes in the last fit, by output and class index."""
         self.initial_weights_digest: str | None = None
         """The hash of the weights that were given to start from; None if all are drawn."""
         self._loaded_weights_digest: str | None = None
@@ -64,6 +79,11 @@ class Trainer:
     def provider(self) -> str:
         """The short name of the provider."""
         return self._engine.execution.provider.name
+
+    @property
+    def resolved_provider(self) -> Provider:
+        """The provider, as sessions get it."""
+        return self._engine.execution.provider
 
     @property
     def steps(self) -> int:
@@ -86,11 +106,11 @@ class Trainer:
 
         Setting it raises TypeError if it is not a number, ValueError if it is not positive and finite.
         """
-        return float(self._engine.learning_rate(self.steps))
+        return self._engine.learning_rate()
 
     @learning_rate.setter
     def learning_rate(self, rate: float) -> None:
-        if self.plan.learning_rate is not None:
+        if self.plan.rate_graph is not None:
             raise TypeError("the learning rate is a schedule of the spec, so it cannot be set")
         self._engine.set_learning_rate(require_rate(rate))
 
@@ -104,16 +124,18 @@ class Trainer:
 
     # -- training ----------------------------------------------------------------------------------------------------
 
-    def step(self, x: DataArgument, y: DataArgument = None) -> dict[str, float]:
+    def step(self, x: DataArgument, y: DataArgument = None, sample_weight: DataArgument = None) -> dict[str, Any]:
         """Train on one batch; its loss and metrics. Raises FeedError for data that do not fit, Diverged."""
+        feeds = self._cached_layout.feeds(x, y) if self._cached_layout and sample_weight is None else None
         engine = self._engine
-        feeds = self._cached_layout.feeds(x, y) if self._cached_layout else None
         if feeds is None:
-            samples = self._dataset(x, y)
+            samples = dataset_of(self.plan, x, y, sample_weight)
+            self._use_weights(self.plan.weighted_outputs.union(samples.weights))
+            engine, samples = self._engine, samples.for_graphs(self.plan.data_spec)
             feeds = engine.feeds(samples, slice(None), self.steps)
             self._cached_layout = CachedLayout.of(x, y, samples, feeds)
         else:
-            feeds[LEARNING_RATE] = engine.learning_rate(self.steps)
+            feeds[LEARNING_RATE] = engine.constant_rate
         metric_sums = MetricSums(self.plan)
         metric_sums.add(engine.step(feeds), len(feeds[next(iter(self.plan.inputs))]))
         return metric_sums.results()
@@ -125,9 +147,15 @@ class Trainer:
         batch_size: int | None = None,
         epochs: int | None = None,
         shuffle: bool | None = None,
-        validation_data: Dataset | tuple[Any, Any] | None = None,
+        validation_data: Dataset | tuple[Any, ...] | None = None,
         validation_split: float | None = None,
         callbacks: Iterable[object] | None = (),
+        *,
+        class_weight: ClassWeightArgument = None,
+        sample_weight: DataArgument = None,
+        initial_epoch: int = 0,
+        steps_per_epoch: int | None = None,
+        validation_freq: int | Collection[int] = 1,
     ) -> History:
         """Train for some epochs. Arguments that are None are taken from the spec's training section, and so are the
         data.
@@ -139,25 +167,55 @@ class Trainer:
         restored; they may call `stop` and set `learning_rate`. Raises CompileError or FeedError for data that do not
         fit, TypeError for other callbacks, Diverged.
         """
-        training = self.plan.training
-        batch_size = self._batch_size(batch_size)
-        epochs = training.epochs if epochs is None else require_integer("epochs", epochs, minimum=0)
-        shuffle = training.shuffle if shuffle is None else require_bool("shuffle", shuffle)
+        settings = fit_settings(
+            self.plan.training, batch_size, epochs, shuffle, initial_epoch, steps_per_epoch, validation_freq
+        )
         listeners = checked_callbacks(callbacks)
-        samples, validation = self._train_and_validation(x, y, validation_data, validation_split)
+        data = train_and_validation(self.plan, x, y, sample_weight, validation_data, validation_split)
+        self._use_learned(data[0])
+        samples, validation = self._prepare_data(*data, class_weight, listeners)
         monitor = EarlyStoppingMonitor(self.plan, validation is not None)
         if not self._resumes:
             self._engine.adapt(samples)
-        progress = self._start_progress(monitor, (samples, validation), batch_size, epochs, shuffle)
-        engine = self._engine
-        self._fit = Fit(engine, samples, validation, batch_size, epochs, shuffle, monitor, progress, listeners)
+        progress = self._start_progress(monitor, (samples, validation), settings)
+        plateau = self._plateau_monitor(progress)
+        limit = self.plan.training.time_limit
+        deadline = None if limit is None else time.monotonic() + limit.total_seconds
+        hooks = fit_listeners(listeners, self, settings, samples, validation)
+        self._fit = Fit(self._engine, samples, validation, settings, monitor, progress, hooks, plateau, deadline)
         try:
             return self._fit.run()
         except Diverged as error:
             error.history, self._progress = progress.history, None
-            raise
+            if not any(callback.stops_on_nan(error) for callback in listeners if isinstance(callback, Callback)):
+                raise
+            return progress.history
         finally:
             self._fit = None
+
+    def _plateau_monitor(self, progress: FitProgress) -> PlateauMonitor | None:
+        """The monitor of the spec's `reduce_on_plateau`, in the state of a resumed fit."""
+        section = self.plan.training.reduce_on_plateau
+        if section is None:
+            return None
+        if self.plan.rate_graph is not None:
+            message = "reduce_on_plateau changes a constant learning rate, and this one is a schedule"
+            raise UsageError("bad-option", message, "leave one of them out")
+        settings = {key: getattr(section, key) for key in section.attributes if key != "mode"}
+        monitor = PlateauMonitor(is_maximized=is_maximized(self.plan, section.monitor, section.mode), **settings)
+        if progress.plateau_state is not None:
+            monitor.load_state_dict(progress.plateau_state)
+        return monitor
+
+    @property
+    def stop_training(self) -> bool:
+        """Whether the fit ends after the current step, as in Keras; a callback may set it to True."""
+        return self._fit is not None and self._fit.stop_requested
+
+    @stop_training.setter
+    def stop_training(self, value: bool) -> None:
+        if self._fit is not None:
+            self._fit.stop_requested = require_bool("stop_training", value)
 
     def stop(self) -> None:
         """Ends the epoch and the fit after the current step; to be called by callbacks."""
@@ -169,67 +227,77 @@ class Trainer:
             return self.plan.training.batch_size
         return require_integer("batch_size", requested, minimum=1)
 
-    def _dataset(self, x: DataArgument | Dataset, y: DataArgument, *, learns_labels: bool = False) -> Dataset:
-        data_spec = replace(self.plan.data_spec, learns_labels=True) if learns_labels else self.plan.data_spec
-        return x if isinstance(x, Dataset) else from_arrays(x, y, data_spec)
-
     def _use_learned(self, train: Dataset) -> None:
         """Takes over the names of classes and of columns that training data determine."""
         self.plan = self.plan.with_learned(train)
 
-    def _validation_dataset(self, pair: Any) -> Dataset:
-        if isinstance(pair, Dataset):
-            return pair
-        if not self.plan.targets and (not isinstance(pair, tuple) or len(pair) == 1):
-            pair = (pair[0] if isinstance(pair, tuple) else pair, None)  # samples without targets
-        if not isinstance(pair, (tuple, list)) or len(pair) != 2:
-            is_tuple = isinstance(pair, (tuple, list))
-            actual = f"{len(pair)} values" if is_tuple else f"an object of type {type(pair).__name__}"
-            hint = ": weights of samples are not supported" if is_tuple and len(pair) == 3 else ""
-            raise TypeError(f"validation_data is a pair of arrays or of dicts of arrays, (x, y), got {actual}{hint}")
-        return self._dataset(*pair)
+    def _class_weighted(self, samples: Dataset, class_weight: ClassWeightArgument) -> tuple[Dataset, WeightsByClass]:
+        """The samples with the weights of their classes, and these by output; None stands for those of the spec."""
+        setting = self.plan.training.class_weight if class_weight is None else class_weight
+        check_class_weight(setting, self.plan)
+        weights = weights_by_class(setting, samples, self.plan)
+        return with_class_weights(samples, weights, self.plan), weights
 
-    def _train_and_validation(
-        self, x: Any, y: Any, validation_data: Any, split: float | None
+    def _prepare_data(
+        self,
+        samples: Dataset,
+        validation: Dataset | None,
+        class_weight: ClassWeightArgument,
+        listeners: Iterable[object],
     ) -> tuple[Dataset, Dataset | None]:
-        """The samples to train on, and those to validate on."""
-        uses_spec = x is None and y is None
-        samples = from_spec(self.plan, "train") if uses_spec else self._dataset(x, y, learns_labels=True)
-        if samples is None:
-            raise UsageError(
-                "no-data", "there is nothing to train on", "name a file in `training.data.train`, or pass x and y"
-            )
-        self._use_learned(samples)
-        if validation_data is not None:
-            return samples, self._validation_dataset(validation_data)
-        data = self.plan.training.data
-        if x is None and data is not None:
-            validation = from_spec(self.plan, "validation")
-            if validation is not None:
-                return samples, validation
-            split = data.validation_split if split is None else split
-        return samples.split(split) if split else (samples, None)
+        """The samples of a fit with their weights, after the training step was made to take these."""
+        samples, self.class_weights = self._class_weighted(samples, class_weight)
+        self._use_weights(samples.weights)
+        setting = self.plan.training.class_weight if class_weight is None else class_weight
+        if has_balanced(setting):
+            for listener in listeners:
+                if hasattr(listener, "show_class_weights"):
+                    listener.show_class_weights(self.class_weights, self.plan.labels)
+        return samples.for_graphs(self.plan.data_spec), validation
+
+    def _use_weights(self, outputs: Iterable[str]) -> None:
+        """Lets steps take sample weights for these outputs, besides those that the spec weighs.
+
+        The engine is replaced by one with the same state, since its training step is another one.
+        """
+        plan = self.plan.weighting(self._spec_weighted_outputs.union(outputs))
+        if plan is self.plan:
+            return
+        old = self._engine
+        state, steps, rate = old.state_dict(), old.steps, old.learning_rate()
+        weights = DonatedArrays(old.weights())
+        self._cached_layout = None
+        self.plan = plan
+        self._engine = Engine(plan, old.execution.provider, old.execution.threads, self._fast, weights)
+        del old
+        self._engine.write(self._engine.convert_state(state))
+        self._engine.steps = steps
+        if plan.rate_graph is None:
+            self._engine.set_learning_rate(rate)
 
     def _start_progress(
         self,
         early_stopping: EarlyStoppingMonitor,
         datasets: tuple[Dataset, Dataset | None],
-        batch_size: int,
-        epochs: int,
-        shuffle: bool,
+        settings: FitSettings,
     ) -> FitProgress:
         """The progress of a new fit, or of the fit of a checkpoint that was loaded."""
-        settings = {"batch_size": batch_size, "shuffle": shuffle}
         progress = self._progress
         if progress is None or not self._resumes:
-            offset = 0 if progress is None else progress.epoch_offset + progress.epoch
-            self._progress = FitProgress(MetricSums(self.plan), offset, settings=settings, datasets=datasets)
+            # With initial_epoch, a fit that goes on from an earlier one has the order of samples of a single fit.
+            done = 0 if progress is None else progress.epoch_offset + progress.epoch
+            offset, epoch = max(0, done - settings.initial_epoch), settings.initial_epoch
+            fixed = settings.fixed
+            self._progress = FitProgress(MetricSums(self.plan), offset, epoch, settings=fixed, datasets=datasets)
             return self._progress
-        self.check_resumed_fit(*datasets, batch_size, epochs, shuffle)
+        if settings.initial_epoch not in (0, progress.epoch):
+            message = f"initial_epoch is {settings.initial_epoch}, but the checkpoint has {progress.epoch} epochs"
+            raise ValueError(f"{message}: leave it out")
+        self._check_resumed(*datasets, settings)
         self._resumes = False
         if progress.early_stopping_state is not None:
             early_stopping.load_state_dict(progress.early_stopping_state, progress.best_weights)
-        progress.settings, progress.datasets = settings, datasets
+        progress.settings, progress.datasets = settings.fixed, datasets
         return progress
 
     def check_resumed_fit(
@@ -243,13 +311,15 @@ class Trainer:
         """Raises CompileError `checkpoint-mismatch` if these arguments of `fit` do not resume the loaded checkpoint."""
         if self._progress is None or not self._resumes:
             return
-        training = self.plan.training
-        current = {
-            "batch_size": self._batch_size(batch_size),
-            "shuffle": training.shuffle if shuffle is None else shuffle,
-            **data_digests(samples, validation),
-        }
-        changes = self._progress.changes(current, training.epochs if epochs is None else epochs)
+        samples, _ = self._class_weighted(samples, None)
+        self._check_resumed(samples, validation, fit_settings(self.plan.training, batch_size, epochs, shuffle))
+
+    def _check_resumed(self, samples: Dataset, validation: Dataset | None, settings: FitSettings) -> None:
+        """The same for samples with the weights of their classes."""
+        if self._progress is None:
+            return
+        current = {**settings.fixed, **data_digests(samples, validation)}
+        changes = self._progress.changes(current, settings.epochs)
         faults = [mismatch(f"the run cannot be resumed: {change}") for change in changes]
         if faults:
             raise CompileError(faults)
@@ -257,13 +327,18 @@ class Trainer:
     # -- without training --------------------------------------------------------------------------------------------
 
     def evaluate(
-        self, x: DataArgument | Dataset = None, y: DataArgument = None, batch_size: int | None = None
-    ) -> dict[str, float]:
-        """Loss and metrics; without `x`, on the spec's test file or else on its validation file."""
+        self,
+        x: DataArgument | Dataset = None,
+        y: DataArgument = None,
+        batch_size: int | None = None,
+        sample_weight: DataArgument = None,
+    ) -> dict[str, Any]:
+        """Loss and metrics; without `x`, on the spec's test file or else on its validation file. Classes are not
+        weighted."""
         samples = (
             from_spec(self.plan, "test") or from_spec(self.plan, "validation")
             if x is None and y is None
-            else self._dataset(x, y)
+            else dataset_of(self.plan, x, y, sample_weight)
         )
         if samples is None:
             raise UsageError(
@@ -301,7 +376,7 @@ class Trainer:
             "initial_weights": self._loaded_weights_digest or self.initial_weights_digest or RANDOM_WEIGHTS,
             "seed": self.plan.seed,
             "steps": self.steps,
-            "learning_rate": self.learning_rate if self.plan.learning_rate is None else None,
+            "learning_rate": self.learning_rate if self.plan.rate_graph is None else None,
             "progress": None if progress is None else progress.state_dict(),
             "environment": self.environment(),
         }
@@ -326,7 +401,7 @@ class Trainer:
             raise CompileError(differences)
         self._engine.steps = state["steps"]
         self._engine.write(values)
-        if state["learning_rate"] is not None and self.plan.learning_rate is None:
+        if state["learning_rate"] is not None and self.plan.rate_graph is None:
             self._engine.set_learning_rate(state["learning_rate"])
         progress = state["progress"]
         self._progress = None if progress is None else FitProgress.from_state_dict(self.plan, progress, best or None)

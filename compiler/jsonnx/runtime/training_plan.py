@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from math import nan
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 
 from ..core.reserved_names import LOSS, is_added_loss_name, is_slot_name, metric_sums_name, output_loss_name
 from ..core.types import TensorType
@@ -69,13 +70,22 @@ class ShardedGraphs:
     combiner: Graph
 
 
+class ObjectiveGraphs(NamedTuple):
+    """The graphs of a training plan that compute the losses."""
+
+    train: Graph
+    evaluate: Graph
+    make_shards: Callable[[int], ShardedGraphs] | None
+
+
 @dataclass(frozen=True, eq=False)
 class TrainingPlan:
     """Three graphs over the same variables, their inputs and outputs, and the settings of the run.
 
-    `train` takes a batch, its targets and `learning_rate`; its outputs are `loss`, `metrics/NAME` (sums over a batch),
-    `losses/LAYER` for each layer AddLoss and, with several outputs, `OUTPUT_loss`. Its updates are the variables' next
-    values. `evaluate` is the same without the learning rate and the updates, `predict` the network alone.
+    `train` takes a batch, its targets and, unless it is a schedule, `learning_rate`; its outputs are `loss`,
+    `metrics/NAME` (sums over a batch), `losses/LAYER` for each layer AddLoss and, with several outputs, `OUTPUT_loss`.
+    Its updates are the variables' next values. `evaluate` is the same without the learning rate and the updates,
+    `predict` the network alone.
     """
 
     train: Graph
@@ -87,8 +97,8 @@ class TrainingPlan:
     metrics: Mapping[str, Metric]
     training: Training
     seed: int = 0
-    learning_rate: Callable[[int], float] | None = None
-    """The learning rate of a step, counted from 0; None for the optimizer's constant one."""
+    rate_graph: Graph | None = None
+    """Computes the learning rate of the next step from the number of steps; None if it is a constant."""
     adapt_tasks: tuple[AdaptTask, ...] = ()
     """The states that layers learn from the data before the first step, in topological order of the layers."""
     augmented_inputs: tuple[AugmentedInput, ...] = ()
@@ -103,6 +113,10 @@ class TrainingPlan:
     """The inputs that may have missing values."""
     labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """The names of classes, by output."""
+    weighted_outputs: frozenset[str] = frozenset()
+    """The outputs whose losses take sample weights."""
+    make_objective_graphs: Callable[[frozenset[str]], ObjectiveGraphs] | None = None
+    """Builds the graphs with losses for other `weighted_outputs`; None if the spec is not known."""
     source: SpecSource = NO_SPEC
     fingerprint: Mapping[str, str] = field(default_factory=dict)
     """Hashes of the parts of the spec that may not change when a run is resumed, by their keys in the spec."""
@@ -115,9 +129,21 @@ class TrainingPlan:
         training = self.training.replaced(data=data.with_columns(train.columns)) if data else self.training
         return replace(self, labels=train.data_spec.labels, training=training)
 
-    def rate(self, step: int) -> float:
-        """The learning rate of a step, counted from 0."""
-        return self.training.optimizer.learning_rate if self.learning_rate is None else self.learning_rate(step)
+    @property
+    def constant_rate(self) -> float:
+        """The learning rate that steps read; NaN for a schedule, which steps compute themselves."""
+        rate = self.training.optimizer.learning_rate
+        return rate if isinstance(rate, float) else nan
+
+    def weighting(self, outputs: Iterable[str]) -> TrainingPlan:
+        """This plan for losses of these outputs that take sample weights. Raises ShapeError if a loss takes none."""
+        outputs = frozenset(outputs)
+        if outputs == self.weighted_outputs:
+            return self
+        if self.make_objective_graphs is None:
+            raise TypeError("this training plan takes no sample weights")
+        graphs = self.make_objective_graphs(outputs)
+        return replace(self, **graphs._asdict(), weighted_outputs=outputs)
 
     @cached_property
     def inference_inputs(self) -> dict[str, TensorType]:
@@ -139,6 +165,11 @@ class TrainingPlan:
     @cached_property
     def data_spec(self) -> DataSpec:
         """The types and valid values of data."""
+        return self.data_spec_weighting(self.weighted_outputs)
+
+    def data_spec_weighting(self, outputs: Collection[str]) -> DataSpec:
+        """The types and valid values of data with sample weights for these outputs. Raises ShapeError if a loss takes
+        none."""
         return make_data_spec(
             self.inputs,
             self.outputs,
@@ -147,6 +178,7 @@ class TrainingPlan:
             self.labels,
             self.training,
             self.input_vocabularies,
+            outputs,
             self.missing_inputs,
         )
 

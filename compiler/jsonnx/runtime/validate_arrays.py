@@ -12,6 +12,7 @@ import numpy as np
 
 from ..core.diagnostics import quoted_or_list
 from ..core.numpy_types import numpy_dtype
+from ..core.reserved_names import sample_weight_name
 from ..core.types import Dim, Size, product
 from .data_errors import MAX_LISTED_LOCATIONS, DataLocation, FaultCollector
 from .data_spec import DataSpec, IndexRange
@@ -327,18 +328,24 @@ def _unsigned_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
     return np.dtype(f"{dtype.byteorder}u{dtype.itemsize}")
 
 
-def check_consistent_sizes(arrays: Mapping[str, np.ndarray], data_spec: DataSpec, faults: FaultCollector) -> None:
-    """Adds faults unless all arrays have the same number of samples, at least one, and each symbolic size one value."""
-    counts = {name: len(array) for name, array in arrays.items()}
+def check_consistent_sizes(
+    arrays: Mapping[str, np.ndarray], weights: Mapping[str, np.ndarray], data_spec: DataSpec, faults: FaultCollector
+) -> None:
+    """Adds faults unless all arrays have the same number of samples, at least one, and each symbolic size one value.
+
+    `weights` are those of samples, by output.
+    """
+    weights = {sample_weight_name(output): array for output, array in weights.items()}
+    counts = {name: len(array) for name, array in (*arrays.items(), *weights.items())}
     if len(set(counts.values())) > 1:
         description = ", ".join(f"{data_spec.describe(name)} has {count}" for name, count in counts.items())
         faults.add("data-shape", f"the numbers of samples differ: {description}")
     elif 0 in counts.values():
         faults.add("empty-data", "there are no samples")
     sizes: dict[Size, tuple[str, int]] = {}
-    for name, array in arrays.items():
-        type = data_spec.type_of(name)
-        for symbol, size in zip(type.shape[1:], array.shape[1:], strict=True):
+    for name, array in (*arrays.items(), *weights.items()):
+        type = data_spec.type_of(name)  # an array of one weight for each sample has fewer axes
+        for symbol, size in zip(type.shape[1:], array.shape[1:], strict=name not in weights):
             if isinstance(symbol, Size):
                 other, other_size = sizes.setdefault(symbol, (name, size))
                 if other_size != size:

@@ -3,15 +3,24 @@
 In: an ONNX model and the name of a provider. Out: the nodes for which the provider has no kernel.
 """
 
+from .copied_tensors import Copies, copied_tensors
 from .kernel_table import PROVIDERS_WITH_TABLES, Kernel, KernelTable, kernel_table
-from .placement import MissingKernel, Placement, place_nodes
+from .placement import MissingKernel, Placement, lacks_kernel, place_assigned, place_nodes
+from .provider_placement import SESSION, PlacedModel, ProviderPlacement
 
 __all__ = [
     "PROVIDERS_WITH_TABLES",
+    "SESSION",
+    "Copies",
     "Kernel",
     "KernelTable",
     "MissingKernel",
+    "PlacedModel",
     "Placement",
+    "ProviderPlacement",
+    "copied_tensors",
     "kernel_table",
+    "lacks_kernel",
+    "place_assigned",
     "place_nodes",
 ]

@@ -2,7 +2,8 @@
 
 CUDA and DirectML are read from docs/OperatorKernels.md, which onnxruntime generates from its kernels. WebGPU is not in
 it: its operators and opsets are read from the registrations in webgpu_execution_provider.cc, which do not tell the
-element types; a shader has no 64-bit numbers and no strings.
+element types. Those stand here, from the type constraints in the sources of the kernels; a shader has no 64-bit numbers
+and no strings.
 """
 
 from __future__ import annotations
@@ -29,7 +30,22 @@ ELEMENT_TYPES = {
 """The element types of graphs by their names in onnxruntime's documentation. Others are left out."""
 DOMAINS = ("", "ai.onnx.ml", "com.microsoft")
 """The domains of the operators that graphs have."""
+FLOAT_TYPES = "float16 float32"
+NUMBER_TYPES = "float16 float32 int32 uint32"
+"""The element types of WebGPU's kernels whose operators are not listed below."""
 WEBGPU_TYPES = "bool float16 float32 int32 uint32"
+WEBGPU_TYPES_BY_OPERATORS = {
+    "Abs Acos Acosh Asin Asinh Atan Atanh Ceil Clip Cos Cosh Elu Erf Exp Floor Gelu HardSigmoid LeakyRelu Log Neg "
+    "Reciprocal Relu Sigmoid Sin Sinh Sqrt Tan Tanh ThresholdedRelu": {FIRST: FLOAT_TYPES},
+    "AveragePool BatchNormalization Conv ConvTranspose CumSum DepthToSpace Einsum GatherElements GlobalAveragePool "
+    "GlobalMaxPool InstanceNormalization LayerNormalization MatMul MaxPool Slice Tile": {FIRST: FLOAT_TYPES},
+    "And If Not": {FIRST: "bool"},
+    "Cast": {FIRST: WEBGPU_TYPES, "T2": WEBGPU_TYPES},
+    "Pow": {FIRST: NUMBER_TYPES, "T1": NUMBER_TYPES},
+    "Range": {FIRST: "float32 int32 int64"},
+    "Where": {FIRST: "bool", "T": WEBGPU_TYPES},
+}
+"""Element types by operators, which are separated by spaces."""
 WEBGPU_HOST_OPERATORS = {"Shape", "Size"}
 """Operators whose results are on the host, and which take values of any type."""
 
@@ -125,14 +141,19 @@ def kernels_of_registrations(text: str) -> dict[str, dict[str, list[Entry]]]:
         _add(found, "", op, first, last if versioned else None)
     return {
         domain: {
-            op: [
-                [*opsets, {} if op in WEBGPU_HOST_OPERATORS else {FIRST: WEBGPU_TYPES}]
-                for opsets in sorted(entries, key=str)
-            ]
+            op: [[*opsets, webgpu_types(op)] for opsets in sorted(entries, key=str)]
             for op, entries in operators.items()
         }
         for domain, operators in found.items()
     }
+
+
+def webgpu_types(op: str) -> dict[str, str]:
+    """The element types of WebGPU's kernels for an operator."""
+    if op in WEBGPU_HOST_OPERATORS:
+        return {}
+    listed = (types for operators, types in WEBGPU_TYPES_BY_OPERATORS.items() if op in operators.split())
+    return next(listed, {FIRST: NUMBER_TYPES})
 
 
 def _add(

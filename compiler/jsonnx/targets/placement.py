@@ -5,20 +5,21 @@ onnxruntime runs these nodes on the CPU, and copies their inputs from the device
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 
 import onnx
 from onnx import defs, shape_inference
 
+from ..ir import Node
 from ..ir.dtypes import dtype_name
+from ..ir.host_values import SHAPE_OPERATORS, SHAPE_TYPES
 from .kernel_table import FIRST, Kernel, KernelTable
 
-SHAPE_OPERATORS = {"Shape", "Size"}
-"""Operators whose results are on the CPU."""
-SHAPE_TYPES = {"int32", "int64", "bool"}
-"""Element types of the results of shape arithmetic."""
+FindReason = Callable[[onnx.NodeProto, int, tuple[str, ...], tuple[str, ...]], str]
+"""Tells why a node does not run on the provider, "" if it does: from the opset of its domain and the element types of
+its inputs and outputs."""
 
 
 @dataclass(frozen=True)
@@ -51,18 +52,49 @@ def place_nodes(model: onnx.ModelProto, table: KernelTable) -> Placement:
     A loop or conditional is a node of its own, besides those in its body. Nodes that compute with shapes alone are left
     out: onnxruntime runs them on the CPU for every provider, since shapes are there.
     """
+
+    def reason(node: onnx.NodeProto, opset: int, inputs: tuple[str, ...], outputs: tuple[str, ...]) -> str:
+        return _missing_reason(table, _domain(node), node.op_type, opset, inputs, outputs)
+
+    return _place(model, reason, table)
+
+
+def place_assigned(model: onnx.ModelProto, on_cpu: Collection[str], table: KernelTable | None) -> Placement:
+    """The nodes of a model that a session runs on the CPU, by their names, shape arithmetic left out.
+
+    The table of the provider, if there is one, tells the reason.
+    """
+
+    def reason(node: onnx.NodeProto, opset: int, inputs: tuple[str, ...], outputs: tuple[str, ...]) -> str:
+        if node.name not in on_cpu:
+            return ""
+        known = table and _missing_reason(table, _domain(node), node.op_type, opset, inputs, outputs)
+        return known or f"onnxruntime runs {node.op_type} on the CPU"
+
+    return _place(model, reason, table)
+
+
+def _place(model: onnx.ModelProto, reason: FindReason, table: KernelTable | None) -> Placement:
     typed = shape_inference.infer_shapes(model)
     opsets = {_domain(item): item.version for item in model.opset_import}
-    scanned = [*_scan(typed.graph, _Scope(table, opsets))]
+    scanned = [*_scan(typed.graph, _Scope(reason, opsets, table))]
     return Placement(len(scanned), tuple(missing for missing in scanned if missing is not None))
+
+
+def lacks_kernel(table: KernelTable, node: Node, opset: int) -> bool:
+    """Whether a node of a graph has no kernel in a model of an opset."""
+    inputs = () if node.bodies else tuple("" if x is None else x.dtype for x in node.inputs)
+    outputs = tuple(x.dtype for x in node.outputs)
+    return bool(_missing_reason(table, node.domain, node.op, opset, inputs, outputs))
 
 
 @dataclass
 class _Scope:
     """What is known where a node stands: types, and the values that shape arithmetic computes."""
 
-    table: KernelTable
+    find_reason: FindReason
     opsets: Mapping[str, int]
+    table: KernelTable | None
     types: dict[str, onnx.TypeProto] = field(default_factory=dict)
     constants: set[str] = field(default_factory=set)
     shapes: set[str] = field(default_factory=set)
@@ -75,8 +107,9 @@ class _Scope:
             for tensor in graph.initializer
         }
         return _Scope(
-            self.table,
+            self.find_reason,
             self.opsets,
+            self.table,
             self.types | initializers | {info.name: info.type for info in infos},
             self.constants | initializers.keys(),
             {*self.shapes},
@@ -89,14 +122,16 @@ class _Scope:
         return dtype_name(type.tensor_type.elem_type) if type is not None and known else ""
 
     def is_shape_arithmetic(self, node: onnx.NodeProto) -> bool:
-        """Whether a node computes with shapes alone, and gives a scalar or a vector of integers."""
-        if node.op_type in SHAPE_OPERATORS:
-            return True
+        """Whether a node computes with shapes alone, and gives a scalar, such as the batch size as a float, or a vector
+        of integers."""
+        if node.op_type in SHAPE_OPERATORS:  # without a kernel, onnxruntime copies the operand to the CPU
+            return self.table is None or (_domain(node), node.op_type) in self.table.kernels
         variables = [name for name in node.input if name and name not in self.constants]
-        are_small = all(
-            self.dtype(name) in SHAPE_TYPES and len(self.types[name].tensor_type.shape.dim) <= 1 for name in node.output
-        )
-        return bool(variables) and self.shapes.issuperset(variables) and are_small
+        return bool(variables) and self.shapes.issuperset(variables) and all(map(self._is_small_shape, node.output))
+
+    def _is_small_shape(self, name: str) -> bool:
+        rank = len(self.types[name].tensor_type.shape.dim) if self.dtype(name) else None
+        return rank == 0 or (rank == 1 and self.dtype(name) in SHAPE_TYPES)
 
 
 def _scan(graph: onnx.GraphProto, outer: _Scope) -> Iterator[MissingKernel | None]:
@@ -107,8 +142,10 @@ def _scan(graph: onnx.GraphProto, outer: _Scope) -> Iterator[MissingKernel | Non
             scope.constants.update(node.output)
             continue
         bodies = [attribute.g for attribute in node.attribute if attribute.HasField("g")]
-        if not bodies and scope.is_shape_arithmetic(node):  # a body reads values that are no inputs of its node
+        is_shape = not bodies and scope.is_shape_arithmetic(node)  # a body reads values that are no inputs of its node
+        if is_shape or node.op_type in SHAPE_OPERATORS:
             scope.shapes.update(node.output)
+        if is_shape:
             continue
         inputs = () if bodies else tuple(map(scope.dtype, node.input))  # a loop's inputs may have any type
         yield _missing_kernel(node, inputs, scope)
@@ -117,9 +154,8 @@ def _scan(graph: onnx.GraphProto, outer: _Scope) -> Iterator[MissingKernel | Non
 
 
 def _missing_kernel(node: onnx.NodeProto, inputs: tuple[str, ...], scope: _Scope) -> MissingKernel | None:
-    domain = _domain(node)
     outputs = tuple(map(scope.dtype, node.output))
-    reason = _missing_reason(scope.table, domain, node.op_type, scope.opsets.get(domain, 1), inputs, outputs)
+    reason = scope.find_reason(node, scope.opsets.get(_domain(node), 1), inputs, outputs)
     if not reason:
         return None
     path = next((entry.value for entry in node.metadata_props if entry.key == "jsonnx.path"), "")

@@ -3,6 +3,32 @@
 Like layers, they are classes with declared attributes and a few methods; methods that emit operators get a builder `g`.
 """
 
-from . import margin_losses
+from . import (
+    adafactor,
+    adam_optimizers,
+    circle_loss,
+    class_metrics,
+    ctc_loss,
+    margin_losses,
+    muon,
+    optimizers,
+    regression_metrics,
+    schedule_free,
+    threshold_metrics,
+    window_functions,
+)
 
-__all__ = ["margin_losses"]
+__all__ = [
+    "adafactor",
+    "adam_optimizers",
+    "circle_loss",
+    "class_metrics",
+    "ctc_loss",
+    "margin_losses",
+    "muon",
+    "optimizers",
+    "regression_metrics",
+    "schedule_free",
+    "threshold_metrics",
+    "window_functions",
+]

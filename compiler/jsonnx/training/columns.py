@@ -1,7 +1,8 @@
-"""The columns of a data file that the `x` and `y` of a spec assign to inputs and targets.
+"""The columns of a data file that `x`, `y` and `sample_weight` of a spec assign to inputs, targets and outputs.
 
 A name or a list of names belongs to the only input (or target); an object assigns columns by input name; an input that
-is not mentioned takes the column of its own name.
+is not mentioned takes the column of its own name. A `sample_weight` belongs to all outputs; in an object, outputs that
+are not mentioned have no weights.
 """
 
 from __future__ import annotations
@@ -12,6 +13,9 @@ from typing import Any, NamedTuple
 
 from ..core.diagnostics import JsonPath, quoted_or_list, suggestion
 
+SAMPLE_WEIGHT = "sample_weight"
+"""The key of `training.data` that names columns of weights."""
+
 
 class AssignedColumns(NamedTuple):
     """The columns of an input or a target, and the path in the spec that names them; None if it does not."""
@@ -21,7 +25,7 @@ class AssignedColumns(NamedTuple):
 
 
 class ColumnFault(NamedTuple):
-    """What is wrong with an `x` or `y` of a spec."""
+    """What is wrong with an `x`, `y` or `sample_weight` of a spec."""
 
     code: str
     message: str
@@ -86,19 +90,29 @@ def assigned_columns(setting: Any, key: str, names: Collection[str]) -> dict[str
     return columns
 
 
+def weight_columns(setting: Any, outputs: Collection[str]) -> dict[str, AssignedColumns]:
+    """The columns of the sample weights of each output that has some, as a setting without faults assigns them."""
+    if setting is None:
+        return {}
+    weighted = [name for name in outputs if not isinstance(setting, Mapping) or name in setting]
+    return assigned_columns(setting, SAMPLE_WEIGHT, weighted)
+
+
 def column_faults(setting: Any, key: str, names: Collection[str]) -> Iterator[ColumnFault]:
-    """What is wrong with an `x` or `y`; `names` are those of the inputs or of the outputs with a target."""
+    """What is wrong with an `x`, `y` or `sample_weight`; `names` are those of the inputs or of the outputs with a
+    target."""
     path = ("training", "data", key)
     if isinstance(setting, Mapping):
         for name in setting:
             if name not in names:
                 message = f"{key!r} maps {name!r}; the names are {quoted_or_list(names)}"
                 yield ColumnFault("unknown-name", message, (*path, name), suggestion(name, names) or "remove the entry")
-    elif setting is not None and len(names) > 1:
+    elif setting is not None and len(names) > 1 and key != SAMPLE_WEIGHT:
         message = f"{key!r} names columns without saying for which of {quoted_or_list(names)}"
         yield ColumnFault("ambiguous-columns", message, path, "give an object of columns by name")
         return
-    for name, (columns, own_path) in assigned_columns(setting, key, names).items():
+    columns_by_name = weight_columns(setting, names) if key == SAMPLE_WEIGHT else assigned_columns(setting, key, names)
+    for name, (columns, own_path) in columns_by_name.items():
         if not columns and own_path is not None:
             message = f"the list of columns for {name!r} is empty"
             yield ColumnFault("missing-column", message, own_path, "name at least one column")

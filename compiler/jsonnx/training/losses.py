@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from math import log
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from ..core.components import Component, Registry, attr
 from ..core.types import TensorType, require, shape_text
@@ -18,6 +18,8 @@ Reduction = Literal["sum_over_batch_size", "mean", "mean_with_sample_weight", "s
 
 FROM_LOGITS_DOC = "Whether the output contains logits instead of probabilities."
 CATEGORICAL_SMOOTHING_DOC = "Fraction of the target that is distributed evenly over all classes."
+MIN_POWER_BASE = 1e-30
+"""Lower bound of a probability that is raised to a power below 1, whose derivative at 0 is infinite."""
 BINARY_SMOOTHING_DOC = "Fraction of the distance to 1/2 by which targets are moved."
 
 
@@ -30,6 +32,8 @@ class Loss(Component):
     """
 
     registry = LOSSES
+    has_class_targets: ClassVar[bool] = True
+    """Whether integers in the target are indices of classes, of which the output has a number each."""
     reduction: Reduction = attr(
         "sum_over_batch_size",
         doc="How the losses of a batch are combined: `sum` adds them; all other values average them.",
@@ -59,10 +63,21 @@ class Loss(Component):
         terms = self.terms(g, target, output)
         return terms if self.mean_axis is None else g.ReduceMean(terms, [self.mean_axis], keepdims=0)
 
+    def loss_axes(self, output: TensorType) -> list[int]:
+        """The axes of an output along which there are separate losses."""
+        mean_axis = (-1 if self.mean_axis is None else self.mean_axis) % output.rank
+        return [axis for axis in range(output.rank) if axis != mean_axis]
+
+    def sample_weight_type(self, output: TensorType) -> TensorType:
+        """The type of the weights of an output's losses. Raises ShapeError if the losses are not those of samples."""
+        axes = self.loss_axes(output)
+        message = f"averages over all samples of {output}, and cannot weight each of them"
+        require(0 in axes, message, "weights need a loss of each sample: leave them out, or take another loss or axis")
+        return TensorType("float32", tuple(output.shape[axis] for axis in axes))
+
     def check_mask(self, output: TensorType, mask: TensorType) -> None:
         """Raises ShapeError if the loss of an output cannot skip the masked positions."""
-        mean_axis = (-1 if self.mean_axis is None else self.mean_axis) % output.rank
-        loss_shape = tuple(size for axis, size in enumerate(output.shape) if axis != mean_axis)
+        loss_shape = tuple(output.shape[axis] for axis in self.loss_axes(output))
         require(
             mask.shape == loss_shape[: mask.rank],
             f"has losses of shape {shape_text(loss_shape)}, and the mask of the output is {mask}",
@@ -73,12 +88,30 @@ class Loss(Component):
         """1 for losses that count, else 0; None if all count."""
         return None if mask is None else g.cast(mask, dtype)
 
-    def reduce(self, g: Builder, target: Value, output: Value, mask: Value | None = None) -> Value:
-        """The scalar loss of a batch, over the positions where the mask is true."""
+    def reduce(
+        self, g: Builder, target: Value, output: Value, mask: Value | None = None, weights: Value | None = None
+    ) -> Value:
+        """The scalar loss of a batch, over the positions where the mask is true.
+
+        `weights`, of `sample_weight_type`, multiply the losses. As in Keras, the mean is still over the number of
+        losses; with the reduction `mean_with_sample_weight`, over the sum of the weights.
+        """
         counts = self.loss_mask(g, target, output.dtype, mask)
-        if counts is None and self.reduction != "sum":
+        if counts is None and weights is None and self.reduction != "sum":
             return g.ReduceMean(self.terms(g, target, output), keepdims=0)  # equal to the mean of the losses
-        return reduce_losses(g, self.unreduced_losses(g, target, output), self.reduction, counts)
+        return reduce_weighted(g, self.unreduced_losses(g, target, output), self.reduction, counts, weights)
+
+
+def reduce_weighted(
+    g: Builder, losses: Value, reduction: Reduction, counts: Value | None, weights: Value | None
+) -> Value:
+    """The sum or the mean of losses, which weights multiply."""
+    if weights is None:
+        return reduce_losses(g, losses, reduction, counts)
+    weights = g.cast(weights, losses.dtype)
+    if reduction == "mean_with_sample_weight":
+        return weighted_mean(g, losses, weights if counts is None else g.Mul(weights, expand_rank(g, counts, losses)))
+    return reduce_losses(g, g.Mul(losses, weights), reduction, counts)
 
 
 def reduce_losses(g: Builder, values: Value, reduction: Reduction, counts: Value | None) -> Value:
@@ -90,6 +123,18 @@ def reduce_losses(g: Builder, values: Value, reduction: Reduction, counts: Value
         return g.ReduceSum(values, keepdims=0) if reduction == "sum" else g.ReduceMean(values, keepdims=0)
     total = g.ReduceSum(g.Mul(mean_over_trailing_axes(g, values, counts.rank), counts), keepdims=0)
     return total if reduction == "sum" else g.Div(total, g.Max(g.ReduceSum(counts, keepdims=0), 1.0))
+
+
+def weighted_mean(g: Builder, losses: Value, weights: Value) -> Value:
+    """The sum of the weighted losses over the sum of the weights; 0 if that is 0."""
+    total = g.ReduceSum(weights, keepdims=0)
+    divisor = g.Where(g.Equal(total, 0.0), g.const(1.0, total.dtype), total)
+    return g.Div(g.ReduceSum(g.Mul(losses, weights), keepdims=0), divisor)
+
+
+def expand_rank(g: Builder, x: Value, like: Value) -> Value:
+    """The value with axes of size 1 at its end, up to the rank of another."""
+    return g.Unsqueeze(x, list(range(x.rank, like.rank))) if x.rank < like.rank else x
 
 
 def check_output_type(output: TensorType) -> None:
@@ -233,6 +278,32 @@ class CategoricalFocalCrossentropy(CategoricalLoss):
         return g.Mul(g.Pow(g.Sub(1.0, output), self.gamma), crossentropy)
 
 
+@LOSSES.register("categorical_generalized_cross_entropy")
+class CategoricalGeneralizedCrossEntropy(Loss):
+    """`(1 - output[target] ** q) / q`: classification with noisy labels, with class indices as targets (Zhang and
+    Sabuncu, 2018)."""
+
+    q: float = attr(
+        0.5,
+        doc="Robustness to wrong labels: near 0 like the cross-entropy, near 1 like the absolute error.",
+        above=0,
+        below=1,
+    )
+
+    @property
+    def mean_axis(self) -> int | None:
+        return None
+
+    def target_type(self, output: TensorType) -> TensorType:
+        require_classes(output, -1)
+        return TensorType("int64", output.shape[:-1])
+
+    def terms(self, g: Builder, target: Value, output: Value) -> Value:
+        is_target = g.OneHot(target, [output.shape[-1]], g.const([0.0, 1.0], output.dtype), axis=-1)
+        probability = g.ReduceSum(g.Mul(is_target, output), [-1], keepdims=0)
+        return g.Div(g.Sub(1.0, g.Pow(g.Max(probability, MIN_POWER_BASE), self.q)), self.q)
+
+
 class BinaryLoss(AxisLoss):
     """Compares each element, a probability, with a target of 0 or 1."""
 
@@ -265,10 +336,6 @@ class BinaryCrossentropy(BinaryLoss):
         return self.crossentropy(g, target, output)
 
 
-MIN_FOCAL_BASE = 1e-30
-"""Lower bound of `1 - p` if it is raised to a power below 1, whose derivative at 0 is infinite."""
-
-
 @LOSSES.register("binary_focal_crossentropy")
 class BinaryFocalCrossentropy(BinaryLoss):
     """Binary cross-entropy times `(1 - p) ** gamma`, where p is the probability of the target (Lin et al., 2018)."""
@@ -285,7 +352,7 @@ class BinaryFocalCrossentropy(BinaryLoss):
         zeros_term = g.Mul(g.Sub(1.0, target), g.Sub(1.0, output))
         error = g.Sub(1.0, g.Add(g.Mul(target, output), zeros_term))
         if self.gamma < 1:  # a saturated sigmoid makes it 0
-            error = g.Max(error, MIN_FOCAL_BASE)
+            error = g.Max(error, MIN_POWER_BASE)
         factor = g.Pow(error, self.gamma)
         if self.apply_class_balancing:
             factor = g.Mul(factor, g.Add(g.Mul(target, 2.0 * self.alpha - 1.0), 1.0 - self.alpha))

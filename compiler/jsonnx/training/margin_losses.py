@@ -70,6 +70,10 @@ class OverlapLoss(Loss):
         require(fits, f"sums over the axes {self.axis}, and needs distinct axes of the output, got {output}")
         return output
 
+    def loss_axes(self, output: TensorType) -> list[int]:
+        summed = range(output.rank) if self.axis is None else [axis % output.rank for axis in axis_list(self.axis)]
+        return [axis for axis in range(output.rank) if axis not in summed]
+
     def check_mask(self, output: TensorType, mask: TensorType) -> None:
         help = "a layer before the output that drops the mask, such as Reshape, makes all positions count"
         require(False, f"sums over all positions of {output}, and cannot skip those that its mask excludes", help)

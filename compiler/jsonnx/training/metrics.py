@@ -6,13 +6,15 @@ metric from the totals. So the metric of batches of different sizes is that of a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import sqrt
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..core.components import Component, ComponentCodec, Json, Registry, attr
-from ..core.types import TensorType, require
+from ..core.figures import Figure
+from ..core.types import ShapeError, TensorType, require
 from . import losses, margin_losses
-from .losses import Loss, mean_over_trailing_axes
+from .losses import Loss, expand_rank, mean_over_trailing_axes
 
 if TYPE_CHECKING:
     from ..ir import Builder, Value
@@ -23,12 +25,14 @@ METRICS = Registry("metric", "A figure that is reported with the loss.")
 class Metric(Component):
     """A figure that measures the quality of an output.
 
-    `check` raises ShapeError if the metric does not accept the output and the target. `statistics` emits a float32
-    vector of sums over a batch, restricted to the positions where the mask is true; `result` computes the figure from
-    the totals.
+    `check` raises ShapeError if the metric does not accept the output and the target. `statistics` emits a float tensor
+    of sums over a batch; `result` computes the figure from the totals. The mask of `statistics` is true, or a weight,
+    for each position; its shape is that of the output without some of the last axes.
     """
 
     registry = METRICS
+    higher_is_better: ClassVar[bool] = True
+    """Whether higher figures are better, which `early_stopping` needs to know."""
     formula: ClassVar[str] = "totals[0] / totals[1]"
     """`result` as an expression, for the manifest of an exported training step."""
     name: str | None = attr(None, doc="Name under which the metric is reported; by default its type.")
@@ -51,11 +55,44 @@ class Metric(Component):
     def check_mask(self, output: TensorType, mask: TensorType) -> None:
         """Raises ShapeError if the metric cannot skip the masked positions of an output."""
 
+    def check_weights(self, loss: Loss, output: TensorType) -> None:
+        """Raises ShapeError if the metric cannot take the sample weights of a loss."""
+        help = "list it in `metrics`, without weights"
+        try:
+            weights = loss.sample_weight_type(output)
+        except ShapeError as error:
+            raise ShapeError(f"has no weights: the loss {loss.type_name} {error.message}", help) from None
+        require(weights.shape == output.shape[: weights.rank], f"cannot take the weights {weights} of the loss", help)
+
+    def counts(self, g: Builder, mask: Value | None, weights: Value | None) -> Value | None:
+        """The mask for `statistics`: how much each position counts, by the output's mask and by sample weights."""
+        if mask is None or weights is None:
+            return mask if weights is None else weights
+        return g.Mul(weights, expand_rank(g, g.cast(mask, weights.dtype), weights))
+
     def statistics(self, g: Builder, target: Value, output: Value, mask: Value | None = None) -> Value:
         raise NotImplementedError
 
-    def result(self, totals: Any) -> float:
+    @property
+    def is_scalar(self) -> bool:
+        """Whether the figure is a number rather than a list."""
+        return True
+
+    @property
+    def keeps_samples(self) -> bool:
+        """Whether the statistics are rows of samples, which are concatenated over batches instead of added."""
+        return False
+
+    def result(self, totals: Any) -> Figure:
         return float(totals[0] / totals[1])
+
+    def with_default_threshold(self, threshold: float) -> Metric:
+        """The metric with another threshold, in the numbers of the output, where it has the default one."""
+        return self
+
+    def axis_labels(self, classes: Sequence[str]) -> list[Sequence[str]]:
+        """The labels along the axes of a figure that is a list, given those of the output's classes."""
+        return [classes]
 
 
 class MetricCodec(ComponentCodec):
@@ -82,7 +119,7 @@ def sum_and_count(g: Builder, values: Value, mask: Value | None = None) -> Value
     """`[sum, count]`, whose quotient is the mean over the samples of the mean within each sample.
 
     If all samples have the same size, elements are counted instead, which keeps integers exact. Values where the mask
-    is false do not count.
+    is false do not count; a mask of numbers says how much each value counts.
     """
     counts = None if mask is None else g.cast(mask, values.dtype)
     if counts is not None:
@@ -131,6 +168,9 @@ class BinaryAccuracy(Metric):
     """Fraction of correct elements: above the threshold where the target is 1, otherwise not above it."""
 
     threshold: float = attr(0.5, doc="Outputs above the threshold count as 1.")
+
+    def with_default_threshold(self, threshold: float) -> Metric:
+        return self.replace(threshold=threshold) if self.threshold == 0.5 else self
 
     def statistics(self, g: Builder, target: Value, output: Value, mask: Value | None = None) -> Value:
         above = g.cast(g.Greater(output, self.threshold), target.dtype)
@@ -194,11 +234,15 @@ class SparseTopKCategoricalAccuracy(SparseMetric):
 class RootMeanSquaredError(Metric):
     """Square root of the mean squared error over all elements of all samples, including masked ones, as in Keras."""
 
+    higher_is_better = False
     formula = "sqrt(totals[0] / totals[1])"
+
+    def counts(self, g: Builder, mask: Value | None, weights: Value | None) -> Value | None:
+        return weights
 
     def statistics(self, g: Builder, target: Value, output: Value, mask: Value | None = None) -> Value:
         error = g.Sub(output, target)
-        return sum_and_count(g, g.Mul(error, error))
+        return sum_and_count(g, g.Mul(error, error), mask)
 
     def result(self, totals: Any) -> float:
         return sqrt(totals[0] / totals[1])
@@ -207,6 +251,7 @@ class RootMeanSquaredError(Metric):
 class MeanLossMetric(Metric):
     """The mean of a loss over all samples. Attributes other than `name` are those of the loss."""
 
+    higher_is_better = False
     loss_class: ClassVar[type[Loss]]
 
     def loss(self) -> Loss:
@@ -252,6 +297,7 @@ class CosineSimilarity(MeanLossMetric):
     """Mean cosine of the angle between target and output: 1 if they have the same direction."""
 
     axis: int = attr(-1, doc="Axis of the vectors.")
+    higher_is_better = True
     loss_class = losses.CosineSimilarity
     formula = "-totals[0] / totals[1]"
 

@@ -19,10 +19,11 @@ from ..core.components import (
     attr,
 )
 from ..core.diagnostics import JsonPath
+from .class_weights import BALANCED, has_weights_by_output
 from .loss_scaling import GROWTH_STEPS, INITIAL_SCALE, LossScaleSection
 from .losses import LOSSES, Loss
 from .metrics import Metric, MetricCodec
-from .optimizers import Optimizer
+from .optimizer import Optimizer
 from .section_base import Section
 
 
@@ -61,6 +62,14 @@ def is_component(value: Json) -> bool:
     return isinstance(value, (str, Component)) or (isinstance(value, dict) and isinstance(value.get("type"), str))
 
 
+def is_object_of_numbers(value: Json) -> bool:
+    return isinstance(value, dict) and not has_weights_by_output(value)
+
+
+BALANCED_CODEC = ScalarCodec(enum=[BALANCED])
+CLASS_WEIGHTS_CODEC = UnionCodec((is_string, BALANCED_CODEC), (lambda value: True, DictCodec(NumberCodec())))
+"""The weights of the classes of an output."""
+
 COLUMNS_CODEC = UnionCodec((is_string, ScalarCodec(type="string")), (is_list, ArrayCodec(ScalarCodec(type="string"))))
 """A column, or a list of columns."""
 
@@ -82,7 +91,16 @@ Metrics = Annotated[
     tuple[Metric, ...] | dict[str, tuple[Metric, ...]],
     UnionCodec((is_list, ArrayCodec(MetricCodec())), (lambda value: True, DictCodec(ArrayCodec(MetricCodec())))),
 ]
-
+ClassWeight = Annotated[
+    str | dict[str, float] | dict[str, str | dict[str, float]] | None,
+    NullableCodec(
+        UnionCodec(
+            (is_string, BALANCED_CODEC),
+            (is_object_of_numbers, DictCodec(NumberCodec())),
+            (lambda value: True, DictCodec(CLASS_WEIGHTS_CODEC)),
+        )
+    ),
+]
 
 DATA_PARTS = ("train", "validation", "test")
 """The keys of `training.data` that name files."""
@@ -152,6 +170,12 @@ class DataSection(Section):
         doc="Column or columns of the target, or an object with those for each output. By default columns are named "
         "like the outputs.",
     )
+    sample_weight: Columns | None = attr(
+        None,
+        doc="Column with the weight of each sample (for sequences also columns: a weight for each position), or an "
+        "object with those of some outputs. Validation and test files may lack the column; then their samples weigh "
+        "the same.",
+    )
     validation_split: float = attr(
         0.0,
         doc="Fraction of the training samples, taken from the end, that is used for validation.",
@@ -203,6 +227,68 @@ class EarlyStoppingSection(Section):
     start_from_epoch: int = attr(0, doc="Number of epochs at the start that are not monitored.", minimum=0)
 
 
+class ReduceOnPlateauSection(Section):
+    """Multiplies the learning rate by a factor when a figure no longer improves."""
+
+    monitor: str = attr("val_loss", doc="Figure that is monitored, such as `loss` or `val_accuracy`.")
+    factor: float = attr(0.1, doc="Factor of the learning rate.", above=0, below=1)
+    patience: int = attr(10, doc="Number of epochs without improvement after which the rate is reduced.", minimum=0)
+    min_delta: float = attr(0.0001, doc="Minimum change that counts as an improvement.", minimum=0)
+    mode: Literal["auto", "min", "max"] = attr(
+        "auto", doc="Whether lower (`min`) or higher (`max`) figures are better; `auto` decides by the name."
+    )
+    cooldown: int = attr(0, doc="Number of epochs after a reduction in which patience does not count.", minimum=0)
+    min_lr: float = attr(0.0, doc="Lower bound of the learning rate.", minimum=0)
+
+
+class CheckpointSection(Section):
+    """When `jsonnx train` writes checkpoints, and how many it keeps. It writes the last one in any case."""
+
+    every_epochs: int | None = attr(None, doc="Number of epochs between two checkpoints.", minimum=1)
+    every_steps: int | None = attr(None, doc="Number of steps between two checkpoints.", minimum=1)
+    every_minutes: float | None = attr(None, doc="Minutes between two checkpoints.", above=0)
+    keep: int = attr(2, doc="Number of the newest checkpoints that are kept.", minimum=1, maximum=10_000)
+    monitor: str | None = attr(
+        None, doc="Figure whose best epoch so far has a checkpoint of its own, `checkpoints/best.safetensors`."
+    )
+    mode: Literal["auto", "min", "max"] = attr(
+        "auto", doc="Whether lower (`min`) or higher (`max`) figures are better; `auto` decides by the name."
+    )
+
+
+class TimeLimitSection(Section):
+    """Ends training after some time, as Ctrl-C does, so that it can be resumed. The parts are added up."""
+
+    seconds: float = attr(0.0, doc="Seconds.", minimum=0, maximum=1e9)
+    minutes: float = attr(0.0, doc="Minutes.", minimum=0, maximum=1e9)
+    hours: float = attr(0.0, doc="Hours.", minimum=0, maximum=1e9)
+
+    @property
+    def total_seconds(self) -> float:
+        return self.seconds + 60 * self.minutes + 3600 * self.hours
+
+
+class ThresholdSection(Section):
+    """How the threshold of sigmoid outputs is chosen on the validation data after training."""
+
+    maximize: Literal["f1", "f2", "accuracy", "balanced_accuracy", "mcc", "precision", "recall"] = attr(
+        doc="Figure that the threshold maximizes; `mcc` is Matthews' correlation coefficient."
+    )
+    min_precision: float | None = attr(None, doc="Least precision, if any threshold reaches it.", minimum=0, maximum=1)
+    min_recall: float | None = attr(None, doc="Least recall, if any threshold reaches it.", minimum=0, maximum=1)
+
+
+Threshold = Annotated[
+    float | ThresholdSection | None,
+    NullableCodec(
+        UnionCodec(
+            (lambda value: isinstance(value, (int, float)), NumberCodec()),
+            (lambda value: True, SectionCodec(ThresholdSection)),
+        )
+    ),
+]
+"""A threshold, or how it is chosen."""
+
 ALL_LAYERS = ("*",)
 """The pattern that matches all layers."""
 
@@ -243,6 +329,11 @@ class Training(Section):
     loss_weights: Annotated[dict[str, float], DictCodec(NumberCodec())] | None = attr(
         None, doc="Factors of the losses, by output name."
     )
+    class_weight: ClassWeight = attr(
+        None,
+        doc="Factors of the losses of training samples by their class, by the index or the name of the class; or "
+        '"balanced", which gives all classes the same total weight. By output name if there are several outputs.',
+    )
     optimizer: Optimizer = attr(
         "rmsprop", doc="Optimizer that updates the weights; RMSprop with its default arguments if omitted."
     )
@@ -260,6 +351,9 @@ class Training(Section):
         maximum=1e6,
     )
     metrics: Metrics = attr((), doc="Metrics that are reported, or an object with those of each output.")
+    weighted_metrics: Metrics = attr(
+        (), doc="Metrics like those in `metrics`, in which a sample counts as much as its weight."
+    )
     epochs: int = attr(1, doc="Number of passes over the training samples.", minimum=1, maximum=1_000_000)
     batch_size: int = attr(32, doc="Number of samples per step.", minimum=1, maximum=1 << 20)
     shuffle: bool = attr(True, doc="Whether the samples are shuffled before each epoch.")
@@ -268,6 +362,26 @@ class Training(Section):
     restore_best_weights: bool = attr(
         False,
         doc="Whether training ends with the weights of the best epoch, by validation loss or the monitored figure.",
+    )
+    reduce_on_plateau: ReduceOnPlateauSection | None = attr(None, doc="Condition for a lower learning rate.")
+    checkpoint: CheckpointSection | None = attr(
+        None, doc="When checkpoints are written; without it, once a minute and at the ends of epochs."
+    )
+    time_limit: TimeLimitSection | None = attr(None, doc="Time after which training ends; it can be resumed.")
+    csv_log: bool = attr(
+        False, doc="Whether `jsonnx train` also writes losses and metrics to `metrics.csv` in the RUN folder."
+    )
+    threshold: Threshold = attr(
+        None,
+        doc="Probability above which a sigmoid output predicts a class, or an object that says what it maximizes on "
+        "validation data. The model keeps it; 0.5 if null.",
+        above=0,
+        below=1,
+    )
+    calibration: Literal["temperature"] | None = attr(
+        None,
+        doc="Calibration of probabilities on the validation data after training. `temperature` divides the logits of "
+        "softmax and sigmoid outputs by the number that minimizes the cross-entropy.",
     )
     remat: Literal["full", "activations"] | None = attr(
         None,

@@ -120,6 +120,16 @@ def test_custom_prefix_of_builtin_optimizer_is_removed() -> None:
     assert spec["training"] == {"loss": "mean_squared_error", "optimizer": {"type": "Adam", "learning_rate": 0.01}}
 
 
+def test_a_learning_rate_schedule_is_read() -> None:
+    decay = {"initial_learning_rate": 0.1, "decay_steps": 50, "alpha": 0.0, "name": "CosineDecay", "warmup_steps": 0}
+    schedule = {"module": "keras.optimizers.schedules", "class_name": "CosineDecay", "config": decay}
+    optimizer = {"class_name": "SGD", "config": {"name": "SGD", "learning_rate": schedule, "momentum": 0.9}}
+    dense = {"class_name": "Dense", "config": {"name": "dense", "units": 2}}
+    spec = by_keras2(dense, compile_config={"optimizer": optimizer, "loss": "mse"})
+    rate = {"type": "CosineDecay", "initial_learning_rate": 0.1, "decay_steps": 50}
+    assert spec["training"]["optimizer"] == {"type": "SGD", "learning_rate": rate, "momentum": 0.9}
+
+
 @pytest.mark.parametrize("axis", [1, -1, None])
 def test_l2_normalize_divides_by_the_norm(axis: int | None) -> None:
     nodes = [["x", 0, 0, {"axis": axis, "epsilon": 1e-12}]]

@@ -73,7 +73,7 @@ def _editor_definition(name: str, schema: dict[str, Json]) -> dict[str, Json]:
     if name in ("call", "layer", "parameter", "block_parameter", "parameter_value"):
         return schema
     if name in [registry.kind for registry in REGISTRIES]:
-        return schema | {"anyOf": [*schema["anyOf"], EXPRESSION_SCHEMA]}
+        return schema | {"anyOf": [*schema["anyOf"], EXPRESSION_SCHEMA]} if "anyOf" in schema else schema
     if name == "reference":
         return {"description": schema["description"], "anyOf": [INNER_REFERENCE_SCHEMA, EXPRESSION_SCHEMA]}
     editor_definition = _allow_expressions(schema)

@@ -8,8 +8,16 @@ from functools import cache
 from ...core.components import Json
 from ...core.diagnostics import JsonPath
 from ...layers import LAYERS
-from ...training.optimizers import OPTIMIZERS
-from ...training.section import DataSection, EarlyStoppingSection, InitialWeightsSection, Training
+from ...training.optimizer import OPTIMIZERS
+from ...training.section import (
+    CheckpointSection,
+    DataSection,
+    EarlyStoppingSection,
+    InitialWeightsSection,
+    ReduceOnPlateauSection,
+    TimeLimitSection,
+    Training,
+)
 from .schema import root_schema
 
 
@@ -21,6 +29,9 @@ def _keys_by_section() -> dict[JsonPath, Collection[str]]:
         ("training",): Training.attributes,
         ("training", "optimizer"): {name for optimizer in OPTIMIZERS for name in optimizer.attributes},
         ("training", "early_stopping"): EarlyStoppingSection.attributes,
+        ("training", "reduce_on_plateau"): ReduceOnPlateauSection.attributes,
+        ("training", "checkpoint"): CheckpointSection.attributes,
+        ("training", "time_limit"): TimeLimitSection.attributes,
         ("training", "data"): DataSection.attributes,
         ("training", "weights"): InitialWeightsSection.attributes,
     }

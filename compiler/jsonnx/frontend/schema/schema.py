@@ -12,8 +12,9 @@ from ...training.constraints import CONSTRAINTS
 from ...training.initializers import INITIALIZERS
 from ...training.losses import LOSSES
 from ...training.metrics import METRICS
-from ...training.optimizers import OPTIMIZERS
+from ...training.optimizer import OPTIMIZERS
 from ...training.regularizers import REGULARIZERS
+from ...training.schedules import SCHEDULES
 from ...training.section import Training
 from .phrases import UNKNOWN_NAME_SCHEMA
 
@@ -53,6 +54,7 @@ REGISTRIES: tuple[Registry, ...] = (
     METRICS,
     OPTIMIZERS,
     REGULARIZERS,
+    SCHEDULES,
 )
 
 
@@ -344,8 +346,12 @@ _names = cache(Registry.names)
 
 
 def _registry_definition(registry: Registry) -> dict[str, Json]:
+    typed_object = _typed_object(registry, closed=True)
+    described = {"title": registry.kind, "description": registry.doc}
+    if not registry.bare_names():
+        return typed_object | described
     names = {"title": registry.kind, "type": "string", "enum": registry.bare_names()}
-    return {"title": registry.kind, "description": registry.doc, "anyOf": [names, _typed_object(registry, closed=True)]}
+    return described | {"anyOf": [names, typed_object]}
 
 
 def _typed_object(registry: Registry, *, closed: bool, extra_properties: Mapping[str, Json] = {}) -> dict[str, Json]:

@@ -14,7 +14,8 @@ from ...frontend.schema.errors import check_against_schema
 from ...frontend.schema.phrases import short_name
 from ...training.losses import LOSSES
 from ...training.metrics import METRICS
-from ...training.optimizers import OPTIMIZERS
+from ...training.optimizer import OPTIMIZERS
+from ...training.schedules import SCHEDULES
 from ...training.section import Training
 from .layer_entries import LayerTranslator
 from .report import KerasReport
@@ -44,8 +45,6 @@ def read_compile_config(
     except UnsupportedTraining as error:
         warn_training_left_out(report, path, str(error))
         return None
-    if config.get("weighted_metrics"):
-        report.add("keras-differs", path, "weighted_metrics are left out", severity="warning")
     return Training(**section).to_json()
 
 
@@ -73,9 +72,10 @@ class TrainingSectionReader:
         section["optimizer"] = self.read_component(
             OPTIMIZERS, config.get("optimizer") or config.get("optimizer_config")
         )
-        metrics = self.read_metrics(config.get("metrics"))
-        if metrics:
-            section["metrics"] = metrics
+        for key in ("metrics", "weighted_metrics"):
+            metrics = self.read_metrics(config.get(key))
+            if metrics:
+                section[key] = metrics
         if self.report.has_errors():
             raise UnsupportedTraining(next(iter(self.report)).message)
         return section
@@ -132,8 +132,11 @@ class TrainingSectionReader:
             raise UnsupportedTraining(f"its {registry.kind} has a decay of the learning rate")
         rate = config.pop("lr", None)
         config = {"learning_rate": rate} | config if rate is not None else config
-        if isinstance(config.get("learning_rate"), Mapping) and "value" not in config["learning_rate"]:
-            raise UnsupportedTraining(f"its {registry.kind} has a learning rate schedule")
+        schedule = config.get("learning_rate")
+        if isinstance(schedule, Mapping) and "value" not in schedule:
+            rate = self.read_component(SCHEDULES, config.pop("learning_rate"))
+            optimizer = self.read_component(registry, {"class_name": kind, "config": config})
+            return {**({"type": optimizer} if isinstance(optimizer, str) else optimizer), "learning_rate": rate}
         arguments = {
             key: value
             for key, value in config.items()

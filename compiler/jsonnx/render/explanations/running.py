@@ -13,6 +13,14 @@ RUNNING_EXPLANATIONS: dict[str, Explanation] = {
         '{"metrics": ["accuracy"], "early_stopping": {"monitor": "val_acuracy"}}',
         '{"metrics": ["accuracy"], "early_stopping": {"monitor": "val_accuracy"}}',
     ),
+    "no-validation-data": Explanation(
+        "A threshold or a calibration is chosen on validation data, and there are none",
+        "After training, `threshold` and `calibration` look at samples that the network was not trained on: the file "
+        "`validation`, the fraction `validation_split`, or `validation_data` of `fit`. A check warns, as "
+        "a program may pass them.",
+        '{"data": {"train": "train.npz"}, "threshold": {"maximize": "f1"}}',
+        '{"data": {"train": "train.npz", "validation_split": 0.2}, "threshold": {"maximize": "f1"}}',
+    ),
     "diverged": Explanation(
         "The loss became infinite or not a number",
         "Training stopped at that step. The last finite checkpoint is kept, and a `Trainer` has the weights of the "
@@ -93,11 +101,31 @@ RUNNING_EXPLANATIONS: dict[str, Explanation] = {
         "jsonnx train spec.json --provider cuda",
     ),
     "no-kernel-table": Explanation(
-        "The kernels of the provider are not known",
-        "jsonnx has tables of the kernels of CUDA, DirectML and WebGPU. Other providers compile parts of a graph "
-        "as a whole, and document no kernels.",
-        "jsonnx providers spec.json --provider coreml",
+        "It is not known which nodes the provider runs",
+        "jsonnx has tables of the kernels of CUDA, DirectML and WebGPU. Other providers compile parts of a graph as a "
+        "whole, and document no kernels; where one is installed and starts, onnxruntime 1.24 and later tell where each "
+        "node runs.",
+        "jsonnx providers spec.json --provider coreml    # not on a Mac",
         "jsonnx providers spec.json --provider cuda",
+    ),
+    "provider-mismatch": Explanation(
+        "A provider computes other results than the CPU",
+        "Before a provider other than the CPU is trusted with a model or a training step, drawn inputs go through "
+        "both, once for each model, provider and version; what has passed is remembered in the user's folder for "
+        "caches. The largest difference was more than 2% of the output's largest element, which the precision of a "
+        "device does not explain. `jsonnx parity` names the node where it begins. --unverified skips the "
+        "check, in Python `verify=False`.",
+        "jsonnx predict model.onnx --data new.npz --provider openvino    # a fault of the provider",
+        "jsonnx predict model.onnx --data new.npz --provider cpu",
+    ),
+    "cpu-fallback": Explanation(
+        "The provider leaves large nodes to the CPU",
+        "onnxruntime runs a node on the CPU if the provider has no kernel for it, and copies its inputs from the "
+        "device and its outputs back at every step. The message names such nodes that compute much, or for which "
+        "more than 1 MiB is copied. `jsonnx providers SPEC --provider NAME` lists all. Replace the "
+        "layer, or train on another provider. With --strict this is an error.",
+        "jsonnx train spec.json --provider webgpu --strict    # a large softmax loss: WebGPU has no LogSoftmax",
+        "jsonnx train spec.json --provider cuda --strict",
     ),
     "bad-provider-option": Explanation(
         "An option that the provider does not have, or a wrong value",

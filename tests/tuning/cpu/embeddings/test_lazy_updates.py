@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -82,8 +81,11 @@ def test_lazy_steps_are_those_of_all_rows(name: str) -> None:
 def test_skipped_updates_use_the_rates_of_their_steps_and_of_their_layer(name: str) -> None:
     document = embedding_spec(OPTIMIZERS[name])
     document["training"]["learning_rates"] = {"table": 0.3}
-    plan = replace(make_plan(document), learning_rate=lambda step: 0.1 * abs(float(np.cos(0.3 * step))))
-    assert_same_steps(plan, draw_batches(20))
+    schedule = {"type": "CosineDecayRestarts", "initial_learning_rate": 0.1, "first_decay_steps": 5, "t_mul": 1}
+    optimizer = document["training"]["optimizer"]
+    given = {"type": optimizer} if isinstance(optimizer, str) else optimizer
+    document["training"]["optimizer"] = {**given, "learning_rate": schedule}
+    assert_same_steps(make_plan(document), draw_batches(20))
 
 
 def test_indices_may_have_any_rank_and_repeat(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,11 @@ from jsonnx.tuning.cpu.target import Target
 from training_steps import training_graph
 
 KERNEL = "wide/kernel"
-SLOTS_WITH_OTHER_READERS = {"Ftrl": {"accumulator"}, "Lion": {"momentum"}}
+SLOTS_WITH_OTHER_READERS = {
+    "Adafactor": {"row_means", "column_means"},
+    "Ftrl": {"accumulator"},
+    "Lion": {"momentum"},
+}
 """By optimizer: slots that other values are computed from, too."""
 
 

@@ -64,7 +64,7 @@ def assert_packed_steps_compute_the_same(document: dict[str, Any]) -> None:
     assert_same_steps(StepResults(losses, unpacked), expected, rtol=1e-6, atol=1e-7)
 
 
-@pytest.mark.parametrize("name", sorted(OPTIMIZERS.members.keys() - {"Lamb"}))
+@pytest.mark.parametrize("name", sorted(OPTIMIZERS.members.keys() - {"Adafactor", "Lamb"}))
 def test_packed_steps_of_every_optimizer_compute_the_same(name: str) -> None:
     assert_packed_steps_compute_the_same(spec(name))
 

@@ -1,0 +1,58 @@
+"""Checks the weights of classes and of samples: that the losses take them, and that the classes exist."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+from ..core.diagnostics import JsonPath, Report
+from ..core.types import ShapeError
+from ..training.class_weights import WeightedClasses, class_weight_faults, class_weights_by_output
+from ..training.columns import weight_columns
+from ..training.losses import Loss
+from ..training.section import Training
+from .shape_inference import TypedNetwork
+
+
+def weighted_outputs(
+    typed: TypedNetwork, losses: Mapping[str, Loss], targets: Collection[str], report: Report
+) -> frozenset[str]:
+    """The outputs whose losses the training section gives weights.
+
+    Reports weights of classes that do not exist, and losses that take no weights. `targets` are the outputs whose
+    losses are valid.
+    """
+    training = typed.network.training
+    if training is None:
+        return frozenset()
+    outputs = weighted_classes(typed, {name: losses[name] for name in losses if name in targets})
+    path: JsonPath = ("training", "class_weight")
+    faults = class_weight_faults(training.class_weight, outputs) if len(outputs) == len(losses) else []
+    for fault in faults:
+        is_key = fault.code == "unknown-name" and bool(fault.path)
+        report.add(fault.code, (*path, *fault.path), fault.message, help=fault.help, at_key=is_key)
+    weighted = frozenset(_outputs_with_weights(training, outputs)) if not faults else frozenset()
+    for name in sorted(weighted):
+        _check_loss(typed, name, losses[name], report)
+    return weighted
+
+
+def weighted_classes(typed: TypedNetwork, losses: Mapping[str, Loss]) -> dict[str, WeightedClasses]:
+    """The outputs with a loss, as weights of classes need them."""
+    labels = typed.network.labels
+    return {name: WeightedClasses(loss, typed.types[name], labels.get(name, ())) for name, loss in losses.items()}
+
+
+def _outputs_with_weights(training: Training, outputs: Mapping[str, WeightedClasses]) -> set[str]:
+    columns = weight_columns(training.data.sample_weight if training.data else None, outputs)
+    return {*columns, *class_weights_by_output(training.class_weight, outputs)}
+
+
+def _check_loss(typed: TypedNetwork, output: str, loss: Loss, report: Report) -> None:
+    try:
+        loss.sample_weight_type(typed.types[output])
+    except ShapeError as error:
+        training = typed.network.training
+        by_output = isinstance(training.loss, dict) if training else False
+        path: JsonPath = ("training", "loss", *([output] if by_output else []))
+        notes = [(typed.network.paths[output], f"{output!r} is {typed.types[output]}")]
+        report.add("loss-mismatch", path, f"{loss.type_name} {error.message}", help=error.help, notes=notes)

@@ -1,0 +1,161 @@
+"""The update of all weights by their gradients: accumulation, clipping, weight decay, the optimizer's step, the moving
+average and the constraints, in the order of Keras."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ..core.reserved_names import AVERAGE_SLOT, LEARNING_RATE, OPTIMIZER_SCOPE, STEP_COUNT
+from ..core.types import Dim, TensorType
+from ..ir import Builder, Graph, Parameter, State, Value, WeightUpdate
+from ..training.initializers import Constant
+from ..training.optimizer import Optimizer
+from ..training.schedules import Schedule
+
+ACCUMULATOR_SLOT = "gradient_accumulator"
+"""The slot of a weight with the sum of its gradients since the last update."""
+
+
+def trainable_parameters(g: Builder | Graph) -> list[Parameter]:
+    return [p for p in g.parameters.values() if p.trainable]
+
+
+def rate_graph(optimizer: Optimizer) -> Graph | None:
+    """The graph that computes the learning rate of the next step from the number of steps; None for a constant rate."""
+    schedule = optimizer.learning_rate
+    if not isinstance(schedule, Schedule):
+        return None
+    g = Builder()
+    with g.scope(OPTIMIZER_SCOPE, ("training", "optimizer")):
+        return g.graph({LEARNING_RATE: schedule.rate(g, _step_count(g))})
+
+
+def update_weights(
+    g: Builder, optimizer: Optimizer, rate_factors: Mapping[str, float], gradient_by_weight: Mapping[Value, Value]
+) -> None:
+    """Emits the next values of all trainable weights and of their slots."""
+    weights = trainable_parameters(g)
+    with g.scope(OPTIMIZER_SCOPE, ("training", "optimizer")):
+        # As in Keras, weights without a gradient still decay and are projected.
+        with_gradient: dict[Parameter, Value] = {
+            w: gradient_by_weight[w] if w in gradient_by_weight else g.zeros(w) for w in weights
+        }
+        step = _count_step(g, optimizer)
+        factors = {weight: rate_factors.get(weight.name.partition("/")[0], 1.0) for weight in weights}
+        rates: dict[float, Value] = {
+            factor: step.rate if factor == 1.0 else g.Mul(step.rate, factor)
+            for factor in sorted({1.0, *factors.values()})
+        }
+        variants = {weight: optimizer.for_weight(weight) for weight in weights}
+        prepared = _prepare(g, dict.fromkeys([optimizer, *variants.values()]), rates, step)
+        for weight, gradient in optimizer.clip(g, _accumulate(g, with_gradient, step)).items():
+            variant, factor = variants[weight], factors[weight]
+            update = WeightUpdate(variant, gradient, rates[factor], prepared[variant, factor])
+            with g.scope(weight.name):
+                _update_weight(g, weight, update, step)
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """What the updates of all weights know about a step."""
+
+    rate: Value
+    """The learning rate."""
+    number: Value
+    """The number of the update, an int64 that counts from 1."""
+    accumulated_steps: int = 1
+    """The number of steps whose gradients make up one update."""
+    is_update: Value | None = None
+    """Whether the step updates the weights; None if all steps do."""
+    kept_average: Value | None = None
+    """The fraction of the moving average that the step keeps; None without one."""
+    overwrites: Value | None = None
+    """Whether the moving average replaces the weights; None if it never does."""
+
+    def at_updates(self, g: Builder, new: Value, old: Value) -> Value:
+        """The new value in a step that updates the weights, else the old one."""
+        return new if self.is_update is None else g.Where(self.is_update, new, old)
+
+
+def _count_step(g: Builder, optimizer: Optimizer) -> Step:
+    """Emits the next count of steps. The learning rate is an input, unless it is a schedule."""
+    schedule = optimizer.learning_rate
+    rate: Value | None = None
+    if not isinstance(schedule, Schedule):
+        rate = g.input(LEARNING_RATE, TensorType("float32", ()))
+    count = _step_count(g)
+    number = next_count = g.Add(count, 1)
+    g.assign(count, next_count)
+    if isinstance(schedule, Schedule):
+        rate = schedule.rate(g, count)
+    assert rate is not None
+    accumulated, is_update = optimizer.gradient_accumulation_steps or 1, None
+    if accumulated > 1:
+        number = g.Add(g.Div(count, accumulated), 1)
+        is_update = g.Equal(g.Mod(next_count, accumulated), 0)
+    kept = overwrites = None
+    if optimizer.use_ema:
+        kept = g.Where(g.Equal(number, 1), g.const(0.0), g.const(optimizer.ema_momentum))
+        frequency = optimizer.ema_overwrite_frequency
+        overwrites = None if frequency is None else g.Equal(g.Mod(number, frequency), 0)
+    return Step(rate, number, accumulated, is_update, kept, overwrites)
+
+
+def _step_count(g: Builder) -> State:
+    return g.state(STEP_COUNT.rpartition("/")[2], (), Constant(value=0), "int64")
+
+
+def _prepare(
+    g: Builder, optimizers: Mapping[Optimizer, None], rates: Mapping[float, Value], step: Step
+) -> dict[tuple[Optimizer, float], Mapping[str, Value]]:
+    """The values that weights with the same optimizer and factor of the learning rate share."""
+    assigned_before = set(g.updates)
+    prepared = {(o, factor): o.prepare(g, rate, step.number) for o in optimizers for factor, rate in rates.items()}
+    for name in [name for name in g.updates if name not in assigned_before]:
+        g.updates[name] = step.at_updates(g, g.updates[name], g.states[name])
+    return prepared
+
+
+def _accumulate(g: Builder, gradients: dict[Parameter, Value], step: Step) -> dict[Parameter, Value]:
+    """The mean gradients of the steps that make up an update."""
+    if step.is_update is None:
+        return gradients
+    means: dict[Parameter, Value] = {}
+    for weight, gradient in gradients.items():
+        with g.scope(weight.name):
+            accumulator = _slot(g, ACCUMULATOR_SLOT, weight.shape)
+            total = g.Add(gradient, accumulator)
+            g.assign(accumulator, g.Where(step.is_update, g.const(0.0), total))
+            means[weight] = g.Div(total, float(step.accumulated_steps))
+    return means
+
+
+def _update_weight(g: Builder, weight: Parameter, update: WeightUpdate, step: Step) -> None:
+    optimizer = update.optimizer
+    slots = {
+        name: _slot(g, name, optimizer.slot_shape(name, weight.shape), start)
+        for name, start in optimizer.slots().items()
+    }
+    next_weight, next_slots = optimizer.decay_and_update(g, weight, update.gradient, slots, update.rate, update.shared)
+    for name, value in next_slots.items():
+        g.assign(slots[name], step.at_updates(g, value, slots[name]))
+    next_weight = step.at_updates(g, next_weight, weight)
+    if step.kept_average is not None:
+        next_weight = _average(g, weight, next_weight, step.kept_average, step.overwrites)
+    constraint = weight.constraint
+    g.updates[weight.name] = next_weight if constraint is None else constraint.project(g, next_weight)
+    if constraint is None and step.kept_average is None and update.gradient in g.gradients:
+        g.weight_updates[weight.name] = update
+
+
+def _average(g: Builder, weight: Parameter, next_weight: Value, kept: Value, overwrites: Value | None) -> Value:
+    """Updates the moving average of a weight, and returns the weight, or the average that replaces it."""
+    average = _slot(g, AVERAGE_SLOT, weight.shape)
+    next_average = g.Add(g.Mul(average, kept), g.Mul(next_weight, g.Sub(1.0, kept)))
+    g.assign(average, next_average)
+    return next_weight if overwrites is None else g.Where(overwrites, next_average, next_weight)
+
+
+def _slot(g: Builder, name: str, shape: tuple[Dim, ...], initial: float = 0.0) -> State:
+    return g.state(name, shape, Constant(value=initial))

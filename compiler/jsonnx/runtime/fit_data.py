@@ -1,0 +1,92 @@
+"""The samples of a fit, from its arguments or from the spec: to train on, to validate on, and their weights."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from typing import Any
+
+from ..core.diagnostics import UsageError
+from ..core.types import ShapeError
+from .data_spec import DataSpec
+from .dataset import DataArgument, Dataset, from_arrays
+from .dataset_files import from_spec
+from .training_plan import TrainingPlan
+
+
+def dataset_of(
+    plan: TrainingPlan,
+    x: DataArgument | Dataset,
+    y: DataArgument,
+    sample_weight: DataArgument = None,
+    *,
+    learns_labels: bool = False,
+) -> Dataset:
+    """The samples in arguments; with `learns_labels`, texts in targets without labels are their classes.
+
+    Raises FeedError for arrays that do not fit, TypeError or ValueError for weights where there can be none.
+    """
+    if isinstance(x, Dataset):
+        if sample_weight is not None:
+            raise TypeError("sample_weight is an argument beside arrays; a dataset has its own")
+        return x
+    data_spec = replace(_data_spec(plan, sample_weight), learns_labels=learns_labels)
+    return from_arrays(x, y, data_spec, sample_weight)
+
+
+def _data_spec(plan: TrainingPlan, sample_weight: DataArgument) -> DataSpec:
+    """The data that a plan takes, with weights of samples if some are given."""
+    if sample_weight is None:
+        return plan.data_spec
+    given: Collection[str] = sample_weight if isinstance(sample_weight, Mapping) else plan.targets
+    if not plan.targets:
+        raise TypeError("sample_weight weighs the losses of outputs, and no output has a loss")
+    try:
+        return plan.data_spec_weighting(plan.weighted_outputs | (given & plan.targets.keys()))
+    except ShapeError as error:
+        raise ValueError(f"sample_weight: the loss {error.message}; {error.help}") from None
+
+
+def train_and_validation(
+    plan: TrainingPlan,
+    x: Any,
+    y: Any,
+    sample_weight: DataArgument,
+    validation_data: Any,
+    split: float | None,
+) -> tuple[Dataset, Dataset | None]:
+    """The samples to train on, and those to validate on."""
+    if x is None and y is None:
+        if sample_weight is not None:
+            raise TypeError("sample_weight is an argument beside x and y; in a spec, it is a column of the data")
+        samples = from_spec(plan, "train")
+    else:
+        samples = dataset_of(plan, x, y, sample_weight, learns_labels=True)
+    if samples is None:
+        raise UsageError(
+            "no-data", "there is nothing to train on", "name a file in `training.data.train`, or pass x and y"
+        )
+    plan = plan.with_learned(samples)
+    if validation_data is not None:
+        return samples, _validation_dataset(plan, validation_data)
+    data = plan.training.data
+    if x is None and data is not None:
+        validation = from_spec(plan, "validation")
+        if validation is not None:
+            return samples, validation
+        split = data.validation_split if split is None else split
+    return samples.split(split) if split else (samples, None)
+
+
+def _validation_dataset(plan: TrainingPlan, data: Any) -> Dataset:
+    """The samples of a tuple `(x, y)` or `(x, y, sample_weight)`."""
+    if isinstance(data, Dataset):
+        return data
+    if not plan.targets and (not isinstance(data, tuple) or len(data) == 1):
+        data = (data[0] if isinstance(data, tuple) else data, None)  # samples without targets
+    if not isinstance(data, (tuple, list)) or len(data) not in (2, 3):
+        is_tuple = isinstance(data, (tuple, list))
+        actual = f"{len(data)} values" if is_tuple else f"an object of type {type(data).__name__}"
+        wanted = "arrays or of dicts of arrays, (x, y) or (x, y, sample_weight)"
+        raise TypeError(f"validation_data is a tuple of {wanted}, got {actual}")
+    return dataset_of(plan, *data)
