@@ -215,6 +215,24 @@ def named_files(value: object, part: str) -> list[tuple[str, JsonPath]]:
     return [(name, (*path, index)) for index, name in enumerate(names) if isinstance(name, str)]
 
 
+OutputChoice = Annotated[
+    bool | tuple[str, ...],
+    UnionCodec((is_list, ArrayCodec(ScalarCodec(type="string"))), (lambda value: True, ScalarCodec(type="boolean"))),
+]
+"""Whether all outputs are meant, or a list of them."""
+
+
+class TargetSection(Section):
+    """How the loss sees the targets."""
+
+    normalize: OutputChoice = attr(
+        False,
+        doc="Whether the losses compare standardized targets and outputs, or a list of the outputs for which they do. "
+        "Mean and variance of the targets are learned from the training data; the model and the metrics have the unit "
+        "of the targets.",
+    )
+
+
 class EarlyStoppingSection(Section):
     """Stops training when a figure no longer improves."""
 
@@ -326,6 +344,7 @@ class Training(Section):
         doc="Loss that training minimizes; by output name if there are several outputs. Only a spec with layers "
         "AddLoss may leave it out.",
     )
+    target: TargetSection | None = attr(None, doc="How the losses see the targets of a regression.")
     loss_weights: Annotated[dict[str, float], DictCodec(NumberCodec())] | None = attr(
         None, doc="Factors of the losses, by output name."
     )
