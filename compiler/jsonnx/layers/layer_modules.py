@@ -40,6 +40,7 @@ MODULE_BY_TYPE = {
     "Cropping3D": "reshaping",
     "CustomScaleLayer": "keras_applications",
     "CutMix": "image.mix_augmentation",
+    "DateFeatures": "preprocessing.date_features",
     "Dense": "core",
     "DepthwiseConv1D": "convolution.convolution",
     "DepthwiseConv2D": "convolution.convolution",

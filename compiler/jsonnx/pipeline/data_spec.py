@@ -11,6 +11,7 @@ from ..layers.attention.position_embeddings import PositionEmbedding
 from ..layers.core import Embedding, ReversibleEmbedding
 from ..layers.merging import Concatenate
 from ..layers.ops.unary import NanToNum
+from ..layers.preprocessing.date_features import DateFeatures
 from ..layers.preprocessing.imputation import MISSING_TEXT, Imputation
 from ..layers.preprocessing.lookup import IntegerLookup, StringLookup
 from ..runtime.data_spec import DataSpec, IndexRange, make_data_spec
@@ -46,14 +47,14 @@ def input_vocabularies(typed: TypedNetwork) -> dict[str, frozenset[Any]]:
 
 def inputs_with_missing_values(typed: TypedNetwork) -> frozenset[str]:
     """The inputs whose every reader takes missing values: an Imputation, a function that tests for NaN or replaces it,
-    or a lookup whose mask token is the empty string."""
+    or a lookup whose mask token is the empty string. DateFeatures passes missing values on."""
     origins = {name: frozenset([name]) for name in typed.inputs}
     read: set[str] = set()
     needed: set[str] = set().union(*(origins.get(name, ()) for name in typed.network.outputs))
     for call in typed.network.calls:
         layer = unwrapped(call.layer)
         inputs = frozenset().union(*(origins.get(source, frozenset()) for source in call.sources))
-        if isinstance(layer, (*VALUE_PRESERVING_LAYERS, Concatenate)):
+        if isinstance(layer, (*VALUE_PRESERVING_LAYERS, Concatenate, DateFeatures)):
             origins[call.name] = inputs
             needed |= inputs if call.name in typed.network.outputs else frozenset()
             continue
@@ -68,6 +69,11 @@ def _takes_missing_values(layer: Any) -> bool:
     if isinstance(layer, StringLookup):
         return layer.table.mask_token == MISSING_TEXT
     return isinstance(layer, (Imputation, NanToNum)) or layer.type_name == "ops.isnan"
+
+
+def date_inputs(typed: TypedNetwork) -> frozenset[str]:
+    """The inputs of texts that DateFeatures reads as dates."""
+    return frozenset(source for layer, _, source in _input_readers(typed) if isinstance(layer, DateFeatures))
 
 
 def _input_readers(typed: TypedNetwork) -> Iterator[tuple[Any, int, str]]:
@@ -92,6 +98,7 @@ def input_spec(typed: TypedNetwork) -> DataSpec:
         index_ranges,
         vocabularies=input_vocabularies(typed),
         missing_inputs=inputs_with_missing_values(typed),
+        date_inputs=date_inputs(typed),
     )
 
 
@@ -110,4 +117,5 @@ def data_spec_of(typed: TypedNetwork, objective: Objective) -> DataSpec:
         input_vocabularies(typed),
         objective.weighted_outputs,
         inputs_with_missing_values(typed),
+        date_inputs(typed),
     )

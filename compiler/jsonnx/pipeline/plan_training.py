@@ -38,7 +38,7 @@ from ..training.section import Training
 from ..training.target_scaling import target_statistics
 from ..tuning.cpu.gradient import CPU_GRADIENTS
 from .check import CheckedSpec, StageHook, no_hook
-from .data_spec import index_limits, input_vocabularies, inputs_with_missing_values
+from .data_spec import date_inputs, index_limits, input_vocabularies, inputs_with_missing_values
 from .graphs import forward_graph, inference_only
 
 NORMALIZATION_MODULES = Adaptable.__module__.partition(".preprocessing")[0] + ".normalization."
@@ -73,6 +73,7 @@ def plan_training(checked: CheckedSpec, seed: int | None = None, after: StageHoo
         index_sizes=index_limits(typed),
         input_vocabularies=input_vocabularies(typed),
         missing_inputs=inputs_with_missing_values(typed),
+        date_inputs=date_inputs(typed),
         labels=typed.network.labels,
         source=SpecSource(checked.source.file, checked.locate),
         adapt_tasks=adapt_tasks(typed),

@@ -19,7 +19,7 @@ from .optional_packages import require_package
 from .text_tables import add_missing_values
 from .validate_arrays import MISSING_NUMBER_HELP, MISSING_TEXT_HELP, ElementIndex, LocateElement
 
-DATE_HELP = "dates are not read: write numbers in their place, such as the month or the days since a start"
+DATE_HELP = 'an input of dates has "dtype": "string", and a DateFeatures layer after it'
 _BATCH_ROWS = 1 << 14
 _ENCODED_MEDIA_FIELD = "bytes"
 """The field of a struct that holds an encoded image or recording, as in data sets of Hugging Face."""
@@ -103,6 +103,8 @@ class ArrowTable:
             faults.add("empty-data", "the file has no rows")
             return None
         kind = _Kind.of(self._schema.field(self.names.index(name)).type)
+        if kind.is_time and type.dtype == "string":
+            kind = _Kind(is_text=True)  # as texts of ISO 8601
         if kind.fault is not None:
             faults.add("bad-value", f"column {name!r} holds {kind.fault}", help=kind.help)
             return None
@@ -138,8 +140,11 @@ class ArrowTable:
 
     def _to_array(self, values: Any, kind: _Kind, name: str, faults: FaultCollector) -> np.ndarray | None:
         """The array of a column, with NaN or the empty string for each missing value."""
+        import pyarrow as pa
+
         if kind.is_text or kind.is_binary:
             array = np.empty(len(values), object)
+            values = values.cast(pa.string()) if pa.types.is_temporal(values.type) else values
             array[:] = ["" if value is None else value for value in values.to_pylist()]
             return array
         shape: tuple[int, ...] = (len(values),)
@@ -191,12 +196,18 @@ class ArrowTable:
 
 
 class _Kind:
-    """What the values of an Arrow type are; `fault` says why a type is not read."""
+    """What the values of an Arrow type are; `fault` says why a type is not read. Times are read as texts only."""
 
     def __init__(
-        self, is_text: bool = False, is_binary: bool = False, fault: str | None = None, help: str = ""
+        self,
+        is_text: bool = False,
+        is_binary: bool = False,
+        is_time: bool = False,
+        fault: str | None = None,
+        help: str = "",
     ) -> None:
-        self.is_text, self.is_binary, self.fault, self.help = is_text, is_binary, fault, help or None
+        self.is_text, self.is_binary, self.is_time = is_text, is_binary, is_time
+        self.fault, self.help = fault, help or None
 
     @staticmethod
     def of(type: Any) -> _Kind:
@@ -214,7 +225,7 @@ class _Kind:
         if types.is_binary(type) or types.is_large_binary(type) or types.is_binary_view(type):
             return _Kind(is_binary=True)
         if types.is_temporal(type):
-            return _Kind(fault=f"times ({type})", help=DATE_HELP)
+            return _Kind(is_time=True, fault=f"times ({type})", help=DATE_HELP)
         item = type
         while _is_list(item):
             item = item.value_type

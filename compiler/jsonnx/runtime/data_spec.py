@@ -45,6 +45,8 @@ class DataSpec:
     """The types of the weights of samples, by output."""
     missing_inputs: frozenset[str] = frozenset()
     """The inputs that may have missing values: NaN, or the empty string."""
+    date_inputs: frozenset[str] = frozenset()
+    """The inputs whose texts are dates."""
     class_counts: Mapping[str, int] = field(default_factory=dict)
     """The numbers of classes of outputs whose loss compares them with one class for each element."""
     learns_labels: bool = False
@@ -82,7 +84,7 @@ class DataSpec:
         if name in self.inputs:
             distinct = {*texts}
             if distinct and all(map(DATE.match, distinct)):
-                return "dates are not read: write numbers in their place, such as the month or the days since a start"
+                return 'an input of dates has "dtype": "string", and a DateFeatures layer after it'
             return 'an input of texts has "dtype": "string", and a StringLookup or TextVectorization after it'
         classes = sorted({text for text in texts if text})
         if "int" not in self.targets[name].dtype and len(classes) > 2:
@@ -103,6 +105,7 @@ def make_data_spec(
     vocabularies: Mapping[str, frozenset[Any]],
     weighted_outputs: Collection[str] = (),
     missing_inputs: frozenset[str] = frozenset(),
+    date_inputs: frozenset[str] = frozenset(),
 ) -> DataSpec:
     """The data of a training. `index_sizes` are the numbers of valid values of inputs that hold indices."""
     index_ranges = {name: IndexRange(count) for name, count in index_sizes.items()}
@@ -122,7 +125,9 @@ def make_data_spec(
     for output, loss in losses.items():
         if isinstance(loss, BinaryLoss) and outputs[output].shape[-1:] == (1,):
             class_counts[output] = 2
-    return DataSpec(inputs, targets, index_ranges, labels, vocabularies, weights, missing_inputs, class_counts)
+    return DataSpec(
+        inputs, targets, index_ranges, labels, vocabularies, weights, missing_inputs, date_inputs, class_counts
+    )
 
 
 def loss_of(training: Training, output: str) -> Loss | None:

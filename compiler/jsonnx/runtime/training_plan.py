@@ -111,6 +111,8 @@ class TrainingPlan:
     """The valid tokens of inputs whose lookup rejects all others."""
     missing_inputs: frozenset[str] = frozenset()
     """The inputs that may have missing values."""
+    date_inputs: frozenset[str] = frozenset()
+    """The inputs whose texts are dates."""
     labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """The names of classes, by output."""
     weighted_outputs: frozenset[str] = frozenset()
@@ -180,6 +182,7 @@ class TrainingPlan:
             self.input_vocabularies,
             outputs,
             self.missing_inputs,
+            self.date_inputs,
         )
 
     @cached_property

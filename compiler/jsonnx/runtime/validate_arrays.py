@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from calendar import monthrange
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -11,11 +13,14 @@ from typing import Any
 import numpy as np
 
 from ..core.diagnostics import quoted_or_list
+from ..core.iso_dates import DATE_PATTERN, TIME_PATTERN
 from ..core.numpy_types import numpy_dtype
 from ..core.reserved_names import sample_weight_name
 from ..core.types import Dim, Size, product
 from .data_errors import MAX_LISTED_LOCATIONS, DataLocation, FaultCollector
 from .data_spec import DataSpec, IndexRange
+
+ISO_DATE = re.compile(DATE_PATTERN + TIME_PATTERN, re.ASCII)
 
 ElementIndex = tuple[int, ...]
 LocateElement = Callable[[ElementIndex], DataLocation]
@@ -64,9 +69,39 @@ def validate_array(
         if accepts_missing and array.dtype.kind == "f":
             array = np.where(np.isnan(array), array.dtype.type(0), array)
         _ValueCheck(array, dtype, title, index_range, faults, locate, column_count).run()
+    if name in data_spec.date_inputs and len(faults.diagnostics) == fault_count:
+        _check_dates(array, title, accepts_missing, faults, locate)
     if name in data_spec.vocabularies and len(faults.diagnostics) == fault_count:
         _check_tokens(array, name, data_spec, faults, locate)
     return reshaped if len(faults.diagnostics) == fault_count else None
+
+
+def _check_dates(
+    array: np.ndarray, title: str, accepts_missing: bool, faults: FaultCollector, locate: LocateElement
+) -> None:
+    """Adds a fault for texts that are no dates, except for missing ones if these are accepted."""
+    invalid = [text for text in np.unique(array.astype(str)).tolist() if not is_iso_date(text)]
+    invalid = [text for text in invalid if text or not accepts_missing]
+    indices, count = first_indices(np.isin(array.astype(str), invalid))
+    message = f"{title} is {{!r}}, which is not a date"
+    help = "dates are written like 2026-11-27, with a time like 2026-11-27T18:30:00; an empty text needs an Imputation "
+    help += "after the DateFeatures"
+    faults.add_each(
+        "bad-value",
+        indices,
+        lambda index: (message.format(str(array[index])[:80]), locate(index)),
+        count=count,
+        help=help,
+    )
+
+
+def is_iso_date(text: str) -> bool:
+    """Whether DateFeatures reads a text, as it defines dates."""
+    match = ISO_DATE.fullmatch(text)
+    if match is None:
+        return False
+    year, month, day = (int(part) for part in match[0].strip()[:10].split("-"))
+    return year > 0 and day <= monthrange(year, month)[1]
 
 
 def _check_tokens(
