@@ -11,6 +11,7 @@ from ..core.types import ShapeError
 from .data_spec import DataSpec
 from .dataset import DataArgument, Dataset, from_arrays
 from .dataset_files import from_spec
+from .fit_arguments import require_fraction
 from .training_plan import TrainingPlan
 
 
@@ -67,6 +68,8 @@ def train_and_validation(
             "no-data", "there is nothing to train on", "name a file in `training.data.train`, or pass x and y"
         )
     plan = plan.with_learned(samples)
+    if split is not None:
+        split = require_fraction("validation_split", split)
     if validation_data is not None:
         return samples, _validation_dataset(plan, validation_data)
     data = plan.training.data
