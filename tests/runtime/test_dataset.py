@@ -116,8 +116,8 @@ def test_a_header_may_begin_with_a_number_sign(tmp_path):
         ('"sep=;"\r\nlength;width;species\r\n1;2;0\r\n', "bad-data-file", 1, 1, "is a setting of Excel"),
         ("# made by hand\n" + GOOD, "bad-data-file", 1, 1, "no header, but a comment: '# made by hand'"),
         (GOOD + "# the end\n", "ragged-row", 4, None, "comment lines are not read"),
-        (GOOD + '5,"1,000",1\n', "bad-value", 4, 3, "thousands separators are not read"),
-        (GOOD + '5,"-1,234,567.5",1\n', "bad-value", 4, 3, "thousands separators are not read"),
+        (GOOD + '5,"1,000",1\n', "bad-value", 4, 3, "marks of thousands need"),
+        (GOOD + '5,"-1,234,567.5",1\n', "bad-value", 4, 3, "marks of thousands need"),
     ],
 )  # fmt: skip
 def test_a_fault_in_a_csv_file_has_its_line_and_column(tmp_path, content, code, line, column, part):

@@ -186,6 +186,11 @@ class DataSection(Section):
         None, doc="Separator of the columns in .csv and .tsv files; null for a comma in .csv and a tab in .tsv."
     )
     decimal: Literal[".", ","] = attr(".", doc="Decimal mark of the numbers in .csv and .tsv files.")
+    thousands: Literal[",", ".", " ", "'"] | None = attr(
+        None,
+        doc="Mark between groups of three digits in the numbers of .csv and .tsv files, other than the decimal mark; "
+        "null for none.",
+    )
     missing: Literal["error", "drop"] = attr(
         "error",
         doc="What to do about samples with missing values: `error`, or `drop` to leave them out of training and "
