@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from commands import jsonnx as command
 from jsonnx.core.diagnostics import CompileError
+from jsonnx.pipeline.trained_model import TrainedModel
 from jsonnx.runtime.data_errors import FeedError
 from jsonnx.training.columns import matching_columns
 
@@ -108,6 +109,15 @@ def test_the_classes_of_all_training_files_are_learned(tmp_path):
     assert trainer.plan.labels == {"kind": ("cat", "dog", "ox")}
 
 
+def test_a_class_may_look_like_an_expression(tmp_path):
+    path = write_spec(tmp_path)
+    trainer = jsonnx.Trainer(path)
+    trainer.fit(np.ones((3, 2)), np.array(["${a}", "b", "c"]), verbose=0)
+    trainer.model().save(tmp_path / "model.onnx")
+    trained = TrainedModel.open(tmp_path / "model.onnx")
+    assert trained.checked.network.labels == {"kind": ("${a}", "b", "c")}
+
+
 def test_a_missing_class_has_its_line(tmp_path):
     path = write_spec(tmp_path)
     (tmp_path / "train.csv").write_text(TRAIN + "3,1,,1\n")
@@ -137,12 +147,12 @@ def test_a_binary_target_of_two_texts_is_learned(tmp_path):
     }
     path = tmp_path / "spec.json"
     path.write_text(json.dumps(spec))
-    (tmp_path / "t.csv").write_text("x,paid\n" + "-1,no\n1,yes\n" * 20)
+    (tmp_path / "t.csv").write_text("x,paid\n" + "-1,late\n1,paid\n" * 20)
     trainer = jsonnx.Trainer(path)
     trainer.fit(verbose=0)
-    assert trainer.plan.labels == {"paid": ("no", "yes")}
+    assert trainer.plan.labels == {"paid": ("late", "paid")}
     assert trainer.predict(np.array([[1.0]]))[0, 0] > 0.5
     spec["training"]["loss"] = "mse"
     path.write_text(json.dumps(spec))
-    with pytest.raises(CompileError, match="holds 'no', not a number"):
+    with pytest.raises(CompileError, match="holds 'late', not a number"):
         jsonnx.Trainer(path).fit(verbose=0)

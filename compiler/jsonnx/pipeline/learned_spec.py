@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from ..core.diagnostics import Diagnostic
+from ..frontend.expansion.expressions import escape_expressions
 from ..runtime.dataset import Dataset
 from .check import CheckedSpec
 
@@ -24,12 +25,12 @@ def with_learned(checked: CheckedSpec, train: Dataset) -> CheckedSpec:
         return checked
     document: Any = dict(network.document)
     if labels != network.labels:
-        document["labels"] = {name: list(names) for name, names in labels.items()}
+        document["labels"] = escape_expressions({name: list(names) for name, names in labels.items()})
     training = network.training
     if columns and training is not None and training.data is not None:
         section = training.data.with_columns(columns)
         training = training.replaced(data=section)
-        written = document["training"]["data"] | {"x": section.to_json()["x"]}
+        written = document["training"]["data"] | {"x": escape_expressions(section.to_json()["x"])}
         document["training"] = document["training"] | {"data": written}
     network = replace(network, labels=labels, training=training, document=document)
     typed = checked.require()._replace(network=network)
