@@ -17,7 +17,7 @@ from .check import CheckedSpec
 from .data_spec import data_spec_of, input_spec
 from .data_warnings import data_warnings
 from .learned_spec import column_notes, with_learned
-from .run_data import DataFiles, RunData, read_part, split_off_validation
+from .run_data import DataFiles, RunData, read_part, read_split, split_off_validation
 from .target_classes import ClassCounts, class_counts
 
 T = TypeVar("T")
@@ -63,8 +63,12 @@ def check_data(checked: CheckedSpec, source: SpecSource, file: str | None, skipp
     files = DataFiles(train=file)
     parts = ("train",) if file is not None else tuple(part for part in DATA_PARTS if part not in skipped_parts)
     section = training.data
+    split = check.attempt(lambda: read_split(training.data, files, data_spec, source))
+    if split is None:
+        return check
+    check.samples.update(split)
     for part in parts:
-        samples = check.attempt(partial(read_part, part, section, files, data_spec, source))
+        samples = split.get(part) or check.attempt(partial(read_part, part, section, files, data_spec, source))
         if samples is not None:
             check.samples[part] = samples
         if samples is None and part == "train":
@@ -77,24 +81,27 @@ def check_data(checked: CheckedSpec, source: SpecSource, file: str | None, skipp
             check.diagnostics += column_notes(checked, samples)
     if file is None and training.data is None:
         check.diagnostics.append(_no_data(source))
-    _check_training_samples(checked, source, check)
+    _check_training_samples(checked, source, check, tuple(split))
     check.class_counts = class_counts(check.samples, objective)
     return check
 
 
-def _check_training_samples(checked: CheckedSpec, source: SpecSource, check: DataCheck) -> None:
+def _check_training_samples(
+    checked: CheckedSpec, source: SpecSource, check: DataCheck, split_parts: tuple[str, ...]
+) -> None:
     """Splits off the validation data if the spec says so, and adds warnings."""
     training = checked.network.training
     section = training.data if training else None
     train, validation = check.samples.get("train"), check.samples.get("validation")
     if train is None:
         return
-    data: RunData | None = RunData(train, validation, None)
-    if section is not None and section.validation is None:
+    data: RunData | None = RunData(train, validation, split_parts=split_parts)
+    if section is not None and section.validation is None and not split_parts:
         data = check.attempt(lambda: split_off_validation(train, validation, section, source))
     if data is not None:
-        check.samples = data.parts | {part: samples for part, samples in check.samples.items() if part == "test"}
-        check.diagnostics += data_warnings(with_learned(checked, train), data)
+        test = check.samples.get("test")
+        check.samples = replace(data, test=test).parts
+        check.diagnostics += data_warnings(with_learned(checked, train), replace(data, test=test))
 
 
 def _check_inputs(checked: CheckedSpec, source: SpecSource, file: str | None, check: DataCheck) -> DataCheck:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .sequences import Sequences
+
 if TYPE_CHECKING:
     from hashlib import _Hash
 
@@ -22,6 +24,10 @@ def array_digest(arrays: Iterable[tuple[str, np.ndarray]]) -> str:
 def update_digest(digest: _Hash, arrays: Iterable[tuple[str, np.ndarray]]) -> None:
     """Adds the names, types, shapes and values of arrays, in their order."""
     for name, array in arrays:
+        if isinstance(array, Sequences):
+            parts = (("steps", array.all_steps()), ("lengths", array.lengths))
+            update_digest(digest, [(f"{name}/{part}", values) for part, values in parts])
+            continue
         digest.update(f"{name} {array.dtype} {array.shape}".encode())
         if array.dtype.hasobject:
             digest.update(repr(array.tolist()).encode())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -18,6 +18,7 @@ from .array_digest import array_digest
 from .data_errors import FaultCollector, FeedError
 from .data_spec import MAX_SUGGESTED_LABELS, DataSpec
 from .sample_weights import expand_weights, validate_weights
+from .sequences import Sequences, concatenate_arrays
 from .validate_arrays import check_consistent_sizes, validate_array
 
 DataArgument = np.ndarray | Mapping[str, Any] | list[Any] | None
@@ -45,12 +46,63 @@ class Dataset:
 
     def take(self, rows: np.ndarray | slice) -> dict[str, np.ndarray]:
         """The arrays of these samples, by the names and in the element types of the graphs."""
-        feeds = {name: _take_rows(array, rows, self.data_spec.inputs[name]) for name, array in self.inputs.items()}
-        for name, array in self.targets.items():
-            feeds[target_name(name)] = _take_rows(array, rows, self.data_spec.targets[name])
-        for name, array in self._weight_feeds.items():
-            feeds[name] = _take_rows(array, rows, self.data_spec.type_of(name))
+        feeds = {}
+        for name in self._feeds:
+            samples = self.samples_of(name, rows)
+            feeds[name] = np.ascontiguousarray(samples, numpy_dtype(self._feed_types[name].dtype))
         return feeds
+
+    def samples_of(self, name: str, rows: np.ndarray | slice) -> np.ndarray:
+        """These samples of an input or a target, by the name of the graphs' input."""
+        array: Any = self._feeds[name]
+        if isinstance(array, Sequences):
+            return array[rows].padded()
+        samples = array[rows] if isinstance(rows, slice) else array.take(rows, axis=0)
+        if not self.has_sequences:
+            return samples
+        # Targets and weights of steps are padded to the longest of all sequences.
+        widths = {symbol: sequences[rows].width for symbol, sequences in self._sequences.items()}
+        return samples[tuple(slice(widths.get(size)) for size in self._feed_types[name].shape)]
+
+    @cached_property
+    def _sequences(self) -> dict[Any, Sequences]:
+        """Inputs of sequences of different lengths, by the symbolic size that counts their steps."""
+        inputs: Mapping[str, Any] = self.inputs
+        types = self.data_spec.inputs
+        return {types[name].shape[1]: array for name, array in inputs.items() if isinstance(array, Sequences)}
+
+    @property
+    def has_sequences(self) -> bool:
+        """Whether samples have different lengths."""
+        return bool(self._sequences)
+
+    @property
+    def lengths(self) -> np.ndarray | None:
+        """The numbers of steps of each sample's longest sequence; None if all samples have the same shape."""
+        lengths = [sequences.lengths for sequences in self._sequences.values()]
+        return np.maximum.reduce(lengths) if lengths else None
+
+    def with_common_width(self) -> Dataset:
+        """The samples, with sequences that are padded to the longest one of all, whichever are taken."""
+        inputs: Mapping[str, Any] = self.inputs
+        if not self.has_sequences:
+            return self
+        padded: dict[str, Any] = {
+            name: array.with_common_width() if isinstance(array, Sequences) else array for name, array in inputs.items()
+        }
+        return replace(self, inputs=padded)
+
+    def with_padded_targets(self) -> Dataset:
+        """The samples, with targets as arrays: those of sequences are padded."""
+        targets: Mapping[str, Any] = self.targets
+        if not any(isinstance(array, Sequences) for array in targets.values()):
+            return self
+        padded = {name: array.padded() if isinstance(array, Sequences) else array for name, array in targets.items()}
+        return replace(self, targets=padded)
+
+    def sample_shape(self, name: str) -> tuple[int, ...]:
+        """The shape of one sample of an input or a target, by the name of the graphs' input."""
+        return self._feeds[name].shape[1:]
 
     def copy_into(self, buffers: Mapping[str, np.ndarray], rows: np.ndarray | slice) -> None:
         """Copies these samples into existing arrays."""
@@ -63,9 +115,17 @@ class Dataset:
 
     def sample_types(self) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
         """The shape of one sample and its element type in the graphs, by the names of the graphs' inputs."""
-        types = {**self.data_spec.inputs, **{target_name(name): type for name, type in self.data_spec.targets.items()}}
-        types |= {sample_weight_name(name): type for name, type in self.data_spec.sample_weights.items()}
-        return {name: (array.shape[1:], numpy_dtype(types[name].dtype)) for name, array in self._feeds.items()}
+        return {name: (self.sample_shape(name), numpy_dtype(self._feed_types[name].dtype)) for name in self._feeds}
+
+    @cached_property
+    def _feed_types(self) -> dict[str, TensorType]:
+        spec = self.data_spec
+        targets = {target_name(name): type for name, type in spec.targets.items()}
+        return {
+            **spec.inputs,
+            **targets,
+            **{sample_weight_name(name): type for name, type in spec.sample_weights.items()},
+        }
 
     @cached_property
     def _feeds(self) -> dict[str, np.ndarray]:
@@ -103,22 +163,32 @@ class Dataset:
             faults = FaultCollector()
             faults.add("empty-data", f"{len(self)} samples cannot be split with a fraction of {fraction} set aside")
             raise FeedError(faults.diagnostics)
-        train = replace(self._subset(slice(train_count)), dropped_count=self.dropped_count)
-        return train, self._subset(slice(train_count, None))
+        train = replace(self.subset(slice(train_count)), dropped_count=self.dropped_count)
+        return train, self.subset(slice(train_count, None))
 
-    def _subset(self, rows: slice) -> Dataset:
+    def subset(self, rows: slice | np.ndarray) -> Dataset:
+        """Some of the samples, given by their indices."""
         inputs = {name: array[rows] for name, array in self.inputs.items()}
         targets = {name: array[rows] for name, array in self.targets.items()}
         weights = {name: array[rows] for name, array in self.weights.items()}
         return replace(self, inputs=inputs, targets=targets, weights=weights, dropped_count=0)
+
+    def target_rows(self, output: str) -> np.ndarray | None:
+        """The target of each sample; None if the output has none."""
+        return self.targets.get(output)
+
+    def select_inputs(self, names: Collection[str]) -> Dataset:
+        """The samples with some of the inputs, and without targets."""
+        inputs = {name: array for name, array in self.inputs.items() if name in names}
+        return replace(self, inputs=inputs, targets={}, weights={})
 
     @staticmethod
     def concatenate(parts: Sequence[Dataset]) -> Dataset:
         """The samples of all parts, which have samples of equal shapes."""
         if len(parts) == 1:
             return parts[0]
-        inputs = {name: np.concatenate([part.inputs[name] for part in parts]) for name in parts[0].inputs}
-        targets = {name: np.concatenate([part.targets[name] for part in parts]) for name in parts[0].targets}
+        inputs = {name: concatenate_arrays([part.inputs[name] for part in parts]) for name in parts[0].inputs}
+        targets = {name: concatenate_arrays([part.targets[name] for part in parts]) for name in parts[0].targets}
         outputs = dict.fromkeys(name for part in parts for name in part.weights)
         weights = {name: np.concatenate(_weights_of_parts(parts, name)) for name in outputs}
         dropped_count = sum(part.dropped_count for part in parts)
@@ -139,11 +209,6 @@ def _weights_of_parts(parts: Sequence[Dataset], output: str) -> list[np.ndarray]
     """The weights of each part's samples; 1 for a part without any."""
     shape = next(part.weights[output].shape[1:] for part in parts if output in part.weights)
     return [part.weights.get(output, np.ones((len(part), *shape), np.float32)) for part in parts]
-
-
-def _take_rows(array: np.ndarray, rows: np.ndarray | slice, type: TensorType) -> np.ndarray:
-    samples = array[rows] if isinstance(rows, slice) else array.take(rows, axis=0)
-    return np.ascontiguousarray(samples, numpy_dtype(type.dtype))
 
 
 # -- from arrays -----------------------------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import Any
@@ -14,7 +14,9 @@ from ..core.diagnostics import CompileError, Diagnostic, UsageError, quoted_or_l
 from ..core.files import error_reason
 from ..core.reserved_names import sample_weight_name
 from ..training.columns import SAMPLE_WEIGHT, AssignedColumns, assigned_columns, column_faults, weight_columns
-from ..training.section import DataSection
+from ..training.section import DATA_PARTS, DataSection
+from ..training.split_faults import sequence_faults, split_faults, window_faults
+from ..training.split_section import SequencesSection
 from .data_columns import (
     check_columns_exist,
     complete_rows,
@@ -31,6 +33,10 @@ from .data_table import DataTable
 from .dataset import Dataset, make_dataset, with_learned_labels
 from .folder_table import LABEL, FolderTable, read_folder
 from .media_files import MediaReader
+from .row_columns import RowValues, concatenate_row_values, read_row_columns, row_columns
+from .row_samples import Kept, Rows, SampleMaker
+from .sequence_columns import check_equal_lengths, read_sequences, takes_sequences
+from .sequences import Sequences
 from .spec_source import NO_SPEC, SpecSource
 from .training_plan import TrainingPlan
 from .validate_arrays import check_consistent_sizes
@@ -46,16 +52,32 @@ def from_spec(plan: TrainingPlan, part: str) -> Dataset | None:
     Raises CompileError with every fault, UsageError if a file cannot be read.
     """
     data = plan.training.data
-    if data is None or getattr(data, part) is None:
+    if data is None or not data.has_part(part):
         return None
     return from_part(data, part, plan.data_spec, plan.source)
 
 
 def from_part(data: DataSection, part: str, data_spec: DataSpec, source: SpecSource) -> Dataset:
     """The samples of the `train`, `validation` or `test` data that a spec names. Raises as `from_spec` does."""
+    if data.split is not None and part in data.split.parts:
+        return from_split(data, items_of_spec(data, "train", source), data_spec, source)[part]
     data_spec = replace(data_spec, learns_labels=data_spec.learns_labels or part == "train")
     reader = _Reader(data, data_spec, source, with_targets=True, needs_weights=part == "train")
     return reader.read(items_of_spec(data, part, source))[0]
+
+
+def from_split(
+    data: DataSection,
+    items: Sequence[DataItem],
+    data_spec: DataSpec,
+    source: SpecSource,
+    parts: Collection[str] = DATA_PARTS,
+) -> dict[str, Dataset]:
+    """The parts into which the spec's `split` divides the samples of files; rows of parts that are not among `parts`
+    are for training. Raises as `from_spec` does."""
+    data_spec = replace(data_spec, learns_labels=True)
+    reader = _Reader(data, data_spec, source, with_targets=True, with_split=True, needs_weights=True)
+    return reader.read_split(items, parts)
 
 
 def from_file(
@@ -90,10 +112,6 @@ def inputs_from(
     return _Reader(data, data_spec, NO_SPEC, with_targets=False, format=format, keep=keep).read(items)
 
 
-Kept = dict[str, Sequence[Any]]
-"""Values of columns as they are in the file, by the name of the column."""
-
-
 @dataclass(frozen=True)
 class _Reader:
     """Reads files with the columns that a spec assigns."""
@@ -104,18 +122,35 @@ class _Reader:
     with_targets: bool
     format: str | None = None
     keep: Sequence[str] | None = ()
+    with_split: bool = False
     needs_weights: bool = False
 
     def read(self, items: Sequence[DataItem]) -> tuple[Dataset, Kept]:
         """The samples of all files, and the columns to keep. Raises CompileError with the faults of the first files
         that have faults, UsageError."""
+        rows, maker = self._read(items)
+        return maker.all_samples(rows)
+
+    def read_split(self, items: Sequence[DataItem], parts: Collection[str]) -> dict[str, Dataset]:
+        """The samples of all files by their part. Raises as `read` does, and CompileError if a part is empty."""
+        rows, maker = self._read(items)
+        return maker.samples_by_part(rows, parts)
+
+    def _read(self, items: Sequence[DataItem]) -> tuple[Rows, SampleMaker]:
+        """The rows of all files, and what makes samples of them."""
         columns = self._column_assignment()
+        maker = SampleMaker.of(self.data, self.data_spec, columns, self.source)
+        return replace(self, data_spec=maker.row_spec)._read_rows(items, columns), maker
+
+    def _read_rows(self, items: Sequence[DataItem], columns: dict[str, AssignedColumns]) -> Rows:
+        """The rows of all files, with the columns to keep and those that divide the rows."""
         parts: list[Dataset] = []
         kept: list[Kept] = []
+        values: list[RowValues] = []
         faults: list[Diagnostic] = []
         for item in items:
             collector = FaultCollector(item.name, self.source)
-            part = self._read_item(item, columns, collector, kept)
+            part = self._read_item(item, columns, collector, kept, values)
             if part is not None and not collector:
                 parts.append(part)
                 self._check_agreement(parts, items[0].name, collector)
@@ -126,10 +161,10 @@ class _Reader:
         if faults:
             raise CompileError(faults)
         collector = FaultCollector(items[0].name, self.source)
-        samples = with_learned_labels(Dataset.concatenate(parts), collector)
+        samples = with_learned_labels(Dataset.concatenate(parts).with_padded_targets(), collector)
         if collector:
             raise CompileError(collector.diagnostics)
-        return samples, _concatenate_kept(kept)
+        return Rows(samples, _concatenate_kept(kept), concatenate_row_values(values))
 
     def _column_assignment(self) -> dict[str, AssignedColumns]:
         """The columns of each input, and of each target. Raises CompileError for faults of the spec."""
@@ -141,6 +176,12 @@ class _Reader:
             for fault in column_faults(setting, key, names):
                 faults.add_in_spec(*fault)
             columns |= assigned_columns(setting, key, names)
+        if self.data is not None:
+            targets = self.data_spec.targets if self.with_targets else {}
+            windows = window_faults(self.data, self.data_spec.inputs, targets)
+            sequences = sequence_faults(self.data, self.data_spec.inputs)
+            for fault in (*split_faults(self.data), *windows, *sequences):
+                faults.add_in_spec(*fault)
         if self.with_targets:
             weights = getattr(self.data, SAMPLE_WEIGHT, None)
             for fault in column_faults(weights, SAMPLE_WEIGHT, self.data_spec.targets):
@@ -152,13 +193,19 @@ class _Reader:
         return columns
 
     def _read_item(
-        self, item: DataItem, columns: dict[str, AssignedColumns], faults: FaultCollector, kept: list[Kept]
+        self,
+        item: DataItem,
+        columns: dict[str, AssignedColumns],
+        faults: FaultCollector,
+        kept: list[Kept],
+        values: list[RowValues],
     ) -> Dataset | None:
-        """The samples of a file or a folder; None, and faults, if they are invalid. Adds its columns to keep."""
+        """The samples of a file or a folder; None, and faults, if they are invalid. Adds its columns to keep, and those
+        that divide the rows."""
         try:
             with ExitStack() as stack:
                 table = self._open(item, columns, faults, stack)
-                return None if table is None else self._samples(table, item, columns, faults, kept)
+                return None if table is None else self._samples(table, item, columns, faults, kept, values)
         except OSError as error:
             raise UsageError("unreadable-file", f"cannot read {item.name!r}: {error_reason(error)}") from error
 
@@ -180,6 +227,7 @@ class _Reader:
         columns: dict[str, AssignedColumns],
         faults: FaultCollector,
         kept: list[Kept],
+        values: list[RowValues],
     ) -> Dataset | None:
         data_spec = self.data_spec
         if isinstance(table, FolderTable):
@@ -191,10 +239,14 @@ class _Reader:
         columns = columns | {key: columns[key]._replace(names=names) for key, names in matched.items()}
         media = MediaReader(item.folder, self.data.images, self.data.audio) if self.data else MediaReader(item.folder)
         drops_missing = self.with_targets and self.data is not None and self.data.missing == "drop"
-        samples = _samples(table, columns, data_spec, media, faults, drops_missing)
+        sequences = self.data.sequences if self.data else None
+        samples, rows = _samples(table, columns, data_spec, media, sequences, faults, drops_missing)
         if samples is not None:
             samples = replace(samples, columns=matched)
             kept.append(_kept_columns(table, self.keep, len(samples), faults))
+            names, count = row_columns(self.data, with_split=self.with_split), len(samples) + samples.dropped_count
+            row_values = read_row_columns(table, names, count, faults)
+            values.append(row_values if rows is None else _values_of_rows(row_values, rows))
         return samples
 
     def _read_folder(self, item: DataItem, faults: FaultCollector) -> FolderTable | None:
@@ -209,7 +261,7 @@ class _Reader:
             faults.add("data-shape", message, help="list the classes in `labels` of the spec")
         for name, array in [*last.inputs.items(), *last.targets.items()]:
             expected = first.inputs[name] if name in first.inputs else first.targets[name]
-            if array.shape[1:] != expected.shape[1:]:
+            if array.shape[1:] != expected.shape[1:] and not isinstance(array, Sequences):
                 shape, other = list(array.shape[1:]), list(expected.shape[1:])
                 message = f"samples of {self.data_spec.describe(name)} have shape {shape}, in {first_file!r} {other}"
                 faults.add("data-shape", message, help="all files need samples of one shape")
@@ -220,23 +272,30 @@ def _samples(
     columns: Mapping[str, AssignedColumns],
     data_spec: DataSpec,
     media: MediaReader,
+    sequences: SequencesSection | None,
     faults: FaultCollector,
     drops_missing: bool = False,
-) -> Dataset | None:
-    """The samples in the columns of a table, with `drops_missing` without those with missing values; None, and faults,
-    if they are invalid."""
+) -> tuple[Dataset | None, np.ndarray | None]:
+    """The samples in the columns of a table, with `drops_missing` without those with missing values, and their rows if
+    they are not all; None, and faults, if they are invalid."""
     if faults or not check_columns_exist(table, columns, data_spec, faults):
-        return None
+        return None, None
     stored: dict[str, np.ndarray] = {}
+    sequence_arrays: dict[str, Any] = {}
     for key, assigned in columns.items():
+        if sequences is not None and takes_sequences(key, assigned.names, data_spec, table):
+            ragged = read_sequences(table, key, assigned.names[0], data_spec, sequences, faults)
+            if ragged is not None:
+                sequence_arrays[key] = ragged
+            continue
         array = read_columns(table, key, assigned.names, data_spec, faults, drops_missing)
         if array is not None:
             stored[key] = array
-    rows = complete_rows(stored, data_spec) if drops_missing else None
+    rows = complete_rows(stored, data_spec) if drops_missing and stored else None
     if rows is not None and not len(rows):
         faults.add("empty-data", "every row has a missing value", help=ALL_MISSING_HELP)
-        return None
-    arrays: dict[str, np.ndarray] = {}
+        return None, None
+    arrays: dict[str, Any] = {key: array if rows is None else array[rows] for key, array in sequence_arrays.items()}
     for key, array in stored.items():
         kept = array if rows is None else array[rows]
         validated = validate_columns(kept, table, key, columns[key].names, data_spec, faults, media, rows)
@@ -244,10 +303,17 @@ def _samples(
             arrays[key] = validated
     weights = {output: arrays.pop(key) for key, output in data_spec.weighted_outputs.items() if key in arrays}
     check_consistent_sizes(arrays, weights, data_spec, faults)
+    check_equal_lengths(arrays, data_spec, faults)
     if faults:
-        return None
+        return None, None
     samples = make_dataset(arrays, data_spec, weights)
-    return samples if rows is None else replace(samples, dropped_count=len(next(iter(stored.values()))) - len(rows))
+    if rows is None:
+        return samples, None
+    return replace(samples, dropped_count=len(next(iter(stored.values()))) - len(rows)), rows
+
+
+def _values_of_rows(values: RowValues, rows: np.ndarray) -> RowValues:
+    return {path: [column[row] for row in rows.tolist()] for path, column in values.items()}
 
 
 def _without_missing_weights(

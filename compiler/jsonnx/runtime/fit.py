@@ -22,6 +22,7 @@ from .history import FitProgress, History, MetricSums
 from .plateau import PlateauMonitor
 from .prefetch import BatchSlot, PrefetchBuffer
 from .random import sample_order
+from .sequences import bucketed_order
 from .signals import StopOnSignal
 from .variables import SET_COUNT
 
@@ -171,7 +172,11 @@ class Fit:
 
         @lru_cache(maxsize=1)
         def order(data_pass: int) -> np.ndarray:
-            return sample_order(engine.plan.seed, progress.epoch_offset + data_pass, len(self.dataset))
+            seed, epoch = engine.plan.seed, progress.epoch_offset + data_pass
+            order, lengths = sample_order(seed, epoch, len(self.dataset)), self.dataset.lengths
+            if lengths is None or not engine.plan.buckets_by_length:
+                return order
+            return bucketed_order(order, lengths, self.settings.batch_size, seed, epoch)
 
         def prepare(number: int) -> Iterable[Batch]:
             group = groups[number]

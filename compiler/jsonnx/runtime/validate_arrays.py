@@ -16,7 +16,7 @@ from ..core.diagnostics import quoted_or_list
 from ..core.iso_dates import DATE_PATTERN, TIME_PATTERN
 from ..core.numpy_types import numpy_dtype
 from ..core.reserved_names import sample_weight_name
-from ..core.types import Dim, Size, product
+from ..core.types import Dim, Size, TensorType, product
 from .data_errors import MAX_LISTED_LOCATIONS, DataLocation, FaultCollector
 from .data_spec import DataSpec, IndexRange
 
@@ -264,6 +264,13 @@ MISSING_TEXT_HELP = (
     'an input that only an Imputation layer or a lookup with the mask_token "" reads may have missing texts; '
     '`"missing": "drop"` in `training.data` leaves out rows of a file with missing values'
 )
+
+
+def ragged_help(type: TensorType) -> str | None:
+    """What to do about lists of different lengths for an input or a target of a type."""
+    if type.rank > 1 and isinstance(type.shape[1], Size):
+        return '"sequences": {} in `training.data` pads them to the longest one of a batch'
+    return None
 
 
 @dataclass(frozen=True, eq=False)
