@@ -134,7 +134,9 @@ class _Reader:
     def read_split(self, items: Sequence[DataItem], parts: Collection[str]) -> dict[str, Dataset]:
         """The samples of all files by their part. Raises as `read` does, and CompileError if a part is empty."""
         rows, maker = self._read(items)
-        return maker.samples_by_part(rows, parts)
+        samples = dict(maker.samples_by_part(rows, parts))
+        samples["train"] = replace(samples["train"], dropped_count=rows.samples.dropped_count)
+        return samples
 
     def _read(self, items: Sequence[DataItem]) -> tuple[Rows, SampleMaker]:
         """The rows of all files, and what makes samples of them."""
