@@ -53,6 +53,34 @@ def assert_flowers(samples):
     assert samples.targets["kind"].tolist() == [0, 1]
 
 
+# -- numbers -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("thousands", "decimal", "cells", "numbers"),
+    [
+        (",", ".", ["1,234.5", "-1,234,567", "12", "0.25"], [1234.5, -1234567, 12, 0.25]),
+        (".", ",", ["1.234,5", "1234,5"], [1234.5, 1234.5]),
+        ("'", ".", ["1'000"], [1000]),
+        (" ", ".", ["1 000", " 7 "], [1000, 7]),
+        (",", ".", ["1,23"], None),
+        (".", ",", ["1.23"], None),
+        (",", ".", ["1,0000"], None),
+        (None, ".", ["true", "False", "TRUE"], [1, 0, 1]),
+        (None, ".", ["yes", "no"], [1, 0]),
+        (None, ".", ["true", "maybe"], None),
+        (None, ".", ["true", "1"], None),
+    ],
+)
+def test_thousands_and_booleans(tmp_path, thousands, decimal, cells, numbers):
+    content = "length;width;kind\n" + "".join(f"{cell};1;rose\n" for cell in cells)
+    options = {"separator": ";", "decimal": decimal, "thousands": thousands}
+    if numbers is None:
+        assert {fault.code for fault in faults(tmp_path, content, "a.csv", **options)} == {"bad-value"}
+    else:
+        assert load(tmp_path, content, "a.csv", **options).inputs["size"][:, 0].tolist() == numbers
+
+
 # -- separators --------------------------------------------------------------------------------------------------------
 
 

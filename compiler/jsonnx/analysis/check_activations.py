@@ -60,6 +60,13 @@ SIGMOID_ACTIVATIONS = ("sigmoid", "hard_sigmoid", "sparse_sigmoid")
 PROBABILITY_ACTIVATIONS = (*SIGMOID_ACTIVATIONS, *SOFTMAX_ACTIVATIONS)
 
 
+BOUNDED_ACTIVATIONS = (
+    *PROBABILITY_ACTIVATIONS,
+    *("relu", "relu6", "softplus", "exponential", "tanh", "hard_tanh", "softsign", "elu", "selu", "celu"),
+)
+"""Activations with a least or a greatest value."""
+
+
 class ActivationFault(NamedTuple):
     message: str
     help: str
@@ -74,6 +81,11 @@ def check_activations(typed: TypedNetwork, objective: Objective, report: Report)
             continue
         path: JsonPath = ("training", "loss", *([output] if isinstance(training.loss, dict) else []))
         fault = activation_fault(loss, layer, typed.types[output])
+        if fault is None and output in objective.normalized_outputs and layer.activation in BOUNDED_ACTIVATIONS:
+            message = (
+                f"normalized targets have both signs and no bounds, and {layer.activation!r} does not reach them all"
+            )
+            fault = ActivationFault(message, "leave the activation out: the model's output has the unit of the target")
         if fault is not None:
             notes = [(typed.network.paths[output], f"{output!r} is computed here")]
             report.add("loss-activation", path, fault.message, help=fault.help, notes=notes, severity="warning")

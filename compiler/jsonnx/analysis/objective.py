@@ -17,6 +17,7 @@ from ..training.metrics import Metric
 from ..training.monitor import monitor_faults, spec_has_validation
 from ..training.objective import Objective
 from ..training.section import Training
+from ..training.target_scaling import has_scalable_type, is_scalable
 from .outputs import is_batch_first
 from .sample_weights import weighted_outputs
 from .shape_inference import TypedNetwork
@@ -59,8 +60,9 @@ def resolve_objective(typed: TypedNetwork, report: Report) -> Objective | None:
     weighted_metrics = _metrics_by_output(typed, "weighted_metrics", losses, targets, report)
     weights = dict(training.loss_weights or {})
     _check_names(typed, weights, ("training", "loss_weights"), report)
+    normalized = _normalized_outputs(typed, training, losses, report)
     added_losses = tuple(typed.network.added_losses)
-    objective = Objective(losses, weights, metrics, targets, added_losses, weighted_metrics, weighted)
+    objective = Objective(losses, weights, metrics, targets, added_losses, weighted_metrics, weighted, normalized)
     _check_added_losses(typed, objective, report)
     has_all_types = all(output in _outputs_with_targets(typed) for output in typed.network.outputs)
     if not has_all_types or any(report.has_errors((part,)) for part in ("training", "inputs", "outputs")):
@@ -71,6 +73,29 @@ def resolve_objective(typed: TypedNetwork, report: Report) -> Objective | None:
 
         check_decision(typed, training, losses, report)
     return None if report.has_errors(("training",)) else objective
+
+
+def _normalized_outputs(
+    typed: TypedNetwork, training: Training, losses: Mapping[str, Loss], report: Report
+) -> tuple[str, ...]:
+    """The outputs whose targets are normalized. Reports those that cannot be."""
+    path: JsonPath = ("training", "target", "normalize")
+    chosen = training.target.normalize if training.target is not None else False
+    if isinstance(chosen, tuple):
+        _check_names(typed, chosen, path, report)
+    for output in typed.network.normalized_outputs:
+        if output not in losses:
+            continue
+        if not is_scalable(losses[output]):
+            message = (
+                f"the targets of {output!r} cannot be normalized: {losses[output].type_name} compares no differences"
+            )
+            help = 'use "mse", "mae", "huber" or "log_cosh", or list the outputs to normalize'
+            report.add("loss-mismatch", path, message, help=help)
+        elif not has_scalable_type(typed.types[output]):
+            message = f"the targets of {output!r} cannot be normalized: it is {typed.types[output]}"
+            report.add("loss-mismatch", path, message, help="they need real numbers, and a last axis of a fixed size")
+    return typed.network.normalized_outputs
 
 
 def _outputs_with_targets(typed: TypedNetwork) -> list[str]:

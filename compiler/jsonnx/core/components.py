@@ -11,6 +11,7 @@ import re
 import sys
 import types as pytypes
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from copy import copy
 from functools import cache
 from importlib import import_module
 from typing import (
@@ -259,6 +260,12 @@ class Component:
 
     def __setattr__(self, name: str, value: Any) -> None:
         raise AttributeError(f"{self.type_name} is frozen")
+
+    def replaced(self, **values: Any) -> Self:
+        """Returns a copy with other values of some attributes."""
+        changed = copy(self)
+        vars(changed).update(values)
+        return changed
 
     @classmethod
     def codecs(cls) -> dict[str, Codec]:

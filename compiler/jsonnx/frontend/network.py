@@ -124,6 +124,18 @@ class Network:
         return {call.owner: call for call in reversed(calls)}
 
     @cached_property
+    def normalized_outputs(self) -> tuple[str, ...]:
+        """The outputs whose targets are normalized: the network's own values are, and the model's are not."""
+        training = self.training
+        setting = training.target.normalize if training is not None and training.target is not None else False
+        if training is None or setting is False:
+            return ()
+        losses = training.loss
+        chosen = self.outputs if setting is True else setting
+        with_loss = () if losses is None else losses if isinstance(losses, dict) else self.outputs
+        return tuple(name for name in self.outputs if name in chosen and name in with_loss)
+
+    @cached_property
     def inference_inputs(self) -> dict[str, TensorType]:
         """The inputs of the compiled model: those that its outputs depend on."""
         if not self.added_losses:

@@ -24,6 +24,7 @@ from ..ir import Builder, Graph, Value
 from ..training.loss_scaling import LossScaleSection, all_finite
 from ..training.objective import Objective
 from ..training.optimizer import Optimizer
+from ..training.target_scaling import TargetScaling
 from .backward import gradients
 from .builder import GradientBuilder
 from .tuning import GENERAL_FORMULAS, GradientTuning
@@ -36,13 +37,19 @@ def with_loss(graph: Graph, objective: Objective) -> Graph:
     results = dict(graph.outputs)
     terms: list[Value] = []
     sample_weights: dict[str, Value] = {}
+    scalings = {
+        output: TargetScaling.of(g, output, graph.outputs[output].type, ("training", "target"))
+        for output in objective.normalized_outputs
+    }
     with g.scope("loss", ("training", "loss")):
         for output, loss in objective.losses.items():
-            target = g.input(target_name(output), objective.targets[output])
+            target: Value = g.input(target_name(output), objective.targets[output])
             if output in objective.weighted_outputs:
                 weight_type = loss.sample_weight_type(graph.outputs[output].type)
                 sample_weights[output] = g.input(sample_weight_name(output), weight_type)
             prediction, loss_of_prediction = loss.before_activation(graph, graph.outputs[output])
+            if output in scalings:
+                target, prediction = (scalings[output].normalized(g, value) for value in (target, prediction))
             term = loss_of_prediction.reduce(g, target, prediction, graph.masks.get(output), sample_weights.get(output))
             weight = objective.weights.get(output, 1.0)
             terms.append(term if weight == 1.0 else g.Mul(term, weight))

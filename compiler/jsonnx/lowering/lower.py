@@ -14,6 +14,7 @@ from ..ir import Builder, Graph, Value
 from ..ir.builder import EmissionError
 from ..layers import Layer
 from ..layers.base import infer_types, penalize
+from ..training.target_scaling import TargetScaling, has_scalable_type
 
 
 class LoweringError(Exception):
@@ -68,6 +69,10 @@ def lower(
                 masks[mask] = lower_mask(g, call.layer, inputs, operands, mask.type, call.owner)
     if outputs is None:
         g.masks |= {name: masks[mask] for name, mask in flow.value_masks.items()}
+        for name in typed.network.normalized_outputs:
+            if has_scalable_type(typed.types[name]):
+                scaling = TargetScaling.of(g, name, values[name].type, typed.network.paths[name])
+                values[name] = scaling.denormalized(g, values[name])
     return g.graph({name: values[name] for name in output_names})
 
 

@@ -20,6 +20,11 @@ def check_columns(checked: CheckedSpec) -> list[Diagnostic]:
         for key, names in (("x", typed.inputs), ("y", objective.targets), (SAMPLE_WEIGHT, objective.targets)):
             for fault in column_faults(getattr(training.data, key), key, names):
                 report.add(fault.code, fault.path, fault.message, help=fault.help)
+        if training.data.thousands == training.data.decimal:
+            message = f"the mark of thousands is the decimal mark, {training.data.decimal!r}"
+            report.add(
+                "ambiguous-columns", ("training", "data", "thousands"), message, help="give the file's two marks"
+            )
         data = training.data
         window = window_faults(data, typed.inputs, objective.targets)
         for fault in (*split_faults(data), *window, *sequence_faults(data, typed.inputs)):

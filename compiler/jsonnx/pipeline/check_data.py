@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TypeVar
 
 from ..core.diagnostics import CompileError, Diagnostic, UsageError
 from ..runtime.data_errors import FeedError
 from ..runtime.dataset import Dataset
-from ..runtime.dataset_files import from_file, require_same_classes
+from ..runtime.dataset_files import from_file
 from ..runtime.spec_source import SpecSource
 from ..training.section import DATA_PARTS
 from .check import CheckedSpec
 from .data_spec import data_spec_of, input_spec
 from .data_warnings import data_warnings
+from .learned_spec import column_notes, with_learned
 from .run_data import DataFiles, RunData, read_part, read_split, split_off_validation
 from .target_classes import ClassCounts, class_counts
 
@@ -60,15 +62,23 @@ def check_data(checked: CheckedSpec, source: SpecSource, file: str | None, skipp
     data_spec = data_spec_of(typed, objective)
     files = DataFiles(train=file)
     parts = ("train",) if file is not None else tuple(part for part in DATA_PARTS if part not in skipped_parts)
+    section = training.data
     split = check.attempt(lambda: read_split(training.data, files, data_spec, source))
     if split is None:
         return check
     check.samples.update(split)
-    for part in (part for part in parts if part not in split):
-        samples = check.attempt(lambda part=part: read_part(part, training.data, files, data_spec, source))  # type: ignore[misc]
+    for part in parts:
+        samples = split.get(part) or check.attempt(partial(read_part, part, section, files, data_spec, source))
         if samples is not None:
             check.samples[part] = samples
-    check.attempt(lambda: require_same_classes(check.samples, source))
+        if samples is None and part == "train":
+            data_spec = replace(
+                data_spec, learns_labels=True
+            )  # else the names of classes are faults of the other parts
+        elif samples is not None and part == "train":
+            data_spec = replace(data_spec, labels=samples.data_spec.labels)
+            section = section.with_columns(samples.columns) if section is not None else None
+            check.diagnostics += column_notes(checked, samples)
     if file is None and training.data is None:
         check.diagnostics.append(_no_data(source))
     _check_training_samples(checked, source, check, tuple(split))
@@ -91,7 +101,7 @@ def _check_training_samples(
     if data is not None:
         test = check.samples.get("test")
         check.samples = replace(data, test=test).parts
-        check.diagnostics += data_warnings(checked, replace(data, test=test))
+        check.diagnostics += data_warnings(with_learned(checked, train), replace(data, test=test))
 
 
 def _check_inputs(checked: CheckedSpec, source: SpecSource, file: str | None, check: DataCheck) -> DataCheck:

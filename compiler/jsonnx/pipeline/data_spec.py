@@ -9,6 +9,10 @@ from ..analysis.output_layer import VALUE_PRESERVING_LAYERS, unwrapped
 from ..analysis.shape_inference import TypedNetwork
 from ..layers.attention.position_embeddings import PositionEmbedding
 from ..layers.core import Embedding, ReversibleEmbedding
+from ..layers.merging import Concatenate
+from ..layers.ops.unary import NanToNum
+from ..layers.preprocessing.date_features import DateFeatures
+from ..layers.preprocessing.imputation import MISSING_TEXT, Imputation
 from ..layers.preprocessing.lookup import IntegerLookup, StringLookup
 from ..runtime.data_spec import DataSpec, IndexRange, make_data_spec
 from ..training.objective import Objective
@@ -41,6 +45,37 @@ def input_vocabularies(typed: TypedNetwork) -> dict[str, frozenset[Any]]:
     return vocabularies
 
 
+def inputs_with_missing_values(typed: TypedNetwork) -> frozenset[str]:
+    """The inputs whose every reader takes missing values: an Imputation, a function that tests for NaN or replaces it,
+    or a lookup whose mask token is the empty string. DateFeatures passes missing values on."""
+    origins = {name: frozenset([name]) for name in typed.inputs}
+    read: set[str] = set()
+    needed: set[str] = set().union(*(origins.get(name, ()) for name in typed.network.outputs))
+    for call in typed.network.calls:
+        layer = unwrapped(call.layer)
+        inputs = frozenset().union(*(origins.get(source, frozenset()) for source in call.sources))
+        if isinstance(layer, (*VALUE_PRESERVING_LAYERS, Concatenate, DateFeatures)):
+            origins[call.name] = inputs
+            needed |= inputs if call.name in typed.network.outputs else frozenset()
+            continue
+        read |= inputs
+        if not _takes_missing_values(layer):
+            needed |= inputs
+    readable = {name for name, type in typed.inputs.items() if type.dtype.startswith("float") or type.dtype == "string"}
+    return frozenset(readable & read - needed)
+
+
+def _takes_missing_values(layer: Any) -> bool:
+    if isinstance(layer, StringLookup):
+        return layer.table.mask_token == MISSING_TEXT
+    return isinstance(layer, (Imputation, NanToNum)) or layer.type_name == "ops.isnan"
+
+
+def date_inputs(typed: TypedNetwork) -> frozenset[str]:
+    """The inputs of texts that DateFeatures reads as dates."""
+    return frozenset(source for layer, _, source in _input_readers(typed) if isinstance(layer, DateFeatures))
+
+
 def _input_readers(typed: TypedNetwork) -> Iterator[tuple[Any, int, str]]:
     """The layers that read the values of an input, directly or behind layers that only arrange them; the position of
     that value among the layer's inputs; and the input."""
@@ -57,7 +92,14 @@ def _input_readers(typed: TypedNetwork) -> Iterator[tuple[Any, int, str]]:
 def input_spec(typed: TypedNetwork) -> DataSpec:
     """The data that prediction takes."""
     index_ranges = {name: IndexRange(count) for name, count in index_limits(typed).items()}
-    return DataSpec(typed.network.inference_inputs, {}, index_ranges, vocabularies=input_vocabularies(typed))
+    return DataSpec(
+        typed.network.inference_inputs,
+        {},
+        index_ranges,
+        vocabularies=input_vocabularies(typed),
+        missing_inputs=inputs_with_missing_values(typed),
+        date_inputs=date_inputs(typed),
+    )
 
 
 def data_spec_of(typed: TypedNetwork, objective: Objective) -> DataSpec:
@@ -74,4 +116,6 @@ def data_spec_of(typed: TypedNetwork, objective: Objective) -> DataSpec:
         training,
         input_vocabularies(typed),
         objective.weighted_outputs,
+        inputs_with_missing_values(typed),
+        date_inputs(typed),
     )

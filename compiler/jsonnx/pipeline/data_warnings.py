@@ -30,6 +30,8 @@ MIN_REPORTED_DISTANCE = 10.0
 """The least distance of a target from the initial output, in standard deviations of that output, that is reported."""
 
 MAX_LISTED_CLASSES = 8
+SCALE_HELP = "scale the targets in the data"
+NORMALIZE_HELP = 'normalize the targets: "target": {"normalize": true} in `training`'
 
 ACTIVATION_RANGES = {
     "sigmoid": (0.0, 1.0),
@@ -52,9 +54,15 @@ def data_warnings(checked: CheckedSpec, data: RunData, *, has_initial_weights: b
     report = checked.new_report()
     if objective is None or training is None:
         return []
+    for part, samples in data.parts.items():
+        if samples.dropped_count and training.data is not None:
+            message = f"samples with missing values, which are left out of `{part}`: {samples.dropped_count:,}"
+            report.add("dropped-samples", _data_path(checked, "missing"), message, severity="note")
     for output, loss in objective.losses.items():
         _check_classes(data.train, data, output, objective, checked, report)
         _check_split_classes(data, output, objective, checked, report)
+        if output in objective.normalized_outputs:
+            continue
         if is_regression(loss) and not has_initial_weights and training.weights is None:
             _check_scale(data.train, output, training, checked, report)
     return list(report)
@@ -184,7 +192,8 @@ def _check_scale(train: Dataset, output: str, training: Training, checked: Check
         scale, offset = _rescaling(target, bounds)
         help = (
             f"end the network with {_rescaling_entry(output, scale, offset, checked)}, so that the layers before it "
-            f"compute {'values in their range' if bounds else 'standardized values'}, or scale the targets in the data"
+            f"compute {'values in their range' if bounds else 'standardized values'}, or "
+            f"{SCALE_HELP if bounds else NORMALIZE_HELP}"
         )
         message = f"the target of {output!r} {fault}"
         report.add("target-scale", checked.network.paths[output], message, help=help, severity="warning")

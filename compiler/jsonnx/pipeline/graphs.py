@@ -72,6 +72,9 @@ def output_scoring_graph(typed: TypedNetwork, objective: Objective) -> Graph:
     if objective.added_losses:
         message = f"the loss of {objective.added_losses[0]!r} depends on values that a compiled model does not contain"
         raise CompileError([Diagnostic("needs-weights", message, help=NEEDS_RUN_HELP)])
+    if objective.normalized_outputs:
+        message = "the loss compares normalized targets, whose statistics the compiled model does not contain"
+        raise CompileError([Diagnostic("needs-weights", message, help=NEEDS_RUN_HELP)])
     network = lower(typed) if typed.masks.inference.value_masks.keys() & typed.outputs.keys() else None
     g = Builder.extending(replace(network, outputs={}, losses=(), updates={})) if network else Builder()
     outputs: dict[str, Value] = {name: g.input(name, type) for name, type in typed.outputs.items()}

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +14,11 @@ import numpy as np
 
 from ..core.diagnostics import CompileError, Diagnostic, UsageError
 from ..core.files import make_folders, write_atomically
+from ..core.reserved_names import target_name
 from ..interop.keras.export import NamedLayer, archive_bytes, weights_h5_bytes
 from ..runtime.run_folder import RUN_INFO_FILE, WEIGHTS_FILE
 from ..runtime.weight_files import WeightsReport
+from ..training.numerics import EPSILON
 from .check import CheckedSpec, Spec, check_spec
 from .compile import compile_checked
 from .graphs import inference_graph
@@ -70,6 +74,7 @@ def to_keras(
     """
     checked = spec if isinstance(spec, CheckedSpec) else check_spec(spec)
     model = compile_checked(checked, weights, seed, partial=partial, verify=verify)
+    checked = with_rescaled_outputs(checked, model.weights)
     exported = export_config(checked, model.weights)
     graph = inference_graph(checked)
     weights_by_layer: dict[str, dict[str, np.ndarray]] = {}
@@ -81,6 +86,26 @@ def to_keras(
         for name, layer in exported.layers
     ]
     return KerasModel(exported.config, weights_h5_bytes(checked.network.name, layers), model.weights_report)
+
+
+def with_rescaled_outputs(checked: CheckedSpec, weights: Mapping[str, np.ndarray]) -> CheckedSpec:
+    """The spec without its training, in which Rescaling layers restore the unit of normalized targets."""
+    normalized = checked.network.normalized_outputs
+    if not normalized or checked.flat is None:
+        return checked
+    document: Any = {key: value for key, value in checked.flat.document.items() if key not in ("training", "labels")}
+    outputs: dict[str, str] = {}
+    layers = list(document["layers"])
+    taken = {*document["inputs"], *(call.name for call in checked.network.calls)}
+    for output in normalized:
+        scope = target_name(output)
+        deviation = np.maximum(np.sqrt(weights[f"{scope}/variance"]), np.float32(EPSILON))
+        name = next(name for number in count() if (name := f"{output}_rescaled{number or ''}") not in taken)
+        scale, offset = deviation.tolist(), weights[f"{scope}/mean"].tolist()
+        layers.append({"type": "Rescaling", "name": name, "from": output, "scale": scale, "offset": offset})
+        outputs[output] = name
+    names = [outputs.get(name, name) for name in checked.network.outputs]
+    return check_spec(document | {"layers": layers, "outputs": names})
 
 
 def export_keras_model(

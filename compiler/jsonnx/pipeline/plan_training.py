@@ -11,7 +11,7 @@ from ..analysis.shape_inference import TypedNetwork
 from ..backend import spec_hash
 from ..core.diagnostics import CompileError, Diagnostic, Report
 from ..core.gc_pause import gc_paused
-from ..core.reserved_names import ADAPT_INPUT, next_name
+from ..core.reserved_names import ADAPT_INPUT, next_name, target_name
 from ..frontend.network import Network
 from ..frontend.schema.phrases import known_names_help, short_name
 from ..gradient import MissingRule
@@ -35,9 +35,10 @@ from ..runtime.training_plan import AdaptTask, AugmentedInput, ObjectiveGraphs, 
 from ..training.objective import Objective
 from ..training.optimizer import Optimizer, matches_weight
 from ..training.section import Training
+from ..training.target_scaling import target_statistics
 from ..tuning.cpu.gradient import CPU_GRADIENTS
 from .check import CheckedSpec, StageHook, no_hook
-from .data_spec import index_limits, input_vocabularies
+from .data_spec import date_inputs, index_limits, input_vocabularies, inputs_with_missing_values
 from .graphs import forward_graph, inference_only
 
 NORMALIZATION_MODULES = Adaptable.__module__.partition(".preprocessing")[0] + ".normalization."
@@ -71,6 +72,8 @@ def plan_training(checked: CheckedSpec, seed: int | None = None, after: StageHoo
         seed=checked.seed(seed),
         index_sizes=index_limits(typed),
         input_vocabularies=input_vocabularies(typed),
+        missing_inputs=inputs_with_missing_values(typed),
+        date_inputs=date_inputs(typed),
         labels=typed.network.labels,
         source=SpecSource(checked.source.file, checked.locate),
         adapt_tasks=adapt_tasks(typed),
@@ -134,7 +137,15 @@ def adapt_tasks(typed: TypedNetwork) -> tuple[AdaptTask, ...]:
                 adapt_input = call.layer.adapt_input(g, *graph.outputs.values())
             adapt_graph = canonicalize(g.graph({ADAPT_INPUT: adapt_input}))
             tasks[call.owner] = AdaptTask(call.owner, call.layer.adapt, adapt_graph)
-    return tuple(tasks.values())
+    target_tasks = (target_task(typed, output) for output in typed.network.normalized_outputs)
+    return (*tasks.values(), *target_tasks)
+
+
+def target_task(typed: TypedNetwork, output: str) -> AdaptTask:
+    """The mean and the variance of the target of an output, which has the type of the output."""
+    g = Builder()
+    target = g.input(target_name(output), typed.types[output])
+    return AdaptTask(target_name(output), target_statistics, g.graph({ADAPT_INPUT: g.Identity(target)}))
 
 
 def fixed_parts(document: Any) -> dict[str, Any]:
@@ -190,8 +201,9 @@ def forward_loss_graph(checked: CheckedSpec, objective: Objective) -> Graph:
 
 
 def in_normalization(network: Network) -> Callable[[Node], bool]:
-    """Whether a node belongs to a normalization layer of the network."""
+    """Whether a node belongs to a normalization layer of the network, or to the normalization of a target."""
     names = {call.owner for call in network.calls if type(call.layer).__module__.startswith(NORMALIZATION_MODULES)}
+    names |= {target_name(output) for output in network.normalized_outputs}
     return lambda node: node.scope in names
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..core.diagnostics import CompileError
@@ -59,6 +59,7 @@ def read_part(
     """The samples of a part of the data, `train`, `validation` or `test`; None if neither the spec nor the user names a
     file. Raises CompileError with every fault, UsageError for a file that cannot be read."""
     if part in files.paths:
+        data_spec = replace(data_spec, learns_labels=data_spec.learns_labels or part == "train")
         return from_file(files.paths[part], data, data_spec, source, needs_weights=part == "train")
     if data is None or not data.has_part(part):
         return None

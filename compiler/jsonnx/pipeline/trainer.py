@@ -25,6 +25,7 @@ from .check import CheckedSpec, Spec, check_spec
 from .compile import compile_checked
 from .decision import calibrate, choose_thresholds, require_validation, with_thresholds
 from .initial_weights import Weights, resolve_initial_weights
+from .learned_spec import with_learned
 from .model import Model
 from .plan_training import plan_training
 from .target_forms import plan_for_target
@@ -149,6 +150,10 @@ class Trainer(PlanTrainer):
 a line an epoch, 0 nothing; "auto" shows a bar in a terminal or a notebook, elsewhere nothing. It is printed to
 standard error, in a notebook to standard output.
 """
+
+    def _use_learned(self, train: Dataset) -> None:
+        super()._use_learned(train)
+        self._checked = with_learned(self._checked, train)
 
     def _decide(self) -> None:
         """Calibrates the weights and chooses thresholds, as the spec says, on the validation data of the last fit."""

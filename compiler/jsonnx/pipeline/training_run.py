@@ -13,7 +13,6 @@ from ..core.diagnostics import CompileError, Diagnostic, Note, UsageError
 from ..core.figures import Figure, numbers_only
 from ..core.files import refuse_overwrite
 from ..core.spec_folders import SpecFolders
-from ..runtime.dataset_files import require_same_classes
 from ..runtime.early_stopping import EarlyStoppingMonitor
 from ..runtime.provider_options import ProviderOptions
 from ..runtime.run_folder import SPEC_FILE, RunFolder
@@ -28,6 +27,7 @@ from .checkpoint_schedule import CheckpointSchedule
 from .data_warnings import data_warnings
 from .decision import require_validation
 from .initial_weights import possible_weight_files
+from .learned_spec import learned_notes, with_learned
 from .run_data import (
     SPEC_FILES,
     DataFiles,
@@ -214,7 +214,10 @@ def train(
     _report_placement(checked, trainer, options, warn, on_placement)
     data = _load_data(trainer, options.data)  # before anything is written, so that an error leaves no files
     require_validation(trainer.plan, data.validation is not None)
+    notes = learned_notes(checked, data.train)
+    checked = with_learned(checked, data.train)
     if not resumes:
+        warn(notes)
         warn(data_warnings(checked, data, has_initial_weights=options.weights is not None))
     run = _PreparedRun(run_folder, checked, options, trainer, data, warn, start_time)
     with run_folder:
@@ -422,16 +425,17 @@ def _input_files(checked: CheckedSpec, options: RunOptions) -> list[Path]:
 def _load_data(trainer: Trainer, files: DataFiles) -> RunData:
     """Reads and checks all data of the run, and splits off the validation data if the spec says so."""
     plan = trainer.plan
-    section = plan.training.data
-    split = read_split(section, files, plan.data_spec, plan.source)
-    train, validation, test = (
-        split.get(part) or read_part(part, section, files, plan.data_spec, plan.source) for part in DATA_PARTS
-    )
+    split = read_split(plan.training.data, files, plan.data_spec, plan.source)
+    train = split.get("train") or read_part("train", plan.training.data, files, plan.data_spec, plan.source)
     if train is None:
         help = "name a file in `training.data.train`, or with --data FILE"
         raise UsageError("no-data", "the spec names no data to train on", help)
+    plan = plan.with_learned(train)
+    section = plan.training.data
+    validation, test = (
+        split.get(part) or read_part(part, section, files, plan.data_spec, plan.source) for part in DATA_PARTS[1:]
+    )
     data = split_off_validation(train, validation, section, plan.source)
-    require_same_classes(replace(data, test=test).parts, plan.source)
     EarlyStoppingMonitor(plan, data.validation is not None)  # raises UsageError if the monitored figure is not reported
     return replace(data, test=test, split_parts=tuple(split))
 

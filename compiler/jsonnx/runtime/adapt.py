@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..backend import serialize, to_model_proto
+from ..core.diagnostics import CompileError, Diagnostic
 from ..core.reserved_names import ADAPT_INPUT
 from ..ir import with_vocabularies
 from .provider_faults import runtime_failure
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from .dataset import Dataset
 
 ADAPT_BATCH_SIZE = 512
+MAX_LISTED_FEATURES = 20
+"""Features that a message lists."""
 
 Arrays = Mapping[str, np.ndarray]
 
@@ -40,7 +43,19 @@ def adapted_states(
             for name, array in learned.items():
                 variable = f"{task.layer}/{name}"
                 states[variable] = np.asarray(array, current[variable].dtype)
+                _require_finite(states[variable], task.layer, name)
     return states
+
+
+def _require_finite(array: np.ndarray, layer: str, name: str) -> None:
+    """Raises CompileError if a layer has learned numbers that are not finite."""
+    bad = np.argwhere(~np.isfinite(array)) if array.dtype.kind == "f" else np.zeros((0, 0))
+    if len(bad):
+        features = ", ".join(str(index[-1]) for index in bad.tolist()[:MAX_LISTED_FEATURES] if index)
+        where = f" for the feature {features}" if features and len(bad) == 1 else f" for the features {features}"
+        message = f"{layer!r} learns a {name} that is not finite" + (where if features else "")
+        help = "remove columns that have no values in the training data, and layers before it that compute NaN"
+        raise CompileError([Diagnostic("not-finite", message, help=help)])
 
 
 def _adapt_inputs(graph: Graph, samples: Dataset, weights: Arrays) -> list[np.ndarray]:

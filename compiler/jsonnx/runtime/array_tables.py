@@ -121,8 +121,9 @@ class ArrayTable:
         name: str,
         type: TensorType,
         faults: FaultCollector,
-        labels: Sequence[str] = (),
+        labels: Sequence[str] | None = None,
         text_help: TextHelp | None = None,
+        accepts_missing: bool = False,
     ) -> np.ndarray | None:
         try:
             return self._read(name)

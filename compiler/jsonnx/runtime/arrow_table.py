@@ -19,7 +19,7 @@ from .optional_packages import require_package
 from .text_tables import add_missing_values
 from .validate_arrays import MISSING_NUMBER_HELP, MISSING_TEXT_HELP, ElementIndex, LocateElement
 
-DATE_HELP = "dates are not read: write numbers in their place, such as the month or the days since a start"
+DATE_HELP = 'an input of dates has "dtype": "string", and a DateFeatures layer after it'
 _BATCH_ROWS = 1 << 14
 _ENCODED_MEDIA_FIELD = "bytes"
 """The field of a struct that holds an encoded image or recording, as in data sets of Hugging Face."""
@@ -92,8 +92,9 @@ class ArrowTable:
         name: str,
         type: TensorType,
         faults: FaultCollector,
-        labels: Sequence[str] = (),
+        labels: Sequence[str] | None = None,
         text_help: TextHelp | None = None,
+        accepts_missing: bool = False,
     ) -> np.ndarray | None:
         if self.names.count(name) > 1:
             faults.add("duplicate-column", f"{self.names.count(name)} columns are called {name!r}")
@@ -102,6 +103,8 @@ class ArrowTable:
             faults.add("empty-data", "the file has no rows")
             return None
         kind = _Kind.of(self._schema.field(self.names.index(name)).type)
+        if kind.is_time and type.dtype == "string":
+            kind = _Kind(is_text=True)  # as texts of ISO 8601
         if kind.fault is not None:
             faults.add("bad-value", f"column {name!r} holds {kind.fault}", help=kind.help)
             return None
@@ -109,7 +112,7 @@ class ArrowTable:
         if values is None:
             return None
         missing = np.flatnonzero(_is_null(values, kind))
-        if missing.size:
+        if missing.size and not accepts_missing:
             help = MISSING_TEXT_HELP if kind.is_text else MISSING_NUMBER_HELP
             rows = missing.tolist()
             add_missing_values(name, "value", rows, len(values), self.element_locator([name]), faults, help)
@@ -136,10 +139,13 @@ class ArrowTable:
         return None
 
     def _to_array(self, values: Any, kind: _Kind, name: str, faults: FaultCollector) -> np.ndarray | None:
-        """The array of a column without missing values."""
+        """The array of a column, with NaN or the empty string for each missing value."""
+        import pyarrow as pa
+
         if kind.is_text or kind.is_binary:
             array = np.empty(len(values), object)
-            array[:] = values.to_pylist()
+            values = values.cast(pa.string()) if pa.types.is_temporal(values.type) else values
+            array[:] = ["" if value is None else value for value in values.to_pylist()]
             return array
         shape: tuple[int, ...] = (len(values),)
         while (lengths := _list_lengths(values)) is not None:
@@ -148,7 +154,7 @@ class ArrowTable:
                 return None
             values = values.flatten()
             shape = (*shape, int(lengths[0]) if lengths.size else 0)
-        return np.asarray(values.to_numpy(zero_copy_only=False)).reshape(shape)
+        return _to_numbers(values).reshape(shape)
 
     def _add_ragged(self, lengths: np.ndarray, lists_per_row: int, name: str, faults: FaultCollector) -> None:
         """Adds a fault for the rows whose lists have another length than the first one."""
@@ -196,12 +202,18 @@ class ArrowTable:
 
 
 class _Kind:
-    """What the values of an Arrow type are; `fault` says why a type is not read."""
+    """What the values of an Arrow type are; `fault` says why a type is not read. Times are read as texts only."""
 
     def __init__(
-        self, is_text: bool = False, is_binary: bool = False, fault: str | None = None, help: str = ""
+        self,
+        is_text: bool = False,
+        is_binary: bool = False,
+        is_time: bool = False,
+        fault: str | None = None,
+        help: str = "",
     ) -> None:
-        self.is_text, self.is_binary, self.fault, self.help = is_text, is_binary, fault, help or None
+        self.is_text, self.is_binary, self.is_time = is_text, is_binary, is_time
+        self.fault, self.help = fault, help or None
 
     @staticmethod
     def of(type: Any) -> _Kind:
@@ -219,7 +231,7 @@ class _Kind:
         if types.is_binary(type) or types.is_large_binary(type) or types.is_binary_view(type):
             return _Kind(is_binary=True)
         if types.is_temporal(type):
-            return _Kind(fault=f"times ({type})", help=DATE_HELP)
+            return _Kind(is_time=True, fault=f"times ({type})", help=DATE_HELP)
         item = type
         while _is_list(item):
             item = item.value_type
@@ -246,6 +258,14 @@ def _plain(array: Any) -> Any:
     if pa.types.is_struct(array.type) and _ENCODED_MEDIA_FIELD in [field.name for field in array.type]:
         array = array.field(_ENCODED_MEDIA_FIELD)
     return array.cast(pa.float64()) if pa.types.is_decimal(array.type) else array
+
+
+def _to_numbers(values: Any) -> np.ndarray:
+    """The numbers or booleans of an Arrow array without lists, with NaN for each that is missing."""
+    import pyarrow as pa
+
+    is_object = values.null_count and (pa.types.is_boolean(values.type) or pa.types.is_null(values.type))
+    return np.asarray((values.cast(pa.float64()) if is_object else values).to_numpy(zero_copy_only=False))
 
 
 def _is_null(array: Any, kind: _Kind) -> np.ndarray:

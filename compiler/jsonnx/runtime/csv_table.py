@@ -32,6 +32,17 @@ class CsvDialect(NamedTuple):
     """The decimal mark of numbers."""
     format: str = "csv"
     """The suffix of the file."""
+    thousands: str | None = None
+    """The mark between groups of three digits; None for none."""
+
+    def plain_number(self, text: str) -> str:
+        """A number without marks of thousands and with a decimal point; a text that is written otherwise stays no
+        number."""
+        if self.thousands is not None and self.thousands in text:
+            whole, mark, fraction = text.strip().partition(self.decimal)
+            is_grouped = re.fullmatch(rf"[+-]?\d{{1,3}}({re.escape(self.thousands)}\d{{3}})+", whole)
+            text = whole.replace(self.thousands, "" if is_grouped else "_") + mark + fraction
+        return text if self.decimal == "." else text.replace(".", "_").replace(",", ".")
 
 
 COMMAS = CsvDialect()
@@ -129,8 +140,9 @@ class CsvTable:
         name: str,
         type: TensorType,
         faults: FaultCollector,
-        labels: Sequence[str] = (),
+        labels: Sequence[str] | None = None,
         text_help: TextHelp | None = None,
+        accepts_missing: bool = False,
     ) -> np.ndarray | None:
         if self.names.count(name) > 1:
             message = f"{self.names.count(name)} columns are called {name!r}"
@@ -142,11 +154,17 @@ class CsvTable:
             return np.array(texts, object)
         stripped = [text.strip() for text in texts]
         if name_media_files(stripped, type) or (
-            labels and (set(stripped) & set(labels) or not any(map(_is_number, texts)))
+            labels is not None and (set(stripped) & set(labels) or not any(map(_is_number, texts)))
         ):
             return np.array(stripped, object)
-        texts = texts if self._dialect.decimal == "." else [_with_point(text) for text in texts]
-        numbers = _parse_numbers(texts, int if "int" in type.dtype else float)
+        if self._dialect.decimal != "." or self._dialect.thousands is not None:
+            texts = [self._dialect.plain_number(text) for text in texts]
+        if accepts_missing:
+            texts = ["nan" if _is_missing(text) else text for text in texts]
+        is_integer = "int" in type.dtype
+        numbers = _parse_numbers(texts, int if is_integer else float)
+        if numbers is None and (booleans := _booleans_as_numbers(texts)) is not None:
+            numbers = _parse_numbers(booleans, int if is_integer else float)
         if numbers is None:
             self._add_faults(name, texts, faults, text_help)
         return numbers
@@ -201,6 +219,16 @@ MISSING_MARKERS = frozenset(("", "na", "n/a", "null", "none", "?", "-"))
 """Texts, in lower case, that stand for a missing number. `nan` is read as a number that is not finite."""
 
 
+BOOLEANS = {"true": "1", "false": "0", "yes": "1", "no": "0", "nan": "nan"}
+"""Texts, in lower case, that a column of booleans has in place of numbers; `nan` stands for a missing one."""
+
+
+def _booleans_as_numbers(texts: list[str]) -> list[str] | None:
+    """The cells of a column of booleans as 1 and 0; None if there are other texts."""
+    numbers = [BOOLEANS.get(text.strip().lower()) for text in texts]
+    return None if None in numbers else [number for number in numbers if number is not None]
+
+
 def _is_missing(text: str) -> bool:
     return text.strip().lower() in MISSING_MARKERS
 
@@ -225,11 +253,6 @@ def _is_number(text: str) -> bool:
     return "_" not in text
 
 
-def _with_point(text: str) -> str:
-    """A number with a decimal comma as one with a decimal point; a text with a point stays no number."""
-    return text.replace(".", "_").replace(",", ".")
-
-
 def _number_fault(name: str, text: str, dialect: CsvDialect) -> str:
     if not text.strip():
         return f"{name!r} is empty"
@@ -237,7 +260,7 @@ def _number_fault(name: str, text: str, dialect: CsvDialect) -> str:
     if dialect.decimal == ",":
         hint = ": decimals are written with a comma, as `decimal` says" if "." in text else ""
     elif _THOUSANDS.fullmatch(text.strip()):
-        hint = ": thousands separators are not read, and decimals are written with a point"
+        hint = ': marks of thousands need "thousands" in `training.data`, and decimals are written with a point'
     elif text.count(",") == 1 and _is_number(text.replace(",", ".")):
         hint = ': decimals are written with a point, unless `training.data` has "decimal": ","'
     return f"{name!r} holds {text[:80]!r}, not a number{hint}"

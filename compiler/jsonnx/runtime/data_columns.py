@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
+from typing import Any
 
 import numpy as np
 
 from ..core.diagnostics import quoted_or_list, suggestion
-from ..training.columns import AssignedColumns
+from ..training.columns import EXCLUSION, AssignedColumns, assigned_columns, has_patterns, matching_columns
+from ..training.section import DataSection
 from .data_errors import FaultCollector
 from .data_spec import DataSpec
 from .data_table import DataTable
 from .folder_table import CLASS_FOLDERS_HELP, LABEL, FolderTable
 from .media_files import MediaReader, is_media
 from .sample_weights import validate_weights
-from .validate_arrays import validate_array
+from .validate_arrays import LocateElement, is_missing, reshape_samples, validate_array
 
 
 def check_columns_exist(
@@ -37,6 +39,50 @@ def check_columns_exist(
             message = f"there is no column {name!r} for {data_spec.describe(key)}"
             faults.add("missing-column", message, table.name_location(near), help=help, notes=notes)
     return not faults
+
+
+def target_columns(data: DataSection | None, data_spec: DataSpec) -> set[str]:
+    """The columns of targets, also if only inputs are read."""
+    setting: Any = getattr(data, "y", None)
+    assigned = [
+        column for columns in assigned_columns(setting, "y", data_spec.targets).values() for column in columns.names
+    ]
+    values = setting.values() if isinstance(setting, Mapping) else [] if setting is None else [setting]
+    return {*assigned, *(name for value in values for name in ([value] if isinstance(value, str) else value))}
+
+
+def match_columns(
+    table: DataTable,
+    columns: Mapping[str, AssignedColumns],
+    data_spec: DataSpec,
+    targets: Collection[str],
+    faults: FaultCollector,
+) -> dict[str, tuple[str, ...]]:
+    """The columns that the patterns of inputs match, by input. Adds a fault for each pattern without a match.
+
+    A pattern matches neither the columns of targets nor those that another input names.
+    """
+    matched: dict[str, tuple[str, ...]] = {}
+    for key, (names, path) in columns.items():
+        if key not in data_spec.inputs or path is None or not has_patterns(names, table.names):
+            continue
+        others = {name for other, (assigned, _) in columns.items() if other != key for name in assigned}
+        found = matching_columns(names, table.names, {*targets, *others})
+        for pattern in found.unmatched:
+            name = pattern.removeprefix(EXCLUSION)
+            near = similar_column(name, table.names)
+            help = f"did you mean {near!r}?" if near else f"columns: {quoted_or_list(table.names)}"
+            message = f"no column matches {name!r}, for {data_spec.describe(key)}"
+            notes = [faults.source.note("the spec has the pattern here", path)]
+            faults.add("missing-column", message, table.name_location(near), help=help, notes=notes)
+        if not found.names and not found.unmatched:
+            faults.add(
+                "missing-column",
+                f"the patterns leave no column for {data_spec.describe(key)}",
+                table.name_location(None),
+            )
+        matched[key] = found.names
+    return matched
 
 
 def similar_column(name: str, columns: Sequence[str]) -> str | None:
@@ -62,47 +108,71 @@ def read_columns(
     names: tuple[str, ...],
     data_spec: DataSpec,
     faults: FaultCollector,
-    media: MediaReader | None = None,
+    accepts_missing: bool = False,
 ) -> np.ndarray | None:
-    """The array of an input or a target, from one column or from several, stacked along the last axis.
-
-    `media` reads the images or recordings that a column names or contains.
-    """
-    labels = data_spec.labels.get(key, ()) if key in data_spec.targets else ()
+    """The values of an input or a target, from one column or from several, stacked along the last axis; None, and
+    faults, if they are invalid. `validate_columns` validates them."""
+    labels = data_spec.class_labels(key)
     text_help = partial(data_spec.text_help, key)
     type = data_spec.type_of(key)
-    columns = [table.column(name, type, faults, labels, text_help) for name in names]
+    accepts_missing = accepts_missing or key in data_spec.missing_inputs
+    columns = [table.column(name, type, faults, labels, text_help, accepts_missing) for name in names]
     readable = [column for column in columns if column is not None]
     if len(readable) < len(columns) or not readable:
         return None
-    if len(readable) == 1 and key in data_spec.inputs and media is not None and is_media(readable[0], type):
-        return _read_media(table, readable[0], key, names, data_spec, faults, media)
-    if isinstance(table, FolderTable) and key in data_spec.inputs and table.holds_media(names[0]):
-        message = f"{data_spec.describe(key)} takes {type}, and {table.kind.dimensions}"
-        faults.add("data-shape", message, help="flatten or reshape them in the network, by its first layer")
-        return None
     try:
-        array = readable[0] if len(readable) == 1 else np.column_stack(readable)
+        return readable[0] if len(readable) == 1 else np.column_stack(readable)
     except ValueError:
         shapes = ", ".join(str(list(column.shape)) for column in readable)
         faults.add("data-shape", f"the columns of {data_spec.describe(key)} cannot be stacked: shapes {shapes}")
         return None
-    if key in data_spec.weighted_outputs:
-        output = data_spec.weighted_outputs[key]
-        return validate_weights(array, output, data_spec, faults, table.element_locator(names), len(names))
-    return validate_array(array, key, data_spec, faults, table.element_locator(names), len(names))
 
 
-def _read_media(
+def validate_columns(
+    array: np.ndarray,
     table: DataTable,
-    column: np.ndarray,
     key: str,
     names: tuple[str, ...],
     data_spec: DataSpec,
     faults: FaultCollector,
     media: MediaReader,
+    rows: np.ndarray | None = None,
 ) -> np.ndarray | None:
-    """The array of the images or recordings in a column."""
-    locate = table.element_locator(names)
-    array = media.read(column.tolist(), data_spec.type_of(key), data_spec.describe(key), locate, faults)
-    return None if array is None else validate_array(array, key, data_spec, faults, locate)
+    """The validated array of an input or a target, from the values in its columns; None, and faults, if they are
+    invalid.
+
+    `media` reads the images or recordings that a column names or contains. `rows` are the rows of the table that the
+    array has; None for all.
+    """
+    type, locate = data_spec.type_of(key), _row_locator(table.element_locator(names), rows)
+    if key in data_spec.weighted_outputs:
+        return validate_weights(array, data_spec.weighted_outputs[key], data_spec, faults, locate, len(names))
+    if len(names) == 1 and key in data_spec.inputs and is_media(array, type):
+        read = media.read(array.tolist(), type, data_spec.describe(key), locate, faults)
+        return None if read is None else validate_array(read, key, data_spec, faults, locate)
+    if isinstance(table, FolderTable) and key in data_spec.inputs and table.holds_media(names[0]):
+        message = f"{data_spec.describe(key)} takes {type}, and {table.kind.dimensions}"
+        faults.add("data-shape", message, help="flatten or reshape them in the network, by its first layer")
+        return None
+    if array.shape[1:] == (len(names),) and len(names) > 1 and reshape_samples(array, type.shape[1:]) is None:
+        message = f"{data_spec.describe(key)} has {len(names)} columns, the network wants {type}"
+        help = f"give the input the shape [{len(names)}]; its columns are {quoted_or_list(names)}"
+        faults.add("data-shape", message, table.name_location(None), help=help)
+        return None
+    return validate_array(array, key, data_spec, faults, locate, len(names))
+
+
+def _row_locator(locate: LocateElement, rows: np.ndarray | None) -> LocateElement:
+    """Locates the elements of an array that has only some rows of a table."""
+    return locate if rows is None else lambda index: locate((int(rows[index[0]]), *index[1:]))
+
+
+def complete_rows(arrays: Mapping[str, np.ndarray], data_spec: DataSpec) -> np.ndarray | None:
+    """The rows without missing values, except in inputs that may have some; None if these are all rows."""
+    columns = [array for key, array in arrays.items() if array.ndim and key not in data_spec.missing_inputs]
+    if len({len(array) for array in columns}) != 1:
+        return None  # the different numbers of samples are reported later
+    complete = np.ones(len(columns[0]), bool)
+    for array in columns:
+        complete &= ~is_missing(array).reshape(len(array), -1).any(1)
+    return None if complete.all() else np.flatnonzero(complete)

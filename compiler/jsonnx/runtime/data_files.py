@@ -31,11 +31,15 @@ class TableOptions(NamedTuple):
     """The separator of the columns of a table of text; None: that of the format."""
     decimal: str = "."
     """The decimal mark of the numbers of a table of text."""
+    thousands: str | None = None
+    """The mark between groups of digits of a table of text; None for none."""
 
     @staticmethod
     def of(data: DataSection | None, npy_column: str, format: str | None = None) -> TableOptions:
         """The options that a spec sets."""
-        return TableOptions(format, npy_column, *((data.separator, data.decimal) if data else (None, ".")))
+        if data is None:
+            return TableOptions(format, npy_column)
+        return TableOptions(format, npy_column, data.separator, data.decimal, data.thousands)
 
 
 DEFAULT_OPTIONS = TableOptions()
@@ -97,7 +101,7 @@ def _read_text(file: IO[bytes], format: DataFormat, options: TableOptions, fault
 
 def _read_csv(data: bytes, faults: FaultCollector, options: TableOptions, format: str) -> DataTable | None:
     separator = options.separator or ("\t" if format == "tsv" else ",")
-    return read_csv_table(data, faults, CsvDialect(separator, options.decimal, format))
+    return read_csv_table(data, faults, CsvDialect(separator, options.decimal, format, options.thousands))
 
 
 _TEXT_READERS: dict[str, Callable[[bytes, FaultCollector, TableOptions], DataTable | None]] = {

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from ..core.reserved_names import sample_weight_name
 from ..core.types import TensorType
-from ..training.losses import Loss
+from ..training.losses import BinaryLoss, Loss
 from ..training.section import Training
 
 MAX_SUGGESTED_LABELS = 20
@@ -44,11 +44,27 @@ class DataSpec:
     """The valid tokens of inputs whose lookup rejects all others."""
     sample_weights: Mapping[str, TensorType] = field(default_factory=dict)
     """The types of the weights of samples, by output."""
+    missing_inputs: frozenset[str] = frozenset()
+    """The inputs that may have missing values: NaN, or the empty string."""
+    date_inputs: frozenset[str] = frozenset()
+    """The inputs whose texts are dates."""
+    class_counts: Mapping[str, int] = field(default_factory=dict)
+    """The numbers of classes of outputs whose loss compares them with one class for each element."""
+    learns_labels: bool = False
+    """Whether the texts in targets without labels are their classes, as in training data."""
 
     @cached_property
     def weighted_outputs(self) -> Mapping[str, str]:
         """The outputs with weights of samples, by the names of the weights."""
         return {sample_weight_name(output): output for output in self.sample_weights}
+
+    def class_labels(self, name: str) -> tuple[str, ...] | None:
+        """The names of classes that the data of an input or a target may contain; an empty tuple if they are learned
+        from the data, None if the data has no names."""
+        if name not in self.targets:
+            return None
+        labels = self.labels.get(name)
+        return labels or (() if self.learns_labels and name in self.class_counts else None)
 
     def describe(self, name: str) -> str:
         if name in self.weighted_outputs:
@@ -71,7 +87,7 @@ class DataSpec:
             return "the texts are numbers: write them without quotes"
         if name in self.inputs:
             if distinct and all(map(DATE.match, distinct)):
-                return "dates are not read: write numbers in their place, such as the month or the days since a start"
+                return 'an input of dates has "dtype": "string", and a DateFeatures layer after it'
             return 'an input of texts has "dtype": "string", and a StringLookup or TextVectorization after it'
         classes = sorted(text for text in distinct if text)
         if "int" not in self.targets[name].dtype and len(classes) > 2:
@@ -91,6 +107,8 @@ def make_data_spec(
     training: Training,
     vocabularies: Mapping[str, frozenset[Any]],
     weighted_outputs: Collection[str] = (),
+    missing_inputs: frozenset[str] = frozenset(),
+    date_inputs: frozenset[str] = frozenset(),
 ) -> DataSpec:
     """The data of a training. `index_sizes` are the numbers of valid values of inputs that hold indices."""
     index_ranges = {name: IndexRange(count) for name, count in index_sizes.items()}
@@ -106,7 +124,13 @@ def make_data_spec(
         for output, loss in losses.items()
         if output in weighted_outputs and loss is not None
     }
-    return DataSpec(inputs, targets, index_ranges, labels, vocabularies, weights)
+    class_counts = {name: index_range.size for name, index_range in index_ranges.items() if name in targets}
+    for output, loss in losses.items():
+        if isinstance(loss, BinaryLoss) and outputs[output].shape[-1:] == (1,):
+            class_counts[output] = 2
+    return DataSpec(
+        inputs, targets, index_ranges, labels, vocabularies, weights, missing_inputs, date_inputs, class_counts
+    )
 
 
 def loss_of(training: Training, output: str) -> Loss | None:

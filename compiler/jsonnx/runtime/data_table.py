@@ -24,13 +24,16 @@ class DataTable(Protocol):
         name: str,
         type: TensorType,
         faults: FaultCollector,
-        labels: Sequence[str] = (),
+        labels: Sequence[str] | None = None,
         text_help: TextHelp | None = None,
+        accepts_missing: bool = False,
     ) -> np.ndarray | None:
         """The values of a column, as stored or as numbers of the type; None, and faults, if they are invalid.
 
-        With `labels`, the names of classes, the values may be these names. `text_help` gives the help for texts in
-        place of numbers. Names of media files in place of the numbers of an array are returned as texts.
+        With `labels`, the names of classes, the values may be these names, or any text if it is empty. `text_help`
+        gives the help for texts in place of numbers. Names of media files in place of the numbers of an array are
+        returned as texts. With `accepts_missing`, a missing number is NaN and a missing text the empty string; else
+        both are faults.
         """
 
     def values(self, name: str) -> Sequence[Any]:

@@ -16,7 +16,7 @@ from ..core.types import TensorType
 from .array_arguments import RaggedArray, is_batch_iterable, is_pair_of_arrays, not_an_array, to_array
 from .array_digest import array_digest
 from .data_errors import FaultCollector, FeedError
-from .data_spec import DataSpec
+from .data_spec import MAX_SUGGESTED_LABELS, DataSpec
 from .sample_weights import expand_weights, validate_weights
 from .sequences import Sequences, concatenate_arrays
 from .validate_arrays import check_consistent_sizes, validate_array
@@ -36,6 +36,10 @@ class Dataset:
     data_spec: DataSpec
     weights: Mapping[str, np.ndarray] = field(default_factory=dict)
     """The weights of samples, or of positions of samples, by output. Other samples have the weight 1."""
+    dropped_count: int = 0
+    """The samples that were left out, since they have missing values."""
+    columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """The columns of a file that patterns of the spec match, by input."""
 
     def __len__(self) -> int:
         return len(next(iter(self.inputs.values())))
@@ -159,14 +163,15 @@ class Dataset:
             faults = FaultCollector()
             faults.add("empty-data", f"{len(self)} samples cannot be split with a fraction of {fraction} set aside")
             raise FeedError(faults.diagnostics)
-        return self.subset(slice(train_count)), self.subset(slice(train_count, None))
+        train = replace(self.subset(slice(train_count)), dropped_count=self.dropped_count)
+        return train, self.subset(slice(train_count, None))
 
     def subset(self, rows: slice | np.ndarray) -> Dataset:
         """Some of the samples, given by their indices."""
         inputs = {name: array[rows] for name, array in self.inputs.items()}
         targets = {name: array[rows] for name, array in self.targets.items()}
         weights = {name: array[rows] for name, array in self.weights.items()}
-        return Dataset(inputs, targets, self.data_spec, weights)
+        return replace(self, inputs=inputs, targets=targets, weights=weights, dropped_count=0)
 
     def target_rows(self, output: str) -> np.ndarray | None:
         """The target of each sample; None if the output has none."""
@@ -186,7 +191,8 @@ class Dataset:
         targets = {name: concatenate_arrays([part.targets[name] for part in parts]) for name in parts[0].targets}
         outputs = dict.fromkeys(name for part in parts for name in part.weights)
         weights = {name: np.concatenate(_weights_of_parts(parts, name)) for name in outputs}
-        return Dataset(inputs, targets, parts[0].data_spec, weights)
+        dropped_count = sum(part.dropped_count for part in parts)
+        return replace(parts[0], inputs=inputs, targets=targets, weights=weights, dropped_count=dropped_count)
 
     @cached_property
     def digest(self) -> str:
@@ -244,9 +250,34 @@ def from_arrays(
         if validated is not None:
             weights[output] = validated
     check_consistent_sizes(arrays, weights, data_spec, faults)
-    if faults:
+    samples = None if faults else with_learned_labels(make_dataset(arrays, data_spec, weights), faults)
+    if samples is None or faults:
         raise FeedError(faults.diagnostics)
-    return make_dataset(arrays, data_spec, weights)
+    return samples
+
+
+def with_learned_labels(samples: Dataset, faults: FaultCollector) -> Dataset:
+    """The samples with class indices in place of the texts in targets, whose sorted texts are the labels. Adds a fault
+    unless there are as many classes as the output has."""
+    if all(array.dtype.kind != "O" for array in samples.targets.values()):
+        return samples
+    labels, targets = dict(samples.data_spec.labels), dict(samples.targets)
+    for output, array in samples.targets.items():
+        if array.dtype.kind != "O":
+            continue
+        title, count = samples.data_spec.describe(output), samples.data_spec.class_counts[output]
+        if not all(isinstance(item, str) for item in array.flat):
+            faults.add("bad-value", f"{title} has numbers in some files and texts in others")
+            continue
+        classes, indices = np.unique(array.astype(str), return_inverse=True)
+        labels[output], targets[output] = tuple(classes.tolist()), indices.reshape(array.shape).astype(np.int64)
+        if len(classes) != count:
+            names = quoted_or_list(labels[output][:MAX_SUGGESTED_LABELS])
+            more = ", ..." if len(classes) > MAX_SUGGESTED_LABELS else ""
+            units = f"give the layer {output!r} {len(classes)} units" if len(classes) > 1 else "more than one is needed"
+            help = f"the classes are {names}{more}; {units}, or list all classes in `labels` of the spec"
+            faults.add("data-shape", f"{title} has {len(classes)} classes, the network {count}", help=help)
+    return replace(samples, targets=targets, data_spec=replace(samples.data_spec, labels=labels))
 
 
 def make_dataset(

@@ -17,13 +17,20 @@ from ..training.columns import SAMPLE_WEIGHT, AssignedColumns, assigned_columns,
 from ..training.section import DATA_PARTS, DataSection
 from ..training.split_faults import sequence_faults, split_faults, window_faults
 from ..training.split_section import SequencesSection
-from .data_columns import check_columns_exist, read_columns
+from .data_columns import (
+    check_columns_exist,
+    complete_rows,
+    match_columns,
+    read_columns,
+    target_columns,
+    validate_columns,
+)
 from .data_errors import FaultCollector
 from .data_files import TableOptions, read_table
 from .data_locations import DataItem, items_of_spec, items_of_user
 from .data_spec import DataSpec
 from .data_table import DataTable
-from .dataset import Dataset, make_dataset
+from .dataset import Dataset, make_dataset, with_learned_labels
 from .folder_table import LABEL, FolderTable, read_folder
 from .media_files import MediaReader
 from .row_columns import RowValues, concatenate_row_values, read_row_columns, row_columns
@@ -34,6 +41,7 @@ from .spec_source import NO_SPEC, SpecSource
 from .training_plan import TrainingPlan
 from .validate_arrays import check_consistent_sizes
 
+ALL_MISSING_HELP = "leave columns without values out of `x`, or fill them with an Imputation layer"
 MAX_FAULTS = 20
 """Faults after which no further file is read."""
 
@@ -53,6 +61,7 @@ def from_part(data: DataSection, part: str, data_spec: DataSpec, source: SpecSou
     """The samples of the `train`, `validation` or `test` data that a spec names. Raises as `from_spec` does."""
     if data.split is not None and part in data.split.parts:
         return from_split(data, items_of_spec(data, "train", source), data_spec, source)[part]
+    data_spec = replace(data_spec, learns_labels=data_spec.learns_labels or part == "train")
     reader = _Reader(data, data_spec, source, with_targets=True, needs_weights=part == "train")
     return reader.read(items_of_spec(data, part, source))[0]
 
@@ -66,6 +75,7 @@ def from_split(
 ) -> dict[str, Dataset]:
     """The parts into which the spec's `split` divides the samples of files; rows of parts that are not among `parts`
     are for training. Raises as `from_spec` does."""
+    data_spec = replace(data_spec, learns_labels=True)
     reader = _Reader(data, data_spec, source, with_targets=True, with_split=True, needs_weights=True)
     return reader.read_split(items, parts)
 
@@ -124,7 +134,9 @@ class _Reader:
     def read_split(self, items: Sequence[DataItem], parts: Collection[str]) -> dict[str, Dataset]:
         """The samples of all files by their part. Raises as `read` does, and CompileError if a part is empty."""
         rows, maker = self._read(items)
-        return maker.samples_by_part(rows, parts)
+        samples = dict(maker.samples_by_part(rows, parts))
+        samples["train"] = replace(samples["train"], dropped_count=rows.samples.dropped_count)
+        return samples
 
     def _read(self, items: Sequence[DataItem]) -> tuple[Rows, SampleMaker]:
         """The rows of all files, and what makes samples of them."""
@@ -132,7 +144,7 @@ class _Reader:
         maker = SampleMaker.of(self.data, self.data_spec, columns, self.source)
         return replace(self, data_spec=maker.row_spec)._read_rows(items, columns), maker
 
-    def _read_rows(self, items: Sequence[DataItem], columns: Mapping[str, AssignedColumns]) -> Rows:
+    def _read_rows(self, items: Sequence[DataItem], columns: dict[str, AssignedColumns]) -> Rows:
         """The rows of all files, with the columns to keep and those that divide the rows."""
         parts: list[Dataset] = []
         kept: list[Kept] = []
@@ -144,12 +156,16 @@ class _Reader:
             if part is not None and not collector:
                 parts.append(part)
                 self._check_agreement(parts, items[0].name, collector)
+                columns |= {key: columns[key]._replace(names=names) for key, names in part.columns.items()}
             faults += collector.diagnostics
             if len(faults) >= MAX_FAULTS:
                 break
         if faults:
             raise CompileError(faults)
-        samples = Dataset.concatenate(parts).with_padded_targets()
+        collector = FaultCollector(items[0].name, self.source)
+        samples = with_learned_labels(Dataset.concatenate(parts).with_padded_targets(), collector)
+        if collector:
+            raise CompileError(collector.diagnostics)
         return Rows(samples, _concatenate_kept(kept), concatenate_row_values(values))
 
     def _column_assignment(self) -> dict[str, AssignedColumns]:
@@ -181,7 +197,7 @@ class _Reader:
     def _read_item(
         self,
         item: DataItem,
-        columns: Mapping[str, AssignedColumns],
+        columns: dict[str, AssignedColumns],
         faults: FaultCollector,
         kept: list[Kept],
         values: list[RowValues],
@@ -210,7 +226,7 @@ class _Reader:
         self,
         table: DataTable,
         item: DataItem,
-        columns: Mapping[str, AssignedColumns],
+        columns: dict[str, AssignedColumns],
         faults: FaultCollector,
         kept: list[Kept],
         values: list[RowValues],
@@ -221,14 +237,18 @@ class _Reader:
             data_spec = _with_folder_labels(table, columns, data_spec, faults)
         if not self.needs_weights:
             columns = _without_missing_weights(columns, table, data_spec)
+        matched = match_columns(table, columns, data_spec, target_columns(self.data, data_spec), faults)
+        columns = columns | {key: columns[key]._replace(names=names) for key, names in matched.items()}
         media = MediaReader(item.folder, self.data.images, self.data.audio) if self.data else MediaReader(item.folder)
+        drops_missing = self.with_targets and self.data is not None and self.data.missing == "drop"
         sequences = self.data.sequences if self.data else None
-        samples = _samples(table, columns, data_spec, media, sequences, faults)
+        samples, rows = _samples(table, columns, data_spec, media, sequences, faults, drops_missing)
         if samples is not None:
+            samples = replace(samples, columns=matched)
             kept.append(_kept_columns(table, self.keep, len(samples), faults))
-            values.append(
-                read_row_columns(table, row_columns(self.data, with_split=self.with_split), len(samples), faults)
-            )
+            names, count = row_columns(self.data, with_split=self.with_split), len(samples) + samples.dropped_count
+            row_values = read_row_columns(table, names, count, faults)
+            values.append(row_values if rows is None else _values_of_rows(row_values, rows))
         return samples
 
     def _read_folder(self, item: DataItem, faults: FaultCollector) -> FolderTable | None:
@@ -256,23 +276,46 @@ def _samples(
     media: MediaReader,
     sequences: SequencesSection | None,
     faults: FaultCollector,
-) -> Dataset | None:
-    """The samples in the columns of a table; None, and faults, if they are invalid."""
-    arrays: dict[str, np.ndarray] = {}
-    weights: dict[str, np.ndarray] = {}
-    if not faults and check_columns_exist(table, columns, data_spec, faults):
-        for key, assigned in columns.items():
-            array: Any
-            if sequences is not None and takes_sequences(key, assigned.names, data_spec, table):
-                array = read_sequences(table, key, assigned.names[0], data_spec, sequences, faults)
-            else:
-                array = read_columns(table, key, assigned.names, data_spec, faults, media)
-            if array is not None:
-                arrays[key] = array
-        weights = {output: arrays.pop(key) for key, output in data_spec.weighted_outputs.items() if key in arrays}
-        check_consistent_sizes(arrays, weights, data_spec, faults)
-        check_equal_lengths(arrays, data_spec, faults)
-    return None if faults else make_dataset(arrays, data_spec, weights)
+    drops_missing: bool = False,
+) -> tuple[Dataset | None, np.ndarray | None]:
+    """The samples in the columns of a table, with `drops_missing` without those with missing values, and their rows if
+    they are not all; None, and faults, if they are invalid."""
+    if faults or not check_columns_exist(table, columns, data_spec, faults):
+        return None, None
+    stored: dict[str, np.ndarray] = {}
+    sequence_arrays: dict[str, Any] = {}
+    for key, assigned in columns.items():
+        if sequences is not None and takes_sequences(key, assigned.names, data_spec, table):
+            ragged = read_sequences(table, key, assigned.names[0], data_spec, sequences, faults)
+            if ragged is not None:
+                sequence_arrays[key] = ragged
+            continue
+        array = read_columns(table, key, assigned.names, data_spec, faults, drops_missing)
+        if array is not None:
+            stored[key] = array
+    rows = complete_rows(stored, data_spec) if drops_missing and stored else None
+    if rows is not None and not len(rows):
+        faults.add("empty-data", "every row has a missing value", help=ALL_MISSING_HELP)
+        return None, None
+    arrays: dict[str, Any] = {key: array if rows is None else array[rows] for key, array in sequence_arrays.items()}
+    for key, array in stored.items():
+        kept = array if rows is None else array[rows]
+        validated = validate_columns(kept, table, key, columns[key].names, data_spec, faults, media, rows)
+        if validated is not None:
+            arrays[key] = validated
+    weights = {output: arrays.pop(key) for key, output in data_spec.weighted_outputs.items() if key in arrays}
+    check_consistent_sizes(arrays, weights, data_spec, faults)
+    check_equal_lengths(arrays, data_spec, faults)
+    if faults:
+        return None, None
+    samples = make_dataset(arrays, data_spec, weights)
+    if rows is None:
+        return samples, None
+    return replace(samples, dropped_count=len(next(iter(stored.values()))) - len(rows)), rows
+
+
+def _values_of_rows(values: RowValues, rows: np.ndarray) -> RowValues:
+    return {path: [column[row] for row in rows.tolist()] for path, column in values.items()}
 
 
 def _without_missing_weights(
@@ -291,7 +334,7 @@ def _without_missing_weights(
 
 
 def _folder_columns(
-    table: FolderTable, columns: Mapping[str, AssignedColumns], data_spec: DataSpec
+    table: FolderTable, columns: dict[str, AssignedColumns], data_spec: DataSpec
 ) -> dict[str, AssignedColumns]:
     """The assignment, where the only input and the only target take the files and their classes without being told."""
     assigned = dict(columns)
@@ -320,23 +363,6 @@ def _with_folder_labels(
                 "data-shape", message, help=f"the folders are {names}; or list the classes in `labels` of the spec"
             )
     return replace(data_spec, labels=labels)
-
-
-def require_same_classes(samples: Mapping[str, Dataset], source: SpecSource) -> None:
-    """Raises CompileError if a folder of a part of the data has other classes than that of the training data.
-
-    Without `labels` in the spec, the names of the folders are the classes, in sorted order.
-    """
-    train = samples.get("train")
-    for part, dataset in samples.items():
-        for output, labels in train.data_spec.labels.items() if train else ():
-            others = dataset.data_spec.labels.get(output, labels)
-            if others != labels:
-                message = f"the classes of `{part}` are {quoted_or_list(others)}, those of `train` are "
-                fault = Diagnostic(
-                    "data-shape", message + quoted_or_list(labels), help="list them in `labels` of the spec"
-                )
-                raise CompileError([source.locate_diagnostic(fault, ("training", "data", part))])
 
 
 # -- columns to keep ---------------------------------------------------------------------------------------------------

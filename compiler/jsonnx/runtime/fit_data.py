@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from typing import Any
 
 from ..core.diagnostics import UsageError
@@ -11,21 +12,29 @@ from ..training.section import DataSection
 from .data_locations import items_of_spec
 from .data_spec import DataSpec
 from .dataset import DataArgument, Dataset, from_arrays
-from .dataset_files import from_spec, from_split, require_same_classes
+from .dataset_files import from_spec, from_split
 from .fit_arguments import require_fraction
 from .training_plan import TrainingPlan
 
 
 def dataset_of(
-    plan: TrainingPlan, x: DataArgument | Dataset, y: DataArgument, sample_weight: DataArgument = None
+    plan: TrainingPlan,
+    x: DataArgument | Dataset,
+    y: DataArgument,
+    sample_weight: DataArgument = None,
+    *,
+    learns_labels: bool = False,
 ) -> Dataset:
-    """The samples in arguments. Raises FeedError for arrays that do not fit, TypeError or ValueError for weights where
-    there can be none."""
+    """The samples in arguments; with `learns_labels`, texts in targets without labels are their classes.
+
+    Raises FeedError for arrays that do not fit, TypeError or ValueError for weights where there can be none.
+    """
     if isinstance(x, Dataset):
         if sample_weight is not None:
             raise TypeError("sample_weight is an argument beside arrays; a dataset has its own")
         return x
-    return from_arrays(x, y, _data_spec(plan, sample_weight), sample_weight)
+    data_spec = replace(_data_spec(plan, sample_weight), learns_labels=learns_labels)
+    return from_arrays(x, y, data_spec, sample_weight)
 
 
 def _data_spec(plan: TrainingPlan, sample_weight: DataArgument) -> DataSpec:
@@ -57,11 +66,12 @@ def train_and_validation(
             return _split_of_spec(plan, plan.training.data)
         samples = from_spec(plan, "train")
     else:
-        samples = dataset_of(plan, x, y, sample_weight)
+        samples = dataset_of(plan, x, y, sample_weight, learns_labels=True)
     if samples is None:
         raise UsageError(
             "no-data", "there is nothing to train on", "name a file in `training.data.train`, or pass x and y"
         )
+    plan = plan.with_learned(samples)
     if split is not None:
         split = require_fraction("validation_split", split)
     if validation_data is not None:
@@ -70,7 +80,6 @@ def train_and_validation(
     if x is None and data is not None:
         validation = from_spec(plan, "validation")
         if validation is not None:
-            require_same_classes({"train": samples, "validation": validation}, plan.source)
             return samples, validation
         split = data.validation_split if split is None else split
     return samples.split(split) if split else (samples, None)
@@ -79,9 +88,7 @@ def train_and_validation(
 def _split_of_spec(plan: TrainingPlan, data: DataSection) -> tuple[Dataset, Dataset | None]:
     """The training and validation data of the spec's `split`, from files that are read once."""
     parts = from_split(data, items_of_spec(data, "train", plan.source), plan.data_spec, plan.source)
-    validation = parts.get("validation") or from_spec(plan, "validation")
-    if validation is not None:
-        require_same_classes({"train": parts["train"], "validation": validation}, plan.source)
+    validation = parts.get("validation") or from_spec(plan.with_learned(parts["train"]), "validation")
     return parts["train"], validation
 
 

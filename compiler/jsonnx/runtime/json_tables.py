@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Sequence
 from json.decoder import JSONDecodeError
-from math import inf
+from math import inf, nan
 from typing import Any
 
 import numpy as np
@@ -81,15 +81,19 @@ class JsonTable:
         name: str,
         type: TensorType,
         faults: FaultCollector,
-        labels: Sequence[str] = (),
+        labels: Sequence[str] | None = None,
         text_help: TextHelp | None = None,
+        accepts_missing: bool = False,
     ) -> np.ndarray | None:
         values = self._columns[name]
+        if accepts_missing:
+            values = _with_missing(values, type)
         if not values:
             faults.add("empty-data", f"column {name!r} has no values", self.name_location(name))
             return None
         fault_count = len(faults.diagnostics)
-        self._check_missing(name, type, faults)
+        if not accepts_missing:
+            self._check_missing(name, type, faults)
         if type.dtype == "string":
             self._check_kind(name, str, "a text", faults)
         array = _to_array(values) if len(faults.diagnostics) == fault_count else None
@@ -182,6 +186,17 @@ def _to_array(values: list[Any]) -> np.ndarray | None:
     if array.dtype == object and all(map(_is_number, array.flat)):  # integers beyond 64 bits
         return np.array([_to_float(number) for number in array.flat]).reshape(array.shape)
     return array
+
+
+def _with_missing(values: list[Any], type: TensorType) -> list[Any]:
+    """The values with NaN, or the empty string in a column of texts, in place of each null."""
+    present = [value for value in values if value is not None]
+    missing = "" if type.dtype == "string" or (present and _all_texts(present)) else nan
+
+    def filled(value: Any) -> Any:
+        return [filled(item) for item in value] if isinstance(value, list) else missing if value is None else value
+
+    return [filled(value) for value in values]
 
 
 def _to_float(number: int | float) -> float:

@@ -172,6 +172,7 @@ class Trainer:
         )
         listeners = checked_callbacks(callbacks)
         data = train_and_validation(self.plan, x, y, sample_weight, validation_data, validation_split)
+        self._use_learned(data[0])
         samples, validation = self._prepare_data(*data, class_weight, listeners)
         monitor = EarlyStoppingMonitor(self.plan, validation is not None)
         if not self._resumes:
@@ -225,6 +226,10 @@ class Trainer:
         if requested is None:
             return self.plan.training.batch_size
         return require_integer("batch_size", requested, minimum=1)
+
+    def _use_learned(self, train: Dataset) -> None:
+        """Takes over the names of classes and of columns that training data determine."""
+        self.plan = self.plan.with_learned(train)
 
     def _class_weighted(self, samples: Dataset, class_weight: ClassWeightArgument) -> tuple[Dataset, WeightsByClass]:
         """The samples with the weights of their classes, and these by output; None stands for those of the spec."""

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from ..ir import Graph
     from ..training.metrics import Metric
+    from .dataset import Dataset
 
 
 class AugmentationLayer(Protocol):
@@ -108,6 +109,10 @@ class TrainingPlan:
     """The number of valid values of each input that holds indices."""
     input_vocabularies: Mapping[str, frozenset[Any]] = field(default_factory=dict)
     """The valid tokens of inputs whose lookup rejects all others."""
+    missing_inputs: frozenset[str] = frozenset()
+    """The inputs that may have missing values."""
+    date_inputs: frozenset[str] = frozenset()
+    """The inputs whose texts are dates."""
     labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """The names of classes, by output."""
     weighted_outputs: frozenset[str] = frozenset()
@@ -119,6 +124,12 @@ class TrainingPlan:
     """Hashes of the parts of the spec that may not change when a run is resumed, by their keys in the spec."""
     vocabulary_digests: Mapping[str, str] = field(default_factory=dict)
     """Hashes of the tokens of vocabulary files, by the names of the files in the spec."""
+
+    def with_learned(self, train: Dataset) -> TrainingPlan:
+        """The plan with the labels and the columns that training data determine."""
+        data = self.training.data
+        training = self.training.replaced(data=data.with_columns(train.columns)) if data else self.training
+        return replace(self, labels=train.data_spec.labels, training=training)
 
     @property
     def constant_rate(self) -> float:
@@ -176,6 +187,8 @@ class TrainingPlan:
             self.training,
             self.input_vocabularies,
             outputs,
+            self.missing_inputs,
+            self.date_inputs,
         )
 
     @cached_property

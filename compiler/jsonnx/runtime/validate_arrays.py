@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from calendar import monthrange
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -11,11 +13,14 @@ from typing import Any
 import numpy as np
 
 from ..core.diagnostics import quoted_or_list
+from ..core.iso_dates import DATE_PATTERN, TIME_PATTERN
 from ..core.numpy_types import numpy_dtype
 from ..core.reserved_names import sample_weight_name
 from ..core.types import Dim, Size, TensorType, product
 from .data_errors import MAX_LISTED_LOCATIONS, DataLocation, FaultCollector
 from .data_spec import DataSpec, IndexRange
+
+ISO_DATE = re.compile(DATE_PATTERN + TIME_PATTERN, re.ASCII)
 
 ElementIndex = tuple[int, ...]
 LocateElement = Callable[[ElementIndex], DataLocation]
@@ -44,6 +49,9 @@ def validate_array(
     fault_count = len(faults.diagnostics)
     type, title = data_spec.type_of(name), data_spec.describe(name)
     dtype = numpy_dtype(type.dtype)
+    accepts_missing = name in data_spec.missing_inputs
+    if accepts_missing and dtype.kind == "O" and array.dtype.kind == "O":
+        array = np.where(is_missing(array), "", array)
     reshaped = reshape_samples(array, type.shape[1:]) if array.ndim else None
     if reshaped is None:
         sizes = ["samples", *map(str, array.shape[1:])] if array.ndim else []
@@ -58,10 +66,42 @@ def validate_array(
         faults.add("bad-value", f"{title} has {array.dtype} elements, the network wants {type.dtype}")
     elif array.size and array.dtype.kind in "fiub":
         index_range = data_spec.index_ranges.get(name)
+        if accepts_missing and array.dtype.kind == "f":
+            array = np.where(np.isnan(array), array.dtype.type(0), array)
         _ValueCheck(array, dtype, title, index_range, faults, locate, column_count).run()
+    if name in data_spec.date_inputs and len(faults.diagnostics) == fault_count:
+        _check_dates(array, title, accepts_missing, faults, locate)
     if name in data_spec.vocabularies and len(faults.diagnostics) == fault_count:
         _check_tokens(array, name, data_spec, faults, locate)
     return reshaped if len(faults.diagnostics) == fault_count else None
+
+
+def _check_dates(
+    array: np.ndarray, title: str, accepts_missing: bool, faults: FaultCollector, locate: LocateElement
+) -> None:
+    """Adds a fault for texts that are no dates, except for missing ones if these are accepted."""
+    invalid = [text for text in np.unique(array.astype(str)).tolist() if not is_iso_date(text)]
+    invalid = [text for text in invalid if text or not accepts_missing]
+    indices, count = first_indices(np.isin(array.astype(str), invalid))
+    message = f"{title} is {{!r}}, which is not a date"
+    help = "dates are written like 2026-11-27, with a time like 2026-11-27T18:30:00; an empty text needs an Imputation "
+    help += "after the DateFeatures"
+    faults.add_each(
+        "bad-value",
+        indices,
+        lambda index: (message.format(str(array[index])[:80]), locate(index)),
+        count=count,
+        help=help,
+    )
+
+
+def is_iso_date(text: str) -> bool:
+    """Whether DateFeatures reads a text, as it defines dates."""
+    match = ISO_DATE.fullmatch(text)
+    if match is None:
+        return False
+    year, month, day = (int(part) for part in match[0].strip()[:10].split("-"))
+    return year > 0 and day <= monthrange(year, month)[1]
 
 
 def _check_tokens(
@@ -82,6 +122,18 @@ def _check_tokens(
         faults.add_each("unknown-token", indices, describe, count=count, help=help)
 
 
+def is_missing(array: np.ndarray) -> np.ndarray:
+    """Whether an element is NaN, None or the empty string."""
+    if array.dtype.kind == "f":
+        return np.isnan(array)
+    if array.dtype.kind == "U":
+        return np.asarray(array == "")
+    if array.dtype.kind != "O":
+        return np.zeros(array.shape, bool)
+    missing = [item is None or item == "" or item != item for item in array.flat]
+    return np.array(missing, bool).reshape(array.shape)
+
+
 def is_text(array: np.ndarray) -> bool:
     """Whether all elements are strings."""
     return array.dtype.kind == "U" or (array.dtype.kind == "O" and all(isinstance(x, str) for x in array.flat))
@@ -90,11 +142,14 @@ def is_text(array: np.ndarray) -> bool:
 def class_indices(
     texts: np.ndarray, name: str, data_spec: DataSpec, faults: FaultCollector, locate: LocateElement
 ) -> np.ndarray | None:
-    """The class indices of an array of names of classes; None, and faults, if one is not among the labels."""
-    labels = data_spec.labels.get(name, ()) if name in data_spec.targets else ()
-    classes = {label: number for number, label in enumerate(labels)}
+    """The class indices of an array of names of classes, or the names if they are to be learned; None, and faults, if
+    one is not among the labels."""
+    labels = data_spec.class_labels(name)
+    if labels == ():
+        return _learnable_classes(texts, name, data_spec, faults, locate)
+    classes = {label: number for number, label in enumerate(labels or ())}
     distinct, inverse = np.unique(texts.astype(str), return_inverse=True)
-    if not labels:
+    if labels is None:
         title, wanted = data_spec.describe(name), data_spec.type_of(name).dtype
         message = f"{title} holds texts, such as {str(distinct[0])[:80]!r}, the network wants {wanted}"
         help = data_spec.text_help(name, map(str, distinct))
@@ -109,6 +164,17 @@ def class_indices(
         "bad-value", bad, lambda index: (message.format(str(texts[index])), locate(index)), count=count, help=help
     )
     return None if bad else numbers
+
+
+def _learnable_classes(
+    texts: np.ndarray, name: str, data_spec: DataSpec, faults: FaultCollector, locate: LocateElement
+) -> np.ndarray | None:
+    """The names of classes without space around them; None, and faults, if one is missing."""
+    stripped = np.array([str(text).strip() for text in texts.flat], object).reshape(texts.shape)
+    bad, count = first_indices(is_missing(stripped))
+    message = f"{data_spec.describe(name)} has no class"
+    faults.add_each("bad-value", bad, lambda index: (message, locate(index)), count=count, help=MISSING_NUMBER_HELP)
+    return None if bad else stripped
 
 
 def first_indices(mask: np.ndarray) -> tuple[list[ElementIndex], int]:
@@ -191,10 +257,13 @@ def _has_compatible_kind(array: np.ndarray, dtype: np.dtype[Any]) -> bool:
 
 
 MISSING_NUMBER_HELP = (
-    "replace missing numbers in the data, by 0 or the column's mean, or remove their samples; they never reach the "
-    "network, so ops.nan_to_num cannot replace them"
+    'an input that only an Imputation layer reads may have missing numbers; `"missing": "drop"` in `training.data` '
+    "leaves out rows of a file with missing values"
 )
-MISSING_TEXT_HELP = 'replace missing texts in the data, with "" for instance, or remove their samples'
+MISSING_TEXT_HELP = (
+    'an input that only an Imputation layer or a lookup with the mask_token "" reads may have missing texts; '
+    '`"missing": "drop"` in `training.data` leaves out rows of a file with missing values'
+)
 
 
 def ragged_help(type: TensorType) -> str | None:

@@ -8,6 +8,7 @@ are not mentioned have no weights.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
+from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
 
 from ..core.diagnostics import JsonPath, quoted_or_list, suggestion
@@ -30,6 +31,50 @@ class ColumnFault(NamedTuple):
     message: str
     path: JsonPath
     help: str
+
+
+EXCLUSION = "!"
+"""The prefix of a pattern whose matches are left out."""
+
+
+def is_pattern(name: str) -> bool:
+    """Whether the name of a column stands for those that match it: `*`, `sensor_?`, or `!id` to leave columns out."""
+    return name.startswith(EXCLUSION) or "*" in name or "?" in name
+
+
+def has_patterns(names: Collection[str], columns: Collection[str]) -> bool:
+    """Whether one of the names is a pattern, and not the name of a column."""
+    return any(is_pattern(name) and name not in columns for name in names)
+
+
+class MatchingColumns(NamedTuple):
+    """The columns that names and patterns stand for, and the patterns without a match."""
+
+    names: tuple[str, ...]
+    unmatched: tuple[str, ...]
+
+
+def matching_columns(patterns: Collection[str], columns: Collection[str], taken: Collection[str]) -> MatchingColumns:
+    """The columns of a file that names and patterns stand for: each once, in the order of the patterns, and those of
+    one pattern in the order of the file. Patterns do not match columns that are `taken`; a name stands for itself."""
+    found: dict[str, None] = {}
+    unmatched, excluded = [], set()
+    for pattern in patterns:
+        is_exclusion = pattern.startswith(EXCLUSION) and pattern not in columns
+        own = pattern.removeprefix(EXCLUSION) if is_exclusion else pattern
+        is_name = own in columns or not is_pattern(own)
+        matched = [own] if is_name else [name for name in columns if _matches(name, own)]
+        if not matched or (is_exclusion and is_name and own not in columns):
+            unmatched.append(pattern)
+        elif is_exclusion:
+            excluded.update(matched)
+        else:
+            found |= dict.fromkeys(name for name in matched if is_name or name not in taken)
+    return MatchingColumns(tuple(name for name in found if name not in excluded), tuple(unmatched))
+
+
+def _matches(name: str, pattern: str) -> bool:
+    return fnmatchcase(name, pattern.replace("[", "[[]"))
 
 
 def assigned_columns(setting: Any, key: str, names: Collection[str]) -> dict[str, AssignedColumns]:

@@ -31,6 +31,8 @@ class Objective(NamedTuple):
     """The metrics that sample weights apply to."""
     weighted_outputs: frozenset[str] = frozenset()
     """The outputs whose losses take sample weights."""
+    normalized_outputs: tuple[str, ...] = ()
+    """The outputs whose losses compare standardized values."""
 
     def metrics_by_name(self) -> dict[str, ReportedMetric]:
         """The metrics by the name under which they are reported, the weighted ones last.

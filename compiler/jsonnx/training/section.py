@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from ..core.components import (
@@ -162,7 +163,8 @@ class DataSection(Section):
     x: Columns | None = attr(
         None,
         doc="Column or columns of the input, or an object with those of each input. By default columns are named like "
-        "the inputs.",
+        "the inputs. `*` and `?` match any characters, so that `*` stands for all columns but the targets; `!` before "
+        "a name or a pattern leaves columns out.",
     )
     y: Columns | None = attr(
         None,
@@ -196,8 +198,25 @@ class DataSection(Section):
         None, doc="Separator of the columns in .csv and .tsv files; null for a comma in .csv and a tab in .tsv."
     )
     decimal: Literal[".", ","] = attr(".", doc="Decimal mark of the numbers in .csv and .tsv files.")
+    thousands: Literal[",", ".", " ", "'"] | None = attr(
+        None,
+        doc="Mark between groups of three digits in the numbers of .csv and .tsv files, other than the decimal mark; "
+        "null for none.",
+    )
+    missing: Literal["error", "drop"] = attr(
+        "error",
+        doc="What to do about samples with missing values: `error`, or `drop` to leave them out of training and "
+        "evaluation. Missing values of inputs that an Imputation fills are kept.",
+    )
     images: ImagesSection = attr(DEFAULT_IMAGES, doc="How image files become arrays.")
     audio: AudioSection = attr(DEFAULT_AUDIO, doc="How recordings (.wav) become arrays.")
+
+    def with_columns(self, columns: Mapping[str, tuple[str, ...]]) -> DataSection:
+        """The section with these columns of inputs in place of patterns in `x`."""
+        if not columns:
+            return self
+        x = {**self.x, **columns} if isinstance(self.x, dict) else next(iter(columns.values()))
+        return self.replaced(x=x)
 
     def has_part(self, part: str) -> bool:
         """Whether the spec names files for a part of the data, or sets rows aside for it."""
@@ -215,6 +234,24 @@ def named_files(value: object, part: str) -> list[tuple[str, JsonPath]]:
         return [(value, path)]
     names = value if isinstance(value, (list, tuple)) else []
     return [(name, (*path, index)) for index, name in enumerate(names) if isinstance(name, str)]
+
+
+OutputChoice = Annotated[
+    bool | tuple[str, ...],
+    UnionCodec((is_list, ArrayCodec(ScalarCodec(type="string"))), (lambda value: True, ScalarCodec(type="boolean"))),
+]
+"""Whether all outputs are meant, or a list of them."""
+
+
+class TargetSection(Section):
+    """How the loss sees the targets."""
+
+    normalize: OutputChoice = attr(
+        False,
+        doc="Whether the losses compare standardized targets and outputs, or a list of the outputs for which they do. "
+        "Mean and variance of the targets are learned from the training data; the model and the metrics have the unit "
+        "of the targets.",
+    )
 
 
 class EarlyStoppingSection(Section):
@@ -328,6 +365,7 @@ class Training(Section):
         doc="Loss that training minimizes; by output name if there are several outputs. Only a spec with layers "
         "AddLoss may leave it out.",
     )
+    target: TargetSection | None = attr(None, doc="How the losses see the targets of a regression.")
     loss_weights: Annotated[dict[str, float], DictCodec(NumberCodec())] | None = attr(
         None, doc="Factors of the losses, by output name."
     )

@@ -3,6 +3,9 @@
 from . import Case
 
 NORMALIZATION = {"type": "Normalization"}
+IMPUTATION = {"type": "Imputation"}
+DATES = {"type": "DateFeatures"}
+DAYS = ("2026-11-27", "2024-02-29T18:30:00", "1900-03-01 07:05")
 BINS = {"type": "Discretization", "bin_boundaries": [-0.5, 0, 1.5]}
 LEARNED = {"type": "Discretization", "num_bins": 4}
 CATEGORIES = {"type": "CategoryEncoding", "num_tokens": 5}
@@ -25,6 +28,13 @@ CASES = [
     Case("normalization-adapted-one", {**NORMALIZATION, "axis": None}, [(2, 3)]),
     Case("normalization-adapted-axes", {**NORMALIZATION, "axis": [3, 1]}, [(2, 1, 3)]),
     Case("normalization-integers", NORMALIZATION, [(3,)], integers=255),
+    Case("imputation", IMPUTATION, [(2, 3)]),
+    Case("imputation-numbers", {**IMPUTATION, "strategy": "median"}, [()]),
+    Case("imputation-indicator", {**IMPUTATION, "strategy": "most_frequent", "indicator": True}, [(3,)]),
+    Case("imputation-constant", {**IMPUTATION, "strategy": "constant", "fill_value": [1, 2, 3]}, [(2, 3)]),
+    Case("date-features", DATES, [()], strings=DAYS),
+    Case("date-features-cyclic", {**DATES, "features": ["hour", "day_of_year"], "cyclic": True}, [(2,)], strings=DAYS),
+    Case("imputation-text", {**IMPUTATION, "strategy": "constant", "fill_value": "?"}, [(2,)], strings=("", "a")),
     Case("discretization", BINS, [(2, 3)], smooth=False),
     Case("discretization-numbers", BINS, [()], smooth=False),
     Case("discretization-down", {**BINS, "bin_boundaries": [1, 0, -1]}, [(4,)], smooth=False),

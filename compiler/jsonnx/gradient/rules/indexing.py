@@ -13,7 +13,9 @@ from ..registry import NOT_DIFFERENTIABLE, Builder, Node, Value, vjp
 from .shape import pad_to_shape_of
 
 NOT_DIFFERENTIABLE.update(("NonZero", "Unique"))
-NOT_DIFFERENTIABLE.update(("LabelEncoder", "StringConcat", "StringNormalizer", "StringSplit", "Tokenizer"))
+NOT_DIFFERENTIABLE.update(
+    ("LabelEncoder", "RegexFullMatch", "StringConcat", "StringNormalizer", "StringSplit", "Tokenizer")
+)
 
 
 def scatter_add(g: Builder, x: Value, indices: Value, dy: Value, axis: int) -> Value:

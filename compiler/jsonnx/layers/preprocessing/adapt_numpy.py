@@ -38,6 +38,24 @@ def mean_and_variance(batches: Sequence[np.ndarray], axes: Sequence[int]) -> tup
     return np.mean(data, others), np.var(data, others)
 
 
+def statistic_of_present(batches: Sequence[np.ndarray], strategy: str) -> np.ndarray:
+    """Returns the `mean`, the `median` or the `most_frequent` value of each feature along the last axis, of values that
+    are not NaN. For samples without axes, it is one number. A feature without values gets NaN."""
+    data = np.concatenate(batches)
+    columns = data.reshape(-1, data.shape[-1] if data.ndim > 1 else 1).T
+    statistics = [_statistic(column[~np.isnan(column)], strategy) for column in columns]
+    return np.array(statistics, np.float32).reshape(data.shape[1:][-1:])
+
+
+def _statistic(values: np.ndarray, strategy: str) -> float:
+    if not values.size:
+        return np.nan
+    if strategy == "most_frequent":
+        distinct, counts = np.unique(values, return_counts=True)
+        return float(distinct[counts.argmax()])
+    return float(np.median(values) if strategy == "median" else np.mean(values, dtype=np.float64))
+
+
 UNREACHABLE_BOUNDARY = np.finfo(np.float32).max
 """A boundary above all values, which fills up the boundaries if there are too few values."""
 

@@ -37,10 +37,32 @@ DATA_EXPLANATIONS: dict[str, Explanation] = {
     ),
     "not-finite": Explanation(
         "NaN or infinity in the data",
-        "One such value makes every weight NaN at the first step. The message names the sample. Remove it, or "
-        "replace the value by a number.",
+        "One such value makes every weight NaN at the first step. The message names the sample. Remove it, replace "
+        "the value by a number, or let an Imputation layer read the input.",
         "age,height\n31,nan",
         "age,height\n31,1.80",
+    ),
+    "learned-labels": Explanation(
+        "Names of classes, learned from the training data",
+        "The target contains texts, and the spec has no `labels`: the different texts, sorted, are the classes. The "
+        "model contains them. `labels` in the spec gives them another order, and makes other texts an error.",
+        '"training": {"data": {"train": "penguins.csv", "y": "species"}, ...}',
+        '"labels": ["Gentoo", "Adelie", "Chinstrap"]',
+    ),
+    "matched-columns": Explanation(
+        "The columns that patterns match",
+        "The training data determine which columns the patterns in `x` stand for, in which order. The spec of the run "
+        "and of the model lists them, so that predictions read the same ones.",
+        '"x": ["*", "!id"]',
+        '"x": ["length", "width"]',
+    ),
+    "dropped-samples": Explanation(
+        "Samples with missing values are left out",
+        'As `"missing": "drop"` in `training.data` says, rows without a value in a column that needs one take no part '
+        "in training and evaluation. An Imputation layer keeps them, and the deployed model then takes missing values, "
+        "too.",
+        'age,height\n31,NA\n"training": {"data": {"train": "people.csv", "missing": "drop"}}',
+        '{"type": "Imputation", "strategy": "median", "from": "height"}',
     ),
     "ragged-row": Explanation(
         "A row of a .csv with more or fewer values than the header",
