@@ -23,6 +23,7 @@ PAGES = (
     "docs/data.md",
     "docs/python.md",
     "docs/deployment.md",
+    "docs/providers.md",
     "docs/from-pytorch.md",
     "docs/from-scikit-learn.md",
     "docs/from-ludwig.md",

@@ -170,6 +170,7 @@ DOMAINS = {
     "probabilities": "softmax",
     "positive": "softplus",
     "unit": "sigmoid",
+    "quarters": "sigmoid",
     "certain": "sigmoid",
     "unit vectors": "tanh",
 }
@@ -200,9 +201,10 @@ def component_networks() -> Iterator[Network]:
         spec = stack(dense(kernel_constraint=component, activation="tanh"), dense(2), optimizer="adam")
         yield Network(f"constraint-{training.name(component)}", spec)
     for number, (metric, loss, pair) in enumerate(training.METRICS):
-        last = dense(pair.shape[-1], activation=DOMAINS[pair.output])
-        spec = stack(last, shape=(*pair.shape[1:-1], 4), loss=loss, metrics=[metric])
-        yield Network(f"metric-{number}-{training.name(metric)}", spec, pair.target, batch=pair.shape[0])
+        if pair.output in DOMAINS:  # no layer gives class indices
+            last = dense(pair.shape[-1], activation=DOMAINS[pair.output])
+            spec = stack(last, shape=(*pair.shape[1:-1], 4), loss=loss, metrics=[metric])
+            yield Network(f"metric-{number}-{training.name(metric)}", spec, pair.target, batch=pair.shape[0])
 
 
 # -- graphs ------------------------------------------------------------------------------------------------------------

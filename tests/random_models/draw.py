@@ -30,7 +30,18 @@ REGISTRY_BY_KIND = {registry.kind: registry for registry in (*REGISTRIES, LAYERS
 NOT_NESTED = (HostAugmentation, Adaptable, Operation)
 """Layers that are not drawn inside another layer."""
 
-NOT_DRAWN = {"input_axes", "output_axes", "mean", "variance", "name", "dtype", "use_cudnn", "arguments"}
+NOT_DRAWN = {
+    "exclude_from_weight_decay",
+    "exclude_layers",
+    "input_axes",
+    "output_axes",
+    "mean",
+    "variance",
+    "name",
+    "dtype",
+    "use_cudnn",
+    "arguments",
+}
 NUMBERS = [0.0, 0.01, 0.1, 0.25, 0.5, 0.9, 1.0, 1.5, 2.0, -0.5, -1.0]
 Types = tuple[TensorType, ...]
 

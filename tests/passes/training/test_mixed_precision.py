@@ -93,7 +93,7 @@ def reference_step(document: dict[str, Any], x: np.ndarray) -> dict[str, np.ndar
     feeds = draw_initial_weights(graph, 0) | {
         "x": x,
         target_name("logits"): np.eye(len(x), 3),
-        LEARNING_RATE: np.array(plan.rate(0)),
+        LEARNING_RATE: np.array(plan.constant_rate),
     }
     evaluator = ReferenceEvaluator(onnx.load_model_from_string(serialize(to_model_proto(graph))))
     feeds = {name: feeds[name].astype(value.dtype) for name, value in named_values(graph).items()}
