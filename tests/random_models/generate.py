@@ -38,8 +38,8 @@ SKIPPED = {
     *(name for name, component in LAYERS.members.items() if issubclass(component, (HostAugmentation, Operation))),
 }
 """Types that are not drawn: inputs are never text, the targets of CTC have a size of their own, augmentation runs
-outside the graph and only before all trained layers, and many functions of keras.ops have kinks or are undefined for some
-inputs."""
+outside the graph and only before all trained layers, and many functions of keras.ops have kinks or are undefined for
+some inputs."""
 
 DRAWN = [name for name in LAYERS.members if name not in SKIPPED]
 """Layer types that are drawn."""
