@@ -209,7 +209,7 @@ def column(tmp_path, array, type, format="parquet"):
     [
         (pa.array([1, 2], pa.int8()), "float32"),
         (pa.array([1, 2], pa.uint64()), "int64"),
-        (pa.array([0.5, 1], pa.float16()), "float32"),
+        (pa.array(np.array([0.5, 1], np.float16)), "float32"),
         (pa.array([True, False]), "float32"),
         (pa.array([Decimal("1.5"), Decimal("2.25")]), "float32"),
         (pa.array(["a", "b"]), "string"),

@@ -57,7 +57,7 @@ def test_layer_normalization_of_a_step_becomes_primitives(axis, has_bias):
     assert nodes_of(rewritten(model), "LayerNormalization") == []
     feeds = {"x": RNG.normal(size=(2, 3, 4)).astype(np.float32)}
     for expected, actual in zip(results(model, feeds), results(rewritten(model), feeds), strict=True):
-        np.testing.assert_allclose(actual, expected, atol=1e-5)
+        np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-5)
 
 
 def test_other_models_keep_their_bytes():

@@ -17,7 +17,7 @@ from click.testing import CliRunner, Result
 from jsonnx import Trainer
 from jsonnx.backend import serialize, to_model_proto
 from jsonnx.cli import main
-from jsonnx.core.diagnostics import CompileError, UsageError
+from jsonnx.core.diagnostics import UsageError
 from jsonnx.core.types import TensorType
 from jsonnx.ir import Builder, with_vocabularies
 from jsonnx.runtime import webgpu_exclusions
@@ -238,9 +238,8 @@ def test_training_in_mixed_precision_agrees_with_float32(name):
 
 
 def test_a_requested_capture_of_a_step_with_nodes_on_the_cpu_is_an_error():
-    with pytest.raises((CompileError, UsageError), match="graph capture"):
-        trainer = Trainer(SAMPLES / "diabetes.json", "webgpu", provider_options={"enableGraphCapture": 1})
-        trainer.step(*batch_of(from_spec(trainer.plan, "train"), 0, BATCH))
+    with pytest.raises(UsageError, match="graph capture"):
+        Trainer(SAMPLES / "diabetes.json", "webgpu", provider_options={"enableGraphCapture": 1})
 
 
 def test_a_run_resumed_from_a_checkpoint_equals_an_uninterrupted_run(tmp_path):

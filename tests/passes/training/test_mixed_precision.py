@@ -166,6 +166,7 @@ def test_bfloat16_steps_are_valid_and_have_no_loss_scale(network):
 
 
 def test_operators_that_onnx_does_not_define_for_a_type_stay_in_float32():
+    pytest.importorskip("ml_dtypes")
     assert accepts("Conv", "float16")
     assert not accepts("Conv", "bfloat16")
     assert types(training_graph(spec("convolutions", "mixed_bfloat16")), "Conv") == {"float32"}
