@@ -17,7 +17,8 @@ Excluded, because jsonnx differs from Keras 3.15 on JAX on purpose:
 - an orthogonal regularizer of a single row or column: in Keras its penalty is NaN;
 - layers of KerasHub: `test_keras_hub.py` compares them;
 - functions that create tensors: Keras calls them while a model is built;
-- AddLoss: Keras has it as a method of layers.
+- AddLoss: Keras has it as a method of layers;
+- Imputation and DateFeatures: Keras has no such layers.
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ LEFT_OUT = {
     *(f"RandomCrop{kind}" for kind in ("", "-larger", "-first")),
     *(f"equalization{kind}" for kind in ("", "-bins", "-default", "-integers", "-first")),
     *(case.id for case in (*layers.cases.positions.CASES, *layers.cases.creation.CASES)),
+    *(case.id for case in layers.cases.all_cases() if case.layer["type"] in ("DateFeatures", "Imputation")),
 }
 
 LOOKUPS = {"StringLookup", "IntegerLookup", "TextVectorization"}

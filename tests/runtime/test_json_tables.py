@@ -63,7 +63,7 @@ def test_nested_lists_are_axes(values: list[Any], dtype: Any, shape: tuple[int, 
 @pytest.mark.parametrize(
     ("text", "format", "line", "column", "message"),
     [
-        ('{"a": 1}\n{"a": 1,}', "jsonl", 2, 9, "not valid JSON"),
+        ('{"a": 1}\n{"a": 1 2}', "jsonl", 2, 9, "not valid JSON"),
         ('{"a": 1}\n[1]', "jsonl", 2, 1, "a row is [1], not an object"),
         ('{"a": 1} {"a": 2}', "jsonl", 1, 10, "more text behind the line's first value"),
         ('{"a": 1, "a": 2}', "jsonl", 1, 1, "the key 'a' is there twice"),
