@@ -67,7 +67,7 @@ def is_object_of_numbers(value: Json) -> bool:
     return isinstance(value, dict) and not has_weights_by_output(value)
 
 
-BALANCED_CODEC = ScalarCodec(enum=[BALANCED])
+BALANCED_CODEC = ScalarCodec(type="string", enum=[BALANCED])
 CLASS_WEIGHTS_CODEC = UnionCodec((is_string, BALANCED_CODEC), (lambda value: True, DictCodec(NumberCodec())))
 """The weights of the classes of an output."""
 
