@@ -11,7 +11,7 @@ import pytest
 from jsonnx.core.types import TensorType
 from jsonnx.runtime.data_errors import FaultCollector
 from jsonnx.runtime.data_files import read_table
-from jsonnx.runtime.data_table import DataTable
+from jsonnx.runtime.data_table import ColumnRequest, DataTable
 
 NUMBER, TEXT = TensorType("float32", ()), TensorType("string", ())
 ROWS = '[{"a": 1, "b": "x"},\n {"b": "y", "a": 2.5}]'
@@ -34,7 +34,7 @@ def table_of(text: str, format: str) -> DataTable:
 def test_three_layouts_hold_the_same_table(text: str, format: str) -> None:
     table, faults = table_of(text, format), FaultCollector()
     assert [*table.names] == ["a", "b"]
-    numbers, texts = table.column("a", NUMBER, faults), table.column("b", TEXT, faults)
+    numbers, texts = table.column("a", ColumnRequest(NUMBER), faults), table.column("b", ColumnRequest(TEXT), faults)
     assert numbers is not None
     assert numbers.tolist() == [1, 2.5]
     assert texts is not None
@@ -55,7 +55,7 @@ def test_three_layouts_hold_the_same_table(text: str, format: str) -> None:
     ],
 )
 def test_nested_lists_are_axes(values: list[Any], dtype: Any, shape: tuple[int, ...]) -> None:
-    array = table_of(json.dumps({"a": values}), "json").column("a", NUMBER, FaultCollector())
+    array = table_of(json.dumps({"a": values}), "json").column("a", ColumnRequest(NUMBER), FaultCollector())
     assert array is not None
     assert (array.dtype, array.shape) == (dtype, shape)
 
@@ -117,7 +117,7 @@ def test_a_bad_value_is_a_fault_with_its_position(
     text: str, format: str, type: TensorType, line: int, column: int | None, message: str
 ) -> None:
     table, faults = table_of(text, format), FaultCollector()
-    assert table.column("a", type, faults) is None
+    assert table.column("a", ColumnRequest(type), faults) is None
     (fault,) = faults.diagnostics
     assert message in fault.message
     assert (fault.line, fault.column) == (line, column)
@@ -126,7 +126,7 @@ def test_a_bad_value_is_a_fault_with_its_position(
 @pytest.mark.parametrize(("type", "help"), [(NUMBER, "may have missing numbers"), (TEXT, "may have missing texts")])
 def test_the_help_for_a_missing_value_suits_its_type(type: TensorType, help: str) -> None:
     faults = FaultCollector()
-    table_of('{"a": [null, null]}', "json").column("a", type, faults)
+    table_of('{"a": [null, null]}', "json").column("a", ColumnRequest(type), faults)
     assert help in str(faults.diagnostics[0].help)
 
 
@@ -149,7 +149,7 @@ def test_an_element_is_located_in_its_row() -> None:
 )
 def test_the_help_for_a_missing_value_tells_numbers_from_texts(values: list[Any], type: TensorType, help: str) -> None:
     faults = FaultCollector()
-    assert table_of(json.dumps({"a": values}), "json").column("a", type, faults) is None
+    assert table_of(json.dumps({"a": values}), "json").column("a", ColumnRequest(type), faults) is None
     (diagnostic,) = faults.diagnostics
     assert diagnostic.help is not None
     assert help in diagnostic.help

@@ -8,6 +8,7 @@ import pytest
 from jsonnx.core.types import TensorType
 from jsonnx.runtime.data_errors import FaultCollector
 from jsonnx.runtime.data_files import read_table
+from jsonnx.runtime.data_table import ColumnRequest
 
 
 @pytest.mark.parametrize(
@@ -21,7 +22,7 @@ def test_a_column_whose_name_has_braces_may_lack_values(file: str, content: str,
     faults = FaultCollector(file)
     table = read_table(io.BytesIO(content.encode()), file, faults)
     assert table is not None
-    assert table.column("{x}", TensorType("float32", ()), faults) is None
+    assert table.column("{x}", ColumnRequest(TensorType("float32", ())), faults) is None
     (fault,) = faults.diagnostics
     assert fault.message.startswith(f"column '{{x}}' has no {noun} in 2 of 3 rows, in line")
 

@@ -14,10 +14,10 @@ import numpy as np
 
 from ..core.diagnostics import CompileError
 from ..core.limits import MAX_DATA_FILE_BYTES
-from ..core.types import TensorType
 from ..interop.read_budget import ReadBudget
 from ..interop.zip_reader import ZipArchive
-from .data_errors import NO_LOCATION, DataLocation, FaultCollector, TextHelp
+from .data_errors import NO_LOCATION, DataLocation, FaultCollector
+from .data_table import ColumnRequest
 from .validate_arrays import LocateElement, sample_location
 
 DAMAGED_FILE_ERRORS = (OSError, ValueError, EOFError)
@@ -116,15 +116,7 @@ class ArrayTable:
     def __init__(self, names: Sequence[str], read: Callable[[str], np.ndarray]) -> None:
         self.names, self._read = names, read
 
-    def column(
-        self,
-        name: str,
-        type: TensorType,
-        faults: FaultCollector,
-        labels: Sequence[str] | None = None,
-        text_help: TextHelp | None = None,
-        accepts_missing: bool = False,
-    ) -> np.ndarray | None:
+    def column(self, name: str, wanted: ColumnRequest, faults: FaultCollector) -> np.ndarray | None:
         try:
             return self._read(name)
         except CompileError as error:

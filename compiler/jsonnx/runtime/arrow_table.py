@@ -13,8 +13,8 @@ import numpy as np
 
 from ..core.diagnostics import CompileError, Diagnostic
 from ..core.limits import MAX_DATA_FILE_BYTES
-from ..core.types import TensorType
-from .data_errors import NO_LOCATION, DataLocation, FaultCollector, TextHelp
+from .data_errors import NO_LOCATION, DataLocation, FaultCollector
+from .data_table import ColumnRequest
 from .optional_packages import require_package
 from .text_tables import add_missing_values
 from .validate_arrays import MISSING_NUMBER_HELP, MISSING_TEXT_HELP, ElementIndex, LocateElement
@@ -87,15 +87,7 @@ class ArrowTable:
         self.names: Sequence[str] = schema.names
         self._schema, self._row_count, self._batches = schema, row_count, batches
 
-    def column(
-        self,
-        name: str,
-        type: TensorType,
-        faults: FaultCollector,
-        labels: Sequence[str] | None = None,
-        text_help: TextHelp | None = None,
-        accepts_missing: bool = False,
-    ) -> np.ndarray | None:
+    def column(self, name: str, wanted: ColumnRequest, faults: FaultCollector) -> np.ndarray | None:
         if self.names.count(name) > 1:
             faults.add("duplicate-column", f"{self.names.count(name)} columns are called {name!r}")
             return None
@@ -103,7 +95,7 @@ class ArrowTable:
             faults.add("empty-data", "the file has no rows")
             return None
         kind = _Kind.of(self._schema.field(self.names.index(name)).type)
-        if kind.is_time and type.dtype == "string":
+        if kind.is_time and wanted.type.dtype == "string":
             kind = _Kind(is_text=True)  # as texts of ISO 8601
         if kind.fault is not None:
             faults.add("bad-value", f"column {name!r} holds {kind.fault}", help=kind.help)
@@ -112,7 +104,7 @@ class ArrowTable:
         if values is None:
             return None
         missing = np.flatnonzero(_is_null(values, kind))
-        if missing.size and not accepts_missing:
+        if missing.size and not wanted.accepts_missing:
             help = MISSING_TEXT_HELP if kind.is_text else MISSING_NUMBER_HELP
             rows = missing.tolist()
             add_missing_values(name, "value", rows, len(values), self.element_locator([name]), faults, help)

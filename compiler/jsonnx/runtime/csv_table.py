@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..core.limits import MAX_CSV_COLUMNS
-from ..core.types import TensorType
 from .data_errors import DataLocation, FaultCollector, TextHelp
+from .data_table import ColumnRequest
 from .media_names import name_media_files
 from .text_tables import add_missing_values, decode_utf8
 from .validate_arrays import MISSING_NUMBER_HELP, ElementIndex, LocateElement
@@ -135,21 +135,14 @@ class CsvTable:
         self.names, self._rows, self._lines, self._dialect = names, rows, lines, dialect
         self._header_line, self._row_lines = row_lines[0], row_lines[1:]
 
-    def column(
-        self,
-        name: str,
-        type: TensorType,
-        faults: FaultCollector,
-        labels: Sequence[str] | None = None,
-        text_help: TextHelp | None = None,
-        accepts_missing: bool = False,
-    ) -> np.ndarray | None:
+    def column(self, name: str, wanted: ColumnRequest, faults: FaultCollector) -> np.ndarray | None:
         if self.names.count(name) > 1:
             message = f"{self.names.count(name)} columns are called {name!r}"
             faults.add("duplicate-column", message, self.name_location(None))
             return None
         index = self.names.index(name)
         texts = [row[index] for row in self._rows]
+        type, labels = wanted.type, wanted.labels
         if type.dtype == "string":
             return np.array(texts, object)
         stripped = [text.strip() for text in texts]
@@ -159,14 +152,14 @@ class CsvTable:
             return np.array(stripped, object)
         if self._dialect.decimal != "." or self._dialect.thousands is not None:
             texts = [self._dialect.plain_number(text) for text in texts]
-        if accepts_missing:
+        if wanted.accepts_missing:
             texts = ["nan" if _is_missing(text) else text for text in texts]
         is_integer = "int" in type.dtype
         numbers = _parse_numbers(texts, int if is_integer else float)
         if numbers is None and (booleans := _booleans_as_numbers(texts)) is not None:
             numbers = _parse_numbers(booleans, int if is_integer else float)
         if numbers is None:
-            self._add_faults(name, texts, faults, text_help)
+            self._add_faults(name, texts, faults, wanted.text_help)
         return numbers
 
     def _add_faults(self, name: str, texts: list[str], faults: FaultCollector, text_help: TextHelp | None) -> None:

@@ -13,7 +13,7 @@ from ..training.columns import EXCLUSION, AssignedColumns, assigned_columns, has
 from ..training.section import DataSection
 from .data_errors import FaultCollector
 from .data_spec import DataSpec
-from .data_table import DataTable
+from .data_table import ColumnRequest, DataTable
 from .folder_table import CLASS_FOLDERS_HELP, LABEL, FolderTable
 from .media_files import MediaReader, is_media
 from .sample_weights import validate_weights
@@ -112,11 +112,13 @@ def read_columns(
 ) -> np.ndarray | None:
     """The values of an input or a target, from one column or from several, stacked along the last axis; None, and
     faults, if they are invalid. `validate_columns` validates them."""
-    labels = data_spec.class_labels(key)
-    text_help = partial(data_spec.text_help, key)
-    type = data_spec.type_of(key)
-    accepts_missing = accepts_missing or key in data_spec.missing_inputs
-    columns = [table.column(name, type, faults, labels, text_help, accepts_missing) for name in names]
+    wanted = ColumnRequest(
+        data_spec.type_of(key),
+        data_spec.class_labels(key),
+        partial(data_spec.text_help, key),
+        accepts_missing or key in data_spec.missing_inputs,
+    )
+    columns = [table.column(name, wanted, faults) for name in names]
     readable = [column for column in columns if column is not None]
     if len(readable) < len(columns) or not readable:
         return None

@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
 from ..core.types import TensorType
 from .data_errors import DataLocation, FaultCollector, TextHelp
 from .validate_arrays import LocateElement
+
+
+class ColumnRequest(NamedTuple):
+    """What the values of a column are to be."""
+
+    type: TensorType
+    labels: Sequence[str] | None = None
+    """The names of classes, which may stand in place of numbers; if empty, any text may."""
+    text_help: TextHelp | None = None
+    """Gives the help for texts in place of numbers."""
+    accepts_missing: bool = False
+    """Whether a missing number is NaN and a missing text the empty string; else both are faults."""
 
 
 class DataTable(Protocol):
@@ -19,21 +31,10 @@ class DataTable(Protocol):
     def names(self) -> Sequence[str]:
         """The columns' names."""
 
-    def column(
-        self,
-        name: str,
-        type: TensorType,
-        faults: FaultCollector,
-        labels: Sequence[str] | None = None,
-        text_help: TextHelp | None = None,
-        accepts_missing: bool = False,
-    ) -> np.ndarray | None:
-        """The values of a column, as stored or as numbers of the type; None, and faults, if they are invalid.
+    def column(self, name: str, wanted: ColumnRequest, faults: FaultCollector) -> np.ndarray | None:
+        """The values of a column, as stored or as numbers of the wanted type; None, and faults, if they are invalid.
 
-        With `labels`, the names of classes, the values may be these names, or any text if it is empty. `text_help`
-        gives the help for texts in place of numbers. Names of media files in place of the numbers of an array are
-        returned as texts. With `accepts_missing`, a missing number is NaN and a missing text the empty string; else
-        both are faults.
+        Names of media files in place of the numbers of an array are returned as texts.
         """
 
     def values(self, name: str) -> Sequence[Any]:

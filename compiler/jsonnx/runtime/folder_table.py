@@ -21,8 +21,8 @@ from ..core.file_patterns import require_file_count
 from ..core.files import FolderEntry, UnsafePath, error_reason
 from ..core.limits import MAX_DATA_FILE_BYTES, MAX_MEDIA_FILE_BYTES
 from ..core.spec_folders import DATA_FOLDER_HELP, DataFolder
-from ..core.types import TensorType
-from .data_errors import NO_LOCATION, DataLocation, FaultCollector, MediaFault, TextHelp
+from .data_errors import NO_LOCATION, DataLocation, FaultCollector, MediaFault
+from .data_table import ColumnRequest
 from .validate_arrays import ElementIndex, LocateElement
 
 LABEL, FILE = "label", "file"
@@ -53,15 +53,7 @@ class FolderTable:
         self._folder, self.kind, self._paths, self.class_names = folder, kind, paths, class_names
         self.names: Sequence[str] = [kind.column, *([LABEL] if class_names else []), FILE]
 
-    def column(
-        self,
-        name: str,
-        type: TensorType,
-        faults: FaultCollector,
-        labels: Sequence[str] | None = None,
-        text_help: TextHelp | None = None,
-        accepts_missing: bool = False,
-    ) -> np.ndarray | None:
+    def column(self, name: str, wanted: ColumnRequest, faults: FaultCollector) -> np.ndarray | None:
         if name == LABEL:
             return np.array(self._classes(), object)
         if name == self.kind.column and self.kind is TEXTS:

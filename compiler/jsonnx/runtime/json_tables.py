@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from ..core.types import TensorType
-from .data_errors import DataLocation, FaultCollector, TextHelp
+from .data_errors import DataLocation, FaultCollector
+from .data_table import ColumnRequest
 from .text_tables import add_missing_values, decode_utf8
 from .validate_arrays import MISSING_NUMBER_HELP, MISSING_TEXT_HELP, ElementIndex, LocateElement, ragged_help
 
@@ -76,23 +77,14 @@ class JsonTable:
     def names(self) -> Sequence[str]:
         return list(self._columns)
 
-    def column(
-        self,
-        name: str,
-        type: TensorType,
-        faults: FaultCollector,
-        labels: Sequence[str] | None = None,
-        text_help: TextHelp | None = None,
-        accepts_missing: bool = False,
-    ) -> np.ndarray | None:
-        values = self._columns[name]
-        if accepts_missing:
-            values = _with_missing(values, type)
+    def column(self, name: str, wanted: ColumnRequest, faults: FaultCollector) -> np.ndarray | None:
+        type, text_help = wanted.type, wanted.text_help
+        values = _with_missing(self._columns[name], type) if wanted.accepts_missing else self._columns[name]
         if not values:
             faults.add("empty-data", f"column {name!r} has no values", self.name_location(name))
             return None
         fault_count = len(faults.diagnostics)
-        if not accepts_missing:
+        if not wanted.accepts_missing:
             self._check_missing(name, type, faults)
         if type.dtype == "string":
             self._check_kind(name, str, "a text", faults)

@@ -16,7 +16,7 @@ from .array_tables import ArrayTable
 from .data_errors import FaultCollector
 from .data_files import TableOptions, read_table
 from .data_locations import DataItem
-from .data_table import DataTable
+from .data_table import ColumnRequest, DataTable
 from .folder_table import FolderTable, MediaKind, read_folder
 from .spec_source import NO_SPEC, SpecSource
 
@@ -25,7 +25,7 @@ MISSING_NUMBERS = frozenset(("", "na", "n/a", "nan", "null", "none", "?", "-"))
 MISSING_TEXTS = frozenset(("", "na", "n/a", "nan", "null", "?"))
 """Texts, in lower case, that stand for a missing value in a column of texts."""
 
-_ANY_NUMBER = TensorType("float32", ())
+_ANY_NUMBER = ColumnRequest(TensorType("float32", ()))
 
 
 @dataclass(frozen=True, eq=False)

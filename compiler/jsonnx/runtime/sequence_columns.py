@@ -13,7 +13,7 @@ from ..core.types import Size
 from ..training.split_section import SequencesSection
 from .data_errors import DataLocation, FaultCollector
 from .data_spec import DataSpec
-from .data_table import DataTable
+from .data_table import ColumnRequest, DataTable
 from .json_tables import JsonTable
 from .sequences import Sequences
 from .validate_arrays import ElementIndex, LocateElement, validate_array
@@ -53,8 +53,8 @@ def read_sequences(
     type = data_spec.type_of(key)
     step_type = type.with_shape((type.shape[0], *type.shape[2:]))
     steps = _StepTable(table, name, values)
-    labels = data_spec.labels.get(key, ()) if key in data_spec.targets else ()
-    array = steps.column(name, step_type, faults, labels, partial(data_spec.text_help, key))
+    wanted = ColumnRequest(step_type, data_spec.class_labels(key), partial(data_spec.text_help, key))
+    array = steps.column(name, wanted, faults)
     if array is None:
         return None
     own = {key: step_type}

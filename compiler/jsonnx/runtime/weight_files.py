@@ -20,8 +20,9 @@ from ..interop.string_arrays import bytes_to_strings
 from .array_arguments import to_array
 from .data_errors import FaultCollector
 from .data_files import read_table
+from .data_table import ColumnRequest
 
-_ANY_TYPE = TensorType("float32", ())
+_ANY_TYPE = ColumnRequest(TensorType("float32", ()))
 
 
 def read_weight_file(path: str | os.PathLike[str], verify: bool = True) -> dict[str, np.ndarray]:
