@@ -146,24 +146,23 @@ class _Reader:
 
     def _read_rows(self, items: Sequence[DataItem], columns: dict[str, AssignedColumns]) -> Rows:
         """The rows of all files, with the columns to keep and those that divide the rows."""
-        parts: list[Dataset] = []
-        kept: list[Kept] = []
-        values: list[RowValues] = []
+        parts: list[Rows] = []
         faults: list[Diagnostic] = []
         for item in items:
             collector = FaultCollector(item.name, self.source)
-            part = self._read_item(item, columns, collector, kept, values)
+            part = self._read_item(item, columns, collector)
             if part is not None and not collector:
                 parts.append(part)
-                self._check_agreement(parts, items[0].name, collector)
-                columns |= {key: columns[key]._replace(names=names) for key, names in part.columns.items()}
+                self._check_agreement(parts[0].samples, part.samples, items[0].name, collector)
+                columns |= {key: columns[key]._replace(names=names) for key, names in part.samples.columns.items()}
             faults += collector.diagnostics
             if len(faults) >= MAX_FAULTS:
                 break
         if faults:
             raise CompileError(faults)
         collector = FaultCollector(items[0].name, self.source)
-        samples = with_learned_labels(Dataset.concatenate(parts).with_padded_targets(), collector)
+        all_samples, kept, values = zip(*parts, strict=True)
+        samples = with_learned_labels(Dataset.concatenate(all_samples).with_padded_targets(), collector)
         if collector:
             raise CompileError(collector.diagnostics)
         return Rows(samples, _concatenate_kept(kept), concatenate_row_values(values))
@@ -194,20 +193,12 @@ class _Reader:
             raise CompileError(faults.diagnostics)
         return columns
 
-    def _read_item(
-        self,
-        item: DataItem,
-        columns: dict[str, AssignedColumns],
-        faults: FaultCollector,
-        kept: list[Kept],
-        values: list[RowValues],
-    ) -> Dataset | None:
-        """The samples of a file or a folder; None, and faults, if they are invalid. Adds its columns to keep, and those
-        that divide the rows."""
+    def _read_item(self, item: DataItem, columns: dict[str, AssignedColumns], faults: FaultCollector) -> Rows | None:
+        """The rows of a file or a folder; None, and faults, if they are invalid."""
         try:
             with ExitStack() as stack:
                 table = self._open(item, columns, faults, stack)
-                return None if table is None else self._samples(table, item, columns, faults, kept, values)
+                return None if table is None else self._rows(table, item, columns, faults)
         except OSError as error:
             raise UsageError("unreadable-file", f"cannot read {item.name!r}: {error_reason(error)}") from error
 
@@ -222,15 +213,9 @@ class _Reader:
         npy_column = columns[next(iter(self.data_spec.inputs))].names[0]
         return read_table(file, item.name, faults, TableOptions.of(self.data, npy_column, self.format))
 
-    def _samples(
-        self,
-        table: DataTable,
-        item: DataItem,
-        columns: dict[str, AssignedColumns],
-        faults: FaultCollector,
-        kept: list[Kept],
-        values: list[RowValues],
-    ) -> Dataset | None:
+    def _rows(
+        self, table: DataTable, item: DataItem, columns: dict[str, AssignedColumns], faults: FaultCollector
+    ) -> Rows | None:
         data_spec = self.data_spec
         if isinstance(table, FolderTable):
             columns = _folder_columns(table, columns, data_spec)
@@ -243,21 +228,19 @@ class _Reader:
         drops_missing = self.with_targets and self.data is not None and self.data.missing == "drop"
         sequences = self.data.sequences if self.data else None
         samples, rows = _samples(table, columns, data_spec, media, sequences, faults, drops_missing)
-        if samples is not None:
-            samples = replace(samples, columns=matched)
-            kept.append(_kept_columns(table, self.keep, len(samples), faults))
-            names, count = row_columns(self.data, with_split=self.with_split), len(samples) + samples.dropped_count
-            row_values = read_row_columns(table, names, count, faults)
-            values.append(row_values if rows is None else _values_of_rows(row_values, rows))
-        return samples
+        if samples is None:
+            return None
+        kept = _kept_columns(table, self.keep, len(samples), faults)
+        names, count = row_columns(self.data, with_split=self.with_split), len(samples) + samples.dropped_count
+        values = read_row_columns(table, names, count, faults)
+        return Rows(replace(samples, columns=matched), kept, values if rows is None else _values_of_rows(values, rows))
 
     def _read_folder(self, item: DataItem, faults: FaultCollector) -> FolderTable | None:
         takes_text = any(type.dtype == "string" for type in self.data_spec.inputs.values())
         return read_folder(item.folder, item.name, takes_text, self.with_targets, faults)
 
-    def _check_agreement(self, parts: Sequence[Dataset], first_file: str, faults: FaultCollector) -> None:
-        """Adds a fault unless the samples of the last part have the shapes and the classes of the first one."""
-        first, last = parts[0], parts[-1]
+    def _check_agreement(self, first: Dataset, last: Dataset, first_file: str, faults: FaultCollector) -> None:
+        """Adds a fault unless the samples of a file have the shapes and the classes of those of the first one."""
         if last.data_spec.labels != first.data_spec.labels:
             message = f"the folder has other classes than {first_file!r}"
             faults.add("data-shape", message, help="list the classes in `labels` of the spec")
