@@ -75,20 +75,26 @@ def test_columns_become_inputs_by_what_they_are() -> None:
         note=[" ".join(RANDOM.choice(words, 6)) for _ in range(count)],
         gap=["" if index == 7 else index**2 for index in range(count)],
         day=[f"2026-01-{index % 28 + 1:02}" for index in range(count)],
+        moment=[f"2026-01-{index % 28 + 1:02}T{index % 24:02}:30" for index in range(count)],
+        american_day=[f"01/{index % 28 + 1:02}/2026" for index in range(count)],
         constant=[1] * count,
         sold=RANDOM.choice(["yes", "no"], count),
     )
     result = jsonnx("init", "table.csv", "--target", "sold")
     for reason in (
         "'id': it numbers the rows",
-        "'gap': 1 of 240 rows have no number",
-        "'day': dates are not read",
+        "'american_day': its dates are not those of ISO 8601",
         "'constant': all rows have the same value",
     ):
         assert f"not used: {reason}" in result.stderr
     spec = initial("table.csv", "--target", "sold")
     assert spec["training"]["data"]["x"]["numbers"] == ["size", "price in $"]
     assert spec["inputs"]["rooms"]["dtype"] == "int64"
+    layers = {layer["from"]: layer for layer in spec["layers"] if isinstance(layer.get("from"), str)}
+    imputation = layers["gap"]
+    assert (imputation["type"], imputation["strategy"], imputation["indicator"]) == ("Imputation", "median", True)
+    assert layers["day"]["features"] == ["year", "month", "day", "weekday"]
+    assert layers["moment"]["features"] == ["year", "month", "day", "weekday", "hour", "minute"]
     lookups = {layer["from"]: layer for layer in spec["layers"] if "Lookup" in layer["type"]}
     assert lookups["rooms"]["vocabulary"] == [1, 2, 3, 4, 5]
     assert (lookups["city"]["max_tokens"], lookups["city"]["output_mode"]) == (4, "one_hot")
@@ -153,7 +159,8 @@ def test_separators_and_decimal_commas_are_found() -> None:
     assert (data["separator"], data["decimal"]) == (";", ",")
     assert [layer["type"] for layer in spec["layers"][-2:]] == ["Dense", "Rescaling"]
     assert "validation_split" not in data  # the rows are sorted by the target
-    assert spec["training"]["early_stopping"]["monitor"] == "loss"
+    assert data["split"]["validation"] > 0
+    assert spec["training"]["early_stopping"]["monitor"] == "val_loss"
 
 
 def test_data_in_another_folder_are_named_with_the_option_that_allows_them() -> None:

@@ -177,10 +177,10 @@ def _spec(
     if raw.media is IMAGES:
         data_section["images"] = {"resize": "bilinear"}
     row_count = raw.row_count
-    is_split = not target.is_ordered
-    if is_split:
+    if target.is_ordered:  # the last rows are unlike the others: draw some from all
+        data_section["split"] = {"validation": tail}
+    else:
         data_section["validation_split"] = tail
-    monitor = "val_loss" if is_split else "loss"
     batch_size = 32 if row_count < LARGE_ROW_COUNT else 128 if row_count < 10 * LARGE_ROW_COUNT else 256
     rate = 0.003 if row_count < SMALL_ROW_COUNT and not is_image else 0.001
     training = {
@@ -188,10 +188,10 @@ def _spec(
         "loss": _loss(target),
         "optimizer": {"type": "adam", "learning_rate": rate},
         "metrics": _metrics(target),
-        "epochs": 200 if is_split else 50,
+        "epochs": 200,
         "batch_size": batch_size,
         "seed": 1,
-        "early_stopping": {"monitor": monitor, "patience": 20 if row_count < PATIENT_ROW_COUNT else 8},
+        "early_stopping": {"monitor": "val_loss", "patience": 20 if row_count < PATIENT_ROW_COUNT else 8},
         "restore_best_weights": True,
     }
     name = Path(data.rstrip("/")).name.partition(".")[0]
@@ -233,8 +233,8 @@ def _notes(target: RecognisedTarget, columns: Sequence[RecognisedColumn], raw: R
     notes = [f"not used: {column.name!r}: {column.reason}" for column in columns if column.kind == "unused"]
     if target.is_ordered:
         notes.append(
-            f"the last rows have other values of {target.column!r} than the first ones, so none are held out for "
-            "validation; shuffle the rows, then run this command again"
+            f"the last rows have other values of {target.column!r} than the first ones, so rows for validation are "
+            "drawn from all"
         )
     if target.largest_share > 0.9:
         notes.append(f"{target.largest_share:.0%} of the rows have one class: accuracy says little, see `auc`")

@@ -48,7 +48,7 @@ def initial_network(columns: Sequence[RecognisedColumn], target: RecognisedTarge
     """The network for columns of which at least one is used."""
     network = InitialNetwork()
     network.output = network.new_name(target.column)
-    features = [*_number_features(network, columns)]
+    features = _number_features(network, columns)
     for column in columns:
         if column.kind in _FEATURES:
             features.append(_FEATURES[column.kind](network, column, row_count))
@@ -82,17 +82,34 @@ def _add_layer(network: InitialNetwork, name: str, type: str, source: str | list
 
 
 def _number_features(network: InitialNetwork, columns: Sequence[RecognisedColumn]) -> list[str]:
-    """One input for all columns of numbers."""
-    names = [column.name for column in columns if column.kind == "number"]
-    if not names:
-        return []
-    name = network.new_name("numbers" if len(names) > 1 else names[0])
-    noun = "column" if len(names) == 1 else "columns"
-    description = f"{len(names)} {noun} of numbers, scaled to mean 0 and variance 1 of the training data."
-    network.inputs[name] = {"shape": [len(names)], "description": description}
-    if names != [name]:
-        network.columns[name] = names
-    return [_add_layer(network, f"{name}_scaled", "Normalization", name)]
+    """One input for all columns of numbers, and one for those with missing numbers."""
+    features = []
+    for has_missing, stacked_name in ((False, "numbers"), (True, "numbers_with_gaps")):
+        names = [column.name for column in columns if column.kind == "number" and column.has_missing == has_missing]
+        if not names:
+            continue
+        name = network.new_name(stacked_name if len(names) > 1 else names[0])
+        noun = "column" if len(names) == 1 else "columns"
+        description = f"{len(names)} {noun} of numbers, scaled to mean 0 and variance 1 of the training data."
+        if has_missing:
+            description += " The median replaces missing numbers; another column tells where."
+        network.inputs[name] = {"shape": [len(names)], "description": description}
+        if names != [name]:
+            network.columns[name] = names
+        source = name
+        if has_missing:
+            settings = {"strategy": "median", "indicator": True}
+            source = _add_layer(network, f"{name}_filled", "Imputation", name, **settings)
+        features.append(_add_layer(network, f"{name}_scaled", "Normalization", source))
+    return features
+
+
+def _date_feature(network: InitialNetwork, column: RecognisedColumn, row_count: int) -> str:
+    names = ["year", "month", "day", "weekday", *(["hour", "minute"] if column.has_time else [])]
+    description = f"Dates, as {', '.join(names)}; those that repeat are points on a circle."
+    name = _add_input(network, column, description, "string")
+    numbers = _add_layer(network, f"{name}_numbers", "DateFeatures", name, features=names, cyclic=True)
+    return _add_layer(network, f"{name}_scaled", "Normalization", numbers)
 
 
 def _code_feature(network: InitialNetwork, column: RecognisedColumn, row_count: int) -> str:
@@ -166,6 +183,7 @@ _FEATURES = {
     "code": _code_feature,
     "category": _category_feature,
     "text": _text_feature,
+    "date": _date_feature,
     "vector": _vector_feature,
     "sequence": _sequence_feature,
     "image": _image_feature,

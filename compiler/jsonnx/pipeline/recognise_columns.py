@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
+from ..core.iso_dates import DATE_PATTERN, TIME_PATTERN
 from ..runtime.data_spec import DATE
 
-Kind = Literal["number", "code", "category", "text", "vector", "sequence", "image", "unused"]
+Kind = Literal["number", "code", "category", "text", "date", "vector", "sequence", "image", "unused"]
 
 MIN_CODES, MAX_CODES = 3, 10
 """Numbers of different integers that are encoded as categories; fewer and more are numbers."""
@@ -26,6 +28,7 @@ MIN_WORDS = 3
 MIN_IMAGE_SIZE = 8
 """The least height and width of images among arrays of three and four dimensions."""
 IMAGE_CHANNELS = (1, 3, 4)
+ISO_DATE = re.compile(DATE_PATTERN + TIME_PATTERN)
 ID_NAME = re.compile(r"(.*[_\s.-])?(id|uuid|guid|index|key|row|rownames?|unnamed: \d+)", re.IGNORECASE)
 
 
@@ -45,6 +48,10 @@ class RecognisedColumn:
     """Words that most texts have at most."""
     vocabulary_size: int = 0
     """Words that occur more than once."""
+    has_missing: bool = False
+    """Whether rows lack a number."""
+    has_time: bool = False
+    """Whether dates have a time of day."""
     low: float = 0.0
     high: float = 0.0
     """The range of the values of images."""
@@ -68,7 +75,7 @@ def recognise(name: str, column: np.ndarray, texts_may_be_missing: bool) -> Reco
     if has_missing and not texts_may_be_missing:
         return _unused(name, f"{len(column) - len(texts):,} rows have no value")
     if all(map(DATE.match, counts)):
-        return _unused(name, "dates are not read; make numbers of them, such as the month")
+        return _recognise_dates(name, counts, has_missing)
     words = np.array([len(text.split()) for text in texts])
     is_repeated = len(texts) >= MIN_ROWS_PER_CATEGORY * len(counts)
     if words.mean() > MIN_WORDS and not (is_repeated and len(counts) <= MAX_CATEGORIES):
@@ -81,11 +88,22 @@ def recognise(name: str, column: np.ndarray, texts_may_be_missing: bool) -> Reco
     return RecognisedColumn(name, "category", distinct=len(counts) + has_missing)
 
 
+def _recognise_dates(name: str, texts: Collection[str], has_missing: bool) -> RecognisedColumn:
+    if has_missing:
+        return _unused(name, "rows have no date")
+    if not all(map(ISO_DATE.fullmatch, texts)):
+        return _unused(name, "its dates are not those of ISO 8601, such as 2026-11-27")
+    return RecognisedColumn(name, "date", has_time=any(":" in text for text in texts))
+
+
 def _recognise_numbers(name: str, column: np.ndarray) -> RecognisedColumn:
-    fault = _fault_of_numbers(column)
+    present = column[~np.isnan(column)] if column.dtype.kind == "f" else column
+    fault = _fault_of_numbers(present) if present.size else "it is empty"
     if fault:
         return _unused(name, fault)
-    distinct = np.unique(column)
+    distinct = np.unique(present)
+    if len(present) < len(column):
+        return RecognisedColumn(name, "number", distinct=len(distinct), has_missing=True)
     is_integer = column.dtype.kind in "iu"
     if is_integer and len(distinct) == len(column):
         is_range = int(distinct[-1]) - int(distinct[0]) == len(distinct) - 1
