@@ -240,7 +240,7 @@ GUARDED = {
     "exec": set(),
     "compile": set(),
     "__import__": set(),
-    "import_module": {"__init__.py", "core/components.py", "render/layer_modules.py"},  # of names in tables of ours
+    "import_module": {"__init__.py", "core/lazy_table.py", "render/layer_modules.py"},  # of names in tables of ours
     "subprocess": {"interop/hdf5.py"},  # the reader of HDF5, with no argument from a file
     # two functions of C's library that set a thread's state, of constants; functions of CUDA's that lock memory; the
     # libraries of providers, by constant names

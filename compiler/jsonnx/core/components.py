@@ -13,13 +13,11 @@ import types as pytypes
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from copy import copy
 from functools import cache
-from importlib import import_module
 from typing import (
     Annotated,
     Any,
     ClassVar,
     Literal,
-    NamedTuple,
     Self,
     TypeVar,
     Union,
@@ -29,6 +27,7 @@ from typing import (
 )
 from typing import get_args as type_arguments
 
+from .attributes import REQUIRED, Attribute, attr, attribute_schema
 from .codecs import (
     ArrayCodec,
     Codec,
@@ -40,6 +39,7 @@ from .codecs import (
     SpatialSizesCodec,
     UnionCodec,
 )
+from .lazy_table import LazyTable
 
 __all__ = [
     "REQUIRED",
@@ -64,46 +64,6 @@ __all__ = [
 ]
 
 
-class _Required:
-    def __repr__(self) -> str:
-        return "required"
-
-
-REQUIRED = _Required()
-"""The default of an attribute that must be given."""
-
-
-class Attribute(NamedTuple):
-    """The declaration of an attribute, apart from its type."""
-
-    default: Any
-    doc: str
-    bounds: Mapping[str, float]
-    """By keyword of JSON Schema: `minimum`, `exclusiveMaximum`, ..."""
-    unsupported: str | None
-    """The reason why only the default is supported; None if all values are."""
-
-
-def attr(
-    default: Any = REQUIRED,
-    *,
-    doc: str,
-    minimum: float | None = None,
-    maximum: float | None = None,
-    above: float | None = None,
-    below: float | None = None,
-    unsupported: str | None = None,
-) -> Any:
-    """Declares an attribute of a component.
-
-    `minimum` and `maximum` are inclusive bounds, `above` and `below` exclusive ones. `unsupported` gives the reason why
-    only the default is supported: any other value is an error.
-    """
-    keywords = {"minimum": minimum, "maximum": maximum, "exclusiveMinimum": above, "exclusiveMaximum": below}
-    bounds = {keyword: bound for keyword, bound in keywords.items() if bound is not None}
-    return Attribute(default, doc, bounds, unsupported)
-
-
 def snake_case(name: str) -> str:
     """Returns a name in snake case, as Keras forms default names: `max_pooling2d` for `MaxPooling2D`."""
     return _WORD_START.sub("_", _SEPARATORS.sub("", name)).lower()
@@ -114,37 +74,6 @@ _WORD_START = re.compile(r"(?<=.)(?=[A-Z][a-z])|(?<=[a-z])(?=[A-Z])")
 
 
 ComponentClass = TypeVar("ComponentClass", bound="type[Component]")
-
-
-class ComponentTable(Mapping[str, "type[Component]"]):
-    """Components by name. A module that defines some of them is imported when one of its components is asked for."""
-
-    def __init__(self, module_by_name: Mapping[str, str]) -> None:
-        self._module_by_name = module_by_name
-        self._loaded: dict[str, type[Component]] = {}
-
-    def add(self, name: str, component: type[Component]) -> None:
-        """Adds a component, unless its name is taken."""
-        self._loaded.setdefault(name, component)
-
-    def __getitem__(self, name: str) -> type[Component]:
-        if name not in self._loaded and name in self._module_by_name:
-            import_module(self._module_by_name[name])
-        return self._loaded[name]
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._loaded or name in self._module_by_name
-
-    def __iter__(self) -> Iterator[str]:
-        yield from self._module_by_name
-        yield from [name for name in self._loaded if name not in self._module_by_name]
-
-    def __len__(self) -> int:
-        return len(self._loaded.keys() | self._module_by_name.keys())
-
-    def imported(self) -> dict[str, type[Component]]:
-        """The components whose modules are imported."""
-        return dict(self._loaded)
 
 
 class Registry:
@@ -168,11 +97,11 @@ class Registry:
         self.kind, self.doc = kind, doc
         self.snake_case_names, self.allow_bare_names = snake_case_names, allow_bare_names
         modules = dict(module_by_name or {})
-        self.members = ComponentTable(modules)
+        self.members = LazyTable[type[Component]](modules)
         """By main name."""
         self._name_by_alias = dict(name_by_alias or {})
         module_by_alias = {alias: modules[name] for alias, name in self._name_by_alias.items()}
-        self.by_name = ComponentTable(dict(sorted((modules | module_by_alias).items())))
+        self.by_name = LazyTable[type[Component]](dict(sorted((modules | module_by_alias).items())))
         """By main name and by alias."""
 
     def register(self, *aliases: str, name: str | None = None) -> Callable[[ComponentClass], ComponentClass]:
@@ -291,7 +220,7 @@ class Component:
         """Returns the JSON Schema of the object form."""
         properties: dict[str, Json] = {"type": {"const": cls.type_name}} if cls.has_type_key else {}
         for name, codec in cls.codecs().items():
-            properties[name] = _attribute_schema(cls.attributes[name], codec)
+            properties[name] = attribute_schema(cls.attributes[name], codec)
         return {
             "type": "object",
             "description": cls.summary(),
@@ -336,31 +265,6 @@ def components_of(value: object) -> Iterator[Component]:
         for part in value:
             if isinstance(part, (Component, tuple)):
                 yield from components_of(part)
-
-
-def _attribute_schema(attribute: Attribute, codec: Codec) -> dict[str, Json]:
-    if attribute.unsupported is not None:
-        return {"const": attribute.default, "description": f"{attribute.doc} {attribute.unsupported}"}
-    schema = _with_bounds(codec.schema(), attribute.bounds)
-    schema["description"] = attribute.doc
-    if attribute.default is not REQUIRED:
-        schema["default"] = codec.write(codec.read(attribute.default))
-    return schema
-
-
-def _with_bounds(schema: dict[str, Json], bounds: Mapping[str, float]) -> dict[str, Json]:
-    """Returns the schema with bounds on every number in it, also in arrays, objects and alternatives."""
-    if not bounds:
-        return schema
-    kind = schema.get("type")
-    if kind in ("integer", "number") or (isinstance(kind, list) and {"integer", "number"} & set(kind)):
-        schema = schema | dict(bounds)
-    for keyword in ("items", "additionalProperties"):
-        if isinstance(schema.get(keyword), dict):
-            schema = schema | {keyword: _with_bounds(schema[keyword], bounds)}
-    if "anyOf" in schema:
-        schema = schema | {"anyOf": [_with_bounds(option, bounds) for option in schema["anyOf"]]}
-    return schema
 
 
 class ComponentCodec:
