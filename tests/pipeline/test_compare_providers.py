@@ -124,6 +124,22 @@ def test_inputs_are_valid_indices_tokens_and_targets():
     assert len(report["losses"]) == 2
 
 
+@pytest.mark.parametrize(
+    "section",
+    [
+        {"restore_best_weights": True},
+        {"reduce_on_plateau": {}},
+        {"early_stopping": {"patience": 1}},
+        {"checkpoint": {"monitor": "val_loss"}},
+    ],
+    ids=lambda section: next(iter(section)),
+)
+def test_a_figure_of_validation_data_may_be_monitored(section):
+    Path("spec.json").write_text(json.dumps({**SPEC, "training": {**SPEC["training"], **section}}))
+    code, report = parity("spec.json", "--providers", "cpu", "--steps", "1")
+    assert (code, len(report["losses"])) == (0, 1)
+
+
 # -- the parts ---------------------------------------------------------------------------------------------------------
 
 

@@ -22,6 +22,7 @@ from ..runtime.session import Session, model_file
 from ..runtime.trainer import Trainer as PlanTrainer
 from ..runtime.worst_node import NodeSearch, WorstNode
 from ..targets import MissingKernel
+from ..training.monitor import monitors_validation
 from .check import CheckedSpec, check_spec
 from .compile import compile_checked
 from .data_spec import index_limits, input_vocabularies
@@ -123,7 +124,6 @@ class _Subject:
         x = draw_inputs(plan.inputs, self.options.seed, count, plan.index_sizes, plan.input_vocabularies)
         y: Any = draw_targets(plan.targets, plan.outputs, self.options.seed, count)
         recorder = _LossRecorder()
-        is_monitored = plan.training.early_stopping is not None
         history = PlanTrainer.fit(
             trainer,
             x,
@@ -131,7 +131,7 @@ class _Subject:
             STEP_SAMPLES,
             1,
             False,
-            (x, y or None) if is_monitored else None,
+            (x, y or None) if monitors_validation(plan.training) else None,
             callbacks=[recorder],
         )
         if history.signal is not None:
