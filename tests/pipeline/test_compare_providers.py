@@ -124,6 +124,13 @@ def test_inputs_are_valid_indices_tokens_and_targets():
     assert len(report["losses"]) == 2
 
 
+def test_training_in_mixed_precision_has_no_reference():
+    Path("spec.json").write_text(json.dumps(SPEC))
+    code, report = parity("spec.json", "--providers", "cpu", "--set", "training.precision=mixed_float16")
+    assert (code, report["losses"]) == (0, [])
+    assert "--set training.precision=float32" in report["training_message"]
+
+
 @pytest.mark.parametrize(
     "section",
     [

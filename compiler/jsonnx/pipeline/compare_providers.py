@@ -108,8 +108,12 @@ class _Subject:
 
     def losses(self, provider: str, *, fast: bool = True) -> tuple[tuple[float, ...], str]:
         """The losses of the steps of a training, and why there are none. Raises what the provider raises."""
-        if self.checked is None or self.checked.objective is None:
+        training = self.checked.network.training if self.checked is not None else None
+        if self.checked is None or training is None:
             return (), "the model has no training section"
+        precision = training.precision
+        if precision != "float32":
+            return (), f"the CPU has no {precision}; --set training.precision=float32 compares training in float32"
         if not self.options.steps:
             return (), "the number of steps is 0"
         try:

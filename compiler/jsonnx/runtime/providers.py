@@ -32,9 +32,10 @@ if TYPE_CHECKING:
 CPU_PROVIDER = "CPUExecutionProvider"
 RECORD_ASSIGNMENT = "session.record_ep_graph_assignment_info"
 """The configuration entry with which a session of onnxruntime 1.24 or later can tell where its nodes run."""
+BUILDS_ENGINES = ("tensorrt", "qnn")
+"""Providers that build an engine for each session, which takes minutes."""
 AUTO_ORDER = ("cuda", "migraphx", "directml", "coreml", "webgpu", "openvino", "cpu")
-"""The providers that `auto` tries, in order. TensorRT and QNN take minutes to build an engine, so they must be
-named."""
+"""The providers that `auto` tries, in order; those that build engines must be named."""
 
 
 class ProviderInfo(NamedTuple):
