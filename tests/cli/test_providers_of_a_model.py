@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import jsonnx
@@ -62,6 +63,26 @@ def test_a_layer_of_a_block_has_its_path_in_the_spec(spec):
         result = CliRunner().invoke(main, ["providers", model, "--provider", "webgpu"])
         paths = [line.partition("(")[2].partition(")")[0] for line in result.output.splitlines()[1:5]]
         assert paths == ["$.blocks.turn.layers[0]"] * 3 + ["$.layers[2]"]
+
+
+@pytest.mark.parametrize("name", ["cpu", "CPUExecutionProvider", "auto"])
+def test_the_cpu_runs_every_node(spec, monkeypatch, name):
+    monkeypatch.setattr("onnxruntime.get_available_providers", lambda: ["CPUExecutionProvider"])
+    result = CliRunner().invoke(main, ["providers", spec, "--provider", name])
+    assert result.exit_code == 0, result.output
+    first, second = result.output.splitlines()
+    counts = [int(count) for count in re.findall(r"(\d+) of (\d+) nodes run on the provider", first)[0]]
+    assert first.startswith("cpu, onnxruntime ")
+    assert counts[0] == counts[1] > 0
+    assert "training step" in second
+
+
+def test_a_provider_is_found_by_its_full_name(spec):
+    names = ("webgpu", "WebGpuExecutionProvider")
+    short, full = (CliRunner().invoke(main, ["providers", spec, "--provider", name]).output for name in names)
+    assert short == full
+    result = CliRunner().invoke(main, ["providers", spec, "--provider", "webgpuu"])
+    assert "did you mean 'webgpu'?" in result.output
 
 
 def test_a_provider_without_a_table_and_a_damaged_model_are_errors(spec, tmp_path):

@@ -124,6 +124,29 @@ def test_inputs_are_valid_indices_tokens_and_targets():
     assert len(report["losses"]) == 2
 
 
+def test_training_in_mixed_precision_has_no_reference():
+    Path("spec.json").write_text(json.dumps(SPEC))
+    code, report = parity("spec.json", "--providers", "cpu", "--set", "training.precision=mixed_float16")
+    assert (code, report["losses"]) == (0, [])
+    assert "--set training.precision=float32" in report["training_message"]
+
+
+@pytest.mark.parametrize(
+    "section",
+    [
+        {"restore_best_weights": True},
+        {"reduce_on_plateau": {}},
+        {"early_stopping": {"patience": 1}},
+        {"checkpoint": {"monitor": "val_loss"}},
+    ],
+    ids=lambda section: next(iter(section)),
+)
+def test_a_figure_of_validation_data_may_be_monitored(section):
+    Path("spec.json").write_text(json.dumps({**SPEC, "training": {**SPEC["training"], **section}}))
+    code, report = parity("spec.json", "--providers", "cpu", "--steps", "1")
+    assert (code, len(report["losses"])) == (0, 1)
+
+
 # -- the parts ---------------------------------------------------------------------------------------------------------
 
 

@@ -9,7 +9,7 @@ from jsonnx.lowering.cost import LayerCost, cost_table
 from jsonnx.pipeline.check import check_spec
 from jsonnx.pipeline.graphs import inference_graph
 from jsonnx.render.tables import providers_text, summary_json, summary_text
-from jsonnx.runtime.providers import provider_availability
+from jsonnx.runtime.provider_availability import provider_availability
 
 SPEC = {
     "name": "two_heads",

@@ -9,11 +9,13 @@ from types import SimpleNamespace
 import numpy as np
 import onnxruntime
 import pytest
+from commands import CliRunner
 from jsonnx.backend import serialize, to_model_proto
+from jsonnx.cli import main
 from jsonnx.core.diagnostics import CompileError, UsageError
 from jsonnx.core.types import BATCH, TensorType
 from jsonnx.ir import Builder
-from jsonnx.runtime import cpu_count, providers
+from jsonnx.runtime import cpu_count, installed_runtimes, provider_availability, providers
 
 
 def negation() -> bytes:
@@ -112,24 +114,39 @@ def test_a_provider_that_onnxruntime_drops_is_an_error():
 
 
 def test_two_distributions_of_onnxruntime_are_a_warning(monkeypatch):
-    monkeypatch.setattr(providers, "installed_runtimes", lambda: ["onnxruntime", "onnxruntime-gpu"])
-    (warning,) = providers.runtime_conflicts()
+    monkeypatch.setattr(installed_runtimes, "installed_runtimes", lambda: ["onnxruntime", "onnxruntime-gpu"])
+    (warning,) = installed_runtimes.runtime_conflicts()
     assert (warning.code, warning.severity) == ("runtime-conflict", "warning")
     assert "pip uninstall -y onnxruntime onnxruntime-gpu" in warning.help
+    result = CliRunner().invoke(main, ["providers", "--format", "json"])
+    assert "warning[runtime-conflict]" in result.stderr
+    assert json.loads(result.stdout)[0]["name"] == "cpu"
 
 
 def test_an_addon_is_not_a_second_distribution(monkeypatch):
     names = ["onnxruntime_gpu", "onnxruntime-extensions", "onnxruntime-ep-webgpu", "numpy"]
     distributions = [SimpleNamespace(metadata={"Name": name}) for name in names]
     monkeypatch.setattr("importlib.metadata.distributions", lambda: distributions)
-    assert providers.installed_runtimes() == ["onnxruntime-gpu"]
+    assert installed_runtimes.installed_runtimes() == ["onnxruntime-gpu"]
 
 
 def test_the_list_of_providers_says_how_to_install_each():
-    rows = {row.name: row for row in providers.provider_availability()}
+    rows = {row.name: row for row in provider_availability.provider_availability()}
     assert rows["cpu"].available
     assert list(providers.PROVIDERS) == list(rows)[: len(providers.PROVIDERS)]
     assert all(row.available or "pip" in row.how or "needs" in row.how for row in rows.values())
+
+
+@pytest.mark.parametrize("name", ["cpu", "CPUExecutionProvider"])
+def test_one_provider_is_listed_by_its_short_or_full_name(name):
+    (row,) = provider_availability.provider_availability(name)
+    assert (row.name, row.full, row.available) == ("cpu", "CPUExecutionProvider", True)
+
+
+def test_an_unknown_provider_is_not_an_empty_list():
+    result = CliRunner().invoke(main, ["providers", "--provider", "cudda"])
+    assert result.exit_code == 2
+    assert "did you mean 'cuda'?" in result.output
 
 
 def test_an_invalid_model_is_reported():

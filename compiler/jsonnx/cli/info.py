@@ -16,6 +16,7 @@ from .common import (
     SEED_TYPE,
     SET_OPTION,
     handles_errors,
+    print_diagnostics,
     print_result,
 )
 
@@ -149,9 +150,12 @@ def providers(
 
     from ..render.tables import providers_text
     from ..render.terminal import line_width, shows_color
-    from ..runtime.providers import provider_availability
+    from ..runtime.installed_runtimes import runtime_conflicts
+    from ..runtime.provider_availability import provider_availability
 
-    rows = [row for row in provider_availability() if provider in (None, row.name)]
+    rows = provider_availability(provider)
+    if warnings := runtime_conflicts():
+        print_diagnostics(warnings, "text")
     if format_ == "json":
         print_result(json.dumps([row._asdict() for row in rows], indent=2))
     else:

@@ -22,6 +22,7 @@ from ..runtime.session import Session, model_file
 from ..runtime.trainer import Trainer as PlanTrainer
 from ..runtime.worst_node import NodeSearch, WorstNode
 from ..targets import MissingKernel
+from ..training.monitor import monitors_validation
 from .check import CheckedSpec, check_spec
 from .compile import compile_checked
 from .data_spec import index_limits, input_vocabularies
@@ -107,8 +108,12 @@ class _Subject:
 
     def losses(self, provider: str, *, fast: bool = True) -> tuple[tuple[float, ...], str]:
         """The losses of the steps of a training, and why there are none. Raises what the provider raises."""
-        if self.checked is None or self.checked.objective is None:
+        training = self.checked.network.training if self.checked is not None else None
+        if self.checked is None or training is None:
             return (), "the model has no training section"
+        precision = training.precision
+        if precision != "float32":
+            return (), f"the CPU has no {precision}; --set training.precision=float32 compares training in float32"
         if not self.options.steps:
             return (), "the number of steps is 0"
         try:
@@ -123,7 +128,6 @@ class _Subject:
         x = draw_inputs(plan.inputs, self.options.seed, count, plan.index_sizes, plan.input_vocabularies)
         y: Any = draw_targets(plan.targets, plan.outputs, self.options.seed, count)
         recorder = _LossRecorder()
-        is_monitored = plan.training.early_stopping is not None
         history = PlanTrainer.fit(
             trainer,
             x,
@@ -131,7 +135,7 @@ class _Subject:
             STEP_SAMPLES,
             1,
             False,
-            (x, y or None) if is_monitored else None,
+            (x, y or None) if monitors_validation(plan.training) else None,
             callbacks=[recorder],
         )
         if history.signal is not None:

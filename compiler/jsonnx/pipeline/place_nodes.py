@@ -19,7 +19,7 @@ from ..ir import Graph, with_vocabularies
 from ..ir.label_encoder import unlearned_states
 from ..passes.gelu_as_erf import write_gelu_as_erf
 from ..runtime.assignment import assignment, usable_provider
-from ..runtime.providers import AUTO_ORDER, CPU_PROVIDER, Provider, runtime_version
+from ..runtime.providers import AUTO_ORDER, CPU_PROVIDER, Provider, find_provider, runtime_version
 from ..runtime.session import MODEL_FILE
 from ..runtime.static_shapes import has_dynamic_kernels, set_sizes
 from ..targets import (
@@ -73,11 +73,12 @@ def placements(
     `provider` for all that have one, the tables of kernels tell. Raises CompileError for an invalid spec or model,
     UsageError `no-kernel-table` for a provider that is neither here nor has a table.
     """
+    names = [name for name in AUTO_ORDER if name != "cpu"] if provider is None else [find_provider(provider).name]
     subjects, paths = subjects_of(spec_or_model, changes, scale)
-    tables = [kernel_table(name) for name in PROVIDERS_WITH_TABLES if provider in (None, name)]
+    tables = [kernel_table(name) for name in PROVIDERS_WITH_TABLES if provider is None or name in names]
     found = [place_by_table(subjects, table, paths) for table in tables]
-    for name in [provider] if provider is not None else list(AUTO_ORDER):
-        here = placement_here(subjects, name, paths) if name != "cpu" else None
+    for name in names:
+        here = placement_here(subjects, name, paths)
         found += [here] if here is not None else []
     if not found:
         message = f"jsonnx has no table of the kernels of {provider!r}, and it does not run here"
@@ -102,11 +103,20 @@ def placement_here(subjects: Sequence[Subject], provider: str, paths: Mapping[st
     for model in (_for_provider(subject, provider) for subject in subjects):
         if model.needs_static_shapes and provider == "openvino":
             set_sizes(model.proto, {str(BATCH): model.batch_size})
-        found = assignment(serialize(model.proto), resolved)
-        if found is None:
+        on_cpu = _nodes_left_to_cpu(serialize(model.proto), resolved)
+        if on_cpu is None:
             return None
-        placed.append(_placed(model, place_assigned(model.proto, found.on_cpu, table), paths))
+        placed.append(_placed(model, place_assigned(model.proto, on_cpu, table), paths))
     return ProviderPlacement(resolved.name, runtime_version(), SESSION, tuple(placed))
+
+
+def _nodes_left_to_cpu(model: bytes, provider: Provider) -> frozenset[str] | None:
+    """The names of the nodes that a provider of this machine leaves to the CPU; None if its onnxruntime does not
+    tell."""
+    if provider.ort_name == CPU_PROVIDER:  # its sessions do not tell
+        return frozenset()
+    found = assignment(model, provider)
+    return None if found is None else found.on_cpu
 
 
 def _placed(model: _TitledModel, placement: Placement, paths: Mapping[str, str]) -> PlacedModel:
@@ -122,12 +132,12 @@ def placement_of_model(model: bytes, provider: Provider) -> Placement | None:
     """
     if provider.ort_name == CPU_PROVIDER:
         return None
-    proto = onnx.load_model_from_string(model)
-    found = assignment(model, provider)
-    if found is None:
+    on_cpu = _nodes_left_to_cpu(model, provider)
+    if on_cpu is None:
         return None
+    proto = onnx.load_model_from_string(model)
     table = kernel_table(provider.name) if provider.name in PROVIDERS_WITH_TABLES else None
-    placement = place_assigned(proto, found.on_cpu, table)
+    placement = place_assigned(proto, on_cpu, table)
     return _with_source_paths(placement, _source_paths_in_model(proto))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..core.diagnostics import Diagnostic
 from ..ir import Graph
-from ..runtime.providers import CPU_PROVIDER, Provider, runtime_version
+from ..runtime.providers import BUILDS_ENGINES, CPU_PROVIDER, Provider, runtime_version
 from ..targets import SESSION, Copies, MissingKernel, PlacedModel, Placement, ProviderPlacement
 from .check import CheckedSpec
 from .place_nodes import step_placement
@@ -14,8 +14,6 @@ COMPUTE_OPERATORS = {"Attention", "Conv", "ConvTranspose", "Einsum", "Gemm", "GR
 MIN_LARGE_COPY_BYTES = 1 << 20
 """What is copied for a node that is large for another reason: copying takes about as long as 100 small kernels."""
 MAX_NAMED_NODES = 5
-BUILDS_ENGINES = {"tensorrt", "qnn"}
-"""Providers that are not asked: each session takes minutes."""
 
 
 def training_placement(checked: CheckedSpec, step: Graph, provider: Provider) -> ProviderPlacement | None:

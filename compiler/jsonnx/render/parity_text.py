@@ -18,8 +18,8 @@ MAX_LISTED_NODES = 10
 def parity_text(report: ParityReport, color: bool = False, width: int | None = None) -> str:
     """A table with a row for each provider, and lines for what differs, fails or falls back to the CPU."""
     options = report.options
-    exact = "not computed: the CPU lacks float64 kernels"
-    error = exact if report.float64_error is None else f"{_number(report.float64_error)} from float64"
+    is_exact = report.float64_error is not None
+    error = f"{_number(report.float64_error)} from float64" if is_exact else "the CPU lacks kernels for float64"
     head = (
         f"{report.model}, onnxruntime {report.runtime_version}, {options.batch_size} samples, seed {options.seed}\n"
         f"reference: cpu without optimizations; {error}"

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ..core.types import Dim, TensorType
     from ..frontend.network import Network
     from ..lowering.cost import LayerCost
-    from ..runtime.providers import Availability
+    from ..runtime.provider_availability import Availability
     from ..runtime.weight_files import WeightsReport
 
 BYTES_PER_WEIGHT = 4

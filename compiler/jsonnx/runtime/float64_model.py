@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from .model_graphs import all_graphs
 
 if TYPE_CHECKING:
     import onnx
@@ -17,7 +18,7 @@ def float64_model(model: bytes) -> bytes:
     from onnx import TensorProto
 
     proto = onnx.load_model_from_string(model)
-    for graph in _all_graphs(proto.graph):
+    for graph in all_graphs(proto.graph):
         del graph.value_info[:]
         for value in (*graph.input, *graph.output):
             tensor = value.type.tensor_type
@@ -34,14 +35,6 @@ def float64_model(model: bytes) -> bytes:
                 elif node.op_type == "Constant" and attribute.name in ("value_float", "value_floats"):
                     _widen_constant(attribute)
     return bytes(proto.SerializeToString())
-
-
-def _all_graphs(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
-    yield graph
-    for node in graph.node:
-        for attribute in node.attribute:
-            if attribute.HasField("g"):
-                yield from _all_graphs(attribute.g)
 
 
 def _widen(tensor: onnx.TensorProto) -> None:

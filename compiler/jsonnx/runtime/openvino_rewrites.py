@@ -6,8 +6,10 @@ The rules come from running every test case of every layer on OpenVINO and on th
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
+
+from .model_graphs import all_graphs
 
 if TYPE_CHECKING:
     import onnx
@@ -30,7 +32,7 @@ def rewritten(model: bytes) -> bytes:
         return model
     opset = max((entry.version for entry in proto.opset_import if entry.domain in ("", "ai.onnx")), default=1)
     ranks = _ranks(proto) if opset >= MIN_OPSET and any(map(_is_training_norm, proto.graph.node)) else {}
-    changes = [_rewrite_graph(graph, ranks) for graph in _all_graphs(proto.graph)]
+    changes = [_rewrite_graph(graph, ranks) for graph in all_graphs(proto.graph)]
     return proto.SerializeToString() if any(changes) else model
 
 
@@ -46,15 +48,6 @@ def _ranks(model: onnx.ModelProto) -> dict[str, int]:
     graph = onnx.shape_inference.infer_shapes(model).graph
     values = (value for value in (*graph.input, *graph.value_info) if value.type.tensor_type.HasField("shape"))
     return {value.name: len(value.type.tensor_type.shape.dim) for value in values}
-
-
-def _all_graphs(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
-    """A graph and its subgraphs."""
-    yield graph
-    for node in graph.node:
-        for attribute in node.attribute:
-            if attribute.HasField("g"):
-                yield from _all_graphs(attribute.g)
 
 
 def _rewrite_graph(graph: onnx.GraphProto, ranks: Mapping[str, int]) -> bool:

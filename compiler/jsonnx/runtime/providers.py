@@ -14,6 +14,7 @@ from ..core.installation import RUNTIME_BY_EXTRA, install_command
 from . import openvino_rewrites, webgpu_exclusions
 from .cpu_count import checked_thread_count
 from .flush_denormals import SESSION_OPTION, denormals_flushed
+from .installed_runtimes import installed_runtimes
 from .memory_arena import own_arena
 from .provider_faults import (
     PROVIDER_LIBRARIES,
@@ -31,9 +32,10 @@ if TYPE_CHECKING:
 CPU_PROVIDER = "CPUExecutionProvider"
 RECORD_ASSIGNMENT = "session.record_ep_graph_assignment_info"
 """The configuration entry with which a session of onnxruntime 1.24 or later can tell where its nodes run."""
+BUILDS_ENGINES = ("tensorrt", "qnn")
+"""Providers that build an engine for each session, which takes minutes."""
 AUTO_ORDER = ("cuda", "migraphx", "directml", "coreml", "webgpu", "openvino", "cpu")
-"""The providers that `auto` tries, in order. TensorRT and QNN take minutes to build an engine, so they must be
-named."""
+"""The providers that `auto` tries, in order; those that build engines must be named."""
 
 
 class ProviderInfo(NamedTuple):
@@ -152,15 +154,6 @@ class Provider:
         return replace(self, options=(*others, (name, "1")) if captures and name else others)
 
 
-class Availability(NamedTuple):
-    """A row of `jsonnx providers`."""
-
-    name: str
-    full: str
-    available: bool
-    how: str
-
-
 @cache
 def load_runtime() -> Any:
     """The onnxruntime module. Raises UsageError `missing-runtime`."""
@@ -195,28 +188,31 @@ def resolve_provider(name: str | Provider, options: ProviderOptions | None = Non
 def _named_provider(name: str) -> Provider:
     if not isinstance(name, str):
         raise TypeError(f"a provider is a name such as 'cpu', got {name!r}")
-    runtime = load_runtime()
-    present = runtime.get_available_providers()
-    if name == "auto":
-        return best_provider(present)
-    chosen = _find_provider(name, runtime)
-    if chosen.ort_name not in present:
+    chosen = find_provider(name)
+    if chosen.ort_name not in load_runtime().get_available_providers():
         raise UsageError("provider-unavailable", f"this onnxruntime has no {name!r} provider", how_to_get(chosen.name))
     return chosen
 
 
 def best_provider(present: list[str], is_usable: Callable[[Provider], bool] | None = None) -> Provider:
     """The first of `AUTO_ORDER` that is installed and starts on this machine."""
-    candidates = [_provider(name) for name in AUTO_ORDER if PROVIDERS[name].ort_name in present]
+    candidates = [known_provider(name) for name in AUTO_ORDER if PROVIDERS[name].ort_name in present]
     return next(
         provider for provider in candidates if provider.name == "cpu" or (is_usable or provider_starts)(provider)
     )
 
 
-def _find_provider(name: str, runtime: Any) -> Provider:
+def find_provider(name: str) -> Provider:
+    """The provider of a short or a full name, which this onnxruntime may lack; for `auto`, the best one here.
+
+    Raises UsageError `unknown-provider` or `missing-runtime`.
+    """
+    runtime = load_runtime()
+    if name == "auto":
+        return best_provider(runtime.get_available_providers())
     for short, info in PROVIDERS.items():
         if name in (short, info.ort_name):
-            return _provider(short)
+            return known_provider(short)
     if name in runtime.get_all_providers():
         return Provider(name, name)
     help = suggestion(name, [*PROVIDERS, "auto", *runtime.get_all_providers()])
@@ -225,7 +221,8 @@ def _find_provider(name: str, runtime: Any) -> Provider:
     )
 
 
-def _provider(short: str) -> Provider:
+def known_provider(short: str) -> Provider:
+    """The provider of a name of `PROVIDERS`."""
     info = PROVIDERS[short]
     return Provider(short, info.ort_name, info.device, tuple(info.options.items()))
 
@@ -243,30 +240,6 @@ def how_to_get(name: str) -> str:
     return command + (f"; it needs {info.requirement}" if info.requirement else "")
 
 
-def provider_availability() -> list[Availability]:
-    """Whether each known provider, and each further provider of this onnxruntime, starts on this machine."""
-    try:
-        present = load_runtime().get_available_providers()
-    except UsageError:
-        present = []
-    further = [name for name in present if name not in {info.ort_name for info in PROVIDERS.values()}]
-    providers = [_provider(name) for name in PROVIDERS] + [Provider(name, name) for name in further]
-    return [_availability(provider, provider.ort_name in present) for provider in providers]
-
-
-def _availability(provider: Provider, is_installed: bool) -> Availability:
-    if not is_installed:
-        return Availability(provider.name, provider.ort_name, False, how_to_get(provider.name))
-    if provider_starts(provider):
-        return Availability(provider.name, provider.ort_name, True, "")
-    library = missing_library(load_runtime(), provider.name)
-    info = PROVIDERS.get(provider.name)
-    requirement = info.requirement if info and info.requirement else "its device"
-    cause = f"{library} is missing: {library_help(library)}" if library else f"it needs {requirement}"
-    how = f"installed, but it does not start here; {cause}"
-    return Availability(provider.name, provider.ort_name, False, how)
-
-
 @cache
 def provider_starts(provider: Provider) -> bool:
     """Whether the provider can load a tiny model on this machine."""
@@ -281,30 +254,6 @@ def provider_starts(provider: Provider) -> bool:
     except (UsageError, CompileError):
         return False
     return True
-
-
-def installed_runtimes() -> list[str]:
-    """The distributions that install onnxruntime."""
-    from importlib.metadata import distributions
-
-    addons = ("onnxruntime-ep-", "onnxruntime-extensions", "onnxruntime-genai", "onnxruntime-tools")
-    all_names = (distribution.metadata["Name"] for distribution in distributions())
-    names = {str(name).lower().replace("_", "-") for name in all_names if name}
-    return sorted(
-        name
-        for name in names
-        if name == "onnxruntime" or (name.startswith("onnxruntime-") and not name.startswith(addons))
-    )
-
-
-def runtime_conflicts() -> list[Diagnostic]:
-    """A warning if several distributions of onnxruntime are installed over one another."""
-    names = installed_runtimes()
-    if len(names) < 2:
-        return []
-    message = f"{' and '.join(names)} overwrite each other's files: the files of either may be imported"
-    help = f"pip uninstall -y {' '.join(names)}, then install the one you want"
-    return [Diagnostic("runtime-conflict", message, help=help, severity="warning")]
 
 
 _CREATION_LOCK = Lock()  # creating two sessions at once is not thread-safe (onnxruntime #27089)
@@ -385,7 +334,7 @@ def _start_error(runtime: Any, provider: Provider) -> UsageError:
 
 def _runs_on_cpu(model: bytes) -> bool:
     try:
-        create_session(model, _provider("cpu"), optimization="ORT_DISABLE_ALL", quiet=True)
+        create_session(model, known_provider("cpu"), optimization="ORT_DISABLE_ALL", quiet=True)
     except (UsageError, CompileError):
         return False
     return True

@@ -6,9 +6,11 @@ The rules come from running every test case of every layer on WebGPU and on the 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from math import prod
 from typing import Any
+
+from .model_graphs import all_graphs
 
 _PREFIX = "ep.webgpuexecutionprovider."
 PREFERRED_LAYOUT = "NCHW"
@@ -45,18 +47,10 @@ def cpu_only_nodes(model: bytes) -> list[str]:
             shapes[value.name] = tuple(sizes)
     return [
         node.name
-        for node in _all_nodes(graph)
+        for each in all_graphs(graph)
+        for node in each.node
         if node.name and node.op_type in _EXCLUSIONS and _is_miscomputed(node, shapes)
     ]
-
-
-def _all_nodes(graph: Any) -> Iterator[Any]:
-    """The nodes of a graph and of its subgraphs."""
-    for node in graph.node:
-        yield node
-        for attribute in node.attribute:
-            if attribute.HasField("g"):
-                yield from _all_nodes(attribute.g)
 
 
 def _is_miscomputed(node: Any, shapes: Shapes) -> bool:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from ..core.diagnostics import CompileError, UsageError
+from .model_graphs import all_graphs
 from .output_differences import largest_difference
 
 if TYPE_CHECKING:
@@ -82,7 +83,8 @@ def _nodes_behind(graph: onnx.GraphProto, output: str) -> list[onnx.NodeProto]:
         if needed.intersection(node.output):
             nodes.append(node)
             bodies = [attribute.g for attribute in node.attribute if attribute.HasField("g")]
-            needed.update(node.input, *(inner.input for body in bodies for inner in body.node))
+            inner_nodes = (inner for body in bodies for each in all_graphs(body) for inner in each.node)
+            needed.update(node.input, *(inner.input for inner in inner_nodes))
     return [node for node in nodes[::-1] if node.output[0]]
 
 

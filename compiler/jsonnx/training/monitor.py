@@ -59,6 +59,11 @@ def monitor_faults(
     return faults
 
 
+def monitors_validation(training: Training) -> bool:
+    """Whether a section of the training monitors a figure of validation data."""
+    return any(is_validation_name(figure) for _, figure in _monitored_figures(training))
+
+
 def _monitored_figures(training: Training) -> Iterator[tuple[tuple[str, ...], str]]:
     """The figures that sections of a training monitor, by the path that names them in the spec."""
     if training.early_stopping is None and training.restore_best_weights:

@@ -14,7 +14,7 @@ FLOATS = {"float16", "float32", "float64"}
 
 @form("Max", "Min")
 def maximum_as_where(m: Match) -> Value:
-    """Max(a, b) -> Where(Less(a, b), b, a); with a constant number: Clip(a, number). NaN stays NaN."""
+    """Max(a, b) -> Where(Less(a, b), b, a); with a constant number: Clip(a, number). a's NaN is kept, not b's."""
     inputs = [x for x in m.node.inputs if x is not None]
     variables = [x for x in inputs if not isinstance(x, Constant)]
     constants = [x for x in inputs if isinstance(x, Constant)]
