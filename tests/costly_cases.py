@@ -5,6 +5,7 @@ CASES_PER_ORDINARY_TEST = {
     "frontend/schema/test_fast_validator.py::test_mutated_documents_get_the_verdict_of_jsonschema": 4,
     "frontend/schema/test_schema.py::test_a_standard_validator_has_the_same_verdict": 3,
     "frontend/schema/test_schema.py::test_the_editor_schema_accepts_what_the_strict_schema_accepts": 3,
+    "frontend/schema/test_training_keys.py::test_values_of_other_types_give_diagnostics": 3,
     "gradient/test_rnn.py::test_few_inputs_are_concatenated_with_the_state": 3,
     "gradient/test_rnn.py::test_sequences_of_symbolic_length_have_gradients": 3,
     "interop/keras/test_audit.py::test_hostile_layers_cause_no_import_and_no_file_access": 4,

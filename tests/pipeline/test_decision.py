@@ -69,8 +69,12 @@ def test_the_temperature_undoes_a_scale() -> None:
     logits = rng.normal(size=(4000, 3))
     shares = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
     targets = np.array([rng.choice(3, p=share) for share in shares])
-    assert best_temperature(3 * logits, targets) == pytest.approx(3 * best_temperature(logits, targets), rel=1e-6)
-    assert best_temperature(logits, targets) == pytest.approx(1.0, abs=0.1)
+    assert best_temperature(3 * logits, targets, True) == pytest.approx(
+        3 * best_temperature(logits, targets, True), rel=1e-6
+    )
+    assert best_temperature(logits, targets, True) == pytest.approx(1.0, abs=0.1)
+    assert best_temperature(2 * logits, shares, True) == pytest.approx(2.0)
+    assert best_temperature(2 * logits, 1 / (1 + np.exp(-logits)), False) == pytest.approx(2.0)
 
 
 def test_model_and_metrics_use_the_chosen_threshold(tmp_path: Path) -> None:
@@ -101,6 +105,41 @@ def test_calibration_divides_the_logits_of_the_model() -> None:
     p, q = (np.asarray(trainer.predict(x), np.float64) for trainer in (plain, calibrated))
     np.testing.assert_allclose(np.log(q / (1 - q)), np.log(p / (1 - p)) / temperature, atol=1e-4)
     assert calibrated.evaluate(x, y)["loss"] < plain.evaluate(x, y)["loss"]
+
+
+def classified(targets: np.ndarray, activation: str, loss: Any) -> jsonnx.Trainer:
+    """A trainer of an output with three units, calibrated on the training data."""
+    layer = {"type": "Dense", "name": "y", "units": 3, "activation": activation}
+    training = {"loss": loss, "optimizer": "adam", "calibration": "temperature"}
+    trainer = jsonnx.Trainer({"inputs": {"x": {"shape": [4]}}, "layers": [layer], "training": training})
+    trainer.fit(INPUTS, targets, validation_data=(INPUTS, targets))
+    return trainer
+
+
+INPUTS = np.random.default_rng(0).normal(size=(200, 4)).astype(np.float32)
+CLASSES = INPUTS[:, :3].argmax(1)
+ONE_HOT = np.eye(3, dtype=np.float32)[CLASSES]
+
+
+@pytest.mark.parametrize(
+    ("targets", "activation", "loss"),
+    [
+        (CLASSES, "softmax", "sparse_categorical_crossentropy"),
+        (ONE_HOT, "softmax", "categorical_crossentropy"),
+        (0.7 * ONE_HOT + np.float32(0.1), "softmax", "categorical_crossentropy"),
+        (ONE_HOT, "sigmoid", "binary_crossentropy"),
+        (np.where(np.arange(200) % 5, CLASSES, -1), "softmax", {"ignore_class": -1}),
+        (np.where(np.arange(200) % 5, CLASSES, 255), "softmax", {"ignore_class": 255}),
+    ],
+)
+def test_the_temperature_minimizes_the_loss(targets: np.ndarray, activation: str, loss: Any) -> None:
+    if isinstance(loss, dict):
+        loss = {"type": "sparse_categorical_crossentropy", **loss}
+    trainer = classified(targets, activation, loss)
+    weights, least = trainer.weights(), trainer.evaluate(INPUTS, targets)["loss"]
+    for factor in (0.95, 1.05):
+        trainer.set_weights({name: factor * array for name, array in weights.items()})
+        assert trainer.evaluate(INPUTS, targets)["loss"] > least
 
 
 @pytest.mark.parametrize("training", [{"threshold": {"maximize": "f1"}}, {"calibration": "temperature"}])

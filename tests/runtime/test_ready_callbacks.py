@@ -113,6 +113,29 @@ def test_early_stopping_restores_the_best_weights() -> None:
 LOSSES = [1.0, 0.9, 0.9, 0.9, 0.9, 0.5, 0.6, 0.6, 0.6, 0.6, 0.6]
 
 
+@pytest.mark.parametrize("make", [callbacks.EarlyStopping, callbacks.ReduceLROnPlateau])
+def test_a_metric_that_is_a_list_cannot_be_monitored(make: Any) -> None:
+    spec = {**SPEC, "training": {**SPEC["training"], "metrics": ["f1_score"]}}
+    with pytest.raises(ValueError, match="'val_f1_score' is a list of numbers: monitor a metric that is one number"):
+        jsonnx.Trainer(spec).fit(X, Y, validation_split=0.2, callbacks=[make("val_f1_score")])
+
+
+def test_the_best_weights_replace_the_moving_average_of_the_weights() -> None:
+    optimizer = {"type": "sgd", "learning_rate": 0.1, "use_ema": True, "ema_momentum": 0.9}
+    spec = {**SPEC, "training": {**SPEC["training"], "optimizer": optimizer}}
+    worst_first = {"monitor": "loss", "mode": "max", "patience": 5}  # the first epoch has the highest loss
+    trainer = jsonnx.Trainer(spec, seed=0)
+    first: list[Any] = []
+    note = callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: first.append(trainer.weights()))
+    trainer.fit(X, Y, epochs=3, callbacks=[note, callbacks.EarlyStopping(**worst_first, restore_best_weights=True)])
+    by_spec = {**spec, "training": {**spec["training"], "early_stopping": worst_first, "restore_best_weights": True}}
+    other = jsonnx.Trainer(by_spec, seed=0)
+    other.fit(X, Y, epochs=3)
+    for name, array in trainer.weights().items():
+        assert (array == first[0][name]).all()
+        assert (array == other.weights()[name]).all()
+
+
 def test_plateaus_are_those_of_keras() -> None:
     plateau = PlateauMonitor("loss", False, factor=0.5, patience=2, min_delta=0.01, cooldown=1, min_lr=0.2)
     rates, rate = [], 1.0
@@ -208,6 +231,7 @@ class Ducks:
         (lambda: callbacks.ModelCheckpoint("m.keras"), ValueError, "jsonnx saves .onnx, .safetensors or checkpoints"),
         (lambda: callbacks.ModelCheckpoint("m", save_freq=0), ValueError, "save_freq must be 'epoch' or a number"),
         (lambda: callbacks.ModelCheckpoint("{loss}-{f1}.x"), ValueError, "names 'f1'; the names are 'epoch', 'loss'"),
+        (lambda: callbacks.ModelCheckpoint("{loss:d}.x"), ValueError, "cannot be filled in: Unknown format code 'd'"),
         (lambda: callbacks.LambdaCallback(on_epoch=print), TypeError, "LambdaCallback takes no 'on_epoch'"),
         (lambda: callbacks.LambdaCallback(on_epoch_end=3), TypeError, "on_epoch_end must be a function"),
         (lambda: callbacks.CSVLogger("/nowhere/log.csv"), jsonnx.UsageError, "cannot write"),

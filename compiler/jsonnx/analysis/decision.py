@@ -11,7 +11,7 @@ from ..core.types import TensorType
 from ..layers.convolution.convolution import ConvLayer
 from ..layers.core import Dense
 from ..layers.einsum_dense import EinsumDense
-from ..training.losses import Loss
+from ..training.losses import BinaryLoss, Loss
 from ..training.monitor import NO_VALIDATION_HELP, spec_has_validation
 from ..training.section import ThresholdSection, Training
 from .output_layer import output_layer
@@ -64,6 +64,14 @@ def calibrated_layers(typed: TypedNetwork, losses: Mapping[str, Loss]) -> dict[s
         if _is_flat(typed.types[name]) and has_one_kernel and (is_probability or is_logit):
             layers[name] = call.owner
     return layers
+
+
+def has_exclusive_classes(typed: TypedNetwork, output: str, loss: Loss) -> bool:
+    """Whether the logits of an output become probabilities by a softmax, rather than each by a sigmoid."""
+    layer = output_layer(typed, output)
+    if layer is not None and layer.activation in ("softmax", "sigmoid"):
+        return layer.activation == "softmax"
+    return not isinstance(loss, BinaryLoss)
 
 
 def _is_flat(type: TensorType) -> bool:

@@ -16,6 +16,7 @@ from ..training.losses import Loss, check_output_type
 from ..training.metrics import Metric
 from ..training.monitor import monitor_faults, spec_has_validation
 from ..training.objective import Objective
+from ..training.schedules import Schedule
 from ..training.section import Training
 from ..training.target_scaling import has_scalable_type, is_scalable
 from .outputs import is_batch_first
@@ -51,9 +52,7 @@ def resolve_objective(typed: TypedNetwork, report: Report) -> Objective | None:
     except ShapeError as error:
         message = f"{training.optimizer.type_name} {error.message}"
         report.add(error.code, ("training", "optimizer"), message, help=error.help)
-    if training.time_limit is not None and training.time_limit.total_seconds == 0:
-        help = 'give its parts, such as {"minutes": 30}'
-        report.add("out-of-range", ("training", "time_limit"), "'time_limit' must be above 0 seconds", help=help)
+    _check_fit_sections(training, report)
     _check_input_names(typed, losses, report)
     weighted = weighted_outputs(typed, losses, targets, report)
     metrics = _metrics_by_output(typed, "metrics", losses, targets, report)
@@ -73,6 +72,16 @@ def resolve_objective(typed: TypedNetwork, report: Report) -> Objective | None:
 
         check_decision(typed, training, losses, report)
     return None if report.has_errors(("training",)) else objective
+
+
+def _check_fit_sections(training: Training, report: Report) -> None:
+    """Reports a time limit of zero, and a rate that both a schedule and `reduce_on_plateau` would set."""
+    if training.time_limit is not None and training.time_limit.total_seconds == 0:
+        help = 'give its parts, such as {"minutes": 30}'
+        report.add("out-of-range", ("training", "time_limit"), "'time_limit' must be above 0 seconds", help=help)
+    if training.reduce_on_plateau is not None and isinstance(training.optimizer.learning_rate, Schedule):
+        message = "'reduce_on_plateau' changes a constant learning rate, and the optimizer's is a schedule"
+        report.add("invalid-value", ("training", "reduce_on_plateau"), message, help="leave one of them out")
 
 
 def _normalized_outputs(

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..analysis.decision import (
     calibrated_layers,
+    has_exclusive_classes,
     spec_thresholds,
     threshold_in_numbers,
     threshold_outputs,
@@ -24,6 +25,7 @@ from ..runtime.dataset import Dataset
 from ..runtime.session import Session, concatenate_batches
 from ..runtime.training_plan import TrainingPlan
 from ..training.decision_arithmetic import best_temperature, best_threshold
+from ..training.losses import Loss
 from ..training.metrics import Metric
 from ..training.monitor import NO_VALIDATION_HELP
 from ..training.section import ThresholdSection
@@ -55,12 +57,15 @@ def calibrate(trainer: Trainer, checked: CheckedSpec, validation: Dataset) -> di
     objective = checked.objective
     if objective is None:
         return {}
-    layers = calibrated_layers(checked.require(), objective.losses)
+    typed, losses = checked.require(), objective.losses
+    layers = calibrated_layers(typed, losses)
     logits = _logits(trainer, list(layers), validation)
     targets = validation.take(slice(None))
-    temperatures = {
-        name: best_temperature(logits[name], _plain_target(targets[target_name(name)], logits[name])) for name in layers
-    }
+    temperatures = {}
+    for name in layers:
+        counted = _counted_samples(targets[target_name(name)], losses[name])
+        is_exclusive = has_exclusive_classes(typed, name, losses[name])
+        temperatures[name] = best_temperature(logits[name][counted], targets[target_name(name)][counted], is_exclusive)
     weights = trainer.weights()
     for name, layer in layers.items():
         for weight in (f"{layer}/kernel", f"{layer}/bias"):
@@ -70,10 +75,10 @@ def calibrate(trainer: Trainer, checked: CheckedSpec, validation: Dataset) -> di
     return temperatures
 
 
-def _plain_target(target: np.ndarray, logits: np.ndarray) -> np.ndarray:
-    """Class indices where the target has a probability for each of several exclusive classes."""
-    is_exclusive = logits.shape[-1] > 1 and target.ndim == logits.ndim and bool((target.sum(-1) == 1).all())
-    return target.argmax(-1) if is_exclusive else target
+def _counted_samples(target: np.ndarray, loss: Loss) -> np.ndarray | slice:
+    """The samples whose class the loss does not ignore."""
+    ignored_class = getattr(loss, "ignore_class", None)
+    return slice(None) if ignored_class is None else target != ignored_class
 
 
 def _logits(trainer: Trainer, outputs: list[str], samples: Dataset) -> dict[str, np.ndarray]:

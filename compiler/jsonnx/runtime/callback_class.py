@@ -55,7 +55,7 @@ class Callback:
         """Called before the first epoch."""
 
     def on_train_end(self, logs: Logs | None = None) -> None:
-        """Called after the last epoch, with its logs."""
+        """Called after the last epoch, with its logs, when the trainer has the weights with which the fit ends."""
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         """Called before an epoch."""
@@ -132,5 +132,5 @@ class CallbackListener:
         self._logs = dict(figures)
         self.callback.on_epoch_end(epoch, self._logs)
 
-    def on_end(self, history: Any) -> None:
+    def end_fit(self) -> None:
         self.callback.on_train_end(self._logs)

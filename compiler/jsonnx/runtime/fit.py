@@ -80,11 +80,12 @@ class Fit:
                 history.best_epoch = self.early_stopping.best_epoch
             history.stopped_early = progress.finished
             self._notify("on_end", history)  # before the best weights are restored, so that a checkpoint can be resumed
+            if stop_signal.signal is None and not history.timed_out and self.settings.epochs:
+                self.engine.use_average_weights()
+                if self.early_stopping.best_weights is not None:
+                    self.engine.write(self.early_stopping.best_weights)
+            self._notify("end_fit")  # as in Keras, the last weights are those that a callback sets
         history.signal = stop_signal.signal
-        if not history.interrupted and self.settings.epochs:
-            self.engine.use_average_weights()
-            if self.early_stopping.best_weights is not None:
-                self.engine.write(self.early_stopping.best_weights)
         return history
 
     def _must_stop(self, stop_signal: StopOnSignal) -> bool:

@@ -11,7 +11,9 @@ from typing import Any
 
 from ..core.diagnostics import UsageError, quoted_or_list, suggestion
 from ..core.files import error_reason, write_atomically
+from ..core.reserved_names import validation_name
 from ..interop.safetensors_file import safetensors_bytes
+from ..training.monitor import LIST_HELP
 from .callback_class import KERAS_HOOKS, Callback, Logs
 from .early_stopping import is_maximized
 from .history import Weights
@@ -30,13 +32,16 @@ class _Monitor(Callback):
         self.monitor, self.mode, self.verbose = monitor, mode, verbose
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
-        """Raises ValueError if the training does not report the monitored figure."""
+        """Raises ValueError if the training does not report the monitored figure, or reports it as a list."""
         known = self.params["metrics"]
         if self.monitor not in known:
             help = suggestion(self.monitor, known) or f"the figures are {quoted_or_list(known)}"
             if self.monitor.startswith("val_") and self.monitor[4:] in known:
                 help = "give validation data"
             raise ValueError(f"{type(self).__name__}: {self.monitor!r} is not reported: {help}")
+        metric = self.trainer.plan.metrics.get(self.monitor.removeprefix(validation_name("")))
+        if metric is not None and not metric.is_scalar:
+            raise ValueError(f"{type(self).__name__}: {self.monitor!r} is a list of numbers: {LIST_HELP}")
 
     @property
     def is_maximized(self) -> bool:
@@ -211,6 +216,8 @@ class ModelCheckpoint(_Monitor):
         except (KeyError, IndexError) as error:
             known = quoted_or_list(["epoch", *logs])
             raise ValueError(f"{self.filepath!r} names {error}; the names are {known}") from None
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{self.filepath!r} cannot be filled in: {error}") from None
 
 
 class TerminateOnNaN(Callback):

@@ -198,9 +198,6 @@ class Trainer:
         section = self.plan.training.reduce_on_plateau
         if section is None:
             return None
-        if self.plan.rate_graph is not None:
-            message = "reduce_on_plateau changes a constant learning rate, and this one is a schedule"
-            raise UsageError("bad-option", message, "leave one of them out")
         settings = {key: getattr(section, key) for key in section.attributes if key != "mode"}
         monitor = PlateauMonitor(is_maximized=is_maximized(self.plan, section.monitor, section.mode), **settings)
         if progress.plateau_state is not None:

@@ -45,26 +45,28 @@ def _figure(confusion: Confusion, name: str) -> Array:
     return figures
 
 
-def best_temperature(logits: Array, targets: Array) -> float:
-    """The number that minimizes the cross-entropy of logits [samples, units] that are divided by it.
+def best_temperature(logits: Array, targets: Array, is_exclusive: bool) -> float:
+    """The number that minimizes the cross-entropy of logits [samples, units] that are divided by it; 1 without samples.
 
-    Targets are class indices [samples], probabilities that add up to 1 per sample, or 0 and 1 for each sigmoid.
+    With `is_exclusive`, of their softmax: targets are class indices [samples], or probabilities [samples, units]. Else
+    of their sigmoids: targets are probabilities [samples, units].
     """
     logits = np.asarray(logits, np.float64)
     targets = np.asarray(targets)
     low, high = -MAX_LOG_TEMPERATURE, MAX_LOG_TEMPERATURE
     shrink = (np.sqrt(5.0) - 1.0) / 2
-    is_categorical = targets.ndim < logits.ndim
 
     def loss(log_temperature: float) -> float:
         scaled = logits / np.exp(log_temperature)
-        if is_categorical:
-            top = scaled.max(-1, keepdims=True)
-            norm = np.log(np.exp(scaled - top).sum(-1, keepdims=True)) + top
-            return float((norm[:, 0] - np.take_along_axis(scaled, targets[:, None], -1)[:, 0]).mean())
-        return float((np.logaddexp(0.0, scaled) - targets * scaled).mean())
+        if not is_exclusive:
+            return float((np.logaddexp(0.0, scaled) - targets * scaled).mean())
+        top = scaled.max(-1, keepdims=True)
+        negative_logs = np.log(np.exp(scaled - top).sum(-1, keepdims=True)) + top - scaled
+        if targets.ndim < logits.ndim:
+            return float(np.take_along_axis(negative_logs, targets[:, None], -1).mean())
+        return float((targets * negative_logs).sum(-1).mean())
 
-    for _ in range(SEARCH_STEPS):
+    for _ in range(SEARCH_STEPS if len(logits) else 0):
         left, right = high - shrink * (high - low), low + shrink * (high - low)
         low, high = (low, right) if loss(left) <= loss(right) else (left, high)
     return float(np.exp((low + high) / 2))
