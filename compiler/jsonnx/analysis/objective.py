@@ -275,9 +275,11 @@ def _check_names(typed: TypedNetwork, used_names: Iterable[str], path: JsonPath,
     """Reports names of outputs that do not exist or, except in `loss` itself, have no loss."""
     outputs, losses = typed.network.outputs, _written_losses(typed)
     has_losses_by_name = isinstance(losses, dict) and not isinstance(losses.get("type"), str)
+    has_losses_by_name &= path[-1] == "loss" or not report.has_errors(("training", "loss"))
     known = [name for name in outputs if path[-1] == "loss" or not has_losses_by_name or name in losses]
     for name in used_names if not report.has_errors(("outputs",)) else ():
         if name not in known and losses is not None:
             template = "the output {} has no loss" if name in outputs else "there is no output {}"
-            help = report.suggestion(name, known) or f"there are: {', '.join(known)}"
+            title = "the outputs" if len(known) == len(outputs) else "outputs with a loss"
+            help = report.suggestion(name, known) or f"{title}: {', '.join(known)}"
             report.add("unknown-name", (*path, name), template.format(short_name(name)), help=help, at_key=True)

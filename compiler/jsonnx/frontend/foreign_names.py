@@ -128,6 +128,7 @@ LAYER_NAMES: dict[str, Replacement] = {
     "MLP": "std.MLP",
     "PositionalEncoding": "SinePositionEncoding",
     "PositionalEmbedding": "PositionEmbedding",
+    "RoPE": "RotaryEmbedding",
     "ResidualBlock": "std.Residual",
     "ResNetBlock": "std.Residual",
     "BasicBlock": "std.Residual",
@@ -198,6 +199,7 @@ METRIC_NAMES: dict[str, Replacement] = {
     "recall_score": "recall",
     "f1": "f1_score",
     "fbeta": "fbeta_score",
+    "roc": "auc",
     "roc_auc": "auc",
     "roc_auc_score": "auc",
     "auroc": "auc",
@@ -350,6 +352,7 @@ KEYS: dict[str, tuple[str, ...]] = {
     "bias_init": ("bias_initializer",),
     "kernel_reg": ("kernel_regularizer",),
     "scale_factor": ("size",),
+    "add_indicator": ("indicator",),
     # arguments of optimizers
     "lr": ("learning_rate",),
     "beta1": ("beta_1",),
@@ -370,8 +373,9 @@ KEYS: dict[str, tuple[str, ...]] = {
     "random_state": ("seed",),
     "random_seed": ("seed",),
     "dataset": ("data",),
-    "callbacks": ("early_stopping",),
     "pretrained": ("weights",),
+    "mixed_precision": ("precision",),
+    "amp": ("precision",),
     # training data
     "features": ("x",),
     "target": ("y",),
@@ -420,5 +424,9 @@ NEEDLESS_KEYS: dict[str, tuple[str, str]] = {
     "batch_shape": ("name", 'shapes are given in "inputs", without the batch axis'),
     "reverse": ("use", "a ReversibleEmbedding reverses if its input is not of integers"),
     "config": ("name", "write the arguments beside the type"),
+    "callbacks": (
+        "early_stopping",
+        "early_stopping, reduce_on_plateau, checkpoint, time_limit and csv_log are keys of 'training'",
+    ),
 }
 """Keys to leave out: a key that their object has, to recognise it by, and a reason."""

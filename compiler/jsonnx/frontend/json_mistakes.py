@@ -48,6 +48,11 @@ MISTAKES_FOR_DOCUMENT = (
             "an assignment",
             "write the value alone",
         ),
+        (
+            r"\w[\w .-]*(?:[,;\t][\w .-]+)+\r?\n",
+            "a table, not a spec",
+            "`jsonnx init` writes a first spec for a table; `--data` of a command takes the table itself",
+        ),
         (r"[^\W\d]\w*(?:[ \t,]++[^\W\d]|[^\n{\[]*\n)", "text before the document", "remove it: a spec begins with {"),
     )
     + MISTAKES_FOR_VALUE

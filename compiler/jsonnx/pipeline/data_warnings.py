@@ -93,7 +93,9 @@ def _check_classes(
         message = _validation_fault(counts, count_classes(held_out), output, data.is_split, is_ordered, labels)
         if message is not None:
             path = _data_path(checked, "validation_split" if data.is_split else "validation")
-            help = "shuffle the rows of the training file, or name a validation file that was divided from it at random"
+            help = "name a validation file that was divided from the training file at random"
+            if data.is_split:
+                help = 'give "split": {"validation": ...} in place of `validation_split`, or shuffle the rows'
             report.add("validation-classes", path, message, help=help, severity="warning")
             return
     if classes.size > 1 and len(counts) == 1:

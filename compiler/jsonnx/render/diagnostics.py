@@ -122,7 +122,7 @@ def _render_text(
         if hidden := len(file_diagnostics) - len(first):
             how = f"; {shown.option} shows them" if shown.option else ""
             blocks.append(f"and {hidden:,} more in {escape_invisible(file or 'the document')}{how}")
-    has_files = files or not diagnostics or any(diagnostic.file for diagnostic in diagnostics)
+    has_files = files or not diagnostics or any(item.file and item.severity != "note" for item in diagnostics)
     return "\n\n".join([*blocks, _summary_line(diagnostics, files)] if has_files else blocks)
 
 

@@ -66,7 +66,8 @@ def _read_npy_header(file: IO[bytes], size: int) -> _NpyHeader:
     except (SyntaxError, TokenError, TypeError, RecursionError, MemoryError) as error:  # NumPy parses Python there
         raise ValueError(f"its header is damaged: {error}") from None
     if header.dtype.kind not in "fiubU":
-        raise ValueError(f"elements of type {header.dtype} are not supported")
+        hint = "; array.astype(str) makes texts of objects" if header.dtype.kind == "O" else ""
+        raise ValueError(f"elements of type {header.dtype} are not supported{hint}")
     data_size = size - file.tell()
     if data_size != prod(header.shape) * header.dtype.itemsize or any(length < 0 for length in header.shape):
         raise ValueError(f"it has {data_size:,} bytes of data, its header says {list(header.shape)} of {header.dtype}")

@@ -276,7 +276,8 @@ def with_learned_labels(samples: Dataset, faults: FaultCollector) -> Dataset:
             more = ", ..." if len(classes) > MAX_SUGGESTED_LABELS else ""
             units = f"give the layer {output!r} {len(classes)} units" if len(classes) > 1 else "more than one is needed"
             help = f"the classes are {names}{more}; {units}, or list all classes in `labels` of the spec"
-            faults.add("data-shape", f"{title} has {len(classes)} classes, the network {count}", help=help)
+            number = "1 class" if len(classes) == 1 else f"{len(classes)} classes"
+            faults.add("data-shape", f"{title} has {number}, the network {count}", help=help)
     return replace(samples, targets=targets, data_spec=replace(samples.data_spec, labels=labels))
 
 

@@ -340,7 +340,8 @@ def _with_folder_labels(
         count = 2 if index_range is None else index_range.size
         labels[key] = tuple(table.class_names)
         if len(labels[key]) != count:
-            message = f"the folder has {len(labels[key])} classes, the network {count}"
+            number = "1 class" if len(labels[key]) == 1 else f"{len(labels[key])} classes"
+            message = f"the folder has {number}, the network {count}"
             names = quoted_or_list(labels[key]) if len(labels[key]) <= MAX_FAULTS else "many"
             faults.add(
                 "data-shape", message, help=f"the folders are {names}; or list the classes in `labels` of the spec"

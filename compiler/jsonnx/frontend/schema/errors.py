@@ -367,9 +367,18 @@ def _help_text(error: ValidationError) -> str | None:
     if error.schema.get("title") == "layer" and isinstance(value, str):
         return f'write it as an object with its type: {{"type": {short_repr(value)}, ...}}'
     description = error.schema.get("description")
+    if not isinstance(value, dict) and (keys := _object_keys(error.schema)):
+        return " ".join([*([str(description)] if description else []), f"Keys of the object: {', '.join(keys)}"])
     if isinstance(value, (dict, list)) and isinstance(error.schema.get("default"), (int, float)):
         return f"write {expected}, such as {json.dumps(error.schema['default'])}: {description}"
     return str(description) if description else None
+
+
+def _object_keys(schema: Json) -> list[str]:
+    """Returns the keys of the only object that a schema allows, unless it is a component with a type."""
+    options = [option for option in schema.get("anyOf", [schema]) if "properties" in option]
+    is_plain = len(options) == 1 and "title" not in options[0] and "type" not in options[0]["properties"]
+    return list(options[0]["properties"]) if is_plain and "$schema" not in schema else []
 
 
 def _bound_message(error: ValidationError) -> str:

@@ -18,6 +18,7 @@ from ...training.section import (
     TimeLimitSection,
     Training,
 )
+from ..foreign_help import replaced_keys
 from .schema import root_schema
 
 
@@ -55,10 +56,18 @@ def _section_help(key: str, path: JsonPath) -> str | None:
     """Returns the section of the spec that knows a key: the one to which the fewest levels lead."""
     candidates = [section for section, keys in _keys_by_section().items() if key in keys and section != path]
     if not candidates:
-        return None
+        return _foreign_section_help(key, path)
     nearest = min(candidates, key=lambda section: _level_count(section, path))
     where = f"in '{'.'.join(map(str, nearest))}'" if nearest else "at the top level of the document"
     return f"it belongs {where}"
+
+
+def _foreign_section_help(key: str, path: JsonPath) -> str | None:
+    """Returns the section below the one at a path that knows a key of another program by another name."""
+    for section, keys in _keys_by_section().items():
+        if section[:-1] == path != () and (names := replaced_keys(key, keys)):
+            return f"write {' and '.join(map(repr, names))} in '{'.'.join(map(str, section))}'"
+    return None
 
 
 def _level_count(section: JsonPath, path: JsonPath) -> int:

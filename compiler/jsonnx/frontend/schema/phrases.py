@@ -62,6 +62,8 @@ def _schema_phrases(schema: Json) -> list[tuple[str, str]]:
         return [_array_phrase(schema)]
     if isinstance(schema.get("additionalProperties"), dict):
         values = or_list(plural for _, plural in _schema_phrases(schema["additionalProperties"]))
+        if " by name" in values:
+            values = "these"
         return [(f"an object of {values} by name", f"objects of {values} by name")]
     types = schema.get("type", [])
     return [
