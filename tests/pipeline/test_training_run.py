@@ -223,8 +223,8 @@ def start_process(home: Path, run: str, options: list[str], place: str = "", num
     ],
 )
 def test_a_killed_run_can_be_resumed_without_loss(home: Path, place: str, number: int) -> None:
-    """The order of writes: first checkpoint, three specs, execution.json, run.json, metrics, one checkpoint per epoch and
-    one at the end, weights, model, execution.json, run.json."""
+    """The order of writes: first checkpoint, three specs, execution.json, run.json, metrics, one checkpoint per epoch
+    and one at the end, weights, model, execution.json, run.json."""
     process = start_process(home, f"{place}-{number}", [], place, number)
     process.communicate(timeout=300)
     assert process.returncode == -signal.SIGKILL

@@ -1,4 +1,4 @@
-"""Commands about RUN folders: runs."""
+"""Commands about RUN folders: runs, lock."""
 
 from __future__ import annotations
 
@@ -58,3 +58,17 @@ def runs(folder: str, conditions: tuple[str, ...], sort: str, format_: str) -> N
         print_result(runs_text(found, shows_color(sys.stdout), line_width(sys.stdout), [*columns], column_value))
     else:
         print_status(f"there are no runs in {folder}" if not all_runs else "no run fulfils the conditions")
+
+
+@click.command()
+@click.argument("run", metavar="RUN")
+@handles_errors
+def lock(run: str) -> None:
+    """Write what a finished run depended on to jsonnx.lock, beside its spec, for `jsonnx train --locked`."""
+    from ..core.files import display_path
+    from ..pipeline.lock_file import write_lock
+    from ..pipeline.run import Run
+
+    opened = Run(run)
+    path = write_lock(opened)
+    print_status(f"wrote {opened.spec_file} to {display_path(path)}")

@@ -1,0 +1,55 @@
+"""How two runs differ in what they were made from, and in what they ran with, as clauses of a sentence."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ..runtime.environment import INSTRUCTION_SETS, environment_changes
+
+
+def input_differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
+    """What of spec, data, seed and so on differs. Both are the keys of a run, as in `run.json`."""
+    yield from _data_differences(_object(before, "data"), _object(now, "data"))
+    if before.get("spec_sha256") != now.get("spec_sha256"):
+        yield "the spec has changed"
+    if before.get("initial_weights") != now.get("initial_weights"):
+        yield "the initial weights are others"
+    for key in ("scale", "set", "seed", "provider"):
+        if before.get(key) != now.get(key):
+            yield f"{key} was {json.dumps(before.get(key))}, now it is {json.dumps(now.get(key))}"
+
+
+def _data_differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
+    for part in dict.fromkeys([*now, *before]):
+        old, new = before.get(part), now.get(part)
+        if not isinstance(old, dict):
+            yield f"there were no {part} data"
+        elif not isinstance(new, dict):
+            yield f"there are no {part} data now"
+        elif old.get("samples") != new.get("samples"):
+            yield f"there were {old.get('samples')} samples of {part} data, now {new.get('samples')}"
+        elif old != new:
+            yield f"the {part} data have changed"
+
+
+def environment_differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """How two runs differ in versions, threads and processor. Optional packages count if both have used them."""
+    common = _object(before, "versions").keys() & _object(now, "versions").keys()
+    return [*environment_changes(_environment(before, common), _environment(now, common))]
+
+
+def _environment(values: Mapping[str, Any], packages: set[str]) -> dict[str, Any]:
+    machine = _object(values, "machine")
+    return {
+        **{name: version for name, version in _object(values, "versions").items() if name in packages},
+        "threads": values.get("threads"),
+        "CPU": machine.get("processor"),
+        INSTRUCTION_SETS: machine.get("instruction_sets") or [],
+    }
+
+
+def _object(values: Mapping[str, Any], key: str) -> dict[str, Any]:
+    value = values.get(key)
+    return value if isinstance(value, dict) else {}
