@@ -110,6 +110,7 @@ for command in (
     models.train,
     models.evaluate,
     runs.runs,
+    runs.compare,
     runs.lock,
     models.predict,
     models.inspect,

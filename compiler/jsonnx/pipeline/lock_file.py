@@ -62,7 +62,9 @@ class LockedRun:
 
     def require_inputs(self, run_info: RunInfo) -> None:
         """Raises CompileError `lock-mismatch` if a run has another spec, other data or another seed."""
-        differences = list(input_differences(self.values, run_info))
+        differences = [*input_differences(self.values, run_info)]
+        if self.values["spec_sha256"] != run_info["spec_sha256"]:
+            differences.append("the spec has changed")
         if differences:
             message = f"this run would not be the one in {LOCK_FILE}: {'; '.join(differences)}"
             help = f"restore what has changed, or train without --locked; {LOCK_HELP}"

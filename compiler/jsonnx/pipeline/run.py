@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..core.diagnostics import CompileError, UsageError
+from ..core.diagnostics import CompileError, Diagnostic, UsageError
 from ..core.files import open_file
 from ..frontend.json_reader import read_file
 from ..runtime.run_files import (
@@ -25,7 +25,7 @@ from ..runtime.run_files import (
     STEPS_FILE,
     WEIGHTS_FILE,
 )
-from .run_info import FINISHED, RUNNING, RunInfo, best_epoch, read_run_info, run_state
+from .run_info import FINISHED, LAYOUT_VERSION, RUNNING, RunInfo, best_epoch, read_run_info, run_state
 
 if TYPE_CHECKING:
     import numpy as np
@@ -266,6 +266,16 @@ class Run:
         files = [name for name in RESULT_FILES if name in names and not (self.folder / name).exists()]
         keys = [key for key in REPORTED_KEYS if key not in self.info and (key != "sha256" or self.state == FINISHED)]
         return files + keys
+
+    def missing_warnings(self) -> list[Diagnostic]:
+        """A warning `incomplete-run` about what is missing."""
+        missing = self.missing
+        if not missing:
+            return []
+        is_old = self.info.get("layout") != LAYOUT_VERSION
+        reason = "an earlier version of jsonnx wrote it" if is_old else "files were removed"
+        message = f"the run in {str(self.folder)!r} lacks {', '.join(missing)}: {reason}"
+        return [Diagnostic("incomplete-run", message, severity="warning")]
 
     def to_json(self) -> dict[str, Any]:
         """The run as `jsonnx runs --format json` prints it."""

@@ -1,4 +1,4 @@
-"""How two runs differ in what they were made from, and in what they ran with, as clauses of a sentence."""
+"""How two runs differ, apart from their specs: what they were made from, and what they ran with, as clauses."""
 
 from __future__ import annotations
 
@@ -10,10 +10,8 @@ from ..runtime.environment import INSTRUCTION_SETS, environment_changes
 
 
 def input_differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
-    """What of spec, data, seed and so on differs. Both are the keys of a run, as in `run.json`."""
+    """What differs in data, seed, overrides and initial weights. Both are the keys of a run, as in `run.json`."""
     yield from _data_differences(_object(before, "data"), _object(now, "data"))
-    if before.get("spec_sha256") != now.get("spec_sha256"):
-        yield "the spec has changed"
     if before.get("initial_weights") != now.get("initial_weights"):
         yield "the initial weights are others"
     for key in ("scale", "set", "seed", "provider"):

@@ -70,6 +70,13 @@ RUNNING_EXPLANATIONS: dict[str, Explanation] = {
         "jsonnx train spec.json -o runs/a --resume   # after Dense got more units",
         "jsonnx train spec.json -o runs/b",
     ),
+    "incomplete-run": Explanation(
+        "A RUN folder lacks files or values",
+        "An earlier version of jsonnx wrote it, or files were removed. What is there is read; the rest is left out of "
+        "lists and comparisons. Training the spec once more gives a complete run.",
+        "jsonnx compare runs/of-last-year runs/new",
+        "jsonnx train spec.json && jsonnx compare runs/spec runs/new",
+    ),
     "no-lock": Explanation(
         "There is no lock file, or it has no entry for the spec",
         "`jsonnx train --locked` reproduces the run that `jsonnx.lock` describes, which lies beside the spec. `jsonnx "
@@ -80,8 +87,8 @@ RUNNING_EXPLANATIONS: dict[str, Explanation] = {
     "lock-mismatch": Explanation(
         "A run is not that of the lock file",
         "Before anything is written: the spec, the data or the initial weights are not those whose hashes are in "
-        "`jsonnx.lock`. At the end: the weights differ from those of the locked run in at least one bit, and the notes say "
-        "which versions or processors are others. Then the run stays as it is.",
+        "`jsonnx.lock`. At the end: the weights differ from those of the locked run in at least one bit, and the notes "
+        "say which versions or processors are others. Then the run stays as it is.",
         "jsonnx train spec.json --locked   # after a change of the data",
         "jsonnx train spec.json && jsonnx lock runs/spec",
     ),
