@@ -16,6 +16,7 @@ from ..runtime.run_files import (
     BEST_CHECKPOINT_FILE,
     CHECKPOINT_FOLDER,
     EXECUTION_FILE,
+    EXPANDED_SPEC_FILE,
     METRICS_FILE,
     MODEL_FILE,
     RESULT_FILES,
@@ -260,7 +261,7 @@ class Run:
     @property
     def missing(self) -> list[str]:
         """The files and keys that a run of an earlier version lacks, or that were removed."""
-        names = [EXECUTION_FILE, SPEC_FILE, SOURCE_SPEC_FILE, METRICS_FILE, STEPS_FILE]
+        names = [EXECUTION_FILE, SPEC_FILE, EXPANDED_SPEC_FILE, METRICS_FILE, STEPS_FILE]
         if self.state == FINISHED:
             names += [WEIGHTS_FILE, MODEL_FILE]
         files = [name for name in RESULT_FILES if name in names and not (self.folder / name).exists()]

@@ -12,7 +12,7 @@ from ..runtime.environment import INSTRUCTION_SETS, environment_changes
 def input_differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
     """What differs in data, seed, overrides and initial weights. Both are the keys of a run, as in `run.json`."""
     yield from _data_differences(_object(before, "data"), _object(now, "data"))
-    if before.get("initial_weights") != now.get("initial_weights"):
+    if before.get("initial_weights", now.get("initial_weights")) != now.get("initial_weights"):
         yield "the initial weights are others"
     for key in ("scale", "set", "seed", "provider"):
         if before.get(key) != now.get(key):
@@ -33,18 +33,19 @@ def _data_differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iter
 
 
 def environment_differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """How two runs differ in versions, threads and processor. Optional packages count if both have used them."""
-    common = _object(before, "versions").keys() & _object(now, "versions").keys()
-    return [*environment_changes(_environment(before, common), _environment(now, common))]
+    """How two runs differ in versions, threads and processor, as far as both record them."""
+    old, new = _environment(before), _environment(now)
+    common = [name for name in new if old.get(name) is not None and new[name] is not None]
+    return [*environment_changes({name: old[name] for name in common}, {name: new[name] for name in common})]
 
 
-def _environment(values: Mapping[str, Any], packages: set[str]) -> dict[str, Any]:
+def _environment(values: Mapping[str, Any]) -> dict[str, Any]:
     machine = _object(values, "machine")
     return {
-        **{name: version for name, version in _object(values, "versions").items() if name in packages},
+        **_object(values, "versions"),
         "threads": values.get("threads"),
         "CPU": machine.get("processor"),
-        INSTRUCTION_SETS: machine.get("instruction_sets") or [],
+        INSTRUCTION_SETS: machine.get("instruction_sets"),
     }
 
 
