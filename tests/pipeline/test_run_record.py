@@ -129,18 +129,19 @@ def test_figures_are_read_by_epoch_and_step() -> None:
     assert [len(values) for values in run.history["f1_score"]] == [3, 3, 3]
     assert run.figures["val_loss"] == run.history["val_loss"][-1]
     assert run.steps.keys() == {"step", "epoch", "loss", "accuracy"}
-    assert run.steps["step"] == [step + 30 * epoch for epoch in range(3) for step in range(2, 31, 2)]
-    assert run.steps["loss"][14] == run.history["loss"][0]  # the mean at the end of an epoch is that of the epoch
+    assert run.steps["step"] == [step + 30 * epoch for epoch in range(3) for step in (10, 20, 30)]
+    assert run.steps["loss"][2] == run.history["loss"][0]  # the mean at the end of an epoch is that of the epoch
     assert run.figure_labels()["f1_score"] == [("calm", "rain", "snow")]
     assert run.missing == []
 
 
 def test_a_resumed_run_has_the_lines_of_steps_of_one_that_was_not_interrupted() -> None:
-    train("--quiet", "-o", "whole")
-    train("--quiet", "-o", "parts", "--set", "training.epochs=1")
+    train("--quiet", "-o", "whole", "--set", "training.batch_size=2")
+    train("--quiet", "-o", "parts", "--set", "training.batch_size=2", "--set", "training.epochs=1")
     path = Path("parts/steps.jsonl")
-    path.write_text(path.read_text() + '{"step": 9, "epoch": 1, "loss": 1.0}\n{"step": 1')  # as if killed in epoch 2
-    train("--quiet", "-o", "parts", "--resume")
+    path.write_text(path.read_text() + '{"step": 40, "epoch": 1, "loss": 1.0}\n{"step": 5')  # as if killed in epoch 2
+    train("--quiet", "-o", "parts", "--set", "training.batch_size=2", "--resume")
+    assert len(Run("parts").steps["step"]) == 9
     assert path.read_bytes() == Path("whole/steps.jsonl").read_bytes()
 
 
