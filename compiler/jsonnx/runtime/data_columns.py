@@ -7,7 +7,7 @@ from functools import partial
 
 import numpy as np
 
-from ..core.diagnostics import quoted_or_list, suggestion
+from ..core.diagnostics import CompileError, quoted_or_list, suggestion
 from ..training.columns import AssignedColumns
 from .data_errors import FaultCollector
 from .data_spec import DataSpec
@@ -15,7 +15,11 @@ from .data_table import DataTable
 from .folder_table import CLASS_FOLDERS_HELP, LABEL, FolderTable
 from .media_files import MediaReader, is_media
 from .sample_weights import validate_weights
-from .validate_arrays import validate_array
+from .stored_arrays import Samples, StoredArray, stack_columns
+from .validate_arrays import reshape_samples, validate_array, validate_stored
+
+MAX_LOADED_TARGET_BYTES = 16
+"""Bytes of a target's sample up to which it is loaded while inputs stay in their file: class indices, numbers."""
 
 
 def check_columns_exist(
@@ -63,7 +67,7 @@ def read_columns(
     data_spec: DataSpec,
     faults: FaultCollector,
     media: MediaReader | None = None,
-) -> np.ndarray | None:
+) -> Samples | None:
     """The array of an input or a target, from one column or from several, stacked along the last axis.
 
     `media` reads the images or recordings that a column names or contains.
@@ -75,19 +79,32 @@ def read_columns(
     readable = [column for column in columns if column is not None]
     if len(readable) < len(columns) or not readable:
         return None
-    if len(readable) == 1 and key in data_spec.inputs and media is not None and is_media(readable[0], type):
-        return _read_media(table, readable[0], key, names, data_spec, faults, media)
+    first = readable[0]
+    takes_media = len(readable) == 1 and key in data_spec.inputs and media is not None
+    if takes_media and isinstance(first, np.ndarray) and is_media(first, type):
+        assert media is not None
+        return _read_media(table, first, key, names, data_spec, faults, media)
     if isinstance(table, FolderTable) and key in data_spec.inputs and table.holds_media(names[0]):
         message = f"{data_spec.describe(key)} takes {type}, and {table.kind.dimensions}"
         faults.add("data-shape", message, help="flatten or reshape them in the network, by its first layer")
         return None
     try:
-        array = readable[0] if len(readable) == 1 else np.column_stack(readable)
+        array = stack_columns(readable)
     except ValueError:
         shapes = ", ".join(str(list(column.shape)) for column in readable)
         faults.add("data-shape", f"the columns of {data_spec.describe(key)} cannot be stacked: shapes {shapes}")
         return None
-    if key in data_spec.weighted_outputs:
+    is_weight = key in data_spec.weighted_outputs
+    if isinstance(array, StoredArray):
+        is_small = key in data_spec.targets and array.sample_bytes <= MAX_LOADED_TARGET_BYTES
+        if not (is_weight or is_small):
+            return validate_stored(array, key, data_spec, faults, table.element_locator(names), len(names))
+        try:
+            array = np.asarray(array)
+        except CompileError as error:
+            faults.diagnostics += error.diagnostics
+            return None
+    if is_weight:
         output = data_spec.weighted_outputs[key]
         return validate_weights(array, output, data_spec, faults, table.element_locator(names), len(names))
     return validate_array(array, key, data_spec, faults, table.element_locator(names), len(names))
@@ -101,8 +118,11 @@ def _read_media(
     data_spec: DataSpec,
     faults: FaultCollector,
     media: MediaReader,
-) -> np.ndarray | None:
+) -> Samples | None:
     """The array of the images or recordings in a column."""
     locate = table.element_locator(names)
     array = media.read(column.tolist(), data_spec.type_of(key), data_spec.describe(key), locate, faults)
+    if isinstance(array, StoredArray):
+        first = validate_array(array.read(slice(0, 1)), key, data_spec, faults, locate)
+        return None if first is None else reshape_samples(array, data_spec.type_of(key).shape[1:])
     return None if array is None else validate_array(array, key, data_spec, faults, locate)

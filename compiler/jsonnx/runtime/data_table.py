@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-import numpy as np
-
 from ..core.types import TensorType
 from .data_errors import DataLocation, FaultCollector, TextHelp
+from .stored_arrays import Samples
 from .validate_arrays import LocateElement
 
 
@@ -26,7 +25,7 @@ class DataTable(Protocol):
         faults: FaultCollector,
         labels: Sequence[str] = (),
         text_help: TextHelp | None = None,
-    ) -> np.ndarray | None:
+    ) -> Samples | None:
         """The values of a column, as stored or as numbers of the type; None, and faults, if they are invalid.
 
         With `labels`, the names of classes, the values may be these names. `text_help` gives the help for texts in

@@ -17,7 +17,9 @@ from .array_arguments import RaggedArray, is_batch_iterable, is_pair_of_arrays, 
 from .array_digest import array_digest
 from .data_errors import FaultCollector, FeedError
 from .data_spec import DataSpec
+from .random import block_order, sample_order
 from .sample_weights import expand_weights, validate_weights
+from .stored_arrays import DEFAULT_BUFFER_SAMPLES, Samples, StoredArray, concatenate_samples, subset_of
 from .validate_arrays import check_consistent_sizes, validate_array
 
 DataArgument = np.ndarray | Mapping[str, Any] | list[Any] | None
@@ -27,14 +29,16 @@ DataArgument = np.ndarray | Mapping[str, Any] | list[Any] | None
 class Dataset:
     """Validated arrays by input and by output name, with the samples along the first axis.
 
-    Arrays keep their element types; a batch is cast when it is taken.
+    Arrays keep their element types; a batch is cast when it is taken. Samples of large files stay there until then.
     """
 
-    inputs: Mapping[str, np.ndarray]
-    targets: Mapping[str, np.ndarray]
+    inputs: Mapping[str, Samples]
+    targets: Mapping[str, Samples]
     data_spec: DataSpec
     weights: Mapping[str, np.ndarray] = field(default_factory=dict)
     """The weights of samples, or of positions of samples, by output. Other samples have the weight 1."""
+    shuffle_buffer: int = DEFAULT_BUFFER_SAMPLES
+    """Samples that are shuffled among one another, if they are read in blocks."""
 
     def __len__(self) -> int:
         return len(next(iter(self.inputs.values())))
@@ -48,11 +52,27 @@ class Dataset:
             feeds[name] = _take_rows(array, rows, self.data_spec.type_of(name))
         return feeds
 
+    def order(self, seed: int, epoch: int) -> np.ndarray:
+        """The order of the samples in an epoch, a function of the seed, the epoch and the data's size alone.
+
+        Samples that are read in blocks are shuffled in two steps: the blocks, then the samples of consecutive blocks.
+        """
+        starts = [
+            start
+            for array in (*self.inputs.values(), *self.targets.values())
+            if isinstance(array, StoredArray) and (start := array.block_starts()) is not None
+        ]
+        if not starts:
+            return sample_order(seed, epoch, len(self))
+        return block_order(seed, epoch, np.unique(np.concatenate(starts)), self.shuffle_buffer)
+
     def copy_into(self, buffers: Mapping[str, np.ndarray], rows: np.ndarray | slice) -> None:
         """Copies these samples into existing arrays."""
         for name, buffer in buffers.items():
             array = self._feeds[name]
-            if isinstance(rows, slice) or array.dtype != buffer.dtype:
+            if isinstance(array, StoredArray):
+                buffer[...] = array.read(rows)
+            elif isinstance(rows, slice) or array.dtype != buffer.dtype:
                 buffer[...] = array[rows]
             else:
                 array.take(rows, axis=0, out=buffer, mode="clip")  # with mode "raise", `take` would buffer its output
@@ -64,7 +84,7 @@ class Dataset:
         return {name: (array.shape[1:], numpy_dtype(types[name].dtype)) for name, array in self._feeds.items()}
 
     @cached_property
-    def _feeds(self) -> dict[str, np.ndarray]:
+    def _feeds(self) -> dict[str, Samples]:
         targets = {target_name(name): array for name, array in self.targets.items()}
         return {**self.inputs, **targets, **self._weight_feeds}
 
@@ -102,21 +122,21 @@ class Dataset:
         return self._subset(slice(train_count)), self._subset(slice(train_count, None))
 
     def _subset(self, rows: slice) -> Dataset:
-        inputs = {name: array[rows] for name, array in self.inputs.items()}
-        targets = {name: array[rows] for name, array in self.targets.items()}
+        inputs = {name: subset_of(array, rows) for name, array in self.inputs.items()}
+        targets = {name: subset_of(array, rows) for name, array in self.targets.items()}
         weights = {name: array[rows] for name, array in self.weights.items()}
-        return Dataset(inputs, targets, self.data_spec, weights)
+        return Dataset(inputs, targets, self.data_spec, weights, self.shuffle_buffer)
 
     @staticmethod
     def concatenate(parts: Sequence[Dataset]) -> Dataset:
         """The samples of all parts, which have samples of equal shapes."""
         if len(parts) == 1:
             return parts[0]
-        inputs = {name: np.concatenate([part.inputs[name] for part in parts]) for name in parts[0].inputs}
-        targets = {name: np.concatenate([part.targets[name] for part in parts]) for name in parts[0].targets}
+        inputs = {name: concatenate_samples([part.inputs[name] for part in parts]) for name in parts[0].inputs}
+        targets = {name: concatenate_samples([part.targets[name] for part in parts]) for name in parts[0].targets}
         outputs = dict.fromkeys(name for part in parts for name in part.weights)
         weights = {name: np.concatenate(_weights_of_parts(parts, name)) for name in outputs}
-        return Dataset(inputs, targets, parts[0].data_spec, weights)
+        return Dataset(inputs, targets, parts[0].data_spec, weights, parts[0].shuffle_buffer)
 
     @cached_property
     def digest(self) -> str:
@@ -135,7 +155,9 @@ def _weights_of_parts(parts: Sequence[Dataset], output: str) -> list[np.ndarray]
     return [part.weights.get(output, np.ones((len(part), *shape), np.float32)) for part in parts]
 
 
-def _take_rows(array: np.ndarray, rows: np.ndarray | slice, type: TensorType) -> np.ndarray:
+def _take_rows(array: Samples, rows: np.ndarray | slice, type: TensorType) -> np.ndarray:
+    if isinstance(array, StoredArray):
+        return np.ascontiguousarray(array.read(rows), numpy_dtype(type.dtype))
     samples = array[rows] if isinstance(rows, slice) else array.take(rows, axis=0)
     return np.ascontiguousarray(samples, numpy_dtype(type.dtype))
 
@@ -185,12 +207,15 @@ def from_arrays(
 
 
 def make_dataset(
-    arrays: Mapping[str, np.ndarray], data_spec: DataSpec, weights: Mapping[str, np.ndarray] = {}
+    arrays: Mapping[str, Samples],
+    data_spec: DataSpec,
+    weights: Mapping[str, np.ndarray] = {},
+    shuffle_buffer: int = DEFAULT_BUFFER_SAMPLES,
 ) -> Dataset:
     """The samples in validated arrays by input and by output name, and their weights by output name."""
     inputs = {name: arrays[name] for name in data_spec.inputs}
     targets = {name: arrays[name] for name in data_spec.targets if name in arrays}
-    return Dataset(inputs, targets, data_spec, weights)
+    return Dataset(inputs, targets, data_spec, weights, shuffle_buffer)
 
 
 def _weights_by_output(argument: DataArgument, data_spec: DataSpec, faults: FaultCollector) -> dict[str, np.ndarray]:

@@ -25,6 +25,7 @@ from .dataset import Dataset, make_dataset
 from .folder_table import LABEL, FolderTable, read_folder
 from .media_files import MediaReader
 from .spec_source import NO_SPEC, SpecSource
+from .stored_arrays import Samples
 from .training_plan import TrainingPlan
 from .validate_arrays import check_consistent_sizes
 
@@ -173,8 +174,11 @@ class _Reader:
             data_spec = _with_folder_labels(table, columns, data_spec, faults)
         if not self.needs_weights:
             columns = _without_missing_weights(columns, table, data_spec)
-        media = MediaReader(item.folder, self.data.images, self.data.audio) if self.data else MediaReader(item.folder)
+        data = self.data
+        media = MediaReader(item.folder, data.images, data.audio, data.memory) if data else MediaReader(item.folder)
         samples = _samples(table, columns, data_spec, media, faults)
+        if samples is not None and self.data is not None:
+            samples = replace(samples, shuffle_buffer=self.data.shuffle_buffer)
         if samples is not None:
             kept.append(_kept_columns(table, self.keep, len(samples), faults))
         return samples
@@ -205,14 +209,15 @@ def _samples(
     faults: FaultCollector,
 ) -> Dataset | None:
     """The samples in the columns of a table; None, and faults, if they are invalid."""
-    arrays: dict[str, np.ndarray] = {}
+    arrays: dict[str, Samples] = {}
     weights: dict[str, np.ndarray] = {}
     if not faults and check_columns_exist(table, columns, data_spec, faults):
         for key, assigned in columns.items():
             array = read_columns(table, key, assigned.names, data_spec, faults, media)
             if array is not None:
                 arrays[key] = array
-        weights = {output: arrays.pop(key) for key, output in data_spec.weighted_outputs.items() if key in arrays}
+        weighted = data_spec.weighted_outputs.items()
+        weights = {output: np.asarray(arrays.pop(key)) for key, output in weighted if key in arrays}
         check_consistent_sizes(arrays, weights, data_spec, faults)
     return None if faults else make_dataset(arrays, data_spec, weights)
 

@@ -21,7 +21,6 @@ from .flush_denormals import denormals_flushed
 from .history import FitProgress, History, MetricSums
 from .plateau import PlateauMonitor
 from .prefetch import BatchSlot, PrefetchBuffer
-from .random import sample_order
 from .signals import StopOnSignal
 from .variables import SET_COUNT
 
@@ -171,7 +170,7 @@ class Fit:
 
         @lru_cache(maxsize=1)
         def order(data_pass: int) -> np.ndarray:
-            return sample_order(engine.plan.seed, progress.epoch_offset + data_pass, len(self.dataset))
+            return self.dataset.order(engine.plan.seed, progress.epoch_offset + data_pass)
 
         def prepare(number: int) -> Iterable[Batch]:
             group = groups[number]

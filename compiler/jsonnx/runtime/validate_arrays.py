@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from math import isfinite
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
-from ..core.diagnostics import quoted_or_list
+from ..core.diagnostics import CompileError, quoted_or_list
 from ..core.numpy_types import numpy_dtype
 from ..core.reserved_names import sample_weight_name
 from ..core.types import Dim, Size, product
 from .data_errors import MAX_LISTED_LOCATIONS, DataLocation, FaultCollector
 from .data_spec import DataSpec, IndexRange
+from .stored_arrays import Samples, StoredArray
 
 ElementIndex = tuple[int, ...]
+S = TypeVar("S", np.ndarray, StoredArray)
 LocateElement = Callable[[ElementIndex], DataLocation]
 """Locates an element of an array in the file that it was read from."""
 
@@ -62,6 +64,30 @@ def validate_array(
     if name in data_spec.vocabularies and len(faults.diagnostics) == fault_count:
         _check_tokens(array, name, data_spec, faults, locate)
     return reshaped if len(faults.diagnostics) == fault_count else None
+
+
+def validate_stored(
+    array: StoredArray,
+    name: str,
+    data_spec: DataSpec,
+    faults: FaultCollector,
+    locate: LocateElement = sample_location,
+    column_count: int = 1,
+) -> StoredArray | None:
+    """As `validate_array`, for samples in a file: one pass over them, which ends at the first part with faults."""
+    fault_count = len(faults.diagnostics)
+    try:
+        for start, chunk in array.chunks():
+            locate_chunk = partial(_locate_shifted, locate, start)
+            if validate_array(chunk, name, data_spec, faults, locate_chunk, column_count) is None:
+                return None
+    except CompileError as error:
+        faults.diagnostics += error.diagnostics
+    return reshape_samples(array, data_spec.type_of(name).shape[1:]) if len(faults.diagnostics) == fault_count else None
+
+
+def _locate_shifted(locate: LocateElement, start: int, index: ElementIndex) -> DataLocation:
+    return locate((index[0] + start, *index[1:]))
 
 
 def _check_tokens(
@@ -117,7 +143,7 @@ def first_indices(mask: np.ndarray) -> tuple[list[ElementIndex], int]:
     return [tuple(map(int, index)) for index in zip(*first, strict=True)], len(flat)
 
 
-def reshape_samples(array: np.ndarray, dims: tuple[Dim, ...]) -> np.ndarray | None:
+def reshape_samples(array: S, dims: tuple[Dim, ...]) -> S | None:
     """The array with samples of these dimensions, which may differ in two ways; None if they differ in another way.
 
     Axes of size 1 at the end of a sample may be missing or additional, and the last axes may be flattened in C order
@@ -295,7 +321,7 @@ def _unsigned_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
 
 
 def check_consistent_sizes(
-    arrays: Mapping[str, np.ndarray], weights: Mapping[str, np.ndarray], data_spec: DataSpec, faults: FaultCollector
+    arrays: Mapping[str, Samples], weights: Mapping[str, np.ndarray], data_spec: DataSpec, faults: FaultCollector
 ) -> None:
     """Adds faults unless all arrays have the same number of samples, at least one, and each symbolic size one value.
 

@@ -184,6 +184,16 @@ class DataSection(Section):
         None, doc="Separator of the columns in .csv and .tsv files; null for a comma in .csv and a tab in .tsv."
     )
     decimal: Literal[".", ","] = attr(".", doc="Decimal mark of the numbers in .csv and .tsv files.")
+    memory: Literal["auto", "load", "stream"] = attr(
+        "auto",
+        doc="Whether samples are loaded into memory (`load`) or stay in their files and are read batch by batch "
+        "(`stream`); `auto` streams files of more than 1 GiB, or of more than a quarter of the memory.",
+    )
+    shuffle_buffer: int = attr(
+        65536,
+        doc="Number of samples that are shuffled among one another where a streamed file is read in blocks (Parquet).",
+        minimum=1,
+    )
     images: ImagesSection = attr(DEFAULT_IMAGES, doc="How image files become arrays.")
     audio: AudioSection = attr(DEFAULT_AUDIO, doc="How recordings (.wav) become arrays.")
 
