@@ -7,7 +7,7 @@ run, or of weights that the user gave.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -43,18 +43,17 @@ def adapted_states(
     return states
 
 
-def _adapt_inputs(graph: Graph, samples: Dataset, weights: Arrays) -> list[np.ndarray]:
-    """The values that a layer learns from, batch by batch."""
+def _adapt_inputs(graph: Graph, samples: Dataset, weights: Arrays) -> Iterator[np.ndarray]:
+    """Yields the values that a layer learns from, batch by batch."""
     graph = with_vocabularies(graph, weights)
     session = create_session(serialize(to_model_proto(graph)), resolve_provider("cpu"))
     session_inputs = {value.name for value in session.get_inputs()}
     fixed_feeds = {name: weights[name] for name in (*graph.parameters, *graph.states) if name in session_inputs}
-    results = []
     for start in range(0, len(samples), ADAPT_BATCH_SIZE):
         batch = samples.take(slice(start, start + ADAPT_BATCH_SIZE))
         feeds = fixed_feeds | {name: batch[name] for name in graph.inputs if name in session_inputs}
         try:
-            results += session.run([ADAPT_INPUT], feeds)
+            results = session.run([ADAPT_INPUT], feeds)
         except Exception as error:  # onnxruntime's exceptions have no base class of their own
             raise runtime_failure(error) from error
-    return results
+        yield results[0]

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from math import prod
 from typing import Any
 
 import numpy as np
 
 
 def frequent_tokens(
-    batches: Sequence[np.ndarray], excluded: Collection[Any], max_tokens: int | None
+    batches: Iterable[np.ndarray], excluded: Collection[Any], max_tokens: int | None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Returns the most frequent tokens (ties in descending order) and their inverse document frequencies.
 
@@ -31,18 +32,27 @@ def frequent_tokens(
     return np.array(tokens, object), weights.astype(np.float32)
 
 
-def mean_and_variance(batches: Sequence[np.ndarray], axes: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
-    """Returns mean and variance over all axes except `axes`."""
-    data = np.concatenate(batches)
-    others = tuple(axis for axis in range(data.ndim) if axis not in axes)
-    return np.mean(data, others), np.var(data, others)
+def mean_and_variance(batches: Iterable[np.ndarray], axes: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+    """Returns mean and variance over all axes except `axes`, in float64.
+
+    The figures of the batches are merged one by one (Chan, Golub and LeVeque), so that only one batch is in memory.
+    """
+    count, mean, squares = 0, np.float64(0.0), np.float64(0.0)
+    for batch in batches:
+        others = tuple(axis for axis in range(batch.ndim) if axis not in axes)
+        values = batch.astype(np.float64)
+        own_count, own_mean = values.size // prod(values.shape[axis] for axis in axes), values.mean(others)
+        total, distance = count + own_count, own_mean - mean
+        squares = squares + values.var(others) * own_count + distance**2 * (count * own_count / total)
+        count, mean = total, mean + distance * (own_count / total)
+    return np.asarray(mean), np.asarray(squares / count)
 
 
 UNREACHABLE_BOUNDARY = np.finfo(np.float32).max
 """A boundary above all values, which fills up the boundaries if there are too few values."""
 
 
-def quantile_boundaries(batches: Sequence[np.ndarray], bins: int, epsilon: float) -> np.ndarray:
+def quantile_boundaries(batches: Iterable[np.ndarray], bins: int, epsilon: float) -> np.ndarray:
     """Returns boundaries between ranges that contain about equally many values.
 
     The values are first thinned out to `1 / epsilon` of them; quantiles are interpolated between those.
