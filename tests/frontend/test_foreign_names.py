@@ -78,7 +78,8 @@ def test_a_needless_key_is_recognised_by_a_key_that_exists(key: str) -> None:
         ("optimizer", "torch.optim.Adam", 'write "Adam"'),
         ("layer", "RotaryEmbedding", None),
         ("layer", "Dens", None),
-        ("metric", "AUC", None),
+        ("metric", "sklearn.metrics.roc_auc_score", 'write "auc"'),
+        ("metric", "MAPP", None),
     ],
 )
 def test_help_for_a_name(kind: str, name: str, help: str | None) -> None:

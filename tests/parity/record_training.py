@@ -67,6 +67,7 @@ def loss(spec: cases.Spec, pair: cases.Pair, activation: str = "linear") -> dict
 
 
 def metric(spec: cases.Spec, loss: str, pair: cases.Pair) -> dict[str, Any]:
+    keras.utils.clear_session(free_memory=False)  # else a second metric of a class is called `auc_1`
     compiled = CompileMetrics(oracle.metrics([spec]), None, output_names=["output"])
     batches = [drawn(pair, seed, batch=size) for seed, size in enumerate((4, 4, 1))]
     for target, output in batches:

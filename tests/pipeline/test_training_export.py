@@ -18,7 +18,7 @@ from jsonnx import Trainer
 from jsonnx.cli import main
 from jsonnx.layers.base import LAYERS
 from jsonnx.layers.image.geometric_augmentation import HostAugmentation
-from jsonnx.training.metrics import METRICS
+from jsonnx.training.metrics import METRICS, MetricCodec
 
 SAMPLES = Path(__file__).parents[2] / "samples"
 
@@ -441,7 +441,34 @@ def test_a_file_in_place_of_the_output_folder_is_refused(tmp_path):
     assert folder.read_text() == "in the way"
 
 
-@pytest.mark.parametrize("metric", list(METRICS), ids=lambda metric: metric.type_name)
+QUOTIENTS = [
+    metric for metric in METRICS if "totals[0] / totals[1]" in metric.formula and not metric.required_attributes()
+]
+
+
+@pytest.mark.parametrize("metric", QUOTIENTS, ids=lambda metric: metric.type_name)
 def test_the_formula_of_a_metric_equals_its_result(metric):
     totals = np.array([9.0, 4.0])
     assert metric().result(totals) == pytest.approx(eval(metric.formula, {"sqrt": sqrt, "totals": totals}))
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        *("true_positives", "false_positives", "true_negatives", "false_negatives"),
+        {"type": "Precision", "average": None},
+        {"type": "Recall", "average": None},
+        {"type": "FBetaScore", "beta": 2.0},
+        {"type": "R2Score", "class_aggregation": None},
+        "confusion_matrix",
+    ],
+    ids=str,
+)
+def test_the_formula_of_a_metric_of_arrays_equals_its_result(spec):
+    metric = MetricCodec().read(spec)
+    shape = {"fbeta_score": (3, 4), "r2_score": (4, 5), "confusion_matrix": (3, 3)}.get(metric.type_name, (1, 2, 2))
+    totals = np.random.default_rng(0).random(shape) + 1
+    values = {"totals": totals, "i": 0, "beta": getattr(metric, "beta", None)}
+    formula, _, definitions = metric.formula.partition(", where ")
+    exec(definitions, values)
+    np.testing.assert_allclose(metric.result(totals), eval(formula, values))

@@ -33,9 +33,10 @@ def test_a_metric_and_its_name_equal_those_of_keras(case: Any, said: dict[str, A
     suited = read(LOSSES, loss)
     metric = MetricCodec().read(spec).resolve(suited, output)
     assert metric.reported_name == said["name"]
-    found = metric.result(totals(metric, suited.target_type(output), output, said["batches"]))
-    assert isinstance(found, float)
-    assert found == pytest.approx(said["value"], rel=2e-6, abs=2e-6)
+    with np.errstate(divide="ignore"):
+        found = metric.result(totals(metric, suited.target_type(output), output, said["batches"]))
+    assert isinstance(found, float) == metric.is_scalar
+    np.testing.assert_allclose(found, said["value"], rtol=2e-6, atol=2e-6)
 
 
 def test_samples_of_different_lengths_have_equal_weights() -> None:
@@ -52,8 +53,10 @@ def test_the_statistics_of_accuracy_are_integers() -> None:
     assert found.tolist() == [3.0, 30.0]
 
 
-def test_every_metric_has_a_case() -> None:
-    assert {METRICS.by_name[spec if isinstance(spec, str) else spec["type"]] for spec, _, _ in CASES} == set(METRICS)
+def test_every_metric_of_keras_has_a_case() -> None:
+    own = {METRICS.by_name[name] for name in ("confusion_matrix", "mean_relative_error")}
+    known = {METRICS.by_name[spec if isinstance(spec, str) else spec["type"]] for spec, _, _ in CASES}
+    assert known == set(METRICS) - own
 
 
 @pytest.mark.parametrize(

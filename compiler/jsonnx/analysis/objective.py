@@ -66,6 +66,10 @@ def resolve_objective(typed: TypedNetwork, report: Report) -> Objective | None:
     if not has_all_types or any(report.has_errors((part,)) for part in ("training", "inputs", "outputs")):
         return None
     _check_monitor(training, objective, typed.network.outputs, report)
+    if training.threshold is not None or training.calibration is not None:
+        from .decision import check_decision  # imports layers that other specs do not need
+
+        check_decision(typed, training, losses, report)
     return None if report.has_errors(("training",)) else objective
 
 
@@ -137,7 +141,8 @@ def _check_monitor(training: Training, objective: Objective, outputs: Collection
     If it lacks only validation data, that is a warning: a program may pass them to `fit`.
     """
     figures = [*_figures(objective, outputs), *objective.added_losses]
-    for fault in monitor_faults(training, figures, spec_has_validation(training)):
+    lists = [name for name, reported in objective.metrics_by_name().items() if not reported.metric.is_scalar]
+    for fault in monitor_faults(training, figures, spec_has_validation(training), lists):
         severity: Severity = "warning" if fault.lacks_validation else "error"
         report.add("unknown-figure", fault.path, fault.message, help=fault.help, severity=severity)
 

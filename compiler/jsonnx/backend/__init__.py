@@ -3,18 +3,20 @@
 In: a `Graph`. Out: an ONNX model, with the same bytes for the same graph.
 """
 
-from .metadata import canonical_json, model_metadata, package_version, spec_hash
+from .metadata import THRESHOLDS, canonical_json, model_metadata, package_version, spec_hash, thresholds_from
 from .model_writer import ModelWriter
 from .to_onnx import serialize, to_model_proto, to_model_writer
 from .verify import verify_model
 
 __all__ = [
+    "THRESHOLDS",
     "ModelWriter",
     "canonical_json",
     "model_metadata",
     "package_version",
     "serialize",
     "spec_hash",
+    "thresholds_from",
     "to_model_proto",
     "to_model_writer",
     "verify_model",

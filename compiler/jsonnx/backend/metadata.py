@@ -22,15 +22,20 @@ def spec_hash(document: Any) -> str:
     return hashlib.sha256(canonical_json(document).encode()).hexdigest()
 
 
+THRESHOLDS = "jsonnx.thresholds"
+"""The key of the probabilities above which outputs predict a class: a JSON object, by output."""
+
+
 def model_metadata(
     typed: Any,
     document: Any,
     parameters: int,
     onnxruntime_ops: Sequence[str] = (),
     input_types: Mapping[str, TensorType] = {},
+    thresholds: Mapping[str, float] = {},
 ) -> dict[str, str]:
-    """The metadata of a model: version, signature, class labels by output, the spec and its hash, the number of
-    parameters (before folding), and the operators that only onnxruntime implements.
+    """The metadata of a model: version, signature, class labels and thresholds by output, the spec and its hash, the
+    number of parameters (before folding), and the operators that only onnxruntime implements.
 
     `document` is the spec with its keys in canonical order; `input_types` are those of the model's inputs, which may
     differ from the spec's.
@@ -50,9 +55,21 @@ def model_metadata(
     }
     if network.labels:
         metadata["jsonnx.labels"] = json.dumps({name: list(labels) for name, labels in network.labels.items()})
+    if thresholds:
+        metadata[THRESHOLDS] = json.dumps(dict(thresholds))
     if onnxruntime_ops:
         metadata["jsonnx.needs"] = f"onnxruntime, for its operators {', '.join(onnxruntime_ops)}"
     return metadata
+
+
+def thresholds_from(metadata: Mapping[str, str]) -> dict[str, float]:
+    """The thresholds in a model's metadata; none if it has no valid ones."""
+    try:
+        value: Any = json.loads(metadata.get(THRESHOLDS, "{}"))
+    except (ValueError, RecursionError):
+        return {}
+    items = value.items() if isinstance(value, dict) else ()
+    return {name: float(item) for name, item in items if isinstance(item, float) and 0 < item < 1}
 
 
 def _signature_types(types: Mapping[str, TensorType]) -> dict[str, Any]:

@@ -205,6 +205,9 @@ def print_weights_report(report: WeightsReport) -> None:
         print_status(weights_text(report, shows_color(sys.stderr), line_width(sys.stderr)))
 
 
+NEEDS_VALIDATION_CODES = ("unknown-figure", "no-validation-data")
+
+
 def checked_spec(
     spec: str, changes: Sequence[str] = (), scale: str | None = None, *, has_validation_data: bool = False
 ) -> CheckedSpec:
@@ -217,7 +220,7 @@ def checked_spec(
     checked = check_spec(spec, changes=changes, scale=scale)
     checked.require()
     if has_validation_data:
-        warnings = [diagnostic for diagnostic in checked.diagnostics if diagnostic.code != "unknown-figure"]
+        warnings = [diagnostic for diagnostic in checked.diagnostics if diagnostic.code not in NEEDS_VALIDATION_CODES]
         checked = checked._replace(diagnostics=warnings)
     print_warnings(checked)
     return checked

@@ -260,24 +260,29 @@ def evaluate(
     """Compute loss and metrics of trained models on data; a table for several."""
     import json
 
-    from ..pipeline.prediction_files import json_numbers
+    from ..core.figures import finite, numbers_only
     from ..pipeline.trained_model import TrainedModel
+    from ..render.evaluation_text import evaluation_text
     from ..render.runs_table import figures_text
     from ..render.terminal import line_width, shows_color
     from ..runtime.provider_options import parse_assignments
 
     print_provider_choice(provider)
     options = parse_assignments(provider_options)
-    models = ((run, TrainedModel.open(Path(run), provider, not unverified, data_roots, options)) for run in runs)
-    results = [(run, model.evaluate(data)) for run, model in models]
+    results, labels = [], {}
+    for run in runs:  # one model is open at a time
+        model = TrainedModel.open(Path(run), provider, not unverified, data_roots, options)
+        results.append((run, model.evaluate(data)))
+        labels = model.figure_labels()
     if format_ == "json":
-        documents = [{name: json_numbers(value) for name, value in figures.items()} for _, figures in results]
+        documents = [{name: finite(figure) for name, figure in figures.items()} for _, figures in results]
         runs_and_figures = [{"run": run, "figures": document} for run, document in zip(runs, documents, strict=True)]
         print_result(json.dumps(documents[0] if len(runs) == 1 else runs_and_figures))
     elif len(runs) == 1:
-        print_result("\n".join(f"{name} {value:.6g}" for name, value in results[0][1].items()))
+        print_result(evaluation_text(results[0][1], labels))
     else:
-        print_result(figures_text(results, shows_color(sys.stdout), line_width(sys.stdout)))
+        numbers = [(run, numbers_only(figures)) for run, figures in results]
+        print_result(figures_text(numbers, shows_color(sys.stdout), line_width(sys.stdout)))
         if data is None:
             print_status(OWN_DATA_NOTE)
 
@@ -351,7 +356,7 @@ def runs(folder: str, sort: str, format_: str) -> None:
 @click.option(
     "--threshold",
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
-    help="Probability above which a sigmoid output predicts a class; 0.5 if omitted.",
+    help="Probability above which a sigmoid output predicts a class; the model's threshold, or else 0.5, if omitted.",
 )
 @PROVIDER_OPTION
 @PROVIDER_OPTIONS_OPTION

@@ -190,6 +190,21 @@ METRIC_NAMES: dict[str, Replacement] = {
     "log_loss": "binary_crossentropy",
     "cross_entropy": _CROSS_ENTROPIES,
     "crossentropy": _CROSS_ENTROPIES,
+    "precision_score": "precision",
+    "recall_score": "recall",
+    "f1": "f1_score",
+    "fbeta": "fbeta_score",
+    "roc_auc": "auc",
+    "roc_auc_score": "auc",
+    "auroc": "auc",
+    "pr_auc": {"type": "AUC", "curve": "PR"},
+    "average_precision": {"type": "AUC", "curve": "PR", "summation_method": "step"},
+    "average_precision_score": {"type": "AUC", "curve": "PR", "summation_method": "step"},
+    "jaccard_score": {"type": "MeanIoU", "num_classes": ..., "sparse_y_pred": False},
+    "r2": "r2_score",
+    "sensitivity": "recall",
+    "true_positive_rate": "recall",
+    "pearsonr": "pearson_correlation",
 }
 
 OPTIMIZER_NAMES: dict[str, Replacement] = {

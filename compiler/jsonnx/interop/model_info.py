@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import IO
 
-from ..backend import spec_hash
+from ..backend import spec_hash, thresholds_from
 from ..core.diagnostics import CompileError, Diagnostic, UsageError
 from ..core.digests import records_digests
 from ..core.file_kinds import ONNX, other_kind_error
@@ -82,6 +82,11 @@ class ModelInfo:
             return {}
         items = labels.items() if isinstance(labels, dict) else ()
         return {name: [str(label) for label in names] for name, names in items if isinstance(names, list)}
+
+    @property
+    def thresholds(self) -> dict[str, float]:
+        """The probabilities above which outputs predict a class, if the metadata has them."""
+        return thresholds_from(self.onnx_file.metadata)
 
     @property
     def parameter_count(self) -> int:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from ..analysis.decision import spec_thresholds
 from ..backend import model_metadata, to_model_writer
 from ..core.deployment_targets import PLAIN_TARGET, TARGETS
 from ..core.diagnostics import CompileError
@@ -68,8 +69,9 @@ def compile_checked(
     fold: bool = True,
     verify: bool = True,
     target: str = PLAIN_TARGET,
+    thresholds: Mapping[str, float] = {},
 ) -> Model:
-    """Compiles a checked spec; see `compile`."""
+    """Compiles a checked spec; see `compile`. `thresholds` are kept in the metadata, by output."""
     typed = checked.require()
     graph = inference_graph(checked)
     after("graph", graph)
@@ -87,7 +89,10 @@ def compile_checked(
     bound = write_for_target(bound, target)
     document = with_ordered_keys(typed.network.document)
     types = {name: value.type for name, value in bound.inputs.items()}
-    metadata = model_metadata(typed, document, count_parameters(graph), onnxruntime_ops(bound), types)
+    if not thresholds and checked.objective is not None:
+        thresholds = spec_thresholds(typed, checked.objective.losses)
+    count = count_parameters(graph)
+    metadata = model_metadata(typed, document, count, onnxruntime_ops(bound), types, thresholds)
     model = to_model_writer(bound, name=typed.network.name, metadata=metadata)
     after("model", model)
     return Model(model, checked, graph, arrays, report, types)

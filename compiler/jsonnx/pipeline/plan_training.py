@@ -144,7 +144,10 @@ def fixed_parts(document: Any) -> dict[str, Any]:
     its files are compared on their own.
     """
     training = document.get("training", {})
-    changeable = ("epochs", "data", "weights", "remat", "checkpoint", "time_limit", "csv_log")
+    changeable = (
+        *("epochs", "data", "weights", "remat", "checkpoint", "time_limit", "csv_log"),
+        *("threshold", "calibration"),
+    )
     fixed = {f"training.{key}": value for key, value in training.items() if key not in changeable}
     inputs = {name: _without_description(input) for name, input in document["inputs"].items()}
     layers = [_without_description(entry) for entry in document["layers"]]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..backend import package_version
 from ..core.diagnostics import CompileError, Diagnostic, UsageError
+from ..core.figures import Figure, finite
 from ..core.reserved_names import LOSS, validation_name
 from ..frontend.json_reader import STDIN_NAME
 from ..runtime.early_stopping import EarlyStoppingMonitor
@@ -129,19 +130,19 @@ def end_info(
         "ended": _now(),
         "seconds": round(_number(run_info.get("seconds")) + seconds, 3),
         "epochs": len(history.epoch),
-        "figures": finite(figures),
+        "figures": finite_figures(figures),
         "best": best_epoch(run_info, history.history),
-        "test": finite(test) if test else None,
+        "test": finite_figures(test) if test else None,
     }
 
 
-def with_evaluation(run_info: RunInfo, data: str | None, figures: Mapping[str, float]) -> RunInfo:
+def with_evaluation(run_info: RunInfo, data: str | None, figures: Mapping[str, Figure]) -> RunInfo:
     """The description with the figures of an evaluation: on the spec's test data, or on other data of this name."""
     if data is None:
-        return run_info | {"test": finite(figures)}
+        return run_info | {"test": finite_figures(figures)}
     before = run_info.get("evaluations")
     evaluations = before if isinstance(before, dict) else {}
-    return run_info | {"evaluations": evaluations | {data: finite(figures)}}
+    return run_info | {"evaluations": evaluations | {data: finite_figures(figures)}}
 
 
 def best_epoch(run_info: RunInfo, history: Mapping[str, Sequence[float | None]]) -> dict[str, Any] | None:
@@ -156,9 +157,9 @@ def best_epoch(run_info: RunInfo, history: Mapping[str, Sequence[float | None]])
     return {"figure": figure, "value": -best if mode == "max" else best, "epoch": values.index(best) + 1}
 
 
-def finite(figures: Mapping[str, float]) -> dict[str, float | None]:
+def finite_figures(figures: Mapping[str, Figure]) -> dict[str, Any]:
     """The figures as JSON values: NaN and infinity become null."""
-    return {name: float(figure) if isfinite(figure) else None for name, figure in figures.items()}
+    return {name: finite(figure) for name, figure in figures.items()}
 
 
 def _monitor(trainer: Trainer, has_validation: bool) -> dict[str, str]:

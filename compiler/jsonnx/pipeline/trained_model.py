@@ -11,8 +11,9 @@ from io import BytesIO
 from pathlib import Path
 from typing import IO, Any
 
-from ..backend import to_model_proto
+from ..backend import thresholds_from, to_model_proto
 from ..core.diagnostics import CompileError, Diagnostic, UsageError
+from ..core.figures import Figure
 from ..core.files import display_path, refuse_overwrite, write_atomically
 from ..core.limits import MAX_DATA_FILE_BYTES
 from ..core.spec_folders import SpecFolders, expand_user_path
@@ -31,6 +32,7 @@ from ..runtime.training_plan import TrainingPlan
 from ..runtime.weight_files import read_weight_file
 from .check import CheckedSpec, check_spec
 from .data_spec import input_spec
+from .decision import with_thresholds
 from .graphs import output_scoring_graph
 from .output_classes import output_classes
 from .plan_training import plan_training
@@ -98,12 +100,22 @@ class TrainedModel:
             message = "the model does not contain a spec, as models do that jsonnx compiled"
             raise CompileError([Diagnostic("no-spec", message, file=str(model), help=NO_SPEC_HELP)])
         checked = _checked_spec_of(session, str(model))  # from the model: the folder's spec may be of a later run
+        checked = with_thresholds(checked, thresholds_from(session.metadata))
         if run_info is None:
             return TrainedModel(session, checked, verify=verify, data_roots=roots)
         file = path.resolve() / run_info["data_folder"] / run_info.get("spec", SPEC_FILE)
         return TrainedModel(session, checked, path, display_path(file.resolve()), verify, roots)
 
-    def evaluate(self, data: str | None) -> dict[str, float]:
+    def figure_labels(self) -> dict[str, list[Sequence[str]]]:
+        """The labels along the axes of the metrics that are lists, by the reported name."""
+        objective = self.checked.objective
+        metrics = objective.metrics_by_name() if objective is not None else {}
+        labels = self.checked.network.labels
+        return {
+            name: reported.metric.axis_labels(labels.get(reported.output, ())) for name, reported in metrics.items()
+        }
+
+    def evaluate(self, data: str | None) -> dict[str, Figure]:
         """Loss and metrics on a file, or else on the spec's test data, or else on its validation data.
 
         Without a RUN folder the loss lacks the penalties on weights, which a model does not contain. With one, the
@@ -114,7 +126,7 @@ class TrainedModel:
             self._record(self.folder, data, figures)
         return figures
 
-    def _record(self, folder: Path, data: str | None, figures: Mapping[str, float]) -> None:
+    def _record(self, folder: Path, data: str | None, figures: Mapping[str, Figure]) -> None:
         """Writes figures to `run.json`, unless a process trains the run, or the folder may not be written."""
         training = self.checked.network.training
         has_test = training is not None and training.data is not None and training.data.test is not None
@@ -124,7 +136,7 @@ class TrainedModel:
                 run_info = with_evaluation(read_run_info(folder), name, figures)
                 write_atomically(folder / RUN_INFO_FILE, run_info_text(run_info).encode())
 
-    def _evaluate(self, data: str | None) -> dict[str, float]:
+    def _evaluate(self, data: str | None) -> dict[str, Figure]:
         training_plan = replace(
             plan_training(self.checked), source=SpecSource(self.spec_file, data_roots=self.data_roots)
         )
@@ -136,7 +148,7 @@ class TrainedModel:
             return trainer.evaluate(samples, batch_size=BATCH_SIZE)
         return self._evaluate_outputs(training_plan, samples)
 
-    def _evaluate_outputs(self, training_plan: TrainingPlan, samples: Dataset) -> dict[str, float]:
+    def _evaluate_outputs(self, training_plan: TrainingPlan, samples: Dataset) -> dict[str, Figure]:
         """Loss and metrics computed from the model's outputs by a graph of their own."""
         objective = self.checked.objective
         if objective is None:
@@ -167,7 +179,7 @@ class TrainedModel:
         run_files = self.folder.iterdir() if self.folder else []
         data_files = [] if data == "-" else map(Path, expand_user_path(data))
         refuse_overwrite([*data_files, *run_files], [Path(output)] if output else [])
-        classes = output_classes(self.checked, options.threshold)
+        classes = output_classes(self.checked, options.threshold, thresholds_from(self.session.metadata))
         samples, kept = self._read_inputs(data, options)
         batches = []
         for rows in _batch_slices(len(samples)):

@@ -23,6 +23,7 @@ from ..runtime.trainer import Trainer as PlanTrainer
 from ..runtime.variables import DonatedArrays
 from .check import CheckedSpec, Spec, check_spec
 from .compile import compile_checked
+from .decision import calibrate, choose_thresholds, require_validation, with_thresholds
 from .initial_weights import Weights, resolve_initial_weights
 from .model import Model
 from .plan_training import plan_training
@@ -32,6 +33,8 @@ _ATTRIBUTES = (
     "class_weights",
     "initial_weights_digest",
     "plan",
+    "temperatures",
+    "thresholds",
     "weights_report",
     *(
         "_cached_layout",
@@ -95,6 +98,10 @@ class Trainer(PlanTrainer):
         self.initial_weights_digest = digest
         if verify and self.resolved_provider.ort_name != CPU_PROVIDER:
             check_step(self.plan, self.resolved_provider)
+        self.temperatures: dict[str, float] = {}
+        """The numbers by which a calibration divided the logits, by output."""
+        self.thresholds: dict[str, float] = choose_thresholds(self, self._checked, None)
+        """The probabilities above which outputs predict a class, by output; chosen by `fit`, or those of the spec."""
 
     def fit(
         self,
@@ -118,7 +125,7 @@ class Trainer(PlanTrainer):
             raise ValueError(f"verbose must be one of {VERBOSITIES}, got {verbose!r}")
         listeners = checked_callbacks(callbacks)
         with progress_display(verbose) as display:
-            return super().fit(
+            history = super().fit(
                 x,
                 y,
                 batch_size,
@@ -133,6 +140,8 @@ class Trainer(PlanTrainer):
                 steps_per_epoch=steps_per_epoch,
                 validation_freq=validation_freq,
             )
+        self._decide()
+        return history
 
     fit.__doc__ = f"""{cleandoc(PlanTrainer.fit.__doc__ or "")}
 
@@ -141,9 +150,46 @@ a line an epoch, 0 nothing; "auto" shows a bar in a terminal or a notebook, else
 standard error, in a notebook to standard output.
 """
 
+    def _decide(self) -> None:
+        """Calibrates the weights and chooses thresholds, as the spec says, on the validation data of the last fit."""
+        datasets = self._progress.datasets if self._progress is not None else None
+        validation = datasets[1] if datasets is not None else None
+        if self.plan.training.calibration is not None and validation is not None:
+            self.temperatures = calibrate(self, self._checked, validation)
+        self.thresholds = choose_thresholds(self, self._checked, validation)
+
+    def _prepare_data(
+        self,
+        samples: Dataset,
+        validation: Dataset | None,
+        class_weight: ClassWeightArgument,
+        listeners: Iterable[object],
+    ) -> tuple[Dataset, Dataset | None]:
+        require_validation(self.plan, validation is not None)
+        return super()._prepare_data(samples, validation, class_weight, listeners)
+
+    def evaluate(
+        self,
+        x: DataArgument | Dataset = None,
+        y: DataArgument = None,
+        batch_size: int | None = None,
+        sample_weight: DataArgument = None,
+    ) -> dict[str, Any]:
+        if not self.thresholds:
+            return super().evaluate(x, y, batch_size, sample_weight)
+        plan = replace(plan_training(with_thresholds(self._checked, self.thresholds)), source=self.plan.source)
+        plan = plan_for_target(plan, self.resolved_provider.name) if self._fast else plan
+        trainer = PlanTrainer(plan, self.resolved_provider, weights=self.weights(), fast=self._fast)
+        return trainer.evaluate(x, y, batch_size, sample_weight)
+
+    evaluate.__doc__ = f"""{cleandoc(PlanTrainer.evaluate.__doc__ or "")}
+
+Metrics with the default threshold take that of their output in `thresholds`.
+"""
+
     def model(self) -> Model:
-        """The inference model with the current weights."""
-        return compile_checked(self._checked, self.weights())
+        """The inference model with the current weights; its metadata have the thresholds."""
+        return compile_checked(self._checked, self.weights(), thresholds=self.thresholds)
 
     def __setattr__(self, name: str, value: object) -> None:
         """Raises AttributeError for an unknown attribute, which would have no effect. Subclasses may have more."""

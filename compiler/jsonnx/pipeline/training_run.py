@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ..core.diagnostics import CompileError, Diagnostic, Note, UsageError
+from ..core.figures import Figure, numbers_only
 from ..core.files import refuse_overwrite
 from ..core.spec_folders import SpecFolders
 from ..runtime.dataset_files import require_same_classes
@@ -25,6 +26,7 @@ from ..training.section import DATA_PARTS
 from .check import CheckedSpec
 from .checkpoint_schedule import CheckpointSchedule
 from .data_warnings import data_warnings
+from .decision import require_validation
 from .initial_weights import possible_weight_files
 from .run_data import (
     SPEC_FILES,
@@ -55,7 +57,9 @@ class Outcome:
 
     folder: Path
     history: History
-    test_figures: dict[str, float] = field(default_factory=dict)
+    test_figures: dict[str, Figure] = field(default_factory=dict)
+    temperatures: Mapping[str, float] = field(default_factory=dict)
+    thresholds: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def exit_status(self) -> int:
@@ -74,8 +78,15 @@ class Outcome:
             lines.append(f"stopped early, after epoch {len(self.history.epoch)}")
         if self.history.best_epoch is not None and not self.history.interrupted:
             lines.append(f"best epoch: {self.history.best_epoch + 1}")
+        if self.temperatures:
+            lines.append(
+                "temperature  " + "  ".join(f"{name} {value:.4f}" for name, value in self.temperatures.items())
+            )
+        if self.thresholds:
+            lines.append("threshold  " + "  ".join(f"{name} {value:.4f}" for name, value in self.thresholds.items()))
         if self.test_figures:
-            lines.append("test  " + "  ".join(f"{name} {value:.4f}" for name, value in self.test_figures.items()))
+            figures = numbers_only(self.test_figures)
+            lines.append("test  " + "  ".join(f"{name} {value:.4f}" for name, value in figures.items()))
         return [*lines, f"wrote {self.folder / MODEL_FILE}"]
 
 
@@ -196,6 +207,7 @@ def train(
     trainer = _resumed_trainer(checked, options, warn) if resumes else _new_trainer(checked, options)
     _report_placement(checked, trainer, options, warn, on_placement)
     data = _load_data(trainer, options.data)  # before anything is written, so that an error leaves no files
+    require_validation(trainer.plan, data.validation is not None)
     if not resumes:
         warn(data_warnings(checked, data, has_initial_weights=options.weights is not None))
     run = _PreparedRun(run_folder, checked, options, trainer, data, warn, start_time)
@@ -214,7 +226,7 @@ def train(
             if data.test is not None and not history.interrupted:
                 test_figures = trainer.evaluate(data.test)
             run.write_end(run_info, INTERRUPTED if history.interrupted else FINISHED, history, test_figures)
-        return Outcome(folder, history, test_figures)
+        return Outcome(folder, history, test_figures, trainer.temperatures, trainer.thresholds)
 
 
 def _report_placement(

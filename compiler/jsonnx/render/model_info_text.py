@@ -24,6 +24,7 @@ def inspection_text(inspection: ModelInfo) -> str:
         ("model", _safe_text(facts.name)),
         *_type_rows("inputs", facts.inputs, {}),
         *_type_rows("outputs", facts.outputs, inspection.labels),
+        ("threshold", _safe_text(", ".join(f"{name} {value:.6g}" for name, value in inspection.thresholds.items()))),
         ("parameters", f"{inspection.parameter_count:,}"),
         ("nodes", f"{facts.operator_counts.total():,}{_operators_text(facts.operator_counts)}"),
         ("size", f"{facts.size_bytes:,} bytes"),
@@ -41,7 +42,7 @@ def inspection_text(inspection: ModelInfo) -> str:
 def inspection_json(inspection: ModelInfo) -> dict[str, Any]:
     """The description as JSON values, with all metadata."""
     facts = inspection.onnx_file
-    shown_elsewhere = ("jsonnx.spec", "jsonnx.labels", *DIGEST_KEYS)
+    shown_elsewhere = ("jsonnx.spec", "jsonnx.labels", "jsonnx.thresholds", *DIGEST_KEYS)
     metadata = {key: text for key, text in facts.metadata.items() if key not in shown_elsewhere}
     digest = (
         {"recorded": facts.metadata.get(CONTENT_DIGEST_KEY), "matches": inspection.matches_digest}
@@ -64,6 +65,7 @@ def inspection_json(inspection: ModelInfo) -> dict[str, Any]:
         "inputs": {name: _json_type(type) for name, type in facts.inputs.items()},
         "outputs": {name: _json_type(type) for name, type in facts.outputs.items()},
         "labels": inspection.labels,
+        "thresholds": inspection.thresholds,
         "parameters": inspection.parameter_count,
         "nodes": facts.operator_counts.total(),
         "operators": dict(facts.operator_counts.most_common()),

@@ -13,10 +13,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, Literal, TextIO
 
+from ..core.figures import Figure, numbers_only
 from .diagnostics import escape_invisible
 from .terminal import can_rewrite_lines, in_notebook, line_width, shows_color
 
-Figures = Mapping[str, float]
+Figures = Mapping[str, Figure]
 Verbosity = Literal["auto", 0, 1, 2]
 VERBOSITIES = ("auto", 0, 1, 2)
 """As in Keras. 0: nothing; 1: a bar, or where there can be none, a line an epoch; 2: a line an epoch; "auto": a bar, or
@@ -67,7 +68,9 @@ class SafeDisplay:
 
 
 def figure_texts(figures: Figures) -> list[str]:
-    return [f"{name} {value:.4f}" if abs(value) < 1000 else f"{name} {value:.4g}" for name, value in figures.items()]
+    """The figures, without those that have a number for each class."""
+    numbers = numbers_only(figures)
+    return [f"{name} {value:.4f}" if abs(value) < 1000 else f"{name} {value:.4g}" for name, value in numbers.items()]
 
 
 def metrics_text(figures: Figures) -> str:

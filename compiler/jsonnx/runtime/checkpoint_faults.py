@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -65,12 +65,20 @@ def array_faults(engine: Engine, values: Mapping[str, np.ndarray], best: Mapping
             yield f"{name!r} is {array.dtype}{list(array.shape)}, here it is {expected_type}"
 
 
+def _fits(shape: tuple[int, ...], expected: Sequence[Any]) -> bool:
+    """Whether sizes are as expected; those that are not fixed, as the number of samples kept, may be any."""
+    fixed = [size if isinstance(size, int) else actual for size, actual in zip(expected, shape, strict=False)]
+    return len(shape) == len(expected) and list(shape) == fixed
+
+
 def _has_same_metrics(plan: TrainingPlan, sums: Mapping[str, Any]) -> bool:
     expected = {name: plan.train.outputs[name].shape for name in plan.fetched_names}
     try:
-        return not sums or {name: np.asarray(total, np.float64).shape for name, total in sums.items()} == expected
+        shapes = {name: np.asarray(total, np.float64).shape for name, total in sums.items()}
     except (TypeError, ValueError):
         return False
+    has_all = shapes.keys() == expected.keys()
+    return not sums or (has_all and all(_fits(shape, expected[name]) for name, shape in shapes.items()))
 
 
 def environment_diagnostics(

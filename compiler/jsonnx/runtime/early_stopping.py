@@ -14,16 +14,13 @@ from .history import Weights
 if TYPE_CHECKING:
     from .training_plan import TrainingPlan
 
-_MINIMIZED_WORDS = ("loss", "error", "crossentropy", "divergence", "hinge", "poisson", "logcosh", "log_cosh")
-"""Parts of the names of metrics whose lower values are better; of all other metrics, higher values are better."""
-
 
 def is_maximized(plan: TrainingPlan, figure: str, mode: str) -> bool:
     """Whether higher values of a loss or metric are better: by the mode `min` or `max`, or with `auto` by its kind."""
     if mode != "auto":
         return mode == "max"
     metric = plan.metrics.get(figure.removeprefix(validation_name("")))
-    return metric is not None and not any(word in metric.type_name for word in _MINIMIZED_WORDS)
+    return metric is not None and metric.higher_is_better
 
 
 class EarlyStoppingMonitor:
@@ -42,7 +39,9 @@ class EarlyStoppingMonitor:
             self._sign = -1.0 if self.is_maximized else 1.0
 
     def _check_monitor(self, plan: TrainingPlan, has_validation: bool) -> None:
-        faults = monitor_faults(plan.training, [*map(loss_figure, plan.loss_names), *plan.metrics], has_validation)
+        figures = [*map(loss_figure, plan.loss_names), *plan.metrics]
+        lists = [name for name, metric in plan.metrics.items() if not metric.is_scalar]
+        faults = monitor_faults(plan.training, figures, has_validation, lists)
         diagnostics = [(Diagnostic("unknown-figure", fault.message, help=fault.help), fault.path) for fault in faults]
         if diagnostics:
             raise CompileError([plan.source.locate_diagnostic(*located) for located in diagnostics])

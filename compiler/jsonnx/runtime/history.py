@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..core.figures import Figure
 from ..core.reserved_names import loss_figure, metric_sums_name
 
 if TYPE_CHECKING:
@@ -21,10 +22,12 @@ Weights = dict[str, np.ndarray]
 class History:
     """The result of a fit: `history` has a list of figures by name, one per epoch; `epoch` counts from 0.
 
+    A figure is a number, or for some metrics nested lists of numbers.
+
     `signal` is the number of the signal that interrupted it; then the current epoch has no figures yet.
     """
 
-    history: dict[str, list[float]] = field(default_factory=dict)
+    history: dict[str, list[Any]] = field(default_factory=dict)
     epoch: list[int] = field(default_factory=list)
     signal: int | None = None
     stopped_early: bool = False
@@ -36,19 +39,24 @@ class History:
     def interrupted(self) -> bool:
         return self.signal is not None or self.timed_out
 
-    def add(self, epoch: int, figures: Mapping[str, float]) -> None:
+    def add(self, epoch: int, figures: Mapping[str, Figure]) -> None:
         self.epoch.append(epoch)
         for name, figure in figures.items():
             self.history.setdefault(name, []).append(figure)
 
 
 class MetricSums:
-    """Losses and metric sums, added up over batches in float64."""
+    """Losses and metric sums, added up over batches in float64; of metrics that keep samples, rows of samples."""
 
     def __init__(self, plan: TrainingPlan, sums: Mapping[str, Any] | None = None, sample_count: int = 0) -> None:
         self._plan, self.sample_count = plan, sample_count
         self.sums: dict[str, Any] = {name: np.asarray(total, np.float64) for name, total in (sums or {}).items()}
-        self._metric_outputs = [name for name in plan.fetched_names if name not in plan.loss_names]
+        keeping = {metric_sums_name(name) for name, metric in plan.metrics.items() if metric.keeps_samples}
+        metric_outputs = [name for name in plan.fetched_names if name not in plan.loss_names]
+        self._summed = [name for name in metric_outputs if name not in keeping]
+        self._rows = {
+            name: [self.sums[name]] if name in self.sums else [] for name in metric_outputs if name in keeping
+        }
 
     def add(self, results: Mapping[str, np.ndarray], sample_count: int) -> None:
         """Adds the results of a batch. A loss is a mean, so it is weighted by the batch's size."""
@@ -63,23 +71,35 @@ class MetricSums:
             for result, count in zip(results, sample_counts, strict=True):
                 total += result[name].item() * count
             sums[name] = total
-        for name in self._metric_outputs:
+        for name, rows in self._rows.items():
+            rows += (np.array(result[name]) for result in results)
+        for name in self._summed:
             total = sums.get(name)
             for result in results:
                 total = result[name].astype(np.float64) if total is None else total + result[name]
             sums[name] = total
 
-    def results(self) -> dict[str, float]:
+    def _join_rows(self) -> None:
+        for name, rows in self._rows.items():
+            if len(rows) > 1 or (rows and name not in self.sums):
+                rows[:] = [np.concatenate(rows).astype(np.float64)]
+                self.sums[name] = rows[0]
+
+    def results(self) -> dict[str, Any]:
         """Losses, then metrics, over all batches so far."""
-        figures = {loss_figure(name): float(self.sums[name] / self.sample_count) for name in self._plan.loss_names}
+        figures: dict[str, Figure] = {
+            loss_figure(name): float(self.sums[name] / self.sample_count) for name in self._plan.loss_names
+        }
         if not self._plan.metrics:
             return figures
+        self._join_rows()
         with np.errstate(divide="ignore", invalid="ignore"):
             for name, metric in self._plan.metrics.items():
-                figures[name] = float(metric.result(self.sums[metric_sums_name(name)]))
+                figures[name] = metric.result(self.sums[metric_sums_name(name)])
         return figures
 
     def state_dict(self) -> dict[str, Any]:
+        self._join_rows()
         return {
             "samples": self.sample_count,
             "sums": {name: np.asarray(total).tolist() for name, total in self.sums.items()},

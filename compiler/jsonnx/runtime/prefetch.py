@@ -134,8 +134,11 @@ class PrefetchBuffers:
     def for_fit(
         self, runner: StepRunner, dataset: Dataset, batch_size: int
     ) -> tuple[PrefetchBuffer, PrefetchBuffer] | None:
-        """The buffers for a fit; None if a batch contains more than samples, is incomplete or cannot stay bound."""
-        if self._plan.augmented_inputs or len(dataset) < batch_size or not runner.keeps_bindings:
+        """The buffers for a fit; None if a batch contains more than samples, is incomplete or cannot stay bound, or if
+        the results have no fixed size because a metric keeps samples."""
+        keeps_samples = any(metric.keeps_samples for metric in self._plan.metrics.values())
+        is_complete = len(dataset) >= batch_size and runner.keeps_bindings
+        if self._plan.augmented_inputs or keeps_samples or not is_complete:
             return None
         pair = self._pair
         if pair is None or not all(buffer.is_compatible(runner, dataset, batch_size) for buffer in pair):

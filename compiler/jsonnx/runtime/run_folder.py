@@ -8,12 +8,12 @@ import json
 import os
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from math import isfinite
 from pathlib import Path
 
 import numpy as np
 
 from ..core.diagnostics import CompileError, Diagnostic, UsageError
+from ..core.figures import finite, numbers_only
 from ..core.files import (
     error_reason,
     make_folders,
@@ -148,14 +148,19 @@ class RunFolder:
 
     def write_csv(self, history: History) -> None:
         """Replaces the lines of the CSV file by those of a history."""
-        names = list(history.history)
-        rows = zip(history.epoch, *history.history.values(), strict=True)
+        columns = {
+            name: values
+            for name, values in history.history.items()
+            if not any(isinstance(value, list) for value in values)
+        }
+        names = list(columns)
+        rows = zip(history.epoch, *columns.values(), strict=True)
         lines = [_csv_line(["epoch", *names]), *map(_csv_line, rows)] if names else []
         write_atomically(self.path / CSV_FILE, b"".join(lines))
 
     def append_csv(self, epoch: int, figures: Mapping[str, float]) -> None:
         """Adds a line for an epoch to the CSV file; the first line has the names."""
-        path = self.path / CSV_FILE
+        path, figures = self.path / CSV_FILE, numbers_only(figures)
         header = b"" if path.exists() and path.stat().st_size else _csv_line(["epoch", *figures])
         self._append(CSV_FILE, header + _csv_line([epoch, *figures.values()]))
 
@@ -235,8 +240,7 @@ def _damage_warning(fault: Diagnostic) -> Diagnostic:
 
 def _metrics_line(epoch: int, figures: Mapping[str, float]) -> bytes:
     """A line of JSON; NaN and infinity become null."""
-    json_figures = {name: figure if isfinite(figure) else None for name, figure in figures.items()}
-    return json.dumps({"epoch": epoch, **json_figures}).encode() + b"\n"
+    return json.dumps({"epoch": epoch, **{name: finite(figure) for name, figure in figures.items()}}).encode() + b"\n"
 
 
 def _csv_line(values: Iterable[object]) -> bytes:

@@ -124,7 +124,7 @@ class Trainer:
 
     # -- training ----------------------------------------------------------------------------------------------------
 
-    def step(self, x: DataArgument, y: DataArgument = None, sample_weight: DataArgument = None) -> dict[str, float]:
+    def step(self, x: DataArgument, y: DataArgument = None, sample_weight: DataArgument = None) -> dict[str, Any]:
         """Train on one batch; its loss and metrics. Raises FeedError for data that do not fit, Diverged."""
         feeds = self._cached_layout.feeds(x, y) if self._cached_layout and sample_weight is None else None
         engine = self._engine
@@ -172,7 +172,7 @@ class Trainer:
         )
         listeners = checked_callbacks(callbacks)
         data = train_and_validation(self.plan, x, y, sample_weight, validation_data, validation_split)
-        samples, validation = self._prepare_weights(*data, class_weight, listeners)
+        samples, validation = self._prepare_data(*data, class_weight, listeners)
         monitor = EarlyStoppingMonitor(self.plan, validation is not None)
         if not self._resumes:
             self._engine.adapt(samples)
@@ -233,7 +233,7 @@ class Trainer:
         weights = weights_by_class(setting, samples, self.plan)
         return with_class_weights(samples, weights, self.plan), weights
 
-    def _prepare_weights(
+    def _prepare_data(
         self,
         samples: Dataset,
         validation: Dataset | None,
@@ -327,7 +327,7 @@ class Trainer:
         y: DataArgument = None,
         batch_size: int | None = None,
         sample_weight: DataArgument = None,
-    ) -> dict[str, float]:
+    ) -> dict[str, Any]:
         """Loss and metrics; without `x`, on the spec's test file or else on its validation file. Classes are not
         weighted."""
         samples = (

@@ -7,11 +7,14 @@ from . import (
     adafactor,
     adam_optimizers,
     circle_loss,
+    class_metrics,
     ctc_loss,
     margin_losses,
     muon,
     optimizers,
+    regression_metrics,
     schedule_free,
+    threshold_metrics,
     window_functions,
 )
 
@@ -19,10 +22,13 @@ __all__ = [
     "adafactor",
     "adam_optimizers",
     "circle_loss",
+    "class_metrics",
     "ctc_loss",
     "margin_losses",
     "muon",
     "optimizers",
+    "regression_metrics",
     "schedule_free",
+    "threshold_metrics",
     "window_functions",
 ]

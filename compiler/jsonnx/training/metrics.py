@@ -6,10 +6,12 @@ metric from the totals. So the metric of batches of different sizes is that of a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import sqrt
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..core.components import Component, ComponentCodec, Json, Registry, attr
+from ..core.figures import Figure
 from ..core.types import ShapeError, TensorType, require
 from . import losses, margin_losses
 from .losses import Loss, expand_rank, mean_over_trailing_axes
@@ -23,12 +25,14 @@ METRICS = Registry("metric", "A figure that is reported with the loss.")
 class Metric(Component):
     """A figure that measures the quality of an output.
 
-    `check` raises ShapeError if the metric does not accept the output and the target. `statistics` emits a float32
-    vector of sums over a batch, restricted to the positions where the mask is true; `result` computes the figure from
-    the totals. In place of a mask, `statistics` takes numbers that say how much each position counts.
+    `check` raises ShapeError if the metric does not accept the output and the target. `statistics` emits a float tensor
+    of sums over a batch; `result` computes the figure from the totals. The mask of `statistics` is true, or a weight,
+    for each position; its shape is that of the output without some of the last axes.
     """
 
     registry = METRICS
+    higher_is_better: ClassVar[bool] = True
+    """Whether higher figures are better, which `early_stopping` needs to know."""
     formula: ClassVar[str] = "totals[0] / totals[1]"
     """`result` as an expression, for the manifest of an exported training step."""
     name: str | None = attr(None, doc="Name under which the metric is reported; by default its type.")
@@ -69,8 +73,26 @@ class Metric(Component):
     def statistics(self, g: Builder, target: Value, output: Value, mask: Value | None = None) -> Value:
         raise NotImplementedError
 
-    def result(self, totals: Any) -> float:
+    @property
+    def is_scalar(self) -> bool:
+        """Whether the figure is a number rather than a list."""
+        return True
+
+    @property
+    def keeps_samples(self) -> bool:
+        """Whether the statistics are rows of samples, which are concatenated over batches instead of added."""
+        return False
+
+    def result(self, totals: Any) -> Figure:
         return float(totals[0] / totals[1])
+
+    def with_default_threshold(self, threshold: float) -> Metric:
+        """The metric with another threshold, in the numbers of the output, where it has the default one."""
+        return self
+
+    def axis_labels(self, classes: Sequence[str]) -> list[Sequence[str]]:
+        """The labels along the axes of a figure that is a list, given those of the output's classes."""
+        return [classes]
 
 
 class MetricCodec(ComponentCodec):
@@ -147,6 +169,9 @@ class BinaryAccuracy(Metric):
 
     threshold: float = attr(0.5, doc="Outputs above the threshold count as 1.")
 
+    def with_default_threshold(self, threshold: float) -> Metric:
+        return self.replace(threshold=threshold) if self.threshold == 0.5 else self
+
     def statistics(self, g: Builder, target: Value, output: Value, mask: Value | None = None) -> Value:
         above = g.cast(g.Greater(output, self.threshold), target.dtype)
         return hit_statistics(g, g.Equal(above, target), mask)
@@ -209,6 +234,7 @@ class SparseTopKCategoricalAccuracy(SparseMetric):
 class RootMeanSquaredError(Metric):
     """Square root of the mean squared error over all elements of all samples, including masked ones, as in Keras."""
 
+    higher_is_better = False
     formula = "sqrt(totals[0] / totals[1])"
 
     def counts(self, g: Builder, mask: Value | None, weights: Value | None) -> Value | None:
@@ -225,6 +251,7 @@ class RootMeanSquaredError(Metric):
 class MeanLossMetric(Metric):
     """The mean of a loss over all samples. Attributes other than `name` are those of the loss."""
 
+    higher_is_better = False
     loss_class: ClassVar[type[Loss]]
 
     def loss(self) -> Loss:
@@ -270,6 +297,7 @@ class CosineSimilarity(MeanLossMetric):
     """Mean cosine of the angle between target and output: 1 if they have the same direction."""
 
     axis: int = attr(-1, doc="Axis of the vectors.")
+    higher_is_better = True
     loss_class = losses.CosineSimilarity
     formula = "-totals[0] / totals[1]"
 

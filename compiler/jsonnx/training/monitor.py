@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple
 
 from ..core.diagnostics import quoted_or_list, suggestion
 from ..core.reserved_names import LOSS, is_validation_name, validation_name
 from .section import Training
 
+LIST_HELP = 'monitor a metric that is one number, such as one with "average": "macro"'
 NO_VALIDATION_HELP = "give validation data, or `validation_split`"
 
 
@@ -35,22 +36,26 @@ def spec_has_validation(training: Training) -> bool | None:
     return None if data is None else data.validation is not None or data.validation_split > 0
 
 
-def monitor_faults(training: Training, figures: Sequence[str], has_validation: bool | None) -> list[MonitorFault]:
-    """The faults of monitored figures that are not reported.
+def monitor_faults(
+    training: Training, figures: Sequence[str], has_validation: bool | None, lists: Collection[str] = ()
+) -> list[MonitorFault]:
+    """The faults of monitored figures that are not reported, or are lists of numbers.
 
-    `figures` are the losses and metrics of an epoch. Without validation data, their `val_` forms are not reported;
-    with None for `has_validation` they may be.
+    `figures` are the losses and metrics of an epoch, `lists` those that are lists. Without validation data, their
+    `val_` forms are not reported; with None for `has_validation` they may be.
     """
     reported = [*figures, *(map(validation_name, figures) if has_validation is not False else ())]
     faults = []
     for path, monitored in _monitored_figures(training):
-        if monitored in reported:
-            continue
-        lacks_validation = is_validation_name(monitored) and not has_validation and monitored[4:] in figures
-        help = NO_VALIDATION_HELP if lacks_validation else suggestion(monitored, reported)
-        known = "the only figure is" if len(reported) == 1 else "the figures are"
-        message = f"{monitored!r} is to be monitored, but {known} {quoted_or_list(reported)}"
-        faults.append(MonitorFault(path, message, help, lacks_validation))
+        if monitored.removeprefix(validation_name("")) in lists:
+            message = f"{monitored!r} is to be monitored, but it is a list of numbers"
+            faults.append(MonitorFault(path, message, LIST_HELP, False))
+        elif monitored not in reported:
+            lacks_validation = is_validation_name(monitored) and not has_validation and monitored[4:] in figures
+            help = NO_VALIDATION_HELP if lacks_validation else suggestion(monitored, reported)
+            known = "the only figure is" if len(reported) == 1 else "the figures are"
+            message = f"{monitored!r} is to be monitored, but {known} {quoted_or_list(reported)}"
+            faults.append(MonitorFault(path, message, help, lacks_validation))
     return faults
 
 

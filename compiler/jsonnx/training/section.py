@@ -264,6 +264,27 @@ class TimeLimitSection(Section):
         return self.seconds + 60 * self.minutes + 3600 * self.hours
 
 
+class ThresholdSection(Section):
+    """How the threshold of sigmoid outputs is chosen on the validation data after training."""
+
+    maximize: Literal["f1", "f2", "accuracy", "balanced_accuracy", "mcc", "precision", "recall"] = attr(
+        doc="Figure that the threshold maximizes; `mcc` is Matthews' correlation coefficient."
+    )
+    min_precision: float | None = attr(None, doc="Least precision, if any threshold reaches it.", minimum=0, maximum=1)
+    min_recall: float | None = attr(None, doc="Least recall, if any threshold reaches it.", minimum=0, maximum=1)
+
+
+Threshold = Annotated[
+    float | ThresholdSection | None,
+    NullableCodec(
+        UnionCodec(
+            (lambda value: isinstance(value, (int, float)), NumberCodec()),
+            (lambda value: True, SectionCodec(ThresholdSection)),
+        )
+    ),
+]
+"""A threshold, or how it is chosen."""
+
 ALL_LAYERS = ("*",)
 """The pattern that matches all layers."""
 
@@ -345,6 +366,18 @@ class Training(Section):
     time_limit: TimeLimitSection | None = attr(None, doc="Time after which training ends; it can be resumed.")
     csv_log: bool = attr(
         False, doc="Whether `jsonnx train` also writes losses and metrics to `metrics.csv` in the RUN folder."
+    )
+    threshold: Threshold = attr(
+        None,
+        doc="Probability above which a sigmoid output predicts a class, or an object that says what it maximizes on "
+        "validation data. The model keeps it; 0.5 if null.",
+        above=0,
+        below=1,
+    )
+    calibration: Literal["temperature"] | None = attr(
+        None,
+        doc="Calibration of probabilities on the validation data after training. `temperature` divides the logits of "
+        "softmax and sigmoid outputs by the number that minimizes the cross-entropy.",
     )
     remat: Literal["full", "activations"] | None = attr(
         None,

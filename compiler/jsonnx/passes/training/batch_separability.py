@@ -43,7 +43,7 @@ RECURRENT_OPS = {"GRU", "LSTM", "RNN"}
 """Operators whose second axis is always the axis of samples."""
 SHAPE_OPS = {"Shape", "Size"}
 STATISTIC_OPS = {"ReduceSum", "Size"}
-"""Operators that compute a statistic from samples."""
+"""Operators that compute a statistic from samples; so does a ScatterElements that adds."""
 CONCATENATION_OPS = {"Cast", "Concat", "Reshape"}
 """Operators that collect statistics in a vector."""
 
@@ -239,6 +239,8 @@ def is_batch_separable(graph: Graph) -> bool:
     fed = [*graph.inputs.values(), *graph.randoms.values()]
     losses = [value for value in graph.outputs.values() if not value.rank]
     statistics = [value for name, value in graph.outputs.items() if is_metric_sums_name(name)]
+    if any(map(_batch_axes, statistics)):  # rows of samples, which a sum over shards would add
+        return False
     loss_nodes = reachable_nodes(graph.nodes, losses)
     analysis = _BatchAxisAnalysis()
     try:
@@ -257,6 +259,10 @@ def is_batch_separable(graph: Graph) -> bool:
     return _are_batch_sums(metric_nodes, analysis.batch_means)
 
 
+def _is_sum(node: Node) -> bool:
+    return node.op in STATISTIC_OPS or (node.op == "ScatterElements" and node.attribute("reduction", "none") == "add")
+
+
 def _are_batch_sums(nodes: Iterable[Node], batch_means: set[Value]) -> bool:
     """Whether the nodes reduce samples only to sums and counts, which they then only concatenate, and read no means."""
     sums: set[Value] = set()
@@ -266,7 +272,7 @@ def _are_batch_sums(nodes: Iterable[Node], batch_means: set[Value]) -> bool:
         if not batch_means.isdisjoint(inputs):
             return False
         if reads_sums or (any(map(_batch_axes, inputs)) and not any(map(_batch_axes, node.outputs))):
-            if node.op not in (CONCATENATION_OPS if reads_sums else STATISTIC_OPS):
+            if not (node.op in CONCATENATION_OPS if reads_sums else _is_sum(node)):
                 return False
             sums.update(node.outputs)
     return True

@@ -13,6 +13,14 @@ RUNNING_EXPLANATIONS: dict[str, Explanation] = {
         '{"metrics": ["accuracy"], "early_stopping": {"monitor": "val_acuracy"}}',
         '{"metrics": ["accuracy"], "early_stopping": {"monitor": "val_accuracy"}}',
     ),
+    "no-validation-data": Explanation(
+        "A threshold or a calibration is chosen on validation data, and there are none",
+        "After training, `threshold` and `calibration` look at samples that the network was not trained on: the file "
+        "`validation`, the fraction `validation_split`, or `validation_data` of `fit`. A check warns, as "
+        "a program may pass them.",
+        '{"data": {"train": "train.npz"}, "threshold": {"maximize": "f1"}}',
+        '{"data": {"train": "train.npz", "validation_split": 0.2}, "threshold": {"maximize": "f1"}}',
+    ),
     "diverged": Explanation(
         "The loss became infinite or not a number",
         "Training stopped at that step. The last finite checkpoint is kept, and a `Trainer` has the weights of the "

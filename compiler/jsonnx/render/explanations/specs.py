@@ -295,6 +295,14 @@ SPEC_EXPLANATIONS: dict[str, Explanation] = {
         '{"loss": "sparse_categorical_crossentropy", "metrics": ["categorical_accuracy"]}',
         '{"loss": "sparse_categorical_crossentropy", "metrics": ["accuracy"]}',
     ),
+    "decision-mismatch": Explanation(
+        "A threshold or a calibration does not suit the outputs",
+        "A threshold decides between the classes of a sigmoid output [batch, units]; a softmax predicts "
+        "its most probable class. Temperature scaling divides the weights of the layer before a softmax or a sigmoid, "
+        "so this must be a Dense, EinsumDense or convolution layer that is called once.",
+        '{"loss": "sparse_categorical_crossentropy", "threshold": {"maximize": "f1"}}',
+        '{"loss": "binary_crossentropy", "threshold": {"maximize": "f1"}}',
+    ),
     "loss-activation": Explanation(
         "A loss that does not suit the activation of its output",
         "A cross-entropy takes probabilities: categorical losses those of a softmax, binary losses those of a sigmoid, "

@@ -1,0 +1,109 @@
+"""Thresholds and temperatures that are chosen on validation data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import jsonnx
+import numpy as np
+import pytest
+from jsonnx.pipeline.trained_model import TrainedModel
+from jsonnx.training.decision_arithmetic import best_temperature, best_threshold
+from jsonnx.training.section import ThresholdSection
+
+LATE = {"type": "Dense", "name": "late", "units": 1, "activation": "sigmoid"}
+
+
+def spec(**training: Any) -> dict[str, Any]:
+    section = {"loss": "binary_crossentropy", "metrics": ["accuracy", "f1_score"], "optimizer": "adam", **training}
+    return {"inputs": {"x": {"shape": [3]}}, "layers": [LATE], "training": section}
+
+
+def samples(count: int = 200) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(count, 3)).astype("float32")
+    return x, (x[:, :1] + rng.normal(size=(count, 1)) > 1.2).astype("float32")
+
+
+def fitted(**training: Any) -> jsonnx.Trainer:
+    trainer = jsonnx.Trainer(spec(**training))
+    x, y = samples()
+    trainer.fit(x, y, validation_data=(x, y), epochs=3)
+    return trainer
+
+
+@pytest.mark.parametrize("maximize", ["f1", "accuracy", "balanced_accuracy", "mcc", "f2", "precision", "recall"])
+def test_the_threshold_is_the_best_of_all(maximize: str) -> None:
+    rng = np.random.default_rng(1)
+    scores, targets = rng.integers(1, 20, 60) / 20, rng.integers(0, 2, 60)
+
+    def value(threshold: float) -> float:
+        predicted, actual = scores > threshold, targets == 1
+        tp, fp = (predicted & actual).sum(), (predicted & ~actual).sum()
+        fn, tn = (~predicted & actual).sum(), (~predicted & ~actual).sum()
+        scale = np.sqrt(float((tp + fp) * (tp + fn) * (tn + fp) * (tn + fn)))
+        return {
+            "f1": 2 * tp / (2 * tp + fp + fn),
+            "f2": 5 * tp / (5 * tp + fp + 4 * fn),
+            "accuracy": (tp + tn) / 60,
+            "balanced_accuracy": (tp / (tp + fn) + tn / (tn + fp)) / 2,
+            "mcc": (tp * tn - fp * fn) / scale if scale else 0.0,
+            "precision": tp / (tp + fp) if tp + fp else 0.0,
+            "recall": tp / (tp + fn),
+        }[maximize]
+
+    chosen = best_threshold(scores, targets, ThresholdSection(maximize=maximize))
+    assert value(chosen) == pytest.approx(max(value(threshold) for threshold in np.linspace(0.001, 0.999, 999)))
+
+
+def test_a_threshold_reaches_the_least_precision() -> None:
+    scores = np.array([0.1, 0.2, 0.3, 0.4, 0.6, 0.8])
+    targets = np.array([0, 1, 0, 0, 1, 1])
+    assert best_threshold(scores, targets, ThresholdSection(maximize="recall")) < 0.2
+    assert best_threshold(scores, targets, ThresholdSection(maximize="recall", min_precision=1.0)) == pytest.approx(0.5)
+
+
+def test_the_temperature_undoes_a_scale() -> None:
+    rng = np.random.default_rng(0)
+    logits = rng.normal(size=(4000, 3))
+    shares = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
+    targets = np.array([rng.choice(3, p=share) for share in shares])
+    assert best_temperature(3 * logits, targets) == pytest.approx(3 * best_temperature(logits, targets), rel=1e-6)
+    assert best_temperature(logits, targets) == pytest.approx(1.0, abs=0.1)
+
+
+def test_model_and_metrics_use_the_chosen_threshold(tmp_path: Path) -> None:
+    trainer = fitted(threshold={"maximize": "f1"})
+    x, y = samples()
+    (threshold,) = trainer.thresholds.values()
+    predicted = trainer.predict(x) > threshold
+    f1 = 2 * (predicted & (y == 1)).sum() / (predicted.sum() + y.sum())
+    assert trainer.evaluate(x, y)["f1_score"] == pytest.approx(f1)
+    trainer.model().save(tmp_path / "model.onnx")
+    np.savez(tmp_path / "data.npz", x=x, late=y)
+    model = TrainedModel.open(tmp_path / "model.onnx")
+    assert model.evaluate(str(tmp_path / "data.npz"))["f1_score"] == pytest.approx(f1)
+    texts: list[str] = []
+    model.predict(str(tmp_path / "data.npz"), None, texts.append)
+    classes = [line.split(",")[0] for line in texts[0].splitlines()[1:]]
+    assert classes == [str(int(item)) for item in predicted[:, 0]]
+
+
+def test_a_threshold_in_the_spec_is_kept_in_the_model() -> None:
+    assert jsonnx.compile(spec(threshold=0.3)).session().metadata["jsonnx.thresholds"] == '{"late": 0.3}'
+
+
+def test_calibration_divides_the_logits_of_the_model() -> None:
+    plain, calibrated = fitted(), fitted(calibration="temperature")
+    x, y = samples()
+    temperature = calibrated.temperatures["late"]
+    p, q = (np.asarray(trainer.predict(x), np.float64) for trainer in (plain, calibrated))
+    np.testing.assert_allclose(np.log(q / (1 - q)), np.log(p / (1 - p)) / temperature, atol=1e-4)
+    assert calibrated.evaluate(x, y)["loss"] < plain.evaluate(x, y)["loss"]
+
+
+@pytest.mark.parametrize("training", [{"threshold": {"maximize": "f1"}}, {"calibration": "temperature"}])
+def test_validation_data_are_needed(training: dict[str, Any]) -> None:
+    with pytest.raises(jsonnx.CompileError, match="is chosen on validation data, and there are none"):
+        jsonnx.Trainer(spec(**training)).fit(*samples())
