@@ -21,6 +21,7 @@ from .training_plan import AdaptTask
 
 if TYPE_CHECKING:
     from ..ir import Graph
+    from .batch_stream import BatchStream
     from .dataset import Dataset
 
 ADAPT_BATCH_SIZE = 512
@@ -29,7 +30,7 @@ Arrays = Mapping[str, np.ndarray]
 
 
 def adapted_states(
-    tasks: tuple[AdaptTask, ...], samples: Dataset, initial: Arrays, current: Arrays
+    tasks: tuple[AdaptTask, ...], samples: Dataset | BatchStream, initial: Arrays, current: Arrays
 ) -> dict[str, np.ndarray]:
     """The states that the tasks learn, without those of layers whose current states differ from the initial ones."""
     states: dict[str, np.ndarray] = {}
@@ -43,14 +44,13 @@ def adapted_states(
     return states
 
 
-def _adapt_inputs(graph: Graph, samples: Dataset, weights: Arrays) -> Iterator[np.ndarray]:
+def _adapt_inputs(graph: Graph, samples: Dataset | BatchStream, weights: Arrays) -> Iterator[np.ndarray]:
     """Yields the values that a layer learns from, batch by batch."""
     graph = with_vocabularies(graph, weights)
     session = create_session(serialize(to_model_proto(graph)), resolve_provider("cpu"))
     session_inputs = {value.name for value in session.get_inputs()}
     fixed_feeds = {name: weights[name] for name in (*graph.parameters, *graph.states) if name in session_inputs}
-    for start in range(0, len(samples), ADAPT_BATCH_SIZE):
-        batch = samples.take(slice(start, start + ADAPT_BATCH_SIZE))
+    for batch, _ in samples.batches(ADAPT_BATCH_SIZE):
         feeds = fixed_feeds | {name: batch[name] for name in graph.inputs if name in session_inputs}
         try:
             results = session.run([ADAPT_INPUT], feeds)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -51,6 +51,16 @@ class Dataset:
         for name, array in self._weight_feeds.items():
             feeds[name] = _take_rows(array, rows, self.data_spec.type_of(name))
         return feeds
+
+    def batch_count(self, batch_size: int) -> int:
+        """The batches of one pass over the samples."""
+        return -(-len(self) // batch_size)
+
+    def batches(self, batch_size: int) -> Iterator[tuple[dict[str, np.ndarray], int]]:
+        """The feeds of consecutive batches, and the number of samples of each; the last may be smaller."""
+        for start in range(0, len(self), batch_size):
+            rows = slice(start, min(start + batch_size, len(self)))
+            yield self.take(rows), rows.stop - rows.start
 
     def order(self, seed: int, epoch: int) -> np.ndarray:
         """The order of the samples in an epoch, a function of the seed, the epoch and the data's size alone.
