@@ -703,3 +703,16 @@ def test_commands_in_a_deleted_folder(work_folder: Path) -> None:
     ):
         result = subprocess.run(["sh", "-c", f"{shell} {line}"], capture_output=True, text=True, timeout=300)
         assert (result.returncode, "Traceback" in result.stderr) == (status, False)
+
+
+def test_options_of_other_programs_are_answered_with_the_change_of_the_spec() -> None:
+    error = jsonnx("train", "spec.json", "--epochs", "3", status=2).stderr
+    assert "--set 'training.epochs=3'" in error
+    assert "--set 'training.optimizer.learning_rate=0.001'" in jsonnx("train", "spec.json", "--lr=1", status=2).stderr
+    assert "--set" not in jsonnx("predict", "run", "--epochs", "3", status=2).stderr
+
+
+def test_data_taken_for_a_spec_are_answered_with_the_option(tmp_path: Path) -> None:
+    path = tmp_path / "people.json"
+    path.write_text('[{"x": 1}]')
+    assert "--data=FILE" in jsonnx("validate", str(path), status=1).stderr

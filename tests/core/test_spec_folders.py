@@ -4,11 +4,57 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+from jsonnx.core.diagnostics import UsageError
+from jsonnx.core.files import UnsafePath
 from jsonnx.core.spec_folders import SpecFolders
 
 
 def test_a_single_root_need_not_be_in_a_list(tmp_path: Path) -> None:
     """Otherwise each character of its path would be a folder, the root of the file system among them."""
-    assert SpecFolders.of(tmp_path, "/srv/data").roots == (Path("/srv/data"),)
-    assert SpecFolders.of(tmp_path, Path("/srv/data")).roots == (Path("/srv/data"),)
-    assert SpecFolders.of(tmp_path, ["/srv/data", "/other"]).roots == (Path("/srv/data"), Path("/other"))
+    data, other = tmp_path / "data", tmp_path / "other"
+    data.mkdir()
+    other.mkdir()
+    assert SpecFolders.of(tmp_path, str(data)).roots == (data,)
+    assert SpecFolders.of(tmp_path, data).roots == (data,)
+    assert SpecFolders.of(tmp_path, [str(data), other]).roots == (data, other)
+
+
+def test_a_missing_root_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"there is no folder .*nope"):
+        SpecFolders.of(tmp_path, [tmp_path / "nope"])
+
+
+def test_a_path_may_lead_into_a_root_and_nowhere_else(tmp_path: Path) -> None:
+    """By `..`, by a link in the spec's folder, in the root, or to a folder."""
+    specs, data, secret = (tmp_path / name for name in ("specs", "data", "secret"))
+    for folder in (specs, data, secret):
+        folder.mkdir()
+        (folder / f"{folder.name}.csv").write_text(folder.name)
+    (specs / "file.csv").symlink_to("../data/data.csv")
+    (specs / "folder").symlink_to(data)
+    (data / "latest.csv").symlink_to("data.csv")
+    (specs / "bad.csv").symlink_to(secret / "secret.csv")
+    (data / "bad.csv").symlink_to(secret / "secret.csv")
+    folders = SpecFolders.of(specs, data)
+    for name in ("../data/data.csv", "file.csv", "folder/data.csv", "latest.csv", str(data / "latest.csv")):
+        folders.check(name)
+        with folders.open(name) as file:
+            assert file.read() == b"data", name
+    refused = (
+        "bad.csv",
+        "../secret/secret.csv",
+        "../data/bad.csv",
+        "folder/bad.csv",
+        str(data / "bad.csv"),
+        "..",
+        "\0",
+    )
+    for name in refused:
+        with pytest.raises(UnsafePath):
+            folders.open(name)
+        with pytest.raises(UnsafePath):
+            folders.check(name)
+    for name in ("file.csv", "../data/data.csv"):
+        with pytest.raises(UnsafePath):
+            SpecFolders.of(specs, ()).open(name)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -191,3 +193,11 @@ def test_a_cycle_of_a_thousand_layers_has_one_short_message() -> None:
     codes = [diagnostic.code for diagnostic in report]
     assert codes == ["cycle"]
     assert max(len(diagnostic.message) for diagnostic in report) < 200
+
+
+def test_an_initializer_is_known_before_the_layer_that_uses_it_by_default_is_imported() -> None:
+    program = (
+        "import jsonnx; layer = {'type': 'Conv1D', 'filters': 10, 'kernel_size': 8, 'kernel_initializer': 'stft'};"
+        "print(jsonnx.validate({'inputs': {'x': {'shape': [16, 1]}}, 'layers': [layer]}))"
+    )
+    assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True).stdout == "[]\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import jsonnx
 import pytest
 from jsonnx import library
 from jsonnx.frontend.foreign_help import foreign_key_help, foreign_name_help
@@ -74,7 +75,7 @@ def test_a_needless_key_is_recognised_by_a_key_that_exists(key: str) -> None:
         ("layer", "DenseLayer", 'write "Dense"'),
         ("layer", "GELU", 'write {"type": "Activation", "activation": "gelu"}'),
         ("layer", "TransformerEncoder", 'write "std.TransformerEncoder"'),
-        ("loss", "nn.CrossEntropyLoss", 'write "sparse_categorical_crossentropy"'),
+        ("loss", "nn.CrossEntropyLoss", 'write {"type": "sparse_categorical_crossentropy", "from_logits": true}'),
         ("optimizer", "torch.optim.Adam", 'write "Adam"'),
         ("layer", "RotaryEmbedding", None),
         ("layer", "Dens", None),
@@ -99,3 +100,21 @@ def test_help_for_a_name(kind: str, name: str, help: str | None) -> None:
 )
 def test_help_for_a_key(key: str, known: list[str], help: str | None) -> None:
     assert foreign_key_help(key, known) == help
+
+
+@pytest.mark.parametrize(
+    ("name", "loss"),
+    [
+        ("BCEWithLogitsLoss", "binary_crossentropy"),
+        ("CrossEntropyLoss", "sparse_categorical_crossentropy"),
+        ("NLLLoss", "sparse_categorical_crossentropy"),
+        ("softmax_cross_entropy", "categorical_crossentropy"),
+    ],
+)
+def test_a_loss_of_logits_is_replaced_by_one_that_raises_no_warning(name: str, loss: str) -> None:
+    """The network behind such a loss has no activation."""
+    layers = [{"type": "Dense", "units": 3}]
+    (error,) = jsonnx.validate({"inputs": {"x": {"shape": [4]}}, "layers": layers, "training": {"loss": name}})
+    assert error.help == f'write {{"type": "{loss}", "from_logits": true}}'
+    training = {"loss": {"type": loss, "from_logits": True}}
+    assert jsonnx.validate({"inputs": {"x": {"shape": [4]}}, "layers": layers, "training": training}) == []

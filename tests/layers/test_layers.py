@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from harness import check_gradients, draw_weights, lower, make_layer, one_layer, run
@@ -49,6 +51,20 @@ def network(case: Case):
 def test_layers_round_trip_through_json(case: Case) -> None:
     layer = make_layer(case.layer)
     assert make_layer(layer.to_json()) == layer
+
+
+def as_real_numbers(value: Any) -> Any:
+    """The value with 3.0 in place of 3, which JSON does not tell apart."""
+    if isinstance(value, dict):
+        return {key: as_real_numbers(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [as_real_numbers(item) for item in value]
+    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+@each_case
+def test_integers_may_be_written_as_real_numbers(case: Case) -> None:
+    assert make_layer(as_real_numbers(case.layer)).to_json() == make_layer(case.layer).to_json()
 
 
 @each_case

@@ -141,6 +141,43 @@ def test_mlp_alternates_dense_layers_and_dropout() -> None:
     assert flat_layers(spec_of({**use, "hidden_units": []})) == [flat_layers(spec_of(use))[-1]]
 
 
+INPUT_SIZES = [
+    ({"type": "std.InvertedResidual", "in_channels": 16, "filters": 24}, (28, 28, 32), '"in_channels": 32'),
+    ({"type": "std.InvertedResidual", "in_channels": 16, "filters": 16}, (28, 28, 1), '"in_channels": 1'),
+    ({"type": "std.InvertedResidual", "in_channels": 16, "filters": 24, "strides": 2}, (28, 28, 32), '"in_channels"'),
+    ({"type": "std.SqueezeExcitation", "channels": 8}, (6, 6, 1), '"channels": 1'),
+    ({"type": "std.ConvNeXtBlock", "projection_dim": 8}, (6, 6, 1), '"projection_dim": 1'),
+    ({"type": "std.Residual", "filters": 8}, (6, 6, 1), None),
+    ({"type": "std.Bottleneck", "filters": 2, "conv_shortcut": False}, (6, 6, 1), None),
+    ({"type": "std.TemporalConvolution", "filters": 8}, (6, 1), None),
+    *(
+        ({"type": f"std.Transformer{name}coder", "hidden_dim": 8, "intermediate_dim": 4, "num_heads": 2}, (6, 1), '"hi')
+        for name in ("En", "De")
+    ),
+    ({"type": "std.LlamaBlock", "hidden_dim": 8, "intermediate_dim": 4, "num_query_heads": 2}, (6, 1), '"hidden_dim"'),
+]
+"""Blocks with an input that does not have the size that they are given, which broadcasting would hide; the help."""
+
+
+@pytest.mark.parametrize(("use", "shape", "help"), INPUT_SIZES)
+def test_a_size_that_differs_from_the_input_is_one_error_at_the_use(
+    use: Json, shape: tuple[int, ...], help: str | None
+) -> None:
+    error, *notes = jsonnx.validate(spec_of(use, shape=shape))
+    assert (error.code, error.path) == ("shape-mismatch", "$.layers[0]")
+    assert use["type"] in error.message
+    assert (error.help is None) if help is None else (help in str(error.help))
+    assert [note.code for note in notes] == ["not-checked"]
+
+
+def test_heads_that_do_not_divide_the_features_are_named() -> None:
+    use = {"type": "std.LlamaBlock", "hidden_dim": 64, "intermediate_dim": 4, "num_query_heads": 7}
+    error = jsonnx.validate(spec_of(use, shape=(6, 64)))[0]
+    assert (error.code, error.path) == ("invalid-expression", "$.layers[0]")
+    assert "64 is not a multiple of 7" in error.message
+    assert "num_query_heads" in error.message
+
+
 def test_squeeze_excitation_weights_channels_by_their_means() -> None:
     model = jsonnx.compile(spec_of({"type": "std.SqueezeExcitation", "name": "se", "channels": 4}, shape=(3, 2, 4)))
     x = np.random.default_rng(0).normal(size=(5, 3, 2, 4)).astype(np.float32)

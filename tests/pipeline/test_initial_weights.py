@@ -223,7 +223,7 @@ def test_names_in_a_file_may_lack_the_prefix_of_the_spec(here: Path) -> None:
     [
         ("old.safetensors", "weights-mismatch", "'head/kernel' has shape [5, 7], the network wants [5, 3]"),
         ({"file": "old.safetensors", "layers": ["body_1", "head"]}, "weights-mismatch", "'head/bias' has shape [7]"),
-        ({"file": "train.npz", "layers": ["body_1"]}, "weights-mismatch", "'body_1/kernel' is missing"),
+        ({"file": "train.npz", "layers": ["body_1"]}, "weights-mismatch", "2 weights are missing: 'body_1/kernel'"),
         ("../old.safetensors", "unsafe-path", "does not lie beneath"),
         ("absent.safetensors", "unreadable-file", "no such file"),
     ],

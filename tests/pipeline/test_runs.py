@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,10 @@ import numpy as np
 import onnxruntime
 import pytest
 from commands import jsonnx
-from jsonnx import compile
+from jsonnx import Trainer, compile
 from jsonnx.pipeline.git_revision import git_revision
+from jsonnx.pipeline.list_runs import list_runs
+from jsonnx.render.runs_table import runs_text
 from jsonnx.runtime.run_folder import RunFolder
 
 SPEC: dict[str, Any] = {
@@ -81,6 +84,66 @@ def test_resume_takes_the_newest_unfinished_run_of_the_spec() -> None:
     assert "resuming the run in runs/flights\n" in train("--resume").stderr
     assert "resuming the run in runs/flights-3\n" in train("--resume").stderr  # all have finished
     assert run_info("runs/flights-3")["epochs"] == 2
+
+
+def test_resume_takes_an_unfinished_run_with_a_name_of_its_own() -> None:
+    train("--quiet")
+    train("--quiet", "-o", "runs/longer")
+    set_state("runs/longer", "running")
+    assert "resuming the run in runs/longer\n" in train("--resume").stderr
+
+
+def test_resume_says_where_it_continues_and_how_the_spec_has_changed() -> None:
+    train("--quiet")
+    assert "all 2 epochs are trained already\n" in train("--resume").stderr
+    result = train("--resume", "--set", "training.epochs=3").stderr
+    assert "continues after step 4, in epoch 3 of 3\n`training.epochs` was 2, now it is 3\n" in result
+    for path in sorted(Path("runs/flights/checkpoints").iterdir())[-2:]:
+        path.unlink()
+    jsonnx("train", "flights.json", "-o", "first", "--quiet", "--set", "training.epochs=200")
+    checkpoints = sorted(Path("first/checkpoints").iterdir())
+    for path in checkpoints:
+        path.unlink()
+    Trainer("flights.json").save_checkpoint(checkpoints[-1].with_name("step-000000000000.safetensors"))
+    set_state("first", "running")  # as a run that was killed before its first checkpoint after the start
+    result = train("-o", "first", "--resume").stderr
+    assert "no checkpoint was written since the start: begins at epoch 1\n" in result
+    assert "`training.epochs` was 200, now it is 2\n" in result
+
+
+def test_the_duration_of_a_killed_run_lasts_to_its_last_epoch() -> None:
+    train("--quiet")
+    path = Path("runs/flights/run.json")
+    path.write_text(json.dumps(run_info("runs/flights") | {"state": "running", "seconds": 4.0}))
+    written = path.stat().st_mtime
+    os.utime("runs/flights/metrics.jsonl", (written + 60, written + 60))
+    (summary,) = list_runs(Path("runs"))[0]
+    assert (summary.state, summary.epochs, summary.seconds) == ("interrupted", 2, 64.0)
+    os.utime("runs/flights/metrics.jsonl", (written - 60, written - 60))  # as after a copy of the folder
+    path.write_text(json.dumps(run_info("runs/flights") | {"seconds": 0.0}))
+    assert list_runs(Path("runs"))[0][0].seconds is None
+
+
+def test_a_run_is_evaluated_on_the_samples_that_training_split_off() -> None:
+    data = SPEC["training"]["data"] | {"validation": None, "test": None, "validation_split": 0.25}
+    Path("flights.json").write_text(json.dumps(SPEC | {"training": SPEC["training"] | {"data": data}}))
+    train("--quiet")
+    loss = run_info("runs/flights")["figures"]["val_loss"]
+    assert json.loads(jsonnx("evaluate", "runs/flights", "--format", "json").stdout)["loss"] == pytest.approx(loss)
+    assert [*run_info("runs/flights")["evaluations"]] == ["validation data"]
+    train("--quiet", "--data", "test.csv", "-o", "other")
+    loss = run_info("other")["figures"]["val_loss"]
+    assert json.loads(jsonnx("evaluate", "other", "--format", "json").stdout)["loss"] == pytest.approx(loss)
+
+
+def test_a_run_without_data_to_evaluate_on_is_named() -> None:
+    data = SPEC["training"]["data"] | {"validation": None, "test": None}
+    train("--quiet")
+    Path("flights.json").write_text(json.dumps(SPEC | {"training": SPEC["training"] | {"data": data}}))
+    train("--quiet", "-o", "plain")
+    error = jsonnx("evaluate", "runs/flights", "plain", status=2).stderr
+    assert "there is no data to evaluate 'plain' on" in error
+    assert "validation_split" in error
 
 
 def test_a_run_of_standard_input_is_named_after_the_network() -> None:
@@ -231,3 +294,9 @@ def test_several_runs_and_models_are_evaluated_in_one_table() -> None:
     assert lines[0].split() == ["run", "loss", "mae"]
     assert [line.split()[0] for line in lines[2:]] == ["a", "m.onnx"]
     assert "on the test data of its own spec" in jsonnx("evaluate", "a", "a").stderr
+
+
+def test_the_folder_of_a_run_is_not_broken_in_a_narrow_terminal() -> None:
+    train("--quiet", "-o", "runs/a_table_of_runs")
+    runs = list_runs(Path("runs"))[0]
+    assert "\nruns/a_table_of_runs " in runs_text(runs, width=60)

@@ -99,7 +99,10 @@ def test_a_missing_file_is_a_warning_and_with_data_an_error() -> None:
     assert train.help == (
         "it is not in the current folder; did you mean 'trian.csv'? `--data FILE` takes a file in its place"
     )
-    assert test.help == "there is no folder 'data'; `--data FILE` takes a file in its place"
+    assert test.help == (
+        "there is no folder 'data'; `train --set training.data.test=null` does without it, "
+        "`evaluate --data FILE` takes another file"
+    )
 
 
 @pytest.mark.parametrize(
@@ -130,7 +133,7 @@ def test_data_roots_allow_absolute_and_relative_paths(tmp_path: Path) -> None:
     for name in ("a.csv", "b.csv"):
         rows(1, 2, 3, file=str(root / name))
     rows(1, 2, 3, file="b.csv")
-    for name in (str(root / "a.csv"), "a.csv", str(tmp_path / "link" / "a.csv")):
+    for name in (str(root / "a.csv"), "a.csv", "../data/a.csv", str(tmp_path / "link" / "a.csv")):
         path = spec(data={"train": name})
         roots = ["../link" if "link" in name else root]
         assert found(path, data_roots=roots, data=True) == []
@@ -141,7 +144,7 @@ def test_data_roots_allow_absolute_and_relative_paths(tmp_path: Path) -> None:
     assert found(data=True, data_roots=[root]) == [("error", "bad-value", "$")]  # the spec's folder comes first
 
 
-@pytest.mark.parametrize("name", ["../data/a.csv", "/etc/passwd", "out.csv"])
+@pytest.mark.parametrize("name", ["../data/../b.csv", "/etc/passwd", "out.csv"])
 def test_nothing_else_is_allowed_by_data_roots(tmp_path: Path, name: str) -> None:
     root = tmp_path / "data"
     root.mkdir()
@@ -352,3 +355,41 @@ def test_the_samples_have_no_warnings() -> None:
         assert jsonnx.validate(sample) == []
     for name in ("diabetes", "penguins", "vowels_lstm", "digits_transfer"):
         assert jsonnx.validate(SAMPLES / f"{name}.json", data=True) == []
+
+
+# -- arguments of fit, and texts in place of numbers -------------------------------------------------------------------
+
+REGRESSION: dict[str, Any] = {
+    "inputs": {"x": {"shape": [1]}},
+    "layers": [{"type": "Dense", "name": "y", "units": 1}],
+    "training": {"loss": "mse"},
+}
+
+
+def test_numbers_in_quotes_are_located_and_named() -> None:
+    Path("quoted.json").write_text('[{"x": "0", "y": 1},\n {"x": "2", "y": 0}]')
+    (fault,) = jsonnx.validate(REGRESSION, data="quoted.json")
+    assert (fault.line, fault.help) == (1, "the texts are numbers: write them without quotes")
+    assert "row 1, column 'x'" in fault.message
+
+
+def test_all_inputs_are_needed() -> None:
+    inputs = {"left": {"shape": [1]}, "right": {"shape": [1]}}
+    layers = [{"type": "Add", "from": ["left", "right"]}, {"type": "Dense", "units": 1}]
+    trainer = jsonnx.Trainer({**REGRESSION, "inputs": inputs, "layers": layers})
+    with pytest.raises(jsonnx.FeedError, match="give a dict with 'left' and 'right'"):
+        trainer.fit(np.zeros((2, 1)), np.zeros((2, 1)))
+
+
+@pytest.mark.parametrize("split", [1.5, 1.0, -0.1, "half"])
+def test_an_invalid_validation_split_is_named(split: Any) -> None:
+    with pytest.raises((TypeError, ValueError), match="validation_split must be"):
+        jsonnx.Trainer(REGRESSION).fit(np.zeros((4, 1)), np.zeros((4, 1)), validation_split=split)
+
+
+def test_a_batch_size_in_the_shape_of_an_input_is_named() -> None:
+    layers = [{"type": "Conv2D", "filters": 4, "kernel_size": 3}]
+    (error,) = jsonnx.validate({"inputs": {"x": {"shape": [32, 28, 28, 1]}}, "layers": layers})
+    assert str(error.help).startswith("shapes leave out the batch axis: if the 32 in the shape of 'x' stands for it")
+    (error,) = jsonnx.validate({"inputs": {"x": {"shape": [28, 28]}}, "layers": layers})
+    assert "batch axis" not in str(error.help)

@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from jsonnx.core.diagnostics import CompileError
-from jsonnx.runtime.weight_files import read_weight_file
+from jsonnx.core.types import TensorType
+from jsonnx.runtime.weight_files import match_weights, read_weight_file
 
 
 def npz(path: Path, **members: bytes | np.ndarray) -> Path:
@@ -119,3 +120,29 @@ def test_a_safetensors_header_longer_than_the_file_is_refused(length: int, tmp_p
     path = tmp_path / "a.safetensors"
     path.write_bytes(struct.pack("<Q", length) + b"{}")
     assert refused(path) == ["damaged-file"]
+
+
+def test_safetensors_arrays_are_in_the_order_of_their_names(tmp_path: Path) -> None:
+    """The library returns them in an order that differs between processes."""
+    names = [f"layer_{number:02}/kernel" for number in range(30)]
+    path = tensors(
+        tmp_path / "a.safetensors", {name: entry([1], 4 * at, 4 * at + 4) for at, name in enumerate(names)}, bytes(120)
+    )
+    assert list(read_weight_file(path)) == names
+
+
+def test_weights_of_another_network_are_one_error_for_the_unknown_and_one_for_the_missing() -> None:
+    expected = {f"dense_{number}/kernel": TensorType("float32", (1,)) for number in range(9)}
+    given = {f"conv_{number}/bias": np.zeros(1) for number in range(9)}
+    unknown, missing = match_weights(given, expected)[1].diagnostics()
+    assert unknown.message.startswith("the network has no weight 'conv_0/bias', 'conv_1/bias'")
+    assert str(unknown.help).startswith("known: 'dense_0/kernel'")
+    assert missing.message.startswith("9 weights are missing: 'dense_0/kernel'")
+    similar, missing = match_weights({"dense_0/kernal": np.zeros(1)}, {"dense_0/kernel": expected["dense_0/kernel"]})[
+        1
+    ].diagnostics()
+    assert (similar.message, similar.help) == (
+        "the network has no weight 'dense_0/kernal'",
+        "did you mean 'dense_0/kernel'?",
+    )
+    assert missing.message == "the weight 'dense_0/kernel' is missing"

@@ -22,6 +22,30 @@ class CommandGroup(click.Group):
         choose_color("auto")  # not the choice of an earlier command in this process
         return super().main(*arguments, **options)
 
+    def invoke(self, context: click.Context) -> Any:
+        try:
+            return super().invoke(context)
+        except click.NoSuchOption as error:
+            key = TRAINING_KEYS.get(error.option_name)
+            command = error.ctx.command if error.ctx is not None else None
+            if key is not None and command is not None and any(option.name == "changes" for option in command.params):
+                hint = f"No such option '{error.option_name}'. It is a value of the spec: --set 'training.{key}'"
+                raise click.UsageError(hint, error.ctx) from None
+            raise
+
+
+TRAINING_KEYS = {
+    "--epochs": "epochs=3",
+    "--batch-size": "batch_size=32",
+    "--lr": "optimizer.learning_rate=0.001",
+    "--learning-rate": "optimizer.learning_rate=0.001",
+    "--optimizer": "optimizer=adam",
+    "--loss": "loss=mse",
+    "--metrics": 'metrics=["accuracy"]',
+    "--validation-split": "data.validation_split=0.2",
+}
+"""Options of other training programs, and the change of the spec that takes their place."""
+
 
 def ensure_standard_streams() -> None:
     """Replaces closed standard streams by the null device, and escapes characters that their encoding lacks.

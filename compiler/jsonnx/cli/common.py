@@ -88,8 +88,8 @@ DATA_ROOT_OPTION = click.option(
     multiple=True,
     type=click.Path(exists=True, file_okay=False),
     metavar="FOLDER",
-    help="Allow data files of this folder, which the spec may name by an absolute path or relative to it. May be "
-    "repeated.",
+    help="Allow data files of this folder, which the spec may name by an absolute path, relative to this folder, or by "
+    "a path that leads there, such as ../a.csv. May be repeated.",
 )
 SCALE_OPTION = click.option("--scale", metavar="NAME", help="Use the parameter values of this scale of the spec.")
 

@@ -37,7 +37,7 @@ def schema(output: str | None) -> None:
         print_result(editor_schema_text().rstrip("\n"))
 
 
-@click.command()
+@click.command(short_help="List layers and library blocks, or show one's arguments.")
 @click.argument("name", metavar="[NAME]", required=False)
 @click.option("--search", metavar="WORD", help="List everything whose name, arguments or description contain WORD.")
 @FORMAT_OPTION
@@ -120,7 +120,7 @@ def explain(code: str) -> None:
     print_result(text)
 
 
-@click.command()
+@click.command(short_help="List providers, or the nodes of a model that lack a kernel.")
 @click.argument("spec_or_model", metavar="[SPEC_OR_MODEL]", required=False)
 @click.option("--provider", metavar="NAME", help="Show this provider only.")
 @SCALE_OPTION

@@ -208,6 +208,7 @@ def train(
             callbacks=[display],
             warn=lambda diagnostics: print_diagnostics(diagnostics, "text") if diagnostics else None,
             on_weights_resolved=print_weights_report,
+            on_resumed=lambda lines: None if quiet else print_status("\n".join(lines)),
             on_placement=lambda placement: _print_placement(provider, placement) if explain_placement else None,
         )
     for line in outcome.summary_lines():
@@ -234,7 +235,7 @@ def _default_folder(checked: CheckedSpec, resume: bool, force: bool, quiet: bool
     return folder.path
 
 
-@click.command()
+@click.command(short_help="Compute loss and metrics of trained models on data.")
 @click.argument("runs", metavar="RUN_OR_MODEL...", nargs=-1, required=True)
 @click.option(
     "--data",

@@ -56,7 +56,8 @@ class OptionalDataCommand(click.Command):
 @click.option(
     "--data",
     metavar="[FILE]",
-    help="Also read and check the data: the files that the spec names, or FILE in their place.",
+    help="Also read and check the data: the files that the spec names, or FILE in their place; a .json file "
+    "needs --data=FILE.",
 )
 @click.option("--spec-data", is_flag=True, hidden=True)
 @DATA_ROOT_OPTION

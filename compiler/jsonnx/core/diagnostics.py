@@ -301,3 +301,10 @@ def quoted_or_list(words: Iterable[object], limit: int = 12) -> str:
     """Returns quoted words as a list for a message: `'a', 'b' or 'c'`, or the first `limit` and how many follow."""
     quoted = [repr(word) for word in words]
     return or_list(quoted) if len(quoted) <= limit else f"{', '.join(quoted[:limit])} and {len(quoted) - limit} more"
+
+
+def quoted_list(words: Iterable[object], limit: int = 12) -> str:
+    """Returns quoted words as a list for a message: `'a', 'b' and 'c'`, or the first `limit` and how many follow."""
+    quoted = [repr(word) for word in words]
+    shown = [*quoted[:limit], *([f"{len(quoted) - limit} more"] if len(quoted) > limit else [])]
+    return " and ".join([", ".join(shown[:-1]), shown[-1]] if len(shown) > 1 else shown)

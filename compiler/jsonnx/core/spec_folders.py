@@ -35,13 +35,20 @@ DATA_FOLDER_HELP = (
     "name the files, or a pattern of their names such as 'folder/*.csv'; a folder itself is one of images, recordings "
     "or texts"
 )
+REPLACEMENT_HELP = {
+    "train": "`--data FILE` takes a file in its place",
+    "validation": "`train --validation-data FILE` takes a file in its place",
+    "test": "`train --set training.data.test=null` does without it, `evaluate --data FILE` takes another file",
+}
+"""What to do about a missing file, by the key in `training.data` that names it."""
 _MAX_LISTED_NAMES, _MAX_SHOWN_NAMES = 10_000, 3
 
 
 class SpecFolders(NamedTuple):
     """The spec's own folder, and the folders whose data files the spec may name by an absolute or a relative path.
 
-    A relative path refers to the spec's folder if it exists there, else to the first of `roots` in which it exists.
+    A relative path refers to the spec's folder if it exists there, else to the first of `roots` in which it exists. A
+    path may lead out of the spec's folder, by `..` or by symbolic links, to a file in one of `roots`.
     """
 
     own: Path
@@ -49,9 +56,17 @@ class SpecFolders(NamedTuple):
 
     @staticmethod
     def of(own: Path, roots: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> SpecFolders:
-        """The spec's own folder and further ones; a single folder need not be in a list."""
+        """The spec's own folder and further ones; a single folder need not be in a list.
+
+        Raises UsageError if there is no such folder.
+        """
         folders = [roots] if isinstance(roots, (str, os.PathLike)) else roots
-        return SpecFolders(own, tuple(Path(os.path.abspath(folder)) for folder in folders))
+        paths = tuple(Path(os.path.abspath(folder)) for folder in folders)
+        for path in paths:
+            if not path.is_dir():
+                help = "name a folder that contains data files which the spec names"
+                raise UsageError("unreadable-file", f"there is no folder {display_path(path)!r}", help)
+        return SpecFolders(own, paths)
 
     def locate(self, name: str) -> tuple[Path, str]:
         """The folder that a data file is looked up in, and its path there. Raises UnsafePath for a path out of it."""
@@ -59,31 +74,63 @@ class SpecFolders(NamedTuple):
             for root in self.roots:
                 for folder in (root, Path(os.path.realpath(root))):
                     if Path(name).is_relative_to(folder):
-                        return folder, str(Path(name).relative_to(folder))
-        safe_path_parts(name)
+                        return self._without_links(folder, str(Path(name).relative_to(folder)))
+        try:
+            safe_path_parts(name)
+        except UnsafePath:
+            if (place := self._place_in_roots(self.own / name)) is not None:
+                return place
+            if self.roots:
+                where = or_list(map(_folder_text, self.roots))
+                raise UnsafePath(f"{name!r} lies neither beneath the spec's folder nor in {where}") from None
+            raise
         folder = next((folder for folder in (self.own, *self.roots) if os.path.lexists(folder / name)), self.own)
-        return folder, name
+        return self._without_links(folder, name)
+
+    def _without_links(self, folder: Path, name: str) -> tuple[Path, str]:
+        """The place in a root to which a path with symbolic links leads; the path itself if there is none."""
+        is_direct = not self.roots or os.path.realpath(folder / name) == os.path.join(
+            os.path.realpath(folder), os.path.normpath(name)
+        )
+        return (folder, name) if is_direct else self._place_in_roots(folder / name) or (folder, name)
+
+    def _place_in_roots(self, path: Path) -> tuple[Path, str] | None:
+        """The root that contains a path after all links and `..` are resolved, and the path in it.
+
+        It has no links then, so it can be opened as any other.
+        """
+        if not self.roots or "\0" in str(path):
+            return None
+        resolved = Path(os.path.realpath(path))
+        for root in self.roots:
+            folder = Path(os.path.realpath(root))
+            if resolved != folder and resolved.is_relative_to(folder):
+                return folder, str(resolved.relative_to(folder))
+        return None
 
     def path(self, name: str) -> Path:
         """The path of a data file. Raises UnsafePath."""
         folder, relative = self.locate(name)
         return folder / relative
 
-    def open(self, name: str) -> IO[bytes]:
-        """Opens a data file. Raises UnsafePath, UsageError (a MissingFile has help)."""
+    def open(self, name: str, part: str = "train") -> IO[bytes]:
+        """Opens a data file: the `train`, `validation` or `test` part of the data.
+
+        Raises UnsafePath, UsageError (a MissingFile has help).
+        """
         folder, relative = self.locate(name)
         try:
             return open_beneath(folder, relative)
         except MissingFile as error:
-            raise self._with_help(error, folder, relative) from error
+            raise self._with_help(error, folder, relative, part) from error
 
-    def check(self, name: str) -> None:
+    def check(self, name: str, part: str = "train") -> None:
         """Checks the path of a data file without opening it. Raises what `open` raises."""
         folder, relative = self.locate(name)
         try:
             check_beneath(folder, relative)
         except MissingFile as error:
-            raise self._with_help(error, folder, relative) from error
+            raise self._with_help(error, folder, relative, part) from error
 
     def expand(self, name: str) -> list[str]:
         """The files and folders that match a pattern, in sorted order; a name that is no pattern stands for itself.
@@ -93,10 +140,11 @@ class SpecFolders(NamedTuple):
         folder, relative = self.locate(name)
         if not is_pattern(relative) or os.path.lexists(folder / relative):
             return [name]
-        folders = (folder,) if os.path.isabs(name) else (self.own, *self.roots)
+        is_in_root = os.path.isabs(name) or ".." in Path(name).parts
+        folders = (folder,) if is_in_root else (self.own, *self.roots)
         for folder in folders:
             if matches := expand_pattern(folder, relative):
-                return [str(folder / match) for match in matches] if os.path.isabs(name) else matches
+                return [str(folder / match) for match in matches] if is_in_root else matches
         raise MissingFile("unreadable-file", f"no file matches {name!r}", _pattern_help(folders[0] / relative))
 
     def existing(self, name: str) -> list[Path]:
@@ -117,11 +165,11 @@ class SpecFolders(NamedTuple):
         folder, relative = self.locate(name)
         return DataFolder(folder, os.path.dirname(relative), self.roots)
 
-    def _with_help(self, error: MissingFile, folder: Path, name: str) -> MissingFile:
-        """The error with the folder that was looked in, similar names there, and the option that names another file."""
+    def _with_help(self, error: MissingFile, folder: Path, name: str, part: str) -> MissingFile:
+        """The error with the folder that was looked in, similar names there, and the option that helps."""
         others = f", nor in {or_list(map(_folder_text, self.roots))}" if self.roots and folder == self.own else ""
         found = _missing_file_text(folder / name, others)
-        help = f"{found}{' ' if found.endswith('?') else '; '}`--data FILE` takes a file in its place"
+        help = f"{found}{' ' if found.endswith('?') else '; '}{REPLACEMENT_HELP[part]}"
         return MissingFile(error.diagnostic.code, error.diagnostic.message, help)
 
 

@@ -156,10 +156,13 @@ class TensorType:
         return f"{self.dtype}{shape_text(self.shape)}"
 
 
+REMOVE_AXES_HELP = "remove axes before it, with Flatten, Reshape or a pooling layer"
+
+
 def rank_help(type: TensorType, rank: int) -> str:
     """What to do with a tensor in place of which a layer needs one of this rank."""
     if type.rank > rank:
-        return "remove axes before it, with Flatten, Reshape or a pooling layer"
+        return REMOVE_AXES_HELP
     axes = "an axis" if rank - type.rank == 1 else "axes"
     sizes = [*(-1 if isinstance(size, Size) else size for size in type.shape[1:]), *[1] * (rank - max(type.rank, 1))]
     how = f', as {{"type": "Reshape", "target_shape": {sizes}}} does' if sizes.count(-1) <= 1 else " with Reshape"

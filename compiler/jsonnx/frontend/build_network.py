@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from ..core.components import Json
 from ..core.diagnostics import JsonPath, Report, did_you_mean
@@ -107,6 +108,16 @@ class _NetworkBuilder:
 
     # -- names and layers --------------------------------------------------------------------------------------------
 
+    @cached_property
+    def _names_by_use(self) -> dict[str, set[str]]:
+        """The names of the layers in each of the spec's uses of blocks. References may use both kinds of names; those
+        of uses are replaced before the network is built."""
+        names: dict[str, set[str]] = {}
+        for entry, origin in zip(self.document["layers"], self.origins, strict=False):
+            if origin is not None and origin.use and isinstance(entry, dict):
+                names.setdefault(origin.use, set()).add(str(entry.get("name")))
+        return names
+
     def _inputs(self) -> dict[str, TensorType]:
         section = self.document.get("inputs")
         inputs: dict[str, TensorType] = {}
@@ -193,7 +204,7 @@ class _NetworkBuilder:
                     message = f"{short_name(name)} is {kind}, not a layer"
                     self.report.add("unknown-name", path, message, help="name the layer to call again")
                 else:
-                    self._report_unknown(name, path, sorted(layers))
+                    self._report_unknown(name, path, sorted({*layers, *self._names_by_use}))
             result.append(call)
         return result
 
@@ -225,7 +236,7 @@ class _NetworkBuilder:
 
     def _with_checked_sources(self, calls: list[Call]) -> list[Call]:
         """Returns the calls; those with an unknown source or the wrong number of sources lose their layer."""
-        known_names, sorted_names = set(self.paths), sorted(self.paths)
+        known_names, sorted_names = set(self.paths), sorted({*self.paths, *self._names_by_use})
         invalid_calls = {call.name for call in calls if call.layer is None}
         result = []
         for call in calls:
@@ -256,10 +267,12 @@ class _NetworkBuilder:
             message = f"{short_name(layer)} has no output {short_name(output)}"
             known = [other for other in known if other.startswith(f"{layer}.")] or [layer]
         similar = self.report.similar_words(name, known)
-        self.meant_names.update(similar)
+        self.meant_names.update(similar, *(self._names_by_use.get(name, ()) for name in similar))
         self.dangling_count += not similar
-        help = did_you_mean(similar) or known_names_help(known)
-        self.report.add("unknown-name", path, message, help=help if known else None, at_key=at_key)
+        inside_blocks = set[str]().union(*self._names_by_use.values())
+        written = [name for name in known if name in self._names_by_use or name not in inside_blocks]
+        help = did_you_mean(similar) or known_names_help(written)
+        self.report.add("unknown-name", path, message, help=help if written else None, at_key=at_key)
 
     def _has_valid_input_count(self, call: Call) -> bool:
         """Tells whether the call has as many inputs as its layer takes; reports an error if not."""

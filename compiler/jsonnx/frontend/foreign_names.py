@@ -157,13 +157,17 @@ LAYER_NAMES: dict[str, Replacement] = {
 }
 
 LOSS_NAMES: dict[str, Replacement] = {
-    "CrossEntropyLoss": "sparse_categorical_crossentropy",
-    "NLLLoss": "sparse_categorical_crossentropy",
+    "CrossEntropyLoss": {"type": "sparse_categorical_crossentropy", "from_logits": True},
+    "NLLLoss": {"type": "sparse_categorical_crossentropy", "from_logits": True},  # log-probabilities are logits, too
     "cross_entropy": _CROSS_ENTROPIES,
     "crossentropy": _CROSS_ENTROPIES,
-    "softmax_cross_entropy": "categorical_crossentropy",
+    "softmax_cross_entropy": {"type": "categorical_crossentropy", "from_logits": True},
+    "softmax_cross_entropy_with_logits": {"type": "categorical_crossentropy", "from_logits": True},
+    "sparse_softmax_cross_entropy_with_logits": {"type": "sparse_categorical_crossentropy", "from_logits": True},
+    "sigmoid_cross_entropy_with_logits": {"type": "binary_crossentropy", "from_logits": True},
+    "binary_cross_entropy_with_logits": {"type": "binary_crossentropy", "from_logits": True},
     "BCELoss": "binary_crossentropy",
-    "BCEWithLogitsLoss": "binary_crossentropy",
+    "BCEWithLogitsLoss": {"type": "binary_crossentropy", "from_logits": True},
     "log_loss": "binary_crossentropy",
     "FocalLoss": "binary_focal_crossentropy",
     "focal": "binary_focal_crossentropy",

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
 
 from ..core.components import Json
 from ..core.diagnostics import JsonPath
-from ..core.types import ShapeError, TensorType
+from ..core.types import ShapeError, TensorType, rank_help
 from ..layers import Layer
 from ..training.section import Training
 
@@ -20,6 +20,44 @@ class BlockLayer(NamedTuple):
     entry: JsonPath
     later_repetitions: int
     use: str
+
+
+BLOCK_USES = "block_uses"
+"""Begins the paths of uses of blocks, which a flat document does not contain."""
+
+
+class InputShape(NamedTuple):
+    """The shape that an input of a block must have, without the batch axis."""
+
+    input: str
+    sizes: tuple[int | None, ...]
+    """The sizes, None for any."""
+    parameters: tuple[str | None, ...] = ()
+    """For each size, the parameter of the block that gives it, if it is not computed."""
+
+    def problem(self, type: TensorType) -> tuple[str, str | None] | None:
+        """What is wrong with the type of a value, and help; None if nothing is."""
+        subject, shape = f"its input {self.input!r}", type.shape[1:]
+        if len(shape) != len(self.sizes):
+            rank = len(self.sizes) + 1
+            return f"needs rank {rank} (with the batch) for {subject}, got {type}", rank_help(type, rank)
+        for axis, (actual, size) in enumerate(zip(shape, self.sizes, strict=True), -len(shape)):
+            if size is not None and actual != size:
+                name = self.parameters[axis] if self.parameters and isinstance(actual, int) else None
+                help = f'write "{name}": {actual}, the size of the input' if name else None
+                return f"needs size {size} on axis {axis} of {subject}, got {actual} of {type}", help
+        return None
+
+
+class BlockInput(NamedTuple):
+    """An input of a use of a block, with the shape that it must have."""
+
+    shape: InputShape
+    value: str
+    """The name of the value in the network."""
+    use: tuple[str, str]
+    """The name of the use and the name of the block."""
+    path: JsonPath
 
 
 @dataclass(frozen=True)
@@ -70,6 +108,8 @@ class Network:
     """Descriptions of inputs, layers and uses of blocks, by name."""
     block_outputs: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """For each use of a block, by its name: the names of its outputs, by the names of the values in the network."""
+    block_inputs: Mapping[int, Sequence[BlockInput]] = field(default_factory=dict)
+    """The inputs of uses of blocks whose shape is to be checked, by the index of the layer that takes them."""
     document: Json = None
     """The spec, with all overrides applied."""
     flat_document: Json = None

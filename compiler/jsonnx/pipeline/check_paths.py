@@ -67,7 +67,8 @@ def _check_data_file(file: NamedFile, folders: SpecFolders, missing: Severity, r
     suffix = None
     try:
         names = folders.expand(file.name)
-        suffix = next((fault for name in names if (fault := _check_item(name, folders)) is not None), None)
+        part = str(file.path[2])
+        suffix = next((fault for name in names if (fault := _check_item(name, folders, part)) is not None), None)
     except UnsafePath as error:
         report.add("unsafe-path", file.path, str(error), help=UNSAFE_DATA_HELP)
         return
@@ -80,12 +81,12 @@ def _check_data_file(file: NamedFile, folders: SpecFolders, missing: Severity, r
         report.add("bad-data-file", file.path, suffix[0], help=suffix[1])
 
 
-def _check_item(name: str, folders: SpecFolders) -> tuple[str, str] | None:
+def _check_item(name: str, folders: SpecFolders, part: str) -> tuple[str, str] | None:
     """Message and help for a file with another suffix. Raises UnsafePath, UsageError as `SpecFolders.open`, and for a
     folder without samples."""
     subfolder = folders.subfolder(name)
     if subfolder is None:
-        folders.check(name)
+        folders.check(name, part)
         return data_suffix_fault(name)
     if not subfolder.may_hold_samples():
         shown = display_path(folders.path(name))

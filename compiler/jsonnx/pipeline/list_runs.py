@@ -13,7 +13,7 @@ from ..core.diagnostics import CompileError, Diagnostic, UsageError, quoted_or_l
 from ..core.files import open_file
 from ..core.natural_order import natural_key
 from ..runtime.run_folder import METRICS_FILE, RUN_INFO_FILE
-from .run_info import RunInfo, best_epoch, read_run_info, run_state
+from .run_info import RUNNING, RunInfo, best_epoch, read_run_info, run_state
 
 MAX_METRICS_BYTES = 1 << 28
 
@@ -41,7 +41,7 @@ def list_runs(folder: Path) -> tuple[list[RunSummary], list[Diagnostic]]:
     if not folder.is_dir():
         raise UsageError("unreadable-file", f"there is no folder {str(folder)!r}", "name a folder with runs")
     runs, warnings = [], []
-    for path in _run_folders(folder):
+    for path in run_folders(folder):
         try:
             runs.append(_summary(path, read_run_info(path)))
         except CompileError as error:
@@ -52,7 +52,7 @@ def list_runs(folder: Path) -> tuple[list[RunSummary], list[Diagnostic]]:
     return runs, warnings
 
 
-def _run_folders(folder: Path) -> Iterator[Path]:
+def run_folders(folder: Path) -> Iterator[Path]:
     """The folders with a `run.json`; hidden folders, links and the insides of runs are not searched."""
     for name, folders, files in os.walk(folder):
         if RUN_INFO_FILE in files:
@@ -65,19 +65,32 @@ def _summary(folder: Path, run_info: RunInfo) -> RunSummary:
     epochs = _read_metrics(folder)
     names = dict.fromkeys(name for epoch in epochs for name in epoch)
     history = {name: [epoch.get(name) for epoch in epochs] for name in names}
-    seconds = run_info.get("seconds")
     started = run_info.get("started")
     return RunSummary(
         folder,
         run_state(folder, run_info),
         str(run_info.get("spec", "")),
         started if isinstance(started, str) else None,
-        float(seconds) if isinstance(seconds, (int, float)) else None,
+        _seconds(folder, run_info),
         len(epochs),
         epochs[-1] if epochs else {},
         best_epoch(run_info, history),
         _figures(run_info.get("test")),
     )
+
+
+def _seconds(folder: Path, run_info: RunInfo) -> float | None:
+    """The duration of a run; of one that goes on or was killed, up to its last complete epoch. None if unknown."""
+    seconds = run_info.get("seconds")
+    if seconds is None or not _is_number(seconds):
+        return None
+    if run_info.get("state") != RUNNING:
+        return float(seconds)
+    try:  # `run.json` was written when the run started or was resumed, the metrics after each epoch
+        started, last = ((folder / name).stat().st_mtime for name in (RUN_INFO_FILE, METRICS_FILE))
+    except OSError:
+        return float(seconds) or None
+    return round(float(seconds) + max(0.0, last - started), 3) or None
 
 
 def _read_metrics(folder: Path) -> list[dict[str, float | None]]:

@@ -22,11 +22,11 @@ from ..runtime.run_lock import is_locked
 from ..training.monitor import monitored_figure
 from .check import read_spec
 from .git_revision import git_revision
+from .run_data import DataFiles, RunData
 
 if TYPE_CHECKING:
     from ..runtime.history import History
     from .check import CheckedSpec
-    from .run_data import RunData
     from .trainer import Trainer
 
 RUNNING, FINISHED, INTERRUPTED, DIVERGED = STATES = ("running", "finished", "interrupted", "diverged")
@@ -50,6 +50,14 @@ def read_run_info(folder: Path) -> RunInfo:
         file = str(folder / RUN_INFO_FILE)
         raise CompileError([Diagnostic("damaged-file", "does not name the folder of the run's data", file=file)])
     return run_info
+
+
+def data_files_of(folder: Path, run_info: RunInfo) -> DataFiles:
+    """The files that replaced the spec's in a run."""
+    section = run_info.get("data_files")
+    files = section if isinstance(section, dict) else {}
+    paths = {part: os.path.normpath(folder / path) for part, path in files.items() if isinstance(path, str)}
+    return DataFiles(paths.get("train"), paths.get("validation"))
 
 
 def run_info_text(run_info: RunInfo) -> str:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ..core.diagnostics import CompileError, UsageError
+from ..core.natural_order import natural_key
 from ..frontend.json_reader import STDIN_NAME
 from .check import CheckedSpec
-from .run_info import FINISHED, read_run_info, run_state
+from .list_runs import run_folders
+from .run_info import FINISHED, RunInfo, read_run_info, run_state
 
 PARENT_FOLDER = Path("runs")
 
@@ -31,12 +33,22 @@ def default_run_folder(checked: CheckedSpec, resume: bool, force: bool, parent: 
     base = Path(file).stem if file and file != STDIN_NAME else checked.network.name
     folders = _numbered_folders(parent, base)
     if resume and not force:
-        runs = [path for _, path in sorted(folders.items(), reverse=True) if _is_run_of(path, checked)]
-        unfinished = [path for path in runs if run_state(path, read_run_info(path)) != FINISHED]
+        runs = _runs_of(parent, checked)
+        unfinished = [path for path, run_info in runs if run_state(path, run_info) != FINISHED]
         if runs:
-            return DefaultFolder((unfinished or runs)[0], True)
+            return DefaultFolder((unfinished or [runs[0][0]])[0], True)
     number = max(folders, default=0) + 1
     return DefaultFolder(parent / (base if number == 1 or force else f"{base}-{number}"), False)
+
+
+def _runs_of(parent: Path, checked: CheckedSpec) -> list[tuple[Path, RunInfo]]:
+    """The runs of the spec's file beneath a folder, from the one that was started last."""
+    runs = [(path, run_info) for path in run_folders(parent) if (run_info := _run_info_of(path, checked)) is not None]
+
+    def age(run: tuple[Path, RunInfo]) -> tuple[str, Any]:
+        return str(run[1].get("started", "")), natural_key(str(run[0]))  # of those of one second, the greatest number
+
+    return sorted(runs, key=age, reverse=True)
 
 
 def _numbered_folders(parent: Path, base: str) -> dict[int, Path]:
@@ -49,13 +61,13 @@ def _numbered_folders(parent: Path, base: str) -> dict[int, Path]:
     return {int(match[1] or 1): path for path, match in matches.items() if match}
 
 
-def _is_run_of(folder: Path, checked: CheckedSpec) -> bool:
-    """Whether the folder has a run of the spec's file."""
+def _run_info_of(folder: Path, checked: CheckedSpec) -> RunInfo | None:
+    """The description of the run in a folder; None if it is damaged, or the run is one of another spec's file."""
     try:
         run_info = read_run_info(folder)
     except (UsageError, CompileError):
-        return False
+        return None
     if not checked.source.file or checked.source.file == STDIN_NAME:
-        return run_info.get("spec") == STDIN_NAME
+        return run_info if run_info.get("spec") == STDIN_NAME else None
     spec_file = folder.resolve() / run_info["data_folder"] / str(run_info.get("spec"))
-    return spec_file.resolve() == Path(checked.source.file).resolve()
+    return run_info if spec_file.resolve() == Path(checked.source.file).resolve() else None

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from ..core.diagnostics import CompileError, Diagnostic, JsonPath, Note, UsageError, path_text
 from ..frontend.schema.phrases import short_repr
-from .check import CheckedSpec, check_spec
+from .check import CheckedSpec, check_spec, read_spec
 from .plan_training import fixed_parts
 
 MAX_CHANGES = 10
@@ -66,6 +66,17 @@ def _list_changes(old: list[Any], new: list[Any], path: JsonPath) -> Iterator[Sp
             before = old[old_start + offset] if old_start + offset < old_end else ABSENT
             after = new[new_start + offset] if new_start + offset < new_end else ABSENT
             yield from value_changes(before, after, (*path, new_start + offset))
+
+
+def change_texts(run_spec: Path, checked: CheckedSpec) -> list[str]:
+    """The values of a spec that differ from those of the spec in a RUN folder; none if that one is damaged."""
+    try:
+        before = read_spec(run_spec).value
+    except (CompileError, UsageError):
+        return []
+    texts = [change.text() for change in value_changes(before, checked.source.value)]
+    hidden = len(texts) - MAX_CHANGES
+    return [*texts[:MAX_CHANGES], *([f"and {hidden:,} more changes"] if hidden > 0 else [])]
 
 
 def with_change_notes(diagnostics: list[Diagnostic], run_spec: Path, checked: CheckedSpec) -> list[Diagnostic]:

@@ -37,8 +37,11 @@ from .graphs import output_scoring_graph
 from .output_classes import output_classes
 from .plan_training import plan_training
 from .prediction_files import Predictions, prediction_writer
-from .run_info import path_from, read_run_info, run_info_text, with_evaluation
+from .run_data import SPEC_FILES, DataFiles, read_part, split_off_validation
+from .run_info import data_files_of, path_from, read_run_info, run_info_text, with_evaluation
 from .target_forms import plan_for_target
+
+NO_EVALUATION_DATA = "the spec names neither test nor validation data, and has no `validation_split`"
 
 BATCH_SIZE = 512
 """Samples in a call of the model."""
@@ -76,6 +79,10 @@ class TrainedModel:
     """Whether the weight file must match the digests that it records."""
     data_roots: tuple[Path, ...] = ()
     """Further folders whose files the spec may name as data."""
+    data_files: DataFiles = SPEC_FILES
+    """The files that replaced the spec's when the run was trained."""
+    path: Path | None = None
+    """The RUN folder or the model file that was opened."""
 
     @staticmethod
     def open(
@@ -102,9 +109,10 @@ class TrainedModel:
         checked = _checked_spec_of(session, str(model))  # from the model: the folder's spec may be of a later run
         checked = with_thresholds(checked, thresholds_from(session.metadata))
         if run_info is None:
-            return TrainedModel(session, checked, verify=verify, data_roots=roots)
+            return TrainedModel(session, checked, verify=verify, data_roots=roots, path=path)
         file = path.resolve() / run_info["data_folder"] / run_info.get("spec", SPEC_FILE)
-        return TrainedModel(session, checked, path, display_path(file.resolve()), verify, roots)
+        spec_file = display_path(file.resolve())
+        return TrainedModel(session, checked, path, spec_file, verify, roots, data_files_of(path, run_info), path)
 
     def figure_labels(self) -> dict[str, list[Sequence[str]]]:
         """The labels along the axes of the metrics that are lists, by the reported name."""
@@ -208,10 +216,21 @@ class TrainedModel:
             return from_file(data, training_plan.training.data, training_plan.data_spec, training_plan.source)
         samples = None
         if self.spec_file is not None:
-            samples = from_spec(training_plan, "test") or from_spec(training_plan, "validation")
+            samples = from_spec(training_plan, "test") or self._validation_samples(training_plan)
         if samples is None:
-            raise UsageError("no-data", "there is no data to evaluate on", "name a file with --data")
+            message = f"there is no data to evaluate {str(self.path)!r} on"
+            reason = "a model file does not name its data" if self.spec_file is None else NO_EVALUATION_DATA
+            raise UsageError("no-data", message, f"name a file with --data; {reason}")
         return samples
+
+    def _validation_samples(self, training_plan: TrainingPlan) -> Dataset | None:
+        """The validation data of the run: a file of their own, or the samples that training split off."""
+        section, data_spec, source = training_plan.training.data, training_plan.data_spec, training_plan.source
+        validation = read_part("validation", section, self.data_files, data_spec, source)
+        if validation is not None or section is None or not section.validation_split:
+            return validation
+        train = read_part("train", section, self.data_files, data_spec, source)
+        return None if train is None else split_off_validation(train, None, section, source).validation
 
 
 def spec_from_metadata(text: str) -> dict[str, Any]:

@@ -37,7 +37,7 @@ from .run_data import (
     split_off_validation,
 )
 from .run_info import DIVERGED, FINISHED, INTERRUPTED, RunInfo, end_info, read_run_info, run_info_text, start_info
-from .spec_changes import with_change_notes
+from .spec_changes import change_texts, with_change_notes
 from .trainer import Trainer
 from .training_placement import fallback_diagnostic, training_placement
 
@@ -191,14 +191,15 @@ def train(
     callbacks: Iterable[object] = (),
     warn: Warn = no_warning,
     on_weights_resolved: Callable[[WeightsReport], None] = lambda report: None,
+    on_resumed: Callable[[list[str]], None] = lambda lines: None,
     on_placement: Callable[[ProviderPlacement | None], None] = lambda placement: None,
 ) -> Outcome:
     """Trains on the spec's data and writes all results to the folder.
 
     An interrupted run leaves its weights, its model and a checkpoint. `warn` is called with warnings,
-    `on_weights_resolved` with the report on initial weights from a file, `on_placement` with the placement of the
-    training step. Raises CompileError, FeedError, UsageError,
-    and Diverged, in which case the folder has the last finite weights.
+    `on_weights_resolved` with the report on initial weights from a file, `on_resumed` with lines that say where a run
+    is resumed and how its spec has changed, `on_placement` with the placement of the training step. Raises
+    CompileError, FeedError, UsageError, and Diverged, in which case the folder has the last finite weights.
     """
     start_time = time.monotonic()
     run_folder = RunFolder(folder)
@@ -215,7 +216,7 @@ def train(
         if _is_resumed(run_folder, options) != resumes:
             message = f"another process has started or removed the run in {str(folder)!r}"
             raise UsageError("run-exists", message, "give the command once more")
-        run_info = run.resume() if resumes else run.start(on_weights_resolved)
+        run_info = run.resume(on_resumed) if resumes else run.start(on_weights_resolved)
         recorder = Recorder(run_folder, trainer, options.continue_on_save_error, warn)
         with _resume_help():
             history = run.fit([recorder, *callbacks], run_info)
@@ -269,7 +270,7 @@ class _PreparedRun:
         self.folder.start_run(self.trainer, run_info_text(run_info), _spec_text(self.checked))
         return run_info
 
-    def resume(self) -> RunInfo:
+    def resume(self, on_resumed: Callable[[list[str]], None]) -> RunInfo:
         """Loads the newest checkpoint. Returns the content of `run.json`.
 
         Raises UsageError if there is no checkpoint, CompileError if the run cannot be resumed; then nothing is written.
@@ -283,9 +284,18 @@ class _PreparedRun:
             raise UsageError("no-checkpoint", f"there is no checkpoint in {str(path)!r} to resume from", RESTART_HELP)
         self.trainer.check_resumed_fit(self.data.train, self.data.validation)
         self.warn(warnings)
+        on_resumed([self._resumed_text(), *change_texts(path / SPEC_FILE, self.checked)])
         run_info = self._info()
         self.folder.resume_run(self.trainer, run_info_text(run_info), _spec_text(self.checked))
         return run_info
+
+    def _resumed_text(self) -> str:
+        steps, epochs, planned = self.trainer.steps, self.trainer.epochs_done, self.trainer.plan.training.epochs
+        if not steps:
+            return "no checkpoint was written since the start: begins at epoch 1"
+        if epochs >= planned:
+            return f"all {epochs} epochs are trained already"
+        return f"continues after step {steps:,}, in epoch {epochs + 1} of {planned}"
 
     def _info(self) -> RunInfo:
         """The content of `run.json` while the run goes on."""

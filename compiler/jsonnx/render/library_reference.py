@@ -137,7 +137,7 @@ def _several_values(type_: str) -> dict[str, list[str]]:
     block = _block(type_)
     inputs, outputs = block.get("inputs"), block.get("outputs")
     values = {"inputs, in the order of `from`": inputs, "outputs, the first by default": outputs}
-    return {title: names for title, names in values.items() if isinstance(names, list) and len(names) > 1}
+    return {title: [*names] for title, names in values.items() if isinstance(names, (list, dict)) and len(names) > 1}
 
 
 def _default_text(parameter: dict[str, Any]) -> str:

@@ -40,7 +40,7 @@ def runs_text(runs: Sequence[Run], color: bool = False, width: int | None = None
     """One row a run."""
     names = list(dict.fromkeys(name for run in runs for name in run.test))
     titles = ["run", "state", "epochs", "best", *(f"test {name}" for name in names), "duration", "started"]
-    table = TextTable(titles, right=(2, *range(4, 5 + len(names))))
+    table = TextTable(titles, right=(2, *range(4, 5 + len(names))), unbroken=(0,))
     for run in runs:
         best = f"{run.best['figure']} {_figure_text(run.best['value'])} in {run.best['epoch']}" if run.best else ""
         test = [_figure_text(run.test.get(name)) for name in names]
@@ -70,7 +70,7 @@ def runs_json(runs: Sequence[Run]) -> str:
 def figures_text(figures: Sequence[tuple[str, Figures]], color: bool = False, width: int | None = None) -> str:
     """One row for each run or model, one column a figure."""
     names = list(dict.fromkeys(name for _, values in figures for name in values))
-    table = TextTable(["run", *names], right=range(1, len(names) + 1))
+    table = TextTable(["run", *names], right=range(1, len(names) + 1), unbroken=(0,))
     for run, values in figures:
         table.add_row(run, *(_figure_text(values.get(name)) for name in names))
     return table.text(color, width)

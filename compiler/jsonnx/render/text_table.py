@@ -17,6 +17,8 @@ class TextTable:
     titles: Sequence[str]
     right: Sequence[int] = ()
     rows: list[Sequence[str]] = field(default_factory=list)
+    unbroken: Sequence[int] = ()
+    """The columns whose cells are not wrapped, such as paths, which are copied."""
 
     def add_row(self, *cells: str) -> None:
         self.rows.append(cells)
@@ -31,7 +33,10 @@ class TextTable:
         widths = [max(map(_cell_width, column)) for column in columns]
         if width is not None and _total_width(widths) > width:
             for words in (WORDS, PARTS_OF_NAMES):
-                minimums = [max(_longest_word(cell, words) for cell in column) for column in columns]
+                minimums = [
+                    widths[index] if index in self.unbroken else max(_longest_word(cell, words) for cell in column)
+                    for index, column in enumerate(columns)
+                ]
                 if _total_width(minimums) <= width:
                     break
             widths = _narrowed(widths, minimums, width)

@@ -67,7 +67,7 @@ def _item_of_spec(path: str, position: JsonPath, source: SpecSource) -> DataItem
     subfolder = folders.subfolder(path)
     if subfolder is not None:
         return DataItem(name, subfolder, None, source, position)
-    return DataItem(name, folders.parent(path), lambda: folders.open(path), source, position)
+    return DataItem(name, folders.parent(path), lambda: folders.open(path, str(position[2])), source, position)
 
 
 def items_of_user(path: str | os.PathLike[str], source: SpecSource = NO_SPEC) -> list[DataItem]:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from math import isfinite
 from typing import Any, NamedTuple
 
 from ..core.reserved_names import sample_weight_name
@@ -65,12 +66,14 @@ class DataSpec:
         """What to do about texts in the data of an input or a target that takes numbers."""
         if name in self.weighted_outputs:
             return "a weight is a number, such as 1 or 0.5"
+        distinct = {*texts}
+        if distinct and all(map(_is_number, distinct)):
+            return "the texts are numbers: write them without quotes"
         if name in self.inputs:
-            distinct = {*texts}
             if distinct and all(map(DATE.match, distinct)):
                 return "dates are not read: write numbers in their place, such as the month or the days since a start"
             return 'an input of texts has "dtype": "string", and a StringLookup or TextVectorization after it'
-        classes = sorted({text for text in texts if text})
+        classes = sorted(text for text in distinct if text)
         if "int" not in self.targets[name].dtype and len(classes) > 2:
             return "the loss compares numbers: give numbers in place of the texts"
         if len(classes) > MAX_SUGGESTED_LABELS:
@@ -114,3 +117,10 @@ def loss_of(training: Training, output: str) -> Loss | None:
 def _ignored_class(loss: Loss | None) -> int | None:
     ignored = getattr(loss, "ignore_class", None)
     return None if ignored is None else int(ignored)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return isfinite(float(text))
+    except ValueError:
+        return False

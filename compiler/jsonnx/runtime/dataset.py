@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.diagnostics import quoted_or_list, suggestion
+from ..core.diagnostics import quoted_list, quoted_or_list, suggestion
 from ..core.numpy_types import numpy_dtype
 from ..core.reserved_names import sample_weight_name, target_name
 from ..core.types import TensorType
@@ -254,7 +254,7 @@ def _arrays_by_name(
         if len(types) != 1 or argument is None:
             faults.add(
                 "bad-feed",
-                f"{kind}s: give a dict with {quoted_or_list(types)}" if len(types) > 1 else f"the {kind} is missing",
+                f"{kind}s: give a dict with {quoted_list(types)}" if len(types) > 1 else f"the {kind} is missing",
             )
             return {}
         argument = {next(iter(types)): argument}

@@ -91,6 +91,17 @@ def require_rate(value: Any) -> float:
     return rate
 
 
+def require_fraction(name: str, value: Any) -> float:
+    """The value as a number from 0 to below 1. Raises TypeError, ValueError."""
+    try:
+        fraction = float("" if isinstance(value, (bool, str)) else value)
+    except (TypeError, ValueError):
+        raise TypeError(f"{name} must be a number, got {value!r}") from None
+    if not 0.0 <= fraction < 1.0:
+        raise ValueError(f"{name} must be at least 0 and below 1, got {fraction}")
+    return fraction
+
+
 def require_bool(name: str, value: Any) -> bool:
     if not isinstance(value, (bool, np.bool_)):
         raise TypeError(f"{name} must be True or False, got {value!r}")

@@ -12,6 +12,7 @@ from .batch_stream import RETURNS_HELP, BatchStream, is_batch_source
 from .data_spec import DataSpec
 from .dataset import DataArgument, Dataset, from_arrays
 from .dataset_files import from_spec, require_same_classes
+from .fit_arguments import require_fraction
 from .training_plan import TrainingPlan
 
 
@@ -69,6 +70,8 @@ def train_and_validation(
         raise UsageError(
             "no-data", "there is nothing to train on", "name a file in `training.data.train`, or pass x and y"
         )
+    if split is not None:
+        split = require_fraction("validation_split", split)
     if validation_data is not None:
         return samples, _validation_data(plan, validation_data)
     data = plan.training.data

@@ -123,7 +123,8 @@ def class_indices(
     if not labels:
         title, wanted = data_spec.describe(name), data_spec.type_of(name).dtype
         message = f"{title} holds texts, such as {str(distinct[0])[:80]!r}, the network wants {wanted}"
-        faults.add("bad-value", message, help=data_spec.text_help(name, map(str, distinct)))
+        help = data_spec.text_help(name, map(str, distinct))
+        faults.add("bad-value", message, locate((0,) * texts.ndim), help=help)
         return None
     numbers = np.array([classes.get(text.strip(), -1) for text in map(str, distinct)], np.int64)[inverse]
     numbers = numbers.reshape(texts.shape)

@@ -9,7 +9,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from ..core.diagnostics import CompileError, Diagnostic, UsageError, quoted_or_list, suggestion
+from ..core.diagnostics import CompileError, Diagnostic, UsageError, quoted_list, quoted_or_list, suggestion
 from ..core.file_kinds import GGUF, ONNX, PICKLE, PYTORCH, SIGNATURE_BYTES, TFLITE, file_kind, kind_error
 from ..core.files import error_reason, open_file
 from ..core.limits import MAX_WEIGHT_FILE_BYTES
@@ -84,7 +84,7 @@ def _read_safetensors(data: bytes, faults: FaultCollector, verify: bool) -> dict
         arrays = load(data)
         if verify:
             faults.diagnostics += safetensors_faults(data, arrays, faults.file or "")
-        return arrays
+        return dict(sorted(arrays.items()))  # the library returns them in random order
     except (SafetensorError, ValueError, KeyError, TypeError) as error:  # TypeError: NumPy lacks the element type
         kind = file_kind(data[:SIGNATURE_BYTES])
         if kind in OTHER_KINDS and (other := kind_error(kind, faults.file, "a weights file")) is not None:
@@ -145,16 +145,25 @@ class WeightsReport:
         return suggestion(name, self.extra if name in self.wanted else self.wanted)
 
     def diagnostics(self, *, strict: bool = True) -> list[Diagnostic]:
-        """Every fault of the weights; unless `strict`, weights may be missing."""
+        """Every fault of the weights; unless `strict`, weights may be missing.
+
+        Missing weights are one fault, and so are unknown ones, except for those that resemble a weight's name.
+        """
         faults = FaultCollector()
-        for name in self.extra:
-            help = self.suggest(name) or f"known: {quoted_or_list(self.wanted)}"
-            faults.add("weights-mismatch", f"the network has no weight {name!r}", help=help)
-        for name in self.wanted:
-            if name in self.unfit:
-                faults.add("weights-mismatch", f"the weight {name!r} {self.unfit[name]}")
-            elif strict and name in self.missing:
-                faults.add("weights-mismatch", f"the weight {name!r} is missing")
+        suggestions = {name: self.suggest(name) for name in self.extra}
+        for name, help in suggestions.items():
+            if help:
+                faults.add("weights-mismatch", f"the network has no weight {name!r}", help=help)
+        if unknown := [name for name, help in suggestions.items() if not help]:
+            message = f"the network has no weight {quoted_or_list(unknown)}"
+            faults.add("weights-mismatch", message, help=f"known: {quoted_or_list(self.wanted)}")
+        for name, reason in self.unfit.items():
+            faults.add("weights-mismatch", f"the weight {name!r} {reason}")
+        if strict and self.missing:
+            names = quoted_list(self.missing)
+            one = len(self.missing) == 1
+            message = f"the weight {names} is missing" if one else f"{len(self.missing)} weights are missing: {names}"
+            faults.add("weights-mismatch", message)
         return faults.diagnostics
 
 

@@ -109,3 +109,80 @@ def test_the_globals_of_a_block_are_parameters_of_the_network() -> None:
     ]
     block["globals"] = ["idle", "idle"]
     assert ("duplicate-name", "$.blocks.b.globals[1]") in errors(parameters={"idle": 2}, blocks={"b": block})
+
+
+# -- shapes of inputs --------------------------------------------------------------------------------------------------
+
+
+def shape_errors(shape: Any, sizes: list[Any], **parameters: Any) -> list[tuple[str, str, str]]:
+    """Returns code, path and message of the errors of a block whose input must have a shape, used twice."""
+    block = {
+        "parameters": {"width": 4, **parameters},
+        "inputs": {"a": {"shape": sizes, "description": "Features."}},
+        "layers": [{"type": "Dense", "units": 4, "name": "one", "from": "a"}, {"type": "Add", "from": ["one", "a"]}],
+    }
+    spec: Any = {"inputs": {"x": {"shape": shape}}, "blocks": {"b": block}, "layers": [{"type": "b", "repeat": 2}]}
+    return [(item.code, item.path, item.message) for item in jsonnx.validate(spec) if item.severity == "error"]
+
+
+@pytest.mark.parametrize("sizes", [["${width}"], [4], [None], ["any"], ["${null if width == 4 else 3}"]])
+def test_an_input_of_a_block_may_have_the_required_shape(sizes: list[Any]) -> None:
+    assert shape_errors([4], sizes) == []
+
+
+def test_an_input_of_a_block_with_another_shape_is_one_error_at_the_use() -> None:
+    message = "b 'b' needs size 4 on axis -1 of its input 'a', got 1 of float32[batch, 1]"
+    assert shape_errors([1], ["${width}"]) == [("shape-mismatch", "$.layers[0]", message)]
+    message = "b 'b' needs rank 3 (with the batch) for its input 'a', got float32[batch, 4]"
+    assert shape_errors([4], [None, 4]) == [("shape-mismatch", "$.layers[0]", message)]
+    message = "b 'b' needs size 3 on axis -2 of its input 'a', got t of float32[batch, t, 4]"
+    assert shape_errors(["t", 4], [3, 4]) == [("shape-mismatch", "$.layers[0]", message)]
+
+
+@pytest.mark.parametrize(
+    ("size", "code"), [(0, "out-of-range"), ("${0 * width}", "wrong-type"), ("${width / 8}", "wrong-type")]
+)
+def test_a_size_of_an_input_of_a_block_is_a_positive_integer(size: Any, code: str) -> None:
+    assert [(code_, path) for code_, path, _ in shape_errors([4], [size])] == [(code, "$.blocks.b.inputs.a.shape[0]")]
+
+
+def test_a_block_that_is_called_again_checks_its_inputs_again() -> None:
+    block = {"inputs": {"a": {"shape": [4]}}, "layers": [{"type": "Dense", "units": 1}, {"type": "ReLU"}]}
+    layers = [{"type": "b", "name": "first"}, {"use": "first", "from": "first"}]
+    assert errors(blocks={"b": block}, layers=layers) == [("shape-mismatch", "$.layers[1]")]
+
+
+# -- names of uses of blocks -------------------------------------------------------------------------------------------
+
+
+def tower_errors(use: str, source: str) -> list[tuple[str, str, str | None]]:
+    """Returns code, path and help of the errors of a block that is called twice and whose results are concatenated."""
+    layers = [
+        {"type": "tower", "name": "encoder", "from": "left"},
+        {"use": use, "name": "again", "from": "right"},
+        {"type": "Concatenate", "from": [source, "again"]},
+    ]
+    inputs = {"left": {"shape": [8]}, "right": {"shape": [8]}}
+    spec: Any = {"inputs": inputs, "blocks": {"tower": {"layers": [DENSE]}}, "layers": layers}
+    return [(item.code, item.path, item.help) for item in jsonnx.validate(spec) if item.severity != "note"]
+
+
+@pytest.mark.parametrize(
+    ("use", "source", "path", "help"),
+    [
+        ("encoder", "encodr", "$.layers[2].from[0]", "did you mean 'encoder'?"),
+        ("encoder", "zzzzz", "$.layers[2].from[0]", "known names: again, encoder, left, right"),
+        ("encodr", "encoder", "$.layers[1].use", "did you mean 'encoder'?"),
+        ("tower", "encoder", "$.layers[1].use", "name a use of it: 'encoder'"),
+    ],
+)
+def test_uses_of_blocks_are_suggested(use: str, source: str, path: str, help: str) -> None:
+    assert tower_errors(use, source) == [("unknown-name", path, help)]
+
+
+def test_a_misspelled_parameter_is_one_error_for_all_its_uses() -> None:
+    layers = [{**DENSE, "units": units} for units in ("${width}", "${2 * width}", "${width + depth}", 3)]
+    assert errors(parameters={"widht": 4}, layers=layers) == [
+        ("unknown-name", "$.layers[0].units"),
+        ("unknown-name", "$.layers[2].units"),
+    ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 
 from ...core.components import Json
@@ -37,6 +37,8 @@ class BlockDefinition:
     """Whether its inputs are written as an object."""
     in_library: bool = False
     """Whether it is a block of the standard library."""
+    input_shapes: Mapping[str, Json] = field(default_factory=dict)
+    """The shapes that inputs must have, as written, by input; inputs of any shape are missing."""
 
     @property
     def path(self) -> JsonPath:
@@ -81,17 +83,20 @@ def _read_block(name: str, raw: Json, known: Mapping[str, Json], report: Report)
 
 def _block(name: str, raw: Mapping[str, Json], section: str = "blocks") -> BlockDefinition:
     """Returns the block of a valid definition; `section` is the document's, or LIBRARY."""
+    inputs = raw.get("inputs", ["input"])
+    entries = inputs if isinstance(inputs, dict) else {}
     return BlockDefinition(
         name,
         read_parameters(raw.get("parameters", {}), (section, name, "parameters")),
-        tuple(raw.get("inputs", ["input"])),
+        tuple(inputs),
         raw["layers"],
         raw.get("outputs"),
         has_own_names=raw.get("names") == "own",
         globals=tuple(raw.get("globals", ())),
         description=raw.get("description", ""),
-        has_input_objects=isinstance(raw.get("inputs"), dict),
+        has_input_objects=isinstance(inputs, dict),
         in_library=section == LIBRARY,
+        input_shapes={input: entry["shape"] for input, entry in entries.items() if "shape" in entry},
     )
 
 

@@ -60,6 +60,8 @@ class Evaluator:
         """The parameters of the network, which blocks can read."""
         self.meant_names: set[str] = set()
         """The parameters that misspelled names probably stand for."""
+        self._reported_names: set[tuple[str | None, str]] = set()
+        """The unknown names, by block or None, that were reported where they are used first."""
         self._workspace = Workspace(self._intern)
         self._names: dict[int, frozenset[str] | None] = {}
         self._measures: dict[int, ValueSize] = {}
@@ -132,7 +134,10 @@ class Evaluator:
         except TooManySteps:
             self._stop(path, scope)
         except UnknownNames as error:
+            block = scope.block_use.block.name if scope.block_use else None
             names = [name for name in error.names if name not in scope.invalid_names]
+            names = [name for name in names if name == "index" or (block, name) not in self._reported_names]
+            self._reported_names.update((block, name) for name in names[:1])
             if names and not is_reported:
                 message = f"there is no parameter {short_name(names[0])}"
                 help = self._unknown_name_help(names[0], values, scope)

@@ -14,7 +14,7 @@ from typing import Any
 from ...core.components import Json
 from ...core.diagnostics import LIBRARY, JsonPath, Report, SourceMap, identity_source_map
 from ...core.limits import MAX_JSON_VALUES, MAX_LAYERS
-from ..network import BlockLayer, Network
+from ..network import BLOCK_USES, BlockInput, BlockLayer, Network
 from ..schema.errors import check_against_schema, check_reuse_properties
 from ..schema.fast_validator import is_valid
 from ..schema.phrases import known_names_help, short_name
@@ -52,13 +52,22 @@ class FlatDocument:
     block_outputs: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """For each use of a block: the names of its outputs, by the names of the values in the flat document."""
 
+    block_inputs: Mapping[int, Sequence[BlockInput]] = field(default_factory=dict)
+    """The inputs of uses of blocks whose shape is to be checked, by the index of the layer that takes them."""
+
     def with_blocks(self, network: Network) -> Network:
         """Returns a network with the uses of blocks that enclose its calls, their descriptions and their outputs."""
         if not self.block_uses:
             return network
         calls = [replace(call, block_uses=self.block_uses[int(call.path[1])]) for call in network.calls]
         descriptions = {**self.descriptions, **network.descriptions}
-        return replace(network, calls=tuple(calls), descriptions=descriptions, block_outputs=self.block_outputs)
+        return replace(
+            network,
+            calls=tuple(calls),
+            descriptions=descriptions,
+            block_outputs=self.block_outputs,
+            block_inputs=self.block_inputs,
+        )
 
 
 def expand(document: Json, report: Report) -> FlatDocument | None:
@@ -132,7 +141,8 @@ def _check_unused_definitions(
 
 def _names_in_block(block: BlockDefinition, evaluator: Evaluator) -> frozenset[str]:
     """Returns the names that the expressions in a block use."""
-    parts = [block.layers, block.outputs, *(parameter.default for parameter in block.parameters.values())]
+    defaults = [parameter.default for parameter in block.parameters.values()]
+    parts = [block.layers, block.outputs, *block.input_shapes.values(), *defaults]
     return frozenset().union(*(evaluator.names(part) or () for part in parts))
 
 
@@ -185,6 +195,11 @@ class _FlatWriter:
     origins: list[BlockLayer | None] = field(default_factory=list)
     descriptions: dict[str, str] = field(default_factory=dict)
     block_outputs: dict[str, dict[str, str]] = field(default_factory=dict)
+    use_paths: list[ScopedPath] = field(default_factory=list)
+    """The paths of uses of blocks whose inputs are checked."""
+    open_inputs: list[BlockInput] = field(default_factory=list)
+    """The inputs to check of the uses whose layers are being written."""
+    block_inputs: dict[int, list[BlockInput]] = field(default_factory=dict)
     last_name: str = ""
     """The name of the layer that was written last."""
 
@@ -211,11 +226,12 @@ class _FlatWriter:
             self.origins,
             self.descriptions,
             self.block_outputs,
+            self.block_inputs,
         )
 
     @property
     def source_map(self) -> ExpansionSourceMap:
-        return ExpansionSourceMap({**self.document, LIBRARY: self.library}, self.layer_paths)
+        return ExpansionSourceMap({**self.document, LIBRARY: self.library}, self.layer_paths, self.use_paths)
 
     def _check_block_references(self, scope: Scope, inputs: Mapping[str, str]) -> None:
         """Reports unknown names in the `from` of uses of blocks; those of layers are reported by `build_network`."""
@@ -284,7 +300,10 @@ class _FlatWriter:
                 inner_owner = None if owner is None else owner_prefix + step.prefix
                 if step.used_step:
                     inner_owner = owner_prefix + step.used_step.prefix
+                checked_inputs = self._checked_inputs(step, step.template, inner_inputs, inner_use)
+                self.open_inputs += checked_inputs
                 self.write_layers(step.template, prefix + step.prefix, inner_inputs, inner_owner, inner_use)
+                del self.open_inputs[len(self.open_inputs) - len(checked_inputs) :]
                 continue
             reused_layer = None if owner is None else owner_prefix + step.name
             if step.used_step:
@@ -293,6 +312,9 @@ class _FlatWriter:
             self.invalid_paths += [(*path, *invalid[len(step.path) :]) for invalid in step.invalid_paths]
             if block_use is not None and None in sources:
                 self.invalid_paths.append((*path, "from"))
+            for block_input in self.open_inputs:
+                if block_input.value in sources:
+                    self.block_inputs.setdefault(len(self.layers), []).append(block_input)
             self.layer_paths.append(ScopedPath(step.path, block_use, step.source_indexes))
             use = block_use.block_uses[0][0] if block_use and block_use.block_uses else ""
             self.origins.append(BlockLayer(step.path, step.later_repetitions, use) if block_use else None)
@@ -301,6 +323,20 @@ class _FlatWriter:
                 self._flat_entry(step, prefix, sources, reused_layer) if isinstance(step.body, dict) else step.body
             )
             self.last_name = prefix + step.name
+
+    def _checked_inputs(
+        self, step: Step, template: Template, inputs: Sequence[str | None], block_use: BlockUse
+    ) -> list[BlockInput]:
+        """Returns the inputs of a use of a block that must have certain shapes."""
+        if not template.input_shapes:
+            return []
+        path: JsonPath = (BLOCK_USES, len(self.use_paths))
+        self.use_paths.append(ScopedPath(step.path, block_use.outer))
+        return [
+            BlockInput(shape, name, block_use.block_uses[-1], path)
+            for number, shape in template.input_shapes.items()
+            if (name := inputs[number]) is not None
+        ]
 
     def _note_use(self, step: Step, block: BlockDefinition, template: Template, prefix: str) -> None:
         """Notes the description and the outputs of a use of a block; `prefix` is that of its name."""

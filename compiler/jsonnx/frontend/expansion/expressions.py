@@ -86,6 +86,17 @@ def parse_text(text: str) -> TextParts:
     return tuple(part for part in parts if part != "")
 
 
+def sole_name(value: Json) -> str | None:
+    """Returns the name in a value that is one expression with only a name in it, such as `"${width}"`."""
+    if not isinstance(value, str):
+        return None
+    try:
+        parts = parse_text(value)
+    except ExpressionError:
+        return None
+    return parts[0].sole_name if len(parts) == 1 and isinstance(parts[0], Expression) else None
+
+
 def names_in(text: str) -> frozenset[str]:
     """Returns the names that the expressions in a string use. Raises ExpressionError."""
     return frozenset().union(*(part.names for part in parse_text(text) if isinstance(part, Expression)))

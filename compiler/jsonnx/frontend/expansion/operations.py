@@ -240,6 +240,16 @@ def _of_number(name: str, compute: Callable[[int | float], int | float]) -> Call
     return value
 
 
+def _exact_div(workspace: Workspace, dividend: Json, divisor: Json) -> Json:
+    require_integers("exact_div", (dividend, divisor))
+    if not divisor:
+        raise ExpressionError(f"exact_div({dividend}, 0) divides by zero")
+    if dividend % divisor:
+        help = "change one of the two numbers"
+        raise ExpressionError(f"{dividend} is not a multiple of {divisor}", help)
+    return dividend // divisor
+
+
 def _length(workspace: Workspace, value: Json) -> Json:
     if not isinstance(value, (list, str)):
         raise ExpressionError(f"len needs an array or a string, got {type_phrase(value)}")
@@ -268,6 +278,7 @@ def _range(workspace: Workspace, *bounds: Json) -> Json:
 FUNCTIONS = {
     "abs": Function("abs(x)", 1, 1, _of_number("abs", abs)),
     "ceil": Function("ceil(x)", 1, 1, _of_number("ceil", math.ceil)),
+    "exact_div": Function("exact_div(multiple, divisor)", 2, 2, _exact_div),
     "floor": Function("floor(x)", 1, 1, _of_number("floor", math.floor)),
     "len": Function("len(array)", 1, 1, _length),
     "max": Function("max(a, b, ...) or max(array)", 1, None, _extreme("max", max)),

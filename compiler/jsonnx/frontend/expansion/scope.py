@@ -7,7 +7,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 
 from ...core.components import Json
-from ...core.diagnostics import JsonPath, Report, did_you_mean
+from ...core.diagnostics import JsonPath, Report, did_you_mean, quoted_or_list
 from ...core.limits import MAX_EXPANDED_ENTRIES, MAX_LAYERS, MAX_TEMPLATES
 from ...layers import LAYERS
 from ...layers.unsupported import unsupported_layer
@@ -20,6 +20,7 @@ from .block_arguments import block_arguments
 from .block_definitions import BlockDefinition
 from .evaluator import EvaluationScope, Evaluator, ExpansionTooLarge, identity_key
 from .expression_parser import Values
+from .input_shapes import read_input_shapes
 from .parameters import Parameter
 from .references import ReferenceResolver, replace_with_identity
 from .template import BlockUse, Entry, Ref, Step, Template, block_use_notes
@@ -58,7 +59,9 @@ class TemplateCache:
             inputs = {name: number for number, name in enumerate(block.inputs)}
             evaluation_scope = EvaluationScope(block_use, invalid_names)
             scope = Scope(self, block.layers, (*path, "layers"), values, evaluation_scope, inputs, block_use)
-            self._templates[key] = scope.template(block.outputs, (*path, "outputs"))
+            template = self._templates[key] = scope.template(block.outputs, (*path, "outputs"))
+            if block.input_shapes:
+                template.input_shapes = read_input_shapes(block, values, evaluation_scope, self.evaluator)
         return self._templates[key]
 
     def parameter_values(
@@ -377,12 +380,23 @@ class Scope:
             replace_with_identity(step)
         elif isinstance(target, Step) and not target.is_elided:
             step.used_step = target
+        elif not step.invalid_paths and target is None and name in self.templates.blocks:
+            uses = [known for known, symbol in self.symbols.items() if isinstance(symbol, Step) and symbol.uses(name)]
+            help = f"name a use of it: {quoted_or_list(uses)}" if uses else f'write "type": "{name}" to use it'
+            message = f"{short_name(name)} is a block, and `use` names a layer or a use of a block"
+            self._report_unknown_use(step, message, help)
         elif not step.invalid_paths and (self.block_use is not None or self._resembles_block_use(name)):
             layers = [known for known, symbol in self.symbols.items() if isinstance(symbol, Step)]
             message = f"{short_name(name)} is not a layer here"
             if target is None:
                 message = f"nothing is called {short_name(name)}"
-            self._report_invalid(step, "unknown-name", "use", message, self.report.suggestion(name, layers) or help)
+            self._report_unknown_use(step, message, self.report.suggestion(name, layers) or help)
+
+    def _report_unknown_use(self, step: Step, message: str, help: str) -> None:
+        """Reports the name in `use` of a step, which still takes its inputs."""
+        path = (*step.path, "use")
+        self.report.add("unknown-name", path, message, help=help, notes=self.evaluation_scope.notes)
+        step.invalid_paths.append(path)
 
     def _resembles_block_use(self, name: str) -> bool:
         """Tells whether an unknown name is similar to that of a use of a block, which the flat document lacks."""

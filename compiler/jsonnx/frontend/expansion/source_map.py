@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 from ...core.components import Json
 from ...core.diagnostics import JsonPath, SourceLocation
+from ..network import BLOCK_USES
 from ..schema.phrases import short_name
-from .expressions import Expression, parse_text
-from .operations import ExpressionError
+from .expressions import sole_name
 from .parameters import read_parameters
 from .template import BlockUse, block_use_notes
 
@@ -29,15 +29,23 @@ class ScopedPath(NamedTuple):
 class ExpansionSourceMap:
     """Maps paths of the flat document to paths of the source document."""
 
-    def __init__(self, document: Mapping[str, Json], layer_paths: Sequence[ScopedPath]) -> None:
-        self.document, self.layer_paths = document, layer_paths
+    def __init__(
+        self,
+        document: Mapping[str, Json],
+        layer_paths: Sequence[ScopedPath],
+        use_paths: Sequence[ScopedPath] = (),
+    ) -> None:
+        """`layer_paths` are those of `layers`, and `use_paths` those of uses of blocks, at `(BLOCK_USES, index)`."""
+        self.document = document
+        self.sections = {"layers": layer_paths, BLOCK_USES: use_paths}
 
     def __call__(self, path: JsonPath, key: bool = False) -> SourceLocation:
         """Returns the source of a value. An expression that is only a name, such as `"${width}"`, is followed to the
         argument or default that gave the parameter its value."""
         layer, rest, index = ScopedPath(()), path, None
-        if len(path) > 1 and path[0] == "layers" and isinstance(path[1], int) and path[1] < len(self.layer_paths):
-            layer, rest, index = self.layer_paths[path[1]], path[2:], path[1]
+        section = self.sections.get(str(path[0]), ()) if len(path) > 1 else ()
+        if section and isinstance(path[1], int) and path[1] < len(section):
+            layer, rest, index = section[path[1]], path[2:], path[1]
         if layer.source_indexes and len(rest) == 2 and rest[0] == "from" and isinstance(rest[1], int):
             rest = ("from", *layer.source_indexes[rest[1] : rest[1] + 1])
         outputs = self.document.get("outputs")
@@ -47,7 +55,7 @@ class ExpansionSourceMap:
         notes: list[tuple[JsonPath, str]] = []
         block_use = layer.block_use
         for _ in range(0 if key and not rest else MAX_HOPS):
-            name = _sole_name(value)
+            name = sole_name(value)
             argument = self._argument_path(name, block_use) if name else None
             if argument is None:
                 break
@@ -80,14 +88,3 @@ class ExpansionSourceMap:
         if block_use.name and name in entry:
             return ScopedPath((*block_use.arguments_path, name), block_use.outer)
         return ScopedPath(block_use.block.parameters[name].default_path, block_use)
-
-
-def _sole_name(value: Json) -> str | None:
-    """Returns the name in a value that is one expression with only a name in it, such as `"${width}"`."""
-    if not isinstance(value, str):
-        return None
-    try:
-        parts = parse_text(value)
-    except ExpressionError:
-        return None
-    return parts[0].sole_name if len(parts) == 1 and isinstance(parts[0], Expression) else None

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from ...core.components import Json
 from ...core.diagnostics import JsonPath
+from ..network import InputShape
 from ..schema.phrases import short_name
 from .block_definitions import BlockDefinition
 from .expressions import has_expressions
@@ -83,6 +84,10 @@ class Step:
     def is_use(self) -> bool:
         return isinstance(self.body, dict) and "use" in self.body
 
+    def uses(self, block: str) -> bool:
+        """Tells whether it is the first use of weights of a block of this name."""
+        return self.block is not None and self.block.name == block and not self.is_use
+
     @property
     def layer_count(self) -> int:
         """The number of layers in its expansion."""
@@ -127,6 +132,8 @@ class Template:
     """Whether `layer_count` is the exact number, not that at which counting was stopped."""
     largest_entry: tuple[int, JsonPath] = (0, ())
     """The number of layers and the path of the entry with the most layers."""
+    input_shapes: dict[int, InputShape] = field(default_factory=dict)
+    """The shapes that the block's inputs must have, by the number of the input."""
 
     @property
     def first_output(self) -> Ref | None:

@@ -213,7 +213,8 @@ def _report_error(error: ValidationError, misspelled: Mapping[JsonPath, set[str]
             report.add("out-of-range", path, f"{_value_name(path)} is {short_repr(value)}, {size} for {type_}")
         case "type" | "anyOf":
             message = f"expected {schema_phrase(error.schema)} for {_value_name(path)}, got {short_repr(value)}"
-            report.add("wrong-type", path, message, help=_help_text(error))
+            help = _help_text(error) if path else "a spec is an object; data in a .json file are given as --data=FILE"
+            report.add("wrong-type", path, message, help=help)
         case "enum":
             _report_invalid_choice(error, report)
         case "const":

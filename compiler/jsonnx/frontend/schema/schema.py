@@ -178,6 +178,14 @@ def reuse_schema() -> dict[str, Json]:
     return {"$schema": SCHEMA_URI, "type": "object", "properties": reuse_properties(), "$defs": definitions}
 
 
+BLOCK_INPUT_SHAPE_SCHEMA = {
+    "type": "array",
+    "description": "The shape that the input must have, without the batch axis; null or a name for any size.",
+    "items": {"anyOf": [{"type": "integer", "minimum": 1}, {"type": "string"}, {"type": "null"}]},
+    "maxItems": MAX_INPUT_AXES,
+}
+
+
 def _block_schema() -> dict[str, Json]:
     return {
         "type": "object",
@@ -206,7 +214,7 @@ def _block_schema() -> dict[str, Json]:
                 "description": "Names of the block's inputs, or an object of them.",
                 "anyOf": [
                     {"type": "array", "items": INNER_NAME_SCHEMA, "minItems": 1},
-                    _described_names(INNER_NAME_SCHEMA),
+                    _described_names(INNER_NAME_SCHEMA, {"shape": BLOCK_INPUT_SHAPE_SCHEMA}),
                 ],
                 "default": ["input"],
             },
@@ -227,9 +235,10 @@ def _block_schema() -> dict[str, Json]:
     }
 
 
-def _described_names(name: Json) -> Json:
+def _described_names(name: Json, further_properties: Mapping[str, Json] = {}) -> Json:
     """Returns the schema of an object of names, each with an object that describes it."""
-    described = {"type": "object", "properties": {"description": DESCRIPTION_SCHEMA}, "additionalProperties": False}
+    properties = {**further_properties, "description": DESCRIPTION_SCHEMA}
+    described = {"type": "object", "properties": properties, "additionalProperties": False}
     return {"type": "object", "propertyNames": name, "additionalProperties": described, "minProperties": 1}
 
 

@@ -38,7 +38,7 @@ class Norm(Operation):
         int | tuple[int, ...] | None,
         UnionCodec(
             (lambda value: value is None, ScalarCodec(type="null")),
-            (lambda value: isinstance(value, int), IntegerCodec()),
+            (lambda value: isinstance(value, (int, float)), IntegerCodec()),
             (lambda value: True, ArrayCodec(IntegerCodec())),
         ),
     ] = attr(None, doc="Axis of vectors, or two axes of matrices; null for all axes.")

@@ -65,7 +65,8 @@ FILE_EXPLANATIONS: dict[str, Explanation] = {
         "A path in a spec that leads out of its folder",
         "A spec may come from someone else. A data file that it names must be below the spec's folder: no "
         "absolute path, no `..` out of it, no link out of it. `--data-root FOLDER` allows the data files of a further "
-        "folder, `--data FILE` takes a file in place of the spec's. The same holds for a model that keeps weights in "
+        "folder, to which any of these may lead; `--data FILE` takes a file in place of the spec's. The same holds for "
+        "a model that keeps weights in "
         "a file of their own.",
         '{"data": {"train": "../../home/me/train.npz"}}',
         '{"data": {"train": "data/train.npz"}}',
