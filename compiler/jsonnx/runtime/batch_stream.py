@@ -22,9 +22,9 @@ RETURNS_HELP = "pass a function that returns a new one: `fit(lambda: batches())`
 
 def is_batch_source(x: Any) -> bool:
     """Whether an argument yields batches, instead of being an array of all samples."""
-    return not isinstance(x, (Dataset, type)) and (
-        (callable(x) and not hasattr(x, "__array__")) or is_batch_iterable(x)
-    )
+    if isinstance(x, (Dataset, type)):
+        return False
+    return is_batch_iterable(x) or (callable(x) and not hasattr(x, "__array__"))
 
 
 class BatchStream:
@@ -69,12 +69,12 @@ class BatchStream:
 
     def one_pass(self, start: int = 0) -> Iterator[Dataset]:
         """The batches of a new pass from a batch on. Raises FeedError, UsageError."""
-        if self._peeked is not None:
-            batches, first = self._peeked
-            self._peeked = None
-            raw = islice(batches if first is None else chain([first], batches), start, None)
-        else:
+        peeked, self._peeked = self._peeked, None
+        if peeked is None:
             raw = self._new_pass(start)
+        else:
+            batches, first = peeked
+            raw = islice(batches if first is None else chain([first], batches), start, None)
         return (self._samples(batch, number) for number, batch in enumerate(raw, start))
 
     def batches(self, batch_size: int) -> Iterator[tuple[dict[str, np.ndarray], int]]:

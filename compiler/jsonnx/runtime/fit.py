@@ -107,8 +107,10 @@ class Fit:
             self.settings.steps_per_epoch or self._steps_per_pass,
         )
         dataset = self.dataset
-        is_stream = isinstance(dataset, BatchStream)
-        prepared = self._streamed_batches(dataset) if is_stream else self._prefetched_groups(dataset)
+        if isinstance(dataset, BatchStream):
+            prepared = self._streamed_batches(dataset)
+        else:
+            prepared = self._prefetched_groups(dataset)
         with closing(prepared) as groups:  # closing waits for the worker
             for batches, sample_counts in groups:
                 self._run_steps(batches, sample_counts, stop_signal)
