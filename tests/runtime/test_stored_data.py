@@ -152,7 +152,11 @@ def test_a_run_goes_on_in_the_middle_of_an_epoch_in_the_other_mode(tmp_path: Pat
     assert all(np.array_equal(second.weights()[name], weight) for name, weight in whole.items())
 
 
-def test_a_file_that_was_shortened_is_reported(tmp_path: Path) -> None:
+@pytest.mark.parametrize("min_read_bytes", [1, 512])
+def test_a_file_that_was_shortened_is_reported(
+    tmp_path: Path, min_read_bytes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stored_arrays, "MIN_READ_BYTES", min_read_bytes)
     path = tmp_path / "x.npy"
     np.save(path, np.zeros((1000, 30)))
     with path.open("rb") as file:
@@ -166,7 +170,11 @@ def test_a_file_that_was_shortened_is_reported(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("layout", ["C", "F"])
 @pytest.mark.parametrize("dtype", [">f4", "<i2", "u1", "?"])
-def test_arrays_of_every_layout_are_read_from_a_mapped_file(tmp_path: Path, layout: Any, dtype: str) -> None:
+@pytest.mark.parametrize("min_read_bytes", [1, 512])
+def test_arrays_of_every_layout_are_read_from_a_mapped_file(
+    tmp_path: Path, layout: Any, dtype: str, min_read_bytes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stored_arrays, "MIN_READ_BYTES", min_read_bytes)
     values = np.asarray(np.arange(120).reshape(20, 3, 2) % 7, dtype, order=layout)
     np.savez(tmp_path / "x.npz", x=values)
     with (tmp_path / "x.npz").open("rb") as file:

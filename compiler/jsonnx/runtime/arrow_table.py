@@ -259,11 +259,14 @@ def plain(array: Any) -> Any:
 def _is_null(array: Any, kind: Kind) -> np.ndarray:
     """Whether a row has no value, or a list with a missing element."""
     nulls = np.asarray(array.is_null().to_numpy(zero_copy_only=False), bool)
-    inner, rows = array, np.arange(len(array))
+    inner, repeats = array, list[np.ndarray]()
     while (lengths := _list_lengths(inner)) is not None:
-        rows = np.repeat(rows, lengths)
+        repeats.append(lengths)
         inner = inner.flatten()
         if inner.null_count:
+            rows = np.arange(len(array))
+            for repeat in repeats:
+                rows = np.repeat(rows, repeat)
             nulls[rows[np.asarray(inner.is_null().to_numpy(zero_copy_only=False), bool)]] = True
     return nulls
 

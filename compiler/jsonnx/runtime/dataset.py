@@ -19,7 +19,7 @@ from .data_errors import FaultCollector, FeedError
 from .data_spec import DataSpec
 from .random import block_order, sample_order
 from .sample_weights import expand_weights, validate_weights
-from .stored_arrays import DEFAULT_BUFFER_SAMPLES, Samples, StoredArray, concatenate_samples, subset_of
+from .stored_arrays import DEFAULT_BUFFER_SAMPLES, Samples, StoredArray, buffer_limit, concatenate_samples, subset_of
 from .validate_arrays import check_consistent_sizes, validate_array
 
 DataArgument = np.ndarray | Mapping[str, Any] | list[Any] | None
@@ -67,14 +67,12 @@ class Dataset:
 
         Samples that are read in blocks are shuffled in two steps: the blocks, then the samples of consecutive blocks.
         """
-        starts = [
-            start
-            for array in (*self.inputs.values(), *self.targets.values())
-            if isinstance(array, StoredArray) and (start := array.block_starts()) is not None
-        ]
+        arrays = [array for array in (*self.inputs.values(), *self.targets.values()) if isinstance(array, StoredArray)]
+        starts = [start for array in arrays if (start := array.block_starts()) is not None]
         if not starts:
             return sample_order(seed, epoch, len(self))
-        return block_order(seed, epoch, np.unique(np.concatenate(starts)), self.shuffle_buffer)
+        buffer_samples = buffer_limit(self.shuffle_buffer, sum(array.sample_bytes for array in arrays))
+        return block_order(seed, epoch, np.unique(np.concatenate(starts)), buffer_samples)
 
     def copy_into(self, buffers: Mapping[str, np.ndarray], rows: np.ndarray | slice) -> None:
         """Copies these samples into existing arrays."""
