@@ -20,14 +20,15 @@ FEATURES, CLASSES = 1024, 10
 PART_ROWS = 1 << 14
 
 TRAIN = """
-import resource, sys, time
+import sys, time
 import jsonnx
+from benchmarks.load import peak_memory
 trainer = jsonnx.Trainer(sys.argv[1])
 start = time.monotonic()
 trainer.fit(verbose=0)
 seconds = time.monotonic() - start
 print(f"{trainer.steps} steps in {seconds:.1f} s, loss {trainer.history.history['loss'][-1]:.4f}")
-print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:,.0f} MiB")
+print(f"peak memory {peak_memory():,.0f} MB")
 """
 
 
