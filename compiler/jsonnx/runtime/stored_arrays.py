@@ -147,7 +147,7 @@ class FileMapping:
 
     def read_into(self, samples: np.ndarray, offsets: np.ndarray) -> None:
         """Reads samples that begin at offsets of the file into an array. Raises UsageError for a shortened file."""
-        data = memoryview(samples.reshape(-1).view(np.uint8))
+        data = samples.reshape(-1).view(np.uint8).data
         size = len(data) // max(1, len(offsets))
         for number, offset in enumerate(offsets.tolist()):
             if os.preadv(self._descriptor, [data[number * size : (number + 1) * size]], offset) != size:
