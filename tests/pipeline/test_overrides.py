@@ -62,7 +62,7 @@ def test_summary_applies_scales_and_parameters(here: Path) -> None:
         ("validate", ["--set", "epochs=3"], 2, "did you mean 'training.epochs'?"),
         ("validate", ["--set", "batchsize=3"], 2, "did you mean 'training.batch_size'?"),
         ("validate", ["--set", "learning_rate=3"], 2, "did you mean 'training.optimizer.learning_rate'?"),
-        ("validate", ["--set", "patience=3"], 2, "did you mean 'training.early_stopping.patience'?"),
+        ("validate", ["--set", "start_from_epoch=3"], 2, "did you mean 'training.early_stopping.start_from_epoch'?"),
         ("validate", ["--set", "width=-3"], 1, "changed by --set width=-3"),
         ("validate", ["--scale", "none"], 1, "'epochs' must be at least 1, got 0"),
         ("summary", ["--scale", "larg"], 2, "did you mean 'large'?"),

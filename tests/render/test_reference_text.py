@@ -142,7 +142,7 @@ def test_the_command_lists_a_kind_by_its_singular_and_its_plural(kind: str) -> N
 
 
 def test_the_command_shows_what_has_a_name() -> None:
-    assert "learning_rate: a number" in command("layers", "adam").stdout
+    assert "learning_rate: a schedule or a number" in command("layers", "adam").stdout
     mse = command("layers", "mse").stdout
     assert "(loss)" in mse
     assert "(metric)" in mse

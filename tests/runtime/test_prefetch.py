@@ -20,8 +20,7 @@ from .plans import classifier, flowers
 X, Y = flowers()
 
 
-def falling(step: int) -> float:
-    return 0.01 / (1 + step)
+FALLING = {"type": "InverseTimeDecay", "initial_learning_rate": 0.01, "decay_steps": 1, "decay_rate": 1.0}
 
 
 def by_steps(trainer: Trainer, x: np.ndarray, batch_size: int, epochs: int, shuffle: bool) -> list[float]:
@@ -54,7 +53,7 @@ def test_a_fit_equals_its_steps(
     batch_size: int, max_slots: int, noise: float, shuffle: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(prefetch, "SLOT_COUNTS", range(max_slots, max_slots + 1, 3))
-    plan = classifier(noise=noise, learning_rate=falling)
+    plan = classifier({"optimizer": {"type": "adam", "learning_rate": FALLING}}, noise=noise)
     fitted, stepped, recorder = Trainer(plan), Trainer(plan), LossRecorder()
     fitted.fit(X, Y, batch_size=batch_size, epochs=2, shuffle=shuffle, callbacks=[recorder])
     losses = by_steps(stepped, X, batch_size, 2, shuffle)

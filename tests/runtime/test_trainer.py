@@ -138,7 +138,7 @@ def test_several_inputs_and_outputs_are_given_by_name():
     assert list(figures) == ["loss", "class_loss", "size_loss", "class_accuracy"]
     assert figures["loss"] == pytest.approx(figures["class_loss"] + 0.5 * figures["size_loss"], rel=1e-6)
     assert {name: array.shape for name, array in trainer.predict(x).items()} == {"class": (5, 3), "size": (5, 1)}
-    with pytest.raises(FeedError, match="give a dict with 'left' or 'right'"):
+    with pytest.raises(FeedError, match="give a dict with 'left' and 'right'"):
         trainer.predict(LX)
 
 

@@ -31,6 +31,15 @@ EXCEPTIONS: dict[str, dict[str, str]] = {
     },
 }
 """By target: what has no kernel, as a pattern of the operator, and why that is accepted."""
+OBJECTIVE_EXCEPTIONS = {
+    "webgpu": {
+        r"ScatterElements|Cast of int64": "metrics with many thresholds count by scattering into a small vector",
+        r"\S+ of float64": "R2Score adds in float64, since it subtracts large sums",
+        r"Scan|Identity|Slice of int32|CumSum of int64": "the loss CTC is a loop over time",
+        r"TopK|EyeLike": "WebGPU has no kernel that sorts or makes a diagonal",
+    },
+}
+"""The same for losses and metrics."""
 CASES = [case for case in all_cases() if case.dtype != "string"]
 """The layers that do not compute with texts, which are on the CPU with what is computed from them alone."""
 SAMPLES = ("mnist_mlp", "mnist_cnn", "diabetes", "digits_residual", "digits_contrastive", "digits_transfer")
@@ -63,7 +72,9 @@ def test_layers_have_kernels(case: Case, target: str) -> None:
 @pytest.mark.parametrize("target", EXCEPTIONS)
 @pytest.mark.parametrize("entry", training_entries(), ids=lambda entry: entry.id)
 def test_losses_metrics_and_optimizers_have_kernels(entry: Any, target: str) -> None:
-    assert missing_nodes(entry.spec, target) == []
+    patterns = [rf"no kernel for ({pattern})" for pattern in OBJECTIVE_EXCEPTIONS.get(target, {})]
+    missing = missing_nodes(entry.spec, target)
+    assert [node for node in missing if not any(re.fullmatch(pattern, node.reason) for pattern in patterns)] == []
 
 
 @pytest.mark.parametrize("target", EXCEPTIONS)

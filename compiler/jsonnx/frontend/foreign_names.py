@@ -381,6 +381,9 @@ KEYS: dict[str, tuple[str, ...]] = {
     "val": ("validation",),
     "validation_data": ("validation",),
     "val_split": ("validation_split",),
+    "val_size": ("validation",),
+    "test_size": ("test",),
+    "test_split": ("test",),
     # the document
     "model": ("layers",),
     "network": ("layers",),

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from ..core.diagnostics import Diagnostic
 from ..training.columns import SAMPLE_WEIGHT, column_faults
+from ..training.split_faults import sequence_faults, split_faults, window_faults
 from .check import CheckedSpec
 
 
 def check_columns(checked: CheckedSpec) -> list[Diagnostic]:
-    """The faults of assigned columns, as training would report them; none if the network or a target has errors."""
+    """The faults of assigned columns, `split` and `windows`, as training would report them.
+
+    None are reported if the network or a target has errors.
+    """
     report = checked.new_report()
     typed, objective = checked.typed_network, checked.objective
     training = typed.network.training if typed else None
@@ -16,4 +20,8 @@ def check_columns(checked: CheckedSpec) -> list[Diagnostic]:
         for key, names in (("x", typed.inputs), ("y", objective.targets), (SAMPLE_WEIGHT, objective.targets)):
             for fault in column_faults(getattr(training.data, key), key, names):
                 report.add(fault.code, fault.path, fault.message, help=fault.help)
+        data = training.data
+        window = window_faults(data, typed.inputs, objective.targets)
+        for fault in (*split_faults(data), *window, *sequence_faults(data, typed.inputs)):
+            report.add(fault.code, fault.path, fault.message, help=fault.help)
     return list(report)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from ..core.diagnostics import CompileError, Diagnostic, UsageError
@@ -15,7 +15,7 @@ from ..training.section import DATA_PARTS
 from .check import CheckedSpec
 from .data_spec import data_spec_of, input_spec
 from .data_warnings import data_warnings
-from .run_data import DataFiles, RunData, read_part, split_off_validation
+from .run_data import DataFiles, RunData, read_part, read_split, split_off_validation
 from .target_classes import ClassCounts, class_counts
 
 T = TypeVar("T")
@@ -60,31 +60,38 @@ def check_data(checked: CheckedSpec, source: SpecSource, file: str | None, skipp
     data_spec = data_spec_of(typed, objective)
     files = DataFiles(train=file)
     parts = ("train",) if file is not None else tuple(part for part in DATA_PARTS if part not in skipped_parts)
-    for part in parts:
+    split = check.attempt(lambda: read_split(training.data, files, data_spec, source))
+    if split is None:
+        return check
+    check.samples.update(split)
+    for part in (part for part in parts if part not in split):
         samples = check.attempt(lambda part=part: read_part(part, training.data, files, data_spec, source))  # type: ignore[misc]
         if samples is not None:
             check.samples[part] = samples
     check.attempt(lambda: require_same_classes(check.samples, source))
     if file is None and training.data is None:
         check.diagnostics.append(_no_data(source))
-    _check_training_samples(checked, source, check)
+    _check_training_samples(checked, source, check, tuple(split))
     check.class_counts = class_counts(check.samples, objective)
     return check
 
 
-def _check_training_samples(checked: CheckedSpec, source: SpecSource, check: DataCheck) -> None:
+def _check_training_samples(
+    checked: CheckedSpec, source: SpecSource, check: DataCheck, split_parts: tuple[str, ...]
+) -> None:
     """Splits off the validation data if the spec says so, and adds warnings."""
     training = checked.network.training
     section = training.data if training else None
     train, validation = check.samples.get("train"), check.samples.get("validation")
     if train is None:
         return
-    data: RunData | None = RunData(train, validation, None)
-    if section is not None and section.validation is None:
+    data: RunData | None = RunData(train, validation, split_parts=split_parts)
+    if section is not None and section.validation is None and not split_parts:
         data = check.attempt(lambda: split_off_validation(train, validation, section, source))
     if data is not None:
-        check.samples = data.parts | {part: samples for part, samples in check.samples.items() if part == "test"}
-        check.diagnostics += data_warnings(checked, data)
+        test = check.samples.get("test")
+        check.samples = replace(data, test=test).parts
+        check.diagnostics += data_warnings(checked, replace(data, test=test))
 
 
 def _check_inputs(checked: CheckedSpec, source: SpecSource, file: str | None, check: DataCheck) -> DataCheck:

@@ -20,7 +20,7 @@ from ..training.optimizers import SGD
 from ..training.section import Training
 from .check import CheckedSpec
 from .run_data import RunData
-from .target_classes import CHUNK_ELEMENTS, ClassCounts, count_classes, target_classes
+from .target_classes import CHUNK_ELEMENTS, ClassCounts, class_counts, count_classes, target_classes
 
 MIN_UNSEEN_FRACTION = 0.2
 """The fraction of the validation data, in classes that training lacks, that is reported. Below it, rare classes may be
@@ -54,6 +54,7 @@ def data_warnings(checked: CheckedSpec, data: RunData, *, has_initial_weights: b
         return []
     for output, loss in objective.losses.items():
         _check_classes(data.train, data, output, objective, checked, report)
+        _check_split_classes(data, output, objective, checked, report)
         if is_regression(loss) and not has_initial_weights and training.weights is None:
             _check_scale(data.train, output, training, checked, report)
     return list(report)
@@ -91,6 +92,22 @@ def _check_classes(
         message = f"all {classes.size:,} targets of {output!r} are {_class_list(counts, labels)}"
         help = "a network learns to tell classes apart from samples of all of them"
         report.add("single-class", _data_path(checked, "train"), message, help=help, severity="warning")
+
+
+def _check_split_classes(
+    data: RunData, output: str, objective: Objective, checked: CheckedSpec, report: Report
+) -> None:
+    """Warns about classes that a part of the spec's `split` lacks."""
+    labels = checked.network.labels.get(output, ())
+    parts = {part: data.parts[part] for part in data.split_parts}
+    counts = class_counts(parts, objective).get(output, {})
+    all_classes = {number for part in counts.values() for number in part}
+    lacking = {part: sorted(all_classes - counts[part].keys()) for part in counts}
+    faults = [f"`{part}` lacks {_class_list(classes, labels)}" for part, classes in lacking.items() if classes]
+    if faults:
+        message = f"classes of {output!r} are missing from parts of the split: {', '.join(faults)}"
+        help = "`stratify` with the column of the classes divides each class by the shares, if it has enough rows"
+        report.add("split-classes", _data_path(checked, "split"), message, help=help, severity="warning")
 
 
 def _validation_fault(
@@ -152,7 +169,7 @@ def _mean(array: np.ndarray, function: Callable[[np.ndarray], np.ndarray]) -> fl
 def _check_scale(train: Dataset, output: str, training: Training, checked: CheckedSpec, report: Report) -> None:
     """Warns about a regression target that the output does not reach, or not in the steps of the training."""
     layer = output_layer(checked.require(), output)
-    array = train.targets.get(output)
+    array = train.target_rows(output)
     if layer is None or not isinstance(array, np.ndarray) or not array.size:  # large targets stay in their files
         return
     target = TargetRange.of(array)

@@ -149,6 +149,9 @@ def fixed_parts(document: Any) -> dict[str, Any]:
         *("threshold", "calibration"),
     )
     fixed = {f"training.{key}": value for key, value in training.items() if key not in changeable}
+    data = training.get("data") or {}
+    if "sequences" in data:  # decides which samples are in a batch
+        fixed["training.data.sequences"] = data["sequences"]
     inputs = {name: _without_description(input) for name, input in document["inputs"].items()}
     layers = [_without_description(entry) for entry in document["layers"]]
     outputs = {"outputs": document["outputs"]} if "outputs" in document else {}

@@ -8,9 +8,10 @@ from pathlib import Path
 from ..core.diagnostics import CompileError
 from ..core.spec_folders import SpecFolders, expand_user_path
 from ..runtime.data_errors import FeedError
+from ..runtime.data_locations import items_of_spec, items_of_user
 from ..runtime.data_spec import DataSpec
 from ..runtime.dataset import Dataset
-from ..runtime.dataset_files import from_file, from_part
+from ..runtime.dataset_files import from_file, from_part, from_split
 from ..runtime.spec_source import SpecSource
 from ..training.section import DATA_PARTS, DataSection
 
@@ -42,6 +43,8 @@ class RunData:
     test: Dataset | None = None
     is_split: bool = False
     """Whether the validation data are the last samples of the training file."""
+    split_parts: tuple[str, ...] = ()
+    """The parts into which `split` divides the training files."""
 
     @property
     def parts(self) -> dict[str, Dataset]:
@@ -57,9 +60,22 @@ def read_part(
     file. Raises CompileError with every fault, UsageError for a file that cannot be read."""
     if part in files.paths:
         return from_file(files.paths[part], data, data_spec, source, needs_weights=part == "train")
-    if data is None or getattr(data, part) is None:
+    if data is None or not data.has_part(part):
         return None
     return from_part(data, part, data_spec, source)
+
+
+def read_split(
+    data: DataSection | None, files: DataFiles, data_spec: DataSpec, source: SpecSource
+) -> dict[str, Dataset]:
+    """The parts into which the spec's `split` divides the training files; none if it has no split. Validation data that
+    the user names replace those of the split. Raises as `read_part` does."""
+    if data is None or data.split is None:
+        return {}
+    items = items_of_spec(data, "train", source) if files.train is None else items_of_user(files.train, source)
+    return from_split(
+        data, items, data_spec, source, [part for part in DATA_PARTS if part not in files.paths or part == "train"]
+    )
 
 
 def split_off_validation(

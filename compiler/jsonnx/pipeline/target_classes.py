@@ -23,7 +23,7 @@ def target_classes(samples: Dataset, output: str, objective: Objective) -> np.nd
     Classes are the indices of a sparse loss, the 0 and 1 of a binary loss for one unit, and the positions of the ones
     in vectors for a categorical loss.
     """
-    array = samples.targets.get(output)
+    array = samples.target_rows(output)
     if not isinstance(array, np.ndarray) or not array.size:  # large targets stay in their files
         return None
     loss, index_range = objective.losses[output], samples.data_spec.index_ranges.get(output)

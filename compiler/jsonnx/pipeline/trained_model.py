@@ -17,6 +17,7 @@ from ..core.figures import Figure
 from ..core.files import display_path, refuse_overwrite, write_atomically
 from ..core.limits import MAX_DATA_FILE_BYTES
 from ..core.spec_folders import SpecFolders, expand_user_path
+from ..core.types import Size
 from ..frontend.json_reader import STDIN_NAME, read_text
 from ..runtime.data_locations import item_of_stream, items_of_user
 from ..runtime.dataset import Dataset
@@ -37,7 +38,7 @@ from .graphs import output_scoring_graph
 from .output_classes import output_classes
 from .plan_training import plan_training
 from .prediction_files import Predictions, prediction_writer
-from .run_data import SPEC_FILES, DataFiles, read_part, split_off_validation
+from .run_data import SPEC_FILES, DataFiles, read_part, read_split, split_off_validation
 from .run_info import data_files_of, path_from, read_run_info, run_info_text, with_evaluation
 from .target_forms import plan_for_target
 
@@ -137,7 +138,7 @@ class TrainedModel:
     def _record(self, folder: Path, data: str | None, figures: Mapping[str, Figure]) -> None:
         """Writes figures to `run.json`, unless a process trains the run, or the folder may not be written."""
         training = self.checked.network.training
-        has_test = training is not None and training.data is not None and training.data.test is not None
+        has_test = training is not None and training.data is not None and training.data.has_part("test")
         name = "validation data" if data is None and not has_test else data and path_from(folder, Path(data))
         with suppress(UsageError, CompileError):
             if not is_locked(folder):
@@ -189,6 +190,9 @@ class TrainedModel:
         refuse_overwrite([*data_files, *run_files], [Path(output)] if output else [])
         classes = output_classes(self.checked, options.threshold, thresholds_from(self.session.metadata))
         samples, kept = self._read_inputs(data, options)
+        outputs = self.checked.require().outputs.values()
+        if any(isinstance(size, Size) for type in outputs for size in type.shape[1:]):
+            samples = samples.with_common_width()  # so that outputs of all batches have the same number of steps
         batches = []
         for rows in _batch_slices(len(samples)):
             batches.append(self.session.run(samples.take(rows)))
@@ -216,7 +220,10 @@ class TrainedModel:
             return from_file(data, training_plan.training.data, training_plan.data_spec, training_plan.source)
         samples = None
         if self.spec_file is not None:
-            samples = from_spec(training_plan, "test") or self._validation_samples(training_plan)
+            section, source = training_plan.training.data, training_plan.source
+            parts = read_split(section, self.data_files, training_plan.data_spec, source)
+            samples = parts.get("test") or from_spec(training_plan, "test")
+            samples = samples or parts.get("validation") or self._validation_samples(training_plan)
         if samples is None:
             message = f"there is no data to evaluate {str(self.path)!r} on"
             reason = "a model file does not name its data" if self.spec_file is None else NO_EVALUATION_DATA

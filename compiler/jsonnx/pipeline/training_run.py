@@ -34,6 +34,7 @@ from .run_data import (
     RunData,
     file_paths,
     read_part,
+    read_split,
     split_off_validation,
 )
 from .run_info import DIVERGED, FINISHED, INTERRUPTED, RunInfo, end_info, read_run_info, run_info_text, start_info
@@ -60,6 +61,8 @@ class Outcome:
     test_figures: dict[str, Figure] = field(default_factory=dict)
     temperatures: Mapping[str, float] = field(default_factory=dict)
     thresholds: Mapping[str, float] = field(default_factory=dict)
+    split_counts: Mapping[str, int] = field(default_factory=dict)
+    """The number of samples of each part of the spec's `split`."""
 
     @property
     def exit_status(self) -> int:
@@ -69,6 +72,8 @@ class Outcome:
     def summary_lines(self) -> list[str]:
         """The summary that the command prints."""
         lines = []
+        if self.split_counts:
+            lines.append("samples  " + "  ".join(f"{part} {count:,}" for part, count in self.split_counts.items()))
         if self.history.timed_out:
             epochs = len(self.history.epoch)
             lines.append(f"the time limit ended it after {epochs} epochs; `--resume` continues from there")
@@ -227,7 +232,8 @@ def train(
             if data.test is not None and not history.interrupted:
                 test_figures = trainer.evaluate(data.test)
             run.write_end(run_info, INTERRUPTED if history.interrupted else FINISHED, history, test_figures)
-        return Outcome(folder, history, test_figures, trainer.temperatures, trainer.thresholds)
+        split_counts = {part: len(data.parts[part]) for part in data.split_parts}
+        return Outcome(folder, history, test_figures, trainer.temperatures, trainer.thresholds, split_counts)
 
 
 def _report_placement(
@@ -417,14 +423,17 @@ def _load_data(trainer: Trainer, files: DataFiles) -> RunData:
     """Reads and checks all data of the run, and splits off the validation data if the spec says so."""
     plan = trainer.plan
     section = plan.training.data
-    train, validation, test = (read_part(part, section, files, plan.data_spec, plan.source) for part in DATA_PARTS)
+    split = read_split(section, files, plan.data_spec, plan.source)
+    train, validation, test = (
+        split.get(part) or read_part(part, section, files, plan.data_spec, plan.source) for part in DATA_PARTS
+    )
     if train is None:
         help = "name a file in `training.data.train`, or with --data FILE"
         raise UsageError("no-data", "the spec names no data to train on", help)
     data = split_off_validation(train, validation, section, plan.source)
     require_same_classes(replace(data, test=test).parts, plan.source)
     EarlyStoppingMonitor(plan, data.validation is not None)  # raises UsageError if the monitored figure is not reported
-    return replace(data, test=test)
+    return replace(data, test=test, split_parts=tuple(split))
 
 
 def _spec_text(checked: CheckedSpec) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .sequences import Sequences
 from .stored_arrays import Samples, StoredArray
 
 if TYPE_CHECKING:
@@ -24,6 +25,10 @@ def array_digest(arrays: Iterable[tuple[str, Samples]]) -> str:
 def update_digest(digest: _Hash, arrays: Iterable[tuple[str, Samples]]) -> None:
     """Adds the names, types, shapes and values of arrays, in their order."""
     for name, array in arrays:
+        if isinstance(array, Sequences):
+            parts = (("steps", array.all_steps()), ("lengths", array.lengths))
+            update_digest(digest, [(f"{name}/{part}", values) for part, values in parts])
+            continue
         digest.update(f"{name} {array.dtype} {array.shape}".encode())
         if isinstance(array, StoredArray):
             for _, chunk in array.chunks():

@@ -138,6 +138,12 @@ class ArrowTable:
             faults.add("bad-data-file", f"the column {name!r} cannot be read: {first_line(error)}")
         return None
 
+    def lists(self, name: str, faults: FaultCollector) -> Sequence[Any] | None:
+        """The value of a column in each row, as Python's lists, numbers and texts; None, and a fault, if damaged."""
+        column = self._read(name, faults)
+        values: list[Any] | None = None if column is None else column.to_pylist()
+        return values
+
     def values(self, name: str) -> Sequence[Any]:
         faults = FaultCollector()
         column = self._read(name, faults)

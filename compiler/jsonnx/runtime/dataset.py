@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -19,6 +19,7 @@ from .data_errors import FaultCollector, FeedError
 from .data_spec import DataSpec
 from .random import block_order, sample_order
 from .sample_weights import expand_weights, validate_weights
+from .sequences import Sequences, concatenate_arrays
 from .stored_arrays import DEFAULT_BUFFER_SAMPLES, Samples, StoredArray, buffer_limit, concatenate_samples, subset_of
 from .validate_arrays import check_consistent_sizes, validate_array
 
@@ -45,11 +46,10 @@ class Dataset:
 
     def take(self, rows: np.ndarray | slice) -> dict[str, np.ndarray]:
         """The arrays of these samples, by the names and in the element types of the graphs."""
-        feeds = {name: _take_rows(array, rows, self.data_spec.inputs[name]) for name, array in self.inputs.items()}
-        for name, array in self.targets.items():
-            feeds[target_name(name)] = _take_rows(array, rows, self.data_spec.targets[name])
-        for name, array in self._weight_feeds.items():
-            feeds[name] = _take_rows(array, rows, self.data_spec.type_of(name))
+        feeds = {}
+        for name in self._feeds:
+            samples = self.samples_of(name, rows)
+            feeds[name] = np.ascontiguousarray(samples, numpy_dtype(self._feed_types[name].dtype))
         return feeds
 
     def batch_count(self, batch_size: int) -> int:
@@ -69,10 +69,66 @@ class Dataset:
         """
         arrays = [array for array in (*self.inputs.values(), *self.targets.values()) if isinstance(array, StoredArray)]
         starts = [start for array in arrays if (start := array.block_starts()) is not None]
-        if not starts:
+        if not starts or starts[0][-1] != len(self):  # windows are more or fewer than rows
             return sample_order(seed, epoch, len(self))
         buffer_samples = buffer_limit(self.shuffle_buffer, sum(array.sample_bytes for array in arrays))
         return block_order(seed, epoch, np.unique(np.concatenate(starts)), buffer_samples)
+
+    def samples_of(self, name: str, rows: np.ndarray | slice) -> np.ndarray:
+        """These samples of an input or a target, by the name of the graphs' input."""
+        array: Any = self._feeds[name]
+        if isinstance(array, Sequences):
+            return array[rows].padded()
+        samples: np.ndarray
+        if isinstance(array, StoredArray):
+            samples = array.read(rows)
+        else:
+            samples = array[rows] if isinstance(rows, slice) else array.take(rows, axis=0)
+        if not self.has_sequences:
+            return samples
+        # Targets and weights of steps are padded to the longest of all sequences.
+        widths = {symbol: sequences[rows].width for symbol, sequences in self._sequences.items()}
+        return samples[tuple(slice(widths.get(size)) for size in self._feed_types[name].shape)]
+
+    @cached_property
+    def _sequences(self) -> dict[Any, Sequences]:
+        """Inputs of sequences of different lengths, by the symbolic size that counts their steps."""
+        inputs: Mapping[str, Any] = self.inputs
+        types = self.data_spec.inputs
+        return {types[name].shape[1]: array for name, array in inputs.items() if isinstance(array, Sequences)}
+
+    @property
+    def has_sequences(self) -> bool:
+        """Whether samples have different lengths."""
+        return bool(self._sequences)
+
+    @property
+    def lengths(self) -> np.ndarray | None:
+        """The numbers of steps of each sample's longest sequence; None if all samples have the same shape."""
+        lengths = [sequences.lengths for sequences in self._sequences.values()]
+        return np.maximum.reduce(lengths) if lengths else None
+
+    def with_common_width(self) -> Dataset:
+        """The samples, with sequences that are padded to the longest one of all, whichever are taken."""
+        inputs: Mapping[str, Any] = self.inputs
+        if not self.has_sequences:
+            return self
+        padded: dict[str, Any] = {
+            name: array.with_common_width() if isinstance(array, Sequences) else array for name, array in inputs.items()
+        }
+        return replace(self, inputs=padded)
+
+    def with_padded_targets(self) -> Dataset:
+        """The samples, with targets as arrays: those of sequences are padded."""
+        targets: Mapping[str, Any] = self.targets
+        if not any(isinstance(array, Sequences) for array in targets.values()):
+            return self
+        padded = {name: array.padded() if isinstance(array, Sequences) else array for name, array in targets.items()}
+        return replace(self, targets=padded)
+
+    def sample_shape(self, name: str) -> tuple[int, ...]:
+        """The shape of one sample of an input or a target, by the name of the graphs' input."""
+        return self._feeds[name].shape[1:]
 
     def copy_into(self, buffers: Mapping[str, np.ndarray], rows: np.ndarray | slice) -> None:
         """Copies these samples into existing arrays."""
@@ -87,9 +143,17 @@ class Dataset:
 
     def sample_types(self) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
         """The shape of one sample and its element type in the graphs, by the names of the graphs' inputs."""
-        types = {**self.data_spec.inputs, **{target_name(name): type for name, type in self.data_spec.targets.items()}}
-        types |= {sample_weight_name(name): type for name, type in self.data_spec.sample_weights.items()}
-        return {name: (array.shape[1:], numpy_dtype(types[name].dtype)) for name, array in self._feeds.items()}
+        return {name: (self.sample_shape(name), numpy_dtype(self._feed_types[name].dtype)) for name in self._feeds}
+
+    @cached_property
+    def _feed_types(self) -> dict[str, TensorType]:
+        spec = self.data_spec
+        targets = {target_name(name): type for name, type in spec.targets.items()}
+        return {
+            **spec.inputs,
+            **targets,
+            **{sample_weight_name(name): type for name, type in spec.sample_weights.items()},
+        }
 
     @cached_property
     def _feeds(self) -> dict[str, Samples]:
@@ -127,21 +191,31 @@ class Dataset:
             faults = FaultCollector()
             faults.add("empty-data", f"{len(self)} samples cannot be split with a fraction of {fraction} set aside")
             raise FeedError(faults.diagnostics)
-        return self._subset(slice(train_count)), self._subset(slice(train_count, None))
+        return self.subset(slice(train_count)), self.subset(slice(train_count, None))
 
-    def _subset(self, rows: slice) -> Dataset:
+    def subset(self, rows: slice | np.ndarray) -> Dataset:
+        """Some of the samples, given by their indices."""
         inputs = {name: subset_of(array, rows) for name, array in self.inputs.items()}
         targets = {name: subset_of(array, rows) for name, array in self.targets.items()}
         weights = {name: array[rows] for name, array in self.weights.items()}
         return Dataset(inputs, targets, self.data_spec, weights, self.shuffle_buffer)
+
+    def target_rows(self, output: str) -> Samples | None:
+        """The target of each sample; None if the output has none."""
+        return self.targets.get(output)
+
+    def select_inputs(self, names: Collection[str]) -> Dataset:
+        """The samples with some of the inputs, and without targets."""
+        inputs = {name: array for name, array in self.inputs.items() if name in names}
+        return replace(self, inputs=inputs, targets={}, weights={})
 
     @staticmethod
     def concatenate(parts: Sequence[Dataset]) -> Dataset:
         """The samples of all parts, which have samples of equal shapes."""
         if len(parts) == 1:
             return parts[0]
-        inputs = {name: concatenate_samples([part.inputs[name] for part in parts]) for name in parts[0].inputs}
-        targets = {name: concatenate_samples([part.targets[name] for part in parts]) for name in parts[0].targets}
+        inputs = {name: _concatenated([part.inputs[name] for part in parts]) for name in parts[0].inputs}
+        targets = {name: _concatenated([part.targets[name] for part in parts]) for name in parts[0].targets}
         outputs = dict.fromkeys(name for part in parts for name in part.weights)
         weights = {name: np.concatenate(_weights_of_parts(parts, name)) for name in outputs}
         return Dataset(inputs, targets, parts[0].data_spec, weights, parts[0].shuffle_buffer)
@@ -163,11 +237,8 @@ def _weights_of_parts(parts: Sequence[Dataset], output: str) -> list[np.ndarray]
     return [part.weights.get(output, np.ones((len(part), *shape), np.float32)) for part in parts]
 
 
-def _take_rows(array: Samples, rows: np.ndarray | slice, type: TensorType) -> np.ndarray:
-    if isinstance(array, StoredArray):
-        return np.ascontiguousarray(array.read(rows), numpy_dtype(type.dtype))
-    samples = array[rows] if isinstance(rows, slice) else array.take(rows, axis=0)
-    return np.ascontiguousarray(samples, numpy_dtype(type.dtype))
+def _concatenated(parts: Sequence[Any]) -> Any:
+    return concatenate_arrays(parts) if isinstance(parts[0], Sequences) else concatenate_samples(parts)
 
 
 # -- from arrays -----------------------------------------------------------------------------------------------------

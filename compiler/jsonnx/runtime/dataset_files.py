@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import Any
@@ -14,7 +14,9 @@ from ..core.diagnostics import CompileError, Diagnostic, UsageError, quoted_or_l
 from ..core.files import error_reason
 from ..core.reserved_names import sample_weight_name
 from ..training.columns import SAMPLE_WEIGHT, AssignedColumns, assigned_columns, column_faults, weight_columns
-from ..training.section import DataSection
+from ..training.section import DATA_PARTS, DataSection
+from ..training.split_faults import sequence_faults, split_faults, window_faults
+from ..training.split_section import SequencesSection
 from .data_columns import check_columns_exist, read_columns
 from .data_errors import FaultCollector
 from .data_files import TableOptions, read_table
@@ -24,6 +26,10 @@ from .data_table import DataTable
 from .dataset import Dataset, make_dataset
 from .folder_table import LABEL, FolderTable, read_folder
 from .media_files import MediaReader
+from .row_columns import RowValues, concatenate_row_values, read_row_columns, row_columns
+from .row_samples import Kept, Rows, SampleMaker
+from .sequence_columns import check_equal_lengths, read_sequences, takes_sequences
+from .sequences import Sequences
 from .spec_source import NO_SPEC, SpecSource
 from .stored_arrays import Samples
 from .training_plan import TrainingPlan
@@ -39,15 +45,30 @@ def from_spec(plan: TrainingPlan, part: str) -> Dataset | None:
     Raises CompileError with every fault, UsageError if a file cannot be read.
     """
     data = plan.training.data
-    if data is None or getattr(data, part) is None:
+    if data is None or not data.has_part(part):
         return None
     return from_part(data, part, plan.data_spec, plan.source)
 
 
 def from_part(data: DataSection, part: str, data_spec: DataSpec, source: SpecSource) -> Dataset:
     """The samples of the `train`, `validation` or `test` data that a spec names. Raises as `from_spec` does."""
+    if data.split is not None and part in data.split.parts:
+        return from_split(data, items_of_spec(data, "train", source), data_spec, source)[part]
     reader = _Reader(data, data_spec, source, with_targets=True, needs_weights=part == "train")
     return reader.read(items_of_spec(data, part, source))[0]
+
+
+def from_split(
+    data: DataSection,
+    items: Sequence[DataItem],
+    data_spec: DataSpec,
+    source: SpecSource,
+    parts: Collection[str] = DATA_PARTS,
+) -> dict[str, Dataset]:
+    """The parts into which the spec's `split` divides the samples of files; rows of parts that are not among `parts`
+    are for training. Raises as `from_spec` does."""
+    reader = _Reader(data, data_spec, source, with_targets=True, with_split=True, needs_weights=True)
+    return reader.read_split(items, parts)
 
 
 def from_file(
@@ -82,10 +103,6 @@ def inputs_from(
     return _Reader(data, data_spec, NO_SPEC, with_targets=False, format=format, keep=keep).read(items)
 
 
-Kept = dict[str, Sequence[Any]]
-"""Values of columns as they are in the file, by the name of the column."""
-
-
 @dataclass(frozen=True)
 class _Reader:
     """Reads files with the columns that a spec assigns."""
@@ -96,18 +113,35 @@ class _Reader:
     with_targets: bool
     format: str | None = None
     keep: Sequence[str] | None = ()
+    with_split: bool = False
     needs_weights: bool = False
 
     def read(self, items: Sequence[DataItem]) -> tuple[Dataset, Kept]:
         """The samples of all files, and the columns to keep. Raises CompileError with the faults of the first files
         that have faults, UsageError."""
+        rows, maker = self._read(items)
+        return maker.all_samples(rows)
+
+    def read_split(self, items: Sequence[DataItem], parts: Collection[str]) -> dict[str, Dataset]:
+        """The samples of all files by their part. Raises as `read` does, and CompileError if a part is empty."""
+        rows, maker = self._read(items)
+        return maker.samples_by_part(rows, parts)
+
+    def _read(self, items: Sequence[DataItem]) -> tuple[Rows, SampleMaker]:
+        """The rows of all files, and what makes samples of them."""
         columns = self._column_assignment()
+        maker = SampleMaker.of(self.data, self.data_spec, columns, self.source)
+        return replace(self, data_spec=maker.row_spec)._read_rows(items, columns), maker
+
+    def _read_rows(self, items: Sequence[DataItem], columns: Mapping[str, AssignedColumns]) -> Rows:
+        """The rows of all files, with the columns to keep and those that divide the rows."""
         parts: list[Dataset] = []
         kept: list[Kept] = []
+        values: list[RowValues] = []
         faults: list[Diagnostic] = []
         for item in items:
             collector = FaultCollector(item.name, self.source)
-            part = self._read_item(item, columns, collector, kept)
+            part = self._read_item(item, columns, collector, kept, values)
             if part is not None and not collector:
                 parts.append(part)
                 self._check_agreement(parts, items[0].name, collector)
@@ -116,7 +150,8 @@ class _Reader:
                 break
         if faults:
             raise CompileError(faults)
-        return Dataset.concatenate(parts), _concatenate_kept(kept)
+        samples = Dataset.concatenate(parts).with_padded_targets()
+        return Rows(samples, _concatenate_kept(kept), concatenate_row_values(values))
 
     def _column_assignment(self) -> dict[str, AssignedColumns]:
         """The columns of each input, and of each target. Raises CompileError for faults of the spec."""
@@ -128,6 +163,12 @@ class _Reader:
             for fault in column_faults(setting, key, names):
                 faults.add_in_spec(*fault)
             columns |= assigned_columns(setting, key, names)
+        if self.data is not None:
+            targets = self.data_spec.targets if self.with_targets else {}
+            windows = window_faults(self.data, self.data_spec.inputs, targets)
+            sequences = sequence_faults(self.data, self.data_spec.inputs)
+            for fault in (*split_faults(self.data), *windows, *sequences):
+                faults.add_in_spec(*fault)
         if self.with_targets:
             weights = getattr(self.data, SAMPLE_WEIGHT, None)
             for fault in column_faults(weights, SAMPLE_WEIGHT, self.data_spec.targets):
@@ -139,13 +180,19 @@ class _Reader:
         return columns
 
     def _read_item(
-        self, item: DataItem, columns: Mapping[str, AssignedColumns], faults: FaultCollector, kept: list[Kept]
+        self,
+        item: DataItem,
+        columns: Mapping[str, AssignedColumns],
+        faults: FaultCollector,
+        kept: list[Kept],
+        values: list[RowValues],
     ) -> Dataset | None:
-        """The samples of a file or a folder; None, and faults, if they are invalid. Adds its columns to keep."""
+        """The samples of a file or a folder; None, and faults, if they are invalid. Adds its columns to keep, and those
+        that divide the rows."""
         try:
             with ExitStack() as stack:
                 table = self._open(item, columns, faults, stack)
-                return None if table is None else self._samples(table, item, columns, faults, kept)
+                return None if table is None else self._samples(table, item, columns, faults, kept, values)
         except OSError as error:
             raise UsageError("unreadable-file", f"cannot read {item.name!r}: {error_reason(error)}") from error
 
@@ -167,6 +214,7 @@ class _Reader:
         columns: Mapping[str, AssignedColumns],
         faults: FaultCollector,
         kept: list[Kept],
+        values: list[RowValues],
     ) -> Dataset | None:
         data_spec = self.data_spec
         if isinstance(table, FolderTable):
@@ -176,11 +224,14 @@ class _Reader:
             columns = _without_missing_weights(columns, table, data_spec)
         data = self.data
         media = MediaReader(item.folder, data.images, data.audio, data.memory) if data else MediaReader(item.folder)
-        samples = _samples(table, columns, data_spec, media, faults)
-        if samples is not None and self.data is not None:
-            samples = replace(samples, shuffle_buffer=self.data.shuffle_buffer)
+        samples = _samples(table, columns, data_spec, media, data.sequences if data else None, faults)
+        if samples is not None and data is not None:
+            samples = replace(samples, shuffle_buffer=data.shuffle_buffer)
         if samples is not None:
             kept.append(_kept_columns(table, self.keep, len(samples), faults))
+            values.append(
+                read_row_columns(table, row_columns(self.data, with_split=self.with_split), len(samples), faults)
+            )
         return samples
 
     def _read_folder(self, item: DataItem, faults: FaultCollector) -> FolderTable | None:
@@ -195,7 +246,7 @@ class _Reader:
             faults.add("data-shape", message, help="list the classes in `labels` of the spec")
         for name, array in [*last.inputs.items(), *last.targets.items()]:
             expected = first.inputs[name] if name in first.inputs else first.targets[name]
-            if array.shape[1:] != expected.shape[1:]:
+            if array.shape[1:] != expected.shape[1:] and not isinstance(array, Sequences):
                 shape, other = list(array.shape[1:]), list(expected.shape[1:])
                 message = f"samples of {self.data_spec.describe(name)} have shape {shape}, in {first_file!r} {other}"
                 faults.add("data-shape", message, help="all files need samples of one shape")
@@ -206,6 +257,7 @@ def _samples(
     columns: Mapping[str, AssignedColumns],
     data_spec: DataSpec,
     media: MediaReader,
+    sequences: SequencesSection | None,
     faults: FaultCollector,
 ) -> Dataset | None:
     """The samples in the columns of a table; None, and faults, if they are invalid."""
@@ -213,12 +265,17 @@ def _samples(
     weights: dict[str, np.ndarray] = {}
     if not faults and check_columns_exist(table, columns, data_spec, faults):
         for key, assigned in columns.items():
-            array = read_columns(table, key, assigned.names, data_spec, faults, media)
+            array: Any
+            if sequences is not None and takes_sequences(key, assigned.names, data_spec, table):
+                array = read_sequences(table, key, assigned.names[0], data_spec, sequences, faults)
+            else:
+                array = read_columns(table, key, assigned.names, data_spec, faults, media)
             if array is not None:
                 arrays[key] = array
         weighted = data_spec.weighted_outputs.items()
         weights = {output: np.asarray(arrays.pop(key)) for key, output in weighted if key in arrays}
         check_consistent_sizes(arrays, weights, data_spec, faults)
+        check_equal_lengths(arrays, data_spec, faults)
     return None if faults else make_dataset(arrays, data_spec, weights)
 
 

@@ -357,8 +357,7 @@ class Engine:
 
     def predict(self, samples: Dataset, batch_size: int) -> dict[str, np.ndarray]:
         """The network's outputs for all samples."""
-        arrays = {name: array for name, array in samples.inputs.items() if name in self.plan.predict.inputs}
-        inputs = Dataset(arrays, {}, samples.data_spec)
+        inputs = samples.select_inputs(self.plan.predict.inputs)
         slices = batch_slices(len(samples), batch_size)
         return concatenate_batches([self.loader.prediction_runner(inputs.take(rows)) for rows in slices])
 

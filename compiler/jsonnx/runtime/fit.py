@@ -23,6 +23,7 @@ from .flush_denormals import denormals_flushed
 from .history import FitProgress, History, MetricSums
 from .plateau import PlateauMonitor
 from .prefetch import BatchSlot, PrefetchBuffer
+from .sequences import bucketed_order
 from .signals import StopOnSignal
 from .variables import SET_COUNT
 
@@ -208,7 +209,11 @@ class Fit:
 
         @lru_cache(maxsize=1)
         def order(data_pass: int) -> np.ndarray:
-            return dataset.order(engine.plan.seed, progress.epoch_offset + data_pass)
+            seed, epoch = engine.plan.seed, progress.epoch_offset + data_pass
+            order, lengths = dataset.order(seed, epoch), dataset.lengths
+            if lengths is None or not engine.plan.buckets_by_length:
+                return order
+            return bucketed_order(order, lengths, self.settings.batch_size, seed, epoch)
 
         def prepare(number: int) -> Iterable[Batch]:
             group = groups[number]

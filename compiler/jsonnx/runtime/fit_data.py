@@ -8,10 +8,12 @@ from typing import Any
 
 from ..core.diagnostics import UsageError
 from ..core.types import ShapeError
+from ..training.section import DataSection
 from .batch_stream import RETURNS_HELP, BatchStream, is_batch_source
+from .data_locations import items_of_spec
 from .data_spec import DataSpec
 from .dataset import DataArgument, Dataset, from_arrays
-from .dataset_files import from_spec, require_same_classes
+from .dataset_files import from_spec, from_split, require_same_classes
 from .fit_arguments import require_fraction
 from .training_plan import TrainingPlan
 
@@ -63,6 +65,8 @@ def train_and_validation(
     if x is None and y is None:
         if sample_weight is not None:
             raise TypeError("sample_weight is an argument beside x and y; in a spec, it is a column of the data")
+        if plan.training.data is not None and plan.training.data.split is not None and validation_data is None:
+            return _split_of_spec(plan, plan.training.data)
         samples = from_spec(plan, "train")
     else:
         samples = dataset_of(plan, x, y, sample_weight)
@@ -82,6 +86,15 @@ def train_and_validation(
             return samples, validation
         split = data.validation_split if split is None else split
     return samples.split(split) if split else (samples, None)
+
+
+def _split_of_spec(plan: TrainingPlan, data: DataSection) -> tuple[Dataset, Dataset | None]:
+    """The training and validation data of the spec's `split`, from files that are read once."""
+    parts = from_split(data, items_of_spec(data, "train", plan.source), plan.data_spec, plan.source)
+    validation = parts.get("validation") or from_spec(plan, "validation")
+    if validation is not None:
+        require_same_classes({"train": parts["train"], "validation": validation}, plan.source)
+    return parts["train"], validation
 
 
 def _validation_data(plan: TrainingPlan, data: Any) -> Dataset | BatchStream:

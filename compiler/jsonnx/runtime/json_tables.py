@@ -17,7 +17,7 @@ import numpy as np
 from ..core.types import TensorType
 from .data_errors import DataLocation, FaultCollector, TextHelp
 from .text_tables import add_missing_values, decode_utf8
-from .validate_arrays import MISSING_NUMBER_HELP, MISSING_TEXT_HELP, ElementIndex, LocateElement
+from .validate_arrays import MISSING_NUMBER_HELP, MISSING_TEXT_HELP, ElementIndex, LocateElement, ragged_help
 
 LAYOUT_HELP = 'write a list of objects, [{"a": 1, "b": 2}, ...], or an object of lists, {"a": [1, ...], "b": [2, ...]}'
 _WHITE_SPACE = re.compile(r"[ \t\n\r]*")
@@ -96,12 +96,16 @@ class JsonTable:
         if array is not None and (array.dtype.kind in "fiub" or _all_texts(values)):
             return array
         if array is None and len(faults.diagnostics) == fault_count:
-            self._check_lengths(name, faults)
+            self._check_lengths(name, type, faults)
         if len(faults.diagnostics) == fault_count:
             holds_texts = not any(map(_is_number, values))
             help = text_help(value for value in values if isinstance(value, str)) if holds_texts and text_help else None
             self._check_kind(name, (int, float), "a number", faults, help)
         return None
+
+    def lists(self, name: str, faults: FaultCollector) -> Sequence[Any]:
+        """The value of a column in each row, as Python's lists, numbers and texts."""
+        return self._columns[name]
 
     def values(self, name: str) -> list[Any]:
         """The values of a column as they are in the file. Raises ValueError if a row has several."""
@@ -149,14 +153,17 @@ class JsonTable:
             help=help,
         )
 
-    def _check_lengths(self, name: str, faults: FaultCollector) -> None:
+    def _check_lengths(self, name: str, type: TensorType, faults: FaultCollector) -> None:
         """Adds one fault for all rows whose lists have other lengths than those of the first row."""
         shapes = [_shape(value) for value in self._columns[name]]
         bad = [row for row, shape in enumerate(shapes) if shape != shapes[0] or shape is None]
         locate = self.element_locator([name])
         texts = ["is ragged" if shape is None else f"has shape {list(shape)}" for shape in shapes]
         faults.add_each(
-            "data-shape", bad, lambda row: (f"{name!r} {texts[row]}, in row 1 it {texts[0]}", locate((row,)))
+            "data-shape",
+            bad,
+            lambda row: (f"{name!r} {texts[row]}, in row 1 it {texts[0]}", locate((row,))),
+            help=ragged_help(type),
         )
 
 

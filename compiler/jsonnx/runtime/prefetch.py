@@ -135,10 +135,10 @@ class PrefetchBuffers:
         self, runner: StepRunner, dataset: Dataset, batch_size: int
     ) -> tuple[PrefetchBuffer, PrefetchBuffer] | None:
         """The buffers for a fit; None if a batch contains more than samples, is incomplete or cannot stay bound, or if
-        the results have no fixed size because a metric keeps samples."""
+        samples or results have no fixed size because of sequences or a metric that keeps samples."""
         keeps_samples = any(metric.keeps_samples for metric in self._plan.metrics.values())
         is_complete = len(dataset) >= batch_size and runner.keeps_bindings
-        if self._plan.augmented_inputs or keeps_samples or not is_complete:
+        if self._plan.augmented_inputs or keeps_samples or not is_complete or dataset.has_sequences:
             return None
         pair = self._pair
         if pair is None or not all(buffer.is_compatible(runner, dataset, batch_size) for buffer in pair):

@@ -96,8 +96,10 @@ class StoredArray:
         for start in range(0, len(self), chunk_rows):
             yield start, self.read(slice(start, min(start + chunk_rows, len(self))))
 
-    def subset(self, rows: slice) -> StoredArray:
-        """Consecutive samples."""
+    def subset(self, rows: slice | np.ndarray) -> StoredArray:
+        """Some of the samples, given by their indices."""
+        if not isinstance(rows, slice):
+            return StoredArray(SelectedSamples(self, np.asarray(rows)))
         return StoredArray(self.source, self.shape[1:], self._rows[rows])
 
     def reshape(self, *shape: int) -> StoredArray:
@@ -304,6 +306,26 @@ class StackedSamples:
         return np.unique(np.concatenate(starts)) if starts else None
 
 
+class SelectedSamples:
+    """Some of the samples of an array in a file."""
+
+    def __init__(self, array: StoredArray, rows: np.ndarray) -> None:
+        self._array, self._rows = array, rows
+        self.shape, self.dtype = (len(rows), *array.shape[1:]), array.dtype
+
+    def read(self, rows: np.ndarray) -> np.ndarray:
+        return self._array.read(self._rows[rows])
+
+    def read_range(self, start: int, stop: int) -> np.ndarray:
+        return self._array.read(self._rows[start:stop])
+
+    def block_starts(self) -> np.ndarray | None:
+        starts = self._array.block_starts()
+        if starts is None:
+            return None
+        return np.unique(np.searchsorted(self._rows, starts)) if (np.diff(self._rows) > 0).all() else None
+
+
 class _InMemory:
     """An array in memory as a part of a source."""
 
@@ -373,6 +395,13 @@ def stack_columns(columns: Sequence[Samples]) -> Samples:
     return StoredArray(StackedSamples(columns))
 
 
-def subset_of(samples: Samples, rows: slice) -> Samples:
-    """Consecutive samples."""
+def rows_of(samples: Samples, rows: np.ndarray) -> np.ndarray:
+    """The samples of an array of indices, of any shape."""
+    if not isinstance(samples, StoredArray):
+        return samples[rows]
+    return samples.read(rows.reshape(-1)).reshape(*rows.shape, *samples.shape[1:])
+
+
+def subset_of(samples: Samples, rows: slice | np.ndarray) -> Samples:
+    """Some of the samples, given by their indices."""
     return samples.subset(rows) if isinstance(samples, StoredArray) else samples[rows]

@@ -126,6 +126,12 @@ class TrainingPlan:
         rate = self.training.optimizer.learning_rate
         return rate if isinstance(rate, float) else nan
 
+    @property
+    def buckets_by_length(self) -> bool:
+        """Whether batches of sequences have samples of similar lengths."""
+        data = self.training.data
+        return data is not None and data.sequences is not None and data.sequences.bucket_by_length
+
     def weighting(self, outputs: Iterable[str]) -> TrainingPlan:
         """This plan for losses of these outputs that take sample weights. Raises ShapeError if a loss takes none."""
         outputs = frozenset(outputs)

@@ -13,7 +13,7 @@ import numpy as np
 from ..core.diagnostics import CompileError, quoted_or_list
 from ..core.numpy_types import numpy_dtype
 from ..core.reserved_names import sample_weight_name
-from ..core.types import Dim, Size, product
+from ..core.types import Dim, Size, TensorType, product
 from .data_errors import MAX_LISTED_LOCATIONS, DataLocation, FaultCollector
 from .data_spec import DataSpec, IndexRange
 from .stored_arrays import Samples, StoredArray
@@ -221,6 +221,13 @@ MISSING_NUMBER_HELP = (
     "network, so ops.nan_to_num cannot replace them"
 )
 MISSING_TEXT_HELP = 'replace missing texts in the data, with "" for instance, or remove their samples'
+
+
+def ragged_help(type: TensorType) -> str | None:
+    """What to do about lists of different lengths for an input or a target of a type."""
+    if type.rank > 1 and isinstance(type.shape[1], Size):
+        return '"sequences": {} in `training.data` pads them to the longest one of a batch'
+    return None
 
 
 @dataclass(frozen=True, eq=False)

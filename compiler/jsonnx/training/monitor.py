@@ -33,7 +33,7 @@ def monitored_figure(training: Training) -> str | None:
 def spec_has_validation(training: Training) -> bool | None:
     """Whether the spec names validation data; None if it names no data, so that a program passes them."""
     data = training.data
-    return None if data is None else data.validation is not None or data.validation_split > 0
+    return None if data is None else data.has_part("validation") or data.validation_split > 0
 
 
 def monitor_faults(

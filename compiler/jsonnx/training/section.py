@@ -24,6 +24,7 @@ from .losses import LOSSES, Loss
 from .metrics import Metric, MetricCodec
 from .optimizer import Optimizer
 from .section_base import Section
+from .split_section import SequencesSection, SplitSection, WindowsSection
 
 
 class DictCodec:
@@ -180,6 +181,17 @@ class DataSection(Section):
         minimum=0,
         below=1,
     )
+    split: SplitSection | None = attr(
+        None, doc="Division of the rows of `train` into training, validation and test data; null for no division."
+    )
+    windows: WindowsSection | None = attr(
+        None, doc="Windows of consecutive rows that are the samples of a time series; null if each row is a sample."
+    )
+    sequences: SequencesSection | None = attr(
+        None,
+        doc="How lists of different lengths become sequences, for inputs whose first size is symbolic; null for lists "
+        "of one length.",
+    )
     separator: Literal[",", ";", "\t", "|", " "] | None = attr(
         None, doc="Separator of the columns in .csv and .tsv files; null for a comma in .csv and a tab in .tsv."
     )
@@ -196,6 +208,10 @@ class DataSection(Section):
     )
     images: ImagesSection = attr(DEFAULT_IMAGES, doc="How image files become arrays.")
     audio: AudioSection = attr(DEFAULT_AUDIO, doc="How recordings (.wav) become arrays.")
+
+    def has_part(self, part: str) -> bool:
+        """Whether the spec names files for a part of the data, or sets rows aside for it."""
+        return getattr(self, part) is not None or (self.split is not None and part in self.split.parts)
 
     def files(self, part: str) -> list[tuple[str, JsonPath]]:
         """The files, folders and patterns of a part of the data, each with its path in the spec."""

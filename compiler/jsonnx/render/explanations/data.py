@@ -93,6 +93,21 @@ DATA_EXPLANATIONS: dict[str, Explanation] = {
         "label: 0 0 0 0 1 1 1 1 2 2 2 2   with a validation_split of 0.25",
         "label: 1 0 2 2 0 1 0 1 2 1 0 2   with a validation_split of 0.25",
     ),
+    "split-classes": Explanation(
+        "Classes that a part of a split lacks",
+        "`split` divides the rows by a hash, so a class of few rows may be missing from a part: nothing is learned "
+        "about it, or nothing is measured. `stratify` divides each class by the shares. This is a warning.",
+        '{"data": {"train": "flowers.csv", "y": "kind", "split": {"validation": 0.1}}}',
+        '{"data": {"train": "flowers.csv", "y": "kind", "split": {"validation": 0.1, "stratify": "kind"}}}',
+    ),
+    "bad-split": Explanation(
+        "A split or windows that contradict themselves, the files or the network",
+        "The part of a row is decided once: by `split`, by `validation_split`, or by the files of `validation` and "
+        "`test`; and in `split` by a hash of the row, of its `group`, or by `time`. Windows have the length of the "
+        "inputs, and a target of several steps has as many as the horizon.",
+        '{"data": {"train": "all.csv", "validation_split": 0.1, "split": {"test": 0.1}}}',
+        '{"data": {"train": "all.csv", "split": {"validation": 0.1, "test": 0.1}}}',
+    ),
     "target-scale": Explanation(
         "A regression target far from the initial output",
         "An untrained network gives numbers around 0. Optimizers such as Adam change each weight by about the learning "

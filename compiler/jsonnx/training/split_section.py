@@ -1,0 +1,69 @@
+"""The parts of `training.data` that make samples of rows: `split`, `windows` and `sequences`."""
+
+from __future__ import annotations
+
+from ..core.components import attr
+from .section_base import Section
+
+
+class SplitSection(Section):
+    """Divides the rows of the training files into training, validation and test data.
+
+    A row belongs to a part by a hash of its identity, so that further rows move none.
+    """
+
+    validation: float = attr(0.0, doc="Share of the rows for validation.", minimum=0, below=1)
+    test: float = attr(0.0, doc="Share of the rows for the test after training.", minimum=0, below=1)
+    key: str | None = attr(
+        None,
+        doc="Column that identifies a row; by default the values of all inputs do, so that equal rows stay together.",
+    )
+    group: str | None = attr(
+        None, doc="Column whose equal values stay in one part, such as the patient of several measurements."
+    )
+    time: str | None = attr(
+        None, doc="Column of numbers or dates: the last rows are for the test, those before them for validation."
+    )
+    stratify: str | None = attr(
+        None, doc="Column, mostly that of the classes, each of whose values is divided by the shares."
+    )
+    folds: int | None = attr(
+        None, doc="Number of parts of equal size for cross-validation; `fold` is the one for validation.", minimum=2
+    )
+    fold: int = attr(0, doc="Index of the fold that is for validation, from 0.", minimum=0)
+    seed: int = attr(0, doc="Number that is hashed with the identities; another one gives another split.", minimum=0)
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The keys of `training.data` that the split provides."""
+        has_validation = self.validation > 0 or self.folds is not None
+        return ("train", *(["validation"] if has_validation else []), *(["test"] if self.test > 0 else []))
+
+
+class WindowsSection(Section):
+    """Cuts windows of consecutive rows out of one or several time series: each window is a sample."""
+
+    length: int = attr(doc="Number of rows in a window.", minimum=1, maximum=1 << 20)
+    horizon: int = attr(
+        1,
+        doc="Number of steps from the window's last row to the row of the target. A target of that size takes all the "
+        "steps up to it. With 0, the target is that of the last row.",
+        minimum=0,
+        maximum=1 << 20,
+    )
+    stride: int = attr(1, doc="Number of rows from one window's start to the next one's.", minimum=1, maximum=1 << 20)
+    by: str | None = attr(None, doc="Column whose values tell several series apart; no window has rows of two.")
+    time: str | None = attr(
+        None, doc="Column of numbers or dates that orders the rows of a series; by default the order in the file does."
+    )
+
+
+class SequencesSection(Section):
+    """Takes lists of different lengths as sequences, which are padded to the longest one of a batch."""
+
+    pad_value: float = attr(
+        0.0, doc="Value behind the end of a sequence of numbers; Masking or `mask_zero` tells it from the steps."
+    )
+    bucket_by_length: bool = attr(
+        False, doc="Whether shuffled batches consist of samples of similar lengths, so that less is padded."
+    )
