@@ -21,6 +21,7 @@ from .common import (
     SEED_TYPE,
     SET_OPTION,
     SPEC_ARGUMENT,
+    THREADS_OPTION,
     UNVERIFIED_OPTION,
     checked_spec,
     handles_errors,
@@ -138,6 +139,7 @@ def compile(
 )
 @DATA_ROOT_OPTION
 @click.option("--force", is_flag=True, help="Replace an existing run in the folder.")
+@THREADS_OPTION
 @click.option("--quiet", is_flag=True, help="Show no progress.")
 @PROVIDER_OPTION
 @PROVIDER_OPTIONS_OPTION
@@ -165,6 +167,7 @@ def train(
     validation_data: str | None,
     data_roots: tuple[str, ...],
     force: bool,
+    threads: int | None,
     quiet: bool,
     provider: str,
     provider_options: tuple[str, ...],
@@ -203,7 +206,8 @@ def train(
                 scale,
                 changes,
                 parse_assignments(provider_options),
-                strict=strict,
+                threads,
+                strict,
             ),
             callbacks=[display],
             warn=lambda diagnostics: print_diagnostics(diagnostics, "text") if diagnostics else None,

@@ -119,6 +119,8 @@ class RunOptions:
     changes: tuple[str, ...] = ()
     """The scale and the changes that the spec was checked with, for `run.json`."""
     provider_options: ProviderOptions | None = None
+    threads: int | None = None
+    """The number of threads; None for one for each CPU that the process may use."""
 
     strict: bool = False
     """Whether it is an error if large nodes run on the CPU instead of the provider."""
@@ -369,6 +371,7 @@ def _new_trainer(checked: CheckedSpec, options: RunOptions) -> Trainer:
         options.provider,
         options.seed,
         options.weights,
+        options.threads,
         partial=options.partial,
         verify=options.verify,
         data_roots=options.data_roots,
@@ -396,6 +399,7 @@ def _resumed_trainer(checked: CheckedSpec, options: RunOptions, warn: Warn) -> T
             options.provider,
             options.seed,
             {},
+            options.threads,
             partial=True,
             data_roots=options.data_roots,
             provider_options=options.provider_options,

@@ -121,12 +121,10 @@ def restore(sampler: Sampler, trials: Sequence[Trial]) -> None:
     Proposals and results are told in the order in which they happened, so that a resumed search proposes what an
     uninterrupted one would.
     """
-    ended = sorted((trial for trial in trials if trial.told is not None), key=lambda trial: trial.told or 0)
-    told = 0
+    ended = sorted((trial for trial in trials if trial.has_ended), key=lambda trial: trial.told or 0)
     for trial in sorted(trials, key=lambda trial: trial.number):
-        while told < trial.proposed_after and told < len(ended):
-            sampler.tell(ended[told])
-            told += 1
+        while ended and (ended[0].told or 0) <= trial.proposed_after:
+            sampler.tell(ended.pop(0))
         sampler.propose_again(trial)
-    for trial in ended[told:]:
+    for trial in ended:
         sampler.tell(trial)

@@ -51,7 +51,7 @@ class Trial:
     digest: str
     """Of the spec with the values in place: equal for trials that would train the same."""
     proposed_after: int = 0
-    """The number of trials that had ended when this one was proposed."""
+    """The `told` of the last trial that had ended when this one was proposed; 0 if none had."""
     state: str = RUNNING
     value: float | None = None
     """The metric, or its mean over all runs; that of the original for a duplicate."""
