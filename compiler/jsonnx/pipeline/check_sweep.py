@@ -67,7 +67,7 @@ def check_sweep(
     if not base_faults:
         fault = metric_fault(base, section.metric, has_validation)
         if fault is not None:
-            help = NO_VALIDATION_HELP + ', or "folds"' if fault.lacks_validation else None
+            help = NO_VALIDATION_HELP + ", or `folds`" if fault.lacks_validation else None
             help = help or suggestion(section.metric, fault.known) or f"the figures are {quoted_or_list(fault.known)}"
             diagnostics.append(_at_section(source, SpaceFault("unknown-figure", ("metric",), fault.message, help)))
         diagnostics += checks.check_values()

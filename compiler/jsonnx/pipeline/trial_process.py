@@ -37,7 +37,7 @@ class TrialProcess:
         try:
             with open(log_file, "wb") as log:
                 self._process = subprocess.Popen(
-                    [sys.executable, "-P", "-m", "jsonnx.pipeline.trial_run"],
+                    [sys.executable, "-P", "-m", "jsonnx.pipeline.trial_main"],
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=log,

@@ -1,19 +1,12 @@
-"""A run of a trial: a function of a spec, values and a seed, executed in a process of its own.
-
-As a module, it reads the job from the first line of standard input and prints the result as a line of JSON. It ends as
-soon as its standard input is closed, which the operating system does when the process of the sweep ends, however that
-happens.
-"""
+"""A run of a trial: a function of a spec, values and a seed. Job and result are plain values, written as JSON."""
 
 from __future__ import annotations
 
 import json
 import os
-import threading
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from ..core.components import Json
 from ..core.diagnostics import CompileError, Diagnostic, UsageError
@@ -30,8 +23,6 @@ from .sweep_plan import as_changes, trial_source
 from .training_run import RunOptions, train
 
 MAX_REASONS = 5
-ORPHANED_STATUS = 75
-"""The exit status of a process whose sweep has ended."""
 
 
 @dataclass(frozen=True)
@@ -134,11 +125,15 @@ def _result(job: TrialJob, checked: CheckedSpec, history: History) -> TrialResul
     return TrialResult(FINISHED, curve[epoch], epoch + 1, curve)
 
 
-# -- the process -------------------------------------------------------------------------------------------------------
+# -- as JSON -----------------------------------------------------------------------------------------------------------
 
 
 def job_line(job: TrialJob) -> bytes:
     return json.dumps(asdict(job)).encode() + b"\n"
+
+
+def result_line(result: TrialResult) -> str:
+    return json.dumps(asdict(result))
 
 
 def result_from_line(line: str) -> TrialResult | None:
@@ -147,32 +142,3 @@ def result_from_line(line: str) -> TrialResult | None:
         return TrialResult(**json.loads(line))
     except (ValueError, TypeError):
         return None
-
-
-def _end_with_sweep() -> None:
-    """Ends this process when standard input is closed. The RUN folder stays as after a crash: it can be resumed."""
-    while os.read(0, 1 << 16):
-        pass
-    os._exit(ORPHANED_STATUS)
-
-
-def _read_job() -> TrialJob:
-    line = bytearray()
-    while not line.endswith(b"\n"):
-        part = os.read(0, 1 << 16)
-        if not part:
-            os._exit(ORPHANED_STATUS)
-        line += part
-    values: dict[str, Any] = json.loads(line)
-    return TrialJob(**values)
-
-
-def main() -> None:
-    job = _read_job()
-    threading.Thread(target=_end_with_sweep, daemon=True).start()
-    result = run_trial(job)
-    print(json.dumps(asdict(result)), flush=True)
-
-
-if __name__ == "__main__":
-    main()

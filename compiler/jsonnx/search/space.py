@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
-from math import exp, floor, isclose, log
+from math import exp, floor, log
 from typing import NamedTuple
 
 from ..core.components import Json
@@ -261,16 +261,12 @@ def _interval_faults(section: SweepSection, name: str, entry: ParameterSection, 
         return
     domain = _dimension(name, entry).domain
     if isinstance(domain, RangeDomain) and domain.is_integer and high - low == 1 and entry.log_range is None:
-        help = f"write [{low}.0, {high}.0] for the numbers between them"
+        help = f"write [{low}.0, {high}.0] if the numbers between them are meant"
         message = f"the values of {name!r} are the integers {low} and {high} only"
         yield SpaceFault("integer-range", path, message, help, is_warning=True)
     if section.sampler == "grid" and domain.grid() is None:
         help = "select some with 'points'" + ("" if entry.log_range else " or 'step'")
         yield SpaceFault("missing-key", path[:-1], f"a grid cannot have all values of {name!r}", help)
-    if entry.step is not None and not isclose((high - low) / entry.step, round((high - low) / entry.step)):
-        last = domain.candidates()[1].value
-        message = f"steps of {entry.step} from {low} do not reach {high}: the greatest value is {last}"
-        yield SpaceFault("integer-range", (*path[:-1], "step"), message, is_warning=True)
 
 
 def _condition_faults(section: SweepSection, name: str, entry: ParameterSection) -> Iterator[SpaceFault]:
