@@ -13,7 +13,7 @@ from typing import IO
 
 from ..core.diagnostics import UsageError
 from ..core.files import error_reason
-from ..runtime.run_folder import METRICS_FILE
+from ..runtime.run_files import METRICS_FILE
 from ..search.trials import FAILED, Curve, finite_or_none
 from .run_info import INTERRUPTED
 from .trial_run import TrialJob, TrialResult, job_line, result_from_line

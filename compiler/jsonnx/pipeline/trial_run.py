@@ -19,8 +19,9 @@ from ..search.trials import FAILED, FINISHED, Curve, finite_or_none
 from .check import CheckedSpec, check_source
 from .run_data import DataFiles
 from .run_info import INTERRUPTED
+from .run_options import RunOptions
 from .sweep_plan import as_changes, trial_source
-from .training_run import RunOptions, train
+from .training_run import train
 
 MAX_REASONS = 5
 
