@@ -19,6 +19,10 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "jsonnx train spec.json -o runs/digits --set training.epochs=20",
         "jsonnx train spec.json -o runs/digits --resume",
     ),
+    "sweep": (
+        "jsonnx sweep spec.json -o sweeps/digits --jobs 4",
+        "jsonnx sweep spec.json -o sweeps/digits --jobs 4 --resume",
+    ),
     "evaluate": (
         "jsonnx evaluate runs/digits",
         "jsonnx evaluate runs/digits runs/digits-2",
