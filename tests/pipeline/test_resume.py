@@ -16,8 +16,8 @@ from jsonnx import CompileError, Trainer
 from jsonnx.core.diagnostics import UsageError
 from jsonnx.pipeline import checkpoint_schedule, training_run
 from jsonnx.pipeline.spec_changes import value_changes
+from jsonnx.runtime.run_files import EXECUTION_FILE
 from jsonnx.runtime.run_folder import RunFolder
-from run_files import comparable_bytes
 from safetensors.numpy import save_file
 
 EPOCHS = 3
@@ -88,8 +88,11 @@ def files(run: str) -> dict[str, bytes]:
 
 
 def results(run: str) -> dict[str, bytes]:
-    names = [name for name in files(run) if not name.startswith("checkpoints/")]
-    return {name: comparable_bytes(Path(run, name)) for name in names}
+    return {
+        name: content
+        for name, content in files(run).items()
+        if not name.startswith("checkpoints/") and name != EXECUTION_FILE
+    }
 
 
 # -- differences -------------------------------------------------------------------------------------------------------

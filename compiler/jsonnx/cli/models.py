@@ -1,4 +1,4 @@
-"""Commands that create and use models: compile, train, evaluate, runs, predict, inspect."""
+"""Commands that create and use models: compile, train, evaluate, predict, inspect."""
 
 from __future__ import annotations
 
@@ -286,45 +286,6 @@ def evaluate(
         print_result(figures_text(numbers, shows_color(sys.stdout), line_width(sys.stdout)))
         if data is None:
             print_status(OWN_DATA_NOTE)
-
-
-@click.command()
-@click.argument("folder", metavar="[FOLDER]", default="runs")
-@click.option(
-    "--sort",
-    metavar="COLUMN",
-    default="run",
-    show_default=True,
-    help="Order: run, state, spec, started, duration, epochs, best, or a figure on the test data; -COLUMN for the "
-    "greatest first.",
-)
-@click.option(
-    "--format",
-    "format_",
-    type=click.Choice(["text", "json", "csv"]),
-    default="text",
-    show_default=True,
-    help="Format of the output: text for people, json and csv for programs.",
-)
-@handles_errors
-def runs(folder: str, sort: str, format_: str) -> None:
-    """List the runs beneath a folder with their states and figures."""
-    from ..pipeline.list_runs import list_runs, sorted_runs
-    from ..render.runs_table import runs_csv, runs_json, runs_text
-    from ..render.terminal import line_width, shows_color
-
-    found, warnings = list_runs(Path(folder))
-    found = sorted_runs(found, sort)
-    if warnings:
-        print_diagnostics(warnings, "text")
-    if format_ == "json":
-        print_result(runs_json(found))
-    elif format_ == "csv":
-        print_result(runs_csv(found))
-    elif found:
-        print_result(runs_text(found, shows_color(sys.stdout), line_width(sys.stdout)))
-    else:
-        print_status(f"there are no runs in {folder}")
 
 
 @click.command()
