@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from ..render.terminal import COLOR_CHOICES, ColorChoice, choose_color
-from . import data, info, keras, models, runs, specs
+from . import data, info, keras, models, report, runs, specs
 from .completion import enable_completion
 from .examples import epilog
 
@@ -110,6 +110,7 @@ for command in (
     models.train,
     models.evaluate,
     runs.runs,
+    report.report,
     models.predict,
     models.inspect,
     keras.import_,

@@ -18,6 +18,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "train": (
         "jsonnx train spec.json -o runs/digits --set training.epochs=20",
         "jsonnx train spec.json -o runs/digits --resume",
+        "jsonnx train spec.json -o runs/digits --live --report",
     ),
     "evaluate": (
         "jsonnx evaluate runs/digits",
@@ -25,6 +26,11 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "jsonnx evaluate model.onnx --data test.npz --format json",
     ),
     "runs": ("jsonnx runs", "jsonnx runs experiments --sort accuracy --format csv"),
+    "report": (
+        "jsonnx report runs/digits",
+        "jsonnx report runs/digits runs/digits-2 -o compared.html",
+        "jsonnx report runs/digits --live",
+    ),
     "predict": (
         "jsonnx predict runs/digits --data new.csv -o predictions.csv",
         "jsonnx predict runs/digits --data - --id name",

@@ -20,6 +20,8 @@ MAX_EXAMPLES = 8
 MAX_RANGE_SAMPLES = 256
 """Samples from which the range of gray values is taken."""
 MAX_LISTED_CLASSES = 3
+ERROR_OF_CLASSES = "1 - the score of its true class"
+ERROR_OF_NUMBERS = "the mean distance of its predictions from its targets"
 TYPICAL_OF_CLASSES = "of each class, the correct prediction with the highest score"
 TYPICAL_OF_NUMBERS = "those whose error is nearest to the median"
 
@@ -35,6 +37,9 @@ def examples(results: OutputResults, samples: Dataset, data: DataSection | None)
         {
             "worst": [shown.sample(index) for index in worst],
             "typical": [shown.sample(index) for index in typical],
+            "error_meaning": ERROR_OF_CLASSES
+            if results.predicted.kind is OutputKind.EXCLUSIVE
+            else ERROR_OF_NUMBERS,
             "typical_meaning": TYPICAL_OF_CLASSES if by_class else TYPICAL_OF_NUMBERS,
         }
     )
@@ -96,11 +101,11 @@ class _Shown:
         true, scores, labels = predicted.true[index], predicted.scores[index], predicted.labels
         if predicted.kind is OutputKind.EXCLUSIVE:
             order = np.argsort(-scores, kind="stable")[:MAX_LISTED_CLASSES]
-            listed = ", ".join(f"{labels[unit]} {number_text(round(float(scores[unit]), 4))}" for unit in order)
+            listed = ", ".join(f"{labels[unit]}: {number_text(round(float(scores[unit]), 4))}" for unit in order)
             return {"true": labels[int(true)], "predicted": listed, "right": bool(order[0] == true)}
         if predicted.kind is OutputKind.BINARY:
             is_right = bool((scores > predicted.threshold) == bool(true))
-            text = f"{labels[1]} {number_text(round(float(scores), 4))}"
+            text = f"{labels[1]}: {number_text(round(float(scores), 4))}"
             return {"true": labels[int(true)], "predicted": text, "right": is_right}
         if predicted.kind is OutputKind.MULTI_LABEL:
             above = [label for label, score in zip(labels, scores, strict=True) if score > predicted.threshold]

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 
 from ..core.diagnostics import CompileError, UsageError
 from ..core.figures import numbers_only
+from ..core.reserved_names import LOSS
 from ..gradient import MissingRule
 from ..lowering.cost import cost_table
 from ..render.tables import summary_json
+from ..report.curves import shortened
 from ..report.json_values import rounded
 from ..report.outputs import output_figures
 from ..runtime.data_errors import FeedError
@@ -25,13 +28,15 @@ from ..runtime.training_plan import TrainingPlan
 from .check import CheckedSpec
 from .graphs import costed_graph
 from .plan_training import plan_training
-from .report_data import ReportData, checked_report_data, read_report_data, target_balance
+from .report_data import ReportData, read_report_data, target_balance
 from .report_examples import examples
 from .report_layers import layer_norms, unit_values
 from .report_predictions import output_results
 from .run import Run
 from .trained_model import TrainedModel
 
+MAX_STEPS = 500
+"""Steps whose loss the page shows."""
 MAX_SHOWN_CHARACTERS = 200_000
 """Characters of a file that the page shows."""
 LOCK_FILES = (RUN_INFO_FILE, EXECUTION_FILE)
@@ -51,8 +56,11 @@ class ReportOptions:
     """Whether files must match the digests that they record."""
 
 
-def run_values(folder: Path, options: ReportOptions, parts: Mapping[str, Dataset] | None = None) -> RunValues:
-    """The values of a RUN folder. `parts` are its samples, if they are in memory. Raises UsageError, CompileError.
+DEFAULT_OPTIONS = ReportOptions()
+
+
+def run_values(folder: Path, options: ReportOptions) -> RunValues:
+    """The values of a RUN folder. Raises UsageError, CompileError.
 
     Whatever of it cannot be read or computed is missing, and `notes` say why.
     """
@@ -63,7 +71,7 @@ def run_values(folder: Path, options: ReportOptions, parts: Mapping[str, Dataset
         return values
     model = TrainedModel.open(folder, options.provider, options.verify, options.data_roots)
     plan = plan_training(model.checked, run.seed)
-    data = read_report_data(run, model, plan, options.data) if parts is None else checked_report_data(run, parts)
+    data = read_report_data(run, model, plan, options.data)
     values["notes"] += data.notes
     values["evaluated"] = _part_title(data.evaluated_part, options.data)
     values["balance"] = target_balance(data, model)
@@ -77,16 +85,24 @@ def described_run(run: Run) -> RunValues:
     """What the files of a run say, without its model and its data."""
     notes: list[str] = []
     return {
+        **followed_values(run),
         "name": str(run.folder),
+        "network": _network(run, notes),
+        "files": _files(run),
+        "notes": notes,
+    }
+
+
+def followed_values(run: Run) -> RunValues:
+    """What changes while a run goes on."""
+    return {
         "state": run.state,
         "facts": _facts(run),
         "history": _history(run),
+        "steps": _steps(run),
         "best": rounded(run.best),
         "test": rounded(numbers_only(run.test)),
-        "network": _network(run, notes),
         "resources": _resources(run),
-        "files": _files(run),
-        "notes": notes,
     }
 
 
@@ -109,7 +125,7 @@ def _facts(run: Run) -> list[list[Any]]:
         "seed": run.seed,
         **{f"{part} samples": entry.get("samples") for part, entry in run.data.items() if isinstance(entry, dict)},
         "provider": run.provider,
-        "started": run.started,
+        "started": (run.started or "").replace("T", " ").removesuffix("+00:00"),
     }
     return [[title, value] for title, value in facts.items() if value not in (None, "")]
 
@@ -121,6 +137,15 @@ def _history(run: Run) -> dict[str, Any]:
         for name, values in run.history.items()
         if not any(isinstance(value, list) for value in values)
     }
+
+
+def _steps(run: Run) -> dict[str, Any] | None:
+    """The loss by step, at no more than `MAX_STEPS` steps."""
+    steps, losses = run.steps.get("step"), run.steps.get(LOSS)
+    if not steps or not losses:
+        return None
+    kept = shortened(np.arange(len(steps)), np.zeros(len(steps)), MAX_STEPS)
+    return {"step": [steps[index] for index in kept], "loss": rounded([losses[index] for index in kept])}
 
 
 def _network(run: Run, notes: list[str]) -> dict[str, Any] | None:

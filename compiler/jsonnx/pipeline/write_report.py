@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from ..core.files import refuse_overwrite, write_atomically
 from ..report.page import report_page
-from ..runtime.dataset import Dataset
-from ..runtime.run_files import RESULT_FILES
-from .report_run import ReportOptions, run_values
-
-REPORT_FILE = "report.html"
+from ..runtime.run_files import REPORT_FILE, RESULT_FILES
+from .report_run import DEFAULT_OPTIONS, ReportOptions, run_values
 
 
 def write_report(
-    folders: Sequence[Path],
-    output: Path,
-    options: ReportOptions = ReportOptions(),
-    parts: Mapping[str, Dataset] | None = None,
+    folders: Sequence[Path], output: Path, options: ReportOptions = DEFAULT_OPTIONS
 ) -> list[str]:
-    """Writes the page, and returns notes on what is missing in it. `parts` are the samples of the only run, if they are
-    in memory. Raises UsageError, CompileError."""
-    inputs = [folder / name for folder in folders for name in RESULT_FILES]
+    """Writes the page, and returns notes on what is missing in it. Raises UsageError, CompileError."""
+    inputs = [folder / name for folder in folders for name in RESULT_FILES if name != REPORT_FILE]
     refuse_overwrite([*inputs, *([Path(options.data)] if options.data else [])], [output])
-    runs = [run_values(folder, options, parts) for folder in folders]
+    runs = [run_values(folder, options) for folder in folders]
     titles = _titles(folders)
     for run, title in zip(runs, titles, strict=True):
         run["name"] = title

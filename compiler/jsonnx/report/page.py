@@ -40,6 +40,27 @@ _PAGE = """<!doctype html>
 """
 
 
+_WAITING_PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="refresh" content="2">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
+<title>{title}</title>
+<style>
+{styles}</style>
+</head>
+<body><main><h1>{title}</h1><p>The run has not started yet; this page looks again every two seconds.</p></main></body>
+</html>
+"""
+
+
+def waiting_page(title: str) -> str:
+    """A page that reloads itself until there is a run."""
+    return _WAITING_PAGE.format(title=escape(title), styles=_asset(STYLES))
+
+
 def report_page(title: str, runs: Sequence[Any], *, live: bool = False) -> str:
     """The page of some runs, each as JSON values. A `live` page asks the server that it came from for new figures."""
     names = [*SCRIPTS[:-1], LIVE_SCRIPT, SCRIPTS[-1]] if live else SCRIPTS

@@ -17,6 +17,8 @@ MAX_TEXT_CHARACTERS = 400
 PICTURE_CHANNELS = (1, 3, 4)
 MIN_PICTURE_SIDE = 4
 """Below that, the numbers themselves say more."""
+MAX_DARK_LEVEL = 127
+"""If no value is above it, values are no bytes."""
 
 
 def is_picture(shape: Sequence[int]) -> bool:
@@ -32,7 +34,7 @@ def value_range(arrays: np.ndarray) -> tuple[float, float]:
     low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
     if low >= 0 and high <= 1:
         return 0.0, 1.0
-    if low >= 0 and high <= 255 and high > 1.5:
+    if low >= 0 and MAX_DARK_LEVEL < high <= 255:
         return 0.0, 255.0
     return low, high
 

@@ -28,6 +28,11 @@ function numberText(value) {
   return size < 1e-3 || size >= 1e9 ? value.toExponential(2) : value.toPrecision(4);
 }
 
+// The same without zeros at the end, for running text.
+function shortText(value) {
+  return typeof value === "number" ? String(Number(value.toPrecision(4))) : numberText(value);
+}
+
 function percentText(share) {
   return share === null || share === undefined ? "–" : `${(100 * share).toFixed(1)} %`;
 }

@@ -117,7 +117,7 @@ class NetworkDrawing {
     const opened = new Map();
     for (const node of nodes) {
       node.lines = node.lines.filter(Boolean).map((line) => (line.length > 34 ? `${line.slice(0, 33)}…` : line));
-      const width = Math.max(90, 20 + 6.7 * Math.max(...node.lines.map((line) => line.length)));
+      const width = Math.max(90, 22 + Math.max(...node.lines.map((line, index) => (index === 0 ? 7.6 : 6.4) * line.length)));
       graph.setNode(node.id, { width, height: 12 + LINE_HEIGHT * node.lines.length });
       for (let depth = node.parent.length; depth > 0; depth--) {
         const key = pathKey(node.parent.slice(0, depth));

@@ -67,10 +67,10 @@ function matrixTable(matrix) {
 }
 
 function classTable(output) {
-  const areas = output.areas ?? {};
+  const areas = Object.entries(output.areas ?? {});
   const rows = output.classes.map((row, index) => [row.label, row.support, row.predicted, row.precision, row.recall, row.f1,
-    areas["ROC AUC"]?.[index], areas["average precision"]?.[index]]);
-  return table("Classes", ["class", "samples", "predicted", "precision", "recall", "F1", "ROC AUC", "average precision"], rows, "cut");
+    ...areas.map(([, values]) => values[index])]);
+  return table("Classes", ["class", "samples", "predicted", "precision", "recall", "F1", ...areas.map(([name]) => name)], rows, "cut");
 }
 
 function confusionsTable(output) {
@@ -97,14 +97,14 @@ function thresholdPart(output, name) {
   const status = el("div", { "aria-live": "polite" });
   const show = (index) => {
     const counts = at(index);
-    status.replaceChildren(table(`At the threshold ${numberText(thresholds[index])}`, [["score", "text"], "value"], [
+    status.replaceChildren(table(`At the threshold ${shortText(thresholds[index])}`, [["score", "text"], "value"], [
       ["true positives", counts.tp], ["false positives", counts.fp], ["false negatives", counts.fn], ["true negatives", counts.tn],
       ["precision", counts.precision], ["recall", counts.recall], ["F1", counts.f1], ["accuracy", counts.accuracy]]));
   };
   const id = `threshold-${name}`;
   const slider = el("input", { type: "range", id, min: 0, max: thresholds.length - 1, value: nearest, oninput: () => show(Number(slider.value)) });
   show(nearest);
-  return [lineChart({ title: "Threshold", series, note: `The model's threshold is ${numberText(chosen)}.`,
+  return [lineChart({ title: "Threshold", series, note: `The model's threshold is ${shortText(chosen)}.`,
     marks: [Plot.ruleX([chosen], { stroke: "var(--quiet)", strokeDasharray: "3 3" })],
     x: { label: "threshold" }, y: { label: "score", domain: UNIT_INTERVAL } }),
   el("div", {}, el("p", { class: "screen-only" }, el("label", { for: id }, "Threshold "), slider), status)];
@@ -210,6 +210,7 @@ function examplesPart(output) {
     return el("ul", { class: isWide ? "examples wide" : "examples" }, examples.map(exampleCard));
   };
   return el("div", {}, el("h3", {}, `Output ${output.name}`),
+    el("p", { class: "quiet" }, `The error of a sample is ${output.examples.error_meaning}.`),
     el("h4", {}, "Worst predictions"), list(output.examples.worst),
     el("h4", {}, "Most typical predictions"), el("p", { class: "quiet" }, `Here: ${output.examples.typical_meaning}.`), list(output.examples.typical));
 }

@@ -24,7 +24,7 @@ function curvesSection(runs) {
   const grid = el("div", { class: "grid" });
   const box = el("input", { type: "checkbox", id: "log-scale", onchange: () => draw() });
   function draw() {
-    grid.replaceChildren(...figures.map((figure) => curveOfFigure(runs, figure, box.checked)).filter(Boolean));
+    grid.replaceChildren(...[...figures.map((figure) => curveOfFigure(runs, figure, box.checked)), stepCurve(runs, box.checked)].filter(Boolean));
   }
   draw();
   if (grid.childElementCount === 0) grid.append(el("p", { class: "quiet" }, "No epoch is complete yet."));
@@ -45,6 +45,15 @@ function curveOfFigure(runs, figure, isLogarithmic) {
     marks: best ? [Plot.ruleX([best.epoch], { stroke: "var(--quiet)", strokeDasharray: "3 3" })] : [],
     x: { label: "epoch", tickFormat: (epoch) => (Number.isInteger(epoch) ? String(epoch) : "") },
     y: { label: figure, type: isLogarithmic && all.every((value) => value > 0) ? "log" : "linear" } });
+}
+
+function stepCurve(runs, isLogarithmic) {
+  const series = runs.filter((run) => run.steps).map((run, index) => ({
+    name: run.name, stroke: color(runs.indexOf(run)), dashes: null, points: zip(run.steps.step, run.steps.loss).filter((point) => point.y !== null),
+  }));
+  const isPositive = series.every((line) => line.points.every((point) => point.y > 0));
+  return lineChart({ title: "loss by step", series, height: 260, note: "Means over the epoch so far.",
+    x: { label: "step" }, y: { label: "loss", type: isLogarithmic && isPositive ? "log" : "linear" } });
 }
 
 // -- layers --------------------------------------------------------------------------------------------------------------
@@ -85,7 +94,7 @@ function dotChart({ title, note, rows, groups, label, values }) {
     const margin = Math.min(width * 0.4, 14 + 6.4 * longest);
     const characters = Math.floor((margin - 14) / 6.4);
     return plot(width, 46 + 18 * rows.length, {
-      marginLeft: margin, ariaLabel: title, x: { type: "log", label, grid: true, ticks: width < 400 ? 3 : 6, tickFormat: "~g" },
+      marginLeft: margin, ariaLabel: title, x: { type: "log", label, grid: true, nice: true, ticks: width < 400 ? 3 : 6, tickFormat: "~g" },
       y: { domain: rows.map((row) => row.name), label: null, grid: true, tickFormat: (name) => (name.length > characters ? `${name.slice(0, Math.max(1, characters - 1))}…` : name) },
       symbol: { domain: groups.map((group) => group.name) },
       marks: [Plot.dot(dots, { x: "value", y: "row", symbol: "group", r: 4, fill: (dot) => color(dot.index), title: (dot) => `${dot.row}, ${dot.group}: ${numberText(dot.value)}` })],
