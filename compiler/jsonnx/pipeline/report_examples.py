@@ -20,7 +20,7 @@ MAX_EXAMPLES = 8
 MAX_RANGE_SAMPLES = 256
 """Samples from which the range of gray values is taken."""
 MAX_LISTED_CLASSES = 3
-ERROR_OF_CLASSES = "1 - the score of its true class"
+ERROR_OF_CLASSES = "1 minus the score of its true class"
 ERROR_OF_NUMBERS = "the mean distance of its predictions from its targets"
 TYPICAL_OF_CLASSES = "of each class, the correct prediction with the highest score"
 TYPICAL_OF_NUMBERS = "those whose error is nearest to the median"

@@ -27,7 +27,7 @@ function plot(width, height, options) {
     style: { background: "transparent", fontSize: "11px", fontFamily: "system-ui, sans-serif" },
     ...options,
     x: { ticks: isNarrow ? 4 : 6, ...options.x },
-    y: { grid: true, ...options.y },
+    y: { grid: true, ...(options.y?.type === "log" ? { ticks: 5, tickFormat: "~g" } : {}), ...options.y },
   });
 }
 
@@ -59,28 +59,30 @@ function pointsTable(title, points, x, y) {
     points.map((point) => [point.series, point.x, point.y]), "cut");
 }
 
+function cutText(text, characters) {
+  return text.length > characters ? `${text.slice(0, Math.max(1, characters - 1))}…` : text;
+}
+
 // Horizontal bars, one a row: {name, value, ...}. Several bars of a row are told apart by `group`.
-function barChart({ title, note, rows, groups, label, scale, values }) {
+function barChart({ title, note, rows, groups, label, values }) {
   const height = 40 + rows.length * Math.max(16, 11 * groups.length + 6);
   const longest = Math.max(...rows.map((row) => row.name.length));
   const draw = (width) => {
     const margin = Math.min(width * 0.4, 12 + 6.6 * longest);
-    const characters = Math.floor((margin - 12) / 6.6);
+    const characters = Math.floor((margin - 12) / 6);
+    const groupNames = groups.map((group) => group.name);
     const bars = rows.flatMap((row) => groups.map((group) => ({ row: row.name, group: group.name, value: row[group.key] })));
     return plot(width, height, {
-      marginLeft: margin, ariaLabel: title, y: { grid: false, axis: null },
-      x: { label, type: scale ?? "linear", grid: true, ...(scale === "log" ? {} : { zero: true }) },
-      fy: { label: null, padding: 0.15, domain: rows.map((row) => row.name),
-        tickFormat: (name) => (name.length > characters ? `${name.slice(0, Math.max(1, characters - 1))}…` : name) },
+      marginLeft: margin, ariaLabel: title, y: { grid: false, axis: null, domain: groupNames },
+      x: { label, zero: true },
+      fy: { label: null, padding: 0.15, domain: rows.map((row) => row.name) },
       axis: null,
       marks: [
         Plot.axisX({ label, anchor: "bottom", ticks: width < 330 ? 3 : 5 }),
         Plot.gridX(),
-        Plot.axisFy({ label: null, anchor: "left", tickSize: 0,
-          tickFormat: (name) => (name.length > characters ? `${name.slice(0, Math.max(1, characters - 1))}…` : name) }),
+        Plot.axisFy({ label: null, anchor: "left", tickSize: 0, tickFormat: (name) => cutText(name, characters) }),
         ...groups.map((group, index) => Plot.barX(bars.filter((bar) => bar.group === group.name && bar.value !== null), {
-          fy: "row", y: "group", x2: "value", x1: scale === "log" ? undefined : 0, x: scale === "log" ? "value" : undefined,
-          fill: color(index), title: (bar) => `${bar.row}, ${bar.group}: ${numberText(bar.value)}`,
+          fy: "row", y: "group", x: "value", fill: color(index), title: (bar) => `${bar.row}, ${bar.group}: ${numberText(bar.value)}`,
         })),
       ],
     });

@@ -3,6 +3,7 @@
 const MAX_OPEN_LAYERS = 30; // a network with more layers is first drawn with closed blocks
 const MAX_DRAWN_NODES = 700;
 const LINE_HEIGHT = 15;
+const MARGIN = 10;
 
 function shapeText(shape) {
   return shape.length === 1 ? `(${shape[0]},)` : `(${shape.join(", ")})`;
@@ -112,7 +113,7 @@ class NetworkDrawing {
       this.drawing = svg("svg", {});
       return;
     }
-    const graph = new dagre.graphlib.Graph({ compound: true }).setGraph({ rankdir: "TB", nodesep: 18, ranksep: 26, marginx: 10, marginy: 10 });
+    const graph = new dagre.graphlib.Graph({ compound: true }).setGraph({ rankdir: "TB", nodesep: 18, ranksep: nodes.some((node) => node.parent.length > 0) ? 38 : 26, marginx: MARGIN, marginy: MARGIN });
     graph.setDefaultEdgeLabel(() => ({}));
     const opened = new Map();
     for (const node of nodes) {
@@ -131,8 +132,11 @@ class NetworkDrawing {
     for (const [key, path] of opened) if (path.length > 1) graph.setParent(key, pathKey(path.slice(0, -1)));
     for (const [from, to] of edges) graph.setEdge(from, to);
     dagre.layout(graph);
-    this.size = { width: Math.ceil(graph.graph().width), height: Math.ceil(graph.graph().height) };
-    this.drawing = svg("svg", { viewBox: `0 0 ${this.size.width} ${this.size.height}`, role: "group", "aria-label": "Graph of layers" },
+    const across = graph.edges().flatMap((edge) => graph.edge(edge).points.map((point) => point.x)); // edges may leave the width of the nodes
+    const left = Math.min(0, ...across.map((x) => x - MARGIN));
+    const right = Math.max(graph.graph().width, ...across.map((x) => x + MARGIN));
+    this.size = { width: Math.ceil(right - left), height: Math.ceil(graph.graph().height) };
+    this.drawing = svg("svg", { viewBox: `${Math.floor(left)} 0 ${this.size.width} ${this.size.height}`, role: "group", "aria-label": "Graph of layers" },
       svg("defs", {}, svg("marker", { id: "arrow", viewBox: "0 0 8 8", refX: 7, refY: 4, markerWidth: 7, markerHeight: 7, orient: "auto" },
         svg("path", { d: "M0 0 8 4 0 8z" }))));
     for (const [key, path] of [...opened].sort((a, b) => a[1].length - b[1].length)) this.drawing.append(this.openBlock(key, graph.node(key)));
@@ -161,7 +165,7 @@ class NetworkDrawing {
 
   openBlock(key, { x, y, width, height }) {
     const block = this.blocks.get(key);
-    const header = this.asButton(svg("g", {}, svg("text", { x: x - width / 2 + 6, y: y - height / 2 + 13, class: "title" }, `▾ ${block.name}`)), key, true, block.name);
+    const header = this.asButton(svg("g", {}, svg("text", { x: x - width / 2 + 6, y: y - height / 2 + 14, class: "title" }, `▾ ${block.name}`)), key, true, block.name);
     return svg("g", { class: "open-block" }, svg("rect", { x: x - width / 2, y: y - height / 2, width, height }), header);
   }
 

@@ -92,10 +92,10 @@ function dotChart({ title, note, rows, groups, label, values }) {
   const longest = Math.max(...rows.map((row) => row.name.length));
   const draw = (width) => {
     const margin = Math.min(width * 0.4, 14 + 6.4 * longest);
-    const characters = Math.floor((margin - 14) / 6.4);
+    const characters = Math.floor((margin - 14) / 6);
     return plot(width, 46 + 18 * rows.length, {
       marginLeft: margin, ariaLabel: title, x: { type: "log", label, grid: true, nice: true, ticks: width < 400 ? 3 : 6, tickFormat: "~g" },
-      y: { domain: rows.map((row) => row.name), label: null, grid: true, tickFormat: (name) => (name.length > characters ? `${name.slice(0, Math.max(1, characters - 1))}…` : name) },
+      y: { domain: rows.map((row) => row.name), label: null, grid: true, tickFormat: (name) => cutText(name, characters) },
       symbol: { domain: groups.map((group) => group.name) },
       marks: [Plot.dot(dots, { x: "value", y: "row", symbol: "group", r: 4, fill: (dot) => color(dot.index), title: (dot) => `${dot.row}, ${dot.group}: ${numberText(dot.value)}` })],
       color: { type: "identity" },
