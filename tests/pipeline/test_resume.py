@@ -298,7 +298,7 @@ def test_other_files_in_the_folder_are_kept() -> None:
 
 def test_checkpoints_without_a_run_are_not_removed() -> None:
     train("run")
-    for name in results("run"):
+    for name in (*results("run"), EXECUTION_FILE):
         Path("run", name).unlink()
     before = files("run")
     stderr = jsonnx("train", "spec.json", "-o", "run", status=2).stderr
@@ -319,14 +319,14 @@ def test_a_folder_that_is_not_a_run_is_an_error(name: str) -> None:
 
 
 def test_a_run_that_appears_in_the_meantime_is_not_overwritten(monkeypatch: pytest.MonkeyPatch) -> None:
-    load = training_run._load_data
+    load = training_run.load_data
 
     def load_slowly(*arguments: Any) -> Any:
-        monkeypatch.setattr(training_run, "_load_data", load)
+        monkeypatch.setattr(training_run, "load_data", load)
         train("run")
         return load(*arguments)
 
-    monkeypatch.setattr(training_run, "_load_data", load_slowly)
+    monkeypatch.setattr(training_run, "load_data", load_slowly)
     errors = train("run", status=2)
     assert "run-exists" in errors
     assert "another process has started or removed the run" in errors.replace("\n", " ")
@@ -367,7 +367,7 @@ def failing(monkeypatch: pytest.MonkeyPatch, method: str, *calls: int) -> list[i
     return count
 
 
-@pytest.mark.parametrize("method", ["_write_checkpoint", "write_metrics", "_write_description"])
+@pytest.mark.parametrize("method", ["_write_checkpoint", "write_metrics", "write_texts"])
 def test_a_failed_first_save_leaves_no_run(monkeypatch: pytest.MonkeyPatch, home: Path, method: str) -> None:
     before = files(".")
     with monkeypatch.context() as patch:

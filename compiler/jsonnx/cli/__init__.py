@@ -110,6 +110,8 @@ for command in (
     models.train,
     models.evaluate,
     runs.runs,
+    runs.compare,
+    runs.lock,
     report.report,
     models.predict,
     models.inspect,

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from ..core.deployment_targets import PLAIN_TARGET, TARGETS
 from ..core.diagnostics import UsageError
@@ -35,6 +36,7 @@ from .report import PORT_OPTION, live_report, write_run_report
 
 if TYPE_CHECKING:
     from ..pipeline.check import CheckedSpec
+    from ..pipeline.lock_file import LockedRun
     from ..pipeline.training_run import ProviderPlacement
 
 OWN_DATA_NOTE = (
@@ -114,6 +116,12 @@ def compile(
     help="Continue from the folder's last checkpoint, without -o from that of the spec's newest unfinished run; start "
     "if there is no run yet.",
 )
+@click.option(
+    "--locked",
+    is_flag=True,
+    help="Reproduce the run of jsonnx.lock, which lies beside the spec: with its seed, provider and overrides, and bit "
+    "for bit.",
+)
 @click.option("--exact", is_flag=True, help="Resume only if the result is the same bit for bit.")
 @click.option(
     "--on-save-error",
@@ -160,6 +168,7 @@ def train(
     spec: str,
     output: str | None,
     resume: bool,
+    locked: bool,
     exact: bool,
     on_save_error: str,
     weights: str | None,
@@ -188,6 +197,9 @@ def train(
     from ..render.progress import progress_display
     from ..runtime.provider_options import parse_assignments
 
+    lock = _read_lock(spec) if locked else None
+    if lock is not None:
+        changes, scale, seed, provider = lock.changes, lock.scale, lock.seed, lock.provider
     checked = checked_spec(spec, changes, scale, has_validation_data=validation_data is not None)
     if not quiet:
         print_provider_choice(provider)
@@ -212,6 +224,8 @@ def train(
                 changes,
                 parse_assignments(provider_options),
                 strict=strict,
+                threads=lock.threads if lock is not None else None,
+                lock=lock,
             ),
             callbacks=[display],
             warn=lambda diagnostics: print_diagnostics(diagnostics, "text") if diagnostics else None,
@@ -224,6 +238,21 @@ def train(
     if report:
         write_run_report(folder, data_roots)
     sys.exit(outcome.exit_status)
+
+
+def _read_lock(spec: str) -> LockedRun:
+    """The run of the lock file beside a spec. Raises UsageError for options that it decides."""
+    from ..pipeline.lock_file import read_lock
+
+    context = click.get_current_context()
+    for name, option in LOCKED_OPTIONS.items():
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            raise UsageError("bad-option", f"--locked and {option} exclude each other", "jsonnx.lock has its value")
+    return read_lock(spec)
+
+
+LOCKED_OPTIONS = {"changes": "--set", "scale": "--scale", "seed": "--seed", "provider": "--provider"}
+"""The options whose values are those of the lock file."""
 
 
 def _print_placement(provider: str, placement: ProviderPlacement | None) -> None:

@@ -9,13 +9,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..core.diagnostics import CompileError, UsageError
+from ..core.diagnostics import CompileError, Diagnostic, UsageError
 from ..core.files import open_file
 from ..frontend.json_reader import read_file
 from ..runtime.run_files import (
     BEST_CHECKPOINT_FILE,
     CHECKPOINT_FOLDER,
     EXECUTION_FILE,
+    EXPANDED_SPEC_FILE,
     METRICS_FILE,
     MODEL_FILE,
     RESULT_FILES,
@@ -25,7 +26,7 @@ from ..runtime.run_files import (
     STEPS_FILE,
     WEIGHTS_FILE,
 )
-from .run_info import FINISHED, RUNNING, RunInfo, best_epoch, read_run_info, run_state
+from .run_info import FINISHED, LAYOUT_VERSION, RUNNING, RunInfo, best_epoch, read_run_info, run_state
 
 if TYPE_CHECKING:
     import numpy as np
@@ -260,12 +261,22 @@ class Run:
     @property
     def missing(self) -> list[str]:
         """The files and keys that a run of an earlier version lacks, or that were removed."""
-        names = [EXECUTION_FILE, SPEC_FILE, SOURCE_SPEC_FILE, METRICS_FILE, STEPS_FILE]
+        names = [EXECUTION_FILE, SPEC_FILE, EXPANDED_SPEC_FILE, METRICS_FILE, STEPS_FILE]
         if self.state == FINISHED:
             names += [WEIGHTS_FILE, MODEL_FILE]
         files = [name for name in RESULT_FILES if name in names and not (self.folder / name).exists()]
         keys = [key for key in REPORTED_KEYS if key not in self.info and (key != "sha256" or self.state == FINISHED)]
         return files + keys
+
+    def missing_warnings(self) -> list[Diagnostic]:
+        """A warning `incomplete-run` about what is missing."""
+        missing = self.missing
+        if not missing:
+            return []
+        is_old = self.info.get("layout") != LAYOUT_VERSION
+        reason = "an earlier version of jsonnx wrote it" if is_old else "files were removed"
+        message = f"the run in {str(self.folder)!r} lacks {', '.join(missing)}: {reason}"
+        return [Diagnostic("incomplete-run", message, severity="warning")]
 
     def to_json(self) -> dict[str, Any]:
         """The run as `jsonnx runs --format json` prints it."""

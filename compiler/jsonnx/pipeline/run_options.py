@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from ..core.diagnostics import Diagnostic
 from ..runtime.provider_options import ProviderOptions
+from .lock_file import LockedRun
 from .run_data import SPEC_FILES, DataFiles
 
 Warn = Callable[[list[Diagnostic]], None]
@@ -44,6 +45,11 @@ class RunOptions:
 
     strict: bool = False
     """Whether it is an error if large nodes run on the CPU instead of the provider."""
+
+    threads: int | None = None
+    """The number of threads; all that this process may use if None."""
+    lock: LockedRun | None = None
+    """The run of a lock file that must be reproduced."""
 
     @property
     def may_overwrite(self) -> bool:

@@ -22,6 +22,8 @@ class Outcome:
     thresholds: Mapping[str, float] = field(default_factory=dict)
     split_counts: Mapping[str, int] = field(default_factory=dict)
     """The number of samples of each part of the spec's `split`."""
+    is_locked: bool = False
+    """Whether the weights are those of the lock file, bit for bit."""
 
     @property
     def exit_status(self) -> int:
@@ -51,4 +53,6 @@ class Outcome:
         if self.test_figures:
             figures = numbers_only(self.test_figures)
             lines.append("test  " + "  ".join(f"{name} {value:.4f}" for name, value in figures.items()))
+        if self.is_locked:
+            lines.append("the weights are those of jsonnx.lock, bit for bit")
         return [*lines, f"wrote {self.folder / MODEL_FILE}"]

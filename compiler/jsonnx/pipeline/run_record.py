@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 def start_info(
     folder: Path,
     checked: CheckedSpec,
+    spec_sha256: str,
     trainer: Trainer,
     data: RunData,
     data_files: Mapping[str, str],
@@ -37,7 +38,8 @@ def start_info(
 ) -> RunInfo:
     """The description of a run that starts, or that continues one with the description `before`.
 
-    `data_files` replace the spec's files, by their keys in `training.data`.
+    `spec_sha256` is the hash of the spec, before anything was learned from the data. `data_files` replace the spec's
+    files, by their keys in `training.data`.
     """
     document: Any = checked.source.value
     replaced = {part: path_from(folder, Path(path)) for part, path in data_files.items()}
@@ -48,6 +50,7 @@ def start_info(
         "state": RUNNING,
         "provider": trainer.provider,
         "seed": trainer.plan.seed,
+        "spec_sha256": spec_sha256,
         "scale": scale,
         "set": list(changes),
         "parameters": document.get("parameters", {}),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from hashlib import sha256
 from typing import Any
 
 from ..core.diagnostics import Report
@@ -20,6 +21,12 @@ def spec_texts(checked: CheckedSpec) -> dict[str, str]:
         **({EXPANDED_SPEC_FILE: _json_text(flat.document)} if flat is not None else {}),
         SPEC_FILE: _json_text(document),
     }
+
+
+def spec_sha256(checked: CheckedSpec) -> str:
+    """The hash of a spec with its overrides, whatever its formatting."""
+    text = json.dumps(checked.source.value, ensure_ascii=False, separators=(",", ":"))
+    return sha256(text.encode(errors="surrogatepass")).hexdigest()
 
 
 def _json_text(value: Any) -> str:

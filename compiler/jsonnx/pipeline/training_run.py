@@ -27,7 +27,7 @@ from .run_options import DEFAULT_OPTIONS, RunOptions, Warn, no_warning
 from .run_outcome import Outcome
 from .run_record import end_info, start_info
 from .run_recorder import Recorder
-from .run_specs import spec_texts
+from .run_specs import spec_sha256, spec_texts
 from .spec_changes import change_texts, with_change_notes
 from .trainer import Trainer
 from .training_placement import fallback_diagnostic, training_placement
@@ -62,11 +62,13 @@ def train(
     data = load_data(trainer, options.data)  # before anything is written, so that an error leaves no files
     require_validation(trainer.plan, data.validation is not None)
     notes = learned_notes(checked, data.train)
+    spec_hash = spec_sha256(checked)
     checked = with_learned(checked, data.train)
     if not resumes:
         warn(notes)
         warn(data_warnings(checked, data, has_initial_weights=options.weights is not None))
-    run = _PreparedRun(run_folder, checked, options, trainer, data, warn, start_time)
+    run = _PreparedRun(run_folder, checked, spec_hash, options, trainer, data, warn, start_time)
+    run.check_lock()
     with run_folder:
         if _is_resumed(run_folder, options) != resumes:
             message = f"another process has started or removed the run in {str(folder)!r}"
@@ -82,8 +84,11 @@ def train(
             if data.test is not None and not history.interrupted:
                 test_figures = trainer.evaluate(data.test)
             run.write_end(run_info, INTERRUPTED if history.interrupted else FINISHED, history, test_figures, files)
+            is_locked = options.lock is not None and not history.interrupted
+            if options.lock is not None and is_locked:
+                options.lock.require_weights(files[WEIGHTS_FILE], run_info)
         split_counts = {part: len(data.parts[part]) for part in data.split_parts}
-        return Outcome(folder, history, test_figures, trainer.temperatures, trainer.thresholds, split_counts)
+        return Outcome(folder, history, test_figures, trainer.temperatures, trainer.thresholds, split_counts, is_locked)
 
 
 def _report_placement(
@@ -109,11 +114,20 @@ class _PreparedRun:
 
     folder: RunFolder
     checked: CheckedSpec
+    spec_sha256: str
     options: RunOptions
     trainer: Trainer
     data: RunData
     warn: Warn
     start_time: float
+
+    def check_lock(self) -> None:
+        """Raises CompileError if the run cannot be that of the lock file; warns if its last bits may differ."""
+        lock = self.options.lock
+        if lock is not None:
+            run_info = self._info()
+            lock.require_inputs(run_info)
+            self.warn(lock.environment_warnings(run_info))
 
     def start(self, on_weights_resolved: Callable[[WeightsReport], None]) -> RunInfo:
         """Writes the first files of the run. Returns the content of `run.json`."""
@@ -166,6 +180,7 @@ class _PreparedRun:
         return start_info(
             self.folder.path,
             self.checked,
+            self.spec_sha256,
             self.trainer,
             self.data,
             options.data.paths,

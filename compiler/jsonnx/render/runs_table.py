@@ -63,13 +63,13 @@ def runs_text(
     right = range(len(FIRST_COLUMNS), len(titles) - 1)
     table = TextTable(titles, right=(FIRST_COLUMNS.index("epochs"), *right), unbroken=(0,))
     for run in runs:
-        best = f"{run.best['figure']} {_figure_text(run.best['value'])} in {run.best['epoch']}" if run.best else ""
+        best = f"{run.best['figure']} {figure_text(run.best['value'])} in {run.best['epoch']}" if run.best else ""
         cells = [
             *(_cell(value_of(run, name)) for name in further),
-            *(_figure_text(run.test.get(name)) for name in names),
+            *(figure_text(run.test.get(name)) for name in names),
         ]
         started = (run.started or "").replace("T", " ").removesuffix("+00:00")
-        table.add_row(str(run.folder), run.state, str(run.epochs), best, *cells, _duration_text(run.seconds), started)
+        table.add_row(str(run.folder), run.state, str(run.epochs), best, *cells, duration_text(run.seconds), started)
     return table.text(color, width)
 
 
@@ -130,7 +130,7 @@ def figures_text(figures: Sequence[tuple[str, Figures]], color: bool = False, wi
     names = list(dict.fromkeys(name for _, values in figures for name in values))
     table = TextTable(["run", *names], right=range(1, len(names) + 1), unbroken=(0,))
     for run, values in figures:
-        table.add_row(run, *(_figure_text(values.get(name)) for name in names))
+        table.add_row(run, *(figure_text(values.get(name)) for name in names))
     return table.text(color, width)
 
 
@@ -140,7 +140,7 @@ def _figure_names(runs: Sequence[Run], attribute: str) -> list[str]:
 
 
 def _cell(value: Any) -> str:
-    return _figure_text(value) if isinstance(value, float) else _csv_cell(value)
+    return figure_text(value) if isinstance(value, float) else _csv_cell(value)
 
 
 def _csv_cell(value: Any) -> Any:
@@ -148,11 +148,13 @@ def _csv_cell(value: Any) -> Any:
     return "" if value is None else value if isinstance(value, str) else json.dumps(value)
 
 
-def _figure_text(value: float | None) -> str:
+def figure_text(value: float | None) -> str:
+    """A figure with six digits; nothing for None."""
     return "" if value is None else f"{value:.6g}"
 
 
-def _duration_text(seconds: float | None) -> str:
+def duration_text(seconds: float | None) -> str:
+    """A duration in seconds below a minute, else in hours, minutes and seconds; nothing for None."""
     if seconds is None:
         return ""
     if seconds < 60:

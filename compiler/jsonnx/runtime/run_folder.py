@@ -120,6 +120,7 @@ class RunFolder:
         for old in [*earlier, *(path for path in self.result_files if path not in kept)]:
             remove_file(old)
         self.write_texts(description)
+        write_atomically(self.path / STEPS_FILE, b"")
         self.write_metrics(History())
         self._is_starting = False
 
