@@ -26,7 +26,7 @@ class Chromium:
         self._profile = tempfile.TemporaryDirectory()
         their_input, self._output = os.pipe()
         self._input, their_output = os.pipe()
-        descriptors = f"exec 3<&{their_input} 4>&{their_output}; exec \"$@\""
+        descriptors = f'exec 3<&{their_input} 4>&{their_output}; exec "$@"'
         command = [
             *("bash", "-c", descriptors, "chromium", chromium_path() or "", "--headless", "--remote-debugging-pipe"),
             *("--no-sandbox", "--disable-gpu", "--hide-scrollbars", f"--user-data-dir={self._profile.name}"),
@@ -90,7 +90,9 @@ class Chromium:
 
     def open(self, url: str, width: int = 1280, height: int = 900, dark: bool = False) -> None:
         """Opens a page in a window of this size, and waits until its scripts have run."""
-        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600)
+        self.call(
+            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600
+        )
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.call("Emulation.setEmulatedMedia", features=[scheme])
         self.call("Page.navigate", url=url)

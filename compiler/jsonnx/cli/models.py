@@ -31,7 +31,6 @@ from .common import (
     print_status,
     print_weights_report,
 )
-
 from .report import PORT_OPTION, live_report, write_run_report
 
 if TYPE_CHECKING:

@@ -47,7 +47,8 @@ class LiveReport(ThreadingHTTPServer):
         try:
             super().__init__((ADDRESS, port), _Handler)
         except (OSError, OverflowError) as error:
-            reason = "is in use" if getattr(error, "errno", 0) == errno.EADDRINUSE else f"cannot be used: {error_reason(error)}"  # type: ignore[arg-type]
+            is_busy = getattr(error, "errno", 0) == errno.EADDRINUSE
+            reason = "is in use" if is_busy else f"cannot be used: {error_reason(error)}"
             raise UsageError("bad-option", f"the port {port} {reason}", BUSY_PORT_HELP) from error
 
     @property

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..core.diagnostics import CompileError, UsageError
+from ..core.reserved_names import target_name
 from ..report.json_values import rounded
-from ..report.regression import histogram
+from ..report.regression import histogram, scatter_sample
 from ..runtime.data_errors import FeedError
 from ..runtime.dataset import Dataset
 from ..runtime.dataset_files import from_file
@@ -21,7 +22,7 @@ from .trained_model import TrainedModel
 
 EVALUATED_PARTS = ("validation", "test")
 """The parts of a run's data that predictions are shown for, in the order of preference."""
-MAX_HISTOGRAM_VALUES = 1_000_000
+MAX_HISTOGRAM_SAMPLES = 100_000
 
 
 @dataclass
@@ -47,7 +48,9 @@ def read_report_data(run: Run, model: TrainedModel, plan: TrainingPlan, file: st
         parts = _parts_of_spec(model, plan)
     except (CompileError, UsageError, FeedError) as error:
         fault = error.diagnostic if isinstance(error, UsageError) else error.diagnostics[0]
-        return ReportData({}, None, [f"The data of the run cannot be read, so figures of them are missing: {fault.message}."])
+        return ReportData(
+            {}, None, [f"The data of the run cannot be read, so figures of them are missing: {fault.message}."]
+        )
     return checked_report_data(run, parts)
 
 
@@ -90,7 +93,7 @@ def target_balance(data: ReportData, model: TrainedModel) -> list[dict[str, Any]
     if objective is None or not data.parts:
         return []
     counts = class_counts(data.parts, objective)
-    balance = []
+    balance: list[dict[str, Any]] = []
     for output in objective.losses:
         labels = typed.network.labels.get(output, ())
         if output in counts:
@@ -116,8 +119,7 @@ def _class_rows(counts: Mapping[str, Mapping[int, int]], labels: Iterable[str]) 
 def _histograms(output: str, parts: Mapping[str, Dataset]) -> dict[str, Any]:
     shown = {}
     for part, samples in parts.items():
-        array = samples.target_rows(output)
-        if array is not None and array.dtype.kind in "fiu" and array.size:
-            values = array.ravel()[:: -(-array.size // MAX_HISTOGRAM_VALUES)]
-            shown[part] = rounded(histogram(values)._asdict())
+        if output in samples.targets and len(samples):
+            rows = scatter_sample(len(samples), MAX_HISTOGRAM_SAMPLES)
+            shown[part] = rounded(histogram(samples.samples_of(target_name(output), rows))._asdict())
     return shown

@@ -37,9 +37,7 @@ def examples(results: OutputResults, samples: Dataset, data: DataSection | None)
         {
             "worst": [shown.sample(index) for index in worst],
             "typical": [shown.sample(index) for index in typical],
-            "error_meaning": ERROR_OF_CLASSES
-            if results.predicted.kind is OutputKind.EXCLUSIVE
-            else ERROR_OF_NUMBERS,
+            "error_meaning": ERROR_OF_CLASSES if results.predicted.kind is OutputKind.EXCLUSIVE else ERROR_OF_NUMBERS,
             "typical_meaning": TYPICAL_OF_CLASSES if by_class else TYPICAL_OF_NUMBERS,
         }
     )

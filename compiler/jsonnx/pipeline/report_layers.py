@@ -137,7 +137,7 @@ def unit_values(checked: CheckedSpec, trainer: Trainer, samples: Dataset) -> lis
         [
             {
                 "layer": name,
-                "type": calls[name].layer.type_name if calls[name].layer else "",
+                "type": getattr(calls[name].layer, "type_name", ""),
                 "units": len(layer.least),
                 "dead": int((layer.least == layer.greatest).sum()),
                 "zeros": layer.mean("zeros"),

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-
 
 from ..core.diagnostics import CompileError, UsageError
 from ..core.figures import numbers_only
@@ -27,6 +27,7 @@ from ..runtime.trainer import Trainer
 from ..runtime.training_plan import TrainingPlan
 from .check import CheckedSpec
 from .graphs import costed_graph
+from .lock_file import LOCK_FILE, locked_values
 from .plan_training import plan_training
 from .report_data import ReportData, read_report_data, target_balance
 from .report_examples import examples
@@ -39,8 +40,7 @@ MAX_STEPS = 500
 """Steps whose loss the page shows."""
 MAX_SHOWN_CHARACTERS = 200_000
 """Characters of a file that the page shows."""
-LOCK_FILES = (RUN_INFO_FILE, EXECUTION_FILE)
-"""The files that say what exactly a run was made from, and by what."""
+SHOWN_FILES = (SPEC_FILE, RUN_INFO_FILE, EXECUTION_FILE)
 
 RunValues = dict[str, Any]
 
@@ -182,14 +182,17 @@ def _newest_checkpoint(run: Run) -> Path | None:
 
 
 def _files(run: Run) -> list[dict[str, str]]:
-    """The spec as it was trained, and the files that lock the run."""
-    shown = []
-    for name in (SPEC_FILE, *LOCK_FILES):
+    """The spec as it was trained, the run's entry in a lock file, if it can be locked, and its description."""
+    texts = {}
+    for name in SHOWN_FILES:
         with suppress(OSError):
-            text = (run.folder / name).read_text("utf-8", "replace")
-            is_cut = len(text) > MAX_SHOWN_CHARACTERS
-            shown.append({"name": name, "text": f"{text[:MAX_SHOWN_CHARACTERS]}\n…" if is_cut else text})
-    return shown
+            texts[name] = (run.folder / name).read_text("utf-8", "replace")
+    with suppress(UsageError, OSError):
+        texts[LOCK_FILE] = json.dumps({run.spec_file: locked_values(run)}, indent=2)
+    return [
+        {"name": name, "text": text if len(text) <= MAX_SHOWN_CHARACTERS else f"{text[:MAX_SHOWN_CHARACTERS]}\n…"}
+        for name, text in texts.items()
+    ]
 
 
 def _outputs(model: TrainedModel, plan: TrainingPlan, samples: Dataset) -> list[dict[str, Any]]:

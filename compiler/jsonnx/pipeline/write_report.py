@@ -11,9 +11,7 @@ from ..runtime.run_files import REPORT_FILE, RESULT_FILES
 from .report_run import DEFAULT_OPTIONS, ReportOptions, run_values
 
 
-def write_report(
-    folders: Sequence[Path], output: Path, options: ReportOptions = DEFAULT_OPTIONS
-) -> list[str]:
+def write_report(folders: Sequence[Path], output: Path, options: ReportOptions = DEFAULT_OPTIONS) -> list[str]:
     """Writes the page, and returns notes on what is missing in it. Raises UsageError, CompileError."""
     inputs = [folder / name for folder in folders for name in RESULT_FILES if name != REPORT_FILE]
     refuse_overwrite([*inputs, *([Path(options.data)] if options.data else [])], [output])

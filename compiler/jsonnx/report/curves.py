@@ -62,7 +62,7 @@ def _totals(counts: ThresholdCounts) -> tuple[int, int]:
 
 
 def shortened(x: np.ndarray, y: np.ndarray, count: int = MAX_CURVE_POINTS) -> np.ndarray:
-    """The indices of at most `count` points of a curve, the first and the last included, at equal distances along it."""
+    """The indices of at most `count` points of a curve, at equal distances along it, with the first and the last."""
     if len(x) <= count:
         return np.arange(len(x))
     length = np.r_[0.0, np.cumsum(np.abs(np.diff(x)) + np.abs(np.diff(y)))]

@@ -164,7 +164,7 @@ def _matrix_figures(matrix: np.ndarray, labels: Sequence[str]) -> dict[str, Any]
         errors = matrix.sum(0) + matrix.sum(1) - 2 * np.diag(matrix)
         shown = np.sort(np.argsort(-errors, kind="stable")[:MAX_MATRIX_CLASSES])
     return {
-        "matrix": {"labels": [labels[index] for index in shown], "counts": matrix[np.ix_(shown, shown)]},
+        "matrix": {"labels": [labels[index] for index in shown.tolist()], "counts": matrix[np.ix_(shown, shown)]},
         "classes": _class_rows(labels, scores, matrix.sum(0)),
         "confusions": [
             {"true": labels[true], "predicted": labels[predicted], "count": count}

@@ -31,7 +31,7 @@ _PAGE = """<!doctype html>
 {styles}</style>
 </head>
 <body>
-<noscript><p>This page draws its charts with JavaScript, which is disabled. It loads nothing from a network.</p></noscript>
+<noscript><p>This page draws charts with JavaScript, which is disabled; it needs no network.</p></noscript>
 <main id="report"></main>
 <script type="application/json" id="data">{data}</script>
 {scripts}
@@ -64,7 +64,9 @@ def waiting_page(title: str) -> str:
 def report_page(title: str, runs: Sequence[Any], *, live: bool = False) -> str:
     """The page of some runs, each as JSON values. A `live` page asks the server that it came from for new figures."""
     names = [*SCRIPTS[:-1], LIVE_SCRIPT, SCRIPTS[-1]] if live else SCRIPTS
-    libraries = [f"/*\n{_asset(f'libraries/{licence}')}*/\n{_asset(f'libraries/{name}')}" for name, licence in LIBRARIES.items()]
+    libraries = [
+        f"/*\n{_asset(f'libraries/{licence}')}*/\n{_asset(f'libraries/{name}')}" for name, licence in LIBRARIES.items()
+    ]
     scripts = [*libraries, '"use strict";\n' + "".join(_asset(name) for name in names)]
     connections = "'self'" if live else "'none'"
     policy = (

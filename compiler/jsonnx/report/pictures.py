@@ -64,7 +64,7 @@ def number_text(value: Any) -> str:
 
 
 def pixels(value: np.ndarray, limits: tuple[float, float]) -> np.ndarray:
-    """The array [height, width] or [height, width, channels] as bytes of at most `MAX_PICTURE_SIDE` rows and columns."""
+    """An array [height, width] or [height, width, channels] as bytes, of at most `MAX_PICTURE_SIDE` rows and columns."""
     value = value[tuple(slice(None, None, -(-size // MAX_PICTURE_SIDE)) for size in value.shape[:2])]
     low, high = limits
     scaled = (value.astype(np.float64) - low) / (high - low or 1.0) * 255
@@ -72,7 +72,7 @@ def pixels(value: np.ndarray, limits: tuple[float, float]) -> np.ndarray:
 
 
 def data_url(image: np.ndarray) -> str:
-    """A PNG file of bytes [height, width] or [height, width, channels] with 1, 3 or 4 channels, as the URL of a page."""
+    """Bytes [height, width] or [height, width, channels], with 1, 3 or 4 channels, as the data URL of a PNG file."""
     image = image[..., None] if image.ndim == 2 else image
     height, width, channels = image.shape
     header = struct.pack(">IIBBBBB", width, height, 8, {1: 0, 3: 2, 4: 6}[channels], 0, 0, 0)

@@ -8,6 +8,8 @@ import numpy as np
 
 HISTOGRAM_BINS = 30
 MAX_SCATTER_POINTS = 1_000
+MIN_RELATIVE_RANGE = 1e-9
+"""Below that part of the values, their range is rounding."""
 
 
 class RegressionScores(NamedTuple):
@@ -42,8 +44,14 @@ class Histogram(NamedTuple):
 
 
 def histogram(values: np.ndarray, bins: int = HISTOGRAM_BINS) -> Histogram:
-    """Bins of equal width over the range of the values."""
-    counts, edges = np.histogram(values, bins)
+    """Bins of equal width over the range of the finite values; values that are almost the same are in one bin."""
+    values = np.asarray(values, np.float64)
+    values = values[np.isfinite(values)]
+    low, high = (values.min(), values.max()) if values.size else (0.0, 0.0)
+    size = max(abs(low), abs(high))
+    if high - low <= MIN_RELATIVE_RANGE * size:
+        low, high = low - max(0.5, 0.01 * size), high + max(0.5, 0.01 * size)
+    counts, edges = np.histogram(values, bins, (low, high))
     return Histogram(edges, counts)
 
 

@@ -196,9 +196,7 @@ def runner_without_updates(
     """A runner on the CPU of a graph that updates nothing, over copies of the variables that it reads."""
     graph = with_vocabularies(graph, vocabularies)
     arrays = {name: variables[name] for name in (*graph.parameters, *graph.states) if name in variables}
-    return Runner(
-        graph, graph.outputs, HostVariables(DonatedArrays(arrays), (), {}), resolve_provider("cpu"), None
-    )
+    return Runner(graph, graph.outputs, HostVariables(DonatedArrays(arrays), (), {}), resolve_provider("cpu"), None)
 
 
 def create_graph_session(

@@ -131,7 +131,9 @@ class Trainer:
 
     # -- training ----------------------------------------------------------------------------------------------------
 
-    def step(self, x: DataArgument, y: DataArgument = None, sample_weight: DataArgument = None) -> dict[str, Any]:
+    def step(
+        self, x: DataArgument | Dataset, y: DataArgument = None, sample_weight: DataArgument = None
+    ) -> dict[str, Any]:
         """Train on one batch; its loss and metrics. Raises FeedError for data that do not fit, Diverged."""
         feeds = self._cached_layout.feeds(x, y) if self._cached_layout and sample_weight is None else None
         engine = self._engine
