@@ -18,8 +18,8 @@ PACKAGE = TESTS.parent / "compiler" / "jsonnx"
 ARROWS = """
 callbacks: runtime
 cli:       pipeline render runtime lowering interop frontend layers backend library core
-pipeline:  render runtime tuning diff lowering gradient passes interop analysis frontend layers search training targets
-           backend ir core
+pipeline:  report render runtime tuning diff lowering gradient passes interop analysis frontend layers search training
+           targets backend ir core
 render:    runtime diff lowering interop analysis frontend layers search targets ir library core
 runtime:   tuning passes interop training backend ir core
 tuning:    gradient passes training ir core
@@ -37,6 +37,7 @@ targets:   ir
 backend:   ir core
 ir:        core
 library:
+report:
 core:
 """
 """Which rooms each room may import. Rooms stand from top to bottom: every arrow points downwards."""

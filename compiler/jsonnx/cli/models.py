@@ -32,6 +32,7 @@ from .common import (
     print_status,
     print_weights_report,
 )
+from .report import PORT_OPTION, live_report, write_run_report
 
 if TYPE_CHECKING:
     from ..pipeline.check import CheckedSpec
@@ -157,6 +158,9 @@ def compile(
     help="Tell first which nodes the provider leaves to the CPU, and what it costs.",
 )
 @click.option("--strict", is_flag=True, help="Do not train if the provider leaves large nodes to the CPU.")
+@click.option("--report", is_flag=True, help="Write report.html to the folder at the end, as `jsonnx report` does.")
+@click.option("--live", is_flag=True, help="Serve a page with the figures on this machine while it trains.")
+@PORT_OPTION
 @SCALE_OPTION
 @SET_OPTION
 @ALL_OPTION
@@ -182,6 +186,9 @@ def train(
     provider_options: tuple[str, ...],
     explain_placement: bool,
     strict: bool,
+    report: bool,
+    live: bool,
+    port: int | None,
     scale: str | None,
     changes: tuple[str, ...],
 ) -> None:
@@ -199,7 +206,7 @@ def train(
     if not quiet:
         print_provider_choice(provider)
     folder = Path(output) if output else _default_folder(checked, resume, force, quiet)
-    with progress_display(0 if quiet else 1) as display:
+    with live_report(folder, port, live), progress_display(0 if quiet else 1) as display:
         outcome = run(
             checked,
             folder,
@@ -230,6 +237,8 @@ def train(
         )
     for line in outcome.summary_lines():
         print_result(line)
+    if report:
+        write_run_report(folder, data_roots)
     sys.exit(outcome.exit_status)
 
 
