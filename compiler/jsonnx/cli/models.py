@@ -22,6 +22,7 @@ from .common import (
     SEED_TYPE,
     SET_OPTION,
     SPEC_ARGUMENT,
+    THREADS_OPTION,
     UNVERIFIED_OPTION,
     checked_spec,
     handles_errors,
@@ -31,6 +32,7 @@ from .common import (
     print_status,
     print_weights_report,
 )
+from .report import PORT_OPTION, live_report, write_run_report
 
 if TYPE_CHECKING:
     from ..pipeline.check import CheckedSpec
@@ -146,6 +148,7 @@ def compile(
 )
 @DATA_ROOT_OPTION
 @click.option("--force", is_flag=True, help="Replace an existing run in the folder.")
+@THREADS_OPTION
 @click.option("--quiet", is_flag=True, help="Show no progress.")
 @PROVIDER_OPTION
 @PROVIDER_OPTIONS_OPTION
@@ -155,6 +158,9 @@ def compile(
     help="Tell first which nodes the provider leaves to the CPU, and what it costs.",
 )
 @click.option("--strict", is_flag=True, help="Do not train if the provider leaves large nodes to the CPU.")
+@click.option("--report", is_flag=True, help="Write report.html to the folder at the end, as `jsonnx report` does.")
+@click.option("--live", is_flag=True, help="Serve a page with the figures on this machine while it trains.")
+@PORT_OPTION
 @SCALE_OPTION
 @SET_OPTION
 @ALL_OPTION
@@ -174,11 +180,15 @@ def train(
     validation_data: str | None,
     data_roots: tuple[str, ...],
     force: bool,
+    threads: int | None,
     quiet: bool,
     provider: str,
     provider_options: tuple[str, ...],
     explain_placement: bool,
     strict: bool,
+    report: bool,
+    live: bool,
+    port: int | None,
     scale: str | None,
     changes: tuple[str, ...],
 ) -> None:
@@ -196,7 +206,7 @@ def train(
     if not quiet:
         print_provider_choice(provider)
     folder = Path(output) if output else _default_folder(checked, resume, force, quiet)
-    with progress_display(0 if quiet else 1) as display:
+    with live_report(folder, port, live), progress_display(0 if quiet else 1) as display:
         outcome = run(
             checked,
             folder,
@@ -216,7 +226,7 @@ def train(
                 changes,
                 parse_assignments(provider_options),
                 strict=strict,
-                threads=lock.threads if lock is not None else None,
+                threads=lock.threads if lock is not None else threads,
                 lock=lock,
             ),
             callbacks=[display],
@@ -227,6 +237,8 @@ def train(
         )
     for line in outcome.summary_lines():
         print_result(line)
+    if report:
+        write_run_report(folder, data_roots)
     sys.exit(outcome.exit_status)
 
 
@@ -241,7 +253,13 @@ def _read_lock(spec: str) -> LockedRun:
     return read_lock(spec)
 
 
-LOCKED_OPTIONS = {"changes": "--set", "scale": "--scale", "seed": "--seed", "provider": "--provider"}
+LOCKED_OPTIONS = {
+    "changes": "--set",
+    "scale": "--scale",
+    "seed": "--seed",
+    "provider": "--provider",
+    "threads": "--threads",
+}
 """The options whose values are those of the lock file."""
 
 
