@@ -171,6 +171,37 @@ def test_a_folder_that_is_no_run_is_an_error() -> None:
         Run("runs/clouds")
 
 
+ODD_VALUES: tuple[Any, ...] = (
+    None,
+    True,
+    -1,
+    10**400,
+    1e308,
+    "\x1b[31m",
+    [],
+    [[[1]]],
+    {},
+    {"figure": []},
+    {"train": 3},
+)
+
+
+@pytest.mark.parametrize("value", ODD_VALUES, ids=lambda value: str(value)[:12])
+def test_odd_values_in_the_files_of_a_run_are_no_internal_error(value: Any) -> None:
+    run, execution = (json.loads(Path("runs/clouds", name).read_text()) for name in ("run.json", EXECUTION_FILE))
+    line = {"epoch": 0, "loss": value, "accuracy": [value, 1.0], "val_loss": float("nan")}
+    Path("runs/clouds/metrics.jsonl").write_text(json.dumps(line) + "\n" + json.dumps({"epoch": 1, "loss": 2.0}) + "\n")
+    Path("runs/clouds/run.json").write_text(json.dumps(dict.fromkeys(run, value) | {"spec": "clouds.json"}))
+    Path("runs/clouds", EXECUTION_FILE).write_text(json.dumps(dict.fromkeys(execution, value) | {"data_folder": "."}))
+    for format in ("text", "json", "csv"):
+        assert len(jsonnx("runs", "--format", format, "--sort", "best").stdout.splitlines()) > 2
+    text = jsonnx("compare", "runs/clouds", "runs/clouds-2").stdout
+    assert "val_loss" in text
+    assert "\x1b" not in text
+    jsonnx("compare", "runs/clouds-2", "runs/clouds", "--format", "json")
+    jsonnx("lock", "runs/clouds", status=2)
+
+
 # -- runs and compare --------------------------------------------------------------------------------------------------
 
 
@@ -264,8 +295,11 @@ def test_a_lock_file_must_be_there_and_sound() -> None:
     jsonnx("lock", "runs/clouds")
     Path("other.json").write_text(Path("clouds.json").read_text())
     assert "has no entry for 'other.json'" in jsonnx("train", "other.json", "--locked", status=2).stderr
-    Path("jsonnx.lock").write_text('{"format": 1, "specs": {"clouds.json": {}}}')
-    assert "error[damaged-file]" in train("--locked", status=1).stderr
+    document = json.loads(Path("jsonnx.lock").read_text())
+    for key, value in (("threads", 10**6), ("set", [1]), ("seed", -1), ("data", {"train": 1}), ("machine", {})):
+        entry = document["specs"]["clouds.json"] | {key: value}
+        Path("jsonnx.lock").write_text(json.dumps(document | {"specs": {"clouds.json": entry}}))
+        assert "error[damaged-file]" in train("--locked", status=1).stderr
 
 
 def test_only_a_finished_run_with_its_own_weights_is_locked() -> None:
