@@ -12,9 +12,18 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from typing import Any, NamedTuple
 
-from ..core.components import ArrayCodec, Codec, Component, ComponentCodec, NullableCodec, SectionCodec, UnionCodec
+from ..core.components import (
+    ArrayCodec,
+    Codec,
+    Component,
+    ComponentCodec,
+    DictCodec,
+    NullableCodec,
+    SectionCodec,
+    UnionCodec,
+)
 from ..layers import LAYERS, Layer
-from ..training.section import DictCodec, Training
+from ..training.section import Training
 from .json_reader import Json, Source
 from .schema.schema import ENTRY_KEYS, PARAMETER_KEYS
 
