@@ -9,11 +9,10 @@ from typing import Any
 
 from ..analysis.shape_inference import TypedNetwork
 from ..backend import spec_hash
-from ..core.diagnostics import CompileError, Diagnostic, Report
+from ..core.diagnostics import CompileError, Diagnostic
 from ..core.gc_pause import gc_paused
 from ..core.reserved_names import ADAPT_INPUT, next_name, target_name
 from ..frontend.network import Network
-from ..frontend.schema.phrases import known_names_help, short_name
 from ..gradient import MissingRule
 from ..gradient.training_step import combine_shards, shard_step, training_step, with_loss
 from ..gradient.update_weights import rate_graph
@@ -32,9 +31,7 @@ from ..passes.training.relu_maxpool_gradient import move_relu_mask_after_pool
 from ..runtime.spec_source import SpecSource
 from ..runtime.trainer import TrainingPlan
 from ..runtime.training_plan import AdaptTask, AugmentedInput, ObjectiveGraphs, ShardedGraphs
-from ..training.multi_optimizer import MultiOptimizer
 from ..training.objective import Objective
-from ..training.optimizer import Optimizer, matches_weight
 from ..training.section import Training
 from ..training.target_scaling import target_statistics
 from ..tuning.cpu.gradient import CPU_GRADIENTS
@@ -232,7 +229,6 @@ def training_graph(checked: CheckedSpec, forward_loss: Graph) -> Graph:
         reason = f"it {error}" if str(error).startswith("needs") else str(error)
         report.add("no-gradient", error.node.path, f"{error.node.scope or 'the loss'!r} cannot be trained: {reason}")
         raise CompileError(report) from error
-    _check_weight_patterns(training.optimizer, step, report)
     fed = step.parameters.keys() | step.states.keys()
     clash = next((name for name in step.updates if next_name(name) in fed), None)
     if clash is not None:
@@ -242,23 +238,6 @@ def training_graph(checked: CheckedSpec, forward_loss: Graph) -> Graph:
         report.add("duplicate-name", typed.network.paths[layer], message, help="give the layer another name")
         raise CompileError(report)
     return simplify_step(step)
-
-
-def _check_weight_patterns(optimizer: Optimizer, step: Graph, report: Report) -> None:
-    """Raises CompileError if a pattern of `exclude_from_weight_decay` or of `optimizer_map` matches no weight."""
-    for pattern, path, at_key in optimizer.weight_patterns():
-        if not any(matches_weight(pattern, name) for name in step.parameters):
-            message = f"{short_name(pattern)} matches the name of no weight"
-            help = known_names_help([*step.parameters])
-            report.add("unknown-name", ("training", "optimizer", *path), message, help=help, at_key=at_key)
-    report.raise_errors()
-    used = {optimizer.optimizer_index(name) for name in step.parameters}
-    for index, pattern in enumerate(optimizer.optimizer_map if isinstance(optimizer, MultiOptimizer) else (), 1):
-        if index not in used:
-            path = ("training", "optimizer", "optimizer_map", pattern)
-            message = f"{short_name(pattern)} has no effect: earlier patterns match all of its weights"
-            report.add("invalid-value", path, message, help="put the narrower pattern first", at_key=True)
-    report.raise_errors()
 
 
 def sharded_step(typed: TypedNetwork, forward_loss: Graph, shards: int) -> ShardedGraphs:
