@@ -18,6 +18,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "train": (
         "jsonnx train spec.json -o runs/digits --set training.epochs=20",
         "jsonnx train spec.json -o runs/digits --resume",
+        "jsonnx train spec.json -o runs/folds --fold all",
     ),
     "evaluate": (
         "jsonnx evaluate runs/digits",

@@ -12,6 +12,7 @@ from pathlib import Path
 from ..core.diagnostics import CompileError, Diagnostic, Note, UsageError
 from ..core.figures import Figure, numbers_only
 from ..core.files import refuse_overwrite
+from ..core.reserved_names import is_validation_name
 from ..core.spec_folders import SpecFolders
 from ..runtime.early_stopping import EarlyStoppingMonitor
 from ..runtime.provider_options import ProviderOptions
@@ -63,11 +64,22 @@ class Outcome:
     thresholds: Mapping[str, float] = field(default_factory=dict)
     split_counts: Mapping[str, int] = field(default_factory=dict)
     """The number of samples of each part of the spec's `split`."""
+    restores_best: bool = False
+    """Whether the weights are those of the best epoch."""
 
     @property
     def exit_status(self) -> int:
         """The exit status: 0, or 128 and the number of the signal that interrupted the run."""
         return 128 + self.history.signal if self.history.signal else 0
+
+    @property
+    def kept_figures(self) -> dict[str, float]:
+        """The validation figures of the last epoch, or of the best one if its weights were restored, and the figures on
+        the test data as `test_NAME`."""
+        epochs, best = self.history.epoch, self.history.best_epoch
+        index = epochs.index(best) if self.restores_best and best in epochs else -1
+        figures = {name: values[index] for name, values in self.history.history.items() if is_validation_name(name)}
+        return numbers_only(figures | {f"test_{name}": figure for name, figure in self.test_figures.items()})
 
     def summary_lines(self) -> list[str]:
         """The summary that the command prints."""
@@ -236,7 +248,15 @@ def train(
                 test_figures = trainer.evaluate(data.test)
             run.write_end(run_info, INTERRUPTED if history.interrupted else FINISHED, history, test_figures)
         split_counts = {part: len(data.parts[part]) for part in data.split_parts}
-        return Outcome(folder, history, test_figures, trainer.temperatures, trainer.thresholds, split_counts)
+        return Outcome(
+            folder,
+            history,
+            test_figures,
+            trainer.temperatures,
+            trainer.thresholds,
+            split_counts,
+            trainer.plan.training.restore_best_weights,
+        )
 
 
 def _report_placement(
