@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from ..render.terminal import COLOR_CHOICES, ColorChoice, choose_color
-from . import data, info, keras, models, specs
+from . import data, info, keras, models, runs, specs
 from .completion import enable_completion
 from .examples import epilog
 
@@ -109,7 +109,9 @@ for command in (
     models.compile,
     models.train,
     models.evaluate,
-    models.runs,
+    runs.runs,
+    runs.compare,
+    runs.lock,
     models.predict,
     models.inspect,
     keras.import_,

@@ -25,7 +25,9 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "jsonnx evaluate runs/digits runs/digits-2",
         "jsonnx evaluate model.onnx --data test.npz --format json",
     ),
-    "runs": ("jsonnx runs", "jsonnx runs experiments --sort accuracy --format csv"),
+    "runs": ("jsonnx runs --where 'val_accuracy>0.9' --sort -val_accuracy", "jsonnx runs experiments --format csv"),
+    "compare": ("jsonnx compare runs/digits runs/digits-2", "jsonnx compare runs/digits* --format json"),
+    "lock": ("jsonnx lock runs/digits", "jsonnx train digits.json --locked"),
     "predict": (
         "jsonnx predict runs/digits --data new.csv -o predictions.csv",
         "jsonnx predict runs/digits --data - --id name",

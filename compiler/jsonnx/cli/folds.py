@@ -14,7 +14,7 @@ from .common import print_result, print_status
 
 if TYPE_CHECKING:
     from ..pipeline.check import CheckedSpec
-    from ..pipeline.training_run import Outcome
+    from ..pipeline.run_outcome import Outcome
 
 ALL_FOLDS = -1
 """The value of `--fold all`."""

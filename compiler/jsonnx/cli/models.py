@@ -1,4 +1,4 @@
-"""Commands that create and use models: compile, train, evaluate, runs, predict, inspect."""
+"""Commands that create and use models: compile, train, evaluate, predict, inspect."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from ..core.deployment_targets import PLAIN_TARGET, TARGETS
 from ..core.diagnostics import UsageError
@@ -34,7 +35,9 @@ from .folds import ALL_FOLDS, FOLD_TYPE, default_folder, train_all_folds
 
 if TYPE_CHECKING:
     from ..pipeline.check import CheckedSpec
-    from ..pipeline.training_run import Outcome, ProviderPlacement
+    from ..pipeline.lock_file import LockedRun
+    from ..pipeline.run_outcome import Outcome
+    from ..pipeline.training_run import ProviderPlacement
 
 OWN_DATA_NOTE = (
     "Each run was evaluated on the test data of its own spec, or else on its validation data; with `--data FILE`, all "
@@ -113,6 +116,12 @@ def compile(
     help="Continue from the folder's last checkpoint, without -o from that of the spec's newest unfinished run; start "
     "if there is no run yet.",
 )
+@click.option(
+    "--locked",
+    is_flag=True,
+    help="Reproduce the run of jsonnx.lock, which lies beside the spec: with its seed, provider and overrides, and bit "
+    "for bit.",
+)
 @click.option("--exact", is_flag=True, help="Resume only if the result is the same bit for bit.")
 @click.option(
     "--on-save-error",
@@ -162,6 +171,7 @@ def train(
     spec: str,
     output: str | None,
     resume: bool,
+    locked: bool,
     exact: bool,
     on_save_error: str,
     weights: str | None,
@@ -189,6 +199,9 @@ def train(
     from ..render.progress import progress_display
     from ..runtime.provider_options import parse_assignments
 
+    lock = _read_lock(spec) if locked else None
+    if lock is not None:
+        changes, scale, seed, provider = lock.changes, lock.scale, lock.seed, lock.provider
     checked = checked_spec(spec, changes, scale, has_validation_data=validation_data is not None)
     if not quiet:
         print_provider_choice(provider)
@@ -210,6 +223,8 @@ def train(
             changes,
             parse_assignments(provider_options),
             strict=strict,
+            threads=lock.threads if lock is not None else None,
+            lock=lock,
         )
         with progress_display(0 if quiet else 1) as display:
             outcome = run(
@@ -232,6 +247,21 @@ def train(
         checked, changes = with_fold(checked, fold), (*changes, fold_change(fold))
     folder = Path(output) if output else default_folder(checked, resume, force, quiet)
     sys.exit(run_in(folder, checked, changes).exit_status)
+
+
+def _read_lock(spec: str) -> LockedRun:
+    """The run of the lock file beside a spec. Raises UsageError for options that it decides."""
+    from ..pipeline.lock_file import read_lock
+
+    context = click.get_current_context()
+    for name, option in LOCKED_OPTIONS.items():
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            raise UsageError("bad-option", f"--locked and {option} exclude each other", "jsonnx.lock has its value")
+    return read_lock(spec)
+
+
+LOCKED_OPTIONS = {"changes": "--set", "fold": "--fold", "scale": "--scale", "seed": "--seed", "provider": "--provider"}
+"""The options whose values are those of the lock file."""
 
 
 def _print_placement(provider: str, placement: ProviderPlacement | None) -> None:
@@ -294,45 +324,6 @@ def evaluate(
         print_result(figures_text(numbers, shows_color(sys.stdout), line_width(sys.stdout)))
         if data is None:
             print_status(OWN_DATA_NOTE)
-
-
-@click.command()
-@click.argument("folder", metavar="[FOLDER]", default="runs")
-@click.option(
-    "--sort",
-    metavar="COLUMN",
-    default="run",
-    show_default=True,
-    help="Order: run, state, spec, started, duration, epochs, best, or a figure on the test data; -COLUMN for the "
-    "greatest first.",
-)
-@click.option(
-    "--format",
-    "format_",
-    type=click.Choice(["text", "json", "csv"]),
-    default="text",
-    show_default=True,
-    help="Format of the output: text for people, json and csv for programs.",
-)
-@handles_errors
-def runs(folder: str, sort: str, format_: str) -> None:
-    """List the runs beneath a folder with their states and figures."""
-    from ..pipeline.list_runs import list_runs, sorted_runs
-    from ..render.runs_table import runs_csv, runs_json, runs_text
-    from ..render.terminal import line_width, shows_color
-
-    found, warnings = list_runs(Path(folder))
-    found = sorted_runs(found, sort)
-    if warnings:
-        print_diagnostics(warnings, "text")
-    if format_ == "json":
-        print_result(runs_json(found))
-    elif format_ == "csv":
-        print_result(runs_csv(found))
-    elif found:
-        print_result(runs_text(found, shows_color(sys.stdout), line_width(sys.stdout)))
-    else:
-        print_status(f"there are no runs in {folder}")
 
 
 @click.command()

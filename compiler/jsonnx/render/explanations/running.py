@@ -70,6 +70,35 @@ RUNNING_EXPLANATIONS: dict[str, Explanation] = {
         "jsonnx train spec.json -o runs/a --resume   # after Dense got more units",
         "jsonnx train spec.json -o runs/b",
     ),
+    "incomplete-run": Explanation(
+        "A RUN folder lacks files or values",
+        "An earlier version of jsonnx wrote it, or files were removed. What is there is read; the rest is left out of "
+        "lists and comparisons. Training the spec once more gives a complete run.",
+        "jsonnx compare runs/of-last-year runs/new",
+        "jsonnx train spec.json && jsonnx compare runs/spec runs/new",
+    ),
+    "no-lock": Explanation(
+        "There is no lock file, or it has no entry for the spec",
+        "`jsonnx train --locked` reproduces the run that `jsonnx.lock` describes, which lies beside the spec. `jsonnx "
+        "lock RUN` writes the spec of a finished run there.",
+        "jsonnx train spec.json --locked",
+        "jsonnx lock runs/spec   # then: jsonnx train spec.json --locked",
+    ),
+    "lock-mismatch": Explanation(
+        "A run is not that of the lock file",
+        "Before anything is written: the spec, the data or the initial weights are not those whose hashes are in "
+        "`jsonnx.lock`. At the end: the weights differ from those of the locked run in at least one bit, and the notes "
+        "say which versions or processors are others. Then the run stays as it is.",
+        "jsonnx train spec.json --locked   # after a change of the data",
+        "jsonnx train spec.json && jsonnx lock runs/spec",
+    ),
+    "not-lockable": Explanation(
+        "A run that cannot be reproduced is not written to a lock file",
+        "It has not finished, an earlier version of jsonnx wrote it and did not record what it depended on, its spec "
+        "was read from standard input, or its weights have been replaced.",
+        "jsonnx lock runs/interrupted",
+        "jsonnx train spec.json -o runs/interrupted --resume && jsonnx lock runs/interrupted",
+    ),
     "not-exact": Explanation(
         "The resumed run will not be identical to the bit",
         "The version of jsonnx, onnxruntime, onnx or NumPy, the provider, the number of threads, `fast` or the CPU has "
