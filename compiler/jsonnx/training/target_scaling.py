@@ -6,7 +6,7 @@ Mean and variance of the target are states, which are learned from the training 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -62,6 +62,11 @@ class TargetScaling(NamedTuple):
         """Values in the unit of the target."""
         with g.scope(target_name(self.output), self.path):
             return g.refine(g.Add(g.Mul(x, self.deviation), self.mean), x.shape)
+
+
+def target_statistics_of(output: str, weights: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The learned mean and variance of the target of an output."""
+    return {name: weights[f"{target_name(output)}/{name}"] for name in ("mean", "variance")}
 
 
 def target_statistics(batches: Iterable[np.ndarray]) -> dict[str, np.ndarray]:
