@@ -71,7 +71,8 @@ def values(**options: Any) -> dict[str, Any]:
 
 def test_figures_are_those_of_the_predictions() -> None:
     jsonnx("predict", "run", "--data", "check.csv", "-o", "predicted.csv")
-    true, predicted = (list(csv.DictReader(Path(name).open())) for name in ("check.csv", "predicted.csv"))
+    texts = (Path(name).read_text().splitlines() for name in ("check.csv", "predicted.csv"))
+    true, predicted = (list(csv.DictReader(lines)) for lines in texts)
     shown = values()
     (output,) = shown["outputs"]
     labels = CLASSIFIER["labels"]
