@@ -15,6 +15,7 @@ from .data_errors import FaultCollector
 from .data_spec import DataSpec
 from .data_table import ColumnRequest, DataTable
 from .folder_table import CLASS_FOLDERS_HELP, LABEL, FolderTable
+from .mask_files import mask_classes
 from .media_files import MediaReader, is_media
 from .sample_weights import validate_weights
 from .validate_arrays import LocateElement, is_missing, reshape_samples, validate_array
@@ -149,8 +150,8 @@ def validate_columns(
     type, locate = data_spec.type_of(key), _row_locator(table.element_locator(names), rows)
     if key in data_spec.weighted_outputs:
         return validate_weights(array, data_spec.weighted_outputs[key], data_spec, faults, locate, len(names))
-    if len(names) == 1 and key in data_spec.inputs and is_media(array, type):
-        read = media.read(array.tolist(), type, data_spec.describe(key), locate, faults)
+    if len(names) == 1 and is_media(array, type):
+        read = media.read(array.tolist(), type, data_spec.describe(key), locate, faults, mask_classes(data_spec, key))
         return None if read is None else validate_array(read, key, data_spec, faults, locate)
     if isinstance(table, FolderTable) and key in data_spec.inputs and table.holds_media(names[0]):
         message = f"{data_spec.describe(key)} takes {type}, and {table.kind.dimensions}"
