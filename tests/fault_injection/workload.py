@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from jsonnx.core.files import TEMPORARY_NAME
 from jsonnx.runtime import checkpoint
-from run_files import comparable_bytes
+from jsonnx.runtime.run_files import EXECUTION_FILE
 
 SOURCE = Path(__file__).parents[2] / "compiler"
 EPOCHS = 3
@@ -168,4 +168,5 @@ class Workload:
         folder = self.home / run
         paths = {str(path.relative_to(folder)): path for path in folder.rglob("*") if path.is_file()}
         checkpoints = sorted(name for name in paths if name.startswith("checkpoints/"))
-        return {name: comparable_bytes(path) for name, path in paths.items() if name not in checkpoints[:-1]}
+        excluded = {EXECUTION_FILE, *checkpoints[:-1]}
+        return {name: path.read_bytes() for name, path in paths.items() if name not in excluded}

@@ -296,7 +296,7 @@ def test_training_works_in_another_thread():
 def test_a_run_folder_holds_the_files_of_a_run(tmp_path):
     trainer = Trainer(classifier())
     with RunFolder(tmp_path / "a" / "run") as folder:
-        folder.start_run(trainer, "{}", "{}")
+        folder.start_run(trainer, {"spec.json": "{}", "run.json": "{}"})
         folder.write_model(b"onnx")
         folder.write_weights(trainer.weights())
         folder.append_metrics(0, {"loss": 1.0, "val_loss": float("nan")})
@@ -314,6 +314,7 @@ def test_a_run_folder_holds_the_files_of_a_run(tmp_path):
         "model.onnx",
         "run.json",
         "spec.json",
+        "steps.jsonl",
         "weights.safetensors",
     ]
 

@@ -180,7 +180,7 @@ def _check_scale(train: Dataset, output: str, training: Training, checked: Check
     """Warns about a regression target that the output does not reach, or not in the steps of the training."""
     layer = output_layer(checked.require(), output)
     array = train.target_rows(output)
-    if layer is None or array is None or not array.size:
+    if layer is None or not isinstance(array, np.ndarray) or not array.size:  # large targets stay in their files
         return
     target = TargetRange.of(array)
     bounds = ACTIVATION_RANGES.get(layer.activation)
@@ -221,8 +221,9 @@ def _distance_fault(
     The optimizers but SGD change each weight by about the learning rate per step, however large the error is. So the
     bias and the weights of a layer with N inputs of about 1 change the output by about (N + 1) learning rates a step.
     """
-    optimizer = training.optimizer
-    rate = getattr(optimizer, "learning_rate", None)
+    kernel = f"{layer.weighted_call.owner}/kernel" if layer.weighted_call else ""
+    optimizer = training.optimizer.optimizers[training.optimizer.optimizer_index(kernel)]
+    rate = optimizer.learning_rate
     input_count = _input_count(layer, checked)
     if isinstance(optimizer, SGD) or not isinstance(rate, (int, float)) or input_count is None or not layer.scale:
         return None

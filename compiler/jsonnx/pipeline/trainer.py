@@ -11,6 +11,7 @@ from typing import Any
 from ..core.diagnostics import suggestion
 from ..render.progress import VERBOSITIES, Verbosity, progress_display
 from ..runtime.array_digest import array_digest
+from ..runtime.batch_stream import BatchStream
 from ..runtime.callbacks import checked_callbacks
 from ..runtime.class_weights import ClassWeightArgument
 from ..runtime.dataset import DataArgument, Dataset
@@ -23,6 +24,7 @@ from ..runtime.trainer import Trainer as PlanTrainer
 from ..runtime.variables import DonatedArrays
 from .check import CheckedSpec, Spec, check_spec
 from .compile import compile_checked
+from .cross_validation import with_fold
 from .decision import calibrate, choose_thresholds, require_validation, with_thresholds
 from .initial_weights import Weights, resolve_initial_weights
 from .learned_spec import with_learned
@@ -64,8 +66,9 @@ class Trainer(PlanTrainer):
     weight file must match the digests that it records, and a provider other than the CPU must compute the losses that
     the CPU computes from drawn samples, which is checked once for each step. `data_roots` are folders whose files the
     spec may name as data, besides its own folder. `provider_options` are those of onnxruntime's documentation, such as
-    `{"device_id": 1}`. Raises CompileError for an invalid spec or a weight file that does not fit, FeedError for arrays
-    that do not fit, UsageError if the provider is not available.
+    `{"device_id": 1}`. `fold` is the index of the fold for validation, from 0, if the spec's `split` has `folds`.
+    Raises CompileError for an invalid spec or a weight file that does not fit, FeedError for arrays that do not fit,
+    UsageError if the provider is not available or the spec has no such fold.
     """
 
     def __init__(
@@ -82,8 +85,11 @@ class Trainer(PlanTrainer):
         data_roots: Iterable[str | os.PathLike[str]] = (),
         changes: Sequence[str] = (),
         provider_options: ProviderOptions | None = None,
+        fold: int | None = None,
     ) -> None:
         self._checked = spec if isinstance(spec, CheckedSpec) else check_spec(spec, changes=changes, scale=scale)
+        if fold is not None:
+            self._checked = with_fold(self._checked, fold)
         plan = plan_training(self._checked, seed)
         plan = replace(plan, source=plan.source.with_data_roots(data_roots))
         resolved_provider = resolve_provider(provider, provider_options)
@@ -158,19 +164,20 @@ standard error, in a notebook to standard output.
     def _decide(self) -> None:
         """Calibrates the weights and chooses thresholds, as the spec says, on the validation data of the last fit."""
         datasets = self._progress.datasets if self._progress is not None else None
-        validation = datasets[1] if datasets is not None else None
+        held_out = datasets[1] if datasets is not None else None
+        validation = held_out if isinstance(held_out, Dataset) else None
         if self.plan.training.calibration is not None and validation is not None:
             self.temperatures = calibrate(self, self._checked, validation)
         self.thresholds = choose_thresholds(self, self._checked, validation)
 
     def _prepare_data(
         self,
-        samples: Dataset,
-        validation: Dataset | None,
+        samples: Dataset | BatchStream,
+        validation: Dataset | BatchStream | None,
         class_weight: ClassWeightArgument,
         listeners: Iterable[object],
-    ) -> tuple[Dataset, Dataset | None]:
-        require_validation(self.plan, validation is not None)
+    ) -> tuple[Dataset | BatchStream, Dataset | BatchStream | None]:
+        require_validation(self.plan, isinstance(validation, Dataset))
         return super()._prepare_data(samples, validation, class_weight, listeners)
 
     def evaluate(

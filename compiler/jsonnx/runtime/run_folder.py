@@ -8,6 +8,8 @@ import json
 import os
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from hashlib import sha256
+from math import inf
 from pathlib import Path
 
 import numpy as np
@@ -25,19 +27,21 @@ from ..core.files import (
 )
 from ..interop.safetensors_file import safetensors_bytes
 from .history import History
+from .run_files import (
+    BEST_CHECKPOINT_FILE,
+    CHECKPOINT_FOLDER,
+    CSV_FILE,
+    DESCRIPTION_FILES,
+    METRICS_FILE,
+    MODEL_FILE,
+    RESULT_FILES,
+    RUN_INFO_FILE,
+    STEPS_FILE,
+    WEIGHTS_FILE,
+)
 from .run_lock import LOCK_FILE, RunLock
-from .session import MODEL_FILE
 from .trainer import Trainer
 
-RUN_INFO_FILE, SPEC_FILE, WEIGHTS_FILE, METRICS_FILE, CSV_FILE, CHECKPOINT_FOLDER = (
-    "run.json",
-    "spec.json",
-    "weights.safetensors",
-    "metrics.jsonl",
-    "metrics.csv",
-    "checkpoints",
-)
-BEST_CHECKPOINT_FILE = "best.safetensors"
 MAX_CHECKPOINTS = 2
 """Number of checkpoints that are kept, so that an older one can be resumed if the newest is damaged."""
 
@@ -89,48 +93,59 @@ class RunFolder:
     @property
     def result_files(self) -> tuple[Path, ...]:
         """All files of a run but its checkpoints."""
-        names = (RUN_INFO_FILE, SPEC_FILE, WEIGHTS_FILE, MODEL_FILE, METRICS_FILE, CSV_FILE)
-        return (*(self.path / name for name in names), self.checkpoint_folder / BEST_CHECKPOINT_FILE)
+        return (*(self.path / name for name in RESULT_FILES), self.checkpoint_folder / BEST_CHECKPOINT_FILE)
 
     @property
     def existing_files(self) -> list[Path]:
-        """The files of a run that are in the folder, but for a first checkpoint: a run that was killed before it
-        started may have left that one."""
-        checkpoints = [path for path in self.checkpoints() if path != self._checkpoint_path(0)]
-        return [path for path in self.result_files if os.path.exists(path)] + checkpoints
+        """The files of a run that are in the folder, but for those of a run that was killed before it started: a first
+        checkpoint, and what is written between that and `run.json`."""
+        first = self._checkpoint_path(0)
+        checkpoints = [path for path in self.checkpoints() if path != first]
+        files = [path for path in self.result_files if os.path.exists(path)]
+        if os.path.exists(first) and not self.has_run:
+            files = [path for path in files if path.name not in DESCRIPTION_FILES]
+        return files + checkpoints
 
     @property
     def has_run(self) -> bool:
         """Whether there is a run: its first checkpoint is written before the file that says so."""
         return os.path.exists(self.path / RUN_INFO_FILE)
 
-    def start_run(self, trainer: Trainer, run_info: str, spec: str) -> None:
-        """Writes the first checkpoint, then replaces the files of an earlier run."""
+    def start_run(self, trainer: Trainer, description: Mapping[str, str]) -> None:
+        """Writes the first checkpoint, then replaces the files of an earlier run. `description` has the texts of files
+        by name, in the order in which they are written; the last one is `run.json`."""
         first = self._write_checkpoint(trainer)
         earlier = [path for path in self.checkpoints() if path != first]
-        kept = (self.path / RUN_INFO_FILE, self.path / SPEC_FILE)  # replaced below
+        kept = [self.path / name for name in description]  # replaced below
         for old in [*earlier, *(path for path in self.result_files if path not in kept)]:
             remove_file(old)
-        self._write_description(run_info, spec, History())
+        self.write_texts(description)
+        write_atomically(self.path / STEPS_FILE, b"")
+        self.write_metrics(History())
         self._is_starting = False
 
-    def resume_run(self, trainer: Trainer, run_info: str, spec: str) -> None:
+    def resume_run(self, trainer: Trainer, description: Mapping[str, str]) -> None:
         """Replaces the files of a run by those of the checkpoint that the trainer has loaded."""
-        self._write_description(run_info, spec, trainer.history)
+        self.write_texts(description)
+        self.write_metrics(trainer.history)
+        self.remove_steps_after(trainer.steps)
 
-    def _write_description(self, run_info: str, spec: str, history: History) -> None:
-        self.write_info(run_info)
-        write_atomically(self.path / SPEC_FILE, spec.encode())
-        self.write_metrics(history)
+    def write_texts(self, texts: Mapping[str, str]) -> None:
+        """Replaces files, by name."""
+        for name, text in texts.items():
+            write_atomically(self.path / name, text.encode())
 
-    def write_info(self, run_info: str) -> None:
-        write_atomically(self.path / RUN_INFO_FILE, run_info.encode())
+    def write_model(self, model: bytes) -> str:
+        """Writes the model. Returns the SHA-256 of the file."""
+        return self._write_hashed(MODEL_FILE, model)
 
-    def write_model(self, model: bytes) -> None:
-        write_atomically(self.path / MODEL_FILE, model)
+    def write_weights(self, weights: Mapping[str, np.ndarray]) -> str:
+        """Writes the weights. Returns the SHA-256 of the file."""
+        return self._write_hashed(WEIGHTS_FILE, safetensors_bytes(weights))
 
-    def write_weights(self, weights: Mapping[str, np.ndarray]) -> None:
-        write_atomically(self.path / WEIGHTS_FILE, safetensors_bytes(weights))
+    def _write_hashed(self, name: str, content: bytes) -> str:
+        write_atomically(self.path / name, content)
+        return sha256(content).hexdigest()
 
     # -- losses and metrics ------------------------------------------------------------------------------------------
 
@@ -145,6 +160,23 @@ class RunFolder:
     def append_metrics(self, epoch: int, figures: Mapping[str, float]) -> None:
         """Adds a line for an epoch, which is on the disk when the next checkpoint is. If that fails, adds nothing."""
         self._append(METRICS_FILE, _metrics_line(epoch, figures))
+
+    def append_steps(self, lines: bytes) -> None:
+        """Adds lines of figures by step. If that fails, adds nothing."""
+        self._append(STEPS_FILE, lines)
+
+    def remove_steps_after(self, step: int) -> None:
+        """Removes the lines of later steps, which a resumed run repeats, and a line that was cut off."""
+        path = self.path / STEPS_FILE
+        try:
+            lines = path.read_bytes().splitlines(keepends=True)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise UsageError("unreadable-file", f"cannot read {str(path)!r}: {error_reason(error)}") from error
+        kept = [line for line in lines if line.endswith(b"\n") and _step_of(line) <= step]
+        if len(kept) < len(lines):
+            write_atomically(path, b"".join(kept))
 
     def write_csv(self, history: History) -> None:
         """Replaces the lines of the CSV file by those of a history."""
@@ -189,9 +221,9 @@ class RunFolder:
 
     def save_checkpoint(self, trainer: Trainer, keep: int = MAX_CHECKPOINTS) -> Path:
         """Writes a checkpoint, then removes those beyond the newest."""
-        metrics_file = self.path / METRICS_FILE
-        if metrics_file.exists():
-            sync_file(metrics_file)
+        for growing_file in (self.path / METRICS_FILE, self.path / STEPS_FILE):
+            if growing_file.exists():
+                sync_file(growing_file)
         path = self._write_checkpoint(trainer)
         for old in self.checkpoints()[keep:]:
             remove_file(old)
@@ -238,9 +270,27 @@ def _damage_warning(fault: Diagnostic) -> Diagnostic:
     )
 
 
+def step_line(step: int, epoch: int, figures: Mapping[str, float]) -> bytes:
+    """A line of JSON: the means over the steps of an epoch until a step. Figures that are lists are left out."""
+    return _line({"step": step, "epoch": epoch}, numbers_only(figures))
+
+
 def _metrics_line(epoch: int, figures: Mapping[str, float]) -> bytes:
     """A line of JSON; NaN and infinity become null."""
-    return json.dumps({"epoch": epoch, **{name: finite(figure) for name, figure in figures.items()}}).encode() + b"\n"
+    return _line({"epoch": epoch}, figures)
+
+
+def _line(position: Mapping[str, int], figures: Mapping[str, float]) -> bytes:
+    return json.dumps({**position, **{name: finite(figure) for name, figure in figures.items()}}).encode() + b"\n"
+
+
+def _step_of(line: bytes) -> float:
+    """The step of a line; infinity for a damaged one."""
+    try:
+        step = json.loads(line)["step"]
+    except (ValueError, KeyError, TypeError):
+        return inf
+    return step if isinstance(step, int) else inf
 
 
 def _csv_line(values: Iterable[object]) -> bytes:

@@ -7,9 +7,9 @@ from typing import Annotated, Literal
 
 from ..core.components import (
     ArrayCodec,
-    Codec,
     Component,
     ComponentCodec,
+    DictCodec,
     Json,
     NullableCodec,
     NumberCodec,
@@ -26,22 +26,6 @@ from .metrics import Metric, MetricCodec
 from .optimizer import Optimizer
 from .section_base import Section
 from .split_section import SequencesSection, SplitSection, WindowsSection
-
-
-class DictCodec:
-    """A JSON object with arbitrary keys, whose values have one codec."""
-
-    def __init__(self, codec: Codec) -> None:
-        self.codec = codec
-
-    def schema(self) -> dict[str, Json]:
-        return {"type": "object", "additionalProperties": self.codec.schema()}
-
-    def read(self, value: Json) -> dict[str, object]:
-        return {name: self.codec.read(item) for name, item in value.items()}
-
-    def write(self, value: dict[str, object]) -> Json:
-        return {name: self.codec.write(item) for name, item in value.items()}
 
 
 class LossesCodec(DictCodec):
@@ -218,6 +202,16 @@ class DataSection(Section):
         "error",
         doc="What to do about samples with missing values: `error`, or `drop` to leave them out of training and "
         "evaluation. Missing values of inputs that an Imputation fills are kept.",
+    )
+    memory: Literal["auto", "load", "stream"] = attr(
+        "auto",
+        doc="Whether samples are loaded into memory (`load`) or stay in their files and are read batch by batch "
+        "(`stream`); `auto` streams files of more than 1 GiB, or of more than a quarter of the memory.",
+    )
+    shuffle_buffer: int = attr(
+        65536,
+        doc="Number of samples that are shuffled among one another where a streamed file is read in blocks (Parquet).",
+        minimum=1,
     )
     images: ImagesSection = attr(DEFAULT_IMAGES, doc="How image files become arrays.")
     audio: AudioSection = attr(DEFAULT_AUDIO, doc="How recordings (.wav) become arrays.")

@@ -6,13 +6,16 @@ Mean and variance of the target are states, which are learned from the training 
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..core.reserved_names import target_name
 from ..core.types import TensorType
 from .initializers import Ones, Zeros
-from .losses import Huber, LogCosh, Loss, MeanAbsoluteError, MeanSquaredError
+from .losses import Loss
 from .numerics import EPSILON
+from .regression_losses import Huber, LogCosh, MeanAbsoluteError, MeanSquaredError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -61,10 +64,16 @@ class TargetScaling(NamedTuple):
             return g.refine(g.Add(g.Mul(x, self.deviation), self.mean), x.shape)
 
 
-def target_statistics(batches: list[np.ndarray]) -> dict[str, np.ndarray]:
-    """Mean and variance of each feature of a target."""
-    import numpy as np
+def target_statistics_of(output: str, weights: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The learned mean and variance of the target of an output."""
+    return {name: weights[f"{target_name(output)}/{name}"] for name in ("mean", "variance")}
 
-    data = np.concatenate(batches)
-    axes = tuple(range(max(1, data.ndim - 1)))
-    return {"mean": np.mean(data, axes, np.float64), "variance": np.var(data, axes, np.float64)}
+
+def target_statistics(batches: Iterable[np.ndarray]) -> dict[str, np.ndarray]:
+    """Mean and variance of each feature of a target."""
+    from ..core.array_statistics import mean_and_variance
+
+    batches = iter(batches)
+    first = next(batches)
+    mean, variance = mean_and_variance(chain([first], batches), range(1, first.ndim)[-1:])
+    return {"mean": mean, "variance": variance}
