@@ -16,6 +16,7 @@ from .data_errors import FaultCollector
 from .data_spec import DataSpec
 from .data_table import ColumnRequest, DataTable
 from .folder_table import CLASS_FOLDERS_HELP, LABEL, FolderTable
+from .mask_files import mask_classes
 from .media_files import MediaReader, is_media
 from .sample_weights import validate_weights
 from .stored_arrays import Samples, StoredArray, stack_columns
@@ -165,8 +166,7 @@ def validate_columns(
     if key in data_spec.weighted_outputs:
         weights = np.asarray(array)
         return validate_weights(weights, data_spec.weighted_outputs[key], data_spec, faults, locate, len(names))
-    is_alone = isinstance(array, np.ndarray) and len(names) == 1 and key in data_spec.inputs
-    if is_alone and is_media(np.asarray(array), type):
+    if isinstance(array, np.ndarray) and len(names) == 1 and is_media(np.asarray(array), type):
         return _read_media(np.asarray(array), key, data_spec, faults, media, locate)
     if isinstance(table, FolderTable) and key in data_spec.inputs and table.holds_media(names[0]):
         message = f"{data_spec.describe(key)} takes {type}, and {table.kind.dimensions}"
@@ -185,11 +185,12 @@ def validate_columns(
 def _read_media(
     names: np.ndarray, key: str, data_spec: DataSpec, faults: FaultCollector, media: MediaReader, locate: LocateElement
 ) -> Samples | None:
-    """The array of the images or recordings that an array names or contains."""
-    array = media.read(names.tolist(), data_spec.type_of(key), data_spec.describe(key), locate, faults)
+    """The array of the images, masks or recordings that an array names or contains."""
+    type, title = data_spec.type_of(key), data_spec.describe(key)
+    array = media.read(names.tolist(), type, title, locate, faults, mask_classes(data_spec, key))
     if isinstance(array, StoredArray):
         first = validate_array(array.read(slice(0, 1)), key, data_spec, faults, locate)
-        return None if first is None else reshape_samples(array, data_spec.type_of(key).shape[1:])
+        return None if first is None else reshape_samples(array, type.shape[1:])
     return None if array is None else validate_array(array, key, data_spec, faults, locate)
 
 
