@@ -13,36 +13,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from jsonnx.core.files import TEMPORARY_NAME
 from jsonnx.runtime import checkpoint
 from run_files import comparable_bytes
 
+from fault_injection.specs import CASES, EPOCHS
+
 SOURCE = Path(__file__).parents[2] / "compiler"
-EPOCHS = 3
-
-SPEC: dict[str, Any] = {
-    "inputs": {"image": {"shape": [8, 8, 1]}},
-    "layers": [
-        {"type": "RandomFlip"},
-        {"type": "Flatten"},
-        {"type": "Dense", "units": 8},
-        {"type": "BatchNormalization"},
-        {"type": "Dropout", "rate": 0.3},
-        {"type": "Dense", "name": "label", "units": 3, "activation": "softmax"},
-    ],
-    "training": {
-        "data": {"train": "train.npz", "validation": "validation.npz", "x": "image", "y": "label"},
-        "loss": "sparse_categorical_crossentropy",
-        "optimizer": "adam",
-        "metrics": ["accuracy"],
-        "epochs": EPOCHS,
-        "batch_size": 8,
-        "restore_best_weights": True,
-        "early_stopping": {"patience": 100},
-    },
-}
-
 PROGRAM = """
 import sys
 from jsonnx.pipeline import checkpoint_schedule
@@ -91,17 +68,15 @@ class Workload:
     def create(
         home: Path,
         train: Callable[[Workload, str], Result] | None = None,
+        case: str = "images",
         *,
         epochs: int = EPOCHS,
         step_seconds: float = 60.0,
     ) -> Workload:
-        """Writes the spec and the data, and runs the undisturbed run with `train`, or in a process of its own."""
+        """Writes the spec and the data of a case, and runs the undisturbed run with `train`, or in a process of its own."""
         home.mkdir(parents=True)
-        rng = np.random.default_rng(0)
-        for name, count in (("train", 256), ("validation", 64)):
-            images = rng.normal(size=(count, 8, 8, 1)).astype(np.float32)
-            np.savez(home / f"{name}.npz", image=images, label=(images.sum((1, 2, 3)) > 0).astype(np.int64))
-        (home / "spec.json").write_text(json.dumps(SPEC))
+        CASES[case].write_data(home)
+        (home / "spec.json").write_text(json.dumps(CASES[case].spec))
         workload, start = Workload(home.resolve(), epochs, step_seconds), time.monotonic()
         result = (train or Workload.train)(workload, "whole")
         if result.status:
@@ -164,8 +139,9 @@ class Workload:
             raise Violation(f"the run has other files: {unknown}")
 
     def final_files(self, run: str) -> dict[str, bytes]:
-        """The contents of a run's files. Of the checkpoints, the last one counts: older ones depend on the time."""
+        """The contents of a run's files. Of the numbered checkpoints, the last one counts: older ones depend on the
+        time."""
         folder = self.home / run
         paths = {str(path.relative_to(folder)): path for path in folder.rglob("*") if path.is_file()}
-        checkpoints = sorted(name for name in paths if name.startswith("checkpoints/"))
+        checkpoints = sorted(name for name in paths if name.startswith("checkpoints/step-"))
         return {name: comparable_bytes(path) for name, path in paths.items() if name not in checkpoints[:-1]}
