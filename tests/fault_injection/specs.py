@@ -1,4 +1,4 @@
-"""The specs that are trained, which together have every feature with a state: each with a function that writes its data.
+"""The specs that are trained, each with a function that writes its data. Together they have every feature with a state.
 
 A run has three epochs of 8 or 16 steps, and is resumed bit for bit wherever it is interrupted.
 """

@@ -73,7 +73,7 @@ class Workload:
         epochs: int = EPOCHS,
         step_seconds: float = 60.0,
     ) -> Workload:
-        """Writes the spec and the data of a case, and runs the undisturbed run with `train`, or in a process of its own."""
+        """Writes the files of a case, and runs the undisturbed run with `train`, or in a process of its own."""
         home.mkdir(parents=True)
         CASES[case].write_data(home)
         (home / "spec.json").write_text(json.dumps(CASES[case].spec))

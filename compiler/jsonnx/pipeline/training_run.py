@@ -23,7 +23,6 @@ from ..runtime.weight_files import WeightsReport
 from ..targets import ProviderPlacement
 from ..training.section import DATA_PARTS
 from .check import CheckedSpec
-from .checkpoint_schedule import CheckpointSchedule
 from .data_warnings import data_warnings
 from .decision import require_validation
 from .initial_weights import possible_weight_files
@@ -38,18 +37,12 @@ from .run_data import (
     split_off_validation,
 )
 from .run_info import DIVERGED, FINISHED, INTERRUPTED, RunInfo, end_info, read_run_info, run_info_text, start_info
+from .run_recorder import Recorder, Warn, no_warning
 from .spec_changes import change_texts, with_change_notes
 from .trainer import Trainer
 from .training_placement import fallback_diagnostic, training_placement
 
 RESTART_HELP = "choose another folder with -o, or start over with --force"
-
-Warn = Callable[[list[Diagnostic]], None]
-"""Called with warnings."""
-
-
-def no_warning(diagnostics: list[Diagnostic]) -> None:
-    """Ignores warnings."""
 
 
 @dataclass
@@ -108,7 +101,7 @@ class RunOptions:
     exact: bool = False
     """Whether a run that cannot be resumed bit for bit is an error."""
     continue_on_save_error: bool = False
-    """Whether the run goes on if a checkpoint or a line of metrics cannot be written. The last ones must be."""
+    """Whether the run goes on if a checkpoint cannot be written. The last one must be."""
     verify: bool = True
     """Whether initial weights must be those that their digest tells."""
     data: DataFiles = SPEC_FILES
@@ -126,66 +119,6 @@ class RunOptions:
     @property
     def may_overwrite(self) -> bool:
         return self.resume or self.force
-
-
-class Recorder:
-    """Writes loss and metrics of each epoch, and checkpoints at intervals and at the end.
-
-    With `continue_on_error`, what cannot be written during the run is tried again later, and `warn` is called.
-    """
-
-    def __init__(self, run: RunFolder, trainer: Trainer, continue_on_error: bool = False, warn: Warn = no_warning):
-        self.run, self.trainer, self.continue_on_error, self.warn = run, trainer, continue_on_error, warn
-        self.schedule = CheckpointSchedule(trainer.plan, trainer.steps)
-        self.writes_csv = trainer.plan.training.csv_log
-        self.lacks_metrics = self.writes_csv  # at the start, the CSV file is written anew
-
-    def on_step(self, step: int, figures: Mapping[str, float]) -> None:
-        self._save_if(self.schedule.is_due_after_step(self.trainer.steps))
-
-    def on_epoch_end(self, epoch: int, figures: Mapping[str, float]) -> None:
-        with self._errors_as_warnings("the line is written later"):
-            self._write_metrics(epoch, figures)
-        if self.schedule.is_best(self.trainer.history):
-            with self._errors_as_warnings("the checkpoint of the best epoch is an older one"):
-                self.run.save_best_checkpoint(self.trainer)
-        self._save_if(self.schedule.is_due_after_epoch(epoch))
-
-    def on_end(self, history: History) -> None:
-        if self.lacks_metrics:
-            self._rewrite_metrics(history)
-        self.run.save_checkpoint(self.trainer, self.schedule.keep)
-
-    def _write_metrics(self, epoch: int, figures: Mapping[str, float]) -> None:
-        rewrites, self.lacks_metrics = self.lacks_metrics, True
-        if rewrites:
-            self._rewrite_metrics(self.trainer.history)
-        else:
-            self.run.append_metrics(epoch, figures)
-            if self.writes_csv:
-                self.run.append_csv(epoch, figures)
-        self.lacks_metrics = False
-
-    def _rewrite_metrics(self, history: History) -> None:
-        self.run.write_metrics(history)
-        if self.writes_csv:
-            self.run.write_csv(history)
-
-    def _save_if(self, is_due: bool) -> None:
-        if is_due:
-            with self._errors_as_warnings("a checkpoint is tried again when the next one is due"):
-                self.run.save_checkpoint(self.trainer, self.schedule.keep)
-            self.schedule.saved(self.trainer.steps)
-
-    @contextmanager
-    def _errors_as_warnings(self, consequence: str) -> Iterator[None]:
-        try:
-            yield
-        except UsageError as error:
-            if not self.continue_on_error or error.diagnostic.code != "unwritable-file":
-                raise
-            message = f"{error.diagnostic.message}; training goes on, and {consequence}"
-            self.warn([replace(error.diagnostic, message=message, severity="warning")])
 
 
 def train(
@@ -235,6 +168,7 @@ def train(
             if data.test is not None and not history.interrupted:
                 test_figures = trainer.evaluate(data.test)
             run.write_end(run_info, INTERRUPTED if history.interrupted else FINISHED, history, test_figures)
+            recorder.finish()
         split_counts = {part: len(data.parts[part]) for part in data.split_parts}
         return Outcome(folder, history, test_figures, trainer.temperatures, trainer.thresholds, split_counts)
 
@@ -295,7 +229,7 @@ class _PreparedRun:
         self.warn(warnings)
         on_resumed([self._resumed_text(), *change_texts(path / SPEC_FILE, self.checked)])
         run_info = self._info()
-        self.folder.resume_run(self.trainer, run_info_text(run_info), _spec_text(self.checked))
+        self.folder.resume_run(run_info_text(run_info), _spec_text(self.checked))
         return run_info
 
     def _resumed_text(self) -> str:

@@ -111,17 +111,16 @@ class RunFolder:
         kept = (self.path / RUN_INFO_FILE, self.path / SPEC_FILE)  # replaced below
         for old in [*earlier, *(path for path in self.result_files if path not in kept)]:
             remove_file(old)
-        self._write_description(run_info, spec, History())
+        self._write_description(run_info, spec)
         self._is_starting = False
 
-    def resume_run(self, trainer: Trainer, run_info: str, spec: str) -> None:
-        """Replaces the files of a run by those of the checkpoint that the trainer has loaded."""
-        self._write_description(run_info, spec, trainer.history)
+    def resume_run(self, run_info: str, spec: str) -> None:
+        """Replaces the description of a run, but not its losses and metrics."""
+        self._write_description(run_info, spec)
 
-    def _write_description(self, run_info: str, spec: str, history: History) -> None:
+    def _write_description(self, run_info: str, spec: str) -> None:
         self.write_info(run_info)
         write_atomically(self.path / SPEC_FILE, spec.encode())
-        self.write_metrics(history)
 
     def write_info(self, run_info: str) -> None:
         write_atomically(self.path / RUN_INFO_FILE, run_info.encode())
@@ -143,7 +142,7 @@ class RunFolder:
         write_atomically(self.path / METRICS_FILE, b"".join(lines))
 
     def append_metrics(self, epoch: int, figures: Mapping[str, float]) -> None:
-        """Adds a line for an epoch, which is on the disk when the next checkpoint is. If that fails, adds nothing."""
+        """Adds a line for an epoch. If that fails, adds nothing."""
         self._append(METRICS_FILE, _metrics_line(epoch, figures))
 
     def write_csv(self, history: History) -> None:
@@ -163,6 +162,12 @@ class RunFolder:
         path, figures = self.path / CSV_FILE, numbers_only(figures)
         header = b"" if path.exists() and path.stat().st_size else _csv_line(["epoch", *figures])
         self._append(CSV_FILE, header + _csv_line([epoch, *figures.values()]))
+
+    def sync_metrics(self, has_csv: bool) -> None:
+        """Waits until the lines that were added are on the disk. Raises UsageError `unwritable-file`."""
+        for name in (METRICS_FILE, CSV_FILE) if has_csv else (METRICS_FILE,):
+            if (self.path / name).exists():
+                sync_file(self.path / name)
 
     def _append(self, name: str, line: bytes) -> None:
         """Adds a line to a file. If that fails, adds nothing."""
@@ -189,9 +194,6 @@ class RunFolder:
 
     def save_checkpoint(self, trainer: Trainer, keep: int = MAX_CHECKPOINTS) -> Path:
         """Writes a checkpoint, then removes those beyond the newest."""
-        metrics_file = self.path / METRICS_FILE
-        if metrics_file.exists():
-            sync_file(metrics_file)
         path = self._write_checkpoint(trainer)
         for old in self.checkpoints()[keep:]:
             remove_file(old)
