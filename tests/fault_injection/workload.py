@@ -15,6 +15,7 @@ from typing import Any
 
 from jsonnx.core.files import TEMPORARY_NAME
 from jsonnx.runtime import checkpoint
+from jsonnx.runtime.checkpoint_manifest import MANIFEST_FILE, file_digest, read_manifest
 from run_files import comparable_bytes
 
 from fault_injection.specs import CASES, EPOCHS
@@ -107,7 +108,9 @@ class Workload:
             if not path.is_file() or path.match(TEMPORARY_NAME.format("*")):
                 continue
             try:
-                if path.parent.name == "checkpoints":
+                if path.name == MANIFEST_FILE:
+                    read_manifest(path.parent)
+                elif path.parent.name == "checkpoints":
                     checkpoint.load(str(path))
                 elif path.suffix == ".json":
                     json.loads(path.read_text())
@@ -137,11 +140,19 @@ class Workload:
             raise Violation(f"these files differ from those of the undisturbed run: {different}")
         if unknown := [name for name in found.keys() - expected.keys() if not name.startswith("checkpoints/")]:
             raise Violation(f"the run has other files: {unknown}")
+        folder = self.home / run / "checkpoints"
+        digests = {path.name: file_digest(path) for path in folder.glob("*.safetensors")}
+        if read_manifest(folder) != digests:
+            raise Violation(f"the manifest has {read_manifest(folder)}, the files are {digests}")
 
     def final_files(self, run: str) -> dict[str, bytes]:
         """The contents of a run's files. Of the numbered checkpoints, the last one counts: older ones depend on the
-        time."""
+        time, and so does their manifest."""
         folder = self.home / run
         paths = {str(path.relative_to(folder)): path for path in folder.rglob("*") if path.is_file()}
-        checkpoints = sorted(name for name in paths if name.startswith("checkpoints/step-"))
-        return {name: comparable_bytes(path) for name, path in paths.items() if name not in checkpoints[:-1]}
+        older = sorted(name for name in paths if name.startswith("checkpoints/step-"))[:-1]
+        return {
+            name: comparable_bytes(path)
+            for name, path in paths.items()
+            if name not in older and path.name != MANIFEST_FILE
+        }

@@ -140,7 +140,7 @@ def train(
     CompileError, FeedError, UsageError, and Diverged, in which case the folder has the last finite weights.
     """
     start_time = time.monotonic()
-    run_folder = RunFolder(folder)
+    run_folder = RunFolder(folder, lambda text: warn([Diagnostic("run-locked", text, severity="warning")]))
     refuse_overwrite(_input_files(checked, options), run_folder.result_files)
     resumes = _is_resumed(run_folder, options)
     trainer = _resumed_trainer(checked, options, warn) if resumes else _new_trainer(checked, options)

@@ -21,13 +21,15 @@ FORMAT_VERSION = 2
 _METADATA_KEY = "jsonnx"
 
 
-def save(path: str, arrays: Mapping[str, np.ndarray], state: Mapping[str, Any]) -> None:
-    """Write a checkpoint atomically. Raises UsageError `unwritable-file`."""
+def save(path: str, arrays: Mapping[str, np.ndarray], state: Mapping[str, Any]) -> str:
+    """Write a checkpoint atomically. Returns the SHA-256 of the file. Raises UsageError `unwritable-file`."""
     from safetensors.numpy import save as pack
 
     text = json.dumps({"format": FORMAT_VERSION, **state})
     header = json.dumps({"sha256": _digest(arrays, text), "state": text})
-    write_atomically(path, pack(dict(arrays), metadata={_METADATA_KEY: header}))
+    content = pack(dict(arrays), metadata={_METADATA_KEY: header})
+    write_atomically(path, content)
+    return sha256(content).hexdigest()
 
 
 def load(path: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:

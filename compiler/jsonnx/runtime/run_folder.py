@@ -6,9 +6,10 @@ import csv
 import io
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -24,6 +25,7 @@ from ..core.files import (
     write_atomically,
 )
 from ..interop.safetensors_file import safetensors_bytes
+from .checkpoint_manifest import MANIFEST_FILE, file_digest, read_manifest, write_manifest
 from .history import History
 from .run_lock import LOCK_FILE, RunLock
 from .session import MODEL_FILE
@@ -46,19 +48,22 @@ class RunFolder:
     """A folder that one run at a time writes to; as a context, it holds a lock.
 
     Entering raises UsageError `run-locked` if another process holds the lock, `unwritable-file` if the folder cannot be
-    created. If an error ends the context before a new run has started, nothing of it is left.
+    created; `on_wait` is called with the reason before it waits. All that writes raises UsageError `run-locked` if
+    another process has taken over. If an error ends the context before a new run has started, nothing of it is left.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], on_wait: Callable[[str], None] = lambda text: None) -> None:
         self.path = Path(path)
+        self._on_wait = on_wait
         self._lock = RunLock(self.path)
         self._created_folders: list[Path] = []
         self._is_starting = False
+        self._digests: dict[str, str] = {}
 
     def __enter__(self) -> RunFolder:
         self._created_folders = make_folders(self.checkpoint_folder)
         try:
-            self._lock.acquire()
+            self._lock.acquire(self._on_wait)
             self._is_starting = not self.existing_files
             remove_temporary_files(self.path)
             remove_temporary_files(self.checkpoint_folder)
@@ -75,7 +80,7 @@ class RunFolder:
         """Releases the lock. Removes the files and folders of a run that failed to start."""
         removes_run = failed and self._is_starting
         if removes_run:
-            for path in (*self.checkpoints(), *self.result_files, self.path / LOCK_FILE):
+            for path in (*self.checkpoints(), *self.result_files, self._manifest_file, self.path / LOCK_FILE):
                 with suppress(OSError):
                     path.unlink(missing_ok=True)
         self._lock.release()
@@ -88,7 +93,7 @@ class RunFolder:
 
     @property
     def result_files(self) -> tuple[Path, ...]:
-        """All files of a run but its checkpoints."""
+        """All files of a run but its checkpoints and their manifest."""
         names = (RUN_INFO_FILE, SPEC_FILE, WEIGHTS_FILE, MODEL_FILE, METRICS_FILE, CSV_FILE)
         return (*(self.path / name for name in names), self.checkpoint_folder / BEST_CHECKPOINT_FILE)
 
@@ -106,7 +111,9 @@ class RunFolder:
 
     def start_run(self, trainer: Trainer, run_info: str, spec: str) -> None:
         """Writes the first checkpoint, then replaces the files of an earlier run."""
-        first = self._write_checkpoint(trainer)
+        first = self._checkpoint_path(trainer.steps)
+        self._write_checkpoint(trainer, first)
+        self._write_manifest([first])
         earlier = [path for path in self.checkpoints() if path != first]
         kept = (self.path / RUN_INFO_FILE, self.path / SPEC_FILE)  # replaced below
         for old in [*earlier, *(path for path in self.result_files if path not in kept)]:
@@ -120,16 +127,20 @@ class RunFolder:
 
     def _write_description(self, run_info: str, spec: str) -> None:
         self.write_info(run_info)
-        write_atomically(self.path / SPEC_FILE, spec.encode())
+        self._write(SPEC_FILE, spec.encode())
 
     def write_info(self, run_info: str) -> None:
-        write_atomically(self.path / RUN_INFO_FILE, run_info.encode())
+        self._write(RUN_INFO_FILE, run_info.encode())
 
     def write_model(self, model: bytes) -> None:
-        write_atomically(self.path / MODEL_FILE, model)
+        self._write(MODEL_FILE, model)
 
     def write_weights(self, weights: Mapping[str, np.ndarray]) -> None:
-        write_atomically(self.path / WEIGHTS_FILE, safetensors_bytes(weights))
+        self._write(WEIGHTS_FILE, safetensors_bytes(weights))
+
+    def _write(self, name: str, content: bytes | Sequence[Any]) -> None:
+        self._lock.require()
+        write_atomically(self.path / name, content)
 
     # -- losses and metrics ------------------------------------------------------------------------------------------
 
@@ -139,7 +150,7 @@ class RunFolder:
             _metrics_line(epoch, {name: figures[index] for name, figures in history.history.items()})
             for index, epoch in enumerate(history.epoch)
         ]
-        write_atomically(self.path / METRICS_FILE, b"".join(lines))
+        self._write(METRICS_FILE, b"".join(lines))
 
     def append_metrics(self, epoch: int, figures: Mapping[str, float]) -> None:
         """Adds a line for an epoch. If that fails, adds nothing."""
@@ -155,7 +166,7 @@ class RunFolder:
         names = list(columns)
         rows = zip(history.epoch, *columns.values(), strict=True)
         lines = [_csv_line(["epoch", *names]), *map(_csv_line, rows)] if names else []
-        write_atomically(self.path / CSV_FILE, b"".join(lines))
+        self._write(CSV_FILE, b"".join(lines))
 
     def append_csv(self, epoch: int, figures: Mapping[str, float]) -> None:
         """Adds a line for an epoch to the CSV file; the first line has the names."""
@@ -171,6 +182,7 @@ class RunFolder:
 
     def _append(self, name: str, line: bytes) -> None:
         """Adds a line to a file. If that fails, adds nothing."""
+        self._lock.require()
         path = self.path / name
         try:
             with open(path, "ab", buffering=0) as file:
@@ -193,20 +205,46 @@ class RunFolder:
         return sorted(self.checkpoint_folder.glob("step-*.safetensors"), reverse=True)
 
     def save_checkpoint(self, trainer: Trainer, keep: int = MAX_CHECKPOINTS) -> Path:
-        """Writes a checkpoint, then removes those beyond the newest."""
-        path = self._write_checkpoint(trainer)
-        for old in self.checkpoints()[keep:]:
-            remove_file(old)
+        """Writes a checkpoint and the manifest, then removes all checkpoints but the newest ones.
+
+        Those of later steps are removed, too: they were damaged when the run was resumed.
+        """
+        path = self._checkpoint_path(trainer.steps)
+        self._write_checkpoint(trainer, path)
+        kept = self._checkpoints_until(path)[:keep]
+        self._write_manifest([*kept, self._best_checkpoint])
+        for file in self.checkpoints():
+            if file not in kept:
+                remove_file(file)
         return path
+
+    def _checkpoints_until(self, last: Path) -> list[Path]:
+        return [path for path in self.checkpoints() if path <= last]
 
     def save_best_checkpoint(self, trainer: Trainer) -> None:
         """Replaces the checkpoint of the best epoch."""
-        trainer.save_checkpoint(self.checkpoint_folder / BEST_CHECKPOINT_FILE)
+        self._write_checkpoint(trainer, self._best_checkpoint)
+        kept = self._checkpoints_until(self._checkpoint_path(trainer.steps))
+        self._write_manifest([*kept, self._best_checkpoint])
 
-    def _write_checkpoint(self, trainer: Trainer) -> Path:
-        path = self._checkpoint_path(trainer.steps)
-        trainer.save_checkpoint(path)
-        return path
+    def _write_checkpoint(self, trainer: Trainer, path: Path) -> None:
+        self._lock.require()
+        self._digests[path.name] = trainer.save_checkpoint(path)
+
+    def _write_manifest(self, paths: Iterable[Path]) -> None:
+        """Lists those of these files that exist. Files of an earlier process are read: it may have been killed before
+        it wrote the manifest."""
+        present = [path for path in paths if path.exists()]
+        self._digests = {path.name: self._digests.get(path.name) or file_digest(path) for path in present}
+        write_manifest(self.checkpoint_folder, self._digests)
+
+    @property
+    def _manifest_file(self) -> Path:
+        return self.checkpoint_folder / MANIFEST_FILE
+
+    @property
+    def _best_checkpoint(self) -> Path:
+        return self.checkpoint_folder / BEST_CHECKPOINT_FILE
 
     def _checkpoint_path(self, steps: int) -> Path:
         return self.checkpoint_folder / f"step-{steps:012d}.safetensors"
@@ -222,6 +260,7 @@ class RunFolder:
         for path in self.checkpoints():
             try:
                 return path, [
+                    *self._manifest_warnings(),
                     *(_damage_warning(fault) for fault in damaged),
                     *trainer.load_checkpoint(path, exact=exact),
                 ]
@@ -232,6 +271,20 @@ class RunFolder:
         if damaged:
             raise CompileError(damaged)
         return None, []
+
+    def _manifest_warnings(self) -> list[Diagnostic]:
+        """Warnings about checkpoints that the manifest lists, but which are missing, and about a damaged manifest."""
+        file = str(self._manifest_file)
+        try:
+            names = read_manifest(self.checkpoint_folder)
+        except (ValueError, OSError) as error:
+            message = f"the manifest is damaged ({error_reason(error)}); the checkpoints' own checksums decide"
+            return [Diagnostic("bad-checkpoint", message, file=file, severity="warning")]
+        missing = [name for name in names if not (self.checkpoint_folder / name).exists()]
+        return [
+            Diagnostic("bad-checkpoint", f"the checkpoint {name!r} is missing", file=file, severity="warning")
+            for name in missing
+        ]
 
 
 def _damage_warning(fault: Diagnostic) -> Diagnostic:
