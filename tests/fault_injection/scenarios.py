@@ -21,13 +21,21 @@ from fault_injection.specs import CASES, EPOCHS
 from fault_injection.workload import Result, Violation, Workload, environment
 
 ERRORS = {
-    "open": ("EIO", "ENOSPC", "EROFS", "EDQUOT"),
-    "write": ("EIO", "ENOSPC", "EDQUOT"),
+    "open": ("EIO", "ENOSPC", "EROFS", "EDQUOT", "EACCES"),
+    "write": ("EIO", "ENOSPC", "EDQUOT", "EACCES"),
     "fsync": ("EIO", "ENOSPC", "EDQUOT"),
-    "rename": ("EIO", "ENOSPC", "EROFS", "EDQUOT"),
-    "unlink": ("EIO", "EROFS"),
-    "mkdir": ("EIO", "ENOSPC", "EROFS", "EDQUOT"),
-    "flock": ("ENOLCK", "EOPNOTSUPP", "EAGAIN", "EIO"),
+    "close": ("EIO", "ENOSPC", "EDQUOT"),
+    "rename": ("EIO", "ENOSPC", "EROFS", "EDQUOT", "EACCES"),
+    "unlink": ("EIO", "EROFS", "EACCES"),
+    "mkdir": ("EIO", "ENOSPC", "EROFS", "EDQUOT", "EACCES"),
+    "rmdir": ("EIO", "EACCES"),
+    "chmod": ("EIO", "EROFS", "EACCES"),
+    "truncate": ("EIO",),
+    "flock": ("ENOLCK", "EOPNOTSUPP", "EAGAIN", "EACCES", "EIO"),
+    "stat": ("EIO", "EACCES"),
+    "opendir": ("EIO", "EACCES"),
+    "read": ("EIO",),
+    "seek": ("EIO",),
 }
 """The errors of each system call that are tried."""
 
@@ -190,7 +198,8 @@ def checked_outcome(context: Context, workload: Workload, run: str, result: Resu
         workload.check_whole(run)
         outcome = "warning, the same bytes" if "training goes on" in result.output else "no error, the same bytes"
     else:
-        codes = ("run-locked",) if error == "EAGAIN" else ("unwritable-file", "unreadable-file")
+        is_lock = error in ("EAGAIN", "EACCES") and "run-locked" in result.output
+        codes = ("run-locked",) if is_lock else ("unwritable-file", "unreadable-file", "bad-checkpoint")
         workload.check_error(run, result, codes)
         outcome = "error, then the same bytes"
     context.finish(workload, run)

@@ -13,6 +13,9 @@ from ..runtime.run_folder import RunFolder
 from .checkpoint_schedule import CheckpointSchedule
 from .trainer import Trainer
 
+SAVE_ERRORS = ("unwritable-file", "unreadable-file")
+"""The codes of errors of a save: it also lists and reads checkpoints."""
+
 Warn = Callable[[list[Diagnostic]], None]
 """Called with warnings."""
 
@@ -89,7 +92,7 @@ class Recorder:
         try:
             yield
         except UsageError as error:
-            if not (self.continue_on_error or is_log) or error.diagnostic.code != "unwritable-file":
+            if not (self.continue_on_error or is_log) or error.diagnostic.code not in SAVE_ERRORS:
                 raise
             message = f"{error.diagnostic.message}; training goes on, and {consequence}"
             if not (is_log and self.has_warned):

@@ -37,7 +37,7 @@ from .run_data import (
     split_off_validation,
 )
 from .run_info import DIVERGED, FINISHED, INTERRUPTED, RunInfo, end_info, read_run_info, run_info_text, start_info
-from .run_recorder import Recorder, Warn, no_warning
+from .run_recorder import SAVE_ERRORS, Recorder, Warn, no_warning
 from .spec_changes import change_texts, with_change_notes
 from .trainer import Trainer
 from .training_placement import fallback_diagnostic, training_placement
@@ -338,11 +338,11 @@ def _resumed_trainer(checked: CheckedSpec, options: RunOptions, warn: Warn) -> T
 
 @contextmanager
 def _resume_help() -> Iterator[None]:
-    """Adds the way to continue to the error that a file of the run cannot be written, as on a full disk."""
+    """Adds the way to continue to the error that a file of the run cannot be written or read, as on a full disk."""
     try:
         yield
     except UsageError as error:
-        if error.diagnostic.code == "unwritable-file":
+        if error.diagnostic.code in SAVE_ERRORS:
             help = "once that is fixed, --resume continues from the last checkpoint"
             error.diagnostic = replace(error.diagnostic, help=help)
         raise

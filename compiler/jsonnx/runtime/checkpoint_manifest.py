@@ -12,7 +12,8 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from ..core.files import open_file, write_atomically
+from ..core.diagnostics import UsageError
+from ..core.files import error_reason, open_file, write_atomically
 
 MANIFEST_FILE = "SHA256SUMS"
 _CHUNK_BYTES = 1 << 20
@@ -40,7 +41,10 @@ def read_manifest(folder: Path) -> dict[str, str]:
 def file_digest(path: Path) -> str:
     """The SHA-256 of a file. Raises UsageError `unreadable-file`."""
     digest = hashlib.sha256()
-    with open_file(path) as file:
-        while chunk := file.read(_CHUNK_BYTES):
-            digest.update(chunk)
+    try:
+        with open_file(path) as file:
+            while chunk := file.read(_CHUNK_BYTES):
+                digest.update(chunk)
+    except OSError as error:
+        raise UsageError("unreadable-file", f"cannot read {str(path)!r}: {error_reason(error)}") from error
     return digest.hexdigest()

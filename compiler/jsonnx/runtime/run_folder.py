@@ -8,6 +8,7 @@ import json
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from ..core.diagnostics import CompileError, Diagnostic, UsageError
 from ..core.figures import finite, numbers_only
 from ..core.files import (
     error_reason,
+    file_exists,
     make_folders,
     remove_empty_folders,
     remove_file,
@@ -67,10 +69,12 @@ class RunFolder:
             self._is_starting = not self.existing_files
             remove_temporary_files(self.path)
             remove_temporary_files(self.checkpoint_folder)
-        except OSError as error:
+        except (OSError, UsageError) as error:
             self._is_starting = self.path in self._created_folders
             self._leave(failed=True)
-            raise UsageError("unwritable-file", f"cannot write in {str(self.path)!r}: {error_reason(error)}") from error
+            if isinstance(error, UsageError):
+                raise
+            raise self._unwritable(error) from error
         return self
 
     def __exit__(self, error_type: type[BaseException] | None, *error: object) -> None:
@@ -80,7 +84,8 @@ class RunFolder:
         """Releases the lock. Removes the files and folders of a run that failed to start."""
         removes_run = failed and self._is_starting
         if removes_run:
-            for path in (*self.checkpoints(), *self.result_files, self._manifest_file, self.path / LOCK_FILE):
+            first = self._checkpoint_path(0)
+            for path in (first, *self.result_files, self._manifest_file, self.path / LOCK_FILE):
                 with suppress(OSError):
                     path.unlink(missing_ok=True)
         self._lock.release()
@@ -100,14 +105,14 @@ class RunFolder:
     @property
     def existing_files(self) -> list[Path]:
         """The files of a run that are in the folder, but for a first checkpoint: a run that was killed before it
-        started may have left that one."""
+        started may have left that one. Raises UsageError `unreadable-file`."""
         checkpoints = [path for path in self.checkpoints() if path != self._checkpoint_path(0)]
-        return [path for path in self.result_files if os.path.exists(path)] + checkpoints
+        return [path for path in self.result_files if file_exists(path)] + checkpoints
 
     @property
     def has_run(self) -> bool:
         """Whether there is a run: its first checkpoint is written before the file that says so."""
-        return os.path.exists(self.path / RUN_INFO_FILE)
+        return file_exists(self.path / RUN_INFO_FILE)
 
     def start_run(self, trainer: Trainer, run_info: str, spec: str) -> None:
         """Writes the first checkpoint, then replaces the files of an earlier run."""
@@ -137,6 +142,9 @@ class RunFolder:
 
     def write_weights(self, weights: Mapping[str, np.ndarray]) -> None:
         self._write(WEIGHTS_FILE, safetensors_bytes(weights))
+
+    def _unwritable(self, error: Exception) -> UsageError:
+        return UsageError("unwritable-file", f"cannot write in {str(self.path)!r}: {error_reason(error)}")
 
     def _write(self, name: str, content: bytes | Sequence[Any]) -> None:
         self._lock.require()
@@ -170,23 +178,22 @@ class RunFolder:
 
     def append_csv(self, epoch: int, figures: Mapping[str, float]) -> None:
         """Adds a line for an epoch to the CSV file; the first line has the names."""
-        path, figures = self.path / CSV_FILE, numbers_only(figures)
-        header = b"" if path.exists() and path.stat().st_size else _csv_line(["epoch", *figures])
-        self._append(CSV_FILE, header + _csv_line([epoch, *figures.values()]))
+        figures = numbers_only(figures)
+        self._append(CSV_FILE, _csv_line([epoch, *figures.values()]), header=_csv_line(["epoch", *figures]))
 
     def sync_metrics(self, has_csv: bool) -> None:
         """Waits until the lines that were added are on the disk. Raises UsageError `unwritable-file`."""
         for name in (METRICS_FILE, CSV_FILE) if has_csv else (METRICS_FILE,):
-            if (self.path / name).exists():
-                sync_file(self.path / name)
+            sync_file(self.path / name)
 
-    def _append(self, name: str, line: bytes) -> None:
-        """Adds a line to a file. If that fails, adds nothing."""
+    def _append(self, name: str, line: bytes, header: bytes = b"") -> None:
+        """Adds a line to a file, and a header before the first one. If that fails, adds nothing."""
         self._lock.require()
         path = self.path / name
         try:
             with open(path, "ab", buffering=0) as file:
                 size = file.tell()
+                line = line if size else header + line
                 try:
                     while line:
                         line = line[file.write(line) :]
@@ -199,10 +206,16 @@ class RunFolder:
     # -- checkpoints -------------------------------------------------------------------------------------------------
 
     def checkpoints(self) -> list[Path]:
-        """The paths of the checkpoints, from the newest to the oldest."""
-        if not os.path.isdir(self.checkpoint_folder):  # also for a name that no folder can have
+        """The paths of the checkpoints, from the newest to the oldest. Raises UsageError `unreadable-file`."""
+        try:
+            names = os.listdir(self.checkpoint_folder)
+        except (FileNotFoundError, NotADirectoryError, ValueError):  # also for a name that no folder can have
             return []
-        return sorted(self.checkpoint_folder.glob("step-*.safetensors"), reverse=True)
+        except OSError as error:
+            message = f"cannot read {str(self.checkpoint_folder)!r}: {error_reason(error)}"
+            raise UsageError("unreadable-file", message) from error
+        found = sorted((name for name in names if fnmatchcase(name, "step-*.safetensors")), reverse=True)
+        return [self.checkpoint_folder / name for name in found]
 
     def save_checkpoint(self, trainer: Trainer, keep: int = MAX_CHECKPOINTS) -> Path:
         """Writes a checkpoint and the manifest, then removes all checkpoints but the newest ones.
@@ -234,7 +247,7 @@ class RunFolder:
     def _write_manifest(self, paths: Iterable[Path]) -> None:
         """Lists those of these files that exist. Files of an earlier process are read: it may have been killed before
         it wrote the manifest."""
-        present = [path for path in paths if path.exists()]
+        present = [path for path in paths if file_exists(path)]
         self._digests = {path.name: self._digests.get(path.name) or file_digest(path) for path in present}
         write_manifest(self.checkpoint_folder, self._digests)
 
@@ -264,10 +277,11 @@ class RunFolder:
                     *(_damage_warning(fault) for fault in damaged),
                     *trainer.load_checkpoint(path, exact=exact),
                 ]
-            except CompileError as error:
-                if error.diagnostics[0].code != "bad-checkpoint":
+            except (CompileError, UsageError) as error:
+                faults = error.diagnostics if isinstance(error, CompileError) else [error.diagnostic]
+                if faults[0].code not in ("bad-checkpoint", "unreadable-file"):
                     raise
-                damaged += error.diagnostics
+                damaged += faults
         if damaged:
             raise CompileError(damaged)
         return None, []
@@ -280,7 +294,7 @@ class RunFolder:
         except (ValueError, OSError) as error:
             message = f"the manifest is damaged ({error_reason(error)}); the checkpoints' own checksums decide"
             return [Diagnostic("bad-checkpoint", message, file=file, severity="warning")]
-        missing = [name for name in names if not (self.checkpoint_folder / name).exists()]
+        missing = [name for name in names if not os.path.exists(self.checkpoint_folder / name)]
         return [
             Diagnostic("bad-checkpoint", f"the checkpoint {name!r} is missing", file=file, severity="warning")
             for name in missing
