@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from random import Random
 
 import pytest
 
-from fault_injection import ledger
+from fault_injection import ledger, saves
 from fault_injection.scenarios import TRIALS, Context, choose
 from fault_injection.server import Fault, can_inject
 from fault_injection.workload import Result, Violation
@@ -73,7 +74,7 @@ def test_the_chosen_system_call_fails(context: Context) -> None:
         pytest.skip("no C compiler")
     workload = context.short()
     calls = context.calls(workload, "")
-    assert calls[:2] == ["mkdir", "mkdir"]
+    assert [call for call in calls if call != "stat"][:2] == ["mkdir", "open"]
     assert {"open", "write", "fsync", "rename", "unlink", "flock"} <= {*calls}
     number = calls.index("rename") + 1
     result = context.forks.train(workload, "failing", Fault(number, "fail", "EDQUOT"))
@@ -81,6 +82,16 @@ def test_the_chosen_system_call_fails(context: Context) -> None:
     assert len(context.forks.calls()) > number
     workload.check_error("failing", result)
     assert not (workload.home / "failing").exists()
+
+
+@pytest.mark.parametrize("stride", [40, pytest.param(5, marks=pytest.mark.slow)])
+def test_nothing_is_lost_if_a_system_call_of_a_save_fails(context: Context, tmp_path: Path, stride: int) -> None:
+    if not can_inject():
+        pytest.skip("no C compiler")
+    assert context.forks  # compiles the library
+    outcomes = saves.run(tmp_path, context.folder / "system_calls.so", stride)
+    assert {outcome for outcome in outcomes.values() if outcome.startswith("broken")} == set()
+    assert {"killed", "error"} <= {*outcomes.values()}
 
 
 def test_every_kind_of_trial_is_chosen() -> None:
