@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .pipeline.keras_export import to_keras
     from .pipeline.keras_import import from_keras
     from .pipeline.model import Model
+    from .pipeline.run import Run
     from .pipeline.trainer import Trainer
     from .pipeline.validate import validate
     from .runtime.callback_class import Callback
@@ -28,6 +29,7 @@ _LAZY = {
     "FeedError": "runtime.data_errors",
     "Model": "pipeline.model",
     "Note": "core.diagnostics",
+    "Run": "pipeline.run",
     "Session": "runtime.session",
     "Size": "core.types",
     "TensorType": "core.types",
@@ -64,6 +66,7 @@ __all__ = [
     "FeedError",
     "Model",
     "Note",
+    "Run",
     "Session",
     "Size",
     "TensorType",

@@ -49,7 +49,7 @@ class Saves:
         x, y = rng.normal(size=(32, 4)).astype(np.float32), rng.normal(size=(32, 2)).astype(np.float32)
         self.trainer.fit(x, y, validation_data=(x, y), epochs=2)
         with RunFolder(self.before) as run:
-            run.start_run(self.trainer, "{}", "{}")
+            run.start_run(self.trainer, {"spec.json": "{}", "run.json": "{}"})
             for _ in range(2):
                 self._save(run, b"old")
                 self.trainer.step(x[:8], y[:8])
@@ -66,7 +66,7 @@ class Saves:
         run.save_checkpoint(self.trainer)
         run.write_weights(self.trainer.weights())
         run.write_model(content)
-        run.write_info(json.dumps({"content": content.decode()}))
+        run.write_texts({"run.json": json.dumps({"content": content.decode()})})
 
     def _run(self, path: Path, fault: Fault | None, log: Path | None = None) -> int:
         """Saves in a process of its own. Returns its exit status."""

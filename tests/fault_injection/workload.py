@@ -16,7 +16,7 @@ from typing import Any
 from jsonnx.core.files import TEMPORARY_NAME
 from jsonnx.runtime import checkpoint
 from jsonnx.runtime.checkpoint_manifest import MANIFEST_FILE, file_digest, read_manifest
-from run_files import comparable_bytes
+from jsonnx.runtime.run_files import EXECUTION_FILE
 
 from fault_injection.specs import CASES, EPOCHS
 
@@ -151,8 +151,5 @@ class Workload:
         folder = self.home / run
         paths = {str(path.relative_to(folder)): path for path in folder.rglob("*") if path.is_file()}
         older = sorted(name for name in paths if name.startswith("checkpoints/step-"))[:-1]
-        return {
-            name: comparable_bytes(path)
-            for name, path in paths.items()
-            if name not in older and path.name != MANIFEST_FILE
-        }
+        excluded = {EXECUTION_FILE, f"checkpoints/{MANIFEST_FILE}", *older}
+        return {name: path.read_bytes() for name, path in paths.items() if name not in excluded}

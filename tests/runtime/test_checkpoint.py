@@ -298,7 +298,7 @@ def test_training_works_in_another_thread():
 def test_a_run_folder_holds_the_files_of_a_run(tmp_path):
     trainer = Trainer(classifier())
     with RunFolder(tmp_path / "a" / "run") as folder:
-        folder.start_run(trainer, "{}", "{}")
+        folder.start_run(trainer, {"spec.json": "{}", "run.json": "{}"})
         folder.write_model(b"onnx")
         folder.write_weights(trainer.weights())
         folder.append_metrics(0, {"loss": 1.0, "val_loss": float("nan")})
@@ -316,6 +316,7 @@ def test_a_run_folder_holds_the_files_of_a_run(tmp_path):
         "model.onnx",
         "run.json",
         "spec.json",
+        "steps.jsonl",
         "weights.safetensors",
     ]
 
@@ -381,7 +382,7 @@ def test_a_damaged_checkpoint_is_none_of_those_that_are_kept(tmp_path, keep):
 def test_a_manifest_has_the_hashes_of_all_checkpoints(tmp_path):
     trainer = Trainer(classifier())
     with RunFolder(tmp_path) as folder:
-        folder.start_run(trainer, "{}", "{}")
+        folder.start_run(trainer, {"spec.json": "{}", "run.json": "{}"})
         folder.save_best_checkpoint(trainer)
         trainer.step(X, Y)
         newest = folder.save_checkpoint(trainer)

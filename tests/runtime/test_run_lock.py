@@ -216,13 +216,13 @@ def test_the_heartbeat_changes_only_the_time(tmp_path: Path) -> None:
 def test_a_process_that_was_stopped_for_long_writes_nothing_more(tmp_path: Path) -> None:
     path = tmp_path / "run" / OWNER_FILE
     with RunFolder(tmp_path / "run") as run:
-        run.write_info("1")
+        run.write_texts({"run.json": "1"})
         path.unlink()
-        run.write_info("2")  # removed by hand: it is written again
+        run.write_texts({"run.json": "2"})  # removed by hand: it is written again
         assert json.loads(path.read_text())["pid"] == os.getpid()
         path.write_text(owner_text(host="elsewhere", pid=7))
         with pytest.raises(UsageError, match="process 7 on 'elsewhere' has taken over") as error:
-            run.write_info("3")
+            run.write_texts({"run.json": "3"})
     assert error.value.diagnostic.code == "run-locked"
     assert json.loads(path.read_text())["pid"] == 7
     assert (tmp_path / "run" / "run.json").read_text() == "2"

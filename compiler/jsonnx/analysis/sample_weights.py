@@ -30,10 +30,10 @@ def weighted_outputs(
     for fault in faults:
         is_key = fault.code == "unknown-name" and bool(fault.path)
         report.add(fault.code, (*path, *fault.path), fault.message, help=fault.help, at_key=is_key)
-    weighted = frozenset(_outputs_with_weights(training, outputs)) if not faults else frozenset()
+    weighted = outputs.keys() & _outputs_with_weights(training, outputs) if not faults else frozenset()
     for name in sorted(weighted):
         _check_loss(typed, name, losses[name], report)
-    return weighted
+    return frozenset(weighted)
 
 
 def weighted_classes(typed: TypedNetwork, losses: Mapping[str, Loss]) -> dict[str, WeightedClasses]:

@@ -26,16 +26,29 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.option("-o", "--output", metavar="FILE", help="File to write; standard output if omitted.")
+@click.option(
+    "--of",
+    "subject",
+    type=click.Choice(["spec", "run", "lock"]),
+    default="spec",
+    show_default=True,
+    help="What the schema describes: specs, RUN folders or jsonnx.lock.",
+)
 @handles_errors
-def schema(output: str | None) -> None:
-    """Print the JSON Schema of specs, for editors and other tools."""
+def schema(output: str | None, subject: str) -> None:
+    """Print the JSON Schema of specs, for editors and other tools; or that of RUN folders."""
     from ..core.files import write_atomically
     from ..frontend.schema.editor_schema import editor_schema_text
+    from ..render.run_schema import lock_schema, run_schema, schema_text
 
-    if output:
-        write_atomically(output, editor_schema_text().encode())
+    if subject == "spec":
+        text = editor_schema_text()
     else:
-        print_result(editor_schema_text().rstrip("\n"))
+        text = schema_text(run_schema() if subject == "run" else lock_schema())
+    if output:
+        write_atomically(output, text.encode())
+    else:
+        print_result(text.rstrip("\n"))
 
 
 @click.command(short_help="List layers and library blocks, or show one's arguments.")

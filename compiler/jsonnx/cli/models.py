@@ -1,4 +1,4 @@
-"""Commands that create and use models: compile, train, evaluate, runs, predict, inspect."""
+"""Commands that create and use models: compile, train, evaluate, predict, inspect."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from ..core.deployment_targets import PLAIN_TARGET, TARGETS
 from ..core.diagnostics import UsageError
@@ -21,6 +22,7 @@ from .common import (
     SEED_TYPE,
     SET_OPTION,
     SPEC_ARGUMENT,
+    THREADS_OPTION,
     UNVERIFIED_OPTION,
     checked_spec,
     handles_errors,
@@ -30,9 +32,11 @@ from .common import (
     print_status,
     print_weights_report,
 )
+from .report import PORT_OPTION, live_report, write_run_report
 
 if TYPE_CHECKING:
     from ..pipeline.check import CheckedSpec
+    from ..pipeline.lock_file import LockedRun
     from ..pipeline.training_run import ProviderPlacement
 
 OWN_DATA_NOTE = (
@@ -112,6 +116,12 @@ def compile(
     help="Continue from the folder's last checkpoint, without -o from that of the spec's newest unfinished run; start "
     "if there is no run yet.",
 )
+@click.option(
+    "--locked",
+    is_flag=True,
+    help="Reproduce the run of jsonnx.lock, which lies beside the spec: with its seed, provider and overrides, and bit "
+    "for bit.",
+)
 @click.option("--exact", is_flag=True, help="Resume only if the result is the same bit for bit.")
 @click.option(
     "--on-save-error",
@@ -138,6 +148,7 @@ def compile(
 )
 @DATA_ROOT_OPTION
 @click.option("--force", is_flag=True, help="Replace an existing run in the folder.")
+@THREADS_OPTION
 @click.option("--quiet", is_flag=True, help="Show no progress.")
 @PROVIDER_OPTION
 @PROVIDER_OPTIONS_OPTION
@@ -147,6 +158,9 @@ def compile(
     help="Tell first which nodes the provider leaves to the CPU, and what it costs.",
 )
 @click.option("--strict", is_flag=True, help="Do not train if the provider leaves large nodes to the CPU.")
+@click.option("--report", is_flag=True, help="Write report.html to the folder at the end, as `jsonnx report` does.")
+@click.option("--live", is_flag=True, help="Serve a page with the figures on this machine while it trains.")
+@PORT_OPTION
 @SCALE_OPTION
 @SET_OPTION
 @ALL_OPTION
@@ -155,6 +169,7 @@ def train(
     spec: str,
     output: str | None,
     resume: bool,
+    locked: bool,
     exact: bool,
     on_save_error: str,
     weights: str | None,
@@ -165,11 +180,15 @@ def train(
     validation_data: str | None,
     data_roots: tuple[str, ...],
     force: bool,
+    threads: int | None,
     quiet: bool,
     provider: str,
     provider_options: tuple[str, ...],
     explain_placement: bool,
     strict: bool,
+    report: bool,
+    live: bool,
+    port: int | None,
     scale: str | None,
     changes: tuple[str, ...],
 ) -> None:
@@ -180,11 +199,14 @@ def train(
     from ..render.progress import progress_display
     from ..runtime.provider_options import parse_assignments
 
+    lock = _read_lock(spec) if locked else None
+    if lock is not None:
+        changes, scale, seed, provider = lock.changes, lock.scale, lock.seed, lock.provider
     checked = checked_spec(spec, changes, scale, has_validation_data=validation_data is not None)
     if not quiet:
         print_provider_choice(provider)
     folder = Path(output) if output else _default_folder(checked, resume, force, quiet)
-    with progress_display(0 if quiet else 1) as display:
+    with live_report(folder, port, live), progress_display(0 if quiet else 1) as display:
         outcome = run(
             checked,
             folder,
@@ -204,6 +226,8 @@ def train(
                 changes,
                 parse_assignments(provider_options),
                 strict=strict,
+                threads=lock.threads if lock is not None else threads,
+                lock=lock,
             ),
             callbacks=[display],
             warn=lambda diagnostics: print_diagnostics(diagnostics, "text") if diagnostics else None,
@@ -213,7 +237,30 @@ def train(
         )
     for line in outcome.summary_lines():
         print_result(line)
+    if report:
+        write_run_report(folder, data_roots)
     sys.exit(outcome.exit_status)
+
+
+def _read_lock(spec: str) -> LockedRun:
+    """The run of the lock file beside a spec. Raises UsageError for options that it decides."""
+    from ..pipeline.lock_file import read_lock
+
+    context = click.get_current_context()
+    for name, option in LOCKED_OPTIONS.items():
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            raise UsageError("bad-option", f"--locked and {option} exclude each other", "jsonnx.lock has its value")
+    return read_lock(spec)
+
+
+LOCKED_OPTIONS = {
+    "changes": "--set",
+    "scale": "--scale",
+    "seed": "--seed",
+    "provider": "--provider",
+    "threads": "--threads",
+}
+"""The options whose values are those of the lock file."""
 
 
 def _print_placement(provider: str, placement: ProviderPlacement | None) -> None:
@@ -286,45 +333,6 @@ def evaluate(
         print_result(figures_text(numbers, shows_color(sys.stdout), line_width(sys.stdout)))
         if data is None:
             print_status(OWN_DATA_NOTE)
-
-
-@click.command()
-@click.argument("folder", metavar="[FOLDER]", default="runs")
-@click.option(
-    "--sort",
-    metavar="COLUMN",
-    default="run",
-    show_default=True,
-    help="Order: run, state, spec, started, duration, epochs, best, or a figure on the test data; -COLUMN for the "
-    "greatest first.",
-)
-@click.option(
-    "--format",
-    "format_",
-    type=click.Choice(["text", "json", "csv"]),
-    default="text",
-    show_default=True,
-    help="Format of the output: text for people, json and csv for programs.",
-)
-@handles_errors
-def runs(folder: str, sort: str, format_: str) -> None:
-    """List the runs beneath a folder with their states and figures."""
-    from ..pipeline.list_runs import list_runs, sorted_runs
-    from ..render.runs_table import runs_csv, runs_json, runs_text
-    from ..render.terminal import line_width, shows_color
-
-    found, warnings = list_runs(Path(folder))
-    found = sorted_runs(found, sort)
-    if warnings:
-        print_diagnostics(warnings, "text")
-    if format_ == "json":
-        print_result(runs_json(found))
-    elif format_ == "csv":
-        print_result(runs_csv(found))
-    elif found:
-        print_result(runs_text(found, shows_color(sys.stdout), line_width(sys.stdout)))
-    else:
-        print_status(f"there are no runs in {folder}")
 
 
 @click.command()

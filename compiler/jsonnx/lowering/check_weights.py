@@ -1,5 +1,5 @@
 """Checks the weights of layers: all calls of a layer need the same shapes, which initializers, regularizers and
-constraints must accept."""
+constraints must accept, and patterns of weight names must match some."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from ..core.components import components_of
 from ..core.diagnostics import Report
 from ..core.types import ShapeError
 from ..frontend.network import Call
+from ..frontend.schema.phrases import known_names_help, short_name
+from ..training.optimizer import matches_weight
 
 if TYPE_CHECKING:
-    from ..ir import Builder, Parameter, State
+    from ..ir import Builder, Graph, Parameter, State
 
 
 def check_shared_weights(typed: TypedNetwork, report: Report) -> None:
@@ -29,6 +31,25 @@ def check_shared_weights(typed: TypedNetwork, report: Report) -> None:
     if to_check and not report.has_errors():
         for group in to_check:
             _check_calls(typed, group, report)
+
+
+def check_decay_patterns(typed: TypedNetwork, graph: Graph | None, report: Report) -> None:
+    """Reports patterns of `exclude_from_weight_decay` that match no trainable weight. `graph` is the lowered network if
+    there is one already: only it tells the names of weights, and ONNX is imported if, and only if, there is a pattern.
+    """
+    training = typed.network.training
+    patterns = training.optimizer.exclude_from_weight_decay if training else ()
+    if not patterns or report.has_errors():
+        return
+    from .lower import lower
+
+    parameters = (graph or lower(typed)).parameters
+    names = [name for name, parameter in parameters.items() if parameter.trainable]
+    for index, pattern in enumerate(patterns):
+        if not any(matches_weight(pattern, name) for name in names):
+            path = ("training", "optimizer", "exclude_from_weight_decay", index)
+            message = f"{short_name(pattern)} matches the name of no weight"
+            report.add("unknown-name", path, message, help=known_names_help(names) if names else None)
 
 
 def restricts_weights(value: object) -> bool:

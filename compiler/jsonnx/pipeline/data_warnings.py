@@ -180,7 +180,7 @@ def _check_scale(train: Dataset, output: str, training: Training, checked: Check
     """Warns about a regression target that the output does not reach, or not in the steps of the training."""
     layer = output_layer(checked.require(), output)
     array = train.target_rows(output)
-    if layer is None or array is None or not array.size:
+    if layer is None or not isinstance(array, np.ndarray) or not array.size:  # large targets stay in their files
         return
     target = TargetRange.of(array)
     bounds = ACTIVATION_RANGES.get(layer.activation)

@@ -20,6 +20,7 @@ from ..runtime.dataset import Dataset
 from ..runtime.folder_table import LABEL
 from ..runtime.raw_columns import RawColumns, read_raw_columns
 from ..runtime.spec_source import SpecSource
+from ..runtime.stored_arrays import Samples
 from ..training.columns import SAMPLE_WEIGHT, assigned_columns, weight_columns
 from ..training.section import DATA_PARTS, DataSection
 from .check import CheckedSpec, Spec, check_spec
@@ -158,7 +159,7 @@ def _find_duplicates(check: DataCheck, raw: Mapping[str, _RawPart], result: Data
     if any(len(array) != len(part) for part in samples for array in part.inputs.values()):
         return  # windows of series overlap, and share the rows of all parts
     if all(part in check.samples for part in raw):
-        parts: dict[str, Mapping[str, np.ndarray]] = {name: part.inputs for name, part in check.samples.items()}
+        parts: dict[str, Mapping[str, Samples]] = {name: part.inputs for name, part in check.samples.items()}
     else:
         parts = {name: _input_columns(part) for name, part in raw.items() if part.raw.media is None}
     if all(parts.values()):

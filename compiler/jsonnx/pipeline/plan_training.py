@@ -9,11 +9,10 @@ from typing import Any
 
 from ..analysis.shape_inference import TypedNetwork
 from ..backend import spec_hash
-from ..core.diagnostics import CompileError, Diagnostic, Report
+from ..core.diagnostics import CompileError, Diagnostic
 from ..core.gc_pause import gc_paused
 from ..core.reserved_names import ADAPT_INPUT, next_name, target_name
 from ..frontend.network import Network
-from ..frontend.schema.phrases import known_names_help, short_name
 from ..gradient import MissingRule
 from ..gradient.training_step import combine_shards, shard_step, training_step, with_loss
 from ..gradient.update_weights import rate_graph
@@ -33,7 +32,6 @@ from ..runtime.spec_source import SpecSource
 from ..runtime.trainer import TrainingPlan
 from ..runtime.training_plan import AdaptTask, AugmentedInput, ObjectiveGraphs, ShardedGraphs
 from ..training.objective import Objective
-from ..training.optimizer import Optimizer, matches_weight
 from ..training.section import Training
 from ..training.target_scaling import target_statistics
 from ..tuning.cpu.gradient import CPU_GRADIENTS
@@ -231,7 +229,6 @@ def training_graph(checked: CheckedSpec, forward_loss: Graph) -> Graph:
         reason = f"it {error}" if str(error).startswith("needs") else str(error)
         report.add("no-gradient", error.node.path, f"{error.node.scope or 'the loss'!r} cannot be trained: {reason}")
         raise CompileError(report) from error
-    _check_decay_patterns(training.optimizer, step, report)
     fed = step.parameters.keys() | step.states.keys()
     clash = next((name for name in step.updates if next_name(name) in fed), None)
     if clash is not None:
@@ -241,16 +238,6 @@ def training_graph(checked: CheckedSpec, forward_loss: Graph) -> Graph:
         report.add("duplicate-name", typed.network.paths[layer], message, help="give the layer another name")
         raise CompileError(report)
     return simplify_step(step)
-
-
-def _check_decay_patterns(optimizer: Optimizer, step: Graph, report: Report) -> None:
-    """Raises CompileError if a pattern of `exclude_from_weight_decay` matches no weight."""
-    for index, pattern in enumerate(optimizer.exclude_from_weight_decay):
-        if not any(matches_weight(pattern, name) for name in step.parameters):
-            path = ("training", "optimizer", "exclude_from_weight_decay", index)
-            message = f"{short_name(pattern)} matches the name of no weight"
-            report.add("unknown-name", path, message, help=known_names_help([*step.parameters]))
-    report.raise_errors()
 
 
 def sharded_step(typed: TypedNetwork, forward_loss: Graph, shards: int) -> ShardedGraphs:

@@ -24,7 +24,7 @@ def target_classes(samples: Dataset, output: str, objective: Objective) -> np.nd
     in vectors for a categorical loss.
     """
     array = samples.target_rows(output)
-    if array is None or not array.size:
+    if not isinstance(array, np.ndarray) or not array.size:  # large targets stay in their files
         return None
     loss, index_range = objective.losses[output], samples.data_spec.index_ranges.get(output)
     if index_range is not None:

@@ -24,9 +24,9 @@ from ..runtime.dataset import Dataset
 from ..runtime.dataset_files import from_file, from_spec, inputs_from
 from ..runtime.history import MetricSums
 from ..runtime.provider_options import ProviderOptions
-from ..runtime.run_folder import RUN_INFO_FILE, SPEC_FILE, WEIGHTS_FILE
+from ..runtime.run_files import MODEL_FILE, RUN_INFO_FILE, SPEC_FILE, WEIGHTS_FILE
 from ..runtime.run_lock import is_locked
-from ..runtime.session import MODEL_FILE, Session, concatenate_batches
+from ..runtime.session import Session, concatenate_batches
 from ..runtime.spec_source import SpecSource
 from ..runtime.trainer import Trainer
 from ..runtime.training_plan import TrainingPlan
@@ -38,8 +38,8 @@ from .graphs import output_scoring_graph
 from .output_classes import output_classes
 from .plan_training import plan_training
 from .prediction_files import Predictions, prediction_writer
-from .run_data import SPEC_FILES, DataFiles, read_part, read_split, split_off_validation
-from .run_info import data_files_of, path_from, read_run_info, run_info_text, with_evaluation
+from .run_data import SPEC_FILES, DataFiles, read_part, read_split, replaced_files, split_off_validation
+from .run_info import path_from, read_run_info, run_info_texts, with_evaluation
 from .target_forms import plan_for_target
 
 NO_EVALUATION_DATA = "the spec names neither test nor validation data, and has no `validation_split`"
@@ -113,7 +113,7 @@ class TrainedModel:
             return TrainedModel(session, checked, verify=verify, data_roots=roots, path=path)
         file = path.resolve() / run_info["data_folder"] / run_info.get("spec", SPEC_FILE)
         spec_file = display_path(file.resolve())
-        return TrainedModel(session, checked, path, spec_file, verify, roots, data_files_of(path, run_info), path)
+        return TrainedModel(session, checked, path, spec_file, verify, roots, replaced_files(path, run_info), path)
 
     def figure_labels(self) -> dict[str, list[Sequence[str]]]:
         """The labels along the axes of the metrics that are lists, by the reported name."""
@@ -143,7 +143,7 @@ class TrainedModel:
         with suppress(UsageError, CompileError):
             if not is_locked(folder):
                 run_info = with_evaluation(read_run_info(folder), name, figures)
-                write_atomically(folder / RUN_INFO_FILE, run_info_text(run_info).encode())
+                write_atomically(folder / RUN_INFO_FILE, run_info_texts(run_info)[RUN_INFO_FILE].encode())
 
     def _evaluate(self, data: str | None) -> dict[str, Figure]:
         training_plan = replace(

@@ -11,6 +11,7 @@ from typing import Any
 from ..core.diagnostics import suggestion
 from ..render.progress import VERBOSITIES, Verbosity, progress_display
 from ..runtime.array_digest import array_digest
+from ..runtime.batch_stream import BatchStream
 from ..runtime.callbacks import checked_callbacks
 from ..runtime.class_weights import ClassWeightArgument
 from ..runtime.dataset import DataArgument, Dataset
@@ -158,19 +159,20 @@ standard error, in a notebook to standard output.
     def _decide(self) -> None:
         """Calibrates the weights and chooses thresholds, as the spec says, on the validation data of the last fit."""
         datasets = self._progress.datasets if self._progress is not None else None
-        validation = datasets[1] if datasets is not None else None
+        held_out = datasets[1] if datasets is not None else None
+        validation = held_out if isinstance(held_out, Dataset) else None
         if self.plan.training.calibration is not None and validation is not None:
             self.temperatures = calibrate(self, self._checked, validation)
         self.thresholds = choose_thresholds(self, self._checked, validation)
 
     def _prepare_data(
         self,
-        samples: Dataset,
-        validation: Dataset | None,
+        samples: Dataset | BatchStream,
+        validation: Dataset | BatchStream | None,
         class_weight: ClassWeightArgument,
         listeners: Iterable[object],
-    ) -> tuple[Dataset, Dataset | None]:
-        require_validation(self.plan, validation is not None)
+    ) -> tuple[Dataset | BatchStream, Dataset | BatchStream | None]:
+        require_validation(self.plan, isinstance(validation, Dataset))
         return super()._prepare_data(samples, validation, class_weight, listeners)
 
     def evaluate(

@@ -107,7 +107,7 @@ class EpochLines(NoDisplay):
         for line in class_weight_lines(weights, labels):
             print(line, file=sys.stderr, flush=True)
 
-    def on_epoch_begin(self, epoch: int, epochs: int, steps: int) -> None:
+    def on_epoch_begin(self, epoch: int, epochs: int, steps: int | None) -> None:
         self.epochs, self.start_time = epochs, time.monotonic()
 
     def on_epoch_end(self, epoch: int, figures: Figures) -> None:
@@ -120,10 +120,12 @@ class EpochDrawing:
 
     def __init__(self) -> None:
         self.stream: TextIO = sys.stderr
-        self.epoch = self.epochs = self.steps = self.step = 0
+        self.epoch = self.epochs = self.step = 0
+        self.steps: int | None = None
+        """The steps of the epoch; None if it ends with the data."""
         self.start_time = self.next_drawing = 0.0
 
-    def on_epoch_begin(self, epoch: int, epochs: int, steps: int) -> None:
+    def on_epoch_begin(self, epoch: int, epochs: int, steps: int | None) -> None:
         self.epoch, self.epochs, self.steps, self.step = epoch, epochs, steps, 0
         self.start_time = time.monotonic()
 
@@ -141,7 +143,7 @@ class EpochDrawing:
             self.draw(figures())
 
     def on_epoch_end(self, epoch: int, figures: Figures) -> None:
-        self.step = self.steps
+        self.step = self.steps or self.step
         self.draw(figures)
         self.on_end(None)
 
@@ -154,6 +156,10 @@ class EpochDrawing:
     @property
     def epoch_text(self) -> str:
         return f"epoch {self.epoch + 1}/{self.epochs}"
+
+    @property
+    def counter_text(self) -> str:
+        return str(self.step) if self.steps is None else f"{self.step:>{len(str(self.steps))}}/{self.steps}"
 
     @property
     def time_text(self) -> str:
@@ -171,7 +177,7 @@ class NotebookLine(EpochDrawing):
         self.drawn_width = 0
 
     def draw(self, figures: Figures) -> None:
-        line = f"{self.epoch_text}  {self.step}/{self.steps}  {self.time_text}  {metrics_text(figures)}"
+        line = f"{self.epoch_text}  {self.counter_text}  {self.time_text}  {metrics_text(figures)}"
         print(f"\r{line:{self.drawn_width}}", end="", flush=True)
         self.drawn_width = len(line)
 
@@ -191,11 +197,11 @@ class ProgressBar(EpochDrawing):
         super().__init__()
         self.live: Any = None
 
-    def on_epoch_begin(self, epoch: int, epochs: int, steps: int) -> None:
+    def on_epoch_begin(self, epoch: int, epochs: int, steps: int | None) -> None:
         from rich.live import Live
 
         super().on_epoch_begin(epoch, epochs, steps)
-        self.live = Live(console=_console(), auto_refresh=False)
+        self.live = Live(console=rewriting_console(), auto_refresh=False)
         self.live.start()
         self.draw({})
 
@@ -209,7 +215,7 @@ class ProgressBar(EpochDrawing):
         from rich.table import Table
         from rich.text import Text
 
-        counter = f"{self.step:>{len(str(self.steps))}}/{self.steps}"
+        counter = self.counter_text
         texts = figure_texts(figures)
         other_width = len(f"{self.epoch_text}  {counter} {self.time_text}") + 1
         bar_width = max(0, min(BAR_WIDTH, width - other_width - 1))
@@ -264,7 +270,7 @@ def filled_lines(texts: Sequence[str], width: int) -> list[str]:
     return lines
 
 
-def _console() -> Any:
+def rewriting_console() -> Any:
     """A console that never hides the cursor: a killed process would leave it hidden."""
     from rich.console import Console
 

@@ -7,7 +7,7 @@ run, or of weights that the user gave.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,6 +22,7 @@ from .training_plan import AdaptTask
 
 if TYPE_CHECKING:
     from ..ir import Graph
+    from .batch_stream import BatchStream
     from .dataset import Dataset
 
 ADAPT_BATCH_SIZE = 512
@@ -32,7 +33,7 @@ Arrays = Mapping[str, np.ndarray]
 
 
 def adapted_states(
-    tasks: tuple[AdaptTask, ...], samples: Dataset, initial: Arrays, current: Arrays
+    tasks: tuple[AdaptTask, ...], samples: Dataset | BatchStream, initial: Arrays, current: Arrays
 ) -> dict[str, np.ndarray]:
     """The states that the tasks learn, without those of layers whose current states differ from the initial ones."""
     states: dict[str, np.ndarray] = {}
@@ -58,18 +59,16 @@ def _require_finite(array: np.ndarray, layer: str, name: str) -> None:
         raise CompileError([Diagnostic("not-finite", message, help=help)])
 
 
-def _adapt_inputs(graph: Graph, samples: Dataset, weights: Arrays) -> list[np.ndarray]:
-    """The values that a layer learns from, batch by batch."""
+def _adapt_inputs(graph: Graph, samples: Dataset | BatchStream, weights: Arrays) -> Iterator[np.ndarray]:
+    """Yields the values that a layer learns from, batch by batch."""
     graph = with_vocabularies(graph, weights)
     session = create_session(serialize(to_model_proto(graph)), resolve_provider("cpu"))
     session_inputs = {value.name for value in session.get_inputs()}
     fixed_feeds = {name: weights[name] for name in (*graph.parameters, *graph.states) if name in session_inputs}
-    results = []
-    for start in range(0, len(samples), ADAPT_BATCH_SIZE):
-        batch = samples.take(slice(start, start + ADAPT_BATCH_SIZE))
+    for batch, _ in samples.batches(ADAPT_BATCH_SIZE):
         feeds = fixed_feeds | {name: batch[name] for name in graph.inputs if name in session_inputs}
         try:
-            results += session.run([ADAPT_INPUT], feeds)
+            results = session.run([ADAPT_INPUT], feeds)
         except Exception as error:  # onnxruntime's exceptions have no base class of their own
             raise runtime_failure(error) from error
-    return results
+        yield results[0]

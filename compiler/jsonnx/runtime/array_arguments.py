@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 ITERABLES_HELP = (
-    "iterables are not taken; pass arrays of all samples, or dicts of arrays by name. "
-    "A loop over batches can call `Trainer.step(x, y)`"
+    "pass arrays of all samples, or dicts of arrays by name. "
+    "`Trainer.fit`, `evaluate` and `predict` also take an iterable of batches, alone: `fit(batches)`"
 )
 _ARRAY_PROTOCOLS = ("__array__", "__array_interface__", "__array_struct__", "__buffer__")
 

@@ -8,7 +8,7 @@ from functools import cache
 from itertools import chain
 from math import prod
 from tokenize import TokenError
-from typing import IO, Any, NamedTuple
+from typing import IO, Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -18,17 +18,24 @@ from ..interop.read_budget import ReadBudget
 from ..interop.zip_reader import ZipArchive
 from .data_errors import NO_LOCATION, DataLocation, FaultCollector
 from .data_table import ColumnRequest
+from .stored_arrays import FileMapping, MappedSamples, Samples, StoredArray
 from .validate_arrays import LocateElement, sample_location
 
+MapFile = Callable[[], FileMapping]
+"""Maps an open file into memory, when the first array of it is needed."""
 DAMAGED_FILE_ERRORS = (OSError, ValueError, EOFError)
 """The exceptions that NumPy raises for a malformed file."""
 
 
-def open_npy(file: IO[bytes], column: str) -> ArrayTable:
-    """The array of an .npy file as a column. Raises ValueError for a malformed file."""
+def open_npy(file: IO[bytes], column: str, map_file: MapFile | None = None) -> ArrayTable:
+    """The array of an .npy file as a column, in a mapping of the file if there is one. Raises ValueError for a
+    malformed file."""
     size = file.seek(0, io.SEEK_END)
     file.seek(0)
     header = _read_npy_header(file, size)
+    if map_file is not None and header.is_mappable:
+        offset = file.tell()
+        return ArrayTable([column], lambda name: _mapped_array(map_file(), header, offset))
     return ArrayTable([column], cache(lambda name: _read_npy_data(file, header)))
 
 
@@ -50,6 +57,11 @@ class _NpyHeader(NamedTuple):
     shape: tuple[int, ...]
     fortran_order: bool
     dtype: np.dtype
+
+    @property
+    def is_mappable(self) -> bool:
+        """Whether the array has samples, which are numbers."""
+        return self.dtype.kind in "fiub" and len(self.shape) > 0 and 0 not in self.shape
 
 
 def _read_npy_header(file: IO[bytes], size: int) -> _NpyHeader:
@@ -88,17 +100,35 @@ def _read_npy_data(file: IO[bytes], header: _NpyHeader) -> np.ndarray:
     return _array_from_bytes(header, data)
 
 
-def open_npz(file: IO[bytes], name: str) -> ArrayTable:
-    """The arrays of an .npz file, each read on demand. Raises CompileError for a malformed archive, ValueError for
-    malformed arrays."""
-    archive = ZipArchive(file, ReadBudget(name, bytes_left=MAX_DATA_FILE_BYTES))
+def _mapped_array(mapping: FileMapping, header: _NpyHeader, offset: int) -> StoredArray:
+    """The array of an .npy file that begins behind its header, at an offset of a mapped file."""
+    order: Literal["F", "C"] = "F" if header.fortran_order else "C"
+    array = np.ndarray(header.shape, header.dtype, mapping.buffer, offset, order=order)
+    return StoredArray(MappedSamples(mapping, array))
+
+
+def open_npz(file: IO[bytes], name: str, map_file: MapFile | None = None) -> ArrayTable:
+    """The arrays of an .npz file, each read on demand; those that are not compressed are in a mapping of the file, if
+    there is one. Raises CompileError for a malformed archive, ValueError for malformed arrays."""
+    max_bytes = MAX_DATA_FILE_BYTES if map_file is None else max(MAX_DATA_FILE_BYTES, file.seek(0, io.SEEK_END))
+    archive = ZipArchive(file, ReadBudget(name, bytes_left=max_bytes))
     members = {member.removesuffix(".npy"): member for member in archive.member_names()}
     if len(members) < len(archive.member_names()):
         raise ValueError("two members have the same name")
-    if (total_size := sum(map(archive.member_size, members.values()))) > MAX_DATA_FILE_BYTES:
-        raise ValueError(f"it unpacks to {total_size:,} bytes, the limit is {MAX_DATA_FILE_BYTES:,}")
+    if (total_size := sum(map(archive.member_size, members.values()))) > max_bytes:
+        raise ValueError(f"it unpacks to {total_size:,} bytes, the limit is {max_bytes:,}")
 
-    def read(key: str) -> np.ndarray:
+    def read_mapped(key: str, map_file: MapFile) -> StoredArray | None:
+        place = archive.member_slice(members[key])
+        if place is None:
+            return None
+        file.seek(place.start)
+        header = _read_npy_header(file, place.start + place.length)
+        return _mapped_array(map_file(), header, file.tell()) if header.is_mappable else None
+
+    def read(key: str) -> Samples:
+        if map_file is not None and (stored := read_mapped(key, map_file)) is not None:
+            return stored
         chunks, size = archive.chunks(members[key]), archive.member_size(members[key])
         first_chunk = io.BytesIO(next(chunks, b""))  # headers are shorter than a chunk
         header = _read_npy_header(first_chunk, size)
@@ -114,10 +144,10 @@ def open_npz(file: IO[bytes], name: str) -> ArrayTable:
 class ArrayTable:
     """Arrays by name."""
 
-    def __init__(self, names: Sequence[str], read: Callable[[str], np.ndarray]) -> None:
+    def __init__(self, names: Sequence[str], read: Callable[[str], Samples]) -> None:
         self.names, self._read = names, read
 
-    def column(self, name: str, wanted: ColumnRequest, faults: FaultCollector) -> np.ndarray | None:
+    def column(self, name: str, wanted: ColumnRequest, faults: FaultCollector) -> Samples | None:
         try:
             return self._read(name)
         except CompileError as error:
@@ -128,7 +158,7 @@ class ArrayTable:
             return None
 
     def values(self, name: str) -> Sequence[Any]:
-        array = self._read(name)
+        array = np.asarray(self._read(name))
         if array.ndim > 1 and array.size == len(array):
             array = array.reshape(-1)
         if array.ndim != 1:

@@ -14,6 +14,7 @@ import numpy as np
 
 from ..core.reserved_names import LEARNING_RATE, target_name
 from .dataset import Dataset
+from .stored_arrays import Samples
 from .validate_arrays import has_valid_values
 
 
@@ -29,12 +30,13 @@ class ArrayLayout(NamedTuple):
 
     @staticmethod
     def of(
-        name: str, argument: Any, validated: np.ndarray, feeds: Mapping[str, np.ndarray], index_size: int | None
+        name: str, argument: Any, validated: Samples, feeds: Mapping[str, np.ndarray], index_size: int | None
     ) -> ArrayLayout | None:
         """The layout of the user's argument; None if it was converted before it was fed."""
         fed = feeds[name]
         if (
-            validated is not argument
+            not isinstance(validated, np.ndarray)
+            or validated is not argument
             or fed.shape != validated.shape
             or not np.can_cast(validated.dtype, fed.dtype, "safe")
         ):

@@ -11,6 +11,7 @@ from ..core.reserved_names import loss_figure, validation_name
 from .callback_class import KERAS_HOOKS, Callback, CallbackListener
 
 if TYPE_CHECKING:
+    from .batch_stream import BatchStream
     from .dataset import Dataset
     from .fit_arguments import FitSettings
     from .training_plan import TrainingPlan
@@ -57,15 +58,15 @@ def fit_listeners(
     callbacks: Iterable[object],
     trainer: Any,
     settings: FitSettings,
-    samples: Dataset,
-    validation: Dataset | None,
+    samples: Dataset | BatchStream,
+    validation: Dataset | BatchStream | None,
 ) -> tuple[object, ...]:
     """The listeners of a fit: a listener for each Callback, all other callbacks themselves."""
     plan: TrainingPlan = trainer.plan
     figures = [*map(loss_figure, plan.loss_names), *plan.metrics]
     params = {
         "epochs": settings.epochs,
-        "steps": settings.steps_per_epoch or -(-len(samples) // settings.batch_size),
+        "steps": settings.steps_per_epoch or samples.batch_count(settings.batch_size),
         "metrics": [*figures, *(map(validation_name, figures) if validation is not None else ())],
     }
     return tuple(

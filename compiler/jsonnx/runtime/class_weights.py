@@ -42,7 +42,7 @@ def weights_by_class(setting: ClassWeightArgument, samples: Dataset, plan: Train
     """The weights of classes that differ from 1, by output. Balanced weights are those of the samples' classes."""
     outputs = weighted_classes(plan)
     return {
-        name: _numbers_by_class(weights, samples.targets[name], outputs[name])
+        name: _numbers_by_class(weights, np.asarray(samples.targets[name]), outputs[name])
         for name, weights in class_weights_by_output(setting, outputs).items()
     }
 
@@ -61,7 +61,8 @@ def with_class_weights(samples: Dataset, weights: WeightsByClass, plan: Training
     """The samples with their weights multiplied by those of their classes."""
     outputs = weighted_classes(plan)
     factors = {
-        name: weights_of_samples(numbers, samples.targets[name], outputs[name]) for name, numbers in weights.items()
+        name: weights_of_samples(numbers, np.asarray(samples.targets[name]), outputs[name])
+        for name, numbers in weights.items()
     }
     return samples.multiply_weights(factors) if factors else samples
 

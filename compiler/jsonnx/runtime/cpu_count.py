@@ -38,7 +38,7 @@ def thread_count() -> int:
 
 def _cpu_quotas(root: Path = Path("/sys/fs/cgroup"), membership: Path = Path("/proc/self/cgroup")) -> Iterator[float]:
     """The CPU quotas, in CPUs, of the control groups that contain this process."""
-    for group in {root, *_cgroup_folders(root, membership)}:
+    for group in {root, *cgroup_folders(root, membership, "cpu")}:
         try:  # version 2: "200000 100000" or "max 100000"
             quota, period = (group / "cpu.max").read_text().split()
             yield int(quota) / int(period)
@@ -52,17 +52,17 @@ def _cpu_quotas(root: Path = Path("/sys/fs/cgroup"), membership: Path = Path("/p
             pass
 
 
-def _cgroup_folders(root: Path, membership: Path) -> Iterator[Path]:
-    """The folders of this process' control group and of all groups above it."""
+def cgroup_folders(root: Path, membership: Path, controller: str) -> Iterator[Path]:
+    """The folders of this process' control group of a controller and of all groups above it."""
     try:
         lines = membership.read_text().splitlines()
     except OSError:
         return
     for line in lines:
         _, controllers, name = line.split(":", 2)
-        if controllers and "cpu" not in controllers.split(","):
+        if controllers and controller not in controllers.split(","):
             continue
-        base = root / "cpu" if controllers else root
+        base = root / controller if controllers else root
         path = base / name.lstrip("/")
         yield path
         yield from (parent for parent in path.parents if parent.is_relative_to(root))

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from functools import partial
+from math import prod
 from typing import Any
 
 import numpy as np
 
-from ..core.diagnostics import quoted_or_list, suggestion
+from ..core.diagnostics import CompileError, quoted_or_list, suggestion
 from ..training.columns import EXCLUSION, AssignedColumns, assigned_columns, has_patterns, matching_columns
 from ..training.section import DataSection
 from .data_errors import FaultCollector
@@ -17,7 +18,11 @@ from .data_table import ColumnRequest, DataTable
 from .folder_table import CLASS_FOLDERS_HELP, LABEL, FolderTable
 from .media_files import MediaReader, is_media
 from .sample_weights import validate_weights
-from .validate_arrays import LocateElement, is_missing, reshape_samples, validate_array
+from .stored_arrays import Samples, StoredArray, stack_columns
+from .validate_arrays import LocateElement, is_missing, reshape_samples, samples_fit, validate_array, validate_stored
+
+MAX_LOADED_TARGET_BYTES = 16
+"""Bytes of a target's sample up to which it is loaded while inputs stay in their file: class indices, numbers."""
 
 
 def check_columns_exist(
@@ -109,9 +114,9 @@ def read_columns(
     data_spec: DataSpec,
     faults: FaultCollector,
     accepts_missing: bool = False,
-) -> np.ndarray | None:
+) -> Samples | None:
     """The values of an input or a target, from one column or from several, stacked along the last axis; None, and
-    faults, if they are invalid. `validate_columns` validates them."""
+    faults, if they are invalid. `validate_columns` validates them. Weights and small targets are loaded."""
     wanted = ColumnRequest(
         data_spec.type_of(key),
         data_spec.class_labels(key),
@@ -123,15 +128,25 @@ def read_columns(
     if len(readable) < len(columns) or not readable:
         return None
     try:
-        return readable[0] if len(readable) == 1 else np.column_stack(readable)
+        array = stack_columns(readable)
+        return np.asarray(array) if _is_loaded(array, key, data_spec) else array
+    except CompileError as error:  # of the values in a file
+        faults.diagnostics += error.diagnostics
+        return None
     except ValueError:
         shapes = ", ".join(str(list(column.shape)) for column in readable)
         faults.add("data-shape", f"the columns of {data_spec.describe(key)} cannot be stacked: shapes {shapes}")
         return None
 
 
+def _is_loaded(array: Samples, key: str, data_spec: DataSpec) -> bool:
+    """Whether values of a streamed file are loaded."""
+    sample_bytes = prod(array.shape[1:]) * array.dtype.itemsize
+    return key in data_spec.weighted_outputs or (key in data_spec.targets and sample_bytes <= MAX_LOADED_TARGET_BYTES)
+
+
 def validate_columns(
-    array: np.ndarray,
+    array: Samples,
     table: DataTable,
     key: str,
     names: tuple[str, ...],
@@ -139,7 +154,7 @@ def validate_columns(
     faults: FaultCollector,
     media: MediaReader,
     rows: np.ndarray | None = None,
-) -> np.ndarray | None:
+) -> Samples | None:
     """The validated array of an input or a target, from the values in its columns; None, and faults, if they are
     invalid.
 
@@ -148,20 +163,34 @@ def validate_columns(
     """
     type, locate = data_spec.type_of(key), _row_locator(table.element_locator(names), rows)
     if key in data_spec.weighted_outputs:
-        return validate_weights(array, data_spec.weighted_outputs[key], data_spec, faults, locate, len(names))
-    if len(names) == 1 and key in data_spec.inputs and is_media(array, type):
-        read = media.read(array.tolist(), type, data_spec.describe(key), locate, faults)
-        return None if read is None else validate_array(read, key, data_spec, faults, locate)
+        weights = np.asarray(array)
+        return validate_weights(weights, data_spec.weighted_outputs[key], data_spec, faults, locate, len(names))
+    is_alone = isinstance(array, np.ndarray) and len(names) == 1 and key in data_spec.inputs
+    if is_alone and is_media(np.asarray(array), type):
+        return _read_media(np.asarray(array), key, data_spec, faults, media, locate)
     if isinstance(table, FolderTable) and key in data_spec.inputs and table.holds_media(names[0]):
         message = f"{data_spec.describe(key)} takes {type}, and {table.kind.dimensions}"
         faults.add("data-shape", message, help="flatten or reshape them in the network, by its first layer")
         return None
-    if array.shape[1:] == (len(names),) and len(names) > 1 and reshape_samples(array, type.shape[1:]) is None:
+    if array.shape[1:] == (len(names),) and len(names) > 1 and not samples_fit(array.shape[1:], type.shape[1:]):
         message = f"{data_spec.describe(key)} has {len(names)} columns, the network wants {type}"
         help = f"give the input the shape [{len(names)}]; its columns are {quoted_or_list(names)}"
         faults.add("data-shape", message, table.name_location(None), help=help)
         return None
+    if isinstance(array, StoredArray):
+        return validate_stored(array, key, data_spec, faults, locate, len(names))
     return validate_array(array, key, data_spec, faults, locate, len(names))
+
+
+def _read_media(
+    names: np.ndarray, key: str, data_spec: DataSpec, faults: FaultCollector, media: MediaReader, locate: LocateElement
+) -> Samples | None:
+    """The array of the images or recordings that an array names or contains."""
+    array = media.read(names.tolist(), data_spec.type_of(key), data_spec.describe(key), locate, faults)
+    if isinstance(array, StoredArray):
+        first = validate_array(array.read(slice(0, 1)), key, data_spec, faults, locate)
+        return None if first is None else reshape_samples(array, data_spec.type_of(key).shape[1:])
+    return None if array is None else validate_array(array, key, data_spec, faults, locate)
 
 
 def _row_locator(locate: LocateElement, rows: np.ndarray | None) -> LocateElement:
@@ -169,12 +198,14 @@ def _row_locator(locate: LocateElement, rows: np.ndarray | None) -> LocateElemen
     return locate if rows is None else lambda index: locate((int(rows[index[0]]), *index[1:]))
 
 
-def complete_rows(arrays: Mapping[str, np.ndarray], data_spec: DataSpec) -> np.ndarray | None:
-    """The rows without missing values, except in inputs that may have some; None if these are all rows."""
+def complete_rows(arrays: Mapping[str, Samples], data_spec: DataSpec) -> np.ndarray | None:
+    """The rows without missing values, except in inputs that may have some; None if these are all rows. Raises
+    CompileError for values of a streamed file that cannot be read."""
     columns = [array for key, array in arrays.items() if array.ndim and key not in data_spec.missing_inputs]
     if len({len(array) for array in columns}) != 1:
         return None  # the different numbers of samples are reported later
     complete = np.ones(len(columns[0]), bool)
     for array in columns:
-        complete &= ~is_missing(array).reshape(len(array), -1).any(1)
+        for start, chunk in array.chunks() if isinstance(array, StoredArray) else [(0, array)]:
+            complete[start : start + len(chunk)] &= ~is_missing(chunk).reshape(len(chunk), -1).any(1)
     return None if complete.all() else np.flatnonzero(complete)

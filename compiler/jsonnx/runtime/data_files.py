@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import os
+import stat
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from typing import IO, NamedTuple
 
 from ..core.data_formats import ARROW_FORMATS, DataFormat, data_format, data_suffix_fault
@@ -18,6 +20,8 @@ from .csv_table import CsvDialect, read_csv_table
 from .data_errors import FaultCollector
 from .data_table import DataTable
 from .json_tables import read_json_lines, read_json_table
+from .memory_limit import streams
+from .stored_arrays import DEFAULT_BUFFER_SAMPLES, FileMapping
 
 
 class TableOptions(NamedTuple):
@@ -33,16 +37,33 @@ class TableOptions(NamedTuple):
     """The decimal mark of the numbers of a table of text."""
     thousands: str | None = None
     """The mark between groups of digits of a table of text; None for none."""
+    memory: str = "load"
+    """Whether samples are loaded: "load", "stream" or "auto", as in a spec."""
+    shuffle_buffer: int = DEFAULT_BUFFER_SAMPLES
 
     @staticmethod
     def of(data: DataSection | None, npy_column: str, format: str | None = None) -> TableOptions:
         """The options that a spec sets."""
         if data is None:
-            return TableOptions(format, npy_column)
-        return TableOptions(format, npy_column, data.separator, data.decimal, data.thousands)
+            return TableOptions(format, npy_column, memory="auto")
+        return TableOptions(
+            format,
+            npy_column,
+            data.separator,
+            data.decimal,
+            data.thousands,
+            data.memory,
+            data.shuffle_buffer,
+        )
+
+    def streams(self, size: int) -> bool:
+        """Whether data of this size, in bytes, stay in their file."""
+        return streams(self.memory, size)
 
 
 DEFAULT_OPTIONS = TableOptions()
+STREAMED_FORMATS = ("npy", "npz", *ARROW_FORMATS)
+"""The formats whose samples can stay in the file."""
 
 
 def read_table(
@@ -52,7 +73,8 @@ def read_table(
     format = DataFormat(options.format) if options.format else data_format(name)
     size = file.seek(0, io.SEEK_END)
     file.seek(0)
-    if size > MAX_DATA_FILE_BYTES:
+    is_streamed = options.streams(size) and format.name in STREAMED_FORMATS and _is_regular(file)
+    if size > MAX_DATA_FILE_BYTES and not is_streamed:
         faults.add("too-large", f"the file has {size:,} bytes, the limit is {MAX_DATA_FILE_BYTES:,}")
         return None
     if format.name in _TEXT_READERS:
@@ -62,7 +84,7 @@ def read_table(
         faults.add("bad-data-file", fault[0], help=fault[1])
         return None
     try:
-        return _open_binary(file, name, format, options)
+        return _open_binary(file, name, format, options, is_streamed)
     except CompileError as error:
         faults.diagnostics += error.diagnostics
     except DAMAGED_FILE_ERRORS as error:
@@ -70,15 +92,28 @@ def read_table(
     return None
 
 
-def _open_binary(file: IO[bytes], name: str, format: DataFormat, options: TableOptions) -> DataTable:
+def _is_regular(file: IO[bytes]) -> bool:
+    """Whether a file is one of the file system, which can be mapped and opened again."""
+    try:
+        return stat.S_ISREG(os.fstat(file.fileno()).st_mode)
+    except (OSError, AttributeError):  # BytesIO
+        return False
+
+
+def _open_binary(file: IO[bytes], name: str, format: DataFormat, options: TableOptions, is_streamed: bool) -> DataTable:
     """The columns of a file of arrays, or of a table that pyarrow reads."""
     if format.name in ARROW_FORMATS:
+        if is_streamed:
+            from .stored_arrow_table import open_stored_arrow_file
+
+            return open_stored_arrow_file(file, format.name, name, options.shuffle_buffer)
         from .arrow_table import open_arrow_file
 
         return open_arrow_file(file, format.name)
+    map_file = cache(lambda: FileMapping(file, name)) if is_streamed else None
     if format.name == "npy":
-        return open_npy(file, options.npy_column)
-    return open_npz(file, name) if format.name == "npz" else open_safetensors(file)
+        return open_npy(file, options.npy_column, map_file)
+    return open_npz(file, name, map_file) if format.name == "npz" else open_safetensors(file)
 
 
 def _read_text(file: IO[bytes], format: DataFormat, options: TableOptions, faults: FaultCollector) -> DataTable | None:

@@ -4,13 +4,17 @@ target away."""
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from .stored_arrays import Samples, read_rows
+
 MIN_ROWS = 30
 """Rows with a value and a target below which a relation may be chance."""
+ROWS_AT_ONCE = 1 << 12
+"""Rows that are read at once from a file of which samples stay there."""
 MAX_ROWS = 20_000
 """Rows that are compared with the target; of more, every n-th one is."""
 MAX_CLASSES = 100
@@ -49,7 +53,7 @@ class Duplicates:
     """The first such sample of each part and its equal in the training data, as rows from 1."""
 
 
-def find_duplicates(parts: Mapping[str, Mapping[str, np.ndarray]]) -> Duplicates:
+def find_duplicates(parts: Mapping[str, Mapping[str, Samples]]) -> Duplicates:
     """The duplicates in the inputs of each part of the data, [samples, ...] by name."""
     digests = {part: _row_digests(inputs) for part, inputs in parts.items()}
     within = {part: len(rows) - len(set(rows)) for part, rows in digests.items()}
@@ -66,12 +70,17 @@ def find_duplicates(parts: Mapping[str, Mapping[str, np.ndarray]]) -> Duplicates
     return Duplicates(within, in_train, first)
 
 
-def _row_digests(inputs: Mapping[str, np.ndarray]) -> list[bytes]:
+def _row_digests(inputs: Mapping[str, Samples]) -> list[bytes]:
     """A digest of the inputs of each sample. Equal numbers of different element types are equal."""
     arrays = [array for _, array in sorted(inputs.items())]
     count = len(arrays[0]) if arrays else 0
+    parts = (slice(start, min(start + ROWS_AT_ONCE, count)) for start in range(0, count, ROWS_AT_ONCE))
+    return [digest for rows in parts for digest in _digests_in_memory([read_rows(array, rows) for array in arrays])]
+
+
+def _digests_in_memory(arrays: Sequence[np.ndarray]) -> list[bytes]:
     digests = []
-    for row in range(count):
+    for row in range(len(arrays[0])):
         digest = hashlib.blake2b(digest_size=16)
         for array in arrays:
             if array.dtype.kind in "fiub":

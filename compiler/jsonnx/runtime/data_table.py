@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
-import numpy as np
-
 from ..core.types import TensorType
 from .data_errors import DataLocation, FaultCollector, TextHelp
+from .stored_arrays import Samples
 from .validate_arrays import LocateElement
 
 
@@ -31,7 +30,7 @@ class DataTable(Protocol):
     def names(self) -> Sequence[str]:
         """The columns' names."""
 
-    def column(self, name: str, wanted: ColumnRequest, faults: FaultCollector) -> np.ndarray | None:
+    def column(self, name: str, wanted: ColumnRequest, faults: FaultCollector) -> Samples | None:
         """The values of a column, as stored or as numbers of the wanted type; None, and faults, if they are invalid.
 
         Names of media files in place of the numbers of an array are returned as texts.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -17,8 +17,10 @@ from .array_arguments import RaggedArray, is_batch_iterable, is_pair_of_arrays, 
 from .array_digest import array_digest
 from .data_errors import FaultCollector, FeedError
 from .data_spec import MAX_SUGGESTED_LABELS, DataSpec
+from .random import block_order, sample_order
 from .sample_weights import expand_weights, validate_weights
 from .sequences import Sequences, concatenate_arrays
+from .stored_arrays import DEFAULT_BUFFER_SAMPLES, Samples, StoredArray, buffer_limit, concatenate_samples, subset_of
 from .validate_arrays import check_consistent_sizes, validate_array
 
 DataArgument = np.ndarray | Mapping[str, Any] | list[Any] | None
@@ -28,11 +30,11 @@ DataArgument = np.ndarray | Mapping[str, Any] | list[Any] | None
 class Dataset:
     """Validated arrays by input and by output name, with the samples along the first axis.
 
-    Arrays keep their element types; a batch is cast when it is taken.
+    Arrays keep their element types; a batch is cast when it is taken. Samples of large files stay there until then.
     """
 
-    inputs: Mapping[str, np.ndarray]
-    targets: Mapping[str, np.ndarray]
+    inputs: Mapping[str, Samples]
+    targets: Mapping[str, Samples]
     data_spec: DataSpec
     weights: Mapping[str, np.ndarray] = field(default_factory=dict)
     """The weights of samples, or of positions of samples, by output. Other samples have the weight 1."""
@@ -40,6 +42,8 @@ class Dataset:
     """The samples that were left out, since they have missing values."""
     columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """The columns of a file that patterns of the spec match, by input."""
+    shuffle_buffer: int = DEFAULT_BUFFER_SAMPLES
+    """Samples that are shuffled among one another, if they are read in blocks."""
 
     def __len__(self) -> int:
         return len(next(iter(self.inputs.values())))
@@ -52,12 +56,38 @@ class Dataset:
             feeds[name] = np.ascontiguousarray(samples, numpy_dtype(self._feed_types[name].dtype))
         return feeds
 
+    def batch_count(self, batch_size: int) -> int:
+        """The batches of one pass over the samples."""
+        return -(-len(self) // batch_size)
+
+    def batches(self, batch_size: int) -> Iterator[tuple[dict[str, np.ndarray], int]]:
+        """The feeds of consecutive batches, and the number of samples of each; the last may be smaller."""
+        for start in range(0, len(self), batch_size):
+            rows = slice(start, min(start + batch_size, len(self)))
+            yield self.take(rows), rows.stop - rows.start
+
+    def order(self, seed: int, epoch: int) -> np.ndarray:
+        """The order of the samples in an epoch, a function of the seed, the epoch and the data's size alone.
+
+        Samples that are read in blocks are shuffled in two steps: the blocks, then the samples of consecutive blocks.
+        """
+        arrays = [array for array in (*self.inputs.values(), *self.targets.values()) if isinstance(array, StoredArray)]
+        starts = [start for array in arrays if (start := array.block_starts()) is not None]
+        if not starts or starts[0][-1] != len(self):  # windows are more or fewer than rows
+            return sample_order(seed, epoch, len(self))
+        buffer_samples = buffer_limit(self.shuffle_buffer, sum(array.sample_bytes for array in arrays))
+        return block_order(seed, epoch, np.unique(np.concatenate(starts)), buffer_samples)
+
     def samples_of(self, name: str, rows: np.ndarray | slice) -> np.ndarray:
         """These samples of an input or a target, by the name of the graphs' input."""
         array: Any = self._feeds[name]
         if isinstance(array, Sequences):
             return array[rows].padded()
-        samples = array[rows] if isinstance(rows, slice) else array.take(rows, axis=0)
+        samples: np.ndarray
+        if isinstance(array, StoredArray):
+            samples = array.read(rows)
+        else:
+            samples = array[rows] if isinstance(rows, slice) else array.take(rows, axis=0)
         if not self.has_sequences:
             return samples
         # Targets and weights of steps are padded to the longest of all sequences.
@@ -108,7 +138,9 @@ class Dataset:
         """Copies these samples into existing arrays."""
         for name, buffer in buffers.items():
             array = self._feeds[name]
-            if isinstance(rows, slice) or array.dtype != buffer.dtype:
+            if isinstance(array, StoredArray):
+                buffer[...] = array.read(rows)
+            elif isinstance(rows, slice) or array.dtype != buffer.dtype:
                 buffer[...] = array[rows]
             else:
                 array.take(rows, axis=0, out=buffer, mode="clip")  # with mode "raise", `take` would buffer its output
@@ -128,7 +160,7 @@ class Dataset:
         }
 
     @cached_property
-    def _feeds(self) -> dict[str, np.ndarray]:
+    def _feeds(self) -> dict[str, Samples]:
         targets = {target_name(name): array for name, array in self.targets.items()}
         return {**self.inputs, **targets, **self._weight_feeds}
 
@@ -168,12 +200,12 @@ class Dataset:
 
     def subset(self, rows: slice | np.ndarray) -> Dataset:
         """Some of the samples, given by their indices."""
-        inputs = {name: array[rows] for name, array in self.inputs.items()}
-        targets = {name: array[rows] for name, array in self.targets.items()}
+        inputs = {name: subset_of(array, rows) for name, array in self.inputs.items()}
+        targets = {name: subset_of(array, rows) for name, array in self.targets.items()}
         weights = {name: array[rows] for name, array in self.weights.items()}
         return replace(self, inputs=inputs, targets=targets, weights=weights, dropped_count=0)
 
-    def target_rows(self, output: str) -> np.ndarray | None:
+    def target_rows(self, output: str) -> Samples | None:
         """The target of each sample; None if the output has none."""
         return self.targets.get(output)
 
@@ -187,8 +219,8 @@ class Dataset:
         """The samples of all parts, which have samples of equal shapes."""
         if len(parts) == 1:
             return parts[0]
-        inputs = {name: concatenate_arrays([part.inputs[name] for part in parts]) for name in parts[0].inputs}
-        targets = {name: concatenate_arrays([part.targets[name] for part in parts]) for name in parts[0].targets}
+        inputs = {name: _concatenated([part.inputs[name] for part in parts]) for name in parts[0].inputs}
+        targets = {name: _concatenated([part.targets[name] for part in parts]) for name in parts[0].targets}
         outputs = dict.fromkeys(name for part in parts for name in part.weights)
         weights = {name: np.concatenate(_weights_of_parts(parts, name)) for name in outputs}
         dropped_count = sum(part.dropped_count for part in parts)
@@ -209,6 +241,10 @@ def _weights_of_parts(parts: Sequence[Dataset], output: str) -> list[np.ndarray]
     """The weights of each part's samples; 1 for a part without any."""
     shape = next(part.weights[output].shape[1:] for part in parts if output in part.weights)
     return [part.weights.get(output, np.ones((len(part), *shape), np.float32)) for part in parts]
+
+
+def _concatenated(parts: Sequence[Any]) -> Any:
+    return concatenate_arrays(parts) if isinstance(parts[0], Sequences) else concatenate_samples(parts)
 
 
 # -- from arrays -----------------------------------------------------------------------------------------------------
@@ -262,9 +298,10 @@ def with_learned_labels(samples: Dataset, faults: FaultCollector) -> Dataset:
     if all(array.dtype.kind != "O" for array in samples.targets.values()):
         return samples
     labels, targets = dict(samples.data_spec.labels), dict(samples.targets)
-    for output, array in samples.targets.items():
-        if array.dtype.kind != "O":
+    for output, target in samples.targets.items():
+        if target.dtype.kind != "O":
             continue
+        array = np.asarray(target)
         title, count = samples.data_spec.describe(output), samples.data_spec.class_counts[output]
         if not all(isinstance(item, str) for item in array.flat):
             faults.add("bad-value", f"{title} has numbers in some files and texts in others")
@@ -281,9 +318,7 @@ def with_learned_labels(samples: Dataset, faults: FaultCollector) -> Dataset:
     return replace(samples, targets=targets, data_spec=replace(samples.data_spec, labels=labels))
 
 
-def make_dataset(
-    arrays: Mapping[str, np.ndarray], data_spec: DataSpec, weights: Mapping[str, np.ndarray] = {}
-) -> Dataset:
+def make_dataset(arrays: Mapping[str, Samples], data_spec: DataSpec, weights: Mapping[str, np.ndarray] = {}) -> Dataset:
     """The samples in validated arrays by input and by output name, and their weights by output name."""
     inputs = {name: arrays[name] for name in data_spec.inputs}
     targets = {name: arrays[name] for name in data_spec.targets if name in arrays}

@@ -38,6 +38,7 @@ from .row_samples import Kept, Rows, SampleMaker
 from .sequence_columns import check_equal_lengths, read_sequences, takes_sequences
 from .sequences import Sequences
 from .spec_source import NO_SPEC, SpecSource
+from .stored_arrays import DEFAULT_BUFFER_SAMPLES, Samples, subset_of
 from .training_plan import TrainingPlan
 from .validate_arrays import check_consistent_sizes
 
@@ -224,7 +225,8 @@ class _Reader:
             columns = _without_missing_weights(columns, table, data_spec)
         matched = match_columns(table, columns, data_spec, target_columns(self.data, data_spec), faults)
         columns = columns | {key: columns[key]._replace(names=names) for key, names in matched.items()}
-        media = MediaReader(item.folder, self.data.images, self.data.audio) if self.data else MediaReader(item.folder)
+        data = self.data
+        media = MediaReader(item.folder, data.images, data.audio, data.memory) if data else MediaReader(item.folder)
         drops_missing = self.with_targets and self.data is not None and self.data.missing == "drop"
         sequences = self.data.sequences if self.data else None
         samples, rows = _samples(table, columns, data_spec, media, sequences, faults, drops_missing)
@@ -233,7 +235,10 @@ class _Reader:
         kept = _kept_columns(table, self.keep, len(samples), faults)
         names, count = row_columns(self.data, with_split=self.with_split), len(samples) + samples.dropped_count
         values = read_row_columns(table, names, count, faults)
-        return Rows(replace(samples, columns=matched), kept, values if rows is None else _values_of_rows(values, rows))
+        samples = replace(
+            samples, columns=matched, shuffle_buffer=data.shuffle_buffer if data else DEFAULT_BUFFER_SAMPLES
+        )
+        return Rows(samples, kept, values if rows is None else _values_of_rows(values, rows))
 
     def _read_folder(self, item: DataItem, faults: FaultCollector) -> FolderTable | None:
         takes_text = any(type.dtype == "string" for type in self.data_spec.inputs.values())
@@ -265,7 +270,7 @@ def _samples(
     they are not all; None, and faults, if they are invalid."""
     if faults or not check_columns_exist(table, columns, data_spec, faults):
         return None, None
-    stored: dict[str, np.ndarray] = {}
+    stored: dict[str, Samples] = {}
     sequence_arrays: dict[str, Any] = {}
     for key, assigned in columns.items():
         if sequences is not None and takes_sequences(key, assigned.names, data_spec, table):
@@ -276,13 +281,17 @@ def _samples(
         array = read_columns(table, key, assigned.names, data_spec, faults, drops_missing)
         if array is not None:
             stored[key] = array
-    rows = complete_rows(stored, data_spec) if drops_missing and stored else None
+    try:
+        rows = complete_rows(stored, data_spec) if drops_missing and stored else None
+    except CompileError as error:
+        faults.diagnostics += error.diagnostics
+        return None, None
     if rows is not None and not len(rows):
         faults.add("empty-data", "every row has a missing value", help=ALL_MISSING_HELP)
         return None, None
     arrays: dict[str, Any] = {key: array if rows is None else array[rows] for key, array in sequence_arrays.items()}
     for key, array in stored.items():
-        kept = array if rows is None else array[rows]
+        kept = array if rows is None else subset_of(array, rows)
         validated = validate_columns(kept, table, key, columns[key].names, data_spec, faults, media, rows)
         if validated is not None:
             arrays[key] = validated

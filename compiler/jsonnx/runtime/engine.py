@@ -24,6 +24,7 @@ from ..core.reserved_names import (
 )
 from ..ir import unlearned_states
 from .adapt import adapted_states
+from .batch_stream import BatchStream
 from .cpu_count import checked_thread_count
 from .data_errors import FeedError
 from .dataset import Dataset
@@ -154,7 +155,7 @@ class Engine:
         converted = count.astype(numpy_dtype(state.dtype))
         return {STEP_COUNT: converted} if np.array_equal(converted, count) else {}
 
-    def adapt(self, samples: Dataset) -> None:
+    def adapt(self, samples: Dataset | BatchStream) -> None:
         """Sets the states that layers learn from the samples, unless they are learned already."""
         if self.plan.adapt_tasks:
             initial = draw_initial_weights(self.plan.train, self.plan.seed)
@@ -330,7 +331,7 @@ class Engine:
 
     def measure(
         self,
-        samples: Dataset,
+        samples: Dataset | BatchStream,
         batch_size: int,
         should_stop: Callable[[], bool] = lambda: False,
         begin_listeners: Sequence[Callable[[int], None]] = (),
@@ -344,12 +345,12 @@ class Engine:
         plan = self.plan.weighting(self.plan.weighted_outputs.union(samples.weights))
         samples, run = samples.for_graphs(plan.data_spec), self.loader.evaluation_runner(plan)
         metric_sums = MetricSums(self.plan)
-        for number, rows in enumerate(batch_slices(len(samples), batch_size)):
+        for number, (feeds, count) in enumerate(samples.batches(batch_size)):
             if should_stop():
                 break
             for begin in begin_listeners:
                 begin(number)
-            metric_sums.add(run(samples.take(rows)), rows.stop - rows.start)
+            metric_sums.add(run(feeds), count)
             for end in end_listeners:
                 end(number, metric_sums.results())
         return metric_sums

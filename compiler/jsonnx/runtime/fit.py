@@ -12,7 +12,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..core.diagnostics import UsageError
 from ..core.reserved_names import validation_name
+from .batch_stream import NO_BATCHES, BatchStream
 from .dataset import Dataset
 from .early_stopping import EarlyStoppingMonitor
 from .engine import Engine
@@ -21,7 +23,6 @@ from .flush_denormals import denormals_flushed
 from .history import FitProgress, History, MetricSums
 from .plateau import PlateauMonitor
 from .prefetch import BatchSlot, PrefetchBuffer
-from .random import sample_order
 from .sequences import bucketed_order
 from .signals import StopOnSignal
 from .variables import SET_COUNT
@@ -47,8 +48,8 @@ class Fit:
     """A run over some epochs. `progress` has everything that a resumed run needs."""
 
     engine: Engine
-    dataset: Dataset
-    validation: Dataset | None
+    dataset: Dataset | BatchStream
+    validation: Dataset | BatchStream | None
     settings: FitSettings
     early_stopping: EarlyStoppingMonitor
     progress: FitProgress
@@ -61,11 +62,13 @@ class Fit:
     """Set by a callback to end the epoch and the fit after the current step."""
 
     @property
-    def _steps_per_pass(self) -> int:
-        return -(-len(self.dataset) // self.settings.batch_size)
+    def _steps_per_pass(self) -> int | None:
+        return self.dataset.batch_count(self.settings.batch_size)
 
     @cached_property
     def _prefetch_buffers(self) -> tuple[PrefetchBuffer, PrefetchBuffer] | None:
+        if isinstance(self.dataset, BatchStream):
+            return None
         return self.engine.prefetch_buffers(self.dataset, self.settings.batch_size)
 
     def run(self) -> History:
@@ -105,7 +108,12 @@ class Fit:
             self.settings.epochs,
             self.settings.steps_per_epoch or self._steps_per_pass,
         )
-        with closing(self._prefetched_groups()) as groups:  # closing waits for the worker
+        dataset = self.dataset
+        if isinstance(dataset, BatchStream):
+            prepared = self._streamed_batches(dataset)
+        else:
+            prepared = self._prefetched_groups(dataset)
+        with closing(prepared) as groups:  # closing waits for the worker
             for batches, sample_counts in groups:
                 self._run_steps(batches, sample_counts, stop_signal)
                 if self._must_stop(stop_signal):
@@ -163,18 +171,47 @@ class Fit:
         del sample_counts[: len(results)]
         results.clear()
 
-    def _prefetched_groups(self) -> Generator[tuple[Iterable[Batch], list[int]], None, None]:
+    def _streamed_batches(self, stream: BatchStream) -> Generator[tuple[Iterable[Batch], list[int]], None, None]:
+        """The epoch's remaining batches of a stream, one by one with its number of samples.
+
+        A batch is read, validated and converted on the worker thread while the step of the batch before runs.
+        """
+        progress, engine, limit = self.progress, self.engine, self.settings.steps_per_epoch
+        batches = stream.epoch(progress.epoch, progress.batch, limit)
+
+        def prepare(step: int) -> tuple[Iterable[Batch], list[int]] | None:
+            samples = next(batches, None)
+            return None if samples is None else ([engine.feeds(samples, slice(None), step)], [len(samples)])
+
+        number, first_step = 0, engine.steps
+        remaining = None if limit is None else limit - progress.batch
+        future = engine.worker.submit(partial(prepare, first_step))
+        try:
+            while (prepared := future.result()) is not None:
+                number += 1
+                if number != remaining:
+                    future = engine.worker.submit(partial(prepare, first_step + number))
+                yield prepared
+                if number == remaining:
+                    return
+            if not number and not progress.batch:
+                raise UsageError("empty-data", NO_BATCHES)
+        finally:
+            future.exception()
+            del future
+
+    def _prefetched_groups(self, dataset: Dataset) -> Generator[tuple[Iterable[Batch], list[int]], None, None]:
         """The epoch's remaining batches in groups with the number of samples of each batch.
 
         A group is prepared on the worker thread while the steps of the previous group run.
         """
         progress, engine = self.progress, self.engine
-        first_step, groups = engine.steps, self._batch_groups()
+        first_step, groups = engine.steps, self._batch_groups(dataset)
 
         @lru_cache(maxsize=1)
         def order(data_pass: int) -> np.ndarray:
             seed, epoch = engine.plan.seed, progress.epoch_offset + data_pass
-            order, lengths = sample_order(seed, epoch, len(self.dataset)), self.dataset.lengths
+            order, lengths = dataset.order(seed, epoch), dataset.lengths
             if lengths is None or not engine.plan.buckets_by_length:
                 return order
             return bucketed_order(order, lengths, self.settings.batch_size, seed, epoch)
@@ -185,7 +222,7 @@ class Fit:
             step = first_step + group.batch_offset
             if self._prefetch_buffers is not None and group.sample_counts[0] == self.settings.batch_size:
                 return self._prefetch_buffers[number % 2].fill(rows, step, group.first_slot)
-            return [engine.feeds(self.dataset, rows, step)]
+            return [engine.feeds(dataset, rows, step)]
 
         if not groups:
             return
@@ -200,9 +237,9 @@ class Fit:
             future.exception()  # waits: nothing is written to buffers after the fit
             del future  # an exception that it raised holds this frame
 
-    def _data_passes(self) -> Iterator[tuple[int, int, int]]:
+    def _data_passes(self, per_pass: int) -> Iterator[tuple[int, int, int]]:
         """The parts of passes over the samples that the epoch's remaining batches are: pass, first batch, end."""
-        progress, per_pass = self.progress, self._steps_per_pass
+        progress = self.progress
         per_epoch = self.settings.steps_per_epoch or per_pass
         first, end = (progress.epoch * per_epoch + batch for batch in (progress.batch, per_epoch))
         while first < end:
@@ -211,12 +248,12 @@ class Fit:
             yield data_pass, batch, batch + count
             first += count
 
-    def _batch_groups(self) -> list[_BatchGroup]:
+    def _batch_groups(self, dataset: Dataset) -> list[_BatchGroup]:
         """The epoch's remaining batches in groups of the size of a prefetch buffer."""
         size, groups, offset = self.settings.batch_size, list[_BatchGroup](), 0
-        full_batches, remainder = divmod(len(self.dataset), size)
+        full_batches, remainder = divmod(len(dataset), size)
         slot_count = len(self._prefetch_buffers[0].slots) if self._prefetch_buffers is not None else 1
-        for data_pass, first_batch, end_batch in self._data_passes():
+        for data_pass, first_batch, end_batch in self._data_passes(dataset.batch_count(size)):
             # A slot is bound to one set of variables: the first batch takes a slot of the set that it will read.
             slot = (self.engine.current_set + offset) % SET_COUNT if slot_count % SET_COUNT == 0 else 0
             start, end_full = first_batch, min(end_batch, full_batches)
@@ -226,7 +263,7 @@ class Fit:
                 groups.append(_BatchGroup(data_pass, offset, slot, rows, [size] * (end - start)))
                 offset, start, slot = offset + end - start, end, 0
             if end_batch > full_batches:
-                rows = slice(full_batches * size, len(self.dataset))
+                rows = slice(full_batches * size, len(dataset))
                 groups.append(_BatchGroup(data_pass, offset, 0, rows, [remainder]))
                 offset += 1
         return groups

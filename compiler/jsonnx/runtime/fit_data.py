@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from ..core.diagnostics import UsageError
 from ..core.types import ShapeError
 from ..training.section import DataSection
+from .batch_stream import RETURNS_HELP, BatchStream, is_batch_source
 from .data_locations import items_of_spec
 from .data_spec import DataSpec
 from .dataset import DataArgument, Dataset, from_arrays
@@ -50,6 +52,11 @@ def _data_spec(plan: TrainingPlan, sample_weight: DataArgument) -> DataSpec:
         raise ValueError(f"sample_weight: the loss {error.message}; {error.help}") from None
 
 
+def stream_of(plan: TrainingPlan, source: Any) -> BatchStream:
+    """The batches of an iterable, a generator, a sequence of batches, or a function that returns one."""
+    return BatchStream(source, partial(dataset_of, plan))
+
+
 def train_and_validation(
     plan: TrainingPlan,
     x: Any,
@@ -57,8 +64,13 @@ def train_and_validation(
     sample_weight: DataArgument,
     validation_data: Any,
     split: float | None,
-) -> tuple[Dataset, Dataset | None]:
-    """The samples to train on, and those to validate on."""
+) -> tuple[Dataset | BatchStream, Dataset | BatchStream | None]:
+    """The samples to train on, and those to validate on. Raises TypeError for arguments that do not go together."""
+    if y is None and is_batch_source(x):
+        if sample_weight is not None or split:
+            message = "each batch of an iterable is x, (x, y) or (x, y, sample_weight)"
+            raise TypeError(f"{message}, so sample_weight and validation_split cannot be given")
+        return stream_of(plan, x), None if validation_data is None else _validation_data(plan, validation_data)
     if x is None and y is None:
         if sample_weight is not None:
             raise TypeError("sample_weight is an argument beside x and y; in a spec, it is a column of the data")
@@ -75,7 +87,7 @@ def train_and_validation(
     if split is not None:
         split = require_fraction("validation_split", split)
     if validation_data is not None:
-        return samples, _validation_dataset(plan, validation_data)
+        return samples, _validation_data(plan, validation_data)
     data = plan.training.data
     if x is None and data is not None:
         validation = from_spec(plan, "validation")
@@ -92,8 +104,14 @@ def _split_of_spec(plan: TrainingPlan, data: DataSection) -> tuple[Dataset, Data
     return parts["train"], validation
 
 
-def _validation_dataset(plan: TrainingPlan, data: Any) -> Dataset:
-    """The samples of a tuple `(x, y)` or `(x, y, sample_weight)`."""
+def _validation_data(plan: TrainingPlan, data: Any) -> Dataset | BatchStream:
+    """The samples of a tuple `(x, y)` or `(x, y, sample_weight)`, or the batches of an iterable."""
+    if not isinstance(data, tuple) and is_batch_source(data):
+        stream = stream_of(plan, data)
+        if stream.is_one_shot:
+            message = "validation_data is read after each epoch, and an iterator allows a single pass"
+            raise TypeError(f"{message}: {RETURNS_HELP}")
+        return stream
     if isinstance(data, Dataset):
         return data
     if not plan.targets and (not isinstance(data, tuple) or len(data) == 1):

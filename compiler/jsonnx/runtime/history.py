@@ -12,6 +12,7 @@ from ..core.figures import Figure
 from ..core.reserved_names import loss_figure, metric_sums_name
 
 if TYPE_CHECKING:
+    from .batch_stream import BatchStream
     from .dataset import Dataset
     from .training_plan import TrainingPlan
 
@@ -114,7 +115,7 @@ OPTIONAL_SETTING_NAMES = (*WEIGHTS_NAMES, "steps_per_epoch", "validation_freq")
 """The settings that a checkpoint has only if they are given."""
 
 
-def data_digests(samples: Dataset, validation: Dataset | None) -> dict[str, str | None]:
+def data_digests(samples: Dataset | BatchStream, validation: Dataset | BatchStream | None) -> dict[str, str | None]:
     """The digests of a fit's samples and of their weights by name; None for what there is not."""
     parts = samples, validation
     digests = [None if part is None else part.digest for part in parts]
@@ -138,7 +139,7 @@ class FitProgress:
     settings: dict[str, Any] = field(default_factory=dict)
     """Arguments of the fit that may not change when it is resumed: batch size and shuffling. Those of a loaded
     checkpoint include the digests of the samples."""
-    datasets: tuple[Dataset, Dataset | None] | None = None
+    datasets: tuple[Dataset | BatchStream, Dataset | BatchStream | None] | None = None
     """The samples to train and to validate on; None after a checkpoint was loaded, until its fit is resumed."""
 
     def state_dict(self) -> dict[str, Any]:

@@ -22,6 +22,8 @@ from .cpu_count import thread_count
 from .data_errors import DataLocation, FaultCollector, MediaFault
 from .image_files import ImageDecoder
 from .media_names import name_media_files, takes_audio, takes_images
+from .memory_limit import streams
+from .stored_arrays import Samples, StoredArray
 from .validate_arrays import LocateElement
 from .wav_files import WavDecoder
 
@@ -44,10 +46,12 @@ class MediaReader:
     """The folder that names refer to."""
     images: ImagesSection = DEFAULT_IMAGES
     audio: AudioSection = DEFAULT_AUDIO
+    memory: str = "auto"
+    """Whether samples are decoded once (`load`) or for each batch (`stream`), as in a spec."""
 
     def read(
         self, items: Sequence[str | bytes], type: TensorType, title: str, locate: LocateElement, faults: FaultCollector
-    ) -> np.ndarray | None:
+    ) -> Samples | None:
         """The array [samples, ...] of files, given by their names or by their contents; None, and faults, if one of
         them cannot be read. `title` names the input in messages."""
         with warnings.catch_warnings():
@@ -56,7 +60,7 @@ class MediaReader:
 
     def _read(
         self, items: Sequence[str | bytes], decoder: Decoder, title: str, locate: LocateElement, faults: FaultCollector
-    ) -> np.ndarray | None:
+    ) -> Samples | None:
         fault_list: dict[int, MediaFault] = {}
 
         def decode(index: int, shape: tuple[int, ...] | None) -> np.ndarray | None:
@@ -68,12 +72,25 @@ class MediaReader:
 
         decoded = ((index, decode(index, None)) for index in range(len(items)))
         start, first = next(((index, sample) for index, sample in decoded if sample is not None), (len(items), None))
+        if first is not None and streams(self.memory, len(items) * first.nbytes):
+            _for_each(range(start + 1, len(items)), lambda index: decode(index, first.shape))
+            _add_faults(fault_list, items, locate, faults)
+            return None if fault_list else StoredArray(_MediaSamples(self, items, decoder, first))
         array = None if first is None else _allocate(len(items), first, title, faults)
         if array is not None and first is not None:
             array[start] = first
             _fill(array, range(start + 1, len(items)), lambda index: decode(index, first.shape))
         _add_faults(fault_list, items, locate, faults)
         return None if fault_list else array
+
+    def decode_again(self, item: str | bytes, decoder: Decoder, shape: tuple[int, ...]) -> np.ndarray:
+        """The array of a file that was read before. Raises UsageError if it has changed."""
+        try:
+            return decoder.decode(self._content(item), shape)
+        except MediaFault as fault:
+            name = f"file {item!r}" if isinstance(item, str) else "an image or recording of a table"
+            message = f"{name} was changed while it was in use: {fault.reason}"
+            raise UsageError("unreadable-file", message, fault.help) from fault
 
     def _decoder(self, item: str | bytes, type: TensorType) -> Decoder:
         is_audio = item.lower().endswith(AUDIO_SUFFIXES) if isinstance(item, str) else item.startswith(_RIFF)
@@ -101,6 +118,31 @@ class MediaReader:
         return content
 
 
+class _MediaSamples:
+    """Files that are decoded when a batch needs them. They were decoded once before, so that faults are known."""
+
+    def __init__(self, reader: MediaReader, items: Sequence[str | bytes], decoder: Decoder, first: np.ndarray) -> None:
+        self._reader, self._items, self._decoder = reader, items, decoder
+        self.shape, self.dtype = (len(items), *first.shape), first.dtype
+
+    def read(self, rows: np.ndarray) -> np.ndarray:
+        samples = np.empty((len(rows), *self.shape[1:]), self.dtype)
+
+        def decode(index: int) -> np.ndarray:
+            return self._reader.decode_again(self._items[rows[index]], self._decoder, self.shape[1:])
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            _fill(samples, range(len(rows)), decode)
+        return samples
+
+    def read_range(self, start: int, stop: int) -> np.ndarray:
+        return self.read(np.arange(start, stop))
+
+    def block_starts(self) -> None:
+        return None
+
+
 def is_media(array: np.ndarray, type: TensorType) -> bool:
     """Whether a column holds names of media files, or their contents, that an input of a type takes."""
     if (
@@ -123,16 +165,21 @@ def _allocate(count: int, first: np.ndarray, title: str, faults: FaultCollector)
 
 
 def _fill(array: np.ndarray, indices: range, decode: Callable[[int], np.ndarray | None]) -> None:
-    """Decodes files into the rows of an array, in several threads: decoders release the interpreter's lock."""
+    """Decodes files into the rows of an array."""
 
     def fill(index: int) -> None:
         sample = decode(index)
         if sample is not None:
             array[index] = sample
 
+    _for_each(indices, fill)
+
+
+def _for_each(indices: range, work: Callable[[int], object]) -> None:
+    """Calls a function for each index in several threads: decoders release the interpreter's lock."""
     with ThreadPoolExecutor(thread_count()) as threads:
         for start in range(0, len(indices), _TASKS_AT_ONCE):
-            for _ in threads.map(fill, indices[start : start + _TASKS_AT_ONCE]):
+            for _ in threads.map(work, indices[start : start + _TASKS_AT_ONCE]):
                 pass
 
 

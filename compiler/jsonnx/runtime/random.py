@@ -71,6 +71,24 @@ def sample_order(seed: int, epoch: int, count: int) -> np.ndarray:
     return generator(seed, "order", epoch).permutation(count)
 
 
+def block_order(seed: int, epoch: int, starts: np.ndarray, buffer_samples: int) -> np.ndarray:
+    """The order of the samples in an epoch where samples lie in blocks that are read as a whole.
+
+    The blocks are shuffled; then the samples of consecutive blocks, of at least `buffer_samples` samples together, are
+    shuffled among one another. `starts` are the first samples of the blocks, and the number of all samples.
+    """
+    blocks = generator(seed, "block order", epoch).permutation(len(starts) - 1)
+    buffers: list[np.ndarray] = []
+    in_buffer: list[np.ndarray] = []
+    for position, block in enumerate(blocks.tolist(), 1):
+        in_buffer.append(np.arange(starts[block], starts[block + 1]))
+        if sum(map(len, in_buffer)) >= buffer_samples or position == len(blocks):
+            rng = generator(seed, "buffer order", epoch, len(buffers))
+            buffers.append(rng.permutation(np.concatenate(in_buffer)))
+            in_buffer = []
+    return np.concatenate(buffers) if buffers else np.empty(0, np.int64)
+
+
 def step_randoms(
     randoms: Mapping[str, Random], seed: int, step: int, sizes: Mapping[str, int]
 ) -> dict[str, np.ndarray]:

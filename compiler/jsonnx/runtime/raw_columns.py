@@ -91,6 +91,7 @@ def _read_item(
     item: DataItem, options: TableOptions, takes_text: bool | None, is_sample: bool, source: SpecSource
 ) -> RawColumns:
     faults = FaultCollector(item.name, source)
+    options = options._replace(memory="load")
     try:
         with ExitStack() as stack:
             table: DataTable | None
@@ -150,9 +151,9 @@ def _columns_of(table: DataTable, decimal: str) -> RawColumns:
 def _column(table: DataTable, name: str, decimal: str, faults: FaultCollector) -> np.ndarray | None:
     """The values of a column; None, and perhaps a fault, if they cannot be read."""
     if isinstance(table, FolderTable):
-        return table.column(name, _ANY_NUMBER, faults)
+        return _loaded(table, name, faults)
     if isinstance(table, ArrayTable):
-        array = table.column(name, _ANY_NUMBER, faults)
+        array = _loaded(table, name, faults)
         is_text = array is not None and array.dtype.kind not in "fiub"
         return recognised(array.tolist()) if is_text and array is not None and array.ndim == 1 else array
     try:
@@ -161,7 +162,13 @@ def _column(table: DataTable, name: str, decimal: str, faults: FaultCollector) -
         faults.diagnostics += error.diagnostics
         return None
     except ValueError:  # lists in a row
-        return table.column(name, _ANY_NUMBER, faults)
+        return _loaded(table, name, faults)
+
+
+def _loaded(table: DataTable, name: str, faults: FaultCollector) -> np.ndarray | None:
+    """The values of a column as they are in the file, in memory; None, and a fault, if they cannot be read."""
+    values = table.column(name, _ANY_NUMBER, faults)
+    return None if values is None else np.asarray(values)
 
 
 def recognised(values: Sequence[Any], decimal: str = ".") -> np.ndarray:

@@ -81,7 +81,9 @@ class SampleMaker:
         if split is None:
             raise ValueError("a spec without a split")
         by_time = split.time is not None or (self._windows is not None and split.group is None)
-        row_parts = assign_parts(split, list(rows.samples.inputs.values()), rows.values, by_time)
+        row_parts = assign_parts(
+            split, [np.asarray(array) for array in rows.samples.inputs.values()], rows.values, by_time
+        )
         row_parts[~np.isin(row_parts, list(parts))] = "train"
         masks = {part: row_parts == part for part in split.parts if part in parts}
         samples: dict[str, Dataset]

@@ -6,11 +6,12 @@ import csv
 import io
 import json
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from fnmatch import fnmatchcase
+from hashlib import sha256
+from math import inf
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -29,19 +30,21 @@ from ..core.files import (
 from ..interop.safetensors_file import safetensors_bytes
 from .checkpoint_manifest import MANIFEST_FILE, file_digest, read_manifest, write_manifest
 from .history import History
+from .run_files import (
+    BEST_CHECKPOINT_FILE,
+    CHECKPOINT_FOLDER,
+    CSV_FILE,
+    DESCRIPTION_FILES,
+    METRICS_FILE,
+    MODEL_FILE,
+    RESULT_FILES,
+    RUN_INFO_FILE,
+    STEPS_FILE,
+    WEIGHTS_FILE,
+)
 from .run_lock import LOCK_FILE, RunLock
-from .session import MODEL_FILE
 from .trainer import Trainer
 
-RUN_INFO_FILE, SPEC_FILE, WEIGHTS_FILE, METRICS_FILE, CSV_FILE, CHECKPOINT_FOLDER = (
-    "run.json",
-    "spec.json",
-    "weights.safetensors",
-    "metrics.jsonl",
-    "metrics.csv",
-    "checkpoints",
-)
-BEST_CHECKPOINT_FILE = "best.safetensors"
 MAX_CHECKPOINTS = 2
 """Number of checkpoints that are kept, so that an older one can be resumed if the newest is damaged."""
 
@@ -99,56 +102,61 @@ class RunFolder:
     @property
     def result_files(self) -> tuple[Path, ...]:
         """All files of a run but its checkpoints and their manifest."""
-        names = (RUN_INFO_FILE, SPEC_FILE, WEIGHTS_FILE, MODEL_FILE, METRICS_FILE, CSV_FILE)
-        return (*(self.path / name for name in names), self.checkpoint_folder / BEST_CHECKPOINT_FILE)
+        return (*(self.path / name for name in RESULT_FILES), self.checkpoint_folder / BEST_CHECKPOINT_FILE)
 
     @property
     def existing_files(self) -> list[Path]:
-        """The files of a run that are in the folder, but for a first checkpoint: a run that was killed before it
-        started may have left that one. Raises UsageError `unreadable-file`."""
-        checkpoints = [path for path in self.checkpoints() if path != self._checkpoint_path(0)]
-        return [path for path in self.result_files if file_exists(path)] + checkpoints
+        """The files of a run that are in the folder, but for those of a run that was killed before it started: a first
+        checkpoint, and what is written between that and `run.json`. Raises UsageError `unreadable-file`."""
+        first = self._checkpoint_path(0)
+        checkpoints = [path for path in self.checkpoints() if path != first]
+        files = [path for path in self.result_files if file_exists(path)]
+        if file_exists(first) and not self.has_run:
+            files = [path for path in files if path.name not in DESCRIPTION_FILES]
+        return files + checkpoints
 
     @property
     def has_run(self) -> bool:
         """Whether there is a run: its first checkpoint is written before the file that says so."""
         return file_exists(self.path / RUN_INFO_FILE)
 
-    def start_run(self, trainer: Trainer, run_info: str, spec: str) -> None:
-        """Writes the first checkpoint, then replaces the files of an earlier run."""
+    def start_run(self, trainer: Trainer, description: Mapping[str, str]) -> None:
+        """Writes the first checkpoint, then replaces the files of an earlier run. `description` has the texts of files
+        by name, in the order in which they are written; the last one is `run.json`."""
         first = self._checkpoint_path(trainer.steps)
         self._write_checkpoint(trainer, first)
         self._write_manifest([first])
         earlier = [path for path in self.checkpoints() if path != first]
-        kept = (self.path / RUN_INFO_FILE, self.path / SPEC_FILE)  # replaced below
+        kept = [self.path / name for name in description]  # replaced below
         for old in [*earlier, *(path for path in self.result_files if path not in kept)]:
             remove_file(old)
-        self._write_description(run_info, spec)
+        self.write_texts(description)
+        self._write(STEPS_FILE, b"")
         self._is_starting = False
 
-    def resume_run(self, run_info: str, spec: str) -> None:
-        """Replaces the description of a run, but not its losses and metrics."""
-        self._write_description(run_info, spec)
+    def write_texts(self, texts: Mapping[str, str]) -> None:
+        """Replaces files, by name."""
+        for name, text in texts.items():
+            self._write(name, text.encode())
 
-    def _write_description(self, run_info: str, spec: str) -> None:
-        self.write_info(run_info)
-        self._write(SPEC_FILE, spec.encode())
+    def write_model(self, model: bytes) -> str:
+        """Writes the model. Returns the SHA-256 of the file."""
+        return self._write_hashed(MODEL_FILE, model)
 
-    def write_info(self, run_info: str) -> None:
-        self._write(RUN_INFO_FILE, run_info.encode())
+    def write_weights(self, weights: Mapping[str, np.ndarray]) -> str:
+        """Writes the weights. Returns the SHA-256 of the file."""
+        return self._write_hashed(WEIGHTS_FILE, safetensors_bytes(weights))
 
-    def write_model(self, model: bytes) -> None:
-        self._write(MODEL_FILE, model)
+    def _write_hashed(self, name: str, content: bytes) -> str:
+        self._write(name, content)
+        return sha256(content).hexdigest()
 
-    def write_weights(self, weights: Mapping[str, np.ndarray]) -> None:
-        self._write(WEIGHTS_FILE, safetensors_bytes(weights))
+    def _write(self, name: str, content: bytes) -> None:
+        self._lock.require()
+        write_atomically(self.path / name, content)
 
     def _unwritable(self, error: Exception) -> UsageError:
         return UsageError("unwritable-file", f"cannot write in {str(self.path)!r}: {error_reason(error)}")
-
-    def _write(self, name: str, content: bytes | Sequence[Any]) -> None:
-        self._lock.require()
-        write_atomically(self.path / name, content)
 
     # -- losses and metrics ------------------------------------------------------------------------------------------
 
@@ -163,6 +171,23 @@ class RunFolder:
     def append_metrics(self, epoch: int, figures: Mapping[str, float]) -> None:
         """Adds a line for an epoch. If that fails, adds nothing."""
         self._append(METRICS_FILE, _metrics_line(epoch, figures))
+
+    def append_steps(self, lines: bytes) -> None:
+        """Adds lines of figures by step. If that fails, adds nothing."""
+        self._append(STEPS_FILE, lines)
+
+    def remove_steps_after(self, step: int) -> None:
+        """Removes the lines of later steps, which a resumed run repeats, and a line that was cut off."""
+        path = self.path / STEPS_FILE
+        try:
+            lines = path.read_bytes().splitlines(keepends=True)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise UsageError("unreadable-file", f"cannot read {str(path)!r}: {error_reason(error)}") from error
+        kept = [line for line in lines if line.endswith(b"\n") and _step_of(line) <= step]
+        if len(kept) < len(lines):
+            self._write(STEPS_FILE, b"".join(kept))
 
     def write_csv(self, history: History) -> None:
         """Replaces the lines of the CSV file by those of a history."""
@@ -185,6 +210,10 @@ class RunFolder:
         """Waits until the lines that were added are on the disk. Raises UsageError `unwritable-file`."""
         for name in (METRICS_FILE, CSV_FILE) if has_csv else (METRICS_FILE,):
             sync_file(self.path / name)
+
+    def sync_steps(self) -> None:
+        """The same for the lines of steps."""
+        sync_file(self.path / STEPS_FILE)
 
     def _append(self, name: str, line: bytes, header: bytes = b"") -> None:
         """Adds a line to a file, and a header before the first one. If that fails, adds nothing."""
@@ -309,7 +338,25 @@ def _damage_warning(fault: Diagnostic) -> Diagnostic:
 
 def _metrics_line(epoch: int, figures: Mapping[str, float]) -> bytes:
     """A line of JSON; NaN and infinity become null."""
-    return json.dumps({"epoch": epoch, **{name: finite(figure) for name, figure in figures.items()}}).encode() + b"\n"
+    return _figures_line({"epoch": epoch}, figures)
+
+
+def step_line(step: int, epoch: int, figures: Mapping[str, float]) -> bytes:
+    """A line of JSON: the means over the steps of an epoch until a step. Figures that are lists are left out."""
+    return _figures_line({"step": step, "epoch": epoch}, numbers_only(figures))
+
+
+def _figures_line(position: Mapping[str, int], figures: Mapping[str, float]) -> bytes:
+    return json.dumps({**position, **{name: finite(figure) for name, figure in figures.items()}}).encode() + b"\n"
+
+
+def _step_of(line: bytes) -> float:
+    """The step of a line; infinity for a damaged one."""
+    try:
+        step = json.loads(line)["step"]
+    except (ValueError, KeyError, TypeError):
+        return inf
+    return step if isinstance(step, int) else inf
 
 
 def _csv_line(values: Iterable[object]) -> bytes:

@@ -10,6 +10,7 @@ from ..core.reserved_names import sample_weight_name
 from ..core.types import BATCH, Size, TensorType
 from .data_errors import FaultCollector
 from .data_spec import DataSpec
+from .stored_arrays import Samples
 from .validate_arrays import LocateElement, sample_location, validate_array
 
 WEIGHT_PER_SAMPLE = TensorType("float32", (BATCH,))
@@ -31,7 +32,7 @@ def validate_weights(
 
 
 def expand_weights(
-    weights: np.ndarray | None, type: TensorType, target: np.ndarray, target_type: TensorType
+    weights: np.ndarray | None, type: TensorType, target: Samples, target_type: TensorType
 ) -> np.ndarray:
     """The weights in the shape of an output's losses, without a copy; 1 if there are none."""
     sizes = dict(zip(target_type.shape[1:], target.shape[1:], strict=True))

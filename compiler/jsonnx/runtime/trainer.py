@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from ..core.reserved_names import LEARNING_RATE, best_weight_name, split_best_we
 from ..interop.string_arrays import bytes_to_strings, with_strings_as_bytes
 from . import checkpoint
 from .batch_layout import CachedLayout
+from .batch_stream import BatchStream, is_batch_source
 from .callback_class import Callback
 from .callbacks import checked_callbacks, fit_listeners
 from .checkpoint_faults import RANDOM_WEIGHTS, array_faults, environment_diagnostics, mismatch, run_faults
@@ -33,13 +34,19 @@ from .engine import Diverged, Engine
 from .environment import run_environment
 from .fit import Fit
 from .fit_arguments import FitSettings, fit_settings, require_bool, require_integer, require_rate
-from .fit_data import dataset_of, train_and_validation
+from .fit_data import dataset_of, stream_of, train_and_validation
 from .history import FitProgress, History, MetricSums, data_digests
 from .plateau import PlateauMonitor
 from .provider_options import ProviderOptions
 from .providers import Provider
+from .runner import runner_without_updates
+from .session import concatenate_batches
+from .stream_arguments import check_stream, weighted_batches
 from .training_plan import TrainingPlan
 from .variables import DonatedArrays
+
+if TYPE_CHECKING:
+    from ..ir import Graph
 
 
 class Trainer:
@@ -124,7 +131,9 @@ class Trainer:
 
     # -- training ----------------------------------------------------------------------------------------------------
 
-    def step(self, x: DataArgument, y: DataArgument = None, sample_weight: DataArgument = None) -> dict[str, Any]:
+    def step(
+        self, x: DataArgument | Dataset, y: DataArgument = None, sample_weight: DataArgument = None
+    ) -> dict[str, Any]:
         """Train on one batch; its loss and metrics. Raises FeedError for data that do not fit, Diverged."""
         feeds = self._cached_layout.feeds(x, y) if self._cached_layout and sample_weight is None else None
         engine = self._engine
@@ -166,13 +175,21 @@ class Trainer:
         `on_epoch_end(epoch, figures)` and `on_end(history)`, which is called before the best epoch's weights are
         restored; they may call `stop` and set `learning_rate`. Raises CompileError or FeedError for data that do not
         fit, TypeError for other callbacks, Diverged.
+
+        `x` may also be an iterable of batches, each `x`, `(x, y)` or `(x, y, sample_weight)`: a data loader, a sequence
+        with `__len__` and `__getitem__`, a generator, or a function that is called for each pass and returns one. An
+        epoch is one pass, or `steps_per_epoch` batches. Batches have their own size and order, so `batch_size` and
+        `shuffle` have no effect.
         """
         settings = fit_settings(
             self.plan.training, batch_size, epochs, shuffle, initial_epoch, steps_per_epoch, validation_freq
         )
         listeners = checked_callbacks(callbacks)
         data = train_and_validation(self.plan, x, y, sample_weight, validation_data, validation_split)
-        self._use_learned(data[0])
+        if isinstance(data[0], BatchStream):
+            check_stream(data[0], self.plan, settings, is_resumed=self._resumes)
+        else:
+            self._use_learned(data[0])
         samples, validation = self._prepare_data(*data, class_weight, listeners)
         monitor = EarlyStoppingMonitor(self.plan, validation is not None)
         if not self._resumes:
@@ -237,15 +254,25 @@ class Trainer:
 
     def _prepare_data(
         self,
-        samples: Dataset,
-        validation: Dataset | None,
+        samples: Dataset | BatchStream,
+        validation: Dataset | BatchStream | None,
         class_weight: ClassWeightArgument,
         listeners: Iterable[object],
-    ) -> tuple[Dataset, Dataset | None]:
-        """The samples of a fit with their weights, after the training step was made to take these."""
+    ) -> tuple[Dataset | BatchStream, Dataset | BatchStream | None]:
+        """The samples of a fit with their weights, after the training step was made to take these.
+
+        Of an iterable, the first batch shows which outputs have weights.
+        """
+        setting = self.plan.training.class_weight if class_weight is None else class_weight
+        if isinstance(samples, BatchStream):
+            if has_balanced(setting):
+                raise ValueError("balanced class weights need the classes of all samples: give their numbers instead")
+            first, self.class_weights = self._class_weighted(samples.first(), class_weight)
+            self._use_weights(first.weights)
+            samples.transform = weighted_batches(self.class_weights, first.weights.keys(), self.plan)
+            return samples, validation
         samples, self.class_weights = self._class_weighted(samples, class_weight)
         self._use_weights(samples.weights)
-        setting = self.plan.training.class_weight if class_weight is None else class_weight
         if has_balanced(setting):
             for listener in listeners:
                 if hasattr(listener, "show_class_weights"):
@@ -275,7 +302,7 @@ class Trainer:
     def _start_progress(
         self,
         early_stopping: EarlyStoppingMonitor,
-        datasets: tuple[Dataset, Dataset | None],
+        datasets: tuple[Dataset | BatchStream, Dataset | BatchStream | None],
         settings: FitSettings,
     ) -> FitProgress:
         """The progress of a new fit, or of the fit of a checkpoint that was loaded."""
@@ -311,7 +338,9 @@ class Trainer:
         samples, _ = self._class_weighted(samples, None)
         self._check_resumed(samples, validation, fit_settings(self.plan.training, batch_size, epochs, shuffle))
 
-    def _check_resumed(self, samples: Dataset, validation: Dataset | None, settings: FitSettings) -> None:
+    def _check_resumed(
+        self, samples: Dataset | BatchStream, validation: Dataset | BatchStream | None, settings: FitSettings
+    ) -> None:
         """The same for samples with the weights of their classes."""
         if self._progress is None:
             return
@@ -331,12 +360,14 @@ class Trainer:
         sample_weight: DataArgument = None,
     ) -> dict[str, Any]:
         """Loss and metrics; without `x`, on the spec's test file or else on its validation file. Classes are not
-        weighted."""
-        samples = (
-            from_spec(self.plan, "test") or from_spec(self.plan, "validation")
-            if x is None and y is None
-            else dataset_of(self.plan, x, y, sample_weight)
-        )
+        weighted. `x` may be an iterable of batches, as in `fit`."""
+        samples: Dataset | BatchStream | None
+        if x is None and y is None:
+            samples = from_spec(self.plan, "test") or from_spec(self.plan, "validation")
+        elif y is None and sample_weight is None and is_batch_source(x):
+            samples = stream_of(self.plan, x)
+        else:
+            samples = dataset_of(self.plan, x, y, sample_weight)
         if samples is None:
             raise UsageError(
                 "no-data", "there is nothing to evaluate on", "name a file in `training.data.test`, or pass x and y"
@@ -344,9 +375,14 @@ class Trainer:
         return self._engine.measure(samples, self._batch_size(batch_size)).results()
 
     def predict(self, x: DataArgument | Dataset, batch_size: int | None = None) -> Any:
-        """The network's output for every sample; a dict of arrays if there are several outputs."""
-        samples = x if isinstance(x, Dataset) else self._samples_without_targets(x)
-        results = self._engine.predict(samples, self._batch_size(batch_size))
+        """The network's output for every sample; a dict of arrays if there are several outputs. `x` may be an iterable
+        of batches, as in `fit`; their targets are not used."""
+        if is_batch_source(x):
+            batches = BatchStream(x, lambda inputs, *_: self._samples_without_targets(inputs)).one_pass()
+            results = concatenate_batches([self._engine.predict(batch, len(batch)) for batch in batches])
+        else:
+            samples = x if isinstance(x, Dataset) else self._samples_without_targets(x)
+            results = self._engine.predict(samples, self._batch_size(batch_size))
         return next(iter(results.values())) if len(results) == 1 else results
 
     def _samples_without_targets(self, x: DataArgument) -> Dataset:
@@ -355,6 +391,14 @@ class Trainer:
         if isinstance(x, Mapping):
             x = {name: array for name, array in x.items() if name in inputs or name not in self.plan.inputs}
         return from_arrays(x, None, replace(self.plan.data_spec, inputs=inputs), targets=False)
+
+    def run_graph(self, graph: Graph, batches: Iterable[Dataset]) -> Iterator[dict[str, np.ndarray]]:
+        """The outputs of another graph over the plan's variables for each batch, fed as the next step would be."""
+        engine = self._engine
+        runner = runner_without_updates(graph, engine.variables(), engine.vocabularies)
+        for batch in batches:
+            feeds = engine.feeds(batch.for_graphs(self.plan.data_spec), slice(None), self.steps)
+            yield runner({name: feeds[name] for name in runner.fed_names})
 
     # -- checkpoints -------------------------------------------------------------------------------------------------
 

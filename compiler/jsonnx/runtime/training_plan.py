@@ -50,7 +50,7 @@ class AdaptTask:
     """A layer that learns states from the training data before the first step."""
 
     layer: str
-    adapt: Callable[[list[np.ndarray]], dict[str, np.ndarray]]
+    adapt: Callable[[Iterable[np.ndarray]], dict[str, np.ndarray]]
     """Computes the states, by their names within the layer, from the layer's inputs, one array per batch."""
     graph: Graph
     """Computes the layer's input."""

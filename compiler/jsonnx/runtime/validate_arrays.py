@@ -6,23 +6,25 @@ import re
 from calendar import monthrange
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from math import isfinite
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
-from ..core.diagnostics import quoted_or_list
+from ..core.diagnostics import CompileError, quoted_or_list
 from ..core.iso_dates import DATE_PATTERN, TIME_PATTERN
 from ..core.numpy_types import numpy_dtype
 from ..core.reserved_names import sample_weight_name
 from ..core.types import Dim, Size, TensorType, product
 from .data_errors import MAX_LISTED_LOCATIONS, DataLocation, FaultCollector
 from .data_spec import DataSpec, IndexRange
+from .stored_arrays import Samples, StoredArray
 
 ISO_DATE = re.compile(DATE_PATTERN + TIME_PATTERN, re.ASCII)
 
 ElementIndex = tuple[int, ...]
+S = TypeVar("S", np.ndarray, StoredArray)
 LocateElement = Callable[[ElementIndex], DataLocation]
 """Locates an element of an array in the file that it was read from."""
 
@@ -102,6 +104,30 @@ def is_iso_date(text: str) -> bool:
         return False
     year, month, day = (int(part) for part in match[0].strip()[:10].split("-"))
     return year > 0 and day <= monthrange(year, month)[1]
+
+
+def validate_stored(
+    array: StoredArray,
+    name: str,
+    data_spec: DataSpec,
+    faults: FaultCollector,
+    locate: LocateElement = sample_location,
+    column_count: int = 1,
+) -> StoredArray | None:
+    """As `validate_array`, for samples in a file: one pass over them, which ends at the first part with faults."""
+    fault_count = len(faults.diagnostics)
+    try:
+        for start, chunk in array.chunks():
+            locate_chunk = partial(_locate_shifted, locate, start)
+            if validate_array(chunk, name, data_spec, faults, locate_chunk, column_count) is None:
+                return None
+    except CompileError as error:
+        faults.diagnostics += error.diagnostics
+    return reshape_samples(array, data_spec.type_of(name).shape[1:]) if len(faults.diagnostics) == fault_count else None
+
+
+def _locate_shifted(locate: LocateElement, start: int, index: ElementIndex) -> DataLocation:
+    return locate((index[0] + start, *index[1:]))
 
 
 def _check_tokens(
@@ -184,7 +210,7 @@ def first_indices(mask: np.ndarray) -> tuple[list[ElementIndex], int]:
     return [tuple(map(int, index)) for index in zip(*first, strict=True)], len(flat)
 
 
-def reshape_samples(array: np.ndarray, dims: tuple[Dim, ...]) -> np.ndarray | None:
+def reshape_samples(array: S, dims: tuple[Dim, ...]) -> S | None:
     """The array with samples of these dimensions, which may differ in two ways; None if they differ in another way.
 
     Axes of size 1 at the end of a sample may be missing or additional, and the last axes may be flattened in C order
@@ -196,11 +222,16 @@ def reshape_samples(array: np.ndarray, dims: tuple[Dim, ...]) -> np.ndarray | No
     sample_shape = array.shape[1:]
     if _shapes_match(sample_shape, dims):
         return array
-    trimmed_shape, trimmed_dims = _trim_unit_axes(sample_shape), _trim_unit_axes(dims)
-    if not _shapes_match(trimmed_shape, trimmed_dims) and not _is_flattened(trimmed_shape, trimmed_dims):
+    if not samples_fit(sample_shape, dims):
         return None
     shape = [size if isinstance(size, int) else sample_shape[axis] for axis, size in enumerate(dims)]
     return array.reshape(len(array), *shape)
+
+
+def samples_fit(sample_shape: tuple[Dim, ...], dims: tuple[Dim, ...]) -> bool:
+    """Whether `reshape_samples` gives samples of a shape these dimensions."""
+    shape, wanted = _trim_unit_axes(sample_shape), _trim_unit_axes(dims)
+    return _shapes_match(sample_shape, dims) or _shapes_match(shape, wanted) or _is_flattened(shape, wanted)
 
 
 def _shapes_match(shape: tuple[Dim, ...], expected: tuple[Dim, ...]) -> bool:
@@ -372,7 +403,7 @@ def _unsigned_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
 
 
 def check_consistent_sizes(
-    arrays: Mapping[str, np.ndarray], weights: Mapping[str, np.ndarray], data_spec: DataSpec, faults: FaultCollector
+    arrays: Mapping[str, Samples], weights: Mapping[str, np.ndarray], data_spec: DataSpec, faults: FaultCollector
 ) -> None:
     """Adds faults unless all arrays have the same number of samples, at least one, and each symbolic size one value.
 

@@ -70,7 +70,7 @@ def check_finite(arrays: Mapping[str, np.ndarray], file: str) -> None:
 def _read_npz(file: Any, name: str, faults: FaultCollector) -> dict[str, np.ndarray]:
     table = read_table(file, name, faults)
     columns = {key: table.column(key, _ANY_TYPE, faults) for key in table.names} if table else {}
-    return {key: array for key, array in columns.items() if array is not None}
+    return {key: np.asarray(array) for key, array in columns.items() if array is not None}
 
 
 OTHER_KINDS = (PYTORCH, PICKLE, ONNX, GGUF, TFLITE)

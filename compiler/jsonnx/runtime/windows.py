@@ -19,6 +19,7 @@ from .array_digest import array_digest
 from .data_spec import DataSpec
 from .dataset import Dataset
 from .row_columns import RowValues
+from .stored_arrays import rows_of
 
 SERIES_PATH: JsonPath = ("training", "data", "windows", "by")
 TIME_PATH: JsonPath = ("training", "data", "windows", "time")
@@ -47,10 +48,10 @@ class WindowedDataset(Dataset):
         starts, length, horizon = self.starts[rows], self.windows.length, self.windows.horizon
         array = self._feeds[name]
         if name in self.inputs:
-            return array[starts[:, None] + np.arange(length)]
+            return rows_of(array, starts[:, None] + np.arange(length))
         if name in self._stepwise:
-            return array[starts[:, None] + np.arange(length, length + horizon)]
-        return array[starts + (length - 1 + horizon)]
+            return rows_of(array, starts[:, None] + np.arange(length, length + horizon))
+        return rows_of(array, starts + (length - 1 + horizon))
 
     def sample_shape(self, name: str) -> tuple[int, ...]:
         row_shape = super().sample_shape(name)
@@ -72,7 +73,7 @@ class WindowedDataset(Dataset):
     def target_rows(self, output: str) -> np.ndarray | None:
         """The target's last step of each window: all steps would be a multiple of the rows."""
         array = self.targets.get(output)
-        return None if array is None else array[self.starts + (self.windows.length - 1 + self.windows.horizon)]
+        return None if array is None else rows_of(array, self.starts + (self.windows.length - 1 + self.windows.horizon))
 
     def copy_into(self, buffers: Mapping[str, np.ndarray], rows: np.ndarray | slice) -> None:
         for name, buffer in buffers.items():

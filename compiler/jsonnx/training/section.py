@@ -208,6 +208,16 @@ class DataSection(Section):
         doc="What to do about samples with missing values: `error`, or `drop` to leave them out of training and "
         "evaluation. Missing values of inputs that an Imputation fills are kept.",
     )
+    memory: Literal["auto", "load", "stream"] = attr(
+        "auto",
+        doc="Whether samples are loaded into memory (`load`) or stay in their files and are read batch by batch "
+        "(`stream`); `auto` streams files of more than 1 GiB, or of more than a quarter of the memory.",
+    )
+    shuffle_buffer: int = attr(
+        65536,
+        doc="Number of samples that are shuffled among one another where a streamed file is read in blocks (Parquet).",
+        minimum=1,
+    )
     images: ImagesSection = attr(DEFAULT_IMAGES, doc="How image files become arrays.")
     audio: AudioSection = attr(DEFAULT_AUDIO, doc="How recordings (.wav) become arrays.")
 

@@ -6,6 +6,8 @@ Mean and variance of the target are states, which are learned from the training 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..core.reserved_names import target_name
@@ -61,10 +63,11 @@ class TargetScaling(NamedTuple):
             return g.refine(g.Add(g.Mul(x, self.deviation), self.mean), x.shape)
 
 
-def target_statistics(batches: list[np.ndarray]) -> dict[str, np.ndarray]:
+def target_statistics(batches: Iterable[np.ndarray]) -> dict[str, np.ndarray]:
     """Mean and variance of each feature of a target."""
-    import numpy as np
+    from ..core.array_statistics import mean_and_variance
 
-    data = np.concatenate(batches)
-    axes = tuple(range(max(1, data.ndim - 1)))
-    return {"mean": np.mean(data, axes, np.float64), "variance": np.var(data, axes, np.float64)}
+    batches = iter(batches)
+    first = next(batches)
+    mean, variance = mean_and_variance(chain([first], batches), range(1, first.ndim)[-1:])
+    return {"mean": mean, "variance": variance}

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import numpy as np
 
 
 def frequent_tokens(
-    batches: Sequence[np.ndarray], excluded: Collection[Any], max_tokens: int | None
+    batches: Iterable[np.ndarray], excluded: Collection[Any], max_tokens: int | None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Returns the most frequent tokens (ties in descending order) and their inverse document frequencies.
 
@@ -31,20 +31,29 @@ def frequent_tokens(
     return np.array(tokens, object), weights.astype(np.float32)
 
 
-def mean_and_variance(batches: Sequence[np.ndarray], axes: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
-    """Returns mean and variance over all axes except `axes`."""
-    data = np.concatenate(batches)
-    others = tuple(axis for axis in range(data.ndim) if axis not in axes)
-    return np.mean(data, others), np.var(data, others)
-
-
-def statistic_of_present(batches: Sequence[np.ndarray], strategy: str) -> np.ndarray:
+def statistic_of_present(batches: Iterable[np.ndarray], strategy: str) -> np.ndarray:
     """Returns the `mean`, the `median` or the `most_frequent` value of each feature along the last axis, of values that
-    are not NaN. For samples without axes, it is one number. A feature without values gets NaN."""
-    data = np.concatenate(batches)
+    are not NaN. For samples without axes, it is one number. A feature without values gets NaN.
+
+    Only the mean is computed batch by batch; the others need all values in memory.
+    """
+    if strategy == "mean":
+        return _mean_of_present(batches)
+    data = np.concatenate(list(batches))
     columns = data.reshape(-1, data.shape[-1] if data.ndim > 1 else 1).T
     statistics = [_statistic(column[~np.isnan(column)], strategy) for column in columns]
     return np.array(statistics, np.float32).reshape(data.shape[1:][-1:])
+
+
+def _mean_of_present(batches: Iterable[np.ndarray]) -> np.ndarray:
+    total, count = np.float64(0.0), np.int64(0)
+    for batch in batches:
+        others = tuple(range(max(1, batch.ndim - 1)))
+        is_present = ~np.isnan(batch)
+        total = total + batch.sum(others, np.float64, where=is_present)
+        count = count + is_present.sum(others)
+    with np.errstate(invalid="ignore"):
+        return np.asarray(total / count, np.float32)
 
 
 def _statistic(values: np.ndarray, strategy: str) -> float:
@@ -53,14 +62,14 @@ def _statistic(values: np.ndarray, strategy: str) -> float:
     if strategy == "most_frequent":
         distinct, counts = np.unique(values, return_counts=True)
         return float(distinct[counts.argmax()])
-    return float(np.median(values) if strategy == "median" else np.mean(values, dtype=np.float64))
+    return float(np.median(values))
 
 
 UNREACHABLE_BOUNDARY = np.finfo(np.float32).max
 """A boundary above all values, which fills up the boundaries if there are too few values."""
 
 
-def quantile_boundaries(batches: Sequence[np.ndarray], bins: int, epsilon: float) -> np.ndarray:
+def quantile_boundaries(batches: Iterable[np.ndarray], bins: int, epsilon: float) -> np.ndarray:
     """Returns boundaries between ranges that contain about equally many values.
 
     The values are first thinned out to `1 / epsilon` of them; quantiles are interpolated between those.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..base import Layer
@@ -27,4 +27,4 @@ class Adaptable(Layer):
 
     if TYPE_CHECKING:
         adapt_input: ClassVar[Callable[[Any, Builder, Value], Value]]
-        adapt: ClassVar[Callable[[Any, list[np.ndarray]], dict[str, np.ndarray]]]
+        adapt: ClassVar[Callable[[Any, Iterable[np.ndarray]], dict[str, np.ndarray]]]

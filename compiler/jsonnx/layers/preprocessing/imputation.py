@@ -12,6 +12,8 @@ from .adaptable import Adaptable
 from .numerical import NumbersCodec, shape_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import numpy as np
 
     from ...ir import Builder, Value
@@ -59,7 +61,7 @@ class Imputation(Adaptable):
     def adapt_input(self, g: Builder, x: Value) -> Value:
         return g.cast(x, g.float_dtype)
 
-    def adapt(self, batches: list[np.ndarray]) -> dict[str, np.ndarray]:
+    def adapt(self, batches: Iterable[np.ndarray]) -> dict[str, np.ndarray]:
         from .adapt_numpy import statistic_of_present
 
         return {"statistic": statistic_of_present(batches, self.strategy)}

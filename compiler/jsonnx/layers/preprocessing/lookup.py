@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple
 
 from ...core.components import ArrayCodec, IntegerCodec, Json, ScalarCodec, attr
@@ -203,7 +203,7 @@ class LookupTable(NamedTuple):
             weights = [sum(weights) / len(weights)] * self.first_token_index + weights
         return g.const([*weights, *[0.0] * (self.depth - len(weights))])
 
-    def adapt(self, batches: list[np.ndarray]) -> dict[str, np.ndarray]:
+    def adapt(self, batches: Iterable[np.ndarray]) -> dict[str, np.ndarray]:
         from .adapt_numpy import frequent_tokens
 
         special_tokens = {token for token in (self.mask_token, self.oov_token) if token is not None}
@@ -249,7 +249,7 @@ class Lookup(Adaptable):
     def needs_adapt(self) -> bool:
         return self.vocabulary is None
 
-    def adapt(self, batches: list[np.ndarray]) -> dict[str, np.ndarray]:
+    def adapt(self, batches: Iterable[np.ndarray]) -> dict[str, np.ndarray]:
         return self.table.adapt(batches)
 
 

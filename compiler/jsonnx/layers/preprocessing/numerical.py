@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+from collections.abc import Iterable
+from itertools import chain, pairwise
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from ...core.components import Json, attr
@@ -105,11 +106,13 @@ class Normalization(Adaptable):
     def adapt_input(self, g: Builder, x: Value) -> Value:
         return g.cast(x, g.float_dtype)
 
-    def adapt(self, batches: list[np.ndarray]) -> dict[str, np.ndarray]:
-        from .adapt_numpy import mean_and_variance
+    def adapt(self, batches: Iterable[np.ndarray]) -> dict[str, np.ndarray]:
+        from ...core.array_statistics import mean_and_variance
 
-        shape: tuple[Dim, ...] = (1, *batches[0].shape[1:])
-        mean, variance = mean_and_variance(batches, self.statistics_axes(TensorType("float32", shape)))
+        batches = iter(batches)
+        first = next(batches)
+        shape: tuple[Dim, ...] = (1, *first.shape[1:])
+        mean, variance = mean_and_variance(chain([first], batches), self.statistics_axes(TensorType("float32", shape)))
         return {"mean": mean, "variance": variance}
 
     def statistics_axes(self, x: TensorType) -> list[int]:
@@ -173,7 +176,7 @@ class Discretization(Adaptable):
     def adapt_input(self, g: Builder, x: Value) -> Value:
         return g.cast(x, g.float_dtype)
 
-    def adapt(self, batches: list[np.ndarray]) -> dict[str, np.ndarray]:
+    def adapt(self, batches: Iterable[np.ndarray]) -> dict[str, np.ndarray]:
         from .adapt_numpy import quantile_boundaries
 
         return {"bin_boundaries": quantile_boundaries(batches, self.num_bins or 1, self.epsilon)}
