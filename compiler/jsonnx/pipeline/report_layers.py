@@ -21,7 +21,7 @@ from ..lowering.lower import lower
 from ..passes.canonicalize import canonicalize
 from ..report.json_values import rounded
 from ..runtime.dataset import Dataset
-from ..runtime.trainer import Trainer
+from ..runtime.trainer import Trainer, run_graph
 from .check import CheckedSpec
 from .plan_training import forward_loss_graph
 
@@ -91,7 +91,7 @@ def _gradient_norms(checked: CheckedSpec, trainer: Trainer, batch: Dataset) -> d
             for weight in weights
             if weight in by_weight
         }
-    results = next(trainer.run_graph(canonicalize(g.graph(dict(squares))), [batch]))
+    results = next(run_graph(trainer, canonicalize(g.graph(dict(squares))), [batch]))
     return {weight.name: sqrt(float(results[gradient_name(weight.name)])) for weight in weights if weight in by_weight}
 
 
@@ -128,7 +128,7 @@ def unit_values(checked: CheckedSpec, trainer: Trainer, samples: Dataset) -> lis
     statistics: dict[str, _UnitValues] = {}
     starts = range(0, len(samples), UNIT_BATCH_SIZE)
     batches = [samples.subset(slice(start, start + UNIT_BATCH_SIZE)) for start in starts]
-    for batch, results in zip(batches, trainer.run_graph(graph, batches), strict=True):
+    for batch, results in zip(batches, run_graph(trainer, graph, batches), strict=True):
         for name in calls:
             least, greatest = results[f"{name} least"], results[f"{name} greatest"]
             layer = statistics.setdefault(name, _UnitValues(least, greatest))

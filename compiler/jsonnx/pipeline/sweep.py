@@ -116,12 +116,12 @@ def run_sweep(
     name = check.checked.network.name
     path = Path(folder) if folder is not None else _default_folder(original, name, options)
     sweep_folder = SweepFolder(path)
-    on_status(f"{'resuming the search' if options.resume and sweep_folder.has_sweep else 'searching'} in {path}")
     _refuse_existing(sweep_folder, options)
     refuse_overwrite(check.checked.files, sweep_folder.existing_files)
     maximized = is_maximized(check.base, check.plan.section)
     settings = start_settings(path, check.plan, options, name, maximized)
     resumes = options.resume and sweep_folder.has_sweep
+    on_status(f"{'resuming the search' if resumes else 'searching'} in {path}")
     if resumes:
         settings = require_same_search(sweep_folder, check.plan, settings)
         if options.threads is not None:

@@ -392,14 +392,6 @@ class Trainer:
             x = {name: array for name, array in x.items() if name in inputs or name not in self.plan.inputs}
         return from_arrays(x, None, replace(self.plan.data_spec, inputs=inputs), targets=False)
 
-    def run_graph(self, graph: Graph, batches: Iterable[Dataset]) -> Iterator[dict[str, np.ndarray]]:
-        """The outputs of another graph over the plan's variables for each batch, fed as the next step would be."""
-        engine = self._engine
-        runner = runner_without_updates(graph, engine.variables(), engine.vocabularies)
-        for batch in batches:
-            feeds = engine.feeds(batch.for_graphs(self.plan.data_spec), slice(None), self.steps)
-            yield runner({name: feeds[name] for name in runner.fed_names})
-
     # -- checkpoints -------------------------------------------------------------------------------------------------
 
     def save_checkpoint(self, path: str | os.PathLike[str]) -> str:
@@ -473,6 +465,15 @@ class Trainer:
     def environment(self) -> dict[str, Any]:
         """Versions, processor and settings on which the last bit of a result depends."""
         return run_environment(self._engine.execution.provider.label, self._engine.execution.threads, self._fast)
+
+
+def run_graph(trainer: Trainer, graph: Graph, batches: Iterable[Dataset]) -> Iterator[dict[str, np.ndarray]]:
+    """The outputs of another graph over a trainer's variables for each batch, fed as the next step would be."""
+    engine, data_spec = trainer._engine, trainer.plan.data_spec
+    runner = runner_without_updates(graph, engine.variables(), engine.vocabularies)
+    for batch in batches:
+        feeds = engine.feeds(batch.for_graphs(data_spec), slice(None), trainer.steps)
+        yield runner({name: feeds[name] for name in runner.fed_names})
 
 
 __all__ = ["Diverged", "History", "Trainer", "TrainingPlan"]
