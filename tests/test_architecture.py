@@ -18,9 +18,9 @@ PACKAGE = TESTS.parent / "compiler" / "jsonnx"
 ARROWS = """
 callbacks: runtime
 cli:       pipeline render runtime lowering interop frontend layers backend library core
-pipeline:  report render runtime tuning diff lowering gradient passes interop analysis frontend layers training targets
-           backend ir core
-render:    runtime diff lowering interop analysis frontend layers targets ir library core
+pipeline:  report render runtime tuning diff lowering gradient passes interop analysis frontend layers search training
+           targets backend ir core
+render:    runtime diff lowering interop analysis frontend layers search targets ir library core
 runtime:   tuning passes interop training backend ir core
 tuning:    gradient passes training ir core
 diff:      analysis frontend training core
@@ -29,8 +29,9 @@ gradient:  training ir core
 passes:    ir core
 analysis:  frontend layers training core
 interop:   frontend layers training backend core
-frontend:  layers training library core
+frontend:  layers search training library core
 layers:    training ir core
+search:    training core
 training:  ir core
 targets:   ir
 backend:   ir core
@@ -57,6 +58,8 @@ OWNERS = {
     "safetensors": {"interop", "runtime"},
     "pyarrow": {"runtime"},
     "PIL": {"runtime"},
+    "optuna": {"search"},
+    "cmaes": {"search"},
     "click": {"cli"},
     "rich": {"render"},
 }
@@ -68,6 +71,8 @@ LIGHT = [
     "core.types",
     "layers",
     "training",
+    "search.section",
+    "search.space",
     "frontend",
     "frontend.formatter",
     "analysis.shape_inference",
@@ -242,7 +247,8 @@ GUARDED = {
     "compile": set(),
     "__import__": set(),
     "import_module": {"__init__.py", "core/lazy_table.py", "render/layer_modules.py"},  # of names in tables of ours
-    "subprocess": {"interop/hdf5.py"},  # the reader of HDF5, with no argument from a file
+    # the reader of HDF5, and trials of a search; with no argument from a file
+    "subprocess": {"interop/hdf5.py", "pipeline/trial_process.py"},
     # two functions of C's library that set a thread's state, of constants; functions of CUDA's that lock memory; the
     # libraries of providers, by constant names
     "ctypes": {"runtime/flush_denormals.py", "runtime/pinned_memory.py", "runtime/provider_faults.py"},

@@ -10,6 +10,7 @@ import click
 
 from ..render.terminal import COLOR_CHOICES, ColorChoice, choose_color
 from . import data, info, keras, models, report, runs, specs
+from . import sweep as sweep_command
 from .completion import enable_completion
 from .examples import epilog
 
@@ -108,6 +109,7 @@ for command in (
     data.init,
     models.compile,
     models.train,
+    sweep_command.sweep,
     models.evaluate,
     runs.runs,
     runs.compare,

@@ -20,6 +20,10 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "jsonnx train spec.json -o runs/digits --resume",
         "jsonnx train spec.json -o runs/digits --live --report",
     ),
+    "sweep": (
+        "jsonnx sweep spec.json -o sweeps/digits --jobs 4",
+        "jsonnx sweep spec.json -o sweeps/digits --jobs 4 --resume",
+    ),
     "evaluate": (
         "jsonnx evaluate runs/digits",
         "jsonnx evaluate runs/digits runs/digits-2",

@@ -22,6 +22,7 @@ from .common import (
     SEED_TYPE,
     SET_OPTION,
     SPEC_ARGUMENT,
+    THREADS_OPTION,
     UNVERIFIED_OPTION,
     checked_spec,
     handles_errors,
@@ -147,6 +148,7 @@ def compile(
 )
 @DATA_ROOT_OPTION
 @click.option("--force", is_flag=True, help="Replace an existing run in the folder.")
+@THREADS_OPTION
 @click.option("--quiet", is_flag=True, help="Show no progress.")
 @PROVIDER_OPTION
 @PROVIDER_OPTIONS_OPTION
@@ -178,6 +180,7 @@ def train(
     validation_data: str | None,
     data_roots: tuple[str, ...],
     force: bool,
+    threads: int | None,
     quiet: bool,
     provider: str,
     provider_options: tuple[str, ...],
@@ -223,7 +226,7 @@ def train(
                 changes,
                 parse_assignments(provider_options),
                 strict=strict,
-                threads=lock.threads if lock is not None else None,
+                threads=lock.threads if lock is not None else threads,
                 lock=lock,
             ),
             callbacks=[display],
@@ -250,7 +253,13 @@ def _read_lock(spec: str) -> LockedRun:
     return read_lock(spec)
 
 
-LOCKED_OPTIONS = {"changes": "--set", "scale": "--scale", "seed": "--seed", "provider": "--provider"}
+LOCKED_OPTIONS = {
+    "changes": "--set",
+    "scale": "--scale",
+    "seed": "--seed",
+    "provider": "--provider",
+    "threads": "--threads",
+}
 """The options whose values are those of the lock file."""
 
 
