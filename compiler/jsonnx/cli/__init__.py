@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from ..render.terminal import COLOR_CHOICES, ColorChoice, choose_color
-from . import data, info, keras, models, runs, specs
+from . import data, info, keras, models, report, runs, specs
 from . import sweep as sweep_command
 from .completion import enable_completion
 from .examples import epilog
@@ -114,6 +114,7 @@ for command in (
     runs.runs,
     runs.compare,
     runs.lock,
+    report.report,
     models.predict,
     models.inspect,
     keras.import_,

@@ -88,7 +88,16 @@ def train(
             if options.lock is not None and is_locked:
                 options.lock.require_weights(files[WEIGHTS_FILE], run_info)
         split_counts = {part: len(data.parts[part]) for part in data.split_parts}
-        return Outcome(folder, history, test_figures, trainer.temperatures, trainer.thresholds, split_counts, is_locked)
+        return Outcome(
+            folder,
+            history,
+            test_figures,
+            trainer.temperatures,
+            trainer.thresholds,
+            split_counts,
+            is_locked,
+            trainer.plan.training.restore_best_weights,
+        )
 
 
 def _report_placement(

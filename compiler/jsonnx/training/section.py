@@ -7,9 +7,9 @@ from typing import Annotated, Literal
 
 from ..core.components import (
     ArrayCodec,
-    Codec,
     Component,
     ComponentCodec,
+    DictCodec,
     Json,
     NullableCodec,
     NumberCodec,
@@ -26,22 +26,6 @@ from .metrics import Metric, MetricCodec
 from .optimizer import Optimizer
 from .section_base import Section
 from .split_section import SequencesSection, SplitSection, WindowsSection
-
-
-class DictCodec:
-    """A JSON object with arbitrary keys, whose values have one codec."""
-
-    def __init__(self, codec: Codec) -> None:
-        self.codec = codec
-
-    def schema(self) -> dict[str, Json]:
-        return {"type": "object", "additionalProperties": self.codec.schema()}
-
-    def read(self, value: Json) -> dict[str, object]:
-        return {name: self.codec.read(item) for name, item in value.items()}
-
-    def write(self, value: dict[str, object]) -> Json:
-        return {name: self.codec.write(item) for name, item in value.items()}
 
 
 class LossesCodec(DictCodec):
