@@ -38,12 +38,23 @@ def check_columns_exist(
             if path is None:
                 setting = "x" if key in data_spec.inputs else "y"
                 help += f"; without `training.data.{setting}`, the column has the name {name!r}"
+            help += _header_hint(table.names)
             if isinstance(table, FolderTable) and name == LABEL:
                 help = CLASS_FOLDERS_HELP
             notes = [faults.source.note("the spec names the column here", path)] if path else []
             message = f"there is no column {name!r} for {data_spec.describe(key)}"
             faults.add("missing-column", message, table.name_location(near), help=help, notes=notes)
     return not faults
+
+
+def _header_hint(names: Sequence[str]) -> str:
+    """What else may be wrong with a header that lacks a column: it may be a row of values, or repeat a name."""
+    if any(name.replace(".", "", 1).isdecimal() for name in names):
+        return "; if the first line is a row of values, write one with the names of the columns above it"
+    repeated = next((name for name in names if list(names).count(name) > 1), None)
+    if repeated is not None:
+        return f"; several columns are called {repeated!r}: each needs a name of its own"
+    return ""
 
 
 def target_columns(data: DataSection | None, data_spec: DataSpec) -> set[str]:
