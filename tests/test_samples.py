@@ -99,6 +99,7 @@ def test_embeddings_trained_without_targets_are_near_to_those_of_their_class(mon
     assert (known["label"][nearest] == unknown["label"]).mean() > 0.94
 
 
+@pytest.mark.slow
 def test_transferred_weights_beat_training_from_scratch(monkeypatch: pytest.MonkeyPatch) -> None:
     """Trains the same network on the same few images, with and without weights trained on other images."""
 

@@ -290,6 +290,7 @@ for spec in sys.argv[1:]:
 """
 
 
+@pytest.mark.slow
 def test_the_same_spec_gives_the_same_bytes_in_every_process():
     """Compiles with two hash seeds, so that any dependence on the order of a set would change the bytes."""
     command = [sys.executable, "-c", HASHES, *(str(SAMPLES / f"{name}.json") for name in NAMES)]

@@ -24,13 +24,13 @@ from jsonnx import Session
 from jsonnx.cli import main
 from jsonnx.core import files
 from jsonnx.pipeline.run_recorder import Recorder
-from jsonnx.runtime.run_files import CSV_FILE, EXECUTION_FILE, RESULT_FILES
+from jsonnx.runtime.run_files import CSV_FILE, EXECUTION_FILE, REPORT_FILE, RESULT_FILES
 from jsonnx.runtime.run_folder import RunFolder
 from safetensors.numpy import load_file
 
 SOURCE = Path(__file__).parents[2] / "compiler"
 STEPS, EPOCHS = 6, 3
-COMPARED_FILES = [name for name in RESULT_FILES if name not in (EXECUTION_FILE, CSV_FILE)]
+COMPARED_FILES = [name for name in RESULT_FILES if name not in (EXECUTION_FILE, CSV_FILE, REPORT_FILE)]
 
 SPEC: dict[str, Any] = {
     "inputs": {"x": {"shape": [6]}},

@@ -314,6 +314,7 @@ def test_a_run_folder_holds_the_files_of_a_run(tmp_path):
         "model.onnx",
         "run.json",
         "spec.json",
+        "steps.jsonl",
         "weights.safetensors",
     ]
 

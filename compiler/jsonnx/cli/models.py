@@ -22,6 +22,7 @@ from .common import (
     SEED_TYPE,
     SET_OPTION,
     SPEC_ARGUMENT,
+    THREADS_OPTION,
     UNVERIFIED_OPTION,
     checked_spec,
     handles_errors,
@@ -32,6 +33,7 @@ from .common import (
     print_weights_report,
 )
 from .folds import ALL_FOLDS, FOLD_TYPE, default_folder, train_all_folds
+from .report import PORT_OPTION, live_report, write_run_report
 
 if TYPE_CHECKING:
     from ..pipeline.check import CheckedSpec
@@ -154,6 +156,7 @@ def compile(
     "in RUN/fold-0, RUN/fold-1, ..., and print the mean of their figures.",
 )
 @click.option("--force", is_flag=True, help="Replace an existing run in the folder.")
+@THREADS_OPTION
 @click.option("--quiet", is_flag=True, help="Show no progress.")
 @PROVIDER_OPTION
 @PROVIDER_OPTIONS_OPTION
@@ -163,6 +166,9 @@ def compile(
     help="Tell first which nodes the provider leaves to the CPU, and what it costs.",
 )
 @click.option("--strict", is_flag=True, help="Do not train if the provider leaves large nodes to the CPU.")
+@click.option("--report", is_flag=True, help="Write report.html to the folder at the end, as `jsonnx report` does.")
+@click.option("--live", is_flag=True, help="Serve a page with the figures on this machine while it trains.")
+@PORT_OPTION
 @SCALE_OPTION
 @SET_OPTION
 @ALL_OPTION
@@ -183,11 +189,15 @@ def train(
     data_roots: tuple[str, ...],
     fold: int | None,
     force: bool,
+    threads: int | None,
     quiet: bool,
     provider: str,
     provider_options: tuple[str, ...],
     explain_placement: bool,
     strict: bool,
+    report: bool,
+    live: bool,
+    port: int | None,
     scale: str | None,
     changes: tuple[str, ...],
 ) -> None:
@@ -223,10 +233,10 @@ def train(
             changes,
             parse_assignments(provider_options),
             strict=strict,
-            threads=lock.threads if lock is not None else None,
+            threads=lock.threads if lock is not None else threads,
             lock=lock,
         )
-        with progress_display(0 if quiet else 1) as display:
+        with live_report(folder, port, live), progress_display(0 if quiet else 1) as display:
             outcome = run(
                 checked,
                 folder,
@@ -239,6 +249,8 @@ def train(
             )
         for line in outcome.summary_lines():
             print_result(line)
+        if report:
+            write_run_report(folder, data_roots)
         return outcome
 
     if fold == ALL_FOLDS:
@@ -260,7 +272,14 @@ def _read_lock(spec: str) -> LockedRun:
     return read_lock(spec)
 
 
-LOCKED_OPTIONS = {"changes": "--set", "fold": "--fold", "scale": "--scale", "seed": "--seed", "provider": "--provider"}
+LOCKED_OPTIONS = {
+    "changes": "--set",
+    "fold": "--fold",
+    "scale": "--scale",
+    "seed": "--seed",
+    "provider": "--provider",
+    "threads": "--threads",
+}
 """The options whose values are those of the lock file."""
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..core.diagnostics import CompileError, Diagnostic, UsageError
+from ..core.figures import is_figure, is_number
 from ..core.files import open_file
 from ..frontend.json_reader import read_file
 from ..runtime.run_files import (
@@ -170,7 +171,7 @@ class Run:
     def seconds(self) -> float | None:
         """The duration of a run; of one that goes on or was killed, up to its last complete epoch. None if unknown."""
         seconds = self.info.get("seconds")
-        if seconds is None or not _is_number(seconds):
+        if seconds is None or not is_number(seconds):
             return None
         if self.info.get("state") != RUNNING:
             return float(seconds)
@@ -339,14 +340,4 @@ def _columns(lines: Sequence[Mapping[str, Any]], ignored: Sequence[str]) -> dict
 def _figures(value: Any) -> dict[str, Any]:
     """The numbers, nested lists of numbers and nulls of an object."""
     entries = value.items() if isinstance(value, dict) else ()
-    return {name: figure for name, figure in entries if _is_figure(figure)}
-
-
-def _is_figure(value: Any) -> bool:
-    if isinstance(value, list):
-        return all(map(_is_figure, value))
-    return value is None or _is_number(value)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+    return {name: figure for name, figure in entries if is_figure(figure)}

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.diagnostics import CompileError, Diagnostic, UsageError
-from ..core.figures import Figure, finite
+from ..core.figures import Figure, finite, is_number
 from ..frontend.json_reader import read_file
 from ..runtime.run_files import EXECUTION_FILE, RUN_INFO_FILE, SPEC_FILE
 from ..runtime.run_lock import is_locked
@@ -47,18 +47,25 @@ def read_run_info(folder: Path) -> RunInfo:
         run_info = _read_object(folder / RUN_INFO_FILE)
     except UsageError as error:
         raise UsageError("unreadable-file", f"{str(folder)!r} is not a RUN folder", RUN_FOLDER_HELP) from error
-    if os.path.exists(folder / EXECUTION_FILE):
+    has_execution = os.path.exists(folder / EXECUTION_FILE)
+    spec = run_info.get("spec", None if has_execution else SPEC_FILE)
+    _require_path(folder / RUN_INFO_FILE, spec, "the file of the run's spec")
+    if has_execution:
         run_info |= _read_object(folder / EXECUTION_FILE)
-    paths = [run_info.get("data_folder"), run_info.get("spec", SPEC_FILE)]
-    if not all(isinstance(path, str) and "\0" not in path for path in paths):
-        file = str(folder / RUN_INFO_FILE)
-        raise CompileError([Diagnostic("damaged-file", "does not name the folder of the run's data", file=file)])
+    file = folder / (EXECUTION_FILE if has_execution else RUN_INFO_FILE)
+    _require_path(file, run_info.get("data_folder"), "the folder of the run's data")
     return run_info
 
 
 def _read_object(path: Path) -> RunInfo:
     value = read_file(path).value
     return value if isinstance(value, dict) else {}
+
+
+def _require_path(file: Path, path: object, title: str) -> None:
+    """Raises CompileError if what a file of the run gives as a path is none."""
+    if not isinstance(path, str) or "\0" in path:
+        raise CompileError([Diagnostic("damaged-file", f"does not name {title}", file=str(file))])
 
 
 def run_info_texts(run_info: RunInfo) -> dict[str, str]:
@@ -98,7 +105,8 @@ def best_epoch(run_info: RunInfo, history: Mapping[str, Sequence[float | None]])
     """The best value of the monitored figure, and its epoch, counted from 1; None if it has no value."""
     monitor = run_info.get("monitor")
     figure, mode = (monitor.get("figure"), monitor.get("mode")) if isinstance(monitor, dict) else (None, None)
-    values = [value if value is not None else inf for value in history.get(figure, ())] if figure else []
+    recorded = history.get(figure, ()) if isinstance(figure, str) else ()
+    values = [inf if value is None or not is_number(value) else value for value in recorded]
     values = [(-value if mode == "max" else value) if isfinite(value) else inf for value in values]
     if not values or min(values) == inf:
         return None

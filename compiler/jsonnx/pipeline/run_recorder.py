@@ -13,8 +13,8 @@ from .checkpoint_schedule import CheckpointSchedule
 from .run_options import Warn, no_warning
 from .trainer import Trainer
 
-MAX_STEP_LINES_PER_EPOCH = 25
-"""Steps of an epoch whose figures are recorded, at equal distances; more would take a part of the run's time."""
+MAX_STEP_LINES_PER_EPOCH, MIN_STEPS_BETWEEN_LINES = 25, 10
+"""Which steps of an epoch have a line: more would take over 2 % of the time of a run with small steps."""
 MAX_PENDING_STEP_LINES = 1000
 
 
@@ -34,7 +34,8 @@ class Recorder:
         """Lines that are not written yet."""
 
     def on_epoch_begin(self, epoch: int, epochs: int, steps: int) -> None:
-        self.epoch, self.step_interval = epoch, -(-steps // MAX_STEP_LINES_PER_EPOCH)
+        self.epoch = epoch
+        self.step_interval = max(MIN_STEPS_BETWEEN_LINES, -(-steps // MAX_STEP_LINES_PER_EPOCH))
 
     def on_step(self, step: int, figures: Mapping[str, float]) -> None:
         if step % self.step_interval == 0:

@@ -24,8 +24,10 @@ def spec_texts(checked: CheckedSpec) -> dict[str, str]:
 
 
 def spec_sha256(checked: CheckedSpec) -> str:
-    """The hash of a spec with its overrides, whatever its formatting."""
-    text = json.dumps(checked.source.value, ensure_ascii=False, separators=(",", ":"))
+    """The hash of a spec with its overrides, whatever its formatting; without its search, which trains nothing."""
+    document: Any = checked.source.value
+    trained = {key: value for key, value in document.items() if key != "sweep"}
+    text = json.dumps(trained, ensure_ascii=False, separators=(",", ":"))
     return sha256(text.encode(errors="surrogatepass")).hexdigest()
 
 

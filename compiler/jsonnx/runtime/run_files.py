@@ -8,6 +8,7 @@ EXPANDED_SPEC_FILE = "spec.expanded.json"
 METRICS_FILE = "metrics.jsonl"
 STEPS_FILE = "steps.jsonl"
 CSV_FILE = "metrics.csv"
+REPORT_FILE = "report.html"
 WEIGHTS_FILE = "weights.safetensors"
 MODEL_FILE = "model.onnx"
 CHECKPOINT_FOLDER = "checkpoints"
@@ -24,5 +25,6 @@ RESULT_FILES = (
     METRICS_FILE,
     STEPS_FILE,
     CSV_FILE,
+    REPORT_FILE,
 )
 """All files of a run but its checkpoints."""

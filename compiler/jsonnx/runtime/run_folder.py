@@ -270,17 +270,17 @@ def _damage_warning(fault: Diagnostic) -> Diagnostic:
     )
 
 
-def _metrics_line(epoch: int, figures: Mapping[str, float]) -> bytes:
-    """A line of JSON; NaN and infinity become null."""
-    return _figures_line({"epoch": epoch}, figures)
-
-
 def step_line(step: int, epoch: int, figures: Mapping[str, float]) -> bytes:
     """A line of JSON: the means over the steps of an epoch until a step. Figures that are lists are left out."""
-    return _figures_line({"step": step, "epoch": epoch}, numbers_only(figures))
+    return _line({"step": step, "epoch": epoch}, numbers_only(figures))
 
 
-def _figures_line(position: Mapping[str, int], figures: Mapping[str, float]) -> bytes:
+def _metrics_line(epoch: int, figures: Mapping[str, float]) -> bytes:
+    """A line of JSON; NaN and infinity become null."""
+    return _line({"epoch": epoch}, figures)
+
+
+def _line(position: Mapping[str, int], figures: Mapping[str, float]) -> bytes:
     return json.dumps({**position, **{name: finite(figure) for name, figure in figures.items()}}).encode() + b"\n"
 
 

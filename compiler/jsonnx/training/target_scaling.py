@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from ..core.reserved_names import target_name
 from ..core.types import TensorType
 from .initializers import Ones, Zeros
-from .losses import Huber, LogCosh, Loss, MeanAbsoluteError, MeanSquaredError
+from .losses import Loss
 from .numerics import EPSILON
+from .regression_losses import Huber, LogCosh, MeanAbsoluteError, MeanSquaredError
 
 if TYPE_CHECKING:
     import numpy as np

@@ -31,6 +31,20 @@ RUNNING_EXPLANATIONS: dict[str, Explanation] = {
         '{"optimizer": {"type": "sgd", "learning_rate": 10}}',
         '{"optimizer": {"type": "sgd", "learning_rate": 0.01, "clipnorm": 1.0}}',
     ),
+    "no-sweep": Explanation(
+        "The spec has no search",
+        "`jsonnx sweep` needs a `sweep`: the parameters with their values, how many trials there are, and by which "
+        "figure they are compared.",
+        "jsonnx sweep spec.json   # a spec without `sweep`",
+        '{"sweep": {"parameters": {"training.batch_size": {"choice": [32, 64]}}, "sampler": "grid"}}',
+    ),
+    "sweep-changed": Explanation(
+        "A search cannot go on with another spec or with other options",
+        "The trials before and after would not be comparable. Only `trials` and `time_limit` may change, and the "
+        "options that do not change results, such as `--jobs`. Start another search in a folder of its own.",
+        "jsonnx sweep spec.json -o sweeps/a --resume --set training.epochs=20   # it was started with 10",
+        "jsonnx sweep spec.json -o sweeps/b --set training.epochs=20",
+    ),
     "run-exists": Explanation(
         "The folder already contains a run",
         "A run is not overwritten. Continue it with --resume, or choose another folder with -o.",

@@ -238,6 +238,13 @@ SPEC_EXPLANATIONS: dict[str, Explanation] = {
         '{"type": "Add"}',
         '{"type": "Add", "from": ["stem", "branch"]}',
     ),
+    "integer-range": Explanation(
+        "A range of a search has two values only",
+        "If both ends are integers, all values are integers. Write one of them with a decimal point for the numbers "
+        "between them.",
+        '{"sweep": {"parameters": {"rate": {"range": [0, 1]}}, "trials": 10}}',
+        '{"sweep": {"parameters": {"rate": {"range": [0.0, 1.0]}}, "trials": 10}}',
+    ),
     "cycle": Explanation(
         "Layers depend on one another in a cycle",
         "No layer may depend on its own result, directly or through others. The message shows the cycle, the notes "
