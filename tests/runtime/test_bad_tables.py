@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from commands import jsonnx as command
 
-SPEC = {
+SPEC: dict[str, Any] = {
     "inputs": {"a": {"shape": [2]}, "b": {"shape": [], "dtype": "string"}},
     "layers": [
         {"type": "StringLookup", "name": "code", "from": "b", "vocabulary": ["x", "y"], "output_mode": "one_hot"},
@@ -69,3 +71,20 @@ def test_a_fault_of_a_table_has_a_place_and_a_help(
     assert f"--> {place}\n" in shown
     assert help in shown[shown.index("help:") :]
     assert not Path("run").exists()
+
+
+@pytest.mark.parametrize("format", ["npz", "json"])
+def test_a_column_of_texts_among_numbers_gets_an_input_of_its_own(
+    format: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    columns = {"p": [0.5, 1.0], "w": ["x", "y"], "k": [0, 1]}
+    Path("t.json").write_text(json.dumps(columns))
+    np.savez("t.npz", **{name: np.array(values) for name, values in columns.items()})
+    data = {"train": f"t.{format}", "x": {"a": ["p", "w"]}, "y": "k"}
+    layer = {"type": "Dense", "name": "kind", "units": 2, "activation": "softmax"}
+    training = {**SPEC["training"], "data": data}
+    Path("spec.json").write_text(json.dumps({"inputs": {"a": {"shape": [2]}}, "layers": [layer], "training": training}))
+    shown = command("train", "spec.json", "-o", "run", status=1).stderr
+    assert "input 'a' stacks the column 'w', which holds texts, with columns of numbers" in shown
+    assert "give the column an input of its own" in shown

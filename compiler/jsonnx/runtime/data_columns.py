@@ -19,10 +19,24 @@ from .folder_table import CLASS_FOLDERS_HELP, LABEL, FolderTable
 from .media_files import MediaReader, is_media
 from .sample_weights import validate_weights
 from .stored_arrays import Samples, StoredArray, stack_columns
-from .validate_arrays import LocateElement, is_missing, reshape_samples, samples_fit, validate_array, validate_stored
+from .validate_arrays import (
+    LocateElement,
+    is_missing,
+    is_text,
+    reshape_samples,
+    samples_fit,
+    validate_array,
+    validate_stored,
+)
 
 MAX_LOADED_TARGET_BYTES = 16
 """Bytes of a target's sample up to which it is loaded while inputs stay in their file: class indices, numbers."""
+
+
+MIXED_HELP = (
+    'give the column an input of its own with "dtype": "string", and a StringLookup or TextVectorization after it; a '
+    "Concatenate joins the result with the numbers"
+)
 
 
 def check_columns_exist(
@@ -136,7 +150,7 @@ def read_columns(
     )
     columns = [table.column(name, wanted, faults) for name in names]
     readable = [column for column in columns if column is not None]
-    if len(readable) < len(columns) or not readable:
+    if len(readable) < len(columns) or not readable or _has_mixed_types(readable, names, key, data_spec, faults):
         return None
     try:
         array = stack_columns(readable)
@@ -148,6 +162,19 @@ def read_columns(
         shapes = ", ".join(str(list(column.shape)) for column in readable)
         faults.add("data-shape", f"the columns of {data_spec.describe(key)} cannot be stacked: shapes {shapes}")
         return None
+
+
+def _has_mixed_types(
+    columns: Sequence[Samples], names: Sequence[str], key: str, data_spec: DataSpec, faults: FaultCollector
+) -> bool:
+    """Whether columns of numbers and of texts are to be stacked; adds a fault for the first one of texts, if so."""
+    objects = [(name, column) for name, column in zip(names, columns, strict=True) if column.dtype.kind in "UO"]
+    texts = [name for name, column in objects if is_text(np.asarray(column))] if len(objects) < len(columns) else []
+    if not texts:
+        return False
+    message = f"{data_spec.describe(key)} stacks the column {texts[0]!r}, which holds texts, with columns of numbers"
+    faults.add("bad-value", message, help=MIXED_HELP)
+    return True
 
 
 def _is_loaded(array: Samples, key: str, data_spec: DataSpec) -> bool:
