@@ -70,9 +70,8 @@ def read_csv_table(data: bytes, faults: FaultCollector, dialect: CsvDialect = CO
         faults.add("bad-data-file", f"not a readable .{dialect.format} file: {reason}", location, help=help)
         return None
     if len(rows) < 2:
-        faults.add(
-            "empty-data", "the file has no rows below its header" if rows else "the file is empty", DataLocation("", 1)
-        )
+        message = "the file has no rows below its header" if rows else "the file is empty"
+        faults.add("empty-data", message, DataLocation("", 1), help=EMPTY_HELP)
         return None
     return _csv_table(rows, row_lines, lines, faults, dialect)
 
@@ -122,6 +121,8 @@ def _csv_table(
             + (f": {COMMENT_HELP}" if rows[index][0].lstrip().startswith("#") else ""),
             DataLocation(f"row at line {row_lines[index]}", row_lines[index]),
         ),
+        help=f"give each row as many values as the header; one that contains {dialect.separator!r} stands in quotation "
+        "marks",
     )
     return None if ragged else CsvTable(header, rows[1:], row_lines, lines, dialect)
 
@@ -175,9 +176,8 @@ class CsvTable:
             message = _number_fault(name, cells[missing[0]], self._dialect)
             faults.add("bad-value", message, locate((missing[0],)), help=MISSING_NUMBER_HELP)
         bad = [index for index, text in enumerate(texts) if not _is_number(text) and not _is_missing(text)]
-        help = (
-            text_help(cells[index].strip() for index in bad) if text_help and not any(map(_is_number, texts)) else None
-        )
+        is_text = text_help is not None and not any(map(_is_number, texts))
+        help = text_help(cells[index].strip() for index in bad) if text_help and is_text else NUMBER_HELP
         faults.add_each(
             "bad-value",
             bad,
@@ -208,6 +208,8 @@ class CsvTable:
         return _field_position(self._lines, line, self.names.index(name), self._dialect.separator)
 
 
+EMPTY_HELP = "write a line with the names of the columns, and below it a row for each sample"
+NUMBER_HELP = "write a number without a unit, such as 0.5; an input of the type string takes texts"
 MISSING_MARKERS = frozenset(("", "na", "n/a", "null", "none", "?", "-"))
 """Texts, in lower case, that stand for a missing number. `nan` is read as a number that is not finite."""
 
