@@ -131,7 +131,7 @@ def read_columns(
         array = stack_columns(readable)
         return np.asarray(array) if _is_loaded(array, key, data_spec) else array
     except CompileError as error:  # of the values in a file
-        faults.diagnostics += error.diagnostics
+        faults.add_all(error.diagnostics)
         return None
     except ValueError:
         shapes = ", ".join(str(list(column.shape)) for column in readable)

@@ -284,7 +284,7 @@ def _samples(
     try:
         rows = complete_rows(stored, data_spec) if drops_missing and stored else None
     except CompileError as error:
-        faults.diagnostics += error.diagnostics
+        faults.add_all(error.diagnostics)
         return None, None
     if rows is not None and not len(rows):
         faults.add("empty-data", "every row has a missing value", help=ALL_MISSING_HELP)
