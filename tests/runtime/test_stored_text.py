@@ -8,7 +8,7 @@ import jsonnx
 import numpy as np
 import pytest
 from jsonnx.core.types import BATCH, TensorType
-from jsonnx.runtime import csv_numbers, text_blocks
+from jsonnx.runtime import csv_numbers, data_files, memory_limit, text_blocks
 from jsonnx.runtime.data_spec import DataSpec
 from jsonnx.runtime.dataset import Dataset
 from jsonnx.runtime.dataset_files import from_file
@@ -176,3 +176,33 @@ def test_texts_and_labels_are_loaded(tmp_path: Path) -> None:
         trainer.fit(shuffle=False)
         weights.append(trainer.weights())
     assert all(np.array_equal(array, weights[1][name]) for name, array in weights[0].items())
+
+
+def test_a_loaded_file_is_parsed_in_blocks_with_the_same_faults(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, rows = tmp_path / "rows.csv", _rows()
+    for changes in ({}, {150: {"a": "many"}, 170: {"a": ""}, 180: {"b": "x"}}, {3: {"y": "nan"}}):
+        for row, values in changes.items():
+            rows[row] = rows[row] | values
+        path.write_bytes(_csv(rows))
+        results = []
+        for min_bytes in (1 << 20, 0):
+            monkeypatch.setattr(data_files, "MIN_BLOCKWISE_BYTES", min_bytes)
+            try:
+                loaded = _dataset(path, "load")
+                results.append([*loaded.inputs["x"].tolist(), *loaded.targets["y"].tolist()])  # type: ignore[union-attr]
+            except jsonnx.CompileError as error:
+                results.append([str(fault) for fault in error.diagnostics])
+        assert results[0] == results[1]
+
+
+def test_small_files_are_streamed_if_they_are_large_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(3):
+        (tmp_path / f"part-{number}.csv").write_bytes(_csv(_rows()))
+    size = (tmp_path / "part-0.csv").stat().st_size
+    for limit, is_streamed in ((2 * size, True), (4 * size, False)):
+        monkeypatch.setattr(memory_limit, "auto_stream_bytes", lambda limit=limit: limit)
+        samples = _dataset(tmp_path / "part-*.csv", "auto")
+        assert isinstance(samples.inputs["x"], StoredArray) == is_streamed
+        assert len(samples) == 3 * ROWS

@@ -19,6 +19,7 @@ from .folder_table import CLASS_FOLDERS_HELP, LABEL, FolderTable
 from .media_files import MediaReader, is_media
 from .sample_weights import validate_weights
 from .stored_arrays import Samples, StoredArray, stack_columns
+from .stored_text_table import StoredTextTable
 from .validate_arrays import LocateElement, is_missing, reshape_samples, samples_fit, validate_array, validate_stored
 
 MAX_LOADED_TARGET_BYTES = 16
@@ -123,6 +124,15 @@ def read_columns(
         partial(data_spec.text_help, key),
         accepts_missing or key in data_spec.missing_inputs,
     )
+    if isinstance(table, StoredTextTable) and table.read_whole is not None:
+        numbers = _parsed_in_blocks(table, names, wanted)
+        if numbers is not None:
+            return numbers
+        try:
+            table = table.read_whole()
+        except CompileError as error:
+            faults.add_all(error.diagnostics)
+            return None
     columns = [table.column(name, wanted, faults) for name in names]
     readable = [column for column in columns if column is not None]
     if len(readable) < len(columns) or not readable:
@@ -136,6 +146,17 @@ def read_columns(
     except ValueError:
         shapes = ", ".join(str(list(column.shape)) for column in readable)
         faults.add("data-shape", f"the columns of {data_spec.describe(key)} cannot be stacked: shapes {shapes}")
+        return None
+
+
+def _parsed_in_blocks(table: StoredTextTable, names: tuple[str, ...], wanted: ColumnRequest) -> np.ndarray | None:
+    """The loaded values of columns; None if there are faults."""
+    faults = FaultCollector()
+    try:
+        columns = [table.column(name, wanted, faults) for name in names]
+        readable = [column for column in columns if column is not None]
+        return np.asarray(stack_columns(readable)) if readable and not faults else None
+    except (CompileError, ValueError):
         return None
 
 

@@ -16,12 +16,14 @@ from ..core.limits import MAX_DATA_FILE_BYTES
 from ..training.section import DataSection
 from .array_tables import DAMAGED_FILE_ERRORS, open_npy, open_npz, open_safetensors
 from .compressed_files import compression_of, decompress
+from .csv_numbers import has_pyarrow
 from .csv_table import CsvDialect, read_csv_table
 from .data_errors import FaultCollector
 from .data_table import DataTable
 from .json_tables import read_json_lines, read_json_table
 from .memory_limit import streams
 from .stored_arrays import DEFAULT_BUFFER_SAMPLES, FileMapping
+from .stored_text_table import StoredTextTable, open_stored_csv, open_stored_json_lines
 
 
 class TableOptions(NamedTuple):
@@ -62,6 +64,8 @@ class TableOptions(NamedTuple):
 
 
 DEFAULT_OPTIONS = TableOptions()
+MIN_BLOCKWISE_BYTES = 1 << 20
+"""Bytes from which on the numbers of a table of text are parsed in blocks, by pyarrow if it is installed."""
 STREAMED_FORMATS = ("npy", "npz", *ARROW_FORMATS, "csv", "tsv", "jsonl")
 """The formats whose samples can stay in the file."""
 
@@ -81,6 +85,8 @@ def read_table(
     if format.name in _TEXT_READERS:
         if is_streamed:
             return _open_stored_text(file, name, size, format.name, options, faults)
+        if _is_parsed_in_blocks(file, size, format) and (table := _open_loaded_csv(file, name, size, format, options)):
+            return table
         return _read_text(file, format, options, faults)
     fault = data_suffix_fault(name) if not options.format else None
     if fault is not None:
@@ -122,13 +128,39 @@ def _open_binary(file: IO[bytes], name: str, format: DataFormat, options: TableO
 def _open_stored_text(
     file: IO[bytes], name: str, size: int, format: str, options: TableOptions, faults: FaultCollector
 ) -> DataTable | None:
-    from .stored_text_table import open_stored_csv, open_stored_json_lines
-
     if _foreign_content(file.read(SIGNATURE_BYTES), format, faults):
         return None
     if format == "jsonl":
         return open_stored_json_lines(file, name, size, options.shuffle_buffer, faults)
     return open_stored_csv(file, name, size, _dialect(options, format), options.shuffle_buffer, faults)
+
+
+def _is_parsed_in_blocks(file: IO[bytes], size: int, format: DataFormat) -> bool:
+    """Whether pyarrow parses the numbers of a file that is loaded."""
+    is_csv = format.name in ("csv", "tsv") and format.compression is None
+    return is_csv and size >= MIN_BLOCKWISE_BYTES and _is_regular(file) and has_pyarrow()
+
+
+def _open_loaded_csv(
+    file: IO[bytes], name: str, size: int, format: DataFormat, options: TableOptions
+) -> DataTable | None:
+    """The columns of a file, parsed in blocks as they are loaded; None if it is malformed."""
+    faults = FaultCollector(name)
+    table = _open_stored_text(file, name, size, format.name, options, faults)
+    file.seek(0)
+    if isinstance(table, StoredTextTable) and not faults:
+        table.read_whole = cache(partial(_read_whole_text, file, name, format, options))
+        return table
+    return None
+
+
+def _read_whole_text(file: IO[bytes], name: str, format: DataFormat, options: TableOptions) -> DataTable:
+    faults = FaultCollector(name)
+    file.seek(0)
+    table = _read_text(file, format, options, faults)
+    if table is None:
+        raise CompileError(faults.diagnostics)
+    return table
 
 
 def _foreign_content(start: bytes, format: str, faults: FaultCollector) -> bool:

@@ -5,7 +5,7 @@ The file is read in blocks of lines. A first pass finds the blocks, and each is 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from itertools import chain
 from typing import IO, Any, Protocol
@@ -81,7 +81,11 @@ class StoredTextTable:
         self._source, self._parser, self._buffer_samples = source, parser, buffer_samples
         self._blocks = [block for block in blocks if block.row_count]
         self._starts = [0, *(block.first_row + block.row_count for block in self._blocks)]
+        self.read_whole: Callable[[], DataTable] | None = None
+        """Parses all rows at once, if columns are loaded: faults then count the rows of the whole file. Raises
+        CompileError."""
         self._requests: dict[str, ColumnRequest] = {}
+        self._last_blocks: dict[str, int | None] = {}
         self._arrays: dict[tuple[int, str], np.ndarray] = {}
         self._last: tuple[int, DataTable] | None = None
 
@@ -105,7 +109,7 @@ class StoredTextTable:
             return None
         is_integer = "int" in wanted.type.dtype and first.dtype.kind in "iub"
         dtype = np.dtype(np.int64 if is_integer else np.float64)
-        self._requests[name] = wanted
+        self._requests[name], self._last_blocks[name] = wanted, None
         parent = FaultCollector(faults.file, faults.source)
         readers = [
             partial(self._read, number, name, dtype, first.shape[1:], parent) for number in range(len(self._blocks))
@@ -128,6 +132,8 @@ class StoredTextTable:
 
     def _values(self, name: str) -> list[Any]:
         """The values of a column in all blocks. Raises CompileError."""
+        if self.read_whole is not None:
+            return list(self.read_whole().values(name))
         return list(chain.from_iterable(self._table(number, None).values(name) for number in range(len(self._blocks))))
 
     def _table(self, number: int, faults: FaultCollector | None) -> DataTable:
@@ -149,7 +155,7 @@ class StoredTextTable:
         """The numbers of a column in a block. Raises CompileError."""
         if (number, name) not in self._arrays:
             self._parse(number, name, parent)
-        array = self._arrays.pop((number, name))
+        array, self._last_blocks[name] = self._arrays.pop((number, name)), number
         faults = FaultCollector(parent.file, parent.source)
         locate = self.element_locator([name])
         if array.shape[1:] != sample_shape:
@@ -167,13 +173,14 @@ class StoredTextTable:
         return array.astype(dtype, copy=False)
 
     def _parse(self, number: int, name: str, parent: FaultCollector) -> None:
-        """Parses a block, for all columns that were asked for: they are often read one after the other."""
-        block = self._blocks[number]
-        arrays = self._parser.numbers(self._source.read(block.start, block.stop), block, self._requests)
+        """Parses a block for a column, and for those that were last read in the same block: they are read in turn."""
+        block, last = self._blocks[number], self._last_blocks[name]
+        requests = {other: wanted for other, wanted in self._requests.items() if self._last_blocks[other] == last}
+        arrays = self._parser.numbers(self._source.read(block.start, block.stop), block, requests)
         if arrays is None:
             arrays = {}
             table = self._table(number, parent)
-            for other, wanted in self._requests.items():
+            for other, wanted in requests.items():
                 faults = FaultCollector(parent.file, parent.source)
                 array = table.column(other, wanted, faults)
                 if array is not None:
