@@ -20,6 +20,7 @@ from .mask_files import mask_classes
 from .media_files import MediaReader, is_media
 from .sample_weights import validate_weights
 from .stored_arrays import Samples, StoredArray, stack_columns
+from .stored_text_table import StoredTextTable
 from .validate_arrays import (
     LocateElement,
     is_missing,
@@ -149,6 +150,15 @@ def read_columns(
         partial(data_spec.text_help, key),
         accepts_missing or key in data_spec.missing_inputs,
     )
+    if isinstance(table, StoredTextTable) and table.read_whole is not None:
+        numbers = _parsed_in_blocks(table, names, wanted)
+        if numbers is not None:
+            return numbers
+        try:
+            table = table.read_whole()
+        except CompileError as error:
+            faults.add_all(error.diagnostics)
+            return None
     columns = [table.column(name, wanted, faults) for name in names]
     readable = [column for column in columns if column is not None]
     if len(readable) < len(columns) or not readable or _has_mixed_types(readable, names, key, data_spec, faults):
@@ -157,7 +167,7 @@ def read_columns(
         array = stack_columns(readable)
         return np.asarray(array) if _is_loaded(array, key, data_spec) else array
     except CompileError as error:  # of the values in a file
-        faults.diagnostics += error.diagnostics
+        faults.add_all(error.diagnostics)
         return None
     except ValueError:
         shapes = ", ".join(str(list(column.shape)) for column in readable)
@@ -176,6 +186,17 @@ def _has_mixed_types(
     message = f"{data_spec.describe(key)} stacks the column {texts[0]!r}, which holds texts, with columns of numbers"
     faults.add("bad-value", message, help=MIXED_HELP)
     return True
+
+
+def _parsed_in_blocks(table: StoredTextTable, names: tuple[str, ...], wanted: ColumnRequest) -> np.ndarray | None:
+    """The loaded values of columns; None if there are faults."""
+    faults = FaultCollector()
+    try:
+        columns = [table.column(name, wanted, faults) for name in names]
+        readable = [column for column in columns if column is not None]
+        return np.asarray(stack_columns(readable)) if readable and not faults else None
+    except (CompileError, ValueError):
+        return None
 
 
 def _is_loaded(array: Samples, key: str, data_spec: DataSpec) -> bool:
