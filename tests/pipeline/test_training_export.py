@@ -54,7 +54,7 @@ EVERYTHING = {
 def read_safetensors(path: Path) -> dict[str, np.ndarray]:
     data = path.read_bytes()
     start = 8 + int.from_bytes(data[:8], "little")
-    dtypes = {"F32": np.float32, "I64": np.int64}
+    dtypes = {"F32": np.float32, "I32": np.int32, "I64": np.int64}
     return {
         name: np.frombuffer(data[start:][slice(*about["data_offsets"])], dtypes[about["dtype"]]).reshape(about["shape"])
         for name, about in json.loads(data[8:start]).items()
@@ -259,9 +259,8 @@ def check_agreement(folder: Path) -> dict[str, Any]:
     manifest = json.loads((folder / "manifest.json").read_text())
     step = onnx.load(folder / "train_step.onnx").graph
     sections = ("inputs", "targets", "scalars", "random", "augmented", "variables")
-    entries = {
-        name: about for section in sections for name, about in manifest[section].items() if about.get("fed", True)
-    }
+    described = [manifest[section] for section in sections] + [manifest.get("sample_weights", {})]
+    entries = {name: about for section in described for name, about in section.items() if about.get("fed", True)}
     assert {value.name for value in step.input} == entries.keys()
     assert not manifest["augmentation_inputs"].keys() & entries.keys()
     assert_all_read(step)
