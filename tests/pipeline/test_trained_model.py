@@ -29,7 +29,7 @@ SAMPLES = Path(__file__).parents[2] / "samples"
 LOSS_INPUT = "label"
 """The input of `digits_contrastive` that only its loss reads."""
 ADAPTED_SAMPLES = {"bicycles", "crashes", "flights", "nuclei", "penguins", "reviews"}
-"""Samples with layers that learn from their data before training: see test_samples.py, layers/test_lookup.py."""
+"""Samples with adapted layers, which cannot be compiled before training: see test_samples.py, layers/test_lookup.py."""
 NAMES = sorted(
     path.stem for path in SAMPLES.glob("*.json") if '"data":' in path.read_text() and path.stem not in ADAPTED_SAMPLES
 )

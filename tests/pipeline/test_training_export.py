@@ -258,9 +258,13 @@ def check_agreement(folder: Path) -> dict[str, Any]:
     """Asserts that manifest and models name the same inputs, and that a node reads each; returns the manifest."""
     manifest = json.loads((folder / "manifest.json").read_text())
     step = onnx.load(folder / "train_step.onnx").graph
-    sections = ("inputs", "targets", "scalars", "random", "augmented", "variables")
-    described = [manifest[section] for section in sections] + [manifest.get("sample_weights", {})]
-    entries = {name: about for section in described for name, about in section.items() if about.get("fed", True)}
+    sections = ("inputs", "targets", "sample_weights", "scalars", "random", "augmented", "variables")
+    entries = {
+        name: about
+        for section in sections
+        for name, about in manifest.get(section, {}).items()
+        if about.get("fed", True)
+    }
     assert {value.name for value in step.input} == entries.keys()
     assert not manifest["augmentation_inputs"].keys() & entries.keys()
     assert_all_read(step)
