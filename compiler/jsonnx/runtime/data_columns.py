@@ -16,9 +16,11 @@ from .data_errors import FaultCollector
 from .data_spec import DataSpec
 from .data_table import ColumnRequest, DataTable
 from .folder_table import CLASS_FOLDERS_HELP, LABEL, FolderTable
+from .mask_files import mask_classes
 from .media_files import MediaReader, is_media
 from .sample_weights import validate_weights
 from .stored_arrays import Samples, StoredArray, stack_columns
+from .stored_text_table import StoredTextTable
 from .validate_arrays import (
     LocateElement,
     is_missing,
@@ -148,6 +150,15 @@ def read_columns(
         partial(data_spec.text_help, key),
         accepts_missing or key in data_spec.missing_inputs,
     )
+    if isinstance(table, StoredTextTable) and table.read_whole is not None:
+        numbers = _parsed_in_blocks(table, names, wanted)
+        if numbers is not None:
+            return numbers
+        try:
+            table = table.read_whole()
+        except CompileError as error:
+            faults.add_all(error.diagnostics)
+            return None
     columns = [table.column(name, wanted, faults) for name in names]
     readable = [column for column in columns if column is not None]
     if len(readable) < len(columns) or not readable or _has_mixed_types(readable, names, key, data_spec, faults):
@@ -156,7 +167,7 @@ def read_columns(
         array = stack_columns(readable)
         return np.asarray(array) if _is_loaded(array, key, data_spec) else array
     except CompileError as error:  # of the values in a file
-        faults.diagnostics += error.diagnostics
+        faults.add_all(error.diagnostics)
         return None
     except ValueError:
         shapes = ", ".join(str(list(column.shape)) for column in readable)
@@ -175,6 +186,17 @@ def _has_mixed_types(
     message = f"{data_spec.describe(key)} stacks the column {texts[0]!r}, which holds texts, with columns of numbers"
     faults.add("bad-value", message, help=MIXED_HELP)
     return True
+
+
+def _parsed_in_blocks(table: StoredTextTable, names: tuple[str, ...], wanted: ColumnRequest) -> np.ndarray | None:
+    """The loaded values of columns; None if there are faults."""
+    faults = FaultCollector()
+    try:
+        columns = [table.column(name, wanted, faults) for name in names]
+        readable = [column for column in columns if column is not None]
+        return np.asarray(stack_columns(readable)) if readable and not faults else None
+    except (CompileError, ValueError):
+        return None
 
 
 def _is_loaded(array: Samples, key: str, data_spec: DataSpec) -> bool:
@@ -203,8 +225,7 @@ def validate_columns(
     if key in data_spec.weighted_outputs:
         weights = np.asarray(array)
         return validate_weights(weights, data_spec.weighted_outputs[key], data_spec, faults, locate, len(names))
-    is_alone = isinstance(array, np.ndarray) and len(names) == 1 and key in data_spec.inputs
-    if is_alone and is_media(np.asarray(array), type):
+    if isinstance(array, np.ndarray) and len(names) == 1 and is_media(np.asarray(array), type):
         return _read_media(np.asarray(array), key, data_spec, faults, media, locate)
     if isinstance(table, FolderTable) and key in data_spec.inputs and table.holds_media(names[0]):
         message = f"{data_spec.describe(key)} takes {type}, and {table.kind.dimensions}"
@@ -223,11 +244,12 @@ def validate_columns(
 def _read_media(
     names: np.ndarray, key: str, data_spec: DataSpec, faults: FaultCollector, media: MediaReader, locate: LocateElement
 ) -> Samples | None:
-    """The array of the images or recordings that an array names or contains."""
-    array = media.read(names.tolist(), data_spec.type_of(key), data_spec.describe(key), locate, faults)
+    """The array of the images, masks or recordings that an array names or contains."""
+    type, title = data_spec.type_of(key), data_spec.describe(key)
+    array = media.read(names.tolist(), type, title, locate, faults, mask_classes(data_spec, key))
     if isinstance(array, StoredArray):
         first = validate_array(array.read(slice(0, 1)), key, data_spec, faults, locate)
-        return None if first is None else reshape_samples(array, data_spec.type_of(key).shape[1:])
+        return None if first is None else reshape_samples(array, type.shape[1:])
     return None if array is None else validate_array(array, key, data_spec, faults, locate)
 
 

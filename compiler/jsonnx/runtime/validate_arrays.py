@@ -122,7 +122,7 @@ def validate_stored(
             if validate_array(chunk, name, data_spec, faults, locate_chunk, column_count) is None:
                 return None
     except CompileError as error:
-        faults.diagnostics += error.diagnostics
+        faults.add_all(error.diagnostics)
     return reshape_samples(array, data_spec.type_of(name).shape[1:]) if len(faults.diagnostics) == fault_count else None
 
 
