@@ -145,6 +145,20 @@ def run(folder: Path, library: Path, stride: int = 1, first: int = 0) -> dict[st
     return json.loads(done.stdout)
 
 
+def ledger_entries(outcomes: dict[str, str]) -> list[tuple[str, str]]:
+    """The kind and the outcome of each trial, for the ledger."""
+    trials = [(key.split(maxsplit=2)[1:], outcome) for key, outcome in outcomes.items()]
+    return [
+        ("call of a save", f"{'kill at ' if outcome == 'killed' else ''}{call}{error_of(fault)}: {outcome}")
+        for (call, fault), outcome in trials
+    ]
+
+
+def error_of(fault: str) -> str:
+    action, error = fault.rsplit(maxsplit=1)
+    return "" if action.startswith("kill") else f" {error}"
+
+
 def main() -> None:
     stride, first = (int(text) for text in [*sys.argv[2:4], *("1", "0")[len(sys.argv) - 2 :]])
     saves = Saves(Path(sys.argv[1]).resolve())

@@ -11,7 +11,7 @@ import pytest
 
 from fault_injection import ledger, saves
 from fault_injection.scenarios import TRIALS, Context, choose
-from fault_injection.server import Fault, can_inject
+from fault_injection.server import Fault, build_library, can_inject
 from fault_injection.workload import Result, Violation
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs fork and signals")
@@ -74,7 +74,7 @@ def test_the_chosen_system_call_fails(context: Context) -> None:
         pytest.skip("no C compiler")
     workload = context.short()
     calls = context.calls(workload, "")
-    assert [call for call in calls if call != "stat"][:2] == ["mkdir", "open"]
+    assert calls.index("mkdir") < calls.index("open")
     assert {"open", "write", "fsync", "rename", "unlink", "flock"} <= {*calls}
     number = calls.index("rename") + 1
     result = context.forks.train(workload, "failing", Fault(number, "fail", "EDQUOT"))
@@ -85,11 +85,10 @@ def test_the_chosen_system_call_fails(context: Context) -> None:
 
 
 @pytest.mark.parametrize("stride", [40, pytest.param(5, marks=pytest.mark.slow)])
-def test_nothing_is_lost_if_a_system_call_of_a_save_fails(context: Context, tmp_path: Path, stride: int) -> None:
+def test_nothing_is_lost_if_a_system_call_of_a_save_fails(tmp_path: Path, stride: int) -> None:
     if not can_inject():
         pytest.skip("no C compiler")
-    assert context.forks  # compiles the library
-    outcomes = saves.run(tmp_path, context.folder / "system_calls.so", stride)
+    outcomes = saves.run(tmp_path, build_library(tmp_path), stride)
     assert {outcome for outcome in outcomes.values() if outcome.startswith("broken")} == set()
     assert {"killed", "error"} <= {*outcomes.values()}
 

@@ -160,6 +160,15 @@ def test_seeds_and_folds_are_runs_of_a_trial(pretended: type[Pretended]) -> None
     assert "split" not in result.best_spec["training"]["data"]
 
 
+def test_folds_beside_a_share_for_validation_are_a_fault(pretended: type[Pretended]) -> None:
+    document = spec(folds=2)
+    data = {"train": "train.npz", "split": {"validation": 0.2}}
+    document["training"] = document["training"] | {"data": data}
+    with pytest.raises(CompileError) as error:
+        search(document)
+    assert [fault.path for fault in error.value.diagnostics] == ["$.sweep.folds"]
+
+
 def test_duplicates_are_not_run_twice(pretended: type[Pretended]) -> None:
     result = search(spec({"width": {"choice": [4, 4.0, "${4}", 3]}}))
     assert states(result) == ["finished", "duplicate", "duplicate", "finished"]

@@ -133,11 +133,12 @@ def fitted(table, spec):
     ("loss", "target"),
     [("sparse_categorical_crossentropy", PIXELS), ("categorical_crossentropy", np.eye(3)[PIXELS])],
 )
-def test_a_spec_is_trained_on_masks(table, loss, target):
+@pytest.mark.parametrize("memory", ["load", "stream"])
+def test_a_spec_is_trained_on_masks(table, loss, target, memory):
     """The loss is the one of arrays with the same classes."""
     both = np.stack([PIXELS, PIXELS]).astype(np.float32)[..., None]
     expected = jsonnx.Trainer(spec(loss)).fit(both, np.stack([target, target]), epochs=1).history["loss"][0]
-    assert fitted(table, spec(loss)) == pytest.approx(expected, rel=1e-6)
+    assert fitted(table, spec(loss, memory=memory)) == pytest.approx(expected, rel=1e-6)
 
 
 def test_images_are_the_target_of_a_regression(table):
@@ -168,3 +169,21 @@ def test_a_fault_names_the_row_and_the_file(table):
 def test_values_that_do_not_fit_the_classes(values, loss, message):
     faults = [fault for fault in jsonnx.validate(spec(loss, images={"mask_values": values})) if "mask" in fault.path]
     assert [(fault.code, fault.message) for fault in faults] == [("invalid-value", message)]
+
+
+@pytest.mark.parametrize(
+    ("layer", "moves"),
+    [
+        ({"type": "RandomFlip"}, True),
+        ({"type": "RandomRotation", "factor": 0.1, "data_format": "channels_last"}, True),
+        ({"type": "Pipeline", "layers": [{"type": "RandomBrightness", "factor": 0.1}, {"type": "RandomFlip"}]}, True),
+        ({"type": "RandomBrightness", "factor": 0.1}, False),
+    ],
+    ids=lambda value: value["type"] if isinstance(value, dict) else "",
+)
+def test_augmentation_that_moves_pixels_is_an_error(layer, moves):
+    section = spec()
+    section["layers"].insert(0, {"name": "augmented", **layer})
+    faults = [fault for fault in jsonnx.validate(section) if fault.code == "not-supported"]
+    assert len(faults) == moves
+    assert all("moves the pixels" in fault.message for fault in faults)
