@@ -160,6 +160,15 @@ def test_seeds_and_folds_are_runs_of_a_trial(pretended: type[Pretended]) -> None
     assert "split" not in result.best_spec["training"]["data"]
 
 
+def test_folds_beside_a_share_for_validation_are_a_fault(pretended: type[Pretended]) -> None:
+    document = spec(folds=2)
+    data = {"train": "train.npz", "split": {"validation": 0.2}}
+    document["training"] = document["training"] | {"data": data}
+    with pytest.raises(CompileError) as error:
+        search(document)
+    assert [fault.path for fault in error.value.diagnostics] == ["$.sweep.folds"]
+
+
 def test_duplicates_are_not_run_twice(pretended: type[Pretended]) -> None:
     result = search(spec({"width": {"choice": [4, 4.0, "${4}", 3]}}))
     assert states(result) == ["finished", "duplicate", "duplicate", "finished"]
@@ -327,23 +336,22 @@ def wait_until(condition: Callable[[], Any], seconds: float = 60.0) -> Any:
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="the processes of others are looked up in /proc")
 def test_a_search_that_is_killed_leaves_no_process_and_its_best_run_is_reproduced() -> None:
-    document = spec({"training.optimizer.learning_rate": {"choice": [1e-2, 1e-1]}})
-    document["training"] = document["training"] | {"epochs": 4000}
+    document = spec({"training.optimizer.learning_rate": {"choice": [1e-1]}})
+    document["training"] = document["training"] | {"epochs": 400}
     Path("spec.json").write_text(json.dumps(document))
     command = [sys.executable, "-m", "jsonnx", "sweep", "spec.json", "-o", "out", "--resume", "--threads", "1"]
     environment = {**os.environ, "PYTHONPATH": str(SOURCE)}
     for number in (signal.SIGKILL, signal.SIGTERM):
         with subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL) as parent:
             metrics = Path("out/trials/0001/metrics.jsonl")
-            wait_until(lambda metrics=metrics: metrics.exists() and metrics.stat().st_size > 2000)
+            wait_until(lambda metrics=metrics: metrics.exists() and metrics.stat().st_size > 300)
             trial = wait_until(lambda parent=parent: children(parent.pid))
             parent.send_signal(number)
             assert parent.wait(60) == (-number if number == signal.SIGKILL else 128 + number)
         wait_until(lambda trial=trial: not any(map(is_running, trial)))
     (record,) = [json.loads(path.read_text()) for path in Path("out/trials").glob("*.json")]
     assert (record["state"], record["told"]) == ("running", None)
-    done = process("sweep", "spec.json", "-o", "out", "--resume", "--set", "training.epochs=4000", "--quiet")
+    done = process("sweep", "spec.json", "-o", "out", "--resume", "--quiet")
     assert done.returncode == 0, done.stderr
-    (best,) = [path for path in Path("out/trials").iterdir() if path.is_dir()]
-    jsonnx("lock", str(best))
+    jsonnx("lock", "out/trials/0001")
     assert "bit for bit" in jsonnx("train", "spec.json", "--locked", "-o", "again", "--quiet").stdout

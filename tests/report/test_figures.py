@@ -86,8 +86,10 @@ def test_counts_above_a_threshold_are_those_of_the_confusion_matrix() -> None:
     threshold, index = figures["threshold"], 45
     assert threshold["thresholds"][index] == pytest.approx(0.45)
     (_, false_positives), (_, true_positives) = figures["matrix"]["counts"]
-    assert threshold["true_positives"][index] == true_positives
-    assert threshold["false_positives"][index] == false_positives
+    assert (threshold["true_positives"][index], threshold["false_positives"][index]) == (
+        true_positives,
+        false_positives,
+    )
 
 
 def test_classes_with_the_most_errors_are_shown() -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ..core.diagnostics import CompileError, Diagnostic, UsageError
 from ..core.figures import is_figure, is_number
 from ..core.files import open_file
+from ..core.html_table import FIGURE_TITLES, figure_rows, html_table
 from ..frontend.json_reader import read_file
 from ..runtime.run_files import (
     BEST_CHECKPOINT_FILE,
@@ -297,6 +298,24 @@ class Run:
             "seed": self.seed,
             "provider": self.provider,
         }
+
+    def plot(self, names: Sequence[str] | None = None) -> list[Any]:
+        """Draws a chart for each loss and metric by epoch, or for those of `names`. Returns matplotlib's axes.
+
+        Raises UsageError without matplotlib, ValueError for an unknown name.
+        """
+        from ..runtime.plot_figures import plot_figures
+
+        return plot_figures(self.history, names)
+
+    def _repr_html_(self) -> str:
+        """The table that a notebook shows."""
+        best = (
+            f", best {self.best['figure']} {self.best['value']:.6g} in epoch {self.best['epoch']}" if self.best else ""
+        )
+        rows = figure_rows(self.history)
+        rows += [[f"test {name}", "", f"{value:.6g}", "", ""] for name, value in self.test.items() if is_number(value)]
+        return html_table(f"{self.folder}: {self.state}, {self.epochs} epochs{best}", FIGURE_TITLES, rows)
 
     def __repr__(self) -> str:
         return f"<Run {str(self.folder)!r}: {self.state}, {self.epochs} epochs>"

@@ -9,6 +9,7 @@ from inspect import cleandoc
 from typing import Any
 
 from ..core.diagnostics import suggestion
+from ..core.html_table import FIGURE_TITLES, figure_rows, html_table
 from ..render.progress import VERBOSITIES, Verbosity, progress_display
 from ..runtime.array_digest import array_digest
 from ..runtime.batch_stream import BatchStream
@@ -210,6 +211,11 @@ Metrics with the default threshold take that of their output in `thresholds`.
             help = suggestion(OTHER_NAMES.get(name, name), public)
             raise AttributeError(f"a Trainer has no attribute {name!r}" + (f": {help}" if help else ""))
         super().__setattr__(name, value)
+
+    def _repr_html_(self) -> str:
+        """The table that a notebook shows: the state, and the figures of the last fit."""
+        history = self._progress.history.history if self._progress is not None else {}
+        return html_table(repr(self), FIGURE_TITLES, figure_rows(history))
 
     def __repr__(self) -> str:
         training = self.plan.training

@@ -64,7 +64,7 @@ def number_text(value: Any) -> str:
 
 
 def pixels(value: np.ndarray, limits: tuple[float, float]) -> np.ndarray:
-    """An array [height, width] or [height, width, channels] as bytes, with at most `MAX_PICTURE_SIDE` rows, columns."""
+    """An array [height, width] or [height, width, channels] as bytes, at most `MAX_PICTURE_SIDE` rows and columns."""
     value = value[tuple(slice(None, None, -(-size // MAX_PICTURE_SIDE)) for size in value.shape[:2])]
     low, high = limits
     scaled = (value.astype(np.float64) - low) / (high - low or 1.0) * 255

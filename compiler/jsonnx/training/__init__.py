@@ -3,6 +3,10 @@
 Like layers, they are classes with declared attributes and a few methods; methods that emit operators get a builder `g`.
 """
 
+from . import losses, regression_losses
+
+# isort: split
+# Components are listed in the order of their registration: the most usual losses come first.
 from . import (
     adafactor,
     adam_optimizers,
@@ -14,7 +18,6 @@ from . import (
     multi_optimizer,
     muon,
     optimizers,
-    regression_losses,
     regression_metrics,
     schedule_free,
     threshold_metrics,
@@ -28,6 +31,7 @@ __all__ = [
     "class_metrics",
     "ctc_loss",
     "curve_metrics",
+    "losses",
     "margin_losses",
     "multi_optimizer",
     "muon",

@@ -105,6 +105,12 @@ Files = Annotated[str | tuple[str, ...], FILES_CODEC]
 OptionalFiles = Annotated[str | tuple[str, ...] | None, NullableCodec(FILES_CODEC)]
 
 
+MaskValues = Annotated[
+    tuple[int, ...] | None, NullableCodec(ArrayCodec(ScalarCodec(type="integer", minimum=0, maximum=255)))
+]
+"""The gray value, or the index in the palette, of each class."""
+
+
 class ImagesSection(Section):
     """How image files become arrays."""
 
@@ -117,6 +123,11 @@ class ImagesSection(Section):
     )
     pad_to_aspect_ratio: bool = attr(
         False, doc="Whether images are padded with zeros, so that resizing keeps their proportions."
+    )
+    mask_values: MaskValues = attr(
+        None,
+        doc="The gray value of each class in the masks of a segmentation, in the order of the classes, such as "
+        "`[0, 255]`; null if pixels are the indices of classes.",
     )
 
 
