@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .pipeline.keras_import import from_keras
     from .pipeline.model import Model
     from .pipeline.run import Run
+    from .pipeline.sweep import sweep
     from .pipeline.trainer import Trainer
     from .pipeline.validate import validate
     from .runtime.callback_class import Callback
@@ -37,6 +38,7 @@ _LAZY = {
     "UsageError": "core.diagnostics",
     "compile": "pipeline.compile",
     "from_keras": "pipeline.keras_import",
+    "sweep": "pipeline.sweep",
     "to_keras": "pipeline.keras_export",
     "validate": "pipeline.validate",
 }
@@ -74,6 +76,7 @@ __all__ = [
     "UsageError",
     "compile",
     "from_keras",
+    "sweep",
     "to_keras",
     "validate",
 ]

@@ -41,6 +41,14 @@ def can_inject() -> bool:
     return sys.platform == "linux" and shutil.which("cc") is not None
 
 
+def build_library(folder: Path) -> Path:
+    """Compiles the library that is preloaded."""
+    library = folder / "system_calls.so"
+    command = ["cc", "-shared", "-fPIC", "-O1", "-o", str(library), str(LIBRARY_SOURCE), "-ldl"]
+    subprocess.run(command, check=True)
+    return library
+
+
 class Forks:
     """A process that forks for every command. To be closed. Where `can_inject()` is false, it ignores faults."""
 
@@ -48,10 +56,7 @@ class Forks:
         path = os.pathsep.join([str(SOURCE), str(Path(__file__).parents[1])])
         environment = {**os.environ, "PYTHONPATH": path}
         if can_inject():
-            library = folder / "system_calls.so"
-            command = ["cc", "-shared", "-fPIC", "-O1", "-o", str(library), str(LIBRARY_SOURCE), "-ldl"]
-            subprocess.run(command, check=True)
-            environment["LD_PRELOAD"] = str(library)
+            environment["LD_PRELOAD"] = str(build_library(folder))
         self._files = (folder / "output.txt", folder / "calls.txt")
         pipe = subprocess.PIPE
         arguments = [sys.executable, "-m", "fault_injection.server"]

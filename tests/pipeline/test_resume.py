@@ -367,7 +367,7 @@ def failing(monkeypatch: pytest.MonkeyPatch, method: str, *calls: int) -> list[i
     return count
 
 
-@pytest.mark.parametrize("method", ["_write_checkpoint", "write_metrics", "write_texts"])
+@pytest.mark.parametrize("method", ["_write_checkpoint", "write_texts"])
 def test_a_failed_first_save_leaves_no_run(monkeypatch: pytest.MonkeyPatch, home: Path, method: str) -> None:
     before = files(".")
     with monkeypatch.context() as patch:
@@ -399,14 +399,42 @@ def test_a_failed_save_ends_the_run_unless_it_is_to_go_on(monkeypatch: pytest.Mo
     assert results("other") == results("whole")
 
 
-@pytest.mark.parametrize("calls", [(1,), (1, 2), (EPOCHS,)])
-def test_lines_of_metrics_that_cannot_be_written_are_written_later(
-    monkeypatch: pytest.MonkeyPatch, calls: tuple[int, ...]
+@pytest.mark.parametrize(
+    ("method", "calls"),
+    [
+        ("append_metrics", (1,)),
+        ("append_metrics", (EPOCHS,)),
+        ("append_csv", (1,)),
+        ("write_metrics", (1, 2)),
+        ("write_csv", (1, 2, 3)),
+        ("sync_metrics", (1,)),
+    ],
+)
+def test_the_run_goes_on_and_writes_metrics_later(
+    monkeypatch: pytest.MonkeyPatch, method: str, calls: tuple[int, ...]
 ) -> None:
-    train("whole")
-    failing(monkeypatch, "append_metrics", *calls)
-    train("run", "--on-save-error", "continue")
+    train("whole", "--set", "training.csv_log=true")
+    count = failing(monkeypatch, method, *calls)
+    warnings = train("run", "--set", "training.csv_log=true").replace("\n", " ")
+    assert count[0] >= len(calls)
+    assert warnings.count("warning[unwritable-file]") == 1
+    assert "training goes on, and the file is written later" in warnings
     assert results("run") == results("whole")
+
+
+def test_a_run_whose_metrics_cannot_be_written_has_all_other_results() -> None:
+    train("whole")
+    train("run", "--set", "training.epochs=1")
+    Path("run/metrics.jsonl").unlink()
+    Path("run/metrics.jsonl").mkdir()
+    errors = train("run", status=2).replace("\n", " ")
+    assert "warning[unwritable-file]: cannot write 'run/metrics.jsonl': it is a folder; training goes on" in errors
+    assert "error[unwritable-file]: cannot write 'run/metrics.jsonl': it is a folder" in errors
+    Path("run/metrics.jsonl").rmdir()
+    found, expected = results("run"), results("whole")
+    assert {name for name in expected if found.get(name) != expected[name]} == {"metrics.jsonl"}
+    train("run")
+    assert results("run") == expected
 
 
 @pytest.mark.parametrize(

@@ -129,18 +129,19 @@ def test_figures_are_read_by_epoch_and_step() -> None:
     assert [len(values) for values in run.history["f1_score"]] == [3, 3, 3]
     assert run.figures["val_loss"] == run.history["val_loss"][-1]
     assert run.steps.keys() == {"step", "epoch", "loss", "accuracy"}
-    assert run.steps["step"] == [step + 30 * epoch for epoch in range(3) for step in range(2, 31, 2)]
-    assert run.steps["loss"][14] == run.history["loss"][0]  # the mean at the end of an epoch is that of the epoch
+    assert run.steps["step"] == [step + 30 * epoch for epoch in range(3) for step in (10, 20, 30)]
+    assert run.steps["loss"][2] == run.history["loss"][0]  # the mean at the end of an epoch is that of the epoch
     assert run.figure_labels()["f1_score"] == [("calm", "rain", "snow")]
     assert run.missing == []
 
 
 def test_a_resumed_run_has_the_lines_of_steps_of_one_that_was_not_interrupted() -> None:
-    train("--quiet", "-o", "whole")
-    train("--quiet", "-o", "parts", "--set", "training.epochs=1")
+    train("--quiet", "-o", "whole", "--set", "training.batch_size=2")
+    train("--quiet", "-o", "parts", "--set", "training.batch_size=2", "--set", "training.epochs=1")
     path = Path("parts/steps.jsonl")
-    path.write_text(path.read_text() + '{"step": 9, "epoch": 1, "loss": 1.0}\n{"step": 1')  # as if killed in epoch 2
-    train("--quiet", "-o", "parts", "--resume")
+    path.write_text(path.read_text() + '{"step": 40, "epoch": 1, "loss": 1.0}\n{"step": 5')  # as if killed in epoch 2
+    train("--quiet", "-o", "parts", "--set", "training.batch_size=2", "--resume")
+    assert len(Run("parts").steps["step"]) == 9
     assert path.read_bytes() == Path("whole/steps.jsonl").read_bytes()
 
 
@@ -168,6 +169,37 @@ def test_a_folder_that_is_no_run_is_an_error() -> None:
     Path("runs/clouds", EXECUTION_FILE).write_text("{")
     with pytest.raises(CompileError):
         Run("runs/clouds")
+
+
+ODD_VALUES: tuple[Any, ...] = (
+    None,
+    True,
+    -1,
+    10**400,
+    1e308,
+    "\x1b[31m",
+    [],
+    [[[1]]],
+    {},
+    {"figure": []},
+    {"train": 3},
+)
+
+
+@pytest.mark.parametrize("value", ODD_VALUES, ids=lambda value: str(value)[:12])
+def test_odd_values_in_the_files_of_a_run_are_no_internal_error(value: Any) -> None:
+    run, execution = (json.loads(Path("runs/clouds", name).read_text()) for name in ("run.json", EXECUTION_FILE))
+    line = {"epoch": 0, "loss": value, "accuracy": [value, 1.0], "val_loss": float("nan")}
+    Path("runs/clouds/metrics.jsonl").write_text(json.dumps(line) + "\n" + json.dumps({"epoch": 1, "loss": 2.0}) + "\n")
+    Path("runs/clouds/run.json").write_text(json.dumps(dict.fromkeys(run, value) | {"spec": "clouds.json"}))
+    Path("runs/clouds", EXECUTION_FILE).write_text(json.dumps(dict.fromkeys(execution, value) | {"data_folder": "."}))
+    for format in ("text", "json", "csv"):
+        assert len(jsonnx("runs", "--format", format, "--sort", "best").stdout.splitlines()) > 2
+    text = jsonnx("compare", "runs/clouds", "runs/clouds-2").stdout
+    assert "val_loss" in text
+    assert "\x1b" not in text
+    jsonnx("compare", "runs/clouds-2", "runs/clouds", "--format", "json")
+    jsonnx("lock", "runs/clouds", status=2)
 
 
 # -- runs and compare --------------------------------------------------------------------------------------------------
@@ -263,8 +295,11 @@ def test_a_lock_file_must_be_there_and_sound() -> None:
     jsonnx("lock", "runs/clouds")
     Path("other.json").write_text(Path("clouds.json").read_text())
     assert "has no entry for 'other.json'" in jsonnx("train", "other.json", "--locked", status=2).stderr
-    Path("jsonnx.lock").write_text('{"format": 1, "specs": {"clouds.json": {}}}')
-    assert "error[damaged-file]" in train("--locked", status=1).stderr
+    document = json.loads(Path("jsonnx.lock").read_text())
+    for key, value in (("threads", 10**6), ("set", [1]), ("seed", -1), ("data", {"train": 1}), ("machine", {})):
+        entry = document["specs"]["clouds.json"] | {key: value}
+        Path("jsonnx.lock").write_text(json.dumps(document | {"specs": {"clouds.json": entry}}))
+        assert "error[damaged-file]" in train("--locked", status=1).stderr
 
 
 def test_only_a_finished_run_with_its_own_weights_is_locked() -> None:

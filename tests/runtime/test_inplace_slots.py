@@ -50,12 +50,12 @@ def assert_same_variables(trainer: Trainer, expected: dict[str, np.ndarray]) -> 
     assert all(np.array_equal(variables[name], array) for name, array in expected.items())
 
 
-@pytest.mark.parametrize("optimizer", sorted(OPTIMIZERS.members))
+@pytest.mark.parametrize("optimizer", sorted(OPTIMIZERS.members.keys() - {"MultiOptimizer"}))
 def test_steps_of_every_optimizer_compute_the_same(optimizer: str) -> None:
     assert_same_run(spec({"type": optimizer, "learning_rate": 1e-3}), batches(4))
 
 
-@pytest.mark.parametrize("optimizer", sorted(OPTIMIZERS.members))
+@pytest.mark.parametrize("optimizer", sorted(OPTIMIZERS.members.keys() - {"MultiOptimizer"}))
 def test_slots_that_are_updated_in_place_have_one_copy(optimizer: str) -> None:
     engine = Trainer(spec({"type": optimizer, "learning_rate": 1e-3}))._engine
     assert engine.execution.inplace_slots == inplace_slots(engine.execution.step_graph)

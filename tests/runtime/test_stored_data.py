@@ -1,16 +1,22 @@
 """Data that stay in their files give the same batches, faults and weights as data that are loaded."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import jsonnx
 import numpy as np
 import pytest
+from commands import SOURCE, process
 from jsonnx.runtime import stored_arrays
 from jsonnx.runtime.array_tables import open_npz
 from jsonnx.runtime.random import block_order
 from jsonnx.runtime.stored_arrays import FileMapping, MappedSamples, StoredArray
+from safetensors.numpy import load_file
 
 ROWS = 150
 
@@ -231,3 +237,72 @@ def test_blocks_train_in_the_order_of_their_buffers(tmp_path: Path) -> None:
     expected.fit(x[order], y[order], epochs=1, shuffle=False)
     for name, weight in expected.weights().items():
         assert np.allclose(streamed.weights()[name], weight, atol=1e-6), name
+
+
+def _with_gaps(path: Path) -> None:
+    """Three columns, of which the first one has integers and no value in some rows."""
+    pa = pytest.importorskip("pyarrow")
+    import pyarrow.parquet
+
+    x, y = _samples()
+    numbers = [None if row in (5, 70, 149) else row for row in range(ROWS)]
+    columns = {"x0": pa.array(numbers), "x1": pa.array(x[:, 1]), "x2": pa.array(x[:, 2]), "classes": pa.array(y)}
+    pyarrow.parquet.write_table(pa.table(columns), path, row_group_size=32)
+
+
+@pytest.mark.parametrize("missing", ["drop", "error"])
+def test_missing_values_are_dropped_or_filled_as_when_loaded(tmp_path: Path, missing: str) -> None:
+    _with_gaps(tmp_path / "samples.parquet")
+    weights = []
+    for memory in ("load", "stream"):
+        spec = _spec("samples.parquet", memory, x=["x*"], missing=missing)
+        if missing == "error":
+            spec["layers"].insert(0, {"type": "Imputation"})
+        (tmp_path / "spec.json").write_text(json.dumps(spec))
+        trainer = jsonnx.Trainer(tmp_path / "spec.json")
+        trainer.fit(shuffle=False)
+        weights.append(trainer.weights())
+    for name, weight in weights[0].items():
+        np.testing.assert_allclose(weights[1][name], weight, rtol=1e-6, err_msg=name)
+
+
+KILLED_AT_STEP_15 = """
+import os, signal, sys
+import jsonnx.pipeline.training_run as run
+from jsonnx.cli import main
+on_step, steps = run.Recorder.on_step, iter(range(1, 100))
+
+def stepped(self, step, figures):
+    on_step(self, step, figures)
+    if next(steps) == 15:  # of 10 in each epoch; the last checkpoint is that of step 12
+        os.kill(os.getpid(), signal.SIGKILL)
+
+run.Recorder.on_step = stepped
+main(sys.argv[1:], prog_name="jsonnx")
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("file", ["samples.csv", "samples.parquet"])
+def test_a_killed_run_continues_in_the_middle_of_an_epoch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    x, y = _samples()
+    if file.endswith("csv"):
+        rows = np.column_stack([x, y])
+        np.savetxt(file, rows, "%.9g", ",", header="x0,x1,x2,classes", comments="")
+    else:
+        _write(tmp_path / file, x, y)
+    spec = _spec(file, "stream", shuffle_buffer=40) | {"name": "run"}
+    spec["training"]["data"]["x"] = ["x0", "x1", "x2"]
+    spec["training"] |= {"epochs": 3, "checkpoint": {"every_steps": 4}}
+    Path("run.json").write_text(json.dumps(spec))
+    assert process("train", "run.json", "-o", "whole").returncode == 0
+    command = [sys.executable, "-c", KILLED_AT_STEP_15, "train", "run.json", "-o", "killed"]
+    environment = {**os.environ, "PYTHONPATH": str(SOURCE)}
+    killed = subprocess.run(command, env=environment, capture_output=True, check=False)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert "continues after step 12, in epoch 2" in process("train", "run.json", "-o", "killed", "--resume").stderr
+    whole, resumed = (load_file(run / "weights.safetensors") for run in (Path("whole"), Path("killed")))
+    assert all(np.array_equal(resumed[name], weight) for name, weight in whole.items())

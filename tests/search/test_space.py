@@ -108,5 +108,7 @@ def test_true_is_not_one() -> None:
 
 
 def test_a_grid_is_cut_off_without_being_built() -> None:
-    huge = space({f"p{index}": {"range": [0, 999]} for index in range(10)}, sampler="grid")
-    assert len(huge.grid(7)) == 7
+    parameters = {f"p{index}": {"range": [0, 999]} for index in range(10)}
+    assert len(space(parameters, sampler="grid").grid(7)) == 7
+    (fault,) = space_faults(SweepSection(parameters=parameters, sampler="grid"))
+    assert fault.message == "the grid has more than 100,000 combinations"

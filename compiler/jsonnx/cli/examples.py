@@ -19,6 +19,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "jsonnx train spec.json -o runs/digits --set training.epochs=20",
         "jsonnx train spec.json -o runs/digits --resume",
         "jsonnx train spec.json -o runs/digits --live --report",
+        "jsonnx train spec.json -o runs/folds --fold all",
     ),
     "sweep": (
         "jsonnx sweep spec.json -o sweeps/digits --jobs 4",

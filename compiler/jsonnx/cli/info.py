@@ -75,7 +75,8 @@ def layers(name: str | None, search: str | None, format_: str) -> None:
     if search is not None:
         sections, summaries = reference.found_sections(search), blocks.block_summaries(search)
         if not sections and not summaries and not is_json:
-            raise UsageError("unknown-type", f"nothing contains {search!r}", "`jsonnx layers` lists all layers")
+            help = _training_key_help(search) or "`jsonnx layers` lists all layers"
+            raise UsageError("unknown-type", f"nothing contains {search!r}", help)
         _print_list(sections, summaries, is_json)
     elif name is None and is_json:
         _print_list(reference.layer_sections(), blocks.block_summaries(), is_json)
@@ -109,12 +110,32 @@ def _json_text(values: Iterable[Any]) -> str:
     return json.dumps([*values], indent=2)
 
 
+def _foreign_name_help(name: str) -> str | None:
+    """What to write for a name of another program, such as `BatchNorm2d` or `CrossEntropyLoss`."""
+    from ..frontend.foreign_help import foreign_name_help
+    from ..layers import LAYERS
+    from ..render.component_reference import KINDS
+
+    registries = {"layer": LAYERS, **KINDS}
+    found = (foreign_name_help(kind, name, registry.by_name) for kind, registry in registries.items())
+    return next((help for help in found if help), None)
+
+
+def _training_key_help(name: str) -> str | None:
+    """What a key of `training` is, such as `early_stopping`, which is no component; None for another name."""
+    from ..frontend.schema.schema import training_key_doc
+
+    doc = training_key_doc(name)
+    return f"it is a key of `training`, see docs/training.md: {doc}" if doc else None
+
+
 def _unknown_type(name: str) -> UsageError:
     from ..core.diagnostics import suggestion
     from ..layers.unsupported import unsupported_layer
     from ..render.component_reference import all_names
 
-    help = suggestion(name, all_names()) or f"`jsonnx layers --search {name}` looks in all descriptions"
+    help = _foreign_name_help(name) or _training_key_help(name) or suggestion(name, all_names())
+    help = help or f"`jsonnx layers --search {name}` looks in all descriptions"
     return UsageError(*(unsupported_layer(name) or ("unknown-type", f"there is no layer {name!r}", help)))
 
 

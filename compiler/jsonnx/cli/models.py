@@ -32,11 +32,13 @@ from .common import (
     print_status,
     print_weights_report,
 )
+from .folds import ALL_FOLDS, FOLD_TYPE, default_folder, train_all_folds
 from .report import PORT_OPTION, live_report, write_run_report
 
 if TYPE_CHECKING:
     from ..pipeline.check import CheckedSpec
     from ..pipeline.lock_file import LockedRun
+    from ..pipeline.run_outcome import Outcome
     from ..pipeline.training_run import ProviderPlacement
 
 OWN_DATA_NOTE = (
@@ -147,6 +149,12 @@ def compile(
     help="Validate on this file, folder or pattern instead of the spec's validation data.",
 )
 @DATA_ROOT_OPTION
+@click.option(
+    "--fold",
+    type=FOLD_TYPE,
+    help="Validate on the fold of this index, from 0, of the spec's `split`; or train on all folds one after another, "
+    "in RUN/fold-0, RUN/fold-1, ..., and print the mean of their figures.",
+)
 @click.option("--force", is_flag=True, help="Replace an existing run in the folder.")
 @THREADS_OPTION
 @click.option("--quiet", is_flag=True, help="Show no progress.")
@@ -179,6 +187,7 @@ def train(
     data: str | None,
     validation_data: str | None,
     data_roots: tuple[str, ...],
+    fold: int | None,
     force: bool,
     threads: int | None,
     quiet: bool,
@@ -193,6 +202,7 @@ def train(
     changes: tuple[str, ...],
 ) -> None:
     """Train a network on the data that its spec names, or on FILE."""
+    from ..pipeline.cross_validation import fold_change, with_fold
     from ..pipeline.run_data import DataFiles
     from ..pipeline.training_run import RunOptions
     from ..pipeline.training_run import train as run
@@ -205,41 +215,50 @@ def train(
     checked = checked_spec(spec, changes, scale, has_validation_data=validation_data is not None)
     if not quiet:
         print_provider_choice(provider)
-    folder = Path(output) if output else _default_folder(checked, resume, force, quiet)
-    with live_report(folder, port, live), progress_display(0 if quiet else 1) as display:
-        outcome = run(
-            checked,
-            folder,
-            RunOptions(
-                provider,
-                seed,
-                weights,
-                partial,
-                resume,
-                force,
-                exact,
-                on_save_error == "continue",
-                not unverified,
-                DataFiles(data, validation_data),
-                data_roots,
-                scale,
-                changes,
-                parse_assignments(provider_options),
-                strict=strict,
-                threads=lock.threads if lock is not None else threads,
-                lock=lock,
-            ),
-            callbacks=[display],
-            warn=lambda diagnostics: print_diagnostics(diagnostics, "text") if diagnostics else None,
-            on_weights_resolved=print_weights_report,
-            on_resumed=lambda lines: None if quiet else print_status("\n".join(lines)),
-            on_placement=lambda placement: _print_placement(provider, placement) if explain_placement else None,
+
+    def run_in(folder: Path, checked: CheckedSpec, changes: tuple[str, ...]) -> Outcome:
+        options = RunOptions(
+            provider,
+            seed,
+            weights,
+            partial,
+            resume,
+            force,
+            exact,
+            on_save_error == "continue",
+            not unverified,
+            DataFiles(data, validation_data),
+            data_roots,
+            scale,
+            changes,
+            parse_assignments(provider_options),
+            strict=strict,
+            threads=lock.threads if lock is not None else threads,
+            lock=lock,
         )
-    for line in outcome.summary_lines():
-        print_result(line)
-    if report:
-        write_run_report(folder, data_roots)
-    sys.exit(outcome.exit_status)
+        with live_report(folder, port, live), progress_display(0 if quiet else 1) as display:
+            outcome = run(
+                checked,
+                folder,
+                options,
+                callbacks=[display],
+                warn=lambda diagnostics: print_diagnostics(diagnostics, "text") if diagnostics else None,
+                on_weights_resolved=print_weights_report,
+                on_resumed=lambda lines: None if quiet else print_status("\n".join(lines)),
+                on_placement=lambda placement: _print_placement(provider, placement) if explain_placement else None,
+            )
+        for line in outcome.summary_lines():
+            print_result(line)
+        if report:
+            write_run_report(folder, data_roots)
+        return outcome
+
+    if fold == ALL_FOLDS:
+        sys.exit(train_all_folds(checked, changes, output, resume, quiet, run_in))
+    if fold is not None:
+        checked, changes = with_fold(checked, fold), (*changes, fold_change(fold))
+    folder = Path(output) if output else default_folder(checked, resume, force, quiet)
+    sys.exit(run_in(folder, checked, changes).exit_status)
 
 
 def _read_lock(spec: str) -> LockedRun:
@@ -255,6 +274,7 @@ def _read_lock(spec: str) -> LockedRun:
 
 LOCKED_OPTIONS = {
     "changes": "--set",
+    "fold": "--fold",
     "scale": "--scale",
     "seed": "--seed",
     "provider": "--provider",
@@ -270,16 +290,6 @@ def _print_placement(provider: str, placement: ProviderPlacement | None) -> None
     print_status(
         placements_text([placement]) if placement else f"{provider}: onnxruntime does not tell where nodes run"
     )
-
-
-def _default_folder(checked: CheckedSpec, resume: bool, force: bool, quiet: bool) -> Path:
-    """The folder of a run for which the user names none. Says which one it is."""
-    from ..pipeline.run_names import default_run_folder
-
-    folder = default_run_folder(checked, resume, force)
-    if not quiet:
-        print_status(f"{'resuming the run' if folder.has_run else 'training'} in {folder.path}")
-    return folder.path
 
 
 @click.command(short_help="Compute loss and metrics of trained models on data.")

@@ -13,10 +13,19 @@ from dataclasses import replace
 from functools import cache
 from typing import Any, NamedTuple
 
-from ..core.components import ArrayCodec, Codec, Component, ComponentCodec, NullableCodec, SectionCodec, UnionCodec
+from ..core.components import (
+    ArrayCodec,
+    Codec,
+    Component,
+    ComponentCodec,
+    DictCodec,
+    NullableCodec,
+    SectionCodec,
+    UnionCodec,
+)
 from ..layers import LAYERS, Layer
 from ..search.section import SweepSection
-from ..training.section import DictCodec, Training
+from ..training.section import Training
 from .json_reader import Json, Source
 from .schema.schema import ENTRY_KEYS, PARAMETER_KEYS
 

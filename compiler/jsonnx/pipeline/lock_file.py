@@ -16,6 +16,8 @@ from ..core.diagnostics import CompileError, Diagnostic, Note, UsageError
 from ..core.digests import file_sha256
 from ..core.files import write_atomically
 from ..frontend.json_reader import STDIN_NAME, read_file
+from ..frontend.schema.fast_validator import is_valid
+from ..render.run_schema import lock_schema
 from ..runtime.run_files import WEIGHTS_FILE
 from .run import Run
 from .run_differences import environment_differences, input_differences
@@ -139,27 +141,7 @@ def locked_values(run: Run) -> dict[str, Any]:
 def _read_entries(path: Path) -> dict[str, dict[str, Any]]:
     """The entries of a lock file by the names of the specs. Raises CompileError if the file is damaged."""
     value: Any = read_file(path).value
-    entries = value.get("specs") if isinstance(value, dict) else None
-    if not isinstance(entries, dict) or value.get("format") != LOCK_FORMAT or not all(map(_is_entry, entries.values())):
+    if not is_valid(value, lock_schema()):
         message = f"it is not a lock file of format {LOCK_FORMAT}"
         raise CompileError([Diagnostic("damaged-file", message, file=str(path), help=LOCK_HELP)])
-    return entries
-
-
-def _is_entry(value: Any) -> bool:
-    types: dict[str, Any] = {
-        "spec_sha256": str,
-        "scale": (str, type(None)),
-        "set": list,
-        "seed": int,
-        "provider": str,
-        "data": dict,
-        "initial_weights": (str, type(None)),
-        "threads": int,
-        "versions": dict,
-        "machine": dict,
-        "weights_sha256": str,
-    }
-    return isinstance(value, dict) and all(
-        key in value and isinstance(value[key], type_) for key, type_ in types.items()
-    )
+    return dict(value["specs"])

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..core.diagnostics import CompileError, Diagnostic, UsageError
+from ..core.figures import is_figure, is_number
 from ..core.files import open_file
+from ..core.html_table import FIGURE_TITLES, figure_rows, html_table
 from ..frontend.json_reader import read_file
 from ..runtime.run_files import (
     BEST_CHECKPOINT_FILE,
@@ -170,7 +172,7 @@ class Run:
     def seconds(self) -> float | None:
         """The duration of a run; of one that goes on or was killed, up to its last complete epoch. None if unknown."""
         seconds = self.info.get("seconds")
-        if seconds is None or not _is_number(seconds):
+        if seconds is None or not is_number(seconds):
             return None
         if self.info.get("state") != RUNNING:
             return float(seconds)
@@ -297,6 +299,24 @@ class Run:
             "provider": self.provider,
         }
 
+    def plot(self, names: Sequence[str] | None = None) -> list[Any]:
+        """Draws a chart for each loss and metric by epoch, or for those of `names`. Returns matplotlib's axes.
+
+        Raises UsageError without matplotlib, ValueError for an unknown name.
+        """
+        from ..runtime.plot_figures import plot_figures
+
+        return plot_figures(self.history, names)
+
+    def _repr_html_(self) -> str:
+        """The table that a notebook shows."""
+        best = (
+            f", best {self.best['figure']} {self.best['value']:.6g} in epoch {self.best['epoch']}" if self.best else ""
+        )
+        rows = figure_rows(self.history)
+        rows += [[f"test {name}", "", f"{value:.6g}", "", ""] for name, value in self.test.items() if is_number(value)]
+        return html_table(f"{self.folder}: {self.state}, {self.epochs} epochs{best}", FIGURE_TITLES, rows)
+
     def __repr__(self) -> str:
         return f"<Run {str(self.folder)!r}: {self.state}, {self.epochs} epochs>"
 
@@ -339,14 +359,4 @@ def _columns(lines: Sequence[Mapping[str, Any]], ignored: Sequence[str]) -> dict
 def _figures(value: Any) -> dict[str, Any]:
     """The numbers, nested lists of numbers and nulls of an object."""
     entries = value.items() if isinstance(value, dict) else ()
-    return {name: figure for name, figure in entries if _is_figure(figure)}
-
-
-def _is_figure(value: Any) -> bool:
-    if isinstance(value, list):
-        return all(map(_is_figure, value))
-    return value is None or _is_number(value)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+    return {name: figure for name, figure in entries if is_figure(figure)}

@@ -41,11 +41,12 @@ def environment_differences(before: Mapping[str, Any], now: Mapping[str, Any]) -
 
 def _environment(values: Mapping[str, Any]) -> dict[str, Any]:
     machine = _object(values, "machine")
+    sets = machine.get("instruction_sets")
     return {
         **_object(values, "versions"),
         "threads": values.get("threads"),
         "CPU": machine.get("processor"),
-        INSTRUCTION_SETS: machine.get("instruction_sets"),
+        INSTRUCTION_SETS: sets if isinstance(sets, list) else None,
     }
 
 

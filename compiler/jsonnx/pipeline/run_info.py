@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.diagnostics import CompileError, Diagnostic, UsageError
-from ..core.figures import Figure, finite
+from ..core.figures import Figure, finite, is_number
 from ..frontend.json_reader import read_file
 from ..runtime.run_files import EXECUTION_FILE, RUN_INFO_FILE, SPEC_FILE
 from ..runtime.run_lock import is_locked
@@ -105,7 +105,8 @@ def best_epoch(run_info: RunInfo, history: Mapping[str, Sequence[float | None]])
     """The best value of the monitored figure, and its epoch, counted from 1; None if it has no value."""
     monitor = run_info.get("monitor")
     figure, mode = (monitor.get("figure"), monitor.get("mode")) if isinstance(monitor, dict) else (None, None)
-    values = [value if value is not None else inf for value in history.get(figure, ())] if figure else []
+    recorded = history.get(figure, ()) if isinstance(figure, str) else ()
+    values = [inf if value is None or not is_number(value) else value for value in recorded]
     values = [(-value if mode == "max" else value) if isfinite(value) else inf for value in values]
     if not values or min(values) == inf:
         return None

@@ -31,7 +31,7 @@ class RunOptions:
     exact: bool = False
     """Whether a run that cannot be resumed bit for bit is an error."""
     continue_on_save_error: bool = False
-    """Whether the run goes on if a checkpoint or a line of metrics cannot be written. The last ones must be."""
+    """Whether the run goes on if a checkpoint cannot be written. The last one must be."""
     verify: bool = True
     """Whether initial weights must be those that their digest tells."""
     data: DataFiles = SPEC_FILES

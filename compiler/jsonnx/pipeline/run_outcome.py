@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..core.figures import Figure, numbers_only
+from ..core.reserved_names import is_validation_name
 from ..runtime.history import History
 from ..runtime.run_files import MODEL_FILE
 
@@ -24,11 +25,22 @@ class Outcome:
     """The number of samples of each part of the spec's `split`."""
     is_locked: bool = False
     """Whether the weights are those of the lock file, bit for bit."""
+    restores_best: bool = False
+    """Whether the weights are those of the best epoch."""
 
     @property
     def exit_status(self) -> int:
         """The exit status: 0, or 128 and the number of the signal that interrupted the run."""
         return 128 + self.history.signal if self.history.signal else 0
+
+    @property
+    def kept_figures(self) -> dict[str, float]:
+        """The validation figures of the last epoch, or of the best one if its weights were restored, and the figures on
+        the test data as `test_NAME`."""
+        epochs, best = self.history.epoch, self.history.best_epoch
+        index = epochs.index(best) if self.restores_best and best in epochs else -1
+        figures = {name: values[index] for name, values in self.history.history.items() if is_validation_name(name)}
+        return numbers_only(figures | {f"test_{name}": figure for name, figure in self.test_figures.items()})
 
     def summary_lines(self) -> list[str]:
         """The summary that the command prints."""

@@ -14,6 +14,7 @@ from ..core.diagnostics import CompileError, Diagnostic, UsageError
 from ..core.files import error_reason, refuse_overwrite
 from ..core.spec_folders import SpecFolders
 from ..frontend.json_reader import STDIN_NAME, Source
+from ..render.diagnostics import escape_invisible
 from ..render.progress import Verbosity
 from ..render.sweep_display import NoSweepDisplay, sweep_display
 from ..render.sweep_page import sweep_page
@@ -26,6 +27,7 @@ from ..search.sweep_folder import BEST_FILE, PAGE_FILE, TRIALS_FOLDER, SweepFold
 from ..search.trials import FAILED, Trial, best_trial, counts_by_state
 from ..training.section import DATA_PARTS
 from .check import CheckedSpec, Spec, check_source, read_spec
+from .check_columns import check_columns
 from .check_data import check_data
 from .check_paths import check_paths
 from .check_sweep import check_sweep, values_text
@@ -89,7 +91,7 @@ class SweepResult:
             lines.append(f"{reason} after {ended:,} of {self.limit:,} trials; `--resume` continues from there")
         failed = [trial for trial in self.trials if trial.state == FAILED]
         if failed and self.best is None:
-            lines.append(f"trial {failed[0].number} failed: {failed[0].reasons[0]}")
+            lines.append(f"trial {failed[0].number} failed: {escape_invisible(failed[0].reasons[0])}")
         if self.best is not None:
             lines.append(f"best  trial {self.best.number}  {self.metric} {self.best.value:.6g}")
             lines.append(f"  {values_text(self.best.values)}")
@@ -116,12 +118,12 @@ def run_sweep(
     name = check.checked.network.name
     path = Path(folder) if folder is not None else _default_folder(original, name, options)
     sweep_folder = SweepFolder(path)
-    on_status(f"{'resuming the search' if options.resume and sweep_folder.has_sweep else 'searching'} in {path}")
     _refuse_existing(sweep_folder, options)
     refuse_overwrite(check.checked.files, sweep_folder.existing_files)
     maximized = is_maximized(check.base, check.plan.section)
     settings = start_settings(path, check.plan, options, name, maximized)
     resumes = options.resume and sweep_folder.has_sweep
+    on_status(f"{'resuming the search' if resumes else 'searching'} in {path}")
     if resumes:
         settings = require_same_search(sweep_folder, check.plan, settings)
         if options.threads is not None:
@@ -162,6 +164,7 @@ class _Search(NamedTuple):
 def _checked_search(original: Source, options: SweepOptions, warn: Callable[[list[Diagnostic]], None]) -> _Search:
     """Checks the spec, and the spec with each of the values. Raises CompileError."""
     checked = check_source(original, changes=options.changes, scale=options.scale)
+    checked = checked._replace(diagnostics=[*checked.diagnostics, *check_columns(checked)])
     checked.require()
     if checked.network.training is None:
         raise UsageError("no-data", "the spec has no `training`", 'write one: "training": {"loss": "...", "data": {}}')

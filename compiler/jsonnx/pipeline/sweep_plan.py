@@ -19,6 +19,7 @@ from ..search.section import SweepSection
 from ..search.space import Space, Values
 from ..training.monitor import spec_has_validation
 from .check import CheckedSpec, check_source
+from .check_columns import check_columns
 
 SPLIT_PATH = "training.data.split"
 SWEEP_KEY = "sweep"
@@ -63,8 +64,12 @@ class SweepPlan:
         return range(self.section.folds) if self.section.folds is not None else (None,)
 
     def check(self, values: Values) -> CheckedSpec:
-        """Checks the spec of a trial. Raises OverrideFault if a name or a path of the values does not exist."""
-        return check_source(trial_source(self.source, self.values_of_run(values, self.first_fold)))
+        """Checks the spec of a trial, as far as that is possible without its data.
+
+        Raises OverrideFault if a name or a path of the values does not exist.
+        """
+        checked = check_source(trial_source(self.source, self.values_of_run(values, self.first_fold)))
+        return checked._replace(diagnostics=[*checked.diagnostics, *check_columns(checked)])
 
     def best_spec_text(self, values: Values, seed: int) -> str:
         """The spec with the values of a trial in place, without the search, in canonical format."""

@@ -127,7 +127,9 @@ class SweepRun:
 
     def view(self) -> SweepView:
         running = [
-            RunningTrial(item.trial, item.process.curve(), item.spec.epochs, item.seconds) for item in self.slots
+            RunningTrial(item.trial, item.process.curve(), item.spec.epochs, item.seconds)
+            for item in self.slots
+            if not item.trial.has_ended
         ]
         return SweepView(self.trials, running, self.queue.limit, self.plan.section.metric, self.is_maximized)
 

@@ -11,7 +11,10 @@ from io import BytesIO
 from pathlib import Path
 from typing import IO, Any
 
-from ..backend import thresholds_from, to_model_proto
+import numpy as np
+
+from ..analysis.shape_inference import TypedNetwork
+from ..backend import target_statistics_from, thresholds_from, to_model_proto
 from ..core.diagnostics import CompileError, Diagnostic, UsageError
 from ..core.figures import Figure
 from ..core.files import display_path, refuse_overwrite, write_atomically
@@ -162,7 +165,8 @@ class TrainedModel:
         objective = self.checked.objective
         if objective is None:
             raise ValueError("a plan without an objective")
-        scoring_graph = output_scoring_graph(self.checked.require(), objective)
+        typed = self.checked.require()
+        scoring_graph = output_scoring_graph(typed, objective, _target_statistics(typed, self.session.metadata))
         scorer = Session(to_model_proto(scoring_graph), self.session.provider)
         sums = MetricSums(training_plan)
         for rows in _batch_slices(len(samples)):
@@ -254,6 +258,18 @@ def _checked_spec_of(session: Session, model: str) -> CheckedSpec:
     if inputs.keys() != session.inputs.keys() or typed.outputs.keys() != session.outputs.keys():
         raise CompileError([Diagnostic("damaged-file", f"{model!r} contains the spec of another model")])
     return checked
+
+
+def _target_statistics(typed: TypedNetwork, metadata: Mapping[str, str]) -> dict[str, dict[str, np.ndarray]]:
+    """The statistics of normalized targets in a model's metadata that have the shapes of the outputs' features."""
+    statistics = {}
+    for output, own in target_statistics_from(metadata).items():
+        arrays = {name: np.asarray(values, np.float32) for name, values in own.items()}
+        if output in typed.outputs and {array.shape for array in arrays.values()} == {
+            typed.outputs[output].shape[1:][-1:]
+        }:
+            statistics[output] = arrays
+    return statistics
 
 
 def _batch_slices(count: int) -> Iterator[slice]:

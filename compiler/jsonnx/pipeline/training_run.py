@@ -26,7 +26,7 @@ from .run_inputs import input_files, load_data, new_trainer, resumed_trainer
 from .run_options import DEFAULT_OPTIONS, RunOptions, Warn, no_warning
 from .run_outcome import Outcome
 from .run_record import end_info, start_info
-from .run_recorder import Recorder
+from .run_recorder import SAVE_ERRORS, Recorder
 from .run_specs import spec_sha256, spec_texts
 from .spec_changes import change_texts, with_change_notes
 from .trainer import Trainer
@@ -54,7 +54,7 @@ def train(
     CompileError, FeedError, UsageError, and Diverged, in which case the folder has the last finite weights.
     """
     start_time = time.monotonic()
-    run_folder = RunFolder(folder)
+    run_folder = RunFolder(folder, lambda text: warn([Diagnostic("run-locked", text, severity="warning")]))
     refuse_overwrite(input_files(checked, options), run_folder.result_files)
     resumes = _is_resumed(run_folder, options)
     trainer = resumed_trainer(checked, options, warn) if resumes else new_trainer(checked, options)
@@ -84,11 +84,21 @@ def train(
             if data.test is not None and not history.interrupted:
                 test_figures = trainer.evaluate(data.test)
             run.write_end(run_info, INTERRUPTED if history.interrupted else FINISHED, history, test_figures, files)
+            recorder.finish()
             is_locked = options.lock is not None and not history.interrupted
             if options.lock is not None and is_locked:
                 options.lock.require_weights(files[WEIGHTS_FILE], run_info)
         split_counts = {part: len(data.parts[part]) for part in data.split_parts}
-        return Outcome(folder, history, test_figures, trainer.temperatures, trainer.thresholds, split_counts, is_locked)
+        return Outcome(
+            folder,
+            history,
+            test_figures,
+            trainer.temperatures,
+            trainer.thresholds,
+            split_counts,
+            is_locked,
+            trainer.plan.training.restore_best_weights,
+        )
 
 
 def _report_placement(
@@ -156,7 +166,7 @@ class _PreparedRun:
         self.warn(warnings)
         on_resumed([self._resumed_text(), *change_texts(path / SPEC_FILE, self.checked)])
         run_info = self._info()
-        self.folder.resume_run(self.trainer, self._description(run_info))
+        self.folder.write_texts(self._description(run_info))
         return run_info
 
     def _resumed_text(self) -> str:
@@ -195,7 +205,7 @@ class _PreparedRun:
         try:
             return self.trainer.fit(train, validation_data=validation, callbacks=[recorder, *callbacks], verbose=0)
         except Diverged as error:
-            recorder.write_steps()
+            recorder.try_log(recorder.write_steps)
             files = self.write_results()
             self.write_end(run_info, DIVERGED, error.history or History(), {}, files)
             note = Note(f"the last finite weights are in {str(self.folder.path / MODEL_FILE)!r}")
@@ -245,11 +255,11 @@ def _is_resumed(run: RunFolder, options: RunOptions) -> bool:
 
 @contextmanager
 def _resume_help() -> Iterator[None]:
-    """Adds the way to continue to the error that a file of the run cannot be written, as on a full disk."""
+    """Adds the way to continue to the error that a file of the run cannot be written or read, as on a full disk."""
     try:
         yield
     except UsageError as error:
-        if error.diagnostic.code == "unwritable-file":
+        if error.diagnostic.code in SAVE_ERRORS:
             help = "once that is fixed, --resume continues from the last checkpoint"
             error.diagnostic = replace(error.diagnostic, help=help)
         raise

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from ..core.diagnostics import CompileError, UsageError
 from ..core.figures import numbers_only
 from .curves import BLOCKS, curve, finite_values
+from .diagnostics import escape_invisible
 from .evaluation_text import list_text
 from .runs_table import duration_text, figure_text
 from .spec_diff import comparison_json, comparison_text
@@ -77,6 +78,11 @@ def run_comparison_text(
     return "\n\n".join(parts)
 
 
+def _table(titles: Sequence[str], runs: int) -> TextTable:
+    """A table with a column for each run."""
+    return TextTable([*map(escape_invisible, titles)], right=range(1, runs + 1))
+
+
 def run_comparison_json(runs: Sequence[ComparedRun], differences: Sequence[Difference]) -> dict[str, Any]:
     """The same as JSON values, with all figures by epoch."""
     return {
@@ -96,25 +102,27 @@ def run_comparison_json(runs: Sequence[ComparedRun], differences: Sequence[Diffe
 
 def _figures_table(runs: Sequence[ComparedRun]) -> TextTable:
     """One row a figure, one column a run."""
-    table = TextTable(["", *(str(run.folder) for run in runs)], right=range(1, len(runs) + 1))
+    table = _table(["", *(str(run.folder) for run in runs)], len(runs))
     table.add_row("state", *(run.state for run in runs))
     table.add_row("epochs", *(str(run.epochs) for run in runs))
     table.add_row("duration", *(duration_text(run.seconds) for run in runs))
     for name in dict.fromkeys(run.best["figure"] for run in runs if run.best):
         bests = [run.best if run.best and run.best["figure"] == name else None for run in runs]
-        table.add_row(f"best {name}", *(figure_text(best["value"]) if best else "" for best in bests))
+        table.add_row(f"best {escape_invisible(name)}", *(figure_text(best["value"]) if best else "" for best in bests))
         table.add_row("in epoch", *(str(best["epoch"]) if best else "" for best in bests))
     for prefix, figures in (("", [run.figures for run in runs]), ("test ", [run.test for run in runs])):
         for name in dict.fromkeys(name for values in figures for name in numbers_only(values)):
-            table.add_row(prefix + name, *(figure_text(numbers_only(values).get(name)) for values in figures))
+            table.add_row(
+                prefix + escape_invisible(name), *(figure_text(numbers_only(values).get(name)) for values in figures)
+            )
     return table
 
 
 def _difference_text(first: ComparedRun, difference: Difference, color: bool) -> str:
-    title = f"{first.folder} -> {difference.run.folder}"
+    title = escape_invisible(f"{first.folder} -> {difference.run.folder}")
     if difference.is_empty:
         return f"{title}: no difference in spec, data, seed and environment"
-    lines = [title, *(f"  {clause}" for clause in (*difference.inputs, *difference.environment))]
+    lines = [title, *(f"  {escape_invisible(clause)}" for clause in (*difference.inputs, *difference.environment))]
     if difference.spec is not None:
         lines += [f"  {line}".rstrip() for line in comparison_text(difference.spec, color).splitlines()]
     return "\n".join(lines)
@@ -128,10 +136,10 @@ def _curve_texts(runs: Sequence[ComparedRun], levels: str, width: int | None) ->
     names = dict.fromkeys(name for run in runs for name in (*run.history, *run.steps) if name not in ("step", "epoch"))
     texts = []
     for name in names:
-        curves = {str(run.folder): _curve_values(run, name) for run in runs}
+        curves = {escape_invisible(str(run.folder)): _curve_values(run, name) for run in runs}
         curves = {folder: values for folder, values in curves.items() if len(finite_values(values)) > 1}
         if curves:
-            texts.append("\n".join([name, *_curve_lines(curves, levels, width)]))
+            texts.append("\n".join([escape_invisible(name), *_curve_lines(curves, levels, width)]))
     return texts
 
 
@@ -175,7 +183,7 @@ def _class_tables(runs: Sequence[ComparedRun], color: bool, width: int | None) -
         if vectors:
             texts.append(_vector_table(name, vectors, labels, color, width))
         texts += [
-            list_text(f"{name} of {folder}", values, _labels_of(labels[folder], name))
+            list_text(escape_invisible(f"{name} of {folder}"), values, _escaped(_labels_of(labels[folder], name)))
             for folder, values in found.items()
             if folder not in vectors
         ]
@@ -194,9 +202,9 @@ def _vector_table(
         axes = _labels_of(labels[folder], name)
         names = list(axes[0]) if axes and len(axes[0]) == len(values) else [str(index) for index in range(len(values))]
         columns[folder] = dict(zip(names, values, strict=True))
-    table = TextTable([name, *columns], right=range(1, len(columns) + 1))
+    table = _table([name, *columns], len(columns))
     for label in dict.fromkeys(label for column in columns.values() for label in column):
-        table.add_row(label, *(figure_text(column.get(label)) for column in columns.values()))
+        table.add_row(escape_invisible(label), *(figure_text(column.get(label)) for column in columns.values()))
     return table.text(color, width)
 
 
@@ -211,6 +219,10 @@ def _labels(run: ComparedRun) -> AxisLabels:
         return run.figure_labels()
     except (UsageError, CompileError):  # then the classes have numbers
         return {}
+
+
+def _escaped(labels: Sequence[Sequence[str]]) -> list[list[str]]:
+    return [[*map(escape_invisible, axis)] for axis in labels]
 
 
 def _labels_of(labels: AxisLabels, name: str) -> Sequence[Sequence[str]]:

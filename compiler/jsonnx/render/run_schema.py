@@ -17,6 +17,10 @@ FIGURE: Schema = {"$ref": "#/$defs/figure"}
 FIGURES: Schema = {"type": "object", "additionalProperties": FIGURE}
 
 
+MAX_THREADS = 4096
+"""Threads in a record; a machine with fewer CPUs may not accept as many."""
+
+
 def _described(description: str, schema: Schema) -> Schema:
     return {"description": description, **schema}
 
@@ -57,7 +61,7 @@ INPUTS: Schema = {
 }
 
 ENVIRONMENT: Schema = {
-    "threads": _described("The number of threads", {"type": "integer", "minimum": 1}),
+    "threads": _described("The number of threads", {"type": "integer", "minimum": 1, "maximum": MAX_THREADS}),
     "versions": _described(
         "Versions by package: jsonnx, onnx, onnxruntime, numpy, python and the optional packages that were used",
         {"type": "object", "additionalProperties": TEXT},

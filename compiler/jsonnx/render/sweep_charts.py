@@ -16,8 +16,6 @@ WIDTH, HEIGHT, MARGIN = 1060, 300, 60
 """Of a chart, in pixels."""
 MIN_AXIS_DISTANCE = 110
 MAX_LABEL_CHARACTERS = 18
-LOG_RATIO = 30
-"""Positive numbers are drawn by their logarithms if the greatest is this many times the least."""
 COLORS = ((68, 1, 84), (59, 82, 139), (33, 145, 140), (94, 201, 98), (253, 231, 37))
 """Five colors of viridis, from bad to good."""
 
@@ -30,8 +28,8 @@ class ParallelAxis(NamedTuple):
     ticks: list[tuple[float, str]]
 
     @staticmethod
-    def of(name: str, values: Sequence[Json]) -> ParallelAxis:
-        """The axis of these values: of numbers by size, of others in the order of their first use."""
+    def of(name: str, values: Sequence[Json], is_log: bool = False) -> ParallelAxis:
+        """The axis of these values: of numbers by size or by logarithm, of others in the order of their first use."""
         given = [value for value in values if value is not None]
         distinct = list(dict.fromkeys(json.dumps(value, sort_keys=True) for value in given))
         is_numeric = all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in given)
@@ -39,7 +37,8 @@ class ParallelAxis(NamedTuple):
             place = {text: (index + 0.5) / len(distinct) for index, text in enumerate(distinct)}
             positions = [None if value is None else place[json.dumps(value, sort_keys=True)] for value in values]
             return ParallelAxis(name, positions, [(position, _short(text)) for text, position in place.items()])
-        scale = _Scale.of([float(value) for value in given])
+        numbers = [float(value) for value in given]
+        scale = _Scale(min(numbers), max(numbers), is_log and min(numbers) > 0)
         positions = [None if value is None else scale.position(float(value)) for value in values]
         return ParallelAxis(name, positions, scale.ticks())
 
@@ -50,11 +49,6 @@ class _Scale(NamedTuple):
     low: float
     high: float
     is_log: bool
-
-    @staticmethod
-    def of(values: Sequence[float]) -> _Scale:
-        low, high = min(values), max(values)
-        return _Scale(low, high, low > 0 and high / low >= LOG_RATIO)
 
     def position(self, value: float) -> float:
         if self.high <= self.low:
@@ -109,9 +103,6 @@ def parallel_coordinates(
     width = round(2 * MARGIN + distance * (len(axes) - 1))
     x_of = [MARGIN + distance * index for index in range(len(axes))]
     parts = []
-    for x, axis in zip(x_of, axes, strict=True):
-        parts += [_line(x, _y(0), x, _y(1)), _text(x, 24, _short(axis.name.rpartition(".")[2]))]
-        parts += [_text(x - 6, _y(position) + 4, label, "end") for position, label in axis.ticks]
     scale = _Scale(min(values), max(values), False)
     goodness = [scale.position(value if is_maximized else min(values) + max(values) - value) for value in values]
     for index in sorted(range(len(values)), key=lambda index: (index == best, goodness[index])):
@@ -122,6 +113,9 @@ def parallel_coordinates(
             f'<polyline class="{kind}" stroke="{_color(goodness[index])}" points="{points}">'
             f"<title>{escape(titles[index])}</title></polyline>"
         )
+    for x, axis in zip(x_of, axes, strict=True):  # over the lines of the trials
+        parts += [_line(x, _y(0), x, _y(1)), _text(x, 24, _short(axis.name.rpartition(".")[2]))]
+        parts += [_text(x - 6, _y(position) + 4, label, "end") for position, label in axis.ticks]
     return _svg(width, HEIGHT, "Parallel coordinates of the trials", parts)
 
 
@@ -135,7 +129,8 @@ def progress_chart(trials: Sequence[Trial], is_maximized: bool, metric: str) -> 
     finished = [(trial.number, trial.value) for trial in trials if trial.state == FINISHED and trial.value is not None]
     if not finished:
         return ""
-    scale = _Scale.of([value for _, value in finished])
+    values = [value for _, value in finished]
+    scale = _Scale(min(values), max(values), False)
     last = max(trial.number for trial in trials)
 
     def x_of(number: int) -> float:

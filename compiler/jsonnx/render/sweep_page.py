@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
-from typing import Any
 
 from ..frontend.schema.phrases import short_repr
 from ..search.importance import MIN_TRIALS, importances
+from ..search.section import ParameterSection
 from ..search.trials import FINISHED, Trial, best_trial, counts_by_state
 from .sweep_charts import ParallelAxis, parallel_coordinates, progress_chart
 from .sweep_display import View, figure_text, outcome_text
@@ -24,7 +24,8 @@ body { font: 15px/1.5 system-ui, sans-serif; max-width: 1100px; margin: 2rem aut
 h1 { font-size: 1.6rem; } h2 { font-size: 1.15rem; margin-top: 2.2rem; }
 table { border-collapse: collapse; } th, td { padding: .25rem .8rem .25rem 0; text-align: left;
   border-bottom: 1px solid var(--line); vertical-align: top; } td.number { font-variant-numeric: tabular-nums; }
-.wide { overflow-x: auto; } svg { max-width: 100%; height: auto; } svg text { fill: currentColor; font-size: 12px; }
+.wide { overflow-x: auto; } svg { max-width: 100%; height: auto; } svg text { fill: currentColor; font-size: 12px;
+  paint-order: stroke; stroke: Canvas; stroke-width: 4px; stroke-linejoin: round; }
 svg .axis { stroke: currentColor; stroke-opacity: .35; } svg .trial { fill: none; stroke-width: 1.6; opacity: .75; }
 svg .trial:hover { stroke-width: 4; opacity: 1; } svg .best { stroke-width: 3.5; opacity: 1; }
 .bar { background: var(--accent); height: .8rem; border-radius: 2px; }
@@ -34,14 +35,14 @@ p.note { opacity: .75; }
 """
 
 
-def sweep_page(name: str, view: View, parameters: Mapping[str, Any], best_spec: str | None) -> str:
+def sweep_page(name: str, view: View, parameters: Mapping[str, ParameterSection], best_spec: str | None) -> str:
     """The page of a search. `parameters` are its parameters as declared; `best_spec` is the text of the best spec."""
     best = best_trial(view.trials, view.is_maximized)
     parts = [
         f"<h1>{escape(name)}: search</h1>",
         _summary(view, best),
         *_section("Progress", progress_chart(view.trials, view.is_maximized, view.metric)),
-        *_section("Parallel coordinates", _parallel(view, list(parameters), best)),
+        *_section("Parallel coordinates", _parallel(view, parameters, best)),
         *_section("Importance of the parameters", _importance(view.trials, list(parameters))),
         *(_section("Best spec", f"<pre>{escape(best_spec)}</pre>") if best_spec is not None else ()),
         *_section("Trials", _table(view, list(parameters))),
@@ -80,11 +81,14 @@ def _rows_table(rows: Iterable[tuple[str, str]]) -> str:
     return f"<table>{cells}</table>"
 
 
-def _parallel(view: View, names: Sequence[str], best: Trial | None) -> str:
+def _parallel(view: View, parameters: Mapping[str, ParameterSection], best: Trial | None) -> str:
     finished = [trial for trial in view.trials if trial.state == FINISHED and trial.value is not None]
     if len(finished) < 2:
         return ""
-    axes = [ParallelAxis.of(name, [trial.values.get(name) for trial in finished]) for name in names]
+    axes = [
+        ParallelAxis.of(name, [trial.values.get(name) for trial in finished], entry.log_range is not None)
+        for name, entry in parameters.items()
+    ]
     axes.append(ParallelAxis.of(view.metric, [trial.value for trial in finished]))
     titles = [f"trial {trial.number}: {view.metric} {figure_text(trial.value)}" for trial in finished]
     values = [trial.value or 0.0 for trial in finished]

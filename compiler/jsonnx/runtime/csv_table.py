@@ -50,7 +50,37 @@ COMMAS = CsvDialect()
 
 def read_csv_table(data: bytes, faults: FaultCollector, dialect: CsvDialect = COMMAS) -> CsvTable | None:
     """The table of a text with a header; None, and faults, if it is malformed. Lines count from 1."""
-    text = decode_utf8(data, faults)
+    parsed = _parsed_rows(data, 1, faults, dialect)
+    if parsed is None:
+        return None
+    rows, row_lines, lines = parsed
+    if len(rows) < 2:
+        message = "the file has no rows below its header" if rows else "the file is empty"
+        faults.add("empty-data", message, DataLocation("", 1), help=EMPTY_HELP)
+        return None
+    return _csv_table(rows, row_lines, lines, faults, dialect)
+
+
+def read_csv_rows(
+    data: bytes, header: CsvTable, first_line: int, faults: FaultCollector, dialect: CsvDialect
+) -> CsvTable | None:
+    """The table of rows of a file whose header is another table's; None, and faults, if they are malformed.
+
+    `first_line` is the number of their first line in the file.
+    """
+    parsed = _parsed_rows(data, first_line, faults, dialect)
+    if parsed is None or _has_ragged_rows(*parsed[:2], len(header.names), faults, dialect.separator):
+        return None
+    rows, row_lines, lines = parsed
+    return CsvTable(header.names, rows, [1, *row_lines], lines, dialect, first_line)
+
+
+def _parsed_rows(
+    data: bytes, first_line: int, faults: FaultCollector, dialect: CsvDialect
+) -> tuple[list[list[str]], list[int], list[str]] | None:
+    """The rows of a text, the numbers of the lines on which they begin, and all lines; None, and a fault, if it is
+    malformed."""
+    text = decode_utf8(data, faults, first_line)
     if text is None:
         return None
     lines = list(io.StringIO(text, newline=""))
@@ -62,19 +92,14 @@ def read_csv_table(data: bytes, faults: FaultCollector, dialect: CsvDialect = CO
         for row in reader:
             if row:
                 rows.append(row)
-                row_lines.append(previous_line + 1)
+                row_lines.append(previous_line + first_line)
             previous_line = reader.line_num
     except csv.Error as error:
         reason, help = _csv_reason(error)
-        location = DataLocation("", previous_line + 1)
+        location = DataLocation("", previous_line + first_line)
         faults.add("bad-data-file", f"not a readable .{dialect.format} file: {reason}", location, help=help)
         return None
-    if len(rows) < 2:
-        faults.add(
-            "empty-data", "the file has no rows below its header" if rows else "the file is empty", DataLocation("", 1)
-        )
-        return None
-    return _csv_table(rows, row_lines, lines, faults, dialect)
+    return rows, row_lines, lines
 
 
 def _csv_reason(error: csv.Error) -> tuple[str, str | None]:
@@ -113,25 +138,45 @@ def _csv_table(
         help += f'"separator": {json.dumps(separator)} in `training.data`'
         faults.add("bad-data-file", message, DataLocation("", 1), help=help)
         return None
-    ragged = [index for index, row in enumerate(rows) if len(row) != len(header)]
+    if _has_ragged_rows(rows, row_lines, len(header), faults, dialect.separator):
+        return None
+    return CsvTable(header, rows[1:], row_lines, lines, dialect)
+
+
+def _has_ragged_rows(
+    rows: list[list[str]], row_lines: list[int], column_count: int, faults: FaultCollector, separator: str
+) -> bool:
+    """Whether rows are longer or shorter than the header; adds a fault for them."""
+    ragged = [index for index, row in enumerate(rows) if len(row) != column_count]
     faults.add_each(
         "ragged-row",
         ragged,
         lambda index: (
-            f"{len(rows[index])} values in a row, {len(header)} in the header"
+            f"{len(rows[index])} values in a row, {column_count} in the header"
             + (f": {COMMENT_HELP}" if rows[index][0].lstrip().startswith("#") else ""),
             DataLocation(f"row at line {row_lines[index]}", row_lines[index]),
         ),
+        help=f"give each row as many values as the header; one that contains {separator!r} stands in quotation marks",
     )
-    return None if ragged else CsvTable(header, rows[1:], row_lines, lines, dialect)
+    return bool(ragged)
 
 
 class CsvTable:
-    """The rows of a file; the header names the columns. `row_lines` are the lines of the header and the rows."""
+    """The rows of a file; the header names the columns. `row_lines` are the lines of the header and the rows.
+
+    `first_line` is the number of the first one of `lines` in the file.
+    """
 
     def __init__(
-        self, names: list[str], rows: list[list[str]], row_lines: list[int], lines: list[str], dialect: CsvDialect
+        self,
+        names: list[str],
+        rows: list[list[str]],
+        row_lines: list[int],
+        lines: list[str],
+        dialect: CsvDialect,
+        first_line: int = 1,
     ) -> None:
+        self._first_line = first_line
         self.names, self._rows, self._lines, self._dialect = names, rows, lines, dialect
         self._header_line, self._row_lines = row_lines[0], row_lines[1:]
 
@@ -175,9 +220,8 @@ class CsvTable:
             message = _number_fault(name, cells[missing[0]], self._dialect)
             faults.add("bad-value", message, locate((missing[0],)), help=MISSING_NUMBER_HELP)
         bad = [index for index, text in enumerate(texts) if not _is_number(text) and not _is_missing(text)]
-        help = (
-            text_help(cells[index].strip() for index in bad) if text_help and not any(map(_is_number, texts)) else None
-        )
+        is_text = text_help is not None and not any(map(_is_number, texts))
+        help = text_help(cells[index].strip() for index in bad) if text_help and is_text else NUMBER_HELP
         faults.add_each(
             "bad-value",
             bad,
@@ -205,9 +249,13 @@ class CsvTable:
 
     def _position(self, line: int, name: str) -> tuple[int, int]:
         """The line and the column, from 1, of a column's field in the row that begins at a line."""
-        return _field_position(self._lines, line, self.names.index(name), self._dialect.separator)
+        number, separator = self.names.index(name), self._dialect.separator
+        own_line, column = _field_position(self._lines, line - self._first_line + 1, number, separator)
+        return own_line + self._first_line - 1, column
 
 
+EMPTY_HELP = "write a line with the names of the columns, and below it a row for each sample"
+NUMBER_HELP = "write a number without a unit, such as 0.5; an input of the type string takes texts"
 MISSING_MARKERS = frozenset(("", "na", "n/a", "null", "none", "?", "-"))
 """Texts, in lower case, that stand for a missing number. `nan` is read as a number that is not finite."""
 

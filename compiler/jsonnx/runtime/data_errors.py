@@ -75,6 +75,10 @@ class FaultCollector:
         """Adds a fault of the spec that the data belong to."""
         self.diagnostics.append(self.source.locate_diagnostic(Diagnostic(code, message, help=help), path))
 
+    def add_all(self, diagnostics: Iterable[Diagnostic]) -> None:
+        """Adds the faults of a part of the data, without those that are known: several columns have a malformed row."""
+        self.diagnostics += [fault for fault in diagnostics if fault not in self.diagnostics]
+
     def add_each(
         self,
         code: str,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -34,6 +35,17 @@ class DataItem:
         """Moves errors of paths to the value of the spec that names the item."""
         with located_at(self.source, self.position):
             yield
+
+
+def file_size(item: DataItem) -> int:
+    """The bytes of a file; 0 for a folder, and for a file that cannot be opened, which is a fault when it is read."""
+    if item.open_file is None:
+        return 0
+    try:
+        with item.open_file() as file:
+            return file.seek(0, io.SEEK_END)
+    except (OSError, UnsafePath, UsageError):
+        return 0
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from ..core.diagnostics import CompileError, Diagnostic, UsageError, quoted_or_l
 from ..core.files import error_reason
 from ..core.reserved_names import sample_weight_name
 from ..training.columns import SAMPLE_WEIGHT, AssignedColumns, assigned_columns, column_faults, weight_columns
+from ..training.mask_targets import mask_faults
 from ..training.section import DATA_PARTS, DataSection
 from ..training.split_faults import sequence_faults, split_faults, window_faults
 from ..training.split_section import SequencesSection
@@ -27,12 +28,13 @@ from .data_columns import (
 )
 from .data_errors import FaultCollector
 from .data_files import TableOptions, read_table
-from .data_locations import DataItem, items_of_spec, items_of_user
+from .data_locations import DataItem, file_size, items_of_spec, items_of_user
 from .data_spec import DataSpec
 from .data_table import DataTable
 from .dataset import Dataset, make_dataset, with_learned_labels
 from .folder_table import LABEL, FolderTable, read_folder
 from .media_files import MediaReader
+from .memory_limit import streams
 from .row_columns import RowValues, concatenate_row_values, read_row_columns, row_columns
 from .row_samples import Kept, Rows, SampleMaker
 from .sequence_columns import check_equal_lengths, read_sequences, takes_sequences
@@ -125,6 +127,8 @@ class _Reader:
     keep: Sequence[str] | None = ()
     with_split: bool = False
     needs_weights: bool = False
+    memory: str | None = None
+    """The setting `memory` of all files, if it is not the spec's."""
 
     def read(self, items: Sequence[DataItem]) -> tuple[Dataset, Kept]:
         """The samples of all files, and the columns to keep. Raises CompileError with the faults of the first files
@@ -143,7 +147,13 @@ class _Reader:
         """The rows of all files, and what makes samples of them."""
         columns = self._column_assignment()
         maker = SampleMaker.of(self.data, self.data_spec, columns, self.source)
-        return replace(self, data_spec=maker.row_spec)._read_rows(items, columns), maker
+        memory = "stream" if len(items) > 1 and self._stream_together(items) else None
+        return replace(self, data_spec=maker.row_spec, memory=memory)._read_rows(items, columns), maker
+
+    def _stream_together(self, items: Sequence[DataItem]) -> bool:
+        """Whether several files are too large to be loaded, however small each is."""
+        setting = self.data.memory if self.data else "auto"
+        return setting == "auto" and streams(setting, sum(map(file_size, items)))
 
     def _read_rows(self, items: Sequence[DataItem], columns: dict[str, AssignedColumns]) -> Rows:
         """The rows of all files, with the columns to keep and those that divide the rows."""
@@ -182,7 +192,8 @@ class _Reader:
             targets = self.data_spec.targets if self.with_targets else {}
             windows = window_faults(self.data, self.data_spec.inputs, targets)
             sequences = sequence_faults(self.data, self.data_spec.inputs)
-            for fault in (*split_faults(self.data), *windows, *sequences):
+            masks = mask_faults(self.data, self.data_spec.mask_class_counts) if self.with_targets else ()
+            for fault in (*split_faults(self.data), *windows, *sequences, *masks):
                 faults.add_in_spec(*fault)
         if self.with_targets:
             weights = getattr(self.data, SAMPLE_WEIGHT, None)
@@ -212,7 +223,8 @@ class _Reader:
                 return self._read_folder(item, faults)
             file = stack.enter_context(item.open_file())
         npy_column = columns[next(iter(self.data_spec.inputs))].names[0]
-        return read_table(file, item.name, faults, TableOptions.of(self.data, npy_column, self.format))
+        options = TableOptions.of(self.data, npy_column, self.format)
+        return read_table(file, item.name, faults, options._replace(memory=self.memory or options.memory))
 
     def _rows(
         self, table: DataTable, item: DataItem, columns: dict[str, AssignedColumns], faults: FaultCollector
@@ -284,7 +296,7 @@ def _samples(
     try:
         rows = complete_rows(stored, data_spec) if drops_missing and stored else None
     except CompileError as error:
-        faults.diagnostics += error.diagnostics
+        faults.add_all(error.diagnostics)
         return None, None
     if rows is not None and not len(rows):
         faults.add("empty-data", "every row has a missing value", help=ALL_MISSING_HELP)

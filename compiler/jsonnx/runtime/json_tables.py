@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from json.decoder import JSONDecodeError
 from math import inf, nan
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -22,6 +22,18 @@ from .validate_arrays import MISSING_NUMBER_HELP, MISSING_TEXT_HELP, ElementInde
 
 LAYOUT_HELP = 'write a list of objects, [{"a": 1, "b": 2}, ...], or an object of lists, {"a": [1, ...], "b": [2, ...]}'
 _WHITE_SPACE = re.compile(r"[ \t\n\r]*")
+
+
+class FirstRow(NamedTuple):
+    """The place of the first row of a part of a file."""
+
+    line: int
+    """The number of its line, from 1."""
+    row: int
+    """Its index, from 0."""
+
+
+FIRST_ROW = FirstRow(1, 0)
 
 
 class MalformedTable(ValueError):
@@ -37,21 +49,28 @@ def read_json_table(data: bytes, faults: FaultCollector) -> JsonTable | None:
     return _read(data, faults, _parse_document)
 
 
-def read_json_lines(data: bytes, faults: FaultCollector) -> JsonTable | None:
-    """The table of a text with one JSON object a line; None, and a fault, if it is malformed. Skips empty lines."""
-    return _read(data, faults, _parse_lines)
+def read_json_lines(
+    data: bytes, faults: FaultCollector, first: FirstRow | None = None, names: Sequence[str] = ()
+) -> JsonTable | None:
+    """The table of a text with one JSON object a line; None, and a fault, if it is malformed. Skips empty lines.
+
+    Of a part of a file, `first` is the place of its first row, and `names` are the keys of all rows of the file.
+    """
+    first = first or FIRST_ROW
+    return _read(data, faults, lambda text: _parse_lines(text, first, names), first.line)
 
 
-def _read(data: bytes, faults: FaultCollector, parse: Callable[[str], JsonTable]) -> JsonTable | None:
-    text = decode_utf8(data, faults)
+def _read(
+    data: bytes, faults: FaultCollector, parse: Callable[[str], JsonTable], first_line: int = 1
+) -> JsonTable | None:
+    text = decode_utf8(data, faults, first_line)
     if text is None:
         return None
     try:
         table = parse(text)
     except MalformedTable as error:
-        faults.add(
-            "bad-data-file", str(error), DataLocation("", *_line_and_column(text, error.offset)), help=error.help
-        )
+        line, column = _line_and_column(text, error.offset)
+        faults.add("bad-data-file", str(error), DataLocation("", line + first_line - 1, column), help=error.help)
         return None
     except RecursionError:
         faults.add("bad-data-file", "its values are nested too deeply")
@@ -66,8 +85,14 @@ class JsonTable:
     """Columns of JSON values. `locate_value(row, name)` is the offset of a value in the text, or of its row."""
 
     def __init__(
-        self, text: str, columns: dict[str, list[Any]], row_count: int, locate_value: Callable[[int, str], int]
+        self,
+        text: str,
+        columns: dict[str, list[Any]],
+        row_count: int,
+        locate_value: Callable[[int, str], int],
+        first: FirstRow = FIRST_ROW,
     ) -> None:
+        self._first = first
         self._text, self._columns, self._row_count, self._locate_value = text, columns, row_count, locate_value
 
     def __len__(self) -> int:
@@ -120,12 +145,13 @@ class JsonTable:
             rest = index[2:] if is_stacked else index[1:]
             line, column = self._position(index[0], name)
             element = f", element {list(rest)}" if rest else ""
-            return DataLocation(f"row {index[0] + 1}, column {name!r}{element}", line, column)
+            return DataLocation(f"row {self._first.row + index[0] + 1}, column {name!r}{element}", line, column)
 
         return locate
 
     def _position(self, row: int, name: str) -> tuple[int, int]:
-        return _line_and_column(self._text, self._locate_value(row, name))
+        line, column = _line_and_column(self._text, self._locate_value(row, name))
+        return line + self._first.line - 1, column
 
     def _check_missing(self, name: str, type: TensorType, faults: FaultCollector) -> None:
         """Adds one fault for all rows without a value."""
@@ -318,7 +344,7 @@ def _parse_document(text: str) -> JsonTable:
     return table
 
 
-def _parse_lines(text: str) -> JsonTable:
+def _parse_lines(text: str, first: FirstRow, names: Sequence[str]) -> JsonTable:
     rows = []
     start = 0
     for line in text.split("\n"):
@@ -332,22 +358,24 @@ def _parse_lines(text: str) -> JsonTable:
                 raise MalformedTable("there is more text behind the line's first value", start + end)
             rows.append((offset, value))
         start += len(line) + 1
-    return _rows_table(text, rows, 'write one object a line, {"a": 1, "b": 2}')
+    return _rows_table(text, rows, 'write one object a line, {"a": 1, "b": 2}', first, names)
 
 
-def _rows_table(text: str, rows: list[tuple[int, Any]], help: str) -> JsonTable:
+def _rows_table(
+    text: str, rows: list[tuple[int, Any]], help: str, first: FirstRow = FIRST_ROW, all_names: Sequence[str] = ()
+) -> JsonTable:
     """The table of objects at these offsets; a key that a row lacks has the value None."""
     for offset, row in rows:
         if not isinstance(row, dict):
             raise MalformedTable(f"a row is {_short_json(row)}, not an object", offset, help)
-    names = dict.fromkeys(key for _, row in rows for key in row)
+    names = dict.fromkeys(all_names) or dict.fromkeys(key for _, row in rows for key in row)
     columns = {name: [row.get(name) for _, row in rows] for name in names}
 
     def locate(row: int, name: str) -> int:
         start = rows[row][0]
         return next((offset for offset, key, _ in _entries(text, start) if key == name and key), start)
 
-    return JsonTable(text, columns, len(rows), locate)
+    return JsonTable(text, columns, len(rows), locate, first)
 
 
 def _columns_table(text: str, entries: list[tuple[int, str, Any]]) -> JsonTable:

@@ -52,7 +52,7 @@ class StoredArrowTable(ArrowTable):
                 try:
                     return self._stored(name, kind, wanted.accepts_missing, faults)
                 except CompileError as error:
-                    faults.diagnostics += error.diagnostics
+                    faults.add_all(error.diagnostics)
                     return None
         return super().column(name, wanted, faults)
 

@@ -394,10 +394,11 @@ class Trainer:
 
     # -- checkpoints -------------------------------------------------------------------------------------------------
 
-    def save_checkpoint(self, path: str | os.PathLike[str]) -> None:
+    def save_checkpoint(self, path: str | os.PathLike[str]) -> str:
         """Write the complete state of the run to one file, from which `load_checkpoint` resumes it bit for bit.
 
-        Raises UsageError `unwritable-file`; then an earlier file of that name is unchanged.
+        Returns the SHA-256 of the file. Raises UsageError `unwritable-file`; then an earlier file of that name is
+        unchanged.
         """
         arrays = self._engine.state_dict()
         progress = self._progress
@@ -413,7 +414,7 @@ class Trainer:
             "progress": None if progress is None else progress.state_dict(),
             "environment": self.environment(),
         }
-        checkpoint.save(os.fspath(path), with_strings_as_bytes(arrays), state)
+        return checkpoint.save(os.fspath(path), with_strings_as_bytes(arrays), state)
 
     def load_checkpoint(self, path: str | os.PathLike[str], *, exact: bool = False) -> list[Diagnostic]:
         """Load the state of a checkpoint; the next `fit` resumes its run.

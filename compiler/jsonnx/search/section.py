@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from ..core.components import ArrayCodec, Json, NullableCodec, ScalarCodec, SectionCodec, attr
+from ..core.components import ArrayCodec, DictCodec, Json, NullableCodec, ScalarCodec, SectionCodec, attr
 from ..core.reserved_names import LOSS, validation_name
-from ..training.section import DictCodec, TimeLimitSection
+from ..training.section import TimeLimitSection
 from ..training.section_base import Section
 
 MAX_TRIALS = 100_000

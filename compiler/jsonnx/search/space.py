@@ -6,12 +6,12 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
-from math import exp, floor, log
+from math import exp, floor, log, prod
 from typing import NamedTuple
 
 from ..core.components import Json
 from ..core.diagnostics import JsonPath
-from .section import ParameterSection, SweepSection
+from .section import MAX_TRIALS, ParameterSection, SweepSection
 
 SIGNIFICANT_DIGITS = 6
 """Digits of a drawn number: enough to search, and short enough to be written in a spec."""
@@ -229,8 +229,8 @@ def space_faults(section: SweepSection) -> list[SpaceFault]:
     if section.trials is None and section.sampler != "grid":
         help = 'give their number, such as "trials": 50, or search a "grid"'
         faults.append(SpaceFault("missing-key", (), f"the sampler {section.sampler!r} needs the key 'trials'", help))
-    if not faults:
-        faults += _cycle_faults(section)
+    if not any(not fault.is_warning for fault in faults):
+        faults += _cycle_faults(section) or _grid_faults(section)
     return faults
 
 
@@ -285,10 +285,23 @@ def _condition_faults(section: SweepSection, name: str, entry: ParameterSection)
             yield SpaceFault("out-of-range", path, "the condition has no values")
 
 
-def _cycle_faults(section: SweepSection) -> Iterator[SpaceFault]:
+def _cycle_faults(section: SweepSection) -> list[SpaceFault]:
     try:
         Space.of(section)
     except ValueError:
         names = [name for name, entry in section.parameters.items() if entry.when]
         message = f"the conditions of {', '.join(map(repr, names))} refer to each other in a cycle"
-        yield SpaceFault("cycle", ("parameters",), message, "remove a condition")
+        return [SpaceFault("cycle", ("parameters",), message, "remove a condition")]
+    return []
+
+
+def _grid_faults(section: SweepSection) -> list[SpaceFault]:
+    """The fault of a grid with more combinations than a search may have trials, if all of them are meant."""
+    if section.sampler != "grid" or section.trials is not None:
+        return []
+    space = Space.of(section)
+    most = prod(len(dimension.domain.grid() or ()) for dimension in space.dimensions)  # conditions make them fewer
+    if most <= MAX_TRIALS or len(space.grid(MAX_TRIALS + 1)) <= MAX_TRIALS:
+        return []
+    message = f"the grid has more than {MAX_TRIALS:,} combinations"
+    return [SpaceFault("too-large", ("parameters",), message, "give 'trials', or take fewer values of each parameter")]

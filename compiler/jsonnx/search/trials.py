@@ -95,6 +95,9 @@ class Trial:
             and isinstance(trial.proposed_after, int)
             and isinstance(trial.told, int | None)
             and trial.state in STATES
+            and isinstance(trial.reasons, list)
+            and all(isinstance(reason, str) for reason in trial.reasons)
+            and (bool(trial.reasons) or trial.state not in (FAILED, INVALID))
             and all(isinstance(run.folder, str) and isinstance(run.seed, int) for run in runs)
             and all(number is None or isinstance(number, (int, float)) for number in numbers)
         )

@@ -178,7 +178,8 @@ SPEC_EXPLANATIONS: dict[str, Explanation] = {
         "The combination is meaningful, but jsonnx does not support it. Images are "
         "augmented before a training step begins: an augmentation layer must come before the first trained layer, and "
         "may not be inside another layer. A layer that mixes images also mixes their targets, which must be class "
-        "probabilities, not class indices. The help names an alternative.",
+        "probabilities, not class indices. Layers that move pixels do not move those of a target, such as a mask. The "
+        "help names an alternative.",
         '{"inputs": {"image": {"shape": [8, 8, 3]}}, "layers": '
         '[{"type": "Conv2D", "filters": 4, "kernel_size": 3}, {"type": "RandomFlip"}, '
         '{"type": "Flatten"}, {"type": "Dense", "units": 1}], "training": {"loss": "mse"}}',
