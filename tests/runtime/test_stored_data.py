@@ -16,6 +16,7 @@ from jsonnx.runtime import stored_arrays
 from jsonnx.runtime.array_tables import open_npz
 from jsonnx.runtime.random import block_order
 from jsonnx.runtime.stored_arrays import FileMapping, MappedSamples, StoredArray
+from safetensors.numpy import load_file
 
 ROWS = 150
 
