@@ -22,10 +22,11 @@ import numpy as np
 from jsonnx import Trainer
 from jsonnx.core.diagnostics import UsageError
 from jsonnx.core.files import TEMPORARY_NAME
+from jsonnx.runtime import run_lock
 from jsonnx.runtime.run_folder import RunFolder
 
 from fault_injection.scenarios import ERRORS
-from fault_injection.server import Fault, inject
+from fault_injection.server import NO_HEARTBEAT_SECONDS, Fault, inject
 
 SAVED, REFUSED, BROKEN = 0, 10, 20
 """The exit statuses of a process that saves: it has saved, it has reported an error, it has ended otherwise."""
@@ -42,6 +43,7 @@ class Saves:
     """A run with two checkpoints, and the save that is disturbed in copies of it."""
 
     def __init__(self, folder: Path) -> None:
+        run_lock.HEARTBEAT_SECONDS = NO_HEARTBEAT_SECONDS
         self.folder = folder
         self.before, self.after = folder / "before", folder / "after"
         self.trainer = Trainer(SPEC)

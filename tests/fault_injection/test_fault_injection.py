@@ -84,7 +84,7 @@ def test_the_chosen_system_call_fails(context: Context) -> None:
     assert not (workload.home / "failing").exists()
 
 
-@pytest.mark.parametrize("stride", [40, pytest.param(5, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("stride", [70, pytest.param(5, marks=pytest.mark.slow)])
 def test_nothing_is_lost_if_a_system_call_of_a_save_fails(tmp_path: Path, stride: int) -> None:
     if not can_inject():
         pytest.skip("no C compiler")
