@@ -33,6 +33,7 @@ PAGES = (
     "docs/keras.md",
     "docs/commands.md",
     "docs/runs.md",
+    "docs/report.md",
     "docs/sweep.md",
 )
 

@@ -261,7 +261,7 @@ def test_an_invalid_combination_is_found_before_the_first_trial(pretended: type[
     assert "trial 4 with width = 5" in fault.message
     assert fault.path == "$.sweep.parameters"
     assert not pretended.jobs
-    assert not Path("out/sweep.json").exists()
+    assert not Path("out").exists()
     document = spec({"width": {"choice": [2, 5]}, "training.seed": {"choice": [1, "${10 // (width - 5) + 9}"]}})
     document["sweep"]["invalid"] = "skip"
     result = search(document)

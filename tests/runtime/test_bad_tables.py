@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import jsonnx
 import numpy as np
 import pytest
 from commands import jsonnx as command
@@ -88,3 +89,19 @@ def test_a_column_of_texts_among_numbers_gets_an_input_of_its_own(
     shown = command("train", "spec.json", "-o", "run", status=1).stderr
     assert "input 'a' stacks the column 'w', which holds texts, with columns of numbers" in shown
     assert "give the column an input of its own" in shown
+
+
+def test_faults_of_lists_and_of_arrays_have_a_help(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    layer = {"type": "Dense", "name": "kind", "units": 2, "activation": "softmax"}
+    training = {**SPEC["training"], "data": {"train": "t.json", "y": "k"}}
+    document = {"inputs": {"a": {"shape": [2]}}, "layers": [layer], "training": training}
+    Path("t.json").write_text(json.dumps([{"a": [1, 2], "k": 0}, {"a": [1, None], "k": 1}]))
+    (fault,) = jsonnx.validate(document, data=True)
+    assert "row 2, column 'a': 'a' holds null, not a number" in fault.message
+    assert "Imputation" in str(fault.help)
+    np.savez("t.npz", a=np.zeros((3, 2)), k=np.zeros(2, int))
+    training["data"]["train"] = "t.npz"
+    (fault,) = jsonnx.validate(document, data=True)
+    assert "the numbers of samples differ: input 'a' has 3" in fault.message
+    assert "one entry for each sample" in str(fault.help)

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from click.core import ParameterSource
 
 from ..core.deployment_targets import PLAIN_TARGET, TARGETS
 from ..core.diagnostics import UsageError
@@ -34,10 +33,10 @@ from .common import (
 )
 from .folds import ALL_FOLDS, FOLD_TYPE, default_folder, train_all_folds
 from .report import PORT_OPTION, live_report, write_run_report
+from .runs import locked_run
 
 if TYPE_CHECKING:
     from ..pipeline.check import CheckedSpec
-    from ..pipeline.lock_file import LockedRun
     from ..pipeline.run_outcome import Outcome
     from ..pipeline.training_run import ProviderPlacement
 
@@ -209,7 +208,7 @@ def train(
     from ..render.progress import progress_display
     from ..runtime.provider_options import parse_assignments
 
-    lock = _read_lock(spec) if locked else None
+    lock = locked_run(spec) if locked else None
     if lock is not None:
         changes, scale, seed, provider = lock.changes, lock.scale, lock.seed, lock.provider
     checked = checked_spec(spec, changes, scale, has_validation_data=validation_data is not None)
@@ -259,28 +258,6 @@ def train(
         checked, changes = with_fold(checked, fold), (*changes, fold_change(fold))
     folder = Path(output) if output else default_folder(checked, resume, force, quiet)
     sys.exit(run_in(folder, checked, changes).exit_status)
-
-
-def _read_lock(spec: str) -> LockedRun:
-    """The run of the lock file beside a spec. Raises UsageError for options that it decides."""
-    from ..pipeline.lock_file import read_lock
-
-    context = click.get_current_context()
-    for name, option in LOCKED_OPTIONS.items():
-        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
-            raise UsageError("bad-option", f"--locked and {option} exclude each other", "jsonnx.lock has its value")
-    return read_lock(spec)
-
-
-LOCKED_OPTIONS = {
-    "changes": "--set",
-    "fold": "--fold",
-    "scale": "--scale",
-    "seed": "--seed",
-    "provider": "--provider",
-    "threads": "--threads",
-}
-"""The options whose values are those of the lock file."""
 
 
 def _print_placement(provider: str, placement: ProviderPlacement | None) -> None:

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
+from ..core.diagnostics import UsageError
 from .common import FORMAT_OPTION, handles_errors, print_diagnostics, print_result, print_status
+
+if TYPE_CHECKING:
+    from ..pipeline.lock_file import LockedRun
 
 
 @click.command()
@@ -99,3 +105,25 @@ def lock(run: str) -> None:
     opened = Run(run)
     path = write_lock(opened)
     print_status(f"wrote {opened.spec_file} to {display_path(path)}")
+
+
+def locked_run(spec: str) -> LockedRun:
+    """The run of the lock file beside a spec. Raises UsageError for options that it decides."""
+    from ..pipeline.lock_file import read_lock
+
+    context = click.get_current_context()
+    for name, option in LOCKED_OPTIONS.items():
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            raise UsageError("bad-option", f"--locked and {option} exclude each other", "jsonnx.lock has its value")
+    return read_lock(spec)
+
+
+LOCKED_OPTIONS = {
+    "changes": "--set",
+    "fold": "--fold",
+    "scale": "--scale",
+    "seed": "--seed",
+    "provider": "--provider",
+    "threads": "--threads",
+}
+"""The options whose values are those of the lock file."""

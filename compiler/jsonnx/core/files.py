@@ -107,6 +107,8 @@ def file_exists(path: Path) -> bool:
     except (FileNotFoundError, NotADirectoryError, ValueError):
         return False
     except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            return False
         raise UsageError("unreadable-file", f"cannot read {str(path)!r}: {error_reason(error)}") from error
     return True
 

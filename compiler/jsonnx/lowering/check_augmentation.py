@@ -79,7 +79,12 @@ def _check_masks(call: Call, typed: TypedNetwork, objective: Objective, report: 
     images = typed.types[call.results[0]]
     kind = call.layer.type_name if call.layer else ""
     for output, target in objective.targets.items():
-        if target.rank >= 3 and images.rank == 4 and target.shape[1:3] == spatial_shape(images, call.layer):
+        if (
+            output not in call.results
+            and target.rank >= 3
+            and images.rank == 4
+            and target.shape[1:3] == spatial_shape(images, call.layer)
+        ):
             message = f"{kind} {call.name!r} moves the pixels of images, but not those of the target of {output!r}"
             help = "augment images and masks together, in their files; layers that change colors can stay"
             report.add("not-supported", call.path, message, help=help)

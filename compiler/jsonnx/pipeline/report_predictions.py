@@ -153,7 +153,10 @@ class _OutputForm:
             return labels if len(labels) == 2 else UNNAMED_LABELS
         if kind is OutputKind.NUMBERS and unit_count == 1:
             return (self.name,)
-        return labels if len(labels) == unit_count else [str(index) for index in range(unit_count)]
+        if len(labels) == unit_count:
+            return labels
+        prefix = f"{self.name} " if kind is OutputKind.NUMBERS else ""
+        return [f"{prefix}{index}" for index in range(unit_count)]
 
 
 def _counted_positions(

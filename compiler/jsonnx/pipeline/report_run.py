@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,6 +78,7 @@ def run_values(folder: Path, options: ReportOptions) -> RunValues:
     values["balance"] = target_balance(data, model)
     if data.evaluated is not None:
         values["outputs"] = _outputs(model, plan, data.evaluated)
+        values["notes"] += _unshown_outputs(model, values["outputs"])
     values["layers"] = _layers(run, model.checked, plan, data, values["notes"])
     return values
 
@@ -203,6 +205,17 @@ def _outputs(model: TrainedModel, plan: TrainingPlan, samples: Dataset) -> list[
             "examples": examples(results, samples, plan.training.data),
         }
         for results in output_results(model, samples)
+    ]
+
+
+def _unshown_outputs(model: TrainedModel, shown: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A note on each output whose target a prediction cannot be compared with."""
+    names = {output["name"] for output in shown}
+    outputs = model.checked.network.outputs
+    return [
+        f"The output {name} has no target with classes or with numbers of its shape, so its predictions are not shown."
+        for name in outputs
+        if name not in names
     ]
 
 

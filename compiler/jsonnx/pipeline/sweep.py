@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..core.diagnostics import CompileError, Diagnostic, UsageError
-from ..core.files import error_reason, refuse_overwrite
+from ..core.files import error_reason, refuse_overwrite, remove_empty_folders
 from ..core.spec_folders import SpecFolders
 from ..frontend.json_reader import STDIN_NAME, Source
 from ..render.diagnostics import escape_invisible
@@ -19,7 +19,7 @@ from ..render.progress import Verbosity
 from ..render.sweep_display import NoSweepDisplay, sweep_display
 from ..render.sweep_page import sweep_page
 from ..runtime.provider_options import ProviderOptions
-from ..runtime.run_lock import RunLock
+from ..runtime.run_lock import LOCK_FILE, RunLock
 from ..runtime.spec_source import SpecSource
 from ..search.samplers import make_sampler, restore
 from ..search.section import MAX_TRIALS
@@ -120,36 +120,28 @@ def run_sweep(
     sweep_folder = SweepFolder(path)
     _refuse_existing(sweep_folder, options)
     refuse_overwrite(check.checked.files, sweep_folder.existing_files)
-    maximized = is_maximized(check.base, check.plan.section)
-    settings = start_settings(path, check.plan, options, name, maximized)
     resumes = options.resume and sweep_folder.has_sweep
     on_status(f"{'resuming the search' if resumes else 'searching'} in {path}")
-    if resumes:
-        settings = require_same_search(sweep_folder, check.plan, settings)
-        if options.threads is not None:
-            settings |= {"threads": options.threads_per_trial()}
-    else:
+    if not resumes:
         _check_data(check.base, options)
     with _locked(sweep_folder):
+        if resumes != (options.resume and sweep_folder.has_sweep):
+            message = f"another process has started or removed the search in {str(path)!r}"
+            raise UsageError("run-exists", message, "give the command once more")
         _refuse_existing(sweep_folder, options)
-        sampler = make_sampler(check.plan.section, check.plan.space, check.plan.section.trials or MAX_TRIALS, maximized)
-        records = _read_records(sweep_folder, options) if resumes else {}
-        restore(sampler, list(records.values()))
-        run = SweepRun(
-            sweep_folder, check.plan, options, settings, sampler, maximized, records, display or NoSweepDisplay()
-        )
+        run = _prepared_run(sweep_folder, check, options, resumes, display or NoSweepDisplay())
         run.queue.check_all(_status_of_checks(on_status))
         if resumes:
-            sweep_folder.write_settings(settings)
+            sweep_folder.write_settings(run.settings)
             _tidy(sweep_folder, run)
         else:
-            sweep_folder.start(settings, text_of(original))
+            sweep_folder.start(run.settings, text_of(original))
         signal = run.run()
-        best = best_trial(run.trials, maximized)
-        result = SweepResult(path, check.plan.section.metric, run.trials, best, run.queue.limit, signal, run.timed_out)
+        best = best_trial(run.trials, run.is_maximized)
         best_spec = run.best_spec_text(best) if best is not None else None
         sweep_folder.write_page(sweep_page(name, run.view(), check.plan.section.parameters, best_spec))
-        return result
+        metric = check.plan.section.metric
+        return SweepResult(path, metric, run.trials, best, run.queue.limit, signal, run.timed_out)
 
 
 class _Search(NamedTuple):
@@ -176,6 +168,22 @@ def _checked_search(original: Source, options: SweepOptions, warn: Callable[[lis
         raise UsageError("no-sweep", "the spec has no `sweep`", NO_SECTION_HELP)
     warn([*checked.diagnostics, *check.diagnostics])
     return _Search(checked, check.base, check.plan)
+
+
+def _prepared_run(
+    folder: SweepFolder, check: _Search, options: SweepOptions, resumes: bool, display: SweepDisplay
+) -> SweepRun:
+    """A search that starts, or one with the trials of earlier processes. Raises CompileError, UsageError."""
+    plan, maximized = check.plan, is_maximized(check.base, check.plan.section)
+    settings = start_settings(folder.path, plan, options, check.checked.network.name, maximized)
+    if resumes:
+        settings = require_same_search(folder, plan, settings)
+        if options.threads is not None:
+            settings |= {"threads": options.threads_per_trial()}
+    sampler = make_sampler(plan.section, plan.space, plan.section.trials or MAX_TRIALS, maximized)
+    records = _read_records(folder, options) if resumes else {}
+    restore(sampler, list(records.values()))
+    return SweepRun(folder, plan, options, settings, sampler, maximized, records, display)
 
 
 def _check_data(base: CheckedSpec, options: SweepOptions) -> None:
@@ -226,8 +234,11 @@ def _is_left_behind(file: Path) -> bool:
 
 @contextmanager
 def _locked(folder: SweepFolder) -> Iterator[None]:
-    """Holds the lock of the folder. Raises UsageError `run-locked`, `unwritable-file`."""
-    folder.make()
+    """Holds the lock of the folder. If an error keeps a new search from starting, nothing of it is left.
+
+    Raises UsageError `run-locked`, `unwritable-file`.
+    """
+    created = folder.make()
     lock = RunLock(folder.path)
     try:
         lock.acquire()
@@ -239,6 +250,9 @@ def _locked(folder: SweepFolder) -> Iterator[None]:
         yield
     finally:
         lock.release()
+        if created and not folder.has_sweep:
+            (folder.path / LOCK_FILE).unlink(missing_ok=True)
+            remove_empty_folders(created)
 
 
 def _read_records(folder: SweepFolder, options: SweepOptions) -> dict[int, Trial]:

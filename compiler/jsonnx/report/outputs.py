@@ -143,6 +143,7 @@ def _multi_label_figures(output: Predicted) -> dict[str, Any]:
         },
         "classes": _class_rows(output.labels, scores, predicted.sum(0)),
         **_curve_figures(curves, output.labels, scores.support),
+        "threshold": _threshold_figures(count_by_threshold(true.ravel(), output.scores.ravel()), output),
     }
     if output.has_probabilities:
         shown["calibration"] = calibration(true.ravel(), output.scores.ravel())._asdict()

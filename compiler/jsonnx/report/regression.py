@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-HISTOGRAM_BINS = 30
+MIN_BINS, MAX_BINS = 10, 30
 MAX_SCATTER_POINTS = 1_000
 MIN_RELATIVE_RANGE = 1e-9
 """Below that part of the values, their range is rounding."""
@@ -43,7 +43,7 @@ class Histogram(NamedTuple):
     """[bins]"""
 
 
-def histogram(values: np.ndarray, bins: int = HISTOGRAM_BINS) -> Histogram:
+def histogram(values: np.ndarray) -> Histogram:
     """Bins of equal width over the range of the finite values; values that are almost the same are in one bin."""
     values = np.asarray(values, np.float64)
     values = values[np.isfinite(values)]
@@ -51,6 +51,7 @@ def histogram(values: np.ndarray, bins: int = HISTOGRAM_BINS) -> Histogram:
     size = max(abs(low), abs(high))
     if high - low <= MIN_RELATIVE_RANGE * size:
         low, high = low - max(0.5, 0.01 * size), high + max(0.5, 0.01 * size)
+    bins = int(np.clip(2 * np.sqrt(values.size), MIN_BINS, MAX_BINS))
     counts, edges = np.histogram(values, bins, (low, high))
     return Histogram(edges, counts)
 

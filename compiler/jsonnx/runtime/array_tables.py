@@ -82,7 +82,9 @@ def _read_npy_header(file: IO[bytes], size: int) -> _NpyHeader:
     except (SyntaxError, TokenError, TypeError, RecursionError, MemoryError) as error:  # NumPy parses Python there
         raise ValueError(f"its header is damaged: {error}") from None
     if header.dtype.kind not in "fiubU":
-        hint = OBJECT_HINT if header.dtype.kind == "O" else ""
+        hint = (
+            OBJECT_HINT if header.dtype.kind == "O" else "; write booleans, integers, floating-point numbers or texts"
+        )
         raise ValueError(f"elements of type {header.dtype} are not supported{hint}")
     data_size = size - file.tell()
     if data_size != prod(header.shape) * header.dtype.itemsize or any(length < 0 for length in header.shape):

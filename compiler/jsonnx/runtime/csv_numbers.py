@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.util import find_spec
@@ -50,8 +49,9 @@ def parse_numbers(
         null_values=MISSING_NUMBERS,
     )
     try:
-        data.decode()  # pyarrow does not look at texts of other columns
-        table = csv.read_csv(io.BytesIO(data), read, parse, convert)
+        if not data.isascii():
+            data.decode()  # pyarrow does not look at texts of other columns
+        table = csv.read_csv(pa.BufferReader(data), read, parse, convert)
     except (pa.ArrowException, UnicodeDecodeError):
         return None
     if table.num_rows != row_count:

@@ -236,10 +236,10 @@ class RunFolder:
 
     def checkpoints(self) -> list[Path]:
         """The paths of the checkpoints, from the newest to the oldest. Raises UsageError `unreadable-file`."""
+        if not file_exists(self.checkpoint_folder):
+            return []
         try:
             names = os.listdir(self.checkpoint_folder)
-        except (FileNotFoundError, NotADirectoryError, ValueError):  # also for a name that no folder can have
-            return []
         except OSError as error:
             message = f"cannot read {str(self.checkpoint_folder)!r}: {error_reason(error)}"
             raise UsageError("unreadable-file", message) from error

@@ -53,7 +53,9 @@ def open_stored_csv(
     source = BlockFile(file, name)
     first = blocks[0] if blocks else TextBlock(0, 0, 1, 0, 0)
     header = read_csv_table(source.read(first.start, first.stop), faults, dialect)
-    return None if header is None else StoredTextTable(source, blocks, _CsvParser(header, dialect), buffer_samples)
+    return (
+        None if header is None else StoredTextTable(source, blocks, _CsvParser(header, dialect), buffer_samples, header)
+    )
 
 
 def open_stored_json_lines(
@@ -76,7 +78,12 @@ class StoredTextTable:
     """The columns of a file that is read in blocks."""
 
     def __init__(
-        self, source: BlockFile, blocks: Sequence[TextBlock], parser: BlockParser, buffer_samples: int
+        self,
+        source: BlockFile,
+        blocks: Sequence[TextBlock],
+        parser: BlockParser,
+        buffer_samples: int,
+        first_table: DataTable | None = None,
     ) -> None:
         self._source, self._parser, self._buffer_samples = source, parser, buffer_samples
         self._blocks = [block for block in blocks if block.row_count]
@@ -87,7 +94,7 @@ class StoredTextTable:
         self._requests: dict[str, ColumnRequest] = {}
         self._last_blocks: dict[str, int | None] = {}
         self._arrays: dict[tuple[int, str], np.ndarray] = {}
-        self._last: tuple[int, DataTable] | None = None
+        self._last: tuple[int, DataTable] | None = None if first_table is None else (0, first_table)
 
     @property
     def names(self) -> Sequence[str]:

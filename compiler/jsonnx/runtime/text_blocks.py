@@ -13,10 +13,14 @@ from collections.abc import Iterator
 from threading import Lock
 from typing import IO, Any, NamedTuple
 
+import numpy as np
+
 from ..core.diagnostics import UsageError
 
 BLOCK_BYTES = 1 << 20
 """Bytes of a block, which ends with the row that reaches them."""
+FIRST_BLOCK_BYTES = 1 << 14
+"""Bytes of the first block of a table of separated values, from which the columns are known."""
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
@@ -63,14 +67,15 @@ def csv_blocks(file: IO[bytes], size: int, separator: str) -> Iterator[TextBlock
     line, row = 1, -1  # the header
     while start < size:
         file.seek(start)
-        data = file.read(BLOCK_BYTES)
+        wanted_bytes = BLOCK_BYTES if line > 1 else min(BLOCK_BYTES, FIRST_BLOCK_BYTES)
+        data = file.read(wanted_bytes)
         end = len(data) if start + len(data) >= size else data.rfind(b"\n") + 1
         data = data[:end]
-        if data and _has_one_row_per_line(data):
-            stop, line_count = start + end, data.count(b"\n") + (not data.endswith(b"\n"))
-            row_count, is_damaged = line_count, False
+        plain_lines = _plain_line_count(data)
+        if plain_lines:
+            stop, line_count, row_count, is_damaged = start + end, plain_lines, plain_lines, False
         else:
-            stop, line_count, row_count, is_damaged = _parsed_rows(file, start, size, separator)
+            stop, line_count, row_count, is_damaged = _parsed_rows(file, start, wanted_bytes, separator)
             if is_damaged and row + row_count <= 0:  # with the header
                 stop = min(start + BLOCK_BYTES, size)
         first_row = max(row, 0)
@@ -83,16 +88,19 @@ def csv_blocks(file: IO[bytes], size: int, separator: str) -> Iterator[TextBlock
         start, line, row = stop, line + line_count, row + row_count
 
 
-def _has_one_row_per_line(data: bytes) -> bool:
-    """Whether each line is a row: none is empty, and none is a part of a quoted text."""
-    if b'"' in data or b"\n\n" in data or data.startswith((b"\n", b"\r")):
-        return False
-    return b"\r" not in data or (data.count(b"\r") == data.count(b"\r\n") and b"\r\n\r\n" not in data)
+def _plain_line_count(data: bytes) -> int:
+    """The number of lines if each is a row: none is empty, and none is a part of a quoted text; else 0."""
+    if not data or b'"' in data or data.startswith((b"\n", b"\r")):
+        return 0
+    if b"\r" in data and (data.count(b"\r") != data.count(b"\r\n") or b"\r\n\r\n" in data):
+        return 0
+    ends = np.flatnonzero(np.frombuffer(data, np.uint8) == ord("\n"))
+    return 0 if (np.diff(ends) == 1).any() else len(ends) + (not data.endswith(b"\n"))
 
 
-def _parsed_rows(file: IO[bytes], start: int, size: int, separator: str) -> tuple[int, int, int, bool]:
-    """The end of a block of rows that begins at an offset, its lines and its rows, and whether the next row cannot be
-    read."""
+def _parsed_rows(file: IO[bytes], start: int, wanted_bytes: int, separator: str) -> tuple[int, int, int, bool]:
+    """The end of a block of rows that begins at an offset and has the wanted size, its lines and its rows, and whether
+    the next row cannot be read."""
     file.seek(start)
     text = io.TextIOWrapper(io.BufferedReader(_Unclosed(file)), "utf-8", newline="")
     stop, rows = start, 0
@@ -108,7 +116,7 @@ def _parsed_rows(file: IO[bytes], start: int, size: int, separator: str) -> tupl
     try:
         for fields in csv.reader(counted(), delimiter=separator, strict=True):
             stop, counted_lines, rows = end, lines, rows + bool(fields)
-            if stop - start >= BLOCK_BYTES:
+            if stop - start >= wanted_bytes:
                 break
     except (csv.Error, UnicodeDecodeError):
         return stop, counted_lines, rows, True

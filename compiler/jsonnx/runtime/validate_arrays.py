@@ -297,6 +297,7 @@ MISSING_TEXT_HELP = (
 )
 
 
+SAMPLE_COUNT_HELP = "the first axis of each array has one entry for each sample, in the same order in all arrays"
 INFINITE_HELP = "numbers are finite and below 3.4e38: correct the value, or write it in another unit"
 RANGE_HELP = "correct the value, or give the input another type"
 
@@ -429,7 +430,7 @@ def check_consistent_sizes(
     counts = {name: len(array) for name, array in (*arrays.items(), *weights.items())}
     if len(set(counts.values())) > 1:
         description = ", ".join(f"{data_spec.describe(name)} has {count}" for name, count in counts.items())
-        faults.add("data-shape", f"the numbers of samples differ: {description}")
+        faults.add("data-shape", f"the numbers of samples differ: {description}", help=SAMPLE_COUNT_HELP)
     elif 0 in counts.values():
         faults.add("empty-data", "there are no samples")
     sizes: dict[Size, tuple[str, int]] = {}

@@ -40,9 +40,9 @@ class SweepFolder:
         names = (SWEEP_FILE, SPEC_FILE, BEST_FILE, PAGE_FILE, TRIALS_FOLDER)
         return [self.path / name for name in names if os.path.lexists(self.path / name)]
 
-    def make(self) -> None:
-        """Creates the folder. Raises UsageError `unwritable-file`."""
-        make_folders(self.path / TRIALS_FOLDER)
+    def make(self) -> list[Path]:
+        """Creates the folder. Returns the folders that it created. Raises UsageError `unwritable-file`."""
+        return make_folders(self.path / TRIALS_FOLDER)
 
     def start(self, settings: Mapping[str, Any], spec_text: str) -> None:
         """Writes what a sweep is made from."""

@@ -104,7 +104,7 @@ function thresholdPart(output, name) {
   const id = `threshold-${name}`;
   const slider = el("input", { type: "range", id, min: 0, max: thresholds.length - 1, value: nearest, oninput: () => show(Number(slider.value)) });
   show(nearest);
-  return [lineChart({ title: "Threshold", series, note: `The model's threshold is ${shortText(chosen)}.`,
+  return [lineChart({ title: "Threshold", series, note: `The model's threshold is ${shortText(chosen)}.${output.kind === "multi_label" ? " Counts of all labels together." : ""}`,
     marks: [Plot.ruleX([chosen], { stroke: "var(--quiet)", strokeDasharray: "3 3" })],
     x: { label: "threshold" }, y: { label: "score", domain: UNIT_INTERVAL } }),
   el("div", {}, el("p", { class: "screen-only" }, el("label", { for: id }, "Threshold "), slider), status)];
@@ -139,7 +139,8 @@ function residualsOfTrue(unit) {
   const title = `Residuals over true values: ${unit.label}`;
   const draw = (width) => plot(width, 300, { ariaLabel: title, x: { label: "true", nice: true }, y: { label: "predicted − true", nice: true },
     marks: [Plot.ruleY([0], { stroke: "var(--quiet)", strokeDasharray: "3 3" }), Plot.dot(points, { x: "x", y: "y", r: 2.5, fill: color(0), fillOpacity: 0.5 })] });
-  return chart({ title, draw });
+  return chart({ title, draw, values: () => table(title, [["sample", "text"], "true", "predicted − true"],
+    points.map((point, index) => [String(index + 1), point.x, point.y]), "cut") });
 }
 
 function numberCharts(output) {
