@@ -88,6 +88,7 @@ def test_checks_of_augmentation_layers_are_linear_in_their_number() -> None:
     assert count_calls(check_spec, augmented(500)) < 11 * count_calls(check_spec, augmented(50))
 
 
+@pytest.mark.slow
 def test_ten_thousand_layers_compile_and_run() -> None:
     model = jsonnx.compile(chain(9_998))
     assert len(model.rows()) == 9_999

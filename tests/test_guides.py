@@ -33,6 +33,8 @@ PAGES = (
     "docs/keras.md",
     "docs/commands.md",
     "docs/runs.md",
+    "docs/report.md",
+    "docs/sweep.md",
 )
 
 SLOW = pytest.mark.slow
@@ -43,6 +45,7 @@ SLOW_PAGES = {
     "docs/python.md",
     "docs/deployment.md",
     "docs/troubleshooting.md",
+    "docs/sweep.md",
 }
 """Pages whose blocks run for more than two seconds."""
 

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from .pipeline.keras_export import to_keras
     from .pipeline.keras_import import from_keras
     from .pipeline.model import Model
+    from .pipeline.run import Run
+    from .pipeline.sweep import sweep
     from .pipeline.trainer import Trainer
     from .pipeline.validate import validate
     from .runtime.callback_class import Callback
@@ -28,6 +30,7 @@ _LAZY = {
     "FeedError": "runtime.data_errors",
     "Model": "pipeline.model",
     "Note": "core.diagnostics",
+    "Run": "pipeline.run",
     "Session": "runtime.session",
     "Size": "core.types",
     "TensorType": "core.types",
@@ -35,6 +38,7 @@ _LAZY = {
     "UsageError": "core.diagnostics",
     "compile": "pipeline.compile",
     "from_keras": "pipeline.keras_import",
+    "sweep": "pipeline.sweep",
     "to_keras": "pipeline.keras_export",
     "validate": "pipeline.validate",
 }
@@ -64,6 +68,7 @@ __all__ = [
     "FeedError",
     "Model",
     "Note",
+    "Run",
     "Session",
     "Size",
     "TensorType",
@@ -71,6 +76,7 @@ __all__ = [
     "UsageError",
     "compile",
     "from_keras",
+    "sweep",
     "to_keras",
     "validate",
 ]

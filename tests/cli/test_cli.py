@@ -629,6 +629,7 @@ def test_commands_that_run_no_model_work_without_onnxruntime(work_folder: Path) 
     assert not Path("run").exists()
 
 
+@pytest.mark.slow
 def test_a_closed_pipe_is_not_an_error(work_folder: Path) -> None:
     Path("bad.json").write_text('{"layers": []}')
     shell = f'PYTHONPATH="{SOURCE}" "{sys.executable}" -m jsonnx'
@@ -644,6 +645,7 @@ def test_a_closed_pipe_is_not_an_error(work_folder: Path) -> None:
     assert Path("other/model.onnx").exists()
 
 
+@pytest.mark.slow
 def test_closed_and_full_standard_streams(work_folder: Path) -> None:
     shell = f'PYTHONPATH="{SOURCE}" "{sys.executable}" -m jsonnx'
     for line, status in (
@@ -693,6 +695,7 @@ def test_an_internal_error_is_reported_as_a_bug(work_folder: Path, monkeypatch: 
     assert "Traceback" not in result.stderr
 
 
+@pytest.mark.slow
 def test_commands_in_a_deleted_folder(work_folder: Path) -> None:
     folder = work_folder / "deleted"
     shell = f'mkdir "{folder}"; cd "{folder}"; rmdir "{folder}"; PYTHONPATH="{SOURCE}" "{sys.executable}" -m jsonnx'

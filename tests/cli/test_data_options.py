@@ -147,7 +147,7 @@ def test_a_run_on_other_files_says_so_and_resumes_with_the_same_contents_only() 
     change_spec(train="none.csv")
     options = ["--data", "other.csv", "--validation-data", "held_out.csv"]
     jsonnx("train", "spec.json", "-o", "run", *options)
-    assert json.loads(Path("run/run.json").read_text())["data_files"] == {
+    assert json.loads(Path("run/execution.json").read_text())["data_files"] == {
         "train": "../other.csv", "validation": "../held_out.csv"}  # fmt: skip
     assert "val_loss" in Path("run/metrics.jsonl").read_text()
     again = ["train", "spec.json", "-o", "run", "--resume", "--set", "training.epochs=2"]

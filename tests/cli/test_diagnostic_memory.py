@@ -69,6 +69,7 @@ def test_a_huge_array_without_a_column_is_refused_before_it_is_read(folder: Path
         assert "error[missing-column]: there is no column 'y'" in refusal(*command)
 
 
+@pytest.mark.slow
 def test_a_huge_array_of_the_wrong_length_is_refused_before_it_is_read(folder: Path) -> None:
     sparse(folder / "train.npy", FILE_BYTES, npy_header(rows=FILE_BYTES // 16))
     jsonnx("compile", "spec.json", "-o", "model.onnx")
@@ -76,6 +77,7 @@ def test_a_huge_array_of_the_wrong_length_is_refused_before_it_is_read(folder: P
         assert "error[bad-data-file]: not a readable .npy file" in refusal(*command)
 
 
+@pytest.mark.slow
 def test_an_archive_with_faults_is_not_shown_as_text(folder: Path) -> None:
     spec = SPEC | {"training": SPEC["training"] | {"data": {"train": "train.npz"}}}
     (folder / "spec.json").write_text(json.dumps(spec))

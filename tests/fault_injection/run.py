@@ -4,8 +4,9 @@ Kills are SIGKILL, SIGTERM and Ctrl-C at random instants of `jsonnx train`, and 
 the run. Faults are errors of such calls, damaged checkpoints, limits on file sizes, and full or read-only file systems.
 After each, the same command resumes the run, and its files must equal those of an undisturbed run. System calls are
 intercepted by `system_calls.c`, which needs Linux and a C compiler (`cc`); a file system of its own needs the right to
-mount. Where these are missing, such trials are recorded as skipped. All trials are added to ledger.json beside this
-file. `--seed SEED --only KIND --first NUMBER --kills 1` (or `--faults 1`) repeats one.
+mount. Where these are missing, such trials are recorded as skipped. `--saves 1` disturbs a save at each of its calls,
+with each error and by SIGKILL; `--saves 5` at every fifth one. All trials are added to ledger.json beside this file.
+`--seed SEED --only KIND --first NUMBER --kills 1` (or `--faults 1`) repeats one.
 """
 
 from __future__ import annotations
@@ -21,8 +22,9 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from fault_injection import ledger
+from fault_injection import ledger, saves
 from fault_injection.scenarios import TRIALS, Context, choose
+from fault_injection.server import build_library, can_inject
 from fault_injection.workload import Violation
 
 RECORD_SECONDS = 30.0
@@ -40,11 +42,15 @@ def main() -> int:
     parser.add_argument("--first", type=int, default=0, help="number of the first trial of each option")
     kinds = [kind for trials in TRIALS.values() for kind in trials]
     parser.add_argument("--only", choices=kinds, help="the only kind of trial")
+    parser.add_argument("--saves", type=int, help="disturb a save at every so many of its system calls")
     parser.add_argument("--dry", action="store_true", help="do not write to the ledger")
     args = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="jsonnx-faults-"))
     try:
-        return 1 if run_trials(args, folder) else 0
+        broken = run_trials(args, folder)
+        if args.saves and can_inject():
+            broken += run_saves(args, folder)
+        return 1 if broken else 0
     finally:
         shutil.rmtree(folder)
 
@@ -77,6 +83,18 @@ def run_trials(args: argparse.Namespace, folder: Path) -> list[Broken]:
         context.close()
     print(f"{len(outcomes)} trials, {len(all_broken)} broken", file=sys.stderr)
     return all_broken
+
+
+def run_saves(args: argparse.Namespace, folder: Path) -> list[Broken]:
+    """Disturbs a save at its system calls, and records and returns as `run_trials` does."""
+    home = folder / "saves"
+    home.mkdir()
+    outcomes = saves.run(home, build_library(folder), args.saves)
+    broken = [{"kind": "save", "trial": key, "message": text} for key, text in outcomes.items() if "broken" in text]
+    if not args.dry:
+        ledger.record(saves.ledger_entries(outcomes), broken)
+    print(f"{len(outcomes)} faults of a save, {len(broken)} broken", *broken, sep="\n", file=sys.stderr)
+    return broken
 
 
 def planned_trials(args: argparse.Namespace) -> Iterator[tuple[str, str, int]]:

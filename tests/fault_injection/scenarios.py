@@ -17,16 +17,25 @@ from pathlib import Path
 from random import Random
 
 from fault_injection.server import Fault, Forks, can_inject
-from fault_injection.workload import EPOCHS, Result, Violation, Workload, environment
+from fault_injection.specs import CASES, EPOCHS
+from fault_injection.workload import Result, Violation, Workload, environment
 
 ERRORS = {
-    "open": ("EIO", "ENOSPC", "EROFS", "EDQUOT"),
-    "write": ("EIO", "ENOSPC", "EDQUOT"),
+    "open": ("EIO", "ENOSPC", "EROFS", "EDQUOT", "EACCES"),
+    "write": ("EIO", "ENOSPC", "EDQUOT", "EACCES"),
     "fsync": ("EIO", "ENOSPC", "EDQUOT"),
-    "rename": ("EIO", "ENOSPC", "EROFS", "EDQUOT"),
-    "unlink": ("EIO", "EROFS"),
-    "mkdir": ("EIO", "ENOSPC", "EROFS", "EDQUOT"),
-    "flock": ("ENOLCK", "EOPNOTSUPP", "EAGAIN", "EIO"),
+    "close": ("EIO", "ENOSPC", "EDQUOT"),
+    "rename": ("EIO", "ENOSPC", "EROFS", "EDQUOT", "EACCES"),
+    "unlink": ("EIO", "EROFS", "EACCES"),
+    "mkdir": ("EIO", "ENOSPC", "EROFS", "EDQUOT", "EACCES"),
+    "rmdir": ("EIO", "EACCES"),
+    "chmod": ("EIO", "EROFS", "EACCES"),
+    "truncate": ("EIO",),
+    "flock": ("ENOLCK", "EOPNOTSUPP", "EAGAIN", "EACCES", "EIO"),
+    "stat": ("EIO", "EACCES"),
+    "opendir": ("EIO", "EACCES"),
+    "read": ("EIO",),
+    "seek": ("EIO",),
 }
 """The errors of each system call that are tried."""
 
@@ -37,54 +46,68 @@ class Context:
 
     folder: Path
     long_epochs: int = 15
+    cases: tuple[str, ...] = tuple(CASES)
+    """The specs of the trials."""
+
+    def __post_init__(self) -> None:
+        self._short: dict[str, Workload] = {}
+        self._long: dict[str, Workload] = {}
+        self._calls: dict[tuple[Workload, str], list[str]] = {}
 
     @cached_property
     def forks(self) -> Forks:
         return Forks(self.folder)
 
-    @cached_property
-    def short(self) -> Workload:
-        """A run with one checkpoint an epoch, so that its system calls are the same every time.
+    def short(self, case: str = "images") -> Workload:
+        """A run with one checkpoint an epoch, or as often as its spec says, so that its system calls are the same every
+        time.
 
         The run `interrupted` has done all epochs but the last, and has two checkpoints.
         """
-        workload = Workload.create(self.folder / "short", self.forks.train)
-        less = Workload(workload.home, EPOCHS - 1)
-        if self.forks.train(less, "interrupted").status:
-            raise SystemExit("the run to be continued failed")
-        return workload
+        if case not in self._short:
+            workload = Workload.create(self.folder / f"short {case}", self.forks.train, case)
+            less = Workload(workload.home, EPOCHS - 1)
+            if self.forks.train(less, "interrupted").status:
+                raise SystemExit("the run to be continued failed")
+            self._short[case] = workload
+        return self._short[case]
 
-    @cached_property
-    def long(self) -> Workload:
-        """A run with a checkpoint every 50 ms."""
-        return Workload.create(self.folder / "long", epochs=self.long_epochs, step_seconds=0.05)
+    def long(self, case: str) -> Workload:
+        """A run with a checkpoint every 50 ms, or as often as its spec says."""
+        if case not in self._long:
+            home = self.folder / f"long {case}"
+            self._long[case] = Workload.create(home, case=case, epochs=self.long_epochs, step_seconds=0.05)
+        return self._long[case]
 
-    def wait(self, run: str, rng: Random) -> None:
-        """Waits until a random instant of the long run, most often one after its start."""
+    def any_short(self, rng: Random) -> Workload:
+        return self.short(rng.choice(self.cases))
+
+    def any_long(self, rng: Random) -> Workload:
+        return self.long(rng.choice(self.cases))
+
+    def wait(self, workload: Workload, run: str, rng: Random) -> None:
+        """Waits until a random instant of a long run, most often one after its start."""
         if rng.random() < 0.7:
-            deadline = time.monotonic() + 10 * self.long.seconds
-            while not (self.long.home / run / "run.json").exists() and time.monotonic() < deadline:
+            deadline = time.monotonic() + 10 * workload.seconds
+            while not (workload.home / run / "run.json").exists() and time.monotonic() < deadline:
                 time.sleep(0.005)
-            time.sleep(rng.uniform(0, 0.4 * self.long.seconds))
+            time.sleep(rng.uniform(0, 0.4 * workload.seconds))
         else:
-            time.sleep(rng.uniform(0, self.long.seconds))
+            time.sleep(rng.uniform(0, workload.seconds))
 
-    @cached_property
-    def calls(self) -> dict[str, list[str]]:
-        """The kinds of all system calls on the files of the short run, by the run that it continues."""
-        calls = {}
-        for base in ("", "interrupted"):
-            run = self.new_run(f"traced{base}", base)
-            self.forks.train(self.short, run)
-            self.short.check_whole(run)
-            calls[base] = self.forks.calls()
-        return calls
+    def calls(self, workload: Workload, base: str) -> list[str]:
+        """The kinds of all system calls on the files of a short run that starts, or that continues the run `base`."""
+        if (workload, base) not in self._calls:
+            run = self.new_run(workload, f"traced{base}", base)
+            self.forks.train(workload, run)
+            workload.check_whole(run)
+            self._calls[workload, base] = self.forks.calls()
+        return self._calls[workload, base]
 
-    def new_run(self, name: str, base: str = "") -> str:
+    def new_run(self, workload: Workload, name: str, base: str = "") -> str:
         """The name of a run that does not exist yet or, with `base`, is a copy of that run."""
-        path = self.short.home / name
         if base:
-            shutil.copytree(self.short.home / base, path, dirs_exist_ok=True)
+            shutil.copytree(workload.home / base, workload.home / name, dirs_exist_ok=True)
         return name
 
     def finish(self, workload: Workload, run: str) -> None:
@@ -107,10 +130,10 @@ Trial = Callable[[Context, str, Random], str]
 
 def kill(context: Context, run: str, rng: Random) -> str:
     """SIGKILL at up to three random instants of one run."""
-    workload, states = context.long, []
+    workload, states = context.any_long(rng), []
     for _ in range(rng.randint(1, 3)):
         process = workload.start(run, "--quiet")
-        context.wait(run, rng)
+        context.wait(workload, run, rng)
         process.kill()
         process.communicate()
         states.append(run_state(workload.home / run))
@@ -121,9 +144,9 @@ def kill(context: Context, run: str, rng: Random) -> str:
 
 def stop(context: Context, run: str, rng: Random) -> str:
     """Ctrl-C or SIGTERM at a random instant, sometimes twice."""
-    workload, number = context.long, rng.choice([signal.SIGINT, signal.SIGTERM])
+    workload, number = context.any_long(rng), rng.choice([signal.SIGINT, signal.SIGTERM])
     process = workload.start(run, "--quiet")
-    context.wait(run, rng)
+    context.wait(workload, run, rng)
     process.send_signal(number)
     if rng.random() < 0.25:
         time.sleep(rng.uniform(0, 0.05))
@@ -155,29 +178,31 @@ def system_call(context: Context, run: str, rng: Random) -> str:
     """One system call on a file of the run fails, once or from then on."""
     if not can_inject():
         return "skipped: no C compiler"
-    base = rng.choice(["", "", "interrupted"])
-    number = rng.randrange(len(context.calls[base]))
-    call = context.calls[base][number]
+    workload, base = context.any_short(rng), rng.choice(["", "", "interrupted"])
+    calls = context.calls(workload, base)
+    number = rng.randrange(len(calls))
+    call = calls[number]
     error = rng.choice(ERRORS[call])
     action = "short" if call == "write" and rng.random() < 0.3 else "fail"
     goes_on = rng.random() < 0.3
     fault = Fault(number + 1, action, error, repeated=rng.random() < 0.3)
-    context.new_run(run, base)
+    context.new_run(workload, run, base)
     options = ("--on-save-error", "continue") if goes_on else ()
-    result = context.forks.train(context.short, run, fault, *options)
-    outcome = checked_outcome(context, run, result, error)
+    result = context.forks.train(workload, run, fault, *options)
+    outcome = checked_outcome(context, workload, run, result, error)
     return f"{'short ' if action == 'short' else ''}{call} {error}: {outcome}"
 
 
-def checked_outcome(context: Context, run: str, result: Result, error: str) -> str:
+def checked_outcome(context: Context, workload: Workload, run: str, result: Result, error: str) -> str:
     if result.status == 0:
-        context.short.check_whole(run)
+        workload.check_whole(run)
         outcome = "warning, the same bytes" if "training goes on" in result.output else "no error, the same bytes"
     else:
-        codes = ("run-locked",) if error == "EAGAIN" else ("unwritable-file", "unreadable-file")
-        context.short.check_error(run, result, codes)
+        is_lock = error in ("EAGAIN", "EACCES") and "run-locked" in result.output
+        codes = ("run-locked",) if is_lock else ("unwritable-file", "unreadable-file", "bad-checkpoint")
+        workload.check_error(run, result, codes)
         outcome = "error, then the same bytes"
-    context.finish(context.short, run)
+    context.finish(workload, run)
     return outcome
 
 
@@ -185,41 +210,43 @@ def kill_at_call(context: Context, run: str, rng: Random) -> str:
     """SIGKILL right before or after a system call on a file of the run; a write is cut in half."""
     if not can_inject():
         return "skipped: no C compiler"
-    base = rng.choice(["", "interrupted"])
-    number = rng.randrange(len(context.calls[base]))
+    workload, base = context.any_short(rng), rng.choice(["", "interrupted"])
+    calls = context.calls(workload, base)
+    number = rng.randrange(len(calls))
     place = rng.choice(["kill before", "kill after"])
-    context.new_run(run, base)
-    result = context.forks.train(context.short, run, Fault(number + 1, place))
+    context.new_run(workload, run, base)
+    result = context.forks.train(workload, run, Fault(number + 1, place))
     if result.status != -signal.SIGKILL:
         raise Violation(f"the process was not killed at call {number + 1}: {result}")
-    context.short.check_consistent(run)
-    context.finish(context.short, run)
-    return f"{place} {context.calls[base][number]}: the same bytes"
+    workload.check_consistent(run)
+    context.finish(workload, run)
+    return f"{place} {calls[number]}: the same bytes"
 
 
 # -- damaged checkpoints -----------------------------------------------------------------------------------------------
 
 
 def damage(context: Context, run: str, rng: Random) -> str:
-    """The newest checkpoint, or both, are damaged."""
-    context.new_run(run, "interrupted")
-    older, newest = sorted((context.short.home / run / "checkpoints").iterdir())
+    """The newest checkpoint, or all of them, are damaged."""
+    workload = context.any_short(rng)
+    context.new_run(workload, run, "interrupted")
+    *older, newest = sorted((workload.home / run / "checkpoints").glob("step-*"))
     kind = rng.choice([*DAMAGES])
-    is_both = rng.random() < 0.15
-    for path in (newest, older) if is_both else (newest,):
+    is_all = rng.random() < 0.15
+    for path in (newest, *older) if is_all else (newest,):
         path.write_bytes(DAMAGES[kind](path.read_bytes(), rng))
-    before = {path: path.read_bytes() for path in (newest, older)}
-    result = context.forks.train(context.short, run)
-    if not is_both:
+    before = {path: path.read_bytes() for path in (newest, *older)}
+    result = context.forks.train(workload, run)
+    if not is_all:
         if f"warning[bad-checkpoint]: cannot resume the run from '{newest}'" not in result.output:
             raise Violation(f"{kind} of {newest.name} was not reported: {result}")
-        context.short.check_whole(run)
+        workload.check_whole(run)
         return f"{kind}: the older checkpoint, the same bytes"
     if result.status != 1 or not all(str(path) in result.output for path in before):
-        raise Violation(f"{kind} of both checkpoints was not reported: {result}")
+        raise Violation(f"{kind} of all checkpoints was not reported: {result}")
     if {path: path.read_bytes() for path in before if path.exists()} != before:
         raise Violation("damaged checkpoints were changed")
-    return f"{kind} of both: error"
+    return f"{kind} of all: error"
 
 
 def flip_bit(content: bytes, rng: Random) -> bytes:
@@ -254,8 +281,9 @@ def file_size_limit(context: Context, run: str, rng: Random) -> str:
 
     limit = rng.randrange(1, 16_000)
     limits = (limit, resource.RLIM_INFINITY)
-    result = context.short.train(run, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limits))
-    return checked_outcome(context, run, result, "EFBIG")
+    workload = context.any_short(rng)
+    result = workload.train(run, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limits))
+    return checked_outcome(context, workload, run, result, "EFBIG")
 
 
 def full_disk(context: Context, run: str, rng: Random) -> str:
@@ -273,7 +301,7 @@ def on_own_file_system(context: Context, run: str, options: str, repair: str) ->
     """Runs on a file system of its own, in a mount namespace, so that nothing is left mounted."""
     if not can_mount():
         return "skipped: mounting is not permitted"
-    workload, results = context.short, context.folder / f"{run}-results"
+    workload, results = context.short(), context.folder / f"{run}-results"
     results.mkdir()
     (workload.home / run).mkdir()
     script = """

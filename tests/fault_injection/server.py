@@ -20,6 +20,9 @@ from typing import Any
 
 from fault_injection.workload import SOURCE, Result, Workload
 
+NO_HEARTBEAT_SECONDS = 1e6
+"""A time between heartbeats that no run reaches: they would be system calls whose number depends on the time."""
+
 ACTIONS = ("pass", "fail", "short", "kill before", "kill after")
 LIBRARY_SOURCE = Path(__file__).with_name("system_calls.c")
 
@@ -41,6 +44,14 @@ def can_inject() -> bool:
     return sys.platform == "linux" and shutil.which("cc") is not None
 
 
+def build_library(folder: Path) -> Path:
+    """Compiles the library that is preloaded."""
+    library = folder / "system_calls.so"
+    command = ["cc", "-shared", "-fPIC", "-O1", "-o", str(library), str(LIBRARY_SOURCE), "-ldl"]
+    subprocess.run(command, check=True)
+    return library
+
+
 class Forks:
     """A process that forks for every command. To be closed. Where `can_inject()` is false, it ignores faults."""
 
@@ -48,10 +59,7 @@ class Forks:
         path = os.pathsep.join([str(SOURCE), str(Path(__file__).parents[1])])
         environment = {**os.environ, "PYTHONPATH": path}
         if can_inject():
-            library = folder / "system_calls.so"
-            command = ["cc", "-shared", "-fPIC", "-O1", "-o", str(library), str(LIBRARY_SOURCE), "-ldl"]
-            subprocess.run(command, check=True)
-            environment["LD_PRELOAD"] = str(library)
+            environment["LD_PRELOAD"] = str(build_library(folder))
         self._files = (folder / "output.txt", folder / "calls.txt")
         pipe = subprocess.PIPE
         arguments = [sys.executable, "-m", "fault_injection.server"]
@@ -88,9 +96,11 @@ def main() -> None:
     import onnxruntime  # noqa: F401 (imported before forking, like everything that a command needs)
     from jsonnx.cli import main as jsonnx_main
     from jsonnx.pipeline import checkpoint_schedule
+    from jsonnx.runtime import run_lock
 
     del jsonnx.runtime.trainer
     checkpoint_schedule.EPOCH_CHECKPOINT_SECONDS = 0.0
+    run_lock.HEARTBEAT_SECONDS = NO_HEARTBEAT_SECONDS
     for line in sys.stdin:
         job = json.loads(line)
         pid = os.fork()

@@ -3,6 +3,7 @@
    Preloaded with LD_PRELOAD. `fault_configure` selects the folder and the call; until then, nothing is changed. */
 
 #define _GNU_SOURCE
+#include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -71,18 +72,20 @@ static enum action decide(const char *call, const char *path)
 
 #define REAL(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
 
-/* Calls the function unless the fault replaces it; `path` is an expression of type char*. */
-#define WRAP(result, call, name, parameters, arguments, path)      \
+/* Calls the function unless the fault replaces it; `path` is an expression of type char*, `failure` the result then. */
+#define WRAP(result, call, name, parameters, arguments, path, failure) \
     result name parameters                                         \
     {                                                              \
         enum action action = decide(call, path);                   \
         if (action == FAIL || action == SHORT)                     \
-            return -1;                                             \
+            return failure;                                        \
         result value = REAL(name) arguments;                       \
         if (action == KILL_AFTER)                                  \
             kill(getpid(), SIGKILL);                               \
         return value;                                              \
     }
+
+#define WRAP_PATH(call, name, parameters, arguments) WRAP(int, call, name, parameters, arguments, path, -1)
 
 #define WRAP_OPEN(name)                                            \
     int name(const char *path, int flags, ...)                     \
@@ -100,15 +103,15 @@ static enum action decide(const char *call, const char *path)
         return descriptor;                                         \
     }
 
-#define WRAP_DESCRIPTOR(call, name, parameters, arguments)         \
-    int name parameters                                            \
+#define WRAP_DESCRIPTOR(result, call, name, parameters, arguments) \
+    result name parameters                                         \
     {                                                              \
         char path[PATH_MAX];                                       \
         descriptor_path(descriptor, path);                         \
         enum action action = decide(call, path);                   \
         if (action == FAIL || action == SHORT)                     \
             return -1;                                             \
-        int value = REAL(name) arguments;                          \
+        result value = REAL(name) arguments;                       \
         if (action == KILL_AFTER)                                  \
             kill(getpid(), SIGKILL);                               \
         return value;                                              \
@@ -116,11 +119,37 @@ static enum action decide(const char *call, const char *path)
 
 WRAP_OPEN(open)
 WRAP_OPEN(open64)
-WRAP(int, "rename", rename, (const char *from, const char *to), (from, to), to)
-WRAP(int, "unlink", unlink, (const char *path), (path), path)
-WRAP(int, "mkdir", mkdir, (const char *path, mode_t mode), (path, mode), path)
-WRAP_DESCRIPTOR("fsync", fsync, (int descriptor), (descriptor))
-WRAP_DESCRIPTOR("flock", flock, (int descriptor, int operation), (descriptor, operation))
+WRAP(int, "rename", rename, (const char *from, const char *to), (from, to), to, -1)
+WRAP(DIR *, "opendir", opendir, (const char *path), (path), path, NULL)
+WRAP_PATH("unlink", unlink, (const char *path), (path))
+WRAP_PATH("mkdir", mkdir, (const char *path, mode_t mode), (path, mode))
+WRAP_PATH("rmdir", rmdir, (const char *path), (path))
+WRAP_PATH("chmod", chmod, (const char *path, mode_t mode), (path, mode))
+WRAP_PATH("stat", stat64, (const char *path, struct stat64 *status), (path, status))
+WRAP_PATH("stat", lstat64, (const char *path, struct stat64 *status), (path, status))
+WRAP_DESCRIPTOR(int, "stat", fstat64, (int descriptor, struct stat64 *status), (descriptor, status))
+WRAP_DESCRIPTOR(int, "fsync", fsync, (int descriptor), (descriptor))
+WRAP_DESCRIPTOR(int, "flock", flock, (int descriptor, int operation), (descriptor, operation))
+WRAP_DESCRIPTOR(int, "truncate", ftruncate64, (int descriptor, off64_t size), (descriptor, size))
+WRAP_DESCRIPTOR(off64_t, "seek", lseek64, (int descriptor, off64_t offset, int origin), (descriptor, offset, origin))
+WRAP_DESCRIPTOR(ssize_t, "read", read, (int descriptor, void *data, size_t size), (descriptor, data, size))
+
+/* A file is closed, even if that fails. */
+int close(int descriptor)
+{
+    char path[PATH_MAX];
+    descriptor_path(descriptor, path);
+    enum action action = decide("close", path);
+    int error = errno;
+    int value = REAL(close)(descriptor);
+    if (action == KILL_AFTER)
+        kill(getpid(), SIGKILL);
+    if (action == FAIL || action == SHORT) {
+        errno = error;
+        return -1;
+    }
+    return value;
+}
 
 ssize_t write(int descriptor, const void *data, size_t size)
 {

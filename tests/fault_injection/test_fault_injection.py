@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from random import Random
 
 import pytest
 
-from fault_injection import ledger
+from fault_injection import ledger, saves
 from fault_injection.scenarios import TRIALS, Context, choose
-from fault_injection.server import Fault, can_inject
+from fault_injection.server import Fault, build_library, can_inject
 from fault_injection.workload import Result, Violation
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs fork and signals")
@@ -29,7 +30,7 @@ QUICK_TRIALS = {("kill at call", 1), ("system call", 0), ("system call", 2), ("d
 
 @pytest.fixture(scope="module")
 def context(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Context]:
-    context = Context(tmp_path_factory.mktemp("faults"), long_epochs=6)
+    context = Context(tmp_path_factory.mktemp("faults"), long_epochs=6, cases=("images",))
     yield context
     context.close()
 
@@ -50,16 +51,16 @@ def test_a_disturbed_run_is_resumed_without_loss(context: Context, kind: str, nu
 
 
 def test_broken_promises_are_found(context: Context) -> None:
-    workload = context.short
+    workload = context.short()
     context.forks.train(workload, "good")
     workload.check_whole("good")
     for name in ("metrics.jsonl", "model.onnx", "checkpoints/step-000000000096.safetensors"):
-        run = context.new_run(f"bad-{name.partition('.')[0].replace('/', '-')}", "good")
+        run = context.new_run(workload, f"bad-{name.partition('.')[0].replace('/', '-')}", "good")
         path = workload.home / run / name
         path.write_bytes(path.read_bytes()[:-1])
         with pytest.raises(Violation, match=name):
             workload.check_whole(run)
-    run = context.new_run("bad-error", "good")
+    run = context.new_run(workload, "bad-error", "good")
     (workload.home / run / ".jsonnx-00000000.tmp").write_text("")
     with pytest.raises(Violation, match="temporary files"):
         workload.check_error(run, Result(2, f"error[unwritable-file] {run}"))
@@ -71,15 +72,25 @@ def test_broken_promises_are_found(context: Context) -> None:
 def test_the_chosen_system_call_fails(context: Context) -> None:
     if not can_inject():
         pytest.skip("no C compiler")
-    calls = context.calls[""]
-    assert calls[:2] == ["mkdir", "mkdir"]
+    workload = context.short()
+    calls = context.calls(workload, "")
+    assert calls.index("mkdir") < calls.index("open")
     assert {"open", "write", "fsync", "rename", "unlink", "flock"} <= {*calls}
     number = calls.index("rename") + 1
-    result = context.forks.train(context.short, "failing", Fault(number, "fail", "EDQUOT"))
+    result = context.forks.train(workload, "failing", Fault(number, "fail", "EDQUOT"))
     assert "quota exceeded" in result.output
     assert len(context.forks.calls()) > number
-    context.short.check_error("failing", result)
-    assert not (context.short.home / "failing").exists()
+    workload.check_error("failing", result)
+    assert not (workload.home / "failing").exists()
+
+
+@pytest.mark.parametrize("stride", [70, pytest.param(5, marks=pytest.mark.slow)])
+def test_nothing_is_lost_if_a_system_call_of_a_save_fails(tmp_path: Path, stride: int) -> None:
+    if not can_inject():
+        pytest.skip("no C compiler")
+    outcomes = saves.run(tmp_path, build_library(tmp_path), stride)
+    assert {outcome for outcome in outcomes.values() if outcome.startswith("broken")} == set()
+    assert {"killed", "error"} <= {*outcomes.values()}
 
 
 def test_every_kind_of_trial_is_chosen() -> None:

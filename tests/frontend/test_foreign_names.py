@@ -5,7 +5,7 @@ from __future__ import annotations
 import jsonnx
 import pytest
 from jsonnx import library
-from jsonnx.frontend.foreign_help import foreign_key_help, foreign_name_help
+from jsonnx.frontend.foreign_help import LAYER_LOSS_HELP, foreign_key_help, foreign_name_help
 from jsonnx.frontend.foreign_names import KEYS, NAMES_BY_KIND, NEEDLESS_KEYS, SPLIT_KEYS
 from jsonnx.frontend.schema.schema import DTYPES, ENTRY_KEYS, REGISTRIES, definition, root_schema
 from jsonnx.layers import LAYERS
@@ -75,6 +75,8 @@ def test_a_needless_key_is_recognised_by_a_key_that_exists(key: str) -> None:
         ("layer", "DenseLayer", 'write "Dense"'),
         ("layer", "GELU", 'write {"type": "Activation", "activation": "gelu"}'),
         ("layer", "TransformerEncoder", 'write "std.TransformerEncoder"'),
+        ("loss", "nn.TripletMarginLoss", LAYER_LOSS_HELP),
+        ("loss", "contrastive", LAYER_LOSS_HELP),
         ("loss", "nn.CrossEntropyLoss", 'write {"type": "sparse_categorical_crossentropy", "from_logits": true}'),
         ("optimizer", "torch.optim.Adam", 'write "Adam"'),
         ("layer", "RotaryEmbedding", None),

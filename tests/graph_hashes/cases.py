@@ -28,7 +28,7 @@ LAZY_OPTIMIZERS: list[Spec] = [
     {"type": "Adam", "global_clipnorm": 1.0},
 ]
 """Optimizers that support lazy updates of embeddings, besides those of the training cases."""
-ADAPTED_SAMPLES = {"penguins", "reviews"}
+ADAPTED_SAMPLES = {"flights", "penguins", "reviews"}
 """Samples whose vocabularies are adapted to their data."""
 ONE_THREAD_COUNT = (2,)
 """Thread counts for networks that are too small for the graphs to depend on it."""

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from harness import lower, one_layer, run
 from jsonnx.core.diagnostics import CompileError
+from jsonnx.core.types import Size
 from jsonnx.ir import Graph
 
 WEIGHTS = {
@@ -49,6 +50,18 @@ def test_adapted_statistics_are_states_with_the_names_and_types_of_keras() -> No
 
 def test_given_statistics_are_not_states() -> None:
     assert not lower(one_layer({"type": "Normalization", "mean": 1, "variance": 2}, (3,))).states
+
+
+@pytest.mark.parametrize("layer", [{"axis": -3}, {"axis": -3, "groups": -1}, {"axis": 2, "groups": 1}])
+def test_group_normalization_of_symbolic_sizes_equals_fixed_sizes(layer: dict) -> None:
+    spec = {"type": "GroupNormalization", "groups": 2, **layer}
+    time, width = Size.named("time"), Size.named("width")
+    fixed, symbolic = (lower(one_layer(spec, shape)) for shape in ((3, 2, 4, 5, 5), (time, 2, 4, width, width)))
+    weights = {"layer/gamma": np.float32([2, 3, 4, 5]), "layer/beta": np.float32([1, -1, 0, 2])}
+    channels = 2 if spec["axis"] == 2 else 4
+    feeds = {"x0": np.random.default_rng(0).normal(size=(2, 3, 2, 4, 5, 5)).astype(np.float32)}
+    feeds |= {name: weight[:channels] for name, weight in weights.items()}
+    np.testing.assert_allclose(run(symbolic, feeds)["layer"], run(fixed, feeds)["layer"], atol=1e-5)
 
 
 def test_dropout_needs_a_mask_in_training_only() -> None:

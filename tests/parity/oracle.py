@@ -284,8 +284,12 @@ def metrics(values: Any) -> Any:
 def optimizer(value: Any) -> keras.optimizers.Optimizer:
     """Returns an optimizer; its learning rate may be a schedule.
 
-    The patterns of `exclude_from_weight_decay` must be names of weights, such as `bias`.
+    The patterns of `exclude_from_weight_decay` and of `optimizer_map` must be names of weights, such as `bias`.
     """
+    if isinstance(value, Mapping) and "optimizer_map" in value:
+        parts = {f"(.*/)?{name}": optimizer(part) for name, part in value["optimizer_map"].items()}
+        default = optimizer(value["default_optimizer"])
+        return keras.optimizers.MultiOptimizer(keras.optimizers.OptimizerMap(default, parts))
     if isinstance(value, Mapping) and "exclude_from_weight_decay" in value:
         others = {name: item for name, item in value.items() if name != "exclude_from_weight_decay"}
         made = optimizer(others)

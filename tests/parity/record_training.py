@@ -86,7 +86,9 @@ def optimizer(spec: cases.Spec) -> dict[str, Any]:
         keras_optimizer.apply([gradients[name] for name in weights], [*weights.values()])
         if number in cases.RECORDED_STEPS:
             steps[str(number)] = {name: np.asarray(weight) for name, weight in weights.items()}
-    return {"learning_rate": float(keras_optimizer.learning_rate), "steps": steps}
+    is_multi = isinstance(keras_optimizer, keras.optimizers.MultiOptimizer)
+    rate = (keras_optimizer.optimizers[-1] if is_multi else keras_optimizer).learning_rate
+    return {"learning_rate": float(rate), "steps": steps}
 
 
 def schedule(spec: cases.Spec) -> list[float]:

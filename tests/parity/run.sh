@@ -5,6 +5,7 @@
 #                                     pytest, as in: run.sh layers -k norm
 #   sh tests/parity/run.sh samples    the samples: their first 50 losses, their gradients by onnx-ad
 #   sh tests/parity/run.sh accuracy   the test accuracy of the samples
+#   sh tests/parity/run.sh sklearn    figures of runs, by scikit-learn's metrics of the deployed models' predictions
 #   sh tests/parity/run.sh applications [NAME...]   keras.applications, from files of Keras to ONNX: prints a table
 #   sh tests/parity/run.sh files      import of files of Keras, and export to Keras
 #   sh tests/parity/run.sh record     renew the fixtures that the ordinary suite uses
@@ -42,13 +43,14 @@ applications) exec "$ENV/bin/python" tests/parity/applications.py "$@" ;;
 layers) files="layers masks augmentation initial" ;;
 samples) files="samples applications onnx_ad" ;;
 accuracy) files="accuracy" ;;
+sklearn) files="sklearn" ;;
 files) files="import export" ;;
 all)
-    files="accuracy samples applications onnx_ad layers masks augmentation initial export import" # both processes end together
+    files="accuracy samples applications onnx_ad layers masks augmentation initial sklearn export import" # both processes end together
     set -- --every 4 "$@"
     ;;
 *)
-    echo "$0: no part is called '$what': there are all, layers, samples, accuracy, files, applications, record, keras_hub" >&2
+    echo "$0: no part is called '$what': there are all, layers, samples, accuracy, sklearn, files, applications, record, keras_hub" >&2
     exit 2
     ;;
 esac

@@ -110,9 +110,9 @@ def test_calibration_divides_the_logits_of_the_model() -> None:
 def classified(targets: np.ndarray, activation: str, loss: Any) -> jsonnx.Trainer:
     """A trainer of an output with three units, calibrated on the training data."""
     layer = {"type": "Dense", "name": "y", "units": 3, "activation": activation}
-    training = {"loss": loss, "optimizer": "adam", "calibration": "temperature"}
+    training = {"loss": loss, "optimizer": {"type": "adam", "learning_rate": 0.05}, "calibration": "temperature"}
     trainer = jsonnx.Trainer({"inputs": {"x": {"shape": [4]}}, "layers": [layer], "training": training})
-    trainer.fit(INPUTS, targets, validation_data=(INPUTS, targets))
+    trainer.fit(INPUTS, targets, validation_data=(INPUTS, targets), epochs=20)
     return trainer
 
 

@@ -12,6 +12,7 @@ from commands import jsonnx
 from jsonnx.runtime.column_statistics import column_statistics
 from jsonnx.runtime.data_leaks import find_duplicates, find_leaks
 from jsonnx.runtime.raw_columns import recognised
+from jsonnx.runtime.sequences import Sequences
 
 SAMPLES = Path(__file__).parents[2] / "samples"
 
@@ -186,3 +187,9 @@ def test_equal_samples_have_equal_inputs_in_any_element_type() -> None:
     assert duplicates.within == {"train": 1, "test": 0}
     assert duplicates.in_train == {"test": 1}
     assert duplicates.first == {"test": (1, 1)}
+
+
+def test_equal_sequences_are_duplicates_of_any_padding() -> None:
+    steps = np.array([[1.0], [2.0], [1.0], [2.0], [1.0]], np.float32)
+    sequences = Sequences.of(steps, np.array([2, 2, 1]), 0.0)
+    assert find_duplicates({"train": {"x": sequences}}).within == {"train": 1}

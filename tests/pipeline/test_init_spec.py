@@ -157,10 +157,22 @@ def test_separators_and_decimal_commas_are_found() -> None:
     spec = initial("table.csv", "--target", "y")
     data = spec["training"]["data"]
     assert (data["separator"], data["decimal"]) == (";", ",")
-    assert [layer["type"] for layer in spec["layers"][-2:]] == ["Dense", "Rescaling"]
-    assert "validation_split" not in data  # the rows are sorted by the target
-    assert data["split"]["validation"] > 0
-    assert spec["training"]["early_stopping"]["monitor"] == "val_loss"
+    assert not data.keys() & {"validation_split", "split"}  # few rows: all are for training
+    assert "early_stopping" not in spec["training"]
+    assert spec["training"]["target"] == {"normalize": True}
+    assert spec["layers"][-1]["kernel_regularizer"] == {"type": "L2", "l2": round(5 / 30, 2)}
+
+
+def test_more_rows_are_validated_and_those_that_are_sorted_are_split() -> None:
+    write_csv("sorted.csv", a=range(600), b=RANDOM.normal(size=600), y=[float(index) ** 2 for index in range(600)])
+    training = initial("sorted.csv", "--target", "y")["training"]
+    assert "validation_split" not in training["data"]
+    assert training["data"]["split"]["validation"] > 0
+    assert training["early_stopping"]["monitor"] == "val_loss"
+    write_csv("random.csv", a=RANDOM.normal(size=600), y=RANDOM.normal(size=600))
+    spec = initial("random.csv", "--target", "y")
+    assert spec["training"]["data"]["validation_split"] > 0
+    assert "kernel_regularizer" not in spec["layers"][-1]
 
 
 def test_data_in_another_folder_are_named_with_the_option_that_allows_them() -> None:

@@ -16,8 +16,8 @@ from jsonnx import CompileError, Trainer
 from jsonnx.core.diagnostics import UsageError
 from jsonnx.pipeline import checkpoint_schedule, training_run
 from jsonnx.pipeline.spec_changes import value_changes
+from jsonnx.runtime.run_files import EXECUTION_FILE
 from jsonnx.runtime.run_folder import RunFolder
-from run_files import comparable_bytes
 from safetensors.numpy import save_file
 
 EPOCHS = 3
@@ -88,8 +88,11 @@ def files(run: str) -> dict[str, bytes]:
 
 
 def results(run: str) -> dict[str, bytes]:
-    names = [name for name in files(run) if not name.startswith("checkpoints/")]
-    return {name: comparable_bytes(Path(run, name)) for name in names}
+    return {
+        name: content
+        for name, content in files(run).items()
+        if not name.startswith("checkpoints/") and name != EXECUTION_FILE
+    }
 
 
 # -- differences -------------------------------------------------------------------------------------------------------
@@ -295,7 +298,7 @@ def test_other_files_in_the_folder_are_kept() -> None:
 
 def test_checkpoints_without_a_run_are_not_removed() -> None:
     train("run")
-    for name in results("run"):
+    for name in (*results("run"), EXECUTION_FILE):
         Path("run", name).unlink()
     before = files("run")
     stderr = jsonnx("train", "spec.json", "-o", "run", status=2).stderr
@@ -316,14 +319,14 @@ def test_a_folder_that_is_not_a_run_is_an_error(name: str) -> None:
 
 
 def test_a_run_that_appears_in_the_meantime_is_not_overwritten(monkeypatch: pytest.MonkeyPatch) -> None:
-    load = training_run._load_data
+    load = training_run.load_data
 
     def load_slowly(*arguments: Any) -> Any:
-        monkeypatch.setattr(training_run, "_load_data", load)
+        monkeypatch.setattr(training_run, "load_data", load)
         train("run")
         return load(*arguments)
 
-    monkeypatch.setattr(training_run, "_load_data", load_slowly)
+    monkeypatch.setattr(training_run, "load_data", load_slowly)
     errors = train("run", status=2)
     assert "run-exists" in errors
     assert "another process has started or removed the run" in errors.replace("\n", " ")
@@ -364,7 +367,7 @@ def failing(monkeypatch: pytest.MonkeyPatch, method: str, *calls: int) -> list[i
     return count
 
 
-@pytest.mark.parametrize("method", ["_write_checkpoint", "write_metrics", "_write_description"])
+@pytest.mark.parametrize("method", ["_write_checkpoint", "write_texts"])
 def test_a_failed_first_save_leaves_no_run(monkeypatch: pytest.MonkeyPatch, home: Path, method: str) -> None:
     before = files(".")
     with monkeypatch.context() as patch:
@@ -396,14 +399,42 @@ def test_a_failed_save_ends_the_run_unless_it_is_to_go_on(monkeypatch: pytest.Mo
     assert results("other") == results("whole")
 
 
-@pytest.mark.parametrize("calls", [(1,), (1, 2), (EPOCHS,)])
-def test_lines_of_metrics_that_cannot_be_written_are_written_later(
-    monkeypatch: pytest.MonkeyPatch, calls: tuple[int, ...]
+@pytest.mark.parametrize(
+    ("method", "calls"),
+    [
+        ("append_metrics", (1,)),
+        ("append_metrics", (EPOCHS,)),
+        ("append_csv", (1,)),
+        ("write_metrics", (1, 2)),
+        ("write_csv", (1, 2, 3)),
+        ("sync_metrics", (1,)),
+    ],
+)
+def test_the_run_goes_on_and_writes_metrics_later(
+    monkeypatch: pytest.MonkeyPatch, method: str, calls: tuple[int, ...]
 ) -> None:
-    train("whole")
-    failing(monkeypatch, "append_metrics", *calls)
-    train("run", "--on-save-error", "continue")
+    train("whole", "--set", "training.csv_log=true")
+    count = failing(monkeypatch, method, *calls)
+    warnings = train("run", "--set", "training.csv_log=true").replace("\n", " ")
+    assert count[0] >= len(calls)
+    assert warnings.count("warning[unwritable-file]") == 1
+    assert "training goes on, and the file is written later" in warnings
     assert results("run") == results("whole")
+
+
+def test_a_run_whose_metrics_cannot_be_written_has_all_other_results() -> None:
+    train("whole")
+    train("run", "--set", "training.epochs=1")
+    Path("run/metrics.jsonl").unlink()
+    Path("run/metrics.jsonl").mkdir()
+    errors = train("run", status=2).replace("\n", " ")
+    assert "warning[unwritable-file]: cannot write 'run/metrics.jsonl': it is a folder; training goes on" in errors
+    assert "error[unwritable-file]: cannot write 'run/metrics.jsonl': it is a folder" in errors
+    Path("run/metrics.jsonl").rmdir()
+    found, expected = results("run"), results("whole")
+    assert {name for name in expected if found.get(name) != expected[name]} == {"metrics.jsonl"}
+    train("run")
+    assert results("run") == expected
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from commands import jsonnx
 from jsonnx import Trainer, compile
 from jsonnx.pipeline.git_revision import git_revision
 from jsonnx.pipeline.list_runs import list_runs
+from jsonnx.pipeline.run_info import run_info_texts
 from jsonnx.render.runs_table import runs_text
 from jsonnx.runtime.run_folder import RunFolder
 
@@ -52,12 +53,19 @@ def train(*options: str, status: int = 0) -> Any:
 
 
 def run_info(run: str) -> dict[str, Any]:
-    value: dict[str, Any] = json.loads(Path(run, "run.json").read_text())
+    value: dict[str, Any] = {}
+    for name in ("run.json", "execution.json"):
+        value |= json.loads(Path(run, name).read_text())
     return value
 
 
+def set_info(run: str, **values: Any) -> None:
+    for name, text in run_info_texts(run_info(run) | values).items():
+        Path(run, name).write_text(text)
+
+
 def set_state(run: str, state: str) -> None:
-    Path(run, "run.json").write_text(json.dumps(run_info(run) | {"state": state}))
+    set_info(run, state=state)
 
 
 # -- the default folder ------------------------------------------------------------------------------------------------
@@ -114,13 +122,13 @@ def test_resume_says_where_it_continues_and_how_the_spec_has_changed() -> None:
 def test_the_duration_of_a_killed_run_lasts_to_its_last_epoch() -> None:
     train("--quiet")
     path = Path("runs/flights/run.json")
-    path.write_text(json.dumps(run_info("runs/flights") | {"state": "running", "seconds": 4.0}))
+    set_info("runs/flights", state="running", seconds=4.0)
     written = path.stat().st_mtime
     os.utime("runs/flights/metrics.jsonl", (written + 60, written + 60))
     (summary,) = list_runs(Path("runs"))[0]
     assert (summary.state, summary.epochs, summary.seconds) == ("interrupted", 2, 64.0)
     os.utime("runs/flights/metrics.jsonl", (written - 60, written - 60))  # as after a copy of the folder
-    path.write_text(json.dumps(run_info("runs/flights") | {"seconds": 0.0}))
+    set_info("runs/flights", seconds=0.0)
     assert list_runs(Path("runs"))[0][0].seconds is None
 
 
@@ -182,9 +190,7 @@ def test_run_json_says_what_the_run_was_made_from_and_what_came_of_it() -> None:
 
 def test_a_resumed_run_keeps_its_start_and_adds_its_time() -> None:
     train("--set", "training.epochs=1")
-    Path("runs/flights/run.json").write_text(
-        json.dumps(run_info("runs/flights") | {"started": "2020-01-01T00:00:00+00:00", "seconds": 1000.0})
-    )
+    set_info("runs/flights", started="2020-01-01T00:00:00+00:00", seconds=1000.0)
     train("--resume")
     info = run_info("runs/flights")
     assert info["started"] == "2020-01-01T00:00:00+00:00"
@@ -195,7 +201,7 @@ def test_a_resumed_run_keeps_its_start_and_adds_its_time() -> None:
 def test_evaluate_keeps_its_figures_in_the_run() -> None:
     train("--quiet")
     before = run_info("runs/flights")
-    Path("runs/flights/run.json").write_text(json.dumps(before | {"test": None}))
+    set_info("runs/flights", test=None)
     jsonnx("evaluate", "runs/flights")
     info = run_info("runs/flights")
     assert info["test"].keys() == {"loss", "mae"}
@@ -215,7 +221,7 @@ def test_evaluate_leaves_a_run_alone_that_is_being_trained() -> None:
         set_state("runs/flights", "running")
         assert "running" in jsonnx("runs").stdout
     assert "interrupted" in jsonnx("runs").stdout
-    assert json.loads(before).keys() == run_info("runs/flights").keys()
+    assert json.loads(before).keys() == json.loads(Path("runs/flights/run.json").read_bytes()).keys()
 
 
 def test_the_commit_is_read_from_the_repository(tmp_path: Path) -> None:
@@ -252,7 +258,7 @@ def test_runs_are_listed_with_their_figures() -> None:
     assert [run["folder"] for run in document] == ["all/deep/two", "all/one"]
     assert document[0]["test"] == run_info("all/deep/two")["test"]
     assert document[0]["best"] == run_info("all/deep/two")["best"]
-    rows = list(csv.DictReader(io.StringIO(jsonnx("runs", "all", "--format", "csv", "--sort", "mae").stdout)))
+    rows = list(csv.DictReader(io.StringIO(jsonnx("runs", "all", "--format", "csv", "--sort", "test_mae").stdout)))
     assert [float(row["test_mae"]) for row in rows] == sorted(run["test"]["mae"] for run in document)
     assert "there is no such column" in jsonnx("runs", "all", "--sort", "maee", status=2).stderr
 

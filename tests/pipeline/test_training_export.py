@@ -54,7 +54,7 @@ EVERYTHING = {
 def read_safetensors(path: Path) -> dict[str, np.ndarray]:
     data = path.read_bytes()
     start = 8 + int.from_bytes(data[:8], "little")
-    dtypes = {"F32": np.float32, "I64": np.int64}
+    dtypes = {"F32": np.float32, "I32": np.int32, "I64": np.int64}
     return {
         name: np.frombuffer(data[start:][slice(*about["data_offsets"])], dtypes[about["dtype"]]).reshape(about["shape"])
         for name, about in json.loads(data[8:start]).items()
@@ -258,9 +258,12 @@ def check_agreement(folder: Path) -> dict[str, Any]:
     """Asserts that manifest and models name the same inputs, and that a node reads each; returns the manifest."""
     manifest = json.loads((folder / "manifest.json").read_text())
     step = onnx.load(folder / "train_step.onnx").graph
-    sections = ("inputs", "targets", "scalars", "random", "augmented", "variables")
+    sections = ("inputs", "targets", "sample_weights", "scalars", "random", "augmented", "variables")
     entries = {
-        name: about for section in sections for name, about in manifest[section].items() if about.get("fed", True)
+        name: about
+        for section in sections
+        for name, about in manifest.get(section, {}).items()
+        if about.get("fed", True)
     }
     assert {value.name for value in step.input} == entries.keys()
     assert not manifest["augmentation_inputs"].keys() & entries.keys()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -76,6 +77,21 @@ def test_small_nodes_give_no_warning(spec, assigned):
     placement = training_placement.training_placement(checked, plan_training(checked).train, WEBGPU)
     assert [missing.op for missing in placement.models[0].placement.missing] == ["Atan"]
     assert fallback_diagnostic(placement, is_error=True) is None
+
+
+def test_loops_over_texts_are_not_large():
+    """They are on the CPU for every provider, so a network that reads texts can be trained with `strict`."""
+    tokens = {"type": "TextVectorization", "vocabulary": ["a", "b"], "ngrams": 2, "output_sequence_length": 4}
+    layers = [tokens, {"type": "Embedding", "input_dim": 4, "output_dim": 2}, {"type": "Flatten"}]
+    spec = {
+        "inputs": {"text": {"shape": [], "dtype": "string"}},
+        "layers": [*layers, {"type": "Dense", "units": 1}],
+        "training": {"loss": "mse", "optimizer": "sgd"},
+    }
+    (placement,) = place_nodes.placements(spec, "cuda")
+    step = placement.models[1]
+    assert any("Scan" in missing.reason for missing in step.placement.missing)
+    assert fallback_diagnostic(replace(placement, models=(step,)), is_error=True) is None
 
 
 def test_large_nodes_are_a_warning_or_with_strict_an_error(spec, assigned):

@@ -24,6 +24,7 @@ CODE_FUNCTIONS = {
     "add_each",
     "add_in_spec",
     "ColumnFault",
+    "SpaceFault",
     "fail",
     "_list",
     "_reject",

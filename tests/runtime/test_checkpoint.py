@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import os
 import signal
 import subprocess
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 from jsonnx.core.diagnostics import CompileError, UsageError
 from jsonnx.runtime import checkpoint
+from jsonnx.runtime.checkpoint_manifest import read_manifest
 from jsonnx.runtime.run_folder import RunFolder
 from jsonnx.runtime.signals import StopOnSignal
 from jsonnx.runtime.trainer import Diverged, Trainer
@@ -296,7 +298,7 @@ def test_training_works_in_another_thread():
 def test_a_run_folder_holds_the_files_of_a_run(tmp_path):
     trainer = Trainer(classifier())
     with RunFolder(tmp_path / "a" / "run") as folder:
-        folder.start_run(trainer, "{}", "{}")
+        folder.start_run(trainer, {"spec.json": "{}", "run.json": "{}"})
         folder.write_model(b"onnx")
         folder.write_weights(trainer.weights())
         folder.append_metrics(0, {"loss": 1.0, "val_loss": float("nan")})
@@ -314,6 +316,7 @@ def test_a_run_folder_holds_the_files_of_a_run(tmp_path):
         "model.onnx",
         "run.json",
         "spec.json",
+        "steps.jsonl",
         "weights.safetensors",
     ]
 
@@ -352,6 +355,52 @@ def test_old_checkpoints_are_removed_and_damaged_ones_are_skipped(tmp_path):
         assert folder.checkpoints() == [newest, older]
     with RunFolder(tmp_path / "new") as folder:
         assert folder.load_newest_checkpoint(resumed) == (None, [])
+
+
+@pytest.mark.parametrize("keep", [1, 2])
+def test_a_damaged_checkpoint_is_none_of_those_that_are_kept(tmp_path, keep):
+    trainer = Trainer(classifier())
+    with RunFolder(tmp_path) as folder:
+        for _ in range(3):
+            trainer.step(X, Y)
+            folder.save_checkpoint(trainer)
+        newest, older = folder.checkpoints()
+        newest.write_bytes(newest.read_bytes()[:-1])
+    resumed = Trainer(classifier())
+    with RunFolder(tmp_path) as folder:
+        assert folder.load_newest_checkpoint(resumed)[0] == older
+        folder.save_best_checkpoint(resumed)
+        assert [*read_manifest(folder.checkpoint_folder)] == ["best.safetensors", older.name]
+        folder.save_checkpoint(resumed, keep)  # of the same step
+        assert folder.checkpoints() == [older]
+        resumed.step(X, Y)
+        folder.save_checkpoint(resumed, keep)
+        assert folder.checkpoints() == [newest, older][:keep]
+        assert folder.load_newest_checkpoint(Trainer(classifier())) == (newest, [])
+
+
+def test_a_manifest_has_the_hashes_of_all_checkpoints(tmp_path):
+    trainer = Trainer(classifier())
+    with RunFolder(tmp_path) as folder:
+        folder.start_run(trainer, {"spec.json": "{}", "run.json": "{}"})
+        folder.save_best_checkpoint(trainer)
+        trainer.step(X, Y)
+        newest = folder.save_checkpoint(trainer)
+    with RunFolder(tmp_path) as folder:  # another process
+        trainer.step(X, Y)
+        folder.save_checkpoint(trainer)
+        digests = read_manifest(folder.checkpoint_folder)
+        paths = folder.checkpoint_folder.glob("*.safetensors")
+        assert digests == {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
+        assert len(digests) == 3
+        (tmp_path / "checkpoints" / newest.name).unlink()
+        _, (warning,) = folder.load_newest_checkpoint(Trainer(classifier()))
+        assert f"the checkpoint {newest.name!r} is missing" in warning.message
+        (tmp_path / "checkpoints" / "SHA256SUMS").write_bytes(b"\xff")
+        _, (warning,) = folder.load_newest_checkpoint(Trainer(classifier()))
+        assert "the manifest is damaged" in warning.message
+        folder.save_checkpoint(trainer)
+        assert folder.load_newest_checkpoint(Trainer(classifier()))[1] == []
 
 
 def test_a_diverged_run_can_still_be_saved(tmp_path):

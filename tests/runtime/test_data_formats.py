@@ -249,7 +249,7 @@ def test_tensors_of_a_fixed_shape_are_read(tmp_path):
         (TABLE | {"width": [datetime.date(2026, 1, 2)] * 2}, "bad-value", "column 'width' holds times (date32[day])"),
         (TABLE | {"width": [{"a": 1}, {"a": 2}]}, "bad-value", "values of the type struct<a: int64>"),
         (TABLE | {"width": [b"a", b"b"]}, "bad-value", "elements"),
-        (TABLE | {"width": ["a", "b"]}, "bad-value", "elements"),
+        (TABLE | {"width": ["a", "b"]}, "bad-value", "stacks the column 'width', which holds texts"),
         (
             TABLE | {"width": [[1, 2], [3]]},
             "data-shape",

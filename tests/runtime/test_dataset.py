@@ -149,7 +149,8 @@ def test_the_missing_numbers_of_a_column_are_one_diagnostic_with_their_number(tm
     assert (missing.code, missing.line, missing.column) == ("bad-value", 2, 3)
     assert '"missing": "drop"' in missing.help
     assert "Imputation" in missing.help
-    assert (word.line, word.help) == (62, None)
+    assert word.line == 62
+    assert "Imputation" not in word.help
 
 
 def test_numbers_that_are_not_finite_are_one_diagnostic_for_each_column(tmp_path):
@@ -160,7 +161,7 @@ def test_numbers_that_are_not_finite_are_one_diagnostic_for_each_column(tmp_path
     ]
     assert reported[0].message.endswith("input 'flower' is nan, and 2 more like it in lines 5, 6")
     assert "Imputation" in reported[0].help
-    assert reported[1].help is None
+    assert "numbers are finite" in reported[1].help
 
 
 @pytest.mark.parametrize(
@@ -550,7 +551,7 @@ def test_the_digest_depends_on_the_samples():
 def test_other_labels_out_of_range_are_not_said_to_count_from_1(labels):
     with pytest.raises(FeedError) as error:
         from_arrays(np.zeros((2, 2)), labels, TABLE)
-    assert error.value.diagnostics[0].help is None
+    assert "subtract 1" not in error.value.diagnostics[0].help
 
 
 @pytest.mark.parametrize(

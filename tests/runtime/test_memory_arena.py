@@ -173,6 +173,7 @@ def test_a_step_with_a_larger_batch_loses_its_own_arena(monkeypatch: pytest.Monk
     assert [config.own_arena for config in configs] == [True, False, True, False, True]
 
 
+@pytest.mark.slow
 @needs_statm
 def test_memory_does_not_grow_with_the_number_of_batch_sizes() -> None:
     trainer = Trainer(image_spec([{**CONV, "filters": 32}, NORM, CONV], [32, 32, 3], 64), threads=2)

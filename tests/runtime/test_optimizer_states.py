@@ -118,3 +118,40 @@ def test_a_pattern_that_excludes_no_weight_from_decay_is_an_error() -> None:
     optimizer = {"type": "adamw", "exclude_from_weight_decay": ["bais"]}
     with pytest.raises(jsonnx.CompileError, match="'bais' matches the name of no weight"):
         Trainer(spec(optimizer))
+
+
+@pytest.mark.parametrize(
+    ("patterns", "message"),
+    [(["bais"], "'bais' matches the name of no weight"), (["line", "bias"], "'bias' has no effect: earlier patterns")],
+)
+def test_a_pattern_of_a_multi_optimizer_without_weights_is_an_error(patterns: list[str], message: str) -> None:
+    optimizer = {"type": "MultiOptimizer", "default_optimizer": "adam", "optimizer_map": dict.fromkeys(patterns, "sgd")}
+    with pytest.raises(jsonnx.CompileError, match=message):
+        Trainer(spec(optimizer))
+
+
+def test_a_changed_rate_changes_those_of_all_optimizers_in_proportion() -> None:
+    def bias_and_kernel(factor: float) -> np.ndarray:
+        parts = {"bias": {"type": "sgd", "learning_rate": 0.3}}
+        default = {"type": "sgd", "learning_rate": 0.1}
+        trainer = Trainer(spec({"type": "MultiOptimizer", "default_optimizer": default, "optimizer_map": parts}))
+        start = trainer.weights()
+        trainer.learning_rate *= factor
+        trainer.step(X[:BATCH], Y[:BATCH])
+        return np.concatenate([(array - start[name]).ravel() for name, array in trainer.weights().items()])
+
+    np.testing.assert_allclose(bias_and_kernel(0.5), 0.5 * bias_and_kernel(1.0), rtol=1e-5)
+
+
+def test_a_run_with_several_optimizers_resumes_bit_for_bit(tmp_path: Path) -> None:
+    parts = {"bias": {"type": "Nadam", "learning_rate": WARM_UP}}
+    default = {"type": "Nadam", "learning_rate": 0.1, "beta_1": 0.8}
+    optimizer = {"type": "MultiOptimizer", "default_optimizer": default, "optimizer_map": parts}
+    whole, first, resumed = (Trainer(spec(optimizer)) for _ in range(3))
+    whole.fit(X, Y, epochs=4)
+    first.fit(X, Y, epochs=2)
+    first.save_checkpoint(tmp_path / "checkpoint")
+    resumed.load_checkpoint(tmp_path / "checkpoint")
+    resumed.fit(X, Y, epochs=4)
+    for name, array in whole.weights().items():
+        np.testing.assert_array_equal(resumed.weights()[name], array)

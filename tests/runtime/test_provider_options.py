@@ -110,3 +110,10 @@ def test_the_command_line_checks_options():
     done = CliRunner().invoke(main, ["evaluate", "missing", "--provider-option", "device_id=1"])
     assert done.exit_code == 2
     assert "bad-provider-option" in done.output
+
+
+def test_a_provider_that_does_not_start_names_the_options_that_were_given():
+    provider = Provider("openvino", "OpenVINOExecutionProvider", options=(("device_type", "GPU"),))
+    error = providers._start_error(providers.load_runtime(), provider).diagnostic
+    assert error.message.endswith("does not start here with device_type=GPU")
+    assert "without the options" in error.help

@@ -6,8 +6,12 @@ import errno
 import fcntl
 import json
 import os
+import re
 import subprocess
 import sys
+import threading
+import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +19,7 @@ import pytest
 from jsonnx.core.diagnostics import UsageError
 from jsonnx.runtime import run_lock
 from jsonnx.runtime.run_folder import RunFolder
-from jsonnx.runtime.run_lock import OWNER_FILE, RunLock
+from jsonnx.runtime.run_lock import OWNER_FILE, RunLock, is_locked
 
 
 def failing_flock(monkeypatch: pytest.MonkeyPatch, error: int) -> None:
@@ -37,11 +41,13 @@ def assert_locked(folder: Path, message: str, help: str) -> None:
 def test_a_lock_excludes_others_until_it_is_released(tmp_path: Path) -> None:
     lock = RunLock(tmp_path)
     lock.acquire()
-    assert_locked(tmp_path, "another process is training", "another folder")
+    assert_locked(tmp_path, f"process {os.getpid()} on ", "another folder")
+    assert is_locked(tmp_path)
     lock.release()
+    assert not is_locked(tmp_path)
     lock.acquire()
-    assert os.listdir(tmp_path) == [".lock"]
     lock.release()
+    assert os.listdir(tmp_path) == [".lock"]
 
 
 def test_a_removed_file_is_not_locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -122,21 +128,110 @@ def test_the_lock_of_a_killed_process_is_taken_over(tmp_path: Path, monkeypatch:
     assert os.listdir(tmp_path) == [".lock"]
 
 
-@pytest.mark.parametrize(
-    "change",
-    [{"host": "elsewhere"}, {"system": "another boot"}, {"pid": "7"}, {"start": None}],
-    ids=lambda change: next(iter(change)),
-)
-def test_an_owner_that_may_be_running_keeps_the_lock(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: dict[str, Any]
-) -> None:
-    ended = {**run_lock._this_process(), "start": "1"}
-    failing_flock(monkeypatch, errno.ENOLCK)
-    for text in (json.dumps(ended | change), "", "[]"):
-        (tmp_path / OWNER_FILE).write_text(text)
-        assert_locked(tmp_path, "is training", f"if it was killed, remove {str(tmp_path / OWNER_FILE)!r}")
-        assert (tmp_path / OWNER_FILE).read_text() == text
-    (tmp_path / OWNER_FILE).write_text(json.dumps(ended))
+# -- processes on other machines ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, seconds in (("HEARTBEAT_SECONDS", 0.02), ("TIMEOUT_SECONDS", 0.2), ("POLL_SECONDS", 0.01)):
+        monkeypatch.setattr(run_lock, name, seconds)
+
+
+def owner_text(**changes: Any) -> str:
+    """The record of a process that has ended here, with changes."""
+    owner = {
+        **run_lock._this_process(),
+        "start": "1",
+        "has_lock": True,
+        "token": "0" * 16,
+        "heartbeat": "2026-11-28T12:00:00+00:00",
+    }
+    return json.dumps(owner | changes)
+
+
+ELSEWHERE = {
+    "another host without file locks": ({"host": "elsewhere"}, False),
+    "another host whose locks this one does not see": ({"host": "elsewhere", "system": "another boot"}, True),
+    "another boot": ({"system": "another boot"}, False),
+    "an unknown system": ({"system": ""}, False),
+    "a damaged record": ({"pid": "7"}, False),
+}
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("name", ELSEWHERE)
+def test_an_owner_that_cannot_be_seen_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    changes, has_locks = ELSEWHERE[name]
+    if not has_locks:
+        failing_flock(monkeypatch, errno.ENOLCK)
+    path = tmp_path / OWNER_FILE
+    path.write_text(owner_text(**changes))
+    waits: list[str] = []
+
+    def change_record(text: str) -> None:
+        waits.append(text)
+        path.write_text(owner_text(**changes, heartbeat="2026-11-28T12:00:05+00:00"))
+
+    sleep = time.sleep
+    monkeypatch.setattr(time, "sleep", lambda seconds: (change_record("alive"), sleep(seconds)))
+    with pytest.raises(UsageError, match="is training") as error:
+        RunLock(tmp_path).acquire()
+    assert error.value.diagnostic.code == "run-locked"
+    assert path.exists()
+    monkeypatch.setattr(time, "sleep", sleep)
+    lock = RunLock(tmp_path)
+    lock.acquire(waits.append)  # no heartbeat: it has ended
+    assert "may be training" in waits[-1]
+    assert json.loads(path.read_text())["pid"] == os.getpid()
+    lock.release()
+    assert os.listdir(tmp_path) == [".lock"]
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_wait_ends_when_the_other_process_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / OWNER_FILE
+    path.write_text(owner_text(system="another boot"))
+    monkeypatch.setattr(time, "sleep", lambda seconds: path.unlink())
     lock = RunLock(tmp_path)
     lock.acquire()
     lock.release()
+
+
+@pytest.mark.usefixtures("quick")
+def test_the_heartbeat_changes_only_the_time(tmp_path: Path) -> None:
+    lock = RunLock(tmp_path)
+    lock.acquire()
+    path = tmp_path / OWNER_FILE
+    before = path.read_bytes()
+    path.write_bytes(re.sub(rb'"heartbeat": "....', b'"heartbeat": "1999', before))
+    deadline = time.monotonic() + 10
+    while b'"heartbeat": "1999' in path.read_bytes() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert len(path.read_bytes()) == len(before)
+    assert {**json.loads(path.read_bytes()), "heartbeat": ""} == {**json.loads(before), "heartbeat": ""}
+    lock.release()
+    assert not [thread for thread in threading.enumerate() if thread.name == "jsonnx-run-lock"]
+
+
+def test_a_process_that_was_stopped_for_long_writes_nothing_more(tmp_path: Path) -> None:
+    path = tmp_path / "run" / OWNER_FILE
+    with RunFolder(tmp_path / "run") as run:
+        run.write_texts({"run.json": "1"})
+        path.unlink()
+        run.write_texts({"run.json": "2"})  # removed by hand: it is written again
+        assert json.loads(path.read_text())["pid"] == os.getpid()
+        path.write_text(owner_text(host="elsewhere", pid=7))
+        with pytest.raises(UsageError, match="process 7 on 'elsewhere' has taken over") as error:
+            run.write_texts({"run.json": "3"})
+    assert error.value.diagnostic.code == "run-locked"
+    assert json.loads(path.read_text())["pid"] == 7
+    assert (tmp_path / "run" / "run.json").read_text() == "2"
+
+
+def test_a_process_on_another_host_counts_as_running_while_its_time_is_renewed(tmp_path: Path) -> None:
+    path, now = tmp_path / OWNER_FILE, datetime.now(UTC)
+    for heartbeat, expected in ((now, True), (now - timedelta(minutes=2), False)):
+        path.write_text(owner_text(system="another boot", heartbeat=heartbeat.isoformat(timespec="seconds")))
+        assert is_locked(tmp_path) == expected
+    path.write_text(owner_text())
+    assert not is_locked(tmp_path)

@@ -16,6 +16,7 @@ from jsonnx.pipeline.run_data import SPEC_FILES, read_part
 from jsonnx.runtime.dataset import Dataset
 from jsonnx.runtime.sequences import bucketed_order
 from jsonnx.runtime.spec_source import SpecSource
+from safetensors.numpy import save_file
 
 NO_SEQUENCES = "none"
 LENGTHS = [3, 1, 7, 2, 2, 5, 0, 4, 6, 3]
@@ -87,10 +88,25 @@ def write_as(format: str) -> str:
         from pyarrow import parquet
 
         parquet.write_table(pa.Table.from_pylist(rows()), name)
+    if format == "npz":
+        np.savez(name, **arrays())
+    if format == "safetensors":
+        save_file(arrays(), name)
     return name
 
 
-@pytest.mark.parametrize("format", ["json", "jsonl", "parquet"])
+def arrays() -> dict[str, np.ndarray]:
+    """The samples as arrays of steps with lengths."""
+    return {
+        "x": np.concatenate([np.reshape(row["x"], (-1, 2)) for row in rows()]).astype(np.float32),
+        "x_lengths": np.array(LENGTHS),
+        "tags": np.concatenate([row["tags"] for row in rows()]).astype(np.int64),
+        "tags_lengths": np.array(LENGTHS),
+        "y": np.array([row["y"] for row in rows()], np.float32),
+    }
+
+
+@pytest.mark.parametrize("format", ["json", "jsonl", "parquet", "npz", "safetensors"])
 @pytest.mark.parametrize("pad_value", [0, -1])
 def test_a_batch_is_padded_to_its_longest_sequence(format: str, pad_value: float) -> None:
     dataset = read(spec(write_as(format), {"pad_value": pad_value}))
@@ -189,6 +205,30 @@ def test_invalid_steps_are_located(row: dict[str, Any], code: str, text: str) ->
     Path("train.json").write_text(json.dumps([{"x": [[1, 2]], "y": 1}, {"y": 2} | row]))
     (fault,) = jsonnx.validate(spec(), data=True)
     assert (fault.code, fault.file) == (code, "train.json")
+    assert text in fault.message
+
+
+def test_steps_in_arrays_train_the_weights_that_lists_train() -> None:
+    write_as("npz")
+    of_lists, of_arrays = (jsonnx.Trainer(spec(file, tags=True)) for file in ("train.json", "train.npz"))
+    histories = [trainer.fit(verbose=0).history["loss"] for trainer in (of_lists, of_arrays)]
+    assert histories[0] == histories[1]
+
+
+@pytest.mark.parametrize(
+    ("changes", "code", "text"),
+    [
+        ({"x_lengths": np.array([*LENGTHS, 1])}, "data-shape", "'x_lengths' add up to 34, and 'x' has 33 steps"),
+        ({"x_lengths": np.array([3.0])}, "data-shape", "'x_lengths' does not have one length for each sequence"),
+        ({"x_lengths": np.array([34, -1])}, "data-shape", "'x_lengths' does not have one length for each sequence"),
+        ({"x": np.where(np.arange(33) == 4, np.nan, 1)[:, None] * [1.0, 1.0]}, "not-finite", "sample 2, element [0"),
+        ({"x": np.array([[1], [1, 2]], object)}, "bad-data-file", "np.concatenate one array of sequences"),
+    ],
+)
+def test_faults_of_steps_in_arrays_say_what_does_not_fit(changes: dict[str, Any], code: str, text: str) -> None:
+    np.savez("train.npz", **{**arrays(), **changes})
+    fault = jsonnx.validate(spec("train.npz"), data=True)[0]
+    assert (fault.code, fault.file) == (code, "train.npz")
     assert text in fault.message
 
 

@@ -304,5 +304,5 @@ def test_a_killed_run_continues_in_the_middle_of_an_epoch(
     killed = subprocess.run(command, env=environment, capture_output=True, check=False)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert "continues after step 12, in epoch 2" in process("train", "run.json", "-o", "killed", "--resume").stderr
-    whole, resumed = (load_file(run / "model.safetensors") for run in (Path("whole"), Path("killed")))
+    whole, resumed = (load_file(run / "weights.safetensors") for run in (Path("whole"), Path("killed")))
     assert all(np.array_equal(resumed[name], weight) for name, weight in whole.items())

@@ -60,6 +60,16 @@ def test_shape_arithmetic_is_left_out() -> None:
     assert (placed.nodes, placed.missing) == (1, ())
 
 
+def test_a_number_computed_from_shapes_is_left_out() -> None:
+    def share(g: Any, x: Any) -> Any:
+        rows = g.cast(g.Squeeze(g.Shape(x, start=0, end=1), [0]), "float32")
+        return g.Mul(x, g.Reshape(g.Div(1.0, rows), [1]))
+
+    kernels = table(Mul=(Kernel(14, None, FLOATS),), Shape=(Kernel(15, None, {}),))
+    placed = place_nodes(model_of(share), kernels)
+    assert (placed.nodes, placed.missing) == (1, ())
+
+
 def test_bodies_of_loops_are_searched() -> None:
     body = helper.make_graph(
         [helper.make_node("Tan", ["s"], ["t"]), helper.make_node("Identity", ["t"], ["u"])],

@@ -47,7 +47,8 @@ def classified() -> list[tuple[np.ndarray, np.ndarray]]:
     return [(rng.normal(size=(4, 6)).astype(np.float32), rng.integers(0, 3, 4)) for _ in range(5)]
 
 
-OPTIMIZERS = [optimizer for optimizer in cases.OPTIMIZERS if "exclude_from_weight_decay" not in str(optimizer)]
+PATTERNS = ("exclude_from_weight_decay", "optimizer_map")
+OPTIMIZERS = [optimizer for optimizer in cases.OPTIMIZERS if not any(key in str(optimizer) for key in PATTERNS)]
 """The optimizers of the cases but for those with patterns, which name other weights."""
 
 

@@ -359,6 +359,35 @@ OPTIMIZERS: list[Spec] = [
         "momentum": 0.9,
         "gradient_accumulation_steps": 2,
     },
+    {
+        "type": "MultiOptimizer",
+        "default_optimizer": {"type": "Adam", "learning_rate": 0.1, "epsilon": 1e-2, "global_clipnorm": 0.4},
+        "optimizer_map": {"matrix": {"type": "SGD", "learning_rate": 0.03, "momentum": 0.9, "global_clipnorm": 0.4}},
+    },
+    {
+        "type": "MultiOptimizer",
+        "default_optimizer": {"type": "Nadam", "learning_rate": 0.1, "epsilon": 1e-3},
+        "optimizer_map": {"vector": {"type": "Nadam", "learning_rate": 0.05, "beta_1": 0.7, "epsilon": 1e-2}},
+    },
+    {
+        "type": "MultiOptimizer",
+        "default_optimizer": {
+            "type": "RMSprop",
+            "learning_rate": {"type": "CosineDecay", "initial_learning_rate": 0.1, "decay_steps": 12},
+        },
+        "optimizer_map": {"vector": {"type": "AdamW", "learning_rate": 0.05, "weight_decay": 0.1, "epsilon": 1e-2}},
+    },
+    {
+        "type": "MultiOptimizer",
+        "default_optimizer": {"type": "SGD", "learning_rate": 0.1},
+        "optimizer_map": {
+            "vector": {
+                "type": "SGD",
+                "learning_rate": {"type": "PolynomialDecay", "initial_learning_rate": 0.1, "decay_steps": 20},
+                "momentum": 0.5,
+            },
+        },
+    },
 ]
 
 
@@ -366,6 +395,8 @@ def for_dense_layers(optimizer: Spec) -> Spec:
     """The optimizer of a case for a network of Dense layers, whose weights have other names."""
     if isinstance(optimizer, dict) and "exclude_from_weight_decay" in optimizer:
         return {**optimizer, "exclude_from_weight_decay": ["bias"]}
+    if isinstance(optimizer, dict) and "optimizer_map" in optimizer:
+        return {**optimizer, "optimizer_map": {"bias": next(iter(optimizer["optimizer_map"].values()))}}
     return optimizer
 
 

@@ -6,6 +6,7 @@ import json
 
 import jsonnx
 import numpy as np
+import onnx
 import pytest
 from commands import jsonnx as command
 from safetensors.numpy import load_file
@@ -97,6 +98,25 @@ def test_an_image_has_statistics_for_each_channel():
     np.testing.assert_allclose(trainer.weights()["price/target/variance"], y.var((0, 1, 2)), rtol=1e-4)
 
 
+def predicted_prices(model):
+    return jsonnx.Session(model).run(X)["price"]
+
+
+def test_a_model_whose_statistics_were_removed_says_where_they_are(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    np.savez("data.npz", x=X, price=PRICE)
+    jsonnx.compile(spec({"normalize": True})).save("model.onnx")
+    model = onnx.load("model.onnx")
+    kept = [entry for entry in model.metadata_props if entry.key != "jsonnx.target_statistics"]
+    assert len(kept) == len(model.metadata_props) - 1
+    del model.metadata_props[:]
+    model.metadata_props.extend(kept)
+    onnx.save(model, "model.onnx")
+    shown = command("evaluate", "model.onnx", "--data", "data.npz", "--unverified", status=1).stderr
+    assert "needs-weights" in shown
+    assert "'price' compares normalized targets, whose mean the model does not contain" in shown
+
+
 def test_a_run_is_resumed_evaluated_and_predicts(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     np.savez("data.npz", x=X, price=PRICE)
@@ -107,9 +127,12 @@ def test_a_run_is_resumed_evaluated_and_predicts(tmp_path, monkeypatch):
     command("train", "spec.json", "-o", "parts", "--resume")
     whole, parts = (load_file(tmp_path / name / "weights.safetensors") for name in ("whole", "parts"))
     assert all(np.array_equal(whole[name], parts[name]) for name in whole)
-    command("evaluate", "whole")
-    shown = command("evaluate", "whole/model.onnx", "--data", "data.npz", status=1).stderr
-    assert "needs-weights" in shown
+    of_run, of_model = (
+        json.loads(command("evaluate", name, "--data", "data.npz", "--format", "json").stdout)
+        for name in ("whole", "whole/model.onnx")
+    )
+    assert of_model == pytest.approx(of_run, rel=1e-5)
+    assert of_model["mae"] == pytest.approx(np.mean(np.abs(predicted_prices("whole/model.onnx") - PRICE)), rel=1e-5)
     first = float(command("predict", "whole", "--data", "data.npz").stdout.splitlines()[1])
     assert 100_000 < first < 400_000
 

@@ -38,9 +38,9 @@ FALLBACK_NODES = {
     "vowels_lstm": 8,
     "diabetes": 7,
     "digits_residual": 36,
-    "digits_contrastive": 11,
+    "digits_contrastive": 5,
     "digits_transfer": 7,
-    "penguins": 14,
+    "penguins": 11,
 }
 """By sample: the nodes of its training step that onnxruntime 1.27 assigns to the CPU. They compute with sizes, such as
 the number of samples for a mean, and with the texts of `penguins`."""

@@ -8,18 +8,7 @@ from typing import NamedTuple
 
 from ..core.diagnostics import JsonPath, Report
 from ..core.types import TensorType
-from ..training.losses import (
-    BinaryLoss,
-    CategoricalLoss,
-    Huber,
-    LogCosh,
-    Loss,
-    MeanAbsoluteError,
-    MeanAbsolutePercentageError,
-    MeanSquaredError,
-    MeanSquaredLogarithmicError,
-    SparseCategoricalCrossentropy,
-)
+from ..training.losses import BinaryLoss, CategoricalLoss, Loss, SparseCategoricalCrossentropy
 from ..training.metrics import (
     BinaryAccuracy,
     CategoricalAccuracy,
@@ -29,6 +18,14 @@ from ..training.metrics import (
     TopKCategoricalAccuracy,
 )
 from ..training.objective import Objective
+from ..training.regression_losses import (
+    Huber,
+    LogCosh,
+    MeanAbsoluteError,
+    MeanAbsolutePercentageError,
+    MeanSquaredError,
+    MeanSquaredLogarithmicError,
+)
 from ..training.section import Training
 from .output_layer import OutputLayer, output_layer
 from .shape_inference import TypedNetwork

@@ -169,13 +169,18 @@ def _check_added_losses(typed: TypedNetwork, objective: Objective, report: Repor
             report.add("duplicate-name", path, message, help="give the layer another name")
 
 
+def reported_figures(objective: Objective, outputs: Collection[str]) -> tuple[list[str], list[str]]:
+    """The losses and metrics of an epoch, without their forms on validation data, and those that are lists."""
+    lists = [name for name, reported in objective.metrics_by_name().items() if not reported.metric.is_scalar]
+    return [*_figures(objective, outputs), *objective.added_losses], lists
+
+
 def _check_monitor(training: Training, objective: Objective, outputs: Collection[str], report: Report) -> None:
     """Reports a monitored loss or metric that training on the spec's data does not report.
 
     If it lacks only validation data, that is a warning: a program may pass them to `fit`.
     """
-    figures = [*_figures(objective, outputs), *objective.added_losses]
-    lists = [name for name, reported in objective.metrics_by_name().items() if not reported.metric.is_scalar]
+    figures, lists = reported_figures(objective, outputs)
     for fault in monitor_faults(training, figures, spec_has_validation(training), lists):
         severity: Severity = "warning" if fault.lacks_validation else "error"
         report.add("unknown-figure", fault.path, fault.message, help=fault.help, severity=severity)

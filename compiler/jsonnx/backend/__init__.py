@@ -3,12 +3,22 @@
 In: a `Graph`. Out: an ONNX model, with the same bytes for the same graph.
 """
 
-from .metadata import THRESHOLDS, canonical_json, model_metadata, package_version, spec_hash, thresholds_from
+from .metadata import (
+    TARGET_STATISTICS,
+    THRESHOLDS,
+    canonical_json,
+    model_metadata,
+    package_version,
+    spec_hash,
+    target_statistics_from,
+    thresholds_from,
+)
 from .model_writer import ModelWriter
 from .to_onnx import serialize, to_model_proto, to_model_writer
 from .verify import verify_model
 
 __all__ = [
+    "TARGET_STATISTICS",
     "THRESHOLDS",
     "ModelWriter",
     "canonical_json",
@@ -16,6 +26,7 @@ __all__ = [
     "package_version",
     "serialize",
     "spec_hash",
+    "target_statistics_from",
     "thresholds_from",
     "to_model_proto",
     "to_model_writer",

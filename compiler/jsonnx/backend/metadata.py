@@ -7,9 +7,12 @@ import json
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..core.types import TensorType
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 def canonical_json(document: Any) -> str:
@@ -26,6 +29,13 @@ THRESHOLDS = "jsonnx.thresholds"
 """The key of the probabilities above which outputs predict a class: a JSON object, by output."""
 
 
+TARGET_STATISTICS = "jsonnx.target_statistics"
+"""The key of mean and variance of normalized targets: a JSON object by output, with the keys `mean` and `variance`."""
+
+MAX_TARGET_FEATURES = 10_000
+"""The largest number of features of a target whose statistics are written to the metadata."""
+
+
 def model_metadata(
     typed: Any,
     document: Any,
@@ -33,9 +43,11 @@ def model_metadata(
     onnxruntime_ops: Sequence[str] = (),
     input_types: Mapping[str, TensorType] = {},
     thresholds: Mapping[str, float] = {},
+    target_statistics: Mapping[str, Mapping[str, np.ndarray]] = {},
 ) -> dict[str, str]:
-    """The metadata of a model: version, signature, class labels and thresholds by output, the spec and its hash, the
-    number of parameters (before folding), and the operators that only onnxruntime implements.
+    """The metadata of a model: version, signature, class labels, thresholds and statistics of normalized targets by
+    output, the spec and its hash, the number of parameters (before folding), and the operators that only onnxruntime
+    implements.
 
     `document` is the spec with its keys in canonical order; `input_types` are those of the model's inputs, which may
     differ from the spec's.
@@ -57,6 +69,13 @@ def model_metadata(
         metadata["jsonnx.labels"] = json.dumps({name: list(labels) for name, labels in network.labels.items()})
     if thresholds:
         metadata[THRESHOLDS] = json.dumps(dict(thresholds))
+    statistics = {
+        name: {key: array.tolist() for key, array in own.items()}
+        for name, own in target_statistics.items()
+        if all(array.size <= MAX_TARGET_FEATURES for array in own.values())
+    }
+    if statistics:
+        metadata[TARGET_STATISTICS] = json.dumps(statistics)
     if onnxruntime_ops:
         metadata["jsonnx.needs"] = f"onnxruntime, for its operators {', '.join(onnxruntime_ops)}"
     return metadata
@@ -70,6 +89,26 @@ def thresholds_from(metadata: Mapping[str, str]) -> dict[str, float]:
         return {}
     items = value.items() if isinstance(value, dict) else ()
     return {name: float(item) for name, item in items if isinstance(item, float) and 0 < item < 1}
+
+
+def target_statistics_from(metadata: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+    """The statistics of normalized targets in a model's metadata; none if it has no valid ones."""
+    try:
+        value: Any = json.loads(metadata.get(TARGET_STATISTICS, "{}"))
+    except (ValueError, RecursionError):
+        return {}
+    items = value.items() if isinstance(value, dict) else ()
+    return {
+        name: {key: own[key] for key in ("mean", "variance")}
+        for name, own in items
+        if isinstance(own, dict) and all(_is_numeric(own.get(key)) for key in ("mean", "variance"))
+    }
+
+
+def _is_numeric(value: Any) -> bool:
+    """Whether a JSON value is a number or a list of numbers."""
+    numbers = value if isinstance(value, list) else [value]
+    return all(isinstance(number, (int, float)) and not isinstance(number, bool) for number in numbers)
 
 
 def _signature_types(types: Mapping[str, TensorType]) -> dict[str, Any]:

@@ -9,7 +9,8 @@ from typing import Any
 import click
 
 from ..render.terminal import COLOR_CHOICES, ColorChoice, choose_color
-from . import data, info, keras, models, specs
+from . import data, info, keras, models, report, runs, specs
+from . import sweep as sweep_command
 from .completion import enable_completion
 from .examples import epilog
 
@@ -108,8 +109,12 @@ for command in (
     data.init,
     models.compile,
     models.train,
+    sweep_command.sweep,
     models.evaluate,
-    models.runs,
+    runs.runs,
+    runs.compare,
+    runs.lock,
+    report.report,
     models.predict,
     models.inspect,
     keras.import_,

@@ -49,6 +49,12 @@ PROVIDER_OPTIONS_OPTION = click.option(
     help="Option of the provider, as in onnxruntime's documentation, such as device_id=1 or use_tf32=1. May be "
     "repeated.",
 )
+THREADS_OPTION = click.option(
+    "--threads",
+    type=click.IntRange(1, 256),
+    metavar="N",
+    help="Number of threads of a training; by default one for each usable CPU. The same number gives the same result.",
+)
 PARTIAL_OPTION = click.option(
     "--partial",
     is_flag=True,

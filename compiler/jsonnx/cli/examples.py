@@ -18,13 +18,26 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "train": (
         "jsonnx train spec.json -o runs/digits --set training.epochs=20",
         "jsonnx train spec.json -o runs/digits --resume",
+        "jsonnx train spec.json -o runs/digits --live --report",
+        "jsonnx train spec.json -o runs/folds --fold all",
+    ),
+    "sweep": (
+        "jsonnx sweep spec.json -o sweeps/digits --jobs 4",
+        "jsonnx sweep spec.json -o sweeps/digits --jobs 4 --resume",
     ),
     "evaluate": (
         "jsonnx evaluate runs/digits",
         "jsonnx evaluate runs/digits runs/digits-2",
         "jsonnx evaluate model.onnx --data test.npz --format json",
     ),
-    "runs": ("jsonnx runs", "jsonnx runs experiments --sort accuracy --format csv"),
+    "runs": ("jsonnx runs --where 'val_accuracy>0.9' --sort -val_accuracy", "jsonnx runs experiments --format csv"),
+    "compare": ("jsonnx compare runs/digits runs/digits-2", "jsonnx compare runs/digits* --format json"),
+    "lock": ("jsonnx lock runs/digits", "jsonnx train digits.json --locked"),
+    "report": (
+        "jsonnx report runs/digits",
+        "jsonnx report runs/digits runs/digits-2 -o compared.html",
+        "jsonnx report runs/digits --live",
+    ),
     "predict": (
         "jsonnx predict runs/digits --data new.csv -o predictions.csv",
         "jsonnx predict runs/digits --data - --id name",

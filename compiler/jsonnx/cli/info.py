@@ -26,16 +26,29 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.option("-o", "--output", metavar="FILE", help="File to write; standard output if omitted.")
+@click.option(
+    "--of",
+    "subject",
+    type=click.Choice(["spec", "run", "lock"]),
+    default="spec",
+    show_default=True,
+    help="What the schema describes: specs, RUN folders or jsonnx.lock.",
+)
 @handles_errors
-def schema(output: str | None) -> None:
-    """Print the JSON Schema of specs, for editors and other tools."""
+def schema(output: str | None, subject: str) -> None:
+    """Print the JSON Schema of specs, for editors and other tools; or that of RUN folders."""
     from ..core.files import write_atomically
     from ..frontend.schema.editor_schema import editor_schema_text
+    from ..render.run_schema import lock_schema, run_schema, schema_text
 
-    if output:
-        write_atomically(output, editor_schema_text().encode())
+    if subject == "spec":
+        text = editor_schema_text()
     else:
-        print_result(editor_schema_text().rstrip("\n"))
+        text = schema_text(run_schema() if subject == "run" else lock_schema())
+    if output:
+        write_atomically(output, text.encode())
+    else:
+        print_result(text.rstrip("\n"))
 
 
 @click.command(short_help="List layers and library blocks, or show one's arguments.")
@@ -62,7 +75,8 @@ def layers(name: str | None, search: str | None, format_: str) -> None:
     if search is not None:
         sections, summaries = reference.found_sections(search), blocks.block_summaries(search)
         if not sections and not summaries and not is_json:
-            raise UsageError("unknown-type", f"nothing contains {search!r}", "`jsonnx layers` lists all layers")
+            help = _training_key_help(search) or "`jsonnx layers` lists all layers"
+            raise UsageError("unknown-type", f"nothing contains {search!r}", help)
         _print_list(sections, summaries, is_json)
     elif name is None and is_json:
         _print_list(reference.layer_sections(), blocks.block_summaries(), is_json)
@@ -96,12 +110,32 @@ def _json_text(values: Iterable[Any]) -> str:
     return json.dumps([*values], indent=2)
 
 
+def _foreign_name_help(name: str) -> str | None:
+    """What to write for a name of another program, such as `BatchNorm2d` or `CrossEntropyLoss`."""
+    from ..frontend.foreign_help import foreign_name_help
+    from ..layers import LAYERS
+    from ..render.component_reference import KINDS
+
+    registries = {"layer": LAYERS, **KINDS}
+    found = (foreign_name_help(kind, name, registry.by_name) for kind, registry in registries.items())
+    return next((help for help in found if help), None)
+
+
+def _training_key_help(name: str) -> str | None:
+    """What a key of `training` is, such as `early_stopping`, which is no component; None for another name."""
+    from ..frontend.schema.schema import training_key_doc
+
+    doc = training_key_doc(name)
+    return f"it is a key of `training`, see docs/training.md: {doc}" if doc else None
+
+
 def _unknown_type(name: str) -> UsageError:
     from ..core.diagnostics import suggestion
     from ..layers.unsupported import unsupported_layer
     from ..render.component_reference import all_names
 
-    help = suggestion(name, all_names()) or f"`jsonnx layers --search {name}` looks in all descriptions"
+    help = _foreign_name_help(name) or _training_key_help(name) or suggestion(name, all_names())
+    help = help or f"`jsonnx layers --search {name}` looks in all descriptions"
     return UsageError(*(unsupported_layer(name) or ("unknown-type", f"there is no layer {name!r}", help)))
 
 

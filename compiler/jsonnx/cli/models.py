@@ -1,4 +1,4 @@
-"""Commands that create and use models: compile, train, evaluate, runs, predict, inspect."""
+"""Commands that create and use models: compile, train, evaluate, predict, inspect."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from .common import (
     SEED_TYPE,
     SET_OPTION,
     SPEC_ARGUMENT,
+    THREADS_OPTION,
     UNVERIFIED_OPTION,
     checked_spec,
     handles_errors,
@@ -30,9 +31,13 @@ from .common import (
     print_status,
     print_weights_report,
 )
+from .folds import ALL_FOLDS, FOLD_TYPE, default_folder, train_all_folds
+from .report import PORT_OPTION, live_report, write_run_report
+from .runs import locked_run
 
 if TYPE_CHECKING:
     from ..pipeline.check import CheckedSpec
+    from ..pipeline.run_outcome import Outcome
     from ..pipeline.training_run import ProviderPlacement
 
 OWN_DATA_NOTE = (
@@ -112,6 +117,12 @@ def compile(
     help="Continue from the folder's last checkpoint, without -o from that of the spec's newest unfinished run; start "
     "if there is no run yet.",
 )
+@click.option(
+    "--locked",
+    is_flag=True,
+    help="Reproduce the run of jsonnx.lock, which lies beside the spec: with its seed, provider and overrides, and bit "
+    "for bit.",
+)
 @click.option("--exact", is_flag=True, help="Resume only if the result is the same bit for bit.")
 @click.option(
     "--on-save-error",
@@ -137,7 +148,14 @@ def compile(
     help="Validate on this file, folder or pattern instead of the spec's validation data.",
 )
 @DATA_ROOT_OPTION
+@click.option(
+    "--fold",
+    type=FOLD_TYPE,
+    help="Validate on the fold of this index, from 0, of the spec's `split`; or train on all folds one after another, "
+    "in RUN/fold-0, RUN/fold-1, ..., and print the mean of their figures.",
+)
 @click.option("--force", is_flag=True, help="Replace an existing run in the folder.")
+@THREADS_OPTION
 @click.option("--quiet", is_flag=True, help="Show no progress.")
 @PROVIDER_OPTION
 @PROVIDER_OPTIONS_OPTION
@@ -147,6 +165,9 @@ def compile(
     help="Tell first which nodes the provider leaves to the CPU, and what it costs.",
 )
 @click.option("--strict", is_flag=True, help="Do not train if the provider leaves large nodes to the CPU.")
+@click.option("--report", is_flag=True, help="Write report.html to the folder at the end, as `jsonnx report` does.")
+@click.option("--live", is_flag=True, help="Serve a page with the figures on this machine while it trains.")
+@PORT_OPTION
 @SCALE_OPTION
 @SET_OPTION
 @ALL_OPTION
@@ -155,6 +176,7 @@ def train(
     spec: str,
     output: str | None,
     resume: bool,
+    locked: bool,
     exact: bool,
     on_save_error: str,
     weights: str | None,
@@ -164,56 +186,78 @@ def train(
     data: str | None,
     validation_data: str | None,
     data_roots: tuple[str, ...],
+    fold: int | None,
     force: bool,
+    threads: int | None,
     quiet: bool,
     provider: str,
     provider_options: tuple[str, ...],
     explain_placement: bool,
     strict: bool,
+    report: bool,
+    live: bool,
+    port: int | None,
     scale: str | None,
     changes: tuple[str, ...],
 ) -> None:
     """Train a network on the data that its spec names, or on FILE."""
+    from ..pipeline.cross_validation import fold_change, with_fold
     from ..pipeline.run_data import DataFiles
     from ..pipeline.training_run import RunOptions
     from ..pipeline.training_run import train as run
     from ..render.progress import progress_display
     from ..runtime.provider_options import parse_assignments
 
+    lock = locked_run(spec) if locked else None
+    if lock is not None:
+        changes, scale, seed, provider = lock.changes, lock.scale, lock.seed, lock.provider
     checked = checked_spec(spec, changes, scale, has_validation_data=validation_data is not None)
     if not quiet:
         print_provider_choice(provider)
-    folder = Path(output) if output else _default_folder(checked, resume, force, quiet)
-    with progress_display(0 if quiet else 1) as display:
-        outcome = run(
-            checked,
-            folder,
-            RunOptions(
-                provider,
-                seed,
-                weights,
-                partial,
-                resume,
-                force,
-                exact,
-                on_save_error == "continue",
-                not unverified,
-                DataFiles(data, validation_data),
-                data_roots,
-                scale,
-                changes,
-                parse_assignments(provider_options),
-                strict=strict,
-            ),
-            callbacks=[display],
-            warn=lambda diagnostics: print_diagnostics(diagnostics, "text") if diagnostics else None,
-            on_weights_resolved=print_weights_report,
-            on_resumed=lambda lines: None if quiet else print_status("\n".join(lines)),
-            on_placement=lambda placement: _print_placement(provider, placement) if explain_placement else None,
+
+    def run_in(folder: Path, checked: CheckedSpec, changes: tuple[str, ...]) -> Outcome:
+        options = RunOptions(
+            provider,
+            seed,
+            weights,
+            partial,
+            resume,
+            force,
+            exact,
+            on_save_error == "continue",
+            not unverified,
+            DataFiles(data, validation_data),
+            data_roots,
+            scale,
+            changes,
+            parse_assignments(provider_options),
+            strict=strict,
+            threads=lock.threads if lock is not None else threads,
+            lock=lock,
         )
-    for line in outcome.summary_lines():
-        print_result(line)
-    sys.exit(outcome.exit_status)
+        with live_report(folder, port, live), progress_display(0 if quiet else 1) as display:
+            outcome = run(
+                checked,
+                folder,
+                options,
+                callbacks=[display],
+                warn=lambda diagnostics: print_diagnostics(diagnostics, "text") if diagnostics else None,
+                on_weights_resolved=print_weights_report,
+                on_resumed=lambda lines: None if quiet else print_status("\n".join(lines)),
+                on_placement=lambda placement: _print_placement(provider, placement) if explain_placement else None,
+            )
+        for line in outcome.summary_lines():
+            print_result(line)
+        if report:
+            write_run_report(folder, data_roots)
+        return outcome
+
+    if fold == ALL_FOLDS:
+        sys.exit(train_all_folds(checked, changes, output, resume, quiet, run_in))
+    if fold is not None:
+        checked, changes = with_fold(checked, fold), (*changes, fold_change(fold))
+    folder = Path(output) if output else default_folder(checked, resume, force, quiet)
+    sys.exit(run_in(folder, checked, changes).exit_status)
 
 
 def _print_placement(provider: str, placement: ProviderPlacement | None) -> None:
@@ -223,16 +267,6 @@ def _print_placement(provider: str, placement: ProviderPlacement | None) -> None
     print_status(
         placements_text([placement]) if placement else f"{provider}: onnxruntime does not tell where nodes run"
     )
-
-
-def _default_folder(checked: CheckedSpec, resume: bool, force: bool, quiet: bool) -> Path:
-    """The folder of a run for which the user names none. Says which one it is."""
-    from ..pipeline.run_names import default_run_folder
-
-    folder = default_run_folder(checked, resume, force)
-    if not quiet:
-        print_status(f"{'resuming the run' if folder.has_run else 'training'} in {folder.path}")
-    return folder.path
 
 
 @click.command(short_help="Compute loss and metrics of trained models on data.")
@@ -286,45 +320,6 @@ def evaluate(
         print_result(figures_text(numbers, shows_color(sys.stdout), line_width(sys.stdout)))
         if data is None:
             print_status(OWN_DATA_NOTE)
-
-
-@click.command()
-@click.argument("folder", metavar="[FOLDER]", default="runs")
-@click.option(
-    "--sort",
-    metavar="COLUMN",
-    default="run",
-    show_default=True,
-    help="Order: run, state, spec, started, duration, epochs, best, or a figure on the test data; -COLUMN for the "
-    "greatest first.",
-)
-@click.option(
-    "--format",
-    "format_",
-    type=click.Choice(["text", "json", "csv"]),
-    default="text",
-    show_default=True,
-    help="Format of the output: text for people, json and csv for programs.",
-)
-@handles_errors
-def runs(folder: str, sort: str, format_: str) -> None:
-    """List the runs beneath a folder with their states and figures."""
-    from ..pipeline.list_runs import list_runs, sorted_runs
-    from ..render.runs_table import runs_csv, runs_json, runs_text
-    from ..render.terminal import line_width, shows_color
-
-    found, warnings = list_runs(Path(folder))
-    found = sorted_runs(found, sort)
-    if warnings:
-        print_diagnostics(warnings, "text")
-    if format_ == "json":
-        print_result(runs_json(found))
-    elif format_ == "csv":
-        print_result(runs_csv(found))
-    elif found:
-        print_result(runs_text(found, shows_color(sys.stdout), line_width(sys.stdout)))
-    else:
-        print_status(f"there are no runs in {folder}")
 
 
 @click.command()

@@ -93,6 +93,22 @@ class ArrayCodec:
         return [self.codec.write(item) for item in value]
 
 
+class DictCodec:
+    """A JSON object with arbitrary keys, whose values have one codec."""
+
+    def __init__(self, codec: Codec) -> None:
+        self.codec = codec
+
+    def schema(self) -> dict[str, Json]:
+        return {"type": "object", "additionalProperties": self.codec.schema()}
+
+    def read(self, value: Json) -> dict[str, object]:
+        return {name: self.codec.read(item) for name, item in value.items()}
+
+    def write(self, value: dict[str, object]) -> Json:
+        return {name: self.codec.write(item) for name, item in value.items()}
+
+
 class SpatialSizesCodec:
     """A size per spatial axis, or one integer for all axes, as in Keras; read as a tuple of `rank` integers."""
 

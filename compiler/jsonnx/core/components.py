@@ -31,6 +31,7 @@ from .attributes import REQUIRED, Attribute, attr, attribute_schema
 from .codecs import (
     ArrayCodec,
     Codec,
+    DictCodec,
     IntegerCodec,
     Json,
     NullableCodec,
@@ -48,6 +49,7 @@ __all__ = [
     "Codec",
     "Component",
     "ComponentCodec",
+    "DictCodec",
     "IntegerCodec",
     "Json",
     "NullableCodec",

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from hashlib import file_digest
+from pathlib import Path
 
 from .diagnostics import Diagnostic
 
@@ -22,6 +24,12 @@ MISMATCH_HELP = (
     "copy or create the file again; if another program changed it on purpose, `--unverified` "
     "(in Python `verify=False`) accepts it"
 )
+
+
+def file_sha256(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal digits. Raises OSError."""
+    with open(path, "rb") as file:
+        return file_digest(file, "sha256").hexdigest()
 
 
 @dataclass(frozen=True)

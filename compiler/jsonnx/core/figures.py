@@ -20,3 +20,19 @@ def finite(figure: Figure) -> Any:
     if isinstance(figure, list):
         return [finite(item) for item in figure]
     return float(figure) if isfinite(figure) else None
+
+
+MAX_FIGURE_DEPTH = 8
+"""Lists within lists of a figure that is read from a file."""
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value from a file is a number that a float can have; true and false are none."""
+    return isinstance(value, float) or (type(value) is int and abs(value) < 1 << 63)
+
+
+def is_figure(value: Any, depth: int = MAX_FIGURE_DEPTH) -> bool:
+    """Whether a value from a file is a figure or null."""
+    if isinstance(value, list):
+        return depth > 0 and all(is_figure(item, depth - 1) for item in value)
+    return value is None or is_number(value)

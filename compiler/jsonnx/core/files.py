@@ -99,6 +99,20 @@ def remove_file(path: Path) -> None:
         raise UsageError("unwritable-file", f"cannot remove {str(path)!r}: {error_reason(error)}") from error
 
 
+def file_exists(path: Path) -> bool:
+    """Whether there is a file or a folder of this name. Raises UsageError `unreadable-file` if that cannot be told, as
+    when a file server does not answer."""
+    try:
+        os.stat(path)
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return False
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            return False
+        raise UsageError("unreadable-file", f"cannot read {str(path)!r}: {error_reason(error)}") from error
+    return True
+
+
 def make_folders(path: Path) -> list[Path]:
     """Creates a folder and those above it that are missing, and waits until their entries are on the disk.
 

@@ -16,7 +16,13 @@ RUNTIME_BY_EXTRA = {
     "directml": "onnxruntime-directml",
 }
 """The distribution of onnxruntime that an extra installs."""
-PACKAGE_BY_EXTRA = {**RUNTIME_BY_EXTRA, "data": "pyarrow", "images": "pillow"}
+PACKAGE_BY_EXTRA = {
+    **RUNTIME_BY_EXTRA,
+    "data": "pyarrow",
+    "images": "pillow",
+    "search": "optuna",
+    "plots": "matplotlib",
+}
 """The distribution that each of our extras installs."""
 LIBRARY_EXTRAS = {"cuda": "cuda,cudnn"}
 """The extras of such a distribution that install the libraries it needs: CUDA and cuDNN."""

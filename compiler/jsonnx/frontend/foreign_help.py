@@ -20,6 +20,16 @@ MODULES = (
 """The modules before a name that is written as in a program: `torch.nn.`, `tf.keras.layers.`."""
 
 
+LAYER_LOSS_HELP = 'it compares several outputs: compute it with layers, and add {"type": "AddLoss"} behind them'
+
+
+@cache
+def _losses_of_layers() -> set[str]:
+    from .foreign_names import LOSSES_OF_SEVERAL_OUTPUTS
+
+    return {name.lower() for name in LOSSES_OF_SEVERAL_OUTPUTS}
+
+
 @cache
 def _names_by_lower_case(kind: str) -> dict[str, Replacement]:
     from .foreign_names import NAMES_BY_KIND  # only for an error: valid specs do not need the table
@@ -34,6 +44,8 @@ def foreign_name_help(kind: str, name: str, known: Collection[str]) -> str | Non
     """
     plain = re.sub(MODULES, "", name)
     known_by_lower_case = {word.lower(): word for word in reversed(list(known))}
+    if kind == "loss" and plain.lower() in _losses_of_layers():
+        return LAYER_LOSS_HELP
     candidates = [plain, *([f"ops.{plain}"] if kind == "layer" and plain != name else [])]
     if plain.lower().endswith("layer"):
         candidates.append(plain[: -len("layer")].rstrip("_"))

@@ -186,6 +186,12 @@ LOSS_NAMES: dict[str, Replacement] = {
     "DiceLoss": "dice",
 }
 
+LOSSES_OF_SEVERAL_OUTPUTS = {
+    *("triplet", "TripletLoss", "TripletMarginLoss", "triplet_margin_loss", "TripletSemiHardLoss", "TripletHardLoss"),
+    *("contrastive", "ContrastiveLoss", "InfoNCE", "NTXentLoss", "MarginRankingLoss", "margin_ranking_loss"),
+}
+"""Losses that layers compute here, since a loss of `training` takes one output and its target."""
+
 METRIC_NAMES: dict[str, Replacement] = {
     "accuracy_score": "accuracy",
     "top_k_accuracy_score": "top_k_categorical_accuracy",

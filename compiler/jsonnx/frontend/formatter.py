@@ -9,12 +9,23 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from functools import cache
 from typing import Any, NamedTuple
 
-from ..core.components import ArrayCodec, Codec, Component, ComponentCodec, NullableCodec, SectionCodec, UnionCodec
+from ..core.components import (
+    ArrayCodec,
+    Codec,
+    Component,
+    ComponentCodec,
+    DictCodec,
+    NullableCodec,
+    SectionCodec,
+    UnionCodec,
+)
 from ..layers import LAYERS, Layer
-from ..training.section import DictCodec, Training
+from ..search.section import SweepSection
+from ..training.section import Training
 from .json_reader import Json, Source
 from .schema.schema import ENTRY_KEYS, PARAMETER_KEYS
 
@@ -23,7 +34,7 @@ LINE_WIDTH = 120
 
 TOP_KEY_ORDER = (
     *("$schema", "version", "name", "description", "parameters", "scales"),
-    *("blocks", "inputs", "layers", "outputs", "labels", "training"),
+    *("blocks", "inputs", "layers", "outputs", "labels", "training", "sweep"),
 )
 BLOCK_KEY_ORDER = ("description", "parameters", "globals", "inputs", "names", "layers", "outputs")
 INPUT_KEY_ORDER = ("shape", "dtype", "description")
@@ -47,7 +58,18 @@ JsonNode = Any
 
 def format_source(source: Source) -> str:
     """Returns the canonical text of a document, including the last line end."""
-    document = with_ordered_keys(_with_number_literals(source.value, _number_literals(source.text)))
+    return format_document(with_number_literals(source).value)
+
+
+def with_number_literals(source: Source) -> Source:
+    """Returns the source with a `NumberLiteral` in place of each number, so that values can be replaced before it is
+    formatted."""
+    return replace(source, value=_with_number_literals(source.value, _number_literals(source.text)))
+
+
+def format_document(document: JsonNode) -> str:
+    """Returns the canonical text of a value, including the last line end."""
+    document = with_ordered_keys(document)
     is_filled_object = isinstance(document, dict) and bool(document)
     return (_on_many_lines(document, 0) if is_filled_object else _value_text(document, 0, 0)) + "\n"
 
@@ -99,6 +121,7 @@ def with_ordered_keys(document: JsonNode) -> JsonNode:
         ),
         "layers": order_layers,
         "training": lambda training: _order_by_codec(training, NullableCodec(SectionCodec(Training))),
+        "sweep": lambda sweep: _order_by_codec(sweep, NullableCodec(SectionCodec(SweepSection))),
     }
     return _map_by_key(_order_keys(document, TOP_KEY_ORDER), orderers)
 

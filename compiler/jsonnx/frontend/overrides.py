@@ -11,9 +11,11 @@ from ..core.limits import MAX_JSON_DEPTH
 from ..core.spelling import similar_words
 from ..training.optimizer import OPTIMIZERS
 from .expansion.parameters import with_value
-from .json_reader import Source, read_text
+from .json_reader import Json, Source, read_text
 from .schema.phrases import known_names_help
 from .schema.schema import spec_schema
+
+FORM_HELP = "write it as in --set training.epochs=3"
 
 
 class Override(NamedTuple):
@@ -39,26 +41,42 @@ def with_overrides(
         text = f"the scale {scale!r}"
         changes |= {("parameters", name): Override(text, ("scales", scale, name)) for name in values}
     for override in [overrides] if isinstance(overrides, str) else overrides:
-        _, equals, text = override.partition("=")
-        path = _override_path(source, override) if equals else ()
-        if not equals or "" in path or len(path) > MAX_JSON_DEPTH:
-            help = "write it as in --set training.epochs=3"
-            raise UsageError("bad-option", f"--set {override}: not of the form KEY=VALUE", help)
+        key, equals, text = override.partition("=")
+        if not equals:
+            raise UsageError("bad-option", f"--set {override}: not of the form KEY=VALUE", FORM_HELP)
         try:
             value = read_text(text).value
         except CompileError:
             value = text
-        if path[:1] == ("parameters",) and len(path) == 2 and path[1] in _parameters(source):
-            source = _with_parameters(source, {str(path[1]): value})
-        else:
-            source = replace(source, value=_overridden_at(source.value, path, value, override))
+        try:
+            source, path = with_value_at(source, key, value)
+        except OverrideFault as fault:
+            raise UsageError("bad-option", f"--set {override}: {fault}", fault.help) from fault
         changes[path] = Override(f"--set {override}")
     return source, changes
 
 
-def _override_path(source: Source, override: str) -> JsonPath:
-    """Returns the path of the value that an override replaces."""
-    key = override.partition("=")[0]
+class OverrideFault(ValueError):
+    """A key names no parameter and no place in a spec."""
+
+    def __init__(self, message: str, help: str | None = None) -> None:
+        self.help = help
+        super().__init__(message)
+
+
+def with_value_at(source: Source, key: str, value: Json) -> tuple[Source, JsonPath]:
+    """Returns the source with the value of a parameter, or that at a dotted path, replaced, and the path of the value.
+
+    Raises OverrideFault.
+    """
+    path = override_path(source, key)
+    if path[:1] == ("parameters",) and len(path) == 2 and path[1] in _parameters(source):
+        return _with_parameters(source, {str(path[1]): value}), path
+    return replace(source, value=_overridden_at(source.value, path, value)), path
+
+
+def override_path(source: Source, key: str) -> JsonPath:
+    """Returns the path of the value that a key of an override stands for. Raises OverrideFault."""
     root_keys = spec_schema()["properties"]
     if key and key not in root_keys and "." not in key:
         parameters = _parameters(source)
@@ -66,8 +84,11 @@ def _override_path(source: Source, override: str) -> JsonPath:
             return "parameters", key
         help = _path_suggestion(source, key) or suggestion(key, [*parameters, *root_keys])
         help = help or (known_names_help([*parameters]) if parameters else None)
-        raise UsageError("bad-option", f"--set {override}: there is no parameter {key!r}", help)
-    return tuple(int(step[:9]) if step.isdecimal() else step for step in key.split("."))
+        raise OverrideFault(f"there is no parameter {key!r}", help)
+    path = tuple(int(step[:9]) if step.isdecimal() else step for step in key.split("."))
+    if "" in path or len(path) > MAX_JSON_DEPTH:
+        raise OverrideFault("not of the form KEY=VALUE", FORM_HELP)
+    return path
 
 
 def _path_suggestion(source: Source, key: str) -> str | None:
@@ -118,7 +139,7 @@ def scale_values(source: Source, scale: str) -> dict[str, Any]:
     return dict(scales[scale])
 
 
-def _overridden_at(container: Any, path: JsonPath, value: Any, override: str) -> Any:
+def _overridden_at(container: Any, path: JsonPath, value: Any) -> Any:
     """Returns a copy of a container with a value set at a path; missing keys of objects are added."""
     if not path:
         return value
@@ -126,8 +147,8 @@ def _overridden_at(container: Any, path: JsonPath, value: Any, override: str) ->
     if isinstance(container, str):  # the short form of a component, such as "adam"
         container = {"type": container}
     if isinstance(container, dict) and isinstance(step, str):
-        return container | {step: _overridden_at(container.get(step, {}), rest, value, override)}
+        return container | {step: _overridden_at(container.get(step, {}), rest, value)}
     if isinstance(container, list) and isinstance(step, int) and step < len(container):
-        return [*container[:step], _overridden_at(container[step], rest, value, override), *container[step + 1 :]]
+        return [*container[:step], _overridden_at(container[step], rest, value), *container[step + 1 :]]
     description = f"a list of {len(container)}, counted from 0" if isinstance(container, list) else f"{container!r}"
-    raise UsageError("bad-option", f"--set {override}: there is no {str(step)!r} in {description}")
+    raise OverrideFault(f"there is no {str(step)!r} in {description}")

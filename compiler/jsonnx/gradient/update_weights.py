@@ -4,6 +4,7 @@ average and the constraints, in the order of Keras."""
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 from ..core.reserved_names import AVERAGE_SLOT, LEARNING_RATE, OPTIMIZER_SCOPE, STEP_COUNT
@@ -43,17 +44,15 @@ def update_weights(
         }
         step = _count_step(g, optimizer)
         factors = {weight: rate_factors.get(weight.name.partition("/")[0], 1.0) for weight in weights}
-        rates: dict[float, Value] = {
-            factor: step.rate if factor == 1.0 else g.Mul(step.rate, factor)
-            for factor in sorted({1.0, *factors.values()})
-        }
-        variants = {weight: optimizer.for_weight(weight) for weight in weights}
-        prepared = _prepare(g, dict.fromkeys([optimizer, *variants.values()]), rates, step)
+        updated: dict[Parameter, tuple[Optimizer, Value, Mapping[str, Value]]] = {}
+        for index in range(len(optimizer.optimizers)):
+            own = {w: factor for w, factor in factors.items() if optimizer.optimizer_index(w.name) == index}
+            with g.scope(f"+{index}") if index else nullcontext():
+                updated |= _prepare(g, optimizer.optimizers[index], _rate(g, optimizer, index, step), own, step)
         for weight, gradient in optimizer.clip(g, _accumulate(g, with_gradient, step)).items():
-            variant, factor = variants[weight], factors[weight]
-            update = WeightUpdate(variant, gradient, rates[factor], prepared[variant, factor])
+            variant, rate, shared = updated[weight]
             with g.scope(weight.name):
-                _update_weight(g, weight, update, step)
+                _update_weight(g, weight, WeightUpdate(variant, gradient, rate, shared), step)
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +60,9 @@ class Step:
     """What the updates of all weights know about a step."""
 
     rate: Value
-    """The learning rate."""
+    """The learning rate, of the first one of several optimizers."""
+    count: State
+    """The number of steps before this one."""
     number: Value
     """The number of the update, an int64 that counts from 1."""
     accumulated_steps: int = 1
@@ -99,22 +100,42 @@ def _count_step(g: Builder, optimizer: Optimizer) -> Step:
         kept = g.Where(g.Equal(number, 1), g.const(0.0), g.const(optimizer.ema_momentum))
         frequency = optimizer.ema_overwrite_frequency
         overwrites = None if frequency is None else g.Equal(g.Mod(number, frequency), 0)
-    return Step(rate, number, accumulated, is_update, kept, overwrites)
+    return Step(rate, count, number, accumulated, is_update, kept, overwrites)
 
 
 def _step_count(g: Builder) -> State:
     return g.state(STEP_COUNT.rpartition("/")[2], (), Constant(value=0), "int64")
 
 
+def _rate(g: Builder, optimizer: Optimizer, index: int, step: Step) -> Value:
+    """The learning rate of one of several optimizers. Constant ones are proportional to that of the first, which
+    callbacks change during training."""
+    if index == 0:
+        return step.rate
+    first, own = optimizer.learning_rate, optimizer.optimizers[index].learning_rate
+    if isinstance(own, Schedule):
+        return own.rate(g, step.count)
+    return g.const(own) if isinstance(first, Schedule) else g.Mul(step.rate, own / first)
+
+
 def _prepare(
-    g: Builder, optimizers: Mapping[Optimizer, None], rates: Mapping[float, Value], step: Step
-) -> dict[tuple[Optimizer, float], Mapping[str, Value]]:
-    """The values that weights with the same optimizer and factor of the learning rate share."""
+    g: Builder, optimizer: Optimizer, rate: Value, factors: Mapping[Parameter, float], step: Step
+) -> dict[Parameter, tuple[Optimizer, Value, Mapping[str, Value]]]:
+    """For each weight of an optimizer, given the factor of its learning rate: its form of the optimizer, its learning
+    rate, and the values that weights with the same ones share."""
+    rates: dict[float, Value] = {
+        factor: rate if factor == 1.0 else g.Mul(rate, factor) for factor in sorted({1.0, *factors.values()})
+    }
+    variants = {weight: optimizer.for_weight(weight) for weight in factors}
     assigned_before = set(g.updates)
-    prepared = {(o, factor): o.prepare(g, rate, step.number) for o in optimizers for factor, rate in rates.items()}
+    prepared = {
+        (variant, factor): variant.prepare(g, rate, step.number)
+        for variant in dict.fromkeys([optimizer, *variants.values()])
+        for factor, rate in rates.items()
+    }
     for name in [name for name in g.updates if name not in assigned_before]:
         g.updates[name] = step.at_updates(g, g.updates[name], g.states[name])
-    return prepared
+    return {w: (variants[w], rates[factor], prepared[variants[w], factor]) for w, factor in factors.items()}
 
 
 def _accumulate(g: Builder, gradients: dict[Parameter, Value], step: Step) -> dict[Parameter, Value]:

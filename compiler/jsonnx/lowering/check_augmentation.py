@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable
 from ..analysis.shape_inference import TypedNetwork
 from ..core.components import Component
 from ..core.diagnostics import Report
+from ..core.types import Dim, TensorType
 from ..frontend.network import Call, Network
 from ..layers.image.geometric_augmentation import HostAugmentation
 from ..layers.preprocessing.pipeline import Pipeline
@@ -30,7 +31,7 @@ def augmentation_calls(network: Network) -> list[Call]:
 
 def check_augmentation(typed: TypedNetwork, objective: Objective | None, report: Report) -> None:
     """Reports augmentation layers inside other layers, after layers that training changes, or with targets that cannot
-    be mixed.
+    be mixed or moved.
 
     Only the lowering tells which layers training changes. So ONNX is imported if, and only if, other layers precede an
     augmentation.
@@ -45,6 +46,8 @@ def check_augmentation(typed: TypedNetwork, objective: Objective | None, report:
     for call in calls:
         if call.layer is not None and getattr(call.layer, "mixes_targets", False) and objective is not None:
             _check_targets(call, objective, report)
+        if call.layer is not None and getattr(call.layer, "moves_pixels", False) and objective is not None:
+            _check_masks(call, typed, objective, report)
     preceding = typed.network.calls_needed_for(source for call in calls for source in call.sources)
     if any(not is_host_augmentation(other.layer) for other in preceding) and not report.has_errors():
         _check_position(typed, calls, report)
@@ -69,6 +72,28 @@ def _check_targets(call: Call, objective: Objective, report: Report) -> None:
             message = f"{kind} {call.name!r} also mixes targets, but the targets of {output!r} are {target}, not float"
             help = "use a loss that accepts class probabilities, such as categorical_crossentropy"
             report.add("not-supported", call.path, message, help=help)
+
+
+def _check_masks(call: Call, typed: TypedNetwork, objective: Objective, report: Report) -> None:
+    """Reports targets with a value for each pixel of images whose pixels the layer moves."""
+    images = typed.types[call.results[0]]
+    kind = call.layer.type_name if call.layer else ""
+    for output, target in objective.targets.items():
+        if (
+            output not in call.results
+            and target.rank >= 3
+            and images.rank == 4
+            and target.shape[1:3] == spatial_shape(images, call.layer)
+        ):
+            message = f"{kind} {call.name!r} moves the pixels of images, but not those of the target of {output!r}"
+            help = "augment images and masks together, in their files; layers that change colors can stay"
+            report.add("not-supported", call.path, message, help=help)
+
+
+def spatial_shape(images: TensorType, layer: object) -> tuple[Dim, ...]:
+    """The height and width of images."""
+    start = 2 if getattr(layer, "data_format", None) == "channels_first" else 1
+    return images.shape[start : start + 2]
 
 
 def _check_position(typed: TypedNetwork, calls: list[Call], report: Report) -> None:

@@ -11,10 +11,13 @@ from ..core.diagnostics import Report
 from ..core.types import ShapeError
 from ..frontend.network import Call
 from ..frontend.schema.phrases import known_names_help, short_name
+from ..training.multi_optimizer import MultiOptimizer
 from ..training.optimizer import matches_weight
 
 if TYPE_CHECKING:
     from ..ir import Builder, Graph, Parameter, State
+
+OPTIMIZER_PATH = ("training", "optimizer")
 
 
 def check_shared_weights(typed: TypedNetwork, report: Report) -> None:
@@ -33,23 +36,35 @@ def check_shared_weights(typed: TypedNetwork, report: Report) -> None:
             _check_calls(typed, group, report)
 
 
-def check_decay_patterns(typed: TypedNetwork, graph: Graph | None, report: Report) -> None:
-    """Reports patterns of `exclude_from_weight_decay` that match no trainable weight. `graph` is the lowered network if
-    there is one already: only it tells the names of weights, and ONNX is imported if, and only if, there is a pattern.
+def check_optimizer_patterns(typed: TypedNetwork, graph: Graph | None, report: Report) -> None:
+    """Reports patterns of the optimizer that match no trainable weight. `graph` is the lowered network if there is one
+    already: only it tells the names of weights, and ONNX is imported if, and only if, there is a pattern.
     """
     training = typed.network.training
-    patterns = training.optimizer.exclude_from_weight_decay if training else ()
-    if not patterns or report.has_errors():
+    patterns = [*training.optimizer.weight_patterns()] if training else []
+    if training is None or not patterns or report.has_errors():
         return
     from .lower import lower
 
     parameters = (graph or lower(typed)).parameters
     names = [name for name, parameter in parameters.items() if parameter.trainable]
-    for index, pattern in enumerate(patterns):
+    for pattern, path, at_key in patterns:
         if not any(matches_weight(pattern, name) for name in names):
-            path = ("training", "optimizer", "exclude_from_weight_decay", index)
             message = f"{short_name(pattern)} matches the name of no weight"
-            report.add("unknown-name", path, message, help=known_names_help(names) if names else None)
+            help = known_names_help(names) if names else None
+            report.add("unknown-name", (*OPTIMIZER_PATH, *path), message, help=help, at_key=at_key)
+    if isinstance(training.optimizer, MultiOptimizer) and not report.has_errors():
+        _report_shadowed_patterns(training.optimizer, names, report)
+
+
+def _report_shadowed_patterns(optimizer: MultiOptimizer, names: list[str], report: Report) -> None:
+    """Reports patterns of `optimizer_map` all of whose weights have an optimizer by an earlier pattern."""
+    used = {optimizer.optimizer_index(name) for name in names}
+    for index, pattern in enumerate(optimizer.optimizer_map, 1):
+        if index not in used:
+            path = (*OPTIMIZER_PATH, "optimizer_map", pattern)
+            message = f"{short_name(pattern)} has no effect: earlier patterns match all of its weights"
+            report.add("invalid-value", path, message, help="put the narrower pattern first", at_key=True)
 
 
 def restricts_weights(value: object) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from math import prod
 from typing import Any
@@ -28,15 +28,24 @@ def bind_weights(graph: Graph, weights: Mapping[str, np.ndarray]) -> Graph:
     Raises VocabularyNotLearned if a vocabulary has yet to be learned from data.
     """
     graph = with_vocabularies(graph, weights)
-    variables: list[Parameter | State] = [*graph.parameters.values(), *graph.states.values()]
+    bound = _with_constants(graph, [*graph.parameters.values(), *graph.states.values()], weights)
+    return fold_constants(replace(bound, parameters={}, states={}))
+
+
+def bind_states(graph: Graph, arrays: Mapping[str, np.ndarray]) -> Graph:
+    """Returns the graph with constants in place of the states that have an array."""
+    states = {name: state for name, state in graph.states.items() if name not in arrays}
+    bound = _with_constants(graph, [state for name, state in graph.states.items() if name in arrays], arrays)
+    return replace(bound, states=states)
+
+
+def _with_constants(graph: Graph, variables: Iterable[Parameter | State], arrays: Mapping[str, np.ndarray]) -> Graph:
     constants: dict[Value, Value] = {
-        variable: Constant(
-            variable.type, np.asarray(weights[variable.name], numpy_dtype(variable.dtype)), variable.name
-        )
+        variable: Constant(variable.type, np.asarray(arrays[variable.name], numpy_dtype(variable.dtype)), variable.name)
         for variable in variables
     }
     nodes = [with_replaced_inputs(node, constants) for node in graph.nodes]
-    return fold_constants(replace(graph.with_nodes(nodes, constants), parameters={}, states={}))
+    return graph.with_nodes(nodes, constants)
 
 
 def fold_constants(graph: Graph) -> Graph:

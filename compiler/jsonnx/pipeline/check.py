@@ -42,7 +42,7 @@ from ..frontend.network import Network
 from ..frontend.overrides import Override, with_overrides
 from ..frontend.vocabulary_files import inline_vocabularies, vocabulary_files, write_back_tokens
 from ..lowering.check_augmentation import check_augmentation
-from ..lowering.check_weights import check_decay_patterns, check_shared_weights
+from ..lowering.check_weights import check_optimizer_patterns, check_shared_weights
 from ..lowering.size_limit import check_sizes
 from ..training.objective import Objective
 from ..training.section import DATA_PARTS
@@ -184,7 +184,7 @@ def check_source(
     check_vocabularies(typed, report)
     check_shared_weights(typed, report)
     lowered = check_sizes(typed, report)
-    check_decay_patterns(typed, lowered, report)
+    check_optimizer_patterns(typed, lowered, report)
     objective = resolve_objective(typed, report)
     if objective is not None:
         check_activations(typed, objective, report)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..core.diagnostics import Diagnostic
 from ..training.columns import SAMPLE_WEIGHT, column_faults
+from ..training.mask_targets import mask_class_counts, mask_faults
 from ..training.split_faults import sequence_faults, split_faults, window_faults
 from .check import CheckedSpec
 
@@ -27,6 +28,7 @@ def check_columns(checked: CheckedSpec) -> list[Diagnostic]:
             )
         data = training.data
         window = window_faults(data, typed.inputs, objective.targets)
-        for fault in (*split_faults(data), *window, *sequence_faults(data, typed.inputs)):
+        masks = mask_faults(data, mask_class_counts(typed.outputs, objective.targets, objective.losses))
+        for fault in (*split_faults(data), *window, *sequence_faults(data, typed.inputs), *masks):
             report.add(fault.code, fault.path, fault.message, help=fault.help)
     return list(report)

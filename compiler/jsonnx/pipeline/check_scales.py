@@ -43,7 +43,7 @@ def check_scales(
             unchecked += names
             continue
         checked = check_source(_with_one_scale(source, names[0], scales[names[0]]), changes=changes, scale=names[0])
-        spent += _cost(checked)
+        spent += cost_of_check(checked)
         for key, diagnostic in _by_key(diagnostics_of(checked)).items():
             if key not in known:
                 findings.setdefault(key, _Finding(diagnostic)).scales += names
@@ -126,7 +126,7 @@ def _with_one_scale(source: Source, name: str, values: Mapping[str, Any]) -> Sou
     return replace(source, value=document | {"scales": {name: dict(values)}})
 
 
-def _cost(checked: CheckedSpec) -> int:
+def cost_of_check(checked: CheckedSpec) -> int:
     """The number of layers that a check has visited, or the number of characters that it costs as much as."""
     document: Any = checked.flat.document if checked.flat is not None else None
     layers = document.get("layers") if isinstance(document, dict) else None

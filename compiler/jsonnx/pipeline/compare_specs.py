@@ -11,8 +11,7 @@ from ..core.diagnostics import CompileError, JsonPath, UsageError, is_in_library
 from ..diff import ComparedNetwork, Comparison, LayerCost, compare_networks
 from ..interop.model_info import inspect_model
 from ..lowering.cost import cost_table
-from ..runtime.run_folder import SPEC_FILE
-from ..runtime.session import MODEL_FILE
+from ..runtime.run_files import MODEL_FILE, SPEC_FILE
 from .check import CheckedSpec, check_spec
 from .graphs import inference_graph
 from .run_info import RUN_FOLDER_HELP

@@ -19,6 +19,7 @@ from ..passes.constant_folding import bind_weights
 from ..passes.inference import optimize_for_inference
 from ..runtime.data_errors import FeedError
 from ..runtime.random import draw_initial_weights
+from ..training.target_scaling import target_statistics_of
 from .check import CheckedSpec, Spec, StageHook, check_spec, no_hook
 from .graphs import inference_graph
 from .initial_weights import Weights, resolve_initial_weights
@@ -92,7 +93,8 @@ def compile_checked(
     if not thresholds and checked.objective is not None:
         thresholds = spec_thresholds(typed, checked.objective.losses)
     count = count_parameters(graph)
-    metadata = model_metadata(typed, document, count, onnxruntime_ops(bound), types, thresholds)
+    statistics = {name: target_statistics_of(name, arrays) for name in typed.network.normalized_outputs}
+    metadata = model_metadata(typed, document, count, onnxruntime_ops(bound), types, thresholds, statistics)
     model = to_model_writer(bound, name=typed.network.name, metadata=metadata)
     after("model", model)
     return Model(model, checked, graph, arrays, report, types)

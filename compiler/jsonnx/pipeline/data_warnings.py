@@ -221,8 +221,9 @@ def _distance_fault(
     The optimizers but SGD change each weight by about the learning rate per step, however large the error is. So the
     bias and the weights of a layer with N inputs of about 1 change the output by about (N + 1) learning rates a step.
     """
-    optimizer = training.optimizer
-    rate = getattr(optimizer, "learning_rate", None)
+    kernel = f"{layer.weighted_call.owner}/kernel" if layer.weighted_call else ""
+    optimizer = training.optimizer.optimizers[training.optimizer.optimizer_index(kernel)]
+    rate = optimizer.learning_rate
     input_count = _input_count(layer, checked)
     if isinstance(optimizer, SGD) or not isinstance(rate, (int, float)) or input_count is None or not layer.scale:
         return None

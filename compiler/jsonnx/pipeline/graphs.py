@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from ..analysis.shape_inference import TypedNetwork
 from ..core.diagnostics import CompileError, Diagnostic
+from ..core.reserved_names import target_name
 from ..frontend.network import Network
 from ..gradient.training_step import with_loss
 from ..ir import Builder, Graph, Value
@@ -13,9 +16,13 @@ from ..lowering.check_augmentation import augmentation_calls, augmented_input_na
 from ..lowering.lower import LoweringError, lower
 from ..lowering.size_limit import report_oversized_weights
 from ..passes.canonicalize import canonicalize
+from ..passes.constant_folding import bind_states
 from ..passes.layout import propagate_transposes
 from ..training.objective import Objective
 from .check import CheckedSpec
+
+if TYPE_CHECKING:
+    import numpy as np
 
 NEEDS_RUN_HELP = "evaluate the RUN folder that training wrote"
 
@@ -63,26 +70,35 @@ def inference_only(graph: Graph, network: Network) -> Graph:
     return canonicalize(replace(graph, inputs=inputs, losses=(), masks={}))
 
 
-def output_scoring_graph(typed: TypedNetwork, objective: Objective) -> Graph:
+def output_scoring_graph(
+    typed: TypedNetwork, objective: Objective, target_statistics: Mapping[str, Mapping[str, np.ndarray]] = {}
+) -> Graph:
     """Loss and metrics as a graph whose inputs are the network's outputs and the targets.
 
-    Where an output has a mask, the graph computes the mask from the network's inputs. Raises CompileError if the mask
-    depends on weights, or if a layer adds to the loss.
+    Where an output has a mask, the graph computes the mask from the network's inputs. `target_statistics` are mean and
+    variance of normalized targets, by output. Raises CompileError if the mask depends on weights, if statistics are
+    missing, or if a layer adds to the loss.
     """
     if objective.added_losses:
         message = f"the loss of {objective.added_losses[0]!r} depends on values that a compiled model does not contain"
         raise CompileError([Diagnostic("needs-weights", message, help=NEEDS_RUN_HELP)])
-    if objective.normalized_outputs:
-        message = "the loss compares normalized targets, whose statistics the compiled model does not contain"
-        raise CompileError([Diagnostic("needs-weights", message, help=NEEDS_RUN_HELP)])
+    states = {
+        f"{target_name(output)}/{key}": array
+        for output in objective.normalized_outputs
+        for key, array in target_statistics.get(output, {}).items()
+    }
     network = lower(typed) if typed.masks.inference.value_masks.keys() & typed.outputs.keys() else None
     g = Builder.extending(replace(network, outputs={}, losses=(), updates={})) if network else Builder()
     outputs: dict[str, Value] = {name: g.input(name, type) for name, type in typed.outputs.items()}
-    scored = with_loss(g.graph(outputs), objective)
+    scored = bind_states(with_loss(g.graph(outputs), objective), states)
     scored = canonicalize(
         replace(scored, outputs={name: v for name, v in scored.outputs.items() if name not in outputs})
     )
     used = {x for node in scored.nodes for x in node.inputs}
+    unknown = [name for name in objective.normalized_outputs if scored.states.get(f"{target_name(name)}/mean") in used]
+    if unknown:
+        message = f"the loss of {unknown[0]!r} compares normalized targets, whose mean the model does not contain"
+        raise CompileError([Diagnostic("needs-weights", message, help=NEEDS_RUN_HELP)])
     if used & {*scored.parameters.values(), *scored.states.values()}:
         message = "the output's mask depends on weights, which a compiled model does not contain"
         raise CompileError([Diagnostic("needs-weights", message, help=NEEDS_RUN_HELP)])

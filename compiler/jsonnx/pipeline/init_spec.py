@@ -18,7 +18,14 @@ from ..runtime.folder_table import IMAGES, LABEL, TEXTS
 from ..runtime.image_sizes import image_shape
 from ..runtime.raw_columns import RawColumns, read_raw_columns
 from .check import check_spec
-from .initial_network import LARGE_ROW_COUNT, SMALL_ROW_COUNT, InitialNetwork, initial_network
+from .initial_network import (
+    LARGE_ROW_COUNT,
+    SMALL_ROW_COUNT,
+    SMALL_ROW_EPOCHS,
+    InitialNetwork,
+    initial_network,
+    needs_no_validation,
+)
 from .recognise_columns import RecognisedColumn, limit_codes, recognise
 from .recognise_target import RecognisedTarget, Task, recognise_target
 
@@ -177,7 +184,10 @@ def _spec(
     if raw.media is IMAGES:
         data_section["images"] = {"resize": "bilinear"}
     row_count = raw.row_count
-    if target.is_ordered:  # the last rows are unlike the others: draw some from all
+    uses_all_rows = needs_no_validation(columns, row_count)
+    if uses_all_rows:
+        pass
+    elif target.is_ordered:  # the last rows are unlike the others: draw some from all
         data_section["split"] = {"validation": tail}
     else:
         data_section["validation_split"] = tail
@@ -187,13 +197,15 @@ def _spec(
         "data": data_section,
         "loss": _loss(target),
         "optimizer": {"type": "adam", "learning_rate": rate},
+        **({"target": {"normalize": True}} if target.task == "regression" else {}),
         "metrics": _metrics(target),
-        "epochs": 200,
+        "epochs": SMALL_ROW_EPOCHS if uses_all_rows else 200,
         "batch_size": batch_size,
         "seed": 1,
-        "early_stopping": {"monitor": "val_loss", "patience": 20 if row_count < PATIENT_ROW_COUNT else 8},
-        "restore_best_weights": True,
     }
+    if not uses_all_rows:
+        patience = 20 if row_count < PATIENT_ROW_COUNT else 8
+        training |= {"early_stopping": {"monitor": "val_loss", "patience": patience}, "restore_best_weights": True}
     name = Path(data.rstrip("/")).name.partition(".")[0]
     unused = [f"{column.name} ({column.reason})" for column in columns if column.kind == "unused"]
     description = f"Predicts {target.column} of {Path(data.rstrip('/')).name}: {target.task}."
@@ -231,7 +243,12 @@ def _summary(target: RecognisedTarget, columns: Sequence[RecognisedColumn], raw:
 
 def _notes(target: RecognisedTarget, columns: Sequence[RecognisedColumn], raw: RawColumns) -> tuple[str, ...]:
     notes = [f"not used: {column.name!r}: {column.reason}" for column in columns if column.kind == "unused"]
-    if target.is_ordered:
+    if needs_no_validation(columns, raw.row_count):
+        notes.append(
+            f"all {raw.row_count:,} rows are for training, with a penalty on large weights in place of validation; "
+            "`split` with `folds`, and `jsonnx train --fold all`, estimates the quality"
+        )
+    elif target.is_ordered:
         notes.append(
             f"the last rows have other values of {target.column!r} than the first ones, so rows for validation are "
             "drawn from all"

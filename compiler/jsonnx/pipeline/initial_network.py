@@ -20,8 +20,21 @@ MAX_TEXT_WORDS = 256
 MAX_VOCABULARY = 20_000
 SMALL_ROW_COUNT, LARGE_ROW_COUNT = 500, 10_000
 """Numbers of rows that separate small, medium and large networks."""
+UNPENALIZED_KINDS = {"image", "text", "sequence"}
+"""Kinds of columns whose networks have weights that a penalty would bind too much."""
 MIN_POOLED_SIZE = 8
 """The least height and width of feature maps that are pooled."""
+
+
+SMALL_ROW_EPOCHS = 100
+CLASS_PENALTY, NUMBER_PENALTY = 2.0, 5.0
+"""Penalty of squared weights for classes and for numbers, divided by the number of rows: with few rows, it takes the
+place of validation data that would say when to stop."""
+
+
+def needs_no_validation(columns: Sequence[RecognisedColumn], row_count: int) -> bool:
+    """Whether a penalty keeps the network from overfitting, so that all rows are for training."""
+    return row_count < SMALL_ROW_COUNT and not {column.kind for column in columns} & UNPENALIZED_KINDS
 
 
 @dataclass
@@ -55,8 +68,12 @@ def initial_network(columns: Sequence[RecognisedColumn], target: RecognisedTarge
     if len(features) > 1:
         network.layers.append({"type": "Concatenate", "name": network.new_name("features"), "from": features})
         features = [network.layers[-1]["name"]]
-    _add_hidden_layers(network, features[0], columns, row_count)
-    _add_output(network, target)
+    penalty: dict[str, Any] = {}
+    if needs_no_validation(columns, row_count):
+        factor = (CLASS_PENALTY if target.task == "classification" else NUMBER_PENALTY) / row_count
+        penalty = {"kernel_regularizer": {"type": "L2", "l2": float(f"{factor:.2g}")}}
+    _add_hidden_layers(network, features[0], columns, row_count, penalty)
+    _add_output(network, target, penalty)
     return network
 
 
@@ -194,14 +211,14 @@ _FEATURES = {
 
 
 def _add_hidden_layers(
-    network: InitialNetwork, features: str, columns: Sequence[RecognisedColumn], row_count: int
+    network: InitialNetwork, features: str, columns: Sequence[RecognisedColumn], row_count: int, penalty: Layer
 ) -> None:
     """Hidden layers whose number and width follow the number of rows.
 
     The output also reads the features themselves, so that it is no worse than a linear model.
     """
     kinds = {column.kind for column in columns}
-    if kinds & {"image", "text", "sequence"}:
+    if kinds & UNPENALIZED_KINDS:
         rate = 0.3 if row_count >= SMALL_ROW_COUNT else 0.4
         network.layers.append({"type": "Dropout", "rate": rate, "from": features})
         if "text" not in kinds:
@@ -209,10 +226,9 @@ def _add_hidden_layers(
         return
     sizes: tuple[int, ...]
     sizes, rate = ((128, 128), 0.2) if row_count < LARGE_ROW_COUNT else ((128, 128), 0.1)
-    settings: dict[str, Any] = {"activation": "relu"}
+    settings: dict[str, Any] = {"activation": "relu", **penalty}
     if row_count < SMALL_ROW_COUNT:
         sizes, rate = (32,), 0.3
-        settings["kernel_regularizer"] = {"type": "L2", "l2": 0.01}
     source = features
     noun = "One hidden layer suits" if len(sizes) == 1 else f"{len(sizes)} hidden layers suit"
     for number, size in enumerate(sizes, 1):
@@ -224,18 +240,11 @@ def _add_hidden_layers(
     _add_layer(network, "wide_and_deep", "Concatenate", [features, source], description=description)
 
 
-def _add_output(network: InitialNetwork, target: RecognisedTarget) -> None:
+def _add_output(network: InitialNetwork, target: RecognisedTarget, penalty: Layer) -> None:
     if target.task == "regression":
-        network.layers.append({"type": "Dense", "units": 1})
-        scale, offset = float(f"{target.deviation:.6g}"), float(f"{target.mean:.6g}")
-        description = "Numbers around 0 become targets: the factor and the offset are their deviation and mean."
-        layer = {"type": "Rescaling", "name": network.output, "scale": scale, "offset": offset}
-        network.layers.append({**layer, "description": description})
+        units, settings = 1, {"description": "The number, in the unit of the data: `training.target` scales it."}
     elif target.class_count == 2:
-        description = "The probability of the second class."
-        layer = {"type": "Dense", "name": network.output, "units": 1, "activation": "sigmoid"}
-        network.layers.append({**layer, "description": description})
+        units, settings = 1, {"activation": "sigmoid", "description": "The probability of the second class."}
     else:
-        description = "The probability of each class."
-        layer = {"type": "Dense", "name": network.output, "units": target.class_count, "activation": "softmax"}
-        network.layers.append({**layer, "description": description})
+        units, settings = target.class_count, {"activation": "softmax", "description": "The probability of each class."}
+    network.layers.append({"type": "Dense", "name": network.output, "units": units, **settings, **penalty})

@@ -16,7 +16,7 @@ from ..core.spec_folders import OWN_FOLDER_HELP
 from ..core.types import TensorType
 from ..frontend.layer_patterns import matching_names
 from ..runtime.data_errors import FeedError
-from ..runtime.run_folder import RUN_INFO_FILE, WEIGHTS_FILE
+from ..runtime.run_files import RUN_INFO_FILE, WEIGHTS_FILE
 from ..runtime.weight_files import (
     FileWeights,
     WeightsReport,

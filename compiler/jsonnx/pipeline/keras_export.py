@@ -16,7 +16,7 @@ from ..core.diagnostics import CompileError, Diagnostic, UsageError
 from ..core.files import make_folders, write_atomically
 from ..core.reserved_names import target_name
 from ..interop.keras.export import NamedLayer, archive_bytes, weights_h5_bytes
-from ..runtime.run_folder import RUN_INFO_FILE, WEIGHTS_FILE
+from ..runtime.run_files import RUN_INFO_FILE, WEIGHTS_FILE
 from ..runtime.weight_files import WeightsReport
 from ..training.numerics import EPSILON
 from .check import CheckedSpec, Spec, check_spec

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..backend import ModelWriter, verify_model
 from ..core.files import write_atomically
+from ..core.html_table import html_table
 from ..core.types import TensorType
 from ..ir import Graph
 from ..lowering.cost import LayerCost, cost_table
@@ -84,6 +85,20 @@ class Model:
         from ..render.tables import summary_text
 
         return summary_text(self._checked.network, self.rows())
+
+    def plot(self) -> Any:
+        """Draws inputs and layers as a diagram. Returns matplotlib's axes.
+
+        Raises UsageError without matplotlib, or if there are too many layers.
+        """
+        from .plot_network import plot_network
+
+        return plot_network(self.rows(), self.inputs)
+
+    def _repr_html_(self) -> str:
+        """The table that a notebook shows."""
+        rows = [[row.name, row.type, ", ".join(map(str, row.outputs)), f"{row.parameters:,}"] for row in self.rows()]
+        return html_table(repr(self), ("layer", "type", "output", "parameters"), rows)
 
     def __repr__(self) -> str:
         inputs, outputs = _types_text(self.inputs), _types_text(self.outputs)

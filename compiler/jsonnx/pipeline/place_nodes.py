@@ -20,7 +20,7 @@ from ..ir.label_encoder import unlearned_states
 from ..passes.gelu_as_erf import write_gelu_as_erf
 from ..runtime.assignment import assignment, usable_provider
 from ..runtime.providers import AUTO_ORDER, CPU_PROVIDER, Provider, find_provider, runtime_version
-from ..runtime.session import MODEL_FILE
+from ..runtime.run_files import MODEL_FILE
 from ..runtime.static_shapes import has_dynamic_kernels, set_sizes
 from ..targets import (
     PROVIDERS_WITH_TABLES,

@@ -32,8 +32,6 @@ class RecognisedTarget:
     class_count: int = 0
     largest_share: float = 0.0
     """The share of the most frequent class."""
-    mean: float = 0.0
-    deviation: float = 1.0
     is_ordered: bool = False
     """Whether the last rows are unlike the others, so that they cannot serve as validation data."""
 
@@ -89,7 +87,7 @@ def _numeric_target(name: str, column: np.ndarray, tail: float) -> RecognisedTar
     # the mean of n rows drawn at random is within 3 / sqrt(n) deviations nearly always
     limit = MAX_TAIL_DIFFERENCE + 3 / np.sqrt(len(last))
     is_ordered = abs(float(last.mean()) - mean) > limit * deviation
-    return RecognisedTarget(name, "regression", mean=mean, deviation=deviation, is_ordered=is_ordered)
+    return RecognisedTarget(name, "regression", is_ordered=is_ordered)
 
 
 def _classes(name: str, distinct: np.ndarray, is_text: bool, is_text_table: bool) -> tuple[tuple[str, ...], int]:

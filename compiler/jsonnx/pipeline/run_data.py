@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from ..core.diagnostics import CompileError
 from ..core.spec_folders import SpecFolders, expand_user_path
@@ -32,6 +35,14 @@ class DataFiles:
 
 SPEC_FILES = DataFiles()
 """The files that the spec names."""
+
+
+def replaced_files(folder: Path, run_info: Mapping[str, Any]) -> DataFiles:
+    """The files that replaced the spec's in the run in a folder."""
+    section = run_info.get("data_files")
+    files = section if isinstance(section, dict) else {}
+    paths = {part: os.path.normpath(folder / path) for part, path in files.items() if isinstance(path, str)}
+    return DataFiles(paths.get("train"), paths.get("validation"))
 
 
 @dataclass(frozen=True)

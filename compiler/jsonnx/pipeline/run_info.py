@@ -1,67 +1,82 @@
-"""`run.json`: what a run was made from, where it ran, how long, and with which results."""
+"""`run.json` and `execution.json`: what a run was made from and its results; when, where and with what it ran.
+
+Two runs of one spec, seed and data on one machine have the same `run.json`; all that may differ is in `execution.json`.
+"""
 
 from __future__ import annotations
 
 import json
 import os
-import platform
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from math import inf, isfinite
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ..backend import package_version
 from ..core.diagnostics import CompileError, Diagnostic, UsageError
-from ..core.figures import Figure, finite
-from ..core.reserved_names import LOSS, validation_name
-from ..frontend.json_reader import STDIN_NAME
-from ..runtime.early_stopping import EarlyStoppingMonitor
-from ..runtime.run_folder import RUN_INFO_FILE, SPEC_FILE
+from ..core.figures import Figure, finite, is_number
+from ..frontend.json_reader import read_file
+from ..runtime.run_files import EXECUTION_FILE, RUN_INFO_FILE, SPEC_FILE
 from ..runtime.run_lock import is_locked
-from ..training.monitor import monitored_figure
-from .check import read_spec
-from .git_revision import git_revision
-from .run_data import DataFiles, RunData
-
-if TYPE_CHECKING:
-    from ..runtime.history import History
-    from .check import CheckedSpec
-    from .trainer import Trainer
 
 RUNNING, FINISHED, INTERRUPTED, DIVERGED = STATES = ("running", "finished", "interrupted", "diverged")
 RUN_FOLDER_HELP = "a RUN folder is what `jsonnx train -o RUN` writes"
 
-VARYING_KEYS = ("started", "ended", "seconds")
-"""What differs between two runs of the same spec on the same machine."""
+LAYOUT_VERSION = 2
+"""The version of the layout of RUN folders. Folders of version 1 have no `execution.json`: `run.json` has its keys."""
+
+EXECUTION_KEYS = (
+    "data_folder",
+    "data_files",
+    "started",
+    "ended",
+    "seconds",
+    "threads",
+    "versions",
+    "machine",
+    "git_revision",
+)
+"""The keys of `execution.json`: what may differ between two runs of one spec, seed and data."""
 
 RunInfo = dict[str, Any]
+"""The keys of both files together."""
 
 
 def read_run_info(folder: Path) -> RunInfo:
-    """The content of `run.json`. Raises UsageError if the folder has none, CompileError if it is damaged."""
+    """The content of both files. Raises UsageError if the folder is no RUN folder, CompileError if one is damaged."""
     try:
-        value = read_spec(folder / RUN_INFO_FILE).value
+        run_info = _read_object(folder / RUN_INFO_FILE)
     except UsageError as error:
         raise UsageError("unreadable-file", f"{str(folder)!r} is not a RUN folder", RUN_FOLDER_HELP) from error
-    run_info: RunInfo = value if isinstance(value, dict) else {}
-    paths = [run_info.get("data_folder"), run_info.get("spec", SPEC_FILE)]
-    if not all(isinstance(path, str) and "\0" not in path for path in paths):
-        file = str(folder / RUN_INFO_FILE)
-        raise CompileError([Diagnostic("damaged-file", "does not name the folder of the run's data", file=file)])
+    has_execution = os.path.exists(folder / EXECUTION_FILE)
+    spec = run_info.get("spec", None if has_execution else SPEC_FILE)
+    _require_path(folder / RUN_INFO_FILE, spec, "the file of the run's spec")
+    if has_execution:
+        run_info |= _read_object(folder / EXECUTION_FILE)
+    file = folder / (EXECUTION_FILE if has_execution else RUN_INFO_FILE)
+    _require_path(file, run_info.get("data_folder"), "the folder of the run's data")
     return run_info
 
 
-def data_files_of(folder: Path, run_info: RunInfo) -> DataFiles:
-    """The files that replaced the spec's in a run."""
-    section = run_info.get("data_files")
-    files = section if isinstance(section, dict) else {}
-    paths = {part: os.path.normpath(folder / path) for part, path in files.items() if isinstance(path, str)}
-    return DataFiles(paths.get("train"), paths.get("validation"))
+def _read_object(path: Path) -> RunInfo:
+    value = read_file(path).value
+    return value if isinstance(value, dict) else {}
 
 
-def run_info_text(run_info: RunInfo) -> str:
-    return json.dumps(run_info, indent=2) + "\n"
+def _require_path(file: Path, path: object, title: str) -> None:
+    """Raises CompileError if what a file of the run gives as a path is none."""
+    if not isinstance(path, str) or "\0" in path:
+        raise CompileError([Diagnostic("damaged-file", f"does not name {title}", file=str(file))])
+
+
+def run_info_texts(run_info: RunInfo) -> dict[str, str]:
+    """The contents of both files, by their names; `run.json` last: a folder with it has a run."""
+    execution = {key: value for key, value in run_info.items() if key in EXECUTION_KEYS}
+    run = {key: value for key, value in run_info.items() if key not in EXECUTION_KEYS}
+    return {EXECUTION_FILE: _json_text(execution), RUN_INFO_FILE: _json_text(run)}
+
+
+def _json_text(value: RunInfo) -> str:
+    return json.dumps(value, indent=2) + "\n"
 
 
 def run_state(folder: Path, run_info: RunInfo) -> str:
@@ -77,73 +92,6 @@ def path_from(folder: Path, path: Path) -> str:
     return os.path.relpath(path.resolve(), folder.resolve())
 
 
-def start_info(
-    folder: Path,
-    checked: CheckedSpec,
-    trainer: Trainer,
-    data: RunData,
-    data_files: Mapping[str, str],
-    scale: str | None,
-    changes: Sequence[str],
-    before: RunInfo,
-) -> RunInfo:
-    """The description of a run that starts, or that continues one with the description `before`.
-
-    `data_files` replace the spec's files, by their keys in `training.data`.
-    """
-    document: Any = checked.source.value
-    run_info: RunInfo = {
-        "jsonnx": package_version(),
-        "data_folder": path_from(folder, checked.folder),
-        "spec": Path(checked.source.file or STDIN_NAME).name,
-        "name": checked.network.name,
-        "provider": trainer.provider,
-        "seed": trainer.plan.seed,
-    }
-    if data_files:
-        run_info["data_files"] = {part: path_from(folder, Path(path)) for part, path in data_files.items()}
-    return run_info | {
-        "state": RUNNING,
-        "started": before.get("started", _now()),
-        "ended": None,
-        "seconds": _number(before.get("seconds")),
-        "scale": scale,
-        "set": list(changes),
-        "parameters": document.get("parameters", {}),
-        "data": {part: {"samples": len(dataset), "sha256": dataset.digest} for part, dataset in data.parts.items()},
-        "monitor": _monitor(trainer, data.validation is not None),
-        **_environment(trainer),
-        "git_revision": git_revision(checked.folder),
-    }
-
-
-def _environment(trainer: Trainer) -> RunInfo:
-    """What a run is executed by: threads, versions, and the machine."""
-    environment = trainer.environment()
-    versions = {name: environment[name] for name in ("jsonnx", "onnx", "onnxruntime", "numpy")}
-    return {
-        "threads": environment["threads"],
-        "versions": {**versions, "python": platform.python_version()},
-        "machine": {"system": platform.platform(), "processor": environment["CPU"]},
-    }
-
-
-def end_info(
-    run_info: RunInfo, state: str, seconds: float, history: History, test: Mapping[str, float] = {}
-) -> RunInfo:
-    """The description of a run that has ended after some more seconds."""
-    figures = {name: values[-1] for name, values in history.history.items() if values}
-    return run_info | {
-        "state": state,
-        "ended": _now(),
-        "seconds": round(_number(run_info.get("seconds")) + seconds, 3),
-        "epochs": len(history.epoch),
-        "figures": finite_figures(figures),
-        "best": best_epoch(run_info, history.history),
-        "test": finite_figures(test) if test else None,
-    }
-
-
 def with_evaluation(run_info: RunInfo, data: str | None, figures: Mapping[str, Figure]) -> RunInfo:
     """The description with the figures of an evaluation: on the spec's test data, or on other data of this name."""
     if data is None:
@@ -157,7 +105,8 @@ def best_epoch(run_info: RunInfo, history: Mapping[str, Sequence[float | None]])
     """The best value of the monitored figure, and its epoch, counted from 1; None if it has no value."""
     monitor = run_info.get("monitor")
     figure, mode = (monitor.get("figure"), monitor.get("mode")) if isinstance(monitor, dict) else (None, None)
-    values = [value if value is not None else inf for value in history.get(figure, ())] if figure else []
+    recorded = history.get(figure, ()) if isinstance(figure, str) else ()
+    values = [inf if value is None or not is_number(value) else value for value in recorded]
     values = [(-value if mode == "max" else value) if isfinite(value) else inf for value in values]
     if not values or min(values) == inf:
         return None
@@ -168,21 +117,3 @@ def best_epoch(run_info: RunInfo, history: Mapping[str, Sequence[float | None]])
 def finite_figures(figures: Mapping[str, Figure]) -> dict[str, Any]:
     """The figures as JSON values: NaN and infinity become null."""
     return {name: finite(figure) for name, figure in figures.items()}
-
-
-def _monitor(trainer: Trainer, has_validation: bool) -> dict[str, str]:
-    """The figure that tells the best epoch: the one that the spec monitors, or else a loss."""
-    monitor = EarlyStoppingMonitor(trainer.plan, has_validation)
-    figure = monitored_figure(trainer.plan.training)
-    if figure is None:
-        return {"figure": validation_name(LOSS) if has_validation else LOSS, "mode": "min"}
-    return {"figure": figure, "mode": "max" if monitor.is_maximized else "min"}
-
-
-def _number(value: Any) -> float:
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return value if is_number and isfinite(value) else 0.0
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")

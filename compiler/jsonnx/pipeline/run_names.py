@@ -31,7 +31,7 @@ def default_run_folder(checked: CheckedSpec, resume: bool, force: bool, parent: 
     """
     file = checked.source.file
     base = Path(file).stem if file and file != STDIN_NAME else checked.network.name
-    folders = _numbered_folders(parent, base)
+    folders = numbered_folders(parent, base)
     if resume and not force:
         runs = _runs_of(parent, checked)
         unfinished = [path for path, run_info in runs if run_state(path, run_info) != FINISHED]
@@ -51,7 +51,7 @@ def _runs_of(parent: Path, checked: CheckedSpec) -> list[tuple[Path, RunInfo]]:
     return sorted(runs, key=age, reverse=True)
 
 
-def _numbered_folders(parent: Path, base: str) -> dict[int, Path]:
+def numbered_folders(parent: Path, base: str) -> dict[int, Path]:
     """The files and folders called `base` or `base-NUMBER`, by number."""
     name = re.compile(rf"{re.escape(base)}(?:-([1-9]\d{{0,8}}))?")
     try:

@@ -11,7 +11,10 @@ from io import BytesIO
 from pathlib import Path
 from typing import IO, Any
 
-from ..backend import thresholds_from, to_model_proto
+import numpy as np
+
+from ..analysis.shape_inference import TypedNetwork
+from ..backend import target_statistics_from, thresholds_from, to_model_proto
 from ..core.diagnostics import CompileError, Diagnostic, UsageError
 from ..core.figures import Figure
 from ..core.files import display_path, refuse_overwrite, write_atomically
@@ -24,9 +27,9 @@ from ..runtime.dataset import Dataset
 from ..runtime.dataset_files import from_file, from_spec, inputs_from
 from ..runtime.history import MetricSums
 from ..runtime.provider_options import ProviderOptions
-from ..runtime.run_folder import RUN_INFO_FILE, SPEC_FILE, WEIGHTS_FILE
+from ..runtime.run_files import MODEL_FILE, RUN_INFO_FILE, SPEC_FILE, WEIGHTS_FILE
 from ..runtime.run_lock import is_locked
-from ..runtime.session import MODEL_FILE, Session, concatenate_batches
+from ..runtime.session import Session, concatenate_batches
 from ..runtime.spec_source import SpecSource
 from ..runtime.trainer import Trainer
 from ..runtime.training_plan import TrainingPlan
@@ -38,8 +41,8 @@ from .graphs import output_scoring_graph
 from .output_classes import output_classes
 from .plan_training import plan_training
 from .prediction_files import Predictions, prediction_writer
-from .run_data import SPEC_FILES, DataFiles, read_part, read_split, split_off_validation
-from .run_info import data_files_of, path_from, read_run_info, run_info_text, with_evaluation
+from .run_data import SPEC_FILES, DataFiles, read_part, read_split, replaced_files, split_off_validation
+from .run_info import path_from, read_run_info, run_info_texts, with_evaluation
 from .target_forms import plan_for_target
 
 NO_EVALUATION_DATA = "the spec names neither test nor validation data, and has no `validation_split`"
@@ -113,7 +116,7 @@ class TrainedModel:
             return TrainedModel(session, checked, verify=verify, data_roots=roots, path=path)
         file = path.resolve() / run_info["data_folder"] / run_info.get("spec", SPEC_FILE)
         spec_file = display_path(file.resolve())
-        return TrainedModel(session, checked, path, spec_file, verify, roots, data_files_of(path, run_info), path)
+        return TrainedModel(session, checked, path, spec_file, verify, roots, replaced_files(path, run_info), path)
 
     def figure_labels(self) -> dict[str, list[Sequence[str]]]:
         """The labels along the axes of the metrics that are lists, by the reported name."""
@@ -143,7 +146,7 @@ class TrainedModel:
         with suppress(UsageError, CompileError):
             if not is_locked(folder):
                 run_info = with_evaluation(read_run_info(folder), name, figures)
-                write_atomically(folder / RUN_INFO_FILE, run_info_text(run_info).encode())
+                write_atomically(folder / RUN_INFO_FILE, run_info_texts(run_info)[RUN_INFO_FILE].encode())
 
     def _evaluate(self, data: str | None) -> dict[str, Figure]:
         training_plan = replace(
@@ -162,7 +165,8 @@ class TrainedModel:
         objective = self.checked.objective
         if objective is None:
             raise ValueError("a plan without an objective")
-        scoring_graph = output_scoring_graph(self.checked.require(), objective)
+        typed = self.checked.require()
+        scoring_graph = output_scoring_graph(typed, objective, _target_statistics(typed, self.session.metadata))
         scorer = Session(to_model_proto(scoring_graph), self.session.provider)
         sums = MetricSums(training_plan)
         for rows in _batch_slices(len(samples)):
@@ -254,6 +258,18 @@ def _checked_spec_of(session: Session, model: str) -> CheckedSpec:
     if inputs.keys() != session.inputs.keys() or typed.outputs.keys() != session.outputs.keys():
         raise CompileError([Diagnostic("damaged-file", f"{model!r} contains the spec of another model")])
     return checked
+
+
+def _target_statistics(typed: TypedNetwork, metadata: Mapping[str, str]) -> dict[str, dict[str, np.ndarray]]:
+    """The statistics of normalized targets in a model's metadata that have the shapes of the outputs' features."""
+    statistics = {}
+    for output, own in target_statistics_from(metadata).items():
+        arrays = {name: np.asarray(values, np.float32) for name, values in own.items()}
+        if output in typed.outputs and {array.shape for array in arrays.values()} == {
+            typed.outputs[output].shape[1:][-1:]
+        }:
+            statistics[output] = arrays
+    return statistics
 
 
 def _batch_slices(count: int) -> Iterator[slice]:

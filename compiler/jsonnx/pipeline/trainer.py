@@ -9,6 +9,7 @@ from inspect import cleandoc
 from typing import Any
 
 from ..core.diagnostics import suggestion
+from ..core.html_table import FIGURE_TITLES, figure_rows, html_table
 from ..render.progress import VERBOSITIES, Verbosity, progress_display
 from ..runtime.array_digest import array_digest
 from ..runtime.batch_stream import BatchStream
@@ -24,6 +25,7 @@ from ..runtime.trainer import Trainer as PlanTrainer
 from ..runtime.variables import DonatedArrays
 from .check import CheckedSpec, Spec, check_spec
 from .compile import compile_checked
+from .cross_validation import with_fold
 from .decision import calibrate, choose_thresholds, require_validation, with_thresholds
 from .initial_weights import Weights, resolve_initial_weights
 from .learned_spec import with_learned
@@ -65,8 +67,9 @@ class Trainer(PlanTrainer):
     weight file must match the digests that it records, and a provider other than the CPU must compute the losses that
     the CPU computes from drawn samples, which is checked once for each step. `data_roots` are folders whose files the
     spec may name as data, besides its own folder. `provider_options` are those of onnxruntime's documentation, such as
-    `{"device_id": 1}`. Raises CompileError for an invalid spec or a weight file that does not fit, FeedError for arrays
-    that do not fit, UsageError if the provider is not available.
+    `{"device_id": 1}`. `fold` is the index of the fold for validation, from 0, if the spec's `split` has `folds`.
+    Raises CompileError for an invalid spec or a weight file that does not fit, FeedError for arrays that do not fit,
+    UsageError if the provider is not available or the spec has no such fold.
     """
 
     def __init__(
@@ -83,8 +86,11 @@ class Trainer(PlanTrainer):
         data_roots: Iterable[str | os.PathLike[str]] = (),
         changes: Sequence[str] = (),
         provider_options: ProviderOptions | None = None,
+        fold: int | None = None,
     ) -> None:
         self._checked = spec if isinstance(spec, CheckedSpec) else check_spec(spec, changes=changes, scale=scale)
+        if fold is not None:
+            self._checked = with_fold(self._checked, fold)
         plan = plan_training(self._checked, seed)
         plan = replace(plan, source=plan.source.with_data_roots(data_roots))
         resolved_provider = resolve_provider(provider, provider_options)
@@ -205,6 +211,11 @@ Metrics with the default threshold take that of their output in `thresholds`.
             help = suggestion(OTHER_NAMES.get(name, name), public)
             raise AttributeError(f"a Trainer has no attribute {name!r}" + (f": {help}" if help else ""))
         super().__setattr__(name, value)
+
+    def _repr_html_(self) -> str:
+        """The table that a notebook shows: the state, and the figures of the last fit."""
+        history = self._progress.history.history if self._progress is not None else {}
+        return html_table(repr(self), FIGURE_TITLES, figure_rows(history))
 
     def __repr__(self) -> str:
         training = self.plan.training

@@ -10,7 +10,8 @@ from .check import CheckedSpec
 from .place_nodes import step_placement
 
 COMPUTE_OPERATORS = {"Attention", "Conv", "ConvTranspose", "Einsum", "Gemm", "GRU", "LSTM", "MatMul", "RNN", "Scan"}
-"""Operators that take most of the time of a step, whatever is copied for them."""
+"""Operators that take most of the time of a step, whatever is copied for them. Those that compute with texts are left
+out: they are on the CPU for every provider."""
 MIN_LARGE_COPY_BYTES = 1 << 20
 """What is copied for a node that is large for another reason: copying takes about as long as 100 small kernels."""
 MAX_NAMED_NODES = 5
@@ -46,4 +47,5 @@ def fallback_diagnostic(placement: ProviderPlacement, *, is_error: bool, file: s
 
 def _is_large(missing: MissingKernel, model: PlacedModel) -> bool:
     copied_bytes = model.copies.bytes_by_node.get(missing.name, 0)
-    return missing.op in COMPUTE_OPERATORS or copied_bytes >= MIN_LARGE_COPY_BYTES
+    gives_texts = all(output.startswith("string ") for output in missing.outputs)
+    return (missing.op in COMPUTE_OPERATORS and not gives_texts) or copied_bytes >= MIN_LARGE_COPY_BYTES

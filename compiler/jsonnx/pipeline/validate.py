@@ -17,6 +17,7 @@ from .check import CheckedSpec, Spec, check_source, read_spec
 from .check_columns import check_columns
 from .check_paths import check_paths
 from .check_scales import check_scales
+from .check_sweep import check_sweep
 
 if TYPE_CHECKING:
     from .target_classes import ClassCounts
@@ -78,7 +79,8 @@ def validate_spec(
 
     own_diagnostics = diagnostics_of(checked)
     at_scales = check_scales(source, changes, own_diagnostics, diagnostics_of) if scale is None else []
-    diagnostics = sorted([*own_diagnostics, *at_scales], key=file_order)
+    of_sweep = check_sweep(source, checked, scale, changes).diagnostics
+    diagnostics = sorted([*own_diagnostics, *at_scales, *of_sweep], key=file_order)
     faults = [*checked.diagnostics, *check_columns(checked)]
     if data is False or any(fault.severity == "error" for fault in faults):
         return Validation(diagnostics)

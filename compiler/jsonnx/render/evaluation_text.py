@@ -15,12 +15,13 @@ def evaluation_text(figures: Mapping[str, Figure], labels: Mapping[str, AxisLabe
     """Numbers in the order of their names, then the lists. `labels` are those of the lists, where they have any."""
     numbers = [f"{name} {figure:.6g}" for name, figure in figures.items() if not isinstance(figure, list)]
     lists = [
-        _list_text(name, figure, labels.get(name, ())) for name, figure in figures.items() if isinstance(figure, list)
+        list_text(name, figure, labels.get(name, ())) for name, figure in figures.items() if isinstance(figure, list)
     ]
     return "\n".join([*numbers, *lists])
 
 
-def _list_text(name: str, figure: list[Any], labels: AxisLabels) -> str:
+def list_text(name: str, figure: list[Any], labels: AxisLabels) -> str:
+    """A name, and below it a line for each item of a list, or each row of a matrix."""
     is_matrix = bool(figure) and isinstance(figure[0], list)
     rows = figure if is_matrix else [[value] for value in figure]
     row_labels = _labels_of(rows, labels[0] if labels else ())
@@ -39,5 +40,5 @@ def _labels_of(items: Sequence[Any], labels: Sequence[str]) -> list[str]:
     return list(labels) if len(labels) == len(items) else [str(index) for index in range(len(items))]
 
 
-def _number(value: float) -> str:
-    return f"{value:.6g}"
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.6g}"

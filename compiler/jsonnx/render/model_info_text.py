@@ -42,7 +42,7 @@ def inspection_text(inspection: ModelInfo) -> str:
 def inspection_json(inspection: ModelInfo) -> dict[str, Any]:
     """The description as JSON values, with all metadata."""
     facts = inspection.onnx_file
-    shown_elsewhere = ("jsonnx.spec", "jsonnx.labels", "jsonnx.thresholds", *DIGEST_KEYS)
+    shown_elsewhere = ("jsonnx.spec", "jsonnx.labels", "jsonnx.thresholds", "jsonnx.target_statistics", *DIGEST_KEYS)
     metadata = {key: text for key, text in facts.metadata.items() if key not in shown_elsewhere}
     digest = (
         {"recorded": facts.metadata.get(CONTENT_DIGEST_KEY), "matches": inspection.matches_digest}

@@ -7,12 +7,13 @@ from dataclasses import asdict
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
+from .placement_text import alike_nodes
 from .text_table import TextTable
 
 if TYPE_CHECKING:
     from ..runtime.parity_report import ParityReport, ProviderParity
 
-MAX_LISTED_NODES = 10
+MAX_LISTED_REASONS = 10
 
 
 def parity_text(report: ParityReport, color: bool = False, width: int | None = None) -> str:
@@ -64,12 +65,12 @@ def _notes(provider: ProviderParity) -> list[str]:
         lines.append(f"{name}: first differs at {node.name}{place}, {node.op}, by {_number(node.relative)}")
     for output in provider.outputs if provider.failed else ():
         lines.append(f"{name}: output {output.name!r} differs by {output.absolute:.3g}, relative {output.relative:.2g}")
-    on_cpu = provider.on_cpu or ()
-    for missing in on_cpu[:MAX_LISTED_NODES]:
+    on_cpu = alike_nodes(provider.on_cpu or ())
+    for missing, others in on_cpu[:MAX_LISTED_REASONS]:
         layer = f" ({missing.path})" if missing.path else ""
-        lines.append(f"{name}: {missing.name}{layer} runs on the CPU: {missing.reason}")
-    if len(on_cpu) > MAX_LISTED_NODES:
-        lines.append(f"{name}: {len(on_cpu) - MAX_LISTED_NODES:,} more nodes run on the CPU")
+        lines.append(f"{name}: {missing.name}{layer} runs on the CPU: {missing.reason}{others}")
+    if len(on_cpu) > MAX_LISTED_REASONS:
+        lines.append(f"{name}: more nodes run on the CPU, for {len(on_cpu) - MAX_LISTED_REASONS:,} other reasons")
     return lines
 
 

@@ -201,7 +201,7 @@ class ProgressBar(EpochDrawing):
         from rich.live import Live
 
         super().on_epoch_begin(epoch, epochs, steps)
-        self.live = Live(console=_console(), auto_refresh=False)
+        self.live = Live(console=rewriting_console(), auto_refresh=False)
         self.live.start()
         self.draw({})
 
@@ -270,7 +270,7 @@ def filled_lines(texts: Sequence[str], width: int) -> list[str]:
     return lines
 
 
-def _console() -> Any:
+def rewriting_console() -> Any:
     """A console that never hides the cursor: a killed process would leave it hidden."""
     from rich.console import Console
 

@@ -54,6 +54,15 @@ def line_width(stream: TextIO) -> int | None:
         return DEFAULT_WIDTH
 
 
+def can_show(stream: TextIO, text: str) -> bool:
+    """Whether the encoding of the stream has the characters of a text."""
+    try:
+        text.encode(getattr(stream, "encoding", None) or "ascii")
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True
+
+
 TEXT_WIDTH = 78
 """Characters in a line of running text, which fits the narrowest terminals in use."""
 

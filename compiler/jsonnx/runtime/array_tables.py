@@ -23,6 +23,10 @@ from .validate_arrays import LocateElement, sample_location
 
 MapFile = Callable[[], FileMapping]
 """Maps an open file into memory, when the first array of it is needed."""
+OBJECT_HINT = (
+    "; array.astype(str) makes texts of objects, and np.concatenate one array of sequences, with their lengths in the "
+    "array NAME_lengths"
+)
 DAMAGED_FILE_ERRORS = (OSError, ValueError, EOFError)
 """The exceptions that NumPy raises for a malformed file."""
 
@@ -78,7 +82,9 @@ def _read_npy_header(file: IO[bytes], size: int) -> _NpyHeader:
     except (SyntaxError, TokenError, TypeError, RecursionError, MemoryError) as error:  # NumPy parses Python there
         raise ValueError(f"its header is damaged: {error}") from None
     if header.dtype.kind not in "fiubU":
-        hint = "; array.astype(str) makes texts of objects" if header.dtype.kind == "O" else ""
+        hint = (
+            OBJECT_HINT if header.dtype.kind == "O" else "; write booleans, integers, floating-point numbers or texts"
+        )
         raise ValueError(f"elements of type {header.dtype} are not supported{hint}")
     data_size = size - file.tell()
     if data_size != prod(header.shape) * header.dtype.itemsize or any(length < 0 for length in header.shape):
@@ -156,6 +162,11 @@ class ArrayTable:
         except DAMAGED_FILE_ERRORS as error:
             faults.add("bad-data-file", f"the array {name!r} cannot be read: {error}")
             return None
+
+    def lengths_name(self, name: str) -> str | None:
+        """The name of the array with the lengths of the sequences whose steps an array has one after the other."""
+        lengths_name = f"{name}_lengths"
+        return lengths_name if lengths_name in self.names else None
 
     def values(self, name: str) -> Sequence[Any]:
         array = np.asarray(self._read(name))

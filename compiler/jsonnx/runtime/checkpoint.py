@@ -14,20 +14,22 @@ from typing import Any, NoReturn
 import numpy as np
 
 from ..core.diagnostics import CompileError, Diagnostic
-from ..core.files import open_file, write_atomically
+from ..core.files import error_reason, open_file, write_atomically
 from .array_digest import update_digest
 
 FORMAT_VERSION = 2
 _METADATA_KEY = "jsonnx"
 
 
-def save(path: str, arrays: Mapping[str, np.ndarray], state: Mapping[str, Any]) -> None:
-    """Write a checkpoint atomically. Raises UsageError `unwritable-file`."""
+def save(path: str, arrays: Mapping[str, np.ndarray], state: Mapping[str, Any]) -> str:
+    """Write a checkpoint atomically. Returns the SHA-256 of the file. Raises UsageError `unwritable-file`."""
     from safetensors.numpy import save as pack
 
     text = json.dumps({"format": FORMAT_VERSION, **state})
     header = json.dumps({"sha256": _digest(arrays, text), "state": text})
-    write_atomically(path, pack(dict(arrays), metadata={_METADATA_KEY: header}))
+    content = pack(dict(arrays), metadata={_METADATA_KEY: header})
+    write_atomically(path, content)
+    return sha256(content).hexdigest()
 
 
 def load(path: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
@@ -35,8 +37,11 @@ def load(path: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     from safetensors import SafetensorError
     from safetensors.numpy import load as unpack
 
-    with open_file(path) as file:
-        data = file.read()
+    try:
+        with open_file(path) as file:
+            data = file.read()
+    except OSError as error:  # such as a bad sector
+        _raise_bad_checkpoint(path, f"it cannot be read ({error_reason(error)})")
     try:
         arrays = unpack(data)
         header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"][_METADATA_KEY]

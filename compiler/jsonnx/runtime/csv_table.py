@@ -55,9 +55,8 @@ def read_csv_table(data: bytes, faults: FaultCollector, dialect: CsvDialect = CO
         return None
     rows, row_lines, lines = parsed
     if len(rows) < 2:
-        faults.add(
-            "empty-data", "the file has no rows below its header" if rows else "the file is empty", DataLocation("", 1)
-        )
+        message = "the file has no rows below its header" if rows else "the file is empty"
+        faults.add("empty-data", message, DataLocation("", 1), help=EMPTY_HELP)
         return None
     return _csv_table(rows, row_lines, lines, faults, dialect)
 
@@ -70,7 +69,7 @@ def read_csv_rows(
     `first_line` is the number of their first line in the file.
     """
     parsed = _parsed_rows(data, first_line, faults, dialect)
-    if parsed is None or _has_ragged_rows(*parsed[:2], len(header.names), faults):
+    if parsed is None or _has_ragged_rows(*parsed[:2], len(header.names), faults, dialect.separator):
         return None
     rows, row_lines, lines = parsed
     return CsvTable(header.names, rows, [1, *row_lines], lines, dialect, first_line)
@@ -139,12 +138,14 @@ def _csv_table(
         help += f'"separator": {json.dumps(separator)} in `training.data`'
         faults.add("bad-data-file", message, DataLocation("", 1), help=help)
         return None
-    if _has_ragged_rows(rows, row_lines, len(header), faults):
+    if _has_ragged_rows(rows, row_lines, len(header), faults, dialect.separator):
         return None
     return CsvTable(header, rows[1:], row_lines, lines, dialect)
 
 
-def _has_ragged_rows(rows: list[list[str]], row_lines: list[int], column_count: int, faults: FaultCollector) -> bool:
+def _has_ragged_rows(
+    rows: list[list[str]], row_lines: list[int], column_count: int, faults: FaultCollector, separator: str
+) -> bool:
     """Whether rows are longer or shorter than the header; adds a fault for them."""
     ragged = [index for index, row in enumerate(rows) if len(row) != column_count]
     faults.add_each(
@@ -155,6 +156,7 @@ def _has_ragged_rows(rows: list[list[str]], row_lines: list[int], column_count: 
             + (f": {COMMENT_HELP}" if rows[index][0].lstrip().startswith("#") else ""),
             DataLocation(f"row at line {row_lines[index]}", row_lines[index]),
         ),
+        help=f"give each row as many values as the header; one that contains {separator!r} stands in quotation marks",
     )
     return bool(ragged)
 
@@ -218,9 +220,8 @@ class CsvTable:
             message = _number_fault(name, cells[missing[0]], self._dialect)
             faults.add("bad-value", message, locate((missing[0],)), help=MISSING_NUMBER_HELP)
         bad = [index for index, text in enumerate(texts) if not _is_number(text) and not _is_missing(text)]
-        help = (
-            text_help(cells[index].strip() for index in bad) if text_help and not any(map(_is_number, texts)) else None
-        )
+        is_text = text_help is not None and not any(map(_is_number, texts))
+        help = text_help(cells[index].strip() for index in bad) if text_help and is_text else NUMBER_HELP
         faults.add_each(
             "bad-value",
             bad,
@@ -253,6 +254,8 @@ class CsvTable:
         return own_line + self._first_line - 1, column
 
 
+EMPTY_HELP = "write a line with the names of the columns, and below it a row for each sample"
+NUMBER_HELP = "write a number without a unit, such as 0.5; an input of the type string takes texts"
 MISSING_MARKERS = frozenset(("", "na", "n/a", "null", "none", "?", "-"))
 """Texts, in lower case, that stand for a missing number. `nan` is read as a number that is not finite."""
 

@@ -16,14 +16,29 @@ from .data_errors import FaultCollector
 from .data_spec import DataSpec
 from .data_table import ColumnRequest, DataTable
 from .folder_table import CLASS_FOLDERS_HELP, LABEL, FolderTable
+from .mask_files import mask_classes
 from .media_files import MediaReader, is_media
 from .sample_weights import validate_weights
 from .stored_arrays import Samples, StoredArray, stack_columns
 from .stored_text_table import StoredTextTable
-from .validate_arrays import LocateElement, is_missing, reshape_samples, samples_fit, validate_array, validate_stored
+from .validate_arrays import (
+    LocateElement,
+    is_missing,
+    is_text,
+    reshape_samples,
+    samples_fit,
+    validate_array,
+    validate_stored,
+)
 
 MAX_LOADED_TARGET_BYTES = 16
 """Bytes of a target's sample up to which it is loaded while inputs stay in their file: class indices, numbers."""
+
+
+MIXED_HELP = (
+    'give the column an input of its own with "dtype": "string", and a StringLookup or TextVectorization after it; a '
+    "Concatenate joins the result with the numbers"
+)
 
 
 def check_columns_exist(
@@ -39,12 +54,23 @@ def check_columns_exist(
             if path is None:
                 setting = "x" if key in data_spec.inputs else "y"
                 help += f"; without `training.data.{setting}`, the column has the name {name!r}"
+            help += _header_hint(table.names)
             if isinstance(table, FolderTable) and name == LABEL:
                 help = CLASS_FOLDERS_HELP
             notes = [faults.source.note("the spec names the column here", path)] if path else []
             message = f"there is no column {name!r} for {data_spec.describe(key)}"
             faults.add("missing-column", message, table.name_location(near), help=help, notes=notes)
     return not faults
+
+
+def _header_hint(names: Sequence[str]) -> str:
+    """What else may be wrong with a header that lacks a column: it may be a row of values, or repeat a name."""
+    if any(name.replace(".", "", 1).isdecimal() for name in names):
+        return "; if the first line is a row of values, write one with the names of the columns above it"
+    repeated = next((name for name in names if list(names).count(name) > 1), None)
+    if repeated is not None:
+        return f"; several columns are called {repeated!r}: each needs a name of its own"
+    return ""
 
 
 def target_columns(data: DataSection | None, data_spec: DataSpec) -> set[str]:
@@ -135,7 +161,7 @@ def read_columns(
             return None
     columns = [table.column(name, wanted, faults) for name in names]
     readable = [column for column in columns if column is not None]
-    if len(readable) < len(columns) or not readable:
+    if len(readable) < len(columns) or not readable or _has_mixed_types(readable, names, key, data_spec, faults):
         return None
     try:
         array = stack_columns(readable)
@@ -147,6 +173,19 @@ def read_columns(
         shapes = ", ".join(str(list(column.shape)) for column in readable)
         faults.add("data-shape", f"the columns of {data_spec.describe(key)} cannot be stacked: shapes {shapes}")
         return None
+
+
+def _has_mixed_types(
+    columns: Sequence[Samples], names: Sequence[str], key: str, data_spec: DataSpec, faults: FaultCollector
+) -> bool:
+    """Whether columns of numbers and of texts are to be stacked; adds a fault for the first one of texts, if so."""
+    objects = [(name, column) for name, column in zip(names, columns, strict=True) if column.dtype.kind in "UO"]
+    texts = [name for name, column in objects if is_text(np.asarray(column))] if len(objects) < len(columns) else []
+    if not texts:
+        return False
+    message = f"{data_spec.describe(key)} stacks the column {texts[0]!r}, which holds texts, with columns of numbers"
+    faults.add("bad-value", message, help=MIXED_HELP)
+    return True
 
 
 def _parsed_in_blocks(table: StoredTextTable, names: tuple[str, ...], wanted: ColumnRequest) -> np.ndarray | None:
@@ -186,8 +225,7 @@ def validate_columns(
     if key in data_spec.weighted_outputs:
         weights = np.asarray(array)
         return validate_weights(weights, data_spec.weighted_outputs[key], data_spec, faults, locate, len(names))
-    is_alone = isinstance(array, np.ndarray) and len(names) == 1 and key in data_spec.inputs
-    if is_alone and is_media(np.asarray(array), type):
+    if isinstance(array, np.ndarray) and len(names) == 1 and is_media(np.asarray(array), type):
         return _read_media(np.asarray(array), key, data_spec, faults, media, locate)
     if isinstance(table, FolderTable) and key in data_spec.inputs and table.holds_media(names[0]):
         message = f"{data_spec.describe(key)} takes {type}, and {table.kind.dimensions}"
@@ -206,11 +244,12 @@ def validate_columns(
 def _read_media(
     names: np.ndarray, key: str, data_spec: DataSpec, faults: FaultCollector, media: MediaReader, locate: LocateElement
 ) -> Samples | None:
-    """The array of the images or recordings that an array names or contains."""
-    array = media.read(names.tolist(), data_spec.type_of(key), data_spec.describe(key), locate, faults)
+    """The array of the images, masks or recordings that an array names or contains."""
+    type, title = data_spec.type_of(key), data_spec.describe(key)
+    array = media.read(names.tolist(), type, title, locate, faults, mask_classes(data_spec, key))
     if isinstance(array, StoredArray):
         first = validate_array(array.read(slice(0, 1)), key, data_spec, faults, locate)
-        return None if first is None else reshape_samples(array, data_spec.type_of(key).shape[1:])
+        return None if first is None else reshape_samples(array, type.shape[1:])
     return None if array is None else validate_array(array, key, data_spec, faults, locate)
 
 

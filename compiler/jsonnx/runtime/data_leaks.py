@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .sequences import Sequences
 from .stored_arrays import Samples, read_rows
 
 MIN_ROWS = 30
@@ -78,15 +79,16 @@ def _row_digests(inputs: Mapping[str, Samples]) -> list[bytes]:
     return [digest for rows in parts for digest in _digests_in_memory([read_rows(array, rows) for array in arrays])]
 
 
-def _digests_in_memory(arrays: Sequence[np.ndarray]) -> list[bytes]:
+def _digests_in_memory(arrays: Sequence[np.ndarray | Sequences]) -> list[bytes]:
     digests = []
     for row in range(len(arrays[0])):
         digest = hashlib.blake2b(digest_size=16)
         for array in arrays:
+            values = array.row(row) if isinstance(array, Sequences) else array[row]
             if array.dtype.kind in "fiub":
-                digest.update((array[row].astype(np.float64) + 0.0).tobytes())  # + 0.0 turns -0.0 into 0.0
+                digest.update((values.astype(np.float64) + 0.0).tobytes())  # + 0.0 turns -0.0 into 0.0
             else:
-                digest.update(repr(np.asarray(array[row], object).tolist()).encode(errors="surrogatepass"))
+                digest.update(repr(np.asarray(values, object).tolist()).encode(errors="surrogatepass"))
         digests.append(digest.digest())
     return digests
 

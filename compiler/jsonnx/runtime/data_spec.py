@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from ..core.reserved_names import sample_weight_name
 from ..core.types import TensorType
 from ..training.losses import BinaryLoss, Loss
+from ..training.mask_targets import mask_class_counts
 from ..training.section import Training
 
 MAX_SUGGESTED_LABELS = 20
@@ -50,6 +51,8 @@ class DataSpec:
     """The inputs whose texts are dates."""
     class_counts: Mapping[str, int] = field(default_factory=dict)
     """The numbers of classes of outputs whose loss compares them with one class for each element."""
+    mask_class_counts: Mapping[str, int] = field(default_factory=dict)
+    """The numbers of classes of outputs whose targets may be masks: images whose pixels are classes."""
     learns_labels: bool = False
     """Whether the texts in targets without labels are their classes, as in training data."""
 
@@ -129,7 +132,16 @@ def make_data_spec(
         if isinstance(loss, BinaryLoss) and outputs[output].shape[-1:] == (1,):
             class_counts[output] = 2
     return DataSpec(
-        inputs, targets, index_ranges, labels, vocabularies, weights, missing_inputs, date_inputs, class_counts
+        inputs,
+        targets,
+        index_ranges,
+        labels,
+        vocabularies,
+        weights,
+        missing_inputs,
+        date_inputs,
+        class_counts,
+        mask_class_counts(outputs, targets, losses),
     )
 
 

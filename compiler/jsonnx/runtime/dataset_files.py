@@ -14,6 +14,7 @@ from ..core.diagnostics import CompileError, Diagnostic, UsageError, quoted_or_l
 from ..core.files import error_reason
 from ..core.reserved_names import sample_weight_name
 from ..training.columns import SAMPLE_WEIGHT, AssignedColumns, assigned_columns, column_faults, weight_columns
+from ..training.mask_targets import mask_faults
 from ..training.section import DATA_PARTS, DataSection
 from ..training.split_faults import sequence_faults, split_faults, window_faults
 from ..training.split_section import SequencesSection
@@ -191,7 +192,8 @@ class _Reader:
             targets = self.data_spec.targets if self.with_targets else {}
             windows = window_faults(self.data, self.data_spec.inputs, targets)
             sequences = sequence_faults(self.data, self.data_spec.inputs)
-            for fault in (*split_faults(self.data), *windows, *sequences):
+            masks = mask_faults(self.data, self.data_spec.mask_class_counts) if self.with_targets else ()
+            for fault in (*split_faults(self.data), *windows, *sequences, *masks):
                 faults.add_in_spec(*fault)
         if self.with_targets:
             weights = getattr(self.data, SAMPLE_WEIGHT, None)

@@ -9,10 +9,8 @@ from typing import NamedTuple
 import numpy as np
 
 from ..core.reserved_names import LOSS
-from ..ir import Builder, Graph, Node, Value, reachable_nodes, with_vocabularies
-from .providers import resolve_provider
-from .runner import Runner
-from .variables import DonatedArrays, HostVariables
+from ..ir import Builder, Graph, Node, Value, reachable_nodes
+from .runner import runner_without_updates
 
 Arrays = Mapping[str, np.ndarray]
 
@@ -65,11 +63,7 @@ def _values_not_finite(
     with g.scope("finite"):
         # 0 times a finite number is 0, otherwise NaN.
         probes = {str(index): g.ReduceSum(g.Mul(x, 0.0), keepdims=0) for index, x in enumerate(checked)}
-    probe = with_vocabularies(g.graph(dict(probes)), vocabularies)
-    arrays = {name: variables[name] for name in (*probe.parameters, *probe.states) if name in variables}
-    runner = Runner(
-        probe, list(probes), HostVariables(DonatedArrays(dict(arrays)), (), {}), resolve_provider("cpu"), None
-    )
+    runner = runner_without_updates(g.graph(dict(probes)), variables, vocabularies)
     results = runner({name: feeds[name] for name in runner.fed_names})
     bad = {x for index, x in enumerate(checked) if not np.isfinite(results[str(index)])}
-    return bad | {x for name, x in graph.parameters.items() if not np.isfinite(arrays.get(name, 0.0)).all()}
+    return bad | {x for name, x in graph.parameters.items() if not np.isfinite(variables.get(name, 0.0)).all()}

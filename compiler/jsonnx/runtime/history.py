@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..core.figures import Figure
+from ..core.html_table import FIGURE_TITLES, figure_rows, html_table
 from ..core.reserved_names import loss_figure, metric_sums_name
 
 if TYPE_CHECKING:
@@ -39,6 +40,19 @@ class History:
     @property
     def interrupted(self) -> bool:
         return self.signal is not None or self.timed_out
+
+    def plot(self, names: Sequence[str] | None = None) -> list[Any]:
+        """Draws a chart for each loss and metric by epoch, or for those of `names`. Returns matplotlib's axes.
+
+        Raises UsageError without matplotlib, ValueError for an unknown name.
+        """
+        from .plot_figures import plot_figures
+
+        return plot_figures(self.history, names)
+
+    def _repr_html_(self) -> str:
+        """The table that a notebook shows."""
+        return html_table(f"{len(self.epoch)} epochs", FIGURE_TITLES, figure_rows(self.history))
 
     def add(self, epoch: int, figures: Mapping[str, Figure]) -> None:
         self.epoch.append(epoch)

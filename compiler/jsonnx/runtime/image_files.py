@@ -34,6 +34,7 @@ class ImageDecoder:
         self._resize = section.resize if None not in self._sizes else None
         self._channels = dims[2] if len(dims) == 3 else 1
         self._has_channel_axis = len(dims) == 3
+        self._padding = 0
 
     def decode(self, content: bytes, shape: tuple[int, ...] | None) -> np.ndarray:
         """The pixels of an image. Raises MediaFault."""
@@ -45,13 +46,14 @@ class ImageDecoder:
         pixels = np.asarray(self._fitted(self._opened(content, mode), height, width), np.uint8)
         return pixels[..., None] if self._has_channel_axis and pixels.ndim == 2 else pixels
 
-    def _opened(self, content: bytes, mode: str) -> Any:
-        """An image, upright and with these channels. Raises MediaFault."""
+    def _opened(self, content: bytes, mode: str | None) -> Any:
+        """An image, upright and with these channels, or with its own. Raises MediaFault."""
         try:
             image = self._image.open(BytesIO(content), formats=FORMATS)
             _check_kind(image)
             image.load()
-            return self._operations.exif_transpose(image).convert(mode)
+            upright = self._operations.exif_transpose(image)
+            return upright if mode is None else upright.convert(mode)
         except MediaFault:
             raise
         except self._image.DecompressionBombError as error:
@@ -82,7 +84,7 @@ class ImageDecoder:
         if section.crop_to_aspect_ratio:
             return self._operations.fit(image, wanted, method)
         if section.pad_to_aspect_ratio:
-            return self._operations.pad(image, wanted, method, color=0)
+            return self._operations.pad(image, wanted, method, color=self._padding)
         return image.resize(wanted, method)
 
 

@@ -121,6 +121,9 @@ class JsonTable:
         if len(faults.diagnostics) == fault_count:
             holds_texts = not any(map(_is_number, values))
             help = text_help(value for value in values if isinstance(value, str)) if holds_texts and text_help else None
+            others = [value for value in values if value is not None and not _holds(value, (int, float))]
+            if others and all(_first_other(value, (int, float)) is None for value in others):  # null in a list
+                help = MISSING_NUMBER_HELP
             self._check_kind(name, (int, float), "a number", faults, help)
         return None
 

@@ -21,6 +21,7 @@ from ..training.section import DEFAULT_AUDIO, DEFAULT_IMAGES, AudioSection, Imag
 from .cpu_count import thread_count
 from .data_errors import DataLocation, FaultCollector, MediaFault
 from .image_files import ImageDecoder
+from .mask_files import MaskClasses, MaskDecoder
 from .media_names import name_media_files, takes_audio, takes_images
 from .memory_limit import streams
 from .stored_arrays import Samples, StoredArray
@@ -50,13 +51,24 @@ class MediaReader:
     """Whether samples are decoded once (`load`) or for each batch (`stream`), as in a spec."""
 
     def read(
-        self, items: Sequence[str | bytes], type: TensorType, title: str, locate: LocateElement, faults: FaultCollector
+        self,
+        items: Sequence[str | bytes],
+        type: TensorType,
+        title: str,
+        locate: LocateElement,
+        faults: FaultCollector,
+        mask_classes: MaskClasses | None = None,
     ) -> Samples | None:
         """The array [samples, ...] of files, given by their names or by their contents; None, and faults, if one of
-        them cannot be read. `title` names the input in messages."""
+        them cannot be read. `title` names the input or the target in messages; `mask_classes` are the classes of
+        masks."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # decoders warn of damaged metadata and of large images
-            return self._read(items, self._decoder(items[0], type), title, locate, faults)
+            if mask_classes is not None:
+                decoder: Decoder = MaskDecoder(type.shape[1:], self.images, mask_classes)
+            else:
+                decoder = self._decoder(items[0], type)
+            return self._read(items, decoder, title, locate, faults)
 
     def _read(
         self, items: Sequence[str | bytes], decoder: Decoder, title: str, locate: LocateElement, faults: FaultCollector
@@ -144,7 +156,7 @@ class _MediaSamples:
 
 
 def is_media(array: np.ndarray, type: TensorType) -> bool:
-    """Whether a column holds names of media files, or their contents, that an input of a type takes."""
+    """Whether a column holds names of media files, or their contents, that an input or a target of a type takes."""
     if (
         array.ndim != 1
         or array.dtype.kind not in "OU"

@@ -3,22 +3,38 @@
 from __future__ import annotations
 
 import importlib
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from ..core.diagnostics import UsageError
 from ..core.installation import install_command
 
+_DISTRIBUTIONS = {"PIL": "pillow"}
+"""The distributions of modules with another name."""
+
+_used: set[str] = set()
+"""The distributions that this process has used."""
+
 
 def require_package(module: str, extra: str, purpose: str) -> Any:
     """A module of an optional package. Raises UsageError `missing-package`, whose help installs the extra."""
+    package = module.partition(".")[0]
+    distribution = _DISTRIBUTIONS.get(package, package)
     try:
-        return importlib.import_module(module)
+        imported = importlib.import_module(module)
     except ImportError as error:
-        package = module.partition(".")[0]
         reason = "is not installed" if isinstance(error, ModuleNotFoundError) else f"cannot be imported: {error}"
-        message = f"{purpose} needs the package {_DISTRIBUTIONS.get(package, package)}, which {reason}"
+        message = f"{purpose} needs the package {distribution}, which {reason}"
         raise UsageError("missing-package", message, install_command(extra)) from error
+    _used.add(distribution)
+    return imported
 
 
-_DISTRIBUTIONS = {"PIL": "pillow"}
-"""The distributions of modules with another name."""
+def used_package_versions() -> dict[str, str]:
+    """The versions of the optional packages that this process has used, by their names."""
+    versions = {}
+    for name in sorted(_used):
+        with suppress(PackageNotFoundError):  # a module on the path that is no installed package
+            versions[name] = version(name)
+    return versions

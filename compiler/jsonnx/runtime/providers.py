@@ -126,9 +126,13 @@ class Provider:
     @property
     def label(self) -> str:
         """The name, with the options that differ from ours."""
+        return f"{self.name} ({', '.join(self.chosen_options)})" if self.chosen_options else self.name
+
+    @property
+    def chosen_options(self) -> list[str]:
+        """The options that differ from ours, such as `device_id=1`."""
         defaults = PROVIDERS[self.name].options.items() if self.name in PROVIDERS else ()
-        chosen = [f"{name}={value}" for name, value in self.options if (name, value) not in defaults]
-        return f"{self.name} ({', '.join(chosen)})" if chosen else self.name
+        return [f"{name}={value}" for name, value in self.options if (name, value) not in defaults]
 
     @property
     def session_entries(self) -> dict[str, str]:
@@ -327,6 +331,9 @@ def _start_error(runtime: Any, provider: Provider) -> UsageError:
     """The error that onnxruntime has taken the CPU in place of a provider, with the library that is missing, if any."""
     message = f"the {provider.name!r} provider is installed but does not start here"
     library = missing_library(runtime, provider.name)
+    if library is None and provider.chosen_options:
+        help = "try it without the options: a device that they name may not be there"
+        return UsageError("provider-failed", f"{message} with {', '.join(provider.chosen_options)}", help)
     if library is None:
         return UsageError("provider-failed", message, how_to_get(provider.name))
     return UsageError("provider-failed", f"{message}: {library} is missing", library_help(library))

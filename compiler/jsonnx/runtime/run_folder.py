@@ -6,8 +6,11 @@ import csv
 import io
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
+from fnmatch import fnmatchcase
+from hashlib import sha256
+from math import inf
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +19,7 @@ from ..core.diagnostics import CompileError, Diagnostic, UsageError
 from ..core.figures import finite, numbers_only
 from ..core.files import (
     error_reason,
+    file_exists,
     make_folders,
     remove_empty_folders,
     remove_file,
@@ -24,20 +28,23 @@ from ..core.files import (
     write_atomically,
 )
 from ..interop.safetensors_file import safetensors_bytes
+from .checkpoint_manifest import MANIFEST_FILE, file_digest, read_manifest, write_manifest
 from .history import History
+from .run_files import (
+    BEST_CHECKPOINT_FILE,
+    CHECKPOINT_FOLDER,
+    CSV_FILE,
+    DESCRIPTION_FILES,
+    METRICS_FILE,
+    MODEL_FILE,
+    RESULT_FILES,
+    RUN_INFO_FILE,
+    STEPS_FILE,
+    WEIGHTS_FILE,
+)
 from .run_lock import LOCK_FILE, RunLock
-from .session import MODEL_FILE
 from .trainer import Trainer
 
-RUN_INFO_FILE, SPEC_FILE, WEIGHTS_FILE, METRICS_FILE, CSV_FILE, CHECKPOINT_FOLDER = (
-    "run.json",
-    "spec.json",
-    "weights.safetensors",
-    "metrics.jsonl",
-    "metrics.csv",
-    "checkpoints",
-)
-BEST_CHECKPOINT_FILE = "best.safetensors"
 MAX_CHECKPOINTS = 2
 """Number of checkpoints that are kept, so that an older one can be resumed if the newest is damaged."""
 
@@ -46,26 +53,31 @@ class RunFolder:
     """A folder that one run at a time writes to; as a context, it holds a lock.
 
     Entering raises UsageError `run-locked` if another process holds the lock, `unwritable-file` if the folder cannot be
-    created. If an error ends the context before a new run has started, nothing of it is left.
+    created; `on_wait` is called with the reason before it waits. All that writes raises UsageError `run-locked` if
+    another process has taken over. If an error ends the context before a new run has started, nothing of it is left.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], on_wait: Callable[[str], None] = lambda text: None) -> None:
         self.path = Path(path)
+        self._on_wait = on_wait
         self._lock = RunLock(self.path)
         self._created_folders: list[Path] = []
         self._is_starting = False
+        self._digests: dict[str, str] = {}
 
     def __enter__(self) -> RunFolder:
         self._created_folders = make_folders(self.checkpoint_folder)
         try:
-            self._lock.acquire()
+            self._lock.acquire(self._on_wait)
             self._is_starting = not self.existing_files
             remove_temporary_files(self.path)
             remove_temporary_files(self.checkpoint_folder)
-        except OSError as error:
+        except (OSError, UsageError) as error:
             self._is_starting = self.path in self._created_folders
             self._leave(failed=True)
-            raise UsageError("unwritable-file", f"cannot write in {str(self.path)!r}: {error_reason(error)}") from error
+            if isinstance(error, UsageError):
+                raise
+            raise self._unwritable(error) from error
         return self
 
     def __exit__(self, error_type: type[BaseException] | None, *error: object) -> None:
@@ -75,7 +87,8 @@ class RunFolder:
         """Releases the lock. Removes the files and folders of a run that failed to start."""
         removes_run = failed and self._is_starting
         if removes_run:
-            for path in (*self.checkpoints(), *self.result_files, self.path / LOCK_FILE):
+            first = self._checkpoint_path(0)
+            for path in (first, *self.result_files, self._manifest_file, self.path / LOCK_FILE):
                 with suppress(OSError):
                     path.unlink(missing_ok=True)
         self._lock.release()
@@ -88,49 +101,62 @@ class RunFolder:
 
     @property
     def result_files(self) -> tuple[Path, ...]:
-        """All files of a run but its checkpoints."""
-        names = (RUN_INFO_FILE, SPEC_FILE, WEIGHTS_FILE, MODEL_FILE, METRICS_FILE, CSV_FILE)
-        return (*(self.path / name for name in names), self.checkpoint_folder / BEST_CHECKPOINT_FILE)
+        """All files of a run but its checkpoints and their manifest."""
+        return (*(self.path / name for name in RESULT_FILES), self.checkpoint_folder / BEST_CHECKPOINT_FILE)
 
     @property
     def existing_files(self) -> list[Path]:
-        """The files of a run that are in the folder, but for a first checkpoint: a run that was killed before it
-        started may have left that one."""
-        checkpoints = [path for path in self.checkpoints() if path != self._checkpoint_path(0)]
-        return [path for path in self.result_files if os.path.exists(path)] + checkpoints
+        """The files of a run that are in the folder, but for those of a run that was killed before it started: a first
+        checkpoint, and what is written between that and `run.json`. Raises UsageError `unreadable-file`."""
+        first = self._checkpoint_path(0)
+        checkpoints = [path for path in self.checkpoints() if path != first]
+        files = [path for path in self.result_files if file_exists(path)]
+        if file_exists(first) and not self.has_run:
+            files = [path for path in files if path.name not in DESCRIPTION_FILES]
+        return files + checkpoints
 
     @property
     def has_run(self) -> bool:
         """Whether there is a run: its first checkpoint is written before the file that says so."""
-        return os.path.exists(self.path / RUN_INFO_FILE)
+        return file_exists(self.path / RUN_INFO_FILE)
 
-    def start_run(self, trainer: Trainer, run_info: str, spec: str) -> None:
-        """Writes the first checkpoint, then replaces the files of an earlier run."""
-        first = self._write_checkpoint(trainer)
+    def start_run(self, trainer: Trainer, description: Mapping[str, str]) -> None:
+        """Writes the first checkpoint, then replaces the files of an earlier run. `description` has the texts of files
+        by name, in the order in which they are written; the last one is `run.json`."""
+        first = self._checkpoint_path(trainer.steps)
+        self._write_checkpoint(trainer, first)
+        self._write_manifest([first])
         earlier = [path for path in self.checkpoints() if path != first]
-        kept = (self.path / RUN_INFO_FILE, self.path / SPEC_FILE)  # replaced below
+        kept = [self.path / name for name in description]  # replaced below
         for old in [*earlier, *(path for path in self.result_files if path not in kept)]:
             remove_file(old)
-        self._write_description(run_info, spec, History())
+        self.write_texts(description)
+        self._write(STEPS_FILE, b"")
         self._is_starting = False
 
-    def resume_run(self, trainer: Trainer, run_info: str, spec: str) -> None:
-        """Replaces the files of a run by those of the checkpoint that the trainer has loaded."""
-        self._write_description(run_info, spec, trainer.history)
+    def write_texts(self, texts: Mapping[str, str]) -> None:
+        """Replaces files, by name."""
+        for name, text in texts.items():
+            self._write(name, text.encode())
 
-    def _write_description(self, run_info: str, spec: str, history: History) -> None:
-        self.write_info(run_info)
-        write_atomically(self.path / SPEC_FILE, spec.encode())
-        self.write_metrics(history)
+    def write_model(self, model: bytes) -> str:
+        """Writes the model. Returns the SHA-256 of the file."""
+        return self._write_hashed(MODEL_FILE, model)
 
-    def write_info(self, run_info: str) -> None:
-        write_atomically(self.path / RUN_INFO_FILE, run_info.encode())
+    def write_weights(self, weights: Mapping[str, np.ndarray]) -> str:
+        """Writes the weights. Returns the SHA-256 of the file."""
+        return self._write_hashed(WEIGHTS_FILE, safetensors_bytes(weights))
 
-    def write_model(self, model: bytes) -> None:
-        write_atomically(self.path / MODEL_FILE, model)
+    def _write_hashed(self, name: str, content: bytes) -> str:
+        self._write(name, content)
+        return sha256(content).hexdigest()
 
-    def write_weights(self, weights: Mapping[str, np.ndarray]) -> None:
-        write_atomically(self.path / WEIGHTS_FILE, safetensors_bytes(weights))
+    def _write(self, name: str, content: bytes) -> None:
+        self._lock.require()
+        write_atomically(self.path / name, content)
+
+    def _unwritable(self, error: Exception) -> UsageError:
+        return UsageError("unwritable-file", f"cannot write in {str(self.path)!r}: {error_reason(error)}")
 
     # -- losses and metrics ------------------------------------------------------------------------------------------
 
@@ -140,11 +166,28 @@ class RunFolder:
             _metrics_line(epoch, {name: figures[index] for name, figures in history.history.items()})
             for index, epoch in enumerate(history.epoch)
         ]
-        write_atomically(self.path / METRICS_FILE, b"".join(lines))
+        self._write(METRICS_FILE, b"".join(lines))
 
     def append_metrics(self, epoch: int, figures: Mapping[str, float]) -> None:
-        """Adds a line for an epoch, which is on the disk when the next checkpoint is. If that fails, adds nothing."""
+        """Adds a line for an epoch. If that fails, adds nothing."""
         self._append(METRICS_FILE, _metrics_line(epoch, figures))
+
+    def append_steps(self, lines: bytes) -> None:
+        """Adds lines of figures by step. If that fails, adds nothing."""
+        self._append(STEPS_FILE, lines)
+
+    def remove_steps_after(self, step: int) -> None:
+        """Removes the lines of later steps, which a resumed run repeats, and a line that was cut off."""
+        path = self.path / STEPS_FILE
+        try:
+            lines = path.read_bytes().splitlines(keepends=True)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise UsageError("unreadable-file", f"cannot read {str(path)!r}: {error_reason(error)}") from error
+        kept = [line for line in lines if line.endswith(b"\n") and _step_of(line) <= step]
+        if len(kept) < len(lines):
+            self._write(STEPS_FILE, b"".join(kept))
 
     def write_csv(self, history: History) -> None:
         """Replaces the lines of the CSV file by those of a history."""
@@ -156,20 +199,30 @@ class RunFolder:
         names = list(columns)
         rows = zip(history.epoch, *columns.values(), strict=True)
         lines = [_csv_line(["epoch", *names]), *map(_csv_line, rows)] if names else []
-        write_atomically(self.path / CSV_FILE, b"".join(lines))
+        self._write(CSV_FILE, b"".join(lines))
 
     def append_csv(self, epoch: int, figures: Mapping[str, float]) -> None:
         """Adds a line for an epoch to the CSV file; the first line has the names."""
-        path, figures = self.path / CSV_FILE, numbers_only(figures)
-        header = b"" if path.exists() and path.stat().st_size else _csv_line(["epoch", *figures])
-        self._append(CSV_FILE, header + _csv_line([epoch, *figures.values()]))
+        figures = numbers_only(figures)
+        self._append(CSV_FILE, _csv_line([epoch, *figures.values()]), header=_csv_line(["epoch", *figures]))
 
-    def _append(self, name: str, line: bytes) -> None:
-        """Adds a line to a file. If that fails, adds nothing."""
+    def sync_metrics(self, has_csv: bool) -> None:
+        """Waits until the lines that were added are on the disk. Raises UsageError `unwritable-file`."""
+        for name in (METRICS_FILE, CSV_FILE) if has_csv else (METRICS_FILE,):
+            sync_file(self.path / name)
+
+    def sync_steps(self) -> None:
+        """The same for the lines of steps."""
+        sync_file(self.path / STEPS_FILE)
+
+    def _append(self, name: str, line: bytes, header: bytes = b"") -> None:
+        """Adds a line to a file, and a header before the first one. If that fails, adds nothing."""
+        self._lock.require()
         path = self.path / name
         try:
             with open(path, "ab", buffering=0) as file:
                 size = file.tell()
+                line = line if size else header + line
                 try:
                     while line:
                         line = line[file.write(line) :]
@@ -182,29 +235,58 @@ class RunFolder:
     # -- checkpoints -------------------------------------------------------------------------------------------------
 
     def checkpoints(self) -> list[Path]:
-        """The paths of the checkpoints, from the newest to the oldest."""
-        if not os.path.isdir(self.checkpoint_folder):  # also for a name that no folder can have
+        """The paths of the checkpoints, from the newest to the oldest. Raises UsageError `unreadable-file`."""
+        if not file_exists(self.checkpoint_folder):
             return []
-        return sorted(self.checkpoint_folder.glob("step-*.safetensors"), reverse=True)
+        try:
+            names = os.listdir(self.checkpoint_folder)
+        except OSError as error:
+            message = f"cannot read {str(self.checkpoint_folder)!r}: {error_reason(error)}"
+            raise UsageError("unreadable-file", message) from error
+        found = sorted((name for name in names if fnmatchcase(name, "step-*.safetensors")), reverse=True)
+        return [self.checkpoint_folder / name for name in found]
 
     def save_checkpoint(self, trainer: Trainer, keep: int = MAX_CHECKPOINTS) -> Path:
-        """Writes a checkpoint, then removes those beyond the newest."""
-        metrics_file = self.path / METRICS_FILE
-        if metrics_file.exists():
-            sync_file(metrics_file)
-        path = self._write_checkpoint(trainer)
-        for old in self.checkpoints()[keep:]:
-            remove_file(old)
+        """Writes a checkpoint and the manifest, then removes all checkpoints but the newest ones.
+
+        Those of later steps are removed, too: they were damaged when the run was resumed.
+        """
+        path = self._checkpoint_path(trainer.steps)
+        self._write_checkpoint(trainer, path)
+        kept = self._checkpoints_until(path)[:keep]
+        self._write_manifest([*kept, self._best_checkpoint])
+        for file in self.checkpoints():
+            if file not in kept:
+                remove_file(file)
         return path
+
+    def _checkpoints_until(self, last: Path) -> list[Path]:
+        return [path for path in self.checkpoints() if path <= last]
 
     def save_best_checkpoint(self, trainer: Trainer) -> None:
         """Replaces the checkpoint of the best epoch."""
-        trainer.save_checkpoint(self.checkpoint_folder / BEST_CHECKPOINT_FILE)
+        self._write_checkpoint(trainer, self._best_checkpoint)
+        kept = self._checkpoints_until(self._checkpoint_path(trainer.steps))
+        self._write_manifest([*kept, self._best_checkpoint])
 
-    def _write_checkpoint(self, trainer: Trainer) -> Path:
-        path = self._checkpoint_path(trainer.steps)
-        trainer.save_checkpoint(path)
-        return path
+    def _write_checkpoint(self, trainer: Trainer, path: Path) -> None:
+        self._lock.require()
+        self._digests[path.name] = trainer.save_checkpoint(path)
+
+    def _write_manifest(self, paths: Iterable[Path]) -> None:
+        """Lists those of these files that exist. Files of an earlier process are read: it may have been killed before
+        it wrote the manifest."""
+        present = [path for path in paths if file_exists(path)]
+        self._digests = {path.name: self._digests.get(path.name) or file_digest(path) for path in present}
+        write_manifest(self.checkpoint_folder, self._digests)
+
+    @property
+    def _manifest_file(self) -> Path:
+        return self.checkpoint_folder / MANIFEST_FILE
+
+    @property
+    def _best_checkpoint(self) -> Path:
+        return self.checkpoint_folder / BEST_CHECKPOINT_FILE
 
     def _checkpoint_path(self, steps: int) -> Path:
         return self.checkpoint_folder / f"step-{steps:012d}.safetensors"
@@ -220,16 +302,32 @@ class RunFolder:
         for path in self.checkpoints():
             try:
                 return path, [
+                    *self._manifest_warnings(),
                     *(_damage_warning(fault) for fault in damaged),
                     *trainer.load_checkpoint(path, exact=exact),
                 ]
-            except CompileError as error:
-                if error.diagnostics[0].code != "bad-checkpoint":
+            except (CompileError, UsageError) as error:
+                faults = error.diagnostics if isinstance(error, CompileError) else [error.diagnostic]
+                if faults[0].code not in ("bad-checkpoint", "unreadable-file"):
                     raise
-                damaged += error.diagnostics
+                damaged += faults
         if damaged:
             raise CompileError(damaged)
         return None, []
+
+    def _manifest_warnings(self) -> list[Diagnostic]:
+        """Warnings about checkpoints that the manifest lists, but which are missing, and about a damaged manifest."""
+        file = str(self._manifest_file)
+        try:
+            names = read_manifest(self.checkpoint_folder)
+        except (ValueError, OSError) as error:
+            message = f"the manifest is damaged ({error_reason(error)}); the checkpoints' own checksums decide"
+            return [Diagnostic("bad-checkpoint", message, file=file, severity="warning")]
+        missing = [name for name in names if not os.path.exists(self.checkpoint_folder / name)]
+        return [
+            Diagnostic("bad-checkpoint", f"the checkpoint {name!r} is missing", file=file, severity="warning")
+            for name in missing
+        ]
 
 
 def _damage_warning(fault: Diagnostic) -> Diagnostic:
@@ -238,9 +336,27 @@ def _damage_warning(fault: Diagnostic) -> Diagnostic:
     )
 
 
+def step_line(step: int, epoch: int, figures: Mapping[str, float]) -> bytes:
+    """A line of JSON: the means over the steps of an epoch until a step. Figures that are lists are left out."""
+    return _line({"step": step, "epoch": epoch}, numbers_only(figures))
+
+
 def _metrics_line(epoch: int, figures: Mapping[str, float]) -> bytes:
     """A line of JSON; NaN and infinity become null."""
-    return json.dumps({"epoch": epoch, **{name: finite(figure) for name, figure in figures.items()}}).encode() + b"\n"
+    return _line({"epoch": epoch}, figures)
+
+
+def _line(position: Mapping[str, int], figures: Mapping[str, float]) -> bytes:
+    return json.dumps({**position, **{name: finite(figure) for name, figure in figures.items()}}).encode() + b"\n"
+
+
+def _step_of(line: bytes) -> float:
+    """The step of a line; infinity for a damaged one."""
+    try:
+        step = json.loads(line)["step"]
+    except (ValueError, KeyError, TypeError):
+        return inf
+    return step if isinstance(step, int) else inf
 
 
 def _csv_line(values: Iterable[object]) -> bytes:

@@ -1,10 +1,14 @@
 """The lock of a RUN folder, so that one process at a time trains in it.
 
 The lock is one of the operating system on the file `.lock`, which is released when its process ends, however that
-happens. On a file system without locks, such as NFS without a lock service or Lustre without the option `flock`, the
-file `.lock-owner` names the process instead. It is created exclusively, which all file systems support, and removed at
-the end. If its process was killed, the next one on the same machine notices and takes over; from another machine that
-cannot be seen, so the error asks the user to remove the file.
+happens. Some file systems have no locks, or locks that other machines do not see: NFS without a lock service, Lustre
+with `localflock`, some FUSE file systems. So the file `.lock-owner` names the process, too. It is created exclusively,
+which all file systems support, its process writes the time into it every few seconds, and removes it at the end.
+
+If the process of the file was killed, the next one on the same machine notices at once, by the lock or by the number
+and the start of the process. From another machine that cannot be seen: there, the next process takes over if the file
+does not change for some time, by its own clock. If the former process was only stopped for so long, it finds another
+owner before it writes, and ends.
 """
 
 from __future__ import annotations
@@ -13,32 +17,45 @@ import errno
 import json
 import os
 import platform
+import threading
+import time
+from collections.abc import Callable
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
 from ..core.diagnostics import UsageError
+from ..core.files import TEMPORARY_NAME
 
 LOCK_FILE, OWNER_FILE = ".lock", ".lock-owner"
+HEARTBEAT_SECONDS = 5.0
+"""Seconds between two writes of the time into the owner file."""
+TIMEOUT_SECONDS = 30.0
+"""Seconds without such a write after which a process on another machine counts as ended."""
+POLL_SECONDS = 0.5
 
 _HELD = {errno.EAGAIN, errno.EWOULDBLOCK, errno.EACCES, errno.EDEADLK}
 """Errors of a lock that another process holds: flock and NFS report the first three, Windows the last two."""
 _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, getattr(errno, "ENOTSUP", errno.EOPNOTSUPP)}
 """Errors of a file system without locks."""
+_OTHER_FOLDER_HELP = "wait until it ends, or name another folder"
+
+Owner = dict[str, Any]
+"""The record of a process: host, system, pid, start, whether it has the lock of the operating system, a random token,
+and the time of the last heartbeat."""
 
 
 def is_locked(folder: Path) -> bool:
-    """Whether a process holds the lock of a folder, as far as can be seen from this machine."""
-    lock = RunLock(folder)
+    """Whether a process trains in a folder, as far as can be seen from this machine. Changes nothing."""
     try:
-        with open(folder / LOCK_FILE, "rb+") as file:
-            lock._lock_file(file)
-        lock._check_owner()
-    except UsageError:
-        return True
-    except OSError:  # there is no lock, or it may not be opened
+        owner = _read_owner((folder / OWNER_FILE).read_bytes())
+    except OSError:
         return False
-    return False
+    here = _this_process()
+    if owner and here["system"] and owner["system"] == here["system"]:
+        return _is_running(owner)
+    return bool(owner) and _seconds_since(owner["heartbeat"]) < TIMEOUT_SECONDS
 
 
 class RunLock:
@@ -46,34 +63,115 @@ class RunLock:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._path = folder / OWNER_FILE
         self._file: IO[bytes] | None = None
-        self._owns_file = False
+        self._owner: Owner = {}
+        self._heartbeat: threading.Thread | None = None
+        self._ends = threading.Event()
 
-    def acquire(self) -> None:
-        """Takes the lock. Raises UsageError `run-locked`, OSError."""
+    def acquire(self, on_wait: Callable[[str], None] = lambda text: None) -> None:
+        """Takes the lock. `on_wait` is called with the reason before it waits for a sign of a process on another
+        machine. Raises UsageError `run-locked`, OSError."""
         self._file = open(self._folder / LOCK_FILE, "ab")  # noqa: SIM115 (open as long as the lock is held)
         try:
             has_locks = self._lock_file(self._file)
             self._check_exists()
-            self._check_owner()
-            if not has_locks:
-                self._create_owner_file()
+            self._remove_ended_owner(has_locks, on_wait)
+            self._create_owner_file(_this_process() | {"has_lock": has_locks, "token": os.urandom(8).hex()})
         except BaseException:
             self.release()
             raise
+        self._ends.clear()
+        self._heartbeat = threading.Thread(target=self._beat, name="jsonnx-run-lock", daemon=True)
+        self._heartbeat.start()
 
     def release(self) -> None:
-        if self._owns_file:
-            with suppress(OSError):
-                self._owner_path.unlink()
-            self._owns_file = False
+        if self._heartbeat is not None:
+            self._ends.set()
+            self._heartbeat.join()
+            self._heartbeat = None
+        with suppress(OSError):
+            if self._owner and self._holder() == self._owner:
+                self._path.unlink()
+        self._owner = {}
         if self._file is not None:
             self._file.close()
             self._file = None
 
-    @property
-    def _owner_path(self) -> Path:
-        return self._folder / OWNER_FILE
+    def require(self) -> None:
+        """Raises UsageError `run-locked` if another process has taken over, as after a long stop of this one."""
+        if not self._owner:
+            return
+        try:
+            holder = self._holder()
+        except FileNotFoundError:  # removed by hand
+            with suppress(OSError):  # a folder that is gone, or a full disk, is the error of what is written next
+                self._create_owner_file(self._owner)
+            return
+        except OSError:  # it cannot be told
+            return
+        if holder != self._owner:
+            message = f"{_process_text(holder)} has taken over the run in {str(self._folder)!r}"
+            raise UsageError("run-locked", message, "this process had not been heard of; let the other one go on")
+
+    # -- the owner file ----------------------------------------------------------------------------------------------
+
+    def _holder(self) -> Owner:
+        """The process that the owner file names, without the time of its heartbeat. Raises OSError."""
+        return {key: value for key, value in _read_owner(self._path.read_bytes()).items() if key != "heartbeat"}
+
+    def _create_owner_file(self, owner: Owner) -> None:
+        try:
+            handle = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
+        except FileExistsError as error:
+            raise self._locked("another process is training", _OTHER_FOLDER_HELP) from error
+        self._owner = owner
+        with os.fdopen(handle, "wb") as file:
+            file.write(_owner_text(owner))
+
+    def _beat(self) -> None:
+        """Writes the time into the owner file until the lock is released; a thread of its own, as steps may be long."""
+        while not self._ends.wait(HEARTBEAT_SECONDS):
+            with suppress(OSError), open(self._path, "r+b") as file:
+                owner = _read_owner(file.read())
+                if owner.get("token") == self._owner["token"]:
+                    file.seek(0)
+                    file.write(_owner_text(self._owner))  # has the same length
+
+    def _remove_ended_owner(self, has_locks: bool, on_wait: Callable[[str], None]) -> None:
+        """Removes the file of an owner that has ended. Raises UsageError `run-locked` if it has not."""
+        try:
+            text = self._path.read_bytes()
+            if not _has_ended(_read_owner(text), has_locks):
+                text = self._wait_for_end(text, on_wait)
+        except FileNotFoundError:
+            return
+        taken = self._path.with_name(TEMPORARY_NAME.format(os.urandom(4).hex()))
+        self._path.rename(taken)
+        if taken.read_bytes() != text:  # another process has just taken over
+            taken.rename(self._path)
+            raise self._locked("another process is training", _OTHER_FOLDER_HELP)
+        taken.unlink()
+
+    def _wait_for_end(self, text: bytes, on_wait: Callable[[str], None]) -> bytes:
+        """Waits until the owner file has not changed for some time, and returns its content.
+
+        Raises UsageError `run-locked` if it changes, FileNotFoundError if it is removed.
+        """
+        owner = _read_owner(text)
+        subject, help = f"{_process_text(owner)} is training", f"{_OTHER_FOLDER_HELP}; its file is {str(self._path)!r}"
+        if _is_here(owner):
+            raise self._locked(subject, help)
+        folder = str(self._folder)
+        on_wait(f"{_process_text(owner)} may be training in {folder!r}: waits {TIMEOUT_SECONDS:.0f} s for a sign of it")
+        deadline = time.monotonic() + TIMEOUT_SECONDS
+        while time.monotonic() < deadline:
+            time.sleep(POLL_SECONDS)
+            if self._path.read_bytes() != text:
+                raise self._locked(subject, help)
+        return text
+
+    # -- the lock of the operating system ----------------------------------------------------------------------------
 
     def _lock_file(self, file: IO[bytes]) -> bool:
         """Locks an open file without waiting. Returns False if its file system has no locks."""
@@ -88,12 +186,16 @@ class RunLock:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             if error.errno in _HELD:
-                help = "wait until it ends, or name another folder"
-                raise self._locked("another process is training", help) from error
+                raise self._locked(f"{self._holder_text()} is training", _OTHER_FOLDER_HELP) from error
             if error.errno not in _NO_LOCKS:
                 raise
             return False
         return True
+
+    def _holder_text(self) -> str:
+        with suppress(OSError):
+            return _process_text(self._holder())
+        return "another process"
 
     def _check_exists(self) -> None:
         """Raises UsageError if a run that failed to start has just removed the locked file: the next process would lock
@@ -101,47 +203,25 @@ class RunLock:
         if not (self._folder / LOCK_FILE).exists():
             raise self._locked("another process was training", "give the command once more")
 
-    def _check_owner(self) -> None:
-        """Removes the file of an owner that was killed. Raises UsageError if the owner may be running."""
-        try:
-            text = self._owner_path.read_bytes()
-        except FileNotFoundError:
-            return
-        owner = _read_owner(text)
-        if not _has_ended(owner):
-            process = f"process {owner['pid']} on {owner['host']!r}" if owner else "another process"
-            help = f"wait until it ends; if it was killed, remove {str(self._owner_path)!r}"
-            raise self._locked(f"{process} is training", help)
-        taken = self._folder / f"{OWNER_FILE}-{os.getpid()}"
-        self._owner_path.rename(taken)
-        if taken.read_bytes() != text:  # another process has just taken over
-            taken.rename(self._owner_path)
-            raise self._locked("another process is training", "wait until it ends, or name another folder")
-        taken.unlink()
-
-    def _create_owner_file(self) -> None:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
-        try:
-            handle = os.open(self._owner_path, flags, 0o666)
-        except FileExistsError as error:
-            help = "wait until it ends, or name another folder"
-            raise self._locked("another process is training", help) from error
-        self._owns_file = True
-        with os.fdopen(handle, "wb") as file:
-            file.write(json.dumps(_this_process()).encode())
-
     def _locked(self, subject: str, help: str) -> UsageError:
         return UsageError("run-locked", f"{subject} in {str(self._folder)!r}", help)
 
 
-def _this_process() -> dict[str, Any]:
+# -- processes ---------------------------------------------------------------------------------------------------------
+
+
+def _this_process() -> Owner:
     pid = os.getpid()
     return {"host": platform.node(), "system": _system_id(), "pid": pid, "start": _start_time(pid)}
 
 
-def _read_owner(text: bytes) -> dict[str, Any]:
-    """The record of an owner; empty if the file is damaged."""
-    types = {"host": str, "system": str, "pid": int, "start": str}
+def _owner_text(owner: Owner) -> bytes:
+    return json.dumps(owner | {"heartbeat": datetime.now(UTC).isoformat(timespec="seconds")}).encode()
+
+
+def _read_owner(text: bytes) -> Owner:
+    """The record of an owner; empty if the file is damaged, or not written yet."""
+    types = {"host": str, "system": str, "pid": int, "start": str, "has_lock": bool, "token": str, "heartbeat": str}
     try:
         owner = json.loads(text)
     except ValueError:
@@ -150,11 +230,38 @@ def _read_owner(text: bytes) -> dict[str, Any]:
     return owner if is_record else {}
 
 
-def _has_ended(owner: dict[str, Any]) -> bool:
-    """Whether an owner was a process of this system that no longer runs."""
+def _process_text(owner: Owner) -> str:
+    return f"process {owner['pid']} on {owner['host']!r}" if owner else "another process"
+
+
+def _has_ended(owner: Owner, has_locks: bool) -> bool:
+    """Whether it is certain that an owner no longer runs; `has_locks` if this process has got the lock of the file.
+
+    All processes under one kernel see its locks, so an owner that had the lock under this one has ended then; so has
+    one that was killed before it wrote its record.
+    """
     here = _this_process()
-    is_here = bool(owner) and bool(here["system"]) and all(owner[key] == here[key] for key in ("host", "system"))
-    return is_here and _start_time(owner["pid"]) != owner["start"]
+    if has_locks and not owner:
+        return True
+    if has_locks and owner["has_lock"]:
+        is_same_host = owner["system"] == here["system"] == "" and owner["host"] == here["host"]
+        return is_same_host or _boot_id(owner) == _boot_id(here) != ""
+    return _is_here(owner) and not _is_running(owner)
+
+
+def _is_here(owner: Owner) -> bool:
+    """Whether an owner was a process whose number has a meaning for this one."""
+    here = _this_process()
+    return bool(owner) and bool(here["system"]) and all(owner[key] == here[key] for key in ("host", "system"))
+
+
+def _is_running(owner: Owner) -> bool:
+    """Whether an owner that is here still runs."""
+    return bool(owner["start"]) and _start_time(owner["pid"]) == owner["start"]
+
+
+def _boot_id(owner: Owner) -> str:
+    return str(owner["system"]).partition(" ")[0]
 
 
 def _system_id() -> str:
@@ -174,4 +281,12 @@ def _start_time(pid: int) -> str:
         text = Path(f"/proc/{pid}/stat").read_text(errors="replace")
     except OSError:
         return ""
-    return text.rpartition(")")[2].split()[19]  # the 22nd field; the second, a name in parentheses, may have spaces
+    fields = text.rpartition(")")[2].split()  # the second field, a name in parentheses, may have spaces
+    return "" if fields[0] in "ZX" else fields[19]  # a zombie writes no more
+
+
+def _seconds_since(heartbeat: str) -> float:
+    try:
+        return (datetime.now(UTC) - datetime.fromisoformat(heartbeat)).total_seconds()
+    except (ValueError, TypeError):
+        return float("inf")

@@ -10,11 +10,12 @@ import numpy as np
 from ..backend import serialize, to_model_proto
 from ..core.numpy_types import numpy_dtype
 from ..core.reserved_names import next_name
+from ..ir import with_vocabularies
 from .flush_denormals import with_denormals_flushed
 from .provider_faults import runtime_failure
-from .providers import DEFAULT_CONFIG, Provider, SessionConfig, create_session, load_runtime
+from .providers import DEFAULT_CONFIG, Provider, SessionConfig, create_session, load_runtime, resolve_provider
 from .static_shapes import set_sizes
-from .variables import SET_COUNT, HostVariables, Variables, has_string_inputs
+from .variables import SET_COUNT, DonatedArrays, HostVariables, Variables, has_string_inputs
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -187,6 +188,15 @@ class Runner:
         for name in self._updates:
             binding.bind_ortvalue_output(next_name(name), self._variables.sets[write_set][name])
         return binding
+
+
+def runner_without_updates(
+    graph: Graph, variables: Mapping[str, np.ndarray], vocabularies: Mapping[str, np.ndarray]
+) -> Runner:
+    """A runner on the CPU of a graph that updates nothing, over copies of the variables that it reads."""
+    graph = with_vocabularies(graph, vocabularies)
+    arrays = {name: variables[name] for name in (*graph.parameters, *graph.states) if name in variables}
+    return Runner(graph, graph.outputs, HostVariables(DonatedArrays(arrays), (), {}), resolve_provider("cpu"), None)
 
 
 def create_graph_session(

@@ -19,12 +19,12 @@ from .data_errors import FeedError
 from .provider_faults import runtime_failure
 from .provider_options import ProviderOptions
 from .providers import CPU_PROVIDER, Provider, create_session, resolve_provider
+from .run_files import MODEL_FILE
 from .validate_arrays import batch_axis_hint, reshape_samples
 
 if TYPE_CHECKING:
     import onnx
 
-MODEL_FILE = "model.onnx"
 """The model's name in a RUN folder."""
 
 _ORT_FORMAT_IDENTIFIER = b"ORTM"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -39,10 +39,14 @@ from .history import FitProgress, History, MetricSums, data_digests
 from .plateau import PlateauMonitor
 from .provider_options import ProviderOptions
 from .providers import Provider
+from .runner import runner_without_updates
 from .session import concatenate_batches
 from .stream_arguments import check_stream, weighted_batches
 from .training_plan import TrainingPlan
 from .variables import DonatedArrays
+
+if TYPE_CHECKING:
+    from ..ir import Graph
 
 
 class Trainer:
@@ -127,7 +131,9 @@ class Trainer:
 
     # -- training ----------------------------------------------------------------------------------------------------
 
-    def step(self, x: DataArgument, y: DataArgument = None, sample_weight: DataArgument = None) -> dict[str, Any]:
+    def step(
+        self, x: DataArgument | Dataset, y: DataArgument = None, sample_weight: DataArgument = None
+    ) -> dict[str, Any]:
         """Train on one batch; its loss and metrics. Raises FeedError for data that do not fit, Diverged."""
         feeds = self._cached_layout.feeds(x, y) if self._cached_layout and sample_weight is None else None
         engine = self._engine
@@ -388,10 +394,11 @@ class Trainer:
 
     # -- checkpoints -------------------------------------------------------------------------------------------------
 
-    def save_checkpoint(self, path: str | os.PathLike[str]) -> None:
+    def save_checkpoint(self, path: str | os.PathLike[str]) -> str:
         """Write the complete state of the run to one file, from which `load_checkpoint` resumes it bit for bit.
 
-        Raises UsageError `unwritable-file`; then an earlier file of that name is unchanged.
+        Returns the SHA-256 of the file. Raises UsageError `unwritable-file`; then an earlier file of that name is
+        unchanged.
         """
         arrays = self._engine.state_dict()
         progress = self._progress
@@ -407,7 +414,7 @@ class Trainer:
             "progress": None if progress is None else progress.state_dict(),
             "environment": self.environment(),
         }
-        checkpoint.save(os.fspath(path), with_strings_as_bytes(arrays), state)
+        return checkpoint.save(os.fspath(path), with_strings_as_bytes(arrays), state)
 
     def load_checkpoint(self, path: str | os.PathLike[str], *, exact: bool = False) -> list[Diagnostic]:
         """Load the state of a checkpoint; the next `fit` resumes its run.
@@ -458,6 +465,15 @@ class Trainer:
     def environment(self) -> dict[str, Any]:
         """Versions, processor and settings on which the last bit of a result depends."""
         return run_environment(self._engine.execution.provider.label, self._engine.execution.threads, self._fast)
+
+
+def run_graph(trainer: Trainer, graph: Graph, batches: Iterable[Dataset]) -> Iterator[dict[str, np.ndarray]]:
+    """The outputs of another graph over a trainer's variables for each batch, fed as the next step would be."""
+    engine, data_spec = trainer._engine, trainer.plan.data_spec
+    runner = runner_without_updates(graph, engine.variables(), engine.vocabularies)
+    for batch in batches:
+        feeds = engine.feeds(batch.for_graphs(data_spec), slice(None), trainer.steps)
+        yield runner({name: feeds[name] for name in runner.fed_names})
 
 
 __all__ = ["Diverged", "History", "Trainer", "TrainingPlan"]

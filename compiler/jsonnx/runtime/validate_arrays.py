@@ -297,6 +297,11 @@ MISSING_TEXT_HELP = (
 )
 
 
+SAMPLE_COUNT_HELP = "the first axis of each array has one entry for each sample, in the same order in all arrays"
+INFINITE_HELP = "numbers are finite and below 3.4e38: correct the value, or write it in another unit"
+RANGE_HELP = "correct the value, or give the input another type"
+
+
 def ragged_help(type: TensorType) -> str | None:
     """What to do about lists of different lengths for an input or a target of a type."""
     if type.rank > 1 and isinstance(type.shape[1], Size):
@@ -321,15 +326,20 @@ class _ValueCheck:
         if array.dtype.kind == "f":
             if not _is_finite(array):
                 self._add("not-finite", np.isnan(array), lambda v: f"{title} is {v}", MISSING_NUMBER_HELP)
-                self._add("not-finite", np.isinf(array), lambda v: f"{title} is {v}")
+                self._add("not-finite", np.isinf(array), lambda v: f"{title} is {v}", INFINITE_HELP)
                 return
             is_wider = dtype.kind == "f" and array.dtype.itemsize > dtype.itemsize
             if is_wider and max(-float(array.min()), float(array.max())) > float(np.finfo(dtype).max):
                 too_large = np.abs(array) > np.finfo(dtype).max
-                self._add("bad-value", too_large, lambda v: f"{title} is {v}, too large for {dtype}")
+                self._add("bad-value", too_large, lambda v: f"{title} is {v}, too large for {dtype}", INFINITE_HELP)
                 return
             if dtype.kind in "iub" and (array != np.floor(array)).any():
-                self._add("bad-value", array != np.floor(array), lambda v: f"{title} is {v}, not a whole number")
+                self._add(
+                    "bad-value",
+                    array != np.floor(array),
+                    lambda v: f"{title} is {v}, not a whole number",
+                    self._whole_help(),
+                )
                 return
         self._check_range()
 
@@ -344,7 +354,9 @@ class _ValueCheck:
             is_label = title.startswith("the target")
             code = "label-out-of-range" if is_label else "index-out-of-range"
             counts_from_1 = is_label and (array[outside] == index_range.size).all() and (array != 0).all()
-            help = "classes count from 0: subtract 1 from all labels" if counts_from_1 else None
+            label_help = "correct the label, or give the output as many units as there are classes"
+            help = "classes count from 0: subtract 1 from all labels" if counts_from_1 else label_help
+            help = help if is_label else "correct the index, or enlarge what it points into, such as an Embedding"
             ignored = "" if index_range.ignored is None else f" and {index_range.ignored}"
             valid = f"valid are 0 to {index_range.size - 1}{ignored}"
             self._add(code, outside, lambda v: f"{title} is {int(v)}; {valid}", help)
@@ -352,7 +364,12 @@ class _ValueCheck:
             low, high = (0, 1) if dtype.kind == "b" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
             if int(array.min()) < low or int(array.max()) > high:
                 outside = (array < low) | (array > high)
-                self._add("bad-value", outside, lambda v: f"{title} is {v}, beyond {dtype}'s range")
+                self._add("bad-value", outside, lambda v: f"{title} is {v}, beyond {dtype}'s range", RANGE_HELP)
+
+    def _whole_help(self) -> str:
+        if self.title.startswith("the target"):
+            return "the loss takes indices of classes: write whole numbers from 0, or choose a loss for numbers, as mse"
+        return "write whole numbers, or give the input a floating-point type"
 
     def _add(self, code: str, mask: np.ndarray, message: Callable[[Any], str], help: str | None = None) -> None:
         """Adds a fault for the elements in the mask, or one for each column with such elements."""
@@ -413,7 +430,7 @@ def check_consistent_sizes(
     counts = {name: len(array) for name, array in (*arrays.items(), *weights.items())}
     if len(set(counts.values())) > 1:
         description = ", ".join(f"{data_spec.describe(name)} has {count}" for name, count in counts.items())
-        faults.add("data-shape", f"the numbers of samples differ: {description}")
+        faults.add("data-shape", f"the numbers of samples differ: {description}", help=SAMPLE_COUNT_HELP)
     elif 0 in counts.values():
         faults.add("empty-data", "there are no samples")
     sizes: dict[Size, tuple[str, int]] = {}

@@ -122,16 +122,18 @@ class _Scope:
         return dtype_name(type.tensor_type.elem_type) if type is not None and known else ""
 
     def is_shape_arithmetic(self, node: onnx.NodeProto) -> bool:
-        """Whether a node computes with shapes alone, and gives a scalar, such as the batch size as a float, or a vector
-        of integers."""
+        """Whether a node computes with shapes alone, and gives one number, such as the batch size as a float, or a
+        vector of integers."""
         if node.op_type in SHAPE_OPERATORS:  # without a kernel, onnxruntime copies the operand to the CPU
             return self.table is None or (_domain(node), node.op_type) in self.table.kernels
         variables = [name for name in node.input if name and name not in self.constants]
         return bool(variables) and self.shapes.issuperset(variables) and all(map(self._is_small_shape, node.output))
 
     def _is_small_shape(self, name: str) -> bool:
-        rank = len(self.types[name].tensor_type.shape.dim) if self.dtype(name) else None
-        return rank == 0 or (rank == 1 and self.dtype(name) in SHAPE_TYPES)
+        sizes = self.types[name].tensor_type.shape.dim if self.dtype(name) else None
+        if sizes is None or len(sizes) > 1:
+            return False
+        return all(size.dim_value == 1 for size in sizes) or self.dtype(name) in SHAPE_TYPES
 
 
 def _scan(graph: onnx.GraphProto, outer: _Scope) -> Iterator[MissingKernel | None]:

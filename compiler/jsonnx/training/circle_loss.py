@@ -32,6 +32,7 @@ class Circle(Loss):
     def target_type(self, output: TensorType) -> TensorType:
         help = "end with a Dense layer without activation, and a UnitNormalization"
         require(output.rank == 2, f"needs one embedding for each sample, got {output}", help)
+        output.static_size(1)
         return TensorType("int64", output.shape[:1])
 
     def check_mask(self, output: TensorType, mask: TensorType) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from ..core.components import Component, ComponentCodec, Json, Registry, attr
 from ..core.figures import Figure
 from ..core.types import ShapeError, TensorType, require
-from . import losses, margin_losses
+from . import losses, margin_losses, regression_losses
 from .losses import Loss, expand_rank, mean_over_trailing_axes
 
 if TYPE_CHECKING:
@@ -275,20 +275,28 @@ def register_mean_loss(loss_class: type[Loss], doc: str, *names: str, class_name
     METRICS.register(*names)(type(class_name or loss_class.__name__, (MeanLossMetric,), members))
 
 
-register_mean_loss(losses.MeanSquaredError, "Mean of `(target - output) ** 2`.", "mean_squared_error", "mse", "MSE")
-register_mean_loss(losses.MeanAbsoluteError, "Mean of `|target - output|`.", "mean_absolute_error", "mae", "MAE")
 register_mean_loss(
-    losses.MeanAbsolutePercentageError,
+    regression_losses.MeanSquaredError, "Mean of `(target - output) ** 2`.", "mean_squared_error", "mse", "MSE"
+)
+register_mean_loss(
+    regression_losses.MeanAbsoluteError, "Mean of `|target - output|`.", "mean_absolute_error", "mae", "MAE"
+)
+register_mean_loss(
+    regression_losses.MeanAbsolutePercentageError,
     "Mean of `100 * |(target - output) / target|`.",
     *("mean_absolute_percentage_error", "mape", "MAPE"),
 )
 register_mean_loss(
-    losses.MeanSquaredLogarithmicError,
+    regression_losses.MeanSquaredLogarithmicError,
     "Mean of `(log(1 + target) - log(1 + output)) ** 2`.",
     *("mean_squared_logarithmic_error", "msle", "MSLE"),
 )
 register_mean_loss(
-    losses.LogCosh, "Mean of `log(cosh(target - output))`.", "logcosh", "log_cosh_error", class_name="LogCoshError"
+    regression_losses.LogCosh,
+    "Mean of `log(cosh(target - output))`.",
+    "logcosh",
+    "log_cosh_error",
+    class_name="LogCoshError",
 )
 
 
@@ -298,7 +306,7 @@ class CosineSimilarity(MeanLossMetric):
 
     axis: int = attr(-1, doc="Axis of the vectors.")
     higher_is_better = True
-    loss_class = losses.CosineSimilarity
+    loss_class = regression_losses.CosineSimilarity
     formula = "-totals[0] / totals[1]"
 
     def result(self, totals: Any) -> float:

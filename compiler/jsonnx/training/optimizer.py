@@ -7,7 +7,7 @@ all weights share.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from .schedules import LearningRate, Schedule
 from .skipped_steps import SkippedSteps
 
 if TYPE_CHECKING:
+    from ..core.diagnostics import JsonPath
     from ..ir import Builder, Parameter, Value
 
 OPTIMIZERS = Registry(
@@ -85,6 +86,20 @@ class Optimizer(Component):
     def decays_weights(self) -> bool:
         """Whether a step subtracts a fraction of any weight."""
         return bool(self.weight_decay)
+
+    @property
+    def optimizers(self) -> tuple[Optimizer, ...]:
+        """The optimizers that have a learning rate of their own: this one, or those between which it chooses."""
+        return (self,)
+
+    def weight_patterns(self) -> Iterator[tuple[str, JsonPath, bool]]:
+        """The patterns for names of weights, with their paths in the optimizer; and whether each one is a key there."""
+        for index, pattern in enumerate(self.exclude_from_weight_decay):
+            yield pattern, ("exclude_from_weight_decay", index), False
+
+    def optimizer_index(self, weight_name: str) -> int:
+        """The index in `optimizers` of the one that updates the weight of this name."""
+        return 0
 
     def for_weight(self, weight: Parameter) -> Optimizer:
         """The optimizer of one weight: this one, or one that differs because of the weight's name or shape."""

@@ -7,9 +7,9 @@ from typing import Annotated, Literal
 
 from ..core.components import (
     ArrayCodec,
-    Codec,
     Component,
     ComponentCodec,
+    DictCodec,
     Json,
     NullableCodec,
     NumberCodec,
@@ -26,22 +26,6 @@ from .metrics import Metric, MetricCodec
 from .optimizer import Optimizer
 from .section_base import Section
 from .split_section import SequencesSection, SplitSection, WindowsSection
-
-
-class DictCodec:
-    """A JSON object with arbitrary keys, whose values have one codec."""
-
-    def __init__(self, codec: Codec) -> None:
-        self.codec = codec
-
-    def schema(self) -> dict[str, Json]:
-        return {"type": "object", "additionalProperties": self.codec.schema()}
-
-    def read(self, value: Json) -> dict[str, object]:
-        return {name: self.codec.read(item) for name, item in value.items()}
-
-    def write(self, value: dict[str, object]) -> Json:
-        return {name: self.codec.write(item) for name, item in value.items()}
 
 
 class LossesCodec(DictCodec):
@@ -121,6 +105,12 @@ Files = Annotated[str | tuple[str, ...], FILES_CODEC]
 OptionalFiles = Annotated[str | tuple[str, ...] | None, NullableCodec(FILES_CODEC)]
 
 
+MaskValues = Annotated[
+    tuple[int, ...] | None, NullableCodec(ArrayCodec(ScalarCodec(type="integer", minimum=0, maximum=255)))
+]
+"""The gray value, or the index in the palette, of each class."""
+
+
 class ImagesSection(Section):
     """How image files become arrays."""
 
@@ -133,6 +123,11 @@ class ImagesSection(Section):
     )
     pad_to_aspect_ratio: bool = attr(
         False, doc="Whether images are padded with zeros, so that resizing keeps their proportions."
+    )
+    mask_values: MaskValues = attr(
+        None,
+        doc="The gray value of each class in the masks of a segmentation, in the order of the classes, such as "
+        "`[0, 255]`; null if pixels are the indices of classes.",
     )
 
 

@@ -6,15 +6,16 @@ Mean and variance of the target are states, which are learned from the training 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..core.reserved_names import target_name
 from ..core.types import TensorType
 from .initializers import Ones, Zeros
-from .losses import Huber, LogCosh, Loss, MeanAbsoluteError, MeanSquaredError
+from .losses import Loss
 from .numerics import EPSILON
+from .regression_losses import Huber, LogCosh, MeanAbsoluteError, MeanSquaredError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -61,6 +62,11 @@ class TargetScaling(NamedTuple):
         """Values in the unit of the target."""
         with g.scope(target_name(self.output), self.path):
             return g.refine(g.Add(g.Mul(x, self.deviation), self.mean), x.shape)
+
+
+def target_statistics_of(output: str, weights: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The learned mean and variance of the target of an output."""
+    return {name: weights[f"{target_name(output)}/{name}"] for name in ("mean", "variance")}
 
 
 def target_statistics(batches: Iterable[np.ndarray]) -> dict[str, np.ndarray]:

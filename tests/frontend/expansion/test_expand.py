@@ -583,6 +583,7 @@ def test_a_long_chain_of_elided_entries_is_resolved() -> None:
 # -- invalid values ----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_invalid_values_anywhere_raise_no_exception() -> None:
     """Replaces each value of a valid spec by invalid ones; validation must not raise any other exception."""
     valid_spec = nested(lambda name: [{"type": name, "n": "${n}", "name": "k", "from": "input"}], 3)

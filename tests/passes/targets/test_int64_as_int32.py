@@ -53,6 +53,22 @@ def test_inputs_become_int32_and_outputs_keep_their_type() -> None:
     np.testing.assert_array_equal(results["equal"], [[True, True, False]])
 
 
+def test_a_range_to_a_size_is_computed_in_int32_from_its_limits() -> None:
+    """A Cast of the range would stay on the CPU, and with it the matrix that is computed from the range."""
+    g = Builder()
+    rows = g.input("x", TensorType("float32", (BATCH, 3)))
+    numbers = g.Range(0, g.Squeeze(g.Shape(rows, start=0, end=1), [0]), 1)
+    is_same = g.Equal(g.Unsqueeze(numbers, [1]), numbers)
+    graph = write_nodes_without_kernel(
+        g.graph({"identity": g.cast(is_same, "float32")}), lambda node: node.op != "Range" and lacks_int64(node)
+    )
+    cast = next(node for node in graph.nodes if node.op == "Cast")
+    assert cast.outputs[0].rank == 0
+    assert next(node for node in graph.nodes if node.op == "Range").outputs[0].dtype == "int32"
+    results = run(graph, {"x": np.zeros((4, 3), np.float32)})
+    np.testing.assert_array_equal(results["identity"], np.eye(4))
+
+
 def test_the_position_of_a_maximum_is_found_in_int32() -> None:
     def graph(**attributes: Any) -> Graph:
         g = Builder()

@@ -176,6 +176,7 @@ def peak(tmp_path: Path, *arguments: str) -> float:
     return float(process.stdout)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux reports the peak memory of a process in /proc")
 def test_a_process_that_rematerializes_needs_less_memory(tmp_path: Path) -> None:
     unchanged, full, activations = peak(tmp_path), peak(tmp_path, "full"), peak(tmp_path, "activations")

@@ -41,7 +41,7 @@ def editor_schema() -> dict[str, Json]:
     """Returns the complete schema. Callers share it and must not change it."""
     strict = spec_schema()
     properties = {
-        key: schema if key in reuse_properties() else _allow_expressions(schema)
+        key: schema if key in reuse_properties() or key == "sweep" else _allow_expressions(schema)
         for key, schema in strict["properties"].items()
         if key not in LITERAL_KEYS
     }

@@ -8,6 +8,7 @@ from functools import cache
 from ...core.components import Json
 from ...core.diagnostics import JsonPath
 from ...layers import LAYERS
+from ...search.section import PruningSection, SweepSection
 from ...training.optimizer import OPTIMIZERS
 from ...training.section import (
     CheckpointSection,
@@ -35,6 +36,8 @@ def _keys_by_section() -> dict[JsonPath, Collection[str]]:
         ("training", "time_limit"): TimeLimitSection.attributes,
         ("training", "data"): DataSection.attributes,
         ("training", "weights"): InitialWeightsSection.attributes,
+        ("sweep",): SweepSection.attributes,
+        ("sweep", "pruning"): PruningSection.attributes,
     }
 
 

@@ -8,6 +8,7 @@ from functools import cache
 from ...core.components import Component, Json, NullableCodec, Registry, codec_for
 from ...core.limits import MAX_INPUT_AXES, MAX_NAME_CHARACTERS
 from ...layers import ACTIVATIONS, LAYERS
+from ...search.section import SweepSection
 from ...training.constraints import CONSTRAINTS
 from ...training.initializers import INITIALIZERS
 from ...training.losses import LOSSES
@@ -138,6 +139,8 @@ def _root_properties() -> dict[str, Json]:
             "anyOf": [labels, {"type": "object", "additionalProperties": labels}],
         },
         "training": NullableCodec(codec_for(Training)).schema() | {"description": "How the network is trained."},
+        "sweep": NullableCodec(codec_for(SweepSection)).schema()
+        | {"description": "Which values `jsonnx sweep` searches for the best."},
     }
 
 
@@ -399,3 +402,9 @@ def _typed_object(registry: Registry, *, closed: bool, extra_properties: Mapping
         "required": ["type"],
         "allOf": rules,
     }
+
+
+def training_key_doc(name: str) -> str | None:
+    """What a key of `training` means; None for another name."""
+    attribute = Training.attributes.get(name)
+    return None if attribute is None else attribute.doc

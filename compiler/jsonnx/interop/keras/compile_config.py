@@ -124,6 +124,9 @@ class TrainingSectionReader:
             return self.read_component(registry, config)
         if registry is OPTIMIZERS and isinstance(kind, str):
             kind = kind.removeprefix("Custom>")  # which Keras 2.11 to 2.15 add to their own classes
+        if registry is OPTIMIZERS and kind == "MultiOptimizer":
+            reason = "a MultiOptimizer has regular expressions for Keras' names of variables, and a spec other patterns"
+            raise UnsupportedTraining(reason)
         component: type[Component] | None = registry.by_name.get(kind) if isinstance(kind, str) else None
         if component is None:
             raise UnsupportedTraining(f"there is no {registry.kind} {short_name(str(kind))}")

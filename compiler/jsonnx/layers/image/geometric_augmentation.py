@@ -59,6 +59,9 @@ class HostAugmentation:
     mixes_targets: ClassVar[bool] = False
     """Whether images are mixed with each other, and the targets likewise by `transform_labels(targets, **drawn)`."""
 
+    moves_pixels: ClassVar[bool] = False
+    """Whether pixels change their places, which those of a target do not."""
+
     if TYPE_CHECKING:
         seed: int | None
         data_format: DataFormat | None
@@ -112,6 +115,8 @@ class Augmentation(HostAugmentation, Layer):
 class RandomFlip(Augmentation):
     """Randomly flips images, each with probability 1/2."""
 
+    moves_pixels = True
+
     mode: Literal["horizontal", "vertical", "horizontal_and_vertical"] = attr(
         "horizontal_and_vertical", doc="Whether to flip left to right, top to bottom, or both at once."
     )
@@ -129,6 +134,8 @@ class RandomFlip(Augmentation):
 
 class AffineAugmentation(Augmentation):
     """Base class of layers that apply an affine transformation."""
+
+    moves_pixels = True
 
     fill_mode: FillMode = attr("reflect", doc=FILL_MODE)
     interpolation: PixelInterpolation = attr("bilinear", doc=INTERPOLATION)
@@ -237,6 +244,8 @@ class RandomShear(AffineAugmentation):
 class RandomPerspective(Augmentation):
     """Randomly changes the perspective: each corner moves by up to half of `scale` times its coordinates."""
 
+    moves_pixels = True
+
     factor: Factor = attr(1.0, doc=CHANCE, minimum=0, maximum=1)
     scale: float = attr(1.0, doc="Maximum displacement of the corners.", minimum=0, maximum=1)
     interpolation: PixelInterpolation = attr("bilinear", doc=INTERPOLATION)
@@ -274,6 +283,8 @@ class RandomElasticTransform(Augmentation):
     The field is normal noise of standard deviation sigma, blurred by a Gaussian of standard deviation sigma, times
     alpha. With a scale s drawn per batch, sigma is `0.05 s min(height, width)` and alpha `0.1 s max(height, width)`.
     """
+
+    moves_pixels = True
 
     factor: Factor = attr(1.0, doc=CHANCE, minimum=0, maximum=1)
     scale: Factor = attr(1.0, doc="Range of the scale: from 0 to scale, or between two numbers.", minimum=0, maximum=1)
@@ -321,6 +332,8 @@ class RandomCrop(HostAugmentation, FixedSizeOutput):
     Images that are not larger than the window in both directions are cropped to its aspect ratio and resized
     bilinearly.
     """
+
+    moves_pixels = True
 
     seed: int | None = attr(None, doc=SEED)
 

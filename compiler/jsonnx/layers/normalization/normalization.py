@@ -7,7 +7,7 @@ from math import sqrt
 from typing import TYPE_CHECKING, Any
 
 from ...core.components import Component, attr
-from ...core.types import TensorType, broadcast, product, rank_help, require, shape_text
+from ...core.types import Dim, Size, TensorType, broadcast, product, rank_help, require, shape_text
 from ...training.constraints import Constraint
 from ...training.initializers import Initializer, Ones
 from ...training.regularizers import Regularizer
@@ -301,10 +301,9 @@ class GroupNormalization(Layer):
     def lower(self, g: Builder, x: Value) -> Any:
         axis, shape = self.axis % x.rank, x.shape
         channels = shape[axis]
-        parts = [product(shape[1:axis]), channels, product(shape[axis + 1 :])]
-        kept_parts = [part for part, size in enumerate(parts) if part == 1 or size != 1]
-        rank, channel = len(kept_parts) + 1, kept_parts.index(1) + 1
-        y = reshape_symbolic(g, x, (shape[0], *(parts[part] for part in kept_parts)), x)
+        merged, channel = _merge_axes_around(shape, axis)
+        rank = len(merged)
+        y = reshape_symbolic(g, x, merged, x)
         others = [other for other in range(1, rank) if other != channel]
 
         def means(x: Value) -> Value:
@@ -334,6 +333,18 @@ class GroupNormalization(Layer):
         grouped = g.reshape(x, (x.shape[0], groups, channels // groups))
         mean = g.ReduceMean(grouped, [2], keepdims=1)
         return g.reshape(g.refine(g.Expand(mean, g.const([1, 1, channels // groups], "int64")), grouped.shape), x.shape)
+
+
+def _merge_axes_around(shape: tuple[Dim, ...], axis: int) -> tuple[tuple[Dim, ...], int]:
+    """The shape with one axis for all axes between the batch and an axis, and one for all behind it, unless they have
+    one element; and where the axis is then. Axes are kept if two of the merged ones have unknown sizes, which a Reshape
+    cannot infer.
+    """
+    before, after = product(shape[1:axis]), product(shape[axis + 1 :])
+    if sum(isinstance(size, Size) and size not in shape for size in (before, after)) > 1:
+        return shape, axis
+    kept_before, kept_after = ((size,) if size != 1 else () for size in (before, after))
+    return (shape[0], *kept_before, shape[axis], *kept_after), 1 + len(kept_before)
 
 
 @layer

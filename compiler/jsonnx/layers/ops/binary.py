@@ -7,7 +7,7 @@ from math import pi
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ...core.components import attr
-from ...core.types import TensorType
+from ...core.types import TensorType, require
 from .base import (
     ConstantArgument,
     ConstantOperand,
@@ -40,12 +40,18 @@ class BinaryOp(MultiTensorOp):
     tensors = ("x1", "x2")
     result_dtype: ClassVar[DTypeRule]
     combine: ClassVar[Callable[[Any, Any, Any], Any]]
+    divides_integers: ClassVar[bool] = False
+    """Whether integers are divided as integers, so that no constant divisor may be 0."""
 
     x1: ConstantArgument | None = constant_argument("x1")
     x2: ConstantArgument | None = constant_argument("x2")
 
     def result_type(self, x1: Any, x2: Any) -> TensorType:
-        return TensorType(type(self).result_dtype(promoted_dtype(x1, x2)), broadcast_shape(x1, x2))
+        dtype = type(self).result_dtype(promoted_dtype(x1, x2))
+        if self.divides_integers and isinstance(x2, ConstantOperand) and not is_float_dtype(dtype):
+            help = "an integer has no quotient by 0; ops.cast before it makes real numbers"
+            require(0 not in x2.flat_values(), "divides integers by 0", help, "out-of-range")
+        return TensorType(dtype, broadcast_shape(x1, x2))
 
     def emit(self, g: Builder, x1: Any, x2: Any) -> Any:
         dtype = promoted_dtype(x1, x2)
@@ -64,6 +70,7 @@ def register_binary(
         "result_dtype": staticmethod(result_dtype),
         "combine": staticmethod(combine),
     }
+    body["divides_integers"] = combine in (floor_divide, modulo)
     operation(name, *aliases)(type(name, (BinaryOp,), body))
 
 

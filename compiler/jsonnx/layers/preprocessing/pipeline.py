@@ -33,6 +33,10 @@ class Pipeline(Layer):
     def mixes_targets(self) -> bool:
         return any(getattr(inner, "mixes_targets", False) for inner in self.layers)
 
+    @property
+    def moves_pixels(self) -> bool:
+        return any(getattr(inner, "moves_pixels", False) for inner in self.layers)
+
     def infer(self, x: TensorType) -> TensorType:
         require(len(self.layers) > 0, "has no layers", "give at least one")
         graph_layers = [inner.type_name for inner in self.layers if not isinstance(inner, HostAugmentation)]

@@ -89,6 +89,8 @@ class _Narrowing:
     def _new_narrow(self, x: Value) -> Value:
         producer = self.graph.producers.get(x)
         source = producer.inputs[0] if producer is not None else None
+        if producer is not None and producer.op == "Range":  # a Cast of it would keep it on the CPU
+            return self.g.Range(*(self.narrow(operand) for operand in producer.inputs if operand is not None))
         if producer is None or source is None or x in self.context.host_values:
             return self.g.cast(x, NARROW)
         if producer.op == "Cast":

@@ -154,9 +154,11 @@ FILE_EXPLANATIONS: dict[str, Explanation] = {
         "jsonnx compile smaller.json --weights smaller/weights.safetensors -o model.onnx",
     ),
     "needs-weights": Explanation(
-        "A compiled model does not contain the weights that a mask depends on",
-        "Where an output has a mask, masked positions are left out of its loss. Here the mask depends on weights (a "
-        "Masking after a trained layer), and a compiled model does not contain them in that form. The RUN folder does.",
+        "A compiled model does not contain weights that the loss depends on",
+        "Where an output has a mask, masked positions are left out of its loss. If the mask depends on weights (a "
+        "Masking after a trained layer), a compiled model does not contain them in that form. Nor does it contain the "
+        "values that a layer AddLoss adds to the loss, and the statistics of normalized targets with very many "
+        "features. The RUN folder contains all of them.",
         "jsonnx evaluate run/model.onnx --data test.npz",
         "jsonnx evaluate run --data test.npz",
     ),

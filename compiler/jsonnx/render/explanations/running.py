@@ -31,6 +31,20 @@ RUNNING_EXPLANATIONS: dict[str, Explanation] = {
         '{"optimizer": {"type": "sgd", "learning_rate": 10}}',
         '{"optimizer": {"type": "sgd", "learning_rate": 0.01, "clipnorm": 1.0}}',
     ),
+    "no-sweep": Explanation(
+        "The spec has no search",
+        "`jsonnx sweep` needs a `sweep`: the parameters with their values, how many trials there are, and by which "
+        "figure they are compared.",
+        "jsonnx sweep spec.json   # a spec without `sweep`",
+        '{"sweep": {"parameters": {"training.batch_size": {"choice": [32, 64]}}, "sampler": "grid"}}',
+    ),
+    "sweep-changed": Explanation(
+        "A search cannot go on with another spec or with other options",
+        "The trials before and after would not be comparable. Only `trials` and `time_limit` may change, and the "
+        "options that do not change results, such as `--jobs`. Start another search in a folder of its own.",
+        "jsonnx sweep spec.json -o sweeps/a --resume --set training.epochs=20   # it was started with 10",
+        "jsonnx sweep spec.json -o sweeps/b --set training.epochs=20",
+    ),
     "run-exists": Explanation(
         "The folder already contains a run",
         "A run is not overwritten. Continue it with --resume, or choose another folder with -o.",
@@ -69,6 +83,35 @@ RUNNING_EXPLANATIONS: dict[str, Explanation] = {
         "weights if they fit.",
         "jsonnx train spec.json -o runs/a --resume   # after Dense got more units",
         "jsonnx train spec.json -o runs/b",
+    ),
+    "incomplete-run": Explanation(
+        "A RUN folder lacks files or values",
+        "An earlier version of jsonnx wrote it, or files were removed. What is there is read; the rest is left out of "
+        "lists and comparisons. Training the spec once more gives a complete run.",
+        "jsonnx compare runs/of-last-year runs/new",
+        "jsonnx train spec.json && jsonnx compare runs/spec runs/new",
+    ),
+    "no-lock": Explanation(
+        "There is no lock file, or it has no entry for the spec",
+        "`jsonnx train --locked` reproduces the run that `jsonnx.lock` describes, which lies beside the spec. `jsonnx "
+        "lock RUN` writes the spec of a finished run there.",
+        "jsonnx train spec.json --locked",
+        "jsonnx lock runs/spec   # then: jsonnx train spec.json --locked",
+    ),
+    "lock-mismatch": Explanation(
+        "A run is not that of the lock file",
+        "Before anything is written: the spec, the data or the initial weights are not those whose hashes are in "
+        "`jsonnx.lock`. At the end: the weights differ from those of the locked run in at least one bit, and the notes "
+        "say which versions or processors are others. Then the run stays as it is.",
+        "jsonnx train spec.json --locked   # after a change of the data",
+        "jsonnx train spec.json && jsonnx lock runs/spec",
+    ),
+    "not-lockable": Explanation(
+        "A run that cannot be reproduced is not written to a lock file",
+        "It has not finished, an earlier version of jsonnx wrote it and did not record what it depended on, its spec "
+        "was read from standard input, or its weights have been replaced.",
+        "jsonnx lock runs/interrupted",
+        "jsonnx train spec.json -o runs/interrupted --resume && jsonnx lock runs/interrupted",
     ),
     "not-exact": Explanation(
         "The resumed run will not be identical to the bit",

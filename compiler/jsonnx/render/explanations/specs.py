@@ -178,7 +178,8 @@ SPEC_EXPLANATIONS: dict[str, Explanation] = {
         "The combination is meaningful, but jsonnx does not support it. Images are "
         "augmented before a training step begins: an augmentation layer must come before the first trained layer, and "
         "may not be inside another layer. A layer that mixes images also mixes their targets, which must be class "
-        "probabilities, not class indices. The help names an alternative.",
+        "probabilities, not class indices. Layers that move pixels do not move those of a target, such as a mask. The "
+        "help names an alternative.",
         '{"inputs": {"image": {"shape": [8, 8, 3]}}, "layers": '
         '[{"type": "Conv2D", "filters": 4, "kernel_size": 3}, {"type": "RandomFlip"}, '
         '{"type": "Flatten"}, {"type": "Dense", "units": 1}], "training": {"loss": "mse"}}',
@@ -237,6 +238,13 @@ SPEC_EXPLANATIONS: dict[str, Explanation] = {
         "perhaps its initial states. Without `from` a layer gets the one result of the layer before it.",
         '{"type": "Add"}',
         '{"type": "Add", "from": ["stem", "branch"]}',
+    ),
+    "integer-range": Explanation(
+        "A range of a search has two values only",
+        "If both ends are integers, all values are integers. Write one of them with a decimal point for the numbers "
+        "between them.",
+        '{"sweep": {"parameters": {"rate": {"range": [0, 1]}}, "trials": 10}}',
+        '{"sweep": {"parameters": {"rate": {"range": [0.0, 1.0]}}, "trials": 10}}',
     ),
     "cycle": Explanation(
         "Layers depend on one another in a cycle",

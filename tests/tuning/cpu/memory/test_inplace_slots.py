@@ -9,11 +9,11 @@ import pytest
 from jsonnx.core.types import TensorType
 from jsonnx.ir import Builder, Graph, Value
 from jsonnx.training.initializers import Constant
-from jsonnx.training.optimizers import OPTIMIZERS
 from jsonnx.tuning.cpu.memory.inplace_slots import MIN_SLOT_ELEMENTS, inplace_slots
 from jsonnx.tuning.cpu.memory.pack_weights import pack_weights
 from jsonnx.tuning.cpu.pipeline import optimize_for_cpu
 from jsonnx.tuning.cpu.target import Target
+from optimizer_names import OPTIMIZER_NAMES
 from training_steps import training_graph
 
 KERNEL = "wide/kernel"
@@ -38,14 +38,14 @@ def kernel_slots(graph: Graph) -> set[str]:
     return {name for name in graph.states if name.startswith(f"optimizer/{KERNEL}/")}
 
 
-@pytest.mark.parametrize("optimizer", sorted(OPTIMIZERS.members))
+@pytest.mark.parametrize("optimizer", OPTIMIZER_NAMES)
 def test_large_slots_are_updated_in_place_unless_other_values_are_computed_from_them(optimizer: str) -> None:
     graph = training_graph(spec({"type": optimizer, "learning_rate": 1e-3}))
     read_elsewhere = {f"optimizer/{KERNEL}/{slot}" for slot in SLOTS_WITH_OTHER_READERS.get(optimizer, ())}
     assert inplace_slots(graph) == kernel_slots(graph) - read_elsewhere
 
 
-@pytest.mark.parametrize("optimizer", sorted(OPTIMIZERS.members))
+@pytest.mark.parametrize("optimizer", OPTIMIZER_NAMES)
 def test_slots_of_a_plain_step_may_be_updated_in_place_in_the_optimized_step(optimizer: str) -> None:
     """They are chosen before the step is rewritten for a batch size."""
     graph, _ = pack_weights(training_graph(spec({"type": optimizer, "learning_rate": 1e-3})))

@@ -9,9 +9,9 @@ import pytest
 from jsonnx.pipeline.check import check_spec
 from jsonnx.pipeline.plan_training import plan_training
 from jsonnx.runtime.random import draw_initial_weights
-from jsonnx.training.optimizers import OPTIMIZERS
 from jsonnx.tuning.cpu.memory import pack_weights as pack_weights_module
 from jsonnx.tuning.cpu.memory.pack_weights import PackedVectors, pack_weights
+from optimizer_names import OPTIMIZER_NAMES
 from training_steps import StepResults, assert_same_steps, run_steps, training_graph
 
 LAYERS = [
@@ -64,7 +64,7 @@ def assert_packed_steps_compute_the_same(document: dict[str, Any]) -> None:
     assert_same_steps(StepResults(losses, unpacked), expected, rtol=1e-6, atol=1e-7)
 
 
-@pytest.mark.parametrize("name", sorted(OPTIMIZERS.members.keys() - {"Adafactor", "Lamb"}))
+@pytest.mark.parametrize("name", [name for name in OPTIMIZER_NAMES if name not in ("Adafactor", "Lamb")])
 def test_packed_steps_of_every_optimizer_compute_the_same(name: str) -> None:
     assert_packed_steps_compute_the_same(spec(name))
 

@@ -1,0 +1,83 @@
+"""The folders of training runs, and `jsonnx train --fold`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..core.diagnostics import UsageError
+from .common import print_result, print_status
+
+if TYPE_CHECKING:
+    from ..pipeline.check import CheckedSpec
+    from ..pipeline.run_outcome import Outcome
+
+ALL_FOLDS = -1
+"""The value of `--fold all`."""
+
+
+class FoldType(click.ParamType[int]):
+    """The index of a fold, or `all`."""
+
+    name = "fold"
+
+    def get_metavar(self, *arguments: Any, **options: Any) -> str:
+        return "N|all"
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> int:
+        if isinstance(value, int):
+            return value
+        if value == "all":
+            return ALL_FOLDS
+        if not (value.isascii() and value.isdecimal() and len(value) < 10):
+            self.fail(f"{value!r} is neither the index of a fold, which counts from 0, nor 'all'.", parameter, context)
+        return int(value)
+
+
+FOLD_TYPE = FoldType()
+
+
+def default_folder(checked: CheckedSpec, resume: bool, force: bool, quiet: bool) -> Path:
+    """The folder of a run for which the user names none. Says which one it is."""
+    from ..pipeline.run_names import default_run_folder
+
+    folder = default_run_folder(checked, resume, force)
+    if not quiet:
+        print_status(f"{'resuming the run' if folder.has_run else 'training'} in {folder.path}")
+    return folder.path
+
+
+def train_all_folds(
+    checked: CheckedSpec,
+    changes: tuple[str, ...],
+    output: str | None,
+    resume: bool,
+    quiet: bool,
+    run_in: Callable[[Path, CheckedSpec, tuple[str, ...]], Outcome],
+) -> int:
+    """Trains on each fold with `run_in`, and prints and writes their figures. Returns the exit status."""
+    from ..pipeline.cross_validation import fold_change, fold_count, fold_folder, spread, with_fold, write_folds
+    from ..render.runs_table import figures_text
+    from ..render.terminal import line_width, shows_color
+
+    count = fold_count(checked)
+    if resume and not output:
+        raise UsageError("bad-option", "--resume of all folds needs their folder", "name it with -o")
+    folder = Path(output) if output else default_folder(checked, False, False, quiet)
+    outcomes = []
+    for fold in range(count):
+        if not quiet:
+            print_status(f"fold {fold} of {count}")
+        outcome = run_in(fold_folder(folder, fold), with_fold(checked, fold), (*changes, fold_change(fold)))
+        if outcome.history.interrupted:
+            return outcome.exit_status
+        outcomes.append(outcome)
+    figures = [outcome.kept_figures for outcome in outcomes]
+    rows = [(f"fold {fold}", own) for fold, own in enumerate(figures)]
+    print_result(figures_text([*rows, *spread(figures)], shows_color(sys.stdout), line_width(sys.stdout)))
+    print_result(f"wrote {write_folds(folder, figures)}")
+    return 0

@@ -1,0 +1,116 @@
+"""The command report, and the options of `train` that write and serve reports."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+
+from ..core.diagnostics import UsageError
+from .common import (
+    ALL_OPTION,
+    DATA_ROOT_OPTION,
+    PROVIDER_OPTION,
+    UNVERIFIED_OPTION,
+    handles_errors,
+    print_provider_choice,
+    print_result,
+    print_status,
+)
+
+PORT_WITHOUT_LIVE = "--port has no effect without --live"
+PORT_OPTION = click.option(
+    "--port", type=click.IntRange(0, 65535), metavar="N", help="Port of --live; 0 takes any free one. [default: 8321]"
+)
+
+
+@click.command()
+@click.argument("runs", metavar="RUN...", nargs=-1, required=True)
+@click.option(
+    "-o",
+    "--output",
+    metavar="FILE.html",
+    help="File to write; if omitted, report.html in the RUN folder, for several runs in the current folder.",
+)
+@click.option(
+    "--data",
+    metavar="FILE",
+    help="Data to predict and to compare with; if omitted, each run's validation data, or else its test data.",
+)
+@DATA_ROOT_OPTION
+@click.option("--live", is_flag=True, help="Write nothing; serve the page on this machine while the run trains.")
+@PORT_OPTION
+@PROVIDER_OPTION
+@UNVERIFIED_OPTION
+@ALL_OPTION
+@handles_errors
+def report(
+    runs: tuple[str, ...],
+    output: str | None,
+    data: str | None,
+    data_roots: tuple[str, ...],
+    live: bool,
+    port: int | None,
+    provider: str,
+    unverified: bool,
+) -> None:
+    """Write a page that shows runs: curves, predictions, examples, network."""
+    from ..pipeline.report_run import ReportOptions
+    from ..pipeline.write_report import default_report_file, write_report
+
+    folders = [Path(run) for run in runs]
+    if live:
+        _serve(folders, port, {"-o": output, "--data": data})
+        return
+    if port is not None:
+        raise UsageError("bad-option", PORT_WITHOUT_LIVE)
+    print_provider_choice(provider)
+    file = Path(output) if output else default_report_file(folders)
+    for note in write_report(folders, file, ReportOptions(data, data_roots, provider, not unverified)):
+        print_status(f"note: {note}")
+    print_status(f"wrote {file}")
+
+
+@contextmanager
+def live_report(folder: Path, port: int | None, is_live: bool) -> Iterator[None]:
+    """Serves the page of a run that is about to train, if the user wants it, and prints its address."""
+    if not is_live:
+        if port is not None:
+            raise UsageError("bad-option", PORT_WITHOUT_LIVE)
+        yield
+        return
+    from ..pipeline.live_report import DEFAULT_PORT, LiveReport, serving
+
+    server = LiveReport(folder, DEFAULT_PORT if port is None else port)
+    print_status(f"live report: {server.url}")
+    with serving(server):
+        yield
+
+
+def write_run_report(folder: Path, data_roots: tuple[str, ...]) -> None:
+    """Writes the report of a run that has ended to its folder."""
+    from ..pipeline.report_run import ReportOptions
+    from ..pipeline.write_report import default_report_file, write_report
+
+    file = default_report_file([folder])
+    for note in write_report([folder], file, ReportOptions(data_roots=data_roots)):
+        print_status(f"note: {note}")
+    print_result(f"wrote {file}")
+
+
+def _serve(folders: list[Path], port: int | None, ignored: dict[str, str | None]) -> None:
+    """Serves the page of a run until Ctrl-C."""
+    from ..pipeline.live_report import DEFAULT_PORT, LiveReport
+    from ..pipeline.run import Run
+
+    for option, value in ignored.items():
+        if value is not None:
+            raise UsageError("bad-option", f"{option} has no effect with --live")
+    if len(folders) > 1:
+        raise UsageError("bad-option", "--live follows one run", "name one RUN folder")
+    Run(folders[0])  # raises UsageError for a folder without a run
+    server = LiveReport(folders[0], DEFAULT_PORT if port is None else port)
+    print_status(f"live report: {server.url} (Ctrl-C ends it)")
+    server.serve_forever()

@@ -1,0 +1,133 @@
+"""The command sweep, which searches for the best values of a spec."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from .common import (
+    ALL_OPTION,
+    DATA_ROOT_OPTION,
+    FORMAT_OPTION,
+    PROVIDER_OPTION,
+    PROVIDER_OPTIONS_OPTION,
+    SCALE_OPTION,
+    SEED_TYPE,
+    SET_OPTION,
+    SPEC_ARGUMENT,
+    THREADS_OPTION,
+    handles_errors,
+    print_diagnostics,
+    print_provider_choice,
+    print_result,
+    print_status,
+)
+
+
+@click.command(short_help="Search for the values with which a spec trains best.")
+@SPEC_ARGUMENT
+@click.option(
+    "-o",
+    "--output",
+    metavar="SWEEP",
+    help="Folder to write; if omitted, sweeps/SPEC, sweeps/SPEC-2, ..., named after the spec's file.",
+)
+@click.option(
+    "--resume",
+    is_flag=True,
+    help="Continue the search in the folder, without -o the spec's newest one; start if there is none yet.",
+)
+@click.option("--retry-failed", is_flag=True, help="With --resume, run failed trials again.")
+@click.option(
+    "--jobs",
+    type=click.IntRange(1, 256),
+    default=1,
+    show_default=True,
+    help="Number of trials that run at the same time, each in a process of its own.",
+)
+@THREADS_OPTION
+@click.option(
+    "--keep",
+    type=click.Choice(["best", "all"]),
+    default="best",
+    show_default=True,
+    help="Whose RUN folders remain: those of the best trial, or of all.",
+)
+@click.option("--seed", type=SEED_TYPE, help="Override the spec's seed, with which each trial is trained.")
+@click.option(
+    "--data", metavar="FILE", help="Train on this file, folder or pattern instead of the spec's training data."
+)
+@click.option(
+    "--validation-data",
+    metavar="FILE",
+    help="Validate on this file, folder or pattern instead of the spec's validation data.",
+)
+@DATA_ROOT_OPTION
+@click.option("--quiet", is_flag=True, help="Show no progress.")
+@PROVIDER_OPTION
+@PROVIDER_OPTIONS_OPTION
+@FORMAT_OPTION
+@SCALE_OPTION
+@SET_OPTION
+@ALL_OPTION
+@handles_errors
+def sweep(
+    spec: str,
+    output: str | None,
+    resume: bool,
+    retry_failed: bool,
+    jobs: int,
+    threads: int | None,
+    keep: str,
+    seed: int | None,
+    data: str | None,
+    validation_data: str | None,
+    data_roots: tuple[str, ...],
+    quiet: bool,
+    provider: str,
+    provider_options: tuple[str, ...],
+    format_: str,
+    scale: str | None,
+    changes: tuple[str, ...],
+) -> None:
+    """Search for the values with which a spec trains best, as its `sweep` says."""
+    import json
+
+    from ..pipeline.run_data import DataFiles
+    from ..pipeline.sweep import run_sweep
+    from ..pipeline.sweep_options import SweepOptions
+    from ..render.sweep_display import sweep_display
+    from ..runtime.provider_options import parse_assignments
+
+    if not quiet:
+        print_provider_choice(provider)
+    options = SweepOptions(
+        jobs,
+        threads,
+        resume,
+        retry_failed,
+        "all" if keep == "all" else "best",
+        seed,
+        provider,
+        parse_assignments(provider_options),
+        DataFiles(data, validation_data),
+        data_roots,
+        scale,
+        changes,
+    )
+    with sweep_display(0 if quiet else 1) as display:
+        result = run_sweep(
+            spec,
+            output,
+            options,
+            display,
+            warn=lambda diagnostics: print_diagnostics(diagnostics, "text") if diagnostics else None,
+            on_status=lambda text: None if quiet else print_status(text),
+        )
+    if format_ == "json":
+        print_result(json.dumps(result.to_json(), indent=2))
+    else:
+        for line in result.summary_lines():
+            print_result(line)
+    sys.exit(result.exit_status)

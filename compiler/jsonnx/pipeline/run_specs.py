@@ -1,0 +1,35 @@
+"""The three forms of a spec in a RUN folder: as it was written, as it is trained, and without blocks."""
+
+from __future__ import annotations
+
+import json
+from hashlib import sha256
+from typing import Any
+
+from ..core.diagnostics import Report
+from ..frontend.expansion.expand import expand
+from ..runtime.run_files import EXPANDED_SPEC_FILE, SOURCE_SPEC_FILE, SPEC_FILE
+from .check import CheckedSpec
+
+
+def spec_texts(checked: CheckedSpec) -> dict[str, str]:
+    """The texts of the files by name; a spec that is a Python value has no text as it was written."""
+    document = checked.source.value
+    flat = expand(document, Report(checked.source.file))
+    return {
+        **({SOURCE_SPEC_FILE: checked.source.text} if checked.source.text else {}),
+        **({EXPANDED_SPEC_FILE: _json_text(flat.document)} if flat is not None else {}),
+        SPEC_FILE: _json_text(document),
+    }
+
+
+def spec_sha256(checked: CheckedSpec) -> str:
+    """The hash of a spec with its overrides, whatever its formatting; without its search, which trains nothing."""
+    document: Any = checked.source.value
+    trained = {key: value for key, value in document.items() if key != "sweep"}
+    text = json.dumps(trained, ensure_ascii=False, separators=(",", ":"))
+    return sha256(text.encode(errors="surrogatepass")).hexdigest()
+
+
+def _json_text(value: Any) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"

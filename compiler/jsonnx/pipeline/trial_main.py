@@ -1,0 +1,45 @@
+"""The main module of a process that runs a trial.
+
+It reads the job from the first line of standard input and prints the result as a line of JSON. It ends as soon as its
+standard input is closed, which the operating system does when the process of the sweep ends, however that happens. So
+it watches standard input before it imports what takes time.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+
+ORPHANED_STATUS = 75
+"""The exit status of a process whose sweep has ended."""
+MAX_READ_BYTES = 1 << 16
+
+
+def _read_line() -> bytes:
+    line = bytearray()
+    while not line.endswith(b"\n"):
+        part = os.read(0, MAX_READ_BYTES)
+        if not part:
+            os._exit(ORPHANED_STATUS)
+        line += part
+    return bytes(line)
+
+
+def _end_with_sweep() -> None:
+    """Ends this process when standard input is closed. The RUN folder stays as after a crash: it can be resumed."""
+    while os.read(0, MAX_READ_BYTES):
+        pass
+    os._exit(ORPHANED_STATUS)
+
+
+def main() -> None:
+    line = _read_line()
+    threading.Thread(target=_end_with_sweep, daemon=True).start()
+    from .trial_run import TrialJob, result_line, run_trial
+
+    print(result_line(run_trial(TrialJob(**json.loads(line)))), flush=True)
+
+
+if __name__ == "__main__":
+    main()

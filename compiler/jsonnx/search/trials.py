@@ -1,0 +1,135 @@
+"""Trials: a set of values, the runs that train the spec with them, and the result."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from math import isfinite
+from typing import Any
+
+from ..core.components import Json
+
+RUNNING, FINISHED, PRUNED, FAILED, DUPLICATE, INVALID = STATES = (
+    "running",
+    "finished",
+    "pruned",
+    "failed",
+    "duplicate",
+    "invalid",
+)
+"""The states of a trial. `running` is one that has started and not ended, also if its process was killed; a `duplicate`
+and an `invalid` one are not run."""
+
+Curve = list[float | None]
+"""The metric of each epoch; None stands for NaN and infinity."""
+
+
+@dataclass
+class Run:
+    """A training run of a trial: with one seed, and in a cross-validation with one fold."""
+
+    folder: str
+    """The RUN folder, relative to the SWEEP folder."""
+    seed: int
+    fold: int | None = None
+    state: str = RUNNING
+    value: float | None = None
+    """The metric of the epoch whose weights the run has kept."""
+    epoch: int | None = None
+    """That epoch, counted from 1."""
+    curve: Curve = field(default_factory=list)
+    seconds: float = 0.0
+
+
+@dataclass
+class Trial:
+    """A trial of a search, as its record in the SWEEP folder has it."""
+
+    number: int
+    values: dict[str, Json]
+    digest: str
+    """Of the spec with the values in place: equal for trials that would train the same."""
+    proposed_after: int = 0
+    """The `told` of the last trial that had ended when this one was proposed; 0 if none had."""
+    state: str = RUNNING
+    value: float | None = None
+    """The metric, or its mean over all runs; that of the original for a duplicate."""
+    told: int | None = None
+    """This trial's place in the order in which trials ended, from 1; None while it runs."""
+    duplicate_of: int | None = None
+    pruned_at: int | None = None
+    """The epoch after which the trial was pruned."""
+    reasons: list[str] = field(default_factory=list)
+    """Why the trial failed or is invalid."""
+    runs: list[Run] = field(default_factory=list)
+
+    @property
+    def has_ended(self) -> bool:
+        return self.told is not None
+
+    @property
+    def curve(self) -> Curve:
+        """The metric of each epoch of the first run."""
+        return self.runs[0].curve if self.runs else []
+
+    @property
+    def seconds(self) -> float:
+        return sum(run.seconds for run in self.runs)
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @staticmethod
+    def from_json(value: Any) -> Trial:
+        """The trial of a record. Raises ValueError for another value."""
+        try:
+            runs = [Run(**run) for run in value["runs"]]
+            trial = Trial(**{**value, "runs": runs})
+        except (TypeError, KeyError) as error:
+            raise ValueError("not the record of a trial") from error
+        numbers = [trial.value, *(run.value for run in runs), *(item for run in runs for item in run.curve)]
+        is_valid = (
+            isinstance(trial.number, int)
+            and isinstance(trial.values, dict)
+            and isinstance(trial.proposed_after, int)
+            and isinstance(trial.told, int | None)
+            and trial.state in STATES
+            and isinstance(trial.reasons, list)
+            and all(isinstance(reason, str) for reason in trial.reasons)
+            and (bool(trial.reasons) or trial.state not in (FAILED, INVALID))
+            and all(isinstance(run.folder, str) and isinstance(run.seed, int) for run in runs)
+            and all(number is None or isinstance(number, (int, float)) for number in numbers)
+        )
+        if not is_valid:
+            raise ValueError("not the record of a trial")
+        return trial
+
+
+def record_text(trial: Trial) -> str:
+    return json.dumps(trial.to_json(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
+
+
+def finite_or_none(value: Any) -> float | None:
+    """A number of a figure; None for NaN, infinity, and what is no number."""
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return float(value) if is_number and isfinite(value) else None
+
+
+def best_trial(trials: Sequence[Trial], is_maximized: bool) -> Trial | None:
+    """The finished trial with the best value; the earliest of several. None if no trial has finished."""
+    finished = [trial for trial in trials if trial.state == FINISHED and trial.value is not None]
+    if not finished:
+        return None
+    sign = -1.0 if is_maximized else 1.0
+    return min(finished, key=lambda trial: (sign * (trial.value or 0.0), trial.number))
+
+
+def counts_by_state(trials: Sequence[Trial]) -> Mapping[str, int]:
+    """The number of trials in each state that occurs."""
+    counts = {state: sum(trial.state == state for trial in trials) for state in STATES}
+    return {state: count for state, count in counts.items() if count}
