@@ -206,11 +206,12 @@ class DataSection(Section):
     memory: Literal["auto", "load", "stream"] = attr(
         "auto",
         doc="Whether samples are loaded into memory (`load`) or stay in their files and are read batch by batch "
-        "(`stream`); `auto` streams files of more than 1 GiB, or of more than a quarter of the memory.",
+        "(`stream`); `auto` streams files of together more than 1 GiB, or than a quarter of the memory.",
     )
     shuffle_buffer: int = attr(
         65536,
-        doc="Number of samples that are shuffled among one another where a streamed file is read in blocks (Parquet).",
+        doc="Number of samples that are shuffled among one another where a streamed file is read in blocks, such as "
+        "Parquet and csv.",
         minimum=1,
     )
     images: ImagesSection = attr(DEFAULT_IMAGES, doc="How image files become arrays.")
