@@ -33,6 +33,7 @@ PAGES = (
     "docs/keras.md",
     "docs/commands.md",
     "docs/runs.md",
+    "docs/report.md",
     "docs/sweep.md",
 )
 
@@ -44,6 +45,7 @@ SLOW_PAGES = {
     "docs/python.md",
     "docs/deployment.md",
     "docs/troubleshooting.md",
+    "docs/report.md",
     "docs/sweep.md",
 }
 """Pages whose blocks run for more than two seconds."""
