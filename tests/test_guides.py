@@ -45,6 +45,7 @@ SLOW_PAGES = {
     "docs/python.md",
     "docs/deployment.md",
     "docs/troubleshooting.md",
+    "docs/report.md",
     "docs/sweep.md",
 }
 """Pages whose blocks run for more than two seconds."""
