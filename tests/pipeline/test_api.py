@@ -435,3 +435,52 @@ def test_fit_prints_as_keras_does(verbose: Any, lines: int, capfd: pytest.Captur
     assert (output.out, len(output.err.splitlines())) == ("", lines)
     with pytest.raises(ValueError, match="verbose must be one of"):
         jsonnx.Trainer(LINE).fit(PX, PY, verbose=3)  # type: ignore[arg-type]
+
+
+# -- gradients --------------------------------------------------------------------------------------------------------
+
+
+def test_gradients_are_those_of_finite_differences() -> None:
+    trainer = jsonnx.Trainer(SPEC, seed=0)
+    gradients, weights = trainer.gradients(X, Y), trainer.weights()
+    assert {name: array.shape for name, array in gradients.items()} == {n: a.shape for n, a in weights.items()}
+    assert {array.dtype for array in gradients.values()} == {np.dtype(np.float32)}
+    for name, gradient in gradients.items():
+        direction = np.random.default_rng(1).normal(size=gradient.shape).astype(np.float32)
+        losses = []
+        for step in (1e-2, -1e-2):
+            trainer.set_weights({**weights, name: weights[name] + step * direction})
+            losses.append(trainer.evaluate(X, Y)["loss"])
+        assert (losses[0] - losses[1]) / 2e-2 == pytest.approx(float((gradient * direction).sum()), rel=1e-2, abs=1e-3)
+
+
+def test_gradients_are_those_of_the_next_step_and_change_nothing() -> None:
+    """With plain SGD, a step subtracts the gradients times the learning rate."""
+    layers = [
+        {"type": "Dense", "name": "hidden", "units": 8, "activation": "relu"},
+        {"type": "Dropout", "rate": 0.5},
+        {"type": "BatchNormalization", "name": "norm"},
+        {"type": "Dense", "name": "y", "units": 1},
+    ]
+    trainer = jsonnx.Trainer({**LINE, "layers": layers}, seed=0)
+    before = trainer.weights()
+    weights = np.arange(1.0, 13.0)
+    gradients = trainer.gradients(PX, PY, sample_weight=weights)
+    for name, array in trainer.weights().items():
+        np.testing.assert_array_equal(array, before[name])
+    assert trainer.steps == 0
+    trainer.step(PX, PY, sample_weight=weights)
+    after = trainer.weights()
+    assert gradients.keys() == {n for n in before if not n.startswith("norm/moving")}
+    for name, gradient in gradients.items():
+        np.testing.assert_allclose(after[name], before[name] - 0.1 * gradient, atol=1e-5)
+
+
+def test_frozen_weights_have_no_gradient() -> None:
+    spec = {**LINE, "layers": [{"type": "Dense", "units": 3, "name": "fixed", "trainable": False}, *LINE["layers"]]}
+    assert jsonnx.Trainer(spec).gradients(PX, PY).keys() == {"y/kernel", "y/bias"}
+
+
+def test_gradients_need_data_that_fit() -> None:
+    with pytest.raises(jsonnx.FeedError, match="numbers of samples differ"):
+        jsonnx.Trainer(LINE).gradients(PX, PY[:4])

@@ -103,22 +103,32 @@ def training_step(
     else. Raises MissingRule.
     """
     g = GradientBuilder.extending(graph, tuning=tuning, expected_batch=expected_batch)
-    weights = trainable_parameters(graph)
+    gradient_by_weight = weight_gradients(g, graph, loss_scale)
     if loss_scale is None:
-        gradient_by_weight = gradients(g, graph, {graph.outputs[LOSS]: g.const(1.0)}, weights)
         update_weights(g, optimizer, rate_factors, gradient_by_weight)
         return g.graph(dict(graph.outputs))
     with g.scope(OPTIMIZER_SCOPE, ("training", "loss_scale")):
-        scale, _ = loss_scale.states(g)
-    scaled_gradients = gradients(g, graph, {graph.outputs[LOSS]: scale}, weights)
-    with g.scope(OPTIMIZER_SCOPE, ("training", "loss_scale")):
-        gradient_by_weight = {weight: g.Div(gradient, scale) for weight, gradient in scaled_gradients.items()}
         is_finite = all_finite(g, gradient_by_weight.values()) if gradient_by_weight else g.const(True, "bool")
     update_weights(g, optimizer, rate_factors, gradient_by_weight)
     with g.scope(OPTIMIZER_SCOPE, ("training", "loss_scale")):
         _skip_updates_unless(g, is_finite)
         loss_scale.assign(g, is_finite)
     return g.graph(dict(graph.outputs))
+
+
+def weight_gradients(g: GradientBuilder, graph: Graph, loss_scale: LossScaleSection | None) -> dict[Value, Value]:
+    """The gradients of the trainable parameters that the loss of `graph` depends on, emitted into `g`.
+
+    With `loss_scale`, they are computed from the scaled loss and divided by the scale. Raises MissingRule.
+    """
+    weights = trainable_parameters(graph)
+    if loss_scale is None:
+        return gradients(g, graph, {graph.outputs[LOSS]: g.const(1.0)}, weights)
+    with g.scope(OPTIMIZER_SCOPE, ("training", "loss_scale")):
+        scale, _ = loss_scale.states(g)
+    scaled_gradients = gradients(g, graph, {graph.outputs[LOSS]: scale}, weights)
+    with g.scope(OPTIMIZER_SCOPE, ("training", "loss_scale")):
+        return {weight: g.Div(gradient, scale) for weight, gradient in scaled_gradients.items()}
 
 
 def _skip_updates_unless(g: Builder, condition: Value) -> None:

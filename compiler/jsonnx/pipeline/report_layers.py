@@ -10,12 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..analysis.output_layer import activation_name, unwrapped
-from ..core.reserved_names import LOSS, gradient_name
 from ..frontend.network import Call
-from ..gradient.backward import gradients
-from ..gradient.builder import GradientBuilder
-from ..gradient.tuning import GENERAL_FORMULAS
-from ..gradient.update_weights import trainable_parameters
 from ..ir import Builder, Graph
 from ..lowering.lower import lower
 from ..passes.canonicalize import canonicalize
@@ -23,7 +18,7 @@ from ..report.json_values import rounded
 from ..runtime.dataset import Dataset
 from ..runtime.trainer import Trainer, run_graph
 from .check import CheckedSpec
-from .plan_training import forward_loss_graph
+from .weight_gradients import batch_gradients
 
 MAX_UNIT_SAMPLES = 256
 UNIT_BATCH_SIZE = 32
@@ -42,15 +37,15 @@ def layer_norms(checked: CheckedSpec, trainer: Trainer, batch: Dataset, initial:
     Diverged, and MissingRule as plans do.
     """
     before = trainer.weights()
-    gradient_norms = _gradient_norms(checked, trainer, batch)
+    gradients = batch_gradients(checked, trainer, batch)
     trainer.step(batch)
     after = trainer.weights()
     rows: dict[str, dict[str, Any]] = {}
-    for name in gradient_norms:
+    for name, gradient in gradients.items():
         row = rows.setdefault(name.partition("/")[0], {"squares": dict.fromkeys(_NORMS, 0.0), "parameters": 0})
         values = {
             "weight": _squares(before[name]),
-            "gradient": gradient_norms[name] ** 2,
+            "gradient": _squares(gradient),
             "update": _squares(after[name] - before[name]),
             "change": _squares(before[name] - initial[name]) if initial is not None else np.nan,
         }
@@ -75,24 +70,6 @@ _NORMS = ("weight", "gradient", "update", "change")
 def _squares(array: np.ndarray) -> float:
     flat = array.astype(np.float64).ravel()
     return float(flat @ flat)
-
-
-def _gradient_norms(checked: CheckedSpec, trainer: Trainer, batch: Dataset) -> dict[str, float]:
-    """The norm of the gradient of each trainable weight, by its name."""
-    objective = checked.objective
-    assert objective is not None
-    graph = forward_loss_graph(checked, objective)
-    g = GradientBuilder.extending(graph, tuning=GENERAL_FORMULAS)
-    weights = trainable_parameters(graph)
-    by_weight = gradients(g, graph, {graph.outputs[LOSS]: g.const(1.0)}, weights)
-    with g.scope("norms"):
-        squares = {
-            gradient_name(weight.name): g.ReduceSumSquare(g.cast(by_weight[weight], "float32"), keepdims=0)
-            for weight in weights
-            if weight in by_weight
-        }
-    results = next(run_graph(trainer, canonicalize(g.graph(dict(squares))), [batch]))
-    return {weight.name: sqrt(float(results[gradient_name(weight.name)])) for weight in weights if weight in by_weight}
 
 
 # -- units -------------------------------------------------------------------------------------------------------------

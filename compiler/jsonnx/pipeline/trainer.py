@@ -6,7 +6,7 @@ import os
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from inspect import cleandoc
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..core.diagnostics import suggestion
 from ..core.html_table import FIGURE_TITLES, figure_rows, html_table
@@ -16,6 +16,7 @@ from ..runtime.batch_stream import BatchStream
 from ..runtime.callbacks import checked_callbacks
 from ..runtime.class_weights import ClassWeightArgument
 from ..runtime.dataset import DataArgument, Dataset
+from ..runtime.fit_data import dataset_of
 from ..runtime.history import History
 from ..runtime.parity_check import check_step
 from ..runtime.precision import require_precision
@@ -32,6 +33,10 @@ from .learned_spec import with_learned
 from .model import Model
 from .plan_training import plan_training
 from .target_forms import plan_for_target
+from .weight_gradients import batch_gradients
+
+if TYPE_CHECKING:
+    import numpy as np
 
 _ATTRIBUTES = (
     "class_weights",
@@ -199,6 +204,16 @@ standard error, in a notebook to standard output.
 
 Metrics with the default threshold take that of their output in `thresholds`.
 """
+
+    def gradients(
+        self, x: DataArgument | Dataset, y: DataArgument = None, sample_weight: DataArgument = None
+    ) -> dict[str, np.ndarray]:
+        """The gradients of the loss of one batch: float32 arrays in the shapes of the weights, by their names.
+
+        They are those of the step that `step` would do, before clipping. Weights that are not trained or that the loss
+        does not depend on have none. No weight and no other state changes. Raises FeedError for data that do not fit.
+        """
+        return batch_gradients(self._checked, self, dataset_of(self.plan, x, y, sample_weight))
 
     def model(self) -> Model:
         """The inference model with the current weights; its metadata have the thresholds."""

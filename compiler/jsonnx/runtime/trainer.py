@@ -27,6 +27,7 @@ from .class_weights import (
     weights_by_class,
     with_class_weights,
 )
+from .data_spec import DataSpec
 from .dataset import DataArgument, Dataset, from_arrays
 from .dataset_files import from_spec
 from .early_stopping import EarlyStoppingMonitor, is_maximized
@@ -467,9 +468,15 @@ class Trainer:
         return run_environment(self._engine.execution.provider.label, self._engine.execution.threads, self._fast)
 
 
-def run_graph(trainer: Trainer, graph: Graph, batches: Iterable[Dataset]) -> Iterator[dict[str, np.ndarray]]:
-    """The outputs of another graph over a trainer's variables for each batch, fed as the next step would be."""
-    engine, data_spec = trainer._engine, trainer.plan.data_spec
+def run_graph(
+    trainer: Trainer, graph: Graph, batches: Iterable[Dataset], data_spec: DataSpec | None = None
+) -> Iterator[dict[str, np.ndarray]]:
+    """The outputs of another graph over a trainer's variables for each batch, fed as the next step would be.
+
+    `data_spec` replaces the plan's, for a graph that takes other sample weights.
+    """
+    engine = trainer._engine
+    data_spec = trainer.plan.data_spec if data_spec is None else data_spec
     runner = runner_without_updates(graph, engine.variables(), engine.vocabularies)
     for batch in batches:
         feeds = engine.feeds(batch.for_graphs(data_spec), slice(None), trainer.steps)
