@@ -11,6 +11,7 @@ import click
 from ..render.terminal import COLOR_CHOICES, ColorChoice, choose_color
 from . import data, info, keras, models, report, runs, specs
 from . import sweep as sweep_command
+from . import trace as trace_command
 from .completion import enable_completion
 from .examples import epilog
 
@@ -107,6 +108,7 @@ for command in (
     specs.diff,
     data.data,
     data.init,
+    trace_command.trace,
     models.compile,
     models.train,
     sweep_command.sweep,

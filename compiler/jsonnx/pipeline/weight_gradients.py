@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..core.reserved_names import gradient_name
+from ..core.reserved_names import LOSS, gradient_name
 from ..gradient.builder import GradientBuilder
 from ..gradient.training_step import weight_gradients
 from ..gradient.tuning import GENERAL_FORMULAS
@@ -26,17 +26,23 @@ def batch_gradients(checked: CheckedSpec, trainer: Trainer, batch: Dataset) -> d
     They are those of the trainer's next step before clipping, with its random numbers. The trainer's state stays as it
     is. Raises FeedError for data that do not fit.
     """
+    return loss_and_gradients(checked, trainer, batch)[1]
+
+
+def loss_and_gradients(checked: CheckedSpec, trainer: Trainer, batch: Dataset) -> tuple[float, dict[str, np.ndarray]]:
+    """The loss of a batch in the trainer's next step, and its gradients as `batch_gradients` returns them."""
     assert checked.objective is not None, "a spec that has a trainer has an objective"
     weighted_outputs = trainer.plan.weighted_outputs.union(batch.weights)
     graph = _gradient_graph(checked, checked.objective._replace(weighted_outputs=weighted_outputs))
     data_spec = trainer.plan.data_spec_weighting(weighted_outputs)
     results = next(run_graph(trainer, graph, [batch], data_spec))
+    loss = float(results.pop(LOSS))
     names = {gradient_name(name): name for name in graph.parameters}
-    return {names[output]: gradient for output, gradient in results.items()}
+    return loss, {names[output]: gradient for output, gradient in results.items()}
 
 
 def _gradient_graph(checked: CheckedSpec, objective: Objective) -> Graph:
-    """The graph whose outputs are the gradients, named by `gradient_name`."""
+    """The graph whose outputs are the loss, and the gradients named by `gradient_name`."""
     training = checked.network.training
     assert training is not None, "a spec that has an objective has a training section"
     graph = replace(forward_loss_graph(checked, objective), updates={})
@@ -48,4 +54,4 @@ def _gradient_graph(checked: CheckedSpec, objective: Objective) -> Graph:
             for weight, gradient in by_weight.items()
             if isinstance(weight, Parameter)
         }
-    return canonicalize(replace(g.graph(dict(results)), losses=(), masks={}))
+    return canonicalize(replace(g.graph({LOSS: graph.outputs[LOSS], **results}), losses=(), masks={}))

@@ -468,6 +468,13 @@ class Trainer:
         return run_environment(self._engine.execution.provider.label, self._engine.execution.threads, self._fast)
 
 
+def prepare_trainer(trainer: Trainer, samples: Dataset) -> None:
+    """Learns from training samples what a fit learns before its first step: names of classes, states of layers such as
+    Normalization, and normalized targets."""
+    trainer._use_learned(samples)
+    trainer._engine.adapt(samples.for_graphs(trainer.plan.data_spec))
+
+
 def run_graph(
     trainer: Trainer, graph: Graph, batches: Iterable[Dataset], data_spec: DataSpec | None = None
 ) -> Iterator[dict[str, np.ndarray]]:
@@ -480,7 +487,9 @@ def run_graph(
     runner = runner_without_updates(graph, engine.variables(), engine.vocabularies)
     for batch in batches:
         feeds = engine.feeds(batch.for_graphs(data_spec), slice(None), trainer.steps)
-        yield runner({name: feeds[name] for name in runner.fed_names})
+        results = runner({name: feeds[name] for name in runner.fed_names})
+        # An output may be a view of an input or a weight, which is freed with the runner.
+        yield {name: array.copy() for name, array in results.items()}
 
 
 __all__ = ["Diverged", "History", "Trainer", "TrainingPlan"]
