@@ -16,7 +16,8 @@ from jsonnx.runtime.data_columns import similar_column
 from jsonnx.runtime.data_errors import FeedError
 from jsonnx.runtime.data_spec import DataSpec, IndexRange
 from jsonnx.runtime.dataset import from_arrays
-from jsonnx.runtime.dataset_files import from_file, from_spec
+from jsonnx.runtime.dataset_files import from_file
+from jsonnx.runtime.plan_data import from_spec
 from jsonnx.runtime.spec_source import SpecSource
 from jsonnx.runtime.validate_arrays import reshape_samples
 from jsonnx.training.section import DataSection

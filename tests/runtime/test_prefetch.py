@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from jsonnx.runtime import prefetch
 from jsonnx.runtime.fit_data import dataset_of
-from jsonnx.runtime.random import sample_order
 from jsonnx.runtime.runner import Runner
+from jsonnx.runtime.sample_order import sample_order
 from jsonnx.runtime.trainer import Trainer
 
 from .plans import classifier, flowers

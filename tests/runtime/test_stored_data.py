@@ -14,7 +14,7 @@ import pytest
 from commands import SOURCE, process
 from jsonnx.runtime import stored_arrays
 from jsonnx.runtime.array_tables import open_npz
-from jsonnx.runtime.random import block_order
+from jsonnx.runtime.sample_order import block_order
 from jsonnx.runtime.stored_arrays import FileMapping, MappedSamples, StoredArray
 from safetensors.numpy import load_file
 

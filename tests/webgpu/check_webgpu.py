@@ -22,9 +22,9 @@ from jsonnx.core.types import TensorType
 from jsonnx.ir import Builder, with_vocabularies
 from jsonnx.runtime import webgpu_exclusions
 from jsonnx.runtime.dataset import Dataset
-from jsonnx.runtime.dataset_files import from_spec
 from jsonnx.runtime.device_runner import DeviceRunner
 from jsonnx.runtime.device_variables import DeviceVariables
+from jsonnx.runtime.plan_data import from_spec
 from jsonnx.runtime.providers import load_runtime, resolve_provider
 from jsonnx.runtime.runner import OPTIMIZATION_LEVEL
 from jsonnx.training.initializers import Zeros

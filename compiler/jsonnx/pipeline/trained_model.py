@@ -24,8 +24,9 @@ from ..core.types import Size
 from ..frontend.json_reader import STDIN_NAME, read_text
 from ..runtime.data_locations import item_of_stream, items_of_user
 from ..runtime.dataset import Dataset
-from ..runtime.dataset_files import from_file, from_spec, inputs_from
+from ..runtime.dataset_files import from_file, inputs_from
 from ..runtime.history import MetricSums
+from ..runtime.plan_data import from_spec
 from ..runtime.provider_options import ProviderOptions
 from ..runtime.run_files import MODEL_FILE, RUN_INFO_FILE, SPEC_FILE, WEIGHTS_FILE
 from ..runtime.run_lock import is_locked

@@ -41,23 +41,11 @@ from .sequence_columns import check_equal_lengths, read_sequences, takes_sequenc
 from .sequences import Sequences
 from .spec_source import NO_SPEC, SpecSource
 from .stored_arrays import DEFAULT_BUFFER_SAMPLES, Samples, subset_of
-from .training_plan import TrainingPlan
 from .validate_arrays import check_consistent_sizes
 
 ALL_MISSING_HELP = "leave columns without values out of `x`, or fill them with an Imputation layer"
 MAX_FAULTS = 20
 """Faults after which no further file is read."""
-
-
-def from_spec(plan: TrainingPlan, part: str) -> Dataset | None:
-    """The samples of the spec's `train`, `validation` or `test` data; None if the spec names none.
-
-    Raises CompileError with every fault, UsageError if a file cannot be read.
-    """
-    data = plan.training.data
-    if data is None or not data.has_part(part):
-        return None
-    return from_part(data, part, plan.data_spec, plan.source)
 
 
 def from_part(data: DataSection, part: str, data_spec: DataSpec, source: SpecSource) -> Dataset:

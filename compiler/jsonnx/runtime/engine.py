@@ -37,7 +37,8 @@ from .lazy_embeddings import LazyEmbeddings, with_eager_state
 from .prefetch import BatchSlot, PrefetchBuffer, PrefetchBuffers
 from .provider_options import ProviderOptions
 from .providers import Provider, resolve_provider
-from .random import draw_initial_weights, generator, step_randoms, symbol_sizes
+from .random import draw_initial_weights, step_randoms, symbol_sizes
+from .sample_order import generator
 from .session import concatenate_batches
 from .step_runners import StepRunnerCache
 from .training_plan import AugmentedInput, TrainingPlan

@@ -14,8 +14,9 @@ from .batch_stream import RETURNS_HELP, BatchStream, is_batch_source
 from .data_locations import items_of_spec
 from .data_spec import DataSpec
 from .dataset import DataArgument, Dataset, from_arrays
-from .dataset_files import from_spec, from_split
+from .dataset_files import from_split
 from .fit_arguments import require_fraction
+from .plan_data import from_spec
 from .training_plan import TrainingPlan
 
 

@@ -28,7 +28,6 @@ from .class_weights import (
     with_class_weights,
 )
 from .dataset import DataArgument, Dataset, from_arrays
-from .dataset_files import from_spec
 from .early_stopping import EarlyStoppingMonitor, is_maximized
 from .engine import Diverged, Engine
 from .environment import run_environment
@@ -36,6 +35,7 @@ from .fit import Fit
 from .fit_arguments import FitSettings, fit_settings, require_bool, require_integer, require_rate
 from .fit_data import dataset_of, stream_of, train_and_validation
 from .history import FitProgress, History, MetricSums, data_digests
+from .plan_data import from_spec
 from .plateau import PlateauMonitor
 from .provider_options import ProviderOptions
 from .providers import Provider
