@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from jsonnx.data.sample_order import sample_order
 from jsonnx.runtime import prefetch
 from jsonnx.runtime.fit_data import dataset_of
 from jsonnx.runtime.runner import Runner
-from jsonnx.runtime.sample_order import sample_order
 from jsonnx.runtime.trainer import Trainer
 
 from .plans import classifier, flowers

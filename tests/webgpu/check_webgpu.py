@@ -19,9 +19,9 @@ from jsonnx.backend import serialize, to_model_proto
 from jsonnx.cli import main
 from jsonnx.core.diagnostics import UsageError
 from jsonnx.core.types import TensorType
+from jsonnx.data.dataset import Dataset
 from jsonnx.ir import Builder, with_vocabularies
 from jsonnx.runtime import webgpu_exclusions
-from jsonnx.runtime.dataset import Dataset
 from jsonnx.runtime.device_runner import DeviceRunner
 from jsonnx.runtime.device_variables import DeviceVariables
 from jsonnx.runtime.plan_data import from_spec

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from .dataset import Dataset
-from .dataset_files import from_part
+from ..data.dataset import Dataset
+from ..data.dataset_files import from_part
 from .training_plan import TrainingPlan
 
 

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..core.cpu_count import thread_count
 from ..core.numpy_types import numpy_dtype
 from ..core.types import Dim, Size, TensorType
-from .cpu_count import thread_count
-from .sample_order import generator
+from ..data.sample_order import generator
 
 if TYPE_CHECKING:
     from ..ir import Graph, Parameter, Random, State

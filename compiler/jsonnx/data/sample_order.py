@@ -1,4 +1,4 @@
-"""Random generators by purpose, and the order of the samples in an epoch: a function of the seed and the epoch alone."""
+"""Random generators by purpose, and the order of the samples in an epoch, which the seed and the epoch determine."""
 
 from __future__ import annotations
 

@@ -13,6 +13,7 @@ import numpy as np
 from ..core.diagnostics import CompileError, Diagnostic, UsageError, quoted_or_list, suggestion
 from ..core.files import error_reason
 from ..core.reserved_names import sample_weight_name
+from ..core.spec_source import NO_SPEC, SpecSource
 from ..training.columns import SAMPLE_WEIGHT, AssignedColumns, assigned_columns, column_faults, weight_columns
 from ..training.mask_targets import mask_faults
 from ..training.section import DATA_PARTS, DataSection
@@ -39,7 +40,6 @@ from .row_columns import RowValues, concatenate_row_values, read_row_columns, ro
 from .row_samples import Kept, Rows, SampleMaker
 from .sequence_columns import check_equal_lengths, read_sequences, takes_sequences
 from .sequences import Sequences
-from .spec_source import NO_SPEC, SpecSource
 from .stored_arrays import DEFAULT_BUFFER_SAMPLES, Samples, subset_of
 from .validate_arrays import check_consistent_sizes
 
