@@ -12,6 +12,7 @@ from ..render.terminal import COLOR_CHOICES, ColorChoice, choose_color
 from . import data, info, keras, models, report, runs, specs
 from . import sweep as sweep_command
 from . import trace as trace_command
+from . import train as train_command
 from .completion import enable_completion
 from .examples import epilog
 
@@ -110,7 +111,7 @@ for command in (
     data.init,
     trace_command.trace,
     models.compile,
-    models.train,
+    train_command.train,
     sweep_command.sweep,
     models.evaluate,
     runs.runs,

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 
 from ..analysis.output_layer import activation_name, unwrapped
+from ..data.dataset import Dataset
 from ..frontend.network import Call
 from ..ir import Builder, Graph
 from ..lowering.lower import lower
 from ..passes.canonicalize import canonicalize
 from ..report.json_values import rounded
-from ..runtime.dataset import Dataset
 from ..runtime.trainer import Trainer, run_graph
 from .check import CheckedSpec
 from .weight_gradients import batch_gradients

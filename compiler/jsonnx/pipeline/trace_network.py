@@ -9,11 +9,11 @@ from dataclasses import replace
 import numpy as np
 
 from ..core.diagnostics import UsageError, path_text
+from ..data.dataset import Dataset
 from ..ir import Builder, Graph
 from ..lowering.check_augmentation import augmentation_calls, augmented_input_name
 from ..lowering.lower import lower
 from ..passes.canonicalize import canonicalize
-from ..runtime.dataset import Dataset
 from ..runtime.layer_trace import NetworkTrace, TracedLayer, ValueStatistics, WeightNorms
 from ..runtime.trainer import prepare_trainer, run_graph
 from .check import CheckedSpec

@@ -7,12 +7,12 @@ from dataclasses import replace
 import numpy as np
 
 from ..core.reserved_names import LOSS, gradient_name
+from ..data.dataset import Dataset
 from ..gradient.builder import GradientBuilder
 from ..gradient.training_step import weight_gradients
 from ..gradient.tuning import GENERAL_FORMULAS
 from ..ir import Graph, Parameter
 from ..passes.canonicalize import canonicalize
-from ..runtime.dataset import Dataset
 from ..runtime.trainer import Trainer, run_graph
 from ..training.objective import Objective
 from .check import CheckedSpec
