@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from commands import jsonnx as command
 from jsonnx import Run, Trainer, UsageError, compile
 from jsonnx.pipeline.plot_network import MAX_DRAWN_LAYERS, DiagramNode, diagram_nodes, diagram_places, plot_network
 from jsonnx.runtime.history import History
@@ -111,3 +112,26 @@ def test_figures_and_networks_are_drawn(tmp_path: Path, monkeypatch: pytest.Monk
     diagram.figure.savefig(tmp_path / "network.png")
     assert (tmp_path / "network.png").stat().st_size > 1000
     plt.close("all")
+
+
+@pytest.mark.parametrize(("suffix", "start"), [("svg", b"<?xml"), ("png", b"\x89PNG"), ("pdf", b"%PDF")])
+def test_draw_writes_the_same_image_each_time(tmp_path: Path, suffix: str, start: bytes) -> None:
+    pytest.importorskip("matplotlib")
+    spec = tmp_path / "spec.json"
+    spec.write_text(json.dumps(RESIDUAL))
+    contents = []
+    for name in ("a", "b"):
+        command("draw", str(spec), "-o", str(tmp_path / f"{name}.{suffix}"))
+        contents.append((tmp_path / f"{name}.{suffix}").read_bytes())
+    assert contents[0] == contents[1]
+    assert contents[0].startswith(start)
+    if suffix == "svg":
+        text = contents[0].decode()
+        assert all(f">{layer['name']} (" in text for layer in RESIDUAL["layers"] if "name" in layer)
+
+
+def test_draw_refuses_other_files(tmp_path: Path) -> None:
+    spec = tmp_path / "spec.json"
+    spec.write_text(json.dumps(RESIDUAL))
+    assert ".svg, .png, .pdf" in command("draw", str(spec), "-o", str(spec), status=2).stderr
+    assert json.loads(spec.read_text()) == RESIDUAL

@@ -9,9 +9,8 @@ from typing import Any
 import click
 
 from ..render.terminal import COLOR_CHOICES, ColorChoice, choose_color
-from . import data, info, keras, models, report, runs, specs
+from . import data, info, keras, models, network, report, runs, specs
 from . import sweep as sweep_command
-from . import trace as trace_command
 from . import train as train_command
 from .completion import enable_completion
 from .examples import epilog
@@ -109,7 +108,8 @@ for command in (
     specs.diff,
     data.data,
     data.init,
-    trace_command.trace,
+    network.trace,
+    network.draw,
     models.compile,
     train_command.train,
     sweep_command.sweep,

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from io import BytesIO
+from typing import Any, Literal, NamedTuple
 
 from ..core.diagnostics import UsageError
 from ..core.optional_packages import require_package
 from ..core.types import TensorType
 from ..lowering.cost import LayerCost
 
+ImageFormat = Literal["svg", "png", "pdf"]
+
 MAX_DRAWN_LAYERS = 300
+PURPOSE = "drawing a network"
 COLUMN_INCHES, ROW_INCHES, BEND_INCHES = 2.6, 0.75, 2.8
 SAME_COLUMN = 0.3
 """Columns that two nodes of one column may be apart."""
@@ -33,16 +37,43 @@ def plot_network(rows: Sequence[LayerCost], inputs: Mapping[str, TensorType]) ->
 
     Raises UsageError without matplotlib, or for a network with more than `MAX_DRAWN_LAYERS` layers.
     """
+    require_drawable(rows)
+    plt = require_package("matplotlib.pyplot", "plots", PURPOSE)
+    return _drawn(plt.figure, rows, inputs)
+
+
+def network_image(rows: Sequence[LayerCost], inputs: Mapping[str, TensorType], format: ImageFormat) -> bytes:
+    """The diagram as the contents of a file. The same network gives the same bytes with one version of matplotlib.
+
+    Raises UsageError as `plot_network` does.
+    """
+    require_drawable(rows)
+    figure_class = require_package("matplotlib.figure", "plots", PURPOSE).Figure  # needs no display
+    matplotlib = require_package("matplotlib", "plots", PURPOSE)
+    contents = BytesIO()
+    date = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {}}[format]
+    # In SVG, text stays text, which can be searched; the salt makes the names of elements constant.
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "jsonnx"}):
+        _drawn(figure_class, rows, inputs).figure.savefig(contents, format=format, metadata=date)
+    return contents.getvalue()
+
+
+def require_drawable(rows: Sequence[LayerCost]) -> None:
+    """Raises UsageError `too-large` for a network with too many layers."""
     if len(rows) > MAX_DRAWN_LAYERS:
         message = f"the network has {len(rows):,} layers, more than the {MAX_DRAWN_LAYERS} that a diagram shows"
         raise UsageError("too-large", message, "`summary()` lists them")
-    plt = require_package("matplotlib.pyplot", "plots", "drawing a network")
+
+
+def _drawn(new_figure: Callable[..., Any], rows: Sequence[LayerCost], inputs: Mapping[str, TensorType]) -> Any:
+    """The axes of a new figure that has the diagram."""
     nodes = diagram_nodes(rows, inputs)
     places = diagram_places(nodes)
     xs = [x for x, _ in places.values()]
     width = max(xs) - min(xs) + 2 * MARGIN
     height = max(y for _, y in places.values()) + 1
-    _, axes = plt.subplots(figsize=(COLUMN_INCHES * width, ROW_INCHES * max(height, 2)), layout="constrained")
+    size = (COLUMN_INCHES * width, ROW_INCHES * max(height, 2))
+    axes = new_figure(figsize=size, layout="constrained").subplots()
     for node in nodes:
         for source in node.sources:
             start, end = places[source], places[node.name]

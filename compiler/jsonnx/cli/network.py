@@ -1,11 +1,14 @@
-"""The command trace."""
+"""Commands that show a network: trace, draw."""
 
 from __future__ import annotations
 
 import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from ..core.diagnostics import UsageError
 from .common import (
     ALL_OPTION,
     DATA_ROOT_OPTION,
@@ -18,7 +21,14 @@ from .common import (
     checked_spec,
     handles_errors,
     print_result,
+    print_status,
 )
+
+if TYPE_CHECKING:
+    from ..pipeline.plot_network import ImageFormat
+
+IMAGE_FORMATS: dict[str, ImageFormat] = {".svg": "svg", ".png": "png", ".pdf": "pdf"}
+"""The formats of a drawing, by the suffix of its file."""
 
 
 @click.command()
@@ -64,3 +74,28 @@ def trace(
         print_result(json.dumps(trace_json(traced), indent=2))
     else:
         print_result(trace_text(traced, shows_color(sys.stdout), line_width(sys.stdout)))
+
+
+@click.command()
+@SPEC_ARGUMENT
+@click.option("-o", "--output", metavar="FILE", required=True, help="Image to write: .svg, .png or .pdf.")
+@SCALE_OPTION
+@SET_OPTION
+@ALL_OPTION
+@handles_errors
+def draw(spec: str, output: str, scale: str | None, changes: tuple[str, ...]) -> None:
+    """Draw the layers of a network and what each reads, as a diagram in a file. Needs matplotlib."""
+    from ..core.files import refuse_overwrite, write_atomically
+    from ..lowering.cost import cost_table
+    from ..pipeline.graphs import costed_graph
+    from ..pipeline.plot_network import network_image
+
+    format = IMAGE_FORMATS.get(Path(output).suffix.lower())
+    if format is None:
+        message = f"the suffix of {output!r} is not that of an image"
+        raise UsageError("bad-option", message, f"use one of {', '.join(IMAGE_FORMATS)}")
+    refuse_overwrite([Path(spec)], [Path(output)])
+    checked = checked_spec(spec, changes, scale)
+    rows = cost_table(checked.require(), costed_graph(checked))
+    write_atomically(output, network_image(rows, checked.network.inputs, format))
+    print_status(f"wrote {output}")
