@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import IO
 
 from ..core.diagnostics import UsageError
+from ..core.figures import finite_or_none
 from ..core.files import error_reason
 from ..runtime.run_files import METRICS_FILE
-from ..search.trials import FAILED, Curve, finite_or_none
+from ..search.trials import FAILED, Curve
 from .run_info import INTERRUPTED
 from .trial_run import TrialJob, TrialResult, job_line, result_from_line
 

@@ -123,11 +123,6 @@ def mean(values: Sequence[float]) -> float:
     return sum(values) / len(values)
 
 
-def finite_or_none(value: Any) -> float | None:
-    """A number of a figure; None for NaN, infinity, and what is no number."""
-    return float(value) if is_number(value) and isfinite(value) else None
-
-
 def best_trial(trials: Sequence[Trial], is_maximized: bool) -> Trial | None:
     """The finished trial with the best value; the earliest of several. None if no trial has finished."""
     finished = [trial for trial in trials if trial.state == FINISHED and trial.value is not None]
