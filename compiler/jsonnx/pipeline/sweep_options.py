@@ -14,11 +14,12 @@ from ..frontend.json_reader import STDIN_NAME, read_text
 from ..frontend.overrides import with_overrides
 from ..runtime.cpu_count import checked_thread_count, thread_count
 from ..runtime.provider_options import ProviderOptions
+from ..search.section import SWEEP_KEY
 from ..search.sweep_folder import SPEC_FILE, SWEEP_FILE, SweepFolder
 from .run_data import SPEC_FILES, DataFiles
 from .run_info import path_from
 from .spec_changes import MAX_CHANGES, value_changes
-from .sweep_plan import SWEEP_KEY, SweepPlan
+from .sweep_plan import SweepPlan
 
 Keep = Literal["best", "all"]
 LAYOUT_VERSION = 1
