@@ -202,6 +202,14 @@ def test_starting_the_command_line_imports_no_layers(module: str) -> None:
     assert done.stdout.strip() == "[]"
 
 
+def test_a_spec_without_a_search_is_checked_without_its_modules() -> None:
+    code = "import sys\nfrom jsonnx.pipeline.validate import validate\n"
+    code += "validate({'inputs': {'x': {'shape': [2]}}, 'layers': ['Flatten']})\n"
+    code += "print([m for m in ('numpy', 'jsonnx.search.space', 'jsonnx.report') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=PACKAGE.parent, check=True)
+    assert done.stdout.strip() == "[]"
+
+
 def test_a_class_is_abstract_or_final() -> None:
     """A registered component is never the base class of another one."""
     from jsonnx.frontend.schema.schema import REGISTRIES

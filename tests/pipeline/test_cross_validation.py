@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from math import inf, nan
 from pathlib import Path
 from statistics import fmean, stdev
 
@@ -10,6 +11,7 @@ import jsonnx
 import numpy as np
 import pytest
 from commands import jsonnx as command
+from jsonnx.pipeline.cross_validation import write_folds
 from safetensors.numpy import load_file
 
 RNG = np.random.default_rng(0)
@@ -79,3 +81,10 @@ def test_all_folds_have_runs_and_their_figures_a_mean_and_a_standard_deviation()
 def test_folds_that_do_not_exist(arguments: list[str], message: str) -> None:
     assert message in command("train", "spec.json", *arguments, status=2).stderr
     assert not Path("runs").exists()
+
+
+def test_a_figure_that_is_not_finite_in_one_fold_has_no_mean(tmp_path: Path) -> None:
+    write_folds(tmp_path, [{"loss": 1.0, "auc": 0.5}, {"loss": 3.0, "auc": nan}, {"loss": 2.0, "auc": inf}])
+    document = json.loads((tmp_path / "folds.json").read_text())
+    assert document["mean"] == {"loss": 2.0, "auc": None}
+    assert document["standard_deviation"] == {"loss": 1.0, "auc": None}

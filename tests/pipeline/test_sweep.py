@@ -21,7 +21,8 @@ from jsonnx.pipeline import sweep as sweep_module
 from jsonnx.pipeline import sweep_run
 from jsonnx.pipeline.run_info import INTERRUPTED
 from jsonnx.pipeline.sweep import SweepResult
-from jsonnx.pipeline.trial_run import TrialJob, TrialResult
+from jsonnx.pipeline.trial_process import TrialProcess
+from jsonnx.pipeline.trial_run import TrialJob, TrialResult, result_line
 from jsonnx.search.trials import FAILED, FINISHED, Trial
 
 WIDTHS = {"width": {"choice": [1, 2, 3, 4]}}
@@ -193,6 +194,15 @@ def test_a_failed_trial_is_recorded_and_the_search_goes_on(pretended: type[Prete
     assert repaired.best.number == 3
 
 
+def test_the_duplicates_of_a_failed_trial_are_proposed_again_with_it(pretended: type[Pretended]) -> None:
+    document = spec({"width": {"choice": [1, 2, 1]}})
+    pretended.result_of = lambda job, result: TrialResult(FAILED, reasons=["no-data: none"])
+    assert [trial.value for trial in search(document).trials] == [None] * 3
+    pretended.result_of = lambda job, result: result
+    first, _, duplicate = search(document, resume=True, retry_failed=True).trials
+    assert (duplicate.state, duplicate.duplicate_of, duplicate.value) == ("duplicate", 1, first.value)
+
+
 def test_a_search_without_a_finished_trial_fails(pretended: type[Pretended]) -> None:
     pretended.result_of = lambda job, result: TrialResult(FAILED, reasons=["no-data: none"])
     result = search(spec())
@@ -236,6 +246,22 @@ def test_a_search_may_get_more_trials_but_no_other_change(pretended: type[Preten
         assert change[0].partition("=")[0] in str(error.value)
     with pytest.raises(CompileError, match="--seed was None, now it is 7"):
         search(spec(RANDOM, sampler="random", trials=4), resume=True, seed=7)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("spec.json", "[]"),
+        ("sweep.json", "[]"),
+        ("sweep.json", '{"set": [1], "threads": 1}'),
+        ("sweep.json", '{"set": [], "threads": 0}'),
+    ],
+)
+def test_a_damaged_search_is_not_resumed(name: str, text: str, pretended: type[Pretended]) -> None:
+    search(spec())
+    (Path("out") / name).write_text(text)
+    with pytest.raises(CompileError, match=rf"{name}.*damaged-file"):
+        search(spec(), resume=True)
 
 
 def test_a_folder_with_a_search_is_not_overwritten(pretended: type[Pretended]) -> None:
@@ -310,6 +336,17 @@ def test_a_locked_folder_is_refused(pretended: type[Pretended]) -> None:
 
 
 # -- real processes ----------------------------------------------------------------------------------------------------
+
+
+def test_a_process_ends_that_prints_more_than_a_pipe_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    result = TrialResult(FINISHED, 0.5, 20_000, [0.5] * 20_000, reasons=[])
+    Path("result").write_text(result_line(result) + "\n")
+    program = tmp_path / "program"
+    program.write_text("#!/bin/sh\nexec cat result\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(program))
+    running = TrialProcess(TrialJob("{}", None, {}, "loss", 0, "run"), Path("log"))
+    assert wait_until(running.poll, seconds=20) == result
 
 
 def children(parent: int) -> list[int]:

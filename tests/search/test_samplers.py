@@ -119,3 +119,20 @@ def test_results_of_another_version_of_optuna_are_used() -> None:
     restore(current, trials)
     proposals = [current.propose(number) or {} for number in range(30, 40)]
     assert sum(proposal["width"] < 30 for proposal in proposals) >= 7
+
+
+def test_a_failed_trial_that_was_run_again_is_restored_after_the_trials_before_it() -> None:
+    events: list[str] = []
+
+    class Recorder:
+        def propose(self, number: int) -> None: ...
+
+        def tell(self, trial: Trial) -> None:
+            events.append(f"told {trial.number}")
+
+        def propose_again(self, trial: Trial) -> None:
+            events.append(f"proposed {trial.number}")
+
+    retried, other = Trial(1, {}, "", 2, FINISHED, 0.0, 3), Trial(2, {}, "", 1, FINISHED, 0.0, 2)
+    restore(Recorder(), [retried, other])
+    assert events == ["proposed 2", "told 2", "proposed 1", "told 1"]

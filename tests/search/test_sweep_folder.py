@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,26 @@ def test_a_record_with_another_state_is_damaged() -> None:
     record = Trial(1, {}, "").to_json() | {"state": "lost"}
     with pytest.raises(ValueError, match="record"):
         Trial.from_json(json.loads(json.dumps(record)))
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"digest": []},
+        {"number": True},
+        {"duplicate_of": "1"},
+        {"pruned_at": 0.5},
+        {"value": float("nan")},
+        {"runs": []},
+        {"runs": [Run("trials/0001", 3, state=FINISHED)]},
+        {"runs": [Run("trials/0001", 3, seconds="long")]},  # type: ignore[arg-type]
+    ],
+)
+def test_a_record_with_values_of_other_types_is_damaged(damage: dict[str, object]) -> None:
+    trial = Trial(1, {}, "", runs=[Run("trials/0001", 3)])
+    assert Trial.from_json(trial.to_json()) == trial
+    with pytest.raises(ValueError, match="record"):
+        Trial.from_json(replace(trial, **damage).to_json())
 
 
 def test_a_folder_without_a_search(tmp_path: Path) -> None:

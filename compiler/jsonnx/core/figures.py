@@ -31,6 +31,11 @@ def is_number(value: Any) -> bool:
     return isinstance(value, float) or (type(value) is int and abs(value) < 1 << 63)
 
 
+def finite_or_none(value: Any) -> float | None:
+    """A number from a file; None for NaN, infinity, and what is no number."""
+    return float(value) if is_number(value) and isfinite(value) else None
+
+
 def is_figure(value: Any, depth: int = MAX_FIGURE_DEPTH) -> bool:
     """Whether a value from a file is a figure or null."""
     if isinstance(value, list):

@@ -13,12 +13,12 @@ from ..core.limits import MAX_SCALE_LAYERS
 from ..frontend.json_reader import Source
 from ..frontend.overrides import OverrideFault, override_path, with_overrides
 from ..frontend.schema.phrases import short_repr
-from ..search.section import SweepSection
+from ..search.section import SWEEP_KEY, SweepSection
 from ..search.space import Candidate, Dimension, Space, SpaceFault, Values, space_faults
 from ..training.monitor import NO_VALIDATION_HELP
 from .check import CheckedSpec
 from .check_scales import cost_of_check
-from .sweep_plan import SWEEP_KEY, SweepPlan, metric_fault
+from .sweep_plan import SweepPlan, metric_fault
 
 MAX_COMBINATIONS_SHOWN = 5
 

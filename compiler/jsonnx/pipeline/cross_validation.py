@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from math import isfinite, nan
 from pathlib import Path
 from statistics import fmean, stdev
 
@@ -48,10 +49,12 @@ def fold_folder(folder: Path, fold: int) -> Path:
 
 
 def spread(figures: Sequence[Figures]) -> Iterator[tuple[str, Figures]]:
-    """The mean and the standard deviation of the figures that all folds have, which are two or more."""
+    """The mean and the standard deviation of the figures that all folds have, which are two or more. They are NaN if
+    the figure of a fold is NaN or infinite."""
     names = [name for name in figures[0] if all(name in own for own in figures)]
+    values = {name: [own[name] for own in figures] for name in names}
     for title, statistic in (("mean", fmean), ("standard deviation", stdev)):
-        yield title, {name: statistic([own[name] for own in figures]) for name in names}
+        yield title, {name: statistic(row) if all(map(isfinite, row)) else nan for name, row in values.items()}
 
 
 def write_folds(folder: Path, figures: Sequence[Figures]) -> Path:

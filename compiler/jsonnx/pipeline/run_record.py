@@ -5,10 +5,10 @@ from __future__ import annotations
 import platform
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..core.figures import finite_or_none
 from ..core.optional_packages import used_package_versions
 from ..core.reserved_names import LOSS, validation_name
 from ..frontend.json_reader import STDIN_NAME
@@ -61,7 +61,7 @@ def start_info(
         **({"data_files": replaced} if replaced else {}),
         "started": before.get("started", _now()),
         "ended": None,
-        "seconds": _number(before.get("seconds")),
+        "seconds": finite_or_none(before.get("seconds")) or 0.0,
         **_environment(trainer),
         "git_revision": git_revision(checked.folder),
     }
@@ -95,7 +95,7 @@ def end_info(
     return run_info | {
         "state": state,
         "ended": _now(),
-        "seconds": round(_number(run_info.get("seconds")) + seconds, 3),
+        "seconds": round((finite_or_none(run_info.get("seconds")) or 0.0) + seconds, 3),
         "epochs": len(history.epoch),
         "figures": finite_figures(figures),
         "best": best_epoch(run_info, history.history),
@@ -111,11 +111,6 @@ def _monitor(trainer: Trainer, has_validation: bool) -> dict[str, str]:
     if figure is None:
         return {"figure": validation_name(LOSS) if has_validation else LOSS, "mode": "min"}
     return {"figure": figure, "mode": "max" if monitor.is_maximized else "min"}
-
-
-def _number(value: Any) -> float:
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return value if is_number and isfinite(value) else 0.0
 
 
 def _now() -> str:

@@ -10,6 +10,7 @@ from ..core.diagnostics import Report
 from ..frontend.expansion.expand import expand
 from ..runtime.run_files import EXPANDED_SPEC_FILE, SOURCE_SPEC_FILE, SPEC_FILE
 from .check import CheckedSpec
+from .sweep_plan import without_sweep
 
 
 def spec_texts(checked: CheckedSpec) -> dict[str, str]:
@@ -25,9 +26,7 @@ def spec_texts(checked: CheckedSpec) -> dict[str, str]:
 
 def spec_sha256(checked: CheckedSpec) -> str:
     """The hash of a spec with its overrides, whatever its formatting; without its search, which trains nothing."""
-    document: Any = checked.source.value
-    trained = {key: value for key, value in document.items() if key != "sweep"}
-    text = json.dumps(trained, ensure_ascii=False, separators=(",", ":"))
+    text = json.dumps(without_sweep(checked.source).value, ensure_ascii=False, separators=(",", ":"))
     return sha256(text.encode(errors="surrogatepass")).hexdigest()
 
 

@@ -256,13 +256,14 @@ def _locked(folder: SweepFolder) -> Iterator[None]:
 
 
 def _read_records(folder: SweepFolder, options: SweepOptions) -> dict[int, Trial]:
-    """The trials of an earlier process; with `retry_failed` without the failed ones, whose files are removed."""
-    records = {}
-    for trial in folder.read_trials():
-        if options.retry_failed and trial.state == FAILED:
-            folder.remove_trial(trial)
-        else:
-            records[trial.number] = trial
+    """The trials of an earlier process; with `retry_failed` without the failed ones and their duplicates, whose files
+    are removed."""
+    records = {trial.number: trial for trial in folder.read_trials()}
+    failed = {number for number, trial in records.items() if options.retry_failed and trial.state == FAILED}
+    retried = [trial for number, trial in records.items() if number in failed or trial.duplicate_of in failed]
+    for trial in retried:
+        folder.remove_trial(trial)
+        del records[trial.number]
     return records
 
 

@@ -14,11 +14,12 @@ from ..core.diagnostics import CompileError, Diagnostic
 from ..frontend.json_reader import STDIN_NAME, read_text
 from ..frontend.overrides import with_overrides
 from ..runtime.provider_options import ProviderOptions
-from ..search.sweep_folder import SPEC_FILE, SweepFolder
+from ..search.section import SWEEP_KEY
+from ..search.sweep_folder import SPEC_FILE, SWEEP_FILE, SweepFolder
 from .run_data import SPEC_FILES, DataFiles
 from .run_info import path_from
 from .spec_changes import MAX_CHANGES, value_changes
-from .sweep_plan import SWEEP_KEY, SweepPlan
+from .sweep_plan import SweepPlan
 
 Keep = Literal["best", "all"]
 LAYOUT_VERSION = 1
@@ -100,10 +101,11 @@ def require_same_search(folder: SweepFolder, plan: SweepPlan, settings: Mapping[
         if before.get(key) != settings[key]
     ]
     old_spec = read_text(folder.read_spec(), str(folder.path / SPEC_FILE))
-    scale, changes = before.get("scale"), before.get("set")
-    is_valid = isinstance(scale, str | None) and isinstance(changes, list) and isinstance(before.get("threads"), int)
-    if not is_valid:
-        raise CompileError([Diagnostic("damaged-file", "not the description of a sweep", file=str(folder.path))])
+    scale, changes, threads = before.get("scale"), before.get("set"), before.get("threads")
+    if not (isinstance(scale, str | None) and _is_list_of_texts(changes) and type(threads) is int and threads > 0):
+        raise _damaged(folder.path / SWEEP_FILE, "not the description of a sweep")
+    if not isinstance(old_spec.value, dict):
+        raise _damaged(folder.path / SPEC_FILE, "not a spec")
     old, new = with_overrides(old_spec, scale, changes or [])[0].value, plan.source.value
     texts += [change.text() for change in value_changes(_fixed_part(old), _fixed_part(new))]
     if texts:
@@ -115,6 +117,14 @@ def require_same_search(folder: SweepFolder, plan: SweepPlan, settings: Mapping[
         )
         raise CompileError([Diagnostic("sweep-changed", message, file=plan.original.file, help=help)])
     return before | {key: settings[key] for key in ("spec", "spec_folder", "scale", "set")}
+
+
+def _is_list_of_texts(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
+
+
+def _damaged(file: Path, message: str) -> CompileError:
+    return CompileError([Diagnostic("damaged-file", message, file=str(file))])
 
 
 def _fixed_part(document: Any) -> Any:

@@ -15,14 +15,13 @@ from ..core.reserved_names import is_validation_name, validation_name
 from ..frontend.formatter import format_document, with_number_literals
 from ..frontend.json_reader import Source
 from ..frontend.overrides import with_overrides, with_value_at
-from ..search.section import SweepSection
+from ..search.section import SWEEP_KEY, SweepSection
 from ..search.space import Space, Values
 from ..training.monitor import spec_has_validation
 from .check import CheckedSpec, check_source
 from .check_columns import check_columns
 
 SPLIT_PATH = "training.data.split"
-SWEEP_KEY = "sweep"
 
 
 class FigureFault(NamedTuple):

@@ -7,14 +7,16 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
 from ..core.diagnostics import UsageError
+from ..core.figures import finite_or_none
 from ..core.files import error_reason
 from ..runtime.run_files import METRICS_FILE
-from ..search.trials import FAILED, Curve, finite_or_none
+from ..search.trials import FAILED, Curve
 from .run_info import INTERRUPTED
 from .trial_run import TrialJob, TrialResult, job_line, result_from_line
 
@@ -35,11 +37,13 @@ class TrialProcess:
         self._is_told_to_end = False
         paths = [str(PACKAGE_PARENT), os.environ.get("PYTHONPATH", "")]
         try:
+            # A result has a number for each epoch, and a pipe that is read at the end would block after 64 KiB.
+            self._output: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 (`_close` closes it)
             with open(log_file, "wb") as log:
                 self._process = subprocess.Popen(
                     [sys.executable, "-P", "-m", "jsonnx.pipeline.trial_main"],
                     stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
+                    stdout=self._output,
                     stderr=log,
                     env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))},
                     start_new_session=True,
@@ -63,8 +67,8 @@ class TrialProcess:
         """The result; None while the process runs."""
         if self._process.poll() is None:
             return None
-        assert self._process.stdout is not None
-        output = self._process.stdout.read().decode(errors="replace").rstrip().rpartition("\n")[2]
+        self._output.seek(0)
+        output = self._output.read().decode(errors="replace").rstrip().rpartition("\n")[2]
         self._close()
         result = result_from_line(output)
         if result is None:
@@ -92,10 +96,9 @@ class TrialProcess:
             self._log_file.unlink()
 
     def _close(self) -> None:
-        for stream in (self._process.stdin, self._process.stdout):
-            if stream is not None:
-                with suppress(OSError):
-                    stream.close()
+        for stream in (self._stdin, self._output):
+            with suppress(OSError):
+                stream.close()
 
     def _reason(self) -> str:
         """Why the process has ended without a result."""

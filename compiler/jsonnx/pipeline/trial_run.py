@@ -10,12 +10,13 @@ from pathlib import Path
 
 from ..core.components import Json
 from ..core.diagnostics import CompileError, Diagnostic, UsageError
+from ..core.figures import finite_or_none
 from ..data.data_errors import FeedError
 from ..frontend.json_reader import read_text
 from ..frontend.overrides import OverrideFault, with_overrides
 from ..runtime.history import History
 from ..runtime.run_folder import RunFolder
-from ..search.trials import FAILED, FINISHED, Curve, finite_or_none
+from ..search.trials import FAILED, FINISHED, Curve
 from .check import CheckedSpec, check_source
 from .run_data import DataFiles
 from .run_info import INTERRUPTED

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING
 
 from ..core.diagnostics import CompileError, Diagnostic, file_order
 from ..core.spec_folders import SpecFolders
+from ..frontend.json_reader import Source
+from ..search.section import SWEEP_KEY
 from ..training.section import DATA_PARTS
 from .check import CheckedSpec, Spec, check_source, read_spec
 from .check_columns import check_columns
 from .check_paths import check_paths
 from .check_scales import check_scales
-from .check_sweep import check_sweep
 
 if TYPE_CHECKING:
     from .target_classes import ClassCounts
@@ -79,7 +80,7 @@ def validate_spec(
 
     own_diagnostics = diagnostics_of(checked)
     at_scales = check_scales(source, changes, own_diagnostics, diagnostics_of) if scale is None else []
-    of_sweep = check_sweep(source, checked, scale, changes).diagnostics
+    of_sweep = _check_sweep(source, checked, scale, changes)
     diagnostics = sorted([*own_diagnostics, *at_scales, *of_sweep], key=file_order)
     faults = [*checked.diagnostics, *check_columns(checked)]
     if data is False or any(fault.severity == "error" for fault in faults):
@@ -87,6 +88,16 @@ def validate_spec(
     faulty_paths = {diagnostic.path.partition("[")[0] for diagnostic in own_diagnostics}  # a file may be one of a list
     skipped_parts = {part for part in DATA_PARTS if f"$.training.data.{part}" in faulty_paths}
     return _with_data(checked, folders, file, skipped_parts, diagnostics)
+
+
+def _check_sweep(source: Source, checked: CheckedSpec, scale: str | None, changes: Sequence[str]) -> list[Diagnostic]:
+    """The diagnostics of the spec's search. What checks it is imported only for a spec that has one."""
+    document = checked.source.value
+    if not (isinstance(document, dict) and SWEEP_KEY in document):
+        return []
+    from .check_sweep import check_sweep
+
+    return check_sweep(source, checked, scale, changes).diagnostics
 
 
 def _with_data(

@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+from ..core.figures import is_number
 from .trials import FINISHED, Trial
 
 MIN_TRIALS = 4
@@ -40,21 +41,17 @@ def average_ranks(values: Sequence[float]) -> list[float]:
 def _groups(assignments: Sequence[Mapping[str, object]], name: str) -> list[str]:
     """The group of each trial."""
     values = [assignment.get(name) if name in assignment else _Unset for assignment in assignments]
-    numbers = [value for value in values if _is_number(value)]
+    numbers = [value for value in values if is_number(value)]
     texts = ["unset" if value is _Unset else json.dumps(value, sort_keys=True) for value in values]
     if len({*texts}) <= MAX_GROUPS or len(numbers) < len([text for text in texts if text != "unset"]):
         return texts
     ranks = iter(average_ranks([float(value) for value in numbers]))  # type: ignore[arg-type]
     width = len(numbers) / max(2, min(MAX_GROUPS, len(numbers) // 3))
-    return [str(int((next(ranks) - 0.75) / width)) if _is_number(value) else "unset" for value in values]
+    return [str(int((next(ranks) - 0.75) / width)) if is_number(value) else "unset" for value in values]
 
 
 class _Unset:
     """Stands for the value of a parameter that a trial does not have."""
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def _effect_size(groups: Sequence[str], ranks: Sequence[float]) -> float:

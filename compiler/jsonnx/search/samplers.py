@@ -119,10 +119,10 @@ def restore(sampler: Sampler, trials: Sequence[Trial]) -> None:
     """Brings a new sampler into the state that it had after these trials, in the order of their events.
 
     Proposals and results are told in the order in which they happened, so that a resumed search proposes what an
-    uninterrupted one would.
+    uninterrupted one would. A failed trial that is run again is proposed after trials with greater numbers.
     """
     ended = sorted((trial for trial in trials if trial.has_ended), key=lambda trial: trial.told or 0)
-    for trial in sorted(trials, key=lambda trial: trial.number):
+    for trial in sorted(trials, key=lambda trial: (trial.proposed_after, trial.number)):
         while ended and (ended[0].told or 0) <= trial.proposed_after:
             sampler.tell(ended.pop(0))
         sampler.propose_again(trial)

@@ -9,6 +9,8 @@ from ..core.reserved_names import LOSS, validation_name
 from ..training.section import TimeLimitSection
 from ..training.section_base import Section
 
+SWEEP_KEY = "sweep"
+"""The key of the section in a spec."""
 MAX_TRIALS = 100_000
 
 VALUE_CODEC = ScalarCodec(type=["number", "string", "boolean", "null", "array", "object"])

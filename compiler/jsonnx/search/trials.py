@@ -9,6 +9,7 @@ from math import isfinite
 from typing import Any
 
 from ..core.components import Json
+from ..core.figures import is_number
 
 RUNNING, FINISHED, PRUNED, FAILED, DUPLICATE, INVALID = STATES = (
     "running",
@@ -88,22 +89,30 @@ class Trial:
             trial = Trial(**{**value, "runs": runs})
         except (TypeError, KeyError) as error:
             raise ValueError("not the record of a trial") from error
-        numbers = [trial.value, *(run.value for run in runs), *(item for run in runs for item in run.curve)]
-        is_valid = (
-            isinstance(trial.number, int)
-            and isinstance(trial.values, dict)
-            and isinstance(trial.proposed_after, int)
-            and isinstance(trial.told, int | None)
-            and trial.state in STATES
-            and isinstance(trial.reasons, list)
-            and all(isinstance(reason, str) for reason in trial.reasons)
-            and (bool(trial.reasons) or trial.state not in (FAILED, INVALID))
-            and all(isinstance(run.folder, str) and isinstance(run.seed, int) for run in runs)
-            and all(number is None or isinstance(number, (int, float)) for number in numbers)
-        )
-        if not is_valid:
+        if not _is_valid(trial):
             raise ValueError("not the record of a trial")
         return trial
+
+
+def _is_valid(trial: Trial) -> bool:
+    """Whether the values of a record have their types, and the record has what its state needs."""
+    counts = (trial.told, trial.duplicate_of, trial.pruned_at, *(run.fold for run in trial.runs))
+    required = (trial.number, trial.proposed_after, *(run.seed for run in trial.runs))
+    figures = (trial.value, *(run.value for run in trial.runs), *(item for run in trial.runs for item in run.curve))
+    return (
+        all(type(count) is int for count in required)
+        and all(count is None or type(count) is int for count in counts)
+        and all(figure is None or (is_number(figure) and isfinite(figure)) for figure in figures)
+        and isinstance(trial.values, dict)
+        and isinstance(trial.digest, str)
+        and trial.state in STATES
+        and isinstance(trial.reasons, list)
+        and all(isinstance(reason, str) for reason in trial.reasons)
+        and (bool(trial.reasons) or trial.state not in (FAILED, INVALID))
+        and (bool(trial.runs) or trial.has_ended)
+        and all(isinstance(run.folder, str) and is_number(run.seconds) for run in trial.runs)
+        and all(run.value is not None for run in trial.runs if run.state == FINISHED)
+    )
 
 
 def record_text(trial: Trial) -> str:
@@ -112,12 +121,6 @@ def record_text(trial: Trial) -> str:
 
 def mean(values: Sequence[float]) -> float:
     return sum(values) / len(values)
-
-
-def finite_or_none(value: Any) -> float | None:
-    """A number of a figure; None for NaN, infinity, and what is no number."""
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return float(value) if is_number and isfinite(value) else None
 
 
 def best_trial(trials: Sequence[Trial], is_maximized: bool) -> Trial | None:
