@@ -18,9 +18,10 @@ PACKAGE = TESTS.parent / "compiler" / "jsonnx"
 ARROWS = """
 callbacks: runtime
 cli:       pipeline render runtime lowering interop frontend layers backend library core
-pipeline:  report render runtime tuning diff lowering gradient passes interop analysis frontend layers search training
-           targets backend ir core
+pipeline:  report render trackers runtime tuning diff lowering gradient passes interop analysis frontend layers search
+           training targets backend ir core
 render:    runtime diff lowering interop analysis frontend layers search targets ir library core
+trackers:  runtime core
 runtime:   tuning passes interop training backend ir core
 tuning:    gradient passes training ir core
 diff:      analysis frontend training core

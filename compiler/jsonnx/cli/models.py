@@ -166,6 +166,13 @@ def compile(
 )
 @click.option("--strict", is_flag=True, help="Do not train if the provider leaves large nodes to the CPU.")
 @click.option("--report", is_flag=True, help="Write report.html to the folder at the end, as `jsonnx report` does.")
+@click.option(
+    "--tracker",
+    "trackers",
+    type=click.Choice(["tensorboard", "mlflow", "wandb"]),
+    multiple=True,
+    help="Send the figures to this tracker, besides those of the spec; may be repeated.",
+)
 @click.option("--live", is_flag=True, help="Serve a page with the figures on this machine while it trains.")
 @PORT_OPTION
 @SCALE_OPTION
@@ -195,6 +202,7 @@ def train(
     explain_placement: bool,
     strict: bool,
     report: bool,
+    trackers: tuple[str, ...],
     live: bool,
     port: int | None,
     scale: str | None,
@@ -234,6 +242,7 @@ def train(
             strict=strict,
             threads=lock.threads if lock is not None else threads,
             lock=lock,
+            trackers=trackers,
         )
         with live_report(folder, port, live), progress_display(0 if quiet else 1) as display:
             outcome = run(
