@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from .trainer import Trainer
 
-MAX_END_SECONDS = 30.0
+MAX_END_SECONDS = 60.0
 """How long the end of a run waits for trackers that have not written all figures yet."""
 FAILED = "failed"
 """The state of a run that an error ended, beside those of `run.json`."""

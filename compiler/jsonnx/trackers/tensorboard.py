@@ -33,7 +33,8 @@ class TensorboardTracker(RunTracker):
         if not run.is_resumed:
             for path in folder.glob(f"{FILE_PREFIX}.out.tfevents.*"):  # of a run that --force replaces
                 path.unlink()
-        self._writer = self._writer_class(str(folder / FILE_PREFIX))
+        suffix = f".{len(list(folder.iterdir()))}"  # another file, even in the same second
+        self._writer = self._writer_class(str(folder / FILE_PREFIX), suffix)
         if run.is_resumed:  # discards the figures of later steps, which are trained again
             session = self._events.SessionLog(status=self._events.SessionLog.START)
             self._write(run.step + 1, session_log=session)

@@ -123,7 +123,7 @@ RUNNING_EXPLANATIONS: dict[str, Explanation] = {
     ),
     "tracker-failed": Explanation(
         "A tracker does not get the figures of a run",
-        "An exception of TensorBoard's, MLflow's or Weights & Biases' package, such as a server that cannot be reached, "
+        "An exception of the tracker's package, such as a server that cannot be reached, "
         "ends the tracking, not the training. All figures are in `metrics.jsonl` and `steps.jsonl` of the RUN folder.",
         "MLFLOW_TRACKING_URI=http://localhost:1 jsonnx train spec.json --tracker mlflow",
         "MLFLOW_TRACKING_URI=sqlite:///mlflow.db jsonnx train spec.json --tracker mlflow",
@@ -139,7 +139,7 @@ RUNNING_EXPLANATIONS: dict[str, Explanation] = {
     "missing-package": Explanation(
         "An optional package that is needed is not installed",
         "Parquet, Arrow and Feather files are read by pyarrow, images by Pillow; an installation without the extras "
-        "`data` and `images` lacks them. Plots, searches and trackers have extras of their own, which the message names. "
+        "`data` and `images` lacks them. Plots, searches and trackers have extras of their own; the help names them. "
         "Files compressed as .zst need Python 3.14.",
         "jsonnx train spec.json    # with images, without Pillow",
         'pip install "jsonnx[images]"; jsonnx train spec.json',
