@@ -17,12 +17,13 @@ PACKAGE = TESTS.parent / "compiler" / "jsonnx"
 
 ARROWS = """
 callbacks: runtime
-cli:       pipeline render runtime lowering interop frontend layers backend library core
-pipeline:  report render trackers runtime tuning diff lowering gradient passes interop analysis frontend layers search
-           training targets backend ir core
-render:    runtime diff lowering interop analysis frontend layers search targets ir library core
-trackers:  runtime core
-runtime:   tuning passes interop training backend ir core
+cli:       pipeline render runtime data lowering interop frontend layers backend library core
+pipeline:  report render trackers runtime data tuning diff lowering gradient passes interop analysis frontend layers
+           search training targets backend ir core
+render:    runtime data diff lowering interop analysis frontend layers search targets ir library core
+trackers:  core
+runtime:   data tuning passes interop training backend ir core
+data:      interop training core
 tuning:    gradient passes training ir core
 diff:      analysis frontend training core
 lowering:  analysis frontend layers training ir core
@@ -48,7 +49,13 @@ ROOMS = {
     for room, below in (line.split(":") for line in re.sub(r"\n +", " ", ARROWS).strip().splitlines())
 }
 
-FOR_TYPES_ONLY = {("layers", "ir"), ("training", "ir"), ("render", "runtime"), ("render", "targets")}
+FOR_TYPES_ONLY = {
+    ("layers", "ir"),
+    ("training", "ir"),
+    ("render", "data"),
+    ("render", "runtime"),
+    ("render", "targets"),
+}
 """Arrows that only type checkers follow: a layer and a loss are given the builder that they emit operators with."""
 
 OWNERS = {
@@ -56,9 +63,9 @@ OWNERS = {
     "h5py": {"interop"},
     "onnxruntime": {"runtime"},
     "jsonschema": {"frontend"},
-    "safetensors": {"interop", "runtime"},
-    "pyarrow": {"runtime"},
-    "PIL": {"runtime"},
+    "safetensors": {"data", "interop", "runtime"},
+    "pyarrow": {"data"},
+    "PIL": {"data"},
     "optuna": {"search"},
     "cmaes": {"search"},
     "click": {"cli"},

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .core.diagnostics import CompileError, Diagnostic, Note, UsageError
     from .core.types import Size, TensorType
+    from .data.data_errors import FeedError
     from .pipeline.compile import compile
     from .pipeline.keras_export import to_keras
     from .pipeline.keras_import import from_keras
@@ -20,14 +21,13 @@ if TYPE_CHECKING:
     from .pipeline.trainer import Trainer
     from .pipeline.validate import validate
     from .runtime.callback_class import Callback
-    from .runtime.data_errors import FeedError
     from .runtime.session import Session
 
 _LAZY = {
     "Callback": "runtime.callback_class",
     "CompileError": "core.diagnostics",
     "Diagnostic": "core.diagnostics",
-    "FeedError": "runtime.data_errors",
+    "FeedError": "data.data_errors",
     "Model": "pipeline.model",
     "Note": "core.diagnostics",
     "Run": "pipeline.run",

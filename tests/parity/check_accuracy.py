@@ -9,7 +9,7 @@ import oracle
 import pytest
 from jsonnx.pipeline.check import check_spec
 from jsonnx.pipeline.trainer import Trainer
-from jsonnx.runtime.dataset_files import from_spec
+from jsonnx.runtime.plan_data import from_spec
 
 from samples import SAMPLES
 

@@ -30,7 +30,7 @@ def deterministic(name: str) -> dict[str, Any]:
 
 def batches(trainer: Any) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yields STEPS batches of the sample's data in a fixed random order, repeating the data if necessary."""
-    from jsonnx.runtime.dataset_files import from_spec
+    from jsonnx.runtime.plan_data import from_spec
 
     samples = from_spec(trainer.plan, "train")
     (x,), (y,) = samples.inputs, samples.targets

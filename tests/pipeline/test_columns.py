@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from commands import jsonnx as command
 from jsonnx.core.diagnostics import CompileError
+from jsonnx.data.data_errors import FeedError
 from jsonnx.pipeline.trained_model import TrainedModel
-from jsonnx.runtime.data_errors import FeedError
 from jsonnx.training.columns import matching_columns
 
 COLUMNS = ("id", "size_a", "size_b", "price", "*odd")

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from jsonnx.cli.models import train as train_command
+from jsonnx.cli.train import train as train_command
 from jsonnx.core.diagnostics import Diagnostic, UsageError
 from jsonnx.pipeline import run_trackers
 from jsonnx.pipeline.check import check_spec

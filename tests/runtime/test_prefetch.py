@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from jsonnx.data.sample_order import sample_order
 from jsonnx.runtime import prefetch
 from jsonnx.runtime.fit_data import dataset_of
-from jsonnx.runtime.random import sample_order
 from jsonnx.runtime.runner import Runner
 from jsonnx.runtime.trainer import Trainer
 

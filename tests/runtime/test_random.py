@@ -5,13 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from jsonnx.core.types import BATCH, Size, TensorType
+from jsonnx.data.sample_order import generator, sample_order
 from jsonnx.ir import Builder
 from jsonnx.ir.graph import Random
 from jsonnx.runtime.random import (
     draw_initial_weights,
     evaluate_size,
-    generator,
-    sample_order,
     step_randoms,
     symbol_sizes,
 )

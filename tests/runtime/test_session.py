@@ -7,10 +7,10 @@ import pytest
 from jsonnx.backend import serialize, to_model_proto
 from jsonnx.core.diagnostics import CompileError, UsageError
 from jsonnx.core.types import BATCH, Size, TensorType
+from jsonnx.data.data_errors import FeedError
+from jsonnx.data.data_spec import DataSpec
+from jsonnx.data.dataset import from_arrays
 from jsonnx.ir import Builder, Graph
-from jsonnx.runtime.data_errors import FeedError
-from jsonnx.runtime.data_spec import DataSpec
-from jsonnx.runtime.dataset import from_arrays
 from jsonnx.runtime.session import Session
 
 TIME = Size.named("time")

@@ -8,11 +8,11 @@ import jsonnx
 import numpy as np
 import pytest
 from jsonnx.core.types import BATCH, TensorType
-from jsonnx.runtime import csv_numbers, data_files, memory_limit, text_blocks
-from jsonnx.runtime.data_spec import DataSpec
-from jsonnx.runtime.dataset import Dataset
-from jsonnx.runtime.dataset_files import from_file
-from jsonnx.runtime.stored_arrays import StoredArray
+from jsonnx.data import csv_numbers, data_files, memory_limit, text_blocks
+from jsonnx.data.data_spec import DataSpec
+from jsonnx.data.dataset import Dataset
+from jsonnx.data.dataset_files import from_file
+from jsonnx.data.stored_arrays import StoredArray
 from jsonnx.training.section import DataSection
 
 ROWS = 200

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from jsonnx.core.diagnostics import CompileError, UsageError
+from jsonnx.core.spec_source import SpecSource
+from jsonnx.data.data_errors import FeedError
+from jsonnx.data.dataset import from_arrays
 from jsonnx.runtime import runner
-from jsonnx.runtime.data_errors import FeedError
-from jsonnx.runtime.dataset import from_arrays
 from jsonnx.runtime.fit import Fit
-from jsonnx.runtime.spec_source import SpecSource
 from jsonnx.runtime.trainer import Diverged, Trainer
 
 from .plans import REGRESS, classifier, flowers, have_equal_variables, make_plan

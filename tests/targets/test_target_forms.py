@@ -12,10 +12,10 @@ import numpy as np
 import onnx
 import pytest
 from jsonnx.core.reserved_names import STEP_COUNT
+from jsonnx.data.data_errors import FeedError
 from jsonnx.pipeline.check import check_spec
 from jsonnx.pipeline.plan_training import plan_training
 from jsonnx.pipeline.target_forms import plan_for_target
-from jsonnx.runtime.data_errors import FeedError
 from jsonnx.runtime.trainer import Trainer as PlanTrainer
 from training import cases
 from training_steps import assert_same_steps, run_steps

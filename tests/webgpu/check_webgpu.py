@@ -19,12 +19,12 @@ from jsonnx.backend import serialize, to_model_proto
 from jsonnx.cli import main
 from jsonnx.core.diagnostics import UsageError
 from jsonnx.core.types import TensorType
+from jsonnx.data.dataset import Dataset
 from jsonnx.ir import Builder, with_vocabularies
 from jsonnx.runtime import webgpu_exclusions
-from jsonnx.runtime.dataset import Dataset
-from jsonnx.runtime.dataset_files import from_spec
 from jsonnx.runtime.device_runner import DeviceRunner
 from jsonnx.runtime.device_variables import DeviceVariables
+from jsonnx.runtime.plan_data import from_spec
 from jsonnx.runtime.providers import load_runtime, resolve_provider
 from jsonnx.runtime.runner import OPTIMIZATION_LEVEL
 from jsonnx.training.initializers import Zeros

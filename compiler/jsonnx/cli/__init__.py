@@ -11,6 +11,7 @@ import click
 from ..render.terminal import COLOR_CHOICES, ColorChoice, choose_color
 from . import data, info, keras, models, report, runs, specs
 from . import sweep as sweep_command
+from . import train as train_command
 from .completion import enable_completion
 from .examples import epilog
 
@@ -108,7 +109,7 @@ for command in (
     data.data,
     data.init,
     models.compile,
-    models.train,
+    train_command.train,
     sweep_command.sweep,
     models.evaluate,
     runs.runs,

@@ -13,7 +13,7 @@ import click
 
 from ..core.diagnostics import CompileError, Diagnostic, UsageError
 from ..core.files import open_file
-from ..runtime.data_errors import FeedError
+from ..data.data_errors import FeedError
 
 if TYPE_CHECKING:
     from ..pipeline.check import CheckedSpec

@@ -1,10 +1,9 @@
-"""Commands that create and use models: compile, train, evaluate, predict, inspect."""
+"""Commands that create and use models: compile, evaluate, predict, inspect."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
@@ -21,7 +20,6 @@ from .common import (
     SEED_TYPE,
     SET_OPTION,
     SPEC_ARGUMENT,
-    THREADS_OPTION,
     UNVERIFIED_OPTION,
     checked_spec,
     handles_errors,
@@ -31,14 +29,6 @@ from .common import (
     print_status,
     print_weights_report,
 )
-from .folds import ALL_FOLDS, FOLD_TYPE, default_folder, train_all_folds
-from .report import PORT_OPTION, live_report, write_run_report
-from .runs import locked_run
-
-if TYPE_CHECKING:
-    from ..pipeline.check import CheckedSpec
-    from ..pipeline.run_outcome import Outcome
-    from ..pipeline.training_run import ProviderPlacement
 
 OWN_DATA_NOTE = (
     "Each run was evaluated on the test data of its own spec, or else on its validation data; with `--data FILE`, all "
@@ -101,181 +91,6 @@ def compile(
     else:
         model.save(output)
     print_status(f"wrote {output}")
-
-
-@click.command()
-@SPEC_ARGUMENT
-@click.option(
-    "-o",
-    "--output",
-    metavar="RUN",
-    help="Folder to write; if omitted, runs/SPEC, runs/SPEC-2, ..., named after the spec's file.",
-)
-@click.option(
-    "--resume",
-    is_flag=True,
-    help="Continue from the folder's last checkpoint, without -o from that of the spec's newest unfinished run; start "
-    "if there is no run yet.",
-)
-@click.option(
-    "--locked",
-    is_flag=True,
-    help="Reproduce the run of jsonnx.lock, which lies beside the spec: with its seed, provider and overrides, and bit "
-    "for bit.",
-)
-@click.option("--exact", is_flag=True, help="Resume only if the result is the same bit for bit.")
-@click.option(
-    "--on-save-error",
-    type=click.Choice(["stop", "continue"]),
-    default="stop",
-    show_default=True,
-    help="Whether the run ends if a checkpoint cannot be written, or goes on and tries again.",
-)
-@click.option(
-    "--weights",
-    metavar="FILE",
-    help="Start from these weights, a file or a RUN folder, instead of the spec's weights or the initial ones.",
-)
-@PARTIAL_OPTION
-@UNVERIFIED_OPTION
-@click.option("--seed", type=SEED_TYPE, help="Override the spec's seed.")
-@click.option(
-    "--data", metavar="FILE", help="Train on this file, folder or pattern instead of the spec's training data."
-)
-@click.option(
-    "--validation-data",
-    metavar="FILE",
-    help="Validate on this file, folder or pattern instead of the spec's validation data.",
-)
-@DATA_ROOT_OPTION
-@click.option(
-    "--fold",
-    type=FOLD_TYPE,
-    help="Validate on the fold of this index, from 0, of the spec's `split`; or train on all folds one after another, "
-    "in RUN/fold-0, RUN/fold-1, ..., and print the mean of their figures.",
-)
-@click.option("--force", is_flag=True, help="Replace an existing run in the folder.")
-@THREADS_OPTION
-@click.option("--quiet", is_flag=True, help="Show no progress.")
-@PROVIDER_OPTION
-@PROVIDER_OPTIONS_OPTION
-@click.option(
-    "--explain-placement",
-    is_flag=True,
-    help="Tell first which nodes the provider leaves to the CPU, and what it costs.",
-)
-@click.option("--strict", is_flag=True, help="Do not train if the provider leaves large nodes to the CPU.")
-@click.option("--report", is_flag=True, help="Write report.html to the folder at the end, as `jsonnx report` does.")
-@click.option(
-    "--tracker",
-    "trackers",
-    type=click.Choice(["tensorboard", "mlflow", "wandb"]),
-    multiple=True,
-    help="Send the figures to this tracker, besides those of the spec; may be repeated.",
-)
-@click.option("--live", is_flag=True, help="Serve a page with the figures on this machine while it trains.")
-@PORT_OPTION
-@SCALE_OPTION
-@SET_OPTION
-@ALL_OPTION
-@handles_errors
-def train(
-    spec: str,
-    output: str | None,
-    resume: bool,
-    locked: bool,
-    exact: bool,
-    on_save_error: str,
-    weights: str | None,
-    partial: bool,
-    unverified: bool,
-    seed: int | None,
-    data: str | None,
-    validation_data: str | None,
-    data_roots: tuple[str, ...],
-    fold: int | None,
-    force: bool,
-    threads: int | None,
-    quiet: bool,
-    provider: str,
-    provider_options: tuple[str, ...],
-    explain_placement: bool,
-    strict: bool,
-    report: bool,
-    trackers: tuple[str, ...],
-    live: bool,
-    port: int | None,
-    scale: str | None,
-    changes: tuple[str, ...],
-) -> None:
-    """Train a network on the data that its spec names, or on FILE."""
-    from ..pipeline.cross_validation import fold_change, with_fold
-    from ..pipeline.run_data import DataFiles
-    from ..pipeline.training_run import RunOptions
-    from ..pipeline.training_run import train as run
-    from ..render.progress import progress_display
-    from ..runtime.provider_options import parse_assignments
-
-    lock = locked_run(spec) if locked else None
-    if lock is not None:
-        changes, scale, seed, provider = lock.changes, lock.scale, lock.seed, lock.provider
-    checked = checked_spec(spec, changes, scale, has_validation_data=validation_data is not None)
-    if not quiet:
-        print_provider_choice(provider)
-
-    def run_in(folder: Path, checked: CheckedSpec, changes: tuple[str, ...]) -> Outcome:
-        options = RunOptions(
-            provider,
-            seed,
-            weights,
-            partial,
-            resume,
-            force,
-            exact,
-            on_save_error == "continue",
-            not unverified,
-            DataFiles(data, validation_data),
-            data_roots,
-            scale,
-            changes,
-            parse_assignments(provider_options),
-            strict=strict,
-            threads=lock.threads if lock is not None else threads,
-            lock=lock,
-            trackers=trackers,
-        )
-        with live_report(folder, port, live), progress_display(0 if quiet else 1) as display:
-            outcome = run(
-                checked,
-                folder,
-                options,
-                callbacks=[display],
-                warn=lambda diagnostics: print_diagnostics(diagnostics, "text") if diagnostics else None,
-                on_weights_resolved=print_weights_report,
-                on_resumed=lambda lines: None if quiet else print_status("\n".join(lines)),
-                on_placement=lambda placement: _print_placement(provider, placement) if explain_placement else None,
-            )
-        for line in outcome.summary_lines():
-            print_result(line)
-        if report:
-            write_run_report(folder, data_roots)
-        return outcome
-
-    if fold == ALL_FOLDS:
-        sys.exit(train_all_folds(checked, changes, output, resume, quiet, run_in))
-    if fold is not None:
-        checked, changes = with_fold(checked, fold), (*changes, fold_change(fold))
-    folder = Path(output) if output else default_folder(checked, resume, force, quiet)
-    sys.exit(run_in(folder, checked, changes).exit_status)
-
-
-def _print_placement(provider: str, placement: ProviderPlacement | None) -> None:
-    """Prints where the nodes of a training step run."""
-    from ..render.placement_text import placements_text
-
-    print_status(
-        placements_text([placement]) if placement else f"{provider}: onnxruntime does not tell where nodes run"
-    )
 
 
 @click.command(short_help="Compute loss and metrics of trained models on data.")

@@ -8,10 +8,10 @@ from functools import partial
 from typing import TypeVar
 
 from ..core.diagnostics import CompileError, Diagnostic, UsageError
-from ..runtime.data_errors import FeedError
-from ..runtime.dataset import Dataset
-from ..runtime.dataset_files import from_file
-from ..runtime.spec_source import SpecSource
+from ..core.spec_source import SpecSource
+from ..data.data_errors import FeedError
+from ..data.dataset import Dataset
+from ..data.dataset_files import from_file
 from ..training.section import DATA_PARTS
 from .check import CheckedSpec
 from .data_spec import data_spec_of, input_spec

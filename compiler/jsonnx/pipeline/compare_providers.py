@@ -11,8 +11,8 @@ import numpy as np
 
 from ..core.diagnostics import CompileError, UsageError
 from ..core.files import open_file
+from ..data.data_errors import FeedError
 from ..runtime.assignment import usable_provider
-from ..runtime.data_errors import FeedError
 from ..runtime.example_feeds import draw_inputs, draw_targets
 from ..runtime.output_differences import OutputDifference, output_differences
 from ..runtime.parity_report import CpuNode, ParityOptions, ParityReport, ProviderParity

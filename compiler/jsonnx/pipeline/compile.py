@@ -11,13 +11,13 @@ from ..backend import model_metadata, to_model_writer
 from ..core.deployment_targets import PLAIN_TARGET, TARGETS
 from ..core.diagnostics import CompileError
 from ..core.gc_pause import gc_paused
+from ..data.data_errors import FeedError
 from ..frontend.formatter import with_ordered_keys
 from ..ir import Graph, VocabularyNotLearned
 from ..ir.cost import count_parameters, onnxruntime_ops
 from ..passes.canonicalize import canonicalize
 from ..passes.constant_folding import bind_weights
 from ..passes.inference import optimize_for_inference
-from ..runtime.data_errors import FeedError
 from ..runtime.random import draw_initial_weights
 from ..training.target_scaling import target_statistics_of
 from .check import CheckedSpec, Spec, StageHook, check_spec, no_hook

@@ -7,6 +7,7 @@ from typing import Any
 
 from ..analysis.output_layer import VALUE_PRESERVING_LAYERS, unwrapped
 from ..analysis.shape_inference import TypedNetwork
+from ..data.data_spec import DataSpec, IndexRange, make_data_spec
 from ..layers.attention.position_embeddings import PositionEmbedding
 from ..layers.core import Embedding, ReversibleEmbedding
 from ..layers.merging import Concatenate
@@ -14,7 +15,6 @@ from ..layers.ops.unary import NanToNum
 from ..layers.preprocessing.date_features import DateFeatures
 from ..layers.preprocessing.imputation import MISSING_TEXT, Imputation
 from ..layers.preprocessing.lookup import IntegerLookup, StringLookup
-from ..runtime.data_spec import DataSpec, IndexRange, make_data_spec
 from ..training.objective import Objective
 
 

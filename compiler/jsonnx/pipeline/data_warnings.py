@@ -12,8 +12,8 @@ import numpy as np
 from ..analysis.check_activations import is_regression
 from ..analysis.output_layer import OutputLayer, output_layer
 from ..core.diagnostics import Diagnostic, JsonPath, Report, or_list
+from ..data.dataset import Dataset
 from ..layers.core import Dense
-from ..runtime.dataset import Dataset
 from ..training.initializers import Constant
 from ..training.objective import Objective
 from ..training.optimizers import SGD

@@ -19,9 +19,9 @@ from ..analysis.decision import (
 from ..backend import to_model_proto
 from ..core.diagnostics import CompileError, Diagnostic
 from ..core.reserved_names import target_name
+from ..data.dataset import Dataset
 from ..passes.canonicalize import canonicalize
 from ..passes.constant_folding import bind_weights
-from ..runtime.dataset import Dataset
 from ..runtime.session import Session, concatenate_batches
 from ..runtime.training_plan import TrainingPlan
 from ..training.decision_arithmetic import best_temperature, best_threshold

@@ -10,17 +10,17 @@ import numpy as np
 from ..core.diagnostics import CompileError, UsageError
 from ..core.reserved_names import target_name
 from ..core.spec_folders import SpecFolders
-from ..runtime.column_statistics import column_statistics
-from ..runtime.data_description import BatchArray, DataDescription, DescribedColumn, DescribedPart
-from ..runtime.data_files import TableOptions
-from ..runtime.data_leaks import find_duplicates, find_leaks
-from ..runtime.data_locations import DataItem, items_of_spec, items_of_user
-from ..runtime.data_spec import DataSpec
-from ..runtime.dataset import Dataset
-from ..runtime.folder_table import LABEL
-from ..runtime.raw_columns import RawColumns, read_raw_columns
-from ..runtime.spec_source import SpecSource
-from ..runtime.stored_arrays import Samples
+from ..core.spec_source import SpecSource
+from ..data.column_statistics import column_statistics
+from ..data.data_description import BatchArray, DataDescription, DescribedColumn, DescribedPart
+from ..data.data_files import TableOptions
+from ..data.data_leaks import find_duplicates, find_leaks
+from ..data.data_locations import DataItem, items_of_spec, items_of_user
+from ..data.data_spec import DataSpec
+from ..data.dataset import Dataset
+from ..data.folder_table import LABEL
+from ..data.raw_columns import RawColumns, read_raw_columns
+from ..data.stored_arrays import Samples
 from ..training.columns import SAMPLE_WEIGHT, assigned_columns, weight_columns
 from ..training.section import DATA_PARTS, DataSection
 from .check import CheckedSpec, Spec, check_spec

@@ -10,13 +10,13 @@ from typing import Any
 
 from ..core.data_formats import COMPRESSIONS, TEXT_FORMATS, data_format
 from ..core.diagnostics import CompileError, UsageError, quoted_or_list, suggestion
+from ..data.data_files import DEFAULT_OPTIONS, TableOptions
+from ..data.data_locations import DataItem, items_of_user
+from ..data.folder_table import IMAGES, LABEL, TEXTS
+from ..data.image_sizes import image_shape
+from ..data.raw_columns import RawColumns, read_raw_columns
 from ..frontend.formatter import format_source
 from ..frontend.json_reader import from_value
-from ..runtime.data_files import DEFAULT_OPTIONS, TableOptions
-from ..runtime.data_locations import DataItem, items_of_user
-from ..runtime.folder_table import IMAGES, LABEL, TEXTS
-from ..runtime.image_sizes import image_shape
-from ..runtime.raw_columns import RawColumns, read_raw_columns
 from .check import check_spec
 from .initial_network import (
     LARGE_ROW_COUNT,

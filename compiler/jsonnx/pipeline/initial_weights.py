@@ -14,8 +14,8 @@ from ..core.diagnostics import CompileError, Diagnostic, Report, UsageError
 from ..core.files import UnsafePath, display_path, open_beneath, open_file
 from ..core.spec_folders import OWN_FOLDER_HELP
 from ..core.types import TensorType
+from ..data.data_errors import FeedError
 from ..frontend.layer_patterns import matching_names
-from ..runtime.data_errors import FeedError
 from ..runtime.run_files import RUN_INFO_FILE, WEIGHTS_FILE
 from ..runtime.weight_files import (
     FileWeights,

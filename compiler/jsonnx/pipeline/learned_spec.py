@@ -9,8 +9,8 @@ from dataclasses import replace
 from typing import Any
 
 from ..core.diagnostics import Diagnostic
+from ..data.dataset import Dataset
 from ..frontend.expansion.expressions import escape_expressions
-from ..runtime.dataset import Dataset
 from .check import CheckedSpec
 
 MAX_LISTED_NAMES = 20

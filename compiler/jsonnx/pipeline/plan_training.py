@@ -12,6 +12,7 @@ from ..backend import spec_hash
 from ..core.diagnostics import CompileError, Diagnostic
 from ..core.gc_pause import gc_paused
 from ..core.reserved_names import ADAPT_INPUT, next_name, target_name
+from ..core.spec_source import SpecSource
 from ..frontend.network import Network
 from ..gradient import MissingRule
 from ..gradient.training_step import combine_shards, shard_step, training_step, with_loss
@@ -28,7 +29,6 @@ from ..passes.training.factor_sums import clear_detached, factor_sums
 from ..passes.training.fold_batchnorm_gamma import fold_gamma_into_weights
 from ..passes.training.mixed_precision import with_mixed_precision
 from ..passes.training.relu_maxpool_gradient import move_relu_mask_after_pool
-from ..runtime.spec_source import SpecSource
 from ..runtime.trainer import TrainingPlan
 from ..runtime.training_plan import AdaptTask, AugmentedInput, ObjectiveGraphs, ShardedGraphs
 from ..training.objective import Objective

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ..core.diagnostics import UsageError
+from ..core.optional_packages import require_package
 from ..core.types import TensorType
 from ..lowering.cost import LayerCost
-from ..runtime.optional_packages import require_package
 
 MAX_DRAWN_LAYERS = 300
 COLUMN_INCHES, ROW_INCHES, BEND_INCHES = 2.6, 0.75, 2.8

@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 
 from ..core.iso_dates import DATE_PATTERN, TIME_PATTERN
-from ..runtime.data_spec import DATE
+from ..data.data_spec import DATE
 
 Kind = Literal["number", "code", "category", "text", "date", "vector", "sequence", "image", "unused"]
 

@@ -8,12 +8,12 @@ from typing import Any
 
 from ..core.diagnostics import CompileError, UsageError
 from ..core.reserved_names import target_name
+from ..core.spec_source import SpecSource
+from ..data.data_errors import FeedError
+from ..data.dataset import Dataset
+from ..data.dataset_files import from_file
 from ..report.json_values import rounded
 from ..report.regression import histogram, scatter_sample
-from ..runtime.data_errors import FeedError
-from ..runtime.dataset import Dataset
-from ..runtime.dataset_files import from_file
-from ..runtime.spec_source import SpecSource
 from ..runtime.training_plan import TrainingPlan
 from .run import Run
 from .run_data import read_part, read_split, split_off_validation

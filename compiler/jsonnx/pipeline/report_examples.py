@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from ..data.dataset import Dataset
 from ..report.json_values import rounded
 from ..report.outputs import OutputKind
 from ..report.pictures import is_picture, number_text, shown_sample, value_range
-from ..runtime.dataset import Dataset
 from ..training.columns import assigned_columns
 from ..training.section import DataSection
 from .report_predictions import OutputResults

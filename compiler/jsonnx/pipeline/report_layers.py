@@ -11,6 +11,7 @@ import numpy as np
 
 from ..analysis.output_layer import activation_name, unwrapped
 from ..core.reserved_names import LOSS, gradient_name
+from ..data.dataset import Dataset
 from ..frontend.network import Call
 from ..gradient.backward import gradients
 from ..gradient.builder import GradientBuilder
@@ -20,7 +21,6 @@ from ..ir import Builder, Graph
 from ..lowering.lower import lower
 from ..passes.canonicalize import canonicalize
 from ..report.json_values import rounded
-from ..runtime.dataset import Dataset
 from ..runtime.trainer import Trainer, run_graph
 from .check import CheckedSpec
 from .plan_training import forward_loss_graph

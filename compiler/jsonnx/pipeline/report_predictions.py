@@ -13,8 +13,8 @@ from ..analysis.output_layer import output_layer
 from ..analysis.shape_inference import TypedNetwork
 from ..backend import thresholds_from
 from ..core.reserved_names import target_name
+from ..data.dataset import Dataset
 from ..report.outputs import OutputKind, Predicted
-from ..runtime.dataset import Dataset
 from ..runtime.session import concatenate_batches
 from ..training.losses import Loss
 from .output_classes import DEFAULT_THRESHOLD, UNNAMED_LABELS

@@ -14,14 +14,14 @@ import numpy as np
 from ..core.diagnostics import CompileError, UsageError
 from ..core.figures import numbers_only
 from ..core.reserved_names import LOSS
+from ..data.data_errors import FeedError
+from ..data.dataset import Dataset
 from ..gradient import MissingRule
 from ..lowering.cost import cost_table
 from ..render.tables import summary_json
 from ..report.curves import shortened
 from ..report.json_values import rounded
 from ..report.outputs import output_figures
-from ..runtime.data_errors import FeedError
-from ..runtime.dataset import Dataset
 from ..runtime.run_files import EXECUTION_FILE, RUN_INFO_FILE, SPEC_FILE
 from ..runtime.run_folder import RunFolder
 from ..runtime.trainer import Trainer

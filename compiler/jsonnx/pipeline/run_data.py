@@ -10,12 +10,12 @@ from typing import Any
 
 from ..core.diagnostics import CompileError
 from ..core.spec_folders import SpecFolders, expand_user_path
-from ..runtime.data_errors import FeedError
-from ..runtime.data_locations import items_of_spec, items_of_user
-from ..runtime.data_spec import DataSpec
-from ..runtime.dataset import Dataset
-from ..runtime.dataset_files import from_file, from_part, from_split
-from ..runtime.spec_source import SpecSource
+from ..core.spec_source import SpecSource
+from ..data.data_errors import FeedError
+from ..data.data_locations import items_of_spec, items_of_user
+from ..data.data_spec import DataSpec
+from ..data.dataset import Dataset
+from ..data.dataset_files import from_file, from_part, from_split
 from ..training.section import DATA_PARTS, DataSection
 
 

@@ -9,11 +9,11 @@ from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..core.optional_packages import used_package_versions
 from ..core.reserved_names import LOSS, validation_name
 from ..frontend.json_reader import STDIN_NAME
 from ..runtime.early_stopping import EarlyStoppingMonitor
 from ..runtime.environment import INSTRUCTION_SETS
-from ..runtime.optional_packages import used_package_versions
 from ..training.monitor import monitored_figure
 from .git_revision import git_revision
 from .run_data import RunData

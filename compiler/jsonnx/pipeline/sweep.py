@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from ..core.diagnostics import CompileError, Diagnostic, UsageError
 from ..core.files import error_reason, refuse_overwrite, remove_empty_folders
 from ..core.spec_folders import SpecFolders
+from ..core.spec_source import SpecSource
 from ..frontend.json_reader import STDIN_NAME, Source
 from ..render.diagnostics import escape_invisible
 from ..render.progress import Verbosity
@@ -20,7 +21,6 @@ from ..render.sweep_display import NoSweepDisplay, sweep_display
 from ..render.sweep_page import sweep_page
 from ..runtime.provider_options import ProviderOptions
 from ..runtime.run_lock import LOCK_FILE, RunLock
-from ..runtime.spec_source import SpecSource
 from ..search.samplers import make_sampler, restore
 from ..search.section import MAX_TRIALS
 from ..search.sweep_folder import BEST_FILE, PAGE_FILE, TRIALS_FOLDER, SweepFolder

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ..backend import package_version
+from ..core.cpu_count import checked_thread_count, thread_count
 from ..core.diagnostics import CompileError, Diagnostic
 from ..frontend.json_reader import STDIN_NAME, read_text
 from ..frontend.overrides import with_overrides
-from ..runtime.cpu_count import checked_thread_count, thread_count
 from ..runtime.provider_options import ProviderOptions
 from ..search.sweep_folder import SPEC_FILE, SweepFolder
 from .run_data import SPEC_FILES, DataFiles

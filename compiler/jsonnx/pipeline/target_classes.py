@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from ..runtime.dataset import Dataset
+from ..data.dataset import Dataset
 from ..training.losses import BinaryLoss, CategoricalLoss
 from ..training.objective import Objective
 

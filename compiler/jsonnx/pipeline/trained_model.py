@@ -20,17 +20,18 @@ from ..core.figures import Figure
 from ..core.files import display_path, refuse_overwrite, write_atomically
 from ..core.limits import MAX_DATA_FILE_BYTES
 from ..core.spec_folders import SpecFolders, expand_user_path
+from ..core.spec_source import SpecSource
 from ..core.types import Size
+from ..data.data_locations import item_of_stream, items_of_user
+from ..data.dataset import Dataset
+from ..data.dataset_files import from_file, inputs_from
 from ..frontend.json_reader import STDIN_NAME, read_text
-from ..runtime.data_locations import item_of_stream, items_of_user
-from ..runtime.dataset import Dataset
-from ..runtime.dataset_files import from_file, from_spec, inputs_from
 from ..runtime.history import MetricSums
+from ..runtime.plan_data import from_spec
 from ..runtime.provider_options import ProviderOptions
 from ..runtime.run_files import MODEL_FILE, RUN_INFO_FILE, SPEC_FILE, WEIGHTS_FILE
 from ..runtime.run_lock import is_locked
 from ..runtime.session import Session, concatenate_batches
-from ..runtime.spec_source import SpecSource
 from ..runtime.trainer import Trainer
 from ..runtime.training_plan import TrainingPlan
 from ..runtime.weight_files import read_weight_file

@@ -10,12 +10,12 @@ from typing import Any
 
 from ..core.diagnostics import suggestion
 from ..core.html_table import FIGURE_TITLES, figure_rows, html_table
+from ..data.array_digest import array_digest
+from ..data.batch_stream import BatchStream
+from ..data.dataset import DataArgument, Dataset
 from ..render.progress import VERBOSITIES, Verbosity, progress_display
-from ..runtime.array_digest import array_digest
-from ..runtime.batch_stream import BatchStream
 from ..runtime.callbacks import checked_callbacks
 from ..runtime.class_weights import ClassWeightArgument
-from ..runtime.dataset import DataArgument, Dataset
 from ..runtime.history import History
 from ..runtime.parity_check import check_step
 from ..runtime.precision import require_precision

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from ..core.components import Json
 from ..core.diagnostics import CompileError, Diagnostic, UsageError
+from ..data.data_errors import FeedError
 from ..frontend.json_reader import read_text
 from ..frontend.overrides import OverrideFault, with_overrides
-from ..runtime.data_errors import FeedError
 from ..runtime.history import History
 from ..runtime.run_folder import RunFolder
 from ..search.trials import FAILED, FINISHED, Curve, finite_or_none

@@ -96,7 +96,7 @@ def _with_data(
     skipped_parts: set[str],
     faults: list[Diagnostic],
 ) -> Validation:
-    from ..runtime.spec_source import SpecSource
+    from ..core.spec_source import SpecSource
     from .check_data import check_data
 
     source = SpecSource(checked.source.file, checked.locate, folders.roots)

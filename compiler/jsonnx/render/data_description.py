@@ -11,9 +11,9 @@ from .diagnostics import count_text, diagnostics_json, escape_invisible
 from .text_table import TextTable
 
 if TYPE_CHECKING:
-    from ..runtime.column_statistics import ColumnStatistics
-    from ..runtime.data_description import BatchArray, DataDescription, DescribedPart
-    from ..runtime.data_leaks import Leak
+    from ..data.column_statistics import ColumnStatistics
+    from ..data.data_description import BatchArray, DataDescription, DescribedPart
+    from ..data.data_leaks import Leak
 
 MAX_LISTED_COLUMNS = 100
 MAX_VALUE_CHARACTERS = 24

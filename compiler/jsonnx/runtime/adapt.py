@@ -21,9 +21,9 @@ from .providers import create_session, resolve_provider
 from .training_plan import AdaptTask
 
 if TYPE_CHECKING:
+    from ..data.batch_stream import BatchStream
+    from ..data.dataset import Dataset
     from ..ir import Graph
-    from .batch_stream import BatchStream
-    from .dataset import Dataset
 
 ADAPT_BATCH_SIZE = 512
 MAX_LISTED_FEATURES = 20

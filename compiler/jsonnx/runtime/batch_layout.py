@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..core.reserved_names import LEARNING_RATE, target_name
-from .dataset import Dataset
-from .stored_arrays import Samples
-from .validate_arrays import has_valid_values
+from ..data.dataset import Dataset
+from ..data.stored_arrays import Samples
+from ..data.validate_arrays import has_valid_values
 
 
 class ArrayLayout(NamedTuple):

@@ -11,8 +11,8 @@ from ..core.reserved_names import loss_figure, validation_name
 from .callback_class import KERAS_HOOKS, Callback, CallbackListener
 
 if TYPE_CHECKING:
-    from .batch_stream import BatchStream
-    from .dataset import Dataset
+    from ..data.batch_stream import BatchStream
+    from ..data.dataset import Dataset
     from .fit_arguments import FitSettings
     from .training_plan import TrainingPlan
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..core.diagnostics import CompileError, Diagnostic
 from ..core.files import error_reason, open_file, write_atomically
-from .array_digest import update_digest
+from ..data.array_digest import update_digest
 
 FORMAT_VERSION = 2
 _METADATA_KEY = "jsonnx"

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from ..data.data_spec import loss_of
+from ..data.dataset import Dataset
 from ..training.class_weights import (
     BALANCED,
     ClassWeights,
@@ -15,8 +17,6 @@ from ..training.class_weights import (
     class_weight_faults,
     class_weights_by_output,
 )
-from .data_spec import loss_of
-from .dataset import Dataset
 from .training_plan import TrainingPlan
 
 ClassWeightArgument = str | Mapping[Any, Any] | None

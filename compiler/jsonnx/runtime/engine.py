@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ..core.cpu_count import checked_thread_count
 from ..core.diagnostics import CompileError, Diagnostic
 from ..core.gc_pause import gc_paused
 from ..core.numpy_types import numpy_dtype
@@ -22,12 +23,12 @@ from ..core.reserved_names import (
     slot_scope,
     target_name,
 )
+from ..data.batch_stream import BatchStream
+from ..data.data_errors import FeedError
+from ..data.dataset import Dataset
+from ..data.sample_order import generator
 from ..ir import unlearned_states
 from .adapt import adapted_states
-from .batch_stream import BatchStream
-from .cpu_count import checked_thread_count
-from .data_errors import FeedError
-from .dataset import Dataset
 from .device_variables import DeviceVariables
 from .divergence import find_origin
 from .execution_plan import allocate_variables, find_lazy_tables, plan_execution
@@ -37,7 +38,7 @@ from .lazy_embeddings import LazyEmbeddings, with_eager_state
 from .prefetch import BatchSlot, PrefetchBuffer, PrefetchBuffers
 from .provider_options import ProviderOptions
 from .providers import Provider, resolve_provider
-from .random import draw_initial_weights, generator, step_randoms, symbol_sizes
+from .random import draw_initial_weights, step_randoms, symbol_sizes
 from .session import concatenate_batches
 from .step_runners import StepRunnerCache
 from .training_plan import AugmentedInput, TrainingPlan

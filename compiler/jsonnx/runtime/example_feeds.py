@@ -9,7 +9,8 @@ import numpy as np
 
 from ..core.numpy_types import numpy_dtype
 from ..core.types import BATCH, Size, TensorType
-from .random import evaluate_size, generator
+from ..data.sample_order import generator
+from .random import evaluate_size
 
 SYMBOL_SIZE = 16
 """The size of an axis, other than the batch, that the model leaves open."""

@@ -14,8 +14,9 @@ import numpy as np
 
 from ..core.diagnostics import UsageError
 from ..core.reserved_names import validation_name
-from .batch_stream import NO_BATCHES, BatchStream
-from .dataset import Dataset
+from ..data.batch_stream import NO_BATCHES, BatchStream
+from ..data.dataset import Dataset
+from ..data.sequences import bucketed_order
 from .early_stopping import EarlyStoppingMonitor
 from .engine import Engine
 from .fit_arguments import FitSettings
@@ -23,7 +24,6 @@ from .flush_denormals import denormals_flushed
 from .history import FitProgress, History, MetricSums
 from .plateau import PlateauMonitor
 from .prefetch import BatchSlot, PrefetchBuffer
-from .sequences import bucketed_order
 from .signals import StopOnSignal
 from .variables import SET_COUNT
 

@@ -9,13 +9,14 @@ from typing import Any
 
 from ..core.diagnostics import UsageError
 from ..core.types import ShapeError
+from ..data.batch_stream import RETURNS_HELP, BatchStream, is_batch_source
+from ..data.data_locations import items_of_spec
+from ..data.data_spec import DataSpec
+from ..data.dataset import DataArgument, Dataset, from_arrays
+from ..data.dataset_files import from_split
 from ..training.section import DataSection
-from .batch_stream import RETURNS_HELP, BatchStream, is_batch_source
-from .data_locations import items_of_spec
-from .data_spec import DataSpec
-from .dataset import DataArgument, Dataset, from_arrays
-from .dataset_files import from_spec, from_split
 from .fit_arguments import require_fraction
+from .plan_data import from_spec
 from .training_plan import TrainingPlan
 
 

@@ -13,8 +13,8 @@ from ..core.html_table import FIGURE_TITLES, figure_rows, html_table
 from ..core.reserved_names import loss_figure, metric_sums_name
 
 if TYPE_CHECKING:
-    from .batch_stream import BatchStream
-    from .dataset import Dataset
+    from ..data.batch_stream import BatchStream
+    from ..data.dataset import Dataset
     from .training_plan import TrainingPlan
 
 Weights = dict[str, np.ndarray]

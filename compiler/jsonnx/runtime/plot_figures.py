@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from math import nan
 from typing import Any
 
+from ..core.optional_packages import require_package
 from ..core.reserved_names import validation_name
-from .optional_packages import require_package
 
 AXES_PER_ROW = 3
 AXES_WIDTH, AXES_HEIGHT = 4.5, 3.2

@@ -19,7 +19,7 @@ from .random import step_randoms, symbol_sizes
 from .variables import SET_COUNT
 
 if TYPE_CHECKING:
-    from .dataset import Dataset
+    from ..data.dataset import Dataset
     from .step_runners import StepRunner
     from .training_plan import TrainingPlan
 

@@ -9,10 +9,10 @@ from functools import cache
 from threading import Lock
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ..core.cpu_count import checked_thread_count
 from ..core.diagnostics import CompileError, Diagnostic, UsageError, suggestion
 from ..core.installation import RUNTIME_BY_EXTRA, install_command
 from . import openvino_rewrites, webgpu_exclusions
-from .cpu_count import checked_thread_count
 from .flush_denormals import SESSION_OPTION, denormals_flushed
 from .installed_runtimes import installed_runtimes
 from .memory_arena import own_arena

@@ -9,14 +9,14 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from hashlib import blake2b
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..core.cpu_count import thread_count
 from ..core.numpy_types import numpy_dtype
 from ..core.types import Dim, Size, TensorType
-from .cpu_count import thread_count
+from ..data.sample_order import generator
 
 if TYPE_CHECKING:
     from ..ir import Graph, Parameter, Random, State
@@ -26,12 +26,6 @@ MIN_THREADED_DRAW_ELEMENTS = 1 << 14
 """Elements of a weight from which on drawing it on another thread is faster."""
 MASK_PROBABILITY_STEPS = 1 << 16
 """The number of probabilities a mask can have: sixteen random bits a value are drawn in half the time of thirty-two."""
-
-
-def generator(seed: int, *keys: str | int) -> np.random.Generator:
-    """A Philox generator for one purpose: the same for the same seed and keys on every machine."""
-    digest = blake2b(repr((seed, *keys)).encode(), digest_size=16).digest()
-    return np.random.Generator(np.random.Philox(key=int.from_bytes(digest, "little")))
 
 
 def draw_initial_weights(graph: Graph, seed: int, overrides: Mapping[str, np.ndarray] = {}) -> dict[str, np.ndarray]:
@@ -64,29 +58,6 @@ def _draw_initial(variable: Parameter | State, name: str, seed: int) -> np.ndarr
     shape = tuple(size if isinstance(size, int) else 0 for size in variable.shape)
     values = np.asarray(variable.initializer.sample(shape, rng), numpy_dtype(variable.dtype))
     return values if values.shape == shape and values.flags.c_contiguous else np.array(np.broadcast_to(values, shape))
-
-
-def sample_order(seed: int, epoch: int, count: int) -> np.ndarray:
-    """The order of the samples in an epoch."""
-    return generator(seed, "order", epoch).permutation(count)
-
-
-def block_order(seed: int, epoch: int, starts: np.ndarray, buffer_samples: int) -> np.ndarray:
-    """The order of the samples in an epoch where samples lie in blocks that are read as a whole.
-
-    The blocks are shuffled; then the samples of consecutive blocks, of at least `buffer_samples` samples together, are
-    shuffled among one another. `starts` are the first samples of the blocks, and the number of all samples.
-    """
-    blocks = generator(seed, "block order", epoch).permutation(len(starts) - 1)
-    buffers: list[np.ndarray] = []
-    in_buffer: list[np.ndarray] = []
-    for position, block in enumerate(blocks.tolist(), 1):
-        in_buffer.append(np.arange(starts[block], starts[block + 1]))
-        if sum(map(len, in_buffer)) >= buffer_samples or position == len(blocks):
-            rng = generator(seed, "buffer order", epoch, len(buffers))
-            buffers.append(rng.permutation(np.concatenate(in_buffer)))
-            in_buffer = []
-    return np.concatenate(buffers) if buffers else np.empty(0, np.int64)
 
 
 def step_randoms(

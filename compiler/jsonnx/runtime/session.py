@@ -13,14 +13,14 @@ from ..core.diagnostics import CompileError, Diagnostic, UsageError, suggestion
 from ..core.files import error_reason, open_file
 from ..core.numpy_types import numpy_dtype
 from ..core.types import Dim, Size, TensorType
+from ..data.array_arguments import to_array
+from ..data.data_errors import FeedError
+from ..data.validate_arrays import batch_axis_hint, reshape_samples
 from ..interop.model_digests import model_digest_faults
-from .array_arguments import to_array
-from .data_errors import FeedError
 from .provider_faults import runtime_failure
 from .provider_options import ProviderOptions
 from .providers import CPU_PROVIDER, Provider, create_session, resolve_provider
 from .run_files import MODEL_FILE
-from .validate_arrays import batch_axis_hint, reshape_samples
 
 if TYPE_CHECKING:
     import onnx

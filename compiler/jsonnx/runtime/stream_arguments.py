@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 
 from ..core.diagnostics import quoted_or_list
-from .batch_stream import RETURNS_HELP, BatchStream
+from ..data.batch_stream import RETURNS_HELP, BatchStream
+from ..data.dataset import Dataset
 from .class_weights import WeightsByClass, with_class_weights
-from .dataset import Dataset
 from .fit_arguments import FitSettings
 from .training_plan import TrainingPlan
 

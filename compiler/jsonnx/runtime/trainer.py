@@ -12,10 +12,11 @@ import numpy as np
 
 from ..core.diagnostics import CompileError, Diagnostic, UsageError
 from ..core.reserved_names import LEARNING_RATE, best_weight_name, split_best_weights
+from ..data.batch_stream import BatchStream, is_batch_source
+from ..data.dataset import DataArgument, Dataset, from_arrays
 from ..interop.string_arrays import bytes_to_strings, with_strings_as_bytes
 from . import checkpoint
 from .batch_layout import CachedLayout
-from .batch_stream import BatchStream, is_batch_source
 from .callback_class import Callback
 from .callbacks import checked_callbacks, fit_listeners
 from .checkpoint_faults import RANDOM_WEIGHTS, array_faults, environment_diagnostics, mismatch, run_faults
@@ -27,8 +28,6 @@ from .class_weights import (
     weights_by_class,
     with_class_weights,
 )
-from .dataset import DataArgument, Dataset, from_arrays
-from .dataset_files import from_spec
 from .early_stopping import EarlyStoppingMonitor, is_maximized
 from .engine import Diverged, Engine
 from .environment import run_environment
@@ -36,6 +35,7 @@ from .fit import Fit
 from .fit_arguments import FitSettings, fit_settings, require_bool, require_integer, require_rate
 from .fit_data import dataset_of, stream_of, train_and_validation
 from .history import FitProgress, History, MetricSums, data_digests
+from .plan_data import from_spec
 from .plateau import PlateauMonitor
 from .provider_options import ProviderOptions
 from .providers import Provider

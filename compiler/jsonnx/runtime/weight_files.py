@@ -15,12 +15,12 @@ from ..core.files import error_reason, open_file
 from ..core.limits import MAX_WEIGHT_FILE_BYTES
 from ..core.numpy_types import numpy_dtype
 from ..core.types import Size, TensorType, shape_text
+from ..data.array_arguments import to_array
+from ..data.data_errors import FaultCollector
+from ..data.data_files import read_table
+from ..data.data_table import ColumnRequest
 from ..interop.safetensors_file import safetensors_faults
 from ..interop.string_arrays import bytes_to_strings
-from .array_arguments import to_array
-from .data_errors import FaultCollector
-from .data_files import read_table
-from .data_table import ColumnRequest
 
 _ANY_TYPE = ColumnRequest(TensorType("float32", ()))
 

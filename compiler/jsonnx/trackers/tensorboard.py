@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..core.files import make_folders
-from ..runtime.optional_packages import require_package
+from ..core.optional_packages import require_package
 from .tracker import RunTracker, TrackedRun
 
 FOLDER = "tensorboard"

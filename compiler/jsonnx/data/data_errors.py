@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple, TypeVar
 
 from ..core.diagnostics import Diagnostic, JsonPath, Note
-from .spec_source import NO_SPEC, SpecSource
+from ..core.spec_source import NO_SPEC, SpecSource
 
 T = TypeVar("T")
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..core.diagnostics import CompileError
+from ..core.spec_source import SpecSource
 from ..training.columns import AssignedColumns
 from ..training.section import DataSection
 from ..training.split_section import WindowsSection
@@ -17,7 +18,6 @@ from .data_spec import DataSpec
 from .dataset import Dataset
 from .row_columns import RowValues
 from .row_parts import assign_parts
-from .spec_source import SpecSource
 from .windows import Series, all_step_targets, row_spec
 
 Kept = dict[str, Sequence[Any]]

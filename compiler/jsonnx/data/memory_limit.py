@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-from .cpu_count import cgroup_folders
+from ..core.cpu_count import cgroup_folders
 
 MAX_LOADED_BYTES = 1 << 30
 """Bytes of data that are loaded into memory unless the spec says otherwise."""

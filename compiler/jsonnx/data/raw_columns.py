@@ -11,6 +11,7 @@ import numpy as np
 
 from ..core.diagnostics import CompileError, Diagnostic, UsageError
 from ..core.files import error_reason
+from ..core.spec_source import NO_SPEC, SpecSource
 from ..core.types import TensorType
 from .array_tables import ArrayTable
 from .data_errors import FaultCollector
@@ -18,7 +19,6 @@ from .data_files import TableOptions, read_table
 from .data_locations import DataItem
 from .data_table import ColumnRequest, DataTable
 from .folder_table import FolderTable, MediaKind, read_folder
-from .spec_source import NO_SPEC, SpecSource
 
 MISSING_NUMBERS = frozenset(("", "na", "n/a", "nan", "null", "none", "?", "-"))
 """Texts, in lower case, that stand for a missing value in a column of numbers."""

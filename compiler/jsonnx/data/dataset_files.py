@@ -13,6 +13,7 @@ import numpy as np
 from ..core.diagnostics import CompileError, Diagnostic, UsageError, quoted_or_list, suggestion
 from ..core.files import error_reason
 from ..core.reserved_names import sample_weight_name
+from ..core.spec_source import NO_SPEC, SpecSource
 from ..training.columns import SAMPLE_WEIGHT, AssignedColumns, assigned_columns, column_faults, weight_columns
 from ..training.mask_targets import mask_faults
 from ..training.section import DATA_PARTS, DataSection
@@ -39,25 +40,12 @@ from .row_columns import RowValues, concatenate_row_values, read_row_columns, ro
 from .row_samples import Kept, Rows, SampleMaker
 from .sequence_columns import check_equal_lengths, read_sequences, takes_sequences
 from .sequences import Sequences
-from .spec_source import NO_SPEC, SpecSource
 from .stored_arrays import DEFAULT_BUFFER_SAMPLES, Samples, subset_of
-from .training_plan import TrainingPlan
 from .validate_arrays import check_consistent_sizes
 
 ALL_MISSING_HELP = "leave columns without values out of `x`, or fill them with an Imputation layer"
 MAX_FAULTS = 20
 """Faults after which no further file is read."""
-
-
-def from_spec(plan: TrainingPlan, part: str) -> Dataset | None:
-    """The samples of the spec's `train`, `validation` or `test` data; None if the spec names none.
-
-    Raises CompileError with every fault, UsageError if a file cannot be read.
-    """
-    data = plan.training.data
-    if data is None or not data.has_part(part):
-        return None
-    return from_part(data, part, plan.data_spec, plan.source)
 
 
 def from_part(data: DataSection, part: str, data_spec: DataSpec, source: SpecSource) -> Dataset:

@@ -8,9 +8,9 @@ from statistics import median
 
 from ..core.diagnostics import UsageError
 from ..core.limits import MAX_MEDIA_FILE_BYTES
+from ..core.optional_packages import require_package
 from ..core.spec_folders import DataFolder
 from .image_files import FORMATS
-from .optional_packages import require_package
 
 MAX_SIDE = 128
 """The greatest height and width: larger images are reduced, so that training takes minutes, not hours."""

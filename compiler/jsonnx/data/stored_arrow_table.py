@@ -9,11 +9,11 @@ from typing import IO, Any
 import numpy as np
 
 from ..core.diagnostics import CompileError
+from ..core.optional_packages import require_package
 from .arrow_blocks import ArrowBlocks, open_ipc_blocks, open_parquet_blocks
 from .arrow_table import ArrowTable, Kind, first_line, malformed_files_refused, open_arrow_file, plain, to_array
 from .data_errors import DataLocation, FaultCollector
 from .data_table import ColumnRequest
-from .optional_packages import require_package
 from .stored_arrays import BlockSamples, ConcatenatedSamples, MappedSamples, Samples, StoredArray
 from .validate_arrays import ElementIndex, LocateElement
 

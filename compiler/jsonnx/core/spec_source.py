@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ..core.diagnostics import Diagnostic, JsonPath, Locator, Note, path_text
-from ..core.spec_folders import SpecFolders
+from .diagnostics import Diagnostic, JsonPath, Locator, Note, path_text
+from .spec_folders import SpecFolders
 
 
 @dataclass(frozen=True, eq=False)

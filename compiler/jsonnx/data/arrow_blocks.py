@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable
 from typing import IO, Any, NamedTuple
 
-from .optional_packages import require_package
+from ..core.optional_packages import require_package
 from .stored_arrays import FileMapping
 
 

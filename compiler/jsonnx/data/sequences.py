@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .random import generator
+from .sample_order import generator
 
 BATCHES_PER_BUCKET = 100
 """Batches whose samples are sorted by their lengths together."""

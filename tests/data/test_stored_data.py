@@ -12,10 +12,10 @@ import jsonnx
 import numpy as np
 import pytest
 from commands import SOURCE, process
-from jsonnx.runtime import stored_arrays
-from jsonnx.runtime.array_tables import open_npz
-from jsonnx.runtime.random import block_order
-from jsonnx.runtime.stored_arrays import FileMapping, MappedSamples, StoredArray
+from jsonnx.data import stored_arrays
+from jsonnx.data.array_tables import open_npz
+from jsonnx.data.sample_order import block_order
+from jsonnx.data.stored_arrays import FileMapping, MappedSamples, StoredArray
 from safetensors.numpy import load_file
 
 ROWS = 150

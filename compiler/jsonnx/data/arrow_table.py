@@ -14,9 +14,9 @@ import numpy as np
 
 from ..core.diagnostics import CompileError, Diagnostic
 from ..core.limits import MAX_DATA_FILE_BYTES
+from ..core.optional_packages import require_package
 from .data_errors import NO_LOCATION, DataLocation, FaultCollector
 from .data_table import ColumnRequest
-from .optional_packages import require_package
 from .stored_arrays import Samples
 from .text_tables import add_missing_values
 from .validate_arrays import MISSING_NUMBER_HELP, MISSING_TEXT_HELP, ElementIndex, LocateElement

@@ -17,7 +17,7 @@ from .array_arguments import RaggedArray, is_batch_iterable, is_pair_of_arrays, 
 from .array_digest import array_digest
 from .data_errors import FaultCollector, FeedError
 from .data_spec import MAX_SUGGESTED_LABELS, DataSpec
-from .random import block_order, sample_order
+from .sample_order import block_order, sample_order
 from .sample_weights import expand_weights, validate_weights
 from .sequences import Sequences, concatenate_arrays
 from .stored_arrays import DEFAULT_BUFFER_SAMPLES, Samples, StoredArray, buffer_limit, concatenate_samples, subset_of

@@ -9,8 +9,8 @@ from typing import Any
 import jsonnx
 import numpy as np
 import pytest
-from jsonnx.runtime.array_arguments import to_array
-from jsonnx.runtime.data_errors import FeedError
+from jsonnx.data.array_arguments import to_array
+from jsonnx.data.data_errors import FeedError
 
 SPEC = {
     "inputs": {"x": {"shape": [2]}},

@@ -13,8 +13,8 @@ from jsonnx.training.section import ImagesSection
 
 Image = pytest.importorskip("PIL.Image")
 
-from jsonnx.runtime.data_errors import MediaFault  # noqa: E402
-from jsonnx.runtime.mask_files import MaskClasses, MaskDecoder  # noqa: E402
+from jsonnx.data.data_errors import MediaFault  # noqa: E402
+from jsonnx.data.mask_files import MaskClasses, MaskDecoder  # noqa: E402
 
 PIXELS = np.array([[0, 1, 2], [2, 2, 0]], np.uint8)
 

@@ -11,6 +11,7 @@ from typing import Protocol
 
 import numpy as np
 
+from ..core.cpu_count import thread_count
 from ..core.data_formats import AUDIO_SUFFIXES
 from ..core.diagnostics import UsageError
 from ..core.files import UnsafePath
@@ -18,7 +19,6 @@ from ..core.limits import MAX_DATA_FILE_BYTES, MAX_MEDIA_FILE_BYTES
 from ..core.spec_folders import DataFolder
 from ..core.types import TensorType
 from ..training.section import DEFAULT_AUDIO, DEFAULT_IMAGES, AudioSection, ImagesSection
-from .cpu_count import thread_count
 from .data_errors import DataLocation, FaultCollector, MediaFault
 from .image_files import ImageDecoder
 from .mask_files import MaskClasses, MaskDecoder

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from ..core.limits import MAX_IMAGE_PIXELS
+from ..core.optional_packages import require_package
 from ..core.types import Dim
 from ..training.section import ImagesSection
 from .data_errors import MediaFault
-from .optional_packages import require_package
 
 FORMATS = ("PNG", "JPEG", "WEBP")
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}

@@ -10,18 +10,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from jsonnx.core.diagnostics import CompileError, UsageError
+from jsonnx.core.spec_source import SpecSource
 from jsonnx.core.types import BATCH, Size, TensorType
-from jsonnx.runtime import array_tables, data_files
-from jsonnx.runtime.data_columns import similar_column
-from jsonnx.runtime.data_errors import FeedError
-from jsonnx.runtime.data_spec import DataSpec, IndexRange
-from jsonnx.runtime.dataset import from_arrays
-from jsonnx.runtime.dataset_files import from_file, from_spec
-from jsonnx.runtime.spec_source import SpecSource
-from jsonnx.runtime.validate_arrays import reshape_samples
+from jsonnx.data import array_tables, data_files
+from jsonnx.data.data_columns import similar_column
+from jsonnx.data.data_errors import FeedError
+from jsonnx.data.data_spec import DataSpec, IndexRange
+from jsonnx.data.dataset import from_arrays
+from jsonnx.data.dataset_files import from_file
+from jsonnx.data.validate_arrays import reshape_samples
+from jsonnx.runtime.plan_data import from_spec
 from jsonnx.training.section import DataSection
-
-from .plans import classifier
+from runtime.plans import classifier
 
 TABLE = DataSpec(
     inputs={"flower": TensorType("float32", (BATCH, 2))},

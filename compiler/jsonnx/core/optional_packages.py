@@ -7,8 +7,8 @@ from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from ..core.diagnostics import UsageError
-from ..core.installation import install_command
+from .diagnostics import UsageError
+from .installation import install_command
 
 _DISTRIBUTIONS = {"PIL": "pillow", "mlflow": "mlflow-skinny"}
 """The distributions of modules with another name."""

@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 from jsonnx.core.diagnostics import CompileError, UsageError
 from jsonnx.core.types import BATCH, TensorType
-from jsonnx.runtime import compressed_files
-from jsonnx.runtime.data_spec import DataSpec, IndexRange
-from jsonnx.runtime.dataset_files import from_file
+from jsonnx.data import compressed_files
+from jsonnx.data.data_spec import DataSpec, IndexRange
+from jsonnx.data.dataset_files import from_file
 from jsonnx.training.section import DataSection
 from safetensors.numpy import save
 
