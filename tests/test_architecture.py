@@ -18,9 +18,10 @@ PACKAGE = TESTS.parent / "compiler" / "jsonnx"
 ARROWS = """
 callbacks: runtime
 cli:       pipeline render runtime data lowering interop frontend layers backend library core
-pipeline:  report render runtime data tuning diff lowering gradient passes interop analysis frontend layers search
-           training targets backend ir core
+pipeline:  report render trackers runtime data tuning diff lowering gradient passes interop analysis frontend layers
+           search training targets backend ir core
 render:    runtime data diff lowering interop analysis frontend layers search targets ir library core
+trackers:  core
 runtime:   data tuning passes interop training backend ir core
 data:      interop training core
 tuning:    gradient passes training ir core

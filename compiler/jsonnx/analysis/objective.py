@@ -75,13 +75,19 @@ def resolve_objective(typed: TypedNetwork, report: Report) -> Objective | None:
 
 
 def _check_fit_sections(training: Training, report: Report) -> None:
-    """Reports a time limit of zero, and a rate that both a schedule and `reduce_on_plateau` would set."""
+    """Reports a time limit of zero, a rate that both a schedule and `reduce_on_plateau` would set, and trackers of
+    one type."""
     if training.time_limit is not None and training.time_limit.total_seconds == 0:
         help = 'give its parts, such as {"minutes": 30}'
         report.add("out-of-range", ("training", "time_limit"), "'time_limit' must be above 0 seconds", help=help)
     if training.reduce_on_plateau is not None and isinstance(training.optimizer.learning_rate, Schedule):
         message = "'reduce_on_plateau' changes a constant learning rate, and the optimizer's is a schedule"
         report.add("invalid-value", ("training", "reduce_on_plateau"), message, help="leave one of them out")
+    types = [tracker.type_name for tracker in training.trackers]
+    for index, name in enumerate(types):
+        if name in types[:index]:
+            message = f"{name!r} is listed twice: a run has at most one tracker of a type"
+            report.add("invalid-value", ("training", "trackers", index), message, help="leave one of them out")
 
 
 def _normalized_outputs(

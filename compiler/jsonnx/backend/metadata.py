@@ -25,6 +25,14 @@ def spec_hash(document: Any) -> str:
     return hashlib.sha256(canonical_json(document).encode()).hexdigest()
 
 
+def without_trackers(document: Any) -> Any:
+    """A spec without its trackers, which change nothing in a model."""
+    training = document.get("training")
+    if not isinstance(training, dict) or "trackers" not in training:
+        return document
+    return document | {"training": {key: value for key, value in training.items() if key != "trackers"}}
+
+
 THRESHOLDS = "jsonnx.thresholds"
 """The key of the probabilities above which outputs predict a class: a JSON object, by output."""
 
@@ -62,8 +70,8 @@ def model_metadata(
                 "outputs": _signature_types(typed.outputs),
             }
         ),
-        "jsonnx.spec": json.dumps(document, ensure_ascii=False, separators=(",", ":")),
-        "jsonnx.spec_sha256": spec_hash(network.document),
+        "jsonnx.spec": json.dumps(without_trackers(document), ensure_ascii=False, separators=(",", ":")),
+        "jsonnx.spec_sha256": spec_hash(without_trackers(network.document)),
     }
     if network.labels:
         metadata["jsonnx.labels"] = json.dumps({name: list(labels) for name, labels in network.labels.items()})

@@ -65,6 +65,7 @@ class TrainArguments(NamedTuple):
     explain_placement: bool
     strict: bool
     report: bool
+    trackers: tuple[str, ...]
     live: bool
     port: int | None
     scale: str | None
@@ -99,6 +100,7 @@ class TrainArguments(NamedTuple):
             strict=self.strict,
             threads=self.threads,
             lock=lock,
+            trackers=self.trackers,
         )
 
 
@@ -165,6 +167,13 @@ class TrainArguments(NamedTuple):
 )
 @click.option("--strict", is_flag=True, help="Do not train if the provider leaves large nodes to the CPU.")
 @click.option("--report", is_flag=True, help="Write report.html to the folder at the end, as `jsonnx report` does.")
+@click.option(
+    "--tracker",
+    "trackers",
+    type=click.Choice(["tensorboard", "mlflow", "wandb"]),
+    multiple=True,
+    help="Send the figures to this tracker, besides those of the spec; may be repeated.",
+)
 @click.option("--live", is_flag=True, help="Serve a page with the figures on this machine while it trains.")
 @PORT_OPTION
 @SCALE_OPTION

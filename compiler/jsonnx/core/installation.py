@@ -22,6 +22,9 @@ PACKAGE_BY_EXTRA = {
     "images": "pillow",
     "search": "optuna",
     "plots": "matplotlib",
+    "tensorboard": "tensorboardX",
+    "mlflow": "mlflow-skinny",
+    "wandb": "wandb",
 }
 """The distribution that each of our extras installs."""
 LIBRARY_EXTRAS = {"cuda": "cuda,cudnn"}

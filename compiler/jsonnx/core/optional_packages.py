@@ -1,4 +1,4 @@
-"""Packages that only some formats of data need; extras of this package install them."""
+"""Packages that only some formats of data, plots or trackers need; extras of this package install them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from .diagnostics import UsageError
 from .installation import install_command
 
-_DISTRIBUTIONS = {"PIL": "pillow"}
+_DISTRIBUTIONS = {"PIL": "pillow", "mlflow": "mlflow-skinny"}
 """The distributions of modules with another name."""
 
 _used: set[str] = set()

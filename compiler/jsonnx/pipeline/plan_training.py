@@ -154,7 +154,7 @@ def fixed_parts(document: Any) -> dict[str, Any]:
     """
     training = document.get("training", {})
     changeable = (
-        *("epochs", "data", "weights", "remat", "checkpoint", "time_limit", "csv_log"),
+        *("epochs", "data", "weights", "remat", "checkpoint", "time_limit", "csv_log", "trackers"),
         *("threshold", "calibration"),
     )
     fixed = {f"training.{key}": value for key, value in training.items() if key not in changeable}

@@ -50,6 +50,8 @@ class RunOptions:
     """The number of threads; all that this process may use if None."""
     lock: LockedRun | None = None
     """The run of a lock file that must be reproduced."""
+    trackers: tuple[str, ...] = ()
+    """The names of trackers besides those of the spec."""
 
     @property
     def may_overwrite(self) -> bool:

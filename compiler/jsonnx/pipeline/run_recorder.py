@@ -21,6 +21,11 @@ SAVE_ERRORS = ("unwritable-file", "unreadable-file")
 """The codes of errors of a save: it also lists and reads checkpoints."""
 
 
+def steps_between_lines(steps: int) -> int:
+    """Each how many steps of an epoch of some steps the figures are written."""
+    return max(MIN_STEPS_BETWEEN_LINES, -(-steps // MAX_STEP_LINES_PER_EPOCH))
+
+
 class Recorder:
     """Writes loss and metrics of each epoch and of some steps, and checkpoints at intervals and at the end.
 
@@ -44,7 +49,7 @@ class Recorder:
 
     def on_epoch_begin(self, epoch: int, epochs: int, steps: int) -> None:
         self.epoch = epoch
-        self.step_interval = max(MIN_STEPS_BETWEEN_LINES, -(-steps // MAX_STEP_LINES_PER_EPOCH))
+        self.step_interval = steps_between_lines(steps)
 
     def on_step(self, step: int, figures: Mapping[str, float]) -> None:
         if step % self.step_interval == 0:

@@ -28,6 +28,7 @@ from .run_outcome import Outcome
 from .run_record import end_info, start_info
 from .run_recorder import SAVE_ERRORS, Recorder
 from .run_specs import spec_sha256, spec_texts
+from .run_trackers import RunTrackers, selected_trackers
 from .spec_changes import change_texts, with_change_notes
 from .trainer import Trainer
 from .training_placement import fallback_diagnostic, training_placement
@@ -58,6 +59,7 @@ def train(
     refuse_overwrite(input_files(checked, options), run_folder.result_files)
     resumes = _is_resumed(run_folder, options)
     trainer = resumed_trainer(checked, options, warn) if resumes else new_trainer(checked, options)
+    trackers = RunTrackers(selected_trackers(trainer.plan.training.trackers, options.trackers), trainer, warn)
     _report_placement(checked, trainer, options, warn, on_placement)
     data = load_data(trainer, options.data)  # before anything is written, so that an error leaves no files
     require_validation(trainer.plan, data.validation is not None)
@@ -75,15 +77,17 @@ def train(
             raise UsageError("run-exists", message, "give the command once more")
         run_info = run.resume(on_resumed) if resumes else run.start(on_weights_resolved)
         recorder = Recorder(run_folder, trainer, options.continue_on_save_error, warn)
-        with _resume_help():
-            history = run.fit(recorder, callbacks, run_info)
+        with _resume_help(), trackers.tracking(folder, run_info, checked.source.value, resumes):
+            history = run.fit(recorder, trackers, callbacks, run_info)
             with StopOnSignal() as stop_signal:
                 files = run.write_results()
             history.signal = history.signal or stop_signal.signal
             test_figures = {}
             if data.test is not None and not history.interrupted:
                 test_figures = trainer.evaluate(data.test)
-            run.write_end(run_info, INTERRUPTED if history.interrupted else FINISHED, history, test_figures, files)
+            trackers.send({f"test_{name}": figure for name, figure in test_figures.items()})
+            trackers.state = INTERRUPTED if history.interrupted else FINISHED
+            run.write_end(run_info, trackers.state, history, test_figures, files)
             recorder.finish()
             is_locked = options.lock is not None and not history.interrupted
             if options.lock is not None and is_locked:
@@ -199,13 +203,15 @@ class _PreparedRun:
             before,
         )
 
-    def fit(self, recorder: Recorder, callbacks: Iterable[object], run_info: RunInfo) -> History:
+    def fit(self, recorder: Recorder, trackers: RunTrackers, callbacks: Iterable[object], run_info: RunInfo) -> History:
         """Trains. If the training diverges, the error names the weights that are left."""
         train, validation = self.data.train, self.data.validation
         try:
-            return self.trainer.fit(train, validation_data=validation, callbacks=[recorder, *callbacks], verbose=0)
+            listeners = [recorder, trackers, *callbacks]
+            return self.trainer.fit(train, validation_data=validation, callbacks=listeners, verbose=0)
         except Diverged as error:
             recorder.try_log(recorder.write_steps)
+            trackers.state = DIVERGED
             files = self.write_results()
             self.write_end(run_info, DIVERGED, error.history or History(), {}, files)
             note = Note(f"the last finite weights are in {str(self.folder.path / MODEL_FILE)!r}")

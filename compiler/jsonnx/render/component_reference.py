@@ -1,6 +1,6 @@
 """What the reference says about a component: names, arguments, defaults, examples, results.
 
-The components are layers, activations, initializers, regularizers, constraints, losses, metrics and optimizers.
+The components are layers, activations, initializers, regularizers, constraints, losses, metrics, optimizers and others.
 """
 
 from __future__ import annotations
@@ -22,7 +22,17 @@ from ..layers import LAYERS, Layer
 from .layer_examples import LayerExample, example_graph, layer_examples, operator_names, weight_descriptions
 from .reference_examples import EXAMPLE_ARGUMENTS, SNIPPETS
 
-KIND_ORDER = ("activation", "initializer", "regularizer", "constraint", "loss", "metric", "optimizer", "schedule")
+KIND_ORDER = (
+    "activation",
+    "initializer",
+    "regularizer",
+    "constraint",
+    "loss",
+    "metric",
+    "optimizer",
+    "schedule",
+    "tracker",
+)
 
 KINDS: dict[str, Registry] = {
     **{kind: registry for kind in KIND_ORDER for registry in REGISTRIES if registry.kind == kind},

@@ -155,5 +155,6 @@ SNIPPETS = {
     "metric": '"training": {"loss": "mse", "metrics": [%s]}',
     "optimizer": '"training": {"loss": "mse", "optimizer": %s}',
     "schedule": '"training": {"loss": "mse", "optimizer": {"type": "adam", "learning_rate": %s}}',
+    "tracker": '"training": {"loss": "mse", "trackers": [%s]}',
 }
 """Where a component of a kind stands in a spec."""

@@ -26,6 +26,7 @@ from .metrics import Metric, MetricCodec
 from .optimizer import Optimizer
 from .section_base import Section
 from .split_section import SequencesSection, SplitSection, WindowsSection
+from .trackers import Tracker
 
 
 class LossesCodec(DictCodec):
@@ -416,6 +417,9 @@ class Training(Section):
     time_limit: TimeLimitSection | None = attr(None, doc="Time after which training ends; it can be resumed.")
     csv_log: bool = attr(
         False, doc="Whether `jsonnx train` also writes losses and metrics to `metrics.csv` in the RUN folder."
+    )
+    trackers: tuple[Tracker, ...] = attr(
+        (), doc="Trackers that `jsonnx train` sends losses and metrics to, each type at most once."
     )
     threshold: Threshold = attr(
         None,

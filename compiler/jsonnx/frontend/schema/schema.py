@@ -17,6 +17,7 @@ from ...training.optimizer import OPTIMIZERS
 from ...training.regularizers import REGULARIZERS
 from ...training.schedules import SCHEDULES
 from ...training.section import Training
+from ...training.trackers import TRACKERS
 from .phrases import UNKNOWN_NAME_SCHEMA
 
 LANGUAGE_VERSION = 1
@@ -56,6 +57,7 @@ REGISTRIES: tuple[Registry, ...] = (
     OPTIMIZERS,
     REGULARIZERS,
     SCHEDULES,
+    TRACKERS,
 )
 
 

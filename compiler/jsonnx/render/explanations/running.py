@@ -121,6 +121,13 @@ RUNNING_EXPLANATIONS: dict[str, Explanation] = {
         "a run started with 8 threads and resumed with 4",
         "a run resumed on the machine it started on",
     ),
+    "tracker-failed": Explanation(
+        "A tracker does not get the figures of a run",
+        "An exception of the tracker's package, such as a server that cannot be reached, "
+        "ends the tracking, not the training. All figures are in `metrics.jsonl` and `steps.jsonl` of the RUN folder.",
+        "MLFLOW_TRACKING_URI=http://localhost:1 jsonnx train spec.json --tracker mlflow",
+        "MLFLOW_TRACKING_URI=sqlite:///mlflow.db jsonnx train spec.json --tracker mlflow",
+    ),
     # -- onnxruntime ---------------------------------------------------------------------------------------------------
     "missing-runtime": Explanation(
         "onnxruntime is not installed",
@@ -130,9 +137,10 @@ RUNNING_EXPLANATIONS: dict[str, Explanation] = {
         "pip install onnxruntime; jsonnx train spec.json",
     ),
     "missing-package": Explanation(
-        "A package that a format of data needs is not installed",
+        "An optional package that is needed is not installed",
         "Parquet, Arrow and Feather files are read by pyarrow, images by Pillow; an installation without the extras "
-        "`data` and `images` lacks them. Files compressed as .zst need Python 3.14.",
+        "`data` and `images` lacks them. Plots, searches and trackers have extras of their own; the help names them. "
+        "Files compressed as .zst need Python 3.14.",
         "jsonnx train spec.json    # with images, without Pillow",
         'pip install "jsonnx[images]"; jsonnx train spec.json',
     ),
