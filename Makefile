@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: demo test test-slow test-versions reliability lint test-webgpu test-openvino test-wheel parity benchmarks generate clean
+.PHONY: demo test test-slow test-versions reliability lint test-webgpu test-openvino test-wheel parity parity-sample benchmarks generate clean
 
 demo: $(STAMP)
 	$(BIN)/jsonnx train samples/mnist_mlp.json -o runs/mnist_mlp --force
@@ -50,6 +50,10 @@ test-wheel: $(STAMP)
 # Keras on JAX beside us, in an environment of its own.
 parity:
 	sh tests/parity/run.sh
+
+# A part of it; the suite has recorded results of Keras for all layers.
+parity-sample:
+	sh tests/parity/run.sh sample
 
 # Speed and memory beside PyTorch and Keras, in turn, in an environment of its own.
 benchmarks:

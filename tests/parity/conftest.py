@@ -1,21 +1,22 @@
-"""Adds a summary of the measured errors to the report, and the option --every, which runs a part of some files."""
+"""Adds a summary of the measured errors to the report, and options that run a part of some files."""
 
 from __future__ import annotations
 
 from typing import Any
 
-SAMPLED_FILES = ("check_export.py", "check_import.py")
-"""Files that repeat all networks and of which --every selects a part."""
+SAMPLED_FILES = {"--every": ("check_export.py", "check_import.py"), "--every-layer": ("check_layers.py",)}
+"""The files of which an option selects a part of the cases."""
 
 
 def pytest_addoption(parser: Any) -> None:
-    parser.addoption("--every", type=int, default=1, help=f"run only every n-th case of {', '.join(SAMPLED_FILES)}")
+    for option, files in SAMPLED_FILES.items():
+        parser.addoption(option, type=int, default=1, help=f"run only every n-th case of {', '.join(files)}")
 
 
 def pytest_collection_modifyitems(config: Any, items: list[Any]) -> None:
-    every = config.getoption("every")
-    items_by_file = {file: [item for item in items if item.path.name == file] for file in SAMPLED_FILES}
-    skipped = {item for cases in items_by_file.values() for index, item in enumerate(cases) if index % every}
+    every = {file: config.getoption(option) for option, files in SAMPLED_FILES.items() for file in files}
+    items_by_file = {file: [item for item in items if item.path.name == file] for file in every}
+    skipped = {item for file, cases in items_by_file.items() for index, item in enumerate(cases) if index % every[file]}
     items[:] = [item for item in items if item not in skipped]
 
 

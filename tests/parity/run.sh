@@ -1,6 +1,7 @@
 #!/bin/sh
 # Compares jsonnx with Keras on JAX in one process, in a separate virtual environment.
 #   sh tests/parity/run.sh            everything, with every fourth case of `files`
+#   sh tests/parity/run.sh sample     a part of everything, for CI
 #   sh tests/parity/run.sh layers     small networks of every layer, loss and optimizer; further arguments go to
 #                                     pytest, as in: run.sh layers -k norm
 #   sh tests/parity/run.sh samples    the samples: their first 50 losses, their gradients by onnx-ad
@@ -45,12 +46,12 @@ samples) files="samples applications onnx_ad" ;;
 accuracy) files="accuracy" ;;
 sklearn) files="sklearn" ;;
 files) files="import export" ;;
-all)
+all | sample)
     files="accuracy samples applications onnx_ad layers masks augmentation initial sklearn export import" # both processes end together
-    set -- --every 4 "$@"
+    if [ "$what" = all ]; then set -- --every 4 "$@"; else set -- --every 16 --every-layer 5 "$@"; fi
     ;;
 *)
-    echo "$0: no part is called '$what': there are all, layers, samples, accuracy, sklearn, files, applications, record, keras_hub" >&2
+    echo "$0: no part is called '$what': there are all, sample, layers, samples, accuracy, sklearn, files, applications, record, keras_hub" >&2
     exit 2
     ;;
 esac
