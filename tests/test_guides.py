@@ -35,6 +35,7 @@ PAGES = (
     "docs/runs.md",
     "docs/report.md",
     "docs/sweep.md",
+    "docs/trackers.md",
 )
 
 SLOW = pytest.mark.slow
