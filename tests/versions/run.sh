@@ -30,10 +30,11 @@ case ${1:-all} in
 lowest) shift; run lowest 3.11 lowest-direct "$@" ;;
 newest) shift; run newest 3.13 highest "$@" ;;
 all)
-    # What depends on the versions of other packages and of Python; `make test` computes with the newest packages.
-    ROOMS="tests/analysis tests/backend tests/core tests/diagnostics tests/interop tests/ir tests/lowering tests/passes
-        tests/pipeline tests/render tests/runtime tests/training"
-    run lowest 3.11 lowest-direct $ROOMS
-    run newest 3.13 highest $ROOMS tests/cli tests/frontend
+    # Lowest: what depends on the versions of other packages. Newest: what depends on Python, since `make test` computes
+    # with the newest packages.
+    run lowest 3.11 lowest-direct tests/analysis tests/backend tests/core tests/data tests/diagnostics tests/interop \
+        tests/ir tests/lowering tests/passes tests/pipeline tests/render tests/runtime tests/training
+    run newest 3.13 highest tests/backend tests/cli tests/core tests/data tests/frontend tests/interop tests/pipeline \
+        tests/render
     ;;
 esac

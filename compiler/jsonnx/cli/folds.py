@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -20,25 +20,15 @@ ALL_FOLDS = -1
 """The value of `--fold all`."""
 
 
-class FoldType(click.ParamType[int]):
-    """The index of a fold, or `all`."""
-
-    name = "fold"
-
-    def get_metavar(self, *arguments: Any, **options: Any) -> str:
-        return "N|all"
-
-    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> int:
-        if isinstance(value, int):
-            return value
-        if value == "all":
-            return ALL_FOLDS
-        if not (value.isascii() and value.isdecimal() and len(value) < 10):
-            self.fail(f"{value!r} is neither the index of a fold, which counts from 0, nor 'all'.", parameter, context)
-        return int(value)
-
-
-FOLD_TYPE = FoldType()
+def fold_of(context: click.Context, parameter: click.Parameter, value: str | None) -> int | None:
+    """The index of a fold, or ALL_FOLDS for `all`. Raises click.BadParameter for another value."""
+    if value is None:
+        return None
+    if value == "all":
+        return ALL_FOLDS
+    if not (value.isascii() and value.isdecimal() and len(value) < 10):
+        raise click.BadParameter(f"{value!r} is neither the index of a fold, which counts from 0, nor 'all'.")
+    return int(value)
 
 
 def default_folder(checked: CheckedSpec, resume: bool, force: bool, quiet: bool) -> Path:

@@ -29,7 +29,7 @@ from .common import (
     print_status,
     print_weights_report,
 )
-from .folds import ALL_FOLDS, FOLD_TYPE, default_folder, train_all_folds
+from .folds import ALL_FOLDS, default_folder, fold_of, train_all_folds
 from .report import PORT_OPTION, live_report, write_run_report
 from .runs import locked_run
 
@@ -151,7 +151,8 @@ class TrainArguments(NamedTuple):
 @DATA_ROOT_OPTION
 @click.option(
     "--fold",
-    type=FOLD_TYPE,
+    metavar="N|all",
+    callback=fold_of,
     help="Validate on the fold of this index, from 0, of the spec's `split`; or train on all folds one after another, "
     "in RUN/fold-0, RUN/fold-1, ..., and print the mean of their figures.",
 )
