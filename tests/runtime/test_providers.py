@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import onnxruntime
 import pytest
-from commands import CliRunner
+from commands import IN_PROCESS
 from jsonnx.backend import serialize, to_model_proto
 from jsonnx.cli import main
 from jsonnx.core import cpu_count
@@ -119,7 +119,7 @@ def test_two_distributions_of_onnxruntime_are_a_warning(monkeypatch):
     (warning,) = installed_runtimes.runtime_conflicts()
     assert (warning.code, warning.severity) == ("runtime-conflict", "warning")
     assert "pip uninstall -y onnxruntime onnxruntime-gpu" in warning.help
-    result = CliRunner().invoke(main, ["providers", "--format", "json"])
+    result = IN_PROCESS.invoke(main, ["providers", "--format", "json"])
     assert "warning[runtime-conflict]" in result.stderr
     assert json.loads(result.stdout)[0]["name"] == "cpu"
 
@@ -145,7 +145,7 @@ def test_one_provider_is_listed_by_its_short_or_full_name(name):
 
 
 def test_an_unknown_provider_is_not_an_empty_list():
-    result = CliRunner().invoke(main, ["providers", "--provider", "cudda"])
+    result = IN_PROCESS.invoke(main, ["providers", "--provider", "cudda"])
     assert result.exit_code == 2
     assert "did you mean 'cuda'?" in result.output
 
