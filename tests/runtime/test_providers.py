@@ -147,7 +147,7 @@ def test_one_provider_is_listed_by_its_short_or_full_name(name):
 def test_an_unknown_provider_is_not_an_empty_list():
     result = IN_PROCESS.invoke(main, ["providers", "--provider", "cudda"])
     assert result.exit_code == 2
-    assert "did you mean 'cuda'?" in result.output
+    assert "did you mean 'cuda'?" in result.stderr
 
 
 def test_an_invalid_model_is_reported():
