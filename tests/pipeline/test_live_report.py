@@ -80,3 +80,5 @@ def test_training_serves_its_page(tmp_path: Path) -> None:
     assert "live report: http://127.0.0.1:" in result.stderr
     result = jsonnx("train", str(tmp_path / "spec.json"), "-o", run, "--force", "--port", "0", status=2)
     assert "--port has no effect without --live" in result.stderr
+    result = jsonnx("train", str(tmp_path / "spec.json"), "--port", "0", status=2)  # before a folder is named
+    assert result.stderr == "error[bad-option]: --port has no effect without --live\n"

@@ -225,7 +225,7 @@ def test_runs_are_filtered_and_sorted_by_columns() -> None:
         assert runs[0]["folder"] == "runs/other"
 
 
-@pytest.mark.parametrize("condition", ["vall_loss>1", "state", ">3"])
+@pytest.mark.parametrize("condition", ["vall_loss>1", "state", ">3", "val_loss>", "val_loss>="])
 def test_a_wrong_condition_is_an_error(condition: str) -> None:
     assert "error[bad-option]: --where" in jsonnx("runs", "--where", condition, status=2).stderr
 

@@ -64,8 +64,7 @@ def report(
     if live:
         _serve(folders, port, {"-o": output, "--data": data})
         return
-    if port is not None:
-        raise UsageError("bad-option", PORT_WITHOUT_LIVE)
+    check_port(port, live)
     print_provider_choice(provider)
     file = Path(output) if output else default_report_file(folders)
     for note in write_report(folders, file, ReportOptions(data, data_roots, provider, not unverified)):
@@ -73,12 +72,16 @@ def report(
     print_status(f"wrote {file}")
 
 
+def check_port(port: int | None, is_live: bool) -> None:
+    """Raises UsageError for a port at which nothing is served."""
+    if port is not None and not is_live:
+        raise UsageError("bad-option", PORT_WITHOUT_LIVE)
+
+
 @contextmanager
 def live_report(folder: Path, port: int | None, is_live: bool) -> Iterator[None]:
     """Serves the page of a run that is about to train, if the user wants it, and prints its address."""
     if not is_live:
-        if port is not None:
-            raise UsageError("bad-option", PORT_WITHOUT_LIVE)
         yield
         return
     from ..pipeline.live_report import DEFAULT_PORT, LiveReport, serving

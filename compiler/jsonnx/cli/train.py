@@ -30,7 +30,7 @@ from .common import (
     print_weights_report,
 )
 from .folds import ALL_FOLDS, default_folder, fold_of, train_all_folds
-from .report import PORT_OPTION, live_report, write_run_report
+from .report import PORT_OPTION, check_port, live_report, write_run_report
 from .runs import locked_run
 
 if TYPE_CHECKING:
@@ -190,6 +190,7 @@ def _train(arguments: TrainArguments) -> int:
     """Trains on one or all folds. Returns the exit status."""
     from ..pipeline.cross_validation import fold_change, with_fold
 
+    check_port(arguments.port, arguments.live)
     lock = locked_run(arguments.spec) if arguments.locked else None
     if lock is not None:
         arguments = arguments.with_lock(lock)

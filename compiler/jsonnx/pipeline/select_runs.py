@@ -38,7 +38,7 @@ OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
     "<": operator.lt,
     ">": operator.gt,
 }
-_CONDITION = re.compile(rf"\s*(.+?)\s*({'|'.join(OPERATORS)})\s*(.*?)\s*", re.DOTALL)
+_CONDITION = re.compile(rf"\s*(.+?)\s*({'|'.join(OPERATORS)})\s*([^<>=!\s].*?)\s*", re.DOTALL)
 _CONDITION_HELP = "write COLUMN, one of < <= > >= = !=, and a value, such as --where 'val_accuracy>0.9'"
 
 
