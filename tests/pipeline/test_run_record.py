@@ -258,7 +258,7 @@ def test_runs_are_compared_with_differences_curves_and_classes() -> None:
 
 def test_a_locked_run_is_reproduced() -> None:
     train("--quiet", "-o", "first", "--seed", "7", "--scale", "large", "--set", "training.epochs=2")
-    assert "wrote clouds.json to jsonnx.lock" in jsonnx("lock", "first").stderr
+    assert "wrote the run of clouds.json to jsonnx.lock" in jsonnx("lock", "first").stderr
     jsonschema.validate(json.loads(Path("jsonnx.lock").read_text()), lock_schema())
     assert "the weights are those of jsonnx.lock, bit for bit" in train("--locked", "-o", "second").stdout
     assert Path("second/run.json").read_bytes() == Path("first/run.json").read_bytes()

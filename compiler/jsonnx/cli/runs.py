@@ -104,7 +104,7 @@ def lock(run: str) -> None:
 
     opened = Run(run)
     path = write_lock(opened)
-    print_status(f"wrote {opened.spec_file} to {display_path(path)}")
+    print_status(f"wrote the run of {opened.spec_file} to {display_path(path)}")
 
 
 def locked_run(spec: str) -> LockedRun:
