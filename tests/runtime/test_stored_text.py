@@ -85,6 +85,14 @@ def test_rows_of_a_csv_file_are_those_of_the_loaded_table(tmp_path: Path, end: s
     _require_equal(path)
 
 
+def test_the_first_block_has_a_row_below_a_long_header(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(text_blocks, "FIRST_BLOCK_BYTES", 8)
+    path = tmp_path / "rows.csv"
+    for start in (b"", b"\n" * 20):
+        path.write_bytes(start + _csv(_rows()))
+        _require_equal(path)
+
+
 def test_rows_of_json_lines_are_those_of_the_loaded_table(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
     path.write_bytes(_json_lines(_rows()).replace(b"\n", b"\n\n", 3))
