@@ -133,6 +133,7 @@ def test_faults_name_the_lines_of_their_rows(tmp_path: Path, format: str, row: i
     [
         ("csv", "7,8\n"),
         ("csv", '1,2,"a,3\n'),
+        ("csv", '1,2,"a"b,3\n'),
         ("csv", "1,2,\xff,3\n"),
         ("jsonl", "{\n"),
         ("jsonl", "[1]\n"),

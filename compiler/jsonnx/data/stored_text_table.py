@@ -230,7 +230,7 @@ class _CsvParser:
     ) -> dict[str, np.ndarray] | None:
         has_unique_names = len(set(self.names)) == len(self.names)
         has_plain_numbers = self._dialect.decimal == "." and self._dialect.thousands is None
-        if not has_plain_numbers or not has_unique_names:
+        if block.is_damaged or not has_plain_numbers or not has_unique_names:
             return None
         return parse_numbers(data, self.names, wanted, self._dialect.separator, block.row_count, not block.first_row)
 

@@ -34,6 +34,8 @@ class TextBlock(NamedTuple):
     """The number of its first line, from 1."""
     first_row: int
     row_count: int
+    is_damaged: bool = False
+    """Whether it begins with a row that cannot be read."""
 
 
 class BlockFile:
@@ -84,7 +86,7 @@ def csv_blocks(file: IO[bytes], size: int, separator: str) -> Iterator[TextBlock
         if is_damaged:
             if stop < size:
                 rest = min(stop + BLOCK_BYTES, size)
-                yield TextBlock(stop, rest, line + line_count, row + row_count, 1)
+                yield TextBlock(stop, rest, line + line_count, row + row_count, 1, is_damaged=True)
             return
         start, line, row = stop, line + line_count, row + row_count
 
