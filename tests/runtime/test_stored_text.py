@@ -85,6 +85,14 @@ def test_rows_of_a_csv_file_are_those_of_the_loaded_table(tmp_path: Path, end: s
     _require_equal(path)
 
 
+def test_the_first_block_has_a_row_below_a_long_header(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(text_blocks, "FIRST_BLOCK_BYTES", 8)
+    path = tmp_path / "rows.csv"
+    for start in (b"", b"\n" * 20):
+        path.write_bytes(start + _csv(_rows()))
+        _require_equal(path)
+
+
 def test_rows_of_json_lines_are_those_of_the_loaded_table(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
     path.write_bytes(_json_lines(_rows()).replace(b"\n", b"\n\n", 3))
@@ -104,7 +112,8 @@ def test_incomplete_rows_are_left_out(tmp_path: Path, missing: str) -> None:
 @pytest.mark.parametrize("format", ["csv", "jsonl"])
 @pytest.mark.parametrize(
     ("row", "column", "value"),
-    [(150, "a", "many"), (0, "b", None), (199, "y", 1.5), (120, "y", "nan"), (60, "a", "1_000")],
+    [(150, "a", "many"), (0, "b", None), (199, "y", 1.5), (120, "y", "nan"), (60, "a", "1_000")]
+    + [(130, "y", "inf"), (130, "y", "1e30")],
 )
 def test_faults_name_the_lines_of_their_rows(tmp_path: Path, format: str, row: int, column: str, value: Any) -> None:
     rows = _rows()
@@ -124,6 +133,7 @@ def test_faults_name_the_lines_of_their_rows(tmp_path: Path, format: str, row: i
     [
         ("csv", "7,8\n"),
         ("csv", '1,2,"a,3\n'),
+        ("csv", '1,2,"a"b,3\n'),
         ("csv", "1,2,\xff,3\n"),
         ("jsonl", "{\n"),
         ("jsonl", "[1]\n"),
@@ -181,10 +191,10 @@ def test_texts_and_labels_are_loaded(tmp_path: Path) -> None:
 def test_a_loaded_file_is_parsed_in_blocks_with_the_same_faults(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path, rows = tmp_path / "rows.csv", _rows()
-    for changes in ({}, {150: {"a": "many"}, 170: {"a": ""}, 180: {"b": "x"}}, {3: {"y": "nan"}}):
-        for row, values in changes.items():
-            rows[row] = rows[row] | values
+    path = tmp_path / "rows.csv"
+    many = {150: {"a": "many"}, 170: {"a": ""}, 180: {"b": "x"}}
+    for changes in ({}, many, {3: {"y": "nan"}}, {60: {"y": "inf"}}, {60: {"y": "1e30"}}):
+        rows = [row | changes.get(number, {}) for number, row in enumerate(_rows())]
         path.write_bytes(_csv(rows))
         results = []
         for min_bytes in (1 << 20, 0):

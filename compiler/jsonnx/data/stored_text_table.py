@@ -25,6 +25,9 @@ from .validate_arrays import ElementIndex, LocateElement
 MAX_KEPT_BYTES = 1 << 26
 """Bytes of columns that are kept after their block was parsed for another column."""
 
+MAX_INTEGER = 1 << 63
+"""The absolute value from which on numbers are no integers of 64 bits."""
+
 
 class BlockParser(Protocol):
     """Parses the blocks of a file of one format."""
@@ -169,12 +172,12 @@ class StoredTextTable:
             message = f"{name!r} has shape {list(array.shape[1:])}, in row 1 it has {list(sample_shape)}"
             faults.add("data-shape", message, locate((self._starts[number],)))
         elif dtype.kind == "i" and array.dtype.kind == "f":
-            bad = np.argwhere(array != np.floor(array)).tolist()  # NaN differs from itself
-            if bad:
-                (row, *rest), value = bad[0], array[tuple(bad[0])]
-                code = "bad-value" if np.isfinite(value) else "not-finite"
-                message = f"{name!r} is {value}, not a whole number"
-                faults.add(code, message, locate((self._starts[number] + row, *rest)))
+            is_integer = (array == np.floor(array)) & (np.abs(array) < MAX_INTEGER)  # NaN differs from itself
+            if not is_integer.all():
+                row, *rest = np.argwhere(~is_integer)[0].tolist()
+                value = array[row, *rest]
+                code, reason = _integer_fault(value)
+                faults.add(code, f"{name!r} is {value}, {reason}", locate((self._starts[number] + row, *rest)))
         if faults:
             raise CompileError(faults.diagnostics)
         return array.astype(dtype, copy=False)
@@ -201,6 +204,13 @@ class StoredTextTable:
         self._arrays[number, name] = own
 
 
+def _integer_fault(value: float) -> tuple[str, str]:
+    """The code of a fault, and why a number is no integer of 64 bits."""
+    if abs(value) >= MAX_INTEGER and np.isfinite(value):
+        return "bad-value", "beyond int64's range"
+    return "bad-value" if np.isfinite(value) else "not-finite", "not a whole number"
+
+
 # -- formats -----------------------------------------------------------------------------------------------------------
 
 
@@ -219,7 +229,8 @@ class _CsvParser:
         self, data: bytes, block: TextBlock, wanted: Mapping[str, ColumnRequest]
     ) -> dict[str, np.ndarray] | None:
         has_unique_names = len(set(self.names)) == len(self.names)
-        if self._dialect.decimal != "." or self._dialect.thousands is not None or not has_unique_names:
+        has_plain_numbers = self._dialect.decimal == "." and self._dialect.thousands is None
+        if block.is_damaged or not has_plain_numbers or not has_unique_names:
             return None
         return parse_numbers(data, self.names, wanted, self._dialect.separator, block.row_count, not block.first_row)
 

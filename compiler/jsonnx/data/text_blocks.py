@@ -20,7 +20,7 @@ from ..core.diagnostics import UsageError
 BLOCK_BYTES = 1 << 20
 """Bytes of a block, which ends with the row that reaches them."""
 FIRST_BLOCK_BYTES = 1 << 14
-"""Bytes of the first block of a table of separated values, from which the columns are known."""
+"""Bytes of the first block of a table of separated values, from which the columns are known: the header and a row."""
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
@@ -34,6 +34,8 @@ class TextBlock(NamedTuple):
     """The number of its first line, from 1."""
     first_row: int
     row_count: int
+    is_damaged: bool = False
+    """Whether it begins with a row that cannot be read."""
 
 
 class BlockFile:
@@ -67,15 +69,16 @@ def csv_blocks(file: IO[bytes], size: int, separator: str) -> Iterator[TextBlock
     line, row = 1, -1  # the header
     while start < size:
         file.seek(start)
-        wanted_bytes = BLOCK_BYTES if line > 1 else min(BLOCK_BYTES, FIRST_BLOCK_BYTES)
+        is_first = row < 0
+        wanted_bytes, wanted_rows = (min(BLOCK_BYTES, FIRST_BLOCK_BYTES), 2) if is_first else (BLOCK_BYTES, 1)
         data = file.read(wanted_bytes)
         end = len(data) if start + len(data) >= size else data.rfind(b"\n") + 1
         data = data[:end]
         plain_lines = _plain_line_count(data)
-        if plain_lines:
+        if plain_lines >= wanted_rows:
             stop, line_count, row_count, is_damaged = start + end, plain_lines, plain_lines, False
         else:
-            stop, line_count, row_count, is_damaged = _parsed_rows(file, start, wanted_bytes, separator)
+            stop, line_count, row_count, is_damaged = _parsed_rows(file, start, wanted_bytes, wanted_rows, separator)
             if is_damaged and row + row_count <= 0:  # with the header
                 stop = min(start + BLOCK_BYTES, size)
         first_row = max(row, 0)
@@ -83,7 +86,7 @@ def csv_blocks(file: IO[bytes], size: int, separator: str) -> Iterator[TextBlock
         if is_damaged:
             if stop < size:
                 rest = min(stop + BLOCK_BYTES, size)
-                yield TextBlock(stop, rest, line + line_count, row + row_count, 1)
+                yield TextBlock(stop, rest, line + line_count, row + row_count, 1, is_damaged=True)
             return
         start, line, row = stop, line + line_count, row + row_count
 
@@ -98,9 +101,11 @@ def _plain_line_count(data: bytes) -> int:
     return 0 if (np.diff(ends) == 1).any() else len(ends) + (not data.endswith(b"\n"))
 
 
-def _parsed_rows(file: IO[bytes], start: int, wanted_bytes: int, separator: str) -> tuple[int, int, int, bool]:
-    """The end of a block of rows that begins at an offset and has the wanted size, its lines and its rows, and whether
-    the next row cannot be read."""
+def _parsed_rows(
+    file: IO[bytes], start: int, wanted_bytes: int, wanted_rows: int, separator: str
+) -> tuple[int, int, int, bool]:
+    """The end of a block of rows that begins at an offset and has at least the wanted size, its lines and its rows, and
+    whether the next row cannot be read."""
     file.seek(start)
     text = io.TextIOWrapper(io.BufferedReader(_Unclosed(file)), "utf-8", newline="")
     stop, rows = start, 0
@@ -116,7 +121,7 @@ def _parsed_rows(file: IO[bytes], start: int, wanted_bytes: int, separator: str)
     try:
         for fields in csv.reader(counted(), delimiter=separator, strict=True):
             stop, counted_lines, rows = end, lines, rows + bool(fields)
-            if stop - start >= wanted_bytes:
+            if stop - start >= wanted_bytes and rows >= wanted_rows:
                 break
     except (csv.Error, UnicodeDecodeError):
         return stop, counted_lines, rows, True
