@@ -14,6 +14,7 @@ from commands import jsonnx
 from jsonnx import CompileError, Run, Trainer, UsageError
 from jsonnx.core.digests import file_sha256
 from jsonnx.render.run_schema import lock_schema, run_schema
+from jsonnx.runtime.provider_options import OPTIONS_BY_PROVIDER, OptionType
 from jsonnx.runtime.run_files import EXECUTION_FILE
 
 SPEC: dict[str, Any] = {
@@ -262,6 +263,23 @@ def test_a_locked_run_is_reproduced() -> None:
     jsonschema.validate(json.loads(Path("jsonnx.lock").read_text()), lock_schema())
     assert "the weights are those of jsonnx.lock, bit for bit" in train("--locked", "-o", "second").stdout
     assert Path("second/run.json").read_bytes() == Path("first/run.json").read_bytes()
+
+
+def test_a_locked_run_has_the_options_of_its_provider(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(OPTIONS_BY_PROVIDER, "cpu", {"use_tf32": OptionType(choices=("0", "1"))})
+    option = ("--provider-option", "use_tf32=1")
+    train("--quiet", "-o", "first", *option)
+    jsonschema.validate(folder_document(Path("first")), run_schema())
+    jsonnx("lock", "first")
+    train("--quiet", "--locked", "-o", "second")
+    assert Run("second").info["provider_options"] == ["use_tf32=1"]
+    assert "--provider-option exclude each other" in train("--locked", *option, status=2).stderr
+    jsonnx("lock", "runs/clouds")
+    assert 'provider_options was [], now it is ["use_tf32=1"]' in jsonnx("compare", "runs/clouds", "first").stdout
+    document = json.loads(Path("jsonnx.lock").read_text())
+    del document["specs"]["clouds.json"]["provider_options"]
+    Path("jsonnx.lock").write_text(json.dumps(document))
+    train("--quiet", "--locked", "-o", "third")
 
 
 def test_a_run_with_other_inputs_is_refused_before_anything_is_written() -> None:

@@ -121,6 +121,22 @@ def test_results_of_another_version_of_optuna_are_used() -> None:
     assert sum(proposal["width"] < 30 for proposal in proposals) >= 7
 
 
+def test_a_record_with_values_outside_of_the_space_is_left_out() -> None:
+    pytest.importorskip("optuna")
+    values = {"rate": 0.01, "width": 1, "kind": [1, 2]}
+    outside = [
+        values | {"kind": "b"},
+        values | {"width": 1000},
+        values | {"width": 2.5},
+        values | {"rate": "low"},
+        values | {"rate": None},
+    ]
+    trials = [Trial(number, own, "", 0, FINISHED, 0.0, number) for number, own in enumerate(outside, 1)]
+    current = sampler("tpe")
+    restore(current, trials)
+    assert current.propose(len(trials) + 1) is not None
+
+
 def test_a_failed_trial_that_was_run_again_is_restored_after_the_trials_before_it() -> None:
     events: list[str] = []
 

@@ -124,6 +124,7 @@ LOCKED_OPTIONS = {
     "scale": "--scale",
     "seed": "--seed",
     "provider": "--provider",
+    "provider_options": "--provider-option",
     "threads": "--threads",
 }
 """The options whose values are those of the lock file."""

@@ -74,7 +74,12 @@ class TrainArguments(NamedTuple):
     def with_lock(self, lock: LockedRun) -> TrainArguments:
         """The arguments with the values that a lock file decides."""
         return self._replace(
-            changes=lock.changes, scale=lock.scale, seed=lock.seed, provider=lock.provider, threads=lock.threads
+            changes=lock.changes,
+            scale=lock.scale,
+            seed=lock.seed,
+            provider=lock.provider,
+            provider_options=lock.provider_options,
+            threads=lock.threads,
         )
 
     def run_options(self, lock: LockedRun | None, changes: tuple[str, ...]) -> RunOptions:

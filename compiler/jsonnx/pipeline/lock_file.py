@@ -26,7 +26,7 @@ from .run_info import FINISHED, RunInfo
 LOCK_FILE = "jsonnx.lock"
 LOCK_FORMAT = 1
 LOCK_HELP = "`jsonnx lock RUN` writes it from a finished run"
-INPUT_KEYS = ("spec_sha256", "scale", "set", "seed", "provider", "data", "initial_weights")
+INPUT_KEYS = ("spec_sha256", "scale", "set", "seed", "provider", "provider_options", "data", "initial_weights")
 """Keys of a run that must be the same for the same weights, on whatever machine."""
 ENVIRONMENT_KEYS = ("threads", "versions", "machine")
 """Keys of a run on which the last bits of the weights depend."""
@@ -57,6 +57,11 @@ class LockedRun:
     @property
     def provider(self) -> str:
         return self.values["provider"]
+
+    @property
+    def provider_options(self) -> tuple[str, ...]:
+        """The options of the provider, such as `device_id=1`."""
+        return tuple(self.values.get("provider_options", ()))
 
     @property
     def threads(self) -> int:

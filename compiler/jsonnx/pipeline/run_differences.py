@@ -8,15 +8,19 @@ from typing import Any
 
 from ..runtime.environment import INSTRUCTION_SETS, environment_changes
 
+DEFAULTS: Mapping[str, Any] = {"provider_options": []}
+"""The values of keys that earlier versions did not record."""
+
 
 def input_differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
     """What differs in data, seed, overrides and initial weights. Both are the keys of a run, as in `run.json`."""
     yield from _data_differences(_object(before, "data"), _object(now, "data"))
     if before.get("initial_weights", now.get("initial_weights")) != now.get("initial_weights"):
         yield "the initial weights are others"
-    for key in ("scale", "set", "seed", "provider"):
-        if before.get(key) != now.get(key):
-            yield f"{key} was {json.dumps(before.get(key))}, now it is {json.dumps(now.get(key))}"
+    for key in ("scale", "set", "seed", "provider", "provider_options"):
+        old, new = (values.get(key, DEFAULTS.get(key)) for values in (before, now))
+        if old != new:
+            yield f"{key} was {json.dumps(old)}, now it is {json.dumps(new)}"
 
 
 def _data_differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:

@@ -49,6 +49,7 @@ def start_info(
         "name": checked.network.name,
         "state": RUNNING,
         "provider": trainer.provider,
+        "provider_options": sorted(trainer.resolved_provider.chosen_options),
         "seed": trainer.plan.seed,
         "spec_sha256": spec_sha256,
         "scale": scale,

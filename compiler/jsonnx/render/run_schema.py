@@ -45,6 +45,9 @@ INPUTS: Schema = {
     "set": _described("The overrides of `--set`", {"type": "array", "items": TEXT}),
     "seed": _described("The seed", COUNT),
     "provider": _described("The execution provider", TEXT),
+    "provider_options": _described(
+        "Its options that differ from the defaults of jsonnx, such as `use_tf32=1`", {"type": "array", "items": TEXT}
+    ),
     "initial_weights": _described("SHA-256 of the initial weights that a file gave; null: drawn", NULLABLE_HASH),
     "data": _described(
         "The samples by part: `train`, `validation`, `test`",
@@ -111,7 +114,7 @@ RUN_JSON = _object(
             {"type": "object", "additionalProperties": FIGURES},
         ),
     },
-    optional=("epochs", "figures", "best", "test", "sha256", "evaluations"),
+    optional=("provider_options", "epochs", "figures", "best", "test", "sha256", "evaluations"),
 )
 
 EXECUTION_JSON = _object(
@@ -163,7 +166,8 @@ def run_schema() -> Schema:
 
 def lock_schema() -> Schema:
     """The schema of `jsonnx.lock`."""
-    entry = _object({**INPUTS, **ENVIRONMENT, "weights_sha256": _described("SHA-256 of `weights.safetensors`", HASH)})
+    weights = {"weights_sha256": _described("SHA-256 of `weights.safetensors`", HASH)}
+    entry = _object({**INPUTS, **ENVIRONMENT, **weights}, optional=("provider_options",))
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "jsonnx.lock, format 1",

@@ -64,19 +64,21 @@ class OptunaSampler:
             self._study.tell(asked, trial.value if outcome == state.COMPLETE else None, state=outcome)
 
     def _add(self, trial: Trial, outcome: Any) -> None:
-        """Adds a result whose values Optuna has not proposed in this process."""
+        """Adds a result whose values Optuna has not proposed in this process, unless they are outside of the space."""
         set_dimensions = [item for item in self._space.dimensions if item.name in trial.values]
         reported = _reported(trial)
         is_complete = outcome == self._optuna.trial.TrialState.COMPLETE
-        self._study.add_trial(
-            self._optuna.trial.create_trial(
+        try:
+            added = self._optuna.trial.create_trial(
                 state=outcome,
                 value=trial.value if is_complete else None,
                 params={item.name: _encoded(item, trial.values[item.name]) for item in set_dimensions},
                 distributions={item.name: self._distribution(item) for item in set_dimensions},
                 intermediate_values=reported,
             )
-        )
+        except ValueError:  # a record that was edited may have such values
+            return
+        self._study.add_trial(added)
 
     def _suggest(self, trial: Any, dimension: Dimension) -> Json:
         name, distribution = dimension.name, self._distribution(dimension)
@@ -115,10 +117,13 @@ def _require_optuna(kind: str) -> Any:
 
 
 def _encoded(dimension: Dimension, value: Json) -> Json:
-    """The form of a value in Optuna: the index of a choice, which may be an array or an object."""
+    """The form of a value in Optuna: the index of a choice, which may be an array or an object.
+
+    Raises ValueError for a value that is no choice.
+    """
     if not isinstance(dimension.domain, ChoiceDomain):
         return value
-    return next(index for index, choice in enumerate(dimension.domain.values) if equal_values(choice, value))
+    return [equal_values(choice, value) for choice in dimension.domain.values].index(True)
 
 
 def _decoded(dimension: Dimension, value: Any) -> Json:
