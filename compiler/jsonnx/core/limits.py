@@ -116,7 +116,11 @@ MAX_KERAS_MASK_DEPTH = Limit(KERAS, 16, "operations", "Operations between a mask
 # -- data files ------------------------------------------------------------------------------------------------------
 
 MAX_DATA_FILE_BYTES = Limit(
-    DATA, 8 * GIB, "bytes", "A data file, after decompression; the decoded images or recordings of a table or folder."
+    DATA,
+    8 * GIB,
+    "bytes",
+    "A data file, after decompression; the decoded images or recordings of a table or folder. Data whose samples are "
+    "streamed may be larger.",
 )
 MAX_WEIGHT_FILE_BYTES = Limit(DATA, 8 * GIB, "bytes", "A `.safetensors` or `.npz` file with weights.")
 MAX_UNPACKED_TEXT_BYTES = Limit(DATA, 2 * GIB, "bytes", "A compressed table of text (`.csv.gz`), after decompression.")

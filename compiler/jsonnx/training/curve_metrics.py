@@ -20,64 +20,66 @@ NUM_THRESHOLDS_DOC = "Number of thresholds, which are evenly spaced from 0 to 1.
 
 
 class BestUnderConstraint(ThresholdMetric):
-    """The greatest value of one quotient at those thresholds where another one has at least some value."""
+    """The greatest value of one quotient at those thresholds where another one has at least some value.
+
+    The bound is an attribute with the name of the bounded quotient.
+    """
 
     num_thresholds: int = attr(200, doc=NUM_THRESHOLDS_DOC, minimum=1, maximum=100_000)
     class_id: int | None = attr(None, doc=CLASS_ID_DOC, minimum=0)
-    bounded: ClassVar[str]
-    """The name of the quotient that is bounded from below."""
     maximized: ClassVar[str]
+    bounded: ClassVar[str]
     formula = "max(quotient[other_quotient >= bound]) over all thresholds"
 
     @property
     def cuts(self) -> tuple[float, ...]:
         return (0.5,) if self.num_thresholds == 1 else evenly_spaced(self.num_thresholds)
 
-    @property
-    def bound(self) -> float:
-        """The first attribute."""
-        return float(getattr(self, next(name for name in self.attributes if name in _BOUNDS)))
-
     def result(self, totals: Any) -> Figure:
         from .metric_arithmetic import greatest_where
 
         confusion = self.confusion(totals)
-        return greatest_where(getattr(confusion, self.maximized), getattr(confusion, self.bounded) >= self.bound)
+        is_allowed = getattr(confusion, self.bounded) >= getattr(self, self.bounded)
+        return greatest_where(getattr(confusion, self.maximized), is_allowed)
 
 
-_BOUNDS = ("specificity", "sensitivity", "recall", "precision")
+def register_best_under_constraint(maximized: str, bounded: str, doc: str, bound_doc: str) -> None:
+    """Registers the metric `MaximizedAtBounded` of two quotients."""
+    members = {
+        "__doc__": doc,
+        "__module__": __name__,
+        "__annotations__": {bounded: "float"},
+        bounded: attr(doc=bound_doc, minimum=0, maximum=1),
+        "maximized": maximized,
+        "bounded": bounded,
+    }
+    METRICS.register()(type(f"{maximized.title()}At{bounded.title()}", (BestUnderConstraint,), members))
 
 
-@METRICS.register()
-class SensitivityAtSpecificity(BestUnderConstraint):
-    """Greatest sensitivity (recall) of all thresholds with at least some specificity."""
-
-    specificity: float = attr(doc="Least specificity: fraction of the targets of 0 not above it.", minimum=0, maximum=1)
-    bounded, maximized = "specificity", "recall"
-
-
-@METRICS.register()
-class SpecificityAtSensitivity(BestUnderConstraint):
-    """Greatest specificity of all thresholds with at least some sensitivity (recall)."""
-
-    sensitivity: float = attr(doc="Least sensitivity: fraction of the targets of 1 above it.", minimum=0, maximum=1)
-    bounded, maximized = "recall", "specificity"
-
-
-@METRICS.register()
-class PrecisionAtRecall(BestUnderConstraint):
-    """Greatest precision of all thresholds with at least some recall."""
-
-    recall: float = attr(doc="Least recall.", minimum=0, maximum=1)
-    bounded, maximized = "recall", "precision"
-
-
-@METRICS.register()
-class RecallAtPrecision(BestUnderConstraint):
-    """Greatest recall of all thresholds with at least some precision."""
-
-    precision: float = attr(doc="Least precision.", minimum=0, maximum=1)
-    bounded, maximized = "precision", "recall"
+register_best_under_constraint(
+    "sensitivity",
+    "specificity",
+    "Greatest sensitivity (recall) of all thresholds with at least some specificity.",
+    "Least specificity: fraction of the targets of 0 not above it.",
+)
+register_best_under_constraint(
+    "specificity",
+    "sensitivity",
+    "Greatest specificity of all thresholds with at least some sensitivity (recall).",
+    "Least sensitivity: fraction of the targets of 1 above it.",
+)
+register_best_under_constraint(
+    "precision",
+    "recall",
+    "Greatest precision of all thresholds with at least some recall.",
+    "Least recall.",
+)
+register_best_under_constraint(
+    "recall",
+    "precision",
+    "Greatest recall of all thresholds with at least some precision.",
+    "Least precision.",
+)
 
 
 @METRICS.register()

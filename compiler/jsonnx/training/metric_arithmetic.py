@@ -26,6 +26,10 @@ class Confusion(NamedTuple):
         return ratio(self.tp, self.tp + self.fn)
 
     @property
+    def sensitivity(self) -> Array:
+        return self.recall
+
+    @property
     def specificity(self) -> Array:
         return ratio(self.tn, self.tn + self.fp)
 

@@ -11,14 +11,17 @@ from ...layers import LAYERS
 from ...search.section import PruningSection, SweepSection
 from ...training.optimizer import OPTIMIZERS
 from ...training.section import (
+    AudioSection,
     CheckpointSection,
     DataSection,
     EarlyStoppingSection,
+    ImagesSection,
     InitialWeightsSection,
     ReduceOnPlateauSection,
     TimeLimitSection,
     Training,
 )
+from ...training.split_section import SequencesSection, SplitSection, WindowsSection
 from ..foreign_help import replaced_keys
 from .schema import root_schema
 
@@ -35,6 +38,11 @@ def _keys_by_section() -> dict[JsonPath, Collection[str]]:
         ("training", "checkpoint"): CheckpointSection.attributes,
         ("training", "time_limit"): TimeLimitSection.attributes,
         ("training", "data"): DataSection.attributes,
+        ("training", "data", "split"): SplitSection.attributes,
+        ("training", "data", "windows"): WindowsSection.attributes,
+        ("training", "data", "sequences"): SequencesSection.attributes,
+        ("training", "data", "images"): ImagesSection.attributes,
+        ("training", "data", "audio"): AudioSection.attributes,
         ("training", "weights"): InitialWeightsSection.attributes,
         ("sweep",): SweepSection.attributes,
         ("sweep", "pruning"): PruningSection.attributes,
