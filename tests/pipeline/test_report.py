@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import re
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -165,6 +167,14 @@ def test_the_lock_of_a_run_is_shown() -> None:
     texts = {file["name"]: file["text"] for file in values()["files"]}
     assert texts["spec.json"] == Path("run/spec.json").read_text()
     assert "weights_sha256" in texts["jsonnx.lock"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of files are UTF-8 there")
+def test_the_name_of_a_run_need_not_be_utf8() -> None:
+    folder = os.fsdecode(b"run-\xff")
+    os.rename("run", folder)
+    jsonnx("report", folder)
+    assert "jsonnx report: run-?" in Path(folder, "report.html").read_text("utf-8")
 
 
 @pytest.mark.parametrize("file", ["train.csv", "check.csv", "spec.json", "run/model.onnx", "other.csv"])
