@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import re
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -167,6 +169,23 @@ def test_the_lock_of_a_run_is_shown() -> None:
     assert "weights_sha256" in texts["jsonnx.lock"]
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="names of files are UTF-8 there")
+def test_the_name_of_a_run_need_not_be_utf8() -> None:
+    folder = os.fsdecode(b"run-\xff")
+    os.rename("run", folder)
+    jsonnx("report", folder)
+    assert "jsonnx report: run-?" in Path(folder, "report.html").read_text("utf-8")
+
+
+@pytest.mark.parametrize("file", ["train.csv", "check.csv", "spec.json", "run/model.onnx", "other.csv"])
+def test_what_a_run_was_made_from_is_not_overwritten(file: str) -> None:
+    shutil.copy("check.csv", "other.csv")
+    content = Path(file).read_bytes()
+    result = jsonnx("report", "run", "-o", file, *(["--data", "other.*"] if file == "other.csv" else []), status=2)
+    assert f"error[is-an-input]: '{file}' is read by this command" in result.stderr
+    assert Path(file).read_bytes() == content
+
+
 def test_a_run_without_a_model() -> None:
     Path("run/model.onnx").unlink()
     shown = values()
@@ -183,7 +202,6 @@ def test_a_run_without_a_model() -> None:
         (["run", "--live", "-o", "x.html"], "-o has no effect with --live"),
         (["run", "run", "--live"], "--live follows one run"),
         (["missing"], "is not a RUN folder"),
-        (["run", "-o", "run/model.onnx"], "is read by this command"),
         (["run", "--data", "missing.csv"], "missing.csv"),
     ],
 )

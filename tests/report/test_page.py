@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+import tomllib
 from base64 import b64decode
 from hashlib import sha256
 from html.parser import HTMLParser
 from importlib.resources import files
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +21,7 @@ from jsonnx.report.pictures import data_url, pixels, shown_sample, value_range
 
 HOSTILE = "</script><script>document.title = 'attacked'</script><!-- \u2028 \ud800 <img src=x onerror=alert(1)>"
 MAX_PAGE_BYTES = 3_000_000
+ROOT = Path(__file__).parents[2]
 
 
 class Elements(HTMLParser):
@@ -86,6 +89,16 @@ def test_libraries_are_those_of_their_packages() -> None:
     page = report_page("title", [])
     for licence in LIBRARIES.values():
         assert (folder / licence).read_text() in page
+
+
+def test_the_package_has_the_licences_of_the_libraries() -> None:
+    libraries = files("jsonnx.report") / "assets" / "libraries"
+    rows = [line.split(" | ") for line in (libraries / "README.md").read_text().splitlines() if ".js |" in line]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    licences = {name for row in rows for name in row[4].split(", ")}
+    assert set(project["license"].split(" AND ")) == {"Apache-2.0", *licences}
+    named = {path.name for pattern in project["license-files"] for path in ROOT.glob(pattern)}
+    assert named == {"LICENSE", *LIBRARIES.values()}
 
 
 def test_json_values() -> None:

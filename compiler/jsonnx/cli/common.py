@@ -97,6 +97,14 @@ DATA_ROOT_OPTION = click.option(
     help="Allow data files of this folder, which the spec may name by an absolute path, relative to this folder, or by "
     "a path that leads there, such as ../a.csv. May be repeated.",
 )
+TRAINING_DATA_OPTION = click.option(
+    "--data", metavar="FILE", help="Train on this file, folder or pattern instead of the spec's training data."
+)
+VALIDATION_DATA_OPTION = click.option(
+    "--validation-data",
+    metavar="FILE",
+    help="Validate on this file, folder or pattern instead of the spec's validation data.",
+)
 SCALE_OPTION = click.option("--scale", metavar="NAME", help="Use the parameter values of this scale of the spec.")
 
 

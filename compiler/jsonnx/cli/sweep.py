@@ -17,6 +17,8 @@ from .common import (
     SET_OPTION,
     SPEC_ARGUMENT,
     THREADS_OPTION,
+    TRAINING_DATA_OPTION,
+    VALIDATION_DATA_OPTION,
     handles_errors,
     print_diagnostics,
     print_provider_choice,
@@ -55,14 +57,8 @@ from .common import (
     help="Whose RUN folders remain: those of the best trial, or of all.",
 )
 @click.option("--seed", type=SEED_TYPE, help="Override the spec's seed, with which each trial is trained.")
-@click.option(
-    "--data", metavar="FILE", help="Train on this file, folder or pattern instead of the spec's training data."
-)
-@click.option(
-    "--validation-data",
-    metavar="FILE",
-    help="Validate on this file, folder or pattern instead of the spec's validation data.",
-)
+@TRAINING_DATA_OPTION
+@VALIDATION_DATA_OPTION
 @DATA_ROOT_OPTION
 @click.option("--quiet", is_flag=True, help="Show no progress.")
 @PROVIDER_OPTION

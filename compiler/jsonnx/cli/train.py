@@ -20,7 +20,9 @@ from .common import (
     SET_OPTION,
     SPEC_ARGUMENT,
     THREADS_OPTION,
+    TRAINING_DATA_OPTION,
     UNVERIFIED_OPTION,
+    VALIDATION_DATA_OPTION,
     checked_spec,
     handles_errors,
     print_diagnostics,
@@ -145,14 +147,8 @@ class TrainArguments(NamedTuple):
 @PARTIAL_OPTION
 @UNVERIFIED_OPTION
 @click.option("--seed", type=SEED_TYPE, help="Override the spec's seed.")
-@click.option(
-    "--data", metavar="FILE", help="Train on this file, folder or pattern instead of the spec's training data."
-)
-@click.option(
-    "--validation-data",
-    metavar="FILE",
-    help="Validate on this file, folder or pattern instead of the spec's validation data.",
-)
+@TRAINING_DATA_OPTION
+@VALIDATION_DATA_OPTION
 @DATA_ROOT_OPTION
 @click.option(
     "--fold",

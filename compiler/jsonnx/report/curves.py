@@ -38,7 +38,7 @@ class Curve(NamedTuple):
 def roc_curve(counts: ThresholdCounts) -> Curve:
     """The true positive rate over the false positive rate; the area by the trapezoidal rule."""
     positives, negatives = _totals(counts)
-    with np.errstate(invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore"):  # NumPy 1.26 may call 0 / 0 a division by zero
         x = np.r_[0, counts.false_positives] / np.float64(negatives)
         y = np.r_[0, counts.true_positives] / np.float64(positives)
     return Curve(x, y, float(np.sum(np.diff(x) * (y[1:] + y[:-1]) / 2)))
@@ -48,7 +48,7 @@ def precision_recall_curve(counts: ThresholdCounts) -> Curve:
     """The precision over the recall, from recall 0; the area is the average precision, a sum of steps."""
     positives, _ = _totals(counts)
     precision = counts.true_positives / np.maximum(counts.true_positives + counts.false_positives, 1)
-    with np.errstate(invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore"):
         recall = counts.true_positives / np.float64(positives)
     area = float(np.sum(np.diff(np.r_[0.0, recall]) * precision))
     return Curve(np.r_[0.0, recall], np.r_[1.0, precision], area)

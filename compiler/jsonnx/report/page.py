@@ -58,7 +58,7 @@ _WAITING_PAGE = """<!doctype html>
 
 def waiting_page(title: str) -> str:
     """A page that reloads itself until there is a run."""
-    return _WAITING_PAGE.format(title=escape(title), styles=_asset(STYLES))
+    return _WAITING_PAGE.format(title=_title_html(title), styles=_asset(STYLES))
 
 
 def report_page(title: str, runs: Sequence[Any], *, live: bool = False) -> str:
@@ -75,11 +75,16 @@ def report_page(title: str, runs: Sequence[Any], *, live: bool = False) -> str:
     )
     return _PAGE.format(
         policy=policy,
-        title=escape(title),
+        title=_title_html(title),
         styles=_asset(STYLES),
         data=script_json({"title": title, "live": live, "runs": list(runs)}),
         scripts="\n".join(f"<script>{script}</script>" for script in scripts),
     )
+
+
+def _title_html(title: str) -> str:
+    """A title without what UTF-8 cannot encode, such as a byte in the name of a folder that is not UTF-8."""
+    return escape(title.encode(errors="replace").decode())
 
 
 def _script_hash(script: str) -> str:

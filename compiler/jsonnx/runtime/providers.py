@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
@@ -304,7 +305,8 @@ def create_session(
     options.log_severity_level = 4 if quiet else 3
     options.graph_optimization_level = getattr(runtime.GraphOptimizationLevel, optimization)
     if weights_folder is not None:  # read by onnxruntime 1.21 and later
-        options.add_session_config_entry("session.model_external_initializers_file_folder_path", weights_folder)
+        folder = os.fsencode(weights_folder)  # a name need not be UTF-8
+        options.add_session_config_entry("session.model_external_initializers_file_folder_path", folder)
     if provider.ort_name != CPU_PROVIDER:
         options.add_session_config_entry(RECORD_ASSIGNMENT, "1")
     if provider.name in PROVIDERS:
