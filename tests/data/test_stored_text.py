@@ -112,8 +112,15 @@ def test_incomplete_rows_are_left_out(tmp_path: Path, missing: str) -> None:
 @pytest.mark.parametrize("format", ["csv", "jsonl"])
 @pytest.mark.parametrize(
     ("row", "column", "value"),
-    [(150, "a", "many"), (0, "b", None), (199, "y", 1.5), (120, "y", "nan"), (60, "a", "1_000")]
-    + [(130, "y", "inf"), (130, "y", "1e30")],
+    [
+        (150, "a", "many"),
+        (0, "b", None),
+        (199, "y", 1.5),
+        (120, "y", "nan"),
+        (60, "a", "1_000"),
+        (130, "y", "inf"),
+        (130, "y", "1e30"),
+    ],
 )
 def test_faults_name_the_lines_of_their_rows(tmp_path: Path, format: str, row: int, column: str, value: Any) -> None:
     rows = _rows()
