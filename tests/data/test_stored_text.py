@@ -110,6 +110,16 @@ def test_incomplete_rows_are_left_out(tmp_path: Path, missing: str) -> None:
 
 
 @pytest.mark.parametrize("format", ["csv", "jsonl"])
+def test_rows_without_a_class_are_left_out(tmp_path: Path, format: str) -> None:
+    rows = _rows()
+    for row in (77, ROWS - 1):
+        rows[row]["y"] = None if format == "jsonl" else "NA"
+    path = tmp_path / f"rows.{format}"
+    path.write_bytes(_csv(rows) if format == "csv" else _json_lines(rows))
+    assert len(_require_equal(path, missing="drop")) == ROWS - 2
+
+
+@pytest.mark.parametrize("format", ["csv", "jsonl"])
 @pytest.mark.parametrize(
     ("row", "column", "value"),
     [

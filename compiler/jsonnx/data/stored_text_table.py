@@ -118,6 +118,8 @@ class StoredTextTable:
             faults.add_all(error.diagnostics)
             return None
         is_integer = "int" in wanted.type.dtype and first.dtype.kind in "iub"
+        if wanted.accepts_missing and self.read_whole is None:
+            is_integer = False  # a later block may have missing values, which are NaN
         dtype = np.dtype(np.int64 if is_integer else np.float64)
         self._requests[name], self._last_blocks[name] = wanted, None
         parent = FaultCollector(faults.file, faults.source)
