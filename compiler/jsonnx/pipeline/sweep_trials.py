@@ -12,11 +12,10 @@ from ..search.samplers import GridSampler, Sampler
 from ..search.section import MAX_TRIALS
 from ..search.space import Values
 from ..search.sweep_folder import SweepFolder
-from ..search.trials import DUPLICATE, INVALID, RUNNING, Run, Trial
+from ..search.trials import DUPLICATE, INVALID, RUNNING, Run, Trial, reasons_of
 from .check_sweep import TrialFault, combination_errors
 from .sweep_plan import SweepPlan, spec_digest
 
-MAX_REASONS = 5
 ADAPTIVE_SAMPLERS = ("tpe", "cma_es")
 """Samplers whose proposals depend on results, so that they cannot be checked before the first trial."""
 
@@ -110,8 +109,7 @@ class TrialQueue:
     def _is_recorded_at_once(self, trial: Trial, spec: TrialSpec) -> bool:
         """Records a trial that is invalid, or that repeats another one."""
         if spec.errors:
-            trial.state = INVALID
-            trial.reasons = [f"{error.code}: {error.message}" for error in spec.errors[:MAX_REASONS]]
+            trial.state, trial.reasons = INVALID, reasons_of(spec.errors)
             return True
         original = self.first_of_digest.get(spec.digest)
         if original is not None:
