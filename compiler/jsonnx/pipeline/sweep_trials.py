@@ -46,6 +46,7 @@ class TrialQueue:
 
     def __post_init__(self) -> None:
         self.limit = trial_limit(self.plan, self.sampler)
+        self._numbers = self._new_numbers()
         self._pending = [trial for trial in self.records.values() if not trial.has_ended]
         for number, trial in sorted(self.records.items()):
             if trial.duplicate_of is None and trial.state != INVALID:
@@ -90,7 +91,7 @@ class TrialQueue:
         if self._pending:
             trial = self._pending.pop(0)
             return trial, self.spec_of(trial.values)
-        for number in self._new_numbers():
+        for number in self._numbers:
             values = self.sampler.propose(number)
             if values is None:
                 return None
