@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..core.diagnostics import CompileError, Diagnostic, UsageError
-from ..core.figures import is_figure, is_number
+from ..core.figures import is_number
 from ..core.files import open_file
 from ..core.html_table import FIGURE_TITLES, figure_rows, html_table
 from ..frontend.json_reader import read_file
@@ -28,6 +27,7 @@ from ..runtime.run_files import (
     STEPS_FILE,
     WEIGHTS_FILE,
 )
+from .run_figures import figure_columns, figure_lines, figures_in
 from .run_info import FINISHED, LAYOUT_VERSION, RUNNING, RunInfo, best_epoch, read_run_info, run_state
 
 if TYPE_CHECKING:
@@ -187,7 +187,7 @@ class Run:
     @cached_property
     def history(self) -> dict[str, list[Any]]:
         """Losses and metrics by name, one value an epoch: a number, nested lists of numbers, or None."""
-        return _columns(_read_lines(self.folder / METRICS_FILE), ("epoch",))
+        return figure_columns(_read_lines(self.folder / METRICS_FILE), ("epoch",))
 
     @property
     def epochs(self) -> int:
@@ -197,7 +197,7 @@ class Run:
     @cached_property
     def steps(self) -> dict[str, list[Any]]:
         """Figures by step: `step` and `epoch` have the position of each value. They are means over the epoch so far."""
-        return _columns(_read_lines(self.folder / STEPS_FILE), ())
+        return figure_columns(_read_lines(self.folder / STEPS_FILE))
 
     @property
     def figures(self) -> dict[str, Figure | None]:
@@ -217,12 +217,12 @@ class Run:
     @property
     def test(self) -> dict[str, Figure | None]:
         """The losses and metrics on the spec's test data."""
-        return _figures(self.info.get("test"))
+        return figures_in(self.info.get("test"))
 
     @property
     def evaluations(self) -> dict[str, dict[str, Figure | None]]:
         """Those of `jsonnx evaluate RUN --data FILE`, by file."""
-        return {name: _figures(figures) for name, figures in self._object("evaluations").items()}
+        return {name: figures_in(figures) for name, figures in self._object("evaluations").items()}
 
     def figure_labels(self) -> dict[str, list[Sequence[str]]]:
         """The labels along the axes of the figures that are lists, such as the names of the classes.
@@ -329,34 +329,10 @@ class Run:
         return value if isinstance(value, dict) else {}
 
 
-# -- figures from files that may be damaged ----------------------------------------------------------------------------
-
-
 def _read_lines(path: Path) -> list[dict[str, Any]]:
-    """The objects of a file of lines; a line that is damaged, or not yet complete, ends them."""
+    """The figures of each complete line of a file; none if it cannot be read."""
     try:
         with open_file(path) as file:
-            lines = file.read(MAX_METRICS_BYTES).splitlines()
+            return figure_lines(file.read(MAX_METRICS_BYTES))
     except (UsageError, CompileError, OSError):
         return []
-    found: list[dict[str, Any]] = []
-    for line in lines:
-        try:
-            value = json.loads(line)
-        except (ValueError, RecursionError):
-            break
-        if not isinstance(value, dict):
-            break
-        found.append(_figures(value))
-    return found
-
-
-def _columns(lines: Sequence[Mapping[str, Any]], ignored: Sequence[str]) -> dict[str, list[Any]]:
-    names = dict.fromkeys(name for line in lines for name in line if name not in ignored)
-    return {name: [line.get(name) for line in lines] for name in names}
-
-
-def _figures(value: Any) -> dict[str, Any]:
-    """The numbers, nested lists of numbers and nulls of an object."""
-    entries = value.items() if isinstance(value, dict) else ()
-    return {name: figure for name, figure in entries if is_figure(figure)}

@@ -12,11 +12,10 @@ from ..search.samplers import GridSampler, Sampler
 from ..search.section import MAX_TRIALS
 from ..search.space import Values
 from ..search.sweep_folder import SweepFolder
-from ..search.trials import DUPLICATE, INVALID, RUNNING, Run, Trial
+from ..search.trials import DUPLICATE, INVALID, RUNNING, Run, Trial, reasons_of
 from .check_sweep import TrialFault, combination_errors
 from .sweep_plan import SweepPlan, spec_digest
 
-MAX_REASONS = 5
 ADAPTIVE_SAMPLERS = ("tpe", "cma_es")
 """Samplers whose proposals depend on results, so that they cannot be checked before the first trial."""
 
@@ -47,6 +46,7 @@ class TrialQueue:
 
     def __post_init__(self) -> None:
         self.limit = trial_limit(self.plan, self.sampler)
+        self._numbers = self._new_numbers()
         self._pending = [trial for trial in self.records.values() if not trial.has_ended]
         for number, trial in sorted(self.records.items()):
             if trial.duplicate_of is None and trial.state != INVALID:
@@ -91,7 +91,7 @@ class TrialQueue:
         if self._pending:
             trial = self._pending.pop(0)
             return trial, self.spec_of(trial.values)
-        for number in self._new_numbers():
+        for number in self._numbers:
             values = self.sampler.propose(number)
             if values is None:
                 return None
@@ -110,8 +110,7 @@ class TrialQueue:
     def _is_recorded_at_once(self, trial: Trial, spec: TrialSpec) -> bool:
         """Records a trial that is invalid, or that repeats another one."""
         if spec.errors:
-            trial.state = INVALID
-            trial.reasons = [f"{error.code}: {error.message}" for error in spec.errors[:MAX_REASONS]]
+            trial.state, trial.reasons = INVALID, reasons_of(spec.errors)
             return True
         original = self.first_of_digest.get(spec.digest)
         if original is not None:

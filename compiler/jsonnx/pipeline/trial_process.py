@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -17,6 +16,7 @@ from ..core.figures import finite_or_none
 from ..core.files import error_reason
 from ..runtime.run_files import METRICS_FILE
 from ..search.trials import FAILED, Curve
+from .run_figures import figure_lines
 from .run_info import INTERRUPTED
 from .trial_run import TrialJob, TrialResult, job_line, result_from_line
 
@@ -129,22 +129,9 @@ class _MetricsFile:
             status = self._path.stat()
             version = (status.st_mtime_ns, status.st_size)
             if version != self._version:
-                self._curve = _read_curve(self._path, self._metric)
+                lines = figure_lines(self._path.read_bytes())
+                self._curve = [finite_or_none(figures.get(self._metric)) for figures in lines]
                 self._version = version
         except OSError:
             return self._curve
         return self._curve
-
-
-def _read_curve(path: Path, metric: str) -> Curve:
-    """A number for each complete line."""
-    curve: Curve = []
-    for line in path.read_bytes().splitlines():
-        try:
-            figures = json.loads(line)
-        except ValueError:
-            break
-        if not isinstance(figures, dict):
-            break
-        curve.append(finite_or_none(figures.get(metric)))
-    return curve

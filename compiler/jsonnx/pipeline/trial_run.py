@@ -9,22 +9,20 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from ..core.components import Json
-from ..core.diagnostics import CompileError, Diagnostic, UsageError
+from ..core.diagnostics import CompileError, UsageError
 from ..core.figures import finite_or_none
 from ..data.data_errors import FeedError
 from ..frontend.json_reader import read_text
 from ..frontend.overrides import OverrideFault, with_overrides
 from ..runtime.history import History
 from ..runtime.run_folder import RunFolder
-from ..search.trials import FAILED, FINISHED, Curve
+from ..search.trials import FAILED, FINISHED, Curve, reasons_of
 from .check import CheckedSpec, check_source
 from .run_data import DataFiles
 from .run_info import INTERRUPTED
 from .run_options import RunOptions
 from .sweep_plan import as_changes, trial_source
 from .training_run import train
-
-MAX_REASONS = 5
 
 
 @dataclass(frozen=True)
@@ -73,9 +71,9 @@ def run_trial(job: TrialJob) -> TrialResult:
         checked = job.checked_spec()
         return _result(job, checked, _train(job, checked))
     except (CompileError, FeedError) as error:
-        return TrialResult(FAILED, reasons=[_reason(item) for item in error.diagnostics[:MAX_REASONS]])
+        return TrialResult(FAILED, reasons=reasons_of(error.diagnostics))
     except UsageError as error:
-        return TrialResult(FAILED, reasons=[_reason(error.diagnostic)])
+        return TrialResult(FAILED, reasons=reasons_of([error.diagnostic]))
     except OverrideFault as error:
         return TrialResult(FAILED, reasons=[str(error)])
     except MemoryError:
@@ -84,10 +82,6 @@ def run_trial(job: TrialJob) -> TrialResult:
         if os.environ.get("JSONNX_DEBUG"):
             raise
         return TrialResult(FAILED, reasons=[f"internal error: {type(error).__name__}: {error}"])
-
-
-def _reason(diagnostic: Diagnostic) -> str:
-    return f"{diagnostic.code}: {diagnostic.message}"
 
 
 def _train(job: TrialJob, checked: CheckedSpec) -> History:

@@ -9,6 +9,7 @@ from math import isfinite
 from typing import Any
 
 from ..core.components import Json
+from ..core.diagnostics import Diagnostic
 from ..core.figures import is_number
 
 RUNNING, FINISHED, PRUNED, FAILED, DUPLICATE, INVALID = STATES = (
@@ -21,6 +22,9 @@ RUNNING, FINISHED, PRUNED, FAILED, DUPLICATE, INVALID = STATES = (
 )
 """The states of a trial. `running` is one that has started and not ended, also if its process was killed; a `duplicate`
 and an `invalid` one are not run."""
+
+MAX_REASONS = 5
+"""Reasons that the record of a trial has."""
 
 Curve = list[float | None]
 """The metric of each epoch; None stands for NaN and infinity."""
@@ -113,6 +117,11 @@ def _is_valid(trial: Trial) -> bool:
         and all(isinstance(run.folder, str) and is_number(run.seconds) for run in trial.runs)
         and all(run.value is not None for run in trial.runs if run.state == FINISHED)
     )
+
+
+def reasons_of(diagnostics: Sequence[Diagnostic]) -> list[str]:
+    """The first of the diagnostics, as a trial records them."""
+    return [f"{diagnostic.code}: {diagnostic.message}" for diagnostic in diagnostics[:MAX_REASONS]]
 
 
 def record_text(trial: Trial) -> str:
