@@ -47,7 +47,7 @@ def jsonnx_batches(path: Path, memory: str) -> Iterator[np.ndarray]:
     from jsonnx.core.types import TensorType
     from jsonnx.data.data_spec import DataSpec
     from jsonnx.data.dataset_files import from_file
-    from jsonnx.training.section import DataSection
+    from jsonnx.training.data_section import DataSection
 
     columns: tuple[str, ...] = ("x",) if path.suffix == ".npy" else tuple(COLUMNS)
     shape: tuple[int, ...] = (FEATURES,)

@@ -19,7 +19,7 @@ from jsonnx.core.types import BATCH, TensorType
 from jsonnx.data import compressed_files
 from jsonnx.data.data_spec import DataSpec, IndexRange
 from jsonnx.data.dataset_files import from_file
-from jsonnx.training.section import DataSection
+from jsonnx.training.data_section import DataSection
 from safetensors.numpy import save
 
 pa = pytest.importorskip("pyarrow")

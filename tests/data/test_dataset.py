@@ -20,7 +20,7 @@ from jsonnx.data.dataset import from_arrays
 from jsonnx.data.dataset_files import from_file
 from jsonnx.data.validate_arrays import reshape_samples
 from jsonnx.runtime.plan_data import from_spec
-from jsonnx.training.section import DataSection
+from jsonnx.training.data_section import DataSection
 from runtime.plans import classifier
 
 TABLE = DataSpec(

@@ -9,7 +9,7 @@ import jsonnx
 import numpy as np
 import pytest
 from jsonnx.core.diagnostics import CompileError
-from jsonnx.training.section import ImagesSection
+from jsonnx.training.data_section import ImagesSection
 
 Image = pytest.importorskip("PIL.Image")
 

@@ -16,7 +16,7 @@ from jsonnx.core.types import BATCH, Size, TensorType
 from jsonnx.data import image_files, media_files
 from jsonnx.data.data_spec import DataSpec, IndexRange
 from jsonnx.data.dataset_files import from_file
-from jsonnx.training.section import DataSection
+from jsonnx.training.data_section import DataSection
 
 Image = pytest.importorskip("PIL.Image")
 

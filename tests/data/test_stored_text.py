@@ -13,7 +13,7 @@ from jsonnx.data.data_spec import DataSpec
 from jsonnx.data.dataset import Dataset
 from jsonnx.data.dataset_files import from_file
 from jsonnx.data.stored_arrays import StoredArray
-from jsonnx.training.section import DataSection
+from jsonnx.training.data_section import DataSection
 
 ROWS = 200
 WORDS = {"output_mode": "one_hot", "max_tokens": 7, "pad_to_max_tokens": True}

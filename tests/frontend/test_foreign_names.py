@@ -9,7 +9,8 @@ from jsonnx.frontend.foreign_help import LAYER_LOSS_HELP, foreign_key_help, fore
 from jsonnx.frontend.foreign_names import KEYS, NAMES_BY_KIND, NEEDLESS_KEYS, SPLIT_KEYS
 from jsonnx.frontend.schema.schema import DTYPES, ENTRY_KEYS, REGISTRIES, definition, root_schema
 from jsonnx.layers import LAYERS
-from jsonnx.training.section import DataSection, EarlyStoppingSection, InitialWeightsSection, Training
+from jsonnx.training.data_section import DataSection
+from jsonnx.training.section import EarlyStoppingSection, InitialWeightsSection, Training
 
 KNOWN_NAMES = {registry.kind: registry.by_name for registry in (LAYERS, *REGISTRIES)} | {
     "dtype": dict.fromkeys(DTYPES, None)

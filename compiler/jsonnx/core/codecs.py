@@ -144,3 +144,11 @@ class UnionCodec:
 
     def write(self, value: Any) -> Json:
         return next(codec.write(value) for accepts, codec in self.codecs if accepts(value))
+
+
+def is_string(value: Json) -> bool:
+    return isinstance(value, str)
+
+
+def is_list(value: Json) -> bool:
+    return isinstance(value, (list, tuple))

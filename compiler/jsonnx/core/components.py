@@ -39,6 +39,8 @@ from .codecs import (
     ScalarCodec,
     SpatialSizesCodec,
     UnionCodec,
+    is_list,
+    is_string,
 )
 from .lazy_table import LazyTable
 
@@ -62,6 +64,8 @@ __all__ = [
     "attr",
     "codec_for",
     "components_of",
+    "is_list",
+    "is_string",
     "snake_case",
 ]
 

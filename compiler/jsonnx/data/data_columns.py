@@ -11,7 +11,7 @@ import numpy as np
 
 from ..core.diagnostics import CompileError, quoted_or_list, suggestion
 from ..training.columns import EXCLUSION, AssignedColumns, assigned_columns, has_patterns, matching_columns
-from ..training.section import DataSection
+from ..training.data_section import DataSection
 from .data_errors import FaultCollector
 from .data_spec import DataSpec
 from .data_table import ColumnRequest, DataTable

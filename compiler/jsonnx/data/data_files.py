@@ -13,7 +13,7 @@ from ..core.data_formats import ARROW_FORMATS, DataFormat, data_format, data_suf
 from ..core.diagnostics import CompileError
 from ..core.file_kinds import SIGNATURE_BYTES, file_kind
 from ..core.limits import MAX_DATA_FILE_BYTES
-from ..training.section import DataSection
+from ..training.data_section import DataSection
 from .array_tables import DAMAGED_FILE_ERRORS, open_npy, open_npz, open_safetensors
 from .compressed_files import compression_of, decompress
 from .csv_numbers import has_pyarrow

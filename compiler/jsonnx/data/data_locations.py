@@ -13,7 +13,7 @@ from ..core.diagnostics import CompileError, Diagnostic, JsonPath, UsageError
 from ..core.files import UnsafePath, display_path
 from ..core.spec_folders import UNSAFE_DATA_HELP, DataFolder, expand_user_path, open_data_file
 from ..core.spec_source import NO_SPEC, SpecSource
-from ..training.section import DataSection
+from ..training.data_section import DataSection
 
 
 @dataclass(frozen=True)

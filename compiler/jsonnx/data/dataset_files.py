@@ -15,8 +15,8 @@ from ..core.files import error_reason
 from ..core.reserved_names import sample_weight_name
 from ..core.spec_source import NO_SPEC, SpecSource
 from ..training.columns import SAMPLE_WEIGHT, AssignedColumns, assigned_columns, column_faults, weight_columns
+from ..training.data_section import DATA_PARTS, DataSection
 from ..training.mask_targets import mask_faults
-from ..training.section import DATA_PARTS, DataSection
 from ..training.split_faults import sequence_faults, split_faults, window_faults
 from ..training.split_section import SequencesSection
 from .data_columns import (

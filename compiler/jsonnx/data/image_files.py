@@ -10,7 +10,7 @@ import numpy as np
 from ..core.limits import MAX_IMAGE_PIXELS
 from ..core.optional_packages import require_package
 from ..core.types import Dim
-from ..training.section import ImagesSection
+from ..training.data_section import ImagesSection
 from .data_errors import MediaFault
 
 FORMATS = ("PNG", "JPEG", "WEBP")

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..core.diagnostics import or_list
 from ..core.types import Dim
-from ..training.section import ImagesSection
+from ..training.data_section import ImagesSection
 from .data_errors import MediaFault
 from .data_spec import DataSpec
 from .image_files import ImageDecoder

@@ -18,7 +18,7 @@ from ..core.files import UnsafePath
 from ..core.limits import MAX_DATA_FILE_BYTES, MAX_MEDIA_FILE_BYTES
 from ..core.spec_folders import DataFolder
 from ..core.types import TensorType
-from ..training.section import DEFAULT_AUDIO, DEFAULT_IMAGES, AudioSection, ImagesSection
+from ..training.data_section import DEFAULT_AUDIO, DEFAULT_IMAGES, AudioSection, ImagesSection
 from .data_errors import DataLocation, FaultCollector, MediaFault
 from .image_files import ImageDecoder
 from .mask_files import MaskClasses, MaskDecoder

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..core.diagnostics import CompileError, JsonPath, quoted_or_list, suggestion
-from ..training.section import DataSection
+from ..training.data_section import DataSection
 from .data_errors import FaultCollector
 from .data_table import DataTable
 

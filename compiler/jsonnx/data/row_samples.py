@@ -11,7 +11,7 @@ import numpy as np
 from ..core.diagnostics import CompileError
 from ..core.spec_source import SpecSource
 from ..training.columns import AssignedColumns
-from ..training.section import DataSection
+from ..training.data_section import DataSection
 from ..training.split_section import WindowsSection
 from .data_errors import FaultCollector
 from .data_spec import DataSpec

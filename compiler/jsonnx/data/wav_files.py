@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..core.types import Dim
-from ..training.section import AudioSection
+from ..training.data_section import AudioSection
 from .data_errors import MediaFault
 
 PCM, IEEE_FLOAT, EXTENSIBLE = 1, 3, 0xFFFE

@@ -44,8 +44,8 @@ from ..frontend.vocabulary_files import inline_vocabularies, vocabulary_files, w
 from ..lowering.check_augmentation import check_augmentation
 from ..lowering.check_weights import check_optimizer_patterns, check_shared_weights
 from ..lowering.size_limit import check_sizes
+from ..training.data_section import DATA_PARTS
 from ..training.objective import Objective
-from ..training.section import DATA_PARTS
 
 if TYPE_CHECKING:
     from ..ir import Graph

@@ -12,7 +12,7 @@ from ..core.spec_source import SpecSource
 from ..data.data_errors import FeedError
 from ..data.dataset import Dataset
 from ..data.dataset_files import from_file
-from ..training.section import DATA_PARTS
+from ..training.data_section import DATA_PARTS
 from .check import CheckedSpec
 from .data_spec import data_spec_of, input_spec
 from .data_warnings import data_warnings

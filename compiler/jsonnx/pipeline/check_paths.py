@@ -17,7 +17,7 @@ from ..core.spec_folders import (
     SpecFolders,
     suffix_fault,
 )
-from ..training.section import DATA_PARTS, named_files
+from ..training.data_section import DATA_PARTS, named_files
 from .check import CheckedSpec
 
 

@@ -22,7 +22,7 @@ from ..data.folder_table import LABEL
 from ..data.raw_columns import RawColumns, read_raw_columns
 from ..data.stored_arrays import Samples
 from ..training.columns import SAMPLE_WEIGHT, assigned_columns, weight_columns
-from ..training.section import DATA_PARTS, DataSection
+from ..training.data_section import DATA_PARTS, DataSection
 from .check import CheckedSpec, Spec, check_spec
 from .check_data import DataCheck, check_data
 from .data_spec import data_spec_of, input_spec

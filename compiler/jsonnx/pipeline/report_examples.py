@@ -12,7 +12,7 @@ from ..report.json_values import rounded
 from ..report.outputs import OutputKind
 from ..report.pictures import is_picture, number_text, shown_sample, value_range
 from ..training.columns import assigned_columns
-from ..training.section import DataSection
+from ..training.data_section import DataSection
 from .report_predictions import OutputResults
 
 MAX_EXAMPLES = 8

@@ -16,7 +16,7 @@ from ..data.data_locations import items_of_spec, items_of_user
 from ..data.data_spec import DataSpec
 from ..data.dataset import Dataset
 from ..data.dataset_files import from_file, from_part, from_split
-from ..training.section import DATA_PARTS, DataSection
+from ..training.data_section import DATA_PARTS, DataSection
 
 
 @dataclass(frozen=True)

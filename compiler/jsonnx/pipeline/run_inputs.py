@@ -8,7 +8,7 @@ from pathlib import Path
 from ..core.diagnostics import UsageError
 from ..core.spec_folders import SpecFolders
 from ..runtime.early_stopping import EarlyStoppingMonitor
-from ..training.section import DATA_PARTS
+from ..training.data_section import DATA_PARTS
 from .check import CheckedSpec
 from .initial_weights import possible_weight_files
 from .run_data import DataFiles, RunData, file_paths, read_part, read_split, split_off_validation

@@ -25,7 +25,7 @@ from ..search.samplers import make_sampler, restore
 from ..search.section import MAX_TRIALS
 from ..search.sweep_folder import BEST_FILE, PAGE_FILE, TRIALS_FOLDER, SweepFolder
 from ..search.trials import FAILED, Trial, best_trial, counts_by_state
-from ..training.section import DATA_PARTS
+from ..training.data_section import DATA_PARTS
 from .check import CheckedSpec, Spec, check_source, read_spec
 from .check_columns import check_columns
 from .check_data import check_data

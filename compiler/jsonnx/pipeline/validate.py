@@ -14,7 +14,7 @@ from ..core.diagnostics import CompileError, Diagnostic, file_order
 from ..core.spec_folders import SpecFolders
 from ..frontend.json_reader import Source
 from ..search.section import SWEEP_KEY
-from ..training.section import DATA_PARTS
+from ..training.data_section import DATA_PARTS
 from .check import CheckedSpec, Spec, check_source, read_spec
 from .check_columns import check_columns
 from .check_paths import check_paths

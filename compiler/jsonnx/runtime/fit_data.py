@@ -14,7 +14,7 @@ from ..data.data_locations import items_of_spec
 from ..data.data_spec import DataSpec
 from ..data.dataset import DataArgument, Dataset, from_arrays
 from ..data.dataset_files import from_split
-from ..training.section import DataSection
+from ..training.data_section import DataSection
 from .fit_arguments import require_fraction
 from .plan_data import from_spec
 from .training_plan import TrainingPlan

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 
 from ..core.types import TensorType
 from .columns import ColumnFault
+from .data_section import DataSection
 from .losses import BinaryLoss, CategoricalLoss, Loss
 from .margin_losses import OverlapLoss
-from .section import DataSection
 
 
 def mask_class_counts(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from ..core.components import (
@@ -17,15 +16,16 @@ from ..core.components import (
     SectionCodec,
     UnionCodec,
     attr,
+    is_list,
+    is_string,
 )
-from ..core.diagnostics import JsonPath
 from .class_weights import BALANCED, has_weights_by_output
+from .data_section import DataSection
 from .loss_scaling import GROWTH_STEPS, INITIAL_SCALE, LossScaleSection
 from .losses import LOSSES, Loss
 from .metrics import Metric, MetricCodec
 from .optimizer import Optimizer
 from .section_base import Section
-from .split_section import SequencesSection, SplitSection, WindowsSection
 from .trackers import Tracker
 
 
@@ -34,14 +34,6 @@ class LossesCodec(DictCodec):
 
     def schema(self) -> dict[str, Json]:
         return super().schema() | {"properties": {"type": {"type": "object", **self.codec.schema()}}}
-
-
-def is_string(value: Json) -> bool:
-    return isinstance(value, str)
-
-
-def is_list(value: Json) -> bool:
-    return isinstance(value, (list, tuple))
 
 
 def is_component(value: Json) -> bool:
@@ -56,17 +48,6 @@ BALANCED_CODEC = ScalarCodec(type="string", enum=[BALANCED])
 CLASS_WEIGHTS_CODEC = UnionCodec((is_string, BALANCED_CODEC), (lambda value: True, DictCodec(NumberCodec())))
 """The weights of the classes of an output."""
 
-COLUMNS_CODEC = UnionCodec((is_string, ScalarCodec(type="string")), (is_list, ArrayCodec(ScalarCodec(type="string"))))
-"""A column, or a list of columns."""
-
-Columns = Annotated[
-    str | tuple[str, ...] | dict[str, str | tuple[str, ...]],
-    UnionCodec(
-        (is_string, ScalarCodec(type="string")),
-        (is_list, ArrayCodec(ScalarCodec(type="string"))),
-        (lambda value: True, DictCodec(COLUMNS_CODEC)),
-    ),
-]
 Losses = Annotated[
     Loss | dict[str, Loss] | None,
     NullableCodec(
@@ -87,161 +68,6 @@ ClassWeight = Annotated[
         )
     ),
 ]
-
-DATA_PARTS = ("train", "validation", "test")
-"""The keys of `training.data` that name files."""
-
-
-class FileListCodec(ArrayCodec):
-    """A list of files, at least one."""
-
-    def schema(self) -> dict[str, Json]:
-        return super().schema() | {"minItems": 1}
-
-
-FILES_CODEC = UnionCodec((is_string, ScalarCodec(type="string")), (is_list, FileListCodec(ScalarCodec(type="string"))))
-"""A file, a folder or a pattern, or a list of them."""
-
-Files = Annotated[str | tuple[str, ...], FILES_CODEC]
-OptionalFiles = Annotated[str | tuple[str, ...] | None, NullableCodec(FILES_CODEC)]
-
-
-MaskValues = Annotated[
-    tuple[int, ...] | None, NullableCodec(ArrayCodec(ScalarCodec(type="integer", minimum=0, maximum=255)))
-]
-"""The gray value, or the index in the palette, of each class."""
-
-
-class ImagesSection(Section):
-    """How image files become arrays."""
-
-    resize: Literal["nearest", "bilinear", "bicubic", "area", "lanczos3"] | None = attr(
-        None,
-        doc="Interpolation by which images are resized to the shape of the input; null requires images of that size.",
-    )
-    crop_to_aspect_ratio: bool = attr(
-        False, doc="Whether images are cropped around their center, so that resizing keeps their proportions."
-    )
-    pad_to_aspect_ratio: bool = attr(
-        False, doc="Whether images are padded with zeros, so that resizing keeps their proportions."
-    )
-    mask_values: MaskValues = attr(
-        None,
-        doc="The gray value of each class in the masks of a segmentation, in the order of the classes, such as "
-        "`[0, 255]`; null if pixels are the indices of classes.",
-    )
-
-
-class AudioSection(Section):
-    """How recordings become arrays."""
-
-    sampling_rate: int | None = attr(
-        None, doc="Samples per second that all recordings must have; null requires that they agree.", minimum=1
-    )
-    pad_or_truncate: bool = attr(
-        False, doc="Whether recordings are padded with zeros or truncated at the end to the length of the input."
-    )
-
-
-NO_KEYS: dict[str, Json] = {}
-DEFAULT_IMAGES, DEFAULT_AUDIO = ImagesSection(**NO_KEYS), AudioSection(**NO_KEYS)
-
-
-class DataSection(Section):
-    """The files with the samples, and the meaning of their columns."""
-
-    train: Files = attr(
-        doc="Training data: a file, a folder of images, recordings or texts, a pattern such as `part-*.csv`, or a list "
-        "of these; the paths are relative to the spec."
-    )
-    validation: OptionalFiles = attr(None, doc="Validation data, used after each epoch.")
-    test: OptionalFiles = attr(None, doc="Test data, used after training.")
-    x: Columns | None = attr(
-        None,
-        doc="Column or columns of the input, or an object with those of each input. By default columns are named like "
-        "the inputs. `*` and `?` match any characters, so that `*` stands for all columns but the targets; `!` before "
-        "a name or a pattern leaves columns out.",
-    )
-    y: Columns | None = attr(
-        None,
-        doc="Column or columns of the target, or an object with those for each output. By default columns are named "
-        "like the outputs.",
-    )
-    sample_weight: Columns | None = attr(
-        None,
-        doc="Column with the weight of each sample (for sequences also columns: a weight for each position), or an "
-        "object with those of some outputs. Validation and test files may lack the column; then their samples weigh "
-        "the same.",
-    )
-    validation_split: float = attr(
-        0.0,
-        doc="Fraction of the training samples, taken from the end, that is used for validation.",
-        minimum=0,
-        below=1,
-    )
-    split: SplitSection | None = attr(
-        None, doc="Division of the rows of `train` into training, validation and test data; null for no division."
-    )
-    windows: WindowsSection | None = attr(
-        None, doc="Windows of consecutive rows that are the samples of a time series; null if each row is a sample."
-    )
-    sequences: SequencesSection | None = attr(
-        None,
-        doc="How lists of different lengths become sequences, for inputs whose first size is symbolic; null for lists "
-        "of one length.",
-    )
-    separator: Literal[",", ";", "\t", "|", " "] | None = attr(
-        None, doc="Separator of the columns in .csv and .tsv files; null for a comma in .csv and a tab in .tsv."
-    )
-    decimal: Literal[".", ","] = attr(".", doc="Decimal mark of the numbers in .csv and .tsv files.")
-    thousands: Literal[",", ".", " ", "'"] | None = attr(
-        None,
-        doc="Mark between groups of three digits in the numbers of .csv and .tsv files, other than the decimal mark; "
-        "null for none.",
-    )
-    missing: Literal["error", "drop"] = attr(
-        "error",
-        doc="What to do about samples with missing values: `error`, or `drop` to leave them out of training and "
-        "evaluation. Missing values of inputs that an Imputation fills are kept.",
-    )
-    memory: Literal["auto", "load", "stream"] = attr(
-        "auto",
-        doc="Whether samples are loaded into memory (`load`) or stay in their files and are read batch by batch "
-        "(`stream`); `auto` streams files of together more than 1 GiB, or than a quarter of the memory.",
-    )
-    shuffle_buffer: int = attr(
-        65536,
-        doc="Number of samples that are shuffled among one another where a streamed file is read in blocks, such as "
-        "Parquet and csv.",
-        minimum=1,
-    )
-    images: ImagesSection = attr(DEFAULT_IMAGES, doc="How image files become arrays.")
-    audio: AudioSection = attr(DEFAULT_AUDIO, doc="How recordings (.wav) become arrays.")
-
-    def with_columns(self, columns: Mapping[str, tuple[str, ...]]) -> DataSection:
-        """The section with these columns of inputs in place of patterns in `x`."""
-        if not columns:
-            return self
-        x = {**self.x, **columns} if isinstance(self.x, dict) else next(iter(columns.values()))
-        return self.replaced(x=x)
-
-    def has_part(self, part: str) -> bool:
-        """Whether the spec names files for a part of the data, or sets rows aside for it."""
-        return getattr(self, part) is not None or (self.split is not None and part in self.split.parts)
-
-    def files(self, part: str) -> list[tuple[str, JsonPath]]:
-        """The files, folders and patterns of a part of the data, each with its path in the spec."""
-        return named_files(getattr(self, part), part)
-
-
-def named_files(value: object, part: str) -> list[tuple[str, JsonPath]]:
-    """The names in the value of a key of `training.data`, each with its path in the spec; other values are skipped."""
-    path: JsonPath = ("training", "data", part)
-    if isinstance(value, str):
-        return [(value, path)]
-    names = value if isinstance(value, (list, tuple)) else []
-    return [(name, (*path, index)) for index, name in enumerate(names) if isinstance(name, str)]
-
 
 OutputChoice = Annotated[
     bool | tuple[str, ...],

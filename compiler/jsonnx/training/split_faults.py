@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from ..core.diagnostics import JsonPath
 from ..core.types import Size, TensorType
 from .columns import ColumnFault, assigned_columns
-from .section import DataSection
+from .data_section import DataSection
 from .split_section import SplitSection, WindowsSection
 
 DATA_PATH: JsonPath = ("training", "data")

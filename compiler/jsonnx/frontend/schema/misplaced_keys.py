@@ -9,13 +9,11 @@ from ...core.components import Json
 from ...core.diagnostics import JsonPath
 from ...layers import LAYERS
 from ...search.section import PruningSection, SweepSection
+from ...training.data_section import AudioSection, DataSection, ImagesSection
 from ...training.optimizer import OPTIMIZERS
 from ...training.section import (
-    AudioSection,
     CheckpointSection,
-    DataSection,
     EarlyStoppingSection,
-    ImagesSection,
     InitialWeightsSection,
     ReduceOnPlateauSection,
     TimeLimitSection,
