@@ -8,10 +8,11 @@ from importlib.util import find_spec
 
 import numpy as np
 
+from .csv_table import MISSING_MARKERS
 from .data_table import ColumnRequest
 
-MISSING_NUMBERS = tuple(form(text) for text in ("", "na", "n/a", "null", "none", "?", "-") for form in (str, str.upper))
-MISSING_NUMBERS += ("None", "Null")
+MISSING_NUMBERS = [form(text) for text in sorted(MISSING_MARKERS) for form in (str, str.upper, str.capitalize)]
+"""The usual ways to write the texts that stand for a missing number; pyarrow knows no others."""
 MAX_EXACT_INTEGER = 1 << 53
 """Integers up to this one are exact as float64."""
 

@@ -25,8 +25,6 @@ from .run_files import MODEL_FILE
 if TYPE_CHECKING:
     import onnx
 
-"""The model's name in a RUN folder."""
-
 _ORT_FORMAT_IDENTIFIER = b"ORTM"
 """Bytes 4 to 8 of a file in onnxruntime's own format, `.ort`, whose contents no digest covers."""
 
