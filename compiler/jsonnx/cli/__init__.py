@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from ..render.terminal import COLOR_CHOICES, ColorChoice, choose_color
-from . import data, info, keras, models, network, report, runs, specs
+from . import data, info, keras, models, network, profile, report, runs, specs
 from . import sweep as sweep_command
 from . import train as train_command
 from .completion import enable_completion
@@ -110,6 +110,7 @@ for command in (
     data.init,
     network.trace,
     network.draw,
+    profile.profile,
     models.compile,
     train_command.train,
     sweep_command.sweep,

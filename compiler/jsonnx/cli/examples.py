@@ -12,6 +12,11 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "init": ("jsonnx init flowers.csv --target species", "jsonnx init photos -o photos.json"),
     "trace": ("jsonnx trace spec.json", "jsonnx trace spec.json --weights runs/digits --data new.csv"),
     "draw": ("jsonnx draw spec.json -o network.svg",),
+    "profile": (
+        "jsonnx profile spec.json --training",
+        "jsonnx profile runs/digits --batch-size 64 --by op",
+        "jsonnx profile model.onnx --by node --top 20 --trace trace.json",
+    ),
     "compile": (
         "jsonnx compile spec.json -o model.onnx --weights weights.safetensors",
         "jsonnx compile spec.json -o folder --training",

@@ -36,7 +36,7 @@ def trace_network(
     Raises CompileError for a spec that cannot be trained and for data that do not fit, UsageError without data.
     """
     trainer = Trainer(checked, seed=seed, weights=weights, data_roots=data_roots, verify=verify)
-    samples = training_samples(trainer, data)
+    samples = training_samples(trainer, DataFiles(data))
     prepare_trainer(trainer, samples)
     batch = samples.subset(slice(trainer.plan.training.batch_size))
     loss, gradients = loss_and_gradients(checked, trainer, batch)
@@ -44,9 +44,9 @@ def trace_network(
     return NetworkTrace(len(batch), loss, tuple(layers))
 
 
-def training_samples(trainer: Trainer, data: str | None) -> Dataset:
-    """The training samples that the spec names, or those of a file in their place."""
-    plan, files = trainer.plan, DataFiles(data)
+def training_samples(trainer: Trainer, files: DataFiles) -> Dataset:
+    """The training samples that the spec names, or those of a file in their place. Raises UsageError `no-data`."""
+    plan = trainer.plan
     split = read_split(plan.training.data, files, plan.data_spec, plan.source)
     samples = split.get("train") or read_part("train", plan.training.data, files, plan.data_spec, plan.source)
     if samples is None:

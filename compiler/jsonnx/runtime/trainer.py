@@ -32,6 +32,7 @@ from .class_weights import (
 from .early_stopping import EarlyStoppingMonitor, is_maximized
 from .engine import Diverged, Engine
 from .environment import run_environment
+from .execution_plan import ExecutionPlan
 from .fit import Fit
 from .fit_arguments import FitSettings, fit_settings, require_bool, require_integer, require_rate
 from .fit_data import dataset_of, stream_of, train_and_validation
@@ -42,6 +43,7 @@ from .provider_options import ProviderOptions
 from .providers import Provider
 from .runner import runner_without_updates
 from .session import concatenate_batches
+from .session_recorder import SessionRecorder
 from .stream_arguments import check_stream, weighted_batches
 from .training_plan import TrainingPlan
 from .variables import DonatedArrays
@@ -294,6 +296,8 @@ class Trainer:
         self._cached_layout = None
         self.plan = plan
         self._engine = Engine(plan, old.execution.provider, old.execution.threads, self._fast, weights)
+        if old.recorder is not None:
+            self._engine.record_steps(old.recorder)
         del old
         self._engine.write(self._engine.convert_state(state))
         self._engine.steps = steps
@@ -473,6 +477,12 @@ def prepare_trainer(trainer: Trainer, samples: Dataset) -> None:
     Normalization, and normalized targets."""
     trainer._use_learned(samples)
     trainer._engine.adapt(samples.for_graphs(trainer.plan.data_spec))
+
+
+def record_steps(trainer: Trainer, recorder: SessionRecorder | None) -> ExecutionPlan:
+    """Lets a recorder record the training steps of a trainer from now on; None ends this. Returns how they run."""
+    trainer._engine.record_steps(recorder)
+    return trainer._engine.execution
 
 
 def run_graph(
