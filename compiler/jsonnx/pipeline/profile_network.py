@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import Any
 
@@ -28,8 +27,7 @@ from ..runtime.provider_options import ProviderOptions
 from ..runtime.providers import SessionConfig, create_session, resolve_provider
 from ..runtime.run_files import RUN_INFO_FILE, SPEC_FILE
 from ..runtime.session import Session, model_file
-from ..runtime.session_recorder import SessionRecorder
-from ..runtime.signals import StopOnSignal
+from ..runtime.session_recorder import session_recorder
 from ..runtime.step_timer import EnoughSteps, StepTimer, StepTimes
 from ..runtime.trainer import Trainer as PlanTrainer
 from ..runtime.trainer import prepare_trainer, record_steps
@@ -87,7 +85,7 @@ def profile_training(spec_or_run: str, options: ProfileOptions = DEFAULT_OPTIONS
     samples = training_samples(trainer, DataFiles(options.data) if options.data else files)
     prepare_trainer(trainer, samples)
     plain = _timed_steps(trainer, samples, options.steps)
-    with _recorder() as recorder:
+    with session_recorder() as recorder:
         execution = record_steps(trainer, recorder)
         recorded = _timed_steps(trainer, samples, options.steps)
         record_steps(trainer, None)
@@ -160,15 +158,6 @@ def _timed_steps(trainer: Trainer, samples: Dataset, steps: int) -> StepTimes:
     return times
 
 
-@contextmanager
-def _recorder() -> Iterator[SessionRecorder]:
-    """A recorder, whose files are removed at the end. A signal meanwhile raises KeyboardInterrupt at the end."""
-    with StopOnSignal() as stop, TemporaryDirectory(prefix="jsonnx-profile-") as folder:
-        yield SessionRecorder(folder)
-    if stop.signal is not None:
-        raise KeyboardInterrupt
-
-
 # -- runs of a model ---------------------------------------------------------------------------------------------------
 
 
@@ -185,7 +174,7 @@ def profile_model(spec_or_model: str, options: ProfileOptions = DEFAULT_OPTIONS)
     batch_size = options.batch_size or 1
     batches = _read_batches(options, checked, spec_or_model, batch_size) or [_drawn_batch(session, checked, batch_size)]
     plain = _timed_runs(session.run, batches, options.steps)
-    with _recorder() as recorder:
+    with session_recorder() as recorder:
         config = SessionConfig(recorder=recorder)
         recorded_session = create_session(
             model, provider.with_graph_capture(False), options.threads, config, weights_folder=folder

@@ -78,9 +78,7 @@ def _groups(profile: Profile, by: str) -> list[ProfiledGroup]:
 
 
 def _layer_table(profile: Profile, groups: Sequence[ProfiledGroup]) -> TextTable:
-    from ..runtime.profile import PASSES
-
-    passes = PASSES if profile.is_training else ()
+    passes = profile.passes
     titles = ("layer", "type", "nodes", *(f"{name} ms" for name in passes), "ms", "share")
     table = TextTable(titles, right=range(2, len(titles)))
     for group in groups:
@@ -138,9 +136,7 @@ def _ms(seconds: float) -> str:
 
 def profile_json(profile: Profile) -> str:
     """Everything that was measured, for programs; times in seconds."""
-    from ..runtime.profile import PASSES
-
-    passes = PASSES if profile.is_training else ()
+    passes = profile.passes
     document: dict[str, Any] = {
         "subject": profile.subject,
         "training": profile.is_training,

@@ -73,14 +73,30 @@ class NodeOrigins:
 
     def _fused_origin(self, node: onnx.NodeProto) -> FusedOrigin | None:
         outputs = [self._value_name(name) for name in node.output if name]
+        if node.op_type in LAYOUT_COPIES and self._value_name(node.input[0]) in outputs:
+            return self._origin_of_copy(outputs[0])
         covered = list(self._covered(outputs, self._kept_values.difference(outputs)))
-        if not covered:  # it copies a value, or casts it
-            producer = next((self._producers[name] for name in outputs if name in self._producers), None)
-            return FusedOrigin(_origin(producer)) if producer is not None else None
+        if not covered:
+            return None
         op = node.op_type.removeprefix("Fused")
         alike = [origin for origin in covered if origin.op == op or op.endswith(origin.op)]
         main = next((origin for origin in alike if origin.name == node.name), (alike or covered)[0])
         return FusedOrigin(main, tuple(origin for origin in covered if origin != main))
+
+    def _origin_of_copy(self, value: str) -> FusedOrigin | None:
+        """The origin of a node that copies a value: that of the node that computes it."""
+        computing = next(
+            (
+                node.name
+                for node in self._optimized_nodes.values()
+                if node.op_type not in LAYOUT_COPIES and value in map(self._value_name, node.output)
+            ),
+            None,
+        )
+        found = self.find(computing) if computing is not None else None
+        producer = self._producers.get(value)
+        origin = found.origin if found is not None else _origin(producer) if producer is not None else None
+        return FusedOrigin(origin) if origin is not None else None
 
     def _covered(self, outputs: Iterable[str], inputs: Container[str]) -> Iterator[NodeOrigin]:
         """The nodes on which some values depend, from the last, but for those behind the inputs."""

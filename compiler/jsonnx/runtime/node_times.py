@@ -60,6 +60,16 @@ def session_times(record: SessionRecord, origins: NodeOrigins, warm_up_runs: int
     return times
 
 
+def seconds_by_path(record: SessionRecord, warm_up_runs: int) -> dict[str, float]:
+    """The mean time of the nodes of each path in the runs of a session after some first ones."""
+    times = session_times(record, NodeOrigins(record.model, record.optimized_model), warm_up_runs)
+    seconds: dict[str, float] = {}
+    for node in times.nodes.values():
+        path = node.origin.origin.path if node.origin is not None else ""
+        seconds[path] = seconds.get(path, 0.0) + node.seconds / times.runs
+    return seconds
+
+
 def _is_node(event: Event) -> bool:
     return event.get("cat") == "Node" and str(event.get("name")).endswith(KERNEL_SUFFIX)
 

@@ -74,6 +74,11 @@ class Profile:
     """The threads that each compute a part of the batch; the times of their nodes are means over the threads."""
 
     @property
+    def passes(self) -> tuple[Pass, ...]:
+        """The parts of a step; none of a run of a model."""
+        return PASSES if self.is_training else ()
+
+    @property
     def node_seconds(self) -> float:
         return sum(node.seconds for node in self.nodes)
 

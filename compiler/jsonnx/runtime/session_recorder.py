@@ -5,8 +5,12 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
+
+from .signals import StopOnSignal
 
 if TYPE_CHECKING:
     import onnx
@@ -33,7 +37,7 @@ class SessionRecord:
 
 
 class SessionRecorder:
-    """Records the sessions that are created with it, into files of a folder. The caller removes the folder."""
+    """Records the sessions that are created with it, into files of a folder."""
 
     def __init__(self, folder: str) -> None:
         self._folder = folder
@@ -70,6 +74,15 @@ class SessionRecorder:
             records.append(SessionRecord(onnx.load_from_string(model), optimized, events))
         self._sessions.clear()
         return records
+
+
+@contextmanager
+def session_recorder() -> Iterator[SessionRecorder]:
+    """A recorder, whose files are removed at the end. A signal meanwhile raises KeyboardInterrupt then."""
+    with StopOnSignal() as stop, TemporaryDirectory(prefix="jsonnx-profile-") as folder:
+        yield SessionRecorder(folder)
+    if stop.signal is not None:
+        raise KeyboardInterrupt
 
 
 def _read_events(file: str) -> Iterator[Event]:

@@ -40,7 +40,7 @@ from .history import FitProgress, History, MetricSums, data_digests
 from .plan_data import from_spec
 from .plateau import PlateauMonitor
 from .provider_options import ProviderOptions
-from .providers import Provider
+from .providers import Provider, SessionConfig
 from .runner import runner_without_updates
 from .session import concatenate_batches
 from .session_recorder import SessionRecorder
@@ -486,15 +486,20 @@ def record_steps(trainer: Trainer, recorder: SessionRecorder | None) -> Executio
 
 
 def run_graph(
-    trainer: Trainer, graph: Graph, batches: Iterable[Dataset], data_spec: DataSpec | None = None
+    trainer: Trainer,
+    graph: Graph,
+    batches: Iterable[Dataset],
+    data_spec: DataSpec | None = None,
+    recorder: SessionRecorder | None = None,
 ) -> Iterator[dict[str, np.ndarray]]:
     """The outputs of another graph over a trainer's variables for each batch, fed as the next step would be.
 
-    `data_spec` replaces the plan's, for a graph that takes other sample weights.
+    `data_spec` replaces the plan's, for a graph that takes other sample weights; `recorder` records the runs.
     """
     engine = trainer._engine
     data_spec = trainer.plan.data_spec if data_spec is None else data_spec
-    runner = runner_without_updates(graph, engine.variables(), engine.vocabularies)
+    config = SessionConfig(recorder=recorder)
+    runner = runner_without_updates(graph, engine.variables(), engine.vocabularies, config)
     for batch in batches:
         feeds = engine.feeds(batch.for_graphs(data_spec), slice(None), trainer.steps)
         results = runner({name: feeds[name] for name in runner.fed_names})
