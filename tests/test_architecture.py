@@ -16,7 +16,7 @@ TESTS = Path(__file__).parent
 PACKAGE = TESTS.parent / "compiler" / "jsonnx"
 
 ARROWS = """
-callbacks: runtime
+callbacks: pipeline runtime
 cli:       pipeline render runtime data lowering interop frontend layers backend library core
 pipeline:  report render trackers runtime data tuning diff lowering gradient passes interop analysis frontend layers
            search training targets backend ir core

@@ -51,6 +51,9 @@ class Callback:
         """Whether a loss that is not finite ends the fit without an error; called with that error."""
         return False
 
+    def fit_failed(self, error: BaseException) -> None:
+        """Called with the exception that ends a fit before `on_train_end`."""
+
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """Called before the first epoch."""
 
@@ -131,6 +134,9 @@ class CallbackListener:
     def on_epoch_end(self, epoch: int, figures: Mapping[str, float]) -> None:
         self._logs = dict(figures)
         self.callback.on_epoch_end(epoch, self._logs)
+
+    def fail_fit(self, error: BaseException) -> None:
+        self.callback.fit_failed(error)
 
     def end_fit(self) -> None:
         self.callback.on_train_end(self._logs)
