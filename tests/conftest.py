@@ -23,7 +23,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` selects
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Marks the cases of CASES_PER_ORDINARY_TEST that `make test` leaves to `make test-slow`, and samples slow cases."""
+    """Marks the cases of CASES_PER_ORDINARY_TEST that `make test` leaves to `make test-slow`."""
     counts: Counter[str] = Counter()
     for item in items:
         name = _test_name(item)
