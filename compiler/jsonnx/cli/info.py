@@ -21,7 +21,7 @@ from .common import (
 )
 
 if TYPE_CHECKING:
-    from ..render.reference_text import Section
+    from ..render.reference_json import Section
 
 
 @click.command()
@@ -96,6 +96,7 @@ def layers(name: str | None, search: str | None, format_: str) -> None:
     from ..render import library_reference as blocks
     from ..render import reference_text as reference
     from ..render.component_reference import KINDS, components_named, plural
+    from ..render.reference_json import reference_json
     from ..render.terminal import line_width
 
     is_json = format_ == "json"
@@ -114,7 +115,7 @@ def layers(name: str | None, search: str | None, format_: str) -> None:
         print_result(reference.layers_text(line_width(sys.stdout)))
     elif components := components_named(name):
         texts = [reference.reference_text(component) for component in components]
-        print_result(_json_text(map(reference.reference_json, components)) if is_json else "\n\n".join(texts))
+        print_result(_json_text(map(reference_json, components)) if is_json else "\n\n".join(texts))
     elif name in library.block_types():
         print_result(_json_text([blocks.block_json(name)]) if is_json else blocks.block_text(name))
     elif kind is not None:
@@ -125,7 +126,8 @@ def layers(name: str | None, search: str | None, format_: str) -> None:
 
 def _print_list(sections: list[Section], blocks: Mapping[str, str], is_json: bool) -> None:
     """Prints the components of sections, and blocks of the library by their summaries."""
-    from ..render.reference_text import list_json, list_text
+    from ..render.reference_json import list_json
+    from ..render.reference_text import list_text
     from ..render.terminal import line_width
 
     if is_json:
