@@ -26,6 +26,7 @@ from ..core.components import (
 from ..layers import LAYERS, Layer
 from ..search.section import SweepSection
 from ..training.section import Training
+from .budget_section import BudgetSection
 from .json_reader import Json, Source
 from .schema.schema import ENTRY_KEYS, PARAMETER_KEYS
 
@@ -34,7 +35,7 @@ LINE_WIDTH = 120
 
 TOP_KEY_ORDER = (
     *("$schema", "version", "name", "description", "parameters", "scales"),
-    *("blocks", "inputs", "layers", "outputs", "labels", "training", "sweep"),
+    *("blocks", "inputs", "layers", "outputs", "labels", "training", "sweep", "budget"),
 )
 BLOCK_KEY_ORDER = ("description", "parameters", "globals", "inputs", "names", "layers", "outputs")
 INPUT_KEY_ORDER = ("shape", "dtype", "description")
@@ -127,6 +128,7 @@ def with_ordered_keys(document: JsonNode) -> JsonNode:
         ),
         "layers": order_layers,
         "training": lambda training: _order_by_codec(training, NullableCodec(SectionCodec(Training))),
+        "budget": lambda budget: _order_by_codec(budget, NullableCodec(SectionCodec(BudgetSection))),
         "sweep": lambda sweep: _order_by_codec(sweep, NullableCodec(SectionCodec(SweepSection))),
     }
     return _map_by_key(_order_keys(document, TOP_KEY_ORDER), orderers)

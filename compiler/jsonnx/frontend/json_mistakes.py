@@ -42,10 +42,7 @@ def _no_repair(match: re.Match[str]) -> None:
 
 def _mistakes(*rows: tuple[str, str, str | None] | tuple[str, str, str | None, Repairer]) -> Mistakes:
     """Compiles the patterns of mistakes."""
-    return [
-        Mistake(re.compile(row[0]), row[1], row[2], row[3] if len(row) == 4 else _no_repair)
-        for row in rows
-    ]
+    return [Mistake(re.compile(row[0]), row[1], row[2], row[3] if len(row) == 4 else _no_repair) for row in rows]
 
 
 # -- repairs -----------------------------------------------------------------------------------------------------------

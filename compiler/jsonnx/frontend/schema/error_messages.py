@@ -11,6 +11,7 @@ from ... import library
 from ...core.components import Json
 from ...core.diagnostics import JsonPath, Report, did_you_mean, or_list
 from ...core.fixes import Fix, Suggestion, json_text, remove_key
+from ...core.quantities import AMOUNT_EXAMPLES
 from ...layers import LAYERS
 from ...layers.unsupported import unsupported_layer
 from ..foreign_help import foreign_name, key_correction, replaced_keys
@@ -45,6 +46,11 @@ def report_error(
                     _report_missing_key(error, key, report)
         case "enum":
             _report_invalid_choice(error, document, report)
+        case "pattern" if error.schema.get("title") in AMOUNT_EXAMPLES:
+            example, value = AMOUNT_EXAMPLES[error.schema["title"]], error.instance
+            message = f"{_value_name(path)} cannot be {short_repr(value)}"
+            found = json_text(value)
+            report.add("invalid-value", path, message, help=f"write it like {example}", expected=example, found=found)
         case "pattern" | "maxLength":
             _report_invalid_name(error, report)
         case "not":
