@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import click
 
 from ..core.diagnostics import CompileError, Diagnostic, UsageError
+from .budget import MODEL_OPTIONS, budget_options
 from .common import (
     ALL_OPTION,
     DATA_ROOT_OPTION,
@@ -72,6 +75,14 @@ class OptionalDataCommand(click.Command):
     help="Format of the output: for people, programs, GitHub annotations, code scanning, test reports or GitLab's "
     "code quality.",
 )
+@click.option(
+    "--compile",
+    "compiles",
+    is_flag=True,
+    help="Also compile each spec with its initial weights, and compare the model with the budget; implied by the "
+    "options that limit the model.",
+)
+@budget_options()
 @ONLY_SPECS_OPTION
 @SCALE_OPTION
 @SET_OPTION
@@ -83,9 +94,11 @@ def validate(
     spec_data: bool,
     data_roots: tuple[str, ...],
     format_: str,
+    compiles: bool,
     only_specs: bool,
     scale: str | None,
     changes: tuple[str, ...],
+    limits: Mapping[str, Any],
 ) -> None:
     """Check specs and show all errors. The exit status is 1 if there is an error, 2 if a file cannot be read.
 
@@ -94,6 +107,7 @@ def validate(
     from ..frontend.json_reader import STDIN_NAME
     from ..pipeline.validate import validate_spec
 
+    compiles = compiles or not limits.keys().isdisjoint(MODEL_OPTIONS)
     if data == "":
         help = "name a file, or give --data alone to check the spec's data"
         raise UsageError("bad-option", "--data= has no value", help)
@@ -104,7 +118,8 @@ def validate(
     for spec in files:
         try:
             path = Path(spec) if spec != "-" else spec
-            validation = validate_spec(path, scale, changes, spec_data if data is None else data, data_roots)
+            chosen_data = spec_data if data is None else data
+            validation = validate_spec(path, scale, changes, chosen_data, data_roots, limits, compiles)
             diagnostics += validation.diagnostics
             has_usage_error |= validation.has_unreadable_data
             if validation.sample_counts:
@@ -136,29 +151,42 @@ def _print_validation(diagnostics: list[Diagnostic], format_: str, files: list[s
 @FORMAT_OPTION
 @click.option("--depth", type=click.IntRange(0), metavar="N", help="Show N levels of blocks; sum up deeper blocks.")
 @click.option("--descriptions", is_flag=True, help="Show the descriptions in the spec.")
+@budget_options(model=False)
 @SCALE_OPTION
 @SET_OPTION
 @ALL_OPTION
 @handles_errors
 def summary(
-    spec: str, format_: str, depth: int | None, descriptions: bool, scale: str | None, changes: tuple[str, ...]
+    spec: str,
+    format_: str,
+    depth: int | None,
+    descriptions: bool,
+    scale: str | None,
+    changes: tuple[str, ...],
+    limits: Mapping[str, Any],
 ) -> None:
-    """Show layers, output shapes, parameters and multiply-adds."""
+    """Show layers, output shapes, parameters, multiply-adds and memory. The exit status is 1 if they exceed the budget
+    of the spec or of the options."""
     import json
 
     from ..lowering.cost import cost_table
+    from ..pipeline.check_budget import check_budget, memory_peak
     from ..pipeline.graphs import costed_graph
     from ..render.tables import summary_json, summary_text
     from ..render.terminal import line_width, shows_color
 
     checked = checked_spec(spec, changes, scale)
     typed = checked.require()
-    rows = cost_table(typed, costed_graph(checked))
+    rows, peak = cost_table(typed, costed_graph(checked)), memory_peak(checked)
     if format_ == "json":
-        print_result(json.dumps(summary_json(typed.network, rows, depth), indent=2))
+        print_result(json.dumps(summary_json(typed.network, rows, depth, peak), indent=2))
     else:
         color, width = shows_color(sys.stdout), line_width(sys.stdout)
-        print_result(summary_text(typed.network, rows, color, depth, width, descriptions))
+        print_result(summary_text(typed.network, rows, color, depth, width, descriptions, peak))
+    over_budget = check_budget(checked, limits)
+    if over_budget:
+        print_diagnostics(over_budget, "text")
+        sys.exit(EXIT_INVALID_INPUT)
 
 
 @click.command()
