@@ -20,6 +20,7 @@ from fault_injection.server import Fault, Forks, can_inject
 from fault_injection.specs import CASES, EPOCHS
 from fault_injection.workload import Result, Violation, Workload, environment
 
+CONTINUE = ("--on-save-error", "continue")
 ERRORS = {
     "open": ("EIO", "ENOSPC", "EROFS", "EDQUOT", "EACCES"),
     "write": ("EIO", "ENOSPC", "EDQUOT", "EACCES"),
@@ -187,7 +188,7 @@ def system_call(context: Context, run: str, rng: Random) -> str:
     goes_on = rng.random() < 0.3
     fault = Fault(number + 1, action, error, repeated=rng.random() < 0.3)
     context.new_run(workload, run, base)
-    options = ("--on-save-error", "continue") if goes_on else ()
+    options = CONTINUE if goes_on else ()
     result = context.forks.train(workload, run, fault, *options)
     outcome = checked_outcome(context, workload, run, result, error)
     return f"{'short ' if action == 'short' else ''}{call} {error}: {outcome}"
@@ -289,32 +290,60 @@ def file_size_limit(context: Context, run: str, rng: Random) -> str:
 def full_disk(context: Context, run: str, rng: Random) -> str:
     """The run is a small file system in memory, which is enlarged later."""
     pages = rng.randint(2, 24)
-    return on_own_file_system(context, run, f"size={4 * pages}k", "remount,size=64m")
+    goes_on = rng.random() < 0.5
+    script = """
+        mount -t tmpfs -o "size=SIZE" tmpfs "$run" || exit 99
+        "$@" >"$results/output" 2>&1; echo $? >"$results/status"
+        mount -o remount,size=64m "$run" || exit 99
+    """.replace("SIZE", f"{4 * pages}k")
+    return on_own_file_system(context, context.short(), run, script, *(CONTINUE if goes_on else ()))
+
+
+def disk_full_for_a_while(context: Context, run: str, rng: Random) -> str:
+    """A file fills the file system of a run at a random instant, until the run has warned of it."""
+    workload = context.any_long(rng)
+    seconds = f"{rng.uniform(0, 0.3 * workload.seconds):.3f}"
+    script = """
+        mount -t tmpfs -o size=16m tmpfs "$run" || exit 99
+        "$@" >"$results/output" 2>&1 & process=$!
+        until [ -e "$run/run.json" ] || ! kill -0 $process; do sleep 0.01; done
+        sleep SECONDS
+        cat /dev/zero >"$run/filler" 2>/dev/null
+        until grep -q "training goes on" "$results/output" || ! kill -0 $process 2>/dev/null; do sleep 0.01; done
+        rm "$run/filler"
+        wait $process; echo $? >"$results/status"
+    """.replace("SECONDS", seconds)
+    return on_own_file_system(context, workload, run, script, *CONTINUE)
 
 
 def read_only(context: Context, run: str, rng: Random) -> str:
     """The run is on a file system that is read-only at first. (The superuser may write to read-only folders.)"""
-    return on_own_file_system(context, run, "ro", "remount,rw")
+    script = """
+        mount -t tmpfs -o ro tmpfs "$run" || exit 99
+        "$@" >"$results/output" 2>&1; echo $? >"$results/status"
+        mount -o remount,rw "$run" || exit 99
+    """
+    return on_own_file_system(context, context.short(), run, script)
 
 
-def on_own_file_system(context: Context, run: str, options: str, repair: str) -> str:
-    """Runs on a file system of its own, in a mount namespace, so that nothing is left mounted."""
+def on_own_file_system(context: Context, workload: Workload, run: str, script: str, *options: str) -> str:
+    """Runs on a file system of its own, in a mount namespace, so that nothing is left mounted.
+
+    The script mounts it and runs "$@", with the output and the exit status in files of the folder $results.
+    """
     if not can_mount():
         return "skipped: mounting is not permitted"
-    workload, results = context.short(), context.folder / f"{run}-results"
-    results.mkdir()
+    results = context.folder / f"{run}-results"
+    (results / "run").mkdir(parents=True)
     (workload.home / run).mkdir()
-    script = """
-        run=$1 results=$2 options=$3 repair=$4; shift 4
-        mount -t tmpfs -o "$options" tmpfs "$run" || exit 99
-        "$@" >"$results/output" 2>&1; echo $? >"$results/status"
-        mount -o "$repair" "$run" || exit 99
+    script = f"""
+        run=$1 results=$2; shift 2
+        {script}
         find "$run" -type f >"$results/files"
         "$@" >"$results/resumed" 2>&1 || exit 98
         cp -a "$run/." "$results/run"
     """
-    (results / "run").mkdir()
-    arguments = [str(workload.home / run), str(results), options, repair, *workload.command(run)]
+    arguments = [str(workload.home / run), str(results), *workload.command(run, *options)]
     command = [*UNSHARE, "sh", "-c", script, "sh", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment(), check=False)
     if done.returncode:
@@ -328,7 +357,9 @@ def on_own_file_system(context: Context, run: str, options: str, repair: str) ->
     (workload.home / run).rmdir()
     shutil.move(results / "run", workload.home / run)
     workload.check_whole(run)
-    return "error, then the same bytes" if status else "no error, the same bytes"
+    has_warned = "training goes on" in output
+    seen = ["warnings"] * has_warned + ["error"] * (status != 0) or ["no error"]
+    return f"{' and '.join(seen)}, then the same bytes"
 
 
 UNSHARE = ("unshare", "--mount", "--map-root-user")
@@ -352,6 +383,7 @@ TRIALS: dict[str, dict[str, Trial]] = {
         "damage": damage,
         "file size limit": file_size_limit,
         "full disk": full_disk,
+        "disk full for a while": disk_full_for_a_while,
         "read-only": read_only,
     },
 }

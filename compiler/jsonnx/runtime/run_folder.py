@@ -177,11 +177,15 @@ class RunFolder:
         self._append(STEPS_FILE, lines)
 
     def remove_steps_after(self, step: int) -> None:
-        """Removes the lines of later steps, which a resumed run repeats, and a line that was cut off."""
+        """Removes the lines of later steps, which a resumed run repeats, and a line that was cut off.
+
+        Creates the file if the process was killed before.
+        """
         path = self.path / STEPS_FILE
         try:
             lines = path.read_bytes().splitlines(keepends=True)
         except FileNotFoundError:
+            self._write(STEPS_FILE, b"")
             return
         except OSError as error:
             raise UsageError("unreadable-file", f"cannot read {str(path)!r}: {error_reason(error)}") from error
