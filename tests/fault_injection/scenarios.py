@@ -16,7 +16,7 @@ from functools import cached_property
 from pathlib import Path
 from random import Random
 
-from fault_injection.server import Fault, Forks, can_inject
+from fault_injection.server import Fault, Forks, build_library, can_inject
 from fault_injection.specs import CASES, EPOCHS
 from fault_injection.workload import Result, Violation, Workload, environment
 
@@ -54,6 +54,10 @@ class Context:
         self._short: dict[str, Workload] = {}
         self._long: dict[str, Workload] = {}
         self._calls: dict[tuple[Workload, str], list[str]] = {}
+
+    @cached_property
+    def library(self) -> Path:
+        return build_library(self.folder)
 
     @cached_property
     def forks(self) -> Forks:
@@ -162,6 +166,33 @@ def stop(context: Context, run: str, rng: Random) -> str:
     context.finish(workload, run)
     reaction = "wrote its results" if is_graceful else "ended at once" if process.returncode else "had ended already"
     return f"{signal.Signals(number).name}: {reaction}, the same bytes"
+
+
+def several(context: Context, run: str, rng: Random) -> str:
+    """Several processes train in one folder, on a file system with or without locks; one of them may be killed."""
+    workload, has_locks = context.any_long(rng), rng.random() < 0.4 or not can_inject()
+    more = {} if has_locks else {"LD_PRELOAD": str(context.library), "NO_LOCKS": "1"}
+    is_killed, processes = rng.random() < 0.3, []
+    for _ in range(rng.randint(2, 4)):
+        processes.append(workload.start(run, "--quiet", env=environment() | more))
+        time.sleep(rng.choice([0, rng.uniform(0, 0.1), rng.uniform(0, workload.seconds)]))
+    if is_killed:
+        processes[0].kill()
+    outputs = [process.communicate(timeout=120)[0] for process in processes]
+    refused = 0
+    for process, output in zip(processes, outputs, strict=True):
+        is_refused = process.returncode == 2 and any(
+            f"error[{code}]" in output for code in ("run-locked", "run-exists")
+        )
+        refused += is_refused
+        if not is_refused and process.returncode not in (0, -signal.SIGKILL):
+            raise Violation(f"exit status {process.returncode}: {output[-400:]}")
+    if refused == len(processes):
+        raise Violation(f"all were refused: {outputs}")
+    workload.check_consistent(run)
+    context.finish(workload, run)
+    locks = "locks" if has_locks else "no locks"
+    return f"{locks}: {refused} of {len(processes)} refused{', one killed' if is_killed else ''}, the same bytes"
 
 
 def run_state(folder: Path) -> str:
@@ -377,7 +408,7 @@ def read_text(path: Path) -> str:
 
 
 TRIALS: dict[str, dict[str, Trial]] = {
-    "kills": {"kill": kill, "stop": stop, "kill at call": kill_at_call},
+    "kills": {"kill": kill, "stop": stop, "several": several, "kill at call": kill_at_call},
     "faults": {
         "system call": system_call,
         "damage": damage,

@@ -172,12 +172,27 @@ WRAP_PATH("stat", stat64, (const char *path, struct stat64 *status), (path, stat
 WRAP_PATH("stat", lstat64, (const char *path, struct stat64 *status), (path, status), NOT_RECORDED)
 WRAP_DESCRIPTOR(int, "stat", fstat64, (int descriptor, struct stat64 *status), (descriptor, status), NOT_RECORDED)
 WRAP_DESCRIPTOR(int, "fsync", fsync, (int descriptor), (descriptor), RECORD("fsync"))
-WRAP_DESCRIPTOR(int, "flock", flock, (int descriptor, int operation), (descriptor, operation), NOT_RECORDED)
 WRAP_DESCRIPTOR(int, "truncate", ftruncate64, (int descriptor, off64_t size), (descriptor, size),
                 record("truncate", path, "", size, NULL, 0))
 WRAP_DESCRIPTOR(off64_t, "seek", lseek64, (int descriptor, off64_t offset, int origin), (descriptor, offset, origin),
                 NOT_RECORDED)
 WRAP_DESCRIPTOR(ssize_t, "read", read, (int descriptor, void *data, size_t size), (descriptor, data, size), NOT_RECORDED)
+
+/* With the environment variable NO_LOCKS, there are none on any file. */
+int flock(int descriptor, int operation)
+{
+    char path[PATH_MAX];
+    descriptor_path(descriptor, path);
+    enum action action = decide("flock", path);
+    if (getenv("NO_LOCKS"))
+        errno = ENOLCK;
+    if (getenv("NO_LOCKS") || action == FAIL || action == SHORT)
+        return -1;
+    int value = REAL(flock)(descriptor, operation);
+    if (action == KILL_AFTER)
+        kill(getpid(), SIGKILL);
+    return value;
+}
 
 /* A file is closed, even if that fails. */
 int close(int descriptor)

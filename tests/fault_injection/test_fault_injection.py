@@ -20,6 +20,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs fork and 
 NUMBERS = {
     "kill": [4],  # kills once
     "stop": [0],
+    "several": [0],
     "kill at call": range(3),
     "system call": range(6),
     "damage": range(4),
