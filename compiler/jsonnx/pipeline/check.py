@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from io import BytesIO
 from operator import index
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
@@ -27,7 +28,9 @@ from ..core.diagnostics import (
     Position,
     Report,
     SourceLocation,
+    SourceMap,
     UsageError,
+    identity_source_map,
     outside_library,
     path_text,
 )
@@ -37,7 +40,8 @@ from ..core.spec_folders import OWN_FOLDER_HELP, SpecFolders
 from ..frontend.build_network import build_network
 from ..frontend.document_size import is_too_large
 from ..frontend.expansion.expand import FlatDocument, expand
-from ..frontend.json_reader import STDIN_NAME, Source, from_value, read_file, read_text
+from ..frontend.fix_writer import FixWriter
+from ..frontend.json_reader import STDIN_NAME, Json, Source, from_value, read_file, read_text
 from ..frontend.network import Network
 from ..frontend.overrides import Override, with_overrides
 from ..frontend.vocabulary_files import inline_vocabularies, vocabulary_files, write_back_tokens
@@ -53,12 +57,20 @@ if TYPE_CHECKING:
 Spec = str | os.PathLike[str] | Mapping[str, Any]
 """A path, a JSON text (beginning with `{`) or a Python dict."""
 
+Buffers = Callable[[Path], bytes | None]
+"""Returns the contents of a file that an editor has open, None for another file."""
+
 StageHook = Callable[[str, Any], None]
 """Called with the name and the value of each stage: for printing, timing and tests."""
 
 
 def no_hook(stage: str, value: Any) -> None:
     """Does nothing."""
+
+
+def no_buffers(path: Path) -> bytes | None:
+    """No file is open in an editor."""
+    return None
 
 
 class CheckedSpec(NamedTuple):
@@ -99,7 +111,8 @@ class CheckedSpec(NamedTuple):
 
     def new_report(self) -> Report:
         """An empty report, for paths of the flat document."""
-        return Report(self.source.file, self.source.locate, self.flat.source_map if self.flat else None)
+        document = self.flat.document if self.flat else self.source.value
+        return _new_report(self.source, document, self.flat.source_map if self.flat else identity_source_map)
 
     def seed(self, chosen: int | None) -> int:
         """The chosen seed, or the spec's if it is None. Raises TypeError, ValueError."""
@@ -157,20 +170,24 @@ def check_spec(
 
 @gc_paused()
 def check_source(
-    source: Source, after: StageHook = no_hook, changes: Sequence[str] = (), scale: str | None = None
+    source: Source,
+    after: StageHook = no_hook,
+    changes: Sequence[str] = (),
+    scale: str | None = None,
+    buffers: Buffers = no_buffers,
 ) -> CheckedSpec:
-    """Checks a spec that has been read, as `check_spec` does."""
+    """Checks a spec that has been read, as `check_spec` does. Vocabularies in `buffers` are not read from disk."""
     source, overrides = with_overrides(source, scale, changes)
     after("source", source)
-    source_report = Report(source.file, source.locate)
+    source_report = _new_report(source, source.value)
     if is_too_large(source.value, source_report):
         return CheckedSpec(source, _with_override_notes(source_report, overrides))
     flat = expand(source.value, source_report)
     if flat is None:
         _report_unchecked_layers(source_report)
         return CheckedSpec(source, _with_override_notes(source_report, overrides))
-    report = source_report.child(flat.source_map, flat.invalid_paths)
-    source, flat, vocabularies = _inline_vocabularies(source, flat, report)
+    report = source_report.child(flat.document, flat.source_map, flat.invalid_paths)
+    source, flat, vocabularies = _inline_vocabularies(source, flat, report, buffers)
     after("flat", flat)
     network = build_network(flat.document, report, flat.origins)
     after("network", network)
@@ -193,29 +210,40 @@ def check_source(
     return CheckedSpec(source, _with_override_notes(report, overrides), typed, objective, vocabularies, flat, lowered)
 
 
+def _new_report(source: Source, document: Json, source_map: SourceMap = identity_source_map) -> Report:
+    """An empty report on a document that was derived from a source."""
+    fix_writer = FixWriter(source, document, source_map)
+    return Report(source.file, source.locate, source_map, end_locator=source.locate_end, fix_writer=fix_writer)
+
+
 def _report_unchecked_layers(report: Report) -> None:
     report.add("not-checked", (), "not checked: how the layers are connected, shapes and losses", severity="note")
 
 
 def _inline_vocabularies(
-    source: Source, flat: FlatDocument, report: Report
+    source: Source, flat: FlatDocument, report: Report, buffers: Buffers
 ) -> tuple[Source, FlatDocument, dict[int, str]]:
     """Both documents with vocabulary files replaced by their tokens, and the names of the files by layer index."""
     names_by_layer = vocabulary_files(flat.document)
     if not names_by_layer:
         return source, flat, {}
-    document = inline_vocabularies(flat.document, _opener(source, report), report)
+    document = inline_vocabularies(flat.document, _opener(source, report, buffers), report)
     value = write_back_tokens(source.value, document, names_by_layer, flat.source_map, report)
     return replace(source, value=value), replace(flat, document=document), names_by_layer
 
 
-def _opener(source: Source, report: Report) -> Callable[[str, JsonPath], IO[bytes] | None]:
+def _opener(source: Source, report: Report, buffers: Buffers) -> Callable[[str, JsonPath], IO[bytes] | None]:
     """A function that opens files below the spec's folder, and reports those that cannot be opened."""
     folder = Path(source.file or STDIN_NAME).parent
 
     def open_or_report(name: str, path: JsonPath) -> IO[bytes] | None:
         try:
-            return open_beneath(folder, name)
+            file = open_beneath(folder, name)
+            buffer = buffers(folder / name)
+            if buffer is None:
+                return file
+            file.close()
+            return BytesIO(buffer)
         except UnsafePath as error:
             report.add("unsafe-path", path, str(error), help=OWN_FOLDER_HELP)
         except UsageError as error:
