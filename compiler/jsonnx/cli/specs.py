@@ -19,6 +19,7 @@ from .common import (
     EXIT_INVALID_INPUT,
     EXIT_USAGE_ERROR,
     FORMAT_OPTION,
+    ONLY_SPECS_OPTION,
     SCALE_OPTION,
     SET_OPTION,
     SPEC_ARGUMENT,
@@ -27,6 +28,7 @@ from .common import (
     print_diagnostics,
     print_result,
     print_status,
+    selected_specs,
 )
 
 if TYPE_CHECKING:
@@ -83,6 +85,7 @@ class OptionalDataCommand(click.Command):
     "options that limit the model.",
 )
 @budget_options()
+@ONLY_SPECS_OPTION
 @SCALE_OPTION
 @SET_OPTION
 @ALL_OPTION
@@ -94,6 +97,7 @@ def validate(
     data_roots: tuple[str, ...],
     format_: str,
     compiles: bool,
+    only_specs: bool,
     scale: str | None,
     changes: tuple[str, ...],
     limits: Mapping[str, Any],
@@ -112,7 +116,8 @@ def validate(
     diagnostics: list[Diagnostic] = []
     summaries: list[str] = []
     has_usage_error = False
-    for spec in dict.fromkeys(specs):
+    files = selected_specs(specs, only_specs)
+    for spec in files:
         try:
             path = Path(spec) if spec != "-" else spec
             chosen_data = spec_data if data is None else data
@@ -122,20 +127,22 @@ def validate(
             if validation.sample_counts:
                 from ..render.data_summary import data_summary_text  # imports what a fine spec does not need
 
-                summaries.append(data_summary_text(validation, spec if len(specs) > 1 else None))
+                summaries.append(data_summary_text(validation, spec if len(files) > 1 else None))
         except UsageError as error:
             diagnostics.append(replace(error.diagnostic, file=spec))
             has_usage_error = True
     diagnostics = [*dict.fromkeys(diagnostics)]  # specs may have the faults of one data file in common
     if format_ == "text" and summaries:
         print_result("\n\n".join(summaries))
-    _print_validation(diagnostics, format_, [STDIN_NAME if spec == "-" else spec for spec in dict.fromkeys(specs)])
+    _print_validation(diagnostics, format_, [STDIN_NAME if spec == "-" else spec for spec in files])
     has_error = any(diagnostic.severity == "error" for diagnostic in diagnostics)
     sys.exit(EXIT_USAGE_ERROR if has_usage_error else EXIT_INVALID_INPUT if has_error else 0)
 
 
 def _print_validation(diagnostics: list[Diagnostic], format_: str, files: list[str]) -> None:
-    if format_ == "text" and not diagnostics:
+    if format_ == "text" and not files:
+        print_result("none of the files is a spec")
+    elif format_ == "text" and not diagnostics:
         print_result(f"{len(files)} {'file is' if len(files) == 1 else 'files are'} fine")
     else:
         print_diagnostics(diagnostics, format_, files)
@@ -187,9 +194,15 @@ def summary(
 @click.command()
 @click.argument("specs", nargs=-1, required=True, metavar="SPEC...")
 @click.option("--check", is_flag=True, help="Write nothing; show the changes, and exit with status 1 if there are any.")
+@click.option(
+    "--drop-nulls",
+    is_flag=True,
+    help="Leave out keys whose value is null, as a language model's structured output writes them.",
+)
+@ONLY_SPECS_OPTION
 @ALL_OPTION
 @handles_errors
-def fmt(specs: tuple[str, ...], check: bool) -> None:
+def fmt(specs: tuple[str, ...], check: bool, drop_nulls: bool, only_specs: bool) -> None:
     """Format specs canonically, in place. - reads standard input and writes to standard output."""
     from ..pipeline.format_file import format_file
     from ..render.terminal import shows_color
@@ -197,9 +210,9 @@ def fmt(specs: tuple[str, ...], check: bool) -> None:
 
     diagnostics: list[Diagnostic] = []
     status = 0
-    for spec in dict.fromkeys(specs):
+    for spec in selected_specs(specs, only_specs):
         try:
-            formatted = format_file(spec)
+            formatted = format_file(spec, drops_nulls=drop_nulls)
             if check and formatted.differs:
                 color = shows_color(sys.stdout)
                 print_result(unified_diff_text(formatted.file, formatted.before, formatted.after, color=color))

@@ -100,7 +100,7 @@ def revision_markdown(compared: RevisionComparison) -> str:
         details = _details(change)
         left -= sum(len(line) + 1 for line in details)
         if left < 0:
-            lines += [f"Details of {count_text(len(differing) - index, 'spec')} are left out.", ""]
+            lines += [f"Not shown: details of {count_text(len(differing) - index, 'spec')}.", ""]
             break
         lines += details
     return "\n".join([*lines, *footer])

@@ -155,9 +155,9 @@ def _check_unused_block(
     template = templates.template(block, {}, block_use)
     if template.layer_count <= MAX_LAYERS and template.value_count <= MAX_JSON_VALUES:
         writer.write_layers(template, "a_", block.inputs, None, block_use)
-        block_report = templates.report.child(writer.source_map, writer.invalid_paths)
-        layers = writer.layers or [{"type": "Identity"}]
-        check_against_schema({"inputs": {"x": {"shape": []}}, "layers": layers}, block_report)
+        flat = {"inputs": {"x": {"shape": []}}, "layers": writer.layers or [{"type": "Identity"}]}
+        block_report = templates.report.child(flat, writer.source_map, writer.invalid_paths)
+        check_against_schema(flat, block_report)
         templates.report.merge(block_report)
 
 
