@@ -14,7 +14,9 @@ import pytest
 from commands import jsonnx
 from jsonnx.pipeline.git_files import GitPath
 from jsonnx.render import revision_diff
+from jsonnx.render.diff_schema import diff_schema
 from jsonnx.render.revision_diff import COMMENT_MARKER, code_span
+from jsonschema import Draft202012Validator
 
 pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
 
@@ -328,3 +330,16 @@ def test_the_number_of_names_must_fit() -> None:
     assert "got 3 names, and no --against" in refused("a", "b", "c")
     assert "has no version at" in refused("-", "--against", "git:main")
     assert "has no version at" in refused("specs", "--against", "git:main")
+
+
+def test_the_output_has_the_published_schema() -> None:
+    edit(
+        lambda spec: spec["layers"][3].update(units=3) or spec.update(labels=["a", "b", "c"], training={"loss": "mse"})
+    )
+    edit(lambda spec: spec["layers"].insert(2, {"type": "ReLU"}) or spec.update(budget={"parameters": 99}))
+    write("specs/bad.json", {"layers": []})
+    schema = Draft202012Validator(diff_schema())
+    compared = differences("specs/words.json", "specs/bad.json", "--against", "git:main", status=1)
+    schema.validate(compared)
+    schema.validate(differences("git:main:specs/words.json", "specs/words.json", status=1))
+    assert not schema.is_valid({**compared, "more": 1})

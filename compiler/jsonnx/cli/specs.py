@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -30,9 +30,6 @@ from .common import (
     print_status,
     selected_specs,
 )
-
-if TYPE_CHECKING:
-    from ..pipeline.compare_revisions import FailOn, SpecChange
 
 
 class OptionalDataCommand(click.Command):
@@ -259,7 +256,7 @@ def fmt(specs: tuple[str, ...], check: bool, drop_nulls: bool, only_specs: bool)
 )
 @ALL_OPTION
 @handles_errors
-def diff(specs: tuple[str, ...], against: str | None, format_: str, fail_on: FailOn) -> None:
+def diff(specs: tuple[str, ...], against: str | None, format_: str, fail_on: str) -> None:
     """Compare the networks of two specs, models or RUN folders, or specs with their versions at a Git revision.
 
     OLD and NEW may also be files at a revision, git:REF:PATH. Nothing is checked out. The exit status is 1 if programs
@@ -287,10 +284,5 @@ def diff(specs: tuple[str, ...], against: str | None, format_: str, fail_on: Fai
         print_result(revision_text(compared, color) if pair is None else comparison_text(pair, color))
     if errors and format_ != "json":
         print_diagnostics(errors, "text")
-    sys.exit(_diff_status(compared.specs, fail_on))
-
-
-def _diff_status(changes: Sequence[SpecChange], fail_on: FailOn) -> int:
-    if any(change.is_missing for change in changes):
-        return EXIT_USAGE_ERROR
-    return EXIT_INVALID_INPUT if any(change.fails(fail_on) for change in changes) else 0
+    failed = EXIT_INVALID_INPUT if compared.fails(fail_on) else 0
+    sys.exit(EXIT_USAGE_ERROR if compared.has_missing_specs else failed)

@@ -5,78 +5,21 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
 from ..core.diagnostics import CompileError, Diagnostic, UsageError
 from ..core.files import MissingFile
-from ..diff import Comparison
+from ..diff.revisions import RevisionComparison, SpecChange
 from ..frontend.json_reader import STDIN_NAME
 from .check import CheckedSpec
 from .compare_specs import compare_checked_specs, load_checked_spec
 from .git_files import GIT_PREFIX, GitPath, GitRepository, GitRevision
 from .spec_at_revision import checked_at, named_revision
 
-State = Literal["unchanged", "changed", "new", "deleted", "invalid", "invalid-before"]
-
 MAX_RENAME_CANDIDATES, MAX_CANDIDATE_BYTES = 500, 1 << 20
 MIN_SIMILARITY = 0.5
 """The share of equal lines from which a file counts as renamed, as in Git."""
-
-FailOn = Literal["signature", "breaking", "any", "never"]
-FAIL_ON: tuple[FailOn, ...] = ("signature", "breaking", "any", "never")
-"""What makes a comparison fail: a signature that breaks; also weights that no longer load; any difference; nothing."""
-
-
-@dataclass(frozen=True)
-class SpecChange:
-    """A spec, and how it differs from its older version."""
-
-    file: str
-    old_file: str | None
-    """The name of the older version; None for a new spec."""
-    state: State
-    comparison: Comparison | None = None
-    """The differences; None if there is only one version, or one of them is invalid."""
-    diagnostics: tuple[Diagnostic, ...] = ()
-    """The errors of an invalid spec: of the new version, or else of the old one."""
-    renamed: bool = False
-    is_missing: bool = False
-    """Whether there is no such spec at all."""
-
-    @property
-    def breaks_signature(self) -> bool:
-        """Whether programs that run the old model must be changed."""
-        return self.state == "deleted" or (self.comparison is not None and self.comparison.breaks_signature)
-
-    @property
-    def breaks_weights(self) -> bool:
-        """Whether files of the old weights no longer load."""
-        return self.comparison is not None and not self.comparison.weights.load
-
-    def fails(self, fail_on: FailOn) -> bool:
-        """Whether the change fails a check. An invalid spec always does."""
-        if self.state == "invalid":
-            return True
-        differs = self.state not in ("unchanged",) or self.renamed
-        return {
-            "signature": self.breaks_signature,
-            "breaking": self.breaks_signature or self.breaks_weights,
-            "any": differs,
-            "never": False,
-        }[fail_on]
-
-
-@dataclass(frozen=True)
-class RevisionComparison:
-    """Specs, and how they differ from those of a revision."""
-
-    against: str
-    """The revision, as the user named it."""
-    commit: str | None
-    """Its commit; None if specs were compared with a file."""
-    specs: Sequence[SpecChange]
 
 
 def compare_with_revision(specs: Sequence[str], against: str) -> RevisionComparison:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from .diagnostics import count_text, escape_invisible
+from .diagnostics import count_text, diagnostics_json, escape_invisible
 from .spec_diff import comparison_json, comparison_text, difference_text, signature_text
 
 if TYPE_CHECKING:
-    from ..core.diagnostics import Diagnostic
     from ..diff import Comparison
     from ..diff.changes import Change
-    from ..pipeline.compare_revisions import RevisionComparison, SpecChange
+    from ..diff.revisions import RevisionComparison, SpecChange
 
 COMMENT_MARKER = "<!-- jsonnx diff -->"
 """The first line of the Markdown, by which a program finds its earlier comment and replaces it."""
@@ -63,21 +62,10 @@ def revision_json(compared: RevisionComparison) -> dict[str, Any]:
                 "breaks_signature": change.breaks_signature,
                 "breaks_weights": change.breaks_weights,
                 "differences": None if change.comparison is None else comparison_json(change.comparison),
-                "errors": [_error_json(diagnostic) for diagnostic in change.diagnostics],
+                "errors": diagnostics_json(change.diagnostics),
             }
             for change in compared.specs
         ],
-    }
-
-
-def _error_json(diagnostic: Diagnostic) -> dict[str, Any]:
-    return {
-        "code": diagnostic.code,
-        "message": diagnostic.message,
-        "path": diagnostic.path,
-        "line": diagnostic.line,
-        "column": diagnostic.column,
-        "help": diagnostic.help,
     }
 
 

@@ -66,4 +66,11 @@ GATE_EXPLANATIONS: dict[str, Explanation] = {
         "jsonnx diff spec.json --against git:main            # in a folder of another user",
         "git config --global --add safe.directory /repository",
     ),
+    "required-figure": Explanation(
+        "A figure of an evaluation does not keep the required bound",
+        "`jsonnx evaluate --require` names a bound on a loss or a metric, which must hold for every evaluated run or "
+        "model, and for every number of a figure that is a list. NaN keeps no bound.",
+        "jsonnx evaluate runs/digits --require 'accuracy>=0.97'   # the accuracy is 0.95",
+        "jsonnx evaluate runs/digits --require 'accuracy>=0.95'",
+    ),
 }
