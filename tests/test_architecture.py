@@ -17,7 +17,8 @@ PACKAGE = TESTS.parent / "compiler" / "jsonnx"
 
 ARROWS = """
 callbacks: runtime
-cli:       pipeline render runtime data lowering interop frontend layers backend library core
+cli:       language_server pipeline render runtime data lowering interop frontend layers backend library core
+language_server: pipeline render lowering frontend layers ir library core
 pipeline:  report render trackers runtime data tuning diff lowering gradient passes interop analysis frontend layers
            search training targets backend ir core
 render:    runtime data diff lowering interop analysis frontend layers search targets ir library core
@@ -50,6 +51,7 @@ ROOMS = {
 }
 
 FOR_TYPES_ONLY = {
+    ("language_server", "ir"),
     ("layers", "ir"),
     ("training", "ir"),
     ("render", "data"),
@@ -68,6 +70,8 @@ OWNERS = {
     "PIL": {"data"},
     "optuna": {"search"},
     "cmaes": {"search"},
+    "lsprotocol": {"language_server"},
+    "pygls": {"language_server"},
     "click": {"cli"},
     "rich": {"render"},
 }

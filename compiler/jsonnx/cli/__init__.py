@@ -14,6 +14,7 @@ from . import sweep as sweep_command
 from . import train as train_command
 from .completion import enable_completion
 from .examples import epilog
+from .lsp import lsp
 
 
 class CommandGroup(click.Group):
@@ -122,6 +123,7 @@ for command in (
     models.inspect,
     keras.import_,
     keras.export,
+    lsp,
     info.schema,
     info.layers,
     info.explain,

@@ -7,7 +7,7 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from .placement_text import bytes_text
-from .tables import keras_shape_text
+from .shape_text import keras_shape_text
 from .text_table import TextTable
 
 if TYPE_CHECKING:
