@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: demo test test-slow test-versions reliability lint test-webgpu test-openvino test-wheel parity parity-sample benchmarks generate clean
+.PHONY: demo test test-slow test-slow-sample test-versions reliability lint test-webgpu test-openvino test-wheel parity parity-sample benchmarks generate clean
 
 demo: $(STAMP)
 	$(BIN)/jsonnx train samples/mnist_mlp.json -o runs/mnist_mlp --force
@@ -15,6 +15,10 @@ test: $(STAMP)
 # Long trainings and more seeds of what `make test` draws.
 test-slow: $(STAMP)
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m slow
+
+# A part of it: all slow tests, with every third of their cases.
+test-slow-sample: $(STAMP)
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m slow --every-slow-case 3
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

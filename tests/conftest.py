@@ -16,13 +16,37 @@ TESTS = Path(__file__).parent
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    help = "run only every n-th of the slow cases of each test"
+    parser.addoption("--every-slow-case", type=int, default=1, metavar="N", help=help)
+
+
 @pytest.hookimpl(tryfirst=True)  # before `-m` selects
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Marks the cases of CASES_PER_ORDINARY_TEST that `make test` leaves to `make test-slow`."""
     counts: Counter[str] = Counter()
     for item in items:
-        name = f"{item.path.relative_to(TESTS).as_posix()}::{getattr(item, 'originalname', '')}"
+        name = _test_name(item)
         if name in CASES_PER_ORDINARY_TEST and item.get_closest_marker("slow") is None:
             if counts[name] % CASES_PER_ORDINARY_TEST[name]:
                 item.add_marker(pytest.mark.slow)
             counts[name] += 1
+    _deselect_slow_cases(config, items)
+
+
+def _deselect_slow_cases(config: pytest.Config, items: list[pytest.Item]) -> None:
+    every: int = config.getoption("--every-slow-case")
+    counts: Counter[str] = Counter()
+    deselected = set()
+    for item in items:
+        if item.get_closest_marker("slow") is not None:
+            if counts[_test_name(item)] % every:
+                deselected.add(item)
+            counts[_test_name(item)] += 1
+    if deselected:
+        config.hook.pytest_deselected(items=[item for item in items if item in deselected])
+        items[:] = [item for item in items if item not in deselected]
+
+
+def _test_name(item: pytest.Item) -> str:
+    return f"{item.path.relative_to(TESTS).as_posix()}::{getattr(item, 'originalname', '')}"

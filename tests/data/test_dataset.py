@@ -18,7 +18,7 @@ from jsonnx.data.data_errors import FeedError
 from jsonnx.data.data_spec import DataSpec, IndexRange
 from jsonnx.data.dataset import from_arrays
 from jsonnx.data.dataset_files import from_file
-from jsonnx.data.validate_arrays import reshape_samples
+from jsonnx.data.sample_shapes import reshape_samples
 from jsonnx.runtime.plan_data import from_spec
 from jsonnx.training.data_section import DataSection
 from runtime.plans import classifier

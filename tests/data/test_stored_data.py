@@ -12,10 +12,11 @@ import jsonnx
 import numpy as np
 import pytest
 from commands import SOURCE, process
-from jsonnx.data import stored_arrays
+from jsonnx.data import mapped_samples, stored_arrays
 from jsonnx.data.array_tables import open_npz
+from jsonnx.data.mapped_samples import FileMapping, MappedSamples
 from jsonnx.data.sample_order import block_order
-from jsonnx.data.stored_arrays import FileMapping, MappedSamples, StoredArray
+from jsonnx.data.stored_arrays import StoredArray
 from safetensors.numpy import load_file
 
 ROWS = 150
@@ -162,7 +163,7 @@ def test_a_run_goes_on_in_the_middle_of_an_epoch_in_the_other_mode(tmp_path: Pat
 def test_a_file_that_was_shortened_is_reported(
     tmp_path: Path, min_read_bytes: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stored_arrays, "MIN_READ_BYTES", min_read_bytes)
+    monkeypatch.setattr(mapped_samples, "MIN_READ_BYTES", min_read_bytes)
     path = tmp_path / "x.npy"
     np.save(path, np.zeros((1000, 30)))
     with path.open("rb") as file:
@@ -180,7 +181,7 @@ def test_a_file_that_was_shortened_is_reported(
 def test_arrays_of_every_layout_are_read_from_a_mapped_file(
     tmp_path: Path, layout: Any, dtype: str, min_read_bytes: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stored_arrays, "MIN_READ_BYTES", min_read_bytes)
+    monkeypatch.setattr(mapped_samples, "MIN_READ_BYTES", min_read_bytes)
     values = np.asarray(np.arange(120).reshape(20, 3, 2) % 7, dtype, order=layout)
     np.savez(tmp_path / "x.npz", x=values)
     with (tmp_path / "x.npz").open("rb") as file:

@@ -48,7 +48,7 @@ sklearn) files="sklearn" ;;
 files) files="import export" ;;
 all | sample)
     files="accuracy samples applications onnx_ad layers masks augmentation initial sklearn export import" # both processes end together
-    if [ "$what" = all ]; then set -- --every 4 "$@"; else set -- --every 16 --every-layer 5 "$@"; fi
+    if [ "$what" = all ]; then set -- --every 4 "$@"; else set -- --every 24 --every-layer 8 "$@"; fi
     ;;
 *)
     echo "$0: no part is called '$what': there are all, sample, layers, samples, accuracy, sklearn, files, applications, record, keras_hub" >&2

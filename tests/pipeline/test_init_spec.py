@@ -206,12 +206,13 @@ def test_a_spec_is_overwritten_only_by_force() -> None:
         (("--target", "same"), "has the same value in all rows"),
         (("--target", "gap"), "has no value in 1 of 30 rows"),
         (("--target", "a", "--task", "classification"), "has fractional numbers"),
+        (("--target", "code", "--task", "classification"), "has real numbers as names of classes"),
         (("--target", "name", "--task", "regression"), "has texts, which are no numbers"),
     ],
 )
 def test_targets_that_cannot_be_predicted_are_errors(options: tuple[str, ...], message: str) -> None:
     gap = ["", *range(29)]
-    write_csv("table.csv", a=RANDOM.normal(size=30), same=[1] * 30, gap=gap, name=["x", "y"] * 15)
+    write_csv("table.csv", a=RANDOM.normal(size=30), same=[1] * 30, gap=gap, name=["x", "y"] * 15, code=[1.0, 2.0] * 15)
     assert message in jsonnx("init", "table.csv", *options, status=2).stderr
 
 
@@ -235,6 +236,8 @@ def test_data_without_anything_to_learn_from_are_errors() -> None:
         ([True, False] * 15, "classification", (), 2),
         (list(range(30)), "regression", (), 0),
         ([0.5, 1.5] * 15, "regression", (), 0),
+        ([0.0, 1.0] * 15, "classification", (), 2),
+        ([1.0, 2.0] * 15, "regression", (), 0),
     ],
 )
 def test_the_task_follows_from_the_target(

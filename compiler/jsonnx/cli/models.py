@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 
 from ..core.deployment_targets import PLAIN_TARGET, TARGETS
 from ..core.diagnostics import UsageError
+from .budget import budget_options
 from .common import (
     ALL_OPTION,
     DATA_ROOT_OPTION,
@@ -56,6 +59,7 @@ OWN_DATA_NOTE = (
     show_default=True,
     help="Use only operators and element types that this execution provider has kernels for, as far as possible.",
 )
+@budget_options()
 @click.option("--training", is_flag=True, help="Write train_step.onnx, model.onnx and manifest.json to a folder.")
 @SCALE_OPTION
 @SET_OPTION
@@ -72,9 +76,13 @@ def compile(
     training: bool,
     scale: str | None,
     changes: tuple[str, ...],
+    limits: Mapping[str, Any],
 ) -> None:
-    """Compile a spec to an ONNX model."""
+    """Compile a spec to an ONNX model. If it exceeds the budget of the spec or of the options, nothing is written."""
+    from ..core.diagnostics import CompileError
     from ..core.files import refuse_overwrite
+    from ..pipeline.check_budget import check_budget
+    from ..pipeline.check_model_budget import check_model_budget
     from ..pipeline.compile import compile_checked
     from ..pipeline.initial_weights import possible_weight_files
     from ..pipeline.training_export import training_files, write_training_folder
@@ -82,10 +90,14 @@ def compile(
     checked = checked_spec(spec, changes, scale)
     outputs = [Path(output) / name for name in training_files(checked)] if training else [Path(output)]
     refuse_overwrite([*checked.files, *possible_weight_files(weights)], outputs)
+    over_budget = check_budget(checked, limits)
     model = compile_checked(checked, weights, seed, partial=partial, verify=not unverified, target=target)
     if model.weights_report is not None:
         print_weights_report(model.weights_report)
     model.verify()
+    over_budget += check_model_budget(checked, model, limits)
+    if over_budget:
+        raise CompileError(over_budget)
     if training:
         write_training_folder(checked, model, seed, Path(output), target)
     else:

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import click
 
 from ..core.diagnostics import CompileError, Diagnostic, UsageError
+from .budget import MODEL_OPTIONS, budget_options
 from .common import (
     ALL_OPTION,
     DATA_ROOT_OPTION,
     EXIT_INVALID_INPUT,
     EXIT_USAGE_ERROR,
     FORMAT_OPTION,
+    ONLY_SPECS_OPTION,
     SCALE_OPTION,
     SET_OPTION,
     SPEC_ARGUMENT,
@@ -24,6 +28,7 @@ from .common import (
     print_diagnostics,
     print_result,
     print_status,
+    selected_specs,
 )
 
 
@@ -69,6 +74,15 @@ class OptionalDataCommand(click.Command):
     show_default=True,
     help="Format of the output: for people, programs, GitHub annotations, code scanning or test reports.",
 )
+@click.option(
+    "--compile",
+    "compiles",
+    is_flag=True,
+    help="Also compile each spec with its initial weights, and compare the model with the budget; implied by the "
+    "options that limit the model.",
+)
+@budget_options()
+@ONLY_SPECS_OPTION
 @SCALE_OPTION
 @SET_OPTION
 @ALL_OPTION
@@ -79,8 +93,11 @@ def validate(
     spec_data: bool,
     data_roots: tuple[str, ...],
     format_: str,
+    compiles: bool,
+    only_specs: bool,
     scale: str | None,
     changes: tuple[str, ...],
+    limits: Mapping[str, Any],
 ) -> None:
     """Check specs and show all errors. The exit status is 1 if there is an error, 2 if a file cannot be read.
 
@@ -89,35 +106,40 @@ def validate(
     from ..frontend.json_reader import STDIN_NAME
     from ..pipeline.validate import validate_spec
 
+    compiles = compiles or not limits.keys().isdisjoint(MODEL_OPTIONS)
     if data == "":
         help = "name a file, or give --data alone to check the spec's data"
         raise UsageError("bad-option", "--data= has no value", help)
     diagnostics: list[Diagnostic] = []
     summaries: list[str] = []
     has_usage_error = False
-    for spec in dict.fromkeys(specs):
+    files = selected_specs(specs, only_specs)
+    for spec in files:
         try:
             path = Path(spec) if spec != "-" else spec
-            validation = validate_spec(path, scale, changes, spec_data if data is None else data, data_roots)
+            chosen_data = spec_data if data is None else data
+            validation = validate_spec(path, scale, changes, chosen_data, data_roots, limits, compiles)
             diagnostics += validation.diagnostics
             has_usage_error |= validation.has_unreadable_data
             if validation.sample_counts:
                 from ..render.data_summary import data_summary_text  # imports what a fine spec does not need
 
-                summaries.append(data_summary_text(validation, spec if len(specs) > 1 else None))
+                summaries.append(data_summary_text(validation, spec if len(files) > 1 else None))
         except UsageError as error:
             diagnostics.append(replace(error.diagnostic, file=spec))
             has_usage_error = True
     diagnostics = [*dict.fromkeys(diagnostics)]  # specs may have the faults of one data file in common
     if format_ == "text" and summaries:
         print_result("\n\n".join(summaries))
-    _print_validation(diagnostics, format_, [STDIN_NAME if spec == "-" else spec for spec in dict.fromkeys(specs)])
+    _print_validation(diagnostics, format_, [STDIN_NAME if spec == "-" else spec for spec in files])
     has_error = any(diagnostic.severity == "error" for diagnostic in diagnostics)
     sys.exit(EXIT_USAGE_ERROR if has_usage_error else EXIT_INVALID_INPUT if has_error else 0)
 
 
 def _print_validation(diagnostics: list[Diagnostic], format_: str, files: list[str]) -> None:
-    if format_ == "text" and not diagnostics:
+    if format_ == "text" and not files:
+        print_result("none of the files is a spec")
+    elif format_ == "text" and not diagnostics:
         print_result(f"{len(files)} {'file is' if len(files) == 1 else 'files are'} fine")
     else:
         print_diagnostics(diagnostics, format_, files)
@@ -128,37 +150,51 @@ def _print_validation(diagnostics: list[Diagnostic], format_: str, files: list[s
 @FORMAT_OPTION
 @click.option("--depth", type=click.IntRange(0), metavar="N", help="Show N levels of blocks; sum up deeper blocks.")
 @click.option("--descriptions", is_flag=True, help="Show the descriptions in the spec.")
+@budget_options(model=False)
 @SCALE_OPTION
 @SET_OPTION
 @ALL_OPTION
 @handles_errors
 def summary(
-    spec: str, format_: str, depth: int | None, descriptions: bool, scale: str | None, changes: tuple[str, ...]
+    spec: str,
+    format_: str,
+    depth: int | None,
+    descriptions: bool,
+    scale: str | None,
+    changes: tuple[str, ...],
+    limits: Mapping[str, Any],
 ) -> None:
-    """Show layers, output shapes, parameters and multiply-adds."""
+    """Show layers, output shapes, parameters, multiply-adds and memory. The exit status is 1 if they exceed the budget
+    of the spec or of the options."""
     import json
 
     from ..lowering.cost import cost_table
+    from ..pipeline.check_budget import check_budget, memory_peak
     from ..pipeline.graphs import costed_graph
     from ..render.tables import summary_json, summary_text
     from ..render.terminal import line_width, shows_color
 
     checked = checked_spec(spec, changes, scale)
     typed = checked.require()
-    rows = cost_table(typed, costed_graph(checked))
+    rows, peak = cost_table(typed, costed_graph(checked)), memory_peak(checked)
     if format_ == "json":
-        print_result(json.dumps(summary_json(typed.network, rows, depth), indent=2))
+        print_result(json.dumps(summary_json(typed.network, rows, depth, peak), indent=2))
     else:
         color, width = shows_color(sys.stdout), line_width(sys.stdout)
-        print_result(summary_text(typed.network, rows, color, depth, width, descriptions))
+        print_result(summary_text(typed.network, rows, color, depth, width, descriptions, peak))
+    over_budget = check_budget(checked, limits)
+    if over_budget:
+        print_diagnostics(over_budget, "text")
+        sys.exit(EXIT_INVALID_INPUT)
 
 
 @click.command()
 @click.argument("specs", nargs=-1, required=True, metavar="SPEC...")
 @click.option("--check", is_flag=True, help="Write nothing; show the changes, and exit with status 1 if there are any.")
+@ONLY_SPECS_OPTION
 @ALL_OPTION
 @handles_errors
-def fmt(specs: tuple[str, ...], check: bool) -> None:
+def fmt(specs: tuple[str, ...], check: bool, only_specs: bool) -> None:
     """Format specs canonically, in place. - reads standard input and writes to standard output."""
     from ..pipeline.format_file import format_file
     from ..render.terminal import shows_color
@@ -166,7 +202,7 @@ def fmt(specs: tuple[str, ...], check: bool) -> None:
 
     diagnostics: list[Diagnostic] = []
     status = 0
-    for spec in dict.fromkeys(specs):
+    for spec in selected_specs(specs, only_specs):
         try:
             formatted = format_file(spec)
             if check and formatted.differs:

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Protocol
 
+from .fixes import Fix
 from .limits import MAX_COMPARED_WORDS, MAX_DIAGNOSTICS
+from .positions import JsonPath as JsonPath
+from .positions import Position as Position
 from .spelling import similar_words
-
-JsonPath = tuple[str | int, ...]
-"""The keys and indexes that lead from the document's root to a value."""
 
 LIBRARY = "<library>"
 """The first step of the paths in the standard library, which are in no file of the user; the second is the block's
@@ -43,13 +43,6 @@ def outside_library(path: JsonPath, notes: Iterable[tuple[JsonPath, str]]) -> Js
     return next((where for where, _ in notes if not is_in_library(where)), ()) if is_in_library(path) else path
 
 
-class Position(NamedTuple):
-    """A position in a text: line and column, both counted from 1. Columns count Unicode code points."""
-
-    line: int
-    column: int
-
-
 @dataclass(frozen=True)
 class Note:
     """A secondary position of a diagnostic, such as the first definition of a name."""
@@ -74,6 +67,15 @@ class Diagnostic:
     help: str | None = None
     severity: Severity = "error"
     notes: tuple[Note, ...] = field(default=())
+    end_line: int | None = None
+    end_column: int | None = None
+    """The column after the last character of the key or value that begins at `line` and `column`."""
+    expected: str | None = None
+    """What is valid there, as a phrase, such as `an integer`."""
+    found: str | None = None
+    """What is there, as JSON text; shortened if it is long."""
+    fix: Fix | None = None
+    """A change of the file that corrects the problem, if one is evident."""
 
     def __str__(self) -> str:
         location = _location_text(self)
@@ -133,6 +135,16 @@ SourceMap = Callable[[JsonPath, bool], SourceLocation]
 """Returns the source location of the value at a path of a derived document; with True, of its key."""
 
 
+class FixWriter(Protocol):
+    """Turns fixes of a document into fixes of the file that the user wrote."""
+
+    def __call__(self, fix: Fix) -> Fix | None:
+        """Returns the fix of the file, with the edits of its text; None if the file has no such fix."""
+
+    def derived(self, document: Any, source_map: SourceMap) -> FixWriter:
+        """Returns the same for another document that was derived from the file."""
+
+
 def identity_source_map(path: JsonPath, key: bool) -> SourceLocation:
     """Maps every path to itself: the document is the source."""
     return SourceLocation(path)
@@ -148,10 +160,20 @@ class Report:
     """
 
     def __init__(
-        self, file: str | None = None, locator: Locator | None = None, source_map: SourceMap | None = None
+        self,
+        file: str | None = None,
+        locator: Locator | None = None,
+        source_map: SourceMap | None = None,
+        *,
+        end_locator: Locator | None = None,
+        fix_writer: FixWriter | None = None,
     ) -> None:
+        """`end_locator` returns the end of a value or key whose start `locator` returns. Without a `fix_writer`,
+        diagnostics have no fixes."""
         self.file = file
         self._locator: Locator = locator or (lambda path, key: None)
+        self._end_locator: Locator = end_locator or (lambda path, key: None)
+        self._fix_writer = fix_writer
         self._source_map: SourceMap = source_map or identity_source_map
         self._first_instances: dict[tuple[JsonPath, str], Hashable] = {}
         """The instance for which a code was first reported at a source path."""
@@ -174,10 +196,14 @@ class Report:
         at_key: bool = False,
         notes: Iterable[tuple[JsonPath, str]] = (),
         severity: Severity = "error",
+        expected: str | None = None,
+        found: str | None = None,
+        fix: Fix | None = None,
     ) -> None:
         """Adds a diagnostic; a second one with the same source path, code and message is dropped.
 
-        After `MAX_DIAGNOSTICS` of a severity, one diagnostic says that there are more, and further ones are dropped.
+        The edits of `fix` have paths of the report's document. After `MAX_DIAGNOSTICS` of a severity, one diagnostic
+        says that there are more, and further ones are dropped.
         """
         if severity == "error":
             self.mark_invalid(path)
@@ -195,9 +221,10 @@ class Report:
             return
         self._counts[severity] += 1
         if self._counts[severity] > MAX_DIAGNOSTICS:
-            code, help, notes = "not-listed", "correct those that are listed first", []
+            code, help, notes, fix = "not-listed", "correct those that are listed first", [], None
             message = f"there are more {severity}s than the check lists"
         line, column = self._locator(shown_path, at_key) or (None, None)
+        end_line, end_column = self._end_locator(shown_path, at_key) or (None, None)
         notes += source.notes
         if shown_path != source.path:
             notes.append((source.path, "defined in the library"))
@@ -211,6 +238,11 @@ class Report:
             help,
             severity,
             tuple(self.note_at(where, text) for where, text in notes),
+            end_line,
+            end_column,
+            expected,
+            found,
+            self._fix_writer(fix) if fix and self._fix_writer else None,
         )
         self._diagnostics.setdefault((shown_path, code, message), diagnostic)
 
@@ -224,13 +256,14 @@ class Report:
         """Marks a path and its ancestors as invalid without a diagnostic of their own."""
         self._invalid_paths.update(path[:length] for length in range(len(path) + 1))
 
-    def child(self, source_map: SourceMap, invalid_paths: Iterable[JsonPath]) -> Report:
+    def child(self, document: Any, source_map: SourceMap, invalid_paths: Iterable[JsonPath]) -> Report:
         """Returns a report on a document that was derived from this report's document.
 
         It starts with the diagnostics of this report and adds none at source paths that have an error already.
         `invalid_paths` are the paths of the derived document that are invalid because of errors reported here.
         """
-        child = Report(self.file, self._locator, source_map)
+        child = Report(self.file, self._locator, source_map, end_locator=self._end_locator)
+        child._fix_writer = self._fix_writer.derived(document, source_map) if self._fix_writer else None
         child._reported_locations = {
             path for (path, _, _), diagnostic in self._diagnostics.items() if diagnostic.severity == "error"
         }

@@ -18,7 +18,8 @@ from ..interop.read_budget import ReadBudget
 from ..interop.zip_reader import ZipArchive
 from .data_errors import NO_LOCATION, DataLocation, FaultCollector
 from .data_table import ColumnRequest
-from .stored_arrays import FileMapping, MappedSamples, Samples, StoredArray
+from .mapped_samples import FileMapping, MappedSamples
+from .stored_arrays import Samples, StoredArray
 from .validate_arrays import LocateElement, sample_location
 
 MapFile = Callable[[], FileMapping]

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import IO, Any, NamedTuple
 
 from ..core.optional_packages import require_package
-from .stored_arrays import FileMapping
+from .mapped_samples import FileMapping
 
 
 class ArrowBlocks(NamedTuple):

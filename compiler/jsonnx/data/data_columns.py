@@ -18,18 +18,11 @@ from .data_table import ColumnRequest, DataTable
 from .folder_table import CLASS_FOLDERS_HELP, LABEL, FolderTable
 from .mask_files import mask_classes
 from .media_files import MediaReader, is_media
+from .sample_shapes import reshape_samples, samples_fit
 from .sample_weights import validate_weights
 from .stored_arrays import Samples, StoredArray, stack_columns
 from .stored_text_table import StoredTextTable
-from .validate_arrays import (
-    LocateElement,
-    is_missing,
-    is_text,
-    reshape_samples,
-    samples_fit,
-    validate_array,
-    validate_stored,
-)
+from .validate_arrays import LocateElement, is_missing, is_text, validate_array, validate_stored
 
 MAX_LOADED_TARGET_BYTES = 16
 """Bytes of a target's sample up to which it is loaded while inputs stay in their file: class indices, numbers."""

@@ -21,8 +21,9 @@ from .csv_table import CsvDialect, read_csv_table
 from .data_errors import FaultCollector
 from .data_table import DataTable
 from .json_tables import read_json_lines, read_json_table
+from .mapped_samples import FileMapping
 from .memory_limit import streams
-from .stored_arrays import DEFAULT_BUFFER_SAMPLES, FileMapping
+from .stored_arrays import DEFAULT_BUFFER_SAMPLES
 from .stored_text_table import StoredTextTable, open_stored_csv, open_stored_json_lines
 
 

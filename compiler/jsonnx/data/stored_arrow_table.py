@@ -14,7 +14,8 @@ from .arrow_blocks import ArrowBlocks, open_ipc_blocks, open_parquet_blocks
 from .arrow_table import ArrowTable, Kind, first_line, malformed_files_refused, open_arrow_file, plain, to_array
 from .data_errors import DataLocation, FaultCollector
 from .data_table import ColumnRequest
-from .stored_arrays import BlockSamples, ConcatenatedSamples, MappedSamples, Samples, StoredArray
+from .mapped_samples import MappedSamples
+from .stored_arrays import BlockSamples, ConcatenatedSamples, Samples, StoredArray
 from .validate_arrays import ElementIndex, LocateElement
 
 

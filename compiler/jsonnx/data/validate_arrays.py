@@ -6,9 +6,8 @@ import re
 from calendar import monthrange
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache, partial
-from math import isfinite
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -16,15 +15,16 @@ from ..core.diagnostics import CompileError, quoted_or_list
 from ..core.iso_dates import DATE_PATTERN, TIME_PATTERN
 from ..core.numpy_types import numpy_dtype
 from ..core.reserved_names import sample_weight_name
-from ..core.types import Dim, Size, TensorType, product
+from ..core.types import Size, TensorType
 from .data_errors import MAX_LISTED_LOCATIONS, DataLocation, FaultCollector
 from .data_spec import DataSpec, IndexRange
+from .sample_shapes import batch_axis_hint, reshape_samples
 from .stored_arrays import Samples, StoredArray
+from .valid_values import is_finite, is_in_range
 
 ISO_DATE = re.compile(DATE_PATTERN + TIME_PATTERN, re.ASCII)
 
 ElementIndex = tuple[int, ...]
-S = TypeVar("S", np.ndarray, StoredArray)
 LocateElement = Callable[[ElementIndex], DataLocation]
 """Locates an element of an array in the file that it was read from."""
 
@@ -210,58 +210,6 @@ def first_indices(mask: np.ndarray) -> tuple[list[ElementIndex], int]:
     return [tuple(map(int, index)) for index in zip(*first, strict=True)], len(flat)
 
 
-def reshape_samples(array: S, dims: tuple[Dim, ...]) -> S | None:
-    """The array with samples of these dimensions, which may differ in two ways; None if they differ in another way.
-
-    Axes of size 1 at the end of a sample may be missing or additional, and the last axes may be flattened in C order
-    into one, in either shape: [28, 28] and [784] are taken for [28, 28, 1]. This holds wherever data come in: files,
-    arrays for a `Trainer`, and arrays for a `Session`. It cannot mistake one meaning for another, because the number of
-    elements of a sample and their order stay the same; a missing batch axis is never added, since the first axis always
-    counts the samples.
-    """
-    sample_shape = array.shape[1:]
-    if _shapes_match(sample_shape, dims):
-        return array
-    if not samples_fit(sample_shape, dims):
-        return None
-    shape = [size if isinstance(size, int) else sample_shape[axis] for axis, size in enumerate(dims)]
-    return array.reshape(len(array), *shape)
-
-
-def samples_fit(sample_shape: tuple[Dim, ...], dims: tuple[Dim, ...]) -> bool:
-    """Whether `reshape_samples` gives samples of a shape these dimensions."""
-    shape, wanted = _trim_unit_axes(sample_shape), _trim_unit_axes(dims)
-    return _shapes_match(sample_shape, dims) or _shapes_match(shape, wanted) or _is_flattened(shape, wanted)
-
-
-def _shapes_match(shape: tuple[Dim, ...], expected: tuple[Dim, ...]) -> bool:
-    return len(shape) == len(expected) and all(
-        isinstance(b, Size) or a == b for a, b in zip(shape, expected, strict=True)
-    )
-
-
-def _trim_unit_axes(dims: tuple[Dim, ...]) -> tuple[Dim, ...]:
-    while dims and dims[-1] == 1:
-        dims = dims[:-1]
-    return dims
-
-
-def _is_flattened(shape: tuple[Dim, ...], expected: tuple[Dim, ...]) -> bool:
-    """Whether the last axis of one shape is the product of the last axes of the other."""
-    if not all(isinstance(size, int) for size in expected) or len(shape) == len(expected):
-        return False
-    short, long = sorted((shape, expected), key=len)
-    axis = len(short) - 1
-    return axis >= 0 and long[:axis] == short[:axis] and product(long[axis:]) == short[axis]
-
-
-def batch_axis_hint(array: np.ndarray, shape: tuple[Dim, ...]) -> str | None:
-    """A hint for an array that would be accepted with a batch axis; `shape` is the wanted one, with that axis."""
-    size = shape[0] if shape else 0
-    fits = (isinstance(size, Size) or size == 1) and reshape_samples(array[None], shape[1:]) is not None
-    return "a single sample needs a batch axis: x[None]" if fits else None
-
-
 def one_hot_hint(array: np.ndarray, name: str, data_spec: DataSpec) -> str | None:
     """A hint for a target with one number for each class, where the loss takes the class index."""
     index_range = data_spec.index_ranges.get(name)
@@ -324,7 +272,7 @@ class _ValueCheck:
     def run(self) -> None:
         array, dtype, title = self.array, self.dtype, self.title
         if array.dtype.kind == "f":
-            if not _is_finite(array):
+            if not is_finite(array):
                 self._add("not-finite", np.isnan(array), lambda v: f"{title} is {v}", MISSING_NUMBER_HELP)
                 self._add("not-finite", np.isinf(array), lambda v: f"{title} is {v}", INFINITE_HELP)
                 return
@@ -346,7 +294,7 @@ class _ValueCheck:
     def _check_range(self) -> None:
         array, dtype, title, index_range = self.array, self.dtype, self.title, self.index_range
         if index_range is not None:
-            if _is_in_range(array, index_range.size):
+            if is_in_range(array, index_range.size):
                 return
             outside = (array < 0) | (array >= index_range.size)
             if index_range.ignored is not None:
@@ -383,40 +331,6 @@ class _ValueCheck:
             selected = mask if column is None else mask & (np.arange(self.column_count) == column)
             indices, count = first_indices(selected)
             self.faults.add_each(code, indices, describe, count=count, help=help)
-
-
-def has_valid_values(array: np.ndarray, size: int | None) -> bool:
-    """Whether floats are finite, or integers from 0 to `size - 1` if a size is given.
-
-    A fast check: it is also false for an empty array and for an ignored class, which `validate_array` accepts.
-    """
-    if not array.size:
-        return False
-    if array.dtype.kind == "f":
-        return size is None and _is_finite(array)
-    return array.dtype.kind in "iub" and (size is None or _is_in_range(array, size))
-
-
-def _is_finite(array: np.ndarray) -> bool:
-    """Whether there is neither an infinity nor NaN. Every step calls it, so it first tries the sum, which is faster."""
-    if array.flags.forc and isfinite(np.einsum("i->", array.ravel("K"))):  # faster than `array.sum()`
-        return True  # a sum that is not finite may also have overflowed
-    with np.errstate(over="ignore", invalid="ignore"):
-        return bool(np.isfinite(array.min()) and np.isfinite(array.max()))  # the minimum with a NaN is NaN
-
-
-def _is_in_range(array: np.ndarray, size: int) -> bool:
-    """Whether all integers are from 0 to `size - 1`."""
-    # Read as unsigned, negative integers are larger than all others, so that one pass over the array is enough.
-    if array.dtype.kind == "i" and size <= 1 << (8 * array.dtype.itemsize - 1):
-        return bool(np.maximum.reduce(array.view(_unsigned_dtype(array.dtype)), axis=None) < size)
-    return bool(array.min() >= 0 and array.max() < size)
-
-
-@cache
-def _unsigned_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """The unsigned integer type of the same size and byte order."""
-    return np.dtype(f"{dtype.byteorder}u{dtype.itemsize}")
 
 
 def check_consistent_sizes(

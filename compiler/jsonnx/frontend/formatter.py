@@ -26,6 +26,7 @@ from ..core.components import (
 from ..layers import LAYERS, Layer
 from ..search.section import SweepSection
 from ..training.section import Training
+from .budget_section import BudgetSection
 from .json_reader import Json, Source
 from .schema.schema import ENTRY_KEYS, PARAMETER_KEYS
 
@@ -34,7 +35,7 @@ LINE_WIDTH = 120
 
 TOP_KEY_ORDER = (
     *("$schema", "version", "name", "description", "parameters", "scales"),
-    *("blocks", "inputs", "layers", "outputs", "labels", "training", "sweep"),
+    *("blocks", "inputs", "layers", "outputs", "labels", "training", "sweep", "budget"),
 )
 BLOCK_KEY_ORDER = ("description", "parameters", "globals", "inputs", "names", "layers", "outputs")
 INPUT_KEY_ORDER = ("shape", "dtype", "description")
@@ -72,6 +73,12 @@ def format_document(document: JsonNode) -> str:
     document = with_ordered_keys(document)
     is_filled_object = isinstance(document, dict) and bool(document)
     return (_on_many_lines(document, 0) if is_filled_object else _value_text(document, 0, 0)) + "\n"
+
+
+def inserted_text(value: JsonNode, used_columns: int) -> str:
+    """Returns the text of a value that is written into a formatted document: on the rest of a line if it fits, else on
+    several lines, whose indentation is relative to that of the first."""
+    return _value_text(value, 0, used_columns)
 
 
 # -- numbers as spelled in the source ----------------------------------------------------------------------------------
@@ -121,6 +128,7 @@ def with_ordered_keys(document: JsonNode) -> JsonNode:
         ),
         "layers": order_layers,
         "training": lambda training: _order_by_codec(training, NullableCodec(SectionCodec(Training))),
+        "budget": lambda budget: _order_by_codec(budget, NullableCodec(SectionCodec(BudgetSection))),
         "sweep": lambda sweep: _order_by_codec(sweep, NullableCodec(SectionCodec(SweepSection))),
     }
     return _map_by_key(_order_keys(document, TOP_KEY_ORDER), orderers)

@@ -298,6 +298,27 @@ class JsonParser:
         )
 
 
+_TOKEN = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[^\s,:\[\]{}"]++|[\[\]{}]')
+
+
+def value_end(text: str, positions: Positions) -> int:
+    """Returns the offset after a value, or after the key at an offset. A container ends after its last value."""
+    open_containers = 0
+    while not isinstance(positions, int):
+        children = positions.items if isinstance(positions, ArrayPositions) else positions.members.values()
+        open_containers += 1
+        if not children:
+            positions = positions.start
+            break
+        positions = next(reversed(children))
+    token = _TOKEN.match(text, positions)
+    end = token.end() if token else positions
+    for _ in range(open_containers):
+        space = _SPACES.match(text, end)
+        end = (end if space is None else space.end()) + 1
+    return end
+
+
 def quoted_token(text: str) -> str:
     """Returns a token for a message: quoted, shortened, or the code point of a single invisible character."""
     if len(text) == 1 and (text.isspace() or not text.isprintable()):

@@ -17,7 +17,7 @@ import stat
 import sys
 from dataclasses import dataclass, field
 from math import isfinite
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from ..core.diagnostics import CompileError, Diagnostic, JsonPath, Position, UsageError, path_text
 from ..core.file_kinds import JSON, SIGNATURE_BYTES, file_kind, kind_error
@@ -33,6 +33,7 @@ from .json_parser import (
     ObjectPositions,
     Positions,
     quoted_token,
+    value_end,
 )
 
 __all__ = [
@@ -41,6 +42,7 @@ __all__ = [
     "Json",
     "Limits",
     "Source",
+    "SourcePart",
     "from_value",
     "read_bytes",
     "read_file",
@@ -49,6 +51,22 @@ __all__ = [
 
 STDIN_NAME = "<stdin>"
 """The name of standard input in diagnostics."""
+
+
+class SourcePart(NamedTuple):
+    """A value in a text."""
+
+    positions: Positions
+    key_start: int | None
+    """The offset of its key; None for an item of a list and for the document."""
+    depth: int
+    """The number of steps that lead to it."""
+
+    def start(self, key: bool) -> int:
+        """The offset of the value, or of its key."""
+        if key and self.key_start is not None:
+            return self.key_start
+        return self.positions if isinstance(self.positions, int) else self.positions.start
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,25 +79,51 @@ class Source:
     _positions: Positions | None = field(repr=False)
     _line_index: LineIndex = field(repr=False)
 
+    @property
+    def written_value(self) -> Json:
+        """The value of the text. `value` may have been derived from it, as by options."""
+        return self.value if self._positions is None or isinstance(self._positions, int) else self._positions.value
+
     def locate(self, path: JsonPath, key: bool = False) -> Position | None:
         """Returns the position of the value at a path, or with `key` that of its key.
 
         For a path that does not exist, this is the position of the nearest ancestor. List items have no key: their
         value counts. Returns None if the source is a value without a text.
         """
+        nearest = self._nearest(path)
+        return None if nearest is None else self.position_at(nearest.start(key))
+
+    def locate_end(self, path: JsonPath, key: bool = False) -> Position | None:
+        """Returns the position after the last character of what `locate` returns the first of."""
+        nearest = self._nearest(path)
+        if nearest is None:
+            return None
+        start = nearest.key_start if key and nearest.key_start is not None else nearest.positions
+        return self.position_at(value_end(self.text, start))
+
+    def part(self, path: JsonPath) -> SourcePart | None:
+        """Returns the part of the text at a path; None if the text has no such path."""
+        nearest = self._nearest(path)
+        return nearest if nearest is not None and nearest.depth == len(path) else None
+
+    def position_at(self, offset: int) -> Position:
+        """Returns the line and column of an offset of the text."""
+        return self._line_index.position_at(offset)
+
+    def _nearest(self, path: JsonPath) -> SourcePart | None:
+        """Returns the part of the text at a path or its nearest ancestor; None without a text."""
         if self._positions is None:
             return None
         positions, key_start = self._positions, None
-        for step in path:
-            container, key_start = positions, None
+        for depth, step in enumerate(path):
+            container = positions
             if isinstance(container, ObjectPositions) and isinstance(step, str) and step in container.members:
                 positions, key_start = container.members[step], container.keys[step]
             elif isinstance(container, ArrayPositions) and isinstance(step, int) and 0 <= step < len(container.items):
-                positions = container.items[step]
+                positions, key_start = container.items[step], None
             else:
-                break
-        start = positions if isinstance(positions, int) else positions.start
-        return self._line_index.position_at(key_start if key and key_start is not None else start)
+                return SourcePart(positions, None, depth)
+        return SourcePart(positions, key_start, len(path))
 
 
 def read_file(path: str | os.PathLike[str], limits: Limits = DEFAULT_LIMITS) -> Source:

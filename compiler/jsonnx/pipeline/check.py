@@ -28,7 +28,9 @@ from ..core.diagnostics import (
     Position,
     Report,
     SourceLocation,
+    SourceMap,
     UsageError,
+    identity_source_map,
     outside_library,
     path_text,
 )
@@ -38,7 +40,8 @@ from ..core.spec_folders import OWN_FOLDER_HELP, SpecFolders
 from ..frontend.build_network import build_network
 from ..frontend.document_size import is_too_large
 from ..frontend.expansion.expand import FlatDocument, expand
-from ..frontend.json_reader import STDIN_NAME, Source, from_value, read_file, read_text
+from ..frontend.fix_writer import FixWriter
+from ..frontend.json_reader import STDIN_NAME, Json, Source, from_value, read_file, read_text
 from ..frontend.network import Network
 from ..frontend.overrides import Override, with_overrides
 from ..frontend.vocabulary_files import inline_vocabularies, vocabulary_files, write_back_tokens
@@ -108,7 +111,8 @@ class CheckedSpec(NamedTuple):
 
     def new_report(self) -> Report:
         """An empty report, for paths of the flat document."""
-        return Report(self.source.file, self.source.locate, self.flat.source_map if self.flat else None)
+        document = self.flat.document if self.flat else self.source.value
+        return _new_report(self.source, document, self.flat.source_map if self.flat else identity_source_map)
 
     def seed(self, chosen: int | None) -> int:
         """The chosen seed, or the spec's if it is None. Raises TypeError, ValueError."""
@@ -175,14 +179,14 @@ def check_source(
     """Checks a spec that has been read, as `check_spec` does. Vocabularies in `buffers` are not read from disk."""
     source, overrides = with_overrides(source, scale, changes)
     after("source", source)
-    source_report = Report(source.file, source.locate)
+    source_report = _new_report(source, source.value)
     if is_too_large(source.value, source_report):
         return CheckedSpec(source, _with_override_notes(source_report, overrides))
     flat = expand(source.value, source_report)
     if flat is None:
         _report_unchecked_layers(source_report)
         return CheckedSpec(source, _with_override_notes(source_report, overrides))
-    report = source_report.child(flat.source_map, flat.invalid_paths)
+    report = source_report.child(flat.document, flat.source_map, flat.invalid_paths)
     source, flat, vocabularies = _inline_vocabularies(source, flat, report, buffers)
     after("flat", flat)
     network = build_network(flat.document, report, flat.origins)
@@ -204,6 +208,12 @@ def check_source(
     check_augmentation(typed, objective, report)
     report_unchecked(typed, report)
     return CheckedSpec(source, _with_override_notes(report, overrides), typed, objective, vocabularies, flat, lowered)
+
+
+def _new_report(source: Source, document: Json, source_map: SourceMap = identity_source_map) -> Report:
+    """An empty report on a document that was derived from a source."""
+    fix_writer = FixWriter(source, document, source_map)
+    return Report(source.file, source.locate, source_map, end_locator=source.locate_end, fix_writer=fix_writer)
 
 
 def _report_unchecked_layers(report: Report) -> None:

@@ -58,9 +58,11 @@ def recognise_target(
     distinct, indices, counts = np.unique(values, return_inverse=True, return_counts=True)
     if len(distinct) < 2:
         raise _unsuitable(name, "has the same value in all rows", "name a column whose values differ")
-    is_integer = column.dtype.kind in "iub"
+    is_integer = column.dtype.kind in "iub" or (column.dtype.kind == "f" and _are_integers(column))
     if task is None:
         is_few = len(distinct) <= MAX_INTEGER_CLASSES and len(column) >= MIN_ROWS_PER_CLASS * len(distinct)
+        if column.dtype.kind == "f":  # 0.0 and 1.0, as a column of integers becomes by other programs
+            is_few = distinct.tolist() == [0, 1]
         task = "classification" if is_text or (is_integer and is_few) or column.dtype.kind == "b" else "regression"
     if task == "regression":
         return _numeric_target(name, column, tail)
@@ -71,9 +73,16 @@ def recognise_target(
         help = "use --task regression, or name another column" if not is_text else "name another column"
         raise _unsuitable(name, f"has {len(distinct):,} different values, too many for classes", help)
     labels, class_count = _classes(name, distinct, is_text, is_text_table)
+    if labels and column.dtype.kind == "f":
+        help = "write the classes as integers or names, or number them from 0"
+        raise _unsuitable(name, "has real numbers as names of classes", help)
     share = float(counts.max() / len(column))
     is_ordered = _class_difference(indices.reshape(-1), tail) > MAX_TAIL_DIFFERENCE
     return RecognisedTarget(name, "classification", labels, class_count, share, is_ordered=is_ordered)
+
+
+def _are_integers(column: np.ndarray) -> bool:
+    return bool(np.isfinite(column).all() and (column == np.trunc(column)).all())
 
 
 def _numeric_target(name: str, column: np.ndarray, tail: float) -> RecognisedTarget:

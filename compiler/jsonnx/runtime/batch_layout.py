@@ -15,7 +15,7 @@ import numpy as np
 from ..core.reserved_names import LEARNING_RATE, target_name
 from ..data.dataset import Dataset
 from ..data.stored_arrays import Samples
-from ..data.validate_arrays import has_valid_values
+from ..data.valid_values import has_valid_values
 
 
 class ArrayLayout(NamedTuple):

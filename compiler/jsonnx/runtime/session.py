@@ -15,7 +15,7 @@ from ..core.numpy_types import numpy_dtype
 from ..core.types import Dim, Size, TensorType
 from ..data.array_arguments import to_array
 from ..data.data_errors import FeedError
-from ..data.validate_arrays import batch_axis_hint, reshape_samples
+from ..data.sample_shapes import batch_axis_hint, reshape_samples
 from ..interop.model_digests import model_digest_faults
 from .provider_faults import runtime_failure
 from .provider_options import ProviderOptions

@@ -19,6 +19,7 @@ from ..interop.string_arrays import bytes_to_strings, with_strings_as_bytes
 from . import checkpoint
 from .batch_layout import CachedLayout
 from .callback_class import Callback
+from .callback_states import CallbackStates
 from .callbacks import checked_callbacks, fit_listeners
 from .checkpoint_faults import RANDOM_WEIGHTS, array_faults, environment_diagnostics, mismatch, run_faults
 from .class_weights import (
@@ -195,12 +196,16 @@ class Trainer:
         monitor = EarlyStoppingMonitor(self.plan, validation is not None)
         if not self._resumes:
             self._engine.adapt(samples)
+        resumed_rate = self.learning_rate if self._resumes and self.plan.rate_graph is None else None
         progress = self._start_progress(monitor, (samples, validation), settings)
         plateau = self._plateau_monitor(progress)
         limit = self.plan.training.time_limit
         deadline = None if limit is None else time.monotonic() + limit.total_seconds
         hooks = fit_listeners(listeners, self, settings, samples, validation)
-        self._fit = Fit(self._engine, samples, validation, settings, monitor, progress, hooks, plateau, deadline)
+        progress.callbacks = CallbackStates(listeners, hooks, progress.callbacks.current())
+        self._fit = Fit(
+            self._engine, samples, validation, settings, monitor, progress, hooks, plateau, deadline, resumed_rate
+        )
         try:
             return self._fit.run()
         except Diverged as error:
@@ -399,12 +404,16 @@ class Trainer:
         """Write the complete state of the run to one file, from which `load_checkpoint` resumes it bit for bit.
 
         Returns the SHA-256 of the file. Raises UsageError `unwritable-file`; then an earlier file of that name is
-        unchanged.
+        unchanged. Raises TypeError if the state of a callback cannot be saved.
         """
         arrays = self._engine.state_dict()
         progress = self._progress
         if progress is not None and progress.best_weights is not None:
             arrays |= {best_weight_name(name): array for name, array in progress.best_weights.items()}
+        callbacks: dict[str, Any] = {}
+        if progress is not None:
+            callbacks, callback_arrays = progress.callbacks.current().encoded()
+            arrays |= callback_arrays
         state = {
             "spec": self.plan.fingerprint,
             "vocabulary_files": self.plan.vocabulary_digests,
@@ -413,6 +422,7 @@ class Trainer:
             "steps": self.steps,
             "learning_rate": self.learning_rate if self.plan.rate_graph is None else None,
             "progress": None if progress is None else progress.state_dict(),
+            **callbacks,
             "environment": self.environment(),
         }
         return checkpoint.save(os.fspath(path), with_strings_as_bytes(arrays), state)
@@ -425,7 +435,8 @@ class Trainer:
         damaged one, `checkpoint-mismatch` for one of another network, seed or initial weights.
         """
         name = os.fspath(path)
-        arrays, state = checkpoint.load(name)
+        entries, state = checkpoint.load(name)
+        arrays, callbacks = checkpoint.split_callbacks(name, entries, state)
         best_entries, other_entries = split_best_weights(arrays)
         best = self._decode_strings({weight: arrays[entry] for entry, weight in best_entries.items()})
         stored_values = self._decode_strings({entry: arrays[entry] for entry in other_entries})
@@ -439,7 +450,10 @@ class Trainer:
         if state["learning_rate"] is not None and self.plan.rate_graph is None:
             self._engine.set_learning_rate(state["learning_rate"])
         progress = state["progress"]
-        self._progress = None if progress is None else FitProgress.from_state_dict(self.plan, progress, best or None)
+        self._progress = None
+        if progress is not None:
+            self._progress = FitProgress.from_state_dict(self.plan, progress, best or None)
+            self._progress.callbacks = CallbackStates(saved=callbacks)
         self._resumes = progress is not None
         self._loaded_weights_digest = state["initial_weights"]
         return differences

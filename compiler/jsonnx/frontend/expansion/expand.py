@@ -29,7 +29,7 @@ from .source_map import ExpansionSourceMap, ScopedPath
 from .template import BlockUse, Ref, Step, Template
 from .unused import check_block_inputs, warn_unused_blocks, warn_unused_parameters
 
-EVALUATED_SECTIONS = ("inputs", "labels", "training")
+EVALUATED_SECTIONS = ("inputs", "labels", "training", "budget")
 """Sections that are copied, with their expressions evaluated."""
 
 
@@ -155,9 +155,9 @@ def _check_unused_block(
     template = templates.template(block, {}, block_use)
     if template.layer_count <= MAX_LAYERS and template.value_count <= MAX_JSON_VALUES:
         writer.write_layers(template, "a_", block.inputs, None, block_use)
-        block_report = templates.report.child(writer.source_map, writer.invalid_paths)
-        layers = writer.layers or [{"type": "Identity"}]
-        check_against_schema({"inputs": {"x": {"shape": []}}, "layers": layers}, block_report)
+        flat = {"inputs": {"x": {"shape": []}}, "layers": writer.layers or [{"type": "Identity"}]}
+        block_report = templates.report.child(flat, writer.source_map, writer.invalid_paths)
+        check_against_schema(flat, block_report)
         templates.report.merge(block_report)
 
 

@@ -13,6 +13,7 @@ from ... import library
 from ...core.components import Json
 from ...core.diagnostics import JsonPath, Report, or_list
 from ...core.limits import MAX_DIAGNOSTICS
+from ...core.quantities import AMOUNT_EXAMPLES
 from ...layers import LAYERS
 from ...layers.unsupported import unsupported_layer
 from ..foreign_help import foreign_key_help, foreign_name_help, replaced_keys
@@ -221,6 +222,9 @@ def _report_error(error: ValidationError, misspelled: Mapping[JsonPath, set[str]
             only_value = short_repr(error.validator_value)
             message = f"{_value_name(path)} can only be {only_value} here, got {short_repr(value)}"
             report.add("unsupported-argument", path, message, help=_help_text(error))
+        case "pattern" if error.schema.get("title") in AMOUNT_EXAMPLES:
+            help = f"write it like {AMOUNT_EXAMPLES[error.schema['title']]}"
+            report.add("invalid-value", path, f"{_value_name(path)} cannot be {short_repr(value)}", help=help)
         case "pattern" | "maxLength":
             _report_invalid_name(error, report)
         case "not":

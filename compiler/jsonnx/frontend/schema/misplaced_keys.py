@@ -20,6 +20,7 @@ from ...training.section import (
     Training,
 )
 from ...training.split_section import SequencesSection, SplitSection, WindowsSection
+from ..budget_section import BudgetSection
 from ..foreign_help import replaced_keys
 from .schema import root_schema
 
@@ -42,6 +43,7 @@ def _keys_by_section() -> dict[JsonPath, Collection[str]]:
         ("training", "data", "images"): ImagesSection.attributes,
         ("training", "data", "audio"): AudioSection.attributes,
         ("training", "weights"): InitialWeightsSection.attributes,
+        ("budget",): BudgetSection.attributes,
         ("sweep",): SweepSection.attributes,
         ("sweep", "pruning"): PruningSection.attributes,
     }

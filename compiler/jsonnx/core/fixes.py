@@ -1,0 +1,101 @@
+"""Fixes of diagnostics, as data: edits of a JSON value by path, and the same as edits of its text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from .positions import JsonPath, Position, json_pointer
+
+EditOperation = Literal["add", "remove", "replace", "move"]
+
+
+@dataclass(frozen=True)
+class Edit:
+    """One change of a JSON value.
+
+    `add` adds a key at the end of an object, or inserts an item before an index of a list, whose length appends it.
+    `remove` removes a key with its value, or an item. `replace` replaces a value. `move` gives the key at the path the
+    name `new_key`; the key keeps its place.
+    """
+
+    op: EditOperation
+    path: JsonPath
+    value: Any = field(default=None, hash=False)
+    """The JSON value that is added, or replaces another."""
+    new_key: str | None = None
+
+    @property
+    def concerns_key(self) -> bool:
+        """Whether the edit changes a key or an item of the container at `path[:-1]`, and not only a value."""
+        return self.op != "replace"
+
+
+@dataclass(frozen=True)
+class TextEdit:
+    """The replacement of a part of a text: from `start` up to, but without, `end`.
+
+    Offsets are counted from 0, lines and columns from 1, in Unicode code points; a byte order mark does not count.
+    """
+
+    start_offset: int
+    end_offset: int
+    start: Position
+    end: Position
+    text: str
+
+
+@dataclass(frozen=True)
+class Fix:
+    """A change that corrects what a diagnostic reports.
+
+    A fix is safe if what it writes is certainly what the author means. Others are applied on request only.
+    """
+
+    title: str
+    """What the fix does, in the imperative, such as `Rename the key to 'units'`."""
+    edits: tuple[Edit, ...] = ()
+    """The edits, which apply one after another; none if the text is not JSON."""
+    is_safe: bool = True
+    text_edits: tuple[TextEdit, ...] = ()
+    """The same change of the text: in its order, without overlap, all with positions of the text before."""
+
+
+def rename_key(path: JsonPath, new_key: str, is_safe: bool = True) -> Fix:
+    """Returns a fix that renames the key at a path."""
+    return Fix(f"Rename the key to {new_key!r}", (Edit("move", path, new_key=new_key),), is_safe)
+
+
+def replace_value(path: JsonPath, value: Any, is_safe: bool = True) -> Fix:
+    """Returns a fix that replaces the value at a path."""
+    return Fix(f"Write {json_text(value)}", (Edit("replace", path, value),), is_safe)
+
+
+def remove_key(path: JsonPath, is_safe: bool = True) -> Fix:
+    """Returns a fix that removes the key or the item at a path."""
+    noun = f"the key {path[-1]!r}" if isinstance(path[-1], str) else "the item"
+    return Fix(f"Remove {noun}", (Edit("remove", path),), is_safe)
+
+
+def json_text(value: Any, max_characters: int = 60) -> str:
+    """Returns a value as JSON text on one line, shortened for a title."""
+    import json
+
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= max_characters else f"{text[: max_characters - 3]}..."
+
+
+def json_patch(edits: Iterable[Edit]) -> list[dict[str, Any]]:
+    """Returns edits as a JSON Patch (RFC 6902). It leaves the order of keys open, which the edits of the text keep."""
+    operations = []
+    for edit in edits:
+        pointer = json_pointer(edit.path)
+        if edit.op == "move":
+            target = json_pointer((*edit.path[:-1], edit.new_key or ""))
+            operations.append({"op": "move", "from": pointer, "path": target})
+        elif edit.op == "remove":
+            operations.append({"op": "remove", "path": pointer})
+        else:
+            operations.append({"op": edit.op, "path": pointer, "value": edit.value})
+    return operations
