@@ -116,7 +116,8 @@ def _key_items(place: _Place) -> list[types.CompletionItem]:
     items = [_parameter_item(place, name, node) for name, node in parameters.items() if name not in written]
     for key in keys:
         schema = described(schemas, key)
-        if key in written or schema is None:
+        is_refused = schema is not None and schema.get("const", True) is not True  # only its default is valid
+        if key in written or schema is None or is_refused:
             continue
         rank = 0 if key in required else 2 if key in Layer.attributes else 1
         items.append(_key_item(place, key, schema, "required" if key in required else "", rank))
