@@ -158,9 +158,9 @@ class LspClient:
         while True:
             message = self.notifications.get(timeout=TIMEOUT_SECONDS)
             params = message.get("params", {})
-            if message["method"] == "textDocument/publishDiagnostics" and params["uri"] == uri:
-                if params.get("version", version) == version:
-                    return params["diagnostics"]
+            is_of_document = message["method"] == "textDocument/publishDiagnostics" and params["uri"] == uri
+            if is_of_document and params.get("version", version) == version:
+                return params["diagnostics"]
 
 
 def position(text: str, mark: str, offset: int = 0) -> Json:

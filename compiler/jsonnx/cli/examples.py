@@ -48,11 +48,12 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "import": ("jsonnx import model.keras -o spec.json --weights weights.safetensors",),
     "export": ("jsonnx export --keras runs/digits -o digits.keras",),
     "lsp": ("jsonnx lsp", "jsonnx lsp --log server.log"),
-    "schema": ("jsonnx schema -o model.schema.json",),
+    "schema": ("jsonnx schema -o model.schema.json", "jsonnx schema --for openai --layers Dense,Conv2D,Flatten"),
     "layers": ("jsonnx layers Conv2D", "jsonnx layers optimizers", "jsonnx layers --search noise"),
     "explain": ("jsonnx explain unknown-key",),
     "providers": ("jsonnx providers", "jsonnx providers spec.json --provider cuda"),
     "parity": ("jsonnx parity spec.json", "jsonnx parity runs/digits --providers cpu,openvino --format json"),
+    "completion": ("jsonnx completion --install", "jsonnx completion zsh --install"),
 }
 """Command lines by command; `jsonnx` is the group of all."""
 

@@ -69,10 +69,11 @@ class OptionalDataCommand(click.Command):
 @click.option(
     "--format",
     "format_",
-    type=click.Choice(["text", "json", "github", "sarif", "junit"]),
+    type=click.Choice(["text", "json", "github", "sarif", "junit", "gitlab"]),
     default="text",
     show_default=True,
-    help="Format of the output: for people, programs, GitHub annotations, code scanning or test reports.",
+    help="Format of the output: for people, programs, GitHub annotations, code scanning, test reports or GitLab's "
+    "code quality.",
 )
 @click.option(
     "--compile",
@@ -191,10 +192,15 @@ def summary(
 @click.command()
 @click.argument("specs", nargs=-1, required=True, metavar="SPEC...")
 @click.option("--check", is_flag=True, help="Write nothing; show the changes, and exit with status 1 if there are any.")
+@click.option(
+    "--drop-nulls",
+    is_flag=True,
+    help="Leave out keys whose value is null, as a language model's structured output writes them.",
+)
 @ONLY_SPECS_OPTION
 @ALL_OPTION
 @handles_errors
-def fmt(specs: tuple[str, ...], check: bool, only_specs: bool) -> None:
+def fmt(specs: tuple[str, ...], check: bool, drop_nulls: bool, only_specs: bool) -> None:
     """Format specs canonically, in place. - reads standard input and writes to standard output."""
     from ..pipeline.format_file import format_file
     from ..render.terminal import shows_color
@@ -204,7 +210,7 @@ def fmt(specs: tuple[str, ...], check: bool, only_specs: bool) -> None:
     status = 0
     for spec in selected_specs(specs, only_specs):
         try:
-            formatted = format_file(spec)
+            formatted = format_file(spec, drops_nulls=drop_nulls)
             if check and formatted.differs:
                 color = shows_color(sys.stdout)
                 print_result(unified_diff_text(formatted.file, formatted.before, formatted.after, color=color))

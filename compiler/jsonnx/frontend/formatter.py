@@ -81,6 +81,16 @@ def inserted_text(value: JsonNode, used_columns: int) -> str:
     return _value_text(value, 0, used_columns)
 
 
+def without_nulls(document: JsonNode) -> JsonNode:
+    """Returns a document without the keys of objects whose value is null, at all depths.
+
+    Language models with structured output write null for a key that is absent. Items of arrays stay.
+    """
+    if isinstance(document, dict):
+        return {key: without_nulls(value) for key, value in document.items() if value is not None}
+    return [*map(without_nulls, document)] if isinstance(document, list) else document
+
+
 # -- numbers as spelled in the source ----------------------------------------------------------------------------------
 
 _NUMBER_OR_STRING = re.compile(r'"(?:[^"\\]|\\.)*+"|(-?[0-9][0-9.eE+-]*+)')

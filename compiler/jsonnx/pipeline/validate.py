@@ -40,6 +40,17 @@ class Validation:
     """Whether data were to be checked, but a file cannot be read."""
 
 
+class _Choices(NamedTuple):
+    """What is checked besides the spec, and the arguments of `validate_spec` with these names."""
+
+    scale: str | None = None
+    changes: Sequence[str] = ()
+    data: DataChoice = False
+    data_roots: Iterable[str | os.PathLike[str]] = ()
+    limits: Mapping[str, Any] = {}
+    compiles: bool = False
+
+
 class EditedSpec(NamedTuple):
     """A spec in an editor: the result of its check, and all its diagnostics in the order of the file."""
 
@@ -84,26 +95,18 @@ def validate_spec(
         checked = check_source(source, changes=changes, scale=scale)
     except CompileError as error:
         return Validation(error.diagnostics)
-    return _validate_checked(source, checked, scale, changes, data, data_roots, limits, compiles)
+    return _validate_checked(source, checked, _Choices(scale, changes, data, data_roots, limits, compiles))
 
 
 def validate_source(source: Source, after: StageHook = no_hook, buffers: Buffers = no_buffers) -> EditedSpec:
     """The diagnostics of a spec that has been read, as `validate` finds them without data, and its typed network."""
     checked = check_source(source, after, buffers=buffers)
     after("checked", checked)
-    return EditedSpec(checked, _validate_checked(source, checked).diagnostics)
+    return EditedSpec(checked, _validate_checked(source, checked, _Choices()).diagnostics)
 
 
-def _validate_checked(
-    source: Source,
-    checked: CheckedSpec,
-    scale: str | None = None,
-    changes: Sequence[str] = (),
-    data: DataChoice = False,
-    data_roots: Iterable[str | os.PathLike[str]] = (),
-    limits: Mapping[str, Any] = {},
-    compiles: bool = False,
-) -> Validation:
+def _validate_checked(source: Source, checked: CheckedSpec, choices: _Choices) -> Validation:
+    scale, changes, data, data_roots, limits, compiles = choices
     file = None if isinstance(data, bool) else os.fspath(data)
     folders = SpecFolders.of(checked.folder, data_roots)
     parts = [part for part in DATA_PARTS if file is None or part != "train"]

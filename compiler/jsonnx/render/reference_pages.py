@@ -1,4 +1,4 @@
-"""Generates the pages layers, errors and limits of docs/, the schemas, and the table of the modules of layers.
+"""Generates pages of docs/ (layers, errors, limits, llms.txt), the schemas, and the table of the modules of layers.
 
 `python -m jsonnx.render.reference_pages [FOLDER]` writes the generated files below a folder; the default is the
 repository's root.
@@ -31,6 +31,7 @@ from .layer_groups import grouped_layers
 from .layer_modules import layer_modules_source
 from .library_reference import block_sections
 from .limits_page import limits_page
+from .llms_page import llms_page
 from .reference_examples import FURTHER_EXAMPLES
 from .run_schema import lock_schema, run_schema, schema_text
 
@@ -160,6 +161,7 @@ def generated_files() -> dict[str, str]:
         "docs/layers.md": layers_page(),
         "docs/errors.md": errors_page(),
         "docs/limits.md": limits_page(),
+        "docs/llms.txt": llms_page(),
         "schemas/model.schema.json": editor_schema_text(),
         "schemas/run.schema.json": schema_text(run_schema()),
         "schemas/lock.schema.json": schema_text(lock_schema()),
