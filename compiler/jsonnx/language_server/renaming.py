@@ -230,12 +230,12 @@ def _new_patterns(pattern: str, names: Mapping[str, str], candidates: Iterable[s
     def matched(text: str) -> set[str]:
         return {name for name in renamed if fnmatchcase(name, text)}
 
-    prefixed = [new + pattern[len(old) :] for old, new in names.items() if pattern.startswith(f"{old}_")]
+    prefixed = [new + pattern[len(old) :] for old, new in names.items() if pattern.startswith(old)]
     for text in (pattern, *prefixed):
         if matched(text) == wanted:
             return [text]
     if matched(pattern) <= wanted:
-        return [pattern, *sorted(wanted - matched(pattern))]
+        return [*([pattern] if matched(pattern) else []), *sorted(wanted - matched(pattern))]
     raise RenameRefused(f"the pattern {pattern!r} would match the new name")
 
 

@@ -29,7 +29,7 @@ from .protocol import SpecProtocol
 from .scheduler import Scheduler
 
 SERVER_NAME = "jsonnx"
-PARENT_POLL_SECONDS = 5.0
+PARENT_POLL_SECONDS = 1.0
 """Seconds between two checks that the editor's process is alive."""
 
 logger = logging.getLogger(__name__)
