@@ -17,7 +17,8 @@ PACKAGE = TESTS.parent / "compiler" / "jsonnx"
 
 ARROWS = """
 callbacks: runtime
-cli:       pipeline render runtime data lowering interop frontend layers backend library core
+cli:       mcp_server pipeline render runtime data lowering interop frontend layers backend library core
+mcp_server: render frontend backend core
 pipeline:  report render trackers runtime data tuning diff lowering gradient passes interop analysis frontend layers
            search training targets backend ir core
 render:    runtime data diff lowering interop analysis frontend layers search targets ir library core
@@ -70,6 +71,10 @@ OWNERS = {
     "cmaes": {"search"},
     "click": {"cli"},
     "rich": {"render"},
+    "mcp": {"mcp_server"},
+    "mcp_types": {"mcp_server"},
+    "pydantic": {"mcp_server"},
+    "anyio": {"mcp_server"},
 }
 """The rooms that may import a third-party package."""
 

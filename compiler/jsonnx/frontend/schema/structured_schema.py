@@ -137,7 +137,7 @@ def structured_schema(vendor: Vendor, layer_types: Sequence[str] = (), inputs: S
     invalid name, and for a schema beyond the vendor's limits.
     """
     for name in inputs:
-        if not re.fullmatch(NAME_SCHEMA["pattern"], name) or len(name) > MAX_NAME_CHARACTERS:
+        if not re.fullmatch(str(NAME_SCHEMA["pattern"]), name) or len(name) > MAX_NAME_CHARACTERS:
             help = "a name consists of letters, digits, `-` and `_`, and begins with a letter or `_`"
             raise UsageError("bad-option", f"{short_name(name)} cannot be the name of an input", help)
     layers = known_layers(layer_types or DEFAULT_LAYERS)
