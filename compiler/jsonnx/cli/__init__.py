@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from ..render.terminal import COLOR_CHOICES, ColorChoice, choose_color
-from . import data, info, keras, models, network, report, runs, specs
+from . import data, info, keras, models, network, report, runs, shells, specs
 from . import mcp as mcp_command
 from . import sweep as sweep_command
 from . import train as train_command
@@ -129,6 +129,7 @@ for command in (
     info.explain,
     info.providers,
     info.parity,
+    shells.completion,
 ):
     main.add_command(COLOR_OPTION(command))
     command.epilog = epilog(str(command.name))

@@ -53,6 +53,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "explain": ("jsonnx explain unknown-key",),
     "providers": ("jsonnx providers", "jsonnx providers spec.json --provider cuda"),
     "parity": ("jsonnx parity spec.json", "jsonnx parity runs/digits --providers cpu,openvino --format json"),
+    "completion": ("jsonnx completion --install", "jsonnx completion zsh --install"),
 }
 """Command lines by command; `jsonnx` is the group of all."""
 

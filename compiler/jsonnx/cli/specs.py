@@ -69,10 +69,11 @@ class OptionalDataCommand(click.Command):
 @click.option(
     "--format",
     "format_",
-    type=click.Choice(["text", "json", "github", "sarif", "junit"]),
+    type=click.Choice(["text", "json", "github", "sarif", "junit", "gitlab"]),
     default="text",
     show_default=True,
-    help="Format of the output: for people, programs, GitHub annotations, code scanning or test reports.",
+    help="Format of the output: for people, programs, GitHub annotations, code scanning, test reports or GitLab's "
+    "code quality.",
 )
 @click.option(
     "--compile",

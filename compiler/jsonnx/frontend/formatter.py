@@ -75,6 +75,12 @@ def format_document(document: JsonNode) -> str:
     return (_on_many_lines(document, 0) if is_filled_object else _value_text(document, 0, 0)) + "\n"
 
 
+def inserted_text(value: JsonNode, used_columns: int) -> str:
+    """Returns the text of a value that is written into a formatted document: on the rest of a line if it fits, else on
+    several lines, whose indentation is relative to that of the first."""
+    return _value_text(value, 0, used_columns)
+
+
 def without_nulls(document: JsonNode) -> JsonNode:
     """Returns a document without the keys of objects whose value is null, at all depths.
 
@@ -83,12 +89,6 @@ def without_nulls(document: JsonNode) -> JsonNode:
     if isinstance(document, dict):
         return {key: without_nulls(value) for key, value in document.items() if value is not None}
     return [*map(without_nulls, document)] if isinstance(document, list) else document
-
-
-def inserted_text(value: JsonNode, used_columns: int) -> str:
-    """Returns the text of a value that is written into a formatted document: on the rest of a line if it fits, else on
-    several lines, whose indentation is relative to that of the first."""
-    return _value_text(value, 0, used_columns)
 
 
 # -- numbers as spelled in the source ----------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ New text follows the document's style: its line ends, indentation, and the separ
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from ..core.diagnostics import JsonPath
@@ -14,6 +14,7 @@ from ..core.fixes import Edit, Fix, TextEdit
 from .formatter import LINE_WIDTH, inserted_text, json_string
 from .json_parser import ArrayPositions, ObjectPositions, Positions, value_end
 from .json_reader import Json, Source, SourcePart, read_text
+from .text_pieces import Piece, replaced, text_edits_of, text_of
 
 _LINE_END = re.compile(r"\r\n?|\n")
 _INDENTATION = re.compile(r"[ \t]*")
@@ -34,18 +35,13 @@ class _Replacement(NamedTuple):
 
 def text_edits(source: Source, edits: Sequence[Edit]) -> tuple[TextEdit, ...]:
     """Returns edits, which apply one after another, as edits of a document's text. Raises EditFault."""
-    pieces: list[_Piece] = [_Piece(0, len(source.text))]
+    pieces = [Piece(0, len(source.text))]
     current = source
     for number, edit in enumerate(edits):
         if number:
-            current = read_text(_text_of(pieces, source.text), source.file)
-        pieces = _with_replacement(pieces, _replacement(current, edit))
-    return tuple(text_edit(source, *replacement) for replacement in _replacements(pieces, len(source.text)))
-
-
-def text_edit(source: Source, start: int, end: int, text: str) -> TextEdit:
-    """Returns the replacement of a part of a document's text, with its lines and columns."""
-    return TextEdit(start, end, source.position_at(start), source.position_at(end), text)
+            current = read_text(text_of(pieces, source.text), source.file)
+        pieces = replaced(pieces, *_replacement(current, edit))
+    return text_edits_of(pieces, source.line_index)
 
 
 def apply_text_edits(text: str, edits: Iterable[TextEdit]) -> str:
@@ -74,57 +70,6 @@ def compatible_fixes(fixes: Iterable[Fix]) -> list[Fix]:
 
 def _touches_any(spans: Sequence[tuple[int, int]]) -> Callable[[tuple[int, int]], bool]:
     return lambda span: any(span[0] <= end and start <= span[1] for start, end in spans)
-
-
-# -- the edits of a fix, one after another -----------------------------------------------------------------------------
-
-
-class _Piece(NamedTuple):
-    """A part of an edited text: a part of the text before, or new text."""
-
-    start: int
-    end: int
-    text: str | None = None
-
-    @property
-    def length(self) -> int:
-        return self.end - self.start if self.text is None else len(self.text)
-
-    def part(self, start: int, end: int) -> _Piece:
-        if self.text is None:
-            return _Piece(self.start + start, self.start + end)
-        return _Piece(0, 0, self.text[start:end])
-
-
-def _text_of(pieces: Iterable[_Piece], text: str) -> str:
-    return "".join(text[piece.start : piece.end] if piece.text is None else piece.text for piece in pieces)
-
-
-def _with_replacement(pieces: Iterable[_Piece], replacement: _Replacement) -> list[_Piece]:
-    """Returns the pieces after a replacement, whose offsets are those of the edited text."""
-    before: list[_Piece] = []
-    after: list[_Piece] = []
-    offset = 0
-    for piece in pieces:
-        end = offset + piece.length
-        if offset < replacement.start:
-            before.append(piece.part(0, min(end, replacement.start) - offset))
-        if end > replacement.end:
-            after.append(piece.part(max(offset, replacement.end) - offset, piece.length))
-        offset = end
-    return [*before, _Piece(0, 0, replacement.text), *after]
-
-
-def _replacements(pieces: Iterable[_Piece], length: int) -> Iterator[_Replacement]:
-    """Yields the differences between pieces and the text that they are pieces of."""
-    offset, new_text = 0, ""
-    for piece in [*pieces, _Piece(length, length)]:
-        if piece.text is not None:
-            new_text += piece.text
-        elif piece.length or piece.start == length:
-            if piece.start > offset or new_text:
-                yield _Replacement(offset, piece.start, new_text)
-            offset, new_text = piece.end, ""
 
 
 # -- one edit ----------------------------------------------------------------------------------------------------------
