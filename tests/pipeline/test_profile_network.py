@@ -179,3 +179,17 @@ def test_the_time_of_a_body_is_not_that_of_its_loop() -> None:
     assert origin is not None
     assert origin.origin.scope == "rnn"
     assert times.nodes["none"].origin is None
+
+
+def test_the_time_of_a_node_on_a_device_is_what_the_device_measured() -> None:
+    node = helper.make_node("Conv", ["x"], ["y"], name="/c/Conv")
+    model = helper.make_model(helper.make_graph([node], "g", [], []))
+    run = {"cat": "Session", "name": "model_run", "ts": 10, "dur": 100, "args": {}}
+    started = [_event("/c/Conv", "Conv", 20, 3), _event("/c/Relu", "Relu", 30, 3), _event("/c/Host", "Add", 40, 3)]
+    webgpu = {"cat": "Api", "name": "/c/Conv&Conv&Tiled", "ts": 40, "dur": 50, "args": {}}
+    cuda = {"cat": "Kernel", "name": "k", "ts": 95, "dur": 7, "args": {"parent_name": "/c/Relu_kernel_time"}}
+    before = {**webgpu, "ts": 1}
+    record = SessionRecord(model, None, [before, run, *started, webgpu, webgpu, cuda])
+    times = session_times(record, NodeOrigins(model, None), 0)
+    seconds = {name: round(node.computing_seconds * 1e6) for name, node in times.nodes.items()}
+    assert seconds == {"/c/Conv": 100, "/c/Relu": 7, "/c/Host": 3}

@@ -24,7 +24,7 @@ from ..runtime.node_origins import NodeOrigins
 from ..runtime.node_times import SessionTimes, session_times
 from ..runtime.profile import Profile
 from ..runtime.provider_options import ProviderOptions
-from ..runtime.providers import SessionConfig, create_session, resolve_provider
+from ..runtime.providers import Provider, SessionConfig, create_session, resolve_provider
 from ..runtime.run_files import RUN_INFO_FILE, SPEC_FILE
 from ..runtime.session import Session, model_file
 from ..runtime.session_recorder import session_recorder
@@ -102,7 +102,7 @@ def profile_training(spec_or_run: str, options: ProfileOptions = DEFAULT_OPTIONS
         subject=spec_or_run,
         is_training=True,
         provider=trainer.resolved_provider.label,
-        is_on_device=trainer.resolved_provider.device != "cpu",
+        has_started_nodes=_has_started_nodes(trainer.resolved_provider, times),
         threads=checked_thread_count(options.threads),
         batch_size=min(trainer.plan.training.batch_size, len(samples)),
         steps=recorded.steps,
@@ -189,7 +189,7 @@ def profile_model(spec_or_model: str, options: ProfileOptions = DEFAULT_OPTIONS)
         subject=spec_or_model,
         is_training=False,
         provider=provider.label,
-        is_on_device=provider.device != "cpu",
+        has_started_nodes=_has_started_nodes(provider, [times]),
         threads=checked_thread_count(options.threads),
         batch_size=len(next(iter(batches[0].values()))),
         steps=times.runs,
@@ -244,6 +244,12 @@ def _timed_runs(run: Any, batches: Sequence[Feeds], steps: int) -> float:
             start = perf_counter()
         run(batches[number % len(batches)])
     return (perf_counter() - start) / steps
+
+
+def _has_started_nodes(provider: Provider, times: Sequence[SessionTimes]) -> bool:
+    """Whether a provider computes on a device that has not measured any kernel."""
+    nodes = [node for own in times for node in own.nodes.values()]
+    return provider.device != "cpu" and all(node.device_seconds is None for node in nodes)
 
 
 def _write_trace(file: str | None, times: Sequence[SessionTimes]) -> None:
