@@ -94,8 +94,10 @@ def profile_training(spec_or_run: str, options: ProfileOptions = DEFAULT_OPTIONS
     times = [session_times(*pair, WARM_UP_STEPS) for pair in zip(records, origins, strict=True)]
     passes = [StepPasses(origin, trainer.plan) for origin in origins]
     shards = execution.shard_count
-    # The shards of a batch run at the same time, so their mean counts.
-    divisors = [recorded.steps * (shards if index < shards else 1) for index in range(len(times))]
+    # onnxruntime keeps a million events, which may be fewer steps. The shards of a batch run at the same time, so their
+    # mean counts.
+    steps = recorded.steps if len(times) > 1 else times[0].runs
+    divisors = [max(1, steps) * (shards if index < shards else 1) for index in range(len(times))]
     owners = NodeOwners(checked.network, execution.packed_variables)
     _write_trace(options.trace_file, times)
     return Profile(
@@ -105,7 +107,7 @@ def profile_training(spec_or_run: str, options: ProfileOptions = DEFAULT_OPTIONS
         has_started_nodes=_has_started_nodes(trainer.resolved_provider, times),
         threads=checked_thread_count(options.threads),
         batch_size=min(trainer.plan.training.batch_size, len(samples)),
-        steps=recorded.steps,
+        steps=steps,
         step_seconds=plain.seconds,
         recorded_step_seconds=recorded.seconds,
         waiting_seconds=recorded.waiting_seconds,
@@ -196,8 +198,8 @@ def profile_model(spec_or_model: str, options: ProfileOptions = DEFAULT_OPTIONS)
         step_seconds=plain,
         recorded_step_seconds=recorded,
         waiting_seconds=0.0,
-        runtime_seconds=times.seconds / times.runs,
-        nodes=tuple(profiled_nodes([times], [times.runs], owners, [None])),
+        runtime_seconds=times.seconds / max(1, times.runs),
+        nodes=tuple(profiled_nodes([times], [max(1, times.runs)], owners, [None])),
     )
 
 
