@@ -95,6 +95,9 @@ def test_a_run_and_a_model_are_profiled_on_data() -> None:
         assert "\nfeatures " in text
     text = jsonnx("profile", "elsewhere/run", "--training", "--steps", "1", "--batch-size", "4").stdout
     assert "4 samples in a step" in text
+    jsonnx("profile", "spec.json", "--weights", "elsewhere/run", "--steps", "1")
+    assert "error[unreadable-file]" in jsonnx("profile", "spec.json", "--weights", "none", status=2).stderr
+    assert "error[bad-option]" in jsonnx("profile", "elsewhere/run", "--set", "training.epochs=1", status=2).stderr
 
 
 def test_nodes_of_another_programs_model_belong_to_the_scopes_of_their_names() -> None:

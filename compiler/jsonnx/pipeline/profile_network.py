@@ -14,6 +14,7 @@ import numpy as np
 
 from ..core.cpu_count import checked_thread_count
 from ..core.deployment_targets import PLAIN_TARGET, TARGETS
+from ..core.diagnostics import UsageError
 from ..core.files import open_file, write_atomically
 from ..core.spec_source import SpecSource
 from ..data.data_locations import items_of_user
@@ -57,6 +58,8 @@ class ProfileOptions:
     """Samples in a step; None: those of the spec, and 1 for runs of a model."""
     data: str | None = None
     """A file of samples; None: the spec's training data, and drawn inputs for runs of a model."""
+    weights: str | None = None
+    """A file or a RUN folder of weights, instead of the spec's or the initial ones."""
     provider: str = "cpu"
     provider_options: ProviderOptions | None = None
     threads: int | None = None
@@ -128,6 +131,7 @@ def _opened_trainer(spec_or_run: str, options: ProfileOptions) -> tuple[Trainer,
     trainer = Trainer(
         checked,
         options.provider,
+        weights=options.weights,
         threads=options.threads,
         verify=options.verify,
         data_roots=options.data_roots,
@@ -209,11 +213,14 @@ def _model_bytes(
     """The bytes of a model, the folder of its weight files, and the spec, if it is that of a spec."""
     path = Path(model_file(spec_or_model))
     if path.suffix.lower() == ONNX_SUFFIX:
+        if options.changes or options.scale is not None or options.weights is not None:
+            help = "name its spec instead, or leave them out"
+            raise UsageError("bad-option", "--set, --scale and --weights have no effect on a compiled model", help)
         with open_file(path) as file:
             return file.read(), str(path.resolve().parent), None
     checked = check_spec(spec_or_model, changes=options.changes, scale=options.scale)
     target = target if target in TARGETS else PLAIN_TARGET
-    model = compile_checked(checked, verify=options.verify, target=target)
+    model = compile_checked(checked, options.weights, verify=options.verify, target=target)
     return model.to_bytes(), None, checked
 
 
