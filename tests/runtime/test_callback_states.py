@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -171,6 +173,18 @@ def test_other_runs_have_no_states_in_their_checkpoints(tmp_path: Path) -> None:
     fit(trainer, callbacks.TerminateOnNaN(), epochs=1)
     trainer.save_checkpoint(tmp_path / "c")
     assert b"callbacks" not in (tmp_path / "c").read_bytes()
+
+
+def test_callbacks_do_not_keep_a_trainer_alive() -> None:
+    gc.disable()
+    try:
+        trainer, stopping = jsonnx.Trainer(SPEC, seed=0), callbacks.EarlyStopping("loss")
+        fit(trainer, stopping, epochs=1)
+        reference = weakref.ref(trainer)
+        del trainer, stopping
+        assert reference() is None
+    finally:
+        gc.enable()
 
 
 class State(jsonnx.Callback):

@@ -129,6 +129,10 @@ class CallbackStates:
                 getattr(self._hooks[number], saved.event)(*saved.arguments)
         self.calling(saved.event, saved.arguments, 0)
 
+    def detached(self) -> CallbackStates:
+        """The present states without the callbacks, which refer to the trainer: it is freed with its last user."""
+        return CallbackStates(saved=self.current())
+
     def calling(self, event: str, arguments: tuple[Any, ...], called: int) -> None:
         """Notes that so many callbacks have been called, or are, at an event; all of them if `called` is 0."""
         self._running = (event, arguments, called) if called else None

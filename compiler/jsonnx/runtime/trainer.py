@@ -217,6 +217,7 @@ class Trainer:
             return progress.history
         finally:
             self._fit = None
+            progress.callbacks = progress.callbacks.detached()
 
     def _plateau_monitor(self, progress: FitProgress) -> PlateauMonitor | None:
         """The monitor of the spec's `reduce_on_plateau`, in the state of a resumed fit."""
