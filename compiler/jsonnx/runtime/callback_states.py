@@ -77,6 +77,8 @@ class CallbackStates:
     ) -> None:
         self._hooks = hooks
         self._keys = dict(_keys(callbacks))
+        self.has_callbacks = bool(self._keys)
+        """Whether there is a callback with a state."""
         self._saved = SavedStates() if saved is None else saved
         self._is_restored = False
         self._running: tuple[str, tuple[Any, ...], int] | None = None

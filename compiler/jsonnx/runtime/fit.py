@@ -319,10 +319,13 @@ class Fit:
 
     def _call(self, event: str, listeners: list[Callable[..., None]], *arguments: Any) -> None:
         """Calls listeners of an event in which they may save a checkpoint."""
+        states = self.progress.callbacks
         for number, listener in enumerate(listeners, 1):
-            self.progress.callbacks.calling(event, arguments, number)
+            if states.has_callbacks:
+                states.calling(event, arguments, number)
             listener(*arguments)
-        self.progress.callbacks.calling(event, arguments, 0)
+        if states.has_callbacks:
+            states.calling(event, arguments, 0)
 
     def _listeners(self, event: str) -> list[Callable[..., None]]:
         """The methods of callbacks that an event calls."""
