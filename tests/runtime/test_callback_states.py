@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import signal
 import weakref
 from collections import defaultdict
 from pathlib import Path
@@ -63,6 +64,9 @@ class RandomRates(jsonnx.Callback):
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         self.trainer.learning_rate = float(self.random.uniform(0.01, 0.2))
         self.calls["losses"] = np.append(self.calls["losses"], logs["loss"])
+
+    def on_train_end(self, logs: Any = None) -> None:
+        self.calls["end"] = logs
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         count, factor = self.calls[1]
@@ -151,6 +155,36 @@ def test_ready_callbacks_are_resumed(tmp_path: Path, is_last: bool) -> None:
         for one, other in zip(given, again, strict=True):
             np.testing.assert_equal(other.state_dict(), one.state_dict())
         assert (tmp_path / "log.csv").read_bytes() == log
+
+
+class CountTests(jsonnx.Callback):
+    """Counts validations, and ends the fit with a signal in the second one."""
+
+    def __init__(self, interrupts: bool = False) -> None:
+        super().__init__()
+        self.counts, self.interrupts = [0], interrupts
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"counts": self.counts}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.counts = state["counts"]
+
+    def on_test_begin(self, logs: Any = None) -> None:
+        self.counts[0] += 1
+        if self.interrupts and self.counts[0] == 2:
+            signal.raise_signal(signal.SIGTERM)
+
+
+def test_an_interrupted_validation_is_repeated_as_if_it_had_not_begun(tmp_path: Path) -> None:
+    trainer = jsonnx.Trainer(SPEC, seed=0)
+    assert fit(trainer, CountTests(interrupts=True)).signal == signal.SIGTERM
+    assert (trainer.epochs_done, trainer.steps) == (1, 2 * STEPS)
+    trainer.save_checkpoint(tmp_path / "c")
+    resumed, counting = jsonnx.Trainer(SPEC, seed=0), CountTests()
+    resumed.load_checkpoint(tmp_path / "c")
+    fit(resumed, counting)
+    assert counting.counts == [4]
 
 
 def test_a_fit_may_lack_or_add_callbacks(tmp_path: Path) -> None:
