@@ -215,6 +215,7 @@ class Trainer:
             return progress.history
         finally:
             self._fit = None
+            progress.callbacks = progress.callbacks.detached()
 
     @property
     def stop_training(self) -> bool:
