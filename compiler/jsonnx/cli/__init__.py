@@ -10,6 +10,7 @@ import click
 
 from ..render.terminal import COLOR_CHOICES, ColorChoice, choose_color
 from . import data, info, keras, models, network, report, runs, specs
+from . import lint as lint_command
 from . import sweep as sweep_command
 from . import train as train_command
 from .completion import enable_completion
@@ -103,6 +104,7 @@ def main() -> None:
 
 for command in (
     specs.validate,
+    lint_command.lint,
     specs.summary,
     specs.fmt,
     specs.diff,

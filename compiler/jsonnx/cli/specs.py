@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
@@ -25,6 +27,9 @@ from .common import (
     print_result,
     print_status,
 )
+
+if TYPE_CHECKING:
+    from ..pipeline.lint_spec import LintOptions
 
 
 class OptionalDataCommand(click.Command):
@@ -69,6 +74,7 @@ class OptionalDataCommand(click.Command):
     show_default=True,
     help="Format of the output: for people, programs, GitHub annotations, code scanning or test reports.",
 )
+@click.option("--lint", is_flag=True, help="Also run the rules of `jsonnx lint`; their findings are exit status 1.")
 @SCALE_OPTION
 @SET_OPTION
 @ALL_OPTION
@@ -79,6 +85,7 @@ def validate(
     spec_data: bool,
     data_roots: tuple[str, ...],
     format_: str,
+    lint: bool,
     scale: str | None,
     changes: tuple[str, ...],
 ) -> None:
@@ -86,9 +93,33 @@ def validate(
 
     A data file that does not exist is a warning, and an error with --data.
     """
+    lint_options = None
+    if lint:
+        from ..pipeline.lint_spec import LintOptions
+
+        lint_options = LintOptions()
+    options = CheckOptions(data, spec_data, data_roots, scale, changes)
+    sys.exit(check_and_print(specs, options, format_, lint_options))
+
+
+class CheckOptions(NamedTuple):
+    """The options of `validate` and `lint` that say what is checked."""
+
+    data: str | None
+    spec_data: bool
+    data_roots: tuple[str, ...]
+    scale: str | None
+    changes: tuple[str, ...]
+
+
+def check_and_print(
+    specs: Sequence[str], options: CheckOptions, format_: str, lint_options: LintOptions | None = None
+) -> int:
+    """Checks specs, with rules if there are options for them, prints all diagnostics, and returns the exit status."""
     from ..frontend.json_reader import STDIN_NAME
     from ..pipeline.validate import validate_spec
 
+    data, spec_data, data_roots, scale, changes = options
     if data == "":
         help = "name a file, or give --data alone to check the spec's data"
         raise UsageError("bad-option", "--data= has no value", help)
@@ -98,7 +129,8 @@ def validate(
     for spec in dict.fromkeys(specs):
         try:
             path = Path(spec) if spec != "-" else spec
-            validation = validate_spec(path, scale, changes, spec_data if data is None else data, data_roots)
+            data_choice = spec_data if data is None else data
+            validation = validate_spec(path, scale, changes, data_choice, data_roots, lint_options)
             diagnostics += validation.diagnostics
             has_usage_error |= validation.has_unreadable_data
             if validation.sample_counts:
@@ -106,14 +138,23 @@ def validate(
 
                 summaries.append(data_summary_text(validation, spec if len(specs) > 1 else None))
         except UsageError as error:
-            diagnostics.append(replace(error.diagnostic, file=spec))
+            diagnostics.append(replace(error.diagnostic, file=error.diagnostic.file or spec))
             has_usage_error = True
     diagnostics = [*dict.fromkeys(diagnostics)]  # specs may have the faults of one data file in common
     if format_ == "text" and summaries:
         print_result("\n\n".join(summaries))
     _print_validation(diagnostics, format_, [STDIN_NAME if spec == "-" else spec for spec in dict.fromkeys(specs)])
-    has_error = any(diagnostic.severity == "error" for diagnostic in diagnostics)
-    sys.exit(EXIT_USAGE_ERROR if has_usage_error else EXIT_INVALID_INPUT if has_error else 0)
+    fails = any(_fails(diagnostic, lint_options) for diagnostic in diagnostics)
+    return EXIT_USAGE_ERROR if has_usage_error else EXIT_INVALID_INPUT if fails else 0
+
+
+def _fails(diagnostic: Diagnostic, lint_options: LintOptions | None) -> bool:
+    """Whether a diagnostic makes the exit status 1: an error does, and a warning that a rule could silence."""
+    if diagnostic.severity == "error" or lint_options is None:
+        return diagnostic.severity == "error"
+    from ..frontend.lint_codes import LINT_CODES
+
+    return not lint_options.exits_zero and diagnostic.severity == "warning" and diagnostic.code in LINT_CODES
 
 
 def _print_validation(diagnostics: list[Diagnostic], format_: str, files: list[str]) -> None:

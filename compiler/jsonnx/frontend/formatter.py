@@ -27,6 +27,7 @@ from ..layers import LAYERS, Layer
 from ..search.section import SweepSection
 from ..training.section import Training
 from .json_reader import Json, Source
+from .lint_section import LintSection
 from .schema.schema import ENTRY_KEYS, PARAMETER_KEYS
 
 LINE_WIDTH = 120
@@ -34,7 +35,7 @@ LINE_WIDTH = 120
 
 TOP_KEY_ORDER = (
     *("$schema", "version", "name", "description", "parameters", "scales"),
-    *("blocks", "inputs", "layers", "outputs", "labels", "training", "sweep"),
+    *("blocks", "inputs", "layers", "outputs", "labels", "training", "sweep", "lint"),
 )
 BLOCK_KEY_ORDER = ("description", "parameters", "globals", "inputs", "names", "layers", "outputs")
 INPUT_KEY_ORDER = ("shape", "dtype", "description")
@@ -128,6 +129,7 @@ def with_ordered_keys(document: JsonNode) -> JsonNode:
         "layers": order_layers,
         "training": lambda training: _order_by_codec(training, NullableCodec(SectionCodec(Training))),
         "sweep": lambda sweep: _order_by_codec(sweep, NullableCodec(SectionCodec(SweepSection))),
+        "lint": lambda lint: _order_by_codec(lint, NullableCodec(SectionCodec(LintSection))),
     }
     return _map_by_key(_order_keys(document, TOP_KEY_ORDER), orderers)
 

@@ -21,6 +21,8 @@ from .check_paths import check_paths
 from .check_scales import check_scales
 
 if TYPE_CHECKING:
+    from .check_data import DataCheck
+    from .lint_spec import Linter, LintOptions
     from .target_classes import ClassCounts
 
 DataChoice = bool | str | os.PathLike[str]
@@ -63,8 +65,10 @@ def validate_spec(
     changes: Sequence[str] = (),
     data: DataChoice = False,
     data_roots: Iterable[str | os.PathLike[str]] = (),
+    lint_options: LintOptions | None = None,
 ) -> Validation:
-    """Like `validate`, with the numbers of samples and classes of the checked data."""
+    """Like `validate`, with the numbers of samples and classes of the checked data, and with findings of rules if
+    there are options for them. Raises UsageError for an invalid configuration of rules."""
     try:
         source = read_spec(spec)
         checked = check_source(source, changes=changes, scale=scale)
@@ -79,15 +83,41 @@ def validate_spec(
         return [*checked.diagnostics, *check_columns(checked), *path_faults]
 
     own_diagnostics = diagnostics_of(checked)
-    at_scales = check_scales(source, changes, own_diagnostics, diagnostics_of) if scale is None else []
+    faults = [*checked.diagnostics, *check_columns(checked)]
+    data_check = None
+    if data is not False and not any(fault.severity == "error" for fault in faults):
+        # A file of a list may be missing, so that the path of a fault goes on with its index.
+        faulty_paths = {diagnostic.path.partition("[")[0] for diagnostic in own_diagnostics}
+        skipped_parts = {part for part in DATA_PARTS if f"$.training.data.{part}" in faulty_paths}
+        data_check = _check_data(checked, folders, file, skipped_parts)
+    linter = _linter(lint_options, source)
+    findings_of = linter.findings if linter is not None else _no_findings
+    own_diagnostics += findings_of(checked, data_check)
+
+    def all_diagnostics_of(checked: CheckedSpec) -> list[Diagnostic]:
+        return [*diagnostics_of(checked), *findings_of(checked, None)]
+
+    at_scales = check_scales(source, changes, own_diagnostics, all_diagnostics_of) if scale is None else []
     of_sweep = _check_sweep(source, checked, scale, changes)
     diagnostics = sorted([*own_diagnostics, *at_scales, *of_sweep], key=file_order)
-    faults = [*checked.diagnostics, *check_columns(checked)]
-    if data is False or any(fault.severity == "error" for fault in faults):
-        return Validation(diagnostics)
-    faulty_paths = {diagnostic.path.partition("[")[0] for diagnostic in own_diagnostics}  # a file may be one of a list
-    skipped_parts = {part for part in DATA_PARTS if f"$.training.data.{part}" in faulty_paths}
-    return _with_data(checked, folders, file, skipped_parts, diagnostics)
+    if data_check is not None:
+        diagnostics += data_check.diagnostics
+    if linter is not None:
+        diagnostics = linter.selected(diagnostics)
+    return Validation(diagnostics) if data_check is None else _with_data(checked, data_check, diagnostics)
+
+
+def _no_findings(checked: CheckedSpec, data: DataCheck | None) -> list[Diagnostic]:
+    return []
+
+
+def _linter(options: LintOptions | None, source: Source) -> Linter | None:
+    """The rules that are selected; None without options. They are imported only if they run."""
+    if options is None:
+        return None
+    from .lint_spec import Linter
+
+    return Linter(options.codes(source.file))
 
 
 def _check_sweep(source: Source, checked: CheckedSpec, scale: str | None, changes: Sequence[str]) -> list[Diagnostic]:
@@ -100,19 +130,17 @@ def _check_sweep(source: Source, checked: CheckedSpec, scale: str | None, change
     return check_sweep(source, checked, scale, changes).diagnostics
 
 
-def _with_data(
-    checked: CheckedSpec,
-    folders: SpecFolders,
-    file: str | None,
-    skipped_parts: set[str],
-    faults: list[Diagnostic],
-) -> Validation:
+def _check_data(checked: CheckedSpec, folders: SpecFolders, file: str | None, skipped_parts: set[str]) -> DataCheck:
     from ..core.spec_source import SpecSource
     from .check_data import check_data
 
     source = SpecSource(checked.source.file, checked.locate, folders.roots)
     check = check_data(checked, source, file, skipped_parts)
-    diagnostics = [*faults, *check.diagnostics]
+    check.diagnostics = checked.without_silenced(check.diagnostics)
+    return check
+
+
+def _with_data(checked: CheckedSpec, check: DataCheck, diagnostics: list[Diagnostic]) -> Validation:
     return Validation(
         diagnostics,
         {part: len(samples) for part, samples in check.samples.items()},

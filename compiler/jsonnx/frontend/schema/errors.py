@@ -18,7 +18,7 @@ from ...layers.unsupported import unsupported_layer
 from ..foreign_help import foreign_key_help, foreign_name_help, replaced_keys
 from .fast_validator import is_integer, is_number, is_valid, matches_pattern, rule_index_by_type
 from .misplaced_keys import misplaced_key_help
-from .phrases import schema_phrase, short_name, short_repr
+from .phrases import MAX_ENUM_VALUES_SHOWN, schema_phrase, short_name, short_repr
 from .schema import PARAMETER_NAME_SCHEMA, REGISTRIES, reuse_schema, root_schema, spec_schema
 
 if TYPE_CHECKING:
@@ -276,7 +276,7 @@ def _report_invalid_choice(error: ValidationError, report: Report) -> None:
         return  # the wrong type is reported as another error
     if kind is None:
         foreign = foreign_name_help("dtype", value, choices) if path[-1] == "dtype" else None
-        help = foreign or report.suggestion(value, choices) or f"choose {or_list(map(short_repr, choices))}"
+        help = foreign or report.suggestion(value, choices) or _listed_choices(error.schema, choices)
         report.add("invalid-value", path, f"{_value_name(path)} cannot be {short_repr(value)}", help=help)
     elif value in REGISTRY_BY_KIND[kind].by_name:
         attributes = REGISTRY_BY_KIND[kind].by_name[value].required_attributes()
@@ -294,6 +294,14 @@ def _report_invalid_choice(error: ValidationError, report: Report) -> None:
             or _choices_help(kind, members)
         )
         report.add("unknown-type", path, f"there is no {kind} {short_name(value)}", help=help)
+
+
+def _listed_choices(schema: Mapping[str, Json], choices: Collection[Json]) -> str:
+    """Returns the values that are allowed, or what they are if there are too many to list."""
+    description = schema.get("description")
+    if len(choices) > MAX_ENUM_VALUES_SHOWN and isinstance(description, str):
+        return description
+    return f"choose {or_list(map(short_repr, choices))}"
 
 
 def _choices_help(kind: str, names: Collection[str]) -> str:

@@ -21,6 +21,7 @@ from ...training.section import (
 )
 from ...training.split_section import SequencesSection, SplitSection, WindowsSection
 from ..foreign_help import replaced_keys
+from ..lint_section import LintSection
 from .schema import root_schema
 
 
@@ -42,6 +43,7 @@ def _keys_by_section() -> dict[JsonPath, Collection[str]]:
         ("training", "data", "images"): ImagesSection.attributes,
         ("training", "data", "audio"): AudioSection.attributes,
         ("training", "weights"): InitialWeightsSection.attributes,
+        ("lint",): LintSection.attributes,
         ("sweep",): SweepSection.attributes,
         ("sweep", "pruning"): PruningSection.attributes,
     }

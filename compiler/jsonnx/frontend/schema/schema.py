@@ -18,6 +18,7 @@ from ...training.regularizers import REGULARIZERS
 from ...training.schedules import SCHEDULES
 from ...training.section import Training
 from ...training.trackers import TRACKERS
+from ..lint_section import LINT_KEY, LintSection
 from .phrases import UNKNOWN_NAME_SCHEMA
 
 LANGUAGE_VERSION = 1
@@ -143,6 +144,8 @@ def _root_properties() -> dict[str, Json]:
         "training": NullableCodec(codec_for(Training)).schema() | {"description": "How the network is trained."},
         "sweep": NullableCodec(codec_for(SweepSection)).schema()
         | {"description": "Which values `jsonnx sweep` searches for the best."},
+        LINT_KEY: NullableCodec(codec_for(LintSection)).schema()
+        | {"description": "Which findings of `jsonnx lint`, and which warnings, are meant."},
     }
 
 

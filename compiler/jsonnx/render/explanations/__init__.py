@@ -5,6 +5,7 @@ from __future__ import annotations
 from textwrap import fill
 
 from ...layers.unsupported import unsupported_layer
+from ...lint.rules import RULES
 from ..terminal import TEXT_WIDTH
 from .data import DATA_EXPLANATIONS
 from .explanation import Explanation
@@ -13,7 +14,14 @@ from .keras import KERAS_EXPLANATIONS
 from .running import RUNNING_EXPLANATIONS
 from .specs import SPEC_EXPLANATIONS
 
-_BY_SUBJECT = (SPEC_EXPLANATIONS, KERAS_EXPLANATIONS, FILE_EXPLANATIONS, DATA_EXPLANATIONS, RUNNING_EXPLANATIONS)
+LINT_EXPLANATIONS = {
+    rule.code: Explanation(rule.title, rule.text, rule.wrong_example, rule.right_example) for rule in RULES.values()
+}
+
+_BY_SUBJECT = (
+    *(SPEC_EXPLANATIONS, KERAS_EXPLANATIONS, FILE_EXPLANATIONS, DATA_EXPLANATIONS, RUNNING_EXPLANATIONS),
+    LINT_EXPLANATIONS,
+)
 
 EXPLANATIONS: dict[str, Explanation] = dict(sorted(item for subject in _BY_SUBJECT for item in subject.items()))
 
