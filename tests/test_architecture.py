@@ -16,8 +16,9 @@ TESTS = Path(__file__).parent
 PACKAGE = TESTS.parent / "compiler" / "jsonnx"
 
 ARROWS = """
-callbacks: runtime
-cli:       pipeline render runtime data lint lowering interop frontend layers backend library core
+callbacks: pipeline runtime
+cli:       language_server pipeline render runtime data lint lowering interop frontend layers backend library core
+language_server: pipeline render lowering frontend layers ir library core
 pipeline:  report render trackers runtime data tuning diff lint lowering gradient passes interop analysis frontend
            layers search training targets backend ir core
 render:    runtime data diff lint lowering interop analysis frontend layers search targets ir library core
@@ -51,6 +52,7 @@ ROOMS = {
 }
 
 FOR_TYPES_ONLY = {
+    ("language_server", "ir"),
     ("layers", "ir"),
     ("training", "ir"),
     ("render", "data"),
@@ -69,6 +71,8 @@ OWNERS = {
     "PIL": {"data"},
     "optuna": {"search"},
     "cmaes": {"search"},
+    "lsprotocol": {"language_server"},
+    "pygls": {"language_server"},
     "click": {"cli"},
     "rich": {"render"},
 }
@@ -266,8 +270,9 @@ GUARDED = {
     "compile": set(),
     "__import__": set(),
     "import_module": {"__init__.py", "core/lazy_table.py", "render/layer_modules.py"},  # of names in tables of ours
-    # the reader of HDF5, and trials of a search; with no argument from a file
-    "subprocess": {"interop/hdf5.py", "pipeline/trial_process.py"},
+    # the reader of HDF5, and trials of a search, with no argument from a file; git, with names of files and revisions
+    # that the user gave, never as options
+    "subprocess": {"interop/hdf5.py", "pipeline/git_files.py", "pipeline/trial_process.py"},
     # two functions of C's library that set a thread's state, of constants; functions of CUDA's that lock memory; the
     # libraries of providers, by constant names
     "ctypes": {"runtime/flush_denormals.py", "runtime/pinned_memory.py", "runtime/provider_faults.py"},

@@ -127,3 +127,11 @@ def test_control_characters_are_escaped_in_the_diff(unformatted_file: Path) -> N
     output = jsonnx("fmt", "--check", "unformatted_file.json", status=1).stdout
     assert "\x1b" not in output
     assert "\u202e" not in output
+
+
+def test_nulls_of_structured_output_are_dropped() -> None:
+    answer = '{"inputs": {"x": {"shape": [null, 4.50]}}, "layers": [{"type": "Dense", "units": 3, "name": null}]}'
+    assert '"name": null' in jsonnx("fmt", "-", stdin=answer).stdout
+    formatted = jsonnx("fmt", "--drop-nulls", "-", stdin=answer).stdout
+    assert '{"type": "Dense", "units": 3}' in formatted
+    assert "[null, 4.50]" in formatted

@@ -15,7 +15,8 @@ from jsonnx.layers import LAYERS
 from jsonnx.render.component_reference import KINDS, accepted_names, arguments_of, example_json, plural, snippets
 from jsonnx.render.layer_groups import GROUPS, group_of_module, grouped_layers
 from jsonnx.render.reference_examples import FURTHER_EXAMPLES
-from jsonnx.render.reference_text import found_sections, layers_text, list_json, reference_json, reference_text
+from jsonnx.render.reference_json import list_json, reference_json
+from jsonnx.render.reference_text import found_sections, layers_text, reference_text
 
 COMPONENTS: list[type[Component]] = [component for registry in (LAYERS, *KINDS.values()) for component in registry]
 
@@ -63,6 +64,24 @@ def test_a_reference_for_programs_has_the_same_facts(component: type[Component])
     for argument in value["arguments"]:
         assert argument["required"] is ("default" not in argument)
         assert f"  {argument['name']}: {argument['type']} " in text
+        assert argument.get("default") is None or "enum" not in argument or argument["default"] in argument["allowed"]
+    assert all(shape in text for shape in value["shapes"])
+    assert all(f"`{weight['name']} [" in text for weight in value.get("weights", ()))
+    assert all(f"`{operator}`" in text for operator in value.get("operators", ()))
+
+
+def test_a_reference_for_programs_says_all_of_a_layer() -> None:
+    value = reference_json(LAYERS.by_name["Conv2D"])
+    assert value["inputs"] == {"minimum": 1, "maximum": 1, "ranks": [4]}
+    assert value["examples"][0]["outputs"] == [{"dtype": "float32", "shape": ["batch", "height - 2", "width - 2", 8]}]
+    assert value["weights"][0] == {"name": "kernel", "shape": [3, 3, 32, 8]}
+    assert value["operators"] == ["Transpose", "Conv"]
+    arguments = {argument["name"]: argument for argument in value["arguments"]}
+    assert arguments["padding"]["allowed"] == ["valid", "same"]
+    assert "relu" in arguments["activation"]["allowed"]
+    assert arguments["filters"]["schema"] == {"type": "integer", "minimum": 1}
+    assert reference_json(LAYERS.by_name["Dense"])["formula"] == "activation(x @ kernel + bias)"
+    assert reference_json(LAYERS.by_name["LSTM"])["further_results"]["return_state"] == ("state_h", "state_c")
 
 
 def test_refused_arguments_are_left_out_but_keep_their_diagnostic() -> None:

@@ -9,12 +9,13 @@ from typing import Any
 import click
 
 from ..render.terminal import COLOR_CHOICES, ColorChoice, choose_color
-from . import data, info, keras, models, network, report, runs, specs
+from . import data, info, keras, models, network, profile, report, runs, shells, specs
 from . import lint as lint_command
 from . import sweep as sweep_command
 from . import train as train_command
 from .completion import enable_completion
 from .examples import epilog
+from .lsp import lsp
 
 
 class CommandGroup(click.Group):
@@ -112,6 +113,7 @@ for command in (
     data.init,
     network.trace,
     network.draw,
+    profile.profile,
     models.compile,
     train_command.train,
     sweep_command.sweep,
@@ -124,11 +126,13 @@ for command in (
     models.inspect,
     keras.import_,
     keras.export,
+    lsp,
     info.schema,
     info.layers,
     info.explain,
     info.providers,
     info.parity,
+    shells.completion,
 ):
     main.add_command(COLOR_OPTION(command))
     command.epilog = epilog(str(command.name))

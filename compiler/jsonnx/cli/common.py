@@ -65,6 +65,11 @@ UNVERIFIED_OPTION = click.option(
     is_flag=True,
     help="Accept models and weights that differ from their recorded digests, as after a change by another program.",
 )
+ONLY_SPECS_OPTION = click.option(
+    "--only-specs",
+    is_flag=True,
+    help="Skip JSON files that are no specs: those without `layers` and a further key of a spec, such as `inputs`.",
+)
 SET_OPTION = click.option(
     "--set",
     "changes",
@@ -190,6 +195,13 @@ def _read_excerpts(diagnostics: Sequence[Diagnostic], shown: ShownDiagnostics) -
             with suppress(UsageError, OSError):
                 excerpts[file] = read_excerpts(open_file(file), positions)
     return excerpts
+
+
+def selected_specs(specs: Sequence[str], only_specs: bool) -> list[str]:
+    """The distinct files that a command was given; with `only_specs`, those that are specs."""
+    from ..frontend.spec_detection import is_spec_file
+
+    return [spec for spec in dict.fromkeys(specs) if not only_specs or spec == "-" or is_spec_file(spec)]
 
 
 def print_warnings(checked: CheckedSpec) -> None:

@@ -8,11 +8,20 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "lint": ("jsonnx lint specs/*.json", "jsonnx lint spec.json --data --ignore dropped-pixels"),
     "summary": ("jsonnx summary spec.json", "jsonnx summary spec.json --scale large --depth 1"),
     "fmt": ("jsonnx fmt specs/*.json", "jsonnx fmt --check specs/*.json"),
-    "diff": ("jsonnx diff old.json new.json", "jsonnx diff runs/digits spec.json"),
+    "diff": (
+        "jsonnx diff old.json new.json",
+        "jsonnx diff runs/digits spec.json",
+        "jsonnx diff specs/*.json --against git:origin/main --format markdown",
+    ),
     "data": ("jsonnx data spec.json", "jsonnx data spec.json --data new.csv --format json"),
     "init": ("jsonnx init flowers.csv --target species", "jsonnx init photos -o photos.json"),
     "trace": ("jsonnx trace spec.json", "jsonnx trace spec.json --weights runs/digits --data new.csv"),
     "draw": ("jsonnx draw spec.json -o network.svg",),
+    "profile": (
+        "jsonnx profile spec.json --training",
+        "jsonnx profile runs/digits --batch-size 64 --by op",
+        "jsonnx profile model.onnx --by node --top 20 --trace trace.json",
+    ),
     "compile": (
         "jsonnx compile spec.json -o model.onnx --weights weights.safetensors",
         "jsonnx compile spec.json -o folder --training",
@@ -32,6 +41,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "jsonnx evaluate runs/digits",
         "jsonnx evaluate runs/digits runs/digits-2",
         "jsonnx evaluate model.onnx --data test.npz --format json",
+        "jsonnx evaluate runs/digits --require 'accuracy>=0.97' --require 'loss<0.1'",
     ),
     "runs": ("jsonnx runs --where 'val_accuracy>0.9' --sort -val_accuracy", "jsonnx runs experiments --format csv"),
     "compare": ("jsonnx compare runs/digits runs/digits-2", "jsonnx compare runs/digits* --format json"),
@@ -48,11 +58,13 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "inspect": ("jsonnx inspect model.onnx", "jsonnx inspect model.onnx --spec -"),
     "import": ("jsonnx import model.keras -o spec.json --weights weights.safetensors",),
     "export": ("jsonnx export --keras runs/digits -o digits.keras",),
-    "schema": ("jsonnx schema -o model.schema.json",),
+    "lsp": ("jsonnx lsp", "jsonnx lsp --log server.log"),
+    "schema": ("jsonnx schema -o model.schema.json", "jsonnx schema --for openai --layers Dense,Conv2D,Flatten"),
     "layers": ("jsonnx layers Conv2D", "jsonnx layers optimizers", "jsonnx layers --search noise"),
     "explain": ("jsonnx explain unknown-key",),
     "providers": ("jsonnx providers", "jsonnx providers spec.json --provider cuda"),
     "parity": ("jsonnx parity spec.json", "jsonnx parity runs/digits --providers cpu,openvino --format json"),
+    "completion": ("jsonnx completion --install", "jsonnx completion zsh --install"),
 }
 """Command lines by command; `jsonnx` is the group of all."""
 

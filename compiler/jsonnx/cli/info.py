@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -21,7 +21,7 @@ from .common import (
 )
 
 if TYPE_CHECKING:
-    from ..render.reference_text import Section
+    from ..render.reference_json import Section
 
 
 @click.command()
@@ -29,26 +29,58 @@ if TYPE_CHECKING:
 @click.option(
     "--of",
     "subject",
-    type=click.Choice(["spec", "run", "lock"]),
+    type=click.Choice(["spec", "run", "lock", "diff"]),
     default="spec",
     show_default=True,
-    help="What the schema describes: specs, RUN folders or jsonnx.lock.",
+    help="What the schema describes: specs, RUN folders, jsonnx.lock or the output of `jsonnx diff`.",
+)
+@click.option(
+    "--for",
+    "vendor",
+    type=click.Choice(["openai", "anthropic", "gemini"]),
+    help="Print a subset for the structured output of this vendor's language models, within its limits.",
+)
+@click.option(
+    "--layers", "layer_names", metavar="TYPE,...", help="Only these layers; with --for, common ones by default."
+)
+@click.option(
+    "--inputs", "input_names", metavar="NAME,...", help="With --for: the names of the inputs; by default `input`."
 )
 @handles_errors
-def schema(output: str | None, subject: str) -> None:
-    """Print the JSON Schema of specs, for editors and other tools; or that of RUN folders."""
+def schema(output: str | None, subject: str, vendor: Any, layer_names: str | None, input_names: str | None) -> None:
+    """Print the JSON Schema of specs, for editors and language models; or that of RUN folders."""
     from ..core.files import write_atomically
-    from ..frontend.schema.editor_schema import editor_schema_text
-    from ..render.run_schema import lock_schema, run_schema, schema_text
 
-    if subject == "spec":
-        text = editor_schema_text()
-    else:
-        text = schema_text(run_schema() if subject == "run" else lock_schema())
+    layers, inputs = _names(layer_names), _names(input_names)
+    if subject != "spec" and (vendor or layers or inputs):
+        raise UsageError(
+            "bad-option", f"--for, --layers and --inputs concern specs, and --of is {subject}", "omit --of"
+        )
+    if inputs and not vendor:
+        raise UsageError("bad-option", "--inputs needs --for", "name a vendor, such as --for openai")
+    text = _schema_text(subject, vendor, layers, inputs)
     if output:
         write_atomically(output, text.encode())
     else:
         print_result(text.rstrip("\n"))
+
+
+def _schema_text(subject: str, vendor: Any, layers: Sequence[str], inputs: Sequence[str]) -> str:
+    from ..frontend.schema import editor_schema, layer_subset, structured_schema
+    from ..render.diff_schema import diff_schema
+    from ..render.run_schema import lock_schema, run_schema
+    from ..render.schema_parts import schema_text
+
+    if subject != "spec":
+        return schema_text({"run": run_schema, "lock": lock_schema, "diff": diff_schema}[subject]())
+    if vendor:
+        return structured_schema.structured_schema_text(vendor, layers, inputs)
+    return layer_subset.layer_subset_text(layers) if layers else editor_schema.editor_schema_text()
+
+
+def _names(text: str | None) -> tuple[str, ...]:
+    """The names of a list with commas; none of an option that is not given."""
+    return tuple(name.strip() for name in (text or "").split(",") if name.strip())
 
 
 @click.command(short_help="List layers and library blocks, or show one's arguments.")
@@ -66,6 +98,7 @@ def layers(name: str | None, search: str | None, format_: str) -> None:
     from ..render import library_reference as blocks
     from ..render import reference_text as reference
     from ..render.component_reference import KINDS, components_named, plural
+    from ..render.reference_json import reference_json
     from ..render.terminal import line_width
 
     is_json = format_ == "json"
@@ -84,7 +117,7 @@ def layers(name: str | None, search: str | None, format_: str) -> None:
         print_result(reference.layers_text(line_width(sys.stdout)))
     elif components := components_named(name):
         texts = [reference.reference_text(component) for component in components]
-        print_result(_json_text(map(reference.reference_json, components)) if is_json else "\n\n".join(texts))
+        print_result(_json_text(map(reference_json, components)) if is_json else "\n\n".join(texts))
     elif name in library.block_types():
         print_result(_json_text([blocks.block_json(name)]) if is_json else blocks.block_text(name))
     elif kind is not None:
@@ -95,7 +128,8 @@ def layers(name: str | None, search: str | None, format_: str) -> None:
 
 def _print_list(sections: list[Section], blocks: Mapping[str, str], is_json: bool) -> None:
     """Prints the components of sections, and blocks of the library by their summaries."""
-    from ..render.reference_text import list_json, list_text
+    from ..render.reference_json import list_json
+    from ..render.reference_text import list_text
     from ..render.terminal import line_width
 
     if is_json:

@@ -7,7 +7,17 @@ import sys
 import click
 
 from ..core.diagnostics import UsageError
-from .common import ALL_OPTION, DATA_ROOT_OPTION, SCALE_OPTION, SET_OPTION, handles_errors, print_result
+from .common import (
+    ALL_OPTION,
+    DATA_ROOT_OPTION,
+    ONLY_SPECS_OPTION,
+    SCALE_OPTION,
+    SET_OPTION,
+    handles_errors,
+    print_result,
+    selected_specs,
+)
+from .fixes import FixOptions, fix_options
 from .specs import CheckOptions, OptionalDataCommand, check_and_print
 
 
@@ -41,6 +51,8 @@ from .specs import CheckOptions, OptionalDataCommand, check_and_print
     show_default=True,
     help="Format of the output: for people, programs, GitHub annotations, code scanning or test reports.",
 )
+@fix_options
+@ONLY_SPECS_OPTION
 @SCALE_OPTION
 @SET_OPTION
 @ALL_OPTION
@@ -58,8 +70,10 @@ def lint(
     exit_zero: bool,
     list_rules: bool,
     format_: str,
+    only_specs: bool,
     scale: str | None,
     changes: tuple[str, ...],
+    fixing: FixOptions,
 ) -> None:
     """Check specs, and look for what is valid but hardly meant. The exit status is 1 if there is an error or a finding,
     2 if a file or a configuration cannot be read.
@@ -79,5 +93,6 @@ def lint(
     if config is not None and isolated:
         raise UsageError("bad-option", "--config and --isolated exclude each other", "leave one of them out")
     selection = command_line_selection(select, extend_select, ignore)
-    options = LintOptions(selection, config, isolated, exit_zero)
-    sys.exit(check_and_print(specs, CheckOptions(data, spec_data, data_roots, scale, changes), format_, options))
+    lint_options = LintOptions(selection, config, isolated, exit_zero)
+    options = CheckOptions(data, spec_data, data_roots, scale, changes, lint_options=lint_options)
+    sys.exit(check_and_print(selected_specs(specs, only_specs), options, format_, fixing))

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 
 from ..core.deployment_targets import PLAIN_TARGET, TARGETS
 from ..core.diagnostics import UsageError
+from .budget import budget_options
 from .common import (
     ALL_OPTION,
     DATA_ROOT_OPTION,
+    EXIT_INVALID_INPUT,
     FORMAT_OPTION,
     PARTIAL_OPTION,
     PROVIDER_OPTION,
@@ -56,6 +60,7 @@ OWN_DATA_NOTE = (
     show_default=True,
     help="Use only operators and element types that this execution provider has kernels for, as far as possible.",
 )
+@budget_options()
 @click.option("--training", is_flag=True, help="Write train_step.onnx, model.onnx and manifest.json to a folder.")
 @SCALE_OPTION
 @SET_OPTION
@@ -72,9 +77,13 @@ def compile(
     training: bool,
     scale: str | None,
     changes: tuple[str, ...],
+    limits: Mapping[str, Any],
 ) -> None:
-    """Compile a spec to an ONNX model."""
+    """Compile a spec to an ONNX model. If it exceeds the budget of the spec or of the options, nothing is written."""
+    from ..core.diagnostics import CompileError
     from ..core.files import refuse_overwrite
+    from ..pipeline.check_budget import check_budget
+    from ..pipeline.check_model_budget import check_model_budget
     from ..pipeline.compile import compile_checked
     from ..pipeline.initial_weights import possible_weight_files
     from ..pipeline.training_export import training_files, write_training_folder
@@ -82,10 +91,14 @@ def compile(
     checked = checked_spec(spec, changes, scale)
     outputs = [Path(output) / name for name in training_files(checked)] if training else [Path(output)]
     refuse_overwrite([*checked.files, *possible_weight_files(weights)], outputs)
+    over_budget = check_budget(checked, limits)
     model = compile_checked(checked, weights, seed, partial=partial, verify=not unverified, target=target)
     if model.weights_report is not None:
         print_weights_report(model.weights_report)
     model.verify()
+    over_budget += check_model_budget(checked, model, limits)
+    if over_budget:
+        raise CompileError(over_budget)
     if training:
         write_training_folder(checked, model, seed, Path(output), target)
     else:
@@ -104,6 +117,14 @@ def compile(
 @PROVIDER_OPTION
 @PROVIDER_OPTIONS_OPTION
 @UNVERIFIED_OPTION
+@click.option(
+    "--require",
+    "requirements",
+    multiple=True,
+    metavar="FIGURE>=NUMBER",
+    help="Exit with status 1 unless a figure keeps this bound, in quotes: 'accuracy>=0.97' or 'loss<0.1'. May be "
+    "repeated.",
+)
 @FORMAT_OPTION
 @ALL_OPTION
 @handles_errors
@@ -114,18 +135,21 @@ def evaluate(
     provider: str,
     provider_options: tuple[str, ...],
     unverified: bool,
+    requirements: tuple[str, ...],
     format_: str,
 ) -> None:
     """Compute loss and metrics of trained models on data; a table for several."""
     import json
 
     from ..core.figures import finite, numbers_only
+    from ..pipeline.required_figures import FigureBound, check_figures
     from ..pipeline.trained_model import TrainedModel
     from ..render.evaluation_text import evaluation_text
     from ..render.runs_table import figures_text
     from ..render.terminal import line_width, shows_color
     from ..runtime.provider_options import parse_assignments
 
+    bounds = [FigureBound.parse(text) for text in requirements]
     print_provider_choice(provider)
     options = parse_assignments(provider_options)
     results, labels = [], {}
@@ -144,6 +168,10 @@ def evaluate(
         print_result(figures_text(numbers, shows_color(sys.stdout), line_width(sys.stdout)))
         if data is None:
             print_status(OWN_DATA_NOTE)
+    failures = [failure for run, figures in results for failure in check_figures(run, figures, bounds)]
+    if failures:
+        print_diagnostics(failures, "text")
+        sys.exit(EXIT_INVALID_INPUT)
 
 
 @click.command()

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ..core.diagnostics import CompileError, Diagnostic, UsageError
+from .budget import MODEL_OPTIONS, budget_options
 from .common import (
     ALL_OPTION,
     DATA_ROOT_OPTION,
     EXIT_INVALID_INPUT,
     EXIT_USAGE_ERROR,
     FORMAT_OPTION,
+    ONLY_SPECS_OPTION,
     SCALE_OPTION,
     SET_OPTION,
     SPEC_ARGUMENT,
@@ -26,10 +28,15 @@ from .common import (
     print_diagnostics,
     print_result,
     print_status,
+    selected_specs,
 )
+from .fixes import FixOptions, FixOutcome, apply_fixes, fix_options, print_fix_counts, print_fixable
 
 if TYPE_CHECKING:
+    from ..frontend.json_reader import Source
+    from ..pipeline.check import Spec
     from ..pipeline.lint_spec import LintOptions
+    from ..pipeline.validate import Validation
 
 
 class OptionalDataCommand(click.Command):
@@ -69,12 +76,23 @@ class OptionalDataCommand(click.Command):
 @click.option(
     "--format",
     "format_",
-    type=click.Choice(["text", "json", "github", "sarif", "junit"]),
+    type=click.Choice(["text", "json", "github", "sarif", "junit", "gitlab"]),
     default="text",
     show_default=True,
-    help="Format of the output: for people, programs, GitHub annotations, code scanning or test reports.",
+    help="Format of the output: for people, programs, GitHub annotations, code scanning, test reports or GitLab's "
+    "code quality.",
 )
-@click.option("--lint", is_flag=True, help="Also run the rules of `jsonnx lint`; their findings are exit status 1.")
+@click.option(
+    "--compile",
+    "compiles",
+    is_flag=True,
+    help="Also compile each spec with its initial weights, and compare the model with the budget; implied by the "
+    "options that limit the model.",
+)
+@budget_options()
+@click.option("--lint", is_flag=True, help="Also run the rules of `jsonnx lint`; findings make the exit status 1.")
+@fix_options
+@ONLY_SPECS_OPTION
 @SCALE_OPTION
 @SET_OPTION
 @ALL_OPTION
@@ -85,24 +103,31 @@ def validate(
     spec_data: bool,
     data_roots: tuple[str, ...],
     format_: str,
+    compiles: bool,
     lint: bool,
+    only_specs: bool,
     scale: str | None,
     changes: tuple[str, ...],
+    limits: Mapping[str, Any],
+    fixing: FixOptions,
 ) -> None:
     """Check specs and show all errors. The exit status is 1 if there is an error, 2 if a file cannot be read.
 
-    A data file that does not exist is a warning, and an error with --data.
+    A data file that does not exist is a warning, and an error with --data. With --fix, the text from standard input is
+    printed after its fixes.
     """
     lint_options = None
     if lint:
         from ..pipeline.lint_spec import LintOptions
 
         lint_options = LintOptions()
-    options = CheckOptions(data, spec_data, data_roots, scale, changes)
-    sys.exit(check_and_print(specs, options, format_, lint_options))
+    compiles = compiles or not limits.keys().isdisjoint(MODEL_OPTIONS)
+    options = CheckOptions(data, spec_data, data_roots, scale, changes, limits, compiles, lint_options)
+    sys.exit(check_and_print(selected_specs(specs, only_specs), options, format_, fixing))
 
 
-class CheckOptions(NamedTuple):
+@dataclass(frozen=True)
+class CheckOptions:
     """The options of `validate` and `lint` that say what is checked."""
 
     data: str | None
@@ -110,55 +135,74 @@ class CheckOptions(NamedTuple):
     data_roots: tuple[str, ...]
     scale: str | None
     changes: tuple[str, ...]
+    limits: Mapping[str, Any] = field(default_factory=dict)
+    compiles: bool = False
+    lint_options: LintOptions | None = None
+
+    def validation(self, spec: Spec | Source) -> Validation:
+        """Checks one spec. Raises UsageError."""
+        from ..pipeline.validate import validate_spec
+
+        if self.data == "":
+            help = "name a file, or give --data alone to check the spec's data"
+            raise UsageError("bad-option", "--data= has no value", help)
+        data = self.spec_data if self.data is None else self.data
+        further = (self.limits, self.compiles, self.lint_options)
+        return validate_spec(spec, self.scale, self.changes, data, self.data_roots, *further)
+
+    def fails(self, diagnostic: Diagnostic) -> bool:
+        """Whether a diagnostic makes the exit status 1: an error does, and with rules a warning that they silence."""
+        if diagnostic.severity == "error" or self.lint_options is None:
+            return diagnostic.severity == "error"
+        from ..frontend.lint_codes import LINT_CODES
+
+        return not self.lint_options.exits_zero and diagnostic.severity == "warning" and diagnostic.code in LINT_CODES
 
 
-def check_and_print(
-    specs: Sequence[str], options: CheckOptions, format_: str, lint_options: LintOptions | None = None
-) -> int:
-    """Checks specs, with rules if there are options for them, prints all diagnostics, and returns the exit status."""
+def check_and_print(files: Sequence[str], options: CheckOptions, format_: str, fixing: FixOptions) -> int:
+    """Checks specs, applies fixes on request, prints all diagnostics, and returns the exit status."""
     from ..frontend.json_reader import STDIN_NAME
-    from ..pipeline.validate import validate_spec
 
-    data, spec_data, data_roots, scale, changes = options
-    if data == "":
-        help = "name a file, or give --data alone to check the spec's data"
-        raise UsageError("bad-option", "--data= has no value", help)
     diagnostics: list[Diagnostic] = []
     summaries: list[str] = []
     has_usage_error = False
-    for spec in dict.fromkeys(specs):
+
+    def check(source: Source) -> list[Diagnostic]:
+        return options.validation(source).diagnostics
+
+    fixed = apply_fixes(files, fixing, check, format_) if fixing.is_active else FixOutcome()
+    diagnostics += fixed.of_standard_input
+    for spec in files:
+        if spec == "-" and fixing.is_active:
+            continue  # it has been read
         try:
-            path = Path(spec) if spec != "-" else spec
-            data_choice = spec_data if data is None else data
-            validation = validate_spec(path, scale, changes, data_choice, data_roots, lint_options)
+            validation = options.validation(Path(spec) if spec != "-" else spec)
             diagnostics += validation.diagnostics
             has_usage_error |= validation.has_unreadable_data
             if validation.sample_counts:
                 from ..render.data_summary import data_summary_text  # imports what a fine spec does not need
 
-                summaries.append(data_summary_text(validation, spec if len(specs) > 1 else None))
+                summaries.append(data_summary_text(validation, spec if len(files) > 1 else None))
         except UsageError as error:
             diagnostics.append(replace(error.diagnostic, file=error.diagnostic.file or spec))
             has_usage_error = True
     diagnostics = [*dict.fromkeys(diagnostics)]  # specs may have the faults of one data file in common
     if format_ == "text" and summaries:
         print_result("\n\n".join(summaries))
-    _print_validation(diagnostics, format_, [STDIN_NAME if spec == "-" else spec for spec in dict.fromkeys(specs)])
-    fails = any(_fails(diagnostic, lint_options) for diagnostic in diagnostics)
+    if diagnostics or not (fixing.is_active and "-" in files):  # then standard output is the text after its fixes
+        _print_validation(diagnostics, format_, [STDIN_NAME if spec == "-" else spec for spec in files])
+    if fixing.is_active:
+        print_fix_counts(fixed.fix_count, diagnostics)
+    elif format_ == "text":
+        print_fixable(diagnostics)
+    fails = any(map(options.fails, diagnostics))
     return EXIT_USAGE_ERROR if has_usage_error else EXIT_INVALID_INPUT if fails else 0
 
 
-def _fails(diagnostic: Diagnostic, lint_options: LintOptions | None) -> bool:
-    """Whether a diagnostic makes the exit status 1: an error does, and a warning that a rule could silence."""
-    if diagnostic.severity == "error" or lint_options is None:
-        return diagnostic.severity == "error"
-    from ..frontend.lint_codes import LINT_CODES
-
-    return not lint_options.exits_zero and diagnostic.severity == "warning" and diagnostic.code in LINT_CODES
-
-
 def _print_validation(diagnostics: list[Diagnostic], format_: str, files: list[str]) -> None:
-    if format_ == "text" and not diagnostics:
+    if format_ == "text" and not files:
+        print_result("none of the files is a spec")
+    elif format_ == "text" and not diagnostics:
         print_result(f"{len(files)} {'file is' if len(files) == 1 else 'files are'} fine")
     else:
         print_diagnostics(diagnostics, format_, files)
@@ -169,37 +213,56 @@ def _print_validation(diagnostics: list[Diagnostic], format_: str, files: list[s
 @FORMAT_OPTION
 @click.option("--depth", type=click.IntRange(0), metavar="N", help="Show N levels of blocks; sum up deeper blocks.")
 @click.option("--descriptions", is_flag=True, help="Show the descriptions in the spec.")
+@budget_options(model=False)
 @SCALE_OPTION
 @SET_OPTION
 @ALL_OPTION
 @handles_errors
 def summary(
-    spec: str, format_: str, depth: int | None, descriptions: bool, scale: str | None, changes: tuple[str, ...]
+    spec: str,
+    format_: str,
+    depth: int | None,
+    descriptions: bool,
+    scale: str | None,
+    changes: tuple[str, ...],
+    limits: Mapping[str, Any],
 ) -> None:
-    """Show layers, output shapes, parameters and multiply-adds."""
+    """Show layers, output shapes, parameters, multiply-adds and memory. The exit status is 1 if they exceed the budget
+    of the spec or of the options."""
     import json
 
     from ..lowering.cost import cost_table
+    from ..pipeline.check_budget import check_budget, memory_peak
     from ..pipeline.graphs import costed_graph
     from ..render.tables import summary_json, summary_text
     from ..render.terminal import line_width, shows_color
 
     checked = checked_spec(spec, changes, scale)
     typed = checked.require()
-    rows = cost_table(typed, costed_graph(checked))
+    rows, peak = cost_table(typed, costed_graph(checked)), memory_peak(checked)
     if format_ == "json":
-        print_result(json.dumps(summary_json(typed.network, rows, depth), indent=2))
+        print_result(json.dumps(summary_json(typed.network, rows, depth, peak), indent=2))
     else:
         color, width = shows_color(sys.stdout), line_width(sys.stdout)
-        print_result(summary_text(typed.network, rows, color, depth, width, descriptions))
+        print_result(summary_text(typed.network, rows, color, depth, width, descriptions, peak))
+    over_budget = check_budget(checked, limits)
+    if over_budget:
+        print_diagnostics(over_budget, "text")
+        sys.exit(EXIT_INVALID_INPUT)
 
 
 @click.command()
 @click.argument("specs", nargs=-1, required=True, metavar="SPEC...")
 @click.option("--check", is_flag=True, help="Write nothing; show the changes, and exit with status 1 if there are any.")
+@click.option(
+    "--drop-nulls",
+    is_flag=True,
+    help="Leave out keys whose value is null, as a language model's structured output writes them.",
+)
+@ONLY_SPECS_OPTION
 @ALL_OPTION
 @handles_errors
-def fmt(specs: tuple[str, ...], check: bool) -> None:
+def fmt(specs: tuple[str, ...], check: bool, drop_nulls: bool, only_specs: bool) -> None:
     """Format specs canonically, in place. - reads standard input and writes to standard output."""
     from ..pipeline.format_file import format_file
     from ..render.terminal import shows_color
@@ -207,9 +270,9 @@ def fmt(specs: tuple[str, ...], check: bool) -> None:
 
     diagnostics: list[Diagnostic] = []
     status = 0
-    for spec in dict.fromkeys(specs):
+    for spec in selected_specs(specs, only_specs):
         try:
-            formatted = format_file(spec)
+            formatted = format_file(spec, drops_nulls=drop_nulls)
             if check and formatted.differs:
                 color = shows_color(sys.stdout)
                 print_result(unified_diff_text(formatted.file, formatted.before, formatted.after, color=color))
@@ -232,23 +295,57 @@ def fmt(specs: tuple[str, ...], check: bool) -> None:
 
 
 @click.command()
-@click.argument("old", metavar="OLD")
-@click.argument("new", metavar="NEW")
-@FORMAT_OPTION
+@click.argument("specs", nargs=-1, required=True, metavar="OLD NEW | SPEC... --against git:REF")
+@click.option(
+    "--against",
+    metavar="git:REF[:PATH]",
+    help="Compare each SPEC with its file at a Git revision (git:main), or one with a file there (git:main:old.json).",
+)
+@click.option(
+    "--format",
+    "format_",
+    type=click.Choice(["text", "json", "markdown"]),
+    default="text",
+    show_default=True,
+    help="Format of the output: for people, programs, or a comment on a pull request.",
+)
+@click.option(
+    "--fail-on",
+    type=click.Choice(["signature", "breaking", "any", "never"]),
+    default="signature",
+    show_default=True,
+    help="What gives exit status 1: programs that run an old model break; or its weights no longer load, too; any "
+    "difference; nothing. A SPEC with errors always does.",
+)
 @ALL_OPTION
 @handles_errors
-def diff(old: str, new: str, format_: str) -> None:
-    """Compare the networks of two specs, models or RUN folders. The exit status is 1 if programs that run the old model
-    must be changed."""
+def diff(specs: tuple[str, ...], against: str | None, format_: str, fail_on: str) -> None:
+    """Compare the networks of two specs, models or RUN folders, or specs with their versions at a Git revision.
+
+    OLD and NEW may also be files at a revision, git:REF:PATH. Nothing is checked out. The exit status is 1 if programs
+    that run the old model must be changed.
+    """
     import json
 
-    from ..pipeline.compare_specs import compare_specs
+    from ..pipeline.compare_revisions import compare_pair, compare_with_revision
+    from ..render.revision_diff import revision_json, revision_markdown, revision_text
     from ..render.spec_diff import comparison_json, comparison_text
     from ..render.terminal import shows_color
 
-    comparison = compare_specs(old, new)
+    if against is None and len(specs) != 2:
+        message = f"got {len(specs)} {'name' if len(specs) == 1 else 'names'}, and no --against"
+        raise UsageError("bad-option", message, "name two versions, or a revision: --against git:main")
+    compared = compare_pair(*specs) if against is None else compare_with_revision(specs, against)
+    errors = [item for change in compared.specs if change.state == "invalid" for item in change.diagnostics]
+    pair = compared.specs[0].comparison if against is None else None
+    color = shows_color(sys.stdout)
     if format_ == "json":
-        print_result(json.dumps(comparison_json(comparison), indent=2))
+        print_result(json.dumps(revision_json(compared) if pair is None else comparison_json(pair), indent=2))
+    elif format_ == "markdown":
+        print_result(revision_markdown(compared))
     else:
-        print_result(comparison_text(comparison, color=shows_color(sys.stdout)))
-    sys.exit(EXIT_INVALID_INPUT if comparison.breaks_signature else 0)
+        print_result(revision_text(compared, color) if pair is None else comparison_text(pair, color))
+    if errors and format_ != "json":
+        print_diagnostics(errors, "text")
+    failed = EXIT_INVALID_INPUT if compared.fails(fail_on) else 0
+    sys.exit(EXIT_USAGE_ERROR if compared.has_missing_specs else failed)

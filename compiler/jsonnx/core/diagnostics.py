@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Hashable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, Protocol
 
-from .fixes import Fix
+from .fixes import Fix, Suggestion
 from .limits import MAX_COMPARED_WORDS, MAX_DIAGNOSTICS
 from .positions import JsonPath as JsonPath
 from .positions import Position as Position
@@ -192,7 +192,7 @@ class Report:
         path: JsonPath,
         message: str,
         *,
-        help: str | None = None,
+        help: str | Suggestion | None = None,
         at_key: bool = False,
         notes: Iterable[tuple[JsonPath, str]] = (),
         severity: Severity = "error",
@@ -202,8 +202,8 @@ class Report:
     ) -> None:
         """Adds a diagnostic; a second one with the same source path, code and message is dropped.
 
-        The edits of `fix` have paths of the report's document. After `MAX_DIAGNOSTICS` of a severity, one diagnostic
-        says that there are more, and further ones are dropped.
+        The edits of `fix` have paths of the report's document; if it is omitted, `help` may propose it. After
+        `MAX_DIAGNOSTICS` of a severity, one diagnostic says that there are more, and further ones are dropped.
         """
         if severity == "error":
             self.mark_invalid(path)
@@ -219,6 +219,9 @@ class Report:
         instance = (*in_library, source.instance)
         if self._first_instances.setdefault((shown_path, code), instance) != instance:
             return
+        if isinstance(help, Suggestion):
+            fix = fix or help.fix(path, at_key)
+            help = help.text
         self._counts[severity] += 1
         if self._counts[severity] > MAX_DIAGNOSTICS:
             code, help, notes, fix = "not-listed", "correct those that are listed first", [], None
@@ -300,9 +303,9 @@ class Report:
         self._suggestion_budget -= len(known)
         return similar_words(misspelled, known) if self._suggestion_budget >= 0 else []
 
-    def suggestion(self, misspelled: str, known: Collection[str]) -> str | None:
+    def suggestion(self, misspelled: str, known: Collection[str]) -> Suggestion | None:
         """Returns `did you mean 'units'?` if known words are similar, else None."""
-        return did_you_mean(self.similar_words(misspelled, known))
+        return suggested(misspelled, self.similar_words(misspelled, known))
 
     def __iter__(self) -> Iterator[Diagnostic]:
         """Yields the diagnostics in the order of their positions in the file, with notes last."""
@@ -317,6 +320,12 @@ class Report:
 def suggestion(misspelled: str, known: Iterable[str]) -> str | None:
     """Returns `did you mean 'units'?` if known words are similar, as `similar_words` tells, else None."""
     return did_you_mean(similar_words(misspelled, known))
+
+
+def suggested(misspelled: str, similar: Collection[str]) -> Suggestion | None:
+    """Returns `did you mean 'units'?` with the words that it proposes, or None if there are none."""
+    text = did_you_mean(similar)
+    return Suggestion(text, misspelled, tuple(similar)) if text else None
 
 
 def did_you_mean(similar: Collection[str]) -> str | None:

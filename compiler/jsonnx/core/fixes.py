@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from .positions import JsonPath, Position, json_pointer
 
 EditOperation = Literal["add", "remove", "replace", "move"]
+
+
+class _AnyValue:
+    """The type of `ANY_VALUE`."""
+
+    def __repr__(self) -> str:
+        return "ANY_VALUE"
+
+
+ANY_VALUE = _AnyValue()
 
 
 @dataclass(frozen=True)
@@ -25,11 +36,9 @@ class Edit:
     value: Any = field(default=None, hash=False)
     """The JSON value that is added, or replaces another."""
     new_key: str | None = None
-
-    @property
-    def concerns_key(self) -> bool:
-        """Whether the edit changes a key or an item of the container at `path[:-1]`, and not only a value."""
-        return self.op != "replace"
+    old: Any = field(default=ANY_VALUE, hash=False)
+    """The value that `replace` replaces. It must be written as such in the file, not as an expression that gives it; if
+    omitted, the value of the document that the path is of."""
 
 
 @dataclass(frozen=True)
@@ -62,14 +71,28 @@ class Fix:
     """The same change of the text: in its order, without overlap, all with positions of the text before."""
 
 
+class Suggestion(NamedTuple):
+    """A help text that proposes what to write in place of a key or a value."""
+
+    text: str
+    old: Any
+    replacements: tuple[Any, ...]
+
+    def fix(self, path: JsonPath, at_key: bool) -> Fix | None:
+        """Returns the fix that writes the proposed key or value at a path; None if there are several proposals."""
+        if len(self.replacements) != 1:
+            return None
+        return rename_key(path, self.replacements[0]) if at_key else replace_value(path, self.replacements[0], self.old)
+
+
 def rename_key(path: JsonPath, new_key: str, is_safe: bool = True) -> Fix:
     """Returns a fix that renames the key at a path."""
     return Fix(f"Rename the key to {new_key!r}", (Edit("move", path, new_key=new_key),), is_safe)
 
 
-def replace_value(path: JsonPath, value: Any, is_safe: bool = True) -> Fix:
+def replace_value(path: JsonPath, value: Any, old: Any = ANY_VALUE, is_safe: bool = True) -> Fix:
     """Returns a fix that replaces the value at a path."""
-    return Fix(f"Write {json_text(value)}", (Edit("replace", path, value),), is_safe)
+    return Fix(f"Write {json_text(value)}", (Edit("replace", path, value, old=old),), is_safe)
 
 
 def remove_key(path: JsonPath, is_safe: bool = True) -> Fix:
@@ -79,9 +102,7 @@ def remove_key(path: JsonPath, is_safe: bool = True) -> Fix:
 
 
 def json_text(value: Any, max_characters: int = 60) -> str:
-    """Returns a value as JSON text on one line, shortened for a title."""
-    import json
-
+    """Returns a value as JSON text on one line, shortened if it is long."""
     text = json.dumps(value, ensure_ascii=False)
     return text if len(text) <= max_characters else f"{text[: max_characters - 3]}..."
 

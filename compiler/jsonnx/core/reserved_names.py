@@ -25,9 +25,12 @@ ROW_INDICES = "rows"
 ADAPT_INPUT = "examined"
 """Output of an adapt task's graph: the values that the layer learns from."""
 
-_GRADIENT, _METRIC, _SLOT, _NEXT, _BEST = "+gradient/", "metrics/", "optimizer/", "next/", "best/"
+_GRADIENT, _METRIC, _SLOT, _NEXT, _BEST = "+gradient/", "metrics/", "optimizer/", "next/", "+best/"
 _ADDED_LOSS = "losses/"
 _TOUCHED, _BEFORE, _CURRENT = "rows/", "before/", "now/"
+_CALLBACK = "+callbacks/"
+_EARLIER_BEST = "best/"
+"""The prefix of best weights in checkpoints of earlier versions, which a layer may have as its name."""
 
 
 def target_name(output: str) -> str:
@@ -135,4 +138,18 @@ def split_best_weights(names: Iterable[str]) -> tuple[dict[str, str], list[str]]
     """The entries of a checkpoint: the weights of the best epoch by entry, and the other entries."""
     entries = list(names)
     best = {name: name.removeprefix(_BEST) for name in entries if name.startswith(_BEST)}
+    if not best:
+        earlier = {name: name.removeprefix(_EARLIER_BEST) for name in entries if name.startswith(_EARLIER_BEST)}
+        best = {name: weight for name, weight in earlier.items() if weight in entries}
     return best, [name for name in entries if name not in best]
+
+
+def callback_array_name(number: int) -> str:
+    """Entry of a checkpoint: an array in the states of callbacks."""
+    return f"{_CALLBACK}{number}"
+
+
+def callback_arrays(names: Iterable[str]) -> dict[str, int]:
+    """The numbers of the arrays of callbacks among the entries of a checkpoint; other numbers than ours are ignored."""
+    numbers = {name: name.removeprefix(_CALLBACK) for name in names if name.startswith(_CALLBACK)}
+    return {name: int(number) if number.isdecimal() and number.isascii() else -1 for name, number in numbers.items()}

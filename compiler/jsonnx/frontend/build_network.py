@@ -8,14 +8,15 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from ..core.components import Json
-from ..core.diagnostics import JsonPath, Report, did_you_mean
+from ..core.diagnostics import JsonPath, Report, suggested
 from ..core.types import BATCH, Dim, Size, TensorType
 from ..layers import LAYERS, Layer
 from .default_names import default_name, free_name
 from .layer_patterns import check_lint_patterns, check_weight_patterns, learning_rate_factors, with_frozen_layers
 from .lint_section import LINT_KEY, IgnoredFinding, LintSection
 from .network import BlockLayer, Call, Network
-from .schema.errors import check_against_schema, report_unknown_layer_type
+from .schema.error_messages import report_unknown_layer_type
+from .schema.errors import check_against_schema
 from .schema.phrases import known_names_help, name_list, short_name, short_repr
 from .schema.schema import LANGUAGE_VERSION
 from .topological_sort import sort_topologically
@@ -189,7 +190,7 @@ class _NetworkBuilder:
         if "use" in entry or not isinstance(kind, str):
             return None
         if kind not in LAYERS.by_name:
-            report_unknown_layer_type(kind, (*path, "type"), self.report)
+            report_unknown_layer_type(kind, (*path, "type"), self.document, self.report)
             return None
         if self.report.has_errors(path):
             return None
@@ -283,7 +284,7 @@ class _NetworkBuilder:
         self.dangling_count += not similar
         inside_blocks = set[str]().union(*self._names_by_use.values())
         written = [name for name in known if name in self._names_by_use or name not in inside_blocks]
-        help = did_you_mean(similar) or known_names_help(written)
+        help = suggested(name, similar) or known_names_help(written)
         self.report.add("unknown-name", path, message, help=help if written else None, at_key=at_key)
 
     def _has_valid_input_count(self, call: Call) -> bool:

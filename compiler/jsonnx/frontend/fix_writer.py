@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ..core.diagnostics import CompileError, JsonPath, SourceMap, identity_source_map
-from ..core.fixes import Edit, Fix
+from ..core.fixes import ANY_VALUE, Edit, Fix
 from .json_reader import Json, Source
 from .text_edits import EditFault, text_edits
 
@@ -39,7 +39,8 @@ class FixWriter:
         """Returns an edit with the path in the source. Raises EditFault."""
         if edit.op == "replace":
             path = self.source_map(edit.path, False).path
-            if not _is_same(self._written_value(path), value_at(self.document, edit.path)):
+            old = value_at(self.document, edit.path) if edit.old is ANY_VALUE else edit.old
+            if not _is_same(self._written_value(path), old):
                 raise EditFault("the file does not contain the value")
             return replace(edit, path=path)
         *outer, step = edit.path

@@ -6,9 +6,10 @@ import json
 import re
 from collections.abc import Collection, Mapping
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..core.diagnostics import or_list
+from ..core.fixes import Suggestion
 
 if TYPE_CHECKING:
     from .foreign_names import ForeignValue, Replacement
@@ -38,14 +39,21 @@ def _names_by_lower_case(kind: str) -> dict[str, Replacement]:
 
 
 def foreign_name_help(kind: str, name: str, known: Collection[str]) -> str | None:
+    """Returns the text of `foreign_name`."""
+    suggestion = foreign_name(kind, name, known)
+    return suggestion.text if suggestion else None
+
+
+def foreign_name(kind: str, name: str, known: Collection[str]) -> Suggestion | None:
     """Returns what to write in place of the name of a component of another program; None for an unknown name.
 
-    `kind` is that of the component, such as `layer`, and `known` are the names that exist.
+    The replacement is the name of a component, or an object with `...` for values that the user must choose. `kind` is
+    that of the component, such as `layer`, and `known` are the names that exist.
     """
     plain = re.sub(MODULES, "", name)
     known_by_lower_case = {word.lower(): word for word in reversed(list(known))}
     if kind == "loss" and plain.lower() in _losses_of_layers():
-        return LAYER_LOSS_HELP
+        return Suggestion(LAYER_LOSS_HELP, name, ())
     candidates = [plain, *([f"ops.{plain}"] if kind == "layer" and plain != name else [])]
     if plain.lower().endswith("layer"):
         candidates.append(plain[: -len("layer")].rstrip("_"))
@@ -53,19 +61,20 @@ def foreign_name_help(kind: str, name: str, known: Collection[str]) -> str | Non
     for candidate in candidates:
         exact = known_by_lower_case.get(candidate.lower())
         if exact is not None and candidate != name:
-            return f'write "{exact}"'
+            return Suggestion(f'write "{exact}"', name, (exact,))
         if candidate.lower() in names and exact is None:
-            return _replacement_help(kind, names[candidate.lower()])
+            return _suggestion(kind, name, names[candidate.lower()])
     return None
 
 
-def _replacement_help(kind: str, replacement: Replacement) -> str:
+def _suggestion(kind: str, name: str, replacement: Replacement) -> Suggestion:
     if isinstance(replacement, tuple) and kind != "layer":
-        return f"choose {or_list(map(_json_text, replacement))}"
+        return Suggestion(f"choose {or_list(map(_json_text, replacement))}", name, replacement)
     if isinstance(replacement, tuple):
         names = ", ".join(replacement)
-        return f"write it as layers: {names}" if len(replacement) > 1 else f"use {names}"
-    return f"write {_json_text(replacement)}"
+        text = f"write it as layers: {names}" if len(replacement) > 1 else f"use {names}"
+        return Suggestion(text, name, replacement if len(replacement) == 1 else ())
+    return Suggestion(f"write {_json_text(replacement)}", name, (replacement,))
 
 
 def _json_text(value: ForeignValue) -> str:
@@ -84,11 +93,27 @@ def replaced_keys(key: str, known: Mapping[str, object] | Collection[str]) -> tu
     return next(((name,) for name in KEYS.get(key, ()) if name in known), ())
 
 
+class KeyCorrection(NamedTuple):
+    """What to write in place of a key of another program."""
+
+    text: str
+    new_keys: tuple[str, ...]
+    """The keys that replace it; none if it is removed."""
+    is_certain: bool = True
+    """Whether nothing else has to be changed."""
+
+
 def foreign_key_help(key: str, known: Mapping[str, object] | Collection[str]) -> str | None:
+    """Returns the text of `key_correction`."""
+    correction = key_correction(key, known)
+    return correction.text if correction else None
+
+
+def key_correction(key: str, known: Mapping[str, object] | Collection[str]) -> KeyCorrection | None:
     """Returns what to write in place of a key of another program, in an object with these known keys, or None."""
     if replaced := replaced_keys(key, known):
-        return f"write {' and '.join(map(repr, replaced))}"
-    from .foreign_names import NEEDLESS_KEYS
+        return KeyCorrection(f"write {' and '.join(map(repr, replaced))}", replaced)
+    from .foreign_names import NEEDLESS_KEYS, REDUNDANT
 
     sign, reason = NEEDLESS_KEYS.get(key, ("", ""))
-    return f"remove it: {reason}" if sign in known else None
+    return KeyCorrection(f"remove it: {reason}", (), reason in REDUNDANT) if sign in known else None

@@ -417,12 +417,16 @@ KEYS: dict[str, tuple[str, ...]] = {
 SPLIT_KEYS: dict[str, tuple[str, ...]] = {"betas": ("beta_1", "beta_2")}
 """Keys whose values several keys have here."""
 
+INFERRED_SIZE, INFERRED_CHANNELS = "the size of the input is inferred", "the channels of the input are inferred"
+REDUNDANT = (INFERRED_SIZE, INFERRED_CHANNELS)
+"""Reasons of needless keys that say what holds without them."""
+
 NEEDLESS_KEYS: dict[str, tuple[str, str]] = {
-    "in_features": ("units", "the size of the input is inferred"),
-    "in_channels": ("filters", "the channels of the input are inferred"),
-    "input_size": ("units", "the size of the input is inferred"),
-    "input_dim": ("units", "the size of the input is inferred"),
-    "num_features": ("epsilon", "the size of the input is inferred"),
+    "in_features": ("units", INFERRED_SIZE),
+    "in_channels": ("filters", INFERRED_CHANNELS),
+    "input_size": ("units", INFERRED_SIZE),
+    "input_dim": ("units", INFERRED_SIZE),
+    "num_features": ("epsilon", INFERRED_SIZE),
     "batch_first": ("return_sequences", "the first axis is always the batch"),
     "num_layers": ("return_sequences", 'write a layer for each, or "repeat"'),
     "bidirectional": ("return_sequences", 'write {"type": "Bidirectional", "layer": {...}} around the layer'),

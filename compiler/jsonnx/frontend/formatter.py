@@ -26,6 +26,7 @@ from ..core.components import (
 from ..layers import LAYERS, Layer
 from ..search.section import SweepSection
 from ..training.section import Training
+from .budget_section import BudgetSection
 from .json_reader import Json, Source
 from .lint_section import LintSection
 from .schema.schema import ENTRY_KEYS, PARAMETER_KEYS
@@ -35,7 +36,7 @@ LINE_WIDTH = 120
 
 TOP_KEY_ORDER = (
     *("$schema", "version", "name", "description", "parameters", "scales"),
-    *("blocks", "inputs", "layers", "outputs", "labels", "training", "sweep", "lint"),
+    *("blocks", "inputs", "layers", "outputs", "labels", "training", "sweep", "budget", "lint"),
 )
 BLOCK_KEY_ORDER = ("description", "parameters", "globals", "inputs", "names", "layers", "outputs")
 INPUT_KEY_ORDER = ("shape", "dtype", "description")
@@ -79,6 +80,16 @@ def inserted_text(value: JsonNode, used_columns: int) -> str:
     """Returns the text of a value that is written into a formatted document: on the rest of a line if it fits, else on
     several lines, whose indentation is relative to that of the first."""
     return _value_text(value, 0, used_columns)
+
+
+def without_nulls(document: JsonNode) -> JsonNode:
+    """Returns a document without the keys of objects whose value is null, at all depths.
+
+    Language models with structured output write null for a key that is absent. Items of arrays stay.
+    """
+    if isinstance(document, dict):
+        return {key: without_nulls(value) for key, value in document.items() if value is not None}
+    return [*map(without_nulls, document)] if isinstance(document, list) else document
 
 
 # -- numbers as spelled in the source ----------------------------------------------------------------------------------
@@ -128,6 +139,7 @@ def with_ordered_keys(document: JsonNode) -> JsonNode:
         ),
         "layers": order_layers,
         "training": lambda training: _order_by_codec(training, NullableCodec(SectionCodec(Training))),
+        "budget": lambda budget: _order_by_codec(budget, NullableCodec(SectionCodec(BudgetSection))),
         "sweep": lambda sweep: _order_by_codec(sweep, NullableCodec(SectionCodec(SweepSection))),
         "lint": lambda lint: _order_by_codec(lint, NullableCodec(SectionCodec(LintSection))),
     }

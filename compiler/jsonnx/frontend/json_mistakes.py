@@ -1,45 +1,207 @@
-"""Common mistakes in JSON texts, by the place at which the parser finds them."""
+"""Common mistakes in JSON texts, by the place at which the parser finds them, and their repairs."""
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Callable
+from typing import NamedTuple
 
-Mistakes = list[tuple[re.Pattern[str], str, str | None]]
-"""Pattern, message (with `{}` for the matched text) and help. The first pattern that matches is reported."""
+
+class Repair(NamedTuple):
+    """A change that corrects a mistake: the offsets of a part of the text, and what replaces it."""
+
+    start: int
+    end: int
+    text: str
+    is_safe: bool = True
+    """Whether nothing that the author wrote is lost."""
 
 
-def _mistakes(*rows: tuple[str, str, str | None]) -> Mistakes:
+Repairer = Callable[[re.Match[str]], Repair | None]
+"""Returns the repair of a mistake at the match of its pattern, if one is certain."""
+
+
+class Mistake(NamedTuple):
+    """A common mistake."""
+
+    pattern: re.Pattern[str]
+    message: str
+    """The message, with `{}` for the matched text."""
+    help: str | None
+    repair: Repairer
+
+
+Mistakes = list[Mistake]
+"""Mistakes at one place. The first whose pattern matches is reported."""
+
+
+def _no_repair(match: re.Match[str]) -> None:
+    return None
+
+
+def _mistakes(*rows: tuple[str, str, str | None] | tuple[str, str, str | None, Repairer]) -> Mistakes:
     """Compiles the patterns of mistakes."""
-    return [(re.compile(pattern), message, help) for pattern, message, help in rows]
+    return [Mistake(re.compile(row[0]), row[1], row[2], row[3] if len(row) == 4 else _no_repair) for row in rows]
 
+
+# -- repairs -----------------------------------------------------------------------------------------------------------
+
+
+def _written(text: str) -> Repairer:
+    """Replaces the match by a text."""
+    return lambda match: Repair(match.start(), match.end(), text)
+
+
+def _removed(match: re.Match[str]) -> Repair:
+    return Repair(match.start(), match.end(), "")
+
+
+def _in_quotes(match: re.Match[str]) -> Repair:
+    return Repair(match.start(), match.end(), json.dumps(match[0], ensure_ascii=False))
+
+
+def _line(match: re.Match[str], end: int) -> Repair:
+    """Removes the text from a match up to an offset: with its line if nothing else is in that, else with the space
+    before it."""
+    text = match.string
+    start = match.start()
+    while text[start - 1 : start] in (" ", "\t"):
+        start -= 1
+    line_end = re.compile(r"[ \t]*(?:\r\n?|\n)").match(text, end)
+    begins_line = start == 0 or text[start - 1] in "\r\n"
+    if begins_line and not line_end:
+        space = re.compile(r"[ \t]*").match(text, end)
+        return Repair(match.start(), space.end() if space else end, "", is_safe=False)
+    return Repair(start, line_end.end() if begins_line and line_end else end, "", is_safe=False)
+
+
+def _comment(match: re.Match[str]) -> Repair | None:
+    comment = re.compile(r"/\*[\s\S]*?\*/|(?://|#)[^\r\n]*").match(match.string, match.start())
+    return _line(match, comment.end()) if comment else None
+
+
+def _code_fence(match: re.Match[str]) -> Repair | None:
+    fence = re.compile(r"```[ \t]*\w*[ \t]*(?:\r\n?|\n|\Z)").match(match.string, match.start())
+    return Repair(match.start(), fence.end(), "") if fence else None
+
+
+_QUOTED = re.compile(r"'((?:[^'\\\r\n]|\\[^\r\n])*)'(?=\s*[,:\]}]|\s*\Z)")
+_TYPOGRAPHIC_QUOTES = "`\u00ab\u00bb\u2018-\u201f"
+_TYPOGRAPHICALLY_QUOTED = re.compile(
+    rf'[{_TYPOGRAPHIC_QUOTES}]([^{_TYPOGRAPHIC_QUOTES}"\\\r\n]*)[{_TYPOGRAPHIC_QUOTES}"]'
+)
+
+
+def _single_quotes(match: re.Match[str]) -> Repair | None:
+    """Writes a string in double quotes. An escaped single quote needs no escape there."""
+    quoted = _QUOTED.match(match.string, match.start())
+    if quoted is None:
+        return None
+    text = re.sub(r'\\(.)|"', lambda part: {"'": "'", None: '\\"'}.get(part[1], part[0]), quoted[1])
+    return Repair(quoted.start(), quoted.end(), f'"{text}"')
+
+
+def _typographic_quotes(match: re.Match[str]) -> Repair | None:
+    quoted = _TYPOGRAPHICALLY_QUOTED.match(match.string, match.start())
+    return Repair(quoted.start(), quoted.end(), f'"{quoted[1]}"') if quoted else None
+
+
+def _space(match: re.Match[str]) -> Repair:
+    """Writes a space in place of another one, and removes what has no width."""
+    return Repair(match.start(), match.end(), " " if match[0].isspace() else "")
+
+
+def _number(match: re.Match[str]) -> Repair | None:
+    """Writes a number that other languages accept: hexadecimal, with a sign, a point at an end, or underscores."""
+    text = match[0].replace("_", "")
+    try:
+        value = (
+            int(text, 16) if "x" in text.lower() else int(text) if re.fullmatch("[+-]?[0-9]+", text) else float(text)
+        )
+    except ValueError:
+        return None
+    return Repair(match.start(), match.end(), json.dumps(value))
+
+
+def _tuple(match: re.Match[str]) -> Repair:
+    return Repair(match.start(), match.end(), f"[{match[1].strip().removesuffix(',')}]")
+
+
+def _before_document(match: re.Match[str]) -> Repair | None:
+    """Removes the text before the first brace."""
+    start = match.string.find("{", match.start())
+    return Repair(match.start(), start, "", is_safe=False) if start >= 0 else None
+
+
+def _assignment(match: re.Match[str]) -> Repair | None:
+    repair = _before_document(match)
+    is_name = repair and re.fullmatch(r"[\w. ]*(?::[^={]*)?[=:]\s*", match.string[repair.start : repair.end])
+    return repair._replace(is_safe=True) if repair and is_name else repair
+
+
+def _after_document(match: re.Match[str]) -> Repair | None:
+    """Removes the text after the document, unless a further document is in it."""
+    rest = match.string[match.start() :]
+    return Repair(match.start(), len(match.string), "", is_safe=False) if not re.search(r"[{\[]", rest) else None
+
+
+def _inserted(character: str) -> Repairer:
+    """Inserts a character after the token before the match."""
+
+    def repair(match: re.Match[str]) -> Repair:
+        end = len(match.string[: match.start()].rstrip(" \t\n\r"))
+        return Repair(end, end, character)
+
+    return repair
+
+
+def _control_character(match: re.Match[str]) -> Repair:
+    return Repair(match.start(), match.end(), json.dumps(match[0])[1:-1])
+
+
+def _backslash(match: re.Match[str]) -> Repair:
+    return Repair(match.start(), match.start(), "\\")
+
+
+# -- the mistakes ------------------------------------------------------------------------------------------------------
 
 MISTAKES_ANYWHERE = _mistakes(
-    (r"```", "a Markdown code fence", "remove the lines with ```: the file is the JSON text alone"),
-    (r"//|/\*|#", "a comment", "JSON has no comments: remove it"),
-    (r"'", "a single quote", "write strings and keys in double quotes"),
-    (r"[`\u00ab\u00bb\u2018-\u201f]", "a typographic quotation mark", 'use the plain double quote "'),
-    (r"=", "an equals sign", "write a colon between a key and its value"),
+    (r"```", "a Markdown code fence", "remove the lines with ```: the file is the JSON text alone", _code_fence),
+    (r"//|/\*|#", "a comment", "JSON has no comments: remove it", _comment),
+    (r"'", "a single quote", "write strings and keys in double quotes", _single_quotes),
+    (
+        rf"[{_TYPOGRAPHIC_QUOTES}]",
+        "a typographic quotation mark",
+        'use the plain double quote "',
+        _typographic_quotes,
+    ),
+    (r"=", "an equals sign", "write a colon between a key and its value", _written(":")),
     (
         r"[^\S \t\n\r]|[\ufeff\u200b-\u200f\u2060\0-\x1f]",
         "{} between tokens",
         "only spaces, tabs and line ends are allowed there",
+        _space,
     ),
 )
 MISTAKES_FOR_VALUE = MISTAKES_ANYWHERE + _mistakes(
     (r"[+-]?(?i:nan|inf(?:inity)?)\b", "{} is not a JSON number", "write a finite number, or omit the key"),
-    (r"(?i:true)\b", "{} is not a JSON value", "write true"),
-    (r"(?i:false)\b", "{} is not a JSON value", "write false"),
-    (r"(?i:null|none|nil|undefined)\b", "{} is not a JSON value", "write null, or omit the key"),
-    (r"[+-]?0[xX]\w*", "{} is a hexadecimal number", "write it in decimal"),
-    (r"[+-]?0[0-9]+", "the number {} has a leading zero", "remove the zero"),
-    (r"\+[0-9.]+", "the number {} has a plus sign", "remove the plus sign"),
+    (r"(?i:true)\b", "{} is not a JSON value", "write true", _written("true")),
+    (r"(?i:false)\b", "{} is not a JSON value", "write false", _written("false")),
+    (r"(?i:null|none|nil|undefined)\b", "{} is not a JSON value", "write null, or omit the key", _written("null")),
+    (r"[+-]?0[xX]\w*", "{} is a hexadecimal number", "write it in decimal", _number),
+    (r"[+-]?0[0-9]+", "the number {} has a leading zero", "remove the zero", _number),
+    (r"\+[0-9.]+", "the number {} has a plus sign", "remove the plus sign", _number),
     (
         r"-?(?:\.[0-9]+|[0-9]+\.(?![0-9]))",
         "the number {} has no digit on one side of its decimal point",
         "write at least one digit on each side",
+        _number,
     ),
-    (r"[0-9-][\w.+-]*", "{} is not a valid JSON number", None),
-    (r"[^\W\d]\w*", "{} is not a JSON value", "write text in double quotes"),
+    (r"[0-9-][\w.+-]*", "{} is not a valid JSON number", None, _number),
+    (r"\(([^()\[\]{}\"']*)\)", "{} is not a JSON value", "write a list in square brackets", _tuple),
+    (r"[^\W\d]\w*", "{} is not a JSON value", "write text in double quotes", _in_quotes),
+    (r",", "a comma without a value before it", "remove it", _removed),
 )
 MISTAKES_FOR_DOCUMENT = (
     _mistakes(
@@ -47,13 +209,19 @@ MISTAKES_FOR_DOCUMENT = (
             r"(?i:(?:const|let|var|export|module|spec|model|config|json)\b[\w. ]*[=:]).*",
             "an assignment",
             "write the value alone",
+            _assignment,
         ),
         (
             r"\w[\w .-]*(?:[,;\t][\w .-]+)+\r?\n",
             "a table, not a spec",
             "`jsonnx init` writes a first spec for a table; `--data` of a command takes the table itself",
         ),
-        (r"[^\W\d]\w*(?:[ \t,]++[^\W\d]|[^\n{\[]*\n)", "text before the document", "remove it: a spec begins with {"),
+        (
+            r"[^\W\d]\w*(?:[ \t,]++[^\W\d]|[^\n{\[]*\n)",
+            "text before the document",
+            "remove it: a spec begins with {",
+            _before_document,
+        ),
     )
     + MISTAKES_FOR_VALUE
 )
@@ -61,13 +229,19 @@ MISTAKES_FOR_DOCUMENT = (
 
 MISTAKES_AFTER_DOCUMENT = MISTAKES_ANYWHERE + _mistakes(
     (r"[{\[]", "a second document", "write one document in a file"),
-    (r"[^\W\d]", "text after the document", "remove it: a spec ends with the } of its first {"),
+    (r";", "a semicolon", "remove it", _removed),
+    (r"[}\]]", "a bracket that closes none", "remove it", _removed),
+    (r"[^\W\d]", "text after the document", "remove it: a spec ends with the } of its first {", _after_document),
 )
 MISTAKES_FOR_KEY = MISTAKES_ANYWHERE + _mistakes(
-    (r"[\w$][\w$-]*", "the key {} is not in double quotes", "write it in double quotes")
+    (r"[\w$][\w$-]*", "the key {} is not in double quotes", "write it in double quotes", _in_quotes),
+    (r",", "a comma without a value before it", "remove it", _removed),
+)
+MISTAKES_FOR_COLON = MISTAKES_ANYWHERE + _mistakes(
+    (r'["\d{\[-]', "a colon is missing before {}", "write a colon between a key and its value", _inserted(":")),
 )
 MISTAKES_FOR_SEPARATOR = MISTAKES_ANYWHERE + _mistakes(
-    (r'["\w{\[-]', "a comma is missing before {}", "write a comma between the two values")
+    (r'["\w{\[-]', "a comma is missing before {}", "write a comma between the two values", _inserted(","))
 )
 MISTAKES_IN_STRING = _mistakes(
     (r"[\n\r]", "a line ends inside a string", "close the string, or write the line end as \\n"),
@@ -75,9 +249,24 @@ MISTAKES_IN_STRING = _mistakes(
         r"[\0-\x1f]",
         "a control character {} inside a string",
         "write a tab as \\t, other control characters as \\u and four hexadecimal digits",
+        _control_character,
     ),
     (r"\\u[dD][89a-fA-F][0-9a-fA-F]{2}", "{} is a lone surrogate", "write both surrogates, or the character itself"),
     (r"\\u", "\\u is not followed by four hexadecimal digits", None),
-    (r"\\[\s\S]", "{} is not a JSON escape", "write a backslash as \\\\"),
+    (r"\\[\s\S]", "{} is not a JSON escape", "write a backslash as \\\\", _backslash),
 )
 CODE_BY_MESSAGE = {"{} is not a JSON number": "invalid-number", "{} is a lone surrogate": "invalid-encoding"}
+
+_CONSTANT = r"(?i:true|false|null|none|nil|undefined|nan|inf|infinity)\b"
+REPEATED_MISTAKES = _mistakes(
+    (r"//|/\*|#", "", None, _comment),
+    (r"'", "", None, _single_quotes),
+    (rf"(?!```)[{_TYPOGRAPHIC_QUOTES}]", "", None, _typographic_quotes),
+    (r",(?=\s*[}\]])", "", None, _removed),
+    (r"(?!true)(?i:true)\b(?!\s*:)", "", None, _written("true")),
+    (r"(?!false)(?i:false)\b(?!\s*:)", "", None, _written("false")),
+    (r"(?!null\b)(?i:null|none|nil|undefined)\b(?!\s*:)", "", None, _written("null")),
+    (r"[\w$][\w$-]*(?=\s*:)", "", None, _in_quotes),
+    (rf"(?!{_CONSTANT})[^\W\d]\w*+(?!\s*:)", "", None, _in_quotes),
+)
+"""Mistakes that are repaired everywhere in a text once one of them was found; the patterns match at tokens."""

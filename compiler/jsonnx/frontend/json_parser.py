@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from json import JSONDecoder, dumps
 from json.decoder import scanstring  # type: ignore[attr-defined]
 from math import isfinite
 from typing import NamedTuple, NoReturn
 
 from ..core.diagnostics import CompileError, Diagnostic, Note, Position, path_text
+from ..core.fixes import Fix, TextEdit
 from ..core.limits import (
     MAX_JSON_CONTAINERS,
     MAX_JSON_DEPTH,
@@ -23,13 +25,14 @@ from ..core.limits import (
 from .json_mistakes import (
     CODE_BY_MESSAGE,
     MISTAKES_AFTER_DOCUMENT,
-    MISTAKES_ANYWHERE,
+    MISTAKES_FOR_COLON,
     MISTAKES_FOR_DOCUMENT,
     MISTAKES_FOR_KEY,
     MISTAKES_FOR_SEPARATOR,
     MISTAKES_FOR_VALUE,
     MISTAKES_IN_STRING,
     Mistakes,
+    Repair,
 )
 from .schema.phrases import short_name
 
@@ -209,7 +212,7 @@ class JsonParser:
             key, end = self.read_string(offset)
             colon = _SEPARATOR.match(self.text, end)
             if colon is None or colon[1] != ":":
-                self.fail_expected(end, f"':' after the key {quoted_token(key)}", MISTAKES_ANYWHERE)
+                self.fail_expected(end, f"':' after the key {quoted_token(key)}", MISTAKES_FOR_COLON)
             end = colon.end()
         else:
             self.fail_expected(offset, "a key in double quotes", MISTAKES_FOR_KEY)
@@ -219,12 +222,27 @@ class JsonParser:
                 for at in self.open_containers[:-1]
             )
             first = self.note("first used here", container.keys[key], path_text((*steps, key)))
-            self.fail("duplicate-key", offset, f"the key {quoted_token(key)} is used twice in one object", None, first)
+            message, repair = (
+                f"the key {quoted_token(key)} is used twice in one object",
+                self.repeated(container, key, end),
+            )
+            self.fail("duplicate-key", offset, message, "remove one of them", first, repair=repair)
         self.key_count += 1
         if self.key_count > self.limits.max_keys:
             self.fail("too-large", offset, f"the objects have more than {self.limits.max_keys:,} keys together")
         container.keys[key] = offset
         return end
+
+    def repeated(self, container: ObjectPositions, key: str, offset: int) -> Repair | None:
+        """Returns the repair of a key that has the value at an offset, if it has the same value before."""
+        try:
+            value, end = JSONDecoder().raw_decode(self.text, offset)
+        except (ValueError, RecursionError):
+            return None
+        if key not in container.value or dumps(value) != dumps(container.value[key]):
+            return None
+        last = next(reversed(container.members.values()))
+        return Repair(value_end(self.text, last), end, "")
 
     def parse_number(self, offset: int, text: str, fraction_and_exponent: str) -> int | float:
         """Returns an integer if there is neither a fraction nor an exponent, else a float."""
@@ -277,25 +295,55 @@ class JsonParser:
             start = self.open_containers[-1].start
         notes = () if start is None else (self.note(f"this {self.text[start]} is not closed", start),)
         if offset == len(self.text):
-            self.fail("invalid-json", offset, f"expected {expected}, but the text ends", None, *notes)
+            message = f"expected {expected}, but the text ends"
+            self.fail("invalid-json", offset, message, None, *notes, repair=self.closing_brackets(expected))
         before = self.text[:offset].rstrip(" \t\n\r")
         if self.text[offset] in "]}" and before.endswith(","):
-            self.fail("invalid-json", len(before) - 1, "a trailing comma", "remove it")
-        for pattern, message, help in mistakes:
-            if match := pattern.match(self.text, offset):
-                code = CODE_BY_MESSAGE.get(message, "invalid-json")
-                self.fail(code, offset, message.format(quoted_token(match[0])), help)
+            comma = len(before) - 1
+            self.fail("invalid-json", comma, "a trailing comma", "remove it", repair=Repair(comma, comma + 1, ""))
+        for mistake in mistakes:
+            if match := mistake.pattern.match(self.text, offset):
+                code = CODE_BY_MESSAGE.get(mistake.message, "invalid-json")
+                message = mistake.message.format(quoted_token(match[0]))
+                self.fail(code, offset, message, mistake.help, end=match.end(), repair=mistake.repair(match))
         message = f"expected {expected}, found {quoted_token(self.text[offset])}"
         self.fail("invalid-json", offset, message, None, *notes)
+
+    def closing_brackets(self, expected: str) -> Repair | None:
+        """Returns the repair of a text that ends after a value, where a comma or a bracket is expected."""
+        if not expected.startswith("','"):
+            return None
+        closers = ["}" if isinstance(at, ObjectPositions) else "]" for at in reversed(self.open_containers)]
+        end = len(self.text.rstrip(" \t\n\r"))
+        return Repair(end, end, "".join(closers), is_safe=False)
 
     def note(self, message: str, offset: int, path: str = "$") -> Note:
         return Note(message, path, self.file, *self.line_index.position_at(offset))
 
-    def fail(self, code: str, offset: int, message: str, help: str | None = None, *notes: Note) -> NoReturn:
+    def fail(
+        self,
+        code: str,
+        offset: int,
+        message: str,
+        help: str | None = None,
+        *notes: Note,
+        end: int | None = None,
+        repair: Repair | None = None,
+    ) -> NoReturn:
+        """Raises an error at an offset; `end` is that after the text which it concerns, if this is known."""
+        start = self.line_index.position_at(offset)
+        line_end = re.compile(r"[^\r\n]*").match(self.text, offset)
+        stop = self.line_index.position_at(min(end or offset + 1, max(offset + 1, line_end.end() if line_end else 0)))
         path = notes[0].path if notes else "$"
-        raise CompileError(
-            [Diagnostic(code, message, path, self.file, *self.line_index.position_at(offset), help, notes=notes)]
-        )
+        fix = self.fix(repair, help or "close the brackets") if repair else None
+        diagnostic = Diagnostic(code, message, path, self.file, *start, help, notes=notes, fix=fix)
+        raise CompileError([replace(diagnostic, end_line=stop.line, end_column=stop.column)])
+
+    def fix(self, repair: Repair, help: str) -> Fix:
+        """Returns a repair as a fix; its title is the help text."""
+        start, end = map(self.line_index.position_at, (repair.start, repair.end))
+        edit = TextEdit(repair.start, repair.end, start, end, repair.text)
+        return Fix(help[0].upper() + help[1:], (), repair.is_safe, (edit,))
 
 
 _TOKEN = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[^\s,:\[\]{}"]++|[\[\]{}]')

@@ -35,6 +35,7 @@ from .json_parser import (
     quoted_token,
     value_end,
 )
+from .json_repairs import with_whole_repair
 
 __all__ = [
     "DEFAULT_LIMITS",
@@ -77,7 +78,7 @@ class Source:
     value: Json
     text: str = field(repr=False)
     _positions: Positions | None = field(repr=False)
-    _line_index: LineIndex = field(repr=False)
+    line_index: LineIndex = field(repr=False)
 
     @property
     def written_value(self) -> Json:
@@ -108,7 +109,7 @@ class Source:
 
     def position_at(self, offset: int) -> Position:
         """Returns the line and column of an offset of the text."""
-        return self._line_index.position_at(offset)
+        return self.line_index.position_at(offset)
 
     def _nearest(self, path: JsonPath) -> SourcePart | None:
         """Returns the part of the text at a path or its nearest ancestor; None without a text."""
@@ -175,7 +176,10 @@ def read_text(
     if len(data) > limits.max_bytes:
         _reject("too-large", (), f"the text has more than {limits.max_bytes:,} bytes", file)
     parser = JsonParser(_decode(data, file), file, limits, non_finite)
-    value, positions = parser.read_document()
+    try:
+        value, positions = parser.read_document()
+    except CompileError as error:
+        raise with_whole_repair(error, parser.text, limits, non_finite) from None
     return Source(file, value, parser.text, positions, parser.line_index)
 
 

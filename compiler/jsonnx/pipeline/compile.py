@@ -87,7 +87,8 @@ def compile_checked(
     if fold:
         bound = optimize_for_inference(bound)
         after("folded", bound)
-    bound = write_for_target(bound, target)
+    optimized = bound
+    bound = write_for_target(optimized, target)
     document = with_ordered_keys(typed.network.document)
     types = {name: value.type for name, value in bound.inputs.items()}
     if not thresholds and checked.objective is not None:
@@ -97,7 +98,7 @@ def compile_checked(
     metadata = model_metadata(typed, document, count, onnxruntime_ops(bound), types, thresholds, statistics)
     model = to_model_writer(bound, name=typed.network.name, metadata=metadata)
     after("model", model)
-    return Model(model, checked, graph, arrays, report, types)
+    return Model(model, checked, graph, arrays, report, types, optimized, target)
 
 
 def _with_weights(graph: Graph, weights: Mapping[str, np.ndarray], checked: CheckedSpec) -> Graph:

@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 
 from ..core.files import write_atomically
-from ..frontend.formatter import format_source
+from ..frontend.formatter import format_document, with_number_literals, without_nulls
 from ..frontend.json_reader import STDIN_NAME, read_bytes, read_text
 
 
@@ -33,9 +33,13 @@ class FormattedFile:
             write_atomically(self.path, self.after)
 
 
-def format_file(path: str | os.PathLike[str]) -> FormattedFile:
-    """Formats a file; `-` is standard input. Raises CompileError if it is not JSON, UsageError if it cannot be read."""
+def format_file(path: str | os.PathLike[str], *, drops_nulls: bool = False) -> FormattedFile:
+    """Formats a file; `-` is standard input. With `drops_nulls`, keys whose value is null are left out.
+
+    Raises CompileError if it is not JSON, UsageError if it cannot be read.
+    """
     name = os.fspath(path)
     before = read_bytes(name)
     source = read_text(before, STDIN_NAME if name == "-" else name)
-    return FormattedFile(name, before, format_source(source).encode())
+    document = with_number_literals(source).value
+    return FormattedFile(name, before, format_document(without_nulls(document) if drops_nulls else document).encode())

@@ -8,9 +8,11 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from ..backend import ModelWriter, verify_model
+from ..core.deployment_targets import PLAIN_TARGET
 from ..core.files import write_atomically
 from ..core.html_table import html_table
 from ..core.types import TensorType
+from ..frontend.network import Network
 from ..ir import Graph
 from ..lowering.cost import LayerCost, cost_table
 from .check import CheckedSpec
@@ -38,12 +40,18 @@ class Model:
         weights: Mapping[str, np.ndarray],
         report: WeightsReport | None = None,
         input_types: Mapping[str, TensorType] = {},
+        optimized_graph: Graph | None = None,
+        target: str = PLAIN_TARGET,
     ) -> None:
         self.weights, self.weights_report = dict(weights), report
         for array in self.weights.values():
             array.flags.writeable = False
         self._writer, self._checked, self._graph = writer, checked, graph
         self._input_types = input_types
+        self.optimized_graph = graph if optimized_graph is None else optimized_graph
+        """The graph of the model with its weights, before it was written for its target."""
+        self.target = target
+        """The execution provider that the model was compiled for."""
 
     @cached_property
     def proto(self) -> onnx.ModelProto:
@@ -53,6 +61,21 @@ class Model:
     @cached_property
     def _writer_with_digests(self) -> ModelWriter:
         return self._writer.with_digests()
+
+    @property
+    def network(self) -> Network:
+        """The network that was compiled."""
+        return self._checked.network
+
+    @property
+    def size_bytes(self) -> int:
+        """The number of bytes of the ONNX file."""
+        return sum(memoryview(part).nbytes for part in self._writer_with_digests.parts())
+
+    @property
+    def opset(self) -> int:
+        """The ONNX operator set of the file."""
+        return next(item.version for item in self._writer.model.opset_import if item.domain in ("", "ai.onnx"))
 
     @property
     def inputs(self) -> dict[str, TensorType]:

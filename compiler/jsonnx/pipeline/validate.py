@@ -8,14 +8,15 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..core.diagnostics import CompileError, Diagnostic, file_order
 from ..core.spec_folders import SpecFolders
 from ..frontend.json_reader import Source
 from ..search.section import SWEEP_KEY
 from ..training.data_section import DATA_PARTS
-from .check import CheckedSpec, Spec, check_source, read_spec
+from .check import Buffers, CheckedSpec, Spec, StageHook, check_source, no_buffers, no_hook, read_spec
+from .check_budget import OVER_BUDGET, check_budget
 from .check_columns import check_columns
 from .check_paths import check_paths
 from .check_scales import check_scales
@@ -41,6 +42,25 @@ class Validation:
     """Whether data were to be checked, but a file cannot be read."""
 
 
+class _Choices(NamedTuple):
+    """What is checked besides the spec, and the arguments of `validate_spec` with these names."""
+
+    scale: str | None = None
+    changes: Sequence[str] = ()
+    data: DataChoice = False
+    data_roots: Iterable[str | os.PathLike[str]] = ()
+    limits: Mapping[str, Any] = {}
+    compiles: bool = False
+    lint_options: LintOptions | None = None
+
+
+class EditedSpec(NamedTuple):
+    """A spec in an editor: the result of its check, and all its diagnostics in the order of the file."""
+
+    checked: CheckedSpec
+    diagnostics: list[Diagnostic]
+
+
 def validate(
     spec: Spec,
     scale: str | None = None,
@@ -60,27 +80,52 @@ def validate(
 
 
 def validate_spec(
-    spec: Spec,
+    spec: Spec | Source,
     scale: str | None = None,
     changes: Sequence[str] = (),
     data: DataChoice = False,
     data_roots: Iterable[str | os.PathLike[str]] = (),
+    limits: Mapping[str, Any] = {},
+    compiles: bool = False,
     lint_options: LintOptions | None = None,
 ) -> Validation:
-    """Like `validate`, with the numbers of samples and classes of the checked data, and with findings of rules if
-    there are options for them. Raises UsageError for an invalid configuration of rules."""
+    """Like `validate`, with the numbers of samples and classes of the checked data.
+
+    `limits` replace those of the spec's budget, by key. With `compiles`, a valid spec is also compiled, and its model
+    compared with the budget. With options for rules, the rules run, too; raises UsageError for an invalid
+    configuration of rules.
+    """
     try:
-        source = read_spec(spec)
+        source = spec if isinstance(spec, Source) else read_spec(spec)
         checked = check_source(source, changes=changes, scale=scale)
     except CompileError as error:
         return Validation(error.diagnostics)
+    return _validate_checked(
+        source, checked, _Choices(scale, changes, data, data_roots, limits, compiles, lint_options)
+    )
+
+
+def validate_source(
+    source: Source,
+    after: StageHook = no_hook,
+    buffers: Buffers = no_buffers,
+    lint_options: LintOptions | None = None,
+) -> EditedSpec:
+    """The diagnostics of a spec that has been read, as `validate` finds them without data, and its typed network."""
+    checked = check_source(source, after, buffers=buffers)
+    after("checked", checked)
+    return EditedSpec(checked, _validate_checked(source, checked, _Choices(lint_options=lint_options)).diagnostics)
+
+
+def _validate_checked(source: Source, checked: CheckedSpec, choices: _Choices) -> Validation:
+    scale, changes, data, data_roots, limits, compiles, lint_options = choices
     file = None if isinstance(data, bool) else os.fspath(data)
     folders = SpecFolders.of(checked.folder, data_roots)
     parts = [part for part in DATA_PARTS if file is None or part != "train"]
 
     def diagnostics_of(checked: CheckedSpec) -> list[Diagnostic]:
         path_faults = check_paths(checked, folders, parts, "error" if data is True else "warning")
-        return [*checked.diagnostics, *check_columns(checked), *path_faults]
+        return [*checked.diagnostics, *check_columns(checked), *path_faults, *check_budget(checked, limits)]
 
     own_diagnostics = diagnostics_of(checked)
     faults = [*checked.diagnostics, *check_columns(checked)]
@@ -98,6 +143,7 @@ def validate_spec(
         return [*diagnostics_of(checked), *findings_of(checked, None)]
 
     at_scales = check_scales(source, changes, own_diagnostics, all_diagnostics_of) if scale is None else []
+    own_diagnostics += _check_model(checked, own_diagnostics, limits) if compiles else []
     of_sweep = _check_sweep(source, checked, scale, changes)
     diagnostics = sorted([*own_diagnostics, *at_scales, *of_sweep], key=file_order)
     if data_check is not None:
@@ -128,6 +174,20 @@ def _check_sweep(source: Source, checked: CheckedSpec, scale: str | None, change
     from .check_sweep import check_sweep
 
     return check_sweep(source, checked, scale, changes).diagnostics
+
+
+def _check_model(checked: CheckedSpec, faults: Sequence[Diagnostic], limits: Mapping[str, Any]) -> list[Diagnostic]:
+    """What is wrong with the model of a spec without errors, compiled with its initial weights."""
+    if any(item.severity == "error" and item.code != OVER_BUDGET for item in faults):
+        return []
+    from .check_model_budget import check_model_budget
+    from .compile import compile_checked
+
+    try:
+        return check_model_budget(checked, compile_checked(checked), limits)
+    except CompileError as error:
+        known = set(faults)
+        return [item for item in error.diagnostics if item not in known]
 
 
 def _check_data(checked: CheckedSpec, folders: SpecFolders, file: str | None, skipped_parts: set[str]) -> DataCheck:

@@ -202,16 +202,20 @@ def behaviour_notes(layer: type[Component]) -> list[str]:
 
 
 def _result_notes(layer: type[Component]) -> Iterator[str]:
-    """The names of results after the first one, and the arguments that add them."""
+    for argument, names in result_names(layer).items():
+        yield f"further results{f' with `{argument}`' if argument else ''}: {_references(layer, names)}"
+
+
+def result_names(layer: type[Component]) -> dict[str, tuple[str, ...]]:
+    """The names of results after the first one, by the argument that adds them; empty for those in any case."""
     arguments = required_arguments(layer)
     always = _output_names(layer, arguments)
-    if always:
-        yield f"further results: {_references(layer, always)}"
+    names = {"": always} if always else {}
     for name, attribute in layer.attributes.items():
         if attribute.default is False and attribute.unsupported is None:
             added = _output_names(layer, {**arguments, name: True})[len(always) :]
-            if added:
-                yield f"further results with `{name}`: {_references(layer, added)}"
+            names |= {name: added} if added else {}
+    return names
 
 
 def _output_names(layer: type[Component], arguments: dict[str, Any]) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 from ..core.diagnostics import Diagnostic, Note, Position
-from .explanations import EXPLANATIONS
+from .invisible_characters import escape_invisible as escape_invisible
 from .source_excerpts import MAX_SOURCE_LINE_WIDTH, Excerpt
 
 SourceExcerpts = Mapping[str, Mapping[Position, Excerpt]]
@@ -37,7 +37,7 @@ class ShownDiagnostics:
         return [*file_diagnostics[: self.limit], *(item for item in rest if item.severity == "note")]
 
 
-FORMATS = ("text", "json", "github", "sarif", "junit")
+FORMATS = ("text", "json", "github", "sarif", "junit", "gitlab")
 
 
 def render(
@@ -56,20 +56,17 @@ def render(
     """
     if format == "text":
         return _render_text(diagnostics, excerpts, files, color, shown)
+    from .code_quality import render_code_quality  # formats that a terminal does not need
+    from .sarif import render_sarif
+
     renderers: dict[str, Callable[[Sequence[Diagnostic], Sequence[str]], str]] = {
         "json": _render_json,
         "github": _render_github,
-        "sarif": _render_sarif,
+        "sarif": render_sarif,
         "junit": _render_junit,
+        "gitlab": render_code_quality,
     }
     return renderers[format](diagnostics, files)
-
-
-def escape_invisible(text: str) -> str:
-    """The text with invisible and bidirectional characters escaped."""
-    if text.isprintable():
-        return text
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text)
 
 
 def location_text(item: Diagnostic | Note) -> str:
@@ -242,66 +239,6 @@ def _full_message(diagnostic: Diagnostic) -> str:
     notes = [f"note: {_note_text(note)}" for note in diagnostic.notes]
     help = [f"help: {escape_invisible(diagnostic.help)}"] if diagnostic.help else []
     return "\n".join([escape_invisible(diagnostic.message), *notes, *help])
-
-
-def _render_sarif(diagnostics: Sequence[Diagnostic], files: Sequence[str]) -> str:
-    """SARIF 2.1.0, for code scanning."""
-    codes = sorted({diagnostic.code for diagnostic in diagnostics})
-    driver = {"name": "jsonnx", "rules": [_sarif_rule(code) for code in codes]}
-    run = {
-        "tool": {"driver": driver},
-        "columnKind": "unicodeCodePoints",
-        "results": [_sarif_result(diagnostic, codes.index(diagnostic.code)) for diagnostic in diagnostics],
-    }
-    schema = "https://json.schemastore.org/sarif-2.1.0.json"
-    return json.dumps({"$schema": schema, "version": "2.1.0", "runs": [run]}, indent=2)
-
-
-def _sarif_rule(code: str) -> dict[str, Any]:
-    explanation = EXPLANATIONS.get(code)
-    if explanation is None:
-        return {"id": code}
-    return {
-        "id": code,
-        "shortDescription": {"text": explanation.title},
-        "fullDescription": {"text": explanation.text},
-        "help": {"text": explanation.plain_text(), "markdown": explanation.markdown()},
-    }
-
-
-def _sarif_result(diagnostic: Diagnostic, index: int) -> dict[str, Any]:
-    result: dict[str, Any] = {
-        "ruleId": diagnostic.code,
-        "ruleIndex": index,
-        "level": diagnostic.severity,
-        "message": {
-            "text": escape_invisible(diagnostic.message)
-            + (f"\nhelp: {escape_invisible(diagnostic.help)}" if diagnostic.help else "")
-        },
-        "locations": [_sarif_location(diagnostic)],
-    }
-    if diagnostic.notes:
-        result["relatedLocations"] = [
-            {"id": number, "message": {"text": escape_invisible(note.message)}, **_sarif_location(note)}
-            for number, note in enumerate(diagnostic.notes, 1)
-        ]
-    return result
-
-
-def _sarif_location(item: Diagnostic | Note) -> dict[str, Any]:
-    location: dict[str, Any] = {"logicalLocations": [{"fullyQualifiedName": item.path}]}
-    if item.file:
-        physical: dict[str, Any] = {"artifactLocation": {"uri": _uri(item.file)}}
-        if item.line:
-            physical["region"] = {"startLine": item.line} | ({"startColumn": item.column} if item.column else {})
-        location["physicalLocation"] = physical
-    return location
-
-
-def _uri(file: str) -> str:
-    """A path as a URI reference: characters that are not unreserved are percent-encoded."""
-    encode = lambda match: "".join(f"%{byte:02X}" for byte in match[0].encode(errors="surrogateescape"))  # noqa: E731
-    return re.sub(r"[^A-Za-z0-9_.~/-]", encode, file.replace("\\", "/"))
 
 
 _DECLARATION = "<?xml version='1.0' encoding='us-ascii'?>\n"

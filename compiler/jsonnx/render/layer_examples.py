@@ -90,6 +90,15 @@ class LayerExample:
 
 def layer_examples(layer: Layer) -> list[LayerExample]:
     """One example for each accepted rank, at most three."""
+    return _accepted_examples(layer)[:MAX_EXAMPLES]
+
+
+def accepted_ranks(layer: Layer) -> list[int]:
+    """The ranks of the first input that the layer accepts, batch included, among those that are tried (1 to 6)."""
+    return sorted({example.inputs[0].rank for example in _accepted_examples(layer)})
+
+
+def _accepted_examples(layer: Layer) -> list[LayerExample]:
     examples: dict[tuple[str, int], LayerExample] = {}
     for inputs in INPUTS_BY_LAYER.get(layer.type_name) or _candidate_inputs(layer):
         dtype_and_rank = inputs[0].dtype, inputs[0].rank
@@ -99,7 +108,7 @@ def layer_examples(layer: Layer) -> list[LayerExample]:
             except ShapeError:
                 continue
     float_examples = [example for (dtype, _), example in examples.items() if dtype == "float32"]
-    return (float_examples or list(examples.values()))[:MAX_EXAMPLES]
+    return float_examples or list(examples.values())
 
 
 def _candidate_inputs(layer: Layer) -> Iterator[TensorTypes]:
@@ -126,10 +135,15 @@ def example_graph(layer: Layer, example: LayerExample) -> Any:
     return g.graph({f"y{index}": value for index, value in enumerate(results)})
 
 
+def weights_of(graph: Any) -> list[tuple[str, tuple[Dim, ...]]]:
+    """Name and shape of each weight, trained ones first."""
+    values = [*graph.parameters.values(), *graph.states.values()]
+    return [(value.name.partition("/")[2], value.shape) for value in values]
+
+
 def weight_descriptions(graph: Any) -> list[str]:
     """`kernel [32, 8]` for each weight, trained ones first."""
-    values = [*graph.parameters.values(), *graph.states.values()]
-    return [f"{value.name.partition('/')[2]} {_shape_text(value.shape)}" for value in values]
+    return [f"{name} {_shape_text(shape)}" for name, shape in weights_of(graph)]
 
 
 def _shape_text(shape: Sequence[Dim]) -> str:

@@ -1,11 +1,9 @@
-"""What `jsonnx layers` prints: lists and references of layers and other components, as text and as JSON values."""
+"""What `jsonnx layers` prints: lists and references of layers and other components as text."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from textwrap import fill, indent
-from typing import Any
 
 from ..core.components import Component
 from ..layers import Layer
@@ -23,8 +21,9 @@ from .component_reference import (
 )
 from .layer_groups import grouped_layers
 from .library_reference import TITLE as LIBRARY_TITLE
-from .library_reference import block_summaries, entry_json
+from .library_reference import block_summaries
 from .reference_examples import FURTHER_EXAMPLES
+from .reference_json import Section
 from .terminal import TEXT_WIDTH
 
 MEANING_INDENT = " " * 6
@@ -57,31 +56,7 @@ def _example_lines(component: type[Component]) -> list[str]:
     return [example_json(component)] if issubclass(component, Layer) else snippets(component)
 
 
-def reference_json(component: type[Component]) -> dict[str, Any]:
-    """The reference of a component as JSON values. A required argument has no default."""
-    is_layer = issubclass(component, Layer)
-    return {
-        **_entry_json(component),
-        "description": description(component),
-        "arguments": [
-            {
-                "name": argument.name,
-                "type": argument.type,
-                "required": argument.is_required,
-                **({} if argument.is_required else {"default": argument.default}),
-                "meaning": argument.meaning,
-            }
-            for argument in arguments_of(component)
-        ],
-        "example": json.loads(example_json(component)),
-        "shapes": [str(example) for example in example_shapes(component)] if is_layer else [],
-    }
-
-
 # -- lists -----------------------------------------------------------------------------------------------------------
-
-Section = tuple[str, list[type[Component]]]
-"""A heading and the components below it."""
 
 
 def layer_sections() -> list[Section]:
@@ -131,18 +106,3 @@ def layers_text(line_width: int | None = None) -> str:
     return "\n".join(
         [list_text(layer_sections(), block_summaries(), line_width), "", "Lists of what arguments refer to:", *kinds]
     )
-
-
-def list_json(sections: list[Section], blocks: Mapping[str, str] = {}) -> list[dict[str, Any]]:
-    """One object a component, in the order of the sections, and a block with its summary."""
-    components = [{**_entry_json(component), "group": title} for title, members in sections for component in members]
-    return [*components, *({**entry_json(type_), "group": LIBRARY_TITLE} for type_ in blocks)]
-
-
-def _entry_json(component: type[Component]) -> dict[str, Any]:
-    return {
-        "kind": registry_of(component).kind,
-        "name": component.type_name,
-        "names": accepted_names(component),
-        "summary": component.summary(),
-    }

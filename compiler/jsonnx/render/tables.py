@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from ..ir.polynomial import Polynomial
 from .descriptions import definitions_json, descriptions_text, output_descriptions
+from .shape_text import keras_shape_text
 from .summary_rows import SummaryRow, summary_rows
 from .text_table import TextTable
 
 if TYPE_CHECKING:
-    from ..core.types import Dim, TensorType
+    from ..analysis.activation_memory import ActivationPeak
+    from ..core.types import TensorType
     from ..frontend.network import Network
     from ..lowering.cost import LayerCost
     from ..runtime.provider_availability import Availability
@@ -28,6 +30,7 @@ def summary_text(
     depth: int | None = None,
     width: int | None = None,
     with_descriptions: bool = False,
+    peak: ActivationPeak | None = None,
 ) -> str:
     """One row a layer, and the totals. The layers of a block are indented under a row for the block, down to `depth`.
 
@@ -55,13 +58,13 @@ def summary_text(
     inputs = ", ".join(f"{name} {_type_text(type)}" for name, type in network.inputs.items())
     outputs = ", ".join(f"{name} {_type_text(type)}" for name, type in _output_types(network, rows).items())
     title = f"{network.name}: {inputs} -> {outputs}"
-    text = [title, "", table.text(color, width), "", *_total_lines(rows)]
+    text = [title, "", table.text(color, width), "", *_total_lines(rows, peak)]
     if with_descriptions:
         text += ["", descriptions_text(network)]
     return "\n".join(text).rstrip()
 
 
-def _total_lines(rows: Sequence[LayerCost]) -> list[str]:
+def _total_lines(rows: Sequence[LayerCost], peak: ActivationPeak | None) -> list[str]:
     """The lines below the table of layers: totals, and the operators that only onnxruntime has."""
     total, operators = _totals(rows), _nonstandard_operators(rows)
     return [
@@ -70,6 +73,7 @@ def _total_lines(rows: Sequence[LayerCost]) -> list[str]:
         f"non-trainable   {total['non_trainable']:,}",
         f"multiply-adds   {_count_text(_total_macs(rows))} a sample",
         f"weights         {total['megabytes']:.2f} MB",
+        *([f"activations     {peak.total / 1e6:.2f} MB a sample at most, at {peak.layer}"] if peak else []),
         *([f"needs           onnxruntime: no other runtime has its {', '.join(operators)}"] if operators else []),
     ]
 
@@ -113,7 +117,9 @@ def _nonstandard_operators(rows: Sequence[LayerCost]) -> list[str]:
     return sorted({op for row in rows for op in row.onnxruntime_ops})
 
 
-def summary_json(network: Network, rows: Sequence[LayerCost], depth: int | None = None) -> dict[str, Any]:
+def summary_json(
+    network: Network, rows: Sequence[LayerCost], depth: int | None = None, peak: ActivationPeak | None = None
+) -> dict[str, Any]:
     """The summary as JSON values. A symbolic size is its name; a sum with one is null beside a formula."""
     lines = summary_rows(rows, depth)
     operators, descriptions = _nonstandard_operators(rows), network.descriptions
@@ -130,7 +136,7 @@ def summary_json(network: Network, rows: Sequence[LayerCost], depth: int | None 
         "layers": [_with_description(layer, descriptions, layer["name"]) for layer in layers],
         "blocks": [_with_description(block, descriptions, block["name"]) for block in blocks],
         **definitions_json(network),
-        "totals": _totals(rows),
+        "totals": _totals(rows) | {"activation_bytes": peak.total if peak else None},
         **({"needs_onnxruntime": operators} if operators else {}),
     }
 
@@ -201,12 +207,6 @@ MAX_NAME_COMPARISONS = 100_000
 def _with_suggestion(reason: str, report: WeightsReport, name: str) -> str:
     near = report.suggest(name) if len(report.wanted) * len(report.given) < MAX_NAME_COMPARISONS else None
     return f"{reason}; {near}" if near else reason
-
-
-def keras_shape_text(shape: Iterable[Dim | str | None]) -> str:
-    """`(batch, 28, 28, 1)`; a single size has a comma after it, and an unknown size is `?`."""
-    sizes = ["?" if size is None else str(size) for size in shape]
-    return f"({', '.join(sizes)}{',' if len(sizes) == 1 else ''})"
 
 
 def _type_text(type: TensorType) -> str:

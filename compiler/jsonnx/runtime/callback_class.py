@@ -51,14 +51,26 @@ class Callback:
         """Whether a loss that is not finite ends the fit without an error; called with that error."""
         return False
 
+    def fit_failed(self, error: BaseException) -> None:
+        """Called with the exception that ends a fit before `on_train_end`."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """The state that checkpoints keep, by names of your choice: numbers, strings, booleans, None, NumPy arrays, and
+        dicts, lists and tuples of them. A class that overrides it also overrides `load_state_dict`."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restores the state of a checkpoint, which `state_dict` has returned. Called when its fit is resumed, after
+        `on_train_begin` and, in the middle of an epoch, `on_epoch_begin`."""
+
     def on_train_begin(self, logs: Logs | None = None) -> None:
-        """Called before the first epoch."""
+        """Called before the first epoch, also of a resumed fit."""
 
     def on_train_end(self, logs: Logs | None = None) -> None:
         """Called after the last epoch, with its logs, when the trainer has the weights with which the fit ends."""
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
-        """Called before an epoch."""
+        """Called before an epoch, and before the rest of one in which a fit is resumed."""
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Called after an epoch and its validation."""
@@ -110,6 +122,12 @@ class CallbackListener:
             if any(getattr(type(callback), name) is not getattr(Callback, name) for name in methods):
                 setattr(self, event, forward)
 
+    def state_dict(self) -> dict[str, Any]:
+        return self.callback.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.callback.load_state_dict(state)
+
     def begin_fit(self) -> None:
         self.callback.on_train_begin({})
 
@@ -131,6 +149,9 @@ class CallbackListener:
     def on_epoch_end(self, epoch: int, figures: Mapping[str, float]) -> None:
         self._logs = dict(figures)
         self.callback.on_epoch_end(epoch, self._logs)
+
+    def fail_fit(self, error: BaseException) -> None:
+        self.callback.fit_failed(error)
 
     def end_fit(self) -> None:
         self.callback.on_train_end(self._logs)

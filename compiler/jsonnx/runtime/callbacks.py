@@ -84,6 +84,7 @@ def _check_callback(callback: object) -> None:
         if framework:
             help = "jsonnx.callbacks has those of Keras, and jsonnx.Callback is the base class of your own"
             raise TypeError(f"the callback {name} is one of {framework}, which jsonnx cannot call: {help}")
+    _check_state_methods(callback, name)
     if isinstance(callback, Callback):
         _check_hooks(callback, name, KERAS_HOOKS, "the methods are " + ", ".join(KERAS_HOOKS))
         return
@@ -91,6 +92,16 @@ def _check_callback(callback: object) -> None:
     if not present:
         subject = f"the function {name!r}" if inspect.isroutine(callback) else f"the callback {name}"
         raise TypeError(f"{subject} has no hook: a callback is an object with at least one; {_KNOWN_HOOKS}")
+
+
+def _check_state_methods(callback: object, name: str) -> None:
+    """Raises TypeError if a callback has only one of the two methods for a state in checkpoints."""
+    names = ("state_dict", "load_state_dict")
+    base = Callback if isinstance(callback, Callback) else object
+    present = [method for method in names if getattr(type(callback), method, None) is not getattr(base, method, None)]
+    if len(present) == 1:
+        (missing,) = {*names} - {*present}
+        raise TypeError(f"the callback {name} has {present[0]}, but not {missing}: a checkpoint needs both")
 
 
 def _check_hooks(callback: object, name: str, hooks: Mapping[str, tuple[str, ...]], known: str) -> list[str]:

@@ -15,7 +15,9 @@ import numpy as np
 
 from ..core.diagnostics import CompileError, Diagnostic
 from ..core.files import error_reason, open_file, write_atomically
+from ..core.reserved_names import callback_arrays
 from ..data.array_digest import update_digest
+from .callback_states import SavedStates
 
 FORMAT_VERSION = 2
 _METADATA_KEY = "jsonnx"
@@ -49,6 +51,7 @@ def load(path: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         text, digest = fields["state"], fields["sha256"]
         state = json.loads(text)
         state.setdefault("learning_rate", None)  # in files of earlier versions
+        state.setdefault("callbacks", None)  # in files of runs without states of callbacks
         if isinstance(state.get("progress"), dict):
             state["progress"].setdefault("plateau", None)  # in files of runs without one
         if digest != _digest(arrays, text):
@@ -62,6 +65,20 @@ def load(path: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     except (SafetensorError, ValueError, KeyError, TypeError, AttributeError) as error:
         _raise_bad_checkpoint(path, f"it is damaged or not a checkpoint ({str(error) or type(error).__name__})")
     return arrays, state
+
+
+def split_callbacks(
+    path: str, arrays: Mapping[str, np.ndarray], state: Mapping[str, Any]
+) -> tuple[dict[str, np.ndarray], SavedStates]:
+    """The arrays of a checkpoint without those of callbacks, and the states of these. Raises CompileError
+    `bad-checkpoint`."""
+    entries = callback_arrays(arrays)
+    values = {number: arrays[name] for name, number in entries.items()}
+    try:
+        saved = SavedStates.decoded(state["callbacks"], values)
+    except (ValueError, TypeError) as error:
+        _raise_bad_checkpoint(path, f"its states of callbacks are malformed ({error})")
+    return {name: array for name, array in arrays.items() if name not in entries}, saved
 
 
 _COUNT, _NUMBER, _FIGURE, _TEXT = "count", "number", "figure", "word"
@@ -85,6 +102,10 @@ _STATE_SCHEMA: dict[str, Any] = {
             "setting": {"": None},
             "plateau": [None, {"best": _NUMBER, "wait": _COUNT, "cooldown": _COUNT}],
         },
+    ],
+    "callbacks": [
+        None,
+        {"states": {"": {"": None}}, "event": [None, {"name": _TEXT, "arguments": None, "uncalled": (_TEXT,)}]},
     ],
 }
 """The schema of a state. A dict stands for an object with these keys, or with any keys if its only key is ""; a tuple

@@ -57,6 +57,8 @@ class Fit:
     plateau: PlateauMonitor | None = None
     deadline: float | None = None
     """The time of the monotonic clock at which the fit is interrupted."""
+    resumed_rate: float | None = None
+    """The learning rate of the checkpoint that is resumed, unless a schedule gives it."""
     timed_out: bool = False
     stop_requested: bool = False
     """Set by a callback to end the epoch and the fit after the current step."""
@@ -73,9 +75,18 @@ class Fit:
 
     def run(self) -> History:
         """Trains until the last epoch, early stopping or a signal. Raises Diverged."""
+        try:
+            return self._run()
+        except BaseException as error:
+            self._notify("fail_fit", error)
+            raise
+
+    def _run(self) -> History:
         progress, history = self.progress, self.progress.history
         with StopOnSignal() as stop_signal:
             self._notify("begin_fit")
+            if not progress.batch:
+                self._restore_callbacks()
             while progress.epoch < self.settings.epochs and not progress.finished and not self._must_stop(stop_signal):
                 self._run_epoch(stop_signal)
             history.signal, history.timed_out = stop_signal.signal, self.timed_out
@@ -90,6 +101,13 @@ class Fit:
             self._notify("end_fit")  # as in Keras, the last weights are those that a callback sets
         history.signal = stop_signal.signal
         return history
+
+    def _restore_callbacks(self) -> None:
+        """Restores what callbacks have changed at events that the resumed fit had had before; once."""
+        if self.resumed_rate is not None:
+            self.engine.set_learning_rate(self.resumed_rate)
+            self.resumed_rate = None
+        self.progress.callbacks.restore()
 
     def _must_stop(self, stop_signal: StopOnSignal) -> bool:
         return self.stop_requested or self._is_interrupted(stop_signal)
@@ -108,6 +126,7 @@ class Fit:
             self.settings.epochs,
             self.settings.steps_per_epoch or self._steps_per_pass,
         )
+        self._restore_callbacks()
         dataset = self.dataset
         if isinstance(dataset, BatchStream):
             prepared = self._streamed_batches(dataset)
@@ -147,8 +166,7 @@ class Fit:
                     results.append(result)
                     if is_observed:
                         figures = figures_so_far() if step_listeners else {}
-                        for listener in step_listeners:
-                            listener(progress.batch, figures)
+                        self._call("on_step", step_listeners, progress.batch, figures)
                         for show_step in displays:
                             show_step(progress.batch + len(results), figures_so_far)
                     if self._must_stop(stop_signal):
@@ -293,11 +311,18 @@ class Fit:
             engine.set_learning_rate(self.plateau.rate_after(figures, engine.learning_rate()))
             progress.plateau_state = self.plateau.state_dict()
         progress.epoch, progress.batch, progress.metric_sums = progress.epoch + 1, 0, MetricSums(engine.plan)
-        self._notify("on_epoch_end", progress.epoch - 1, figures)
+        self._call("on_epoch_end", self._listeners("on_epoch_end"), progress.epoch - 1, figures)
 
     def _notify(self, event: str, *arguments: Any) -> None:
         for listener in self._listeners(event):
             listener(*arguments)
+
+    def _call(self, event: str, listeners: list[Callable[..., None]], *arguments: Any) -> None:
+        """Calls listeners of an event in which they may save a checkpoint."""
+        for number, listener in enumerate(listeners, 1):
+            self.progress.callbacks.calling(event, arguments, number)
+            listener(*arguments)
+        self.progress.callbacks.calling(event, arguments, 0)
 
     def _listeners(self, event: str) -> list[Callable[..., None]]:
         """The methods of callbacks that an event calls."""

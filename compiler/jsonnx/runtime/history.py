@@ -11,6 +11,7 @@ import numpy as np
 from ..core.figures import Figure
 from ..core.html_table import FIGURE_TITLES, figure_rows, html_table
 from ..core.reserved_names import loss_figure, metric_sums_name
+from .callback_states import CallbackStates
 
 if TYPE_CHECKING:
     from ..data.batch_stream import BatchStream
@@ -155,9 +156,10 @@ class FitProgress:
     checkpoint include the digests of the samples."""
     datasets: tuple[Dataset | BatchStream, Dataset | BatchStream | None] | None = None
     """The samples to train and to validate on; None after a checkpoint was loaded, until its fit is resumed."""
+    callbacks: CallbackStates = field(default_factory=CallbackStates)
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything but the best weights, as JSON."""
+        """Everything but the best weights and the states of callbacks, as JSON."""
         return {
             "offset": self.epoch_offset,
             "epoch": self.epoch,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from math import inf
 from pathlib import Path
 from typing import Any
@@ -86,6 +87,16 @@ class EarlyStopping(_Monitor):
         self.wait = self.stopped_epoch = self.best_epoch = 0
         self.best, self.best_weights = None, None
 
+    def state_dict(self) -> dict[str, Any]:
+        names = ("wait", "stopped_epoch", "best_epoch", "best", "best_weights")
+        return {name: getattr(self, name) for name in names}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.wait, self.stopped_epoch, self.best_epoch = state["wait"], state["stopped_epoch"], state["best_epoch"]
+        self.best, self.best_weights = state["best"], state["best_weights"]
+        if self.stopped_epoch:
+            self.trainer.stop_training = True
+
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         logs = logs or {}
         if self.monitor not in logs or epoch < self.start_from_epoch:
@@ -135,6 +146,13 @@ class ReduceLROnPlateau(_Monitor):
         self._plateau = PlateauMonitor(self.monitor, self.is_maximized, *self._arguments)
         self.trainer.learning_rate = self.trainer.learning_rate  # raises TypeError if it is a schedule
 
+    def state_dict(self) -> dict[str, Any]:
+        return self._plateau.state_dict() if self._plateau else {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        if self._plateau:
+            self._plateau.load_state_dict(state)
+
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         logs, before = logs or {}, self.trainer.learning_rate
         after = self._plateau.rate_after(logs, before) if self._plateau else before
@@ -181,6 +199,13 @@ class ModelCheckpoint(_Monitor):
         if self._suffix == ".onnx" and not hasattr(self.trainer, "model"):
             raise ValueError("only a Trainer of a spec has a model")
 
+    def state_dict(self) -> dict[str, Any]:
+        best = {"best": self.best} if self.save_best_only else {}
+        return best | ({"steps": self._steps} if self.save_freq != "epoch" else {})
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.best, self._steps = state.get("best", self.best), state.get("steps", self._steps)
+
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         self._epoch = epoch
 
@@ -192,6 +217,7 @@ class ModelCheckpoint(_Monitor):
             self._save(logs or {})
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        self._epoch = epoch
         if self.save_freq == "epoch":
             self._save(logs or {})
 
@@ -229,7 +255,7 @@ class TerminateOnNaN(Callback):
 
 
 class CSVLogger(Callback):
-    """Writes the losses and metrics of each epoch as a line of a CSV file."""
+    """Writes the losses and metrics of each epoch as a line of a CSV file. A resumed fit continues its file."""
 
     def __init__(self, filename: str | os.PathLike[str], separator: str = ",", append: bool = False) -> None:
         super().__init__()
@@ -237,20 +263,48 @@ class CSVLogger(Callback):
         self._names: list[str] = []
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
-        continues = self.append and os.path.exists(self.filename) and os.path.getsize(self.filename) > 0
         self._names = ["epoch", *self.params["metrics"]]
-        if not continues:
-            self._write(self._names, "w")
+        if not self._size or not (self.append or self.trainer.history.epoch):
+            self._write([self._names], "w")
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"size": self._size}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Removes the lines of epochs that are trained again. If lines are missing, writes the file anew, without the
+        figures that not every epoch has."""
+        if self._size >= state["size"]:
+            with self._errors():
+                os.truncate(self.filename, state["size"])
+            return
+        history = self.trainer.history
+        columns = [history.history.get(name, ()) for name in self._names[1:]]
+        blank = [""] * len(history.epoch)
+        rows = zip(history.epoch, *(column if len(column) == len(blank) else blank for column in columns), strict=True)
+        self._write([self._names, *rows], "w")
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         row = {"epoch": epoch, **(logs or {})}
-        self._write([row.get(name, "") for name in self._names], "a")
+        self._write([[row.get(name, "") for name in self._names]], "a")
 
-    def _write(self, row: list[Any], mode: str) -> None:
-        """Raises UsageError `unwritable-file`."""
+    @property
+    def _size(self) -> int:
+        """The size of the file in bytes; 0 if there is none."""
         try:
-            with open(self.filename, mode, encoding="utf-8", newline="") as file:
-                csv.writer(file, delimiter=self.separator, lineterminator="\n").writerow(row)
+            return os.path.getsize(self.filename)
+        except FileNotFoundError:
+            return 0
+
+    def _write(self, rows: Iterable[Sequence[Any]], mode: str) -> None:
+        """Raises UsageError `unwritable-file`."""
+        with self._errors(), open(self.filename, mode, encoding="utf-8", newline="") as file:
+            csv.writer(file, delimiter=self.separator, lineterminator="\n").writerows(rows)
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        """Raises UsageError `unwritable-file` for an error of the file."""
+        try:
+            yield
         except OSError as error:
             message = f"cannot write {self.filename!r}: {error_reason(error)}"
             raise UsageError("unwritable-file", message) from error

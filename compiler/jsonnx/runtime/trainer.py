@@ -19,6 +19,7 @@ from ..interop.string_arrays import bytes_to_strings, with_strings_as_bytes
 from . import checkpoint
 from .batch_layout import CachedLayout
 from .callback_class import Callback
+from .callback_states import CallbackStates
 from .callbacks import checked_callbacks, fit_listeners
 from .checkpoint_faults import RANDOM_WEIGHTS, array_faults, environment_diagnostics, mismatch, run_faults
 from .class_weights import (
@@ -32,6 +33,7 @@ from .class_weights import (
 from .early_stopping import EarlyStoppingMonitor, is_maximized
 from .engine import Diverged, Engine
 from .environment import run_environment
+from .execution_plan import ExecutionPlan
 from .fit import Fit
 from .fit_arguments import FitSettings, fit_settings, require_bool, require_integer, require_rate
 from .fit_data import dataset_of, stream_of, train_and_validation
@@ -39,9 +41,10 @@ from .history import FitProgress, History, MetricSums, data_digests
 from .plan_data import from_spec
 from .plateau import PlateauMonitor
 from .provider_options import ProviderOptions
-from .providers import Provider
+from .providers import Provider, SessionConfig
 from .runner import runner_without_updates
 from .session import concatenate_batches
+from .session_recorder import SessionRecorder
 from .stream_arguments import check_stream, weighted_batches
 from .training_plan import TrainingPlan
 from .variables import DonatedArrays
@@ -195,12 +198,16 @@ class Trainer:
         monitor = EarlyStoppingMonitor(self.plan, validation is not None)
         if not self._resumes:
             self._engine.adapt(samples)
+        resumed_rate = self.learning_rate if self._resumes and self.plan.rate_graph is None else None
         progress = self._start_progress(monitor, (samples, validation), settings)
         plateau = self._plateau_monitor(progress)
         limit = self.plan.training.time_limit
         deadline = None if limit is None else time.monotonic() + limit.total_seconds
         hooks = fit_listeners(listeners, self, settings, samples, validation)
-        self._fit = Fit(self._engine, samples, validation, settings, monitor, progress, hooks, plateau, deadline)
+        progress.callbacks = CallbackStates(listeners, hooks, progress.callbacks.current())
+        self._fit = Fit(
+            self._engine, samples, validation, settings, monitor, progress, hooks, plateau, deadline, resumed_rate
+        )
         try:
             return self._fit.run()
         except Diverged as error:
@@ -294,6 +301,8 @@ class Trainer:
         self._cached_layout = None
         self.plan = plan
         self._engine = Engine(plan, old.execution.provider, old.execution.threads, self._fast, weights)
+        if old.recorder is not None:
+            self._engine.record_steps(old.recorder)
         del old
         self._engine.write(self._engine.convert_state(state))
         self._engine.steps = steps
@@ -399,12 +408,16 @@ class Trainer:
         """Write the complete state of the run to one file, from which `load_checkpoint` resumes it bit for bit.
 
         Returns the SHA-256 of the file. Raises UsageError `unwritable-file`; then an earlier file of that name is
-        unchanged.
+        unchanged. Raises TypeError if the state of a callback cannot be saved.
         """
         arrays = self._engine.state_dict()
         progress = self._progress
         if progress is not None and progress.best_weights is not None:
             arrays |= {best_weight_name(name): array for name, array in progress.best_weights.items()}
+        callbacks: dict[str, Any] = {}
+        if progress is not None:
+            callbacks, callback_arrays = progress.callbacks.current().encoded()
+            arrays |= callback_arrays
         state = {
             "spec": self.plan.fingerprint,
             "vocabulary_files": self.plan.vocabulary_digests,
@@ -413,6 +426,7 @@ class Trainer:
             "steps": self.steps,
             "learning_rate": self.learning_rate if self.plan.rate_graph is None else None,
             "progress": None if progress is None else progress.state_dict(),
+            **callbacks,
             "environment": self.environment(),
         }
         return checkpoint.save(os.fspath(path), with_strings_as_bytes(arrays), state)
@@ -425,7 +439,8 @@ class Trainer:
         damaged one, `checkpoint-mismatch` for one of another network, seed or initial weights.
         """
         name = os.fspath(path)
-        arrays, state = checkpoint.load(name)
+        entries, state = checkpoint.load(name)
+        arrays, callbacks = checkpoint.split_callbacks(name, entries, state)
         best_entries, other_entries = split_best_weights(arrays)
         best = self._decode_strings({weight: arrays[entry] for entry, weight in best_entries.items()})
         stored_values = self._decode_strings({entry: arrays[entry] for entry in other_entries})
@@ -439,7 +454,10 @@ class Trainer:
         if state["learning_rate"] is not None and self.plan.rate_graph is None:
             self._engine.set_learning_rate(state["learning_rate"])
         progress = state["progress"]
-        self._progress = None if progress is None else FitProgress.from_state_dict(self.plan, progress, best or None)
+        self._progress = None
+        if progress is not None:
+            self._progress = FitProgress.from_state_dict(self.plan, progress, best or None)
+            self._progress.callbacks = CallbackStates(saved=callbacks)
         self._resumes = progress is not None
         self._loaded_weights_digest = state["initial_weights"]
         return differences
@@ -475,16 +493,27 @@ def prepare_trainer(trainer: Trainer, samples: Dataset) -> None:
     trainer._engine.adapt(samples.for_graphs(trainer.plan.data_spec))
 
 
+def record_steps(trainer: Trainer, recorder: SessionRecorder | None) -> ExecutionPlan:
+    """Lets a recorder record the training steps of a trainer from now on; None ends this. Returns how they run."""
+    trainer._engine.record_steps(recorder)
+    return trainer._engine.execution
+
+
 def run_graph(
-    trainer: Trainer, graph: Graph, batches: Iterable[Dataset], data_spec: DataSpec | None = None
+    trainer: Trainer,
+    graph: Graph,
+    batches: Iterable[Dataset],
+    data_spec: DataSpec | None = None,
+    recorder: SessionRecorder | None = None,
 ) -> Iterator[dict[str, np.ndarray]]:
     """The outputs of another graph over a trainer's variables for each batch, fed as the next step would be.
 
-    `data_spec` replaces the plan's, for a graph that takes other sample weights.
+    `data_spec` replaces the plan's, for a graph that takes other sample weights; `recorder` records the runs.
     """
     engine = trainer._engine
     data_spec = trainer.plan.data_spec if data_spec is None else data_spec
-    runner = runner_without_updates(graph, engine.variables(), engine.vocabularies)
+    config = SessionConfig(recorder=recorder)
+    runner = runner_without_updates(graph, engine.variables(), engine.vocabularies, config)
     for batch in batches:
         feeds = engine.feeds(batch.for_graphs(data_spec), slice(None), trainer.steps)
         results = runner({name: feeds[name] for name in runner.fed_names})

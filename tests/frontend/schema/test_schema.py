@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from jsonnx.core.diagnostics import CompileError, Report
 from jsonnx.core.limits import MAX_DIAGNOSTICS
+from jsonnx.core.quantities import BYTES_PATTERN, COUNT_PATTERN
 from jsonnx.frontend.json_reader import read_text
 from jsonnx.frontend.schema.editor_schema import (
     EXPRESSION_PATTERN,
@@ -168,7 +169,9 @@ def test_every_pattern_takes_linear_time() -> None:
     """Every pattern repeats single characters only, so that matching needs no backtracking."""
     patterns = set(re.findall(r'"pattern": "((?:[^"\\]|\\.)*)"', editor_schema_text()))
     known = [of["pattern"] for of in (INNER_NAME_SCHEMA, INNER_REFERENCE_SCHEMA, NAME_SCHEMA, PARAMETER_NAME_SCHEMA)]
-    assert patterns == {json.dumps(pattern)[1:-1] for pattern in (*known, EXPRESSION_PATTERN)}
+    assert patterns == {
+        json.dumps(pattern)[1:-1] for pattern in (*known, EXPRESSION_PATTERN, COUNT_PATTERN, BYTES_PATTERN)
+    }
     start = time.process_time()
     assert not re.search(str(REFERENCE_SCHEMA["pattern"]), "a" * 1_000_000 + "!")
     assert time.process_time() - start < 5

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ...core.components import Json
-from ...core.diagnostics import JsonPath, Report, did_you_mean
+from ...core.diagnostics import JsonPath, Report, suggested
 from ..schema.phrases import short_name
 from ..schema.schema import ENTRY_KEYS
 from .block_definitions import BlockDefinition
@@ -25,7 +25,9 @@ def block_arguments(
         if key not in block.parameters:
             similar = report.similar_words(key, names)
             found.update(similar)
-            help = did_you_mean(similar) or (f"its parameters: {', '.join(names)}" if names else "it has no parameters")
+            help = suggested(key, similar) or (
+                f"its parameters: {', '.join(names)}" if names else "it has no parameters"
+            )
             message = f"the block {short_name(block.name)} has no parameter {short_name(key)}"
             report.add("unknown-key", path, message, help=help, at_key=True, notes=notes)
         elif not any(invalid[: len(path)] == path for invalid in step.invalid_paths):

@@ -7,10 +7,11 @@ from typing import NamedTuple, NoReturn
 
 from ...core.components import Json
 from ...core.diagnostics import JsonPath, Report
+from ...core.fixes import Suggestion
 from ...core.limits import MAX_EXPRESSION_STEPS, MAX_JSON_DEPTH, MAX_JSON_VALUES
 from ..schema.phrases import known_names_help, short_name
 from .expression_parser import NAME_HINTS, Values
-from .expressions import UnknownNames, evaluate_text, has_expressions, names_in, names_in_invalid
+from .expressions import UnknownNames, evaluate_text, has_expressions, names_in, names_in_invalid, with_name_replaced
 from .operations import ExpressionError, TooManySteps, Workspace
 from .template import BlockUse, block_use_notes
 
@@ -140,7 +141,7 @@ class Evaluator:
             self._reported_names.update((block, name) for name in names[:1])
             if names and not is_reported:
                 message = f"there is no parameter {short_name(names[0])}"
-                help = self._unknown_name_help(names[0], values, scope)
+                help = self._unknown_name_help(names[0], raw, values, scope)
                 self.meant_names.update(*(self.report.similar_words(name, values) for name in names))
                 self.report.add("unknown-name", path, message, help=help, notes=scope.notes)
         except ExpressionError as error:
@@ -149,13 +150,19 @@ class Evaluator:
         invalid_paths.append(path)
         return raw
 
-    def _unknown_name_help(self, name: str, values: Values, scope: EvaluationScope) -> str:
+    def _unknown_name_help(self, name: str, raw: str, values: Values, scope: EvaluationScope) -> str | Suggestion:
         if name == "index":
             return "only an entry with `repeat` has an `index`"
         if scope.block_use and name in self.global_names:
             return f'a block reads the parameters of the network that it lists: "globals": ["{name}"]'
         fallback = known_names_help([*map(short_name, values)]) if values else "there are no parameters here"
-        return NAME_HINTS.get(name) or self.report.suggestion(name, values) or fallback
+        if name in NAME_HINTS:
+            return NAME_HINTS[name]
+        suggestion = self.report.suggestion(name, values)
+        if suggestion is None:
+            return fallback
+        texts = [with_name_replaced(raw, name, str(similar)) for similar in suggestion.replacements]
+        return suggestion._replace(old=raw, replacements=tuple(texts))
 
     def spend(self, steps: int, path: JsonPath, scope: EvaluationScope) -> None:
         """Counts steps. Reports an error and raises ExpansionTooLarge if there are too many."""

@@ -29,7 +29,7 @@ from .source_map import ExpansionSourceMap, ScopedPath
 from .template import BlockUse, Ref, Step, Template
 from .unused import check_block_inputs, warn_unused_blocks, warn_unused_parameters
 
-EVALUATED_SECTIONS = ("inputs", "labels", "training")
+EVALUATED_SECTIONS = ("inputs", "labels", "training", "budget")
 """Sections that are copied, with their expressions evaluated."""
 
 

@@ -109,6 +109,16 @@ def names_in_invalid(text: str) -> frozenset[str]:
     )
 
 
+def with_name_replaced(text: str, name: str, new_name: str) -> str:
+    """Returns a string with another name in place of a name in its expressions."""
+    pattern = re.compile(rf"""\"[^"]*\"|'[^']*'|\b{re.escape(name)}\b""")
+    return re.sub(
+        r"\$\$\{|\$\{[^}]*",
+        lambda part: pattern.sub(lambda word: new_name if word[0] == name else word[0], part[0]),
+        text,
+    )
+
+
 def evaluate_text(text: str, values: Values, workspace: Workspace) -> Json:
     """Returns the value of a string that is one expression, or else the string with values in place of expressions.
 

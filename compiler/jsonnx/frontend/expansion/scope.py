@@ -7,13 +7,14 @@ from collections.abc import Hashable, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 
 from ...core.components import Json
-from ...core.diagnostics import JsonPath, Report, did_you_mean, quoted_or_list
+from ...core.diagnostics import JsonPath, Report, quoted_or_list, suggested
+from ...core.fixes import Suggestion
 from ...core.limits import MAX_EXPANDED_ENTRIES, MAX_LAYERS, MAX_TEMPLATES
 from ...layers import LAYERS
 from ...layers.unsupported import unsupported_layer
 from ..default_names import default_name, free_name
 from ..foreign_help import foreign_name_help
-from ..schema.errors import NESTED_BLOCK_HELP
+from ..schema.error_messages import NESTED_BLOCK_HELP
 from ..schema.phrases import short_name, short_repr
 from ..schema.schema import ENTRY_KEYS, INNER_NAME_SCHEMA, NAME_SCHEMA, REGISTRIES
 from .block_arguments import block_arguments
@@ -309,7 +310,7 @@ class Scope:
                 similar = self.report.similar_words(kind, [*LAYERS.by_name, *self.templates.blocks])
             if any(name in self.templates.blocks for name in similar):
                 message = f"there is no layer type or block {short_name(kind)}"
-                self._report_invalid(step, "unknown-type", "type", message, did_you_mean(similar))
+                self._report_invalid(step, "unknown-type", "type", message, suggested(kind, similar))
             return
         block = self.templates.blocks[kind]
         if raw_type != kind:
@@ -392,7 +393,7 @@ class Scope:
                 message = f"nothing is called {short_name(name)}"
             self._report_unknown_use(step, message, self.report.suggestion(name, layers) or help)
 
-    def _report_unknown_use(self, step: Step, message: str, help: str) -> None:
+    def _report_unknown_use(self, step: Step, message: str, help: str | Suggestion) -> None:
         """Reports the name in `use` of a step, which still takes its inputs."""
         path = (*step.path, "use")
         self.report.add("unknown-name", path, message, help=help, notes=self.evaluation_scope.notes)
@@ -404,7 +405,7 @@ class Scope:
         similar = [] if name in self.symbols else self.report.similar_words(name, steps)
         return any(steps[known].template is not None for known in similar)
 
-    def _report_invalid(self, step: Step, code: str, key: str, message: str, help: str | None) -> None:
+    def _report_invalid(self, step: Step, code: str, key: str, message: str, help: str | Suggestion | None) -> None:
         """Reports an error at a key of a step, and replaces the step by a placeholder."""
         self.report.add(code, (*step.path, key), message, help=help, notes=self.evaluation_scope.notes)
         replace_with_identity(step)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from functools import cache
+from typing import NamedTuple
 
 from ...core.components import Json
 from ...core.diagnostics import JsonPath
+from ...core.fixes import Edit, Fix
 from ...layers import LAYERS
 from ...search.section import PruningSection, SweepSection
 from ...training.data_section import AudioSection, DataSection, ImagesSection
@@ -20,9 +22,12 @@ from ...training.section import (
     Training,
 )
 from ...training.split_section import SequencesSection, SplitSection, WindowsSection
+from ..budget_section import BudgetSection
 from ..foreign_help import replaced_keys
 from ..lint_section import LintSection
+from .fast_validator import is_valid
 from .schema import root_schema
+from .schema_paths import child_schema, schema_at, value_at
 
 
 @cache
@@ -44,40 +49,48 @@ def _keys_by_section() -> dict[JsonPath, Collection[str]]:
         ("training", "data", "audio"): AudioSection.attributes,
         ("training", "weights"): InitialWeightsSection.attributes,
         ("lint",): LintSection.attributes,
+        ("budget",): BudgetSection.attributes,
         ("sweep",): SweepSection.attributes,
         ("sweep", "pruning"): PruningSection.attributes,
     }
 
 
-def misplaced_key_help(key: str, path: JsonPath, instance: Json) -> str | None:
-    """Returns where a key that the object at a path does not know belongs, or None."""
+class MisplacedKey(NamedTuple):
+    """Where a key belongs."""
+
+    text: str
+    fix: Fix | None = None
+
+
+def misplaced_key(key: str, path: JsonPath, document: Json) -> MisplacedKey | None:
+    """Returns where a key that the object at a path of the document does not know belongs, or None."""
+    instance = value_at(document, path)
     if isinstance(instance, dict) and "use" in instance and path[:1] == ("layers",):
-        return _use_help(key)
+        is_argument = any(key in layer.attributes for layer in LAYERS)
+        text = f"give {key!r} to the layer itself: 'use' calls it again with the same arguments"
+        return MisplacedKey(text) if is_argument else None
     if path in _keys_by_section():
-        return _section_help(key, path)
-    return _inner_layer_help(key, instance)
+        return _in_section(key, path, document)
+    return _in_inner_layer(key, path, instance, document)
 
 
-def _use_help(key: str) -> str | None:
-    is_argument = any(key in layer.attributes for layer in LAYERS)
-    return f"give {key!r} to the layer itself: 'use' calls it again with the same arguments" if is_argument else None
-
-
-def _section_help(key: str, path: JsonPath) -> str | None:
+def _in_section(key: str, path: JsonPath, document: Json) -> MisplacedKey | None:
     """Returns the section of the spec that knows a key: the one to which the fewest levels lead."""
     candidates = [section for section, keys in _keys_by_section().items() if key in keys and section != path]
     if not candidates:
-        return _foreign_section_help(key, path)
+        return _foreign_in_section(key, path, document)
     nearest = min(candidates, key=lambda section: _level_count(section, path))
     where = f"in '{'.'.join(map(str, nearest))}'" if nearest else "at the top level of the document"
-    return f"it belongs {where}"
+    return MisplacedKey(f"it belongs {where}", move_fix(path, key, nearest, key, document))
 
 
-def _foreign_section_help(key: str, path: JsonPath) -> str | None:
+def _foreign_in_section(key: str, path: JsonPath, document: Json) -> MisplacedKey | None:
     """Returns the section below the one at a path that knows a key of another program by another name."""
     for section, keys in _keys_by_section().items():
         if section[:-1] == path != () and (names := replaced_keys(key, keys)):
-            return f"write {' and '.join(map(repr, names))} in '{'.'.join(map(str, section))}'"
+            text = f"write {' and '.join(map(repr, names))} in '{'.'.join(map(str, section))}'"
+            fix = move_fix(path, key, section, names[0], document) if len(names) == 1 else None
+            return MisplacedKey(text, fix)
     return None
 
 
@@ -89,10 +102,49 @@ def _level_count(section: JsonPath, path: JsonPath) -> int:
     return len(section) + len(path) - 2 * common
 
 
-def _inner_layer_help(key: str, instance: Json) -> str | None:
+def _in_inner_layer(key: str, path: JsonPath, instance: Json, document: Json) -> MisplacedKey | None:
     """Returns the argument that takes an inner layer, if the key is one of that layer's arguments."""
     outer = LAYERS.by_name.get(str(instance.get("type"))) if isinstance(instance, dict) else None
     argument = next((name for name in ("layer", "cell") if outer is not None and name in outer.attributes), None)
     inner = instance.get(argument) if isinstance(instance, dict) and argument else None
     inner_type = LAYERS.by_name.get(str(inner.get("type"))) if isinstance(inner, dict) else None
-    return f"it belongs in {argument!r}" if inner_type is not None and key in inner_type.attributes else None
+    if inner_type is None or key not in inner_type.attributes:
+        return None
+    return MisplacedKey(f"it belongs in {argument!r}", move_fix(path, key, (*path, str(argument)), key, document))
+
+
+def move_fix(path: JsonPath, key: str, target: JsonPath, new_key: str, document: Json) -> Fix | None:
+    """Returns the fix that moves a key from the object at a path to the one at another, which is created if it is
+    missing; None if its value is not valid there, or the key is there already."""
+    value = value_at(document, (*path, key))
+    existing = next(target[:length] for length in range(len(target), -1, -1) if _exists(document, target[:length]))
+    owner = value_at(document, existing)
+    removed = Edit("remove", (*path, key))
+    if isinstance(owner, str) and existing == target:  # a component without arguments
+        edit = Edit("replace", target, {"type": owner, new_key: value}, old=owner)
+    elif not isinstance(owner, dict) or (existing == target and new_key in owner):
+        return None
+    elif existing == target:
+        edit = Edit("add", (*target, new_key), value)
+    else:
+        missing = target[len(existing) :]
+        section: Json = {new_key: value}
+        for step in reversed(missing[1:]):
+            section = {step: section}
+        edit = Edit("add", (*existing, missing[0]), section)
+    schema = schema_at(document, edit.path)
+    if edit.op == "add" and existing == target:
+        schema = schema_at(document, target)
+        schema = None if schema is None else child_schema(schema, {**owner, new_key: value}, new_key)
+    if schema is None or not is_valid(edit.value, schema):
+        return None
+    where = f"'{'.'.join(map(str, target))}'" if target else "the top level"
+    return Fix(f"Move the key to {where}", (removed, edit))
+
+
+def _exists(document: Json, path: JsonPath) -> bool:
+    try:
+        value_at(document, path)
+    except (KeyError, IndexError, TypeError):
+        return False
+    return True

@@ -18,6 +18,7 @@ from ...training.regularizers import REGULARIZERS
 from ...training.schedules import SCHEDULES
 from ...training.section import Training
 from ...training.trackers import TRACKERS
+from ..budget_section import BudgetSection
 from ..lint_section import LINT_KEY, LintSection
 from .phrases import UNKNOWN_NAME_SCHEMA
 
@@ -144,6 +145,8 @@ def _root_properties() -> dict[str, Json]:
         "training": NullableCodec(codec_for(Training)).schema() | {"description": "How the network is trained."},
         "sweep": NullableCodec(codec_for(SweepSection)).schema()
         | {"description": "Which values `jsonnx sweep` searches for the best."},
+        "budget": NullableCodec(codec_for(BudgetSection)).schema()
+        | {"description": "What the network and its model may cost; `jsonnx validate` reports what exceeds it."},
         LINT_KEY: NullableCodec(codec_for(LintSection)).schema()
         | {"description": "Which findings of `jsonnx lint`, and which warnings, are meant."},
     }

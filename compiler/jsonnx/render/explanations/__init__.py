@@ -10,6 +10,7 @@ from ..terminal import TEXT_WIDTH
 from .data import DATA_EXPLANATIONS
 from .explanation import Explanation
 from .files import FILE_EXPLANATIONS
+from .gates import GATE_EXPLANATIONS
 from .keras import KERAS_EXPLANATIONS
 from .running import RUNNING_EXPLANATIONS
 from .specs import SPEC_EXPLANATIONS
@@ -21,6 +22,7 @@ LINT_EXPLANATIONS = {
 _BY_SUBJECT = (
     *(SPEC_EXPLANATIONS, KERAS_EXPLANATIONS, FILE_EXPLANATIONS, DATA_EXPLANATIONS, RUNNING_EXPLANATIONS),
     LINT_EXPLANATIONS,
+    GATE_EXPLANATIONS,
 )
 
 EXPLANATIONS: dict[str, Explanation] = dict(sorted(item for subject in _BY_SUBJECT for item in subject.items()))

@@ -1,0 +1,326 @@
+"""The violations of the schema as diagnostics, with the fixes that are certain."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING
+
+from ... import library
+from ...core.components import Json
+from ...core.diagnostics import JsonPath, Report, did_you_mean, or_list
+from ...core.fixes import Fix, Suggestion, json_text, remove_key
+from ...core.quantities import AMOUNT_EXAMPLES
+from ...layers import LAYERS
+from ...layers.unsupported import unsupported_layer
+from ..foreign_help import foreign_name, key_correction, replaced_keys
+from .component_fixes import REGISTRY_BY_KIND, component_fix, name_as_layer_fix, type_key_fix
+from .corrections import key_fix, split_fix, value_fix
+from .misplaced_keys import misplaced_key
+from .phrases import MAX_ENUM_VALUES_SHOWN, schema_phrase, short_name, short_repr
+from .schema import PARAMETER_NAME_SCHEMA
+from .schema_paths import required_keys, schema_at, value_at
+
+if TYPE_CHECKING:
+    from jsonschema import ValidationError
+
+NESTED_BLOCK_HELP = "write the layer itself, with expressions if necessary; blocks are allowed in `layers` only"
+
+MAX_CHOICES_SHOWN = 8
+"""The number of components of a kind up to which a help text names all."""
+
+
+def report_error(
+    error: ValidationError, misspelled: Mapping[JsonPath, set[str]], document: Json, report: Report
+) -> None:
+    """Reports one error of the validator; `misspelled` are missing keys that are not reported."""
+    path = error_path(error)
+    match error.validator:
+        case "additionalProperties":
+            for key in unknown_keys(error):
+                _report_unknown_key(error, key, document, report)
+        case "required":
+            for key in _missing_keys(error):
+                if key not in misspelled.get(path, ()):
+                    _report_missing_key(error, key, report)
+        case "enum":
+            _report_invalid_choice(error, document, report)
+        case "pattern" if error.schema.get("title") in AMOUNT_EXAMPLES:
+            example, value = AMOUNT_EXAMPLES[error.schema["title"]], error.instance
+            message = f"{_value_name(path)} cannot be {short_repr(value)}"
+            found = json_text(value)
+            report.add("invalid-value", path, message, help=f"write it like {example}", expected=example, found=found)
+        case "pattern" | "maxLength":
+            _report_invalid_name(error, report)
+        case "not":
+            message = f"{_value_name(path)} is not allowed here"
+            help = f"remove it: {error.schema['description']}"
+            report.add("unknown-key", path, message, help=help, at_key=True, fix=remove_key(path))
+        case _:
+            _report_invalid_value(error, document, report)
+
+
+def _report_invalid_value(error: ValidationError, document: Json, report: Report) -> None:
+    """Reports a value of a wrong type, or out of range."""
+    path, value = error_path(error), error.instance
+    code, help = "out-of-range", _help_text(error)
+    match error.validator:
+        case "type" if is_only_out_of_range(error):
+            size = "too close to 0" if abs(value) < 1 else "too large"
+            is_float = "number" in error.validator_value
+            type_ = "float32, which ranges from 1.4e-45 to 3.4e38" if is_float else "a 64-bit integer"
+            message, help = f"{_value_name(path)} is {short_repr(value)}, {size} for {type_}", None
+        case "type" | "anyOf":
+            code = "wrong-type"
+            message = f"expected {schema_phrase(error.schema)} for {_value_name(path)}, got {short_repr(value)}"
+            help = help if path else "a spec is an object; data in a .json file are given as --data=FILE"
+        case "const":
+            code = "unsupported-argument"
+            only_value = short_repr(error.validator_value)
+            message = f"{_value_name(path)} can only be {only_value} here, got {short_repr(value)}"
+        case _:
+            message = f"{_value_name(path)} {_bound_message(error)}, got {short_repr(value)}"
+    fix = _value_fix(error, document)
+    report.add(code, path, message, help=help, expected=_expected(error), found=json_text(value), fix=fix)
+
+
+def _expected(error: ValidationError) -> str:
+    """Returns what a schema allows, as a phrase."""
+    if error.validator == "const":
+        return short_repr(error.validator_value)
+    if error.validator in ("type", "anyOf"):
+        return schema_phrase(error.schema)
+    return re.sub("^(must|may) (be|have) ", "", _bound_message(error))
+
+
+def _value_fix(error: ValidationError, document: Json) -> Fix | None:
+    """Returns the fix of an invalid value, if it is certain what it stands for."""
+    path, value = error_path(error), error.instance
+    if error.validator not in ("type", "anyOf", "const") or not path:
+        return None
+    owner_schema, owner = schema_at(document, path[:-1]), value_at(document, path[:-1])
+    is_optional = isinstance(owner, dict) and owner_schema and path[-1] not in required_keys(owner_schema, owner)
+    if is_optional and (value is None or error.validator == "const"):
+        return remove_key(path, is_safe=value is None)
+    return name_as_layer_fix(path, value, error.schema) or value_fix(path, value, error.schema)
+
+
+def _report_unknown_key(error: ValidationError, key: str, document: Json, report: Report) -> None:
+    path, properties, value = error_path(error), error.schema["properties"], error.instance
+    known = [name for name, schema in properties.items() if name != "$schema" and not _is_refused(schema)]
+    help: str | Suggestion
+    fix = None
+    if correction := key_correction(key, known):
+        help, new_keys = correction.text, correction.new_keys
+        if len(new_keys) > 1:
+            fix = split_fix(path, key, value, properties, new_keys)
+        elif not new_keys:
+            fix = remove_key((*path, key), is_safe=correction.is_certain)
+    elif misplaced := misplaced_key(key, path, document):
+        help, fix, new_keys = misplaced.text, misplaced.fix, ()
+    else:
+        new_keys = tuple(report.similar_words(key, known))
+        help = did_you_mean(new_keys) or f"known keys: {', '.join(known)}"
+        fix = None if new_keys else remove_key((*path, key), is_safe=False)
+    if len(new_keys) == 1:
+        fix = key_fix(path, key, value, properties, new_keys[0])
+    report.add(
+        "unknown-key",
+        (*path, key),
+        f"{_object_name(error)} has no key {short_name(key)}",
+        help=help,
+        at_key=True,
+        expected=f"one of the keys {', '.join(known)}",
+        found=json_text(key),
+        fix=fix,
+    )
+
+
+def _is_refused(schema: Json) -> bool:
+    """Tells whether a key can only have its default, so that no message should propose it."""
+    return isinstance(schema, dict) and "const" in schema
+
+
+def _report_missing_key(error: ValidationError, key: str, report: Report) -> None:
+    path, properties, value = error_path(error), error.schema.get("properties", {}), error.instance
+    schema = properties.get(key, {})
+    unknown = [name for name in value if name not in properties]
+    meant = [name for name in unknown if replaced_keys(name, [key])] or report.similar_words(key, unknown)
+    description = f"{schema['description'].rstrip('.')}: {schema_phrase(schema)}" if "description" in schema else None
+    help = f"rename {or_list(map(repr, meant))} to {key!r}?" if meant else description
+    fix = None
+    if len(meant) == 1:
+        is_type = key == "type"
+        kind = error.schema.get("title")
+        fix = type_key_fix(kind, path, value, meant[0]) if is_type else key_fix(path, meant[0], value, properties, key)
+    expected = f"the key {key!r}" + (f": {schema_phrase(schema)}" if schema else "")
+    message = f"{_object_name(error)} needs the key {key!r}"
+    report.add("missing-key", path, message, help=help, expected=expected, found=json_text(value), fix=fix)
+
+
+def _report_invalid_choice(error: ValidationError, document: Json, report: Report) -> None:
+    path, value, kind = error_path(error), error.instance, error.schema.get("title")
+    choices = [choice for choice in error.validator_value if choice is not None]
+    if not isinstance(value, str):
+        return  # the wrong type is reported as another error
+    found = json_text(value)
+    if kind is None:
+        foreign = foreign_name("dtype", value, choices) if path[-1] == "dtype" else None
+        expected = or_list(map(short_repr, choices))
+        help = foreign or report.suggestion(value, choices) or f"choose {expected}"
+        if len(choices) > MAX_ENUM_VALUES_SHOWN:
+            expected = schema_phrase(error.schema)
+            help = report.suggestion(value, choices) or str(error.schema.get("description", f"write {expected}"))
+        message = f"{_value_name(path)} cannot be {short_repr(value)}"
+        report.add("invalid-value", path, message, help=help, expected=expected, found=found)
+    elif value in REGISTRY_BY_KIND[kind].by_name:
+        attributes = REGISTRY_BY_KIND[kind].by_name[value].required_attributes()
+        example = ", ".join(f'"{name}": ...' for name in ["type", *attributes])
+        example = f"{{{example.replace('...', short_repr(value), 1)}}}"
+        message = f"the {kind} {short_name(value)} needs arguments"
+        report.add("missing-key", path, message, help=f"write {example}", expected=example, found=found)
+    elif kind == "layer":
+        report_unknown_layer_type(value, path, document, report)
+    else:
+        members = REGISTRY_BY_KIND[kind].members
+        suggestion = (
+            foreign_name(kind, value, REGISTRY_BY_KIND[kind].by_name)
+            or report.suggestion(value, members)
+            or report.suggestion(value, choices)
+        )
+        help = suggestion.text if suggestion else _choices_help(kind, members)
+        fix = component_fix(kind, path, document, suggestion) if suggestion else None
+        message = f"there is no {kind} {short_name(value)}"
+        report.add("unknown-type", path, message, help=help, expected=f"the name of a {kind}", found=found, fix=fix)
+
+
+def _choices_help(kind: str, names: Collection[str]) -> str:
+    """Returns the names of all components of a kind, or the command that lists them if they are many."""
+    if len(names) <= MAX_CHOICES_SHOWN:
+        return f"choose one of {', '.join(names)}"
+    kinds = f"{kind}es" if kind.endswith("s") else f"{kind}s"
+    return f"`jsonnx layers {kinds}` lists the {kinds}"
+
+
+def report_unknown_layer_type(name: str, path: JsonPath, document: Json, report: Report) -> None:
+    """Reports a layer type that does not exist: why if Keras has it, else what replaces it, or a similar type.
+
+    A block of the library gets here only where no block may be: inside a layer.
+    """
+    expected, found = "the type of a layer", json_text(name)
+    unsupported = unsupported_layer(name)
+    if unsupported is not None:
+        report.add(unsupported.code, path, unsupported.message, help=unsupported.help, expected=expected, found=found)
+        return
+    block_types = library.block_types()
+    if name in block_types:
+        message = f"{short_name(name)} is a block, not a layer"
+        report.add("unknown-type", path, message, help=NESTED_BLOCK_HELP, expected=expected, found=found)
+        return
+    known = block_types if name.startswith(library.PREFIX) else [*LAYERS.by_name, *block_types]
+    block_type = f"{library.PREFIX}{name}"
+    suggestion = Suggestion(f"did you mean '{block_type}'?", name, (block_type,)) if block_type in block_types else None
+    suggestion = suggestion or foreign_name("layer", name, [*LAYERS.by_name, *block_types])
+    suggestion = suggestion or report.suggestion(name, known)
+    help = suggestion.text if suggestion else "`jsonnx layers` lists the known types"
+    fix = component_fix("layer", path, document, suggestion) if suggestion else None
+    message = f"there is no layer type {short_name(name)}"
+    report.add("unknown-type", path, message, help=help, expected=expected, found=found, fix=fix)
+
+
+def _report_invalid_name(error: ValidationError, report: Report) -> None:
+    path, value = error_path(error), error.instance
+    at_key = "propertyNames" in error.schema_path
+    help = "a name consists of at most 128 letters, digits, - and _, and begins with a letter or _"
+    if error.schema == PARAMETER_NAME_SCHEMA:
+        help = "the name of a parameter consists of at most 128 letters, digits and _, and begins with a letter or _"
+    if value.isdecimal() and not at_key:
+        help = "write the number without quotes, or a name that begins with a letter"
+    elif value.startswith(library.PREFIX):
+        help = f"the types that begin with {library.PREFIX} are the blocks of the standard library; rename the block"
+    name_path = (*path, value) if at_key else path
+    report.add("invalid-name", name_path, f"{short_repr(value)} is not a valid name", help=help, at_key=at_key)
+
+
+def _value_name(path: JsonPath) -> str:
+    """Returns the name of a value in messages: its key and the indexes after it, such as `'units'` or `'shape[1]'`."""
+    key_positions = [position for position, step in enumerate(path) if isinstance(step, str)]
+    if not key_positions:
+        return "the document"
+    key, *indexes = path[key_positions[-1] :]
+    return repr("".join([str(key), *(f"[{index}]" for index in indexes)]))
+
+
+def _object_name(error: ValidationError) -> str:
+    """Returns the name of the invalid object in messages."""
+    value, path = error.instance, error_path(error)
+    type_name = value.get("type") if isinstance(value, dict) and "type" in error.schema.get("required", ()) else None
+    if isinstance(type_name, str):
+        return type_name
+    if isinstance(value, dict) and "use" in value:
+        return "an entry with 'use'"
+    if path[:1] == ("inputs",) and len(path) == 2:
+        return f"the input {path[1]!r}"
+    return "the document" if not path else "the layer" if path[0] == "layers" and len(path) == 2 else _value_name(path)
+
+
+def _help_text(error: ValidationError) -> str | None:
+    value, expected = error.instance, schema_phrase(error.schema)
+    if isinstance(value, str) and ("integer" in expected or "number" in expected) and re.fullmatch(r"-?[0-9.]+", value):
+        return "write the number without quotes"
+    if error.schema.get("title") == "layer" and isinstance(value, str):
+        return f'write it as an object with its type: {{"type": {short_repr(value)}, ...}}'
+    description = error.schema.get("description")
+    if not isinstance(value, dict) and (keys := _object_keys(error.schema)):
+        return " ".join([*([str(description)] if description else []), f"Keys of the object: {', '.join(keys)}"])
+    if isinstance(value, (dict, list)) and isinstance(error.schema.get("default"), (int, float)):
+        return f"write {expected}, such as {json.dumps(error.schema['default'])}: {description}"
+    return str(description) if description else None
+
+
+def _object_keys(schema: Json) -> list[str]:
+    """Returns the keys of the only object that a schema allows, unless it is a component with a type."""
+    options = [option for option in schema.get("anyOf", [schema]) if "properties" in option]
+    is_plain = len(options) == 1 and "title" not in options[0] and "type" not in options[0]["properties"]
+    return list(options[0]["properties"]) if is_plain and "$schema" not in schema else []
+
+
+def _bound_message(error: ValidationError) -> str:
+    bound = error.validator_value
+    bound = int(bound) if bound == int(bound) else bound
+    is_exact = error.schema.get("minItems") == error.schema.get("maxItems")
+    items = f"{bound} item{'s' if bound != 1 else ''}"
+    messages = {
+        "minimum": f"must be at least {bound}",
+        "maximum": f"must be at most {bound}",
+        "exclusiveMinimum": f"must be greater than {bound}",
+        "exclusiveMaximum": f"must be less than {bound}",
+        "minItems": f"must have {items}" if is_exact else f"must have at least {items}",
+        "maxItems": f"must have {items}" if is_exact else f"may have at most {items}",
+        "minProperties": f"must have at least {bound} {'entry' if bound == 1 else 'entries'}",
+    }
+    return messages.get(str(error.validator), error.message)
+
+
+def is_only_out_of_range(error: ValidationError) -> bool:
+    """Tells whether a value is a number of the right type that is too large or too close to 0."""
+    types = error.validator_value if isinstance(error.validator_value, list) else [error.validator_value]
+    value = error.instance
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return False
+    is_whole = isinstance(value, int) or value.is_integer()
+    return "number" in types or (is_whole and "integer" in types)
+
+
+def error_path(error: ValidationError) -> JsonPath:
+    return tuple(error.absolute_path)
+
+
+def unknown_keys(error: ValidationError) -> list[str]:
+    known = error.schema.get("properties", {})
+    return [key for key in error.instance if key not in known]
+
+
+def _missing_keys(error: ValidationError) -> list[str]:
+    return [key for key in error.validator_value if key not in error.instance]

@@ -1,0 +1,128 @@
+"""The part of docs/llms.txt that explains the language. Each JSON block that is a whole spec is checked by a test."""
+
+LANGUAGE = r"""# jsonnx
+
+> jsonnx turns a neural network in a JSON file (a spec) into a trained ONNX model. This page is the whole language, for
+> a program that writes specs. Layers, arguments and defaults are Keras 3's; layout is channels-last.
+
+Write spec.json, then `jsonnx validate --format json spec.json`: an array of diagnostics, each with `severity`, `code`,
+`message`, `path`, `line`, `help`; empty if all is well. Correct what they name and validate again; a warning need not
+be an error. Then `jsonnx summary spec.json` (shapes) and `jsonnx train spec.json -o runs/name`.
+
+```json
+{
+  "inputs": {"image": {"shape": [28, 28, 1]}},
+  "layers": [
+    {"type": "Rescaling", "scale": 0.00392156862745098},
+    {"type": "Conv2D", "filters": 32, "kernel_size": 3, "activation": "relu"},
+    {"type": "MaxPooling2D"},
+    {"type": "Flatten"},
+    {"type": "Dropout", "rate": 0.5},
+    {"type": "Dense", "name": "digit", "units": 10, "activation": "softmax"}
+  ],
+  "training": {
+    "data": {"train": "train.npz", "test": "test.npz", "x": "image", "y": "label", "validation_split": 0.1},
+    "loss": "sparse_categorical_crossentropy", "optimizer": {"type": "adam", "learning_rate": 0.001},
+    "metrics": ["accuracy"], "epochs": 5, "batch_size": 64
+  }
+}
+```
+
+## Rules
+
+- Plain JSON: no comments, no trailing commas. An unknown key is an error. Only `inputs` and `layers` are needed; also:
+  `outputs`, `labels`, `training`, `parameters`, `scales`, `blocks`, `sweep`, `name`, `description`, `version` (1).
+- Input: `{"shape": [...], "dtype": "float32"}`; also int32, int64, uint8, bool, string. The shape omits the batch axis;
+  `null` or a name such as `"time"` is an axis of any size; `[]` is one value per sample. Only inputs have shapes,
+  all others are inferred.
+- A layer takes the result of the layer before it, the first one the only input. With several inputs, every layer that
+  begins a branch needs `from`. `"from": "a"` or `["a", "b"]` takes other inputs or layers by name. Layers that merge
+  (Add, Concatenate, ...) need a list.
+- `"name"`: letters, digits, `-`, `_`, beginning with a letter or `_`. Without one: `dense`, `dense_1`, `conv2d`, ...
+  Names differ in more than case; an input and a layer cannot share one.
+- Every result must be used, by another layer or as an output. `"outputs"`: a name or a list of names; the last layer by
+  default. The name of an output is the name of its layer.
+- `{"use": "a", "from": "x"}` calls layer `a` again with the same weights.
+- `"from": "lstm.state_h"`: a further result. `return_state` adds `.state_h`, `.state_c` (GRU: `.state`).
+- `"labels": ["cat", "dog"]`: names of the classes in order (`{"output": [...]}` if there are several outputs).
+- Classes: `Dense` with softmax and sparse_categorical_crossentropy (targets are class indices or names), or for two
+  classes or several labels sigmoid and binary_crossentropy. Numbers: no activation, mse. Losses expect probabilities,
+  and are computed from the logits in a stable way; `from_logits` is for outputs without activation.
+- An argument that is an activation, initializer, regularizer, constraint, loss, metric, optimizer or schedule is a name
+  or an object: `"relu"`, `{"type": "leaky_relu", "negative_slope": 0.1}`, `{"type": "l2", "l2": 0.001}`.
+- A layer as an argument is an object without name: `{"type": "Bidirectional", "layer": {"type": "LSTM", "units": 8}}`.
+- Text and categories are string inputs: StringLookup (one string to an index or, with `"output_mode": "one_hot"`, a
+  vector) and TextVectorization (a text to `output_sequence_length` indices, else any number). Omitted vocabularies, and
+  mean and variance of Normalization, are learned from the training data. Embedding's `input_dim` must then be at least
+  `max_tokens` (StringLookup: plus `num_oov_indices`, 1). One-hot from learned words needs `max_tokens` and
+  `"pad_to_max_tokens": true`, or a `vocabulary`.
+- Embedding takes integers. `"mask_zero": true` makes later recurrent layers, attention and pooling skip padding.
+- Recurrent layers take (time, features) and return the last step; `"return_sequences": true` returns all.
+- Dense works on the last axis: use Flatten or a global pooling after convolutions.
+- MultiHeadAttention takes `"from": ["query", "value"]` (and key); for self-attention name the same layer twice.
+- Augmentation layers (Random..., MixUp) stand directly after the image input; only Rescaling or Resizing may precede.
+- `ops.NAME` are Keras' functions, without weights. Axes count the batch, axis 0. `from` gives the tensors in order; a
+  tensor argument in the entry is a constant: `{"type": "ops.subtract", "x1": 1.0, "from": "x"}` is 1 - x.
+  Shapes contain the batch: `{"type": "ops.reshape", "newshape": [-1, 8, 8]}`.
+
+## Parameters, blocks, repetition
+
+```json
+{
+  "inputs": {"image": {"shape": [32, 32, 3]}},
+  "parameters": {"width": 32, "depth": 2},
+  "blocks": {
+    "residual": {
+      "parameters": {"filters": {"required": true}, "rate": 0.1},
+      "inputs": ["x"],
+      "layers": [
+        {"type": "Conv2D", "filters": "${filters}", "kernel_size": 3, "padding": "same", "use_bias": false},
+        {"type": "BatchNormalization"},
+        {"type": "ReLU"},
+        {"type": "Dropout", "rate": "${rate}"},
+        {"type": "Add", "name": "sum", "from": ["dropout", "x"]}
+      ],
+      "outputs": "sum"
+    }
+  },
+  "layers": [
+    {"type": "Conv2D", "filters": "${width}", "kernel_size": 3, "padding": "same"},
+    {"type": "residual", "name": "stage", "filters": "${width}", "repeat": "${depth}"},
+    {"type": "GlobalAveragePooling2D"},
+    {"type": "Dense", "units": "${max(10, width // 16)}"}
+  ]
+}
+```
+
+- `"${...}"` may replace any value but a key: numbers, 'strings', arrays and `a[0]`, `+ - * / // % **`, comparisons,
+  `in`, `and or not`, `x if c else y`; abs ceil floor round len min max sum range exact_div. `"w_${n}"` inserts text.
+- A block is used as a type. It sees its own parameters and inputs only (by default one input, named `input`), and those
+  parameters of the network that its `"globals": ["width"]` list. In `from`, `stage` is its first result, `stage.NAME` a
+  further one of its `outputs`; its layers are called `stage_sum`.
+- `"repeat": n` chains n copies; `index` counts from 0 in expressions and names. Named `deep`, they are `deep_1`,
+  `deep_2`, ..., and `deep` is the last. `"repeat": 0`, or false, leaves the entry out. `"from": ["deep_*"]` takes all.
+- `"scales": {"large": {"width": 64}}`: sets of values for `--scale large`. `--set width=64` sets one.
+
+## Training
+
+`data`: `train`, `validation`, `test` (file, folder, pattern or list, relative to the spec, in its folder or below; csv,
+tsv, json, jsonl, npz, npy, parquet, arrow, folders of images or recordings); `x`, `y`: column or array names, as a
+string, a list (several columns are one vector), `"*"` (all but the targets), or by input or output name
+`{"image": "pixels"}`; by default columns are named like inputs and outputs; `validation_split`, `sample_weight`. A
+folder has a file per sample, its subfolders are the classes; columns of images, masks and recordings are file names.
+`loss`, `metrics`: with several outputs by output name: `{"digit": "mse"}`, `{"digit": ["mae"]}`; `loss_weights`;
+`class_weight` (`"balanced"` or `{"0": 1, "1": 5}`). `optimizer`; `epochs` 1, `batch_size` 32, `shuffle` true, `seed` 0;
+`early_stopping` `{"monitor": "val_loss", "patience": 5}`; `restore_best_weights`; `reduce_on_plateau` `{"patience": 3,
+"factor": 0.1}`; `target` `{"normalize": true}` for large numbers; `freeze` `["body_*"]`; `weights`
+`"body.safetensors"`; `learning_rates` `{"body_*": 0.1}`; `threshold`; `calibration`; `precision`; `remat`.
+A loss computed by layers: end them with AddLoss; `loss` may then be absent.
+"""
+
+CALLS = """## Layers
+
+`name(required, optional=default)`; `a|b` are the allowed values, the default first; `X1D/2D` are X1D and X2D. Inputs of
+1D layers are (steps, channels), of 2D layers (height, width, channels), of 3D layers (depth, height, width, channels).
+Left out are rare arguments, and `trainable=true`, `seed`, `data_format`, `interpolation` (bilinear; of UpSampling2D
+nearest), `fill_mode`, `value_range=[0,255]`, and for each weight (kernel, bias, recurrent, embeddings, gamma, ...)
+`*_initializer` (kernel glorot_uniform, bias zeros), `*_regularizer`, `*_constraint`. `jsonnx layers NAME` shows all.
+"""
