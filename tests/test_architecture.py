@@ -17,8 +17,10 @@ PACKAGE = TESTS.parent / "compiler" / "jsonnx"
 
 ARROWS = """
 callbacks: pipeline runtime
-cli:       language_server pipeline render runtime data lint lowering interop frontend layers backend library core
+cli:       language_server mcp_server pipeline render runtime data lint lowering interop frontend layers backend
+           library core
 language_server: pipeline render lowering frontend layers ir library core
+mcp_server: render frontend backend core
 pipeline:  report render trackers runtime data tuning diff lint lowering gradient passes interop analysis frontend
            layers search training targets backend ir core
 render:    runtime data diff lint lowering interop analysis frontend layers search targets ir library core
@@ -75,6 +77,10 @@ OWNERS = {
     "pygls": {"language_server"},
     "click": {"cli"},
     "rich": {"render"},
+    "mcp": {"mcp_server"},
+    "mcp_types": {"mcp_server"},
+    "pydantic": {"mcp_server"},
+    "anyio": {"mcp_server"},
 }
 """The rooms that may import a third-party package."""
 

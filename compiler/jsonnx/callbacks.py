@@ -1,4 +1,4 @@
-"""Ready callbacks for `Trainer.fit`, with Keras' names, arguments and defaults, trackers, and the base class of others."""
+"""Ready callbacks for `Trainer.fit`, with Keras' names, arguments and defaults, trackers, and the base class."""
 
 from .pipeline.tracker_callbacks import MLflow, TensorBoard, WandB
 from .runtime.callback_class import Callback

@@ -11,6 +11,7 @@ import click
 from ..render.terminal import COLOR_CHOICES, ColorChoice, choose_color
 from . import data, info, keras, models, network, profile, report, runs, shells, specs
 from . import lint as lint_command
+from . import mcp as mcp_command
 from . import sweep as sweep_command
 from . import train as train_command
 from .completion import enable_completion
@@ -127,6 +128,7 @@ for command in (
     keras.import_,
     keras.export,
     lsp,
+    mcp_command.mcp,
     info.schema,
     info.layers,
     info.explain,

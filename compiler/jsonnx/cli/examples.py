@@ -61,6 +61,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "lsp": ("jsonnx lsp", "jsonnx lsp --log server.log"),
     "schema": ("jsonnx schema -o model.schema.json", "jsonnx schema --for openai --layers Dense,Conv2D,Flatten"),
     "layers": ("jsonnx layers Conv2D", "jsonnx layers optimizers", "jsonnx layers --search noise"),
+    "mcp": ("jsonnx mcp --root networks",),
     "explain": ("jsonnx explain unknown-key",),
     "providers": ("jsonnx providers", "jsonnx providers spec.json --provider cuda"),
     "parity": ("jsonnx parity spec.json", "jsonnx parity runs/digits --providers cpu,openvino --format json"),
