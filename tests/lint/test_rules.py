@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
 from example_specs import completed, example_spec
-from jsonnx.core.diagnostics import Diagnostic, identity_source_map
 from jsonnx.frontend.lint_codes import LINT_CODES
 from jsonnx.lint.check_warnings import CHECK_WARNINGS, DATA_WARNINGS
-from jsonnx.lint.lint_network import lint_network
-from jsonnx.lint.linted_network import DataFacts, LintedNetwork
+from jsonnx.lint.linted_network import DataFacts
 from jsonnx.lint.rules import RULES
-from jsonnx.pipeline.check import check_spec
 from jsonnx.render.lint_codes import lint_codes_source
+from lint_cases import CASES, facts_of, lint
 
-CASES = Path(__file__).parent / "cases"
 CODES = sorted({*RULES, *CHECK_WARNINGS} - set(DATA_WARNINGS))
 MIN_CASES = 2
 
@@ -29,31 +25,6 @@ FACTS_OF_EXAMPLES = {
     "schedule-length": DataFacts(sample_counts={"train": 3200}),
 }
 """What the files have in them that the examples of explanations name."""
-
-
-NO_FACTS = DataFacts()
-
-
-def facts_of(data: dict[str, Any]) -> DataFacts:
-    classes = {
-        output: {int(index): count for index, count in counts.items()}
-        for output, counts in data.get("class_counts", {}).items()
-    }
-    ranges = {name: (low, high) for name, (low, high) in data.get("input_ranges", {}).items()}
-    return DataFacts(data.get("sample_counts", {}), classes, ranges)
-
-
-def lint(spec: Any, codes: frozenset[str], facts: DataFacts = NO_FACTS, locked: bool = False) -> list[Diagnostic]:
-    """All diagnostics of a spec with these rules."""
-    checked = check_spec(spec)
-    typed = checked.require()
-    report = checked.new_report()
-    source_map = checked.flat.source_map if checked.flat is not None else identity_source_map
-    network = LintedNetwork(
-        typed, checked.objective, checked.source.value, source_map, facts, locked, codes, checked.silences
-    )
-    lint_network(network, report)
-    return [*checked.diagnostics, *report]
 
 
 def found_at(case: dict[str, Any], code: str) -> list[str]:

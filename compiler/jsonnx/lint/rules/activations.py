@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from math import prod
 
 from ...frontend.network import Call
+from ..fixes import remove_layer, set_key
 from ..layer_kinds import (
     BOUNDED_ACTIVATIONS,
     CONVOLUTIONS,
@@ -49,7 +50,9 @@ def no_activation(network: LintedNetwork) -> Iterator[Finding]:
             continue
         message = f"{call.name!r} has no activation before {following.name!r}, so both compute one affine map"
         notes = ((following.path, f"{following.name!r} is here"),)
-        yield Finding(call.path, message, 'give it one, such as "activation": "relu", or remove the layer', notes)
+        help = 'give it one, such as "activation": "relu", or remove the layer'
+        fix = set_key(network, (*call.path, "activation"), "relu")
+        yield Finding(call.path, message, help, notes, fix=fix)
 
 
 def _factorizes(network: LintedNetwork, call: Call, following: Call) -> bool:
@@ -89,7 +92,8 @@ def repeated_activation(network: LintedNetwork) -> Iterator[Finding]:
             effect = "has no effect" if has_no_effect else "flattens it"
             message = f"{second} after the {first} of {producer.name!r} {effect}"
             notes = ((producer.path, f"{producer.name!r} applies {first} here"),)
-            yield Finding(call.path, message, "remove one of the two", notes)
+            fix = remove_layer(network, call) if has_no_effect else None
+            yield Finding(call.path, message, "remove one of the two", notes, fix=fix)
 
 
 @rule(
@@ -156,7 +160,9 @@ def softmax_single_unit(network: LintedNetwork) -> Iterator[Finding]:
         if sizes != [1] or any(result in with_loss for result in call.results):  # `loss-activation` says it
             continue
         path = (*call.path, *own_activation_path(call.layer))
-        yield Finding(path, f"the softmax of {call.name!r} is over one element, so it is always 1", "use a sigmoid")
+        message = f"the softmax of {call.name!r} is over one element, so it is always 1"
+        fix = set_key(network, path, "sigmoid") if path != call.path else None
+        yield Finding(path, message, "use a sigmoid", fix=fix)
 
 
 @rule(
@@ -201,7 +207,8 @@ def selu_initializer(network: LintedNetwork) -> Iterator[Finding]:
         initializer = layer.kernel_initializer.type_name
         if activation_of(layer) == "selu" and not initializer.startswith(("lecun", "variance_scaling")):
             message = f"{call.name!r} has selu and the kernel_initializer {initializer}"
-            yield Finding(call.path, message, 'write "kernel_initializer": "lecun_normal"')
+            fix = set_key(network, (*call.path, "kernel_initializer"), "lecun_normal")
+            yield Finding(call.path, message, 'write "kernel_initializer": "lecun_normal"', fix=fix)
 
 
 @rule(
@@ -220,7 +227,8 @@ def alpha_dropout(network: LintedNetwork) -> Iterator[Finding]:
         activation = activation_of(producer.layer) if producer else None
         if producer is not None and activation not in (None, "selu", "linear"):
             message = f"{call.name!r} is AlphaDropout after {activation}, and made for selu"
-            yield Finding((*call.path, "type"), message, "use Dropout")
+            path = (*call.path, "type")
+            yield Finding(path, message, "use Dropout", fix=set_key(network, path, "Dropout"))
 
 
 @rule(
@@ -264,7 +272,9 @@ def recurrent_activation(network: LintedNetwork) -> Iterator[Finding]:
         initializer = layer.recurrent_initializer.type_name.lower()
         if name in ("relu", "linear", "elu", "gelu") and not is_clipped and "identity" not in initializer:
             message = f"{call.name!r} applies {name} at each step, which has no bound"
-            yield Finding((*call.path, "activation"), message, "use tanh, or clip the gradients with `clipnorm`")
+            path = (*call.path, "activation")
+            help = "use tanh, or clip the gradients with `clipnorm`"
+            yield Finding(path, message, help, fix=set_key(network, path, "tanh"))
 
 
 @rule(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ...core.diagnostics import JsonPath
+from ..fixes import set_key
 from ..layer_kinds import ALL_CONVOLUTIONS, RECURRENT_LAYERS, SCALING_LAYERS
 from ..linted_network import LintedNetwork
 from ..rule import Finding, rule
@@ -104,7 +105,8 @@ def class_imbalance(network: LintedNetwork) -> Iterator[Finding]:
         message = (
             f"class {names[0]} of {output!r} has {counts[rare]:,} training samples, {names[1]} {counts[frequent]:,}"
         )
-        yield Finding(("training",), message, 'write "class_weight": "balanced"')
+        fix = set_key(network, ("training", "class_weight"), "balanced")
+        yield Finding(("training",), message, 'write "class_weight": "balanced"', fix=fix)
 
 
 @rule(

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ...frontend.network import Call
+from ..fixes import remove_layer, set_key
 from ..layer_kinds import GLOBAL_POOLINGS, POOLINGS, activation_of
 from ..linted_network import LintedNetwork
 from ..rule import Finding, rule
@@ -27,7 +28,8 @@ def no_effect(network: LintedNetwork) -> Iterator[Finding]:
     for call in network.calls:
         reason = _reason_for_no_effect(network, call)
         if reason is not None and _is_literal(network, call):
-            yield Finding(call.path, f"{call.name!r} returns its input: {reason}", "remove it, or give it an argument")
+            message = f"{call.name!r} returns its input: {reason}"
+            yield Finding(call.path, message, "remove it, or give it an argument", fix=remove_layer(network, call))
 
 
 def _is_literal(network: LintedNetwork, call: Call) -> bool:
@@ -150,5 +152,5 @@ def wide_attention_heads(network: LintedNetwork) -> Iterator[Finding]:
         if isinstance(width, int) and layer.num_heads * layer.key_dim >= MAX_TRANSFORMER_WIDTH_FACTOR * width:
             total = layer.num_heads * layer.key_dim
             message = f"the {layer.num_heads} heads of {call.name!r} have {total} elements for vectors of {width}"
-            help = f'write "key_dim": {max(width // layer.num_heads, 1)}'
-            yield Finding((*call.path, "key_dim"), message, help)
+            path, size = (*call.path, "key_dim"), max(width // layer.num_heads, 1)
+            yield Finding(path, message, f'write "key_dim": {size}', fix=set_key(network, path, size))

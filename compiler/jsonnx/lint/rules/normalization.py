@@ -7,6 +7,7 @@ from math import prod
 from typing import Any
 
 from ...analysis.output_layer import unwrapped
+from ..fixes import remove_layer, set_key
 from ..layer_kinds import ALL_CONVOLUTIONS, DROPOUTS, NORMALIZATIONS, WEIGHTED_LAYERS, activation_of
 from ..linted_network import LintedNetwork
 from ..rule import Finding, rule
@@ -47,7 +48,8 @@ def bias_before_normalization(network: LintedNetwork) -> Iterator[Finding]:
             message = f"{call.name!r} has a bias, which the normalization {following.name!r} subtracts again"
             notes = ((following.path, f"{following.name!r} is here"),)
             path = (*call.path, "use_bias") if network.is_written((*call.path, "use_bias")) else call.path
-            yield Finding(path, message, 'write "use_bias": false', notes)
+            fix = set_key(network, (*call.path, "use_bias"), False)
+            yield Finding(path, message, 'write "use_bias": false', notes, fix=fix)
 
 
 @rule(
@@ -122,9 +124,12 @@ def dropout_rate(network: LintedNetwork) -> Iterator[Finding]:
         path = (*call.path, "rate")
         if layer.rate > MAX_DROPOUT_RATE:
             message = f"{call.name!r} drops {100 * layer.rate:g} % of the values"
-            yield Finding(path, message, f"write the fraction to drop, such as {1 - layer.rate:.2g}")
+            kept = round(1 - layer.rate, 6)
+            fix = set_key(network, path, kept) if kept else None
+            yield Finding(path, message, f"write the fraction to drop, such as {kept or 0.1:.2g}", fix=fix)
         elif not layer.rate and network.is_written(path):
-            yield Finding(path, f"{call.name!r} drops nothing, since its rate is 0", "give a rate, or remove the layer")
+            message = f"{call.name!r} drops nothing, since its rate is 0"
+            yield Finding(path, message, "give a rate, or remove the layer", fix=remove_layer(network, call))
 
 
 @rule(
@@ -204,7 +209,8 @@ def normalization_momentum(network: LintedNetwork) -> Iterator[Finding]:
     for call, layer in network.of_type("BatchNormalization"):
         if layer.momentum < MIN_NORMALIZATION_MOMENTUM and layer.trainable:
             message = f"the moving averages of {call.name!r} keep {layer.momentum:g} of their old value at each step"
-            yield Finding((*call.path, "momentum"), message, f'write "momentum": {1 - layer.momentum:g}')
+            path, value = (*call.path, "momentum"), round(1 - layer.momentum, 6)
+            yield Finding(path, message, f'write "momentum": {value:g}', fix=set_key(network, path, value))
 
 
 @rule(

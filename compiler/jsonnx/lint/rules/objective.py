@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from math import sqrt
 
 from ...core.diagnostics import JsonPath
+from ...core.fixes import remove_key
 from ...training.losses import BinaryLoss, CategoricalLoss, Loss, SparseCategoricalCrossentropy
 from ...training.section import Training
+from ..fixes import set_key
 from ..layer_kinds import activation_of
 from ..linted_network import LintedNetwork
 from ..rule import Finding, rule
@@ -62,7 +64,8 @@ def no_class_metric(network: LintedNetwork) -> Iterator[Finding]:
         path: JsonPath = ("training", "metrics") if training.metrics else ("training",)
         of = "pixels" if rank > 3 else "samples"
         message = f"no metric says how many {of} of {output!r} are classified correctly"
-        yield Finding(path, message, 'write "metrics": ["accuracy"]')
+        fix = None if training.metrics else set_key(network, ("training", "metrics"), ["accuracy"])
+        yield Finding(path, message, 'write "metrics": ["accuracy"]', fix=fix)
 
 
 def _reconstructs(network: LintedNetwork, output: str, loss: Loss) -> bool:
@@ -117,7 +120,7 @@ def label_smoothing(network: LintedNetwork) -> Iterator[Finding]:
         if smoothing > limit and path not in seen:
             seen.add(path)
             message = f"a label smoothing of {smoothing:g} leaves {1 - smoothing:.0%} of the targets"
-            yield Finding(path, message, "use about 0.1")
+            yield Finding(path, message, "use about 0.1", fix=set_key(network, path, 0.1))
 
 
 @rule(
@@ -163,7 +166,8 @@ def loss_as_metric(network: LintedNetwork) -> Iterator[Finding]:
         for index, metric in enumerate(objective.metrics.get(output, ())):
             if metric.type_name == loss.type_name and len(loss.to_json()) == 1:
                 path: JsonPath = ("training", "metrics", *by_output, index)
-                yield Finding(path, f"the metric {metric.reported_name!r} is the loss of {output!r}", "leave it out")
+                message = f"the metric {metric.reported_name!r} is the loss of {output!r}"
+                yield Finding(path, message, "leave it out", fix=remove_key(path, is_safe=False))
 
 
 @rule(

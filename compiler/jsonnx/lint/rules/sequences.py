@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ...frontend.network import Call
+from ..fixes import set_key
 from ..layer_kinds import RECURRENT_LAYERS
 from ..linted_network import LintedNetwork
 from ..rule import Finding, rule
@@ -46,7 +47,8 @@ def embedding_exceeds_vocabulary(network: LintedNetwork) -> Iterator[Finding]:
         source = found[0]
         notes = ((source.path, f"{source.name!r} has its vocabulary here"),)
         message = f"{call.name!r} has {layer.input_dim:,} vectors for {size:,} indices of {source.name!r}"
-        yield Finding((*call.path, "input_dim"), message, f'write "input_dim": {size}', notes)
+        path = (*call.path, "input_dim")
+        yield Finding(path, message, f'write "input_dim": {size}', notes, fix=set_key(network, path, size))
 
 
 @rule(
@@ -78,7 +80,8 @@ def unmasked_padding(network: LintedNetwork) -> Iterator[Finding]:
             notes = ((following.path, f"{following.name!r} is here"),)
             message = f"{following.name!r} runs over the padding of short texts, which {call.name!r} does not mask"
             path = (*call.path, "mask_zero") if network.is_written((*call.path, "mask_zero")) else call.path
-            yield Finding(path, message, 'write "mask_zero": true', notes)
+            fix = set_key(network, (*call.path, "mask_zero"), True)
+            yield Finding(path, message, 'write "mask_zero": true', notes, fix=fix)
 
 
 @rule(

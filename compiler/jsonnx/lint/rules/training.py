@@ -7,9 +7,11 @@ from math import ceil
 from typing import Any
 
 from ...core.diagnostics import JsonPath
+from ...core.fixes import remove_key
 from ...core.reserved_names import is_validation_name
 from ...training.monitor import spec_has_validation
 from ...training.schedules import Schedule
+from ..fixes import set_key
 from ..linted_network import LintedNetwork
 from ..rule import Finding, rule
 
@@ -152,7 +154,9 @@ def monitors_training_loss(network: LintedNetwork) -> Iterator[Finding]:
         monitor = section.monitor if section is not None else None
         if monitor is not None and not is_validation_name(monitor):
             message = f"{monitor!r} is monitored, a figure of the training data"
-            yield Finding(("training", key, "monitor"), message, f"monitor 'val_{monitor}'")
+            path = ("training", key, "monitor")
+            fix = set_key(network, path, f"val_{monitor}")
+            yield Finding(path, message, f"monitor 'val_{monitor}'", fix=fix)
 
 
 @rule(
@@ -168,7 +172,8 @@ def no_validation(network: LintedNetwork) -> Iterator[Finding]:
     training = network.training
     if training is not None and training.epochs > 1 and spec_has_validation(training) is False:
         message = f"training has {training.epochs} epochs, and no validation data"
-        yield Finding(("training", "data"), message, 'write "validation_split": 0.1')
+        fix = set_key(network, ("training", "data", "validation_split"), 0.1)
+        yield Finding(("training", "data"), message, 'write "validation_split": 0.1', fix=fix)
 
 
 @rule(
@@ -261,7 +266,9 @@ def no_shuffle(network: LintedNetwork) -> Iterator[Finding]:
     stateful = any(getattr(call.layer, "stateful", False) for call in network.calls)
     if training is not None and not training.shuffle and not stateful and training.data is not None:
         message = "the samples are not shuffled, so each batch has those that follow one another in the file"
-        yield Finding(("training", "shuffle"), message, "leave it out, unless their order matters")
+        path = ("training", "shuffle")
+        fix = remove_key(path, is_safe=False)
+        yield Finding(path, message, "leave it out, unless their order matters", fix=fix)
 
 
 @rule(
@@ -292,7 +299,8 @@ def schedule_length(network: LintedNetwork) -> Iterator[Finding]:
             help = (
                 f"{samples:,} samples in batches of {training.batch_size} for {training.epochs} epochs: {steps:,} steps"
             )
-            yield Finding((*path, "learning_rate", key), message, help)
+            where, decay_steps = (*path, "learning_rate", key), max(steps - getattr(rate, "warmup_steps", 0), 2)
+            yield Finding(where, message, help, fix=set_key(network, where, decay_steps))
 
 
 @rule(
@@ -306,4 +314,6 @@ def schedule_length(network: LintedNetwork) -> Iterator[Finding]:
 def missing_seed(network: LintedNetwork) -> Iterator[Finding]:
     if network.has_lock and network.training is not None and not network.is_written(("training", "seed")):
         message = "the spec is locked, so that training can be reproduced, but it has no seed of its own"
-        yield Finding(("training",), message, f'write "seed": {network.training.seed}')
+        seed = network.training.seed
+        fix = set_key(network, ("training", "seed"), seed, is_safe=True)
+        yield Finding(("training",), message, f'write "seed": {seed}', fix=fix)
