@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import jsonnx
 import pytest
 from click.testing import Result
 from commands import IN_PROCESS, SOURCE
@@ -233,3 +234,39 @@ print({"numpy", "onnx", "onnxruntime"} & set(sys.modules))
     environment = {**os.environ, "PYTHONPATH": str(SOURCE)}
     result = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, encoding="utf-8")
     assert result.stdout.strip() == "set()", result.stderr
+
+
+def test_safe_fixes_are_applied_and_shown() -> None:
+    layers = [
+        {"type": "Flatten"},
+        {"type": "Dense", "units": 8},
+        {"type": "BatchNormalization"},
+        {"type": "ReLU"},
+        {"type": "ReLU"},
+        {"type": "Dense", "units": 1},
+    ]
+    spec = write(layers=layers, lint={"ignore": ["momentum"]})
+    before = Path(spec).read_text()
+    shown = run("lint", spec, "--diff")
+    assert shown.exit_code == 1
+    assert shown.stdout.count("\n-  {") == 2
+    assert Path(spec).read_text() == before
+    assert run("lint", spec, "--fix").exit_code == 1  # a bias before the normalization remains
+    fixed = json.loads(Path(spec).read_text())
+    assert fixed["layers"] == [layers[1], layers[2], layers[3], layers[5]]
+    assert fixed["lint"] == {"ignore": []}
+    assert run("lint", spec, "--fix", "--unsafe-fixes").exit_code == 0
+    assert json.loads(Path(spec).read_text())["layers"][0] == {"type": "Dense", "units": 8, "use_bias": False}
+
+
+def test_findings_are_diagnostics_in_python() -> None:
+    assert jsonnx.validate(write()) == []
+    assert [item.code for item in jsonnx.validate("net.json", lint=True)] == ["dropout-rate", "no-activation"]
+    assert {item.code for item in jsonnx.validate(ENTRIES, lint=True)} == {"dropout-rate", "no-activation"}
+
+
+@pytest.mark.parametrize("format_", ["github", "sarif", "junit"])
+def test_all_formats_carry_findings(format_: str) -> None:
+    result = run("lint", write(), "--format", format_)
+    assert result.exit_code == 1
+    assert "dropout-rate" in result.stdout

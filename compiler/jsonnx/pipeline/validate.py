@@ -67,6 +67,7 @@ def validate(
     changes: Sequence[str] = (),
     data: DataChoice = False,
     data_roots: Iterable[str | os.PathLike[str]] = (),
+    lint: bool = False,
 ) -> list[Diagnostic]:
     """All diagnostics of a spec, in the order of the file; an empty list for a valid spec.
 
@@ -74,9 +75,18 @@ def validate(
     every scale. A change is a text like `training.epochs=3` or `width=128`. A data file that does not exist is a
     warning. With `data`, it is an error, and the files are read and checked as training at `scale` would: all that the
     spec names, or the file that `data` names. `data_roots` are folders whose files the spec may name, besides its own
-    folder.
+    folder. With `lint`, findings of the rules of `jsonnx lint` are diagnostics, too.
     """
-    return validate_spec(spec, scale, changes, data, data_roots).diagnostics
+    return validate_spec(spec, scale, changes, data, data_roots, lint_options=_lint_options(lint)).diagnostics
+
+
+def _lint_options(lint: bool) -> LintOptions | None:
+    """The options of rules that run with the configuration beside the spec; None if none run."""
+    if not lint:
+        return None
+    from .lint_spec import LintOptions
+
+    return LintOptions()
 
 
 def validate_spec(

@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 from ...core.types import TensorType
 from ...frontend.network import Call
 from ...layers.convolution.sliding_window import SlidingWindows, spatial_axes
-from ..fixes import set_key
 from ..layer_kinds import ALL_CONVOLUTIONS, CONVOLUTIONS, DEPTHWISE_CONVOLUTIONS, POOLINGS, TRANSPOSED_CONVOLUTIONS
 from ..linted_network import LintedNetwork
 from ..rule import Finding, rule
@@ -127,8 +126,7 @@ def dropped_pixels(network: LintedNetwork) -> Iterator[Finding]:
             rows = "row or column" if count == 1 else "rows or columns"
             message = f"{call.name!r} drops the last {rows} of its input: {count} of {size}"
             help = 'write "padding": "same", or change the size before'
-            fix = set_key(network, (*call.path, "padding"), "same")
-            yield Finding(path, message, help, fix=fix)
+            yield Finding(path, message, help)
 
 
 def _remainder(windows: SlidingWindows, sizes: list[Any]) -> tuple[int, int] | None:
