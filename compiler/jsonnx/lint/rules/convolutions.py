@@ -23,6 +23,9 @@ at the full resolution of the image."""
 MIN_DROPPED_SHARE = 0.03
 """The share of an axis that windows leave over at its end, below which it is not reported."""
 
+ACTIVATION_LAYERS = ("Activation", "ReLU", "LeakyReLU", "PReLU", "ELU")
+BETWEEN_CONVOLUTION_AND_FLATTEN = (*POOLINGS, *ACTIVATION_LAYERS, "Dropout", "SpatialDropout2D", "BatchNormalization")
+
 LARGE_DENSE_SHARE, MIN_LARGE_DENSE_WEIGHTS = 0.9, 1_000_000
 
 
@@ -229,16 +232,16 @@ def large_dense(network: LintedNetwork) -> Iterator[Finding]:
     for call, _ in network.of_type("Dense"):
         if counts[call.name] < max(MIN_LARGE_DENSE_WEIGHTS, LARGE_DENSE_SHARE * total):
             continue
-        flatten = network.producer(call, skip=("Dropout", "Identity", "BatchNormalization", "Activation", "ReLU"))
+        flatten = network.producer(call, skip=("Dropout", "Identity", "BatchNormalization", *ACTIVATION_LAYERS))
         if flatten is None or flatten.layer is None or flatten.layer.type_name not in ("Flatten", "Reshape"):
             continue
         sizes = network.input_type(flatten).shape
-        convolution = network.producer(flatten, skip=(*POOLINGS, "Dropout", "BatchNormalization", "ReLU", "Activation"))
+        convolution = network.producer(flatten, skip=BETWEEN_CONVOLUTION_AND_FLATTEN)
         if len(sizes) < 4 or convolution is None or convolution.layer is None:
             continue
         if convolution.layer.type_name in ALL_CONVOLUTIONS:
             share = counts[call.name] / total
-            message = f"{call.name!r} has {counts[call.name]:,} weights, {share:.0%} of all, behind {flatten.name!r}"
+            message = f"{call.name!r} has {counts[call.name]:,} weights, {int(100 * share)} % of all, behind {flatten.name!r}"
             notes = ((flatten.path, f"{flatten.name!r} makes vectors of {sizes[1:]}"),)
             help = "pool more before, or use GlobalAveragePooling2D in place of Flatten"
             yield Finding(call.path, message.replace("(", "[").replace(")", "]"), help, notes)
