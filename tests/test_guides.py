@@ -29,6 +29,7 @@ PAGES = (
     "docs/from-ludwig.md",
     "docs/troubleshooting.md",
     "docs/language.md",
+    "docs/lint.md",
     "docs/library.md",
     "docs/keras.md",
     "docs/commands.md",
