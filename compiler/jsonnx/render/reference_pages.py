@@ -26,6 +26,7 @@ from .component_reference import (
     plural,
     snippets,
 )
+from .diagnostics_json import diagnostics_schema
 from .explanations import EXPLANATIONS
 from .layer_groups import grouped_layers
 from .layer_modules import layer_modules_source
@@ -163,6 +164,7 @@ def generated_files() -> dict[str, str]:
         "docs/limits.md": limits_page(),
         "docs/llms.txt": llms_page(),
         "schemas/model.schema.json": editor_schema_text(),
+        "schemas/diagnostics.schema.json": schema_text(diagnostics_schema()),
         "schemas/run.schema.json": schema_text(run_schema()),
         "schemas/lock.schema.json": schema_text(lock_schema()),
         "compiler/jsonnx/layers/layer_modules.py": layer_modules_source(),

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..core.diagnostics import Diagnostic, Note
+from ..core.fixes import Fix
 from .explanations import EXPLANATIONS
 from .fingerprints import fingerprints, repository_path
 from .invisible_characters import escape_invisible
@@ -80,12 +81,31 @@ def _result(diagnostic: Diagnostic, rule_index: int, fingerprint: str) -> dict[s
         "locations": [_location(diagnostic, _region(diagnostic) or {"startLine": 1})],
         "partialFingerprints": {FINGERPRINT_NAME: fingerprint},
     }
+    if diagnostic.fix and diagnostic.file:
+        result["fixes"] = [_fix(diagnostic.fix, diagnostic.file)]
     if diagnostic.notes:
         result["relatedLocations"] = [
             {"id": number, "message": {"text": escape_invisible(note.message)}, **_location(note, _region(note))}
             for number, note in enumerate(diagnostic.notes, 1)
         ]
     return result
+
+
+def _fix(fix: Fix, file: str) -> dict[str, Any]:
+    replacements = [
+        {
+            "deletedRegion": {
+                "startLine": edit.start.line,
+                "startColumn": edit.start.column,
+                "endLine": edit.end.line,
+                "endColumn": edit.end.column,
+            },
+            "insertedContent": {"text": edit.text},
+        }
+        for edit in fix.text_edits
+    ]
+    change = {"artifactLocation": {"uri": _uri(file)}, "replacements": replacements}
+    return {"description": {"text": escape_invisible(fix.title)}, "artifactChanges": [change]}
 
 
 def _location(item: Diagnostic | Note, region: dict[str, int] | None) -> dict[str, Any]:
