@@ -81,8 +81,6 @@ def _result(diagnostic: Diagnostic, rule_index: int, fingerprint: str) -> dict[s
         "locations": [_location(diagnostic, _region(diagnostic) or {"startLine": 1})],
         "partialFingerprints": {FINGERPRINT_NAME: fingerprint},
     }
-    if diagnostic.fix and diagnostic.file:
-        result["fixes"] = [_fix(diagnostic.fix, diagnostic.file)]
     if diagnostic.notes:
         result["relatedLocations"] = [
             {"id": number, "message": {"text": escape_invisible(note.message)}, **_location(note, _region(note))}
@@ -91,23 +89,6 @@ def _result(diagnostic: Diagnostic, rule_index: int, fingerprint: str) -> dict[s
     if diagnostic.fix is not None and diagnostic.file and diagnostic.fix.text_edits:
         result["fixes"] = [_fix(diagnostic.file, diagnostic.fix)]
     return result
-
-
-def _fix(fix: Fix, file: str) -> dict[str, Any]:
-    replacements = [
-        {
-            "deletedRegion": {
-                "startLine": edit.start.line,
-                "startColumn": edit.start.column,
-                "endLine": edit.end.line,
-                "endColumn": edit.end.column,
-            },
-            "insertedContent": {"text": edit.text},
-        }
-        for edit in fix.text_edits
-    ]
-    change = {"artifactLocation": {"uri": _uri(file)}, "replacements": replacements}
-    return {"description": {"text": escape_invisible(fix.title)}, "artifactChanges": [change]}
 
 
 def _location(item: Diagnostic | Note, region: dict[str, int] | None) -> dict[str, Any]:
