@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from .diagnostics import count_text, diagnostics_json, escape_invisible
+from .diagnostics import count_text, escape_invisible
+from .diagnostics_json import diagnostics_json
 from .spec_diff import comparison_json, comparison_text, difference_text, signature_text
 
 if TYPE_CHECKING:
