@@ -16,9 +16,10 @@ TESTS = Path(__file__).parent
 PACKAGE = TESTS.parent / "compiler" / "jsonnx"
 
 ARROWS = """
-callbacks: runtime
-cli:       language_server pipeline render runtime data lowering interop frontend layers backend library core
+callbacks: pipeline runtime
+cli:       language_server mcp_server pipeline render runtime data lowering interop frontend layers backend library core
 language_server: pipeline render lowering frontend layers ir library core
+mcp_server: render frontend backend core
 pipeline:  report render trackers runtime data tuning diff lowering gradient passes interop analysis frontend layers
            search training targets backend ir core
 render:    runtime data diff lowering interop analysis frontend layers search targets ir library core
@@ -74,6 +75,10 @@ OWNERS = {
     "pygls": {"language_server"},
     "click": {"cli"},
     "rich": {"render"},
+    "mcp": {"mcp_server"},
+    "mcp_types": {"mcp_server"},
+    "pydantic": {"mcp_server"},
+    "anyio": {"mcp_server"},
 }
 """The rooms that may import a third-party package."""
 

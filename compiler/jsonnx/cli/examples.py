@@ -16,6 +16,11 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "init": ("jsonnx init flowers.csv --target species", "jsonnx init photos -o photos.json"),
     "trace": ("jsonnx trace spec.json", "jsonnx trace spec.json --weights runs/digits --data new.csv"),
     "draw": ("jsonnx draw spec.json -o network.svg",),
+    "profile": (
+        "jsonnx profile spec.json --training",
+        "jsonnx profile runs/digits --batch-size 64 --by op",
+        "jsonnx profile model.onnx --by node --top 20 --trace trace.json",
+    ),
     "compile": (
         "jsonnx compile spec.json -o model.onnx --weights weights.safetensors",
         "jsonnx compile spec.json -o folder --training",
@@ -55,6 +60,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "lsp": ("jsonnx lsp", "jsonnx lsp --log server.log"),
     "schema": ("jsonnx schema -o model.schema.json", "jsonnx schema --for openai --layers Dense,Conv2D,Flatten"),
     "layers": ("jsonnx layers Conv2D", "jsonnx layers optimizers", "jsonnx layers --search noise"),
+    "mcp": ("jsonnx mcp --root networks",),
     "explain": ("jsonnx explain unknown-key",),
     "providers": ("jsonnx providers", "jsonnx providers spec.json --provider cuda"),
     "parity": ("jsonnx parity spec.json", "jsonnx parity runs/digits --providers cpu,openvino --format json"),

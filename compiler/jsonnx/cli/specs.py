@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -30,6 +30,10 @@ from .common import (
     print_status,
     selected_specs,
 )
+from .fixes import FixOptions, FixOutcome, apply_fixes, fix_options, print_fix_counts, print_fixable
+
+if TYPE_CHECKING:
+    from ..frontend.json_reader import Source
 
 
 class OptionalDataCommand(click.Command):
@@ -83,6 +87,7 @@ class OptionalDataCommand(click.Command):
     "options that limit the model.",
 )
 @budget_options()
+@fix_options
 @ONLY_SPECS_OPTION
 @SCALE_OPTION
 @SET_OPTION
@@ -99,10 +104,12 @@ def validate(
     scale: str | None,
     changes: tuple[str, ...],
     limits: Mapping[str, Any],
+    fixing: FixOptions,
 ) -> None:
     """Check specs and show all errors. The exit status is 1 if there is an error, 2 if a file cannot be read.
 
-    A data file that does not exist is a warning, and an error with --data.
+    A data file that does not exist is a warning, and an error with --data. With --fix, the text from standard input is
+    printed after its fixes.
     """
     from ..frontend.json_reader import STDIN_NAME
     from ..pipeline.validate import validate_spec
@@ -115,10 +122,18 @@ def validate(
     summaries: list[str] = []
     has_usage_error = False
     files = selected_specs(specs, only_specs)
+    chosen_data = spec_data if data is None else data
+
+    def check(source: Source) -> list[Diagnostic]:
+        return validate_spec(source, scale, changes, chosen_data, data_roots, limits, compiles).diagnostics
+
+    fixed = apply_fixes(files, fixing, check, format_) if fixing.is_active else FixOutcome()
+    diagnostics += fixed.of_standard_input
     for spec in files:
+        if spec == "-" and fixing.is_active:
+            continue  # it has been read
         try:
             path = Path(spec) if spec != "-" else spec
-            chosen_data = spec_data if data is None else data
             validation = validate_spec(path, scale, changes, chosen_data, data_roots, limits, compiles)
             diagnostics += validation.diagnostics
             has_usage_error |= validation.has_unreadable_data
@@ -132,7 +147,12 @@ def validate(
     diagnostics = [*dict.fromkeys(diagnostics)]  # specs may have the faults of one data file in common
     if format_ == "text" and summaries:
         print_result("\n\n".join(summaries))
-    _print_validation(diagnostics, format_, [STDIN_NAME if spec == "-" else spec for spec in files])
+    if diagnostics or not (fixing.is_active and "-" in files):  # then standard output is the text after its fixes
+        _print_validation(diagnostics, format_, [STDIN_NAME if spec == "-" else spec for spec in files])
+    if fixing.is_active:
+        print_fix_counts(fixed.fix_count, diagnostics)
+    elif format_ == "text":
+        print_fixable(diagnostics)
     has_error = any(diagnostic.severity == "error" for diagnostic in diagnostics)
     sys.exit(EXIT_USAGE_ERROR if has_usage_error else EXIT_INVALID_INPUT if has_error else 0)
 
