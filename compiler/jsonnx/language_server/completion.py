@@ -15,7 +15,7 @@ from .. import library
 from ..core.diagnostics import JsonPath
 from ..frontend.schema.editor_schema import editor_schema
 from ..layers import LAYERS, Layer
-from ..render.component_reference import KINDS, required_arguments
+from ..render.component_reference import KINDS, accepted_names, required_arguments
 from . import component_docs
 from .checks import SpecCheck
 from .cursor import Cursor, cursor_at
@@ -116,10 +116,13 @@ def _key_items(place: _Place) -> list[types.CompletionItem]:
     items = [_parameter_item(place, name, node) for name, node in parameters.items() if name not in written]
     for key in keys:
         schema = described(schemas, key)
-        if key in written or schema is None:
+        is_refused = schema is not None and schema.get("const", True) is not True  # only its default is valid
+        if key in written or schema is None or is_refused:
             continue
         rank = 0 if key in required else 2 if key in Layer.attributes else 1
         items.append(_key_item(place, key, schema, "required" if key in required else "", rank))
+    if _is_entry_path(path) and not written & {"type", "use"}:
+        items.append(_key_item(place, "use", editor_schema()["$defs"]["use"]["properties"]["use"]))
     return items
 
 
@@ -241,11 +244,15 @@ def _component_item(place: _Place, kind: str, name: str) -> types.CompletionItem
     return place.item(name, _quoted(name), Kind.Class, summary, data=data)
 
 
+@cache
 def _is_mere_spelling(kind: str, name: str) -> bool:
-    """Whether a name is another one in other letters: `Relu` for `relu`."""
+    """Whether a name is another one in other letters: `Relu` for `relu`. Names in small letters are offered."""
     found = component_docs.component(kind, name)
-    main = found.type_name if found is not None else name
-    return name != main and name.replace("_", "").lower() == main.replace("_", "").lower()
+    if found is None or kind == LAYERS.kind:
+        return False
+    plain = name.replace("_", "").lower()
+    spellings = [other for other in accepted_names(found) if other.replace("_", "").lower() == plain]
+    return name != next((other for other in spellings if other.islower()), spellings[0])
 
 
 class OfferedType(NamedTuple):

@@ -14,12 +14,14 @@ from pygls.uris import to_fs_path
 from ..core.limits import MAX_EDITOR_CHARACTERS
 from ..frontend.json_reader import Json
 from ..frontend.name_references import NameDefinition, NameReference, name_definitions, name_references
+from ..frontend.spec_detection import has_keys_of_a_spec
+from ..layers import LAYERS
 from .positions import TextPositions
 from .syntax_tree import Node, parse
 
 LANGUAGES = ("json", "jsonc")
-SCHEMA_NAME = re.compile(r"(?:^|/)model\.schema\.json$|jsonnx")
-"""Found in the `$schema` of a spec."""
+MAX_SEARCHED_ITEMS = 100
+"""Items of `layers` among which a known layer is looked for."""
 _LAYERS_KEY = re.compile(r'"layers"\s*:')
 
 
@@ -75,7 +77,7 @@ class Document:
 
     @cached_property
     def is_spec(self) -> bool:
-        """Whether it is a spec: JSON whose `$schema` is that of jsonnx, or that has `layers`."""
+        """Whether it is a spec: JSON whose `$schema` is that of jsonnx, or with `layers` and what else a spec has."""
         suffix = Path(self.path).suffix.lower().lstrip(".")
         if self.language not in LANGUAGES and suffix not in LANGUAGES:
             return False
@@ -86,11 +88,8 @@ class Document:
         root = self.tree
         if root is None or root.kind != "object":
             return False
-        schema = root.text("$schema")
-        if schema is not None and SCHEMA_NAME.search(schema):
-            return True
-        is_foreign = schema is not None and schema.startswith(("http:", "https:"))
-        return root.member("layers") is not None and not is_foreign
+        keys = {str(member.key.scalar): member.value and member.value.scalar for member in root.members}
+        return "jsonnx" in str(keys.get("$schema")) or has_keys_of_a_spec(keys) or _has_known_layers(root)
 
     def with_changes(self, changes: Iterable[types.TextDocumentContentChangeEvent], version: int) -> Document:
         """The document after changes, each of which refers to the text after the one before."""
@@ -103,6 +102,12 @@ class Document:
                 text = change.text
             positions = TextPositions(text, self.encoding)
         return replace(self, text=text, version=version, was_spec=self.is_spec)
+
+
+def _has_known_layers(root: Node) -> bool:
+    """Whether an item of `layers` has the type of a layer."""
+    layers = root.get("layers")
+    return layers is not None and any(item.text("type") in LAYERS.by_name for item in layers.items[:MAX_SEARCHED_ITEMS])
 
 
 def _file_path(uri: str) -> str | None:

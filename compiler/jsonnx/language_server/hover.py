@@ -41,6 +41,9 @@ def _key_text(document: Document, cursor: Cursor, facts: Mapping[JsonPath, Entry
     container, key = cursor.container, cursor.path[-1]
     if container is None or not isinstance(key, str):
         return None
+    named = _names_text(document, cursor.path, True, facts)
+    if named is not None:
+        return named
     schemas = schemas_at(editor_schema(), document.tree, container.path)
     schema = described(schemas, key)
     type_ = container.text("type")
@@ -55,6 +58,12 @@ def _key_text(document: Document, cursor: Cursor, facts: Mapping[JsonPath, Entry
         found = (component_docs.argument_of(kind, type_, key) for kind in kinds)
         argument = next((item for item in found if item is not None), None)
     return component_docs.key_text(key, schema, argument) if schema is not None else None
+
+
+def _names_text(document: Document, path: JsonPath, is_key: bool, facts: Mapping[JsonPath, EntryFacts]) -> str | None:
+    """What the names at a place stand for; None if there are none."""
+    named = definitions_of(document, path, is_key)
+    return "\n\n".join(_definition_text(document, item, facts) for item in named[:MAX_INSTANCES]) or None
 
 
 def _is_entry(node: Node) -> bool:
@@ -80,9 +89,9 @@ def _value_text(document: Document, cursor: Cursor, facts: Mapping[JsonPath, Ent
         text = _entry_text(document, container, facts)
         if text is not None:
             return text
-    named = definitions_of(document, path, is_key=False)
-    if named:
-        return "\n\n".join(_definition_text(document, item, facts) for item in named[:MAX_INSTANCES])
+    named = _names_text(document, path, False, facts)
+    if named is not None:
+        return named
     for schema in schemas_at(editor_schema(), document.tree, path):
         kind = str(schema.get("title", ""))
         if kind in (LAYERS.kind, *KINDS) and node.scalar in schema.get("enum", ()):

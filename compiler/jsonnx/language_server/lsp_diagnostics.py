@@ -13,6 +13,8 @@ from .documents import Document
 from .syntax_tree import Node
 
 SOURCE = "jsonnx"
+FIX_ALL = "source.fixAll.jsonnx"
+"""The kind of the code action that applies all safe fixes."""
 _SEVERITIES = {
     "error": types.DiagnosticSeverity.Error,
     "warning": types.DiagnosticSeverity.Warning,
@@ -31,7 +33,7 @@ def _lsp_diagnostic(diagnostic: Diagnostic, document: Document, starts: dict[int
     is_unnecessary = diagnostic.severity == "warning" and diagnostic.code.startswith("unused")
     related = [information for note in diagnostic.notes if (information := _related(note, document, starts))]
     return types.Diagnostic(
-        _range(diagnostic.line, diagnostic.column, document, starts),
+        _diagnostic_range(diagnostic, document, starts),
         message,
         severity=_SEVERITIES[diagnostic.severity],
         code=diagnostic.code,
@@ -60,6 +62,19 @@ def _nodes_by_start(root: Node | None) -> dict[int, Node]:
         starts.setdefault(node.start, node)
         starts.update((member.key.start, member.key) for member in node.members)
     return starts
+
+
+def _diagnostic_range(diagnostic: Diagnostic, document: Document, starts: dict[int, Node]) -> types.Range:
+    """The range of a diagnostic, but no further than the end of its first line."""
+    if None in (diagnostic.line, diagnostic.column, diagnostic.end_line, diagnostic.end_column):
+        return _range(diagnostic.line, diagnostic.column, document, starts)
+    positions = document.positions
+    start = positions.offset_of(Position(diagnostic.line or 1, diagnostic.column or 1))
+    end = positions.offset_of(Position(diagnostic.end_line or 1, diagnostic.end_column or 1))
+    end = min(end, positions.line_end(positions.line_at(start)))
+    if end <= start:
+        return _range(diagnostic.line, diagnostic.column, document, starts)
+    return positions.range(start, end)
 
 
 def _range(line: int | None, column: int | None, document: Document, starts: dict[int, Node]) -> types.Range:

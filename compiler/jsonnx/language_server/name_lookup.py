@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fnmatch import fnmatchcase
 
+from .. import library
 from ..core.diagnostics import JsonPath
 from ..frontend.name_references import NETWORK, NameDefinition, NameReference
 from .documents import Document
@@ -46,7 +47,8 @@ def refers_to(document: Document, reference: NameReference, item: NameDefinition
         return _is_in_figure(reference.text, item.name)
     head = reference.text.partition("." if reference.kind == "source" else "/")[0]
     if any(character in head for character in "*?["):
-        return fnmatchcase(item.name, head) and (item.kind == "entry" or reference.kind == "source")
+        is_match = fnmatchcase(item.name, head) or (_holds_layers(document, item) and head.startswith(f"{item.name}_"))
+        return is_match and (item.kind == "entry" or reference.kind == "source")
     return head in own_names(document, item, head)
 
 
@@ -56,8 +58,7 @@ def own_names(document: Document, item: NameDefinition, head: str) -> set[str]:
     rest = head.removeprefix(f"{item.name}_")
     if rest != head and head not in _all_names(document, item.scope):
         is_repetition = item.is_repeated and rest.isdecimal()
-        is_inside = item.type is not None and (_is_block(document, item.type) or item.type.startswith("std."))
-        names |= {head} if is_repetition or (is_inside and item.scope == NETWORK) else set()
+        names |= {head} if is_repetition or _holds_layers(document, item) else set()
     return names
 
 
@@ -65,8 +66,12 @@ def _all_names(document: Document, scope: JsonPath) -> set[str]:
     return {item.name for item in document.definitions if item.scope == scope and item.kind != "block"}
 
 
-def _is_block(document: Document, type_: str) -> bool:
-    return any(item.kind == "block" and item.name == type_ for item in document.definitions)
+def _holds_layers(document: Document, item: NameDefinition) -> bool:
+    """Whether it is a use of a block in the network, whose layers the network may name."""
+    if item.type is None or item.scope != NETWORK:
+        return False
+    is_own = any(other.kind == "block" and other.name == item.type for other in document.definitions)
+    return is_own or item.type in library.block_types()
 
 
 def _is_in_figure(figure: str, name: str) -> bool:

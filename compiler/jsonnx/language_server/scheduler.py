@@ -133,6 +133,10 @@ class Scheduler:
         await state.done.wait()
         return state.latest if self._states.get(uri) is state else None
 
+    async def run(self, function: Callable[[], Result]) -> Result:
+        """Runs a function between two checks."""
+        return await self._checker.submit(function)
+
     def _is_current(self, state: _State, document: Document) -> bool:
         return state.document is document and self._states.get(document.uri) is state
 

@@ -16,6 +16,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from lsprotocol import types
+from pygls.exceptions import FeatureNotificationError, FeatureRequestError, JsonRpcException
 from pygls.lsp.server import LanguageServer
 
 from ..core.diagnostics import JsonPath
@@ -23,11 +24,12 @@ from .aligned_facts import aligned_facts
 from .checks import SpecCheck
 from .documents import Document, Documents
 from .entry_facts import EntryFacts
-from .lsp_diagnostics import lsp_diagnostics
+from .lsp_diagnostics import FIX_ALL, lsp_diagnostics
+from .protocol import SpecProtocol
 from .scheduler import Scheduler
 
 SERVER_NAME = "jsonnx"
-PARENT_POLL_SECONDS = 5.0
+PARENT_POLL_SECONDS = 1.0
 """Seconds between two checks that the editor's process is alive."""
 
 logger = logging.getLogger(__name__)
@@ -38,12 +40,16 @@ class SpecServer:
 
     def __init__(self) -> None:
         self.connection = LanguageServer(
-            SERVER_NAME, _package_version(), text_document_sync_kind=types.TextDocumentSyncKind.Incremental
+            SERVER_NAME,
+            _package_version(),
+            text_document_sync_kind=types.TextDocumentSyncKind.Incremental,
+            protocol_cls=SpecProtocol,
         )
         self.connection.report_server_error = _log_error  # type: ignore[method-assign]
         self.documents = Documents()
         self.scheduler = Scheduler(self.on_check, self.on_costs, self.documents.open_text)
         self.pulls_diagnostics = self.has_snippets = self.refreshes_hints = self.refreshes_diagnostics = False
+        self.sends_versions = False
         self._register()
 
     def run(self) -> None:
@@ -77,6 +83,14 @@ class SpecServer:
         feature(types.TEXT_DOCUMENT_DOCUMENT_SYMBOL)(_safe(self.document_symbol))
         feature(types.TEXT_DOCUMENT_FOLDING_RANGE)(_safe(self.folding_range))
         feature(types.TEXT_DOCUMENT_FORMATTING)(_safe(self.formatting))
+        feature(types.TEXT_DOCUMENT_DEFINITION)(_safe(self.definition))
+        feature(types.TEXT_DOCUMENT_REFERENCES)(_safe(self.references))
+        feature(types.TEXT_DOCUMENT_PREPARE_RENAME)(_safe(self.prepare_rename))
+        feature(types.TEXT_DOCUMENT_RENAME, types.RenameOptions(prepare_provider=True))(_safe(self.rename))
+        kinds = [types.CodeActionKind.QuickFix, FIX_ALL]
+        feature(types.TEXT_DOCUMENT_CODE_ACTION, types.CodeActionOptions(code_action_kinds=kinds))(
+            _safe(self.code_action)
+        )
 
     # -- the connection ----------------------------------------------------------------------------------------------
 
@@ -89,6 +103,8 @@ class SpecServer:
         self.pulls_diagnostics = text is not None and text.diagnostic is not None
         item = text.completion.completion_item if text is not None and text.completion is not None else None
         self.has_snippets = item is not None and item.snippet_support is True
+        edit = workspace.workspace_edit if workspace is not None else None
+        self.sends_versions = edit is not None and edit.document_changes is True
         hints = workspace.inlay_hint if workspace is not None else None
         pulled = workspace.diagnostics if workspace is not None else None
         self.refreshes_hints = hints is not None and hints.refresh_support is True
@@ -225,6 +241,49 @@ class SpecServer:
         document = self._spec(params.text_document)
         return formatting_edits(document) if document is not None else []
 
+    def definition(self, params: types.DefinitionParams) -> list[types.Location]:
+        from .navigation import definitions
+
+        document = self._spec(params.text_document)
+        return definitions(document, params.position) if document is not None else []
+
+    def references(self, params: types.ReferenceParams) -> list[types.Location]:
+        from .navigation import references
+
+        document = self._spec(params.text_document)
+        with_definition = params.context.include_declaration
+        return references(document, params.position, with_definition) if document is not None else []
+
+    def prepare_rename(self, params: types.PrepareRenameParams) -> types.Range | None:
+        from .renaming import renamed_place
+
+        document = self._spec(params.text_document)
+        return renamed_place(document, params.position) if document is not None else None
+
+    async def rename(self, params: types.RenameParams) -> types.WorkspaceEdit | None:
+        """Edits the newest version, after its check."""
+        from .code_actions import edit_of
+        from .renaming import RenameRefused, rename
+
+        check = await self.scheduler.newest(params.text_document.uri)
+        document = self._spec(params.text_document)
+        if document is None:
+            return None
+        try:
+            edits = await self.scheduler.run(
+                lambda: rename(document, params.position, params.new_name, check, self.documents.open_text)
+            )
+        except RenameRefused as error:
+            raise JsonRpcException(str(error), types.LSPErrorCodes.RequestFailed.value) from None
+        return edit_of(document, edits, self.sends_versions) if edits is not None else None
+
+    async def code_action(self, params: types.CodeActionParams) -> list[types.CodeAction]:
+        """The fixes of the newest version, after its check."""
+        from .code_actions import code_actions
+
+        check = await self.scheduler.newest(params.text_document.uri)
+        return code_actions(check, params.range, params.context.only, self.sends_versions) if check is not None else []
+
 
 def _safe(method: Callable[..., Any]) -> Callable[..., Any]:
     """The method as a function that the connection can register, and that logs exceptions before they are answered."""
@@ -234,6 +293,8 @@ def _safe(method: Callable[..., Any]) -> Callable[..., Any]:
         async def answer_later(params: Any) -> Any:
             try:
                 return await method(params)
+            except JsonRpcException:  # an answer
+                raise
             except Exception:
                 logger.exception("%s failed", method.__name__)
                 raise
@@ -259,8 +320,12 @@ def _package_version() -> str:
 
 
 def _log_error(error: Exception, source: Any) -> None:
-    """Logs what the connection cannot answer with; the editor shows no message, which the user could not act on."""
-    logger.error("%s", error)
+    """Logs messages that cannot be read; the editor shows no message, which the user could not act on.
+
+    Exceptions in a feature are logged where it is called.
+    """
+    if source not in (FeatureRequestError, FeatureNotificationError):
+        logger.error("a message cannot be handled: %s", error)
 
 
 def _claim_standard_output() -> Any:

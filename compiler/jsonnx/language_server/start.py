@@ -20,6 +20,7 @@ def start(log_file: str | None = None) -> None:
     except OSError as error:
         raise UsageError("unwritable-file", f"cannot write {log_file!r}: {error_reason(error)}") from error
     logging.basicConfig(level=logging.WARNING, handlers=[handler], format=LOG_FORMAT)
+    logging.getLogger("pygls").setLevel(logging.CRITICAL)  # logs each exception again, and answers with errors
     from .server import SpecServer
 
     SpecServer().run()
