@@ -16,9 +16,10 @@ TESTS = Path(__file__).parent
 PACKAGE = TESTS.parent / "compiler" / "jsonnx"
 
 ARROWS = """
-callbacks: runtime
-cli:       language_server pipeline render runtime data lowering interop frontend layers backend library core
+callbacks: pipeline runtime
+cli:       language_server mcp_server pipeline render runtime data lowering interop frontend layers backend library core
 language_server: pipeline render lowering frontend layers ir library core
+mcp_server: render frontend backend core
 pipeline:  report render trackers runtime data tuning diff lowering gradient passes interop analysis frontend layers
            search training targets backend ir core
 render:    runtime data diff lowering interop analysis frontend layers search targets ir library core
@@ -74,6 +75,10 @@ OWNERS = {
     "pygls": {"language_server"},
     "click": {"cli"},
     "rich": {"render"},
+    "mcp": {"mcp_server"},
+    "mcp_types": {"mcp_server"},
+    "pydantic": {"mcp_server"},
+    "anyio": {"mcp_server"},
 }
 """The rooms that may import a third-party package."""
 
@@ -267,8 +272,9 @@ GUARDED = {
     "compile": set(),
     "__import__": set(),
     "import_module": {"__init__.py", "core/lazy_table.py", "render/layer_modules.py"},  # of names in tables of ours
-    # the reader of HDF5, and trials of a search; with no argument from a file
-    "subprocess": {"interop/hdf5.py", "pipeline/trial_process.py"},
+    # the reader of HDF5, and trials of a search, with no argument from a file; git, with names of files and revisions
+    # that the user gave, never as options
+    "subprocess": {"interop/hdf5.py", "pipeline/git_files.py", "pipeline/trial_process.py"},
     # two functions of C's library that set a thread's state, of constants; functions of CUDA's that lock memory; the
     # libraries of providers, by constant names
     "ctypes": {"runtime/flush_denormals.py", "runtime/pinned_memory.py", "runtime/provider_faults.py"},

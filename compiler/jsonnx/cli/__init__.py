@@ -9,7 +9,8 @@ from typing import Any
 import click
 
 from ..render.terminal import COLOR_CHOICES, ColorChoice, choose_color
-from . import data, info, keras, models, network, report, runs, shells, specs
+from . import data, info, keras, models, network, profile, report, runs, shells, specs
+from . import mcp as mcp_command
 from . import sweep as sweep_command
 from . import train as train_command
 from .completion import enable_completion
@@ -111,6 +112,7 @@ for command in (
     data.init,
     network.trace,
     network.draw,
+    profile.profile,
     models.compile,
     train_command.train,
     sweep_command.sweep,
@@ -124,6 +126,7 @@ for command in (
     keras.import_,
     keras.export,
     lsp,
+    mcp_command.mcp,
     info.schema,
     info.layers,
     info.explain,

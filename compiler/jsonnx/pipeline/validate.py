@@ -77,7 +77,7 @@ def validate(
 
 
 def validate_spec(
-    spec: Spec,
+    spec: Spec | Source,
     scale: str | None = None,
     changes: Sequence[str] = (),
     data: DataChoice = False,
@@ -91,7 +91,7 @@ def validate_spec(
     compared with the budget.
     """
     try:
-        source = read_spec(spec)
+        source = spec if isinstance(spec, Source) else read_spec(spec)
         checked = check_source(source, changes=changes, scale=scale)
     except CompileError as error:
         return Validation(error.diagnostics)

@@ -1,0 +1,29 @@
+"""The command `mcp`."""
+
+from __future__ import annotations
+
+import click
+
+from .common import handles_errors
+
+
+@click.command(short_help="Serve a folder's specs to language models, by the Model Context Protocol.")
+@click.option(
+    "--root",
+    default=".",
+    show_default=True,
+    metavar="DIR",
+    help="Folder that the tools are confined to: they neither read nor write beside it.",
+)
+@handles_errors
+def mcp(root: str) -> None:
+    """Serve tools that check, explain, change, train and run specs, by the Model Context Protocol.
+
+    A client starts this command and talks to it on standard input and output. Needs the extra `mcp`.
+    """
+    from ..core.optional_packages import require_package
+
+    require_package("mcp.server", "mcp", "the server")
+    from ..mcp_server.server import serve
+
+    serve(root)
