@@ -268,8 +268,9 @@ GUARDED = {
     "compile": set(),
     "__import__": set(),
     "import_module": {"__init__.py", "core/lazy_table.py", "render/layer_modules.py"},  # of names in tables of ours
-    # the reader of HDF5, and trials of a search; with no argument from a file
-    "subprocess": {"interop/hdf5.py", "pipeline/trial_process.py"},
+    # the reader of HDF5, and trials of a search; with no argument from a file. jsonnx commands that a client of
+    # `jsonnx mcp` starts, which run without a shell and with paths beneath the served folder
+    "subprocess": {"interop/hdf5.py", "mcp_server/jobs.py", "pipeline/trial_process.py"},
     # two functions of C's library that set a thread's state, of constants; functions of CUDA's that lock memory; the
     # libraries of providers, by constant names
     "ctypes": {"runtime/flush_denormals.py", "runtime/pinned_memory.py", "runtime/provider_faults.py"},
