@@ -16,8 +16,9 @@ TESTS = Path(__file__).parent
 PACKAGE = TESTS.parent / "compiler" / "jsonnx"
 
 ARROWS = """
-callbacks: runtime
-cli:       mcp_server pipeline render runtime data lowering interop frontend layers backend library core
+callbacks: pipeline runtime
+cli:       language_server mcp_server pipeline render runtime data lowering interop frontend layers backend library core
+language_server: pipeline render lowering frontend layers ir library core
 mcp_server: render frontend backend core
 pipeline:  report render trackers runtime data tuning diff lowering gradient passes interop analysis frontend layers
            search training targets backend ir core
@@ -51,6 +52,7 @@ ROOMS = {
 }
 
 FOR_TYPES_ONLY = {
+    ("language_server", "ir"),
     ("layers", "ir"),
     ("training", "ir"),
     ("render", "data"),
@@ -69,6 +71,8 @@ OWNERS = {
     "PIL": {"data"},
     "optuna": {"search"},
     "cmaes": {"search"},
+    "lsprotocol": {"language_server"},
+    "pygls": {"language_server"},
     "click": {"cli"},
     "rich": {"render"},
     "mcp": {"mcp_server"},
@@ -268,9 +272,10 @@ GUARDED = {
     "compile": set(),
     "__import__": set(),
     "import_module": {"__init__.py", "core/lazy_table.py", "render/layer_modules.py"},  # of names in tables of ours
-    # the reader of HDF5, and trials of a search; with no argument from a file. jsonnx commands that a client of
-    # `jsonnx mcp` starts, which run without a shell and with paths beneath the served folder
-    "subprocess": {"interop/hdf5.py", "mcp_server/jobs.py", "pipeline/trial_process.py"},
+    # the reader of HDF5, and trials of a search, with no argument from a file; git, with names of files and revisions
+    # that the user gave, never as options; jsonnx commands that a client of `jsonnx mcp` starts, without a shell and with
+    # paths beneath the served folder
+    "subprocess": {"interop/hdf5.py", "mcp_server/jobs.py", "pipeline/git_files.py", "pipeline/trial_process.py"},
     # two functions of C's library that set a thread's state, of constants; functions of CUDA's that lock memory; the
     # libraries of providers, by constant names
     "ctypes": {"runtime/flush_denormals.py", "runtime/pinned_memory.py", "runtime/provider_faults.py"},

@@ -32,6 +32,7 @@ PAGES = (
     "docs/library.md",
     "docs/keras.md",
     "docs/commands.md",
+    "docs/review.md",
     "docs/runs.md",
     "docs/report.md",
     "docs/sweep.md",
@@ -47,6 +48,7 @@ SLOW_PAGES = {
     "docs/deployment.md",
     "docs/troubleshooting.md",
     "docs/report.md",
+    "docs/review.md",
     "docs/sweep.md",
 }
 """Pages whose blocks run for more than two seconds."""

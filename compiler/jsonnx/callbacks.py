@@ -1,5 +1,6 @@
-"""Ready callbacks for `Trainer.fit`, with Keras' names, arguments and defaults, and the base class of own ones."""
+"""Ready callbacks for `Trainer.fit`, with Keras' names, arguments and defaults, trackers, and the base class."""
 
+from .pipeline.tracker_callbacks import MLflow, TensorBoard, WandB
 from .runtime.callback_class import Callback
 from .runtime.ready_callbacks import (
     CSVLogger,
@@ -17,7 +18,10 @@ __all__ = [
     "EarlyStopping",
     "LambdaCallback",
     "LearningRateScheduler",
+    "MLflow",
     "ModelCheckpoint",
     "ReduceLROnPlateau",
+    "TensorBoard",
     "TerminateOnNaN",
+    "WandB",
 ]

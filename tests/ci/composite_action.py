@@ -25,6 +25,7 @@ class Run:
         defaults = {name: str(entry.get("default", "")) for name, entry in action["inputs"].items()}
         given = {name.replace("_", "-"): value for name, value in inputs.items()}
         assert given.keys() <= defaults.keys(), given.keys() - defaults.keys()
+        self.action, self.work_tree, self.temp = action, work_tree, temp
         self.context = {
             "github.action_path": str(action_path),
             "github.action_repository": "owner/jsonnx",
@@ -34,14 +35,20 @@ class Run:
         }
         for name, value in (defaults | given).items():
             self.context[f"inputs.{name}"] = self.evaluated(value)
-        self.action, self.work_tree, self.temp = action, work_tree, temp
         self.summary = temp / "summary.md"
         self.results: list[StepResult] = []
         self.uses: list[tuple[str, dict[str, str]]] = []
 
     def evaluated(self, text: str) -> str:
         """The text with the values of its expressions; one that GitHub would not know raises KeyError."""
-        return EXPRESSION.sub(lambda match: self.context[match[1]], text)
+        return EXPRESSION.sub(lambda match: self._value(match[1]), text)
+
+    def _value(self, name: str) -> str:
+        """The value of a name: empty for an output of a step that did not run or did not write it."""
+        step = re.fullmatch(r"steps\.(\w+)\.outputs\.\w+", name)
+        if step is not None and any(step[1] == entry.get("id") for entry in self.action["runs"]["steps"]):
+            return self.context.get(name, "")
+        return self.context[name]
 
     def run(self, first: int = 0) -> Run:
         """Runs the steps until one fails."""

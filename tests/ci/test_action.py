@@ -111,6 +111,98 @@ def test_options_are_single_arguments(repository: Path, tmp_path: Path) -> None:
     assert "::error file=spec.json" in run.output_of("check")
 
 
+def commit(repository: Path) -> None:
+    identity = ["-c", "user.name=tester", "-c", "user.email=tester@localhost"]
+    for arguments in (["add", "--all"], ["commit", "-q", "-m", "Change"]):
+        subprocess.run(["git", *identity, *arguments], cwd=repository, check=True)
+
+
+RECORDED_JSONNX = """[ "$1" != diff ] || printf '%s\n' "$@" > "$RUNNER_TEMP/arguments"
+[ "$1" != diff ] || { printf '<!-- jsonnx diff -->\nspec.json differs\n'; exit "${DIFF_STATUS:-0}"; }"""
+"""In place of jsonnx: finds no fault, and records how `diff` is called."""
+
+RECORDED_GH = """#!/bin/sh
+printf '%s\n' "$@" "token $GH_TOKEN" >> "$RUNNER_TEMP/requests"
+case "$*" in *--jq*) printf '%b' "$COMMENT_IDS";; esac
+"""
+
+
+@pytest.fixture
+def requests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """What the program gh, which is replaced, is called with."""
+    program = tmp_path / "bin" / "gh"
+    program.parent.mkdir()
+    program.write_text(RECORDED_GH)
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+    monkeypatch.setenv("COMMENT_IDS", "")
+    return tmp_path / "requests"
+
+
+def test_changed_specs_are_compared_with_a_revision(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit(repository)
+    (repository / "specs/with space.json").write_text(VALID)
+    (repository / "--new.json").write_text(VALID)
+    commit(repository)
+    run = action(repository, tmp_path, RECORDED_JSONNX, against="HEAD^")
+    assert run.status == 0
+    arguments = (tmp_path / "arguments").read_text().splitlines()
+    assert arguments[1].startswith("--against")
+    assert re.fullmatch(r"git:[0-9a-f]{40}", arguments[2])
+    assert arguments[-3:] == ["--", "--new.json", "specs/with space.json"]
+    assert run.summary.read_text().endswith("spec.json differs\n")
+    monkeypatch.setenv("DIFF_STATUS", "1")
+    assert action(repository, tmp_path, RECORDED_JSONNX, against="HEAD^", fail_on="any").status == 1
+
+
+def test_without_a_change_nothing_is_compared(repository: Path, tmp_path: Path) -> None:
+    commit(repository)
+    run = action(repository, tmp_path, RECORDED_JSONNX, against="HEAD")
+    assert Path(run.outputs()["comparison"]).read_text() == "<!-- jsonnx diff -->\n\nNo spec differs.\n"
+    assert not (tmp_path / "arguments").exists()
+
+
+def test_a_revision_that_was_not_fetched_is_an_error(repository: Path, tmp_path: Path) -> None:
+    commit(repository)
+    for revision in ("origin/main", "--all", "$(touch pwned)", "; touch pwned"):
+        run = action(repository, tmp_path, RECORDED_JSONNX, against=revision)
+        assert (run.status, "has it been fetched?" in run.output_of("compare")) == (2, True)
+    assert not list(tmp_path.rglob("pwned"))
+
+
+@pytest.mark.parametrize(("ids", "request_"), [("", "POST"), ("41\\n42\\n", "PATCH")])
+def test_one_comment_is_kept_up_to_date(
+    ids: str, request_: str, repository: Path, tmp_path: Path, requests: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COMMENT_IDS", ids)
+    commit(repository)
+    (repository / "spec.json").write_text(INVALID)
+    run = action(repository, tmp_path, RECORDED_JSONNX, against="HEAD", comment="true")
+    assert run.status == 0, run.results
+    path = "repos/owner/models/issues/" + ("comments/41" if ids else "7/comments")
+    body = f"body=@{run.outputs()['comparison']}"
+    assert requests.read_text().splitlines()[-7:] == [
+        "--silent",
+        "--method",
+        request_,
+        "--field",
+        body,
+        path,
+        "token the-token",
+    ]
+
+
+def test_without_a_pull_request_there_is_no_comment(repository: Path, tmp_path: Path, requests: Path) -> None:
+    run = Run(ACTION, repository, tmp_path, ROOT, against="HEAD", comment="true")
+    run.context |= {"github.event.pull_request.number": "", "steps.install.outputs.jsonnx": "true"}
+    commit(repository)
+    assert run.run(first=1).status == 0
+    assert "::notice" in run.output_of("comment")
+    assert not requests.exists()
+
+
 HOSTILE = (
     "$(touch pwned)",
     "`touch pwned`",
@@ -120,7 +212,7 @@ HOSTILE = (
     "x\nstatus=0",
     "--x=$(touch pwned)",
 )
-INPUT_NAMES = ("files", "options", "only_specs", "lint", "format", "sarif", "upload_sarif")
+INPUT_NAMES = ("files", "options", "only_specs", "lint", "format", "sarif", "upload_sarif", "against")
 
 
 @pytest.mark.parametrize("text", HOSTILE)
@@ -146,6 +238,12 @@ def test_scripts_have_no_expressions_and_other_actions_are_pinned() -> None:
     for step in STEPS:
         assert "${{" not in step.get("run", "")
         assert "uses" not in step or re.search(r"@[0-9a-f]{40}$", step["uses"]), step
+
+
+def test_the_page_lists_all_inputs_with_their_defaults() -> None:
+    rows = re.findall(r"^\| `([\w-]+)` \| *(?:`(.*?)`|the job's)? *\|", (ROOT / "docs/ci.md").read_text("utf-8"), re.M)
+    defaults = {name: entry["default"] for name, entry in ACTION["inputs"].items()}
+    assert dict(rows) == defaults | {"token": ""}
 
 
 @pytest.mark.slow

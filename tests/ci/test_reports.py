@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 from commands import jsonnx
-from jsonnx.core.diagnostics import Diagnostic, Note
+from jsonnx.core.diagnostics import Diagnostic, Note, Position
+from jsonnx.core.fixes import Fix, TextEdit
 from jsonnx.render import sarif
 from jsonnx.render.diagnostics import render
 from jsonnx.render.explanations import CODES, EXPLANATIONS
@@ -87,6 +88,23 @@ def test_sarif_keeps_the_limits_of_github(monkeypatch: pytest.MonkeyPatch) -> No
     assert {result["level"] for result in run["results"]} == {"error"}
     assert "100 further" in run["invocations"][0]["toolExecutionNotifications"][0]["message"]["text"]
     assert 100 * len(gzip.compress(text.encode(), 1)) < GITHUB_MAX_GZIP_BYTES
+
+
+def test_sarif_has_the_range_and_the_fix_of_a_fault() -> None:
+    edit = TextEdit(40, 46, Position(4, 23), Position(4, 29), '"units"')
+    fix = Fix("Rename the key to 'units'", text_edits=(edit,))
+    fault = Diagnostic("unknown-key", "no key", "$", "a b.json", 4, 23, end_line=4, end_column=29, fix=fix)
+    [result] = sarif_run([fault])["results"]
+    region = {"startLine": 4, "startColumn": 23, "endLine": 4, "endColumn": 29}
+    assert result["locations"][0]["physicalLocation"]["region"] == region
+    [entry] = result["fixes"]
+    assert entry["description"]["text"] == fix.title
+    assert entry["artifactChanges"] == [
+        {
+            "artifactLocation": {"uri": "a%20b.json"},
+            "replacements": [{"deletedRegion": region, "insertedContent": {"text": '"units"'}}],
+        }
+    ]
 
 
 def test_a_fault_without_a_position_is_at_the_first_line() -> None:

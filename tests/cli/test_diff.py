@@ -127,7 +127,7 @@ def test_an_inserted_layer_renames_later_layers_with_default_names() -> None:
     assert report["weights"]["unused"] == []
     parameters = report["parameters"]
     assert parameters["new"] - parameters["old"] == 25 + 72
-    assert f"parameters {parameters['old']:,} -> {parameters['new']:,} (+97)" in text
+    assert f"parameters {parameters['old']:,} -> {parameters['new']:,} (+97, +8.52 %)" in text
 
 
 def test_changed_arguments_change_shapes_and_costs_of_later_layers() -> None:

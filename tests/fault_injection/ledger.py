@@ -7,6 +7,9 @@ the number that repeat them.
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +22,24 @@ def read() -> dict[str, Any]:
 
 def record(outcomes: list[tuple[str, str]], broken: list[dict[str, Any]]) -> None:
     """Adds trials, as pairs of kind and outcome, and those that broke a promise."""
+    with _alone():
+        _record(outcomes, broken)
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Lets no other process record in between."""
+    import fcntl  # not on Windows
+
+    folder = os.open(FILE.parent, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
+
+
+def _record(outcomes: list[tuple[str, str]], broken: list[dict[str, Any]]) -> None:
     ledger = read()
     for kind, outcome in outcomes:
         counts = ledger["outcomes"].setdefault(kind, {})

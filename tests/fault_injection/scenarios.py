@@ -16,10 +16,11 @@ from functools import cached_property
 from pathlib import Path
 from random import Random
 
-from fault_injection.server import Fault, Forks, can_inject
+from fault_injection.server import Fault, Forks, build_library, can_inject
 from fault_injection.specs import CASES, EPOCHS
 from fault_injection.workload import Result, Violation, Workload, environment
 
+CONTINUE = ("--on-save-error", "continue")
 ERRORS = {
     "open": ("EIO", "ENOSPC", "EROFS", "EDQUOT", "EACCES"),
     "write": ("EIO", "ENOSPC", "EDQUOT", "EACCES"),
@@ -53,6 +54,10 @@ class Context:
         self._short: dict[str, Workload] = {}
         self._long: dict[str, Workload] = {}
         self._calls: dict[tuple[Workload, str], list[str]] = {}
+
+    @cached_property
+    def library(self) -> Path:
+        return build_library(self.folder)
 
     @cached_property
     def forks(self) -> Forks:
@@ -163,6 +168,33 @@ def stop(context: Context, run: str, rng: Random) -> str:
     return f"{signal.Signals(number).name}: {reaction}, the same bytes"
 
 
+def several(context: Context, run: str, rng: Random) -> str:
+    """Several processes train in one folder, on a file system with or without locks; one of them may be killed."""
+    workload, has_locks = context.any_long(rng), rng.random() < 0.4 or not can_inject()
+    more = {} if has_locks else {"LD_PRELOAD": str(context.library), "NO_LOCKS": "1"}
+    is_killed, processes = rng.random() < 0.3, []
+    for _ in range(rng.randint(2, 4)):
+        processes.append(workload.start(run, "--quiet", env=environment() | more))
+        time.sleep(rng.choice([0, rng.uniform(0, 0.1), rng.uniform(0, workload.seconds)]))
+    if is_killed:
+        processes[0].kill()
+    outputs = [process.communicate(timeout=120)[0] for process in processes]
+    refused = 0
+    for process, output in zip(processes, outputs, strict=True):
+        is_refused = process.returncode == 2 and any(
+            f"error[{code}]" in output for code in ("run-locked", "run-exists")
+        )
+        refused += is_refused
+        if not is_refused and process.returncode not in (0, -signal.SIGKILL):
+            raise Violation(f"exit status {process.returncode}: {output[-400:]}")
+    if refused == len(processes):
+        raise Violation(f"all were refused: {outputs}")
+    workload.check_consistent(run)
+    context.finish(workload, run)
+    locks = "locks" if has_locks else "no locks"
+    return f"{locks}: {refused} of {len(processes)} refused{', one killed' if is_killed else ''}, the same bytes"
+
+
 def run_state(folder: Path) -> str:
     if not (folder / "run.json").exists():
         return "before the run"
@@ -187,7 +219,7 @@ def system_call(context: Context, run: str, rng: Random) -> str:
     goes_on = rng.random() < 0.3
     fault = Fault(number + 1, action, error, repeated=rng.random() < 0.3)
     context.new_run(workload, run, base)
-    options = ("--on-save-error", "continue") if goes_on else ()
+    options = CONTINUE if goes_on else ()
     result = context.forks.train(workload, run, fault, *options)
     outcome = checked_outcome(context, workload, run, result, error)
     return f"{'short ' if action == 'short' else ''}{call} {error}: {outcome}"
@@ -289,32 +321,60 @@ def file_size_limit(context: Context, run: str, rng: Random) -> str:
 def full_disk(context: Context, run: str, rng: Random) -> str:
     """The run is a small file system in memory, which is enlarged later."""
     pages = rng.randint(2, 24)
-    return on_own_file_system(context, run, f"size={4 * pages}k", "remount,size=64m")
+    goes_on = rng.random() < 0.5
+    script = """
+        mount -t tmpfs -o "size=SIZE" tmpfs "$run" || exit 99
+        "$@" >"$results/output" 2>&1; echo $? >"$results/status"
+        mount -o remount,size=64m "$run" || exit 99
+    """.replace("SIZE", f"{4 * pages}k")
+    return on_own_file_system(context, context.short(), run, script, *(CONTINUE if goes_on else ()))
+
+
+def disk_full_for_a_while(context: Context, run: str, rng: Random) -> str:
+    """A file fills the file system of a run at a random instant, until the run has warned of it."""
+    workload = context.any_long(rng)
+    seconds = f"{rng.uniform(0, 0.3 * workload.seconds):.3f}"
+    script = """
+        mount -t tmpfs -o size=16m tmpfs "$run" || exit 99
+        "$@" >"$results/output" 2>&1 & process=$!
+        until [ -e "$run/run.json" ] || ! kill -0 $process; do sleep 0.01; done
+        sleep SECONDS
+        cat /dev/zero >"$run/filler" 2>/dev/null
+        until grep -q "training goes on" "$results/output" || ! kill -0 $process 2>/dev/null; do sleep 0.01; done
+        rm "$run/filler"
+        wait $process; echo $? >"$results/status"
+    """.replace("SECONDS", seconds)
+    return on_own_file_system(context, workload, run, script, *CONTINUE)
 
 
 def read_only(context: Context, run: str, rng: Random) -> str:
     """The run is on a file system that is read-only at first. (The superuser may write to read-only folders.)"""
-    return on_own_file_system(context, run, "ro", "remount,rw")
+    script = """
+        mount -t tmpfs -o ro tmpfs "$run" || exit 99
+        "$@" >"$results/output" 2>&1; echo $? >"$results/status"
+        mount -o remount,rw "$run" || exit 99
+    """
+    return on_own_file_system(context, context.short(), run, script)
 
 
-def on_own_file_system(context: Context, run: str, options: str, repair: str) -> str:
-    """Runs on a file system of its own, in a mount namespace, so that nothing is left mounted."""
+def on_own_file_system(context: Context, workload: Workload, run: str, script: str, *options: str) -> str:
+    """Runs on a file system of its own, in a mount namespace, so that nothing is left mounted.
+
+    The script mounts it and runs "$@", with the output and the exit status in files of the folder $results.
+    """
     if not can_mount():
         return "skipped: mounting is not permitted"
-    workload, results = context.short(), context.folder / f"{run}-results"
-    results.mkdir()
+    results = context.folder / f"{run}-results"
+    (results / "run").mkdir(parents=True)
     (workload.home / run).mkdir()
-    script = """
-        run=$1 results=$2 options=$3 repair=$4; shift 4
-        mount -t tmpfs -o "$options" tmpfs "$run" || exit 99
-        "$@" >"$results/output" 2>&1; echo $? >"$results/status"
-        mount -o "$repair" "$run" || exit 99
+    script = f"""
+        run=$1 results=$2; shift 2
+        {script}
         find "$run" -type f >"$results/files"
         "$@" >"$results/resumed" 2>&1 || exit 98
         cp -a "$run/." "$results/run"
     """
-    (results / "run").mkdir()
-    arguments = [str(workload.home / run), str(results), options, repair, *workload.command(run)]
+    arguments = [str(workload.home / run), str(results), *workload.command(run, *options)]
     command = [*UNSHARE, "sh", "-c", script, "sh", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment(), check=False)
     if done.returncode:
@@ -328,7 +388,9 @@ def on_own_file_system(context: Context, run: str, options: str, repair: str) ->
     (workload.home / run).rmdir()
     shutil.move(results / "run", workload.home / run)
     workload.check_whole(run)
-    return "error, then the same bytes" if status else "no error, the same bytes"
+    has_warned = "training goes on" in output
+    seen = ["warnings"] * has_warned + ["error"] * (status != 0) or ["no error"]
+    return f"{' and '.join(seen)}, then the same bytes"
 
 
 UNSHARE = ("unshare", "--mount", "--map-root-user")
@@ -346,12 +408,13 @@ def read_text(path: Path) -> str:
 
 
 TRIALS: dict[str, dict[str, Trial]] = {
-    "kills": {"kill": kill, "stop": stop, "kill at call": kill_at_call},
+    "kills": {"kill": kill, "stop": stop, "several": several, "kill at call": kill_at_call},
     "faults": {
         "system call": system_call,
         "damage": damage,
         "file size limit": file_size_limit,
         "full disk": full_disk,
+        "disk full for a while": disk_full_for_a_while,
         "read-only": read_only,
     },
 }

@@ -13,12 +13,12 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fault_injection.workload import SOURCE, Result, Workload
+from fault_injection.workload import SOURCE, Result, Violation, Workload
 
 NO_HEARTBEAT_SECONDS = 1e6
 """A time between heartbeats that no run reaches: they would be system calls whose number depends on the time."""
@@ -70,9 +70,23 @@ class Forks:
 
     def train(self, workload: Workload, run: str, fault: Fault | None = None, *options: str) -> Result:
         """Runs a command of the workload; a fault concerns the files of the run."""
+        return self._run(workload, run, fault, options, "")
+
+    def record(self, workload: Workload, run: str) -> bytes:
+        """Runs a command, and returns the changes of the workload's folder as `system_calls.c` records them.
+
+        Raises Violation if the command fails.
+        """
+        result = self._run(workload, run, None, (), str(self._files[0].with_name("changes.bin")))
+        if result.status:
+            raise Violation(f"the recorded run failed: {result.output}")
+        return self._files[0].with_name("changes.bin").read_bytes()
+
+    def _run(self, workload: Workload, run: str, fault: Fault | None, options: Sequence[str], record: str) -> Result:
         job = {
             "arguments": workload.command(run, *options)[4:],
-            "folder": str(workload.home / run),
+            "folder": str(workload.home if record else workload.home / run),
+            "record": record,
             "fault": vars(fault) if fault else None,
             "files": [str(path) for path in self._files],
         }
@@ -101,6 +115,7 @@ def main() -> None:
     del jsonnx.runtime.trainer
     checkpoint_schedule.EPOCH_CHECKPOINT_SECONDS = 0.0
     run_lock.HEARTBEAT_SECONDS = NO_HEARTBEAT_SECONDS
+    run_lock.TIMEOUT_SECONDS = run_lock.POLL_SECONDS = 0.01
     for line in sys.stdin:
         job = json.loads(line)
         pid = os.fork()
@@ -116,6 +131,8 @@ def run_job(job: dict[str, Any], jsonnx_main: Any) -> None:
     os.dup2(output, 2)
     if "LD_PRELOAD" in os.environ:
         inject(job["folder"], Fault(**job["fault"]) if job["fault"] else Fault(0, "pass"), calls)
+        if job["record"]:
+            record_changes(job["record"])
     status = run_command(job["arguments"], jsonnx_main)
     sys.stdout.flush()
     sys.stderr.flush()
@@ -134,6 +151,24 @@ def inject(folder: str, fault: Fault, calls: int) -> None:
     configure = ctypes.CDLL(None).fault_configure
     action, number = ACTIONS.index(fault.action), getattr(errno, fault.error)
     configure(folder.encode(), ctypes.c_long(fault.number), action, number, int(fault.repeated), calls)
+
+
+def record_changes(path: str) -> None:
+    """Records all changes in a file, and that a file is complete when it has been written atomically."""
+    from jsonnx.runtime import checkpoint, checkpoint_manifest, run_folder
+
+    library = ctypes.CDLL(None)
+
+    def marking(write_atomically: Callable[..., None]) -> Callable[..., None]:
+        def write(path: str | os.PathLike[str], data: Any) -> None:
+            write_atomically(path, data)
+            library.fault_mark(os.fsencode(path))
+
+        return write
+
+    for module in (checkpoint, checkpoint_manifest, run_folder):
+        vars(module)["write_atomically"] = marking(module.write_atomically)
+    library.fault_record(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC))
 
 
 if __name__ == "__main__":

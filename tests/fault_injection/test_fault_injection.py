@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +10,7 @@ from random import Random
 
 import pytest
 
-from fault_injection import ledger, saves
+from fault_injection import ledger, power_loss, saves
 from fault_injection.scenarios import TRIALS, Context, choose
 from fault_injection.server import Fault, build_library, can_inject
 from fault_injection.workload import Result, Violation
@@ -19,10 +20,12 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs fork and 
 NUMBERS = {
     "kill": [4],  # kills once
     "stop": [0],
+    "several": [0],
     "kill at call": range(3),
     "system call": range(6),
     "damage": range(4),
     "full disk": [0],
+    "disk full for a while": [0],
 }
 QUICK_TRIALS = {("kill at call", 1), ("system call", 0), ("system call", 2), ("damage", 1), ("damage", 2)}
 """The trials of the ordinary suite, each below a second of CPU time; `make test-slow` runs the others."""
@@ -91,6 +94,42 @@ def test_nothing_is_lost_if_a_system_call_of_a_save_fails(tmp_path: Path, stride
     outcomes = saves.run(tmp_path, build_library(tmp_path), stride)
     assert {outcome for outcome in outcomes.values() if outcome.startswith("broken")} == set()
     assert {"killed", "error"} <= {*outcomes.values()}
+
+
+@pytest.fixture(scope="module")
+def recorded(context: Context, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[power_loss.Change]]:
+    """The folder of a workload as before a run, and the changes of the run."""
+    if not can_inject():
+        pytest.skip("no C compiler")
+    workload, before = context.short(), tmp_path_factory.mktemp("before") / "home"
+    shutil.copytree(workload.home, before)
+    changes = power_loss.read_changes(context.forks.record(workload, "recorded"))
+    return before, [power_loss.moved(change, workload.home, before) for change in changes]
+
+
+def test_what_is_written_survives_a_power_loss(recorded: tuple[Path, list[power_loss.Change]]) -> None:
+    before, changes = recorded
+    assert {"mkdir", "create", "write", "truncate", "fsync", "rename", "unlink", "mark"} >= {c.kind for c in changes}
+    found = [*power_loss.states(before, "recorded", changes, (*power_loss.Survival.MODES, "random"))]
+    assert len(found) > 100
+    assert {"checkpoints", "run.json", "model.onnx"} <= found[-1].tree.keys()
+
+
+@pytest.mark.parametrize("suffix", ["", "recorded", "checkpoints", ".tmp"])
+def test_a_lack_of_flushing_is_found(recorded: tuple[Path, list[power_loss.Change]], suffix: str) -> None:
+    before, changes = recorded
+    flushed = [c for c in changes if c.kind != "fsync" or not c.path.endswith(suffix)]
+    assert len(flushed) < len(changes)
+    with pytest.raises(Violation, match="is lost after change"):
+        [*power_loss.states(before, "recorded", flushed, power_loss.Survival.MODES)]
+
+
+@pytest.mark.slow
+def test_a_run_is_resumed_after_a_power_loss(context: Context, recorded: tuple[Path, list[power_loss.Change]]) -> None:
+    before, changes = recorded
+    found = [*power_loss.states(before, "recorded", changes, ("none", "random 1", "random 2"))]
+    for state in Random(5).sample(found, 6):
+        power_loss.check(context, context.short(), f"lost-{state.number}", state)
 
 
 def test_every_kind_of_trial_is_chosen() -> None:

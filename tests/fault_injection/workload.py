@@ -92,7 +92,7 @@ class Workload:
 
     def start(self, run: str, *options: str, **more: Any) -> subprocess.Popen[str]:
         streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "preexec_fn": reset_signals}
-        return subprocess.Popen(self.command(run, *options), env=environment(), **{**streams, **more})
+        return subprocess.Popen(self.command(run, *options), **{**streams, "env": environment(), **more})
 
     def train(self, run: str, *options: str, **more: Any) -> Result:
         process = self.start(run, *options, **more)

@@ -393,7 +393,7 @@ def test_a_failed_save_ends_the_run_unless_it_is_to_go_on(monkeypatch: pytest.Mo
     with monkeypatch.context() as patch:
         count = failing(patch, "save_checkpoint", 1, 2)
         warnings = train("other", "--on-save-error", "continue")
-        assert warnings.count("warning[unwritable-file]") == 2
+        assert warnings.count("warning[unwritable-file]") == 1  # of those in a row
         assert "training goes on" in warnings
         assert count == [EPOCHS + 1]
     assert results("other") == results("whole")
@@ -445,5 +445,8 @@ def test_the_last_save_must_succeed(monkeypatch: pytest.MonkeyPatch, method: str
     with monkeypatch.context() as patch:
         failing(patch, method, call)
         assert "once that is fixed, --resume continues" in train("run", "--on-save-error", "continue", status=2)
+    found, expected = results("run"), results("whole")
+    if method == "save_checkpoint":  # the trained network is not lost
+        assert {found[name] == expected[name] for name in ("model.onnx", "weights.safetensors")} == {True}
     train("run")
     assert results("run") == results("whole")

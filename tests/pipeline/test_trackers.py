@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from threading import Event
@@ -11,9 +12,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from jsonnx import Trainer
+from jsonnx.callbacks import EarlyStopping, LambdaCallback, MLflow, TensorBoard, WandB
 from jsonnx.cli.train import train as train_command
 from jsonnx.core.diagnostics import Diagnostic, UsageError
-from jsonnx.pipeline import run_trackers
+from jsonnx.pipeline import run_trackers, tracker_callbacks
 from jsonnx.pipeline.check import check_spec
 from jsonnx.pipeline.run_options import RunOptions
 from jsonnx.pipeline.training_run import train
@@ -22,6 +25,8 @@ from jsonnx.trackers.tracker import RunTracker, TrackedRun
 from jsonnx.training.trackers import TRACKERS
 
 STEPS = 10
+MAX_FLUSH_SECONDS = 30.0
+"""How long the process of wandb, which goes on after the end of a run, may take to write its file."""
 SPEC: dict[str, Any] = {
     "inputs": {"x": {"shape": [4]}},
     "layers": [{"type": "Dense", "name": "y", "units": 1}],
@@ -166,6 +171,68 @@ def test_an_option_adds_trackers_to_those_of_the_spec() -> None:
     assert [repr(tracker) for tracker in selected] == ["mlflow(experiment='digits')", "tensorboard()"]
 
 
+# -- callbacks of fit -------------------------------------------------------------------------------------------------
+
+
+def fit_with(
+    home: Path, monkeypatch: pytest.MonkeyPatch, trackers: Mapping[str, RunTracker], **options: Any
+) -> Trainer:
+    """Fits the spec with a callback for each tracker, which `trackers` replace."""
+    monkeypatch.setattr(tracker_callbacks, "create_tracker", lambda tracker: trackers[tracker.type_name])
+    monkeypatch.setattr(run_trackers, "create_tracker", lambda tracker: trackers[tracker.type_name])
+    classes = {"tensorboard": TensorBoard, "mlflow": MLflow, "wandb": WandB}
+    callbacks = [classes[name](log_dir=home / "logs") for name in trackers]  # type: ignore[operator]
+    trainer = Trainer(SPEC, changes=options.pop("changes", ()))
+    x = np.random.default_rng(0).normal(size=(2 * STEPS, 4)).astype(np.float32)
+    trainer.fit(x, x[:, :1], validation_split=0.0, callbacks=[*callbacks, *options.pop("callbacks", ())], **options)
+    return trainer
+
+
+def test_a_fit_sends_its_figures_to_trackers(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recording = Recording()
+    trainer = fit_with(home, monkeypatch, {"tensorboard": recording})
+    assert recording.run is not None
+    assert (recording.run.name, recording.run.step, recording.run.is_resumed) == ("logs", 0, False)
+    assert recording.run.parameters["training.optimizer.learning_rate"] == 0.01
+    assert recording.run.tags["jsonnx.provider"] == "cpu"
+    by_epoch = [(step, values["loss"]) for step, _, values in recording.values if "loss" in values]
+    assert by_epoch == list(zip((STEPS, 2 * STEPS), trainer.history.history["loss"], strict=True))
+    assert [step for step, _, values in recording.values if "step/loss" in values] == [STEPS, 2 * STEPS]
+    assert recording.state == "finished"
+    assert not recording.run.spec_file.exists()
+    second = Recording()
+    fit_with(home, monkeypatch, {"tensorboard": second}, callbacks=[EarlyStopping("loss", patience=0)])
+    assert second.state == "finished"
+
+
+def test_an_error_of_a_tracker_is_a_warning_of_fit(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.warns(RuntimeWarning, match="the tracker mlflow failed, and gets no more figures: ValueError"):
+        fit_with(home, monkeypatch, {"mlflow": Recording("start"), "wandb": (other := Recording())})
+    assert other.state == "finished"
+
+
+def test_a_tracker_is_told_how_a_fit_failed(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recording = Recording()
+    with pytest.raises(Diverged):
+        fit_with(home, monkeypatch, {"wandb": recording}, changes=("training.optimizer.learning_rate=1e6",))
+    assert recording.state == "diverged"
+
+    def fail(epoch: int, logs: Any) -> None:
+        raise OSError("disk")
+
+    with pytest.raises(OSError, match="disk"):
+        fit_with(home, monkeypatch, {"wandb": (failed := Recording())}, callbacks=[LambdaCallback(on_epoch_end=fail)])
+    assert failed.state == "failed"
+
+
+def test_a_missing_package_is_an_error_of_the_callback(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "wandb", None)
+    with pytest.raises(UsageError, match="wandb"):
+        WandB()
+    with pytest.raises(ValueError, match="mode must be"):
+        WandB(mode="no")  # type: ignore[arg-type]
+
+
 # -- the programs themselves -----------------------------------------------------------------------------------------
 
 
@@ -181,6 +248,13 @@ def test_tensorboard_reads_a_resumed_run(home: Path) -> None:
     assert [scalar.step for scalar in scalars] == [STEPS, 2 * STEPS, 3 * STEPS]
     assert [scalar.value for scalar in scalars] == [np.float32(line["val_loss"]) for line in lines]
     run(home, "run", trackers=("tensorboard",), force=True)
+    trainer = Trainer(SPEC)
+    x = np.ones((4, 4), np.float32)
+    for _ in range(2):
+        trainer.fit(x, x[:, :1], epochs=1, validation_split=0.0, callbacks=[TensorBoard(home / "logs")])
+    fits = reader.EventAccumulator(str(home / "logs/tensorboard"))
+    fits.Reload()
+    assert [scalar.step for scalar in fits.Scalars("loss")] == [2, 4]
     assert len(list((home / "run/tensorboard").iterdir())) == 1
 
 
@@ -212,4 +286,7 @@ def test_wandb_writes_an_offline_run(home: Path) -> None:
     assert run(home, "run", trackers=("wandb",)) == []
     run_id = json.loads((home / "run/wandb.json").read_text())["run_id"]
     (file,) = (home / "run/wandb").glob(f"offline-run-*/run-{run_id}.wandb")
+    deadline = time.monotonic() + MAX_FLUSH_SECONDS
+    while b"val_loss" not in file.read_bytes() and time.monotonic() < deadline:
+        time.sleep(0.05)
     assert b"val_loss" in file.read_bytes()

@@ -50,12 +50,15 @@ def test_a_lock_excludes_others_until_it_is_released(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == [".lock"]
 
 
-def test_a_removed_file_is_not_locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("is_there_another", [False, True])
+def test_a_removed_file_is_not_locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_there_another: bool) -> None:
     """A run that fails to start removes the file, between another one's opening and locking it."""
     flock = fcntl.flock
 
     def lock_after_removal(*arguments: Any) -> None:
         (tmp_path / ".lock").unlink()
+        if is_there_another:
+            (tmp_path / ".lock").touch()
         flock(*arguments)
 
     monkeypatch.setattr(fcntl, "flock", lock_after_removal)
@@ -76,6 +79,23 @@ def test_without_file_locks_a_file_names_the_owner(tmp_path: Path, monkeypatch: 
     with pytest.raises(UsageError, match=f"process {os.getpid()} on "):  # also if locks work here
         RunLock(tmp_path).acquire()
     lock.release()
+
+
+def test_a_process_that_comes_second_removes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "run"
+    first, acquire = RunFolder(path), RunLock.acquire
+
+    def late(lock: RunLock, on_wait: Any) -> None:
+        monkeypatch.undo()
+        first.__enter__()
+        first.write_texts({"run.json": "{}"})
+        acquire(lock, on_wait)
+
+    monkeypatch.setattr(RunLock, "acquire", late)
+    with pytest.raises(UsageError, match="is training"), RunFolder(path):  # the folder is created by this one
+        pass
+    assert {file.name for file in path.iterdir()} == {".lock", ".lock-owner", "checkpoints", "run.json"}
+    first.__exit__(None)
 
 
 @pytest.mark.parametrize("error", [errno.EAGAIN, errno.EACCES])

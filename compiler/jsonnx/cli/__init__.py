@@ -9,12 +9,13 @@ from typing import Any
 import click
 
 from ..render.terminal import COLOR_CHOICES, ColorChoice, choose_color
-from . import data, info, keras, models, network, report, runs, shells, specs
+from . import data, info, keras, models, network, profile, report, runs, shells, specs
 from . import mcp as mcp_command
 from . import sweep as sweep_command
 from . import train as train_command
 from .completion import enable_completion
 from .examples import epilog
+from .lsp import lsp
 
 
 class CommandGroup(click.Group):
@@ -111,6 +112,7 @@ for command in (
     data.init,
     network.trace,
     network.draw,
+    profile.profile,
     models.compile,
     train_command.train,
     sweep_command.sweep,
@@ -123,6 +125,7 @@ for command in (
     models.inspect,
     keras.import_,
     keras.export,
+    lsp,
     mcp_command.mcp,
     info.schema,
     info.layers,

@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 @click.option(
     "--of",
     "subject",
-    type=click.Choice(["spec", "run", "lock"]),
+    type=click.Choice(["spec", "run", "lock", "diff"]),
     default="spec",
     show_default=True,
-    help="What the schema describes: specs, RUN folders or jsonnx.lock.",
+    help="What the schema describes: specs, RUN folders, jsonnx.lock or the output of `jsonnx diff`.",
 )
 @click.option(
     "--for",
@@ -67,10 +67,12 @@ def schema(output: str | None, subject: str, vendor: Any, layer_names: str | Non
 
 def _schema_text(subject: str, vendor: Any, layers: Sequence[str], inputs: Sequence[str]) -> str:
     from ..frontend.schema import editor_schema, layer_subset, structured_schema
-    from ..render.run_schema import lock_schema, run_schema, schema_text
+    from ..render.diff_schema import diff_schema
+    from ..render.run_schema import lock_schema, run_schema
+    from ..render.schema_parts import schema_text
 
     if subject != "spec":
-        return schema_text(run_schema() if subject == "run" else lock_schema())
+        return schema_text({"run": run_schema, "lock": lock_schema, "diff": diff_schema}[subject]())
     if vendor:
         return structured_schema.structured_schema_text(vendor, layers, inputs)
     return layer_subset.layer_subset_text(layers) if layers else editor_schema.editor_schema_text()

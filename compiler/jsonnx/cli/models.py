@@ -15,6 +15,7 @@ from .budget import budget_options
 from .common import (
     ALL_OPTION,
     DATA_ROOT_OPTION,
+    EXIT_INVALID_INPUT,
     FORMAT_OPTION,
     PARTIAL_OPTION,
     PROVIDER_OPTION,
@@ -116,6 +117,14 @@ def compile(
 @PROVIDER_OPTION
 @PROVIDER_OPTIONS_OPTION
 @UNVERIFIED_OPTION
+@click.option(
+    "--require",
+    "requirements",
+    multiple=True,
+    metavar="FIGURE>=NUMBER",
+    help="Exit with status 1 unless a figure keeps this bound, in quotes: 'accuracy>=0.97' or 'loss<0.1'. May be "
+    "repeated.",
+)
 @FORMAT_OPTION
 @ALL_OPTION
 @handles_errors
@@ -126,18 +135,21 @@ def evaluate(
     provider: str,
     provider_options: tuple[str, ...],
     unverified: bool,
+    requirements: tuple[str, ...],
     format_: str,
 ) -> None:
     """Compute loss and metrics of trained models on data; a table for several."""
     import json
 
     from ..core.figures import finite, numbers_only
+    from ..pipeline.required_figures import FigureBound, check_figures
     from ..pipeline.trained_model import TrainedModel
     from ..render.evaluation_text import evaluation_text
     from ..render.runs_table import figures_text
     from ..render.terminal import line_width, shows_color
     from ..runtime.provider_options import parse_assignments
 
+    bounds = [FigureBound.parse(text) for text in requirements]
     print_provider_choice(provider)
     options = parse_assignments(provider_options)
     results, labels = [], {}
@@ -156,6 +168,10 @@ def evaluate(
         print_result(figures_text(numbers, shows_color(sys.stdout), line_width(sys.stdout)))
         if data is None:
             print_status(OWN_DATA_NOTE)
+    failures = [failure for run, figures in results for failure in check_figures(run, figures, bounds)]
+    if failures:
+        print_diagnostics(failures, "text")
+        sys.exit(EXIT_INVALID_INPUT)
 
 
 @click.command()

@@ -62,11 +62,10 @@ def completion_script(shell: str) -> str:
     """The text that a shell reads to complete `jsonnx`."""
     from click.shell_completion import ShellComplete, get_completion_class
 
-    from . import main
-
     shell_class = get_completion_class(shell)
     assert shell_class is not None  # click has one for each of SHELLS
     # not the method of its class for bash, which starts a bash to ask for its version
+    main = click.get_current_context().find_root().command
     source = ShellComplete.source(shell_class(main, {}, "jsonnx", COMPLETE_VARIABLE))
     return (ZSH_PREFIX if shell == "zsh" else "") + source
 

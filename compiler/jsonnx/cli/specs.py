@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -30,6 +30,10 @@ from .common import (
     print_status,
     selected_specs,
 )
+from .fixes import FixOptions, FixOutcome, apply_fixes, fix_options, print_fix_counts, print_fixable
+
+if TYPE_CHECKING:
+    from ..frontend.json_reader import Source
 
 
 class OptionalDataCommand(click.Command):
@@ -83,6 +87,7 @@ class OptionalDataCommand(click.Command):
     "options that limit the model.",
 )
 @budget_options()
+@fix_options
 @ONLY_SPECS_OPTION
 @SCALE_OPTION
 @SET_OPTION
@@ -99,10 +104,12 @@ def validate(
     scale: str | None,
     changes: tuple[str, ...],
     limits: Mapping[str, Any],
+    fixing: FixOptions,
 ) -> None:
     """Check specs and show all errors. The exit status is 1 if there is an error, 2 if a file cannot be read.
 
-    A data file that does not exist is a warning, and an error with --data.
+    A data file that does not exist is a warning, and an error with --data. With --fix, the text from standard input is
+    printed after its fixes.
     """
     from ..frontend.json_reader import STDIN_NAME
     from ..pipeline.validate import validate_spec
@@ -115,10 +122,18 @@ def validate(
     summaries: list[str] = []
     has_usage_error = False
     files = selected_specs(specs, only_specs)
+    chosen_data = spec_data if data is None else data
+
+    def check(source: Source) -> list[Diagnostic]:
+        return validate_spec(source, scale, changes, chosen_data, data_roots, limits, compiles).diagnostics
+
+    fixed = apply_fixes(files, fixing, check, format_) if fixing.is_active else FixOutcome()
+    diagnostics += fixed.of_standard_input
     for spec in files:
+        if spec == "-" and fixing.is_active:
+            continue  # it has been read
         try:
             path = Path(spec) if spec != "-" else spec
-            chosen_data = spec_data if data is None else data
             validation = validate_spec(path, scale, changes, chosen_data, data_roots, limits, compiles)
             diagnostics += validation.diagnostics
             has_usage_error |= validation.has_unreadable_data
@@ -132,7 +147,12 @@ def validate(
     diagnostics = [*dict.fromkeys(diagnostics)]  # specs may have the faults of one data file in common
     if format_ == "text" and summaries:
         print_result("\n\n".join(summaries))
-    _print_validation(diagnostics, format_, [STDIN_NAME if spec == "-" else spec for spec in files])
+    if diagnostics or not (fixing.is_active and "-" in files):  # then standard output is the text after its fixes
+        _print_validation(diagnostics, format_, [STDIN_NAME if spec == "-" else spec for spec in files])
+    if fixing.is_active:
+        print_fix_counts(fixed.fix_count, diagnostics)
+    elif format_ == "text":
+        print_fixable(diagnostics)
     has_error = any(diagnostic.severity == "error" for diagnostic in diagnostics)
     sys.exit(EXIT_USAGE_ERROR if has_usage_error else EXIT_INVALID_INPUT if has_error else 0)
 
@@ -233,23 +253,57 @@ def fmt(specs: tuple[str, ...], check: bool, drop_nulls: bool, only_specs: bool)
 
 
 @click.command()
-@click.argument("old", metavar="OLD")
-@click.argument("new", metavar="NEW")
-@FORMAT_OPTION
+@click.argument("specs", nargs=-1, required=True, metavar="OLD NEW | SPEC... --against git:REF")
+@click.option(
+    "--against",
+    metavar="git:REF[:PATH]",
+    help="Compare each SPEC with its file at a Git revision (git:main), or one with a file there (git:main:old.json).",
+)
+@click.option(
+    "--format",
+    "format_",
+    type=click.Choice(["text", "json", "markdown"]),
+    default="text",
+    show_default=True,
+    help="Format of the output: for people, programs, or a comment on a pull request.",
+)
+@click.option(
+    "--fail-on",
+    type=click.Choice(["signature", "breaking", "any", "never"]),
+    default="signature",
+    show_default=True,
+    help="What gives exit status 1: programs that run an old model break; or its weights no longer load, too; any "
+    "difference; nothing. A SPEC with errors always does.",
+)
 @ALL_OPTION
 @handles_errors
-def diff(old: str, new: str, format_: str) -> None:
-    """Compare the networks of two specs, models or RUN folders. The exit status is 1 if programs that run the old model
-    must be changed."""
+def diff(specs: tuple[str, ...], against: str | None, format_: str, fail_on: str) -> None:
+    """Compare the networks of two specs, models or RUN folders, or specs with their versions at a Git revision.
+
+    OLD and NEW may also be files at a revision, git:REF:PATH. Nothing is checked out. The exit status is 1 if programs
+    that run the old model must be changed.
+    """
     import json
 
-    from ..pipeline.compare_specs import compare_specs
+    from ..pipeline.compare_revisions import compare_pair, compare_with_revision
+    from ..render.revision_diff import revision_json, revision_markdown, revision_text
     from ..render.spec_diff import comparison_json, comparison_text
     from ..render.terminal import shows_color
 
-    comparison = compare_specs(old, new)
+    if against is None and len(specs) != 2:
+        message = f"got {len(specs)} {'name' if len(specs) == 1 else 'names'}, and no --against"
+        raise UsageError("bad-option", message, "name two versions, or a revision: --against git:main")
+    compared = compare_pair(*specs) if against is None else compare_with_revision(specs, against)
+    errors = [item for change in compared.specs if change.state == "invalid" for item in change.diagnostics]
+    pair = compared.specs[0].comparison if against is None else None
+    color = shows_color(sys.stdout)
     if format_ == "json":
-        print_result(json.dumps(comparison_json(comparison), indent=2))
+        print_result(json.dumps(revision_json(compared) if pair is None else comparison_json(pair), indent=2))
+    elif format_ == "markdown":
+        print_result(revision_markdown(compared))
     else:
-        print_result(comparison_text(comparison, color=shows_color(sys.stdout)))
-    sys.exit(EXIT_INVALID_INPUT if comparison.breaks_signature else 0)
+        print_result(revision_text(compared, color) if pair is None else comparison_text(pair, color))
+    if errors and format_ != "json":
+        print_diagnostics(errors, "text")
+    failed = EXIT_INVALID_INPUT if compared.fails(fail_on) else 0
+    sys.exit(EXIT_USAGE_ERROR if compared.has_missing_specs else failed)

@@ -53,6 +53,9 @@ MAX_SCALE_LAYERS = Limit(
 )
 MAX_VOCABULARY_BYTES = Limit(SPECS, 16 * MIB, "bytes", "All vocabulary files of a spec together.")
 MAX_VOCABULARY_TOKENS = Limit(SPECS, 1_000_000, "tokens", "Tokens of all vocabulary files of a spec together.")
+MAX_EDITOR_CHARACTERS = Limit(
+    SPECS, 2_000_000, "characters", "A spec in an editor; `jsonnx lsp` offers only diagnostics for longer ones."
+)
 
 # -- blocks, repetitions and expressions -----------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from ..core.components import Component, Json
+from ..frontend.budget_section import BUDGET_KEY, BudgetSection
 from ..frontend.formatter import attribute_order
 from ..frontend.network import Call
 from ..training.section import Training
@@ -59,6 +60,16 @@ class WeightChanges(NamedTuple):
     missing: list[str]
     unused: list[str]
 
+    @property
+    def load(self) -> bool:
+        """Whether the new network takes a file of the old weights as it is."""
+        return not (self.renamed or self.reshaped or self.missing or self.unused)
+
+    @property
+    def needed(self) -> int:
+        """The number of weights of the new network."""
+        return len(self.unchanged) + len(self.renamed) + len(self.reshaped) + len(self.missing)
+
 
 @dataclass(frozen=True)
 class Comparison:
@@ -70,6 +81,8 @@ class Comparison:
     weights: WeightChanges
     parameters: Change
     macs: Change
+    activation_bytes: Change = NO_CHANGE
+    budget: dict[str, Change] = field(default_factory=dict)
 
     @property
     def breaks_signature(self) -> bool:
@@ -78,7 +91,7 @@ class Comparison:
 
     @property
     def is_empty(self) -> bool:
-        return not (self.layers or self.signature or self.training)
+        return not (self.layers or self.signature or self.training or self.budget)
 
 
 def compare_networks(old: ComparedNetwork, new: ComparedNetwork) -> Comparison:
@@ -93,7 +106,13 @@ def compare_networks(old: ComparedNetwork, new: ComparedNetwork) -> Comparison:
         _weight_changes(old, new, matches),
         Change(*(sum(cost.parameters for cost in side.costs.values()) for side in (old, new))),
         Change(*(_sum_or_none([cost.macs for cost in side.costs.values()]) for side in (old, new))),
+        Change(old.activation_bytes, new.activation_bytes),
+        dict(_attribute_changes(_budget(old), _budget(new))),
     )
+
+
+def _budget(side: ComparedNetwork) -> BudgetSection:
+    return BudgetSection(**(side.network.flat_document.get(BUDGET_KEY) or {}))
 
 
 def _sum_or_none(numbers: list[int | None]) -> int | None:

@@ -32,6 +32,8 @@ class ComparedNetwork:
     costs: Mapping[str, LayerCost] = field(default_factory=dict)
     weights: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     """The shape of every weight by name."""
+    activation_bytes: int | None = None
+    """The peak memory of the layers' values for one sample; None if it depends on symbolic sizes."""
 
     @property
     def network(self) -> Network:

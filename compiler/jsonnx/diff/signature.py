@@ -150,4 +150,6 @@ def _changed_labels_text(old: Sequence[str], new: Sequence[str]) -> str:
         for word, labels in (("without", removed), ("with", added))
         if labels
     ]
-    return f"differ: {' and '.join(parts) or 'some occur twice'}"
+    moved = [label for label in new if label in old and old.index(label) != new.index(label)]
+    other_indexes = f"; {', '.join(map(repr, moved[:8]))} with another class index" if moved else ""
+    return f"differ: {' and '.join(parts) or 'some occur twice'}{other_indexes}"

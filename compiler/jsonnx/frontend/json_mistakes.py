@@ -69,10 +69,11 @@ def _line(match: re.Match[str], end: int) -> Repair:
     while text[start - 1 : start] in (" ", "\t"):
         start -= 1
     line_end = re.compile(r"[ \t]*(?:\r\n?|\n)").match(text, end)
-    is_whole_line = start == 0 or text[start - 1] in "\r\n"
-    if is_whole_line and line_end:
-        return Repair(start, line_end.end(), "", is_safe=False)
-    return Repair(start, end, "", is_safe=False)
+    begins_line = start == 0 or text[start - 1] in "\r\n"
+    if begins_line and not line_end:
+        space = re.compile(r"[ \t]*").match(text, end)
+        return Repair(match.start(), space.end() if space else end, "", is_safe=False)
+    return Repair(start, line_end.end() if begins_line and line_end else end, "", is_safe=False)
 
 
 def _comment(match: re.Match[str]) -> Repair | None:
@@ -229,6 +230,7 @@ MISTAKES_FOR_DOCUMENT = (
 MISTAKES_AFTER_DOCUMENT = MISTAKES_ANYWHERE + _mistakes(
     (r"[{\[]", "a second document", "write one document in a file"),
     (r";", "a semicolon", "remove it", _removed),
+    (r"[}\]]", "a bracket that closes none", "remove it", _removed),
     (r"[^\W\d]", "text after the document", "remove it: a spec ends with the } of its first {", _after_document),
 )
 MISTAKES_FOR_KEY = MISTAKES_ANYWHERE + _mistakes(
@@ -254,3 +256,17 @@ MISTAKES_IN_STRING = _mistakes(
     (r"\\[\s\S]", "{} is not a JSON escape", "write a backslash as \\\\", _backslash),
 )
 CODE_BY_MESSAGE = {"{} is not a JSON number": "invalid-number", "{} is a lone surrogate": "invalid-encoding"}
+
+_CONSTANT = r"(?i:true|false|null|none|nil|undefined|nan|inf|infinity)\b"
+REPEATED_MISTAKES = _mistakes(
+    (r"//|/\*|#", "", None, _comment),
+    (r"'", "", None, _single_quotes),
+    (rf"(?!```)[{_TYPOGRAPHIC_QUOTES}]", "", None, _typographic_quotes),
+    (r",(?=\s*[}\]])", "", None, _removed),
+    (r"(?!true)(?i:true)\b(?!\s*:)", "", None, _written("true")),
+    (r"(?!false)(?i:false)\b(?!\s*:)", "", None, _written("false")),
+    (r"(?!null\b)(?i:null|none|nil|undefined)\b(?!\s*:)", "", None, _written("null")),
+    (r"[\w$][\w$-]*(?=\s*:)", "", None, _in_quotes),
+    (rf"(?!{_CONSTANT})[^\W\d]\w*+(?!\s*:)", "", None, _in_quotes),
+)
+"""Mistakes that are repaired everywhere in a text once one of them was found; the patterns match at tokens."""

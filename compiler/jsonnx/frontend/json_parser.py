@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from json import JSONDecoder, dumps
 from json.decoder import scanstring  # type: ignore[attr-defined]
@@ -305,7 +305,7 @@ class JsonParser:
             if match := mistake.pattern.match(self.text, offset):
                 code = CODE_BY_MESSAGE.get(mistake.message, "invalid-json")
                 message = mistake.message.format(quoted_token(match[0]))
-                self.fail(code, offset, message, mistake.help, repair=mistake.repair(match))
+                self.fail(code, offset, message, mistake.help, end=match.end(), repair=mistake.repair(match))
         message = f"expected {expected}, found {quoted_token(self.text[offset])}"
         self.fail("invalid-json", offset, message, None, *notes)
 
@@ -327,12 +327,17 @@ class JsonParser:
         message: str,
         help: str | None = None,
         *notes: Note,
+        end: int | None = None,
         repair: Repair | None = None,
     ) -> NoReturn:
+        """Raises an error at an offset; `end` is that after the text which it concerns, if this is known."""
+        start = self.line_index.position_at(offset)
+        line_end = re.compile(r"[^\r\n]*").match(self.text, offset)
+        stop = self.line_index.position_at(min(end or offset + 1, max(offset + 1, line_end.end() if line_end else 0)))
         path = notes[0].path if notes else "$"
-        line, column = self.line_index.position_at(offset)
         fix = self.fix(repair, help or "close the brackets") if repair else None
-        raise CompileError([Diagnostic(code, message, path, self.file, line, column, help, notes=notes, fix=fix)])
+        diagnostic = Diagnostic(code, message, path, self.file, *start, help, notes=notes, fix=fix)
+        raise CompileError([replace(diagnostic, end_line=stop.line, end_column=stop.column)])
 
     def fix(self, repair: Repair, help: str) -> Fix:
         """Returns a repair as a fix; its title is the help text."""

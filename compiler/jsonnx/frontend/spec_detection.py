@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from ..core.diagnostics import CompileError, UsageError
@@ -36,10 +37,11 @@ def is_spec_file(path: str) -> bool:
     except (ValueError, RecursionError):
         matches = _KEY_PATTERN.finditer(data)
         document = {match[1].decode(): (match[2] or b"").decode(errors="replace").strip('"') for match in matches}
-    return isinstance(document, dict) and _has_keys_of_a_spec(document)
+    return isinstance(document, dict) and has_keys_of_a_spec(document)
 
 
-def _has_keys_of_a_spec(document: dict[str, Any]) -> bool:
+def has_keys_of_a_spec(document: Mapping[str, Any]) -> bool:
+    """Tells whether an object's keys are those of a spec."""
     schema = document.get("$schema")
     if isinstance(schema, str) and schema.endswith(SPEC_SCHEMA):
         return True

@@ -14,7 +14,7 @@ from ..core.fixes import Edit, Fix, TextEdit
 from .formatter import LINE_WIDTH, inserted_text, json_string
 from .json_parser import ArrayPositions, ObjectPositions, Positions, value_end
 from .json_reader import Json, Source, SourcePart, read_text
-from .text_pieces import Piece, replaced, text_edits_of, text_of
+from .text_pieces import Piece, Replacement, replaced, text_edits_of, text_of
 
 _LINE_END = re.compile(r"\r\n?|\n")
 _INDENTATION = re.compile(r"[ \t]*")
@@ -25,14 +25,6 @@ class EditFault(ValueError):
     """An edit does not apply to a document: its path does not exist, or its new key does."""
 
 
-class _Replacement(NamedTuple):
-    """The replacement of a part of a text, by offsets."""
-
-    start: int
-    end: int
-    text: str
-
-
 def text_edits(source: Source, edits: Sequence[Edit]) -> tuple[TextEdit, ...]:
     """Returns edits, which apply one after another, as edits of a document's text. Raises EditFault."""
     pieces = [Piece(0, len(source.text))]
@@ -40,7 +32,7 @@ def text_edits(source: Source, edits: Sequence[Edit]) -> tuple[TextEdit, ...]:
     for number, edit in enumerate(edits):
         if number:
             current = read_text(text_of(pieces, source.text), source.file)
-        pieces = replaced(pieces, *_replacement(current, edit))
+        pieces = replaced(pieces, [_replacement(current, edit)])
     return text_edits_of(pieces, source.line_index)
 
 
@@ -75,14 +67,14 @@ def _touches_any(spans: Sequence[tuple[int, int]]) -> Callable[[tuple[int, int]]
 # -- one edit ----------------------------------------------------------------------------------------------------------
 
 
-def _replacement(source: Source, edit: Edit) -> _Replacement:
+def _replacement(source: Source, edit: Edit) -> Replacement:
     if edit.op == "add":
         return _insertion(source, edit)
     part = _part(source, edit.path)
     if edit.op == "replace":
         start = part.start(False)
         text = _new_text(source, edit.value, start)
-        return _Replacement(start, value_end(source.text, part.positions), text)
+        return Replacement(start, value_end(source.text, part.positions), text)
     if not edit.path:
         raise EditFault("the document itself can only be replaced")
     if edit.op == "move":
@@ -97,13 +89,13 @@ def _part(source: Source, path: JsonPath) -> SourcePart:
     return part
 
 
-def _renamed_key(source: Source, edit: Edit, part: SourcePart) -> _Replacement:
+def _renamed_key(source: Source, edit: Edit, part: SourcePart) -> Replacement:
     new_key = edit.new_key
     if part.key_start is None or new_key is None:
         raise EditFault("only keys of objects can be renamed")
     if new_key != edit.path[-1] and source.part((*edit.path[:-1], new_key)) is not None:
         raise EditFault("the new key exists already")
-    return _Replacement(part.key_start, value_end(source.text, part.key_start), json_string(new_key))
+    return Replacement(part.key_start, value_end(source.text, part.key_start), json_string(new_key))
 
 
 class _Child(NamedTuple):
@@ -128,16 +120,16 @@ def _start(positions: Positions) -> int:
     return positions if isinstance(positions, int) else positions.start
 
 
-def _removal(source: Source, path: JsonPath) -> _Replacement:
+def _removal(source: Source, path: JsonPath) -> Replacement:
     """Removes an entry with one comma: the one after it, or before the last entry."""
     container = _part(source, path[:-1]).positions
     children = _children(source.text, container)
     number = _number_of(path[-1], container)
     if len(children) == 1:
-        return _Replacement(_start(container) + 1, value_end(source.text, container) - 1, "")
+        return Replacement(_start(container) + 1, value_end(source.text, container) - 1, "")
     if number == len(children) - 1:
-        return _Replacement(children[number - 1].end, children[number].end, "")
-    return _Replacement(children[number].start, children[number + 1].start, "")
+        return Replacement(children[number - 1].end, children[number].end, "")
+    return Replacement(children[number].start, children[number + 1].start, "")
 
 
 def _number_of(step: str | int, container: Positions) -> int:
@@ -147,7 +139,7 @@ def _number_of(step: str | int, container: Positions) -> int:
     return int(step)
 
 
-def _insertion(source: Source, edit: Edit) -> _Replacement:
+def _insertion(source: Source, edit: Edit) -> Replacement:
     if not edit.path:
         raise EditFault("the document itself can only be replaced")
     text, container, step = source.text, _part(source, edit.path[:-1]).positions, edit.path[-1]
@@ -166,8 +158,8 @@ def _insertion(source: Source, edit: Edit) -> _Replacement:
     separator = _separator(text, container, children, number)
     entry = key + _new_text(source, edit.value, children[0].start, len(key))
     if number < len(children):
-        return _Replacement(children[number].start, children[number].start, entry + separator)
-    return _Replacement(children[-1].end, children[-1].end, separator + entry)
+        return Replacement(children[number].start, children[number].start, entry + separator)
+    return Replacement(children[-1].end, children[-1].end, separator + entry)
 
 
 def _key_text(text: str, container: Positions, children: Sequence[_Child], key: str) -> str:
@@ -189,17 +181,17 @@ def _separator(text: str, container: Positions, children: Sequence[_Child], numb
     return "," + line_end[0] + _indentation(text, children[0].start)
 
 
-def _first_entry(source: Source, container: Positions, key: str, value: Json) -> _Replacement:
+def _first_entry(source: Source, container: Positions, key: str, value: Json) -> Replacement:
     """Writes an entry into an empty container, on a line of its own if the brackets are on two lines."""
     text = source.text
     start, end = _start(container) + 1, value_end(text, container) - 1
     line_end = _LINE_END.search(text, start, end)
     if line_end is None:
-        return _Replacement(start, end, key + _new_text(source, value, start, len(key)))
+        return Replacement(start, end, key + _new_text(source, value, start, len(key)))
     outer = _indentation(text, start)
     inner = outer + _indentation_unit(text)
     entry = key + _value_text(source, value, inner, len(inner) + len(key))
-    return _Replacement(start, end, line_end[0] + inner + entry + line_end[0] + outer)
+    return Replacement(start, end, line_end[0] + inner + entry + line_end[0] + outer)
 
 
 def _new_text(source: Source, value: Json, offset: int, key_columns: int = 0) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from ..core.fixes import TextEdit
@@ -32,19 +32,43 @@ def text_of(pieces: Iterable[Piece], text: str) -> str:
     return "".join(text[piece.start : piece.end] if piece.text is None else piece.text for piece in pieces)
 
 
-def replaced(pieces: Iterable[Piece], start: int, end: int, text: str) -> list[Piece]:
-    """Returns the pieces after the replacement of a part, by offsets of the edited text."""
-    before: list[Piece] = []
-    after: list[Piece] = []
-    offset = 0
+class Replacement(NamedTuple):
+    """The replacement of a part of a text, by offsets."""
+
+    start: int
+    end: int
+    text: str
+
+
+def replaced(pieces: Iterable[Piece], replacements: Sequence[Replacement]) -> list[Piece]:
+    """Returns the pieces after replacements, which are sorted and do not overlap, by offsets of the edited text."""
+    boundaries = [offset for replacement in replacements for offset in replacement[:2]]
+    result: list[Piece] = []
+    position = hidden_until = number = 0
+    for part in _split(pieces, boundaries):
+        while number < len(replacements) and replacements[number].start <= position:
+            result.append(Piece(0, 0, replacements[number].text))
+            hidden_until = replacements[number].end
+            number += 1
+        if position >= hidden_until:
+            result.append(part)
+        position += part.length
+    return [*result, *(Piece(0, 0, replacement.text) for replacement in replacements[number:])]
+
+
+def _split(pieces: Iterable[Piece], boundaries: Sequence[int]) -> Iterator[Piece]:
+    """Yields the pieces, cut at sorted offsets of the edited text."""
+    offset = number = 0
     for piece in pieces:
-        piece_end = offset + piece.length
-        if offset < start:
-            before.append(piece.part(0, min(piece_end, start) - offset))
-        if piece_end > end:
-            after.append(piece.part(max(offset, end) - offset, piece.length))
-        offset = piece_end
-    return [*before, Piece(0, 0, text), *after]
+        start, end = offset, offset + piece.length
+        while number < len(boundaries) and boundaries[number] < end:
+            if boundaries[number] > start:
+                yield piece.part(start - offset, boundaries[number] - offset)
+                start = boundaries[number]
+            number += 1
+        if end > start:
+            yield piece.part(start - offset, piece.length)
+        offset = end
 
 
 def text_edits_of(pieces: Sequence[Piece], line_index: LineIndex) -> tuple[TextEdit, ...]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..analysis.activation_memory import with_sizes
 from ..core.diagnostics import JsonPath
 from ..core.quantities import parse_bytes, parse_count
 from ..frontend.budget_section import BUDGET_KEY, BudgetSection
@@ -71,3 +72,9 @@ def budget_of(checked: CheckedSpec, overrides: Mapping[str, Any] = {}) -> Budget
     limits = {key: _PARSERS.get(key, lambda value: value)(value) for key, value in own.items() if value is not None}
     given = {key: value for key, value in overrides.items() if value is not None}
     return Budget(limits | given, section.batch_size, section.sizes, frozenset(given))
+
+
+def with_budget_sizes(checked: CheckedSpec) -> CheckedSpec:
+    """A valid spec with the sizes of its budget in place of symbolic ones; the spec itself if the budget has none."""
+    sizes = budget_of(checked).sizes
+    return checked._replace(typed_network=with_sizes(checked.require(), sizes), lowered=None) if sizes else checked

@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
+from io import BytesIO
 from operator import index
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
@@ -56,12 +58,23 @@ if TYPE_CHECKING:
 Spec = str | os.PathLike[str] | Mapping[str, Any]
 """A path, a JSON text (beginning with `{`) or a Python dict."""
 
+NamedFileOpener = Callable[[str], IO[bytes]]
+"""Opens a file by the name that a spec gives it. Raises UnsafePath, UsageError."""
+
+Buffers = Callable[[Path], bytes | None]
+"""Returns the contents of a file that an editor has open, None for another file."""
+
 StageHook = Callable[[str, Any], None]
 """Called with the name and the value of each stage: for printing, timing and tests."""
 
 
 def no_hook(stage: str, value: Any) -> None:
     """Does nothing."""
+
+
+def no_buffers(path: Path) -> bytes | None:
+    """No file is open in an editor."""
+    return None
 
 
 class CheckedSpec(NamedTuple):
@@ -161,9 +174,17 @@ def check_spec(
 
 @gc_paused()
 def check_source(
-    source: Source, after: StageHook = no_hook, changes: Sequence[str] = (), scale: str | None = None
+    source: Source,
+    after: StageHook = no_hook,
+    changes: Sequence[str] = (),
+    scale: str | None = None,
+    buffers: Buffers = no_buffers,
+    open_named: NamedFileOpener | None = None,
 ) -> CheckedSpec:
-    """Checks a spec that has been read, as `check_spec` does."""
+    """Checks a spec that has been read, as `check_spec` does. Vocabularies in `buffers` are not read from disk.
+
+    `open_named` opens the files that the spec names, if they do not lie beneath its folder on the disk.
+    """
     source, overrides = with_overrides(source, scale, changes)
     after("source", source)
     source_report = _new_report(source, source.value)
@@ -174,7 +195,7 @@ def check_source(
         _report_unchecked_layers(source_report)
         return CheckedSpec(source, _with_override_notes(source_report, overrides))
     report = source_report.child(flat.document, flat.source_map, flat.invalid_paths)
-    source, flat, vocabularies = _inline_vocabularies(source, flat, report)
+    source, flat, vocabularies = _inline_vocabularies(source, flat, report, buffers, open_named)
     after("flat", flat)
     network = build_network(flat.document, report, flat.origins)
     after("network", network)
@@ -208,24 +229,32 @@ def _report_unchecked_layers(report: Report) -> None:
 
 
 def _inline_vocabularies(
-    source: Source, flat: FlatDocument, report: Report
+    source: Source, flat: FlatDocument, report: Report, buffers: Buffers, open_named: NamedFileOpener | None
 ) -> tuple[Source, FlatDocument, dict[int, str]]:
     """Both documents with vocabulary files replaced by their tokens, and the names of the files by layer index."""
     names_by_layer = vocabulary_files(flat.document)
     if not names_by_layer:
         return source, flat, {}
-    document = inline_vocabularies(flat.document, _opener(source, report), report)
+    document = inline_vocabularies(flat.document, _opener(source, report, buffers, open_named), report)
     value = write_back_tokens(source.value, document, names_by_layer, flat.source_map, report)
     return replace(source, value=value), replace(flat, document=document), names_by_layer
 
 
-def _opener(source: Source, report: Report) -> Callable[[str, JsonPath], IO[bytes] | None]:
+def _opener(
+    source: Source, report: Report, buffers: Buffers, open_named: NamedFileOpener | None
+) -> Callable[[str, JsonPath], IO[bytes] | None]:
     """A function that opens files below the spec's folder, and reports those that cannot be opened."""
     folder = Path(source.file or STDIN_NAME).parent
+    open_file = open_named or partial(open_beneath, folder)
 
     def open_or_report(name: str, path: JsonPath) -> IO[bytes] | None:
         try:
-            return open_beneath(folder, name)
+            file = open_file(name)
+            buffer = buffers(folder / name)
+            if buffer is None:
+                return file
+            file.close()
+            return BytesIO(buffer)
         except UnsafePath as error:
             report.add("unsafe-path", path, str(error), help=OWN_FOLDER_HELP)
         except UsageError as error:

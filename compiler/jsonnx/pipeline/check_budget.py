@@ -68,14 +68,14 @@ def _check_layer_costs(checked: CheckedSpec, typed: TypedNetwork, budget: Budget
         shares = {row.name: row.parameters for row in rows}
         if sum(shares.values()) > limit:
             text = f"the network has {sum(shares.values()):,} parameters"
-            _report_excess("parameters", text, f"{limit:,}", shares, typed, budget, report)
+            _report_excess("parameters", text, limit, shares, typed, budget, report)
     if (limit := budget.limits.get("multiply_adds")) is not None:
         macs = {row.name: row.macs.constant for row in rows}
         known = {name: count for name, count in macs.items() if count is not None}
         if sum(known.values()) > limit:
             least = "" if len(known) == len(macs) else "at least "
             text = f"the network computes {least}{sum(known.values()):,} multiply-adds for a sample"
-            _report_excess("multiply_adds", text, f"{limit:,}", known, typed, budget, report)
+            _report_excess("multiply_adds", text, limit, known, typed, budget, report)
         elif len(known) < len(macs):
             _report_unknown("multiply_adds", "the number of multiply-adds", typed, budget, report)
 
@@ -88,11 +88,11 @@ def _check_memory(typed: TypedNetwork, budget: Budget, report: Report) -> None:
     elif peak.total > limit:
         batch = "a sample" if budget.batch_size == 1 else f"{budget.batch_size:,} samples"
         text = f"while {peak.layer!r} runs, the layers' values take {peak.total:,} bytes for {batch}"
-        _report_excess(key, text, f"{limit:,}", peak.values, typed, budget, report)
+        _report_excess(key, text, limit, peak.values, typed, budget, report)
 
 
 def _report_excess(
-    key: str, text: str, limit: str, shares: Mapping[str, int], typed: TypedNetwork, budget: Budget, report: Report
+    key: str, text: str, limit: int, shares: Mapping[str, int], typed: TypedNetwork, budget: Budget, report: Report
 ) -> None:
     """Reports an exceeded limit, with notes at the layers (or inputs) that take most of it."""
     total = sum(shares.values())
@@ -103,7 +103,8 @@ def _report_excess(
         for name, share in largest
         if share and name in paths
     ]
-    report.add("over-budget", budget.path(key), f"{text}, {budget.limit_text(key)} {limit}", notes=notes)
+    message, found = f"{text}, {budget.limit_text(key)} {limit:,}", f"{total:,}"
+    report.add("over-budget", budget.path(key), message, notes=notes, expected=f"at most {limit:,}", found=found)
 
 
 def _report_unknown(key: str, subject: str, typed: TypedNetwork, budget: Budget, report: Report) -> None:

@@ -43,7 +43,9 @@ def _check_bytes(model: Model, budget: Budget, report: Report) -> None:
         largest = sorted(weights.items(), key=lambda item: -item[1])[:MAX_SHOWN_LAYERS]
         paths = model.network.paths
         notes = [(paths[name], f"{name!r} has {count:,} parameters") for name, count in largest if name in paths]
-        report.add("over-budget", budget.path("model_bytes"), message, notes=notes, help=SMALLER_MODEL_HELP)
+        expected, found = f"at most {limit:,}", f"{size:,}"
+        path, help = budget.path("model_bytes"), SMALLER_MODEL_HELP
+        report.add("over-budget", path, message, notes=notes, help=help, expected=expected, found=found)
 
 
 def _check_opset(model: Model, budget: Budget, report: Report) -> None:

@@ -7,14 +7,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ..analysis.activation_memory import activation_peak
 from ..core.diagnostics import CompileError, JsonPath, UsageError, is_in_library
 from ..diff import ComparedNetwork, Comparison, LayerCost, compare_networks
 from ..interop.model_info import inspect_model
 from ..lowering.cost import cost_table
 from ..runtime.run_files import MODEL_FILE, SPEC_FILE
+from .budget import with_budget_sizes
 from .check import CheckedSpec, check_spec
+from .git_files import GIT_PREFIX
 from .graphs import inference_graph
 from .run_info import RUN_FOLDER_HELP
+from .spec_at_revision import load_spec_at
 
 
 def compare_specs(old: str, new: str) -> Comparison:
@@ -28,8 +32,11 @@ def compare_checked_specs(old: CheckedSpec, new: CheckedSpec) -> Comparison:
 
 
 def load_checked_spec(path_or_stdin: str | os.PathLike[str]) -> CheckedSpec:
-    """The spec of a file (`-`: standard input), of a model compiled by jsonnx, or of a RUN folder."""
+    """The spec of a file (`-`: standard input), of a file at a Git revision (`git:REF:PATH`), of a model compiled by
+    jsonnx, or of a RUN folder."""
     path = Path(path_or_stdin)
+    if isinstance(path_or_stdin, str) and path_or_stdin.startswith(GIT_PREFIX) and not path.exists():
+        return load_spec_at(path_or_stdin)
     if os.path.isdir(path):
         model, spec = path / MODEL_FILE, path / SPEC_FILE
         if not model.exists() and not spec.exists():
@@ -54,13 +61,16 @@ def _spec_of_model(path: Path) -> CheckedSpec:
 def _comparison_side(checked: CheckedSpec) -> ComparedNetwork:
     typed = checked.require()
     graph = inference_graph(checked)
-    rows = cost_table(typed, graph)
+    sized = with_budget_sizes(checked)
+    rows = cost_table(sized.require(), graph if sized is checked else inference_graph(sized))
+    peak = activation_peak(sized.require())
     weights = {**graph.parameters, **graph.states}.items()
     return ComparedNetwork(
         typed,
         _explicit_layer_names(checked),
         {row.name: LayerCost(row.parameters, row.macs.constant) for row in rows},
         {name: tuple(size for size in value.shape if isinstance(size, int)) for name, value in weights},
+        peak.total if peak else None,
     )
 
 

@@ -39,6 +39,9 @@ class Recorder:
         self.writes_csv = trainer.plan.training.csv_log
         self.lacks_metrics = True  # what was lost or cut off is written anew
         self.warned_errors: set[str] = set()
+        self.failing: set[str] = set()
+        """The consequences of failed saves that were told, until such a save succeeds."""
+        self.end_error: UsageError | None = None
         self.epoch, self.step_interval = 0, 1
         self.step_lines: list[bytes] = []
         """Lines that are not written yet."""
@@ -66,13 +69,21 @@ class Recorder:
         self._save_if(self.schedule.is_due_after_epoch(epoch))
 
     def on_end(self, history: History) -> None:
-        self._save()
+        """Writes the last checkpoint. If that fails, `finish` raises the error: the results may still be written."""
+        try:
+            self._save()
+        except UsageError as error:
+            if error.diagnostic.code not in SAVE_ERRORS:
+                raise
+            self.end_error = error
 
     def finish(self) -> None:
-        """Writes figures if that has failed so far. Raises UsageError `unwritable-file`."""
+        """Writes figures if that has failed. Raises UsageError `unwritable-file`, also that of the last checkpoint."""
         if self.lacks_metrics:
             self._rewrite_metrics()
         self.write_steps()
+        if self.end_error is not None:
+            raise self.end_error
 
     def write_steps(self) -> None:
         """Writes the figures of the steps since the last call, in place of those that an earlier process has left."""
@@ -86,7 +97,7 @@ class Recorder:
 
     def _save_if(self, is_due: bool) -> None:
         if is_due:
-            with self._errors_as_warnings("a checkpoint is tried again when the next one is due"):
+            with self._errors_as_warnings("a checkpoint is tried again whenever one is due"):
                 self._save()
             self.schedule.saved(self.trainer.steps)
 
@@ -128,12 +139,16 @@ class Recorder:
 
     @contextmanager
     def _errors_as_warnings(self, consequence: str) -> Iterator[None]:
+        """Warns if a save fails and the run is to go on; of several in a row, at the first one."""
         try:
             yield
+            self.failing.discard(consequence)
         except UsageError as error:
             if not self.continue_on_error or error.diagnostic.code not in SAVE_ERRORS:
                 raise
-            self._warn(error, consequence)
+            if consequence not in self.failing:
+                self._warn(error, consequence)
+            self.failing.add(consequence)
 
     def _warn(self, error: UsageError, consequence: str) -> None:
         message = f"{error.diagnostic.message}; training goes on, and {consequence}"

@@ -88,21 +88,22 @@ class RunTrackers:
     @contextmanager
     def tracking(self, folder: Path, run_info: RunInfo, document: Any, is_resumed: bool) -> Iterator[None]:
         """Starts the trackers, and ends them with `state`."""
-        run = TrackedRun(
-            folder,
-            is_resumed,
-            self._trainer.steps,
-            {"seed": run_info["seed"], **run_parameters(document)},
-            {f"jsonnx.{key}": str(run_info[key]) for key in TAG_KEYS if run_info.get(key) is not None},
-            folder / SPEC_FILE,
-        )
-        self._workers = [TrackerWorker(name, tracker) for name, tracker in self._trackers]
-        self._call("start", run)
+        parameters, tags = {"seed": run_info["seed"], **run_parameters(document)}, run_tags(run_info)
+        run = TrackedRun(folder, is_resumed, self._trainer.steps, parameters, tags, folder / SPEC_FILE)
+        self.start(run)
         try:
             yield
         finally:
-            self._call("end", self.state)
-            self._close()
+            self.end()
+
+    def start(self, run: TrackedRun) -> None:
+        self._workers = [TrackerWorker(name, tracker) for name, tracker in self._trackers]
+        self._call("start", run)
+
+    def end(self) -> None:
+        """Ends the trackers with `state`, and waits until they have written everything."""
+        self._call("end", self.state)
+        self._close()
 
     def on_epoch_begin(self, epoch: int, epochs: int, steps: int) -> None:
         self._epoch, self._step_interval = epoch, steps_between_lines(steps)
@@ -143,6 +144,11 @@ class RunTrackers:
 
 def _fault(message: str) -> Diagnostic:
     return Diagnostic("tracker-failed", message, severity="warning")
+
+
+def run_tags(values: Mapping[str, Any]) -> dict[str, str]:
+    """What describes a run, of the values of its `run.json`."""
+    return {f"jsonnx.{key}": str(values[key]) for key in TAG_KEYS if values.get(key) is not None}
 
 
 def run_parameters(document: Any) -> dict[str, Parameter]:

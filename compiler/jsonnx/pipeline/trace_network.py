@@ -15,12 +15,18 @@ from ..lowering.check_augmentation import augmentation_calls, augmented_input_na
 from ..lowering.lower import lower
 from ..passes.canonicalize import canonicalize
 from ..runtime.layer_trace import NetworkTrace, TracedLayer, ValueStatistics, WeightNorms
+from ..runtime.node_times import seconds_by_path
+from ..runtime.session_recorder import session_recorder
 from ..runtime.trainer import prepare_trainer, run_graph
 from .check import CheckedSpec
 from .initial_weights import Weights
 from .run_data import DataFiles, read_part, read_split
 from .trainer import Trainer
 from .weight_gradients import loss_and_gradients
+
+WARM_UP_RUNS = 1
+TIMED_RUNS = 2
+"""Runs whose mean is the time of a layer."""
 
 
 def trace_network(
@@ -36,17 +42,19 @@ def trace_network(
     Raises CompileError for a spec that cannot be trained and for data that do not fit, UsageError without data.
     """
     trainer = Trainer(checked, seed=seed, weights=weights, data_roots=data_roots, verify=verify)
-    samples = training_samples(trainer, data)
+    samples = training_samples(trainer, DataFiles(data))
     prepare_trainer(trainer, samples)
     batch = samples.subset(slice(trainer.plan.training.batch_size))
-    loss, gradients = loss_and_gradients(checked, trainer, batch)
-    layers = _traced_layers(checked, trainer, batch, gradients)
+    with session_recorder() as recorder:
+        loss, gradients = loss_and_gradients(checked, trainer, batch, recorder, WARM_UP_RUNS + TIMED_RUNS)
+        seconds = seconds_by_path(recorder.end()[0], WARM_UP_RUNS)
+    layers = _traced_layers(checked, trainer, batch, gradients, seconds)
     return NetworkTrace(len(batch), loss, tuple(layers))
 
 
-def training_samples(trainer: Trainer, data: str | None) -> Dataset:
-    """The training samples that the spec names, or those of a file in their place."""
-    plan, files = trainer.plan, DataFiles(data)
+def training_samples(trainer: Trainer, files: DataFiles) -> Dataset:
+    """The training samples that the spec names, or those of a file in their place. Raises UsageError `no-data`."""
+    plan = trainer.plan
     split = read_split(plan.training.data, files, plan.data_spec, plan.source)
     samples = split.get("train") or read_part("train", plan.training.data, files, plan.data_spec, plan.source)
     if samples is None:
@@ -56,7 +64,11 @@ def training_samples(trainer: Trainer, data: str | None) -> Dataset:
 
 
 def _traced_layers(
-    checked: CheckedSpec, trainer: Trainer, batch: Dataset, gradients: Mapping[str, np.ndarray]
+    checked: CheckedSpec,
+    trainer: Trainer,
+    batch: Dataset,
+    gradients: Mapping[str, np.ndarray],
+    seconds: Mapping[str, float],
 ) -> list[TracedLayer]:
     network = checked.network
     calls = network.calls_needed_for(network.outputs)
@@ -75,7 +87,7 @@ def _traced_layers(
         seen.add(call.owner)
         type_name = call.layer.type_name if call.layer is not None else "?"
         path, nodes = path_text(call.path), operators.get(call.path, {})
-        traced.append(TracedLayer(call.name, type_name, path, results, layer_norms, nodes))
+        traced.append(TracedLayer(call.name, type_name, path, results, layer_norms, nodes, seconds.get(path, 0.0)))
     return traced
 
 

@@ -53,6 +53,9 @@ BATCH_SIZE = 512
 
 NO_SPEC_HELP = "`jsonnx.Session` in Python runs any ONNX model, and `jsonnx inspect` shows its inputs and outputs"
 
+SPEC_KEY = "jsonnx.spec"
+"""The key of a spec in the metadata of a model."""
+
 INPUT_FORMATS = ("csv", "tsv", "json", "jsonl")
 """The formats of data on standard input."""
 
@@ -108,16 +111,13 @@ class TrainedModel:
             help = "`jsonnx train --resume` continues it; Ctrl-C there writes the model as it is at that moment"
             raise UsageError("unreadable-file", f"the run in {str(path)!r} has no model yet", help)
         session = Session(model, provider, verify=verify, provider_options=provider_options)
-        if "jsonnx.spec" not in session.metadata:
-            message = "the model does not contain a spec, as models do that jsonnx compiled"
-            raise CompileError([Diagnostic("no-spec", message, file=str(model), help=NO_SPEC_HELP)])
-        checked = _checked_spec_of(session, str(model))  # from the model: the folder's spec may be of a later run
+        # From the model: the folder's spec may be of a later run.
+        checked = require_spec(checked_spec_of(session, str(model)), str(model))
         checked = with_thresholds(checked, thresholds_from(session.metadata))
         if run_info is None:
             return TrainedModel(session, checked, verify=verify, data_roots=roots, path=path)
-        file = path.resolve() / run_info["data_folder"] / run_info.get("spec", SPEC_FILE)
-        spec_file = display_path(file.resolve())
-        return TrainedModel(session, checked, path, spec_file, verify, roots, replaced_files(path, run_info), path)
+        spec_file, data_files = run_data_files(path, run_info)
+        return TrainedModel(session, checked, path, spec_file, verify, roots, data_files, path)
 
     def figure_labels(self) -> dict[str, list[Sequence[str]]]:
         """The labels along the axes of the metrics that are lists, by the reported name."""
@@ -245,15 +245,32 @@ class TrainedModel:
         return None if train is None else split_off_validation(train, None, section, source).validation
 
 
+def run_data_files(folder: Path, run_info: Mapping[str, Any]) -> tuple[str, DataFiles]:
+    """The file of the spec of a run, to whose folder the paths of data refer, and the files that replaced them."""
+    file = folder.resolve() / run_info["data_folder"] / run_info.get("spec", SPEC_FILE)
+    return display_path(file.resolve()), replaced_files(folder, run_info)
+
+
 def spec_from_metadata(text: str) -> dict[str, Any]:
     """The document in a model's metadata. Raises CompileError."""
     value = read_text(text).value  # never the path of a file
     return value if isinstance(value, dict) else {}
 
 
-def _checked_spec_of(session: Session, model: str) -> CheckedSpec:
+def require_spec(checked: CheckedSpec | None, model: str) -> CheckedSpec:
+    """The spec in a model. Raises CompileError `no-spec` if it has none."""
+    if checked is None:
+        message = "the model does not contain a spec, as models do that jsonnx compiled"
+        raise CompileError([Diagnostic("no-spec", message, file=model, help=NO_SPEC_HELP)])
+    return checked
+
+
+def checked_spec_of(session: Session, model: str) -> CheckedSpec | None:
+    """The spec in a model, checked; None if it has none. Raises CompileError if it is not that of the model."""
+    if SPEC_KEY not in session.metadata:
+        return None
     # Checked as a value, without positions: they would refer to the metadata, which is not a file of the user.
-    checked = check_spec(spec_from_metadata(session.metadata["jsonnx.spec"]))
+    checked = check_spec(spec_from_metadata(session.metadata[SPEC_KEY]))
     typed = checked.require()
     inputs = typed.network.inference_inputs
     if inputs.keys() != session.inputs.keys() or typed.outputs.keys() != session.outputs.keys():

@@ -8,14 +8,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..core.diagnostics import CompileError, Diagnostic, file_order
 from ..core.spec_folders import SpecFolders
 from ..frontend.json_reader import Source
 from ..search.section import SWEEP_KEY
 from ..training.data_section import DATA_PARTS
-from .check import CheckedSpec, Spec, check_source, read_spec
+from .check import Buffers, CheckedSpec, Spec, StageHook, check_source, no_buffers, no_hook, read_spec
 from .check_budget import OVER_BUDGET, check_budget
 from .check_columns import check_columns
 from .check_paths import check_paths
@@ -40,6 +40,24 @@ class Validation:
     """Whether data were to be checked, but a file cannot be read."""
 
 
+class _Choices(NamedTuple):
+    """What is checked besides the spec, and the arguments of `validate_spec` with these names."""
+
+    scale: str | None = None
+    changes: Sequence[str] = ()
+    data: DataChoice = False
+    data_roots: Iterable[str | os.PathLike[str]] = ()
+    limits: Mapping[str, Any] = {}
+    compiles: bool = False
+
+
+class EditedSpec(NamedTuple):
+    """A spec in an editor: the result of its check, and all its diagnostics in the order of the file."""
+
+    checked: CheckedSpec
+    diagnostics: list[Diagnostic]
+
+
 def validate(
     spec: Spec,
     scale: str | None = None,
@@ -59,7 +77,7 @@ def validate(
 
 
 def validate_spec(
-    spec: Spec,
+    spec: Spec | Source,
     scale: str | None = None,
     changes: Sequence[str] = (),
     data: DataChoice = False,
@@ -73,10 +91,22 @@ def validate_spec(
     compared with the budget.
     """
     try:
-        source = read_spec(spec)
+        source = spec if isinstance(spec, Source) else read_spec(spec)
         checked = check_source(source, changes=changes, scale=scale)
     except CompileError as error:
         return Validation(error.diagnostics)
+    return _validate_checked(source, checked, _Choices(scale, changes, data, data_roots, limits, compiles))
+
+
+def validate_source(source: Source, after: StageHook = no_hook, buffers: Buffers = no_buffers) -> EditedSpec:
+    """The diagnostics of a spec that has been read, as `validate` finds them without data, and its typed network."""
+    checked = check_source(source, after, buffers=buffers)
+    after("checked", checked)
+    return EditedSpec(checked, _validate_checked(source, checked, _Choices()).diagnostics)
+
+
+def _validate_checked(source: Source, checked: CheckedSpec, choices: _Choices) -> Validation:
+    scale, changes, data, data_roots, limits, compiles = choices
     file = None if isinstance(data, bool) else os.fspath(data)
     folders = SpecFolders.of(checked.folder, data_roots)
     parts = [part for part in DATA_PARTS if file is None or part != "train"]

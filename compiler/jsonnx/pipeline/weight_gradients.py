@@ -13,6 +13,7 @@ from ..gradient.training_step import weight_gradients
 from ..gradient.tuning import GENERAL_FORMULAS
 from ..ir import Graph, Parameter
 from ..passes.canonicalize import canonicalize
+from ..runtime.session_recorder import SessionRecorder
 from ..runtime.trainer import Trainer, run_graph
 from ..training.objective import Objective
 from .check import CheckedSpec
@@ -29,13 +30,18 @@ def batch_gradients(checked: CheckedSpec, trainer: Trainer, batch: Dataset) -> d
     return loss_and_gradients(checked, trainer, batch)[1]
 
 
-def loss_and_gradients(checked: CheckedSpec, trainer: Trainer, batch: Dataset) -> tuple[float, dict[str, np.ndarray]]:
-    """The loss of a batch in the trainer's next step, and its gradients as `batch_gradients` returns them."""
+def loss_and_gradients(
+    checked: CheckedSpec, trainer: Trainer, batch: Dataset, recorder: SessionRecorder | None = None, runs: int = 1
+) -> tuple[float, dict[str, np.ndarray]]:
+    """The loss of a batch in the trainer's next step, and its gradients as `batch_gradients` returns them.
+
+    They are computed by the last of some runs, which a recorder may record.
+    """
     assert checked.objective is not None, "a spec that has a trainer has an objective"
     weighted_outputs = trainer.plan.weighted_outputs.union(batch.weights)
     graph = _gradient_graph(checked, checked.objective._replace(weighted_outputs=weighted_outputs))
     data_spec = trainer.plan.data_spec_weighting(weighted_outputs)
-    results = next(run_graph(trainer, graph, [batch], data_spec))
+    *_, results = run_graph(trainer, graph, [batch] * runs, data_spec, recorder)
     loss = float(results.pop(LOSS))
     names = {gradient_name(name): name for name in graph.parameters}
     return loss, {names[output]: gradient for output, gradient in results.items()}

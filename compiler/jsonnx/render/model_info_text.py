@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..core.digests import CONTENT_DIGEST_KEY, DIGEST_KEYS, records_digests
 from .diagnostics import count_text, escape_invisible
-from .tables import keras_shape_text
+from .shape_text import keras_shape_text
 
 if TYPE_CHECKING:
     from ..interop.model_info import ModelInfo

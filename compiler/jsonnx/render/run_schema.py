@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-import json
-from typing import Any
+from .schema_parts import COUNT, NULLABLE_TEXT, TEXT, Schema, closed_object, described
 
-Schema = dict[str, Any]
-
-TEXT: Schema = {"type": "string"}
-NULLABLE_TEXT: Schema = {"type": ["string", "null"]}
-COUNT: Schema = {"type": "integer", "minimum": 0}
 HASH: Schema = {"type": "string", "pattern": "^[0-9a-f]{64}$"}
 NULLABLE_HASH: Schema = {"anyOf": [HASH, {"type": "null"}]}
 TIME: Schema = {"type": "string", "format": "date-time"}
@@ -21,15 +15,6 @@ MAX_THREADS = 4096
 """Threads in a record; a machine with fewer CPUs may not accept as many."""
 
 
-def _described(description: str, schema: Schema) -> Schema:
-    return {"description": description, **schema}
-
-
-def _object(properties: Schema, optional: tuple[str, ...] = (), **further: Any) -> Schema:
-    required = [name for name in properties if name not in optional]
-    return {"type": "object", "properties": properties, "required": required, "additionalProperties": False, **further}
-
-
 DEFINITIONS: Schema = {
     "figure": {
         "description": "A loss or metric: a number, null for NaN and infinity, or nested lists of them",
@@ -38,25 +23,25 @@ DEFINITIONS: Schema = {
 }
 
 INPUTS: Schema = {
-    "spec_sha256": _described(
+    "spec_sha256": described(
         "SHA-256 of the spec with its overrides, as JSON without spaces and line ends, in UTF-8", HASH
     ),
-    "scale": _described("The scale of `--scale`", NULLABLE_TEXT),
-    "set": _described("The overrides of `--set`", {"type": "array", "items": TEXT}),
-    "seed": _described("The seed", COUNT),
-    "provider": _described("The execution provider", TEXT),
-    "provider_options": _described(
+    "scale": described("The scale of `--scale`", NULLABLE_TEXT),
+    "set": described("The overrides of `--set`", {"type": "array", "items": TEXT}),
+    "seed": described("The seed", COUNT),
+    "provider": described("The execution provider", TEXT),
+    "provider_options": described(
         "Its options that differ from the defaults of jsonnx, such as `use_tf32=1`", {"type": "array", "items": TEXT}
     ),
-    "initial_weights": _described("SHA-256 of the initial weights that a file gave; null: drawn", NULLABLE_HASH),
-    "data": _described(
+    "initial_weights": described("SHA-256 of the initial weights that a file gave; null: drawn", NULLABLE_HASH),
+    "data": described(
         "The samples by part: `train`, `validation`, `test`",
         {
             "type": "object",
-            "additionalProperties": _object(
+            "additionalProperties": closed_object(
                 {
-                    "samples": _described("The number of samples", COUNT),
-                    "sha256": _described("SHA-256 of their values and their order", HASH),
+                    "samples": described("The number of samples", COUNT),
+                    "sha256": described("SHA-256 of their values and their order", HASH),
                 }
             ),
         },
@@ -64,52 +49,54 @@ INPUTS: Schema = {
 }
 
 ENVIRONMENT: Schema = {
-    "threads": _described("The number of threads", {"type": "integer", "minimum": 1, "maximum": MAX_THREADS}),
-    "versions": _described(
+    "threads": described("The number of threads", {"type": "integer", "minimum": 1, "maximum": MAX_THREADS}),
+    "versions": described(
         "Versions by package: jsonnx, onnx, onnxruntime, numpy, python and the optional packages that were used",
         {"type": "object", "additionalProperties": TEXT},
     ),
-    "machine": _object(
+    "machine": closed_object(
         {
-            "system": _described("The operating system", TEXT),
-            "processor": _described("The model of the CPU", TEXT),
-            "instruction_sets": _described("Extensions of its instruction set", {"type": "array", "items": TEXT}),
+            "system": described("The operating system", TEXT),
+            "processor": described("The model of the CPU", TEXT),
+            "instruction_sets": described("Extensions of its instruction set", {"type": "array", "items": TEXT}),
         }
     ),
 }
 
-RUN_JSON = _object(
+RUN_JSON = closed_object(
     {
-        "layout": _described("The version of this layout", {"const": 2}),
-        "spec": _described("The name of the spec's file", TEXT),
-        "name": _described("The name of the network", TEXT),
-        "state": _described(
+        "layout": described("The version of this layout", {"const": 2}),
+        "spec": described("The name of the spec's file", TEXT),
+        "name": described("The name of the network", TEXT),
+        "state": described(
             "A run whose process was killed is still `running` here",
             {"enum": ["running", "finished", "interrupted", "diverged"]},
         ),
         **INPUTS,
-        "parameters": _described("The values of the spec's parameters", {"type": "object"}),
-        "monitor": _described(
+        "parameters": described("The values of the spec's parameters", {"type": "object"}),
+        "monitor": described(
             "The monitored figure, or else the loss, and whether lower or higher values are better",
-            _object({"figure": TEXT, "mode": {"enum": ["min", "max"]}}),
+            closed_object({"figure": TEXT, "mode": {"enum": ["min", "max"]}}),
         ),
-        "epochs": _described("The number of complete epochs", COUNT),
-        "figures": _described("Losses and metrics of the last epoch", FIGURES),
-        "best": _described(
+        "epochs": described("The number of complete epochs", COUNT),
+        "figures": described("Losses and metrics of the last epoch", FIGURES),
+        "best": described(
             "The best value of the monitored figure, and its epoch, counted from 1",
             {
                 "anyOf": [
-                    _object({"figure": TEXT, "value": {"type": "number"}, "epoch": {"type": "integer", "minimum": 1}}),
+                    closed_object(
+                        {"figure": TEXT, "value": {"type": "number"}, "epoch": {"type": "integer", "minimum": 1}}
+                    ),
                     {"type": "null"},
                 ]
             },
         ),
-        "test": _described("Losses and metrics on the spec's test data", {"anyOf": [FIGURES, {"type": "null"}]}),
-        "sha256": _described(
+        "test": described("Losses and metrics on the spec's test data", {"anyOf": [FIGURES, {"type": "null"}]}),
+        "sha256": described(
             "SHA-256 of the files of the trained weights and the model",
-            _object({"weights.safetensors": HASH, "model.onnx": HASH}),
+            closed_object({"weights.safetensors": HASH, "model.onnx": HASH}),
         ),
-        "evaluations": _described(
+        "evaluations": described(
             "Losses and metrics of `jsonnx evaluate RUN --data FILE`, by file",
             {"type": "object", "additionalProperties": FIGURES},
         ),
@@ -117,18 +104,18 @@ RUN_JSON = _object(
     optional=("provider_options", "epochs", "figures", "best", "test", "sha256", "evaluations"),
 )
 
-EXECUTION_JSON = _object(
+EXECUTION_JSON = closed_object(
     {
-        "data_folder": _described("The folder of the spec's file, relative to the RUN folder", TEXT),
-        "data_files": _described(
+        "data_folder": described("The folder of the spec's file, relative to the RUN folder", TEXT),
+        "data_files": described(
             "The files of `--data` (`train`) and `--validation-data` (`validation`), relative to the RUN folder",
             {"type": "object", "additionalProperties": TEXT},
         ),
-        "started": _described("The time of the start, in UTC", TIME),
-        "ended": _described("The time of the end, in UTC; null until then", {"anyOf": [TIME, {"type": "null"}]}),
-        "seconds": _described("The duration in seconds, of all parts of a resumed run together", {"type": "number"}),
+        "started": described("The time of the start, in UTC", TIME),
+        "ended": described("The time of the end, in UTC; null until then", {"anyOf": [TIME, {"type": "null"}]}),
+        "seconds": described("The duration in seconds, of all parts of a resumed run together", {"type": "number"}),
         **ENVIRONMENT,
-        "git_revision": _described("The commit of the spec's repository; files may differ from it", NULLABLE_TEXT),
+        "git_revision": described("The commit of the spec's repository; files may differ from it", NULLABLE_TEXT),
     },
     optional=("data_files",),
 )
@@ -147,14 +134,14 @@ def run_schema() -> Schema:
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "RUN folder of jsonnx, layout 2",
         "description": "The JSON files of a RUN folder by name; a file of lines is the list of its lines",
-        **_object(
+        **closed_object(
             {
-                "run.json": _described("What the run was made from, and its results", RUN_JSON),
-                "execution.json": _described("When, where and with what it ran", EXECUTION_JSON),
-                "spec.json": _described("The spec as it was trained", {"type": "object"}),
-                "spec.expanded.json": _described("The same without blocks and expressions", {"type": "object"}),
-                "metrics.jsonl": _described("Figures by epoch, counted from 0", {"type": "array", "items": metrics}),
-                "steps.jsonl": _described(
+                "run.json": described("What the run was made from, and its results", RUN_JSON),
+                "execution.json": described("When, where and with what it ran", EXECUTION_JSON),
+                "spec.json": described("The spec as it was trained", {"type": "object"}),
+                "spec.expanded.json": described("The same without blocks and expressions", {"type": "object"}),
+                "metrics.jsonl": described("Figures by epoch, counted from 0", {"type": "array", "items": metrics}),
+                "steps.jsonl": described(
                     "Figures by step: means over the epoch until that step, which is counted from 1 over the whole run",
                     {"type": "array", "items": steps},
                 ),
@@ -166,22 +153,17 @@ def run_schema() -> Schema:
 
 def lock_schema() -> Schema:
     """The schema of `jsonnx.lock`."""
-    weights = {"weights_sha256": _described("SHA-256 of `weights.safetensors`", HASH)}
-    entry = _object({**INPUTS, **ENVIRONMENT, **weights}, optional=("provider_options",))
+    weights = {"weights_sha256": described("SHA-256 of `weights.safetensors`", HASH)}
+    entry = closed_object({**INPUTS, **ENVIRONMENT, **weights}, optional=("provider_options",))
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "jsonnx.lock, format 1",
-        **_object(
+        **closed_object(
             {
-                "format": _described("The version of this format", {"const": 1}),
-                "specs": _described(
+                "format": described("The version of this format", {"const": 1}),
+                "specs": described(
                     "The locked runs by the name of the spec's file", {"type": "object", "additionalProperties": entry}
                 ),
             }
         ),
     }
-
-
-def schema_text(schema: Schema) -> str:
-    """A schema as it is published."""
-    return json.dumps(schema, indent=2) + "\n"

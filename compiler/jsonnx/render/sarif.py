@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..core.diagnostics import Diagnostic, Note
+from ..core.fixes import Fix
 from .explanations import EXPLANATIONS
 from .fingerprints import fingerprints, repository_path
 from .invisible_characters import escape_invisible
@@ -85,6 +86,8 @@ def _result(diagnostic: Diagnostic, rule_index: int, fingerprint: str) -> dict[s
             {"id": number, "message": {"text": escape_invisible(note.message)}, **_location(note, _region(note))}
             for number, note in enumerate(diagnostic.notes, 1)
         ]
+    if diagnostic.fix is not None and diagnostic.file and diagnostic.fix.text_edits:
+        result["fixes"] = [_fix(diagnostic.file, diagnostic.fix)]
     return result
 
 
@@ -99,13 +102,30 @@ def _location(item: Diagnostic | Note, region: dict[str, int] | None) -> dict[st
 
 def _region(item: Diagnostic | Note) -> dict[str, int] | None:
     """The range of an item; None if its line is not known."""
-    values = {
-        "startLine": item.line,
-        "startColumn": item.column,
-        "endLine": getattr(item, "end_line", None),
-        "endColumn": getattr(item, "end_column", None),
-    }
-    return {key: value for key, value in values.items() if value} if item.line else None
+    if not item.line:
+        return None
+    region = {"startLine": item.line} | ({"startColumn": item.column} if item.column else {})
+    if isinstance(item, Diagnostic) and item.end_line and item.end_column:
+        region |= {"endLine": item.end_line, "endColumn": item.end_column}
+    return region
+
+
+def _fix(file: str, fix: Fix) -> dict[str, Any]:
+    """A change of the text that corrects a fault."""
+    replacements = [
+        {
+            "deletedRegion": {
+                "startLine": edit.start.line,
+                "startColumn": edit.start.column,
+                "endLine": edit.end.line,
+                "endColumn": edit.end.column,
+            },
+            "insertedContent": {"text": edit.text},
+        }
+        for edit in fix.text_edits
+    ]
+    change = {"artifactLocation": {"uri": _uri(file)}, "replacements": replacements}
+    return {"description": {"text": escape_invisible(fix.title)}, "artifactChanges": [change]}
 
 
 def _uri(file: str) -> str:

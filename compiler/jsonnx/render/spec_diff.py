@@ -37,14 +37,19 @@ def comparison_text(comparison: Comparison, color: bool = False) -> str:
         "training": [_training_line(path, change) for path, change in comparison.training.items()],
         "weights": _weight_lines(comparison.weights) if comparison.layers else [],
         "totals": list(_total_lines(comparison)),
+        "budget": [_training_line(path, change) for path, change in comparison.budget.items()],
     }
     lines = []
     for title, changes in sections.items():
         if changes:
             lines += [title, *(paint(f"  {line}") for line in _truncate(changes)), ""]
+    return "\n".join([*lines, signature_text(comparison)])
+
+
+def signature_text(comparison: Comparison) -> str:
+    """Whether the signature breaks."""
     breaking = sum(change.breaks for change in comparison.signature)
-    lines.append(f"the signature breaks in {count_text(breaking, 'place')}" if breaking else "the signature holds")
-    return "\n".join(lines)
+    return f"the signature breaks in {count_text(breaking, 'place')}" if breaking else "the signature holds"
 
 
 def comparison_json(comparison: Comparison) -> dict[str, Any]:
@@ -61,9 +66,12 @@ def comparison_json(comparison: Comparison) -> dict[str, Any]:
             "reshaped": {name: _change_json(change) for name, change in comparison.weights.reshaped.items()},
             "missing": comparison.weights.missing,
             "unused": comparison.weights.unused,
+            "load": comparison.weights.load,
         },
         "parameters": _change_json(comparison.parameters),
         "multiply_adds": _change_json(comparison.macs),
+        "activation_bytes": _change_json(comparison.activation_bytes),
+        "budget": {path: _change_json(change) for path, change in comparison.budget.items()},
     }
 
 
@@ -161,12 +169,12 @@ def _change_json(change: Change) -> dict[str, Any]:
 
 def _weight_lines(weights: WeightChanges) -> list[str]:
     """How weights saved for the old network fit the new one; empty if all of them fit."""
-    if not (weights.renamed or weights.reshaped or weights.missing or weights.unused):
+    if weights.load:
         return []
-    total = len(weights.unchanged) + len(weights.renamed) + len(weights.reshaped) + len(weights.missing)
     before = {name: f"was {old.partition('/')[0]}'s" for name, old in weights.renamed.items()}
+    partly = "; --partial loads these" if weights.unchanged else ""
     return [
-        f"{len(weights.unchanged)} of {total} fit as they are",
+        f"{len(weights.unchanged)} of {weights.needed} fit as they are{partly}",
         *(f"~ {name} {list(change.old)} -> {list(change.new)}" for name, change in weights.reshaped.items()),
         *(f"~ {line}" for line in _lines_by_layer(before)),
         *(f"+ {line}" for line in _lines_by_layer(dict.fromkeys(weights.missing, "no old ones"))),
@@ -184,8 +192,23 @@ def _lines_by_layer(remarks: Mapping[str, str]) -> list[str]:
 
 
 def _total_lines(comparison: Comparison) -> Iterator[str]:
-    for title, change in (("parameters", comparison.parameters), ("multiply-adds", comparison.macs)):
+    for title, change in totals(comparison).items():
         if change:
-            is_known = change.old is not None and change.new is not None
-            difference = f" ({change.new - change.old:+,})" if is_known else ""
-            yield f"~ {title} {_count_change_text(change)}{difference}"
+            yield f"~ {title} {_count_change_text(change)}{difference_text(change)}"
+
+
+def totals(comparison: Comparison) -> dict[str, Change]:
+    """The costs of both networks by title."""
+    return {
+        "parameters": comparison.parameters,
+        "multiply-adds": comparison.macs,
+        "activation bytes": comparison.activation_bytes,
+    }
+
+
+def difference_text(change: Change) -> str:
+    """The difference of two numbers and its share of the old one, ` (+20, +4 %)`; empty if one of them is unknown."""
+    if change.old is None or change.new is None:
+        return ""
+    share = f", {100 * (change.new - change.old) / change.old:+.3g} %" if change.old else ""
+    return f" ({change.new - change.old:+,}{share})"

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from ..ir.polynomial import Polynomial
 from .descriptions import definitions_json, descriptions_text, output_descriptions
+from .shape_text import keras_shape_text
 from .summary_rows import SummaryRow, summary_rows
 from .text_table import TextTable
 
 if TYPE_CHECKING:
     from ..analysis.activation_memory import ActivationPeak
-    from ..core.types import Dim, TensorType
+    from ..core.types import TensorType
     from ..frontend.network import Network
     from ..lowering.cost import LayerCost
     from ..runtime.provider_availability import Availability
@@ -206,12 +207,6 @@ MAX_NAME_COMPARISONS = 100_000
 def _with_suggestion(reason: str, report: WeightsReport, name: str) -> str:
     near = report.suggest(name) if len(report.wanted) * len(report.given) < MAX_NAME_COMPARISONS else None
     return f"{reason}; {near}" if near else reason
-
-
-def keras_shape_text(shape: Iterable[Dim | str | None]) -> str:
-    """`(batch, 28, 28, 1)`; a single size has a comma after it, and an unknown size is `?`."""
-    sizes = ["?" if size is None else str(size) for size in shape]
-    return f"({', '.join(sizes)}{',' if len(sizes) == 1 else ''})"
 
 
 def _type_text(type: TensorType) -> str:

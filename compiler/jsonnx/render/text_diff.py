@@ -33,3 +33,23 @@ def _split_lines(data: bytes) -> list[str]:
 def _colored(line: str) -> str:
     style = {"+": "32", "-": "31", "@": "36"}.get(line[:1])
     return f"\x1b[{style}m{line}\x1b[0m" if style else line
+
+
+def patch_text(file: str, before: bytes, after: bytes, color: bool = False) -> str:
+    """A unified diff of two versions of a file, in the form that `patch` reads.
+
+    With `color`, which is for people, invisible characters are escaped.
+    """
+    old, new = (_lines_with_ends(data) for data in (before, after))
+    lines = [line.removesuffix("\n") for line in unified_diff(old, new, file, file)]
+    if not color:
+        return "\n".join(lines)
+    return "\n".join(_colored(escape_invisible(part)) for line in lines for part in line.split("\n"))
+
+
+def _lines_with_ends(data: bytes) -> list[str]:
+    """The lines of a text; a last line without a line feed has a mark after it, as `diff` writes it."""
+    lines = [f"{line}\n" for line in data.decode(errors="replace").split("\n")]
+    if lines[-1] == "\n":
+        return lines[:-1]
+    return [*lines[:-1], f"{lines[-1]}\\ No newline at end of file\n"]

@@ -7,14 +7,14 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from .placement_text import bytes_text
-from .tables import keras_shape_text
+from .shape_text import keras_shape_text
 from .text_table import TextTable
 
 if TYPE_CHECKING:
     from ..runtime.layer_trace import NetworkTrace, TracedLayer, ValueStatistics
 
-TITLES = ("layer", "type", "shape", "memory", "min", "mean", "max", "std", "zeros", "gradient", "operators")
-STATISTICS_COLUMNS = range(3, 10)
+TITLES = ("layer", "type", "shape", "memory", "min", "mean", "max", "std", "zeros", "gradient", "time", "operators")
+STATISTICS_COLUMNS = range(3, 11)
 
 
 def trace_text(trace: NetworkTrace, color: bool = False, width: int | None = None) -> str:
@@ -24,8 +24,9 @@ def trace_text(trace: NetworkTrace, color: bool = False, width: int | None = Non
         for index, (name, result) in enumerate(layer.results.items()):
             is_first = index == 0
             gradient = _number(layer.gradient_norm) if is_first else ""
+            time = "" if layer.seconds is None or not is_first else f"{layer.seconds * 1000:.3f} ms"
             operators = _operators_text(layer) if is_first else ""
-            table.add_row(name, layer.type if is_first else "", *_cells(result), gradient, operators)
+            table.add_row(name, layer.type if is_first else "", *_cells(result), gradient, time, operators)
     samples = f"{trace.sample_count:,} sample{'' if trace.sample_count == 1 else 's'}"
     lines = [table.text(color, width), "", f"loss of {samples}: {_number(trace.loss)}"]
     first = trace.first_not_finite

@@ -51,6 +51,9 @@ class Callback:
         """Whether a loss that is not finite ends the fit without an error; called with that error."""
         return False
 
+    def fit_failed(self, error: BaseException) -> None:
+        """Called with the exception that ends a fit before `on_train_end`."""
+
     def state_dict(self) -> dict[str, Any]:
         """The state that checkpoints keep, by names of your choice: numbers, strings, booleans, None, NumPy arrays, and
         dicts, lists and tuples of them. A class that overrides it also overrides `load_state_dict`."""
@@ -146,6 +149,9 @@ class CallbackListener:
     def on_epoch_end(self, epoch: int, figures: Mapping[str, float]) -> None:
         self._logs = dict(figures)
         self.callback.on_epoch_end(epoch, self._logs)
+
+    def fail_fit(self, error: BaseException) -> None:
+        self.callback.fit_failed(error)
 
     def end_fit(self) -> None:
         self.callback.on_train_end(self._logs)

@@ -40,6 +40,7 @@ from .provider_options import ProviderOptions
 from .providers import Provider, resolve_provider
 from .random import draw_initial_weights, step_randoms, symbol_sizes
 from .session import concatenate_batches
+from .session_recorder import SessionRecorder
 from .step_runners import StepRunnerCache
 from .training_plan import AugmentedInput, TrainingPlan
 from .variables import SET_COUNT, DonatedArrays
@@ -96,12 +97,14 @@ class Engine:
         """Steps on a device whose losses are not read yet."""
         self._kept_steps = 0
         """The steps before the set of variables that a device keeps."""
+        self.recorder: SessionRecorder | None = None
+        """Records when the nodes of training steps run."""
         self._use_vocabularies(vocabularies)
 
     def _use_vocabularies(self, vocabularies: Weights) -> None:
         """Sets the vocabularies, and discards all runners, since vocabularies are constants of their graphs."""
         self.vocabularies = vocabularies
-        self.loader = GraphLoader(self.plan, self.execution, self._variables, vocabularies)
+        self.loader = GraphLoader(self.plan, self.execution, self._variables, vocabularies, self.recorder)
         self.step_runners = StepRunnerCache(
             self.loader.build_step,
             self._prefetch_buffers.release,
@@ -113,6 +116,11 @@ class Engine:
         self._lazy_embeddings = (
             LazyEmbeddings(lazy_tables, self._variables, self.loader.load_optimized) if lazy_tables else None
         )
+
+    def record_steps(self, recorder: SessionRecorder | None) -> None:
+        """Lets a recorder record the training steps from now on; None ends this."""
+        self.recorder = recorder
+        self._use_vocabularies(self.vocabularies)
 
     # -- variables ---------------------------------------------------------------------------------------------------
 

@@ -54,6 +54,16 @@ class ExecutionPlan:
     """Whether the session of a step may have an arena of its own: the sizes of tensors vary with the batch size
     alone."""
 
+    @property
+    def shard_count(self) -> int:
+        """The threads that each compute a part of the batch."""
+        return self.sharded_graphs.shard_count if self.sharded_graphs else 1
+
+    @property
+    def packed_variables(self) -> frozenset[str]:
+        """The weights and slots that are updated together with others."""
+        return frozenset(name for names in self.packed_vectors.values() for name in names)
+
     def zero_states(self) -> dict[str, np.ndarray]:
         """The initial values of the states that lazy updates add to a step."""
         states = self.lazy_tables.extra_states if self.lazy_tables else {}

@@ -75,6 +75,13 @@ class Fit:
 
     def run(self) -> History:
         """Trains until the last epoch, early stopping or a signal. Raises Diverged."""
+        try:
+            return self._run()
+        except BaseException as error:
+            self._notify("fail_fit", error)
+            raise
+
+    def _run(self) -> History:
         progress, history = self.progress, self.progress.history
         with StopOnSignal() as stop_signal:
             self._notify("begin_fit")

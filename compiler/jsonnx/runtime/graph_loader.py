@@ -25,6 +25,7 @@ from .static_shapes import StaticShapeRunner, needs_static_shapes
 if TYPE_CHECKING:
     from ..ir import Graph
     from .execution_plan import ExecutionPlan
+    from .session_recorder import SessionRecorder
     from .step_runners import StepRunner
     from .training_plan import AugmentedInput, ShardedGraphs, TrainingPlan
     from .variables import Variables
@@ -42,7 +43,10 @@ class GraphLoader:
         execution: ExecutionPlan,
         variables: Variables,
         vocabularies: Mapping[str, np.ndarray],
+        recorder: SessionRecorder | None = None,
     ) -> None:
+        """`recorder` records when the nodes of training steps run."""
+        self._recorder = recorder
         self._plan, self._execution, self._variables, self._vocabularies = plan, execution, variables, vocabularies
         self._augmentation_runners: dict[str, Runner] = {}
         self._evaluation_runners: dict[frozenset[str], Runner] = {}
@@ -89,17 +93,20 @@ class GraphLoader:
         graph = self.optimize(execution.step_graph, batch_size, self._plan.training.remat)
         if needs_static_shapes(graph, execution.provider):
             fetched_names = self._plan.fetched_names
-            return StaticShapeRunner(self._plan.inputs, lambda sizes: self._load(graph, fetched_names, sizes=sizes))
+            return StaticShapeRunner(
+                self._plan.inputs, lambda sizes: self._load(graph, fetched_names, sizes=sizes, is_step=True)
+            )
         undo_outputs = execution.lazy_tables.undo_outputs if execution.lazy_tables else ()
         return self._load(graph, self._plan.fetched_names, undo_outputs, own_arena=own_arena, is_step=True)
 
     def _build_sharded_step(self, graphs: ShardedGraphs, batch_size: int) -> ShardedStep:
         """Each shard has a session of its own: threads of one session would exchange memory that it caches."""
         shard = self.optimize(graphs.shard, max(1, batch_size // graphs.shard_count), threads=1)
-        shard_runners = [self._load(shard, graphs.shard.outputs, threads=1) for _ in range(graphs.shard_count)]
-        fetched_names = self._plan.fetched_names
-        combiner = self._load(self.optimize(self._execution.step_graph), fetched_names, no_spinning=True)
-        return ShardedStep(graphs, shard_runners, combiner, fetched_names)
+        outputs, fetched_names = graphs.shard.outputs, self._plan.fetched_names
+        shard_runners = [self._load(shard, outputs, threads=1, is_step=True) for _ in range(graphs.shard_count)]
+        combiner = self.optimize(self._execution.step_graph)
+        combiner_runner = self._load(combiner, fetched_names, no_spinning=True, is_step=True)
+        return ShardedStep(graphs, shard_runners, combiner_runner, fetched_names)
 
     # -- any graph ---------------------------------------------------------------------------------------------------
 
@@ -148,6 +155,7 @@ class GraphLoader:
             no_spinning=no_spinning,
             own_arena=own_arena,
             keep_order=execution.keeps_order,
+            recorder=self._recorder if is_step else None,
         )
         arguments = graph, fetched_names, self._variables, execution.provider, threads or execution.threads
         if isinstance(self._variables, DeviceVariables):

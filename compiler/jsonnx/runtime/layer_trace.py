@@ -83,6 +83,8 @@ class TracedLayer:
     weights: Mapping[str, WeightNorms] = field(default_factory=dict)
     operators: Mapping[str, int] = field(default_factory=dict)
     """How many ONNX nodes of each operator the forward pass has."""
+    seconds: float | None = None
+    """The time of its nodes in the forward and the backward pass of the batch; None for an input."""
 
     @property
     def is_finite(self) -> bool:

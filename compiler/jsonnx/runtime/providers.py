@@ -30,6 +30,8 @@ from .provider_options import DEVICE_ID_OPTIONS, GRAPH_CAPTURE_OPTIONS, Provider
 if TYPE_CHECKING:
     import onnxruntime
 
+    from .session_recorder import SessionRecorder
+
 CPU_PROVIDER = "CPUExecutionProvider"
 RECORD_ASSIGNMENT = "session.record_ep_graph_assignment_info"
 """The configuration entry with which a session of onnxruntime 1.24 or later can tell where its nodes run."""
@@ -277,6 +279,8 @@ class SessionConfig:
     keep_order: bool = False
     """Nodes run in the order of the model, except for Shape and Size, which run as soon as they can, and for nodes that
     onnxruntime creates, which run last."""
+    recorder: SessionRecorder | None = None
+    """Records when each node runs."""
 
 
 DEFAULT_CONFIG = SessionConfig()
@@ -314,6 +318,7 @@ def create_session(
         entries = {**PROVIDERS[provider.name].session_entries(model), **provider.session_entries}
         for key, entry in entries.items():
             options.add_session_config_entry(key, entry)
+    optimized_file = config.recorder.configure(options, provider.ort_name) if config.recorder else ""
     # onnxruntime sets the floating-point state of this thread when it creates a session: the context restores it.
     floating_point_state = denormals_flushed(config.flush_denormals)
     if provider.name in PROVIDER_LIBRARIES:
@@ -326,6 +331,8 @@ def create_session(
         raise _creation_error(error, provider, model) from error
     if provider.ort_name not in session.get_providers():
         raise _start_error(runtime, provider)
+    if config.recorder is not None:
+        config.recorder.add(model, optimized_file, session)
     return session
 
 

@@ -68,17 +68,32 @@ class RunFolder:
     def __enter__(self) -> RunFolder:
         self._created_folders = make_folders(self.checkpoint_folder)
         try:
-            self._lock.acquire(self._on_wait)
+            self._acquire_lock()
+        except OSError as error:
+            raise self._unwritable(error) from error
+        try:
+            self._is_starting = self.path in self._created_folders  # if that cannot be told
             self._is_starting = not self.existing_files
             remove_temporary_files(self.path)
             remove_temporary_files(self.checkpoint_folder)
         except (OSError, UsageError) as error:
-            self._is_starting = self.path in self._created_folders
             self._leave(failed=True)
             if isinstance(error, UsageError):
                 raise
             raise self._unwritable(error) from error
         return self
+
+    def _acquire_lock(self) -> None:
+        """Takes the lock. If that fails, removes what this process has created, unless there is another process, which
+        may have come first in a folder that this one has created."""
+        try:
+            self._lock.acquire(self._on_wait)
+        except OSError:
+            with suppress(OSError):
+                if self.path in self._created_folders and {*os.listdir(self.path)} <= {LOCK_FILE, CHECKPOINT_FOLDER}:
+                    (self.path / LOCK_FILE).unlink(missing_ok=True)
+                    remove_empty_folders(self._created_folders)
+            raise
 
     def __exit__(self, error_type: type[BaseException] | None, *error: object) -> None:
         self._leave(failed=error_type is not None)
@@ -177,11 +192,15 @@ class RunFolder:
         self._append(STEPS_FILE, lines)
 
     def remove_steps_after(self, step: int) -> None:
-        """Removes the lines of later steps, which a resumed run repeats, and a line that was cut off."""
+        """Removes the lines of later steps, which a resumed run repeats, and a line that was cut off.
+
+        Creates the file if the process was killed before.
+        """
         path = self.path / STEPS_FILE
         try:
             lines = path.read_bytes().splitlines(keepends=True)
         except FileNotFoundError:
+            self._write(STEPS_FILE, b"")
             return
         except OSError as error:
             raise UsageError("unreadable-file", f"cannot read {str(path)!r}: {error_reason(error)}") from error

@@ -75,7 +75,7 @@ class RunLock:
         self._file = open(self._folder / LOCK_FILE, "ab")  # noqa: SIM115 (open as long as the lock is held)
         try:
             has_locks = self._lock_file(self._file)
-            self._check_exists()
+            self._check_exists(self._file)
             self._remove_ended_owner(has_locks, on_wait)
             self._create_owner_file(_this_process() | {"has_lock": has_locks, "token": os.urandom(8).hex()})
         except BaseException:
@@ -197,10 +197,14 @@ class RunLock:
             return _process_text(self._holder())
         return "another process"
 
-    def _check_exists(self) -> None:
+    def _check_exists(self, file: IO[bytes]) -> None:
         """Raises UsageError if a run that failed to start has just removed the locked file: the next process would lock
-        a new one."""
-        if not (self._folder / LOCK_FILE).exists():
+        a new one, or does so already."""
+        try:
+            is_there = os.path.samestat(os.fstat(file.fileno()), os.stat(self._folder / LOCK_FILE))
+        except FileNotFoundError:
+            is_there = False
+        if not is_there:
             raise self._locked("another process was training", "give the command once more")
 
     def _locked(self, subject: str, help: str) -> UsageError:

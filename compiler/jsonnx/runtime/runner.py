@@ -191,12 +191,16 @@ class Runner:
 
 
 def runner_without_updates(
-    graph: Graph, variables: Mapping[str, np.ndarray], vocabularies: Mapping[str, np.ndarray]
+    graph: Graph,
+    variables: Mapping[str, np.ndarray],
+    vocabularies: Mapping[str, np.ndarray],
+    config: SessionConfig = DEFAULT_CONFIG,
 ) -> Runner:
     """A runner on the CPU of a graph that updates nothing, over copies of the variables that it reads."""
     graph = with_vocabularies(graph, vocabularies)
     arrays = {name: variables[name] for name in (*graph.parameters, *graph.states) if name in variables}
-    return Runner(graph, graph.outputs, HostVariables(DonatedArrays(arrays), (), {}), resolve_provider("cpu"), None)
+    host_variables = HostVariables(DonatedArrays(arrays), (), {})
+    return Runner(graph, graph.outputs, host_variables, resolve_provider("cpu"), None, session_config=config)
 
 
 def create_graph_session(

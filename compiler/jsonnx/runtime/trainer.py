@@ -33,6 +33,7 @@ from .class_weights import (
 from .early_stopping import EarlyStoppingMonitor, is_maximized
 from .engine import Diverged, Engine
 from .environment import run_environment
+from .execution_plan import ExecutionPlan
 from .fit import Fit
 from .fit_arguments import FitSettings, fit_settings, require_bool, require_integer, require_rate
 from .fit_data import dataset_of, stream_of, train_and_validation
@@ -40,9 +41,10 @@ from .history import FitProgress, History, MetricSums, data_digests
 from .plan_data import from_spec
 from .plateau import PlateauMonitor
 from .provider_options import ProviderOptions
-from .providers import Provider
+from .providers import Provider, SessionConfig
 from .runner import runner_without_updates
 from .session import concatenate_batches
+from .session_recorder import SessionRecorder
 from .stream_arguments import check_stream, weighted_batches
 from .training_plan import TrainingPlan
 from .variables import DonatedArrays
@@ -299,6 +301,8 @@ class Trainer:
         self._cached_layout = None
         self.plan = plan
         self._engine = Engine(plan, old.execution.provider, old.execution.threads, self._fast, weights)
+        if old.recorder is not None:
+            self._engine.record_steps(old.recorder)
         del old
         self._engine.write(self._engine.convert_state(state))
         self._engine.steps = steps
@@ -489,16 +493,27 @@ def prepare_trainer(trainer: Trainer, samples: Dataset) -> None:
     trainer._engine.adapt(samples.for_graphs(trainer.plan.data_spec))
 
 
+def record_steps(trainer: Trainer, recorder: SessionRecorder | None) -> ExecutionPlan:
+    """Lets a recorder record the training steps of a trainer from now on; None ends this. Returns how they run."""
+    trainer._engine.record_steps(recorder)
+    return trainer._engine.execution
+
+
 def run_graph(
-    trainer: Trainer, graph: Graph, batches: Iterable[Dataset], data_spec: DataSpec | None = None
+    trainer: Trainer,
+    graph: Graph,
+    batches: Iterable[Dataset],
+    data_spec: DataSpec | None = None,
+    recorder: SessionRecorder | None = None,
 ) -> Iterator[dict[str, np.ndarray]]:
     """The outputs of another graph over a trainer's variables for each batch, fed as the next step would be.
 
-    `data_spec` replaces the plan's, for a graph that takes other sample weights.
+    `data_spec` replaces the plan's, for a graph that takes other sample weights; `recorder` records the runs.
     """
     engine = trainer._engine
     data_spec = trainer.plan.data_spec if data_spec is None else data_spec
-    runner = runner_without_updates(graph, engine.variables(), engine.vocabularies)
+    config = SessionConfig(recorder=recorder)
+    runner = runner_without_updates(graph, engine.variables(), engine.vocabularies, config)
     for batch in batches:
         feeds = engine.feeds(batch.for_graphs(data_spec), slice(None), trainer.steps)
         results = runner({name: feeds[name] for name in runner.fed_names})

@@ -84,8 +84,26 @@ def _editor_definition(name: str, schema: dict[str, Json]) -> dict[str, Json]:
         names = {"description": properties["name"]["description"], "anyOf": [INNER_NAME_SCHEMA, EXPRESSION_SCHEMA]}
         use = {"use": {**names, "description": properties["use"]["description"]}} if name == "use" else {}
         editor_definition |= {"properties": properties | use | {"name": names, "repeat": REPEAT_SCHEMA}}
-        return with_library(editor_definition) if name == "layer_call" else editor_definition
+        return _with_grouped_rules(with_library(editor_definition)) if name == "layer_call" else editor_definition
     return editor_definition
+
+
+def _with_grouped_rules(layer_call: dict[str, Json]) -> dict[str, Json]:
+    """Returns the schema with its rules by `type` in groups of one initial, so that few apply to a layer.
+
+    Editors test the condition of every rule for every layer, which takes seconds for some hundred layers.
+    """
+    groups: dict[str, list[dict[str, Json]]] = {}
+    for rule in layer_call["allOf"]:
+        namespace, _, name = rule["if"]["properties"]["type"]["enum"][0].rpartition(".")
+        groups.setdefault(f"{namespace}.{name[0]}", []).append(rule)
+    return layer_call | {"allOf": [_rule_group(rules) for rules in groups.values()]}
+
+
+def _rule_group(rules: list[dict[str, Json]]) -> dict[str, Json]:
+    types = [type_ for rule in rules for type_ in rule["if"]["properties"]["type"]["enum"]]
+    condition = {"type": "object", "required": ["type"], "properties": {"type": {"enum": types}}}
+    return {"if": condition, "then": {"allOf": rules}}
 
 
 def _allow_expressions(schema: Json) -> Json:
