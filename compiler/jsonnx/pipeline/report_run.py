@@ -14,6 +14,7 @@ import numpy as np
 from ..core.diagnostics import CompileError, UsageError
 from ..core.figures import numbers_only
 from ..core.reserved_names import LOSS
+from ..core.spec_folders import LOCK_FILE
 from ..data.data_errors import FeedError
 from ..data.dataset import Dataset
 from ..gradient import MissingRule
@@ -28,7 +29,7 @@ from ..runtime.trainer import Trainer
 from ..runtime.training_plan import TrainingPlan
 from .check import CheckedSpec
 from .graphs import costed_graph
-from .lock_file import LOCK_FILE, locked_values
+from .lock_file import locked_values
 from .plan_training import plan_training
 from .report_data import ReportData, read_report_data, target_balance
 from .report_examples import examples
