@@ -241,7 +241,9 @@ def large_dense(network: LintedNetwork) -> Iterator[Finding]:
             continue
         if convolution.layer.type_name in ALL_CONVOLUTIONS:
             share = counts[call.name] / total
-            message = f"{call.name!r} has {counts[call.name]:,} weights, {int(100 * share)} % of all, behind {flatten.name!r}"
+            message = (
+                f"{call.name!r} has {counts[call.name]:,} weights, {int(100 * share)} % of all, behind {flatten.name!r}"
+            )
             notes = ((flatten.path, f"{flatten.name!r} makes vectors of {sizes[1:]}"),)
             help = "pool more before, or use GlobalAveragePooling2D in place of Flatten"
             yield Finding(call.path, message.replace("(", "[").replace(")", "]"), help, notes)
