@@ -277,8 +277,9 @@ GUARDED = {
     "__import__": set(),
     "import_module": {"__init__.py", "core/lazy_table.py", "render/layer_modules.py"},  # of names in tables of ours
     # the reader of HDF5, and trials of a search, with no argument from a file; git, with names of files and revisions
-    # that the user gave, never as options
-    "subprocess": {"interop/hdf5.py", "pipeline/git_files.py", "pipeline/trial_process.py"},
+    # that the user gave, never as options; jsonnx commands that a client of `jsonnx mcp` starts, without a shell and
+    # with paths beneath the served folder
+    "subprocess": {"interop/hdf5.py", "mcp_server/jobs.py", "pipeline/git_files.py", "pipeline/trial_process.py"},
     # two functions of C's library that set a thread's state, of constants; functions of CUDA's that lock memory; the
     # libraries of providers, by constant names
     "ctypes": {"runtime/flush_denormals.py", "runtime/pinned_memory.py", "runtime/provider_faults.py"},

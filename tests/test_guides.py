@@ -28,6 +28,7 @@ PAGES = (
     "docs/from-scikit-learn.md",
     "docs/from-ludwig.md",
     "docs/troubleshooting.md",
+    "docs/agents.md",
     "docs/language.md",
     "docs/lint.md",
     "docs/library.md",

@@ -62,6 +62,14 @@ class OptionalDataCommand(click.Command):
             rewritten.append(argument)
         return super().parse_args(context, rewritten)
 
+    def format_epilog(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        """Adds the limits of a spec to the examples."""
+        from ..render.limits_page import limits_in_help
+
+        super().format_epilog(context, formatter)
+        with formatter.section("Limits (docs/limits.md lists all)"):
+            formatter.write_dl(limits_in_help())
+
 
 @click.command(cls=OptionalDataCommand)
 @click.argument("specs", nargs=-1, required=True, metavar="SPEC...")

@@ -174,6 +174,9 @@ def _resources(run: Run) -> list[list[Any]]:
             resources.append(["duration of an epoch", seconds / epochs, "s"])
             if isinstance(samples, int) and seconds > 0:
                 resources.append(["training samples a second", samples * epochs / seconds, ""])
+    peak_memory = run.info.get("peak_memory_bytes")
+    if isinstance(peak_memory, int):
+        resources.append(["peak memory", peak_memory / 1e6, "MB"])
     for title, path in (("model file", run.model_file), ("newest checkpoint", _newest_checkpoint(run))):
         with suppress(OSError):
             resources += [[title, path.stat().st_size / 1e6, "MB"]] if path is not None else []

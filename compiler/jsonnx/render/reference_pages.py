@@ -26,6 +26,7 @@ from .component_reference import (
     plural,
     snippets,
 )
+from .diagnostics_json import diagnostics_schema
 from .diff_schema import diff_schema
 from .explanations import EXPLANATIONS
 from .layer_groups import grouped_layers
@@ -166,6 +167,7 @@ def generated_files() -> dict[str, str]:
         "docs/limits.md": limits_page(),
         "docs/llms.txt": llms_page(),
         "schemas/model.schema.json": editor_schema_text(),
+        "schemas/diagnostics.schema.json": schema_text(diagnostics_schema()),
         "schemas/run.schema.json": schema_text(run_schema()),
         "schemas/lock.schema.json": schema_text(lock_schema()),
         "schemas/diff.schema.json": schema_text(diff_schema()),

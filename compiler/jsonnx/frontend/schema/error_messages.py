@@ -56,7 +56,8 @@ def report_error(
         case "not":
             message = f"{_value_name(path)} is not allowed here"
             help = f"remove it: {error.schema['description']}"
-            report.add("unknown-key", path, message, help=help, at_key=True, fix=remove_key(path))
+            fix = remove_key(path) if "layers" in path else None  # a parameter may need a value in its place
+            report.add("unknown-key", path, message, help=help, at_key=True, fix=fix)
         case _:
             _report_invalid_value(error, document, report)
 
@@ -122,7 +123,8 @@ def _report_unknown_key(error: ValidationError, key: str, document: Json, report
     else:
         new_keys = tuple(report.similar_words(key, known))
         help = did_you_mean(new_keys) or f"known keys: {', '.join(known)}"
-        fix = None if new_keys else remove_key((*path, key), is_safe=False)
+        is_needless = not new_keys and len(value) > error.schema.get("minProperties", 0)
+        fix = remove_key((*path, key), is_safe=False) if is_needless else None
     if len(new_keys) == 1:
         fix = key_fix(path, key, value, properties, new_keys[0])
     report.add(
