@@ -35,7 +35,8 @@ DIGITS = """{
     "freeze": ["stage1_*"],
     "learning_rates": {"stage2_*": 0.1, "hidden*": 0.5},
     "early_stopping": {"monitor": "val_digit_loss"}
-  }
+  },
+  "lint": {"ignore": ["no-class-metric", "frozen-random-weights"]}
 }
 """
 
