@@ -33,6 +33,7 @@ from .layer_groups import grouped_layers
 from .layer_modules import layer_modules_source
 from .library_reference import block_sections
 from .limits_page import limits_page
+from .lint_codes import lint_codes_source
 from .llms_page import llms_page
 from .reference_examples import FURTHER_EXAMPLES
 from .run_schema import lock_schema, run_schema
@@ -171,6 +172,7 @@ def generated_files() -> dict[str, str]:
         "schemas/lock.schema.json": schema_text(lock_schema()),
         "schemas/diff.schema.json": schema_text(diff_schema()),
         "compiler/jsonnx/layers/layer_modules.py": layer_modules_source(),
+        "compiler/jsonnx/frontend/lint_codes.py": lint_codes_source(),
     }
 
 

@@ -18,7 +18,7 @@ from ..foreign_help import foreign_name, key_correction, replaced_keys
 from .component_fixes import REGISTRY_BY_KIND, component_fix, name_as_layer_fix, type_key_fix
 from .corrections import key_fix, split_fix, value_fix
 from .misplaced_keys import misplaced_key
-from .phrases import schema_phrase, short_name, short_repr
+from .phrases import MAX_ENUM_VALUES_SHOWN, schema_phrase, short_name, short_repr
 from .schema import PARAMETER_NAME_SCHEMA
 from .schema_paths import declares_key, required_keys, schema_at, value_at
 
@@ -175,6 +175,9 @@ def _report_invalid_choice(error: ValidationError, document: Json, report: Repor
         foreign = foreign_name("dtype", value, choices) if path[-1] == "dtype" else None
         expected = or_list(map(short_repr, choices))
         help = foreign or report.suggestion(value, choices) or f"choose {expected}"
+        if len(choices) > MAX_ENUM_VALUES_SHOWN:
+            expected = schema_phrase(error.schema)
+            help = report.suggestion(value, choices) or str(error.schema.get("description", f"write {expected}"))
         message = f"{_value_name(path)} cannot be {short_repr(value)}"
         report.add("invalid-value", path, message, help=help, expected=expected, found=found)
     elif value in REGISTRY_BY_KIND[kind].by_name:
