@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ..core.limits import bytes_text
-from .diagnostics import count_text, diagnostics_json, escape_invisible
+from .diagnostics import count_text, escape_invisible
+from .diagnostics_json import diagnostics_json
 from .spec_diff import comparison_json, comparison_text, difference_text
 
 if TYPE_CHECKING:
