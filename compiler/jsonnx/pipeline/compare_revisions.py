@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections import Counter
 from collections.abc import Sequence
@@ -102,6 +103,8 @@ def _with_new_version(change: SpecChange, old: CheckedSpec | None, missing: Usag
         new.require()
         if old is None:
             return change if missing is None else replace(change, state="new")
+        if json.dumps(old.source.value) == json.dumps(new.source.value):  # the order of keys may matter, as of inputs
+            return change
         comparison = compare_checked_specs(old, new)
     except CompileError as error:
         return replace(change, state="invalid", diagnostics=tuple(error.diagnostics))
