@@ -56,8 +56,8 @@ def compare_with_revision(specs: Sequence[str], against: str) -> RevisionCompari
 
 
 def _require_one(specs: Sequence[str], against: str) -> None:
-    if len(specs) > 1:
-        message = f"{len(specs)} specs cannot be compared with the one file {against!r}"
+    if len(specs) != 1:
+        message = f"{len(specs) or 'no'} specs cannot be compared with the one file {against!r}"
         raise UsageError("bad-option", message, "name one spec, or a revision without a file: --against git:REF")
 
 
