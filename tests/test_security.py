@@ -18,6 +18,11 @@ REVIEWED = {
     ("render/layer_modules.py", "importlib.import_module(...)"): "our own modules, when the table of layers is made",
     ("interop/hdf5.py", "import subprocess"): "our own script reads HDF5 in a process without access to other files",
     ("pipeline/trial_process.py", "import subprocess"): "a trial of a search is a process of this package",
+    (
+        "pipeline/git_files.py",
+        "import subprocess",
+    ): "`git`, with commands that only read objects, and arguments as a list",
+    ("mcp_server/jobs.py", "import subprocess"): "a training that a client asks for is a process of this package",
     ("pipeline/live_report.py", "import http"): "`train --live` and `report --live` serve on 127.0.0.1",
     ("runtime/flush_denormals.py", "import ctypes"): "the processor's mode for denormals",
     ("runtime/pinned_memory.py", "import ctypes"): "memory of the CUDA runtime",
