@@ -21,7 +21,7 @@ REVIEWED = {
     (
         "pipeline/git_files.py",
         "import subprocess",
-    ): "`git`, with commands that only read objects, and arguments as a list",
+    ): "`git`, with commands that only read objects; arguments are a list",
     ("mcp_server/jobs.py", "import subprocess"): "a training that a client asks for is a process of this package",
     ("pipeline/live_report.py", "import http"): "`train --live` and `report --live` serve on 127.0.0.1",
     ("runtime/flush_denormals.py", "import ctypes"): "the processor's mode for denormals",

@@ -157,6 +157,29 @@ def test_changed_specs_are_compared_with_a_revision(
     assert action(repository, tmp_path, RECORDED_JSONNX, against="HEAD^", fail_on="any").status == 1
 
 
+def test_the_comparison_is_that_of_jsonnx_diff(repository: Path, tmp_path: Path) -> None:
+    (repository / "specs/with space.json").write_text(VALID)
+    commit(repository)
+    (repository / "spec.json").write_text(VALID.replace('"units": 3', '"units": 5'))
+    (repository / "package.json").write_text('{"name": "models"}')
+    commit(repository)
+    run = action(repository, tmp_path, against="HEAD^", fail_on="signature")
+    comparison = Path(run.outputs()["comparison"]).read_text()
+    assert comparison.startswith("<!-- jsonnx diff -->")
+    assert "spec.json" in comparison
+    assert "package.json" not in comparison
+    assert run.status == 1, "programs that read three outputs break"
+
+
+def test_other_json_files_are_not_compared(repository: Path, tmp_path: Path) -> None:
+    (repository / "specs/with space.json").write_text(VALID)
+    commit(repository)
+    (repository / "package.json").write_text('{"name": "models"}')
+    run = action(repository, tmp_path, against="HEAD", fail_on="any")
+    assert "package.json" not in Path(run.outputs()["comparison"]).read_text()
+    assert run.status == 0, run.results
+
+
 def test_without_a_change_nothing_is_compared(repository: Path, tmp_path: Path) -> None:
     commit(repository)
     run = action(repository, tmp_path, RECORDED_JSONNX, against="HEAD")

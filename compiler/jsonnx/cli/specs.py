@@ -283,9 +283,10 @@ def fmt(specs: tuple[str, ...], check: bool, drop_nulls: bool, only_specs: bool)
     help="What gives exit status 1: programs that run an old model break; or its weights no longer load, too; any "
     "difference; nothing. A SPEC with errors always does.",
 )
+@ONLY_SPECS_OPTION
 @ALL_OPTION
 @handles_errors
-def diff(specs: tuple[str, ...], against: str | None, format_: str, fail_on: str) -> None:
+def diff(specs: tuple[str, ...], against: str | None, format_: str, fail_on: str, only_specs: bool) -> None:
     """Compare the networks of two specs, models or RUN folders, or specs with their versions at a Git revision.
 
     OLD and NEW may also be files at a revision, git:REF:PATH. Nothing is checked out. The exit status is 1 if programs
@@ -301,7 +302,8 @@ def diff(specs: tuple[str, ...], against: str | None, format_: str, fail_on: str
     if against is None and len(specs) != 2:
         message = f"got {len(specs)} {'name' if len(specs) == 1 else 'names'}, and no --against"
         raise UsageError("bad-option", message, "name two versions, or a revision: --against git:main")
-    compared = compare_pair(*specs) if against is None else compare_with_revision(specs, against)
+    files = selected_specs(specs, only_specs)
+    compared = compare_pair(*specs) if against is None else compare_with_revision(files, against)
     errors = [item for change in compared.specs if change.state == "invalid" for item in change.diagnostics]
     pair = compared.specs[0].comparison if against is None else None
     color = shows_color(sys.stdout)
