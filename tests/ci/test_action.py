@@ -106,6 +106,16 @@ def test_sarif_is_written_and_handed_to_a_pinned_upload(repository: Path, tmp_pa
     assert run.status == 1, "the upload comes before the step that fails"
 
 
+def test_findings_of_lint_are_annotations_if_asked_for(repository: Path, tmp_path: Path) -> None:
+    """Two Dense layers without an activation between them are one linear function."""
+    layers = '"layers": [\n    {"type": "Dense", "units": 3},\n    {"type": "Dense", "units": 2}\n  ]\n}\n'
+    (repository / "spec.json").write_text(INPUTS + "  " + layers)
+    assert action(repository, tmp_path, files="spec.json").status == 0
+    run = action(repository, tmp_path, files="spec.json", lint="true")
+    assert run.output_of("check").startswith("::warning file=spec.json,line=")
+    assert (run.status, run.outputs()["warnings"]) == (1, "1")
+
+
 def test_options_are_single_arguments(repository: Path, tmp_path: Path) -> None:
     run = action(repository, tmp_path, files="spec.json", options="--set=layers[0].units=0\n")
     assert "::error file=spec.json" in run.output_of("check")

@@ -20,6 +20,7 @@ from .common import (
     EXIT_USAGE_ERROR,
     FORMAT_OPTION,
     ONLY_SPECS_OPTION,
+    REPORT_FORMAT_OPTION,
     SCALE_OPTION,
     SET_OPTION,
     SPEC_ARGUMENT,
@@ -81,15 +82,7 @@ class OptionalDataCommand(click.Command):
 )
 @click.option("--spec-data", is_flag=True, hidden=True)
 @DATA_ROOT_OPTION
-@click.option(
-    "--format",
-    "format_",
-    type=click.Choice(["text", "json", "github", "sarif", "junit", "gitlab"]),
-    default="text",
-    show_default=True,
-    help="Format of the output: for people, programs, GitHub annotations, code scanning, test reports or GitLab's "
-    "code quality.",
-)
+@REPORT_FORMAT_OPTION
 @click.option(
     "--compile",
     "compiles",
