@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: demo test test-slow test-slow-sample test-versions reliability lint test-webgpu test-openvino test-wheel parity parity-sample benchmarks generate clean
+.PHONY: demo test test-slow test-slow-sample test-versions reliability lint test-webgpu test-openvino test-mcp test-wheel parity parity-sample benchmarks generate clean
 
 demo: $(STAMP)
 	$(BIN)/jsonnx train samples/mnist_mlp.json -o runs/mnist_mlp --force
@@ -38,6 +38,10 @@ test-webgpu:
 # The same comparison on OpenVINO, which any x86 CPU runs.
 test-openvino:
 	sh tests/openvino/run.sh
+
+# `jsonnx mcp` with the client of the MCP Python SDK.
+test-mcp:
+	sh tests/mcp_server/run.sh
 
 # The lowest versions of all dependencies on Python 3.11 and the newest ones on Python 3.13.
 test-versions: $(STAMP)

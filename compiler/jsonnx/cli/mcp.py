@@ -26,4 +26,5 @@ def mcp(root: str) -> None:
     require_package("mcp.server", "mcp", "the server")
     from ..mcp_server.server import serve
 
-    serve(root)
+    group = click.get_current_context().find_root().command
+    serve(root, [*group.commands] if isinstance(group, click.Group) else [])

@@ -8,6 +8,7 @@ from itertools import groupby
 
 from .. import library
 from ..core.components import REQUIRED, Component, Json
+from ..frontend.schema.schema import root_schema
 from .component_reference import KINDS, plural
 from .layer_groups import grouped_layers
 from .llms_text import CALLS, LANGUAGE
@@ -17,7 +18,8 @@ OMITTED_ARGUMENTS = """
     fill_mode fill_value interpolation antialias dtype idf_weights oov_method vocabulary_dtype start_index
     use_query_bias use_key_bias use_value_bias use_output_bias layer_norm_epsilon renorm renorm_clipping renorm_momentum
     beta_fast beta_slow denominator_dim truncate sequence_axis feature_axis original_max_position_embeddings
-    ref_power min_power mag_exp rope_max_wavelength x x1 x2
+    ref_power min_power mag_exp power_to_db top_db min_freq max_freq sequence_length periodic scaling expand_dims
+    rope_max_wavelength unit_forget_bias reset_after x x1 x2
 """
 """Optional arguments of layers and blocks that the page explains once, or that a spec hardly needs."""
 
@@ -56,7 +58,7 @@ MAX_CHOICES = 5
 
 def llms_page() -> str:
     """The text of docs/llms.txt."""
-    lines = [LANGUAGE, CALLS]
+    lines = [LANGUAGE, *_further_keys(), "", CALLS]
     for title, layers in grouped_layers():
         is_ops = title.startswith("keras.ops")
         calls = [*_joined(_call(layer, "ops." if is_ops else "") for layer in layers)]
@@ -75,6 +77,22 @@ def llms_page() -> str:
     ]
     lines += [_kind_line(kind) for kind in KINDS]
     return "\n".join(lines) + "\n"
+
+
+def _further_keys() -> Iterator[str]:
+    """The keys of a spec that the text on the language does not mention."""
+    root = root_schema()["properties"]
+    training = root["training"]["properties"]
+    sections = {"a spec": root, "`training`": training, "`data`": training["data"]["properties"]}
+    for name, properties in sections.items():
+        keys = [_key(key, schema) for key, schema in properties.items() if f"`{key}`" not in LANGUAGE]
+        yield f"Further keys of {name}: {', '.join(keys)}."
+
+
+def _key(name: str, schema: Mapping[str, Json]) -> str:
+    """A key, with those of its object: `budget {parameters, opset}`."""
+    inner = ", ".join(schema.get("properties", ()))
+    return f"{name} {{{inner}}}" if inner else name
 
 
 def _kind_line(kind: str) -> str:
