@@ -42,6 +42,9 @@ Output = Annotated[str | None, Field(description="A file to write, beneath the s
 
 Result = dict[str, Any]
 
+DEFAULT_RUNS = "runs"
+"""The folder of the runs of trainings without `output`."""
+
 TRAINING_CHANGES = ("training.trackers=[]",)
 """Overrides of every training: a tracker may send figures to a service, which is not for the client to decide."""
 
@@ -152,7 +155,8 @@ class Tools:
         data_option = [f"--data={self.folder.data(data)}"] if data is not None else []
         changes = (*changes, *TRAINING_CHANGES)
         options = [*data_option, *_overrides(changes, scale)]
-        options += [f"--output={self.folder.model(output)}"] if output is not None else []
+        folder = self.folder.model(output or DEFAULT_RUNS)
+        options += [f"--output={folder}"] if output is not None else []
         options += [flag for flag, is_set in (("--resume", resume), ("--force", force)) if is_set]
         command = ["train", *options, "--", file]
         checks = [*(data_option or ["--spec-data"]), *_overrides(changes, scale)]
