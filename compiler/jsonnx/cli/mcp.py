@@ -25,7 +25,7 @@ def mcp(root: str) -> None:
     """
     from ..core.optional_packages import require_package
 
-    require_package("mcp.server", "mcp", "the server")
+    require_package("mcp.server.mcpserver", "mcp", "the server")  # a module of mcp 2
     from ..mcp_server.server import serve
 
     if sys.stdin.isatty():
