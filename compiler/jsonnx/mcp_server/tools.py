@@ -20,7 +20,7 @@ from .command_process import (
     run_command,
 )
 from .jobs import Jobs
-from .paging import DEFAULT_ITEMS, MAX_ITEMS, page, page_of, shortened
+from .paging import DEFAULT_ITEMS, MAX_ITEMS, page, page_of, paged, shortened
 from .served_folder import ServedFolder
 
 Spec = Annotated[
@@ -108,11 +108,9 @@ class Tools:
         paths = ["-" if _is_text(side) else self.folder.model(side) for side in (old, new)]
         text = next((side for side in (old, new) if _is_text(side)), "")
         value = json_of(await self._run("diff", ["--format=json", "--", *paths], text.encode()))
-        weights = {
-            key: page([*(names.items() if isinstance(names, dict) else names)], offset, limit)
-            for key, names in value["weights"].items()
-        }
-        return {**value, "layers": page(value["layers"], offset, limit), "weights": weights}
+        weights = {key: paged(names, offset, limit) for key, names in value["weights"].items()}
+        lists = {key: paged(value[key], offset, limit) for key in ("signature", "layers", "training", "budget")}
+        return {**value, **lists, "weights": weights}
 
     async def fmt(
         self,
