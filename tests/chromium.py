@@ -23,7 +23,7 @@ class Chromium:
     """A browser with one page, in a profile of its own; as a context, it ends with its folder."""
 
     def __init__(self) -> None:
-        self._profile = tempfile.TemporaryDirectory()
+        self._profile = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)  # helpers of Chromium still write
         their_input, self._output = os.pipe()
         self._input, their_output = os.pipe()
         descriptors = f'exec 3<&{their_input} 4>&{their_output}; exec "$@"'

@@ -18,6 +18,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     help = "run only every n-th of the slow cases of each test"
+    parser.addoption("--bless", action="store_true", help="rewrite the expected diagnostics")
     parser.addoption("--every-slow-case", type=int, default=1, metavar="N", help=help)
 
 

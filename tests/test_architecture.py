@@ -17,17 +17,19 @@ PACKAGE = TESTS.parent / "compiler" / "jsonnx"
 
 ARROWS = """
 callbacks: pipeline runtime
-cli:       language_server mcp_server pipeline render runtime data lowering interop frontend layers backend library core
+cli:       language_server mcp_server pipeline render runtime data lint lowering interop frontend layers backend
+           library core
 language_server: pipeline render lowering frontend layers ir library core
 mcp_server: render frontend backend core
-pipeline:  report render trackers runtime data tuning diff lowering gradient passes interop analysis frontend layers
-           search training targets backend ir core
-render:    runtime data diff lowering interop analysis frontend layers search targets ir library core
+pipeline:  report render trackers runtime data tuning diff lint lowering gradient passes interop analysis frontend
+           layers search training targets backend ir core
+render:    runtime data diff lint lowering interop analysis frontend layers search targets ir library core
 trackers:  core
 runtime:   data tuning passes interop training backend ir core
 data:      interop training core
 tuning:    gradient passes training ir core
 diff:      analysis frontend training core
+lint:      analysis frontend layers training core
 lowering:  analysis frontend layers training ir core
 gradient:  training ir core
 passes:    ir core
@@ -95,8 +97,10 @@ LIGHT = [
     "analysis.shape_inference",
     "analysis.objective",
     "diff",
+    "lint.lint_network",
     "pipeline.check",
     "pipeline.format_file",
+    "pipeline.lint_spec",
     "pipeline.validate",
 ]
 """Modules that are imported without NumPy, onnx and onnxruntime, so that `validate` starts at once."""

@@ -30,6 +30,7 @@ PAGES = (
     "docs/troubleshooting.md",
     "docs/agents.md",
     "docs/language.md",
+    "docs/lint.md",
     "docs/library.md",
     "docs/keras.md",
     "docs/commands.md",

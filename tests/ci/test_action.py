@@ -66,7 +66,7 @@ def test_errors_are_annotations_and_fail_the_last_step(repository: Path, tmp_pat
     assert [result.status for result in run.results] == [0, 1]
     summary = run.summary.read_text()
     assert summary.startswith("### jsonnx\n\n````text\nerror[unknown-key]")
-    assert summary.endswith("1 error in 1 of 2 files\n````\n")
+    assert summary.endswith("1 error in 1 of 2 files\n1 can be fixed with --fix\n````\n")
 
 
 def test_valid_specs_pass_and_warnings_are_counted(repository: Path, tmp_path: Path) -> None:

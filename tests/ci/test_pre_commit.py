@@ -72,7 +72,7 @@ def test_pre_commit_runs_the_hooks_of_this_checkout(tmp_path: Path) -> None:
     pytest.importorskip("pre_commit")
     repository = tmp_path / "repository"
     (repository / "specs").mkdir(parents=True)
-    hooks = "".join(f"      - id: {name}\n" for name in ("jsonnx-validate", "jsonnx-fmt"))
+    hooks = "".join(f"      - id: {name}\n" for name in ("jsonnx-validate", "jsonnx-fmt", "jsonnx-lint"))
     revision = git(ROOT, "rev-parse", "HEAD").strip()
     config = f"repos:\n  - repo: {ROOT}\n    rev: {revision}\n    hooks:\n{hooks}"
     (repository / ".pre-commit-config.yaml").write_text(config)

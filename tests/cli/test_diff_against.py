@@ -215,6 +215,22 @@ def test_a_repository_without_commits(tmp_path: Path) -> None:
     assert "the repository has no commits yet" in refused(spec, "--against", "git:main")
 
 
+def test_a_repository_without_a_work_tree(repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    git("clone", "-q", "--bare", str(repository), str(tmp_path / "bare.git"))
+    spec = str(Path("specs/words.json").absolute())
+    monkeypatch.chdir(tmp_path / "bare.git")
+    assert differences("git:main:specs/words.json", spec)["same"]
+    Path("spec.json").write_text(json.dumps(SPEC))
+    assert "has no work tree" in refused("spec.json", "--against", "git:main")
+
+
+def test_a_repository_of_another_user(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    message = refused("specs/words.json", "--against", "git:main")
+    assert "dubious ownership" in message
+    assert "git config --global --add safe.directory" in message
+
+
 def test_a_shallow_clone_says_how_to_get_the_revision(repository: Path, tmp_path: Path) -> None:
     git("commit", "-q", "--allow-empty", "-m", "second")
     git("clone", "-q", "--depth=1", repository.as_uri(), str(tmp_path / "shallow"))
@@ -292,9 +308,9 @@ def test_the_markdown_is_a_comment() -> None:
     lines = text.splitlines()
     assert lines[:2] == [COMMENT_MARKER, "### jsonnx: 1 of 1 spec differs, 1 breaks programs"]
     row = next(line for line in lines if line.startswith("| `specs/words.json` |"))
-    assert "**the signature breaks in 2 places**" in row
+    assert "**breaks in 2 places**" in row
     assert "**1 of 3 fit**" in row
-    assert "70 → 87 (+24.3 %)" in row
+    assert "70 → 87 (+24.3\N{NO-BREAK SPACE}%)" in row
     fence = lines.index("```diff")
     assert "! labels kind differ: with '@team <b>|`x`'" in lines[fence + 1 :]
     assert lines[-1] == f"Compared with `git:main` ({git('rev-parse', '--short=10', 'HEAD')})."

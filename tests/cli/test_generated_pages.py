@@ -1,4 +1,4 @@
-"""The generated parts of docs/commands.md and docs/python.md are up to date and complete."""
+"""The generated parts of docs/commands.md, docs/python.md and docs/lint.md are up to date and complete."""
 
 from __future__ import annotations
 

@@ -268,11 +268,45 @@ SEQUENCES: dict[str, Any] = {
     },
 }
 
+STREAM: dict[str, Any] = {
+    "inputs": {"numbers": {"shape": [4]}},
+    "layers": [
+        {"type": "Normalization", "name": "scale"},
+        {"type": "Dense", "name": "hidden", "units": 16, "activation": "gelu"},
+        {"type": "GaussianDropout", "rate": 0.1},
+        {"type": "Dense", "name": "is_large", "units": 1, "activation": "sigmoid"},
+    ],
+    "training": {
+        "data": {
+            "train": "train.csv",
+            "validation": "validation.csv",
+            "memory": "stream",
+            "shuffle_buffer": 24,
+            "x": {"numbers": ["a", "b", "c", "d"]},
+            "sample_weight": "weight",
+        },
+        "loss": "binary_crossentropy",
+        "optimizer": {
+            "type": "MultiOptimizer",
+            "optimizer_map": {"hidden/*": {"type": "Muon", "learning_rate": 0.02}},
+            "default_optimizer": {"type": "ScheduleFreeAdamW", "learning_rate": 0.01, "warmup_steps": 4},
+            "gradient_accumulation_steps": 2,
+        },
+        "reduce_on_plateau": {"patience": 0, "factor": 0.5, "min_delta": 0.05},
+        "metrics": ["accuracy"],
+        "epochs": EPOCHS,
+        "batch_size": 16,
+        "restore_best_weights": True,
+        "checkpoint": {"every_steps": 3},
+    },
+}
+
 CASES: dict[str, Case] = {
     "images": Case(IMAGES, write_images),
     "augmented images": Case(AUGMENTED_IMAGES, write_images),
     "regression": Case(REGRESSION, write_table),
     "classification": Case(CLASSIFICATION, write_table),
     "windows": Case(WINDOWS, write_series),
+    "stream": Case(STREAM, write_table),
     "sequences": Case(SEQUENCES, write_sentences),
 }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from .lsp_client import FULL_CAPABILITIES, LspClient, edits_of, position, text_of_range, with_edits
@@ -93,7 +95,7 @@ def test_only_specs_have_diagnostics(client: LspClient, uri: str, language: str,
     client.close(uri)
 
 
-def test_a_vocabulary_in_an_open_buffer_counts(client: LspClient, tmp_path) -> None:
+def test_a_vocabulary_in_an_open_buffer_counts(client: LspClient, tmp_path: Path) -> None:
     (tmp_path / "words.txt").write_text("a\nb\n")
     spec = """{"inputs": {"t": {"shape": [4], "dtype": "string"}}, "layers": [
       {"type": "StringLookup", "vocabulary": "words.txt"}, {"type": "Embedding", "input_dim": 4, "output_dim": 2}]}"""

@@ -176,9 +176,9 @@ def test_an_invalid_spec_is_not_compared() -> None:
     assert [item.code for item in diagnostics] == ["out-of-range"]
 
 
-def test_memory_is_compared_without_onnx() -> None:
-    write({"activation_memory": 10})
+def test_common_networks_are_compared_without_onnx() -> None:
+    write({"activation_memory": 10, "parameters": 10, "multiply_adds": 10})
     code = "import sys, jsonnx; print([d.code for d in jsonnx.validate('spec.json')], 'onnx' in sys.modules)"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert result.stdout.split("\n")[0] == "['over-budget'] False"
+    assert result.stdout.split("\n")[0] == "['over-budget', 'over-budget', 'over-budget'] False"
     assert process("validate", "spec.json").returncode == 1

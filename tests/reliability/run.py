@@ -39,7 +39,8 @@ CHECKS = (
         "documents", "random_documents.run --seed {seed} --documents 100000000 --jobs {jobs} --seconds {seconds}", 0.35
     ),
     Check("models", "random_models.run --first {seed} --count 100000000 --jobs {jobs} --seconds {seconds}", 0.2),
-    Check("runs", "fault_injection.run --seed {seed} --kills 1000000 --faults 1000000 --seconds {seconds}", 0.2),
+    Check("runs", "fault_injection.run --seed {seed} --kills 1000000 --faults 1000000 --seconds {seconds}", 0.15),
+    Check("power losses", "fault_injection.power_loss --seed {seed} --states 1000000 --seconds {seconds}", 0.05),
     Check(
         "gradients",
         "gradient_checks --first {seed} --seconds {seconds}",

@@ -49,7 +49,7 @@ def _rows() -> list[tuple[str, str, str, str]]:
             "Killed, stopped and disturbed training runs, resumed and compared byte for byte",
             f"{sum(sum(outcomes.values()) for outcomes in trials.values()):,}: {kinds}",
             _open(broken, "broken promises"),
-            "`python -m fault_injection.run --kills 20 --faults 100 --saves 1`",
+            "`python -m fault_injection.run --kills 20 --faults 100 --saves 1`; also `.power_loss`, `.sweeps`",
         ),
         _counted(counted, "gradients", "Gradients against central differences in float64", "checks", "gradient_checks"),
         _counted(counted, "damaged files", "Damaged Keras files", "files", "interop.mutate"),

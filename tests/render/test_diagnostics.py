@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from xml.etree import ElementTree
 
 import pytest
 from jsonnx.core.diagnostics import Diagnostic, Note, Position
+from jsonnx.core.fixes import Edit, Fix, TextEdit
 from jsonnx.render.diagnostics import FORMATS, MAX_DIAGNOSTICS_PER_FILE, ShownDiagnostics, escape_invisible, render
 from jsonnx.render.explanations import EXPLANATIONS
 from jsonnx.render.source_excerpts import Excerpt
@@ -98,6 +100,40 @@ def test_a_note_is_always_shown_without_a_source_line_and_is_not_counted() -> No
     assert json.loads(render([UNCHECKED], "sarif"))["runs"][0]["results"][0]["level"] == "note"
 
 
+EDITED = Diagnostic("cycle", "here", file="a b.json", line=1, column=2, end_line=1, end_column=5)
+
+
+def test_github_gets_the_end_of_a_range_within_a_line() -> None:
+    assert render([EDITED], "github") == "::error file=a b.json,line=1,col=2,endLine=1,endColumn=5,title=cycle::here"
+    assert "end" not in render([replace(EDITED, end_line=2)], "github")
+
+
+def test_fixes_are_written_as_json_patch_and_as_edits_of_the_text() -> None:
+    edit = TextEdit(1, 4, Position(1, 2), Position(1, 5), '"x"')
+    fix = Fix("Write it", (Edit("move", ("a/b", 0), new_key="c"), Edit("add", ("d",), None)), False, (edit,))
+    (value,) = json.loads(render([replace(EDITED, fix=fix)], "json"))
+    assert value["fix"] == {
+        "title": "Write it",
+        "safe": False,
+        "patch": [
+            {"op": "move", "from": "/a~1b/0", "path": "/a~1b/c"},
+            {"op": "add", "path": "/d", "value": None},
+        ],
+        "edits": [
+            {
+                "start": {"line": 1, "column": 2, "offset": 1},
+                "end": {"line": 1, "column": 5, "offset": 4},
+                "text": '"x"',
+            }
+        ],
+    }
+    (result,) = json.loads(render([replace(EDITED, fix=fix)], "sarif"))["runs"][0]["results"]
+    (change,) = result["fixes"][0]["artifactChanges"]
+    assert change["artifactLocation"] == {"uri": "a%20b.json"}
+    assert change["replacements"][0]["insertedContent"] == {"text": '"x"'}
+    assert change["replacements"][0]["deletedRegion"]["endColumn"] == 5
+
+
 def test_carets_are_aligned_after_wide_and_combining_characters() -> None:
     source = '{"層": "e\u0301", "x": 1}'
     diagnostic = Diagnostic("cycle", "here", file="f", line=1, column=source.index('"x"') + 1)
@@ -117,8 +153,8 @@ def test_color_is_added_only_on_request() -> None:
 
 def test_json_is_a_list_of_objects_with_the_same_keys() -> None:
     entries = json.loads(render([FAULT, DOUBT], "json"))
-    keys = {"code", "severity", "message", "file", "line", "column", "path", "help", "notes"}
-    assert all(set(entry) == keys for entry in entries)
+    keys = {"code", "severity", "message", "file", "line", "column", "end_line", "end_column", "path", "help", "notes"}
+    assert all(set(entry) == {*keys, "expected", "found", "fix"} for entry in entries)
     assert entries[0]["notes"] == [
         {"message": "it is here", "path": "$.layers", "file": "dir/my spec.json", "line": 1, "column": 5}
     ]

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import ast
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
+from example_specs import example_spec
 from jsonnx.core.diagnostics import CompileError, Diagnostic
 from jsonnx.pipeline.check import check_spec
 from jsonnx.render.explanations import CODES, EXPLANATIONS, explain
@@ -26,10 +25,12 @@ CODE_FUNCTIONS = {
     "ColumnFault",
     "SpaceFault",
     "fail",
+    "rule",
     "_list",
     "_reject",
     "_report",
     "_report_mismatch",
+    "_usage_error",
 }
 """Functions that take a code: as first argument, or, if the code has a hyphen, as a later argument."""
 
@@ -83,40 +84,9 @@ def test_an_unknown_code_has_no_explanation() -> None:
     assert explain("no-such-thing") is None
 
 
-def document(example: str) -> dict[str, Any] | str:
-    """Completes an example to a spec. The example may be a spec, some of its keys, its layers, one layer, or a part of
-    `training`; text that is not JSON is returned unchanged."""
-    try:
-        value = json.loads(example, object_pairs_hook=unique_keys)
-    except ValueError:
-        return example
-    if isinstance(value, list):
-        value = {"layers": value}
-    elif "type" in value or "use" in value:
-        value = {"layers": [value]}
-    elif "loss" in value or "optimizer" in value or "data" in value:
-        value = {"training": {"loss": "mse", **value}}
-    spec: dict[str, Any] = {"inputs": {}, "layers": [{"type": "Dense", "units": 3}], **value}
-    names = {layer.get("name", "") for layer in spec["layers"]}
-    sources = [source for layer in spec["layers"] for source in as_list(layer.get("from", "x"))]
-    sizes = {"four_numbers": [4], "six_numbers": [6], "sequence": [5, 4], "image": [8, 8, 4]}
-    inputs = {name: {"shape": sizes.get(name, [4])} for name in sources if name not in (names | {"steam"})}
-    return {**spec, "inputs": spec["inputs"] or inputs}
-
-
-def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    if len(pairs) != len(dict(pairs)):
-        raise ValueError("duplicate key")
-    return dict(pairs)
-
-
-def as_list(value: Any) -> list[str]:
-    return value if isinstance(value, list) else [value]
-
-
 def codes_of(example: str) -> set[str]:
     try:
-        return {diagnostic.code for diagnostic in check_spec(document(example)).diagnostics}
+        return {diagnostic.code for diagnostic in check_spec(example_spec(example)).diagnostics}
     except CompileError as error:
         return {diagnostic.code for diagnostic in error.diagnostics}
 

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from jsonnx.report.json_values import rounded, script_json
 from jsonnx.report.page import LIBRARIES, report_page, waiting_page
-from jsonnx.report.pictures import data_url, pixels, shown_sample, value_range
+from jsonnx.report.pictures import data_url, number_text, pixels, shown_sample, value_range
 
 HOSTILE = "</script><script>document.title = 'attacked'</script><!-- \u2028 \ud800 <img src=x onerror=alert(1)>"
 MAX_PAGE_BYTES = 3_000_000
@@ -126,4 +126,19 @@ def test_shown_samples() -> None:
     assert shown_sample(np.zeros((8, 8, 3)), (0, 1))["picture"].startswith("data:image/png;base64,")
     shown: dict[str, Any] = shown_sample(np.array([1.5, 2.0]), (0, 1), ["a", "b"])
     assert shown["values"] == [["a", "1.5"], ["b", "2"]]
-    assert shown_sample(np.zeros(100), (0, 1))["omitted"] == 76
+    assert shown_sample(np.zeros(30), (0, 1), [f"{name}x" for name in "abcdefghijklmnopqrstuvwxyzABCD"])["omitted"] == 6
+    assert shown_sample(np.zeros(99), (0, 1))["text"].endswith(", 0, … (99 numbers)")
+
+
+def test_numbers_are_short() -> None:
+    numbers = [True, 0.123456, 12345.6, 197690.4, -2e9, 3e12]
+    assert [number_text(number) for number in numbers] == ["True", "0.12346", "12346", "197690", "-2000000000", "3e+12"]
+
+
+def test_a_square_of_pixels_in_a_row_is_a_picture() -> None:
+    image = np.arange(64.0)
+    picture = shown_sample(image.reshape(8, 8), (0, 63))
+    assert shown_sample(image, (0, 63)) == picture
+    assert shown_sample(image, (0, 63), [f"pixel_{index}" for index in range(64)]) == picture
+    assert "values" in shown_sample(image, (0, 63), [chr(65 + index) for index in range(64)])
+    assert "text" in shown_sample(np.zeros(49), (0, 1))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import signal
+import weakref
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -62,6 +65,9 @@ class RandomRates(jsonnx.Callback):
         self.trainer.learning_rate = float(self.random.uniform(0.01, 0.2))
         self.calls["losses"] = np.append(self.calls["losses"], logs["loss"])
 
+    def on_train_end(self, logs: Any = None) -> None:
+        self.calls["end"] = logs
+
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         count, factor = self.calls[1]
         self.calls[1] = (count + 1, factor * np.float32(logs["val_loss"]))
@@ -99,7 +105,7 @@ class Saver:
         self.trainer.save_checkpoint(self.folder / f"epoch-{epoch}")
 
 
-CHECKPOINTS = ["step-1", "step-3", "step-4", "epoch-0", "step-9", "epoch-3"]
+CHECKPOINTS = ["step-3", "step-4", "epoch-0", "epoch-3"]
 
 
 @pytest.mark.parametrize("position", [0, 1, 3])
@@ -151,6 +157,36 @@ def test_ready_callbacks_are_resumed(tmp_path: Path, is_last: bool) -> None:
         assert (tmp_path / "log.csv").read_bytes() == log
 
 
+class CountTests(jsonnx.Callback):
+    """Counts validations, and ends the fit with a signal in the second one."""
+
+    def __init__(self, interrupts: bool = False) -> None:
+        super().__init__()
+        self.counts, self.interrupts = [0], interrupts
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"counts": self.counts}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.counts = state["counts"]
+
+    def on_test_begin(self, logs: Any = None) -> None:
+        self.counts[0] += 1
+        if self.interrupts and self.counts[0] == 2:
+            signal.raise_signal(signal.SIGTERM)
+
+
+def test_an_interrupted_validation_is_repeated_as_if_it_had_not_begun(tmp_path: Path) -> None:
+    trainer = jsonnx.Trainer(SPEC, seed=0)
+    assert fit(trainer, CountTests(interrupts=True)).signal == signal.SIGTERM
+    assert (trainer.epochs_done, trainer.steps) == (1, 2 * STEPS)
+    trainer.save_checkpoint(tmp_path / "c")
+    resumed, counting = jsonnx.Trainer(SPEC, seed=0), CountTests()
+    resumed.load_checkpoint(tmp_path / "c")
+    fit(resumed, counting)
+    assert counting.counts == [4]
+
+
 def test_a_fit_may_lack_or_add_callbacks(tmp_path: Path) -> None:
     trainer = jsonnx.Trainer(SPEC, seed=0)
     fit(trainer, Counter(), callbacks.CSVLogger(tmp_path / "log.csv"), epochs=1)
@@ -171,6 +207,18 @@ def test_other_runs_have_no_states_in_their_checkpoints(tmp_path: Path) -> None:
     fit(trainer, callbacks.TerminateOnNaN(), epochs=1)
     trainer.save_checkpoint(tmp_path / "c")
     assert b"callbacks" not in (tmp_path / "c").read_bytes()
+
+
+def test_callbacks_do_not_keep_a_trainer_alive() -> None:
+    gc.disable()
+    try:
+        trainer, stopping = jsonnx.Trainer(SPEC, seed=0), callbacks.EarlyStopping("loss")
+        fit(trainer, stopping, epochs=1)
+        reference = weakref.ref(trainer)
+        del trainer, stopping
+        assert reference() is None
+    finally:
+        gc.enable()
 
 
 class State(jsonnx.Callback):

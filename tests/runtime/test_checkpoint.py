@@ -174,6 +174,18 @@ def test_a_forged_checkpoint_is_refused_or_loaded_without_a_crash(tmp_path, forg
             forged.fit(X, Y, epochs=3, validation_split=0.2)
 
 
+def test_a_checkpoint_of_an_earlier_version_has_its_best_weights(tmp_path, uninterrupted):
+    trainer = Trainer(plan())
+    trainer.fit(X, Y, validation_split=0.2, callbacks=[SaveAt(trainer, tmp_path / "c", 13)])
+    arrays, state = checkpoint.load(tmp_path / "c")
+    assert any(name.startswith("+best/") for name in arrays)
+    checkpoint.save(tmp_path / "c", {name.removeprefix("+"): array for name, array in arrays.items()}, state)
+    resumed = Trainer(plan())
+    resumed.load_checkpoint(tmp_path / "c")
+    assert resumed.fit(X, Y, validation_split=0.2).history == uninterrupted[1].history
+    assert have_equal_variables(resumed, uninterrupted[0])
+
+
 def test_another_file_is_refused(tmp_path):
     from safetensors.numpy import save_file
 

@@ -148,6 +148,16 @@ def test_the_lock_of_a_killed_process_is_taken_over(tmp_path: Path, monkeypatch:
     assert os.listdir(tmp_path) == [".lock"]
 
 
+def test_of_two_that_take_over_one_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def ended(*arguments: Any) -> bool:
+        (tmp_path / OWNER_FILE).unlink()  # the other one was faster
+        return True
+
+    (tmp_path / OWNER_FILE).write_text(owner_text())
+    monkeypatch.setattr(run_lock, "_has_ended", ended)
+    assert_locked(tmp_path, "another process is training", "another folder")
+
+
 # -- processes on other machines ---------------------------------------------------------------------------------------
 
 

@@ -10,6 +10,7 @@ import click
 
 from ..render.terminal import COLOR_CHOICES, ColorChoice, choose_color
 from . import data, info, keras, models, network, profile, report, runs, shells, specs
+from . import lint as lint_command
 from . import mcp as mcp_command
 from . import sweep as sweep_command
 from . import train as train_command
@@ -105,6 +106,7 @@ def main() -> None:
 
 for command in (
     specs.validate,
+    lint_command.lint,
     specs.summary,
     specs.fmt,
     specs.diff,

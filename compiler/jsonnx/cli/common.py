@@ -199,9 +199,12 @@ def _read_excerpts(diagnostics: Sequence[Diagnostic], shown: ShownDiagnostics) -
 
 def selected_specs(specs: Sequence[str], only_specs: bool) -> list[str]:
     """The distinct files that a command was given; with `only_specs`, those that are specs."""
+    files = [*dict.fromkeys(specs)]
+    if not only_specs:
+        return files
     from ..frontend.spec_detection import is_spec_file
 
-    return [spec for spec in dict.fromkeys(specs) if not only_specs or spec == "-" or is_spec_file(spec)]
+    return [spec for spec in files if spec == "-" or is_spec_file(spec)]
 
 
 def print_warnings(checked: CheckedSpec) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 EXAMPLES: dict[str, tuple[str, ...]] = {
     "jsonnx": ("jsonnx validate spec.json", "jsonnx train spec.json -o runs/digits", "jsonnx layers Dense"),
     "validate": ("jsonnx validate specs/*.json", "jsonnx validate --format github specs/*.json"),
+    "lint": ("jsonnx lint specs/*.json", "jsonnx lint spec.json --data --ignore dropped-pixels"),
     "summary": ("jsonnx summary spec.json", "jsonnx summary spec.json --scale large --depth 1"),
     "fmt": ("jsonnx fmt specs/*.json", "jsonnx fmt --check specs/*.json"),
     "diff": (

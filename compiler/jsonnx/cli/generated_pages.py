@@ -1,4 +1,5 @@
-"""Generates the reference parts of docs/commands.md and docs/python.md from the commands and the public docstrings.
+"""Generates the reference parts of docs/commands.md, docs/python.md and docs/lint.md from the commands, the public
+docstrings and the rules.
 
 `python -m jsonnx.cli.generated_pages [FOLDER]` renews them below a folder; the default is the repository's root. Each
 page has a written part, which ends at a marker, and a generated part below it.
@@ -16,6 +17,7 @@ import click
 
 import jsonnx
 
+from ..render.rules_table import rules_markdown
 from . import main as command_group
 from .examples import EXAMPLES
 
@@ -133,7 +135,11 @@ def _type_text(annotation: Any) -> str:
 
 # -- pages -----------------------------------------------------------------------------------------------------------
 
-PAGES = {"docs/commands.md": command_reference, "docs/python.md": python_reference}
+PAGES = {
+    "docs/commands.md": command_reference,
+    "docs/python.md": python_reference,
+    "docs/lint.md": rules_markdown,
+}
 """The generated parts by page."""
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import click
 
 from .common import handles_errors
@@ -22,4 +24,4 @@ def lsp(stdio: bool, log: str | None) -> None:
     require_package("pygls", "lsp", "the language server")
     from ..language_server.start import start
 
-    start(log)
+    sys.exit(start(log))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +34,9 @@ from .fixes import FixOptions, FixOutcome, apply_fixes, fix_options, print_fix_c
 
 if TYPE_CHECKING:
     from ..frontend.json_reader import Source
+    from ..pipeline.check import Spec
+    from ..pipeline.lint_spec import LintOptions
+    from ..pipeline.validate import Validation
 
 
 class OptionalDataCommand(click.Command):
@@ -58,6 +61,14 @@ class OptionalDataCommand(click.Command):
                 argument = f"--data={rest.pop(0)}" if has_value else "--spec-data"
             rewritten.append(argument)
         return super().parse_args(context, rewritten)
+
+    def format_epilog(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        """Adds the limits of a spec to the examples."""
+        from ..render.limits_page import limits_in_help
+
+        super().format_epilog(context, formatter)
+        with formatter.section("Limits (docs/limits.md lists all)"):
+            formatter.write_dl(limits_in_help())
 
 
 @click.command(cls=OptionalDataCommand)
@@ -87,6 +98,7 @@ class OptionalDataCommand(click.Command):
     "options that limit the model.",
 )
 @budget_options()
+@click.option("--lint", is_flag=True, help="Also run the rules of `jsonnx lint`; findings make the exit status 1.")
 @fix_options
 @ONLY_SPECS_OPTION
 @SCALE_OPTION
@@ -100,6 +112,7 @@ def validate(
     data_roots: tuple[str, ...],
     format_: str,
     compiles: bool,
+    lint: bool,
     only_specs: bool,
     scale: str | None,
     changes: tuple[str, ...],
@@ -111,21 +124,59 @@ def validate(
     A data file that does not exist is a warning, and an error with --data. With --fix, the text from standard input is
     printed after its fixes.
     """
-    from ..frontend.json_reader import STDIN_NAME
-    from ..pipeline.validate import validate_spec
+    lint_options = None
+    if lint:
+        from ..pipeline.lint_spec import LintOptions
 
+        lint_options = LintOptions()
     compiles = compiles or not limits.keys().isdisjoint(MODEL_OPTIONS)
-    if data == "":
-        help = "name a file, or give --data alone to check the spec's data"
-        raise UsageError("bad-option", "--data= has no value", help)
+    options = CheckOptions(data, spec_data, data_roots, scale, changes, limits, compiles, lint_options)
+    sys.exit(check_and_print(selected_specs(specs, only_specs), options, format_, fixing))
+
+
+@dataclass(frozen=True)
+class CheckOptions:
+    """The options of `validate` and `lint` that say what is checked."""
+
+    data: str | None
+    spec_data: bool
+    data_roots: tuple[str, ...]
+    scale: str | None
+    changes: tuple[str, ...]
+    limits: Mapping[str, Any] = field(default_factory=dict)
+    compiles: bool = False
+    lint_options: LintOptions | None = None
+
+    def validation(self, spec: Spec | Source) -> Validation:
+        """Checks one spec. Raises UsageError."""
+        from ..pipeline.validate import validate_spec
+
+        if self.data == "":
+            help = "name a file, or give --data alone to check the spec's data"
+            raise UsageError("bad-option", "--data= has no value", help)
+        data = self.spec_data if self.data is None else self.data
+        further = (self.limits, self.compiles, self.lint_options)
+        return validate_spec(spec, self.scale, self.changes, data, self.data_roots, *further)
+
+    def fails(self, diagnostic: Diagnostic) -> bool:
+        """Whether a diagnostic makes the exit status 1: an error does, and with rules a warning that they silence."""
+        if diagnostic.severity == "error" or self.lint_options is None:
+            return diagnostic.severity == "error"
+        from ..frontend.lint_codes import LINT_CODES
+
+        return not self.lint_options.exits_zero and diagnostic.severity == "warning" and diagnostic.code in LINT_CODES
+
+
+def check_and_print(files: Sequence[str], options: CheckOptions, format_: str, fixing: FixOptions) -> int:
+    """Checks specs, applies fixes on request, prints all diagnostics, and returns the exit status."""
+    from ..frontend.json_reader import STDIN_NAME
+
     diagnostics: list[Diagnostic] = []
     summaries: list[str] = []
     has_usage_error = False
-    files = selected_specs(specs, only_specs)
-    chosen_data = spec_data if data is None else data
 
     def check(source: Source) -> list[Diagnostic]:
-        return validate_spec(source, scale, changes, chosen_data, data_roots, limits, compiles).diagnostics
+        return options.validation(source).diagnostics
 
     fixed = apply_fixes(files, fixing, check, format_) if fixing.is_active else FixOutcome()
     diagnostics += fixed.of_standard_input
@@ -133,8 +184,7 @@ def validate(
         if spec == "-" and fixing.is_active:
             continue  # it has been read
         try:
-            path = Path(spec) if spec != "-" else spec
-            validation = validate_spec(path, scale, changes, chosen_data, data_roots, limits, compiles)
+            validation = options.validation(Path(spec) if spec != "-" else spec)
             diagnostics += validation.diagnostics
             has_usage_error |= validation.has_unreadable_data
             if validation.sample_counts:
@@ -142,7 +192,7 @@ def validate(
 
                 summaries.append(data_summary_text(validation, spec if len(files) > 1 else None))
         except UsageError as error:
-            diagnostics.append(replace(error.diagnostic, file=spec))
+            diagnostics.append(replace(error.diagnostic, file=error.diagnostic.file or spec))
             has_usage_error = True
     diagnostics = [*dict.fromkeys(diagnostics)]  # specs may have the faults of one data file in common
     if format_ == "text" and summaries:
@@ -153,8 +203,8 @@ def validate(
         print_fix_counts(fixed.fix_count, diagnostics)
     elif format_ == "text":
         print_fixable(diagnostics)
-    has_error = any(diagnostic.severity == "error" for diagnostic in diagnostics)
-    sys.exit(EXIT_USAGE_ERROR if has_usage_error else EXIT_INVALID_INPUT if has_error else 0)
+    fails = any(map(options.fails, diagnostics))
+    return EXIT_USAGE_ERROR if has_usage_error else EXIT_INVALID_INPUT if fails else 0
 
 
 def _print_validation(diagnostics: list[Diagnostic], format_: str, files: list[str]) -> None:

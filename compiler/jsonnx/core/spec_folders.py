@@ -27,6 +27,9 @@ from .files import (
 
 WEIGHT_FILE_SUFFIXES = (".safetensors", ".npz", ".keras", ".h5", ".hdf5", ".weights.json")
 
+LOCK_FILE = "jsonnx.lock"
+"""The file beside specs that says how their trainings are reproduced."""
+
 OWN_FOLDER_HELP = "name a file below the spec's folder"
 UNSAFE_DATA_HELP = (
     "name a file beneath the spec's folder, or allow the folder of the data with --data-root (in Python `data_roots`)"

@@ -12,7 +12,8 @@ from ..core.diagnostics import JsonPath, Report, suggested
 from ..core.types import BATCH, Dim, Size, TensorType
 from ..layers import LAYERS, Layer
 from .default_names import default_name, free_name
-from .layer_patterns import check_weight_patterns, learning_rate_factors, with_frozen_layers
+from .layer_patterns import check_lint_patterns, check_weight_patterns, learning_rate_factors, with_frozen_layers
+from .lint_section import LINT_KEY, IgnoredFinding, LintSection
 from .network import BlockLayer, Call, Network
 from .schema.error_messages import report_unknown_layer_type
 from .schema.errors import check_against_schema
@@ -81,6 +82,7 @@ class _NetworkBuilder:
             ordered = with_frozen_layers(ordered, training, self.report)
             rate_factors = learning_rate_factors(ordered, training, self.report)
             check_weight_patterns(ordered, training, self.report)
+        ignored_findings = self._ignored_findings(ordered)
         return Network(
             name=self._text("name", "model"),
             inputs=inputs,
@@ -93,12 +95,22 @@ class _NetworkBuilder:
             descriptions=self._descriptions(calls),
             document=self.document,
             flat_document=self.document,
+            ignored_findings=ignored_findings,
             not_checked=usage.not_checked,
         )
 
     def _text(self, key: str, default: str) -> str:
         value = self.document.get(key, default)
         return value if isinstance(value, str) else default
+
+    def _ignored_findings(self, calls: Sequence[Call]) -> tuple[IgnoredFinding, ...]:
+        """The silenced findings; reports patterns that match no layer."""
+        section = self.document.get(LINT_KEY)
+        if not isinstance(section, dict) or self.report.has_errors((LINT_KEY,)):
+            return ()
+        ignored_findings = LintSection(**section).ignore
+        check_lint_patterns(calls, ignored_findings, self.report)
+        return ignored_findings
 
     def _descriptions(self, calls: Iterable[Call]) -> dict[str, str]:
         inputs, entries = self.document.get("inputs"), dict(self._entries())

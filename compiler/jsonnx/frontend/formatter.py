@@ -28,6 +28,7 @@ from ..search.section import SweepSection
 from ..training.section import Training
 from .budget_section import BudgetSection
 from .json_reader import Json, Source
+from .lint_section import LintSection
 from .schema.schema import ENTRY_KEYS, PARAMETER_KEYS
 
 LINE_WIDTH = 120
@@ -35,7 +36,7 @@ LINE_WIDTH = 120
 
 TOP_KEY_ORDER = (
     *("$schema", "version", "name", "description", "parameters", "scales"),
-    *("blocks", "inputs", "layers", "outputs", "labels", "training", "sweep", "budget"),
+    *("blocks", "inputs", "layers", "outputs", "labels", "training", "sweep", "budget", "lint"),
 )
 BLOCK_KEY_ORDER = ("description", "parameters", "globals", "inputs", "names", "layers", "outputs")
 INPUT_KEY_ORDER = ("shape", "dtype", "description")
@@ -140,6 +141,7 @@ def with_ordered_keys(document: JsonNode) -> JsonNode:
         "training": lambda training: _order_by_codec(training, NullableCodec(SectionCodec(Training))),
         "budget": lambda budget: _order_by_codec(budget, NullableCodec(SectionCodec(BudgetSection))),
         "sweep": lambda sweep: _order_by_codec(sweep, NullableCodec(SectionCodec(SweepSection))),
+        "lint": lambda lint: _order_by_codec(lint, NullableCodec(SectionCodec(LintSection))),
     }
     return _map_by_key(_order_keys(document, TOP_KEY_ORDER), orderers)
 

@@ -164,11 +164,17 @@ def _read_regular_file(name: str, limits: Limits) -> bytes:
 
 
 def read_text(
-    text: str | bytes, file: str | None = None, limits: Limits = DEFAULT_LIMITS, *, non_finite: bool = False
+    text: str | bytes,
+    file: str | None = None,
+    limits: Limits = DEFAULT_LIMITS,
+    *,
+    non_finite: bool = False,
+    repairs: bool = True,
 ) -> Source:
     """Reads a document from a text, or from bytes in UTF-8. Raises CompileError with the first error.
 
     With `non_finite`, the numbers NaN, Infinity and -Infinity are accepted, as Python's json module writes them.
+    Without `repairs`, the fix of the error concerns this one alone: a repair of the whole text may take a second.
     """
     data = text.encode(errors="surrogatepass") if isinstance(text, str) else text
     if isinstance(text, bytes) and (error := kind_error(file_kind(text[:SIGNATURE_BYTES]), file, "a spec", (JSON,))):
@@ -179,7 +185,7 @@ def read_text(
     try:
         value, positions = parser.read_document()
     except CompileError as error:
-        raise with_whole_repair(error, parser.text, limits, non_finite) from None
+        raise with_whole_repair(error, parser.text, limits, non_finite) if repairs else error from None
     return Source(file, value, parser.text, positions, parser.line_index)
 
 

@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 
 from ..core.diagnostics import JsonPath, Report
 from ..training.section import Training
+from .lint_section import LINT_KEY, IgnoredFinding
 from .network import Call
 from .schema.phrases import known_names_help, short_name
 
@@ -45,6 +46,13 @@ def check_weight_patterns(calls: Sequence[Call], training: Training, report: Rep
     """Reports patterns of `weights` that match no layer."""
     for index, pattern in enumerate(training.weights.layers if training.weights else ()):
         _matching_layers(pattern, calls, ("training", "weights", "layers", index), report)
+
+
+def check_lint_patterns(calls: Sequence[Call], ignored_findings: Sequence[IgnoredFinding], report: Report) -> None:
+    """Reports patterns of silenced findings that match no layer."""
+    for number, ignored in enumerate(ignored_findings):
+        for index, pattern in enumerate(ignored.layers or ()):
+            _matching_layers(pattern, calls, (LINT_KEY, "ignore", number, "layers", index), report)
 
 
 def _matching_layers(

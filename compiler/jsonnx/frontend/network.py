@@ -12,6 +12,7 @@ from ..core.diagnostics import JsonPath
 from ..core.types import ShapeError, TensorType, rank_help
 from ..layers import Layer
 from ..training.section import Training
+from .lint_section import IgnoredFinding
 
 
 class BlockLayer(NamedTuple):
@@ -114,6 +115,8 @@ class Network:
     """The spec, with all overrides applied."""
     flat_document: Json = None
     """The spec after expansion: without blocks, repetitions and expressions."""
+    ignored_findings: Sequence[IgnoredFinding] = ()
+    """The rules and warnings that the spec silences."""
     not_checked: str | None = None
     """What could not be checked because of other errors, such as whether a layer is used."""
 

@@ -57,7 +57,7 @@ def check_document(
         return None if text is None else text.encode(errors="surrogatepass")
 
     try:
-        source = read_text(document.text, document.path)
+        source = read_text(document.text, document.path, repairs=False)
         stop_if_cancelled("text", source)
         checked, diagnostics = validate_source(source, stop_if_cancelled, buffer)
     except CompileError as error:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import os
+from functools import cached_property
 
 from lsprotocol import types
 from pygls.uris import from_fs_path
@@ -24,16 +25,16 @@ _SEVERITIES = {
 
 def lsp_diagnostics(check: SpecCheck) -> list[types.Diagnostic]:
     """The diagnostics of a check, with their ranges in its document."""
-    starts = _nodes_by_start(check.document.tree)
-    return [_lsp_diagnostic(item, check.document, starts) for item in check.diagnostics]
+    ranges = _Ranges(check.document)
+    return [_lsp_diagnostic(item, ranges) for item in check.diagnostics]
 
 
-def _lsp_diagnostic(diagnostic: Diagnostic, document: Document, starts: dict[int, Node]) -> types.Diagnostic:
+def _lsp_diagnostic(diagnostic: Diagnostic, ranges: _Ranges) -> types.Diagnostic:
     message = diagnostic.message + (f"\n{diagnostic.help}" if diagnostic.help else "")
     is_unnecessary = diagnostic.severity == "warning" and diagnostic.code.startswith("unused")
-    related = [information for note in diagnostic.notes if (information := _related(note, document, starts))]
+    related = [information for note in diagnostic.notes if (information := _related(note, ranges))]
     return types.Diagnostic(
-        _diagnostic_range(diagnostic, document, starts),
+        ranges.of_diagnostic(diagnostic),
         message,
         severity=_SEVERITIES[diagnostic.severity],
         code=diagnostic.code,
@@ -43,51 +44,55 @@ def _lsp_diagnostic(diagnostic: Diagnostic, document: Document, starts: dict[int
     )
 
 
-def _related(note: Note, document: Document, starts: dict[int, Node]) -> types.DiagnosticRelatedInformation | None:
+def _related(note: Note, ranges: _Ranges) -> types.DiagnosticRelatedInformation | None:
+    document = ranges.document
     if note.line is None or note.column is None:
         return None
-    uri = document.uri
     if note.file is not None and note.file != document.path:
-        uri = from_fs_path(str(Path(note.file).absolute())) or uri
+        uri = from_fs_path(os.path.abspath(note.file)) or document.uri
         position = types.Position(note.line - 1, note.column - 1)
         return types.DiagnosticRelatedInformation(types.Location(uri, types.Range(position, position)), note.message)
-    place = _range(note.line, note.column, document, starts)
-    return types.DiagnosticRelatedInformation(types.Location(uri, place), note.message)
+    place = ranges.of_node(note.line, note.column)
+    return types.DiagnosticRelatedInformation(types.Location(document.uri, place), note.message)
 
 
-def _nodes_by_start(root: Node | None) -> dict[int, Node]:
-    """The keys and values of a tree by their first offset."""
-    starts: dict[int, Node] = {}
-    for node in root.descendants() if root is not None else ():
-        starts.setdefault(node.start, node)
-        starts.update((member.key.start, member.key) for member in node.members)
-    return starts
+class _Ranges:
+    """The ranges of keys and values in a document. A range ends with its first line."""
 
+    def __init__(self, document: Document) -> None:
+        self.document, self.positions = document, document.positions
 
-def _diagnostic_range(diagnostic: Diagnostic, document: Document, starts: dict[int, Node]) -> types.Range:
-    """The range of a diagnostic, but no further than the end of its first line."""
-    if None in (diagnostic.line, diagnostic.column, diagnostic.end_line, diagnostic.end_column):
-        return _range(diagnostic.line, diagnostic.column, document, starts)
-    positions = document.positions
-    start = positions.offset_of(Position(diagnostic.line or 1, diagnostic.column or 1))
-    end = positions.offset_of(Position(diagnostic.end_line or 1, diagnostic.end_column or 1))
-    end = min(end, positions.line_end(positions.line_at(start)))
-    if end <= start:
-        return _range(diagnostic.line, diagnostic.column, document, starts)
-    return positions.range(start, end)
+    @cached_property
+    def _nodes_by_start(self) -> dict[int, Node]:
+        """The keys and values by their first offset. Only a diagnostic that has no end needs the tree."""
+        starts: dict[int, Node] = {}
+        root = self.document.tree
+        for node in root.descendants() if root is not None else ():
+            starts.setdefault(node.start, node)
+            starts.update((member.key.start, member.key) for member in node.members)
+        return starts
 
+    def of_diagnostic(self, diagnostic: Diagnostic) -> types.Range:
+        """The range of a diagnostic."""
+        line, column = diagnostic.line, diagnostic.column
+        if line is None or column is None:
+            return self.of_node(1, 1)
+        if diagnostic.end_line is not None and diagnostic.end_column is not None:
+            start = self.positions.offset_of(Position(line, column))
+            end = self.positions.offset_of(Position(diagnostic.end_line, diagnostic.end_column))
+            end = min(end, self.positions.line_end(self.positions.line_at(start)))
+            if end > start:
+                return self.positions.range(start, end)
+        return self.of_node(line, column)
 
-def _range(line: int | None, column: int | None, document: Document, starts: dict[int, Node]) -> types.Range:
-    """The range of a key or a value; of a container, its first line. A syntax error is the token at its position."""
-    positions = document.positions
-    offset = positions.offset_of(Position(line, column)) if line is not None and column is not None else 0
-    end_of_line = positions.line_end(positions.line_at(offset))
-    node = starts.get(offset)
-    if node is not None:
-        end = min(node.end, max(end_of_line, offset + 1))
-    else:
-        end = min(offset + 1, end_of_line)
-        if end <= offset:  # at the end of a line: its last character
-            offset = max(offset - 1, positions.line_start(positions.line_at(offset)))
-            end = max(end, min(offset + 1, end_of_line))
-    return positions.range(offset, max(offset, end))
+    def of_node(self, line: int, column: int) -> types.Range:
+        """The range of the key or value at a position, else its character; the last one before the end of a line."""
+        offset = self.positions.offset_of(Position(line, column))
+        line_start = self.positions.line_start(self.positions.line_at(offset))
+        line_end = self.positions.line_end(self.positions.line_at(offset))
+        node = self._nodes_by_start.get(offset)
+        if node is not None:
+            return self.positions.range(offset, max(offset, min(node.end, line_end)))
+        if offset >= line_end:
+            return self.positions.range(max(line_end - 1, line_start), line_end)
+        return self.positions.range(offset, offset + 1)

@@ -49,16 +49,20 @@ class SpecServer:
         self.documents = Documents()
         self.scheduler = Scheduler(self.on_check, self.on_costs, self.documents.open_text)
         self.pulls_diagnostics = self.has_snippets = self.refreshes_hints = self.refreshes_diagnostics = False
-        self.sends_versions = False
+        self.sends_versions = self.has_shutdown = self.has_exit = False
         self._register()
 
-    def run(self) -> None:
-        """Serves standard input until it is closed, or the editor ends."""
+    def run(self) -> int:
+        """Serves standard input until it is closed, or the editor ends. Returns the exit status.
+
+        The protocol wants 1 for an exit without a shutdown.
+        """
         output = _claim_standard_output()
         try:
             self.connection.start_io(sys.stdin.buffer, output)
         finally:
             self.scheduler.stop()
+        return 1 if self.has_exit and not self.has_shutdown else 0
 
     def _register(self) -> None:
         """Registers the features. The texts are kept here, so that lines end where the reader of specs ends them."""
@@ -67,6 +71,8 @@ class SpecServer:
         builtin(types.TEXT_DOCUMENT_DID_CHANGE, _safe(self.did_change))
         builtin(types.TEXT_DOCUMENT_DID_CLOSE, _safe(self.did_close))
         feature(types.INITIALIZE)(_safe(self.initialize))
+        feature(types.SHUTDOWN)(_safe(self.shutdown))
+        feature(types.EXIT)(_safe(self.exit))
         feature(types.TEXT_DOCUMENT_DID_SAVE)(_safe(self.did_save))
         feature(types.WORKSPACE_DID_CHANGE_WATCHED_FILES)(_safe(self.files_changed))
         feature(
@@ -112,6 +118,14 @@ class SpecServer:
         threading.Thread(target=_warm_up, name="warm-up", daemon=True).start()
         if params.process_id:
             _exit_with(params.process_id)
+
+    def shutdown(self, params: None) -> None:
+        """Cancels what is under way."""
+        self.has_shutdown = True
+        self.scheduler.stop()
+
+    def exit(self, params: None) -> None:
+        self.has_exit = True
 
     def did_open(self, params: types.DidOpenTextDocumentParams) -> None:
         document = self.documents.open(params.text_document)

@@ -10,10 +10,10 @@ from ..core.files import error_reason
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
-def start(log_file: str | None = None) -> None:
+def start(log_file: str | None = None) -> int:
     """Serves standard input until it is closed. Warnings and exceptions go to standard error, or to a file.
 
-    Raises UsageError if the log cannot be written.
+    Returns the exit status. Raises UsageError if the log cannot be written.
     """
     try:
         handler = logging.FileHandler(log_file, encoding="utf-8") if log_file is not None else logging.StreamHandler()
@@ -23,4 +23,4 @@ def start(log_file: str | None = None) -> None:
     logging.getLogger("pygls").setLevel(logging.CRITICAL)  # logs each exception again, and answers with errors
     from .server import SpecServer
 
-    SpecServer().run()
+    return SpecServer().run()

@@ -102,6 +102,9 @@ class Member:
     value: Node | None = None
 
 
+MAX_OPEN_CONTAINERS = 1_000
+"""Containers inside one another at which the rest of a text is left out; deeper than any spec."""
+
 _TOKEN = re.compile(
     r"""
     (?P<space>(?:[ \t\r\n\ufeff]|//[^\n\r]*|/\*[\s\S]*?(?:\*/|\Z))+)
@@ -180,6 +183,8 @@ class _Parser:
             else:
                 self.add_scalar(token, self.tokens[index + 1][0] if index + 1 < len(self.tokens) else "")
             self.last_end = end
+            if len(self.open) > MAX_OPEN_CONTAINERS:
+                break
         while self.open:
             self.close_unfinished(len(self.text))
         return self.root

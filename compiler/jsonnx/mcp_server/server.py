@@ -100,7 +100,7 @@ def _unknown_name(message: str, name: str, known: Collection[str]) -> Diagnostic
 
 
 def _failure(diagnostics: Sequence[Diagnostic | dict[str, Any]]) -> CallToolResult:
-    from ..render.diagnostics import diagnostics_json
+    from ..render.diagnostics_json import diagnostics_json
 
     values = [value if isinstance(value, dict) else diagnostics_json([value])[0] for value in diagnostics]
     content = {"diagnostics": values}

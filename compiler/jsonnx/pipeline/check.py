@@ -45,6 +45,7 @@ from ..frontend.fix_writer import FixWriter
 from ..frontend.json_reader import STDIN_NAME, Json, Source, from_value, read_file, read_text
 from ..frontend.network import Network
 from ..frontend.overrides import Override, with_overrides
+from ..frontend.silences import Silences
 from ..frontend.vocabulary_files import inline_vocabularies, vocabulary_files, write_back_tokens
 from ..lowering.check_augmentation import check_augmentation
 from ..lowering.check_weights import check_optimizer_patterns, check_shared_weights
@@ -92,6 +93,8 @@ class CheckedSpec(NamedTuple):
     flat: FlatDocument | None = None
     lowered: Graph | None = None
     """The graph of the network, if the check of the sizes had to lower it."""
+    silences: Silences | None = None
+    """The findings that the spec silences; None if it silences none."""
 
     @property
     def network(self) -> Network:
@@ -112,6 +115,17 @@ class CheckedSpec(NamedTuple):
         """The path in the spec of the value, or the key, at a path of the flat document."""
         location = self.flat.source_map(path, key) if self.flat else SourceLocation(path)
         return outside_library(location.path, location.notes)
+
+    def without_silenced(self, diagnostics: Sequence[Diagnostic]) -> list[Diagnostic]:
+        """The diagnostics without the warnings that the spec silences."""
+        silences = self.silences
+        if silences is None:
+            return list(diagnostics)
+        return [
+            diagnostic
+            for diagnostic in diagnostics
+            if diagnostic.severity == "error" or not silences.covers_path(diagnostic.code, diagnostic.path)
+        ]
 
     def new_report(self) -> Report:
         """An empty report, for paths of the flat document."""
@@ -215,7 +229,12 @@ def check_source(
         check_activations(typed, objective, report)
     check_augmentation(typed, objective, report)
     report_unchecked(typed, report)
-    return CheckedSpec(source, _with_override_notes(report, overrides), typed, objective, vocabularies, flat, lowered)
+    checked = CheckedSpec(source, [], typed, objective, vocabularies, flat, lowered, _silences(typed, flat))
+    return checked._replace(diagnostics=checked.without_silenced(_with_override_notes(report, overrides)))
+
+
+def _silences(typed: TypedNetwork, flat: FlatDocument) -> Silences | None:
+    return Silences(typed.network, flat.source_map) if typed.network.ignored_findings else None
 
 
 def _new_report(source: Source, document: Json, source_map: SourceMap = identity_source_map) -> Report:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..analysis.activation_memory import ActivationPeak, activation_peak, symbolic_sizes, with_sizes
+from ..analysis.layer_costs import formula_costs
 from ..core.diagnostics import Diagnostic, JsonPath, Report, quoted_or_list
 from ..frontend.budget_section import BUDGET_KEY
 from .budget import Budget, budget_of
@@ -24,7 +25,7 @@ def check_budget(checked: CheckedSpec, overrides: Mapping[str, Any] = {}) -> lis
     """The limits on the network that it exceeds. `overrides` are limits by key of the budget that options gave.
 
     A spec with errors has no cost, and gets no diagnostics here. Only limits on parameters and multiply-adds
-    import onnx. Raises CompileError for a network that cannot be lowered.
+    of a network with a layer that has no formula import onnx. Raises CompileError for a network that cannot be lowered.
     """
     if checked.typed_network is None or any(item.severity == "error" for item in checked.diagnostics):
         return []
@@ -58,19 +59,11 @@ def _check_size_names(typed: TypedNetwork, budget: Budget, report: Report) -> No
 
 
 def _check_layer_costs(checked: CheckedSpec, typed: TypedNetwork, budget: Budget, report: Report) -> None:
-    from ..lowering.cost import cost_table
-    from .graphs import costed_graph
-
-    if budget.sizes:
-        checked = checked._replace(typed_network=typed, lowered=None)
-    rows = cost_table(typed, costed_graph(checked))
-    if (limit := budget.limits.get("parameters")) is not None:
-        shares = {row.name: row.parameters for row in rows}
-        if sum(shares.values()) > limit:
-            text = f"the network has {sum(shares.values()):,} parameters"
-            _report_excess("parameters", text, limit, shares, typed, budget, report)
+    parameters, macs = _layer_costs(checked, typed, budget)
+    if (limit := budget.limits.get("parameters")) is not None and sum(parameters.values()) > limit:
+        text = f"the network has {sum(parameters.values()):,} parameters"
+        _report_excess("parameters", text, limit, parameters, typed, budget, report)
     if (limit := budget.limits.get("multiply_adds")) is not None:
-        macs = {row.name: row.macs.constant for row in rows}
         known = {name: count for name, count in macs.items() if count is not None}
         if sum(known.values()) > limit:
             least = "" if len(known) == len(macs) else "at least "
@@ -78,6 +71,24 @@ def _check_layer_costs(checked: CheckedSpec, typed: TypedNetwork, budget: Budget
             _report_excess("multiply_adds", text, limit, known, typed, budget, report)
         elif len(known) < len(macs):
             _report_unknown("multiply_adds", "the number of multiply-adds", typed, budget, report)
+
+
+def _layer_costs(
+    checked: CheckedSpec, typed: TypedNetwork, budget: Budget
+) -> tuple[dict[str, int], dict[str, int | None]]:
+    """Parameters and multiply-adds by layer; multiply-adds are None where they depend on symbolic sizes."""
+    formulas = formula_costs(typed)
+    if formulas is not None:
+        return {name: cost.parameters for name, cost in formulas.items()}, {
+            name: cost.macs for name, cost in formulas.items()
+        }
+    from ..lowering.cost import cost_table
+    from .graphs import costed_graph
+
+    if budget.sizes:
+        checked = checked._replace(typed_network=typed, lowered=None)
+    rows = cost_table(typed, costed_graph(checked))
+    return {row.name: row.parameters for row in rows}, {row.name: row.macs.constant for row in rows}
 
 
 def _check_memory(typed: TypedNetwork, budget: Budget, report: Report) -> None:

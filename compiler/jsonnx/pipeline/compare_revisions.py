@@ -6,6 +6,7 @@ import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 from ..core.diagnostics import CompileError, Diagnostic, UsageError
@@ -37,13 +38,14 @@ def compare_with_revision(specs: Sequence[str], against: str) -> RevisionCompari
         revision.read(path)  # the user named the file: that it is missing is an error
         return RevisionComparison(against, revision.commit, [_compare_at(specs[0], revision, path)])
     revisions: dict[Path | None, GitRevision] = {}
+    repository_of = cache(GitRepository.containing)
     changes = []
     for spec in dict.fromkeys(specs):
         if spec == "-" or os.path.isdir(spec):
             subject = STDIN_NAME if spec == "-" else f"the folder {spec!r}"
             message, help = f"{subject} has no version at {against!r}", "name the old file: --against git:REF:PATH"
             raise UsageError("bad-option", message, help)
-        repository = GitRepository.containing(Path(spec).absolute().parent)
+        repository = repository_of(Path(spec).absolute().parent)
         if repository.root not in revisions:
             revisions[repository.root] = repository.revision(named.reference)
         revision = revisions[repository.root]

@@ -15,6 +15,7 @@ from typing import Any
 from ..core.diagnostics import CompileError, Diagnostic, Note, UsageError
 from ..core.digests import file_sha256
 from ..core.files import write_atomically
+from ..core.spec_folders import LOCK_FILE
 from ..frontend.json_reader import STDIN_NAME, read_file
 from ..frontend.schema.fast_validator import is_valid
 from ..render.run_schema import lock_schema
@@ -23,7 +24,6 @@ from .run import Run
 from .run_differences import environment_differences, input_differences
 from .run_info import FINISHED, RunInfo
 
-LOCK_FILE = "jsonnx.lock"
 LOCK_FORMAT = 1
 LOCK_HELP = "`jsonnx lock RUN` writes it from a finished run"
 INPUT_KEYS = ("spec_sha256", "scale", "set", "seed", "provider", "provider_options", "data", "initial_weights")

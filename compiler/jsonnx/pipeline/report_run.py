@@ -14,6 +14,7 @@ import numpy as np
 from ..core.diagnostics import CompileError, UsageError
 from ..core.figures import numbers_only
 from ..core.reserved_names import LOSS
+from ..core.spec_folders import LOCK_FILE
 from ..data.data_errors import FeedError
 from ..data.dataset import Dataset
 from ..gradient import MissingRule
@@ -28,7 +29,7 @@ from ..runtime.trainer import Trainer
 from ..runtime.training_plan import TrainingPlan
 from .check import CheckedSpec
 from .graphs import costed_graph
-from .lock_file import LOCK_FILE, locked_values
+from .lock_file import locked_values
 from .plan_training import plan_training
 from .report_data import ReportData, read_report_data, target_balance
 from .report_examples import examples
@@ -173,6 +174,9 @@ def _resources(run: Run) -> list[list[Any]]:
             resources.append(["duration of an epoch", seconds / epochs, "s"])
             if isinstance(samples, int) and seconds > 0:
                 resources.append(["training samples a second", samples * epochs / seconds, ""])
+    peak_memory = run.info.get("peak_memory_bytes")
+    if isinstance(peak_memory, int):
+        resources.append(["peak memory", peak_memory / 1e6, "MB"])
     for title, path in (("model file", run.model_file), ("newest checkpoint", _newest_checkpoint(run))):
         with suppress(OSError):
             resources += [[title, path.stat().st_size / 1e6, "MB"]] if path is not None else []

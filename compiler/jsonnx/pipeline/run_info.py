@@ -30,6 +30,7 @@ EXECUTION_KEYS = (
     "started",
     "ended",
     "seconds",
+    "peak_memory_bytes",
     "threads",
     "versions",
     "machine",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..core.figures import finite_or_none
 from ..core.optional_packages import used_package_versions
+from ..core.peak_memory import peak_memory_bytes
 from ..core.reserved_names import LOSS, validation_name
 from ..frontend.json_reader import STDIN_NAME
 from ..runtime.early_stopping import EarlyStoppingMonitor
@@ -63,6 +64,7 @@ def start_info(
         "started": before.get("started", _now()),
         "ended": None,
         "seconds": finite_or_none(before.get("seconds")) or 0.0,
+        "peak_memory_bytes": _greatest(before.get("peak_memory_bytes")),
         **_environment(trainer),
         "git_revision": git_revision(checked.folder),
     }
@@ -97,12 +99,17 @@ def end_info(
         "state": state,
         "ended": _now(),
         "seconds": round((finite_or_none(run_info.get("seconds")) or 0.0) + seconds, 3),
+        "peak_memory_bytes": _greatest(run_info.get("peak_memory_bytes"), peak_memory_bytes()),
         "epochs": len(history.epoch),
         "figures": finite_figures(figures),
         "best": best_epoch(run_info, history.history),
         "test": finite_figures(test) if test else None,
         "sha256": dict(files),
     }
+
+
+def _greatest(*counts: int | None) -> int | None:
+    return max((count for count in counts if isinstance(count, int)), default=None)
 
 
 def _monitor(trainer: Trainer, has_validation: bool) -> dict[str, str]:

@@ -14,6 +14,7 @@ from ..core.components import Json
 from ..core.reserved_names import is_validation_name, validation_name
 from ..frontend.formatter import format_document, with_number_literals
 from ..frontend.json_reader import Source
+from ..frontend.lint_section import LINT_KEY
 from ..frontend.overrides import with_overrides, with_value_at
 from ..search.section import SWEEP_KEY, SweepSection
 from ..search.space import Space, Values
@@ -104,7 +105,7 @@ def spec_digest(checked: CheckedSpec) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-_COMMENTS = ("$schema", "version", "name", "description", SWEEP_KEY)
+_COMMENTS = ("$schema", "version", "name", "description", SWEEP_KEY, LINT_KEY)
 
 
 def _canonical(document: Json) -> Json:

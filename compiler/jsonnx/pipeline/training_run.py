@@ -68,7 +68,7 @@ def train(
     checked = with_learned(checked, data.train)
     if not resumes:
         warn(notes)
-        warn(data_warnings(checked, data, has_initial_weights=options.weights is not None))
+        warn(checked.without_silenced(data_warnings(checked, data, has_initial_weights=options.weights is not None)))
     run = _PreparedRun(run_folder, checked, spec_hash, options, trainer, data, warn, start_time)
     run.check_lock()
     with run_folder:

@@ -22,6 +22,8 @@ from .check_paths import check_paths
 from .check_scales import check_scales
 
 if TYPE_CHECKING:
+    from .check_data import DataCheck
+    from .lint_spec import Linter, LintOptions
     from .target_classes import ClassCounts
 
 DataChoice = bool | str | os.PathLike[str]
@@ -49,6 +51,7 @@ class _Choices(NamedTuple):
     data_roots: Iterable[str | os.PathLike[str]] = ()
     limits: Mapping[str, Any] = {}
     compiles: bool = False
+    lint_options: LintOptions | None = None
 
 
 class EditedSpec(NamedTuple):
@@ -64,6 +67,7 @@ def validate(
     changes: Sequence[str] = (),
     data: DataChoice = False,
     data_roots: Iterable[str | os.PathLike[str]] = (),
+    lint: bool = False,
 ) -> list[Diagnostic]:
     """All diagnostics of a spec, in the order of the file; an empty list for a valid spec.
 
@@ -71,9 +75,18 @@ def validate(
     every scale. A change is a text like `training.epochs=3` or `width=128`. A data file that does not exist is a
     warning. With `data`, it is an error, and the files are read and checked as training at `scale` would: all that the
     spec names, or the file that `data` names. `data_roots` are folders whose files the spec may name, besides its own
-    folder.
+    folder. With `lint`, findings of the rules of `jsonnx lint` are diagnostics, too.
     """
-    return validate_spec(spec, scale, changes, data, data_roots).diagnostics
+    return validate_spec(spec, scale, changes, data, data_roots, lint_options=_lint_options(lint)).diagnostics
+
+
+def _lint_options(lint: bool) -> LintOptions | None:
+    """The options of rules that run with the configuration beside the spec; None if none run."""
+    if not lint:
+        return None
+    from .lint_spec import LintOptions
+
+    return LintOptions()
 
 
 def validate_spec(
@@ -84,29 +97,38 @@ def validate_spec(
     data_roots: Iterable[str | os.PathLike[str]] = (),
     limits: Mapping[str, Any] = {},
     compiles: bool = False,
+    lint_options: LintOptions | None = None,
 ) -> Validation:
     """Like `validate`, with the numbers of samples and classes of the checked data.
 
     `limits` replace those of the spec's budget, by key. With `compiles`, a valid spec is also compiled, and its model
-    compared with the budget.
+    compared with the budget. With options for rules, the rules run, too; raises UsageError for an invalid
+    configuration of rules.
     """
     try:
         source = spec if isinstance(spec, Source) else read_spec(spec)
         checked = check_source(source, changes=changes, scale=scale)
     except CompileError as error:
         return Validation(error.diagnostics)
-    return _validate_checked(source, checked, _Choices(scale, changes, data, data_roots, limits, compiles))
+    return _validate_checked(
+        source, checked, _Choices(scale, changes, data, data_roots, limits, compiles, lint_options)
+    )
 
 
-def validate_source(source: Source, after: StageHook = no_hook, buffers: Buffers = no_buffers) -> EditedSpec:
+def validate_source(
+    source: Source,
+    after: StageHook = no_hook,
+    buffers: Buffers = no_buffers,
+    lint_options: LintOptions | None = None,
+) -> EditedSpec:
     """The diagnostics of a spec that has been read, as `validate` finds them without data, and its typed network."""
     checked = check_source(source, after, buffers=buffers)
     after("checked", checked)
-    return EditedSpec(checked, _validate_checked(source, checked, _Choices()).diagnostics)
+    return EditedSpec(checked, _validate_checked(source, checked, _Choices(lint_options=lint_options)).diagnostics)
 
 
 def _validate_checked(source: Source, checked: CheckedSpec, choices: _Choices) -> Validation:
-    scale, changes, data, data_roots, limits, compiles = choices
+    scale, changes, data, data_roots, limits, compiles, lint_options = choices
     file = None if isinstance(data, bool) else os.fspath(data)
     folders = SpecFolders.of(checked.folder, data_roots)
     parts = [part for part in DATA_PARTS if file is None or part != "train"]
@@ -116,16 +138,42 @@ def _validate_checked(source: Source, checked: CheckedSpec, choices: _Choices) -
         return [*checked.diagnostics, *check_columns(checked), *path_faults, *check_budget(checked, limits)]
 
     own_diagnostics = diagnostics_of(checked)
-    at_scales = check_scales(source, changes, own_diagnostics, diagnostics_of) if scale is None else []
+    faults = [*checked.diagnostics, *check_columns(checked)]
+    data_check = None
+    if data is not False and not any(fault.severity == "error" for fault in faults):
+        # A file of a list may be missing, so that the path of a fault goes on with its index.
+        faulty_paths = {diagnostic.path.partition("[")[0] for diagnostic in own_diagnostics}
+        skipped_parts = {part for part in DATA_PARTS if f"$.training.data.{part}" in faulty_paths}
+        data_check = _check_data(checked, folders, file, skipped_parts)
+    linter = _linter(lint_options, source)
+    findings_of = linter.findings if linter is not None else _no_findings
+    own_diagnostics += findings_of(checked, data_check)
+
+    def all_diagnostics_of(checked: CheckedSpec) -> list[Diagnostic]:
+        return [*diagnostics_of(checked), *findings_of(checked, None)]
+
+    at_scales = check_scales(source, changes, own_diagnostics, all_diagnostics_of) if scale is None else []
     own_diagnostics += _check_model(checked, own_diagnostics, limits) if compiles else []
     of_sweep = _check_sweep(source, checked, scale, changes)
     diagnostics = sorted([*own_diagnostics, *at_scales, *of_sweep], key=file_order)
-    faults = [*checked.diagnostics, *check_columns(checked)]
-    if data is False or any(fault.severity == "error" for fault in faults):
-        return Validation(diagnostics)
-    faulty_paths = {diagnostic.path.partition("[")[0] for diagnostic in own_diagnostics}  # a file may be one of a list
-    skipped_parts = {part for part in DATA_PARTS if f"$.training.data.{part}" in faulty_paths}
-    return _with_data(checked, folders, file, skipped_parts, diagnostics)
+    if data_check is not None:
+        diagnostics += data_check.diagnostics
+    if linter is not None:
+        diagnostics = linter.selected(diagnostics)
+    return Validation(diagnostics) if data_check is None else _with_data(checked, data_check, diagnostics)
+
+
+def _no_findings(checked: CheckedSpec, data: DataCheck | None) -> list[Diagnostic]:
+    return []
+
+
+def _linter(options: LintOptions | None, source: Source) -> Linter | None:
+    """The rules that are selected; None without options. They are imported only if they run."""
+    if options is None:
+        return None
+    from .lint_spec import Linter
+
+    return Linter(options.codes(source.file))
 
 
 def _check_sweep(source: Source, checked: CheckedSpec, scale: str | None, changes: Sequence[str]) -> list[Diagnostic]:
@@ -152,19 +200,17 @@ def _check_model(checked: CheckedSpec, faults: Sequence[Diagnostic], limits: Map
         return [item for item in error.diagnostics if item not in known]
 
 
-def _with_data(
-    checked: CheckedSpec,
-    folders: SpecFolders,
-    file: str | None,
-    skipped_parts: set[str],
-    faults: list[Diagnostic],
-) -> Validation:
+def _check_data(checked: CheckedSpec, folders: SpecFolders, file: str | None, skipped_parts: set[str]) -> DataCheck:
     from ..core.spec_source import SpecSource
     from .check_data import check_data
 
     source = SpecSource(checked.source.file, checked.locate, folders.roots)
     check = check_data(checked, source, file, skipped_parts)
-    diagnostics = [*faults, *check.diagnostics]
+    check.diagnostics = checked.without_silenced(check.diagnostics)
+    return check
+
+
+def _with_data(checked: CheckedSpec, check: DataCheck, diagnostics: list[Diagnostic]) -> Validation:
     return Validation(
         diagnostics,
         {part: len(samples) for part, samples in check.samples.items()},

@@ -7,7 +7,8 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from .data_summary import data_summary_text
-from .diagnostics import count_text, diagnostics_json, escape_invisible
+from .diagnostics import count_text, escape_invisible
+from .diagnostics_json import diagnostics_json
 from .text_table import TextTable
 
 if TYPE_CHECKING:

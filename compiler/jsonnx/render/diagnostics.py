@@ -6,11 +6,11 @@ import json
 import re
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 from xml.etree import ElementTree
 
 from ..core.diagnostics import Diagnostic, Note, Position
+from .diagnostics_json import diagnostics_json
 from .invisible_characters import escape_invisible as escape_invisible
 from .source_excerpts import MAX_SOURCE_LINE_WIDTH, Excerpt
 
@@ -200,15 +200,6 @@ def _summary_line(diagnostics: Sequence[Diagnostic], files: Sequence[str]) -> st
 # -- formats for programs --------------------------------------------------------------------------------------------
 
 
-def diagnostics_json(diagnostics: Sequence[Diagnostic]) -> list[dict[str, Any]]:
-    """The diagnostics as JSON values."""
-    keys = ("code", "severity", "message", "file", "line", "column", "path", "help")
-    return [
-        {key: getattr(diagnostic, key) for key in keys} | {"notes": [asdict(note) for note in diagnostic.notes]}
-        for diagnostic in diagnostics
-    ]
-
-
 def _render_json(diagnostics: Sequence[Diagnostic], files: Sequence[str]) -> str:
     return json.dumps(diagnostics_json(diagnostics), indent=2)
 
@@ -217,13 +208,20 @@ def _render_github(diagnostics: Sequence[Diagnostic], files: Sequence[str]) -> s
     """Workflow commands, which GitHub shows at the line."""
     commands = []
     for diagnostic in diagnostics:
-        values = {"file": diagnostic.file, "line": diagnostic.line, "col": diagnostic.column, "title": diagnostic.code}
+        values = {"file": diagnostic.file, **_github_range(diagnostic), "title": diagnostic.code}
         properties = ",".join(
             f"{key}={_escape_property(str(value))}" for key, value in values.items() if value is not None
         )
         command = "notice" if diagnostic.severity == "note" else diagnostic.severity
         commands.append(f"::{command} {properties}::{_escape_data(_full_message(diagnostic))}")
     return "\n".join(commands)
+
+
+def _github_range(diagnostic: Diagnostic) -> dict[str, int | None]:
+    """The range of a diagnostic. GitHub shows an annotation below its last line, so one of several lines has no end."""
+    line, end_line = diagnostic.line, diagnostic.end_line
+    values = {"line": line, "col": diagnostic.column}
+    return values | {"endLine": end_line, "endColumn": diagnostic.end_column} if end_line == line else values
 
 
 def _escape_data(text: str) -> str:

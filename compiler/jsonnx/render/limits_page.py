@@ -27,6 +27,29 @@ def limits_page() -> str:
     return "\n".join([*lines, ""])
 
 
+LIMITS_IN_HELP = (
+    "MAX_SPEC_BYTES",
+    "MAX_JSON_DEPTH",
+    "MAX_JSON_VALUES",
+    "MAX_NAME_CHARACTERS",
+    "MAX_LAYERS",
+    "MAX_BLOCK_DEPTH",
+    "MAX_EXPANDED_ENTRIES",
+    "MAX_EXPRESSION_STEPS",
+    "MAX_ELEMENTS_PER_SAMPLE",
+    "MAX_OPERATORS",
+    "MAX_MODEL_BYTES",
+    "MAX_READ_SECONDS",
+)
+"""The limits that the help of `jsonnx validate` shows."""
+
+
+def limits_in_help() -> list[tuple[str, str]]:
+    """The amounts and the subjects of those limits, without what follows a colon."""
+    limits = [LIMITS[name] for name in LIMITS_IN_HELP]
+    return [(amount_text(limit), limit.meaning.partition(":")[0].rstrip(".")) for limit in limits]
+
+
 def amount_text(limit: Limit) -> str:
     """The number and the unit of a limit: `32 MiB`, `20,000 layers`."""
     if limit.unit == "bytes":

@@ -26,12 +26,14 @@ from .component_reference import (
     plural,
     snippets,
 )
+from .diagnostics_json import diagnostics_schema
 from .diff_schema import diff_schema
 from .explanations import EXPLANATIONS
 from .layer_groups import grouped_layers
 from .layer_modules import layer_modules_source
 from .library_reference import block_sections
 from .limits_page import limits_page
+from .lint_codes import lint_codes_source
 from .llms_page import llms_page
 from .reference_examples import FURTHER_EXAMPLES
 from .run_schema import lock_schema, run_schema
@@ -165,10 +167,12 @@ def generated_files() -> dict[str, str]:
         "docs/limits.md": limits_page(),
         "docs/llms.txt": llms_page(),
         "schemas/model.schema.json": editor_schema_text(),
+        "schemas/diagnostics.schema.json": schema_text(diagnostics_schema()),
         "schemas/run.schema.json": schema_text(run_schema()),
         "schemas/lock.schema.json": schema_text(lock_schema()),
         "schemas/diff.schema.json": schema_text(diff_schema()),
         "compiler/jsonnx/layers/layer_modules.py": layer_modules_source(),
+        "compiler/jsonnx/frontend/lint_codes.py": lint_codes_source(),
     }
 
 

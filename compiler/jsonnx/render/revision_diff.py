@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from .diagnostics import count_text, diagnostics_json, escape_invisible
-from .spec_diff import comparison_json, comparison_text, difference_text, signature_text
+from ..core.limits import bytes_text
+from .diagnostics import count_text, escape_invisible
+from .diagnostics_json import diagnostics_json
+from .spec_diff import comparison_json, comparison_text, difference_text
 
 if TYPE_CHECKING:
     from ..diff import Comparison
@@ -112,10 +115,18 @@ def _row(change: SpecChange) -> list[str]:
         name += f" (was {code_span(change.old_file)})"
     comparison = change.comparison
     if comparison is None:
-        return [name, f"**{STATE_TEXTS[change.state]}**", *[""] * (len(COLUMNS) - 2)]
-    signature = f"**{signature_text(comparison)}**" if comparison.breaks_signature else "holds"
-    costs = (comparison.parameters, comparison.macs, comparison.activation_bytes)
-    return [name, signature, _weights_cell(comparison), *map(_cost_cell, costs)]
+        text = STATE_TEXTS[change.state]
+        return [name, text if change.state == "new" else f"**{text}**", *[""] * (len(COLUMNS) - 2)]
+    breaking = sum(part.breaks for part in comparison.signature)
+    signature = f"**breaks in {count_text(breaking, 'place')}**" if breaking else "holds"
+    memory = _cost_cell(comparison.activation_bytes, bytes_text)
+    return [
+        name,
+        signature,
+        _weights_cell(comparison),
+        *map(_cost_cell, (comparison.parameters, comparison.macs)),
+        memory,
+    ]
 
 
 def _weights_cell(comparison: Comparison) -> str:
@@ -125,12 +136,13 @@ def _weights_cell(comparison: Comparison) -> str:
     return f"**{len(weights.unchanged)} of {weights.needed} fit**"
 
 
-def _cost_cell(change: Change) -> str:
+def _cost_cell(change: Change, text_of: Callable[[int], str] = "{:,}".format) -> str:
+    """The old and the new cost, and the share of the old one by which it grew; one number if they are the same."""
+    old, new = ("?" if number is None else text_of(number) for number in change)
     if not change:
-        return "?" if change.new is None else f"{change.new:,}"
-    old, new = ("?" if number is None else f"{number:,}" for number in change)
+        return new
     percent = re.search(r"[^ ]+ %", difference_text(change))
-    return f"{old} → {new}" + (f" ({percent[0]})" if percent else "")
+    return f"{old} → {new}" + (f" ({percent[0]})" if percent else "").replace(" %", "\N{NO-BREAK SPACE}%")
 
 
 def _details(change: SpecChange) -> list[str]:

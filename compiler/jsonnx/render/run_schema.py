@@ -114,10 +114,14 @@ EXECUTION_JSON = closed_object(
         "started": described("The time of the start, in UTC", TIME),
         "ended": described("The time of the end, in UTC; null until then", {"anyOf": [TIME, {"type": "null"}]}),
         "seconds": described("The duration in seconds, of all parts of a resumed run together", {"type": "number"}),
+        "peak_memory_bytes": described(
+            "The greatest memory of the processes that trained it, in bytes; null until the end, and if unknown",
+            {"type": ["integer", "null"]},
+        ),
         **ENVIRONMENT,
         "git_revision": described("The commit of the spec's repository; files may differ from it", NULLABLE_TEXT),
     },
-    optional=("data_files",),
+    optional=("data_files", "peak_memory_bytes"),
 )
 
 

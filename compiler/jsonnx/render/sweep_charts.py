@@ -16,8 +16,8 @@ WIDTH, HEIGHT, MARGIN = 1060, 300, 60
 """Of a chart, in pixels."""
 MIN_AXIS_DISTANCE = 110
 MAX_LABEL_CHARACTERS = 18
-COLORS = ((68, 1, 84), (59, 82, 139), (33, 145, 140), (94, 201, 98), (253, 231, 37))
-"""Five colors of viridis, from bad to good."""
+COLORS = ((122, 92, 176), (66, 112, 178), (33, 145, 140), (74, 166, 80), (222, 150, 24))
+"""Five colors in the order of viridis, from bad to good, that are visible on white and on black."""
 
 
 class ParallelAxis(NamedTuple):

@@ -23,13 +23,15 @@ STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 1100px; margin: 2rem auto; padding: 0 1rem; }
 h1 { font-size: 1.6rem; } h2 { font-size: 1.15rem; margin-top: 2.2rem; }
 table { border-collapse: collapse; } th, td { padding: .25rem .8rem .25rem 0; text-align: left;
-  border-bottom: 1px solid var(--line); vertical-align: top; } td.number { font-variant-numeric: tabular-nums; }
-.wide { overflow-x: auto; } svg { max-width: 100%; height: auto; } svg text { fill: currentColor; font-size: 12px;
+  border-bottom: 1px solid var(--line); vertical-align: top; } td.number { font-variant-numeric: tabular-nums;
+  white-space: nowrap; }
+.facts { overflow-wrap: anywhere; } .wide { overflow-x: auto; } .wide td, .wide th { white-space: nowrap; }
+svg { width: 100%; min-width: 640px; height: auto; } svg text { fill: currentColor; font-size: 12px;
   paint-order: stroke; stroke: Canvas; stroke-width: 4px; stroke-linejoin: round; }
 svg .axis { stroke: currentColor; stroke-opacity: .35; } svg .trial { fill: none; stroke-width: 1.6; opacity: .75; }
 svg .trial:hover { stroke-width: 4; opacity: 1; } svg .best { stroke-width: 3.5; opacity: 1; }
 .bar { background: var(--accent); height: .8rem; border-radius: 2px; }
-.bars td { border: 0; padding: .1rem .8rem .1rem 0; }
+.bars { width: 100%; max-width: 45rem; overflow-wrap: anywhere; } .bars td { border: 0; padding: .1rem .8rem .1rem 0; }
 pre { overflow-x: auto; padding: .8rem; border: 1px solid var(--line); border-radius: 4px; }
 p.note { opacity: .75; }
 """
@@ -41,7 +43,7 @@ def sweep_page(name: str, view: View, parameters: Mapping[str, ParameterSection]
     parts = [
         f"<h1>{escape(name)}: search</h1>",
         _summary(view, best),
-        *_section("Progress", progress_chart(view.trials, view.is_maximized, view.metric)),
+        *_section("Progress", _wide(progress_chart(view.trials, view.is_maximized, view.metric))),
         *_section("Parallel coordinates", _parallel(view, parameters, best)),
         *_section("Importance of the parameters", _importance(view.trials, list(parameters))),
         *(_section("Best spec", f"<pre>{escape(best_spec)}</pre>") if best_spec is not None else ()),
@@ -58,6 +60,11 @@ def sweep_page(name: str, view: View, parameters: Mapping[str, ParameterSection]
 
 def _section(title: str, content: str) -> list[str]:
     return [f"<h2>{escape(title)}</h2>", content] if content else []
+
+
+def _wide(content: str) -> str:
+    """Content that a narrow window scrolls sideways; empty content stays empty."""
+    return f'<div class="wide">{content}</div>' if content else ""
 
 
 def _summary(view: View, best: Trial | None) -> str:
@@ -78,7 +85,7 @@ def _summary(view: View, best: Trial | None) -> str:
 
 def _rows_table(rows: Iterable[tuple[str, str]]) -> str:
     cells = "".join(f"<tr><th>{escape(key)}</th><td>{escape(value)}</td></tr>" for key, value in rows)
-    return f"<table>{cells}</table>"
+    return f'<table class="facts">{cells}</table>'
 
 
 def _parallel(view: View, parameters: Mapping[str, ParameterSection], best: Trial | None) -> str:
@@ -94,7 +101,7 @@ def _parallel(view: View, parameters: Mapping[str, ParameterSection], best: Tria
     values = [trial.value or 0.0 for trial in finished]
     best_index = finished.index(best) if best is not None else None
     chart = parallel_coordinates(axes, values, titles, view.is_maximized, best_index)
-    return f'<div class="wide">{chart}</div>'
+    return _wide(chart)
 
 
 def _importance(trials: Sequence[Trial], names: Sequence[str]) -> str:
@@ -102,7 +109,7 @@ def _importance(trials: Sequence[Trial], names: Sequence[str]) -> str:
     if not shares:
         return f'<p class="note">At least {MIN_TRIALS} trials must have finished.</p>'
     rows = "".join(
-        f'<tr><td>{escape(name)}</td><td style="width: 20rem"><div class="bar" style="width: {100 * share:.1f}%"></div>'
+        f'<tr><td>{escape(name)}</td><td style="width: 40%"><div class="bar" style="width: {100 * share:.1f}%"></div>'
         f'</td><td class="number">{share:.2f}</td></tr>'
         for name, share in sorted(shares.items(), key=lambda item: (-item[1], item[0]))
     )
@@ -124,7 +131,7 @@ def _table(view: View, names: Sequence[str]) -> str:
     rows = "".join(_row(trial, view.metric, names) for trial in sorted(view.trials, key=order)[:MAX_ROWS])
     hidden = len(view.trials) - MAX_ROWS
     note = f'<p class="note">and {hidden:,} more trials</p>' if hidden > 0 else ""
-    return f'<div class="wide"><table><tr>{head}</tr>{rows}</table></div>{note}'
+    return _wide(f"<table><tr>{head}</tr>{rows}</table>") + note
 
 
 def _row(trial: Trial, metric: str, names: Sequence[str]) -> str:

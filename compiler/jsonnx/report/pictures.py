@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import re
 import struct
 import zlib
 from base64 import b64encode
 from collections.abc import Sequence
+from math import isqrt
 from typing import Any
 
 import numpy as np
 
 MAX_PICTURE_SIDE = 256
 """Pixels; of larger pictures, rows and columns are left out."""
+MIN_FLAT_PICTURE_SIDE = 8
+"""The same for a picture that is given as a list of its pixels."""
 MAX_VALUES = 24
+MAX_UNNAMED_VALUES = 8
+"""Values without names that have a row each."""
 MAX_TEXT_CHARACTERS = 400
+MIN_ROUNDED, MAX_ROUNDED = 1e5, 1e10
+"""Numbers between, such as prices, are shown without decimals and without an exponent."""
 PICTURE_CHANNELS = (1, 3, 4)
 MIN_PICTURE_SIDE = 4
 """Below that, the numbers themselves say more."""
@@ -25,6 +33,17 @@ def is_picture(shape: Sequence[int]) -> bool:
     """Whether an array of this shape is drawn: [height, width], or with gray, color or color and opacity."""
     is_flat = len(shape) == 2 or (len(shape) == 3 and shape[2] in PICTURE_CHANNELS)
     return is_flat and min(shape[:2]) >= MIN_PICTURE_SIDE
+
+
+def flat_picture_side(shape: Sequence[int]) -> int | None:
+    """The side of the square picture whose pixels, row by row, an array of this shape may be; None if it cannot."""
+    side = isqrt(shape[0]) if len(shape) == 1 else 0
+    return side if side >= MIN_FLAT_PICTURE_SIDE and side * side == shape[0] else None
+
+
+def _are_numbered(names: Sequence[str]) -> bool:
+    """Whether names differ only in their numbers, as `pixel_1` and `pixel_2`."""
+    return len({re.sub(r"\d+", "0", name) for name in names}) == 1
 
 
 def value_range(arrays: np.ndarray) -> tuple[float, float]:
@@ -47,10 +66,17 @@ def shown_sample(value: np.ndarray, limits: tuple[float, float] | None, names: S
     value = np.asarray(value)
     if value.dtype.kind in "OUS":
         return {"text": shortened_text(" ".join(str(item) for item in np.ravel(value)))}
+    has_names = len(names) == value.size
+    side = flat_picture_side(value.shape)
+    if side is not None and (not has_names or _are_numbered(names)):
+        value = value.reshape(side, side)
     if limits is not None and is_picture(value.shape):
         return {"picture": data_url(pixels(value, limits))}
     flat = np.ravel(value)
-    titles = names if len(names) == len(flat) else [str(index) for index in range(min(len(flat), MAX_VALUES))]
+    if not has_names and len(flat) > MAX_UNNAMED_VALUES:
+        listed = ", ".join(number_text(item) for item in flat[:MAX_VALUES])
+        return {"text": listed if len(flat) <= MAX_VALUES else f"{listed}, … ({len(flat):,} numbers)"}
+    titles = names if has_names else [str(index) for index in range(len(flat))]
     values = [[title, number_text(item)] for title, item in zip(titles, flat[:MAX_VALUES], strict=False)]
     return {"values": values, "shape": list(value.shape), "omitted": max(0, len(flat) - MAX_VALUES)}
 
@@ -60,7 +86,10 @@ def shortened_text(text: str) -> str:
 
 
 def number_text(value: Any) -> str:
-    return str(value) if isinstance(value, (bool, np.bool_)) else f"{value:.5g}"
+    """A value with five digits; an exponent only where it is shorter."""
+    if isinstance(value, (bool, np.bool_)):
+        return str(value)
+    return f"{value:.0f}" if MIN_ROUNDED <= abs(value) < MAX_ROUNDED else f"{value:.5g}"
 
 
 def pixels(value: np.ndarray, limits: tuple[float, float]) -> np.ndarray:

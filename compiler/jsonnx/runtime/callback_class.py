@@ -129,6 +129,10 @@ class CallbackListener:
         self.callback.load_state_dict(state)
 
     def begin_fit(self) -> None:
+        history = self.callback.trainer.history
+        if history.epoch:  # a resumed fit, which may have no epoch left
+            count = len(history.epoch)
+            self._logs = {name: figures[-1] for name, figures in history.history.items() if len(figures) == count}
         self.callback.on_train_begin({})
 
     def on_epoch_begin(self, epoch: int, epochs: int, steps: int) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from copy import deepcopy
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..core.reserved_names import callback_array_name
-from .callback_class import Callback
+from .callback_class import KERAS_HOOKS, Callback
 from .state_values import decode, encode
 
 _WRITERS = ("ModelCheckpoint", "CSVLogger")
@@ -77,15 +78,22 @@ class CallbackStates:
     ) -> None:
         self._hooks = hooks
         self._keys = dict(_keys(callbacks))
+        self.has_callbacks = bool(self._keys)
+        """Whether there is a callback with a state."""
         self._saved = SavedStates() if saved is None else saved
         self._is_restored = False
         self._running: tuple[str, tuple[Any, ...], int] | None = None
+        self._tested = [number for number in self._keys if _listens_to_tests(callbacks[number])]
+        self._before_test: dict[str, dict[str, Any]] = {}
+        self._is_test_undone = False
 
     def current(self) -> SavedStates:
         """The states as they are now. Raises TypeError if one is not a dict."""
         if not self._is_restored:
             return self._saved
         states = {key: self._state_of(key, number) for number, key in self._keys.items()}
+        if self._is_test_undone:
+            states |= self._before_test
         states = {key: state for key, state in states.items() if state}
         event, arguments, called = self._running or ("", (), 0)
         uncalled = [self._keys[number] for number in self._listeners(event)[called:] if number in self._keys]
@@ -129,6 +137,19 @@ class CallbackStates:
                 getattr(self._hooks[number], saved.event)(*saved.arguments)
         self.calling(saved.event, saved.arguments, 0)
 
+    def detached(self) -> CallbackStates:
+        """The present states without the callbacks, which refer to the trainer: it is freed with its last user."""
+        return CallbackStates(saved=self.current())
+
+    def begin_test(self) -> None:
+        """Notes the states of callbacks that listen to a validation, for `undo_test`."""
+        keys = {number: self._keys[number] for number in self._tested}
+        self._before_test = {key: deepcopy(self._state_of(key, number)) for number, key in keys.items()}
+
+    def undo_test(self) -> None:
+        """The validation was interrupted: a checkpoint has the states before it, since a resumed fit repeats it."""
+        self._is_test_undone = True
+
     def calling(self, event: str, arguments: tuple[Any, ...], called: int) -> None:
         """Notes that so many callbacks have been called, or are, at an event; all of them if `called` is 0."""
         self._running = (event, arguments, called) if called else None
@@ -150,6 +171,12 @@ def has_state(callback: object) -> bool:
     if isinstance(callback, Callback):
         return type(callback).state_dict is not Callback.state_dict
     return hasattr(callback, "state_dict") and hasattr(callback, "load_state_dict")
+
+
+def _listens_to_tests(callback: object) -> bool:
+    hooks = [name for name in KERAS_HOOKS if name.startswith("on_test_")]
+    is_callback = isinstance(callback, Callback)
+    return is_callback and any(getattr(type(callback), name) is not getattr(Callback, name) for name in hooks)
 
 
 def _load(hook: Any, key: str, state: dict[str, Any]) -> None:

@@ -291,6 +291,7 @@ class Fit:
         progress, engine = self.progress, self.engine
         figures = progress.metric_sums.results()
         if self.validation is not None and self.settings.validates_after(progress.epoch):
+            progress.callbacks.begin_test()
             self._notify("begin_test")
             measured = engine.measure(
                 self.validation,
@@ -300,6 +301,7 @@ class Fit:
                 self._listeners("end_test_batch"),
             )
             if self._is_interrupted(stop_signal):
+                progress.callbacks.undo_test()
                 return
             self._notify("end_test", measured.results())
             figures |= {validation_name(name): figure for name, figure in measured.results().items()}
@@ -319,10 +321,13 @@ class Fit:
 
     def _call(self, event: str, listeners: list[Callable[..., None]], *arguments: Any) -> None:
         """Calls listeners of an event in which they may save a checkpoint."""
+        states = self.progress.callbacks
         for number, listener in enumerate(listeners, 1):
-            self.progress.callbacks.calling(event, arguments, number)
+            if states.has_callbacks:
+                states.calling(event, arguments, number)
             listener(*arguments)
-        self.progress.callbacks.calling(event, arguments, 0)
+        if states.has_callbacks:
+            states.calling(event, arguments, 0)
 
     def _listeners(self, event: str) -> list[Callable[..., None]]:
         """The methods of callbacks that an event calls."""

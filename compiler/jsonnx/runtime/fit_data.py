@@ -123,3 +123,11 @@ def _validation_data(plan: TrainingPlan, data: Any) -> Dataset | BatchStream:
         wanted = "arrays or of dicts of arrays, (x, y) or (x, y, sample_weight)"
         raise TypeError(f"validation_data is a tuple of {wanted}, got {actual}")
     return dataset_of(plan, *data)
+
+
+def samples_without_targets(plan: TrainingPlan, x: DataArgument) -> Dataset:
+    """The inputs of the compiled model. Further inputs, which only training has, may be given, too."""
+    inputs = plan.inference_inputs
+    if isinstance(x, Mapping):
+        x = {name: array for name, array in x.items() if name in inputs or name not in plan.inputs}
+    return from_arrays(x, None, replace(plan.data_spec, inputs=inputs), targets=False)

@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import inf
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from .early_stopping import is_maximized
+
+if TYPE_CHECKING:
+    from .training_plan import TrainingPlan
 
 
 @dataclass
@@ -47,3 +52,15 @@ class PlateauMonitor:
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         self.best, self.wait, self.cooldown_left = state["best"], state["wait"], state["cooldown"]
+
+
+def plateau_monitor(plan: TrainingPlan, state: Mapping[str, Any] | None) -> PlateauMonitor | None:
+    """The monitor of the spec's `reduce_on_plateau`, in the state of a resumed fit; None without that section."""
+    section = plan.training.reduce_on_plateau
+    if section is None:
+        return None
+    settings = {key: getattr(section, key) for key in section.attributes if key != "mode"}
+    monitor = PlateauMonitor(is_maximized=is_maximized(plan, section.monitor, section.mode), **settings)
+    if state is not None:
+        monitor.load_state_dict(state)
+    return monitor

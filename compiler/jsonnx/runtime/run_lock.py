@@ -147,11 +147,15 @@ class RunLock:
         except FileNotFoundError:
             return
         taken = self._path.with_name(TEMPORARY_NAME.format(os.urandom(4).hex()))
-        self._path.rename(taken)
-        if taken.read_bytes() != text:  # another process has just taken over
+        try:
+            self._path.rename(taken)
+            has_changed = taken.read_bytes() != text
+        except FileNotFoundError as error:  # another process was faster
+            raise self._locked("another process is training", _OTHER_FOLDER_HELP) from error
+        if has_changed:
             taken.rename(self._path)
             raise self._locked("another process is training", _OTHER_FOLDER_HELP)
-        taken.unlink()
+        taken.unlink(missing_ok=True)
 
     def _wait_for_end(self, text: bytes, on_wait: Callable[[str], None]) -> bytes:
         """Waits until the owner file has not changed for some time, and returns its content.

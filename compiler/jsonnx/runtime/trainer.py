@@ -5,23 +5,20 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..core.diagnostics import CompileError, Diagnostic, UsageError
-from ..core.reserved_names import LEARNING_RATE, best_weight_name, split_best_weights
+from ..core.reserved_names import LEARNING_RATE
 from ..data.batch_stream import BatchStream, is_batch_source
 from ..data.data_spec import DataSpec
-from ..data.dataset import DataArgument, Dataset, from_arrays
-from ..interop.string_arrays import bytes_to_strings, with_strings_as_bytes
-from . import checkpoint
+from ..data.dataset import DataArgument, Dataset
 from .batch_layout import CachedLayout
 from .callback_class import Callback
 from .callback_states import CallbackStates
 from .callbacks import checked_callbacks, fit_listeners
-from .checkpoint_faults import RANDOM_WEIGHTS, array_faults, environment_diagnostics, mismatch, run_faults
+from .checkpoint_faults import mismatch
 from .class_weights import (
     ClassWeightArgument,
     WeightsByClass,
@@ -30,22 +27,23 @@ from .class_weights import (
     weights_by_class,
     with_class_weights,
 )
-from .early_stopping import EarlyStoppingMonitor, is_maximized
+from .early_stopping import EarlyStoppingMonitor
 from .engine import Diverged, Engine
 from .environment import run_environment
 from .execution_plan import ExecutionPlan
 from .fit import Fit
 from .fit_arguments import FitSettings, fit_settings, require_bool, require_integer, require_rate
-from .fit_data import dataset_of, stream_of, train_and_validation
+from .fit_data import dataset_of, samples_without_targets, stream_of, train_and_validation
 from .history import FitProgress, History, MetricSums, data_digests
 from .plan_data import from_spec
-from .plateau import PlateauMonitor
+from .plateau import plateau_monitor
 from .provider_options import ProviderOptions
 from .providers import Provider, SessionConfig
 from .runner import runner_without_updates
 from .session import concatenate_batches
 from .session_recorder import SessionRecorder
 from .stream_arguments import check_stream, weighted_batches
+from .trainer_checkpoint import load_run, save_run
 from .training_plan import TrainingPlan
 from .variables import DonatedArrays
 
@@ -200,7 +198,7 @@ class Trainer:
             self._engine.adapt(samples)
         resumed_rate = self.learning_rate if self._resumes and self.plan.rate_graph is None else None
         progress = self._start_progress(monitor, (samples, validation), settings)
-        plateau = self._plateau_monitor(progress)
+        plateau = plateau_monitor(self.plan, progress.plateau_state)
         limit = self.plan.training.time_limit
         deadline = None if limit is None else time.monotonic() + limit.total_seconds
         hooks = fit_listeners(listeners, self, settings, samples, validation)
@@ -217,17 +215,7 @@ class Trainer:
             return progress.history
         finally:
             self._fit = None
-
-    def _plateau_monitor(self, progress: FitProgress) -> PlateauMonitor | None:
-        """The monitor of the spec's `reduce_on_plateau`, in the state of a resumed fit."""
-        section = self.plan.training.reduce_on_plateau
-        if section is None:
-            return None
-        settings = {key: getattr(section, key) for key in section.attributes if key != "mode"}
-        monitor = PlateauMonitor(is_maximized=is_maximized(self.plan, section.monitor, section.mode), **settings)
-        if progress.plateau_state is not None:
-            monitor.load_state_dict(progress.plateau_state)
-        return monitor
+            progress.callbacks = progress.callbacks.detached()
 
     @property
     def stop_training(self) -> bool:
@@ -388,19 +376,12 @@ class Trainer:
         """The network's output for every sample; a dict of arrays if there are several outputs. `x` may be an iterable
         of batches, as in `fit`; their targets are not used."""
         if is_batch_source(x):
-            batches = BatchStream(x, lambda inputs, *_: self._samples_without_targets(inputs)).one_pass()
+            batches = BatchStream(x, lambda inputs, *_: samples_without_targets(self.plan, inputs)).one_pass()
             results = concatenate_batches([self._engine.predict(batch, len(batch)) for batch in batches])
         else:
-            samples = x if isinstance(x, Dataset) else self._samples_without_targets(x)
+            samples = x if isinstance(x, Dataset) else samples_without_targets(self.plan, x)
             results = self._engine.predict(samples, self._batch_size(batch_size))
         return next(iter(results.values())) if len(results) == 1 else results
-
-    def _samples_without_targets(self, x: DataArgument) -> Dataset:
-        """The inputs of the compiled model. Further inputs, which only training has, may be given, too."""
-        inputs = self.plan.inference_inputs
-        if isinstance(x, Mapping):
-            x = {name: array for name, array in x.items() if name in inputs or name not in self.plan.inputs}
-        return from_arrays(x, None, replace(self.plan.data_spec, inputs=inputs), targets=False)
 
     # -- checkpoints -------------------------------------------------------------------------------------------------
 
@@ -410,26 +391,8 @@ class Trainer:
         Returns the SHA-256 of the file. Raises UsageError `unwritable-file`; then an earlier file of that name is
         unchanged. Raises TypeError if the state of a callback cannot be saved.
         """
-        arrays = self._engine.state_dict()
-        progress = self._progress
-        if progress is not None and progress.best_weights is not None:
-            arrays |= {best_weight_name(name): array for name, array in progress.best_weights.items()}
-        callbacks: dict[str, Any] = {}
-        if progress is not None:
-            callbacks, callback_arrays = progress.callbacks.current().encoded()
-            arrays |= callback_arrays
-        state = {
-            "spec": self.plan.fingerprint,
-            "vocabulary_files": self.plan.vocabulary_digests,
-            "initial_weights": self._loaded_weights_digest or self.initial_weights_digest or RANDOM_WEIGHTS,
-            "seed": self.plan.seed,
-            "steps": self.steps,
-            "learning_rate": self.learning_rate if self.plan.rate_graph is None else None,
-            "progress": None if progress is None else progress.state_dict(),
-            **callbacks,
-            "environment": self.environment(),
-        }
-        return checkpoint.save(os.fspath(path), with_strings_as_bytes(arrays), state)
+        initial_weights = self._loaded_weights_digest or self.initial_weights_digest
+        return save_run(os.fspath(path), self.plan, self._engine, self._progress, initial_weights, self.environment())
 
     def load_checkpoint(self, path: str | os.PathLike[str], *, exact: bool = False) -> list[Diagnostic]:
         """Load the state of a checkpoint; the next `fit` resumes its run.
@@ -438,48 +401,15 @@ class Trainer:
         CompileError and loads nothing. Raises UsageError for a missing file, CompileError `bad-checkpoint` for a
         damaged one, `checkpoint-mismatch` for one of another network, seed or initial weights.
         """
-        name = os.fspath(path)
-        entries, state = checkpoint.load(name)
-        arrays, callbacks = checkpoint.split_callbacks(name, entries, state)
-        best_entries, other_entries = split_best_weights(arrays)
-        best = self._decode_strings({weight: arrays[entry] for entry, weight in best_entries.items()})
-        stored_values = self._decode_strings({entry: arrays[entry] for entry in other_entries})
-        values = self._engine.convert_state(stored_values)
-        self._check_checkpoint(name, values, best, state)
-        differences = environment_diagnostics(name, state["environment"], self.environment(), exact)
-        if differences and exact:
-            raise CompileError(differences)
-        self._engine.steps = state["steps"]
-        self._engine.write(values)
-        if state["learning_rate"] is not None and self.plan.rate_graph is None:
-            self._engine.set_learning_rate(state["learning_rate"])
-        progress = state["progress"]
-        self._progress = None
-        if progress is not None:
-            self._progress = FitProgress.from_state_dict(self.plan, progress, best or None)
-            self._progress.callbacks = CallbackStates(saved=callbacks)
-        self._resumes = progress is not None
-        self._loaded_weights_digest = state["initial_weights"]
-        return differences
-
-    def _decode_strings(self, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """The arrays of a file, with the bytes of vocabularies decoded into strings."""
-        strings = {name for name, array in self._engine.vocabularies.items() if array.dtype == object}
-        try:
-            return {name: bytes_to_strings(array) if name in strings else array for name, array in arrays.items()}
-        except ValueError as error:
-            raise CompileError([mismatch(f"cannot resume the run: a vocabulary {error}")]) from error
-
-    def _check_checkpoint(
-        self, file: str, values: Mapping[str, np.ndarray], best: Mapping[str, np.ndarray], state: Mapping[str, Any]
-    ) -> None:
-        """Raises CompileError `checkpoint-mismatch` with every fault."""
-        # Another spec has other arrays, too; they are no further faults.
-        faults = [*run_faults(self.plan, self.initial_weights_digest, state)]
-        if not faults:
-            faults = [*array_faults(self._engine, values, best)]
-        if faults:
-            raise CompileError([mismatch(f"cannot resume the run from {file!r}: {fault}", file) for fault in faults])
+        environment = self.environment()
+        saved = load_run(os.fspath(path), self.plan, self._engine, self.initial_weights_digest, environment, exact)
+        self._engine.steps = saved.steps
+        self._engine.write(saved.values)
+        if saved.learning_rate is not None and self.plan.rate_graph is None:
+            self._engine.set_learning_rate(saved.learning_rate)
+        self._progress, self._resumes = saved.progress, saved.progress is not None
+        self._loaded_weights_digest = saved.initial_weights
+        return saved.differences
 
     def environment(self) -> dict[str, Any]:
         """Versions, processor and settings on which the last bit of a result depends."""

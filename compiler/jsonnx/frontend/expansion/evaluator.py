@@ -141,7 +141,7 @@ class Evaluator:
             self._reported_names.update((block, name) for name in names[:1])
             if names and not is_reported:
                 message = f"there is no parameter {short_name(names[0])}"
-                help = self._unknown_name_help(names[0], raw, values, scope)
+                help = self._unknown_name_help(names, raw, values, scope)
                 self.meant_names.update(*(self.report.similar_words(name, values) for name in names))
                 self.report.add("unknown-name", path, message, help=help, notes=scope.notes)
         except ExpressionError as error:
@@ -150,19 +150,27 @@ class Evaluator:
         invalid_paths.append(path)
         return raw
 
-    def _unknown_name_help(self, name: str, raw: str, values: Values, scope: EvaluationScope) -> str | Suggestion:
+    def _unknown_name_help(
+        self, names: list[str], raw: str, values: Values, scope: EvaluationScope
+    ) -> str | Suggestion:
+        """Returns the help for the first of the unknown names in an expression, with a replacement for all."""
+        name = names[0]
         if name == "index":
             return "only an entry with `repeat` has an `index`"
         if scope.block_use and name in self.global_names:
             return f'a block reads the parameters of the network that it lists: "globals": ["{name}"]'
-        fallback = known_names_help([*map(short_name, values)]) if values else "there are no parameters here"
         if name in NAME_HINTS:
             return NAME_HINTS[name]
         suggestion = self.report.suggestion(name, values)
         if suggestion is None:
-            return fallback
-        texts = [with_name_replaced(raw, name, str(similar)) for similar in suggestion.replacements]
-        return suggestion._replace(old=raw, replacements=tuple(texts))
+            return known_names_help([*map(short_name, values)]) if values else "there are no parameters here"
+        similar = {each: self.report.similar_words(each, values) for each in names}
+        if any(len(words) != 1 for words in similar.values()):
+            return suggestion.text
+        text = raw
+        for each, words in similar.items():
+            text = with_name_replaced(text, each, words[0])
+        return suggestion._replace(old=raw, replacements=(text,))
 
     def spend(self, steps: int, path: JsonPath, scope: EvaluationScope) -> None:
         """Counts steps. Reports an error and raises ExpansionTooLarge if there are too many."""

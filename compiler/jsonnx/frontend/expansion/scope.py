@@ -7,7 +7,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 
 from ...core.components import Json
-from ...core.diagnostics import JsonPath, Report, quoted_or_list, suggested
+from ...core.diagnostics import JsonPath, Report, did_you_mean, quoted_or_list, suggested
 from ...core.fixes import Suggestion
 from ...core.limits import MAX_EXPANDED_ENTRIES, MAX_LAYERS, MAX_TEMPLATES
 from ...layers import LAYERS
@@ -310,7 +310,9 @@ class Scope:
                 similar = self.report.similar_words(kind, [*LAYERS.by_name, *self.templates.blocks])
             if any(name in self.templates.blocks for name in similar):
                 message = f"there is no layer type or block {short_name(kind)}"
-                self._report_invalid(step, "unknown-type", "type", message, suggested(kind, similar))
+                is_valid_there = len(similar) == 1 and self._accepts(similar[0], step)
+                help = suggested(kind, similar) if is_valid_there else did_you_mean(similar)
+                self._report_invalid(step, "unknown-type", "type", message, help)
             return
         block = self.templates.blocks[kind]
         if raw_type != kind:
@@ -404,6 +406,15 @@ class Scope:
         steps = {known: symbol for known, symbol in self.symbols.items() if isinstance(symbol, Step)}
         similar = [] if name in self.symbols else self.report.similar_words(name, steps)
         return any(steps[known].template is not None for known in similar)
+
+    def _accepts(self, name: str, step: Step) -> bool:
+        """Tells whether the arguments of a step are those of a block."""
+        block = self.templates.blocks.get(name)
+        if block is None:
+            return False
+        arguments = step.body.keys() - ENTRY_KEYS
+        required = {key for key, parameter in block.parameters.items() if not parameter.has_default}
+        return required <= arguments <= block.parameters.keys()
 
     def _report_invalid(self, step: Step, code: str, key: str, message: str, help: str | Suggestion | None) -> None:
         """Reports an error at a key of a step, and replaces the step by a placeholder."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,9 +12,10 @@ from ...core.components import Json
 from ...core.diagnostics import JsonPath
 from ...core.fixes import Edit, Fix, Suggestion, replace_value
 from ...layers import LAYERS
+from ..default_names import default_name
 from .corrections import NO_VALUE, corrected_value, object_edits
 from .fast_validator import is_valid
-from .schema import REGISTRIES, definition
+from .schema import ENTRY_KEYS, REGISTRIES, definition
 from .schema_paths import schema_at, value_at
 
 REGISTRY_BY_KIND = {registry.kind: registry for registry in (LAYERS, *REGISTRIES)}
@@ -30,6 +33,8 @@ def component_fix(kind: str, path: JsonPath, document: Json, suggestion: Suggest
     owner = value_at(document, path[:-1])
     if path[-1:] == ("type",) and isinstance(owner, dict) and isinstance(owner.get("type"), str):
         arguments = replacement if isinstance(replacement, dict) else {"type": replacement}
+        if kind == "layer" and _refers_to_default_name(document, owner):
+            return None
         edits = _typed_object_edits(kind, path[:-1], owner, arguments)
         return Fix(f"Write {arguments['type']!r}", tuple(edits)) if edits else None
     is_complete = not isinstance(replacement, dict) or ... not in replacement.values()
@@ -48,13 +53,32 @@ def _typed_object_edits(
     new_type = Edit("replace", (*path, "type"), name, old=value["type"])
     component = REGISTRY_BY_KIND[kind].by_name.get(name)
     if component is None:
-        return [new_type] if name.startswith(library.PREFIX) else []
+        return [new_type] if _library_block_accepts(name, value) else []
     added = {key: item for key, item in arguments.items() if item is not ... and key not in value}
     schema = definition(f"{kind}.{component.type_name}")
     edits = object_edits(path, {**value, **added}, schema)
     if edits is None:
         return []
     return [new_type, *edits, *(Edit("add", (*path, key), item) for key, item in added.items())]
+
+
+def _library_block_accepts(name: str, entry: Mapping[str, Json]) -> bool:
+    """Tells whether the arguments of an entry are those of a block of the library."""
+    if name not in library.block_types():
+        return False
+    parameters = next(iter(library.block_definitions(name).values())).get("parameters", {})
+    required = {key for key, value in parameters.items() if isinstance(value, dict) and value.get("required")}
+    return required <= entry.keys() - ENTRY_KEYS <= parameters.keys()
+
+
+def _refers_to_default_name(document: Json, entry: Mapping[str, Json]) -> bool:
+    """Tells whether a document may refer to a layer by a name that its wrong type gives it."""
+    if "name" in entry or not isinstance(document, dict):
+        return False
+    entries = [item for item in document.get("layers", ()) if isinstance(item, dict)]
+    references = [document.get(key) for key in ("outputs", "labels", "training")]
+    references += [item.get(key) for item in entries for key in ("from", "use")]
+    return re.search(rf'"{re.escape(default_name(entry["type"]))}(_[0-9]+)?[."]', json.dumps(references)) is not None
 
 
 def type_key_fix(kind: str | None, path: JsonPath, value: Mapping[str, Json], key: str) -> Fix | None:

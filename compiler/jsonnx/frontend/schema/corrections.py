@@ -13,6 +13,7 @@ from ...core.fixes import Edit, Fix, json_text
 from ...core.spelling import similar_words
 from ..foreign_help import key_correction
 from .fast_validator import is_valid
+from .schema import definition
 
 NO_VALUE: Any = object()
 """What is returned where no value is certain."""
@@ -22,12 +23,26 @@ _PYTHON_CONSTANTS = {"true": True, "false": False, "none": None, "null": None}
 
 def corrected_value(value: Json, schema: Json) -> Json:
     """Returns a valid value, or the one that an invalid value plainly stands for; NO_VALUE if there is none."""
-    return next((reading for reading in _readings(value) if is_valid(reading, schema)), NO_VALUE)
+    readings = (inner for reading in _readings(value) for inner in (reading, *_readings(reading)))
+    found = next((reading for reading in (value, *readings) if is_valid(reading, schema)), NO_VALUE)
+    if found is NO_VALUE and isinstance(value, str):
+        similar = similar_words(value, _choices(schema))
+        return similar[0] if len(similar) == 1 and is_valid(similar[0], schema) else NO_VALUE
+    return found
+
+
+def _choices(schema: Json) -> list[str]:
+    """Returns the texts among which a schema lets choose."""
+    if not isinstance(schema, dict):
+        return []
+    if "$ref" in schema:
+        return _choices(definition(schema["$ref"].removeprefix("#/$defs/"))) if "layer" not in schema["$ref"] else []
+    inner = [choice for option in schema.get("anyOf", ()) for choice in _choices(option)]
+    return [*(choice for choice in schema.get("enum", ()) if isinstance(choice, str)), *inner]
 
 
 def _readings(value: Json) -> Iterator[Json]:
-    """Yields a value, and what it may have been written for, the likeliest first."""
-    yield value
+    """Yields what a value may have been written for, the likeliest first."""
     if isinstance(value, str):
         yield from _readings_of_text(value.strip())
     elif isinstance(value, float) and value.is_integer():
@@ -37,8 +52,7 @@ def _readings(value: Json) -> Iterator[Json]:
     if isinstance(value, list) and len(value) == 1:
         yield value[0]
     elif isinstance(value, list):
-        items = [next(_readings_of_text(item), item) if isinstance(item, str) else item for item in value]
-        yield items
+        yield [next(_readings_of_text(item), item) if isinstance(item, str) else item for item in value]
     elif isinstance(value, dict):
         yield from _readings_of_object(value)
     elif value is not None:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from functools import cache
 
 from ...core.components import Json
+from ..lint_section import LINT_KEY
 from .library_schema import library_definitions, with_library
 from .schema import INNER_NAME_SCHEMA, REGISTRIES, reuse_properties, spec_schema
 
@@ -41,7 +42,7 @@ def editor_schema() -> dict[str, Json]:
     """Returns the complete schema. Callers share it and must not change it."""
     strict = spec_schema()
     properties = {
-        key: schema if key in reuse_properties() or key == "sweep" else _allow_expressions(schema)
+        key: schema if key in reuse_properties() or key in ("sweep", LINT_KEY) else _allow_expressions(schema)
         for key, schema in strict["properties"].items()
         if key not in LITERAL_KEYS
     }

@@ -18,7 +18,7 @@ from ..foreign_help import foreign_name, key_correction, replaced_keys
 from .component_fixes import REGISTRY_BY_KIND, component_fix, name_as_layer_fix, type_key_fix
 from .corrections import key_fix, split_fix, value_fix
 from .misplaced_keys import misplaced_key
-from .phrases import schema_phrase, short_name, short_repr
+from .phrases import MAX_ENUM_VALUES_SHOWN, schema_phrase, short_name, short_repr
 from .schema import PARAMETER_NAME_SCHEMA
 from .schema_paths import required_keys, schema_at, value_at
 
@@ -56,7 +56,8 @@ def report_error(
         case "not":
             message = f"{_value_name(path)} is not allowed here"
             help = f"remove it: {error.schema['description']}"
-            report.add("unknown-key", path, message, help=help, at_key=True, fix=remove_key(path))
+            fix = remove_key(path) if "layers" in path else None  # a parameter may need a value in its place
+            report.add("unknown-key", path, message, help=help, at_key=True, fix=fix)
         case _:
             _report_invalid_value(error, document, report)
 
@@ -122,7 +123,8 @@ def _report_unknown_key(error: ValidationError, key: str, document: Json, report
     else:
         new_keys = tuple(report.similar_words(key, known))
         help = did_you_mean(new_keys) or f"known keys: {', '.join(known)}"
-        fix = None if new_keys else remove_key((*path, key), is_safe=False)
+        is_needless = not new_keys and len(value) > error.schema.get("minProperties", 0)
+        fix = remove_key((*path, key), is_safe=False) if is_needless else None
     if len(new_keys) == 1:
         fix = key_fix(path, key, value, properties, new_keys[0])
     report.add(
@@ -169,6 +171,9 @@ def _report_invalid_choice(error: ValidationError, document: Json, report: Repor
         foreign = foreign_name("dtype", value, choices) if path[-1] == "dtype" else None
         expected = or_list(map(short_repr, choices))
         help = foreign or report.suggestion(value, choices) or f"choose {expected}"
+        if len(choices) > MAX_ENUM_VALUES_SHOWN:
+            expected = schema_phrase(error.schema)
+            help = report.suggestion(value, choices) or str(error.schema.get("description", f"write {expected}"))
         message = f"{_value_name(path)} cannot be {short_repr(value)}"
         report.add("invalid-value", path, message, help=help, expected=expected, found=found)
     elif value in REGISTRY_BY_KIND[kind].by_name:

@@ -24,6 +24,7 @@ from ...training.section import (
 from ...training.split_section import SequencesSection, SplitSection, WindowsSection
 from ..budget_section import BudgetSection
 from ..foreign_help import replaced_keys
+from ..lint_section import LintSection
 from .fast_validator import is_valid
 from .schema import root_schema
 from .schema_paths import child_schema, schema_at, value_at
@@ -47,6 +48,7 @@ def _keys_by_section() -> dict[JsonPath, Collection[str]]:
         ("training", "data", "images"): ImagesSection.attributes,
         ("training", "data", "audio"): AudioSection.attributes,
         ("training", "weights"): InitialWeightsSection.attributes,
+        ("lint",): LintSection.attributes,
         ("budget",): BudgetSection.attributes,
         ("sweep",): SweepSection.attributes,
         ("sweep", "pruning"): PruningSection.attributes,

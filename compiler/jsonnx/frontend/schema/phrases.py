@@ -33,6 +33,9 @@ _DEFINITION_PHRASES = {
 UNKNOWN_NAME_SCHEMA = {"type": "string", "minLength": 0}
 """An alternative to the known names in a schema, for names that only the document knows. Messages omit it."""
 
+MAX_ENUM_VALUES_SHOWN = 20
+"""The number of values up to which a message names all that are allowed."""
+
 
 def schema_phrase(schema: Json) -> str:
     """Returns the values that a schema allows in words: `an integer or an array of 2 integers`."""
@@ -50,6 +53,8 @@ def _schema_phrases(schema: Json) -> list[tuple[str, str]]:
         return [(f"the name of {singular}", f"names of {plural}")]
     if "title" in schema and "$schema" not in schema:
         return [_definition_phrase(schema["title"])]
+    if "enum" in schema and len(schema["enum"]) > MAX_ENUM_VALUES_SHOWN:
+        return [("a known name", "known names")]
     if "enum" in schema:
         choices = or_list(repr(choice) if isinstance(choice, str) else short_repr(choice) for choice in schema["enum"])
         return [(choices, choices)]

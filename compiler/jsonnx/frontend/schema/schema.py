@@ -19,6 +19,7 @@ from ...training.schedules import SCHEDULES
 from ...training.section import Training
 from ...training.trackers import TRACKERS
 from ..budget_section import BudgetSection
+from ..lint_section import LINT_KEY, LintSection
 from .phrases import UNKNOWN_NAME_SCHEMA
 
 LANGUAGE_VERSION = 1
@@ -146,6 +147,8 @@ def _root_properties() -> dict[str, Json]:
         | {"description": "Which values `jsonnx sweep` searches for the best."},
         "budget": NullableCodec(codec_for(BudgetSection)).schema()
         | {"description": "What the network and its model may cost; `jsonnx validate` reports what exceeds it."},
+        LINT_KEY: NullableCodec(codec_for(LintSection)).schema()
+        | {"description": "Which findings of `jsonnx lint`, and which warnings, are meant."},
     }
 
 

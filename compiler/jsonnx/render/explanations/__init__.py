@@ -5,6 +5,7 @@ from __future__ import annotations
 from textwrap import fill
 
 from ...layers.unsupported import unsupported_layer
+from ...lint.rules import RULES
 from ..terminal import TEXT_WIDTH
 from .data import DATA_EXPLANATIONS
 from .explanation import Explanation
@@ -15,6 +16,10 @@ from .running import RUNNING_EXPLANATIONS
 from .serving import SERVING_EXPLANATIONS
 from .specs import SPEC_EXPLANATIONS
 
+LINT_EXPLANATIONS = {
+    rule.code: Explanation(rule.title, rule.text, rule.wrong_example, rule.right_example) for rule in RULES.values()
+}
+
 _BY_SUBJECT = (
     *(
         SPEC_EXPLANATIONS,
@@ -24,6 +29,7 @@ _BY_SUBJECT = (
         RUNNING_EXPLANATIONS,
         SERVING_EXPLANATIONS,
     ),
+    LINT_EXPLANATIONS,
     GATE_EXPLANATIONS,
 )
 

@@ -19,6 +19,21 @@ FILE_EXPLANATIONS: dict[str, Explanation] = {
         "jsonnx init flowers.csv --target species  # flowers.json exists",
         "jsonnx init flowers.csv --target species -o flowers_2.json",
     ),
+    "bad-configuration": Explanation(
+        "A configuration file is not as it should be",
+        "The rules of `jsonnx lint` are configured in the table `lint` of `jsonnx.toml`, or in `tool.jsonnx.lint` of "
+        "`pyproject.toml`. Its keys are `select`, `extend-select` and `ignore`, lists of codes, and "
+        "`per-file-ignores`, a table of such lists by patterns of file names.",
+        '[lint]\nignores = "dropped-pixels"',
+        '[lint]\nignore = ["dropped-pixels"]',
+    ),
+    "unknown-rule": Explanation(
+        "A rule that does not exist",
+        "A configuration or an option names a rule of `jsonnx lint` that this release does not have. `jsonnx lint "
+        "--list-rules` lists all; the word `all` stands for all of them.",
+        "jsonnx lint spec.json --ignore dropped-pixel",
+        "jsonnx lint spec.json --ignore dropped-pixels",
+    ),
     "bad-option": Explanation(
         "An invalid command-line option",
         "`--set` takes a dotted path and a JSON value, and the path must exist in the spec. The suffix of an "

@@ -1,0 +1,71 @@
+"""Kinds of layers, by type name: rules import no module of layers that a spec does not use."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..layers import Layer
+
+CONVOLUTIONS = ("Conv1D", "Conv2D", "Conv3D")
+DEPTHWISE_CONVOLUTIONS = ("DepthwiseConv1D", "DepthwiseConv2D", "SeparableConv1D", "SeparableConv2D")
+TRANSPOSED_CONVOLUTIONS = ("Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose")
+ALL_CONVOLUTIONS = (*CONVOLUTIONS, *DEPTHWISE_CONVOLUTIONS, *TRANSPOSED_CONVOLUTIONS)
+WEIGHTED_LAYERS = ("Dense", "EinsumDense", *ALL_CONVOLUTIONS)
+"""Layers with a kernel that end with an activation."""
+
+POOLINGS = tuple(f"{kind}Pooling{rank}D" for kind in ("Max", "Average") for rank in (1, 2, 3))
+GLOBAL_POOLINGS = tuple(f"Global{kind}Pooling{rank}D" for kind in ("Max", "Average") for rank in (1, 2, 3))
+DROPOUTS = ("Dropout", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D", "GaussianDropout", "AlphaDropout")
+NORMALIZATIONS = ("BatchNormalization", "LayerNormalization", "GroupNormalization", "RMSNormalization")
+RECURRENT_LAYERS = ("SimpleRNN", "GRU", "LSTM")
+PASSTHROUGH_LAYERS = ("Identity", *DROPOUTS, "Flatten", "Reshape", "Permute", "ActivityRegularization")
+"""Layers that keep the values of their input, or drop some of them in training."""
+
+SCALING_LAYERS = ("Rescaling", "Normalization", "BatchNormalization", "LayerNormalization", "GroupNormalization")
+"""Layers that bring values to a scale of about 1."""
+
+NON_NEGATIVE_ACTIVATIONS = (
+    "relu",
+    "relu6",
+    "sigmoid",
+    "hard_sigmoid",
+    "softmax",
+    "sparsemax",
+    "softplus",
+    "exponential",
+)
+"""Activations without negative values, on which relu has no effect."""
+
+BOUNDED_ACTIVATIONS = ("sigmoid", "hard_sigmoid", "softmax", "tanh", "hard_tanh", "softsign")
+"""Activations whose values are between -1 and 1."""
+
+PROBABILITY_ACTIVATIONS = ("sigmoid", "softmax")
+
+
+def activation_of(layer: Layer | None) -> str | None:
+    """The name of the activation that a layer ends with; `linear` for a layer with a kernel and none, None for another
+    layer."""
+    if layer is None:
+        return None
+    kind = layer.type_name
+    if kind in WEIGHTED_LAYERS or kind == "Activation":
+        activation: Any = getattr(layer, "activation", None)
+        return _function_name(activation)
+    if kind == "ReLU":
+        return _function_name(layer)
+    return {"Softmax": "softmax", "LeakyReLU": "leaky_relu", "PReLU": "prelu", "ELU": "elu"}.get(kind)
+
+
+def _function_name(activation: Any) -> str:
+    """The name of an activation; that of a relu with a slope, which has negative values, is `leaky_relu`."""
+    if activation is None:
+        return "linear"
+    if activation.type_name in ("relu", "ReLU"):
+        return "leaky_relu" if activation.negative_slope else "relu"
+    name: str = activation.type_name
+    return name
+
+
+def own_activation_path(layer: Layer) -> tuple[str, ...]:
+    """The key of a layer's activation, below the path of the layer; empty if the layer is the activation."""
+    return ("activation",) if layer.type_name in WEIGHTED_LAYERS else ()

@@ -1,0 +1,271 @@
+"""Rules on convolutions and pooling: what their windows read, and how large their results are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import prod
+from typing import Any, NamedTuple
+
+from ...core.types import TensorType
+from ...frontend.network import Call
+from ...layers.convolution.sliding_window import SlidingWindows, spatial_axes
+from ..layer_kinds import ALL_CONVOLUTIONS, CONVOLUTIONS, DEPTHWISE_CONVOLUTIONS, POOLINGS, TRANSPOSED_CONVOLUTIONS
+from ..linted_network import LintedNetwork
+from ..rule import Finding, rule
+
+WINDOW_LAYERS = (*CONVOLUTIONS, *DEPTHWISE_CONVOLUTIONS, *POOLINGS)
+"""Layers whose windows read their input at regular distances."""
+
+MAX_RECEPTIVE_FIELD_FACTOR, MAX_UNREDUCED_FACTOR = 4.0, 2.0
+"""Size of the receptive field, relative to the image, beyond which most of it is padding; the second one is for layers
+at the full resolution of the image."""
+
+MIN_DROPPED_SHARE = 0.03
+"""The share of an axis that windows leave over at its end, below which it is not reported."""
+
+ACTIVATION_LAYERS = ("Activation", "ReLU", "LeakyReLU", "PReLU", "ELU")
+BETWEEN_CONVOLUTION_AND_FLATTEN = (*POOLINGS, *ACTIVATION_LAYERS, "Dropout", "SpatialDropout2D", "BatchNormalization")
+
+LARGE_DENSE_SHARE, MIN_LARGE_DENSE_WEIGHTS = 0.9, 1_000_000
+
+
+def windows_of(layer: Any) -> SlidingWindows:
+    windows: SlidingWindows = layer.windows
+    return windows
+
+
+def spatial_sizes(type: TensorType, layer: Any) -> list[Any]:
+    return [type.shape[axis] for axis in spatial_axes(type.rank, layer.data_format)]
+
+
+class Field(NamedTuple):
+    """The part of an image along one axis that an element depends on, and the distance between two elements."""
+
+    size: int = 1
+    step: int = 1
+
+
+@rule(
+    "receptive-field",
+    "A receptive field much larger than the image",
+    "The elements of a convolution depend on a window of the image, which grows from layer to layer. Once it is "
+    "several times as large as the image, most of what a further kernel reads is padding; a kernel that is larger "
+    "than its own input always reads some. Use fewer layers, smaller kernels, fewer strides, or larger images. Two "
+    "times the image is reported at its full resolution, and four times behind strides.",
+    wrong='[{"type": "Conv2D", "filters": 4, "kernel_size": 9, "padding": "same", "from": "image"}]',
+    right='[{"type": "Conv2D", "filters": 4, "kernel_size": 3, "padding": "same", "from": "image"}]',
+)
+def receptive_field(network: LintedNetwork) -> Iterator[Finding]:
+    fields: dict[str, list[Field]] = {}
+    images: dict[str, list[Any]] = {}
+    reported: set[str] = set()
+    for call in network.calls:
+        known = next((source for source in call.sources if source in fields), None)
+        layer: Any = call.layer
+        if layer.type_name not in (*WINDOW_LAYERS, *TRANSPOSED_CONVOLUTIONS):
+            if known is not None and network.output_type(call).rank == len(fields[known]) + 2:
+                widest = max((source for source in call.sources if source in fields), key=lambda name: fields[name])
+                fields[call.name], images[call.name] = fields[widest], images[widest]
+            continue
+        if layer.type_name in TRANSPOSED_CONVOLUTIONS:
+            continue
+        sizes = spatial_sizes(network.input_type(call), layer)
+        before = fields.get(call.sources[0]) or [Field()] * len(sizes)
+        image = images.get(call.sources[0]) or sizes
+        windows = windows_of(layer)
+        fields[call.name] = [
+            Field(field.size + (span - 1) * field.step, field.step * stride)
+            for field, span, stride in zip(before, windows.spans, windows.strides, strict=True)
+        ]
+        images[call.name] = image
+        origin = next((name for name in network.typed.inputs if images[call.name] is image), "")
+        if windows.padding != "same" or len(sizes) < 2 or origin in reported:
+            continue
+        fault = _field_fault(call, windows.spans, sizes, before, image)
+        if fault is not None:
+            reported.add(origin)
+            yield Finding(call.path, fault, "use smaller kernels, fewer layers or strides, or larger images")
+
+
+def _field_fault(call: Call, spans: list[int], sizes: list[Any], before: list[Field], image: list[Any]) -> str | None:
+    for span, size, field, total in zip(spans, sizes, before, image, strict=True):
+        if not isinstance(size, int) or not isinstance(total, int) or span == 1:
+            continue
+        if span > size:
+            return f"the kernel of {call.name!r} spans {span}, and its input has size {size}: it always reads padding"
+        limit = MAX_UNREDUCED_FACTOR if field.step == 1 else MAX_RECEPTIVE_FIELD_FACTOR
+        if field.size > limit * total:
+            return (
+                f"an element of the input of {call.name!r} depends on {field.size} x {field.size} pixels, of an image "
+                f"of size {total}"
+            )
+    return None
+
+
+@rule(
+    "dropped-pixels",
+    "Strides that drop pixels",
+    "Windows whose stride is larger than their size skip the elements between them. Without padding, the last rows "
+    "are dropped if windows do not end with the image: pooling by 2 drops the last of 7 rows. Less than 3 % of the "
+    'rows are not reported. Write `"padding": "same"`, change the size of the image or the kernel before.',
+    wrong='[{"type": "Conv2D", "filters": 4, "kernel_size": 1, "strides": 2, "from": "image"}]',
+    right='[{"type": "Conv2D", "filters": 4, "kernel_size": 2, "strides": 2, "from": "image"}]',
+)
+def dropped_pixels(network: LintedNetwork) -> Iterator[Finding]:
+    for call, layer in network.of_type(*WINDOW_LAYERS):
+        windows, sizes = windows_of(layer), spatial_sizes(network.input_type(call), layer)
+        key = "strides" if network.is_written((*call.path, "strides")) else "pool_size"
+        path = (*call.path, key) if network.is_written((*call.path, key)) else call.path
+        skipped = [max(stride - span, 0) for span, stride in zip(windows.spans, windows.strides, strict=True)]
+        if any(skipped):
+            if not _others_read_all(network, call):
+                stride, span = max(zip(windows.strides, windows.spans, strict=True), key=lambda pair: pair[0] - pair[1])
+                message = f"{call.name!r} has strides of {stride} and windows of {span}, and skips what is between them"
+                yield Finding(path, message, "use a kernel that is at least as large as the strides")
+            continue
+        rest = _remainder(windows, sizes)
+        if rest is not None and not _others_read_all(network, call):
+            count, size = rest
+            rows = "row or column" if count == 1 else "rows or columns"
+            message = f"{call.name!r} drops the last {rows} of its input: {count} of {size}"
+            help = 'write "padding": "same", or change the size before'
+            yield Finding(path, message, help)
+
+
+def _remainder(windows: SlidingWindows, sizes: list[Any]) -> tuple[int, int] | None:
+    """How many elements at the end of an axis no window reads, and its size."""
+    if windows.padding != "valid":
+        return None
+    for span, stride, size in zip(windows.spans, windows.strides, sizes, strict=True):
+        if isinstance(size, int) and size > span and (size - span) % stride >= max(MIN_DROPPED_SHARE * size, 1):
+            return (size - span) % stride, size
+    return None
+
+
+def _others_read_all(network: LintedNetwork, call: Call) -> bool:
+    """Whether another layer reads all of the input: then a shortcut skips pixels, and not the network."""
+    for other in network.consumers_by_value.get(call.sources[0], []):
+        layer: Any = other.layer
+        if other is call:
+            continue
+        if layer.type_name not in WINDOW_LAYERS:
+            return True
+        windows = windows_of(layer)
+        covers = all(span >= stride for span, stride in zip(windows.spans, windows.strides, strict=True))
+        if covers and _remainder(windows, spatial_sizes(network.input_type(other), layer)) is None:
+            return True
+    return False
+
+
+@rule(
+    "even-kernel",
+    "A kernel of even size that keeps the size of the image",
+    "With padding `same` and strides of 1, a kernel of even size pads one element more at the end, so that each layer "
+    "shifts the image by half a pixel. Kernels of odd size have a center.",
+    wrong='[{"type": "Conv2D", "filters": 4, "kernel_size": 4, "padding": "same", "from": "image"}]',
+    right='[{"type": "Conv2D", "filters": 4, "kernel_size": 3, "padding": "same", "from": "image"}]',
+)
+def even_kernel(network: LintedNetwork) -> Iterator[Finding]:
+    for call, layer in network.of_type(*CONVOLUTIONS, *DEPTHWISE_CONVOLUTIONS):
+        windows = windows_of(layer)
+        if windows.padding != "same":
+            continue
+        for size, stride, dilation in zip(windows.size, windows.strides, windows.dilations, strict=True):
+            if size % 2 == 0 and stride == 1 and dilation % 2:
+                message = f"the kernel of {call.name!r} has the even size {size}, so the result is shifted"
+                yield Finding((*call.path, "kernel_size"), message, f"use {size - 1} or {size + 1}")
+                break
+
+
+@rule(
+    "checkerboard",
+    "A transposed convolution whose windows overlap unevenly",
+    "If the strides do not divide the size of the kernel, some pixels of the result are the sum of more windows than "
+    "their neighbours, which shows as a pattern of squares.",
+    wrong='[{"type": "Conv2DTranspose", "filters": 4, "kernel_size": 3, "strides": 2, "from": "image"}]',
+    right='[{"type": "Conv2DTranspose", "filters": 4, "kernel_size": 4, "strides": 2, "from": "image"}]',
+    default=False,
+)
+def checkerboard(network: LintedNetwork) -> Iterator[Finding]:
+    for call, layer in network.of_type(*TRANSPOSED_CONVOLUTIONS):
+        pairs = list(zip(layer.kernel_size, layer.strides, strict=True))
+        if any(stride > 1 and size % stride for size, stride in pairs):
+            size, stride = next(pair for pair in pairs if pair[1] > 1 and pair[0] % pair[1])
+            message = f"{call.name!r} has a kernel of size {size} and strides of {stride}, so windows overlap unevenly"
+            yield Finding((*call.path, "kernel_size"), message, f"use a multiple of {stride}")
+
+
+@rule(
+    "pixel-convolution",
+    "A convolution of an image of one pixel",
+    "Once convolutions and pooling without padding have reduced an image to one pixel, all but one weight of a larger "
+    "kernel only read padding, and a kernel of size 1 is a Dense layer. Pool less, or end with Flatten and Dense.",
+    wrong='[{"type": "MaxPooling2D", "pool_size": 8, "from": "image"}, {"type": "Conv2D", "filters": 4, '
+    '"kernel_size": 3, "padding": "same"}]',
+    right='[{"type": "MaxPooling2D", "pool_size": 2, "from": "image"}, {"type": "Conv2D", "filters": 4, '
+    '"kernel_size": 3, "padding": "same"}]',
+)
+def pixel_convolution(network: LintedNetwork) -> Iterator[Finding]:
+    for call, layer in network.of_type(*CONVOLUTIONS, *DEPTHWISE_CONVOLUTIONS):
+        sizes = spatial_sizes(network.input_type(call), layer)
+        if all(size == 1 for size in sizes) and max(layer.kernel_size) > 1:
+            source = call.sources[0]
+            notes = ((network.typed.network.paths[source], f"{source!r} is {network.input_type(call)}"),)
+            message = f"{call.name!r} convolves an image of one pixel, so most of its kernel only reads padding"
+            yield Finding(call.path, message, "reduce the image less before it, or use Dense", notes)
+
+
+@rule(
+    "large-dense",
+    "Nearly all weights are in the Dense layer behind a Flatten",
+    "A Dense layer behind the Flatten of an image has a weight for each pair of an element and a unit, and soon more "
+    "than 90 % of all weights, which overfit. GlobalAveragePooling2D in place of Flatten, or more pooling, needs far "
+    "fewer. Networks with less than a million such weights are not reported.",
+    wrong='{"inputs": {"photo": {"shape": [64, 64, 3]}}, "layers": [{"type": "Conv2D", "filters": 32, "kernel_size": '
+    '3, "activation": "relu"}, {"type": "Flatten"}, {"type": "Dense", "units": 10}]}',
+    right='{"inputs": {"photo": {"shape": [64, 64, 3]}}, "layers": [{"type": "Conv2D", "filters": 32, "kernel_size": '
+    '3, "activation": "relu"}, {"type": "GlobalAveragePooling2D"}, {"type": "Dense", "units": 10}]}',
+)
+def large_dense(network: LintedNetwork) -> Iterator[Finding]:
+    counts = {call.name: kernel_weights(network, call) for call in network.calls if call.name == call.owner}
+    total = sum(counts.values())
+    for call, _ in network.of_type("Dense"):
+        if counts[call.name] < max(MIN_LARGE_DENSE_WEIGHTS, LARGE_DENSE_SHARE * total):
+            continue
+        flatten = network.producer(call, skip=("Dropout", "Identity", "BatchNormalization", *ACTIVATION_LAYERS))
+        if flatten is None or flatten.layer is None or flatten.layer.type_name not in ("Flatten", "Reshape"):
+            continue
+        sizes = network.input_type(flatten).shape
+        convolution = network.producer(flatten, skip=BETWEEN_CONVOLUTION_AND_FLATTEN)
+        if len(sizes) < 4 or convolution is None or convolution.layer is None:
+            continue
+        if convolution.layer.type_name in ALL_CONVOLUTIONS:
+            share = counts[call.name] / total
+            message = (
+                f"{call.name!r} has {counts[call.name]:,} weights, {int(100 * share)} % of all, behind {flatten.name!r}"
+            )
+            notes = ((flatten.path, f"{flatten.name!r} makes vectors of {sizes[1:]}"),)
+            help = "pool more before, or use GlobalAveragePooling2D in place of Flatten"
+            yield Finding(call.path, message.replace("(", "[").replace(")", "]"), help, notes)
+
+
+def kernel_weights(network: LintedNetwork, call: Call) -> int:
+    """The number of elements of a layer's kernel or table, of the kinds of layers that have most weights."""
+    layer: Any = call.layer
+    kind = layer.type_name
+    if kind in ("Embedding", "ReversibleEmbedding"):
+        return int(layer.input_dim * layer.output_dim)
+    if not call.sources:
+        return 0
+    shape = network.input_type(call).shape
+    size = shape[1 if getattr(layer, "data_format", None) == "channels_first" else -1] if shape else 0
+    if not isinstance(size, int):
+        return 0
+    if kind == "Dense":
+        return int(size * layer.units)
+    if kind in CONVOLUTIONS:
+        return int(prod(layer.kernel_size) * size * layer.filters // layer.groups)
+    if kind in TRANSPOSED_CONVOLUTIONS:
+        return int(prod(layer.kernel_size) * size * layer.filters)
+    gates = {"SimpleRNN": 1, "GRU": 3, "LSTM": 4}.get(kind, 0)
+    return int(gates * layer.units * (size + layer.units)) if gates else 0

@@ -1,0 +1,156 @@
+"""Rules on layers without effect, or with one that is hardly meant."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from ...frontend.network import Call
+from ..fixes import remove_layer, set_key
+from ..layer_kinds import GLOBAL_POOLINGS, POOLINGS, activation_of
+from ..linted_network import LintedNetwork
+from ..rule import Finding, rule
+from .convolutions import spatial_sizes, windows_of
+
+MAX_TRANSFORMER_WIDTH_FACTOR = 2
+
+
+@rule(
+    "no-effect",
+    "A layer that returns its input",
+    "The layer changes nothing with these arguments, whatever its input is: an Activation that is linear, a Rescaling "
+    "by 1, a pooling of windows of one element, a Flatten of vectors, a Reshape or a Permute to the same shape. "
+    "Either an argument is missing, or the layer can go.",
+    wrong='[{"type": "Rescaling", "scale": 1.0}, {"type": "Dense", "units": 3}]',
+    right='[{"type": "Rescaling", "scale": 0.5}, {"type": "Dense", "units": 3}]',
+)
+def no_effect(network: LintedNetwork) -> Iterator[Finding]:
+    for call in network.calls:
+        reason = _reason_for_no_effect(network, call)
+        if reason is not None and _is_literal(network, call):
+            message = f"{call.name!r} returns its input: {reason}"
+            yield Finding(call.path, message, "remove it, or give it an argument", fix=remove_layer(network, call))
+
+
+def _is_literal(network: LintedNetwork, call: Call) -> bool:
+    """Whether no argument of the entry is an expression, which may have other values elsewhere."""
+    entry: Any = network.written(call.path)
+    return isinstance(entry, dict) and not any(
+        isinstance(value, str) and "${" in value for key, value in entry.items() if key not in ("name", "from")
+    )
+
+
+def _reason_for_no_effect(network: LintedNetwork, call: Call) -> str | None:
+    layer: Any = call.layer
+    kind, type = layer.type_name, network.input_type(call) if call.sources else None
+    if type is None or layer.activity_regularizer is not None:
+        return None
+    if kind == "Activation" and activation_of(layer) == "linear":
+        return "a linear activation is the identity"
+    if kind == "Rescaling" and (layer.scale, layer.offset) == (1, 0) and type.dtype.startswith("float"):
+        return "it multiplies by 1"
+    if kind in POOLINGS and all(size == 1 for size in (*windows_of(layer).size, *windows_of(layer).strides)):
+        return "its windows have one element"
+    if kind in GLOBAL_POOLINGS and layer.keepdims and all(size == 1 for size in spatial_sizes(type, layer)):
+        return "its input has one element per channel"
+    if kind == "Flatten" and type.rank == 2:
+        return f"its input is {type} already"
+    if kind in ("Reshape", "Permute") and network.output_type(call) == type:
+        is_same_order = kind == "Reshape" or list(layer.dims) == sorted(layer.dims)
+        return "it keeps the shape" if is_same_order else None
+    if kind == "GaussianNoise" and not layer.stddev:
+        return "its noise has the standard deviation 0"
+    return None
+
+
+@rule(
+    "global-pooling-of-one",
+    "A global pooling over one element",
+    "Mean or maximum over a single element is that element, so the pooling only drops the axes. The image was reduced "
+    "to one pixel before: pool less.",
+    wrong='[{"type": "MaxPooling2D", "pool_size": 8, "from": "image"}, {"type": "GlobalAveragePooling2D"}]',
+    right='[{"type": "MaxPooling2D", "pool_size": 2, "from": "image"}, {"type": "GlobalAveragePooling2D"}]',
+)
+def global_pooling_of_one(network: LintedNetwork) -> Iterator[Finding]:
+    for call, layer in network.of_type(*GLOBAL_POOLINGS):
+        if not layer.keepdims and all(size == 1 for size in spatial_sizes(network.input_type(call), layer)):
+            source = call.sources[0]
+            notes = ((network.typed.network.paths[source], f"{source!r} is {network.input_type(call)}"),)
+            message = f"{call.name!r} pools over one element per channel"
+            yield Finding(call.path, message, "reduce the image less before it, or use Flatten", notes)
+
+
+@rule(
+    "accidental-broadcast",
+    "A sum of tensors of different sizes",
+    "Add, Subtract and Average repeat an axis of size 1 along the other tensor's. Of vectors, one of a single element "
+    "and one of several are rarely meant to be added: perhaps a layer has the wrong number of units.",
+    wrong='[{"type": "Dense", "name": "a", "units": 1, "from": "x"}, {"type": "Dense", "name": "b", "units": 8, '
+    '"from": "x"}, {"type": "Add", "from": ["a", "b"]}]',
+    right='[{"type": "Dense", "name": "a", "units": 8, "from": "x"}, {"type": "Dense", "name": "b", "units": 8, '
+    '"from": "x"}, {"type": "Add", "from": ["a", "b"]}]',
+)
+def accidental_broadcast(network: LintedNetwork) -> Iterator[Finding]:
+    for call, _ in network.of_type("Add", "Subtract", "Average"):
+        types = [network.typed.types[source] for source in call.sources]
+        if {type.rank for type in types} != {2}:
+            continue
+        sizes = [type.shape[-1] for type in types]
+        others = [size for size in sizes if size != 1]
+        if others and len(others) < len(sizes):
+            named = zip(call.sources, types, strict=True)
+            notes = tuple((network.typed.network.paths[name], f"{name!r} is {type}") for name, type in named)
+            message = f"{call.name!r} adds vectors of one element and of {others[0]}"
+            yield Finding(call.path, message, "give both the same size", notes)
+
+
+@rule(
+    "frozen-random-weights",
+    "A frozen layer without initial weights",
+    "A layer that is not trained keeps its initial weights. Unless they come from a file, these are random: the layer "
+    "is a random projection.",
+    wrong='{"layers": [{"type": "Dense", "units": 8, "trainable": false, "activation": "relu"}, {"type": "Dense", '
+    '"units": 3}], "training": {"loss": "mse"}}',
+    right='{"layers": [{"type": "Dense", "units": 8, "activation": "relu"}, {"type": "Dense", "units": 3}], '
+    '"training": {"loss": "mse"}}',
+)
+def frozen_random_weights(network: LintedNetwork) -> Iterator[Finding]:
+    training = network.training
+    if training is None or training.weights is not None:
+        return
+    freeze_reported = False
+    for call in network.calls:
+        layer: Any = call.layer
+        initializer = getattr(layer, "kernel_initializer", None) or getattr(layer, "embeddings_initializer", None)
+        is_fixed = initializer is None or initializer.type_name in ("constant", "zeros", "ones", "identity", "stft")
+        if layer.trainable or is_fixed or call.name != call.owner:
+            continue
+        is_own = network.is_written((*call.path, "trainable"))
+        if not is_own and freeze_reported:
+            continue
+        path = (*call.path, "trainable") if is_own else ("training", "freeze")
+        freeze_reported |= not is_own
+        notes = () if is_own else ((call.path, f"{call.name!r} is here"),)
+        message = f"{call.name!r} is not trained, and no file gives its weights, so they stay random"
+        yield Finding(path, message, "give `weights` in `training`, or train the layer", notes)
+
+
+@rule(
+    "wide-attention-heads",
+    "Attention heads as wide as the model",
+    "`key_dim` is the size of each head, not of all of them: with several heads of the model's width, the projections "
+    "of queries and keys are that many times as large as in the usual transformer, where heads share the width.",
+    wrong='{"inputs": {"tokens": {"shape": [16, 32]}}, "layers": [{"type": "MultiHeadAttention", "num_heads": 4, '
+    '"key_dim": 32, "from": ["tokens", "tokens"]}]}',
+    right='{"inputs": {"tokens": {"shape": [16, 32]}}, "layers": [{"type": "MultiHeadAttention", "num_heads": 4, '
+    '"key_dim": 8, "from": ["tokens", "tokens"]}]}',
+    default=False,
+)
+def wide_attention_heads(network: LintedNetwork) -> Iterator[Finding]:
+    for call, layer in network.of_type("MultiHeadAttention"):
+        width = network.input_type(call).shape[-1]
+        if isinstance(width, int) and layer.num_heads * layer.key_dim >= MAX_TRANSFORMER_WIDTH_FACTOR * width:
+            total = layer.num_heads * layer.key_dim
+            message = f"the {layer.num_heads} heads of {call.name!r} have {total} elements for vectors of {width}"
+            path, size = (*call.path, "key_dim"), max(width // layer.num_heads, 1)
+            yield Finding(path, message, f'write "key_dim": {size}', fix=set_key(network, path, size))

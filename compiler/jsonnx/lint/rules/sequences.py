@@ -1,0 +1,127 @@
+"""Rules on embeddings, masks and recurrent layers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from ...frontend.network import Call
+from ..fixes import set_key
+from ..layer_kinds import RECURRENT_LAYERS
+from ..linted_network import LintedNetwork
+from ..rule import Finding, rule
+
+LOOKUPS = ("StringLookup", "IntegerLookup", "TextVectorization")
+MAX_ALIGNMENT = 64
+"""Sizes of tables are rounded up to multiples of up to this number, for speed."""
+
+
+def _vocabulary(network: LintedNetwork, embedding: Call) -> tuple[Call, Any] | None:
+    """The lookup whose indices an Embedding takes, and its table."""
+    source = network.producer(embedding)
+    if source is None or source.layer is None or source.layer.type_name not in LOOKUPS:
+        return None
+    layer: Any = source.layer
+    table = layer.table
+    return (source, table) if table.mode == "int" and not table.invert else None
+
+
+@rule(
+    "embedding-exceeds-vocabulary",
+    "An Embedding with more vectors than its vocabulary has tokens",
+    "The lookup before the Embedding gives a known number of indices. Vectors beyond it are never read, and cost "
+    "memory and space in files. A size that is rounded up to a multiple of 8, by less than 64, is not reported.",
+    wrong='{"inputs": {"color": {"shape": [], "dtype": "string"}}, "layers": [{"type": "StringLookup", "vocabulary": '
+    '["red", "blue"]}, {"type": "Embedding", "input_dim": 1000, "output_dim": 4}]}',
+    right='{"inputs": {"color": {"shape": [], "dtype": "string"}}, "layers": [{"type": "StringLookup", "vocabulary": '
+    '["red", "blue"]}, {"type": "Embedding", "input_dim": 3, "output_dim": 4}]}',
+)
+def embedding_exceeds_vocabulary(network: LintedNetwork) -> Iterator[Finding]:
+    for call, layer in network.of_type("Embedding"):
+        found = _vocabulary(network, call)
+        size = found[1].max_size if found is not None else None
+        if found is None or not size or layer.input_dim <= size:
+            continue
+        if layer.input_dim % 8 == 0 and layer.input_dim - size < MAX_ALIGNMENT and size >= MAX_ALIGNMENT:
+            continue
+        source = found[0]
+        notes = ((source.path, f"{source.name!r} has its vocabulary here"),)
+        message = f"{call.name!r} has {layer.input_dim:,} vectors for {size:,} indices of {source.name!r}"
+        path = (*call.path, "input_dim")
+        yield Finding(path, message, f'write "input_dim": {size}', notes, fix=set_key(network, path, size))
+
+
+@rule(
+    "unmasked-padding",
+    "A recurrent layer that reads padding",
+    "TextVectorization pads short texts with 0. Unless the Embedding masks index 0, a recurrent layer runs over the "
+    "padding after each text, and its last state is mostly that of padding. A Conv1D or a pooling of the maximum "
+    "between them hardly minds.",
+    wrong='{"inputs": {"text": {"shape": [], "dtype": "string"}}, "layers": [{"type": "TextVectorization", '
+    '"max_tokens": 100, "output_sequence_length": 20}, {"type": "Embedding", "input_dim": 100, "output_dim": 4}, '
+    '{"type": "LSTM", "units": 8}]}',
+    right='{"inputs": {"text": {"shape": [], "dtype": "string"}}, "layers": [{"type": "TextVectorization", '
+    '"max_tokens": 100, "output_sequence_length": 20}, {"type": "Embedding", "input_dim": 100, "output_dim": 4, '
+    '"mask_zero": true}, {"type": "LSTM", "units": 8}]}',
+)
+def unmasked_padding(network: LintedNetwork) -> Iterator[Finding]:
+    training = network.training
+    has_sequences = training is not None and training.data is not None and training.data.sequences is not None
+    for call, layer in network.of_type("Embedding"):
+        found = _vocabulary(network, call)
+        is_padded = found is not None and found[0].layer is not None and found[0].layer.type_name == "TextVectorization"
+        if layer.mask_zero or not (is_padded or has_sequences) or network.output_type(call).rank != 3:
+            continue
+        following = network.next_layer(call)
+        inner: Any = following.layer if following is not None else None
+        if inner is not None and inner.type_name == "Bidirectional":
+            inner = inner.layer
+        if following is not None and inner is not None and inner.type_name in RECURRENT_LAYERS:
+            notes = ((following.path, f"{following.name!r} is here"),)
+            message = f"{following.name!r} runs over the padding of short texts, which {call.name!r} does not mask"
+            path = (*call.path, "mask_zero") if network.is_written((*call.path, "mask_zero")) else call.path
+            fix = set_key(network, (*call.path, "mask_zero"), True)
+            yield Finding(path, message, 'write "mask_zero": true', notes, fix=fix)
+
+
+@rule(
+    "flattened-sequence",
+    "A Flatten of all steps of a recurrent layer",
+    "A recurrent layer sums a sequence up in its last state. A Flatten of the states of all steps needs weights for "
+    "each position, and a sequence of a fixed length. Leave out `return_sequences`, or pool over the steps.",
+    wrong='[{"type": "LSTM", "units": 8, "return_sequences": true, "from": "sequence"}, {"type": "Flatten"}, {"type": '
+    '"Dense", "units": 3}]',
+    right='[{"type": "LSTM", "units": 8, "from": "sequence"}, {"type": "Dense", "units": 3}]',
+)
+def flattened_sequence(network: LintedNetwork) -> Iterator[Finding]:
+    for call, _ in network.of_type("Flatten"):
+        source = network.producer(call, skip=("Dropout", "Identity", "SpatialDropout1D"))
+        inner: Any = source.layer if source is not None else None
+        if inner is not None and inner.type_name == "Bidirectional":
+            inner = inner.layer
+        if source is not None and inner is not None and inner.type_name in RECURRENT_LAYERS and inner.return_sequences:
+            notes = ((source.path, f"{source.name!r} returns the states of all steps"),)
+            yield Finding(call.path, f"{call.name!r} joins the states of all steps", "use the last state only", notes)
+
+
+@rule(
+    "unclipped-recurrence",
+    "A recurrent layer without gradient clipping",
+    "The gradient of a long sequence is a product of as many factors as it has steps, and sometimes very large. "
+    "`clipnorm` or `global_clipnorm` limits the step that it causes.",
+    wrong='{"inputs": {"series": {"shape": [200, 4]}}, "layers": [{"type": "LSTM", "units": 8}], "training": {"loss": '
+    '"mse"}}',
+    right='{"inputs": {"series": {"shape": [200, 4]}}, "layers": [{"type": "LSTM", "units": 8}], "training": {"loss": '
+    '"mse", "optimizer": {"type": "Adam", "global_clipnorm": 1.0}}}',
+    default=False,
+)
+def unclipped_recurrence(network: LintedNetwork) -> Iterator[Finding]:
+    training = network.training
+    optimizers = training.optimizer.optimizers if training else ()
+    if training is None or any(item.clipnorm or item.clipvalue or item.global_clipnorm for item in optimizers):
+        return
+    call = next((call for call, _ in network.of_type(*RECURRENT_LAYERS)), None)
+    if call is not None:
+        notes = ((call.path, f"{call.name!r} is here"),)
+        message = f"the gradients of {call.name!r} are not clipped"
+        yield Finding(("training",), message, 'give the optimizer "global_clipnorm": 1.0', notes)
