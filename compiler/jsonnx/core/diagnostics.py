@@ -322,6 +322,11 @@ def suggestion(misspelled: str, known: Iterable[str]) -> str | None:
     return did_you_mean(similar_words(misspelled, known))
 
 
+def suggest(misspelled: str, known: Iterable[str]) -> Suggestion | None:
+    """Returns what `suggestion` does, with the words that it proposes."""
+    return suggested(misspelled, similar_words(misspelled, known))
+
+
 def suggested(misspelled: str, similar: Collection[str]) -> Suggestion | None:
     """Returns `did you mean 'units'?` with the words that it proposes, or None if there are none."""
     text = did_you_mean(similar)
