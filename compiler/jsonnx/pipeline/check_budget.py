@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ..analysis.activation_memory import ActivationPeak, activation_peak, symbolic_sizes, with_sizes
 from ..analysis.layer_costs import formula_costs
 from ..core.diagnostics import Diagnostic, JsonPath, Report, quoted_or_list
+from ..core.types import ShapeError
 from ..frontend.budget_section import BUDGET_KEY
 from .budget import Budget, budget_of
 from .check import CheckedSpec
@@ -34,7 +35,11 @@ def check_budget(checked: CheckedSpec, overrides: Mapping[str, Any] = {}) -> lis
     _check_size_names(checked.typed_network, budget, report)
     if not budget.limits_network or report.has_errors():
         return [*report]
-    typed = with_sizes(checked.typed_network, budget.sizes)
+    try:
+        typed = with_sizes(checked.typed_network, budget.sizes)
+    except ShapeError as error:
+        report.add("shape-mismatch", (BUDGET_KEY, "sizes"), f"with the sizes of the budget, {error.message}")
+        return [*report]
     if {"parameters", "multiply_adds"} & budget.limits.keys():
         _check_layer_costs(checked, typed, budget, report)
     if "activation_memory" in budget.limits:
