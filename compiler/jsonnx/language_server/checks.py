@@ -46,6 +46,7 @@ def check_document(
     document: Document, is_cancelled: Callable[[], bool], open_text: Callable[[Path], str | None]
 ) -> SpecCheck:
     """Checks a document. Raises CheckCancelled between two stages if it is cancelled."""
+    from ..pipeline.lint_spec import LintOptions
     from ..pipeline.validate import validate_source
 
     def stop_if_cancelled(stage: str, value: object) -> None:
@@ -59,7 +60,11 @@ def check_document(
     try:
         source = read_text(document.text, document.path, repairs=False)
         stop_if_cancelled("text", source)
-        checked, diagnostics = validate_source(source, stop_if_cancelled, buffer)
+        try:
+            checked, diagnostics = validate_source(source, stop_if_cancelled, buffer, LintOptions())
+        except UsageError as error:  # in the configuration of the rules
+            checked, diagnostics = validate_source(source, stop_if_cancelled, buffer)
+            diagnostics = [*diagnostics, error.diagnostic]
     except CompileError as error:
         return SpecCheck(document, error.diagnostics)
     except UsageError as error:
