@@ -83,6 +83,7 @@ def test_files_are_pathspecs_one_a_line(repository: Path, tmp_path: Path) -> Non
     assert (run.status, run.output_of("check")) == (2, "::error title=jsonnx::no file matches the input files\n")
 
 
+@pytest.mark.slow
 def test_unformatted_specs_fail_if_asked_to(repository: Path, tmp_path: Path) -> None:
     assert action(repository, tmp_path, files="spec.json", format="true").status == 0
     (repository / "spec.json").write_text(json.dumps(json.loads(VALID)))
@@ -106,6 +107,7 @@ def test_sarif_is_written_and_handed_to_a_pinned_upload(repository: Path, tmp_pa
     assert run.status == 1, "the upload comes before the step that fails"
 
 
+@pytest.mark.slow
 def test_findings_of_lint_are_annotations_if_asked_for(repository: Path, tmp_path: Path) -> None:
     """Two Dense layers without an activation between them are one linear function."""
     layers = '"layers": [\n    {"type": "Dense", "units": 3},\n    {"type": "Dense", "units": 2}\n  ]\n}\n'
@@ -167,6 +169,7 @@ def test_changed_specs_are_compared_with_a_revision(
     assert action(repository, tmp_path, RECORDED_JSONNX, against="HEAD^", fail_on="any").status == 1
 
 
+@pytest.mark.slow
 def test_the_comparison_is_that_of_jsonnx_diff(repository: Path, tmp_path: Path) -> None:
     (repository / "specs/with space.json").write_text(VALID)
     commit(repository)
@@ -181,6 +184,7 @@ def test_the_comparison_is_that_of_jsonnx_diff(repository: Path, tmp_path: Path)
     assert run.status == 1, "programs that read three outputs break"
 
 
+@pytest.mark.slow
 def test_other_json_files_are_not_compared(repository: Path, tmp_path: Path) -> None:
     (repository / "specs/with space.json").write_text(VALID)
     commit(repository)
@@ -258,6 +262,7 @@ def test_no_input_is_executed_or_adds_an_output(text: str, repository: Path, tmp
     assert not list(tmp_path.rglob("pwned"))
 
 
+@pytest.mark.slow
 def test_names_of_files_are_not_executed(repository: Path, tmp_path: Path) -> None:
     names = ['"; touch pwned; ".json', "$(touch pwned).json", "--option.json", "two\nlines.json"]
     for name in names:
