@@ -98,7 +98,7 @@ def test_several_files_and_one_that_is_missing(spec: Path) -> None:
 def test_without_fixes_the_message_says_how_many_there_are(spec: Path) -> None:
     assert "2 can be fixed with --fix" in run(spec).output
     spec.write_text(UNSAFE)
-    assert "0 can be fixed with --fix, 1 more with --unsafe-fixes" in run(spec).output
+    assert "1 can be fixed with --fix --unsafe-fixes" in run(spec).output
     assert "can be fixed" not in run("--format", "json", spec).output
 
 
