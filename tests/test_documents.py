@@ -36,7 +36,8 @@ FENCED = re.compile(r"^( *)```(\w*)(?: [^\n]*)?\n(.*?)^\1```$", re.DOTALL | re.M
 def documents() -> list[Path]:
     """Every Markdown file of the repository."""
     folders = [path for path in ROOT.iterdir() if path.is_dir() and path.name[0] != "." and path.name not in NOT_OURS]
-    return sorted([*ROOT.glob("*.md"), *(path for folder in folders for path in folder.rglob("*.md"))])
+    found = [*ROOT.glob("*.md"), *(path for folder in folders for path in folder.rglob("*.md"))]
+    return sorted(path for path in found if "node_modules" not in path.parts)
 
 
 DOCUMENTS = documents()

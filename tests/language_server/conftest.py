@@ -1,4 +1,4 @@
-"""One server for the tests of a module."""
+"""One server for all tests that need no other."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ pytest.importorskip("pygls", reason="the language server needs the extra [lsp]")
 from .lsp_client import FULL_CAPABILITIES, LspClient
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def client() -> Iterator[LspClient]:
     """A server that thinks that it serves VS Code."""
     with LspClient(FULL_CAPABILITIES) as client:

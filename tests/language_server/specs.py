@@ -31,12 +31,12 @@ DIGITS = """{
   "labels": {"digit": ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"]},
   "training": {
     "loss": {"digit": "sparse_categorical_crossentropy", "even": "binary_crossentropy"},
-    "metrics": {"digit": ["sparse_categorical_accuracy"]},
+    "metrics": {"digit": ["sparse_categorical_accuracy"], "even": ["binary_accuracy"]},
     "freeze": ["stage1_*"],
     "learning_rates": {"stage2_*": 0.1, "hidden*": 0.5},
     "early_stopping": {"monitor": "val_digit_loss"}
   },
-  "lint": {"ignore": ["no-class-metric", "frozen-random-weights"]}
+  "lint": {"ignore": ["frozen-random-weights"]}
 }
 """
 
@@ -48,7 +48,14 @@ def residual_network(lines: int) -> str:
     while len(layers) < lines - 8:
         number = len(layers) // 4
         layers += [
-            {"type": "Conv2D", "name": f"conv_{number}", "filters": 16, "kernel_size": 3, "padding": "same"},
+            {
+                "type": "Conv2D",
+                "name": f"conv_{number}",
+                "filters": 16,
+                "kernel_size": 3,
+                "padding": "same",
+                "use_bias": False,
+            },
             {"type": "BatchNormalization", "name": f"norm_{number}"},
             {"type": "ReLU", "name": f"relu_{number}"},
             {"type": "Add", "name": f"sum_{number}", "from": [f"relu_{number}", previous]},
@@ -56,4 +63,4 @@ def residual_network(lines: int) -> str:
         previous = f"sum_{number}"
     layers += [{"type": "GlobalAveragePooling2D"}, {"type": "Dense", "name": "out", "units": 10}]
     entries = ",\n".join(f"    {json.dumps(layer)}" for layer in layers)
-    return f'{{\n  "inputs": {{"image": {{"shape": [32, 32, 3]}}}},\n  "layers": [\n{entries}\n  ]\n}}\n'
+    return f'{{\n  "inputs": {{"image": {{"shape": [512, 512, 3]}}}},\n  "layers": [\n{entries}\n  ]\n}}\n'

@@ -50,7 +50,10 @@ def test_every_change_of_a_burst_leads_to_the_diagnostics_of_the_last_text(clien
     client.close(URI)
 
 
-@pytest.mark.parametrize("encoding", ["utf-16", "utf-8", "utf-32"])
+@pytest.mark.parametrize(
+    "encoding",
+    ["utf-8", pytest.param("utf-16", marks=pytest.mark.slow), pytest.param("utf-32", marks=pytest.mark.slow)],
+)
 def test_positions_count_the_units_that_were_agreed_on(encoding: str) -> None:
     text = '{"inputs": {"x": {"shape": [4], "description": "\U0001f600 é"}}, "layers": [{"type": "Dens", "units": 3}]}'
     with LspClient({**FULL_CAPABILITIES, "general": {"positionEncodings": [encoding]}}) as client:
@@ -109,6 +112,14 @@ def test_a_vocabulary_in_an_open_buffer_counts(client: LspClient, tmp_path: Path
     assert target[0]["uri"] == words
     client.close(words)
     client.close(uri)
+
+
+def test_findings_of_the_lint_are_warnings(client: LspClient) -> None:
+    text = DIGITS.replace('"lint": {"ignore": ["frozen-random-weights"]}', '"lint": {"ignore": []}')
+    client.open(URI, text)
+    (finding,) = client.diagnostics(URI)
+    assert (finding["code"], finding["severity"]) == ("frozen-random-weights", 2)
+    client.close(URI)
 
 
 def test_fixes_are_code_actions(client: LspClient) -> None:

@@ -138,6 +138,7 @@ def name_references(document: Json) -> list[NameReference]:
         references += _keys(document.get("labels"), ("labels",), "output")
         references += _training_references(document.get("training"))
         references += _figures(document.get("sweep"), ("sweep", "metric"))
+        references += _silence_references(document.get("lint"))
     return [reference for reference in references if not has_expressions(reference.text)]
 
 
@@ -167,6 +168,14 @@ def _training_references(training: Json) -> Iterator[NameReference]:
     yield from _at(training, ("optimizer", "exclude_from_weight_decay"), path, "weight-pattern")
     for key in ("early_stopping", "reduce_on_plateau", "checkpoint"):
         yield from _figures(training.get(key), (*path, key, "monitor"))
+
+
+def _silence_references(lint: Json) -> Iterator[NameReference]:
+    """The patterns of layers whose findings are silenced."""
+    silences = lint.get("ignore") if isinstance(lint, dict) else None
+    for index, silence in enumerate(silences if isinstance(silences, list) else []):
+        layers = silence.get("layers") if isinstance(silence, dict) else None
+        yield from _strings_or_keys(layers, ("lint", "ignore", index, "layers"), NETWORK, "pattern")
 
 
 def _is_by_output(key: str, value: Mapping[str, Any]) -> bool:

@@ -60,7 +60,11 @@ def check_document(
     try:
         source = read_text(document.text, document.path, repairs=False)
         stop_if_cancelled("text", source)
-        checked, diagnostics = validate_source(source, stop_if_cancelled, buffer, LintOptions())
+        try:
+            checked, diagnostics = validate_source(source, stop_if_cancelled, buffer, LintOptions())
+        except UsageError as error:  # in the configuration of the rules
+            checked, diagnostics = validate_source(source, stop_if_cancelled, buffer)
+            diagnostics = [*diagnostics, error.diagnostic]
     except CompileError as error:
         return SpecCheck(document, error.diagnostics)
     except UsageError as error:

@@ -158,5 +158,6 @@ _NAMED_PLACES: tuple[tuple[str, Names], ...] = (
     ("training.reduce_on_plateau.monitor", _figures),
     ("training.checkpoint.monitor", _figures),
     ("sweep.metric", _figures),
+    ("lint.ignore.*.layers.*", layer_names),
 )
 """Where names may stand, in a scope: paths, in which `*` is any step, and `?` an item, a key, or nothing."""
