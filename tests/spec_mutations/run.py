@@ -1,4 +1,8 @@
-"""Counts how many single mistakes in the samples have a fix: `python -m tests.spec_mutations.run --count 1000`."""
+"""Counts how many single mistakes in the samples have a fix: in `tests`, `python -m spec_mutations.run --count 1000`.
+
+A fix is wrong if its error remains or another one appears. `as before` counts the mistakes that a fix undoes: the value
+is that of the sample again.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A few random single mistakes in the samples; `python -m tests.spec_mutations.run` makes thousands."""
+"""A few random single mistakes in the samples; `spec_mutations.run` makes thousands."""
 
 from __future__ import annotations
 

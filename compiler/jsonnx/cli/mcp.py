@@ -30,5 +30,4 @@ def mcp(root: str) -> None:
 
     if sys.stdin.isatty():
         print_status("waiting for a client on standard input; Ctrl-C ends the server")
-    group = click.get_current_context().find_root().command
-    serve(root, [*group.commands] if isinstance(group, click.Group) else [])
+    serve(root)

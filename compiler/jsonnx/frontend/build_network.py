@@ -9,6 +9,7 @@ from functools import cached_property
 
 from ..core.components import Json
 from ..core.diagnostics import JsonPath, Report, did_you_mean, suggested
+from ..core.fixes import remove_key
 from ..core.types import BATCH, Dim, Size, TensorType
 from ..layers import LAYERS, Layer
 from .default_names import default_name, free_name
@@ -343,7 +344,8 @@ class _NetworkBuilder:
                 self.report.add("unknown-name", path, f"the output {short_name(name)} is an input", help="name a layer")
             elif name in earlier_names:
                 message = f"the output {short_name(name)} is named twice"
-                self.report.add("duplicate-name", path, message, help="remove one of them")
+                fix = remove_key(path)
+                self.report.add("duplicate-name", path, message, help="remove one of them", fix=fix)
             elif name not in results and name.partition(".")[0] not in invalid_calls:
                 self._report_unknown(name, path, sorted(results))
             earlier_names.add(name)

@@ -68,7 +68,9 @@ class Tools:
         self, spec: Spec, changes: Changes = (), scale: Scale = None, offset: Offset = 0, limit: Limit = DEFAULT_ITEMS
     ) -> Result:
         """Check a valid spec for what is probably a mistake, such as two Dense layers without an activation between."""
-        return self._diagnosed(await self._diagnostics("lint", spec, changes, scale), offset, limit)
+        configuration = self.folder.configuration(None if _is_text(spec) else spec)
+        rules = ["--isolated"] if configuration is None else [f"--config={configuration}"]
+        return self._diagnosed(await self._diagnostics("lint", spec, changes, scale, rules), offset, limit)
 
     async def summary(
         self, spec: Spec, changes: Changes = (), scale: Scale = None, offset: Offset = 0, limit: Limit = DEFAULT_ITEMS
