@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from .lsp_client import FULL_CAPABILITIES, LspClient, edits_of, position, text_of_range, with_edits
+from .lsp_client import FULL_CAPABILITIES, LspClient, edits_of, position, text_of_range, wait_until, with_edits
 from .specs import DIGITS
 
 URI = "file:///specs/digits.json"
@@ -108,6 +108,7 @@ def test_a_vocabulary_in_an_open_buffer_counts(client: LspClient, tmp_path: Path
     client.open(words, "a\nb\nc\nd\ne\n", "plaintext")
     after = client.diagnostics(uri)
     assert [item["code"] for item in before] != [item["code"] for item in after]
+    assert wait_until(lambda: any(item["method"] == "workspace/diagnostic/refresh" for item in client.requests))
     target = client.ask("definition", uri, position=position(spec, "words.txt", 2))
     assert target[0]["uri"] == words
     client.close(words)
