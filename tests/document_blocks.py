@@ -37,7 +37,7 @@ from jsonnx.cli import main
 FENCED = re.compile(r"^( *)```(\w*)(?: ([^\n]*))?\n(.*?)^\1```$", re.DOTALL | re.MULTILINE)
 """A fenced block: its indentation, its language, further words, its text."""
 
-LANGUAGES_NOT_RUN = {"js", "cpp", "html", "csharp", "yaml", "toml", "text"}
+LANGUAGES_NOT_RUN = {"js", "cpp", "html", "csharp", "lua", "yaml", "toml", "text"}
 
 Json = Any
 

@@ -17,6 +17,8 @@ REVIEWED = {
     ("__init__.py", "importlib.import_module(...)"): "names of our own modules, from a table in the package",
     ("render/layer_modules.py", "importlib.import_module(...)"): "our own modules, when the table of layers is made",
     ("interop/hdf5.py", "import subprocess"): "our own script reads HDF5 in a process without access to other files",
+    ("mcp_server/jobs.py", "import subprocess"): "a job is a process of this package",
+    ("pipeline/git_files.py", "import subprocess"): "arguments of git are a list, and options end before a revision",
     ("pipeline/trial_process.py", "import subprocess"): "a trial of a search is a process of this package",
     ("pipeline/live_report.py", "import http"): "`train --live` and `report --live` serve on 127.0.0.1",
     ("runtime/flush_denormals.py", "import ctypes"): "the processor's mode for denormals",

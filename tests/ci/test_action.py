@@ -66,7 +66,7 @@ def test_errors_are_annotations_and_fail_the_last_step(repository: Path, tmp_pat
     assert [result.status for result in run.results] == [0, 1]
     summary = run.summary.read_text()
     assert summary.startswith("### jsonnx\n\n````text\nerror[unknown-key]")
-    assert summary.endswith("1 error in 1 of 2 files\n````\n")
+    assert summary.endswith("1 error in 1 of 2 files\n1 can be fixed with --fix\n````\n")
 
 
 def test_valid_specs_pass_and_warnings_are_counted(repository: Path, tmp_path: Path) -> None:
@@ -104,6 +104,16 @@ def test_sarif_is_written_and_handed_to_a_pinned_upload(repository: Path, tmp_pa
     assert re.fullmatch(r"github/codeql-action/upload-sarif@[0-9a-f]{40}", name)
     assert inputs["sarif_file"] == str(path)
     assert run.status == 1, "the upload comes before the step that fails"
+
+
+def test_findings_of_lint_are_annotations_if_asked_for(repository: Path, tmp_path: Path) -> None:
+    """Two Dense layers without an activation between them are one linear function."""
+    layers = '"layers": [\n    {"type": "Dense", "units": 3},\n    {"type": "Dense", "units": 2}\n  ]\n}\n'
+    (repository / "spec.json").write_text(INPUTS + "  " + layers)
+    assert action(repository, tmp_path, files="spec.json").status == 0
+    run = action(repository, tmp_path, files="spec.json", lint="true")
+    assert run.output_of("check").startswith("::warning file=spec.json,line=")
+    assert (run.status, run.outputs()["warnings"]) == (1, "1")
 
 
 def test_options_are_single_arguments(repository: Path, tmp_path: Path) -> None:
@@ -155,6 +165,29 @@ def test_changed_specs_are_compared_with_a_revision(
     assert run.summary.read_text().endswith("spec.json differs\n")
     monkeypatch.setenv("DIFF_STATUS", "1")
     assert action(repository, tmp_path, RECORDED_JSONNX, against="HEAD^", fail_on="any").status == 1
+
+
+def test_the_comparison_is_that_of_jsonnx_diff(repository: Path, tmp_path: Path) -> None:
+    (repository / "specs/with space.json").write_text(VALID)
+    commit(repository)
+    (repository / "spec.json").write_text(VALID.replace('"units": 3', '"units": 5'))
+    (repository / "package.json").write_text('{"name": "models"}')
+    commit(repository)
+    run = action(repository, tmp_path, against="HEAD^", fail_on="signature")
+    comparison = Path(run.outputs()["comparison"]).read_text()
+    assert comparison.startswith("<!-- jsonnx diff -->")
+    assert "spec.json" in comparison
+    assert "package.json" not in comparison
+    assert run.status == 1, "programs that read three outputs break"
+
+
+def test_other_json_files_are_not_compared(repository: Path, tmp_path: Path) -> None:
+    (repository / "specs/with space.json").write_text(VALID)
+    commit(repository)
+    (repository / "package.json").write_text('{"name": "models"}')
+    run = action(repository, tmp_path, against="HEAD", fail_on="any")
+    assert "package.json" not in Path(run.outputs()["comparison"]).read_text()
+    assert run.status == 0, run.results
 
 
 def test_without_a_change_nothing_is_compared(repository: Path, tmp_path: Path) -> None:

@@ -89,6 +89,15 @@ def test_an_unchanged_spec() -> None:
     assert [spec["state"] for spec in report["specs"]] == ["unchanged"]
 
 
+def test_the_order_of_inputs_is_a_difference() -> None:
+    inputs = {"a": {"shape": [2]}, "b": {"shape": [2]}}
+    write("specs/sum.json", {"inputs": inputs, "layers": [{"type": "Add", "from": ["a", "b"]}]})
+    git("add", ".")
+    git("commit", "-qm", "two inputs")
+    edit(lambda spec: spec.update(inputs=dict(reversed(inputs.items()))), "specs/sum.json")
+    assert "are in a different order" in jsonnx("diff", "specs/sum.json", "--against", "git:main", status=1).stdout
+
+
 def test_a_change_that_breaks_programs() -> None:
     edit(lambda spec: spec["layers"][3].update(units=3))
     edit(lambda spec: spec.update(labels=["yes", "no", "maybe"]))

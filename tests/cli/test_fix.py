@@ -17,7 +17,7 @@ FAULTY = """{
 \t"layers": [{"type": "Dense", "unit": 3 , "activation" :"sigmoidd"}]
 }"""
 FIXED = FAULTY.replace('"unit"', '"units"').replace("sigmoidd", "sigmoid")
-UNSAFE = '{"inputs": {"x": {"shape": [4]}}, "layers": [{"type": "Dense", "units": 3, "colour": 1}] /* c */}'
+UNSAFE = '{"inputs": {"x": {"shape": [4]}}, "layers": [{"type": "Dense", "units": 3, "lora_rank": 4}] /* c */}'
 
 
 def run(*arguments: str | Path, input: str | None = None) -> Result:
@@ -71,7 +71,7 @@ def test_fixes_that_are_not_safe_are_applied_on_request(spec: Path) -> None:
     result = run("--fix", "--unsafe-fixes", spec)
     assert result.exit_code == 0
     assert "fixed 2, 0 remain" in result.output
-    assert spec.read_text() == UNSAFE.replace(" /* c */", "").replace(', "colour": 1', "")
+    assert spec.read_text() == UNSAFE.replace(" /* c */", "").replace(', "lora_rank": 4', "")
 
 
 def test_the_text_from_standard_input_is_printed() -> None:
@@ -98,7 +98,7 @@ def test_several_files_and_one_that_is_missing(spec: Path) -> None:
 def test_without_fixes_the_message_says_how_many_there_are(spec: Path) -> None:
     assert "2 can be fixed with --fix" in run(spec).output
     spec.write_text(UNSAFE)
-    assert "0 can be fixed with --fix, 1 more with --unsafe-fixes" in run(spec).output
+    assert "1 can be fixed with --fix --unsafe-fixes" in run(spec).output
     assert "can be fixed" not in run("--format", "json", spec).output
 
 

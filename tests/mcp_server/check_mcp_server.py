@@ -19,7 +19,6 @@ from typing import Any
 
 import anyio
 import pytest
-from jsonnx.cli import main
 from jsonnx.core.diagnostics import UsageError
 from jsonnx.mcp_server import command_process, tools
 from jsonnx.mcp_server.command_process import CommandResult, failure_of, run_command
@@ -34,8 +33,7 @@ ENVIRONMENT = {**os.environ, "PYTHONPATH": str(SOURCE)}
 
 SPEC = {"inputs": {"x": {"shape": [4]}}, "layers": [{"type": "Dense", "units": 3}]}
 
-HAS_LINT = "lint" in main.commands
-READ_ONLY = {"validate", *(["lint"] if HAS_LINT else []), "summary", "explain", "layers", "diff", "status"}
+READ_ONLY = {"validate", "lint", "summary", "explain", "layers", "diff", "status"}
 DESTRUCTIVE = {"fmt", "train", "predict"}
 
 
@@ -128,8 +126,8 @@ def test_specs_are_checked_described_compared_and_formatted(root: Path) -> None:
         assert checked["diagnostics"]["next_offset"] == 1
         rest = await call.result("validate", spec=text, offset=1)
         assert rest["diagnostics"]["items"][0]["code"] == "unknown-key"
-        if HAS_LINT:
-            assert (await call.result("lint", spec="spec.json"))["valid"]
+        stacked = {**SPEC, "layers": [{"type": "Dense", "units": 8}, {"type": "Dense", "units": 3}]}
+        assert (await call.result("lint", spec=json.dumps(stacked)))["diagnostics"]["total"] > 0
         summary = await call.result("summary", spec="spec.json", limit=1)
         assert summary["layers"]["items"][0]["name"] == "normalization"
         assert summary["layers"]["next_offset"] == 1

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import os
+import re
 import subprocess
 import sys
 import time
@@ -10,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from commands import SOURCE
+from commands import SOURCE, jsonnx
 from jsonnx.core.diagnostics import UsageError
 from jsonnx.mcp_server import jobs as jobs_module
 from jsonnx.mcp_server.command_line import command_environment, command_line
@@ -69,3 +71,13 @@ def test_the_served_folder_is_not_on_the_path_of_modules(monkeypatch: pytest.Mon
     assert command_environment()["PYTHONPATH"] == os.path.abspath("relative")
     monkeypatch.setenv("PYTHONPATH", "")
     assert "PYTHONPATH" not in command_environment()
+
+
+def test_the_command_names_the_extra_that_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(name: str) -> None:
+        raise ModuleNotFoundError(name)
+
+    monkeypatch.setattr(importlib, "import_module", fail)
+    error = jsonnx("mcp", status=2).stderr
+    assert "missing-package" in error
+    assert re.search(r"pip install .*mcp", error)

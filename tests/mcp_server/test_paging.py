@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from jsonnx.mcp_server.paging import MAX_ITEM_CHARACTERS, MAX_PAGE_CHARACTERS, page, page_of, shortened
+from jsonnx.mcp_server.paging import MAX_ITEM_CHARACTERS, MAX_PAGE_CHARACTERS, page, page_of, paged, shortened
 
 
 def test_pages_follow_one_another() -> None:
@@ -30,3 +30,9 @@ def test_a_page_is_short_and_has_one_item_at_least() -> None:
 
 def test_a_short_value_is_kept() -> None:
     assert shortened([1, "é"]) == [1, "é"]
+
+
+def test_objects_have_pages_of_pairs() -> None:
+    assert paged({"a": 1, "b": 2}, 1, 5)["items"] == [["b", 2]]
+    assert paged([1, 2, 3], 0, 2)["next_offset"] == 2
+    assert paged(True, 0, 2) is True

@@ -95,3 +95,13 @@ def test_a_damaged_record_is_left_to_the_command(served: ServedFolder, text: str
 def test_the_served_folder_exists(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="there is no folder"):
         ServedFolder(tmp_path / "absent")
+
+
+def test_the_configuration_of_rules_lies_beneath_too(served: ServedFolder) -> None:
+    (served.path.parent / "jsonnx.toml").write_text("")
+    assert served.configuration("data/spec.json") is None
+    (served.path / "jsonnx.toml").write_text("")
+    assert served.configuration("data/spec.json") == served.configuration(None) == "jsonnx.toml"
+    (served.path / "data" / "jsonnx.toml").symlink_to(served.path.parent / "jsonnx.toml")
+    with pytest.raises(UsageError, match="unsafe-path"):
+        served.configuration("data/spec.json")

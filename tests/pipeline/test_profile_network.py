@@ -95,6 +95,9 @@ def test_a_run_and_a_model_are_profiled_on_data() -> None:
         assert "\nfeatures " in text
     text = jsonnx("profile", "elsewhere/run", "--training", "--steps", "1", "--batch-size", "4").stdout
     assert "4 samples in a step" in text
+    jsonnx("profile", "spec.json", "--weights", "elsewhere/run", "--steps", "1")
+    assert "error[unreadable-file]" in jsonnx("profile", "spec.json", "--weights", "none", status=2).stderr
+    assert "error[bad-option]" in jsonnx("profile", "elsewhere/run", "--set", "training.epochs=1", status=2).stderr
 
 
 def test_nodes_of_another_programs_model_belong_to_the_scopes_of_their_names() -> None:
@@ -179,3 +182,17 @@ def test_the_time_of_a_body_is_not_that_of_its_loop() -> None:
     assert origin is not None
     assert origin.origin.scope == "rnn"
     assert times.nodes["none"].origin is None
+
+
+def test_the_time_of_a_node_on_a_device_is_what_the_device_measured() -> None:
+    node = helper.make_node("Conv", ["x"], ["y"], name="/c/Conv")
+    model = helper.make_model(helper.make_graph([node], "g", [], []))
+    run = {"cat": "Session", "name": "model_run", "ts": 10, "dur": 100, "args": {}}
+    started = [_event("/c/Conv", "Conv", 20, 3), _event("/c/Relu", "Relu", 30, 3), _event("/c/Host", "Add", 40, 3)]
+    webgpu = {"cat": "Api", "name": "/c/Conv&Conv&Tiled", "ts": 40, "dur": 50, "args": {}}
+    cuda = {"cat": "Kernel", "name": "k", "ts": 95, "dur": 7, "args": {"parent_name": "/c/Relu_kernel_time"}}
+    before = {**webgpu, "ts": 1}
+    record = SessionRecord(model, None, [before, run, *started, webgpu, webgpu, cuda])
+    times = session_times(record, NodeOrigins(model, None), 0)
+    seconds = {name: round(node.computing_seconds * 1e6) for name, node in times.nodes.items()}
+    assert seconds == {"/c/Conv": 100, "/c/Relu": 7, "/c/Host": 3}

@@ -1,4 +1,8 @@
-"""Counts how many single mistakes in the samples have a fix: `python -m tests.spec_mutations.run --count 1000`."""
+"""Counts how many single mistakes in the samples have a fix: in `tests`, `python -m spec_mutations.run --count 1000`.
+
+A fix is wrong if its error remains or another one appears. `as before` counts the mistakes that a fix undoes: the value
+is that of the sample again.
+"""
 
 from __future__ import annotations
 
@@ -53,13 +57,18 @@ def trials(count: int, seed: int, max_bytes: int = 20_000) -> Iterator[Trial]:
 
 def examine(file: Path, document: object, mutation: Mutation) -> Trial:
     errors = check(mutation.text, str(file))
-    fixes = [error.fix for error in errors if error.fix]
+    before = {(error.code, error.message) for error in errors}
     faults, is_restored = [], False
-    for fix in fixes if len(errors) == 1 else ():
-        text = apply_text_edits(mutation.text, fix.text_edits)
-        faults += [f"{fix.title}: {error}" for error in check(text, str(file))]
-        is_restored = not faults and json.loads(text) == document
-    return Trial(file.name, mutation, errors, bool(fixes), faults, is_restored)
+    for error in errors:
+        if error.fix is None:
+            continue
+        text = apply_text_edits(mutation.text, error.fix.text_edits)
+        after = check(text, str(file))
+        stays = (error.code, error.message) in {(item.code, item.message) for item in after}
+        added = [item for item in after if (item.code, item.message) not in before]
+        faults += [f"{error.fix.title}: {item}" for item in [*added, *([error] if stays else [])]]
+        is_restored |= not after and json.loads(text) == document
+    return Trial(file.name, mutation, errors, any(error.fix for error in errors), faults, is_restored)
 
 
 def main() -> None:

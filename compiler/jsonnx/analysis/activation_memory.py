@@ -8,7 +8,7 @@ from math import prod
 from typing import NamedTuple
 
 from ..core.diagnostics import Report
-from ..core.types import BATCH, Dim, Size, TensorType
+from ..core.types import BATCH, Dim, ShapeError, Size, TensorType
 from .shape_inference import TypedNetwork, infer_shapes
 
 ELEMENT_BYTES = {"bool": 1, "uint8": 1, "int8": 1, "float16": 2, "bfloat16": 2, "int32": 4, "float32": 4}
@@ -35,14 +35,20 @@ def symbolic_sizes(typed: TypedNetwork) -> list[str]:
 
 
 def with_sizes(typed: TypedNetwork, sizes: Mapping[str, int]) -> TypedNetwork:
-    """The network with integers in place of symbolic sizes of its inputs."""
+    """The network with integers in place of symbolic sizes of its inputs. Raises ShapeError if a layer, or an input,
+    cannot have these sizes."""
     if not sizes:
         return typed
     inputs = {
         name: type.with_shape([type.shape[0], *(_size_at(size, sizes) for size in type.shape[1:])])
         for name, type in typed.inputs.items()
     }
-    return infer_shapes(replace(typed.network, inputs=inputs), Report())
+    report = Report()
+    sized = infer_shapes(replace(typed.network, inputs=inputs), report)
+    for diagnostic in report:
+        if diagnostic.severity == "error":
+            raise ShapeError(diagnostic.message, code=diagnostic.code)
+    return sized
 
 
 def _size_at(size: Dim, sizes: Mapping[str, int]) -> Dim:

@@ -189,7 +189,7 @@ def _check_monitor(training: Training, objective: Objective, outputs: Collection
     figures, lists = reported_figures(objective, outputs)
     for fault in monitor_faults(training, figures, spec_has_validation(training), lists):
         severity: Severity = "warning" if fault.lacks_validation else "error"
-        report.add("unknown-figure", fault.path, fault.message, help=fault.help, severity=severity)
+        report.add("unknown-figure", fault.path, fault.message, help=fault.help, severity=severity, fix=fault.fix)
 
 
 def _masks_of(typed: TypedNetwork, output: str) -> list[TensorType]:

@@ -29,7 +29,7 @@ def weighted_outputs(
     faults = class_weight_faults(training.class_weight, outputs) if len(outputs) == len(losses) else []
     for fault in faults:
         is_key = fault.code == "unknown-name" and bool(fault.path)
-        report.add(fault.code, (*path, *fault.path), fault.message, help=fault.help, at_key=is_key)
+        report.add(fault.code, (*path, *fault.path), fault.message, help=fault.suggestion or fault.help, at_key=is_key)
     weighted = outputs.keys() & _outputs_with_weights(training, outputs) if not faults else frozenset()
     for name in sorted(weighted):
         _check_loss(typed, name, losses[name], report)

@@ -65,6 +65,16 @@ UNVERIFIED_OPTION = click.option(
     is_flag=True,
     help="Accept models and weights that differ from their recorded digests, as after a change by another program.",
 )
+REPORT_FORMAT_OPTION = click.option(
+    "--format",
+    "format_",
+    type=click.Choice(["text", "json", "github", "sarif", "junit", "gitlab"]),
+    default="text",
+    show_default=True,
+    help="Format of the output: for people, programs, GitHub annotations, code scanning, test reports or GitLab's "
+    "code quality.",
+)
+"""For commands whose output are diagnostics."""
 ONLY_SPECS_OPTION = click.option(
     "--only-specs",
     is_flag=True,

@@ -118,6 +118,8 @@ def print_fixable(diagnostics: Sequence[Diagnostic]) -> None:
     """Prints how many diagnostics `--fix` corrects."""
     safe = sum(item.fix is not None and item.fix.is_safe for item in diagnostics)
     unsafe = sum(item.fix is not None and not item.fix.is_safe for item in diagnostics)
-    if safe or unsafe:
+    if safe:
         more = f", {unsafe:,} more with --unsafe-fixes" if unsafe else ""
         print_status(f"{safe:,} can be fixed with --fix{more}")
+    elif unsafe:
+        print_status(f"{unsafe:,} can be fixed with --fix --unsafe-fixes")

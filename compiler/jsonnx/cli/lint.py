@@ -11,6 +11,7 @@ from .common import (
     ALL_OPTION,
     DATA_ROOT_OPTION,
     ONLY_SPECS_OPTION,
+    REPORT_FORMAT_OPTION,
     SCALE_OPTION,
     SET_OPTION,
     handles_errors,
@@ -43,14 +44,7 @@ from .specs import CheckOptions, OptionalDataCommand, check_and_print
 @click.option("--isolated", is_flag=True, help="Read no configuration file.")
 @click.option("--exit-zero", is_flag=True, help="Leave the exit status 0 in spite of findings; errors still make it 1.")
 @click.option("--list-rules", is_flag=True, help="List all rules and exit.")
-@click.option(
-    "--format",
-    "format_",
-    type=click.Choice(["text", "json", "github", "sarif", "junit"]),
-    default="text",
-    show_default=True,
-    help="Format of the output: for people, programs, GitHub annotations, code scanning or test reports.",
-)
+@REPORT_FORMAT_OPTION
 @fix_options
 @ONLY_SPECS_OPTION
 @SCALE_OPTION

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
+
 import click
 
-from .common import handles_errors
+from .common import handles_errors, print_status
 
 
 @click.command(short_help="Serve a folder's specs to language models, by the Model Context Protocol.")
@@ -23,8 +25,9 @@ def mcp(root: str) -> None:
     """
     from ..core.optional_packages import require_package
 
-    require_package("mcp.server", "mcp", "the server")
+    require_package("mcp.server.mcpserver", "mcp", "the server")  # a module of mcp 2
     from ..mcp_server.server import serve
 
-    group = click.get_current_context().find_root().command
-    serve(root, [*group.commands] if isinstance(group, click.Group) else [])
+    if sys.stdin.isatty():
+        print_status("waiting for a client on standard input; Ctrl-C ends the server")
+    serve(root)

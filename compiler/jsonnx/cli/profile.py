@@ -34,6 +34,11 @@ from .common import (
 )
 @DATA_ROOT_OPTION
 @click.option(
+    "--weights",
+    metavar="FILE",
+    help="Weights to compute with, a file or a RUN folder, instead of the spec's weights or the initial ones.",
+)
+@click.option(
     "--batch-size",
     type=click.IntRange(min=1),
     metavar="N",
@@ -65,6 +70,7 @@ def profile(
     training: bool,
     data: str | None,
     data_roots: tuple[str, ...],
+    weights: str | None,
     batch_size: int | None,
     steps: int,
     by: str,
@@ -100,6 +106,7 @@ def profile(
         steps,
         batch_size,
         data,
+        weights,
         provider,
         parse_assignments(provider_options),
         threads,

@@ -20,6 +20,7 @@ from .common import (
     EXIT_USAGE_ERROR,
     FORMAT_OPTION,
     ONLY_SPECS_OPTION,
+    REPORT_FORMAT_OPTION,
     SCALE_OPTION,
     SET_OPTION,
     SPEC_ARGUMENT,
@@ -81,15 +82,7 @@ class OptionalDataCommand(click.Command):
 )
 @click.option("--spec-data", is_flag=True, hidden=True)
 @DATA_ROOT_OPTION
-@click.option(
-    "--format",
-    "format_",
-    type=click.Choice(["text", "json", "github", "sarif", "junit", "gitlab"]),
-    default="text",
-    show_default=True,
-    help="Format of the output: for people, programs, GitHub annotations, code scanning, test reports or GitLab's "
-    "code quality.",
-)
+@REPORT_FORMAT_OPTION
 @click.option(
     "--compile",
     "compiles",
@@ -325,9 +318,10 @@ def fmt(specs: tuple[str, ...], check: bool, drop_nulls: bool, only_specs: bool)
     help="What gives exit status 1: programs that run an old model break; or its weights no longer load, too; any "
     "difference; nothing. A SPEC with errors always does.",
 )
+@ONLY_SPECS_OPTION
 @ALL_OPTION
 @handles_errors
-def diff(specs: tuple[str, ...], against: str | None, format_: str, fail_on: str) -> None:
+def diff(specs: tuple[str, ...], against: str | None, format_: str, fail_on: str, only_specs: bool) -> None:
     """Compare the networks of two specs, models or RUN folders, or specs with their versions at a Git revision.
 
     OLD and NEW may also be files at a revision, git:REF:PATH. Nothing is checked out. The exit status is 1 if programs
@@ -343,7 +337,8 @@ def diff(specs: tuple[str, ...], against: str | None, format_: str, fail_on: str
     if against is None and len(specs) != 2:
         message = f"got {len(specs)} {'name' if len(specs) == 1 else 'names'}, and no --against"
         raise UsageError("bad-option", message, "name two versions, or a revision: --against git:main")
-    compared = compare_pair(*specs) if against is None else compare_with_revision(specs, against)
+    files = selected_specs(specs, only_specs)
+    compared = compare_pair(*specs) if against is None else compare_with_revision(files, against)
     errors = [item for change in compared.specs if change.state == "invalid" for item in change.diagnostics]
     pair = compared.specs[0].comparison if against is None else None
     color = shows_color(sys.stdout)

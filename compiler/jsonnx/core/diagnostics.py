@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Hashable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, Protocol
 
-from .fixes import Fix, Suggestion
+from .fixes import Fix, Suggestion, json_text
 from .limits import MAX_COMPARED_WORDS, MAX_DIAGNOSTICS
 from .positions import JsonPath as JsonPath
 from .positions import Position as Position
@@ -220,7 +220,7 @@ class Report:
         if self._first_instances.setdefault((shown_path, code), instance) != instance:
             return
         if isinstance(help, Suggestion):
-            fix = fix or help.fix(path, at_key)
+            fix, found = fix or help.fix(path, at_key), found or json_text(help.old)
             help = help.text
         self._counts[severity] += 1
         if self._counts[severity] > MAX_DIAGNOSTICS:
@@ -320,6 +320,11 @@ class Report:
 def suggestion(misspelled: str, known: Iterable[str]) -> str | None:
     """Returns `did you mean 'units'?` if known words are similar, as `similar_words` tells, else None."""
     return did_you_mean(similar_words(misspelled, known))
+
+
+def suggest(misspelled: str, known: Iterable[str]) -> Suggestion | None:
+    """Returns what `suggestion` does, with the words that it proposes."""
+    return suggested(misspelled, similar_words(misspelled, known))
 
 
 def suggested(misspelled: str, similar: Collection[str]) -> Suggestion | None:

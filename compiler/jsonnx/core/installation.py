@@ -25,6 +25,8 @@ PACKAGE_BY_EXTRA = {
     "tensorboard": "tensorboardX",
     "mlflow": "mlflow-skinny",
     "wandb": "wandb",
+    "lsp": "pygls",
+    "mcp": "mcp",
 }
 """The distribution that each of our extras installs."""
 LIBRARY_EXTRAS = {"cuda": "cuda,cudnn"}

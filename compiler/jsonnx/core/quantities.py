@@ -24,7 +24,7 @@ BYTES_PATTERN = r"^[0-9]{1,18}(\.[0-9]{1,18})? ?([kKMGT]?B|[KMGT]iB)?$"
 
 AMOUNT_EXAMPLES = {
     "number with a suffix": "250000, 250k or 1.5M",
-    "size with a unit": "500000 (bytes), 5 MB or 4 MiB",
+    "size with a unit": "500000, 5 MB or 4 MiB",
 }
 """What an amount may look like, by the title of its schema."""
 

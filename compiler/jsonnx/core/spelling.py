@@ -65,9 +65,9 @@ def _similarly_spelled(misspelled: str, known: Iterable[str]) -> list[str]:
         limit = min(_max_edits(misspelled, word), least)
         if abs(len(word) - len(misspelled)) > limit:
             continue
-        has_same_letters = len(word) == len(misspelled) and word[:1] == misspelled[:1] and Counter(word) == letters
-        if has_same_letters and len(word) <= LETTERS_PER_EDIT:
-            limit = max(limit, 1)  # swapped letters of a short word
+        has_same_letters = len(word) == len(misspelled) and Counter(word) == letters
+        if has_same_letters and (word[:1] == misspelled[:1] or len(word) >= LETTERS_PER_EDIT):
+            limit = max(limit, 1)  # swapped letters
         if limit == 0 or _unmatched_letters(letters, word) > limit:
             continue
         distance = edit_distance(misspelled, word, limit)

@@ -174,7 +174,7 @@ class _Reader:
         for key, names in settings:
             setting = getattr(self.data, key, None)
             for fault in column_faults(setting, key, names):
-                faults.add_in_spec(*fault)
+                faults.add_in_spec(fault.code, fault.message, fault.path, fault.help)
             columns |= assigned_columns(setting, key, names)
         if self.data is not None:
             targets = self.data_spec.targets if self.with_targets else {}
@@ -182,11 +182,11 @@ class _Reader:
             sequences = sequence_faults(self.data, self.data_spec.inputs)
             masks = mask_faults(self.data, self.data_spec.mask_class_counts) if self.with_targets else ()
             for fault in (*split_faults(self.data), *windows, *sequences, *masks):
-                faults.add_in_spec(*fault)
+                faults.add_in_spec(fault.code, fault.message, fault.path, fault.help)
         if self.with_targets:
             weights = getattr(self.data, SAMPLE_WEIGHT, None)
             for fault in column_faults(weights, SAMPLE_WEIGHT, self.data_spec.targets):
-                faults.add_in_spec(*fault)
+                faults.add_in_spec(fault.code, fault.message, fault.path, fault.help)
             by_output = weight_columns(weights, self.data_spec.sample_weights)
             columns |= {sample_weight_name(output): assigned for output, assigned in by_output.items()}
         if faults:

@@ -24,7 +24,7 @@ class SpecChange:
     """The name of the older version; None for a new spec."""
     state: State
     comparison: Comparison | None = None
-    """The differences; None if there is only one version, or one of them is invalid."""
+    """The differences; None if there is only one version, one of them is invalid, or both have the same values."""
     diagnostics: tuple[Diagnostic, ...] = ()
     """The errors of an invalid spec: of the new version, or else of the old one."""
     renamed: bool = False

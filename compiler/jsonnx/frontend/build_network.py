@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from ..core.components import Json
-from ..core.diagnostics import JsonPath, Report, suggested
+from ..core.diagnostics import JsonPath, Report, did_you_mean, suggested
+from ..core.fixes import remove_key
 from ..core.types import BATCH, Dim, Size, TensorType
 from ..layers import LAYERS, Layer
 from .default_names import default_name, free_name
@@ -18,7 +19,7 @@ from .network import BlockLayer, Call, Network
 from .schema.error_messages import report_unknown_layer_type
 from .schema.errors import check_against_schema
 from .schema.phrases import known_names_help, name_list, short_name, short_repr
-from .schema.schema import LANGUAGE_VERSION
+from .schema.schema import ENTRY_KEYS, LANGUAGE_VERSION
 from .topological_sort import sort_topologically
 from .unused_layers import References, check_usage, names_in_reference
 from .valid_training import valid_training
@@ -130,6 +131,24 @@ class _NetworkBuilder:
             if origin is not None and origin.use and isinstance(entry, dict):
                 names.setdefault(origin.use, set()).add(str(entry.get("name")))
         return names
+
+    @cached_property
+    def _names_at_wrong_keys(self) -> set[str]:
+        """The texts under keys that layers do not have, which may be misspellings of `name`."""
+        return {
+            value
+            for index, entry in self._entries()
+            for key, value in entry.items()
+            if isinstance(value, str) and key not in ENTRY_KEYS and self.report.has_errors(("layers", index, key))
+        }
+
+    @cached_property
+    def _has_unread_names(self) -> bool:
+        """Whether the name of a layer is invalid, so that a name which does not exist may be meant to be its name."""
+        entries = enumerate(self.document["layers"])
+        return any(
+            not isinstance(entry, dict) or self.report.has_errors(("layers", index, "name")) for index, entry in entries
+        )
 
     def _inputs(self) -> dict[str, TensorType]:
         section = self.document.get("inputs")
@@ -271,8 +290,9 @@ class _NetworkBuilder:
         return (*call.path, "from", reference.index(source)) if isinstance(reference, list) else (*call.path, "from")
 
     def _report_unknown(self, name: str, path: JsonPath, known: Sequence[str], *, at_key: bool = False) -> None:
-        """Reports a name that does not exist. `known` are the existing names, sorted."""
-        if self.report.has_errors(path):
+        """Reports a name that does not exist, unless it is written under a wrong key. `known` are the existing names,
+        sorted."""
+        if self.report.has_errors(path) or name in self._names_at_wrong_keys:
             return
         layer, dot, output = name.partition(".")
         message = f"nothing is called {short_name(name)}"
@@ -284,7 +304,8 @@ class _NetworkBuilder:
         self.dangling_count += not similar
         inside_blocks = set[str]().union(*self._names_by_use.values())
         written = [name for name in known if name in self._names_by_use or name not in inside_blocks]
-        help = suggested(name, similar) or known_names_help(written)
+        suggestion = did_you_mean(similar) if self._has_unread_names else suggested(name, similar)
+        help = suggestion or known_names_help(written)
         self.report.add("unknown-name", path, message, help=help if written else None, at_key=at_key)
 
     def _has_valid_input_count(self, call: Call) -> bool:
@@ -323,7 +344,8 @@ class _NetworkBuilder:
                 self.report.add("unknown-name", path, f"the output {short_name(name)} is an input", help="name a layer")
             elif name in earlier_names:
                 message = f"the output {short_name(name)} is named twice"
-                self.report.add("duplicate-name", path, message, help="remove one of them")
+                fix = remove_key(path)
+                self.report.add("duplicate-name", path, message, help="remove one of them", fix=fix)
             elif name not in results and name.partition(".")[0] not in invalid_calls:
                 self._report_unknown(name, path, sorted(results))
             earlier_names.add(name)

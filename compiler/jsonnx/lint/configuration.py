@@ -11,7 +11,7 @@ import tomllib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -101,15 +101,22 @@ def configuration_of(spec_file: str | os.PathLike[str] | None) -> Configuration:
     return _nearest_configuration(folder)
 
 
-@cache
 def _nearest_configuration(folder: Path) -> Configuration:
     for parent in (folder, *folder.parents):
         for name in (CONFIGURATION_FILE, PROJECT_FILE):
-            if (parent / name).is_file():
-                configuration = read_configuration(parent / name)
+            file = parent / name
+            if file.is_file():
+                status = os.stat(file)
+                configuration = _read_once(file, status.st_mtime_ns, status.st_size)
                 if configuration is not None:
                     return configuration
     return Configuration()
+
+
+@lru_cache(maxsize=64)
+def _read_once(file: Path, modified_ns: int, size: int) -> Configuration | None:
+    """Reads a file again only after it has changed: an editor's server lives long."""
+    return read_configuration(file)
 
 
 def read_configuration(file: Path) -> Configuration | None:

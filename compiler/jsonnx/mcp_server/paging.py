@@ -33,6 +33,13 @@ def page_of(items: Iterable[Any], offset: int, total: int) -> dict[str, Any]:
     return {"items": shown, "total": total, "offset": offset, "next_offset": end if end < total and shown else None}
 
 
+def paged(value: Any, offset: int, limit: int) -> Any:
+    """A page of a list, or of the pairs of keys and values of an object; another value as it is."""
+    if isinstance(value, dict):
+        return page([*map(list, value.items())], offset, limit)
+    return page(value, offset, limit) if isinstance(value, list) else value
+
+
 def shortened(value: Any) -> Any:
     """A value; or the beginning of its text, if that is long, with the number of its characters."""
     text = _text(value)

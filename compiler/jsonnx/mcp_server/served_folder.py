@@ -13,7 +13,7 @@ from ..core.diagnostics import UsageError
 from ..core.file_patterns import is_pattern
 from ..core.files import open_file
 
-RUN_INFO_FILE = "run.json"
+RUN_INFO_FILE, CONFIGURATION_FILE = "run.json", "jsonnx.toml"
 MAX_RUN_INFO_BYTES = 16 << 20
 
 OUTSIDE_HELP = "name a path beneath the folder that `jsonnx mcp --root` serves"
@@ -64,6 +64,14 @@ class ServedFolder:
         for match in iglob(name, root_dir=self.path, recursive=True):
             self._check_links(self.path / self.relative(match))
         return name
+
+    def configuration(self, spec: str | None) -> str | None:
+        """The `jsonnx.toml` nearest to a spec's file, or to the folder for None; only one beneath the served folder."""
+        folder = self.path if spec is None else (self.path / self.relative(spec)).parent
+        while folder != self.path and not (folder / CONFIGURATION_FILE).exists():
+            folder = folder.parent
+        name = str((folder / CONFIGURATION_FILE).relative_to(self.path))
+        return self.relative(name) if (self.path / name).exists() else None
 
     def _check_links(self, path: Path) -> None:
         """Raises UsageError `unsafe-path` if a link in a folder, at any depth, leads out of the served folder."""

@@ -32,12 +32,12 @@ REPLACES = ToolAnnotations(read_only_hint=False, destructive_hint=True, open_wor
 class SpecServer(MCPServer[Any]):
     """A server whose tools return errors as diagnostics, and refuse arguments that they do not have."""
 
-    def __init__(self, folder: ServedFolder, jobs: Jobs, version: str, commands: Collection[str]) -> None:
+    def __init__(self, folder: ServedFolder, jobs: Jobs, version: str) -> None:
         super().__init__("jsonnx", title="jsonnx", instructions=INSTRUCTIONS, version=version, log_level="WARNING")
         tools = Tools(folder, jobs)
         self._arguments: dict[str, list[str]] = {}
-        self._add(READ_ONLY, tools.validate, tools.summary, tools.explain, tools.layers, tools.diff)
-        self._add(READ_ONLY, tools.status, *([tools.lint] if "lint" in commands else []))
+        self._add(READ_ONLY, tools.validate, tools.lint, tools.summary, tools.explain, tools.layers, tools.diff)
+        self._add(READ_ONLY, tools.status)
         self._add(ADDS, tools.cancel, tools.evaluate)
         self._add(REPLACES, tools.fmt, tools.train, tools.predict)
         self._add_resources()
@@ -108,16 +108,13 @@ def _failure(diagnostics: Sequence[Diagnostic | dict[str, Any]]) -> CallToolResu
     return CallToolResult(content=[TextContent(type="text", text=text)], structured_content=content, is_error=True)
 
 
-def serve(root: str, commands: Collection[str]) -> None:
-    """Serves a folder on standard input and output until the client ends the connection, then ends all jobs.
-
-    `commands` are the names of jsonnx' commands.
-    """
+def serve(root: str) -> None:
+    """Serves a folder on standard input and output until the client ends the connection, then ends all jobs."""
     from ..backend import package_version
 
     folder = ServedFolder(root)
     jobs = Jobs(folder.path)
     try:
-        SpecServer(folder, jobs, package_version(), commands).run("stdio")
+        SpecServer(folder, jobs, package_version()).run("stdio")
     finally:
         jobs.close()

@@ -20,7 +20,7 @@ from .command_process import (
     run_command,
 )
 from .jobs import Jobs
-from .paging import DEFAULT_ITEMS, MAX_ITEMS, page, page_of, shortened
+from .paging import DEFAULT_ITEMS, MAX_ITEMS, page, page_of, paged, shortened
 from .served_folder import ServedFolder
 
 Spec = Annotated[
@@ -41,6 +41,9 @@ Limit = Annotated[int, Field(ge=1, le=MAX_ITEMS, description="Items of a page.")
 Output = Annotated[str | None, Field(description="A file to write, beneath the served folder.")]
 
 Result = dict[str, Any]
+
+DEFAULT_RUNS = "runs"
+"""The folder of the runs of trainings without `output`."""
 
 TRAINING_CHANGES = ("training.trackers=[]",)
 """Overrides of every training: a tracker may send figures to a service, which is not for the client to decide."""
@@ -65,7 +68,9 @@ class Tools:
         self, spec: Spec, changes: Changes = (), scale: Scale = None, offset: Offset = 0, limit: Limit = DEFAULT_ITEMS
     ) -> Result:
         """Check a valid spec for what is probably a mistake, such as two Dense layers without an activation between."""
-        return self._diagnosed(await self._diagnostics("lint", spec, changes, scale), offset, limit)
+        configuration = self.folder.configuration(None if _is_text(spec) else spec)
+        rules = ["--isolated"] if configuration is None else [f"--config={configuration}"]
+        return self._diagnosed(await self._diagnostics("lint", spec, changes, scale, rules), offset, limit)
 
     async def summary(
         self, spec: Spec, changes: Changes = (), scale: Scale = None, offset: Offset = 0, limit: Limit = DEFAULT_ITEMS
@@ -105,11 +110,9 @@ class Tools:
         paths = ["-" if _is_text(side) else self.folder.model(side) for side in (old, new)]
         text = next((side for side in (old, new) if _is_text(side)), "")
         value = json_of(await self._run("diff", ["--format=json", "--", *paths], text.encode()))
-        weights = {
-            key: page([*(names.items() if isinstance(names, dict) else names)], offset, limit)
-            for key, names in value["weights"].items()
-        }
-        return {**value, "layers": page(value["layers"], offset, limit), "weights": weights}
+        weights = {key: paged(names, offset, limit) for key, names in value["weights"].items()}
+        lists = {key: paged(value[key], offset, limit) for key in ("signature", "layers", "training", "budget")}
+        return {**value, **lists, "weights": weights}
 
     async def fmt(
         self,
@@ -152,7 +155,8 @@ class Tools:
         data_option = [f"--data={self.folder.data(data)}"] if data is not None else []
         changes = (*changes, *TRAINING_CHANGES)
         options = [*data_option, *_overrides(changes, scale)]
-        options += [f"--output={self.folder.model(output)}"] if output is not None else []
+        folder = self.folder.model(output or DEFAULT_RUNS)
+        options += [f"--output={folder}"] if output is not None else []
         options += [flag for flag, is_set in (("--resume", resume), ("--force", force)) if is_set]
         command = ["train", *options, "--", file]
         checks = [*(data_option or ["--spec-data"]), *_overrides(changes, scale)]

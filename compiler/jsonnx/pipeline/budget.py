@@ -9,6 +9,7 @@ from typing import Any
 from ..analysis.activation_memory import with_sizes
 from ..core.diagnostics import JsonPath
 from ..core.quantities import parse_bytes, parse_count
+from ..core.types import ShapeError
 from ..frontend.budget_section import BUDGET_KEY, BudgetSection
 from .check import CheckedSpec
 
@@ -75,6 +76,12 @@ def budget_of(checked: CheckedSpec, overrides: Mapping[str, Any] = {}) -> Budget
 
 
 def with_budget_sizes(checked: CheckedSpec) -> CheckedSpec:
-    """A valid spec with the sizes of its budget in place of symbolic ones; the spec itself if the budget has none."""
+    """A valid spec with the sizes of its budget in place of symbolic ones; the spec itself if the budget has none, or
+    the network cannot have them."""
     sizes = budget_of(checked).sizes
-    return checked._replace(typed_network=with_sizes(checked.require(), sizes), lowered=None) if sizes else checked
+    if not sizes:
+        return checked
+    try:
+        return checked._replace(typed_network=with_sizes(checked.require(), sizes), lowered=None)
+    except ShapeError:
+        return checked

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..analysis.activation_memory import ActivationPeak, activation_peak, symbolic_sizes, with_sizes
 from ..analysis.layer_costs import formula_costs
-from ..core.diagnostics import Diagnostic, JsonPath, Report, quoted_or_list
+from ..core.diagnostics import CompileError, Diagnostic, JsonPath, Report, quoted_or_list
+from ..core.types import ShapeError
 from ..frontend.budget_section import BUDGET_KEY
 from .budget import Budget, budget_of
 from .check import CheckedSpec
@@ -24,8 +25,8 @@ OVER_BUDGET = "over-budget"
 def check_budget(checked: CheckedSpec, overrides: Mapping[str, Any] = {}) -> list[Diagnostic]:
     """The limits on the network that it exceeds. `overrides` are limits by key of the budget that options gave.
 
-    A spec with errors has no cost, and gets no diagnostics here. Only limits on parameters and multiply-adds
-    of a network with a layer that has no formula import onnx. Raises CompileError for a network that cannot be lowered.
+    A spec with errors has no cost, and gets no diagnostics here. Only limits on parameters and multiply-adds of a
+    network with a layer that has no formula import onnx. The errors of a network that cannot be lowered are returned.
     """
     if checked.typed_network is None or any(item.severity == "error" for item in checked.diagnostics):
         return []
@@ -34,9 +35,16 @@ def check_budget(checked: CheckedSpec, overrides: Mapping[str, Any] = {}) -> lis
     _check_size_names(checked.typed_network, budget, report)
     if not budget.limits_network or report.has_errors():
         return [*report]
-    typed = with_sizes(checked.typed_network, budget.sizes)
+    try:
+        typed = with_sizes(checked.typed_network, budget.sizes)
+    except ShapeError as error:
+        report.add("shape-mismatch", (BUDGET_KEY, "sizes"), f"with the sizes of the budget, {error.message}")
+        return [*report]
     if {"parameters", "multiply_adds"} & budget.limits.keys():
-        _check_layer_costs(checked, typed, budget, report)
+        try:
+            _check_layer_costs(checked, typed, budget, report)
+        except CompileError as error:
+            return error.diagnostics
     if "activation_memory" in budget.limits:
         _check_memory(typed, budget, report)
     return [*report]

@@ -20,7 +20,7 @@ def check_columns(checked: CheckedSpec) -> list[Diagnostic]:
     if typed is not None and objective is not None and training is not None and training.data is not None:
         for key, names in (("x", typed.inputs), ("y", objective.targets), (SAMPLE_WEIGHT, objective.targets)):
             for fault in column_faults(getattr(training.data, key), key, names):
-                report.add(fault.code, fault.path, fault.message, help=fault.help)
+                report.add(fault.code, fault.path, fault.message, help=fault.help, fix=fault.fix)
         if training.data.thousands == training.data.decimal:
             message = f"the mark of thousands is the decimal mark, {training.data.decimal!r}"
             report.add(
@@ -30,5 +30,5 @@ def check_columns(checked: CheckedSpec) -> list[Diagnostic]:
         window = window_faults(data, typed.inputs, objective.targets)
         masks = mask_faults(data, mask_class_counts(typed.outputs, objective.targets, objective.losses))
         for fault in (*split_faults(data), *window, *sequence_faults(data, typed.inputs), *masks):
-            report.add(fault.code, fault.path, fault.message, help=fault.help)
+            report.add(fault.code, fault.path, fault.message, help=fault.help, fix=fault.fix)
     return list(report)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections import Counter
 from collections.abc import Sequence
@@ -55,8 +56,8 @@ def compare_with_revision(specs: Sequence[str], against: str) -> RevisionCompari
 
 
 def _require_one(specs: Sequence[str], against: str) -> None:
-    if len(specs) > 1:
-        message = f"{len(specs)} specs cannot be compared with the one file {against!r}"
+    if len(specs) != 1:
+        message = f"{len(specs) or 'no'} specs cannot be compared with the one file {against!r}"
         raise UsageError("bad-option", message, "name one spec, or a revision without a file: --against git:REF")
 
 
@@ -102,6 +103,8 @@ def _with_new_version(change: SpecChange, old: CheckedSpec | None, missing: Usag
         new.require()
         if old is None:
             return change if missing is None else replace(change, state="new")
+        if json.dumps(old.source.value) == json.dumps(new.source.value):  # the order of keys may matter, as of inputs
+            return change
         comparison = compare_checked_specs(old, new)
     except CompileError as error:
         return replace(change, state="invalid", diagnostics=tuple(error.diagnostics))

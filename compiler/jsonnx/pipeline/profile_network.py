@@ -14,6 +14,7 @@ import numpy as np
 
 from ..core.cpu_count import checked_thread_count
 from ..core.deployment_targets import PLAIN_TARGET, TARGETS
+from ..core.diagnostics import UsageError
 from ..core.files import open_file, write_atomically
 from ..core.spec_source import SpecSource
 from ..data.data_locations import items_of_user
@@ -24,7 +25,7 @@ from ..runtime.node_origins import NodeOrigins
 from ..runtime.node_times import SessionTimes, session_times
 from ..runtime.profile import Profile
 from ..runtime.provider_options import ProviderOptions
-from ..runtime.providers import SessionConfig, create_session, resolve_provider
+from ..runtime.providers import Provider, SessionConfig, create_session, resolve_provider
 from ..runtime.run_files import RUN_INFO_FILE, SPEC_FILE
 from ..runtime.session import Session, model_file
 from ..runtime.session_recorder import session_recorder
@@ -57,6 +58,8 @@ class ProfileOptions:
     """Samples in a step; None: those of the spec, and 1 for runs of a model."""
     data: str | None = None
     """A file of samples; None: the spec's training data, and drawn inputs for runs of a model."""
+    weights: str | None = None
+    """A file or a RUN folder of weights, instead of the spec's or the initial ones."""
     provider: str = "cpu"
     provider_options: ProviderOptions | None = None
     threads: int | None = None
@@ -94,18 +97,20 @@ def profile_training(spec_or_run: str, options: ProfileOptions = DEFAULT_OPTIONS
     times = [session_times(*pair, WARM_UP_STEPS) for pair in zip(records, origins, strict=True)]
     passes = [StepPasses(origin, trainer.plan) for origin in origins]
     shards = execution.shard_count
-    # The shards of a batch run at the same time, so their mean counts.
-    divisors = [recorded.steps * (shards if index < shards else 1) for index in range(len(times))]
+    # onnxruntime keeps a million events, which may be fewer steps. The shards of a batch run at the same time, so their
+    # mean counts.
+    steps = recorded.steps if len(times) > 1 else times[0].runs
+    divisors = [max(1, steps) * (shards if index < shards else 1) for index in range(len(times))]
     owners = NodeOwners(checked.network, execution.packed_variables)
     _write_trace(options.trace_file, times)
     return Profile(
         subject=spec_or_run,
         is_training=True,
         provider=trainer.resolved_provider.label,
-        is_on_device=trainer.resolved_provider.device != "cpu",
+        has_started_nodes=_has_started_nodes(trainer.resolved_provider, times),
         threads=checked_thread_count(options.threads),
         batch_size=min(trainer.plan.training.batch_size, len(samples)),
-        steps=recorded.steps,
+        steps=steps,
         step_seconds=plain.seconds,
         recorded_step_seconds=recorded.seconds,
         waiting_seconds=recorded.waiting_seconds,
@@ -126,6 +131,7 @@ def _opened_trainer(spec_or_run: str, options: ProfileOptions) -> tuple[Trainer,
     trainer = Trainer(
         checked,
         options.provider,
+        weights=options.weights,
         threads=options.threads,
         verify=options.verify,
         data_roots=options.data_roots,
@@ -189,15 +195,15 @@ def profile_model(spec_or_model: str, options: ProfileOptions = DEFAULT_OPTIONS)
         subject=spec_or_model,
         is_training=False,
         provider=provider.label,
-        is_on_device=provider.device != "cpu",
+        has_started_nodes=_has_started_nodes(provider, [times]),
         threads=checked_thread_count(options.threads),
         batch_size=len(next(iter(batches[0].values()))),
         steps=times.runs,
         step_seconds=plain,
         recorded_step_seconds=recorded,
         waiting_seconds=0.0,
-        runtime_seconds=times.seconds / times.runs,
-        nodes=tuple(profiled_nodes([times], [times.runs], owners, [None])),
+        runtime_seconds=times.seconds / max(1, times.runs),
+        nodes=tuple(profiled_nodes([times], [max(1, times.runs)], owners, [None])),
     )
 
 
@@ -207,11 +213,14 @@ def _model_bytes(
     """The bytes of a model, the folder of its weight files, and the spec, if it is that of a spec."""
     path = Path(model_file(spec_or_model))
     if path.suffix.lower() == ONNX_SUFFIX:
+        if options.changes or options.scale is not None or options.weights is not None:
+            help = "name its spec instead, or leave them out"
+            raise UsageError("bad-option", "--set, --scale and --weights have no effect on a compiled model", help)
         with open_file(path) as file:
             return file.read(), str(path.resolve().parent), None
     checked = check_spec(spec_or_model, changes=options.changes, scale=options.scale)
     target = target if target in TARGETS else PLAIN_TARGET
-    model = compile_checked(checked, verify=options.verify, target=target)
+    model = compile_checked(checked, options.weights, verify=options.verify, target=target)
     return model.to_bytes(), None, checked
 
 
@@ -244,6 +253,12 @@ def _timed_runs(run: Any, batches: Sequence[Feeds], steps: int) -> float:
             start = perf_counter()
         run(batches[number % len(batches)])
     return (perf_counter() - start) / steps
+
+
+def _has_started_nodes(provider: Provider, times: Sequence[SessionTimes]) -> bool:
+    """Whether a provider computes on a device that has not measured any kernel."""
+    nodes = [node for own in times for node in own.nodes.values()]
+    return provider.device != "cpu" and all(node.device_seconds is None for node in nodes)
 
 
 def _write_trace(file: str | None, times: Sequence[SessionTimes]) -> None:

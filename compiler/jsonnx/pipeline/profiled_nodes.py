@@ -114,7 +114,7 @@ def _profiled_node(time: NodeTime, divisor: float, owners: NodeOwners, passes: S
         owner.type if owner else "",
         owner.path if owner else "",
         passes.pass_of(origin) if passes is not None and origin is not None else "forward",
-        max(0.0, time.seconds / divisor),
+        time.computing_seconds / divisor,
         time.executions / divisor,
         tuple(sorted({other.name for other in others if other is not None and other != owner})),
     )

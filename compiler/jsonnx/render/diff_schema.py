@@ -74,7 +74,10 @@ SPEC = closed_object(
         "renamed": described("Whether the old version has another path", FLAG),
         "breaks_signature": described("Whether programs that run the old model must be changed", FLAG),
         "breaks_weights": described("Whether a file of the old weights no longer loads", FLAG),
-        "differences": {"anyOf": [{"$ref": "#/$defs/differences"}, {"type": "null"}]},
+        "differences": described(
+            "Null if there is only one version, one of them is invalid, or both have the same values",
+            {"anyOf": [{"$ref": "#/$defs/differences"}, {"type": "null"}]},
+        ),
         "errors": described(
             "The errors of an invalid version, as `jsonnx validate --format json` prints them",
             {"type": "array", "items": {"type": "object", "required": ["code", "message", "path"]}},

@@ -16,10 +16,14 @@ NO_LAYER = "(no layer)"
 """Stands for the layer of nodes that belong to none."""
 MAX_FUSED_LAYERS = 10
 """Layers without nodes of their own that are listed."""
-DEVICE_NOTE = (
-    "The provider computes while the CPU goes on, so the time of a node is that of starting it; later nodes, or the "
-    "time between steps, include waiting for results."
+STARTED_NOTE = (
+    "The device does not measure its nodes: their time is that of starting them, and the rest waits for the results."
 )
+COMPILED_NOTE = (
+    "The provider has compiled layers into nodes of its own, whose time cannot be divided; --provider cpu shows each."
+)
+MAX_UNMAPPED_SHARE = 0.5
+"""The part of the time of nodes beyond which they are those of a compiling provider."""
 
 
 def profile_text(
@@ -42,8 +46,10 @@ def profile_text(
         cells = [""] * (len(table.titles) - 2) + [_ms(seconds), _share(seconds, profile)]
         table.add_row(f"{len(rest):,} more", *cells[1:])
     lines = [*_head_lines(profile), "", table.text(color, width), *_fused_lines(profile, by)]
-    if profile.is_on_device:
-        lines += ["", DEVICE_NOTE]
+    if profile.has_started_nodes:
+        lines += ["", STARTED_NOTE]
+    if profile.provider != "cpu" and profile.unmapped_seconds > MAX_UNMAPPED_SHARE * profile.node_seconds:
+        lines += ["", COMPILED_NOTE]
     return "\n".join(lines)
 
 
@@ -167,6 +173,7 @@ def profile_json(profile: Profile) -> str:
         "operators": [
             {"name": group.name, "nodes": len(group.nodes), "seconds": group.seconds} for group in profile.by_op()
         ],
+        "node_times": "start" if profile.has_started_nodes else "computation",
         "nodes": [
             {key: value for key, value in asdict(node).items() if passes or key != "step_pass"}
             for node in sorted(profile.nodes, key=lambda node: -node.seconds)

@@ -115,8 +115,8 @@ def _row(change: SpecChange) -> list[str]:
         name += f" (was {code_span(change.old_file)})"
     comparison = change.comparison
     if comparison is None:
-        text = STATE_TEXTS[change.state]
-        return [name, text if change.state == "new" else f"**{text}**", *[""] * (len(COLUMNS) - 2)]
+        text, is_harmless = STATE_TEXTS[change.state], change.state in ("new", "unchanged")
+        return [name, text if is_harmless else f"**{text}**", *[""] * (len(COLUMNS) - 2)]
     breaking = sum(part.breaks for part in comparison.signature)
     signature = f"**breaks in {count_text(breaking, 'place')}**" if breaking else "holds"
     memory = _cost_cell(comparison.activation_bytes, bytes_text)

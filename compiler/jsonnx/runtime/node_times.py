@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from .node_origins import FusedOrigin, NodeOrigins
@@ -12,6 +12,10 @@ from .session_recorder import Event, SessionRecord
 RUN_EVENT = "model_run"
 KERNEL_SUFFIX = "_kernel_time"
 """Ends the name of the event that has the time of a node; the rest is the node's name."""
+WEBGPU_KERNEL = "Api"
+"""The category of the kernels of WebGPU, whose names begin with that of their node and `&`."""
+CUDA_PARENT = "parent_name"
+"""The argument of a kernel of CUDA that has the name of its node's event."""
 OPS_WITH_BODIES = ("If", "Loop", "Scan")
 SECONDS_PER_MICROSECOND = 1e-6
 
@@ -28,6 +32,12 @@ class NodeTime:
     seconds: float = 0.0
     executions: int = 0
     """How often it ran, which is more than once a run in a loop."""
+    device_seconds: float | None = None
+    """The time that a device measured for its kernels; None without one. Then `seconds` is that of starting them."""
+
+    @property
+    def computing_seconds(self) -> float:
+        return max(0.0, self.seconds) if self.device_seconds is None else self.device_seconds
 
 
 @dataclass
@@ -57,7 +67,24 @@ def session_times(record: SessionRecord, origins: NodeOrigins, warm_up_runs: int
         times.events += events[first:end]
         for event, parent in _with_parents([event for event in events[first:end] if _is_node(event)]):
             _add(times, event, parent, origins)
+    if times.events:
+        _add_device_times(times, [event for event in events if event["ts"] >= times.events[0]["ts"]])
     return times
+
+
+def _add_device_times(times: SessionTimes, events: Iterable[Event]) -> None:
+    """Adds the times of kernels that a device measured to those of their nodes."""
+    for event in events:
+        node = times.nodes.get(_node_of_kernel(event))
+        if node is not None:
+            node.device_seconds = (node.device_seconds or 0.0) + event["dur"] * SECONDS_PER_MICROSECOND
+
+
+def _node_of_kernel(event: Event) -> str:
+    """The name of the node that has started a kernel on a device, as WebGPU and CUDA tell it; else an empty text."""
+    if event.get("cat") == WEBGPU_KERNEL:
+        return str(event["name"]).partition("&")[0]
+    return str(event.get("args", {}).get(CUDA_PARENT, "")).removesuffix(KERNEL_SUFFIX)
 
 
 def seconds_by_path(record: SessionRecord, warm_up_runs: int) -> dict[str, float]:
@@ -66,7 +93,7 @@ def seconds_by_path(record: SessionRecord, warm_up_runs: int) -> dict[str, float
     seconds: dict[str, float] = {}
     for node in times.nodes.values():
         path = node.origin.origin.path if node.origin is not None else ""
-        seconds[path] = seconds.get(path, 0.0) + node.seconds / times.runs
+        seconds[path] = seconds.get(path, 0.0) + node.computing_seconds / times.runs
     return seconds
 
 

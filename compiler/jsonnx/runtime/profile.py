@@ -56,8 +56,9 @@ class Profile:
     subject: str
     is_training: bool
     provider: str
-    is_on_device: bool
-    """Whether the provider computes while the CPU goes on, so that the time of a node is that of starting it."""
+    has_started_nodes: bool
+    """Whether the provider computes on a device that does not measure time, so that the time of a node is that of
+    starting it."""
     threads: int
     batch_size: int
     steps: int

@@ -12,7 +12,8 @@ from numbers import Real
 from operator import index
 from typing import Any, Literal, NamedTuple
 
-from ..core.diagnostics import quoted_or_list, suggestion
+from ..core.diagnostics import quoted_or_list, suggest
+from ..core.fixes import Suggestion
 from ..core.types import TensorType
 from .losses import BinaryLoss, CategoricalLoss, Loss, SparseCategoricalCrossentropy
 from .margin_losses import CategoricalHinge
@@ -32,6 +33,8 @@ class ClassWeightFault(NamedTuple):
     path: tuple[str, ...]
     message: str
     help: str | None
+    suggestion: Suggestion | None = None
+    """The keys that `help` proposes."""
 
 
 class WeightedClasses(NamedTuple):
@@ -84,8 +87,10 @@ def class_weight_faults(setting: Any, outputs: Mapping[str, WeightedClasses]) ->
 
 def _output_faults(name: Any, weights: Any, outputs: Mapping[str, WeightedClasses]) -> list[ClassWeightFault]:
     if name not in outputs:
-        help = suggestion(str(name), outputs) or f"the outputs with a loss are {quoted_or_list(outputs)}"
-        return [ClassWeightFault("unknown-name", (str(name),), f"there is no output {name!r} with a loss", help)]
+        proposed = suggest(str(name), outputs)
+        help = proposed.text if proposed else f"the outputs with a loss are {quoted_or_list(outputs)}"
+        message = f"there is no output {name!r} with a loss"
+        return [ClassWeightFault("unknown-name", (str(name),), message, help, proposed)]
     if outputs[name].class_count is None:
         return [_no_classes(name, (name,), outputs[name])]
     return _class_faults(weights, (name,), outputs[name])
@@ -113,7 +118,9 @@ def _class_faults(weights: Any, path: tuple[str, ...], output: WeightedClasses) 
         number = class_of_key(key, output)
         if number is None:
             message = f"there is no class {key!r}"
-            faults.append(ClassWeightFault("unknown-name", (*path, str(key)), message, _classes_help(key, output)))
+            proposed = suggest(str(key), output.labels)
+            help = proposed.text if proposed else _classes_help(output)
+            faults.append(ClassWeightFault("unknown-name", (*path, str(key)), message, help, proposed))
         elif number in keys_by_class:
             message = f"{key!r} and {keys_by_class[number]!r} are the same class"
             faults.append(ClassWeightFault("duplicate-name", (*path, str(key)), message, "remove one of them"))
@@ -133,9 +140,9 @@ def class_of_key(key: Any, output: WeightedClasses) -> int | None:
     return number if output.class_count is not None and 0 <= number < output.class_count else None
 
 
-def _classes_help(key: Any, output: WeightedClasses) -> str:
+def _classes_help(output: WeightedClasses) -> str:
     if not output.labels:
         return f"the classes are 0 to {(output.class_count or 1) - 1}"
     shown = output.labels[:MAX_LISTED_CLASSES]
     known = quoted_or_list(shown) if len(shown) == len(output.labels) else f"{', '.join(map(repr, shown))}, ..."
-    return suggestion(str(key), output.labels) or f"the classes are {known}"
+    return f"the classes are {known}"

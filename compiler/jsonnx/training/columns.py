@@ -11,7 +11,8 @@ from collections.abc import Collection, Iterator, Mapping
 from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
 
-from ..core.diagnostics import JsonPath, quoted_or_list, suggestion
+from ..core.diagnostics import JsonPath, quoted_or_list, suggest
+from ..core.fixes import Fix
 
 SAMPLE_WEIGHT = "sample_weight"
 """The key of `training.data` that names columns of weights."""
@@ -31,6 +32,7 @@ class ColumnFault(NamedTuple):
     message: str
     path: JsonPath
     help: str
+    fix: Fix | None = None
 
 
 EXCLUSION = "!"
@@ -106,7 +108,10 @@ def column_faults(setting: Any, key: str, names: Collection[str]) -> Iterator[Co
         for name in setting:
             if name not in names:
                 message = f"{key!r} maps {name!r}; the names are {quoted_or_list(names)}"
-                yield ColumnFault("unknown-name", message, (*path, name), suggestion(name, names) or "remove the entry")
+                proposed = suggest(name, names)
+                help = proposed.text if proposed else "remove the entry"
+                fix = proposed.fix((*path, name), at_key=True) if proposed else None
+                yield ColumnFault("unknown-name", message, (*path, name), help, fix)
     elif setting is not None and len(names) > 1 and key != SAMPLE_WEIGHT:
         message = f"{key!r} names columns without saying for which of {quoted_or_list(names)}"
         yield ColumnFault("ambiguous-columns", message, path, "give an object of columns by name")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple
 
-from ..core.diagnostics import quoted_or_list, suggestion
+from ..core.diagnostics import quoted_or_list, suggest
+from ..core.fixes import Fix
 from ..core.reserved_names import LOSS, is_validation_name, validation_name
 from .section import Training
 
@@ -21,6 +22,7 @@ class MonitorFault(NamedTuple):
     help: str | None
     lacks_validation: bool
     """Whether the figure would be reported with validation data, which a program may pass."""
+    fix: Fix | None = None
 
 
 def monitored_figure(training: Training) -> str | None:
@@ -52,10 +54,12 @@ def monitor_faults(
             faults.append(MonitorFault(path, message, LIST_HELP, False))
         elif monitored not in reported:
             lacks_validation = is_validation_name(monitored) and not has_validation and monitored[4:] in figures
-            help = NO_VALIDATION_HELP if lacks_validation else suggestion(monitored, reported)
+            proposed = None if lacks_validation else suggest(monitored, reported)
+            help = NO_VALIDATION_HELP if lacks_validation else proposed.text if proposed else None
+            fix = proposed.fix(path, at_key=False) if proposed else None
             known = "the only figure is" if len(reported) == 1 else "the figures are"
             message = f"{monitored!r} is to be monitored, but {known} {quoted_or_list(reported)}"
-            faults.append(MonitorFault(path, message, help, lacks_validation))
+            faults.append(MonitorFault(path, message, help, lacks_validation, fix))
     return faults
 
 

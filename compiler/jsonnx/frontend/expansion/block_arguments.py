@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from ...core.components import Json
 from ...core.diagnostics import JsonPath, Report, suggested
+from ..foreign_help import replaced_keys
 from ..schema.phrases import short_name
 from ..schema.schema import ENTRY_KEYS
 from .block_definitions import BlockDefinition
@@ -23,7 +24,8 @@ def block_arguments(
         if key in ENTRY_KEYS:
             continue
         if key not in block.parameters:
-            similar = report.similar_words(key, names)
+            known = [*names, *(entry_key for entry_key in ENTRY_KEYS if entry_key not in step.body)]
+            similar = replaced_keys(key, known) or tuple(report.similar_words(key, known))
             found.update(similar)
             help = suggested(key, similar) or (
                 f"its parameters: {', '.join(names)}" if names else "it has no parameters"

@@ -8,6 +8,7 @@ from graphlib import CycleError, TopologicalSorter
 
 from ...core.components import Json
 from ...core.diagnostics import LIBRARY, JsonPath, Report
+from ...core.fixes import remove_key
 from ...core.limits import MAX_BLOCK_DEPTH
 from ...layers import LAYERS
 from ..schema.phrases import known_names_help, short_name
@@ -108,7 +109,8 @@ def _check_globals(
         path = (*block_path, "globals", index)
         if name in own or name in names[:index]:
             other = "a parameter of the block" if name in own else "named twice"
-            report.add("duplicate-name", path, f"{short_name(name)} is {other}", help="remove one of them")
+            message, fix = f"{short_name(name)} is {other}", remove_key(path)
+            report.add("duplicate-name", path, message, help="remove one of them", fix=fix)
         elif name not in known:
             help = report.suggestion(name, known) or (known_names_help([*known]) if known else None)
             report.add("unknown-name", path, f"the network has no parameter {short_name(name)}", help=help)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from ...core.components import Json
 from ...core.diagnostics import Report
+from ...core.fixes import remove_key
 from ..schema.phrases import short_name
 from .block_definitions import BlockDefinition
 from .evaluator import Evaluator
@@ -19,7 +20,8 @@ def warn_unused_blocks(layers: Json, blocks: Sequence[BlockDefinition], report: 
     for block in unused:
         message = f"nothing uses the block {short_name(block.name)}"
         help = "use it as the type of an entry, or remove it"
-        report.add("unused-block", block.path, message, help=help, at_key=True, severity="warning")
+        fix = remove_key(block.path, is_safe=False)
+        report.add("unused-block", block.path, message, help=help, at_key=True, severity="warning", fix=fix)
     return unused
 
 

@@ -14,6 +14,7 @@ from ...core.spelling import similar_words
 from ..foreign_help import key_correction
 from .fast_validator import is_valid
 from .schema import definition
+from .schema_paths import allows_items
 
 NO_VALUE: Any = object()
 """What is returned where no value is certain."""
@@ -23,8 +24,11 @@ _PYTHON_CONSTANTS = {"true": True, "false": False, "none": None, "null": None}
 
 def corrected_value(value: Json, schema: Json) -> Json:
     """Returns a valid value, or the one that an invalid value plainly stands for; NO_VALUE if there is none."""
-    readings = (inner for reading in _readings(value) for inner in (reading, *_readings(reading)))
-    found = next((reading for reading in (value, *readings) if is_valid(reading, schema)), NO_VALUE)
+    readings = [value, *_readings(value)]
+    readings += [inner for reading in readings[1:] for inner in _readings(reading)]
+    if allows_items(schema):
+        readings += [[reading] for reading in readings if not isinstance(reading, (str, list, type(None)))]
+    found = next((reading for reading in readings if is_valid(reading, schema)), NO_VALUE)
     if found is NO_VALUE and isinstance(value, str):
         similar = similar_words(value, _choices(schema))
         return similar[0] if len(similar) == 1 and is_valid(similar[0], schema) else NO_VALUE
@@ -55,8 +59,6 @@ def _readings(value: Json) -> Iterator[Json]:
         yield [next(_readings_of_text(item), item) if isinstance(item, str) else item for item in value]
     elif isinstance(value, dict):
         yield from _readings_of_object(value)
-    elif value is not None:
-        yield [value]
 
 
 def _readings_of_text(text: str) -> Iterator[Json]:
@@ -103,7 +105,7 @@ def _renaming(
     path: JsonPath, key: str, value: Mapping[str, Json], properties: Mapping[str, Json], new_key: str
 ) -> list[Edit]:
     corrected = corrected_value(value[key], properties[new_key])
-    if new_key in value or corrected is NO_VALUE:
+    if corrected is NO_VALUE:
         return []
     replacement = [] if corrected is value[key] else [Edit("replace", (*path, key), corrected)]
     return [*replacement, Edit("move", (*path, key), new_key=new_key)]

@@ -20,7 +20,7 @@ from .corrections import key_fix, split_fix, value_fix
 from .misplaced_keys import misplaced_key
 from .phrases import MAX_ENUM_VALUES_SHOWN, schema_phrase, short_name, short_repr
 from .schema import PARAMETER_NAME_SCHEMA
-from .schema_paths import required_keys, schema_at, value_at
+from .schema_paths import declares_key, required_keys, schema_at, value_at
 
 if TYPE_CHECKING:
     from jsonschema import ValidationError
@@ -52,7 +52,7 @@ def report_error(
             found = json_text(value)
             report.add("invalid-value", path, message, help=f"write it like {example}", expected=example, found=found)
         case "pattern" | "maxLength":
-            _report_invalid_name(error, report)
+            _report_invalid_name(error, document, report)
         case "not":
             message = f"{_value_name(path)} is not allowed here"
             help = f"remove it: {error.schema['description']}"
@@ -98,13 +98,16 @@ def _expected(error: ValidationError) -> str:
 def _value_fix(error: ValidationError, document: Json) -> Fix | None:
     """Returns the fix of an invalid value, if it is certain what it stands for."""
     path, value = error_path(error), error.instance
-    if error.validator not in ("type", "anyOf", "const") or not path:
+    if error.validator not in ("type", "anyOf", "const", "minItems", "pattern") or not path:
         return None
+    if error.validator == "minItems" and isinstance(path[-1], int):
+        return None  # of nested lists, it is not certain which level is meant
     owner_schema, owner = schema_at(document, path[:-1]), value_at(document, path[:-1])
-    is_optional = isinstance(owner, dict) and owner_schema and path[-1] not in required_keys(owner_schema, owner)
-    if is_optional and (value is None or error.validator == "const"):
-        return remove_key(path, is_safe=value is None)
-    return name_as_layer_fix(path, value, error.schema) or value_fix(path, value, error.schema)
+    if isinstance(owner, dict) and (value is None or error.validator == "const"):
+        is_optional = declares_key(owner_schema, owner, path[-1]) and path[-1] not in required_keys(owner_schema, owner)
+        return remove_key(path, is_safe=value is None) if is_optional else None
+    schema = schema_at(document, path) or error.schema
+    return name_as_layer_fix(path, value, schema) or value_fix(path, value, schema)
 
 
 def _report_unknown_key(error: ValidationError, key: str, document: Json, report: Report) -> None:
@@ -116,15 +119,13 @@ def _report_unknown_key(error: ValidationError, key: str, document: Json, report
         help, new_keys = correction.text, correction.new_keys
         if len(new_keys) > 1:
             fix = split_fix(path, key, value, properties, new_keys)
-        elif not new_keys:
-            fix = remove_key((*path, key), is_safe=correction.is_certain)
+        elif correction.is_certain and not new_keys:
+            fix = remove_key((*path, key))
     elif misplaced := misplaced_key(key, path, document):
         help, fix, new_keys = misplaced.text, misplaced.fix, ()
     else:
         new_keys = tuple(report.similar_words(key, known))
         help = did_you_mean(new_keys) or f"known keys: {', '.join(known)}"
-        is_needless = not new_keys and len(value) > error.schema.get("minProperties", 0)
-        fix = remove_key((*path, key), is_safe=False) if is_needless else None
     if len(new_keys) == 1:
         fix = key_fix(path, key, value, properties, new_keys[0])
     report.add(
@@ -148,13 +149,16 @@ def _report_missing_key(error: ValidationError, key: str, report: Report) -> Non
     path, properties, value = error_path(error), error.schema.get("properties", {}), error.instance
     schema = properties.get(key, {})
     unknown = [name for name in value if name not in properties]
+    kind = error.schema.get("title")
     meant = [name for name in unknown if replaced_keys(name, [key])] or report.similar_words(key, unknown)
+    if not meant and key == "type" and kind in REGISTRY_BY_KIND:
+        types = REGISTRY_BY_KIND[kind].by_name
+        meant = [name for name in unknown if isinstance(value[name], str) and value[name] in types]
     description = f"{schema['description'].rstrip('.')}: {schema_phrase(schema)}" if "description" in schema else None
     help = f"rename {or_list(map(repr, meant))} to {key!r}?" if meant else description
     fix = None
     if len(meant) == 1:
         is_type = key == "type"
-        kind = error.schema.get("title")
         fix = type_key_fix(kind, path, value, meant[0]) if is_type else key_fix(path, meant[0], value, properties, key)
     expected = f"the key {key!r}" + (f": {schema_phrase(schema)}" if schema else "")
     message = f"{_object_name(error)} needs the key {key!r}"
@@ -231,7 +235,7 @@ def report_unknown_layer_type(name: str, path: JsonPath, document: Json, report:
     report.add("unknown-type", path, message, help=help, expected=expected, found=found, fix=fix)
 
 
-def _report_invalid_name(error: ValidationError, report: Report) -> None:
+def _report_invalid_name(error: ValidationError, document: Json, report: Report) -> None:
     path, value = error_path(error), error.instance
     at_key = "propertyNames" in error.schema_path
     help = "a name consists of at most 128 letters, digits, - and _, and begins with a letter or _"
@@ -242,7 +246,9 @@ def _report_invalid_name(error: ValidationError, report: Report) -> None:
     elif value.startswith(library.PREFIX):
         help = f"the types that begin with {library.PREFIX} are the blocks of the standard library; rename the block"
     name_path = (*path, value) if at_key else path
-    report.add("invalid-name", name_path, f"{short_repr(value)} is not a valid name", help=help, at_key=at_key)
+    message, found = f"{short_repr(value)} is not a valid name", json_text(value)
+    fix = None if at_key else _value_fix(error, document)
+    report.add("invalid-name", name_path, message, help=help, at_key=at_key, expected="a name", found=found, fix=fix)
 
 
 def _value_name(path: JsonPath) -> str:

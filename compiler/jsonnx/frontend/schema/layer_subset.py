@@ -27,7 +27,7 @@ def layer_subset(layer_types: Sequence[str]) -> dict[str, Json]:
     names = [name for name, main in _main_names().items() if main in chosen]
     definitions = dict(schema["$defs"])
     call = definitions["layer_call"]
-    rules = [rule for rule in call["allOf"] if rule["then"]["$ref"] not in others]
+    rules = [rule for group in call["allOf"] for rule in group["then"]["allOf"] if rule["then"]["$ref"] not in others]
     known_types, *blocks = call["properties"]["type"]["anyOf"]
     library = [name for name in known_types["enum"] if name not in LAYERS.by_name]
     refused = {"not": {"enum": [name for name in LAYERS.by_name if name not in names]}}

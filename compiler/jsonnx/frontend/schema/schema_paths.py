@@ -56,6 +56,22 @@ def _applied_schemas(schema: Json, value: Json) -> list[Json]:
     return [*applied, *schema.get("anyOf", [])]
 
 
+def declares_key(schema: Json, value: Json, key: str | int) -> bool:
+    """Tells whether a schema names a key of an object; other keys are names that the author chooses."""
+    if not isinstance(schema, dict):
+        return False
+    return key in schema.get("properties", {}) or any(
+        declares_key(applied, value, key) for applied in _applied_schemas(schema, value)
+    )
+
+
+def allows_items(schema: Json) -> bool:
+    """Tells whether a schema allows a list, and says of which items."""
+    if not isinstance(schema, dict):
+        return False
+    return "items" in schema or any(map(allows_items, schema.get("anyOf", ())))
+
+
 def required_keys(schema: Json, value: Json) -> set[str]:
     """Returns the keys that an object with a schema must have; of alternatives, those that all require."""
     required = set(schema.get("required", ())) if isinstance(schema, dict) else set()
