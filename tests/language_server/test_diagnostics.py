@@ -123,6 +123,20 @@ def test_findings_of_the_lint_are_warnings(client: LspClient) -> None:
     client.close(URI)
 
 
+def test_the_configuration_of_the_rules_counts(client: LspClient, tmp_path: Path) -> None:
+    uri = (tmp_path / "spec.json").as_uri()
+    client.open(uri, DIGITS.replace('"frozen-random-weights"', ""))
+    assert [item["code"] for item in client.diagnostics(uri)] == ["frozen-random-weights"]
+    configuration = tmp_path / "jsonnx.toml"
+    configuration.write_text('[lint]\nignore = ["frozen-random-weights"]\n')
+    client.notify("workspace/didChangeWatchedFiles", {"changes": [{"uri": configuration.as_uri(), "type": 1}]})
+    assert client.diagnostics(uri) == []
+    configuration.write_text("[lint\n")
+    client.notify("workspace/didChangeWatchedFiles", {"changes": [{"uri": configuration.as_uri(), "type": 2}]})
+    assert [item["severity"] for item in client.diagnostics(uri)] == [1]
+    client.close(uri)
+
+
 def test_fixes_are_code_actions(client: LspClient) -> None:
     text = DIGITS.replace('"units": 10', '"unit": 10').replace('"activation": "sigmoid"', '"activaton": "sigmoid"')
     client.open(URI, text)
