@@ -76,6 +76,7 @@ def test_valid_specs_pass_and_warnings_are_counted(repository: Path, tmp_path: P
     assert (run.status, run.outputs()["warnings"]) == (0, "1"), run.results
 
 
+@pytest.mark.slow
 def test_files_are_pathspecs_one_a_line(repository: Path, tmp_path: Path) -> None:
     run = action(repository, tmp_path, files="package.json\n\nspecs/*.json\n", only_specs="false")
     assert run.outputs()["errors"] == "3"  # package.json lacks inputs and layers
@@ -118,6 +119,7 @@ def test_findings_of_lint_are_annotations_if_asked_for(repository: Path, tmp_pat
     assert (run.status, run.outputs()["warnings"]) == (1, "1")
 
 
+@pytest.mark.slow
 def test_options_are_single_arguments(repository: Path, tmp_path: Path) -> None:
     run = action(repository, tmp_path, files="spec.json", options="--set=layers[0].units=0\n")
     assert "::error file=spec.json" in run.output_of("check")
