@@ -171,6 +171,7 @@ def test_changed_specs_are_compared_with_a_revision(
     assert action(repository, tmp_path, RECORDED_JSONNX, against="HEAD^", fail_on="any").status == 1
 
 
+@pytest.mark.slow
 def test_the_comparison_is_that_of_jsonnx_diff(repository: Path, tmp_path: Path) -> None:
     (repository / "specs/with space.json").write_text(VALID)
     commit(repository)
@@ -263,6 +264,7 @@ def test_no_input_is_executed_or_adds_an_output(text: str, repository: Path, tmp
     assert not list(tmp_path.rglob("pwned"))
 
 
+@pytest.mark.slow
 def test_names_of_files_are_not_executed(repository: Path, tmp_path: Path) -> None:
     names = ['"; touch pwned; ".json', "$(touch pwned).json", "--option.json", "two\nlines.json"]
     for name in names:
