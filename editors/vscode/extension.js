@@ -14,7 +14,7 @@ function newClient() {
   const documentSelector = ["json", "jsonc"].flatMap((language) =>
     ["file", "untitled"].map((scheme) => ({ language, scheme })),
   );
-  const synchronize = { fileEvents: vscode.workspace.createFileSystemWatcher("**/*.{json,txt,csv,safetensors}") };
+  const synchronize = { fileEvents: vscode.workspace.createFileSystemWatcher("**/*.{json,txt,csv,safetensors,toml}") };
   return new LanguageClient("jsonnx", "jsonnx", { command, args }, { documentSelector, synchronize });
 }
 

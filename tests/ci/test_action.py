@@ -76,6 +76,7 @@ def test_valid_specs_pass_and_warnings_are_counted(repository: Path, tmp_path: P
     assert (run.status, run.outputs()["warnings"]) == (0, "1"), run.results
 
 
+@pytest.mark.slow
 def test_files_are_pathspecs_one_a_line(repository: Path, tmp_path: Path) -> None:
     run = action(repository, tmp_path, files="package.json\n\nspecs/*.json\n", only_specs="false")
     assert run.outputs()["errors"] == "3"  # package.json lacks inputs and layers
@@ -83,6 +84,7 @@ def test_files_are_pathspecs_one_a_line(repository: Path, tmp_path: Path) -> Non
     assert (run.status, run.output_of("check")) == (2, "::error title=jsonnx::no file matches the input files\n")
 
 
+@pytest.mark.slow
 def test_unformatted_specs_fail_if_asked_to(repository: Path, tmp_path: Path) -> None:
     assert action(repository, tmp_path, files="spec.json", format="true").status == 0
     (repository / "spec.json").write_text(json.dumps(json.loads(VALID)))
@@ -106,6 +108,7 @@ def test_sarif_is_written_and_handed_to_a_pinned_upload(repository: Path, tmp_pa
     assert run.status == 1, "the upload comes before the step that fails"
 
 
+@pytest.mark.slow
 def test_findings_of_lint_are_annotations_if_asked_for(repository: Path, tmp_path: Path) -> None:
     """Two Dense layers without an activation between them are one linear function."""
     layers = '"layers": [\n    {"type": "Dense", "units": 3},\n    {"type": "Dense", "units": 2}\n  ]\n}\n'
@@ -116,6 +119,7 @@ def test_findings_of_lint_are_annotations_if_asked_for(repository: Path, tmp_pat
     assert (run.status, run.outputs()["warnings"]) == (1, "1")
 
 
+@pytest.mark.slow
 def test_options_are_single_arguments(repository: Path, tmp_path: Path) -> None:
     run = action(repository, tmp_path, files="spec.json", options="--set=layers[0].units=0\n")
     assert "::error file=spec.json" in run.output_of("check")
@@ -167,6 +171,7 @@ def test_changed_specs_are_compared_with_a_revision(
     assert action(repository, tmp_path, RECORDED_JSONNX, against="HEAD^", fail_on="any").status == 1
 
 
+@pytest.mark.slow
 def test_the_comparison_is_that_of_jsonnx_diff(repository: Path, tmp_path: Path) -> None:
     (repository / "specs/with space.json").write_text(VALID)
     commit(repository)
@@ -181,6 +186,7 @@ def test_the_comparison_is_that_of_jsonnx_diff(repository: Path, tmp_path: Path)
     assert run.status == 1, "programs that read three outputs break"
 
 
+@pytest.mark.slow
 def test_other_json_files_are_not_compared(repository: Path, tmp_path: Path) -> None:
     (repository / "specs/with space.json").write_text(VALID)
     commit(repository)
@@ -258,6 +264,7 @@ def test_no_input_is_executed_or_adds_an_output(text: str, repository: Path, tmp
     assert not list(tmp_path.rglob("pwned"))
 
 
+@pytest.mark.slow
 def test_names_of_files_are_not_executed(repository: Path, tmp_path: Path) -> None:
     names = ['"; touch pwned; ".json', "$(touch pwned).json", "--option.json", "two\nlines.json"]
     for name in names:

@@ -98,7 +98,7 @@ def test_several_files_and_one_that_is_missing(spec: Path) -> None:
 def test_without_fixes_the_message_says_how_many_there_are(spec: Path) -> None:
     assert "2 can be fixed with --fix" in run(spec).output
     spec.write_text(UNSAFE)
-    assert "0 can be fixed with --fix, 1 more with --unsafe-fixes" in run(spec).output
+    assert "1 can be fixed with --fix --unsafe-fixes" in run(spec).output
     assert "can be fixed" not in run("--format", "json", spec).output
 
 
@@ -119,3 +119,38 @@ def test_a_file_that_cannot_be_written_remains(spec: Path, monkeypatch: pytest.M
     assert "no space left on device" in result.stderr
     assert spec.read_bytes() == FAULTY.encode()
     assert [path.name for path in spec.parent.iterdir()] == ["spec.json"]
+
+
+FOREIGN = """{
+  'inputs': {'image': {'shape': (28, 28, 1), 'dtype': 'float'}},
+  'layers': [
+    {'type': 'nn.Conv2d', 'in_channels': 1, 'out_channels': 32, 'kernel_size': '3', 'padding': 'Same', 'act': 'relu'},
+    {'type': 'flatten'},
+    {'type': 'Linear', 'in_features': 10, 'out_features': '128'},
+    {'type': 'Dropout', 'p': '0.5'},
+    {'class_name': 'Dense', 'units': 10, 'activation': 'softmx'},
+  ],
+  'training': {'criterion': 'sparse_categorical_crossentropy', 'optimizer': 'torch.optim.Adam', 'lr': 1e-3,
+               'betas': [0.9, 0.99], 'num_epochs': 3, 'metric': ['accuracy']}
+}
+"""
+NATIVE = """{
+  "inputs": {"image": {"shape": [28, 28, 1], "dtype": "float32"}},
+  "layers": [
+    {"type": "Conv2D", "filters": 32, "kernel_size": 3, "padding": "same", "activation": "relu"},
+    {"type": "Flatten"},
+    {"type": "Dense", "units": 128},
+    {"type": "Dropout", "rate": 0.5},
+    {"type": "Dense", "units": 10, "activation": "softmax"}
+  ],
+  "training": {"loss": "sparse_categorical_crossentropy", "optimizer": \
+{"type": "Adam", "learning_rate": 0.001, "beta_1": 0.9, "beta_2": 0.99}, "epochs": 3, "metrics": ["accuracy"]}
+}
+"""
+
+
+def test_a_spec_with_the_names_and_the_syntax_of_another_framework_becomes_valid(spec: Path) -> None:
+    spec.write_text(FOREIGN)
+    result = run("--fix", spec)
+    assert result.exit_code == 0, result.output
+    assert spec.read_text() == NATIVE

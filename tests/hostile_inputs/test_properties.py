@@ -59,7 +59,7 @@ values = st.recursive(
     max_leaves=12,
 )
 
-settings = hypothesis.settings(max_examples=150, derandomize=True, deadline=None, database=None)
+settings = hypothesis.settings(max_examples=80, derandomize=True, deadline=None, database=None)
 """The same examples at each run, so that a failure in CI is one everywhere."""
 
 
@@ -115,7 +115,7 @@ def changed_samples(draw: Any) -> Any:
     return document
 
 
-@hypothesis.settings(settings, max_examples=40, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+@hypothesis.settings(settings, max_examples=25, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 @hypothesis.given(changed_samples())
 def test_a_changed_sample_is_checked_and_reported_in_all_formats(document: Any) -> None:
     text = json.dumps(document)

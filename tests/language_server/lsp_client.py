@@ -24,7 +24,11 @@ FULL_CAPABILITIES = {
         "diagnostic": {},
         "inlayHint": {},
     },
-    "workspace": {"inlayHint": {"refreshSupport": True}, "workspaceEdit": {"documentChanges": True}},
+    "workspace": {
+        "diagnostics": {"refreshSupport": True},
+        "inlayHint": {"refreshSupport": True},
+        "workspaceEdit": {"documentChanges": True},
+    },
 }
 """What an editor such as VS Code can do."""
 

@@ -41,6 +41,9 @@ DIGITS = """{
 """
 
 
+SAME_WITHOUT_BIAS = {"padding": "same", "use_bias": False}
+
+
 def residual_network(lines: int) -> str:
     """A valid spec of a number of lines, one layer in each."""
     layers = [{"type": "Conv2D", "name": "stem", "filters": 16, "kernel_size": 3, "padding": "same"}]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from .lsp_client import FULL_CAPABILITIES, LspClient, edits_of, position, text_of_range, with_edits
+from .lsp_client import FULL_CAPABILITIES, LspClient, edits_of, position, text_of_range, wait_until, with_edits
 from .specs import DIGITS
 
 URI = "file:///specs/digits.json"
@@ -108,6 +108,7 @@ def test_a_vocabulary_in_an_open_buffer_counts(client: LspClient, tmp_path: Path
     client.open(words, "a\nb\nc\nd\ne\n", "plaintext")
     after = client.diagnostics(uri)
     assert [item["code"] for item in before] != [item["code"] for item in after]
+    assert wait_until(lambda: any(item["method"] == "workspace/diagnostic/refresh" for item in client.requests))
     target = client.ask("definition", uri, position=position(spec, "words.txt", 2))
     assert target[0]["uri"] == words
     client.close(words)
@@ -120,6 +121,20 @@ def test_findings_of_the_lint_are_warnings(client: LspClient) -> None:
     (finding,) = client.diagnostics(URI)
     assert (finding["code"], finding["severity"]) == ("frozen-random-weights", 2)
     client.close(URI)
+
+
+def test_the_configuration_of_the_rules_counts(client: LspClient, tmp_path: Path) -> None:
+    uri = (tmp_path / "spec.json").as_uri()
+    client.open(uri, DIGITS.replace('"frozen-random-weights"', ""))
+    assert [item["code"] for item in client.diagnostics(uri)] == ["frozen-random-weights"]
+    configuration = tmp_path / "jsonnx.toml"
+    configuration.write_text('[lint]\nignore = ["frozen-random-weights"]\n')
+    client.notify("workspace/didChangeWatchedFiles", {"changes": [{"uri": configuration.as_uri(), "type": 1}]})
+    assert client.diagnostics(uri) == []
+    configuration.write_text("[lint\n")
+    client.notify("workspace/didChangeWatchedFiles", {"changes": [{"uri": configuration.as_uri(), "type": 2}]})
+    assert [item["severity"] for item in client.diagnostics(uri)] == [1]
+    client.close(uri)
 
 
 def test_fixes_are_code_actions(client: LspClient) -> None:

@@ -49,6 +49,23 @@ def test_a_block_and_an_input_are_renamed(client: LspClient) -> None:
     assert renamed(client, DIGITS, '"image"', "pixels") == DIGITS.replace('"image"', '"pixels"')
 
 
+def test_an_input_and_a_target_keep_their_columns(client: LspClient) -> None:
+    text = """{
+      "inputs": {"age": {"shape": []}, "size": {"shape": []}},
+      "layers": [
+        {"type": "ops.stack", "from": ["age", "size"], "axis": -1},
+        {"type": "Dense", "name": "price", "units": 1}
+      ],
+      "training": {"data": {"train": "people.csv"}, "loss": "mse", "metrics": ["mae"]}
+    }"""
+    result = renamed(client, text, '"age", "size"]', "years")
+    assert '"data": {"train": "people.csv", "x": {"years": "age"}}' in result
+    result = renamed(client, result, '"size": {', "height")
+    assert '"x": {"height": "size", "years": "age"}' in result
+    result = renamed(client, text, '"price"', "cost")
+    assert '"y": {"cost": "price"}' in result
+
+
 def test_a_pattern_that_no_longer_matches_is_extended(client: LspClient) -> None:
     result = renamed(client, DIGITS, '"hidden", "units": "', "deep")
     assert result == DIGITS.replace("hidden", "deep")

@@ -69,6 +69,19 @@ def test_notebooks_show_tables(tmp_path: Path) -> None:
     assert "f1" not in run
 
 
+def test_a_model_shows_its_diagram_if_matplotlib_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = compile(RESIDUAL)
+    monkeypatch.setattr(
+        "jsonnx.pipeline.plot_network.network_image", lambda rows, inputs, format: b"<?xml?>\n<svg>a</svg>"
+    )
+    assert model._repr_html_().endswith("<details><summary>diagram</summary><svg>a</svg></details>")
+    monkeypatch.setattr("jsonnx.pipeline.plot_network.MAX_EMBEDDED_LAYERS", 1)
+    assert model._repr_html_().endswith("</table>")
+    monkeypatch.undo()
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    assert model._repr_html_().endswith("</table>")
+
+
 def test_the_places_of_a_diagram_follow_the_paths_from_the_inputs() -> None:
     model = compile(RESIDUAL)
     nodes = diagram_nodes(model.rows(), model.inputs)

@@ -371,6 +371,7 @@ KEYS: dict[str, tuple[str, ...]] = {
     "batch": ("batch_size",),
     "bs": ("batch_size",),
     "criterion": ("loss",),
+    "metric": ("metrics",),
     "loss_fn": ("loss",),
     "loss_function": ("loss",),
     "class_weights": ("class_weight",),

@@ -19,6 +19,7 @@ from .cursor import cursor_at
 from .documents import Document
 from .name_lookup import definition_at, reference_at, refers_to
 from .navigation import node_at
+from .renamed_columns import column_edits
 from .same_network import changes_network
 
 if TYPE_CHECKING:
@@ -110,6 +111,7 @@ def rename(
         texts = _new_texts(renaming, reference)
         if texts != [reference.text]:
             renaming.replace(reference.path, reference.is_key, texts)
+    renaming.edits += column_edits(check, names)
     edited = document.with_changes(
         [types.TextDocumentContentChangePartial(edit.range, edit.new_text) for edit in _last_first(renaming.edits)],
         document.version,

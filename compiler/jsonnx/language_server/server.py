@@ -29,6 +29,8 @@ from .protocol import SpecProtocol
 from .scheduler import Scheduler
 
 SERVER_NAME = "jsonnx"
+CONFIGURATION_FILES = ("/jsonnx.toml", "/pyproject.toml")
+"""The ends of the addresses of files that configure the rules."""
 PARENT_POLL_SECONDS = 1.0
 """Seconds between two checks that the editor's process is alive."""
 
@@ -154,12 +156,14 @@ class SpecServer:
         self._check_again(params.text_document.uri)
 
     def files_changed(self, params: types.DidChangeWatchedFilesParams) -> None:
-        self._check_again("")
+        self._check_again(*(change.uri for change in params.changes))
 
-    def _check_again(self, changed_uri: str) -> None:
-        """Checks the open specs again, since a file that one of them may name has changed."""
+    def _check_again(self, *changed: str) -> None:
+        """Checks the open specs again that may depend on changed files: those that name files, and all if the
+        configuration of the rules has changed."""
+        concerns_all = any(uri.endswith(CONFIGURATION_FILES) for uri in changed)
         for document in self.documents.specs():
-            if document.uri != changed_uri and self._names_files(document):
+            if document.uri not in changed and (concerns_all or self._names_files(document)):
                 self.scheduler.submit(self.documents.renew(document))
                 if self.pulls_diagnostics and self.refreshes_diagnostics:
                     self.connection.workspace_diagnostic_refresh(None)

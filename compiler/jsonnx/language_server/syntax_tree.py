@@ -51,7 +51,8 @@ class Node:
         """The value of a key, or the item with an index."""
         if isinstance(step, int):
             return self.items[step] if 0 <= step < len(self.items) else None
-        return next((member.value for member in self.members if member.key.scalar == step), None)
+        values = (member.value for member in self.members if member.key.scalar == step)
+        return next((value for value in values if value is not None), None)
 
     def member(self, key: str) -> Member | None:
         """The first member with a key."""
@@ -181,7 +182,8 @@ class _Parser:
             elif kind == ",":
                 pass
             else:
-                self.add_scalar(token, self.tokens[index + 1][0] if index + 1 < len(self.tokens) else "")
+                before = self.tokens[index - 1][0] if index else ""
+                self.add_scalar(token, before, self.tokens[index + 1][0] if index + 1 < len(self.tokens) else "")
             self.last_end = end
             if len(self.open) > MAX_OPEN_CONTAINERS:
                 break
@@ -266,14 +268,14 @@ class _Parser:
         else:
             member.colon = start
 
-    def add_scalar(self, token: Token, next_kind: str) -> None:
+    def add_scalar(self, token: Token, previous_kind: str, next_kind: str) -> None:
+        """Adds a key, or a value; a string before a colon is a key where a value is missing, too."""
         kind, start, end, _ = token
         node = _scalar(self.text, kind, start, end)
         self.is_repaired |= kind == "open" or node.kind == "word"
         if self.open and self.open[-1].kind == "object":
             member = self.waiting_member()
-            starts_new_key = next_kind == ":" and (member is None or member.colon is None or token[3])
-            if member is None or member.colon is None or starts_new_key:
+            if member is None or member.colon is None or (next_kind == ":" and (token[3] or previous_kind == ",")):
                 self.is_repaired |= member is not None or node.kind != "string"
                 if node.kind != "string":
                     node.scalar = self.text[start:end]

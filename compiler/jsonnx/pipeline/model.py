@@ -119,9 +119,13 @@ class Model:
         return plot_network(self.rows(), self.inputs)
 
     def _repr_html_(self) -> str:
-        """The table that a notebook shows."""
-        rows = [[row.name, row.type, ", ".join(map(str, row.outputs)), f"{row.parameters:,}"] for row in self.rows()]
-        return html_table(repr(self), ("layer", "type", "output", "parameters"), rows)
+        """The table that a notebook shows and, with matplotlib, the diagram of a network that is not too large."""
+        from .plot_network import diagram_html
+
+        rows = self.rows()
+        cells = [[row.name, row.type, ", ".join(map(str, row.outputs)), f"{row.parameters:,}"] for row in rows]
+        table = html_table(repr(self), ("layer", "type", "output", "parameters"), cells)
+        return table + diagram_html(rows, self.inputs)
 
     def __repr__(self) -> str:
         inputs, outputs = _types_text(self.inputs), _types_text(self.outputs)

@@ -14,6 +14,8 @@ from ..lowering.cost import LayerCost
 ImageFormat = Literal["svg", "png", "pdf"]
 
 MAX_DRAWN_LAYERS = 300
+MAX_EMBEDDED_LAYERS = 60
+"""Layers of a network whose diagram a notebook shows without being asked."""
 PURPOSE = "drawing a network"
 COLUMN_INCHES, ROW_INCHES, BEND_INCHES = 2.6, 0.75, 2.8
 SAME_COLUMN = 0.3
@@ -40,6 +42,18 @@ def plot_network(rows: Sequence[LayerCost], inputs: Mapping[str, TensorType]) ->
     require_drawable(rows)
     plt = require_package("matplotlib.pyplot", "plots", PURPOSE)
     return _drawn(plt.figure, rows, inputs)
+
+
+def diagram_html(rows: Sequence[LayerCost], inputs: Mapping[str, TensorType]) -> str:
+    """The diagram as an SVG element that a click opens; empty without matplotlib and for networks with too many
+    layers."""
+    if len(rows) > MAX_EMBEDDED_LAYERS:
+        return ""
+    try:
+        image = network_image(rows, inputs, "svg").decode()
+    except UsageError:
+        return ""
+    return f"<details><summary>diagram</summary>{image[image.index('<svg') :]}</details>"
 
 
 def network_image(rows: Sequence[LayerCost], inputs: Mapping[str, TensorType], format: ImageFormat) -> bytes:

@@ -95,14 +95,14 @@ def profile_training(spec_or_run: str, options: ProfileOptions = DEFAULT_OPTIONS
         records = recorder.end()
     origins = [NodeOrigins(record.model, record.optimized_model) for record in records]
     times = [session_times(*pair, WARM_UP_STEPS) for pair in zip(records, origins, strict=True)]
-    passes = [StepPasses(origin, trainer.plan) for origin in origins]
-    shards = execution.shard_count
-    # onnxruntime keeps a million events, which may be fewer steps. The shards of a batch run at the same time, so their
-    # mean counts.
+    _write_trace(options.trace_file, times)
+    # onnxruntime keeps a million events, which may be those of fewer steps.
     steps = recorded.steps if len(times) > 1 else times[0].runs
+    shards = execution.shard_count
+    # The shards of a batch run at the same time, so their mean counts.
     divisors = [max(1, steps) * (shards if index < shards else 1) for index in range(len(times))]
     owners = NodeOwners(checked.network, execution.packed_variables)
-    _write_trace(options.trace_file, times)
+    passes = [StepPasses(origin, trainer.plan) for origin in origins]
     return Profile(
         subject=spec_or_run,
         is_training=True,

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from itertools import groupby
 
-from ..lint.check_warnings import CHECK_WARNINGS
+from ..lint.check_warnings import CHECK_WARNINGS, DATA_WARNINGS
 from ..lint.rule import Rule
 from ..lint.rules import RULES
+from .explanations import EXPLANATIONS
 
 
 def rules_text() -> str:
@@ -17,7 +18,13 @@ def rules_text() -> str:
     for group, rules in groupby(sorted(RULES.values(), key=lambda rule: rule.group), key=lambda rule: rule.group):
         lines += ["", f"{group}:"] if lines else [f"{group}:"]
         lines += [f"  {rule.code:<{width}}  {_remark(rule):<8}  {rule.title}" for rule in rules]
+    lines += ["", "warnings, which validate reports, too:"]
+    lines += [f"  {code:<{width}}  {_warning_remark(code):<8}  {EXPLANATIONS[code].title}" for code in CHECK_WARNINGS]
     return "\n".join([*lines, "", "off: runs if it is selected. data: runs with --data."])
+
+
+def _warning_remark(code: str) -> str:
+    return "data" if code in DATA_WARNINGS else ""
 
 
 def _remark(rule: Rule) -> str:
@@ -47,5 +54,9 @@ def rules_markdown() -> list[str]:
             [*(["if selected"] if not rule.is_default else []), *(["with `--data`"] if rule.needs_data else [])]
         )
         lines.append(f"| [`{rule.code}`](errors.md#{rule.code}) | {rule.title} | {runs or 'by default'} |")
-    lines += ["", "Warnings of `jsonnx validate`, which are silenced and selected in the same way:", ""]
-    return [*lines, *(f"- [`{code}`](errors.md#{code})" for code in CHECK_WARNINGS)]
+    lines += ["", "Warnings of `jsonnx validate` are selected and silenced in the same way:", ""]
+    lines += ["| code | finds | runs |", "| --- | --- | --- |"]
+    for code in CHECK_WARNINGS:
+        runs = "with `--data`" if code in DATA_WARNINGS else "by default"
+        lines.append(f"| [`{code}`](errors.md#{code}) | {EXPLANATIONS[code].title} | {runs} |")
+    return lines

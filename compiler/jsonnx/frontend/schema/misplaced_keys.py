@@ -81,7 +81,7 @@ def _in_section(key: str, path: JsonPath, document: Json) -> MisplacedKey | None
         return _foreign_in_section(key, path, document)
     nearest = min(candidates, key=lambda section: _level_count(section, path))
     where = f"in '{'.'.join(map(str, nearest))}'" if nearest else "at the top level of the document"
-    return MisplacedKey(f"it belongs {where}", move_fix(path, key, nearest, key, document))
+    return MisplacedKey(f"it belongs {where}", move_fix(path, key, nearest, (key,), document))
 
 
 def _foreign_in_section(key: str, path: JsonPath, document: Json) -> MisplacedKey | None:
@@ -89,8 +89,7 @@ def _foreign_in_section(key: str, path: JsonPath, document: Json) -> MisplacedKe
     for section, keys in _keys_by_section().items():
         if section[:-1] == path != () and (names := replaced_keys(key, keys)):
             text = f"write {' and '.join(map(repr, names))} in '{'.'.join(map(str, section))}'"
-            fix = move_fix(path, key, section, names[0], document) if len(names) == 1 else None
-            return MisplacedKey(text, fix)
+            return MisplacedKey(text, move_fix(path, key, section, names, document))
     return None
 
 
@@ -110,36 +109,42 @@ def _in_inner_layer(key: str, path: JsonPath, instance: Json, document: Json) ->
     inner_type = LAYERS.by_name.get(str(inner.get("type"))) if isinstance(inner, dict) else None
     if inner_type is None or key not in inner_type.attributes:
         return None
-    return MisplacedKey(f"it belongs in {argument!r}", move_fix(path, key, (*path, str(argument)), key, document))
+    return MisplacedKey(f"it belongs in {argument!r}", move_fix(path, key, (*path, str(argument)), (key,), document))
 
 
-def move_fix(path: JsonPath, key: str, target: JsonPath, new_key: str, document: Json) -> Fix | None:
+def move_fix(path: JsonPath, key: str, target: JsonPath, new_keys: tuple[str, ...], document: Json) -> Fix | None:
     """Returns the fix that moves a key from the object at a path to the one at another, which is created if it is
-    missing; None if its value is not valid there, or the key is there already."""
+    missing. Of a list, each of several new keys gets one item. None if the values are not valid there, or a key exists
+    there."""
     value = value_at(document, (*path, key))
-    existing = next(target[:length] for length in range(len(target), -1, -1) if _exists(document, target[:length]))
-    owner = value_at(document, existing)
-    removed = Edit("remove", (*path, key))
-    if isinstance(owner, str) and existing == target:  # a component without arguments
-        edit = Edit("replace", target, {"type": owner, new_key: value}, old=owner)
-    elif not isinstance(owner, dict) or (existing == target and new_key in owner):
+    if len(new_keys) > 1 and not (isinstance(value, list) and len(value) == len(new_keys)):
         return None
-    elif existing == target:
-        edit = Edit("add", (*target, new_key), value)
-    else:
-        missing = target[len(existing) :]
-        section: Json = {new_key: value}
+    entries: dict[str, Json] = dict(zip(new_keys, value if len(new_keys) > 1 else [value], strict=True))
+    edits = _additions(target, entries, document)
+    where = f"'{'.'.join(map(str, target))}'" if target else "the top level"
+    return Fix(f"Move the key to {where}", (Edit("remove", (*path, key)), *edits)) if edits else None
+
+
+def _additions(target: JsonPath, entries: dict[str, Json], document: Json) -> list[Edit]:
+    """Returns the edits that add entries to the object at a path; none if that is not valid."""
+    existing = next(target[:length] for length in range(len(target), -1, -1) if _exists(document, target[:length]))
+    owner, schema = value_at(document, existing), schema_at(document, existing)
+    if isinstance(owner, str) and existing == target:  # a component without arguments
+        component = {"type": owner, **entries}
+        return [Edit("replace", target, component, old=owner)] if schema and is_valid(component, schema) else []
+    if not isinstance(owner, dict) or schema is None:
+        return []
+    missing = target[len(existing) :]
+    if missing:
+        section: Json = entries
         for step in reversed(missing[1:]):
             section = {step: section}
-        edit = Edit("add", (*existing, missing[0]), section)
-    schema = schema_at(document, edit.path)
-    if edit.op == "add" and existing == target:
-        schema = schema_at(document, target)
-        schema = None if schema is None else child_schema(schema, {**owner, new_key: value}, new_key)
-    if schema is None or not is_valid(edit.value, schema):
-        return None
-    where = f"'{'.'.join(map(str, target))}'" if target else "the top level"
-    return Fix(f"Move the key to {where}", (removed, edit))
+        entries = {str(missing[0]): section}
+    schemas = {key: child_schema(schema, {**owner, **entries}, key) for key in entries}
+    is_allowed = all(schemas[key] is not None and is_valid(value, schemas[key]) for key, value in entries.items())
+    if not is_allowed or any(key in owner for key in entries):
+        return []
+    return [Edit("add", (*existing, key), value) for key, value in entries.items()]
 
 
 def _exists(document: Json, path: JsonPath) -> bool:

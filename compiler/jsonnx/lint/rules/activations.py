@@ -11,6 +11,7 @@ from ..layer_kinds import (
     BOUNDED_ACTIVATIONS,
     CONVOLUTIONS,
     NON_NEGATIVE_ACTIVATIONS,
+    PASSTHROUGH_LAYERS,
     PROBABILITY_ACTIVATIONS,
     RECURRENT_LAYERS,
     activation_of,
@@ -33,14 +34,14 @@ MIN_STACK_LAYERS = 4
     "no-activation",
     "Two layers with weights and no activation between them",
     "A Dense or convolutional layer without activation is an affine map, and two of them in a row are one: the second "
-    "adds weights and work, but nothing that the first could not compute. A layer that is narrower than both its "
-    "neighbours is not reported, since it factorizes a matrix.",
+    "adds weights and work, but nothing that the first could not compute; a batch normalization between them does not "
+    "change that. A layer that is narrower than both its neighbours is not reported, since it factorizes a matrix.",
     wrong='[{"type": "Dense", "units": 16}, {"type": "Dense", "units": 3}]',
     right='[{"type": "Dense", "units": 16, "activation": "relu"}, {"type": "Dense", "units": 3}]',
 )
 def no_activation(network: LintedNetwork) -> Iterator[Finding]:
     for call, layer in network.of_type(*AFFINE_LAYERS):
-        following = network.next_layer(call)
+        following = network.next_layer(call, skip=(*PASSTHROUGH_LAYERS, "BatchNormalization"))
         if following is None or following.layer is None or following.layer.type_name not in AFFINE_LAYERS:
             continue
         is_reused = network.is_shared(call) or network.is_shared(following)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from textwrap import fill
 
 from ...layers.unsupported import unsupported_layer
+from ...lint.rule import Rule
 from ...lint.rules import RULES
 from ..terminal import TEXT_WIDTH
 from .data import DATA_EXPLANATIONS
@@ -16,9 +17,16 @@ from .running import RUNNING_EXPLANATIONS
 from .serving import SERVING_EXPLANATIONS
 from .specs import SPEC_EXPLANATIONS
 
-LINT_EXPLANATIONS = {
-    rule.code: Explanation(rule.title, rule.text, rule.wrong_example, rule.right_example) for rule in RULES.values()
-}
+
+def _of_rule(rule: Rule) -> Explanation:
+    """The explanation of a lint rule, with when it runs."""
+    conditions = [] if rule.is_default else ["only if it is selected"]
+    conditions += ["with `--data`"] if rule.needs_data else []
+    runs = f" The rule runs {' and '.join(conditions)}." if conditions else ""
+    return Explanation(rule.title, rule.text + runs, rule.wrong_example, rule.right_example)
+
+
+LINT_EXPLANATIONS = {rule.code: _of_rule(rule) for rule in RULES.values()}
 
 _BY_SUBJECT = (
     *(
