@@ -82,3 +82,19 @@ def test_a_factor_must_be_a_positive_number(factor: Any) -> None:
 
 def test_patterns_with_many_wildcards_take_linear_time() -> None:
     assert [diagnostic.code for diagnostic in diagnostics(freeze=["*a" * 2000, "[", "**"])] == ["unknown-name"] * 2
+
+
+@pytest.mark.parametrize(
+    ("training", "path"),
+    [
+        ({"freeze": ["*"] * 1001}, "$.training.freeze"),
+        ({"learning_rates": {f"a{index}": 1 for index in range(1001)}}, "$.training.learning_rates"),
+        ({"weights": {"file": "w.safetensors", "layers": ["*"] * 1001}}, "$.training.weights.layers"),
+    ],
+)
+def test_each_pattern_costs_a_comparison_with_all_names_so_their_number_is_limited(
+    training: dict[str, Any], path: str
+) -> None:
+    (diagnostic,) = diagnostics(**training)
+    assert (diagnostic.code, diagnostic.path) == ("too-large", path)
+    assert diagnostic.message == "there are 1,001 patterns, the limit is 1,000"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import io
 import json
 import os
 import re
@@ -96,6 +97,31 @@ def test_a_process_that_comes_second_removes_nothing(tmp_path: Path, monkeypatch
         pass
     assert {file.name for file in path.iterdir()} == {".lock", ".lock-owner", "checkpoints", "run.json"}
     first.__exit__(None)
+
+
+def test_an_error_when_the_locked_file_is_closed_is_no_error_of_the_run(tmp_path: Path) -> None:
+    class Unclosable(io.BytesIO):
+        def close(self) -> None:
+            raise OSError(errno.EDQUOT, os.strerror(errno.EDQUOT))
+
+    lock = RunLock(tmp_path)
+    lock.acquire()
+    assert lock._file is not None
+    lock._file.close()
+    lock._file = Unclosable()
+    lock.release()
+    assert os.listdir(tmp_path) == [".lock"]
+
+
+def test_an_owner_file_that_cannot_be_read_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unreadable(path: Path) -> bytes:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    lock = RunLock(tmp_path)
+    lock.acquire()
+    monkeypatch.setattr(Path, "read_bytes", unreadable)
+    lock.release()
+    assert os.listdir(tmp_path) == [".lock"]
 
 
 @pytest.mark.parametrize("error", [errno.EAGAIN, errno.EACCES])

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from ..core.components import Json
 from ..core.diagnostics import JsonPath, Report, Severity
+from ..core.fixes import Edit, Fix
 from ..core.reserved_names import LEARNING_RATE, LOSS, output_loss_name, validation_name
 from ..core.types import ShapeError, TensorType
 from ..frontend.schema.phrases import short_name
@@ -19,9 +20,13 @@ from ..training.objective import Objective
 from ..training.schedules import Schedule
 from ..training.section import Training
 from ..training.target_scaling import has_scalable_type, is_scalable
+from .output_layer import output_layer
 from .outputs import is_batch_first
 from .sample_weights import weighted_outputs
 from .shape_inference import TypedNetwork
+
+LOSSES_BY_ACTIVATION = {"softmax": "sparse_categorical_crossentropy", "sigmoid": "binary_crossentropy"}
+"""The usual loss of an output with an activation; targets may need another one."""
 
 MetricsKey = Literal["metrics", "weighted_metrics"]
 
@@ -118,6 +123,16 @@ def _outputs_with_targets(typed: TypedNetwork) -> list[str]:
     return [name for name in typed.network.outputs if name in typed.types and is_batch_first(typed.types[name])]
 
 
+def _loss_fix(typed: TypedNetwork) -> Fix | None:
+    """Returns the fix that adds the loss which suits the activation of the only output."""
+    outputs = typed.network.outputs
+    layer = output_layer(typed, outputs[0]) if len(outputs) == 1 else None
+    loss = LOSSES_BY_ACTIVATION.get(layer.activation) if layer else None
+    if loss is None:
+        return None
+    return Fix(f"Add the loss {loss!r}", (Edit("add", ("training", "loss"), loss),), is_safe=False)
+
+
 def _check_has_loss(typed: TypedNetwork, training: Training, report: Report) -> None:
     """Reports a training without a loss, and what is of no use without one: metrics and columns of targets."""
     if training.loss is not None:
@@ -125,7 +140,8 @@ def _check_has_loss(typed: TypedNetwork, training: Training, report: Report) -> 
     if not typed.network.added_losses:
         if not _may_be_misspelled(typed, report):
             help = 'name the loss that training minimizes, such as "mse", or add a layer AddLoss'
-            report.add("missing-key", ("training",), "'training' needs the key 'loss'", help=help)
+            message, fix = "'training' needs the key 'loss'", _loss_fix(typed)
+            report.add("missing-key", ("training",), message, help=help, expected="the key 'loss'", fix=fix)
         return
     help = "give a loss, or remove them"
     if training.loss_weights:

@@ -40,6 +40,11 @@ MAX_JSON_KEYS = Limit(SPECS, 400_000, "keys", "Keys of all objects together.")
 MAX_STRING_CHARACTERS = Limit(SPECS, 1_000_000, "characters", "One string, or one key.")
 MAX_NUMBER_CHARACTERS = Limit(SPECS, 640, "characters", "One number.")
 MAX_NAME_CHARACTERS = Limit(SPECS, 128, "characters", "The name of a layer, an input, a block or a parameter.")
+MAX_SILENCES = Limit(SPECS, 100, "entries", "The entries of `lint.ignore`.")
+MAX_SILENCE_PATTERNS = Limit(SPECS, 20, "patterns", "The patterns of an entry of `lint.ignore`.")
+MAX_LAYER_PATTERNS = Limit(
+    SPECS, 1_000, "patterns", "The patterns of `freeze`, of `learning_rates` or of the layers of initial weights."
+)
 MAX_LAYERS = Limit(SPECS, 10_000, "layers", "Layers, after the expansion of blocks and repetitions.")
 MAX_INPUTS = Limit(SPECS, 10_000, "inputs", "Inputs of a network.")
 MAX_OUTPUTS = Limit(SPECS, 10_000, "outputs", "Outputs of a network.")

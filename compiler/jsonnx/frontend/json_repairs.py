@@ -12,7 +12,7 @@ from .json_parser import JsonParser, Limits, LineIndex
 from .text_pieces import Piece, Replacement, replaced, text_edits_of, text_of
 
 MAX_PASSES = 200
-MAX_PARSED_CHARACTERS = 5_000_000
+MAX_PARSED_CHARACTERS = 1_000_000
 """Characters of the text that are parsed for its repair, all passes together."""
 
 _TOKEN = re.compile(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from ..core.components import ArrayCodec, Component, Json, NullableCodec, ScalarCodec, SectionCodec, attr
+from ..core.limits import MAX_SILENCE_PATTERNS, MAX_SILENCES
 from ..training.section_base import Section
 from .lint_codes import LINT_CODES
 
@@ -22,7 +23,7 @@ class PatternsCodec(ArrayCodec):
     """A list of patterns, at least one."""
 
     def schema(self) -> dict[str, Json]:
-        return super().schema() | {"minItems": 1}
+        return super().schema() | {"minItems": 1, "maxItems": int(MAX_SILENCE_PATTERNS)}
 
 
 class IgnoredFinding(Section):
@@ -52,9 +53,16 @@ class IgnoredFindingCodec(SectionCodec):
         return written["code"] if len(written) == 1 else written
 
 
+class IgnoredFindingsCodec(ArrayCodec):
+    """A list of silenced findings."""
+
+    def schema(self) -> dict[str, Json]:
+        return super().schema() | {"maxItems": int(MAX_SILENCES)}
+
+
 class LintSection(Section):
     """Which findings of `jsonnx lint`, and which warnings, are meant."""
 
-    ignore: Annotated[tuple[IgnoredFinding, ...], ArrayCodec(IgnoredFindingCodec())] = attr(
+    ignore: Annotated[tuple[IgnoredFinding, ...], IgnoredFindingsCodec(IgnoredFindingCodec())] = attr(
         (), doc="Codes of rules and warnings that are silenced, or objects with a code, layers and a reason."
     )

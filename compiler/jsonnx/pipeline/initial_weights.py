@@ -86,9 +86,8 @@ def weights_from_spec(
         name = display_path(checked.folder / weight_file)
         file_weights = read_open_weights(checked, file, name, True, verify).with_prefix(section.prefix)
     if section.layers != ALL_LAYERS:  # the file may be of a larger network
-        layers = {
-            layer for pattern in section.layers for layer in matching_names(pattern, map(layer_of_weight, weight_types))
-        }
+        owners = {*map(layer_of_weight, weight_types)}
+        layers = {layer for pattern in section.layers for layer in matching_names(pattern, owners)}
         weight_types = {name: type for name, type in weight_types.items() if layer_of_weight(name) in layers}
         arrays = {name: array for name, array in file_weights.arrays.items() if layer_of_weight(name) in layers}
         file_weights = replace(file_weights, arrays=arrays, extra={})

@@ -91,11 +91,12 @@ class RunLock:
             self._heartbeat.join()
             self._heartbeat = None
         with suppress(OSError):
-            if self._owner and self._holder() == self._owner:
+            if self._owner and self._may_be_owner():
                 self._path.unlink()
         self._owner = {}
         if self._file is not None:
-            self._file.close()
+            with suppress(OSError):  # nothing was written to it
+                self._file.close()
             self._file = None
 
     def require(self) -> None:
@@ -119,6 +120,13 @@ class RunLock:
     def _holder(self) -> Owner:
         """The process that the owner file names, without the time of its heartbeat. Raises OSError."""
         return {key: value for key, value in _read_owner(self._path.read_bytes()).items() if key != "heartbeat"}
+
+    def _may_be_owner(self) -> bool:
+        """Whether the owner file names this process, or cannot be read: another process would create its file anew."""
+        try:
+            return self._holder() == self._owner
+        except OSError:
+            return True
 
     def _create_owner_file(self, owner: Owner) -> None:
         try:

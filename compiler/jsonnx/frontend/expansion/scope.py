@@ -6,6 +6,7 @@ import re
 from collections.abc import Hashable, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 
+from ... import library
 from ...core.components import Json
 from ...core.diagnostics import JsonPath, Report, did_you_mean, quoted_or_list, suggested
 from ...core.fixes import Suggestion
@@ -310,7 +311,9 @@ class Scope:
                 similar = self.report.similar_words(kind, [*LAYERS.by_name, *self.templates.blocks])
             if any(name in self.templates.blocks for name in similar):
                 message = f"there is no layer type or block {short_name(kind)}"
-                is_valid_there = len(similar) == 1 and self._accepts(similar[0], step)
+                is_in_library = similar[0].startswith(library.PREFIX)
+                is_meant = len(similar) == 1 and (not is_in_library or kind.startswith(library.PREFIX))
+                is_valid_there = is_meant and self._accepts(similar[0], step)
                 help = suggested(kind, similar) if is_valid_there else did_you_mean(similar)
                 self._report_invalid(step, "unknown-type", "type", message, help)
             return
