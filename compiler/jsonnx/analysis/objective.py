@@ -126,7 +126,7 @@ def _outputs_with_targets(typed: TypedNetwork) -> list[str]:
 def _loss_fix(typed: TypedNetwork) -> Fix | None:
     """Returns the fix that adds the loss which suits the activation of the only output."""
     outputs = typed.network.outputs
-    layer = output_layer(typed, outputs[0]) if len(outputs) == 1 else None
+    layer = output_layer(typed, outputs[0]) if len(outputs) == 1 and outputs[0] in typed.types else None
     loss = LOSSES_BY_ACTIVATION.get(layer.activation) if layer else None
     if loss is None:
         return None
