@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from ..core.diagnostics import CompileError, Diagnostic
-from ..core.files import write_atomically
 from ..core.fixes import Fix
 from ..frontend.json_reader import STDIN_NAME, Source, read_bytes, read_text
 from ..frontend.text_edits import apply_text_edits, compatible_fixes
+from .edited_file import EditedFile
 
 MAX_PASSES = 100
 """How often a file is checked again after fixes."""
@@ -22,30 +22,13 @@ Checker = Callable[[Source], Sequence[Diagnostic]]
 
 
 @dataclass(frozen=True)
-class FixedFile:
+class FixedFile(EditedFile):
     """A spec file before and after its fixes."""
 
-    path: str
-    before: bytes
-    after: bytes
     fix_count: int = 0
     """The number of fixes that were applied."""
     diagnostics: Sequence[Diagnostic] = field(default=())
     """The diagnostics that remain, of the text after."""
-
-    @property
-    def file(self) -> str:
-        """The file name to show."""
-        return STDIN_NAME if self.path == "-" else self.path
-
-    @property
-    def differs(self) -> bool:
-        return self.before != self.after
-
-    def save(self) -> None:
-        """Writes the file if fixes changed it. Raises UsageError if it cannot be written."""
-        if self.differs:
-            write_atomically(self.path, self.after)
 
 
 def fix_file(path: str | os.PathLike[str], check: Checker, *, unsafe: bool = False) -> FixedFile:
