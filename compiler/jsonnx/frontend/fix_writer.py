@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..core.diagnostics import CompileError, JsonPath, SourceMap, identity_source_map
 from ..core.fixes import ANY_VALUE, Edit, Fix
 from .json_reader import Json, Source
 from .text_edits import EditFault, text_edits
+
+MAX_PARSED_CHARACTERS = 1_000_000
+"""Characters that are parsed for fixes of several edits, all of a document together; further fixes are left out."""
+
+
+@dataclass(eq=False)
+class _ParseBudget:
+    characters_left: int = MAX_PARSED_CHARACTERS
+
+    def has_spent(self, characters: int) -> bool:
+        """Takes characters from the budget, and tells whether there were enough."""
+        if characters > self.characters_left:
+            return False
+        self.characters_left -= characters
+        return True
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,9 +38,13 @@ class FixWriter:
     document: Json
     """The document that the edits are of: that of the source, or one that was derived from it."""
     source_map: SourceMap = identity_source_map
+    _parse_budget: _ParseBudget = field(default_factory=_ParseBudget)
 
     def __call__(self, fix: Fix) -> Fix | None:
         """Returns the fix of the file. The paths of several edits must be those of the document before all of them."""
+        reparsed = (len(fix.edits) - 1) * len(self.source.text)  # the text is parsed again before each further edit
+        if not self._parse_budget.has_spent(reparsed):
+            return None
         try:
             edits = tuple(self._in_source(edit) for edit in fix.edits)
             return replace(fix, edits=edits, text_edits=text_edits(self.source, edits))
