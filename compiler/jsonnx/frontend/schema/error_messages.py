@@ -228,9 +228,13 @@ def report_unknown_layer_type(name: str, path: JsonPath, document: Json, report:
     block_type = f"{library.PREFIX}{name}"
     suggestion = Suggestion(f"did you mean '{block_type}'?", name, (block_type,)) if block_type in block_types else None
     suggestion = suggestion or foreign_name("layer", name, [*LAYERS.by_name, *block_types])
-    suggestion = suggestion or report.suggestion(name, known)
-    help = suggestion.text if suggestion else "`jsonnx layers` lists the known types"
     fix = component_fix("layer", path, document, suggestion) if suggestion else None
+    if suggestion is None:
+        suggestion = report.suggestion(name, known)
+        # A similar block of the library is not certain: a block of the spec may lack its definition.
+        if suggestion and (known is block_types or not {*suggestion.replacements}.intersection(block_types)):
+            fix = component_fix("layer", path, document, suggestion)
+    help = suggestion.text if suggestion else "`jsonnx layers` lists the known types"
     message = f"there is no layer type {short_name(name)}"
     report.add("unknown-type", path, message, help=help, expected=expected, found=found, fix=fix)
 
