@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection, Mapping
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from ... import library
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 NESTED_BLOCK_HELP = "write the layer itself, with expressions if necessary; blocks are allowed in `layers` only"
 
+MAX_ROOT_KEYS = 50
+"""Keys of a document among which one is looked for that is meant as `blocks`."""
 MAX_CHOICES_SHOWN = 8
 """The number of components of a kind up to which a help text names all."""
 
@@ -234,9 +237,19 @@ def report_unknown_layer_type(name: str, path: JsonPath, document: Json, report:
         # A similar block of the library is not certain: a block of the spec may lack its definition.
         if suggestion and (known is block_types or not {*suggestion.replacements}.intersection(block_types)):
             fix = component_fix("layer", path, document, suggestion)
+    if fix is not None and _defines_blocks_under_another_key(document):
+        fix = None
     help = suggestion.text if suggestion else "`jsonnx layers` lists the known types"
     message = f"there is no layer type {short_name(name)}"
     report.add("unknown-type", path, message, help=help, expected=expected, found=found, fix=fix)
+
+
+def _defines_blocks_under_another_key(document: Json) -> bool:
+    """Tells whether a key of the document is meant as `blocks`, so that an unknown type may be that of a block."""
+    entries = islice(document.items(), MAX_ROOT_KEYS) if isinstance(document, dict) else ()
+    objects = [value for key, value in entries if key != "blocks" and isinstance(value, dict)]
+    first_values = [next(iter(value.values()), None) for value in objects]
+    return any(isinstance(value, dict) and "layers" in value for value in first_values)
 
 
 def _report_invalid_name(error: ValidationError, document: Json, report: Report) -> None:
