@@ -368,3 +368,7 @@ def test_the_output_has_the_published_schema() -> None:
     schema.validate(compared)
     schema.validate(differences("git:main:specs/words.json", "specs/words.json", status=1))
     assert not schema.is_valid({**compared, "more": 1})
+
+
+def test_a_revision_without_its_prefix_is_told() -> None:
+    assert "write --against git:main" in refused("specs/words.json", "--against", "main")

@@ -18,8 +18,8 @@ MAX_PARSED_CHARACTERS = 1_000_000
 class _ParseBudget:
     characters_left: int = MAX_PARSED_CHARACTERS
 
-    def has_spent(self, characters: int) -> bool:
-        """Takes characters from the budget, and tells whether there were enough."""
+    def spend(self, characters: int) -> bool:
+        """Takes characters from the budget; returns whether there were enough."""
         if characters > self.characters_left:
             return False
         self.characters_left -= characters
@@ -43,7 +43,7 @@ class FixWriter:
     def __call__(self, fix: Fix) -> Fix | None:
         """Returns the fix of the file. The paths of several edits must be those of the document before all of them."""
         reparsed = (len(fix.edits) - 1) * len(self.source.text)  # the text is parsed again before each further edit
-        if not self._parse_budget.has_spent(reparsed):
+        if not self._parse_budget.spend(reparsed):
             return None
         try:
             edits = tuple(self._in_source(edit) for edit in fix.edits)

@@ -31,6 +31,9 @@ def compare_with_revision(specs: Sequence[str], against: str) -> RevisionCompari
     """
     if not against.startswith(GIT_PREFIX):
         _require_one(specs, against)
+        if against != "-" and not os.path.exists(against):
+            help = f"for a revision, write --against {GIT_PREFIX}{against}"
+            raise UsageError("unreadable-file", f"there is no file or RUN folder {against!r}", help)
         return compare_pair(against, specs[0])
     named = GitPath.parse(against)
     if named.path is not None:
