@@ -68,7 +68,7 @@ benchmarks:
 	sh benchmarks/run.sh
 
 generate: $(STAMP)
-	$(BIN)/python -m jsonnx.render.reference_pages
+	$(BIN)/python -m jsonnx.render.reference.reference_pages
 	$(BIN)/python -m jsonnx.cli.generated_pages
 
 clean:

@@ -45,9 +45,9 @@ def write_files(folder: Path, rows: int) -> None:
 def jsonnx_batches(path: Path, memory: str) -> Iterator[np.ndarray]:
     from jsonnx.core.types import BATCH as BATCH_AXIS
     from jsonnx.core.types import TensorType
-    from jsonnx.data.data_spec import DataSpec
-    from jsonnx.data.dataset_files import from_file
-    from jsonnx.training.data_section import DataSection
+    from jsonnx.data.files.dataset_files import from_file
+    from jsonnx.data.samples.data_spec import DataSpec
+    from jsonnx.sections.data_section import DataSection
 
     columns: tuple[str, ...] = ("x",) if path.suffix == ".npy" else tuple(COLUMNS)
     shape: tuple[int, ...] = (FEATURES,)

@@ -76,8 +76,8 @@ def overhead(spec: Measurements, steps: int, rounds: int, threads: int) -> Measu
 def compile_time(spec: str, training: bool, threads: int) -> Measurements:
     """Returns the seconds from a spec to bytes and to a session, or to a trainer and the end of its first step."""
     import jsonnx
-    import jsonnx.pipeline.compile
-    import jsonnx.pipeline.trainer
+    import jsonnx.pipeline.compile.compile
+    import jsonnx.pipeline.train.trainer
     import numpy as np
     import onnxruntime  # noqa: F401
 

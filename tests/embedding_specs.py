@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from jsonnx.training import skipped_steps
+from jsonnx.training.optimizers import skipped_steps
 from jsonnx.tuning.cpu.embeddings import lazy_updates
 
 ROWS, WIDTH, LENGTH, BATCH = 300, 16, 5, 4

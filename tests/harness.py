@@ -24,8 +24,9 @@ from jsonnx.ir import Graph
 from jsonnx.layers import LAYERS, Layer
 from jsonnx.lowering.lower import lower as lower
 from jsonnx.passes.canonicalize import prune
-from jsonnx.runtime import providers, runner
-from jsonnx.runtime.random import evaluate_size
+from jsonnx.runtime.execution import runner
+from jsonnx.runtime.providers import providers
+from jsonnx.runtime.providers.random import evaluate_size
 from jsonnx.tuning.cpu.gradient import CPU_GRADIENTS
 from onnx.reference import ReferenceEvaluator
 from recurrent_reference import RECURRENT

@@ -8,7 +8,7 @@ from typing import Any
 from jsonnx.core.diagnostics import Diagnostic, identity_source_map
 from jsonnx.lint.lint_network import lint_network
 from jsonnx.lint.linted_network import DataFacts, LintedNetwork
-from jsonnx.pipeline.check import check_spec
+from jsonnx.pipeline.check.check import check_spec
 
 CASES = Path(__file__).parent / "lint/cases"
 """A file for each rule, with specs in which it finds something at a path, and specs in which it finds nothing."""

@@ -14,7 +14,7 @@ import pytest
 from jsonnx.backend import to_model_proto
 from jsonnx.core.types import TensorType
 from jsonnx.ir import Builder, Graph, Node, Subgraph, Value
-from jsonnx.runtime.kernel_probes import nchwc_block_size
+from jsonnx.runtime.providers.kernel_probes import nchwc_block_size
 from jsonnx.tuning.cpu.nchwc.context import NCHWC_DOMAIN, NchwcContext
 from jsonnx.tuning.cpu.nchwc.convert import to_nchwc
 from jsonnx.tuning.cpu.target import Target

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jsonnx.training.optimizers import OPTIMIZERS
+from jsonnx.training.optimizers.optimizers import OPTIMIZERS
 
 NEEDS_ARGUMENTS = {"MultiOptimizer"}
 OPTIMIZER_NAMES = sorted(OPTIMIZERS.members.keys() - NEEDS_ARGUMENTS)

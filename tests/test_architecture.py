@@ -1,4 +1,4 @@
-"""Which rooms a room imports, and rules for all components and gradient rules."""
+"""Which folders a folder imports, and rules for all components and gradient rules."""
 
 from __future__ import annotations
 
@@ -17,62 +17,152 @@ PACKAGE = TESTS.parent / "compiler" / "jsonnx"
 
 ARROWS = """
 callbacks: pipeline runtime
-cli:       language_server mcp_server pipeline render runtime data lint lowering interop frontend layers backend
-           library core
-language_server: pipeline render lowering frontend layers ir library core
+cli: language_server mcp_server pipeline render runtime data lint lowering interop frontend layers sections backend
+    library core
+language_server: language_server/features language_server/checks language_server/documents frontend core
+language_server/features: language_server/checks language_server/documents pipeline render frontend layers library
+    core
+language_server/checks: language_server/documents pipeline lowering frontend ir library core
+language_server/documents: frontend layers core
 mcp_server: render frontend backend core
-pipeline:  report render trackers runtime data tuning diff lint lowering gradient passes interop analysis frontend
-           layers search training targets backend ir core
-render:    runtime data diff lint lowering interop analysis frontend layers search targets ir library core
-trackers:  core
-runtime:   data tuning passes interop training backend ir core
-data:      interop training core
-tuning:    gradient passes training ir core
-diff:      analysis frontend training core
-lint:      analysis frontend layers training core
-lowering:  analysis frontend layers training ir core
-gradient:  training ir core
-passes:    ir core
-analysis:  frontend layers training core
-interop:   frontend layers training backend core
-frontend:  layers search training library core
-layers:    training ir core
-search:    training core
-training:  ir core
-targets:   ir
-backend:   ir core
-ir:        core
+pipeline/compare: pipeline/run pipeline/git pipeline/compile pipeline/check diff lowering analysis interop frontend
+    core
+pipeline/edit: frontend core
+pipeline/first_spec: pipeline/train pipeline/check data frontend sections core
+pipeline/inspect: pipeline/run pipeline/train pipeline/compile pipeline/check runtime data lowering passes frontend
+    sections placement ir core
+pipeline/keras_export: pipeline/run pipeline/compile pipeline/check runtime interop training core
+pipeline/report: pipeline/run pipeline/train pipeline/compile pipeline/check render runtime data lowering gradient
+    passes analysis frontend sections training backend ir html_report core
+pipeline/sweep: pipeline/run pipeline/train pipeline/check render runtime data frontend hyperparameter_search sections
+    backend core
+pipeline/validate: pipeline/run pipeline/train pipeline/compile pipeline/check lint frontend sections placement
+    backend ir core
+pipeline/run: pipeline/train pipeline/git pipeline/compile pipeline/check render trackers runtime data passes analysis
+    frontend sections placement backend ir core
+pipeline/train: pipeline/compile pipeline/check render runtime data tuning lowering gradient passes analysis interop
+    frontend layers sections training backend ir core
+pipeline/git: core
+pipeline/compile: pipeline/check render runtime data lowering gradient passes analysis interop frontend layers
+    sections training placement backend ir core
+pipeline/check: data lowering analysis frontend hyperparameter_search layers sections training ir core
+render/reference: render/diagnostics render/explanations render/schemas render/text lint lowering analysis frontend
+    layers ir library core
+render/results: render/networks render/diagnostics render/text runtime data diff frontend hyperparameter_search
+    sections placement core
+render/networks: render/diagnostics render/text runtime diff lowering analysis interop frontend ir core
+render/diagnostics: render/explanations core
+render/explanations: render/text lint layers core
+render/schemas:
+render/text:
+trackers: core
+runtime/profile:
+runtime/run_folder: runtime/fit runtime/execution interop core
+runtime/fit: runtime/execution runtime/callbacks runtime/session runtime/providers runtime data interop sections
+    backend ir core
+runtime/execution: runtime/callbacks runtime/session runtime/providers runtime data tuning passes backend ir core
+runtime/callbacks: runtime data core
+runtime/session: runtime/parity runtime/providers data interop core
+runtime/parity: runtime/providers runtime data backend ir core
+runtime/providers: data tuning backend ir core
+runtime: data sections training ir core
+data/describe: data/files data/tables data/samples core
+data/files: data/rows data/tables data/media data/samples sections core
+data/rows: data/tables data/samples sections core
+data/tables: data/media data/samples interop sections core
+data/media: data/samples sections core
+data/samples: sections training core
+tuning/cpu/memory: passes ir core
+tuning/cpu/pipeline: tuning/cpu/matmul tuning/cpu/embeddings tuning/cpu/recurrent tuning/cpu/nchwc tuning/cpu ir
+tuning/cpu/matmul: tuning/cpu passes ir core
+tuning/cpu/embeddings: tuning/cpu passes training ir core
+tuning/cpu/recurrent: tuning/cpu/nchwc tuning/cpu passes ir core
+tuning/cpu/nchwc: tuning/cpu passes ir core
+tuning/cpu: gradient passes ir
+diff: analysis frontend sections core
+lint/lint_network: lint/rules lint core
+lint/rules: lint analysis frontend layers sections training core
+lint: analysis frontend layers sections training core
+lowering: analysis frontend layers sections training ir core
+gradient/rules: gradient ir core
+gradient: sections training ir core
+passes/inference: passes/layout passes ir core
+passes/legalization: passes ir
+passes/training_steps: passes/layout passes ir core
+passes/layout: ir core
+passes: ir core
+analysis: frontend layers sections training core
+interop/keras: interop/keras/folding interop/keras/weights interop/keras/translation interop frontend layers core
+interop/keras/export: interop/keras/weights interop/keras/translation frontend layers training core
+interop/keras/folding: interop/keras/translation frontend layers core
+interop/keras/weights: interop/keras/translation interop frontend core
+interop/keras/translation: frontend layers sections training core
+interop: frontend backend core
+frontend/names: frontend/expansion frontend/schema frontend layers sections core
+frontend/expansion: frontend/json frontend/schema frontend/foreign frontend layers training library core
+frontend/networks: frontend/schema frontend layers sections core
+frontend/text: frontend/json frontend/schema layers sections core
+frontend/json: frontend/schema core
+frontend/schema: frontend/foreign frontend layers sections training library core
+frontend/foreign: core
+frontend: layers sections library core
+hyperparameter_search: sections core
+layers/ops: layers/image layers/attention layers/normalization layers/convolution layers training ir core
+layers/image: layers/preprocessing layers training ir core
+layers/attention: layers/normalization layers training ir core
+layers/preprocessing: layers/convolution layers training ir core
+layers/rnn: layers/normalization layers/convolution layers training ir core
+layers/normalization: layers/convolution layers training ir core
+layers/convolution: layers training ir core
+layers: training ir core
+sections: training ir core
+training/metrics: training/losses training ir core
+training/losses: training ir core
+training/optimizers: training/weights training ir core
+training/weights: training ir core
+training: ir core
+placement: ir
+backend: ir core
+ir: core
 library:
-report:
+html_report:
+core/files: core
+core/system: core
 core:
 """
-"""Which rooms each room may import. Rooms stand from top to bottom: every arrow points downwards."""
+"""What the files of each folder may import, folders inside rooms and the modules above them included. They stand from
+top to bottom: every arrow points downwards. A room's name stands for all that is inside it."""
 
-ROOMS = {
-    room: set(below.split())
-    for room, below in (line.split(":") for line in re.sub(r"\n +", " ", ARROWS).strip().splitlines())
+MAY_IMPORT = {
+    place: below.split()
+    for place, below in (line.split(":") for line in re.sub(r"\n +", " ", ARROWS).strip().splitlines())
 }
+ROOMS = list(dict.fromkeys(place.partition("/")[0] for place in MAY_IMPORT))
+MAX_MODULES = 24
+"""The largest number of modules in a folder, `__init__.py` aside."""
 
 FOR_TYPES_ONLY = {
     ("language_server", "ir"),
     ("layers", "ir"),
+    ("sections", "ir"),
     ("training", "ir"),
     ("render", "data"),
+    ("render", "placement"),
     ("render", "runtime"),
-    ("render", "targets"),
 }
-"""Arrows that only type checkers follow: a layer and a loss are given the builder that they emit operators with."""
+"""Arrows between rooms that only type checkers follow: a layer and a loss are given the builder that they emit
+operators with."""
 
 OWNERS = {
-    "onnx": {"ir", "backend", "targets", "runtime", "pipeline"},
+    "onnx": {"ir", "backend", "placement", "runtime", "pipeline"},
     "h5py": {"interop"},
     "onnxruntime": {"runtime"},
     "jsonschema": {"frontend"},
     "safetensors": {"data", "interop", "runtime"},
     "pyarrow": {"data"},
     "PIL": {"data"},
-    "optuna": {"search"},
-    "cmaes": {"search"},
+    "optuna": {"hyperparameter_search"},
+    "cmaes": {"hyperparameter_search"},
     "lsprotocol": {"language_server"},
     "pygls": {"language_server"},
     "click": {"cli"},
@@ -90,18 +180,18 @@ LIGHT = [
     "core.types",
     "layers",
     "training",
-    "search.section",
-    "search.space",
+    "sections.sweep_section",
+    "hyperparameter_search.space",
     "frontend",
-    "frontend.formatter",
+    "frontend.text.formatter",
     "analysis.shape_inference",
     "analysis.objective",
     "diff",
     "lint.lint_network",
-    "pipeline.check",
-    "pipeline.format_file",
-    "pipeline.lint_spec",
-    "pipeline.validate",
+    "pipeline.check.check",
+    "pipeline.edit.format_file",
+    "pipeline.validate.lint_spec",
+    "pipeline.validate.validate",
 ]
 """Modules that are imported without NumPy, onnx and onnxruntime, so that `validate` starts at once."""
 
@@ -119,6 +209,19 @@ class Import(NamedTuple):
 
 def room_of(file: Path) -> str:
     return file.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def place_of(file: Path) -> str:
+    """The longest path in MAY_IMPORT that the file's own path begins with."""
+    path = file.relative_to(PACKAGE).with_suffix("")
+    return next((str(place) for place in (path, *path.parents) if str(place) in MAY_IMPORT), room_of(file))
+
+
+def arrows(file: Path) -> set[tuple[str, str]]:
+    """The arrows of a file to other places. A package's `__init__` may import all that is inside the package."""
+    place = place_of(file)
+    others = {place_of(i.file) for i in imports(file) if i.file is not None} - {place, "__init__", "__main__"}
+    return {(place, other) for other in others if not (file.stem == "__init__" and other.startswith(f"{place}/"))}
 
 
 def file_of(module: tuple[str, ...], name: str) -> Path | None:
@@ -150,8 +253,18 @@ def imports(file: Path) -> list[Import]:
     return found
 
 
-def test_every_file_stands_in_a_room() -> None:
-    assert {room_of(file) for file in FILES} - {"__init__", "__main__"} == set(ROOMS)
+def test_every_folder_has_its_arrows() -> None:
+    modules = [file for file in FILES if file.stem != "__init__" and room_of(file) != "__main__"]
+    for file in modules:
+        path = file.relative_to(PACKAGE).with_suffix("")
+        assert place_of(file) in (str(path), str(path.parent)), f"{path.parent} is missing in ARROWS"
+    assert set(MAY_IMPORT) <= {place_of(file) for file in FILES}
+
+
+@pytest.mark.parametrize("folder", sorted({file.parent for file in FILES}), ids=lambda f: str(f.relative_to(PACKAGE)))
+def test_a_folder_has_few_modules_and_a_docstring(folder: Path) -> None:
+    assert len([file for file in folder.glob("*.py") if file.stem != "__init__"]) <= MAX_MODULES
+    assert ast.get_docstring(ast.parse((folder / "__init__.py").read_text()))
 
 
 def test_every_file_of_tuning_has_a_test_file() -> None:
@@ -161,24 +274,33 @@ def test_every_file_of_tuning_has_a_test_file() -> None:
 
 
 def test_every_arrow_points_downwards() -> None:
-    order = list(ROOMS)
-    for room, below in ROOMS.items():
-        assert below <= set(order[order.index(room) + 1 :]), room
+    order = list(MAY_IMPORT)
+    for place, below in MAY_IMPORT.items():
+        for other in below:
+            inside = [name for name in order if name == other or name.startswith(f"{other}/")]
+            if other.partition("/")[0] == place.partition("/")[0]:
+                inside = [other]
+            assert set(inside) <= set(order[order.index(place) + 1 :]), (place, other)
 
 
 def test_every_arrow_is_used() -> None:
-    used = {(room_of(file), room_of(i.file)) for file in FILES for i in imports(file) if i.file is not None}
-    assert {(room, other) for room, below in ROOMS.items() for other in below} <= used
+    used = set().union(*(arrows(file) for file in FILES))
+    used |= {(place, room) for place, other in used for room in [other.partition("/")[0]] if room not in place}
+    assert {(place, other) for place, below in MAY_IMPORT.items() for other in below} <= used
 
 
 @pytest.mark.parametrize("file", FILES, ids=[str(f.relative_to(PACKAGE)) for f in FILES])
-def test_a_room_imports_only_what_it_may(file: Path) -> None:
+def test_a_file_imports_only_what_it_may(file: Path) -> None:
     room = room_of(file)
+    if room in ROOMS:
+        for place, other in arrows(file):
+            other_room = other.partition("/")[0]
+            allowed = other if other_room == room else other_room
+            assert allowed in MAY_IMPORT[place], f"{place} may not import {other}"
     for imported in imports(file):
-        if imported.file is not None and room in ROOMS and room_of(imported.file) not in (room, "__init__"):
+        if imported.file is not None and not imported.for_types_only:
             arrow = (room, room_of(imported.file))
-            assert arrow[1] in ROOMS[room], f"{room} may not import {arrow[1]}"
-            assert imported.for_types_only or arrow not in FOR_TYPES_ONLY, f"{arrow} is for type checkers only"
+            assert arrow not in FOR_TYPES_ONLY, f"{arrow} is for type checkers only"
         if imported.package in OWNERS and not imported.for_types_only:
             assert room in OWNERS[imported.package], f"{room} may not import {imported.package}"
 
@@ -217,9 +339,11 @@ def test_starting_the_command_line_imports_no_layers(module: str) -> None:
 
 
 def test_a_spec_without_a_search_is_checked_without_its_modules() -> None:
-    code = "import sys\nfrom jsonnx.pipeline.validate import validate\n"
+    code = "import sys\nfrom jsonnx.pipeline.validate.validate import validate\n"
     code += "validate({'inputs': {'x': {'shape': [2]}}, 'layers': ['Flatten']})\n"
-    code += "print([m for m in ('numpy', 'jsonnx.search.space', 'jsonnx.report') if m in sys.modules])"
+    code += (
+        "print([m for m in ('numpy', 'jsonnx.hyperparameter_search.space', 'jsonnx.html_report') if m in sys.modules])"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=PACKAGE.parent, check=True)
     assert done.stdout.strip() == "[]"
 

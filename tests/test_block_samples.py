@@ -10,8 +10,8 @@ import jsonnx
 import numpy as np
 import pytest
 from jsonnx.lowering.cost import cost_table
-from jsonnx.pipeline.check import check_spec
-from jsonnx.pipeline.graphs import inference_graph
+from jsonnx.pipeline.check.check import check_spec
+from jsonnx.pipeline.compile.graphs import inference_graph
 
 SAMPLES = Path(__file__).parent.parent / "samples"
 MAX_LINES = 80

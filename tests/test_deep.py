@@ -11,8 +11,8 @@ import jsonnx
 import numpy as np
 import pytest
 from jsonnx.backend import to_model_proto
-from jsonnx.pipeline.check import check_spec
-from jsonnx.pipeline.plan_training import plan_training
+from jsonnx.pipeline.check.check import check_spec
+from jsonnx.pipeline.train.plan_training import plan_training
 from jsonnx.tuning.cpu.memory.pack_weights import pack_weights
 
 TRAINING = {"loss": "sparse_categorical_crossentropy", "optimizer": "adam"}

@@ -13,17 +13,23 @@ PACKAGE = ROOT / "compiler/jsonnx"
 REVIEWED = {
     ("core/components.py", "eval()"): "annotations of our own classes",
     ("core/lazy_table.py", "importlib.import_module(...)"): "names of our own modules, from a table in the package",
-    ("core/optional_packages.py", "importlib.import_module(...)"): "names that our own code gives",
+    ("core/system/optional_packages.py", "importlib.import_module(...)"): "names that our own code gives",
     ("__init__.py", "importlib.import_module(...)"): "names of our own modules, from a table in the package",
-    ("render/layer_modules.py", "importlib.import_module(...)"): "our own modules, when the table of layers is made",
+    (
+        "render/reference/layer_modules.py",
+        "importlib.import_module(...)",
+    ): "our own modules, when the table of layers is made",
     ("interop/hdf5.py", "import subprocess"): "our own script reads HDF5 in a process without access to other files",
     ("mcp_server/jobs.py", "import subprocess"): "a job is a process of this package",
-    ("pipeline/git_files.py", "import subprocess"): "arguments of git are a list, and options end before a revision",
-    ("pipeline/trial_process.py", "import subprocess"): "a trial of a search is a process of this package",
-    ("pipeline/live_report.py", "import http"): "`train --live` and `report --live` serve on 127.0.0.1",
-    ("runtime/flush_denormals.py", "import ctypes"): "the processor's mode for denormals",
-    ("runtime/pinned_memory.py", "import ctypes"): "memory of the CUDA runtime",
-    ("runtime/provider_faults.py", "import ctypes"): "asks whether a library of a provider can be loaded",
+    (
+        "pipeline/git/git_files.py",
+        "import subprocess",
+    ): "arguments of git are a list, and options end before a revision",
+    ("pipeline/sweep/trial_process.py", "import subprocess"): "a trial of a search is a process of this package",
+    ("pipeline/report/live_report.py", "import http"): "`train --live` and `report --live` serve on 127.0.0.1",
+    ("runtime/providers/flush_denormals.py", "import ctypes"): "the processor's mode for denormals",
+    ("runtime/execution/pinned_memory.py", "import ctypes"): "memory of the CUDA runtime",
+    ("runtime/providers/provider_faults.py", "import ctypes"): "asks whether a library of a provider can be loaded",
 }
 """Findings that were looked at, and why data cannot misuse them."""
 

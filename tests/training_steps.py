@@ -10,9 +10,9 @@ import onnxruntime
 from jsonnx.backend import serialize, to_model_proto
 from jsonnx.core.reserved_names import LEARNING_RATE, LOSS, next_name, target_name
 from jsonnx.ir import Graph
-from jsonnx.pipeline.check import check_spec
-from jsonnx.pipeline.plan_training import plan_training
-from jsonnx.runtime.random import draw_initial_weights
+from jsonnx.pipeline.check.check import check_spec
+from jsonnx.pipeline.train.plan_training import plan_training
+from jsonnx.runtime.providers.random import draw_initial_weights
 from jsonnx.runtime.training_plan import TrainingPlan
 
 Batch = tuple[np.ndarray | Mapping[str, np.ndarray], np.ndarray]

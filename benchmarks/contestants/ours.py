@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import islice
 
 import jsonnx
-import jsonnx.pipeline.trainer
+import jsonnx.pipeline.train.trainer
 import numpy as np
 import onnxruntime  # noqa: F401
 

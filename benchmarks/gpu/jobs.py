@@ -109,8 +109,8 @@ def environment(settings: Settings) -> dict[str, Any]:
 
 def sample(name: str, settings: Settings) -> dict[str, Any]:
     """Trains a sample for an epoch, at most `steps` steps, after its first losses were compared with the CPU's."""
-    from jsonnx.data.dataset import Dataset
-    from jsonnx.runtime.plan_data import from_spec
+    from jsonnx.data.samples.dataset import Dataset
+    from jsonnx.runtime.fit.plan_data import from_spec
 
     spec = ROOT / "samples" / f"{name}.json"
     trainers = [_trainer(spec, "cpu", {}), _trainer(spec, settings.provider, settings.provider_options)]

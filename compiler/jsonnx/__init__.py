@@ -11,36 +11,36 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .core.diagnostics import CompileError, Diagnostic, Note, UsageError
     from .core.types import Size, TensorType
-    from .data.data_errors import FeedError
-    from .pipeline.compile import compile
+    from .data.samples.data_errors import FeedError
+    from .pipeline.compile.compile import compile
+    from .pipeline.compile.keras_import import from_keras
+    from .pipeline.compile.model import Model
     from .pipeline.keras_export import to_keras
-    from .pipeline.keras_import import from_keras
-    from .pipeline.model import Model
-    from .pipeline.run import Run
-    from .pipeline.sweep import sweep
-    from .pipeline.trainer import Trainer
-    from .pipeline.validate import validate
-    from .runtime.callback_class import Callback
-    from .runtime.session import Session
+    from .pipeline.run.run import Run
+    from .pipeline.sweep.sweep import sweep
+    from .pipeline.train.trainer import Trainer
+    from .pipeline.validate.validate import validate
+    from .runtime.callbacks.callback_class import Callback
+    from .runtime.session.session import Session
 
 _LAZY = {
-    "Callback": "runtime.callback_class",
+    "Callback": "runtime.callbacks.callback_class",
     "CompileError": "core.diagnostics",
     "Diagnostic": "core.diagnostics",
-    "FeedError": "data.data_errors",
-    "Model": "pipeline.model",
+    "FeedError": "data.samples.data_errors",
+    "Model": "pipeline.compile.model",
     "Note": "core.diagnostics",
-    "Run": "pipeline.run",
-    "Session": "runtime.session",
+    "Run": "pipeline.run.run",
+    "Session": "runtime.session.session",
     "Size": "core.types",
     "TensorType": "core.types",
-    "Trainer": "pipeline.trainer",
+    "Trainer": "pipeline.train.trainer",
     "UsageError": "core.diagnostics",
-    "compile": "pipeline.compile",
-    "from_keras": "pipeline.keras_import",
-    "sweep": "pipeline.sweep",
+    "compile": "pipeline.compile.compile",
+    "from_keras": "pipeline.compile.keras_import",
+    "sweep": "pipeline.sweep.sweep",
     "to_keras": "pipeline.keras_export",
-    "validate": "pipeline.validate",
+    "validate": "pipeline.validate.validate",
 }
 """Where each public name is."""
 

@@ -1,8 +1,8 @@
 """Ready callbacks for `Trainer.fit`, with Keras' names, arguments and defaults, trackers, and the base class."""
 
-from .pipeline.tracker_callbacks import MLflow, TensorBoard, WandB
-from .runtime.callback_class import Callback
-from .runtime.ready_callbacks import (
+from .pipeline.run.tracker_callbacks import MLflow, TensorBoard, WandB
+from .runtime.callbacks.callback_class import Callback
+from .runtime.fit.ready_callbacks import (
     CSVLogger,
     EarlyStopping,
     LambdaCallback,

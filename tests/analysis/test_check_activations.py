@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from jsonnx.analysis.output_layer import OutputLayer, output_layer
-from jsonnx.pipeline.check import check_spec
+from jsonnx.pipeline.check.check import check_spec
 
 RNN = {"type": "SimpleRNN", "units": 3}
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from jsonnx.analysis.layer_costs import FORMULAS, WITHOUT_COST, formula_costs
 from jsonnx.lowering.cost import cost_table
-from jsonnx.pipeline.check import check_spec
-from jsonnx.pipeline.graphs import costed_graph
+from jsonnx.pipeline.check.check import check_spec
+from jsonnx.pipeline.compile.graphs import costed_graph
 from layers.cases import Case, all_cases
 
 SAMPLES = Path(__file__).parents[2] / "samples"

@@ -13,7 +13,7 @@ from commands import IN_PROCESS
 from harness import check_gradients, draw_weights
 from jsonnx.cli import main
 from jsonnx.lowering.lower import lower
-from jsonnx.pipeline.check import check_spec
+from jsonnx.pipeline.check.check import check_spec
 
 WORDS = {"type": "Embedding", "name": "words", "input_dim": 4, "output_dim": 4, "mask_zero": True}
 IDS = np.array([[1, 2, 0, 0, 0], [0, 3, 0, 2, 0], [1, 1, 1, 1, 1]])

@@ -12,8 +12,8 @@ import pytest
 from commands import jsonnx
 from jsonnx.core.diagnostics import Diagnostic, Note, Position
 from jsonnx.core.fixes import Fix, TextEdit
-from jsonnx.render import sarif
-from jsonnx.render.diagnostics import render
+from jsonnx.render.diagnostics import sarif
+from jsonnx.render.diagnostics.diagnostics import render
 from jsonnx.render.explanations import CODES, EXPLANATIONS
 from jsonschema import Draft4Validator
 

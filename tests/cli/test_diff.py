@@ -344,8 +344,8 @@ def test_a_breaking_change_exits_with_status_1() -> None:
 
 
 def test_colors_only_on_a_terminal() -> None:
-    from jsonnx.pipeline.compare_specs import compare_specs
-    from jsonnx.render.spec_diff import comparison_text
+    from jsonnx.pipeline.compare.compare_specs import compare_specs
+    from jsonnx.render.networks.spec_diff import comparison_text
 
     comparison = compare_specs("old.json", edited(lambda spec: spec["layers"][4].update(rate=0.5)))
     assert "\x1b[33m  ~ dropout" in comparison_text(comparison, color=True)

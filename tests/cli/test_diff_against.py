@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 from commands import jsonnx
-from jsonnx.pipeline.git_files import GitPath
-from jsonnx.render import revision_diff
-from jsonnx.render.diff_schema import diff_schema
-from jsonnx.render.revision_diff import COMMENT_MARKER, code_span
+from jsonnx.pipeline.git.git_files import GitPath
+from jsonnx.render.networks import revision_diff
+from jsonnx.render.networks.revision_diff import COMMENT_MARKER, code_span
+from jsonnx.render.schemas.diff_schema import diff_schema
 from jsonschema import Draft202012Validator
 
 pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="needs git")

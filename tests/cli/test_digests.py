@@ -16,12 +16,12 @@ import pytest
 from commands import IN_PROCESS, jsonnx
 from jsonnx.cli import main
 from jsonnx.core.diagnostics import CompileError, UsageError
-from jsonnx.core.digests import CONTENT_DIGEST_KEY, DIGEST_KEYS, TENSOR_DIGESTS_KEY
+from jsonnx.core.files.digests import CONTENT_DIGEST_KEY, DIGEST_KEYS, TENSOR_DIGESTS_KEY
 from jsonnx.interop.model_digests import model_digest_faults
 from jsonnx.interop.model_info import inspect_model
 from jsonnx.interop.safetensors_file import safetensors_bytes, safetensors_metadata
-from jsonnx.pipeline.trained_model import TrainedModel
-from jsonnx.runtime.weight_files import read_weight_file
+from jsonnx.pipeline.run.trained_model import TrainedModel
+from jsonnx.runtime.session.weight_files import read_weight_file
 from safetensors.numpy import load, load_file, save_file
 
 SPEC: dict[str, Any] = {

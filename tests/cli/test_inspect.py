@@ -224,7 +224,7 @@ def test_a_truncated_model_is_rejected(work_folder: Path) -> None:
 def test_randomly_damaged_models_are_read_or_rejected(work_folder: Path) -> None:
     from jsonnx.core.diagnostics import CompileError
     from jsonnx.interop.model_info import inspect_model as read
-    from jsonnx.render.model_info_text import inspection_json, inspection_text
+    from jsonnx.render.networks.model_info_text import inspection_json, inspection_text
 
     model_bytes, rng = Path("m.onnx").read_bytes(), random.Random(0)
     counts = {"rejected": 0, "read": 0}

@@ -12,7 +12,7 @@ import numpy as np
 import onnx
 import pytest
 from commands import jsonnx
-from jsonnx.core.file_kinds import file_kind
+from jsonnx.core.files.file_kinds import file_kind
 from onnx import TensorProto, helper, numpy_helper
 from safetensors.numpy import save_file
 

@@ -9,9 +9,9 @@ from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
-from jsonnx.core import files
 from jsonnx.core.diagnostics import UsageError
-from jsonnx.core.files import make_folders, remove_empty_folders, remove_temporary_files, write_atomically
+from jsonnx.core.files import files
+from jsonnx.core.files.files import make_folders, remove_empty_folders, remove_temporary_files, write_atomically
 
 
 def test_a_write_replaces_the_file_and_leaves_no_temporary_file(tmp_path):

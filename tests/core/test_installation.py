@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from jsonnx.core import installation
+from jsonnx.core.system import installation
 
-PACKAGE = Path(installation.__file__).resolve().parents[1]
+PACKAGE = Path(installation.__file__).resolve().parents[2]
 
 
 class FakeDistribution:

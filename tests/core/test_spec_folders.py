@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 from jsonnx.core.diagnostics import UsageError
-from jsonnx.core.files import UnsafePath
-from jsonnx.core.spec_folders import SpecFolders
+from jsonnx.core.files.files import UnsafePath
+from jsonnx.core.files.spec_folders import SpecFolders
 
 
 def test_a_single_root_need_not_be_in_a_list(tmp_path: Path) -> None:

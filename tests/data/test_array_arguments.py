@@ -9,8 +9,8 @@ from typing import Any
 import jsonnx
 import numpy as np
 import pytest
-from jsonnx.data.array_arguments import to_array
-from jsonnx.data.data_errors import FeedError
+from jsonnx.data.samples.array_arguments import to_array
+from jsonnx.data.samples.data_errors import FeedError
 
 SPEC = {
     "inputs": {"x": {"shape": [2]}},

@@ -7,7 +7,7 @@ from typing import Any
 import jsonnx
 import numpy as np
 import pytest
-from jsonnx.data.data_errors import FeedError
+from jsonnx.data.samples.data_errors import FeedError
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(50, 3)).astype(np.float32)

@@ -16,10 +16,10 @@ import numpy as np
 import pytest
 from jsonnx.core.diagnostics import CompileError, UsageError
 from jsonnx.core.types import BATCH, TensorType
-from jsonnx.data import compressed_files
-from jsonnx.data.data_spec import DataSpec, IndexRange
-from jsonnx.data.dataset_files import from_file
-from jsonnx.training.data_section import DataSection
+from jsonnx.data.files.dataset_files import from_file
+from jsonnx.data.samples.data_spec import DataSpec, IndexRange
+from jsonnx.data.tables import compressed_files
+from jsonnx.sections.data_section import DataSection
 from safetensors.numpy import save
 
 pa = pytest.importorskip("pyarrow")

@@ -10,17 +10,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from jsonnx.core.diagnostics import CompileError, UsageError
-from jsonnx.core.spec_source import SpecSource
+from jsonnx.core.files.spec_source import SpecSource
 from jsonnx.core.types import BATCH, Size, TensorType
-from jsonnx.data import array_tables, data_files
-from jsonnx.data.data_columns import similar_column
-from jsonnx.data.data_errors import FeedError
-from jsonnx.data.data_spec import DataSpec, IndexRange
-from jsonnx.data.dataset import from_arrays
-from jsonnx.data.dataset_files import from_file
-from jsonnx.data.sample_shapes import reshape_samples
-from jsonnx.runtime.plan_data import from_spec
-from jsonnx.training.data_section import DataSection
+from jsonnx.data.files.data_columns import similar_column
+from jsonnx.data.files.dataset_files import from_file
+from jsonnx.data.samples.data_errors import FeedError
+from jsonnx.data.samples.data_spec import DataSpec, IndexRange
+from jsonnx.data.samples.dataset import from_arrays
+from jsonnx.data.samples.sample_shapes import reshape_samples
+from jsonnx.data.tables import array_tables, data_files
+from jsonnx.runtime.fit.plan_data import from_spec
+from jsonnx.sections.data_section import DataSection
 from runtime.plans import classifier
 
 TABLE = DataSpec(

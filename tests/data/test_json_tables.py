@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 from jsonnx.core.types import TensorType
-from jsonnx.data.data_errors import FaultCollector
-from jsonnx.data.data_files import read_table
-from jsonnx.data.data_table import ColumnRequest, DataTable
+from jsonnx.data.samples.data_errors import FaultCollector
+from jsonnx.data.tables.data_files import read_table
+from jsonnx.data.tables.data_table import ColumnRequest, DataTable
 
 NUMBER, TEXT = TensorType("float32", ()), TensorType("string", ())
 ROWS = '[{"a": 1, "b": "x"},\n {"b": "y", "a": 2.5}]'

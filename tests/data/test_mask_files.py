@@ -9,12 +9,12 @@ import jsonnx
 import numpy as np
 import pytest
 from jsonnx.core.diagnostics import CompileError
-from jsonnx.training.data_section import ImagesSection
+from jsonnx.sections.data_section import ImagesSection
 
 Image = pytest.importorskip("PIL.Image")
 
-from jsonnx.data.data_errors import MediaFault  # noqa: E402
-from jsonnx.data.mask_files import MaskClasses, MaskDecoder  # noqa: E402
+from jsonnx.data.media.mask_files import MaskClasses, MaskDecoder  # noqa: E402
+from jsonnx.data.samples.data_errors import MediaFault  # noqa: E402
 
 PIXELS = np.array([[0, 1, 2], [2, 2, 0]], np.uint8)
 

@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 from jsonnx.core.diagnostics import CompileError, UsageError
 from jsonnx.core.types import BATCH, Size, TensorType
-from jsonnx.data import image_files, media_files
-from jsonnx.data.data_spec import DataSpec, IndexRange
-from jsonnx.data.dataset_files import from_file
-from jsonnx.training.data_section import DataSection
+from jsonnx.data.files.dataset_files import from_file
+from jsonnx.data.media import image_files, media_files
+from jsonnx.data.samples.data_spec import DataSpec, IndexRange
+from jsonnx.sections.data_section import DataSection
 
 Image = pytest.importorskip("PIL.Image")
 

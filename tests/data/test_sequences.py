@@ -10,12 +10,12 @@ import jsonnx
 import numpy as np
 import pytest
 from commands import jsonnx as command
-from jsonnx.core.spec_source import SpecSource
-from jsonnx.data.dataset import Dataset
-from jsonnx.data.sequences import bucketed_order
-from jsonnx.pipeline.check import check_spec
-from jsonnx.pipeline.data_spec import data_spec_of
-from jsonnx.pipeline.run_data import SPEC_FILES, read_part
+from jsonnx.core.files.spec_source import SpecSource
+from jsonnx.data.samples.dataset import Dataset
+from jsonnx.data.samples.sequences import bucketed_order
+from jsonnx.pipeline.check.check import check_spec
+from jsonnx.pipeline.check.data_spec import data_spec_of
+from jsonnx.pipeline.train.run_data import SPEC_FILES, read_part
 from safetensors.numpy import save_file
 
 NO_SEQUENCES = "none"

@@ -9,10 +9,10 @@ from pathlib import Path
 import jsonnx
 import pytest
 from commands import jsonnx as command
-from jsonnx.core import file_patterns
 from jsonnx.core.diagnostics import CompileError, UsageError
-from jsonnx.core.file_patterns import expand_pattern
-from jsonnx.core.files import UnsafePath
+from jsonnx.core.files import file_patterns
+from jsonnx.core.files.file_patterns import expand_pattern
+from jsonnx.core.files.files import UnsafePath
 
 
 @pytest.fixture(autouse=True)

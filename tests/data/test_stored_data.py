@@ -12,11 +12,11 @@ import jsonnx
 import numpy as np
 import pytest
 from commands import SOURCE, process
-from jsonnx.data import mapped_samples, stored_arrays
-from jsonnx.data.array_tables import open_npz
-from jsonnx.data.mapped_samples import FileMapping, MappedSamples
-from jsonnx.data.sample_order import block_order
-from jsonnx.data.stored_arrays import StoredArray
+from jsonnx.data.samples import mapped_samples, stored_arrays
+from jsonnx.data.samples.mapped_samples import FileMapping, MappedSamples
+from jsonnx.data.samples.sample_order import block_order
+from jsonnx.data.samples.stored_arrays import StoredArray
+from jsonnx.data.tables.array_tables import open_npz
 from safetensors.numpy import load_file
 
 ROWS = 150
@@ -269,7 +269,7 @@ def test_missing_values_are_dropped_or_filled_as_when_loaded(tmp_path: Path, mis
 
 KILLED_AT_STEP_15 = """
 import os, signal, sys
-import jsonnx.pipeline.training_run as run
+import jsonnx.pipeline.run.training_run as run
 from jsonnx.cli import main
 on_step, steps = run.Recorder.on_step, iter(range(1, 100))
 

@@ -8,12 +8,13 @@ import jsonnx
 import numpy as np
 import pytest
 from jsonnx.core.types import BATCH, TensorType
-from jsonnx.data import csv_numbers, data_files, memory_limit, text_blocks
-from jsonnx.data.data_spec import DataSpec
-from jsonnx.data.dataset import Dataset
-from jsonnx.data.dataset_files import from_file
-from jsonnx.data.stored_arrays import StoredArray
-from jsonnx.training.data_section import DataSection
+from jsonnx.data.files.dataset_files import from_file
+from jsonnx.data.samples import memory_limit
+from jsonnx.data.samples.data_spec import DataSpec
+from jsonnx.data.samples.dataset import Dataset
+from jsonnx.data.samples.stored_arrays import StoredArray
+from jsonnx.data.tables import csv_numbers, data_files, text_blocks
+from jsonnx.sections.data_section import DataSection
 
 ROWS = 200
 WORDS = {"output_mode": "one_hot", "max_tokens": 7, "pad_to_max_tokens": True}

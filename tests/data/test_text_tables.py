@@ -6,9 +6,9 @@ import io
 
 import pytest
 from jsonnx.core.types import TensorType
-from jsonnx.data.data_errors import FaultCollector
-from jsonnx.data.data_files import read_table
-from jsonnx.data.data_table import ColumnRequest
+from jsonnx.data.samples.data_errors import FaultCollector
+from jsonnx.data.tables.data_files import read_table
+from jsonnx.data.tables.data_table import ColumnRequest
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from jsonnx.pipeline.validate import validate
-from jsonnx.render.diagnostics import position_of, render
-from jsonnx.render.source_excerpts import read_excerpts
+from jsonnx.pipeline.validate.validate import validate
+from jsonnx.render.diagnostics.diagnostics import position_of, render
+from jsonnx.render.diagnostics.source_excerpts import read_excerpts
 
 CASES = sorted(Path(__file__).parent.glob("*.json"))
 

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 from jsonnx.core.diagnostics import Diagnostic
-from jsonnx.frontend.text_edits import apply_text_edits
-from jsonnx.pipeline.fix_file import diagnostics_of
-from jsonnx.pipeline.validate import validate_spec
-from jsonnx.render.diagnostics import render
-from jsonnx.render.diagnostics_json import diagnostics_schema
+from jsonnx.frontend.text.text_edits import apply_text_edits
+from jsonnx.pipeline.edit.fix_file import diagnostics_of
+from jsonnx.pipeline.validate.validate import validate_spec
+from jsonnx.render.diagnostics.diagnostics import render
+from jsonnx.render.diagnostics.diagnostics_json import diagnostics_schema
 from jsonschema import Draft202012Validator
 
 CASES = sorted(Path(__file__).parent.glob("*.json"))

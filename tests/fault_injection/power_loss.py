@@ -26,7 +26,7 @@ from pathlib import Path
 from random import Random
 from typing import NamedTuple
 
-from jsonnx.runtime import run_lock
+from jsonnx.runtime.run_folder import run_lock
 
 from fault_injection import ledger
 from fault_injection.scenarios import Context

@@ -21,9 +21,9 @@ from typing import Any
 import numpy as np
 from jsonnx import Trainer
 from jsonnx.core.diagnostics import UsageError
-from jsonnx.core.files import TEMPORARY_NAME
-from jsonnx.runtime import run_lock
-from jsonnx.runtime.run_folder import RunFolder
+from jsonnx.core.files.files import TEMPORARY_NAME
+from jsonnx.runtime.run_folder import run_lock
+from jsonnx.runtime.run_folder.run_folder import RunFolder
 
 from fault_injection.scenarios import ERRORS
 from fault_injection.server import NO_HEARTBEAT_SECONDS, Fault, inject

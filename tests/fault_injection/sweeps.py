@@ -18,7 +18,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from jsonnx.runtime.run_files import WEIGHTS_FILE
+from jsonnx.core.files.run_files import WEIGHTS_FILE
 
 from fault_injection import ledger
 from fault_injection.specs import write_table

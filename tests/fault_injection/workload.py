@@ -13,17 +13,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from jsonnx.core.files import TEMPORARY_NAME
-from jsonnx.runtime import checkpoint
-from jsonnx.runtime.checkpoint_manifest import MANIFEST_FILE, file_digest, read_manifest
-from jsonnx.runtime.run_files import EXECUTION_FILE
+from jsonnx.core.files.files import TEMPORARY_NAME
+from jsonnx.core.files.run_files import EXECUTION_FILE
+from jsonnx.runtime.fit import checkpoint
+from jsonnx.runtime.run_folder.checkpoint_manifest import MANIFEST_FILE, file_digest, read_manifest
 
 from fault_injection.specs import CASES, EPOCHS
 
 SOURCE = Path(__file__).parents[2] / "compiler"
 PROGRAM = """
 import sys
-from jsonnx.pipeline import checkpoint_schedule
+from jsonnx.pipeline.run import checkpoint_schedule
 checkpoint_schedule.EPOCH_CHECKPOINT_SECONDS, checkpoint_schedule.STEP_CHECKPOINT_SECONDS = 0.0, float(sys.argv[1])
 from jsonnx.cli import main
 main(sys.argv[2:], prog_name="jsonnx")

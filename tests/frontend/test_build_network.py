@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from jsonnx.core.diagnostics import Report
 from jsonnx.core.types import BATCH, Size
-from jsonnx.frontend.build_network import build_network
-from jsonnx.frontend.json_reader import from_value
+from jsonnx.frontend.json.json_reader import from_value
 from jsonnx.frontend.network import Network
+from jsonnx.frontend.networks.build_network import build_network
 from jsonnx.layers import LAYERS
 
 

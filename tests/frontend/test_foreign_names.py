@@ -5,12 +5,12 @@ from __future__ import annotations
 import jsonnx
 import pytest
 from jsonnx import library
-from jsonnx.frontend.foreign_help import LAYER_LOSS_HELP, foreign_key_help, foreign_name_help
-from jsonnx.frontend.foreign_names import KEYS, NAMES_BY_KIND, NEEDLESS_KEYS, SPLIT_KEYS
+from jsonnx.frontend.foreign.foreign_help import LAYER_LOSS_HELP, foreign_key_help, foreign_name_help
+from jsonnx.frontend.foreign.foreign_names import KEYS, NAMES_BY_KIND, NEEDLESS_KEYS, SPLIT_KEYS
 from jsonnx.frontend.schema.schema import DTYPES, ENTRY_KEYS, REGISTRIES, definition, root_schema
 from jsonnx.layers import LAYERS
-from jsonnx.training.data_section import DataSection
-from jsonnx.training.section import EarlyStoppingSection, InitialWeightsSection, Training
+from jsonnx.sections.data_section import DataSection
+from jsonnx.sections.training_section import EarlyStoppingSection, InitialWeightsSection, Training
 
 KNOWN_NAMES = {registry.kind: registry.by_name for registry in (LAYERS, *REGISTRIES)} | {
     "dtype": dict.fromkeys(DTYPES, None)

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from jsonnx.frontend.formatter import LINE_WIDTH, format_source
-from jsonnx.frontend.json_reader import from_value, read_text
+from jsonnx.frontend.json.json_reader import from_value, read_text
+from jsonnx.frontend.text.formatter import LINE_WIDTH, format_source
 
 ROOT = Path(__file__).parents[2]
 

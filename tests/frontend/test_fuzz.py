@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from jsonnx.pipeline.check import check_spec
+from jsonnx.pipeline.check.check import check_spec
 
 ROOT = Path(__file__).parents[2]
 

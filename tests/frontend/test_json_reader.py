@@ -18,8 +18,8 @@ from typing import Any
 
 import pytest
 from jsonnx.core.diagnostics import CompileError, Diagnostic, UsageError
-from jsonnx.frontend import json_reader
-from jsonnx.frontend.json_reader import Limits, from_value, read_file, read_text
+from jsonnx.frontend.json import json_reader
+from jsonnx.frontend.json.json_reader import Limits, from_value, read_file, read_text
 
 SPEC = """{
   "name": "m\\u00fcll \\ud83d\\ude00 \\"x\\" é",
@@ -554,7 +554,7 @@ def test_reading_takes_linear_time() -> None:
 
 
 def test_the_reader_does_not_import_numpy_onnx_or_onnxruntime() -> None:
-    code = "import sys, jsonnx.frontend.json_reader; print(*{'numpy', 'onnx', 'onnxruntime'} & set(sys.modules))"
+    code = "import sys, jsonnx.frontend.json.json_reader; print(*{'numpy', 'onnx', 'onnxruntime'} & set(sys.modules))"
     package_root = Path(json_reader.__file__).parents[2]
     process = subprocess.run(
         [sys.executable, "-c", code], env={"PYTHONPATH": str(package_root)}, capture_output=True, text=True

@@ -6,8 +6,8 @@ from time import process_time
 
 import pytest
 from jsonnx.core.diagnostics import CompileError, Diagnostic
-from jsonnx.frontend.json_reader import read_text
-from jsonnx.frontend.text_edits import apply_text_edits
+from jsonnx.frontend.json.json_reader import read_text
+from jsonnx.frontend.text.text_edits import apply_text_edits
 
 
 def error_of(text: str) -> Diagnostic:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from jsonnx.frontend.schema.editor_schema import editor_schema
-from jsonnx.pipeline.check import check_spec
+from jsonnx.pipeline.check.check import check_spec
 from jsonschema import Draft202012Validator
 
 TEXT = (Path(__file__).parents[2] / "docs/language.md").read_text("utf-8")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from jsonnx.core.diagnostics import Diagnostic
-from jsonnx.pipeline.check import CheckedSpec, check_spec
+from jsonnx.pipeline.check.check import CheckedSpec, check_spec
 
 NAMES = ("stem", "body_1", "body_2", "head")
 

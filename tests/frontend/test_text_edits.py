@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from jsonnx.core.fixes import Edit, Fix, json_patch
 from jsonnx.core.positions import json_pointer
-from jsonnx.frontend.json_reader import from_value, read_text
-from jsonnx.frontend.text_edits import EditFault, apply_text_edits, compatible_fixes, text_edits
+from jsonnx.frontend.json.json_reader import from_value, read_text
+from jsonnx.frontend.text.text_edits import EditFault, apply_text_edits, compatible_fixes, text_edits
 
 
 def edited(text: str, *edits: Edit) -> str:

@@ -11,7 +11,7 @@ from jsonnx.core.reserved_names import LEARNING_RATE
 from jsonnx.core.types import TensorType
 from jsonnx.gradient.training_step import training_step
 from jsonnx.ir import Builder, Graph
-from jsonnx.training.optimizers import OPTIMIZERS
+from jsonnx.training.optimizers.optimizers import OPTIMIZERS
 from random_models.reference import Reference
 from random_models.values import weights_for
 from training import cases

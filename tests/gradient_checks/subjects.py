@@ -23,9 +23,9 @@ from gradient.test_convolution import PLACES, SAME_SIZES, draw, one_node
 from harness import draw_weights, lower
 from jsonnx.core.types import BATCH, Size, TensorType
 from jsonnx.ir import Builder, Graph
-from jsonnx.runtime.random import evaluate_size
-from jsonnx.training.losses import LOSSES
-from jsonnx.training.regularizers import REGULARIZERS
+from jsonnx.runtime.providers.random import evaluate_size
+from jsonnx.training.losses.losses import LOSSES
+from jsonnx.training.weights.regularizers import REGULARIZERS
 from layers.cases import Case, all_cases
 from layers.test_layers import feeds_of, network
 from training import cases

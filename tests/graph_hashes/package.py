@@ -28,7 +28,7 @@ def session_makers(trainer: Trainer, samples: Iterable[int]) -> dict[str, Callab
 
 def block_size() -> int:
     """Returns the number of channels in an NCHWc block on this CPU, or 1 if there are no NCHWc kernels."""
-    from jsonnx.runtime.kernel_probes import nchwc_block_size
+    from jsonnx.runtime.providers.kernel_probes import nchwc_block_size
 
     return nchwc_block_size()
 

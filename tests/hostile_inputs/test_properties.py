@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 from jsonnx.core.diagnostics import CompileError
-from jsonnx.frontend.formatter import format_source
-from jsonnx.frontend.json_reader import read_text
-from jsonnx.frontend.spec_detection import is_spec_file
-from jsonnx.pipeline.check import check_spec
-from jsonnx.render.diagnostics import FORMATS, render
+from jsonnx.frontend.json.json_reader import read_text
+from jsonnx.frontend.text.formatter import format_source
+from jsonnx.frontend.text.spec_detection import is_spec_file
+from jsonnx.pipeline.check.check import check_spec
+from jsonnx.render.diagnostics.diagnostics import FORMATS, render
 
 hypothesis = pytest.importorskip("hypothesis")
 st = pytest.importorskip("hypothesis.strategies")

@@ -8,7 +8,7 @@ from jsonnx.backend import serialize, to_model_proto
 from jsonnx.core.types import BATCH, TensorType
 from jsonnx.ir import Builder, Graph
 from jsonnx.passes.canonicalize import canonicalize
-from jsonnx.runtime.providers import create_session, resolve_provider
+from jsonnx.runtime.providers.providers import create_session, resolve_provider
 
 
 def doubled_or_summed() -> Graph:

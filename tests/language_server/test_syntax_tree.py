@@ -7,9 +7,9 @@ import random
 from pathlib import Path
 
 import pytest
-from jsonnx.language_server.documents import Document
-from jsonnx.language_server.positions import TextPositions
-from jsonnx.language_server.syntax_tree import parse
+from jsonnx.language_server.documents.documents import Document
+from jsonnx.language_server.documents.positions import TextPositions
+from jsonnx.language_server.documents.syntax_tree import parse
 from lsprotocol import types
 
 SAMPLES = sorted((Path(__file__).parents[2] / "samples").glob("*.json"))

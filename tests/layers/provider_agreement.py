@@ -13,9 +13,9 @@ from jsonnx.backend import serialize, to_model_proto
 from jsonnx.ir import Graph
 from jsonnx.passes.canonicalize import canonicalize
 from jsonnx.passes.layout import propagate_transposes
-from jsonnx.pipeline.target_forms import write_for_target
-from jsonnx.runtime.providers import create_session, resolve_provider
-from jsonnx.runtime.runner import OPTIMIZATION_LEVEL
+from jsonnx.pipeline.compile.target_forms import write_for_target
+from jsonnx.runtime.execution.runner import OPTIMIZATION_LEVEL
+from jsonnx.runtime.providers.providers import create_session, resolve_provider
 
 from layers.test_layers import draws_of, feeds_of, network
 

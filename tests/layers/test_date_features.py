@@ -11,7 +11,7 @@ import jsonnx
 import numpy as np
 import pytest
 from jsonnx.core.diagnostics import CompileError
-from jsonnx.data.validate_arrays import is_iso_date
+from jsonnx.data.samples.validate_arrays import is_iso_date
 
 FEATURES = ["year", "month", "day", "weekday", "day_of_year", "hour", "minute", "second", "days"]
 FORMATS = ["%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%SZ", " %Y-%m-%dT%H:%M:%S.25+05:30"]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from jsonnx.pipeline.check import check_spec
-from jsonnx.pipeline.compile import compile_checked
+from jsonnx.pipeline.check.check import check_spec
+from jsonnx.pipeline.compile.compile import compile_checked
 
 from layers.cases import Case, all_cases
 

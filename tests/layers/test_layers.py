@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from harness import check_gradients, draw_weights, lower, make_layer, one_layer, run
 from jsonnx.ir import Graph
-from jsonnx.runtime.random import evaluate_size
+from jsonnx.runtime.providers.random import evaluate_size
 
 from .cases import Case, all_cases
 

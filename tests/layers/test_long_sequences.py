@@ -8,7 +8,7 @@ import jsonnx
 import numpy as np
 import pytest
 from harness import lower, one_layer, run
-from jsonnx.pipeline.trainer import Trainer
+from jsonnx.pipeline.train.trainer import Trainer
 from jsonnx.tuning.cpu.gradient import CPU_GRADIENTS
 
 CELL = {"type": "LSTMCell", "units": 3}

@@ -9,7 +9,7 @@ from jsonnx import Trainer
 from jsonnx.core.diagnostics import CompileError
 from jsonnx.core.types import Size
 from jsonnx.layers.rnn import time_distributed
-from jsonnx.pipeline.check import check_spec
+from jsonnx.pipeline.check.check import check_spec
 
 TIME = Size.named("time")
 

@@ -15,13 +15,13 @@ from commands import jsonnx as command
 from jsonnx import library
 from jsonnx.core.diagnostics import Report
 from jsonnx.frontend.expansion.expand import expand
-from jsonnx.frontend.formatter import format_source
-from jsonnx.frontend.json_reader import read_text
+from jsonnx.frontend.json.json_reader import read_text
 from jsonnx.frontend.schema.editor_schema import editor_schema
+from jsonnx.frontend.text.formatter import format_source
 from jsonnx.lowering.cost import cost_table
-from jsonnx.pipeline.check import check_spec
-from jsonnx.pipeline.graphs import inference_graph
-from jsonnx.render.library_reference import block_example
+from jsonnx.pipeline.check.check import check_spec
+from jsonnx.pipeline.compile.graphs import inference_graph
+from jsonnx.render.reference.library_reference import block_example
 from jsonschema import Draft202012Validator
 
 ROOT = Path(__file__).parents[2]

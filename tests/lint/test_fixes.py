@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from example_specs import completed
 from jsonnx.core.diagnostics import Diagnostic
-from jsonnx.frontend.text_edits import apply_text_edits
+from jsonnx.frontend.text.text_edits import apply_text_edits
 from jsonnx.lint.lint_network import default_codes
 from jsonnx.lint.rules import RULES
 from lint_cases import CASES, facts_of, lint

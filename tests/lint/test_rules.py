@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 from example_specs import completed, example_spec
-from jsonnx.frontend.lint_codes import LINT_CODES
 from jsonnx.lint.check_warnings import CHECK_WARNINGS, DATA_WARNINGS
 from jsonnx.lint.linted_network import DataFacts
 from jsonnx.lint.rules import RULES
-from jsonnx.render.lint_codes import lint_codes_source
+from jsonnx.render.reference.lint_codes import lint_codes_source
+from jsonnx.sections.lint_codes import LINT_CODES
 from lint_cases import CASES, facts_of, lint
 
 CODES = sorted({*RULES, *CHECK_WARNINGS} - set(DATA_WARNINGS))
@@ -52,7 +52,7 @@ def test_every_file_of_cases_is_that_of_a_rule() -> None:
 
 def test_the_codes_that_a_spec_may_silence_are_those_of_rules_and_warnings() -> None:
     assert set(LINT_CODES) == {*RULES, *CHECK_WARNINGS}
-    assert (CASES.parents[2] / "compiler/jsonnx/frontend/lint_codes.py").read_text("utf-8") == lint_codes_source()
+    assert (CASES.parents[2] / "compiler/jsonnx/sections/lint_codes.py").read_text("utf-8") == lint_codes_source()
     assert not set(RULES) & set(CHECK_WARNINGS)
 
 

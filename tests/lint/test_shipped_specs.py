@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 from jsonnx.core.diagnostics import Diagnostic
-from jsonnx.frontend.lint_codes import LINT_CODES
-from jsonnx.pipeline.check import Spec
-from jsonnx.pipeline.lint_spec import LintOptions
-from jsonnx.pipeline.validate import validate_spec
+from jsonnx.pipeline.check.check import Spec
+from jsonnx.pipeline.validate.lint_spec import LintOptions
+from jsonnx.pipeline.validate.validate import validate_spec
+from jsonnx.sections.lint_codes import LINT_CODES
 
 ROOT = Path(__file__).parents[2]
 SAMPLES = sorted((ROOT / "samples").glob("*.json"))

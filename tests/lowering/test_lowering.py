@@ -13,7 +13,7 @@ from jsonnx.ir.builder import EmissionError
 from jsonnx.lowering.check_weights import check_shared_weights, restricts_weights
 from jsonnx.lowering.cost import cost_table
 from jsonnx.lowering.lower import check_promised_type, layer_weights
-from jsonnx.pipeline.check import check_spec
+from jsonnx.pipeline.check.check import check_spec
 
 
 def spec(*layers: dict[str, Any], shape: tuple[int, ...] = (4,)) -> dict[str, Any]:

@@ -13,9 +13,9 @@ from jsonnx.lowering import lower as lower_module
 from jsonnx.lowering import size_limit
 from jsonnx.lowering.lower import lower
 from jsonnx.lowering.size_limit import may_be_too_large, operator_bound, weight_bound
-from jsonnx.pipeline.check import check_spec
-from jsonnx.pipeline.compile import compile_checked
-from jsonnx.pipeline.validate import validate
+from jsonnx.pipeline.check.check import check_spec
+from jsonnx.pipeline.compile.compile import compile_checked
+from jsonnx.pipeline.validate.validate import validate
 
 from tests.layers.cases import Case, all_cases
 

@@ -23,7 +23,7 @@ from jsonnx.core.diagnostics import UsageError
 from jsonnx.mcp_server import command_process, tools
 from jsonnx.mcp_server.command_process import CommandResult, failure_of, run_command
 from jsonnx.mcp_server.paging import MAX_PAGE_CHARACTERS
-from jsonnx.render.llms_page import llms_page
+from jsonnx.render.reference.llms_page import llms_page
 from mcp.client import Client
 from mcp.client.stdio import StdioServerParameters, stdio_client
 

@@ -13,7 +13,8 @@ import jsonnx
 import numpy as np
 import pytest
 from jsonnx import CompileError, Trainer
-from jsonnx.runtime import parity_check, providers
+from jsonnx.runtime.parity import parity_check
+from jsonnx.runtime.providers import providers
 from layers.cases import all_cases
 from layers.provider_agreement import disagreement
 from webgpu.check_webgpu import NAMES, SAMPLES, close, train_sample
@@ -123,7 +124,7 @@ def test_parity_names_the_wrong_node(without_rewrites, tmp_path):
 
 
 def test_a_model_that_openvino_refuses_is_an_error_with_the_reason(monkeypatch):
-    from jsonnx.runtime import runner
+    from jsonnx.runtime.execution import runner
 
     monkeypatch.setattr(runner, "set_sizes", lambda model, sizes: None)
     trainer = Trainer(SAMPLES / "mnist_cnn.json", "openvino", verify=False)

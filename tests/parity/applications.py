@@ -79,8 +79,8 @@ def examine(name: str) -> dict[str, Any]:
     """Exports one architecture from Keras, imports it, and returns its row of the table."""
     import jsonnx
     import numpy as np
-    from jsonnx.frontend.formatter import format_source
-    from jsonnx.frontend.json_reader import from_value
+    from jsonnx.frontend.json.json_reader import from_value
+    from jsonnx.frontend.text.formatter import format_source
 
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "model.keras"

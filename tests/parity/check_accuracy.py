@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import oracle
 import pytest
-from jsonnx.pipeline.check import check_spec
-from jsonnx.pipeline.trainer import Trainer
-from jsonnx.runtime.plan_data import from_spec
+from jsonnx.pipeline.check.check import check_spec
+from jsonnx.pipeline.train.trainer import Trainer
+from jsonnx.runtime.fit.plan_data import from_spec
 
 from samples import SAMPLES
 

@@ -18,8 +18,8 @@ import pytest
 from cases import Network, all_networks
 from check_layers import OUTPUT_TOLERANCE, difference, shapes, worst
 from drawing import Arrays, draw_batch, draw_weights, single_or_named
-from jsonnx.pipeline.check import check_spec
-from jsonnx.pipeline.trainer import Trainer
+from jsonnx.pipeline.check.check import check_spec
+from jsonnx.pipeline.train.trainer import Trainer
 from keras import layers, ops
 
 

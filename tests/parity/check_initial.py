@@ -11,8 +11,8 @@ import numpy as np
 import oracle
 import pytest
 from cases import Network, layer_networks
-from jsonnx.pipeline.trainer import Trainer
-from jsonnx.training.initializers import FanScaledInitializer, weight_fans
+from jsonnx.pipeline.train.trainer import Trainer
+from jsonnx.training.weights.initializers import FanScaledInitializer, weight_fans
 from keras.src.initializers.random_initializers import RandomInitializer, VarianceScaling, compute_fans
 
 

@@ -14,7 +14,7 @@ import oracle
 import pytest
 from cases import Network, all_networks
 from drawing import STEPS, Arrays, draw_batch, draw_weights, is_trained, single_or_named
-from jsonnx.pipeline.trainer import Trainer
+from jsonnx.pipeline.train.trainer import Trainer
 
 OUTPUT_TOLERANCE = 1e-5
 """Allowed error of outputs in inference and of metrics, relative to the greater of 1 and the value."""

@@ -21,7 +21,7 @@ from jsonnx.ir import Graph
 from jsonnx.lowering.lower import lower
 from jsonnx.passes.canonicalize import canonicalize
 from jsonnx.passes.layout import propagate_transposes
-from jsonnx.pipeline.check import check_spec
+from jsonnx.pipeline.check.check import check_spec
 from jsonnx.tuning.cpu.gradient import CPU_GRADIENTS
 from onnx.reference import ReferenceEvaluator
 from onnx.reference.op_run import OpRun

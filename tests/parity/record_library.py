@@ -9,7 +9,7 @@ import library_oracle
 import oracle
 from cases import Network
 from drawing import STEPS, digest, draw_batch, draw_weights, single_or_named
-from jsonnx.pipeline.trainer import Trainer
+from jsonnx.pipeline.train.trainer import Trainer
 from library_cases import FIXTURE, LIBRARY_NETWORKS, NOT_TRAINED
 from record_networks import rounded
 from recorded import fingerprint

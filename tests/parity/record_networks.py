@@ -12,7 +12,7 @@ import numpy as np
 import oracle
 from cases import Network, all_networks
 from drawing import STEPS, digest, draw_batch, draw_weights, is_trained, single_or_named
-from jsonnx.pipeline.trainer import Trainer
+from jsonnx.pipeline.train.trainer import Trainer
 from recorded import NETWORKS, fingerprint, read_networks
 
 

@@ -30,7 +30,7 @@ def deterministic(name: str) -> dict[str, Any]:
 
 def batches(trainer: Any) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yields STEPS batches of the sample's data in a fixed random order, repeating the data if necessary."""
-    from jsonnx.runtime.plan_data import from_spec
+    from jsonnx.runtime.fit.plan_data import from_spec
 
     samples = from_spec(trainer.plan, "train")
     (x,), (y,) = samples.inputs, samples.targets
@@ -46,8 +46,8 @@ def our_trainer(name: str) -> Any:
     """Returns a trainer on the deterministic spec that reads the sample's data."""
     from dataclasses import replace
 
-    from jsonnx.pipeline.check import check_spec
-    from jsonnx.pipeline.trainer import Trainer
+    from jsonnx.pipeline.check.check import check_spec
+    from jsonnx.pipeline.train.trainer import Trainer
 
     checked = check_spec(SAMPLES / f"{name}.json")
     return Trainer(check_with(checked, deterministic(name), replace))
@@ -55,7 +55,7 @@ def our_trainer(name: str) -> Any:
 
 def check_with(checked: Any, document: dict[str, Any], replace: Any) -> Any:
     """Returns the check of another document, with the file of `checked` as its source."""
-    from jsonnx.pipeline.check import check_spec
+    from jsonnx.pipeline.check.check import check_spec
 
     changed = check_spec(document)
     changed.require()

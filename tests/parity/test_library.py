@@ -11,7 +11,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 from cases import Network
 from drawing import STEPS, digest, draw_batch, draw_weights
-from jsonnx.pipeline.trainer import Trainer
+from jsonnx.pipeline.train.trainer import Trainer
 from library_cases import FIXTURE, LIBRARY_NETWORKS
 from recorded import fingerprint
 

@@ -12,7 +12,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 from cases import Network, all_networks
 from drawing import STEPS, digest, draw_batch, draw_weights
-from jsonnx.pipeline.trainer import Trainer
+from jsonnx.pipeline.train.trainer import Trainer
 from recorded import fingerprint, read_networks
 
 from samples import FIXTURE, NAMES, TOLERANCE, our_losses

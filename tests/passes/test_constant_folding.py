@@ -11,7 +11,7 @@ from jsonnx.core.types import TensorType
 from jsonnx.ir import Builder, Constant, Value
 from jsonnx.passes import constant_folding
 from jsonnx.passes.constant_folding import EVALUATORS, bind_weights, fold_constants
-from jsonnx.training.initializers import Zeros
+from jsonnx.training.weights.initializers import Zeros
 
 ARRAY = np.arange(1, 25, dtype=np.float32).reshape(2, 3, 4)
 

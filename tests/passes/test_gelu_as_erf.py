@@ -8,8 +8,8 @@ import onnx
 import onnxruntime
 import pytest
 from jsonnx.passes.gelu_as_erf import write_gelu_as_erf
-from jsonnx.pipeline.check import check_spec
-from jsonnx.pipeline.graphs import inference_graph
+from jsonnx.pipeline.check.check import check_spec
+from jsonnx.pipeline.compile.graphs import inference_graph
 
 
 def spec(approximate: bool) -> dict:

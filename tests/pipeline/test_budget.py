@@ -14,9 +14,9 @@ from commands import jsonnx, process
 from jsonnx.analysis.activation_memory import activation_peak
 from jsonnx.core.deployment_targets import KERNEL_TARGETS
 from jsonnx.core.quantities import parse_bytes, parse_count
-from jsonnx.pipeline.check import check_spec
-from jsonnx.pipeline.validate import validate
-from jsonnx.targets import PROVIDERS_WITH_TABLES
+from jsonnx.pipeline.check.check import check_spec
+from jsonnx.pipeline.validate.validate import validate
+from jsonnx.placement import PROVIDERS_WITH_TABLES
 
 SPEC: dict[str, Any] = {
     "inputs": {"image": {"shape": [8, 8, 1]}},

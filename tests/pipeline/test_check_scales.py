@@ -10,7 +10,7 @@ from typing import Any
 import jsonnx as library
 import pytest
 from commands import jsonnx
-from jsonnx.pipeline import check_scales
+from jsonnx.pipeline.check import check_scales
 
 SPEC: dict[str, Any] = {
     "inputs": {"x": {"shape": [8, 8, 3]}},

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from commands import jsonnx as command
 from jsonnx.core.diagnostics import CompileError
-from jsonnx.data.data_errors import FeedError
-from jsonnx.pipeline.trained_model import TrainedModel
-from jsonnx.training.columns import matching_columns
+from jsonnx.data.samples.data_errors import FeedError
+from jsonnx.pipeline.run.trained_model import TrainedModel
+from jsonnx.sections.columns import matching_columns
 
 COLUMNS = ("id", "size_a", "size_b", "price", "*odd")
 HEADER = "id,size_a,kind,size_b\n"

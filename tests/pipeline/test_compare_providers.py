@@ -17,10 +17,11 @@ import onnxruntime
 import pytest
 from commands import CliRunner
 from jsonnx.cli import main
-from jsonnx.runtime import parity_check, providers
-from jsonnx.runtime.output_differences import output_differences
-from jsonnx.runtime.provider_runs import cpu_outputs, float64_outputs
-from jsonnx.runtime.worst_node import NodeSearch
+from jsonnx.runtime.parity import parity_check
+from jsonnx.runtime.parity.output_differences import output_differences
+from jsonnx.runtime.parity.provider_runs import cpu_outputs, float64_outputs
+from jsonnx.runtime.parity.worst_node import NodeSearch
+from jsonnx.runtime.providers import providers
 
 AZURE = "AzureExecutionProvider"
 pytestmark = pytest.mark.skipif(

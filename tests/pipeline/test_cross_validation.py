@@ -11,7 +11,7 @@ import jsonnx
 import numpy as np
 import pytest
 from commands import jsonnx as command
-from jsonnx.pipeline.cross_validation import write_folds
+from jsonnx.pipeline.train.cross_validation import write_folds
 from safetensors.numpy import load_file
 
 RNG = np.random.default_rng(0)

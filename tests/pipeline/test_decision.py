@@ -8,9 +8,9 @@ from typing import Any
 import jsonnx
 import numpy as np
 import pytest
-from jsonnx.pipeline.trained_model import TrainedModel
-from jsonnx.training.decision_arithmetic import best_temperature, best_threshold
-from jsonnx.training.section import ThresholdSection
+from jsonnx.pipeline.run.trained_model import TrainedModel
+from jsonnx.sections.decision_arithmetic import best_temperature, best_threshold
+from jsonnx.sections.training_section import ThresholdSection
 
 LATE = {"type": "Dense", "name": "late", "units": 1, "activation": "sigmoid"}
 

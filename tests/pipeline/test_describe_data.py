@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 from commands import jsonnx
-from jsonnx.data.column_statistics import column_statistics
-from jsonnx.data.data_leaks import find_duplicates, find_leaks
-from jsonnx.data.raw_columns import recognised
-from jsonnx.data.sequences import Sequences
+from jsonnx.data.describe.column_statistics import column_statistics
+from jsonnx.data.describe.data_leaks import find_duplicates, find_leaks
+from jsonnx.data.describe.raw_columns import recognised
+from jsonnx.data.samples.sequences import Sequences
 
 SAMPLES = Path(__file__).parents[2] / "samples"
 

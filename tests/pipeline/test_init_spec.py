@@ -11,10 +11,10 @@ import jsonnx as package
 import numpy as np
 import pytest
 from commands import jsonnx
-from jsonnx.data.raw_columns import recognised
-from jsonnx.pipeline.init_spec import default_spec_name
-from jsonnx.pipeline.recognise_columns import recognise
-from jsonnx.pipeline.recognise_target import recognise_target
+from jsonnx.data.describe.raw_columns import recognised
+from jsonnx.pipeline.first_spec.init_spec import default_spec_name
+from jsonnx.pipeline.first_spec.recognise_columns import recognise
+from jsonnx.pipeline.first_spec.recognise_target import recognise_target
 
 DATA = Path(__file__).parents[2] / "samples" / "data"
 RANDOM = np.random.default_rng(0)

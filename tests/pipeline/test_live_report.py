@@ -11,7 +11,7 @@ from threading import Thread
 import pytest
 from commands import jsonnx
 from jsonnx.core.diagnostics import UsageError
-from jsonnx.pipeline.live_report import ADDRESS, LiveReport
+from jsonnx.pipeline.report.live_report import ADDRESS, LiveReport
 
 SPEC = {
     "name": "line",

@@ -8,9 +8,9 @@ import jsonnx
 import numpy as np
 import pytest
 from jsonnx.core.diagnostics import CompileError
-from jsonnx.data.data_errors import FeedError
-from jsonnx.pipeline.check import check_spec
-from jsonnx.pipeline.data_spec import inputs_with_missing_values
+from jsonnx.data.samples.data_errors import FeedError
+from jsonnx.pipeline.check.check import check_spec
+from jsonnx.pipeline.check.data_spec import inputs_with_missing_values
 
 TOWNS = ["Bonn", "Kiel", "nowhere"]
 NAN = float("nan")

@@ -13,8 +13,14 @@ import numpy as np
 import pytest
 from commands import jsonnx as command
 from jsonnx import Run, Trainer, UsageError, compile
-from jsonnx.pipeline.plot_network import MAX_DRAWN_LAYERS, DiagramNode, diagram_nodes, diagram_places, plot_network
-from jsonnx.runtime.history import History
+from jsonnx.pipeline.compile.plot_network import (
+    MAX_DRAWN_LAYERS,
+    DiagramNode,
+    diagram_nodes,
+    diagram_places,
+    plot_network,
+)
+from jsonnx.runtime.execution.history import History
 
 RESIDUAL: dict[str, Any] = {
     "name": "residual",
@@ -72,10 +78,10 @@ def test_notebooks_show_tables(tmp_path: Path) -> None:
 def test_a_model_shows_its_diagram_if_matplotlib_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     model = compile(RESIDUAL)
     monkeypatch.setattr(
-        "jsonnx.pipeline.plot_network.network_image", lambda rows, inputs, format: b"<?xml?>\n<svg>a</svg>"
+        "jsonnx.pipeline.compile.plot_network.network_image", lambda rows, inputs, format: b"<?xml?>\n<svg>a</svg>"
     )
     assert model._repr_html_().endswith("<details><summary>diagram</summary><svg>a</svg></details>")
-    monkeypatch.setattr("jsonnx.pipeline.plot_network.MAX_EMBEDDED_LAYERS", 1)
+    monkeypatch.setattr("jsonnx.pipeline.compile.plot_network.MAX_EMBEDDED_LAYERS", 1)
     assert model._repr_html_().endswith("</table>")
     monkeypatch.undo()
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)

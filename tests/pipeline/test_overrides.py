@@ -10,8 +10,8 @@ import jsonnx as library
 import numpy as np
 import pytest
 from commands import jsonnx
-from jsonnx.pipeline.check import check_spec
-from jsonnx.pipeline.plan_training import plan_training
+from jsonnx.pipeline.check.check import check_spec
+from jsonnx.pipeline.train.plan_training import plan_training
 
 SPEC: dict[str, Any] = {
     "inputs": {"x": {"shape": [2]}},

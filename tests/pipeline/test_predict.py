@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from commands import jsonnx
 from jsonnx import compile
-from jsonnx.pipeline.check import check_spec
-from jsonnx.pipeline.output_classes import ClassKind, output_classes
+from jsonnx.pipeline.check.check import check_spec
+from jsonnx.pipeline.compile.output_classes import ClassKind, output_classes
 
 
 def spec(units: int, activation: str | None, labels: list[str] | None = None, loss: Any = None) -> dict[str, Any]:

@@ -12,11 +12,11 @@ import numpy as np
 import onnx
 import pytest
 from commands import jsonnx
-from jsonnx.pipeline.profile_network import ProfileOptions, profile_model, profile_training
-from jsonnx.runtime.node_origins import NodeOrigins
-from jsonnx.runtime.node_times import session_times
-from jsonnx.runtime.session_recorder import SessionRecord
-from jsonnx.runtime.step_timer import StepTimer
+from jsonnx.pipeline.inspect.profile_network import ProfileOptions, profile_model, profile_training
+from jsonnx.runtime.fit.step_timer import StepTimer
+from jsonnx.runtime.providers.node_origins import NodeOrigins
+from jsonnx.runtime.providers.node_times import session_times
+from jsonnx.runtime.providers.session_recorder import SessionRecord
 from onnx import TensorProto, helper
 
 IMAGE = (8, 8, 3)
@@ -158,7 +158,7 @@ def test_ctrl_c_leaves_no_files(work_folder: Path, monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(StepTimer, "show_step", interrupted)
     if not options:
-        monkeypatch.setattr("jsonnx.pipeline.profile_network.session_times", interrupted_read)
+        monkeypatch.setattr("jsonnx.pipeline.inspect.profile_network.session_times", interrupted_read)
     jsonnx("profile", "spec.json", *options, "--trace", "trace.json", status=130)
     assert not options or seen[-1], "a recorded step was interrupted"
     assert not list((work_folder / "temporary").iterdir())

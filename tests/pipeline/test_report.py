@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 from commands import jsonnx
-from jsonnx.pipeline.report_run import ReportOptions, run_values
-from jsonnx.pipeline.write_report import write_report
+from jsonnx.pipeline.report.report_run import ReportOptions, run_values
+from jsonnx.pipeline.report.write_report import write_report
 
 LABEL = "</script><script>alert(1)</script>"
 CLASSIFIER: dict[str, Any] = {

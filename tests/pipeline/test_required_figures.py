@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from commands import jsonnx
 from jsonnx.core.diagnostics import UsageError
-from jsonnx.pipeline.required_figures import FigureBound, check_figures
+from jsonnx.pipeline.run.required_figures import FigureBound, check_figures
 
 NAN = float("nan")
 

@@ -14,10 +14,10 @@ import pytest
 from commands import jsonnx
 from jsonnx import CompileError, Trainer
 from jsonnx.core.diagnostics import UsageError
-from jsonnx.pipeline import checkpoint_schedule, training_run
-from jsonnx.pipeline.spec_changes import value_changes
-from jsonnx.runtime.run_files import EXECUTION_FILE
-from jsonnx.runtime.run_folder import RunFolder
+from jsonnx.core.files.run_files import EXECUTION_FILE
+from jsonnx.pipeline.run import checkpoint_schedule, training_run
+from jsonnx.pipeline.run.spec_changes import value_changes
+from jsonnx.runtime.run_folder.run_folder import RunFolder
 from safetensors.numpy import save_file
 
 EPOCHS = 3
@@ -239,7 +239,7 @@ def test_python_compares_the_same(tmp_path: Path) -> None:
 def test_another_environment_is_a_warning_or_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     train("run", "--set", "training.epochs=2", "--exact")
     before = files("run")
-    monkeypatch.setattr("jsonnx.runtime.environment.cpu_model", lambda: "another CPU")
+    monkeypatch.setattr("jsonnx.runtime.fit.environment.cpu_model", lambda: "another CPU")
     errors = train("run", "--exact", status=1).replace("\n", " ")
     assert "error[not-exact]" in errors
     assert "now it is another CPU" in errors

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from commands import jsonnx
 from jsonnx import CompileError, Run, Trainer, UsageError
-from jsonnx.core.digests import file_sha256
-from jsonnx.render.run_schema import lock_schema, run_schema
-from jsonnx.runtime.provider_options import OPTIONS_BY_PROVIDER, OptionType
-from jsonnx.runtime.run_files import EXECUTION_FILE
+from jsonnx.core.files.digests import file_sha256
+from jsonnx.core.files.run_files import EXECUTION_FILE
+from jsonnx.render.schemas.run_schema import lock_schema, run_schema
+from jsonnx.runtime.providers.provider_options import OPTIONS_BY_PROVIDER, OptionType
 
 SPEC: dict[str, Any] = {
     "name": "clouds",

@@ -15,11 +15,11 @@ import onnxruntime
 import pytest
 from commands import jsonnx
 from jsonnx import Trainer, compile
-from jsonnx.pipeline.git_revision import git_revision
-from jsonnx.pipeline.list_runs import list_runs
-from jsonnx.pipeline.run_info import run_info_texts
-from jsonnx.render.runs_table import runs_text
-from jsonnx.runtime.run_folder import RunFolder
+from jsonnx.pipeline.git.git_revision import git_revision
+from jsonnx.pipeline.run.list_runs import list_runs
+from jsonnx.pipeline.run.run_info import run_info_texts
+from jsonnx.render.results.runs_table import runs_text
+from jsonnx.runtime.run_folder.run_folder import RunFolder
 
 SPEC: dict[str, Any] = {
     "name": "model",

@@ -17,13 +17,13 @@ import numpy as np
 import pytest
 from commands import SOURCE, jsonnx, process
 from jsonnx.core.diagnostics import CompileError, UsageError
-from jsonnx.pipeline import sweep as sweep_module
-from jsonnx.pipeline import sweep_run
-from jsonnx.pipeline.run_info import INTERRUPTED
-from jsonnx.pipeline.sweep import SweepResult
-from jsonnx.pipeline.trial_process import TrialProcess
-from jsonnx.pipeline.trial_run import TrialJob, TrialResult, result_line
-from jsonnx.search.trials import FAILED, FINISHED, Trial
+from jsonnx.hyperparameter_search.trials import FAILED, FINISHED, Trial
+from jsonnx.pipeline.run.run_info import INTERRUPTED
+from jsonnx.pipeline.sweep import sweep as sweep_module
+from jsonnx.pipeline.sweep import sweep_run
+from jsonnx.pipeline.sweep.sweep import SweepResult
+from jsonnx.pipeline.sweep.trial_process import TrialProcess
+from jsonnx.pipeline.sweep.trial_run import TrialJob, TrialResult, result_line
 
 WIDTHS = {"width": {"choice": [1, 2, 3, 4]}}
 

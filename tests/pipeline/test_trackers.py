@@ -16,13 +16,13 @@ from jsonnx import Trainer
 from jsonnx.callbacks import EarlyStopping, LambdaCallback, MLflow, TensorBoard, WandB
 from jsonnx.cli.train import train as train_command
 from jsonnx.core.diagnostics import Diagnostic, UsageError
-from jsonnx.pipeline import run_trackers, tracker_callbacks
-from jsonnx.pipeline.check import check_spec
-from jsonnx.pipeline.run_options import RunOptions
-from jsonnx.pipeline.training_run import train
-from jsonnx.runtime.trainer import Diverged
+from jsonnx.pipeline.check.check import check_spec
+from jsonnx.pipeline.run import run_trackers, tracker_callbacks
+from jsonnx.pipeline.run.run_options import RunOptions
+from jsonnx.pipeline.run.training_run import train
+from jsonnx.runtime.fit.trainer import Diverged
+from jsonnx.sections.trackers import TRACKERS
 from jsonnx.trackers.tracker import RunTracker, TrackedRun
-from jsonnx.training.trackers import TRACKERS
 
 STEPS = 10
 MAX_FLUSH_SECONDS = 30.0

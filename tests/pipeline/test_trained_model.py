@@ -23,7 +23,7 @@ from jsonnx.backend import spec_hash, to_model_proto
 from jsonnx.backend.opset import MIN_OPSET
 from jsonnx.cli import main
 from jsonnx.core.diagnostics import CompileError
-from jsonnx.pipeline.trained_model import spec_from_metadata
+from jsonnx.pipeline.run.trained_model import spec_from_metadata
 
 SAMPLES = Path(__file__).parents[2] / "samples"
 LOSS_INPUT = "label"

@@ -18,7 +18,7 @@ from jsonnx import Trainer
 from jsonnx.cli import main
 from jsonnx.layers.base import LAYERS
 from jsonnx.layers.image.geometric_augmentation import HostAugmentation
-from jsonnx.training.metrics import METRICS, MetricCodec
+from jsonnx.training.metrics.metrics import METRICS, MetricCodec
 
 SAMPLES = Path(__file__).parents[2] / "samples"
 
@@ -417,7 +417,7 @@ def test_the_same_spec_gives_the_same_bytes(tmp_path):
 
 def test_the_manifest_is_written_last(tmp_path, monkeypatch):
     """A folder with a manifest is therefore complete."""
-    from jsonnx.pipeline import training_export
+    from jsonnx.pipeline.train import training_export
 
     written_names = []
     monkeypatch.setattr(training_export, "write_atomically", lambda path, data: written_names.append(Path(path).name))

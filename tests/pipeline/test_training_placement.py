@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from commands import CliRunner
 from jsonnx.cli import main
-from jsonnx.pipeline import place_nodes, training_placement
-from jsonnx.pipeline.check import check_spec
-from jsonnx.pipeline.plan_training import plan_training
-from jsonnx.pipeline.training_placement import fallback_diagnostic
-from jsonnx.runtime.assignment import Assignment, recorded_assignment
-from jsonnx.runtime.providers import Provider
+from jsonnx.pipeline.check.check import check_spec
+from jsonnx.pipeline.run import place_nodes, training_placement
+from jsonnx.pipeline.run.training_placement import fallback_diagnostic
+from jsonnx.pipeline.train.plan_training import plan_training
+from jsonnx.runtime.providers.assignment import Assignment, recorded_assignment
+from jsonnx.runtime.providers.providers import Provider
 
 SPEC = {
     "inputs": {"x": {"shape": [4]}},

@@ -22,10 +22,10 @@ from click.testing import Result
 from commands import IN_PROCESS
 from jsonnx import Session
 from jsonnx.cli import main
-from jsonnx.core import files
-from jsonnx.pipeline.run_recorder import Recorder
-from jsonnx.runtime.run_files import CSV_FILE, EXECUTION_FILE, REPORT_FILE, RESULT_FILES
-from jsonnx.runtime.run_folder import RunFolder
+from jsonnx.core.files import files
+from jsonnx.core.files.run_files import CSV_FILE, EXECUTION_FILE, REPORT_FILE, RESULT_FILES
+from jsonnx.pipeline.run.run_recorder import Recorder
+from jsonnx.runtime.run_folder.run_folder import RunFolder
 from safetensors.numpy import load_file
 
 SOURCE = Path(__file__).parents[2] / "compiler"
@@ -74,7 +74,7 @@ def reset_sighup() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def frequent_checkpoints(monkeypatch: pytest.MonkeyPatch) -> None:
     """Writes a checkpoint after every epoch."""
-    monkeypatch.setattr("jsonnx.pipeline.checkpoint_schedule.EPOCH_CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr("jsonnx.pipeline.run.checkpoint_schedule.EPOCH_CHECKPOINT_SECONDS", 0.0)
 
 
 def train(home: Path, run: str, *options: str, status: int = 0) -> Result:
@@ -175,11 +175,11 @@ def test_sigterm_interrupts_a_run_in_a_subprocess(home: Path) -> None:
 
 SELF_KILLING_SCRIPT = """
 import os, signal, sys
-import jsonnx.pipeline.checkpoint_schedule
+import jsonnx.pipeline.run.checkpoint_schedule
 from jsonnx.cli import main
-from jsonnx.pipeline.run_recorder import Recorder
+from jsonnx.pipeline.run.run_recorder import Recorder
 place, number = sys.argv[1], int(sys.argv[2])
-jsonnx.pipeline.checkpoint_schedule.EPOCH_CHECKPOINT_SECONDS = 0.0
+jsonnx.pipeline.run.checkpoint_schedule.EPOCH_CHECKPOINT_SECONDS = 0.0
 replace, record, calls = os.replace, Recorder.on_step, iter(range(1, 10**9))
 
 def die():

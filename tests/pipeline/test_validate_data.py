@@ -10,7 +10,7 @@ from typing import Any
 import jsonnx
 import numpy as np
 import pytest
-from jsonnx.pipeline.validate import validate_spec
+from jsonnx.pipeline.validate.validate import validate_spec
 
 SAMPLES = Path(__file__).parents[2] / "samples"
 

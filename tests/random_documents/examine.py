@@ -14,12 +14,12 @@ from typing import Any, NamedTuple
 
 import jsonnx
 from jsonnx.core.diagnostics import CompileError, Diagnostic, UsageError
-from jsonnx.frontend.formatter import format_source
-from jsonnx.frontend.json_reader import read_text
-from jsonnx.pipeline.check import CheckedSpec, check_spec
-from jsonnx.render.diagnostics import FORMATS, position_of, render
+from jsonnx.frontend.json.json_reader import read_text
+from jsonnx.frontend.text.formatter import format_source
+from jsonnx.pipeline.check.check import CheckedSpec, check_spec
+from jsonnx.render.diagnostics.diagnostics import FORMATS, position_of, render
+from jsonnx.render.diagnostics.source_excerpts import read_excerpts
 from jsonnx.render.explanations import explain
-from jsonnx.render.source_excerpts import read_excerpts
 
 PACKAGE = str(Path(jsonnx.__file__).parent)
 
@@ -116,12 +116,12 @@ def _examine_sound(checked: CheckedSpec, run: Callable[[str, Callable[[], Any]],
     """Runs the stages of a document without errors."""
     from jsonnx.ir import with_vocabularies
     from jsonnx.lowering.cost import cost_table
-    from jsonnx.pipeline.compile import compile_checked
-    from jsonnx.pipeline.graphs import inference_graph
-    from jsonnx.pipeline.keras_config import export_config
-    from jsonnx.pipeline.plan_training import plan_training
-    from jsonnx.pipeline.training_export import manifest, verified_step
-    from jsonnx.render.tables import summary_json, summary_text
+    from jsonnx.pipeline.compile.compile import compile_checked
+    from jsonnx.pipeline.compile.graphs import inference_graph
+    from jsonnx.pipeline.compile.keras_config import export_config
+    from jsonnx.pipeline.train.plan_training import plan_training
+    from jsonnx.pipeline.train.training_export import manifest, verified_step
+    from jsonnx.render.networks.tables import summary_json, summary_text
 
     def summary() -> bool:
         typed = checked.require()
@@ -174,8 +174,8 @@ def check_diagnostics(checked: CheckedSpec, text: str) -> bool:
 
 def check_comparison(checked: CheckedSpec) -> bool:
     """Compares a network with itself, which must find no changes, and with another one."""
-    from jsonnx.pipeline.compare_specs import compare_checked_specs
-    from jsonnx.render.spec_diff import comparison_json, comparison_text
+    from jsonnx.pipeline.compare.compare_specs import compare_checked_specs
+    from jsonnx.render.networks.spec_diff import comparison_json, comparison_text
 
     if not compare_checked_specs(checked, checked).is_empty:
         raise Contradiction("a network differs from itself")

@@ -11,8 +11,8 @@ from random import Random
 from jsonnx import library
 from jsonnx.core.components import codec_for
 from jsonnx.layers import LAYERS
-from jsonnx.training.losses import LOSSES
-from jsonnx.training.section import Training
+from jsonnx.sections.training_section import Training
+from jsonnx.training.losses.losses import LOSSES
 from layers.cases import Case, all_cases
 
 from .grow import Network

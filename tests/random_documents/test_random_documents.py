@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 from jsonnx.layers import LAYERS
-from jsonnx.training.losses import LOSSES
-from jsonnx.training.metrics import METRICS
-from jsonnx.training.optimizers import OPTIMIZERS
+from jsonnx.training.losses.losses import LOSSES
+from jsonnx.training.metrics.metrics import METRICS
+from jsonnx.training.optimizers.optimizers import OPTIMIZERS
 
 from random_documents import examine, ledger, run
 from random_documents.generate import text

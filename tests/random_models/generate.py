@@ -18,10 +18,10 @@ from jsonnx.layers.ops.base import Operation
 from jsonnx.layers.rnn.time_distributed import nested_components
 from jsonnx.lowering.check_weights import check_weights, restricts_weights
 from jsonnx.lowering.lower import lower_layer
-from jsonnx.runtime.random import evaluate_size
-from jsonnx.training.losses import LOSSES
-from jsonnx.training.metrics import METRICS
-from jsonnx.training.optimizers import OPTIMIZERS
+from jsonnx.runtime.providers.random import evaluate_size
+from jsonnx.training.losses.losses import LOSSES
+from jsonnx.training.metrics.metrics import METRICS
+from jsonnx.training.optimizers.optimizers import OPTIMIZERS
 
 from . import draw
 from .masking import misses_masks, without_masks

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from jsonnx.pipeline.check import check_spec
+from jsonnx.pipeline.check.check import check_spec
 
 
 def misses_masks(document: dict[str, Any]) -> bool:

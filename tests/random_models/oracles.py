@@ -25,15 +25,15 @@ from jsonnx.lowering.lower import lower
 from jsonnx.passes.canonicalize import canonicalize
 from jsonnx.passes.constant_folding import bind_weights
 from jsonnx.passes.layout import propagate_transposes
-from jsonnx.passes.training.remat import MODES, rematerialize
-from jsonnx.pipeline.check import CheckedSpec, check_spec
-from jsonnx.pipeline.compile import compile_checked
-from jsonnx.pipeline.model import Model
-from jsonnx.pipeline.plan_training import forward_loss_graph, plan_training, training_graph
-from jsonnx.pipeline.trainer import Trainer
-from jsonnx.runtime import data_parallel
-from jsonnx.runtime.random import evaluate_size
-from jsonnx.runtime.trainer import Diverged
+from jsonnx.passes.training_steps.remat import MODES, rematerialize
+from jsonnx.pipeline.check.check import CheckedSpec, check_spec
+from jsonnx.pipeline.compile.compile import compile_checked
+from jsonnx.pipeline.compile.model import Model
+from jsonnx.pipeline.train.plan_training import forward_loss_graph, plan_training, training_graph
+from jsonnx.pipeline.train.trainer import Trainer
+from jsonnx.runtime.execution import data_parallel
+from jsonnx.runtime.fit.trainer import Diverged
+from jsonnx.runtime.providers.random import evaluate_size
 from jsonnx.tuning.cpu.embeddings import lazy_updates
 from jsonnx.tuning.cpu.gradient import CPU_GRADIENTS
 from jsonnx.tuning.cpu.matmul import partition_rows

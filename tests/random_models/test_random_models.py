@@ -9,8 +9,8 @@ import pytest
 from jsonnx.core.types import TensorType
 from jsonnx.ir import Builder
 from jsonnx.layers import LAYERS
-from jsonnx.training.losses import LOSSES
-from jsonnx.training.optimizers import OPTIMIZERS
+from jsonnx.training.losses.losses import LOSSES
+from jsonnx.training.optimizers.optimizers import OPTIMIZERS
 
 from random_models import ledger, run
 from random_models.generate import SKIPPED, spec

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from jsonnx.core.types import TensorType
 from jsonnx.ir import Graph
-from jsonnx.pipeline.check import CheckedSpec
-from jsonnx.runtime.random import evaluate_size
+from jsonnx.pipeline.check.check import CheckedSpec
+from jsonnx.runtime.providers.random import evaluate_size
 
 from .draw import VOCABULARY
 

@@ -9,9 +9,15 @@ from xml.etree import ElementTree
 import pytest
 from jsonnx.core.diagnostics import Diagnostic, Note, Position
 from jsonnx.core.fixes import Edit, Fix, TextEdit
-from jsonnx.render.diagnostics import FORMATS, MAX_DIAGNOSTICS_PER_FILE, ShownDiagnostics, escape_invisible, render
+from jsonnx.render.diagnostics.diagnostics import (
+    FORMATS,
+    MAX_DIAGNOSTICS_PER_FILE,
+    ShownDiagnostics,
+    escape_invisible,
+    render,
+)
+from jsonnx.render.diagnostics.source_excerpts import Excerpt
 from jsonnx.render.explanations import EXPLANATIONS
-from jsonnx.render.source_excerpts import Excerpt
 
 ODD = "a,b: 100%\u202e\x00"
 

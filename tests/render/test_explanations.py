@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from example_specs import example_spec
 from jsonnx.core.diagnostics import CompileError, Diagnostic
-from jsonnx.pipeline.check import check_spec
+from jsonnx.pipeline.check.check import check_spec
 from jsonnx.render.explanations import CODES, EXPLANATIONS, explain
 
 SOURCE = Path(__file__).parents[2] / "compiler/jsonnx"

@@ -10,8 +10,8 @@ import pytest
 from jsonnx import library
 from jsonnx.frontend.schema.schema import root_schema
 from jsonnx.layers import LAYERS
-from jsonnx.render.component_reference import KINDS
-from jsonnx.render.llms_page import llms_page
+from jsonnx.render.reference.component_reference import KINDS
+from jsonnx.render.reference.llms_page import llms_page
 
 MAX_TOKENS = 8_000
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from jsonnx.render.reference_pages import generated_files
+from jsonnx.render.reference.reference_pages import generated_files
 
 ROOT = Path(__file__).parents[2]
 

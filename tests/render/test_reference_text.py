@@ -12,11 +12,18 @@ from jsonnx.core.components import Component
 from jsonnx.core.diagnostics import Report
 from jsonnx.frontend.schema.errors import check_against_schema
 from jsonnx.layers import LAYERS
-from jsonnx.render.component_reference import KINDS, accepted_names, arguments_of, example_json, plural, snippets
-from jsonnx.render.layer_groups import GROUPS, group_of_module, grouped_layers
-from jsonnx.render.reference_examples import FURTHER_EXAMPLES
-from jsonnx.render.reference_json import list_json, reference_json
-from jsonnx.render.reference_text import found_sections, layers_text, reference_text
+from jsonnx.render.reference.component_reference import (
+    KINDS,
+    accepted_names,
+    arguments_of,
+    example_json,
+    plural,
+    snippets,
+)
+from jsonnx.render.reference.layer_groups import GROUPS, group_of_module, grouped_layers
+from jsonnx.render.reference.reference_examples import FURTHER_EXAMPLES
+from jsonnx.render.reference.reference_json import list_json, reference_json
+from jsonnx.render.reference.reference_text import found_sections, layers_text, reference_text
 
 COMPONENTS: list[type[Component]] = [component for registry in (LAYERS, *KINDS.values()) for component in registry]
 

@@ -7,8 +7,8 @@ import random
 
 import pytest
 from jsonnx.core.diagnostics import Diagnostic, Position
-from jsonnx.render.diagnostics import render
-from jsonnx.render.source_excerpts import MAX_SOURCE_LINE_WIDTH, Excerpt, read_excerpts
+from jsonnx.render.diagnostics.diagnostics import render
+from jsonnx.render.diagnostics.source_excerpts import MAX_SOURCE_LINE_WIDTH, Excerpt, read_excerpts
 
 LONG_LINE_BYTES = 64 << 20
 
@@ -36,7 +36,7 @@ def test_no_excerpt_behind_the_end_nor_of_a_binary_file() -> None:
 def test_excerpts_equal_the_lines_of_random_texts(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = random.Random(7)
     for _ in range(300):
-        monkeypatch.setattr("jsonnx.render.source_excerpts._BLOCK_CHARACTERS", rng.randint(1, 300))
+        monkeypatch.setattr("jsonnx.render.diagnostics.source_excerpts._BLOCK_CHARACTERS", rng.randint(1, 300))
         text = "".join(rng.choice(["a", "ä", "層", "\n", "\n", "x" * 250]) for _ in range(rng.randint(1, 40)))
         lines = text.split("\n")
         numbers = [rng.randrange(len(lines)) for _ in range(5)]

@@ -6,10 +6,10 @@ import json
 from typing import Any
 
 from jsonnx.lowering.cost import LayerCost, cost_table
-from jsonnx.pipeline.check import check_spec
-from jsonnx.pipeline.graphs import inference_graph
-from jsonnx.render.tables import providers_text, summary_json, summary_text
-from jsonnx.runtime.provider_availability import provider_availability
+from jsonnx.pipeline.check.check import check_spec
+from jsonnx.pipeline.compile.graphs import inference_graph
+from jsonnx.render.networks.tables import providers_text, summary_json, summary_text
+from jsonnx.runtime.providers.provider_availability import provider_availability
 
 SPEC = {
     "name": "two_heads",

@@ -8,9 +8,16 @@ import sys
 from typing import Any
 
 import pytest
-from jsonnx.render.progress import EpochLines, NoDisplay, NotebookLine, ProgressBar, filled_lines, progress_display
-from jsonnx.render.terminal import can_rewrite_lines, choose_color, line_width, shows_color
-from jsonnx.render.text_table import TextTable
+from jsonnx.render.results.progress import (
+    EpochLines,
+    NoDisplay,
+    NotebookLine,
+    ProgressBar,
+    filled_lines,
+    progress_display,
+)
+from jsonnx.render.text.terminal import can_rewrite_lines, choose_color, line_width, shows_color
+from jsonnx.render.text.text_table import TextTable
 
 from tests.commands import jsonnx
 
@@ -172,7 +179,7 @@ def test_the_display_depends_on_the_stream(
 def test_a_notebook_gets_a_line_on_standard_output(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("jsonnx.render.progress.in_notebook", lambda: True)
+    monkeypatch.setattr("jsonnx.render.results.progress.in_notebook", lambda: True)
     with progress_display("auto") as display:
         assert type(display.display) is NotebookLine
         display.on_epoch_begin(0, 2, 5)

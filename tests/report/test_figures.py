@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from jsonnx.report.classification import (
+from jsonnx.html_report.classification import (
     brier_score,
     calibration,
     class_scores,
@@ -12,9 +12,9 @@ from jsonnx.report.classification import (
     label_scores,
     most_confused,
 )
-from jsonnx.report.curves import count_by_threshold, precision_recall_curve, roc_curve, shortened
-from jsonnx.report.outputs import OutputKind, Predicted, output_figures
-from jsonnx.report.regression import histogram, regression_scores, scatter_sample
+from jsonnx.html_report.curves import count_by_threshold, precision_recall_curve, roc_curve, shortened
+from jsonnx.html_report.outputs import OutputKind, Predicted, output_figures
+from jsonnx.html_report.regression import histogram, regression_scores, scatter_sample
 
 TRUE = np.array([0, 0, 1, 1, 0, 1, 0, 1, 1, 0, 1, 0])
 SCORES = np.array([0.1, 0.35, 0.35, 0.8, 0.4, 0.65, 0.05, 0.9, 0.45, 0.8, 0.55, 0.2])

@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from jsonnx.report.json_values import rounded, script_json
-from jsonnx.report.page import LIBRARIES, report_page, waiting_page
-from jsonnx.report.pictures import data_url, number_text, pixels, shown_sample, value_range
+from jsonnx.html_report.json_values import rounded, script_json
+from jsonnx.html_report.page import LIBRARIES, report_page, waiting_page
+from jsonnx.html_report.pictures import data_url, number_text, pixels, shown_sample, value_range
 
 HOSTILE = "</script><script>document.title = 'attacked'</script><!-- \u2028 \ud800 <img src=x onerror=alert(1)>"
 MAX_PAGE_BYTES = 3_000_000
@@ -81,7 +81,7 @@ def test_only_a_live_page_asks_its_server() -> None:
 
 
 def test_libraries_are_those_of_their_packages() -> None:
-    folder = files("jsonnx.report") / "assets" / "libraries"
+    folder = files("jsonnx.html_report") / "assets" / "libraries"
     rows = [line.split(" | ") for line in (folder / "README.md").read_text().splitlines() if ".js |" in line]
     assert {row[0] for row in rows} == LIBRARIES.keys()
     for row in rows:
@@ -92,7 +92,7 @@ def test_libraries_are_those_of_their_packages() -> None:
 
 
 def test_the_package_has_the_licences_of_the_libraries() -> None:
-    libraries = files("jsonnx.report") / "assets" / "libraries"
+    libraries = files("jsonnx.html_report") / "assets" / "libraries"
     rows = [line.split(" | ") for line in (libraries / "README.md").read_text().splitlines() if ".js |" in line]
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     licences = {name for row in rows for name in row[4].split(", ")}

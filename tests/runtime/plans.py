@@ -16,10 +16,10 @@ from jsonnx.gradient.training_step import training_step, with_loss
 from jsonnx.ir import Builder, Graph
 from jsonnx.lowering.lower import lower
 from jsonnx.passes.canonicalize import canonicalize
-from jsonnx.runtime.trainer import Trainer
+from jsonnx.runtime.fit.trainer import Trainer
 from jsonnx.runtime.training_plan import TrainingPlan
-from jsonnx.training.objective import Objective
-from jsonnx.training.section import Training
+from jsonnx.sections.training_section import Training
+from jsonnx.training.metrics.objective import Objective
 
 CLASSIFY = {"loss": "sparse_categorical_crossentropy", "optimizer": {"type": "adam", "learning_rate": 0.01}}
 REGRESS = {"loss": "mse", "optimizer": {"type": "sgd", "learning_rate": 0.05}}

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from harness import make_layer, one_layer
 from jsonnx import compile
-from jsonnx.data.dataset import from_arrays
-from jsonnx.pipeline.trainer import Trainer
+from jsonnx.data.samples.dataset import from_arrays
+from jsonnx.pipeline.train.trainer import Trainer
 from layers.cases import Case, augmentation
 
 RNG = np.random.default_rng(0)

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from jsonnx.data.data_errors import FeedError
-from jsonnx.pipeline.trainer import Trainer
+from jsonnx.data.samples.data_errors import FeedError
+from jsonnx.pipeline.train.trainer import Trainer
 
 RNG = np.random.default_rng(0)
 X, Y = RNG.standard_normal((6, 4, 5)).astype(np.float32), RNG.integers(0, 3, (6, 4), np.int32)

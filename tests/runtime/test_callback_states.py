@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from jsonnx import callbacks
 from jsonnx.core.diagnostics import CompileError
-from jsonnx.runtime import checkpoint
-from jsonnx.runtime.state_values import MAX_DEPTH, decode, encode
+from jsonnx.runtime.callbacks.state_values import MAX_DEPTH, decode, encode
+from jsonnx.runtime.fit import checkpoint
 
 from .plans import flowers, have_equal_variables
 

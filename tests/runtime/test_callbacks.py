@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from jsonnx import Trainer
-from jsonnx.runtime.callbacks import HOOKS, OTHER_NAMES, checked_callbacks
+from jsonnx.runtime.callbacks.callbacks import HOOKS, OTHER_NAMES, checked_callbacks
 
 SPEC = {
     "inputs": {"x": {"shape": [2]}},

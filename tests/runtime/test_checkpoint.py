@@ -14,11 +14,11 @@ from contextlib import suppress
 import numpy as np
 import pytest
 from jsonnx.core.diagnostics import CompileError, UsageError
-from jsonnx.runtime import checkpoint
-from jsonnx.runtime.checkpoint_manifest import read_manifest
-from jsonnx.runtime.run_folder import RunFolder
-from jsonnx.runtime.signals import StopOnSignal
-from jsonnx.runtime.trainer import Diverged, Trainer
+from jsonnx.runtime.fit import checkpoint
+from jsonnx.runtime.fit.trainer import Diverged, Trainer
+from jsonnx.runtime.providers.signals import StopOnSignal
+from jsonnx.runtime.run_folder.checkpoint_manifest import read_manifest
+from jsonnx.runtime.run_folder.run_folder import RunFolder
 
 from .plans import classifier, flowers, have_equal_variables
 
@@ -233,7 +233,7 @@ def test_another_machine_is_a_warning(saved):
 PROGRAM = """
 import sys
 from runtime.plans import classifier, flowers
-from jsonnx.runtime.trainer import Trainer
+from jsonnx.runtime.fit.trainer import Trainer
 
 class Tell:
     def on_step(self, step, figures):

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from jsonnx.pipeline.trainer import Trainer
-from jsonnx.runtime import data_parallel
-from jsonnx.runtime.data_parallel import ShardedStep
-from jsonnx.runtime.trainer import Diverged
+from jsonnx.pipeline.train.trainer import Trainer
+from jsonnx.runtime.execution import data_parallel
+from jsonnx.runtime.execution.data_parallel import ShardedStep
+from jsonnx.runtime.fit.trainer import Diverged
 
 RNG = np.random.default_rng(5)
 X = RNG.normal(size=(70, 6, 6, 2)).astype(np.float32)

@@ -12,15 +12,15 @@ import pytest
 from jsonnx.core.diagnostics import CompileError
 from jsonnx.core.types import BATCH, TensorType
 from jsonnx.ir import Builder
-from jsonnx.runtime import device_runner, execution_plan, pinned_memory
-from jsonnx.runtime.device_memory import TensorCopies
-from jsonnx.runtime.device_runner import DeviceRun, DeviceRunner, wants_capture
-from jsonnx.runtime.device_variables import DeviceVariables
-from jsonnx.runtime.engine import Diverged
-from jsonnx.runtime.fit_data import dataset_of
-from jsonnx.runtime.pinned_memory import pin
-from jsonnx.runtime.providers import Provider, resolve_provider
-from jsonnx.runtime.trainer import Trainer
+from jsonnx.runtime.execution import device_runner, execution_plan, pinned_memory
+from jsonnx.runtime.execution.device_memory import TensorCopies
+from jsonnx.runtime.execution.device_runner import DeviceRun, DeviceRunner, wants_capture
+from jsonnx.runtime.execution.device_variables import DeviceVariables
+from jsonnx.runtime.execution.engine import Diverged
+from jsonnx.runtime.execution.pinned_memory import pin
+from jsonnx.runtime.fit.fit_data import dataset_of
+from jsonnx.runtime.fit.trainer import Trainer
+from jsonnx.runtime.providers.providers import Provider, resolve_provider
 
 from .plans import classifier, flowers
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 from harness import SaveAt, assert_same_fit, assert_same_run
-from jsonnx.pipeline.trainer import Trainer
-from jsonnx.runtime.step_runners import MAX_OVERSIZED_STEPS
+from jsonnx.pipeline.train.trainer import Trainer
+from jsonnx.runtime.execution.step_runners import MAX_OVERSIZED_STEPS
 from nchwc_graphs import BLOCK, needs_nchwc_kernels
 
 CONV = {"type": "Conv2D", "filters": 16, "kernel_size": 3, "padding": "same"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from jsonnx.runtime.environment import INSTRUCTION_SETS, cpu_model, environment_changes, run_environment
+from jsonnx.runtime.fit.environment import INSTRUCTION_SETS, cpu_model, environment_changes, run_environment
 
 HERE = run_environment("cpu", 2, True)
 

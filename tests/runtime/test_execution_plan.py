@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from jsonnx.pipeline.check import check_spec
-from jsonnx.pipeline.plan_training import plan_training
-from jsonnx.runtime import data_parallel
-from jsonnx.runtime.execution_plan import ExecutionPlan, plan_execution
-from jsonnx.runtime.providers import Provider, resolve_provider
+from jsonnx.pipeline.check.check import check_spec
+from jsonnx.pipeline.train.plan_training import plan_training
+from jsonnx.runtime.execution import data_parallel
+from jsonnx.runtime.execution.execution_plan import ExecutionPlan, plan_execution
+from jsonnx.runtime.providers.providers import Provider, resolve_provider
 from jsonnx.tuning.cpu.embeddings import lazy_updates
 
 CUDA = Provider("cuda", "CUDAExecutionProvider", "cuda")

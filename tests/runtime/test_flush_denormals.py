@@ -8,7 +8,7 @@ from platform import machine
 import jsonnx
 import numpy as np
 import pytest
-from jsonnx.runtime.flush_denormals import can_flush_denormals, denormals_flushed, with_denormals_flushed
+from jsonnx.runtime.providers.flush_denormals import can_flush_denormals, denormals_flushed, with_denormals_flushed
 
 TINY = 1e-39
 HALVED = {

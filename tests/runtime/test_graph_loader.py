@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 from harness import record_session_configs
-from jsonnx.pipeline.trainer import Trainer
-from jsonnx.runtime import data_parallel
-from jsonnx.runtime.kernel_probes import has_gated_add, nchwc_block_size
+from jsonnx.pipeline.train.trainer import Trainer
+from jsonnx.runtime.execution import data_parallel
+from jsonnx.runtime.providers.kernel_probes import has_gated_add, nchwc_block_size
 from jsonnx.tuning.cpu.pipeline import optimize_for_cpu
 from jsonnx.tuning.cpu.target import Target
 

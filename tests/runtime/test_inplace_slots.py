@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 from harness import assert_same_run
-from jsonnx.pipeline.trainer import Trainer
-from jsonnx.runtime.trainer import Diverged
+from jsonnx.pipeline.train.trainer import Trainer
+from jsonnx.runtime.fit.trainer import Diverged
 from jsonnx.tuning.cpu.matmul.partition_rows import MAX_SAMPLES
 from jsonnx.tuning.cpu.memory.inplace_slots import MIN_SLOT_ELEMENTS, inplace_slots
 from optimizer_names import OPTIMIZER_NAMES

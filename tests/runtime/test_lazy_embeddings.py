@@ -17,9 +17,9 @@ from embedding_specs import (
     update_small_tables_lazily,
 )
 from harness import SaveAt
-from jsonnx.pipeline.trainer import Trainer
-from jsonnx.runtime import checkpoint
-from jsonnx.runtime.trainer import Diverged
+from jsonnx.pipeline.train.trainer import Trainer
+from jsonnx.runtime.fit import checkpoint
+from jsonnx.runtime.fit.trainer import Diverged
 from jsonnx.tuning.cpu.embeddings import lazy_updates
 
 ROWS, WIDTH, LENGTH, BATCH = 400, 16, 5, 8

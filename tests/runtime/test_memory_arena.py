@@ -17,10 +17,10 @@ from harness import record_session_configs
 from jsonnx.backend import serialize, to_model_proto
 from jsonnx.core.types import TensorType
 from jsonnx.ir import Builder
-from jsonnx.pipeline.trainer import Trainer
-from jsonnx.runtime import providers
-from jsonnx.runtime.memory_arena import MIN_ONNXRUNTIME_VERSION, own_arena
-from jsonnx.runtime.step_runners import MAX_OVERSIZED_STEPS
+from jsonnx.pipeline.train.trainer import Trainer
+from jsonnx.runtime.execution.step_runners import MAX_OVERSIZED_STEPS
+from jsonnx.runtime.providers import providers
+from jsonnx.runtime.providers.memory_arena import MIN_ONNXRUNTIME_VERSION, own_arena
 
 CONV = {"type": "Conv2D", "filters": 16, "kernel_size": 3, "padding": "same"}
 NORM = {"type": "BatchNormalization"}
@@ -34,7 +34,7 @@ from pathlib import Path
 import numpy as np
 from jsonnx.backend import serialize, to_model_proto
 from jsonnx.ir import Builder
-from jsonnx.runtime import providers
+from jsonnx.runtime.providers import providers
 from jsonnx.core.types import TensorType
 
 SIDE = 4200  # a square matrix of floats has a little more bytes than a power of two

@@ -12,7 +12,7 @@ import pytest
 from jsonnx.backend import serialize, to_model_proto
 from jsonnx.core.types import BATCH, TensorType
 from jsonnx.ir import Builder
-from jsonnx.runtime.openvino_rewrites import rewritten
+from jsonnx.runtime.providers.openvino_rewrites import rewritten
 
 RNG = np.random.default_rng(0)
 

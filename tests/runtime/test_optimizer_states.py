@@ -9,9 +9,9 @@ import jsonnx
 import numpy as np
 import pytest
 from jsonnx import Trainer
-from jsonnx.pipeline.check import check_spec
-from jsonnx.pipeline.plan_training import plan_training
-from jsonnx.pipeline.training_export import manifest
+from jsonnx.pipeline.check.check import check_spec
+from jsonnx.pipeline.train.plan_training import plan_training
+from jsonnx.pipeline.train.training_export import manifest
 
 BATCH = 8
 RNG = np.random.default_rng(0)

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 from jsonnx.ir import Graph
-from jsonnx.pipeline.trainer import Trainer
-from jsonnx.runtime import execution_plan
+from jsonnx.pipeline.train.trainer import Trainer
+from jsonnx.runtime.execution import execution_plan
 from optimizer_names import OPTIMIZER_NAMES
 
 

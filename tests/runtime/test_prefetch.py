@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from jsonnx.data.sample_order import sample_order
-from jsonnx.runtime import prefetch
-from jsonnx.runtime.fit_data import dataset_of
-from jsonnx.runtime.runner import Runner
-from jsonnx.runtime.trainer import Trainer
+from jsonnx.data.samples.sample_order import sample_order
+from jsonnx.runtime.execution import prefetch
+from jsonnx.runtime.execution.runner import Runner
+from jsonnx.runtime.fit.fit_data import dataset_of
+from jsonnx.runtime.fit.trainer import Trainer
 
 from .plans import classifier, flowers
 

@@ -7,9 +7,9 @@ from click.testing import CliRunner
 from jsonnx import Session, Trainer
 from jsonnx.cli import main
 from jsonnx.core.diagnostics import UsageError
-from jsonnx.runtime import providers
-from jsonnx.runtime.provider_options import OPTIONS_BY_PROVIDER, parse_assignments, parse_options
-from jsonnx.runtime.providers import Provider, resolve_provider
+from jsonnx.runtime.providers import providers
+from jsonnx.runtime.providers.provider_options import OPTIONS_BY_PROVIDER, parse_assignments, parse_options
+from jsonnx.runtime.providers.providers import Provider, resolve_provider
 
 CUDA = Provider("cuda", "CUDAExecutionProvider", "cuda", (("use_tf32", "0"),))
 SPEC = {

@@ -12,11 +12,11 @@ import pytest
 from commands import IN_PROCESS
 from jsonnx.backend import serialize, to_model_proto
 from jsonnx.cli import main
-from jsonnx.core import cpu_count
 from jsonnx.core.diagnostics import CompileError, UsageError
+from jsonnx.core.system import cpu_count
 from jsonnx.core.types import BATCH, TensorType
 from jsonnx.ir import Builder
-from jsonnx.runtime import installed_runtimes, provider_availability, providers
+from jsonnx.runtime.providers import installed_runtimes, provider_availability, providers
 
 
 def negation() -> bytes:

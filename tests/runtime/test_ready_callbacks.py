@@ -10,7 +10,7 @@ import jsonnx
 import numpy as np
 import pytest
 from jsonnx import callbacks
-from jsonnx.runtime.plateau import PlateauMonitor
+from jsonnx.runtime.fit.plateau import PlateauMonitor
 
 from .plans import flowers
 

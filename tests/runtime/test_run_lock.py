@@ -18,9 +18,9 @@ from typing import Any
 
 import pytest
 from jsonnx.core.diagnostics import UsageError
-from jsonnx.runtime import run_lock
-from jsonnx.runtime.run_folder import RunFolder
-from jsonnx.runtime.run_lock import OWNER_FILE, RunLock, is_locked
+from jsonnx.runtime.run_folder import run_lock
+from jsonnx.runtime.run_folder.run_folder import RunFolder
+from jsonnx.runtime.run_folder.run_lock import OWNER_FILE, RunLock, is_locked
 
 
 def failing_flock(monkeypatch: pytest.MonkeyPatch, error: int) -> None:
@@ -151,7 +151,7 @@ def test_a_run_that_fails_to_start_leaves_no_lock(tmp_path: Path, monkeypatch: p
 KILLED_OWNER = """
 import fcntl, os, signal, sys
 from pathlib import Path
-from jsonnx.runtime.run_lock import RunLock
+from jsonnx.runtime.run_folder.run_lock import RunLock
 
 def flock(*arguments):
     raise OSError(37, "No locks available")

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from jsonnx import Trainer
 from jsonnx.core.types import BATCH, TensorType
-from jsonnx.runtime import graph_loader
-from jsonnx.runtime.providers import Provider
-from jsonnx.runtime.static_shapes import MAX_RUNNERS, StaticShapeRunner, needs_static_shapes
+from jsonnx.runtime.execution import graph_loader
+from jsonnx.runtime.providers.providers import Provider
+from jsonnx.runtime.providers.static_shapes import MAX_RUNNERS, StaticShapeRunner, needs_static_shapes
 
 OPENVINO, CPU = Provider("openvino", "OpenVINOExecutionProvider"), Provider("cpu", "CPUExecutionProvider")
 SPEC = {

@@ -6,7 +6,7 @@ import weakref
 from typing import Any
 
 import pytest
-from jsonnx.runtime.step_runners import MAX_OVERSIZED_STEPS, RunnerState, StepRunnerCache
+from jsonnx.runtime.execution.step_runners import MAX_OVERSIZED_STEPS, RunnerState, StepRunnerCache
 
 
 def after(state: RunnerState, samples: int, *, is_fit: bool = False, depends_on_batch: bool = True) -> RunnerState:

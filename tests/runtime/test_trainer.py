@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from jsonnx.core.diagnostics import CompileError, UsageError
-from jsonnx.core.spec_source import SpecSource
-from jsonnx.data.data_errors import FeedError
-from jsonnx.data.dataset import from_arrays
-from jsonnx.runtime import runner
-from jsonnx.runtime.fit import Fit
-from jsonnx.runtime.trainer import Diverged, Trainer
+from jsonnx.core.files.spec_source import SpecSource
+from jsonnx.data.samples.data_errors import FeedError
+from jsonnx.data.samples.dataset import from_arrays
+from jsonnx.runtime.execution import runner
+from jsonnx.runtime.fit.fit import Fit
+from jsonnx.runtime.fit.trainer import Diverged, Trainer
 
 from .plans import REGRESS, classifier, flowers, have_equal_variables, make_plan
 

@@ -6,8 +6,8 @@ import weakref
 
 import numpy as np
 import pytest
-from jsonnx.runtime import variables
-from jsonnx.runtime.variables import DonatedArrays, HostVariables
+from jsonnx.runtime.execution import variables
+from jsonnx.runtime.execution.variables import DonatedArrays, HostVariables
 
 
 def arrays() -> dict[str, np.ndarray]:

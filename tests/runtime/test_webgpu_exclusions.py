@@ -6,7 +6,7 @@ import pytest
 from jsonnx.backend import serialize, to_model_proto
 from jsonnx.core.types import BATCH, TensorType
 from jsonnx.ir import Builder
-from jsonnx.runtime import webgpu_exclusions
+from jsonnx.runtime.providers import webgpu_exclusions
 
 
 def excluded_operators(emit, **shapes: tuple) -> list[str]:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from jsonnx.core.diagnostics import CompileError
 from jsonnx.core.types import TensorType
-from jsonnx.runtime.weight_files import match_weights, read_weight_file
+from jsonnx.runtime.session.weight_files import match_weights, read_weight_file
 
 
 def npz(path: Path, **members: bytes | np.ndarray) -> Path:

@@ -12,7 +12,7 @@ import time
 import weakref
 
 import pytest
-from jsonnx.runtime.worker_thread import WorkerThread
+from jsonnx.runtime.execution.worker_thread import WorkerThread
 
 
 def test_functions_run_in_order_on_another_thread() -> None:
@@ -100,7 +100,7 @@ def test_a_forked_process_gets_a_thread_of_its_own() -> None:
 
 PROGRAM = """
 import atexit
-from jsonnx.runtime.worker_thread import WorkerThread
+from jsonnx.runtime.execution.worker_thread import WorkerThread
 
 worker = WorkerThread()
 worker.submit(int).result()

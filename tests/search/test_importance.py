@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from jsonnx.search.importance import average_ranks, importances
-from jsonnx.search.samplers import random_position
-from jsonnx.search.trials import FINISHED, PRUNED, Trial
+from jsonnx.hyperparameter_search.importance import average_ranks, importances
+from jsonnx.hyperparameter_search.samplers import random_position
+from jsonnx.hyperparameter_search.trials import FINISHED, PRUNED, Trial
 
 
 def drawn(number: int, name: str) -> float:

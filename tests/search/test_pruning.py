@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from jsonnx.search.pruning import pruned_after
-from jsonnx.search.section import PruningSection
-from jsonnx.search.trials import FINISHED, PRUNED, RUNNING, Run, Trial
+from jsonnx.hyperparameter_search.pruning import pruned_after
+from jsonnx.hyperparameter_search.trials import FINISHED, PRUNED, RUNNING, Run, Trial
+from jsonnx.sections.sweep_section import PruningSection
 
 
 def trial(number: int, curve: list[float | None], state: str = FINISHED) -> Trial:

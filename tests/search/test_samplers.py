@@ -5,10 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from jsonnx.search.samplers import GridSampler, HaltonSampler, RandomSampler, Sampler, make_sampler, restore
-from jsonnx.search.section import SweepSection
-from jsonnx.search.space import Space
-from jsonnx.search.trials import DUPLICATE, FAILED, FINISHED, PRUNED, Run, Trial
+from jsonnx.hyperparameter_search.samplers import (
+    GridSampler,
+    HaltonSampler,
+    RandomSampler,
+    Sampler,
+    make_sampler,
+    restore,
+)
+from jsonnx.hyperparameter_search.space import Space
+from jsonnx.hyperparameter_search.trials import DUPLICATE, FAILED, FINISHED, PRUNED, Run, Trial
+from jsonnx.sections.sweep_section import SweepSection
 
 PARAMETERS: dict[str, Any] = {
     "rate": {"log_range": [1e-4, 1e-1]},

@@ -6,8 +6,8 @@ from math import log10
 from typing import Any
 
 import pytest
-from jsonnx.search.section import SweepSection
-from jsonnx.search.space import Space, space_faults
+from jsonnx.hyperparameter_search.space import Space, space_faults
+from jsonnx.sections.sweep_section import SweepSection
 
 
 def space(parameters: dict[str, Any], **keys: Any) -> Space:

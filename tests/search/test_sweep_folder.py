@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 from jsonnx.core.diagnostics import CompileError, UsageError
-from jsonnx.search.sweep_folder import SweepFolder
-from jsonnx.search.trials import FINISHED, Run, Trial, best_trial
+from jsonnx.hyperparameter_search.sweep_folder import SweepFolder
+from jsonnx.hyperparameter_search.trials import FINISHED, Run, Trial, best_trial
 
 
 def test_a_record_is_read_as_it_was_written(tmp_path: Path) -> None:

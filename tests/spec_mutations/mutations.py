@@ -8,7 +8,7 @@ from collections.abc import Callable
 from copy import deepcopy
 from typing import Any, NamedTuple
 
-from jsonnx.frontend.foreign_names import KEYS, NAMES_BY_KIND
+from jsonnx.frontend.foreign.foreign_names import KEYS, NAMES_BY_KIND
 
 Path = tuple[str | int, ...]
 

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from jsonnx.core.diagnostics import Diagnostic
-from jsonnx.frontend.text_edits import apply_text_edits
-from jsonnx.pipeline.fix_file import diagnostics_of
-from jsonnx.pipeline.validate import validate_spec
+from jsonnx.frontend.text.text_edits import apply_text_edits
+from jsonnx.pipeline.edit.fix_file import diagnostics_of
+from jsonnx.pipeline.validate.validate import validate_spec
 
 from .mutations import Mutation, mutated
 

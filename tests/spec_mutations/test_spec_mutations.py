@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 
-from jsonnx.frontend.json_reader import read_text
+from jsonnx.frontend.json.json_reader import read_text
 
 from .mutations import MUTATORS
 from .run import SAMPLES, trials

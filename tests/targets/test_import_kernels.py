@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jsonnx.targets.import_kernels import kernels_of_page, kernels_of_registrations
+from jsonnx.placement.import_kernels import kernels_of_page, kernels_of_registrations
 
 PAGE = """## Operators implemented by CPUExecutionProvider
 

@@ -9,8 +9,8 @@ import pytest
 from graph_hashes.cases import ROOT, training_entries
 from graph_hashes.layer_cases import layer_spec
 from jsonnx.core.diagnostics import CompileError
-from jsonnx.pipeline.place_nodes import place_by_table, subjects_of
-from jsonnx.targets import MissingKernel, kernel_table
+from jsonnx.pipeline.run.place_nodes import place_by_table, subjects_of
+from jsonnx.placement import MissingKernel, kernel_table
 from layers.cases import Case, all_cases
 
 INTEGERS = "integers of the user's data are computed as they are"

@@ -9,7 +9,7 @@ import onnx
 from jsonnx.backend import to_model_proto
 from jsonnx.core.types import BATCH, TensorType
 from jsonnx.ir import Builder
-from jsonnx.targets import Kernel, KernelTable, kernel_table, place_nodes
+from jsonnx.placement import Kernel, KernelTable, kernel_table, place_nodes
 from onnx import helper
 
 FLOATS = {"T": frozenset({"float32"})}

@@ -12,11 +12,11 @@ import numpy as np
 import onnx
 import pytest
 from jsonnx.core.reserved_names import STEP_COUNT
-from jsonnx.data.data_errors import FeedError
-from jsonnx.pipeline.check import check_spec
-from jsonnx.pipeline.plan_training import plan_training
-from jsonnx.pipeline.target_forms import plan_for_target
-from jsonnx.runtime.trainer import Trainer as PlanTrainer
+from jsonnx.data.samples.data_errors import FeedError
+from jsonnx.pipeline.check.check import check_spec
+from jsonnx.pipeline.compile.target_forms import plan_for_target
+from jsonnx.pipeline.train.plan_training import plan_training
+from jsonnx.runtime.fit.trainer import Trainer as PlanTrainer
 from training import cases
 from training_steps import assert_same_steps, run_steps
 

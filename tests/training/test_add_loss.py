@@ -14,9 +14,9 @@ from gradient_checks.measure import _alone
 from harness import check_gradients, draw_weights, lower, one_layer
 from jsonnx.core.diagnostics import CompileError
 from jsonnx.gradient.training_step import with_loss
-from jsonnx.pipeline.check import check_spec
-from jsonnx.pipeline.plan_training import plan_training
-from jsonnx.training.objective import Objective
+from jsonnx.pipeline.check.check import check_spec
+from jsonnx.pipeline.train.plan_training import plan_training
+from jsonnx.training.metrics.objective import Objective
 
 RNG = np.random.default_rng(5)
 X = RNG.normal(size=(12, 4)).astype(np.float32)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from jsonnx.core.types import ShapeError
-from jsonnx.training.initializers import INITIALIZERS, TRUNCATED_STDDEV, weight_fans
+from jsonnx.training.weights.initializers import INITIALIZERS, TRUNCATED_STDDEV, weight_fans
 
 from .cases import name
 from .recorded import read

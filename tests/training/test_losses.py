@@ -9,7 +9,7 @@ import pytest
 from harness import run
 from jsonnx.core.types import BATCH, ShapeError, TensorType
 from jsonnx.gradient import GradientBuilder, gradients
-from jsonnx.training.losses import LOSSES
+from jsonnx.training.losses.losses import LOSSES
 
 from .cases import ACTIVATED, name
 from .cases import LOSSES as CASES

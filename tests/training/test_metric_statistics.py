@@ -11,9 +11,9 @@ import pytest
 from harness import run
 from jsonnx.core.types import BATCH, TensorType
 from jsonnx.ir import Builder
-from jsonnx.pipeline.check import check_spec
-from jsonnx.pipeline.plan_training import plan_training
-from jsonnx.training.metrics import METRICS, Metric, MetricCodec
+from jsonnx.pipeline.check.check import check_spec
+from jsonnx.pipeline.train.plan_training import plan_training
+from jsonnx.training.metrics.metrics import METRICS, Metric, MetricCodec
 
 TIME, CLASSES = 4, 3
 OUTPUT = TensorType("float32", (BATCH, TIME, CLASSES))

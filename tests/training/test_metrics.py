@@ -9,8 +9,8 @@ import pytest
 from harness import run
 from jsonnx.core.types import BATCH, ShapeError, Size, TensorType
 from jsonnx.ir import Builder
-from jsonnx.training.losses import LOSSES
-from jsonnx.training.metrics import METRICS, MetricCodec, SparseCategoricalAccuracy
+from jsonnx.training.losses.losses import LOSSES
+from jsonnx.training.metrics.metrics import METRICS, MetricCodec, SparseCategoricalAccuracy
 
 from .cases import METRICS as CASES
 from .cases import name

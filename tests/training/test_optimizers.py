@@ -15,10 +15,10 @@ from jsonnx.gradient import GradientBuilder, gradients
 from jsonnx.gradient.training_step import training_step
 from jsonnx.ir import Builder, Graph
 from jsonnx.passes.canonicalize import canonicalize
-from jsonnx.training.constraints import CONSTRAINTS
-from jsonnx.training.optimizers import OPTIMIZERS
-from jsonnx.training.regularizers import REGULARIZERS
-from jsonnx.training.schedules import Schedule
+from jsonnx.training.optimizers.optimizers import OPTIMIZERS
+from jsonnx.training.optimizers.schedules import Schedule
+from jsonnx.training.weights.constraints import CONSTRAINTS
+from jsonnx.training.weights.regularizers import REGULARIZERS
 
 from . import cases
 from .cases import name

@@ -9,7 +9,7 @@ from typing import Any
 import jsonnx
 import numpy as np
 import pytest
-from jsonnx.data.dataset import Dataset
+from jsonnx.data.samples.dataset import Dataset
 
 from .weight_cases import BATCH_SIZE, CASES, EPOCHS, SAMPLES, Case, data_of, initial_weights
 

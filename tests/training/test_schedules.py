@@ -10,8 +10,8 @@ import pytest
 from harness import run
 from jsonnx.core.types import ShapeError
 from jsonnx.gradient.update_weights import rate_graph
-from jsonnx.training.optimizers import SGD
-from jsonnx.training.schedules import SCHEDULES, Schedule
+from jsonnx.training.optimizers.optimizers import SGD
+from jsonnx.training.optimizers.schedules import SCHEDULES, Schedule
 
 from . import cases
 from .cases import name

@@ -7,7 +7,7 @@ import pytest
 from harness import run
 from jsonnx.core.types import TensorType
 from jsonnx.ir import Builder
-from jsonnx.training import skipped_steps
+from jsonnx.training.optimizers import skipped_steps
 
 
 def test_skipped_steps_of_adam_are_exact_for_roots_of_any_size_beside_epsilon(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from jsonnx.pipeline.trained_model import TrainedModel
+from jsonnx.pipeline.run.trained_model import TrainedModel
 
 from . import deployed
 

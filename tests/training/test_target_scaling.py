@@ -140,7 +140,7 @@ def test_a_run_is_resumed_evaluated_and_predicts(tmp_path, monkeypatch):
 def test_the_keras_model_restores_the_unit():
     trainer = jsonnx.Trainer(spec({"normalize": True}))
     trainer.fit(X, PRICE, epochs=1, verbose=0)
-    from jsonnx.pipeline.check import check_spec
+    from jsonnx.pipeline.check.check import check_spec
     from jsonnx.pipeline.keras_export import with_rescaled_outputs
 
     exported = with_rescaled_outputs(check_spec(spec({"normalize": True})), trainer.weights())

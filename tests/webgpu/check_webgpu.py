@@ -19,15 +19,15 @@ from jsonnx.backend import serialize, to_model_proto
 from jsonnx.cli import main
 from jsonnx.core.diagnostics import UsageError
 from jsonnx.core.types import TensorType
-from jsonnx.data.dataset import Dataset
+from jsonnx.data.samples.dataset import Dataset
 from jsonnx.ir import Builder, with_vocabularies
-from jsonnx.runtime import webgpu_exclusions
-from jsonnx.runtime.device_runner import DeviceRunner
-from jsonnx.runtime.device_variables import DeviceVariables
-from jsonnx.runtime.plan_data import from_spec
-from jsonnx.runtime.providers import load_runtime, resolve_provider
-from jsonnx.runtime.runner import OPTIMIZATION_LEVEL
-from jsonnx.training.initializers import Zeros
+from jsonnx.runtime.execution.device_runner import DeviceRunner
+from jsonnx.runtime.execution.device_variables import DeviceVariables
+from jsonnx.runtime.execution.runner import OPTIMIZATION_LEVEL
+from jsonnx.runtime.fit.plan_data import from_spec
+from jsonnx.runtime.providers import webgpu_exclusions
+from jsonnx.runtime.providers.providers import load_runtime, resolve_provider
+from jsonnx.training.weights.initializers import Zeros
 from layers.cases import all_cases
 from layers.provider_agreement import disagreement
 

@@ -8,17 +8,9 @@ from typing import NamedTuple
 
 from ..core.diagnostics import JsonPath, Report
 from ..core.types import TensorType
-from ..training.losses import BinaryLoss, CategoricalLoss, Loss, SparseCategoricalCrossentropy
-from ..training.metrics import (
-    BinaryAccuracy,
-    CategoricalAccuracy,
-    Metric,
-    SparseCategoricalAccuracy,
-    SparseTopKCategoricalAccuracy,
-    TopKCategoricalAccuracy,
-)
-from ..training.objective import Objective
-from ..training.regression_losses import (
+from ..sections.training_section import Training
+from ..training.losses.losses import BinaryLoss, CategoricalLoss, Loss, SparseCategoricalCrossentropy
+from ..training.losses.regression_losses import (
     Huber,
     LogCosh,
     MeanAbsoluteError,
@@ -26,7 +18,15 @@ from ..training.regression_losses import (
     MeanSquaredError,
     MeanSquaredLogarithmicError,
 )
-from ..training.section import Training
+from ..training.metrics.metrics import (
+    BinaryAccuracy,
+    CategoricalAccuracy,
+    Metric,
+    SparseCategoricalAccuracy,
+    SparseTopKCategoricalAccuracy,
+    TopKCategoricalAccuracy,
+)
+from ..training.metrics.objective import Objective
 from .output_layer import OutputLayer, output_layer
 from .shape_inference import TypedNetwork
 

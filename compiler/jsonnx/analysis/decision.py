@@ -11,9 +11,9 @@ from ..core.types import TensorType
 from ..layers.convolution.convolution import ConvLayer
 from ..layers.core import Dense
 from ..layers.einsum_dense import EinsumDense
-from ..training.losses import BinaryLoss, Loss
-from ..training.monitor import NO_VALIDATION_HELP, spec_has_validation
-from ..training.section import ThresholdSection, Training
+from ..sections.monitor import NO_VALIDATION_HELP, spec_has_validation
+from ..sections.training_section import ThresholdSection, Training
+from ..training.losses.losses import BinaryLoss, Loss
 from .output_layer import output_layer
 from .shape_inference import TypedNetwork
 

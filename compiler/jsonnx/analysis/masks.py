@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from ..core.types import TensorType
-from ..frontend.keras_order import keras_call_order
 from ..frontend.network import Call, Network
+from ..frontend.networks.keras_order import keras_call_order
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,16 +10,16 @@ from ..core.diagnostics import JsonPath, Report, Severity
 from ..core.fixes import Edit, Fix
 from ..core.reserved_names import LEARNING_RATE, LOSS, output_loss_name, validation_name
 from ..core.types import ShapeError, TensorType
+from ..frontend.networks.unused_layers import loss_layers
 from ..frontend.schema.phrases import short_name
-from ..frontend.unused_layers import loss_layers
 from ..layers import LAYERS
-from ..training.losses import Loss, check_output_type
-from ..training.metrics import Metric
-from ..training.monitor import monitor_faults, spec_has_validation
-from ..training.objective import Objective
-from ..training.schedules import Schedule
-from ..training.section import Training
-from ..training.target_scaling import has_scalable_type, is_scalable
+from ..sections.monitor import monitor_faults, spec_has_validation
+from ..sections.target_scaling import has_scalable_type, is_scalable
+from ..sections.training_section import Training
+from ..training.losses.losses import Loss, check_output_type
+from ..training.metrics.metrics import Metric
+from ..training.metrics.objective import Objective
+from ..training.optimizers.schedules import Schedule
 from .output_layer import output_layer
 from .outputs import is_batch_first
 from .sample_weights import weighted_outputs

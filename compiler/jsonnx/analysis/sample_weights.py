@@ -6,10 +6,10 @@ from collections.abc import Collection, Mapping
 
 from ..core.diagnostics import JsonPath, Report
 from ..core.types import ShapeError
-from ..training.class_weights import WeightedClasses, class_weight_faults, class_weights_by_output
-from ..training.columns import weight_columns
-from ..training.losses import Loss
-from ..training.section import Training
+from ..sections.class_weights import WeightedClasses, class_weight_faults, class_weights_by_output
+from ..sections.columns import weight_columns
+from ..sections.training_section import Training
+from ..training.losses.losses import Loss
 from .shape_inference import TypedNetwork
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import onnx
 
-from ..core.digests import ContentDigests
+from ..core.files.digests import ContentDigests
 from ..core.numpy_types import numpy_dtype
 from ..ir import onnx_dtype
 from ..ir.dtypes import dtype_name, tensor_proto, to_contiguous

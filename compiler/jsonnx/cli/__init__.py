@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from ..render.terminal import COLOR_CHOICES, ColorChoice, choose_color
+from ..render.text.terminal import COLOR_CHOICES, ColorChoice, choose_color
 from . import data, info, keras, models, network, profile, report, runs, shells, specs
 from . import lint as lint_command
 from . import mcp as mcp_command

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 import click
 
 from ..core.diagnostics import CompileError, Diagnostic, UsageError
-from ..core.files import open_file
-from ..data.data_errors import FeedError
+from ..core.files.files import open_file
+from ..data.samples.data_errors import FeedError
 
 if TYPE_CHECKING:
-    from ..pipeline.check import CheckedSpec
-    from ..render.diagnostics import ShownDiagnostics, SourceExcerpts
-    from ..runtime.weight_files import WeightsReport
+    from ..pipeline.check.check import CheckedSpec
+    from ..render.diagnostics.diagnostics import ShownDiagnostics, SourceExcerpts
+    from ..runtime.session.weight_files import WeightsReport
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -178,8 +178,8 @@ def exit_with_diagnostics(diagnostics: Sequence[Diagnostic], options: Mapping[st
 
 def print_diagnostics(diagnostics: Sequence[Diagnostic], format_: str, files: Sequence[str] = ()) -> None:
     """Prints diagnostics: text to standard error, formats for programs to standard output."""
-    from ..render.diagnostics import ShownDiagnostics, render
-    from ..render.terminal import shows_color
+    from ..render.diagnostics.diagnostics import ShownDiagnostics, render
+    from ..render.text.terminal import shows_color
 
     context = click.get_current_context(silent=True)
     shows_all = context.meta.get(ALL_KEY) if context is not None else None
@@ -195,8 +195,8 @@ def print_diagnostics(diagnostics: Sequence[Diagnostic], format_: str, files: Se
 
 def _read_excerpts(diagnostics: Sequence[Diagnostic], shown: ShownDiagnostics) -> SourceExcerpts:
     """The lines that diagnostics show. Files without a position in them are not opened."""
-    from ..render.diagnostics import by_file, position_of
-    from ..render.source_excerpts import read_excerpts
+    from ..render.diagnostics.diagnostics import by_file, position_of
+    from ..render.diagnostics.source_excerpts import read_excerpts
 
     excerpts = {}
     for file, file_diagnostics in by_file(diagnostics, ()).items():
@@ -212,7 +212,7 @@ def selected_specs(specs: Sequence[str], only_specs: bool) -> list[str]:
     files = [*dict.fromkeys(specs)]
     if not only_specs:
         return files
-    from ..frontend.spec_detection import is_spec_file
+    from ..frontend.text.spec_detection import is_spec_file
 
     return [spec for spec in files if spec == "-" or is_spec_file(spec)]
 
@@ -227,16 +227,16 @@ def print_provider_choice(provider: str) -> None:
     """For `auto`, prints which provider it takes, and why."""
     if provider != "auto":
         return
-    from ..runtime.provider_choice import choice_text
-    from ..runtime.providers import resolve_provider
+    from ..runtime.providers.provider_choice import choice_text
+    from ..runtime.providers.providers import resolve_provider
 
     print_status(choice_text(resolve_provider(provider)))
 
 
 def print_weights_report(report: WeightsReport) -> None:
     """Prints the notices of a weight file, and a table of loaded and missing weights if not all were loaded."""
-    from ..render.tables import weights_text
-    from ..render.terminal import line_width, shows_color
+    from ..render.networks.tables import weights_text
+    from ..render.text.terminal import line_width, shows_color
 
     if report.notices:
         print_diagnostics(report.notices, "text")
@@ -254,7 +254,7 @@ def checked_spec(
 
     With validation data that are given apart from the spec, their absence in the spec is not a fault.
     """
-    from ..pipeline.check import check_spec
+    from ..pipeline.check.check import check_spec
 
     checked = check_spec(spec, changes=changes, scale=scale)
     checked.require()

@@ -49,20 +49,20 @@ def _nothing(context: click.Context, incomplete: str) -> list[CompletionItem]:
 
 
 def _providers(context: click.Context, incomplete: str) -> list[CompletionItem]:
-    from ..runtime.providers import PROVIDERS
+    from ..runtime.providers.providers import PROVIDERS
 
     return _matches(["auto", *PROVIDERS], incomplete)
 
 
 def _provider_options(context: click.Context, incomplete: str) -> list[CompletionItem]:
-    from ..runtime.provider_options import OPTIONS_BY_PROVIDER
+    from ..runtime.providers.provider_options import OPTIONS_BY_PROVIDER
 
     names = OPTIONS_BY_PROVIDER.get(context.params.get("provider") or "", {})
     return _matches([f"{name}=" for name in names], incomplete)
 
 
 def _layers(context: click.Context, incomplete: str) -> list[CompletionItem]:
-    from ..render.component_reference import all_names
+    from ..render.reference.component_reference import all_names
 
     return _matches(all_names(), incomplete)
 

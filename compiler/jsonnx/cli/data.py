@@ -26,7 +26,7 @@ from .common import (
 )
 
 if TYPE_CHECKING:
-    from ..pipeline.recognise_target import Task
+    from ..pipeline.first_spec.recognise_target import Task
 
 
 @click.command()
@@ -47,9 +47,9 @@ def data(
     """
     import json
 
-    from ..pipeline.describe_data import describe_data
-    from ..render.data_description import data_description_json, data_description_text
-    from ..render.terminal import line_width, shows_color
+    from ..pipeline.first_spec.describe_data import describe_data
+    from ..render.results.data_description import data_description_json, data_description_text
+    from ..render.text.terminal import line_width, shows_color
 
     if data == "":
         raise UsageError("bad-option", "--data= has no value", "name a file, or omit --data")
@@ -87,8 +87,8 @@ def init(data: str, target: str | None, task: Task | None, output: str | None, f
     """
     import shlex
 
-    from ..core.files import refuse_overwrite, write_atomically
-    from ..pipeline.init_spec import default_spec_name, init_spec
+    from ..core.files.files import refuse_overwrite, write_atomically
+    from ..pipeline.first_spec.init_spec import default_spec_name, init_spec
 
     output = default_spec_name(data) if output is None else output
     is_file = output != "-"

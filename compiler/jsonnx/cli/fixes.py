@@ -16,7 +16,7 @@ from ..core.diagnostics import Diagnostic, UsageError
 from .common import EXIT_INVALID_INPUT, EXIT_USAGE_ERROR, Command, print_diagnostics, print_result, print_status
 
 if TYPE_CHECKING:
-    from ..pipeline.fix_file import Checker, FixedFile
+    from ..pipeline.edit.fix_file import Checker, FixedFile
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def apply_fixes(specs: Sequence[str], fixing: FixOptions, check: Checker, format
     With `--diff`, prints the differences, and exits with status 1 if there are any. A file that cannot be read is left
     to the command, which reads it again.
     """
-    from ..pipeline.fix_file import fix_file
+    from ..pipeline.edit.fix_file import fix_file
 
     if "-" in specs and format_ != "text":
         message = f"--fix prints the text from standard input to standard output, where --format {format_} writes, too"
@@ -94,8 +94,8 @@ def apply_fixes(specs: Sequence[str], fixing: FixOptions, check: Checker, format
 
 
 def _output(fixed: FixedFile, fixing: FixOptions) -> None:
-    from ..render.terminal import shows_color
-    from ..render.text_diff import patch_text
+    from ..render.diagnostics.text_diff import patch_text
+    from ..render.text.terminal import shows_color
 
     if fixing.shows_diff:
         if fixed.differs:

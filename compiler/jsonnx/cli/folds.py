@@ -13,8 +13,8 @@ from ..core.diagnostics import UsageError
 from .common import print_result, print_status
 
 if TYPE_CHECKING:
-    from ..pipeline.check import CheckedSpec
-    from ..pipeline.run_outcome import Outcome
+    from ..pipeline.check.check import CheckedSpec
+    from ..pipeline.run.run_outcome import Outcome
 
 ALL_FOLDS = -1
 """The value of `--fold all`."""
@@ -33,7 +33,7 @@ def fold_of(context: click.Context, parameter: click.Parameter, value: str | Non
 
 def default_folder(checked: CheckedSpec, resume: bool, force: bool, quiet: bool) -> Path:
     """The folder of a run for which the user names none. Says which one it is."""
-    from ..pipeline.run_names import default_run_folder
+    from ..pipeline.run.run_names import default_run_folder
 
     folder = default_run_folder(checked, resume, force)
     if not quiet:
@@ -50,9 +50,9 @@ def train_all_folds(
     run_in: Callable[[Path, CheckedSpec, tuple[str, ...]], Outcome],
 ) -> int:
     """Trains on each fold with `run_in`, and prints and writes their figures. Returns the exit status."""
-    from ..pipeline.cross_validation import fold_change, fold_count, fold_folder, spread, with_fold, write_folds
-    from ..render.runs_table import figures_text
-    from ..render.terminal import line_width, shows_color
+    from ..pipeline.train.cross_validation import fold_change, fold_count, fold_folder, spread, with_fold, write_folds
+    from ..render.results.runs_table import figures_text
+    from ..render.text.terminal import line_width, shows_color
 
     count = fold_count(checked)
     if resume and not output:

@@ -17,7 +17,7 @@ import click
 
 import jsonnx
 
-from ..render.rules_table import rules_markdown
+from ..render.reference.rules_table import rules_markdown
 from . import main as command_group
 from .examples import EXAMPLES
 

@@ -21,7 +21,7 @@ from .common import (
 )
 
 if TYPE_CHECKING:
-    from ..render.reference_json import Section
+    from ..render.reference.reference_json import Section
 
 
 @click.command()
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 @handles_errors
 def schema(output: str | None, subject: str, vendor: Any, layer_names: str | None, input_names: str | None) -> None:
     """Print the JSON Schema of specs, for editors and language models; or that of RUN folders."""
-    from ..core.files import write_atomically
+    from ..core.files.files import write_atomically
 
     layers, inputs = _names(layer_names), _names(input_names)
     if subject != "spec" and (vendor or layers or inputs):
@@ -67,9 +67,9 @@ def schema(output: str | None, subject: str, vendor: Any, layer_names: str | Non
 
 def _schema_text(subject: str, vendor: Any, layers: Sequence[str], inputs: Sequence[str]) -> str:
     from ..frontend.schema import editor_schema, layer_subset, structured_schema
-    from ..render.diff_schema import diff_schema
-    from ..render.run_schema import lock_schema, run_schema
-    from ..render.schema_parts import schema_text
+    from ..render.schemas.diff_schema import diff_schema
+    from ..render.schemas.run_schema import lock_schema, run_schema
+    from ..render.schemas.schema_parts import schema_text
 
     if subject != "spec":
         return schema_text({"run": run_schema, "lock": lock_schema, "diff": diff_schema}[subject]())
@@ -95,11 +95,11 @@ def layers(name: str | None, search: str | None, format_: str) -> None:
     constraint; or a kind, such as optimizers, which is listed.
     """
     from .. import library
-    from ..render import library_reference as blocks
-    from ..render import reference_text as reference
-    from ..render.component_reference import KINDS, components_named, plural
-    from ..render.reference_json import reference_json
-    from ..render.terminal import line_width
+    from ..render.reference import library_reference as blocks
+    from ..render.reference import reference_text as reference
+    from ..render.reference.component_reference import KINDS, components_named, plural
+    from ..render.reference.reference_json import reference_json
+    from ..render.text.terminal import line_width
 
     is_json = format_ == "json"
     kind = next((kind for kind in KINDS if name in (kind, plural(kind))), None)
@@ -128,9 +128,9 @@ def layers(name: str | None, search: str | None, format_: str) -> None:
 
 def _print_list(sections: list[Section], blocks: Mapping[str, str], is_json: bool) -> None:
     """Prints the components of sections, and blocks of the library by their summaries."""
-    from ..render.reference_json import list_json
-    from ..render.reference_text import list_text
-    from ..render.terminal import line_width
+    from ..render.reference.reference_json import list_json
+    from ..render.reference.reference_text import list_text
+    from ..render.text.terminal import line_width
 
     if is_json:
         print_result(_json_text(list_json(sections, blocks)))
@@ -146,9 +146,9 @@ def _json_text(values: Iterable[Any]) -> str:
 
 def _foreign_name_help(name: str) -> str | None:
     """What to write for a name of another program, such as `BatchNorm2d` or `CrossEntropyLoss`."""
-    from ..frontend.foreign_help import foreign_name_help
+    from ..frontend.foreign.foreign_help import foreign_name_help
     from ..layers import LAYERS
-    from ..render.component_reference import KINDS
+    from ..render.reference.component_reference import KINDS
 
     registries = {"layer": LAYERS, **KINDS}
     found = (foreign_name_help(kind, name, registry.by_name) for kind, registry in registries.items())
@@ -166,7 +166,7 @@ def _training_key_help(name: str) -> str | None:
 def _unknown_type(name: str) -> UsageError:
     from ..core.diagnostics import suggestion
     from ..layers.unsupported import unsupported_layer
-    from ..render.component_reference import all_names
+    from ..render.reference.component_reference import all_names
 
     help = _foreign_name_help(name) or _training_key_help(name) or suggestion(name, all_names())
     help = help or f"`jsonnx layers --search {name}` looks in all descriptions"
@@ -209,17 +209,17 @@ def providers(
     import json
 
     if spec_or_model is not None:
-        from ..pipeline.place_nodes import placements
-        from ..render.placement_text import placements_json, placements_text
+        from ..pipeline.run.place_nodes import placements
+        from ..render.results.placement_text import placements_json, placements_text
 
         found = placements(spec_or_model, provider, changes, scale)
         print_result(placements_json(found) if format_ == "json" else placements_text(found))
         return
 
-    from ..render.tables import providers_text
-    from ..render.terminal import line_width, shows_color
-    from ..runtime.installed_runtimes import runtime_conflicts
-    from ..runtime.provider_availability import provider_availability
+    from ..render.networks.tables import providers_text
+    from ..render.text.terminal import line_width, shows_color
+    from ..runtime.providers.installed_runtimes import runtime_conflicts
+    from ..runtime.providers.provider_availability import provider_availability
 
     rows = provider_availability(provider)
     if warnings := runtime_conflicts():
@@ -272,10 +272,10 @@ def parity(
     difference is traced to the first node that has it. For a spec with a training section, steps of training are
     compared, too. Exit status 1 if a difference exceeds the tolerance or a provider cannot run the model.
     """
-    from ..pipeline.compare_providers import compare_providers
-    from ..render.parity_text import parity_json, parity_text
-    from ..render.terminal import line_width, shows_color
-    from ..runtime.parity_report import ParityOptions
+    from ..pipeline.inspect.compare_providers import compare_providers
+    from ..render.results.parity_text import parity_json, parity_text
+    from ..render.text.terminal import line_width, shows_color
+    from ..runtime.parity.parity_report import ParityOptions
 
     providers = tuple(name.strip() for name in names.split(",") if name.strip()) if names is not None else ()
     options = ParityOptions(providers, tolerance, seed, batch_size, steps, scale, changes)

@@ -33,9 +33,9 @@ def import_(file: str, weights_file: str | None, output: str | None, weights: st
 
     WEIGHTS is a .weights.h5 file with the weights of a JSON model.
     """
-    from ..core.files import refuse_overwrite, write_atomically
+    from ..core.files.files import refuse_overwrite, write_atomically
     from ..interop.safetensors_file import safetensors_bytes
-    from ..pipeline.keras_import import import_keras
+    from ..pipeline.compile.keras_import import import_keras
 
     model = import_keras(Path(file), weights_file, fold=not flat)
     inputs = [Path(name) for name in (file, weights_file) if name]
@@ -74,8 +74,8 @@ def export(
     source: str, keras: bool, output: str, weights: str | None, partial: bool, unverified: bool, seed: int | None
 ) -> None:
     """Convert a network and its weights for another framework."""
-    from ..core.files import refuse_overwrite
-    from ..pipeline.initial_weights import possible_weight_files
+    from ..core.files.files import refuse_overwrite
+    from ..pipeline.compile.initial_weights import possible_weight_files
     from ..pipeline.keras_export import export_keras_model
 
     if not keras:

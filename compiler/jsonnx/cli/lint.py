@@ -75,10 +75,10 @@ def lint(
     Rules and their configuration are described in docs/lint.md. `jsonnx explain CODE` explains a finding.
     """
     from ..lint.configuration import command_line_selection
-    from ..pipeline.lint_spec import LintOptions
+    from ..pipeline.validate.lint_spec import LintOptions
 
     if list_rules:
-        from ..render.rules_table import rules_json, rules_text
+        from ..render.reference.rules_table import rules_json, rules_text
 
         print_result(rules_json() if format_ == "json" else rules_text())
         return

@@ -19,7 +19,7 @@ def lsp(stdio: bool, log: str | None) -> None:
     Editors start it: docs/editors.md says how in VS Code, Neovim, Helix, Zed and JetBrains. Needs `pip install
     'jsonnx[lsp]'`.
     """
-    from ..core.optional_packages import require_package
+    from ..core.system.optional_packages import require_package
 
     require_package("pygls", "lsp", "the language server")
     from ..language_server.start import start

@@ -23,7 +23,7 @@ def mcp(root: str) -> None:
 
     A client starts this command and talks to it on standard input and output. Needs the extra `mcp`.
     """
-    from ..core.optional_packages import require_package
+    from ..core.system.optional_packages import require_package
 
     require_package("mcp.server.mcpserver", "mcp", "the server")  # a module of mcp 2
     from ..mcp_server.server import serve

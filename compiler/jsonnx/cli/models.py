@@ -81,12 +81,12 @@ def compile(
 ) -> None:
     """Compile a spec to an ONNX model. If it exceeds the budget of the spec or of the options, nothing is written."""
     from ..core.diagnostics import CompileError
-    from ..core.files import refuse_overwrite
-    from ..pipeline.check_budget import check_budget
-    from ..pipeline.check_model_budget import check_model_budget
-    from ..pipeline.compile import compile_checked
-    from ..pipeline.initial_weights import possible_weight_files
-    from ..pipeline.training_export import training_files, write_training_folder
+    from ..core.files.files import refuse_overwrite
+    from ..pipeline.compile.check_budget import check_budget
+    from ..pipeline.compile.compile import compile_checked
+    from ..pipeline.compile.initial_weights import possible_weight_files
+    from ..pipeline.train.training_export import training_files, write_training_folder
+    from ..pipeline.validate.check_model_budget import check_model_budget
 
     checked = checked_spec(spec, changes, scale)
     outputs = [Path(output) / name for name in training_files(checked)] if training else [Path(output)]
@@ -142,12 +142,12 @@ def evaluate(
     import json
 
     from ..core.figures import finite, numbers_only
-    from ..pipeline.required_figures import FigureBound, check_figures
-    from ..pipeline.trained_model import TrainedModel
-    from ..render.evaluation_text import evaluation_text
-    from ..render.runs_table import figures_text
-    from ..render.terminal import line_width, shows_color
-    from ..runtime.provider_options import parse_assignments
+    from ..pipeline.run.required_figures import FigureBound, check_figures
+    from ..pipeline.run.trained_model import TrainedModel
+    from ..render.results.evaluation_text import evaluation_text
+    from ..render.results.runs_table import figures_text
+    from ..render.text.terminal import line_width, shows_color
+    from ..runtime.providers.provider_options import parse_assignments
 
     bounds = [FigureBound.parse(text) for text in requirements]
     print_provider_choice(provider)
@@ -224,9 +224,9 @@ def predict(
     unverified: bool,
 ) -> None:
     """Compute the outputs of a trained model for input data."""
-    from ..pipeline.trained_model import PredictOptions, TrainedModel
-    from ..render.progress import SampleCounter
-    from ..runtime.provider_options import parse_assignments
+    from ..pipeline.run.trained_model import PredictOptions, TrainedModel
+    from ..render.results.progress import SampleCounter
+    from ..runtime.providers.provider_options import parse_assignments
 
     if ids and with_inputs:
         raise UsageError("bad-option", "--id and --with-inputs exclude each other", "--with-inputs writes all columns")
@@ -246,9 +246,9 @@ def inspect(model: str, output: str | None, format_: str) -> None:
     """Show signature, labels, versions and spec of an ONNX model."""
     import json
 
-    from ..core.files import refuse_overwrite, write_atomically
+    from ..core.files.files import refuse_overwrite, write_atomically
     from ..interop.model_info import inspect_model
-    from ..render.model_info_text import inspection_json, inspection_text
+    from ..render.networks.model_info_text import inspection_json, inspection_text
 
     model_info = inspect_model(model)
     warnings = model_info.warnings()

@@ -25,7 +25,7 @@ from .common import (
 )
 
 if TYPE_CHECKING:
-    from ..pipeline.plot_network import ImageFormat
+    from ..pipeline.compile.plot_network import ImageFormat
 
 IMAGE_FORMATS: dict[str, ImageFormat] = {".svg": "svg", ".png": "png", ".pdf": "pdf"}
 """The formats of a drawing, by the suffix of its file."""
@@ -65,9 +65,9 @@ def trace(
     """
     import json
 
-    from ..pipeline.trace_network import trace_network
-    from ..render.terminal import line_width, shows_color
-    from ..render.trace_text import trace_json, trace_text
+    from ..pipeline.inspect.trace_network import trace_network
+    from ..render.results.trace_text import trace_json, trace_text
+    from ..render.text.terminal import line_width, shows_color
 
     traced = trace_network(checked_spec(spec, changes, scale), data, weights, seed, data_roots, not unverified)
     if format_ == "json":
@@ -85,10 +85,10 @@ def trace(
 @handles_errors
 def draw(spec: str, output: str, scale: str | None, changes: tuple[str, ...]) -> None:
     """Draw the layers of a network and what each reads, as a diagram in a file. Needs matplotlib."""
-    from ..core.files import refuse_overwrite, write_atomically
+    from ..core.files.files import refuse_overwrite, write_atomically
     from ..lowering.cost import cost_table
-    from ..pipeline.graphs import costed_graph
-    from ..pipeline.plot_network import network_image
+    from ..pipeline.compile.graphs import costed_graph
+    from ..pipeline.compile.plot_network import network_image
 
     format = IMAGE_FORMATS.get(Path(output).suffix.lower())
     if format is None:

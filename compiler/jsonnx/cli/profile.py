@@ -90,11 +90,11 @@ def profile(
     spec or of a RUN folder, of which nothing is kept. The first steps are not measured. Each node that onnxruntime runs
     is timed, also fused ones, and belongs to the layer that it was emitted for.
     """
-    from ..core.files import refuse_overwrite
-    from ..pipeline.profile_network import ProfileOptions, profile_model, profile_training
-    from ..render.profile_text import profile_json, profile_text
-    from ..render.terminal import line_width, shows_color
-    from ..runtime.provider_options import parse_assignments
+    from ..core.files.files import refuse_overwrite
+    from ..pipeline.inspect.profile_network import ProfileOptions, profile_model, profile_training
+    from ..render.results.profile_text import profile_json, profile_text
+    from ..render.text.terminal import line_width, shows_color
+    from ..runtime.providers.provider_options import parse_assignments
 
     if training and Path(spec_or_model).suffix.lower() == ".onnx":
         help = "name the spec or the RUN folder that it is from"

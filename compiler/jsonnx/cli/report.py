@@ -57,8 +57,8 @@ def report(
     unverified: bool,
 ) -> None:
     """Write a page that shows runs: curves, predictions, examples, network."""
-    from ..pipeline.report_run import ReportOptions
-    from ..pipeline.write_report import default_report_file, write_report
+    from ..pipeline.report.report_run import ReportOptions
+    from ..pipeline.report.write_report import default_report_file, write_report
 
     folders = [Path(run) for run in runs]
     if live:
@@ -84,7 +84,7 @@ def live_report(folder: Path, port: int | None, is_live: bool) -> Iterator[None]
     if not is_live:
         yield
         return
-    from ..pipeline.live_report import DEFAULT_PORT, LiveReport, serving
+    from ..pipeline.report.live_report import DEFAULT_PORT, LiveReport, serving
 
     server = LiveReport(folder, DEFAULT_PORT if port is None else port)
     print_status(f"live report: {server.url}")
@@ -94,8 +94,8 @@ def live_report(folder: Path, port: int | None, is_live: bool) -> Iterator[None]
 
 def write_run_report(folder: Path, data_roots: tuple[str, ...]) -> None:
     """Writes the report of a run that has ended to its folder."""
-    from ..pipeline.report_run import ReportOptions
-    from ..pipeline.write_report import default_report_file, write_report
+    from ..pipeline.report.report_run import ReportOptions
+    from ..pipeline.report.write_report import default_report_file, write_report
 
     file = default_report_file([folder])
     for note in write_report([folder], file, ReportOptions(data_roots=data_roots)):
@@ -105,8 +105,8 @@ def write_run_report(folder: Path, data_roots: tuple[str, ...]) -> None:
 
 def _serve(folders: list[Path], port: int | None, ignored: dict[str, str | None]) -> None:
     """Serves the page of a run until Ctrl-C."""
-    from ..pipeline.live_report import DEFAULT_PORT, LiveReport
-    from ..pipeline.run import Run
+    from ..pipeline.report.live_report import DEFAULT_PORT, LiveReport
+    from ..pipeline.run.run import Run
 
     for option, value in ignored.items():
         if value is not None:

@@ -13,7 +13,7 @@ from ..core.diagnostics import UsageError
 from .common import FORMAT_OPTION, handles_errors, print_diagnostics, print_result, print_status
 
 if TYPE_CHECKING:
-    from ..pipeline.lock_file import LockedRun
+    from ..pipeline.run.lock_file import LockedRun
 
 
 @click.command()
@@ -45,10 +45,10 @@ if TYPE_CHECKING:
 @handles_errors
 def runs(folder: str, conditions: tuple[str, ...], sort: str, format_: str) -> None:
     """List the runs beneath a folder with their states and figures."""
-    from ..pipeline.list_runs import list_runs
-    from ..pipeline.select_runs import column_value, parse_condition, selected_runs, sorted_runs
-    from ..render.runs_table import runs_csv, runs_json, runs_text
-    from ..render.terminal import line_width, shows_color
+    from ..pipeline.run.list_runs import list_runs
+    from ..pipeline.run.select_runs import column_value, parse_condition, selected_runs, sorted_runs
+    from ..render.results.runs_table import runs_csv, runs_json, runs_text
+    from ..render.text.terminal import line_width, shows_color
 
     parsed = [parse_condition(text) for text in conditions]
     all_runs, warnings = list_runs(Path(folder))
@@ -75,11 +75,11 @@ def compare(folders: tuple[str, ...], format_: str) -> None:
     curves by epoch, and figures by class."""
     import json
 
-    from ..pipeline.compare_runs import compare_runs
-    from ..pipeline.run import Run
-    from ..render.curves import ASCII_LEVELS, BLOCKS
-    from ..render.run_comparison import run_comparison_json, run_comparison_text
-    from ..render.terminal import can_show, line_width, shows_color
+    from ..pipeline.compare.compare_runs import compare_runs
+    from ..pipeline.run.run import Run
+    from ..render.results.curves import ASCII_LEVELS, BLOCKS
+    from ..render.results.run_comparison import run_comparison_json, run_comparison_text
+    from ..render.text.terminal import can_show, line_width, shows_color
 
     opened = [Run(folder) for folder in dict.fromkeys(folders)]
     differences, warnings = compare_runs(opened)
@@ -98,9 +98,9 @@ def compare(folders: tuple[str, ...], format_: str) -> None:
 @handles_errors
 def lock(run: str) -> None:
     """Write what a finished run depended on to jsonnx.lock, beside its spec, for `jsonnx train --locked`."""
-    from ..core.files import display_path
-    from ..pipeline.lock_file import write_lock
-    from ..pipeline.run import Run
+    from ..core.files.files import display_path
+    from ..pipeline.run.lock_file import write_lock
+    from ..pipeline.run.run import Run
 
     opened = Run(run)
     path = write_lock(opened)
@@ -109,7 +109,7 @@ def lock(run: str) -> None:
 
 def locked_run(spec: str) -> LockedRun:
     """The run of the lock file beside a spec. Raises UsageError for options that it decides."""
-    from ..pipeline.lock_file import read_lock
+    from ..pipeline.run.lock_file import read_lock
 
     context = click.get_current_context()
     for name, option in LOCKED_OPTIONS.items():

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import click
 
 from ..core.diagnostics import UsageError
-from ..core.files import display_path, make_folders, write_atomically
+from ..core.files.files import display_path, make_folders, write_atomically
 from .common import handles_errors, print_result, print_status
 
 SHELLS = ("bash", "zsh", "fish")

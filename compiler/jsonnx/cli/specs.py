@@ -34,10 +34,10 @@ from .common import (
 from .fixes import FixOptions, FixOutcome, apply_fixes, fix_options, print_fix_counts, print_fixable
 
 if TYPE_CHECKING:
-    from ..frontend.json_reader import Source
-    from ..pipeline.check import Spec
-    from ..pipeline.lint_spec import LintOptions
-    from ..pipeline.validate import Validation
+    from ..frontend.json.json_reader import Source
+    from ..pipeline.check.check import Spec
+    from ..pipeline.validate.lint_spec import LintOptions
+    from ..pipeline.validate.validate import Validation
 
 
 class OptionalDataCommand(click.Command):
@@ -48,7 +48,7 @@ class OptionalDataCommand(click.Command):
     """
 
     def parse_args(self, context: click.Context, arguments: list[str]) -> list[str]:
-        from ..core.data_formats import DATA_ONLY_SUFFIXES
+        from ..core.files.data_formats import DATA_ONLY_SUFFIXES
 
         rewritten: list[str] = []
         rest = list(arguments)
@@ -65,7 +65,7 @@ class OptionalDataCommand(click.Command):
 
     def format_epilog(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         """Adds the limits of a spec to the examples."""
-        from ..render.limits_page import limits_in_help
+        from ..render.reference.limits_page import limits_in_help
 
         super().format_epilog(context, formatter)
         with formatter.section("Limits (docs/limits.md lists all)"):
@@ -119,7 +119,7 @@ def validate(
     """
     lint_options = None
     if lint:
-        from ..pipeline.lint_spec import LintOptions
+        from ..pipeline.validate.lint_spec import LintOptions
 
         lint_options = LintOptions()
     compiles = compiles or not limits.keys().isdisjoint(MODEL_OPTIONS)
@@ -142,7 +142,7 @@ class CheckOptions:
 
     def validation(self, spec: Spec | Source) -> Validation:
         """Checks one spec. Raises UsageError."""
-        from ..pipeline.validate import validate_spec
+        from ..pipeline.validate.validate import validate_spec
 
         if self.data == "":
             help = "name a file, or give --data alone to check the spec's data"
@@ -155,14 +155,14 @@ class CheckOptions:
         """Whether a diagnostic makes the exit status 1: an error does, and with rules a warning that they silence."""
         if diagnostic.severity == "error" or self.lint_options is None:
             return diagnostic.severity == "error"
-        from ..frontend.lint_codes import LINT_CODES
+        from ..sections.lint_codes import LINT_CODES
 
         return not self.lint_options.exits_zero and diagnostic.severity == "warning" and diagnostic.code in LINT_CODES
 
 
 def check_and_print(files: Sequence[str], options: CheckOptions, format_: str, fixing: FixOptions) -> int:
     """Checks specs, applies fixes on request, prints all diagnostics, and returns the exit status."""
-    from ..frontend.json_reader import STDIN_NAME
+    from ..frontend.json.json_reader import STDIN_NAME
 
     diagnostics: list[Diagnostic] = []
     summaries: list[str] = []
@@ -181,7 +181,7 @@ def check_and_print(files: Sequence[str], options: CheckOptions, format_: str, f
             diagnostics += validation.diagnostics
             has_usage_error |= validation.has_unreadable_data
             if validation.sample_counts:
-                from ..render.data_summary import data_summary_text  # imports what a fine spec does not need
+                from ..render.results.data_summary import data_summary_text  # imports what a fine spec does not need
 
                 summaries.append(data_summary_text(validation, spec if len(files) > 1 else None))
         except UsageError as error:
@@ -233,10 +233,10 @@ def summary(
     import json
 
     from ..lowering.cost import cost_table
-    from ..pipeline.check_budget import check_budget, memory_peak
-    from ..pipeline.graphs import costed_graph
-    from ..render.tables import summary_json, summary_text
-    from ..render.terminal import line_width, shows_color
+    from ..pipeline.compile.check_budget import check_budget, memory_peak
+    from ..pipeline.compile.graphs import costed_graph
+    from ..render.networks.tables import summary_json, summary_text
+    from ..render.text.terminal import line_width, shows_color
 
     checked = checked_spec(spec, changes, scale)
     typed = checked.require()
@@ -265,9 +265,9 @@ def summary(
 @handles_errors
 def fmt(specs: tuple[str, ...], check: bool, drop_nulls: bool, only_specs: bool) -> None:
     """Format specs canonically, in place. - reads standard input and writes to standard output."""
-    from ..pipeline.format_file import format_file
-    from ..render.terminal import shows_color
-    from ..render.text_diff import unified_diff_text
+    from ..pipeline.edit.format_file import format_file
+    from ..render.diagnostics.text_diff import unified_diff_text
+    from ..render.text.terminal import shows_color
 
     diagnostics: list[Diagnostic] = []
     status = 0
@@ -329,10 +329,10 @@ def diff(specs: tuple[str, ...], against: str | None, format_: str, fail_on: str
     """
     import json
 
-    from ..pipeline.compare_revisions import compare_pair, compare_with_revision
-    from ..render.revision_diff import revision_json, revision_markdown, revision_text
-    from ..render.spec_diff import comparison_json, comparison_text
-    from ..render.terminal import shows_color
+    from ..pipeline.compare.compare_revisions import compare_pair, compare_with_revision
+    from ..render.networks.revision_diff import revision_json, revision_markdown, revision_text
+    from ..render.networks.spec_diff import comparison_json, comparison_text
+    from ..render.text.terminal import shows_color
 
     if against is None and len(specs) != 2:
         message = f"got {len(specs)} {'name' if len(specs) == 1 else 'names'}, and no --against"

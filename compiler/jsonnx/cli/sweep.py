@@ -90,11 +90,11 @@ def sweep(
     """Search for the values with which a spec trains best, as its `sweep` says."""
     import json
 
-    from ..pipeline.run_data import DataFiles
-    from ..pipeline.sweep import run_sweep
-    from ..pipeline.sweep_options import SweepOptions
-    from ..render.sweep_display import sweep_display
-    from ..runtime.provider_options import parse_assignments
+    from ..pipeline.sweep.sweep import run_sweep
+    from ..pipeline.sweep.sweep_options import SweepOptions
+    from ..pipeline.train.run_data import DataFiles
+    from ..render.results.sweep_display import sweep_display
+    from ..runtime.providers.provider_options import parse_assignments
 
     if not quiet:
         print_provider_choice(provider)

@@ -36,10 +36,10 @@ from .report import PORT_OPTION, check_port, live_report, write_run_report
 from .runs import locked_run
 
 if TYPE_CHECKING:
-    from ..pipeline.check import CheckedSpec
-    from ..pipeline.lock_file import LockedRun
-    from ..pipeline.run_outcome import Outcome
-    from ..pipeline.training_run import ProviderPlacement, RunOptions
+    from ..pipeline.check.check import CheckedSpec
+    from ..pipeline.run.lock_file import LockedRun
+    from ..pipeline.run.run_outcome import Outcome
+    from ..pipeline.run.training_run import ProviderPlacement, RunOptions
 
 
 class TrainArguments(NamedTuple):
@@ -85,9 +85,9 @@ class TrainArguments(NamedTuple):
         )
 
     def run_options(self, lock: LockedRun | None, changes: tuple[str, ...]) -> RunOptions:
-        from ..pipeline.run_data import DataFiles
-        from ..pipeline.training_run import RunOptions
-        from ..runtime.provider_options import parse_assignments
+        from ..pipeline.run.training_run import RunOptions
+        from ..pipeline.train.run_data import DataFiles
+        from ..runtime.providers.provider_options import parse_assignments
 
         return RunOptions(
             provider=self.provider,
@@ -189,7 +189,7 @@ def train(**arguments: Any) -> None:
 
 def _train(arguments: TrainArguments) -> int:
     """Trains on one or all folds. Returns the exit status."""
-    from ..pipeline.cross_validation import fold_change, with_fold
+    from ..pipeline.train.cross_validation import fold_change, with_fold
 
     check_port(arguments.port, arguments.live)
     lock = locked_run(arguments.spec) if arguments.locked else None
@@ -214,8 +214,8 @@ def _train_in(
     arguments: TrainArguments, lock: LockedRun | None, folder: Path, checked: CheckedSpec, changes: tuple[str, ...]
 ) -> Outcome:
     """Trains in a RUN folder, and prints the results. `changes` are those of `checked`, for the record of the run."""
-    from ..pipeline.training_run import train
-    from ..render.progress import progress_display
+    from ..pipeline.run.training_run import train
+    from ..render.results.progress import progress_display
 
     quiet = arguments.quiet
 
@@ -246,7 +246,7 @@ def _train_in(
 
 def _print_placement(provider: str, placement: ProviderPlacement | None) -> None:
     """Prints where the nodes of a training step run."""
-    from ..render.placement_text import placements_text
+    from ..render.results.placement_text import placements_text
 
     print_status(
         placements_text([placement]) if placement else f"{provider}: onnxruntime does not tell where nodes run"

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from ..core.components import Component, Json
-from ..frontend.budget_section import BUDGET_KEY, BudgetSection
-from ..frontend.formatter import attribute_order
 from ..frontend.network import Call
-from ..training.section import Training
+from ..frontend.text.formatter import attribute_order
+from ..sections.budget_section import BUDGET_KEY, BudgetSection
+from ..sections.training_section import Training
 from .matching import ComparedNetwork, LayerCost, LayerMatches, type_name_of
 from .signature import SignatureChange, signature_changes, size_renames, type_text_with_sizes
 

@@ -11,8 +11,8 @@ from ..core.components import Json
 from ..core.diagnostics import JsonPath
 from ..core.types import ShapeError, TensorType, rank_help
 from ..layers import Layer
-from ..training.section import Training
-from .lint_section import IgnoredFinding
+from ..sections.lint_section import IgnoredFinding
+from ..sections.training_section import Training
 
 
 class BlockLayer(NamedTuple):

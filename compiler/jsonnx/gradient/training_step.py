@@ -21,10 +21,10 @@ from ..core.reserved_names import (
 )
 from ..core.types import TensorType
 from ..ir import Builder, Graph, Value
-from ..training.loss_scaling import LossScaleSection, all_finite
-from ..training.objective import Objective
-from ..training.optimizer import Optimizer
-from ..training.target_scaling import TargetScaling
+from ..sections.loss_scaling import LossScaleSection, all_finite
+from ..sections.target_scaling import TargetScaling
+from ..training.metrics.objective import Objective
+from ..training.optimizers.optimizer import Optimizer
 from .backward import gradients
 from .builder import GradientBuilder
 from .tuning import GENERAL_FORMULAS, GradientTuning
@@ -144,7 +144,7 @@ def shard_step(graph: Graph, expected_batch: int | None = None, tuning: Gradient
 
     The input `SHARD_FRACTION` is the fraction of the batch's samples that the shard has. Losses and gradients (outputs
     named by `gradient_name`) are multiplied by it, so that their sums over all shards are those of the batch. This
-    holds if the loss is a mean over samples that do not interact (`passes.training.batch_separability`).
+    holds if the loss is a mean over samples that do not interact (`passes.training_steps.batch_separability`).
     `expected_batch` and `tuning` are those of `training_step`. Raises MissingRule.
     """
     g = GradientBuilder.extending(graph, tuning=tuning, expected_batch=expected_batch)

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from ..core.reserved_names import AVERAGE_SLOT, LEARNING_RATE, OPTIMIZER_SCOPE, STEP_COUNT
 from ..core.types import Dim, TensorType
 from ..ir import Builder, Graph, Parameter, State, Value, WeightUpdate
-from ..training.initializers import Constant
-from ..training.optimizer import Optimizer
-from ..training.schedules import Schedule
+from ..training.optimizers.optimizer import Optimizer
+from ..training.optimizers.schedules import Schedule
+from ..training.weights.initializers import Constant
 
 ACCUMULATOR_SLOT = "gradient_accumulator"
 """The slot of a weight with the sum of its gradients since the last update."""

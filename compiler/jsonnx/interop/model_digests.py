@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import IO, Any
 
 from ..core.diagnostics import CompileError, Diagnostic
-from ..core.digests import DIGEST_KEYS, ContentDigests, digest_faults, records_digests
-from ..core.file_kinds import ONNX, other_kind_error
-from ..core.files import UnsafePath, open_beneath
+from ..core.files.digests import DIGEST_KEYS, ContentDigests, digest_faults, records_digests
+from ..core.files.file_kinds import ONNX, other_kind_error
+from ..core.files.files import UnsafePath, open_beneath
 from .protobuf_reader import BufferedFile, DecodeError, Message
 from .read_budget import damaged_file_error
 

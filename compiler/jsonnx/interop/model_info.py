@@ -11,11 +11,11 @@ from typing import IO
 
 from ..backend import spec_hash, thresholds_from
 from ..core.diagnostics import CompileError, Diagnostic, UsageError
-from ..core.digests import records_digests
-from ..core.file_kinds import ONNX, other_kind_error
-from ..core.files import open_file
-from ..frontend.formatter import format_source
-from ..frontend.json_reader import Source, read_text
+from ..core.files.digests import records_digests
+from ..core.files.file_kinds import ONNX, other_kind_error
+from ..core.files.files import open_file
+from ..frontend.json.json_reader import Source, read_text
+from ..frontend.text.formatter import format_source
 from .model_digests import model_digest_faults
 from .onnx_reader import OnnxFile, read_onnx
 from .protobuf_reader import DecodeError

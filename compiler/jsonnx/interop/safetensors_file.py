@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..core.diagnostics import Diagnostic
-from ..core.digests import ContentDigests, digest_faults, records_digests
+from ..core.files.digests import ContentDigests, digest_faults, records_digests
 from .string_arrays import with_strings_as_bytes
 
 _DTYPE_NAMES = {

@@ -20,13 +20,13 @@ from pygls.exceptions import FeatureNotificationError, FeatureRequestError, Json
 from pygls.lsp.server import LanguageServer
 
 from ..core.diagnostics import JsonPath
-from .aligned_facts import aligned_facts
-from .checks import SpecCheck
-from .documents import Document, Documents
-from .entry_facts import EntryFacts
-from .lsp_diagnostics import FIX_ALL, lsp_diagnostics
+from .checks.aligned_facts import aligned_facts
+from .checks.checks import SpecCheck
+from .checks.entry_facts import EntryFacts
+from .checks.lsp_diagnostics import FIX_ALL, lsp_diagnostics
+from .checks.scheduler import Scheduler
+from .documents.documents import Document, Documents
 from .protocol import SpecProtocol
-from .scheduler import Scheduler
 
 SERVER_NAME = "jsonnx"
 CONFIGURATION_FILES = ("/jsonnx.toml", "/pyproject.toml")
@@ -208,7 +208,7 @@ class SpecServer:
         return aligned_facts(document, self.scheduler.last_typed(document.uri))
 
     def completion(self, params: types.CompletionParams) -> types.CompletionList | None:
-        from .completion import complete
+        from .features.completion import complete
 
         document = self._spec(params.text_document)
         if document is None:
@@ -218,7 +218,7 @@ class SpecServer:
 
     def resolve_completion(self, item: types.CompletionItem) -> types.CompletionItem:
         """Adds the reference of a layer or another component to a completion."""
-        from . import component_docs
+        from .features import component_docs
 
         data = item.data
         if isinstance(data, dict) and isinstance(data.get("kind"), str) and isinstance(data.get("name"), str):
@@ -228,60 +228,60 @@ class SpecServer:
         return item
 
     def hover(self, params: types.HoverParams) -> types.Hover | None:
-        from .hover import hover
+        from .features.hover import hover
 
         document = self._spec(params.text_document)
         return hover(document, params.position, self._facts(document)) if document is not None else None
 
     async def inlay_hint(self, params: types.InlayHintParams) -> list[types.InlayHint]:
         """The hints of a range, from the check of the newest version."""
-        from .inlay_hints import inlay_hints
+        from .features.inlay_hints import inlay_hints
 
         await self.scheduler.newest(params.text_document.uri)
         document = self._spec(params.text_document)
         return inlay_hints(document, self._facts(document), params.range) if document is not None else []
 
     def document_symbol(self, params: types.DocumentSymbolParams) -> list[types.DocumentSymbol]:
-        from .outline import document_symbols
+        from .features.outline import document_symbols
 
         document = self._spec(params.text_document)
         return document_symbols(document, self._facts(document)) if document is not None else []
 
     def folding_range(self, params: types.FoldingRangeParams) -> list[types.FoldingRange]:
-        from .outline import folding_ranges
+        from .features.outline import folding_ranges
 
         document = self._spec(params.text_document)
         return folding_ranges(document) if document is not None else []
 
     def formatting(self, params: types.DocumentFormattingParams) -> list[types.TextEdit]:
-        from .formatting import formatting_edits
+        from .features.formatting import formatting_edits
 
         document = self._spec(params.text_document)
         return formatting_edits(document) if document is not None else []
 
     def definition(self, params: types.DefinitionParams) -> list[types.Location]:
-        from .navigation import definitions
+        from .features.navigation import definitions
 
         document = self._spec(params.text_document)
         return definitions(document, params.position) if document is not None else []
 
     def references(self, params: types.ReferenceParams) -> list[types.Location]:
-        from .navigation import references
+        from .features.navigation import references
 
         document = self._spec(params.text_document)
         with_definition = params.context.include_declaration
         return references(document, params.position, with_definition) if document is not None else []
 
     def prepare_rename(self, params: types.PrepareRenameParams) -> types.Range | None:
-        from .renaming import renamed_place
+        from .features.renaming import renamed_place
 
         document = self._spec(params.text_document)
         return renamed_place(document, params.position) if document is not None else None
 
     async def rename(self, params: types.RenameParams) -> types.WorkspaceEdit | None:
         """Edits the newest version, after its check."""
-        from .code_actions import edit_of
-        from .renaming import RenameRefused, rename
+        from .features.code_actions import edit_of
+        from .features.renaming import RenameRefused, rename
 
         check = await self.scheduler.newest(params.text_document.uri)
         document = self._spec(params.text_document)
@@ -297,7 +297,7 @@ class SpecServer:
 
     async def code_action(self, params: types.CodeActionParams) -> list[types.CodeAction]:
         """The fixes of the newest version, after its check."""
-        from .code_actions import code_actions
+        from .features.code_actions import code_actions
 
         check = await self.scheduler.newest(params.text_document.uri)
         return code_actions(check, params.range, params.context.only, self.sends_versions) if check is not None else []
@@ -356,17 +356,17 @@ def _claim_standard_output() -> Any:
 def _warm_up() -> None:
     """Imports what the first check, the first completion and the first costs need, in this order."""
     try:
-        import jsonnx.pipeline.validate
+        import jsonnx.pipeline.validate.validate
 
         from ..frontend.schema.editor_schema import editor_schema
-        from .completion import known_types
-        from .hover import hover  # noqa: F401
-        from .outline import document_symbols  # noqa: F401
+        from .features.completion import known_types
+        from .features.hover import hover  # noqa: F401
+        from .features.outline import document_symbols  # noqa: F401
 
         editor_schema()
         known_types()
         import jsonnx.lowering.cost
-        import jsonnx.pipeline.graphs  # noqa: F401
+        import jsonnx.pipeline.compile.graphs  # noqa: F401
 
         gc.freeze()
     except Exception:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 from ..core.diagnostics import UsageError
-from ..core.files import error_reason
+from ..core.files.files import error_reason
 
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 

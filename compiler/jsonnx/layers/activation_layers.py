@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from ..core.components import attr
 from ..core.types import TensorType, broadcast, require
-from ..training.constraints import Constraint
-from ..training.initializers import Initializer
-from ..training.regularizers import Regularizer
+from ..training.weights.constraints import Constraint
+from ..training.weights.initializers import Initializer
+from ..training.weights.regularizers import Regularizer
 from .activations import Linear, Relu, activated_type
 from .axes import Axes, axes_of
 from .base import Layer, layer

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from ..core.components import Component, Registry, attr, snake_case
 from ..core.limits import MAX_ELEMENTS_PER_SAMPLE
 from ..core.types import ShapeError, TensorType, require
-from ..training.regularizers import Regularizer
+from ..training.weights.regularizers import Regularizer
 from .layer_modules import MODULE_BY_TYPE, TYPE_BY_ALIAS
 
 if TYPE_CHECKING:

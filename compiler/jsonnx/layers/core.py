@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from ..core.components import attr
 from ..core.types import TensorType, rank_help, require
-from ..training.constraints import Constraint
-from ..training.initializers import Initializer
-from ..training.regularizers import Regularizer
+from ..training.weights.constraints import Constraint
+from ..training.weights.initializers import Initializer
+from ..training.weights.regularizers import Regularizer
 from .activations import ActivationFunction, activate, activated_type
 from .base import Layer, layer, require_in_range, require_real
 

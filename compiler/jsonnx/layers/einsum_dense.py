@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 from ..core.components import ArrayCodec, IntegerCodec, NullableCodec, UnionCodec, attr
 from ..core.types import Dim, TensorType, require
-from ..training.constraints import Constraint
-from ..training.initializers import FanScaledInitializer, Initializer
-from ..training.regularizers import Regularizer
+from ..training.weights.constraints import Constraint
+from ..training.weights.initializers import FanScaledInitializer, Initializer
+from ..training.weights.regularizers import Regularizer
 from .activations import ActivationFunction, activate, activated_type
 from .base import Layer, layer, require_real
 from .core import LORA, QUANTIZATION

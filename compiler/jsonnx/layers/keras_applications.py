@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..core.components import attr
 from ..core.types import TensorType, require
-from ..training.initializers import Constant
+from ..training.weights.initializers import Constant
 from .base import Layer, layer, require_real
 from .merging import expand_to_same_rank, merged_type
 from .regularization import inverted_dropout_scale

@@ -85,7 +85,7 @@ MODULE_BY_TYPE = {
     "Normalization": "preprocessing.numerical",
     "PReLU": "activation_layers",
     "Permute": "reshaping",
-    "Pipeline": "preprocessing.pipeline",
+    "Pipeline": "image.pipeline",
     "PositionEmbedding": "attention.position_embeddings",
     "RMSNormalization": "normalization.normalization",
     "RNN": "rnn.rnn",

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from ..core.components import attr
 from ..core.types import Dim, TensorType, require
-from ..training.losses import Reduction, reduce_losses
-from ..training.regularizers import L1L2, Regularizer
+from ..training.losses.losses import Reduction, reduce_losses
+from ..training.weights.regularizers import L1L2, Regularizer
 from .base import Layer, layer, penalize, require_real
-from .convolution.sliding_window import DATA_FORMAT, DataFormat, channel_axis, require_spatial
+from .sliding_window import DATA_FORMAT, DataFormat, channel_axis, require_spatial
 
 if TYPE_CHECKING:
     from ..ir import Builder, Value

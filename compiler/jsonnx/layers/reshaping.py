@@ -8,7 +8,7 @@ from ..core.components import Json, attr
 from ..core.types import Dim, TensorType, product, rank_help, require, shape_text
 from .axes import MAX_SLICE_BOUND
 from .base import Layer, layer
-from .convolution.sliding_window import DATA_FORMAT, DataFormat, require_spatial, spatial_axes
+from .sliding_window import DATA_FORMAT, DataFormat, require_spatial, spatial_axes
 
 if TYPE_CHECKING:
     from ..ir import Builder, Value

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from ..core.diagnostics import UsageError, quoted_list, suggestion
-from ..core.files import open_file
-from ..frontend.lint_codes import LINT_CODES
+from ..core.files.files import open_file
+from ..sections.lint_codes import LINT_CODES
 
 CONFIGURATION_FILE, PROJECT_FILE = "jsonnx.toml", "pyproject.toml"
 MAX_CONFIGURATION_BYTES = 1 << 20

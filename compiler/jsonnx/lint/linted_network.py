@@ -13,9 +13,9 @@ from ..core.components import Json
 from ..core.diagnostics import JsonPath, SourceMap, identity_source_map
 from ..core.types import TensorType
 from ..frontend.network import Call
-from ..frontend.silences import Silences
-from ..training.objective import Objective
-from ..training.section import Training
+from ..frontend.networks.silences import Silences
+from ..sections.training_section import Training
+from ..training.metrics.objective import Objective
 from .layer_kinds import PASSTHROUGH_LAYERS
 
 PARAMETERS_KEY = "parameters"

@@ -10,8 +10,8 @@ from ..core.diagnostics import Report
 from ..core.types import Dim, TensorType
 from ..frontend.network import Call, Network
 from ..layers.image.geometric_augmentation import HostAugmentation
-from ..layers.preprocessing.pipeline import Pipeline
-from ..training.objective import Objective
+from ..layers.image.pipeline import Pipeline
+from ..training.metrics.objective import Objective
 
 
 def augmented_input_name(call: str) -> str:

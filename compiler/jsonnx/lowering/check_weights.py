@@ -11,8 +11,8 @@ from ..core.diagnostics import Report
 from ..core.types import ShapeError
 from ..frontend.network import Call
 from ..frontend.schema.phrases import known_names_help, short_name
-from ..training.multi_optimizer import MultiOptimizer
-from ..training.optimizer import matches_weight
+from ..training.optimizers.multi_optimizer import MultiOptimizer
+from ..training.optimizers.optimizer import matches_weight
 
 if TYPE_CHECKING:
     from ..ir import Builder, Graph, Parameter, State

@@ -14,7 +14,7 @@ from ..ir import Builder, Graph, Value
 from ..ir.builder import EmissionError
 from ..layers import Layer
 from ..layers.base import infer_types, penalize
-from ..training.target_scaling import TargetScaling, has_scalable_type
+from ..sections.target_scaling import TargetScaling, has_scalable_type
 
 
 class LoweringError(Exception):

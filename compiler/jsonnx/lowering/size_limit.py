@@ -16,7 +16,7 @@ from ..layers.activations import ActivationFunction
 from ..layers.attention.position_embeddings import PositionEmbedding
 from ..layers.rnn.rnn import MAX_UNROLLED_STEPS, Recurrent
 from ..layers.rnn.time_distributed import TimeDistributed
-from ..training.regularizers import Regularizer
+from ..training.weights.regularizers import Regularizer
 
 if TYPE_CHECKING:
     from ..ir import Graph

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from ..core.diagnostics import UsageError
-from ..core.file_patterns import is_pattern
-from ..core.files import open_file
+from ..core.files.file_patterns import is_pattern
+from ..core.files.files import open_file
 
 RUN_INFO_FILE, CONFIGURATION_FILE = "run.json", "jsonnx.toml"
 MAX_RUN_INFO_BYTES = 16 << 20

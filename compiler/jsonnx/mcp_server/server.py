@@ -51,7 +51,7 @@ class SpecServer(MCPServer[Any]):
         @self.resource("jsonnx://llms.txt", mime_type="text/markdown")
         def language() -> str:
             """The language and the signatures of all layers on one page."""
-            from ..render.llms_page import llms_page
+            from ..render.reference.llms_page import llms_page
 
             return llms_page()
 
@@ -100,7 +100,7 @@ def _unknown_name(message: str, name: str, known: Collection[str]) -> Diagnostic
 
 
 def _failure(diagnostics: Sequence[Diagnostic | dict[str, Any]]) -> CallToolResult:
-    from ..render.diagnostics_json import diagnostics_json
+    from ..render.diagnostics.diagnostics_json import diagnostics_json
 
     values = [value if isinstance(value, dict) else diagnostics_json([value])[0] for value in diagnostics]
     content = {"diagnostics": values}

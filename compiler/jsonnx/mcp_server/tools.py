@@ -243,12 +243,12 @@ class Tools:
         return {"valid": errors == 0, "errors": errors, "diagnostics": page(diagnostics, offset, limit)}
 
     def _read_spec(self, spec: str) -> bytes:
-        from ..frontend.json_reader import read_bytes
+        from ..frontend.json.json_reader import read_bytes
 
         return read_bytes(str(self.folder.path / self.folder.relative(spec)))
 
     def _write(self, file: str, text: bytes) -> None:
-        from ..core.files import write_atomically
+        from ..core.files.files import write_atomically
 
         write_atomically(self.folder.path / file, text)
 

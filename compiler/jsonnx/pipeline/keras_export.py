@@ -13,18 +13,18 @@ from typing import Any
 import numpy as np
 
 from ..core.diagnostics import CompileError, Diagnostic, UsageError
-from ..core.files import make_folders, write_atomically
+from ..core.files.files import make_folders, write_atomically
+from ..core.files.run_files import RUN_INFO_FILE, WEIGHTS_FILE
 from ..core.reserved_names import target_name
 from ..interop.keras.export import NamedLayer, archive_bytes, weights_h5_bytes
-from ..runtime.run_files import RUN_INFO_FILE, WEIGHTS_FILE
-from ..runtime.weight_files import WeightsReport
+from ..runtime.session.weight_files import WeightsReport
 from ..training.numerics import EPSILON
-from .check import CheckedSpec, Spec, check_spec
-from .compile import compile_checked
-from .graphs import inference_graph
-from .initial_weights import Weights
-from .keras_config import export_config, keras_variables
-from .trained_model import TrainedModel
+from .check.check import CheckedSpec, Spec, check_spec
+from .compile.compile import compile_checked
+from .compile.graphs import inference_graph
+from .compile.initial_weights import Weights
+from .compile.keras_config import export_config, keras_variables
+from .run.trained_model import TrainedModel
 
 MODEL_FILES = ("model.json", "model.weights.h5")
 """The files of an export to a folder."""

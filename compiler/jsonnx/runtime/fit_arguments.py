@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..training.section import Training
+from ..sections.training_section import Training
 
 
 @dataclass(frozen=True)

@@ -8,18 +8,18 @@ from functools import cached_property
 from math import nan
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 
+from ..core.files.spec_source import NO_SPEC, SpecSource
 from ..core.reserved_names import LOSS, is_added_loss_name, is_slot_name, metric_sums_name, output_loss_name
-from ..core.spec_source import NO_SPEC, SpecSource
 from ..core.types import TensorType
-from ..data.data_spec import DataSpec, make_data_spec
-from ..training.section import Training
+from ..data.samples.data_spec import DataSpec, make_data_spec
+from ..sections.training_section import Training
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from ..data.dataset import Dataset
+    from ..data.samples.dataset import Dataset
     from ..ir import Graph
-    from ..training.metrics import Metric
+    from ..training.metrics.metrics import Metric
 
 
 class AugmentationLayer(Protocol):

@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from ..core.optional_packages import require_package
+from ..core.system.optional_packages import require_package
 from .tracker import RunTracker, TrackedRun, read_run_key, write_run_key
 
 KEY_FILE = "mlflow.json"

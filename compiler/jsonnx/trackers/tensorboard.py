@@ -6,8 +6,8 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from ..core.files import make_folders
-from ..core.optional_packages import require_package
+from ..core.files.files import make_folders
+from ..core.system.optional_packages import require_package
 from .tracker import RunTracker, TrackedRun
 
 FOLDER = "tensorboard"

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..core.files import write_atomically
+from ..core.files.files import write_atomically
 
 Parameter = str | int | float | bool | None
 

@@ -11,8 +11,8 @@ from typing import Any
 import jsonnx
 import pytest
 from jsonnx.core.diagnostics import CompileError, UsageError
-from jsonnx.pipeline.check import check_spec
-from jsonnx.pipeline.plan_training import plan_training
+from jsonnx.pipeline.check.check import check_spec
+from jsonnx.pipeline.train.plan_training import plan_training
 
 DENSE = {"type": "Dense", "units": 4}
 

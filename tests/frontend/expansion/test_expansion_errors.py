@@ -6,7 +6,7 @@ from typing import Any
 
 import jsonnx
 import pytest
-from jsonnx.pipeline.check import check_spec
+from jsonnx.pipeline.check.check import check_spec
 
 DENSE = {"type": "Dense", "units": 4}
 

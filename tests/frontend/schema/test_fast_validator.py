@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from jsonnx.core.diagnostics import CompileError, Report
 from jsonnx.frontend.expansion.expand import expand
-from jsonnx.frontend.json_reader import read_text
+from jsonnx.frontend.json.json_reader import read_text
 from jsonnx.frontend.schema.errors import _validator, _validator_class, check_against_schema
 from jsonnx.frontend.schema.fast_validator import IGNORED_KEYWORDS, KEYWORDS, is_valid
 from jsonnx.frontend.schema.schema import reuse_schema, root_schema, spec_schema

@@ -12,7 +12,7 @@ import pytest
 from jsonnx.core.diagnostics import CompileError, Report
 from jsonnx.core.limits import MAX_DIAGNOSTICS
 from jsonnx.core.quantities import BYTES_PATTERN, COUNT_PATTERN
-from jsonnx.frontend.json_reader import read_text
+from jsonnx.frontend.json.json_reader import read_text
 from jsonnx.frontend.schema.editor_schema import (
     EXPRESSION_PATTERN,
     INNER_REFERENCE_SCHEMA,
@@ -27,7 +27,7 @@ from jsonnx.frontend.schema.schema import (
     REFERENCE_SCHEMA,
     spec_schema,
 )
-from jsonnx.pipeline.validate import validate
+from jsonnx.pipeline.validate.validate import validate
 from jsonschema import Draft202012Validator
 
 ROOT = Path(__file__).parents[3]

@@ -12,11 +12,11 @@ import pytest
 from commands import jsonnx
 from jsonnx.core.components import Json
 from jsonnx.core.diagnostics import Report, UsageError
-from jsonnx.frontend.formatter import without_nulls
 from jsonnx.frontend.schema.errors import check_against_schema
 from jsonnx.frontend.schema.layer_subset import layer_subset
 from jsonnx.frontend.schema.structured_limits import require_size
 from jsonnx.frontend.schema.structured_schema import DEFAULT_LAYERS, VENDORS, structured_schema
+from jsonnx.frontend.text.formatter import without_nulls
 from jsonnx.layers import LAYERS
 from jsonschema import Draft202012Validator
 

@@ -16,8 +16,8 @@ SOURCE = Path(__file__).parent.parent.parent.parent / "compiler"
 
 WATCH = """
 import sys
-import jsonnx, jsonnx.pipeline.keras_import, jsonnx.interop.keras, jsonnx.frontend.schema.schema
-import jsonnx.frontend.foreign_names
+import jsonnx, jsonnx.pipeline.compile.keras_import, jsonnx.interop.keras, jsonnx.frontend.schema.schema
+import jsonnx.frontend.foreign.foreign_names
 jsonnx.frontend.schema.schema.spec_schema()  # evaluates the type hints of our own components
 jsonnx.validate({})  # imports jsonschema
 try: jsonnx.from_keras(sys.argv[2])  # imports modules that are loaded on first use

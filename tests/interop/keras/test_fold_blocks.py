@@ -7,8 +7,8 @@ from typing import Any
 
 import jsonnx
 import pytest
-from jsonnx.pipeline.check import check_spec
-from jsonnx.pipeline.keras_import import import_keras
+from jsonnx.pipeline.check.check import check_spec
+from jsonnx.pipeline.compile.keras_import import import_keras
 
 Layer = dict[str, Any]
 

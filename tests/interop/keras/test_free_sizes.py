@@ -8,7 +8,7 @@ from typing import Any
 import jsonnx
 import pytest
 from jsonnx.core.diagnostics import CompileError
-from jsonnx.pipeline.keras_import import import_keras
+from jsonnx.pipeline.compile.keras_import import import_keras
 
 
 def text() -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 import jsonnx
 import pytest
-from jsonnx.pipeline.keras_import import import_keras
+from jsonnx.pipeline.compile.keras_import import import_keras
 
 FILES = Path(__file__).parent / "files"
 HARD = {"type": "hard_sigmoid", "slope": 0.2}

@@ -9,7 +9,7 @@ from typing import Any
 import jsonnx
 import numpy as np
 import pytest
-from jsonnx.pipeline.keras_import import import_keras
+from jsonnx.pipeline.compile.keras_import import import_keras
 
 FILES = Path(__file__).parent / "files"
 

@@ -11,7 +11,7 @@ import h5py
 import jsonnx
 import numpy as np
 import pytest
-from jsonnx.pipeline.keras_import import import_keras
+from jsonnx.pipeline.compile.keras_import import import_keras
 
 FILES = Path(__file__).parent / "files"
 

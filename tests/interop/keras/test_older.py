@@ -10,8 +10,8 @@ from pathlib import Path
 import jsonnx
 import numpy as np
 import pytest
-from jsonnx.interop.keras.weight_layouts import Producer, upgrade_weights
-from jsonnx.pipeline.keras_import import import_keras
+from jsonnx.interop.keras.weights.weight_layouts import Producer, upgrade_weights
+from jsonnx.pipeline.compile.keras_import import import_keras
 
 FILES = Path(__file__).parent / "files"
 

@@ -142,7 +142,7 @@ def test_nesting_depth_is_limited() -> None:
 
 
 def test_unsupported_compile_arguments_are_left_out_with_a_warning() -> None:
-    from jsonnx.pipeline.keras_import import import_keras
+    from jsonnx.pipeline.compile.keras_import import import_keras
 
     model = sequential(layer("Flatten"), {**layer("Dense", units=2)})
     model["config"]["layers"][2]["config"]["name"] = "end"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from harness import lower, one_layer
-from jsonnx.interop.keras.weight_paths import duplicate_variable_paths, group_names, variable_paths
+from jsonnx.interop.keras.weights.weight_paths import duplicate_variable_paths, group_names, variable_paths
 from layers.cases import all_cases
 
 RECORDED = json.loads((Path(__file__).parent / "files" / "keras3_places.json").read_text())

@@ -15,7 +15,7 @@ from commands import jsonnx as run
 from jsonnx.core.diagnostics import CompileError
 from jsonnx.core.types import TensorType
 from jsonnx.interop.keras import WeightOwner, match_weights, open_keras
-from jsonnx.pipeline.keras_import import import_keras
+from jsonnx.pipeline.compile.keras_import import import_keras
 
 FILES = Path(__file__).parent / "files"
 HALF = {

@@ -12,7 +12,7 @@ from harness import run
 from jsonnx.core.types import BATCH, TensorType
 from jsonnx.ir import Builder, Graph, Node
 from jsonnx.passes.canonicalize import canonicalize
-from jsonnx.passes.targets import write_nodes_without_kernel
+from jsonnx.passes.legalization import write_nodes_without_kernel
 
 Emit = Callable[[Any, Any], Any]
 REALS = np.concatenate([np.linspace(-6, 6, 45), [0, -0.5, 0.5, 1.5, 2.5, -1.5, 1e-4, -1e-4, 1e-7]]).astype(np.float32)

@@ -9,8 +9,8 @@ from harness import run
 from jsonnx.core.reserved_names import next_name
 from jsonnx.core.types import BATCH, TensorType
 from jsonnx.ir import Builder, Graph, Node
-from jsonnx.passes.targets import write_nodes_without_kernel
-from jsonnx.training.initializers import Constant
+from jsonnx.passes.legalization import write_nodes_without_kernel
+from jsonnx.training.weights.initializers import Constant
 
 FREE_OPERATORS = {"Shape", "Size", "Gather", "ArgMax", "LabelEncoder"}
 

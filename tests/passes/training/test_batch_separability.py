@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 from jsonnx.layers import LAYERS
-from jsonnx.pipeline.check import check_spec
-from jsonnx.pipeline.plan_training import plan_training
+from jsonnx.pipeline.check.check import check_spec
+from jsonnx.pipeline.train.plan_training import plan_training
 
 Layers = list[dict[str, Any]]
 

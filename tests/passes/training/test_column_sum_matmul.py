@@ -7,7 +7,7 @@ import pytest
 from harness import run
 from jsonnx.core.types import BATCH, Dim, Size, TensorType
 from jsonnx.ir import Builder, Graph
-from jsonnx.passes.training.column_sum_matmul import column_sums_as_matmul
+from jsonnx.passes.training_steps.column_sum_matmul import column_sums_as_matmul
 
 
 def summing(shape: tuple[Dim, ...], axes: list[int], dtype: str = "float32", keepdims: int = 0) -> Graph:

@@ -10,7 +10,7 @@ import pytest
 from harness import run
 from jsonnx.core.types import BATCH, TensorType
 from jsonnx.ir import Builder, Graph, Value
-from jsonnx.passes.training.factor_sums import clear_detached, factor_sums
+from jsonnx.passes.training_steps.factor_sums import clear_detached, factor_sums
 
 IMAGE = TensorType("float32", (BATCH, 3, 5, 4))
 CHANNELS = np.array([0.5, -2.0, 3.0], np.float32).reshape(3, 1, 1)

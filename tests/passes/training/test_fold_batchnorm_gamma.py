@@ -9,12 +9,12 @@ import pytest
 from jsonnx.backend import serialize, to_model_proto
 from jsonnx.core.types import BATCH, Size, TensorType
 from jsonnx.ir import Builder, GradientInfo, Graph, Value
-from jsonnx.passes.training import fold_batchnorm_gamma
-from jsonnx.pipeline import plan_training as plan_training_module
-from jsonnx.pipeline.check import check_spec
-from jsonnx.pipeline.plan_training import plan_training
-from jsonnx.pipeline.trainer import Trainer
-from jsonnx.runtime.providers import create_session, resolve_provider
+from jsonnx.passes.training_steps import fold_batchnorm_gamma
+from jsonnx.pipeline.check.check import check_spec
+from jsonnx.pipeline.train import plan_training as plan_training_module
+from jsonnx.pipeline.train.plan_training import plan_training
+from jsonnx.pipeline.train.trainer import Trainer
+from jsonnx.runtime.providers.providers import create_session, resolve_provider
 
 NORMALIZED = {"type": "BatchNormalization"}
 RELU = {"type": "ReLU"}

@@ -13,12 +13,12 @@ from jsonnx.backend import serialize, to_model_proto
 from jsonnx.core.reserved_names import LEARNING_RATE, LOSS, next_name, target_name
 from jsonnx.core.types import BATCH, TensorType
 from jsonnx.ir import Builder, Graph, Value
-from jsonnx.passes.training.mixed_precision import accepts, with_mixed_precision
-from jsonnx.pipeline.check import check_spec
-from jsonnx.pipeline.plan_training import plan_training
-from jsonnx.runtime.random import draw_initial_weights
-from jsonnx.runtime.trainer import Trainer as PlanTrainer
-from jsonnx.training.initializers import Zeros
+from jsonnx.passes.training_steps.mixed_precision import accepts, with_mixed_precision
+from jsonnx.pipeline.check.check import check_spec
+from jsonnx.pipeline.train.plan_training import plan_training
+from jsonnx.runtime.fit.trainer import Trainer as PlanTrainer
+from jsonnx.runtime.providers.random import draw_initial_weights
+from jsonnx.training.weights.initializers import Zeros
 from onnx.reference import ReferenceEvaluator
 from training_steps import training_graph
 

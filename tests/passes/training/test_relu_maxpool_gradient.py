@@ -7,11 +7,11 @@ import pytest
 from harness import run
 from jsonnx.gradient.training_step import training_step, with_loss
 from jsonnx.passes.canonicalize import canonicalize
-from jsonnx.passes.training import relu_maxpool_gradient
-from jsonnx.pipeline.check import check_spec
-from jsonnx.pipeline.graphs import forward_graph
-from jsonnx.pipeline.plan_training import plan_training
-from jsonnx.runtime.random import draw_initial_weights
+from jsonnx.passes.training_steps import relu_maxpool_gradient
+from jsonnx.pipeline.check.check import check_spec
+from jsonnx.pipeline.compile.graphs import forward_graph
+from jsonnx.pipeline.train.plan_training import plan_training
+from jsonnx.runtime.providers.random import draw_initial_weights
 from jsonnx.tuning.cpu.gradient import CPU_GRADIENTS
 
 

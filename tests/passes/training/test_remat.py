@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from jsonnx.core.types import TensorType
 from jsonnx.ir import Graph, Node, Value, topologically_sorted
-from jsonnx.passes.training.remat import MODES, ForwardPass, is_heavy, min_peak_segments, rematerialize
-from jsonnx.pipeline.check import check_spec
-from jsonnx.pipeline.plan_training import plan_training
+from jsonnx.passes.training_steps.remat import MODES, ForwardPass, is_heavy, min_peak_segments, rematerialize
+from jsonnx.pipeline.check.check import check_spec
+from jsonnx.pipeline.train.plan_training import plan_training
 
 Spec = dict[str, Any]
 BATCH = 8

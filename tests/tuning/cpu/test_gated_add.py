@@ -10,10 +10,10 @@ import pytest
 from jsonnx.backend import serialize, to_model_proto
 from jsonnx.core.types import BATCH, Size, TensorType
 from jsonnx.ir import Builder, Graph, Value
-from jsonnx.pipeline.check import check_spec
-from jsonnx.pipeline.plan_training import plan_training
-from jsonnx.runtime.kernel_probes import has_gated_add
-from jsonnx.runtime.providers import create_session, resolve_provider
+from jsonnx.pipeline.check.check import check_spec
+from jsonnx.pipeline.train.plan_training import plan_training
+from jsonnx.runtime.providers.kernel_probes import has_gated_add
+from jsonnx.runtime.providers.providers import create_session, resolve_provider
 from jsonnx.tuning.cpu.gated_add import MICROSOFT_DOMAIN, fuse_gated_adds
 from jsonnx.tuning.cpu.target import Target
 from optimizer_names import OPTIMIZER_NAMES

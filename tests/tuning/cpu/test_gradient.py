@@ -10,7 +10,7 @@ import pytest
 from harness import run
 from jsonnx.gradient.tuning import GENERAL_FORMULAS, GradientTuning
 from jsonnx.ir import Graph
-from jsonnx.pipeline import plan_training
+from jsonnx.pipeline.train import plan_training
 from jsonnx.tuning.cpu.gradient import CPU_GRADIENTS
 from nchwc_graphs import random_feeds
 from training_steps import training_graph

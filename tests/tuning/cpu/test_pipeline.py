@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from jsonnx.pipeline.check import check_spec
-from jsonnx.pipeline.plan_training import plan_training
+from jsonnx.pipeline.check.check import check_spec
+from jsonnx.pipeline.train.plan_training import plan_training
 from jsonnx.tuning.cpu import pipeline
 from jsonnx.tuning.cpu.pipeline import CPU_PASSES, optimize_for_cpu
 from jsonnx.tuning.cpu.target import Pass, Target

@@ -7,7 +7,7 @@ import pytest
 from jsonnx.backend import serialize, to_model_proto
 from jsonnx.core.types import TensorType
 from jsonnx.ir import Builder, Graph, Value
-from jsonnx.runtime.providers import create_session, resolve_provider
+from jsonnx.runtime.providers.providers import create_session, resolve_provider
 from jsonnx.tuning.cpu.sink_into_branches import sink_into_branches
 
 VECTOR = TensorType("float32", (3,))

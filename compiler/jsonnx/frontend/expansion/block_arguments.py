@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from ...core.components import Json
 from ...core.diagnostics import JsonPath, Report, suggested
-from ..foreign_help import replaced_keys
+from ..foreign.foreign_help import replaced_keys
 from ..schema.phrases import short_name
 from ..schema.schema import ENTRY_KEYS
 from .block_definitions import BlockDefinition

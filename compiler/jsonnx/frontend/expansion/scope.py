@@ -14,7 +14,7 @@ from ...core.limits import MAX_EXPANDED_ENTRIES, MAX_LAYERS, MAX_TEMPLATES
 from ...layers import LAYERS
 from ...layers.unsupported import unsupported_layer
 from ..default_names import default_name, free_name
-from ..foreign_help import foreign_name_help
+from ..foreign.foreign_help import foreign_name_help
 from ..schema.error_messages import NESTED_BLOCK_HELP
 from ..schema.phrases import short_name, short_repr
 from ..schema.schema import ENTRY_KEYS, INNER_NAME_SCHEMA, NAME_SCHEMA, REGISTRIES

@@ -11,7 +11,7 @@ from ...core.components import Json
 from ...core.diagnostics import JsonPath
 from ...core.fixes import Edit, Fix, json_text
 from ...core.spelling import similar_words
-from ..foreign_help import key_correction
+from ..foreign.foreign_help import key_correction
 from .fast_validator import is_valid
 from .schema import definition
 from .schema_paths import allows_items

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from functools import cache
 
 from ...core.components import Json
-from ..lint_section import LINT_KEY
+from ...sections.lint_section import LINT_KEY
 from .library_schema import library_definitions, with_library
 from .schema import INNER_NAME_SCHEMA, REGISTRIES, reuse_properties, spec_schema
 

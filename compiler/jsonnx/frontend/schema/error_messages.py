@@ -15,7 +15,7 @@ from ...core.fixes import Fix, Suggestion, json_text, remove_key
 from ...core.quantities import AMOUNT_EXAMPLES
 from ...layers import LAYERS
 from ...layers.unsupported import unsupported_layer
-from ..foreign_help import foreign_name, key_correction, replaced_keys
+from ..foreign.foreign_help import foreign_name, key_correction, replaced_keys
 from .component_fixes import REGISTRY_BY_KIND, component_fix, name_as_layer_fix, type_key_fix
 from .corrections import key_fix, split_fix, value_fix
 from .misplaced_keys import misplaced_key

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ...core.components import Json
 from ...core.diagnostics import JsonPath, Report
 from ...core.limits import MAX_DIAGNOSTICS
-from ..foreign_help import replaced_keys
+from ..foreign.foreign_help import replaced_keys
 from .error_messages import error_path, is_only_out_of_range, report_error, unknown_keys
 from .fast_validator import is_integer, is_number, is_valid, matches_pattern, rule_index_by_type
 from .schema import reuse_schema, root_schema, spec_schema

@@ -10,10 +10,12 @@ from ...core.components import Json
 from ...core.diagnostics import JsonPath
 from ...core.fixes import Edit, Fix
 from ...layers import LAYERS
-from ...search.section import PruningSection, SweepSection
-from ...training.data_section import AudioSection, DataSection, ImagesSection
-from ...training.optimizer import OPTIMIZERS
-from ...training.section import (
+from ...sections.budget_section import BudgetSection
+from ...sections.data_section import AudioSection, DataSection, ImagesSection
+from ...sections.lint_section import LintSection
+from ...sections.split_section import SequencesSection, SplitSection, WindowsSection
+from ...sections.sweep_section import PruningSection, SweepSection
+from ...sections.training_section import (
     CheckpointSection,
     EarlyStoppingSection,
     InitialWeightsSection,
@@ -21,10 +23,8 @@ from ...training.section import (
     TimeLimitSection,
     Training,
 )
-from ...training.split_section import SequencesSection, SplitSection, WindowsSection
-from ..budget_section import BudgetSection
-from ..foreign_help import replaced_keys
-from ..lint_section import LintSection
+from ...training.optimizers.optimizer import OPTIMIZERS
+from ..foreign.foreign_help import replaced_keys
 from .fast_validator import is_valid
 from .schema import root_schema
 from .schema_paths import child_schema, schema_at, value_at

@@ -8,18 +8,18 @@ from functools import cache
 from ...core.components import Component, Json, NullableCodec, Registry, codec_for
 from ...core.limits import MAX_INPUT_AXES, MAX_NAME_CHARACTERS
 from ...layers import ACTIVATIONS, LAYERS
-from ...search.section import SweepSection
-from ...training.constraints import CONSTRAINTS
-from ...training.initializers import INITIALIZERS
-from ...training.losses import LOSSES
-from ...training.metrics import METRICS
-from ...training.optimizer import OPTIMIZERS
-from ...training.regularizers import REGULARIZERS
-from ...training.schedules import SCHEDULES
-from ...training.section import Training
-from ...training.trackers import TRACKERS
-from ..budget_section import BudgetSection
-from ..lint_section import LINT_KEY, LintSection
+from ...sections.budget_section import BudgetSection
+from ...sections.lint_section import LINT_KEY, LintSection
+from ...sections.sweep_section import SweepSection
+from ...sections.trackers import TRACKERS
+from ...sections.training_section import Training
+from ...training.losses.losses import LOSSES
+from ...training.metrics.metrics import METRICS
+from ...training.optimizers.optimizer import OPTIMIZERS
+from ...training.optimizers.schedules import SCHEDULES
+from ...training.weights.constraints import CONSTRAINTS
+from ...training.weights.initializers import INITIALIZERS
+from ...training.weights.regularizers import REGULARIZERS
 from .phrases import UNKNOWN_NAME_SCHEMA
 
 LANGUAGE_VERSION = 1

@@ -18,11 +18,11 @@ from ...core.components import REQUIRED, Attribute, Component, Json, Registry
 from ...core.diagnostics import UsageError, suggestion
 from ...core.limits import MAX_NAME_CHARACTERS
 from ...layers import LAYERS, Layer
-from ...training.data_section import DataSection
-from ...training.losses import LOSSES
-from ...training.metrics import METRICS
-from ...training.optimizer import OPTIMIZERS
-from ...training.section import EarlyStoppingSection, Training
+from ...sections.data_section import DataSection
+from ...sections.training_section import EarlyStoppingSection, Training
+from ...training.losses.losses import LOSSES
+from ...training.metrics.metrics import METRICS
+from ...training.optimizers.optimizer import OPTIMIZERS
 from .phrases import short_name
 from .schema import DTYPES, NAME_SCHEMA, REGISTRIES
 from .structured_limits import require_size

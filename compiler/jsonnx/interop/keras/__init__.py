@@ -7,12 +7,12 @@
 
 from __future__ import annotations
 
-from .entries import WeightOwner
-from .h5_weights import is_legacy_format
 from .open_file import KerasFile, open_keras, read_open_keras_file
 from .read_model import TranslatedModel, read_model, readable_layers
-from .unnamed_weights import assign_groups, has_unnamed_layers
-from .weight_matching import MatchedWeights, match_weights
+from .translation.entries import WeightOwner
+from .weights.h5_weights import is_legacy_format
+from .weights.unnamed_weights import assign_groups, has_unnamed_layers
+from .weights.weight_matching import MatchedWeights, match_weights
 
 __all__ = [
     "KerasFile",

@@ -13,10 +13,19 @@ from pathlib import Path
 from typing import IO, Any, Literal
 
 from ...core.diagnostics import Diagnostic, UsageError
-from ...core.file_kinds import HDF5, JSON, KERAS, SAVED_MODEL, SIGNATURE_BYTES, file_kind, is_saved_model, kind_error
-from ...core.files import UnsafePath, error_reason, open_beneath, open_file
+from ...core.files.file_kinds import (
+    HDF5,
+    JSON,
+    KERAS,
+    SAVED_MODEL,
+    SIGNATURE_BYTES,
+    file_kind,
+    is_saved_model,
+    kind_error,
+)
+from ...core.files.files import UnsafePath, error_reason, open_beneath, open_file
 from ...core.limits import MAX_KERAS_JSON_CONTAINERS, MAX_KERAS_JSON_DEPTH, MAX_READ_TEXT_BYTES
-from ...frontend.json_reader import Limits, Source, read_text
+from ...frontend.json.json_reader import Limits, Source, read_text
 from ...frontend.schema.phrases import name_list
 from ..file_slice import FileSlice
 from ..hdf5 import Hdf5Weights, is_hdf5, read_hdf5, spool_to_temporary_file

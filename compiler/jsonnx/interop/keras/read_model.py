@@ -10,22 +10,22 @@ from typing import Any
 from ...core.components import Json
 from ...core.diagnostics import Diagnostic, JsonPath
 from ...core.limits import MAX_KERAS_LAYERS
-from ...frontend.json_reader import Source
+from ...frontend.json.json_reader import Source
 from ...frontend.schema.phrases import name_list, short_name
 from ...layers import Layer
-from .compile_config import read_compile_config, warn_training_left_out
-from .entries import FlatModel, WeightOwner
-from .fold_blocks import fold_blocks
-from .inputs_outputs import add_inputs, add_outputs
-from .layer_entries import LayerTranslator
-from .layer_names import LayerNames, non_input_layers, valid_name
-from .model_config import MODEL_CLASSES, LayerConfig, ModelConfig, ModelConfigReader
-from .model_walk import ModelWalk
-from .operations import is_operation
-from .report import KerasReport
-from .spec_writer import spec_document
-from .versions import KerasVersion, detect_version
-from .weight_paths import group_names
+from .folding.fold_blocks import fold_blocks
+from .folding.spec_writer import spec_document
+from .translation.compile_config import read_compile_config, warn_training_left_out
+from .translation.entries import FlatModel, WeightOwner
+from .translation.inputs_outputs import add_inputs, add_outputs
+from .translation.layer_entries import LayerTranslator
+from .translation.layer_names import LayerNames, non_input_layers, valid_name
+from .translation.model_config import MODEL_CLASSES, LayerConfig, ModelConfig, ModelConfigReader
+from .translation.model_walk import ModelWalk
+from .translation.operations import is_operation
+from .translation.report import KerasReport
+from .translation.versions import KerasVersion, detect_version
+from .weights.weight_paths import group_names
 
 VOCABULARY_FILE = "vocabulary.txt"
 """The file of a layer's adapted vocabulary in an archive."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from ...core.components import attr
 from ...core.limits import require_computable
 from ...core.types import TensorType, require
-from ...training.initializers import GlorotUniform, Ones
+from ...training.weights.initializers import GlorotUniform, Ones
 from ..base import Layer, OutputTypes, layer
 from ..regularization import SEED, inverted_dropout_scale
 from .attention_masks import band_mask, check_mask, combine_masks, mask_as_float, mask_penalty

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from ...core.components import attr
 from ...core.types import Dim, TensorType, product, require
-from ...training.constraints import Constraint
-from ...training.initializers import Initializer, Ones
-from ...training.regularizers import Regularizer
+from ...training.weights.constraints import Constraint
+from ...training.weights.initializers import Initializer, Ones
+from ...training.weights.regularizers import Regularizer
 from ..axes import Axes, axes_of, axis_of
 from ..base import LAYERS, Layer, OutputTypes, layer, penalize
 from ..einsum_dense import reshape_symbolic, with_fans

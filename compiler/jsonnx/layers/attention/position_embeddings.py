@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...core.components import attr
 from ...core.types import TensorType, broadcast, require, shape_text
-from ...training.initializers import Initializer
+from ...training.weights.initializers import Initializer
 from ..base import Layer, layer
 from .positions import MAX_WAVELENGTH, WAVELENGTH, check_positions, position_indices, sine_table, start_index
 

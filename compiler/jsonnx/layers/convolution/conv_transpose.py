@@ -8,8 +8,8 @@ from ...core.components import SpatialSizesCodec, attr
 from ...core.types import Dim, TensorType, require
 from ..activations import activate, activated_type
 from ..base import LAYERS
+from ..sliding_window import channel_axis, spatial_axes, with_channels_first
 from .convolution import DILATION_RATE, KERNEL_SIZE, KernelConv, onnx_kernel
-from .sliding_window import channel_axis, spatial_axes, with_channels_first
 
 if TYPE_CHECKING:
     from ...ir import Builder, Value

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from ...core.components import SpatialSizesCodec, attr
 from ...core.types import TensorType, require
-from ...training.constraints import Constraint
-from ...training.initializers import Initializer
-from ...training.regularizers import Regularizer
+from ...training.weights.constraints import Constraint
+from ...training.weights.initializers import Initializer
+from ...training.weights.regularizers import Regularizer
 from ..activations import ActivationFunction, activate, activated_type
 from ..base import LAYERS, Layer, layer, require_real
 from ..core import LORA
-from .sliding_window import (
+from ..sliding_window import (
     CAUSAL,
     DATA_FORMAT,
     PADDING,

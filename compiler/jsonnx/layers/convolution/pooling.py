@@ -9,7 +9,7 @@ from ...core.components import SpatialSizesCodec, attr
 from ...core.limits import MAX_POOLING_TABLE_ELEMENTS
 from ...core.types import TensorType, product, require
 from ..base import LAYERS, Layer, layer, require_real
-from .sliding_window import (
+from ..sliding_window import (
     DATA_FORMAT,
     PADDING,
     DataFormat,

@@ -8,8 +8,8 @@ from ...core.components import attr
 from ...core.limits import MAX_HISTOGRAM_ELEMENTS
 from ...core.types import Dim, TensorType, require
 from ..base import Layer, layer
-from ..convolution.sliding_window import DATA_FORMAT, DataFormat, require_spatial, with_channels_first
 from ..preprocessing.numerical import float_type
+from ..sliding_window import DATA_FORMAT, DataFormat, require_spatial, with_channels_first
 from .contrast import BYTE_RANGE, VALUE_RANGE, Range, require_range, rescale_range
 
 if TYPE_CHECKING:

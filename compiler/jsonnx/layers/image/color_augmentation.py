@@ -8,7 +8,7 @@ from ...core.components import ArrayCodec, IntegerCodec, NumberCodec, UnionCodec
 from ...core.types import TensorType, require
 from ...training.numerics import EPSILON
 from ..base import layer
-from ..convolution.sliding_window import channel_axis
+from ..sliding_window import channel_axis
 from .contrast import BYTE_RANGE, VALUE_RANGE, Range
 from .geometric_augmentation import (
     CHANCE,

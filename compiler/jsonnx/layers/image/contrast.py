@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from ...core.components import attr
 from ...core.types import TensorType, require
 from ..base import Layer, layer
-from ..convolution.sliding_window import DATA_FORMAT, DataFormat, channel_axis, require_spatial
 from ..preprocessing.numerical import float_type
+from ..sliding_window import DATA_FORMAT, DataFormat, channel_axis, require_spatial
 
 if TYPE_CHECKING:
     from ...ir import Builder, Value

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from ...core.components import ArrayCodec, NumberCodec, UnionCodec, attr
 from ...core.types import TensorType, require
 from ..base import Layer, layer
-from ..convolution.sliding_window import DATA_FORMAT, DataFormat, channel_axis, require_spatial, spatial_axes
 from ..preprocessing.numerical import float_type
 from ..regularization import SEED
+from ..sliding_window import DATA_FORMAT, DataFormat, channel_axis, require_spatial, spatial_axes
 from .contrast import VALUE_RANGE, Range
 from .resizing import FixedSizeOutput, crop, resize
 

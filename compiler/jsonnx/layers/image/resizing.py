@@ -9,8 +9,8 @@ from ...core.components import SpatialSizesCodec, attr
 from ...core.limits import require_constant_size
 from ...core.types import Dim, TensorType, require
 from ..base import Layer, layer, require_real
-from ..convolution.sliding_window import DATA_FORMAT, DataFormat, require_spatial, spatial_axes, with_channels_first
 from ..preprocessing.numerical import float_type
+from ..sliding_window import DATA_FORMAT, DataFormat, require_spatial, spatial_axes, with_channels_first
 
 if TYPE_CHECKING:
     from ...ir import Builder, Value

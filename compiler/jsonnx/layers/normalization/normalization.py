@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from ...core.components import Component, attr
 from ...core.types import Dim, Size, TensorType, broadcast, product, rank_help, require, shape_text
-from ...training.constraints import Constraint
-from ...training.initializers import Initializer, Ones
-from ...training.regularizers import Regularizer
+from ...training.weights.constraints import Constraint
+from ...training.weights.initializers import Initializer, Ones
+from ...training.weights.regularizers import Regularizer
 from ..axes import Axes, axes_of, axis_of, broadcast_along
 from ..base import Layer, layer, require_real
 from ..einsum_dense import reshape_symbolic

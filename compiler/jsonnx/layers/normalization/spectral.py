@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from ...core.components import attr, snake_case
 from ...core.types import TensorType, require
-from ...training.initializers import TruncatedNormal
 from ...training.numerics import EPSILON
+from ...training.weights.initializers import TruncatedNormal
 from ..base import Layer, infer_types, inner_layer_scope, layer, penalize
 from ..convolution.convolution import KernelConv
 from ..core import Dense, Embedding, ReversibleEmbedding

@@ -20,8 +20,8 @@ from ..convolution.pooling import (
     MaxPooling2D,
     MaxPooling3D,
 )
-from ..convolution.sliding_window import DATA_FORMAT, PADDING, DataFormat, Padding
 from ..image.resizing import INTERPOLATION, Interpolation, Resizing
+from ..sliding_window import DATA_FORMAT, PADDING, DataFormat, Padding
 from .base import (
     ConstantArgument,
     MultiTensorOp,

@@ -9,18 +9,10 @@ from ...core.components import attr
 from ...core.limits import require_constant_size
 from ...core.types import Dim, TensorType, rank_help, require
 from ...training.numerics import EPSILON
-from ...training.window_functions import STFT, WINDOW_DOC, Window, require_window_length, window_coefficients
+from ...training.weights.window_functions import STFT, WINDOW_DOC, Window, require_window_length, window_coefficients
 from ..base import Layer, layer, require_real
 from ..convolution.convolution import onnx_kernel
-from ..convolution.sliding_window import (
-    DATA_FORMAT,
-    PADDING,
-    DataFormat,
-    Padding,
-    SlidingWindows,
-    channel_axis,
-    require_spatial,
-)
+from ..sliding_window import DATA_FORMAT, PADDING, DataFormat, Padding, SlidingWindows, channel_axis, require_spatial
 from .numerical import float_type
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from ...core.components import Json, ScalarCodec, UnionCodec, attr
 from ...core.types import Dim, TensorType, broadcast, require, shape_text
-from ...training.initializers import Zeros
+from ...training.weights.initializers import Zeros
 from ..base import layer
 from .adaptable import Adaptable
 from .numerical import NumbersCodec, shape_of

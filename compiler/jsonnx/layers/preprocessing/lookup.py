@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple
 
 from ...core.components import ArrayCodec, IntegerCodec, Json, ScalarCodec, attr
 from ...core.types import Size, TensorType, require
-from ...training.initializers import Zeros
+from ...training.weights.initializers import Zeros
 from ..base import layer
 from .adaptable import Adaptable
 from .category_encoding import NO_SPARSE, encode_categories, encoded_type

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from ...core.components import Json, attr
 from ...core.types import Dim, TensorType, broadcast, require, shape_text
-from ...training.initializers import Ones, Zeros
 from ...training.numerics import EPSILON
+from ...training.weights.initializers import Ones, Zeros
 from ..axes import Axes, axes_of, broadcast_along
 from ..base import Layer, layer, nested_shape
 from .adaptable import Adaptable

@@ -11,7 +11,7 @@ from ..activations import ActivationFunction, activated_type
 from ..axes import merge_first_axes, split_first_axis
 from ..base import inner_layer_scope, layer, require_real
 from ..convolution.convolution import DILATION_RATE, FILTERS, KERNEL_SIZE, STRIDES, onnx_kernel
-from ..convolution.sliding_window import (
+from ..sliding_window import (
     DATA_FORMAT,
     PADDING,
     SPATIAL_NAMES,

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from ...core.types import TensorType
 from ...frontend.network import Call
-from ...layers.convolution.sliding_window import SlidingWindows, spatial_axes
+from ...layers.sliding_window import SlidingWindows, spatial_axes
 from ..layer_kinds import ALL_CONVOLUTIONS, CONVOLUTIONS, DEPTHWISE_CONVOLUTIONS, POOLINGS, TRANSPOSED_CONVOLUTIONS
 from ..linted_network import LintedNetwork
 from ..rule import Finding, rule

@@ -7,8 +7,8 @@ from math import sqrt
 
 from ...core.diagnostics import JsonPath
 from ...core.fixes import remove_key
-from ...training.losses import BinaryLoss, CategoricalLoss, Loss, SparseCategoricalCrossentropy
-from ...training.section import Training
+from ...sections.training_section import Training
+from ...training.losses.losses import BinaryLoss, CategoricalLoss, Loss, SparseCategoricalCrossentropy
 from ..fixes import set_key
 from ..layer_kinds import activation_of
 from ..linted_network import LintedNetwork

@@ -9,8 +9,8 @@ from typing import Any
 from ...core.diagnostics import JsonPath
 from ...core.fixes import remove_key
 from ...core.reserved_names import is_validation_name
-from ...training.monitor import spec_has_validation
-from ...training.schedules import Schedule
+from ...sections.monitor import spec_has_validation
+from ...training.optimizers.schedules import Schedule
 from ..fixes import set_key
 from ..linted_network import LintedNetwork
 from ..rule import Finding, rule

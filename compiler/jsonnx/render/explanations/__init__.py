@@ -7,7 +7,7 @@ from textwrap import fill
 from ...layers.unsupported import unsupported_layer
 from ...lint.rule import Rule
 from ...lint.rules import RULES
-from ..terminal import TEXT_WIDTH
+from ..text.terminal import TEXT_WIDTH
 from .data import DATA_EXPLANATIONS
 from .explanation import Explanation
 from .files import FILE_EXPLANATIONS

@@ -16,7 +16,7 @@ from dataclasses import replace
 
 from ...ir import Graph, Node
 from ...passes.canonicalize import fold_reshape_chains
-from ...passes.training.remat import HEAVY_OPS
+from ...passes.training_steps.remat import HEAVY_OPS
 from .target import Target
 
 HEAVY_OR_BRANCHING_OPS = HEAVY_OPS | {"If"}

@@ -23,8 +23,8 @@ from harness import run
 from jsonnx.backend import to_model_proto
 from jsonnx.core.reserved_names import ROW_INDICES, variable_of_current_rows
 from jsonnx.core.types import DATA_DEPENDENT
-from jsonnx.pipeline.check import check_spec
-from jsonnx.pipeline.plan_training import plan_training
+from jsonnx.pipeline.check.check import check_spec
+from jsonnx.pipeline.train.plan_training import plan_training
 from jsonnx.runtime.training_plan import TrainingPlan
 from jsonnx.tuning.cpu.embeddings import lazy_updates
 from jsonnx.tuning.cpu.embeddings.lazy_updates import LazyTables

@@ -10,8 +10,8 @@ import pytest
 from harness import assert_same_steps, run
 from jsonnx.core.types import Size, TensorType
 from jsonnx.ir import Builder, Graph, Value
-from jsonnx.pipeline.check import check_spec
-from jsonnx.pipeline.plan_training import plan_training
+from jsonnx.pipeline.check.check import check_spec
+from jsonnx.pipeline.train.plan_training import plan_training
 from jsonnx.tuning.cpu.matmul.fuse import fuse_matmuls
 from jsonnx.tuning.cpu.target import Target
 
@@ -111,7 +111,7 @@ def test_a_graph_of_many_nodes_computes_the_same(monkeypatch: pytest.MonkeyPatch
         "training": {"loss": "mse", "optimizer": {"type": "sgd", "learning_rate": 0.05}},
     }
     rng = np.random.default_rng(2)
-    monkeypatch.setattr("jsonnx.runtime.runner.MIN_UNOPTIMIZED_NODES", 1)
+    monkeypatch.setattr("jsonnx.runtime.execution.runner.MIN_UNOPTIMIZED_NODES", 1)
     assert_same_steps(document, rng.standard_normal((4, 9, 5), np.float32), rng.standard_normal((4, 3), np.float32))
 
 

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 from harness import assert_same_run
-from jsonnx.pipeline.check import check_spec
-from jsonnx.pipeline.plan_training import plan_training
-from jsonnx.pipeline.trainer import Trainer
+from jsonnx.pipeline.check.check import check_spec
+from jsonnx.pipeline.train.plan_training import plan_training
+from jsonnx.pipeline.train.trainer import Trainer
 from jsonnx.tuning.cpu.matmul.partition_rows import MAX_SAMPLES, partition_rows
 from jsonnx.tuning.cpu.target import Target
 

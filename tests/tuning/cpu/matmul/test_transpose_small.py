@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 from harness import assert_same_run
-from jsonnx.pipeline.check import check_spec
-from jsonnx.pipeline.plan_training import plan_training
+from jsonnx.pipeline.check.check import check_spec
+from jsonnx.pipeline.train.plan_training import plan_training
 from jsonnx.tuning.cpu.matmul.transpose_small import has_transposable_matmuls, transpose_small_matmuls
 from jsonnx.tuning.cpu.target import Target
 

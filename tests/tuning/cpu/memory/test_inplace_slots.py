@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from jsonnx.core.types import TensorType
 from jsonnx.ir import Builder, Graph, Value
-from jsonnx.training.initializers import Constant
+from jsonnx.training.weights.initializers import Constant
 from jsonnx.tuning.cpu.memory.inplace_slots import MIN_SLOT_ELEMENTS, inplace_slots
 from jsonnx.tuning.cpu.memory.pack_weights import pack_weights
 from jsonnx.tuning.cpu.pipeline import optimize_for_cpu

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from jsonnx.pipeline.check import check_spec
-from jsonnx.pipeline.plan_training import plan_training
-from jsonnx.runtime.random import draw_initial_weights
+from jsonnx.pipeline.check.check import check_spec
+from jsonnx.pipeline.train.plan_training import plan_training
+from jsonnx.runtime.providers.random import draw_initial_weights
 from jsonnx.tuning.cpu.memory import pack_weights as pack_weights_module
 from jsonnx.tuning.cpu.memory.pack_weights import PackedVectors, pack_weights
 from optimizer_names import OPTIMIZER_NAMES

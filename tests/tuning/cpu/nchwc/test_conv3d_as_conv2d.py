@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from harness import assert_same_steps, run
 from jsonnx import Trainer
-from jsonnx.pipeline.check import check_spec
-from jsonnx.pipeline.plan_training import plan_training
-from jsonnx.runtime.random import draw_initial_weights
+from jsonnx.pipeline.check.check import check_spec
+from jsonnx.pipeline.train.plan_training import plan_training
+from jsonnx.runtime.providers.random import draw_initial_weights
 from jsonnx.tuning.cpu.nchwc.context import NCHWC_DOMAIN
 from jsonnx.tuning.cpu.nchwc.conv3d_as_conv2d import conv3d_to_conv2d
 from jsonnx.tuning.cpu.nchwc.convert import to_nchwc

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from harness import assert_same_run, assert_same_steps
 from jsonnx.ir import Graph, Node
-from jsonnx.pipeline.trainer import Trainer
+from jsonnx.pipeline.train.trainer import Trainer
 from jsonnx.tuning.cpu.nchwc import conv_weight_gradient
 from jsonnx.tuning.cpu.nchwc.conv1d_as_conv2d import conv1d_to_conv2d
 from jsonnx.tuning.cpu.nchwc.conv_geometry import CorrelationGeometry

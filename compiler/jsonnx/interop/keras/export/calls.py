@@ -10,7 +10,7 @@ from ....core.components import Json
 from ....layers import Layer
 from ....layers.rnn.bidirectional import Bidirectional
 from ....layers.rnn.cell import StackedRNNCells
-from ..call_arguments import ATTENTION_FLAGS, RECURRENT_LAYERS
+from ..translation.call_arguments import ATTENTION_FLAGS, RECURRENT_LAYERS
 from .configs import operation_config
 from .operations import is_operation, operands
 

@@ -8,10 +8,10 @@ from typing import Any
 from ....core.components import Codec, Component, Json, snake_case
 from ....layers import ACTIVATIONS, LAYERS, Layer
 from ....layers.rnn.rnn import RNN
-from ....training.constraints import CONSTRAINTS
-from ....training.initializers import INITIALIZERS
-from ....training.regularizers import REGULARIZERS
-from ..weight_paths import group_names
+from ....training.weights.constraints import CONSTRAINTS
+from ....training.weights.initializers import INITIALIZERS
+from ....training.weights.regularizers import REGULARIZERS
+from ..weights.weight_paths import group_names
 
 KERAS_MODULES = {
     INITIALIZERS: "initializers",

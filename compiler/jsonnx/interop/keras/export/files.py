@@ -12,7 +12,7 @@ import numpy as np
 
 from ....core.components import Json
 from ....layers import Layer
-from ..weight_paths import VariablePath, duplicate_variable_paths, group_names, variable_paths
+from ..weights.weight_paths import VariablePath, duplicate_variable_paths, group_names, variable_paths
 
 KERAS_VERSION = "3.15.1"
 """The version of Keras whose format is written."""

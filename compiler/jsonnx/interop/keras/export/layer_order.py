@@ -6,8 +6,8 @@ from collections.abc import Container, Iterator, Mapping, Sequence
 from typing import Any
 
 from ....core.components import Json
-from ....frontend.keras_order import CallNode, add_mask_operations, distances
 from ....frontend.network import Network
+from ....frontend.networks.keras_order import CallNode, add_mask_operations, distances
 
 
 def keras_layer_order(

@@ -31,8 +31,8 @@ from ....core.types import BATCH, DATA_DEPENDENT, Dim, Size, TensorType
 from ....ir import Builder, Graph, Node, State, Value, WeightUpdate, topologically_sorted
 from ....passes.canonicalize import canonicalize
 from ....passes.rewrite import Match, RuleSet, with_replaced_inputs
-from ....training.initializers import Constant
-from ....training.skipped_steps import MAX_AGE, SkippedSteps
+from ....training.optimizers.skipped_steps import MAX_AGE, SkippedSteps
+from ....training.weights.initializers import Constant
 from .segment_sum import arange_like, dense_ranks, gather, positions_where, segment_sum
 
 MIN_TABLE_ELEMENTS = 1 << 18

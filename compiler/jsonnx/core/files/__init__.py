@@ -1,0 +1,1 @@
+"""Safe access to files: atomic writes, files beneath the spec's folder, kinds and formats of files."""

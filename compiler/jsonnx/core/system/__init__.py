@@ -1,0 +1,1 @@
+"""The Python process and its machine: CPUs, memory, garbage collection, installed packages."""

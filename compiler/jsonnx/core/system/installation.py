@@ -1,0 +1,92 @@
+"""How this copy of jsonnx was installed, and so by which command a runtime or a further package for it is."""
+
+from __future__ import annotations
+
+import json
+import re
+from importlib.metadata import Distribution, PackageNotFoundError, distribution
+from pathlib import Path
+from typing import Any
+
+RUNTIME_BY_EXTRA = {
+    "cpu": "onnxruntime",
+    "cuda": "onnxruntime-gpu",
+    "webgpu": "onnxruntime-webgpu",
+    "openvino": "onnxruntime-openvino",
+    "directml": "onnxruntime-directml",
+}
+"""The distribution of onnxruntime that an extra installs."""
+PACKAGE_BY_EXTRA = {
+    **RUNTIME_BY_EXTRA,
+    "data": "pyarrow",
+    "images": "pillow",
+    "search": "optuna",
+    "plots": "matplotlib",
+    "tensorboard": "tensorboardX",
+    "mlflow": "mlflow-skinny",
+    "wandb": "wandb",
+    "lsp": "pygls",
+    "mcp": "mcp",
+}
+"""The distribution that each of our extras installs."""
+LIBRARY_EXTRAS = {"cuda": "cuda,cudnn"}
+"""The extras of such a distribution that install the libraries it needs: CUDA and cuDNN."""
+
+
+def install_command(extra: str) -> str:
+    """The command that installs the package of an extra beside this copy of jsonnx.
+
+    It names the place that this copy was installed from: a package index, a folder, an archive or a repository. If
+    that is unknown or has gone, it installs the package alone.
+    """
+    return f"pip install {_requirement(extra) or _package_requirement(extra)}"
+
+
+def _package_requirement(extra: str) -> str:
+    package, libraries = PACKAGE_BY_EXTRA[extra], LIBRARY_EXTRAS.get(extra)
+    return f'"{package}[{libraries}]"' if libraries else package
+
+
+def _requirement(extra: str) -> str | None:
+    """The argument of `pip install` for this copy with an extra."""
+    try:
+        installed = distribution("jsonnx")
+        origin: Any = json.loads(installed.read_text("direct_url.json") or "{}")
+    except (PackageNotFoundError, OSError, ValueError):
+        return None
+    if not isinstance(origin, dict) or not _is_this_copy(installed, origin):
+        return None
+    if not origin:
+        return f'"jsonnx[{extra}]"'
+    url = str(origin.get("url", ""))
+    if isinstance(vcs := origin.get("vcs_info"), dict):
+        revision = vcs.get("requested_revision") or vcs.get("commit_id")
+        return f'"jsonnx[{extra}] @ {vcs.get("vcs")}+{url}{f"@{revision}" if revision else ""}"'
+    folder = _local_path(url)
+    if folder is not None and not folder.exists():
+        return None
+    if folder is not None and _is_editable(origin):
+        return f'--editable "{folder}[{extra}]"'
+    return f'"jsonnx[{extra}] @ {url}"'
+
+
+def _is_this_copy(installed: Distribution, origin: dict[str, Any]) -> bool:
+    """Whether the distribution has installed the package that is running, not another copy of it."""
+    package = Path(__file__).resolve().parents[2]
+    if _is_editable(origin):
+        folder = _local_path(str(origin.get("url", "")))
+        return folder is not None and package.is_relative_to(folder.resolve())
+    return Path(str(installed.locate_file("jsonnx"))).resolve() == package
+
+
+def _is_editable(origin: dict[str, Any]) -> bool:
+    info = origin.get("dir_info")
+    return isinstance(info, dict) and bool(info.get("editable"))
+
+
+def _local_path(url: str) -> Path | None:
+    """The path of a `file:` URL; None for another URL."""
+    if not url.startswith("file://"):
+        return None
+    path = re.sub(rb"%([0-9A-Fa-f]{2})", lambda code: bytes([int(code[1], 16)]), url.removeprefix("file://").encode())
+    return Path(re.sub(r"^/(?=[A-Za-z]:)", "", path.decode(errors="surrogateescape")))

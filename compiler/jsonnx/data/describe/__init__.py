@@ -1,0 +1,1 @@
+"""Statistics, descriptions and leaks of data."""

@@ -1,0 +1,223 @@
+"""The columns of data files as they are, whatever a network takes: types are recognised, missing values are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ...core.diagnostics import CompileError, Diagnostic, UsageError
+from ...core.files.files import error_reason
+from ...core.files.spec_source import NO_SPEC, SpecSource
+from ...core.types import TensorType
+from ..files.data_locations import DataItem
+from ..samples.data_errors import FaultCollector
+from ..tables.array_tables import ArrayTable
+from ..tables.data_files import TableOptions, read_table
+from ..tables.data_table import ColumnRequest, DataTable
+from ..tables.folder_table import FolderTable, MediaKind, read_folder
+
+MISSING_NUMBERS = frozenset(("", "na", "n/a", "nan", "null", "none", "?", "-"))
+"""Texts, in lower case, that stand for a missing value in a column of numbers."""
+MISSING_TEXTS = frozenset(("", "na", "n/a", "nan", "null", "?"))
+"""Texts, in lower case, that stand for a missing value in a column of texts."""
+
+_ANY_NUMBER = ColumnRequest(TensorType("float32", ()))
+
+
+@dataclass(frozen=True, eq=False)
+class RawColumns:
+    """The columns of one or several files.
+
+    Numbers are arrays of NumPy's types, with NaN for a missing value; texts are arrays of objects, with None for a
+    missing one. The rows are along the first axis.
+    """
+
+    columns: Mapping[str, np.ndarray]
+    row_count: int
+    unreadable: Mapping[str, str]
+    """Why columns have been left out, by name."""
+    media: MediaKind | None = None
+    """What a folder holds; its column of that name has the paths of the files."""
+
+
+def read_raw_columns(
+    items: Sequence[DataItem],
+    options: TableOptions,
+    *,
+    takes_text: bool | None = None,
+    is_sample: bool = True,
+    source: SpecSource = NO_SPEC,
+) -> RawColumns:
+    """The columns that all files have, one file below the other.
+
+    `takes_text` tells whether a folder is read for its texts, not for its images or recordings; with None it is what it
+    holds. Raises CompileError for a malformed file, UsageError for one that cannot be read.
+    """
+    parts = [_read_item(item, options, takes_text, is_sample, source) for item in items]
+    if len(parts) == 1:
+        return parts[0]
+    row_count = sum(part.row_count for part in parts)
+    columns: dict[str, np.ndarray] = {}
+    unreadable = {name: reason for part in parts for name, reason in part.unreadable.items()}
+    for name in parts[0].columns:
+        arrays = [part.columns[name] for part in parts if name in part.columns]
+        if len(arrays) < len(parts):
+            unreadable.setdefault(name, "is not in all files")
+        elif len({array.shape[1:] for array in arrays}) > 1:
+            unreadable[name] = "has rows of different shapes"
+        else:
+            columns[name] = _concatenate(arrays)
+    return RawColumns(columns, row_count, unreadable, parts[0].media)
+
+
+def _concatenate(arrays: Sequence[np.ndarray]) -> np.ndarray:
+    """The arrays one below the other; numbers become texts if other files have texts there."""
+    if any(array.dtype == object for array in arrays):
+        arrays = [array if array.dtype == object else _as_texts(array) for array in arrays]
+    return np.concatenate(arrays)
+
+
+def _as_texts(array: np.ndarray) -> np.ndarray:
+    texts = np.empty(len(array), object)
+    texts[:] = [None if value != value else str(value) for value in array.tolist()]
+    return texts
+
+
+def _read_item(
+    item: DataItem, options: TableOptions, takes_text: bool | None, is_sample: bool, source: SpecSource
+) -> RawColumns:
+    faults = FaultCollector(item.name, source)
+    options = options._replace(memory="load")
+    try:
+        with ExitStack() as stack:
+            table: DataTable | None
+            with item.errors_located():
+                if item.open_file is None:
+                    table = _open_folder(item, takes_text, is_sample, faults)
+                else:
+                    table = read_table(stack.enter_context(item.open_file()), item.name, faults, options)
+            raw = None if table is None else _columns_of(table, options.decimal)
+    except OSError as error:
+        raise UsageError("unreadable-file", f"cannot read {item.name!r}: {error_reason(error)}") from error
+    if faults or raw is None:
+        raise CompileError(faults.diagnostics)
+    return raw
+
+
+def _open_folder(
+    item: DataItem, takes_text: bool | None, is_sample: bool, faults: FaultCollector
+) -> FolderTable | None:
+    if takes_text is not None:
+        return read_folder(item.folder, item.name, takes_text, is_sample, faults)
+    try:
+        return read_folder(item.folder, item.name, False, is_sample, faults)
+    except UsageError as error:
+        try:
+            return read_folder(item.folder, item.name, True, is_sample, faults)
+        except UsageError:
+            raise error from None
+
+
+def _columns_of(table: DataTable, decimal: str) -> RawColumns:
+    """The columns of an open table. Raises CompileError if columns have different lengths."""
+    columns: dict[str, np.ndarray] = {}
+    unreadable: dict[str, str] = {}
+    for name in table.names:
+        if list(table.names).count(name) > 1:
+            unreadable[name] = "is the name of several columns"
+            continue
+        faults = FaultCollector()
+        column = _column(table, name, decimal, faults)
+        if column is None or not column.ndim:
+            unreadable[name] = faults.diagnostics[0].message if faults else "has no rows"
+        else:
+            columns[name] = column
+    counts = {name: len(column) for name, column in columns.items()}
+    row_count = max(counts.values(), default=0)
+    for name, count in counts.items():
+        if count != row_count:
+            unreadable[name] = f"has {count:,} rows, another column {row_count:,}"
+            del columns[name]
+    if not row_count:
+        message = "no column can be read" + "".join(f"; {name!r}: {reason}" for name, reason in unreadable.items())
+        raise CompileError([Diagnostic("empty-data", message)])
+    return RawColumns(columns, row_count, unreadable, table.kind if isinstance(table, FolderTable) else None)
+
+
+def _column(table: DataTable, name: str, decimal: str, faults: FaultCollector) -> np.ndarray | None:
+    """The values of a column; None, and perhaps a fault, if they cannot be read."""
+    if isinstance(table, FolderTable):
+        return _loaded(table, name, faults)
+    if isinstance(table, ArrayTable):
+        array = _loaded(table, name, faults)
+        is_text = array is not None and array.dtype.kind not in "fiub"
+        return recognised(array.tolist()) if is_text and array is not None and array.ndim == 1 else array
+    try:
+        return recognised(table.values(name), decimal)
+    except CompileError as error:
+        faults.diagnostics += error.diagnostics
+        return None
+    except ValueError:  # lists in a row
+        return _loaded(table, name, faults)
+
+
+def _loaded(table: DataTable, name: str, faults: FaultCollector) -> np.ndarray | None:
+    """The values of a column as they are in the file, in memory; None, and a fault, if they cannot be read."""
+    values = table.column(name, _ANY_NUMBER, faults)
+    return None if values is None else np.asarray(values)
+
+
+def recognised(values: Sequence[Any], decimal: str = ".") -> np.ndarray:
+    """Values of a column as booleans, integers, floating-point numbers or texts, whichever they all are.
+
+    A missing integer makes the column one of floating-point numbers.
+    """
+    if all(isinstance(value, bool) for value in values):
+        return np.array(values, bool)
+    numbers = [_number(value, decimal) for value in values]
+    if any(number is None for number in numbers) or all(number != number for number in numbers):
+        texts = np.empty(len(values), object)
+        texts[:] = [_text(value) for value in values]
+        return texts
+    if all(isinstance(number, int) and -(1 << 63) <= number < 1 << 63 for number in numbers):
+        return np.array(numbers, np.int64)
+    return np.array([_float(number) for number in numbers], np.float64)
+
+
+def _number(value: Any, decimal: str) -> int | float | None:
+    """The number that a value is or spells, NaN for a missing one; None for a text."""
+    if value is None:
+        return np.nan
+    if isinstance(value, (bool, int, float)):
+        return value
+    text = str(value).strip()
+    if text.lower() in MISSING_NUMBERS:
+        return np.nan
+    if decimal == ",":
+        text = text.replace(".", "_").replace(",", ".")
+    if "_" in text:  # Python would read 1_000 as a number
+        return None
+    for parse in (int, float):
+        try:
+            return parse(text)
+        except ValueError:
+            continue
+    return None
+
+
+def _float(number: int | float | None) -> float:
+    try:
+        return float(number or 0.0)
+    except OverflowError:
+        return np.inf if number and number > 0 else -np.inf
+
+
+def _text(value: Any) -> str | None:
+    if value is None or value != value:
+        return None
+    text = str(value)
+    return None if text.strip().lower() in MISSING_TEXTS else text

@@ -1,0 +1,1 @@
+"""From the names of files to samples: locations, columns, datasets."""

@@ -1,0 +1,264 @@
+"""Reads the columns of inputs and targets from a data file. Several columns become one [samples, columns] array."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from functools import partial
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from ...core.diagnostics import CompileError, quoted_or_list, suggestion
+from ...sections.columns import EXCLUSION, AssignedColumns, assigned_columns, has_patterns, matching_columns
+from ...sections.data_section import DataSection
+from ..media.mask_files import mask_classes
+from ..media.media_files import MediaReader, is_media
+from ..samples.data_errors import FaultCollector
+from ..samples.data_spec import DataSpec
+from ..samples.sample_shapes import reshape_samples, samples_fit
+from ..samples.sample_weights import validate_weights
+from ..samples.stored_arrays import Samples, StoredArray, stack_columns
+from ..samples.validate_arrays import LocateElement, is_missing, is_text, validate_array, validate_stored
+from ..tables.data_table import ColumnRequest, DataTable
+from ..tables.folder_table import CLASS_FOLDERS_HELP, LABEL, FolderTable
+from ..tables.stored_text_table import StoredTextTable
+
+MAX_LOADED_TARGET_BYTES = 16
+"""Bytes of a target's sample up to which it is loaded while inputs stay in their file: class indices, numbers."""
+
+
+MIXED_HELP = (
+    'give the column an input of its own with "dtype": "string", and a StringLookup or TextVectorization after it; a '
+    "Concatenate joins the result with the numbers"
+)
+
+
+def check_columns_exist(
+    table: DataTable, columns: Mapping[str, AssignedColumns], data_spec: DataSpec, faults: FaultCollector
+) -> bool:
+    """Whether the table has all columns; adds a fault at the table's header for each that is missing."""
+    for key, (names, path) in columns.items():
+        for name in names:
+            if name in table.names:
+                continue
+            near = similar_column(name, table.names)
+            help = f"did you mean {near!r}?" if near else f"columns: {quoted_or_list(table.names)}"
+            if path is None:
+                setting = "x" if key in data_spec.inputs else "y"
+                help += f"; without `training.data.{setting}`, the column has the name {name!r}"
+            help += _header_hint(table.names)
+            if isinstance(table, FolderTable) and name == LABEL:
+                help = CLASS_FOLDERS_HELP
+            notes = [faults.source.note("the spec names the column here", path)] if path else []
+            message = f"there is no column {name!r} for {data_spec.describe(key)}"
+            faults.add("missing-column", message, table.name_location(near), help=help, notes=notes)
+    return not faults
+
+
+def _header_hint(names: Sequence[str]) -> str:
+    """What else may be wrong with a header that lacks a column: it may be a row of values, or repeat a name."""
+    if any(name.replace(".", "", 1).isdecimal() for name in names):
+        return "; if the first line is a row of values, write one with the names of the columns above it"
+    repeated = next((name for name in names if list(names).count(name) > 1), None)
+    if repeated is not None:
+        return f"; several columns are called {repeated!r}: each needs a name of its own"
+    return ""
+
+
+def target_columns(data: DataSection | None, data_spec: DataSpec) -> set[str]:
+    """The columns of targets, also if only inputs are read."""
+    setting: Any = getattr(data, "y", None)
+    assigned = [
+        column for columns in assigned_columns(setting, "y", data_spec.targets).values() for column in columns.names
+    ]
+    values = setting.values() if isinstance(setting, Mapping) else [] if setting is None else [setting]
+    return {*assigned, *(name for value in values for name in ([value] if isinstance(value, str) else value))}
+
+
+def match_columns(
+    table: DataTable,
+    columns: Mapping[str, AssignedColumns],
+    data_spec: DataSpec,
+    targets: Collection[str],
+    faults: FaultCollector,
+) -> dict[str, tuple[str, ...]]:
+    """The columns that the patterns of inputs match, by input. Adds a fault for each pattern without a match.
+
+    A pattern matches neither the columns of targets nor those that another input names.
+    """
+    matched: dict[str, tuple[str, ...]] = {}
+    for key, (names, path) in columns.items():
+        if key not in data_spec.inputs or path is None or not has_patterns(names, table.names):
+            continue
+        others = {name for other, (assigned, _) in columns.items() if other != key for name in assigned}
+        found = matching_columns(names, table.names, {*targets, *others})
+        for pattern in found.unmatched:
+            name = pattern.removeprefix(EXCLUSION)
+            near = similar_column(name, table.names)
+            help = f"did you mean {near!r}?" if near else f"columns: {quoted_or_list(table.names)}"
+            message = f"no column matches {name!r}, for {data_spec.describe(key)}"
+            notes = [faults.source.note("the spec has the pattern here", path)]
+            faults.add("missing-column", message, table.name_location(near), help=help, notes=notes)
+        if not found.names and not found.unmatched:
+            faults.add(
+                "missing-column",
+                f"the patterns leave no column for {data_spec.describe(key)}",
+                table.name_location(None),
+            )
+        matched[key] = found.names
+    return matched
+
+
+def similar_column(name: str, columns: Sequence[str]) -> str | None:
+    """The column whose name is a misspelling of another; None if there is not exactly one.
+
+    Columns often share a prefix or a suffix (`seats_missing`, `built_missing`), so only the words that differ are
+    compared, each by itself.
+    """
+    similar = [column for column in columns if _is_misspelling(name.lower(), column.lower())]
+    return similar[0] if len(similar) == 1 else None
+
+
+def _is_misspelling(name: str, column: str) -> bool:
+    words, others = name.replace(" ", "_").split("_"), column.replace(" ", "_").split("_")
+    if len(words) != len(others):
+        return suggestion(name, [column]) is not None
+    return all(word == other or suggestion(word, [other]) for word, other in zip(words, others, strict=True))
+
+
+def read_columns(
+    table: DataTable,
+    key: str,
+    names: tuple[str, ...],
+    data_spec: DataSpec,
+    faults: FaultCollector,
+    accepts_missing: bool = False,
+) -> Samples | None:
+    """The values of an input or a target, from one column or from several, stacked along the last axis; None, and
+    faults, if they are invalid. `validate_columns` validates them. Weights and small targets are loaded."""
+    wanted = ColumnRequest(
+        data_spec.type_of(key),
+        data_spec.class_labels(key),
+        partial(data_spec.text_help, key),
+        accepts_missing or key in data_spec.missing_inputs,
+    )
+    if isinstance(table, StoredTextTable) and table.read_whole is not None:
+        numbers = _parsed_in_blocks(table, names, wanted)
+        if numbers is not None:
+            return numbers
+        try:
+            table = table.read_whole()
+        except CompileError as error:
+            faults.add_all(error.diagnostics)
+            return None
+    columns = [table.column(name, wanted, faults) for name in names]
+    readable = [column for column in columns if column is not None]
+    if len(readable) < len(columns) or not readable or _has_mixed_types(readable, names, key, data_spec, faults):
+        return None
+    try:
+        array = stack_columns(readable)
+        return np.asarray(array) if _is_loaded(array, key, data_spec) else array
+    except CompileError as error:  # of the values in a file
+        faults.add_all(error.diagnostics)
+        return None
+    except ValueError:
+        shapes = ", ".join(str(list(column.shape)) for column in readable)
+        faults.add("data-shape", f"the columns of {data_spec.describe(key)} cannot be stacked: shapes {shapes}")
+        return None
+
+
+def _has_mixed_types(
+    columns: Sequence[Samples], names: Sequence[str], key: str, data_spec: DataSpec, faults: FaultCollector
+) -> bool:
+    """Whether columns of numbers and of texts are to be stacked; adds a fault for the first one of texts, if so."""
+    objects = [(name, column) for name, column in zip(names, columns, strict=True) if column.dtype.kind in "UO"]
+    texts = [name for name, column in objects if is_text(np.asarray(column))] if len(objects) < len(columns) else []
+    if not texts:
+        return False
+    message = f"{data_spec.describe(key)} stacks the column {texts[0]!r}, which holds texts, with columns of numbers"
+    faults.add("bad-value", message, help=MIXED_HELP)
+    return True
+
+
+def _parsed_in_blocks(table: StoredTextTable, names: tuple[str, ...], wanted: ColumnRequest) -> np.ndarray | None:
+    """The loaded values of columns; None if there are faults."""
+    faults = FaultCollector()
+    try:
+        columns = [table.column(name, wanted, faults) for name in names]
+        readable = [column for column in columns if column is not None]
+        return np.asarray(stack_columns(readable)) if readable and not faults else None
+    except (CompileError, ValueError):
+        return None
+
+
+def _is_loaded(array: Samples, key: str, data_spec: DataSpec) -> bool:
+    """Whether values of a streamed file are loaded."""
+    sample_bytes = prod(array.shape[1:]) * array.dtype.itemsize
+    return key in data_spec.weighted_outputs or (key in data_spec.targets and sample_bytes <= MAX_LOADED_TARGET_BYTES)
+
+
+def validate_columns(
+    array: Samples,
+    table: DataTable,
+    key: str,
+    names: tuple[str, ...],
+    data_spec: DataSpec,
+    faults: FaultCollector,
+    media: MediaReader,
+    rows: np.ndarray | None = None,
+) -> Samples | None:
+    """The validated array of an input or a target, from the values in its columns; None, and faults, if they are
+    invalid.
+
+    `media` reads the images or recordings that a column names or contains. `rows` are the rows of the table that the
+    array has; None for all.
+    """
+    type, locate = data_spec.type_of(key), _row_locator(table.element_locator(names), rows)
+    if key in data_spec.weighted_outputs:
+        weights = np.asarray(array)
+        return validate_weights(weights, data_spec.weighted_outputs[key], data_spec, faults, locate, len(names))
+    if isinstance(array, np.ndarray) and len(names) == 1 and is_media(np.asarray(array), type):
+        return _read_media(np.asarray(array), key, data_spec, faults, media, locate)
+    if isinstance(table, FolderTable) and key in data_spec.inputs and table.holds_media(names[0]):
+        message = f"{data_spec.describe(key)} takes {type}, and {table.kind.dimensions}"
+        faults.add("data-shape", message, help="flatten or reshape them in the network, by its first layer")
+        return None
+    if array.shape[1:] == (len(names),) and len(names) > 1 and not samples_fit(array.shape[1:], type.shape[1:]):
+        message = f"{data_spec.describe(key)} has {len(names)} columns, the network wants {type}"
+        help = f"give the input the shape [{len(names)}]; its columns are {quoted_or_list(names)}"
+        faults.add("data-shape", message, table.name_location(None), help=help)
+        return None
+    if isinstance(array, StoredArray):
+        return validate_stored(array, key, data_spec, faults, locate, len(names))
+    return validate_array(array, key, data_spec, faults, locate, len(names))
+
+
+def _read_media(
+    names: np.ndarray, key: str, data_spec: DataSpec, faults: FaultCollector, media: MediaReader, locate: LocateElement
+) -> Samples | None:
+    """The array of the images, masks or recordings that an array names or contains."""
+    type, title = data_spec.type_of(key), data_spec.describe(key)
+    array = media.read(names.tolist(), type, title, locate, faults, mask_classes(data_spec, key))
+    if isinstance(array, StoredArray):
+        first = validate_array(array.read(slice(0, 1)), key, data_spec, faults, locate)
+        return None if first is None else reshape_samples(array, type.shape[1:])
+    return None if array is None else validate_array(array, key, data_spec, faults, locate)
+
+
+def _row_locator(locate: LocateElement, rows: np.ndarray | None) -> LocateElement:
+    """Locates the elements of an array that has only some rows of a table."""
+    return locate if rows is None else lambda index: locate((int(rows[index[0]]), *index[1:]))
+
+
+def complete_rows(arrays: Mapping[str, Samples], data_spec: DataSpec) -> np.ndarray | None:
+    """The rows without missing values, except in inputs that may have some; None if these are all rows. Raises
+    CompileError for values of a streamed file that cannot be read."""
+    columns = [array for key, array in arrays.items() if array.ndim and key not in data_spec.missing_inputs]
+    if len({len(array) for array in columns}) != 1:
+        return None  # the different numbers of samples are reported later
+    complete = np.ones(len(columns[0]), bool)
+    for array in columns:
+        for start, chunk in array.chunks() if isinstance(array, StoredArray) else [(0, array)]:
+            complete[start : start + len(chunk)] &= ~is_missing(chunk).reshape(len(chunk), -1).any(1)
+    return None if complete.all() else np.flatnonzero(complete)

@@ -1,0 +1,100 @@
+"""The files and folders that samples are read from: those that a spec names, or those that a user names."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import IO
+
+from ...core.diagnostics import CompileError, Diagnostic, JsonPath, UsageError
+from ...core.files.files import UnsafePath, display_path
+from ...core.files.spec_folders import UNSAFE_DATA_HELP, DataFolder, expand_user_path, open_data_file
+from ...core.files.spec_source import NO_SPEC, SpecSource
+from ...sections.data_section import DataSection
+
+
+@dataclass(frozen=True)
+class DataItem:
+    """A file or a folder of data."""
+
+    name: str
+    """Its path as messages show it."""
+    folder: DataFolder
+    """The folder, or the one that the file lies in, to which the names of images in a table refer."""
+    open_file: Callable[[], IO[bytes]] | None = None
+    """Opens the file; None for a folder. Raises UnsafePath, UsageError."""
+    source: SpecSource = NO_SPEC
+    position: JsonPath | None = None
+    """The path in the spec that names it; None if the user does."""
+
+    @contextmanager
+    def errors_located(self) -> Iterator[None]:
+        """Moves errors of paths to the value of the spec that names the item."""
+        with located_at(self.source, self.position):
+            yield
+
+
+def file_size(item: DataItem) -> int:
+    """The bytes of a file; 0 for a folder, and for a file that cannot be opened, which is a fault when it is read."""
+    if item.open_file is None:
+        return 0
+    try:
+        with item.open_file() as file:
+            return file.seek(0, io.SEEK_END)
+    except (OSError, UnsafePath, UsageError):
+        return 0
+
+
+@contextmanager
+def located_at(source: SpecSource, position: JsonPath | None) -> Iterator[None]:
+    """Moves errors of paths to a value of the spec. Raises CompileError for UnsafePath."""
+    try:
+        yield
+    except UnsafePath as error:
+        fault = Diagnostic("unsafe-path", str(error), help=UNSAFE_DATA_HELP)
+        raise CompileError([source.locate_diagnostic(fault, position) if position else fault]) from error
+    except UsageError as error:
+        if position is not None:
+            error.diagnostic = source.locate_diagnostic(error.diagnostic, position)
+        raise
+
+
+def items_of_spec(data: DataSection, part: str, source: SpecSource) -> list[DataItem]:
+    """What the spec names for a part of its data. Raises CompileError for an unsafe path, UsageError for a folder that
+    cannot be read or a pattern that matches nothing."""
+    items = []
+    for name, position in data.files(part):
+        with located_at(source, position):
+            for path in source.folders.expand(name):
+                items.append(_item_of_spec(path, position, source))
+    return items
+
+
+def _item_of_spec(path: str, position: JsonPath, source: SpecSource) -> DataItem:
+    folders = source.folders
+    name = display_path(folders.path(path))
+    subfolder = folders.subfolder(path)
+    if subfolder is not None:
+        return DataItem(name, subfolder, None, source, position)
+    return DataItem(name, folders.parent(path), lambda: folders.open(path, str(position[2])), source, position)
+
+
+def items_of_user(path: str | os.PathLike[str], source: SpecSource = NO_SPEC) -> list[DataItem]:
+    """What a user names: a file, a folder, or the files that match a pattern. Raises UsageError."""
+    with located_at(source, None):
+        return [_item_of_user(name, source) for name in expand_user_path(os.fspath(path))]
+
+
+def _item_of_user(name: str, source: SpecSource) -> DataItem:
+    if os.path.isdir(name):
+        return DataItem(name, DataFolder.at(name, source.data_roots), None, source)
+    folder = DataFolder.at(os.path.dirname(name) or ".", source.data_roots)
+    return DataItem(name, folder, lambda: open_data_file(name), source)
+
+
+def item_of_stream(file: IO[bytes], name: str) -> DataItem:
+    """An open file."""
+    return DataItem(name, DataFolder.at("."), lambda: file)

@@ -1,0 +1,390 @@
+"""Samples from the files and folders that a spec or a user names."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from ...core.diagnostics import CompileError, Diagnostic, UsageError, quoted_or_list, suggestion
+from ...core.files.files import error_reason
+from ...core.files.spec_source import NO_SPEC, SpecSource
+from ...core.reserved_names import sample_weight_name
+from ...sections.columns import SAMPLE_WEIGHT, AssignedColumns, assigned_columns, column_faults, weight_columns
+from ...sections.data_section import DATA_PARTS, DataSection
+from ...sections.mask_targets import mask_faults
+from ...sections.split_faults import sequence_faults, split_faults, window_faults
+from ...sections.split_section import SequencesSection
+from ..media.media_files import MediaReader
+from ..rows.row_columns import RowValues, concatenate_row_values, read_row_columns, row_columns
+from ..rows.row_samples import Kept, Rows, SampleMaker
+from ..rows.sequence_columns import check_equal_lengths, read_sequences, takes_sequences
+from ..samples.data_errors import FaultCollector
+from ..samples.data_spec import DataSpec
+from ..samples.dataset import Dataset, make_dataset, with_learned_labels
+from ..samples.memory_limit import streams
+from ..samples.sequences import Sequences
+from ..samples.stored_arrays import DEFAULT_BUFFER_SAMPLES, Samples, subset_of
+from ..samples.validate_arrays import check_consistent_sizes
+from ..tables.data_files import TableOptions, read_table
+from ..tables.data_table import DataTable
+from ..tables.folder_table import LABEL, FolderTable, read_folder
+from .data_columns import (
+    check_columns_exist,
+    complete_rows,
+    match_columns,
+    read_columns,
+    target_columns,
+    validate_columns,
+)
+from .data_locations import DataItem, file_size, items_of_spec, items_of_user
+
+ALL_MISSING_HELP = "leave columns without values out of `x`, or fill them with an Imputation layer"
+MAX_FAULTS = 20
+"""Faults after which no further file is read."""
+
+
+def from_part(data: DataSection, part: str, data_spec: DataSpec, source: SpecSource) -> Dataset:
+    """The samples of the `train`, `validation` or `test` data that a spec names. Raises as `from_spec` does."""
+    if data.split is not None and part in data.split.parts:
+        return from_split(data, items_of_spec(data, "train", source), data_spec, source)[part]
+    data_spec = replace(data_spec, learns_labels=data_spec.learns_labels or part == "train")
+    reader = _Reader(data, data_spec, source, with_targets=True, needs_weights=part == "train")
+    return reader.read(items_of_spec(data, part, source))[0]
+
+
+def from_split(
+    data: DataSection,
+    items: Sequence[DataItem],
+    data_spec: DataSpec,
+    source: SpecSource,
+    parts: Collection[str] = DATA_PARTS,
+) -> dict[str, Dataset]:
+    """The parts into which the spec's `split` divides the samples of files; rows of parts that are not among `parts`
+    are for training. Raises as `from_spec` does."""
+    data_spec = replace(data_spec, learns_labels=True)
+    reader = _Reader(data, data_spec, source, with_targets=True, with_split=True, needs_weights=True)
+    return reader.read_split(items, parts)
+
+
+def from_file(
+    path: str | os.PathLike[str],
+    data: DataSection | None,
+    data_spec: DataSpec,
+    source: SpecSource = NO_SPEC,
+    *,
+    targets: bool = True,
+    needs_weights: bool = False,
+) -> Dataset:
+    """The samples of any file, folder or pattern, with the column names of the spec. Raises as `from_spec` does.
+
+    Unless `needs_weights`, files may lack the columns of sample weights.
+    """
+    reader = _Reader(data, data_spec, source, with_targets=targets, needs_weights=needs_weights)
+    return reader.read(items_of_user(path, source))[0]
+
+
+def inputs_from(
+    items: Sequence[DataItem],
+    data: DataSection | None,
+    data_spec: DataSpec,
+    format: str | None = None,
+    keep: Sequence[str] | None = (),
+) -> tuple[Dataset, dict[str, Sequence[Any]]]:
+    """The inputs in files, without targets, and the values of further columns as they are in the files.
+
+    `format` replaces the suffixes of the files' names. `keep` names the further columns; None stands for all that have
+    one value for each sample. Raises as `from_spec` does.
+    """
+    return _Reader(data, data_spec, NO_SPEC, with_targets=False, format=format, keep=keep).read(items)
+
+
+@dataclass(frozen=True)
+class _Reader:
+    """Reads files with the columns that a spec assigns."""
+
+    data: DataSection | None
+    data_spec: DataSpec
+    source: SpecSource
+    with_targets: bool
+    format: str | None = None
+    keep: Sequence[str] | None = ()
+    with_split: bool = False
+    needs_weights: bool = False
+    memory: str | None = None
+    """The setting `memory` of all files, if it is not the spec's."""
+
+    def read(self, items: Sequence[DataItem]) -> tuple[Dataset, Kept]:
+        """The samples of all files, and the columns to keep. Raises CompileError with the faults of the first files
+        that have faults, UsageError."""
+        rows, maker = self._read(items)
+        return maker.all_samples(rows)
+
+    def read_split(self, items: Sequence[DataItem], parts: Collection[str]) -> dict[str, Dataset]:
+        """The samples of all files by their part. Raises as `read` does, and CompileError if a part is empty."""
+        rows, maker = self._read(items)
+        samples = dict(maker.samples_by_part(rows, parts))
+        samples["train"] = replace(samples["train"], dropped_count=rows.samples.dropped_count)
+        return samples
+
+    def _read(self, items: Sequence[DataItem]) -> tuple[Rows, SampleMaker]:
+        """The rows of all files, and what makes samples of them."""
+        columns = self._column_assignment()
+        maker = SampleMaker.of(self.data, self.data_spec, columns, self.source)
+        memory = "stream" if len(items) > 1 and self._stream_together(items) else None
+        return replace(self, data_spec=maker.row_spec, memory=memory)._read_rows(items, columns), maker
+
+    def _stream_together(self, items: Sequence[DataItem]) -> bool:
+        """Whether several files are too large to be loaded, however small each is."""
+        setting = self.data.memory if self.data else "auto"
+        return setting == "auto" and streams(setting, sum(map(file_size, items)))
+
+    def _read_rows(self, items: Sequence[DataItem], columns: dict[str, AssignedColumns]) -> Rows:
+        """The rows of all files, with the columns to keep and those that divide the rows."""
+        parts: list[Rows] = []
+        faults: list[Diagnostic] = []
+        for item in items:
+            collector = FaultCollector(item.name, self.source)
+            part = self._read_item(item, columns, collector)
+            if part is not None and not collector:
+                parts.append(part)
+                self._check_agreement(parts[0].samples, part.samples, items[0].name, collector)
+                columns |= {key: columns[key]._replace(names=names) for key, names in part.samples.columns.items()}
+            faults += collector.diagnostics
+            if len(faults) >= MAX_FAULTS:
+                break
+        if faults:
+            raise CompileError(faults)
+        collector = FaultCollector(items[0].name, self.source)
+        all_samples, kept, values = zip(*parts, strict=True)
+        samples = with_learned_labels(Dataset.concatenate(all_samples).with_padded_targets(), collector)
+        if collector:
+            raise CompileError(collector.diagnostics)
+        return Rows(samples, _concatenate_kept(kept), concatenate_row_values(values))
+
+    def _column_assignment(self) -> dict[str, AssignedColumns]:
+        """The columns of each input, and of each target. Raises CompileError for faults of the spec."""
+        faults = FaultCollector(None, self.source)
+        columns: dict[str, AssignedColumns] = {}
+        settings = [("x", self.data_spec.inputs), *([("y", self.data_spec.targets)] if self.with_targets else [])]
+        for key, names in settings:
+            setting = getattr(self.data, key, None)
+            for fault in column_faults(setting, key, names):
+                faults.add_in_spec(fault.code, fault.message, fault.path, fault.help)
+            columns |= assigned_columns(setting, key, names)
+        if self.data is not None:
+            targets = self.data_spec.targets if self.with_targets else {}
+            windows = window_faults(self.data, self.data_spec.inputs, targets)
+            sequences = sequence_faults(self.data, self.data_spec.inputs)
+            masks = mask_faults(self.data, self.data_spec.mask_class_counts) if self.with_targets else ()
+            for fault in (*split_faults(self.data), *windows, *sequences, *masks):
+                faults.add_in_spec(fault.code, fault.message, fault.path, fault.help)
+        if self.with_targets:
+            weights = getattr(self.data, SAMPLE_WEIGHT, None)
+            for fault in column_faults(weights, SAMPLE_WEIGHT, self.data_spec.targets):
+                faults.add_in_spec(fault.code, fault.message, fault.path, fault.help)
+            by_output = weight_columns(weights, self.data_spec.sample_weights)
+            columns |= {sample_weight_name(output): assigned for output, assigned in by_output.items()}
+        if faults:
+            raise CompileError(faults.diagnostics)
+        return columns
+
+    def _read_item(self, item: DataItem, columns: dict[str, AssignedColumns], faults: FaultCollector) -> Rows | None:
+        """The rows of a file or a folder; None, and faults, if they are invalid."""
+        try:
+            with ExitStack() as stack:
+                table = self._open(item, columns, faults, stack)
+                return None if table is None else self._rows(table, item, columns, faults)
+        except OSError as error:
+            raise UsageError("unreadable-file", f"cannot read {item.name!r}: {error_reason(error)}") from error
+
+    def _open(
+        self, item: DataItem, columns: Mapping[str, AssignedColumns], faults: FaultCollector, stack: ExitStack
+    ) -> DataTable | None:
+        """The table of a file or a folder, whose file stays open until the stack closes it."""
+        with item.errors_located():
+            if item.open_file is None:
+                return self._read_folder(item, faults)
+            file = stack.enter_context(item.open_file())
+        npy_column = columns[next(iter(self.data_spec.inputs))].names[0]
+        options = TableOptions.of(self.data, npy_column, self.format)
+        return read_table(file, item.name, faults, options._replace(memory=self.memory or options.memory))
+
+    def _rows(
+        self, table: DataTable, item: DataItem, columns: dict[str, AssignedColumns], faults: FaultCollector
+    ) -> Rows | None:
+        data_spec = self.data_spec
+        if isinstance(table, FolderTable):
+            columns = _folder_columns(table, columns, data_spec)
+            data_spec = _with_folder_labels(table, columns, data_spec, faults)
+        if not self.needs_weights:
+            columns = _without_missing_weights(columns, table, data_spec)
+        matched = match_columns(table, columns, data_spec, target_columns(self.data, data_spec), faults)
+        columns = columns | {key: columns[key]._replace(names=names) for key, names in matched.items()}
+        data = self.data
+        media = MediaReader(item.folder, data.images, data.audio, data.memory) if data else MediaReader(item.folder)
+        drops_missing = self.with_targets and self.data is not None and self.data.missing == "drop"
+        sequences = self.data.sequences if self.data else None
+        samples, rows = _samples(table, columns, data_spec, media, sequences, faults, drops_missing)
+        if samples is None:
+            return None
+        kept = _kept_columns(table, self.keep, len(samples), faults)
+        names, count = row_columns(self.data, with_split=self.with_split), len(samples) + samples.dropped_count
+        values = read_row_columns(table, names, count, faults)
+        samples = replace(
+            samples, columns=matched, shuffle_buffer=data.shuffle_buffer if data else DEFAULT_BUFFER_SAMPLES
+        )
+        return Rows(samples, kept, values if rows is None else _values_of_rows(values, rows))
+
+    def _read_folder(self, item: DataItem, faults: FaultCollector) -> FolderTable | None:
+        takes_text = any(type.dtype == "string" for type in self.data_spec.inputs.values())
+        return read_folder(item.folder, item.name, takes_text, self.with_targets, faults)
+
+    def _check_agreement(self, first: Dataset, last: Dataset, first_file: str, faults: FaultCollector) -> None:
+        """Adds a fault unless the samples of a file have the shapes and the classes of those of the first one."""
+        if last.data_spec.labels != first.data_spec.labels:
+            message = f"the folder has other classes than {first_file!r}"
+            faults.add("data-shape", message, help="list the classes in `labels` of the spec")
+        for name, array in [*last.inputs.items(), *last.targets.items()]:
+            expected = first.inputs[name] if name in first.inputs else first.targets[name]
+            if array.shape[1:] != expected.shape[1:] and not isinstance(array, Sequences):
+                shape, other = list(array.shape[1:]), list(expected.shape[1:])
+                message = f"samples of {self.data_spec.describe(name)} have shape {shape}, in {first_file!r} {other}"
+                faults.add("data-shape", message, help="all files need samples of one shape")
+
+
+def _samples(
+    table: DataTable,
+    columns: Mapping[str, AssignedColumns],
+    data_spec: DataSpec,
+    media: MediaReader,
+    sequences: SequencesSection | None,
+    faults: FaultCollector,
+    drops_missing: bool = False,
+) -> tuple[Dataset | None, np.ndarray | None]:
+    """The samples in the columns of a table, with `drops_missing` without those with missing values, and their rows if
+    they are not all; None, and faults, if they are invalid."""
+    if faults or not check_columns_exist(table, columns, data_spec, faults):
+        return None, None
+    stored: dict[str, Samples] = {}
+    sequence_arrays: dict[str, Any] = {}
+    for key, assigned in columns.items():
+        if sequences is not None and takes_sequences(key, assigned.names, data_spec, table):
+            ragged = read_sequences(table, key, assigned.names[0], data_spec, sequences, faults)
+            if ragged is not None:
+                sequence_arrays[key] = ragged
+            continue
+        array = read_columns(table, key, assigned.names, data_spec, faults, drops_missing)
+        if array is not None:
+            stored[key] = array
+    try:
+        rows = complete_rows(stored, data_spec) if drops_missing and stored else None
+    except CompileError as error:
+        faults.add_all(error.diagnostics)
+        return None, None
+    if rows is not None and not len(rows):
+        faults.add("empty-data", "every row has a missing value", help=ALL_MISSING_HELP)
+        return None, None
+    arrays: dict[str, Any] = {key: array if rows is None else array[rows] for key, array in sequence_arrays.items()}
+    for key, array in stored.items():
+        kept = array if rows is None else subset_of(array, rows)
+        validated = validate_columns(kept, table, key, columns[key].names, data_spec, faults, media, rows)
+        if validated is not None:
+            arrays[key] = validated
+    weights = {output: arrays.pop(key) for key, output in data_spec.weighted_outputs.items() if key in arrays}
+    check_consistent_sizes(arrays, weights, data_spec, faults)
+    check_equal_lengths(arrays, data_spec, faults)
+    if faults:
+        return None, None
+    samples = make_dataset(arrays, data_spec, weights)
+    if rows is None:
+        return samples, None
+    return replace(samples, dropped_count=len(next(iter(stored.values()))) - len(rows)), rows
+
+
+def _values_of_rows(values: RowValues, rows: np.ndarray) -> RowValues:
+    return {path: [column[row] for row in rows.tolist()] for path, column in values.items()}
+
+
+def _without_missing_weights(
+    columns: Mapping[str, AssignedColumns], table: DataTable, data_spec: DataSpec
+) -> dict[str, AssignedColumns]:
+    """The columns without those of sample weights, if the table has none of them."""
+    names = set(table.names)
+    return {
+        key: assigned
+        for key, assigned in columns.items()
+        if key not in data_spec.weighted_outputs or not names.isdisjoint(assigned.names)
+    }
+
+
+# -- folders -----------------------------------------------------------------------------------------------------------
+
+
+def _folder_columns(
+    table: FolderTable, columns: dict[str, AssignedColumns], data_spec: DataSpec
+) -> dict[str, AssignedColumns]:
+    """The assignment, where the only input and the only target take the files and their classes without being told."""
+    assigned = dict(columns)
+    for names, column in ((data_spec.inputs, table.kind.column), (data_spec.targets, LABEL)):
+        for key in names:
+            if len(names) == 1 and key in assigned and assigned[key].path is None:
+                assigned[key] = AssignedColumns((column,), None)
+    return assigned
+
+
+def _with_folder_labels(
+    table: FolderTable, columns: Mapping[str, AssignedColumns], data_spec: DataSpec, faults: FaultCollector
+) -> DataSpec:
+    """The data spec with the names of the folders as labels of targets that the spec gives no labels."""
+    labels = dict(data_spec.labels)
+    for key in data_spec.targets:
+        if key not in columns or columns[key].names != (LABEL,) or key in labels or not table.class_names:
+            continue
+        index_range = data_spec.index_ranges.get(key)
+        count = 2 if index_range is None else index_range.size
+        labels[key] = tuple(table.class_names)
+        if len(labels[key]) != count:
+            number = "1 class" if len(labels[key]) == 1 else f"{len(labels[key])} classes"
+            message = f"the folder has {number}, the network {count}"
+            names = quoted_or_list(labels[key]) if len(labels[key]) <= MAX_FAULTS else "many"
+            faults.add(
+                "data-shape", message, help=f"the folders are {names}; or list the classes in `labels` of the spec"
+            )
+    return replace(data_spec, labels=labels)
+
+
+# -- columns to keep ---------------------------------------------------------------------------------------------------
+
+
+def _kept_columns(table: DataTable, names: Sequence[str] | None, count: int, faults: FaultCollector) -> Kept:
+    kept: Kept = {}
+    for name in dict.fromkeys(table.names if names is None else names):
+        if name not in table.names:
+            help = suggestion(name, table.names) or f"columns: {quoted_or_list(table.names)}"
+            faults.add("missing-column", f"there is no column {name!r} to keep", table.name_location(None), help=help)
+            continue
+        try:
+            values = table.values(name)
+        except (CompileError, OSError, ValueError, EOFError) as error:
+            if names is not None:
+                faults.add("data-shape", f"the column {name!r} cannot be kept: it {error}")
+            continue
+        if len(values) == count:
+            kept[name] = values
+        elif names is not None:
+            message = f"the column {name!r} cannot be kept: it has {len(values):,} values for {count:,} samples"
+            faults.add("data-shape", message)
+    return kept
+
+
+def _concatenate_kept(parts: Sequence[Kept]) -> Kept:
+    """The columns that all files have, one below the other."""
+    if len(parts) == 1:
+        return parts[0]
+    names: Iterable[str] = [name for name in parts[0] if all(name in part for part in parts)] if parts else []
+    return {name: [value for part in parts for value in part[name]] for name in names}

@@ -1,0 +1,38 @@
+"""The shape of an input that fits the images of a folder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from io import BytesIO
+from statistics import median
+
+from ...core.diagnostics import UsageError
+from ...core.files.spec_folders import DataFolder
+from ...core.limits import MAX_MEDIA_FILE_BYTES
+from ...core.system.optional_packages import require_package
+from .image_files import FORMATS
+
+MAX_SIDE = 128
+"""The greatest height and width: larger images are reduced, so that training takes minutes, not hours."""
+
+
+def image_shape(paths: Sequence[tuple[DataFolder, str]]) -> tuple[int, int, int]:
+    """The median height and width of images, at most `MAX_SIDE`, and 1 channel if all are gray, else 3.
+
+    Raises UsageError if none can be read; training reports those that are damaged.
+    """
+    pillow = require_package("PIL.Image", "images", "reading images")
+    sizes, is_gray = [], True
+    for folder, path in paths:
+        try:
+            with folder.open(path) as file:
+                image = pillow.open(BytesIO(file.read(MAX_MEDIA_FILE_BYTES)), formats=FORMATS)
+            sizes.append((image.height, image.width))
+            is_gray &= image.mode in ("1", "L", "LA")
+        except Exception:  # decoders raise what they like for damaged files
+            continue
+    if not sizes:
+        raise UsageError("unreadable-file", "no image of the folder can be read", "replace the damaged files")
+    height, width = (median(size[axis] for size in sizes) for axis in (0, 1))
+    factor = min(1.0, MAX_SIDE / max(height, width))
+    return max(1, round(height * factor)), max(1, round(width * factor)), 1 if is_gray else 3

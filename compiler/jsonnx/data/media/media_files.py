@@ -1,0 +1,215 @@
+"""Images and recordings, as files or as encoded bytes in a table: one array of all samples."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from math import prod
+from typing import Protocol
+
+import numpy as np
+
+from ...core.diagnostics import UsageError
+from ...core.files.data_formats import AUDIO_SUFFIXES
+from ...core.files.files import UnsafePath
+from ...core.files.spec_folders import DataFolder
+from ...core.limits import MAX_DATA_FILE_BYTES, MAX_MEDIA_FILE_BYTES
+from ...core.system.cpu_count import thread_count
+from ...core.types import TensorType
+from ...sections.data_section import DEFAULT_AUDIO, DEFAULT_IMAGES, AudioSection, ImagesSection
+from ..samples.data_errors import DataLocation, FaultCollector, MediaFault
+from ..samples.memory_limit import streams
+from ..samples.stored_arrays import Samples, StoredArray
+from ..samples.validate_arrays import LocateElement
+from .image_files import ImageDecoder
+from .mask_files import MaskClasses, MaskDecoder
+from .media_names import name_media_files, takes_audio, takes_images
+from .wav_files import WavDecoder
+
+_RIFF = b"RIFF"
+
+
+class Decoder(Protocol):
+    """Decodes the files of one input."""
+
+    def decode(self, content: bytes, shape: tuple[int, ...] | None) -> np.ndarray:
+        """The array of a file. Raises MediaFault if it is damaged, or if it has not this shape, which is the first
+        file's if the input's has symbolic sizes."""
+
+
+@dataclass(frozen=True)
+class MediaReader:
+    """Reads the media files that a table names, and those of a folder."""
+
+    folder: DataFolder
+    """The folder that names refer to."""
+    images: ImagesSection = DEFAULT_IMAGES
+    audio: AudioSection = DEFAULT_AUDIO
+    memory: str = "auto"
+    """Whether samples are decoded once (`load`) or for each batch (`stream`), as in a spec."""
+
+    def read(
+        self,
+        items: Sequence[str | bytes],
+        type: TensorType,
+        title: str,
+        locate: LocateElement,
+        faults: FaultCollector,
+        mask_classes: MaskClasses | None = None,
+    ) -> Samples | None:
+        """The array [samples, ...] of files, given by their names or by their contents; None, and faults, if one of
+        them cannot be read. `title` names the input or the target in messages; `mask_classes` are the classes of
+        masks."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # decoders warn of damaged metadata and of large images
+            if mask_classes is not None:
+                decoder: Decoder = MaskDecoder(type.shape[1:], self.images, mask_classes)
+            else:
+                decoder = self._decoder(items[0], type)
+            return self._read(items, decoder, title, locate, faults)
+
+    def _read(
+        self, items: Sequence[str | bytes], decoder: Decoder, title: str, locate: LocateElement, faults: FaultCollector
+    ) -> Samples | None:
+        fault_list: dict[int, MediaFault] = {}
+
+        def decode(index: int, shape: tuple[int, ...] | None) -> np.ndarray | None:
+            try:
+                return decoder.decode(self._content(items[index]), shape)
+            except MediaFault as fault:
+                fault_list[index] = fault
+                return None
+
+        decoded = ((index, decode(index, None)) for index in range(len(items)))
+        start, first = next(((index, sample) for index, sample in decoded if sample is not None), (len(items), None))
+        if first is not None and streams(self.memory, len(items) * first.nbytes):
+            _for_each(range(start + 1, len(items)), lambda index: decode(index, first.shape))
+            _add_faults(fault_list, items, locate, faults)
+            return None if fault_list else StoredArray(_MediaSamples(self, items, decoder, first))
+        array = None if first is None else _allocate(len(items), first, title, faults)
+        if array is not None and first is not None:
+            array[start] = first
+            _fill(array, range(start + 1, len(items)), lambda index: decode(index, first.shape))
+        _add_faults(fault_list, items, locate, faults)
+        return None if fault_list else array
+
+    def decode_again(self, item: str | bytes, decoder: Decoder, shape: tuple[int, ...]) -> np.ndarray:
+        """The array of a file that was read before. Raises UsageError if it has changed."""
+        try:
+            return decoder.decode(self._content(item), shape)
+        except MediaFault as fault:
+            name = f"file {item!r}" if isinstance(item, str) else "an image or recording of a table"
+            message = f"{name} was changed while it was in use: {fault.reason}"
+            raise UsageError("unreadable-file", message, fault.help) from fault
+
+    def _decoder(self, item: str | bytes, type: TensorType) -> Decoder:
+        is_audio = item.lower().endswith(AUDIO_SUFFIXES) if isinstance(item, str) else item.startswith(_RIFF)
+        if is_audio:
+            return WavDecoder(type.shape[1:], self.audio)
+        return ImageDecoder(type.shape[1:], self.images)
+
+    def _content(self, item: str | bytes) -> bytes:
+        """The bytes of a file. Raises MediaFault if it cannot be read."""
+        if isinstance(item, bytes):
+            return item
+        if not item:
+            raise MediaFault("bad-value", "the name of the file is missing")
+        try:
+            with self.folder.open(item) as file:
+                content = file.read(MAX_MEDIA_FILE_BYTES + 1)
+        except UnsafePath as error:
+            raise MediaFault("unsafe-path", str(error), "names are relative to the folder of the table") from error
+        except UsageError as error:
+            raise MediaFault("unreadable-file", error.diagnostic.message, error.diagnostic.help) from error
+        except OSError as error:
+            raise MediaFault("unreadable-file", f"cannot read {item!r}: {error}") from error
+        if len(content) > MAX_MEDIA_FILE_BYTES:
+            raise MediaFault("too-large", f"the file has more than {MAX_MEDIA_FILE_BYTES:,} bytes, the limit")
+        return content
+
+
+class _MediaSamples:
+    """Files that are decoded when a batch needs them. They were decoded once before, so that faults are known."""
+
+    def __init__(self, reader: MediaReader, items: Sequence[str | bytes], decoder: Decoder, first: np.ndarray) -> None:
+        self._reader, self._items, self._decoder = reader, items, decoder
+        self.shape, self.dtype = (len(items), *first.shape), first.dtype
+
+    def read(self, rows: np.ndarray) -> np.ndarray:
+        samples = np.empty((len(rows), *self.shape[1:]), self.dtype)
+
+        def decode(index: int) -> np.ndarray:
+            return self._reader.decode_again(self._items[rows[index]], self._decoder, self.shape[1:])
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            _fill(samples, range(len(rows)), decode)
+        return samples
+
+    def read_range(self, start: int, stop: int) -> np.ndarray:
+        return self.read(np.arange(start, stop))
+
+    def block_starts(self) -> None:
+        return None
+
+
+def is_media(array: np.ndarray, type: TensorType) -> bool:
+    """Whether a column holds names of media files, or their contents, that an input or a target of a type takes."""
+    if (
+        array.ndim != 1
+        or array.dtype.kind not in "OU"
+        or not array.size
+        or not (takes_images(type) or takes_audio(type))
+    ):
+        return False
+    return isinstance(array[0], bytes) or (isinstance(array[0], str) and name_media_files(array.tolist(), type))
+
+
+def _allocate(count: int, first: np.ndarray, title: str, faults: FaultCollector) -> np.ndarray | None:
+    size = count * prod(first.shape) * first.dtype.itemsize
+    if size > MAX_DATA_FILE_BYTES:
+        message = f"{title} has {count:,} samples of {list(first.shape)}: {size:,} bytes, the limit is "
+        faults.add("too-large", f"{message}{MAX_DATA_FILE_BYTES:,}")
+        return None
+    return np.empty((count, *first.shape), first.dtype)
+
+
+def _fill(array: np.ndarray, indices: range, decode: Callable[[int], np.ndarray | None]) -> None:
+    """Decodes files into the rows of an array."""
+
+    def fill(index: int) -> None:
+        sample = decode(index)
+        if sample is not None:
+            array[index] = sample
+
+    _for_each(indices, fill)
+
+
+def _for_each(indices: range, work: Callable[[int], object]) -> None:
+    """Calls a function for each index in several threads: decoders release the interpreter's lock."""
+    with ThreadPoolExecutor(thread_count()) as threads:
+        for start in range(0, len(indices), _TASKS_AT_ONCE):
+            for _ in threads.map(work, indices[start : start + _TASKS_AT_ONCE]):
+                pass
+
+
+_TASKS_AT_ONCE = 1024
+"""Files in a call of a thread pool, so that Ctrl-C does not wait for all of them."""
+
+
+def _add_faults(
+    found: dict[int, MediaFault], items: Sequence[str | bytes], locate: LocateElement, faults: FaultCollector
+) -> None:
+    """Adds one fault for all files with a fault of the same code and help."""
+
+    def describe(index: int) -> tuple[str, DataLocation]:
+        location = locate((index,))
+        return found[index].message(items[index], location), location
+
+    by_kind: dict[tuple[str, str | None], list[int]] = {}
+    for index in sorted(found):
+        by_kind.setdefault((found[index].code, found[index].help), []).append(index)
+    for (code, help), indices in by_kind.items():
+        faults.add_each(code, indices, describe, help=help)

@@ -1,0 +1,127 @@
+"""Columns that divide or order the rows of a table: identity, group, class, time and series of a row."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ...core.diagnostics import CompileError, JsonPath, quoted_or_list, suggestion
+from ...sections.data_section import DataSection
+from ..samples.data_errors import FaultCollector
+from ..tables.data_table import DataTable
+
+TIME_HELP = "numbers and dates of ISO 8601 are read, such as 2026-11-27 or 2026-11-27T08:30:00+01:00"
+
+
+class RowColumn(NamedTuple):
+    """A column of a spec that divides or orders rows."""
+
+    name: str
+    path: JsonPath
+
+    @property
+    def is_time(self) -> bool:
+        return self.path[-1] == "time"
+
+
+RowValues = dict[JsonPath, Sequence[Any]]
+"""The value of each row, by the path in the spec that names the column: texts, or numbers for a time."""
+
+
+def row_columns(data: DataSection | None, *, with_split: bool) -> list[RowColumn]:
+    """The columns that `windows` names, and those of `split`."""
+    keys = {"windows": ("by", "time")} | ({"split": ("key", "group", "time", "stratify")} if with_split else {})
+    columns = []
+    for section, names in keys.items():
+        value = getattr(data, section, None)
+        for name in names:
+            column = getattr(value, name, None)
+            if column is not None:
+                columns.append(RowColumn(column, ("training", "data", section, name)))
+    return columns
+
+
+def read_row_columns(table: DataTable, columns: Sequence[RowColumn], count: int, faults: FaultCollector) -> RowValues:
+    """The values of columns of a table with `count` rows; adds faults for those that are missing or invalid."""
+    values: RowValues = {}
+    for column in columns:
+        raw = _raw_values(table, column, count, faults)
+        if raw is not None and column.is_time:
+            values[column.path] = _times(table, column, raw, faults)
+        elif raw is not None:
+            values[column.path] = [value_text(value) for value in raw]
+    return values
+
+
+def _raw_values(table: DataTable, column: RowColumn, count: int, faults: FaultCollector) -> Sequence[Any] | None:
+    name = column.name
+    notes = [faults.source.note("the spec names the column here", column.path)]
+    if list(table.names).count(name) != 1:
+        is_missing = name not in table.names
+        message = f"there is no column {name!r}" if is_missing else f"several columns are called {name!r}"
+        help = (suggestion(name, table.names) or f"columns: {quoted_or_list(table.names)}") if is_missing else None
+        code = "missing-column" if is_missing else "duplicate-column"
+        faults.add(code, message, table.name_location(None), help=help, notes=notes)
+        return None
+    try:
+        values = table.values(name)
+    except CompileError as error:
+        faults.diagnostics += error.diagnostics
+        return None
+    except (OSError, ValueError, EOFError) as error:
+        faults.add("data-shape", f"the column {name!r} {error}", notes=notes)
+        return None
+    if len(values) != count:
+        message = f"the column {name!r} has {len(values):,} values for {count:,} rows"
+        faults.add("data-shape", message, notes=notes)
+        return None
+    return values
+
+
+def value_text(value: Any) -> str:
+    """A value as text, the same for the number in a table of text and for the number in any other file."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return "" if value is None else str(value).strip()
+
+
+def _times(table: DataTable, column: RowColumn, values: Sequence[Any], faults: FaultCollector) -> Sequence[Any]:
+    """The times of all rows in one unit: the numbers of the file, or seconds since 1970."""
+    numbers = [_number(value) for value in values]
+    is_numeric = any(number is not None for number in numbers)
+    times = numbers if is_numeric else [_timestamp(value) for value in values]
+    bad = [row for row, time in enumerate(times) if time is None]
+    locate = table.element_locator([column.name])
+    fault = "which is not a number" if is_numeric else "which is neither a number nor a date"
+    faults.add_each(
+        "bad-value",
+        bad,
+        lambda row: (f"{column.name!r} holds {value_text(values[row])[:80]!r}, {fault}", locate((row,))),
+        help=TIME_HELP,
+    )
+    return times
+
+
+def _number(value: Any) -> float | None:
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return number if np.isfinite(number) else None
+
+
+def _timestamp(value: Any) -> float | None:
+    """Seconds since 1970; a date without a time zone is one of UTC."""
+    try:
+        date = datetime.fromisoformat(str(value).strip())
+        return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
+        return None
+
+
+def concatenate_row_values(parts: Sequence[Mapping[JsonPath, Sequence[Any]]]) -> RowValues:
+    """The values of all files, which have the same columns."""
+    return {path: [value for part in parts for value in part[path]] for path in parts[0]} if parts else {}

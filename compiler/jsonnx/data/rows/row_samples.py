@@ -1,0 +1,115 @@
+"""Makes samples of the rows of files: each row is a sample, or each window of rows; all together, or by parts."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ...core.diagnostics import CompileError
+from ...core.files.spec_source import SpecSource
+from ...sections.columns import AssignedColumns
+from ...sections.data_section import DataSection
+from ...sections.split_section import WindowsSection
+from ..samples.data_errors import FaultCollector
+from ..samples.data_spec import DataSpec
+from ..samples.dataset import Dataset
+from .row_columns import RowValues
+from .row_parts import assign_parts
+from .windows import Series, all_step_targets, row_spec
+
+Kept = dict[str, Sequence[Any]]
+"""Values of columns as they are in the file, by the name of the column."""
+LAST_ROW = "last_row"
+"""The column beside predictions that has the index, from 0, of the last row of each window."""
+
+
+class Rows(NamedTuple):
+    """The rows of all files, the columns to keep, and those that divide or order the rows."""
+
+    samples: Dataset
+    kept: Kept
+    values: RowValues
+
+
+@dataclass(frozen=True)
+class SampleMaker:
+    """Makes the samples of a spec from rows."""
+
+    data: DataSection | None
+    data_spec: DataSpec
+    all_steps: frozenset[str]
+    """The outputs whose targets have the values of all steps up to the horizon."""
+    source: SpecSource
+
+    @staticmethod
+    def of(
+        data: DataSection | None, data_spec: DataSpec, columns: Mapping[str, AssignedColumns], source: SpecSource
+    ) -> SampleMaker:
+        windows = data.windows if data else None
+        all_steps = all_step_targets(data_spec, windows, columns) if windows else frozenset[str]()
+        return SampleMaker(data, data_spec, all_steps, source)
+
+    @property
+    def row_spec(self) -> DataSpec:
+        """The data of a row."""
+        return self.data_spec if self._windows is None else row_spec(self.data_spec, self.all_steps)
+
+    @property
+    def _windows(self) -> WindowsSection | None:
+        return self.data.windows if self.data else None
+
+    def all_samples(self, rows: Rows) -> tuple[Dataset, Kept]:
+        """All samples, with the columns to keep. Raises CompileError if there are no windows."""
+        if self._windows is None:
+            return rows.samples, rows.kept
+        series = Series.of(rows.samples, rows.values)
+        samples = series.windows(self._windows, self.data_spec, self.all_steps)
+        self._require_samples(samples, len(rows.samples), "there are")
+        last_rows = series.last_rows(samples).tolist()
+        kept = {name: [values[row] for row in last_rows] for name, values in rows.kept.items()}
+        return samples, {LAST_ROW: last_rows} | kept
+
+    def samples_by_part(self, rows: Rows, parts: Collection[str]) -> dict[str, Dataset]:
+        """The samples by the part of the spec's `split`; rows of parts that are not among `parts` are for training.
+
+        Raises CompileError if a part is empty.
+        """
+        split = self.data.split if self.data else None
+        if split is None:
+            raise ValueError("a spec without a split")
+        by_time = split.time is not None or (self._windows is not None and split.group is None)
+        row_parts = assign_parts(
+            split, [np.asarray(array) for array in rows.samples.inputs.values()], rows.values, by_time
+        )
+        row_parts[~np.isin(row_parts, list(parts))] = "train"
+        masks = {part: row_parts == part for part in split.parts if part in parts}
+        samples: dict[str, Dataset]
+        if self._windows is None:
+            samples = {part: rows.samples.subset(np.flatnonzero(mask)) for part, mask in masks.items()}
+        else:
+            windows, series = self._windows, Series.of(rows.samples, rows.values)
+            samples = {
+                part: series.windows(windows, self.data_spec, self.all_steps, mask) for part, mask in masks.items()
+            }
+        for part, dataset in samples.items():
+            self._require_samples(dataset, int(masks[part].sum()), f"the split leaves `{part}`")
+        return samples
+
+    def _require_samples(self, samples: Dataset, row_count: int, subject: str) -> None:
+        """Raises CompileError if there are no samples."""
+        if len(samples):
+            return
+        windows = self._windows
+        message, help = f"{subject} no rows", "choose a larger share, or another `seed` for few rows"
+        if windows is not None and row_count:
+            horizon = windows.horizon if samples.targets else 0
+            message = f"{subject} {row_count:,} rows, in which no window of {windows.length:,}"
+            message += f" and {horizon:,} more fits" if horizon else " fits"
+            help = "shorten the windows, or give longer series"
+        faults = FaultCollector(None, self.source)
+        section = "split" if windows is None or not row_count else "windows"
+        faults.add_in_spec("empty-data", message, ("training", "data", section), help)
+        raise CompileError(faults.diagnostics)

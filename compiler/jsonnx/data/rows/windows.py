@@ -1,0 +1,171 @@
+"""Samples that are windows of consecutive rows of time series, taken from the rows batch by batch."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from ...core.diagnostics import JsonPath
+from ...core.reserved_names import sample_weight_name, target_name
+from ...core.types import TensorType
+from ...sections.columns import AssignedColumns
+from ...sections.split_faults import takes_all_steps
+from ...sections.split_section import WindowsSection
+from ..samples.array_digest import array_digest
+from ..samples.data_spec import DataSpec
+from ..samples.dataset import Dataset
+from ..samples.stored_arrays import rows_of
+from .row_columns import RowValues
+
+SERIES_PATH: JsonPath = ("training", "data", "windows", "by")
+TIME_PATH: JsonPath = ("training", "data", "windows", "time")
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class WindowedDataset(Dataset):
+    """Windows of rows. `inputs` and `targets` have one entry for each row, in the order of the series and their times.
+
+    A window is copied from them when its batch is taken, so that overlapping windows take no memory.
+    """
+
+    windows: WindowsSection
+    starts: np.ndarray
+    """The index of the first row of each window."""
+    all_steps: frozenset[str]
+    """The outputs whose targets have the values of all steps up to the horizon."""
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def subset(self, rows: slice | np.ndarray) -> WindowedDataset:
+        return replace(self, starts=self.starts[rows])
+
+    def samples_of(self, name: str, rows: np.ndarray | slice) -> np.ndarray:
+        starts, length, horizon = self.starts[rows], self.windows.length, self.windows.horizon
+        array = self._feeds[name]
+        if name in self.inputs:
+            return rows_of(array, starts[:, None] + np.arange(length))
+        if name in self._stepwise:
+            return rows_of(array, starts[:, None] + np.arange(length, length + horizon))
+        return rows_of(array, starts + (length - 1 + horizon))
+
+    def sample_shape(self, name: str) -> tuple[int, ...]:
+        row_shape = super().sample_shape(name)
+        if name in self.inputs:
+            return (self.windows.length, *row_shape)
+        return (self.windows.horizon, *row_shape) if name in self._stepwise else row_shape
+
+    @cached_property
+    def _stepwise(self) -> frozenset[str]:
+        """The targets, and the weights of their steps, that have the values of all steps up to the horizon."""
+        weights = self.data_spec.sample_weights
+        weighted = [output for output in self.all_steps if output in weights and weights[output].rank > 1]
+        return frozenset([*map(target_name, self.all_steps), *map(sample_weight_name, weighted)])
+
+    @cached_property
+    def _weight_feeds(self) -> dict[str, np.ndarray]:
+        return Dataset(self.inputs, self.targets, row_spec(self.data_spec, self.all_steps), self.weights)._weight_feeds
+
+    def target_rows(self, output: str) -> np.ndarray | None:
+        """The target's last step of each window: all steps would be a multiple of the rows."""
+        array = self.targets.get(output)
+        return None if array is None else rows_of(array, self.starts + (self.windows.length - 1 + self.windows.horizon))
+
+    def copy_into(self, buffers: Mapping[str, np.ndarray], rows: np.ndarray | slice) -> None:
+        for name, buffer in buffers.items():
+            buffer[...] = self.samples_of(name, rows)
+
+    @cached_property
+    def digest(self) -> str:
+        shape = np.array([self.windows.length, self.windows.horizon])
+        arrays = [*self.inputs.items(), *self.targets.items(), ("starts", self.starts), ("windows", shape)]
+        return array_digest(arrays)
+
+
+def all_step_targets(
+    data_spec: DataSpec, windows: WindowsSection, columns: Mapping[str, AssignedColumns]
+) -> frozenset[str]:
+    """The outputs whose targets have the values of all steps up to the horizon."""
+    targets = data_spec.targets.items()
+    return frozenset(
+        name for name, type in targets if name in columns and takes_all_steps(type, windows, len(columns[name].names))
+    )
+
+
+def row_spec(data_spec: DataSpec, all_steps: Collection[str]) -> DataSpec:
+    """The data of a single row: the types of inputs and targets without the axis of the steps."""
+    inputs = {name: _row_type(type) for name, type in data_spec.inputs.items()}
+    targets = {name: _row_type(type) if name in all_steps else type for name, type in data_spec.targets.items()}
+    weights = {
+        name: _row_type(type) if name in all_steps and type.rank > 1 else type
+        for name, type in data_spec.sample_weights.items()
+    }
+    return replace(data_spec, inputs=inputs, targets=targets, sample_weights=weights)
+
+
+def _row_type(type: TensorType) -> TensorType:
+    return type.with_shape((type.shape[0], *type.shape[2:]))
+
+
+def series_order(count: int, names: Sequence[Any] | None, times: Sequence[Any] | None) -> tuple[np.ndarray, np.ndarray]:
+    """The indices of the rows, one series after the other and by time in each; and the number of each row's series.
+
+    Series are in the order of their first rows, and rows of equal times in the order of the file.
+    """
+    numbers: dict[Any, int] = {}
+    series = np.zeros(count, np.int64)
+    if names is not None:
+        series[:] = [numbers.setdefault(name, len(numbers)) for name in names]
+    keys = (series,) if times is None else (np.asarray(times), series)
+    return np.lexsort(keys), series
+
+
+@dataclass(frozen=True, eq=False)
+class Series:
+    """The rows of all series, one series after the other and by time in each."""
+
+    rows: Dataset
+    order: np.ndarray
+    """The index of each row in the files."""
+    series: np.ndarray
+    """The number of each row's series, never decreasing."""
+
+    @staticmethod
+    def of(rows: Dataset, values: RowValues) -> Series:
+        """The rows, ordered by the columns that `windows` names."""
+        order, series = series_order(len(rows), values.get(SERIES_PATH), values.get(TIME_PATH))
+        is_ordered = bool((np.diff(order) == 1).all())
+        return Series(rows if is_ordered else rows.subset(order), order, series[order])
+
+    def windows(
+        self, section: WindowsSection, data_spec: DataSpec, all_steps: frozenset[str], mask: np.ndarray | None = None
+    ) -> WindowedDataset:
+        """The windows whose rows, with those of the target, are in one series and in the mask of the files' rows."""
+        span = section.length + (section.horizon if self.rows.targets else 0)
+        data_spec = replace(data_spec, labels=self.rows.data_spec.labels)
+        starts = self._starts(span, section.stride, mask)
+        rows = self.rows
+        return WindowedDataset(
+            rows.inputs, rows.targets, data_spec, rows.weights, windows=section, starts=starts, all_steps=all_steps
+        )
+
+    def last_rows(self, windows: WindowedDataset) -> np.ndarray:
+        """The index in the files of the last row of each window."""
+        return self.order[windows.starts + (windows.windows.length - 1)]
+
+    def _starts(self, span: int, stride: int, mask: np.ndarray | None) -> np.ndarray:
+        """The first row of each window of `span` rows."""
+        is_included = np.ones(len(self.order), bool) if mask is None else mask[self.order]
+        is_boundary = (np.diff(self.series) != 0) | (np.diff(is_included) != 0)
+        run_starts = np.flatnonzero(np.r_[True, is_boundary])
+        run_ends = [*run_starts[1:], len(self.order)]
+        runs = [
+            np.arange(start, end - span + 1, stride)
+            for start, end in zip(run_starts, run_ends, strict=True)
+            if is_included[start]
+        ]
+        return np.concatenate([np.zeros(0, np.int64), *runs])

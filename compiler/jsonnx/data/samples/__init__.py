@@ -1,0 +1,1 @@
+"""Validated arrays of samples, in memory or in their files."""

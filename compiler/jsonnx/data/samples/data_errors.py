@@ -1,0 +1,117 @@
+"""Faults in data: their locations, their collection, and the error that reports them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple, TypeVar
+
+from ...core.diagnostics import Diagnostic, JsonPath, Note
+from ...core.files.spec_source import NO_SPEC, SpecSource
+
+T = TypeVar("T")
+
+TextHelp = Callable[[Iterable[str]], str]
+"""Gives the help for texts in place of numbers."""
+
+MAX_LISTED_LOCATIONS = 20
+"""Locations of faults of one kind that a message names, the first one included; the others are counted."""
+
+
+class FeedError(ValueError):
+    """Arrays that do not fit a model; `diagnostics` holds every fault."""
+
+    def __init__(self, diagnostics: Iterable[Diagnostic]) -> None:
+        self.diagnostics = list(diagnostics)
+        lines = (d.message + (f" ({d.help})" if d.help else "") for d in self.diagnostics)
+        super().__init__("\n".join(lines))
+
+
+class MediaFault(ValueError):
+    """What is wrong with an image or a recording, with a code and help."""
+
+    def __init__(self, code: str, reason: str, help: str | None = None) -> None:
+        super().__init__(reason)
+        self.code, self.reason, self.help = code, reason, help
+
+    def message(self, item: str | bytes, location: DataLocation) -> str:
+        """The message for a file, given by its name or its contents, at a location that may name it, too."""
+        is_named = not isinstance(item, str) or not item or repr(item) in location.text
+        return self.reason if is_named else f"{item!r}: {self.reason}"
+
+
+class DataLocation(NamedTuple):
+    """The location of a value: in words, and in a text file by line and column."""
+
+    text: str
+    line: int | None = None
+    column: int | None = None
+
+
+NO_LOCATION = DataLocation("")
+
+
+class FaultCollector:
+    """The faults of a dataset; `file` is its file, if it has one, and `source` the spec that it belongs to."""
+
+    def __init__(self, file: str | None = None, source: SpecSource = NO_SPEC) -> None:
+        self.file, self.source = file, source
+        self.diagnostics: list[Diagnostic] = []
+
+    def add(
+        self,
+        code: str,
+        message: str,
+        location: DataLocation = NO_LOCATION,
+        *,
+        help: str | None = None,
+        notes: Iterable[Note] = (),
+    ) -> None:
+        """Adds a fault of the data."""
+        text = f"{location.text}: {message}" if location.text else message
+        diagnostic = Diagnostic(code, text, "$", self.file, location.line, location.column, help, notes=tuple(notes))
+        self.diagnostics.append(diagnostic)
+
+    def add_in_spec(self, code: str, message: str, path: JsonPath, help: str | None = None) -> None:
+        """Adds a fault of the spec that the data belong to."""
+        self.diagnostics.append(self.source.locate_diagnostic(Diagnostic(code, message, help=help), path))
+
+    def add_all(self, diagnostics: Iterable[Diagnostic]) -> None:
+        """Adds the faults of a part of the data, without those that are known: several columns have a malformed row."""
+        self.diagnostics += [fault for fault in diagnostics if fault not in self.diagnostics]
+
+    def add_each(
+        self,
+        code: str,
+        items: Sequence[T],
+        describe: Callable[[T], tuple[str, DataLocation]],
+        *,
+        count: int | None = None,
+        help: str | None = None,
+    ) -> None:
+        """Adds one fault for all items, if there are any: the first one is described, the others are counted.
+
+        `count` is their number if `items` are only the first ones.
+        """
+        if not items:
+            return
+        message, location = describe(items[0])
+        further_count = (len(items) if count is None else count) - 1
+        if further_count:
+            locations = [describe(item)[1] for item in items[1:MAX_LISTED_LOCATIONS]]
+            message += f", and {further_count:,} more like it {locations_text(locations, further_count)}"
+        self.add(code, message, location, help=help)
+
+    def __bool__(self) -> bool:
+        return bool(self.diagnostics)
+
+
+def locations_text(locations: Sequence[DataLocation], count: int) -> str:
+    """The first of `count` locations in words, such as `in lines 3, 5 and 8` or `in lines 3, 5, ...`."""
+    lines = [location.line for location in locations]
+    if all(line is not None for line in lines):
+        distinct = list(dict.fromkeys(map(str, lines)))
+        noun, words, separator = ("line" if len(distinct) == 1 else "lines"), distinct, ", "
+    else:
+        noun, words, separator = "", [location.text for location in locations], "; "
+    ellipsis = f"{separator}..." if count > len(locations) else ""
+    return f"in {noun} {separator.join(words)}{ellipsis}" if noun else f"({separator.join(words)}{ellipsis})"

@@ -1,0 +1,162 @@
+"""The data that a network takes: types, valid integers and names of classes."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from math import isfinite
+from typing import Any, NamedTuple
+
+from ...core.reserved_names import sample_weight_name
+from ...core.types import TensorType
+from ...sections.mask_targets import mask_class_counts
+from ...sections.training_section import Training
+from ...training.losses.losses import BinaryLoss, Loss
+
+MAX_SUGGESTED_LABELS = 20
+"""Classes that a help lists ready to be pasted into a spec."""
+DATE = re.compile(r"\s*\d{1,4}([-/.])\d{1,2}\1\d{1,4}(?!\d)")
+"""The beginning of a date, in any order of day, month and year."""
+
+
+class IndexRange(NamedTuple):
+    """The integers from 0 to `size - 1`, and optionally one that marks elements without a class."""
+
+    size: int
+    ignored: int | None = None
+
+
+@dataclass(frozen=True)
+class DataSpec:
+    """The data that a network takes: types by input and by output name, and ranges of integers by either.
+
+    Names of weights of samples are those of the graphs' inputs, `sample_weight_name`.
+    """
+
+    inputs: Mapping[str, TensorType]
+    targets: Mapping[str, TensorType]
+    index_ranges: Mapping[str, IndexRange] = field(default_factory=dict)
+    labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Names of the classes by output: data may contain them in place of numbers."""
+    vocabularies: Mapping[str, frozenset[Any]] = field(default_factory=dict)
+    """The valid tokens of inputs whose lookup rejects all others."""
+    sample_weights: Mapping[str, TensorType] = field(default_factory=dict)
+    """The types of the weights of samples, by output."""
+    missing_inputs: frozenset[str] = frozenset()
+    """The inputs that may have missing values: NaN, or the empty string."""
+    date_inputs: frozenset[str] = frozenset()
+    """The inputs whose texts are dates."""
+    class_counts: Mapping[str, int] = field(default_factory=dict)
+    """The numbers of classes of outputs whose loss compares them with one class for each element."""
+    mask_class_counts: Mapping[str, int] = field(default_factory=dict)
+    """The numbers of classes of outputs whose targets may be masks: images whose pixels are classes."""
+    learns_labels: bool = False
+    """Whether the texts in targets without labels are their classes, as in training data."""
+
+    @cached_property
+    def weighted_outputs(self) -> Mapping[str, str]:
+        """The outputs with weights of samples, by the names of the weights."""
+        return {sample_weight_name(output): output for output in self.sample_weights}
+
+    def class_labels(self, name: str) -> tuple[str, ...] | None:
+        """The names of classes that the data of an input or a target may contain; an empty tuple if they are learned
+        from the data, None if the data has no names."""
+        if name not in self.targets:
+            return None
+        labels = self.labels.get(name)
+        return labels or (() if self.learns_labels and name in self.class_counts else None)
+
+    def describe(self, name: str) -> str:
+        if name in self.weighted_outputs:
+            output = self.weighted_outputs[name]
+            return f"the sample weight of {output!r}" if len(self.targets) > 1 else "the sample weight"
+        return f"input {name!r}" if name in self.inputs else f"the target of {name!r}"
+
+    def type_of(self, name: str) -> TensorType:
+        """The type of an input, of the target of an output, or of weights of samples."""
+        if name in self.weighted_outputs:
+            return self.sample_weights[self.weighted_outputs[name]]
+        return self.inputs.get(name) or self.targets[name]
+
+    def text_help(self, name: str, texts: Iterable[str]) -> str:
+        """What to do about texts in the data of an input or a target that takes numbers."""
+        if name in self.weighted_outputs:
+            return "a weight is a number, such as 1 or 0.5"
+        distinct = {*texts}
+        if distinct and all(map(_is_number, distinct)):
+            return "the texts are numbers: write them without quotes"
+        if name in self.inputs:
+            if distinct and all(map(DATE.match, distinct)):
+                return 'an input of dates has "dtype": "string", and a DateFeatures layer after it'
+            return 'an input of texts has "dtype": "string", and a StringLookup or TextVectorization after it'
+        classes = sorted(text for text in distinct if text)
+        if "int" not in self.targets[name].dtype and len(classes) > 2:
+            return "the loss compares numbers: give numbers in place of the texts"
+        if len(classes) > MAX_SUGGESTED_LABELS:
+            return f'"labels" of the spec names the classes; the data has {len(classes):,} different texts'
+        labels = json.dumps(classes if len(self.targets) == 1 else {name: classes}, ensure_ascii=False)
+        return f'name the classes in the spec, beside "layers", in the order of the outputs: "labels": {labels}'
+
+
+def make_data_spec(
+    inputs: Mapping[str, TensorType],
+    outputs: Mapping[str, TensorType],
+    targets: Mapping[str, TensorType],
+    index_sizes: Mapping[str, int],
+    labels: Mapping[str, tuple[str, ...]],
+    training: Training,
+    vocabularies: Mapping[str, frozenset[Any]],
+    weighted_outputs: Collection[str] = (),
+    missing_inputs: frozenset[str] = frozenset(),
+    date_inputs: frozenset[str] = frozenset(),
+) -> DataSpec:
+    """The data of a training. `index_sizes` are the numbers of valid values of inputs that hold indices."""
+    index_ranges = {name: IndexRange(count) for name, count in index_sizes.items()}
+    for output, target in targets.items():
+        classes = outputs[output].shape[-1]
+        loss = loss_of(training, output)
+        has_classes = "int" in target.dtype and target.rank == outputs[output].rank - 1
+        if has_classes and isinstance(classes, int) and (loss is None or loss.has_class_targets):
+            index_ranges[output] = IndexRange(classes, _ignored_class(loss))
+    losses = {output: loss_of(training, output) for output in targets}
+    weights = {
+        output: loss.sample_weight_type(outputs[output])
+        for output, loss in losses.items()
+        if output in weighted_outputs and loss is not None
+    }
+    class_counts = {name: index_range.size for name, index_range in index_ranges.items() if name in targets}
+    for output, loss in losses.items():
+        if isinstance(loss, BinaryLoss) and outputs[output].shape[-1:] == (1,):
+            class_counts[output] = 2
+    return DataSpec(
+        inputs,
+        targets,
+        index_ranges,
+        labels,
+        vocabularies,
+        weights,
+        missing_inputs,
+        date_inputs,
+        class_counts,
+        mask_class_counts(outputs, targets, losses),
+    )
+
+
+def loss_of(training: Training, output: str) -> Loss | None:
+    """The loss of an output; None if it has none."""
+    return training.loss.get(output) if isinstance(training.loss, dict) else training.loss
+
+
+def _ignored_class(loss: Loss | None) -> int | None:
+    ignored = getattr(loss, "ignore_class", None)
+    return None if ignored is None else int(ignored)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return isfinite(float(text))
+    except ValueError:
+        return False

@@ -1,0 +1,381 @@
+"""Samples as validated arrays, and those from arrays of a program; `dataset_files` reads them from files."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from ...core.diagnostics import quoted_list, quoted_or_list, suggestion
+from ...core.numpy_types import numpy_dtype
+from ...core.reserved_names import sample_weight_name, target_name
+from ...core.types import TensorType
+from .array_arguments import RaggedArray, is_batch_iterable, is_pair_of_arrays, not_an_array, to_array
+from .array_digest import array_digest
+from .data_errors import FaultCollector, FeedError
+from .data_spec import MAX_SUGGESTED_LABELS, DataSpec
+from .sample_order import block_order, sample_order
+from .sample_weights import expand_weights, validate_weights
+from .sequences import Sequences, concatenate_arrays
+from .stored_arrays import DEFAULT_BUFFER_SAMPLES, Samples, StoredArray, buffer_limit, concatenate_samples, subset_of
+from .validate_arrays import check_consistent_sizes, validate_array
+
+DataArgument = np.ndarray | Mapping[str, Any] | list[Any] | None
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Validated arrays by input and by output name, with the samples along the first axis.
+
+    Arrays keep their element types; a batch is cast when it is taken. Samples of large files stay there until then.
+    """
+
+    inputs: Mapping[str, Samples]
+    targets: Mapping[str, Samples]
+    data_spec: DataSpec
+    weights: Mapping[str, np.ndarray] = field(default_factory=dict)
+    """The weights of samples, or of positions of samples, by output. Other samples have the weight 1."""
+    dropped_count: int = 0
+    """The samples that were left out, since they have missing values."""
+    columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """The columns of a file that patterns of the spec match, by input."""
+    shuffle_buffer: int = DEFAULT_BUFFER_SAMPLES
+    """Samples that are shuffled among one another, if they are read in blocks."""
+
+    def __len__(self) -> int:
+        return len(next(iter(self.inputs.values())))
+
+    def take(self, rows: np.ndarray | slice) -> dict[str, np.ndarray]:
+        """The arrays of these samples, by the names and in the element types of the graphs."""
+        feeds = {}
+        for name in self._feeds:
+            samples = self.samples_of(name, rows)
+            feeds[name] = np.ascontiguousarray(samples, numpy_dtype(self._feed_types[name].dtype))
+        return feeds
+
+    def batch_count(self, batch_size: int) -> int:
+        """The batches of one pass over the samples."""
+        return -(-len(self) // batch_size)
+
+    def batches(self, batch_size: int) -> Iterator[tuple[dict[str, np.ndarray], int]]:
+        """The feeds of consecutive batches, and the number of samples of each; the last may be smaller."""
+        for start in range(0, len(self), batch_size):
+            rows = slice(start, min(start + batch_size, len(self)))
+            yield self.take(rows), rows.stop - rows.start
+
+    def order(self, seed: int, epoch: int) -> np.ndarray:
+        """The order of the samples in an epoch, a function of the seed, the epoch and the data's size alone.
+
+        Samples that are read in blocks are shuffled in two steps: the blocks, then the samples of consecutive blocks.
+        """
+        arrays = [array for array in (*self.inputs.values(), *self.targets.values()) if isinstance(array, StoredArray)]
+        starts = [start for array in arrays if (start := array.block_starts()) is not None]
+        if not starts or starts[0][-1] != len(self):  # windows are more or fewer than rows
+            return sample_order(seed, epoch, len(self))
+        buffer_samples = buffer_limit(self.shuffle_buffer, sum(array.sample_bytes for array in arrays))
+        return block_order(seed, epoch, np.unique(np.concatenate(starts)), buffer_samples)
+
+    def samples_of(self, name: str, rows: np.ndarray | slice) -> np.ndarray:
+        """These samples of an input or a target, by the name of the graphs' input."""
+        array: Any = self._feeds[name]
+        if isinstance(array, Sequences):
+            return array[rows].padded()
+        samples: np.ndarray
+        if isinstance(array, StoredArray):
+            samples = array.read(rows)
+        else:
+            samples = array[rows] if isinstance(rows, slice) else array.take(rows, axis=0)
+        if not self.has_sequences:
+            return samples
+        # Targets and weights of steps are padded to the longest of all sequences.
+        widths = {symbol: sequences[rows].width for symbol, sequences in self._sequences.items()}
+        return samples[tuple(slice(widths.get(size)) for size in self._feed_types[name].shape)]
+
+    @cached_property
+    def _sequences(self) -> dict[Any, Sequences]:
+        """Inputs of sequences of different lengths, by the symbolic size that counts their steps."""
+        inputs: Mapping[str, Any] = self.inputs
+        types = self.data_spec.inputs
+        return {types[name].shape[1]: array for name, array in inputs.items() if isinstance(array, Sequences)}
+
+    @property
+    def has_sequences(self) -> bool:
+        """Whether samples have different lengths."""
+        return bool(self._sequences)
+
+    @property
+    def lengths(self) -> np.ndarray | None:
+        """The numbers of steps of each sample's longest sequence; None if all samples have the same shape."""
+        lengths = [sequences.lengths for sequences in self._sequences.values()]
+        return np.maximum.reduce(lengths) if lengths else None
+
+    def with_common_width(self) -> Dataset:
+        """The samples, with sequences that are padded to the longest one of all, whichever are taken."""
+        inputs: Mapping[str, Any] = self.inputs
+        if not self.has_sequences:
+            return self
+        padded: dict[str, Any] = {
+            name: array.with_common_width() if isinstance(array, Sequences) else array for name, array in inputs.items()
+        }
+        return replace(self, inputs=padded)
+
+    def with_padded_targets(self) -> Dataset:
+        """The samples, with targets as arrays: those of sequences are padded."""
+        targets: Mapping[str, Any] = self.targets
+        if not any(isinstance(array, Sequences) for array in targets.values()):
+            return self
+        padded = {name: array.padded() if isinstance(array, Sequences) else array for name, array in targets.items()}
+        return replace(self, targets=padded)
+
+    def sample_shape(self, name: str) -> tuple[int, ...]:
+        """The shape of one sample of an input or a target, by the name of the graphs' input."""
+        return self._feeds[name].shape[1:]
+
+    def copy_into(self, buffers: Mapping[str, np.ndarray], rows: np.ndarray | slice) -> None:
+        """Copies these samples into existing arrays."""
+        for name, buffer in buffers.items():
+            array = self._feeds[name]
+            if isinstance(array, StoredArray):
+                buffer[...] = array.read(rows)
+            elif isinstance(rows, slice) or array.dtype != buffer.dtype:
+                buffer[...] = array[rows]
+            else:
+                array.take(rows, axis=0, out=buffer, mode="clip")  # with mode "raise", `take` would buffer its output
+
+    def sample_types(self) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
+        """The shape of one sample and its element type in the graphs, by the names of the graphs' inputs."""
+        return {name: (self.sample_shape(name), numpy_dtype(self._feed_types[name].dtype)) for name in self._feeds}
+
+    @cached_property
+    def _feed_types(self) -> dict[str, TensorType]:
+        spec = self.data_spec
+        targets = {target_name(name): type for name, type in spec.targets.items()}
+        return {
+            **spec.inputs,
+            **targets,
+            **{sample_weight_name(name): type for name, type in spec.sample_weights.items()},
+        }
+
+    @cached_property
+    def _feeds(self) -> dict[str, Samples]:
+        targets = {target_name(name): array for name, array in self.targets.items()}
+        return {**self.inputs, **targets, **self._weight_feeds}
+
+    @cached_property
+    def _weight_feeds(self) -> dict[str, np.ndarray]:
+        """The weights that the graphs take, in the shape of the losses."""
+        spec, weights = self.data_spec, self.weights
+        return {
+            sample_weight_name(name): expand_weights(weights.get(name), type, self.targets[name], spec.targets[name])
+            for name, type in spec.sample_weights.items()
+            if name in self.targets
+        }
+
+    def for_graphs(self, data_spec: DataSpec) -> Dataset:
+        """The samples for graphs that take the same data, but other weights."""
+        return self if data_spec is self.data_spec else replace(self, data_spec=data_spec)
+
+    def multiply_weights(self, factors: Mapping[str, np.ndarray]) -> Dataset:
+        """The samples with their weights multiplied by factors, of the shapes of the losses."""
+        weights = dict(self.weights)
+        for name, factor in factors.items():
+            own = weights.get(name)
+            if own is not None:
+                factor = own.reshape(*own.shape, *[1] * (factor.ndim - own.ndim)) * factor
+            weights[name] = factor.astype(np.float32, copy=False)
+        return replace(self, weights=weights)
+
+    def split(self, fraction: float) -> tuple[Dataset, Dataset]:
+        """Splits off the last samples, a fraction of all. Raises FeedError if either part would be empty."""
+        train_count = int(len(self) * (1.0 - fraction))
+        if not 0 < train_count < len(self):
+            faults = FaultCollector()
+            faults.add("empty-data", f"{len(self)} samples cannot be split with a fraction of {fraction} set aside")
+            raise FeedError(faults.diagnostics)
+        train = replace(self.subset(slice(train_count)), dropped_count=self.dropped_count)
+        return train, self.subset(slice(train_count, None))
+
+    def subset(self, rows: slice | np.ndarray) -> Dataset:
+        """Some of the samples, given by their indices."""
+        inputs = {name: subset_of(array, rows) for name, array in self.inputs.items()}
+        targets = {name: subset_of(array, rows) for name, array in self.targets.items()}
+        weights = {name: array[rows] for name, array in self.weights.items()}
+        return replace(self, inputs=inputs, targets=targets, weights=weights, dropped_count=0)
+
+    def target_rows(self, output: str) -> Samples | None:
+        """The target of each sample; None if the output has none."""
+        return self.targets.get(output)
+
+    def select_inputs(self, names: Collection[str]) -> Dataset:
+        """The samples with some of the inputs, and without targets."""
+        inputs = {name: array for name, array in self.inputs.items() if name in names}
+        return replace(self, inputs=inputs, targets={}, weights={})
+
+    @staticmethod
+    def concatenate(parts: Sequence[Dataset]) -> Dataset:
+        """The samples of all parts, which have samples of equal shapes."""
+        if len(parts) == 1:
+            return parts[0]
+        inputs = {name: _concatenated([part.inputs[name] for part in parts]) for name in parts[0].inputs}
+        targets = {name: _concatenated([part.targets[name] for part in parts]) for name in parts[0].targets}
+        outputs = dict.fromkeys(name for part in parts for name in part.weights)
+        weights = {name: np.concatenate(_weights_of_parts(parts, name)) for name in outputs}
+        dropped_count = sum(part.dropped_count for part in parts)
+        return replace(parts[0], inputs=inputs, targets=targets, weights=weights, dropped_count=dropped_count)
+
+    @cached_property
+    def digest(self) -> str:
+        """A hash of the samples' values and their order, without their weights."""
+        return array_digest([*self.inputs.items(), *self.targets.items()])
+
+    @cached_property
+    def weights_digest(self) -> str | None:
+        """A hash of the weights of the samples; None if they have none."""
+        return array_digest(sorted(self.weights.items())) if self.weights else None
+
+
+def _weights_of_parts(parts: Sequence[Dataset], output: str) -> list[np.ndarray]:
+    """The weights of each part's samples; 1 for a part without any."""
+    shape = next(part.weights[output].shape[1:] for part in parts if output in part.weights)
+    return [part.weights.get(output, np.ones((len(part), *shape), np.float32)) for part in parts]
+
+
+def _concatenated(parts: Sequence[Any]) -> Any:
+    return concatenate_arrays(parts) if isinstance(parts[0], Sequences) else concatenate_samples(parts)
+
+
+# -- from arrays -----------------------------------------------------------------------------------------------------
+
+
+def from_arrays(
+    x: DataArgument,
+    y: DataArgument,
+    data_spec: DataSpec,
+    sample_weight: DataArgument = None,
+    *,
+    targets: bool = True,
+) -> Dataset:
+    """Samples from arrays, or from dicts of arrays by input and output name. Raises FeedError with every fault.
+
+    `data_spec` has the type of each weight that may be given. A single array of weights, one for each sample, is that
+    of all outputs.
+    """
+    faults = FaultCollector()
+    if is_batch_iterable(x):
+        faults.add("bad-feed", f"the data {not_an_array(x)}")
+        raise FeedError(faults.diagnostics)
+    if targets and data_spec.targets and y is None and is_pair_of_arrays(x):
+        help = "pass them as two arguments, x and y"
+        faults.add("bad-feed", "inputs and targets are given as one argument, a pair of arrays", help=help)
+        raise FeedError(faults.diagnostics)
+    unchecked = {
+        **_arrays_by_name(x, data_spec.inputs, "input", faults),
+        **(_arrays_by_name(y, data_spec.targets, "target", faults) if targets else {}),
+    }
+    arrays: dict[str, np.ndarray] = {}
+    for name, array in unchecked.items():
+        validated = validate_array(array, name, data_spec, faults)
+        if validated is not None:
+            arrays[name] = validated
+    weights: dict[str, np.ndarray] = {}
+    for output, array in _weights_by_output(sample_weight, data_spec, faults).items():
+        validated = validate_weights(array, output, data_spec, faults)
+        if validated is not None:
+            weights[output] = validated
+    check_consistent_sizes(arrays, weights, data_spec, faults)
+    samples = None if faults else with_learned_labels(make_dataset(arrays, data_spec, weights), faults)
+    if samples is None or faults:
+        raise FeedError(faults.diagnostics)
+    return samples
+
+
+def with_learned_labels(samples: Dataset, faults: FaultCollector) -> Dataset:
+    """The samples with class indices in place of the texts in targets, whose sorted texts are the labels. Adds a fault
+    unless there are as many classes as the output has."""
+    if all(array.dtype.kind != "O" for array in samples.targets.values()):
+        return samples
+    labels, targets = dict(samples.data_spec.labels), dict(samples.targets)
+    for output, target in samples.targets.items():
+        if target.dtype.kind != "O":
+            continue
+        array = np.asarray(target)
+        title, count = samples.data_spec.describe(output), samples.data_spec.class_counts[output]
+        if not all(isinstance(item, str) for item in array.flat):
+            faults.add("bad-value", f"{title} has numbers in some files and texts in others")
+            continue
+        classes, indices = np.unique(array.astype(str), return_inverse=True)
+        labels[output], targets[output] = tuple(classes.tolist()), indices.reshape(array.shape).astype(np.int64)
+        if len(classes) != count:
+            names = quoted_or_list(labels[output][:MAX_SUGGESTED_LABELS])
+            more = ", ..." if len(classes) > MAX_SUGGESTED_LABELS else ""
+            units = f"give the layer {output!r} {len(classes)} units" if len(classes) > 1 else "more than one is needed"
+            help = f"the classes are {names}{more}; {units}, or list all classes in `labels` of the spec"
+            number = "1 class" if len(classes) == 1 else f"{len(classes)} classes"
+            faults.add("data-shape", f"{title} has {number}, the network {count}", help=help)
+    return replace(samples, targets=targets, data_spec=replace(samples.data_spec, labels=labels))
+
+
+def make_dataset(arrays: Mapping[str, Samples], data_spec: DataSpec, weights: Mapping[str, np.ndarray] = {}) -> Dataset:
+    """The samples in validated arrays by input and by output name, and their weights by output name."""
+    inputs = {name: arrays[name] for name in data_spec.inputs}
+    targets = {name: arrays[name] for name in data_spec.targets if name in arrays}
+    return Dataset(inputs, targets, data_spec, weights)
+
+
+def _weights_by_output(argument: DataArgument, data_spec: DataSpec, faults: FaultCollector) -> dict[str, np.ndarray]:
+    """The weights that are given, by output."""
+    if argument is None:
+        return {}
+    if not isinstance(argument, Mapping):
+        argument = dict.fromkeys(data_spec.targets, argument)
+    outputs = [name for name in argument if name in data_spec.targets and argument[name] is not None]
+    for name in argument:
+        if name not in data_spec.targets:
+            help = suggestion(str(name), data_spec.targets) or f"known: {quoted_or_list(data_spec.targets)}"
+            faults.add("bad-feed", f"sample_weight: there is no target {name!r}", help=help)
+    return _converted({name: argument[name] for name in outputs}, "sample weight of", faults)
+
+
+def _arrays_by_name(
+    argument: DataArgument, types: Mapping[str, TensorType], kind: str, faults: FaultCollector
+) -> dict[str, np.ndarray]:
+    if not types:
+        if argument is not None:
+            help = f"leave them out: no output has a loss that compares it with a {kind}"
+            faults.add("bad-feed", f"{kind}s are given, and the training has none", help=help)
+        return {}
+    if not isinstance(argument, Mapping):
+        if len(types) != 1 or argument is None:
+            faults.add(
+                "bad-feed",
+                f"{kind}s: give a dict with {quoted_list(types)}" if len(types) > 1 else f"the {kind} is missing",
+            )
+            return {}
+        argument = {next(iter(types)): argument}
+    for name in argument:
+        if name not in types:
+            faults.add(
+                "bad-feed",
+                f"there is no {kind} {name!r}",
+                help=suggestion(str(name), types) or f"known: {quoted_or_list(types)}",
+            )
+    for name in types:
+        if name not in argument:
+            faults.add("bad-feed", f"the {kind} {name!r} is missing")
+    return _converted({name: argument[name] for name in types if name in argument}, kind, faults)
+
+
+def _converted(values: Mapping[str, Any], kind: str, faults: FaultCollector) -> dict[str, np.ndarray]:
+    """The values as arrays."""
+    arrays = {}
+    for name, value in values.items():
+        try:
+            arrays[name] = to_array(value)
+        except RaggedArray as error:
+            faults.add("data-shape", f"the {kind} {name!r} {error}")
+        except ValueError as error:
+            faults.add("bad-feed", f"the {kind} {name!r} {error}")
+    return arrays

@@ -1,0 +1,358 @@
+"""Validates arrays of samples against the types of a network's inputs and targets, and reports every fault."""
+
+from __future__ import annotations
+
+import re
+from calendar import monthrange
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from ...core.diagnostics import CompileError, quoted_or_list
+from ...core.iso_dates import DATE_PATTERN, TIME_PATTERN
+from ...core.numpy_types import numpy_dtype
+from ...core.reserved_names import sample_weight_name
+from ...core.types import Size, TensorType
+from .data_errors import MAX_LISTED_LOCATIONS, DataLocation, FaultCollector
+from .data_spec import DataSpec, IndexRange
+from .sample_shapes import batch_axis_hint, reshape_samples
+from .stored_arrays import Samples, StoredArray
+from .valid_values import is_finite, is_in_range
+
+ISO_DATE = re.compile(DATE_PATTERN + TIME_PATTERN, re.ASCII)
+
+ElementIndex = tuple[int, ...]
+LocateElement = Callable[[ElementIndex], DataLocation]
+"""Locates an element of an array in the file that it was read from."""
+
+
+def sample_location(index: ElementIndex) -> DataLocation:
+    """The location of an element in an array; samples are counted from 0."""
+    return DataLocation(f"sample {index[0]}" + (f", element {list(index[1:])}" if len(index) > 1 else ""))
+
+
+def validate_array(
+    array: np.ndarray,
+    name: str,
+    data_spec: DataSpec,
+    faults: FaultCollector,
+    locate: LocateElement = sample_location,
+    column_count: int = 1,
+) -> np.ndarray | None:
+    """The array of an input or a target in the shape of its type, its values checked but not cast; None, and faults, if
+    they are invalid. Names of classes in a target become class indices.
+
+    The shape of a sample may differ from the type's as `reshape_samples` says. With a `column_count`, the array was
+    stacked from columns of a file, each of which gets faults of its own.
+    """
+    fault_count = len(faults.diagnostics)
+    type, title = data_spec.type_of(name), data_spec.describe(name)
+    dtype = numpy_dtype(type.dtype)
+    accepts_missing = name in data_spec.missing_inputs
+    if accepts_missing and dtype.kind == "O" and array.dtype.kind == "O":
+        array = np.where(is_missing(array), "", array)
+    reshaped = reshape_samples(array, type.shape[1:]) if array.ndim else None
+    if reshaped is None:
+        sizes = ["samples", *map(str, array.shape[1:])] if array.ndim else []
+        help = one_hot_hint(array, name, data_spec) or class_index_hint(array, name, data_spec)
+        if help is None and faults.file is None:
+            help = batch_axis_hint(array, type.shape)
+        faults.add("data-shape", f"{title} has shape [{', '.join(sizes)}], the network wants {type}", help=help)
+        return None
+    if dtype.kind != "O" and array.size and is_text(array):
+        return class_indices(reshaped, name, data_spec, faults, locate)
+    if not _has_compatible_kind(array, dtype):
+        faults.add("bad-value", f"{title} has {array.dtype} elements, the network wants {type.dtype}")
+    elif array.size and array.dtype.kind in "fiub":
+        index_range = data_spec.index_ranges.get(name)
+        if accepts_missing and array.dtype.kind == "f":
+            array = np.where(np.isnan(array), array.dtype.type(0), array)
+        _ValueCheck(array, dtype, title, index_range, faults, locate, column_count).run()
+    if name in data_spec.date_inputs and len(faults.diagnostics) == fault_count:
+        _check_dates(array, title, accepts_missing, faults, locate)
+    if name in data_spec.vocabularies and len(faults.diagnostics) == fault_count:
+        _check_tokens(array, name, data_spec, faults, locate)
+    return reshaped if len(faults.diagnostics) == fault_count else None
+
+
+def _check_dates(
+    array: np.ndarray, title: str, accepts_missing: bool, faults: FaultCollector, locate: LocateElement
+) -> None:
+    """Adds a fault for texts that are no dates, except for missing ones if these are accepted."""
+    invalid = [text for text in np.unique(array.astype(str)).tolist() if not is_iso_date(text)]
+    invalid = [text for text in invalid if text or not accepts_missing]
+    indices, count = first_indices(np.isin(array.astype(str), invalid))
+    message = f"{title} is {{!r}}, which is not a date"
+    help = "dates are written like 2026-11-27, with a time like 2026-11-27T18:30:00; an empty text needs an Imputation "
+    help += "after the DateFeatures"
+    faults.add_each(
+        "bad-value",
+        indices,
+        lambda index: (message.format(str(array[index])[:80]), locate(index)),
+        count=count,
+        help=help,
+    )
+
+
+def is_iso_date(text: str) -> bool:
+    """Whether DateFeatures reads a text, as it defines dates."""
+    match = ISO_DATE.fullmatch(text)
+    if match is None:
+        return False
+    year, month, day = (int(part) for part in match[0].strip()[:10].split("-"))
+    return year > 0 and day <= monthrange(year, month)[1]
+
+
+def validate_stored(
+    array: StoredArray,
+    name: str,
+    data_spec: DataSpec,
+    faults: FaultCollector,
+    locate: LocateElement = sample_location,
+    column_count: int = 1,
+) -> StoredArray | None:
+    """As `validate_array`, for samples in a file: one pass over them, which ends at the first part with faults."""
+    fault_count = len(faults.diagnostics)
+    try:
+        for start, chunk in array.chunks():
+            locate_chunk = partial(_locate_shifted, locate, start)
+            if validate_array(chunk, name, data_spec, faults, locate_chunk, column_count) is None:
+                return None
+    except CompileError as error:
+        faults.add_all(error.diagnostics)
+    return reshape_samples(array, data_spec.type_of(name).shape[1:]) if len(faults.diagnostics) == fault_count else None
+
+
+def _locate_shifted(locate: LocateElement, start: int, index: ElementIndex) -> DataLocation:
+    return locate((index[0] + start, *index[1:]))
+
+
+def _check_tokens(
+    array: np.ndarray, name: str, data_spec: DataSpec, faults: FaultCollector, locate: LocateElement
+) -> None:
+    """Adds a fault for tokens that are not in the vocabulary of an input."""
+    vocabulary = data_spec.vocabularies[name]
+    unknown = [token for token in np.unique(array).tolist() if token not in vocabulary]
+    if unknown:
+        indices, count = first_indices(np.isin(array, np.array(unknown, array.dtype)))
+        message = f"{data_spec.describe(name)} is {{!r}}, which is not in the vocabulary of its lookup"
+        help = "add the token to the vocabulary, or accept unknown tokens with num_oov_indices 1"
+
+        def describe(index: ElementIndex) -> tuple[str, DataLocation]:
+            token = array[index]
+            return message.format(str(token) if isinstance(token, str) else int(token)), locate(index)
+
+        faults.add_each("unknown-token", indices, describe, count=count, help=help)
+
+
+def is_missing(array: np.ndarray) -> np.ndarray:
+    """Whether an element is NaN, None or the empty string."""
+    if array.dtype.kind == "f":
+        return np.isnan(array)
+    if array.dtype.kind == "U":
+        return np.asarray(array == "")
+    if array.dtype.kind != "O":
+        return np.zeros(array.shape, bool)
+    missing = [item is None or item == "" or item != item for item in array.flat]
+    return np.array(missing, bool).reshape(array.shape)
+
+
+def is_text(array: np.ndarray) -> bool:
+    """Whether all elements are strings."""
+    return array.dtype.kind == "U" or (array.dtype.kind == "O" and all(isinstance(x, str) for x in array.flat))
+
+
+def class_indices(
+    texts: np.ndarray, name: str, data_spec: DataSpec, faults: FaultCollector, locate: LocateElement
+) -> np.ndarray | None:
+    """The class indices of an array of names of classes, or the names if they are to be learned; None, and faults, if
+    one is not among the labels."""
+    labels = data_spec.class_labels(name)
+    if labels == ():
+        return _learnable_classes(texts, name, data_spec, faults, locate)
+    classes = {label: number for number, label in enumerate(labels or ())}
+    distinct, inverse = np.unique(texts.astype(str), return_inverse=True)
+    if labels is None:
+        title, wanted = data_spec.describe(name), data_spec.type_of(name).dtype
+        message = f"{title} holds texts, such as {str(distinct[0])[:80]!r}, the network wants {wanted}"
+        help = data_spec.text_help(name, map(str, distinct))
+        faults.add("bad-value", message, locate((0,) * texts.ndim), help=help)
+        return None
+    numbers = np.array([classes.get(text.strip(), -1) for text in map(str, distinct)], np.int64)[inverse]
+    numbers = numbers.reshape(texts.shape)
+    bad, count = first_indices(numbers < 0)
+    message = f"{data_spec.describe(name)} is {{!r}}, which is none of the labels"
+    help = f"the labels are {quoted_or_list(labels)}"
+    faults.add_each(
+        "bad-value", bad, lambda index: (message.format(str(texts[index])), locate(index)), count=count, help=help
+    )
+    return None if bad else numbers
+
+
+def _learnable_classes(
+    texts: np.ndarray, name: str, data_spec: DataSpec, faults: FaultCollector, locate: LocateElement
+) -> np.ndarray | None:
+    """The names of classes without space around them; None, and faults, if one is missing."""
+    stripped = np.array([str(text).strip() for text in texts.flat], object).reshape(texts.shape)
+    bad, count = first_indices(is_missing(stripped))
+    message = f"{data_spec.describe(name)} has no class"
+    faults.add_each("bad-value", bad, lambda index: (message, locate(index)), count=count, help=MISSING_NUMBER_HELP)
+    return None if bad else stripped
+
+
+def first_indices(mask: np.ndarray) -> tuple[list[ElementIndex], int]:
+    """The indices of the first elements in a mask, as many as a fault lists, and the number of all."""
+    flat = np.flatnonzero(mask)
+    first = np.unravel_index(flat[: MAX_LISTED_LOCATIONS + 1], mask.shape)
+    return [tuple(map(int, index)) for index in zip(*first, strict=True)], len(flat)
+
+
+def one_hot_hint(array: np.ndarray, name: str, data_spec: DataSpec) -> str | None:
+    """A hint for a target with one number for each class, where the loss takes the class index."""
+    index_range = data_spec.index_ranges.get(name)
+    if name not in data_spec.targets or index_range is None or array.ndim != data_spec.type_of(name).rank + 1:
+        return None
+    if array.shape[-1] != index_range.size:
+        return None
+    return "for one-hot targets the loss is categorical_crossentropy; this loss takes class indices"
+
+
+def class_index_hint(array: np.ndarray, name: str, data_spec: DataSpec) -> str | None:
+    """A hint for a target with the name or the index of a class, where the loss takes one number for each class."""
+    if name not in data_spec.targets or array.ndim != 1 or not (array.dtype.kind in "iu" or is_text(array)):
+        return None
+    type = data_spec.targets[name]
+    takes_probabilities = type.rank == 2 and type.dtype.startswith("float") and type.shape[1] != 1
+    return (
+        "for names or indices of classes the loss is sparse_categorical_crossentropy" if takes_probabilities else None
+    )
+
+
+def _has_compatible_kind(array: np.ndarray, dtype: np.dtype[Any]) -> bool:
+    return is_text(array) if dtype.kind == "O" else array.dtype.kind in "fiub"
+
+
+MISSING_NUMBER_HELP = (
+    'an input that only an Imputation layer reads may have missing numbers; `"missing": "drop"` in `training.data` '
+    "leaves out rows of training and evaluation files with missing values"
+)
+MISSING_TEXT_HELP = (
+    'an input that only an Imputation layer or a lookup with the mask_token "" reads may have missing texts; '
+    '`"missing": "drop"` in `training.data` leaves out rows of training and evaluation files with missing values'
+)
+
+
+SAMPLE_COUNT_HELP = "the first axis of each array has one entry for each sample, in the same order in all arrays"
+INFINITE_HELP = "numbers are finite and below 3.4e38: correct the value, or write it in another unit"
+RANGE_HELP = "correct the value, or give the input another type"
+
+
+def ragged_help(type: TensorType) -> str | None:
+    """What to do about lists of different lengths for an input or a target of a type."""
+    if type.rank > 1 and isinstance(type.shape[1], Size):
+        return '"sequences": {} in `training.data` pads them to the longest one of a batch'
+    return None
+
+
+@dataclass(frozen=True, eq=False)
+class _ValueCheck:
+    """Checks the numbers of an array: finite, whole for an integer type, and in range."""
+
+    array: np.ndarray
+    dtype: np.dtype[Any]
+    title: str
+    index_range: IndexRange | None
+    faults: FaultCollector
+    locate: LocateElement
+    column_count: int = 1
+
+    def run(self) -> None:
+        array, dtype, title = self.array, self.dtype, self.title
+        if array.dtype.kind == "f":
+            if not is_finite(array):
+                self._add("not-finite", np.isnan(array), lambda v: f"{title} is {v}", MISSING_NUMBER_HELP)
+                self._add("not-finite", np.isinf(array), lambda v: f"{title} is {v}", INFINITE_HELP)
+                return
+            is_wider = dtype.kind == "f" and array.dtype.itemsize > dtype.itemsize
+            if is_wider and max(-float(array.min()), float(array.max())) > float(np.finfo(dtype).max):
+                too_large = np.abs(array) > np.finfo(dtype).max
+                self._add("bad-value", too_large, lambda v: f"{title} is {v}, too large for {dtype}", INFINITE_HELP)
+                return
+            if dtype.kind in "iub" and (array != np.floor(array)).any():
+                self._add(
+                    "bad-value",
+                    array != np.floor(array),
+                    lambda v: f"{title} is {v}, not a whole number",
+                    self._whole_help(),
+                )
+                return
+        self._check_range()
+
+    def _check_range(self) -> None:
+        array, dtype, title, index_range = self.array, self.dtype, self.title, self.index_range
+        if index_range is not None:
+            if is_in_range(array, index_range.size):
+                return
+            outside = (array < 0) | (array >= index_range.size)
+            if index_range.ignored is not None:
+                outside &= array != index_range.ignored
+            is_label = title.startswith("the target")
+            code = "label-out-of-range" if is_label else "index-out-of-range"
+            counts_from_1 = is_label and (array[outside] == index_range.size).all() and (array != 0).all()
+            label_help = "correct the label, or give the output as many units as there are classes"
+            help = "classes count from 0: subtract 1 from all labels" if counts_from_1 else label_help
+            help = help if is_label else "correct the index, or enlarge what it points into, such as an Embedding"
+            ignored = "" if index_range.ignored is None else f" and {index_range.ignored}"
+            valid = f"valid are 0 to {index_range.size - 1}{ignored}"
+            self._add(code, outside, lambda v: f"{title} is {int(v)}; {valid}", help)
+        elif dtype.kind in "iub" and array.dtype.kind != "b":
+            low, high = (0, 1) if dtype.kind == "b" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
+            if int(array.min()) < low or int(array.max()) > high:
+                outside = (array < low) | (array > high)
+                self._add("bad-value", outside, lambda v: f"{title} is {v}, beyond {dtype}'s range", RANGE_HELP)
+
+    def _whole_help(self) -> str:
+        if self.title.startswith("the target"):
+            return "the loss takes indices of classes: write whole numbers from 0, or choose a loss for numbers, as mse"
+        return "write whole numbers, or give the input a floating-point type"
+
+    def _add(self, code: str, mask: np.ndarray, message: Callable[[Any], str], help: str | None = None) -> None:
+        """Adds a fault for the elements in the mask, or one for each column with such elements."""
+        array = self.array
+
+        def describe(index: ElementIndex) -> tuple[str, DataLocation]:
+            return message(array[index]), self.locate(index)
+
+        has_columns = self.column_count > 1 and array.shape[1:] == (self.column_count,)
+        for column in range(self.column_count) if has_columns else [None]:
+            selected = mask if column is None else mask & (np.arange(self.column_count) == column)
+            indices, count = first_indices(selected)
+            self.faults.add_each(code, indices, describe, count=count, help=help)
+
+
+def check_consistent_sizes(
+    arrays: Mapping[str, Samples], weights: Mapping[str, np.ndarray], data_spec: DataSpec, faults: FaultCollector
+) -> None:
+    """Adds faults unless all arrays have the same number of samples, at least one, and each symbolic size one value.
+
+    `weights` are those of samples, by output.
+    """
+    weights = {sample_weight_name(output): array for output, array in weights.items()}
+    counts = {name: len(array) for name, array in (*arrays.items(), *weights.items())}
+    if len(set(counts.values())) > 1:
+        description = ", ".join(f"{data_spec.describe(name)} has {count}" for name, count in counts.items())
+        faults.add("data-shape", f"the numbers of samples differ: {description}", help=SAMPLE_COUNT_HELP)
+    elif 0 in counts.values():
+        faults.add("empty-data", "there are no samples")
+    sizes: dict[Size, tuple[str, int]] = {}
+    for name, array in (*arrays.items(), *weights.items()):
+        type = data_spec.type_of(name)  # an array of one weight for each sample has fewer axes
+        for symbol, size in zip(type.shape[1:], array.shape[1:], strict=name not in weights):
+            if isinstance(symbol, Size):
+                other, other_size = sizes.setdefault(symbol, (name, size))
+                if other_size != size:
+                    here, there = data_spec.describe(name), data_spec.describe(other)
+                    faults.add("data-shape", f"{symbol} is {size} in {here} and {other_size} in {there}")

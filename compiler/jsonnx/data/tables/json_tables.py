@@ -1,0 +1,405 @@
+"""Reads tables from JSON: a list of objects, an object of lists, or one object a line (JSON Lines).
+
+Values are numbers, texts, and nested lists of either; `null` and an absent key are missing values.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Sequence
+from json.decoder import JSONDecodeError
+from math import inf, nan
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ...core.types import TensorType
+from ..samples.data_errors import DataLocation, FaultCollector
+from ..samples.validate_arrays import MISSING_NUMBER_HELP, MISSING_TEXT_HELP, ElementIndex, LocateElement, ragged_help
+from .data_table import ColumnRequest
+from .text_tables import add_missing_values, decode_utf8
+
+LAYOUT_HELP = 'write a list of objects, [{"a": 1, "b": 2}, ...], or an object of lists, {"a": [1, ...], "b": [2, ...]}'
+_WHITE_SPACE = re.compile(r"[ \t\n\r]*")
+
+
+class FirstRow(NamedTuple):
+    """The place of the first row of a part of a file."""
+
+    line: int
+    """The number of its line, from 1."""
+    row: int
+    """Its index, from 0."""
+
+
+FIRST_ROW = FirstRow(1, 0)
+
+
+class MalformedTable(ValueError):
+    """A text that is not a table; `offset` is the position in the text, counted from 0."""
+
+    def __init__(self, message: str, offset: int, help: str | None = None) -> None:
+        super().__init__(message)
+        self.offset, self.help = offset, help
+
+
+def read_json_table(data: bytes, faults: FaultCollector) -> JsonTable | None:
+    """The table of a JSON text; None, and a fault, if it is malformed."""
+    return _read(data, faults, _parse_document)
+
+
+def read_json_lines(
+    data: bytes, faults: FaultCollector, first: FirstRow | None = None, names: Sequence[str] = ()
+) -> JsonTable | None:
+    """The table of a text with one JSON object a line; None, and a fault, if it is malformed. Skips empty lines.
+
+    Of a part of a file, `first` is the place of its first row, and `names` are the keys of all rows of the file.
+    """
+    first = first or FIRST_ROW
+    return _read(data, faults, lambda text: _parse_lines(text, first, names), first.line)
+
+
+def _read(
+    data: bytes, faults: FaultCollector, parse: Callable[[str], JsonTable], first_line: int = 1
+) -> JsonTable | None:
+    text = decode_utf8(data, faults, first_line)
+    if text is None:
+        return None
+    try:
+        table = parse(text)
+    except MalformedTable as error:
+        line, column = _line_and_column(text, error.offset)
+        faults.add("bad-data-file", str(error), DataLocation("", line + first_line - 1, column), help=error.help)
+        return None
+    except RecursionError:
+        faults.add("bad-data-file", "its values are nested too deeply")
+        return None
+    if not len(table):
+        faults.add("empty-data", "the file has no rows", DataLocation("", 1))
+        return None
+    return table
+
+
+class JsonTable:
+    """Columns of JSON values. `locate_value(row, name)` is the offset of a value in the text, or of its row."""
+
+    def __init__(
+        self,
+        text: str,
+        columns: dict[str, list[Any]],
+        row_count: int,
+        locate_value: Callable[[int, str], int],
+        first: FirstRow = FIRST_ROW,
+    ) -> None:
+        self._first = first
+        self._text, self._columns, self._row_count, self._locate_value = text, columns, row_count, locate_value
+
+    def __len__(self) -> int:
+        return self._row_count
+
+    @property
+    def names(self) -> Sequence[str]:
+        return list(self._columns)
+
+    def column(self, name: str, wanted: ColumnRequest, faults: FaultCollector) -> np.ndarray | None:
+        type, text_help = wanted.type, wanted.text_help
+        values = _with_missing(self._columns[name], type) if wanted.accepts_missing else self._columns[name]
+        if not values:
+            faults.add("empty-data", f"column {name!r} has no values", self.name_location(name))
+            return None
+        fault_count = len(faults.diagnostics)
+        if not wanted.accepts_missing:
+            self._check_missing(name, type, faults)
+        if type.dtype == "string":
+            self._check_kind(name, str, "a text", faults)
+        array = _to_array(values) if len(faults.diagnostics) == fault_count else None
+        if array is not None and (array.dtype.kind in "fiub" or _all_texts(values)):
+            return array
+        if array is None and len(faults.diagnostics) == fault_count:
+            self._check_lengths(name, type, faults)
+        if len(faults.diagnostics) == fault_count:
+            holds_texts = not any(map(_is_number, values))
+            help = text_help(value for value in values if isinstance(value, str)) if holds_texts and text_help else None
+            others = [value for value in values if value is not None and not _holds(value, (int, float))]
+            if others and all(_first_other(value, (int, float)) is None for value in others):  # null in a list
+                help = MISSING_NUMBER_HELP
+            self._check_kind(name, (int, float), "a number", faults, help)
+        return None
+
+    def lists(self, name: str, faults: FaultCollector) -> Sequence[Any]:
+        """The value of a column in each row, as Python's lists, numbers and texts."""
+        return self._columns[name]
+
+    def values(self, name: str) -> list[Any]:
+        """The values of a column as they are in the file. Raises ValueError if a row has several."""
+        values = self._columns[name]
+        if any(isinstance(value, (list, dict)) for value in values):
+            raise ValueError("has several values in a row")
+        return values
+
+    def name_location(self, name: str | None) -> DataLocation:
+        return DataLocation("", self._position(0, name or "")[0])
+
+    def element_locator(self, names: Sequence[str]) -> LocateElement:
+        def locate(index: ElementIndex) -> DataLocation:
+            is_stacked = len(names) > 1 and len(index) > 1
+            name = names[index[1]] if is_stacked else names[0]
+            rest = index[2:] if is_stacked else index[1:]
+            line, column = self._position(index[0], name)
+            element = f", element {list(rest)}" if rest else ""
+            return DataLocation(f"row {self._first.row + index[0] + 1}, column {name!r}{element}", line, column)
+
+        return locate
+
+    def _position(self, row: int, name: str) -> tuple[int, int]:
+        line, column = _line_and_column(self._text, self._locate_value(row, name))
+        return line + self._first.line - 1, column
+
+    def _check_missing(self, name: str, type: TensorType, faults: FaultCollector) -> None:
+        """Adds one fault for all rows without a value."""
+        values = self._columns[name]
+        missing = [row for row, value in enumerate(values) if value is None]
+        others = [value for value in values if value is not None]
+        is_text = type.dtype == "string" or (bool(others) and _all_texts(others))  # names of classes are texts, too
+        help = MISSING_TEXT_HELP if is_text else MISSING_NUMBER_HELP
+        add_missing_values(name, "value", missing, len(values), self.element_locator([name]), faults, help)
+
+    def _check_kind(self, name: str, kind: Any, wanted: str, faults: FaultCollector, help: str | None = None) -> None:
+        """Adds one fault for all rows with a value of another kind."""
+        values = self._columns[name]
+        bad = [row for row, value in enumerate(values) if value is not None and not _holds(value, kind)]
+        locate = self.element_locator([name])
+        message = "{!r} holds {}, not {}"
+        faults.add_each(
+            "bad-value",
+            bad,
+            lambda row: (message.format(name, _short_json(_first_other(values[row], kind)), wanted), locate((row,))),
+            help=help,
+        )
+
+    def _check_lengths(self, name: str, type: TensorType, faults: FaultCollector) -> None:
+        """Adds one fault for all rows whose lists have other lengths than those of the first row."""
+        shapes = [_shape(value) for value in self._columns[name]]
+        bad = [row for row, shape in enumerate(shapes) if shape != shapes[0] or shape is None]
+        locate = self.element_locator([name])
+        texts = ["is ragged" if shape is None else f"has shape {list(shape)}" for shape in shapes]
+        faults.add_each(
+            "data-shape",
+            bad,
+            lambda row: (f"{name!r} {texts[row]}, in row 1 it {texts[0]}", locate((row,))),
+            help=ragged_help(type),
+        )
+
+
+# -- values ------------------------------------------------------------------------------------------------------------
+
+
+def _to_array(values: list[Any]) -> np.ndarray | None:
+    """The values as an array of numbers, or of objects; None if lists have different lengths."""
+    if _all_texts(values):
+        texts = np.array(values, object)
+        return None if any(isinstance(item, list) for item in texts.flat) else texts
+    try:
+        array = np.array(values)
+    except ValueError:
+        return None
+    if array.dtype == object and all(map(_is_number, array.flat)):  # integers beyond 64 bits
+        return np.array([_to_float(number) for number in array.flat]).reshape(array.shape)
+    return array
+
+
+def _with_missing(values: list[Any], type: TensorType) -> list[Any]:
+    """The values with NaN, or the empty string in a column of texts, in place of each null."""
+    present = [value for value in values if value is not None]
+    missing = "" if type.dtype == "string" or (present and _all_texts(present)) else nan
+
+    def filled(value: Any) -> Any:
+        return [filled(item) for item in value] if isinstance(value, list) else missing if value is None else value
+
+    return [filled(value) for value in values]
+
+
+def _to_float(number: int | float) -> float:
+    """The number, infinite if it is too large, as `1e400` is read."""
+    try:
+        return float(number)
+    except OverflowError:
+        return inf if number > 0 else -inf
+
+
+def _all_texts(values: Any) -> bool:
+    return all(isinstance(value, str) or (isinstance(value, list) and _all_texts(value)) for value in values)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float))
+
+
+def _holds(value: Any, kind: Any) -> bool:
+    """Whether a value, or each element of nested lists, is of a kind."""
+    return all(_holds(item, kind) for item in value) if isinstance(value, list) else isinstance(value, kind)
+
+
+def _first_other(value: Any, kind: Any) -> Any:
+    """The value, or the first element of nested lists, that is not of a kind."""
+    while isinstance(value, list):
+        value = next(item for item in value if not _holds(item, kind))
+    return value
+
+
+def _shape(value: Any) -> tuple[int, ...] | None:
+    """The shape of nested lists; None if they are ragged."""
+    try:
+        return np.shape(value)
+    except ValueError:
+        return None
+
+
+def _short_json(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+# -- parsing -----------------------------------------------------------------------------------------------------------
+
+
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"the key {next(key for key in keys if keys.count(key) > 1)!r} is there twice")
+    return value
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_unique_keys)
+
+
+def _decode(text: str, offset: int) -> tuple[Any, int]:
+    """The JSON value at an offset, and the offset behind it and the white space after it. Raises MalformedTable."""
+    try:
+        value, end = _DECODER.raw_decode(text, offset)
+    except JSONDecodeError as error:
+        raise MalformedTable(f"not valid JSON: {_lower_first(error.msg)}", error.pos) from error
+    except ValueError as error:
+        raise MalformedTable(str(error), offset) from error
+    return value, _skip(text, end)
+
+
+def _lower_first(text: str) -> str:
+    return text[:1].lower() + text[1:]
+
+
+def _skip(text: str, offset: int) -> int:
+    match = _WHITE_SPACE.match(text, offset)
+    return match.end() if match else offset
+
+
+def _expect(text: str, offset: int, marks: str) -> int:
+    """The offset of the next token behind one of these marks. Raises MalformedTable."""
+    if text[offset : offset + 1] not in marks or offset >= len(text):
+        raise MalformedTable(f"not valid JSON: expected {' or '.join(map(repr, marks))}", offset)
+    return _skip(text, offset + 1)
+
+
+def _items(text: str, offset: int) -> Iterable[tuple[int, Any]]:
+    """The offset and the value of each item of the list at an offset; at last the offset behind it and None."""
+    offset = _expect(text, offset, "[")
+    has_more = text[offset : offset + 1] != "]"
+    while has_more:
+        value, end = _decode(text, offset)
+        yield offset, value
+        has_more = text[end : end + 1] != "]"
+        offset = _expect(text, end, ",]") if has_more else end
+    yield _skip(text, offset + 1), None
+
+
+def _entries(text: str, offset: int) -> Iterable[tuple[int, str, Any]]:
+    """The offset of the value, the key and the value of each entry of the object at an offset; at last the offset
+    behind it, without a key."""
+    offset = _expect(text, offset, "{")
+    has_more = text[offset : offset + 1] != "}"
+    while has_more:
+        if text[offset : offset + 1] != '"':
+            raise MalformedTable("not valid JSON: expected a key in quotation marks", offset)
+        key, end = _decode(text, offset)
+        offset = _expect(text, end, ":")
+        value, end = _decode(text, offset)
+        yield offset, key, value
+        has_more = text[end : end + 1] != "}"
+        offset = _expect(text, end, ",}") if has_more else end
+    yield _skip(text, offset + 1), "", None
+
+
+def _parse_document(text: str) -> JsonTable:
+    start = _skip(text, 0)
+    if text[start : start + 1] == "[":
+        *rows, (end, _) = _items(text, start)
+        table = _rows_table(text, rows, LAYOUT_HELP)
+    elif text[start : start + 1] == "{":
+        *entries, (end, _, _) = _entries(text, start)
+        table = _columns_table(text, entries)
+    else:
+        raise MalformedTable("the file is not a table", start, LAYOUT_HELP)
+    if end < len(text):
+        help = "a file with one object a line ends in .jsonl (--input-format jsonl)"
+        raise MalformedTable("not valid JSON: there is more text behind the first value", end, help)
+    return table
+
+
+def _parse_lines(text: str, first: FirstRow, names: Sequence[str]) -> JsonTable:
+    rows = []
+    start = 0
+    for line in text.split("\n"):
+        if line.strip():
+            offset = _skip(text, start)
+            try:
+                value, end = _decode(line, offset - start)
+            except MalformedTable as error:
+                raise MalformedTable(str(error), start + error.offset, error.help) from error
+            if end < len(line):
+                raise MalformedTable("there is more text behind the line's first value", start + end)
+            rows.append((offset, value))
+        start += len(line) + 1
+    return _rows_table(text, rows, 'write one object a line, {"a": 1, "b": 2}', first, names)
+
+
+def _rows_table(
+    text: str, rows: list[tuple[int, Any]], help: str, first: FirstRow = FIRST_ROW, all_names: Sequence[str] = ()
+) -> JsonTable:
+    """The table of objects at these offsets; a key that a row lacks has the value None."""
+    for offset, row in rows:
+        if not isinstance(row, dict):
+            raise MalformedTable(f"a row is {_short_json(row)}, not an object", offset, help)
+    names = dict.fromkeys(all_names) or dict.fromkeys(key for _, row in rows for key in row)
+    columns = {name: [row.get(name) for _, row in rows] for name in names}
+
+    def locate(row: int, name: str) -> int:
+        start = rows[row][0]
+        return next((offset for offset, key, _ in _entries(text, start) if key == name and key), start)
+
+    return JsonTable(text, columns, len(rows), locate, first)
+
+
+def _columns_table(text: str, entries: list[tuple[int, str, Any]]) -> JsonTable:
+    """The table of the lists of an object, with their offsets and keys."""
+    columns: dict[str, list[Any]] = {}
+    offsets: dict[str, int] = {}
+    for offset, key, column in entries:
+        if not isinstance(column, list):
+            raise MalformedTable(f"{key!r} is {_short_json(column)}, not a list", offset, LAYOUT_HELP)
+        if key in columns:
+            raise MalformedTable(f"the key {key!r} is there twice", offset)
+        columns[key], offsets[key] = column, offset
+
+    def locate(row: int, name: str) -> int:
+        if name not in offsets:
+            return min(offsets.values(), default=0)
+        return next((offset for index, (offset, _) in enumerate(_items(text, offsets[name])) if index == row), 0)
+
+    return JsonTable(text, columns, max(map(len, columns.values()), default=0), locate)
+
+
+def _line_and_column(text: str, offset: int) -> tuple[int, int]:
+    """The line and the column, from 1, of an offset."""
+    return text.count("\n", 0, offset) + 1, offset - (text.rfind("\n", 0, offset) + 1) + 1

@@ -1,0 +1,42 @@
+"""What the readers of tables of text share: decoding, and faults of missing values."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..samples.data_errors import MAX_LISTED_LOCATIONS, DataLocation, FaultCollector, locations_text
+from ..samples.validate_arrays import MISSING_NUMBER_HELP, LocateElement
+
+
+def decode_utf8(data: bytes, faults: FaultCollector, first_line: int = 1) -> str | None:
+    """The text of a file in UTF-8, without a byte order mark; None, and a fault, if it is in another encoding.
+
+    Of a part of a file, `first_line` is the number of its first line.
+    """
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        location = DataLocation("", data.count(b"\n", 0, error.start) + first_line)
+        place = f"byte {error.start}" if first_line == 1 else "a byte"
+        message, help = f"{place} is not UTF-8", "save the file in the encoding UTF-8"
+        faults.add("bad-data-file", message, location, help=help)
+        return None
+
+
+def add_missing_values(
+    name: str,
+    noun: str,
+    missing: Sequence[int],
+    row_count: int,
+    locate: LocateElement,
+    faults: FaultCollector,
+    help: str = MISSING_NUMBER_HELP,
+) -> None:
+    """Adds one fault for all rows of a column without a value, which the message calls `noun`."""
+    if not missing:
+        return
+    locations = [locate((row,)) for row in missing[:MAX_LISTED_LOCATIONS]]
+    where = locations_text(locations, len(missing))
+    message = f"column {name!r} has no {noun} in {len(missing):,} of {row_count:,} rows, {where}"
+    location = DataLocation("", locations[0].line, locations[0].column)
+    faults.add("bad-value", message, location, help=help)

@@ -1,0 +1,1 @@
+"""Names of other frameworks, and what to write instead."""

@@ -1,0 +1,1 @@
+"""JSON text -> values with positions."""

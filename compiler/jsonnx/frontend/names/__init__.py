@@ -1,0 +1,1 @@
+"""The names that a spec defines, references, or lists in vocabulary files."""

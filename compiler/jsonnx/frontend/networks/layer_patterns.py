@@ -1,0 +1,93 @@
+"""Patterns of layer names in the training section: `conv*`, `stage[12]_*`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from fnmatch import translate
+from functools import cached_property
+
+from ...core.diagnostics import JsonPath, Report
+from ...sections.lint_section import LINT_KEY, IgnoredFinding
+from ...sections.training_section import Training
+from ..network import Call
+from ..schema.phrases import known_names_help, short_name
+
+_WILDCARD = re.compile(r"[*?\[]")
+
+
+def matching_names(pattern: str, names: Collection[str]) -> list[str]:
+    """Returns the names that a pattern matches: `*` is any text, `?` any character, `[12]` 1 or 2, `[!12]` neither."""
+    if not _WILDCARD.search(pattern):
+        return [pattern] if pattern in names else []
+    matches = re.compile(translate(pattern)).match
+    return [name for name in names if matches(name)]
+
+
+def with_frozen_layers(calls: Sequence[Call], training: Training, report: Report) -> list[Call]:
+    """Returns the calls, with `trainable: false` in the layers that a pattern of `freeze` matches."""
+    frozen: set[str] = set()
+    names = _LayerNames(calls, report)
+    for index, pattern in enumerate(training.freeze):
+        frozen.update(names.matching(pattern, ("training", "freeze", index)))
+    return [
+        replace(call, layer=call.layer.replace(trainable=False)) if call.layer and call.owner in frozen else call
+        for call in calls
+    ]
+
+
+def learning_rate_factors(calls: Sequence[Call], training: Training, report: Report) -> dict[str, float]:
+    """Returns the learning rate factor of every layer that a pattern matches; the first matching pattern counts."""
+    factors: dict[str, float] = {}
+    layer_names = _LayerNames(calls, report)
+    for pattern, factor in (training.learning_rates or {}).items():
+        path = ("training", "learning_rates", pattern)
+        names = layer_names.matching(pattern, path, at_key=True)
+        if names and not set(names) - set(factors):
+            message = f"{short_name(pattern)} has no effect: earlier patterns match all of its layers"
+            report.add("invalid-value", path, message, help="put the narrower pattern first", at_key=True)
+        factors = dict.fromkeys(names, factor) | factors
+    return factors
+
+
+def check_weight_patterns(calls: Sequence[Call], training: Training, report: Report) -> None:
+    """Reports patterns of `weights` that match no layer."""
+    names = _LayerNames(calls, report)
+    for index, pattern in enumerate(training.weights.layers if training.weights else ()):
+        names.matching(pattern, ("training", "weights", "layers", index))
+
+
+def check_lint_patterns(calls: Sequence[Call], ignored_findings: Sequence[IgnoredFinding], report: Report) -> None:
+    """Reports patterns of silenced findings that match no layer."""
+    names = _LayerNames(calls, report)
+    for number, ignored in enumerate(ignored_findings):
+        for index, pattern in enumerate(ignored.layers or ()):
+            names.matching(pattern, (LINT_KEY, "ignore", number, "layers", index))
+
+
+class _LayerNames:
+    """The names of the layers of a network, which patterns select."""
+
+    def __init__(self, calls: Sequence[Call], report: Report) -> None:
+        self._calls, self._report = calls, report
+
+    @cached_property
+    def _owners(self) -> dict[str, None]:
+        return dict.fromkeys(call.owner for call in self._calls)
+
+    @cached_property
+    def _owner_by_use(self) -> dict[str, str]:
+        return {call.name: call.owner for call in self._calls if call.name not in self._owners}
+
+    def matching(self, pattern: str, path: JsonPath, *, at_key: bool = False) -> list[str]:
+        """Returns the names of the layers that a pattern matches; reports an error if there are none."""
+        owners, owner_by_use = self._owners, self._owner_by_use
+        names = matching_names(pattern, owners)
+        if not names:
+            uses = matching_names(pattern, owner_by_use)
+            used = f"name the layer that it uses: {owner_by_use[uses[0]]!r}" if uses else None
+            help = used or self._report.suggestion(pattern, owners) or known_names_help([*owners])
+            message = f"{short_name(pattern)} matches the name of no layer"
+            self._report.add("unknown-name", path, message, help=help, at_key=at_key)
+        return names

@@ -1,0 +1,59 @@
+"""The findings that a spec silences, and which of its silences have silenced any."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from ...core.diagnostics import SourceMap, path_text
+from ..network import Network
+from .layer_patterns import matching_names
+
+
+class _Silence(NamedTuple):
+    code: str
+    layers: frozenset[str] | None
+    """The names of the layers at which the code is silenced; None for the whole spec."""
+    paths: frozenset[str]
+    """The paths of these layers in the user's file, as text."""
+
+
+class Silences:
+    """The entries of `lint.ignore` of one network."""
+
+    def __init__(self, network: Network, source_map: SourceMap) -> None:
+        self.used: set[int] = set()
+        """The indexes of the entries that have silenced a finding."""
+        self.entries = [
+            self._silence(ignored.code, ignored.layers, network, source_map) for ignored in network.ignored_findings
+        ]
+
+    @staticmethod
+    def _silence(code: str, patterns: tuple[str, ...] | None, network: Network, source_map: SourceMap) -> _Silence:
+        if patterns is None:
+            return _Silence(code, None, frozenset())
+        owners = {call.owner for call in network.calls}
+        names = frozenset(name for pattern in patterns for name in matching_names(pattern, owners))
+        paths = {path_text(source_map(call.path, False).path) for call in network.calls if call.owner in names}
+        return _Silence(code, names, frozenset(paths))
+
+    def covers_layer(self, code: str, layer: str | None) -> bool:
+        """Whether a finding at a layer, or at none, is silenced."""
+        return self._covers(code, lambda silence: layer is not None and layer in (silence.layers or ()))
+
+    def covers_path(self, code: str, path: str) -> bool:
+        """Whether a diagnostic at a path of the user's file, as text, is silenced."""
+        return self._covers(code, lambda silence: any(_is_at_or_below(path, layer) for layer in silence.paths))
+
+    def _covers(self, code: str, matches: Callable[[_Silence], bool]) -> bool:
+        covering = [
+            index
+            for index, silence in enumerate(self.entries)
+            if silence.code == code and (silence.layers is None or matches(silence))
+        ]
+        self.used.update(covering)
+        return bool(covering)
+
+
+def _is_at_or_below(path: str, other: str) -> bool:
+    return path == other or path.startswith((f"{other}.", f"{other}["))

@@ -1,0 +1,1 @@
+"""Repeated layers of a Keras model -> blocks and repetitions."""

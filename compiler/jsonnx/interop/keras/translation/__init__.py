@@ -1,0 +1,1 @@
+"""Layers, calls, masks and arguments of a Keras model -> entries of a spec."""

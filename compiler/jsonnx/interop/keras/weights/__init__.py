@@ -1,0 +1,1 @@
+"""Weights in the files of Keras 1 to 3."""

@@ -1,0 +1,1 @@
+"""Background checks of documents, and what they know about entries and names."""

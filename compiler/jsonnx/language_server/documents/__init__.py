@@ -1,0 +1,1 @@
+"""Open documents: texts, syntax trees, positions."""

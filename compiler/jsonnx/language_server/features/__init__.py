@@ -1,0 +1,1 @@
+"""Answers to an editor's requests: completion, hover, navigation, edits."""

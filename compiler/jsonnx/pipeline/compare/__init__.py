@@ -1,0 +1,1 @@
+"""Specs, revisions and runs side by side."""

@@ -1,0 +1,1 @@
+"""Checked spec -> graphs and an inference model, with initial weights."""

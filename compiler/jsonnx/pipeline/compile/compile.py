@@ -1,0 +1,111 @@
+"""Compiles a spec to an inference model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from ...analysis.decision import spec_thresholds
+from ...backend import model_metadata, to_model_writer
+from ...core.deployment_targets import PLAIN_TARGET, TARGETS
+from ...core.diagnostics import CompileError
+from ...core.system.gc_pause import gc_paused
+from ...data.samples.data_errors import FeedError
+from ...frontend.text.formatter import with_ordered_keys
+from ...ir import Graph, VocabularyNotLearned
+from ...ir.cost import count_parameters, onnxruntime_ops
+from ...passes.canonicalize import canonicalize
+from ...passes.constant_folding import bind_weights
+from ...passes.inference import optimize_for_inference
+from ...runtime.providers.random import draw_initial_weights
+from ...sections.target_scaling import target_statistics_of
+from ..check.check import CheckedSpec, Spec, StageHook, check_spec, no_hook
+from .graphs import inference_graph
+from .initial_weights import Weights, resolve_initial_weights
+from .model import Model
+from .target_forms import write_for_target
+
+NOT_LEARNED_HELP = "train the model, give the weights of a run that learned it, or write it as `vocabulary`"
+
+
+def compile(
+    spec: Spec,
+    weights: Weights = None,
+    seed: int | None = None,
+    *,
+    partial: bool = False,
+    fold: bool = True,
+    scale: str | None = None,
+    verify: bool = True,
+    after: StageHook = no_hook,
+    changes: Sequence[str] = (),
+    target: str = PLAIN_TARGET,
+) -> Model:
+    """Compiles a spec to an inference model.
+
+    The weights are the given ones, or those that the spec names, or else drawn from `seed` (None: the spec's seed).
+    Every weight of the network must be given and fit; with `partial`, weights that are missing or do not fit are drawn,
+    and `weights_report` of the model lists them. With `fold`, operators are folded into the weights of their neighbours
+    (a batch normalization into a convolution); without it, the model has each layer as it is written. `scale` is the
+    name of one of the spec's scales, and a change is a text like `width=128`, as after `--set`. With `verify`, a weight
+    file must match the digests that it records. The model has operators and element types that the `target` has kernels
+    for: cpu (standard operators of the lowest opset), cuda, webgpu, directml, coreml or openvino. Raises CompileError
+    for an invalid spec, weights that do not fit or do not match their digests, UsageError for a file that cannot be
+    read, ValueError for another target.
+    """
+    if target not in TARGETS:
+        raise ValueError(f"target must be one of {TARGETS}, got {target!r}")
+    checked = check_spec(spec, after, changes, scale)
+    return compile_checked(checked, weights, seed, after, partial, fold, verify, target)
+
+
+@gc_paused()
+def compile_checked(
+    checked: CheckedSpec,
+    weights: Weights = None,
+    seed: int | None = None,
+    after: StageHook = no_hook,
+    partial: bool = False,
+    fold: bool = True,
+    verify: bool = True,
+    target: str = PLAIN_TARGET,
+    thresholds: Mapping[str, float] = {},
+) -> Model:
+    """Compiles a checked spec; see `compile`. `thresholds` are kept in the metadata, by output."""
+    typed = checked.require()
+    graph = inference_graph(checked)
+    after("graph", graph)
+    try:
+        types = {name: value.type for name, value in {**graph.parameters, **graph.states}.items()}
+        initial, report = resolve_initial_weights(checked, types, weights, partial, verify)
+    except FeedError as error:
+        raise CompileError(error.diagnostics) from error
+    arrays = draw_initial_weights(graph, checked.seed(seed), initial)
+    bound = canonicalize(_with_weights(graph, arrays, checked))
+    after("bound", bound)
+    if fold:
+        bound = optimize_for_inference(bound)
+        after("folded", bound)
+    optimized = bound
+    bound = write_for_target(optimized, target)
+    document = with_ordered_keys(typed.network.document)
+    types = {name: value.type for name, value in bound.inputs.items()}
+    if not thresholds and checked.objective is not None:
+        thresholds = spec_thresholds(typed, checked.objective.losses)
+    count = count_parameters(graph)
+    statistics = {name: target_statistics_of(name, arrays) for name in typed.network.normalized_outputs}
+    metadata = model_metadata(typed, document, count, onnxruntime_ops(bound), types, thresholds, statistics)
+    model = to_model_writer(bound, name=typed.network.name, metadata=metadata)
+    after("model", model)
+    return Model(model, checked, graph, arrays, report, types, optimized, target)
+
+
+def _with_weights(graph: Graph, weights: Mapping[str, np.ndarray], checked: CheckedSpec) -> Graph:
+    """The graph with its weights as constants. Raises CompileError `not-learned` for a layer without a vocabulary."""
+    try:
+        return bind_weights(graph, weights)
+    except VocabularyNotLearned as error:
+        report = checked.new_report()
+        report.add("not-learned", checked.network.paths[error.layer], str(error), help=NOT_LEARNED_HELP)
+        raise CompileError(report) from error

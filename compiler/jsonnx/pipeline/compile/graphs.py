@@ -1,0 +1,106 @@
+"""Graphs of a checked spec: the network, its inference graph, and the graph that scores given outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from ...analysis.shape_inference import TypedNetwork
+from ...core.diagnostics import CompileError, Diagnostic
+from ...core.reserved_names import target_name
+from ...frontend.network import Network
+from ...gradient.training_step import with_loss
+from ...ir import Builder, Graph, Value
+from ...lowering.check_augmentation import augmentation_calls, augmented_input_name
+from ...lowering.lower import LoweringError, lower
+from ...lowering.size_limit import report_oversized_weights
+from ...passes.canonicalize import canonicalize
+from ...passes.constant_folding import bind_states
+from ...passes.layout import propagate_transposes
+from ...training.metrics.objective import Objective
+from ..check.check import CheckedSpec
+
+if TYPE_CHECKING:
+    import numpy as np
+
+NEEDS_RUN_HELP = "evaluate the RUN folder that training wrote"
+
+
+def forward_graph(checked: CheckedSpec, *, training: bool = False) -> Graph:
+    """Lowers the network as `lowered_graph` does, and moves it to the channels-first layout."""
+    return propagate_transposes(lowered_graph(checked, training=training))
+
+
+def lowered_graph(checked: CheckedSpec, *, training: bool = False) -> Graph:
+    """Lowers the network, in the layout in which it is written.
+
+    With `training`, layers emit their training behaviour, and the outputs of augmentation layers are inputs. Raises
+    CompileError for a layer that cannot be lowered and for weights that exceed the size of an ONNX file.
+    """
+    typed = checked.require()
+    augmented = augmentation_calls(typed.network) if training else []
+    fed_names = {call.name: augmented_input_name(call.name) for call in augmented}
+    report = checked.new_report()
+    try:
+        graph = None if training else checked.lowered
+        graph = lower(typed, training=training, fed_names=fed_names) if graph is None else graph
+    except LoweringError as failure:
+        failure.add_to(report)
+        raise CompileError(report) from failure
+    report_oversized_weights(typed, graph, report)
+    report.raise_errors()
+    return graph
+
+
+def inference_graph(checked: CheckedSpec) -> Graph:
+    """The graph of the inference model, with its weights as parameters."""
+    return inference_only(forward_graph(checked), checked.network)
+
+
+def costed_graph(checked: CheckedSpec) -> Graph:
+    """The inference graph for `cost_table`, which counts the same in all layouts."""
+    return inference_only(lowered_graph(checked), checked.network)
+
+
+def inference_only(graph: Graph, network: Network) -> Graph:
+    """The graph of a network, canonicalized, without what only training and evaluation use: loss terms, masks, and the
+    nodes and inputs that only those depend on."""
+    inputs = {name: value for name, value in graph.inputs.items() if name in network.inference_inputs}
+    return canonicalize(replace(graph, inputs=inputs, losses=(), masks={}))
+
+
+def output_scoring_graph(
+    typed: TypedNetwork, objective: Objective, target_statistics: Mapping[str, Mapping[str, np.ndarray]] = {}
+) -> Graph:
+    """Loss and metrics as a graph whose inputs are the network's outputs and the targets.
+
+    Where an output has a mask, the graph computes the mask from the network's inputs. `target_statistics` are mean and
+    variance of normalized targets, by output. Raises CompileError if the mask depends on weights, if statistics are
+    missing, or if a layer adds to the loss.
+    """
+    if objective.added_losses:
+        message = f"the loss of {objective.added_losses[0]!r} depends on values that a compiled model does not contain"
+        raise CompileError([Diagnostic("needs-weights", message, help=NEEDS_RUN_HELP)])
+    states = {
+        f"{target_name(output)}/{key}": array
+        for output in objective.normalized_outputs
+        for key, array in target_statistics.get(output, {}).items()
+    }
+    network = lower(typed) if typed.masks.inference.value_masks.keys() & typed.outputs.keys() else None
+    g = Builder.extending(replace(network, outputs={}, losses=(), updates={})) if network else Builder()
+    outputs: dict[str, Value] = {name: g.input(name, type) for name, type in typed.outputs.items()}
+    scored = bind_states(with_loss(g.graph(outputs), objective), states)
+    scored = canonicalize(
+        replace(scored, outputs={name: v for name, v in scored.outputs.items() if name not in outputs})
+    )
+    used = {x for node in scored.nodes for x in node.inputs}
+    unknown = [name for name in objective.normalized_outputs if scored.states.get(f"{target_name(name)}/mean") in used]
+    if unknown:
+        message = f"the loss of {unknown[0]!r} compares normalized targets, whose mean the model does not contain"
+        raise CompileError([Diagnostic("needs-weights", message, help=NEEDS_RUN_HELP)])
+    if used & {*scored.parameters.values(), *scored.states.values()}:
+        message = "the output's mask depends on weights, which a compiled model does not contain"
+        raise CompileError([Diagnostic("needs-weights", message, help=NEEDS_RUN_HELP)])
+    inputs = {name: x for name, x in scored.inputs.items() if x in used or x in scored.outputs.values()}
+    return replace(scored, inputs=inputs, parameters={}, states={})

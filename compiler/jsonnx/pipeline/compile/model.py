@@ -1,0 +1,143 @@
+"""A compiled model, as `jsonnx.compile` returns it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from ...backend import ModelWriter, verify_model
+from ...core.deployment_targets import PLAIN_TARGET
+from ...core.files.files import write_atomically
+from ...core.html_table import html_table
+from ...core.types import TensorType
+from ...frontend.network import Network
+from ...ir import Graph
+from ...lowering.cost import LayerCost, cost_table
+from ..check.check import CheckedSpec
+
+if TYPE_CHECKING:
+    import numpy as np
+    import onnx
+
+    from ...runtime.session.session import Session
+    from ...runtime.session.weight_files import WeightsReport
+
+
+class Model:
+    """An inference model with its weights, as standard ONNX.
+
+    `weights` are those of the spec's layers, read-only; the ONNX file may contain them folded into other constants.
+    `weights_report` is the report on loaded weights; None if all weights were drawn.
+    """
+
+    def __init__(
+        self,
+        writer: ModelWriter,
+        checked: CheckedSpec,
+        graph: Graph,
+        weights: Mapping[str, np.ndarray],
+        report: WeightsReport | None = None,
+        input_types: Mapping[str, TensorType] = {},
+        optimized_graph: Graph | None = None,
+        target: str = PLAIN_TARGET,
+    ) -> None:
+        self.weights, self.weights_report = dict(weights), report
+        for array in self.weights.values():
+            array.flags.writeable = False
+        self._writer, self._checked, self._graph = writer, checked, graph
+        self._input_types = input_types
+        self.optimized_graph = graph if optimized_graph is None else optimized_graph
+        """The graph of the model with its weights, before it was written for its target."""
+        self.target = target
+        """The execution provider that the model was compiled for."""
+
+    @cached_property
+    def proto(self) -> onnx.ModelProto:
+        """The model as an ONNX message, as in the file."""
+        return self._writer_with_digests.to_proto()
+
+    @cached_property
+    def _writer_with_digests(self) -> ModelWriter:
+        return self._writer.with_digests()
+
+    @property
+    def network(self) -> Network:
+        """The network that was compiled."""
+        return self._checked.network
+
+    @property
+    def size_bytes(self) -> int:
+        """The number of bytes of the ONNX file."""
+        return sum(memoryview(part).nbytes for part in self._writer_with_digests.parts())
+
+    @property
+    def opset(self) -> int:
+        """The ONNX operator set of the file."""
+        return next(item.version for item in self._writer.model.opset_import if item.domain in ("", "ai.onnx"))
+
+    @property
+    def inputs(self) -> dict[str, TensorType]:
+        """Types by name, with named symbolic sizes; the first axis is `batch`."""
+        return {**self._checked.network.inference_inputs, **self._input_types}
+
+    @property
+    def outputs(self) -> dict[str, TensorType]:
+        """Types by name, as for `inputs`."""
+        return self._checked.require().outputs
+
+    def to_bytes(self) -> bytes:
+        """The bytes of the ONNX file: the same for the same spec, weights and version."""
+        return self._writer_with_digests.to_bytes()
+
+    def verify(self) -> None:
+        """Runs ONNX' checker and strict shape inference on the model. A failure is a fault of jsonnx."""
+        verify_model(self._writer.structure_proto())
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes the ONNX file, atomically. Raises UsageError if it cannot be written."""
+        write_atomically(path, self._writer_with_digests.parts())
+
+    def rows(self) -> list[LayerCost]:
+        """One row a layer: name, type, output shape, parameters, multiply-adds."""
+        return cost_table(self._checked.require(), self._graph)
+
+    def summary(self) -> str:
+        """The table of layers as text."""
+        from ...render.networks.tables import summary_text
+
+        return summary_text(self._checked.network, self.rows())
+
+    def plot(self) -> Any:
+        """Draws inputs and layers as a diagram. Returns matplotlib's axes.
+
+        Raises UsageError without matplotlib, or if there are too many layers.
+        """
+        from .plot_network import plot_network
+
+        return plot_network(self.rows(), self.inputs)
+
+    def _repr_html_(self) -> str:
+        """The table that a notebook shows and, with matplotlib, the diagram of a network that is not too large."""
+        from .plot_network import diagram_html
+
+        rows = self.rows()
+        cells = [[row.name, row.type, ", ".join(map(str, row.outputs)), f"{row.parameters:,}"] for row in rows]
+        table = html_table(repr(self), ("layer", "type", "output", "parameters"), cells)
+        return table + diagram_html(rows, self.inputs)
+
+    def __repr__(self) -> str:
+        inputs, outputs = _types_text(self.inputs), _types_text(self.outputs)
+        count = sum(array.size for array in self.weights.values())
+        return f"<Model {self._checked.network.name!r}: {inputs} -> {outputs}; {count:,} parameters>"
+
+    def session(self, provider: str = "cpu", **options: Any) -> Session:
+        """Opens the model in onnxruntime. Raises UsageError if the provider is not available."""
+        from ...runtime.session.session import Session
+
+        return Session(self._writer.to_bytes(), provider=provider, **options)
+
+
+def _types_text(types: Mapping[str, TensorType]) -> str:
+    return ", ".join(f"{name} {type}" for name, type in types.items())

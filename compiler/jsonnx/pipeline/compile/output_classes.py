@@ -1,0 +1,78 @@
+"""How the classes of a network's outputs follow from their numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+
+import numpy as np
+
+from ...analysis.decision import threshold_in_numbers, threshold_scale
+from ...core.diagnostics import UsageError
+from ..check.check import CheckedSpec
+
+DEFAULT_THRESHOLD = 0.5
+"""The probability above which a class is predicted, as in Keras' binary metrics."""
+UNNAMED_LABELS = ("0", "1")
+"""The classes of a binary output without labels, if a threshold is given."""
+
+
+class ClassKind(Enum):
+    """How many classes of an output hold for a sample."""
+
+    ONE_OF_MANY = "the most probable class"
+    BINARY = "the second class above a threshold, else the first one"
+    MULTI_LABEL = "all classes above a threshold"
+
+
+@dataclass(frozen=True)
+class OutputClasses:
+    """The classes of an output [batch, units]. `cut` is the threshold in the output's own numbers."""
+
+    labels: tuple[str, ...]
+    kind: ClassKind
+    cut: float = DEFAULT_THRESHOLD
+
+    @property
+    def probability_labels(self) -> tuple[str, ...]:
+        """The labels of the output's numbers: of a binary output, the second one."""
+        return self.labels[1:] if self.kind is ClassKind.BINARY else self.labels
+
+    def predicted(self, array: np.ndarray) -> list[str] | list[list[str]]:
+        """The class of each sample; for MULTI_LABEL, its classes."""
+        if self.kind is ClassKind.ONE_OF_MANY:
+            return [self.labels[index] for index in array.argmax(-1)]
+        above = array > self.cut
+        if self.kind is ClassKind.BINARY:
+            return [self.labels[int(row[0])] for row in above]
+        return [[label for label, holds in zip(self.labels, row, strict=True) if holds] for row in above]
+
+
+def output_classes(
+    checked: CheckedSpec, threshold: float | None = None, model_thresholds: Mapping[str, float] = {}
+) -> dict[str, OutputClasses]:
+    """The classes by output, for outputs with labels; with a threshold, also for sigmoid outputs of one unit.
+
+    `threshold` replaces the thresholds of the model, by output. Raises UsageError if it is given and no output has one.
+    """
+    typed = checked.require()
+    losses = checked.objective.losses if checked.objective else {}
+    classes: dict[str, OutputClasses] = {}
+    for name, type in typed.outputs.items():
+        units = type.shape[-1] if type.rank == 2 else None
+        own = model_thresholds.get(name) if threshold is None else threshold
+        labels = typed.network.labels.get(name, UNNAMED_LABELS if own is not None and units == 1 else ())
+        is_binary = units == 1 and len(labels) == 2
+        if not isinstance(units, int) or not (is_binary or len(labels) == units):
+            continue
+        scale = threshold_scale(typed, name, losses.get(name))
+        if scale is not None:
+            cut = threshold_in_numbers(DEFAULT_THRESHOLD if own is None else own, scale)
+            classes[name] = OutputClasses(labels, ClassKind.BINARY if is_binary else ClassKind.MULTI_LABEL, cut)
+        elif units > 1:
+            classes[name] = OutputClasses(labels, ClassKind.ONE_OF_MANY)
+    if threshold is not None and all(item.kind is ClassKind.ONE_OF_MANY for item in classes.values()):
+        message = "--threshold has no effect: no output is a sigmoid with one unit or with labels"
+        raise UsageError("bad-option", message, "omit it: of other classifiers, the most probable class is predicted")
+    return classes

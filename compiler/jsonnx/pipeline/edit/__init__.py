@@ -1,0 +1,1 @@
+"""Commands that rewrite spec files: `fmt` and `--fix`."""

@@ -1,0 +1,1 @@
+"""Data -> a description, and a first spec."""

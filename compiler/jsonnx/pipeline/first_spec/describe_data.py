@@ -1,0 +1,215 @@
+"""Describes the data of a spec before training: columns, classes, equal samples, leaks, and the first batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...core.diagnostics import CompileError, UsageError
+from ...core.files.spec_folders import SpecFolders
+from ...core.files.spec_source import SpecSource
+from ...core.reserved_names import target_name
+from ...data.describe.column_statistics import column_statistics
+from ...data.describe.data_description import BatchArray, DataDescription, DescribedColumn, DescribedPart
+from ...data.describe.data_leaks import find_duplicates, find_leaks
+from ...data.describe.raw_columns import RawColumns, read_raw_columns
+from ...data.files.data_locations import DataItem, items_of_spec, items_of_user
+from ...data.samples.data_spec import DataSpec
+from ...data.samples.dataset import Dataset
+from ...data.samples.stored_arrays import Samples
+from ...data.tables.data_files import TableOptions
+from ...data.tables.folder_table import LABEL
+from ...sections.columns import SAMPLE_WEIGHT, assigned_columns, weight_columns
+from ...sections.data_section import DATA_PARTS, DataSection
+from ..check.check import CheckedSpec, Spec, check_spec
+from ..check.data_spec import data_spec_of, input_spec
+from ..train.check_data import DataCheck, check_data
+from ..train.target_classes import target_classes
+
+MAX_SHOWN_VALUES = 8
+"""Values of the first sample that a description has."""
+
+
+def describe_data(
+    spec: Spec,
+    file: str | None = None,
+    changes: Sequence[str] = (),
+    scale: str | None = None,
+    data_roots: Iterable[str] = (),
+) -> DataDescription:
+    """The data that a spec names, or one file in their place. Raises CompileError for an invalid spec, UsageError.
+
+    Faults of the data are diagnostics of the description, which has what can be read in spite of them.
+    """
+    checked = check_spec(spec, changes=changes, scale=scale)
+    typed = checked.require()
+    folders = SpecFolders.of(checked.folder, data_roots)
+    source = SpecSource(checked.source.file, checked.locate, folders.roots)
+    check = check_data(checked, source, file, set())
+    data_spec = data_spec_of(typed, checked.objective) if checked.objective is not None else input_spec(typed)
+    training = typed.network.training
+    section = training.data if training else None
+    description = DataDescription(
+        sample_counts={part: len(samples) for part, samples in check.samples.items()},
+        class_counts=check.class_counts,
+        labels=check.labels or checked.network.labels,
+        diagnostics=[*checked.diagnostics, *check.diagnostics],
+    )
+    raw = _read_parts(section, file, data_spec, source, description)
+    _find_duplicates(check, raw, description)
+    _find_leaks(check, raw, data_spec, checked, description)
+    train = check.samples.get("train", check.samples.get("data"))
+    if train is not None:
+        description.batch = _first_batch(train, training.batch_size if training else 1)
+    return description
+
+
+# -- files -------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _RawPart:
+    """The columns of a part of the data, and what each is used for."""
+
+    raw: RawColumns
+    inputs: Mapping[str, tuple[str, ...]]
+    """The columns of each input."""
+    targets: Mapping[str, tuple[str, ...]]
+    """The columns of each target."""
+
+
+def _read_parts(
+    section: DataSection | None, file: str | None, data_spec: DataSpec, source: SpecSource, result: DataDescription
+) -> dict[str, _RawPart]:
+    """The columns of each part that can be read, whose descriptions are added to the result."""
+    parts: dict[str, _RawPart] = {}
+    names = ("train" if data_spec.targets else "data",) if file is not None else DATA_PARTS
+    for part in names:
+        try:
+            items = _items(section, part, file, source)
+            if items:
+                parts[part] = _read_part(items, section, data_spec, source)
+        except (CompileError, UsageError) as error:
+            known = {(item.code, item.message) for item in result.diagnostics}
+            faults = error.diagnostics if isinstance(error, CompileError) else [error.diagnostic]
+            result.diagnostics += [fault for fault in faults if (fault.code, fault.message) not in known]
+            continue
+        if part in parts:
+            result.parts[part] = _described(parts[part], items, section, data_spec)
+    return parts
+
+
+def _items(section: DataSection | None, part: str, file: str | None, source: SpecSource) -> list[DataItem]:
+    if file is not None:
+        return items_of_user(file, source)
+    return items_of_spec(section, part, source) if section is not None and getattr(section, part) is not None else []
+
+
+def _read_part(
+    items: Sequence[DataItem], section: DataSection | None, data_spec: DataSpec, source: SpecSource
+) -> _RawPart:
+    takes_text = any(type.dtype == "string" for type in data_spec.inputs.values())
+    options = TableOptions.of(section, next(iter(data_spec.inputs)))
+    raw = read_raw_columns(items, options, takes_text=takes_text, source=source)
+    assigned: list[dict[str, tuple[str, ...]]] = []
+    folder_columns = (raw.media.column, LABEL) if raw.media is not None else (None, None)
+    pairs = zip(("x", "y"), (data_spec.inputs, data_spec.targets), folder_columns, strict=True)
+    for key, names, folder_column in pairs:
+        columns = assigned_columns(getattr(section, key, None), key, names)
+        if folder_column is not None and len(names) == 1:
+            assigned.append(
+                {name: (folder_column,) if own.path is None else own.names for name, own in columns.items()}
+            )
+        else:
+            assigned.append({name: own.names for name, own in columns.items()})
+    return _RawPart(raw, *assigned)
+
+
+def _described(
+    part: _RawPart, items: Sequence[DataItem], section: DataSection | None, data_spec: DataSpec
+) -> DescribedPart:
+    roles: dict[str, list[str]] = {}
+    weights = weight_columns(getattr(section, SAMPLE_WEIGHT, None), data_spec.sample_weights)
+    for kind, columns in (
+        ("input", part.inputs),
+        ("target", part.targets),
+        ("sample weight of", {output: own.names for output, own in weights.items()}),
+    ):
+        for key, names in columns.items():
+            for name in names:
+                roles.setdefault(name, []).append(f"{kind} {key}")
+    described = [
+        DescribedColumn(column_statistics(name, column), tuple(roles.get(name, ())))
+        for name, column in part.raw.columns.items()
+    ]
+    described.sort(key=lambda column: not column.roles)  # the columns that nothing names are last
+    return DescribedPart(
+        tuple(item.name for item in items), part.raw.row_count, tuple(described), dict(part.raw.unreadable)
+    )
+
+
+# -- duplicates and leaks ----------------------------------------------------------------------------------------------
+
+
+def _find_duplicates(check: DataCheck, raw: Mapping[str, _RawPart], result: DataDescription) -> None:
+    """Compares the samples; or the columns of the inputs, if a part cannot be read as samples."""
+    samples = check.samples.values()
+    if any(len(array) != len(part) for part in samples for array in part.inputs.values()):
+        return  # windows of series overlap, and share the rows of all parts
+    if all(part in check.samples for part in raw):
+        parts: dict[str, Mapping[str, Samples]] = {name: part.inputs for name, part in check.samples.items()}
+    else:
+        parts = {name: _input_columns(part) for name, part in raw.items() if part.raw.media is None}
+    if all(parts.values()):
+        result.duplicates = find_duplicates(parts)
+
+
+def _input_columns(part: _RawPart) -> dict[str, np.ndarray]:
+    names = [name for columns in part.inputs.values() for name in columns]
+    return {name: part.raw.columns[name] for name in names if name in part.raw.columns}
+
+
+def _find_leaks(
+    check: DataCheck,
+    raw: Mapping[str, _RawPart],
+    data_spec: DataSpec,
+    checked: CheckedSpec,
+    result: DataDescription,
+) -> None:
+    """Compares each column of the inputs of the training data with each target of one value for each sample."""
+    objective, part = checked.objective, raw.get("train")
+    if objective is None or part is None or part.raw.media is not None:
+        return
+    samples = check.samples.get("train")
+    for output, names in part.targets.items():
+        values = part.raw.columns.get(names[0]) if len(names) == 1 else None
+        if values is None or values.size != len(values):
+            continue
+        values = values.reshape(-1)
+        is_text = values.dtype.kind not in "fiub"
+        has_classes = is_text or output in data_spec.index_ranges
+        if not has_classes and samples is not None:
+            has_classes = target_classes(samples, output, objective) is not None
+        columns = {name: column for name, column in _input_columns(part).items() if name not in names}
+        result.leaks += find_leaks(columns, output, values, has_classes)
+
+
+# -- batch -------------------------------------------------------------------------------------------------------------
+
+
+def _first_batch(samples: Dataset, batch_size: int) -> list[BatchArray]:
+    """The first samples in the element types and shapes of the graph; training draws them in random order."""
+    count = min(batch_size, len(samples))
+    kinds = dict.fromkeys(samples.inputs, "input") | {target_name(name): "target" for name in samples.targets}
+    batch = samples.take(slice(count))
+    return [_batch_array(name, kinds.get(name, "sample weight"), array) for name, array in batch.items()]
+
+
+def _batch_array(name: str, kind: str, array: np.ndarray) -> BatchArray:
+    is_text = array.dtype == object
+    low, high = (None, None) if is_text or not array.size else (float(array.min()), float(array.max()))
+    first = tuple(array[0].reshape(-1)[:MAX_SHOWN_VALUES].tolist()) if isinstance(array[0], np.ndarray) else (array[0],)
+    first = tuple(value.item() if isinstance(value, np.generic) else value for value in first)
+    return BatchArray(name, kind, "string" if is_text else str(array.dtype), array.shape, low, high, first)

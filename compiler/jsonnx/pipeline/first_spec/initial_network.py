@@ -1,0 +1,250 @@
+"""Layers for recognised columns and a recognised target: preprocessing, a network of fitting size, the output."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ...core.reserved_names import LEARNING_RATE, LOSS, OPTIMIZER_SCOPE, ROW_INDICES
+from .recognise_columns import RecognisedColumn
+from .recognise_target import RecognisedTarget
+
+Layer = dict[str, Any]
+
+MAX_ONE_HOT_CATEGORIES = 30
+"""Categories above which an Embedding takes the place of one-hot vectors."""
+MAX_EMBEDDING_SIZE = 32
+MAX_TEXT_WORDS = 256
+MAX_VOCABULARY = 20_000
+SMALL_ROW_COUNT, LARGE_ROW_COUNT = 500, 10_000
+"""Numbers of rows that separate small, medium and large networks."""
+UNPENALIZED_KINDS = {"image", "text", "sequence"}
+"""Kinds of columns whose networks have weights that a penalty would bind too much."""
+MIN_POOLED_SIZE = 8
+"""The least height and width of feature maps that are pooled."""
+
+
+SMALL_ROW_EPOCHS = 100
+CLASS_PENALTY, NUMBER_PENALTY = 2.0, 5.0
+"""Penalty of squared weights for classes and for numbers, divided by the number of rows: with few rows, it takes the
+place of validation data that would say when to stop."""
+
+
+def needs_no_validation(columns: Sequence[RecognisedColumn], row_count: int) -> bool:
+    """Whether a penalty keeps the network from overfitting, so that all rows are for training."""
+    return row_count < SMALL_ROW_COUNT and not {column.kind for column in columns} & UNPENALIZED_KINDS
+
+
+@dataclass
+class InitialNetwork:
+    """The parts of a spec that describe the network, and the columns of its inputs."""
+
+    inputs: dict[str, Any] = field(default_factory=dict)
+    layers: list[Layer] = field(default_factory=list)
+    columns: dict[str, str | list[str]] = field(default_factory=dict)
+    """The columns of the inputs that have other names than theirs."""
+    output: str = ""
+
+    def new_name(self, column: str) -> str:
+        """A name for the input or output of a column, which no other has."""
+        name = re.sub(r"[^A-Za-z0-9_-]+", "_", column).strip("_-") or "column"
+        if name.lower() in (LEARNING_RATE, LOSS, OPTIMIZER_SCOPE, ROW_INDICES):
+            name = f"{name}_column"
+        used = {*self.inputs, self.output, *(layer.get("name", "") for layer in self.layers)}
+        numbered = [name, *(f"{name}_{number}" for number in range(2, len(used) + 3))]
+        return next(candidate for candidate in numbered if candidate not in used)
+
+
+def initial_network(columns: Sequence[RecognisedColumn], target: RecognisedTarget, row_count: int) -> InitialNetwork:
+    """The network for columns of which at least one is used."""
+    network = InitialNetwork()
+    network.output = network.new_name(target.column)
+    features = _number_features(network, columns)
+    for column in columns:
+        if column.kind in _FEATURES:
+            features.append(_FEATURES[column.kind](network, column, row_count))
+    if len(features) > 1:
+        network.layers.append({"type": "Concatenate", "name": network.new_name("features"), "from": features})
+        features = [network.layers[-1]["name"]]
+    penalty: dict[str, Any] = {}
+    if needs_no_validation(columns, row_count):
+        factor = (CLASS_PENALTY if target.task == "classification" else NUMBER_PENALTY) / row_count
+        penalty = {"kernel_regularizer": {"type": "L2", "l2": float(f"{factor:.2g}")}}
+    _add_hidden_layers(network, features[0], columns, row_count, penalty)
+    _add_output(network, target, penalty)
+    return network
+
+
+# -- preprocessing -----------------------------------------------------------------------------------------------------
+
+
+def _add_input(network: InitialNetwork, column: RecognisedColumn, description: str, dtype: str | None = None) -> str:
+    name = network.new_name(column.name)
+    network.inputs[name] = {
+        "shape": list(column.shape),
+        **({"dtype": dtype} if dtype else {}),
+        "description": description,
+    }
+    if name != column.name:
+        network.columns[name] = column.name
+    return name
+
+
+def _add_layer(network: InitialNetwork, name: str, type: str, source: str | list[str], **arguments: Any) -> str:
+    name = network.new_name(name)
+    network.layers.append({"type": type, "name": name, "from": source, **arguments})
+    return name
+
+
+def _number_features(network: InitialNetwork, columns: Sequence[RecognisedColumn]) -> list[str]:
+    """One input for all columns of numbers, and one for those with missing numbers."""
+    features = []
+    for has_missing, stacked_name in ((False, "numbers"), (True, "numbers_with_gaps")):
+        names = [column.name for column in columns if column.kind == "number" and column.has_missing == has_missing]
+        if not names:
+            continue
+        name = network.new_name(stacked_name if len(names) > 1 else names[0])
+        noun = "column" if len(names) == 1 else "columns"
+        description = f"{len(names)} {noun} of numbers, scaled to mean 0 and variance 1 of the training data."
+        if has_missing:
+            description += " The median replaces missing numbers; another column tells where."
+        network.inputs[name] = {"shape": [len(names)], "description": description}
+        if names != [name]:
+            network.columns[name] = names
+        source = name
+        if has_missing:
+            settings = {"strategy": "median", "indicator": True}
+            source = _add_layer(network, f"{name}_filled", "Imputation", name, **settings)
+        features.append(_add_layer(network, f"{name}_scaled", "Normalization", source))
+    return features
+
+
+def _date_feature(network: InitialNetwork, column: RecognisedColumn, row_count: int) -> str:
+    names = ["year", "month", "day", "weekday", *(["hour", "minute"] if column.has_time else [])]
+    description = f"Dates, as {', '.join(names)}; those that repeat are points on a circle."
+    name = _add_input(network, column, description, "string")
+    numbers = _add_layer(network, f"{name}_numbers", "DateFeatures", name, features=names, cyclic=True)
+    return _add_layer(network, f"{name}_scaled", "Normalization", numbers)
+
+
+def _code_feature(network: InitialNetwork, column: RecognisedColumn, row_count: int) -> str:
+    description = f"Integers with {column.distinct} different values, one-hot encoded."
+    name = _add_input(network, column, description, "int64")
+    vocabulary = list(column.codes)
+    return _add_layer(network, f"{name}_one_hot", "IntegerLookup", name, vocabulary=vocabulary, output_mode="one_hot")
+
+
+def _category_feature(network: InitialNetwork, column: RecognisedColumn, row_count: int) -> str:
+    tokens = column.distinct + 1  # one for categories that the training data lack
+    if column.distinct <= MAX_ONE_HOT_CATEGORIES:
+        name = _add_input(network, column, f"{column.distinct} categories, one-hot encoded.", "string")
+        settings = {"max_tokens": tokens, "output_mode": "one_hot", "pad_to_max_tokens": True}
+        return _add_layer(network, f"{name}_one_hot", "StringLookup", name, **settings)
+    size = min(MAX_EMBEDDING_SIZE, round(1.6 * column.distinct**0.56))
+    description = f"{column.distinct:,} categories, each with a learned vector of {size} numbers."
+    name = _add_input(network, column, description, "string")
+    index = _add_layer(network, f"{name}_index", "StringLookup", name, max_tokens=tokens)
+    return _add_layer(network, f"{name}_vector", "Embedding", index, input_dim=tokens, output_dim=size)
+
+
+def _text_feature(network: InitialNetwork, column: RecognisedColumn, row_count: int) -> str:
+    length, tokens = min(MAX_TEXT_WORDS, column.word_count), min(MAX_VOCABULARY, column.vocabulary_size + 2)
+    tokens = max(tokens, 16)
+    description = f"Text, of which the first {length} words are read; the vectors of words are averaged."
+    name = _add_input(network, column, description, "string")
+    settings = {"max_tokens": tokens, "output_sequence_length": length}
+    words = _add_layer(network, f"{name}_words", "TextVectorization", name, **settings)
+    vectors = _add_layer(
+        network, f"{name}_vectors", "Embedding", words, input_dim=tokens, output_dim=32, mask_zero=True
+    )
+    return _add_layer(network, f"{name}_mean", "GlobalAveragePooling1D", vectors)
+
+
+def _vector_feature(network: InitialNetwork, column: RecognisedColumn, row_count: int) -> str:
+    description = "Vectors of numbers, scaled to mean 0 and variance 1 of the training data."
+    name = _add_input(network, column, description)
+    return _add_layer(network, f"{name}_scaled", "Normalization", name)
+
+
+def _sequence_feature(network: InitialNetwork, column: RecognisedColumn, row_count: int) -> str:
+    description = f"Sequences of {column.shape[0]} steps with {column.shape[1]} numbers each."
+    name = _add_input(network, column, description)
+    scaled = _add_layer(network, f"{name}_scaled", "Normalization", name)
+    layer = {"type": "LSTM", "units": 32 if row_count < SMALL_ROW_COUNT else 64}
+    return _add_layer(network, f"{name}_summary", "Bidirectional", scaled, layer=layer)
+
+
+def _image_feature(network: InitialNetwork, column: RecognisedColumn, row_count: int) -> str:
+    """Blocks of a convolution and a pooling, until the feature maps are small."""
+    height, width, channels = column.shape
+    description = f"Images of {height} x {width} pixels and {channels} {'channel' if channels == 1 else 'channels'}."
+    name = _add_input(network, column, description)
+    scale = 1.0 / max(abs(column.low), abs(column.high), 1e-6)
+    source = _add_layer(network, f"{name}_scaled", "Rescaling", name, scale=round(scale, 8))
+    filters = 32
+    while True:
+        settings = {"filters": filters, "kernel_size": 3, "padding": "same", "activation": "relu"}
+        source = _add_layer(network, f"{name}_conv_{filters}", "Conv2D", source, **settings)
+        if min(height, width) < MIN_POOLED_SIZE:
+            break
+        source = _add_layer(network, f"{name}_pool_{filters}", "MaxPooling2D", source)
+        height, width, filters = height // 2, width // 2, filters * 2
+        if min(height, width) < MIN_POOLED_SIZE and filters > 64:
+            break
+    return _add_layer(network, f"{name}_flat", "Flatten" if height * width <= 64 else "GlobalAveragePooling2D", source)
+
+
+_FEATURES = {
+    "code": _code_feature,
+    "category": _category_feature,
+    "text": _text_feature,
+    "date": _date_feature,
+    "vector": _vector_feature,
+    "sequence": _sequence_feature,
+    "image": _image_feature,
+}
+
+
+# -- network and output ------------------------------------------------------------------------------------------------
+
+
+def _add_hidden_layers(
+    network: InitialNetwork, features: str, columns: Sequence[RecognisedColumn], row_count: int, penalty: Layer
+) -> None:
+    """Hidden layers whose number and width follow the number of rows.
+
+    The output also reads the features themselves, so that it is no worse than a linear model.
+    """
+    kinds = {column.kind for column in columns}
+    if kinds & UNPENALIZED_KINDS:
+        rate = 0.3 if row_count >= SMALL_ROW_COUNT else 0.4
+        network.layers.append({"type": "Dropout", "rate": rate, "from": features})
+        if "text" not in kinds:
+            network.layers.append({"type": "Dense", "units": 64, "activation": "relu"})
+        return
+    sizes: tuple[int, ...]
+    sizes, rate = ((128, 128), 0.2) if row_count < LARGE_ROW_COUNT else ((128, 128), 0.1)
+    settings: dict[str, Any] = {"activation": "relu", **penalty}
+    if row_count < SMALL_ROW_COUNT:
+        sizes, rate = (32,), 0.3
+    source = features
+    noun = "One hidden layer suits" if len(sizes) == 1 else f"{len(sizes)} hidden layers suit"
+    for number, size in enumerate(sizes, 1):
+        source = _add_layer(network, f"hidden_{number}", "Dense", source, units=size, **settings)
+        if number == 1:
+            network.layers[-1]["description"] = f"{noun} {row_count:,} rows."
+        source = _add_layer(network, f"dropout_{number}", "Dropout", source, rate=rate)
+    description = "The output also reads the features, so that it learns a linear relation at once."
+    _add_layer(network, "wide_and_deep", "Concatenate", [features, source], description=description)
+
+
+def _add_output(network: InitialNetwork, target: RecognisedTarget, penalty: Layer) -> None:
+    if target.task == "regression":
+        units, settings = 1, {"description": "The number, in the unit of the data: `training.target` scales it."}
+    elif target.class_count == 2:
+        units, settings = 1, {"activation": "sigmoid", "description": "The probability of the second class."}
+    else:
+        units, settings = target.class_count, {"activation": "softmax", "description": "The probability of each class."}
+    network.layers.append({"type": "Dense", "name": network.output, "units": units, **settings, **penalty})

@@ -1,0 +1,159 @@
+"""Recognises what the columns of a table are to a network: numbers, categories, texts, images, sequences or nothing."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from ...core.iso_dates import DATE_PATTERN, TIME_PATTERN
+from ...data.samples.data_spec import DATE
+
+Kind = Literal["number", "code", "category", "text", "date", "vector", "sequence", "image", "unused"]
+
+MIN_CODES, MAX_CODES = 3, 10
+"""Numbers of different integers that are encoded as categories; fewer and more are numbers."""
+MIN_ROWS_PER_CODE = 20
+MAX_CODE_COLUMNS = 20
+"""Columns of integers that are encoded as categories; if there are more, all are numbers."""
+MAX_CATEGORIES = 10_000
+MIN_ROWS_PER_CATEGORY = 2
+"""Mean number of rows of a category, below which a column of texts tells rows apart."""
+MIN_WORDS = 3
+"""Mean number of words above which texts are read as texts, not as names of categories."""
+MIN_IMAGE_SIZE = 8
+"""The least height and width of images among arrays of three and four dimensions."""
+IMAGE_CHANNELS = (1, 3, 4)
+ISO_DATE = re.compile(DATE_PATTERN + TIME_PATTERN)
+ID_NAME = re.compile(r"(.*[_\s.-])?(id|uuid|guid|index|key|row|rownames?|unnamed: \d+)", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class RecognisedColumn:
+    """A column, what it is, and what a layer needs to know of it."""
+
+    name: str
+    kind: Kind
+    shape: tuple[int, ...] = ()
+    """The shape of one row."""
+    distinct: int = 0
+    """Different values, a missing one included."""
+    codes: tuple[int, ...] = ()
+    """The integers of a code, sorted."""
+    word_count: int = 0
+    """Words that most texts have at most."""
+    vocabulary_size: int = 0
+    """Words that occur more than once."""
+    has_missing: bool = False
+    """Whether rows lack a number."""
+    has_time: bool = False
+    """Whether dates have a time of day."""
+    low: float = 0.0
+    high: float = 0.0
+    """The range of the values of images."""
+    reason: str = ""
+    """Why a column is unused."""
+
+
+def recognise(name: str, column: np.ndarray, texts_may_be_missing: bool) -> RecognisedColumn:
+    """What a column, as `read_raw_columns` returns it, is to a network."""
+    if column.ndim > 1 and column.size == len(column):
+        column = column.reshape(-1)
+    if column.ndim > 1:
+        return _recognise_array(name, column)
+    if column.dtype.kind in "fiub":
+        return _recognise_numbers(name, column)
+    texts = [text for text in column.tolist() if text is not None]
+    has_missing = len(texts) < len(column)
+    counts = Counter(texts)
+    if len(counts) + has_missing < 2:
+        return _unused(name, "all rows have the same value" if counts else "it is empty")
+    if has_missing and not texts_may_be_missing:
+        return _unused(name, f"{len(column) - len(texts):,} rows have no value")
+    if all(map(DATE.match, counts)):
+        return _recognise_dates(name, counts, has_missing)
+    words = np.array([len(text.split()) for text in texts])
+    is_repeated = len(texts) >= MIN_ROWS_PER_CATEGORY * len(counts)
+    if words.mean() > MIN_WORDS and not (is_repeated and len(counts) <= MAX_CATEGORIES):
+        totals = Counter(word for text in texts for word in text.lower().split())
+        frequent = sum(count > 1 for count in totals.values())
+        longest = max(1, int(np.percentile(words, 95)))
+        return RecognisedColumn(name, "text", word_count=longest, vocabulary_size=frequent)
+    if not is_repeated or len(counts) > MAX_CATEGORIES:
+        return _unused(name, f"it tells rows apart: {len(counts):,} different values in {len(texts):,} rows")
+    return RecognisedColumn(name, "category", distinct=len(counts) + has_missing)
+
+
+def _recognise_dates(name: str, texts: Collection[str], has_missing: bool) -> RecognisedColumn:
+    if has_missing:
+        return _unused(name, "rows have no date")
+    if not all(map(ISO_DATE.fullmatch, texts)):
+        return _unused(name, "its dates are not those of ISO 8601, such as 2026-11-27")
+    return RecognisedColumn(name, "date", has_time=any(":" in text for text in texts))
+
+
+def _recognise_numbers(name: str, column: np.ndarray) -> RecognisedColumn:
+    present = column[~np.isnan(column)] if column.dtype.kind == "f" else column
+    fault = _fault_of_numbers(present) if present.size else "it is empty"
+    if fault:
+        return _unused(name, fault)
+    distinct = np.unique(present)
+    if len(present) < len(column):
+        return RecognisedColumn(name, "number", distinct=len(distinct), has_missing=True)
+    is_integer = column.dtype.kind in "iu"
+    if is_integer and len(distinct) == len(column):
+        is_range = int(distinct[-1]) - int(distinct[0]) == len(distinct) - 1
+        if is_range or ID_NAME.fullmatch(name):
+            return _unused(name, "it numbers the rows")
+    is_code = is_integer and MIN_CODES <= len(distinct) <= MAX_CODES
+    if is_code and len(column) >= MIN_ROWS_PER_CODE * len(distinct) and -(1 << 31) <= distinct[0] <= 1 << 31:
+        return RecognisedColumn(name, "code", codes=tuple(distinct.tolist()), distinct=len(distinct))
+    return RecognisedColumn(name, "number", distinct=len(distinct))
+
+
+def _fault_of_numbers(column: np.ndarray) -> str:
+    """Why an array of numbers cannot be an input; empty if it can."""
+    if column.dtype.kind == "f" and not np.isfinite(column).all():
+        missing = int(np.isnan(column).reshape(len(column), -1).any(1).sum())
+        if missing:
+            return f"{missing:,} of {len(column):,} rows have no number"
+        return "it has infinite numbers"
+    return "" if column.size and column.min() != column.max() else "all rows have the same value"
+
+
+def _recognise_array(name: str, column: np.ndarray) -> RecognisedColumn:
+    shape = column.shape[1:]
+    if column.dtype.kind not in "fiub":
+        return _unused(name, "it has several texts in a row")
+    fault = _fault_of_numbers(column)
+    if fault:
+        return _unused(name, fault)
+    low, high = float(column.min()), float(column.max())
+    is_image = ((len(shape) == 2 and shape[0] == shape[1]) or (len(shape) == 3 and shape[2] in IMAGE_CHANNELS)) and (
+        min(shape[:2]) >= MIN_IMAGE_SIZE
+    )
+    if is_image:
+        return RecognisedColumn(name, "image", shape=(*shape, 1)[:3], low=low, high=high)
+    if len(shape) == 1:
+        return RecognisedColumn(name, "vector", shape=shape)
+    if len(shape) == 2:
+        return RecognisedColumn(name, "sequence", shape=shape)
+    return _unused(name, f"its rows have the shape {list(shape)}, which is neither an image nor a sequence")
+
+
+def _unused(name: str, reason: str) -> RecognisedColumn:
+    return RecognisedColumn(name, "unused", reason=reason)
+
+
+def limit_codes(columns: list[RecognisedColumn]) -> list[RecognisedColumn]:
+    """The columns, where codes are numbers if there are many of them: pixels and answers are no categories."""
+    if sum(column.kind == "code" for column in columns) <= MAX_CODE_COLUMNS:
+        return columns
+    return [
+        RecognisedColumn(column.name, "number", distinct=column.distinct) if column.kind == "code" else column
+        for column in columns
+    ]

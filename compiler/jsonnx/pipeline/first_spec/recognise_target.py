@@ -1,0 +1,129 @@
+"""Recognises the task from the target: classes or numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from ...core.diagnostics import UsageError
+
+Task = Literal["classification", "regression"]
+
+MAX_INTEGER_CLASSES = 20
+"""Different integers up to which a target of integers is one of classes."""
+MIN_ROWS_PER_CLASS = 5
+"""Mean number of rows of a class, below which integers are numbers to be predicted."""
+MAX_CLASSES = 1_000
+MAX_TAIL_DIFFERENCE = 0.25
+"""How far the target of the last rows may differ from that of all: the share of rows whose class would have to change,
+or the distance of the means in standard deviations."""
+
+
+@dataclass(frozen=True)
+class RecognisedTarget:
+    """The target of a table."""
+
+    column: str
+    task: Task
+    labels: tuple[str, ...] = ()
+    """The names of the classes; empty if the column has their indices."""
+    class_count: int = 0
+    largest_share: float = 0.0
+    """The share of the most frequent class."""
+    is_ordered: bool = False
+    """Whether the last rows are unlike the others, so that they cannot serve as validation data."""
+
+
+def recognise_target(
+    name: str, column: np.ndarray, task: Task | None, tail: float, is_text_table: bool
+) -> RecognisedTarget:
+    """The target in a column; `tail` is the fraction of rows at the end that validation will take.
+
+    `is_text_table`: whether the file is one of texts, where integers may be names of classes, too. Raises UsageError
+    for a column that cannot be predicted.
+    """
+    if column.ndim > 1 and column.size == len(column):
+        column = column.reshape(-1)
+    if column.ndim > 1:
+        raise _unsuitable(name, "has several values in a row", "name a column with one value in a row")
+    is_text = column.dtype.kind not in "fiub"
+    missing = sum(value is None for value in column.tolist()) if is_text else int((column != column).sum())
+    if missing:
+        raise _unsuitable(name, f"has no value in {missing:,} of {len(column):,} rows", "remove these rows")
+    values = column
+    if is_text:  # names of classes in a table of text are read without the spaces around them
+        values = np.array([text.strip() if is_text_table else text for text in column.tolist()], str)
+    distinct, indices, counts = np.unique(values, return_inverse=True, return_counts=True)
+    if len(distinct) < 2:
+        raise _unsuitable(name, "has the same value in all rows", "name a column whose values differ")
+    is_integer = column.dtype.kind in "iub" or (column.dtype.kind == "f" and _are_integers(column))
+    if task is None:
+        is_few = len(distinct) <= MAX_INTEGER_CLASSES and len(column) >= MIN_ROWS_PER_CLASS * len(distinct)
+        if column.dtype.kind == "f":  # 0.0 and 1.0, as a column of integers becomes by other programs
+            is_few = distinct.tolist() == [0, 1]
+        task = "classification" if is_text or (is_integer and is_few) or column.dtype.kind == "b" else "regression"
+    if task == "regression":
+        return _numeric_target(name, column, tail)
+    if not is_text and not is_integer:
+        help = "use --task regression, or write the classes as integers or names"
+        raise _unsuitable(name, "has fractional numbers, which are no classes", help)
+    if len(distinct) > MAX_CLASSES:
+        help = "use --task regression, or name another column" if not is_text else "name another column"
+        raise _unsuitable(name, f"has {len(distinct):,} different values, too many for classes", help)
+    labels, class_count = _classes(name, distinct, is_text, is_text_table)
+    if labels and column.dtype.kind == "f":
+        help = "write the classes as integers or names, or number them from 0"
+        raise _unsuitable(name, "has real numbers as names of classes", help)
+    share = float(counts.max() / len(column))
+    is_ordered = _class_difference(indices.reshape(-1), tail) > MAX_TAIL_DIFFERENCE
+    return RecognisedTarget(name, "classification", labels, class_count, share, is_ordered=is_ordered)
+
+
+def _are_integers(column: np.ndarray) -> bool:
+    return bool(np.isfinite(column).all() and (column == np.trunc(column)).all())
+
+
+def _numeric_target(name: str, column: np.ndarray, tail: float) -> RecognisedTarget:
+    if column.dtype.kind not in "fiub":
+        raise _unsuitable(name, "has texts, which are no numbers", "use --task classification, or name another column")
+    numbers = column.astype(np.float64)
+    if not np.isfinite(numbers).all():
+        raise _unsuitable(name, "has infinite numbers", "remove their rows")
+    mean, deviation = float(numbers.mean()), float(numbers.std())
+    last = numbers[len(numbers) - max(1, int(len(numbers) * tail)) :]
+    # the mean of n rows drawn at random is within 3 / sqrt(n) deviations nearly always
+    limit = MAX_TAIL_DIFFERENCE + 3 / np.sqrt(len(last))
+    is_ordered = abs(float(last.mean()) - mean) > limit * deviation
+    return RecognisedTarget(name, "regression", is_ordered=is_ordered)
+
+
+def _classes(name: str, distinct: np.ndarray, is_text: bool, is_text_table: bool) -> tuple[tuple[str, ...], int]:
+    """The names of the classes, and their number. Raises UsageError for integers that cannot have names."""
+    if is_text:
+        return tuple(distinct.tolist()), len(distinct)
+    low, high = int(distinct[0]), int(distinct[-1])
+    if low == 0 and high == len(distinct) - 1:
+        return (), len(distinct)
+    if is_text_table:
+        return tuple(str(int(value)) for value in distinct), len(distinct)
+    if low < 0 or high >= MAX_CLASSES:
+        raise _unsuitable(name, f"has classes from {low} to {high}", "number the classes from 0, or write names")
+    return (), high + 1
+
+
+def _class_difference(indices: np.ndarray, tail: float) -> float:
+    """The share of the last rows whose class would have to change for the frequencies of all rows, beyond chance."""
+    count = max(1, int(len(indices) * tail))
+    class_count = int(indices.max()) + 1
+    all_rows = np.bincount(indices, minlength=class_count) / len(indices)
+    last_rows = np.bincount(indices[len(indices) - count :], minlength=class_count) / count
+    chance = float(
+        np.sqrt(all_rows * (1 - all_rows) / count).sum()
+    )  # about 2.5 times what is expected of rows at random
+    return float(np.abs(all_rows - last_rows).sum() / 2) - chance
+
+
+def _unsuitable(name: str, reason: str, help: str) -> UsageError:
+    return UsageError("bad-target", f"the target {name!r} {reason}", help)

@@ -1,0 +1,1 @@
+"""Git repositories: files of a revision, the current commit."""

@@ -1,0 +1,1 @@
+"""Where time is spent, what layers compute, how providers differ."""

@@ -1,0 +1,268 @@
+"""Measures where the time of training steps, or of runs of a model, goes: by layer, operator and node."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from ...core.deployment_targets import PLAIN_TARGET, TARGETS
+from ...core.diagnostics import UsageError
+from ...core.files.files import open_file, write_atomically
+from ...core.files.run_files import RUN_INFO_FILE, SPEC_FILE
+from ...core.files.spec_source import SpecSource
+from ...core.system.cpu_count import checked_thread_count
+from ...data.files.data_locations import items_of_user
+from ...data.files.dataset_files import inputs_from
+from ...data.samples.dataset import Dataset
+from ...runtime.fit.step_timer import EnoughSteps, StepTimer, StepTimes
+from ...runtime.fit.trainer import Trainer as PlanTrainer
+from ...runtime.fit.trainer import prepare_trainer, record_steps
+from ...runtime.parity.example_feeds import draw_inputs
+from ...runtime.profile.profile import Profile
+from ...runtime.providers.node_origins import NodeOrigins
+from ...runtime.providers.node_times import SessionTimes, session_times
+from ...runtime.providers.provider_options import ProviderOptions
+from ...runtime.providers.providers import Provider, SessionConfig, create_session, resolve_provider
+from ...runtime.providers.session_recorder import session_recorder
+from ...runtime.session.session import Session, model_file
+from ..check.check import CheckedSpec, check_spec
+from ..check.data_spec import index_limits, input_spec, input_vocabularies
+from ..compile.compile import compile_checked
+from ..run.run_info import read_run_info
+from ..run.trained_model import checked_spec_of, require_spec, run_data_files
+from ..train.run_data import SPEC_FILES, DataFiles
+from ..train.trainer import Trainer
+from .profiled_nodes import NodeOwners, StepPasses, profiled_nodes
+from .trace_network import training_samples
+
+WARM_UP_STEPS = 5
+"""First steps that are not measured: onnxruntime plans its memory in them."""
+ONNX_SUFFIX = ".onnx"
+
+Feeds = Mapping[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class ProfileOptions:
+    """How a network is profiled."""
+
+    steps: int = 20
+    batch_size: int | None = None
+    """Samples in a step; None: those of the spec, and 1 for runs of a model."""
+    data: str | None = None
+    """A file of samples; None: the spec's training data, and drawn inputs for runs of a model."""
+    weights: str | None = None
+    """A file or a RUN folder of weights, instead of the spec's or the initial ones."""
+    provider: str = "cpu"
+    provider_options: ProviderOptions | None = None
+    threads: int | None = None
+    changes: tuple[str, ...] = ()
+    scale: str | None = None
+    data_roots: tuple[str, ...] = ()
+    verify: bool = True
+    """Whether files must match the digests that they record."""
+    trace_file: str | None = None
+    """Where the events of the measured steps are written."""
+
+
+DEFAULT_OPTIONS = ProfileOptions()
+
+
+# -- training steps ----------------------------------------------------------------------------------------------------
+
+
+def profile_training(spec_or_run: str, options: ProfileOptions = DEFAULT_OPTIONS) -> Profile:
+    """Profiles training steps of a spec, or of the spec of a RUN folder, on its training data.
+
+    Raises CompileError for a spec that cannot be trained and for data that do not fit, UsageError without data or
+    provider, KeyboardInterrupt after a signal.
+    """
+    trainer, checked, files = _opened_trainer(spec_or_run, options)
+    samples = training_samples(trainer, DataFiles(options.data) if options.data else files)
+    prepare_trainer(trainer, samples)
+    plain = _timed_steps(trainer, samples, options.steps)
+    with session_recorder() as recorder:
+        execution = record_steps(trainer, recorder)
+        recorded = _timed_steps(trainer, samples, options.steps)
+        record_steps(trainer, None)
+        records = recorder.end()
+    origins = [NodeOrigins(record.model, record.optimized_model) for record in records]
+    times = [session_times(*pair, WARM_UP_STEPS) for pair in zip(records, origins, strict=True)]
+    _write_trace(options.trace_file, times)
+    # onnxruntime keeps a million events, which may be those of fewer steps.
+    steps = recorded.steps if len(times) > 1 else times[0].runs
+    shards = execution.shard_count
+    # The shards of a batch run at the same time, so their mean counts.
+    divisors = [max(1, steps) * (shards if index < shards else 1) for index in range(len(times))]
+    owners = NodeOwners(checked.network, execution.packed_variables)
+    passes = [StepPasses(origin, trainer.plan) for origin in origins]
+    return Profile(
+        subject=spec_or_run,
+        is_training=True,
+        provider=trainer.resolved_provider.label,
+        has_started_nodes=_has_started_nodes(trainer.resolved_provider, times),
+        threads=checked_thread_count(options.threads),
+        batch_size=min(trainer.plan.training.batch_size, len(samples)),
+        steps=steps,
+        step_seconds=plain.seconds,
+        recorded_step_seconds=recorded.seconds,
+        waiting_seconds=recorded.waiting_seconds,
+        runtime_seconds=sum(own.seconds / divisor for own, divisor in zip(times, divisors, strict=True)),
+        nodes=tuple(profiled_nodes(times, divisors, owners, passes)),
+        shard_count=shards,
+    )
+
+
+def _opened_trainer(spec_or_run: str, options: ProfileOptions) -> tuple[Trainer, CheckedSpec, DataFiles]:
+    """The trainer of a spec or of the spec of a run, and the files that replaced the data that the spec names."""
+    folder = Path(spec_or_run)
+    is_run = (folder / RUN_INFO_FILE).exists()
+    batch_size = () if options.batch_size is None else (f"training.batch_size={options.batch_size}",)
+    changes = (*options.changes, *batch_size)
+    checked = check_spec(folder / SPEC_FILE if is_run else spec_or_run, changes=changes, scale=options.scale)
+    checked.require()
+    trainer = Trainer(
+        checked,
+        options.provider,
+        weights=options.weights,
+        threads=options.threads,
+        verify=options.verify,
+        data_roots=options.data_roots,
+        provider_options=options.provider_options,
+    )
+    if not is_run:
+        return trainer, checked, SPEC_FILES
+    spec_file, files = run_data_files(folder, read_run_info(folder))
+    trainer.plan = replace(trainer.plan, source=SpecSource(spec_file, data_roots=trainer.plan.source.data_roots))
+    return trainer, checked, files
+
+
+def _timed_steps(trainer: Trainer, samples: Dataset, steps: int) -> StepTimes:
+    """The times of steps of a fit, which ends with the last of them: nothing is validated or written."""
+    timer = StepTimer(WARM_UP_STEPS, steps)
+    with suppress(EnoughSteps):
+        history = PlanTrainer.fit(
+            trainer,
+            samples,
+            epochs=1,
+            steps_per_epoch=WARM_UP_STEPS + steps,
+            validation_data=samples.subset(slice(1)),
+            callbacks=[timer],
+        )
+        if history.signal is not None:
+            raise KeyboardInterrupt
+    times = timer.times()
+    if times is None:
+        raise RuntimeError("the fit ended before its steps")
+    return times
+
+
+# -- runs of a model ---------------------------------------------------------------------------------------------------
+
+
+def profile_model(spec_or_model: str, options: ProfileOptions = DEFAULT_OPTIONS) -> Profile:
+    """Profiles runs of a model: a file, that of a RUN folder, or that of a spec with its initial weights.
+
+    Raises CompileError for an invalid spec or model, UsageError for a missing file or provider, KeyboardInterrupt after
+    a signal.
+    """
+    provider = resolve_provider(options.provider, options.provider_options)
+    model, folder, checked = _model_bytes(spec_or_model, provider.name, options)
+    session = Session(model if folder is None else model_file(spec_or_model), provider, options.threads, options.verify)
+    checked = checked or checked_spec_of(session, spec_or_model)
+    batch_size = options.batch_size or 1
+    batches = _read_batches(options, checked, spec_or_model, batch_size) or [_drawn_batch(session, checked, batch_size)]
+    plain = _timed_runs(session.run, batches, options.steps)
+    with session_recorder() as recorder:
+        config = SessionConfig(recorder=recorder)
+        recorded_session = create_session(
+            model, provider.with_graph_capture(False), options.threads, config, weights_folder=folder
+        )
+        recorded = _timed_runs(lambda feeds: recorded_session.run(None, dict(feeds)), batches, options.steps)
+        record = recorder.end()[0]
+    origins = NodeOrigins(record.model, record.optimized_model)
+    times = session_times(record, origins, WARM_UP_STEPS)
+    _write_trace(options.trace_file, [times])
+    owners = NodeOwners(checked.network if checked is not None else None)
+    return Profile(
+        subject=spec_or_model,
+        is_training=False,
+        provider=provider.label,
+        has_started_nodes=_has_started_nodes(provider, [times]),
+        threads=checked_thread_count(options.threads),
+        batch_size=len(next(iter(batches[0].values()))),
+        steps=times.runs,
+        step_seconds=plain,
+        recorded_step_seconds=recorded,
+        waiting_seconds=0.0,
+        runtime_seconds=times.seconds / max(1, times.runs),
+        nodes=tuple(profiled_nodes([times], [max(1, times.runs)], owners, [None])),
+    )
+
+
+def _model_bytes(
+    spec_or_model: str, target: str, options: ProfileOptions
+) -> tuple[bytes, str | None, CheckedSpec | None]:
+    """The bytes of a model, the folder of its weight files, and the spec, if it is that of a spec."""
+    path = Path(model_file(spec_or_model))
+    if path.suffix.lower() == ONNX_SUFFIX:
+        if options.changes or options.scale is not None or options.weights is not None:
+            help = "name its spec instead, or leave them out"
+            raise UsageError("bad-option", "--set, --scale and --weights have no effect on a compiled model", help)
+        with open_file(path) as file:
+            return file.read(), str(path.resolve().parent), None
+    checked = check_spec(spec_or_model, changes=options.changes, scale=options.scale)
+    target = target if target in TARGETS else PLAIN_TARGET
+    model = compile_checked(checked, options.weights, verify=options.verify, target=target)
+    return model.to_bytes(), None, checked
+
+
+def _drawn_batch(session: Session, checked: CheckedSpec | None, batch_size: int) -> Feeds:
+    if checked is None:
+        return draw_inputs(session.inputs, 0, batch_size)
+    typed = checked.require()
+    return draw_inputs(session.inputs, 0, batch_size, index_limits(typed), input_vocabularies(typed))
+
+
+def _read_batches(options: ProfileOptions, checked: CheckedSpec | None, model: str, batch_size: int) -> list[Feeds]:
+    """The first batches of the samples in a file; none without a file. Raises CompileError, UsageError."""
+    if options.data is None:
+        return []
+    typed = require_spec(checked, model).require()
+    training = typed.network.training
+    source = SpecSource().with_data_roots(options.data_roots)
+    section = training.data if training else None
+    samples, _ = inputs_from(items_of_user(options.data, source), section, input_spec(typed), None, ())
+    batch_size = min(batch_size, len(samples))
+    count = min(len(samples) // batch_size, options.steps)
+    return [samples.take(slice(number * batch_size, (number + 1) * batch_size)) for number in range(count)]
+
+
+def _timed_runs(run: Any, batches: Sequence[Feeds], steps: int) -> float:
+    """The mean time of runs over batches, again and again, after some that are not measured."""
+    start = 0.0
+    for number in range(WARM_UP_STEPS + steps):
+        if number == WARM_UP_STEPS:
+            start = perf_counter()
+        run(batches[number % len(batches)])
+    return (perf_counter() - start) / steps
+
+
+def _has_started_nodes(provider: Provider, times: Sequence[SessionTimes]) -> bool:
+    """Whether a provider computes on a device that has not measured any kernel."""
+    nodes = [node for own in times for node in own.nodes.values()]
+    return provider.device != "cpu" and all(node.device_seconds is None for node in nodes)
+
+
+def _write_trace(file: str | None, times: Sequence[SessionTimes]) -> None:
+    """Writes the events of measured steps in the Trace Event Format."""
+    if file is not None:
+        events = [event for own in times for event in own.events]
+        write_atomically(file, json.dumps({"traceEvents": events, "displayTimeUnit": "ms"}).encode())

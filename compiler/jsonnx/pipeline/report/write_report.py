@@ -1,0 +1,51 @@
+"""Writes the report of one or several runs as one HTML file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from ...core.diagnostics import CompileError, UsageError
+from ...core.files.files import refuse_overwrite, write_atomically
+from ...core.files.run_files import REPORT_FILE, RESULT_FILES
+from ...core.files.spec_folders import SpecFolders, expand_user_path
+from ...html_report.page import report_page
+from ..run.run import Run
+from ..train.run_data import file_paths, replaced_files
+from .report_run import DEFAULT_OPTIONS, ReportOptions, run_values
+
+
+def write_report(folders: Sequence[Path], output: Path, options: ReportOptions = DEFAULT_OPTIONS) -> list[str]:
+    """Writes the page, and returns notes on what is missing in it. Raises UsageError, CompileError."""
+    refuse_overwrite((path for folder in folders for path in _input_files(folder, options)), [output])
+    runs = [run_values(folder, options) for folder in folders]
+    titles = _titles(folders)
+    for run, title in zip(runs, titles, strict=True):
+        run["name"] = title
+    write_atomically(output, report_page(f"jsonnx report: {', '.join(titles)}", runs).encode())
+    return [f"{run['name']}: {note}" for run in runs for note in run["notes"]]
+
+
+def _input_files(folder: Path, options: ReportOptions) -> list[Path]:
+    """The files of a run, its spec's file, and the files that its data were read from. Raises UsageError."""
+    run = Run(folder)
+    training = None
+    with suppress(UsageError, CompileError):  # the report has a note of it or the error
+        training = run.checked_spec.require().network.training
+    folders = SpecFolders.of(run.data_folder, options.data_roots)
+    data_files = file_paths(training.data if training else None, folders, replaced_files(folder, run.info))
+    own_files = [folder / name for name in RESULT_FILES if name != REPORT_FILE]
+    given_files = map(Path, expand_user_path(options.data)) if options.data else []
+    return [*own_files, run.data_folder / run.spec_file, *data_files, *given_files]
+
+
+def _titles(folders: Sequence[Path]) -> list[str]:
+    """The names of the folders, or their paths where several have the same name."""
+    names = [folder.resolve().name for folder in folders]
+    return [name if names.count(name) == 1 else str(folder) for name, folder in zip(names, folders, strict=True)]
+
+
+def default_report_file(folders: Sequence[Path]) -> Path:
+    """In the folder of a single run, otherwise in the current one."""
+    return folders[0] / REPORT_FILE if len(folders) == 1 else Path(REPORT_FILE)

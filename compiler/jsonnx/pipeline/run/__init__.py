@@ -1,0 +1,1 @@
+"""A training run and its RUN folder, from its start to its predictions."""

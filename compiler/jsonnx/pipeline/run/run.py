@@ -1,0 +1,338 @@
+"""Reads a RUN folder: the one place that knows what is in which of its files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ...core.diagnostics import CompileError, Diagnostic, UsageError
+from ...core.figures import is_number
+from ...core.files.files import open_file
+from ...core.files.run_files import (
+    BEST_CHECKPOINT_FILE,
+    CHECKPOINT_FOLDER,
+    EXECUTION_FILE,
+    EXPANDED_SPEC_FILE,
+    METRICS_FILE,
+    MODEL_FILE,
+    RESULT_FILES,
+    RUN_INFO_FILE,
+    SOURCE_SPEC_FILE,
+    SPEC_FILE,
+    STEPS_FILE,
+    WEIGHTS_FILE,
+)
+from ...core.html_table import FIGURE_TITLES, figure_rows, html_table
+from ...frontend.json.json_reader import read_file
+from .run_figures import figure_columns, figure_lines, figures_in
+from .run_info import FINISHED, LAYOUT_VERSION, RUNNING, RunInfo, best_epoch, read_run_info, run_state
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from ...core.figures import Figure
+    from ..check.check import CheckedSpec
+
+MAX_METRICS_BYTES = 1 << 28
+
+REPORTED_KEYS = ("data", "monitor", "parameters", "versions", "machine", "threads", "initial_weights", "sha256")
+"""Keys that runs of earlier versions may lack."""
+
+
+class Run:
+    """A RUN folder, as `jsonnx train` writes it. Its files are read when they are first needed.
+
+    A file that is still being written, or that is missing or damaged, gives what can be read; `missing` says what a run
+    of an earlier version does not have. Raises UsageError `unreadable-file` if the folder is no RUN folder,
+    CompileError if its `run.json` is damaged.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        self.folder = Path(folder)
+        self.info: RunInfo = read_run_info(self.folder)
+        """The keys of `run.json` and `execution.json`, as docs/runs.md describes them."""
+
+    # -- what was trained ------------------------------------------------------------------------------------------
+
+    @property
+    def name(self) -> str:
+        """The name of the network."""
+        return self._text("name")
+
+    @property
+    def spec_file(self) -> str:
+        """The name of the spec's file."""
+        return self._text("spec")
+
+    @property
+    def data_folder(self) -> Path:
+        """The folder that the paths of the spec's data refer to: that of the spec's file."""
+        return Path(os.path.normpath(self.folder.resolve() / self._text("data_folder")))
+
+    @cached_property
+    def spec(self) -> dict[str, Any]:
+        """The spec as it was trained, with overrides and learned labels. Raises UsageError, CompileError."""
+        value = read_file(self.folder / SPEC_FILE).value
+        return value if isinstance(value, dict) else {}
+
+    @cached_property
+    def source_spec(self) -> str | None:
+        """The text of the spec's file when the run began; None if the run does not have it."""
+        path = self.folder / SOURCE_SPEC_FILE
+        return read_file(path).text if path.exists() else None
+
+    @cached_property
+    def checked_spec(self) -> CheckedSpec:
+        """The spec with its network, checked. Raises UsageError, CompileError."""
+        from ..check.check import check_spec
+
+        checked = check_spec(self.folder / SPEC_FILE)
+        checked.require()
+        return checked
+
+    @property
+    def seed(self) -> int | None:
+        """The seed."""
+        seed = self.info.get("seed")
+        return seed if isinstance(seed, int) else None
+
+    @property
+    def scale(self) -> str | None:
+        """The scale of `--scale`."""
+        return self._text("scale") or None
+
+    @property
+    def changes(self) -> list[str]:
+        """The overrides of `--set`, such as `width=128`."""
+        changes = self.info.get("set")
+        return [str(change) for change in changes] if isinstance(changes, list) else []
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The values of the spec's parameters."""
+        return self._object("parameters")
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """By part (`train`, `validation`, `test`): the number of samples and the SHA-256 of their values."""
+        return self._object("data")
+
+    # -- how it ran ------------------------------------------------------------------------------------------------
+
+    @property
+    def state(self) -> str:
+        """`running`, `finished`, `interrupted` (also if its process was killed) or `diverged`."""
+        return run_state(self.folder, self.info)
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the run has ended as planned, by its last epoch or by early stopping."""
+        return self.state == FINISHED
+
+    @property
+    def provider(self) -> str:
+        """The execution provider."""
+        return self._text("provider")
+
+    @property
+    def threads(self) -> int | None:
+        """The number of threads."""
+        threads = self.info.get("threads")
+        return threads if isinstance(threads, int) else None
+
+    @property
+    def versions(self) -> dict[str, Any]:
+        """The versions of jsonnx, onnx, onnxruntime, numpy, Python and the optional packages that were used."""
+        return self._object("versions")
+
+    @property
+    def machine(self) -> dict[str, Any]:
+        """The `system`, the `processor` and its `instruction_sets`."""
+        return self._object("machine")
+
+    @property
+    def git_revision(self) -> str | None:
+        """The commit of the spec's repository."""
+        return self._text("git_revision") or None
+
+    @property
+    def started(self) -> str | None:
+        """The time of the start in UTC, in the format of ISO 8601."""
+        return self._text("started") or None
+
+    @property
+    def ended(self) -> str | None:
+        """The time of the end in UTC; None for a run that goes on or was killed."""
+        return self._text("ended") or None
+
+    @cached_property
+    def seconds(self) -> float | None:
+        """The duration of a run; of one that goes on or was killed, up to its last complete epoch. None if unknown."""
+        seconds = self.info.get("seconds")
+        if seconds is None or not is_number(seconds):
+            return None
+        if self.info.get("state") != RUNNING:
+            return float(seconds)
+        try:  # `run.json` was written when the run started or was resumed, the metrics after each epoch
+            started, last = ((self.folder / name).stat().st_mtime for name in (RUN_INFO_FILE, METRICS_FILE))
+        except OSError:
+            return float(seconds) or None
+        return round(float(seconds) + max(0.0, last - started), 3) or None
+
+    # -- figures ---------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def history(self) -> dict[str, list[Any]]:
+        """Losses and metrics by name, one value an epoch: a number, nested lists of numbers, or None."""
+        return figure_columns(_read_lines(self.folder / METRICS_FILE), ("epoch",))
+
+    @property
+    def epochs(self) -> int:
+        """The number of complete epochs."""
+        return max(map(len, self.history.values()), default=0)
+
+    @cached_property
+    def steps(self) -> dict[str, list[Any]]:
+        """Figures by step: `step` and `epoch` have the position of each value. They are means over the epoch so far."""
+        return figure_columns(_read_lines(self.folder / STEPS_FILE))
+
+    @property
+    def figures(self) -> dict[str, Figure | None]:
+        """The losses and metrics of the last epoch."""
+        return {name: values[-1] for name, values in self.history.items() if values}
+
+    @property
+    def monitor(self) -> dict[str, Any]:
+        """The monitored `figure`, or else the loss, and its `mode`, `min` or `max`."""
+        return self._object("monitor")
+
+    @cached_property
+    def best(self) -> dict[str, Any] | None:
+        """The `value` of the monitored `figure` in its best `epoch`, counted from 1; None if it has no value."""
+        return best_epoch(self.info, self.history)
+
+    @property
+    def test(self) -> dict[str, Figure | None]:
+        """The losses and metrics on the spec's test data."""
+        return figures_in(self.info.get("test"))
+
+    @property
+    def evaluations(self) -> dict[str, dict[str, Figure | None]]:
+        """Those of `jsonnx evaluate RUN --data FILE`, by file."""
+        return {name: figures_in(figures) for name, figures in self._object("evaluations").items()}
+
+    def figure_labels(self) -> dict[str, list[Sequence[str]]]:
+        """The labels along the axes of the figures that are lists, such as the names of the classes.
+
+        Raises UsageError, CompileError.
+        """
+        checked = self.checked_spec
+        metrics = checked.objective.metrics_by_name() if checked.objective is not None else {}
+        labels = checked.network.labels
+        return {
+            name: reported.metric.axis_labels(labels.get(reported.output, ())) for name, reported in metrics.items()
+        }
+
+    # -- files -----------------------------------------------------------------------------------------------------
+
+    @property
+    def model_file(self) -> Path:
+        """The inference model, written at the end."""
+        return self.folder / MODEL_FILE
+
+    @property
+    def hashes(self) -> dict[str, Any]:
+        """The SHA-256 of the weights' and the model's file when the run ended, by the name of the file."""
+        return self._object("sha256")
+
+    def weights(self, verify: bool = True) -> dict[str, np.ndarray]:
+        """The trained weights. Raises UsageError if there are none yet, CompileError if they are damaged."""
+        from ...runtime.session.weight_files import read_weight_file
+
+        return dict(read_weight_file(self.folder / WEIGHTS_FILE, verify))
+
+    @property
+    def best_checkpoint(self) -> Path | None:
+        """The checkpoint of the best epoch, which runs have if `training.checkpoint` has a `monitor`."""
+        path = self.folder / CHECKPOINT_FOLDER / BEST_CHECKPOINT_FILE
+        return path if path.exists() else None
+
+    @property
+    def missing(self) -> list[str]:
+        """The files and keys that a run of an earlier version lacks, or that were removed."""
+        names = [EXECUTION_FILE, SPEC_FILE, EXPANDED_SPEC_FILE, METRICS_FILE, STEPS_FILE]
+        if self.state == FINISHED:
+            names += [WEIGHTS_FILE, MODEL_FILE]
+        files = [name for name in RESULT_FILES if name in names and not (self.folder / name).exists()]
+        keys = [key for key in REPORTED_KEYS if key not in self.info and (key != "sha256" or self.state == FINISHED)]
+        return files + keys
+
+    def missing_warnings(self) -> list[Diagnostic]:
+        """A warning `incomplete-run` about what is missing."""
+        missing = self.missing
+        if not missing:
+            return []
+        is_old = self.info.get("layout") != LAYOUT_VERSION
+        reason = "an earlier version of jsonnx wrote it" if is_old else "files were removed"
+        message = f"the run in {str(self.folder)!r} lacks {', '.join(missing)}: {reason}"
+        return [Diagnostic("incomplete-run", message, severity="warning")]
+
+    def to_json(self) -> dict[str, Any]:
+        """The run as `jsonnx runs --format json` prints it."""
+        return {
+            "folder": str(self.folder),
+            "state": self.state,
+            "spec": self.spec_file,
+            "name": self.name,
+            "started": self.started,
+            "seconds": self.seconds,
+            "epochs": self.epochs,
+            "figures": self.figures,
+            "best": self.best,
+            "test": self.test,
+            "evaluations": self.evaluations,
+            "parameters": self.parameters,
+            "seed": self.seed,
+            "provider": self.provider,
+        }
+
+    def plot(self, names: Sequence[str] | None = None) -> list[Any]:
+        """Draws a chart for each loss and metric by epoch, or for those of `names`. Returns matplotlib's axes.
+
+        Raises UsageError without matplotlib, ValueError for an unknown name.
+        """
+        from ...runtime.execution.plot_figures import plot_figures
+
+        return plot_figures(self.history, names)
+
+    def _repr_html_(self) -> str:
+        """The table that a notebook shows."""
+        best = (
+            f", best {self.best['figure']} {self.best['value']:.6g} in epoch {self.best['epoch']}" if self.best else ""
+        )
+        rows = figure_rows(self.history)
+        rows += [[f"test {name}", "", f"{value:.6g}", "", ""] for name, value in self.test.items() if is_number(value)]
+        return html_table(f"{self.folder}: {self.state}, {self.epochs} epochs{best}", FIGURE_TITLES, rows)
+
+    def __repr__(self) -> str:
+        return f"<Run {str(self.folder)!r}: {self.state}, {self.epochs} epochs>"
+
+    def _text(self, key: str) -> str:
+        value = self.info.get(key)
+        return value if isinstance(value, str) else ""
+
+    def _object(self, key: str) -> dict[str, Any]:
+        value = self.info.get(key)
+        return value if isinstance(value, dict) else {}
+
+
+def _read_lines(path: Path) -> list[dict[str, Any]]:
+    """The figures of each complete line of a file; none if it cannot be read."""
+    try:
+        with open_file(path) as file:
+            return figure_lines(file.read(MAX_METRICS_BYTES))
+    except (UsageError, CompileError, OSError):
+        return []

@@ -1,0 +1,59 @@
+"""How two runs differ, apart from their specs: what they were made from, and what they ran with, as clauses."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ...runtime.fit.environment import INSTRUCTION_SETS, environment_changes
+
+DEFAULTS: Mapping[str, Any] = {"provider_options": []}
+"""The values of keys that earlier versions did not record."""
+
+
+def input_differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
+    """What differs in data, seed, overrides and initial weights. Both are the keys of a run, as in `run.json`."""
+    yield from _data_differences(_object(before, "data"), _object(now, "data"))
+    if before.get("initial_weights", now.get("initial_weights")) != now.get("initial_weights"):
+        yield "the initial weights are others"
+    for key in ("scale", "set", "seed", "provider", "provider_options"):
+        old, new = (values.get(key, DEFAULTS.get(key)) for values in (before, now))
+        if old != new:
+            yield f"{key} was {json.dumps(old)}, now it is {json.dumps(new)}"
+
+
+def _data_differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
+    for part in dict.fromkeys([*now, *before]):
+        old, new = before.get(part), now.get(part)
+        if not isinstance(old, dict):
+            yield f"there were no {part} data"
+        elif not isinstance(new, dict):
+            yield f"there are no {part} data now"
+        elif old.get("samples") != new.get("samples"):
+            yield f"there were {old.get('samples')} samples of {part} data, now {new.get('samples')}"
+        elif old != new:
+            yield f"the {part} data have changed"
+
+
+def environment_differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """How two runs differ in versions, threads and processor, as far as both record them."""
+    old, new = _environment(before), _environment(now)
+    common = [name for name in new if old.get(name) is not None and new[name] is not None]
+    return [*environment_changes({name: old[name] for name in common}, {name: new[name] for name in common})]
+
+
+def _environment(values: Mapping[str, Any]) -> dict[str, Any]:
+    machine = _object(values, "machine")
+    sets = machine.get("instruction_sets")
+    return {
+        **_object(values, "versions"),
+        "threads": values.get("threads"),
+        "CPU": machine.get("processor"),
+        INSTRUCTION_SETS: sets if isinstance(sets, list) else None,
+    }
+
+
+def _object(values: Mapping[str, Any], key: str) -> dict[str, Any]:
+    value = values.get(key)
+    return value if isinstance(value, dict) else {}

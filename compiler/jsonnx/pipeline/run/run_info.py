@@ -1,0 +1,120 @@
+"""`run.json` and `execution.json`: what a run was made from and its results; when, where and with what it ran.
+
+Two runs of one spec, seed and data on one machine have the same `run.json`; all that may differ is in `execution.json`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from math import inf, isfinite
+from pathlib import Path
+from typing import Any
+
+from ...core.diagnostics import CompileError, Diagnostic, UsageError
+from ...core.figures import Figure, finite, is_number
+from ...core.files.run_files import EXECUTION_FILE, RUN_INFO_FILE, SPEC_FILE
+from ...frontend.json.json_reader import read_file
+from ...runtime.run_folder.run_lock import is_locked
+
+RUNNING, FINISHED, INTERRUPTED, DIVERGED = STATES = ("running", "finished", "interrupted", "diverged")
+RUN_FOLDER_HELP = "a RUN folder is what `jsonnx train -o RUN` writes"
+
+LAYOUT_VERSION = 2
+"""The version of the layout of RUN folders. Folders of version 1 have no `execution.json`: `run.json` has its keys."""
+
+EXECUTION_KEYS = (
+    "data_folder",
+    "data_files",
+    "started",
+    "ended",
+    "seconds",
+    "peak_memory_bytes",
+    "threads",
+    "versions",
+    "machine",
+    "git_revision",
+)
+"""The keys of `execution.json`: what may differ between two runs of one spec, seed and data."""
+
+RunInfo = dict[str, Any]
+"""The keys of both files together."""
+
+
+def read_run_info(folder: Path) -> RunInfo:
+    """The content of both files. Raises UsageError if the folder is no RUN folder, CompileError if one is damaged."""
+    try:
+        run_info = _read_object(folder / RUN_INFO_FILE)
+    except UsageError as error:
+        raise UsageError("unreadable-file", f"{str(folder)!r} is not a RUN folder", RUN_FOLDER_HELP) from error
+    has_execution = os.path.exists(folder / EXECUTION_FILE)
+    spec = run_info.get("spec", None if has_execution else SPEC_FILE)
+    _require_path(folder / RUN_INFO_FILE, spec, "the file of the run's spec")
+    if has_execution:
+        run_info |= _read_object(folder / EXECUTION_FILE)
+    file = folder / (EXECUTION_FILE if has_execution else RUN_INFO_FILE)
+    _require_path(file, run_info.get("data_folder"), "the folder of the run's data")
+    return run_info
+
+
+def _read_object(path: Path) -> RunInfo:
+    value = read_file(path).value
+    return value if isinstance(value, dict) else {}
+
+
+def _require_path(file: Path, path: object, title: str) -> None:
+    """Raises CompileError if what a file of the run gives as a path is none."""
+    if not isinstance(path, str) or "\0" in path:
+        raise CompileError([Diagnostic("damaged-file", f"does not name {title}", file=str(file))])
+
+
+def run_info_texts(run_info: RunInfo) -> dict[str, str]:
+    """The contents of both files, by their names; `run.json` last: a folder with it has a run."""
+    execution = {key: value for key, value in run_info.items() if key in EXECUTION_KEYS}
+    run = {key: value for key, value in run_info.items() if key not in EXECUTION_KEYS}
+    return {EXECUTION_FILE: _json_text(execution), RUN_INFO_FILE: _json_text(run)}
+
+
+def _json_text(value: RunInfo) -> str:
+    return json.dumps(value, indent=2) + "\n"
+
+
+def run_state(folder: Path, run_info: RunInfo) -> str:
+    """One of STATES. A run whose process was killed is interrupted, whatever it has written."""
+    state = run_info.get("state", RUNNING)
+    if state == RUNNING and not is_locked(folder):
+        return INTERRUPTED
+    return state if state in STATES else INTERRUPTED
+
+
+def path_from(folder: Path, path: Path) -> str:
+    """A path relative to a RUN folder."""
+    return os.path.relpath(path.resolve(), folder.resolve())
+
+
+def with_evaluation(run_info: RunInfo, data: str | None, figures: Mapping[str, Figure]) -> RunInfo:
+    """The description with the figures of an evaluation: on the spec's test data, or on other data of this name."""
+    if data is None:
+        return run_info | {"test": finite_figures(figures)}
+    before = run_info.get("evaluations")
+    evaluations = before if isinstance(before, dict) else {}
+    return run_info | {"evaluations": evaluations | {data: finite_figures(figures)}}
+
+
+def best_epoch(run_info: RunInfo, history: Mapping[str, Sequence[float | None]]) -> dict[str, Any] | None:
+    """The best value of the monitored figure, and its epoch, counted from 1; None if it has no value."""
+    monitor = run_info.get("monitor")
+    figure, mode = (monitor.get("figure"), monitor.get("mode")) if isinstance(monitor, dict) else (None, None)
+    recorded = history.get(figure, ()) if isinstance(figure, str) else ()
+    values = [inf if value is None or not is_number(value) else value for value in recorded]
+    values = [(-value if mode == "max" else value) if isfinite(value) else inf for value in values]
+    if not values or min(values) == inf:
+        return None
+    best = min(values)
+    return {"figure": figure, "value": -best if mode == "max" else best, "epoch": values.index(best) + 1}
+
+
+def finite_figures(figures: Mapping[str, Figure]) -> dict[str, Any]:
+    """The figures as JSON values: NaN and infinity become null."""
+    return {name: finite(figure) for name, figure in figures.items()}

@@ -1,0 +1,83 @@
+"""What a training run starts from: its trainer, its data, and the files that it reads."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from ...core.diagnostics import UsageError
+from ...core.files.spec_folders import SpecFolders
+from ...runtime.fit.early_stopping import EarlyStoppingMonitor
+from ...sections.data_section import DATA_PARTS
+from ..check.check import CheckedSpec
+from ..compile.initial_weights import possible_weight_files
+from ..train.run_data import DataFiles, RunData, file_paths, read_part, read_split, split_off_validation
+from ..train.trainer import Trainer
+from .run_options import RunOptions, Warn
+
+
+def new_trainer(checked: CheckedSpec, options: RunOptions) -> Trainer:
+    return Trainer(
+        checked,
+        options.provider,
+        options.seed,
+        options.weights,
+        options.threads,
+        options.partial,
+        verify=options.verify,
+        data_roots=options.data_roots,
+        provider_options=options.provider_options,
+    )
+
+
+def resumed_trainer(checked: CheckedSpec, options: RunOptions, warn: Warn) -> Trainer:
+    """A trainer whose weights will be replaced by those of a checkpoint.
+
+    Its initial weights are read only to be compared with those that the run started from; if their file is gone, the
+    run goes on without. Which of them fitted was decided at the start.
+    """
+    training = checked.network.training
+    partial = options.weights is not None or (training is not None and training.weights is not None)
+    try:
+        return new_trainer(checked, replace(options, partial=partial))
+    except UsageError as error:
+        if error.diagnostic.code != "unreadable-file":
+            raise
+        message = f"{error.diagnostic.message}, so the initial weights are not compared with those of the run"
+        warn([replace(error.diagnostic, message=message, severity="warning")])
+        return Trainer(
+            checked,
+            options.provider,
+            options.seed,
+            {},
+            options.threads,
+            partial=True,
+            data_roots=options.data_roots,
+            provider_options=options.provider_options,
+        )
+
+
+def input_files(checked: CheckedSpec, options: RunOptions) -> list[Path]:
+    """All files that the run reads."""
+    training = checked.network.training
+    folders = SpecFolders.of(checked.folder, options.data_roots)
+    data_files = file_paths(training.data if training else None, folders, options.data)
+    return [*checked.files, *data_files, *possible_weight_files(options.weights)]
+
+
+def load_data(trainer: Trainer, files: DataFiles) -> RunData:
+    """Reads and checks all data of the run, and splits off the validation data if the spec says so."""
+    plan = trainer.plan
+    split = read_split(plan.training.data, files, plan.data_spec, plan.source)
+    train = split.get("train") or read_part("train", plan.training.data, files, plan.data_spec, plan.source)
+    if train is None:
+        help = "name a file in `training.data.train`, or with --data FILE"
+        raise UsageError("no-data", "the spec names no data to train on", help)
+    plan = plan.with_learned(train)
+    section = plan.training.data
+    validation, test = (
+        split.get(part) or read_part(part, section, files, plan.data_spec, plan.source) for part in DATA_PARTS[1:]
+    )
+    data = split_off_validation(train, validation, section, plan.source)
+    EarlyStoppingMonitor(plan, data.validation is not None)  # raises UsageError if the monitored figure is not reported
+    return replace(data, test=test, split_parts=tuple(split))

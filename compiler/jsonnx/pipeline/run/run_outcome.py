@@ -1,0 +1,70 @@
+"""The result of a training run, and the summary that the command prints."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ...core.figures import Figure, numbers_only
+from ...core.files.run_files import MODEL_FILE
+from ...core.reserved_names import is_validation_name
+from ...runtime.execution.history import History
+
+
+@dataclass
+class Outcome:
+    """The result of a run. `test_figures` are loss and metrics on the spec's test data, if it names any."""
+
+    folder: Path
+    history: History
+    test_figures: dict[str, Figure] = field(default_factory=dict)
+    temperatures: Mapping[str, float] = field(default_factory=dict)
+    thresholds: Mapping[str, float] = field(default_factory=dict)
+    split_counts: Mapping[str, int] = field(default_factory=dict)
+    """The number of samples of each part of the spec's `split`."""
+    is_locked: bool = False
+    """Whether the weights are those of the lock file, bit for bit."""
+    restores_best: bool = False
+    """Whether the weights are those of the best epoch."""
+
+    @property
+    def exit_status(self) -> int:
+        """The exit status: 0, or 128 and the number of the signal that interrupted the run."""
+        return 128 + self.history.signal if self.history.signal else 0
+
+    @property
+    def kept_figures(self) -> dict[str, float]:
+        """The validation figures of the last epoch, or of the best one if its weights were restored, and the figures on
+        the test data as `test_NAME`."""
+        epochs, best = self.history.epoch, self.history.best_epoch
+        index = epochs.index(best) if self.restores_best and best in epochs else -1
+        figures = {name: values[index] for name, values in self.history.history.items() if is_validation_name(name)}
+        return numbers_only(figures | {f"test_{name}": figure for name, figure in self.test_figures.items()})
+
+    def summary_lines(self) -> list[str]:
+        """The summary that the command prints."""
+        lines = []
+        if self.split_counts:
+            lines.append("samples  " + "  ".join(f"{part} {count:,}" for part, count in self.split_counts.items()))
+        if self.history.timed_out:
+            epochs = len(self.history.epoch)
+            lines.append(f"the time limit ended it after {epochs} epochs; `--resume` continues from there")
+        elif self.history.interrupted:
+            lines.append(f"interrupted after {len(self.history.epoch)} epochs; `--resume` continues from there")
+        if self.history.stopped_early:
+            lines.append(f"stopped early, after epoch {len(self.history.epoch)}")
+        if self.history.best_epoch is not None and not self.history.interrupted:
+            lines.append(f"best epoch: {self.history.best_epoch + 1}")
+        if self.temperatures:
+            lines.append(
+                "temperature  " + "  ".join(f"{name} {value:.4f}" for name, value in self.temperatures.items())
+            )
+        if self.thresholds:
+            lines.append("threshold  " + "  ".join(f"{name} {value:.4f}" for name, value in self.thresholds.items()))
+        if self.test_figures:
+            figures = numbers_only(self.test_figures)
+            lines.append("test  " + "  ".join(f"{name} {value:.4f}" for name, value in figures.items()))
+        if self.is_locked:
+            lines.append("the weights are those of jsonnx.lock, bit for bit")
+        return [*lines, f"wrote {self.folder / MODEL_FILE}"]

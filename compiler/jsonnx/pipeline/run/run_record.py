@@ -1,0 +1,125 @@
+"""Describes a run for `run.json` and `execution.json`: when it starts, and when it has ended."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ...core.figures import finite_or_none
+from ...core.reserved_names import LOSS, validation_name
+from ...core.system.optional_packages import used_package_versions
+from ...core.system.peak_memory import peak_memory_bytes
+from ...frontend.json.json_reader import STDIN_NAME
+from ...runtime.fit.early_stopping import EarlyStoppingMonitor
+from ...runtime.fit.environment import INSTRUCTION_SETS
+from ...sections.monitor import monitored_figure
+from ..git.git_revision import git_revision
+from ..train.run_data import RunData
+from .run_info import LAYOUT_VERSION, RUNNING, RunInfo, best_epoch, finite_figures, path_from
+
+if TYPE_CHECKING:
+    from ...runtime.execution.history import History
+    from ..check.check import CheckedSpec
+    from ..train.trainer import Trainer
+
+
+def start_info(
+    folder: Path,
+    checked: CheckedSpec,
+    spec_sha256: str,
+    trainer: Trainer,
+    data: RunData,
+    data_files: Mapping[str, str],
+    scale: str | None,
+    changes: Sequence[str],
+    before: RunInfo,
+) -> RunInfo:
+    """The description of a run that starts, or that continues one with the description `before`.
+
+    `spec_sha256` is the hash of the spec, before anything was learned from the data. `data_files` replace the spec's
+    files, by their keys in `training.data`.
+    """
+    document: Any = checked.source.value
+    replaced = {part: path_from(folder, Path(path)) for part, path in data_files.items()}
+    return {
+        "layout": LAYOUT_VERSION,
+        "spec": Path(checked.source.file or STDIN_NAME).name,
+        "name": checked.network.name,
+        "state": RUNNING,
+        "provider": trainer.provider,
+        "provider_options": sorted(trainer.resolved_provider.chosen_options),
+        "seed": trainer.plan.seed,
+        "spec_sha256": spec_sha256,
+        "scale": scale,
+        "set": list(changes),
+        "parameters": document.get("parameters", {}),
+        "initial_weights": trainer.initial_weights_digest,
+        "data": {part: {"samples": len(dataset), "sha256": dataset.digest} for part, dataset in data.parts.items()},
+        "monitor": _monitor(trainer, data.validation is not None),
+        "data_folder": path_from(folder, checked.folder),
+        **({"data_files": replaced} if replaced else {}),
+        "started": before.get("started", _now()),
+        "ended": None,
+        "seconds": finite_or_none(before.get("seconds")) or 0.0,
+        "peak_memory_bytes": _greatest(before.get("peak_memory_bytes")),
+        **_environment(trainer),
+        "git_revision": git_revision(checked.folder),
+    }
+
+
+def _environment(trainer: Trainer) -> RunInfo:
+    """What a run is executed by: threads, versions, and the machine."""
+    environment = trainer.environment()
+    versions = {name: environment[name] for name in ("jsonnx", "onnx", "onnxruntime", "numpy")}
+    return {
+        "threads": environment["threads"],
+        "versions": {**versions, "python": platform.python_version(), **used_package_versions()},
+        "machine": {
+            "system": platform.platform(),
+            "processor": environment["CPU"],
+            "instruction_sets": environment[INSTRUCTION_SETS],
+        },
+    }
+
+
+def end_info(
+    run_info: RunInfo,
+    state: str,
+    seconds: float,
+    history: History,
+    test: Mapping[str, float] = {},
+    files: Mapping[str, str] = {},
+) -> RunInfo:
+    """The description of a run that has ended after some more seconds. `files` are the hashes of files by name."""
+    figures = {name: values[-1] for name, values in history.history.items() if values}
+    return run_info | {
+        "state": state,
+        "ended": _now(),
+        "seconds": round((finite_or_none(run_info.get("seconds")) or 0.0) + seconds, 3),
+        "peak_memory_bytes": _greatest(run_info.get("peak_memory_bytes"), peak_memory_bytes()),
+        "epochs": len(history.epoch),
+        "figures": finite_figures(figures),
+        "best": best_epoch(run_info, history.history),
+        "test": finite_figures(test) if test else None,
+        "sha256": dict(files),
+    }
+
+
+def _greatest(*counts: int | None) -> int | None:
+    return max((count for count in counts if isinstance(count, int)), default=None)
+
+
+def _monitor(trainer: Trainer, has_validation: bool) -> dict[str, str]:
+    """The figure that tells the best epoch: the one that the spec monitors, or else a loss."""
+    monitor = EarlyStoppingMonitor(trainer.plan, has_validation)
+    figure = monitored_figure(trainer.plan.training)
+    if figure is None:
+        return {"figure": validation_name(LOSS) if has_validation else LOSS, "mode": "min"}
+    return {"figure": figure, "mode": "max" if monitor.is_maximized else "min"}
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,155 @@
+"""Writes the figures and the checkpoints of a training run while it goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+
+from ...core.diagnostics import UsageError
+from ...runtime.execution.history import History
+from ...runtime.run_folder.run_folder import RunFolder, step_line
+from ..train.trainer import Trainer
+from .checkpoint_schedule import CheckpointSchedule
+from .run_options import Warn, no_warning
+
+MAX_STEP_LINES_PER_EPOCH, MIN_STEPS_BETWEEN_LINES = 25, 10
+"""Which steps of an epoch have a line: more would take over 2 % of the time of a run with small steps."""
+MAX_PENDING_STEP_LINES = 1000
+SAVE_ERRORS = ("unwritable-file", "unreadable-file")
+"""The codes of errors of a save: it also lists and reads checkpoints."""
+
+
+def steps_between_lines(steps: int) -> int:
+    """Each how many steps of an epoch of some steps the figures are written."""
+    return max(MIN_STEPS_BETWEEN_LINES, -(-steps // MAX_STEP_LINES_PER_EPOCH))
+
+
+class Recorder:
+    """Writes loss and metrics of each epoch and of some steps, and checkpoints at intervals and at the end.
+
+    If figures cannot be written, `warn` is called, and they are written at the next chance: after an epoch, before a
+    checkpoint, or by `finish`. The same holds for checkpoints during the run with `continue_on_error`.
+    """
+
+    def __init__(self, run: RunFolder, trainer: Trainer, continue_on_error: bool = False, warn: Warn = no_warning):
+        self.run, self.trainer, self.continue_on_error, self.warn = run, trainer, continue_on_error, warn
+        self.schedule = CheckpointSchedule(trainer.plan, trainer.steps)
+        self.writes_csv = trainer.plan.training.csv_log
+        self.lacks_metrics = True  # what was lost or cut off is written anew
+        self.warned_errors: set[str] = set()
+        self.failing: set[str] = set()
+        """The consequences of failed saves that were told, until such a save succeeds."""
+        self.end_error: UsageError | None = None
+        self.epoch, self.step_interval = 0, 1
+        self.step_lines: list[bytes] = []
+        """Lines that are not written yet."""
+        self.first_step: int | None = trainer.steps
+        """The step after which lines of an earlier process are to be removed; None once they are."""
+        self._try_metrics(self._rewrite_metrics)
+        self.try_log(self.write_steps)
+
+    def on_epoch_begin(self, epoch: int, epochs: int, steps: int) -> None:
+        self.epoch = epoch
+        self.step_interval = steps_between_lines(steps)
+
+    def on_step(self, step: int, figures: Mapping[str, float]) -> None:
+        if step % self.step_interval == 0:
+            self.step_lines.append(step_line(self.trainer.steps, self.epoch, figures))
+        self._save_if(self.schedule.is_due_after_step(self.trainer.steps))
+
+    def on_epoch_end(self, epoch: int, figures: Mapping[str, float]) -> None:
+        self._try_metrics(self._rewrite_metrics if self.lacks_metrics else partial(self._append, epoch, figures))
+        if len(self.step_lines) >= MAX_PENDING_STEP_LINES:
+            self.try_log(self.write_steps)
+        if self.schedule.is_best(self.trainer.history):
+            with self._errors_as_warnings("the checkpoint of the best epoch is an older one"):
+                self.run.save_best_checkpoint(self.trainer)
+        self._save_if(self.schedule.is_due_after_epoch(epoch))
+
+    def on_end(self, history: History) -> None:
+        """Writes the last checkpoint. If that fails, `finish` raises the error: the results may still be written."""
+        try:
+            self._save()
+        except UsageError as error:
+            if error.diagnostic.code not in SAVE_ERRORS:
+                raise
+            self.end_error = error
+
+    def finish(self) -> None:
+        """Writes figures if that has failed. Raises UsageError `unwritable-file`, also that of the last checkpoint."""
+        if self.lacks_metrics:
+            self._rewrite_metrics()
+        self.write_steps()
+        if self.end_error is not None:
+            raise self.end_error
+
+    def write_steps(self) -> None:
+        """Writes the figures of the steps since the last call, in place of those that an earlier process has left."""
+        if self.first_step is not None:
+            self.run.remove_steps_after(self.first_step)
+            self.first_step = None
+        if self.step_lines:
+            self.run.append_steps(b"".join(self.step_lines))
+            self.step_lines.clear()
+            self.run.sync_steps()
+
+    def _save_if(self, is_due: bool) -> None:
+        if is_due:
+            with self._errors_as_warnings("a checkpoint is tried again whenever one is due"):
+                self._save()
+            self.schedule.saved(self.trainer.steps)
+
+    def _save(self) -> None:
+        """Writes a checkpoint, and before it the figures of its steps, which a resumed run does not repeat."""
+        self.try_log(self.write_steps)
+        if not self.lacks_metrics:
+            self._try_metrics(lambda: self.run.sync_metrics(self.writes_csv))
+        self.run.save_checkpoint(self.trainer, self.schedule.keep)
+
+    def _append(self, epoch: int, figures: Mapping[str, float]) -> None:
+        self.run.append_metrics(epoch, figures)
+        if self.writes_csv:
+            self.run.append_csv(epoch, figures)
+
+    def _rewrite_metrics(self) -> None:
+        self.run.write_metrics(self.trainer.history)
+        if self.writes_csv:
+            self.run.write_csv(self.trainer.history)
+
+    def _try_metrics(self, write: Callable[[], None]) -> None:
+        """Writes figures of epochs; if that fails, all are written at the next chance."""
+        self.lacks_metrics = True
+        if self.try_log(write):
+            self.lacks_metrics = False
+
+    def try_log(self, write: Callable[[], None]) -> bool:
+        """Writes figures, and returns whether that succeeded. Warns if it fails, once for each reason."""
+        try:
+            write()
+        except UsageError as error:
+            if error.diagnostic.code not in SAVE_ERRORS:
+                raise
+            if str(error) not in self.warned_errors:
+                self._warn(error, "the file is written later")
+            self.warned_errors.add(str(error))
+            return False
+        return True
+
+    @contextmanager
+    def _errors_as_warnings(self, consequence: str) -> Iterator[None]:
+        """Warns if a save fails and the run is to go on; of several in a row, at the first one."""
+        try:
+            yield
+            self.failing.discard(consequence)
+        except UsageError as error:
+            if not self.continue_on_error or error.diagnostic.code not in SAVE_ERRORS:
+                raise
+            if consequence not in self.failing:
+                self._warn(error, consequence)
+            self.failing.add(consequence)
+
+    def _warn(self, error: UsageError, consequence: str) -> None:
+        message = f"{error.diagnostic.message}; training goes on, and {consequence}"
+        self.warn([replace(error.diagnostic, message=message, severity="warning")])

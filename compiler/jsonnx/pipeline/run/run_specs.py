@@ -1,0 +1,34 @@
+"""The three forms of a spec in a RUN folder: as it was written, as it is trained, and without blocks."""
+
+from __future__ import annotations
+
+import json
+from hashlib import sha256
+from typing import Any
+
+from ...core.diagnostics import Report
+from ...core.files.run_files import EXPANDED_SPEC_FILE, SOURCE_SPEC_FILE, SPEC_FILE
+from ...frontend.expansion.expand import expand
+from ..check.check import CheckedSpec
+from ..check.sweep_plan import without_sweep
+
+
+def spec_texts(checked: CheckedSpec) -> dict[str, str]:
+    """The texts of the files by name; a spec that is a Python value has no text as it was written."""
+    document = checked.source.value
+    flat = expand(document, Report(checked.source.file))
+    return {
+        **({SOURCE_SPEC_FILE: checked.source.text} if checked.source.text else {}),
+        **({EXPANDED_SPEC_FILE: _json_text(flat.document)} if flat is not None else {}),
+        SPEC_FILE: _json_text(document),
+    }
+
+
+def spec_sha256(checked: CheckedSpec) -> str:
+    """The hash of a spec with its overrides, whatever its formatting; without its search, which trains nothing."""
+    text = json.dumps(without_sweep(checked.source).value, ensure_ascii=False, separators=(",", ":"))
+    return sha256(text.encode(errors="surrogatepass")).hexdigest()
+
+
+def _json_text(value: Any) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"

@@ -1,0 +1,172 @@
+"""Sends the figures of a training run to its trackers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from math import isfinite
+from typing import TYPE_CHECKING, Any
+
+from ...core.diagnostics import Diagnostic
+from ...core.figures import numbers_only
+from ...core.files.run_files import SPEC_FILE
+from ...sections.trackers import TRACKERS, Mlflow, Tensorboard, Tracker, Wandb
+from ...trackers.tracker import Parameter, RunTracker, TrackedRun
+from ...trackers.worker import TrackerWorker
+from .run_info import RunInfo
+from .run_options import Warn
+from .run_recorder import steps_between_lines
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ..train.trainer import Trainer
+
+MAX_END_SECONDS = 60.0
+"""How long the end of a run waits for trackers that have not written all figures yet."""
+FAILED = "failed"
+"""The state of a run that an error ended, beside those of `run.json`."""
+TAG_KEYS = ("spec", "name", "provider", "scale", "spec_sha256", "git_revision")
+PARAMETER_SECTIONS = ("parameters", "training")
+UNTRACKED_KEYS = ("data", "trackers")
+"""Keys of `training` that are no parameters of the training."""
+
+
+def selected_trackers(in_spec: Sequence[Tracker], names: Sequence[str]) -> tuple[Tracker, ...]:
+    """The trackers of a spec, and those that are named besides."""
+    trackers = {tracker.type_name: tracker for tracker in in_spec}
+    for name in names:
+        tracker: Any = TRACKERS.by_name[name]()
+        trackers.setdefault(tracker.type_name, tracker)
+    return tuple(trackers.values())
+
+
+def create_tracker(tracker: Tracker) -> RunTracker:
+    """Raises UsageError `missing-package`."""
+    return _CREATORS[type(tracker)](tracker)
+
+
+def _tensorboard(tracker: Any) -> RunTracker:
+    from ...trackers.tensorboard import TensorboardTracker
+
+    return TensorboardTracker()
+
+
+def _mlflow(tracker: Any) -> RunTracker:
+    from ...trackers.mlflow import MlflowTracker
+
+    return MlflowTracker(tracker.experiment)
+
+
+def _wandb(tracker: Any) -> RunTracker:
+    from ...trackers.wandb import WandbTracker
+
+    return WandbTracker(tracker.project, tracker.mode)
+
+
+_CREATORS: Mapping[type[Tracker], Callable[[Any], RunTracker]] = {
+    Tensorboard: _tensorboard,
+    Mlflow: _mlflow,
+    Wandb: _wandb,
+}
+
+
+class RunTrackers:
+    """A callback that sends figures to trackers: those by step as `step/NAME`, those by epoch under their names.
+
+    The first exception of a tracker is a warning; training goes on without it. Raises UsageError `missing-package`.
+    """
+
+    def __init__(self, trackers: Sequence[Tracker], trainer: Trainer, warn: Warn) -> None:
+        self._trackers = [(tracker.type_name, create_tracker(tracker)) for tracker in trackers]
+        self._workers: list[TrackerWorker] = []
+        self._trainer, self._warn = trainer, warn
+        self._epoch, self._step_interval = 0, 1
+        self.state = FAILED
+
+    @contextmanager
+    def tracking(self, folder: Path, run_info: RunInfo, document: Any, is_resumed: bool) -> Iterator[None]:
+        """Starts the trackers, and ends them with `state`."""
+        parameters, tags = {"seed": run_info["seed"], **run_parameters(document)}, run_tags(run_info)
+        run = TrackedRun(folder, is_resumed, self._trainer.steps, parameters, tags, folder / SPEC_FILE)
+        self.start(run)
+        try:
+            yield
+        finally:
+            self.end()
+
+    def start(self, run: TrackedRun) -> None:
+        self._workers = [TrackerWorker(name, tracker) for name, tracker in self._trackers]
+        self._call("start", run)
+
+    def end(self) -> None:
+        """Ends the trackers with `state`, and waits until they have written everything."""
+        self._call("end", self.state)
+        self._close()
+
+    def on_epoch_begin(self, epoch: int, epochs: int, steps: int) -> None:
+        self._epoch, self._step_interval = epoch, steps_between_lines(steps)
+
+    def on_step(self, step: int, figures: Mapping[str, float]) -> None:
+        if self._workers and step % self._step_interval == 0:
+            self.send({f"step/{name}": value for name, value in numbers_only(figures).items()})
+
+    def on_epoch_end(self, epoch: int, figures: Mapping[str, float]) -> None:
+        self.send(figures)
+
+    def send(self, figures: Mapping[str, float]) -> None:
+        """Sends the figures that are finite numbers."""
+        values = {name: float(value) for name, value in numbers_only(figures).items() if isfinite(value)}
+        if values:
+            self._call("figures", self._trainer.steps, self._epoch, values)
+
+    def _call(self, method: str, *arguments: Any) -> None:
+        self._report_faults()
+        for worker in self._workers:
+            worker.call(method, *arguments)
+
+    def _close(self) -> None:
+        for worker in self._workers:
+            worker.close()
+        deadline = time.monotonic() + MAX_END_SECONDS
+        slow = [worker for worker in self._workers if not worker.wait(max(0.0, deadline - time.monotonic()))]
+        self._report_faults()
+        for worker in slow:
+            reason = f"has not written all figures {MAX_END_SECONDS:.0f} seconds after the end; it lacks the last ones"
+            self._warn([_fault(f"the tracker {worker.name} {reason}")])
+
+    def _report_faults(self) -> None:
+        for worker in [worker for worker in self._workers if worker.fault]:
+            self._workers.remove(worker)
+            self._warn([_fault(f"the tracker {worker.name} failed, and gets no more figures: {worker.fault}")])
+
+
+def _fault(message: str) -> Diagnostic:
+    return Diagnostic("tracker-failed", message, severity="warning")
+
+
+def run_tags(values: Mapping[str, Any]) -> dict[str, str]:
+    """What describes a run, of the values of its `run.json`."""
+    return {f"jsonnx.{key}": str(values[key]) for key in TAG_KEYS if values.get(key) is not None}
+
+
+def run_parameters(document: Any) -> dict[str, Parameter]:
+    """The values of the spec that parameters and the training section give, by their paths, such as
+    `training.optimizer.learning_rate`."""
+    parameters: dict[str, Parameter] = {}
+
+    def add(path: str, value: Any) -> None:
+        if isinstance(value, dict):
+            for key, item in value.items():
+                if f"{path}.{key}" not in {f"training.{name}" for name in UNTRACKED_KEYS}:
+                    add(f"{path}.{key}", item)
+        elif isinstance(value, list):
+            for index, item in enumerate(value):
+                add(f"{path}.{index}", item)
+        else:
+            parameters[path] = value
+
+    for section in PARAMETER_SECTIONS:
+        add(section, document.get(section, {}))
+    return parameters

@@ -1,0 +1,306 @@
+"""A trained model, from a RUN folder or from an ONNX file that contains its spec: `evaluate` and `predict`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from io import BytesIO
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from ...analysis.shape_inference import TypedNetwork
+from ...backend import target_statistics_from, thresholds_from, to_model_proto
+from ...core.diagnostics import CompileError, Diagnostic, UsageError
+from ...core.figures import Figure
+from ...core.files.files import display_path, refuse_overwrite, write_atomically
+from ...core.files.run_files import MODEL_FILE, RUN_INFO_FILE, SPEC_FILE, WEIGHTS_FILE
+from ...core.files.spec_folders import SpecFolders, expand_user_path
+from ...core.files.spec_source import SpecSource
+from ...core.limits import MAX_DATA_FILE_BYTES
+from ...core.types import Size
+from ...data.files.data_locations import item_of_stream, items_of_user
+from ...data.files.dataset_files import from_file, inputs_from
+from ...data.samples.dataset import Dataset
+from ...frontend.json.json_reader import STDIN_NAME, read_text
+from ...runtime.execution.history import MetricSums
+from ...runtime.fit.plan_data import from_spec
+from ...runtime.fit.trainer import Trainer
+from ...runtime.providers.provider_options import ProviderOptions
+from ...runtime.run_folder.run_lock import is_locked
+from ...runtime.session.session import Session, concatenate_batches
+from ...runtime.session.weight_files import read_weight_file
+from ...runtime.training_plan import TrainingPlan
+from ..check.check import CheckedSpec, check_spec
+from ..check.data_spec import input_spec
+from ..compile.graphs import output_scoring_graph
+from ..compile.output_classes import output_classes
+from ..compile.target_forms import plan_for_target
+from ..train.decision import with_thresholds
+from ..train.plan_training import plan_training
+from ..train.run_data import SPEC_FILES, DataFiles, read_part, read_split, replaced_files, split_off_validation
+from .prediction_files import Predictions, prediction_writer
+from .run_info import path_from, read_run_info, run_info_texts, with_evaluation
+
+NO_EVALUATION_DATA = "the spec names neither test nor validation data, and has no `validation_split`"
+
+BATCH_SIZE = 512
+"""Samples in a call of the model."""
+
+NO_SPEC_HELP = "`jsonnx.Session` in Python runs any ONNX model, and `jsonnx inspect` shows its inputs and outputs"
+
+SPEC_KEY = "jsonnx.spec"
+"""The key of a spec in the metadata of a model."""
+
+INPUT_FORMATS = ("csv", "tsv", "json", "jsonl")
+"""The formats of data on standard input."""
+
+
+@dataclass(frozen=True)
+class PredictOptions:
+    """What predictions are written, and from what data."""
+
+    threshold: float | None = None
+    """The probability above which a sigmoid output predicts a class; 0.5 if None."""
+    keep: tuple[str, ...] | None = ()
+    """The columns of the data to write beside the results; None: all."""
+    input_format: str | None = None
+    """One of `INPUT_FORMATS`; None: the suffix of the file, csv on standard input."""
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """A trained model with the spec that it was compiled from.
+
+    A model from a RUN folder also has the `folder` and the `spec_file`, to whose folder relative data paths refer.
+    """
+
+    session: Session
+    checked: CheckedSpec
+    folder: Path | None = None
+    spec_file: str | None = None
+    verify: bool = True
+    """Whether the weight file must match the digests that it records."""
+    data_roots: tuple[Path, ...] = ()
+    """Further folders whose files the spec may name as data."""
+    data_files: DataFiles = SPEC_FILES
+    """The files that replaced the spec's when the run was trained."""
+    path: Path | None = None
+    """The RUN folder or the model file that was opened."""
+
+    @staticmethod
+    def open(
+        path: Path,
+        provider: str = "cpu",
+        verify: bool = True,
+        data_roots: Iterable[str | os.PathLike[str]] = (),
+        provider_options: ProviderOptions | None = None,
+    ) -> TrainedModel:
+        """Opens a RUN folder or a model file. With `verify`, files must match the digests that they record.
+
+        `data_roots` are folders whose files the spec may name, besides its own. Raises UsageError, CompileError.
+        """
+        roots = SpecFolders.of(path, data_roots).roots
+        run_info = read_run_info(path) if os.path.isdir(path) else None
+        model = path if run_info is None else path / MODEL_FILE
+        if run_info is not None and not model.exists():
+            help = "`jsonnx train --resume` continues it; Ctrl-C there writes the model as it is at that moment"
+            raise UsageError("unreadable-file", f"the run in {str(path)!r} has no model yet", help)
+        session = Session(model, provider, verify=verify, provider_options=provider_options)
+        # From the model: the folder's spec may be of a later run.
+        checked = require_spec(checked_spec_of(session, str(model)), str(model))
+        checked = with_thresholds(checked, thresholds_from(session.metadata))
+        if run_info is None:
+            return TrainedModel(session, checked, verify=verify, data_roots=roots, path=path)
+        spec_file, data_files = run_data_files(path, run_info)
+        return TrainedModel(session, checked, path, spec_file, verify, roots, data_files, path)
+
+    def figure_labels(self) -> dict[str, list[Sequence[str]]]:
+        """The labels along the axes of the metrics that are lists, by the reported name."""
+        objective = self.checked.objective
+        metrics = objective.metrics_by_name() if objective is not None else {}
+        labels = self.checked.network.labels
+        return {
+            name: reported.metric.axis_labels(labels.get(reported.output, ())) for name, reported in metrics.items()
+        }
+
+    def evaluate(self, data: str | None) -> dict[str, Figure]:
+        """Loss and metrics on a file, or else on the spec's test data, or else on its validation data.
+
+        Without a RUN folder the loss lacks the penalties on weights, which a model does not contain. With one, the
+        figures are written to its `run.json`.
+        """
+        figures = self._evaluate(data)
+        if self.folder is not None:
+            self._record(self.folder, data, figures)
+        return figures
+
+    def _record(self, folder: Path, data: str | None, figures: Mapping[str, Figure]) -> None:
+        """Writes figures to `run.json`, unless a process trains the run, or the folder may not be written."""
+        training = self.checked.network.training
+        has_test = training is not None and training.data is not None and training.data.has_part("test")
+        name = "validation data" if data is None and not has_test else data and path_from(folder, Path(data))
+        with suppress(UsageError, CompileError):
+            if not is_locked(folder):
+                run_info = with_evaluation(read_run_info(folder), name, figures)
+                write_atomically(folder / RUN_INFO_FILE, run_info_texts(run_info)[RUN_INFO_FILE].encode())
+
+    def _evaluate(self, data: str | None) -> dict[str, Figure]:
+        training_plan = replace(
+            plan_training(self.checked), source=SpecSource(self.spec_file, data_roots=self.data_roots)
+        )
+        samples = self._evaluation_samples(training_plan, data)
+        if self.folder is not None:
+            provider = self.session.provider
+            trainer = Trainer(plan_for_target(training_plan, provider.name), provider)
+            trainer.set_weights(read_weight_file(self.folder / WEIGHTS_FILE, self.verify))
+            return trainer.evaluate(samples, batch_size=BATCH_SIZE)
+        return self._evaluate_outputs(training_plan, samples)
+
+    def _evaluate_outputs(self, training_plan: TrainingPlan, samples: Dataset) -> dict[str, Figure]:
+        """Loss and metrics computed from the model's outputs by a graph of their own."""
+        objective = self.checked.objective
+        if objective is None:
+            raise ValueError("a plan without an objective")
+        typed = self.checked.require()
+        scoring_graph = output_scoring_graph(typed, objective, _target_statistics(typed, self.session.metadata))
+        scorer = Session(to_model_proto(scoring_graph), self.session.provider)
+        sums = MetricSums(training_plan)
+        for rows in _batch_slices(len(samples)):
+            feeds = samples.take(rows)
+            outputs = self.session.run({name: feeds[name] for name in self.session.inputs})
+            scored = {name: array for name, array in (feeds | outputs).items() if name in scorer.inputs}
+            sums.add(scorer.run(scored), rows.stop - rows.start)
+        return sums.results()
+
+    def predict(
+        self,
+        data: str,
+        output: str | None,
+        print_text: Callable[[str], None],
+        options: PredictOptions = PredictOptions(),
+        on_progress: Callable[[int, int], None] = lambda done, count: None,
+    ) -> None:
+        """Writes the predictions for a data file (`-`: standard input) in the format of the suffix of `output`.
+
+        If `output` is None, prints csv. `on_progress` is called with the numbers of samples done and of all samples.
+        """
+        write = prediction_writer(output)
+        run_files = self.folder.iterdir() if self.folder else []
+        data_files = [] if data == "-" else map(Path, expand_user_path(data))
+        refuse_overwrite([*data_files, *run_files], [Path(output)] if output else [])
+        classes = output_classes(self.checked, options.threshold, thresholds_from(self.session.metadata))
+        samples, kept = self._read_inputs(data, options)
+        outputs = self.checked.require().outputs.values()
+        if any(isinstance(size, Size) for type in outputs for size in type.shape[1:]):
+            samples = samples.with_common_width()  # so that outputs of all batches have the same number of steps
+        batches = []
+        for rows in _batch_slices(len(samples)):
+            batches.append(self.session.run(samples.take(rows)))
+            on_progress(rows.stop, len(samples))
+        content = write(Predictions(concatenate_batches(batches), classes, kept))
+        if output:
+            write_atomically(output, content)
+        else:
+            print_text(content.decode().rstrip("\n"))
+
+    def _read_inputs(self, data: str, options: PredictOptions) -> tuple[Dataset, dict[str, Sequence[Any]]]:
+        """The inputs in a data file, and the columns to keep."""
+        typed = self.checked.require()
+        training = typed.network.training
+        data_spec = input_spec(typed)
+        section = training.data if training else None
+        if data != "-":
+            items = items_of_user(data, SpecSource(data_roots=self.data_roots))
+            return inputs_from(items, section, data_spec, options.input_format, options.keep)
+        items = [item_of_stream(_read_standard_input(options.input_format), STDIN_NAME)]
+        return inputs_from(items, section, data_spec, options.input_format or "csv", options.keep)
+
+    def _evaluation_samples(self, training_plan: TrainingPlan, data: str | None) -> Dataset:
+        if data is not None:
+            return from_file(data, training_plan.training.data, training_plan.data_spec, training_plan.source)
+        samples = None
+        if self.spec_file is not None:
+            section, source = training_plan.training.data, training_plan.source
+            parts = read_split(section, self.data_files, training_plan.data_spec, source)
+            samples = parts.get("test") or from_spec(training_plan, "test")
+            samples = samples or parts.get("validation") or self._validation_samples(training_plan)
+        if samples is None:
+            message = f"there is no data to evaluate {str(self.path)!r} on"
+            reason = "a model file does not name its data" if self.spec_file is None else NO_EVALUATION_DATA
+            raise UsageError("no-data", message, f"name a file with --data; {reason}")
+        return samples
+
+    def _validation_samples(self, training_plan: TrainingPlan) -> Dataset | None:
+        """The validation data of the run: a file of their own, or the samples that training split off."""
+        section, data_spec, source = training_plan.training.data, training_plan.data_spec, training_plan.source
+        validation = read_part("validation", section, self.data_files, data_spec, source)
+        if validation is not None or section is None or not section.validation_split:
+            return validation
+        train = read_part("train", section, self.data_files, data_spec, source)
+        return None if train is None else split_off_validation(train, None, section, source).validation
+
+
+def run_data_files(folder: Path, run_info: Mapping[str, Any]) -> tuple[str, DataFiles]:
+    """The file of the spec of a run, to whose folder the paths of data refer, and the files that replaced them."""
+    file = folder.resolve() / run_info["data_folder"] / run_info.get("spec", SPEC_FILE)
+    return display_path(file.resolve()), replaced_files(folder, run_info)
+
+
+def spec_from_metadata(text: str) -> dict[str, Any]:
+    """The document in a model's metadata. Raises CompileError."""
+    value = read_text(text).value  # never the path of a file
+    return value if isinstance(value, dict) else {}
+
+
+def require_spec(checked: CheckedSpec | None, model: str) -> CheckedSpec:
+    """The spec in a model. Raises CompileError `no-spec` if it has none."""
+    if checked is None:
+        message = "the model does not contain a spec, as models do that jsonnx compiled"
+        raise CompileError([Diagnostic("no-spec", message, file=model, help=NO_SPEC_HELP)])
+    return checked
+
+
+def checked_spec_of(session: Session, model: str) -> CheckedSpec | None:
+    """The spec in a model, checked; None if it has none. Raises CompileError if it is not that of the model."""
+    if SPEC_KEY not in session.metadata:
+        return None
+    # Checked as a value, without positions: they would refer to the metadata, which is not a file of the user.
+    checked = check_spec(spec_from_metadata(session.metadata[SPEC_KEY]))
+    typed = checked.require()
+    inputs = typed.network.inference_inputs
+    if inputs.keys() != session.inputs.keys() or typed.outputs.keys() != session.outputs.keys():
+        raise CompileError([Diagnostic("damaged-file", f"{model!r} contains the spec of another model")])
+    return checked
+
+
+def _target_statistics(typed: TypedNetwork, metadata: Mapping[str, str]) -> dict[str, dict[str, np.ndarray]]:
+    """The statistics of normalized targets in a model's metadata that have the shapes of the outputs' features."""
+    statistics = {}
+    for output, own in target_statistics_from(metadata).items():
+        arrays = {name: np.asarray(values, np.float32) for name, values in own.items()}
+        if output in typed.outputs and {array.shape for array in arrays.values()} == {
+            typed.outputs[output].shape[1:][-1:]
+        }:
+            statistics[output] = arrays
+    return statistics
+
+
+def _batch_slices(count: int) -> Iterator[slice]:
+    return (slice(start, min(start + BATCH_SIZE, count)) for start in range(0, count, BATCH_SIZE))
+
+
+def _read_standard_input(format: str | None) -> IO[bytes]:
+    """The content of standard input. Raises UsageError if it cannot be read, or if it is JSON without a format."""
+    try:
+        content = sys.stdin.buffer.read(MAX_DATA_FILE_BYTES + 1)
+    except (OSError, AttributeError) as error:
+        raise UsageError("unreadable-file", f"cannot read standard input: {error}") from error
+    if format is None and content.lstrip()[:2] in (b'{"', b"[{"):
+        help = "add --input-format jsonl for one object a line, else --input-format json"
+        raise UsageError("bad-option", "standard input is JSON, not csv", help)
+    return BytesIO(content)

@@ -1,0 +1,274 @@
+"""A training run from the command line: a spec in, a RUN folder out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ...core.diagnostics import CompileError, Diagnostic, Note, UsageError
+from ...core.files.files import refuse_overwrite
+from ...core.files.run_files import MODEL_FILE, SPEC_FILE, WEIGHTS_FILE
+from ...placement import ProviderPlacement
+from ...runtime.fit.trainer import Diverged, History
+from ...runtime.providers.signals import StopOnSignal
+from ...runtime.run_folder.run_folder import RunFolder
+from ...runtime.session.weight_files import WeightsReport
+from ..check.check import CheckedSpec
+from ..train.data_warnings import data_warnings
+from ..train.decision import require_validation
+from ..train.learned_spec import learned_notes, with_learned
+from ..train.run_data import RunData
+from ..train.trainer import Trainer
+from .run_info import DIVERGED, FINISHED, INTERRUPTED, RunInfo, read_run_info, run_info_texts
+from .run_inputs import input_files, load_data, new_trainer, resumed_trainer
+from .run_options import DEFAULT_OPTIONS, RunOptions, Warn, no_warning
+from .run_outcome import Outcome
+from .run_record import end_info, start_info
+from .run_recorder import SAVE_ERRORS, Recorder
+from .run_specs import spec_sha256, spec_texts
+from .run_trackers import RunTrackers, selected_trackers
+from .spec_changes import change_texts, with_change_notes
+from .training_placement import fallback_diagnostic, training_placement
+
+RESTART_HELP = "choose another folder with -o, or start over with --force"
+
+
+def train(
+    checked: CheckedSpec,
+    folder: Path,
+    options: RunOptions = DEFAULT_OPTIONS,
+    *,
+    callbacks: Iterable[object] = (),
+    warn: Warn = no_warning,
+    on_weights_resolved: Callable[[WeightsReport], None] = lambda report: None,
+    on_resumed: Callable[[list[str]], None] = lambda lines: None,
+    on_placement: Callable[[ProviderPlacement | None], None] = lambda placement: None,
+) -> Outcome:
+    """Trains on the spec's data and writes all results to the folder.
+
+    An interrupted run leaves its weights, its model and a checkpoint. `warn` is called with warnings,
+    `on_weights_resolved` with the report on initial weights from a file, `on_resumed` with lines that say where a run
+    is resumed and how its spec has changed, `on_placement` with the placement of the training step. Raises
+    CompileError, FeedError, UsageError, and Diverged, in which case the folder has the last finite weights.
+    """
+    start_time = time.monotonic()
+    run_folder = RunFolder(folder, lambda text: warn([Diagnostic("run-locked", text, severity="warning")]))
+    refuse_overwrite(input_files(checked, options), run_folder.result_files)
+    resumes = _is_resumed(run_folder, options)
+    trainer = resumed_trainer(checked, options, warn) if resumes else new_trainer(checked, options)
+    trackers = RunTrackers(selected_trackers(trainer.plan.training.trackers, options.trackers), trainer, warn)
+    _report_placement(checked, trainer, options, warn, on_placement)
+    data = load_data(trainer, options.data)  # before anything is written, so that an error leaves no files
+    require_validation(trainer.plan, data.validation is not None)
+    notes = learned_notes(checked, data.train)
+    spec_hash = spec_sha256(checked)
+    checked = with_learned(checked, data.train)
+    if not resumes:
+        warn(notes)
+        warn(checked.without_silenced(data_warnings(checked, data, has_initial_weights=options.weights is not None)))
+    run = _PreparedRun(run_folder, checked, spec_hash, options, trainer, data, warn, start_time)
+    run.check_lock()
+    with run_folder:
+        if _is_resumed(run_folder, options) != resumes:
+            message = f"another process has started or removed the run in {str(folder)!r}"
+            raise UsageError("run-exists", message, "give the command once more")
+        run_info = run.resume(on_resumed) if resumes else run.start(on_weights_resolved)
+        recorder = Recorder(run_folder, trainer, options.continue_on_save_error, warn)
+        with _resume_help(), trackers.tracking(folder, run_info, checked.source.value, resumes):
+            history = run.fit(recorder, trackers, callbacks, run_info)
+            with StopOnSignal() as stop_signal:
+                files = run.write_results()
+            history.signal = history.signal or stop_signal.signal
+            test_figures = {}
+            if data.test is not None and not history.interrupted:
+                test_figures = trainer.evaluate(data.test)
+            trackers.send({f"test_{name}": figure for name, figure in test_figures.items()})
+            trackers.state = INTERRUPTED if history.interrupted else FINISHED
+            run.write_end(run_info, trackers.state, history, test_figures, files)
+            recorder.finish()
+            is_locked = options.lock is not None and not history.interrupted
+            if options.lock is not None and is_locked:
+                options.lock.require_weights(files[WEIGHTS_FILE], run_info)
+        split_counts = {part: len(data.parts[part]) for part in data.split_parts}
+        return Outcome(
+            folder,
+            history,
+            test_figures,
+            trainer.temperatures,
+            trainer.thresholds,
+            split_counts,
+            is_locked,
+            trainer.plan.training.restore_best_weights,
+        )
+
+
+def _report_placement(
+    checked: CheckedSpec,
+    trainer: Trainer,
+    options: RunOptions,
+    warn: Warn,
+    on_placement: Callable[[ProviderPlacement | None], None],
+) -> None:
+    """Tells where the nodes of the training step run. Raises CompileError `cpu-fallback` in a strict run."""
+    placement = training_placement(checked, trainer.plan.train, trainer.resolved_provider)
+    on_placement(placement)
+    found = placement and fallback_diagnostic(placement, is_error=options.strict, file=checked.source.file)
+    if found and options.strict:
+        raise CompileError([found])
+    if found:
+        warn([found])
+
+
+@dataclass(frozen=True)
+class _PreparedRun:
+    """A run whose spec, initial weights and data have been read, before anything is written."""
+
+    folder: RunFolder
+    checked: CheckedSpec
+    spec_sha256: str
+    options: RunOptions
+    trainer: Trainer
+    data: RunData
+    warn: Warn
+    start_time: float
+
+    def check_lock(self) -> None:
+        """Raises CompileError if the run cannot be that of the lock file; warns if its last bits may differ."""
+        lock = self.options.lock
+        if lock is not None:
+            run_info = self._info()
+            lock.require_inputs(run_info)
+            self.warn(lock.environment_warnings(run_info))
+
+    def start(self, on_weights_resolved: Callable[[WeightsReport], None]) -> RunInfo:
+        """Writes the first files of the run. Returns the content of `run.json`."""
+        if self.options.resume:
+            message = f"there is no run in {str(self.folder.path)!r} to resume yet, so it is started"
+            self.warn([Diagnostic("no-checkpoint", message, severity="warning")])
+        if self.trainer.weights_report is not None:
+            on_weights_resolved(self.trainer.weights_report)
+        run_info = self._info()
+        self.folder.start_run(self.trainer, self._description(run_info))
+        return run_info
+
+    def resume(self, on_resumed: Callable[[list[str]], None]) -> RunInfo:
+        """Loads the newest checkpoint. Returns the content of `run.json`.
+
+        Raises UsageError if there is no checkpoint, CompileError if the run cannot be resumed; then nothing is written.
+        """
+        path = self.folder.path
+        try:
+            checkpoint, warnings = self.folder.load_newest_checkpoint(self.trainer, exact=self.options.exact)
+        except CompileError as error:
+            raise CompileError(with_change_notes(error.diagnostics, path / SPEC_FILE, self.checked)) from error
+        if checkpoint is None:
+            raise UsageError("no-checkpoint", f"there is no checkpoint in {str(path)!r} to resume from", RESTART_HELP)
+        self.trainer.check_resumed_fit(self.data.train, self.data.validation)
+        self.warn(warnings)
+        on_resumed([self._resumed_text(), *change_texts(path / SPEC_FILE, self.checked)])
+        run_info = self._info()
+        self.folder.write_texts(self._description(run_info))
+        return run_info
+
+    def _resumed_text(self) -> str:
+        steps, epochs, planned = self.trainer.steps, self.trainer.epochs_done, self.trainer.plan.training.epochs
+        if not steps:
+            return "no checkpoint was written since the start: begins at epoch 1"
+        if epochs >= planned:
+            return f"all {epochs} epochs are trained already"
+        return f"continues after step {steps:,}, in epoch {epochs + 1} of {planned}"
+
+    def _description(self, run_info: RunInfo) -> dict[str, str]:
+        """The texts of the files that describe the run, by name."""
+        return spec_texts(self.checked) | run_info_texts(run_info)
+
+    def _info(self) -> RunInfo:
+        """The content of `run.json` while the run goes on."""
+        options, before = self.options, RunInfo()
+        if options.resume and self.folder.has_run:
+            with suppress(UsageError, CompileError):  # a damaged description is replaced
+                before = read_run_info(self.folder.path)
+        return start_info(
+            self.folder.path,
+            self.checked,
+            self.spec_sha256,
+            self.trainer,
+            self.data,
+            options.data.paths,
+            options.scale,
+            options.changes,
+            before,
+        )
+
+    def fit(self, recorder: Recorder, trackers: RunTrackers, callbacks: Iterable[object], run_info: RunInfo) -> History:
+        """Trains. If the training diverges, the error names the weights that are left."""
+        train, validation = self.data.train, self.data.validation
+        try:
+            listeners = [recorder, trackers, *callbacks]
+            return self.trainer.fit(train, validation_data=validation, callbacks=listeners, verbose=0)
+        except Diverged as error:
+            recorder.try_log(recorder.write_steps)
+            trackers.state = DIVERGED
+            files = self.write_results()
+            self.write_end(run_info, DIVERGED, error.history or History(), {}, files)
+            note = Note(f"the last finite weights are in {str(self.folder.path / MODEL_FILE)!r}")
+            error.diagnostics = [replace(item, notes=(*item.notes, note)) for item in error.diagnostics]
+            raise
+
+    def write_results(self) -> dict[str, str]:
+        """Writes weights and model, but no checkpoint: a run that diverged resumes from the checkpoint before it.
+
+        Returns the SHA-256 of each file.
+        """
+        return {
+            WEIGHTS_FILE: self.folder.write_weights(self.trainer.weights()),
+            MODEL_FILE: self.folder.write_model(self.trainer.model().to_bytes()),
+        }
+
+    def write_end(
+        self,
+        run_info: RunInfo,
+        state: str,
+        history: History,
+        test_figures: Mapping[str, float],
+        files: Mapping[str, str],
+    ) -> None:
+        """Writes how the run has ended to `run.json` and `execution.json`."""
+        seconds = time.monotonic() - self.start_time
+        ended = end_info(run_info, state, seconds, history, test_figures, files)
+        self.folder.write_texts(run_info_texts(ended))
+
+
+def _is_resumed(run: RunFolder, options: RunOptions) -> bool:
+    """Whether the run continues the one in the folder. Raises UsageError if it would overwrite a file, or if the folder
+    has files of a run, but not the one that makes it possible to resume it."""
+    folder = str(run.path)
+    existing = run.existing_files
+    if run.has_run and not options.may_overwrite:
+        message = f"there is already a run in {folder!r}"
+        raise UsageError("run-exists", message, f"continue it with --resume, {RESTART_HELP}")
+    if options.resume and not run.has_run and existing and not options.force:
+        message = f"the folder {folder!r} has {existing[0].name!r}, but no run to resume"
+        raise UsageError("no-checkpoint", message, RESTART_HELP)
+    if existing and not options.may_overwrite:
+        message = f"{str(existing[0])!r} already exists"
+        raise UsageError("run-exists", message, f"{RESTART_HELP}, which overwrites it")
+    return options.resume and run.has_run
+
+
+@contextmanager
+def _resume_help() -> Iterator[None]:
+    """Adds the way to continue to the error that a file of the run cannot be written or read, as on a full disk."""
+    try:
+        yield
+    except UsageError as error:
+        if error.diagnostic.code in SAVE_ERRORS:
+            help = "once that is fixed, --resume continues from the last checkpoint"
+            error.diagnostic = replace(error.diagnostic, help=help)
+        raise
+
+
+__all__ = ["Outcome", "ProviderPlacement", "RunOptions", "train"]

@@ -1,0 +1,1 @@
+"""The search for values of a spec, trial by trial."""

@@ -1,0 +1,1 @@
+"""Training plans, the public `Trainer`, and training data."""

@@ -1,0 +1,137 @@
+"""Thresholds and temperatures: chosen on validation data, kept with the model, and applied in evaluations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ...analysis.decision import (
+    calibrated_layers,
+    has_exclusive_classes,
+    spec_thresholds,
+    threshold_in_numbers,
+    threshold_outputs,
+    validation_keys,
+)
+from ...backend import to_model_proto
+from ...core.diagnostics import CompileError, Diagnostic
+from ...core.reserved_names import target_name
+from ...data.samples.dataset import Dataset
+from ...passes.canonicalize import canonicalize
+from ...passes.constant_folding import bind_weights
+from ...runtime.session.session import Session, concatenate_batches
+from ...runtime.training_plan import TrainingPlan
+from ...sections.decision_arithmetic import best_temperature, best_threshold
+from ...sections.monitor import NO_VALIDATION_HELP
+from ...sections.training_section import ThresholdSection
+from ...training.losses.losses import Loss
+from ...training.metrics.metrics import Metric
+from ..check.check import CheckedSpec
+
+if TYPE_CHECKING:
+    from ...ir import Value
+    from ...runtime.fit.trainer import Trainer
+
+BATCH_SIZE = 512
+
+
+def require_validation(plan: TrainingPlan, has_validation: bool) -> None:
+    """Raises CompileError `no-validation-data` if the training chooses something on validation data without any."""
+    keys = validation_keys(plan.training) if not has_validation else []
+    faults = [
+        Diagnostic(
+            "no-validation-data", f"`{key}` is chosen on validation data, and there are none", help=NO_VALIDATION_HELP
+        )
+        for key in keys
+    ]
+    if faults:
+        located = zip(faults, keys, strict=True)
+        raise CompileError([plan.source.locate_diagnostic(fault, ("training", key)) for fault, key in located])
+
+
+def calibrate(trainer: Trainer, checked: CheckedSpec, validation: Dataset) -> dict[str, float]:
+    """Divides the weights that give the logits of each output by its temperature. Returns the temperatures."""
+    objective = checked.objective
+    if objective is None:
+        return {}
+    typed, losses = checked.require(), objective.losses
+    layers = calibrated_layers(typed, losses)
+    logits = _logits(trainer, list(layers), validation)
+    targets = validation.take(slice(None))
+    temperatures = {}
+    for name in layers:
+        counted = _counted_samples(targets[target_name(name)], losses[name])
+        is_exclusive = has_exclusive_classes(typed, name, losses[name])
+        temperatures[name] = best_temperature(logits[name][counted], targets[target_name(name)][counted], is_exclusive)
+    weights = trainer.weights()
+    for name, layer in layers.items():
+        for weight in (f"{layer}/kernel", f"{layer}/bias"):
+            if weight in weights:
+                weights[weight] = (weights[weight] / temperatures[name]).astype(weights[weight].dtype)
+    trainer.set_weights(weights)
+    return temperatures
+
+
+def _counted_samples(target: np.ndarray, loss: Loss) -> np.ndarray | slice:
+    """The samples whose class the loss does not ignore."""
+    ignored_class = getattr(loss, "ignore_class", None)
+    return slice(None) if ignored_class is None else target != ignored_class
+
+
+def _logits(trainer: Trainer, outputs: list[str], samples: Dataset) -> dict[str, np.ndarray]:
+    """The values before the activations of the outputs."""
+    graph = trainer.plan.predict
+    values: dict[str, Value] = {}
+    for name in outputs:
+        value = graph.outputs[name]
+        node = graph.producers.get(value)
+        logits = node.inputs[0] if node is not None and node.op in ("Softmax", "Sigmoid") else None
+        values[name] = value if logits is None else logits
+    known = {**graph.parameters, **graph.states}
+    weights = {name: array for name, array in trainer.weights().items() if name in known}
+    session = Session(to_model_proto(canonicalize(bind_weights(replace(graph, outputs=values), weights))))
+    batches = []
+    for start in range(0, len(samples), BATCH_SIZE):
+        feeds = samples.take(slice(start, start + BATCH_SIZE))
+        batches.append(session.run({name: feeds[name] for name in session.inputs}))
+    return concatenate_batches(batches)
+
+
+def choose_thresholds(trainer: Trainer, checked: CheckedSpec, validation: Dataset | None) -> dict[str, float]:
+    """The threshold of each output that has one, by its name."""
+    objective, section = checked.objective, trainer.plan.training.threshold
+    if objective is None:
+        return {}
+    scales = threshold_outputs(checked.require(), objective.losses)
+    if not isinstance(section, ThresholdSection) or validation is None:
+        return spec_thresholds(checked.require(), objective.losses)
+    predicted = trainer.predict(validation, batch_size=BATCH_SIZE)
+    results = predicted if isinstance(predicted, dict) else {next(iter(trainer.plan.outputs)): predicted}
+    targets = validation.take(slice(None))
+    thresholds = {}
+    for name, scale in scales.items():
+        numbers = np.asarray(results[name], np.float64)
+        probabilities = 1.0 / (1.0 + np.exp(-numbers)) if scale == "logit" else numbers
+        thresholds[name] = best_threshold(probabilities, targets[target_name(name)], section)
+    return thresholds
+
+
+def with_thresholds(checked: CheckedSpec, thresholds: Mapping[str, float]) -> CheckedSpec:
+    """The spec, whose metrics with the default threshold take that of their output."""
+    objective = checked.objective
+    if objective is None or not thresholds:
+        return checked
+    scales = threshold_outputs(checked.require(), objective.losses)
+    cuts = {name: threshold_in_numbers(thresholds[name], scales[name]) for name in thresholds.keys() & scales.keys()}
+
+    def with_cuts(metrics: Mapping[str, tuple[Metric, ...]]) -> dict[str, tuple[Metric, ...]]:
+        return {
+            name: tuple(metric.with_default_threshold(cuts[name]) for metric in own) if name in cuts else own
+            for name, own in metrics.items()
+        }
+
+    metrics, weighted_metrics = with_cuts(objective.metrics), with_cuts(objective.weighted_metrics)
+    return checked._replace(objective=objective._replace(metrics=metrics, weighted_metrics=weighted_metrics))

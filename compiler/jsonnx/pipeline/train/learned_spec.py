@@ -1,0 +1,61 @@
+"""A spec with what its training data determine: the names of classes, and the columns that patterns match.
+
+The spec of a run and of a compiled model contains both, so that predictions have names, and read the same columns.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from ...core.diagnostics import Diagnostic
+from ...data.samples.dataset import Dataset
+from ...frontend.expansion.expressions import escape_expressions
+from ..check.check import CheckedSpec
+
+MAX_LISTED_NAMES = 20
+"""Names of classes or columns that a note lists."""
+
+
+def with_learned(checked: CheckedSpec, train: Dataset) -> CheckedSpec:
+    """The checked spec with the labels and the columns of the training data."""
+    network = checked.network
+    labels, columns = dict(train.data_spec.labels), train.columns
+    if labels == network.labels and not columns:
+        return checked
+    document: Any = dict(network.document)
+    if labels != network.labels:
+        document["labels"] = escape_expressions({name: list(names) for name, names in labels.items()})
+    training = network.training
+    if columns and training is not None and training.data is not None:
+        section = training.data.with_columns(columns)
+        training = training.replaced(data=section)
+        written = document["training"]["data"] | {"x": escape_expressions(section.to_json()["x"])}
+        document["training"] = document["training"] | {"data": written}
+    network = replace(network, labels=labels, training=training, document=document)
+    typed = checked.require()._replace(network=network)
+    return checked._replace(source=replace(checked.source, value=document), typed_network=typed)
+
+
+def learned_notes(checked: CheckedSpec, train: Dataset) -> list[Diagnostic]:
+    """What the training data determine and the spec does not say, as notes."""
+    report = checked.new_report()
+    for output, labels in train.data_spec.labels.items():
+        if output not in checked.network.labels:
+            message = f"the classes of {output!r}, in the order of the outputs: {_quoted(labels)}"
+            report.add("learned-labels", checked.network.paths[output], message, severity="note")
+    return [*report, *column_notes(checked, train)]
+
+
+def column_notes(checked: CheckedSpec, train: Dataset) -> list[Diagnostic]:
+    """The columns that patterns of the spec match, as notes."""
+    report = checked.new_report()
+    for name, columns in train.columns.items():
+        message = f"the columns of the input {name!r}: {_quoted(columns)}"
+        report.add("matched-columns", ("training", "data", "x"), message, severity="note")
+    return list(report)
+
+
+def _quoted(names: tuple[str, ...]) -> str:
+    listed = ", ".join(map(repr, names[:MAX_LISTED_NAMES]))
+    return listed if len(names) <= MAX_LISTED_NAMES else f"{listed} and {len(names) - MAX_LISTED_NAMES:,} more"

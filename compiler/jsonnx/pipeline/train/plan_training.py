@@ -1,0 +1,256 @@
+"""Plans a training: the graphs of a step, of an evaluation and of a prediction, with their inputs and outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cache, partial
+from typing import Any
+
+from ...analysis.shape_inference import TypedNetwork
+from ...backend import spec_hash
+from ...core.diagnostics import CompileError, Diagnostic
+from ...core.files.spec_source import SpecSource
+from ...core.reserved_names import ADAPT_INPUT, next_name, target_name
+from ...core.system.gc_pause import gc_paused
+from ...frontend.network import Network
+from ...gradient import MissingRule
+from ...gradient.training_step import combine_shards, shard_step, training_step, with_loss
+from ...gradient.update_weights import rate_graph
+from ...ir import Builder, Graph, Node
+from ...layers.preprocessing.adaptable import Adaptable
+from ...layers.preprocessing.text_vectorization import TOKENS_PER_TEXT
+from ...lowering.check_augmentation import augmentation_calls, augmented_input_name
+from ...lowering.lower import lower
+from ...passes.canonicalize import canonicalize
+from ...passes.training_steps.batch_separability import is_batch_separable
+from ...passes.training_steps.column_sum_matmul import column_sums_as_matmul
+from ...passes.training_steps.factor_sums import clear_detached, factor_sums
+from ...passes.training_steps.fold_batchnorm_gamma import fold_gamma_into_weights
+from ...passes.training_steps.mixed_precision import with_mixed_precision
+from ...passes.training_steps.relu_maxpool_gradient import move_relu_mask_after_pool
+from ...runtime.fit.trainer import TrainingPlan
+from ...runtime.training_plan import AdaptTask, AugmentedInput, ObjectiveGraphs, ShardedGraphs
+from ...sections.target_scaling import target_statistics
+from ...sections.training_section import Training
+from ...training.metrics.objective import Objective
+from ...tuning.cpu.gradient import CPU_GRADIENTS
+from ..check.check import CheckedSpec, StageHook, no_hook
+from ..check.data_spec import date_inputs, index_limits, input_vocabularies, inputs_with_missing_values
+from ..compile.graphs import forward_graph, inference_only
+
+NORMALIZATION_MODULES = Adaptable.__module__.partition(".preprocessing")[0] + ".normalization."
+"""The modules of the layers that stay in float32, with their statistics."""
+
+
+@gc_paused()
+def plan_training(checked: CheckedSpec, seed: int | None = None, after: StageHook = no_hook) -> TrainingPlan:
+    """Plans the training of a checked spec. Raises CompileError if the spec cannot be trained."""
+    typed, objective = checked.require(), checked.objective
+    training = typed.network.training
+    if training is None or objective is None:
+        message = "the spec has no `training` section"
+        help = 'add one: "training": {"loss": "...", "optimizer": "adam"}'
+        raise CompileError([Diagnostic("missing-key", message, "$", checked.source.file, 1, 1, help)])
+    scored = forward_loss_graph(checked, objective)
+    train = training_graph(checked, scored)
+    after("step", train)
+    network = forward_graph(checked)
+    return TrainingPlan(
+        train=train,
+        evaluate=canonicalize(with_loss(network, objective)),
+        predict=inference_only(network, typed.network),
+        inputs=typed.inputs,
+        outputs=typed.outputs,
+        targets=objective.targets,
+        metrics={name: reported.metric for name, reported in objective.metrics_by_name().items()},
+        training=training,
+        rate_graph=rate_graph(training.optimizer),
+        augmented_inputs=augmented_inputs(typed),
+        seed=checked.seed(seed),
+        index_sizes=index_limits(typed),
+        input_vocabularies=input_vocabularies(typed),
+        missing_inputs=inputs_with_missing_values(typed),
+        date_inputs=date_inputs(typed),
+        labels=typed.network.labels,
+        source=SpecSource(checked.source.file, checked.locate),
+        adapt_tasks=adapt_tasks(typed),
+        make_shards=shard_builder(typed, scored),
+        weighted_outputs=objective.weighted_outputs,
+        make_objective_graphs=cache(partial(weighted_graphs, checked, objective)),
+        fingerprint={key: spec_hash(part) for key, part in fixed_parts(typed.network.flat_document).items()},
+        vocabulary_digests=vocabulary_digests(checked),
+    )
+
+
+@gc_paused()
+def weighted_graphs(checked: CheckedSpec, objective: Objective, weighted_outputs: frozenset[str]) -> ObjectiveGraphs:
+    """The graphs for losses of these outputs that take sample weights. Raises ShapeError if a loss takes none."""
+    objective = objective._replace(weighted_outputs=weighted_outputs)
+    scored = forward_loss_graph(checked, objective)
+    return ObjectiveGraphs(
+        train=training_graph(checked, scored),
+        evaluate=canonicalize(with_loss(forward_graph(checked), objective)),
+        make_shards=shard_builder(checked.require(), scored),
+    )
+
+
+def shard_builder(typed: TypedNetwork, scored: Graph) -> Callable[[int], ShardedGraphs] | None:
+    """Builds the graphs of a data-parallel step; None if the batch cannot be split."""
+    training = typed.network.training
+    can_split = training is not None and can_be_sharded(training, scored)
+    return partial(sharded_step, typed, scored) if can_split else None
+
+
+def can_be_sharded(training: Training, forward_loss: Graph) -> bool:
+    """Whether the batch of a step may be split: scaling a loss would have to judge the gradients of all shards."""
+    return training.effective_loss_scale is None and is_batch_separable(forward_loss)
+
+
+def augmented_inputs(typed: TypedNetwork) -> tuple[AugmentedInput, ...]:
+    """The inputs of a step that augmentation layers compute on the host, in the order of the network."""
+    calls = augmentation_calls(typed.network)
+    names = {call.name: augmented_input_name(call.name) for call in calls}
+    inputs: list[AugmentedInput] = []
+    for call in calls:
+        layer: Any = call.layer
+        (source,) = call.sources
+        fed_name = names.get(source, source if source in typed.inputs else None)
+        graph = None
+        if not fed_name:
+            before_layer = lower(typed, training=True, outputs=[source], fed_names=names)
+            graph = canonicalize(replace(before_layer, losses=()))
+        inputs.append(AugmentedInput(names[call.name], layer, fed_name or source, graph))
+    return tuple(inputs)
+
+
+def adapt_tasks(typed: TypedNetwork) -> tuple[AdaptTask, ...]:
+    """The states that layers learn from the data before the first step, in the order of the network."""
+    tasks: dict[str, AdaptTask] = {}
+    for call in typed.network.calls:
+        if isinstance(call.layer, Adaptable) and call.layer.needs_adapt and call.owner not in tasks:
+            graph = lower(typed, outputs=call.sources)
+            g = Builder.extending(replace(graph, losses=()))
+            with g.scope(call.owner, call.path):
+                adapt_input = call.layer.adapt_input(g, *graph.outputs.values())
+            adapt_graph = canonicalize(g.graph({ADAPT_INPUT: adapt_input}))
+            tasks[call.owner] = AdaptTask(call.owner, call.layer.adapt, adapt_graph)
+    target_tasks = (target_task(typed, output) for output in typed.network.normalized_outputs)
+    return (*tasks.values(), *target_tasks)
+
+
+def target_task(typed: TypedNetwork, output: str) -> AdaptTask:
+    """The mean and the variance of the target of an output, which has the type of the output."""
+    g = Builder()
+    target = g.input(target_name(output), typed.types[output])
+    return AdaptTask(target_name(output), target_statistics, g.graph({ADAPT_INPUT: g.Identity(target)}))
+
+
+def fixed_parts(document: Any) -> dict[str, Any]:
+    """The parts of a spec that may not change when a run is resumed, by their keys.
+
+    A resumed run may have more epochs, other file names, other memory settings and other checkpoints; the contents of
+    its files are compared on their own.
+    """
+    training = document.get("training", {})
+    changeable = (
+        *("epochs", "data", "weights", "remat", "checkpoint", "time_limit", "csv_log", "trackers"),
+        *("threshold", "calibration"),
+    )
+    fixed = {f"training.{key}": value for key, value in training.items() if key not in changeable}
+    data = training.get("data") or {}
+    if "sequences" in data:  # decides which samples are in a batch
+        fixed["training.data.sequences"] = data["sequences"]
+    inputs = {name: _without_description(input) for name, input in document["inputs"].items()}
+    layers = [_without_description(entry) for entry in document["layers"]]
+    outputs = {"outputs": document["outputs"]} if "outputs" in document else {}
+    return {"inputs": inputs, "layers": layers, **outputs, **fixed}
+
+
+def _without_description(entry: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in entry.items() if key != "description"} if "description" in entry else entry
+
+
+def vocabulary_digests(checked: CheckedSpec) -> dict[str, str]:
+    """Hashes of the tokens of the spec's vocabulary files, by the names of the files."""
+    layers = checked.flat.document["layers"] if checked.flat else []
+    tokens: dict[str, list[Any]] = {}
+    for index, name in checked.vocabulary_files.items():
+        tokens.setdefault(name, []).append(layers[index]["vocabulary"])
+    return {name: spec_hash(lists) for name, lists in tokens.items()}
+
+
+def forward_loss_graph(checked: CheckedSpec, objective: Objective) -> Graph:
+    """Forward pass in training, loss and metrics."""
+    typed = checked.require()
+    graph = canonicalize(with_loss(forward_graph(checked, training=True), objective))
+    report = checked.new_report()
+    for name, drawn in graph.randoms.items():
+        if any(str(TOKENS_PER_TEXT) in str(size) for size in drawn.shape):
+            layer = name.partition("/")[0]
+            message = f"{layer!r} draws a random number for each token, but the number of tokens depends on the data"
+            report.add("shape-mismatch", typed.network.paths[layer], message, help="give an output_sequence_length")
+    report.raise_errors()
+    training = typed.network.training
+    if training is not None and training.precision != "float32":
+        dtype = training.precision.removeprefix("mixed_")
+        graph = canonicalize(with_mixed_precision(graph, dtype, in_normalization(typed.network)))
+    return graph
+
+
+def in_normalization(network: Network) -> Callable[[Node], bool]:
+    """Whether a node belongs to a normalization layer of the network, or to the normalization of a target."""
+    names = {call.owner for call in network.calls if type(call.layer).__module__.startswith(NORMALIZATION_MODULES)}
+    names |= {target_name(output) for output in network.normalized_outputs}
+    return lambda node: node.scope in names
+
+
+def training_graph(checked: CheckedSpec, forward_loss: Graph) -> Graph:
+    """Adds the backward pass and the optimizer's update to a forward pass.
+
+    Raises CompileError for a layer whose operator has no gradient, and for a weight with a reserved name.
+    """
+    typed = checked.require()
+    training = typed.network.training
+    if training is None:
+        raise ValueError("a network without a training section has no training graph")
+    report = checked.new_report()
+    try:
+        factors = typed.network.learning_rate_factors
+        step = training_step(
+            forward_loss,
+            training.optimizer,
+            factors,
+            training.batch_size,
+            CPU_GRADIENTS,
+            training.effective_loss_scale,
+        )
+    except MissingRule as error:
+        reason = f"it {error}" if str(error).startswith("needs") else str(error)
+        report.add("no-gradient", error.node.path, f"{error.node.scope or 'the loss'!r} cannot be trained: {reason}")
+        raise CompileError(report) from error
+    fed = step.parameters.keys() | step.states.keys()
+    clash = next((name for name in step.updates if next_name(name) in fed), None)
+    if clash is not None:
+        name = next_name(clash)
+        layer = name.partition("/")[0]
+        message = f"{name!r} is a weight of {layer!r} and also the name of the next value of {clash!r}"
+        report.add("duplicate-name", typed.network.paths[layer], message, help="give the layer another name")
+        raise CompileError(report)
+    return simplify_step(step)
+
+
+def sharded_step(typed: TypedNetwork, forward_loss: Graph, shards: int) -> ShardedGraphs:
+    """The training step for a batch that is split into this number of shards."""
+    training = typed.network.training
+    assert training is not None
+    shard = simplify_step(shard_step(forward_loss, training.batch_size // shards, CPU_GRADIENTS))
+    combiner = combine_shards(forward_loss, shard, shards, training.optimizer, typed.network.learning_rate_factors)
+    return ShardedGraphs(shards, shard, canonicalize(combiner))
+
+
+def simplify_step(step: Graph) -> Graph:
+    """Rewrites a step into fewer or cheaper operators, for any runtime."""
+    return column_sums_as_matmul(
+        move_relu_mask_after_pool(fold_gamma_into_weights(factor_sums(clear_detached(canonicalize(step)))))
+    )

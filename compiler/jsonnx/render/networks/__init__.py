@@ -1,0 +1,1 @@
+"""Networks, models and their differences as text and JSON."""

@@ -1,0 +1,62 @@
+"""The list of all lint rules, as text, JSON and Markdown."""
+
+from __future__ import annotations
+
+import json
+from itertools import groupby
+
+from ...lint.check_warnings import CHECK_WARNINGS, DATA_WARNINGS
+from ...lint.rule import Rule
+from ...lint.rules import RULES
+from ..explanations import EXPLANATIONS
+
+
+def rules_text() -> str:
+    """A line for each rule, by subject."""
+    width = max(map(len, RULES))
+    lines: list[str] = []
+    for group, rules in groupby(sorted(RULES.values(), key=lambda rule: rule.group), key=lambda rule: rule.group):
+        lines += ["", f"{group}:"] if lines else [f"{group}:"]
+        lines += [f"  {rule.code:<{width}}  {_remark(rule):<8}  {rule.title}" for rule in rules]
+    lines += ["", "warnings, which validate reports, too:"]
+    lines += [f"  {code:<{width}}  {_warning_remark(code):<8}  {EXPLANATIONS[code].title}" for code in CHECK_WARNINGS]
+    return "\n".join([*lines, "", "off: runs if it is selected. data: runs with --data."])
+
+
+def _warning_remark(code: str) -> str:
+    return "data" if code in DATA_WARNINGS else ""
+
+
+def _remark(rule: Rule) -> str:
+    return " ".join([*([] if rule.is_default else ["off"]), *(["data"] if rule.needs_data else [])])
+
+
+def rules_json() -> str:
+    rows = [
+        {
+            "code": rule.code,
+            "group": rule.group,
+            "title": rule.title,
+            "severity": rule.severity,
+            "default": rule.is_default,
+            "needs_data": rule.needs_data,
+        }
+        for rule in RULES.values()
+    ]
+    return json.dumps(rows, indent=2)
+
+
+def rules_markdown() -> list[str]:
+    """The lines of a table for docs/lint.md, with links to the explanations."""
+    lines = ["| code | finds | runs |", "| --- | --- | --- |"]
+    for rule in sorted(RULES.values(), key=lambda rule: rule.code):
+        runs = " ".join(
+            [*(["if selected"] if not rule.is_default else []), *(["with `--data`"] if rule.needs_data else [])]
+        )
+        lines.append(f"| [`{rule.code}`](errors.md#{rule.code}) | {rule.title} | {runs or 'by default'} |")
+    lines += ["", "Warnings of `jsonnx validate` are selected and silenced in the same way:", ""]
+    lines += ["| code | finds | runs |", "| --- | --- | --- |"]
+    for code in CHECK_WARNINGS:
+        runs = "with `--data`" if code in DATA_WARNINGS else "by default"
+        lines.append(f"| [`{code}`](errors.md#{code}) | {EXPLANATIONS[code].title} | {runs} |")
+    return lines

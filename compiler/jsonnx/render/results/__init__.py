@@ -1,0 +1,1 @@
+"""Data, runs, sweeps, profiles and traces as text and JSON."""

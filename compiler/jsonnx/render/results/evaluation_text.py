@@ -1,0 +1,44 @@
+"""The figures of an evaluation as text: a line for each number, a table for each list of numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ...core.figures import Figure
+
+AxisLabels = Sequence[Sequence[str]]
+"""The labels of the elements along each axis of a list."""
+
+
+def evaluation_text(figures: Mapping[str, Figure], labels: Mapping[str, AxisLabels]) -> str:
+    """Numbers in the order of their names, then the lists. `labels` are those of the lists, where they have any."""
+    numbers = [f"{name} {figure:.6g}" for name, figure in figures.items() if not isinstance(figure, list)]
+    lists = [
+        list_text(name, figure, labels.get(name, ())) for name, figure in figures.items() if isinstance(figure, list)
+    ]
+    return "\n".join([*numbers, *lists])
+
+
+def list_text(name: str, figure: list[Any], labels: AxisLabels) -> str:
+    """A name, and below it a line for each item of a list, or each row of a matrix."""
+    is_matrix = bool(figure) and isinstance(figure[0], list)
+    rows = figure if is_matrix else [[value] for value in figure]
+    row_labels = _labels_of(rows, labels[0] if labels else ())
+    column_labels = _labels_of(rows[0], labels[1] if len(labels) > 1 else ()) if is_matrix else []
+    cells = [["", *column_labels], *([label, *map(_number, row)] for label, row in zip(row_labels, rows, strict=True))]
+    widths = [max(map(len, column)) for column in zip(*(cells if is_matrix else cells[1:]), strict=True)]
+    lines = []
+    for label, *values in cells if is_matrix else cells[1:]:
+        padded = (value.rjust(width) for value, width in zip(values, widths[1:], strict=True))
+        lines.append(("  " + "  ".join([label.ljust(widths[0]), *padded])).rstrip())
+    return "\n".join([name, *lines])
+
+
+def _labels_of(items: Sequence[Any], labels: Sequence[str]) -> list[str]:
+    """The labels, or else the indices, of the items of a list."""
+    return list(labels) if len(labels) == len(items) else [str(index) for index in range(len(items))]
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.6g}"

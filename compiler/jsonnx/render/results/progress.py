@@ -1,0 +1,289 @@
+"""Progress of training: a bar in a terminal or a notebook, plain lines in a log file.
+
+Displays are callbacks of a fit. Besides its hooks they may have `show_step(step, figures)`, which a fit calls after
+every step; `figures()` adds up the results so far, which takes longer than a small step and is therefore done only when
+something is drawn. `show_class_weights(weights, labels)` tells the weights that a fit has learned from its data.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any, Literal, TextIO
+
+from ...core.figures import Figure, numbers_only
+from ..diagnostics.diagnostics import escape_invisible
+from ..text.terminal import can_rewrite_lines, in_notebook, line_width, shows_color
+
+Figures = Mapping[str, Figure]
+Verbosity = Literal["auto", 0, 1, 2]
+VERBOSITIES = ("auto", 0, 1, 2)
+"""As in Keras. 0: nothing; 1: a bar, or where there can be none, a line an epoch; 2: a line an epoch; "auto": a bar, or
+where there can be none, nothing."""
+
+MAX_LISTED_CLASSES = 20
+SECONDS_BETWEEN_DRAWINGS = 0.1
+BAR_WIDTH = 24
+"""Columns of the bar, in a terminal that is wide enough."""
+
+
+@contextmanager
+def progress_display(verbosity: Verbosity = 1) -> Iterator[Any]:
+    """A display of progress until the end of the `with` block."""
+    display = _display(verbosity)
+    try:
+        yield SafeDisplay(display)
+    finally:
+        with suppress(OSError, ValueError):
+            display.on_end(None)
+
+
+def _display(verbosity: Verbosity) -> Any:
+    if verbosity in ("auto", 1) and in_notebook():
+        return NotebookLine()
+    if verbosity in ("auto", 1) and can_rewrite_lines(sys.stderr):
+        return ProgressBar()
+    return EpochLines() if verbosity in (1, 2) else NoDisplay()
+
+
+class SafeDisplay:
+    """Forwards events to a display until it fails: a closed terminal must not end the training."""
+
+    def __init__(self, display: Any) -> None:
+        self.display = display
+
+    def __getattr__(self, event: str) -> Callable[..., None]:
+        getattr(self.display, event)  # AttributeError: the display does not handle this event
+
+        def forward(*arguments: Any) -> None:
+            try:
+                if self.display is not None:
+                    getattr(self.display, event)(*arguments)
+            except (OSError, ValueError):  # the terminal or pipe is closed, or the disk is full
+                self.display = None
+
+        return forward
+
+
+def figure_texts(figures: Figures) -> list[str]:
+    """The figures, without those that have a number for each class."""
+    numbers = numbers_only(figures)
+    return [f"{name} {value:.4f}" if abs(value) < 1000 else f"{name} {value:.4g}" for name, value in numbers.items()]
+
+
+def metrics_text(figures: Figures) -> str:
+    return "  ".join(figure_texts(figures))
+
+
+class NoDisplay:
+    """Shows nothing."""
+
+    def on_end(self, history: Any) -> None:
+        pass
+
+
+def class_weight_lines(
+    weights: Mapping[str, Mapping[int, float]], labels: Mapping[str, Sequence[str]]
+) -> Iterator[str]:
+    """A line for each output: `class weights of species: setosa 0.5  virginica 1.25`."""
+    for output, by_class in weights.items():
+        names = labels.get(output, ())
+        shown = [
+            f"{escape_invisible(names[number]) if number < len(names) else number} {weight:.4g}"
+            for number, weight in list(by_class.items())[:MAX_LISTED_CLASSES]
+        ]
+        hidden = len(by_class) - len(shown)
+        yield f"class weights of {output}: {'  '.join(shown)}" + (f"  and {hidden:,} more" if hidden else "")
+
+
+class EpochLines(NoDisplay):
+    """One line an epoch: `epoch 3/10  2.1 s  loss 0.1234  accuracy 0.9612`."""
+
+    def show_class_weights(
+        self, weights: Mapping[str, Mapping[int, float]], labels: Mapping[str, Sequence[str]]
+    ) -> None:
+        for line in class_weight_lines(weights, labels):
+            print(line, file=sys.stderr, flush=True)
+
+    def on_epoch_begin(self, epoch: int, epochs: int, steps: int | None) -> None:
+        self.epochs, self.start_time = epochs, time.monotonic()
+
+    def on_epoch_end(self, epoch: int, figures: Figures) -> None:
+        seconds = time.monotonic() - self.start_time
+        print(f"epoch {epoch + 1}/{self.epochs}  {seconds:.1f} s  {metrics_text(figures)}", file=sys.stderr, flush=True)
+
+
+class EpochDrawing:
+    """Draws the state of an epoch again and again; a subclass draws."""
+
+    def __init__(self) -> None:
+        self.stream: TextIO = sys.stderr
+        self.epoch = self.epochs = self.step = 0
+        self.steps: int | None = None
+        """The steps of the epoch; None if it ends with the data."""
+        self.start_time = self.next_drawing = 0.0
+
+    def on_epoch_begin(self, epoch: int, epochs: int, steps: int | None) -> None:
+        self.epoch, self.epochs, self.steps, self.step = epoch, epochs, steps, 0
+        self.start_time = time.monotonic()
+
+    def show_class_weights(
+        self, weights: Mapping[str, Mapping[int, float]], labels: Mapping[str, Sequence[str]]
+    ) -> None:
+        for line in class_weight_lines(weights, labels):
+            print(line, file=self.stream, flush=True)
+
+    def show_step(self, step: int, figures: Callable[[], Figures]) -> None:
+        now = time.monotonic()
+        if now >= self.next_drawing:
+            self.next_drawing = now + SECONDS_BETWEEN_DRAWINGS
+            self.step = step
+            self.draw(figures())
+
+    def on_epoch_end(self, epoch: int, figures: Figures) -> None:
+        self.step = self.steps or self.step
+        self.draw(figures)
+        self.on_end(None)
+
+    def draw(self, figures: Figures) -> None:
+        raise NotImplementedError
+
+    def on_end(self, history: Any) -> None:
+        raise NotImplementedError
+
+    @property
+    def epoch_text(self) -> str:
+        return f"epoch {self.epoch + 1}/{self.epochs}"
+
+    @property
+    def counter_text(self) -> str:
+        return str(self.step) if self.steps is None else f"{self.step:>{len(str(self.steps))}}/{self.steps}"
+
+    @property
+    def time_text(self) -> str:
+        """Hours, minutes and seconds since the epoch began."""
+        minutes, seconds = divmod(int(time.monotonic() - self.start_time), 60)
+        return f"{minutes // 60}:{minutes % 60:02}:{seconds:02}"
+
+
+class NotebookLine(EpochDrawing):
+    """A line on standard output for each epoch, rewritten while it runs. Notebooks show standard error like errors."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stream = sys.stdout
+        self.drawn_width = 0
+
+    def draw(self, figures: Figures) -> None:
+        line = f"{self.epoch_text}  {self.counter_text}  {self.time_text}  {metrics_text(figures)}"
+        print(f"\r{line:{self.drawn_width}}", end="", flush=True)
+        self.drawn_width = len(line)
+
+    def on_end(self, history: Any) -> None:
+        if self.drawn_width:
+            self.drawn_width = 0
+            print(flush=True)
+
+
+class ProgressBar(EpochDrawing):
+    """A bar on standard error for each epoch; the bars of finished epochs stay visible.
+
+    Figures that do not fit beside the bar are shown below it.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.live: Any = None
+
+    def on_epoch_begin(self, epoch: int, epochs: int, steps: int | None) -> None:
+        from rich.live import Live
+
+        super().on_epoch_begin(epoch, epochs, steps)
+        self.live = Live(console=rewriting_console(), auto_refresh=False)
+        self.live.start()
+        self.draw({})
+
+    def draw(self, figures: Figures) -> None:
+        # Not that of sys.stderr, which `live` replaces by an object that is no terminal.
+        self.live.update(self._lines(figures, self.live.console.width), refresh=True)
+
+    def _lines(self, figures: Figures, width: int) -> Any:
+        from rich.console import Group
+        from rich.progress_bar import ProgressBar as Bar
+        from rich.table import Table
+        from rich.text import Text
+
+        counter = self.counter_text
+        texts = figure_texts(figures)
+        other_width = len(f"{self.epoch_text}  {counter} {self.time_text}") + 1
+        bar_width = max(0, min(BAR_WIDTH, width - other_width - 1))
+        beside = "  ".join(texts)
+        has_room = other_width + bar_width + 1 + len(beside) < width
+        bar = Table.grid(padding=(0, 1, 0, 0))
+        for column_width in (len(self.epoch_text), bar_width, len(counter), len(self.time_text)):
+            bar.add_column(no_wrap=True, width=column_width)
+        cells: list[Any] = [self.epoch_text, Bar(self.steps, self.step, bar_width), counter, self.time_text]
+        bar.add_row(*cells, *([Text(beside, no_wrap=True)] if has_room else []))
+        below = [] if has_room else filled_lines(texts, width - 3)
+        return Group(bar, *(Text(f"  {line}") for line in below))
+
+    def on_end(self, history: Any) -> None:
+        live, self.live = self.live, None
+        if live is not None:
+            live.stop()
+
+
+class SampleCounter:
+    """A line in a terminal that counts samples, if they take longer than a second; it is erased at the end."""
+
+    def __init__(self) -> None:
+        self.next_drawing = time.monotonic() + 1.0
+        self.is_drawn = False
+
+    def __enter__(self) -> SampleCounter:
+        return self
+
+    def show(self, done: int, count: int) -> None:
+        now = time.monotonic()
+        if now >= self.next_drawing and can_rewrite_lines(sys.stderr):
+            self.next_drawing = now + SECONDS_BETWEEN_DRAWINGS
+            self.is_drawn = True
+            with suppress(OSError, ValueError):
+                print(f"\r{done:,}/{count:,} samples", end="", file=sys.stderr, flush=True)
+
+    def __exit__(self, *error: object) -> None:
+        if self.is_drawn:
+            with suppress(OSError, ValueError):
+                print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+
+
+def filled_lines(texts: Sequence[str], width: int) -> list[str]:
+    """Lines of texts with two spaces between them, as many in a line as fit into the width."""
+    lines: list[str] = []
+    for text in texts:
+        if lines and len(lines[-1]) + 2 + len(text) <= width:
+            lines[-1] += f"  {text}"
+        else:
+            lines.append(text)
+    return lines
+
+
+def rewriting_console() -> Any:
+    """A console that never hides the cursor: a killed process would leave it hidden."""
+    from rich.console import Console
+
+    class ConsoleWithCursor(Console):
+        def show_cursor(self, show: bool = True) -> bool:
+            return False
+
+    color, width = shows_color(sys.stderr), line_width(sys.stderr)
+    return ConsoleWithCursor(
+        stderr=True,
+        force_terminal=True,
+        width=width,
+        color_system="auto" if color else None,
+        no_color=not color,
+        highlight=False,
+    )

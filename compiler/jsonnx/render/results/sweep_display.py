@@ -1,0 +1,174 @@
+"""A search while it goes on: a live table in a terminal, a line for each trial elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any, Protocol
+
+from ...frontend.schema.phrases import short_repr
+from ...hyperparameter_search.trials import FAILED, FINISHED, INVALID, PRUNED, Trial, best_trial, counts_by_state
+from ..diagnostics.diagnostics import escape_invisible
+from ..text.terminal import can_rewrite_lines
+from .progress import SECONDS_BETWEEN_DRAWINGS, SafeDisplay, Verbosity, rewriting_console
+
+MAX_BEST_ROWS = 5
+"""Rows of the best trials so far, below those that run."""
+
+
+class Running(Protocol):
+    """A trial that runs, as `pipeline.sweep_run` describes it."""
+
+    @property
+    def trial(self) -> Trial: ...
+    @property
+    def curve(self) -> Sequence[float | None]: ...
+    @property
+    def epochs(self) -> int: ...
+    @property
+    def seconds(self) -> float: ...
+
+
+class View(Protocol):
+    """The state of a search, as `pipeline.sweep_run` describes it."""
+
+    @property
+    def trials(self) -> list[Trial]: ...
+    @property
+    def running(self) -> Sequence[Running]: ...
+    @property
+    def limit(self) -> int: ...
+    @property
+    def metric(self) -> str: ...
+    @property
+    def is_maximized(self) -> bool: ...
+
+
+@contextmanager
+def sweep_display(verbosity: Verbosity = 1) -> Iterator[Any]:
+    """A display until the end of the `with` block: a table, a line for each trial, or nothing."""
+    display: Any = NoSweepDisplay()
+    if verbosity in ("auto", 1) and can_rewrite_lines(sys.stderr):
+        display = LiveTable()
+    elif verbosity in (1, 2):
+        display = TrialLines()
+    try:
+        yield SafeDisplay(display)
+    finally:
+        with suppress(OSError, ValueError):
+            display.close()
+
+
+class NoSweepDisplay:
+    """Shows nothing."""
+
+    def show(self, view: View) -> None:
+        pass
+
+    def show_ended(self, trial: Trial, view: View) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+class TrialLines(NoSweepDisplay):
+    """A line for each trial that has ended: `trial 3/50  finished  val_accuracy 0.9714  12.3 s  width = 32`."""
+
+    def show_ended(self, trial: Trial, view: View) -> None:
+        parts = [f"trial {trial.number}/{view.limit}", outcome_text(trial, view.metric)]
+        if trial.runs:
+            parts.append(f"{trial.seconds:.1f} s")
+        if trial is best_trial(view.trials, view.is_maximized):
+            parts.append("best so far")
+        print("  ".join([*parts, assignment_text(trial.values)]), file=sys.stderr, flush=True)
+
+
+def outcome_text(trial: Trial, metric: str) -> str:
+    """How a trial has ended, in words."""
+    if trial.state == FINISHED:
+        return f"finished  {metric} {figure_text(trial.value)}"
+    if trial.state == PRUNED:
+        return f"pruned after epoch {trial.pruned_at}  {metric} {figure_text(trial.curve[-1] if trial.curve else None)}"
+    if trial.state in (FAILED, INVALID):
+        return f"{trial.state}: {escape_invisible(trial.reasons[0] if trial.reasons else '')}"
+    return f"repeats trial {trial.duplicate_of}" if trial.duplicate_of is not None else trial.state
+
+
+def figure_text(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.4f}" if 0.01 <= abs(value) < 1000 or value == 0 else f"{value:.4g}"
+
+
+def assignment_text(values: Mapping[str, Any]) -> str:
+    """The values of a trial, with the last parts of dotted names: `width = 32, learning_rate = 0.001`."""
+    return escape_invisible(
+        ", ".join(f"{name.rpartition('.')[2]} = {short_repr(value)}" for name, value in values.items())
+    )
+
+
+class LiveTable(NoSweepDisplay):
+    """A table on standard error: the trials that run, the best so far, and how many have ended."""
+
+    def __init__(self) -> None:
+        self._live: Any = None
+        self._next_drawing = 0.0
+        self._start_time = time.monotonic()
+
+    def show(self, view: View) -> None:
+        now = time.monotonic()
+        if now >= self._next_drawing:
+            self._next_drawing = now + SECONDS_BETWEEN_DRAWINGS
+            self._draw(view)
+
+    def show_ended(self, trial: Trial, view: View) -> None:
+        self._draw(view)
+
+    def _draw(self, view: View) -> None:
+        from rich.live import Live
+
+        if self._live is None:
+            self._live = Live(console=rewriting_console(), auto_refresh=False)
+            self._live.start()
+        self._live.update(self._table(view), refresh=True)
+
+    def _table(self, view: View) -> Any:
+        from rich.console import Group
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+        for name in ("trial", "state", view.metric, "epoch"):
+            table.add_column(name, no_wrap=True)
+        table.add_column("values", no_wrap=True, overflow="ellipsis")
+        for item in view.running:
+            last = item.curve[-1] if item.curve else None
+            epoch = f"{len(item.curve)}/{item.epochs}"
+            table.add_row(*self._row(item.trial, f"{item.seconds:.0f} s", last, epoch))
+        sign = -1.0 if view.is_maximized else 1.0
+        finished = [trial for trial in view.trials if trial.state == FINISHED and trial.value is not None]
+        for trial in sorted(finished, key=lambda trial: (sign * (trial.value or 0.0), trial.number))[:MAX_BEST_ROWS]:
+            epochs = trial.runs[0].epoch if trial.runs else None
+            table.add_row(*self._row(trial, "finished", trial.value, str(epochs or "")))
+        return Group(Text(self._heading(view), no_wrap=True), table)
+
+    def _row(self, trial: Trial, state: str, value: float | None, epoch: str) -> list[Any]:
+        from rich.text import Text
+
+        cells = [str(trial.number), state, figure_text(value), epoch, assignment_text(trial.values)]
+        return [Text(cell) for cell in cells]
+
+    def _heading(self, view: View) -> str:
+        counts = counts_by_state([trial for trial in view.trials if trial.has_ended])
+        ended = sum(counts.values())
+        minutes, seconds = divmod(int(time.monotonic() - self._start_time), 60)
+        states = "  ".join(f"{state} {count}" for state, count in counts.items())
+        return f"{ended}/{view.limit} trials  {minutes // 60}:{minutes % 60:02}:{seconds:02}  {states}"
+
+    def close(self) -> None:
+        live, self._live = self._live, None
+        if live is not None:
+            live.stop()

@@ -1,0 +1,1 @@
+"""Terminals, and tables of text."""

@@ -1,0 +1,1 @@
+"""Callbacks: their base class, hooks and states."""

@@ -1,0 +1,1 @@
+"""The engine: graphs and variables of a training plan in onnxruntime."""

@@ -1,0 +1,368 @@
+"""Training steps, evaluation and prediction over one set of variables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from math import isfinite
+from typing import Any
+
+import numpy as np
+
+from ...core.diagnostics import CompileError, Diagnostic
+from ...core.numpy_types import numpy_dtype
+from ...core.reserved_names import AVERAGE_SLOT, LEARNING_RATE, LOSS, STEP_COUNT, is_slot_name, slot_scope, target_name
+from ...core.system.cpu_count import checked_thread_count
+from ...core.system.gc_pause import gc_paused
+from ...data.samples.batch_stream import BatchStream
+from ...data.samples.data_errors import FeedError
+from ...data.samples.dataset import Dataset
+from ...data.samples.sample_order import generator
+from ...ir import unlearned_states
+from ..providers.provider_options import ProviderOptions
+from ..providers.providers import Provider, resolve_provider
+from ..providers.random import draw_initial_weights, step_randoms, symbol_sizes
+from ..providers.session_recorder import SessionRecorder
+from ..session.session import concatenate_batches
+from ..session.weight_files import validate_weights
+from ..training_plan import AugmentedInput, TrainingPlan
+from .adapt import adapted_states
+from .device_variables import DeviceVariables
+from .divergence import find_origin
+from .execution_plan import allocate_variables, find_lazy_tables, plan_execution
+from .graph_loader import GraphLoader
+from .history import History, MetricSums, Weights
+from .lazy_embeddings import LazyEmbeddings, with_eager_state
+from .prefetch import BatchSlot, PrefetchBuffer, PrefetchBuffers
+from .step_runners import StepRunnerCache
+from .variables import SET_COUNT, DonatedArrays
+from .worker_thread import WorkerThread
+
+
+class Diverged(CompileError):
+    """The loss became NaN or infinite.
+
+    The weights and optimizer slots are those of the last step with a finite loss; but if the step overwrites slots in
+    place, the optimizer's state is reset; and on a device, they are those before the last steps whose losses were read
+    together.
+    """
+
+    history: History | None = None
+
+
+class Engine:
+    """The variables of a training plan, and the runners that read and update them.
+
+    With `fast`, graphs are rewritten for this machine. `donated_weights` replace initial weights, and must fit.
+    """
+
+    @gc_paused()
+    def __init__(
+        self,
+        plan: TrainingPlan,
+        provider: str | Provider,
+        threads: int | None,
+        fast: bool = True,
+        donated_weights: DonatedArrays | None = None,
+        provider_options: ProviderOptions | None = None,
+    ) -> None:
+        self.plan = plan
+        resolved_provider = resolve_provider(provider, provider_options)
+        self.execution = plan_execution(plan, resolved_provider, checked_thread_count(threads), fast)
+        self.steps = 0
+        self.constant_rate = np.array(plan.constant_rate, np.float32)
+        """Fed to every step without a copy, so that a change also reaches batches that are prepared already."""
+        initial = DonatedArrays(
+            draw_initial_weights(plan.train, plan.seed, donated_weights.take_all() if donated_weights else {})
+            | self.execution.zero_states()
+        )
+        vocabularies = {name: initial.take(name) for name in unlearned_states(plan.train)}
+        self._variables = allocate_variables(self.execution, initial)
+        self._prefetch_buffers = PrefetchBuffers(plan, self.constant_rate)
+        self.worker = WorkerThread()
+        """Prepares batches while steps run."""
+        self._undo_depth = 0
+        """How many earlier steps the sets of variables still hold."""
+        self._is_on_device = isinstance(self._variables, DeviceVariables)
+        self._unchecked_steps = 0
+        """Steps on a device whose losses are not read yet."""
+        self._kept_steps = 0
+        """The steps before the set of variables that a device keeps."""
+        self.recorder: SessionRecorder | None = None
+        """Records when the nodes of training steps run."""
+        self._use_vocabularies(vocabularies)
+
+    def _use_vocabularies(self, vocabularies: Weights) -> None:
+        """Sets the vocabularies, and discards all runners, since vocabularies are constants of their graphs."""
+        self.vocabularies = vocabularies
+        self.loader = GraphLoader(self.plan, self.execution, self._variables, vocabularies, self.recorder)
+        self.step_runners = StepRunnerCache(
+            self.loader.build_step,
+            self._prefetch_buffers.release,
+            depends_on_batch=self.execution.depends_on_batch,
+            can_own_arena=self.execution.can_own_arena,
+        )
+        self._prefetch_buffers.release()
+        lazy_tables = self.execution.lazy_tables
+        self._lazy_embeddings = (
+            LazyEmbeddings(lazy_tables, self._variables, self.loader.load_optimized) if lazy_tables else None
+        )
+
+    def record_steps(self, recorder: SessionRecorder | None) -> None:
+        """Lets a recorder record the training steps from now on; None ends this."""
+        self.recorder = recorder
+        self._use_vocabularies(self.vocabularies)
+
+    # -- variables ---------------------------------------------------------------------------------------------------
+
+    def weights(self) -> Weights:
+        """Copies of the network's weights, in Keras' order."""
+        values = self._read(self.plan.weight_names) | self.vocabularies
+        return {name: values[name] for name in self.plan.weight_names}
+
+    def variables(self) -> Weights:
+        """Copies of everything that a step reads: weights, states and optimizer slots."""
+        return self._read((*self.plan.train.parameters, *self.plan.train.states)) | self.vocabularies
+
+    def _read(self, names: Iterable[str]) -> Weights:
+        """Copies of the current values of these variables, without vocabularies."""
+        variable_names = [name for name in names if name not in self.vocabularies]
+        lazy_values = self._lazy_embeddings.current_values(variable_names) if self._lazy_embeddings else {}
+        values = lazy_values | self._variables.read(name for name in variable_names if name not in lazy_values)
+        return {name: values[name] for name in variable_names}
+
+    def state_dict(self, *, portable: bool = False) -> Weights:
+        """Copies of the stored values of all variables, from which a run resumes bit for bit.
+
+        `portable` leaves out the states that only lazily updated embeddings have.
+        """
+        arrays = self._variables.read() | self.vocabularies
+        lazy_tables = self.execution.lazy_tables
+        omitted = lazy_tables.extra_states if lazy_tables and portable else ()
+        return {name: array for name, array in arrays.items() if name not in omitted}
+
+    def convert_state(self, arrays: Weights) -> Weights:
+        """The `state_dict` of another engine of the same plan, in the form that `write` takes here."""
+        lazy_tables = None if self.execution.lazy_tables else find_lazy_tables(self.plan)
+        arrays = dict(with_eager_state(lazy_tables, arrays)) if lazy_tables else arrays
+        return arrays | self._converted_step_count(arrays)
+
+    def _converted_step_count(self, arrays: Weights) -> Weights:
+        """The count of steps in the element type that it has in this plan, which depends on the provider."""
+        count, state = arrays.get(STEP_COUNT), self.plan.train.states.get(STEP_COUNT)
+        if count is None or state is None or count.dtype.kind != "i":
+            return {}
+        converted = count.astype(numpy_dtype(state.dtype))
+        return {STEP_COUNT: converted} if np.array_equal(converted, count) else {}
+
+    def adapt(self, samples: Dataset | BatchStream) -> None:
+        """Sets the states that layers learn from the samples, unless they are learned already."""
+        if self.plan.adapt_tasks:
+            initial = draw_initial_weights(self.plan.train, self.plan.seed)
+            self.write(adapted_states(self.plan.adapt_tasks, samples, initial, self.variables()))
+
+    def write(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Replaces the values of some variables by arrays that fit."""
+        vocabularies = {name: array for name, array in arrays.items() if name in self.vocabularies}
+        if any(not np.array_equal(self.vocabularies[name], array) for name, array in vocabularies.items()):
+            self._use_vocabularies(self.vocabularies | vocabularies)
+        values = {name: array for name, array in arrays.items() if name not in vocabularies}
+        outdated_counts = self._lazy_embeddings.catch_up(values) - values.keys() if self._lazy_embeddings else ()
+        self._variables.write(values)
+        if self._lazy_embeddings and outdated_counts:
+            self._variables.write(self._lazy_embeddings.step_counts(outdated_counts))
+        self._undo_depth = self._unchecked_steps = 0
+        self._kept_steps = self.steps
+
+    def validate_weights(self, weights: Mapping[str, Any], strict: bool) -> Weights:
+        """The weights in the types of the network. Raises FeedError with every fault."""
+        values = {**self.plan.train.parameters, **self.plan.train.states}
+        expected = {name: values[name].type for name in self.plan.weight_names}
+        arrays, faults = validate_weights(weights, expected, strict=strict)
+        if faults:
+            raise FeedError(faults)
+        return arrays
+
+    def use_average_weights(self) -> None:
+        """Replaces the weights by their exponential moving averages, if the optimizer keeps any."""
+        averages = {f"{slot_scope(weight)}/{AVERAGE_SLOT}": weight for weight in self.plan.train.parameters}
+        names = [name for name in averages if name in self.plan.train.states]
+        if names and self.steps:
+            self.write({averages[name]: array for name, array in self._read(names).items()})
+
+    # -- batches -----------------------------------------------------------------------------------------------------
+
+    def feeds(self, samples: Dataset, rows: np.ndarray | slice, step: int) -> dict[str, np.ndarray]:
+        """All feeds of a training step, a function of the samples and the step's number alone."""
+        feeds = samples.take(rows)
+        for augmented in self.plan.augmented_inputs:
+            self._augment(augmented, feeds, step)
+        feeds[LEARNING_RATE] = self.constant_rate
+        if self.plan.train.randoms:
+            sizes = symbol_sizes(self.plan.inputs, feeds)
+            feeds |= step_randoms(self.plan.train.randoms, self.plan.seed, step, sizes)
+        return feeds
+
+    def learning_rate(self) -> float:
+        """The learning rate of the next step."""
+        runner = self.loader.rate_runner
+        return float(self.constant_rate if runner is None else runner({})[LEARNING_RATE])
+
+    def set_learning_rate(self, rate: float) -> None:
+        """Replaces the constant learning rate, from the next step on."""
+        self.constant_rate[...] = rate
+
+    def _augment(self, augmented: AugmentedInput, feeds: dict[str, np.ndarray], step: int) -> None:
+        """Adds the images of an augmentation layer, and transforms the targets if the layer mixes images."""
+        layer, name, source = augmented.layer, augmented.name, augmented.source
+        images = self.loader.augmentation_runner(augmented)(feeds)[source] if augmented.graph else feeds[source]
+        rng = generator(self.plan.seed if layer.seed is None else layer.seed, name, step)
+        feeds[name], drawn = layer.augment(images, rng)
+        for target in map(target_name, self.plan.targets) if layer.mixes_targets else ():
+            feeds[target] = layer.transform_labels(feeds[target], **drawn).astype(feeds[target].dtype)
+
+    def prefetch_buffers(self, samples: Dataset, batch_size: int) -> tuple[PrefetchBuffer, PrefetchBuffer] | None:
+        """Two buffers for the batches of a fit, of which one is filled while the steps of the other run; None if the
+        fit must prepare its batches one by one.
+
+        The step runner is built for the batch size, even if an earlier runner exists or a resumed fit begins with an
+        incomplete batch: a fit must give the same bits every time.
+        """
+        runner = self.step_runners.for_batch(min(batch_size, len(samples)), is_fit=True)
+        return self._prefetch_buffers.for_fit(runner, samples, batch_size)
+
+    @property
+    def current_set(self) -> int:
+        """The index, below `SET_COUNT`, of the set of variables that the next step reads."""
+        return self._variables.current_set
+
+    # -- steps -------------------------------------------------------------------------------------------------------
+
+    def step(self, feeds: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
+        """Runs one training step and returns its losses and metric sums. Raises Diverged."""
+        return next(self.run_steps([feeds]))
+
+    def run_steps(self, batches: Iterable[Mapping[str, np.ndarray] | BatchSlot]) -> Iterator[Mapping[str, np.ndarray]]:
+        """Runs a training step for each batch and yields its losses and metric sums. Raises Diverged.
+
+        Results that stay on a device are not checked here, but by `check_losses`.
+        """
+        for batch in batches:
+            slot = batch if isinstance(batch, BatchSlot) and batch.runner is self.step_runners.runner else None
+            if slot is None:
+                feeds = batch.feeds | batch.extra_feeds if isinstance(batch, BatchSlot) else batch
+                runner = self.step_runners.for_batch(len(feeds[next(iter(self.plan.inputs))]))
+            results: Mapping[str, np.ndarray]
+            try:
+                if slot is None:
+                    results = runner(feeds)
+                else:
+                    slot.run(slot.extra_feeds)
+                    results = slot.results
+                    if slot.defers_results:
+                        self.steps, self._unchecked_steps = self.steps + 1, self._unchecked_steps + 1
+                        yield results
+                        continue
+            except BaseException:  # also Ctrl-C: slots overwritten in place may be newer than the weights
+                if self.execution.inplace_slots:
+                    self._reset_optimizer()
+                raise
+            loss = results[LOSS].item()
+            if not isfinite(loss):
+                raise self._recover_from_divergence(loss, self.steps + 1, batch)
+            self.steps += 1
+            if self._is_on_device:
+                self._confirm_variables()
+            if self._undo_depth < SET_COUNT - 1:
+                self._undo_depth += 1
+            yield results
+
+    def check_losses(self, results: Iterable[Mapping[str, np.ndarray]]) -> None:
+        """Checks the losses of the steps since the last check, if their results stay on a device. Raises Diverged."""
+        if not self._unchecked_steps:
+            return
+        first_step = self.steps - self._unchecked_steps + 1
+        for step, losses in enumerate(results, first_step):
+            loss = losses[LOSS].item()
+            if not isfinite(loss):
+                raise self._recover_from_divergence(loss, step)
+        self._confirm_variables()
+
+    def _confirm_variables(self) -> None:
+        """Lets a divergence return to the variables that the last step has read: its loss is finite."""
+        self._unchecked_steps = 0
+        assert isinstance(self._variables, DeviceVariables)
+        self._variables.confirm()
+        self._kept_steps = self.steps - 1
+
+    def _recover_from_divergence(
+        self, loss: float, step: int, batch: Mapping[str, np.ndarray] | BatchSlot | None = None
+    ) -> Diverged:
+        """Returns to the variables before the last step with a finite loss, whose update led to this loss; on a device,
+        to those before the last steps whose losses were read together."""
+        undone_steps = min(self._undo_depth, 1)
+        origin = None
+        if batch is None or self._is_on_device:  # whose variables before the step are not kept
+            self._variables.rollback(1 + undone_steps)
+        else:
+            self._variables.rollback(1)
+            feeds = batch.feeds | batch.extra_feeds if isinstance(batch, BatchSlot) else batch
+            with suppress(Exception):  # such as too little memory: the divergence is told without its origin
+                origin = find_origin(self.plan.train, self.variables(), self.vocabularies, feeds)
+            self._variables.rollback(undone_steps)
+        if self.execution.inplace_slots:
+            self._reset_optimizer()
+        self.steps = self._kept_steps if self._is_on_device else self.steps - undone_steps
+        self._undo_depth = self._unchecked_steps = 0
+        message = f"the loss became {loss} at step {step}" + (f": {origin.describe()}" if origin else "")
+        help = "a smaller learning rate, `clipnorm` or scaled inputs may help"
+        diagnostic = Diagnostic("diverged", message, "$.training", self.plan.source.file, help=help)
+        if origin is not None and origin.node is not None and origin.node.path[:1] == ("layers",):
+            note = self.plan.source.note("this layer computes it", origin.node.path)
+            diagnostic = replace(diagnostic, notes=(note,))
+        return Diverged([diagnostic])
+
+    def _reset_optimizer(self) -> None:
+        """Resets the optimizer's slots to their initial values, since overwritten slots cannot be rolled back."""
+        slots = {name: state for name, state in self.plan.train.states.items() if is_slot_name(name)}
+        self.write(draw_initial_weights(replace(self.plan.train, parameters={}, states=slots), self.plan.seed))
+
+    # -- without training --------------------------------------------------------------------------------------------
+
+    def measure(
+        self,
+        samples: Dataset | BatchStream,
+        batch_size: int,
+        should_stop: Callable[[], bool] = lambda: False,
+        begin_listeners: Sequence[Callable[[int], None]] = (),
+        end_listeners: Sequence[Callable[[int, dict[str, float]], None]] = (),
+    ) -> MetricSums:
+        """Losses and metric sums over all samples, or over those before `should_stop` returned true.
+
+        Listeners are called before and after each batch, with its number and the losses and metrics so far.
+        Samples with weights for outputs that the plan does not weight get an evaluation graph of their own.
+        """
+        plan = self.plan.weighting(self.plan.weighted_outputs.union(samples.weights))
+        samples, run = samples.for_graphs(plan.data_spec), self.loader.evaluation_runner(plan)
+        metric_sums = MetricSums(self.plan)
+        for number, (feeds, count) in enumerate(samples.batches(batch_size)):
+            if should_stop():
+                break
+            for begin in begin_listeners:
+                begin(number)
+            metric_sums.add(run(feeds), count)
+            for end in end_listeners:
+                end(number, metric_sums.results())
+        return metric_sums
+
+    def predict(self, samples: Dataset, batch_size: int) -> dict[str, np.ndarray]:
+        """The network's outputs for all samples."""
+        inputs = samples.select_inputs(self.plan.predict.inputs)
+        slices = batch_slices(len(samples), batch_size)
+        return concatenate_batches([self.loader.prediction_runner(inputs.take(rows)) for rows in slices])
+
+
+def batch_slices(samples: int, batch_size: int) -> Iterator[slice]:
+    """Slices of consecutive batches; the last may be smaller."""
+    return (slice(start, min(start + batch_size, samples)) for start in range(0, samples, batch_size))

@@ -1,0 +1,126 @@
+"""Decides how the graphs of a training plan run on a machine, before any of them is loaded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ...core.numpy_types import numpy_dtype
+from ...core.types import BATCH
+from ...tuning.cpu.embeddings.lazy_updates import LazyTables, make_tables_lazy
+from ...tuning.cpu.matmul.partition_rows import has_partitionable_matmuls
+from ...tuning.cpu.matmul.transpose_small import has_transposable_matmuls
+from ...tuning.cpu.memory.inplace_slots import inplace_slots
+from ...tuning.cpu.memory.pack_weights import PackedVectors, pack_weights
+from ..providers.flush_denormals import can_flush_denormals
+from ..providers.providers import CPU_PROVIDER, Provider
+from .data_parallel import plan_shards
+from .device_variables import DeviceVariables
+from .variables import DonatedArrays, HostVariables, Variables, has_string_inputs, is_on_host
+
+if TYPE_CHECKING:
+    from ...ir import Graph
+    from ..training_plan import ShardedGraphs, TrainingPlan
+
+
+@dataclass(frozen=True, eq=False)
+class ExecutionPlan:
+    """The provider of a training step, its variables and how they are updated, its rewrites and session options."""
+
+    provider: Provider
+    threads: int
+    unpacked_step: Graph
+    """The training step (with data parallelism, the graph that combines the shards), with one variable per weight and
+    slot."""
+    step_graph: Graph
+    """The same graph with small weights packed into vectors."""
+    packed_vectors: PackedVectors
+    sharded_graphs: ShardedGraphs | None
+    """The two graphs of a data-parallel step; None if a step runs as one graph."""
+    lazy_tables: LazyTables | None
+    """The embeddings that are updated lazily; None if all updates are eager."""
+    inplace_slots: frozenset[str]
+    """Optimizer slots that have one copy, which a step overwrites."""
+    optimizes_for_cpu: bool
+    keeps_order: bool
+    """Whether sessions run nodes in the order of the graph."""
+    flushes_denormals: bool
+    """Whether sessions treat denormal numbers as zero."""
+    depends_on_batch: bool
+    """Whether a step is specialised for its batch size."""
+    can_own_arena: bool
+    """Whether the session of a step may have an arena of its own: the sizes of tensors vary with the batch size
+    alone."""
+
+    @property
+    def shard_count(self) -> int:
+        """The threads that each compute a part of the batch."""
+        return self.sharded_graphs.shard_count if self.sharded_graphs else 1
+
+    @property
+    def packed_variables(self) -> frozenset[str]:
+        """The weights and slots that are updated together with others."""
+        return frozenset(name for names in self.packed_vectors.values() for name in names)
+
+    def zero_states(self) -> dict[str, np.ndarray]:
+        """The initial values of the states that lazy updates add to a step."""
+        states = self.lazy_tables.extra_states if self.lazy_tables else {}
+        return {name: np.zeros(state.shape, numpy_dtype(state.dtype)) for name, state in states.items()}
+
+
+def plan_execution(plan: TrainingPlan, provider: Provider, threads: int, fast: bool) -> ExecutionPlan:
+    """Decides how the graphs of a plan run on a provider. Unless `fast`, they are not rewritten.
+
+    Lazy updates exclude in-place slots: their tables count steps by row, so that the optimizer could not be reset.
+    """
+    rewrites_step = fast and is_on_host(plan.train, provider) and plan.training.remat is None
+    is_bound_on_cpu = rewrites_step and provider.ort_name == CPU_PROVIDER and not has_string_inputs(plan.train)
+    lazy_tables = find_lazy_tables(plan) if is_bound_on_cpu else None
+    sharded_graphs = plan_shards(plan, threads) if is_bound_on_cpu and not lazy_tables else None
+    step = lazy_tables.graph if lazy_tables else sharded_graphs.combiner if sharded_graphs else plan.train
+    packed_step, packed_vectors = pack_weights(step) if rewrites_step else (step, {})
+    optimizes_for_cpu = fast and provider.ort_name == CPU_PROVIDER
+    batch_graph = sharded_graphs.shard if sharded_graphs else packed_step
+    has_convolutions = optimizes_for_cpu and any(info.op == "Conv" for info in batch_graph.gradients.values())
+    has_small_matmuls = has_transposable_matmuls(batch_graph) or has_partitionable_matmuls(batch_graph, threads)
+    return ExecutionPlan(
+        provider=provider,
+        threads=threads,
+        unpacked_step=step,
+        step_graph=packed_step,
+        packed_vectors=packed_vectors,
+        sharded_graphs=sharded_graphs,
+        lazy_tables=lazy_tables,
+        inplace_slots=inplace_slots(packed_step) if is_bound_on_cpu and not lazy_tables else frozenset(),
+        optimizes_for_cpu=optimizes_for_cpu,
+        keeps_order=optimizes_for_cpu and plan.training.remat is None,
+        flushes_denormals=optimizes_for_cpu and can_flush_denormals(),
+        depends_on_batch=has_convolutions or (optimizes_for_cpu and has_small_matmuls),
+        can_own_arena=has_convolutions and not sharded_graphs and _symbolic_sizes(batch_graph) <= {BATCH},
+    )
+
+
+def allocate_variables(execution: ExecutionPlan, arrays: DonatedArrays) -> Variables:
+    """The variables of a training step with these values, in the memory that its provider computes in."""
+    graph = execution.unpacked_step
+    if is_on_host(graph, execution.provider):
+        return HostVariables(
+            arrays, graph.updates, execution.packed_vectors, execution.lazy_tables, execution.inplace_slots
+        )
+    return DeviceVariables(graph, arrays.take_all(), graph.updates, execution.provider)
+
+
+def find_lazy_tables(plan: TrainingPlan) -> LazyTables | None:
+    """The training step with lazily updated embeddings, as the spec alone decides; None if it has none."""
+    readers = [
+        plan.evaluate,
+        plan.predict,
+        *(augmented.graph for augmented in plan.augmented_inputs if augmented.graph),
+    ]
+    return make_tables_lazy(plan.train, readers, plan.training.batch_size)
+
+
+def _symbolic_sizes(graph: Graph) -> set[object]:
+    return {size for value in graph.inputs.values() for size in value.shape if not isinstance(size, int)}

@@ -1,0 +1,163 @@
+"""Rewrites the graphs of a training plan for the machine, and loads them into onnxruntime."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ...core.diagnostics import CompileError, Diagnostic
+from ...core.system.gc_pause import gc_paused
+from ...ir import VocabularyNotLearned, with_vocabularies
+from ...passes.training_steps.remat import rematerialize
+from ...tuning.cpu.pipeline import optimize_for_cpu
+from ...tuning.cpu.target import Target
+from ..providers.kernel_probes import has_gated_add, nchwc_block_size
+from ..providers.providers import SessionConfig
+from ..providers.static_shapes import StaticShapeRunner, needs_static_shapes
+from .data_parallel import ShardedStep
+from .device_runner import DeviceRunner
+from .device_variables import DeviceVariables
+from .runner import Runner
+
+if TYPE_CHECKING:
+    from ...ir import Graph
+    from ..providers.session_recorder import SessionRecorder
+    from ..training_plan import AugmentedInput, ShardedGraphs, TrainingPlan
+    from .execution_plan import ExecutionPlan
+    from .step_runners import StepRunner
+    from .variables import Variables
+
+
+class GraphLoader:
+    """Builds the runners of a plan, all over the same variables, each when it is first needed.
+
+    Vocabularies are constants of the graphs: other vocabularies need another loader.
+    """
+
+    def __init__(
+        self,
+        plan: TrainingPlan,
+        execution: ExecutionPlan,
+        variables: Variables,
+        vocabularies: Mapping[str, np.ndarray],
+        recorder: SessionRecorder | None = None,
+    ) -> None:
+        """`recorder` records when the nodes of training steps run."""
+        self._recorder = recorder
+        self._plan, self._execution, self._variables, self._vocabularies = plan, execution, variables, vocabularies
+        self._augmentation_runners: dict[str, Runner] = {}
+        self._evaluation_runners: dict[frozenset[str], Runner] = {}
+
+    def evaluation_runner(self, plan: TrainingPlan) -> Runner:
+        """The runner of the evaluation graph of the plan, or of one that weights other outputs."""
+        runners, key = self._evaluation_runners, plan.weighted_outputs
+        if key not in runners:
+            runners[key] = self._load_reader(plan.evaluate, plan.fetched_names)
+        return runners[key]
+
+    @cached_property
+    def prediction_runner(self) -> Runner:
+        return self._load_reader(self._plan.predict, self._plan.outputs)
+
+    @cached_property
+    def rate_runner(self) -> Runner | None:
+        """The runner of the learning rate of the next step; None if it is a constant."""
+        graph = self._plan.rate_graph
+        return None if graph is None else self._load(graph, graph.outputs)
+
+    def augmentation_runner(self, augmented: AugmentedInput) -> Runner:
+        """The runner of the graph that comes before an augmentation layer."""
+        if augmented.name not in self._augmentation_runners:
+            assert augmented.graph is not None
+            self._augmentation_runners[augmented.name] = self._load_reader(augmented.graph, [augmented.source])
+        return self._augmentation_runners[augmented.name]
+
+    def _load_reader(self, graph: Graph, fetched_names: Iterable[str]) -> Runner:
+        """A runner of a graph that reads the weights of a step that may update some of them lazily."""
+        lazy_tables = self._execution.lazy_tables
+        return self.load_optimized(lazy_tables.with_current_rows(graph) if lazy_tables else graph, fetched_names)
+
+    def load_optimized(self, graph: Graph, fetched_names: Iterable[str]) -> Runner:
+        return self._load(self.optimize(graph), fetched_names)
+
+    # -- training steps ----------------------------------------------------------------------------------------------
+
+    def build_step(self, batch_size: int, own_arena: bool) -> StepRunner:
+        """A runner of the training step, specialised for a batch size."""
+        execution = self._execution
+        if execution.sharded_graphs:
+            return self._build_sharded_step(execution.sharded_graphs, batch_size)
+        graph = self.optimize(execution.step_graph, batch_size, self._plan.training.remat)
+        if needs_static_shapes(graph, execution.provider):
+            fetched_names = self._plan.fetched_names
+            return StaticShapeRunner(
+                self._plan.inputs, lambda sizes: self._load(graph, fetched_names, sizes=sizes, is_step=True)
+            )
+        undo_outputs = execution.lazy_tables.undo_outputs if execution.lazy_tables else ()
+        return self._load(graph, self._plan.fetched_names, undo_outputs, own_arena=own_arena, is_step=True)
+
+    def _build_sharded_step(self, graphs: ShardedGraphs, batch_size: int) -> ShardedStep:
+        """Each shard has a session of its own: threads of one session would exchange memory that it caches."""
+        shard = self.optimize(graphs.shard, max(1, batch_size // graphs.shard_count), threads=1)
+        outputs, fetched_names = graphs.shard.outputs, self._plan.fetched_names
+        shard_runners = [self._load(shard, outputs, threads=1, is_step=True) for _ in range(graphs.shard_count)]
+        combiner = self.optimize(self._execution.step_graph)
+        combiner_runner = self._load(combiner, fetched_names, no_spinning=True, is_step=True)
+        return ShardedStep(graphs, shard_runners, combiner_runner, fetched_names)
+
+    # -- any graph ---------------------------------------------------------------------------------------------------
+
+    @gc_paused()
+    def optimize(
+        self, graph: Graph, batch_size: int | None = None, remat: str | None = None, threads: int | None = None
+    ) -> Graph:
+        """The graph with its vocabularies, rewritten for the machine and, if given, for a batch size.
+
+        Raises CompileError `not-learned`.
+        """
+        try:
+            graph = with_vocabularies(graph, self._vocabularies)
+        except VocabularyNotLearned as error:
+            help = "`fit` learns the vocabulary if the data contain any token; the weights of such a run include it"
+            raise CompileError(
+                [Diagnostic("not-learned", str(error), file=self._plan.source.file, help=help)]
+            ) from error
+        if self._execution.optimizes_for_cpu:
+            target = Target(
+                block_size=nchwc_block_size(),
+                has_gated_add=has_gated_add(),
+                threads=threads or self._execution.threads,
+                usual_batch=batch_size or self._plan.training.batch_size,
+                expected_batch=batch_size,
+                keeps_order=self._execution.keeps_order,
+            )
+            graph = optimize_for_cpu(graph, target)
+        return rematerialize(graph, remat, self._plan.training.batch_size)
+
+    @gc_paused()
+    def _load(
+        self,
+        graph: Graph,
+        fetched_names: Iterable[str],
+        undo_outputs: Iterable[str] = (),
+        threads: int | None = None,
+        no_spinning: bool = False,
+        own_arena: bool = False,
+        is_step: bool = False,
+        sizes: Mapping[str, int] = {},
+    ) -> Runner:
+        execution = self._execution
+        config = SessionConfig(
+            flush_denormals=execution.flushes_denormals,
+            no_spinning=no_spinning,
+            own_arena=own_arena,
+            keep_order=execution.keeps_order,
+            recorder=self._recorder if is_step else None,
+        )
+        arguments = graph, fetched_names, self._variables, execution.provider, threads or execution.threads
+        if isinstance(self._variables, DeviceVariables):
+            return DeviceRunner(*arguments, config, captures=is_step)
+        return Runner(*arguments, undo_outputs, config, sizes)

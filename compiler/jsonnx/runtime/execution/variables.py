@@ -1,0 +1,169 @@
+"""Weights, states and optimizer slots, kept in the memory of the provider that computes with them.
+
+Every variable that changes has three copies, one in each of three sets. A step reads one set and writes the next, since
+onnxruntime does not order a write to a bound tensor after the last read of it; the set before the current one is the
+state to return to if the loss diverges. Sets rotate, so bindings to them are made once. On a device
+(`device_variables`), losses are read after several steps, and the set before them is kept until then.
+
+Large optimizer slots (`tuning.cpu.memory.inplace_slots`) and lazily updated tables
+(`tuning.cpu.embeddings.lazy_updates`) have one copy, which a step overwrites. A rollback restores the tables from the
+overwritten rows, which the step returns; overwritten slots cannot be restored. After a step that was interrupted, the
+contents of both are undefined.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from ...core.reserved_names import rows_before_name, touched_rows_name
+from ...tuning.cpu.embeddings.lazy_updates import LazyTables
+from ...tuning.cpu.memory.pack_weights import PackedVectors
+from ..providers.providers import Provider, load_runtime
+
+if TYPE_CHECKING:
+    from ...ir import Graph
+
+SET_COUNT = 3
+VECTOR_ALIGNMENT_BYTES = 64
+"""The width of the widest vector registers, AVX-512."""
+
+
+class DonatedArrays:
+    """Arrays that are taken one by one, with the ownership.
+
+    The caller of `take` gets the only reference to an array. Copying donated arrays to other memory therefore never
+    needs memory for two copies of all of them.
+    """
+
+    def __init__(self, arrays: Mapping[str, np.ndarray]) -> None:
+        self._arrays = dict(arrays)
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the arrays that are not taken yet."""
+        return list(self._arrays)
+
+    def take(self, name: str) -> np.ndarray:
+        return self._arrays.pop(name)
+
+    def take_all(self) -> dict[str, np.ndarray]:
+        arrays, self._arrays = self._arrays, {}
+        return arrays
+
+
+class Variables(Protocol):
+    """Arrays by name, in `SET_COUNT` sets; `current_set` is the index of the valid set."""
+
+    current_set: int
+    sets: list[dict[str, Any]]
+
+    @property
+    def next_set(self) -> int:
+        """The index of the set that the next step writes."""
+
+    def advance(self) -> None:
+        """Makes the set that a step has written the current one."""
+
+    def read(self, names: Iterable[str] | None = None) -> dict[str, np.ndarray]:
+        """Copies of the current values."""
+
+    def write(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Replaces the current values of some variables."""
+
+    def rollback(self, steps: int) -> None:
+        """Returns to the values before the last steps: at most `SET_COUNT - 1`, and none older than the last
+        `write`."""
+
+
+class HostVariables:
+    """Variables in ordinary memory.
+
+    Members of a packed vector are views of it, which keep their own names. A variable that is updated in place is the
+    same array in all sets.
+    """
+
+    def __init__(
+        self,
+        arrays: DonatedArrays,
+        updated: Iterable[str],
+        packed_vectors: PackedVectors,
+        lazy_tables: LazyTables | None = None,
+        inplace_slots: Collection[str] = (),
+    ) -> None:
+        self.current_set = 0
+        self._names = arrays.names
+        self._lazy_tables = lazy_tables.tables if lazy_tables else ()
+        self.overwritten_rows: list[dict[str, Any]] = [{} for _ in range(SET_COUNT)]
+        """By set: the undo outputs of the step that read the set, the indices and former contents of the rows
+        written."""
+        inplace = {*inplace_slots, *(lazy_tables.variable_names if lazy_tables else ())}
+        rotating = set(updated) - inplace
+        first = _with_packed_vectors({name: _aligned_copy(arrays.take(name)) for name in self._names}, packed_vectors)
+        other_sets = [
+            _with_packed_vectors(
+                {name: _aligned_copy(first[name]) if name in rotating else first[name] for name in self._names},
+                packed_vectors,
+            )
+            for _ in range(SET_COUNT - 1)
+        ]
+        self._arrays = [first, *other_sets]
+        wrap = load_runtime().OrtValue.ortvalue_from_numpy  # shares the array's memory
+        self.sets = [{name: wrap(array) for name, array in arrays.items()} for arrays in self._arrays]
+
+    @property
+    def next_set(self) -> int:
+        return (self.current_set + 1) % SET_COUNT
+
+    def advance(self) -> None:
+        self.current_set = self.next_set
+
+    def read(self, names: Iterable[str] | None = None) -> dict[str, np.ndarray]:
+        current = self._arrays[self.current_set]
+        return {name: current[name].copy() for name in (self._names if names is None else names)}
+
+    def write(self, arrays: Mapping[str, np.ndarray]) -> None:
+        for name, array in arrays.items():
+            self._arrays[self.current_set][name][...] = array
+
+    def rollback(self, steps: int) -> None:
+        for _ in range(steps):
+            self.current_set = (self.current_set - 1) % SET_COUNT
+            undo = {name: value.numpy() for name, value in self.overwritten_rows[self.current_set].items()}
+            for table in self._lazy_tables:
+                for name in table.variable_names:
+                    self._arrays[0][name][undo[touched_rows_name(table.weight)]] = undo[rows_before_name(name)]
+
+
+def _with_packed_vectors(arrays: dict[str, np.ndarray], packed_vectors: PackedVectors) -> dict[str, np.ndarray]:
+    """The arrays and the packed vectors; members of a vector become views of it."""
+    vectors: dict[str, np.ndarray] = {}
+    for vector_name, members in packed_vectors.items():
+        vector = vectors[vector_name] = _aligned_copy(np.concatenate([arrays[member].ravel() for member in members]))
+        start = 0
+        for member in members:
+            end = start + arrays[member].size
+            arrays[member] = vector[start:end].reshape(arrays[member].shape)
+            start = end
+    return arrays | vectors
+
+
+def _aligned_copy(array: np.ndarray) -> np.ndarray:
+    """A copy at an address aligned for vector instructions."""
+    buffer = np.empty(array.nbytes + VECTOR_ALIGNMENT_BYTES, np.uint8)
+    start = -buffer.ctypes.data % VECTOR_ALIGNMENT_BYTES
+    copy = buffer[start : start + array.nbytes].view(array.dtype).reshape(array.shape)
+    copy[...] = array
+    return copy
+
+
+def is_on_host(graph: Graph, provider: Provider) -> bool:
+    """Whether the variables of a graph are kept in ordinary memory."""
+    return provider.device == "cpu" or has_string_inputs(graph)
+
+
+def has_string_inputs(graph: Graph) -> bool:
+    """Whether an input holds strings, which onnxruntime cannot bind: every run then copies all inputs and outputs."""
+    return any(value.dtype == "string" for value in graph.inputs.values())

@@ -1,0 +1,1 @@
+"""Fits: the public trainer, epochs, checkpoints and ready callbacks."""

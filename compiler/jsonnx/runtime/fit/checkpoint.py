@@ -1,0 +1,145 @@
+"""The state of a training run in one file: arrays in the safetensors format, everything else as JSON in its header.
+
+A digest in the header covers the names, types, shapes and bytes of all arrays and the JSON, so that any flipped bit is
+found.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from hashlib import sha256
+from typing import Any, NoReturn
+
+import numpy as np
+
+from ...core.diagnostics import CompileError, Diagnostic
+from ...core.files.files import error_reason, open_file, write_atomically
+from ...core.reserved_names import callback_arrays
+from ...data.samples.array_digest import update_digest
+from ..callbacks.callback_states import SavedStates
+
+FORMAT_VERSION = 2
+_METADATA_KEY = "jsonnx"
+
+
+def save(path: str, arrays: Mapping[str, np.ndarray], state: Mapping[str, Any]) -> str:
+    """Write a checkpoint atomically. Returns the SHA-256 of the file. Raises UsageError `unwritable-file`."""
+    from safetensors.numpy import save as pack
+
+    text = json.dumps({"format": FORMAT_VERSION, **state})
+    header = json.dumps({"sha256": _digest(arrays, text), "state": text})
+    content = pack(dict(arrays), metadata={_METADATA_KEY: header})
+    write_atomically(path, content)
+    return sha256(content).hexdigest()
+
+
+def load(path: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """The arrays and the state. Raises UsageError `unreadable-file`, CompileError `bad-checkpoint`."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import load as unpack
+
+    try:
+        with open_file(path) as file:
+            data = file.read()
+    except OSError as error:  # such as a bad sector
+        _raise_bad_checkpoint(path, f"it cannot be read ({error_reason(error)})")
+    try:
+        arrays = unpack(data)
+        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"][_METADATA_KEY]
+        fields = json.loads(header)
+        text, digest = fields["state"], fields["sha256"]
+        state = json.loads(text)
+        state.setdefault("learning_rate", None)  # in files of earlier versions
+        state.setdefault("callbacks", None)  # in files of runs without states of callbacks
+        if isinstance(state.get("progress"), dict):
+            state["progress"].setdefault("plateau", None)  # in files of runs without one
+        if digest != _digest(arrays, text):
+            _raise_bad_checkpoint(path, "its contents do not match its checksum")
+        if state["format"] != FORMAT_VERSION:
+            _raise_bad_checkpoint(
+                path, f"its format is {state['format']}, this version of jsonnx reads format {FORMAT_VERSION}"
+            )
+        if not _matches_schema(state, _STATE_SCHEMA):
+            _raise_bad_checkpoint(path, "its description of the run is malformed")
+    except (SafetensorError, ValueError, KeyError, TypeError, AttributeError) as error:
+        _raise_bad_checkpoint(path, f"it is damaged or not a checkpoint ({str(error) or type(error).__name__})")
+    return arrays, state
+
+
+def split_callbacks(
+    path: str, arrays: Mapping[str, np.ndarray], state: Mapping[str, Any]
+) -> tuple[dict[str, np.ndarray], SavedStates]:
+    """The arrays of a checkpoint without those of callbacks, and the states of these. Raises CompileError
+    `bad-checkpoint`."""
+    entries = callback_arrays(arrays)
+    values = {number: arrays[name] for name, number in entries.items()}
+    try:
+        saved = SavedStates.decoded(state["callbacks"], values)
+    except (ValueError, TypeError) as error:
+        _raise_bad_checkpoint(path, f"its states of callbacks are malformed ({error})")
+    return {name: array for name, array in arrays.items() if name not in entries}, saved
+
+
+_COUNT, _NUMBER, _FIGURE, _TEXT = "count", "number", "figure", "word"
+_STATE_SCHEMA: dict[str, Any] = {
+    "format": _COUNT,
+    "spec": {"": _TEXT},
+    "vocabulary_files": {"": _TEXT},
+    "initial_weights": _TEXT,
+    "seed": _COUNT,
+    "steps": _COUNT,
+    "learning_rate": [None, _NUMBER],
+    "environment": {"": None},
+    "progress": [
+        None,
+        {
+            **dict.fromkeys(("offset", "epoch", "batch"), _COUNT),
+            "finished": None,
+            "totals": {"samples": _COUNT, "sums": {"": None}},
+            "history": {"history": {"": (_FIGURE,)}, "epoch": (_COUNT,)},
+            "watch": [None, {"best": _NUMBER, "best_epoch": _NUMBER, "wait": _COUNT}],
+            "setting": {"": None},
+            "plateau": [None, {"best": _NUMBER, "wait": _COUNT, "cooldown": _COUNT}],
+        },
+    ],
+    "callbacks": [
+        None,
+        {"states": {"": {"": None}}, "event": [None, {"name": _TEXT, "arguments": None, "uncalled": (_TEXT,)}]},
+    ],
+}
+"""The schema of a state. A dict stands for an object with these keys, or with any keys if its only key is ""; a tuple
+for a list of such items; `_FIGURE` for a number or nested lists of numbers; [None, schema] for null or the schema; None
+for any value."""
+
+
+def _matches_schema(value: Any, schema: Any) -> bool:
+    """Whether a value from an untrusted file matches a schema."""
+    if isinstance(schema, dict):
+        names = dict.fromkeys(value, schema[""]) if "" in schema and isinstance(value, dict) else schema
+        return (
+            isinstance(value, dict)
+            and value.keys() == names.keys()
+            and all(_matches_schema(value[n], names[n]) for n in names)
+        )
+    if isinstance(schema, tuple):
+        return isinstance(value, list) and all(_matches_schema(item, schema[0]) for item in value)
+    if isinstance(schema, list):
+        return value is None or _matches_schema(value, schema[1])
+    if schema == _TEXT:
+        return isinstance(value, str)
+    if schema == _FIGURE and isinstance(value, list):
+        return all(_matches_schema(item, _FIGURE) for item in value)
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    is_count = isinstance(value, int) and 0 <= value < 1 << 63
+    return schema is None or (is_number and (schema in (_NUMBER, _FIGURE) or is_count))
+
+
+def _raise_bad_checkpoint(path: str, message: str) -> NoReturn:
+    raise CompileError([Diagnostic("bad-checkpoint", f"cannot resume the run from {path!r}: {message}", file=path)])
+
+
+def _digest(arrays: Mapping[str, np.ndarray], text: str) -> str:
+    digest = sha256(text.encode())
+    update_digest(digest, sorted(arrays.items()))
+    return digest.hexdigest()

@@ -1,0 +1,100 @@
+"""What prevents a run from being resumed from a checkpoint: another spec, seed, weights, arrays or environment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...core.diagnostics import Diagnostic
+from ..execution.history import OPTIONAL_SETTING_NAMES, SETTING_NAMES
+from ..training_plan import TrainingPlan
+from .environment import environment_changes
+
+if TYPE_CHECKING:
+    from ..execution.engine import Engine
+
+RANDOM_WEIGHTS = "random"
+"""Stands for the digest of initial weights in a checkpoint if all weights were drawn."""
+
+
+def run_faults(plan: TrainingPlan, initial_weights_digest: str | None, state: Mapping[str, Any]) -> Iterator[str]:
+    """What differs between the run of a checkpoint's state and a run of the plan with these initial weights.
+
+    Without a digest, any initial weights will do.
+    """
+    yield from _spec_faults(plan, state)
+    if initial_weights_digest not in (None, state["initial_weights"]):
+        before = "random weights" if state["initial_weights"] == RANDOM_WEIGHTS else "other weights"
+        yield f"the initial weights have changed: it started from {before}"
+    if state["seed"] != plan.seed:
+        yield f"it was made with seed {state['seed']}, this run has seed {plan.seed}"
+    progress = state["progress"]
+    if progress and not {*SETTING_NAMES} <= progress["setting"].keys() <= {*SETTING_NAMES, *OPTIONAL_SETTING_NAMES}:
+        yield "its settings are incomplete"
+    if progress and not _has_same_metrics(plan, progress["totals"]["sums"]):
+        yield "its figures are not those of this spec"
+
+
+def _spec_faults(plan: TrainingPlan, state: Mapping[str, Any]) -> Iterator[str]:
+    """Vocabulary files and parts of the spec that have changed. The files' tokens are also a part of `layers`."""
+    before = state["vocabulary_files"]
+    files = [name for name, digest in plan.vocabulary_digests.items() if before.get(name, digest) != digest]
+    yield from (f"the vocabulary file {name!r} has changed" for name in files)
+    before, now = state["spec"], plan.fingerprint
+    parts = [key for key in dict.fromkeys([*now, *before]) if before.get(key) != now.get(key)]
+    yield from (f"`{key}` of the spec has changed" for key in parts if key != "layers" or not files)
+
+
+def array_faults(engine: Engine, values: Mapping[str, np.ndarray], best: Mapping[str, np.ndarray]) -> Iterator[str]:
+    """Names, shapes and element types that differ from those of the engine's variables."""
+    expected = engine.state_dict()
+    if not expected.keys() <= values.keys():
+        expected = engine.state_dict(portable=True)
+    yield from (f"it lacks {name!r}" for name in expected if name not in values)
+    yield from (f"it has an unknown array {name!r}" for name in values if name not in expected)
+    for name, array in [*values.items(), *best.items()]:
+        if name not in expected:
+            continue
+        variable = expected[name]
+        has_any_size = name in engine.vocabularies and array.ndim == variable.ndim
+        shape = array.shape if has_any_size else variable.shape
+        if (array.shape, array.dtype) != (shape, variable.dtype):
+            expected_type = f"{variable.dtype}{list(variable.shape)}"
+            yield f"{name!r} is {array.dtype}{list(array.shape)}, here it is {expected_type}"
+
+
+def _fits(shape: tuple[int, ...], expected: Sequence[Any]) -> bool:
+    """Whether sizes are as expected; those that are not fixed, as the number of samples kept, may be any."""
+    fixed = [size if isinstance(size, int) else actual for size, actual in zip(expected, shape, strict=False)]
+    return len(shape) == len(expected) and list(shape) == fixed
+
+
+def _has_same_metrics(plan: TrainingPlan, sums: Mapping[str, Any]) -> bool:
+    expected = {name: plan.train.outputs[name].shape for name in plan.fetched_names}
+    try:
+        shapes = {name: np.asarray(total, np.float64).shape for name, total in sums.items()}
+    except (TypeError, ValueError):
+        return False
+    has_all = shapes.keys() == expected.keys()
+    return not sums or (has_all and all(_fits(shape, expected[name]) for name, shape in shapes.items()))
+
+
+def environment_diagnostics(
+    file: str, before: Mapping[str, Any], now: Mapping[str, Any], exact: bool
+) -> list[Diagnostic]:
+    """The diagnostic `not-exact` if two environments differ."""
+    changes = [*environment_changes(before, now)]
+    if not changes:
+        return []
+    message = "the run will not be the same bit for bit: " + "; ".join(changes)
+    if not exact:
+        return [Diagnostic("not-exact", message, file=file, severity="warning")]
+    help = "undo the change, or omit --exact (in Python exact=True): the run is as accurate as before"
+    return [Diagnostic("not-exact", message, file=file, help=help)]
+
+
+def mismatch(message: str, file: str | None = None) -> Diagnostic:
+    """The diagnostic of a checkpoint of another run."""
+    return Diagnostic("checkpoint-mismatch", message, file=file, help="undo the change, or start a new run")

@@ -1,0 +1,334 @@
+"""Runs the epochs of a fit: batches, losses and metrics, validation and early stopping."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from concurrent.futures import Future
+from contextlib import closing
+from dataclasses import dataclass
+from functools import cached_property, lru_cache, partial
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ...core.diagnostics import UsageError
+from ...core.reserved_names import validation_name
+from ...data.samples.batch_stream import NO_BATCHES, BatchStream
+from ...data.samples.dataset import Dataset
+from ...data.samples.sequences import bucketed_order
+from ..execution.engine import Engine
+from ..execution.history import FitProgress, History, MetricSums
+from ..execution.prefetch import BatchSlot, PrefetchBuffer
+from ..execution.variables import SET_COUNT
+from ..fit_arguments import FitSettings
+from ..providers.flush_denormals import denormals_flushed
+from ..providers.signals import StopOnSignal
+from .early_stopping import EarlyStoppingMonitor
+from .plateau import PlateauMonitor
+
+Batch = dict[str, np.ndarray] | BatchSlot
+
+
+class _BatchGroup(NamedTuple):
+    """Consecutive batches that are prepared together, of one pass over the samples."""
+
+    data_pass: int
+    """The passes over the samples before this one."""
+    batch_offset: int
+    """The number of batches before them that this fit runs in the epoch."""
+    first_slot: int
+    rows: slice
+    sample_counts: list[int]
+    """The number of samples of each batch."""
+
+
+@dataclass
+class Fit:
+    """A run over some epochs. `progress` has everything that a resumed run needs."""
+
+    engine: Engine
+    dataset: Dataset | BatchStream
+    validation: Dataset | BatchStream | None
+    settings: FitSettings
+    early_stopping: EarlyStoppingMonitor
+    progress: FitProgress
+    callbacks: tuple[object, ...]
+    plateau: PlateauMonitor | None = None
+    deadline: float | None = None
+    """The time of the monotonic clock at which the fit is interrupted."""
+    resumed_rate: float | None = None
+    """The learning rate of the checkpoint that is resumed, unless a schedule gives it."""
+    timed_out: bool = False
+    stop_requested: bool = False
+    """Set by a callback to end the epoch and the fit after the current step."""
+
+    @property
+    def _steps_per_pass(self) -> int | None:
+        return self.dataset.batch_count(self.settings.batch_size)
+
+    @cached_property
+    def _prefetch_buffers(self) -> tuple[PrefetchBuffer, PrefetchBuffer] | None:
+        if isinstance(self.dataset, BatchStream):
+            return None
+        return self.engine.prefetch_buffers(self.dataset, self.settings.batch_size)
+
+    def run(self) -> History:
+        """Trains until the last epoch, early stopping or a signal. Raises Diverged."""
+        try:
+            return self._run()
+        except BaseException as error:
+            self._notify("fail_fit", error)
+            raise
+
+    def _run(self) -> History:
+        progress, history = self.progress, self.progress.history
+        with StopOnSignal() as stop_signal:
+            self._notify("begin_fit")
+            if not progress.batch:
+                self._restore_callbacks()
+            while progress.epoch < self.settings.epochs and not progress.finished and not self._must_stop(stop_signal):
+                self._run_epoch(stop_signal)
+            history.signal, history.timed_out = stop_signal.signal, self.timed_out
+            if self.early_stopping.best_epoch >= 0:
+                history.best_epoch = self.early_stopping.best_epoch
+            history.stopped_early = progress.finished
+            self._notify("on_end", history)  # before the best weights are restored, so that a checkpoint can be resumed
+            if stop_signal.signal is None and not history.timed_out and self.settings.epochs:
+                self.engine.use_average_weights()
+                if self.early_stopping.best_weights is not None:
+                    self.engine.write(self.early_stopping.best_weights)
+            self._notify("end_fit")  # as in Keras, the last weights are those that a callback sets
+        history.signal = stop_signal.signal
+        return history
+
+    def _restore_callbacks(self) -> None:
+        """Restores what callbacks have changed at events that the resumed fit had had before; once."""
+        if self.resumed_rate is not None:
+            self.engine.set_learning_rate(self.resumed_rate)
+            self.resumed_rate = None
+        self.progress.callbacks.restore()
+
+    def _must_stop(self, stop_signal: StopOnSignal) -> bool:
+        return self.stop_requested or self._is_interrupted(stop_signal)
+
+    def _is_interrupted(self, stop_signal: StopOnSignal) -> bool:
+        """Whether the fit must end at once, in the middle of an epoch, to be resumed there."""
+        if self.deadline is not None and not self.timed_out:
+            self.timed_out = time.monotonic() >= self.deadline
+        return self.timed_out or stop_signal.signal is not None
+
+    def _run_epoch(self, stop_signal: StopOnSignal) -> None:
+        progress = self.progress
+        self._notify(
+            "on_epoch_begin",
+            progress.epoch,
+            self.settings.epochs,
+            self.settings.steps_per_epoch or self._steps_per_pass,
+        )
+        self._restore_callbacks()
+        dataset = self.dataset
+        if isinstance(dataset, BatchStream):
+            prepared = self._streamed_batches(dataset)
+        else:
+            prepared = self._prefetched_groups(dataset)
+        with closing(prepared) as groups:  # closing waits for the worker
+            for batches, sample_counts in groups:
+                self._run_steps(batches, sample_counts, stop_signal)
+                if self._must_stop(stop_signal):
+                    break
+        if not self._is_interrupted(stop_signal):
+            self._finish_epoch(stop_signal)
+
+    def _run_steps(self, batches: Iterable[Batch], sample_counts: list[int], stop_signal: StopOnSignal) -> None:
+        """Runs the steps of a group of batches, until one fails or a stop is requested.
+
+        Their results are added up at the end, or after every step if a callback listens to steps, and when a display of
+        progress asks for them.
+        """
+        progress = self.progress
+        step_listeners, displays = self._listeners("on_step"), self._listeners("show_step")
+        begin_listeners = self._listeners("begin_step")
+        is_observed = bool(step_listeners or displays)
+        results: list[Mapping[str, np.ndarray]] = []
+
+        def figures_so_far() -> dict[str, float]:
+            self._add_results(results, sample_counts)
+            return progress.metric_sums.results()
+
+        # Denormals are flushed for the whole group, unless callbacks run in between.
+        flushes_denormals = self.engine.execution.flushes_denormals and not (step_listeners or begin_listeners)
+        if begin_listeners:
+            batches = self._announced(batches, begin_listeners)
+        try:
+            with denormals_flushed(flushes_denormals):
+                for result in self.engine.run_steps(batches):
+                    results.append(result)
+                    if is_observed:
+                        figures = figures_so_far() if step_listeners else {}
+                        self._call("on_step", step_listeners, progress.batch, figures)
+                        for show_step in displays:
+                            show_step(progress.batch + len(results), figures_so_far)
+                    if self._must_stop(stop_signal):
+                        break
+        finally:
+            self._add_results(results, sample_counts)
+
+    def _announced(self, batches: Iterable[Batch], listeners: list[Callable[..., None]]) -> Iterator[Batch]:
+        """The batches of the next steps; before each, listeners are called with its number in the epoch."""
+        for number, batch in enumerate(batches, self.progress.batch):
+            for listener in listeners:
+                listener(number)
+            yield batch
+
+    def _add_results(self, results: list[Mapping[str, np.ndarray]], sample_counts: list[int]) -> None:
+        """Adds results to the metric sums, and removes them and their sample counts from the lists."""
+        self.engine.check_losses(results)
+        self.progress.metric_sums.add_all(results, sample_counts[: len(results)])
+        self.progress.batch += len(results)
+        del sample_counts[: len(results)]
+        results.clear()
+
+    def _streamed_batches(self, stream: BatchStream) -> Generator[tuple[Iterable[Batch], list[int]], None, None]:
+        """The epoch's remaining batches of a stream, one by one with its number of samples.
+
+        A batch is read, validated and converted on the worker thread while the step of the batch before runs.
+        """
+        progress, engine, limit = self.progress, self.engine, self.settings.steps_per_epoch
+        batches = stream.epoch(progress.epoch, progress.batch, limit)
+
+        def prepare(step: int) -> tuple[Iterable[Batch], list[int]] | None:
+            samples = next(batches, None)
+            return None if samples is None else ([engine.feeds(samples, slice(None), step)], [len(samples)])
+
+        number, first_step = 0, engine.steps
+        remaining = None if limit is None else limit - progress.batch
+        future = engine.worker.submit(partial(prepare, first_step))
+        try:
+            while (prepared := future.result()) is not None:
+                number += 1
+                if number != remaining:
+                    future = engine.worker.submit(partial(prepare, first_step + number))
+                yield prepared
+                if number == remaining:
+                    return
+            if not number and not progress.batch:
+                raise UsageError("empty-data", NO_BATCHES)
+        finally:
+            future.exception()
+            del future
+
+    def _prefetched_groups(self, dataset: Dataset) -> Generator[tuple[Iterable[Batch], list[int]], None, None]:
+        """The epoch's remaining batches in groups with the number of samples of each batch.
+
+        A group is prepared on the worker thread while the steps of the previous group run.
+        """
+        progress, engine = self.progress, self.engine
+        first_step, groups = engine.steps, self._batch_groups(dataset)
+
+        @lru_cache(maxsize=1)
+        def order(data_pass: int) -> np.ndarray:
+            seed, epoch = engine.plan.seed, progress.epoch_offset + data_pass
+            order, lengths = dataset.order(seed, epoch), dataset.lengths
+            if lengths is None or not engine.plan.buckets_by_length:
+                return order
+            return bucketed_order(order, lengths, self.settings.batch_size, seed, epoch)
+
+        def prepare(number: int) -> Iterable[Batch]:
+            group = groups[number]
+            rows = order(group.data_pass)[group.rows] if self.settings.shuffle else group.rows
+            step = first_step + group.batch_offset
+            if self._prefetch_buffers is not None and group.sample_counts[0] == self.settings.batch_size:
+                return self._prefetch_buffers[number % 2].fill(rows, step, group.first_slot)
+            return [engine.feeds(dataset, rows, step)]
+
+        if not groups:
+            return
+        future: Future[Iterable[Batch]] = engine.worker.submit(partial(prepare, 0))
+        try:
+            for number, group in enumerate(groups, 1):
+                batches = future.result()
+                if number < len(groups):
+                    future = engine.worker.submit(partial(prepare, number))
+                yield batches, group.sample_counts
+        finally:
+            future.exception()  # waits: nothing is written to buffers after the fit
+            del future  # an exception that it raised holds this frame
+
+    def _data_passes(self, per_pass: int) -> Iterator[tuple[int, int, int]]:
+        """The parts of passes over the samples that the epoch's remaining batches are: pass, first batch, end."""
+        progress = self.progress
+        per_epoch = self.settings.steps_per_epoch or per_pass
+        first, end = (progress.epoch * per_epoch + batch for batch in (progress.batch, per_epoch))
+        while first < end:
+            data_pass, batch = divmod(first, per_pass)
+            count = min(per_pass - batch, end - first)
+            yield data_pass, batch, batch + count
+            first += count
+
+    def _batch_groups(self, dataset: Dataset) -> list[_BatchGroup]:
+        """The epoch's remaining batches in groups of the size of a prefetch buffer."""
+        size, groups, offset = self.settings.batch_size, list[_BatchGroup](), 0
+        full_batches, remainder = divmod(len(dataset), size)
+        slot_count = len(self._prefetch_buffers[0].slots) if self._prefetch_buffers is not None else 1
+        for data_pass, first_batch, end_batch in self._data_passes(dataset.batch_count(size)):
+            # A slot is bound to one set of variables: the first batch takes a slot of the set that it will read.
+            slot = (self.engine.current_set + offset) % SET_COUNT if slot_count % SET_COUNT == 0 else 0
+            start, end_full = first_batch, min(end_batch, full_batches)
+            while start < end_full:
+                end = min(start + slot_count - slot, end_full)
+                rows = slice(start * size, end * size)
+                groups.append(_BatchGroup(data_pass, offset, slot, rows, [size] * (end - start)))
+                offset, start, slot = offset + end - start, end, 0
+            if end_batch > full_batches:
+                rows = slice(full_batches * size, len(dataset))
+                groups.append(_BatchGroup(data_pass, offset, 0, rows, [remainder]))
+                offset += 1
+        return groups
+
+    def _finish_epoch(self, stop_signal: StopOnSignal) -> None:
+        """Records the epoch's figures; if the validation is interrupted, the epoch stays open."""
+        progress, engine = self.progress, self.engine
+        figures = progress.metric_sums.results()
+        if self.validation is not None and self.settings.validates_after(progress.epoch):
+            progress.callbacks.begin_test()
+            self._notify("begin_test")
+            measured = engine.measure(
+                self.validation,
+                self.settings.batch_size,
+                lambda: self._is_interrupted(stop_signal),
+                self._listeners("begin_test_batch"),
+                self._listeners("end_test_batch"),
+            )
+            if self._is_interrupted(stop_signal):
+                progress.callbacks.undo_test()
+                return
+            self._notify("end_test", measured.results())
+            figures |= {validation_name(name): figure for name, figure in measured.results().items()}
+        progress.history.add(progress.epoch, figures)
+        progress.finished = self.early_stopping.should_stop_after(progress.epoch, figures, engine.weights)
+        progress.early_stopping_state = self.early_stopping.state_dict()
+        progress.best_weights = self.early_stopping.best_weights
+        if self.plateau is not None:
+            engine.set_learning_rate(self.plateau.rate_after(figures, engine.learning_rate()))
+            progress.plateau_state = self.plateau.state_dict()
+        progress.epoch, progress.batch, progress.metric_sums = progress.epoch + 1, 0, MetricSums(engine.plan)
+        self._call("on_epoch_end", self._listeners("on_epoch_end"), progress.epoch - 1, figures)
+
+    def _notify(self, event: str, *arguments: Any) -> None:
+        for listener in self._listeners(event):
+            listener(*arguments)
+
+    def _call(self, event: str, listeners: list[Callable[..., None]], *arguments: Any) -> None:
+        """Calls listeners of an event in which they may save a checkpoint."""
+        states = self.progress.callbacks
+        for number, listener in enumerate(listeners, 1):
+            if states.has_callbacks:
+                states.calling(event, arguments, number)
+            listener(*arguments)
+        if states.has_callbacks:
+            states.calling(event, arguments, 0)
+
+    def _listeners(self, event: str) -> list[Callable[..., None]]:
+        """The methods of callbacks that an event calls."""
+        return [getattr(callback, event) for callback in self.callbacks if hasattr(callback, event)]

@@ -1,0 +1,454 @@
+"""The trainer of a training plan: weights, steps, fits, evaluation, prediction and checkpoints."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...core.diagnostics import CompileError, Diagnostic, UsageError
+from ...core.reserved_names import LEARNING_RATE
+from ...data.samples.batch_stream import BatchStream, is_batch_source
+from ...data.samples.data_spec import DataSpec
+from ...data.samples.dataset import DataArgument, Dataset
+from ..callbacks.callback_class import Callback
+from ..callbacks.callback_states import CallbackStates
+from ..callbacks.callbacks import checked_callbacks, fit_listeners
+from ..execution.engine import Diverged, Engine
+from ..execution.execution_plan import ExecutionPlan
+from ..execution.history import FitProgress, History, MetricSums, data_digests
+from ..execution.runner import runner_without_updates
+from ..execution.variables import DonatedArrays
+from ..fit_arguments import FitSettings, fit_settings, require_bool, require_integer, require_rate
+from ..providers.provider_options import ProviderOptions
+from ..providers.providers import Provider, SessionConfig
+from ..providers.session_recorder import SessionRecorder
+from ..session.session import concatenate_batches
+from ..training_plan import TrainingPlan
+from .batch_layout import CachedLayout
+from .checkpoint_faults import mismatch
+from .class_weights import (
+    ClassWeightArgument,
+    WeightsByClass,
+    check_class_weight,
+    has_balanced,
+    weights_by_class,
+    with_class_weights,
+)
+from .early_stopping import EarlyStoppingMonitor
+from .environment import run_environment
+from .fit import Fit
+from .fit_data import dataset_of, samples_without_targets, stream_of, train_and_validation
+from .plan_data import from_spec
+from .plateau import plateau_monitor
+from .stream_arguments import check_stream, weighted_batches
+from .trainer_checkpoint import load_run, save_run
+
+if TYPE_CHECKING:
+    from ...ir import Graph
+
+
+class Trainer:
+    """Trains the network of a plan.
+
+    `weights` replaces initial weights, by name; so does `donated_weights`, whose arrays must fit and are not copied.
+    Raises UsageError if the provider is not available.
+    """
+
+    def __init__(
+        self,
+        plan: TrainingPlan,
+        provider: str | Provider = "cpu",
+        threads: int | None = None,
+        weights: Mapping[str, np.ndarray] | None = None,
+        fast: bool = True,
+        donated_weights: DonatedArrays | None = None,
+        provider_options: ProviderOptions | None = None,
+    ) -> None:
+        self.plan = plan
+        self._engine = Engine(plan, provider, threads, fast, donated_weights, provider_options)
+        self._fast = fast
+        self._spec_weighted_outputs = plan.weighted_outputs
+        self.class_weights: WeightsByClass = {}
+        """The weights of classes in the last fit, by output and class index."""
+        self.initial_weights_digest: str | None = None
+        """The hash of the weights that were given to start from; None if all are drawn."""
+        self._loaded_weights_digest: str | None = None
+        self._progress: FitProgress | None = None
+        self._resumes = False  # whether the next fit goes on from `_progress`
+        self._fit: Fit | None = None
+        self._cached_layout: CachedLayout | None = None
+        if weights is not None:
+            self.set_weights(weights)
+
+    @property
+    def provider(self) -> str:
+        """The short name of the provider."""
+        return self._engine.execution.provider.name
+
+    @property
+    def resolved_provider(self) -> Provider:
+        """The provider, as sessions get it."""
+        return self._engine.execution.provider
+
+    @property
+    def steps(self) -> int:
+        """Steps trained so far."""
+        return self._engine.steps
+
+    @property
+    def epochs_done(self) -> int:
+        """Complete epochs of the current fit, or of the fit that a loaded checkpoint resumes."""
+        return 0 if self._progress is None else self._progress.epoch
+
+    @property
+    def history(self) -> History:
+        """Losses and metrics of the complete epochs."""
+        return History() if self._progress is None else self._progress.history
+
+    @property
+    def learning_rate(self) -> float:
+        """The learning rate of the next step; a new value takes effect from that step on.
+
+        Setting it raises TypeError if it is not a number, ValueError if it is not positive and finite.
+        """
+        return self._engine.learning_rate()
+
+    @learning_rate.setter
+    def learning_rate(self, rate: float) -> None:
+        if self.plan.rate_graph is not None:
+            raise TypeError("the learning rate is a schedule of the spec, so it cannot be set")
+        self._engine.set_learning_rate(require_rate(rate))
+
+    def weights(self) -> dict[str, np.ndarray]:
+        """Copies of the network's weights, by Keras' names and in Keras' order."""
+        return self._engine.weights()
+
+    def set_weights(self, weights: Mapping[str, Any], *, strict: bool = True) -> None:
+        """Replaces the weights; unless `strict`, some may be missing. Raises ValueError with every fault."""
+        self._engine.write(self._engine.validate_weights(weights, strict))
+
+    # -- training ----------------------------------------------------------------------------------------------------
+
+    def step(
+        self, x: DataArgument | Dataset, y: DataArgument = None, sample_weight: DataArgument = None
+    ) -> dict[str, Any]:
+        """Train on one batch; its loss and metrics. Raises FeedError for data that do not fit, Diverged."""
+        feeds = self._cached_layout.feeds(x, y) if self._cached_layout and sample_weight is None else None
+        engine = self._engine
+        if feeds is None:
+            samples = dataset_of(self.plan, x, y, sample_weight)
+            self._use_weights(self.plan.weighted_outputs.union(samples.weights))
+            engine, samples = self._engine, samples.for_graphs(self.plan.data_spec)
+            feeds = engine.feeds(samples, slice(None), self.steps)
+            self._cached_layout = CachedLayout.of(x, y, samples, feeds)
+        else:
+            feeds[LEARNING_RATE] = engine.constant_rate
+        metric_sums = MetricSums(self.plan)
+        metric_sums.add(engine.step(feeds), len(feeds[next(iter(self.plan.inputs))]))
+        return metric_sums.results()
+
+    def fit(
+        self,
+        x: DataArgument | Dataset = None,
+        y: DataArgument = None,
+        batch_size: int | None = None,
+        epochs: int | None = None,
+        shuffle: bool | None = None,
+        validation_data: Dataset | tuple[Any, ...] | None = None,
+        validation_split: float | None = None,
+        callbacks: Iterable[object] | None = (),
+        *,
+        class_weight: ClassWeightArgument = None,
+        sample_weight: DataArgument = None,
+        initial_epoch: int = 0,
+        steps_per_epoch: int | None = None,
+        validation_freq: int | Collection[int] = 1,
+    ) -> History:
+        """Train for some epochs. Arguments that are None are taken from the spec's training section, and so are the
+        data.
+
+        After `load_checkpoint`, the fit resumes the run of the checkpoint. Ctrl-C or SIGTERM ends it after the current
+        step, with `signal` set in the history. Callbacks are objects with at least one of the hooks
+        `on_epoch_begin(epoch, epochs, steps)`, `on_step(step, figures)` (steps done in this epoch, figures so far),
+        `on_epoch_end(epoch, figures)` and `on_end(history)`, which is called before the best epoch's weights are
+        restored; they may call `stop` and set `learning_rate`. Raises CompileError or FeedError for data that do not
+        fit, TypeError for other callbacks, Diverged.
+
+        `x` may also be an iterable of batches, each `x`, `(x, y)` or `(x, y, sample_weight)`: a data loader, a sequence
+        with `__len__` and `__getitem__`, a generator, or a function that is called for each pass and returns one. An
+        epoch is one pass, or `steps_per_epoch` batches. Batches have their own size and order, so `batch_size` and
+        `shuffle` have no effect.
+        """
+        settings = fit_settings(
+            self.plan.training, batch_size, epochs, shuffle, initial_epoch, steps_per_epoch, validation_freq
+        )
+        listeners = checked_callbacks(callbacks)
+        data = train_and_validation(self.plan, x, y, sample_weight, validation_data, validation_split)
+        if isinstance(data[0], BatchStream):
+            check_stream(data[0], self.plan, settings, is_resumed=self._resumes)
+        else:
+            self._use_learned(data[0])
+        samples, validation = self._prepare_data(*data, class_weight, listeners)
+        monitor = EarlyStoppingMonitor(self.plan, validation is not None)
+        if not self._resumes:
+            self._engine.adapt(samples)
+        resumed_rate = self.learning_rate if self._resumes and self.plan.rate_graph is None else None
+        progress = self._start_progress(monitor, (samples, validation), settings)
+        plateau = plateau_monitor(self.plan, progress.plateau_state)
+        limit = self.plan.training.time_limit
+        deadline = None if limit is None else time.monotonic() + limit.total_seconds
+        hooks = fit_listeners(listeners, self, settings, samples, validation)
+        progress.callbacks = CallbackStates(listeners, hooks, progress.callbacks.current())
+        self._fit = Fit(
+            self._engine, samples, validation, settings, monitor, progress, hooks, plateau, deadline, resumed_rate
+        )
+        try:
+            return self._fit.run()
+        except Diverged as error:
+            error.history, self._progress = progress.history, None
+            if not any(callback.stops_on_nan(error) for callback in listeners if isinstance(callback, Callback)):
+                raise
+            return progress.history
+        finally:
+            self._fit = None
+            progress.callbacks = progress.callbacks.detached()
+
+    @property
+    def stop_training(self) -> bool:
+        """Whether the fit ends after the current step, as in Keras; a callback may set it to True."""
+        return self._fit is not None and self._fit.stop_requested
+
+    @stop_training.setter
+    def stop_training(self, value: bool) -> None:
+        if self._fit is not None:
+            self._fit.stop_requested = require_bool("stop_training", value)
+
+    def stop(self) -> None:
+        """Ends the epoch and the fit after the current step; to be called by callbacks."""
+        if self._fit is not None:
+            self._fit.stop_requested = True
+
+    def _batch_size(self, requested: int | None) -> int:
+        if requested is None:
+            return self.plan.training.batch_size
+        return require_integer("batch_size", requested, minimum=1)
+
+    def _use_learned(self, train: Dataset) -> None:
+        """Takes over the names of classes and of columns that training data determine."""
+        self.plan = self.plan.with_learned(train)
+
+    def _class_weighted(self, samples: Dataset, class_weight: ClassWeightArgument) -> tuple[Dataset, WeightsByClass]:
+        """The samples with the weights of their classes, and these by output; None stands for those of the spec."""
+        setting = self.plan.training.class_weight if class_weight is None else class_weight
+        check_class_weight(setting, self.plan)
+        weights = weights_by_class(setting, samples, self.plan)
+        return with_class_weights(samples, weights, self.plan), weights
+
+    def _prepare_data(
+        self,
+        samples: Dataset | BatchStream,
+        validation: Dataset | BatchStream | None,
+        class_weight: ClassWeightArgument,
+        listeners: Iterable[object],
+    ) -> tuple[Dataset | BatchStream, Dataset | BatchStream | None]:
+        """The samples of a fit with their weights, after the training step was made to take these.
+
+        Of an iterable, the first batch shows which outputs have weights.
+        """
+        setting = self.plan.training.class_weight if class_weight is None else class_weight
+        if isinstance(samples, BatchStream):
+            if has_balanced(setting):
+                raise ValueError("balanced class weights need the classes of all samples: give their numbers instead")
+            first, self.class_weights = self._class_weighted(samples.first(), class_weight)
+            self._use_weights(first.weights)
+            samples.transform = weighted_batches(self.class_weights, first.weights.keys(), self.plan)
+            return samples, validation
+        samples, self.class_weights = self._class_weighted(samples, class_weight)
+        self._use_weights(samples.weights)
+        if has_balanced(setting):
+            for listener in listeners:
+                if hasattr(listener, "show_class_weights"):
+                    listener.show_class_weights(self.class_weights, self.plan.labels)
+        return samples.for_graphs(self.plan.data_spec), validation
+
+    def _use_weights(self, outputs: Iterable[str]) -> None:
+        """Lets steps take sample weights for these outputs, besides those that the spec weighs.
+
+        The engine is replaced by one with the same state, since its training step is another one.
+        """
+        plan = self.plan.weighting(self._spec_weighted_outputs.union(outputs))
+        if plan is self.plan:
+            return
+        old = self._engine
+        state, steps, rate = old.state_dict(), old.steps, old.learning_rate()
+        weights = DonatedArrays(old.weights())
+        self._cached_layout = None
+        self.plan = plan
+        self._engine = Engine(plan, old.execution.provider, old.execution.threads, self._fast, weights)
+        if old.recorder is not None:
+            self._engine.record_steps(old.recorder)
+        del old
+        self._engine.write(self._engine.convert_state(state))
+        self._engine.steps = steps
+        if plan.rate_graph is None:
+            self._engine.set_learning_rate(rate)
+
+    def _start_progress(
+        self,
+        early_stopping: EarlyStoppingMonitor,
+        datasets: tuple[Dataset | BatchStream, Dataset | BatchStream | None],
+        settings: FitSettings,
+    ) -> FitProgress:
+        """The progress of a new fit, or of the fit of a checkpoint that was loaded."""
+        progress = self._progress
+        if progress is None or not self._resumes:
+            # With initial_epoch, a fit that goes on from an earlier one has the order of samples of a single fit.
+            done = 0 if progress is None else progress.epoch_offset + progress.epoch
+            offset, epoch = max(0, done - settings.initial_epoch), settings.initial_epoch
+            fixed = settings.fixed
+            self._progress = FitProgress(MetricSums(self.plan), offset, epoch, settings=fixed, datasets=datasets)
+            return self._progress
+        if settings.initial_epoch not in (0, progress.epoch):
+            message = f"initial_epoch is {settings.initial_epoch}, but the checkpoint has {progress.epoch} epochs"
+            raise ValueError(f"{message}: leave it out")
+        self._check_resumed(*datasets, settings)
+        self._resumes = False
+        if progress.early_stopping_state is not None:
+            early_stopping.load_state_dict(progress.early_stopping_state, progress.best_weights)
+        progress.settings, progress.datasets = settings.fixed, datasets
+        return progress
+
+    def check_resumed_fit(
+        self,
+        samples: Dataset,
+        validation: Dataset | None,
+        batch_size: int | None = None,
+        epochs: int | None = None,
+        shuffle: bool | None = None,
+    ) -> None:
+        """Raises CompileError `checkpoint-mismatch` if these arguments of `fit` do not resume the loaded checkpoint."""
+        if self._progress is None or not self._resumes:
+            return
+        samples, _ = self._class_weighted(samples, None)
+        self._check_resumed(samples, validation, fit_settings(self.plan.training, batch_size, epochs, shuffle))
+
+    def _check_resumed(
+        self, samples: Dataset | BatchStream, validation: Dataset | BatchStream | None, settings: FitSettings
+    ) -> None:
+        """The same for samples with the weights of their classes."""
+        if self._progress is None:
+            return
+        current = {**settings.fixed, **data_digests(samples, validation)}
+        changes = self._progress.changes(current, settings.epochs)
+        faults = [mismatch(f"the run cannot be resumed: {change}") for change in changes]
+        if faults:
+            raise CompileError(faults)
+
+    # -- without training --------------------------------------------------------------------------------------------
+
+    def evaluate(
+        self,
+        x: DataArgument | Dataset = None,
+        y: DataArgument = None,
+        batch_size: int | None = None,
+        sample_weight: DataArgument = None,
+    ) -> dict[str, Any]:
+        """Loss and metrics; without `x`, on the spec's test file or else on its validation file. Classes are not
+        weighted. `x` may be an iterable of batches, as in `fit`."""
+        samples: Dataset | BatchStream | None
+        if x is None and y is None:
+            samples = from_spec(self.plan, "test") or from_spec(self.plan, "validation")
+        elif y is None and sample_weight is None and is_batch_source(x):
+            samples = stream_of(self.plan, x)
+        else:
+            samples = dataset_of(self.plan, x, y, sample_weight)
+        if samples is None:
+            raise UsageError(
+                "no-data", "there is nothing to evaluate on", "name a file in `training.data.test`, or pass x and y"
+            )
+        return self._engine.measure(samples, self._batch_size(batch_size)).results()
+
+    def predict(self, x: DataArgument | Dataset, batch_size: int | None = None) -> Any:
+        """The network's output for every sample; a dict of arrays if there are several outputs. `x` may be an iterable
+        of batches, as in `fit`; their targets are not used."""
+        if is_batch_source(x):
+            batches = BatchStream(x, lambda inputs, *_: samples_without_targets(self.plan, inputs)).one_pass()
+            results = concatenate_batches([self._engine.predict(batch, len(batch)) for batch in batches])
+        else:
+            samples = x if isinstance(x, Dataset) else samples_without_targets(self.plan, x)
+            results = self._engine.predict(samples, self._batch_size(batch_size))
+        return next(iter(results.values())) if len(results) == 1 else results
+
+    # -- checkpoints -------------------------------------------------------------------------------------------------
+
+    def save_checkpoint(self, path: str | os.PathLike[str]) -> str:
+        """Write the complete state of the run to one file, from which `load_checkpoint` resumes it bit for bit.
+
+        Returns the SHA-256 of the file. Raises UsageError `unwritable-file`; then an earlier file of that name is
+        unchanged. Raises TypeError if the state of a callback cannot be saved.
+        """
+        initial_weights = self._loaded_weights_digest or self.initial_weights_digest
+        return save_run(os.fspath(path), self.plan, self._engine, self._progress, initial_weights, self.environment())
+
+    def load_checkpoint(self, path: str | os.PathLike[str], *, exact: bool = False) -> list[Diagnostic]:
+        """Load the state of a checkpoint; the next `fit` resumes its run.
+
+        Returns a warning `not-exact` if the run will not be the same bit for bit; with `exact`, raises it as a
+        CompileError and loads nothing. Raises UsageError for a missing file, CompileError `bad-checkpoint` for a
+        damaged one, `checkpoint-mismatch` for one of another network, seed or initial weights.
+        """
+        environment = self.environment()
+        saved = load_run(os.fspath(path), self.plan, self._engine, self.initial_weights_digest, environment, exact)
+        self._engine.steps = saved.steps
+        self._engine.write(saved.values)
+        if saved.learning_rate is not None and self.plan.rate_graph is None:
+            self._engine.set_learning_rate(saved.learning_rate)
+        self._progress, self._resumes = saved.progress, saved.progress is not None
+        self._loaded_weights_digest = saved.initial_weights
+        return saved.differences
+
+    def environment(self) -> dict[str, Any]:
+        """Versions, processor and settings on which the last bit of a result depends."""
+        return run_environment(self._engine.execution.provider.label, self._engine.execution.threads, self._fast)
+
+
+def prepare_trainer(trainer: Trainer, samples: Dataset) -> None:
+    """Learns from training samples what a fit learns before its first step: names of classes, states of layers such as
+    Normalization, and normalized targets."""
+    trainer._use_learned(samples)
+    trainer._engine.adapt(samples.for_graphs(trainer.plan.data_spec))
+
+
+def record_steps(trainer: Trainer, recorder: SessionRecorder | None) -> ExecutionPlan:
+    """Lets a recorder record the training steps of a trainer from now on; None ends this. Returns how they run."""
+    trainer._engine.record_steps(recorder)
+    return trainer._engine.execution
+
+
+def run_graph(
+    trainer: Trainer,
+    graph: Graph,
+    batches: Iterable[Dataset],
+    data_spec: DataSpec | None = None,
+    recorder: SessionRecorder | None = None,
+) -> Iterator[dict[str, np.ndarray]]:
+    """The outputs of another graph over a trainer's variables for each batch, fed as the next step would be.
+
+    `data_spec` replaces the plan's, for a graph that takes other sample weights; `recorder` records the runs.
+    """
+    engine = trainer._engine
+    data_spec = trainer.plan.data_spec if data_spec is None else data_spec
+    config = SessionConfig(recorder=recorder)
+    runner = runner_without_updates(graph, engine.variables(), engine.vocabularies, config)
+    for batch in batches:
+        feeds = engine.feeds(batch.for_graphs(data_spec), slice(None), trainer.steps)
+        results = runner({name: feeds[name] for name in runner.fed_names})
+        # An output may be a view of an input or a weight, which is freed with the runner.
+        yield {name: array.copy() for name, array in results.items()}
+
+
+__all__ = ["Diverged", "History", "Trainer", "TrainingPlan"]

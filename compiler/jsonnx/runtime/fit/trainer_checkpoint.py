@@ -1,0 +1,113 @@
+"""The state of a trainer in a checkpoint: what is saved, and what a trainer needs to go on from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ...core.diagnostics import CompileError, Diagnostic
+from ...core.reserved_names import best_weight_name, split_best_weights
+from ...interop.string_arrays import bytes_to_strings, with_strings_as_bytes
+from ..callbacks.callback_states import CallbackStates
+from ..execution.engine import Engine
+from ..execution.history import FitProgress
+from ..training_plan import TrainingPlan
+from . import checkpoint
+from .checkpoint_faults import RANDOM_WEIGHTS, array_faults, environment_diagnostics, mismatch, run_faults
+
+
+@dataclass(frozen=True, eq=False)
+class SavedRun:
+    """The state in a checkpoint, which fits a trainer."""
+
+    values: Mapping[str, np.ndarray]
+    """The arrays of the engine's variables, by name."""
+    steps: int
+    learning_rate: float | None
+    """The learning rate; None if a graph computes it."""
+    progress: FitProgress | None
+    """The progress of the fit; None if the checkpoint was saved outside of a fit."""
+    initial_weights: str
+    """The digest of the weights from which the run started, or RANDOM_WEIGHTS."""
+    differences: list[Diagnostic]
+    """Warnings about versions and settings that differ from those of the run."""
+
+
+def save_run(
+    file: str,
+    plan: TrainingPlan,
+    engine: Engine,
+    progress: FitProgress | None,
+    initial_weights: str | None,
+    environment: Mapping[str, Any],
+) -> str:
+    """Writes the state of a run to a file and returns its SHA-256.
+
+    `initial_weights` is the digest of the weights from which the run started; None for random ones. Raises UsageError
+    `unwritable-file`; then an earlier file of that name is unchanged. Raises TypeError for a callback's state that
+    cannot be saved.
+    """
+    arrays = engine.state_dict()
+    callbacks: dict[str, Any] = {}
+    if progress is not None:
+        if progress.best_weights is not None:
+            arrays |= {best_weight_name(name): array for name, array in progress.best_weights.items()}
+        callbacks, callback_arrays = progress.callbacks.current().encoded()
+        arrays |= callback_arrays
+    state = {
+        "spec": plan.fingerprint,
+        "vocabulary_files": plan.vocabulary_digests,
+        "initial_weights": initial_weights or RANDOM_WEIGHTS,
+        "seed": plan.seed,
+        "steps": engine.steps,
+        "learning_rate": engine.learning_rate() if plan.rate_graph is None else None,
+        "progress": None if progress is None else progress.state_dict(),
+        **callbacks,
+        "environment": dict(environment),
+    }
+    return checkpoint.save(file, with_strings_as_bytes(arrays), state)
+
+
+def load_run(
+    file: str,
+    plan: TrainingPlan,
+    engine: Engine,
+    initial_weights: str | None,
+    environment: Mapping[str, Any],
+    exact: bool,
+) -> SavedRun:
+    """Reads the state of a run from a checkpoint. The engine is not changed.
+
+    Raises UsageError for a missing file, CompileError `bad-checkpoint` for a damaged one, `checkpoint-mismatch` for one
+    of another network, seed or initial weights, and, with `exact`, `not-exact` if the run will not be the same bit for
+    bit.
+    """
+    entries, state = checkpoint.load(file)
+    arrays, callbacks = checkpoint.split_callbacks(file, entries, state)
+    best_entries, other_entries = split_best_weights(arrays)
+    best = _decode_strings(engine, {weight: arrays[entry] for entry, weight in best_entries.items()})
+    values = engine.convert_state(_decode_strings(engine, {entry: arrays[entry] for entry in other_entries}))
+    # Another spec has other arrays, too; they are no further faults.
+    faults = [*run_faults(plan, initial_weights, state)] or [*array_faults(engine, values, best)]
+    if faults:
+        raise CompileError([mismatch(f"cannot resume the run from {file!r}: {fault}", file) for fault in faults])
+    differences = environment_diagnostics(file, state["environment"], environment, exact)
+    if differences and exact:
+        raise CompileError(differences)
+    progress = None
+    if state["progress"] is not None:
+        progress = FitProgress.from_state_dict(plan, state["progress"], best or None)
+        progress.callbacks = CallbackStates(saved=callbacks)
+    return SavedRun(values, state["steps"], state["learning_rate"], progress, state["initial_weights"], differences)
+
+
+def _decode_strings(engine: Engine, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The arrays of a file, with the bytes of vocabularies decoded into strings."""
+    strings = {name for name, array in engine.vocabularies.items() if array.dtype == object}
+    try:
+        return {name: bytes_to_strings(array) if name in strings else array for name, array in arrays.items()}
+    except ValueError as error:
+        raise CompileError([mismatch(f"cannot resume the run: a vocabulary {error}")]) from error

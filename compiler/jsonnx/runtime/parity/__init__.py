@@ -1,0 +1,1 @@
+"""Comparison of the results of two providers."""

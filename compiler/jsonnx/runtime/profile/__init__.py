@@ -1,0 +1,1 @@
+"""Values that describe a profile and a trace."""

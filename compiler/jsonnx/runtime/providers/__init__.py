@@ -1,0 +1,1 @@
+"""Execution providers: choice, options, errors, workarounds, nodes."""

@@ -1,0 +1,52 @@
+"""Where the nodes of a model run, as the session of a provider tells: onnxruntime 1.24 and later record it."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from ...core.diagnostics import UsageError
+from .providers import CPU_PROVIDER, Provider, create_session, provider_starts, resolve_provider
+
+OPTIMIZATION_LEVEL = "ORT_ENABLE_BASIC"
+"""Nodes are assigned after the basic optimizations, and only then fused."""
+
+
+class Assignment(NamedTuple):
+    """The names of a model's nodes by where they run. Nodes that onnxruntime has removed or renamed are missing."""
+
+    on_provider: frozenset[str]
+    on_cpu: frozenset[str]
+
+
+def usable_provider(name: str) -> Provider | None:
+    """The provider of a name; None if it is not installed or does not start here.
+
+    Raises UsageError `unknown-provider`.
+    """
+    try:
+        provider = resolve_provider(name)
+    except UsageError as error:
+        if error.diagnostic.code == "unknown-provider":
+            raise
+        return None
+    return provider if provider_starts(provider) else None
+
+
+def assignment(model: bytes, provider: Provider) -> Assignment | None:
+    """Where a session on a provider runs the nodes of a model; None for onnxruntime before 1.24.
+
+    Raises UsageError `provider-failed`, CompileError `bad-model`.
+    """
+    return recorded_assignment(create_session(model, provider, optimization=OPTIMIZATION_LEVEL, quiet=True))
+
+
+def recorded_assignment(session: Any) -> Assignment | None:
+    """The assignment of a session on a provider other than the CPU; None for onnxruntime before 1.24."""
+    if not hasattr(session, "get_provider_graph_assignment_info"):
+        return None
+    on_cpu: set[str] = set()
+    on_provider: set[str] = set()
+    for subgraph in session.get_provider_graph_assignment_info():
+        names = on_cpu if subgraph.ep_name == CPU_PROVIDER else on_provider
+        names.update(node.name for node in subgraph.get_nodes())
+    return Assignment(frozenset(on_provider - on_cpu), frozenset(on_cpu))

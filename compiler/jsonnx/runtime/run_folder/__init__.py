@@ -1,0 +1,1 @@
+"""The RUN folder: files, lock, checkpoint manifest."""

@@ -1,0 +1,384 @@
+"""A RUN folder: the spec, weights, model, figures of every epoch, and checkpoints from which a run can be resumed."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from fnmatch import fnmatchcase
+from hashlib import sha256
+from math import inf
+from pathlib import Path
+
+import numpy as np
+
+from ...core.diagnostics import CompileError, Diagnostic, UsageError
+from ...core.figures import finite, numbers_only
+from ...core.files.files import (
+    error_reason,
+    file_exists,
+    make_folders,
+    remove_empty_folders,
+    remove_file,
+    remove_temporary_files,
+    sync_file,
+    write_atomically,
+)
+from ...core.files.run_files import (
+    BEST_CHECKPOINT_FILE,
+    CHECKPOINT_FOLDER,
+    CSV_FILE,
+    DESCRIPTION_FILES,
+    METRICS_FILE,
+    MODEL_FILE,
+    RESULT_FILES,
+    RUN_INFO_FILE,
+    STEPS_FILE,
+    WEIGHTS_FILE,
+)
+from ...interop.safetensors_file import safetensors_bytes
+from ..execution.history import History
+from ..fit.trainer import Trainer
+from .checkpoint_manifest import MANIFEST_FILE, file_digest, read_manifest, write_manifest
+from .run_lock import LOCK_FILE, RunLock
+
+MAX_CHECKPOINTS = 2
+"""Number of checkpoints that are kept, so that an older one can be resumed if the newest is damaged."""
+
+
+class RunFolder:
+    """A folder that one run at a time writes to; as a context, it holds a lock.
+
+    Entering raises UsageError `run-locked` if another process holds the lock, `unwritable-file` if the folder cannot be
+    created; `on_wait` is called with the reason before it waits. All that writes raises UsageError `run-locked` if
+    another process has taken over. If an error ends the context before a new run has started, nothing of it is left.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], on_wait: Callable[[str], None] = lambda text: None) -> None:
+        self.path = Path(path)
+        self._on_wait = on_wait
+        self._lock = RunLock(self.path)
+        self._created_folders: list[Path] = []
+        self._is_starting = False
+        self._digests: dict[str, str] = {}
+
+    def __enter__(self) -> RunFolder:
+        self._created_folders = make_folders(self.checkpoint_folder)
+        try:
+            self._acquire_lock()
+        except OSError as error:
+            raise self._unwritable(error) from error
+        try:
+            self._is_starting = self.path in self._created_folders  # if that cannot be told
+            self._is_starting = not self.existing_files
+            remove_temporary_files(self.path)
+            remove_temporary_files(self.checkpoint_folder)
+        except (OSError, UsageError) as error:
+            self._leave(failed=True)
+            if isinstance(error, UsageError):
+                raise
+            raise self._unwritable(error) from error
+        return self
+
+    def _acquire_lock(self) -> None:
+        """Takes the lock. If that fails, removes what this process has created, unless there is another process, which
+        may have come first in a folder that this one has created."""
+        try:
+            self._lock.acquire(self._on_wait)
+        except OSError:
+            with suppress(OSError):
+                if self.path in self._created_folders and {*os.listdir(self.path)} <= {LOCK_FILE, CHECKPOINT_FOLDER}:
+                    (self.path / LOCK_FILE).unlink(missing_ok=True)
+                    remove_empty_folders(self._created_folders)
+            raise
+
+    def __exit__(self, error_type: type[BaseException] | None, *error: object) -> None:
+        self._leave(failed=error_type is not None)
+
+    def _leave(self, failed: bool) -> None:
+        """Releases the lock. Removes the files and folders of a run that failed to start."""
+        removes_run = failed and self._is_starting
+        if removes_run:
+            first = self._checkpoint_path(0)
+            for path in (first, *self.result_files, self._manifest_file, self.path / LOCK_FILE):
+                with suppress(OSError):
+                    path.unlink(missing_ok=True)
+        self._lock.release()
+        if removes_run:
+            remove_empty_folders(self._created_folders)
+
+    @property
+    def checkpoint_folder(self) -> Path:
+        return self.path / CHECKPOINT_FOLDER
+
+    @property
+    def result_files(self) -> tuple[Path, ...]:
+        """All files of a run but its checkpoints and their manifest."""
+        return (*(self.path / name for name in RESULT_FILES), self.checkpoint_folder / BEST_CHECKPOINT_FILE)
+
+    @property
+    def existing_files(self) -> list[Path]:
+        """The files of a run that are in the folder, but for those of a run that was killed before it started: a first
+        checkpoint, and what is written between that and `run.json`. Raises UsageError `unreadable-file`."""
+        first = self._checkpoint_path(0)
+        checkpoints = [path for path in self.checkpoints() if path != first]
+        files = [path for path in self.result_files if file_exists(path)]
+        if file_exists(first) and not self.has_run:
+            files = [path for path in files if path.name not in DESCRIPTION_FILES]
+        return files + checkpoints
+
+    @property
+    def has_run(self) -> bool:
+        """Whether there is a run: its first checkpoint is written before the file that says so."""
+        return file_exists(self.path / RUN_INFO_FILE)
+
+    def start_run(self, trainer: Trainer, description: Mapping[str, str]) -> None:
+        """Writes the first checkpoint, then replaces the files of an earlier run. `description` has the texts of files
+        by name, in the order in which they are written; the last one is `run.json`."""
+        first = self._checkpoint_path(trainer.steps)
+        self._write_checkpoint(trainer, first)
+        self._write_manifest([first])
+        earlier = [path for path in self.checkpoints() if path != first]
+        kept = [self.path / name for name in description]  # replaced below
+        for old in [*earlier, *(path for path in self.result_files if path not in kept)]:
+            remove_file(old)
+        self.write_texts(description)
+        self._write(STEPS_FILE, b"")
+        self._is_starting = False
+
+    def write_texts(self, texts: Mapping[str, str]) -> None:
+        """Replaces files, by name."""
+        for name, text in texts.items():
+            self._write(name, text.encode())
+
+    def write_model(self, model: bytes) -> str:
+        """Writes the model. Returns the SHA-256 of the file."""
+        return self._write_hashed(MODEL_FILE, model)
+
+    def write_weights(self, weights: Mapping[str, np.ndarray]) -> str:
+        """Writes the weights. Returns the SHA-256 of the file."""
+        return self._write_hashed(WEIGHTS_FILE, safetensors_bytes(weights))
+
+    def _write_hashed(self, name: str, content: bytes) -> str:
+        self._write(name, content)
+        return sha256(content).hexdigest()
+
+    def _write(self, name: str, content: bytes) -> None:
+        self._lock.require()
+        write_atomically(self.path / name, content)
+
+    def _unwritable(self, error: Exception) -> UsageError:
+        return UsageError("unwritable-file", f"cannot write in {str(self.path)!r}: {error_reason(error)}")
+
+    # -- losses and metrics ------------------------------------------------------------------------------------------
+
+    def write_metrics(self, history: History) -> None:
+        """Replaces all lines by those of a history, whatever was lost or cut off."""
+        lines = [
+            _metrics_line(epoch, {name: figures[index] for name, figures in history.history.items()})
+            for index, epoch in enumerate(history.epoch)
+        ]
+        self._write(METRICS_FILE, b"".join(lines))
+
+    def append_metrics(self, epoch: int, figures: Mapping[str, float]) -> None:
+        """Adds a line for an epoch. If that fails, adds nothing."""
+        self._append(METRICS_FILE, _metrics_line(epoch, figures))
+
+    def append_steps(self, lines: bytes) -> None:
+        """Adds lines of figures by step. If that fails, adds nothing."""
+        self._append(STEPS_FILE, lines)
+
+    def remove_steps_after(self, step: int) -> None:
+        """Removes the lines of later steps, which a resumed run repeats, and a line that was cut off.
+
+        Creates the file if the process was killed before.
+        """
+        path = self.path / STEPS_FILE
+        try:
+            lines = path.read_bytes().splitlines(keepends=True)
+        except FileNotFoundError:
+            self._write(STEPS_FILE, b"")
+            return
+        except OSError as error:
+            raise UsageError("unreadable-file", f"cannot read {str(path)!r}: {error_reason(error)}") from error
+        kept = [line for line in lines if line.endswith(b"\n") and _step_of(line) <= step]
+        if len(kept) < len(lines):
+            self._write(STEPS_FILE, b"".join(kept))
+
+    def write_csv(self, history: History) -> None:
+        """Replaces the lines of the CSV file by those of a history."""
+        columns = {
+            name: values
+            for name, values in history.history.items()
+            if not any(isinstance(value, list) for value in values)
+        }
+        names = list(columns)
+        rows = zip(history.epoch, *columns.values(), strict=True)
+        lines = [_csv_line(["epoch", *names]), *map(_csv_line, rows)] if names else []
+        self._write(CSV_FILE, b"".join(lines))
+
+    def append_csv(self, epoch: int, figures: Mapping[str, float]) -> None:
+        """Adds a line for an epoch to the CSV file; the first line has the names."""
+        figures = numbers_only(figures)
+        self._append(CSV_FILE, _csv_line([epoch, *figures.values()]), header=_csv_line(["epoch", *figures]))
+
+    def sync_metrics(self, has_csv: bool) -> None:
+        """Waits until the lines that were added are on the disk. Raises UsageError `unwritable-file`."""
+        for name in (METRICS_FILE, CSV_FILE) if has_csv else (METRICS_FILE,):
+            sync_file(self.path / name)
+
+    def sync_steps(self) -> None:
+        """The same for the lines of steps."""
+        sync_file(self.path / STEPS_FILE)
+
+    def _append(self, name: str, line: bytes, header: bytes = b"") -> None:
+        """Adds a line to a file, and a header before the first one. If that fails, adds nothing."""
+        self._lock.require()
+        path = self.path / name
+        try:
+            with open(path, "ab", buffering=0) as file:
+                size = file.tell()
+                line = line if size else header + line
+                try:
+                    while line:
+                        line = line[file.write(line) :]
+                except OSError:
+                    file.truncate(size)
+                    raise
+        except OSError as error:
+            raise UsageError("unwritable-file", f"cannot write {str(path)!r}: {error_reason(error)}") from error
+
+    # -- checkpoints -------------------------------------------------------------------------------------------------
+
+    def checkpoints(self) -> list[Path]:
+        """The paths of the checkpoints, from the newest to the oldest. Raises UsageError `unreadable-file`."""
+        if not file_exists(self.checkpoint_folder):
+            return []
+        try:
+            names = os.listdir(self.checkpoint_folder)
+        except OSError as error:
+            message = f"cannot read {str(self.checkpoint_folder)!r}: {error_reason(error)}"
+            raise UsageError("unreadable-file", message) from error
+        found = sorted((name for name in names if fnmatchcase(name, "step-*.safetensors")), reverse=True)
+        return [self.checkpoint_folder / name for name in found]
+
+    def save_checkpoint(self, trainer: Trainer, keep: int = MAX_CHECKPOINTS) -> Path:
+        """Writes a checkpoint and the manifest, then removes all checkpoints but the newest ones.
+
+        Those of later steps are removed, too: they were damaged when the run was resumed.
+        """
+        path = self._checkpoint_path(trainer.steps)
+        self._write_checkpoint(trainer, path)
+        kept = self._checkpoints_until(path)[:keep]
+        self._write_manifest([*kept, self._best_checkpoint])
+        for file in self.checkpoints():
+            if file not in kept:
+                remove_file(file)
+        return path
+
+    def _checkpoints_until(self, last: Path) -> list[Path]:
+        return [path for path in self.checkpoints() if path <= last]
+
+    def save_best_checkpoint(self, trainer: Trainer) -> None:
+        """Replaces the checkpoint of the best epoch."""
+        self._write_checkpoint(trainer, self._best_checkpoint)
+        kept = self._checkpoints_until(self._checkpoint_path(trainer.steps))
+        self._write_manifest([*kept, self._best_checkpoint])
+
+    def _write_checkpoint(self, trainer: Trainer, path: Path) -> None:
+        self._lock.require()
+        self._digests[path.name] = trainer.save_checkpoint(path)
+
+    def _write_manifest(self, paths: Iterable[Path]) -> None:
+        """Lists those of these files that exist. Files of an earlier process are read: it may have been killed before
+        it wrote the manifest."""
+        present = [path for path in paths if file_exists(path)]
+        self._digests = {path.name: self._digests.get(path.name) or file_digest(path) for path in present}
+        write_manifest(self.checkpoint_folder, self._digests)
+
+    @property
+    def _manifest_file(self) -> Path:
+        return self.checkpoint_folder / MANIFEST_FILE
+
+    @property
+    def _best_checkpoint(self) -> Path:
+        return self.checkpoint_folder / BEST_CHECKPOINT_FILE
+
+    def _checkpoint_path(self, steps: int) -> Path:
+        return self.checkpoint_folder / f"step-{steps:012d}.safetensors"
+
+    def load_newest_checkpoint(self, trainer: Trainer, *, exact: bool = False) -> tuple[Path | None, list[Diagnostic]]:
+        """Load the newest undamaged checkpoint. Returns its path, None if there are no checkpoints, and warnings about
+        damaged ones.
+
+        Raises CompileError if all are damaged (nothing is deleted), if the newest undamaged one does not fit, or, with
+        `exact`, if the run could not be resumed bit for bit.
+        """
+        damaged: list[Diagnostic] = []
+        for path in self.checkpoints():
+            try:
+                return path, [
+                    *self._manifest_warnings(),
+                    *(_damage_warning(fault) for fault in damaged),
+                    *trainer.load_checkpoint(path, exact=exact),
+                ]
+            except (CompileError, UsageError) as error:
+                faults = error.diagnostics if isinstance(error, CompileError) else [error.diagnostic]
+                if faults[0].code not in ("bad-checkpoint", "unreadable-file"):
+                    raise
+                damaged += faults
+        if damaged:
+            raise CompileError(damaged)
+        return None, []
+
+    def _manifest_warnings(self) -> list[Diagnostic]:
+        """Warnings about checkpoints that the manifest lists, but which are missing, and about a damaged manifest."""
+        file = str(self._manifest_file)
+        try:
+            names = read_manifest(self.checkpoint_folder)
+        except (ValueError, OSError) as error:
+            message = f"the manifest is damaged ({error_reason(error)}); the checkpoints' own checksums decide"
+            return [Diagnostic("bad-checkpoint", message, file=file, severity="warning")]
+        missing = [name for name in names if not os.path.exists(self.checkpoint_folder / name)]
+        return [
+            Diagnostic("bad-checkpoint", f"the checkpoint {name!r} is missing", file=file, severity="warning")
+            for name in missing
+        ]
+
+
+def _damage_warning(fault: Diagnostic) -> Diagnostic:
+    return Diagnostic(
+        "bad-checkpoint", f"{fault.message}; an older checkpoint is used", file=fault.file, severity="warning"
+    )
+
+
+def step_line(step: int, epoch: int, figures: Mapping[str, float]) -> bytes:
+    """A line of JSON: the means over the steps of an epoch until a step. Figures that are lists are left out."""
+    return _line({"step": step, "epoch": epoch}, numbers_only(figures))
+
+
+def _metrics_line(epoch: int, figures: Mapping[str, float]) -> bytes:
+    """A line of JSON; NaN and infinity become null."""
+    return _line({"epoch": epoch}, figures)
+
+
+def _line(position: Mapping[str, int], figures: Mapping[str, float]) -> bytes:
+    return json.dumps({**position, **{name: finite(figure) for name, figure in figures.items()}}).encode() + b"\n"
+
+
+def _step_of(line: bytes) -> float:
+    """The step of a line; infinity for a damaged one."""
+    try:
+        step = json.loads(line)["step"]
+    except (ValueError, KeyError, TypeError):
+        return inf
+    return step if isinstance(step, int) else inf
+
+
+def _csv_line(values: Iterable[object]) -> bytes:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerow(values)
+    return text.getvalue().encode()

@@ -1,0 +1,1 @@
+"""Inference sessions, and weights in files."""

@@ -1,0 +1,227 @@
+"""Runs a compiled model in onnxruntime on named arrays, which are validated first."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...core.diagnostics import CompileError, Diagnostic, UsageError, suggestion
+from ...core.files.files import error_reason, open_file
+from ...core.files.run_files import MODEL_FILE
+from ...core.numpy_types import numpy_dtype
+from ...core.types import Dim, Size, TensorType
+from ...data.samples.array_arguments import to_array
+from ...data.samples.data_errors import FeedError
+from ...data.samples.sample_shapes import batch_axis_hint, reshape_samples
+from ...interop.model_digests import model_digest_faults
+from ..providers.provider_faults import runtime_failure
+from ..providers.provider_options import ProviderOptions
+from ..providers.providers import CPU_PROVIDER, Provider, create_session, resolve_provider
+
+if TYPE_CHECKING:
+    import onnx
+
+_ORT_FORMAT_IDENTIFIER = b"ORTM"
+"""Bytes 4 to 8 of a file in onnxruntime's own format, `.ort`, whose contents no digest covers."""
+
+_DTYPES = {"float": "float32", "double": "float64"}
+_CASTABLE_KINDS = {"f": "fiub", "i": "iub", "u": "iub", "b": "b"}
+"""The NumPy kinds that may be cast to each kind, as long as the values are in range."""
+
+
+class Session:
+    """An ONNX model, ready to run.
+
+    `model` is the path of a file or of a RUN folder, the bytes of a file, an `onnx.ModelProto` or a `Model`. With
+    `verify`, a file must match the digests that it records, if any, and a provider other than the CPU must compute what
+    the CPU computes from a few drawn inputs, which is checked once for each model. `provider_options` are those of
+    onnxruntime's documentation, such as `{"device_id": 1}`; graph capture is for training steps alone. Raises TypeError
+    for anything else, UsageError for a missing file or provider, CompileError for an invalid model.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_session",
+        "inputs",
+        "metadata",
+        "outputs",
+        "provider",
+    )  # an unknown attribute is an error
+
+    def __init__(
+        self,
+        model: str | os.PathLike[str] | bytes | onnx.ModelProto,
+        provider: str | Provider = "cpu",
+        threads: int | None = None,
+        verify: bool = True,
+        provider_options: ProviderOptions | None = None,
+    ) -> None:
+        self.provider: Provider = resolve_provider(provider, provider_options)
+        folder = None
+        if isinstance(model, str | os.PathLike):
+            model = model_file(model)
+            folder = os.path.dirname(os.path.abspath(model))
+        data = _model_bytes(model, verify)
+        self._session = create_session(data, self.provider.with_graph_capture(False), threads, weights_folder=folder)
+        self.inputs: dict[str, TensorType] = {value.name: _tensor_type(value) for value in self._session.get_inputs()}
+        self.outputs: dict[str, TensorType] = {value.name: _tensor_type(value) for value in self._session.get_outputs()}
+        self.metadata: dict[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
+        if verify and self.provider.ort_name != CPU_PROVIDER:
+            from ..parity.parity_check import check_session
+
+            check_session(data, self._run_unchecked, self.inputs, self.provider)
+
+    def run(self, feeds: Mapping[str, Any] | Any) -> dict[str, np.ndarray]:
+        """The outputs by name. Feeds are arrays by input name, or a single array if there is one input.
+
+        The first axis counts the samples. Axes of size 1 at the end of a sample may be missing, and its last axes
+        flattened, as in data files (`reshape_samples`). Raises FeedError if the arrays do not fit.
+        """
+        return self._run_unchecked(validate_feeds(feeds, self.inputs))
+
+    def _run_unchecked(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        try:
+            results = self._session.run(list(self.outputs), dict(feeds))
+        except Exception as error:  # onnxruntime's exceptions have no base class of their own
+            raise runtime_failure(error) from error
+        return dict(zip(self.outputs, results, strict=True))
+
+
+def concatenate_batches(parts: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """The outputs of several batches as those of a single one. Raises FeedError if the shapes of samples differ."""
+    outputs = {}
+    for name in parts[0]:
+        arrays = [part[name] for part in parts]
+        shapes = sorted({array.shape[1:] for array in arrays})
+        if len(shapes) > 1:
+            smallest, largest = list(shapes[0]), list(shapes[-1])
+            message = (
+                f"samples of the output {name!r} have shapes from {smallest} to {largest}: a batch is as long as its "
+                "longest text"
+            )
+            help = "give the TextVectorization an output_sequence_length"
+            raise FeedError([Diagnostic("data-shape", message, help=help)])
+        outputs[name] = np.concatenate(arrays)
+    return outputs
+
+
+def model_file(path: str | os.PathLike[str]) -> str:
+    """The path of a model: the path itself, or that of the model in a RUN folder."""
+    file = os.path.join(path, MODEL_FILE)
+    return file if os.path.isfile(file) else os.fspath(path)
+
+
+def _model_bytes(model: Any, verify: bool) -> bytes:
+    if isinstance(model, bytes | bytearray | memoryview):
+        return bytes(model)
+    if hasattr(model, "SerializeToString"):
+        return bytes(model.SerializeToString())
+    if hasattr(model, "to_bytes") and not isinstance(model, int):
+        return bytes(model.to_bytes())
+    if not isinstance(model, str | os.PathLike):
+        raise TypeError(f"a model is a path, the bytes of a file or a Model, got {type(model).__name__}")
+    with open_file(model) as file:
+        try:
+            data = file.read()
+        except OSError as error:
+            raise UsageError("unreadable-file", f"cannot read {os.fspath(model)!r}: {error_reason(error)}") from error
+    is_onnx = data[4:8] != _ORT_FORMAT_IDENTIFIER
+    if verify and is_onnx and (faults := model_digest_faults(io.BytesIO(data), os.fspath(model))):
+        raise CompileError(faults)
+    return data
+
+
+def _tensor_type(value: Any) -> TensorType:
+    """The type of an input or output; an unnamed size is named after the tensor and the axis."""
+    text = value.type
+    if not text.startswith("tensor("):
+        return TensorType(text, ())
+    dtype = text[len("tensor(") : -1]
+    sizes = (size if isinstance(size, int) else size or f"{value.name}_{axis}" for axis, size in enumerate(value.shape))
+    return TensorType(_DTYPES.get(dtype, dtype), tuple(s if isinstance(s, int) else Size.named(s) for s in sizes))
+
+
+def validate_feeds(feeds: Mapping[str, Any] | Any, inputs: Mapping[str, TensorType]) -> dict[str, np.ndarray]:
+    """The arrays in the types of the inputs. Raises FeedError with every fault."""
+    faults: list[str] = []
+    if not isinstance(feeds, Mapping):
+        if len(inputs) != 1:
+            raise _feed_error([f"the model has {len(inputs)} inputs, give a dict of arrays: {', '.join(inputs)}"])
+        feeds = {next(iter(inputs)): feeds}
+    for name in feeds:
+        if name not in inputs:
+            help = suggestion(str(name), inputs) or f"inputs are {', '.join(inputs)}"
+            faults.append(f"there is no input {name!r}: {help}")
+    sizes: dict[Dim, tuple[str, int]] = {}
+    validated: dict[str, np.ndarray] = {}
+    for name, type in inputs.items():
+        if name not in feeds:
+            faults.append(f"input {name!r} is missing")
+            continue
+        try:
+            validated[name] = _as_input(feeds[name], type)
+            _check_shape(name, validated[name].shape, type, sizes)
+        except ValueError as error:
+            faults.append(f"input {name!r} {error}")
+    if faults:
+        raise _feed_error(faults)
+    return validated
+
+
+def _feed_error(messages: list[str]) -> FeedError:
+    return FeedError(Diagnostic("bad-feed", message) for message in messages)
+
+
+def _as_input(value: Any, type: TensorType) -> np.ndarray:
+    """The array in the input's element type. Raises ValueError with the end of a sentence."""
+    array = to_array(value)
+    dtype = numpy_dtype(type.dtype)
+    if array.dtype != dtype:
+        array = safe_cast(array, dtype)
+    if array.ndim != type.rank:
+        reshaped = reshape_samples(array, type.shape[1:]) if array.ndim and type.rank else None
+        if reshaped is None:
+            hint = batch_axis_hint(array, type.shape)
+            message = f"has shape {list(array.shape)}, rank {array.ndim}; the model wants {type}"
+            raise ValueError(f"{message}; {hint}" if hint else message)
+        array = reshaped
+    return np.ascontiguousarray(array) if array.ndim else array
+
+
+def _check_shape(name: str, shape: tuple[int, ...], type: TensorType, sizes: dict[Dim, tuple[str, int]]) -> None:
+    """Raises ValueError unless fixed sizes match and each symbol has the same value as in the inputs before
+    (`sizes`)."""
+    for axis, (size, expected) in enumerate(zip(shape, type.shape, strict=True)):
+        if isinstance(expected, int):
+            if size != expected:
+                raise ValueError(
+                    f"has shape {list(shape)}, the model wants {type}: axis {axis} is {size}, not {expected}"
+                )
+        else:
+            other, other_size = sizes.setdefault(expected, (name, size))
+            if size != other_size:
+                raise ValueError(f"has {expected} = {size} on axis {axis}, but {other!r} has {expected} = {other_size}")
+
+
+def safe_cast(array: np.ndarray, dtype: np.dtype[Any]) -> np.ndarray:
+    """The array in another element type, its values unchanged but for rounding. Raises ValueError if that is
+    impossible."""
+    if dtype.kind == "O":
+        if array.dtype.kind == "U" or (array.dtype.kind == "O" and all(isinstance(item, str) for item in array.flat)):
+            return array.astype(object)
+        raise ValueError(f"has {array.dtype} elements, the model wants strings")
+    if array.dtype.kind not in _CASTABLE_KINDS.get(dtype.kind, ""):
+        raise ValueError(f"has {array.dtype} elements, the model wants {dtype}")
+    if dtype.kind in "iu" and array.size and not fits_integer_range(array, dtype):
+        raise ValueError(f"has values beyond the range of {dtype}")
+    return array.astype(dtype)
+
+
+def fits_integer_range(array: np.ndarray, dtype: np.dtype[Any]) -> bool:
+    """Whether an integer type can represent all integers of an array."""
+    bounds = np.iinfo(dtype)
+    return bool(int(array.min()) >= bounds.min and int(array.max()) <= bounds.max)

@@ -1,0 +1,1 @@
+"""The sections of a spec: `training` and its parts, `sweep`, `budget`, `lint`."""

@@ -1,0 +1,107 @@
+"""Hinge losses, and overlap losses (Dice and Tversky)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+from ...core.components import NullableCodec, attr
+from ...core.types import TensorType, require
+from ..numerics import AXES_CODEC, EPSILON, are_axes, axis_list
+from .losses import LOSSES, Loss
+
+if TYPE_CHECKING:
+    from ...ir import Builder, Value
+
+
+def signed_targets(g: Builder, target: Value) -> Value:
+    """Targets of -1 and 1. In a batch that contains only 0 and 1, 0 becomes -1."""
+    zeros_and_ones = g.cast(g.Equal(g.Mul(target, target), target), target.dtype)
+    return g.Add(target, g.Mul(g.Sub(target, 1.0), g.ReduceMin(zeros_and_ones, keepdims=0)))
+
+
+@LOSSES.register("hinge")
+class Hinge(Loss):
+    """`mean(max(1 - target * output, 0))` over the last axis, for targets of -1 and 1 (or 0 and 1)."""
+
+    def terms(self, g: Builder, target: Value, output: Value) -> Value:
+        return g.Relu(g.Sub(1.0, g.Mul(signed_targets(g, target), output)))
+
+
+@LOSSES.register("squared_hinge")
+class SquaredHinge(Loss):
+    """`mean(max(1 - target * output, 0) ** 2)` over the last axis, for targets of -1 and 1 (or 0 and 1)."""
+
+    def terms(self, g: Builder, target: Value, output: Value) -> Value:
+        margin_error = g.Relu(g.Sub(1.0, g.Mul(signed_targets(g, target), output)))
+        return g.Mul(margin_error, margin_error)
+
+
+@LOSSES.register("categorical_hinge")
+class CategoricalHinge(Loss):
+    """`max(1 + max((1 - target) * output) - sum(target * output), 0)`, over the classes of the last axis."""
+
+    @property
+    def mean_axis(self) -> int | None:
+        return None
+
+    def terms(self, g: Builder, target: Value, output: Value) -> Value:
+        target_score = g.ReduceSum(g.Mul(target, output), [-1], keepdims=0)
+        best_other_score = g.ReduceMax(g.Mul(g.Sub(1.0, target), output), [-1], keepdims=0)
+        return g.Relu(g.Add(g.Sub(best_other_score, target_score), 1.0))
+
+
+# -- overlap -----------------------------------------------------------------------------------------------------------
+
+OptionalAxes = Annotated[tuple[int, ...] | int | None, NullableCodec(AXES_CODEC)]
+OVERLAP_AXES_DOC = "Axis or axes over which the overlap is summed; by default all."
+
+
+class OverlapLoss(Loss):
+    """One minus a ratio of areas that measures the overlap of target and output."""
+
+    axis: OptionalAxes = attr(None, doc=OVERLAP_AXES_DOC)
+
+    @property
+    def mean_axis(self) -> int | None:
+        return None
+
+    def target_type(self, output: TensorType) -> TensorType:
+        fits = self.axis is None or are_axes(self.axis, output.rank)
+        require(fits, f"sums over the axes {self.axis}, and needs distinct axes of the output, got {output}")
+        return output
+
+    def loss_axes(self, output: TensorType) -> list[int]:
+        summed = range(output.rank) if self.axis is None else [axis % output.rank for axis in axis_list(self.axis)]
+        return [axis for axis in range(output.rank) if axis not in summed]
+
+    def check_mask(self, output: TensorType, mask: TensorType) -> None:
+        help = "a layer before the output that drops the mask, such as Reshape, makes all positions count"
+        require(False, f"sums over all positions of {output}, and cannot skip those that its mask excludes", help)
+
+    def area_sum(self, g: Builder, x: Value) -> Value:
+        return g.ReduceSum(x, None if self.axis is None else axis_list(self.axis), keepdims=0)
+
+
+@LOSSES.register("dice")
+class Dice(OverlapLoss):
+    """`1 - 2 * sum(target * output) / (sum(target) + sum(output))`."""
+
+    def terms(self, g: Builder, target: Value, output: Value) -> Value:
+        overlap = self.area_sum(g, g.Mul(target, output))
+        areas = g.Add(g.Add(self.area_sum(g, target), self.area_sum(g, output)), EPSILON)
+        return g.Sub(1.0, g.Div(g.Mul(overlap, 2.0), areas))
+
+
+@LOSSES.register("tversky")
+class Tversky(OverlapLoss):
+    """`1 - overlap / (overlap + alpha * missed + beta * excess)`, with sums of `target * output`, `target * (1 -
+    output)` and `(1 - target) * output` (Salehi et al., 2017)."""
+
+    alpha: float = attr(0.5, doc="Weight of false negatives, the parts of the target that the output misses.")
+    beta: float = attr(0.5, doc="Weight of false positives, the parts of the output outside the target.")
+
+    def terms(self, g: Builder, target: Value, output: Value) -> Value:
+        overlap = self.area_sum(g, g.Mul(target, output))
+        missed = g.Mul(self.area_sum(g, g.Mul(g.Sub(1.0, output), target)), self.alpha)
+        excess = g.Mul(self.area_sum(g, g.Mul(output, g.Sub(1.0, target))), self.beta)
+        return g.Sub(1.0, g.Div(overlap, g.Add(g.Sum(overlap, missed, excess), EPSILON)))

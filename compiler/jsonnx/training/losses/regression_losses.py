@@ -1,0 +1,87 @@
+"""Losses of numbers and of vectors."""
+
+from __future__ import annotations
+
+from math import log
+from typing import TYPE_CHECKING
+
+from ...core.components import attr
+from ...core.types import TensorType
+from ..numerics import EPSILON, unit_vectors
+from .losses import LOSSES, AxisLoss, Loss
+
+if TYPE_CHECKING:
+    from ...ir import Builder, Value
+
+
+@LOSSES.register("mean_squared_error", "mse", "MSE")
+class MeanSquaredError(Loss):
+    """`mean((target - output) ** 2)` over the last axis."""
+
+    def terms(self, g: Builder, target: Value, output: Value) -> Value:
+        error = g.Sub(output, target)
+        return g.Mul(error, error)
+
+
+@LOSSES.register("mean_absolute_error", "mae", "MAE")
+class MeanAbsoluteError(Loss):
+    """`mean(|target - output|)` over the last axis."""
+
+    def terms(self, g: Builder, target: Value, output: Value) -> Value:
+        return g.Abs(g.Sub(output, target))
+
+
+@LOSSES.register("mean_absolute_percentage_error", "mape", "MAPE")
+class MeanAbsolutePercentageError(Loss):
+    """`100 * mean(|(target - output) / target|)` over the last axis."""
+
+    def terms(self, g: Builder, target: Value, output: Value) -> Value:
+        percent = g.Div(100.0, g.Max(g.Abs(target), EPSILON))
+        return g.Mul(g.Abs(g.Sub(output, target)), percent)
+
+
+@LOSSES.register("mean_squared_logarithmic_error", "msle", "MSLE")
+class MeanSquaredLogarithmicError(Loss):
+    """`mean((log(1 + target) - log(1 + output)) ** 2)` over the last axis."""
+
+    def terms(self, g: Builder, target: Value, output: Value) -> Value:
+        logs = [g.Log(g.Add(g.Max(x, EPSILON), 1.0)) for x in (output, target)]
+        error = g.Sub(*logs)
+        return g.Mul(error, error)
+
+
+@LOSSES.register("huber")
+class Huber(Loss):
+    """`mean(error ** 2 / 2)` over the last axis; linear where the absolute error exceeds `delta`."""
+
+    delta: float = attr(1.0, doc="Error at which the loss becomes linear.", minimum=0)
+
+    def terms(self, g: Builder, target: Value, output: Value) -> Value:
+        """Both branches are c * (error - c / 2), where c is the error clipped to [-delta, delta]."""
+        error = g.Sub(output, target)
+        clipped = g.Clip(error, -self.delta, self.delta)
+        return g.Mul(clipped, g.Sub(error, g.Mul(clipped, 0.5)))
+
+
+@LOSSES.register("log_cosh")
+class LogCosh(Loss):
+    """`mean(log(cosh(target - output)))` over the last axis."""
+
+    def terms(self, g: Builder, target: Value, output: Value) -> Value:
+        error = g.Sub(output, target)
+        return g.Sub(g.Add(error, g.Softplus(g.Mul(error, -2.0))), log(2.0))
+
+
+@LOSSES.register("cosine_similarity")
+class CosineSimilarity(AxisLoss):
+    """The negated cosine of the angle between target and output: -1 if they have the same direction."""
+
+    axis: int = attr(-1, doc="Axis of the vectors.")
+
+    def target_type(self, output: TensorType) -> TensorType:
+        super().target_type(output).static_size(self.axis)
+        return output
+
+    def terms(self, g: Builder, target: Value, output: Value) -> Value:
+        scaled = g.Mul(unit_vectors(g, target, self.axis), -float(output.shape[self.axis]))
+        return g.Mul(scaled, unit_vectors(g, output, self.axis))

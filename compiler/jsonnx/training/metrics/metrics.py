@@ -1,0 +1,349 @@
+"""Metrics, as Keras 3 computes and names them.
+
+A metric emits a vector of sums over a batch. The host adds these vectors over an epoch, in float64, and computes the
+metric from the totals. So the metric of batches of different sizes is that of all their samples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import sqrt
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from ...core.components import Component, ComponentCodec, Json, Registry, attr
+from ...core.figures import Figure
+from ...core.types import ShapeError, TensorType, require
+from ..losses import losses, margin_losses, regression_losses
+from ..losses.losses import Loss, expand_rank, mean_over_trailing_axes
+
+if TYPE_CHECKING:
+    from ...ir import Builder, Value
+
+METRICS = Registry("metric", "A figure that is reported with the loss.")
+
+
+class Metric(Component):
+    """A figure that measures the quality of an output.
+
+    `check` raises ShapeError if the metric does not accept the output and the target. `statistics` emits a float tensor
+    of sums over a batch; `result` computes the figure from the totals. The mask of `statistics` is true, or a weight,
+    for each position; its shape is that of the output without some of the last axes.
+    """
+
+    registry = METRICS
+    higher_is_better: ClassVar[bool] = True
+    """Whether higher figures are better, which `early_stopping` needs to know."""
+    formula: ClassVar[str] = "totals[0] / totals[1]"
+    """`result` as an expression, for the manifest of an exported training step."""
+    name: str | None = attr(None, doc="Name under which the metric is reported; by default its type.")
+
+    @property
+    def reported_name(self) -> str:
+        return self.name or self.type_name
+
+    def resolve(self, loss: Loss, output: TensorType) -> Metric:
+        """The metric for an output and its loss: `accuracy` becomes a specific metric, all others return themselves.
+
+        Raises ShapeError like `check`.
+        """
+        self.check(loss.target_type(output), output)
+        return self
+
+    def check(self, target: TensorType, output: TensorType) -> None:
+        require(has_same_type(target, output), f"needs a target of the output's type {output}, the loss takes {target}")
+
+    def check_mask(self, output: TensorType, mask: TensorType) -> None:
+        """Raises ShapeError if the metric cannot skip the masked positions of an output."""
+
+    def check_weights(self, loss: Loss, output: TensorType) -> None:
+        """Raises ShapeError if the metric cannot take the sample weights of a loss."""
+        help = "list it in `metrics`, without weights"
+        try:
+            weights = loss.sample_weight_type(output)
+        except ShapeError as error:
+            raise ShapeError(f"has no weights: the loss {loss.type_name} {error.message}", help) from None
+        require(weights.shape == output.shape[: weights.rank], f"cannot take the weights {weights} of the loss", help)
+
+    def counts(self, g: Builder, mask: Value | None, weights: Value | None) -> Value | None:
+        """The mask for `statistics`: how much each position counts, by the output's mask and by sample weights."""
+        if mask is None or weights is None:
+            return mask if weights is None else weights
+        return g.Mul(weights, expand_rank(g, g.cast(mask, weights.dtype), weights))
+
+    def statistics(self, g: Builder, target: Value, output: Value, mask: Value | None = None) -> Value:
+        raise NotImplementedError
+
+    @property
+    def is_scalar(self) -> bool:
+        """Whether the figure is a number rather than a list."""
+        return True
+
+    @property
+    def keeps_samples(self) -> bool:
+        """Whether the statistics are rows of samples, which are concatenated over batches instead of added."""
+        return False
+
+    def result(self, totals: Any) -> Figure:
+        return float(totals[0] / totals[1])
+
+    def with_default_threshold(self, threshold: float) -> Metric:
+        """The metric with another threshold, in the numbers of the output, where it has the default one."""
+        return self
+
+    def axis_labels(self, classes: Sequence[str]) -> list[Sequence[str]]:
+        """The labels along the axes of a figure that is a list, given those of the output's classes."""
+        return [classes]
+
+
+class MetricCodec(ComponentCodec):
+    """A metric that is given as a string is reported under that string: `mae` as `mae`."""
+
+    def __init__(self) -> None:
+        super().__init__(METRICS)
+
+    def read(self, value: Json) -> Component:
+        return super().read({"type": value, "name": value} if isinstance(value, str) else value)
+
+    def write(self, value: Component) -> Json:
+        written = super().write(value)
+        name = getattr(value, "name", None) or ""
+        is_bare_name = written == {"type": value.type_name, "name": name} and METRICS.by_name.get(name) is type(value)
+        return name if is_bare_name else written
+
+
+def has_same_type(target: TensorType, output: TensorType) -> bool:
+    return target.rank == output.rank and target.dtype == output.dtype
+
+
+def sum_and_count(g: Builder, values: Value, mask: Value | None = None) -> Value:
+    """`[sum, count]`, whose quotient is the mean over the samples of the mean within each sample.
+
+    If all samples have the same size, elements are counted instead, which keeps integers exact. Values where the mask
+    is false do not count; a mask of numbers says how much each value counts.
+    """
+    counts = None if mask is None else g.cast(mask, values.dtype)
+    if counts is not None:
+        values = g.Mul(mean_over_trailing_axes(g, values, counts.rank), counts)
+    if not all(isinstance(size, int) for size in values.shape[1:]):
+        values = mean_over_trailing_axes(g, values, 1)
+        counts = None if counts is None else mean_over_trailing_axes(g, counts, 1)
+    count = g.cast(g.Size(values), values.dtype) if counts is None else g.ReduceSum(counts, keepdims=0)
+    return g.Concat(g.Reshape(g.ReduceSum(values, keepdims=0), [1]), g.Reshape(count, [1]), axis=0)
+
+
+def hit_statistics(g: Builder, hit: Value, mask: Value | None) -> Value:
+    """The statistics of the fraction of cases in which a condition holds."""
+    return sum_and_count(g, g.cast(hit, "float32"), mask)
+
+
+# -- accuracies --------------------------------------------------------------------------------------------------------
+
+
+class SparseMetric(Metric):
+    """Compares class scores with class indices."""
+
+    def check(self, target: TensorType, output: TensorType) -> None:
+        fits = target.dtype == "int64" and target.rank == output.rank - 1
+        require(fits, f"needs class indices as the target of {output}, the loss takes {target}")
+
+
+@METRICS.register("sparse_categorical_accuracy")
+class SparseCategoricalAccuracy(SparseMetric):
+    """Fraction of samples whose most likely class is the target, a class index."""
+
+    def statistics(self, g: Builder, target: Value, output: Value, mask: Value | None = None) -> Value:
+        return hit_statistics(g, g.Equal(g.ArgMax(output, axis=-1, keepdims=0), target), mask)
+
+
+@METRICS.register("categorical_accuracy")
+class CategoricalAccuracy(Metric):
+    """Fraction of samples whose most likely class is that of the target, which contains class probabilities."""
+
+    def statistics(self, g: Builder, target: Value, output: Value, mask: Value | None = None) -> Value:
+        return hit_statistics(g, g.Equal(*(g.ArgMax(x, axis=-1, keepdims=0) for x in (output, target))), mask)
+
+
+@METRICS.register("binary_accuracy")
+class BinaryAccuracy(Metric):
+    """Fraction of correct elements: above the threshold where the target is 1, otherwise not above it."""
+
+    threshold: float = attr(0.5, doc="Outputs above the threshold count as 1.")
+
+    def with_default_threshold(self, threshold: float) -> Metric:
+        return self.replace(threshold=threshold) if self.threshold == 0.5 else self
+
+    def statistics(self, g: Builder, target: Value, output: Value, mask: Value | None = None) -> Value:
+        above = g.cast(g.Greater(output, self.threshold), target.dtype)
+        return hit_statistics(g, g.Equal(above, target), mask)
+
+
+@METRICS.register("accuracy", "acc")
+class Accuracy(Metric):
+    """Fraction of correct predictions: `binary_accuracy` for an output with one element, else the accuracy for the type
+    of the targets.
+
+    This is the meaning of the string `accuracy` in Keras. Keras' class Accuracy, which compares for equality, has no
+    counterpart.
+    """
+
+    def resolve(self, loss: Loss, output: TensorType) -> Metric:
+        if output.shape[-1] == 1:
+            kind: type[Metric] = BinaryAccuracy
+        else:
+            kind = CategoricalAccuracy if loss.target_type(output).rank == output.rank else SparseCategoricalAccuracy
+        return kind(name=self.reported_name).resolve(loss, output)
+
+
+def is_in_top_k(g: Builder, output: Value, score: Value, k: int) -> Value:
+    """Whether fewer than k classes have a higher score."""
+    higher = g.cast(g.Greater(output, score), "float32")
+    return g.Less(g.ReduceSum(higher, [-1], keepdims=0), float(k))
+
+
+@METRICS.register("top_k_categorical_accuracy")
+class TopKCategoricalAccuracy(Metric):
+    """Fraction of samples whose target class is among the k most likely; targets are class probabilities."""
+
+    k: int = attr(5, doc="Number of most likely classes that count as correct.", minimum=1)
+
+    def statistics(self, g: Builder, target: Value, output: Value, mask: Value | None = None) -> Value:
+        number = g.ArgMax(target, axis=-1, keepdims=1)
+        return hit_statistics(g, is_in_top_k(g, output, g.GatherElements(output, number, axis=-1), self.k), mask)
+
+
+@METRICS.register("sparse_top_k_categorical_accuracy")
+class SparseTopKCategoricalAccuracy(SparseMetric):
+    """Fraction of samples whose target, a class index, is among the k most likely classes."""
+
+    k: int = attr(5, doc="Number of most likely classes that count as correct.", minimum=1)
+    from_sorted_ids: bool = attr(
+        False,
+        doc="Whether the output contains class indices, most likely first.",
+        unsupported="Outputs are class scores.",
+    )
+
+    def statistics(self, g: Builder, target: Value, output: Value, mask: Value | None = None) -> Value:
+        score = g.GatherElements(output, g.Unsqueeze(target, [-1]), axis=-1)
+        return hit_statistics(g, is_in_top_k(g, output, score, self.k), mask)
+
+
+# -- errors and losses -------------------------------------------------------------------------------------------------
+
+
+@METRICS.register("root_mean_squared_error")
+class RootMeanSquaredError(Metric):
+    """Square root of the mean squared error over all elements of all samples, including masked ones, as in Keras."""
+
+    higher_is_better = False
+    formula = "sqrt(totals[0] / totals[1])"
+
+    def counts(self, g: Builder, mask: Value | None, weights: Value | None) -> Value | None:
+        return weights
+
+    def statistics(self, g: Builder, target: Value, output: Value, mask: Value | None = None) -> Value:
+        error = g.Sub(output, target)
+        return sum_and_count(g, g.Mul(error, error), mask)
+
+    def result(self, totals: Any) -> float:
+        return sqrt(totals[0] / totals[1])
+
+
+class MeanLossMetric(Metric):
+    """The mean of a loss over all samples. Attributes other than `name` are those of the loss."""
+
+    higher_is_better = False
+    loss_class: ClassVar[type[Loss]]
+
+    def loss(self) -> Loss:
+        """The loss with this metric's arguments."""
+        return self.loss_class(**{name: getattr(self, name) for name in self.attributes if name != "name"})
+
+    def check(self, target: TensorType, output: TensorType) -> None:
+        expected = self.loss().target_type(output)
+        require(has_same_type(target, expected), f"needs the target {expected}, the loss takes {target}")
+
+    def check_mask(self, output: TensorType, mask: TensorType) -> None:
+        self.loss().check_mask(output, mask)
+
+    def statistics(self, g: Builder, target: Value, output: Value, mask: Value | None = None) -> Value:
+        return sum_and_count(g, self.loss().unreduced_losses(g, target, output), mask)
+
+
+def register_mean_loss(loss_class: type[Loss], doc: str, *names: str, class_name: str = "") -> None:
+    """Registers the mean of a loss without attributes as a metric."""
+    members = {"__doc__": doc, "__module__": __name__, "loss_class": loss_class}
+    METRICS.register(*names)(type(class_name or loss_class.__name__, (MeanLossMetric,), members))
+
+
+register_mean_loss(
+    regression_losses.MeanSquaredError, "Mean of `(target - output) ** 2`.", "mean_squared_error", "mse", "MSE"
+)
+register_mean_loss(
+    regression_losses.MeanAbsoluteError, "Mean of `|target - output|`.", "mean_absolute_error", "mae", "MAE"
+)
+register_mean_loss(
+    regression_losses.MeanAbsolutePercentageError,
+    "Mean of `100 * |(target - output) / target|`.",
+    *("mean_absolute_percentage_error", "mape", "MAPE"),
+)
+register_mean_loss(
+    regression_losses.MeanSquaredLogarithmicError,
+    "Mean of `(log(1 + target) - log(1 + output)) ** 2`.",
+    *("mean_squared_logarithmic_error", "msle", "MSLE"),
+)
+register_mean_loss(
+    regression_losses.LogCosh,
+    "Mean of `log(cosh(target - output))`.",
+    "logcosh",
+    "log_cosh_error",
+    class_name="LogCoshError",
+)
+
+
+@METRICS.register("cosine_similarity")
+class CosineSimilarity(MeanLossMetric):
+    """Mean cosine of the angle between target and output: 1 if they have the same direction."""
+
+    axis: int = attr(-1, doc="Axis of the vectors.")
+    higher_is_better = True
+    loss_class = regression_losses.CosineSimilarity
+    formula = "-totals[0] / totals[1]"
+
+    def result(self, totals: Any) -> float:
+        return -float(totals[0] / totals[1])  # the loss is the negated cosine
+
+
+@METRICS.register("binary_crossentropy", "bce", "BCE")
+class BinaryCrossentropy(MeanLossMetric):
+    """Mean of the binary cross-entropy."""
+
+    from_logits: bool = attr(False, doc=losses.FROM_LOGITS_DOC)
+    label_smoothing: float = attr(0.0, doc=losses.BINARY_SMOOTHING_DOC, minimum=0, maximum=1)
+    loss_class = losses.BinaryCrossentropy
+
+
+@METRICS.register("categorical_crossentropy")
+class CategoricalCrossentropy(MeanLossMetric):
+    """Mean of the categorical cross-entropy."""
+
+    from_logits: bool = attr(False, doc=losses.FROM_LOGITS_DOC)
+    label_smoothing: float = attr(0.0, doc=losses.CATEGORICAL_SMOOTHING_DOC, minimum=0, maximum=1)
+    axis: int = attr(-1, doc="Axis of the classes.")
+    loss_class = losses.CategoricalCrossentropy
+
+
+@METRICS.register("sparse_categorical_crossentropy")
+class SparseCategoricalCrossentropy(MeanLossMetric):
+    """Mean of the sparse categorical cross-entropy. As in Keras, ignored positions count as a loss of zero."""
+
+    from_logits: bool = attr(False, doc=losses.FROM_LOGITS_DOC)
+    ignore_class: int | None = attr(None, doc="Class index; positions with this target have no loss.")
+    axis: int = attr(-1, doc="Axis of the classes; only the last axis is supported.")
+    loss_class = losses.SparseCategoricalCrossentropy
+
+
+register_mean_loss(losses.KLDivergence, "Mean of the Kullback-Leibler divergence.", "kl_divergence")
+register_mean_loss(losses.Poisson, "Mean of `output - target * log(output)`.", "poisson")
+register_mean_loss(margin_losses.Hinge, "Mean of `max(1 - target * output, 0)`.", "hinge")
+register_mean_loss(margin_losses.SquaredHinge, "Mean of `max(1 - target * output, 0) ** 2`.", "squared_hinge")
+register_mean_loss(margin_losses.CategoricalHinge, "Mean of the categorical hinge loss.", "categorical_hinge")

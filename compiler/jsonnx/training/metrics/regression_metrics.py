@@ -1,0 +1,152 @@
+"""Metrics of predicted numbers that are no means of a loss: R2, correlations, relative errors."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from ...core.components import attr
+from ...core.figures import Figure
+from ...core.types import TensorType, require
+from .class_counts import static_units, trailing_ones
+from .metrics import METRICS, Metric, sum_and_count
+from .threshold_metrics import Thresholds
+
+if TYPE_CHECKING:
+    from ...ir import Builder, Value
+
+
+def column_sums(g: Builder, columns: list[Value | None], mask: Value | None) -> Value:
+    """The weighted sums over samples of values [batch, units] in float64, as rows; None stands for ones."""
+    (like,) = (x for x in columns[1:2] if x is not None)
+    weights = g.cast(g.Equal(like, like), "float64")
+    if mask is not None:
+        weights = g.Mul(weights, g.cast(trailing_ones(g, mask, like.rank), "float64"))
+    products = [weights if x is None else g.Mul(weights, x) for x in columns]
+    return g.Concat(*(g.Reshape(g.ReduceSum(x, [0], keepdims=0), [1, -1]) for x in products), axis=0)
+
+
+@METRICS.register()
+class R2Score(Metric):
+    """Coefficient of determination: the fraction of the variance of the targets that the output explains."""
+
+    class_aggregation: Literal["uniform_average", "variance_weighted_average"] | None = attr(
+        "uniform_average",
+        doc="How the scores of several numbers are combined: by their mean, or a mean weighted by the variances of the "
+        "targets; null reports each score.",
+    )
+    num_regressors: int = attr(
+        0, doc="Number of independent variables, for the adjusted R2; 0 for no adjustment.", minimum=0
+    )
+    formula = "1 - errors / (squares - total**2 / count), where count, total, squares, errors = totals"
+
+    @property
+    def is_scalar(self) -> bool:
+        return self.class_aggregation is not None
+
+    def check(self, target: TensorType, output: TensorType) -> None:
+        super().check(target, output)
+        static_units(output, rank=2)
+
+    def statistics(self, g: Builder, target: Value, output: Value, mask: Value | None = None) -> Value:
+        y, p = g.cast(target, "float64"), g.cast(output, "float64")
+        error = g.Sub(y, p)
+        return column_sums(g, [None, y, g.Mul(y, y), g.Mul(error, error)], mask)
+
+    def result(self, totals: Any) -> Figure:
+        from .metric_arithmetic import figure, r2_scores
+
+        scores, spread = r2_scores(totals)
+        if self.class_aggregation == "uniform_average":
+            scores = scores.mean()
+        elif self.class_aggregation == "variance_weighted_average":
+            scores = (spread * scores).sum() / spread.sum()
+        samples = float(totals[0].sum())
+        if 0 < self.num_regressors < samples - 1:
+            scores = 1.0 - (1.0 - scores) * (samples - 1.0) / (samples - self.num_regressors - 1.0)
+        return figure(scores)
+
+
+class Correlation(Metric):
+    """The correlation of target and output along an axis: the mean over all others."""
+
+    axis: int = attr(
+        -1,
+        doc="Axis along which numbers are correlated; 0 correlates the samples, in each number of the output.",
+    )
+    is_concordance: ClassVar[bool]
+
+    def _is_over_samples(self, output: TensorType) -> bool:
+        return self.axis in (0, -output.rank)
+
+    def check(self, target: TensorType, output: TensorType) -> None:
+        super().check(target, output)
+        require(-output.rank <= self.axis < output.rank, f"needs an output with an axis {self.axis}, got {output}")
+        help = '"axis": 0 correlates over the samples'
+        require(output.shape[self.axis] != 1, f"correlates along an axis of size 1 of {output}", help)
+        if self._is_over_samples(output):
+            static_units(output, rank=2)
+
+    def check_mask(self, output: TensorType, mask: TensorType) -> None:
+        fits = self._is_over_samples(output) or mask.rank <= self.axis % output.rank
+        require(fits, f"correlates along an axis that the mask {mask} of the output has")
+
+    def statistics(self, g: Builder, target: Value, output: Value, mask: Value | None = None) -> Value:
+        if self._is_over_samples(output.type):
+            y, p = g.cast(target, "float64"), g.cast(output, "float64")
+            return column_sums(g, [None, y, p, g.Mul(y, y), g.Mul(p, p), g.Mul(y, p)], mask)
+        return sum_and_count(g, self._along_axis(g, target, output), mask)
+
+    def _along_axis(self, g: Builder, y: Value, p: Value) -> Value:
+        def mean(x: Value) -> Value:
+            return g.ReduceMean(x, [self.axis], keepdims=1)
+
+        y_mean, p_mean = mean(y), mean(p)
+        y, p = g.Sub(y, y_mean), g.Sub(p, p_mean)
+        covariance, y_variance, p_variance = mean(g.Mul(y, p)), mean(g.Mul(y, y)), mean(g.Mul(p, p))
+        if not self.is_concordance:
+            return g.Squeeze(g.Div(covariance, g.Sqrt(g.Mul(y_variance, p_variance))), [self.axis])
+        distance = g.Sub(y_mean, p_mean)
+        scale = g.Sum(y_variance, p_variance, g.Mul(distance, distance), g.const(1e-7))
+        return g.Squeeze(g.Div(g.Mul(covariance, 2.0), scale), [self.axis])
+
+    def result(self, totals: Any) -> Figure:
+        from .metric_arithmetic import correlation
+
+        return correlation(totals, self.is_concordance) if totals.ndim == 2 else super().result(totals)
+
+
+@METRICS.register()
+class PearsonCorrelation(Correlation):
+    """Pearson's correlation coefficient of target and output."""
+
+    is_concordance = False
+
+
+@METRICS.register()
+class ConcordanceCorrelation(Correlation):
+    """Concordance correlation coefficient of target and output: 1 only if they are equal."""
+
+    is_concordance = True
+
+
+@METRICS.register()
+class MeanRelativeError(Metric):
+    """Mean of `|target - output| / normalizer`; 0 where the normalizer is 0."""
+
+    normalizer: Thresholds = attr(
+        doc="What errors are divided by: a number, or a list of one for each number of the output."
+    )
+    higher_is_better = False
+
+    def check(self, target: TensorType, output: TensorType) -> None:
+        super().check(target, output)
+        if isinstance(self.normalizer, tuple):
+            units = output.shape[-1]
+            count = len(self.normalizer)
+            require(count in (1, units), f"has {count} numbers in `normalizer`, and the output is {output}")
+
+    def statistics(self, g: Builder, target: Value, output: Value, mask: Value | None = None) -> Value:
+        divisors = self.normalizer if isinstance(self.normalizer, tuple) else (self.normalizer,)
+        factors = [0.0 if divisor == 0 else 1.0 / divisor for divisor in divisors]
+        errors = g.Mul(g.Abs(g.Sub(target, output)), g.const(factors, "float32"))
+        return sum_and_count(g, errors, mask)

@@ -1,0 +1,324 @@
+"""Initializers: Keras 3's distributions of initial weights, with Keras' defaults.
+
+NumPy draws the numbers on the host. They differ from those of a Keras backend with the same seed, as the backends
+differ from each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from math import prod, sqrt
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from ...core.components import Component, Registry, attr
+from ...core.types import Dim, require, shape_text
+
+if TYPE_CHECKING:
+    import numpy as np
+
+INITIALIZERS = Registry("initializer", "The distribution of the initial values of a weight.")
+
+SEED_DOC = "Seed. By default derived from the seed of the training and the name of the weight."
+FAN_AXES_DOC = (
+    "Axes of the weight that count as {}. By default inputs are on the last axis but one, outputs on the last."
+)
+
+TRUNCATED_STDDEV = 0.87962566103423978
+"""Standard deviation of a standard normal distribution that is truncated at two standard deviations."""
+
+CHUNK_ELEMENTS = 1 << 13
+"""Numbers per draw, so that the float64 draws stay in the CPU cache."""
+
+
+class Initializer(Component):
+    registry = INITIALIZERS
+
+    def check(self, shape: Sequence[Dim]) -> None:
+        """Raises ShapeError if the initializer does not accept a weight of this shape."""
+
+    @property
+    def restricts_shape(self) -> bool:
+        """Whether the initializer does not accept weights of all shapes."""
+        return False
+
+    def sample(self, shape: tuple[int, ...], rng: np.random.Generator) -> Any:
+        """An array of this shape, or a number for all its elements. Raises ShapeError like `check`."""
+        raise NotImplementedError
+
+
+@INITIALIZERS.register("zeros", "zero")
+class Zeros(Initializer):
+    """All zeros."""
+
+    def sample(self, shape: tuple[int, ...], rng: np.random.Generator) -> Any:
+        return 0.0
+
+
+@INITIALIZERS.register("ones", "one")
+class Ones(Initializer):
+    """All ones."""
+
+    def sample(self, shape: tuple[int, ...], rng: np.random.Generator) -> Any:
+        return 1.0
+
+
+@INITIALIZERS.register()
+class Constant(Initializer):
+    """All elements have one value."""
+
+    value: float = attr(0.0, doc="The value.")
+
+    def sample(self, shape: tuple[int, ...], rng: np.random.Generator) -> Any:
+        return self.value
+
+
+@INITIALIZERS.register("random_normal", "normal")
+class RandomNormal(Initializer):
+    """Normal distribution."""
+
+    mean: float = attr(0.0, doc="Mean.")
+    stddev: float = attr(0.05, doc="Standard deviation.", minimum=0)
+    seed: int | None = attr(None, doc=SEED_DOC)
+
+    def sample(self, shape: tuple[int, ...], rng: np.random.Generator) -> Any:
+        return draw_normal(self.mean, self.stddev, shape, rng)
+
+
+@INITIALIZERS.register()
+class TruncatedNormal(Initializer):
+    """Normal distribution truncated at two standard deviations from its mean."""
+
+    mean: float = attr(0.0, doc="Mean.")
+    stddev: float = attr(0.05, doc="Standard deviation before the truncation.", minimum=0)
+    seed: int | None = attr(None, doc=SEED_DOC)
+
+    def sample(self, shape: tuple[int, ...], rng: np.random.Generator) -> Any:
+        return draw_truncated_normal(self.mean, self.stddev, shape, rng)
+
+
+@INITIALIZERS.register("random_uniform", "uniform")
+class RandomUniform(Initializer):
+    """Uniform distribution."""
+
+    minval: float = attr(-0.05, doc="Lower bound.")
+    maxval: float = attr(0.05, doc="Upper bound.")
+    seed: int | None = attr(None, doc=SEED_DOC)
+
+    @property
+    def restricts_shape(self) -> bool:
+        return self.minval > self.maxval
+
+    def check(self, shape: Sequence[Dim]) -> None:
+        require(
+            self.minval <= self.maxval,
+            f"has a {self.type_name} from {self.minval} to {self.maxval}, but minval must not exceed maxval",
+        )
+
+    def sample(self, shape: tuple[int, ...], rng: np.random.Generator) -> Any:
+        return draw_uniform(self.minval, self.maxval, shape, rng)
+
+
+class FanScaledInitializer(Initializer):
+    """Variance `scale / fan`, where the fan is the number of inputs, of outputs, or the mean of both."""
+
+    input_axes: tuple[int, ...] | None
+    output_axes: tuple[int, ...] | None
+
+    @property
+    def restricts_shape(self) -> bool:
+        return self.input_axes is not None or self.output_axes is not None
+
+    def check(self, shape: Sequence[Dim]) -> None:
+        axes, rank = [*(self.input_axes or ()), *(self.output_axes or ())], len(shape)
+        fits = all(-rank <= axis < rank for axis in axes)
+        require(fits, f"has a {self.type_name} with the axes {axes}, of a weight of shape {shape_text(shape)}")
+
+    def draw(self, shape: tuple[int, ...], rng: np.random.Generator, scale: float, mode: str, distribution: str) -> Any:
+        fan_in, fan_out = weight_fans(shape, self.input_axes, self.output_axes)
+        fans = {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2}
+        variance = scale / max(1.0, fans[mode])
+        if distribution == "uniform":
+            return draw_uniform(-sqrt(3 * variance), sqrt(3 * variance), shape, rng)
+        if distribution == "untruncated_normal":
+            return draw_normal(0.0, sqrt(variance), shape, rng)
+        return draw_truncated_normal(0.0, sqrt(variance) / TRUNCATED_STDDEV, shape, rng)
+
+
+@INITIALIZERS.register()
+class VarianceScaling(FanScaledInitializer):
+    """Variance `scale / fan`, where the fan is the number of inputs, of outputs, or the mean of both."""
+
+    scale: float = attr(1.0, doc="Scale of the variance.", above=0)
+    mode: Literal["fan_in", "fan_out", "fan_avg"] = attr(
+        "fan_in", doc="The fan: number of inputs, number of outputs, or their mean."
+    )
+    distribution: Literal["truncated_normal", "normal", "untruncated_normal", "uniform"] = attr(
+        "truncated_normal", doc="The distribution; `normal` means `truncated_normal`, as in Keras."
+    )
+    seed: int | None = attr(None, doc=SEED_DOC)
+    input_axes: tuple[int, ...] | None = attr(None, doc=FAN_AXES_DOC.format("inputs"))
+    output_axes: tuple[int, ...] | None = attr(None, doc=FAN_AXES_DOC.format("outputs"))
+
+    def sample(self, shape: tuple[int, ...], rng: np.random.Generator) -> Any:
+        return self.draw(shape, rng, self.scale, self.mode, self.distribution)
+
+
+class VarianceScalingPreset(FanScaledInitializer):
+    """Variance scaling with a fixed scale, mode and distribution."""
+
+    seed: int | None = attr(None, doc=SEED_DOC)
+    input_axes: tuple[int, ...] | None = attr(None, doc=FAN_AXES_DOC.format("inputs"))
+    output_axes: tuple[int, ...] | None = attr(None, doc=FAN_AXES_DOC.format("outputs"))
+    choices: ClassVar[tuple[float, str, str]]
+    """Scale, mode and distribution."""
+
+    def sample(self, shape: tuple[int, ...], rng: np.random.Generator) -> Any:
+        return self.draw(shape, rng, *self.choices)
+
+
+@INITIALIZERS.register()
+class GlorotUniform(VarianceScalingPreset):
+    """Uniform with variance `2 / (fan_in + fan_out)` (Glorot and Bengio, 2010)."""
+
+    choices = 1.0, "fan_avg", "uniform"
+
+
+@INITIALIZERS.register()
+class GlorotNormal(VarianceScalingPreset):
+    """Truncated normal with variance `2 / (fan_in + fan_out)` (Glorot and Bengio, 2010)."""
+
+    choices = 1.0, "fan_avg", "truncated_normal"
+
+
+@INITIALIZERS.register()
+class HeUniform(VarianceScalingPreset):
+    """Uniform with variance `2 / fan_in` (He et al., 2015)."""
+
+    choices = 2.0, "fan_in", "uniform"
+
+
+@INITIALIZERS.register()
+class HeNormal(VarianceScalingPreset):
+    """Truncated normal with variance `2 / fan_in` (He et al., 2015)."""
+
+    choices = 2.0, "fan_in", "truncated_normal"
+
+
+@INITIALIZERS.register()
+class LecunUniform(VarianceScalingPreset):
+    """Uniform with variance `1 / fan_in` (LeCun et al., 1998)."""
+
+    choices = 1.0, "fan_in", "uniform"
+
+
+@INITIALIZERS.register()
+class LecunNormal(VarianceScalingPreset):
+    """Truncated normal with variance `1 / fan_in` (LeCun et al., 1998)."""
+
+    choices = 1.0, "fan_in", "truncated_normal"
+
+
+@INITIALIZERS.register("orthogonal", "OrthogonalInitializer")
+class Orthogonal(Initializer):
+    """A random orthogonal matrix (Saxe et al., 2014). Its rows are all axes but the last, its columns the last axis."""
+
+    gain: float = attr(1.0, doc="Factor on the matrix.")
+    seed: int | None = attr(None, doc=SEED_DOC)
+
+    @property
+    def restricts_shape(self) -> bool:
+        return True
+
+    def check(self, shape: Sequence[Dim]) -> None:
+        require(
+            len(shape) >= 2,
+            f"cannot fill a weight of shape {shape_text(shape)} by {self.type_name}, which needs two axes or more",
+        )
+
+    def sample(self, shape: tuple[int, ...], rng: np.random.Generator) -> Any:
+        import numpy as np
+
+        self.check(shape)
+        rows, columns = prod(shape[:-1]), shape[-1]
+        q, r = np.linalg.qr(rng.normal(size=(max(rows, columns), min(rows, columns))))
+        q = q * np.sign(np.diag(r))
+        return self.gain * (q.T if rows < columns else q).reshape(shape)
+
+
+@INITIALIZERS.register("identity", "IdentityInitializer")
+class Identity(Initializer):
+    """The identity matrix, for weights with two axes."""
+
+    gain: float = attr(1.0, doc="Factor on the matrix.")
+
+    @property
+    def restricts_shape(self) -> bool:
+        return True
+
+    def check(self, shape: Sequence[Dim]) -> None:
+        require(
+            len(shape) == 2,
+            f"cannot fill a weight of shape {shape_text(shape)} by {self.type_name}, which needs two axes",
+        )
+
+    def sample(self, shape: tuple[int, ...], rng: np.random.Generator) -> Any:
+        import numpy as np
+
+        self.check(shape)
+        return self.gain * np.eye(shape[0], shape[1])
+
+
+def draw_uniform(low: float, high: float, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+    """Uniform numbers."""
+    return draw_in_chunks(shape, lambda count: rng.uniform(low, high, count))
+
+
+def draw_normal(mean: float, stddev: float, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+    """Normal numbers."""
+    return draw_in_chunks(shape, lambda count: rng.normal(mean, stddev, count))
+
+
+def draw_in_chunks(shape: tuple[int, ...], draw: Callable[[int], np.ndarray]) -> np.ndarray:
+    """An array in float32, rounded from draws in float64, of which only a chunk is held at a time."""
+    import numpy as np
+
+    result = np.empty(shape, np.float32)
+    flat = result.reshape(-1)
+    for start in range(0, flat.size, CHUNK_ELEMENTS):
+        flat[start : start + CHUNK_ELEMENTS] = draw(min(CHUNK_ELEMENTS, flat.size - start))
+    return result
+
+
+def draw_truncated_normal(mean: float, stddev: float, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+    """Normal numbers; those beyond two standard deviations are drawn again, after all others."""
+    import numpy as np
+
+    beyond, drawn_count = [np.empty(0, np.int64)], 0
+
+    def draw(count: int) -> np.ndarray:
+        nonlocal drawn_count
+        drawn = rng.normal(size=count)
+        beyond.append(drawn_count + np.flatnonzero(abs(drawn) > 2))
+        drawn_count += count
+        return mean + stddev * drawn
+
+    result = draw_in_chunks(shape, draw)
+    flat, positions = result.reshape(-1), np.concatenate(beyond)
+    while positions.size:
+        drawn = rng.normal(size=positions.size)
+        flat[positions] = mean + stddev * drawn
+        positions = positions[abs(drawn) > 2]
+    return result
+
+
+def weight_fans(
+    shape: tuple[int, ...], input_axes: tuple[int, ...] | None, output_axes: tuple[int, ...] | None
+) -> tuple[float, float]:
+    """The numbers of inputs and of outputs that a weight connects, as Keras counts them."""
+    if input_axes is not None and output_axes is not None:
+        return prod(shape[axis] for axis in input_axes), prod(shape[axis] for axis in output_axes)
+    if len(shape) < 2:
+        size = shape[0] if shape else 1
+        return size, size
+    receptive_field = prod(shape[:-2])
+    return shape[-2] * receptive_field, shape[-1] * receptive_field
