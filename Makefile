@@ -33,35 +33,35 @@ $(STAMP): pyproject.toml
 
 # The same step on a GPU provider, by Debian's software Vulkan where there is no GPU.
 test-webgpu:
-	sh tests/webgpu/run.sh
+	sh tests/environments/webgpu/run.sh
 
 # The same comparison on OpenVINO, which any x86 CPU runs.
 test-openvino:
-	sh tests/openvino/run.sh
+	sh tests/environments/openvino/run.sh
 
 # `jsonnx mcp` with the client of the MCP Python SDK.
 test-mcp:
-	sh tests/mcp_server/run.sh
+	sh tests/unit/mcp_server/run.sh
 
 # The lowest versions of all dependencies on Python 3.11 and the newest ones on Python 3.13.
 test-versions: $(STAMP)
-	sh tests/versions/run.sh
+	sh tests/environments/versions/run.sh
 
 # All random and destructive checks for an hour; docs/reliability.md gets their counts.
 reliability: $(STAMP)
-	cd tests && ../$(BIN)/python -m reliability.run --seconds 3600
+	cd tests && ../$(BIN)/python -m campaigns.reliability.run --seconds 3600
 
 # A wheel, installed outside the checkout.
 test-wheel: $(STAMP)
-	sh tests/packaging/run.sh
+	sh tests/environments/packaging/run.sh
 
 # Keras on JAX beside us, in an environment of its own.
 parity:
-	sh tests/parity/run.sh
+	sh tests/environments/parity/run.sh
 
 # A part of it; the suite has recorded results of Keras for all layers.
 parity-sample:
-	sh tests/parity/run.sh sample
+	sh tests/environments/parity/run.sh sample
 
 # Speed and memory beside PyTorch and Keras, in turn, in an environment of its own.
 benchmarks:

@@ -7,7 +7,6 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from costly_cases import CASES_PER_ORDINARY_TEST
 
 TESTS = Path(__file__).parent
 
@@ -24,14 +23,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` selects
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Marks the cases of CASES_PER_ORDINARY_TEST that `make test` leaves to `make test-slow`."""
+    """Marks the cases of costly tests that `make test` leaves to `make test-slow`."""
     counts: Counter[str] = Counter()
     for item in items:
-        name = _test_name(item)
-        if name in CASES_PER_ORDINARY_TEST and item.get_closest_marker("slow") is None:
-            if counts[name] % CASES_PER_ORDINARY_TEST[name]:
+        costly = item.get_closest_marker("costly")
+        if costly is not None and item.get_closest_marker("slow") is None:
+            (every,) = costly.args
+            if counts[_test_name(item)] % every:
                 item.add_marker(pytest.mark.slow)
-            counts[name] += 1
+            counts[_test_name(item)] += 1
     _deselect_slow_cases(config, items)
 
 

@@ -269,7 +269,7 @@ def test_a_folder_has_few_modules_and_a_docstring(folder: Path) -> None:
 
 def test_every_file_of_tuning_has_a_test_file() -> None:
     files = [file.relative_to(PACKAGE) for file in FILES if room_of(file) == "tuning" and file.stem != "__init__"]
-    missing = [file for file in files if not (TESTS / file.parent / f"test_{file.name}").exists()]
+    missing = [file for file in files if not (TESTS / "unit" / file.parent / f"test_{file.name}").exists()]
     assert not missing
 
 
@@ -360,7 +360,7 @@ def test_a_class_is_abstract_or_final() -> None:
 
 def test_every_layer_has_a_case() -> None:
     from jsonnx.layers import LAYERS
-    from layers.cases import all_cases
+    from unit.layers.cases import all_cases
 
     assert set(LAYERS.members) <= {case.layer["type"] for case in all_cases()}
 
@@ -372,9 +372,9 @@ def test_every_operator_has_one_rule_or_none_by_intention() -> None:
 
 
 def test_every_emitted_operator_has_a_rule() -> None:
-    from harness import lower, one_layer
     from jsonnx.gradient import NOT_DIFFERENTIABLE, RULES
-    from layers.cases import all_cases
+    from support.harness import lower, one_layer
+    from unit.layers.cases import all_cases
 
     emitted = set()
     for case in all_cases():

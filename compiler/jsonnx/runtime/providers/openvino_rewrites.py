@@ -1,7 +1,7 @@
 """Nodes that onnxruntime's OpenVINO provider computes wrongly or cannot load, rewritten into others that it computes.
 
 The rules come from running every test case of every layer on OpenVINO and on the CPU with onnxruntime 1.24;
-`tests/openvino` repeats the comparison.
+`tests/environments/openvino` repeats the comparison.
 """
 
 from __future__ import annotations

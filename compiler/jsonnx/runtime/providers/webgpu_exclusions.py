@@ -1,7 +1,7 @@
 """Nodes that onnxruntime's WebGPU provider accepts but computes wrongly or fails on: they are assigned to the CPU.
 
 The rules come from running every test case of every layer on WebGPU and on the CPU with onnxruntime 1.27;
-`tests/webgpu` repeats the comparison.
+`tests/environments/webgpu` repeats the comparison.
 """
 
 from __future__ import annotations

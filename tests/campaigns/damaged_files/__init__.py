@@ -1,0 +1,1 @@
+"""Damaged Keras files are read or rejected, never crashed on."""

@@ -1,0 +1,90 @@
+"""What `SECURITY.md` promises of the code: nothing in the package executes, imports or fetches what data name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from support.security_scan import Finding, scan_package, scan_source
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "compiler/jsonnx"
+
+REVIEWED = {
+    ("core/components.py", "eval()"): "annotations of our own classes",
+    ("core/lazy_table.py", "importlib.import_module(...)"): "names of our own modules, from a table in the package",
+    ("core/system/optional_packages.py", "importlib.import_module(...)"): "names that our own code gives",
+    ("__init__.py", "importlib.import_module(...)"): "names of our own modules, from a table in the package",
+    (
+        "render/reference/layer_modules.py",
+        "importlib.import_module(...)",
+    ): "our own modules, when the table of layers is made",
+    ("interop/hdf5.py", "import subprocess"): "our own script reads HDF5 in a process without access to other files",
+    ("mcp_server/jobs.py", "import subprocess"): "a job is a process of this package",
+    (
+        "pipeline/git/git_files.py",
+        "import subprocess",
+    ): "arguments of git are a list, and options end before a revision",
+    ("pipeline/sweep/trial_process.py", "import subprocess"): "a trial of a search is a process of this package",
+    ("pipeline/report/live_report.py", "import http"): "`train --live` and `report --live` serve on 127.0.0.1",
+    ("runtime/providers/flush_denormals.py", "import ctypes"): "the processor's mode for denormals",
+    ("runtime/execution/pinned_memory.py", "import ctypes"): "memory of the CUDA runtime",
+    ("runtime/providers/provider_faults.py", "import ctypes"): "asks whether a library of a provider can be loaded",
+}
+"""Findings that were looked at, and why data cannot misuse them."""
+
+HARMFUL = (
+    "import pickle",
+    "from pickle import loads",
+    "import marshal as m",
+    "import urllib.request",
+    "from urllib.request import urlopen",
+    "from http import client",
+    "import yaml",
+    "from multiprocessing import Pool",
+    "eval(text)",
+    "exec(text)",
+    "compile(text, '', 'exec')",
+    "__import__(name)",
+    "import os\nos.system(text)",
+    "from os import system",
+    "import os as o\no.execv(path, arguments)",
+    "import importlib\nimportlib.import_module(name)",
+    "from importlib import import_module as load\nload(f'jsonnx.{name}')",
+    "run(command, shell=True)",
+    "run(command, shell=flag)",
+    "np.load(file, allow_pickle=True)",
+    "archive.extractall(folder)",
+    "from xml.etree import ElementTree\nElementTree.fromstring(text)",
+    "import asyncio\nasyncio.open_connection(host, 80)",
+)
+HARMLESS = (
+    "import os\nos.path.join(folder, name)",
+    "from importlib import import_module\nimport_module('compression.zstd')",
+    "np.load(file, allow_pickle=False)",
+    "re.compile(pattern)",
+    "from xml.etree import ElementTree\nElementTree.tostring(root)",
+    "from urllib.parse import quote",
+    "from .pickle import x",
+)
+
+
+def test_the_package_has_only_the_findings_that_were_reviewed() -> None:
+    found = scan_package(PACKAGE)
+    unreviewed = [str(finding) for finding in found if (finding.file, finding.what) not in REVIEWED]
+    assert not unreviewed
+    assert REVIEWED.keys() == {(finding.file, finding.what) for finding in found}, "an entry of REVIEWED is not needed"
+
+
+@pytest.mark.parametrize("text", HARMFUL)
+def test_harmful_code_is_found(text: str) -> None:
+    assert scan_source(text)
+
+
+@pytest.mark.parametrize("text", HARMLESS)
+def test_harmless_code_is_not_found(text: str) -> None:
+    assert scan_source(text) == []
+
+
+def test_a_finding_names_its_place() -> None:
+    assert scan_source("import os\n\nos.popen('ls')", "a.py") == [Finding("a.py", 3, "os.popen()", "process")]

@@ -1,0 +1,156 @@
+"""What notebooks show of a Trainer, a History, a Model and a Run, and the drawings of matplotlib."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from jsonnx import Run, Trainer, UsageError, compile
+from jsonnx.pipeline.compile.plot_network import (
+    MAX_DRAWN_LAYERS,
+    DiagramNode,
+    diagram_nodes,
+    diagram_places,
+    plot_network,
+)
+from jsonnx.runtime.execution.history import History
+from support.commands import jsonnx as command
+
+RESIDUAL: dict[str, Any] = {
+    "name": "residual",
+    "inputs": {"x": {"shape": [4]}},
+    "layers": [
+        {"type": "Dense", "name": "a", "units": 4},
+        {"type": "Dense", "name": "b", "units": 4},
+        {"type": "Add", "name": "sum", "from": ["a", "b"]},
+        {"type": "Dense", "name": "y", "units": 1},
+    ],
+    "training": {"loss": "mse", "metrics": ["mae"]},
+}
+
+
+class Cells(HTMLParser):
+    """The texts of a table."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.texts: list[str] = []
+        self.feed(html)
+
+    def handle_data(self, data: str) -> None:
+        self.texts.append(data)
+
+
+def a_run(folder: Path) -> Run:
+    folder.mkdir()
+    monitor = {"figure": "val_loss", "mode": "min"}
+    info = {"data_folder": ".", "spec": "a.json", "state": "finished", "monitor": monitor, "test": {"loss": 0.25}}
+    (folder / "run.json").write_text(json.dumps(info))
+    lines = [{"epoch": epoch, "loss": 1 / (epoch + 1), "val_loss": None, "f1": [1.0]} for epoch in range(2)]
+    lines[1]["val_loss"] = 0.5
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return Run(folder)
+
+
+def test_notebooks_show_tables(tmp_path: Path) -> None:
+    trainer = Trainer(RESIDUAL)
+    assert Cells(trainer._repr_html_()).texts[0] == repr(trainer)
+    history = trainer.fit(np.ones((8, 4), np.float32), np.ones((8, 1), np.float32), epochs=2, verbose=0)
+    cells = Cells(history._repr_html_()).texts
+    assert cells[:6] == ["2 epochs", "first", "last", "least", "greatest", "loss"]
+    assert cells[6:8] == [f"{value:.6g}" for value in history.history["loss"]]
+    assert "mae" in Cells(trainer._repr_html_()).texts
+    texts = Cells(trainer.model()._repr_html_()).texts
+    assert texts[1:] == ["layer", "type", "output", "parameters", *texts[5:]]
+    assert [text for text in texts if text in ("a", "b", "sum", "y")] == ["a", "b", "sum", "y"]
+    run = Cells(a_run(tmp_path / "run")._repr_html_()).texts
+    assert run[0].endswith("run: finished, 2 epochs, best val_loss 0.5 in epoch 2")
+    assert run[-2:] == ["test loss", "0.25"]
+    assert "f1" not in run
+
+
+def test_a_model_shows_its_diagram_if_matplotlib_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = compile(RESIDUAL)
+    monkeypatch.setattr(
+        "jsonnx.pipeline.compile.plot_network.network_image", lambda rows, inputs, format: b"<?xml?>\n<svg>a</svg>"
+    )
+    assert model._repr_html_().endswith("<details><summary>diagram</summary><svg>a</svg></details>")
+    monkeypatch.setattr("jsonnx.pipeline.compile.plot_network.MAX_EMBEDDED_LAYERS", 1)
+    assert model._repr_html_().endswith("</table>")
+    monkeypatch.undo()
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    assert model._repr_html_().endswith("</table>")
+
+
+def test_the_places_of_a_diagram_follow_the_paths_from_the_inputs() -> None:
+    model = compile(RESIDUAL)
+    nodes = diagram_nodes(model.rows(), model.inputs)
+    assert nodes[0] == DiagramNode("x", "x\nfloat32[batch, 4]", (), True)
+    assert {node.name: node.sources for node in nodes}["sum"] == ("a", "b")
+    places = diagram_places(nodes)
+    assert [places[name][1] for name in ("x", "a", "b", "sum", "y")] == [0, 1, 2, 3, 4]
+    branches = [DiagramNode("x", "", ()), *(DiagramNode(name, "", ("x",)) for name in "abc")]
+    assert [place[0] for place in diagram_places(branches).values()] == [0, -1, 0, 1]
+
+
+def test_drawing_without_matplotlib_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
+    history = History({"loss": [1.0, 0.5]}, [0, 1])
+    for draw in (history.plot, compile(RESIDUAL).plot):
+        with pytest.raises(UsageError) as error:
+            draw()
+        assert error.value.diagnostic.code == "missing-package"
+        assert re.search("matplotlib|plots", str(error.value.diagnostic.help))
+    with pytest.raises(ValueError, match="no figure 'x'"):
+        history.plot(["x"])
+    with pytest.raises(ValueError, match="there are no figures"):
+        History().plot()
+    with pytest.raises(UsageError, match="more than the"):
+        plot_network(compile(RESIDUAL).rows() * MAX_DRAWN_LAYERS, {})
+
+
+def test_figures_and_networks_are_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MPLBACKEND", "agg")
+    plt = pytest.importorskip("matplotlib.pyplot")
+    figures = {"loss": [2.0, 1.0], "mae": [0.5, None], "val_loss": [3.0, 2.5], "f1": [[1.0], [0.5]]}
+    axes = History(figures, [0, 1]).plot()
+    assert [[line.get_label() for line in axis.get_lines()] for axis in axes] == [["loss", "val_loss"], ["mae"]]
+    assert axes[0].get_lines()[0].get_ydata().tolist() == [2.0, 1.0]
+    (axis,) = History(figures, [0, 1]).plot(["val_loss"])
+    assert axis.get_lines()[0].get_ydata().tolist() == [3.0, 2.5]
+    assert len(a_run(tmp_path / "run").plot()) == 1
+    diagram = compile(RESIDUAL).plot()
+    assert [text.get_text().split()[0] for text in diagram.texts if text.get_text()] == ["x", "a", "b", "sum", "y"]
+    diagram.figure.savefig(tmp_path / "network.png")
+    assert (tmp_path / "network.png").stat().st_size > 1000
+    plt.close("all")
+
+
+@pytest.mark.parametrize(("suffix", "start"), [("svg", b"<?xml"), ("png", b"\x89PNG"), ("pdf", b"%PDF")])
+def test_draw_writes_the_same_image_each_time(tmp_path: Path, suffix: str, start: bytes) -> None:
+    pytest.importorskip("matplotlib")
+    spec = tmp_path / "spec.json"
+    spec.write_text(json.dumps(RESIDUAL))
+    contents = []
+    for name in ("a", "b"):
+        command("draw", str(spec), "-o", str(tmp_path / f"{name}.{suffix}"))
+        contents.append((tmp_path / f"{name}.{suffix}").read_bytes())
+    assert contents[0] == contents[1]
+    assert contents[0].startswith(start)
+    if suffix == "svg":
+        text = contents[0].decode()
+        assert all(f">{layer['name']} (" in text for layer in RESIDUAL["layers"] if "name" in layer)
+
+
+def test_draw_refuses_other_files(tmp_path: Path) -> None:
+    spec = tmp_path / "spec.json"
+    spec.write_text(json.dumps(RESIDUAL))
+    assert ".svg, .png, .pdf" in command("draw", str(spec), "-o", str(spec), status=2).stderr
+    assert json.loads(spec.read_text()) == RESIDUAL

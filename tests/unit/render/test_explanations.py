@@ -1,0 +1,110 @@
+"""Every diagnostic code in the source has an explanation, and the examples of explanations produce their codes."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from jsonnx.core.diagnostics import CompileError, Diagnostic
+from jsonnx.pipeline.check.check import check_spec
+from jsonnx.render.explanations import CODES, EXPLANATIONS, explain
+from support.example_specs import example_spec
+
+SOURCE = Path(__file__).parents[3] / "compiler/jsonnx"
+CODE = re.compile(r"[a-z]+(-[a-z]+)*")
+
+CODE_FUNCTIONS = {
+    "Diagnostic",
+    "UsageError",
+    "add",
+    "add_each",
+    "add_in_spec",
+    "ColumnFault",
+    "SpaceFault",
+    "fail",
+    "rule",
+    "_list",
+    "_reject",
+    "_report",
+    "_report_mismatch",
+    "_usage_error",
+}
+"""Functions that take a code: as first argument, or, if the code has a hyphen, as a later argument."""
+
+
+def words(node: ast.AST) -> Iterator[str]:
+    for part in ast.walk(node):
+        if isinstance(part, ast.Constant) and isinstance(part.value, str) and CODE.fullmatch(part.value):
+            yield part.value
+
+
+def codes_in(tree: ast.AST) -> Iterator[str]:
+    """Yields the codes in a module: arguments of CODE_FUNCTIONS, values named `code`, and those of ShapeErrors."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+            plain = [argument for argument in node.args if isinstance(argument, ast.Constant)]
+            if name in CODE_FUNCTIONS and len(node.args) > 1:
+                yield from (word for part in plain for word in words(part) if "-" in word or part is node.args[0])
+            if len(node.args) == {"require": 4, "ShapeError": 3}.get(name):
+                yield from words(node.args[-1])
+            for keyword in node.keywords:
+                yield from words(keyword.value) if keyword.arg == "code" else ()
+        elif isinstance(node, ast.arguments):
+            named = zip(reversed([*node.posonlyargs, *node.args]), reversed(node.defaults), strict=False)
+            for default in (default for argument, default in named if argument.arg == "code"):
+                yield from words(default)
+        elif isinstance(node, ast.Assign) and {getattr(target, "id", "") for target in node.targets} & {
+            "code",
+            "_CODES",
+        }:
+            yield from words(node.value)
+
+
+def test_exactly_the_codes_in_the_source_are_explained() -> None:
+    used = {code for path in SOURCE.rglob("*.py") for code in codes_in(ast.parse(path.read_text("utf-8")))}
+    assert used == set(CODES)
+
+
+def test_an_explanation_has_a_title_a_text_and_two_examples() -> None:
+    for code, about in EXPLANATIONS.items():
+        assert all(part.strip() for part in about), code
+        assert about.text.endswith("."), code
+        assert not about.title.endswith("."), code
+        text = explain(code)
+        assert text is not None
+        assert text.startswith(f"{code}: {about.title}\n")
+        assert text.isascii()
+
+
+def test_an_unknown_code_has_no_explanation() -> None:
+    assert explain("no-such-thing") is None
+
+
+def codes_of(example: str) -> set[str]:
+    try:
+        return {diagnostic.code for diagnostic in check_spec(example_spec(example)).diagnostics}
+    except CompileError as error:
+        return {diagnostic.code for diagnostic in error.diagnostics}
+
+
+CODES_OF_SPECS = [
+    *("cycle", "duplicate-key", "duplicate-name", "invalid-json", "invalid-name", "invalid-number", "invalid-value"),
+    *("labels-mismatch", "loss-mismatch", "metric-mismatch", "missing-key", "out-of-range", "shape-mismatch"),
+    *("shared-weights", "unknown-key", "unknown-name", "unknown-type", "unsupported-argument", "unused-input"),
+    *("unused-layer", "wrong-inputs", "wrong-type", "invalid-encoding", "not-expressible", "not-supported"),
+]
+
+
+@pytest.mark.parametrize("code", CODES_OF_SPECS)
+def test_only_the_wrong_example_produces_the_code(code: str) -> None:
+    about = EXPLANATIONS[code]
+    assert code in codes_of(about.wrong_example)
+    assert code not in codes_of(about.right_example)
+
+
+def test_str_of_a_diagnostic_is_one_line() -> None:
+    assert str(Diagnostic("a-code", "wrong", "$.x", "f.json", 1, 2)) == "f.json:1:2: error[a-code]: wrong (at $.x)"
