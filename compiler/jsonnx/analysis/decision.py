@@ -1,4 +1,4 @@
-"""What is decided on an output after training: the threshold of its classes, and the calibration of probabilities."""
+"""Decisions about an output after training: the threshold of its classes, and the calibration of probabilities."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from .shape_inference import TypedNetwork
 
 
 class FormulaCost(NamedTuple):
-    """The cost of a layer call; multiply-adds are those of one sample."""
+    """The cost of a layer call; multiply-adds are counted for one sample."""
 
     parameters: int
     macs: int

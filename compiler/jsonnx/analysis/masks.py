@@ -62,7 +62,7 @@ class MaskFlows(NamedTuple):
 
 
 def mask_flows(network: Network, types: Mapping[str, TensorType], connected: MaskAssignment) -> MaskFlows:
-    """The masks of a valid network. At run time they are those of building it, unless a layer clears some."""
+    """The masks of a valid network. At run time they are the same as in building it, unless a layer clears some."""
     clearing = [call for call in network.calls if call.layer is not None and call.layer.cleared_mask_inputs()]
     if not any(any(connected.input_masks[call.name]) for call in clearing):
         return MaskFlows(connected, connected, connected)

@@ -32,7 +32,7 @@ MetricsKey = Literal["metrics", "weighted_metrics"]
 
 
 def resolve_objective(typed: TypedNetwork, report: Report) -> Objective | None:
-    """The objective of the training section; None if there is no section, or if it has faults, which are reported.
+    """The objective of the training section; None if there is no section, or if it has errors, which are reported.
 
     The losses and metrics of an output whose type is known are checked although others have errors.
     """
@@ -98,7 +98,7 @@ def _check_fit_sections(training: Training, report: Report) -> None:
 def _normalized_outputs(
     typed: TypedNetwork, training: Training, losses: Mapping[str, Loss], report: Report
 ) -> tuple[str, ...]:
-    """The outputs whose targets are normalized. Reports those that cannot be."""
+    """The outputs whose targets are normalized. Reports the ones that cannot be."""
     path: JsonPath = ("training", "target", "normalize")
     chosen = training.target.normalize if training.target is not None else False
     if isinstance(chosen, tuple):
@@ -176,7 +176,7 @@ def _may_be_misspelled(typed: TypedNetwork, report: Report) -> bool:
 
 
 def _figures(objective: Objective, outputs: Collection[str]) -> list[str]:
-    """The names of the losses and metrics that are reported, without those of layers AddLoss."""
+    """The names of the losses and metrics that are reported, without the losses of AddLoss layers."""
     output_losses = [output_loss_name(output) for output in objective.losses] if len(outputs) > 1 else []
     return [LOSS, *output_losses, *objective.metrics_by_name()]
 
@@ -192,7 +192,7 @@ def _check_added_losses(typed: TypedNetwork, objective: Objective, report: Repor
 
 
 def reported_figures(objective: Objective, outputs: Collection[str]) -> tuple[list[str], list[str]]:
-    """The losses and metrics of an epoch, without their forms on validation data, and those that are lists."""
+    """The losses and metrics of an epoch, without their forms on validation data, and the ones that are lists."""
     lists = [name for name, reported in objective.metrics_by_name().items() if not reported.metric.is_scalar]
     return [*_figures(objective, outputs), *objective.added_losses], lists
 

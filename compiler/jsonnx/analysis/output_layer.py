@@ -18,7 +18,7 @@ from ..layers.rnn.time_distributed import TimeDistributed
 from .shape_inference import TypedNetwork
 
 VALUE_PRESERVING_LAYERS = (Identity, Dropout, Flatten, Permute, Reshape)
-"""Layers whose output has the values of their input, apart from those that are dropped in training."""
+"""Layers whose output has the values of their input, apart from values dropped in training."""
 
 
 class OutputLayer(NamedTuple):

@@ -1,4 +1,4 @@
-"""What the errors of a network prevented from being checked, as one note."""
+"""A note that lists the checks that a network's errors prevented."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ def without_trackers(document: Any) -> Any:
 
 
 THRESHOLDS = "jsonnx.thresholds"
-"""The key of the probabilities above which outputs predict a class: a JSON object, by output."""
+"""The key of the decision thresholds of outputs: a JSON object, by output."""
 
 
 TARGET_STATISTICS = "jsonnx.target_statistics"
@@ -57,8 +57,8 @@ def model_metadata(
     output, the spec and its hash, the number of parameters (before folding), and the operators that only onnxruntime
     implements.
 
-    `document` is the spec with its keys in canonical order; `input_types` are those of the model's inputs, which may
-    differ from the spec's.
+    `document` is the spec with its keys in canonical order; `input_types` are the types of the model's inputs, which
+    may differ from the spec's.
     """
     network = typed.network
     metadata = {

@@ -19,7 +19,8 @@ INITIALIZER_FIELD, GRAPH_FIELD, RAW_DATA_FIELD = 5, 7, 9
 """The field numbers of GraphProto.initializer, ModelProto.graph and TensorProto.raw_data."""
 
 MAX_INLINE_BYTES = 1 << 16
-"""Bytes of an initializer up to which the check of the structure gets its elements: shapes may depend on them."""
+"""Maximum size of an initializer, in bytes, whose elements the check of the structure gets: shapes may depend on
+them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,7 +90,7 @@ class ModelWriter:
         return b"".join(self.parts())
 
     def parts(self) -> list[Any]:
-        """The bytes of the model in parts, of which the elements of large tensors are the arrays themselves.
+        """The bytes of the model in parts. The elements of large tensors are the arrays themselves.
 
         Fields are written in the order of their numbers, as Protocol Buffers do.
         """

@@ -37,7 +37,7 @@ Signature = tuple[str, frozenset[str], tuple[str, ...], tuple[str, ...]]
 
 
 def _signatures(graph: Graph | Subgraph) -> Iterator[Signature]:
-    """The signature of each node of ONNX, those of bodies included."""
+    """The signature of each node of ONNX, including nodes of bodies."""
     for node in graph.nodes:
         if not node.domain:
             yield _signature(node)
@@ -51,7 +51,7 @@ def _signature(node: Node) -> Signature:
 
 
 def _input_types(node: Node) -> tuple[str, ...]:
-    """The element types of the inputs, "" for one that is left out. Inputs of a body are no inputs in ONNX."""
+    """The element types of the inputs, "" for one that is left out. In ONNX, bodies have no inputs."""
     if any(isinstance(attribute, Subgraph) for attribute in node.attributes.values()):
         return ()
     return tuple("" if value is None else value.dtype for value in node.inputs)

@@ -18,7 +18,7 @@ from .opset import lowest_opset
 
 PRODUCER_NAME = "jsonnx"
 DOMAIN_VERSIONS = {"ai.onnx.ml": 4}
-"""The versions of domains other than that of ONNX; 1 for a domain that is not listed."""
+"""The versions of domains other than ONNX's; 1 for a domain that is not listed."""
 
 
 class ValueNames:
@@ -115,8 +115,8 @@ def _size_symbols(value: Value) -> set[str]:
 
 
 def _name_outputs(graph: Graph, results: Mapping[str, Value], names: ValueNames):  # type: ignore[no-untyped-def]
-    """Names the results. Returns a function that creates the Identity nodes of results that need one: those that are no
-    output of a node, or have a name already."""
+    """Names the results. Returns a function that creates the Identity nodes of results that need one: results that are
+    not an output of a node, or that have a name already."""
     produced = {output for node in graph.nodes for output in node.outputs}
     copies: list[tuple[str, Value]] = []
     for result, value in results.items():

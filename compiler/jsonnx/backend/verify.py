@@ -16,8 +16,7 @@ MAX_PROPAGATED_ELEMENTS = 1 << 20
 
 
 def verify_model(model: onnx.ModelProto) -> None:
-    """Raises onnx.checker.ValidationError or onnx.shape_inference.InferenceError, both of which are faults of
-    jsonnx."""
+    """Raises onnx.checker.ValidationError or onnx.shape_inference.InferenceError, both of which are bugs of jsonnx."""
     onnx.checker.check_model(model)
     try:
         _infer_shapes(model, propagates_data=_largest_expansion(model.graph) <= MAX_PROPAGATED_ELEMENTS)
@@ -32,7 +31,7 @@ def _infer_shapes(model: onnx.ModelProto, propagates_data: bool) -> None:
 
 
 def _largest_expansion(graph: onnx.GraphProto) -> int:
-    """The largest number of elements to which an Expand node with a constant shape repeats its input."""
+    """Maximum number of elements of the result of an Expand node with a constant shape."""
     constants = {constant.name: constant for constant in graph.initializer}
     names = {node.input[1] for node in graph.node if node.op_type == "Expand"}
     shapes = (numpy_helper.to_array(constants[name]).tolist() for name in names & constants.keys())

@@ -36,7 +36,7 @@ def is_in_library(path: JsonPath) -> bool:
 
 
 def outside_library(path: JsonPath, notes: Iterable[tuple[JsonPath, str]]) -> JsonPath:
-    """Returns the path to show to the user: for one in the standard library, that of the use of its block.
+    """Returns the path to show to the user: for a path in the standard library, the path of the use of its block.
 
     Of the notes' paths, the first outside the library is the use.
     """
@@ -71,9 +71,9 @@ class Diagnostic:
     end_column: int | None = None
     """The column after the last character of the key or value that begins at `line` and `column`."""
     expected: str | None = None
-    """What is valid there, as a phrase, such as `an integer`."""
+    """The valid values, as a phrase, such as `an integer`."""
     found: str | None = None
-    """What is there, as JSON text; shortened if it is long."""
+    """The value that was found, as JSON text; shortened if it is long."""
     fix: Fix | None = None
     """A change of the file that corrects the problem, if one is evident."""
 
@@ -122,7 +122,7 @@ Locator = Callable[[JsonPath, bool], Position | None]
 
 
 class SourceLocation(NamedTuple):
-    """The path in the source document from which a value of a derived document was made."""
+    """The path of the value in the source document that a value of a derived document was made from."""
 
     path: JsonPath
     notes: tuple[tuple[JsonPath, str], ...] = ()
@@ -180,7 +180,7 @@ class Report:
         self._reported_locations: set[JsonPath] = set()
         """Source paths with an error in the parent report."""
         self._suppressed_paths: set[JsonPath] = set()
-        """Paths of the derived document at and below which nothing is reported."""
+        """Paths of the derived document where nothing is reported, neither there nor below."""
         self._diagnostics: dict[tuple[JsonPath, str, str], Diagnostic] = {}
         self._invalid_paths: set[JsonPath] = set()
         self._suggestion_budget: int = MAX_COMPARED_WORDS

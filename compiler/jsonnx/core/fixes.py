@@ -63,12 +63,12 @@ class Fix:
     """
 
     title: str
-    """What the fix does, in the imperative, such as `Rename the key to 'units'`."""
+    """A description in the imperative, such as `Rename the key to 'units'`."""
     edits: tuple[Edit, ...] = ()
     """The edits, which apply one after another; none if the text is not JSON."""
     is_safe: bool = True
     text_edits: tuple[TextEdit, ...] = ()
-    """The same change of the text: in its order, without overlap, all with positions of the text before."""
+    """The edits of the text: in its order, without overlap, with positions in the old text."""
 
 
 class Suggestion(NamedTuple):

@@ -26,7 +26,7 @@ AMOUNT_EXAMPLES = {
     "number with a suffix": "250000, 250k or 1.5M",
     "size with a unit": "500000, 5 MB or 4 MiB",
 }
-"""What an amount may look like, by the title of its schema."""
+"""The pattern of an amount, by the title of its schema."""
 
 COUNT_TITLE, BYTES_TITLE = AMOUNT_EXAMPLES
 

@@ -72,7 +72,7 @@ def is_validation_name(name: str) -> bool:
 
 
 def metric_sums_name(metric: str) -> str:
-    """Output: the sums over a batch from which a metric is computed."""
+    """Output: the sums over a batch that a metric is computed from."""
     return f"{_METRIC}{metric}"
 
 

@@ -11,7 +11,7 @@ LETTERS_PER_EDIT = 4
 such as `AUC` and `acc`."""
 
 LETTERS_PER_EDIT_OF_OTHER_INITIAL = 8
-"""The same, if the first letters differ, since these are seldom mistyped: `GELU` is not `ELU`."""
+"""Letters for each edit if the first letters differ: these are seldom mistyped, and `GELU` is not `ELU`."""
 
 MAX_EDITS, MAX_TIES = 3, 3
 MAX_COMPARED_LETTERS = 100
@@ -78,9 +78,8 @@ def _similarly_spelled(misspelled: str, known: Iterable[str]) -> list[str]:
 
 
 def _max_edits(misspelled: str, word: str) -> int:
-    """The number of edits up to which two words count as similar.
-
-    What they have in common before their last dot, such as `ops.`, does not make words more similar.
+    """The maximum number of edits between similar words. A common part before their last dot, such as `ops.`, does not
+    count.
     """
     length = max(len(misspelled), len(word))
     prefix, dot, _ = word.rpartition(".")

@@ -160,7 +160,7 @@ REMOVE_AXES_HELP = "remove axes before it, with Flatten, Reshape or a pooling la
 
 
 def rank_help(type: TensorType, rank: int) -> str:
-    """What to do with a tensor in place of which a layer needs one of this rank."""
+    """Help text for a tensor of the wrong rank."""
     if type.rank > rank:
         return REMOVE_AXES_HELP
     axes = "an axis" if rank - type.rank == 1 else "axes"

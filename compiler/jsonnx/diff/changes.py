@@ -50,7 +50,7 @@ class LayerChange:
 
 
 class WeightChanges(NamedTuple):
-    """Which old weights the new network can take. All names are new ones, except for those of unused weights."""
+    """The old weights that the new network can take. All names are new ones, except the names of unused weights."""
 
     unchanged: list[str]
     renamed: dict[str, str]

@@ -12,7 +12,8 @@ from .changes import Comparison
 State = Literal["unchanged", "changed", "new", "deleted", "invalid", "invalid-before"]
 
 FAIL_ON = ("signature", "breaking", "any", "never")
-"""What makes a comparison fail: a signature that breaks; also weights that no longer load; any difference; nothing."""
+"""Reasons for a comparison to fail: a signature that breaks; also weights that no longer load; any difference;
+nothing."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class SpecChange:
     """The errors of an invalid spec: of the new version, or else of the old one."""
     renamed: bool = False
     is_missing: bool = False
-    """Whether there is no such spec at all."""
+    """Whether the spec is missing."""
 
     @property
     def breaks_signature(self) -> bool:
@@ -55,7 +56,7 @@ class SpecChange:
 
 @dataclass(frozen=True)
 class RevisionComparison:
-    """Specs, and how they differ from those of a revision."""
+    """Specs, and how they differ from a revision's."""
 
     against: str
     """The revision, as the user named it."""

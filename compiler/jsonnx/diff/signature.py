@@ -40,7 +40,7 @@ class _SignatureComparison:
 def signature_changes(
     old: ComparedNetwork, new: ComparedNetwork, matches: LayerMatches, symbols: Mapping[str, str]
 ) -> list[SignatureChange]:
-    """Returns all changes, those of inputs first; `symbols` are the new names of symbolic sizes, by the old ones."""
+    """Returns all changes, of inputs first; `symbols` are the new names of symbolic sizes, by the old ones."""
     comparison = _SignatureComparison(old.typed, new.typed, matches, symbols)
     if old.network.name != new.network.name:
         comparison.add(MODEL, new.network.name, f"was called {old.network.name!r}", breaks=False)
@@ -51,7 +51,7 @@ def signature_changes(
 
 
 def _compare_inputs(comparison: _SignatureComparison) -> None:
-    """Compares the inputs of the compiled models, without those that only a loss reads."""
+    """Compares the inputs of the compiled models, without inputs that only a loss reads."""
     old_inputs, new_inputs = comparison.old.network.inference_inputs, comparison.new.network.inference_inputs
     pairs = comparison.matches.input_names.items()
     new_names = {old: new for old, new in pairs if old in old_inputs and new in new_inputs}

@@ -9,7 +9,7 @@ from .tuning import GENERAL_FORMULAS, GradientTuning
 
 
 class GradientBuilder(Builder):
-    """A builder that also has the sizes at which formulas change, and the usual number of samples in a step."""
+    """A builder that also has the thresholds between formulas, and the usual number of samples in a step."""
 
     def __init__(
         self, *, tuning: GradientTuning = GENERAL_FORMULAS, expected_batch: int | None = None, **options: Any

@@ -77,8 +77,7 @@ def _penalty_terms(g: Builder, graph: Graph) -> list[Value]:
 
 
 def _reported_losses(g: Builder, graph: Graph) -> dict[str, Value]:
-    """The values that layers AddLoss add to the loss, by the names of outputs; those of all calls of a layer are added
-    up."""
+    """The values that layers AddLoss add to the loss, by the names of outputs. All calls of a layer are added up."""
     values: dict[str, list[Value]] = {}
     for term in graph.losses:
         if term.name:
@@ -143,7 +142,7 @@ def shard_step(graph: Graph, expected_batch: int | None = None, tuning: Gradient
     """The forward and backward pass of one shard of a batch, for a graph that has a `loss`.
 
     The input `SHARD_FRACTION` is the fraction of the batch's samples that the shard has. Losses and gradients (outputs
-    named by `gradient_name`) are multiplied by it, so that their sums over all shards are those of the batch. This
+    named by `gradient_name`) are multiplied by it, so that their sums over all shards equal the whole batch's. This
     holds if the loss is a mean over samples that do not interact (`passes.training_steps.batch_separability`).
     `expected_batch` and `tuning` are those of `training_step`. Raises MissingRule.
     """

@@ -1,4 +1,4 @@
-"""Sizes at which the gradient of an operator changes from one formula to an equivalent one."""
+"""Thresholds between equivalent formulas for the gradient of an operator."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ class GradientTuning:
     select the general formula for every size."""
 
     max_batched_windows: int = 0
-    """Conv weights: windows per sample up to which the matrix product sums over the whole batch at once instead of
-    sample by sample."""
+    """Conv weights: maximum number of windows per sample for one matrix product over the whole batch instead of one for
+    each sample."""
 
     max_im2col_channels: int | None = None
-    """Conv weights: number of channels or of filters up to which windows are copied into columns (im2col). Beyond it,
-    one convolution over the batch computes the gradient. None: always columns."""
+    """Conv weights: maximum number of channels or of filters for copying windows into columns (im2col). For more, one
+    convolution over the batch computes the gradient. None: always columns."""
 
     max_row_product_width: int = 0
-    """Depthwise Conv weights: image width up to which products of whole image rows replace im2col."""
+    """Depthwise Conv weights: maximum image width for products of whole image rows in place of im2col."""
 
     convolves_volume_gradients: bool = False
     """Conv inputs of three spatial axes: whether a convolution with flipped kernels may replace ConvTranspose."""
 
     max_inputs_per_unit: float = 0.0
-    """LSTM and RNN: ratio of input features to units up to which a step multiplies state and inputs as one row."""
+    """LSTM and RNN: maximum ratio of input features to units for multiplying state and inputs as one row."""
 
     max_small_batch: int = 0
-    """LSTM: batch size up to which the operator stays in the forward pass and the gates are recomputed from its
+    """LSTM: maximum batch size for keeping the operator in the forward pass and recomputing the gates from its
     results."""
 
     max_unrolled_steps: int = 0
-    """LSTM, GRU, RNN: number of steps up to which the loops over time are unrolled."""
+    """LSTM, GRU, RNN: maximum number of steps of an unrolled loop over time."""
 
     max_total_unrolled_steps: int = 0
     """LSTM, RNN: steps of all loops together that may be unrolled although they exceed `max_unrolled_steps`..."""

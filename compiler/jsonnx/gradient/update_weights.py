@@ -57,7 +57,7 @@ def update_weights(
 
 @dataclass(frozen=True, eq=False)
 class Step:
-    """What the updates of all weights know about a step."""
+    """The facts about a step that the updates of all weights share."""
 
     rate: Value
     """The learning rate, of the first one of several optimizers."""
@@ -108,7 +108,7 @@ def _step_count(g: Builder) -> State:
 
 
 def _rate(g: Builder, optimizer: Optimizer, index: int, step: Step) -> Value:
-    """The learning rate of one of several optimizers. Constant ones are proportional to that of the first, which
+    """The learning rate of one of several optimizers. Constant rates are proportional to the first optimizer's, which
     callbacks change during training."""
     if index == 0:
         return step.rate

@@ -44,7 +44,7 @@ def tensor_array(tensor: onnx.TensorProto) -> np.ndarray:
 
 
 MIN_STRIPED_COPY_ELEMENTS = 1 << 16
-"""Elements from which on a copy in strips is faster than a copy element by element."""
+"""Minimum size of an array that is copied in strips, in elements. Smaller ones are faster as a plain copy."""
 STRIP_COLUMNS = 16
 """Columns of a strip: a cache line of float32."""
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 JsonPath = tuple[str | int, ...]
 
 MIN_MEAN_ELEMENTS_PER_NODE = 1024
-"""Output elements per node and sample, on average, from which on a graph counts as compute-bound."""
+"""Minimum output elements per node and sample, on average, of a compute-bound graph."""
 
 
 class Value:
@@ -68,7 +68,7 @@ class Constant(Value):
 
 
 class Parameter(Value):
-    """A weight that training updates by its gradient. Name, order and shape are those of Keras."""
+    """A weight that training updates by its gradient. Name, order and shape are Keras'."""
 
     __slots__ = ("constraint", "initializer", "name", "regularizer", "trainable")
 
@@ -257,7 +257,7 @@ class Graph:
 class Subgraph(Graph):
     """The body of a loop or the branch of an If, as an attribute of its node.
 
-    Its inputs correspond one by one to those of the node. The first `num_loop_inputs` of them change with each step;
+    Its inputs correspond one by one to the node's. The first `num_loop_inputs` of them change with each step;
     the others are captured values, the same at every step. So a traversal of the node's inputs finds all values that
     the body reads.
     """

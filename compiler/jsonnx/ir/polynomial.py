@@ -16,7 +16,7 @@ MAX_CHARACTERS = 200
 """Characters of a formula that is shown."""
 
 Monomial = tuple[str, ...]
-"""Factors of a product, sorted; symbols, or formulas that are no polynomials, such as a rounded quotient."""
+"""Factors of a product, sorted; symbols, or other formulas, such as a rounded quotient."""
 
 
 @dataclass(frozen=True)

@@ -21,13 +21,13 @@ IR_VERSION = 9
 """The file format of opset 20."""
 
 MAX_CONSTANT_ELEMENTS = 1024
-"""Elements of a constant up to which its values are passed to the inference, which may read a shape from them."""
+"""Maximum size of a constant whose values are passed to the inference, which may read a shape from them."""
 
 MAX_CACHED_NODES = 1 << 14
 """Inferred nodes that are remembered."""
 
 INFERRED_AS = {"GreaterOrEqual": "Greater", "LessOrEqual": "Less"}
-"""Operators whose types are those of another one, since onnx 1.18 cannot infer them: they are functions of others."""
+"""Operators typed like another one, since onnx 1.18 cannot infer them: they are functions of others."""
 
 
 @cache

@@ -86,7 +86,8 @@ class Layer(Component):
         return False
 
     def max_operators(self) -> int:
-        """Operators that a call does not exceed in inference, without those of layers and activations inside it.
+        """Upper bound of the operators of a call in inference, without the operators of layers and activations inside
+        it.
 
         Further inputs and outputs, and the steps of a loop, are counted by `lowering/size_limit.py`.
         """

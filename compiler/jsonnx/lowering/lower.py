@@ -39,7 +39,7 @@ def lower(
     outputs: Sequence[str] | None = None,
     fed_names: Mapping[str, str] = {},
 ) -> Graph:
-    """Lowers a network to a graph whose outputs are those of the network, or the values named by `outputs`.
+    """Lowers a network to a graph with the network's outputs, or with the values named by `outputs`.
 
     The element type `float_dtype` replaces float32 everywhere (float64 for checks that need its precision). Values in
     `fed_names` are not computed: they are inputs with the names that they map to. Raises LoweringError.
@@ -136,7 +136,7 @@ def layer_weights(layer: Layer, call: Call, typed: TypedNetwork) -> dict[str, tu
 
 
 def check_promised_type(value: Value, type: TensorType, scope: str) -> None:
-    """Checks that the type inferred by ONNX agrees with that of the shape rule, which then replaces it."""
+    """Checks that the type inferred by ONNX agrees with the shape rule's, which then replaces it."""
     same = value.rank == type.rank and value.dtype == type.dtype
     if not same or not all(map(_sizes_agree, value.shape, type.shape)):
         raise EmissionError(f"{scope}: the shape rule promises {type}, the operators give {value.type}")

@@ -12,7 +12,7 @@ from ..ir.type_inference import is_unknown_size
 
 BROADCASTING_OPS = {"Add", "Div", "Mul", "Sub"}
 MAX_COMPARED_ELEMENTS = 64
-"""Elements of a constant up to which two constants are compared by their elements, not by identity."""
+"""Maximum size of constants that are compared by their elements, not by identity."""
 
 
 def prune(graph: Graph) -> Graph:
@@ -46,7 +46,7 @@ def merge_common_subexpressions(graph: Graph) -> Graph:
 
 
 def _with_known_sizes(value: Value, equal: Value) -> Value:
-    """Replaces sizes that ONNX could not infer for a value by those that a shape rule gave to an equal value."""
+    """Replaces sizes that ONNX could not infer by the sizes that a shape rule gave to an equal value."""
     if value.type != equal.type:
         pairs = zip(value.shape, equal.shape, strict=True)
         value.type = value.type.with_shape(tuple(other if is_unknown_size(size) else size for size, other in pairs))

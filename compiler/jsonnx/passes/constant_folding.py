@@ -14,10 +14,10 @@ from ..ir import Constant, Graph, Node, Parameter, State, Value, with_vocabulari
 from .rewrite import Match, RuleSet, with_replaced_inputs
 
 MAX_FOLDED_ELEMENTS = 1 << 26
-"""Elements of an operand or a result above which a node is left to the runtime."""
+"""Maximum size of an operand or a result of a folded node, in elements. Other nodes are left to the runtime."""
 
 MAX_BROADCAST_ELEMENTS = 1 << 20
-"""Elements of a result above which it must not be larger than its operands, since the file contains it."""
+"""Maximum size of a result that is larger than its operands, in elements: the file contains the result."""
 
 folding = RuleSet(cleanup=None)
 
@@ -103,7 +103,7 @@ EVALUATORS: dict[str, Callable[..., Any]] = {
     "Split": _split,
     "Slice": _slice,
 }
-"""The NumPy functions of operators: those that bring weights into the shape that other operators take."""
+"""NumPy functions of the operators that bring weights into the shape that other operators take."""
 
 
 def _is_small(result: Value, operand_elements: int) -> bool:

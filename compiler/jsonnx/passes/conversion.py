@@ -42,7 +42,8 @@ class Conversion(ABC):
         self.forms: dict[Value, Value] = {}
         """The second form of plain values, as far as it has been emitted."""
         self.use_counts = Counter([*(x for node in graph.nodes for x in node.inputs), *graph.roots])
-        """The uses of a value by nodes and roots of the old graph; a replacement has those of the replaced value."""
+        """The uses of a value by nodes and roots of the old graph; a replacement inherits the uses of the replaced
+        value."""
         self.converters: Mapping[str, Callable[[Any, Node], Results]] = {}
         self.gradient_converters: Mapping[str, Callable[[Any, Node, GradientInfo], Results]] = {}
 

@@ -27,7 +27,7 @@ ClassWeights = Literal["balanced"] | Mapping[Any, float]
 
 
 class ClassWeightFault(NamedTuple):
-    """What is wrong with weights of classes; `path` leads from them to the part that is."""
+    """An error in the weights of classes; `path` leads from them to the wrong part."""
 
     code: str
     path: tuple[str, ...]
@@ -71,7 +71,7 @@ def has_weights_by_output(setting: Mapping[Any, Any]) -> bool:
 
 
 def class_weight_faults(setting: Any, outputs: Mapping[str, WeightedClasses]) -> list[ClassWeightFault]:
-    """What is wrong with weights of classes for these outputs, all of which have a loss."""
+    """The first error in the weights of classes for these outputs, all of which have a loss."""
     if setting is None:
         return []
     if isinstance(setting, Mapping) and has_weights_by_output(setting):

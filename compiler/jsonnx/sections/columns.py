@@ -40,7 +40,7 @@ EXCLUSION = "!"
 
 
 def is_pattern(name: str) -> bool:
-    """Whether the name of a column stands for those that match it: `*`, `sensor_?`, or `!id` to leave columns out."""
+    """Whether a name is a pattern of column names: `*`, `sensor_?`, or `!id` to leave columns out."""
     return name.startswith(EXCLUSION) or "*" in name or "?" in name
 
 
@@ -57,8 +57,8 @@ class MatchingColumns(NamedTuple):
 
 
 def matching_columns(patterns: Collection[str], columns: Collection[str], taken: Collection[str]) -> MatchingColumns:
-    """The columns of a file that names and patterns stand for: each once, in the order of the patterns, and those of
-    one pattern in the order of the file. Patterns do not match columns that are `taken`; a name stands for itself."""
+    """The columns of a file that names and patterns stand for: each once, in the order of the patterns, and for one
+    pattern in the order of the file. Patterns do not match columns that are `taken`; a name stands for itself."""
     found: dict[str, None] = {}
     unmatched, excluded = [], set()
     for pattern in patterns:
@@ -101,7 +101,7 @@ def weight_columns(setting: Any, outputs: Collection[str]) -> dict[str, Assigned
 
 
 def column_faults(setting: Any, key: str, names: Collection[str]) -> Iterator[ColumnFault]:
-    """What is wrong with an `x`, `y` or `sample_weight`; `names` are those of the inputs or of the outputs with a
+    """What is wrong with an `x`, `y` or `sample_weight`; `names` are the names of the inputs or of the outputs with a
     target."""
     path = ("training", "data", key)
     if isinstance(setting, Mapping):

@@ -10,7 +10,7 @@ from .training_section import ThresholdSection
 MAX_LOG_TEMPERATURE = 5.0
 """Temperatures lie between exp(-5) and exp(5)."""
 SEARCH_STEPS = 80
-"""Steps of the search for the temperature, each of which shortens the interval by the golden ratio."""
+"""Steps of the search for the temperature. Each shortens the interval by the golden ratio."""
 
 
 def best_threshold(probabilities: Array, targets: Array, section: ThresholdSection) -> float:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 INITIAL_SCALE = 2.0**15
 GROWTH_STEPS = 2000
 MAX_GRADIENT_SUM = 3e38
-"""A sum of absolute values above it is infinite, or nearly; that of a NaN is not below it."""
+"""A sum of absolute values above it is infinite, or nearly; the sum with a NaN is not below it."""
 
 
 class LossScaleSection(Section):

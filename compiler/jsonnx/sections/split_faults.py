@@ -1,4 +1,4 @@
-"""What is wrong with `split`, `windows` and `sequences` of a spec, without its data."""
+"""Errors in `split`, `windows` and `sequences` of a spec, found without its data."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def sequence_faults(data: DataSection, inputs: Mapping[str, TensorType]) -> Iter
 
 
 def takes_all_steps(type: TensorType, windows: WindowsSection, column_count: int) -> bool:
-    """Whether a target has the values of all steps up to the horizon, not those of a single row."""
+    """Whether a target has the values of all steps up to the horizon, not of a single row."""
     is_row = type.rank == 2 and column_count > 1
     return type.rank > 1 and not is_row and windows.horizon > 0 and type.shape[1] == windows.horizon
 

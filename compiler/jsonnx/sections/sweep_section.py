@@ -59,7 +59,7 @@ class ParameterSection(Section):
 
 
 class PruningSection(Section):
-    """When a trial is ended early: by its best value so far, compared with those of other trials at that epoch."""
+    """When a trial is ended early: by its best value so far, compared with the values of other trials at that epoch."""
 
     method: Literal["median", "successive_halving", "hyperband"] = attr(
         "median",

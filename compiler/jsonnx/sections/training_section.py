@@ -176,7 +176,7 @@ class InitialWeightsSection(Section):
 
 
 class InitialWeightsCodec(SectionCodec):
-    """A string is a file from which all layers are initialized."""
+    """A string is a file that initializes all layers."""
 
     def schema(self) -> dict[str, Json]:
         return {"anyOf": [{"type": "string"}, super().schema()]}

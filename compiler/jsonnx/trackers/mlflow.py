@@ -18,7 +18,7 @@ MAX_VALUE_CHARACTERS = 500
 """The longest value of a parameter that all versions of MLflow accept."""
 MAX_BATCH_PARAMETERS = 100
 MAX_RETRIES = "3"
-"""How often a request is repeated, unless the user's environment tells; MLflow's default takes minutes."""
+"""Number of repetitions of a request, unless the user's environment sets it. MLflow's default takes minutes."""
 STATUS_BY_STATE = {"finished": "FINISHED", "interrupted": "KILLED"}
 DEFAULT_EXPERIMENT = "Default"
 _UNACCEPTED = re.compile(r"[^\w\-. :/]")

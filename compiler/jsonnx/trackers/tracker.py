@@ -35,7 +35,7 @@ class RunTracker(ABC):
 
     @abstractmethod
     def start(self, run: TrackedRun) -> None:
-        """Starts a run of the tracker, or continues that of a resumed run."""
+        """Starts a run of the tracker, or continues a resumed run's."""
 
     @abstractmethod
     def figures(self, step: int, epoch: int, values: Mapping[str, float]) -> None:
@@ -47,7 +47,7 @@ class RunTracker(ABC):
 
 
 def read_run_key(path: Path) -> dict[str, str]:
-    """What identifies the tracker's run, from a file that `write_run_key` wrote; empty without a readable one."""
+    """The key of the tracker's run, from a file that `write_run_key` wrote; empty without a readable one."""
     try:
         key = json.loads(path.read_bytes())
     except (OSError, ValueError):

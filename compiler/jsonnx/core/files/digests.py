@@ -52,9 +52,8 @@ def records_digests(metadata: Mapping[str, str]) -> bool:
 
 
 def digest_faults(metadata: Mapping[str, str], actual: ContentDigests, file: str, other_parts: str) -> list[Diagnostic]:
-    """An error if the contents of a file are not those of its recorded digests.
-
-    `metadata` are those of the file, which records digests. `other_parts` names what the file has besides tensors.
+    """An error if the contents of a file differ from its recorded digests, which are in its `metadata`. `other_parts`
+    names what the file has besides tensors.
     """
     expected = actual.to_metadata()
     if all(metadata.get(key) == expected[key] for key in DIGEST_KEYS):

@@ -138,7 +138,7 @@ def make_folders(path: Path) -> list[Path]:
 
 
 def remove_empty_folders(folders: Iterable[Path]) -> None:
-    """Removes those of these folders that are empty; folders stand before those within them."""
+    """Removes the empty ones of these folders. A folder stands before the folders inside it."""
     for folder in reversed([*folders]):
         with suppress(OSError):
             folder.rmdir()
@@ -341,6 +341,6 @@ def _open_regular_file(handle: int) -> IO[bytes]:
 
 
 def _require_regular_file(mode: int) -> None:
-    """Raises ValueError unless a file's mode is that of a regular file."""
+    """Raises ValueError unless the mode is a regular file's."""
     if not stat.S_ISREG(mode):
         raise ValueError("it is a folder" if stat.S_ISDIR(mode) else "it is not a regular file")

@@ -43,7 +43,7 @@ REPLACEMENT_HELP = {
     "validation": "`train --validation-data FILE` takes a file in its place",
     "test": "`train --set training.data.test=null` does without it, `evaluate --data FILE` takes another file",
 }
-"""What to do about a missing file, by the key in `training.data` that names it."""
+"""Help for a missing file, by the key in `training.data` that names it."""
 _MAX_LISTED_NAMES, _MAX_SHOWN_NAMES = 10_000, 3
 
 
@@ -91,7 +91,7 @@ class SpecFolders(NamedTuple):
         return self._without_links(folder, name)
 
     def _without_links(self, folder: Path, name: str) -> tuple[Path, str]:
-        """The place in a root to which a path with symbolic links leads; the path itself if there is none."""
+        """The target, in a root, of a path with symbolic links; the path itself if the target is outside."""
         is_direct = not self.roots or os.path.realpath(folder / name) == os.path.join(
             os.path.realpath(folder), os.path.normpath(name)
         )
@@ -136,7 +136,7 @@ class SpecFolders(NamedTuple):
             raise self._with_help(error, folder, relative, part) from error
 
     def expand(self, name: str) -> list[str]:
-        """The files and folders that match a pattern, in sorted order; a name that is no pattern stands for itself.
+        """The files and folders that match a pattern, in sorted order; other names stand for themselves.
 
         Raises UnsafePath, and MissingFile if nothing matches.
         """
@@ -205,8 +205,8 @@ class DataFolder(NamedTuple):
 
 
 def expand_user_path(path: str) -> list[str]:
-    """The files and folders that match a pattern of the user, in sorted order; a path that is no pattern stands for
-    itself. Raises UsageError: a MissingFile if nothing matches."""
+    """The files and folders that match a pattern of the user, in sorted order; other paths stand for themselves. Raises
+    UsageError: a MissingFile if nothing matches."""
     if not is_pattern(path) or os.path.lexists(path):
         return [path]
     base, pattern = os.path.split(path)

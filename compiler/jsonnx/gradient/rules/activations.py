@@ -1,6 +1,6 @@
 """Activation functions that are ONNX operators.
 
-At a kink the derivative is that of Keras on JAX: 0 for most functions, 1 for LeakyRelu, alpha for Elu.
+At a kink the derivative equals Keras' on JAX: 0 for most functions, 1 for LeakyRelu, alpha for Elu.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from .elementwise import heaviside, is_nonnegative
 
 @vjp("LeakyRelu")
 def leaky_relu(g: Builder, node: Node, dy: Value):
-    """dx = dy where x >= 0, else alpha * dy. The sign of x is that of y, unless alpha is too small for that."""
+    """dx = dy where x >= 0, else alpha * dy. x has the sign of y, unless alpha underflows."""
     alpha = node.attribute("alpha", 0.01)
     step = is_nonnegative(g, node.outputs[0] if alpha >= 1e-6 else node.inputs[0])
     if 0 <= alpha <= 1:

@@ -96,7 +96,8 @@ def conv(g: GradientBuilder, node: Node, dy: Value):
 
 @vjp("ConvTranspose")
 def conv_transpose(g: GradientBuilder, node: Node, dy: Value):
-    """y = conv_transpose(x, w) + b, so dx = conv(dy, w), and dw is that of a Conv with dy and x exchanged."""
+    """y = conv_transpose(x, w) + b, so dx = conv(dy, w), and dw is the weight gradient of a Conv with dy and x
+    exchanged."""
     x, w = node.inputs[:2]
     if node.attribute("output_shape") or node.attribute("auto_pad", "NOTSET") != "NOTSET":
         raise NotImplementedError("ConvTranspose with output_shape or auto_pad")
@@ -135,7 +136,7 @@ def stride_remainders(x: Value, dy: Value, window: Window) -> list[Dim]:
 
 def convolves_input_gradient(x: Value, weight: Value, window: Window, group: int, tuning: GradientTuning) -> bool:
     """Whether `input_gradient_as_conv` computes the gradient: for volumes with no more filters than channels, whose
-    im2col matrix is then no larger than that of ConvTranspose."""
+    im2col matrix is then no larger than ConvTranspose's."""
     is_plain_volume = x.rank == 5 and group == 1 and max(window.strides) == 1
     return tuning.convolves_volume_gradients and is_plain_volume and weight.shape[0] <= weight.shape[1]
 
@@ -285,7 +286,7 @@ def pad_at_runtime(g: Builder, x: Value, dy: Value, window: Window) -> Value:
 
 
 def runtime_padding(g: Builder, x: Value, dy: Value, window: Window) -> tuple[Value, Value]:
-    """For each spatial axis, the elements that `auto_pad` adds, and those of them before the first element of x."""
+    """For each spatial axis, how many elements `auto_pad` adds in all, and before the first element of x."""
     covered = g.Add(g.Mul(g.Sub(g.Shape(dy, start=2), 1), window.strides), window.dilated_size)
     padding = g.Max(g.Sub(covered, g.Shape(x, start=2)), 0)
     return padding, g.Div(padding if window.auto_pad == "SAME_UPPER" else g.Add(padding, 1), 2)

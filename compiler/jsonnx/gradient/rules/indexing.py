@@ -26,7 +26,7 @@ def scatter_add(g: Builder, x: Value, indices: Value, dy: Value, axis: int) -> V
 def scatter_add_rows(g: Builder, x: Value, indices: Value, rows: Value) -> Value:
     """Zeros in the shape of x, with each row added at its index.
 
-    The indices are those of single elements, because onnxruntime's ScatterElements is faster for rank 1 than for rank
+    Indices address single elements, because onnxruntime's ScatterElements is faster for rank 1 than for rank
     2.
     """
     row_elements = prod(x.shape[1:])

@@ -37,8 +37,7 @@ def scattered_max_pool_gradient(g: Builder, x: Value, dy: Value, window: Window)
 def tiled_max_pool_gradient(g: Builder, x: Value, y: Value, dy: Value, window: Window) -> Value:
     """The gradient of a MaxPool whose windows tile the image, without scattering: dx = dy where x is the first maximum.
 
-    The maxima of a window are marked with numbers that decrease along it; the largest mark is that of the first
-    maximum.
+    The maxima of a window are marked with numbers that decrease along it; the first maximum has the largest mark.
     """
     tile = window.size
     tiled_sizes = [size * count for size, count in zip(tile, y.shape[2:], strict=True)]

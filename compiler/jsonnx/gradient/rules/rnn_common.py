@@ -218,7 +218,7 @@ def read_recurrence(g: GradientBuilder, node: Node) -> Recurrence:
 
 
 def max_unrolled_steps(g: GradientBuilder, op: str, time: Dim, r: Value) -> int:
-    """The number of steps up to which the loops of a node are unrolled.
+    """The maximum number of steps of an unrolled loop.
 
     A longer loop with large weights `r` is unrolled, too, if that many steps are left in the builder.
     """

@@ -100,7 +100,7 @@ class ScanGradient:
     def step_cotangents(
         self, inner: GradientBuilder, states: Sequence[Value], slices: dict[int, Value], others: Sequence[Value]
     ) -> dict[Value, Value]:
-        """The cotangents of a step's inputs and of other values, given those of its states and, by index, its
+        """The cotangents of a step's inputs and of other values, given the cotangents of its states and, by index, its
         results."""
         cotangents: dict[Value, Value] = {}
         for index, dy in [*enumerate(states), *slices.items()]:
@@ -132,7 +132,8 @@ class ScanGradient:
         return x in self.step_values and (node.op != "MatMul" or x.rank == weight.rank == 2)
 
     def total_weight_cotangent(self, weight: Value, nodes: Sequence[Node], cotangents: dict[Value, Value]) -> Value:
-        """The sum over all steps of a weight's cotangents, from those of the products that it is a factor of."""
+        """The sum over all steps of a weight's cotangents, from the cotangents of the products that it is a factor
+        of."""
         total: Value | None = None
         for node in nodes:
             x, dy = (self.flatten_steps(value) for value in (*self.stack(node.inputs[:1]), cotangents[node.outputs[0]]))

@@ -230,7 +230,7 @@ def resize_scales(node: Node) -> list[float | None]:
 
 
 def repeat_factors(node: Node) -> list[int] | None:
-    """How many times a Resize repeats each spatial element; None if it does something else than repeating."""
+    """Number of repetitions of each spatial element by a Resize; None if it does more than repeat."""
     factors = resize_scales(node)
     mode = node.attribute("coordinate_transformation_mode", "half_pixel")
     rounding = node.attribute("nearest_mode", "round_prefer_floor")

@@ -46,7 +46,7 @@ def mask_penalty(g: Builder, keep: Value, amount: float) -> Value:
 
 
 def combine_masks(g: Builder, masks: list[Value], rank: int) -> Value:
-    """Multiplies masks whose last two axes are those of the scores and whose other axes are the scores' first ones."""
+    """Multiplies masks whose last two axes are the scores' last two and whose other axes are the scores' first ones."""
     result: Value | None = None
     for mask in masks:
         missing = rank - mask.rank if mask.rank > 2 else 0

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ...ir import Builder, Value
 
 MIN_RAMP = 0.001
-"""The least width of the ramp between the frequencies that YaRN keeps and those that it scales."""
+"""Minimum width of the ramp between the frequencies that YaRN keeps and the ones that it scales."""
 
 
 class RotaryAngles(Component):
@@ -91,7 +91,7 @@ class RotaryAngles(Component):
     ) -> Value:
         """Rotates the features of x, of which feature i and feature `i + features / 2` are a pair.
 
-        `first` is the first position; `positions` replace those that are counted from it.
+        `first` is the first position; `positions` replace the positions counted from it.
         """
 
         def table(frequencies: list[float], phase: float) -> Value:

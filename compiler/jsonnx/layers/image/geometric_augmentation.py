@@ -29,7 +29,7 @@ Factor = Annotated[
         (lambda value: True, ArrayCodec(NumberCodec(), 2)),
     ),
 ]
-"""A number, or the range from which a number is drawn per image."""
+"""A number, or the range that a number is drawn from for each image."""
 
 SYMMETRIC_RANGE = "from -factor to factor, or between two numbers"
 RANGE_FROM_ZERO = "from 0 to factor, or between two numbers"
@@ -60,7 +60,7 @@ class HostAugmentation:
     """Whether images are mixed with each other, and the targets likewise by `transform_labels(targets, **drawn)`."""
 
     moves_pixels: ClassVar[bool] = False
-    """Whether pixels change their places, which those of a target do not."""
+    """Whether pixels are moved. Pixels of a target are not moved with them."""
 
     if TYPE_CHECKING:
         seed: int | None

@@ -135,7 +135,7 @@ class RandomChoice(ColorAugmentation):
 
     @property
     def candidate_layers(self) -> list[Augmentation]:
-        """The augmentations to choose from; those that AugMix can exclude come last."""
+        """The augmentations to choose from. The ones that AugMix can exclude come last."""
         factor, interpolation = factor_range(self.factor, 0), {"interpolation": self.interpolation}
         values: dict[str, Any] = {"value_range": self.limits}
         kinds: list[tuple[Any, dict[str, Any]]] = [

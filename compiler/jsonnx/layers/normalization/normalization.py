@@ -352,7 +352,7 @@ class RMSNormalization(Layer):
     """`scale * x / sqrt(mean(x ** 2) + epsilon)`, with the mean along some axes (Zhang and Sennrich, 2019).
 
     The trainable scale has the sizes of these axes but is broadcast along the last ones, as in Keras. So an axis other
-    than the last works only if its size is 1 or that of the last axis.
+    than the last works only if its size is 1 or the size of the last axis.
     """
 
     axis: Axes = attr(-1, doc="Axis or list of axes of the mean, which also give the shape of the scale.")

@@ -1,8 +1,8 @@
 """Functions of keras.ops that create tensors.
 
-Like every layer they have an input, but they read none of its values: a size may be that of an axis of the input, as in
-`{"type": "ops.arange", "from": "tokens", "stop": {"axis": 1}}`. Their results have the axes of Keras' functions and no
-batch axis in front, and broadcast against tensors that have one.
+Like every layer they have an input, but they read none of its values: a size may be the size of an axis of the input,
+as in `{"type": "ops.arange", "from": "tokens", "stop": {"axis": 1}}`. Their results have the axes of Keras' functions
+and no batch axis in front, and broadcast against tensors that have one.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def emitted(g: Builder, x: Value, number: Any, dtype: str) -> Value:
 
 
 class Creation(Operation):
-    """Base class of functions that create a tensor, of which the input gives at most sizes."""
+    """Base class of functions that create a tensor. They read at most the sizes of the input."""
 
     supports_masking = True  # no mask is lost: the result says nothing of the masked values
     dtype: DType | None = attr(None, doc=DTYPE)

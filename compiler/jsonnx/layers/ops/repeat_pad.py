@@ -97,7 +97,7 @@ class Flip(Operation):
 
 @operation("roll")
 class Roll(Operation):
-    """Shifts the elements along axes; those that leave at one end enter at the other."""
+    """Shifts the elements along axes. Elements that leave at one end enter at the other."""
 
     shift: Axes = attr(doc="Number of positions to shift towards the end: one number, or one per axis.")
     axis: Axes | None = attr(None, doc="Axis or list of axes to shift along; null flattens the tensor.")

@@ -298,7 +298,7 @@ class EqualElements(Operation):
         return type
 
     def expand(self, g: Builder, x: Value, type: TensorType) -> Value:
-        """Emits the tensor, whose symbolic sizes are those of x."""
+        """Emits the tensor, whose symbolic sizes are the sizes of x."""
         value = g.const(self.value, graph_dtype(g, type.dtype))
         return g.refine(g.Expand(value, g.sizes(type.shape, x)), type.shape)
 

@@ -1,1 +1,1 @@
-"""Preprocessing layers, including those whose state is set from the data by `adapt`."""
+"""Preprocessing layers, including layers whose state is set from the data by `adapt`."""

@@ -38,8 +38,8 @@ CYCLES: dict[str, tuple[int, int]] = {
 class DateFeatures(Layer):
     """Turns dates and times, texts such as `2026-11-27` or `2026-11-27T18:30:00`, into numbers along a new last axis.
 
-    Dates are those of ISO 8601 in the Gregorian calendar. Between date and time is a `T` or a space; seconds and time
-    may be missing and then count as 0. A time zone (`Z` or `+01:00`) is ignored: numbers are those of the text. Other
+    Dates follow ISO 8601 in the Gregorian calendar. Between date and time is a `T` or a space; seconds and time
+    may be missing and then count as 0. A time zone (`Z` or `+01:00`) is ignored: numbers are taken from the text. Other
     texts give NaN, which an Imputation may replace; in data files they are errors, except for the empty text before an
     Imputation.
     """

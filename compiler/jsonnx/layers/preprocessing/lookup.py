@@ -53,7 +53,7 @@ IntegerVocabulary = Annotated[Any, VocabularyCodec(IntegerCodec())]
 class LookupTable(NamedTuple):
     """The lookup common to all layers with a vocabulary, like Keras' IndexLookup.
 
-    The first indices are those of the mask token (0, in mode `int`) and of out-of-vocabulary tokens.
+    The first indices stand for the mask token (0, in mode `int`) and for out-of-vocabulary tokens.
     """
 
     dtype: str

@@ -237,7 +237,7 @@ def join_ngrams(g: Builder, tokens: Value, width: int, *, keep_empty: bool) -> V
 
 
 def compact_rows(g: Builder, x: Value) -> Value:
-    """Moves each row's nonzero elements to the front; the number of columns is that of the longest row."""
+    """Moves each row's nonzero elements to the front; the longest row gives the number of columns."""
     is_token = g.cast(g.Greater(x, 0), "int64")
     positions = g.CumSum(is_token, g.const(1, "int64"))
     width = g.Shape(x, start=1, end=2)

@@ -28,7 +28,7 @@ class Bidirectional(Layer):
     """Runs a recurrent layer over a sequence forward and backward, and merges the outputs.
 
     The two directions have separate weights, named `forward_` or `backward_` plus the layer's type in snake case.
-    Initial states are further inputs, those of the forward layer first. `concat` concatenates along the last axis. If
+    Initial states are further inputs, first for the forward layer. `concat` concatenates along the last axis. If
     sequences are returned, the output is zero at masked steps. A last input [batch, time] of bool is a mask that
     replaces the sequence's own.
     """

@@ -79,8 +79,8 @@ def check_states(
 class StackedRNNCells(Cell):
     """Stacks cells into one: each cell takes the output of the previous one.
 
-    The states are those of all cells, first to last. States and weights are named after the cells' types in snake case,
-    with `_1` and so on for repeated types. Used directly as a layer, it takes x and all states.
+    The states are the states of all cells, first to last. States and weights are named after the cells' types in snake
+    case, with `_1` and so on for repeated types. Used directly as a layer, it takes x and all states.
     """
 
     arity = (2, None)

@@ -153,7 +153,7 @@ def loop_cell(
 ) -> OutputAndStates:
     """Runs a cell over [time, batch, ...] in a loop.
 
-    At a masked step, the states are kept and the output repeats that of the previous step; before the first unmasked
+    At a masked step, the states are kept and the output repeats the previous step's; before the first unmasked
     step it is the initial state, or zeros with `unroll`, as in Keras.
     """
     step_type = x.type.with_shape(x.shape[1:])

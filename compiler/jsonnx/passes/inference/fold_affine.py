@@ -62,7 +62,7 @@ def broadcast_constant(array: np.ndarray, like: Value) -> Constant:
 
 
 MAX_SHIFT_GROWTH = 2.0**24
-"""How far `shift / scale` has to stay below the largest number of its type."""
+"""Required distance of `shift / scale` from the largest number of its type, as a factor."""
 
 
 def fold_affine(graph: Graph) -> Graph:

@@ -20,7 +20,7 @@ from ...ir import Constant, Graph, Node, Random, Value
 from .permutation import Perm, View, identity, inverse, is_identity, keeps_element_order, permute
 
 OUTPUT_ACTIVATIONS = {"Softmax", "Sigmoid"}
-"""Operators that a loss may match, to compute from their operand: those that compute an output keep their layout."""
+"""Operators that a loss may match, to compute from their operand. They keep their layout if they compute an output."""
 
 LAST_AXIS_OPS = {"Softmax", "LogSoftmax", "Hardmax"}
 """Operators that are faster along the last axis: transposes sink through them only if they may cancel later."""

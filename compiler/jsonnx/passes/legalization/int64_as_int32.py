@@ -28,8 +28,8 @@ INTEGER_OPERANDS: Mapping[str, tuple[int, ...]] = {
     **dict.fromkeys(("Tile", "Slice", "Gather", "Flatten", "ReduceMax", "ReduceMin", "ReduceSum", "Identity"), (0,)),
     "Where": (1, 2),
 }
-"""By operator that may compute in int32: the operands whose type changes. A Pow is no such operator: an exponent of
-int32 has a kernel on a GPU, but the power an error that `power_of_count` avoids."""
+"""By operator that may compute in int32: the operands whose type changes. Pow is excluded: an int32 exponent has a
+kernel on a GPU, but the result has a rounding error that `power_of_count` avoids."""
 
 INDEX_OPERANDS = {"Gather": 1, "GatherElements": 1}
 """By operator whose kernels take int32 or int64 indices: the operand that has them."""

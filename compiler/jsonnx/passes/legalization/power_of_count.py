@@ -18,7 +18,7 @@ from .rules import form
 LOW_COUNTS = 256
 """Powers in the table of low counts: of the counts from 0."""
 MAX_COUNT = 1 << 24
-"""The count from which on all counts give the power of `MAX_COUNT - 1`, unless the power is 0 before."""
+"""Larger counts are clamped to `MAX_COUNT - 1`, unless the power has reached 0 before."""
 COUNT_TYPES = {"int32", "int64"}
 
 

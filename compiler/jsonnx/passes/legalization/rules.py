@@ -13,7 +13,7 @@ forms = RuleSet(cleanup=None)
 
 @dataclass(frozen=True)
 class TargetContext:
-    """What rules know about the target."""
+    """The facts about the target that rules use."""
 
     lacks_kernel: Callable[[Node], bool]
     """Whether the target cannot run a node."""

@@ -12,7 +12,7 @@ from .rules import form, operand
 ATAN_COEFFICIENTS = (8.05374449538e-2, -1.38776856032e-1, 1.99777106478e-1, -3.33329491539e-1)
 """Minimax coefficients of (atan(r) - r) / r^3 in powers of r^2 for |r| <= tan(pi / 8), from the highest (Cephes)."""
 MAX_SQUARED = 1e9
-"""Magnitude from which on x^2 + 1 is x^2 in float32."""
+"""Above this magnitude, x^2 + 1 equals x^2 in float32."""
 
 
 @form("Tan")

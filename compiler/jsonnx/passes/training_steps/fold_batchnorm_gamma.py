@@ -17,11 +17,12 @@ from ..canonicalize import canonicalize
 from ..rewrite import with_replaced_inputs
 
 MAX_GRADIENT_NODES = 64
-"""Nodes between a cotangent and a weight gradient up to which the plan follows them."""
+"""Maximum number of nodes between a cotangent and a weight gradient that the plan follows."""
 MAX_PRODUCT_DEPTH = 10
-"""Depth of nested products up to which they are split into factors."""
+"""Maximum depth of nested products that are split into factors."""
 MAX_SUMMANDS = 8
-"""Summands up to which an image is split: the gradient of a normalization has three, other readers may add some."""
+"""Maximum number of summands that an image is split into: a normalization's gradient has three, other readers may add
+some."""
 
 
 class Factor(NamedTuple):

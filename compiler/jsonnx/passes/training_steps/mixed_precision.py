@@ -88,7 +88,7 @@ class _MixedPrecision:
         return node.op in FOLLOWING_OPS and starts and all(map(self._fits, real)) and accepts(node.op, self._dtype)
 
     def _fits(self, x: Value) -> bool:
-        """Whether a value has no elements beyond the range of the type, as far as can be told."""
+        """Whether all elements of a value are known to be in the range of the type."""
         if isinstance(x, Constant):
             finite = x.array[np.isfinite(x.array)]
             return bool(np.abs(finite).max(initial=0.0) <= MAX_FLOAT16)

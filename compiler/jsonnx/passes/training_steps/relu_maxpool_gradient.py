@@ -1,7 +1,7 @@
 """Moves the mask of a ReLU's gradient behind the max pooling that follows the ReLU, where there are fewer elements.
 
-The gradient of the pooling reaches only the greatest element of a window, and there the ReLU's result is that of the
-pooling. So `unpool(dy) * (x > 0)` is `unpool(dy * (y > 0))`, which saves two passes over the image.
+The gradient of the pooling reaches only the greatest element of a window, and there the ReLU's result equals the
+pooling's. So `unpool(dy) * (x > 0)` is `unpool(dy * (y > 0))`, which saves two passes over the image.
 """
 
 from __future__ import annotations

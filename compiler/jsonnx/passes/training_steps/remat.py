@@ -99,7 +99,7 @@ class ForwardPass:
         self.recomputable = {
             x: size for x, size in self.byte_sizes.items() if x in self.read_by_backward and size > negligible
         }
-        """The sizes of those that are large enough to be recomputed."""
+        """The sizes of the values that are large enough to be recomputed."""
 
     def __contains__(self, node: Node) -> bool:
         return node in self._node_set
@@ -272,7 +272,7 @@ class Segments:
         return replace(copy, replacements={x: copied for x, copied in copy.replacements.items() if x in recomputed})
 
     def _must_be_recomputed(self, value: Value) -> bool:
-        """Whether a value from which others are recomputed is not kept itself."""
+        """Whether a value that others are recomputed from is itself dropped."""
         if value not in self.forward.data_dependent or value in self._kept:
             return False
         return value in self.forward.recomputable or value not in self.forward.read_by_backward

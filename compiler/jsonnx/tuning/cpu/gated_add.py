@@ -16,7 +16,7 @@ from ...passes.rewrite import Match, RuleSet
 from .target import Target
 
 MIN_ROW_ELEMENTS = 16
-"""Elements of a row below which GatedAdd takes longer than Mul and Add."""
+"""Minimum length of a row, in elements. For a shorter one, Mul and Add are faster than GatedAdd."""
 MAX_SMALL_TENSOR_ELEMENTS = 1 << 12
 """Elements of a tensor whose rows may be shorter: starting an operator takes longer than running it."""
 

@@ -36,11 +36,11 @@ from ....training.weights.initializers import Constant
 from .segment_sum import arange_like, dense_ranks, gather, positions_where, segment_sum
 
 MIN_TABLE_ELEMENTS = 1 << 18
-"""Elements of a table below which updating all rows is faster than starting the operators of a lazy update."""
+"""Minimum size of a table, in elements. Updating all rows of a smaller one is faster than starting a lazy update."""
 MIN_ROW_ELEMENTS = 16
-"""Elements of a row below which finding a row takes longer than updating it."""
+"""Minimum length of a row, in elements. Finding a shorter one takes longer than updating it."""
 MIN_TABLE_ROWS_PER_LOOKUP = 3
-"""Rows of a table for each index that a step looks up, below which updating all rows is as fast."""
+"""Minimum number of rows for each index that a step looks up. With fewer, updating all rows is as fast."""
 
 ASSUMED_SEQUENCE_LENGTH = 256
 """The estimate of a symbolic sequence length."""
@@ -273,7 +273,7 @@ class UniqueRows:
     first_positions: Value
     """For each row that is looked up: the position, among the n indices, of the one that represents it."""
     duplicate_positions: Value
-    """The positions, among the n indices, of those that another one represents."""
+    """Positions, among the n indices, of indices that are represented by another one."""
     unread_count: Value
     """The number of rows that are not looked up: [1]."""
 

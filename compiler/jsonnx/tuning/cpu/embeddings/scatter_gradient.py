@@ -17,9 +17,11 @@ from ..target import Target
 from .segment_sum import arange_like, gather, positions_where, segment_sum
 
 MIN_TABLE_ELEMENTS = 1 << 20
-"""Elements of a table below which adding element by element stays in a core's cache and is faster."""
+"""Minimum size of a table, in elements. A smaller one stays in a core's cache, where adding single elements is
+faster."""
 MIN_ROW_ELEMENTS = 32
-"""Elements of a row below which finding repeated indices takes longer than adding element by element."""
+"""Minimum length of a row, in elements. For a shorter one, finding repeated indices takes longer than adding
+elements."""
 
 scattering = RuleSet()
 

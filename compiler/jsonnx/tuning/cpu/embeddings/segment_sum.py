@@ -17,7 +17,7 @@ from ....ir import Builder, Value
 ROWS_PER_PRODUCT = 8
 """Rows that one product adds; larger groups would mostly be padding in segments of a few rows."""
 MAX_ORDERED_ELEMENTS = 1 << 14
-"""Elements up to which ScatterElements is not slower than sorting."""
+"""Maximum number of elements that are added by ScatterElements. For more, sorting is faster."""
 
 
 class SegmentSums(NamedTuple):
@@ -37,7 +37,7 @@ def segment_sum(
     """Emits n sums of rows [m, width].
 
     Segment i has the row at `first_positions[i]`, and for each j with `segment_ids[j] == i` the row at
-    `row_positions[j]`; both vectors have k elements. A first position of m is that of a row of zeros, which is allowed
+    `row_positions[j]`; both vectors have k elements. Position m stands for a row of zeros, which is allowed
     in segments without further rows.
     """
     position = arange_like(g, segment_ids)
@@ -109,7 +109,7 @@ def arange_like(g: Builder, x: Value) -> Value:
 
 
 def positions_where(g: Builder, mask: Value, positions: Value | None = None) -> Value:
-    """Emits the positions at which the mask [n] is true, or those elements of `positions`. Compress is faster than
+    """Emits the positions where the mask [n] is true, or the elements of `positions` there. Compress is faster than
     NonZero."""
     return g.Compress(arange_like(g, mask) if positions is None else positions, mask, axis=0)
 

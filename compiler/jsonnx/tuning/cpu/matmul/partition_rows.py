@@ -19,10 +19,11 @@ from ....passes.rewrite import Match, RuleSet
 from ..target import Target
 
 MAX_SAMPLES = 16
-"""Samples up to which a product is a sum over the threads; with more, the sum costs more than the partition saves."""
+"""Maximum batch size of a product that is a sum over the threads. For more samples, the sum costs more than it
+saves."""
 MIN_WEIGHT_ELEMENTS = 1 << 15
-"""Elements of a weight below which its update is not split across threads, or is a part of a packed vector
-(`pack_weights.MAX_SMALL_WEIGHT_ELEMENTS`)."""
+"""Minimum size of a weight whose update is split across threads, in elements. Smaller weights are parts of packed
+vectors (`pack_weights.MAX_SMALL_WEIGHT_ELEMENTS`)."""
 
 partition = RuleSet()
 
@@ -33,7 +34,7 @@ def has_partitionable_matmuls(graph: Graph, threads: int) -> bool:
 
 
 def partition_rows(graph: Graph, target: Target) -> Graph:
-    """Partitions products by the target's threads, those of samples only if the expected batch is small."""
+    """Partitions products by the target's threads. Products over samples are partitioned only if the batch is small."""
     return partition.apply(graph, target) if target.threads > 1 else graph
 
 

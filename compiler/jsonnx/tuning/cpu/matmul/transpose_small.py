@@ -15,9 +15,9 @@ from ....passes.rewrite import Match, RuleSet
 from ..target import Target
 
 MAX_ROWS = 64
-"""Rows up to which packing the weight takes longer than multiplying."""
+"""Maximum number of rows. For more, multiplying takes longer than packing the weight."""
 MIN_WEIGHT_ELEMENTS = 1 << 18
-"""Elements of a weight below which packing takes no longer than two more Transposes."""
+"""Minimum size of a weight, in elements. Packing a smaller one takes no longer than two further Transposes."""
 
 transposition = RuleSet()
 

@@ -15,8 +15,8 @@ from ....ir import Graph, Node, State, Value
 from .pack_weights import ELEMENTWISE_UPDATE_OPS
 
 MIN_SLOT_ELEMENTS = 1 << 16
-"""Elements of a slot below which all of its buffers stay in the cache. The packed vectors of small weights are shorter
-(`pack_weights.MAX_VECTOR_ELEMENTS`)."""
+"""Minimum size of a slot, in elements. All buffers of a smaller one stay in the cache. The packed vectors of small
+weights are shorter (`pack_weights.MAX_VECTOR_ELEMENTS`)."""
 ALIASING_OPS = {"Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze"}
 """Operators whose result may share the slot's memory, so that its readers read the slot, too."""
 IN_PLACE_SAFE_OPS = ELEMENTWISE_UPDATE_OPS | {"GatedAdd"}

@@ -25,9 +25,9 @@ from ....ir import Constant, Graph, Node, Parameter, State, Value, topologically
 from ....passes.rewrite import with_replaced_inputs
 
 MAX_SMALL_WEIGHT_ELEMENTS = 1 << 12
-"""Elements of a weight beyond which copying its gradient into a vector costs more than separate operators."""
+"""Maximum size of a packed weight, in elements. Copying a larger gradient costs more than separate operators."""
 MIN_SMALL_WEIGHTS = 32
-"""Small weights from which on a compute-bound step packs them, too."""
+"""Minimum number of small weights that a compute-bound step packs."""
 MAX_VECTOR_ELEMENTS = 1 << 15
 """Elements of a vector, so that it stays in a core's cache from one operator of its update to the next."""
 
@@ -164,8 +164,7 @@ class _WeightPacker:
         self._replaced_values: set[Value] = set()
 
     def pack(self, group: Sequence[_ElementwiseUpdate]) -> None:
-        """Replaces weights and slots with equal updates by vectors, and their updates by that of the first, on
-        vectors."""
+        """Replaces weights and slots with equal updates by vectors, and their updates by one update of vectors."""
         first, weights = group[0], [update.weight for update in group]
         vectors: dict[Value | None, Value] = {first.weight: self._add_vector(weights, self._parameters)}
         self._emit_split(vectors[first.weight], weights)

@@ -120,7 +120,7 @@ class NchwcContext(Conversion):
         )
 
     def padded_channels(self, channels: Any) -> int:
-        """The channels of an image, those that pad its last block included."""
+        """The channels of an image, including the padding of its last block."""
         return int(-(-channels // self.block_size) * self.block_size)
 
     def padded_type(self, plain_type: TensorType) -> TensorType:

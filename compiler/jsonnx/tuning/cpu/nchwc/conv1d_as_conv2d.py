@@ -21,7 +21,7 @@ HEIGHT_AXIS = 2
 HEIGHT_ATTRIBUTES = {"kernel_shape": 1, "strides": 1, "dilations": 1, "output_padding": 0, "output_shape": 1}
 """Attributes with one entry per spatial axis, and their entry for the height."""
 TRANSPOSED_LAYOUTS = {(0, 2, 1): (1, [0, 3, 1, 2]), (2, 1, 0): (0, [3, 2, 0, 1])}
-"""Permutations by which layers transpose channels-last values of rank 3: (axis of the operand at which a height of 1 is
+"""Permutations by which layers transpose channels-last values of rank 3: (axis of the operand where a height of 1 is
 inserted, permutation of the result to the image)."""
 
 

@@ -18,11 +18,12 @@ from ....ir import GradientInfo, Value
 MAX_SUMMED_POSITIONS = 1024
 """Cotangent positions that one convolution sums over; longer float32 sums would lose accuracy."""
 MAX_CACHED_POSITIONS = 512
-"""Cotangent positions of a strip, times blocks of filters, up to which filters and image stay in a core's cache."""
+"""Maximum size of a strip, in cotangent positions times blocks of filters. It keeps filters and image in a core's
+cache."""
 MAX_UNCUT_POSITIONS = 1024
-"""The same limit for an image that is not cut: it is larger, since cutting an image costs a Gather."""
+"""Maximum size of an uncut image, in the same unit. It is larger, since cutting an image costs a Gather."""
 MAX_SWAP_RATIO = 1.1
-"""Positions of the operand, relative to those of the cotangent, up to which they may exchange roles."""
+"""Maximum ratio of operand positions to cotangent positions at which the two may exchange roles."""
 
 
 @dataclass(frozen=True)

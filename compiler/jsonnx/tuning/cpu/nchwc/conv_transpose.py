@@ -18,8 +18,8 @@ from ....ir import Node, Value
 from .context import NCHWC_DOMAIN, Attributes, FusedConv, NchwcContext, pad_with_conv
 
 MIN_GATHER_ELEMENTS = 1 << 21
-"""Elements of an enlarged image from which a Gather inserts its zeros, in one pass over memory. Below, it is
-faster to enlarge the image and to multiply it by a mask, in two passes."""
+"""Minimum size of an enlarged image whose zeros a Gather inserts, in elements. It passes over memory once; for smaller
+images, enlarging and multiplying by a mask is faster, although it takes two passes."""
 
 
 def convert_strided_conv_transpose(

@@ -34,7 +34,7 @@ from .recompute import clone_nodes, recompute_slice
 FILTER_BLOCKS_PER_CALL = 4
 """Blocks of filters that onnxruntime's kernel processes at once."""
 MIN_ROWS_PER_THREAD = 4
-"""Rows of results per thread from which threads may differ by a row."""
+"""Minimum number of result rows per thread for an uneven partition."""
 MAX_OVERLAP_RATIO = 1.5
 """Rows of all strips of an image, which overlap, relative to the rows of the image."""
 MAX_SAMPLE_PADDING_RATIO = 1.4
@@ -48,7 +48,7 @@ MAX_IMAGE_CHUNKS = 1 << 16
 MAX_FILTER_CHUNKS = 1 << 17
 """Chunks of filters, each of one position of a sample and one block of filters, that a Gather may order."""
 MAX_IM2COL_FILTER_WEIGHTS = 20
-"""Weights of a filter up to which the generic gradient, an im2col product, is as fast."""
+"""Maximum size of a filter that keeps the generic gradient, an im2col product, which is as fast there."""
 
 
 def conv_weight_gradient(ctx: NchwcContext, gradient_info: GradientInfo, node: Node) -> Value | None:
@@ -286,7 +286,7 @@ class WeightGradientConv:
 
     @property
     def _strip_row_indices(self) -> Any:
-        """The rows of the image that each strip consists of, without those that the convolution pads."""
+        """The rows of the image in each strip, without rows that the convolution pads."""
         strip_starts = np.arange(self.geometry.strip_count) * self.geometry.strip_rows * self.geometry.strides[0]
         return strip_starts[:, None] + np.arange(self.geometry.image_rows_per_strip - sum(self._conv_pads))
 
@@ -367,6 +367,6 @@ class WeightGradientConv:
         return g.transpose(x, [0, 2, 1, 3]) if blocks > 1 else x
 
     def _pad_samples(self, g: Builder, x: Value) -> Value:
-        """Returns samples [samples, elements] with zeros for those that the last block lacks."""
+        """Samples [samples, elements], padded with zeros to a whole number of blocks."""
         missing = self.sample_block_count * self.block_size - self.geometry.samples
         return g.Pad(x, [0, 0, missing, 0]) if missing else x

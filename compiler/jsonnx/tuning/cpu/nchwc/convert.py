@@ -62,7 +62,7 @@ def convert_conv(ctx: NchwcContext, node: Node) -> Value | None:
 def conv_over_channels_last_rows(ctx: NchwcContext, node: Node, x: Value, w: Value) -> FusedConv | None:
     """A Conv of a channels-last image with fewer channels than a block, without a Transpose to channels-first.
 
-    The rows of the image, [width * channels], become those of an image of one channel; the window is as many columns
+    The rows of the image, [width * channels], become rows of an image of one channel; the window is as many columns
     wide as it has columns times channels. None if the image has no channels-last form.
     """
     _, channels, kernel_height, kernel_width = w.shape

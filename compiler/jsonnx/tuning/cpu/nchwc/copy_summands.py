@@ -13,7 +13,7 @@ from ..target import Target
 from .context import NCHWC_DOMAIN, pad_with_conv
 
 MIN_COPY_ELEMENTS = 1 << 18
-"""Elements of a summand below which one thread copies it before other threads have started."""
+"""Minimum size of a summand, in elements. One thread has copied a smaller one before other threads start."""
 SUMMAND_INDEX = 3
 """The summand's position among the inputs of an NCHWc Conv."""
 

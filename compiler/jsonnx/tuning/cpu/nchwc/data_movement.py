@@ -19,7 +19,7 @@ CHANNEL_AXIS = 1
 
 
 def convert_reshape(ctx: NchwcContext, node: Node) -> Value | None:
-    """Converts a Reshape that turns the channels of several images into those of one, or the reverse."""
+    """Converts a Reshape that merges the channels of several images into one image, or splits them."""
     x, y = node.inputs[0], node.outputs[0]
     if not _both_fill_blocks(ctx, x, y) or x is None or x.shape[2:] != y.shape[2:]:
         return None

@@ -14,15 +14,18 @@ from ....ir import Value
 from .context import NchwcContext
 
 MAX_PADDED_WORK_RATIO = 1.75
-"""Multiply-adds with padding channels, relative to those without, up to which NCHWc kernels are faster in any case."""
+"""Maximum ratio of multiply-adds with padding channels to multiply-adds without for which NCHWc kernels are always
+faster."""
 MIN_PARTIAL_BLOCK_MACS = 1 << 19
-"""Multiply-adds of a convolution below which the additional nodes for padding channels take more time than is saved."""
+"""Minimum multiply-adds of a convolution with padding channels. In smaller ones the additional nodes cost more than
+they save."""
 NCHWC_MAC_COST = 1.4
 """Time of a multiply-add of an NCHWc kernel, in multiply-adds of a plain kernel."""
 CONV_COST_PER_INPUT = 34
 """Time that a plain Conv takes for each input channel, tap and position besides its multiply-adds, in multiply-adds."""
 CONV_TRANSPOSE_COST_PER_OUTPUT = 45
-"""The same of a plain ConvTranspose for each output channel. Only one thread does this work, so it counts double."""
+"""Cost of a plain ConvTranspose for each output channel, in the same unit. Only one thread does this work, so it counts
+double."""
 PADDING_CHANNEL_COST = 2
 """Time that later nodes take for a padding channel, in taps of an input channel."""
 

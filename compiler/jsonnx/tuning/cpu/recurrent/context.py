@@ -59,7 +59,7 @@ class RecurrentContext(Conversion):
             self._track_steps(node, node.inputs[0], node.outputs[0])
 
     def _track_steps(self, node: Node, x: Value, y: Value) -> None:
-        """Records the steps that a node selects, or those of the stack that it reshapes or pads."""
+        """Records the steps that a node selects, or the steps of the stack that it reshapes or pads."""
         if node.op == "Gather" and x.rank == 3 and x.type.is_static(0, 2) and not node.attribute("axis", 0):
             step = node.inputs[1]
             if isinstance(step, Constant) and step.rank == 0:
@@ -119,7 +119,7 @@ class RecurrentContext(Conversion):
         return x.type.is_static(1) and x.shape[1] % self.block_size == 0
 
     def padded_columns(self, columns: int) -> int:
-        """The columns with those that pad the last block."""
+        """The columns, including the padding of the last block."""
         return -(-columns // self.block_size) * self.block_size
 
     def _reorder_to_images(self, x: Value) -> Value:

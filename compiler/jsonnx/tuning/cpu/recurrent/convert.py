@@ -24,14 +24,15 @@ from ..target import Target
 from .context import FusedProduct, RecurrentContext, padded_rows, pointwise_conv, rows_from_image
 
 MIN_WEIGHT_USES = 4
-"""Products with the same weights from which on packing the weights once is worth it."""
+"""Minimum number of products with the same weights for which packing them once pays."""
 MIN_WEIGHT_ELEMENTS = 1 << 16
-"""Elements of the weights from which on convolutions are faster: those of an LSTM with 128 units, a GRU with 256."""
+"""Minimum size of the weights, in elements: an LSTM with 128 units, a GRU with 256. Convolutions are faster from
+there."""
 MIN_SAMPLES = 8
-"""Batch size from which on convolutions are faster."""
+"""Minimum batch size. Smaller batches are faster as matrix products."""
 MIN_GATE_COLUMNS = 128
-"""Columns of a gate from which on the gate gets a convolution of its own, with its activation fused, instead of a Split
-of the gates' common product."""
+"""Minimum columns of a gate that gets a convolution of its own, with its activation fused, instead of a Split of the
+gates' common product."""
 
 
 def recurrent_matmuls_to_nchwc(graph: Graph, target: Target) -> Graph:
