@@ -72,8 +72,8 @@ MODEL_OPTIONS = {
 
 
 def budget_options(model: bool = True) -> Callable[[Command], Command]:
-    """Decorates a command: adds the options, with `model` also those on the compiled model, and passes them to it as
-    `limits`, by key of the budget; those that are not given are missing."""
+    """Decorates a command: adds the options, with `model` also the options on the compiled model, and passes the given
+    ones to it as `limits`, by key of the budget."""
     options = {**NETWORK_OPTIONS, **(MODEL_OPTIONS if model else {})}
 
     def decorate(command: Command) -> Command:

@@ -208,7 +208,7 @@ def _read_excerpts(diagnostics: Sequence[Diagnostic], shown: ShownDiagnostics) -
 
 
 def selected_specs(specs: Sequence[str], only_specs: bool) -> list[str]:
-    """The distinct files that a command was given; with `only_specs`, those that are specs."""
+    """The distinct files that a command was given; with `only_specs`, without files that are not specs."""
     files = [*dict.fromkeys(specs)]
     if not only_specs:
         return files

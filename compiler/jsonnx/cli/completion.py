@@ -32,7 +32,7 @@ class CompletedText(click.types.StringParamType):
 
 
 def enable_completion(command: click.Command) -> None:
-    """Gives each text argument of a command the completion of its name, or that of file names."""
+    """Gives each text argument of a command the completion of its name, or of file names."""
     for parameter in command.params:
         if type(parameter.type) is type(click.STRING):
             parameter.type = CompletedText(COMPLETIONS.get(parameter.name or "", _files))

@@ -55,7 +55,7 @@ def fix_options(command: Command) -> Command:
 
 @dataclass
 class FixOutcome:
-    """What became of the files of a command."""
+    """The results of `--fix` for the files of a command."""
 
     fix_count: int = 0
     of_standard_input: list[Diagnostic] = field(default_factory=list)

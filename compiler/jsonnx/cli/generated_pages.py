@@ -91,7 +91,7 @@ def python_reference() -> list[str]:
 
 
 def public_members(cls: type) -> dict[str, Any]:
-    """The methods and properties of a class and of its bases in jsonnx, those of bases first."""
+    """The methods and properties of a class and of its bases in jsonnx, bases first."""
     members: dict[str, Any] = {}
     for base in reversed([base for base in cls.__mro__ if base.__module__.startswith("jsonnx.")]):
         members |= {name: member for name, member in vars(base).items() if name[0] != "_" and _is_member(member)}

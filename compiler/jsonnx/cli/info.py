@@ -145,7 +145,7 @@ def _json_text(values: Iterable[Any]) -> str:
 
 
 def _foreign_name_help(name: str) -> str | None:
-    """What to write for a name of another program, such as `BatchNorm2d` or `CrossEntropyLoss`."""
+    """The help for a name of another program, such as `BatchNorm2d` or `CrossEntropyLoss`."""
     from ..frontend.foreign.foreign_help import foreign_name_help
     from ..layers import LAYERS
     from ..render.reference.component_reference import KINDS
@@ -156,7 +156,8 @@ def _foreign_name_help(name: str) -> str | None:
 
 
 def _training_key_help(name: str) -> str | None:
-    """What a key of `training` is, such as `early_stopping`, which is no component; None for another name."""
+    """The description of a key of `training` that is not a component, such as `early_stopping`; None for another
+    name."""
     from ..frontend.schema.schema import training_key_doc
 
     doc = training_key_doc(name)

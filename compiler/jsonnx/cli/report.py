@@ -73,7 +73,7 @@ def report(
 
 
 def check_port(port: int | None, is_live: bool) -> None:
-    """Raises UsageError for a port at which nothing is served."""
+    """Raises UsageError for a port that nothing can be served at."""
     if port is not None and not is_live:
         raise UsageError("bad-option", PORT_WITHOUT_LIVE)
 

@@ -127,4 +127,4 @@ LOCKED_OPTIONS = {
     "provider_options": "--provider-option",
     "threads": "--threads",
 }
-"""The options whose values are those of the lock file."""
+"""The options whose values the lock file gives."""

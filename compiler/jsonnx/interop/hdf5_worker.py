@@ -79,7 +79,7 @@ def main(
 
 
 def set_resource_limits(memory: int, seconds: int) -> None:
-    """Limits this process' memory and CPU time, and its files to those that are open, if the system supports it."""
+    """Limits this process' memory and CPU time, and allows no further open files, if the system supports it."""
     try:
         import resource
     except ImportError:

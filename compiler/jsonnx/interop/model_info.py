@@ -54,7 +54,7 @@ class ModelInfo:
 
     @property
     def matches_digest(self) -> bool | None:
-        """Whether the contents are those of the recorded digests; None if that is unknown."""
+        """Whether the contents match the recorded digests; None if that is unknown."""
         codes = {fault.code for fault in self.digest_faults}
         return None if "unreadable-file" in codes or not records_digests(self.onnx_file.metadata) else not codes
 
@@ -85,12 +85,12 @@ class ModelInfo:
 
     @property
     def thresholds(self) -> dict[str, float]:
-        """The probabilities above which outputs predict a class, if the metadata has them."""
+        """The decision thresholds of outputs, if the metadata has them."""
         return thresholds_from(self.onnx_file.metadata)
 
     @property
     def parameter_count(self) -> int:
-        """The number of parameters: the recorded one, or else that of floating-point weights, also in Constants."""
+        """The recorded number of parameters, or else the number of floating-point weights, also in Constants."""
         recorded = self.onnx_file.metadata.get("jsonnx.parameters", "")
         if recorded.isascii() and recorded.isdigit() and len(recorded) < 20:
             return int(recorded)

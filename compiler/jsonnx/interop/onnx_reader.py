@@ -1,6 +1,6 @@
 """Reads signature, metadata and operator counts of an untrusted ONNX file, without loading weights or other files.
 
-Does not use the onnx package. Inconsistent files raise DecodeError. Field numbers are those of onnx.proto,
+Does not use the onnx package. Inconsistent files raise DecodeError. Field numbers are from onnx.proto,
 https://github.com/onnx/onnx/blob/main/onnx/onnx.proto.
 """
 

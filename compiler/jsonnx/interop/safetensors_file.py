@@ -49,7 +49,7 @@ def safetensors_metadata(data: bytes) -> dict[str, str]:
 
 
 def safetensors_faults(data: bytes, arrays: Mapping[str, np.ndarray], file: str) -> list[Diagnostic]:
-    """Errors if the arrays of a file are not those of its recorded digests; none if it has no digests."""
+    """Errors if the arrays of a file differ from its recorded digests; none if it has no digests."""
     metadata = safetensors_metadata(data)
     return digest_faults(metadata, array_digests(arrays), file, "its header") if records_digests(metadata) else []
 

@@ -43,7 +43,7 @@ JSON_LIMITS = Limits(
 """The depth of the JSON: each nested model adds about eight levels; a chain of calls adds none."""
 
 A_KERAS_FILE = "a Keras model (.keras, .h5 or JSON)"
-"""What the import takes, for messages."""
+"""The files that the import takes, for messages."""
 
 FileFormat = Literal["json", "keras", "h5", "weights"]
 

@@ -17,8 +17,8 @@ EXCLUDED = -1e9
 
 @LOSSES.register("circle")
 class Circle(Loss):
-    """Metric learning: embeddings of norm 1 of one class come closer, those of different classes move apart (Sun et
-    al., 2020). Targets are class indices. Samples whose loss is 0 do not count in the mean."""
+    """Metric learning: embeddings of norm 1 of one class come closer, embeddings of different classes move apart (Sun
+    et al., 2020). Targets are class indices. Samples whose loss is 0 do not count in the mean."""
 
     has_class_targets = False
     gamma: float = attr(80.0, doc="Scale of the similarities.", above=0)

@@ -78,7 +78,7 @@ class CTC(Loss):
 
     @staticmethod
     def total(g: Builder, target: Value, no_label: Value, complete: Value) -> Value:
-        """The logarithm of the probability of all labels of a sample, of those of its first 1, 2, ... labels."""
+        """The logarithm of the probability of a sample's first 1, 2, ... labels."""
         is_label = g.cast(g.Not(g.Equal(target, BLANK)), "int64")
         count = g.ReduceSum(is_label, [1], keepdims=1)
         position = g.CumSum(g.Add(g.Mul(target, 0), 1), 1)

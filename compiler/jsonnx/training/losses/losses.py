@@ -32,7 +32,7 @@ class Loss(Component):
 
     registry = LOSSES
     has_class_targets: ClassVar[bool] = True
-    """Whether integers in the target are indices of classes, of which the output has a number each."""
+    """Whether integers in the target are indices of classes. The output then has one number for each class."""
     reduction: Reduction = attr(
         "sum_over_batch_size",
         doc="How the losses of a batch are combined: `sum` adds them; all other values average them.",
@@ -68,7 +68,8 @@ class Loss(Component):
         return [axis for axis in range(output.rank) if axis != mean_axis]
 
     def sample_weight_type(self, output: TensorType) -> TensorType:
-        """The type of the weights of an output's losses. Raises ShapeError if the losses are not those of samples."""
+        """The type of the weights of an output's losses. Raises ShapeError if the losses are not one for each sample or
+        position."""
         axes = self.loss_axes(output)
         message = f"averages over all samples of {output}, and cannot weight each of them"
         require(0 in axes, message, "weights need a loss of each sample: leave them out, or take another loss or axis")

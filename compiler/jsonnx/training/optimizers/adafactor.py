@@ -44,7 +44,7 @@ class Adafactor(Optimizer):
         return g.Sub(weight, g.Mul(clipped, scale)), changed
 
     def running_means(self, g: Builder, squares: Value, slots: Slots, gain: Value) -> dict[str, Value]:
-        """The slots after the step, of which `gain` is the fraction that the squares have."""
+        """The slots after the step; `gain` is the weight of the new squares."""
         return {"velocity": blend(g, slots["velocity"], squares, gain)}
 
     def root_of_squares(self, g: Builder, slots: Slots) -> Value:

@@ -35,12 +35,12 @@ class MultiOptimizer(Optimizer):
 
     @property  # type: ignore[misc]
     def learning_rate(self) -> LearningRate:
-        """The learning rate of the default optimizer, in proportion to which callbacks change the others."""
+        """The learning rate of the default optimizer. Callbacks change the others in proportion to it."""
         return self.default_optimizer.learning_rate
 
     @property
     def optimizers(self) -> tuple[Optimizer, ...]:
-        """The default optimizer, then those of the patterns, in their order."""
+        """The default optimizer, then the optimizers of the patterns, in their order."""
         return (self.default_optimizer, *self.optimizer_map.values())
 
     def weight_patterns(self) -> Iterator[tuple[str, JsonPath, bool]]:

@@ -21,8 +21,8 @@ NORM_EPSILON = 1e-7
 
 @OPTIMIZERS.register()
 class Muon(Optimizer):
-    """Momentum, made orthogonal by Newton-Schulz iterations; Adam for weights that are no matrices, embeddings and
-    excluded layers (Jordan et al., 2024)."""
+    """Momentum, made orthogonal by Newton-Schulz iterations; Adam for embeddings, excluded layers, and weights other
+    than matrices (Jordan et al., 2024)."""
 
     weight_decay: float | None = attr(0.004, doc=WEIGHT_DECAY_DOC, minimum=0)
     momentum: float = attr(0.95, doc="Decay of the sum of gradients.", minimum=0, maximum=1)
@@ -106,7 +106,7 @@ class Muon(Optimizer):
 
 
 class MuonAdam(AdamBase):
-    """Adam with another learning rate, of which the weight decay is independent."""
+    """Adam with another learning rate. The weight decay does not depend on it."""
 
     learning_rate_ratio: float = attr(doc="Learning rate of the steps, relative to that of the weight decay.")
 

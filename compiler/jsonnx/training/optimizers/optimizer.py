@@ -1,4 +1,4 @@
-"""The base of all optimizers, which compute exactly what those of Keras 3 do.
+"""The base of all optimizers, which compute exactly the same as Keras 3's.
 
 Each weight gets its own copy of the operators, so they are as few as possible. For a running mean `m = beta * m + (1 -
 beta) * x` the slot holds `m / (1 - beta)`, which needs one operator less; the factor `1 - beta` is part of scalars that

@@ -168,7 +168,7 @@ class CosineDecay(Decay):
 
 @SCHEDULES.register()
 class CosineDecayRestarts(Schedule):
-    """Half cosine waves one after the other, each of which may be longer and lower than the one before it
+    """Consecutive half cosine waves. Each may be longer and lower than the one before it
     (Loshchilov and Hutter, 2017)."""
 
     initial_learning_rate: float = attr(doc=INITIAL_RATE_DOC, minimum=0, maximum=1e6)
@@ -214,7 +214,7 @@ class OneCycle(Schedule):
         require(is_valid, message, "choose a longer cycle or another `pct_start`", code="invalid-value")
 
     def phase_ends(self) -> list[float]:
-        """The step at which the cycle starts, and those at which its phases end."""
+        """The first step of the cycle, and the last steps of its phases."""
         rise = self.pct_start * self.total_steps
         middle = [rise - 1.0, 2.0 * rise - 2.0] if self.three_phase else [rise - 1.0]
         return [0.0, *middle, self.total_steps - 1.0]

@@ -1,7 +1,7 @@
 """Initializers: Keras 3's distributions of initial weights, with Keras' defaults.
 
-NumPy draws the numbers on the host. They differ from those of a Keras backend with the same seed, as the backends
-differ from each other.
+NumPy draws the numbers on the host. They differ from a Keras backend's with the same seed, as the backends differ from
+each other.
 """
 
 from __future__ import annotations
@@ -279,7 +279,7 @@ def draw_normal(mean: float, stddev: float, shape: tuple[int, ...], rng: np.rand
 
 
 def draw_in_chunks(shape: tuple[int, ...], draw: Callable[[int], np.ndarray]) -> np.ndarray:
-    """An array in float32, rounded from draws in float64, of which only a chunk is held at a time."""
+    """An array in float32, rounded from draws in float64. Only a chunk of the draws is held at a time."""
     import numpy as np
 
     result = np.empty(shape, np.float32)

@@ -1,6 +1,6 @@
 """Window functions of signal processing, and the initializer for the kernels of a short-time Fourier transform.
 
-The windows are those of `scipy.signal.get_window` without parameters (Harris, 1978), under the same names.
+The windows are the ones of `scipy.signal.get_window` without parameters (Harris, 1978), under the same names.
 """
 
 from __future__ import annotations

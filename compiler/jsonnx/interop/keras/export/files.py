@@ -21,7 +21,7 @@ ZIP_TIMESTAMP = (1980, 1, 1, 0, 0, 0)
 """The timestamp of all members, so that equal models have equal bytes."""
 
 CLASS_NAMES = {"GroupQueryAttention": "GroupedQueryAttention"}
-"""Keras classes whose names differ from those of our layers."""
+"""Keras classes whose names differ from our layers'."""
 
 
 class NamedLayer(NamedTuple):

@@ -175,7 +175,7 @@ def common_words(run: LayerRun) -> list[str]:
 def block_definition(
     run: LayerRun, names: Sequence[str], parameters: BlockParameters, *, repeats: bool
 ) -> dict[str, Json]:
-    """Returns the definition of the block for runs of equal structure, of which `run` is one."""
+    """Returns the definition of the block for all runs with the structure of `run`."""
     columns = zip(run.entries, names, parameters.specs, run.sources_with_names(names), strict=True)
     entries = [entry._replace(name=name, spec=spec, sources=sources) for entry, name, spec, sources in columns]
     inputs = ["input", *(f"input_{number}" for number in range(2, len(run.outer_sources) + 1))]

@@ -70,7 +70,7 @@ class FlatModel:
         return results if extra_outputs else results[0]
 
     def drop_unused(self) -> None:
-        """Removes calls that contribute to no output, such as those of unused outputs of a nested model.
+        """Removes calls that contribute to no output, such as calls for unused outputs of a nested model.
 
         If the first call of a shared layer is removed, its next call becomes the entry that defines the layer.
         """

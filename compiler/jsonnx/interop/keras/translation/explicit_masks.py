@@ -1,4 +1,4 @@
-"""Separates the masks that a call states explicitly from those that Keras attaches to the inputs anyway."""
+"""Separates the masks that a call states explicitly from the masks that Keras attaches to the inputs anyway."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Converts class and argument names of Keras 1 to those of Keras 2 and 3."""
+"""Converts class and argument names of Keras 1 to the names of Keras 2 and 3."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ _CLASS_ARGUMENTS: dict[str, Mapping[str, str]] = {
     },
     "PReLU": {"init": "alpha_initializer"},
 }
-"""Argument names by class; those of weights and windows are the same for all classes."""
+"""Argument names by class. Arguments about weights and windows have the same names in all classes."""
 
 _CLASS_RENAMES = {
     "AtrousConvolution1D": "Conv1D",

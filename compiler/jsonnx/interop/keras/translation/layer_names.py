@@ -45,7 +45,7 @@ class LayerNames:
         return name
 
     def assign(self, model: ModelConfig) -> None:
-        """Names all layers: first those of the model itself, then those of its nested models."""
+        """Names all layers: first the layers of the model itself, then the layers of its nested models."""
         models = [(model, "")]
         for inner, prefix in models:
             for layer in non_input_layers(inner):

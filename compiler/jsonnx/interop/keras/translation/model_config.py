@@ -126,7 +126,7 @@ class ModelConfig:
 
     @property
     def expanded_layer_count(self) -> int:
-        """The number of layers that a flat spec has: those of a nested model once for each of its calls."""
+        """The number of layers of the flat spec: the layers of a nested model count once for each of its calls."""
         count = 0
         for layer in self.layers:
             inner_count = layer.inner_model.expanded_layer_count if layer.inner_model is not None else 1

@@ -19,7 +19,7 @@ class OpsFunction(NamedTuple):
     first_argument: str = "x"
     argument_names: Mapping[str, str] = {}
     fixed_arguments: Mapping[str, Any] = {}
-    """TensorFlow's defaults, where those of `keras.ops` differ."""
+    """TensorFlow's defaults that differ from the defaults of `keras.ops`."""
 
 
 def _same_name(*names: str, first: str = "x", **others: str) -> dict[str, OpsFunction]:

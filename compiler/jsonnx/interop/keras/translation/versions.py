@@ -1,6 +1,6 @@
 """Detects the version of Keras that wrote a file, and upgrades layers to the class and argument names of Keras 3.
 
-All differences of Keras 2 are here, those of Keras 1 in `keras1`.
+All differences of Keras 2 are here, and the differences of Keras 1 in `keras1`.
 """
 
 from __future__ import annotations

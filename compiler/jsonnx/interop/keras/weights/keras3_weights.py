@@ -90,7 +90,8 @@ class LayerGroups:
         self._groups_by_qualified_name = {self._qualified_name(group): group for group in self._group_names}
 
     def _qualified_name(self, group: str) -> str:
-        """Returns a layer's name prefixed by those of the enclosing models, as the import names ambiguous layers."""
+        """Returns a layer's name prefixed by the names of the enclosing models, as the import names ambiguous
+        layers."""
         steps = group.split("/")
         enclosing = ("/".join(steps[: end + 2]) for end in range(0, len(steps), 2))
         return "_".join(valid_name(self._group_names.get(path, "")) for path in enclosing)
