@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import os
 import sys
+from collections import UserDict
+from collections.abc import Iterator
+from importlib import import_module
+from keyword import iskeyword
 from typing import Any
 
 import click
 
 from ..render.text.terminal import COLOR_CHOICES, ColorChoice, choose_color
-from . import data, info, keras, models, network, profile, report, runs, shells, specs
-from . import lint as lint_command
-from . import mcp as mcp_command
-from . import sweep as sweep_command
-from . import train as train_command
 from .completion import enable_completion
 from .examples import epilog
-from .lsp import lsp
 
 
 class CommandGroup(click.Group):
@@ -104,39 +102,61 @@ def main() -> None:
     """Check, compile and train neural networks that are written as JSON files."""
 
 
-for command in (
-    specs.validate,
-    lint_command.lint,
-    specs.summary,
-    specs.fmt,
-    specs.diff,
-    data.data,
-    data.init,
-    network.trace,
-    network.draw,
-    profile.profile,
-    models.compile,
-    train_command.train,
-    sweep_command.sweep,
-    models.evaluate,
-    runs.runs,
-    runs.compare,
-    runs.lock,
-    report.report,
-    models.predict,
-    models.inspect,
-    keras.import_,
-    keras.export,
-    lsp,
-    mcp_command.mcp,
-    info.schema,
-    info.layers,
-    info.explain,
-    info.providers,
-    info.parity,
-    shells.completion,
-):
-    main.add_command(COLOR_OPTION(command))
-    command.epilog = epilog(str(command.name))
-    enable_completion(command)
+class CommandTable(UserDict[str, click.Command]):
+    """The commands by name. A command's module is imported when the command is used or all are listed."""
+
+    def __getitem__(self, name: str) -> click.Command:
+        if name not in self.data and name in COMMAND_MODULES:
+            module = import_module(f".{COMMAND_MODULES[name]}", __name__)
+            command = COLOR_OPTION(getattr(module, f"{name}_" if iskeyword(name) else name))
+            command.epilog = epilog(name)
+            enable_completion(command)
+            self.data[name] = command
+        return self.data[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in COMMAND_MODULES
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(COMMAND_MODULES)
+
+    def __len__(self) -> int:
+        return len(COMMAND_MODULES)
+
+
+COMMAND_MODULES = {
+    "validate": "specs",
+    "lint": "lint",
+    "summary": "specs",
+    "fmt": "specs",
+    "diff": "specs",
+    "data": "data",
+    "init": "data",
+    "trace": "network",
+    "draw": "network",
+    "profile": "profile",
+    "compile": "models",
+    "train": "train",
+    "sweep": "sweep",
+    "evaluate": "models",
+    "runs": "runs",
+    "compare": "runs",
+    "lock": "runs",
+    "report": "report",
+    "predict": "models",
+    "inspect": "models",
+    "import": "keras",
+    "export": "keras",
+    "lsp": "lsp",
+    "mcp": "mcp",
+    "schema": "info",
+    "layers": "info",
+    "explain": "info",
+    "providers": "info",
+    "parity": "info",
+    "completion": "shells",
+}
+"""The module of each command, which has a function of the command's name (`import_` for `import`)."""
+
+main.commands = CommandTable()
 main.epilog = epilog("jsonnx")
