@@ -1,4 +1,4 @@
-"""What the data of a spec contain, as `jsonnx data` shows it."""
+"""The description of a spec's data, as `jsonnx data` shows it."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class BatchArray:
 
 @dataclass
 class DataDescription:
-    """What the data of a spec contain."""
+    """The description of a spec's data."""
 
     parts: dict[str, DescribedPart] = field(default_factory=dict)
     sample_counts: Mapping[str, int] = field(default_factory=dict)

@@ -13,21 +13,21 @@ from ..samples.sequences import Sequences
 from ..samples.stored_arrays import Samples, read_rows
 
 MIN_ROWS = 30
-"""Rows with a value and a target below which a relation may be chance."""
+"""Minimum number of rows with a value and a target. A relation in fewer may be chance."""
 ROWS_AT_ONCE = 1 << 12
-"""Rows that are read at once from a file of which samples stay there."""
+"""Number of rows that are read at once from a file whose samples are streamed."""
 MAX_ROWS = 20_000
 """Rows that are compared with the target; of more, every n-th one is."""
 MAX_CLASSES = 100
-"""Classes above which columns are not compared with the target."""
+"""Maximum number of classes for comparing columns with the target."""
 MAX_COLUMNS = 2_000
 """Columns of an input that are compared with the target."""
 MIN_ACCURACY = 0.98
-"""The share of rows whose class the nearest row by one column has, from which the column is reported."""
+"""Minimum nearest-neighbour accuracy of a single column for it to be reported."""
 MAX_REMAINING_ERROR = 0.1
 """The share of the errors of the most frequent class that may remain, so that rare classes are not reported."""
 MIN_CORRELATION = 0.99
-"""The absolute correlation with the target from which a column is reported."""
+"""Minimum absolute correlation with the target of a reported column."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ def find_leaks(columns: Mapping[str, np.ndarray], target: str, values: np.ndarra
 
 
 def _features(name: str, column: np.ndarray) -> list[tuple[str, np.ndarray]]:
-    """The columns with one value for each row: those of a matrix are numbered. Images and sequences have none."""
+    """The columns with one value for each row. The columns of a matrix are numbered; images and sequences have none."""
     if column.ndim > 1 and column.size == len(column):
         column = column.reshape(-1)
     if column.ndim == 1:
@@ -141,8 +141,8 @@ def _comparable(values: np.ndarray) -> np.ndarray:
 
 
 def _nearest_row_accuracy(feature: np.ndarray, classes: np.ndarray) -> tuple[float, float]:
-    """How often the other rows with the same value, or else with the nearest number, have a row's class for the most
-    part; and the share of the most frequent class. A text that occurs once has no nearest one."""
+    """The share of rows whose class is the majority among the other rows with the same value, or else with the nearest
+    number; and the share of the most frequent class. A text that occurs once has no neighbour."""
     distinct, groups = np.unique(feature, return_inverse=True)
     counts = np.zeros((len(distinct), int(classes.max()) + 1), np.int32)
     np.add.at(counts, (groups.reshape(-1), classes), 1)

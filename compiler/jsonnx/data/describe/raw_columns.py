@@ -41,7 +41,7 @@ class RawColumns:
     unreadable: Mapping[str, str]
     """Why columns have been left out, by name."""
     media: MediaKind | None = None
-    """What a folder holds; its column of that name has the paths of the files."""
+    """The kind of files in a folder; its column of that name has the paths of the files."""
 
 
 def read_raw_columns(
@@ -54,8 +54,8 @@ def read_raw_columns(
 ) -> RawColumns:
     """The columns that all files have, one file below the other.
 
-    `takes_text` tells whether a folder is read for its texts, not for its images or recordings; with None it is what it
-    holds. Raises CompileError for a malformed file, UsageError for one that cannot be read.
+    `takes_text`: whether a folder is read for its texts, not for its images or recordings; None decides by its files.
+    Raises CompileError for a malformed file, UsageError for one that cannot be read.
     """
     parts = [_read_item(item, options, takes_text, is_sample, source) for item in items]
     if len(parts) == 1:

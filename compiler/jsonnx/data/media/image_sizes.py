@@ -19,7 +19,7 @@ MAX_SIDE = 128
 def image_shape(paths: Sequence[tuple[DataFolder, str]]) -> tuple[int, int, int]:
     """The median height and width of images, at most `MAX_SIDE`, and 1 channel if all are gray, else 3.
 
-    Raises UsageError if none can be read; training reports those that are damaged.
+    Raises UsageError if none can be read; training reports damaged images.
     """
     pillow = require_package("PIL.Image", "images", "reading images")
     sizes, is_gray = [], True

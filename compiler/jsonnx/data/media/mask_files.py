@@ -24,7 +24,7 @@ class MaskClasses(NamedTuple):
 
 
 def mask_classes(data_spec: DataSpec, name: str) -> MaskClasses | None:
-    """The classes of masks that are the target of an output; None for an input, and for a target that is no mask."""
+    """The classes of masks that are the target of an output; None for an input, and for another kind of target."""
     count = data_spec.mask_class_counts.get(name)
     if count is None:
         return None

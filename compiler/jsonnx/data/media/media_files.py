@@ -41,7 +41,7 @@ class Decoder(Protocol):
 
 @dataclass(frozen=True)
 class MediaReader:
-    """Reads the media files that a table names, and those of a folder."""
+    """Reads the media files that a table names, and the media files of a folder."""
 
     folder: DataFolder
     """The folder that names refer to."""

@@ -32,7 +32,7 @@ RowValues = dict[JsonPath, Sequence[Any]]
 
 
 def row_columns(data: DataSection | None, *, with_split: bool) -> list[RowColumn]:
-    """The columns that `windows` names, and those of `split`."""
+    """The columns that `windows` and `split` name."""
     keys = {"windows": ("by", "time")} | ({"split": ("key", "group", "time", "stratify")} if with_split else {})
     columns = []
     for section, names in keys.items():

@@ -27,7 +27,7 @@ LAST_ROW = "last_row"
 
 
 class Rows(NamedTuple):
-    """The rows of all files, the columns to keep, and those that divide or order the rows."""
+    """The rows of all files, the columns to keep, and the columns that divide or order the rows."""
 
     samples: Dataset
     kept: Kept

@@ -144,7 +144,7 @@ class Series:
     def windows(
         self, section: WindowsSection, data_spec: DataSpec, all_steps: frozenset[str], mask: np.ndarray | None = None
     ) -> WindowedDataset:
-        """The windows whose rows, with those of the target, are in one series and in the mask of the files' rows."""
+        """The windows whose rows, including the target's, are in one series and in the mask of the files' rows."""
         span = section.length + (section.horizon if self.rows.targets else 0)
         data_spec = replace(data_spec, labels=self.rows.data_spec.labels)
         starts = self._starts(span, section.stride, mask)

@@ -127,7 +127,7 @@ class BatchStream:
         return batch
 
     def _new_pass(self, start: int) -> Iterator[Any]:
-        """What the source yields, from a batch on."""
+        """The values that the source yields, from a batch on."""
         source = self._source
         if callable(source) and not hasattr(source, "__iter__") and not hasattr(source, "__getitem__"):
             source = source()

@@ -33,7 +33,7 @@ class IndexRange(NamedTuple):
 class DataSpec:
     """The data that a network takes: types by input and by output name, and ranges of integers by either.
 
-    Names of weights of samples are those of the graphs' inputs, `sample_weight_name`.
+    Weights of samples have the names of the graphs' inputs, `sample_weight_name`.
     """
 
     inputs: Mapping[str, TensorType]
@@ -82,7 +82,7 @@ class DataSpec:
         return self.inputs.get(name) or self.targets[name]
 
     def text_help(self, name: str, texts: Iterable[str]) -> str:
-        """What to do about texts in the data of an input or a target that takes numbers."""
+        """Help for texts in the data of an input or a target that takes numbers."""
         if name in self.weighted_outputs:
             return "a weight is a number, such as 1 or 0.5"
         distinct = {*texts}

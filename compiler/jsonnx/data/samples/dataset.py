@@ -123,7 +123,7 @@ class Dataset:
         return replace(self, inputs=padded)
 
     def with_padded_targets(self) -> Dataset:
-        """The samples, with targets as arrays: those of sequences are padded."""
+        """The samples, with targets as arrays: sequences are padded."""
         targets: Mapping[str, Any] = self.targets
         if not any(isinstance(array, Sequences) for array in targets.values()):
             return self

@@ -17,7 +17,8 @@ MAX_MAPPED_BYTES = 1 << 28
 PAGE_BYTES = 1 << 21
 """Bytes that reading a single value of a mapped file may make resident: systems map the pages around it, too."""
 MIN_READ_BYTES = 512
-"""Bytes of a sample from which on samples in random order are read with a system call each, which maps no pages."""
+"""Minimum size of a sample, in bytes, for reading samples in random order with one system call each, which maps no
+pages."""
 MAX_READ_BYTES = 1 << 30
 """Bytes that one system call reads at most."""
 

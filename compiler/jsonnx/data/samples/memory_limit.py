@@ -1,4 +1,4 @@
-"""The memory that this process may use, and the size of data from which on they stay in their files."""
+"""The memory that this process may use, and the maximum size of data that are loaded."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def streams(memory: str, size: int) -> bool:
 
 @cache
 def auto_stream_bytes() -> int:
-    """The bytes from which on data are read batch by batch, where `memory` of the spec is `auto`."""
+    """The minimum size, in bytes, of data that are read batch by batch if the spec's `memory` is `auto`."""
     return min(MAX_LOADED_BYTES, memory_limit() // MAX_LOADED_SHARE)
 
 

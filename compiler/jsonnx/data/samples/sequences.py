@@ -59,7 +59,7 @@ class Sequences:
         return array
 
     def with_common_width(self) -> Sequences:
-        """The sequences, of which some are padded to the same width as all."""
+        """Some of the sequences, padded to the width of all."""
         return replace(self, min_width=self.width)
 
     def all_steps(self) -> np.ndarray:

@@ -90,7 +90,7 @@ class StoredArray:
         return StoredArray(self.source, self.shape[1:], self._rows[rows])
 
     def reshape(self, *shape: int) -> StoredArray:
-        """The same samples in another shape; the first axis stays."""
+        """The samples in another shape; the first axis stays."""
         if shape[0] != len(self) or prod(shape) != self.size:
             raise ValueError(f"cannot reshape samples of shape {list(self.shape)} to {list(shape)}")
         return StoredArray(self.source, shape[1:], self._rows)
@@ -266,7 +266,7 @@ def buffer_limit(buffer_samples: int, sample_bytes: int) -> int:
 
 
 def concatenate_samples(parts: Sequence[Samples]) -> Samples:
-    """The samples of all parts, in memory if those of all parts are."""
+    """The samples of all parts, in memory if all parts are."""
     if not any(isinstance(part, StoredArray) for part in parts):
         return np.concatenate(parts)
     blocks = [_whole_blocks(part) for part in parts]

@@ -1,4 +1,4 @@
-"""Whether the values of an array are valid, as fast as NumPy tells."""
+"""Fast checks of the values of an array by NumPy."""
 
 from __future__ import annotations
 

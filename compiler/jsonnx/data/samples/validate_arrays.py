@@ -251,7 +251,7 @@ RANGE_HELP = "correct the value, or give the input another type"
 
 
 def ragged_help(type: TensorType) -> str | None:
-    """What to do about lists of different lengths for an input or a target of a type."""
+    """Help for lists of different lengths for an input or a target of a type."""
     if type.rank > 1 and isinstance(type.shape[1], Size):
         return '"sequences": {} in `training.data` pads them to the longest one of a batch'
     return None

@@ -234,7 +234,7 @@ class _FlatWriter:
         return ExpansionSourceMap({**self.document, LIBRARY: self.library}, self.layer_paths, self.use_paths)
 
     def _check_block_references(self, scope: Scope, inputs: Mapping[str, str]) -> None:
-        """Reports unknown names in the `from` of uses of blocks; those of layers are reported by `build_network`."""
+        """Reports unknown names in the `from` of uses of blocks; `build_network` reports the ones of layers."""
         entries = [entry for entry in self.layers if isinstance(entry, dict)]
         names = {entry["name"] for entry in entries if isinstance(entry.get("name"), str)} | inputs.keys()
         unknown_names = set()
@@ -339,7 +339,7 @@ class _FlatWriter:
         ]
 
     def _note_use(self, step: Step, block: BlockDefinition, template: Template, prefix: str) -> None:
-        """Notes the description and the outputs of a use of a block; `prefix` is that of its name."""
+        """Notes the description and the outputs of a use of a block; `prefix` is the prefix of its name."""
         default = "" if block.in_library else block.description  # `jsonnx layers` shows those of the library
         description, name = step.body.get("description", default), prefix + step.name
         if description:

@@ -51,7 +51,7 @@ _Operation = tuple[str, Place, ValueFn]
 CONSTANTS: dict[str, Json] = {"true": True, "false": False, "null": None}
 
 WORDS = ("and", "else", "if", "in", "not", "or", *CONSTANTS)
-"""Words of the grammar, which are no names."""
+"""Words of the grammar, which cannot be names."""
 
 _TOKEN = (
     r"[ \t]*(?:(?P<number>(?:[0-9]+\.[0-9]*|\.?[0-9]+)(?:[eE][+-]?[0-9]+)?)(?![\w.])|(?P<name>[A-Za-z_][A-Za-z0-9_]*)"
@@ -68,7 +68,7 @@ _LEVELS = {
     **dict.fromkeys(("+", "-"), 4),
     **dict.fromkeys(("*", "/", "//", "%"), 5),
 }
-"""The precedence of binary operators: those of a higher level bind tighter."""
+"""The precedence of binary operators: higher levels bind tighter."""
 
 _HINTS = {
     "=": "write == to compare",
@@ -85,12 +85,12 @@ _HINTS = {
     "$": "write ${ only once, around the whole expression",
     "{": "only arrays in [ ] can be written in an expression",
 }
-"""What to write instead of tokens of other languages."""
+"""Help for tokens of other languages."""
 
 NAME_HINTS = {"True": "write `true`", "False": "write `false`", "None": "write `null`"} | {
     name: f"write {function.call}" for name, function in FUNCTIONS.items()
 }
-"""What to write instead of names that are no parameters."""
+"""Help for names other than parameters."""
 
 
 class ExpressionParser:
@@ -133,7 +133,7 @@ class ExpressionParser:
         return self.text, self.offset
 
     def takes(self, operator: str) -> bool:
-        """Passes over an operator, word or bracket; tells whether it is there."""
+        """Passes over an operator, word or bracket; returns whether it is there."""
         is_there = self.kind == "operator" and self.token == operator
         if is_there:
             self.advance()

@@ -17,7 +17,7 @@ def read_input_shapes(
 ) -> dict[int, InputShape]:
     """Returns the shapes of a block's inputs for values of its parameters, by the number of the input.
 
-    Sizes that are no positive integers are reported.
+    Sizes other than positive integers are reported.
     """
     shapes = {}
     for number, name in enumerate(block.inputs):

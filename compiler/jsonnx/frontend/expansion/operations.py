@@ -68,7 +68,7 @@ _NUMBER_HINTS: dict[type, str] = {
     list: "take one of its items, such as x[0]",
     str: "write numbers without quotes",
 }
-"""What to write instead of values of other types."""
+"""Help for values of other types."""
 
 
 def require_numbers(name: str, values: Sequence[Json]) -> None:

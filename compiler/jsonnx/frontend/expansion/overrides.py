@@ -19,7 +19,7 @@ FORM_HELP = "write it as in --set training.epochs=3"
 
 
 class Override(NamedTuple):
-    """What changed a value of a spec."""
+    """The option that changed a value of a spec."""
 
     text: str
     path: JsonPath | None = None
@@ -103,7 +103,7 @@ def _path_suggestion(source: Source, key: str) -> str | None:
 
 
 def _training_paths(source: Source) -> Iterator[str]:
-    """The dotted paths of the settings of `training`, with those of the spec's optimizer."""
+    """The dotted paths of the settings of `training`, with the paths of the spec's optimizer."""
     for key, schema in spec_schema()["properties"]["training"]["properties"].items():
         yield f"training.{key}"
         yield from (f"training.{key}.{inner}" for inner in schema.get("properties", ()))

@@ -141,7 +141,7 @@ class ReferenceResolver:
         replace_with_identity(step)
 
     def _check_elided(self, step: Step) -> None:
-        """Reports a `from` that is not written as names; that of a layer that is not elided is checked later."""
+        """Reports a `from` that is not written as names; the `from` of a layer that is not elided is checked later."""
         reference, path = step.body.get("from"), (*step.path, "from")
         is_written = "from" in step.body and path not in step.invalid_paths
         if is_written and (not reference or not _are_names(reference)):
@@ -265,7 +265,7 @@ def has_patterns(reference: Json) -> bool:
 
 
 def _further_outputs(step: Step) -> list[str]:
-    """Returns the names of the outputs of a use of a block, or those that a layer may have besides its first."""
+    """Returns the names of the outputs of a use of a block, or of a layer besides its first."""
     if step.template is not None:
         return list(step.template.outputs)
     body = step.used_step.body if step.used_step else step.body

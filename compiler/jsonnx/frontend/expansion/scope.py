@@ -405,13 +405,13 @@ class Scope:
         step.invalid_paths.append(path)
 
     def _resembles_block_use(self, name: str) -> bool:
-        """Tells whether an unknown name is similar to that of a use of a block, which the flat document lacks."""
+        """Whether an unknown name is similar to the name of a use of a block, which the flat document lacks."""
         steps = {known: symbol for known, symbol in self.symbols.items() if isinstance(symbol, Step)}
         similar = [] if name in self.symbols else self.report.similar_words(name, steps)
         return any(steps[known].template is not None for known in similar)
 
     def _accepts(self, name: str, step: Step) -> bool:
-        """Tells whether the arguments of a step are those of a block."""
+        """Whether a step has the arguments of a block."""
         block = self.templates.blocks.get(name)
         if block is None:
             return False

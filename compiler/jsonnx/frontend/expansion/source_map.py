@@ -35,7 +35,8 @@ class ExpansionSourceMap:
         layer_paths: Sequence[ScopedPath],
         use_paths: Sequence[ScopedPath] = (),
     ) -> None:
-        """`layer_paths` are those of `layers`, and `use_paths` those of uses of blocks, at `(BLOCK_USES, index)`."""
+        """`layer_paths` are the paths of `layers`, and `use_paths` the paths of uses of blocks, at `(BLOCK_USES,
+        index)`."""
         self.document = document
         self.sections = {"layers": layer_paths, BLOCK_USES: use_paths}
 
@@ -77,7 +78,7 @@ class ExpansionSourceMap:
         return (*path, *rest), value, ()
 
     def _argument_path(self, name: str, block_use: BlockUse | None) -> ScopedPath | None:
-        """Returns the path at which a parameter gets its value: of an argument, or of its default."""
+        """Returns the path of a parameter's value: of an argument, or of its default."""
         if block_use is None or name in block_use.block.globals:
             section = self.document.get("parameters")
             parameter = read_parameters(section if isinstance(section, Mapping) else {}, ("parameters",)).get(name)

@@ -129,7 +129,7 @@ class Template:
     layer_count: int
     value_count: int
     is_exact: bool = True
-    """Whether `layer_count` is the exact number, not that at which counting was stopped."""
+    """Whether `layer_count` is the exact number; otherwise counting was stopped there."""
     largest_entry: tuple[int, JsonPath] = (0, ())
     """The number of layers and the path of the entry with the most layers."""
     input_shapes: dict[int, InputShape] = field(default_factory=dict)

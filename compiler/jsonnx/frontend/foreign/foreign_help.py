@@ -78,14 +78,14 @@ def _suggestion(kind: str, name: str, replacement: Replacement) -> Suggestion:
 
 
 def _json_text(value: ForeignValue) -> str:
-    """Returns a value as JSON, with `...` for those that the user must choose."""
+    """Returns a value as JSON, with `...` for values that the user must choose."""
     if isinstance(value, dict):
         return f"{{{', '.join(f'{json.dumps(key)}: {_json_text(item)}' for key, item in value.items())}}}"
     return "..." if value is ... else json.dumps(value)
 
 
 def replaced_keys(key: str, known: Mapping[str, object] | Collection[str]) -> tuple[str, ...]:
-    """Returns the keys of an object, of those that it knows, that stand for a key of another program; usually one."""
+    """Returns the known keys of an object that stand for a key of another program; usually one."""
     from .foreign_names import KEYS, SPLIT_KEYS
 
     if key in SPLIT_KEYS and all(part in known for part in SPLIT_KEYS[key]):
@@ -94,7 +94,7 @@ def replaced_keys(key: str, known: Mapping[str, object] | Collection[str]) -> tu
 
 
 class KeyCorrection(NamedTuple):
-    """What to write in place of a key of another program."""
+    """The help for a key of another program."""
 
     text: str
     new_keys: tuple[str, ...]

@@ -195,7 +195,7 @@ def _at(section: Json, steps: JsonPath, path: JsonPath, kind: ReferenceKind) -> 
 
 
 def _strings_or_keys(value: Json, path: JsonPath, scope: JsonPath, kind: ReferenceKind) -> Iterator[NameReference]:
-    """One name, those of a list, or those of an object, which are its keys."""
+    """One name, the names in a list, or the keys of an object."""
     if isinstance(value, str):
         yield NameReference(value, path, scope, kind)
     elif isinstance(value, dict):

@@ -56,7 +56,8 @@ def inline_vocabularies(document: Json, open_file: FileOpener, report: Report) -
 def write_back_tokens(raw: Json, document: Json, indexes: Iterable[int], source_map: SourceMap, report: Report) -> Json:
     """Returns the source document with tokens in place of the files' names.
 
-    `raw` is the source document, `document` the flat one with tokens, and `indexes` those of the layers with a file.
+    `raw` is the source document, `document` the flat one with tokens, and `indexes` the indexes of the layers with a
+    file.
     """
     tokens_by_path: dict[JsonPath, list[Any]] = {}
     for index in indexes:

@@ -57,7 +57,7 @@ class _NetworkBuilder:
     report: Report
     origins: Sequence[BlockLayer | None]
     paths: dict[str, JsonPath] = field(default_factory=dict)
-    """The path at which each name was first defined."""
+    """The path of the first definition of each name."""
     names_by_lower_case: dict[str, str] = field(default_factory=dict)
     meant_names: set[str] = field(default_factory=set)
     """The names that misspelled ones probably stand for."""
@@ -243,7 +243,7 @@ class _NetworkBuilder:
     # -- references --------------------------------------------------------------------------------------------------
 
     def _with_sources(self, calls: list[Call]) -> list[Call]:
-        """Returns the calls with their sources: those of `from`, else the previous call, else the only input."""
+        """Returns the calls with their sources: from `from`, else the previous call, else the only input."""
         inputs = [name for name, path in self.paths.items() if path[0] == "inputs"]
         entries, previous_call = dict(self._entries()), {int(call.path[1]) + 1: call.name for call in calls}
         result = []
@@ -328,7 +328,7 @@ class _NetworkBuilder:
         return False
 
     def _outputs(self, calls: list[Call]) -> list[str]:
-        """Returns the names of the outputs that exist: those of `outputs`, else the last call. Reports the others."""
+        """Returns the names of the outputs that exist: from `outputs`, else the last call. Reports the others."""
         section = self.document.get("outputs")
         if section is None:
             return [calls[-1].name] if calls else []

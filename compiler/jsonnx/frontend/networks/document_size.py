@@ -10,7 +10,7 @@ from ...core.limits import MAX_EXPANDED_ENTRIES, MAX_INPUTS, MAX_LAYER_PATTERNS,
 
 
 def is_too_large(document: Json, report: Report) -> bool:
-    """Reports lists of a document that have too many items; tells whether there are any."""
+    """Reports lists of a document that have too many items; returns whether there are any."""
     if not isinstance(document, dict):
         return False
     layers_by_block = [block.get("layers") for block in _values(document.get("blocks")) if isinstance(block, dict)]
@@ -29,7 +29,7 @@ def is_too_large(document: Json, report: Report) -> bool:
 
 
 def _layer_patterns(document: dict[str, Json]) -> Iterator[tuple[JsonPath, Json]]:
-    """Yields the lists of patterns for the names of layers, each of which is compared with all names."""
+    """Yields the lists of patterns for the names of layers. Each pattern is compared with all names."""
     training = document.get("training")
     if not isinstance(training, dict):
         return

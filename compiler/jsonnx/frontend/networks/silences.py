@@ -13,7 +13,7 @@ from .layer_patterns import matching_names
 class _Silence(NamedTuple):
     code: str
     layers: frozenset[str] | None
-    """The names of the layers at which the code is silenced; None for the whole spec."""
+    """The names of the layers where the code is silenced; None for the whole spec."""
     paths: frozenset[str]
     """The paths of these layers in the user's file, as text."""
 

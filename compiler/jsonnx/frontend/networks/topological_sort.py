@@ -13,8 +13,8 @@ from ..schema.phrases import name_list
 def sort_topologically(calls: Sequence[Call], paths: Mapping[str, JsonPath], report: Report) -> list[Call]:
     """Returns the calls, each after the calls whose results it takes, otherwise in their order.
 
-    If there is a cycle, it is reported, and the calls on it or after it are left out. `paths` has the path at which
-    each name was first defined.
+    If there is a cycle, it is reported, and the calls on it or after it are left out. `paths` has the path of the first
+    definition of each name.
     """
     producers = {
         result: index for index, call in enumerate(calls) for result in call.results if paths[result] == call.path

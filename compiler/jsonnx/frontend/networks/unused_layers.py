@@ -24,7 +24,7 @@ def loss_layers() -> list[str]:
 
 
 class References(NamedTuple):
-    """What is known of the references of a network with errors."""
+    """The known references of a network with errors."""
 
     meant_names: Collection[str]
     """Names that misspelled references probably stand for."""
@@ -34,14 +34,14 @@ class References(NamedTuple):
 
 
 class Usage(NamedTuple):
-    """What a check of the usage of all layers has found."""
+    """The results of a check of the usage of all layers."""
 
     idle_names: Collection[str] = ()
     """Calls of layers in blocks whose results only other uses of the block need; they are left out."""
     idle_results: Collection[str] = ()
     """The results of these calls."""
     not_checked: str | None = None
-    """What could not be checked because of other errors."""
+    """The checks that other errors prevented."""
 
 
 def check_usage(
@@ -91,7 +91,7 @@ def _needed_names(
 
 
 def _may_add_loss(call: Call, document: Mapping[str, Json], report: Report) -> bool:
-    """Tells whether a call adds a loss, or its type is invalid and may be meant to be that of such a layer."""
+    """Whether a call adds a loss, or its type is invalid and may be meant as such a layer."""
     if call.layer is not None:
         return call.layer.adds_loss
     entry: Any = document["layers"][int(call.path[1])]
@@ -138,7 +138,7 @@ def _used_calls(calls: Sequence[Call], needed: Iterable[str]) -> set[str]:
 def _unknown_reference_count(
     document: Mapping[str, Json], calls: Sequence[Call], references: References, report: Report
 ) -> int:
-    """The number of references of which it is not known what they stand for."""
+    """The number of unresolved references."""
     entries_without_sources = len(document["layers"]) - sum(bool(call.sources) for call in calls)
     are_outputs_invalid = report.has_errors(("outputs",))
     return references.dangling_count + entries_without_sources + are_outputs_invalid + references.has_cycle

@@ -36,7 +36,7 @@ def valid_training(section: Json, report: Report) -> Training | None:
 
 
 def _is_divisible(value: Json, path: JsonPath, report: Report) -> bool:
-    """Tells whether the errors of an object or an array are those of its items, so that the other items are valid.
+    """Whether the errors of an object or an array are its items', so that the other items are valid.
 
     An object with a `type` may be meant as one component, whose other arguments are not checked if the type is wrong.
     """

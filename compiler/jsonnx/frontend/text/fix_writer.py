@@ -36,12 +36,12 @@ class FixWriter:
 
     source: Source
     document: Json
-    """The document that the edits are of: that of the source, or one that was derived from it."""
+    """The edited document: the source's, or one that was derived from it."""
     source_map: SourceMap = identity_source_map
     _parse_budget: _ParseBudget = field(default_factory=_ParseBudget)
 
     def __call__(self, fix: Fix) -> Fix | None:
-        """Returns the fix of the file. The paths of several edits must be those of the document before all of them."""
+        """Returns the fix of the file. The paths of several edits refer to the document before all of them."""
         reparsed = (len(fix.edits) - 1) * len(self.source.text)  # the text is parsed again before each further edit
         if not self._parse_budget.spend(reparsed):
             return None

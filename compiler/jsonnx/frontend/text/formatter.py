@@ -78,7 +78,7 @@ def format_document(document: JsonNode) -> str:
 
 def inserted_text(value: JsonNode, used_columns: int) -> str:
     """Returns the text of a value that is written into a formatted document: on the rest of a line if it fits, else on
-    several lines, whose indentation is relative to that of the first."""
+    several lines, whose indentation is relative to the first's."""
     return _value_text(value, 0, used_columns)
 
 
@@ -234,7 +234,7 @@ def _orderer_for(codec: Codec) -> Callable[[JsonNode], JsonNode]:
 # -- layout ------------------------------------------------------------------------------------------------------------
 
 _INVISIBLE_CHARACTERS = re.compile("[\x7f-\x9f\xad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
-"""Invisible characters and those that change the direction of text. They are written as escapes."""
+"""Invisible characters, and characters that change the direction of text. They are written as escapes."""
 
 _encode_string = json.JSONEncoder(ensure_ascii=False).encode
 

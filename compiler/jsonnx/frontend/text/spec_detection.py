@@ -13,7 +13,7 @@ from ..json.json_reader import read_bytes
 SPEC_SCHEMA = "model.schema.json"
 LAYERS_KEY = "layers"
 FURTHER_KEYS = ("inputs", "outputs", "training", "blocks", "parameters", "scales", "labels", "sweep")
-"""Keys of a spec besides `layers`, without those that files of many kinds have, such as `name`."""
+"""Keys of a spec besides `layers`, without keys that files of many kinds have, such as `name`."""
 
 _KEY_PATTERN = re.compile(rb'"([a-z$]+)"\s*:\s*("[^"\n]*")?')
 
@@ -41,7 +41,7 @@ def is_spec_file(path: str) -> bool:
 
 
 def has_keys_of_a_spec(document: Mapping[str, Any]) -> bool:
-    """Tells whether an object's keys are those of a spec."""
+    """Whether an object has the keys of a spec."""
     schema = document.get("$schema")
     if isinstance(schema, str) and schema.endswith(SPEC_SCHEMA):
         return True

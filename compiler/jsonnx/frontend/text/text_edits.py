@@ -48,7 +48,7 @@ def apply_text_edits(text: str, edits: Iterable[TextEdit]) -> str:
 
 
 def compatible_fixes(fixes: Iterable[Fix]) -> list[Fix]:
-    """Returns those of the fixes that can be applied together: in their order, each that touches no part of the text
+    """Returns the fixes that can be applied together: in their order, each that touches no part of the text
     that an earlier one changes."""
     chosen: list[Fix] = []
     spans: list[tuple[int, int]] = []
@@ -163,7 +163,7 @@ def _insertion(source: Source, edit: Edit) -> Replacement:
 
 
 def _key_text(text: str, container: Positions, children: Sequence[_Child], key: str) -> str:
-    """Returns a new key with its colon, spaced as that of the last entry."""
+    """Returns a new key with its colon, spaced like the last entry's."""
     if not children:
         return f"{json_string(key)}: "
     last = children[-1]

@@ -24,7 +24,7 @@ class CheckCancelled(Exception):
 
 @dataclass(frozen=True, eq=False)
 class SpecCheck:
-    """What is known about a version of a document. `checked` is None if its text is no JSON."""
+    """The facts about a version of a document. `checked` is None if its text is not JSON."""
 
     document: Document
     diagnostics: list[Diagnostic]
@@ -34,7 +34,7 @@ class SpecCheck:
 
     @cached_property
     def facts(self) -> dict[JsonPath, EntryFacts]:
-        """What is known about each entry of `layers`, by its path in the spec."""
+        """The facts about each entry of `layers`, by its path in the spec."""
         return entry_facts(self.checked, self.costs) if self.checked is not None else {}
 
     @property

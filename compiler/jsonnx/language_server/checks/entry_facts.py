@@ -1,4 +1,4 @@
-"""What a check knows about an entry of `layers`: the layers it stands for, their types and costs."""
+"""The facts about an entry of `layers`: the layers it stands for, their types and costs."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ def changes_network(before: SpecCheck, after: SpecCheck, names: Mapping[str, str
 
 
 def _description(network: Network, names: Mapping[str, str]) -> object:
-    """What a renaming must not change: layers, connections, outputs, labels and learning rates."""
+    """The properties that a renaming must not change: layers, connections, outputs, labels and learning rates."""
 
     def new(name: str) -> str:
         head, dot, output = name.partition(".")

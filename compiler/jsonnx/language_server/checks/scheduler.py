@@ -121,7 +121,7 @@ class Scheduler:
         return state.latest if state is not None else None
 
     def last_typed(self, uri: str) -> SpecCheck | None:
-        """The last check of a version that had types: while a line is half written, that of the version before."""
+        """The last check of a version that had types: while a line is half written, the version before."""
         state = self._states.get(uri)
         return state.last_typed if state is not None else None
 

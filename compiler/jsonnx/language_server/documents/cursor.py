@@ -1,4 +1,4 @@
-"""What stands at an offset of a document: a key, a value, or a place for one."""
+"""The item at an offset of a document: a key, a value, or a place for one."""
 
 from __future__ import annotations
 

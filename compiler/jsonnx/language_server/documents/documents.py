@@ -77,7 +77,7 @@ class Document:
 
     @cached_property
     def is_spec(self) -> bool:
-        """Whether it is a spec: JSON whose `$schema` is that of jsonnx, or with `layers` and what else a spec has."""
+        """Whether it is a spec: JSON with the `$schema` of jsonnx, or with `layers` and another key of a spec."""
         suffix = Path(self.path).suffix.lower().lstrip(".")
         if self.language not in LANGUAGES and suffix not in LANGUAGES:
             return False
@@ -92,7 +92,7 @@ class Document:
         return "jsonnx" in str(keys.get("$schema")) or has_keys_of_a_spec(keys) or _has_known_layers(root)
 
     def with_changes(self, changes: Iterable[types.TextDocumentContentChangeEvent], version: int) -> Document:
-        """The document after changes, each of which refers to the text after the one before."""
+        """The document after changes. Each change refers to the text after the one before."""
         text, positions = self.text, self.positions
         for change in changes:
             if isinstance(change, types.TextDocumentContentChangePartial):
@@ -111,7 +111,7 @@ def _has_known_layers(root: Node) -> bool:
 
 
 def _file_path(uri: str) -> str | None:
-    """The path of a file's address; None for another address, such as that of a document that was never saved."""
+    """The path of a file's address; None for another address, such as a document's that was never saved."""
     return to_fs_path(uri) if uri.startswith("file:") else None
 
 
@@ -137,7 +137,7 @@ class Documents:
         return changed
 
     def renew(self, document: Document) -> Document:
-        """The same version as another document, to be checked again."""
+        """A copy of the document with the same version, to be checked again."""
         renewed = self._by_uri[document.uri] = replace(document)
         return renewed
 

@@ -262,7 +262,7 @@ class OfferedType(NamedTuple):
     detail: str
     required: Mapping[str, Any]
     data: Any = None
-    """What the documentation is found by."""
+    """The key that the documentation is found by."""
 
 
 @cache

@@ -1,4 +1,4 @@
-"""The texts about layers, other components and keys, as Markdown: those of `jsonnx layers` and of the schema."""
+"""The texts about layers, other components and keys, as Markdown, from `jsonnx layers` and the schema."""
 
 from __future__ import annotations
 

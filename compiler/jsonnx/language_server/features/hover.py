@@ -61,7 +61,7 @@ def _key_text(document: Document, cursor: Cursor, facts: Mapping[JsonPath, Entry
 
 
 def _names_text(document: Document, path: JsonPath, is_key: bool, facts: Mapping[JsonPath, EntryFacts]) -> str | None:
-    """What the names at a place stand for; None if there are none."""
+    """The meanings of the names at a place; None without names."""
     named = definitions_of(document, path, is_key)
     return "\n\n".join(_definition_text(document, item, facts) for item in named[:MAX_INSTANCES]) or None
 
@@ -100,7 +100,7 @@ def _value_text(document: Document, cursor: Cursor, facts: Mapping[JsonPath, Ent
 
 
 def _entry_text(document: Document, entry: Node, facts: Mapping[JsonPath, EntryFacts]) -> str | None:
-    """What is known about an entry, and the reference of its type."""
+    """The facts about an entry, and the reference of its type."""
     type_ = entry.text("type")
     known = facts.get(entry.path)
     texts = [_facts_text(known)] if known is not None else []
@@ -114,7 +114,7 @@ def _entry_text(document: Document, entry: Node, facts: Mapping[JsonPath, EntryF
 
 
 def _definition_text(document: Document, item: NameDefinition, facts: Mapping[JsonPath, EntryFacts]) -> str:
-    """What a name stands for."""
+    """The meaning of a name."""
     node = document.tree.at(item.path) if document.tree is not None else None
     description = node.text("description") if node is not None else None
     known = facts.get(item.path)

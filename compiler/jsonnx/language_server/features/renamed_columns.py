@@ -32,7 +32,7 @@ def _names_tables(data: Node) -> bool:
 
 
 def _assignments(check: SpecCheck, data: Node, key: str, names: Mapping[str, str]) -> Iterator[types.TextEdit]:
-    """Assigns columns to those of some inputs or targets that have the column of their name."""
+    """Assigns columns to the inputs or targets that have the column of their name."""
     section = data.member(key)
     value = section.value if section is not None else None
     positions = check.document.positions

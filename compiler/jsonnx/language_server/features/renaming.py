@@ -164,7 +164,7 @@ def _network_names(checked: CheckedSpec) -> list[str]:
 
 
 def _renamed_names(checked: CheckedSpec, item: NameDefinition, new: str) -> dict[str, str]:
-    """What becomes of the names of the network: those of a layer, its repetitions, and of the layers of a block."""
+    """The new names of the network: of a layer, its repetitions, and of the layers of a block."""
     names = {item.name: new} if item.scope == NETWORK else {}
     typed, flat = checked.typed_network, checked.flat
     for call in typed.network.calls if typed is not None and flat is not None and item.kind == "entry" else ():

@@ -1,4 +1,4 @@
-"""Compares specs with those of a Git revision: what a change breaks."""
+"""Compares specs with the specs of a Git revision: which signatures and weights a change breaks."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .spec_at_revision import checked_at, named_revision
 
 MAX_RENAME_CANDIDATES, MAX_CANDIDATE_BYTES = 500, 1 << 20
 MIN_SIMILARITY = 0.5
-"""The share of equal lines from which a file counts as renamed, as in Git."""
+"""Minimum share of equal lines of a renamed file, as in Git."""
 
 
 def compare_with_revision(specs: Sequence[str], against: str) -> RevisionComparison:
@@ -118,8 +118,8 @@ def _with_new_version(change: SpecChange, old: CheckedSpec | None, missing: Usag
 
 
 def _former_path(spec: str, revision: GitRevision) -> str | None:
-    """The path at a revision of a spec that has since been renamed: of the JSON files that are no longer where they
-    were, the one with the most lines in common."""
+    """The path at a revision of a spec that has since been renamed: the removed JSON file with the most lines in
+    common."""
     root = revision.repository.root
     if root is None or os.path.isdir(spec) or os.path.getsize(spec) > MAX_CANDIDATE_BYTES:
         return None

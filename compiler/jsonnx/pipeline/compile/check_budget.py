@@ -23,7 +23,7 @@ OVER_BUDGET = "over-budget"
 
 
 def check_budget(checked: CheckedSpec, overrides: Mapping[str, Any] = {}) -> list[Diagnostic]:
-    """The limits on the network that it exceeds. `overrides` are limits by key of the budget that options gave.
+    """Errors for the limits that the network exceeds. `overrides` are limits by key of the budget that options gave.
 
     A spec with errors has no cost, and gets no diagnostics here. Only limits on parameters and multiply-adds of a
     network with a layer that has no formula import onnx. The errors of a network that cannot be lowered are returned.

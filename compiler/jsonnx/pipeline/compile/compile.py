@@ -44,7 +44,7 @@ def compile(
 ) -> Model:
     """Compiles a spec to an inference model.
 
-    The weights are the given ones, or those that the spec names, or else drawn from `seed` (None: the spec's seed).
+    The weights are the given ones, or the ones that the spec names, or else drawn from `seed` (None: the spec's seed).
     Every weight of the network must be given and fit; with `partial`, weights that are missing or do not fit are drawn,
     and `weights_report` of the model lists them. With `fold`, operators are folded into the weights of their neighbours
     (a batch normalization into a convolution); without it, the model has each layer as it is written. `scale` is the

@@ -1,4 +1,5 @@
-"""The initial weights of a network: those that the caller passes, or those of the file that its spec names."""
+"""The initial weights of a network: the weights that the caller passes, or the weights in the file that its spec
+names."""
 
 from __future__ import annotations
 
@@ -175,7 +176,7 @@ def open_spec_weights(checked: CheckedSpec, name: str, report: Report) -> IO[byt
 
 
 def mismatch_diagnostics(report: WeightsReport, partial: bool) -> list[Diagnostic]:
-    """The mismatches between the weights and those of the network; with `partial`, only an error if no weight fits."""
+    """The mismatches between the weights and the network's; with `partial`, only an error if no weight fits."""
     if partial:
         if not report.given or report.taken:
             return []

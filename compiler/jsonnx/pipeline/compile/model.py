@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 class Model:
     """An inference model with its weights, as standard ONNX.
 
-    `weights` are those of the spec's layers, read-only; the ONNX file may contain them folded into other constants.
-    `weights_report` is the report on loaded weights; None if all weights were drawn.
+    `weights` are the weights of the spec's layers, read-only; the ONNX file may contain them folded into other
+    constants. `weights_report` is the report on loaded weights; None if all weights were drawn.
     """
 
     def __init__(

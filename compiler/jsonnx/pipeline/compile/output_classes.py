@@ -13,13 +13,13 @@ from ...core.diagnostics import UsageError
 from ..check.check import CheckedSpec
 
 DEFAULT_THRESHOLD = 0.5
-"""The probability above which a class is predicted, as in Keras' binary metrics."""
+"""A class is predicted if its probability exceeds this, as in Keras' binary metrics."""
 UNNAMED_LABELS = ("0", "1")
 """The classes of a binary output without labels, if a threshold is given."""
 
 
 class ClassKind(Enum):
-    """How many classes of an output hold for a sample."""
+    """The number of classes of an output that hold for a sample."""
 
     ONE_OF_MANY = "the most probable class"
     BINARY = "the second class above a threshold, else the first one"

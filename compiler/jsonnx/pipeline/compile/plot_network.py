@@ -104,7 +104,7 @@ def _drawn(new_figure: Callable[..., Any], rows: Sequence[LayerCost], inputs: Ma
 
 
 def _bend(start: tuple[float, float], end: tuple[float, float]) -> float:
-    """How far an arrow bends, relative to its length: past the boxes between two nodes of one column."""
+    """The bend of an arrow, relative to its length: past the boxes between two nodes of one column."""
     rows = end[1] - start[1]
     return BEND_INCHES / (rows * ROW_INCHES) if rows > 1 and abs(end[0] - start[0]) < SAME_COLUMN else 0.0
 

@@ -1,6 +1,6 @@
 """Writes the graphs of models and training plans in the forms that a target has kernels for.
 
-A form adds no variables, and of those of a step only the count of steps changes its type, so a checkpoint fits every
+A form adds no variables, and only the step counter changes its type, so a checkpoint fits every
 target. Therefore powers of the count are read from tables, not carried as products in variables of their own. The plain
 step, which runs on the CPU, keeps its count of int64 and its Pow.
 """
@@ -22,7 +22,7 @@ from ...placement import PROVIDERS_WITH_TABLES, KernelTable, kernel_table, lacks
 from ...runtime.training_plan import TrainingPlan
 
 MAX_ROUNDS = 8
-"""How often a graph is rewritten: operators that a rule emits may need a rule themselves."""
+"""Maximum number of rewrites of a graph: operators that a rule emits may need a rule themselves."""
 
 
 def write_for_target(graph: Graph, target: str) -> Graph:
@@ -68,7 +68,7 @@ def plan_for_target(plan: TrainingPlan, target: str) -> TrainingPlan:
 
 
 def _fed_types(fed: Mapping[str, Value], types: Mapping[str, TensorType]) -> dict[str, TensorType]:
-    """The types of inputs, those of graphs in the form of a target where a graph has the input."""
+    """The types of inputs; inputs that a graph in the form of a target has take its types."""
     return {name: fed[name].type if name in fed else type for name, type in types.items()}
 
 

@@ -13,7 +13,7 @@ from ...frontend.text.text_edits import apply_text_edits, compatible_fixes
 from .edited_file import EditedFile
 
 MAX_PASSES = 100
-"""How often a file is checked again after fixes."""
+"""Maximum number of checks of a file after fixes."""
 
 BYTE_ORDER_MARK = "\ufeff"
 
@@ -63,7 +63,7 @@ def diagnostics_of(data: bytes, file: str, check: Checker) -> Sequence[Diagnosti
 
 
 def fixes_of(diagnostics: Sequence[Diagnostic], file: str | None, *, unsafe: bool) -> list[Fix]:
-    """Returns the fixes of one file; those that are not safe on request only."""
+    """Returns the fixes of one file; unsafe fixes only on request."""
     return [
         diagnostic.fix
         for diagnostic in diagnostics

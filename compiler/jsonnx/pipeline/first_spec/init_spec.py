@@ -31,7 +31,7 @@ from .recognise_target import RecognisedTarget, Task, recognise_target
 
 MIN_ROWS = 10
 PATIENT_ROW_COUNT = 2_000
-"""Rows up to which training waits for 20 epochs without improvement: epochs are short, and losses vary."""
+"""Maximum number of rows for a patience of 20 epochs: epochs are short, and losses vary."""
 SEPARATORS = (";", "\t", "|")
 VALIDATION_SPLIT, VALIDATION_SPLIT_OF_LARGE_DATA = 0.15, 0.1
 
@@ -43,7 +43,7 @@ class InitialSpec:
     spec: dict[str, Any]
     summary: str
     notes: tuple[str, ...]
-    """What was left out, and what to know before training."""
+    """Notes about omitted columns, and about the data, to read before training."""
     data_root: str | None = None
     """The folder that `jsonnx train` must be allowed to read; None if the data are beside the spec or below."""
 
@@ -64,7 +64,7 @@ def default_spec_name(data: str) -> str:
 def init_spec(data: str, target: str | None, task: Task | None, spec_folder: Path) -> InitialSpec:
     """A spec in `spec_folder` that predicts a column of a file, or the classes of a folder.
 
-    Raises CompileError for malformed data, UsageError for data or a target from which nothing can be learned.
+    Raises CompileError for malformed data, UsageError for data or a target that nothing can be learned from.
     """
     items = items_of_user(data)
     raw, options = _read(items)

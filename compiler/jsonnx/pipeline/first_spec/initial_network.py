@@ -14,7 +14,7 @@ from .recognise_target import RecognisedTarget
 Layer = dict[str, Any]
 
 MAX_ONE_HOT_CATEGORIES = 30
-"""Categories above which an Embedding takes the place of one-hot vectors."""
+"""Maximum number of categories for one-hot vectors. Columns with more get an Embedding."""
 MAX_EMBEDDING_SIZE = 32
 MAX_TEXT_WORDS = 256
 MAX_VOCABULARY = 20_000
@@ -58,7 +58,7 @@ class InitialNetwork:
 
 
 def initial_network(columns: Sequence[RecognisedColumn], target: RecognisedTarget, row_count: int) -> InitialNetwork:
-    """The network for columns of which at least one is used."""
+    """The network for some columns. At least one must be used."""
     network = InitialNetwork()
     network.output = network.new_name(target.column)
     features = _number_features(network, columns)

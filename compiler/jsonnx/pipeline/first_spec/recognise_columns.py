@@ -22,9 +22,9 @@ MAX_CODE_COLUMNS = 20
 """Columns of integers that are encoded as categories; if there are more, all are numbers."""
 MAX_CATEGORIES = 10_000
 MIN_ROWS_PER_CATEGORY = 2
-"""Mean number of rows of a category, below which a column of texts tells rows apart."""
+"""Minimum mean number of rows of a category. With fewer, a column of texts identifies rows."""
 MIN_WORDS = 3
-"""Mean number of words above which texts are read as texts, not as names of categories."""
+"""Maximum mean number of words in names of categories. Longer values are texts."""
 MIN_IMAGE_SIZE = 8
 """The least height and width of images among arrays of three and four dimensions."""
 IMAGE_CHANNELS = (1, 3, 4)
@@ -60,7 +60,7 @@ class RecognisedColumn:
 
 
 def recognise(name: str, column: np.ndarray, texts_may_be_missing: bool) -> RecognisedColumn:
-    """What a column, as `read_raw_columns` returns it, is to a network."""
+    """The role in a network of a column that `read_raw_columns` returned."""
     if column.ndim > 1 and column.size == len(column):
         column = column.reshape(-1)
     if column.ndim > 1:
@@ -150,7 +150,7 @@ def _unused(name: str, reason: str) -> RecognisedColumn:
 
 
 def limit_codes(columns: list[RecognisedColumn]) -> list[RecognisedColumn]:
-    """The columns, where codes are numbers if there are many of them: pixels and answers are no categories."""
+    """The columns, where codes are numbers if there are many of them: pixels and answers are not categories."""
     if sum(column.kind == "code" for column in columns) <= MAX_CODE_COLUMNS:
         return columns
     return [

@@ -12,13 +12,13 @@ from ...core.diagnostics import UsageError
 Task = Literal["classification", "regression"]
 
 MAX_INTEGER_CLASSES = 20
-"""Different integers up to which a target of integers is one of classes."""
+"""Maximum number of distinct integers in a target of classes."""
 MIN_ROWS_PER_CLASS = 5
-"""Mean number of rows of a class, below which integers are numbers to be predicted."""
+"""Minimum mean number of rows of a class. With fewer, integers are numbers to be predicted."""
 MAX_CLASSES = 1_000
 MAX_TAIL_DIFFERENCE = 0.25
-"""How far the target of the last rows may differ from that of all: the share of rows whose class would have to change,
-or the distance of the means in standard deviations."""
+"""Maximum difference between the target of the last rows and of all rows: the share of rows whose class would have to
+change, or the distance of the means in standard deviations."""
 
 
 @dataclass(frozen=True)

@@ -149,7 +149,7 @@ class GitRevision:
         return f"{GIT_PREFIX}{self.reference}:{path}"
 
     def entry(self, path: str) -> GitEntry | None:
-        """The entry of a path from the root; None if there is none. A folder counts as none."""
+        """The entry of a file's path from the root; None for a folder or an unknown path."""
         return next((entry for entry in self._entries(path) if entry.path == path), None)
 
     def has(self, path: str) -> bool:
@@ -214,7 +214,7 @@ class GitRevision:
 
 
 def _git(folder: Path, *arguments: str, subject: Path | None = None) -> bytes:
-    """What a git command prints. Raises UsageError `no-repository` or `git-failed`."""
+    """The output of a git command. Raises UsageError `no-repository` or `git-failed`."""
     done = _run(folder, *arguments)
     if done.returncode:
         error = done.stderr.decode(errors="replace").strip()

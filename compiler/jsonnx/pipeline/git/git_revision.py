@@ -10,9 +10,8 @@ _MAX_REDIRECTIONS = 5
 
 
 def git_revision(folder: Path) -> str | None:
-    """The hash of the commit that is checked out; None if there is none, or if it cannot be read.
-
-    It tells nothing about files that differ from that commit.
+    """The hash of the commit that is checked out; None if it is missing or unreadable. Files may differ from that
+    commit.
     """
     try:
         for parent in (folder.resolve(), *folder.resolve().parents):

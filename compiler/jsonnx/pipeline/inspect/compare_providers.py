@@ -70,7 +70,7 @@ def _present_providers(named: Sequence[str]) -> list[str]:
 
 @dataclass(frozen=True)
 class _Subject:
-    """What is compared: a model and the feeds for it, and the spec if training is compared, too."""
+    """The subject of a comparison: a model and its feeds, and the spec if training is compared, too."""
 
     model: bytes
     feeds: Mapping[str, np.ndarray]

@@ -55,7 +55,7 @@ class ProfileOptions:
 
     steps: int = 20
     batch_size: int | None = None
-    """Samples in a step; None: those of the spec, and 1 for runs of a model."""
+    """Samples in a step; None: the spec's batch size, and 1 for runs of a model."""
     data: str | None = None
     """A file of samples; None: the spec's training data, and drawn inputs for runs of a model."""
     weights: str | None = None
@@ -168,7 +168,7 @@ def _timed_steps(trainer: Trainer, samples: Dataset, steps: int) -> StepTimes:
 
 
 def profile_model(spec_or_model: str, options: ProfileOptions = DEFAULT_OPTIONS) -> Profile:
-    """Profiles runs of a model: a file, that of a RUN folder, or that of a spec with its initial weights.
+    """Profiles runs of a model: of a file, a RUN folder, or a spec with its initial weights.
 
     Raises CompileError for an invalid spec or model, UsageError for a missing file or provider, KeyboardInterrupt after
     a signal.
@@ -210,7 +210,7 @@ def profile_model(spec_or_model: str, options: ProfileOptions = DEFAULT_OPTIONS)
 def _model_bytes(
     spec_or_model: str, target: str, options: ProfileOptions
 ) -> tuple[bytes, str | None, CheckedSpec | None]:
-    """The bytes of a model, the folder of its weight files, and the spec, if it is that of a spec."""
+    """The bytes of a model, the folder of its weight files, and the spec if it was compiled from one."""
     path = Path(model_file(spec_or_model))
     if path.suffix.lower() == ONNX_SUFFIX:
         if options.changes or options.scale is not None or options.weights is not None:

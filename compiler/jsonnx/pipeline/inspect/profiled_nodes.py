@@ -22,7 +22,7 @@ SUM_OF_SHARDS = "sum over threads"
 
 @dataclass(frozen=True)
 class _Owner:
-    """What a node belongs to: a layer, or a part of the training section."""
+    """The owner of a node: a layer, or a part of the training section."""
 
     name: str
     type: str = ""
@@ -33,7 +33,7 @@ class NodeOwners:
     """The layers of the nodes of a network."""
 
     def __init__(self, network: Network | None, packed_weights: Collection[str] = ()) -> None:
-        """`packed_weights` are updated together, so that nothing tells what each of them takes."""
+        """`packed_weights` are updated together, so the time of a single one is unknown."""
         calls = network.calls if network is not None else ()
         self._by_path = {
             path_text(call.path): _Owner(call.name, call.layer.type_name if call.layer else "", path_text(call.path))
@@ -43,7 +43,7 @@ class NodeOwners:
         self._packed_weights = packed_weights
 
     def owner(self, origin: NodeOrigin) -> _Owner | None:
-        """What a node belongs to: a node without a path, as in models of other programs, to its scope."""
+        """The owner of a node: for a node without a path, as in models of other programs, its scope."""
         if is_slot_name(origin.scope):
             return self._weight_owner(origin.scope.partition("/")[2])
         if origin.path in self._by_path:

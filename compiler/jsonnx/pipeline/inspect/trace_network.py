@@ -53,7 +53,7 @@ def trace_network(
 
 
 def training_samples(trainer: Trainer, files: DataFiles) -> Dataset:
-    """The training samples that the spec names, or those of a file in their place. Raises UsageError `no-data`."""
+    """The training samples that the spec names, or a file's in their place. Raises UsageError `no-data`."""
     plan = trainer.plan
     split = read_split(plan.training.data, files, plan.data_spec, plan.source)
     samples = split.get("train") or read_part("train", plan.training.data, files, plan.data_spec, plan.source)

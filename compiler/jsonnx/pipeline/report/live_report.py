@@ -28,7 +28,7 @@ from .report_run import described_run, followed_values
 ADDRESS = "127.0.0.1"
 DEFAULT_PORT = 8321
 POLL_SECONDS = 2.0
-"""How often a page asks, as in `live.js`."""
+"""The interval of a page's requests, as in `live.js`."""
 MAX_PATH = 64
 FOLLOWED_FILES = (RUN_INFO_FILE, EXECUTION_FILE, METRICS_FILE, STEPS_FILE)
 
@@ -61,7 +61,7 @@ class LiveReport(ThreadingHTTPServer):
         return frozenset(f"{name}:{self.server_address[1]}" for name in (ADDRESS, "localhost"))
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Says nothing: a page that was closed is no error of the training."""
+        """Ignores errors: a page may be closed while the training goes on."""
 
     @property
     def is_watched(self) -> bool:

@@ -1,4 +1,4 @@
-"""The samples that a report is computed from: those of the run, if their files still have the same contents."""
+"""The samples that a report is computed from: the run's, if their files still have the same contents."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class ReportData:
 
 
 def read_report_data(run: Run, model: TrainedModel, plan: TrainingPlan, file: str | None) -> ReportData:
-    """The samples of a run, or those of a file in their place. Raises CompileError, UsageError for a given file."""
+    """The samples of a run, or of a file in their place. Raises CompileError, UsageError for a given file."""
     plan = replace(plan, source=SpecSource(model.spec_file, data_roots=model.data_roots))
     if file is not None:
         samples = from_file(file, plan.training.data, plan.data_spec, plan.source)
@@ -55,7 +55,7 @@ def read_report_data(run: Run, model: TrainedModel, plan: TrainingPlan, file: st
 
 
 def checked_report_data(run: Run, parts: Mapping[str, Dataset]) -> ReportData:
-    """The parts whose samples are those that the run was trained with."""
+    """The parts with the same samples as in the run's training."""
     kept, notes = {}, []
     for part, samples in parts.items():
         recorded = run.data.get(part)

@@ -18,7 +18,7 @@ from .report_predictions import OutputResults
 MAX_EXAMPLES = 8
 """Samples of each list."""
 MAX_RANGE_SAMPLES = 256
-"""Samples from which the range of gray values is taken."""
+"""Maximum number of samples that the range of gray values is taken from."""
 MAX_LISTED_CLASSES = 3
 ERROR_OF_CLASSES = "1 minus the score of its true class"
 ERROR_OF_NUMBERS = "the mean distance of its predictions from its targets"

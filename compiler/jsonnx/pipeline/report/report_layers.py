@@ -1,4 +1,4 @@
-"""What a report shows of the layers: norms of weights, gradients and updates, and units that are always the same."""
+"""The layers in a report: norms of weights, gradients and updates, and units that are always the same."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ from ..run.trained_model import BATCH_SIZE, TrainedModel
 MAX_ROWS = 2_000_000
 """Positions of samples, such as pixels, that figures are computed from."""
 SUM_TOLERANCE = 1e-3
-"""How far the sum of the probabilities of a sample may be from 1."""
+"""Tolerance for the sum of a sample's probabilities, which should be 1."""
 MARGIN_LOSSES = ("hinge", "squared_hinge")
 """Losses that compare scores above and below 0 with targets 1 and -1."""
 
@@ -95,13 +95,13 @@ def _results(
 
 @dataclass(frozen=True)
 class _OutputForm:
-    """What the numbers of an output and of its target mean."""
+    """The meaning of the numbers of an output and of its target."""
 
     typed: TypedNetwork
     name: str
     loss: Loss
     threshold: float
-    """The probability above which a class is predicted."""
+    """A class is predicted if its probability exceeds this."""
 
     @cached_property
     def activation(self) -> str | None:
@@ -113,7 +113,7 @@ class _OutputForm:
         return self.loss.type_name in MARGIN_LOSSES
 
     def kind(self, targets: np.ndarray) -> OutputKind:
-        """What the output predicts, which binary losses do not tell: they also compare gray values."""
+        """The kind of prediction. A binary loss does not determine it: such losses also compare gray values."""
         type = self.typed.types[self.name]
         units = type.shape[-1] if type.rank > 1 else 1
         has_indices = targets.ndim == type.rank - 1 and targets.dtype.kind in "iu" and self.loss.has_class_targets
@@ -162,7 +162,8 @@ class _OutputForm:
 def _counted_positions(
     loss: Loss, kind: OutputKind, true: np.ndarray, scores: np.ndarray, lengths: np.ndarray | None
 ) -> np.ndarray:
-    """The positions [samples, ...] with finite scores, without those that the loss ignores or that pad a sequence."""
+    """The positions [samples, ...] with finite scores, without positions that the loss ignores or that pad a
+    sequence."""
     counted = np.isfinite(scores).all(-1)
     ignored = getattr(loss, "ignore_class", None)
     if kind is OutputKind.EXCLUSIVE and ignored is not None:

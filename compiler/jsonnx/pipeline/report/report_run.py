@@ -49,7 +49,7 @@ RunValues = dict[str, Any]
 
 @dataclass(frozen=True)
 class ReportOptions:
-    """What a report is computed from. `data` is a file that replaces the data of the runs."""
+    """The sources of a report. `data` is a file that replaces the data of the runs."""
 
     data: str | None = None
     data_roots: tuple[str, ...] = ()
@@ -85,7 +85,7 @@ def run_values(folder: Path, options: ReportOptions) -> RunValues:
 
 
 def described_run(run: Run) -> RunValues:
-    """What the files of a run say, without its model and its data."""
+    """The contents of a run's files, without its model and its data."""
     notes: list[str] = []
     return {
         **followed_values(run),
@@ -97,7 +97,7 @@ def described_run(run: Run) -> RunValues:
 
 
 def followed_values(run: Run) -> RunValues:
-    """What changes while a run goes on."""
+    """The values that change while a run goes on."""
     return {
         "state": run.state,
         "facts": _facts(run),
@@ -110,14 +110,14 @@ def followed_values(run: Run) -> RunValues:
 
 
 def _part_title(part: str | None, file: str | None) -> str | None:
-    """What the evaluated samples are called."""
+    """The name of the evaluated samples."""
     if part is None:
         return None
     return Path(part).name if part == file else f"the {part} data"
 
 
 def _facts(run: Run) -> list[list[Any]]:
-    """Titles and values about a run that a reader compares with those of other runs."""
+    """Titles and values about a run that a reader compares with other runs."""
     facts = {
         "state": run.state,
         "network": run.name,

@@ -1,4 +1,4 @@
-"""What code scanning and code quality reports identify diagnostics by: paths in the repository, and fingerprints."""
+"""Identities of diagnostics in code scanning and code quality reports: paths in the repository, and fingerprints."""
 
 from __future__ import annotations
 

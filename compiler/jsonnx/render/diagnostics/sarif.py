@@ -20,7 +20,7 @@ MAX_RESULTS = 25_000
 MAX_FULL_DESCRIPTION_CHARACTERS = 1_024
 FINGERPRINT_NAME = "jsonnxDiagnostic/v1"
 DOCS_VARIABLE = "JSONNX_DOCS_URL"
-"""An environment variable: the address of the folder `docs`, to which the rules link."""
+"""An environment variable: the address of the folder `docs`, which the rules link to."""
 
 
 def render_sarif(diagnostics: Sequence[Diagnostic], files: Sequence[str]) -> str:

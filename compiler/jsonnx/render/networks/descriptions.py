@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def output_descriptions(network: Network) -> dict[str, str]:
-    """The descriptions of the outputs that have one, by name; that of the layer if only the layer has one."""
+    """The descriptions of the outputs that have one, by name; the layer's description if only the layer has one."""
     names = network.document.get("outputs") if isinstance(network.document, Mapping) else None
     written = list(_described(names).values()) if isinstance(names, Mapping) else [""] * len(network.outputs)
     pairs = zip(network.outputs, written, strict=True)

@@ -1,4 +1,4 @@
-"""What the reference says about a component: names, arguments, defaults, examples, results.
+"""The reference of a component: names, arguments, defaults, examples, results.
 
 The components are layers, activations, initializers, regularizers, constraints, losses, metrics, optimizers and others.
 """
@@ -101,7 +101,7 @@ class Argument:
 
 
 def arguments_of(component: type[Component]) -> list[Argument]:
-    """The arguments: required ones, optional ones, those of all layers. Refused arguments are left out."""
+    """The arguments: required ones, optional ones, arguments of all layers. Refused arguments are left out."""
     shared = Layer.attributes if issubclass(component, Layer) else {}
     needed = component.required_attributes()
     names = sorted(component.attributes, key=lambda name: (name in shared, name not in needed))

@@ -53,7 +53,7 @@ NOT_IN_KERAS = (
 """Layers whose summaries the page has, since their names alone do not explain them."""
 
 MAX_CHOICES = 5
-"""Allowed values of an argument up to which all are listed."""
+"""Maximum number of allowed values of an argument that are listed."""
 
 
 def llms_page() -> str:
@@ -90,7 +90,7 @@ def _further_keys() -> Iterator[str]:
 
 
 def _key(name: str, schema: Mapping[str, Json]) -> str:
-    """A key, with those of its object: `budget {parameters, opset}`."""
+    """A key, with the keys of its object: `budget {parameters, opset}`."""
     inner = ", ".join(schema.get("properties", ()))
     return f"{name} {{{inner}}}" if inner else name
 

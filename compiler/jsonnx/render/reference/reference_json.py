@@ -34,7 +34,7 @@ Section = tuple[str, list[type[Component]]]
 
 
 def reference_json(component: type[Component]) -> dict[str, Any]:
-    """All that the reference knows about a component. A required argument has no default.
+    """The complete reference of a component. A required argument has no default.
 
     A layer's sizes are numbers or formulas of symbols such as `height - 2`; its ranks count the batch axis.
     """
@@ -66,7 +66,7 @@ def entry_json(component: type[Component]) -> dict[str, Any]:
 
 
 def _formula(component: type[Component]) -> str | None:
-    """What the component computes, if its summary ends with a formula: `activation(x @ kernel + bias)`."""
+    """The formula of the component, if its summary ends with one: `activation(x @ kernel + bias)`."""
     match = re.search(r": `([^`]+)`\.?$", component.summary())
     return match and match[1]
 

@@ -1,4 +1,4 @@
-"""What `jsonnx layers` prints: lists and references of layers and other components as text."""
+"""The output of `jsonnx layers`: lists and references of layers and other components as text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What checked data contain, as text: numbers of samples, and of the elements of each class."""
+"""Summaries of checked data as text: numbers of samples, and of the elements of each class."""
 
 from __future__ import annotations
 

@@ -12,7 +12,8 @@ AxisLabels = Sequence[Sequence[str]]
 
 
 def evaluation_text(figures: Mapping[str, Figure], labels: Mapping[str, AxisLabels]) -> str:
-    """Numbers in the order of their names, then the lists. `labels` are those of the lists, where they have any."""
+    """Numbers in the order of their names, then the lists. `labels` are the labels of the lists, where they have
+    any."""
     numbers = [f"{name} {figure:.6g}" for name, figure in figures.items() if not isinstance(figure, list)]
     lists = [
         list_text(name, figure, labels.get(name, ())) for name, figure in figures.items() if isinstance(figure, list)

@@ -67,7 +67,7 @@ def _more_text(others: int) -> str:
 
 
 def copies_text(copies: Copies, batch_size: int) -> str:
-    """What is copied at a run, such as `3 tensors are copied at every run, 1.5 MB for 32 samples`."""
+    """The copies of a run, such as `3 tensors are copied at every run, 1.5 MB for 32 samples`."""
     tensors = f"{copies.tensors:,} tensor{' is' if copies.tensors == 1 else 's are'} copied at every run"
     samples = f"{batch_size:,} sample{'' if batch_size == 1 else 's'}"
     if not copies.is_complete and not copies.bytes:
@@ -86,8 +86,8 @@ def bytes_text(count: int) -> str:
 
 
 def placements_json(found: Sequence[ProviderPlacement]) -> str:
-    """A list with the source of each answer, and for each model its number of nodes, those that the provider leaves to
-    the CPU, and the tensors that are copied for them."""
+    """A list with the source of each answer, and for each model its number of nodes, the nodes that the provider leaves
+    to the CPU, and the tensors that are copied for them."""
     document = [
         {
             "provider": provider.provider,

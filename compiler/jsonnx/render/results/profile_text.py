@@ -23,7 +23,7 @@ COMPILED_NOTE = (
     "The provider has compiled layers into nodes of its own, whose time cannot be divided; --provider cpu shows each."
 )
 MAX_UNMAPPED_SHARE = 0.5
-"""The part of the time of nodes beyond which they are those of a compiling provider."""
+"""If more than this share of time is unattributed, the provider fuses nodes."""
 
 
 def profile_text(
@@ -33,7 +33,7 @@ def profile_text(
     color: bool = False,
     width: int | None = None,
 ) -> str:
-    """What a step consists of, and a row for each layer, operator or node (`by`), with the longest time first.
+    """The composition of a step, and a row for each layer, operator or node (`by`), with the longest time first.
 
     `top` is the number of rows to show; the last row sums up the others.
     """

@@ -84,7 +84,7 @@ def _table(titles: Sequence[str], runs: int) -> TextTable:
 
 
 def run_comparison_json(runs: Sequence[ComparedRun], differences: Sequence[Difference]) -> dict[str, Any]:
-    """The same as JSON values, with all figures by epoch."""
+    """The comparison as JSON values, with all metrics by epoch."""
     return {
         "runs": [{**run.to_json(), "history": dict(run.history)} for run in runs],
         "differences": [
@@ -209,7 +209,7 @@ def _vector_table(
 
 
 def _lists(run: ComparedRun) -> dict[str, list[Any]]:
-    """The figures that are lists: on the test data as `test NAME`, else those of the last epoch."""
+    """The metrics that are lists: on the test data as `test NAME`, else from the last epoch."""
     tests = {f"test {name}": value for name, value in run.test.items() if isinstance(value, list)}
     return tests or {name: value for name, value in run.figures.items() if isinstance(value, list)}
 

@@ -15,7 +15,7 @@ from ..text.terminal import can_rewrite_lines
 from .progress import SECONDS_BETWEEN_DRAWINGS, SafeDisplay, Verbosity, rewriting_console
 
 MAX_BEST_ROWS = 5
-"""Rows of the best trials so far, below those that run."""
+"""Maximum number of rows of the best trials so far, below the running ones."""
 
 
 class Running(Protocol):

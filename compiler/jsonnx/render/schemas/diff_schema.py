@@ -87,7 +87,7 @@ SPEC = closed_object(
 
 
 def diff_schema() -> Schema:
-    """The schema of the comparison with a revision, and of that of two files."""
+    """The schema of a comparison with a revision, and of a comparison of two files."""
     revision = closed_object(
         {
             "against": described("The revision as it was named", TEXT),

@@ -126,7 +126,7 @@ EXECUTION_JSON = closed_object(
 
 
 def run_schema() -> Schema:
-    """The schema of a RUN folder as one object: its files by name, those of lines as lists."""
+    """The schema of a RUN folder as one object: its files by name, files of lines as lists."""
     metrics = {"type": "object", "properties": {"epoch": COUNT}, "required": ["epoch"], "additionalProperties": FIGURE}
     steps = {
         "type": "object",

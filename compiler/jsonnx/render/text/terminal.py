@@ -1,4 +1,4 @@
-"""What the standard streams can show: colors, lines that are rewritten, and the width of a line.
+"""Capabilities of the standard streams: colors, lines that are rewritten, and the width of a line.
 
 Decided here for all commands: `--color`, then the environment variables `NO_COLOR` and `FORCE_COLOR`, then whether the
 stream is a terminal, and `TERM=dumb`, a terminal that shows neither.

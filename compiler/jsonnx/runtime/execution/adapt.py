@@ -35,7 +35,7 @@ Arrays = Mapping[str, np.ndarray]
 def adapted_states(
     tasks: tuple[AdaptTask, ...], samples: Dataset | BatchStream, initial: Arrays, current: Arrays
 ) -> dict[str, np.ndarray]:
-    """The states that the tasks learn, without those of layers whose current states differ from the initial ones."""
+    """The states that the tasks learn, without states that differ from their initial values."""
     states: dict[str, np.ndarray] = {}
     for task in tasks:
         layer_states = [name for name in current if name.startswith(f"{task.layer}/")]

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 MIN_SHARD_SAMPLES = 8
 MIN_CONV_SHARD_SAMPLES = 16
-"""The same with convolutions: fewer samples do not fill a block of the weight gradient's NCHWc kernel."""
+"""Minimum samples per thread with convolutions: fewer do not fill a block of the weight gradient's NCHWc kernel."""
 MIN_BATCH_MACS = 50_000_000
 """Multiply-adds in the forward pass of a batch: in smaller steps, waking a thread and adding gradients take too large a
 part of the time."""

@@ -24,7 +24,7 @@ class DeviceAllocator:
     """
 
     def __init__(self, types: Mapping[str, TensorType], provider: Provider) -> None:
-        """`types` are those of the tensors, by name. They may have symbolic sizes."""
+        """`types` are the types of the tensors, by name. They may have symbolic sizes."""
         self._device, self._device_id = provider.device, provider.device_id
         g = Builder()
         model = to_model_proto(g.graph({_output(name): g.Identity(g.input(name, types[name])) for name in types}))

@@ -43,8 +43,8 @@ from .worker_thread import WorkerThread
 class Diverged(CompileError):
     """The loss became NaN or infinite.
 
-    The weights and optimizer slots are those of the last step with a finite loss; but if the step overwrites slots in
-    place, the optimizer's state is reset; and on a device, they are those before the last steps whose losses were read
+    The weights and optimizer slots are as after the last step with a finite loss. But if the step overwrites slots in
+    place, the optimizer's state is reset; and on a device, they are as before the last steps whose losses were read
     together.
     """
 
@@ -83,7 +83,7 @@ class Engine:
         self.worker = WorkerThread()
         """Prepares batches while steps run."""
         self._undo_depth = 0
-        """How many earlier steps the sets of variables still hold."""
+        """The number of earlier steps that the sets of variables still hold."""
         self._is_on_device = isinstance(self._variables, DeviceVariables)
         self._unchecked_steps = 0
         """Steps on a device whose losses are not read yet."""
@@ -133,7 +133,7 @@ class Engine:
         return {name: values[name] for name in variable_names}
 
     def state_dict(self, *, portable: bool = False) -> Weights:
-        """Copies of the stored values of all variables, from which a run resumes bit for bit.
+        """Copies of the stored values of all variables, which a run needs to resume bit for bit.
 
         `portable` leaves out the states that only lazily updated embeddings have.
         """
@@ -223,7 +223,7 @@ class Engine:
             feeds[target] = layer.transform_labels(feeds[target], **drawn).astype(feeds[target].dtype)
 
     def prefetch_buffers(self, samples: Dataset, batch_size: int) -> tuple[PrefetchBuffer, PrefetchBuffer] | None:
-        """Two buffers for the batches of a fit, of which one is filled while the steps of the other run; None if the
+        """Two buffers for the batches of a fit: one is filled while the steps of the other run; None if the
         fit must prepare its batches one by one.
 
         The step runner is built for the batch size, even if an earlier runner exists or a resumed fit begins with an

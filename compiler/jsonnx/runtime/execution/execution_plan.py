@@ -35,7 +35,7 @@ class ExecutionPlan:
     """The training step (with data parallelism, the graph that combines the shards), with one variable per weight and
     slot."""
     step_graph: Graph
-    """The same graph with small weights packed into vectors."""
+    """The step with small weights packed into vectors."""
     packed_vectors: PackedVectors
     sharded_graphs: ShardedGraphs | None
     """The two graphs of a data-parallel step; None if a step runs as one graph."""

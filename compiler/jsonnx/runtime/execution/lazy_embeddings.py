@@ -36,7 +36,7 @@ class LazyEmbeddings:
         self._runners: dict[tuple[str, ...], Runner] = {}
 
     def current_values(self, names: Iterable[str]) -> dict[str, np.ndarray]:
-        """The values, as of the current step, of those of the named variables that are lazily updated."""
+        """The values, as of the current step, of the lazily updated ones among the named variables."""
         lazy_names = [name for name in names if name in self._table_of]
         values: dict[str, np.ndarray] = {}
         for table in {self._table_of[name]: None for name in lazy_names}:
@@ -87,7 +87,7 @@ def _step_count_names(table: LazyTable) -> list[str]:
 
 
 def with_eager_state(lazy_tables: LazyTables, arrays: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
-    """Converts the variables of a lazy step to those of an eager step; returns other arrays unchanged."""
+    """Converts the variables of a lazy step to an eager step's; returns other arrays unchanged."""
     if not _has_lazy_state(lazy_tables, arrays):
         return arrays
     variables = HostVariables(DonatedArrays(arrays), (), {})

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 CUDA_RUNTIMES = ("libcudart.so.13", "libcudart.so.12", "libcudart.so.11.0")
-"""The libraries that can pin memory, of which onnxruntime-gpu loads one."""
+"""The libraries that can pin memory. onnxruntime-gpu loads one of them."""
 _RTLD_NOLOAD = 4
 """The flag of `dlopen` that finds a library only if it is loaded."""
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 OPTIMIZATION_LEVEL = "ORT_ENABLE_EXTENDED"
 """ORT_ENABLE_ALL would add reorders to blocked layouts, without gain while weights are inputs."""
 MIN_UNOPTIMIZED_NODES = 20_000
-"""Nodes of a graph from which on onnxruntime neither optimizes it nor plans its memory: both take time quadratic in the
+"""Maximum number of nodes of a graph that onnxruntime optimizes and plans memory for: both take time quadratic in the
 number of nodes, and make a step little faster."""
 
 RunFunction = Callable[[Mapping[str, np.ndarray]], None]

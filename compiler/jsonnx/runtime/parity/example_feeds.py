@@ -15,7 +15,7 @@ from ..providers.random import evaluate_size
 SYMBOL_SIZE = 16
 """The size of an axis, other than the batch, that the model leaves open."""
 INDEX_COUNT = 2
-"""Integers are drawn below this where nothing tells how many indices are valid: every table has two rows."""
+"""Integers are drawn below this if the number of valid indices is unknown: every table has two rows."""
 WORDS = ("a", "good", "bad", "film", "one", "two", "the", "")
 
 

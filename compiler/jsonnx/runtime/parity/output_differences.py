@@ -1,4 +1,4 @@
-"""How far the outputs of a provider are from those of another one."""
+"""Differences between the outputs of two providers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a comparison of providers found."""
+"""The results of a comparison of providers."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class ParityOptions:
 
 @dataclass(frozen=True)
 class ProviderParity:
-    """The results of one provider beside those of the reference."""
+    """The results of one provider beside the reference's."""
 
     provider: str
     message: str = ""

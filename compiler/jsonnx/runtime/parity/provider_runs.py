@@ -1,4 +1,4 @@
-"""Runs of a model on one provider, to compare them with those of another."""
+"""Runs of a model on one provider, to compare them with another provider's."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ class NodeSearch:
         return None
 
     def _bisect(self, nodes: list[onnx.NodeProto]) -> WorstNode | None:
-        """The node at which a difference appears, as if every node after it differed."""
+        """The node where a difference appears, as if every node after it differed."""
         first, last, found = 0, len(nodes) - 1, None
         while first <= last:
             middle = (first + last) // 2

@@ -82,7 +82,7 @@ class TracedLayer:
     """The statistics of its results, by the name of the value."""
     weights: Mapping[str, WeightNorms] = field(default_factory=dict)
     operators: Mapping[str, int] = field(default_factory=dict)
-    """How many ONNX nodes of each operator the forward pass has."""
+    """The number of ONNX nodes of each operator in the forward pass."""
     seconds: float | None = None
     """The time of its nodes in the forward and the backward pass of the batch; None for an input."""
 

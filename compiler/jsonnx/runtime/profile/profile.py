@@ -19,7 +19,7 @@ class ProfiledNode:
     op: str
     provider: str
     layer: str | None
-    """The name of its layer, or what else it belongs to, such as `loss`; None if nothing tells it."""
+    """The name of its layer or of another part, such as `loss`; None if unknown."""
     type: str
     """The type of the layer; empty for anything else."""
     path: str
@@ -27,7 +27,7 @@ class ProfiledNode:
     step_pass: Pass
     seconds: float
     executions: float
-    """How often it runs in a step."""
+    """The number of its runs in a step."""
     fused_layers: tuple[str, ...] = ()
     """Further layers that it computes."""
 
@@ -57,8 +57,8 @@ class Profile:
     is_training: bool
     provider: str
     has_started_nodes: bool
-    """Whether the provider computes on a device that does not measure time, so that the time of a node is that of
-    starting it."""
+    """Whether the provider computes on a device that does not measure time, so that the time of a node is its launch
+    time."""
     threads: int
     batch_size: int
     steps: int

@@ -92,7 +92,8 @@ class Session:
 
 
 def concatenate_batches(parts: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
-    """The outputs of several batches as those of a single one. Raises FeedError if the shapes of samples differ."""
+    """The outputs of several batches as the outputs of a single one. Raises FeedError if the shapes of samples
+    differ."""
     outputs = {}
     for name in parts[0]:
         arrays = [part[name] for part in parts]
@@ -110,7 +111,7 @@ def concatenate_batches(parts: Sequence[Mapping[str, np.ndarray]]) -> dict[str, 
 
 
 def model_file(path: str | os.PathLike[str]) -> str:
-    """The path of a model: the path itself, or that of the model in a RUN folder."""
+    """The path of a model: the path itself, or the path of the model in a RUN folder."""
     file = os.path.join(path, MODEL_FILE)
     return file if os.path.isfile(file) else os.fspath(path)
 

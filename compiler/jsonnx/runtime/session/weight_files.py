@@ -122,8 +122,8 @@ class FileWeights:
 class WeightsReport:
     """Lists which weights of a file or dict a network takes, and why it does not take the others.
 
-    `taken` are the names of weights that fit, `missing` those that were not given, `unfit` those that do not fit, with
-    the reason as the end of a sentence; `extra` are names that the network does not have.
+    `taken` are the names of weights that fit, `missing` of weights that were not given, `unfit` of weights that do not
+    fit, with the reason as the end of a sentence; `extra` are names that the network does not have.
     """
 
     taken: tuple[str, ...]
@@ -148,7 +148,7 @@ class WeightsReport:
     def diagnostics(self, *, strict: bool = True) -> list[Diagnostic]:
         """Every fault of the weights; unless `strict`, weights may be missing.
 
-        Missing weights are one fault, and so are unknown ones, except for those that resemble a weight's name.
+        Missing weights are one fault, and so are unknown ones, except for names that resemble a weight's.
         """
         faults = FaultCollector()
         suggestions = {name: self.suggest(name) for name in self.extra}
