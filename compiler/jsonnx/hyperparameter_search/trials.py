@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from math import isfinite
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..core.components import Json
 from ..core.diagnostics import Diagnostic
@@ -117,6 +117,26 @@ def _is_valid(trial: Trial) -> bool:
         and all(isinstance(run.folder, str) and is_number(run.seconds) for run in trial.runs)
         and all(run.value is not None for run in trial.runs if run.state == FINISHED)
     )
+
+
+class RunningTrial(NamedTuple):
+    """A trial that runs, for a display."""
+
+    trial: Trial
+    curve: Curve
+    """The metric of each epoch of the current run."""
+    epochs: int
+    seconds: float
+
+
+class SweepView(NamedTuple):
+    """The state of a search, for a display."""
+
+    trials: list[Trial]
+    running: list[RunningTrial]
+    limit: int
+    metric: str
+    is_maximized: bool
 
 
 def reasons_of(diagnostics: Sequence[Diagnostic]) -> list[str]:

@@ -59,13 +59,13 @@ class ParameterSection(Section):
 
 
 class PruningSection(Section):
-    """When a trial is ended early: by its best value so far, compared with the values of other trials at that epoch."""
+    """When a trial is ended early: a pruner of Optuna, which the extra `search` installs."""
 
     method: Literal["median", "successive_halving", "hyperband"] = attr(
         "median",
-        doc="`median` ends a trial that is worse than the median of the finished ones. `successive_halving` lets the "
-        "best 1 of `reduction_factor` trials continue at epochs whose distances grow by that factor; `hyperband` "
-        "does so with several first epochs.",
+        doc="`median` ends a trial whose best value is worse than the median of the finished trials at that epoch. "
+        "`successive_halving` lets the best 1 of `reduction_factor` trials continue at epochs whose distances grow by "
+        "that factor; `hyperband` does so with several first epochs.",
     )
     min_epochs: int = attr(1, doc="Epochs that every trial trains.", minimum=1)
     min_trials: int = attr(4, doc="Finished trials before `median` ends any.", minimum=1)
@@ -94,7 +94,8 @@ class SweepSection(Section):
     sampler: Literal["random", "grid", "qmc", "tpe", "cma_es"] = attr(
         "random",
         doc="How values are proposed: `random`; `grid`, all combinations; `qmc`, a quasi-random sequence, which covers "
-        "the space more evenly; `tpe` and `cma_es`, which learn from earlier trials (they need the extra `search`).",
+        "the space more evenly; `tpe` and `cma_es`, which learn from earlier trials (these three need the extra "
+        "`search`).",
     )
     trials: int | None = attr(
         None, doc="Number of trials; null for all combinations of a grid.", minimum=1, maximum=MAX_TRIALS

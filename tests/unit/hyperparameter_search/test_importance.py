@@ -1,50 +1,57 @@
-"""How much of the differences between trials a parameter explains."""
+"""The importance of parameters for the best trials."""
 
 from __future__ import annotations
 
-from jsonnx.hyperparameter_search.importance import average_ranks, importances
+import sys
+
+import pytest
+from jsonnx.core.diagnostics import UsageError
+from jsonnx.hyperparameter_search.importance import MIN_TRIALS, importances
 from jsonnx.hyperparameter_search.samplers import random_position
+from jsonnx.hyperparameter_search.space import Space
 from jsonnx.hyperparameter_search.trials import FINISHED, PRUNED, Trial
+from jsonnx.sections.sweep_section import SweepSection
+
+SPACE = Space.of(
+    SweepSection(
+        parameters={
+            "peak": {"range": [0.0, 1.0]},
+            "kind": {"choice": ["a", "b"]},
+            "only_b": {"range": [0.0, 1.0], "when": {"kind": "b"}},
+            "noise": {"range": [0.0, 1.0]},
+            "fixed": {"choice": [1]},
+        },
+        trials=100,
+    )
+)
 
 
-def drawn(number: int, name: str) -> float:
-    return random_position(0, number, name)
-
-
-def trials(count: int = 60) -> list[Trial]:
-    """The result depends most on the distance of `peak` from its middle, less on `kind`, and not on `noise`."""
+def trials(count: int = 100) -> list[Trial]:
+    """The result depends most on the distance of `peak` from its middle, and not on `noise`."""
     made = []
-    for number in range(count):
-        kind = "ab"[int(drawn(number, "kind") * 2)]
-        values = {"peak": drawn(number, "peak"), "kind": kind, "noise": drawn(number, "noise"), "fixed": 1}
-        value = (values["peak"] - 0.5) ** 2 + 0.05 * (kind == "a") + 0.01 * drawn(number, "chance")
+    for number in range(1, count + 1):
+        values = SPACE.assign(lambda item, number=number: item.domain.at(random_position(0, number, item.name)))
+        value = (float(str(values["peak"])) - 0.5) ** 2 + 0.005 * (values["kind"] == "a")
         made.append(Trial(number, values, "", state=FINISHED, value=value))
     return made
 
 
 def test_the_importance_of_parameters() -> None:
-    shares = importances(trials(), ["peak", "kind", "noise", "fixed"])
-    assert shares["peak"] > 0.5
-    assert 0.02 < shares["kind"] < shares["peak"]
-    assert shares["noise"] < 0.1
+    pytest.importorskip("optuna")
+    shares = importances(trials(), SPACE, is_maximized=False)
+    assert next(iter(shares)) == "peak"
+    assert shares["peak"] > 0.5 > shares["noise"]
     assert shares["fixed"] == 0
-
-
-def test_a_parameter_that_is_not_always_set_counts() -> None:
-    made = trials()
-    for trial in made:
-        if trial.values["kind"] == "a":
-            trial.values["only_a"] = 0.5
-            trial.value = (trial.value or 0.0) + 1.0
-    assert importances(made, ["only_a"])["only_a"] > 0.5
+    assert sum(shares.values()) == pytest.approx(1)
 
 
 def test_too_few_trials_tell_nothing() -> None:
-    made = trials(4)
-    assert importances(made[:3], ["peak"]) == {}
+    made = trials(MIN_TRIALS)
     made[0].state = PRUNED
-    assert importances(made, ["peak"]) == {}
+    assert importances(made, SPACE, is_maximized=False) == {}
 
 
-def test_equal_values_have_the_mean_of_their_ranks() -> None:
-    assert average_ranks([5.0, 1.0, 5.0, 9.0]) == [2.5, 1.0, 2.5, 4.0]
+def test_importances_need_optuna(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    with pytest.raises(UsageError, match="missing-package"):
+        importances(trials(), SPACE, is_maximized=False)

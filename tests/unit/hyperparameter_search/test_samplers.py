@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import pytest
-from jsonnx.hyperparameter_search.samplers import (
-    GridSampler,
-    HaltonSampler,
-    RandomSampler,
-    Sampler,
-    make_sampler,
-    restore,
-)
+from jsonnx.core.diagnostics import UsageError
+from jsonnx.hyperparameter_search.make_sampler import make_sampler, restore
+from jsonnx.hyperparameter_search.optuna_samplers import QmcSampler
+from jsonnx.hyperparameter_search.samplers import GridSampler, RandomSampler, Sampler
 from jsonnx.hyperparameter_search.space import Space
 from jsonnx.hyperparameter_search.trials import DUPLICATE, FAILED, FINISHED, PRUNED, Run, Trial
 from jsonnx.sections.sweep_section import SweepSection
@@ -32,6 +29,9 @@ def sampler(kind: str, seed: int = 0) -> Sampler:
 
 @pytest.mark.parametrize("kind", ["random", "qmc"])
 def test_a_proposal_depends_on_seed_and_number(kind: str) -> None:
+    if kind == "qmc":
+        pytest.importorskip("optuna")
+        pytest.importorskip("scipy")
     one, other, shifted = sampler(kind), sampler(kind), sampler(kind, seed=1)
     assert [one.propose(number) for number in (1, 2, 3)] == [other.propose(number) for number in (1, 2, 3)]
     assert one.propose(7) == other.propose(7) != shifted.propose(7)
@@ -55,7 +55,9 @@ def test_a_grid_ends() -> None:
     ]
 
 
-def test_a_halton_sequence_covers_the_space_more_evenly_than_random_values() -> None:
+def test_a_sobol_sequence_covers_the_space_more_evenly_than_random_values() -> None:
+    pytest.importorskip("optuna")
+    pytest.importorskip("scipy")
     section = SweepSection(parameters={"a": {"range": [0, 15]}, "b": {"range": [0, 15]}}, trials=64)
     space = Space.of(section)
 
@@ -63,7 +65,7 @@ def test_a_halton_sequence_covers_the_space_more_evenly_than_random_values() -> 
         proposals = [sampler.propose(number) or {} for number in range(1, 65)]
         return len({(values["a"] // 2, values["b"] // 2) for values in proposals})
 
-    assert cells(HaltonSampler(space, 3)) > cells(RandomSampler(space, 3)) + 5
+    assert cells(QmcSampler(space, 3)) == 64 > cells(RandomSampler(space, 3)) + 5
 
 
 # -- Optuna ------------------------------------------------------------------------------------------------------------
@@ -147,9 +149,7 @@ def test_a_record_with_values_outside_of_the_space_is_left_out() -> None:
 def test_a_failed_trial_that_was_run_again_is_restored_after_the_trials_before_it() -> None:
     events: list[str] = []
 
-    class Recorder:
-        def propose(self, number: int) -> None: ...
-
+    class Recorder(Sampler):
         def tell(self, trial: Trial) -> None:
             events.append(f"told {trial.number}")
 
@@ -159,3 +159,14 @@ def test_a_failed_trial_that_was_run_again_is_restored_after_the_trials_before_i
     retried, other = Trial(1, {}, "", 2, FINISHED, 0.0, 3), Trial(2, {}, "", 1, FINISHED, 0.0, 2)
     restore(Recorder(), [retried, other])
     assert events == ["proposed 2", "told 2", "proposed 1", "told 1"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "package"), [("qmc", "optuna"), ("qmc", "scipy"), ("tpe", "optuna"), ("cma_es", "cmaes")]
+)
+def test_a_sampler_of_optuna_needs_its_packages(kind: str, package: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(UsageError, match=f"the sampler '{kind}' needs the package {package}, which is not") as error:
+        sampler(kind)
+    assert error.value.diagnostic.code == "missing-package"
+    assert "search" in (error.value.diagnostic.help or "")

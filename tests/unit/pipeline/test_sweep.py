@@ -211,21 +211,58 @@ def test_a_search_without_a_finished_trial_fails(pretended: type[Pretended]) -> 
 
 
 def test_unpromising_trials_are_pruned(pretended: type[Pretended]) -> None:
+    pytest.importorskip("optuna")
     result = search(spec({"width": {"choice": [3, 4, 9, 2]}}, pruning={"method": "median", "min_trials": 1}))
     assert states(result) == ["finished", "pruned", "pruned", "pruned"]
     assert [trial.pruned_at for trial in result.trials] == [None, 1, 1, 1]
     assert result.trials[2].curve == [38.03]
 
 
+@pytest.mark.parametrize("keys", [{"pruning": "median"}, {"sampler": "tpe"}], ids=str)
+def test_what_needs_optuna_says_so_before_the_first_trial(
+    keys: dict[str, Any], pretended: type[Pretended], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    with pytest.raises(UsageError, match="missing-package") as error:
+        search(spec(trials=4, **keys))
+    assert "search" in (error.value.diagnostic.help or "")
+    assert not pretended.jobs
+    assert not Path("out").exists()
+
+
+def test_a_grid_and_its_page_need_no_optuna(pretended: type[Pretended], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    assert states(search(spec({"width": {"range": [1, 12]}}))) == ["finished"] * 12
+    assert "the importance of the parameters needs the package optuna" in Path("out/sweep.html").read_text()
+
+
 RANDOM = {"width": {"range": [1, 9]}, "training.optimizer.learning_rate": {"log_range": [1e-4, 1.0]}}
 
 
-@pytest.mark.parametrize("jobs", [1, 3])
-def test_a_killed_search_is_resumed_without_losing_a_trial(jobs: int, pretended: type[Pretended]) -> None:
-    document = spec(RANDOM, sampler="random", trials=9)
-    whole = [outcome(trial) for trial in search(document, jobs=jobs).trials]
+HALVING = {"method": "successive_halving", "reduction_factor": 2}
+
+
+@pytest.mark.parametrize(
+    ("sampler", "pruning", "jobs"),
+    [
+        ("random", None, 1),
+        ("random", None, 3),
+        ("qmc", {"method": "median", "min_trials": 1}, 1),
+        ("tpe", HALVING, 1),
+        ("cma_es", {**HALVING, "method": "hyperband"}, 1),
+    ],
+)
+def test_a_killed_search_is_resumed_without_losing_a_trial(
+    sampler: str, pruning: dict[str, Any] | None, jobs: int, pretended: type[Pretended]
+) -> None:
+    for package in ("optuna", "scipy", "cmaes") if sampler != "random" else ():
+        pytest.importorskip(package)
+    document = spec(RANDOM, sampler=sampler, trials=14, pruning=pruning)
+    undisturbed = search(document, jobs=jobs)
+    whole = [outcome(trial) for trial in undisturbed.trials]
+    assert ("pruned" in states(undisturbed)) == (pruning is not None)
     os.rename("out", "whole")
-    for dies_at in (1, 3, 2):
+    for dies_at in (1, 3, 2, 4):
         pretended.jobs, pretended.dies_at = [], dies_at
         with pytest.raises(ZeroDivisionError):
             search(document, jobs=jobs, resume=True)
@@ -233,7 +270,7 @@ def test_a_killed_search_is_resumed_without_losing_a_trial(jobs: int, pretended:
     pretended.dies_at = None
     resumed = search(document, jobs=jobs, resume=True)
     assert [outcome(trial) for trial in resumed.trials] == whole
-    assert sorted(trial.told or 0 for trial in resumed.trials) == list(range(1, 10))
+    assert sorted(trial.told or 0 for trial in resumed.trials) == list(range(1, 15))
     assert Path("out/sweep.html").read_bytes() == Path("whole/sweep.html").read_bytes()
 
 

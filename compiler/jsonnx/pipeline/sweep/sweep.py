@@ -15,7 +15,8 @@ from ...core.files.files import error_reason, refuse_overwrite, remove_empty_fol
 from ...core.files.spec_folders import SpecFolders
 from ...core.files.spec_source import SpecSource
 from ...frontend.json.json_reader import STDIN_NAME, Source
-from ...hyperparameter_search.samplers import make_sampler, restore
+from ...hyperparameter_search.make_sampler import make_sampler, restore
+from ...hyperparameter_search.optuna_pruner import Pruner
 from ...hyperparameter_search.sweep_folder import BEST_FILE, PAGE_FILE, TRIALS_FOLDER, SweepFolder
 from ...hyperparameter_search.trials import FAILED, Trial, best_trial, counts_by_state
 from ...render.diagnostics.diagnostics import escape_invisible
@@ -34,7 +35,7 @@ from ..check.sweep_plan import SweepPlan, is_maximized
 from ..run.run_names import numbered_folders
 from ..train.check_data import check_data
 from .sweep_options import Keep, SweepOptions, require_same_search, start_settings
-from .sweep_run import SweepDisplay, SweepRun, text_of
+from .sweep_run import SweepRun, text_of
 
 PARENT_FOLDER = Path("sweeps")
 MIN_TRIALS_FOR_STATUS = 200
@@ -103,7 +104,7 @@ def run_sweep(
     spec: Spec,
     folder: str | os.PathLike[str] | None,
     options: SweepOptions,
-    display: SweepDisplay | None = None,
+    display: NoSweepDisplay | None = None,
     *,
     warn: Callable[[list[Diagnostic]], None] = lambda diagnostics: None,
     on_status: Callable[[str], None] = lambda text: None,
@@ -139,7 +140,7 @@ def run_sweep(
         signal = run.run()
         best = best_trial(run.trials, run.is_maximized)
         best_spec = run.best_spec_text(best) if best is not None else None
-        sweep_folder.write_page(sweep_page(name, run.view(), check.plan.section.parameters, best_spec))
+        sweep_folder.write_page(sweep_page(name, run.view(), check.plan.space, best_spec))
         metric = check.plan.section.metric
         return SweepResult(path, metric, run.trials, best, run.queue.limit, signal, run.timed_out)
 
@@ -171,7 +172,7 @@ def _checked_search(original: Source, options: SweepOptions, warn: Callable[[lis
 
 
 def _prepared_run(
-    folder: SweepFolder, check: _Search, options: SweepOptions, resumes: bool, display: SweepDisplay
+    folder: SweepFolder, check: _Search, options: SweepOptions, resumes: bool, display: NoSweepDisplay
 ) -> SweepRun:
     """A search that starts, or one with the trials of earlier processes. Raises CompileError, UsageError."""
     plan, maximized = check.plan, is_maximized(check.base, check.plan.section)
@@ -183,7 +184,18 @@ def _prepared_run(
     sampler = make_sampler(plan.section, plan.space, plan.section.trials or MAX_TRIALS, maximized)
     records = _read_records(folder, options) if resumes else {}
     restore(sampler, list(records.values()))
-    return SweepRun(folder, plan, options, settings, sampler, maximized, records, display)
+    pruner = _pruner(check, maximized)
+    if pruner is not None:
+        pruner.restore(list(records.values()))
+    return SweepRun(folder, plan, options, settings, sampler, pruner, maximized, records, display)
+
+
+def _pruner(check: _Search, is_maximized: bool) -> Pruner | None:
+    """The pruner of a search; None if it has none. Raises UsageError `missing-package`."""
+    pruning, training = check.plan.section.pruning, check.base.network.training
+    if pruning is None or training is None:
+        return None
+    return Pruner(pruning, training.epochs, is_maximized)
 
 
 def _check_data(base: CheckedSpec, options: SweepOptions) -> None:

@@ -4,16 +4,26 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any
 
 from ...frontend.json.json_reader import Source
-from ...hyperparameter_search.pruning import pruned_after
+from ...hyperparameter_search.optuna_pruner import Pruner
 from ...hyperparameter_search.samplers import Sampler
 from ...hyperparameter_search.sweep_folder import SweepFolder
-from ...hyperparameter_search.trials import FAILED, FINISHED, PRUNED, Curve, Trial, best_trial, mean
+from ...hyperparameter_search.trials import (
+    FAILED,
+    FINISHED,
+    PRUNED,
+    Curve,
+    RunningTrial,
+    SweepView,
+    Trial,
+    best_trial,
+    mean,
+)
+from ...render.results.sweep_display import NoSweepDisplay
 from ...runtime.providers.signals import StopOnSignal
 from ..check.sweep_plan import SweepPlan
 from ..run.run_info import INTERRUPTED
@@ -23,36 +33,6 @@ from .trial_process import TrialProcess
 from .trial_run import TrialJob, TrialResult
 
 SECONDS_BETWEEN_POLLS = 0.05
-
-
-class RunningTrial(NamedTuple):
-    """A trial that runs, for a display."""
-
-    trial: Trial
-    curve: Curve
-    """The metric of each epoch of the current run."""
-    epochs: int
-    seconds: float
-
-
-class SweepView(NamedTuple):
-    """The state of a search, for a display."""
-
-    trials: list[Trial]
-    running: list[RunningTrial]
-    limit: int
-    metric: str
-    is_maximized: bool
-
-
-class SweepDisplay(Protocol):
-    """Shows a search."""
-
-    def show(self, view: SweepView) -> None:
-        """Called several times a second."""
-
-    def show_ended(self, trial: Trial, view: SweepView) -> None:
-        """Called when a trial has ended."""
 
 
 @dataclass
@@ -79,9 +59,10 @@ class SweepRun:
     options: SweepOptions
     settings: dict[str, Any]
     sampler: Sampler
+    pruner: Pruner | None
     is_maximized: bool
     records: dict[int, Trial]
-    display: SweepDisplay
+    display: NoSweepDisplay
     slots: list[_Slot] = field(default_factory=list)
     timed_out: bool = False
 
@@ -214,12 +195,9 @@ class SweepRun:
 
     def _pruned_after(self, slot: _Slot, curve: Curve) -> int | None:
         """The epoch after which a trial is to end. Only its first run is compared with those of other trials."""
-        pruning = self.plan.section.pruning
-        if pruning is None or slot.run_index or not curve:
+        if self.pruner is None or slot.run_index:
             return None
-        running = {item.trial.number: item.process.curve() for item in self.slots if not item.run_index}
-        others = [_with_curve(trial, running) for trial in self.trials if trial.number != slot.trial.number]
-        return pruned_after(pruning, slot.trial.number, curve, others, slot.spec.epochs, self.is_maximized)
+        return self.pruner.pruned_after(slot.trial.number, curve, slot.spec.epochs)
 
     def _prune(self, trial: Trial, epoch: int) -> None:
         trial.state, trial.pruned_at = PRUNED, epoch
@@ -236,6 +214,8 @@ class SweepRun:
         trial.told = self.told + 1
         self.folder.write_trial(trial)
         self.sampler.tell(trial)
+        if self.pruner is not None:
+            self.pruner.tell(trial)
         best = best_trial(self.trials, self.is_maximized)
         if best is trial:
             self.write_best_spec(trial)
@@ -250,14 +230,6 @@ class SweepRun:
 
     def best_spec_text(self, trial: Trial) -> str:
         return self.plan.best_spec_text(trial.values, trial.runs[0].seed)
-
-
-def _with_curve(trial: Trial, running: Mapping[int, Curve]) -> Trial:
-    """A trial that runs, with the figures of its run so far."""
-    if trial.number not in running or not trial.runs:
-        return trial
-    run = replace(trial.runs[0], curve=running[trial.number])
-    return replace(trial, runs=[run])
 
 
 def text_of(source: Source) -> str:

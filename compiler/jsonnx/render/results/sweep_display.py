@@ -4,46 +4,27 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from typing import Any, Protocol
+from typing import Any
 
 from ...frontend.schema.phrases import short_repr
-from ...hyperparameter_search.trials import FAILED, FINISHED, INVALID, PRUNED, Trial, best_trial, counts_by_state
+from ...hyperparameter_search.trials import (
+    FAILED,
+    FINISHED,
+    INVALID,
+    PRUNED,
+    SweepView,
+    Trial,
+    best_trial,
+    counts_by_state,
+)
 from ..diagnostics.diagnostics import escape_invisible
 from ..text.terminal import can_rewrite_lines
 from .progress import SECONDS_BETWEEN_DRAWINGS, SafeDisplay, Verbosity, rewriting_console
 
 MAX_BEST_ROWS = 5
 """Maximum number of rows of the best trials so far, below the running ones."""
-
-
-class Running(Protocol):
-    """A trial that runs, as `pipeline.sweep_run` describes it."""
-
-    @property
-    def trial(self) -> Trial: ...
-    @property
-    def curve(self) -> Sequence[float | None]: ...
-    @property
-    def epochs(self) -> int: ...
-    @property
-    def seconds(self) -> float: ...
-
-
-class View(Protocol):
-    """The state of a search, as `pipeline.sweep_run` describes it."""
-
-    @property
-    def trials(self) -> list[Trial]: ...
-    @property
-    def running(self) -> Sequence[Running]: ...
-    @property
-    def limit(self) -> int: ...
-    @property
-    def metric(self) -> str: ...
-    @property
-    def is_maximized(self) -> bool: ...
 
 
 @contextmanager
@@ -64,20 +45,20 @@ def sweep_display(verbosity: Verbosity = 1) -> Iterator[Any]:
 class NoSweepDisplay:
     """Shows nothing."""
 
-    def show(self, view: View) -> None:
-        pass
+    def show(self, view: SweepView) -> None:
+        """Called several times a second."""
 
-    def show_ended(self, trial: Trial, view: View) -> None:
-        pass
+    def show_ended(self, trial: Trial, view: SweepView) -> None:
+        """Called when a trial has ended."""
 
     def close(self) -> None:
-        pass
+        """Called at the end of the search."""
 
 
 class TrialLines(NoSweepDisplay):
     """A line for each trial that has ended: `trial 3/50  finished  val_accuracy 0.9714  12.3 s  width = 32`."""
 
-    def show_ended(self, trial: Trial, view: View) -> None:
+    def show_ended(self, trial: Trial, view: SweepView) -> None:
         parts = [f"trial {trial.number}/{view.limit}", outcome_text(trial, view.metric)]
         if trial.runs:
             parts.append(f"{trial.seconds:.1f} s")
@@ -118,16 +99,16 @@ class LiveTable(NoSweepDisplay):
         self._next_drawing = 0.0
         self._start_time = time.monotonic()
 
-    def show(self, view: View) -> None:
+    def show(self, view: SweepView) -> None:
         now = time.monotonic()
         if now >= self._next_drawing:
             self._next_drawing = now + SECONDS_BETWEEN_DRAWINGS
             self._draw(view)
 
-    def show_ended(self, trial: Trial, view: View) -> None:
+    def show_ended(self, trial: Trial, view: SweepView) -> None:
         self._draw(view)
 
-    def _draw(self, view: View) -> None:
+    def _draw(self, view: SweepView) -> None:
         from rich.live import Live
 
         if self._live is None:
@@ -135,7 +116,7 @@ class LiveTable(NoSweepDisplay):
             self._live.start()
         self._live.update(self._table(view), refresh=True)
 
-    def _table(self, view: View) -> Any:
+    def _table(self, view: SweepView) -> Any:
         from rich.console import Group
         from rich.table import Table
         from rich.text import Text
@@ -161,7 +142,7 @@ class LiveTable(NoSweepDisplay):
         cells = [str(trial.number), state, figure_text(value), epoch, assignment_text(trial.values)]
         return [Text(cell) for cell in cells]
 
-    def _heading(self, view: View) -> str:
+    def _heading(self, view: SweepView) -> str:
         counts = counts_by_state([trial for trial in view.trials if trial.has_ended])
         ended = sum(counts.values())
         minutes, seconds = divmod(int(time.monotonic() - self._start_time), 60)
