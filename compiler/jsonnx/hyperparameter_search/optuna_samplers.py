@@ -31,12 +31,14 @@ class QmcSampler(Sampler):
         with quiet(optuna):
             sampler = optuna.samplers.QMCSampler(scramble=True, seed=seed % MAX_SEED)
         self._study = create_study(optuna, sampler, is_maximized=False)
+        with quiet(optuna):  # Optuna draws the first trial at random, and takes the space from it
+            self._study.tell(self._study.ask(self._distributions), 0.0)
 
     def propose(self, number: int) -> Values | None:
         with quiet(self._optuna):
-            while len(self._points) <= number:  # the first point is not used: Optuna draws it at random
+            while len(self._points) < number:
                 self._points.append(self._study.ask(self._distributions).params)
-        point = self._points[number]
+        point = self._points[number - 1]
         return self._space.assign(lambda dimension: decoded(dimension, point[dimension.name]))
 
 

@@ -10,10 +10,12 @@ from jsonnx.frontend.foreign.foreign_names import KEYS, NAMES_BY_KIND, NEEDLESS_
 from jsonnx.frontend.schema.schema import DTYPES, ENTRY_KEYS, REGISTRIES, definition, root_schema
 from jsonnx.layers import LAYERS
 from jsonnx.sections.data_section import DataSection
+from jsonnx.sections.sweep_section import SweepSection
 from jsonnx.sections.training_section import EarlyStoppingSection, InitialWeightsSection, Training
 
 KNOWN_NAMES = {registry.kind: registry.by_name for registry in (LAYERS, *REGISTRIES)} | {
-    "dtype": dict.fromkeys(DTYPES, None)
+    "dtype": dict.fromkeys(DTYPES, None),
+    "sampler": dict.fromkeys(SweepSection.codecs()["sampler"].schema()["enum"], None),
 }
 KNOWN_NAMES["layer"] = {**LAYERS.by_name, **dict.fromkeys(library.block_types())}
 NAMES = [(kind, name, replacement) for kind, names in NAMES_BY_KIND.items() for name, replacement in names.items()]

@@ -275,6 +275,8 @@ DTYPE_NAMES: dict[str, Replacement] = {
     "byte": "uint8",
 }
 
+SAMPLER_NAMES: dict[str, Replacement] = {"halton": "qmc", "sobol": "qmc", "cmaes": "cma_es"}
+
 NAMES_BY_KIND: dict[str, dict[str, Replacement]] = {
     "layer": LAYER_NAMES,
     "loss": LOSS_NAMES,
@@ -284,6 +286,7 @@ NAMES_BY_KIND: dict[str, dict[str, Replacement]] = {
     "initializer": INITIALIZER_NAMES,
     "regularizer": REGULARIZER_NAMES,
     "dtype": DTYPE_NAMES,
+    "sampler": SAMPLER_NAMES,
 }
 """The replacements by the kind of component, and by name."""
 

@@ -175,7 +175,7 @@ def _report_invalid_choice(error: ValidationError, document: Json, report: Repor
         return  # the wrong type is reported as another error
     found = json_text(value)
     if kind is None:
-        foreign = foreign_name("dtype", value, choices) if path[-1] == "dtype" else None
+        foreign = foreign_name(str(path[-1]), value, choices) if path[-1] in ("dtype", "sampler") else None
         expected = or_list(map(short_repr, choices))
         help = foreign or report.suggestion(value, choices) or f"choose {expected}"
         if len(choices) > MAX_ENUM_VALUES_SHOWN:
