@@ -1,5 +1,7 @@
 """Kills a search again and again: `python -m campaigns.fault_injection.sweeps --trials 50 --kills 5 --seed 1`.
 
+`--sampler tpe --pruning hyperband` does so with another sampler and with pruning, one trial at a time.
+
 After each SIGKILL at a random instant, the same command resumes the search. In the end, all trials must have the values
 and results of a search that was never stopped, and the best one must be reproduced bit for bit from its lock. The
 result is added to ledger.json beside this file.
@@ -46,15 +48,20 @@ SPEC: dict[str, Any] = {
     "sweep": {
         "parameters": {
             "width": {"choice": [4, 8, 16, 32]},
-            "training.optimizer.learning_rate": {"log_range": [1e-4, 1e-1]},
+            "training.optimizer.learning_rate": {"log_range": [1e-4, 1e-1], "points": 15},
         },
         "metric": "val_loss",
     },
 }
 
 
-def command(folder: str, trials: int) -> list[str]:
-    options = ["--resume", "--jobs", "2", "--threads", "1", "--quiet", "--set", f"sweep.trials={trials}"]
+ADAPTIVE_SAMPLERS = ("tpe", "cma_es")
+"""Samplers whose proposals depend on the order in which trials end, so that only one trial runs at a time."""
+
+
+def command(folder: str, search: dict[str, Any]) -> list[str]:
+    jobs = 1 if search["pruning"] or search["sampler"] in ADAPTIVE_SAMPLERS else 2
+    options = ["--resume", "--jobs", str(jobs), "--threads", "1", "--quiet"]
     return [sys.executable, "-m", "jsonnx", "sweep", "spec.json", "-o", folder, *options]
 
 
@@ -78,27 +85,30 @@ def records(folder: Path) -> dict[str, dict[str, Any]]:
     }
 
 
-def check(home: Path, trials: int, kills: int, rng: Random) -> str:
+def check(home: Path, search: dict[str, Any], kills: int, rng: Random) -> str:
     """Runs a search with and without kills, and compares them. Returns the outcome, raises Violation."""
     write_table(home)
-    (home / "spec.json").write_text(json.dumps(SPEC))
+    (home / "spec.json").write_text(json.dumps(SPEC | {"sweep": SPEC["sweep"] | search}))
     start = time.monotonic()
-    jsonnx(home, *command("whole", trials))
+    jsonnx(home, *command("whole", search))
     seconds = time.monotonic() - start
     done = []
     for _ in range(kills):
         with subprocess.Popen(
-            command("killed", trials), cwd=home, env=environment(), stderr=subprocess.DEVNULL
+            command("killed", search), cwd=home, env=environment(), stderr=subprocess.DEVNULL
         ) as sweep:
             time.sleep(rng.uniform(0.5, 1) * seconds / (kills + 1))
             sweep.kill()
-        done.append(sum(record["state"] == "finished" for record in records(home / "killed").values()))
-    jsonnx(home, *command("killed", trials))
+        done.append(sum(record["state"] in ("finished", "pruned") for record in records(home / "killed").values()))
+    jsonnx(home, *command("killed", search))
     expected, found = records(home / "whole"), records(home / "killed")
     if different := [number for number in expected if found.get(number) != expected[number]]:
         raise Violation(f"the trials {different} differ from those of the undisturbed search")
-    if found.keys() != expected.keys() or len(found) != trials:
-        raise Violation(f"there are {len(found)} trials, expected {trials}")
+    if found.keys() != expected.keys() or len(found) != search["trials"]:
+        raise Violation(f"there are {len(found)} trials, expected {search['trials']}")
+    pruned = sum(record["state"] == "pruned" for record in found.values())
+    if search["pruning"] and not pruned:
+        raise Violation("no trial was pruned")
     if (home / "killed/best.json").read_bytes() != (home / "whole/best.json").read_bytes():
         raise Violation("the best specs differ")
     (best,) = [path for path in (home / "killed/trials").iterdir() if path.is_dir()]
@@ -108,20 +118,23 @@ def check(home: Path, trials: int, kills: int, rng: Random) -> str:
         raise Violation("the best trial was not reproduced")
     if (home / "again" / WEIGHTS_FILE).read_bytes() != (best / WEIGHTS_FILE).read_bytes():
         raise Violation("the weights of the best trial were not reproduced")
-    print(f"{trials} trials, finished at each kill: {done}; the best is {best.name}", file=sys.stderr)
-    return f"{trials} trials, {kills} kills: the same results, the best one reproduced"
+    print(f"{len(found)} trials, {pruned} pruned, ended at each kill: {done}; the best is {best.name}", file=sys.stderr)
+    return f"{len(found)} trials, {kills} kills: the same results, the best one reproduced"
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--trials", type=int, default=50)
+    parser.add_argument("--sampler", choices=("random", "grid", "qmc", *ADAPTIVE_SAMPLERS), default="random")
+    parser.add_argument("--pruning", choices=("median", "successive_halving", "hyperband"))
     parser.add_argument("--kills", type=int, default=5)
     parser.add_argument("--seed", type=int, default=0, help="seed of the instants")
     parser.add_argument("--dry", action="store_true", help="do not write to the ledger")
     args = parser.parse_args()
     home, broken = Path(tempfile.mkdtemp(prefix="jsonnx-sweeps-")), list[dict[str, Any]]()
     try:
-        outcome = check(home.resolve(), args.trials, args.kills, Random(args.seed))
+        search = {"trials": args.trials, "sampler": args.sampler, "pruning": args.pruning}
+        outcome = check(home.resolve(), search, args.kills, Random(args.seed))
     except Violation as violation:
         outcome, broken = "broken", [{"kind": KIND, "seed": args.seed, "message": str(violation)}]
         print(violation, file=sys.stderr)
