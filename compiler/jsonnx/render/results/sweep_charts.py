@@ -15,8 +15,10 @@ from ...hyperparameter_search.trials import Trial
 
 WIDTH, HEIGHT, LEFT, BOTTOM = 340, 220, 56, 44
 """Of a chart, and of its margins for labels, in pixels."""
-MAX_LABEL_CHARACTERS = 12
-MAX_TICKS = 5
+NUMBER_TICKS = 3
+MAX_CHOICE_TICKS = 5
+MAX_LABEL_CHARACTERS = 8
+"""Of the label of a choice."""
 
 
 class Axis(NamedTuple):
@@ -49,16 +51,16 @@ def _axis(values: Sequence[Json], is_log: bool = False) -> Axis:
         return _number_axis(values, is_log)
     texts = [json.dumps(value, sort_keys=True) for value in known]
     places = {text: (index + 0.5) / len({*texts}) for index, text in enumerate(dict.fromkeys(texts))}
-    ticks = [(place, text.strip('"')) for text, place in places.items()]
+    ticks = [(place, _short(text.strip('"'))) for text, place in places.items()]
     positions = [None if value is None else places[json.dumps(value, sort_keys=True)] for value in values]
-    return Axis(positions, ticks[:: 1 + len(ticks) // MAX_TICKS])
+    return Axis(positions, ticks[:: 1 + (len(ticks) - 1) // MAX_CHOICE_TICKS])
 
 
 def _number_axis(values: Sequence[Json], is_log: bool) -> Axis:
     scaled = [None if value is None else log10(value) if is_log else float(value) for value in values]
     known = [value for value in scaled if value is not None] or [0.0]
     low, width = min(known), (max(known) - min(known)) or 1.0
-    numbers = [low + width * index / (MAX_TICKS - 1) for index in range(MAX_TICKS)]
+    numbers = [low + width * index / (NUMBER_TICKS - 1) for index in range(NUMBER_TICKS)]
     ticks = [((number - low) / width, f"{10**number if is_log else number:.3g}") for number in numbers]
     return Axis([None if value is None else (value - low) / width for value in scaled], ticks)
 
@@ -80,8 +82,11 @@ def _scatter_chart(name: str, metric: str, x: Axis, y: Axis, titles: Sequence[st
 
 
 def _text(x: float, y: float, text: str, anchor: str = "middle") -> str:
-    short = text if len(text) <= MAX_LABEL_CHARACTERS else text[: MAX_LABEL_CHARACTERS - 3] + "..."
-    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(short)}</text>'
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= MAX_LABEL_CHARACTERS else text[: MAX_LABEL_CHARACTERS - 3] + "..."
 
 
 def _x(position: float) -> float:
