@@ -49,7 +49,7 @@ pipeline/check: data lowering analysis frontend hyperparameter_search layers sec
 render/reference: render/diagnostics render/explanations render/schemas render/text lint lowering analysis frontend
     layers ir library core
 render/results: render/networks render/diagnostics render/text runtime data diff frontend hyperparameter_search
-    sections placement core
+    placement core
 render/networks: render/diagnostics render/text runtime diff lowering analysis interop frontend ir core
 render/diagnostics: render/explanations core
 render/explanations: render/text lint layers core

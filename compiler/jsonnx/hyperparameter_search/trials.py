@@ -152,13 +152,16 @@ def mean(values: Sequence[float]) -> float:
     return sum(values) / len(values)
 
 
+def ranked_trials(trials: Sequence[Trial], is_maximized: bool) -> list[Trial]:
+    """The finished trials, the best first; of several with one value the earliest first."""
+    finished = [trial for trial in trials if trial.state == FINISHED and trial.value is not None]
+    sign = -1.0 if is_maximized else 1.0
+    return sorted(finished, key=lambda trial: (sign * (trial.value or 0.0), trial.number))
+
+
 def best_trial(trials: Sequence[Trial], is_maximized: bool) -> Trial | None:
     """The finished trial with the best value; the earliest of several. None if no trial has finished."""
-    finished = [trial for trial in trials if trial.state == FINISHED and trial.value is not None]
-    if not finished:
-        return None
-    sign = -1.0 if is_maximized else 1.0
-    return min(finished, key=lambda trial: (sign * (trial.value or 0.0), trial.number))
+    return next(iter(ranked_trials(trials, is_maximized)), None)
 
 
 def counts_by_state(trials: Sequence[Trial]) -> Mapping[str, int]:

@@ -38,8 +38,6 @@ from .sweep_options import Keep, SweepOptions, require_same_search, start_settin
 from .sweep_run import SweepRun, text_of
 
 PARENT_FOLDER = Path("sweeps")
-MIN_TRIALS_FOR_STATUS = 200
-"""Trials from which it takes a while to check their specs."""
 NO_SECTION_HELP = 'write one: "sweep": {"parameters": {"width": {"choice": [32, 64]}}, "trials": 10}'
 
 
@@ -131,7 +129,7 @@ def run_sweep(
             raise UsageError("run-exists", message, "give the command once more")
         _refuse_existing(sweep_folder, options)
         run = _prepared_run(sweep_folder, check, options, resumes, display or NoSweepDisplay())
-        run.queue.check_all(_status_of_checks(on_status))
+        run.queue.check_all(on_status)
         if resumes:
             sweep_folder.write_settings(run.settings)
             _tidy(sweep_folder, run)
@@ -287,16 +285,6 @@ def _tidy(folder: SweepFolder, run: SweepRun) -> None:
             folder.remove_runs(trial.number)
     if best is not None:
         run.write_best_spec(best)
-
-
-def _status_of_checks(on_status: Callable[[str], None]) -> Callable[[int, int], None]:
-    """Tells once that the specs of all trials are checked, if there are many."""
-
-    def on_checked(number: int, count: int) -> None:
-        if number == MIN_TRIALS_FOR_STATUS:
-            on_status(f"checking the specs of {count:,} trials")
-
-    return on_checked
 
 
 def sweep(

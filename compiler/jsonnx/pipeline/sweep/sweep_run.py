@@ -153,20 +153,16 @@ class SweepRun:
     def _goes_on(self, slot: _Slot, is_ending: bool) -> bool:
         """Looks at the process of a trial, and starts its next run if one has finished. Returns whether it goes on."""
         result = slot.process.poll()
-        if result is None:
-            epoch = self._pruned_after(slot, slot.process.curve())
+        if result is None or result.state == FINISHED:
+            curve = slot.process.curve() if result is None else result.curve
+            epoch = self._pruned_after(slot, curve)
             if epoch is not None:
-                curve = slot.process.curve()[:epoch]
                 slot.process.kill()
-                self._record_run(slot, TrialResult(PRUNED, curve=curve))
-                self._prune(slot.trial, epoch)
-            return epoch is None
-        epoch = self._pruned_after(slot, result.curve) if result.state == FINISHED else None
-        if epoch is not None:
-            self._record_run(slot, TrialResult(PRUNED, curve=result.curve[:epoch]))
-            self._prune(slot.trial, epoch)
-            return False
-        return self._take_result(slot, result, is_ending)
+                self._record_run(slot, TrialResult(PRUNED, curve=curve[:epoch]))
+                slot.trial.state, slot.trial.pruned_at = PRUNED, epoch
+                self._end(slot.trial)
+                return False
+        return True if result is None else self._take_result(slot, result, is_ending)
 
     def _take_result(self, slot: _Slot, result: TrialResult, is_ending: bool) -> bool:
         trial = slot.trial
@@ -198,10 +194,6 @@ class SweepRun:
         if self.pruner is None or slot.run_index:
             return None
         return self.pruner.pruned_after(slot.trial.number, curve, slot.spec.epochs)
-
-    def _prune(self, trial: Trial, epoch: int) -> None:
-        trial.state, trial.pruned_at = PRUNED, epoch
-        self._end(trial)
 
     def _finish(self, trial: Trial) -> None:
         values = [run.value for run in trial.runs if run.value is not None]

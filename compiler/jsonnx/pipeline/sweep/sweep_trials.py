@@ -18,6 +18,8 @@ from ..check.sweep_plan import SweepPlan, spec_digest
 
 ADAPTIVE_SAMPLERS = ("tpe", "cma_es")
 """Samplers whose proposals depend on results, so that they cannot be checked before the first trial."""
+MIN_TRIALS_FOR_STATUS = 200
+"""Minimum number of trials whose checks take long enough to be announced."""
 
 
 class TrialSpec(NamedTuple):
@@ -63,10 +65,12 @@ class TrialQueue:
         seed = self.seed if errors or self.seed is not None else checked.seed(None)
         return TrialSpec(spec_digest(checked), seed or 0, training.epochs if training else 0, errors)
 
-    def check_all(self, on_checked: Callable[[int, int], None]) -> None:
+    def check_all(self, on_status: Callable[[str], None]) -> None:
         """Checks the specs of all trials to come. Raises CompileError if one is invalid and none may be."""
         if self.plan.section.sampler in ADAPTIVE_SAMPLERS:
             return
+        if self.limit >= MIN_TRIALS_FOR_STATUS:
+            on_status(f"checking the specs of {self.limit:,} trials")
         faults: list[TrialFault] = []
         for number in self._new_numbers():
             values = self.sampler.propose(number)
@@ -76,7 +80,6 @@ class TrialQueue:
             if key not in self._known:
                 self._known[key] = self.spec_of(values)
             faults += [TrialFault(number, values, error) for error in self._known[key].errors[:1]]
-            on_checked(number, self.limit)
         if faults and self.plan.section.invalid == "error":
             raise CompileError(combination_errors(self.plan, faults))
 

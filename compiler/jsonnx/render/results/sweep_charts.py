@@ -28,8 +28,8 @@ class Axis(NamedTuple):
     ticks: Sequence[tuple[float, str]]
 
 
-def sweep_charts(trials: Sequence[Trial], space: Space, metric: str, best: Trial | None) -> str:
-    """The charts of trials that have finished; empty without any."""
+def sweep_charts(trials: Sequence[Trial], space: Space, metric: str) -> str:
+    """The charts of trials that have finished, the best of which is first; empty without any."""
     if not trials:
         return ""
     domains = {dimension.name: dimension.domain for dimension in space.dimensions}
@@ -40,8 +40,7 @@ def sweep_charts(trials: Sequence[Trial], space: Space, metric: str, best: Trial
         is_log = isinstance(domain, RangeDomain) and domain.is_log
         axes[name] = _axis([trial.values.get(name) for trial in trials], is_log)
     titles = [f"trial {trial.number}: {metric} {trial.value:.4g}" for trial in trials]
-    marked = trials.index(best) if best is not None else None
-    return "\n".join(_scatter_chart(name, metric, x, y, titles, marked) for name, x in axes.items())
+    return "\n".join(_scatter_chart(name, metric, x, y, titles) for name, x in axes.items())
 
 
 def _axis(values: Sequence[Json], is_log: bool = False) -> Axis:
@@ -65,16 +64,16 @@ def _number_axis(values: Sequence[Json], is_log: bool) -> Axis:
     return Axis([None if value is None else (value - low) / width for value in scaled], ticks)
 
 
-def _scatter_chart(name: str, metric: str, x: Axis, y: Axis, titles: Sequence[str], best: int | None) -> str:
+def _scatter_chart(name: str, metric: str, x: Axis, y: Axis, titles: Sequence[str]) -> str:
     parts = [
         f'<path class="axis" d="M{LEFT},{_y(1):.1f} V{_y(0):.1f} H{WIDTH}"/>',
         *(_text(LEFT - 6, _y(position) + 4, label, "end") for position, label in y.ticks),
         *(_text(_x(position), HEIGHT - BOTTOM + 16, label) for position, label in x.ticks),
         _text((LEFT + WIDTH) / 2, HEIGHT - 6, name.rpartition(".")[2]),
     ]
-    for index, (across, up, title) in enumerate(zip(x.positions, y.positions, titles, strict=True)):
+    for index, (across, up, title) in [*enumerate(zip(x.positions, y.positions, titles, strict=True))][::-1]:
         if across is not None and up is not None:
-            kind = ' class="best"' if index == best else ""
+            kind = ' class="best"' if index == 0 else ""  # drawn last, above the others
             center = f'cx="{_x(across):.1f}" cy="{_y(up):.1f}"'
             parts.append(f'<circle{kind} {center} r="4"><title>{escape(title)}</title></circle>')
     label = escape(f"{metric} by {name}")

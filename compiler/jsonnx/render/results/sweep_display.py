@@ -18,6 +18,7 @@ from ...hyperparameter_search.trials import (
     Trial,
     best_trial,
     counts_by_state,
+    ranked_trials,
 )
 from ..diagnostics.diagnostics import escape_invisible
 from ..text.terminal import can_rewrite_lines
@@ -129,9 +130,7 @@ class LiveTable(NoSweepDisplay):
             last = item.curve[-1] if item.curve else None
             epoch = f"{len(item.curve)}/{item.epochs}"
             table.add_row(*self._row(item.trial, f"{item.seconds:.0f} s", last, epoch))
-        sign = -1.0 if view.is_maximized else 1.0
-        finished = [trial for trial in view.trials if trial.state == FINISHED and trial.value is not None]
-        for trial in sorted(finished, key=lambda trial: (sign * (trial.value or 0.0), trial.number))[:MAX_BEST_ROWS]:
+        for trial in ranked_trials(view.trials, view.is_maximized)[:MAX_BEST_ROWS]:
             epochs = trial.runs[0].epoch if trial.runs else None
             table.add_row(*self._row(trial, "finished", trial.value, str(epochs or "")))
         return Group(Text(self._heading(view), no_wrap=True), table)

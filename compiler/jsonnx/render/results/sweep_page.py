@@ -12,7 +12,7 @@ from ...core.diagnostics import UsageError
 from ...frontend.schema.phrases import short_repr
 from ...hyperparameter_search.importance import MIN_TRIALS, importances
 from ...hyperparameter_search.space import Space
-from ...hyperparameter_search.trials import FINISHED, SweepView, Trial, best_trial, counts_by_state
+from ...hyperparameter_search.trials import SweepView, Trial, counts_by_state, ranked_trials
 from .sweep_charts import sweep_charts
 from .sweep_display import figure_text, outcome_text
 
@@ -36,15 +36,19 @@ p.note { opacity: .75; }
 
 def sweep_page(name: str, view: SweepView, space: Space, best_spec: str | None) -> str:
     """The page of a search. `best_spec` is the text of the best spec."""
-    best = best_trial(view.trials, view.is_maximized)
-    finished = [trial for trial in view.trials if trial.state == FINISHED and trial.value is not None]
+    ranked = ranked_trials(view.trials, view.is_maximized)
+    with_value = {trial.number for trial in ranked}
+    others = [trial for trial in view.trials if trial.number not in with_value]
     parts = [
         f"<h1>{escape(name)}: search</h1>",
-        _summary(view, best),
-        *_section(view.metric, sweep_charts(finished, space, view.metric, best)),
+        _summary(view, ranked[:1]),
+        *_section(view.metric, sweep_charts(ranked, space, view.metric)),
         *_section("Importance of the parameters", _importance(view, space)),
         *(_section("Best spec", f"<pre>{escape(best_spec)}</pre>") if best_spec is not None else ()),
-        *_section("Trials", _table(view, space.names)),
+        *_section(
+            "Trials",
+            _table([*ranked, *others], view.metric, space.names),
+        ),
     ]
     body = "\n".join(parts)
     title = escape(f"{name}: search")
@@ -59,19 +63,16 @@ def _section(title: str, content: str) -> list[str]:
     return [f"<h2>{escape(title)}</h2>", content] if content else []
 
 
-def _summary(view: SweepView, best: Trial | None) -> str:
+def _summary(view: SweepView, best: Sequence[Trial]) -> str:
     counts = counts_by_state(view.trials)
     states = ", ".join(f"{count:,} {state}" for state, count in counts.items())
     aim = "greatest" if view.is_maximized else "least"
     text = f"{len(view.trials):,} of {view.limit:,} trials: {states}. The {aim} {view.metric} is best."
     lines = [f"<p>{escape(text)}</p>"]
-    if best is not None:
-        rows = [
-            (view.metric, figure_text(best.value)),
-            *((key, short_repr(value)) for key, value in best.values.items()),
-        ]
-        lines.append(f"<p>Trial {best.number} is the best:</p>")
-        lines.append(_rows_table(rows))
+    for trial in best:
+        values = ((key, short_repr(value)) for key, value in trial.values.items())
+        lines.append(f"<p>Trial {trial.number} is the best:</p>")
+        lines.append(_rows_table([(view.metric, figure_text(trial.value)), *values]))
     return "\n".join(lines)
 
 
@@ -91,16 +92,10 @@ def _importance(view: SweepView, space: Space) -> str:
     return _rows_table((name, f"{share:.2f}") for name, share in shares.items()) + note
 
 
-def _table(view: SweepView, names: Sequence[str]) -> str:
+def _table(trials: Sequence[Trial], metric: str, names: Sequence[str]) -> str:
     head = "".join(f"<th>{escape(name)}</th>" for name in ("trial", "outcome", *names))
-    sign = -1.0 if view.is_maximized else 1.0
-
-    def order(trial: Trial) -> tuple[bool, float, int]:
-        has_value = trial.state == FINISHED and trial.value is not None
-        return not has_value, sign * (trial.value or 0.0) if has_value else 0.0, trial.number
-
-    rows = "".join(_row(trial, view.metric, names) for trial in sorted(view.trials, key=order)[:MAX_ROWS])
-    hidden = len(view.trials) - MAX_ROWS
+    rows = "".join(_row(trial, metric, names) for trial in trials[:MAX_ROWS])
+    hidden = len(trials) - MAX_ROWS
     note = f'<p class="note">and {hidden:,} more trials</p>' if hidden > 0 else ""
     return f'<div class="wide"><table><tr>{head}</tr>{rows}</table></div>{note}'
 
