@@ -16,7 +16,7 @@ from ..sections.sweep_section import MAX_TRIALS, ParameterSection, SweepSection
 SIGNIFICANT_DIGITS = 6
 """Digits of a drawn number: enough to search, and short enough to be written in a spec."""
 MAX_GRID_VALUES = 10_000
-"""Values of a range up to which a grid takes all of them."""
+"""Maximum number of values of a range in a grid without `points`."""
 INNER_POSITIONS = (0.25, 0.5, 0.75)
 """Where a range is checked besides at its ends."""
 

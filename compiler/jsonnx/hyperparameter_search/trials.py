@@ -102,11 +102,11 @@ def _is_valid(trial: Trial) -> bool:
     """Whether the values of a record have their types, and the record has what its state needs."""
     counts = (trial.told, trial.duplicate_of, trial.pruned_at, *(run.fold for run in trial.runs))
     required = (trial.number, trial.proposed_after, *(run.seed for run in trial.runs))
-    figures = (trial.value, *(run.value for run in trial.runs), *(item for run in trial.runs for item in run.curve))
+    metrics = (trial.value, *(run.value for run in trial.runs), *(item for run in trial.runs for item in run.curve))
     return (
         all(type(count) is int for count in required)
         and all(count is None or type(count) is int for count in counts)
-        and all(figure is None or (is_number(figure) and isfinite(figure)) for figure in figures)
+        and all(metric is None or (is_number(metric) and isfinite(metric)) for metric in metrics)
         and isinstance(trial.values, dict)
         and isinstance(trial.digest, str)
         and trial.state in STATES

@@ -1,4 +1,4 @@
-"""The `sweep` section of a spec: which values are searched, how, and by which figure they are compared."""
+"""The `sweep` section of a spec: which values are searched, how, and by which metric they are compared."""
 
 from __future__ import annotations
 
@@ -100,9 +100,9 @@ class SweepSection(Section):
     trials: int | None = attr(
         None, doc="Number of trials; null for all combinations of a grid.", minimum=1, maximum=MAX_TRIALS
     )
-    metric: str = attr(validation_name(LOSS), doc="Figure that trials are compared by, such as `val_accuracy`.")
+    metric: str = attr(validation_name(LOSS), doc="Metric by which trials are compared, such as `val_accuracy`.")
     mode: Literal["auto", "min", "max"] = attr(
-        "auto", doc="Whether lower (`min`) or higher (`max`) figures are better; `auto` decides by the name."
+        "auto", doc="Whether lower (`min`) or higher (`max`) values are better; `auto` decides by the name."
     )
     seeds: int = attr(
         1,

@@ -1,4 +1,4 @@
-"""A spec with a search: the spec of each trial, and the figure that trials are compared by."""
+"""A spec with a search: the spec of each trial, and the metric by which trials are compared."""
 
 from __future__ import annotations
 
