@@ -26,12 +26,12 @@ class QmcSampler(Sampler):
     def __init__(self, space: Space, seed: int) -> None:
         self._optuna = optuna = require_optuna("the sampler 'qmc'", "scipy")
         self._space = space
-        self._distributions = {item.name: distribution(optuna, item) for item in space.dimensions}
         self._points: list[dict[str, Any]] = []
         with quiet(optuna):
+            self._distributions = {item.name: distribution(optuna, item) for item in space.dimensions}
             sampler = optuna.samplers.QMCSampler(scramble=True, seed=seed % MAX_SEED)
-        self._study = create_study(optuna, sampler, is_maximized=False)
-        with quiet(optuna):  # Optuna draws the first trial at random, and takes the space from it
+            self._study = create_study(optuna, sampler, is_maximized=False)
+            # Optuna draws the first trial at random, and takes the space from it.
             self._study.tell(self._study.ask(self._distributions), 0.0)
 
     def propose(self, number: int) -> Values | None:

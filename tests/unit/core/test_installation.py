@@ -86,7 +86,10 @@ def test_the_extras_are_those_of_the_project() -> None:
     import tomllib
 
     project = tomllib.loads((PACKAGE.parents[1] / "pyproject.toml").read_text())["project"]
-    requirements = {extra: names[0].partition(">")[0] for extra, names in project["optional-dependencies"].items()}
+    requirements = {
+        extra: " ".join(name.partition(">")[0] for name in names)
+        for extra, names in project["optional-dependencies"].items()
+    }
     libraries = {extra: f"[{names}]" for extra, names in installation.LIBRARY_EXTRAS.items()}
     runtimes = installation.PACKAGE_BY_EXTRA
     assert requirements == {extra: runtime + libraries.get(extra, "") for extra, runtime in runtimes.items()}

@@ -20,15 +20,15 @@ PACKAGE_BY_EXTRA = {
     **RUNTIME_BY_EXTRA,
     "data": "pyarrow",
     "images": "pillow",
-    "search": "optuna",
+    "search": "optuna cmaes scipy",
     "plots": "matplotlib",
     "tensorboard": "tensorboardX",
-    "mlflow": "mlflow-skinny",
+    "mlflow": "mlflow-skinny sqlalchemy alembic",
     "wandb": "wandb",
     "lsp": "pygls",
     "mcp": "mcp",
 }
-"""The distribution that each of our extras installs."""
+"""The distributions that each of our extras installs."""
 LIBRARY_EXTRAS = {"cuda": "cuda,cudnn"}
 """The extras of such a distribution that install the libraries it needs: CUDA and cuDNN."""
 
