@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from jsonnx.cli import main
+from jsonnx.core.providers.known_providers import PROVIDERS
 from jsonnx.pipeline.check.check import check_spec
 from jsonnx.pipeline.run import place_nodes, training_placement
 from jsonnx.pipeline.run.training_placement import fallback_diagnostic
@@ -23,7 +24,7 @@ SPEC = {
     "layers": [{"type": "Dense", "units": 8}, {"type": "ops.arctan"}, {"type": "Dense", "units": 2}],
     "training": {"loss": "mse", "optimizer": "sgd", "epochs": 1, "data": {"train": "data.npz"}},
 }
-WEBGPU = Provider("webgpu", "WebGpuExecutionProvider", "gpu")
+WEBGPU = Provider(PROVIDERS["webgpu"])
 
 
 @pytest.fixture
@@ -49,7 +50,7 @@ def assigned(monkeypatch):
 
         monkeypatch.setattr(place_nodes, "assignment", assignment)
         monkeypatch.setattr(place_nodes, "usable_provider", lambda name: WEBGPU if name == "webgpu" else None)
-        monkeypatch.setattr(training_placement, "CPU_PROVIDER", "none")  # as if the trainer ran on WebGPU
+        monkeypatch.setattr(Provider, "is_cpu", False)  # as if the trainer ran on WebGPU
         original = training_placement.step_placement
         monkeypatch.setattr(
             training_placement, "step_placement", lambda checked, step, name: original(checked, step, "webgpu")
