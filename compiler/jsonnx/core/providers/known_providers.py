@@ -6,6 +6,7 @@ values of options are those of onnxruntime's documentation.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from operator import attrgetter
 
 from .execution_provider import COUNT, FLAG, POSITIVE, TEXT, ExecutionProvider, OptionType, RuntimePackage
@@ -250,6 +251,16 @@ def target_names() -> tuple[str, ...]:
 def providers_with_kernel_table() -> list[ExecutionProvider]:
     """The providers of whose kernels the package has a table."""
     return [record for record in PROVIDERS.values() if record.kernel_source]
+
+
+def kernel_table_titles() -> str:
+    """The providers of whose kernels the package has a table, for a sentence: `CUDA, DirectML and WebGPU`."""
+    return enumeration([record.title for record in providers_with_kernel_table()])
+
+
+def enumeration(names: Sequence[str]) -> str:
+    """Names in a sentence: `a, b and c`."""
+    return ", ".join(names) if len(names) < 2 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def runtime_packages() -> dict[str, RuntimePackage]:

@@ -50,7 +50,7 @@ def compile(
     (a batch normalization into a convolution); without it, the model has each layer as it is written. `scale` is the
     name of one of the spec's scales, and a change is a text like `width=128`, as after `--set`. With `verify`, a weight
     file must match the digests that it records. The model has operators and element types that the `target` has kernels
-    for: cpu (standard operators of the lowest opset), cuda, webgpu, directml, coreml or openvino. Raises CompileError
+    for: cpu (standard operators of the lowest opset) or another name after `jsonnx compile --for`. Raises CompileError
     for an invalid spec, weights that do not fit or do not match their digests, UsageError for a file that cannot be
     read, ValueError for another target.
     """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ...core.providers.execution_provider import ExecutionProvider
-from ...core.providers.known_providers import providers_of_auto
+from ...core.providers.known_providers import enumeration, providers_of_auto
 from .provider_faults import missing_library
 from .providers import Provider, load_runtime
 
@@ -20,14 +20,10 @@ def choice_text(taken: Provider) -> str:
     reasons = [_failure(provider) for provider in before if provider.name not in absent]
     if absent:
         verb = "is" if len(absent) == 1 else "are"
-        reasons.append(f"{_list(absent)} {verb} not in this onnxruntime {runtime.__version__}")
+        reasons.append(f"{enumeration(absent)} {verb} not in this onnxruntime {runtime.__version__}")
     return f"--provider auto took {taken.name}" + (f": {'; '.join(reasons)}" if reasons else "")
 
 
 def _failure(provider: ExecutionProvider) -> str:
     library = missing_library(load_runtime(), provider)
     return f"{provider.name} does not start here" + (f" ({library} is missing)" if library else "")
-
-
-def _list(names: list[str]) -> str:
-    return ", ".join(names) if len(names) < 2 else f"{', '.join(names[:-1])} and {names[-1]}"
