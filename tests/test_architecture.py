@@ -121,13 +121,14 @@ training/losses: training ir core
 training/optimizers: training/weights training ir core
 training/weights: training ir core
 training: ir core
-placement: ir
+placement: ir core
 backend: ir core
 ir: core
 library:
 html_report:
 core/files: core
-core/system: core
+core/system: core/providers core
+core/providers:
 core:
 """
 """What the files of each folder may import, folders inside rooms and the modules above them included. They stand from

@@ -29,6 +29,10 @@ REVIEWED = {
     ("pipeline/report/live_report.py", "import http"): "`train --live` and `report --live` serve on 127.0.0.1",
     ("runtime/providers/flush_denormals.py", "import ctypes"): "the processor's mode for denormals",
     ("runtime/execution/pinned_memory.py", "import ctypes"): "memory of the CUDA runtime",
+    (
+        "runtime/providers/providers.py",
+        "importlib.import_module(...)",
+    ): "our own modules, which the records of providers name",
     ("runtime/providers/provider_faults.py", "import ctypes"): "asks whether a library of a provider can be loaded",
 }
 """Findings that were looked at, and why data cannot misuse them."""

@@ -8,8 +8,16 @@ from typing import Any
 
 import click
 
-from ..core.deployment_targets import KERNEL_TARGETS, MAX_OPSET_LIMIT, MIN_OPSET_LIMIT
-from ..core.quantities import AMOUNT_EXAMPLES, BYTES_TITLE, COUNT_TITLE, parse_bytes, parse_count
+from ..core.providers.known_providers import providers_with_kernel_table
+from ..core.quantities import (
+    AMOUNT_EXAMPLES,
+    BYTES_TITLE,
+    COUNT_TITLE,
+    MAX_OPSET_LIMIT,
+    MIN_OPSET_LIMIT,
+    parse_bytes,
+    parse_count,
+)
 from .common import Command
 
 
@@ -64,7 +72,7 @@ MODEL_OPTIONS = {
         "--target",
         "max_targets",
         multiple=True,
-        type=click.Choice(KERNEL_TARGETS),
+        type=click.Choice([provider.name for provider in providers_with_kernel_table()]),
         help="Fail unless this execution provider has a kernel for every operator of the model. May be repeated.",
     ),
 }

@@ -49,16 +49,16 @@ def _nothing(context: click.Context, incomplete: str) -> list[CompletionItem]:
 
 
 def _providers(context: click.Context, incomplete: str) -> list[CompletionItem]:
-    from ..runtime.providers.providers import PROVIDERS
+    from ..core.providers.known_providers import PROVIDERS
 
     return _matches(["auto", *PROVIDERS], incomplete)
 
 
 def _provider_options(context: click.Context, incomplete: str) -> list[CompletionItem]:
-    from ..runtime.providers.provider_options import OPTIONS_BY_PROVIDER
+    from ..core.providers.known_providers import PROVIDERS
 
-    names = OPTIONS_BY_PROVIDER.get(context.params.get("provider") or "", {})
-    return _matches([f"{name}=" for name in names], incomplete)
+    provider = PROVIDERS.get(context.params.get("provider") or "")
+    return _matches([f"{name}=" for name in (provider and provider.options) or ()], incomplete)
 
 
 def _layers(context: click.Context, incomplete: str) -> list[CompletionItem]:

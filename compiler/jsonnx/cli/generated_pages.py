@@ -1,5 +1,5 @@
-"""Generates the reference parts of docs/commands.md, docs/python.md and docs/lint.md from the commands, the public
-docstrings and the rules.
+"""Generates the reference parts of docs/commands.md, docs/python.md, docs/lint.md and docs/providers.md from the
+commands, the public docstrings, the rules and the records of providers.
 
 `python -m jsonnx.cli.generated_pages [FOLDER]` renews them below a folder; the default is the repository's root. Each
 page has a written part, which ends at a marker, and a generated part below it.
@@ -17,6 +17,7 @@ import click
 
 import jsonnx
 
+from ..render.reference.provider_tables import provider_tables
 from ..render.reference.rules_table import rules_markdown
 from . import main as command_group
 from .examples import EXAMPLES
@@ -139,6 +140,7 @@ PAGES = {
     "docs/commands.md": command_reference,
     "docs/python.md": python_reference,
     "docs/lint.md": rules_markdown,
+    "docs/providers.md": provider_tables,
 }
 """The generated parts by page."""
 

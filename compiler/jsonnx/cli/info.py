@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..core.diagnostics import UsageError
+from ..core.providers.known_providers import kernel_table_titles
 from .common import (
     EXIT_INVALID_INPUT,
     FORMAT_OPTION,
@@ -190,7 +191,16 @@ def explain(code: str) -> None:
     print_result(text)
 
 
-@click.command(short_help="List providers, or the nodes of a model that lack a kernel.")
+PROVIDERS_HELP = f"""List onnxruntime's providers, or the nodes of a model that they cannot run.
+
+Without an argument: which providers run here, and how to install the others. With a spec, a RUN folder or an ONNX
+model: the nodes that onnxruntime runs on the CPU, their layers, and what is copied for them. For
+{kernel_table_titles()} tables of their kernels tell, so that no device is needed; a provider that runs here is asked,
+with onnxruntime 1.24 or later. A spec is compiled for each provider, as with `jsonnx compile --for`.
+"""
+
+
+@click.command(short_help="List providers, or the nodes of a model that lack a kernel.", help=PROVIDERS_HELP)
 @click.argument("spec_or_model", metavar="[SPEC_OR_MODEL]", required=False)
 @click.option("--provider", metavar="NAME", help="Show this provider only.")
 @SCALE_OPTION
@@ -200,13 +210,7 @@ def explain(code: str) -> None:
 def providers(
     spec_or_model: str | None, provider: str | None, scale: str | None, changes: tuple[str, ...], format_: str
 ) -> None:
-    """List onnxruntime's providers, or the nodes of a model that they cannot run.
-
-    Without an argument: which providers run here, and how to install the others. With a spec, a RUN folder or an ONNX
-    model: the nodes that onnxruntime runs on the CPU, their layers, and what is copied for them. For CUDA, DirectML and
-    WebGPU tables of their kernels tell, so that no device is needed; a provider that runs here is asked, with
-    onnxruntime 1.24 or later. A spec is compiled for each provider, as with `jsonnx compile --for`.
-    """
+    """Lists providers, or the nodes of a model that they cannot run."""
     import json
 
     if spec_or_model is not None:

@@ -9,8 +9,8 @@ from typing import Any
 
 import click
 
-from ..core.deployment_targets import PLAIN_TARGET, TARGETS
 from ..core.diagnostics import UsageError
+from ..core.providers.known_providers import PLAIN_TARGET, target_names
 from .budget import budget_options
 from .common import (
     ALL_OPTION,
@@ -55,7 +55,7 @@ OWN_DATA_NOTE = (
 @click.option(
     "--for",
     "target",
-    type=click.Choice(TARGETS),
+    type=click.Choice(target_names()),
     default=PLAIN_TARGET,
     show_default=True,
     help="Use only operators and element types that this execution provider has kernels for, as far as possible.",

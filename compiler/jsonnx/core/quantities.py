@@ -30,6 +30,9 @@ AMOUNT_EXAMPLES = {
 
 COUNT_TITLE, BYTES_TITLE = AMOUNT_EXAMPLES
 
+MIN_OPSET_LIMIT, MAX_OPSET_LIMIT = 1, 100
+"""The limits that a budget may set on the ONNX operator set of a model."""
+
 _AMOUNT = re.compile(r"([0-9.]+) ?([A-Za-z]*)")
 
 

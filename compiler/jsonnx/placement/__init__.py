@@ -4,12 +4,11 @@ In: an ONNX model and the name of a provider. Out: the nodes for which the provi
 """
 
 from .copied_tensors import Copies, copied_tensors
-from .kernel_table import PROVIDERS_WITH_TABLES, Kernel, KernelTable, kernel_table
+from .kernel_table import Kernel, KernelTable, kernel_table
 from .placement import MissingKernel, Placement, lacks_kernel, place_assigned, place_nodes
 from .provider_placement import SESSION, PlacedModel, ProviderPlacement
 
 __all__ = [
-    "PROVIDERS_WITH_TABLES",
     "SESSION",
     "Copies",
     "Kernel",

@@ -15,12 +15,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from ..core.providers.known_providers import KERNELS_PAGE, providers_with_kernel_table
 from .kernel_table import FIRST
 
 TABLES = Path(__file__).parent / "kernels"
-KERNELS_PAGE = "docs/OperatorKernels.md"
-WEBGPU_REGISTRATIONS = "onnxruntime/core/providers/webgpu/webgpu_execution_provider.cc"
-SECTIONS = {"cuda": "CUDAExecutionProvider", "directml": "DmlExecutionProvider"}
 ELEMENT_TYPES = {
     "float": "float32",
     "double": "float64",
@@ -55,11 +53,12 @@ Entry = list[Any]
 
 def main(checkout: Path) -> None:
     version = (checkout / "VERSION_NUMBER").read_text().strip()
-    page = (checkout / KERNELS_PAGE).read_text(encoding="utf-8")
-    for provider, section in SECTIONS.items():
-        _write(provider, version, KERNELS_PAGE, kernels_of_page(page, section))
-    registrations = (checkout / WEBGPU_REGISTRATIONS).read_text(encoding="utf-8")
-    _write("webgpu", version, WEBGPU_REGISTRATIONS, kernels_of_registrations(registrations))
+    for provider in providers_with_kernel_table():
+        source = provider.kernel_source
+        text = (checkout / source).read_text(encoding="utf-8")
+        is_page = source == KERNELS_PAGE
+        kernels = kernels_of_page(text, provider.ort_name) if is_page else kernels_of_registrations(text)
+        _write(provider.name, version, source, kernels)
 
 
 def _write(provider: str, version: str, source: str, kernels: Mapping[str, Mapping[str, list[Entry]]]) -> None:

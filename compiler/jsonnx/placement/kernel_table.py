@@ -9,9 +9,7 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-PROVIDERS_WITH_TABLES = ("cuda", "directml", "webgpu")
-"""Providers for which the package has a table, `kernels/NAME.json`."""
-
+from ..core.providers.known_providers import PROVIDERS
 
 FIRST = "first"
 """In place of a type parameter: the first input, where onnxruntime's source does not name the type parameters."""
@@ -61,7 +59,9 @@ def _kernel(first: int, last: int | None, types: Mapping[str, str]) -> Kernel:
 
 
 @cache
-def kernel_table(provider: str) -> KernelTable:
-    """The table of a provider of PROVIDERS_WITH_TABLES."""
+def kernel_table(provider: str) -> KernelTable | None:
+    """The table of a provider, `kernels/NAME.json`; None if there is none."""
+    if provider not in PROVIDERS or not PROVIDERS[provider].kernel_source:
+        return None
     file = resources.files(__package__) / "kernels" / f"{provider}.json"
     return KernelTable.from_json(json.loads(file.read_text(encoding="utf-8")))

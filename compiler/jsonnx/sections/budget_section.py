@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Annotated
 
 from ..core.components import ArrayCodec, DictCodec, NullableCodec, ScalarCodec, attr
-from ..core.deployment_targets import KERNEL_TARGETS, MAX_OPSET_LIMIT, MIN_OPSET_LIMIT
-from ..core.quantities import BYTES_CODEC, COUNT_CODEC
+from ..core.providers.known_providers import providers_with_kernel_table
+from ..core.quantities import BYTES_CODEC, COUNT_CODEC, MAX_OPSET_LIMIT, MIN_OPSET_LIMIT
 from .section_base import Section
 
 BUDGET_KEY = "budget"
@@ -17,9 +17,8 @@ MAX_AXIS_SIZE = (1 << 31) - 1
 
 Count = Annotated[int | str | None, NullableCodec(COUNT_CODEC)]
 Bytes = Annotated[int | str | None, NullableCodec(BYTES_CODEC)]
-Targets = Annotated[
-    tuple[str, ...] | None, NullableCodec(ArrayCodec(ScalarCodec(type="string", enum=list(KERNEL_TARGETS))))
-]
+TargetName = ScalarCodec(type="string", enum=[provider.name for provider in providers_with_kernel_table()])
+Targets = Annotated[tuple[str, ...] | None, NullableCodec(ArrayCodec(TargetName))]
 Sizes = Annotated[dict[str, int], DictCodec(ScalarCodec(type="integer", minimum=1, maximum=MAX_AXIS_SIZE))]
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from jsonnx.core.providers.known_providers import runtime_packages
 from jsonnx.core.system import installation
 
 PACKAGE = Path(installation.__file__).resolve().parents[2]
@@ -90,6 +91,5 @@ def test_the_extras_are_those_of_the_project() -> None:
         extra: " ".join(name.partition(">")[0] for name in names)
         for extra, names in project["optional-dependencies"].items()
     }
-    libraries = {extra: f"[{names}]" for extra, names in installation.LIBRARY_EXTRAS.items()}
-    runtimes = installation.PACKAGE_BY_EXTRA
-    assert requirements == {extra: runtime + libraries.get(extra, "") for extra, runtime in runtimes.items()}
+    extras = [*runtime_packages(), *installation.PACKAGE_BY_EXTRA]
+    assert requirements == {extra: installation._package_requirement(extra).strip('"') for extra in extras}

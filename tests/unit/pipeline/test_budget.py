@@ -11,11 +11,9 @@ from typing import Any
 import onnx
 import pytest
 from jsonnx.analysis.activation_memory import activation_peak
-from jsonnx.core.deployment_targets import KERNEL_TARGETS
 from jsonnx.core.quantities import parse_bytes, parse_count
 from jsonnx.pipeline.check.check import check_spec
 from jsonnx.pipeline.validate.validate import validate
-from jsonnx.placement import PROVIDERS_WITH_TABLES
 from support.commands import jsonnx, process
 
 SPEC: dict[str, Any] = {
@@ -165,10 +163,6 @@ def test_an_operator_without_a_kernel_is_named_with_its_layer() -> None:
     assert "webgpu lacks kernels for 1 of" in messages["$.budget.targets[1]"]
     assert "LSTM" in messages["$.budget.targets[1]"]
     assert "lacks kernels" in found(spec, "--target", "webgpu")["$"]
-
-
-def test_targets_are_those_with_tables() -> None:
-    assert KERNEL_TARGETS == PROVIDERS_WITH_TABLES
 
 
 def test_an_invalid_spec_is_not_compared() -> None:

@@ -16,11 +16,12 @@ import onnx
 import onnxruntime
 import pytest
 from jsonnx.cli import main
+from jsonnx.core.providers.execution_provider import ExecutionProvider
+from jsonnx.core.providers.known_providers import PROVIDERS
 from jsonnx.runtime.parity import parity_check
 from jsonnx.runtime.parity.output_differences import output_differences
 from jsonnx.runtime.parity.provider_runs import cpu_outputs, float64_outputs
 from jsonnx.runtime.parity.worst_node import NodeSearch
-from jsonnx.runtime.providers import providers
 from support.commands import CliRunner
 
 AZURE = "AzureExecutionProvider"
@@ -46,7 +47,7 @@ def folder(tmp_path, monkeypatch):
     Path("spec.json").write_text(json.dumps(SPEC))
 
 
-def with_sin(model: bytes) -> bytes:
+def rewrite_model(model: bytes) -> bytes:
     """The model with Sin in place of Tanh."""
     proto = onnx.load_model_from_string(model)
     for node in proto.graph.node:
@@ -58,8 +59,7 @@ def with_sin(model: bytes) -> bytes:
 @pytest.fixture
 def damaged(monkeypatch):
     """A provider that computes Tanh wrongly."""
-    info = providers.ProviderInfo(AZURE, "onnxruntime", rewrite_model=with_sin)
-    monkeypatch.setitem(providers.PROVIDERS, AZURE, info)
+    monkeypatch.setitem(PROVIDERS, AZURE, ExecutionProvider(AZURE, AZURE, "Azure", workarounds=__name__))
 
 
 def parity(*arguments: str) -> tuple[int, Any]:
@@ -180,7 +180,7 @@ def test_a_fault_that_other_outputs_hide_is_found_by_bisection():
 
     def run(model: bytes) -> dict[str, np.ndarray]:
         is_fused = len(onnx.load_model_from_string(model).graph.output) == 1
-        return cpu_outputs(with_sin(model) if is_fused else model, feeds)
+        return cpu_outputs(rewrite_model(model) if is_fused else model, feeds)
 
     found = NodeSearch(model, lambda model: cpu_outputs(model, feeds), run, 1e-3).behind("last")
     assert found is not None

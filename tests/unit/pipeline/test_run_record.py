@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,9 @@ import pytest
 from jsonnx import CompileError, Run, Trainer, UsageError
 from jsonnx.core.files.digests import file_sha256
 from jsonnx.core.files.run_files import EXECUTION_FILE
+from jsonnx.core.providers.execution_provider import FLAG
+from jsonnx.core.providers.known_providers import PROVIDERS
 from jsonnx.render.schemas.run_schema import lock_schema, run_schema
-from jsonnx.runtime.providers.provider_options import OPTIONS_BY_PROVIDER, OptionType
 from support.commands import jsonnx
 
 SPEC: dict[str, Any] = {
@@ -266,7 +268,7 @@ def test_a_locked_run_is_reproduced() -> None:
 
 
 def test_a_locked_run_has_the_options_of_its_provider(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(OPTIONS_BY_PROVIDER, "cpu", {"use_tf32": OptionType(choices=("0", "1"))})
+    monkeypatch.setitem(PROVIDERS, "cpu", replace(PROVIDERS["cpu"], options={"use_tf32": FLAG}))
     option = ("--provider-option", "use_tf32=1")
     train("--quiet", "-o", "first", *option)
     jsonschema.validate(folder_document(Path("first")), run_schema())

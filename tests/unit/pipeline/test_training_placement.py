@@ -10,8 +10,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from jsonnx.cli import main
+from jsonnx.core.providers.known_providers import PROVIDERS
 from jsonnx.pipeline.check.check import check_spec
-from jsonnx.pipeline.run import place_nodes, training_placement
+from jsonnx.pipeline.run import place_nodes, training_placement, training_run
 from jsonnx.pipeline.run.training_placement import fallback_diagnostic
 from jsonnx.pipeline.train.plan_training import plan_training
 from jsonnx.runtime.providers.assignment import Assignment, recorded_assignment
@@ -23,7 +24,7 @@ SPEC = {
     "layers": [{"type": "Dense", "units": 8}, {"type": "ops.arctan"}, {"type": "Dense", "units": 2}],
     "training": {"loss": "mse", "optimizer": "sgd", "epochs": 1, "data": {"train": "data.npz"}},
 }
-WEBGPU = Provider("webgpu", "WebGpuExecutionProvider", "gpu")
+WEBGPU = Provider(PROVIDERS["webgpu"])
 
 
 @pytest.fixture
@@ -49,10 +50,10 @@ def assigned(monkeypatch):
 
         monkeypatch.setattr(place_nodes, "assignment", assignment)
         monkeypatch.setattr(place_nodes, "usable_provider", lambda name: WEBGPU if name == "webgpu" else None)
-        monkeypatch.setattr(training_placement, "CPU_PROVIDER", "none")  # as if the trainer ran on WebGPU
-        original = training_placement.step_placement
-        monkeypatch.setattr(
-            training_placement, "step_placement", lambda checked, step, name: original(checked, step, "webgpu")
+        monkeypatch.setattr(  # as if the trainer ran on WebGPU
+            training_run,
+            "training_placement",
+            lambda checked, step, provider: training_placement.training_placement(checked, step, WEBGPU),
         )
 
     return fake

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
+import pytest
+from jsonnx.core.providers.known_providers import providers_with_kernel_table
+from jsonnx.placement import import_kernels
 from jsonnx.placement.import_kernels import kernels_of_page, kernels_of_registrations
 
 PAGE = """## Operators implemented by CPUExecutionProvider
@@ -51,3 +57,21 @@ def test_registrations_of_webgpu_are_read_once() -> None:
     assert kernels_of_registrations(REGISTRATIONS) == {
         "": {"Abs": [[13, None, floats], [6, 12, floats]], "Shape": [[15, None, {}]], "Add": [[14, None, numbers]]}
     }
+
+
+def test_each_table_is_read_from_the_file_that_the_record_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(import_kernels, "TABLES", tmp_path)
+    page = PAGE + PAGE.partition("\n\n")[2].replace("CUDAExecutionProvider", "DmlExecutionProvider")
+    for record in providers_with_kernel_table():
+        source = tmp_path / record.kernel_source
+        source.parent.mkdir(parents=True, exist_ok=True)
+        source.write_text(page if source.suffix == ".md" else REGISTRATIONS)
+    (tmp_path / "VERSION_NUMBER").write_text("1.99.0\n")
+    import_kernels.main(tmp_path)
+    tables = {file.stem: json.loads(file.read_text()) for file in tmp_path.glob("*.json")}
+    assert tables.keys() == {record.name for record in providers_with_kernel_table()}
+    assert {table["runtime_version"] for table in tables.values()} == {"1.99.0"}
+    assert "Cast" in tables["cuda"]["kernels"][""]
+    assert "Shape" in tables["webgpu"]["kernels"][""]

@@ -7,6 +7,7 @@ from typing import Any
 
 import onnx
 from jsonnx.backend import to_model_proto
+from jsonnx.core.providers.known_providers import providers_with_kernel_table
 from jsonnx.core.types import BATCH, TensorType
 from jsonnx.ir import Builder
 from jsonnx.placement import Kernel, KernelTable, kernel_table, place_nodes
@@ -93,8 +94,8 @@ def test_a_branch_may_compute_what_is_no_shape() -> None:
 
 
 def test_the_tables_name_their_source() -> None:
-    for provider in ("cuda", "directml", "webgpu"):
-        found = kernel_table(provider)
-        assert found.provider == provider
+    for record in providers_with_kernel_table():
+        found = kernel_table(record.name)
+        assert (found.provider, found.source) == (record.name, record.kernel_source)
         assert found.runtime_version.count(".") == 2
         assert found.kernels["", "MatMul"]

@@ -4,12 +4,14 @@ losses are read late. `tests/environments/webgpu` runs it on a device."""
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 from jsonnx.core.diagnostics import CompileError
+from jsonnx.core.providers.known_providers import PROVIDERS
 from jsonnx.core.types import BATCH, TensorType
 from jsonnx.ir import Builder
 from jsonnx.runtime.execution import device_runner, execution_plan, pinned_memory
@@ -25,7 +27,7 @@ from jsonnx.runtime.providers.providers import Provider, resolve_provider
 from .plans import classifier, flowers
 
 X, Y = flowers()
-CUDA = Provider("cuda", "CUDAExecutionProvider", "cuda")
+CUDA = Provider(PROVIDERS["cuda"])
 
 
 @pytest.fixture
@@ -92,7 +94,7 @@ def test_results_are_read_only_when_they_are_used(device, monkeypatch):
 
 
 def test_a_batch_is_copied_ahead_where_another_thread_may_do_so(device, monkeypatch):
-    monkeypatch.setattr(device_runner, "COPIES_WHILE_RUNNING", ("cpu",))
+    monkeypatch.setitem(PROVIDERS, "cpu", replace(PROVIDERS["cpu"], copies_while_running=True))
     copied: list[bool] = []
     copy_ahead = DeviceRun.copy_ahead
 
@@ -113,7 +115,7 @@ def test_a_new_learning_rate_reaches_batches_that_are_copied_already(device, mon
         def on_step(self, step: int, figures: dict[str, float]) -> None:
             trainer.learning_rate /= 2
 
-    monkeypatch.setattr(device_runner, "COPIES_WHILE_RUNNING", ("cpu",))
+    monkeypatch.setitem(PROVIDERS, "cpu", replace(PROVIDERS["cpu"], copies_while_running=True))
     trainer = Trainer(classifier())
     history = trainer.fit(X, Y, batch_size=10, epochs=1, callbacks=[Halving()])
     on_device = trainer.weights()
@@ -200,7 +202,7 @@ def test_a_requested_capture_that_is_impossible_is_an_error(monkeypatch):
 
 
 def test_each_pair_of_sets_of_each_batch_has_launches_of_its_own(device, monkeypatch):
-    monkeypatch.setattr(device_runner, "CAPTURES_BY_DEFAULT", ("cpu",))
+    monkeypatch.setitem(PROVIDERS, "cpu", replace(PROVIDERS["cpu"], captures_by_default=True))
     used: list[tuple[str, tuple[int, int]]] = []
     monkeypatch.setattr(device_runner, "run_options", lambda capture_id: SimpleNamespace(capture_id=capture_id))
     trainer = Trainer(classifier())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from jsonnx.core.providers.known_providers import PROVIDERS
 from jsonnx.pipeline.check.check import check_spec
 from jsonnx.pipeline.train.plan_training import plan_training
 from jsonnx.runtime.execution import data_parallel
@@ -12,7 +13,7 @@ from jsonnx.runtime.execution.execution_plan import ExecutionPlan, plan_executio
 from jsonnx.runtime.providers.providers import Provider, resolve_provider
 from jsonnx.tuning.cpu.embeddings import lazy_updates
 
-CUDA = Provider("cuda", "CUDAExecutionProvider", "cuda")
+CUDA = Provider(PROVIDERS["cuda"])
 CONV = {"type": "Conv2D", "filters": 4, "kernel_size": 3}
 DENSE = {"type": "Dense", "units": 3}
 

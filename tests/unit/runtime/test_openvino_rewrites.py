@@ -12,7 +12,7 @@ import pytest
 from jsonnx.backend import serialize, to_model_proto
 from jsonnx.core.types import BATCH, TensorType
 from jsonnx.ir import Builder
-from jsonnx.runtime.providers.openvino_rewrites import rewritten
+from jsonnx.runtime.providers.openvino_rewrites import rewrite_model
 
 RNG = np.random.default_rng(0)
 
@@ -37,12 +37,12 @@ def nodes_of(model: bytes, *operators: str) -> list[onnx.NodeProto]:
 @pytest.mark.parametrize("type", ["GRU", "LSTM", "SimpleRNN"])
 def test_recurrent_nodes_read_different_tensors(type):
     model = bidirectional(type)
-    before, after = (nodes_of(each, "GRU", "LSTM", "RNN") for each in (model, rewritten(model)))
+    before, after = (nodes_of(each, "GRU", "LSTM", "RNN") for each in (model, rewrite_model(model)))
     assert len({node.input[0] for node in before}) == 2
     assert len({node.input[0] for node in after}) == len(after) == 4
-    assert len(nodes_of(rewritten(model), "Max")) == 2
+    assert len(nodes_of(rewrite_model(model), "Max")) == 2
     x = RNG.normal(size=(5, 4, 2)).astype(np.float32)
-    np.testing.assert_array_equal(*(results(each, {"x": x})[0] for each in (model, rewritten(model))))
+    np.testing.assert_array_equal(*(results(each, {"x": x})[0] for each in (model, rewrite_model(model))))
 
 
 @pytest.mark.parametrize("axis", [-1, 1])
@@ -54,9 +54,9 @@ def test_layer_normalization_of_a_step_becomes_primitives(axis, has_bias):
     weights = [g.const(RNG.normal(size=shape), "float32") for _ in range(1 + has_bias)]
     y, mean, inverse = g.LayerNormalization(x, *weights, axis=axis, epsilon=1e-3, outputs=3)
     model = serialize(to_model_proto(g.graph({"y": y, "mean": mean, "inverse": inverse})))
-    assert nodes_of(rewritten(model), "LayerNormalization") == []
+    assert nodes_of(rewrite_model(model), "LayerNormalization") == []
     feeds = {"x": RNG.normal(size=(2, 3, 4)).astype(np.float32)}
-    for expected, actual in zip(results(model, feeds), results(rewritten(model), feeds), strict=True):
+    for expected, actual in zip(results(model, feeds), results(rewrite_model(model), feeds), strict=True):
         np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-5)
 
 
@@ -64,4 +64,4 @@ def test_other_models_keep_their_bytes():
     spec = {"inputs": {"x": {"shape": [4, 2]}}, "layers": [{"type": "GRU", "units": 3}]}
     single = jsonnx.compile(spec, seed=0).to_bytes()
     for model in (single, b"", b"GRU of no model"):
-        assert rewritten(model) is model
+        assert rewrite_model(model) is model

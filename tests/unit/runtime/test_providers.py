@@ -12,6 +12,7 @@ import pytest
 from jsonnx.backend import serialize, to_model_proto
 from jsonnx.cli import main
 from jsonnx.core.diagnostics import CompileError, UsageError
+from jsonnx.core.providers.known_providers import PROVIDERS
 from jsonnx.core.system import cpu_count
 from jsonnx.core.types import BATCH, TensorType
 from jsonnx.ir import Builder
@@ -75,14 +76,18 @@ def installed_from_an_index(monkeypatch):
     monkeypatch.setattr(providers, "install_command", lambda extra: f'pip install "jsonnx[{extra}]"')
 
 
+def how_to_get(name: str) -> str:
+    return providers.how_to_get(PROVIDERS[name])
+
+
 def test_another_distribution_of_onnxruntime_is_uninstalled_first(monkeypatch):
     monkeypatch.setattr(providers, "installed_runtimes", lambda: ["onnxruntime"])
-    assert providers.how_to_get("webgpu").startswith('pip uninstall -y onnxruntime && pip install "jsonnx[webgpu]"')
-    assert providers.how_to_get("cpu") == 'pip install "jsonnx[cpu]"'
+    assert how_to_get("webgpu").startswith('pip uninstall -y onnxruntime && pip install "jsonnx[webgpu]"')
+    assert how_to_get("cpu") == 'pip install "jsonnx[cpu]"'
     monkeypatch.setattr(providers, "installed_runtimes", lambda: ["onnxruntime-webgpu"])
-    assert providers.how_to_get("cuda").startswith('pip uninstall -y onnxruntime-webgpu && pip install "jsonnx[cuda]"')
-    assert providers.how_to_get("webgpu").startswith('pip install "jsonnx[webgpu]"')
-    assert providers.how_to_get("qnn").startswith("pip uninstall -y onnxruntime-webgpu && pip install onnxruntime-qnn")
+    assert how_to_get("cuda").startswith('pip uninstall -y onnxruntime-webgpu && pip install "jsonnx[cuda]"')
+    assert how_to_get("webgpu").startswith('pip install "jsonnx[webgpu]"')
+    assert how_to_get("qnn").startswith("pip uninstall -y onnxruntime-webgpu && pip install onnxruntime-qnn")
 
 
 def test_an_unknown_provider_gets_a_suggestion():
@@ -110,7 +115,7 @@ def test_a_missing_onnxruntime_is_reported(monkeypatch):
 @pytest.mark.filterwarnings("ignore:Specified provider")
 def test_a_provider_that_onnxruntime_drops_is_an_error():
     with pytest.raises(UsageError) as error:
-        providers.create_session(negation(), providers.Provider("cuda", "CUDAExecutionProvider"))
+        providers.create_session(negation(), providers.known_provider("cuda"))
     assert error.value.diagnostic.code == "provider-failed"
 
 
@@ -134,7 +139,7 @@ def test_an_addon_is_not_a_second_distribution(monkeypatch):
 def test_the_list_of_providers_says_how_to_install_each():
     rows = {row.name: row for row in provider_availability.provider_availability()}
     assert rows["cpu"].available
-    assert list(providers.PROVIDERS) == list(rows)[: len(providers.PROVIDERS)]
+    assert list(PROVIDERS) == list(rows)[: len(PROVIDERS)]
     assert all(row.available or "pip" in row.how or "needs" in row.how for row in rows.values())
 
 

@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 from jsonnx import Trainer
+from jsonnx.core.providers.known_providers import PROVIDERS
 from jsonnx.core.types import BATCH, TensorType
 from jsonnx.runtime.execution import graph_loader
 from jsonnx.runtime.providers.providers import Provider
 from jsonnx.runtime.providers.static_shapes import MAX_RUNNERS, StaticShapeRunner, needs_static_shapes
 
-OPENVINO, CPU = Provider("openvino", "OpenVINOExecutionProvider"), Provider("cpu", "CPUExecutionProvider")
+OPENVINO, CPU = Provider(PROVIDERS["openvino"]), Provider(PROVIDERS["cpu"])
 SPEC = {
     "inputs": {"x": {"shape": [13, 13, 32]}},
     "layers": [

@@ -8,16 +8,9 @@ from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any
 
-RUNTIME_BY_EXTRA = {
-    "cpu": "onnxruntime",
-    "cuda": "onnxruntime-gpu",
-    "webgpu": "onnxruntime-webgpu",
-    "openvino": "onnxruntime-openvino",
-    "directml": "onnxruntime-directml",
-}
-"""The distribution of onnxruntime that an extra installs."""
+from ..providers.known_providers import runtime_packages
+
 PACKAGE_BY_EXTRA = {
-    **RUNTIME_BY_EXTRA,
     "data": "pyarrow",
     "images": "pillow",
     "search": "optuna cmaes scipy",
@@ -28,9 +21,7 @@ PACKAGE_BY_EXTRA = {
     "lsp": "pygls",
     "mcp": "mcp",
 }
-"""The distributions that each of our extras installs."""
-LIBRARY_EXTRAS = {"cuda": "cuda,cudnn"}
-"""The extras of such a distribution that install the libraries it needs: CUDA and cuDNN."""
+"""The distributions that each of our extras installs, besides the extras of execution providers."""
 
 
 def install_command(extra: str) -> str:
@@ -43,8 +34,10 @@ def install_command(extra: str) -> str:
 
 
 def _package_requirement(extra: str) -> str:
-    package, libraries = PACKAGE_BY_EXTRA[extra], LIBRARY_EXTRAS.get(extra)
-    return f'"{package}[{libraries}]"' if libraries else package
+    if extra in PACKAGE_BY_EXTRA:
+        return PACKAGE_BY_EXTRA[extra]
+    runtime = runtime_packages()[extra]
+    return f'"{runtime.name}[{runtime.library_extras}]"' if runtime.library_extras else runtime.name
 
 
 def _requirement(extra: str) -> str | None:

@@ -8,8 +8,8 @@ import numpy as np
 
 from ...analysis.decision import spec_thresholds
 from ...backend import model_metadata, to_model_writer
-from ...core.deployment_targets import PLAIN_TARGET, TARGETS
 from ...core.diagnostics import CompileError
+from ...core.providers.known_providers import PLAIN_TARGET, target_names
 from ...core.system.gc_pause import gc_paused
 from ...data.samples.data_errors import FeedError
 from ...frontend.text.formatter import with_ordered_keys
@@ -50,12 +50,12 @@ def compile(
     (a batch normalization into a convolution); without it, the model has each layer as it is written. `scale` is the
     name of one of the spec's scales, and a change is a text like `width=128`, as after `--set`. With `verify`, a weight
     file must match the digests that it records. The model has operators and element types that the `target` has kernels
-    for: cpu (standard operators of the lowest opset), cuda, webgpu, directml, coreml or openvino. Raises CompileError
+    for: cpu (standard operators of the lowest opset) or another name after `jsonnx compile --for`. Raises CompileError
     for an invalid spec, weights that do not fit or do not match their digests, UsageError for a file that cannot be
     read, ValueError for another target.
     """
-    if target not in TARGETS:
-        raise ValueError(f"target must be one of {TARGETS}, got {target!r}")
+    if target not in target_names():
+        raise ValueError(f"target must be one of {target_names()}, got {target!r}")
     checked = check_spec(spec, after, changes, scale)
     return compile_checked(checked, weights, seed, after, partial, fold, verify, target)
 

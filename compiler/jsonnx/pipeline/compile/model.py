@@ -8,9 +8,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from ...backend import ModelWriter, verify_model
-from ...core.deployment_targets import PLAIN_TARGET
 from ...core.files.files import write_atomically
 from ...core.html_table import html_table
+from ...core.providers.known_providers import PLAIN_TARGET
 from ...core.types import TensorType
 from ...frontend.network import Network
 from ...ir import Graph

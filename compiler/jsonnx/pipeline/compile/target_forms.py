@@ -18,7 +18,7 @@ from ...ir import Graph, Node, Value
 from ...passes.canonicalize import canonicalize
 from ...passes.gelu_as_erf import write_gelu_as_erf
 from ...passes.legalization import write_nodes_without_kernel
-from ...placement import PROVIDERS_WITH_TABLES, KernelTable, kernel_table, lacks_kernel
+from ...placement import KernelTable, kernel_table, lacks_kernel
 from ...runtime.training_plan import TrainingPlan
 
 MAX_ROUNDS = 8
@@ -31,9 +31,9 @@ def write_for_target(graph: Graph, target: str) -> Graph:
 
     Where the target does not compute in int64, inputs of int64 become int32.
     """
-    if target not in PROVIDERS_WITH_TABLES:
-        return graph
     table = kernel_table(target)
+    if table is None:
+        return graph
     graph = write_gelu_as_erf(graph)
     for _ in range(MAX_ROUNDS):
         needs_form = partial(_needs_form, table, lowest_opset(graph))
@@ -47,7 +47,7 @@ def write_for_target(graph: Graph, target: str) -> Graph:
 def plan_for_target(plan: TrainingPlan, target: str) -> TrainingPlan:
     """The training plan with all graphs in the form of a target, and the types of inputs and targets as they are fed
     there."""
-    if target not in PROVIDERS_WITH_TABLES:
+    if kernel_table(target) is None:
         return plan
     train, evaluate = write_for_target(plan.train, target), write_for_target(plan.evaluate, target)
     fed = {**train.inputs, **evaluate.inputs}

@@ -11,6 +11,7 @@ import numpy as np
 
 from ...core.diagnostics import CompileError, UsageError
 from ...core.files.files import open_file
+from ...core.providers.known_providers import PROVIDERS
 from ...data.samples.data_errors import FeedError
 from ...placement import MissingKernel
 from ...runtime.fit.trainer import Trainer as PlanTrainer
@@ -20,7 +21,7 @@ from ...runtime.parity.parity_report import CpuNode, ParityOptions, ParityReport
 from ...runtime.parity.provider_runs import ProviderSession, cpu_outputs, float64_outputs
 from ...runtime.parity.worst_node import NodeSearch, WorstNode
 from ...runtime.providers.assignment import usable_provider
-from ...runtime.providers.providers import PROVIDERS, Provider, how_to_get, resolve_provider, runtime_version
+from ...runtime.providers.providers import Provider, find_provider, how_to_get, resolve_provider, runtime_version
 from ...runtime.session.session import Session, model_file
 from ...sections.monitor import monitors_validation
 from ..check.check import CheckedSpec, check_spec
@@ -62,9 +63,9 @@ def _present_providers(named: Sequence[str]) -> list[str]:
         return [name for name in PROVIDERS if usable_provider(name) is not None]
     present = [name for name in named if usable_provider(name) is not None]
     if not present:
-        resolve_provider(named[0])  # raises the error of a provider that is not installed
+        provider = resolve_provider(named[0])  # raises the error of a provider that is not installed
         message = f"the {named[0]!r} provider is installed but does not start here"
-        raise UsageError("provider-failed", message, how_to_get(named[0]))
+        raise UsageError("provider-failed", message, how_to_get(provider.record))
     return list(dict.fromkeys(named))
 
 
@@ -165,7 +166,7 @@ class _Comparison:
         """The results of a provider; an error of the provider is a message."""
         provider = usable_provider(name)
         if provider is None:
-            return ProviderParity(name, how_to_get(name), compared=False)
+            return ProviderParity(name, how_to_get(find_provider(name).record), compared=False)
         try:
             parity = self._trained(self._compared(provider), name)
         except (CompileError, UsageError) as error:

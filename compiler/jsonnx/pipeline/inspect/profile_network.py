@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from ...core.deployment_targets import PLAIN_TARGET, TARGETS
 from ...core.diagnostics import UsageError
 from ...core.files.files import open_file, write_atomically
 from ...core.files.run_files import RUN_INFO_FILE, SPEC_FILE
 from ...core.files.spec_source import SpecSource
+from ...core.providers.known_providers import PLAIN_TARGET, target_names
 from ...core.system.cpu_count import checked_thread_count
 from ...data.files.data_locations import items_of_user
 from ...data.files.dataset_files import inputs_from
@@ -219,7 +219,7 @@ def _model_bytes(
         with open_file(path) as file:
             return file.read(), str(path.resolve().parent), None
     checked = check_spec(spec_or_model, changes=options.changes, scale=options.scale)
-    target = target if target in TARGETS else PLAIN_TARGET
+    target = target if target in target_names() else PLAIN_TARGET
     model = compile_checked(checked, options.weights, verify=options.verify, target=target)
     return model.to_bytes(), None, checked
 

@@ -15,12 +15,12 @@ from ...backend import serialize, to_model_proto
 from ...core.diagnostics import CompileError, Diagnostic, UsageError, path_text
 from ...core.files.files import open_file
 from ...core.files.run_files import MODEL_FILE
+from ...core.providers.known_providers import CPU, providers_of_auto, providers_with_kernel_table
 from ...core.types import BATCH
 from ...ir import Graph, with_vocabularies
 from ...ir.label_encoder import unlearned_states
 from ...passes.gelu_as_erf import write_gelu_as_erf
 from ...placement import (
-    PROVIDERS_WITH_TABLES,
     SESSION,
     KernelTable,
     PlacedModel,
@@ -32,7 +32,7 @@ from ...placement import (
     place_nodes,
 )
 from ...runtime.providers.assignment import assignment, usable_provider
-from ...runtime.providers.providers import AUTO_ORDER, CPU_PROVIDER, Provider, find_provider, runtime_version
+from ...runtime.providers.providers import Provider, find_provider, runtime_version
 from ...runtime.providers.static_shapes import has_dynamic_kernels, set_sizes
 from ..check.check import CheckedSpec, Spec, check_spec
 from ..compile.graphs import inference_graph
@@ -57,12 +57,6 @@ class _TitledModel:
     needs_static_shapes: bool = False
 
 
-_NO_TABLE_HELP = (
-    f"there are tables of {', '.join(PROVIDERS_WITH_TABLES)}; where onnxruntime 1.24 or later has the provider and it "
-    "starts, its session tells where nodes run"
-)
-
-
 def placements(
     spec_or_model: Spec, provider: str | None = None, changes: Sequence[str] = (), scale: str | None = None
 ) -> list[ProviderPlacement]:
@@ -73,17 +67,24 @@ def placements(
     `provider` for all that have one, the tables of kernels tell. Raises CompileError for an invalid spec or model,
     UsageError `no-kernel-table` for a provider that is neither here nor has a table.
     """
-    names = [name for name in AUTO_ORDER if name != "cpu"] if provider is None else [find_provider(provider).name]
+    automatic = [record.name for record in providers_of_auto() if record.name != CPU]
+    names = automatic if provider is None else [find_provider(provider).name]
     subjects, paths = subjects_of(spec_or_model, changes, scale)
-    tables = [kernel_table(name) for name in PROVIDERS_WITH_TABLES if provider is None or name in names]
-    found = [place_by_table(subjects, table, paths) for table in tables]
+    tables = [kernel_table(record.name) for record in providers_with_kernel_table()]
+    found = [place_by_table(subjects, table, paths) for table in tables if table and table.provider in names]
     for name in names:
         here = placement_here(subjects, name, paths)
         found += [here] if here is not None else []
     if not found:
         message = f"jsonnx has no table of the kernels of {provider!r}, and it does not run here"
-        raise UsageError("no-kernel-table", message, _NO_TABLE_HELP)
+        raise UsageError("no-kernel-table", message, _no_table_help())
     return found
+
+
+def _no_table_help() -> str:
+    names = ", ".join(record.name for record in providers_with_kernel_table())
+    runtime = "where onnxruntime 1.24 or later has the provider and it starts, its session tells where nodes run"
+    return f"there are tables of {names}; {runtime}"
 
 
 def place_by_table(subjects: Sequence[Subject], table: KernelTable, paths: Mapping[str, str]) -> ProviderPlacement:
@@ -98,10 +99,10 @@ def placement_here(subjects: Sequence[Subject], provider: str, paths: Mapping[st
     resolved = usable_provider(provider)
     if resolved is None:
         return None
-    table = kernel_table(provider) if provider in PROVIDERS_WITH_TABLES else None
+    table = kernel_table(provider)
     placed = []
     for model in (_for_provider(subject, provider) for subject in subjects):
-        if model.needs_static_shapes and provider == "openvino":
+        if model.needs_static_shapes and resolved.record.needs_static_kernels:
             set_sizes(model.proto, {str(BATCH): model.batch_size})
         on_cpu = _nodes_left_to_cpu(serialize(model.proto), resolved)
         if on_cpu is None:
@@ -113,7 +114,7 @@ def placement_here(subjects: Sequence[Subject], provider: str, paths: Mapping[st
 def _nodes_left_to_cpu(model: bytes, provider: Provider) -> frozenset[str] | None:
     """The names of the nodes that a provider of this machine leaves to the CPU; None if its onnxruntime does not
     tell."""
-    if provider.ort_name == CPU_PROVIDER:  # its sessions do not tell
+    if provider.is_cpu:  # its sessions do not tell
         return frozenset()
     found = assignment(model, provider)
     return None if found is None else found.on_cpu
@@ -130,14 +131,13 @@ def placement_of_model(model: bytes, provider: Provider) -> Placement | None:
 
     Raises UsageError if the provider refuses the model.
     """
-    if provider.ort_name == CPU_PROVIDER:
+    if provider.is_cpu:
         return None
     on_cpu = _nodes_left_to_cpu(model, provider)
     if on_cpu is None:
         return None
     proto = onnx.load_model_from_string(model)
-    table = kernel_table(provider.name) if provider.name in PROVIDERS_WITH_TABLES else None
-    placement = place_assigned(proto, on_cpu, table)
+    placement = place_assigned(proto, on_cpu, kernel_table(provider.name))
     return _with_source_paths(placement, _source_paths_in_model(proto))
 
 
@@ -148,9 +148,8 @@ def step_placement(checked: CheckedSpec, step: Graph, provider: str) -> Provider
     subject = Subject("training step", step, training.batch_size if training else 1)
     paths = _source_paths(checked)
     here = placement_here([subject], provider, paths)
-    if here is not None or provider not in PROVIDERS_WITH_TABLES:
-        return here
-    return place_by_table([subject], kernel_table(provider), paths)
+    table = kernel_table(provider)
+    return here if here is not None or table is None else place_by_table([subject], table, paths)
 
 
 def _for_provider(subject: Subject, provider: str) -> _TitledModel:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ...core.diagnostics import Diagnostic
 from ...ir import Graph
 from ...placement import SESSION, Copies, MissingKernel, PlacedModel, Placement, ProviderPlacement
-from ...runtime.providers.providers import BUILDS_ENGINES, CPU_PROVIDER, Provider, runtime_version
+from ...runtime.providers.providers import Provider, runtime_version
 from ..check.check import CheckedSpec
 from .place_nodes import step_placement
 
@@ -19,10 +19,10 @@ MAX_NAMED_NODES = 5
 
 def training_placement(checked: CheckedSpec, step: Graph, provider: Provider) -> ProviderPlacement | None:
     """Where a provider runs the nodes of a training step; None if that is not known."""
-    if provider.ort_name == CPU_PROVIDER:
+    if provider.is_cpu:
         all_here = PlacedModel("training step", Placement(len(step.nodes), ()), Copies(0, 0, True, {}), 1)
         return ProviderPlacement(provider.name, runtime_version(), SESSION, (all_here,))
-    if provider.name in BUILDS_ENGINES:
+    if provider.record.builds_engines:
         return None
     return step_placement(checked, step, provider.name)
 

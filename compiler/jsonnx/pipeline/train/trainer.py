@@ -23,7 +23,7 @@ from ...runtime.fit.fit_data import dataset_of
 from ...runtime.fit.trainer import Trainer as PlanTrainer
 from ...runtime.parity.parity_check import check_step
 from ...runtime.providers.provider_options import ProviderOptions
-from ...runtime.providers.providers import CPU_PROVIDER, Provider, resolve_provider
+from ...runtime.providers.providers import Provider, resolve_provider
 from ..check.check import CheckedSpec, Spec, check_spec
 from ..compile.compile import compile_checked
 from ..compile.initial_weights import Weights, resolve_initial_weights
@@ -109,7 +109,7 @@ class Trainer(PlanTrainer):
         del initial_weights  # the engine frees each array once it is copied
         super().__init__(plan, resolved_provider, threads, fast=fast, donated_weights=donated_weights)
         self.initial_weights_digest = digest
-        if verify and self.resolved_provider.ort_name != CPU_PROVIDER:
+        if verify and not self.resolved_provider.is_cpu:
             check_step(self.plan, self.resolved_provider)
         self.temperatures: dict[str, float] = {}
         """The numbers by which a calibration divided the logits, by output."""

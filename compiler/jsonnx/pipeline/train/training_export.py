@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...backend import package_version, spec_hash, to_model_writer, verify_model
-from ...core.deployment_targets import PLAIN_TARGET
 from ...core.files.files import make_folders, write_atomically
+from ...core.providers.known_providers import PLAIN_TARGET
 from ...core.reserved_names import (
     LEARNING_RATE,
     is_slot_name,

@@ -82,6 +82,7 @@ def _operator_notes(operators: Sequence[tuple[JsonPath, str]]) -> list[tuple[Jso
 def _check_kernels(model: Model, target: str, index: int, budget: Budget, report: Report) -> None:
     """Reports the operators that have no kernel on a target, in the form of the model that `compile --for` it has."""
     table = kernel_table(target)
+    assert table is not None  # the schema lists only targets with a table
     placed = place_by_table([Subject("model", model.optimized_graph)], table, {}).models[0].placement
     if not placed.missing:
         return

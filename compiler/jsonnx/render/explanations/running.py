@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ...core.providers.known_providers import PROVIDERS, kernel_table_titles
 from .explanation import Explanation
 
 RUNNING_EXPLANATIONS: dict[str, Explanation] = {
@@ -146,14 +147,13 @@ RUNNING_EXPLANATIONS: dict[str, Explanation] = {
     ),
     "unknown-provider": Explanation(
         "An unknown provider",
-        "`jsonnx providers` lists them: cpu, cuda, tensorrt, openvino, coreml, directml, migraphx, qnn, webgpu; "
-        "or `auto` for the best one available.",
+        f"`jsonnx providers` lists them: {', '.join(PROVIDERS)}; or `auto` for the best one available.",
         "jsonnx train spec.json --provider gpu",
         "jsonnx train spec.json --provider cuda",
     ),
     "no-kernel-table": Explanation(
         "It is not known which nodes the provider runs",
-        "jsonnx has tables of the kernels of CUDA, DirectML and WebGPU. Other providers compile parts of a graph as a "
+        f"jsonnx has tables of the kernels of {kernel_table_titles()}. Other providers compile parts of a graph as a "
         "whole, and document no kernels; where one is installed and starts, onnxruntime 1.24 and later tell where each "
         "node runs.",
         "jsonnx providers spec.json --provider coreml    # not on a Mac",

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from ...core.providers.known_providers import CPU
 from ..text.text_table import TextTable
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def profile_text(
     lines = [*_head_lines(profile), "", table.text(color, width), *_fused_lines(profile, by)]
     if profile.has_started_nodes:
         lines += ["", STARTED_NOTE]
-    if profile.provider != "cpu" and profile.unmapped_seconds > MAX_UNMAPPED_SHARE * profile.node_seconds:
+    if profile.provider != CPU and profile.unmapped_seconds > MAX_UNMAPPED_SHARE * profile.node_seconds:
         lines += ["", COMPILED_NOTE]
     return "\n".join(lines)
 

@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from ...ir import Graph
     from .variables import Variables
 
-COPIES_WHILE_RUNNING = ("cuda", "tensorrt")
-"""Providers whose device memory another thread may write while a step runs."""
-CAPTURES_BY_DEFAULT = ("cuda",)
 UNCAPTURABLE_OPS = frozenset({"If", "Loop", "Scan", "NonZero", "Unique", "Compress", "NonMaxSuppression"})
 """Operators whose kernels launch differently from run to run."""
 NO_CAPTURE = "-1"
@@ -82,7 +79,7 @@ class DeviceRunner(Runner):
     @property
     def copies_ahead(self) -> bool:
         """Whether batches may be copied to the device by another thread while a step runs."""
-        return self._provider.name in COPIES_WHILE_RUNNING
+        return self._provider.record.copies_while_running
 
     @property
     def keeps_bindings(self) -> bool:
@@ -233,7 +230,7 @@ def wants_capture(graph: Graph, provider: Provider) -> bool:
     """Whether the launches of a graph should be captured: as an option says, or else where it is known to help."""
     if provider.captures_graphs is not None:
         return provider.captures_graphs
-    return provider.name in CAPTURES_BY_DEFAULT and not any(node.op in UNCAPTURABLE_OPS for node in graph.nodes)
+    return provider.record.captures_by_default and not any(node.op in UNCAPTURABLE_OPS for node in graph.nodes)
 
 
 def run_options(capture_id: str) -> Any:

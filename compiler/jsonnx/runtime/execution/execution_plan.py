@@ -15,7 +15,7 @@ from ...tuning.cpu.matmul.transpose_small import has_transposable_matmuls
 from ...tuning.cpu.memory.inplace_slots import inplace_slots
 from ...tuning.cpu.memory.pack_weights import PackedVectors, pack_weights
 from ..providers.flush_denormals import can_flush_denormals
-from ..providers.providers import CPU_PROVIDER, Provider
+from ..providers.providers import Provider
 from .data_parallel import plan_shards
 from .device_variables import DeviceVariables
 from .variables import DonatedArrays, HostVariables, Variables, has_string_inputs, is_on_host
@@ -76,12 +76,12 @@ def plan_execution(plan: TrainingPlan, provider: Provider, threads: int, fast: b
     Lazy updates exclude in-place slots: their tables count steps by row, so that the optimizer could not be reset.
     """
     rewrites_step = fast and is_on_host(plan.train, provider) and plan.training.remat is None
-    is_bound_on_cpu = rewrites_step and provider.ort_name == CPU_PROVIDER and not has_string_inputs(plan.train)
+    is_bound_on_cpu = rewrites_step and provider.is_cpu and not has_string_inputs(plan.train)
     lazy_tables = find_lazy_tables(plan) if is_bound_on_cpu else None
     sharded_graphs = plan_shards(plan, threads) if is_bound_on_cpu and not lazy_tables else None
     step = lazy_tables.graph if lazy_tables else sharded_graphs.combiner if sharded_graphs else plan.train
     packed_step, packed_vectors = pack_weights(step) if rewrites_step else (step, {})
-    optimizes_for_cpu = fast and provider.ort_name == CPU_PROVIDER
+    optimizes_for_cpu = fast and provider.is_cpu
     batch_graph = sharded_graphs.shard if sharded_graphs else packed_step
     has_convolutions = optimizes_for_cpu and any(info.op == "Conv" for info in batch_graph.gradients.values())
     has_small_matmuls = has_transposable_matmuls(batch_graph) or has_partitionable_matmuls(batch_graph, threads)

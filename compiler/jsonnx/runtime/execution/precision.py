@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from ...core.diagnostics import CompileError, Diagnostic
-from ..providers.providers import PROVIDERS, Provider
+from ...core.providers.known_providers import PROVIDERS
+from ..providers.providers import Provider
 from ..training_plan import TrainingPlan
 
 
@@ -11,9 +12,10 @@ def require_precision(plan: TrainingPlan, provider: Provider) -> None:
     """Raises CompileError `unsupported-precision` if the provider cannot train in the precision of the spec."""
     precision = plan.training.precision
     dtype = precision.removeprefix("mixed_")
-    if dtype == "float32" or provider.name not in PROVIDERS or dtype in PROVIDERS[provider.name].compute_types:
+    types = provider.record.compute_types
+    if dtype == "float32" or types is None or dtype in types:
         return
-    able = [name for name, info in PROVIDERS.items() if dtype in info.compute_types]
+    able = [record.name for record in PROVIDERS.values() if dtype in (record.compute_types or ())]
     message = f"the provider {provider.name!r} does not train in {precision}"
     help = f"train in float32, or with a provider that has {dtype}: {', '.join(able)}"
     raise CompileError(

@@ -23,7 +23,7 @@ from ...core.files.files import write_atomically
 from ...core.reserved_names import LEARNING_RATE, next_name, target_name
 from ...core.types import BATCH, TensorType
 from ...ir import unlearned_states
-from ..providers.providers import BUILDS_ENGINES, CPU_PROVIDER, Provider, known_provider, runtime_version
+from ..providers.providers import Provider, known_provider, runtime_version
 from ..providers.random import draw_initial_weights, step_randoms, symbol_sizes
 from ..providers.static_shapes import needs_static_shapes, set_sizes
 from .example_feeds import draw_inputs, draw_targets
@@ -45,7 +45,7 @@ Run = Callable[[Mapping[str, np.ndarray]], Mapping[str, np.ndarray]]
 
 def check_session(model: bytes, run: Run, inputs: Mapping[str, TensorType], provider: Provider) -> None:
     """Checks a model in a session, which `run` runs. Raises CompileError `provider-mismatch`."""
-    if provider.ort_name == CPU_PROVIDER or len(model) > MAX_MODEL_BYTES:
+    if provider.is_cpu or len(model) > MAX_MODEL_BYTES:
         return
 
     def differences() -> list[OutputDifference] | None:
@@ -62,9 +62,9 @@ def check_session(model: bytes, run: Run, inputs: Mapping[str, TensorType], prov
 def check_step(plan: TrainingPlan, provider: Provider) -> None:
     """Checks the losses and metrics of some training steps. Raises CompileError `provider-mismatch`."""
     step = plan.train
-    if provider.ort_name == CPU_PROVIDER or unlearned_states(step):
+    if provider.is_cpu or unlearned_states(step):
         return
-    if provider.name in BUILDS_ENGINES:  # another session takes minutes
+    if provider.record.builds_engines:  # another session takes minutes
         return
     proto = to_model_proto(step)
     if needs_static_shapes(step, provider):

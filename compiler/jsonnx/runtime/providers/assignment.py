@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from ...core.diagnostics import UsageError
-from .providers import CPU_PROVIDER, Provider, create_session, provider_starts, resolve_provider
+from ...core.providers.known_providers import CPU, PROVIDERS
+from .providers import Provider, create_session, provider_starts, resolve_provider
 
 OPTIMIZATION_LEVEL = "ORT_ENABLE_BASIC"
 """Nodes are assigned after the basic optimizations, and only then fused."""
@@ -47,6 +48,6 @@ def recorded_assignment(session: Any) -> Assignment | None:
     on_cpu: set[str] = set()
     on_provider: set[str] = set()
     for subgraph in session.get_provider_graph_assignment_info():
-        names = on_cpu if subgraph.ep_name == CPU_PROVIDER else on_provider
+        names = on_cpu if subgraph.ep_name == PROVIDERS[CPU].ort_name else on_provider
         names.update(node.name for node in subgraph.get_nodes())
     return Assignment(frozenset(on_provider - on_cpu), frozenset(on_cpu))

@@ -20,7 +20,7 @@ MIN_OPSET = 18
 """The opset from which on reductions take their axes as an input."""
 
 
-def rewritten(model: bytes) -> bytes:
+def rewrite_model(model: bytes) -> bytes:
     """An equivalent model for OpenVINO; the same bytes if nothing needs rewriting."""
     if not any(op.encode() in model for op in _OPERATORS):
         return model

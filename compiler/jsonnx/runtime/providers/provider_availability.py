@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from ...core.diagnostics import UsageError
+from ...core.providers.execution_provider import unlisted_provider
+from ...core.providers.known_providers import PROVIDERS
 from .provider_faults import library_help, missing_library
 from .providers import (
-    PROVIDERS,
     Provider,
     find_provider,
     how_to_get,
@@ -35,7 +36,7 @@ def provider_availability(name: str | None = None) -> list[Availability]:
     except UsageError:
         present = []
     known_names = {info.ort_name for info in PROVIDERS.values()}
-    further = [Provider(each, each) for each in present if each not in known_names]
+    further = [Provider(unlisted_provider(each)) for each in present if each not in known_names]
     providers = [*map(known_provider, PROVIDERS), *further]
     if name is not None:
         providers = [each for each in providers if name in (each.name, each.ort_name)] or [find_provider(name)]
@@ -44,12 +45,11 @@ def provider_availability(name: str | None = None) -> list[Availability]:
 
 def _availability(provider: Provider, is_installed: bool) -> Availability:
     if not is_installed:
-        return Availability(provider.name, provider.ort_name, False, how_to_get(provider.name))
+        return Availability(provider.name, provider.ort_name, False, how_to_get(provider.record))
     if provider_starts(provider):
         return Availability(provider.name, provider.ort_name, True, "")
-    library = missing_library(load_runtime(), provider.name)
-    info = PROVIDERS.get(provider.name)
-    requirement = info.requirement if info and info.requirement else "its device"
+    library = missing_library(load_runtime(), provider.record)
+    requirement = provider.record.requirement or "its device"
     cause = f"{library} is missing: {library_help(library)}" if library else f"it needs {requirement}"
     how = f"installed, but it does not start here; {cause}"
     return Availability(provider.name, provider.ort_name, False, how)

@@ -13,10 +13,10 @@ from functools import cache
 from typing import Any
 
 from ...core.diagnostics import CompileError, Diagnostic
+from ...core.providers.execution_provider import ExecutionProvider
+from ...core.providers.known_providers import PROVIDERS
 from ...core.system.installation import install_command
 
-PROVIDER_LIBRARIES = {"cuda": "providers_cuda", "tensorrt": "providers_tensorrt"}
-"""The library of each provider whose libraries onnxruntime loads only when a session needs them."""
 MAX_REASON_CHARACTERS = 300
 
 
@@ -33,25 +33,25 @@ def preload_gpu_libraries(runtime: Any) -> None:
 
 
 @contextmanager
-def without_load_errors(runtime: Any, provider: str) -> Iterator[None]:
+def without_load_errors(runtime: Any, provider: ExecutionProvider) -> Iterator[None]:
     """Lets onnxruntime not print that it cannot load the library of a provider, which our error tells."""
-    if provider in PROVIDER_LIBRARIES:
+    if provider.library:
         runtime.set_default_logger_severity(4)
     try:
         yield
     finally:
-        if provider in PROVIDER_LIBRARIES:
+        if provider.library:
             runtime.set_default_logger_severity(3)
 
 
-def missing_library(runtime: Any, provider: str) -> str | None:
+def missing_library(runtime: Any, provider: ExecutionProvider) -> str | None:
     """The library without which that of a provider cannot be loaded, such as `libcublasLt.so.13`; None if there is
     none, or it is not known."""
-    if provider not in PROVIDER_LIBRARIES or os.name != "posix":
+    if not provider.library or os.name != "posix":
         return None
     folder = os.path.join(os.path.dirname(runtime.__file__), "capi")
     try:
-        for name in ("providers_shared", PROVIDER_LIBRARIES[provider]):
+        for name in ("providers_shared", provider.library):
             ctypes.CDLL(os.path.join(folder, f"libonnxruntime_{name}.so"), mode=ctypes.RTLD_GLOBAL)
     except OSError as error:
         found = re.match(r"([^:\s/]+\.so[.\d]*): cannot open shared object file", str(error))
@@ -74,7 +74,8 @@ def reason_in(text: str) -> str:
     """The reason in onnxruntime's message: what comes behind the places in its sources, shortened."""
     text = " ".join(text.split())
     text = re.sub(r"\[ONNXRuntimeError\] : \d+ : \w+ : ", "", text)
-    text = text.rpartition("[OpenVINO-EP] ")[2]
+    for prefix in _message_prefixes():
+        text = text.rpartition(f"{prefix} ")[2]
     checks = re.findall(r"Check '[^']*(?:'[^']*)*?' failed at \S+: (.*)", text)
     text = checks[-1] if checks else text
     text = re.sub(r"\S*/\S+\.(?:cc|cpp|h|hpp)(?::\d+)+:? ?", "", text)
@@ -82,10 +83,14 @@ def reason_in(text: str) -> str:
     return text if len(text) <= MAX_REASON_CHARACTERS else f"{text[:MAX_REASON_CHARACTERS].rstrip()} ..."
 
 
+def _message_prefixes() -> list[str]:
+    return [provider.message_prefix for provider in PROVIDERS.values() if provider.message_prefix]
+
+
 def runtime_failure(error: Exception) -> CompileError:
     """An error of onnxruntime while a model runs, with the layer if the message names one."""
     text = " ".join(str(error).split())
-    text = reason_in(text) if "[OpenVINO-EP]" in text else text
+    text = reason_in(text) if any(prefix in text for prefix in _message_prefixes()) else text
     node = re.search(r"Name:'/([^']+)/[^/']+", text)
     location = f" in {node[1]!r}" if node else ""
     out_of_range = (

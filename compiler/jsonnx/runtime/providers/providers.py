@@ -3,128 +3,72 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import cache
+from importlib import import_module
 from threading import Lock
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from ...core.diagnostics import CompileError, Diagnostic, UsageError, suggestion
+from ...core.providers.execution_provider import ExecutionProvider, unlisted_provider
+from ...core.providers.known_providers import CPU, PROVIDERS, providers_of_auto
 from ...core.system.cpu_count import checked_thread_count
-from ...core.system.installation import RUNTIME_BY_EXTRA, install_command
-from . import openvino_rewrites, webgpu_exclusions
+from ...core.system.installation import install_command
 from .flush_denormals import SESSION_OPTION, denormals_flushed
 from .installed_runtimes import installed_runtimes
 from .memory_arena import own_arena
-from .provider_faults import (
-    PROVIDER_LIBRARIES,
-    library_help,
-    missing_library,
-    preload_gpu_libraries,
-    reason_in,
-    without_load_errors,
-)
-from .provider_options import DEVICE_ID_OPTIONS, GRAPH_CAPTURE_OPTIONS, ProviderOptions, parse_options
+from .provider_faults import library_help, missing_library, preload_gpu_libraries, reason_in, without_load_errors
+from .provider_options import ProviderOptions, parse_options
 
 if TYPE_CHECKING:
     import onnxruntime
 
     from .session_recorder import SessionRecorder
 
-CPU_PROVIDER = "CPUExecutionProvider"
 RECORD_ASSIGNMENT = "session.record_ep_graph_assignment_info"
 """The configuration entry with which a session of onnxruntime 1.24 or later can tell where its nodes run."""
-BUILDS_ENGINES = ("tensorrt", "qnn")
-"""Providers that build an engine for each session, which takes minutes."""
-AUTO_ORDER = ("cuda", "migraphx", "directml", "coreml", "webgpu", "openvino", "cpu")
-"""The providers that `auto` tries, in order; those that build engines must be named."""
-
-
-class ProviderInfo(NamedTuple):
-    """A known execution provider."""
-
-    ort_name: str
-    distribution: str
-    """The distribution of onnxruntime that has it."""
-    device: str = "cpu"
-    """Where bound tensors are kept."""
-    options: dict[str, str] = {}
-    requirement: str = ""
-    """The hardware and software that the machine must have."""
-    session_entries: Callable[[bytes], Mapping[str, str]] = lambda model: {}
-    """Configuration entries for a session of a model."""
-    rewrite_model: Callable[[bytes], bytes] = lambda model: model
-    """Gives a model that computes the same, without the nodes that the provider computes wrongly."""
-    compute_types: tuple[str, ...] = ()
-    """The 16-bit types that it has kernels for, besides float32."""
-
-
-_NO_TF32 = {"use_tf32": "0"}  # TF32 has errors of 1e-3, too coarse for gradients
-
-PROVIDERS: dict[str, ProviderInfo] = {
-    "cpu": ProviderInfo(CPU_PROVIDER, "onnxruntime"),
-    "cuda": ProviderInfo(
-        "CUDAExecutionProvider",
-        "onnxruntime-gpu",
-        "cuda",
-        _NO_TF32,
-        "an NVIDIA GPU with its driver, CUDA and cuDNN",
-        compute_types=("float16", "bfloat16"),
-    ),
-    "tensorrt": ProviderInfo(
-        "TensorrtExecutionProvider",
-        "onnxruntime-gpu",
-        "cuda",
-        requirement="an NVIDIA GPU, CUDA and TensorRT",
-        compute_types=("float16", "bfloat16"),
-    ),
-    "openvino": ProviderInfo(
-        "OpenVINOExecutionProvider", "onnxruntime-openvino", rewrite_model=openvino_rewrites.rewritten
-    ),
-    "coreml": ProviderInfo("CoreMLExecutionProvider", "onnxruntime", requirement="macOS"),
-    "directml": ProviderInfo(
-        "DmlExecutionProvider", "onnxruntime-directml", "dml", requirement="Windows", compute_types=("float16",)
-    ),
-    "migraphx": ProviderInfo(
-        "MIGraphXExecutionProvider",
-        "onnxruntime-migraphx",
-        requirement="an AMD GPU with ROCm",
-        compute_types=("float16",),
-    ),
-    "qnn": ProviderInfo("QNNExecutionProvider", "onnxruntime-qnn", requirement="a Qualcomm processor"),
-    "webgpu": ProviderInfo(
-        "WebGpuExecutionProvider",
-        "onnxruntime-webgpu",
-        "gpu",
-        requirement="a GPU with Vulkan, Metal or Direct3D 12",
-        session_entries=webgpu_exclusions.session_entries,
-        compute_types=("float16",),
-    ),
-}
 
 
 @dataclass(frozen=True)
 class Provider:
-    """A resolved provider: its short name, onnxruntime's name, and where bound tensors are kept."""
+    """A provider with the options of a session."""
 
-    name: str
-    ort_name: str
-    device: str = "cpu"
+    record: ExecutionProvider
     options: tuple[tuple[str, str], ...] = ()
 
     @property
+    def name(self) -> str:
+        """The name in commands and in Python."""
+        return self.record.name
+
+    @property
+    def ort_name(self) -> str:
+        """The name in onnxruntime."""
+        return self.record.ort_name
+
+    @property
+    def device(self) -> str:
+        """Where bound tensors are kept."""
+        return self.record.device
+
+    @property
+    def is_cpu(self) -> bool:
+        """Whether it is the provider that runs every node."""
+        return self.name == CPU
+
+    @property
     def ort_providers(self) -> list[Any]:
-        """The list for onnxruntime. Nodes that the provider cannot run are assigned to the CPU, those of TensorRT to
-        CUDA first."""
-        options = {} if self.name == "webgpu" else dict(self.options)  # WebGPU's are entries of the session
-        first = (self.ort_name, options) if options else self.ort_name
-        if self.ort_name == CPU_PROVIDER:
-            return [first]
-        if self.name == "tensorrt":
-            cuda_options = PROVIDERS["cuda"].options | ({"device_id": str(self.device_id)} if self.device_id else {})
-            return [first, (PROVIDERS["cuda"].ort_name, cuda_options), CPU_PROVIDER]
-        return [first, CPU_PROVIDER]
+        """The list for onnxruntime. Nodes that the provider cannot run are assigned to its fallback, then to the
+        CPU."""
+        options = {} if self.record.has_session_options else dict(self.options)
+        providers: list[Any] = [(self.ort_name, options) if options else self.ort_name]
+        if self.record.fallback is not None:
+            fallback = PROVIDERS[self.record.fallback]
+            device = {fallback.device_option: str(self.device_id)} if self.device_id else {}
+            providers.append((fallback.ort_name, {**fallback.default_options, **device}))
+        return providers if self.is_cpu else [*providers, PROVIDERS[CPU].ort_name]
 
     @property
     def label(self) -> str:
@@ -134,29 +78,30 @@ class Provider:
     @property
     def chosen_options(self) -> list[str]:
         """The options that differ from ours, such as `device_id=1`."""
-        defaults = PROVIDERS[self.name].options.items() if self.name in PROVIDERS else ()
+        defaults = self.record.default_options.items()
         return [f"{name}={value}" for name, value in self.options if (name, value) not in defaults]
 
     @property
     def session_entries(self) -> dict[str, str]:
         """The options that a session takes as configuration entries."""
-        prefix = f"ep.{self.ort_name.lower()}."
-        return {prefix + name: value for name, value in self.options} if self.name == "webgpu" else {}
+        if not self.record.has_session_options:
+            return {}
+        return {self.record.session_entry_prefix + name: value for name, value in self.options}
 
     @property
     def device_id(self) -> int:
         """The index of the device among those of its kind."""
-        return next((int(value) for name, value in self.options if name in DEVICE_ID_OPTIONS), 0)
+        return next((int(value) for name, value in self.options if name == self.record.device_option), 0)
 
     @property
     def captures_graphs(self) -> bool | None:
         """Whether training steps are captured as device graphs; None if no option tells."""
-        name = GRAPH_CAPTURE_OPTIONS.get(self.name)
+        name = self.record.graph_capture_option
         return next((value == "1" for option, value in self.options if option == name), None)
 
     def with_graph_capture(self, captures: bool) -> Provider:
         """The provider for a session that captures its runs, or does not."""
-        name = GRAPH_CAPTURE_OPTIONS.get(self.name)
+        name = self.record.graph_capture_option
         others = tuple((option, value) for option, value in self.options if option != name)
         return replace(self, options=(*others, (name, "1")) if captures and name else others)
 
@@ -170,7 +115,7 @@ def load_runtime() -> Any:
         if isinstance(error.__cause__, KeyboardInterrupt):  # Ctrl-C while the library was being loaded
             raise error.__cause__ from None
         message = f"onnxruntime is not installed ({error})"
-        raise UsageError("missing-runtime", message, install_command("cpu")) from error
+        raise UsageError("missing-runtime", message, install_command(CPU)) from error
     onnxruntime.set_default_logger_severity(3)
     return onnxruntime
 
@@ -181,7 +126,7 @@ def runtime_version() -> str:
 
 
 def resolve_provider(name: str | Provider, options: ProviderOptions | None = None) -> Provider:
-    """The provider of a short or a full name; for `auto`, the first of `AUTO_ORDER` that starts.
+    """The provider of a short or a full name; for `auto`, the first in its order that starts.
 
     `options` are those of onnxruntime's documentation. Raises UsageError `unknown-provider`, `provider-unavailable`,
     `bad-provider-option` or `missing-runtime`.
@@ -189,7 +134,7 @@ def resolve_provider(name: str | Provider, options: ProviderOptions | None = Non
     provider = name if isinstance(name, Provider) else _named_provider(name)
     if not options:
         return provider
-    return replace(provider, options=tuple((dict(provider.options) | parse_options(provider.name, options)).items()))
+    return replace(provider, options=tuple((dict(provider.options) | parse_options(provider.record, options)).items()))
 
 
 def _named_provider(name: str) -> Provider:
@@ -197,16 +142,16 @@ def _named_provider(name: str) -> Provider:
         raise TypeError(f"a provider is a name such as 'cpu', got {name!r}")
     chosen = find_provider(name)
     if chosen.ort_name not in load_runtime().get_available_providers():
-        raise UsageError("provider-unavailable", f"this onnxruntime has no {name!r} provider", how_to_get(chosen.name))
+        raise UsageError(
+            "provider-unavailable", f"this onnxruntime has no {name!r} provider", how_to_get(chosen.record)
+        )
     return chosen
 
 
 def best_provider(present: list[str], is_usable: Callable[[Provider], bool] | None = None) -> Provider:
-    """The first of `AUTO_ORDER` that is installed and starts on this machine."""
-    candidates = [known_provider(name) for name in AUTO_ORDER if PROVIDERS[name].ort_name in present]
-    return next(
-        provider for provider in candidates if provider.name == "cpu" or (is_usable or provider_starts)(provider)
-    )
+    """The first provider in the order of `auto` that is installed and starts on this machine."""
+    candidates = [known_provider(record.name) for record in providers_of_auto() if record.ort_name in present]
+    return next(provider for provider in candidates if provider.is_cpu or (is_usable or provider_starts)(provider))
 
 
 def find_provider(name: str) -> Provider:
@@ -217,11 +162,11 @@ def find_provider(name: str) -> Provider:
     runtime = load_runtime()
     if name == "auto":
         return best_provider(runtime.get_available_providers())
-    for short, info in PROVIDERS.items():
-        if name in (short, info.ort_name):
-            return known_provider(short)
+    for record in PROVIDERS.values():
+        if name in (record.name, record.ort_name):
+            return known_provider(record.name)
     if name in runtime.get_all_providers():
-        return Provider(name, name)
+        return Provider(unlisted_provider(name))
     help = suggestion(name, [*PROVIDERS, "auto", *runtime.get_all_providers()])
     raise UsageError(
         "unknown-provider", f"there is no provider {name!r}", help or f"known: {', '.join(PROVIDERS)}, auto"
@@ -230,21 +175,20 @@ def find_provider(name: str) -> Provider:
 
 def known_provider(short: str) -> Provider:
     """The provider of a name of `PROVIDERS`."""
-    info = PROVIDERS[short]
-    return Provider(short, info.ort_name, info.device, tuple(info.options.items()))
+    record = PROVIDERS[short]
+    return Provider(record, tuple(record.default_options.items()))
 
 
-def how_to_get(name: str) -> str:
+def how_to_get(record: ExecutionProvider) -> str:
     """The command that installs a provider, and the provider's requirements."""
-    info = PROVIDERS.get(name)
-    if info is None:
-        return f"install an onnxruntime that was built with {name}"
+    package = record.package
+    if package is None:
+        return f"install an onnxruntime that was built with {record.name}"
     # All distributions of onnxruntime install the same import package, each over the one before.
-    conflicting = [name for name in installed_runtimes() if name != info.distribution]
-    extra = next((extra for extra, runtime in RUNTIME_BY_EXTRA.items() if runtime == info.distribution), None)
-    command = f"pip install {info.distribution}" if extra is None else install_command(extra)
+    conflicting = [name for name in installed_runtimes() if name != package.name]
+    command = f"pip install {package.name}" if package.extra is None else install_command(package.extra)
     command = "".join(f"pip uninstall -y {name} && " for name in conflicting) + command
-    return command + (f"; it needs {info.requirement}" if info.requirement else "")
+    return command + (f"; it needs {record.requirement}" if record.requirement else "")
 
 
 @cache
@@ -311,21 +255,19 @@ def create_session(
     if weights_folder is not None:  # read by onnxruntime 1.21 and later
         folder = os.fsencode(weights_folder)  # a name need not be UTF-8
         options.add_session_config_entry("session.model_external_initializers_file_folder_path", folder)
-    if provider.ort_name != CPU_PROVIDER:
+    if not provider.is_cpu:
         options.add_session_config_entry(RECORD_ASSIGNMENT, "1")
-    if provider.name in PROVIDERS:
-        model = PROVIDERS[provider.name].rewrite_model(model)
-        entries = {**PROVIDERS[provider.name].session_entries(model), **provider.session_entries}
-        for key, entry in entries.items():
-            options.add_session_config_entry(key, entry)
-    optimized_file = config.recorder.configure(options, provider.ort_name) if config.recorder else ""
+    model, entries = _with_workarounds(model, provider.record)
+    for key, entry in (entries | provider.session_entries).items():
+        options.add_session_config_entry(key, entry)
+    optimized_file = config.recorder.configure(options, provider.record) if config.recorder else ""
     # onnxruntime sets the floating-point state of this thread when it creates a session: the context restores it.
     floating_point_state = denormals_flushed(config.flush_denormals)
-    if provider.name in PROVIDER_LIBRARIES:
+    if provider.record.library:
         preload_gpu_libraries(runtime)
     arena = own_arena(runtime, options) if config.own_arena else nullcontext()
     try:
-        with _CREATION_LOCK, floating_point_state, arena, without_load_errors(runtime, provider.name):
+        with _CREATION_LOCK, floating_point_state, arena, without_load_errors(runtime, provider.record):
             session = runtime.InferenceSession(model, options, providers=provider.ort_providers, enable_fallback=False)
     except Exception as error:  # onnxruntime's exceptions have no base class of their own
         raise _creation_error(error, provider, model) from error
@@ -336,21 +278,31 @@ def create_session(
     return session
 
 
+def _with_workarounds(model: bytes, record: ExecutionProvider) -> tuple[bytes, dict[str, str]]:
+    """A model that computes the same without the nodes that a provider computes wrongly, and the configuration entries
+    for its session."""
+    if record.workarounds is None:
+        return model, {}
+    module = import_module(record.workarounds, __name__.partition(".")[0])
+    model = module.rewrite_model(model) if hasattr(module, "rewrite_model") else model
+    return model, module.session_entries(model) if hasattr(module, "session_entries") else {}
+
+
 def _start_error(runtime: Any, provider: Provider) -> UsageError:
     """The error that onnxruntime has taken the CPU in place of a provider, with the library that is missing, if any."""
     message = f"the {provider.name!r} provider is installed but does not start here"
-    library = missing_library(runtime, provider.name)
+    library = missing_library(runtime, provider.record)
     if library is None and provider.chosen_options:
         help = "try it without the options: a device that they name may not be there"
         return UsageError("provider-failed", f"{message} with {', '.join(provider.chosen_options)}", help)
     if library is None:
-        return UsageError("provider-failed", message, how_to_get(provider.name))
+        return UsageError("provider-failed", message, how_to_get(provider.record))
     return UsageError("provider-failed", f"{message}: {library} is missing", library_help(library))
 
 
 def _runs_on_cpu(model: bytes) -> bool:
     try:
-        create_session(model, known_provider("cpu"), optimization="ORT_DISABLE_ALL", quiet=True)
+        create_session(model, known_provider(CPU), optimization="ORT_DISABLE_ALL", quiet=True)
     except (UsageError, CompileError):
         return False
     return True
@@ -375,11 +327,11 @@ def _creation_error(error: Exception, provider: Provider, model: bytes) -> Usage
         return UsageError(
             "runtime-too-old", f"this onnxruntime cannot read the model: {text}", "pip install --upgrade onnxruntime"
         )
-    if provider.ort_name != CPU_PROVIDER and type(error).__name__ in ("EPFail", "RuntimeError", "ValueError"):
-        if missing_library(load_runtime(), provider.name):
+    if not provider.is_cpu and type(error).__name__ in ("EPFail", "RuntimeError", "ValueError"):
+        if missing_library(load_runtime(), provider.record):
             return _start_error(load_runtime(), provider)
         return UsageError("provider-failed", f"the {provider.name!r} provider does not start here: {reason_in(text)}")
-    if provider.ort_name != CPU_PROVIDER and _runs_on_cpu(model):
+    if not provider.is_cpu and _runs_on_cpu(model):
         message = f"the {provider.name!r} provider refuses the model: {reason_in(text)}"
         return UsageError("provider-failed", message, "run it with --provider cpu, or on another provider")
     return CompileError([Diagnostic("bad-model", f"onnxruntime cannot load the model: {text}")])

@@ -10,14 +10,13 @@ from dataclasses import dataclass
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+from ...core.providers.execution_provider import ExecutionProvider
 from .signals import StopOnSignal
 
 if TYPE_CHECKING:
     import onnx
     import onnxruntime
 
-KEEPS_NODES = ("CPUExecutionProvider", "CUDAExecutionProvider", "WebGpuExecutionProvider")
-"""The providers whose optimized model can be written: others compile nodes to code that no ONNX file has."""
 MIN_EXTERNAL_BYTES = "1024"
 """The bytes of a tensor from which on an optimized model keeps it in a file beside it."""
 
@@ -43,12 +42,12 @@ class SessionRecorder:
         self._folder = folder
         self._sessions: list[tuple[bytes, str, onnxruntime.InferenceSession]] = []
 
-    def configure(self, options: onnxruntime.SessionOptions, ort_provider: str) -> str:
+    def configure(self, options: onnxruntime.SessionOptions, provider: ExecutionProvider) -> str:
         """Sets the options of a session that is about to be created. Returns the path of its optimized model."""
         prefix = os.path.join(self._folder, str(len(self._sessions)))
         options.enable_profiling = True
         options.profile_file_prefix = prefix
-        if ort_provider in KEEPS_NODES:
+        if provider.keeps_nodes:
             options.optimized_model_filepath = f"{prefix}.onnx"
             weights = f"{len(self._sessions)}.weights"
             options.add_session_config_entry("session.optimized_model_external_initializers_file_name", weights)

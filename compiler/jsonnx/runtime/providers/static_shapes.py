@@ -29,7 +29,7 @@ MAX_RUNNERS = 4
 
 def needs_static_shapes(graph: Graph, provider: Provider) -> bool:
     """Whether a provider can run a graph only if all sizes are known."""
-    return provider.name == "openvino" and has_dynamic_kernels(graph)
+    return provider.record.needs_static_kernels and has_dynamic_kernels(graph)
 
 
 def has_dynamic_kernels(graph: Graph) -> bool:

@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from math import prod
 from typing import Any
 
+from ...core.providers.known_providers import PROVIDERS
 from .model_graphs import all_graphs
 
-_PREFIX = "ep.webgpuexecutionprovider."
 PREFERRED_LAYOUT = "NCHW"
 """In NHWC, the provider's default, some convolutions are wrong: from 6 or 9 channels to a multiple of 4, with groups of
 5 or 9 output channels, and others."""
@@ -26,9 +26,10 @@ Shapes = Mapping[str, Shape]
 
 def session_entries(model: bytes) -> dict[str, str]:
     """The configuration entries for a session of a model: the layout, and the nodes assigned to the CPU."""
-    entries = {f"{_PREFIX}preferredLayout": PREFERRED_LAYOUT}
+    prefix = PROVIDERS["webgpu"].session_entry_prefix
+    entries = {f"{prefix}preferredLayout": PREFERRED_LAYOUT}
     names = cpu_only_nodes(model)
-    return entries | ({f"{_PREFIX}forceCpuNodeNames": "\n".join(names)} if names else {})
+    return entries | ({f"{prefix}forceCpuNodeNames": "\n".join(names)} if names else {})
 
 
 def cpu_only_nodes(model: bytes) -> list[str]:

@@ -20,7 +20,7 @@ from ...data.samples.sample_shapes import batch_axis_hint, reshape_samples
 from ...interop.model_digests import model_digest_faults
 from ..providers.provider_faults import runtime_failure
 from ..providers.provider_options import ProviderOptions
-from ..providers.providers import CPU_PROVIDER, Provider, create_session, resolve_provider
+from ..providers.providers import Provider, create_session, resolve_provider
 
 if TYPE_CHECKING:
     import onnx
@@ -70,7 +70,7 @@ class Session:
         self.inputs: dict[str, TensorType] = {value.name: _tensor_type(value) for value in self._session.get_inputs()}
         self.outputs: dict[str, TensorType] = {value.name: _tensor_type(value) for value in self._session.get_outputs()}
         self.metadata: dict[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
-        if verify and self.provider.ort_name != CPU_PROVIDER:
+        if verify and not self.provider.is_cpu:
             from ..parity.parity_check import check_session
 
             check_session(data, self._run_unchecked, self.inputs, self.provider)

@@ -1,0 +1,162 @@
+"""The records of execution providers: they agree with each other, and everything reads them."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from importlib import import_module, resources
+from pathlib import Path
+
+import pytest
+from jsonnx.core.providers.execution_provider import ExecutionProvider, unlisted_provider
+from jsonnx.core.providers.known_providers import (
+    PROVIDERS,
+    enumeration,
+    kernel_table_titles,
+    providers_of_auto,
+    providers_with_kernel_table,
+    runtime_packages,
+    target_names,
+)
+from jsonnx.placement import kernel_table
+from support.commands import SOURCE
+
+ROOT = Path(__file__).parents[3]
+
+each_provider = pytest.mark.parametrize("provider", PROVIDERS.values(), ids=lambda provider: provider.name)
+
+
+def test_names_and_ranks_are_unique() -> None:
+    records = PROVIDERS.values()
+    assert list(PROVIDERS) == [record.name for record in records]
+    for names in ([record.ort_name for record in records], [record.title for record in records]):
+        assert len(set(names)) == len(records)
+    for ranks in ([record.auto_rank for record in records], [record.target_rank for record in records]):
+        used = [rank for rank in ranks if rank]
+        assert len(set(used)) == len(used)
+
+
+def test_auto_ends_with_the_cpu_and_builds_no_engines() -> None:
+    order = providers_of_auto()
+    assert order[-1].name == "cpu"
+    assert not any(record.builds_engines for record in order)
+
+
+@each_provider
+def test_options_that_a_record_names_are_options_of_the_provider(provider: ExecutionProvider) -> None:
+    named = {*provider.default_options, provider.graph_capture_option} - {None}
+    assert named <= {*(provider.options or ())}
+    for name, value in provider.default_options.items():
+        assert (provider.options or {})[name].parse(value) == value
+
+
+@each_provider
+def test_a_fallback_is_a_provider_of_the_same_package(provider: ExecutionProvider) -> None:
+    assert provider.fallback is None or PROVIDERS[provider.fallback].package == provider.package
+
+
+@each_provider
+def test_workarounds_are_in_the_module_that_the_record_names(provider: ExecutionProvider) -> None:
+    if provider.workarounds is not None:
+        module = import_module(provider.workarounds, "jsonnx")
+        assert hasattr(module, "rewrite_model") or hasattr(module, "session_entries")
+
+
+def test_the_tables_of_kernels_are_those_of_the_records() -> None:
+    files = [file.name for file in resources.files("jsonnx.placement").joinpath("kernels").iterdir()]
+    assert sorted(files) == sorted(f"{record.name}.json" for record in providers_with_kernel_table())
+    assert kernel_table("cpu") is kernel_table("XnnpackExecutionProvider") is None
+
+
+def test_of_a_provider_that_is_not_listed_only_the_name_is_known() -> None:
+    record = unlisted_provider("XnnpackExecutionProvider")
+    assert (record.name, record.options, record.compute_types, record.package) == (record.ort_name, None, None, None)
+    assert record is unlisted_provider("XnnpackExecutionProvider")
+    assert (record.auto_rank, record.target_rank) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("names", "text"), [((), ""), (("a",), "a"), (("a", "b"), "a and b"), (("a", "b", "c"), "a, b and c")]
+)
+def test_names_are_listed_in_a_sentence(names: tuple[str, ...], text: str) -> None:
+    assert enumeration(names) == text
+
+
+def test_the_readme_names_the_extras_and_the_tables_of_kernels() -> None:
+    text = (ROOT / "README.md").read_text("utf-8")
+    first, *others = runtime_packages()
+    line = next(line for line in text.splitlines() if line.startswith(f'pip install ".[{first}]"'))
+    assert set(re.findall(r"\[(\w+)\]", line)) == {first, *others}
+    assert f"for {kernel_table_titles()} without a device" in text
+
+
+# -- the example of CONTRIBUTING.md ------------------------------------------------------------------------------------
+
+IMPORTS = """
+import json
+from jsonnx.core.providers.execution_provider import *
+from jsonnx.core.providers.known_providers import PROVIDERS
+def add(record):
+    PROVIDERS[record.name] = record
+"""
+USES = """
+import jsonnx
+from click.testing import CliRunner
+from jsonnx.cli import main
+from jsonnx.render.reference.provider_tables import provider_tables
+from jsonnx.runtime.providers.providers import known_provider
+from jsonnx.runtime.providers.provider_options import parse_options
+
+def run(*arguments):
+    return CliRunner().invoke(main, arguments).output
+
+def completions(words):
+    variables = {"COMP_WORDS": f"jsonnx {words}", "COMP_CWORD": str(len(words.split(" ")))}
+    environment = {**variables, "_JSONNX_COMPLETE": "bash_complete"}
+    return CliRunner().invoke(main, prog_name="jsonnx", env=environment).output
+
+spec = {"inputs": {"x": {"shape": [2]}}, "layers": [{"type": "Dense", "units": 1}]}
+print(json.dumps({
+    "parsed": parse_options(PROVIDERS["cann"], {"device_id": 1}),
+    "session": known_provider("cann").ort_providers,
+    "option names": completions("train spec.json --provider cann --provider-option npu"),
+    "names": completions("train spec.json --provider ca"),
+    "unavailable": run("evaluate", "missing.onnx", "--provider", "cann"),
+    "rows": json.loads(run("providers", "--format", "json")),
+    "help": run("compile", "--help"),
+    "explanation": run("explain", "unknown-provider"),
+    "page": provider_tables(),
+    "target": jsonnx.compile(spec, target="cann").to_bytes() == jsonnx.compile(spec).to_bytes(),
+}))
+"""
+
+
+def example() -> str:
+    """The record that CONTRIBUTING.md shows."""
+    _, _, section = (ROOT / "CONTRIBUTING.md").read_text("utf-8").partition("\n## Add an execution provider\n")
+    found = re.search(r"```\n( *ExecutionProvider\(.*?)```", section.partition("\n## ")[0], re.DOTALL)
+    assert found
+    return found[1].strip().removesuffix(",")
+
+
+def test_the_record_of_the_contributors_guide_is_all_that_a_provider_needs() -> None:
+    """In a process of its own, since commands and schemas read the records when they are imported."""
+    code = f"{IMPORTS}add({example()})\n{USES}"
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=SOURCE)
+    assert process.returncode == 0, process.stderr
+    found = json.loads(process.stdout)
+    assert found["parsed"] == {"device_id": "1"}
+    assert found["session"] == ["CANNExecutionProvider", "CPUExecutionProvider"]
+    assert "npu_mem_limit=" in found["option names"]
+    assert "cann" in found["names"]
+    assert "this onnxruntime has no 'cann' provider" in found["unavailable"]
+    (row,) = (row for row in found["rows"] if row["name"] == "cann")
+    assert (row["full"], row["available"]) == ("CANNExecutionProvider", False)
+    assert row["how"].endswith("pip install onnxruntime-cann; it needs a Huawei Ascend NPU with CANN")
+    assert "openvino|cann]" in re.sub(r"\s", "", found["help"])
+    assert "cann" in found["explanation"]
+    assert any(line.startswith("| `cann` | `CANNExecutionProvider` | `onnxruntime-cann` |") for line in found["page"])
+    assert found["target"]
+    assert "cann" not in target_names()
