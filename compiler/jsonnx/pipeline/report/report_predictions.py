@@ -17,6 +17,7 @@ from ...data.samples.dataset import Dataset
 from ...html_report.outputs import OutputKind, Predicted
 from ...runtime.session.session import concatenate_batches
 from ...training.losses.losses import Loss
+from ...training.losses.margin_losses import MarginLoss
 from ..compile.output_classes import DEFAULT_THRESHOLD, UNNAMED_LABELS
 from ..run.trained_model import BATCH_SIZE, TrainedModel
 
@@ -24,8 +25,6 @@ MAX_ROWS = 2_000_000
 """Positions of samples, such as pixels, that figures are computed from."""
 SUM_TOLERANCE = 1e-3
 """Tolerance for the sum of a sample's probabilities, which should be 1."""
-MARGIN_LOSSES = ("hinge", "squared_hinge")
-"""Losses that compare scores above and below 0 with targets 1 and -1."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +87,7 @@ def _results(
     has_probabilities = _are_probabilities(kind, scores)
     if kind is OutputKind.BINARY:
         true, scores = true[:, 0], scores[:, 0]
-    threshold = 0.0 if form.is_margin else form.threshold
+    threshold = 0.0 if isinstance(form.loss, MarginLoss) else form.threshold
     predicted = Predicted(kind, true, scores, labels, has_probabilities, threshold)
     return OutputResults(form.name, targets, predictions, predicted, errors)
 
@@ -108,10 +107,6 @@ class _OutputForm:
         layer = output_layer(self.typed, self.name)
         return layer.activation if layer is not None and not layer.is_rescaled else None
 
-    @property
-    def is_margin(self) -> bool:
-        return self.loss.type_name in MARGIN_LOSSES
-
     def kind(self, targets: np.ndarray) -> OutputKind:
         """The kind of prediction. A binary loss does not determine it: such losses also compare gray values."""
         type = self.typed.types[self.name]
@@ -121,7 +116,7 @@ class _OutputForm:
         if is_exclusive and units != 1 and self.loss.has_class_targets:
             return OutputKind.EXCLUSIVE
         is_binary = threshold_scale(self.typed, self.name, self.loss) is not None and np.isin(targets, (0, 1)).all()
-        if is_binary or self.is_margin:
+        if is_binary or isinstance(self.loss, MarginLoss):
             return OutputKind.BINARY if units == 1 else OutputKind.MULTI_LABEL
         return OutputKind.NUMBERS
 
