@@ -11,7 +11,7 @@ from ..core.types import TensorType
 from ..sections.training_section import Training
 from ..training.losses.losses import BinaryLoss, CategoricalLoss, Loss, SparseCategoricalCrossentropy
 from ..training.losses.regression_losses import RegressionLoss
-from ..training.metrics.metrics import HitMetric, Metric
+from ..training.metrics.metrics import AccuracyMetric, Metric
 from ..training.metrics.objective import Objective
 from .output_layer import OutputLayer, output_layer
 from .shape_inference import TypedNetwork
@@ -106,7 +106,7 @@ def _metrics_of(training: Training, objective: Objective, output: str) -> Iterat
 def _check_accuracy(
     loss: Loss, layer: OutputLayer, metric: Metric, output: str, path: JsonPath, report: Report
 ) -> None:
-    if not isinstance(loss, RegressionLoss) or not isinstance(metric, HitMetric):
+    if not isinstance(loss, RegressionLoss) or not isinstance(metric, AccuracyMetric):
         return
     if layer.activation in PROBABILITY_ACTIVATIONS and not layer.is_rescaled:
         return

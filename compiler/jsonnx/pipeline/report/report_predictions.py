@@ -87,7 +87,7 @@ def _results(
     has_probabilities = _are_probabilities(kind, scores)
     if kind is OutputKind.BINARY:
         true, scores = true[:, 0], scores[:, 0]
-    threshold = 0.0 if isinstance(form.loss, MarginLoss) else form.threshold
+    threshold = 0.0 if form.is_margin else form.threshold
     predicted = Predicted(kind, true, scores, labels, has_probabilities, threshold)
     return OutputResults(form.name, targets, predictions, predicted, errors)
 
@@ -107,6 +107,10 @@ class _OutputForm:
         layer = output_layer(self.typed, self.name)
         return layer.activation if layer is not None and not layer.is_rescaled else None
 
+    @property
+    def is_margin(self) -> bool:
+        return isinstance(self.loss, MarginLoss)
+
     def kind(self, targets: np.ndarray) -> OutputKind:
         """The kind of prediction. A binary loss does not determine it: such losses also compare gray values."""
         type = self.typed.types[self.name]
@@ -116,7 +120,7 @@ class _OutputForm:
         if is_exclusive and units != 1 and self.loss.has_class_targets:
             return OutputKind.EXCLUSIVE
         is_binary = threshold_scale(self.typed, self.name, self.loss) is not None and np.isin(targets, (0, 1)).all()
-        if is_binary or isinstance(self.loss, MarginLoss):
+        if is_binary or self.is_margin:
             return OutputKind.BINARY if units == 1 else OutputKind.MULTI_LABEL
         return OutputKind.NUMBERS
 

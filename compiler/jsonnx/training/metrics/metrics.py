@@ -86,7 +86,7 @@ class Metric(Component):
         return False
 
     def result(self, totals: Any) -> Figure:
-        return float(totals[0] / totals[1])
+        return quotient(totals)
 
     def with_default_threshold(self, threshold: float) -> Metric:
         """The metric with another threshold, in the numbers of the output, where it has the default one."""
@@ -113,6 +113,11 @@ class MetricCodec(ComponentCodec):
         return name if is_bare_name else written
 
 
+def quotient(totals: Any) -> float:
+    """The quotient of two sums, as `Metric.formula` says."""
+    return float(totals[0] / totals[1])
+
+
 def has_same_type(target: TensorType, output: TensorType) -> bool:
     return target.rank == output.rank and target.dtype == output.dtype
 
@@ -136,7 +141,7 @@ def sum_and_count(g: Builder, values: Value, mask: Value | None = None) -> Value
 # -- accuracies --------------------------------------------------------------------------------------------------------
 
 
-class HitMetric(Metric):
+class AccuracyMetric(Metric):
     """Base of the accuracies: the fraction of samples, or of positions, that are hits."""
 
     def is_hit(self, g: Builder, target: Value, output: Value) -> Value:
@@ -146,7 +151,7 @@ class HitMetric(Metric):
         return sum_and_count(g, g.cast(self.is_hit(g, target, output), "float32"), mask)
 
 
-class SparseHitMetric(HitMetric):
+class SparseAccuracyMetric(AccuracyMetric):
     """Base of the accuracies that compare class scores with class indices."""
 
     def check(self, target: TensorType, output: TensorType) -> None:
@@ -155,7 +160,7 @@ class SparseHitMetric(HitMetric):
 
 
 @METRICS.register("sparse_categorical_accuracy")
-class SparseCategoricalAccuracy(SparseHitMetric):
+class SparseCategoricalAccuracy(SparseAccuracyMetric):
     """Fraction of samples whose most likely class is the target, a class index."""
 
     def is_hit(self, g: Builder, target: Value, output: Value) -> Value:
@@ -163,7 +168,7 @@ class SparseCategoricalAccuracy(SparseHitMetric):
 
 
 @METRICS.register("categorical_accuracy")
-class CategoricalAccuracy(HitMetric):
+class CategoricalAccuracy(AccuracyMetric):
     """Fraction of samples whose most likely class is that of the target, which contains class probabilities."""
 
     def is_hit(self, g: Builder, target: Value, output: Value) -> Value:
@@ -171,7 +176,7 @@ class CategoricalAccuracy(HitMetric):
 
 
 @METRICS.register("binary_accuracy")
-class BinaryAccuracy(HitMetric):
+class BinaryAccuracy(AccuracyMetric):
     """Fraction of correct elements: above the threshold where the target is 1, otherwise not above it."""
 
     threshold: float = attr(0.5, doc="Outputs above the threshold count as 1.")
@@ -207,7 +212,7 @@ def is_in_top_k(g: Builder, output: Value, score: Value, k: int) -> Value:
 
 
 @METRICS.register("top_k_categorical_accuracy")
-class TopKCategoricalAccuracy(HitMetric):
+class TopKCategoricalAccuracy(AccuracyMetric):
     """Fraction of samples whose target class is among the k most likely; targets are class probabilities."""
 
     k: int = attr(5, doc="Number of most likely classes that count as correct.", minimum=1)
@@ -218,7 +223,7 @@ class TopKCategoricalAccuracy(HitMetric):
 
 
 @METRICS.register("sparse_top_k_categorical_accuracy")
-class SparseTopKCategoricalAccuracy(SparseHitMetric):
+class SparseTopKCategoricalAccuracy(SparseAccuracyMetric):
     """Fraction of samples whose target, a class index, is among the k most likely classes."""
 
     k: int = attr(5, doc="Number of most likely classes that count as correct.", minimum=1)
@@ -250,7 +255,7 @@ class RootMeanSquaredError(Metric):
         return sum_and_count(g, g.Mul(error, error), mask)
 
     def result(self, totals: Any) -> float:
-        return sqrt(super().result(totals))
+        return sqrt(quotient(totals))
 
 
 class MeanLossMetric(Metric):
@@ -315,7 +320,7 @@ class CosineSimilarity(MeanLossMetric):
     formula = f"-{Metric.formula}"
 
     def result(self, totals: Any) -> float:
-        return -super().result(totals)  # the loss is the negated cosine
+        return -quotient(totals)  # the loss is the negated cosine
 
 
 @METRICS.register("binary_crossentropy", "bce", "BCE")
