@@ -133,13 +133,12 @@ def _multi_label_figures(output: Predicted) -> dict[str, Any]:
     true, predicted = output.true.astype(bool), output.class_indices.astype(bool)
     curves = [_class_curves(true[:, index], output.scores[:, index]) for index in range(len(output.labels))]
     scores = confusion_of_labels(true, predicted)
-    hits, total = int((true & predicted).sum()), int(true.sum() + predicted.sum())
     shown = {
         "scores": {
             "accuracy of single labels": float((true == predicted).mean()),
             "samples with all labels right": float((true == predicted).all(1).mean()),
             "mean F1": float(scores.f_score(1).mean()),
-            "F1 of all labels": 2 * hits / max(1, total),
+            "F1 of all labels": Confusion(*map(np.sum, scores)).f_score(1),
         },
         "classes": _class_rows(output.labels, scores),
         **_curve_figures(curves, output.labels, scores.support),
