@@ -56,6 +56,7 @@ render/explanations: render/text lint layers core
 render/schemas:
 render/text:
 trackers: core
+html_report: training
 runtime/profile:
 runtime/run_folder: runtime/fit runtime/execution interop core
 runtime/fit: runtime/execution runtime/callbacks runtime/session runtime/providers runtime data interop sections
@@ -125,7 +126,6 @@ placement: ir core
 backend: ir core
 ir: core
 library:
-html_report:
 core/files: core
 core/system: core/providers core
 core/providers:

@@ -275,11 +275,14 @@ def test_the_page_of_commands_shows_what_inspect_prints(tmp_path: Path) -> None:
 IMPORTS = """
 from typing import Any
 import jsonnx
+import numpy as np
 from jsonnx.core.components import attr
 from jsonnx.core.types import BATCH, TensorType
 from jsonnx.ir import Builder, Value
 from jsonnx.layers import Layer, layer
 from jsonnx.passes.rewrite import Match, RuleSet
+from jsonnx.training.metrics.metrics import METRICS, Metric, sum_and_count
+from jsonnx.training.optimizers.optimizer import OPTIMIZERS, Optimizer, Slots, Update
 from jsonnx.training.weights.initializers import Initializer
 """
 
@@ -295,13 +298,24 @@ x = g.input("x", TensorType("float32", (BATCH, 2)))
 graph = double_negation.apply(g.graph({"y": g.Abs(g.Neg(g.Neg(x)))}))
 assert [node.op for node in graph.nodes] == ["Abs"]
 assert graph.nodes[0].inputs == (x,)
+
+spec = {
+    "inputs": {"x": {"shape": [2]}},
+    "layers": [{"type": "Dense", "name": "dense", "units": 1, "kernel_initializer": "ones", "use_bias": False}],
+    "training": {"loss": "mse", "optimizer": "SignSGD", "metrics": [{"type": "WithinTolerance", "tolerance": 1}]},
+}
+trainer = jsonnx.Trainer(spec)
+x, y = np.float32([[1, 0], [0, 1], [1, 1], [2, 0]]), np.float32([[1], [2], [3.5], [5]])
+history = trainer.fit(x, y, epochs=1, batch_size=4)
+assert history.history["within_tolerance"] == [0.5]
+np.testing.assert_allclose(trainer.weights()["dense/kernel"], 1.001, rtol=1e-6)
 """
 
 
 def test_the_examples_for_contributors_run() -> None:
-    """In a process of its own, since the example registers a layer."""
-    layer, rule, lint_rule, rewrite = blocks("CONTRIBUTING.md", "python")
-    code = IMPORTS + layer + rewrite + USES
+    """In a process of its own, since the examples register components."""
+    layer, metric, optimizer, rule, lint_rule, rewrite = blocks("CONTRIBUTING.md", "python")
+    code = IMPORTS + layer + metric + optimizer + rewrite + USES
     process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=SOURCE)
     assert process.returncode == 0, process.stderr
     assert any(rule in file.read_text("utf-8") for file in (PACKAGE / "gradient/rules").glob("*.py"))

@@ -10,41 +10,12 @@ from ..core.diagnostics import JsonPath, Report
 from ..core.types import TensorType
 from ..sections.training_section import Training
 from ..training.losses.losses import BinaryLoss, CategoricalLoss, Loss, SparseCategoricalCrossentropy
-from ..training.losses.regression_losses import (
-    Huber,
-    LogCosh,
-    MeanAbsoluteError,
-    MeanAbsolutePercentageError,
-    MeanSquaredError,
-    MeanSquaredLogarithmicError,
-)
-from ..training.metrics.metrics import (
-    BinaryAccuracy,
-    CategoricalAccuracy,
-    Metric,
-    SparseCategoricalAccuracy,
-    SparseTopKCategoricalAccuracy,
-    TopKCategoricalAccuracy,
-)
+from ..training.losses.regression_losses import RegressionLoss
+from ..training.metrics.metrics import AccuracyMetric, Metric
 from ..training.metrics.objective import Objective
 from .output_layer import OutputLayer, output_layer
 from .shape_inference import TypedNetwork
 
-REGRESSION_LOSSES = (
-    MeanSquaredError,
-    MeanAbsoluteError,
-    MeanAbsolutePercentageError,
-    MeanSquaredLogarithmicError,
-    Huber,
-    LogCosh,
-)
-ACCURACIES = (
-    BinaryAccuracy,
-    CategoricalAccuracy,
-    SparseCategoricalAccuracy,
-    TopKCategoricalAccuracy,
-    SparseTopKCategoricalAccuracy,
-)
 SOFTMAX_ACTIVATIONS = ("softmax", "sparsemax")
 """Activations whose elements are probabilities that sum to 1."""
 
@@ -88,11 +59,6 @@ def check_activations(typed: TypedNetwork, objective: Objective, report: Report)
             report.add("loss-activation", path, fault.message, help=fault.help, notes=notes, severity="warning")
         for metric_path, metric in _metrics_of(training, objective, output):
             _check_accuracy(loss, layer, metric, output, metric_path, report)
-
-
-def is_regression(loss: Loss) -> bool:
-    """Whether a loss compares numbers, not classes."""
-    return isinstance(loss, REGRESSION_LOSSES)
 
 
 def activation_fault(loss: Loss, layer: OutputLayer, type: TensorType) -> ActivationFault | None:
@@ -140,7 +106,7 @@ def _metrics_of(training: Training, objective: Objective, output: str) -> Iterat
 def _check_accuracy(
     loss: Loss, layer: OutputLayer, metric: Metric, output: str, path: JsonPath, report: Report
 ) -> None:
-    if not is_regression(loss) or not isinstance(metric, ACCURACIES):
+    if not isinstance(loss, RegressionLoss) or not isinstance(metric, AccuracyMetric):
         return
     if layer.activation in PROBABILITY_ACTIVATIONS and not layer.is_rescaled:
         return

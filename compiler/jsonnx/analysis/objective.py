@@ -14,9 +14,10 @@ from ..frontend.networks.unused_layers import loss_layers
 from ..frontend.schema.phrases import short_name
 from ..layers import LAYERS
 from ..sections.monitor import monitor_faults, spec_has_validation
-from ..sections.target_scaling import has_scalable_type, is_scalable
+from ..sections.target_scaling import has_scalable_type
 from ..sections.training_section import Training
 from ..training.losses.losses import Loss, check_output_type
+from ..training.losses.regression_losses import DifferenceLoss
 from ..training.metrics.metrics import Metric
 from ..training.metrics.objective import Objective
 from ..training.optimizers.schedules import Schedule
@@ -106,7 +107,7 @@ def _normalized_outputs(
     for output in typed.network.normalized_outputs:
         if output not in losses:
             continue
-        if not is_scalable(losses[output]):
+        if not isinstance(losses[output], DifferenceLoss):
             message = (
                 f"the targets of {output!r} cannot be normalized: {losses[output].type_name} compares no differences"
             )

@@ -59,7 +59,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "import": ("jsonnx import model.keras -o spec.json --weights weights.safetensors",),
     "export": ("jsonnx export --keras runs/digits -o digits.keras",),
     "lsp": ("jsonnx lsp", "jsonnx lsp --log server.log"),
-    "schema": ("jsonnx schema -o model.schema.json", "jsonnx schema --for openai --layers Dense,Conv2D,Flatten"),
+    "schema": ("jsonnx schema -o model.schema.json", "jsonnx schema --structured --layers Dense,Conv2D,Flatten"),
     "layers": ("jsonnx layers Conv2D", "jsonnx layers optimizers", "jsonnx layers --search noise"),
     "mcp": ("jsonnx mcp --root networks",),
     "explain": ("jsonnx explain unknown-key",),

@@ -36,37 +36,41 @@ if TYPE_CHECKING:
     help="What the schema describes: specs, RUN folders, jsonnx.lock or the output of `jsonnx diff`.",
 )
 @click.option(
-    "--for",
-    "vendor",
-    type=click.Choice(["openai", "anthropic", "gemini"]),
-    help="Print a subset for the structured output of this vendor's language models, within its limits.",
+    "--structured",
+    is_flag=True,
+    help="Print a subset for the structured output of language models, within the limits of their vendors.",
 )
 @click.option(
-    "--layers", "layer_names", metavar="TYPE,...", help="Only these layers; with --for, common ones by default."
+    "--layers", "layer_names", metavar="TYPE,...", help="Only these layers; with --structured, common ones by default."
 )
 @click.option(
-    "--inputs", "input_names", metavar="NAME,...", help="With --for: the names of the inputs; by default `input`."
+    "--inputs",
+    "input_names",
+    metavar="NAME,...",
+    help="With --structured: the names of the inputs; by default `input`.",
 )
 @handles_errors
-def schema(output: str | None, subject: str, vendor: Any, layer_names: str | None, input_names: str | None) -> None:
+def schema(
+    output: str | None, subject: str, structured: bool, layer_names: str | None, input_names: str | None
+) -> None:
     """Print the JSON Schema of specs, for editors and language models; or that of RUN folders."""
     from ..core.files.files import write_atomically
 
     layers, inputs = _names(layer_names), _names(input_names)
-    if subject != "spec" and (vendor or layers or inputs):
+    if subject != "spec" and (structured or layers or inputs):
         raise UsageError(
-            "bad-option", f"--for, --layers and --inputs concern specs, and --of is {subject}", "omit --of"
+            "bad-option", f"--structured, --layers and --inputs concern specs, and --of is {subject}", "omit --of"
         )
-    if inputs and not vendor:
-        raise UsageError("bad-option", "--inputs needs --for", "name a vendor, such as --for openai")
-    text = _schema_text(subject, vendor, layers, inputs)
+    if inputs and not structured:
+        raise UsageError("bad-option", "--inputs needs --structured", "add --structured")
+    text = _schema_text(subject, structured, layers, inputs)
     if output:
         write_atomically(output, text.encode())
     else:
         print_result(text.rstrip("\n"))
 
 
-def _schema_text(subject: str, vendor: Any, layers: Sequence[str], inputs: Sequence[str]) -> str:
+def _schema_text(subject: str, structured: bool, layers: Sequence[str], inputs: Sequence[str]) -> str:
     from ..frontend.schema import editor_schema, layer_subset, structured_schema
     from ..render.schemas.diff_schema import diff_schema
     from ..render.schemas.run_schema import lock_schema, run_schema
@@ -74,8 +78,8 @@ def _schema_text(subject: str, vendor: Any, layers: Sequence[str], inputs: Seque
 
     if subject != "spec":
         return schema_text({"run": run_schema, "lock": lock_schema, "diff": diff_schema}[subject]())
-    if vendor:
-        return structured_schema.structured_schema_text(vendor, layers, inputs)
+    if structured:
+        return structured_schema.structured_schema_text(layers, inputs)
     return layer_subset.layer_subset_text(layers) if layers else editor_schema.editor_schema_text()
 
 

@@ -15,32 +15,6 @@ def confusion_matrix(true: np.ndarray, predicted: np.ndarray, class_count: int) 
     return np.bincount(pairs, minlength=class_count**2).reshape(class_count, class_count)
 
 
-class ClassScores(NamedTuple):
-    """Scores of each class [classes]; 0 where they are a quotient of zeros."""
-
-    precision: np.ndarray
-    recall: np.ndarray
-    f1: np.ndarray
-    support: np.ndarray
-    """The samples of the class."""
-
-
-def class_scores(matrix: np.ndarray) -> ClassScores:
-    """The scores of the classes of a confusion matrix [true class, predicted class]."""
-    hits, support, count = np.diag(matrix), matrix.sum(1), matrix.sum(0)
-    return ClassScores(_quotient(hits, count), _quotient(hits, support), _quotient(2 * hits, support + count), support)
-
-
-def label_scores(true: np.ndarray, predicted: np.ndarray) -> ClassScores:
-    """The scores of labels that hold or not, independently; `true` and `predicted` [samples, labels] are booleans."""
-    hits, support, count = (true & predicted).sum(0), true.sum(0), predicted.sum(0)
-    return ClassScores(_quotient(hits, count), _quotient(hits, support), _quotient(2 * hits, support + count), support)
-
-
-def _quotient(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
-    return np.divide(numerator, denominator, out=np.zeros(numerator.shape), where=denominator != 0)
-
-
 class Calibration(NamedTuple):
     """Samples in bins of equal width of their predicted probability: [bins], without empty bins."""
 

@@ -6,59 +6,34 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..training.metrics.metric_arithmetic import Confusion, area_under_curve, curve_points
+
 MAX_CURVE_POINTS = 200
 """Points of a curve on the page; areas are computed from all."""
 
 
-class ThresholdCounts(NamedTuple):
-    """The samples with a score of at least each threshold: positive and negative ones. Thresholds fall."""
-
-    thresholds: np.ndarray
-    true_positives: np.ndarray
-    false_positives: np.ndarray
-
-
-def count_by_threshold(is_positive: np.ndarray, scores: np.ndarray) -> ThresholdCounts:
-    """The counts at each distinct score of `scores` [samples]; `is_positive` [samples] has the samples' classes."""
-    order = np.argsort(-scores, kind="stable")
-    scores, positive = scores[order], is_positive[order].astype(bool)
-    last_of_score = np.r_[np.flatnonzero(np.diff(scores)), len(scores) - 1] if len(scores) else np.array([], int)
-    true_positives = np.cumsum(positive)[last_of_score]
-    return ThresholdCounts(scores[last_of_score], true_positives, last_of_score + 1 - true_positives)
-
-
 class Curve(NamedTuple):
-    """Points of a curve, and the area under it. Not a number where a class has no samples."""
+    """Points of a curve, and the area under it: not a number if the samples of a class are missing."""
 
     x: np.ndarray
     y: np.ndarray
     area: float
 
 
-def roc_curve(counts: ThresholdCounts) -> Curve:
-    """The true positive rate over the false positive rate; the area by the trapezoidal rule."""
-    positives, negatives = _totals(counts)
-    with np.errstate(divide="ignore", invalid="ignore"):  # NumPy 1.26 may call 0 / 0 a division by zero
-        x = np.r_[0, counts.false_positives] / np.float64(negatives)
-        y = np.r_[0, counts.true_positives] / np.float64(positives)
-    return Curve(x, y, float(np.sum(np.diff(x) * (y[1:] + y[:-1]) / 2)))
+def roc_curve(confusion: Confusion) -> Curve:
+    """The true positive rate over the false positive rate, from the highest of the cuts [1, cut] of a score."""
+    if not (confusion.tp[0, 0] and confusion.fp[0, 0]):
+        return Curve(np.zeros(0), np.zeros(0), np.nan)
+    x, y = (values[0, ::-1] for values in curve_points(confusion, "ROC"))
+    return Curve(x, y, area_under_curve(confusion, "ROC", "interpolation").item())
 
 
-def precision_recall_curve(counts: ThresholdCounts) -> Curve:
+def precision_recall_curve(confusion: Confusion) -> Curve:
     """The precision over the recall, from recall 0; the area is the average precision, a sum of steps."""
-    positives, _ = _totals(counts)
-    precision = counts.true_positives / np.maximum(counts.true_positives + counts.false_positives, 1)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        recall = counts.true_positives / np.float64(positives)
-    area = float(np.sum(np.diff(np.r_[0.0, recall]) * precision))
-    return Curve(np.r_[0.0, recall], np.r_[1.0, precision], area)
-
-
-def _totals(counts: ThresholdCounts) -> tuple[int, int]:
-    """All positive and all negative samples."""
-    if not len(counts.thresholds):
-        return 0, 0
-    return int(counts.true_positives[-1]), int(counts.false_positives[-1])
+    if not confusion.tp[0, 0]:
+        return Curve(np.zeros(1), np.ones(1), np.nan)
+    recall, precision = (values[0, ::-1] for values in curve_points(confusion, "PR"))
+    return Curve(recall, np.r_[1.0, precision[1:]], area_under_curve(confusion, "PR", "step").item())
 
 
 def shortened(x: np.ndarray, y: np.ndarray, count: int = MAX_CURVE_POINTS) -> np.ndarray:

@@ -9,16 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from .classification import (
-    ClassScores,
-    brier_score,
-    calibration,
-    class_scores,
-    confusion_matrix,
-    label_scores,
-    most_confused,
+from ..training.metrics.metric_arithmetic import (
+    Confusion,
+    ScoreCuts,
+    confusion_of_classes,
+    confusion_of_labels,
+    cuts_of_scores,
 )
-from .curves import Curve, ThresholdCounts, count_by_threshold, precision_recall_curve, roc_curve, shortened
+from .classification import brier_score, calibration, confusion_matrix, most_confused
+from .curves import Curve, precision_recall_curve, roc_curve, shortened
 from .json_values import rounded
 from .regression import histogram, regression_scores, scatter_sample
 
@@ -106,20 +105,21 @@ def _exclusive_figures(output: Predicted) -> dict[str, Any]:
 def _binary_figures(output: Predicted) -> dict[str, Any]:
     true = output.true.astype(bool)
     matrix = confusion_matrix(true, output.class_indices, 2)
-    counts, roc, precision_recall = _class_curves(true, output.scores)
-    scores = class_scores(matrix)
+    cuts = cuts_of_scores(output.scores, true)
+    roc, precision_recall = roc_curve(cuts.confusion), precision_recall_curve(cuts.confusion)
+    scores = confusion_of_classes(matrix)
     shown: dict[str, Any] = {
         "scores": {
             "accuracy": float(np.trace(matrix) / matrix.sum()),
             "precision": scores.precision[1],
             "recall": scores.recall[1],
-            "F1": scores.f1[1],
+            "F1": scores.f_score(1)[1],
             "ROC AUC": roc.area,
             "average precision": precision_recall.area,
         },
         **_matrix_figures(matrix, output.labels),
         "curves": [_curve_values(output.labels[1], roc, precision_recall)],
-        "threshold": _threshold_figures(counts, output),
+        "threshold": _threshold_figures(cuts, output),
     }
     if output.has_probabilities:
         bins = calibration(true, output.scores)
@@ -132,18 +132,17 @@ def _binary_figures(output: Predicted) -> dict[str, Any]:
 def _multi_label_figures(output: Predicted) -> dict[str, Any]:
     true, predicted = output.true.astype(bool), output.class_indices.astype(bool)
     curves = [_class_curves(true[:, index], output.scores[:, index]) for index in range(len(output.labels))]
-    scores = label_scores(true, predicted)
-    hits, total = int((true & predicted).sum()), int(true.sum() + predicted.sum())
+    scores = confusion_of_labels(true, predicted)
     shown = {
         "scores": {
             "accuracy of single labels": float((true == predicted).mean()),
             "samples with all labels right": float((true == predicted).all(1).mean()),
-            "mean F1": float(scores.f1.mean()),
-            "F1 of all labels": 2 * hits / max(1, total),
+            "mean F1": float(scores.f_score(1).mean()),
+            "F1 of all labels": Confusion(*map(np.sum, scores)).f_score(1),
         },
-        "classes": _class_rows(output.labels, scores, predicted.sum(0)),
+        "classes": _class_rows(output.labels, scores),
         **_curve_figures(curves, output.labels, scores.support),
-        "threshold": _threshold_figures(count_by_threshold(true.ravel(), output.scores.ravel()), output),
+        "threshold": _threshold_figures(cuts_of_scores(output.scores.ravel(), true.ravel()), output),
     }
     if output.has_probabilities:
         shown["calibration"] = calibration(true.ravel(), output.scores.ravel())._asdict()
@@ -152,21 +151,21 @@ def _multi_label_figures(output: Predicted) -> dict[str, Any]:
 
 def _mean_scores(matrix: np.ndarray) -> dict[str, float]:
     """The means over the classes that have samples or predictions, as scikit-learn's macro average."""
-    scores = class_scores(matrix)
+    scores = confusion_of_classes(matrix)
     present = (matrix.sum(0) + matrix.sum(1)) > 0
-    titles = {"mean precision": scores.precision, "mean recall": scores.recall, "mean F1": scores.f1}
+    titles = {"mean precision": scores.precision, "mean recall": scores.recall, "mean F1": scores.f_score(1)}
     return {title: float(values[present].mean()) for title, values in titles.items()}
 
 
 def _matrix_figures(matrix: np.ndarray, labels: Sequence[str]) -> dict[str, Any]:
     """The confusion matrix, the scores of each class, and the most frequent confusions."""
-    scores, shown = class_scores(matrix), np.arange(len(matrix))
+    shown = np.arange(len(matrix))
     if len(matrix) > MAX_MATRIX_CLASSES:
         errors = matrix.sum(0) + matrix.sum(1) - 2 * np.diag(matrix)
         shown = np.sort(np.argsort(-errors, kind="stable")[:MAX_MATRIX_CLASSES])
     return {
         "matrix": {"labels": [labels[index] for index in shown.tolist()], "counts": matrix[np.ix_(shown, shown)]},
-        "classes": _class_rows(labels, scores, matrix.sum(0)),
+        "classes": _class_rows(labels, confusion_of_classes(matrix)),
         "confusions": [
             {"true": labels[true], "predicted": labels[predicted], "count": count}
             for true, predicted, count in most_confused(matrix, MAX_CONFUSIONS)
@@ -174,32 +173,39 @@ def _matrix_figures(matrix: np.ndarray, labels: Sequence[str]) -> dict[str, Any]
     }
 
 
-def _class_rows(labels: Sequence[str], scores: ClassScores, predicted: np.ndarray) -> list[dict[str, Any]]:
-    """A row for each class; `predicted` are the samples for which it is predicted."""
-    titles = ("label", *ClassScores._fields, "predicted")
-    return [dict(zip(titles, row, strict=True)) for row in zip(labels, *scores, predicted, strict=True)]
+def _class_rows(labels: Sequence[str], confusion: Confusion) -> list[dict[str, Any]]:
+    """A row for each class."""
+    columns = {
+        "label": labels,
+        "precision": confusion.precision,
+        "recall": confusion.recall,
+        "f1": confusion.f_score(1),
+        "support": confusion.support,
+        "predicted": confusion.tp + confusion.fp,
+    }
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
-ClassCurves = tuple[ThresholdCounts, Curve, Curve]
+def _class_curves(is_positive: np.ndarray, scores: np.ndarray) -> tuple[Curve, Curve]:
+    """The ROC curve and the precision-recall curve."""
+    confusion = cuts_of_scores(scores, is_positive).confusion
+    return roc_curve(confusion), precision_recall_curve(confusion)
 
 
-def _class_curves(is_positive: np.ndarray, scores: np.ndarray) -> ClassCurves:
-    counts = count_by_threshold(is_positive, scores)
-    return counts, roc_curve(counts), precision_recall_curve(counts)
-
-
-def _curve_figures(curves: Sequence[ClassCurves], labels: Sequence[str], supports: np.ndarray) -> dict[str, Any]:
+def _curve_figures(
+    curves: Sequence[tuple[Curve, Curve]], labels: Sequence[str], supports: np.ndarray
+) -> dict[str, Any]:
     """The areas of all classes, and the curves of the most frequent ones."""
-    with_both = [index for index, (_, roc, _) in enumerate(curves) if np.isfinite(roc.area)]
+    with_both = [index for index, (roc, _) in enumerate(curves) if np.isfinite(roc.area)]
     frequent = sorted(sorted(with_both, key=lambda index: -supports[index])[:MAX_CURVE_CLASSES])
-    areas = [(roc.area, precision_recall.area) for _, roc, precision_recall in curves]
+    areas = [(roc.area, precision_recall.area) for roc, precision_recall in curves]
     return {
         "areas": {"ROC AUC": [area for area, _ in areas], "average precision": [area for _, area in areas]},
         "mean_areas": {
             "ROC AUC": float(np.mean([areas[index][0] for index in with_both])) if with_both else np.nan,
             "average precision": float(np.mean([areas[index][1] for index in with_both])) if with_both else np.nan,
         },
-        "curves": [_curve_values(labels[index], *curves[index][1:]) for index in frequent],
+        "curves": [_curve_values(labels[index], *curves[index]) for index in frequent],
     }
 
 
@@ -207,27 +213,24 @@ def _curve_values(label: str, roc: Curve, precision_recall: Curve) -> dict[str, 
     """The points of the curves of a class, as lists of x and of y."""
     values: dict[str, Any] = {"label": label, "auc": roc.area, "average_precision": precision_recall.area}
     for name, curve in (("roc", roc), ("precision_recall", precision_recall)):
-        finite = np.isfinite(curve.x) & np.isfinite(curve.y)
-        x, y = curve.x[finite], curve.y[finite]
-        kept = shortened(x, y)
-        values[name] = [x[kept], y[kept]]
+        kept = shortened(curve.x, curve.y)
+        values[name] = [curve.x[kept], curve.y[kept]]
     return values
 
 
-def _threshold_figures(counts: ThresholdCounts, output: Predicted) -> dict[str, Any]:
+def _threshold_figures(cuts: ScoreCuts, output: Predicted) -> dict[str, Any]:
     """True and false positives above each of 101 thresholds, from the least to the greatest score."""
-    low, high = (0.0, 1.0) if output.has_probabilities else (counts.thresholds[-1], counts.thresholds[0])
+    low, high = (0.0, 1.0) if output.has_probabilities else (cuts.scores[0], cuts.scores[-1])
     thresholds = low + THRESHOLDS * (high - low)
-    above = np.searchsorted(-counts.thresholds, -thresholds, side="left")  # a class is predicted above its threshold
-    true_positives = np.r_[0, counts.true_positives][above]
-    false_positives = np.r_[0, counts.false_positives][above]
+    index = np.searchsorted(cuts.scores, thresholds, side="right")  # a class is predicted above its threshold
+    true_positives, false_positives = cuts.confusion.tp[0], cuts.confusion.fp[0]
     return {
         "chosen": output.threshold,
         "thresholds": thresholds,
-        "true_positives": true_positives,
-        "false_positives": false_positives,
-        "positives": int(counts.true_positives[-1]),
-        "negatives": int(counts.false_positives[-1]),
+        "true_positives": true_positives[index],
+        "false_positives": false_positives[index],
+        "positives": int(true_positives[0]),
+        "negatives": int(false_positives[0]),
     }
 
 

@@ -50,6 +50,9 @@ class Layer(Component):
     stem: ClassVar[str] = ""
     """The stem of default layer names, if it is not the type name."""
 
+    family: ClassVar[str] = ""
+    """The name of similar layers, to which a rule of `jsonnx lint` applies as a whole, such as `pooling`."""
+
     penalizes_itself: ClassVar[bool] = False
     """Whether `lower` itself applies the activity regularizer, to a tensor other than the outputs."""
 

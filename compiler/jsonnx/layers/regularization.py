@@ -60,6 +60,7 @@ class Noise(Layer):
 class Dropout(Noise):
     """Randomly sets elements to 0 in training and scales the others by `1 / (1 - rate)`."""
 
+    family = "dropout"
     rate: float = attr(doc="Fraction of the elements to drop.", minimum=0, maximum=1)
     noise_shape: tuple[int | None, ...] | None = attr(None, doc=NOISE_SHAPE)
     seed: int | None = attr(None, doc=SEED)
@@ -79,6 +80,7 @@ class Dropout(Noise):
 class SpatialDropout(Noise):
     """Base class of layers that drop entire channels."""
 
+    family = "dropout"
     rate: float = attr(doc="Fraction of the channels to drop.", minimum=0, maximum=1)
     seed: int | None = attr(None, doc=SEED)
 
@@ -160,6 +162,7 @@ class GaussianNoise(Noise):
 class GaussianDropout(Noise):
     """Multiplies by Gaussian noise in training, with mean 1 and the variance of Dropout at the same rate."""
 
+    family = "dropout"
     rate: float = attr(doc="Drop rate r; the standard deviation of the noise is sqrt(r / (1 - r)).", minimum=0, below=1)
     seed: int | None = attr(None, doc=SEED)
 
@@ -178,6 +181,7 @@ class GaussianDropout(Noise):
 class AlphaDropout(Noise):
     """Randomly sets elements to selu's lower limit in training, then rescales so that mean and variance are kept."""
 
+    family = "dropout"
     rate: float = attr(doc="Fraction of the elements to replace.", minimum=0, below=1)
     noise_shape: tuple[int | None, ...] | None = attr(None, doc=NOISE_SHAPE)
     seed: int | None = attr(None, doc=SEED)

@@ -1,24 +1,17 @@
-"""Kinds of layers, by type name: rules import no module of layers that a spec does not use."""
+"""Kinds of layers, by type name and by family: rules import no module of layers that a spec does not use."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from ..layers import Layer
 
-CONVOLUTIONS = ("Conv1D", "Conv2D", "Conv3D")
-DEPTHWISE_CONVOLUTIONS = ("DepthwiseConv1D", "DepthwiseConv2D", "SeparableConv1D", "SeparableConv2D")
-TRANSPOSED_CONVOLUTIONS = ("Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose")
-ALL_CONVOLUTIONS = (*CONVOLUTIONS, *DEPTHWISE_CONVOLUTIONS, *TRANSPOSED_CONVOLUTIONS)
+ALL_CONVOLUTIONS = ("convolution", "depthwise convolution", "transposed convolution")
 WEIGHTED_LAYERS = ("Dense", "EinsumDense", *ALL_CONVOLUTIONS)
 """Layers with a kernel that end with an activation."""
 
-POOLINGS = tuple(f"{kind}Pooling{rank}D" for kind in ("Max", "Average") for rank in (1, 2, 3))
-GLOBAL_POOLINGS = tuple(f"Global{kind}Pooling{rank}D" for kind in ("Max", "Average") for rank in (1, 2, 3))
-DROPOUTS = ("Dropout", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D", "GaussianDropout", "AlphaDropout")
-NORMALIZATIONS = ("BatchNormalization", "LayerNormalization", "GroupNormalization", "RMSNormalization")
-RECURRENT_LAYERS = ("SimpleRNN", "GRU", "LSTM")
-PASSTHROUGH_LAYERS = ("Identity", *DROPOUTS, "Flatten", "Reshape", "Permute", "ActivityRegularization")
+PASSTHROUGH_LAYERS = ("Identity", "dropout", "Flatten", "Reshape", "Permute", "ActivityRegularization")
 """Layers that keep the values of their input, or drop some of them in training."""
 
 SCALING_LAYERS = ("Rescaling", "Normalization", "BatchNormalization", "LayerNormalization", "GroupNormalization")
@@ -42,13 +35,18 @@ BOUNDED_ACTIVATIONS = ("sigmoid", "hard_sigmoid", "softmax", "tanh", "hard_tanh"
 PROBABILITY_ACTIVATIONS = ("sigmoid", "softmax")
 
 
+def is_one_of(layer: Layer | None, kinds: Collection[str]) -> bool:
+    """Whether the type or the family of a layer is among some kinds."""
+    return layer is not None and (layer.type_name in kinds or layer.family in kinds)
+
+
 def activation_of(layer: Layer | None) -> str | None:
     """The name of the activation that a layer ends with; `linear` for a layer with a kernel and none, None for another
     layer."""
     if layer is None:
         return None
     kind = layer.type_name
-    if kind in WEIGHTED_LAYERS or kind == "Activation":
+    if is_one_of(layer, WEIGHTED_LAYERS) or kind == "Activation":
         activation: Any = getattr(layer, "activation", None)
         return _function_name(activation)
     if kind == "ReLU":
@@ -68,4 +66,4 @@ def _function_name(activation: Any) -> str:
 
 def own_activation_path(layer: Layer) -> tuple[str, ...]:
     """The key of a layer's activation, below the path of the layer; empty if the layer is the activation."""
-    return ("activation",) if layer.type_name in WEIGHTED_LAYERS else ()
+    return ("activation",) if is_one_of(layer, WEIGHTED_LAYERS) else ()

@@ -16,7 +16,7 @@ from ..frontend.network import Call
 from ..frontend.networks.silences import Silences
 from ..sections.training_section import Training
 from ..training.metrics.objective import Objective
-from .layer_kinds import PASSTHROUGH_LAYERS
+from .layer_kinds import PASSTHROUGH_LAYERS, is_one_of
 
 PARAMETERS_KEY = "parameters"
 
@@ -95,10 +95,10 @@ class LintedNetwork:
             counts[call.owner] = counts.get(call.owner, 0) + 1
         return counts
 
-    def of_type(self, *types: str) -> Iterator[tuple[Call, Any]]:
-        """The first calls of layers of some types, with the layers."""
+    def of_kind(self, *kinds: str) -> Iterator[tuple[Call, Any]]:
+        """The first calls of layers of some types or families, with the layers."""
         for call in self.calls:
-            if call.layer is not None and call.layer.type_name in types and call.name == call.owner:
+            if is_one_of(call.layer, kinds) and call.name == call.owner:
                 yield call, call.layer
 
     def is_output(self, call: Call) -> bool:
@@ -117,7 +117,7 @@ class LintedNetwork:
             source = self.call_by_result.get(call.sources[0])
             if source is None or source.layer is None:
                 return None
-            if source.layer.type_name not in skip:
+            if not is_one_of(source.layer, skip):
                 return source
             call = source
         return None
@@ -130,7 +130,7 @@ class LintedNetwork:
     def next_layer(self, call: Call, *, skip: tuple[str, ...] = PASSTHROUGH_LAYERS) -> Call | None:
         """The only call behind a call, beyond layers that keep the values; None if the way branches or ends."""
         consumer = self.sole_consumer(call)
-        while consumer is not None and consumer.layer is not None and consumer.layer.type_name in skip:
+        while consumer is not None and is_one_of(consumer.layer, skip):
             consumer = self.sole_consumer(consumer)
         return consumer
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..training.metrics.metric_arithmetic import Array, Confusion, confusion_of_samples, fbeta, ratio
+from ..training.metrics.metric_arithmetic import Array, Confusion, cuts_of_scores, ratio
 from .training_section import ThresholdSection
 
 MAX_LOG_TEMPERATURE = 5.0
@@ -19,8 +19,7 @@ def best_threshold(probabilities: Array, targets: Array, section: ThresholdSecti
     Of equally good ones, the closest to 0.5. If no threshold reaches a least precision or recall, it is ignored.
     """
     scores, positive = np.asarray(probabilities, np.float64).ravel(), np.asarray(targets).ravel() != 0
-    confusion = confusion_of_samples(np.stack([scores, positive, np.ones(scores.size)], -1))
-    levels = np.unique(scores)
+    levels, confusion = cuts_of_scores(scores, positive, np.ones(scores.size))
     cuts = (np.append(0.0, levels) + np.append(levels, 1.0)) / 2
     figures = _figure(confusion, section.maximize)[0]
     for least, reached in ((section.min_precision, confusion.precision), (section.min_recall, confusion.recall)):
@@ -33,7 +32,7 @@ def best_threshold(probabilities: Array, targets: Array, section: ThresholdSecti
 def _figure(confusion: Confusion, name: str) -> Array:
     tp, fp, fn, tn = confusion
     if name in ("f1", "f2"):
-        return fbeta(tp, tp + fp, tp + fn, float(name[1:]))
+        return confusion.f_score(float(name[1:]))
     if name == "mcc":
         scale = np.sqrt((tp + fp) * (tp + fn) * (tn + fp) * (tn + fn))
         return ratio(tp * tn - fp * fn, scale)

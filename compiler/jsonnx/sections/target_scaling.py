@@ -12,8 +12,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ..core.reserved_names import target_name
 from ..core.types import TensorType
-from ..training.losses.losses import Loss
-from ..training.losses.regression_losses import Huber, LogCosh, MeanAbsoluteError, MeanSquaredError
 from ..training.numerics import EPSILON
 from ..training.weights.initializers import Ones, Zeros
 
@@ -22,14 +20,6 @@ if TYPE_CHECKING:
 
     from ..core.diagnostics import JsonPath
     from ..ir import Builder, Value
-
-SCALABLE_LOSSES = (MeanSquaredError, MeanAbsoluteError, Huber, LogCosh)
-"""Losses of differences, which have the same minimum for standardized values."""
-
-
-def is_scalable(loss: Loss) -> bool:
-    """Whether a loss may compare standardized values."""
-    return isinstance(loss, SCALABLE_LOSSES)
 
 
 def has_scalable_type(output: TensorType) -> bool:

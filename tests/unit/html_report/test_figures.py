@@ -4,17 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from jsonnx.html_report.classification import (
-    brier_score,
-    calibration,
-    class_scores,
-    confusion_matrix,
-    label_scores,
-    most_confused,
-)
-from jsonnx.html_report.curves import count_by_threshold, precision_recall_curve, roc_curve, shortened
+from jsonnx.html_report.classification import brier_score, calibration, confusion_matrix, most_confused
+from jsonnx.html_report.curves import precision_recall_curve, roc_curve, shortened
 from jsonnx.html_report.outputs import OutputKind, Predicted, output_figures
 from jsonnx.html_report.regression import histogram, regression_scores, scatter_sample
+from jsonnx.training.metrics.metric_arithmetic import confusion_of_classes, confusion_of_labels, cuts_of_scores
 
 TRUE = np.array([0, 0, 1, 1, 0, 1, 0, 1, 1, 0, 1, 0])
 SCORES = np.array([0.1, 0.35, 0.35, 0.8, 0.4, 0.65, 0.05, 0.9, 0.45, 0.8, 0.55, 0.2])
@@ -23,21 +17,23 @@ PREDICTED_CLASSES = np.array([0, 2, 2, 2, 1, 0, 1, 1, 2, 2])
 
 
 def test_roc_curve() -> None:
-    curve = roc_curve(count_by_threshold(TRUE, SCORES))
+    curve = roc_curve(cuts_of_scores(SCORES, TRUE).confusion)
     np.testing.assert_allclose(curve.x * 6, [0, 0, 1, 1, 1, 1, 2, 3, 4, 5, 6])
     np.testing.assert_allclose(curve.y * 6, [0, 1, 2, 3, 4, 5, 5, 6, 6, 6, 6])
     assert curve.area == pytest.approx(0.8333333333333334)
 
 
 def test_precision_recall_curve() -> None:
-    curve = precision_recall_curve(count_by_threshold(TRUE, SCORES))
+    curve = precision_recall_curve(cuts_of_scores(SCORES, TRUE).confusion)
     assert curve.area == pytest.approx(0.7861111111111111)
     assert (curve.x[0], curve.y[0]) == (0, 1)
 
 
 def test_a_class_without_samples_has_no_area() -> None:
-    curve = roc_curve(count_by_threshold(np.zeros(3, bool), np.array([0.1, 0.2, 0.3])))
-    assert np.isnan(curve.area)
+    confusion = cuts_of_scores(np.array([0.1, 0.2, 0.3]), np.zeros(3, bool)).confusion
+    for curve in (roc_curve(confusion), precision_recall_curve(confusion)):
+        assert np.isnan(curve.area)
+        assert np.isfinite(curve.x).all()
 
 
 def test_calibration() -> None:
@@ -51,17 +47,19 @@ def test_calibration() -> None:
 def test_confusion_matrix_and_class_scores() -> None:
     matrix = confusion_matrix(CLASSES, PREDICTED_CLASSES, 3)
     assert matrix.tolist() == [[2, 0, 1], [0, 2, 1], [0, 1, 3]]
-    scores = class_scores(matrix)
+    scores = confusion_of_classes(matrix)
     np.testing.assert_allclose(scores.precision, [1, 2 / 3, 0.6])
     np.testing.assert_allclose(scores.recall, [2 / 3, 2 / 3, 0.75])
-    np.testing.assert_allclose(scores.f1, [0.8, 2 / 3, 2 / 3])
+    np.testing.assert_allclose(scores.f_score(1), [0.8, 2 / 3, 2 / 3])
+    assert (scores.support + scores.tn + scores.fp).tolist() == [10, 10, 10]
     assert most_confused(matrix, 2) == [(0, 2, 1), (1, 2, 1)]
 
 
 def test_labels_that_are_independent() -> None:
     true = np.array([[1, 0], [1, 1], [0, 0]], bool)
-    scores = label_scores(true, np.array([[1, 0], [0, 1], [1, 0]], bool))
+    scores = confusion_of_labels(true, np.array([[1, 0], [0, 1], [1, 0]], bool))
     np.testing.assert_allclose([scores.precision, scores.recall], [[0.5, 1], [0.5, 1]])
+    assert scores.tn.tolist() == [0, 2]
 
 
 def test_regression_scores() -> None:

@@ -138,6 +138,10 @@ ACTIVATED: list[tuple[Spec, Pair, str]] = [
 ]
 """Losses of an activation's output; the gradient is the activation's input's."""
 
+METRICS_KERAS_LACKS = ("confusion_matrix", "mean_relative_error")
+OPTIMIZERS_KERAS_LACKS: tuple[str, ...] = ()
+"""Components with tests of their own instead of recorded results."""
+
 METRICS: list[tuple[Spec, str, Pair]] = [
     ("accuracy", "sparse_categorical_crossentropy", CLASSES),
     ("acc", "sparse_categorical_crossentropy", Pair("classes", "probabilities", SEQUENCE)),

@@ -27,6 +27,7 @@ class ConvTranspose(KernelConv):
     Along each axis, the kernels cover (n - 1) * stride + span elements, of which `output_crops` are removed.
     """
 
+    family = "transposed convolution"
     output_padding: tuple[int, ...] | None
 
     def output_crops(self) -> list[tuple[int, int]]:

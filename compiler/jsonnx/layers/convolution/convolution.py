@@ -104,6 +104,7 @@ class KernelConv(ConvLayer):
 class Convolution(KernelConv):
     """Base class of regular convolutions."""
 
+    family = "convolution"
     groups: int = attr(1, doc="Number of groups into which channels and filters are split.", minimum=1)
     lora_rank: int | None = attr(None, doc="Rank of a low-rank adaptation.", unsupported=LORA)
     lora_alpha: float | None = attr(None, doc="Scale of a low-rank adaptation.", unsupported=LORA)
@@ -162,6 +163,7 @@ class Conv3D(Convolution):
 class PerChannelConv(ConvLayer):
     """Base class of convolutions that apply separate filters to each channel."""
 
+    family = "depthwise convolution"
     depth_multiplier: int = attr(1, doc="Number of filters per input channel.", minimum=1)
     depthwise_initializer: Initializer = attr("glorot_uniform", doc="Initial value of the depthwise kernel.")
     depthwise_regularizer: Regularizer | None = attr(None, doc="Penalty on the depthwise kernel.")

@@ -33,6 +33,7 @@ OUTPUT_SIZE = "Size of the output along each spatial axis."
 class Pooling(Layer):
     """Base class of layers that reduce each window to one element per channel."""
 
+    family = "pooling"
     operator: ClassVar[str]
     pool_size: tuple[int, ...]
     strides: tuple[int, ...] | None
@@ -124,6 +125,7 @@ class AveragePooling3D(Pooling):
 class GlobalPooling(Layer):
     """Base class of layers that reduce all spatial axes."""
 
+    family = "global pooling"
     operator: ClassVar[str]
     spatial_rank: ClassVar[int]
 

@@ -60,6 +60,7 @@ class BatchNormalization(Layer):
     epsilon)`. Both are clipped, and treated as constants by the gradient.
     """
 
+    family = "normalization"
     mixes_samples = True
     supports_masking = True
     reads_masks = True
@@ -208,6 +209,7 @@ class LayerNormalization(Layer):
     With `rms_scaling`, it is `gamma * x / sqrt(variance + epsilon)`, regardless of `center` and `scale`.
     """
 
+    family = "normalization"
     supports_masking = True
 
     axis: Axes = attr(-1, doc="Axis or list of axes to normalize along, which are also the axes of gamma and beta.")
@@ -273,6 +275,7 @@ class GroupNormalization(Layer):
     Mean and variance are computed per sample and group, over the group's channels and all other axes (Wu and He, 2018).
     """
 
+    family = "normalization"
     supports_masking = True
 
     groups: int = attr(32, doc="Number of groups, a divisor of the channels; -1 for one group per channel.", minimum=-1)
@@ -355,6 +358,7 @@ class RMSNormalization(Layer):
     than the last works only if its size is 1 or the size of the last axis.
     """
 
+    family = "normalization"
     axis: Axes = attr(-1, doc="Axis or list of axes of the mean, which also give the shape of the scale.")
     epsilon: float = attr(1e-6, doc="Small constant added to the mean.", minimum=0)
 

@@ -82,6 +82,7 @@ def activation_attributes(default: Sequence[str], *activations: ActivationFuncti
 class FusedRNN(Recurrent, GatedArguments):
     """Base class of layers that run one type of cell over a sequence and share the cell's arguments."""
 
+    family = "recurrent"
     cell_type: ClassVar[type[GatedCell]]
     gate_order: ClassVar[tuple[int, ...]]
     """For each gate in ONNX' order, its index in Keras' order."""

@@ -9,18 +9,17 @@ from ...frontend.network import Call
 from ..fixes import remove_layer, set_key
 from ..layer_kinds import (
     BOUNDED_ACTIVATIONS,
-    CONVOLUTIONS,
     NON_NEGATIVE_ACTIVATIONS,
     PASSTHROUGH_LAYERS,
     PROBABILITY_ACTIVATIONS,
-    RECURRENT_LAYERS,
     activation_of,
+    is_one_of,
     own_activation_path,
 )
 from ..linted_network import LintedNetwork
 from ..rule import Finding, rule
 
-AFFINE_LAYERS = ("Dense", *CONVOLUTIONS)
+AFFINE_LAYERS = ("Dense", "convolution")
 """Layers that are one affine map without an activation, so that two in a row are one."""
 
 MIN_SATURATING_LAYERS = {"sigmoid": 3, "hard_sigmoid": 3, "tanh": 5}
@@ -40,9 +39,9 @@ MIN_STACK_LAYERS = 4
     right='[{"type": "Dense", "units": 16, "activation": "relu"}, {"type": "Dense", "units": 3}]',
 )
 def no_activation(network: LintedNetwork) -> Iterator[Finding]:
-    for call, layer in network.of_type(*AFFINE_LAYERS):
+    for call, layer in network.of_kind(*AFFINE_LAYERS):
         following = network.next_layer(call, skip=(*PASSTHROUGH_LAYERS, "BatchNormalization"))
-        if following is None or following.layer is None or following.layer.type_name not in AFFINE_LAYERS:
+        if following is None or not is_one_of(following.layer, AFFINE_LAYERS):
             continue
         is_reused = network.is_shared(call) or network.is_shared(following)
         if activation_of(layer) != "linear" or not layer.trainable or is_reused or layer.activity_regularizer:
@@ -136,7 +135,7 @@ def hidden_softmax(network: LintedNetwork) -> Iterator[Finding]:
         if call.layer is None or activation_of(call.layer) != "softmax":
             continue
         following = network.next_layer(call)
-        if following is not None and following.layer is not None and following.layer.type_name in AFFINE_LAYERS:
+        if following is not None and is_one_of(following.layer, AFFINE_LAYERS):
             message = f"{call.name!r} ends with a softmax, and {following.name!r} takes the result"
             path = (*call.path, *own_activation_path(call.layer))
             yield Finding(path, message, "use another activation, such as relu")
@@ -204,7 +203,7 @@ def saturating_stack(network: LintedNetwork) -> Iterator[Finding]:
     right='[{"type": "Dense", "units": 3, "activation": "selu", "kernel_initializer": "lecun_normal"}]',
 )
 def selu_initializer(network: LintedNetwork) -> Iterator[Finding]:
-    for call, layer in network.of_type("Dense", *CONVOLUTIONS):
+    for call, layer in network.of_kind(*AFFINE_LAYERS):
         initializer = layer.kernel_initializer.type_name
         if activation_of(layer) == "selu" and not initializer.startswith(("lecun", "variance_scaling")):
             message = f"{call.name!r} has selu and the kernel_initializer {initializer}"
@@ -223,7 +222,7 @@ def selu_initializer(network: LintedNetwork) -> Iterator[Finding]:
     '"units": 3}]',
 )
 def alpha_dropout(network: LintedNetwork) -> Iterator[Finding]:
-    for call, _ in network.of_type("AlphaDropout"):
+    for call, _ in network.of_kind("AlphaDropout"):
         producer = network.producer(call)
         activation = activation_of(producer.layer) if producer else None
         if producer is not None and activation not in (None, "selu", "linear"):
@@ -246,7 +245,7 @@ def alpha_dropout(network: LintedNetwork) -> Iterator[Finding]:
 )
 def he_initializer(network: LintedNetwork) -> Iterator[Finding]:
     depths: dict[str, int] = {}
-    for call, layer in network.of_type(*AFFINE_LAYERS):
+    for call, layer in network.of_kind(*AFFINE_LAYERS):
         if activation_of(layer) != "relu" or not layer.kernel_initializer.type_name.lower().startswith("glorot"):
             continue
         before = network.producer(call)
@@ -268,7 +267,7 @@ def recurrent_activation(network: LintedNetwork) -> Iterator[Finding]:
     training = network.training
     optimizers = training.optimizer.optimizers if training else ()
     is_clipped = any(item.clipnorm or item.clipvalue or item.global_clipnorm for item in optimizers)
-    for call, layer in network.of_type(*RECURRENT_LAYERS):
+    for call, layer in network.of_kind("recurrent"):
         name = layer.activation.type_name if layer.activation is not None else "linear"
         initializer = layer.recurrent_initializer.type_name.lower()
         if name in ("relu", "linear", "elu", "gelu") and not is_clipped and "identity" not in initializer:

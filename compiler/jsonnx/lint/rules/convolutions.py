@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 from ...core.types import TensorType
 from ...frontend.network import Call
 from ...layers.sliding_window import SlidingWindows, spatial_axes
-from ..layer_kinds import ALL_CONVOLUTIONS, CONVOLUTIONS, DEPTHWISE_CONVOLUTIONS, POOLINGS, TRANSPOSED_CONVOLUTIONS
+from ..layer_kinds import ALL_CONVOLUTIONS, is_one_of
 from ..linted_network import LintedNetwork
 from ..rule import Finding, rule
 
-WINDOW_LAYERS = (*CONVOLUTIONS, *DEPTHWISE_CONVOLUTIONS, *POOLINGS)
+WINDOW_LAYERS = ("convolution", "depthwise convolution", "pooling")
 """Layers whose windows read their input at regular distances."""
 
 MAX_RECEPTIVE_FIELD_FACTOR, MAX_UNREDUCED_FACTOR = 4.0, 2.0
@@ -24,7 +24,7 @@ MIN_DROPPED_SHARE = 0.03
 """The share of an axis that windows leave over at its end, below which it is not reported."""
 
 ACTIVATION_LAYERS = ("Activation", "ReLU", "LeakyReLU", "PReLU", "ELU")
-BETWEEN_CONVOLUTION_AND_FLATTEN = (*POOLINGS, *ACTIVATION_LAYERS, "Dropout", "SpatialDropout2D", "BatchNormalization")
+BETWEEN_CONVOLUTION_AND_FLATTEN = ("pooling", *ACTIVATION_LAYERS, "Dropout", "SpatialDropout2D", "BatchNormalization")
 
 LARGE_DENSE_SHARE, MIN_LARGE_DENSE_WEIGHTS = 0.9, 1_000_000
 
@@ -62,12 +62,12 @@ def receptive_field(network: LintedNetwork) -> Iterator[Finding]:
     for call in network.calls:
         known = next((source for source in call.sources if source in fields), None)
         layer: Any = call.layer
-        if layer.type_name not in (*WINDOW_LAYERS, *TRANSPOSED_CONVOLUTIONS):
+        if not is_one_of(layer, (*WINDOW_LAYERS, "transposed convolution")):
             if known is not None and network.output_type(call).rank == len(fields[known]) + 2:
                 widest = max((source for source in call.sources if source in fields), key=lambda name: fields[name])
                 fields[call.name], images[call.name] = fields[widest], images[widest]
             continue
-        if layer.type_name in TRANSPOSED_CONVOLUTIONS:
+        if layer.family == "transposed convolution":
             continue
         sizes = spatial_sizes(network.input_type(call), layer)
         before = fields.get(call.sources[0]) or [Field()] * len(sizes)
@@ -112,7 +112,7 @@ def _field_fault(call: Call, spans: list[int], sizes: list[Any], before: list[Fi
     right='[{"type": "Conv2D", "filters": 4, "kernel_size": 2, "strides": 2, "from": "image"}]',
 )
 def dropped_pixels(network: LintedNetwork) -> Iterator[Finding]:
-    for call, layer in network.of_type(*WINDOW_LAYERS):
+    for call, layer in network.of_kind(*WINDOW_LAYERS):
         windows, sizes = windows_of(layer), spatial_sizes(network.input_type(call), layer)
         key = "strides" if network.is_written((*call.path, "strides")) else "pool_size"
         path = (*call.path, key) if network.is_written((*call.path, key)) else call.path
@@ -148,7 +148,7 @@ def _others_read_all(network: LintedNetwork, call: Call) -> bool:
         layer: Any = other.layer
         if other is call:
             continue
-        if layer.type_name not in WINDOW_LAYERS:
+        if not is_one_of(layer, WINDOW_LAYERS):
             return True
         windows = windows_of(layer)
         covers = all(span >= stride for span, stride in zip(windows.spans, windows.strides, strict=True))
@@ -166,7 +166,7 @@ def _others_read_all(network: LintedNetwork, call: Call) -> bool:
     right='[{"type": "Conv2D", "filters": 4, "kernel_size": 3, "padding": "same", "from": "image"}]',
 )
 def even_kernel(network: LintedNetwork) -> Iterator[Finding]:
-    for call, layer in network.of_type(*CONVOLUTIONS, *DEPTHWISE_CONVOLUTIONS):
+    for call, layer in network.of_kind("convolution", "depthwise convolution"):
         windows = windows_of(layer)
         if windows.padding != "same":
             continue
@@ -187,7 +187,7 @@ def even_kernel(network: LintedNetwork) -> Iterator[Finding]:
     default=False,
 )
 def checkerboard(network: LintedNetwork) -> Iterator[Finding]:
-    for call, layer in network.of_type(*TRANSPOSED_CONVOLUTIONS):
+    for call, layer in network.of_kind("transposed convolution"):
         pairs = list(zip(layer.kernel_size, layer.strides, strict=True))
         if any(stride > 1 and size % stride for size, stride in pairs):
             size, stride = next(pair for pair in pairs if pair[1] > 1 and pair[0] % pair[1])
@@ -206,7 +206,7 @@ def checkerboard(network: LintedNetwork) -> Iterator[Finding]:
     '"kernel_size": 3, "padding": "same"}]',
 )
 def pixel_convolution(network: LintedNetwork) -> Iterator[Finding]:
-    for call, layer in network.of_type(*CONVOLUTIONS, *DEPTHWISE_CONVOLUTIONS):
+    for call, layer in network.of_kind("convolution", "depthwise convolution"):
         sizes = spatial_sizes(network.input_type(call), layer)
         if all(size == 1 for size in sizes) and max(layer.kernel_size) > 1:
             source = call.sources[0]
@@ -229,7 +229,7 @@ def pixel_convolution(network: LintedNetwork) -> Iterator[Finding]:
 def large_dense(network: LintedNetwork) -> Iterator[Finding]:
     counts = {call.name: kernel_weights(network, call) for call in network.calls if call.name == call.owner}
     total = sum(counts.values())
-    for call, _ in network.of_type("Dense"):
+    for call, _ in network.of_kind("Dense"):
         if counts[call.name] < max(MIN_LARGE_DENSE_WEIGHTS, LARGE_DENSE_SHARE * total):
             continue
         flatten = network.producer(call, skip=("Dropout", "Identity", "BatchNormalization", *ACTIVATION_LAYERS))
@@ -239,7 +239,7 @@ def large_dense(network: LintedNetwork) -> Iterator[Finding]:
         convolution = network.producer(flatten, skip=BETWEEN_CONVOLUTION_AND_FLATTEN)
         if len(sizes) < 4 or convolution is None or convolution.layer is None:
             continue
-        if convolution.layer.type_name in ALL_CONVOLUTIONS:
+        if is_one_of(convolution.layer, ALL_CONVOLUTIONS):
             share = counts[call.name] / total
             message = (
                 f"{call.name!r} has {counts[call.name]:,} weights, {int(100 * share)} % of all, behind {flatten.name!r}"
@@ -263,9 +263,9 @@ def kernel_weights(network: LintedNetwork, call: Call) -> int:
         return 0
     if kind == "Dense":
         return int(size * layer.units)
-    if kind in CONVOLUTIONS:
+    if layer.family == "convolution":
         return int(prod(layer.kernel_size) * size * layer.filters // layer.groups)
-    if kind in TRANSPOSED_CONVOLUTIONS:
+    if layer.family == "transposed convolution":
         return int(prod(layer.kernel_size) * size * layer.filters)
-    gates = {"SimpleRNN": 1, "GRU": 3, "LSTM": 4}.get(kind, 0)
+    gates = len(layer.gate_order) if layer.family == "recurrent" else 0
     return int(gates * layer.units * (size + layer.units)) if gates else 0

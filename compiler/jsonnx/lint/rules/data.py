@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from ...core.diagnostics import JsonPath
 from ..fixes import set_key
-from ..layer_kinds import ALL_CONVOLUTIONS, RECURRENT_LAYERS, SCALING_LAYERS
+from ..layer_kinds import ALL_CONVOLUTIONS, SCALING_LAYERS, is_one_of
 from ..linted_network import LintedNetwork
 from ..rule import Finding, rule
 from .objective import is_classification
@@ -19,7 +19,7 @@ MAX_UNSCALED_VALUE = 16.0
 
 MIN_CLASS_SAMPLES = 5
 
-WEIGHTED_INPUT_LAYERS = ("Dense", *ALL_CONVOLUTIONS, *RECURRENT_LAYERS, "Bidirectional")
+WEIGHTED_INPUT_LAYERS = ("Dense", *ALL_CONVOLUTIONS, "recurrent", "Bidirectional")
 
 
 @rule(
@@ -170,7 +170,7 @@ def _first_weighted_call(network: LintedNetwork, name: str):  # type: ignore[no-
         seen.add(value)
         for call in network.consumers_by_value.get(value, []):
             kind = call.layer.type_name if call.layer is not None else ""
-            if kind in WEIGHTED_INPUT_LAYERS:
+            if is_one_of(call.layer, WEIGHTED_INPUT_LAYERS):
                 return call
             is_kept = kind.startswith(("Random", "Resizing", "CenterCrop", "ZeroPadding", "Cropping", "Max", "Average"))
             if kind not in SCALING_LAYERS and (is_kept or kind in KEPT_SCALE):

@@ -7,7 +7,7 @@ from typing import Any
 
 from ...frontend.network import Call
 from ..fixes import remove_layer, set_key
-from ..layer_kinds import GLOBAL_POOLINGS, POOLINGS, activation_of
+from ..layer_kinds import activation_of
 from ..linted_network import LintedNetwork
 from ..rule import Finding, rule
 from .convolutions import spatial_sizes, windows_of
@@ -49,9 +49,9 @@ def _reason_for_no_effect(network: LintedNetwork, call: Call) -> str | None:
         return "a linear activation is the identity"
     if kind == "Rescaling" and (layer.scale, layer.offset) == (1, 0) and type.dtype.startswith("float"):
         return "it multiplies by 1"
-    if kind in POOLINGS and all(size == 1 for size in (*windows_of(layer).size, *windows_of(layer).strides)):
+    if layer.family == "pooling" and all(size == 1 for size in (*windows_of(layer).size, *windows_of(layer).strides)):
         return "its windows have one element"
-    if kind in GLOBAL_POOLINGS and layer.keepdims and all(size == 1 for size in spatial_sizes(type, layer)):
+    if layer.family == "global pooling" and layer.keepdims and all(size == 1 for size in spatial_sizes(type, layer)):
         return "its input has one element per channel"
     if kind == "Flatten" and type.rank == 2:
         return f"its input is {type} already"
@@ -72,7 +72,7 @@ def _reason_for_no_effect(network: LintedNetwork, call: Call) -> str | None:
     right='[{"type": "MaxPooling2D", "pool_size": 2, "from": "image"}, {"type": "GlobalAveragePooling2D"}]',
 )
 def global_pooling_of_one(network: LintedNetwork) -> Iterator[Finding]:
-    for call, layer in network.of_type(*GLOBAL_POOLINGS):
+    for call, layer in network.of_kind("global pooling"):
         if not layer.keepdims and all(size == 1 for size in spatial_sizes(network.input_type(call), layer)):
             source = call.sources[0]
             notes = ((network.typed.network.paths[source], f"{source!r} is {network.input_type(call)}"),)
@@ -91,7 +91,7 @@ def global_pooling_of_one(network: LintedNetwork) -> Iterator[Finding]:
     '"from": "x"}, {"type": "Add", "from": ["a", "b"]}]',
 )
 def accidental_broadcast(network: LintedNetwork) -> Iterator[Finding]:
-    for call, _ in network.of_type("Add", "Subtract", "Average"):
+    for call, _ in network.of_kind("Add", "Subtract", "Average"):
         types = [network.typed.types[source] for source in call.sources]
         if {type.rank for type in types} != {2}:
             continue
@@ -147,7 +147,7 @@ def frozen_random_weights(network: LintedNetwork) -> Iterator[Finding]:
     default=False,
 )
 def wide_attention_heads(network: LintedNetwork) -> Iterator[Finding]:
-    for call, layer in network.of_type("MultiHeadAttention"):
+    for call, layer in network.of_kind("MultiHeadAttention"):
         width = network.input_type(call).shape[-1]
         if isinstance(width, int) and layer.num_heads * layer.key_dim >= MAX_TRANSFORMER_WIDTH_FACTOR * width:
             total = layer.num_heads * layer.key_dim

@@ -8,7 +8,7 @@ from typing import Any
 
 from ...analysis.output_layer import unwrapped
 from ..fixes import remove_layer, set_key
-from ..layer_kinds import ALL_CONVOLUTIONS, DROPOUTS, NORMALIZATIONS, WEIGHTED_LAYERS, activation_of
+from ..layer_kinds import ALL_CONVOLUTIONS, WEIGHTED_LAYERS, activation_of, is_one_of
 from ..linted_network import LintedNetwork
 from ..rule import Finding, rule
 
@@ -29,7 +29,7 @@ MIN_BATCH_SIZE = 4
     right='[{"type": "Dense", "units": 8, "use_bias": false}, {"type": "BatchNormalization"}]',
 )
 def bias_before_normalization(network: LintedNetwork) -> Iterator[Finding]:
-    for call, layer in network.of_type("Dense", *ALL_CONVOLUTIONS):
+    for call, layer in network.of_kind("Dense", *ALL_CONVOLUTIONS):
         if not layer.use_bias or activation_of(layer) != "linear" or network.is_shared(call):
             continue
         following = network.next_layer(call, skip=("Identity",))
@@ -62,7 +62,7 @@ def bias_before_normalization(network: LintedNetwork) -> Iterator[Finding]:
     '"rate": 0.3}]',
 )
 def dropout_before_normalization(network: LintedNetwork) -> Iterator[Finding]:
-    for call, layer in network.of_type(*DROPOUTS):
+    for call, layer in network.of_kind("dropout"):
         following = network.next_layer(call, skip=("Identity", "Flatten", "Reshape", "Permute", "ReLU", "Activation"))
         if following is None or not layer.rate or getattr(layer, "noise_shape", None) is not None:
             continue
@@ -86,9 +86,9 @@ def dropout_after_output(network: LintedNetwork) -> Iterator[Finding]:
         call = network.call_by_result.get(output)
         while call is not None and call.layer is not None and len(call.sources) == 1:
             layer = unwrapped(call.layer)
-            if layer.type_name in WEIGHTED_LAYERS:
+            if is_one_of(layer, WEIGHTED_LAYERS):
                 break
-            if layer.type_name in DROPOUTS:
+            if layer.family == "dropout":
                 if layer.rate and _has_weights_before(network, call.sources[0]):
                     message = f"{call.name!r} drops elements of the output {output!r}"
                     yield Finding(call.path, message, "put the dropout before the last layer with weights")
@@ -102,10 +102,10 @@ def _has_weights_before(network: LintedNetwork, value: str) -> bool:
     """Whether a layer with a kernel computes a value, beyond activations."""
     call = network.call_by_result.get(value)
     while call is not None and call.layer is not None and len(call.sources) == 1:
-        kind = unwrapped(call.layer).type_name
-        if kind in WEIGHTED_LAYERS:
+        layer = unwrapped(call.layer)
+        if is_one_of(layer, WEIGHTED_LAYERS):
             return True
-        if activation_of(call.layer) is None and kind not in ("Identity", "Flatten", "Reshape", "Permute"):
+        if activation_of(call.layer) is None and layer.type_name not in ("Identity", "Flatten", "Reshape", "Permute"):
             return False
         call = network.call_by_result.get(call.sources[0])
     return False
@@ -120,7 +120,7 @@ def _has_weights_before(network: LintedNetwork, value: str) -> bool:
     right='[{"type": "Dropout", "rate": 0.1}, {"type": "Dense", "units": 3}]',
 )
 def dropout_rate(network: LintedNetwork) -> Iterator[Finding]:
-    for call, layer in network.of_type(*DROPOUTS):
+    for call, layer in network.of_kind("dropout"):
         path = (*call.path, "rate")
         if layer.rate > MAX_DROPOUT_RATE:
             message = f"{call.name!r} drops {100 * layer.rate:g} % of the values"
@@ -142,7 +142,7 @@ def dropout_rate(network: LintedNetwork) -> Iterator[Finding]:
     right='[{"type": "Dense", "units": 8}, {"type": "LayerNormalization"}]',
 )
 def constant_normalization(network: LintedNetwork) -> Iterator[Finding]:
-    for call, layer in network.of_type("LayerNormalization", "GroupNormalization"):
+    for call, layer in network.of_kind("LayerNormalization", "GroupNormalization"):
         shape = network.input_type(call).shape
         if layer.type_name == "LayerNormalization":
             axes = layer.axis if isinstance(layer.axis, (tuple, list)) else (layer.axis,)
@@ -162,7 +162,7 @@ def _batches_of_one(network: LintedNetwork) -> Iterator[Finding]:
     training = network.training
     if training is None or training.batch_size != 1:
         return
-    for call, layer in network.of_type("BatchNormalization"):
+    for call, layer in network.of_kind("BatchNormalization"):
         shape = network.input_type(call).shape
         others = [size for axis, size in enumerate(shape) if axis not in (0, layer.axis % len(shape))]
         if layer.trainable and all(size == 1 for size in others):
@@ -186,7 +186,7 @@ def small_batch_normalization(network: LintedNetwork) -> Iterator[Finding]:
     training = network.training
     if training is None or training.batch_size >= MIN_BATCH_SIZE:
         return
-    for call, layer in network.of_type("BatchNormalization"):
+    for call, layer in network.of_kind("BatchNormalization"):
         others = network.input_type(call).shape[1:]
         sizes = [size for size in others if isinstance(size, int)]
         values = training.batch_size * prod(sizes[:-1]) if len(sizes) == len(others) else 0
@@ -206,7 +206,7 @@ def small_batch_normalization(network: LintedNetwork) -> Iterator[Finding]:
     right='[{"type": "BatchNormalization", "momentum": 0.9}, {"type": "Dense", "units": 3}]',
 )
 def normalization_momentum(network: LintedNetwork) -> Iterator[Finding]:
-    for call, layer in network.of_type("BatchNormalization"):
+    for call, layer in network.of_kind("BatchNormalization"):
         if layer.momentum < MIN_NORMALIZATION_MOMENTUM and layer.trainable:
             message = f"the moving averages of {call.name!r} keep {layer.momentum:g} of their old value at each step"
             path, value = (*call.path, "momentum"), round(1 - layer.momentum, 6)
@@ -222,7 +222,7 @@ def normalization_momentum(network: LintedNetwork) -> Iterator[Finding]:
     right='[{"type": "BatchNormalization"}, {"type": "Dense", "units": 3}]',
 )
 def repeated_normalization(network: LintedNetwork) -> Iterator[Finding]:
-    for call, layer in network.of_type(*NORMALIZATIONS):
+    for call, layer in network.of_kind("normalization"):
         following = network.next_layer(call, skip=("Identity",))
         if following is not None and following.layer is not None and following.layer.type_name == layer.type_name:
             message = f"{following.name!r} normalizes what {call.name!r} has normalized"

@@ -9,18 +9,11 @@ from ...core.diagnostics import JsonPath
 from ...core.fixes import remove_key
 from ...sections.training_section import Training
 from ...training.losses.losses import BinaryLoss, CategoricalLoss, Loss, SparseCategoricalCrossentropy
+from ...training.losses.regression_losses import DifferenceLoss
 from ..fixes import set_key
 from ..layer_kinds import activation_of
 from ..linted_network import LintedNetwork
 from ..rule import Finding, rule
-
-NUMBER_METRICS = (
-    *("RootMeanSquaredError", "MeanSquaredError", "MeanAbsoluteError", "MeanAbsolutePercentageError", "LogCoshError"),
-    *("MeanSquaredLogarithmicError", "CosineSimilarity", "BinaryCrossentropy", "CategoricalCrossentropy", "Poisson"),
-    *("SparseCategoricalCrossentropy", "KLDivergence", "R2Score", "PearsonCorrelation", "ConcordanceCorrelation"),
-    *("MeanRelativeError", "Hinge", "SquaredHinge", "CategoricalHinge"),
-)
-"""Metrics that do not count correct classes."""
 
 MAX_LABEL_SMOOTHING, MAX_BINARY_LABEL_SMOOTHING = 0.3, 0.2
 MIN_CLASSES, MAX_NARROW_UNITS = 10, 16
@@ -59,7 +52,7 @@ def no_class_metric(network: LintedNetwork) -> Iterator[Finding]:
         if layer is not None and layer.activation not in ("softmax", "sigmoid") and not has_logits:
             continue
         metrics = (*objective.metrics.get(output, ()), *objective.weighted_metrics.get(output, ()))
-        if any(type(metric).__name__ not in NUMBER_METRICS for metric in metrics):
+        if any(metric.counts_classes for metric in metrics):
             continue
         path: JsonPath = ("training", "metrics") if training.metrics else ("training",)
         of = "pixels" if rank > 3 else "samples"
@@ -89,8 +82,8 @@ def softmax_regression_loss(network: LintedNetwork) -> Iterator[Finding]:
         return
     for output, loss in objective.losses.items():
         layer = network.outputs.get(output)
-        is_difference = type(loss).__name__ in ("MeanSquaredError", "MeanAbsoluteError", "Huber", "LogCosh")
-        if is_difference and layer is not None and layer.activation == "softmax" and not layer.is_rescaled:
+        is_softmax = layer is not None and layer.activation == "softmax" and not layer.is_rescaled
+        if is_softmax and isinstance(loss, DifferenceLoss):
             if network.typed.types[output].shape[-1] == 1:
                 continue  # `loss-activation` says that it is always 1
             notes = ((network.typed.network.paths[output], f"{output!r} is computed here"),)

@@ -7,7 +7,6 @@ from typing import Any
 
 from ...frontend.network import Call
 from ..fixes import set_key
-from ..layer_kinds import RECURRENT_LAYERS
 from ..linted_network import LintedNetwork
 from ..rule import Finding, rule
 
@@ -37,7 +36,7 @@ def _vocabulary(network: LintedNetwork, embedding: Call) -> tuple[Call, Any] | N
     '["red", "blue"]}, {"type": "Embedding", "input_dim": 3, "output_dim": 4}]}',
 )
 def embedding_exceeds_vocabulary(network: LintedNetwork) -> Iterator[Finding]:
-    for call, layer in network.of_type("Embedding"):
+    for call, layer in network.of_kind("Embedding"):
         found = _vocabulary(network, call)
         size = found[1].max_size if found is not None else None
         if found is None or not size or layer.input_dim <= size:
@@ -67,7 +66,7 @@ def embedding_exceeds_vocabulary(network: LintedNetwork) -> Iterator[Finding]:
 def unmasked_padding(network: LintedNetwork) -> Iterator[Finding]:
     training = network.training
     has_sequences = training is not None and training.data is not None and training.data.sequences is not None
-    for call, layer in network.of_type("Embedding"):
+    for call, layer in network.of_kind("Embedding"):
         found = _vocabulary(network, call)
         is_padded = found is not None and found[0].layer is not None and found[0].layer.type_name == "TextVectorization"
         if layer.mask_zero or not (is_padded or has_sequences) or network.output_type(call).rank != 3:
@@ -76,7 +75,7 @@ def unmasked_padding(network: LintedNetwork) -> Iterator[Finding]:
         inner: Any = following.layer if following is not None else None
         if inner is not None and inner.type_name == "Bidirectional":
             inner = inner.layer
-        if following is not None and inner is not None and inner.type_name in RECURRENT_LAYERS:
+        if following is not None and inner is not None and inner.family == "recurrent":
             notes = ((following.path, f"{following.name!r} is here"),)
             message = f"{following.name!r} runs over the padding of short texts, which {call.name!r} does not mask"
             path = (*call.path, "mask_zero") if network.is_written((*call.path, "mask_zero")) else call.path
@@ -94,12 +93,12 @@ def unmasked_padding(network: LintedNetwork) -> Iterator[Finding]:
     right='[{"type": "LSTM", "units": 8, "from": "sequence"}, {"type": "Dense", "units": 3}]',
 )
 def flattened_sequence(network: LintedNetwork) -> Iterator[Finding]:
-    for call, _ in network.of_type("Flatten"):
+    for call, _ in network.of_kind("Flatten"):
         source = network.producer(call, skip=("Dropout", "Identity", "SpatialDropout1D"))
         inner: Any = source.layer if source is not None else None
         if inner is not None and inner.type_name == "Bidirectional":
             inner = inner.layer
-        if source is not None and inner is not None and inner.type_name in RECURRENT_LAYERS and inner.return_sequences:
+        if source is not None and inner is not None and inner.family == "recurrent" and inner.return_sequences:
             notes = ((source.path, f"{source.name!r} returns the states of all steps"),)
             yield Finding(call.path, f"{call.name!r} joins the states of all steps", "use the last state only", notes)
 
@@ -120,7 +119,7 @@ def unclipped_recurrence(network: LintedNetwork) -> Iterator[Finding]:
     optimizers = training.optimizer.optimizers if training else ()
     if training is None or any(item.clipnorm or item.clipvalue or item.global_clipnorm for item in optimizers):
         return
-    call = next((call for call, _ in network.of_type(*RECURRENT_LAYERS)), None)
+    call = next((call for call, _ in network.of_kind("recurrent")), None)
     if call is not None:
         notes = ((call.path, f"{call.name!r} is here"),)
         message = f"the gradients of {call.name!r} are not clipped"

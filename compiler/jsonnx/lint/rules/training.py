@@ -15,30 +15,7 @@ from ..fixes import set_key
 from ..linted_network import LintedNetwork
 from ..rule import Finding, rule
 
-ADAPTIVE_RATES = (1e-6, 1e-2)
-USUAL_RATES = {
-    "SGD": (1e-5, 1.0),
-    "RMSprop": ADAPTIVE_RATES,
-    "Adam": ADAPTIVE_RATES,
-    "AdamW": ADAPTIVE_RATES,
-    "Nadam": ADAPTIVE_RATES,
-    "Adamax": (1e-6, 2e-2),
-    "Lamb": (1e-6, 5e-2),
-    "Lion": (1e-7, 3e-3),
-    "Adagrad": (1e-4, 1.0),
-    "Adadelta": (1e-3, 2.0),
-    "Ftrl": (1e-4, 1.0),
-    "Muon": (1e-5, 1e-1),
-    "ScheduleFreeAdamW": (1e-6, 5e-2),
-    "Adafactor": (1e-5, 1e-1),
-}
-"""The least and the greatest learning rate that are usual, by optimizer."""
-
 MAX_PENALTY = 0.1
-MAX_WEIGHT_DECAY = 0.5
-RATE_KEYS = ("initial_learning_rate", "warmup_target", "max_learning_rate", "values")
-"""Keys of schedules whose greatest value is the highest rate."""
-
 MIN_SCHEDULE_SHARE = 0.2
 """Share of the training below which a schedule that ends is reported."""
 
@@ -60,8 +37,8 @@ def peak_rate(rate: Any) -> tuple[tuple[str, ...], float]:
     if not isinstance(rate, Schedule):
         return (), float(rate)
     rates: list[tuple[float, str]] = []
-    for key in RATE_KEYS:
-        value = getattr(rate, key, None)
+    for key in rate.peak_keys:
+        value = getattr(rate, key)
         if value is not None:
             rates.append((max(value) if isinstance(value, tuple) else value, key))
     value, key = max(rates, default=(0.0, ""))
@@ -79,10 +56,10 @@ def peak_rate(rate: Any) -> tuple[tuple[str, ...], float]:
 )
 def learning_rate(network: LintedNetwork) -> Iterator[Finding]:
     for path, optimizer in _optimizers(network):
-        usual = USUAL_RATES.get(optimizer.type_name)
+        usual = optimizer.usual_learning_rates
         keys, rate = peak_rate(optimizer.learning_rate)
         is_relative = getattr(optimizer, "relative_step", False)
-        if usual is None or is_relative or usual[0] <= rate <= usual[1] * (1 + 1e-9):
+        if is_relative or usual[0] <= rate <= usual[1] * (1 + 1e-9):
             continue
         size = "large" if rate > usual[1] else "small"
         message = f"a learning rate of {rate:g} is {size} for {optimizer.type_name}"
@@ -209,8 +186,7 @@ def penalty_strength(network: LintedNetwork) -> Iterator[Finding]:
 )
 def penalty_with_adam(network: LintedNetwork) -> Iterator[Finding]:
     training = network.training
-    names = [optimizer.type_name for _, optimizer in _optimizers(network)]
-    if training is None or not any(name in ("Adam", "AdamW", "Nadam", "Adamax") for name in names):
+    if training is None or not any(optimizer.rescales_penalties for _, optimizer in _optimizers(network)):
         return
     for call in network.calls:
         regularizer: Any = getattr(call.layer, "kernel_regularizer", None)
@@ -230,7 +206,7 @@ def penalty_with_adam(network: LintedNetwork) -> Iterator[Finding]:
 def weight_decay_strength(network: LintedNetwork) -> Iterator[Finding]:
     for path, optimizer in _optimizers(network):
         decay = optimizer.weight_decay
-        if decay and decay > MAX_WEIGHT_DECAY and optimizer.type_name != "Lion":
+        if decay and decay > optimizer.max_usual_weight_decay:
             message = f"a weight decay of {decay:g} outweighs the gradients"
             yield Finding((*path, "weight_decay"), message, "0.0001 to 0.1 is usual")
 
@@ -245,8 +221,9 @@ def weight_decay_strength(network: LintedNetwork) -> Iterator[Finding]:
 )
 def momentum(network: LintedNetwork) -> Iterator[Finding]:
     for path, optimizer in _optimizers(network):
-        value = getattr(optimizer, "momentum", None) if optimizer.type_name in ("SGD", "RMSprop") else None
-        if value and (value > 0.995 or value < 0.3):
+        usual = optimizer.usual_momentum
+        value = optimizer.momentum if usual is not None else 0.0
+        if value and not usual[0] <= value <= usual[1]:
             effect = "keeps nearly all" if value > 0.5 else "keeps little"
             message = f"a momentum of {value:g} {effect} of the last step"
             yield Finding((*path, "momentum"), message, "0.9 is usual, or 0 for none")
@@ -289,10 +266,9 @@ def schedule_length(network: LintedNetwork) -> Iterator[Finding]:
     steps = training.epochs * ceil(samples / training.batch_size)
     for path, optimizer in _optimizers(network):
         rate: Any = optimizer.learning_rate
-        kind = rate.type_name if isinstance(rate, Schedule) else ""
-        if kind not in ("CosineDecay", "PolynomialDecay", "OneCycle"):
+        key = rate.length_key if isinstance(rate, Schedule) else None
+        if key is None:
             continue
-        key = "total_steps" if kind == "OneCycle" else "decay_steps"
         length = getattr(rate, key) + getattr(rate, "warmup_steps", 0)
         if length > 1.05 * steps or length < MIN_SCHEDULE_SHARE * steps:
             message = f"the schedule takes {length:,} steps, and training {steps:,}"

@@ -17,6 +17,7 @@ from ...data.samples.dataset import Dataset
 from ...html_report.outputs import OutputKind, Predicted
 from ...runtime.session.session import concatenate_batches
 from ...training.losses.losses import Loss
+from ...training.losses.margin_losses import MarginLoss
 from ..compile.output_classes import DEFAULT_THRESHOLD, UNNAMED_LABELS
 from ..run.trained_model import BATCH_SIZE, TrainedModel
 
@@ -24,8 +25,6 @@ MAX_ROWS = 2_000_000
 """Positions of samples, such as pixels, that figures are computed from."""
 SUM_TOLERANCE = 1e-3
 """Tolerance for the sum of a sample's probabilities, which should be 1."""
-MARGIN_LOSSES = ("hinge", "squared_hinge")
-"""Losses that compare scores above and below 0 with targets 1 and -1."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +109,7 @@ class _OutputForm:
 
     @property
     def is_margin(self) -> bool:
-        return self.loss.type_name in MARGIN_LOSSES
+        return isinstance(self.loss, MarginLoss)
 
     def kind(self, targets: np.ndarray) -> OutputKind:
         """The kind of prediction. A binary loss does not determine it: such losses also compare gray values."""

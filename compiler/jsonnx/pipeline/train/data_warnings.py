@@ -9,12 +9,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...analysis.check_activations import is_regression
 from ...analysis.output_layer import OutputLayer, output_layer
 from ...core.diagnostics import Diagnostic, JsonPath, Report, or_list
 from ...data.samples.dataset import Dataset
 from ...layers.core import Dense
 from ...sections.training_section import Training
+from ...training.losses.regression_losses import RegressionLoss
 from ...training.metrics.objective import Objective
 from ...training.optimizers.optimizers import SGD
 from ...training.weights.initializers import Constant
@@ -63,7 +63,7 @@ def data_warnings(checked: CheckedSpec, data: RunData, *, has_initial_weights: b
         _check_split_classes(data, output, objective, checked, report)
         if output in objective.normalized_outputs:
             continue
-        if is_regression(loss) and not has_initial_weights and training.weights is None:
+        if isinstance(loss, RegressionLoss) and not has_initial_weights and training.weights is None:
             _check_scale(data.train, output, training, checked, report)
     return list(report)
 

@@ -19,8 +19,12 @@ def signed_targets(g: Builder, target: Value) -> Value:
     return g.Add(target, g.Mul(g.Sub(target, 1.0), g.ReduceMin(zeros_and_ones, keepdims=0)))
 
 
+class MarginLoss(Loss):
+    """Base of the losses of a score whose sign is the class: the targets 0 and 1 stand for -1 and 1."""
+
+
 @LOSSES.register("hinge")
-class Hinge(Loss):
+class Hinge(MarginLoss):
     """`mean(max(1 - target * output, 0))` over the last axis, for targets of -1 and 1 (or 0 and 1)."""
 
     def terms(self, g: Builder, target: Value, output: Value) -> Value:
@@ -28,7 +32,7 @@ class Hinge(Loss):
 
 
 @LOSSES.register("squared_hinge")
-class SquaredHinge(Loss):
+class SquaredHinge(MarginLoss):
     """`mean(max(1 - target * output, 0) ** 2)` over the last axis, for targets of -1 and 1 (or 0 and 1)."""
 
     def terms(self, g: Builder, target: Value, output: Value) -> Value:

@@ -14,8 +14,16 @@ if TYPE_CHECKING:
     from ...ir import Builder, Value
 
 
+class RegressionLoss(Loss):
+    """Base of the losses that compare numbers, not classes."""
+
+
+class DifferenceLoss(RegressionLoss):
+    """Base of the losses of `target - output`, which have the same minimum for standardized values."""
+
+
 @LOSSES.register("mean_squared_error", "mse", "MSE")
-class MeanSquaredError(Loss):
+class MeanSquaredError(DifferenceLoss):
     """`mean((target - output) ** 2)` over the last axis."""
 
     def terms(self, g: Builder, target: Value, output: Value) -> Value:
@@ -24,7 +32,7 @@ class MeanSquaredError(Loss):
 
 
 @LOSSES.register("mean_absolute_error", "mae", "MAE")
-class MeanAbsoluteError(Loss):
+class MeanAbsoluteError(DifferenceLoss):
     """`mean(|target - output|)` over the last axis."""
 
     def terms(self, g: Builder, target: Value, output: Value) -> Value:
@@ -32,7 +40,7 @@ class MeanAbsoluteError(Loss):
 
 
 @LOSSES.register("mean_absolute_percentage_error", "mape", "MAPE")
-class MeanAbsolutePercentageError(Loss):
+class MeanAbsolutePercentageError(RegressionLoss):
     """`100 * mean(|(target - output) / target|)` over the last axis."""
 
     def terms(self, g: Builder, target: Value, output: Value) -> Value:
@@ -41,7 +49,7 @@ class MeanAbsolutePercentageError(Loss):
 
 
 @LOSSES.register("mean_squared_logarithmic_error", "msle", "MSLE")
-class MeanSquaredLogarithmicError(Loss):
+class MeanSquaredLogarithmicError(RegressionLoss):
     """`mean((log(1 + target) - log(1 + output)) ** 2)` over the last axis."""
 
     def terms(self, g: Builder, target: Value, output: Value) -> Value:
@@ -51,7 +59,7 @@ class MeanSquaredLogarithmicError(Loss):
 
 
 @LOSSES.register("huber")
-class Huber(Loss):
+class Huber(DifferenceLoss):
     """`mean(error ** 2 / 2)` over the last axis; linear where the absolute error exceeds `delta`."""
 
     delta: float = attr(1.0, doc="Error at which the loss becomes linear.", minimum=0)
@@ -64,7 +72,7 @@ class Huber(Loss):
 
 
 @LOSSES.register("log_cosh")
-class LogCosh(Loss):
+class LogCosh(DifferenceLoss):
     """`mean(log(cosh(target - output)))` over the last axis."""
 
     def terms(self, g: Builder, target: Value, output: Value) -> Value:

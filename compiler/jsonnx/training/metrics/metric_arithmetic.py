@@ -1,4 +1,4 @@
-"""From sums to figures: the arithmetic of metrics in float64, on the host."""
+"""The arithmetic of metrics on the host: from sums, counts or scores to values."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Array = np.ndarray
 
 
 class Confusion(NamedTuple):
-    """True and false positives, false and true negatives, by label and threshold."""
+    """True and false positives, false and true negatives, by label, or by label and threshold."""
 
     tp: Array
     fp: Array
@@ -37,6 +37,9 @@ class Confusion(NamedTuple):
     def support(self) -> Array:
         return self.tp + self.fn
 
+    def f_score(self, beta: float) -> Array:
+        return fbeta(self.tp, self.tp + self.fp, self.support, beta)
+
 
 def ratio(numerator: Array, denominator: Array) -> Array:
     """The quotient; 0 where the denominator is 0."""
@@ -55,19 +58,41 @@ def confusion_of_buckets(totals: Array) -> Confusion:
     return Confusion(tp, fp, positives - tp, negatives - fp)
 
 
-def confusion_of_samples(rows: Array) -> Confusion:
-    """The confusion counts [1, cut] of rows [score, is positive, weight], at all cuts between different scores.
+def confusion_of_classes(matrix: Array) -> Confusion:
+    """The confusion counts [class] of a matrix [true class, predicted class]."""
+    hits, predicted, actual = matrix.diagonal(), matrix.sum(0), matrix.sum(1)
+    return Confusion(hits, predicted - hits, actual - hits, matrix.sum() - predicted - actual + hits)
+
+
+def confusion_of_labels(true: Array, predicted: Array) -> Confusion:
+    """The confusion counts [label] of independent labels, booleans [samples, labels]."""
+    counts = ((true & predicted), (~true & predicted), (true & ~predicted), (~true & ~predicted))
+    return Confusion(*(count.sum(0) for count in counts))
+
+
+class ScoreCuts(NamedTuple):
+    """The different scores of samples in ascending order, and the confusion counts [1, cut] at all cuts between them.
 
     Cuts are in ascending order, from one below all scores to one above all.
     """
-    scores, positive, weights = np.asarray(rows, np.float64).reshape(-1, 3).T
+
+    scores: Array
+    confusion: Confusion
+
+
+def cuts_of_scores(scores: Array, is_positive: Array, weights: Array | None = None) -> ScoreCuts:
+    """The cuts of scores [samples]; samples count their weights, or one each."""
     order = np.argsort(-scores, kind="stable")
-    scores, positive, weights = scores[order], positive[order], weights[order]
+    scores, positive = scores[order], is_positive[order].astype(bool)
+    amounts = (positive, ~positive) if weights is None else (weights[order] * positive, weights[order] * ~positive)
     is_last = np.append(scores[1:] != scores[:-1], True) if len(scores) else np.zeros(0, bool)
-    tp, fp = (
-        np.append(0.0, np.cumsum(amount)[is_last])[::-1] for amount in (weights * positive, weights * (1 - positive))
-    )
-    return Confusion(tp[None], fp[None], (tp[0] - tp)[None], (fp[0] - fp)[None])
+    tp, fp = (np.append(0, np.cumsum(amount)[is_last])[::-1] for amount in amounts)
+    return ScoreCuts(scores[is_last][::-1], Confusion(tp[None], fp[None], (tp[0] - tp)[None], (fp[0] - fp)[None]))
+
+
+def confusion_of_samples(rows: Array) -> Confusion:
+    """The confusion counts [1, cut] of rows [score, is positive, weight], at all cuts between different scores."""
+    return cuts_of_scores(*np.asarray(rows, np.float64).reshape(-1, 3).T).confusion
 
 
 def averaged(by_class: Array, support: Array, average: str | None) -> Array:
@@ -88,7 +113,7 @@ def area_under_curve(confusion: Confusion, curve: str, method: str) -> Array:
     """The area under a curve of each label, whose points are the thresholds in ascending order."""
     if curve == "PR" and method == "interpolation":
         return _interpolated_pr_area(confusion)
-    x, y = _curve(confusion, curve)
+    x, y = curve_points(confusion, curve)
     left, right = y[:, :-1], y[:, 1:]
     heights = {
         "interpolation": (left + right) / 2,
@@ -99,8 +124,8 @@ def area_under_curve(confusion: Confusion, curve: str, method: str) -> Array:
     return ((x[:, :-1] - x[:, 1:]) * heights).sum(-1)
 
 
-def _curve(confusion: Confusion, curve: str) -> tuple[Array, Array]:
-    """The coordinates of the points."""
+def curve_points(confusion: Confusion, curve: str) -> tuple[Array, Array]:
+    """The coordinates of the points of a curve of each label."""
     if curve == "ROC":
         return ratio(confusion.fp, confusion.fp + confusion.tn), confusion.recall
     if curve == "PR":

@@ -33,6 +33,8 @@ class Metric(Component):
     registry = METRICS
     higher_is_better: ClassVar[bool] = True
     """Whether higher figures are better, which `early_stopping` needs to know."""
+    counts_classes: ClassVar[bool] = True
+    """Whether the metric says how well classes are told apart, rather than how far numbers are off."""
     formula: ClassVar[str] = "totals[0] / totals[1]"
     """`result` as an expression, for the manifest of an exported training step."""
     name: str | None = attr(None, doc="Name under which the metric is reported; by default its type.")
@@ -84,7 +86,7 @@ class Metric(Component):
         return False
 
     def result(self, totals: Any) -> Figure:
-        return float(totals[0] / totals[1])
+        return quotient(totals)
 
     def with_default_threshold(self, threshold: float) -> Metric:
         """The metric with another threshold, in the numbers of the output, where it has the default one."""
@@ -111,6 +113,11 @@ class MetricCodec(ComponentCodec):
         return name if is_bare_name else written
 
 
+def quotient(totals: Any) -> float:
+    """The quotient of two sums, as `Metric.formula` says."""
+    return float(totals[0] / totals[1])
+
+
 def has_same_type(target: TensorType, output: TensorType) -> bool:
     return target.rank == output.rank and target.dtype == output.dtype
 
@@ -131,16 +138,21 @@ def sum_and_count(g: Builder, values: Value, mask: Value | None = None) -> Value
     return g.Concat(g.Reshape(g.ReduceSum(values, keepdims=0), [1]), g.Reshape(count, [1]), axis=0)
 
 
-def hit_statistics(g: Builder, hit: Value, mask: Value | None) -> Value:
-    """The statistics of the fraction of cases in which a condition holds."""
-    return sum_and_count(g, g.cast(hit, "float32"), mask)
-
-
 # -- accuracies --------------------------------------------------------------------------------------------------------
 
 
-class SparseMetric(Metric):
-    """Compares class scores with class indices."""
+class AccuracyMetric(Metric):
+    """Base of the accuracies: the fraction of samples, or of positions, that are hits."""
+
+    def is_hit(self, g: Builder, target: Value, output: Value) -> Value:
+        raise NotImplementedError
+
+    def statistics(self, g: Builder, target: Value, output: Value, mask: Value | None = None) -> Value:
+        return sum_and_count(g, g.cast(self.is_hit(g, target, output), "float32"), mask)
+
+
+class SparseAccuracyMetric(AccuracyMetric):
+    """Base of the accuracies that compare class scores with class indices."""
 
     def check(self, target: TensorType, output: TensorType) -> None:
         fits = target.dtype == "int64" and target.rank == output.rank - 1
@@ -148,23 +160,23 @@ class SparseMetric(Metric):
 
 
 @METRICS.register("sparse_categorical_accuracy")
-class SparseCategoricalAccuracy(SparseMetric):
+class SparseCategoricalAccuracy(SparseAccuracyMetric):
     """Fraction of samples whose most likely class is the target, a class index."""
 
-    def statistics(self, g: Builder, target: Value, output: Value, mask: Value | None = None) -> Value:
-        return hit_statistics(g, g.Equal(g.ArgMax(output, axis=-1, keepdims=0), target), mask)
+    def is_hit(self, g: Builder, target: Value, output: Value) -> Value:
+        return g.Equal(g.ArgMax(output, axis=-1, keepdims=0), target)
 
 
 @METRICS.register("categorical_accuracy")
-class CategoricalAccuracy(Metric):
+class CategoricalAccuracy(AccuracyMetric):
     """Fraction of samples whose most likely class is that of the target, which contains class probabilities."""
 
-    def statistics(self, g: Builder, target: Value, output: Value, mask: Value | None = None) -> Value:
-        return hit_statistics(g, g.Equal(*(g.ArgMax(x, axis=-1, keepdims=0) for x in (output, target))), mask)
+    def is_hit(self, g: Builder, target: Value, output: Value) -> Value:
+        return g.Equal(*(g.ArgMax(x, axis=-1, keepdims=0) for x in (output, target)))
 
 
 @METRICS.register("binary_accuracy")
-class BinaryAccuracy(Metric):
+class BinaryAccuracy(AccuracyMetric):
     """Fraction of correct elements: above the threshold where the target is 1, otherwise not above it."""
 
     threshold: float = attr(0.5, doc="Outputs above the threshold count as 1.")
@@ -172,9 +184,8 @@ class BinaryAccuracy(Metric):
     def with_default_threshold(self, threshold: float) -> Metric:
         return self.replace(threshold=threshold) if self.threshold == 0.5 else self
 
-    def statistics(self, g: Builder, target: Value, output: Value, mask: Value | None = None) -> Value:
-        above = g.cast(g.Greater(output, self.threshold), target.dtype)
-        return hit_statistics(g, g.Equal(above, target), mask)
+    def is_hit(self, g: Builder, target: Value, output: Value) -> Value:
+        return g.Equal(g.cast(g.Greater(output, self.threshold), target.dtype), target)
 
 
 @METRICS.register("accuracy", "acc")
@@ -201,18 +212,18 @@ def is_in_top_k(g: Builder, output: Value, score: Value, k: int) -> Value:
 
 
 @METRICS.register("top_k_categorical_accuracy")
-class TopKCategoricalAccuracy(Metric):
+class TopKCategoricalAccuracy(AccuracyMetric):
     """Fraction of samples whose target class is among the k most likely; targets are class probabilities."""
 
     k: int = attr(5, doc="Number of most likely classes that count as correct.", minimum=1)
 
-    def statistics(self, g: Builder, target: Value, output: Value, mask: Value | None = None) -> Value:
+    def is_hit(self, g: Builder, target: Value, output: Value) -> Value:
         number = g.ArgMax(target, axis=-1, keepdims=1)
-        return hit_statistics(g, is_in_top_k(g, output, g.GatherElements(output, number, axis=-1), self.k), mask)
+        return is_in_top_k(g, output, g.GatherElements(output, number, axis=-1), self.k)
 
 
 @METRICS.register("sparse_top_k_categorical_accuracy")
-class SparseTopKCategoricalAccuracy(SparseMetric):
+class SparseTopKCategoricalAccuracy(SparseAccuracyMetric):
     """Fraction of samples whose target, a class index, is among the k most likely classes."""
 
     k: int = attr(5, doc="Number of most likely classes that count as correct.", minimum=1)
@@ -222,9 +233,8 @@ class SparseTopKCategoricalAccuracy(SparseMetric):
         unsupported="Outputs are class scores.",
     )
 
-    def statistics(self, g: Builder, target: Value, output: Value, mask: Value | None = None) -> Value:
-        score = g.GatherElements(output, g.Unsqueeze(target, [-1]), axis=-1)
-        return hit_statistics(g, is_in_top_k(g, output, score, self.k), mask)
+    def is_hit(self, g: Builder, target: Value, output: Value) -> Value:
+        return is_in_top_k(g, output, g.GatherElements(output, g.Unsqueeze(target, [-1]), axis=-1), self.k)
 
 
 # -- errors and losses -------------------------------------------------------------------------------------------------
@@ -234,8 +244,8 @@ class SparseTopKCategoricalAccuracy(SparseMetric):
 class RootMeanSquaredError(Metric):
     """Square root of the mean squared error over all elements of all samples, including masked ones, as in Keras."""
 
-    higher_is_better = False
-    formula = "sqrt(totals[0] / totals[1])"
+    higher_is_better = counts_classes = False
+    formula = f"sqrt({Metric.formula})"
 
     def counts(self, g: Builder, mask: Value | None, weights: Value | None) -> Value | None:
         return weights
@@ -245,13 +255,13 @@ class RootMeanSquaredError(Metric):
         return sum_and_count(g, g.Mul(error, error), mask)
 
     def result(self, totals: Any) -> float:
-        return sqrt(totals[0] / totals[1])
+        return sqrt(quotient(totals))
 
 
 class MeanLossMetric(Metric):
     """The mean of a loss over all samples. Attributes other than `name` are those of the loss."""
 
-    higher_is_better = False
+    higher_is_better = counts_classes = False
     loss_class: ClassVar[type[Loss]]
 
     def loss(self) -> Loss:
@@ -307,10 +317,10 @@ class CosineSimilarity(MeanLossMetric):
     axis: int = attr(-1, doc="Axis of the vectors.")
     higher_is_better = True
     loss_class = regression_losses.CosineSimilarity
-    formula = "-totals[0] / totals[1]"
+    formula = f"-{Metric.formula}"
 
     def result(self, totals: Any) -> float:
-        return -float(totals[0] / totals[1])  # the loss is the negated cosine
+        return -quotient(totals)  # the loss is the negated cosine
 
 
 @METRICS.register("binary_crossentropy", "bce", "BCE")

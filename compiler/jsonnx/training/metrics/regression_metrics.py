@@ -37,6 +37,7 @@ class R2Score(Metric):
     num_regressors: int = attr(
         0, doc="Number of independent variables, for the adjusted R2; 0 for no adjustment.", minimum=0
     )
+    counts_classes = False
     formula = "1 - errors / (squares - total**2 / count), where count, total, squares, errors = totals"
 
     @property
@@ -73,6 +74,7 @@ class Correlation(Metric):
         -1,
         doc="Axis along which numbers are correlated; 0 correlates the samples, in each number of the output.",
     )
+    counts_classes = False
     is_concordance: ClassVar[bool]
 
     def _is_over_samples(self, output: TensorType) -> bool:
@@ -136,7 +138,7 @@ class MeanRelativeError(Metric):
     normalizer: Thresholds = attr(
         doc="What errors are divided by: a number, or a list of one for each number of the output."
     )
-    higher_is_better = False
+    higher_is_better = counts_classes = False
 
     def check(self, target: TensorType, output: TensorType) -> None:
         super().check(target, output)

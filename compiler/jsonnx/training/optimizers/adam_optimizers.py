@@ -45,6 +45,7 @@ class Moments(Optimizer):
 class AdamBase(Moments):
     """Base of Adam and AdamW, which differ in the default of `weight_decay`."""
 
+    rescales_penalties = True
     amsgrad: bool = attr(
         False, doc="Whether to use the maximum of all running means of squares so far (Reddi et al., 2018)."
     )
@@ -88,6 +89,8 @@ class AdamW(AdamBase):
 class Nadam(Moments):
     """Adam with Nesterov momentum (Dozat, 2016)."""
 
+    rescales_penalties = True
+
     def prepare(self, g: Builder, rate: Value, step: Value) -> Slots:
         """The factors of the mean and of the gradient, times the learning rate, and epsilon; all times the root of the
         bias correction of the squares."""
@@ -119,6 +122,9 @@ class Nadam(Moments):
 class Adamax(Moments):
     """Adam with a decaying maximum of absolute gradients in place of the mean of squares (Kingma and Ba, 2015)."""
 
+    usual_learning_rates = (1e-6, 2e-2)
+    rescales_penalties = True
+
     def slots(self) -> dict[str, float]:
         return {"momentum": 0.0, "norm": 0.0}
 
@@ -135,6 +141,8 @@ class Adamax(Moments):
 @OPTIMIZERS.register()
 class Lamb(Moments):
     """Adam with steps proportional to the norm of the weight (You et al., 2020)."""
+
+    usual_learning_rates = (1e-6, 5e-2)
 
     def prepare(self, g: Builder, rate: Value, step: Value) -> Slots:
         """The factor of the mean, and epsilon; both times the root of the bias correction of the squares."""

@@ -24,6 +24,7 @@ class Muon(Optimizer):
     """Momentum, made orthogonal by Newton-Schulz iterations; Adam for embeddings, excluded layers, and weights other
     than matrices (Jordan et al., 2024)."""
 
+    usual_learning_rates = (1e-5, 1e-1)
     weight_decay: float | None = attr(0.004, doc=WEIGHT_DECAY_DOC, minimum=0)
     momentum: float = attr(0.95, doc="Decay of the sum of gradients.", minimum=0, maximum=1)
     nesterov: bool = attr(True, doc="Whether to use Nesterov momentum.")

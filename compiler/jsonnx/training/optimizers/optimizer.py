@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from ...core.components import Component, Registry, attr
 from ...core.types import require
@@ -48,6 +48,12 @@ class Optimizer(Component):
     """
 
     registry = OPTIMIZERS
+    usual_learning_rates: ClassVar[tuple[float, float]] = (1e-6, 1e-2)
+    """Minimum and maximum; `jsonnx lint` reports others. The same holds for the momentum and the weight decay."""
+    usual_momentum: ClassVar[tuple[float, float] | None] = None
+    max_usual_weight_decay: ClassVar[float] = 0.5
+    rescales_penalties: ClassVar[bool] = False
+    """Whether the gradient of an L2 penalty is divided by the size of all gradients, unlike `weight_decay`."""
     learning_rate: LearningRate = attr(0.001, doc=LEARNING_RATE_DOC, above=0, maximum=1e6)
     weight_decay: float | None = attr(None, doc=WEIGHT_DECAY_DOC, minimum=0)
     exclude_from_weight_decay: tuple[str, ...] = attr(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import sqrt
+from math import inf, sqrt
 from typing import TYPE_CHECKING
 
 from ...core.components import attr
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 class SGD(Optimizer):
     """Gradient descent, optionally with momentum."""
 
+    usual_learning_rates = (1e-5, 1.0)
+    usual_momentum = (0.3, 0.995)
     learning_rate: LearningRate = attr(0.01, doc=LEARNING_RATE_DOC, above=0, maximum=1e6)
     momentum: float = attr(0.0, doc="Fraction of the previous step that is added.", minimum=0, maximum=1)
     nesterov: bool = attr(False, doc="Whether to use Nesterov momentum.")
@@ -44,6 +46,7 @@ class SGD(Optimizer):
 class RMSprop(Optimizer):
     """Steps are divided by the root of a running mean of squared gradients (Tieleman and Hinton, 2012)."""
 
+    usual_momentum = (0.3, 0.995)
     rho: float = attr(0.9, doc="Decay of the running means.", minimum=0, below=1)
     momentum: float = attr(0.0, doc="Fraction of the previous step that is added.", minimum=0)
     epsilon: float = attr(1e-7, doc=ROOT_EPSILON_DOC, minimum=0)
@@ -79,6 +82,7 @@ class RMSprop(Optimizer):
 class Adagrad(Optimizer):
     """Steps are divided by the root of the sum of all squared gradients (Duchi et al., 2011)."""
 
+    usual_learning_rates = (1e-4, 1.0)
     initial_accumulator_value: float = attr(0.1, doc="Initial value of the sum.", minimum=0)
     epsilon: float = attr(1e-7, doc=ROOT_EPSILON_DOC, minimum=0)
 
@@ -98,6 +102,7 @@ class Adagrad(Optimizer):
 class Adadelta(Optimizer):
     """Steps are scaled by the ratio of running means of squared steps and of squared gradients (Zeiler, 2012)."""
 
+    usual_learning_rates = (1e-3, 2.0)
     rho: float = attr(0.95, doc="Decay of the running means.", minimum=0, below=1)
     epsilon: float = attr(1e-7, doc="Added under the square roots, to avoid division by zero.", minimum=0)
 
@@ -117,6 +122,8 @@ class Adadelta(Optimizer):
 class Lion(Optimizer):
     """Steps of constant size: the sign of a weighted mean of momentum and gradient (Chen et al., 2023)."""
 
+    usual_learning_rates = (1e-7, 3e-3)
+    max_usual_weight_decay = inf
     beta_1: float = attr(0.9, doc="Fraction of the momentum in the direction of the step.", above=0, below=1)
     beta_2: float = attr(0.99, doc="Decay of the momentum.", minimum=0, below=1)
 
@@ -134,6 +141,7 @@ class Lion(Optimizer):
 class Ftrl(Optimizer):
     """Follow the regularized leader (McMahan et al., 2013)."""
 
+    usual_learning_rates = (1e-4, 1.0)
     learning_rate_power: float = attr(
         -0.5, doc="Exponent of the sum of squares in the learning rate; 0 keeps it constant.", maximum=0
     )

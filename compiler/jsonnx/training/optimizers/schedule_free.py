@@ -26,6 +26,7 @@ class ScheduleFreeAdamW(Optimizer):
     """Adam whose weights lie between its iterate and the mean of all iterates, which replaces a schedule (Defazio et
     al., 2024)."""
 
+    usual_learning_rates = (1e-6, 5e-2)
     learning_rate: LearningRate = attr(0.0025, doc=LEARNING_RATE_DOC, above=0, maximum=1e6)
     beta_1: float = attr(0.9, doc="Fraction of the mean of all iterates in the weights.", above=0, below=1)
     beta_2: float = attr(0.999, doc="Decay of the running mean of squared gradients.", minimum=0, below=1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 from math import log, pi
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from ...core.components import Component, ComponentCodec, NumberCodec, Registry, UnionCodec, attr
 from ...core.types import require
@@ -27,6 +27,10 @@ class Schedule(Component):
     """`rate` emits the learning rate of a step from the number of steps done before it, an int64 scalar."""
 
     registry = SCHEDULES
+    peak_keys: ClassVar[tuple[str, ...]] = ("initial_learning_rate",)
+    """The attributes whose maximum is the highest learning rate."""
+    length_key: ClassVar[str | None] = None
+    """The attribute with the number of steps until the last rate, without a warm-up; None if there is no last rate."""
 
     def check(self) -> None:
         """Raises ShapeError if attributes contradict each other."""
@@ -100,6 +104,7 @@ class InverseTimeDecay(RateDecay):
 class PolynomialDecay(Decay):
     """From `initial_learning_rate` to `end_learning_rate` by `(1 - step / decay_steps) ** power`."""
 
+    length_key = "decay_steps"
     end_learning_rate: float = attr(0.0001, doc="Learning rate after `decay_steps` steps.", minimum=0, maximum=1e6)
     power: float = attr(1.0, doc="Exponent; 1 decays linearly.", above=0)
     cycle: bool = attr(
@@ -117,6 +122,7 @@ class PolynomialDecay(Decay):
 class PiecewiseConstantDecay(Schedule):
     """One learning rate up to each boundary, and one after the last."""
 
+    peak_keys = ("values",)
     boundaries: tuple[int, ...] = attr(
         doc="Numbers of steps done, ascending, up to and including which each value but the last holds.", minimum=0
     )
@@ -140,6 +146,8 @@ class CosineDecay(Decay):
     """Half a cosine wave from the initial rate down to `alpha` times it, after a linear warm-up if there is a
     `warmup_target` (Loshchilov and Hutter, 2017)."""
 
+    peak_keys = ("initial_learning_rate", "warmup_target")
+    length_key = "decay_steps"
     alpha: float = attr(0.0, doc="Last learning rate, as a fraction of the highest one.", minimum=0)
     warmup_target: float | None = attr(
         None, doc="Learning rate after the warm-up, from which it decays.", minimum=0, maximum=1e6
@@ -197,6 +205,8 @@ class OneCycle(Schedule):
     """Up to a maximum, and down again to far below the start (Smith and Topin, 2018), with the arguments and defaults
     of PyTorch's OneCycleLR. After `total_steps` steps, the last rate holds."""
 
+    peak_keys = ("max_learning_rate",)
+    length_key = "total_steps"
     max_learning_rate: float = attr(doc="Highest learning rate.", above=0, maximum=1e6)
     total_steps: int = attr(doc="Number of steps of the cycle.", minimum=2)
     pct_start: float = attr(0.3, doc="Fraction of the cycle in which the rate rises.", above=0, below=1)
