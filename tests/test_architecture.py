@@ -52,7 +52,7 @@ render/results: render/networks render/diagnostics render/text runtime data diff
     placement core
 render/networks: render/diagnostics render/text runtime diff lowering analysis interop frontend ir core
 render/diagnostics: render/explanations core
-render/explanations: render/text lint layers core
+render/explanations: render/text lint layers
 render/schemas:
 render/text:
 trackers: core

@@ -319,10 +319,7 @@ def test_the_examples_for_contributors_run() -> None:
     process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=SOURCE)
     assert process.returncode == 0, process.stderr
     assert any(rule in file.read_text("utf-8") for file in (PACKAGE / "gradient/rules").glob("*.py"))
-    explanation = '    "Why the finding matters, and what to do, in one paragraph.",\n'
-    before, _, after = lint_rule.partition(explanation)
-    lint_rules = [file.read_text("utf-8") for file in (PACKAGE / "lint/rules").glob("*.py")]
-    assert any(before in text and after in text for text in lint_rules)
+    assert any(lint_rule in file.read_text("utf-8") for file in (PACKAGE / "lint/rules").glob("*.py"))
 
 
 def test_the_guide_shows_what_validate_prints_about_data() -> None:

@@ -185,12 +185,11 @@ def _unknown_type(name: str) -> UsageError:
 def explain(code: str) -> None:
     """Explain an error code, or why a Keras layer is unsupported."""
     from ..core.diagnostics import suggestion
-    from ..render.explanations import CODES
-    from ..render.explanations import explain as explanation
+    from ..render import explanations
 
-    text = explanation(code)
+    text = explanations.explain(code)
     if text is None:
-        help = suggestion(code, CODES) or "`docs/errors.md` lists all codes"
+        help = suggestion(code, explanations.CODES) or "`docs/errors.md` lists all codes"
         raise UsageError("unknown-code", f"there is no error code {code!r}", help)
     print_result(text)
 

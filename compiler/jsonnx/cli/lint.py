@@ -19,7 +19,7 @@ from .common import (
     selected_specs,
 )
 from .fixes import FixOptions, fix_options
-from .specs import CheckOptions, OptionalDataCommand, check_and_print
+from .specs import OptionalDataCommand, check_and_print
 
 
 @click.command(cls=OptionalDataCommand)
@@ -76,6 +76,7 @@ def lint(
     """
     from ..lint.configuration import command_line_selection
     from ..pipeline.validate.lint_spec import LintOptions
+    from ..pipeline.validate.validate import ValidationOptions
 
     if list_rules:
         from ..render.reference.rules_table import rules_json, rules_text
@@ -88,5 +89,6 @@ def lint(
         raise UsageError("bad-option", "--config and --isolated exclude each other", "leave one of them out")
     selection = command_line_selection(select, extend_select, ignore)
     lint_options = LintOptions(selection, config, isolated, exit_zero)
-    options = CheckOptions(data, spec_data, data_roots, scale, changes, lint_options=lint_options)
+    data_choice = spec_data if data is None else data
+    options = ValidationOptions(scale, changes, data_choice, data_roots, lint_options=lint_options)
     sys.exit(check_and_print(selected_specs(specs, only_specs), options, format_, fixing))

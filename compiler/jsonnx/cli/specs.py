@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from ..frontend.json.json_reader import Source
     from ..pipeline.check.check import Spec
     from ..pipeline.validate.lint_spec import LintOptions
-    from ..pipeline.validate.validate import Validation
+    from ..pipeline.validate.validate import Validation, ValidationOptions
 
 
 class OptionalDataCommand(click.Command):
@@ -117,50 +117,39 @@ def validate(
     A data file that does not exist is a warning, and an error with --data. With --fix, the text from standard input is
     printed after its fixes.
     """
+    from ..pipeline.validate.validate import ValidationOptions
+
     lint_options = None
     if lint:
         from ..pipeline.validate.lint_spec import LintOptions
 
         lint_options = LintOptions()
     compiles = compiles or not limits.keys().isdisjoint(MODEL_OPTIONS)
-    options = CheckOptions(data, spec_data, data_roots, scale, changes, limits, compiles, lint_options)
+    data_choice = spec_data if data is None else data
+    options = ValidationOptions(scale, changes, data_choice, data_roots, limits, compiles, lint_options)
     sys.exit(check_and_print(selected_specs(specs, only_specs), options, format_, fixing))
 
 
-@dataclass(frozen=True)
-class CheckOptions:
-    """The options of `validate` and `lint` that say what is checked."""
+def _validation(spec: Spec | Source, options: ValidationOptions) -> Validation:
+    """Checks one spec. Raises UsageError."""
+    from ..pipeline.validate.validate import validate_spec
 
-    data: str | None
-    spec_data: bool
-    data_roots: tuple[str, ...]
-    scale: str | None
-    changes: tuple[str, ...]
-    limits: Mapping[str, Any] = field(default_factory=dict)
-    compiles: bool = False
-    lint_options: LintOptions | None = None
-
-    def validation(self, spec: Spec | Source) -> Validation:
-        """Checks one spec. Raises UsageError."""
-        from ..pipeline.validate.validate import validate_spec
-
-        if self.data == "":
-            help = "name a file, or give --data alone to check the spec's data"
-            raise UsageError("bad-option", "--data= has no value", help)
-        data = self.spec_data if self.data is None else self.data
-        further = (self.limits, self.compiles, self.lint_options)
-        return validate_spec(spec, self.scale, self.changes, data, self.data_roots, *further)
-
-    def fails(self, diagnostic: Diagnostic) -> bool:
-        """Whether a diagnostic makes the exit status 1: an error does, and with rules a warning that they silence."""
-        if diagnostic.severity == "error" or self.lint_options is None:
-            return diagnostic.severity == "error"
-        from ..sections.lint_codes import LINT_CODES
-
-        return not self.lint_options.exits_zero and diagnostic.severity == "warning" and diagnostic.code in LINT_CODES
+    if options.data == "":
+        help = "name a file, or give --data alone to check the spec's data"
+        raise UsageError("bad-option", "--data= has no value", help)
+    return validate_spec(spec, options)
 
 
-def check_and_print(files: Sequence[str], options: CheckOptions, format_: str, fixing: FixOptions) -> int:
+def _fails(diagnostic: Diagnostic, lint_options: LintOptions | None) -> bool:
+    """Whether a diagnostic makes the exit status 1: an error does, and with rules a warning that they silence."""
+    if diagnostic.severity == "error" or lint_options is None:
+        return diagnostic.severity == "error"
+    from ..sections.lint_codes import LINT_CODES
+
+    return not lint_options.exits_zero and diagnostic.severity == "warning" and diagnostic.code in LINT_CODES
+
+
+def check_and_print(files: Sequence[str], options: ValidationOptions, format_: str, fixing: FixOptions) -> int:
     """Checks specs, applies fixes on request, prints all diagnostics, and returns the exit status."""
     from ..frontend.json.json_reader import STDIN_NAME
 
@@ -169,7 +158,7 @@ def check_and_print(files: Sequence[str], options: CheckOptions, format_: str, f
     has_usage_error = False
 
     def check(source: Source) -> list[Diagnostic]:
-        return options.validation(source).diagnostics
+        return _validation(source, options).diagnostics
 
     fixed = apply_fixes(files, fixing, check, format_) if fixing.is_active else FixOutcome()
     diagnostics += fixed.of_standard_input
@@ -177,7 +166,7 @@ def check_and_print(files: Sequence[str], options: CheckOptions, format_: str, f
         if spec == "-" and fixing.is_active:
             continue  # it has been read
         try:
-            validation = options.validation(Path(spec) if spec != "-" else spec)
+            validation = _validation(Path(spec) if spec != "-" else spec, options)
             diagnostics += validation.diagnostics
             has_usage_error |= validation.has_unreadable_data
             if validation.sample_counts:
@@ -196,7 +185,7 @@ def check_and_print(files: Sequence[str], options: CheckOptions, format_: str, f
         print_fix_counts(fixed.fix_count, diagnostics)
     elif format_ == "text":
         print_fixable(diagnostics)
-    fails = any(map(options.fails, diagnostics))
+    fails = any(_fails(diagnostic, options.lint_options) for diagnostic in diagnostics)
     return EXIT_USAGE_ERROR if has_usage_error else EXIT_INVALID_INPUT if fails else 0
 
 

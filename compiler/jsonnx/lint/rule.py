@@ -31,14 +31,9 @@ RuleFunction = Callable[[LintedNetwork], Iterable[Finding]]
 
 @dataclass(frozen=True)
 class Rule:
-    """One rule: a function from a network to findings, and how it is explained to users."""
+    """One rule: a function from a network to findings. `render/explanations/` explains its code to users."""
 
     code: str
-    title: str
-    text: str
-    """Why the finding matters, and what to do."""
-    wrong_example: str
-    right_example: str
     find: RuleFunction
     group: str
     """The subject of the rule, which is the name of its module."""
@@ -55,11 +50,7 @@ RULES: dict[str, Rule] = {}
 
 def rule(
     code: str,
-    title: str,
-    text: str,
     *,
-    wrong: str,
-    right: str,
     severity: FindingSeverity = "warning",
     default: bool = True,
     needs_data: bool = False,
@@ -68,7 +59,7 @@ def rule(
 
     def register(find: RuleFunction) -> RuleFunction:
         group = find.__module__.rpartition(".")[2]
-        RULES[code] = Rule(code, title, text, wrong, right, find, group, severity, default, needs_data)
+        RULES[code] = Rule(code, find, group, severity, default, needs_data)
         return find
 
     return register

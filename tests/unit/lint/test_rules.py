@@ -9,6 +9,7 @@ import pytest
 from jsonnx.lint.check_warnings import CHECK_WARNINGS, DATA_WARNINGS
 from jsonnx.lint.linted_network import DataFacts
 from jsonnx.lint.rules import RULES
+from jsonnx.render.explanations import explanation
 from jsonnx.render.reference.lint_codes import lint_codes_source
 from jsonnx.sections.lint_codes import LINT_CODES
 from support.example_specs import completed, example_spec
@@ -58,12 +59,12 @@ def test_the_codes_that_a_spec_may_silence_are_those_of_rules_and_warnings() -> 
 
 @pytest.mark.parametrize("code", sorted(RULES))
 def test_the_examples_of_an_explanation_produce_its_code(code: str) -> None:
-    rule = RULES[code]
+    about = explanation(code)
     codes = frozenset({code, *(["dropout-rate"] if code == "unused-silence" else [])})
     facts, locked = FACTS_OF_EXAMPLES.get(code, DataFacts()), code in LOCKED_EXAMPLES
     wrong, right = (
         {item.code for item in lint(example_spec(text), codes, facts, locked)}
-        for text in (rule.wrong_example, rule.right_example)
+        for text in (about.wrong_example, about.right_example)
     )
     assert code in wrong
     if code != "few-class-samples":  # the files of its examples differ, not the specs

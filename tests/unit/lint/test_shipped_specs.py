@@ -11,7 +11,7 @@ import pytest
 from jsonnx.core.diagnostics import Diagnostic
 from jsonnx.pipeline.check.check import Spec
 from jsonnx.pipeline.validate.lint_spec import LintOptions
-from jsonnx.pipeline.validate.validate import validate_spec
+from jsonnx.pipeline.validate.validate import ValidationOptions, validate_spec
 from jsonnx.sections.lint_codes import LINT_CODES
 
 ROOT = Path(__file__).parents[3]
@@ -21,7 +21,7 @@ JSON_BLOCK = re.compile(r"```json[^\n]*\n(.*?)```", re.DOTALL)
 
 
 def findings(spec: Spec) -> list[Diagnostic]:
-    diagnostics = validate_spec(spec, lint_options=LintOptions()).diagnostics
+    diagnostics = validate_spec(spec, ValidationOptions(lint_options=LintOptions())).diagnostics
     return [diagnostic for diagnostic in diagnostics if diagnostic.code in LINT_CODES]
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import jsonnx
 import numpy as np
 import pytest
-from jsonnx.pipeline.validate.validate import validate_spec
+from jsonnx.pipeline.validate.validate import ValidationOptions, validate_spec
 
 SAMPLES = Path(__file__).parents[3] / "samples"
 
@@ -256,7 +256,7 @@ def test_a_string_that_its_lookup_rejects_is_reported() -> None:
 def test_samples_and_classes_are_counted() -> None:
     spec(CLASSIFIER, labels=["x", "y", "z"], data={"validation_split": 0.25}, **CLASS_LOSS)
     rows("x", "z", "x", "z", "x", "z", "x", "z")
-    validation = validate_spec("spec.json", data=True)
+    validation = validate_spec("spec.json", ValidationOptions(data=True))
     assert validation.diagnostics == []
     assert validation.sample_counts == {"train": 6, "validation": 2}
     assert validation.class_counts == {"y": {"train": {0: 3, 2: 3}, "validation": {0: 1, 2: 1}}}
@@ -265,10 +265,10 @@ def test_samples_and_classes_are_counted() -> None:
 def test_classes_of_binary_and_one_hot_targets_are_counted() -> None:
     spec({"type": "Dense", "name": "y", "units": 1, "activation": "sigmoid"}, loss="binary_crossentropy")
     rows(0, 1, 1)
-    assert validate_spec("spec.json", data=True).class_counts == {"y": {"train": {0: 1, 1: 2}}}
+    assert validate_spec("spec.json", ValidationOptions(data=True)).class_counts == {"y": {"train": {0: 1, 1: 2}}}
     spec(CLASSIFIER, loss="categorical_crossentropy", data={"train": "d.npz", "x": "x"})
     np.savez("d.npz", x=np.zeros((4, 2)), y=np.eye(3)[[0, 2, 2, 1]])
-    assert validate_spec("spec.json", data=True).class_counts == {"y": {"train": {0: 1, 1: 1, 2: 2}}}
+    assert validate_spec("spec.json", ValidationOptions(data=True)).class_counts == {"y": {"train": {0: 1, 1: 1, 2: 2}}}
 
 
 def test_an_empty_part_of_a_split_is_reported_in_the_spec() -> None:

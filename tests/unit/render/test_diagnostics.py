@@ -17,7 +17,7 @@ from jsonnx.render.diagnostics.diagnostics import (
     render,
 )
 from jsonnx.render.diagnostics.source_excerpts import Excerpt
-from jsonnx.render.explanations import EXPLANATIONS
+from jsonnx.render.explanations import explanation
 
 ODD = "a,b: 100%\u202e\x00"
 
@@ -180,7 +180,7 @@ def test_sarif_has_rules_with_help_and_results_with_positions() -> None:
     run = json.loads(render([FAULT, DOUBT], "sarif"))["runs"][0]
     rules = run["tool"]["driver"]["rules"]
     assert [rule["id"] for rule in rules] == ["not-exact", "unknown-key"]
-    assert rules[1]["help"]["text"] == EXPLANATIONS["unknown-key"].plain_text()
+    assert rules[1]["help"]["text"] == explanation("unknown-key").plain_text()
     first, second = run["results"]
     assert (first["ruleId"], first["ruleIndex"], first["level"]) == ("unknown-key", 1, "error")
     assert second["level"] == "warning"

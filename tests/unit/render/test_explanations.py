@@ -9,8 +9,21 @@ from pathlib import Path
 
 import pytest
 from jsonnx.core.diagnostics import CompileError, Diagnostic
+from jsonnx.core.limits import (
+    GIB,
+    MAX_BLOCK_DEPTH,
+    MAX_CONSTANT_BYTES,
+    MAX_DIAGNOSTICS,
+    MAX_JSON_DEPTH,
+    MAX_JSON_VALUES,
+    MAX_LAYERS,
+    MAX_MODEL_BYTES,
+    MAX_SPEC_BYTES,
+    MIB,
+)
+from jsonnx.layers.unsupported import NOT_EXPRESSIBLE
 from jsonnx.pipeline.check.check import check_spec
-from jsonnx.render.explanations import CODES, EXPLANATIONS, explain
+from jsonnx.render.explanations import CODES, Explanation, explain, explanation
 from support.example_specs import example_spec
 
 SOURCE = Path(__file__).parents[3] / "compiler/jsonnx"
@@ -25,7 +38,6 @@ CODE_FUNCTIONS = {
     "ColumnFault",
     "SpaceFault",
     "fail",
-    "rule",
     "_list",
     "_reject",
     "_report",
@@ -47,7 +59,7 @@ def codes_in(tree: ast.AST) -> Iterator[str]:
         if isinstance(node, ast.Call):
             name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
             plain = [argument for argument in node.args if isinstance(argument, ast.Constant)]
-            if name in CODE_FUNCTIONS and len(node.args) > 1:
+            if name == "rule" or (name in CODE_FUNCTIONS and len(node.args) > 1):
                 yield from (word for part in plain for word in words(part) if "-" in word or part is node.args[0])
             if len(node.args) == {"require": 4, "ShapeError": 3}.get(name):
                 yield from words(node.args[-1])
@@ -70,7 +82,8 @@ def test_exactly_the_codes_in_the_source_are_explained() -> None:
 
 
 def test_an_explanation_has_a_title_a_text_and_two_examples() -> None:
-    for code, about in EXPLANATIONS.items():
+    for code in CODES:
+        about = explanation(code)
         assert all(part.strip() for part in about), code
         assert about.text.endswith("."), code
         assert not about.title.endswith("."), code
@@ -78,6 +91,27 @@ def test_an_explanation_has_a_title_a_text_and_two_examples() -> None:
         assert text is not None
         assert text.startswith(f"{code}: {about.title}\n")
         assert text.isascii()
+
+
+def test_a_file_in_another_form_is_refused() -> None:
+    examples = "## Wrong\n\n```json\n[1,\n 2]\n```\n\n## Right\n\n```\na\nb\n```\n"
+    text = f"# A title\n\nA paragraph\nof two lines.\n\n{examples}"
+    assert Explanation.parse(text) == ("A title", "A paragraph of two lines.", "[1, 2]", "a\nb")
+    for part in ("# A title\n", "## Wrong\n", "## Right\n", "```json\n"):
+        with pytest.raises(ValueError, match="expected a title"):
+            Explanation.parse(text.replace(part, ""))
+
+
+def test_the_explanations_of_limits_state_them() -> None:
+    deep, large = explanation("too-deep"), explanation("too-large")
+    assert f"may nest {MAX_JSON_DEPTH} levels, and blocks {MAX_BLOCK_DEPTH}:" in deep.text
+    assert f"... {MAX_JSON_DEPTH + 1} levels ..." in deep.wrong_example
+    assert f"{MAX_SPEC_BYTES // MIB} MiB, {MAX_JSON_VALUES:,} values" in large.text
+    assert f"{MAX_LAYERS:,} layers" in large.text
+    assert f"All weights together may take {MAX_MODEL_BYTES // GIB} GiB" in large.text
+    assert f"one number per position, {MAX_CONSTANT_BYTES // MIB} MiB" in large.text
+    assert f"up to {MAX_DIAGNOSTICS:,} errors" in explanation("not-listed").text
+    assert f"Such layers are {', '.join(NOT_EXPRESSIBLE)};" in explanation("not-expressible").text
 
 
 def test_an_unknown_code_has_no_explanation() -> None:
@@ -101,7 +135,7 @@ CODES_OF_SPECS = [
 
 @pytest.mark.parametrize("code", CODES_OF_SPECS)
 def test_only_the_wrong_example_produces_the_code(code: str) -> None:
-    about = EXPLANATIONS[code]
+    about = explanation(code)
     assert code in codes_of(about.wrong_example)
     assert code not in codes_of(about.right_example)
 

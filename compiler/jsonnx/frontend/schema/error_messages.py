@@ -18,6 +18,7 @@ from ...layers.unsupported import unsupported_layer
 from ..foreign.foreign_help import foreign_name, key_correction, replaced_keys
 from .component_fixes import REGISTRY_BY_KIND, component_fix, name_as_layer_fix, type_key_fix
 from .corrections import key_fix, split_fix, value_fix
+from .fast_validator import is_only_out_of_range
 from .misplaced_keys import misplaced_key
 from .phrases import MAX_ENUM_VALUES_SHOWN, schema_phrase, short_name, short_repr
 from .schema import PARAMETER_NAME_SCHEMA
@@ -47,8 +48,12 @@ def report_error(
             for key in _missing_keys(error):
                 if key not in misspelled.get(path, ()):
                     _report_missing_key(error, key, report)
+        case "enum" if not isinstance(error.instance, str):
+            pass  # the wrong type is reported as another error
+        case "enum" if "title" in error.schema:
+            _report_unknown_component(error, document, report)
         case "enum":
-            _report_invalid_choice(error, document, report)
+            _report_unknown_word(error, report)
         case "pattern" if error.schema.get("title") in AMOUNT_EXAMPLES:
             example, value = AMOUNT_EXAMPLES[error.schema["title"]], error.instance
             message = f"{_value_name(path)} cannot be {short_repr(value)}"
@@ -70,7 +75,7 @@ def _report_invalid_value(error: ValidationError, document: Json, report: Report
     path, value = error_path(error), error.instance
     code, help = "out-of-range", _help_text(error)
     match error.validator:
-        case "type" if is_only_out_of_range(error):
+        case "type" if is_only_out_of_range(value, error.validator_value):
             size = "too close to 0" if abs(value) < 1 else "too large"
             is_float = "number" in error.validator_value
             type_ = "float32, which ranges from 1.4e-45 to 3.4e38" if is_float else "a 64-bit integer"
@@ -168,40 +173,42 @@ def _report_missing_key(error: ValidationError, key: str, report: Report) -> Non
     report.add("missing-key", path, message, help=help, expected=expected, found=json_text(value), fix=fix)
 
 
-def _report_invalid_choice(error: ValidationError, document: Json, report: Report) -> None:
-    path, value, kind = error_path(error), error.instance, error.schema.get("title")
+def _report_unknown_word(error: ValidationError, report: Report) -> None:
+    """Reports a text that is none of a few words."""
+    path, value = error_path(error), error.instance
     choices = [choice for choice in error.validator_value if choice is not None]
-    if not isinstance(value, str):
-        return  # the wrong type is reported as another error
-    found = json_text(value)
-    if kind is None:
-        foreign = foreign_name(str(path[-1]), value, choices) if path[-1] in ("dtype", "sampler") else None
-        expected = or_list(map(short_repr, choices))
-        help = foreign or report.suggestion(value, choices) or f"choose {expected}"
-        if len(choices) > MAX_ENUM_VALUES_SHOWN:
-            expected = schema_phrase(error.schema)
-            help = report.suggestion(value, choices) or str(error.schema.get("description", f"write {expected}"))
-        message = f"{_value_name(path)} cannot be {short_repr(value)}"
-        report.add("invalid-value", path, message, help=help, expected=expected, found=found)
-    elif value in REGISTRY_BY_KIND[kind].by_name:
-        attributes = REGISTRY_BY_KIND[kind].by_name[value].required_attributes()
-        example = ", ".join(f'"{name}": ...' for name in ["type", *attributes])
-        example = f"{{{example.replace('...', short_repr(value), 1)}}}"
-        message = f"the {kind} {short_name(value)} needs arguments"
+    expected = or_list(map(short_repr, choices))
+    help: str | Suggestion = f"choose {expected}"
+    if len(choices) > MAX_ENUM_VALUES_SHOWN:
+        expected = schema_phrase(error.schema)
+        help = str(error.schema.get("description", f"write {expected}"))
+    foreign = foreign_name(str(path[-1]), value, choices) if path[-1] in ("dtype", "sampler") else None
+    help = foreign or report.suggestion(value, choices) or help
+    message = f"{_value_name(path)} cannot be {short_repr(value)}"
+    report.add("invalid-value", path, message, help=help, expected=expected, found=json_text(value))
+
+
+def _report_unknown_component(error: ValidationError, document: Json, report: Report) -> None:
+    """Reports the name of a component that does not exist, or that cannot stand without arguments."""
+    path, name, kind = error_path(error), error.instance, error.schema["title"]
+    registry, found = REGISTRY_BY_KIND[kind], json_text(name)
+    if name in registry.by_name:
+        attributes = registry.by_name[name].required_attributes()
+        example = ", ".join([f'"type": {short_repr(name)}', *(f'"{attribute}": ...' for attribute in attributes)])
+        example = f"{{{example}}}"
+        message = f"the {kind} {short_name(name)} needs arguments"
         report.add("missing-key", path, message, help=f"write {example}", expected=example, found=found)
-    elif kind == "layer":
-        report_unknown_layer_type(value, path, document, report)
-    else:
-        members = REGISTRY_BY_KIND[kind].members
-        suggestion = (
-            foreign_name(kind, value, REGISTRY_BY_KIND[kind].by_name)
-            or report.suggestion(value, members)
-            or report.suggestion(value, choices)
-        )
-        help = suggestion.text if suggestion else _choices_help(kind, members)
-        fix = component_fix(kind, path, document, suggestion) if suggestion else None
-        message = f"there is no {kind} {short_name(value)}"
-        report.add("unknown-type", path, message, help=help, expected=f"the name of a {kind}", found=found, fix=fix)
+        return
+    if kind == "layer":
+        report_unknown_layer_type(name, path, document, report)
+        return
+    suggestion = foreign_name(kind, name, registry.by_name)
+    for names in (registry.members, error.validator_value):  # main names before aliases
+        suggestion = suggestion or report.suggestion(name, names)
+    help = suggestion.text if suggestion else _choices_help(kind, registry.members)
+    fix = component_fix(kind, path, document, suggestion) if suggestion else None
+    message = f"there is no {kind} {short_name(name)}"
+    report.add("unknown-type", path, message, help=help, expected=f"the name of a {kind}", found=found, fix=fix)
 
 
 def _choices_help(kind: str, names: Collection[str]) -> str:
@@ -326,16 +333,6 @@ def _bound_message(error: ValidationError) -> str:
         "minProperties": f"must have at least {bound} {'entry' if bound == 1 else 'entries'}",
     }
     return messages.get(str(error.validator), error.message)
-
-
-def is_only_out_of_range(error: ValidationError) -> bool:
-    """Tells whether a value is a number of the right type that is too large or too close to 0."""
-    types = error.validator_value if isinstance(error.validator_value, list) else [error.validator_value]
-    value = error.instance
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return False
-    is_whole = isinstance(value, int) or value.is_integer()
-    return "number" in types or (is_whole and "integer" in types)
 
 
 def error_path(error: ValidationError) -> JsonPath:

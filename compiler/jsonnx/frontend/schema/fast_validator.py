@@ -64,6 +64,15 @@ TYPE_CHECKS: dict[str, Callable[[Json], bool]] = {
 }
 
 
+def is_only_out_of_range(value: Json, types: str | list[str]) -> bool:
+    """Tells whether a value without one of some types is a number that is too large or too close to 0."""
+    types = [types] if isinstance(types, str) else types
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return False
+    is_whole = isinstance(value, int) or value.is_integer()
+    return "number" in types or (is_whole and "integer" in types)
+
+
 def _json_equal(one: Json, other: Json) -> bool:
     """Tells whether two values are equal as JSON: 1 equals 1.0, but not true."""
     if isinstance(one, list) and isinstance(other, list):
@@ -74,10 +83,11 @@ def _json_equal(one: Json, other: Json) -> bool:
 # -- keywords --------------------------------------------------------------------------------------------------------
 
 
-def _validate_type(value: Json, rule: Json, schema: Json) -> bool:
-    if isinstance(rule, str):
-        return TYPE_CHECKS[rule](value)
-    return any(TYPE_CHECKS[type_](value) for type_ in rule)
+def has_type(value: Json, types: str | list[str]) -> bool:
+    """Tells whether a value has a type, or one of several."""
+    if isinstance(types, str):
+        return TYPE_CHECKS[types](value)
+    return any(TYPE_CHECKS[type_](value) for type_ in types)
 
 
 def _validate_properties(value: Json, rule: Json, schema: Json) -> bool:
@@ -119,7 +129,7 @@ IS_STRING, IS_ARRAY, IS_OBJECT = TYPE_CHECKS["string"], TYPE_CHECKS["array"], TY
 
 KEYWORDS: dict[str, Callable[[Json, Json, Json], bool]] = {
     "$ref": lambda value, rule, schema: is_valid(value, definition(rule.removeprefix("#/$defs/"))),
-    "type": _validate_type,
+    "type": lambda value, rule, schema: has_type(value, rule),
     "enum": lambda value, rule, schema: (
         value in rule if IS_STRING(value) else any(_json_equal(value, each) for each in rule)
     ),

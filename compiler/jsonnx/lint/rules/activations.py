@@ -29,15 +29,7 @@ MIN_STACK_LAYERS = 4
 """Layers with relu from which their initial scale matters."""
 
 
-@rule(
-    "no-activation",
-    "Two layers with weights and no activation between them",
-    "A Dense or convolutional layer without activation is an affine map, and two of them in a row are one: the second "
-    "adds weights and work, but nothing that the first could not compute; a batch normalization between them does not "
-    "change that. A layer that is narrower than both its neighbours is not reported, since it factorizes a matrix.",
-    wrong='[{"type": "Dense", "units": 16}, {"type": "Dense", "units": 3}]',
-    right='[{"type": "Dense", "units": 16, "activation": "relu"}, {"type": "Dense", "units": 3}]',
-)
+@rule("no-activation")
 def no_activation(network: LintedNetwork) -> Iterator[Finding]:
     for call, layer in network.of_kind(*AFFINE_LAYERS):
         following = network.next_layer(call, skip=(*PASSTHROUGH_LAYERS, "BatchNormalization"))
@@ -69,15 +61,7 @@ def _factorizes(network: LintedNetwork, call: Call, following: Call) -> bool:
     return len(sizes) == len(types) and sizes[1] < min(sizes[0], sizes[2])
 
 
-@rule(
-    "repeated-activation",
-    "An activation that changes nothing after another",
-    "relu of values that an activation has made non-negative returns them, and so does the same activation a second "
-    "time; a second sigmoid or softmax flattens what the first one has computed. Mostly a layer has its own "
-    "activation, and a layer Activation follows.",
-    wrong='[{"type": "Dense", "units": 3, "activation": "relu"}, {"type": "ReLU"}]',
-    right='[{"type": "Dense", "units": 3}, {"type": "ReLU"}]',
-)
+@rule("repeated-activation")
 def repeated_activation(network: LintedNetwork) -> Iterator[Finding]:
     for call in network.calls:
         second = activation_of(call.layer)
@@ -96,15 +80,7 @@ def repeated_activation(network: LintedNetwork) -> Iterator[Finding]:
             yield Finding(call.path, message, "remove one of the two", notes, fix=fix)
 
 
-@rule(
-    "bounded-logits",
-    "A sigmoid or softmax of values that are bounded already",
-    "The input of the last sigmoid or softmax has to reach large values of both signs, for probabilities near 0 and 1. "
-    "After a relu, a sigmoid is never below 0.5; after tanh or sigmoid, no probability of two classes leaves the range "
-    "from 0.12 to 0.88.",
-    wrong='[{"type": "Dense", "units": 3, "activation": "tanh"}, {"type": "Softmax"}]',
-    right='[{"type": "Dense", "units": 3}, {"type": "Softmax"}]',
-)
+@rule("bounded-logits")
 def bounded_logits(network: LintedNetwork) -> Iterator[Finding]:
     for call in network.calls:
         second = activation_of(call.layer)
@@ -122,14 +98,7 @@ def bounded_logits(network: LintedNetwork) -> Iterator[Finding]:
             yield Finding(call.path, message, f"remove the {first}", notes)
 
 
-@rule(
-    "hidden-softmax",
-    "A softmax between two layers with weights",
-    "A softmax makes the units of a layer compete: their sum is 1, and few of them are far from 0, so that little "
-    "passes on. It belongs to the last layer of a classifier and to attention.",
-    wrong='[{"type": "Dense", "units": 16, "activation": "softmax"}, {"type": "Dense", "units": 3}]',
-    right='[{"type": "Dense", "units": 16, "activation": "relu"}, {"type": "Dense", "units": 3}]',
-)
+@rule("hidden-softmax")
 def hidden_softmax(network: LintedNetwork) -> Iterator[Finding]:
     for call in network.calls:
         if call.layer is None or activation_of(call.layer) != "softmax":
@@ -141,14 +110,7 @@ def hidden_softmax(network: LintedNetwork) -> Iterator[Finding]:
             yield Finding(path, message, "use another activation, such as relu")
 
 
-@rule(
-    "softmax-single-unit",
-    "A softmax over one element",
-    "A softmax divides each element by the sum of all; of a single one it is always 1, whatever the layers before it "
-    "compute.",
-    wrong='[{"type": "Dense", "units": 1, "activation": "softmax"}]',
-    right='[{"type": "Dense", "units": 1, "activation": "sigmoid"}]',
-)
+@rule("softmax-single-unit")
 def softmax_single_unit(network: LintedNetwork) -> Iterator[Finding]:
     with_loss = set(network.objective.losses if network.objective else ())
     for call in network.calls:
@@ -165,16 +127,7 @@ def softmax_single_unit(network: LintedNetwork) -> Iterator[Finding]:
         yield Finding(path, message, "use a sigmoid", fix=fix)
 
 
-@rule(
-    "saturating-stack",
-    "A deep stack of sigmoid or tanh layers",
-    "The slope of a sigmoid is at most 0.25, and that of tanh is near 0 for large inputs, so the gradient shrinks from "
-    "layer to layer, and the first ones hardly learn. Use relu or gelu, or a normalization before each activation.",
-    wrong='[{"type": "Dense", "units": 8, "activation": "sigmoid"}, {"type": "Dense", "units": 8, "activation": '
-    '"sigmoid"}, {"type": "Dense", "units": 8, "activation": "sigmoid"}, {"type": "Dense", "units": 3}]',
-    right='[{"type": "Dense", "units": 8, "activation": "relu"}, {"type": "Dense", "units": 8, "activation": "relu"}, '
-    '{"type": "Dense", "units": 8, "activation": "relu"}, {"type": "Dense", "units": 3}]',
-)
+@rule("saturating-stack")
 def saturating_stack(network: LintedNetwork) -> Iterator[Finding]:
     depths: dict[str, int] = {}
     for call in network.calls:
@@ -194,14 +147,7 @@ def saturating_stack(network: LintedNetwork) -> Iterator[Finding]:
             yield Finding(path, message, "use relu, or a normalization before the activations")
 
 
-@rule(
-    "selu-initializer",
-    "selu without the initial weights that it needs",
-    "selu keeps mean and variance of the values from layer to layer, but only with kernels of variance 1 / inputs, "
-    "which `lecun_normal` draws.",
-    wrong='[{"type": "Dense", "units": 3, "activation": "selu"}]',
-    right='[{"type": "Dense", "units": 3, "activation": "selu", "kernel_initializer": "lecun_normal"}]',
-)
+@rule("selu-initializer")
 def selu_initializer(network: LintedNetwork) -> Iterator[Finding]:
     for call, layer in network.of_kind(*AFFINE_LAYERS):
         initializer = layer.kernel_initializer.type_name
@@ -211,16 +157,7 @@ def selu_initializer(network: LintedNetwork) -> Iterator[Finding]:
             yield Finding(call.path, message, 'write "kernel_initializer": "lecun_normal"', fix=fix)
 
 
-@rule(
-    "alpha-dropout",
-    "AlphaDropout without selu",
-    "AlphaDropout replaces elements by the limit of selu, to keep the mean and the variance of selu's results. After "
-    "another activation it shifts both.",
-    wrong='[{"type": "Dense", "units": 8, "activation": "relu"}, {"type": "AlphaDropout", "rate": 0.1}, {"type": '
-    '"Dense", "units": 3}]',
-    right='[{"type": "Dense", "units": 8, "activation": "relu"}, {"type": "Dropout", "rate": 0.1}, {"type": "Dense", '
-    '"units": 3}]',
-)
+@rule("alpha-dropout")
 def alpha_dropout(network: LintedNetwork) -> Iterator[Finding]:
     for call, _ in network.of_kind("AlphaDropout"):
         producer = network.producer(call)
@@ -231,18 +168,7 @@ def alpha_dropout(network: LintedNetwork) -> Iterator[Finding]:
             yield Finding(path, message, "use Dropout", fix=set_key(network, path, "Dropout"))
 
 
-@rule(
-    "he-initializer",
-    "A deep stack of relu layers with Glorot's initial weights",
-    "relu halves the variance of the values. Glorot's initializers do not make up for that, so that in deep stacks "
-    "without normalization values and gradients fade; He's do.",
-    wrong='[{"type": "Dense", "units": 8, "activation": "relu"}, {"type": "Dense", "units": 8, "activation": "relu"}, '
-    '{"type": "Dense", "units": 8, "activation": "relu"}, {"type": "Dense", "units": 8, "activation": "relu"}, '
-    '{"type": "Dense", "units": 3}]',
-    right='[{"type": "Dense", "units": 8, "activation": "relu", "kernel_initializer": "he_normal"}, {"type": "Dense", '
-    '"units": 3}]',
-    default=False,
-)
+@rule("he-initializer", default=False)
 def he_initializer(network: LintedNetwork) -> Iterator[Finding]:
     depths: dict[str, int] = {}
     for call, layer in network.of_kind(*AFFINE_LAYERS):
@@ -255,14 +181,7 @@ def he_initializer(network: LintedNetwork) -> Iterator[Finding]:
             yield Finding(call.path, message, 'write "kernel_initializer": "he_normal" in all of them')
 
 
-@rule(
-    "recurrent-activation",
-    "A recurrent layer with an unbounded activation",
-    "A recurrent layer applies its activation once a step to its own result. With relu or no activation the state may "
-    "grow without bound over a long sequence, and with it the gradients. tanh is the default.",
-    wrong='[{"type": "SimpleRNN", "units": 8, "activation": "relu", "from": "sequence"}]',
-    right='[{"type": "SimpleRNN", "units": 8, "from": "sequence"}]',
-)
+@rule("recurrent-activation")
 def recurrent_activation(network: LintedNetwork) -> Iterator[Finding]:
     training = network.training
     optimizers = training.optimizer.optimizers if training else ()
@@ -277,15 +196,7 @@ def recurrent_activation(network: LintedNetwork) -> Iterator[Finding]:
             yield Finding(path, message, help, fix=set_key(network, path, "tanh"))
 
 
-@rule(
-    "relu-output",
-    "A regression that ends with relu",
-    "While a unit with relu is below 0 its gradient is 0, so an output that starts there for all samples never learns. "
-    "An output without activation, or softplus where numbers must be positive, has no such samples.",
-    wrong='{"layers": [{"type": "Dense", "units": 1, "activation": "relu"}], "training": {"loss": "mse"}}',
-    right='{"layers": [{"type": "Dense", "units": 1, "activation": "softplus"}], "training": {"loss": "mse"}}',
-    default=False,
-)
+@rule("relu-output", default=False)
 def relu_output(network: LintedNetwork) -> Iterator[Finding]:
     losses = network.objective.losses if network.objective else {}
     for output in losses:

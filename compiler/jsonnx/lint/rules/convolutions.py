@@ -45,16 +45,7 @@ class Field(NamedTuple):
     step: int = 1
 
 
-@rule(
-    "receptive-field",
-    "A receptive field much larger than the image",
-    "The elements of a convolution depend on a window of the image, which grows from layer to layer. Once it is "
-    "several times as large as the image, most of what a further kernel reads is padding; a kernel that is larger "
-    "than its own input always reads some. Use fewer layers, smaller kernels, fewer strides, or larger images. Two "
-    "times the image is reported at its full resolution, and four times behind strides.",
-    wrong='[{"type": "Conv2D", "filters": 4, "kernel_size": 9, "padding": "same", "from": "image"}]',
-    right='[{"type": "Conv2D", "filters": 4, "kernel_size": 3, "padding": "same", "from": "image"}]',
-)
+@rule("receptive-field")
 def receptive_field(network: LintedNetwork) -> Iterator[Finding]:
     fields: dict[str, list[Field]] = {}
     images: dict[str, list[Any]] = {}
@@ -102,15 +93,7 @@ def _field_fault(call: Call, spans: list[int], sizes: list[Any], before: list[Fi
     return None
 
 
-@rule(
-    "dropped-pixels",
-    "Strides that drop pixels",
-    "Windows whose stride is larger than their size skip the elements between them. Without padding, the last rows "
-    "are dropped if windows do not end with the image: pooling by 2 drops the last of 7 rows. Less than 3 % of the "
-    'rows are not reported. Write `"padding": "same"`, change the size of the image or the kernel before.',
-    wrong='[{"type": "Conv2D", "filters": 4, "kernel_size": 1, "strides": 2, "from": "image"}]',
-    right='[{"type": "Conv2D", "filters": 4, "kernel_size": 2, "strides": 2, "from": "image"}]',
-)
+@rule("dropped-pixels")
 def dropped_pixels(network: LintedNetwork) -> Iterator[Finding]:
     for call, layer in network.of_kind(*WINDOW_LAYERS):
         windows, sizes = windows_of(layer), spatial_sizes(network.input_type(call), layer)
@@ -157,14 +140,7 @@ def _others_read_all(network: LintedNetwork, call: Call) -> bool:
     return False
 
 
-@rule(
-    "even-kernel",
-    "A kernel of even size that keeps the size of the image",
-    "With padding `same` and strides of 1, a kernel of even size pads one element more at the end, so that each layer "
-    "shifts the image by half a pixel. Kernels of odd size have a center.",
-    wrong='[{"type": "Conv2D", "filters": 4, "kernel_size": 4, "padding": "same", "from": "image"}]',
-    right='[{"type": "Conv2D", "filters": 4, "kernel_size": 3, "padding": "same", "from": "image"}]',
-)
+@rule("even-kernel")
 def even_kernel(network: LintedNetwork) -> Iterator[Finding]:
     for call, layer in network.of_kind("convolution", "depthwise convolution"):
         windows = windows_of(layer)
@@ -177,15 +153,7 @@ def even_kernel(network: LintedNetwork) -> Iterator[Finding]:
                 break
 
 
-@rule(
-    "checkerboard",
-    "A transposed convolution whose windows overlap unevenly",
-    "If the strides do not divide the size of the kernel, some pixels of the result are the sum of more windows than "
-    "their neighbours, which shows as a pattern of squares.",
-    wrong='[{"type": "Conv2DTranspose", "filters": 4, "kernel_size": 3, "strides": 2, "from": "image"}]',
-    right='[{"type": "Conv2DTranspose", "filters": 4, "kernel_size": 4, "strides": 2, "from": "image"}]',
-    default=False,
-)
+@rule("checkerboard", default=False)
 def checkerboard(network: LintedNetwork) -> Iterator[Finding]:
     for call, layer in network.of_kind("transposed convolution"):
         pairs = list(zip(layer.kernel_size, layer.strides, strict=True))
@@ -195,16 +163,7 @@ def checkerboard(network: LintedNetwork) -> Iterator[Finding]:
             yield Finding((*call.path, "kernel_size"), message, f"use a multiple of {stride}")
 
 
-@rule(
-    "pixel-convolution",
-    "A convolution of an image of one pixel",
-    "Once convolutions and pooling without padding have reduced an image to one pixel, all but one weight of a larger "
-    "kernel only read padding, and a kernel of size 1 is a Dense layer. Pool less, or end with Flatten and Dense.",
-    wrong='[{"type": "MaxPooling2D", "pool_size": 8, "from": "image"}, {"type": "Conv2D", "filters": 4, '
-    '"kernel_size": 3, "padding": "same"}]',
-    right='[{"type": "MaxPooling2D", "pool_size": 2, "from": "image"}, {"type": "Conv2D", "filters": 4, '
-    '"kernel_size": 3, "padding": "same"}]',
-)
+@rule("pixel-convolution")
 def pixel_convolution(network: LintedNetwork) -> Iterator[Finding]:
     for call, layer in network.of_kind("convolution", "depthwise convolution"):
         sizes = spatial_sizes(network.input_type(call), layer)
@@ -215,17 +174,7 @@ def pixel_convolution(network: LintedNetwork) -> Iterator[Finding]:
             yield Finding(call.path, message, "reduce the image less before it, or use Dense", notes)
 
 
-@rule(
-    "large-dense",
-    "Nearly all weights are in the Dense layer behind a Flatten",
-    "A Dense layer behind the Flatten of an image has a weight for each pair of an element and a unit, and soon more "
-    "than 90 % of all weights, which overfit. GlobalAveragePooling2D in place of Flatten, or more pooling, needs far "
-    "fewer. Networks with less than a million such weights are not reported.",
-    wrong='{"inputs": {"photo": {"shape": [64, 64, 3]}}, "layers": [{"type": "Conv2D", "filters": 32, "kernel_size": '
-    '3, "activation": "relu"}, {"type": "Flatten"}, {"type": "Dense", "units": 10}]}',
-    right='{"inputs": {"photo": {"shape": [64, 64, 3]}}, "layers": [{"type": "Conv2D", "filters": 32, "kernel_size": '
-    '3, "activation": "relu"}, {"type": "GlobalAveragePooling2D"}, {"type": "Dense", "units": 10}]}',
-)
+@rule("large-dense")
 def large_dense(network: LintedNetwork) -> Iterator[Finding]:
     counts = {call.name: kernel_weights(network, call) for call in network.calls if call.name == call.owner}
     total = sum(counts.values())

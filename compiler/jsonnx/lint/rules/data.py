@@ -22,14 +22,7 @@ MIN_CLASS_SAMPLES = 5
 WEIGHTED_INPUT_LAYERS = ("Dense", *ALL_CONVOLUTIONS, "recurrent", "Bidirectional")
 
 
-@rule(
-    "tested-on-training-data",
-    "Validation or test data that are training data",
-    "A network knows the samples that it was trained on, so figures on the same file say nothing about new ones. "
-    "Divide the file with `split`, or name another.",
-    wrong='{"training": {"data": {"train": "a.csv", "test": "a.csv"}, "loss": "mse"}}',
-    right='{"training": {"data": {"train": "a.csv", "test": "b.csv"}, "loss": "mse"}}',
-)
+@rule("tested-on-training-data")
 def tested_on_training_data(network: LintedNetwork) -> Iterator[Finding]:
     data = network.training.data if network.training else None
     if data is None:
@@ -61,15 +54,7 @@ def _normal(name: str) -> str:
     return name.replace("\\", "/").removeprefix("./").rstrip("/")
 
 
-@rule(
-    "batch-exceeds-data",
-    "A batch larger than the training data",
-    "If a batch has room for more samples than there are, each epoch is one step of all of them, and few steps are "
-    "taken. Use a smaller `batch_size`.",
-    wrong='{"training": {"data": {"train": "a.csv"}, "loss": "mse", "batch_size": 1000000}}',
-    right='{"training": {"data": {"train": "a.csv"}, "loss": "mse", "batch_size": 32}}',
-    needs_data=True,
-)
+@rule("batch-exceeds-data", needs_data=True)
 def batch_exceeds_data(network: LintedNetwork) -> Iterator[Finding]:
     training, samples = network.training, network.data.sample_counts.get("train")
     if training is not None and samples and training.batch_size > samples:
@@ -78,17 +63,7 @@ def batch_exceeds_data(network: LintedNetwork) -> Iterator[Finding]:
         yield Finding(path, message, f"use {max(samples // 10, 1):,} or fewer")
 
 
-@rule(
-    "class-imbalance",
-    "Rare classes that count as little as they are rare",
-    "If one class is more than ten times as frequent as another, a network that never predicts the rare one looks "
-    'good. `"class_weight": "balanced"`, sample weights or a focal loss make its samples count.',
-    wrong='{"layers": [{"type": "Dense", "units": 1, "activation": "sigmoid"}], "training": {"data": {"train": '
-    '"rare.csv"}, "loss": "binary_crossentropy", "metrics": ["accuracy"]}}',
-    right='{"layers": [{"type": "Dense", "units": 1, "activation": "sigmoid"}], "training": {"data": {"train": '
-    '"rare.csv"}, "loss": "binary_crossentropy", "class_weight": "balanced", "metrics": ["accuracy"]}}',
-    needs_data=True,
-)
+@rule("class-imbalance", needs_data=True)
 def class_imbalance(network: LintedNetwork) -> Iterator[Finding]:
     training, objective = network.training, network.objective
     if training is None or objective is None or training.class_weight is not None:
@@ -109,17 +84,7 @@ def class_imbalance(network: LintedNetwork) -> Iterator[Finding]:
         yield Finding(("training",), message, 'write "class_weight": "balanced"', fix=fix)
 
 
-@rule(
-    "few-class-samples",
-    "A class with very few training samples",
-    "A network cannot learn a class from fewer than five samples. Collect more, or join the class with another.",
-    wrong='{"layers": [{"type": "Dense", "units": 1, "activation": "sigmoid"}], "training": {"data": {"train": '
-    '"rare.csv"}, "loss": "binary_crossentropy", "metrics": ["accuracy"]}}',
-    right='{"layers": [{"type": "Dense", "units": 1, "activation": "sigmoid"}], "training": {"data": {"train": '
-    '"plenty.csv"}, "loss": "binary_crossentropy", "metrics": ["accuracy"]}}',
-    needs_data=True,
-    default=False,
-)
+@rule("few-class-samples", needs_data=True, default=False)
 def few_class_samples(network: LintedNetwork) -> Iterator[Finding]:
     for output, counts in network.data.class_counts.items():
         rare = min(counts, key=lambda key: counts[key]) if len(counts) > 1 else None
@@ -130,17 +95,7 @@ def few_class_samples(network: LintedNetwork) -> Iterator[Finding]:
             yield Finding(("training", "data", "train"), message, "collect more of them, or join it with another class")
 
 
-@rule(
-    "unscaled-input",
-    "Large numbers go straight into a layer with weights",
-    "Initial weights and learning rates suit values of about 1. Pixels from 0 to 255, years or prices make the first "
-    "steps far too large. A Rescaling by 1/255 or a Normalization brings them to scale.",
-    wrong='{"inputs": {"photo": {"shape": [8, 8, 1]}}, "layers": [{"type": "Conv2D", "filters": 4, "kernel_size": 3}], '
-    '"training": {"data": {"train": "photos", "images": {}}, "loss": "mse"}}',
-    right='{"inputs": {"photo": {"shape": [8, 8, 1]}}, "layers": [{"type": "Rescaling", "scale": 0.00392}, {"type": '
-    '"Conv2D", "filters": 4, "kernel_size": 3}], "training": {"data": {"train": "photos", "images": {}}, "loss": '
-    '"mse"}}',
-)
+@rule("unscaled-input")
 def unscaled_input(network: LintedNetwork) -> Iterator[Finding]:
     data = network.training.data if network.training else None
     has_image_files = data is not None and network.is_written(("training", "data", "images"))

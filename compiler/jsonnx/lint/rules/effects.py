@@ -15,15 +15,7 @@ from .convolutions import spatial_sizes, windows_of
 MAX_TRANSFORMER_WIDTH_FACTOR = 2
 
 
-@rule(
-    "no-effect",
-    "A layer that returns its input",
-    "The layer changes nothing with these arguments, whatever its input is: an Activation that is linear, a Rescaling "
-    "by 1, a pooling of windows of one element, a Flatten of vectors, a Reshape or a Permute to the same shape. "
-    "Either an argument is missing, or the layer can go.",
-    wrong='[{"type": "Rescaling", "scale": 1.0}, {"type": "Dense", "units": 3}]',
-    right='[{"type": "Rescaling", "scale": 0.5}, {"type": "Dense", "units": 3}]',
-)
+@rule("no-effect")
 def no_effect(network: LintedNetwork) -> Iterator[Finding]:
     for call in network.calls:
         reason = _reason_for_no_effect(network, call)
@@ -63,14 +55,7 @@ def _reason_for_no_effect(network: LintedNetwork, call: Call) -> str | None:
     return None
 
 
-@rule(
-    "global-pooling-of-one",
-    "A global pooling over one element",
-    "Mean or maximum over a single element is that element, so the pooling only drops the axes. The image was reduced "
-    "to one pixel before: pool less.",
-    wrong='[{"type": "MaxPooling2D", "pool_size": 8, "from": "image"}, {"type": "GlobalAveragePooling2D"}]',
-    right='[{"type": "MaxPooling2D", "pool_size": 2, "from": "image"}, {"type": "GlobalAveragePooling2D"}]',
-)
+@rule("global-pooling-of-one")
 def global_pooling_of_one(network: LintedNetwork) -> Iterator[Finding]:
     for call, layer in network.of_kind("global pooling"):
         if not layer.keepdims and all(size == 1 for size in spatial_sizes(network.input_type(call), layer)):
@@ -80,16 +65,7 @@ def global_pooling_of_one(network: LintedNetwork) -> Iterator[Finding]:
             yield Finding(call.path, message, "reduce the image less before it, or use Flatten", notes)
 
 
-@rule(
-    "accidental-broadcast",
-    "A sum of tensors of different sizes",
-    "Add, Subtract and Average repeat an axis of size 1 along the other tensor's. Of vectors, one of a single element "
-    "and one of several are rarely meant to be added: perhaps a layer has the wrong number of units.",
-    wrong='[{"type": "Dense", "name": "a", "units": 1, "from": "x"}, {"type": "Dense", "name": "b", "units": 8, '
-    '"from": "x"}, {"type": "Add", "from": ["a", "b"]}]',
-    right='[{"type": "Dense", "name": "a", "units": 8, "from": "x"}, {"type": "Dense", "name": "b", "units": 8, '
-    '"from": "x"}, {"type": "Add", "from": ["a", "b"]}]',
-)
+@rule("accidental-broadcast")
 def accidental_broadcast(network: LintedNetwork) -> Iterator[Finding]:
     for call, _ in network.of_kind("Add", "Subtract", "Average"):
         types = [network.typed.types[source] for source in call.sources]
@@ -104,16 +80,7 @@ def accidental_broadcast(network: LintedNetwork) -> Iterator[Finding]:
             yield Finding(call.path, message, "give both the same size", notes)
 
 
-@rule(
-    "frozen-random-weights",
-    "A frozen layer without initial weights",
-    "A layer that is not trained keeps its initial weights. Unless they come from a file, these are random: the layer "
-    "is a random projection.",
-    wrong='{"layers": [{"type": "Dense", "units": 8, "trainable": false, "activation": "relu"}, {"type": "Dense", '
-    '"units": 3}], "training": {"loss": "mse"}}',
-    right='{"layers": [{"type": "Dense", "units": 8, "activation": "relu"}, {"type": "Dense", "units": 3}], '
-    '"training": {"loss": "mse"}}',
-)
+@rule("frozen-random-weights")
 def frozen_random_weights(network: LintedNetwork) -> Iterator[Finding]:
     training = network.training
     if training is None or training.weights is not None:
@@ -135,17 +102,7 @@ def frozen_random_weights(network: LintedNetwork) -> Iterator[Finding]:
         yield Finding(path, message, "give `weights` in `training`, or train the layer", notes)
 
 
-@rule(
-    "wide-attention-heads",
-    "Attention heads as wide as the model",
-    "`key_dim` is the size of each head, not of all of them: with several heads of the model's width, the projections "
-    "of queries and keys are that many times as large as in the usual transformer, where heads share the width.",
-    wrong='{"inputs": {"tokens": {"shape": [16, 32]}}, "layers": [{"type": "MultiHeadAttention", "num_heads": 4, '
-    '"key_dim": 32, "from": ["tokens", "tokens"]}]}',
-    right='{"inputs": {"tokens": {"shape": [16, 32]}}, "layers": [{"type": "MultiHeadAttention", "num_heads": 4, '
-    '"key_dim": 8, "from": ["tokens", "tokens"]}]}',
-    default=False,
-)
+@rule("wide-attention-heads", default=False)
 def wide_attention_heads(network: LintedNetwork) -> Iterator[Finding]:
     for call, layer in network.of_kind("MultiHeadAttention"):
         width = network.input_type(call).shape[-1]

@@ -13,14 +13,7 @@ from ..rule import Finding, rule
 CAMEL_CASE, SNAKE_CASE = re.compile(r"[a-z]+[0-9]*[A-Z]"), re.compile(r"[a-z0-9]_[a-z0-9]")
 
 
-@rule(
-    "names-differ-by-case",
-    "Names that differ only in case",
-    "`Width` and `width` are two parameters, and `Cat` and `cat` two classes; whoever reads the spec takes them for "
-    "one. Layers and inputs with such names are an error.",
-    wrong='{"layers": [{"type": "Dense", "units": 2, "activation": "softmax"}], "labels": ["Cat", "cat"]}',
-    right='{"layers": [{"type": "Dense", "units": 2, "activation": "softmax"}], "labels": ["cat", "dog"]}',
-)
+@rule("names-differ-by-case")
 def names_differ_by_case(network: LintedNetwork) -> Iterator[Finding]:
     for what, names in _name_groups(network.document):
         known: dict[str, tuple[str, JsonPath]] = {}
@@ -54,17 +47,7 @@ def _name_groups(document: Any) -> Iterator[tuple[str, Iterable[tuple[str, JsonP
             yield "labels", [(str(label), (*path, index), False) for index, label in enumerate(items)]
 
 
-@rule(
-    "mixed-name-styles",
-    "Layers named in two styles",
-    "Some names of layers are written like `firstBlock`, others like `first_block`. One style makes patterns such as "
-    "`stage_*` match all that they should.",
-    wrong='[{"type": "Dense", "name": "first_layer", "units": 8, "activation": "relu"}, {"type": "Dense", "name": '
-    '"secondLayer", "units": 3}]',
-    right='[{"type": "Dense", "name": "first_layer", "units": 8, "activation": "relu"}, {"type": "Dense", "name": '
-    '"second_layer", "units": 3}]',
-    default=False,
-)
+@rule("mixed-name-styles", default=False)
 def mixed_name_styles(network: LintedNetwork) -> Iterator[Finding]:
     written = [call for call in network.calls if network.is_written((*call.path, "name")) and not call.block_uses]
     camel = [call for call in written if CAMEL_CASE.search(call.name)]
@@ -75,14 +58,7 @@ def mixed_name_styles(network: LintedNetwork) -> Iterator[Finding]:
         yield Finding((*call.path, "name"), f"{call.name!r} is written in another style", "choose one style", notes)
 
 
-@rule(
-    "repeated-label",
-    "A class that is listed twice",
-    "Labels are the names of the classes in order. Two classes of one name cannot be told apart in predictions; one of "
-    "them is probably a mistake.",
-    wrong='{"layers": [{"type": "Dense", "units": 3, "activation": "softmax"}], "labels": ["cat", "dog", "cat"]}',
-    right='{"layers": [{"type": "Dense", "units": 3, "activation": "softmax"}], "labels": ["cat", "dog", "bird"]}',
-)
+@rule("repeated-label")
 def repeated_label(network: LintedNetwork) -> Iterator[Finding]:
     for what, names in _name_groups(network.document):
         first: dict[str, JsonPath] = {}

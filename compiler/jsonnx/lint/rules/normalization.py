@@ -20,14 +20,7 @@ MIN_BATCH_SIZE = 4
 """Samples in a batch below which its mean and variance say little about the data."""
 
 
-@rule(
-    "bias-before-normalization",
-    "A bias before a batch normalization",
-    "A batch normalization subtracts the mean of each channel, and with it the bias of the layer before it; its beta "
-    'takes the place of the bias. `"use_bias": false` saves the weights and their updates.',
-    wrong='[{"type": "Dense", "units": 8}, {"type": "BatchNormalization"}]',
-    right='[{"type": "Dense", "units": 8, "use_bias": false}, {"type": "BatchNormalization"}]',
-)
+@rule("bias-before-normalization")
 def bias_before_normalization(network: LintedNetwork) -> Iterator[Finding]:
     for call, layer in network.of_kind("Dense", *ALL_CONVOLUTIONS):
         if not layer.use_bias or activation_of(layer) != "linear" or network.is_shared(call):
@@ -52,15 +45,7 @@ def bias_before_normalization(network: LintedNetwork) -> Iterator[Finding]:
             yield Finding(path, message, 'write "use_bias": false', notes, fix=fix)
 
 
-@rule(
-    "dropout-before-normalization",
-    "A dropout before a batch normalization",
-    "Dropout changes the variance of the values in training only. The moving variance of a batch normalization after "
-    "it is that of training, and wrong in inference. Put the dropout behind the last normalization.",
-    wrong='[{"type": "Dense", "units": 8}, {"type": "Dropout", "rate": 0.3}, {"type": "BatchNormalization"}]',
-    right='[{"type": "Dense", "units": 8, "use_bias": false}, {"type": "BatchNormalization"}, {"type": "Dropout", '
-    '"rate": 0.3}]',
-)
+@rule("dropout-before-normalization")
 def dropout_before_normalization(network: LintedNetwork) -> Iterator[Finding]:
     for call, layer in network.of_kind("dropout"):
         following = network.next_layer(call, skip=("Identity", "Flatten", "Reshape", "Permute", "ReLU", "Activation"))
@@ -72,14 +57,7 @@ def dropout_before_normalization(network: LintedNetwork) -> Iterator[Finding]:
             yield Finding(call.path, message, "put the dropout behind the normalization", notes)
 
 
-@rule(
-    "dropout-after-output",
-    "A dropout behind the last layer",
-    "A dropout behind the last layer with weights sets predictions to 0 in training, whatever the network has learned, "
-    "and the loss compares these with the targets.",
-    wrong='[{"type": "Dense", "units": 3}, {"type": "Dropout", "rate": 0.5}]',
-    right='[{"type": "Dropout", "rate": 0.5}, {"type": "Dense", "units": 3}]',
-)
+@rule("dropout-after-output")
 def dropout_after_output(network: LintedNetwork) -> Iterator[Finding]:
     losses = network.objective.losses if network.objective else network.typed.network.outputs
     for output in losses:
@@ -111,14 +89,7 @@ def _has_weights_before(network: LintedNetwork, value: str) -> bool:
     return False
 
 
-@rule(
-    "dropout-rate",
-    "A dropout rate of 0, or one above 0.8",
-    "A dropout of rate 0 does nothing. Above 0.8 more than four of five values are dropped and the rest is scaled by "
-    "more than 5, so that little is learned; perhaps the fraction to keep was meant.",
-    wrong='[{"type": "Dropout", "rate": 0.9}, {"type": "Dense", "units": 3}]',
-    right='[{"type": "Dropout", "rate": 0.1}, {"type": "Dense", "units": 3}]',
-)
+@rule("dropout-rate")
 def dropout_rate(network: LintedNetwork) -> Iterator[Finding]:
     for call, layer in network.of_kind("dropout"):
         path = (*call.path, "rate")
@@ -132,15 +103,7 @@ def dropout_rate(network: LintedNetwork) -> Iterator[Finding]:
             yield Finding(path, message, "give a rate, or remove the layer", fix=remove_layer(network, call))
 
 
-@rule(
-    "constant-normalization",
-    "A normalization over one value",
-    "A single value minus its own mean is 0, so a normalization over one value returns its beta whatever its input is: "
-    "a layer normalization over an axis of size 1, groups of one element, or a batch normalization of vectors with "
-    "batches of one sample.",
-    wrong='[{"type": "Dense", "units": 1}, {"type": "LayerNormalization"}]',
-    right='[{"type": "Dense", "units": 8}, {"type": "LayerNormalization"}]',
-)
+@rule("constant-normalization")
 def constant_normalization(network: LintedNetwork) -> Iterator[Finding]:
     for call, layer in network.of_kind("LayerNormalization", "GroupNormalization"):
         shape = network.input_type(call).shape
@@ -172,16 +135,7 @@ def _batches_of_one(network: LintedNetwork) -> Iterator[Finding]:
             return
 
 
-@rule(
-    "small-batch-normalization",
-    "A batch normalization of very small batches",
-    "Mean and variance of a few samples say little about the data, so that training is noisy and differs from "
-    "inference. GroupNormalization and LayerNormalization do not depend on the batch.",
-    wrong='{"layers": [{"type": "Dense", "units": 8, "use_bias": false}, {"type": "BatchNormalization"}], "training": '
-    '{"loss": "mse", "batch_size": 2}}',
-    right='{"layers": [{"type": "Dense", "units": 8, "use_bias": false}, {"type": "BatchNormalization"}], "training": '
-    '{"loss": "mse", "batch_size": 32}}',
-)
+@rule("small-batch-normalization")
 def small_batch_normalization(network: LintedNetwork) -> Iterator[Finding]:
     training = network.training
     if training is None or training.batch_size >= MIN_BATCH_SIZE:
@@ -197,14 +151,7 @@ def small_batch_normalization(network: LintedNetwork) -> Iterator[Finding]:
             return
 
 
-@rule(
-    "normalization-momentum",
-    "A momentum of a batch normalization as in PyTorch",
-    "In Keras and here, `momentum` is the weight of the old value of the moving averages, mostly 0.9 or 0.99. "
-    "PyTorch's momentum is the weight of the new one, mostly 0.1: write 1 minus that.",
-    wrong='[{"type": "BatchNormalization", "momentum": 0.1}, {"type": "Dense", "units": 3}]',
-    right='[{"type": "BatchNormalization", "momentum": 0.9}, {"type": "Dense", "units": 3}]',
-)
+@rule("normalization-momentum")
 def normalization_momentum(network: LintedNetwork) -> Iterator[Finding]:
     for call, layer in network.of_kind("BatchNormalization"):
         if layer.momentum < MIN_NORMALIZATION_MOMENTUM and layer.trainable:
@@ -213,14 +160,7 @@ def normalization_momentum(network: LintedNetwork) -> Iterator[Finding]:
             yield Finding(path, message, f'write "momentum": {value:g}', fix=set_key(network, path, value))
 
 
-@rule(
-    "repeated-normalization",
-    "Two normalizations in a row",
-    "A normalization right behind another of the same kind normalizes what is normalized already: its own weights "
-    "could be those of the first.",
-    wrong='[{"type": "BatchNormalization"}, {"type": "BatchNormalization"}, {"type": "Dense", "units": 3}]',
-    right='[{"type": "BatchNormalization"}, {"type": "Dense", "units": 3}]',
-)
+@rule("repeated-normalization")
 def repeated_normalization(network: LintedNetwork) -> Iterator[Finding]:
     for call, layer in network.of_kind("normalization"):
         following = network.next_layer(call, skip=("Identity",))
@@ -230,15 +170,7 @@ def repeated_normalization(network: LintedNetwork) -> Iterator[Finding]:
             yield Finding(following.path, message, "remove one of them", notes)
 
 
-@rule(
-    "regularized-normalization",
-    "A penalty on a bias or on the scale of a normalization",
-    "L1 and L2 penalties limit how steep a function is, which biases and the offsets of normalizations do not change; "
-    "a penalty on gamma after a normalized layer changes little but the scale of the gradients.",
-    wrong='[{"type": "Dense", "units": 3, "bias_regularizer": "l2"}]',
-    right='[{"type": "Dense", "units": 3, "kernel_regularizer": "l2"}]',
-    default=False,
-)
+@rule("regularized-normalization", default=False)
 def regularized_normalization(network: LintedNetwork) -> Iterator[Finding]:
     for call in network.calls:
         for key in ("bias_regularizer", "beta_regularizer", "gamma_regularizer"):

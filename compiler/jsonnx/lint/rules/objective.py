@@ -29,17 +29,7 @@ def is_classification(loss: Loss) -> bool:
     return isinstance(loss, (BinaryLoss, CategoricalLoss, SparseCategoricalCrossentropy))
 
 
-@rule(
-    "no-class-metric",
-    "A classifier without a metric of its classes",
-    "The loss of a classifier says little to people: nobody knows whether a cross-entropy of 0.4 is good. A metric "
-    "such as accuracy, AUC or F1 counts correct classes. Language models, which predict a token at each step, are not "
-    "reported.",
-    wrong='{"layers": [{"type": "Dense", "units": 3, "activation": "softmax"}], "training": {"loss": '
-    '"categorical_crossentropy"}}',
-    right='{"layers": [{"type": "Dense", "units": 3, "activation": "softmax"}], "training": {"loss": '
-    '"categorical_crossentropy", "metrics": ["accuracy"]}}',
-)
+@rule("no-class-metric")
 def no_class_metric(network: LintedNetwork) -> Iterator[Finding]:
     training, objective = network.training, network.objective
     if training is None or objective is None:
@@ -67,15 +57,7 @@ def _reconstructs(network: LintedNetwork, output: str, loss: Loss) -> bool:
     return isinstance(loss, BinaryLoss) and any(type.shape == shape for type in network.typed.inputs.values())
 
 
-@rule(
-    "softmax-regression-loss",
-    "A mean squared error of class probabilities",
-    "The gradient of a mean squared error of a softmax vanishes where the network is confidently wrong, so that it "
-    "learns slowly and stops early. A cross-entropy has no such plateau.",
-    wrong='{"layers": [{"type": "Dense", "units": 3, "activation": "softmax"}], "training": {"loss": "mse"}}',
-    right='{"layers": [{"type": "Dense", "units": 3, "activation": "softmax"}], "training": {"loss": '
-    '"categorical_crossentropy", "metrics": ["accuracy"]}}',
-)
+@rule("softmax-regression-loss")
 def softmax_regression_loss(network: LintedNetwork) -> Iterator[Finding]:
     training, objective = network.training, network.objective
     if training is None or objective is None:
@@ -91,16 +73,7 @@ def softmax_regression_loss(network: LintedNetwork) -> Iterator[Finding]:
             yield Finding(loss_path(training, output), message, "use categorical_crossentropy", notes)
 
 
-@rule(
-    "label-smoothing",
-    "A label smoothing that hides the labels",
-    "Label smoothing takes a share of the probability from the right class and spreads it over all. 0.1 is usual; "
-    "above 0.3 (0.2 with two classes) the targets say little, and probabilities are far from certain.",
-    wrong='{"layers": [{"type": "Dense", "units": 3, "activation": "softmax"}], "training": {"loss": {"type": '
-    '"categorical_crossentropy", "label_smoothing": 0.9}, "metrics": ["accuracy"]}}',
-    right='{"layers": [{"type": "Dense", "units": 3, "activation": "softmax"}], "training": {"loss": {"type": '
-    '"categorical_crossentropy", "label_smoothing": 0.1}, "metrics": ["accuracy"]}}',
-)
+@rule("label-smoothing")
 def label_smoothing(network: LintedNetwork) -> Iterator[Finding]:
     training, objective = network.training, network.objective
     if training is None or objective is None:
@@ -116,16 +89,7 @@ def label_smoothing(network: LintedNetwork) -> Iterator[Finding]:
             yield Finding(path, message, "use about 0.1", fix=set_key(network, path, 0.1))
 
 
-@rule(
-    "narrow-bottleneck",
-    "Many classes behind a layer of few units",
-    "A last layer of many classes gets its input from few units, which must tell all classes apart. Below the square "
-    "root of the number of classes (and below 16) most networks cannot.",
-    wrong='[{"type": "Dense", "units": 3, "activation": "relu"}, {"type": "Dense", "units": 100, "activation": '
-    '"softmax"}]',
-    right='[{"type": "Dense", "units": 64, "activation": "relu"}, {"type": "Dense", "units": 100, "activation": '
-    '"softmax"}]',
-)
+@rule("narrow-bottleneck")
 def narrow_bottleneck(network: LintedNetwork) -> Iterator[Finding]:
     for output, layer in network.outputs.items():
         call = layer.weighted_call
@@ -142,14 +106,7 @@ def narrow_bottleneck(network: LintedNetwork) -> Iterator[Finding]:
             yield Finding(call.path, message, f"give {before.name!r} more units", notes)
 
 
-@rule(
-    "loss-as-metric",
-    "A metric that is the loss",
-    "The loss is reported anyway; a metric that computes the same adds a column of equal numbers.",
-    wrong='{"training": {"loss": "mse", "metrics": ["mse"]}}',
-    right='{"training": {"loss": "mse", "metrics": ["mae"]}}',
-    default=False,
-)
+@rule("loss-as-metric", default=False)
 def loss_as_metric(network: LintedNetwork) -> Iterator[Finding]:
     training, objective = network.training, network.objective
     if training is None or objective is None or network.typed.network.added_losses:
@@ -163,18 +120,7 @@ def loss_as_metric(network: LintedNetwork) -> Iterator[Finding]:
                 yield Finding(path, message, "leave it out", fix=remove_key(path, is_safe=False))
 
 
-@rule(
-    "loss-weight-of-zero",
-    "A loss without weight",
-    "A loss whose weight is 0 is computed and reported, but changes nothing, and the layers that only it trains keep "
-    "their initial weights.",
-    wrong='{"layers": [{"type": "Dense", "name": "a", "units": 1, "from": "x"}, {"type": "Dense", "name": "b", '
-    '"units": 1, "from": "x"}], "outputs": ["a", "b"], "training": {"loss": "mse", "loss_weights": {"a": 1.0, "b": '
-    "0.0}}}",
-    right='{"layers": [{"type": "Dense", "name": "a", "units": 1, "from": "x"}, {"type": "Dense", "name": "b", '
-    '"units": 1, "from": "x"}], "outputs": ["a", "b"], "training": {"loss": "mse", "loss_weights": {"a": 1.0, "b": '
-    "0.5}}}",
-)
+@rule("loss-weight-of-zero")
 def loss_weight_of_zero(network: LintedNetwork) -> Iterator[Finding]:
     training = network.training
     for output, weight in ((training.loss_weights if training else None) or {}).items():

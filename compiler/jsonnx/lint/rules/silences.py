@@ -11,15 +11,7 @@ from ..rule import Finding, rule
 UNUSED_SILENCE = "unused-silence"
 
 
-@rule(
-    "unused-silence",
-    "A silence that silences nothing",
-    "`lint.ignore` names a rule that finds nothing there. What it was for has been mended, or moved to another layer; "
-    "left in place, it would hide the next mistake. Rules that did not run are not counted.",
-    wrong='{"layers": [{"type": "Dense", "units": 3}], "lint": {"ignore": ["dropout-rate"]}}',
-    right='{"layers": [{"type": "Dropout", "rate": 0.9}, {"type": "Dense", "units": 3}], "lint": {"ignore": '
-    '["dropout-rate"]}}',
-)
+@rule("unused-silence")
 def unused_silence(network: LintedNetwork) -> Iterator[Finding]:
     silences = network.silences
     for index, silence in enumerate(silences.entries if silences is not None else ()):

@@ -45,15 +45,7 @@ def peak_rate(rate: Any) -> tuple[tuple[str, ...], float]:
     return ((key,) if key else ()), value
 
 
-@rule(
-    "learning-rate",
-    "A learning rate far from what is usual",
-    "The steps of an optimizer have a usual size: about 0.001 for Adam and RMSprop, 0.01 to 0.1 for SGD, 0.0001 for "
-    "Lion, 1 for Adadelta. A rate a hundred times as large mostly diverges, one a thousand times as small hardly "
-    "changes the weights; often it was tuned for another optimizer. Of a schedule, the highest rate counts.",
-    wrong='{"training": {"loss": "mse", "optimizer": {"type": "Adam", "learning_rate": 0.5}}}',
-    right='{"training": {"loss": "mse", "optimizer": {"type": "Adam", "learning_rate": 0.001}}}',
-)
+@rule("learning-rate")
 def learning_rate(network: LintedNetwork) -> Iterator[Finding]:
     for path, optimizer in _optimizers(network):
         usual = optimizer.usual_learning_rates
@@ -67,14 +59,7 @@ def learning_rate(network: LintedNetwork) -> Iterator[Finding]:
         yield Finding((*path, "learning_rate", *keys), message, help)
 
 
-@rule(
-    "patience-exceeds-epochs",
-    "A patience that no training reaches",
-    "Early stopping and reduce-on-plateau act after `patience` epochs without improvement. If training has no more "
-    "epochs than that, they never do.",
-    wrong='{"training": {"loss": "mse", "epochs": 5, "early_stopping": {"monitor": "loss", "patience": 10}}}',
-    right='{"training": {"loss": "mse", "epochs": 100, "early_stopping": {"monitor": "loss", "patience": 10}}}',
-)
+@rule("patience-exceeds-epochs")
 def patience_exceeds_epochs(network: LintedNetwork) -> Iterator[Finding]:
     training = network.training
     for key in ("early_stopping", "reduce_on_plateau") if training is not None else ():
@@ -89,16 +74,7 @@ def patience_exceeds_epochs(network: LintedNetwork) -> Iterator[Finding]:
             yield Finding(("training", key), message, "give more epochs, or a smaller patience")
 
 
-@rule(
-    "plateau-patience",
-    "Training stops before the learning rate is reduced",
-    "With the same figure, early stopping ends training before reduce-on-plateau has waited long enough: its patience "
-    "must be the smaller one.",
-    wrong='{"training": {"loss": "mse", "epochs": 100, "early_stopping": {"monitor": "loss", "patience": 5}, '
-    '"reduce_on_plateau": {"monitor": "loss", "patience": 10}}}',
-    right='{"training": {"loss": "mse", "epochs": 100, "early_stopping": {"monitor": "loss", "patience": 10}, '
-    '"reduce_on_plateau": {"monitor": "loss", "patience": 5}}}',
-)
+@rule("plateau-patience")
 def plateau_patience(network: LintedNetwork) -> Iterator[Finding]:
     training = network.training
     stopping = training.early_stopping if training else None
@@ -112,16 +88,7 @@ def plateau_patience(network: LintedNetwork) -> Iterator[Finding]:
         yield Finding(("training", "reduce_on_plateau"), message, "give it a smaller patience", notes)
 
 
-@rule(
-    "monitors-training-loss",
-    "A figure of the training data is monitored, although there are validation data",
-    "The training loss falls as long as a network learns its samples by heart, so it says nothing about when to stop. "
-    "The figures of the validation data begin with `val_`.",
-    wrong='{"training": {"data": {"train": "a.csv", "validation": "b.csv"}, "loss": "mse", "epochs": 100, '
-    '"early_stopping": {"monitor": "loss", "patience": 5}}}',
-    right='{"training": {"data": {"train": "a.csv", "validation": "b.csv"}, "loss": "mse", "epochs": 100, '
-    '"early_stopping": {"monitor": "val_loss", "patience": 5}}}',
-)
+@rule("monitors-training-loss")
 def monitors_training_loss(network: LintedNetwork) -> Iterator[Finding]:
     training = network.training
     if training is None or not spec_has_validation(training):
@@ -136,15 +103,7 @@ def monitors_training_loss(network: LintedNetwork) -> Iterator[Finding]:
             yield Finding(path, message, f"monitor 'val_{monitor}'", fix=fix)
 
 
-@rule(
-    "no-validation",
-    "Several epochs without validation data",
-    "Without validation data nothing tells when a network begins to learn its samples by heart. `validation_split`, "
-    "`split` or a file of its own gives some.",
-    wrong='{"training": {"data": {"train": "a.csv"}, "loss": "mse", "epochs": 10}}',
-    right='{"training": {"data": {"train": "a.csv", "validation_split": 0.1}, "loss": "mse", "epochs": 10}}',
-    default=False,
-)
+@rule("no-validation", default=False)
 def no_validation(network: LintedNetwork) -> Iterator[Finding]:
     training = network.training
     if training is not None and training.epochs > 1 and spec_has_validation(training) is False:
@@ -153,14 +112,7 @@ def no_validation(network: LintedNetwork) -> Iterator[Finding]:
         yield Finding(("training", "data"), message, 'write "validation_split": 0.1', fix=fix)
 
 
-@rule(
-    "penalty-strength",
-    "A penalty that outweighs the loss",
-    "L1 and L2 penalties are added to the loss for each weight. Factors from 1e-6 to 0.01 are usual; above 0.1 the "
-    "weights go to 0, whatever the data say.",
-    wrong='[{"type": "Dense", "units": 3, "kernel_regularizer": {"type": "L2", "l2": 1.0}}]',
-    right='[{"type": "Dense", "units": 3, "kernel_regularizer": {"type": "L2", "l2": 0.001}}]',
-)
+@rule("penalty-strength")
 def penalty_strength(network: LintedNetwork) -> Iterator[Finding]:
     for call in network.calls:
         for key, value in vars(call.layer).items() if call.layer and call.name == call.owner else ():
@@ -173,17 +125,7 @@ def penalty_strength(network: LintedNetwork) -> Iterator[Finding]:
                 yield Finding((*call.path, key), message, f"factors up to 0.01 are usual: {name}=0.001")
 
 
-@rule(
-    "penalty-with-adam",
-    "An L2 penalty with Adam",
-    "Adam divides gradients by their running size, and with them the gradient of a penalty, so that weights with large "
-    "gradients are penalized less. `weight_decay` lets all weights decay alike.",
-    wrong='{"layers": [{"type": "Dense", "units": 3, "kernel_regularizer": "l2"}], "training": {"loss": "mse", '
-    '"optimizer": "adam"}}',
-    right='{"layers": [{"type": "Dense", "units": 3}], "training": {"loss": "mse", "optimizer": {"type": "AdamW", '
-    '"weight_decay": 0.01}}}',
-    default=False,
-)
+@rule("penalty-with-adam", default=False)
 def penalty_with_adam(network: LintedNetwork) -> Iterator[Finding]:
     training = network.training
     if training is None or not any(optimizer.rescales_penalties for _, optimizer in _optimizers(network)):
@@ -195,14 +137,7 @@ def penalty_with_adam(network: LintedNetwork) -> Iterator[Finding]:
             yield Finding((*call.path, "kernel_regularizer"), message, "use `weight_decay` of AdamW")
 
 
-@rule(
-    "weight-decay-strength",
-    "A weight decay that outweighs the gradients",
-    "A step subtracts `weight_decay` times the learning rate of each weight. 0.0001 to 0.1 is usual; above 0.5 weights "
-    "go to 0.",
-    wrong='{"training": {"loss": "mse", "optimizer": {"type": "AdamW", "weight_decay": 5.0}}}',
-    right='{"training": {"loss": "mse", "optimizer": {"type": "AdamW", "weight_decay": 0.05}}}',
-)
+@rule("weight-decay-strength")
 def weight_decay_strength(network: LintedNetwork) -> Iterator[Finding]:
     for path, optimizer in _optimizers(network):
         decay = optimizer.weight_decay
@@ -211,14 +146,7 @@ def weight_decay_strength(network: LintedNetwork) -> Iterator[Finding]:
             yield Finding((*path, "weight_decay"), message, "0.0001 to 0.1 is usual")
 
 
-@rule(
-    "momentum",
-    "A momentum that forgets nothing, or nearly all",
-    "Momentum is the share of the last step that the next one keeps, mostly 0.9. Above 0.99 steps add up for hundreds "
-    "of batches and training oscillates; a small one has no effect, and 1 minus it may be meant.",
-    wrong='{"training": {"loss": "mse", "optimizer": {"type": "SGD", "learning_rate": 0.01, "momentum": 0.1}}}',
-    right='{"training": {"loss": "mse", "optimizer": {"type": "SGD", "learning_rate": 0.01, "momentum": 0.9}}}',
-)
+@rule("momentum")
 def momentum(network: LintedNetwork) -> Iterator[Finding]:
     for path, optimizer in _optimizers(network):
         usual = optimizer.usual_momentum
@@ -229,15 +157,7 @@ def momentum(network: LintedNetwork) -> Iterator[Finding]:
             yield Finding((*path, "momentum"), message, "0.9 is usual, or 0 for none")
 
 
-@rule(
-    "no-shuffle",
-    "Training samples in the order of the file",
-    "Files are often sorted, by class or by date, and then the batches of an epoch differ from each other in what they "
-    "teach. Shuffling is the default.",
-    wrong='{"training": {"data": {"train": "a.csv"}, "loss": "mse", "shuffle": false}}',
-    right='{"training": {"data": {"train": "a.csv"}, "loss": "mse"}}',
-    default=False,
-)
+@rule("no-shuffle", default=False)
 def no_shuffle(network: LintedNetwork) -> Iterator[Finding]:
     training = network.training
     stateful = any(getattr(call.layer, "stateful", False) for call in network.calls)
@@ -248,17 +168,7 @@ def no_shuffle(network: LintedNetwork) -> Iterator[Finding]:
         yield Finding(path, message, "leave it out, unless their order matters", fix=fix)
 
 
-@rule(
-    "schedule-length",
-    "A schedule that is longer or much shorter than the training",
-    "A schedule counts steps, that is batches. If it is longer than all epochs together, the learning rate never gets "
-    "where it should; if it ends in the first fifth of them, most of the training runs with its last rate.",
-    wrong='{"training": {"loss": "mse", "epochs": 1, "optimizer": {"type": "Adam", "learning_rate": {"type": '
-    '"CosineDecay", "initial_learning_rate": 0.001, "decay_steps": 1000000}}}}',
-    right='{"training": {"loss": "mse", "epochs": 10, "optimizer": {"type": "Adam", "learning_rate": {"type": '
-    '"CosineDecay", "initial_learning_rate": 0.001, "decay_steps": 1000}}}}',
-    needs_data=True,
-)
+@rule("schedule-length", needs_data=True)
 def schedule_length(network: LintedNetwork) -> Iterator[Finding]:
     training, samples = network.training, network.data.sample_counts.get("train")
     if training is None or not samples:
@@ -279,14 +189,7 @@ def schedule_length(network: LintedNetwork) -> Iterator[Finding]:
             yield Finding(where, message, help, fix=set_key(network, where, decay_steps))
 
 
-@rule(
-    "missing-seed",
-    "A locked spec without a seed",
-    "A lock file beside the spec asks for the same weights again. Without `seed` the spec depends on the default of "
-    "the release that reads it: write the seed, so that the spec alone says it.",
-    wrong='{"training": {"loss": "mse"}}',
-    right='{"training": {"loss": "mse", "seed": 1}}',
-)
+@rule("missing-seed")
 def missing_seed(network: LintedNetwork) -> Iterator[Finding]:
     if network.has_lock and network.training is not None and not network.is_written(("training", "seed")):
         message = "the spec is locked, so that training can be reproduced, but it has no seed of its own"

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ...core.diagnostics import CompileError, Diagnostic, file_order
+from ...core.diagnostics import CompileError, Diagnostic, Severity, file_order
 from ...core.files.spec_folders import SpecFolders
 from ...frontend.json.json_reader import Source
 from ...sections.data_section import DATA_PARTS
@@ -42,16 +42,29 @@ class Validation:
     """Whether data were to be checked, but a file cannot be read."""
 
 
-class _Choices(NamedTuple):
-    """What is checked besides the spec, and the arguments of `validate_spec` with these names."""
+@dataclass(frozen=True)
+class ValidationOptions:
+    """What is checked besides the spec itself."""
 
     scale: str | None = None
+    """One of the spec's scales; None for its own parameters and every scale."""
     changes: Sequence[str] = ()
     data: DataChoice = False
     data_roots: Iterable[str | os.PathLike[str]] = ()
-    limits: Mapping[str, Any] = {}
+    limits: Mapping[str, Any] = field(default_factory=dict)
+    """Limits that replace those of the spec's budget, by key."""
     compiles: bool = False
+    """Whether a valid spec is also compiled, and its model compared with the budget."""
     lint_options: LintOptions | None = None
+    """The options of the rules; None if no rules run."""
+
+    @property
+    def data_file(self) -> str | None:
+        """The file that is checked in place of the spec's data."""
+        return None if isinstance(self.data, bool) else os.fspath(self.data)
+
+
+DEFAULT_OPTIONS = ValidationOptions()
 
 
 class EditedSpec(NamedTuple):
@@ -77,7 +90,8 @@ def validate(
     spec names, or the file that `data` names. `data_roots` are folders whose files the spec may name, besides its own
     folder. With `lint`, findings of the rules of `jsonnx lint` are diagnostics, too.
     """
-    return validate_spec(spec, scale, changes, data, data_roots, lint_options=_lint_options(lint)).diagnostics
+    options = ValidationOptions(scale, changes, data, data_roots, lint_options=_lint_options(lint))
+    return validate_spec(spec, options).diagnostics
 
 
 def _lint_options(lint: bool) -> LintOptions | None:
@@ -89,30 +103,17 @@ def _lint_options(lint: bool) -> LintOptions | None:
     return LintOptions()
 
 
-def validate_spec(
-    spec: Spec | Source,
-    scale: str | None = None,
-    changes: Sequence[str] = (),
-    data: DataChoice = False,
-    data_roots: Iterable[str | os.PathLike[str]] = (),
-    limits: Mapping[str, Any] = {},
-    compiles: bool = False,
-    lint_options: LintOptions | None = None,
-) -> Validation:
+def validate_spec(spec: Spec | Source, options: ValidationOptions = DEFAULT_OPTIONS) -> Validation:
     """Like `validate`, with the numbers of samples and classes of the checked data.
 
-    `limits` replace those of the spec's budget, by key. With `compiles`, a valid spec is also compiled, and its model
-    compared with the budget. With options for rules, the rules run, too; raises UsageError for an invalid
-    configuration of rules.
+    Raises UsageError for an invalid configuration of rules.
     """
     try:
         source = spec if isinstance(spec, Source) else read_spec(spec)
-        checked = check_source(source, changes=changes, scale=scale)
+        checked = check_source(source, changes=options.changes, scale=options.scale)
     except CompileError as error:
         return Validation(error.diagnostics)
-    return _validate_checked(
-        source, checked, _Choices(scale, changes, data, data_roots, limits, compiles, lint_options)
-    )
+    return _validate_checked(source, checked, options)
 
 
 def validate_source(
@@ -124,47 +125,54 @@ def validate_source(
     """The diagnostics of a spec that has been read, as `validate` finds them without data, and its typed network."""
     checked = check_source(source, after, buffers=buffers)
     after("checked", checked)
-    return EditedSpec(checked, _validate_checked(source, checked, _Choices(lint_options=lint_options)).diagnostics)
+    options = ValidationOptions(lint_options=lint_options)
+    return EditedSpec(checked, _validate_checked(source, checked, options).diagnostics)
 
 
-def _validate_checked(source: Source, checked: CheckedSpec, choices: _Choices) -> Validation:
-    scale, changes, data, data_roots, limits, compiles, lint_options = choices
-    file = None if isinstance(data, bool) else os.fspath(data)
-    folders = SpecFolders.of(checked.folder, data_roots)
-    parts = [part for part in DATA_PARTS if file is None or part != "train"]
-
-    def diagnostics_of(checked: CheckedSpec) -> list[Diagnostic]:
-        path_faults = check_paths(checked, folders, parts, "error" if data is True else "warning")
-        return [*checked.diagnostics, *check_columns(checked), *path_faults, *check_budget(checked, limits)]
-
-    own_diagnostics = diagnostics_of(checked)
-    faults = [*checked.diagnostics, *check_columns(checked)]
-    data_check = None
-    if data is not False and not any(fault.severity == "error" for fault in faults):
-        # A file of a list may be missing, so that the path of a fault goes on with its index.
-        faulty_paths = {diagnostic.path.partition("[")[0] for diagnostic in own_diagnostics}
-        skipped_parts = {part for part in DATA_PARTS if f"$.training.data.{part}" in faulty_paths}
-        data_check = _check_data(checked, folders, file, skipped_parts)
-    linter = _linter(lint_options, source)
-    findings_of = linter.findings if linter is not None else _no_findings
-    own_diagnostics += findings_of(checked, data_check)
-
-    def all_diagnostics_of(checked: CheckedSpec) -> list[Diagnostic]:
-        return [*diagnostics_of(checked), *findings_of(checked, None)]
-
-    at_scales = check_scales(source, changes, own_diagnostics, all_diagnostics_of) if scale is None else []
-    own_diagnostics += _check_model(checked, own_diagnostics, limits) if compiles else []
-    of_sweep = _check_sweep(source, checked, scale, changes)
-    diagnostics = sorted([*own_diagnostics, *at_scales, *of_sweep], key=file_order)
+def _validate_checked(source: Source, checked: CheckedSpec, options: ValidationOptions) -> Validation:
+    folders = SpecFolders.of(checked.folder, options.data_roots)
+    checks = _ScaleChecks(options, folders, _linter(options.lint_options, source))
+    of_spec = _spec_diagnostics(checked)
+    own = [*of_spec, *checks.of_files_and_budget(checked)]
+    has_errors = any(item.severity == "error" for item in of_spec)
+    data_check = _check_data(checked, checks, own) if options.data is not False and not has_errors else None
+    own += checks.findings(checked, data_check)
+    at_scales = check_scales(source, options.changes, own, checks.all_of) if options.scale is None else []
+    of_model = _check_model(checked, own, options.limits) if options.compiles else []
+    of_sweep = _check_sweep(source, checked, options)
+    diagnostics = sorted([*own, *of_model, *at_scales, *of_sweep], key=file_order)
     if data_check is not None:
         diagnostics += data_check.diagnostics
-    if linter is not None:
-        diagnostics = linter.selected(diagnostics)
+    if checks.linter is not None:
+        diagnostics = checks.linter.selected(diagnostics)
     return Validation(diagnostics) if data_check is None else _with_data(checked, data_check, diagnostics)
 
 
-def _no_findings(checked: CheckedSpec, data: DataCheck | None) -> list[Diagnostic]:
-    return []
+def _spec_diagnostics(checked: CheckedSpec) -> list[Diagnostic]:
+    """The diagnostics of the text and the network of a spec, and of the columns that it assigns."""
+    return [*checked.diagnostics, *check_columns(checked)]
+
+
+class _ScaleChecks(NamedTuple):
+    """The checks of a spec without its data, which run at each of its scales."""
+
+    options: ValidationOptions
+    folders: SpecFolders
+    linter: Linter | None
+
+    def all_of(self, checked: CheckedSpec) -> list[Diagnostic]:
+        """The diagnostics of a spec at one scale."""
+        return [*_spec_diagnostics(checked), *self.of_files_and_budget(checked), *self.findings(checked)]
+
+    def of_files_and_budget(self, checked: CheckedSpec) -> list[Diagnostic]:
+        """The diagnostics of the files that the spec names, and of its budget."""
+        parts = [part for part in DATA_PARTS if self.options.data_file is None or part != "train"]
+        missing: Severity = "error" if self.options.data is True else "warning"
+        return [*check_paths(checked, self.folders, parts, missing), *check_budget(checked, self.options.limits)]
+
+    def findings(self, checked: CheckedSpec, data: DataCheck | None = None) -> list[Diagnostic]:
+        """The findings of the selected rules, with the data if they were read."""
+        return self.linter.findings(checked, data) if self.linter is not None else []
 
 
 def _linter(options: LintOptions | None, source: Source) -> Linter | None:
@@ -176,18 +184,18 @@ def _linter(options: LintOptions | None, source: Source) -> Linter | None:
     return Linter(options.codes(source.file))
 
 
-def _check_sweep(source: Source, checked: CheckedSpec, scale: str | None, changes: Sequence[str]) -> list[Diagnostic]:
+def _check_sweep(source: Source, checked: CheckedSpec, options: ValidationOptions) -> list[Diagnostic]:
     """The diagnostics of the spec's search. What checks it is imported only for a spec that has one."""
     document = checked.source.value
     if not (isinstance(document, dict) and SWEEP_KEY in document):
         return []
     from ..check.check_sweep import check_sweep
 
-    return check_sweep(source, checked, scale, changes).diagnostics
+    return check_sweep(source, checked, options.scale, options.changes).diagnostics
 
 
 def _check_model(checked: CheckedSpec, faults: Sequence[Diagnostic], limits: Mapping[str, Any]) -> list[Diagnostic]:
-    """What is wrong with the model of a spec without errors, compiled with its initial weights."""
+    """The diagnostics of the model of a spec without errors, compiled with its initial weights."""
     if any(item.severity == "error" and item.code != OVER_BUDGET for item in faults):
         return []
     from ..compile.compile import compile_checked
@@ -200,12 +208,16 @@ def _check_model(checked: CheckedSpec, faults: Sequence[Diagnostic], limits: Map
         return [item for item in error.diagnostics if item not in known]
 
 
-def _check_data(checked: CheckedSpec, folders: SpecFolders, file: str | None, skipped_parts: set[str]) -> DataCheck:
+def _check_data(checked: CheckedSpec, checks: _ScaleChecks, known: Sequence[Diagnostic]) -> DataCheck:
+    """Checks the data that have no known diagnostic."""
     from ...core.files.spec_source import SpecSource
     from ..train.check_data import check_data
 
-    source = SpecSource(checked.source.file, checked.locate, folders.roots)
-    check = check_data(checked, source, file, skipped_parts)
+    # A file of a list may be missing, so that the path of its diagnostic goes on with its index.
+    paths = {diagnostic.path.partition("[")[0] for diagnostic in known}
+    skipped_parts = {part for part in DATA_PARTS if f"$.training.data.{part}" in paths}
+    source = SpecSource(checked.source.file, checked.locate, checks.folders.roots)
+    check = check_data(checked, source, checks.options.data_file, skipped_parts)
     check.diagnostics = checked.without_silenced(check.diagnostics)
     return check
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from ...core.diagnostics import Diagnostic, Note
 from ...core.fixes import Fix
-from ..explanations import EXPLANATIONS
+from ..explanations import CODES, explanation
 from .fingerprints import fingerprints, repository_path
 from .invisible_characters import escape_invisible
 
@@ -55,15 +55,15 @@ def _version() -> dict[str, str]:
 
 
 def _rule(code: str) -> dict[str, Any]:
-    explanation = EXPLANATIONS.get(code)
-    if explanation is None:
+    if code not in CODES:
         return {"id": code}
+    about = explanation(code)
     address = os.environ.get(DOCS_VARIABLE, "").rstrip("/")
     return {
         "id": code,
-        "shortDescription": {"text": explanation.title},
-        "fullDescription": {"text": _shortened(explanation.text, MAX_FULL_DESCRIPTION_CHARACTERS)},
-        "help": {"text": explanation.plain_text(), "markdown": explanation.markdown()},
+        "shortDescription": {"text": about.title},
+        "fullDescription": {"text": _shortened(about.text, MAX_FULL_DESCRIPTION_CHARACTERS)},
+        "help": {"text": about.plain_text(), "markdown": about.markdown()},
     } | ({"helpUri": f"{address}/errors.md#{code}"} if address else {})
 
 

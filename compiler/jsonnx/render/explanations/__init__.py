@@ -1,49 +1,34 @@
-"""Every code that a diagnostic can have, explained."""
+"""Every code that a diagnostic can have, explained: one Markdown file a code."""
 
 from __future__ import annotations
 
+from functools import cache
+from importlib.resources import files
 from textwrap import fill
 
 from ...layers.unsupported import unsupported_layer
 from ...lint.rule import Rule
 from ...lint.rules import RULES
 from ..text.terminal import TEXT_WIDTH
-from .data import DATA_EXPLANATIONS
 from .explanation import Explanation
-from .files import FILE_EXPLANATIONS
-from .gates import GATE_EXPLANATIONS
-from .keras import KERAS_EXPLANATIONS
-from .running import RUNNING_EXPLANATIONS
-from .serving import SERVING_EXPLANATIONS
-from .specs import SPEC_EXPLANATIONS
+
+_FOLDER = files(__name__)
+
+CODES = tuple(sorted(file.name.removesuffix(".md") for file in _FOLDER.iterdir() if file.name.endswith(".md")))
 
 
-def _of_rule(rule: Rule) -> Explanation:
-    """The explanation of a lint rule, with when it runs."""
+@cache
+def explanation(code: str) -> Explanation:
+    """The explanation of one of `CODES`; that of a lint rule ends with when the rule runs."""
+    written = Explanation.parse(_FOLDER.joinpath(f"{code}.md").read_text("utf-8"))
+    return written._replace(text=written.text + _conditions(RULES[code])) if code in RULES else written
+
+
+def _conditions(rule: Rule) -> str:
+    """When a lint rule runs, as a further sentence; empty for a rule that always runs."""
     conditions = [] if rule.is_default else ["only if it is selected"]
     conditions += ["with `--data`"] if rule.needs_data else []
-    runs = f" The rule runs {' and '.join(conditions)}." if conditions else ""
-    return Explanation(rule.title, rule.text + runs, rule.wrong_example, rule.right_example)
-
-
-LINT_EXPLANATIONS = {rule.code: _of_rule(rule) for rule in RULES.values()}
-
-_BY_SUBJECT = (
-    *(
-        SPEC_EXPLANATIONS,
-        KERAS_EXPLANATIONS,
-        FILE_EXPLANATIONS,
-        DATA_EXPLANATIONS,
-        RUNNING_EXPLANATIONS,
-        SERVING_EXPLANATIONS,
-    ),
-    LINT_EXPLANATIONS,
-    GATE_EXPLANATIONS,
-)
-
-EXPLANATIONS: dict[str, Explanation] = dict(sorted(item for subject in _BY_SUBJECT for item in subject.items()))
-
-CODES = tuple(EXPLANATIONS)
+    return f" The rule runs {' and '.join(conditions)}." if conditions else ""
 
 
 def explain(code: str) -> str | None:
@@ -51,8 +36,10 @@ def explain(code: str) -> str | None:
     missing = unsupported_layer(code)
     if missing is not None:
         return f"{missing.code}: {missing.message}\n\n{fill(f'Instead: {missing.help}.', TEXT_WIDTH)}"
-    about = EXPLANATIONS.get(code)
-    return about and f"{code}: {about._replace(text=fill(about.text, TEXT_WIDTH)).plain_text()}"
+    if code not in CODES:
+        return None
+    about = explanation(code)
+    return f"{code}: {about._replace(text=fill(about.text, TEXT_WIDTH)).plain_text()}"
 
 
-__all__ = ["CODES", "EXPLANATIONS", "Explanation", "explain"]
+__all__ = ["CODES", "Explanation", "explain", "explanation"]

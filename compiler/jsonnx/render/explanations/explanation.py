@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
+
+FILE = re.compile(
+    r"# (?P<title>[^\n]+)\n\n(?P<text>.+)\n\n"
+    r"## Wrong\n\n```(?P<wrong_language>\w*)\n(?P<wrong>.+)\n```\n\n"
+    r"## Right\n\n```(?P<right_language>\w*)\n(?P<right>.+)\n```\n",
+    re.DOTALL,
+)
 
 
 class Explanation(NamedTuple):
@@ -13,6 +21,18 @@ class Explanation(NamedTuple):
     wrong_example: str
     right_example: str
 
+    @classmethod
+    def parse(cls, markdown: str) -> Explanation:
+        """The explanation in the text of a file, whose paragraph and JSON examples may be broken into lines."""
+        match = FILE.fullmatch(markdown)
+        if match is None:
+            raise ValueError("expected a title, one paragraph, and a code block under each of `Wrong` and `Right`")
+        wrong, right = (
+            _join_lines(match[name]) if match[f"{name}_language"] == "json" else match[name]
+            for name in ("wrong", "right")
+        )
+        return cls(match["title"], _join_lines(match["text"]), wrong, right)
+
     def plain_text(self) -> str:
         """The explanation as plain text, for a terminal."""
         wrong, right = (_indent(example) for example in (self.wrong_example, self.right_example))
@@ -22,6 +42,10 @@ class Explanation(NamedTuple):
         """The explanation as Markdown, without a heading."""
         wrong, right = (f"```\n{example}\n```" for example in (self.wrong_example, self.right_example))
         return f"**{self.title}.** {self.text}\n\nWrong:\n\n{wrong}\n\nRight:\n\n{right}"
+
+
+def _join_lines(text: str) -> str:
+    return " ".join(line.strip() for line in text.splitlines())
 
 
 def _indent(text: str) -> str:

@@ -15,7 +15,7 @@ from ...core.components import Component
 from ...frontend.schema.editor_schema import editor_schema_text
 from ...layers import Layer
 from ..diagnostics.diagnostics_json import diagnostics_schema
-from ..explanations import EXPLANATIONS
+from ..explanations import CODES, explanation
 from ..schemas.diff_schema import diff_schema
 from ..schemas.run_schema import lock_schema, run_schema
 from ..schemas.schema_parts import schema_text
@@ -154,8 +154,8 @@ def errors_page() -> str:
         "",
         "Every diagnostic has a code; `jsonnx explain CODE` shows the same.",
     ]
-    for code, about in EXPLANATIONS.items():
-        lines += ["", f"## {code}", "", about.markdown()]
+    for code in CODES:
+        lines += ["", f"## {code}", "", explanation(code).markdown()]
     return "\n".join(lines) + "\n"
 
 

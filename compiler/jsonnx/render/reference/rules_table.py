@@ -8,7 +8,7 @@ from itertools import groupby
 from ...lint.check_warnings import CHECK_WARNINGS, DATA_WARNINGS
 from ...lint.rule import Rule
 from ...lint.rules import RULES
-from ..explanations import EXPLANATIONS
+from ..explanations import explanation
 
 
 def rules_text() -> str:
@@ -17,9 +17,9 @@ def rules_text() -> str:
     lines: list[str] = []
     for group, rules in groupby(sorted(RULES.values(), key=lambda rule: rule.group), key=lambda rule: rule.group):
         lines += ["", f"{group}:"] if lines else [f"{group}:"]
-        lines += [f"  {rule.code:<{width}}  {_remark(rule):<8}  {rule.title}" for rule in rules]
+        lines += [f"  {rule.code:<{width}}  {_remark(rule):<8}  {explanation(rule.code).title}" for rule in rules]
     lines += ["", "warnings, which validate reports, too:"]
-    lines += [f"  {code:<{width}}  {_warning_remark(code):<8}  {EXPLANATIONS[code].title}" for code in CHECK_WARNINGS]
+    lines += [f"  {code:<{width}}  {_warning_remark(code):<8}  {explanation(code).title}" for code in CHECK_WARNINGS]
     return "\n".join([*lines, "", "off: runs if it is selected. data: runs with --data."])
 
 
@@ -36,7 +36,7 @@ def rules_json() -> str:
         {
             "code": rule.code,
             "group": rule.group,
-            "title": rule.title,
+            "title": explanation(rule.code).title,
             "severity": rule.severity,
             "default": rule.is_default,
             "needs_data": rule.needs_data,
@@ -53,10 +53,11 @@ def rules_markdown() -> list[str]:
         runs = " ".join(
             [*(["if selected"] if not rule.is_default else []), *(["with `--data`"] if rule.needs_data else [])]
         )
-        lines.append(f"| [`{rule.code}`](errors.md#{rule.code}) | {rule.title} | {runs or 'by default'} |")
+        title = explanation(rule.code).title
+        lines.append(f"| [`{rule.code}`](errors.md#{rule.code}) | {title} | {runs or 'by default'} |")
     lines += ["", "Warnings of `jsonnx validate` are selected and silenced in the same way:", ""]
     lines += ["| code | finds | runs |", "| --- | --- | --- |"]
     for code in CHECK_WARNINGS:
         runs = "with `--data`" if code in DATA_WARNINGS else "by default"
-        lines.append(f"| [`{code}`](errors.md#{code}) | {EXPLANATIONS[code].title} | {runs} |")
+        lines.append(f"| [`{code}`](errors.md#{code}) | {explanation(code).title} | {runs} |")
     return lines
