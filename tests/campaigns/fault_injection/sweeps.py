@@ -106,9 +106,6 @@ def check(home: Path, search: dict[str, Any], kills: int, rng: Random) -> str:
         raise Violation(f"the trials {different} differ from those of the undisturbed search")
     if found.keys() != expected.keys() or len(found) != search["trials"]:
         raise Violation(f"there are {len(found)} trials, expected {search['trials']}")
-    pruned = sum(record["state"] == "pruned" for record in found.values())
-    if search["pruning"] and not pruned:
-        raise Violation("no trial was pruned")
     if (home / "killed/best.json").read_bytes() != (home / "whole/best.json").read_bytes():
         raise Violation("the best specs differ")
     (best,) = [path for path in (home / "killed/trials").iterdir() if path.is_dir()]
@@ -118,6 +115,7 @@ def check(home: Path, search: dict[str, Any], kills: int, rng: Random) -> str:
         raise Violation("the best trial was not reproduced")
     if (home / "again" / WEIGHTS_FILE).read_bytes() != (best / WEIGHTS_FILE).read_bytes():
         raise Violation("the weights of the best trial were not reproduced")
+    pruned = sum(record["state"] == "pruned" for record in found.values())
     print(f"{len(found)} trials, {pruned} pruned, ended at each kill: {done}; the best is {best.name}", file=sys.stderr)
     return f"{len(found)} trials, {kills} kills: the same results, the best one reproduced"
 
