@@ -194,9 +194,9 @@ def _check_sweep(source: Source, checked: CheckedSpec, options: ValidationOption
     return check_sweep(source, checked, options.scale, options.changes).diagnostics
 
 
-def _check_model(checked: CheckedSpec, faults: Sequence[Diagnostic], limits: Mapping[str, Any]) -> list[Diagnostic]:
+def _check_model(checked: CheckedSpec, known: Sequence[Diagnostic], limits: Mapping[str, Any]) -> list[Diagnostic]:
     """The diagnostics of the model of a spec without errors, compiled with its initial weights."""
-    if any(item.severity == "error" and item.code != OVER_BUDGET for item in faults):
+    if any(item.severity == "error" and item.code != OVER_BUDGET for item in known):
         return []
     from ..compile.compile import compile_checked
     from .check_model_budget import check_model_budget
@@ -204,8 +204,8 @@ def _check_model(checked: CheckedSpec, faults: Sequence[Diagnostic], limits: Map
     try:
         return check_model_budget(checked, compile_checked(checked), limits)
     except CompileError as error:
-        known = set(faults)
-        return [item for item in error.diagnostics if item not in known]
+        earlier = set(known)
+        return [item for item in error.diagnostics if item not in earlier]
 
 
 def _check_data(checked: CheckedSpec, checks: _ScaleChecks, known: Sequence[Diagnostic]) -> DataCheck:
