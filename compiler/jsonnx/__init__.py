@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from .pipeline.compile.keras_import import from_keras
     from .pipeline.compile.model import Model
     from .pipeline.keras_export import to_keras
-    from .pipeline.run.run import Run
+    from .pipeline.run_folder.run import Run
     from .pipeline.sweep.sweep import sweep
     from .pipeline.train.trainer import Trainer
     from .pipeline.validate.validate import validate
@@ -30,7 +30,7 @@ _LAZY = {
     "FeedError": "data.samples.data_errors",
     "Model": "pipeline.compile.model",
     "Note": "core.diagnostics",
-    "Run": "pipeline.run.run",
+    "Run": "pipeline.run_folder.run",
     "Session": "runtime.session.session",
     "Size": "core.types",
     "TensorType": "core.types",

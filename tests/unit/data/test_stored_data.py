@@ -271,14 +271,14 @@ KILLED_AT_STEP_15 = """
 import os, signal, sys
 import jsonnx.pipeline.run.training_run as run
 from jsonnx.cli import main
-on_step, steps = run.Recorder.on_step, iter(range(1, 100))
+on_step, steps = run.RunFolderCallback.on_step, iter(range(1, 100))
 
 def stepped(self, step, figures):
     on_step(self, step, figures)
     if next(steps) == 15:  # of 10 in each epoch; the last checkpoint is that of step 12
         os.kill(os.getpid(), signal.SIGKILL)
 
-run.Recorder.on_step = stepped
+run.RunFolderCallback.on_step = stepped
 main(sys.argv[1:], prog_name="jsonnx")
 """
 

@@ -13,10 +13,9 @@ import numpy as np
 import pytest
 from jsonnx import CompileError, Trainer
 from jsonnx.core.diagnostics import UsageError
-from jsonnx.core.files.run_files import EXECUTION_FILE
 from jsonnx.pipeline.run import checkpoint_schedule, training_run
 from jsonnx.pipeline.run.spec_changes import value_changes
-from jsonnx.runtime.run_folder.run_folder import RunFolder
+from jsonnx.pipeline.run_folder.run_folder import RunFolder
 from safetensors.numpy import save_file
 from support.commands import jsonnx
 
@@ -91,7 +90,7 @@ def results(run: str) -> dict[str, bytes]:
     return {
         name: content
         for name, content in files(run).items()
-        if not name.startswith("checkpoints/") and name != EXECUTION_FILE
+        if not name.startswith("checkpoints/") and name != "execution.json"
     }
 
 
@@ -299,7 +298,7 @@ def test_other_files_in_the_folder_are_kept() -> None:
 
 def test_checkpoints_without_a_run_are_not_removed() -> None:
     train("run")
-    for name in (*results("run"), EXECUTION_FILE):
+    for name in (*results("run"), "execution.json"):
         Path("run", name).unlink()
     before = files("run")
     stderr = jsonnx("train", "spec.json", "-o", "run", status=2).stderr

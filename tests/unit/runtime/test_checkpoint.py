@@ -14,11 +14,11 @@ from contextlib import suppress
 import numpy as np
 import pytest
 from jsonnx.core.diagnostics import CompileError, UsageError
+from jsonnx.pipeline.run_folder.checkpoint_manifest import read_manifest
+from jsonnx.pipeline.run_folder.run_folder import RunFolder
 from jsonnx.runtime.fit import checkpoint
 from jsonnx.runtime.fit.trainer import Diverged, Trainer
 from jsonnx.runtime.providers.signals import StopOnSignal
-from jsonnx.runtime.run_folder.checkpoint_manifest import read_manifest
-from jsonnx.runtime.run_folder.run_folder import RunFolder
 
 from .plans import classifier, flowers, have_equal_variables
 
@@ -312,7 +312,7 @@ def test_training_works_in_another_thread():
 def test_a_run_folder_holds_the_files_of_a_run(tmp_path):
     trainer = Trainer(classifier())
     with RunFolder(tmp_path / "a" / "run") as folder:
-        folder.start_run(trainer, {"spec.json": "{}", "run.json": "{}"})
+        folder.start_run(trainer, {folder.paths.spec: "{}", folder.paths.run_info: "{}"})
         folder.write_model(b"onnx")
         folder.write_weights(trainer.weights())
         folder.append_metrics(0, {"loss": 1.0, "val_loss": float("nan")})
@@ -384,7 +384,7 @@ def test_a_damaged_checkpoint_is_none_of_those_that_are_kept(tmp_path, keep):
     with RunFolder(tmp_path) as folder:
         assert folder.load_newest_checkpoint(resumed)[0] == older
         folder.save_best_checkpoint(resumed)
-        assert [*read_manifest(folder.checkpoint_folder)] == ["best.safetensors", older.name]
+        assert [*read_manifest(folder.paths.checkpoint_manifest)] == ["best.safetensors", older.name]
         folder.save_checkpoint(resumed, keep)  # of the same step
         assert folder.checkpoints() == [older]
         resumed.step(X, Y)
@@ -396,15 +396,15 @@ def test_a_damaged_checkpoint_is_none_of_those_that_are_kept(tmp_path, keep):
 def test_a_manifest_has_the_hashes_of_all_checkpoints(tmp_path):
     trainer = Trainer(classifier())
     with RunFolder(tmp_path) as folder:
-        folder.start_run(trainer, {"spec.json": "{}", "run.json": "{}"})
+        folder.start_run(trainer, {folder.paths.spec: "{}", folder.paths.run_info: "{}"})
         folder.save_best_checkpoint(trainer)
         trainer.step(X, Y)
         newest = folder.save_checkpoint(trainer)
     with RunFolder(tmp_path) as folder:  # another process
         trainer.step(X, Y)
         folder.save_checkpoint(trainer)
-        digests = read_manifest(folder.checkpoint_folder)
-        paths = folder.checkpoint_folder.glob("*.safetensors")
+        digests = read_manifest(folder.paths.checkpoint_manifest)
+        paths = folder.paths.checkpoint_folder.glob("*.safetensors")
         assert digests == {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
         assert len(digests) == 3
         (tmp_path / "checkpoints" / newest.name).unlink()

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from ...core.diagnostics import Diagnostic
 from ...core.figures import numbers_only
-from ...core.files.run_files import SPEC_FILE
+from ...core.files.run_layout import RunPaths
 from ...sections.trackers import TRACKERS, Mlflow, Tensorboard, Tracker, Wandb
 from ...trackers.tracker import Parameter, RunTracker, TrackedRun
 from ...trackers.worker import TrackerWorker
-from .run_info import RunInfo
+from ..run_folder.run_info import RunInfo
+from .run_folder_callback import steps_between_lines
 from .run_options import Warn
-from .run_recorder import steps_between_lines
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -89,7 +89,7 @@ class RunTrackers:
     def tracking(self, folder: Path, run_info: RunInfo, document: Any, is_resumed: bool) -> Iterator[None]:
         """Starts the trackers, and ends them with `state`."""
         parameters, tags = {"seed": run_info["seed"], **run_parameters(document)}, run_tags(run_info)
-        run = TrackedRun(folder, is_resumed, self._trainer.steps, parameters, tags, folder / SPEC_FILE)
+        run = TrackedRun(folder, is_resumed, self._trainer.steps, parameters, tags, RunPaths(folder).spec)
         self.start(run)
         try:
             yield

@@ -11,13 +11,13 @@ from typing import Literal
 
 from ...core.diagnostics import Diagnostic
 from ...core.files.files import make_folders, write_atomically
-from ...core.files.run_files import SPEC_FILE
+from ...core.files.run_layout import RunPaths
 from ...runtime.callbacks.callback_class import Callback, Logs
 from ...runtime.fit.trainer import Diverged
 from ...sections.trackers import Mlflow, Tensorboard, Tracker, Wandb
 from ...trackers.tracker import TrackedRun
-from .run_info import DIVERGED, FINISHED, INTERRUPTED
-from .run_specs import spec_sha256, spec_texts
+from ..run_folder.run_info import DIVERGED, FINISHED, INTERRUPTED
+from ..run_folder.spec_files import spec_sha256, spec_texts
 from .run_trackers import FAILED, RunTrackers, create_tracker, run_parameters, run_tags
 
 DEFAULT_FOLDER = "logs"
@@ -41,15 +41,15 @@ class _TrackerCallback(Callback):
         make_folders(self._folder)
         self._spec_folder = TemporaryDirectory(prefix="jsonnx-tracker-")
         self._run = RunTrackers([self._tracker], self.trainer, _warn)
-        self._run.start(self._tracked_run(Path(self._spec_folder.name) / SPEC_FILE))
+        self._run.start(self._tracked_run(RunPaths(Path(self._spec_folder.name))))
 
-    def _tracked_run(self, spec_file: Path) -> TrackedRun:
+    def _tracked_run(self, paths: RunPaths) -> TrackedRun:
         trainer = self.trainer
         checked = trainer._checked
-        write_atomically(spec_file, spec_texts(checked)[SPEC_FILE].encode())
+        write_atomically(paths.spec, spec_texts(paths, checked)[paths.spec].encode())
         tags = {"name": checked.network.name, "provider": trainer.provider, "spec_sha256": spec_sha256(checked)}
         parameters = {"seed": trainer.plan.seed, **run_parameters(checked.source.value)}
-        return TrackedRun(self._folder, trainer.steps > 0, trainer.steps, parameters, run_tags(tags), spec_file)
+        return TrackedRun(self._folder, trainer.steps > 0, trainer.steps, parameters, run_tags(tags), paths.spec)
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         if self._run is not None:

@@ -9,7 +9,8 @@ from functools import partial
 
 from ...core.diagnostics import UsageError
 from ...runtime.execution.history import History
-from ...runtime.run_folder.run_folder import RunFolder, step_line
+from ..run_folder.metric_files import step_line
+from ..run_folder.run_folder import RunFolder
 from ..train.trainer import Trainer
 from .checkpoint_schedule import CheckpointSchedule
 from .run_options import Warn, no_warning
@@ -26,7 +27,7 @@ def steps_between_lines(steps: int) -> int:
     return max(MIN_STEPS_BETWEEN_LINES, -(-steps // MAX_STEP_LINES_PER_EPOCH))
 
 
-class Recorder:
+class RunFolderCallback:
     """Writes loss and metrics of each epoch and of some steps, and checkpoints at intervals and at the end.
 
     If figures cannot be written, `warn` is called, and they are written at the next chance: after an epoch, before a
