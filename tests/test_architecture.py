@@ -16,7 +16,7 @@ TESTS = Path(__file__).parent
 PACKAGE = TESTS.parent / "compiler" / "jsonnx"
 
 ARROWS = """
-callbacks: pipeline runtime
+callbacks: pipeline runtime core
 cli: language_server mcp_server pipeline render runtime data lint lowering interop frontend layers sections backend
     library core
 language_server: language_server/features language_server/checks language_server/documents frontend core

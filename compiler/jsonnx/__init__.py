@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .core.callback import Callback
     from .core.diagnostics import CompileError, Diagnostic, Note, UsageError
     from .core.types import Size, TensorType
     from .data.samples.data_errors import FeedError
@@ -20,11 +21,10 @@ if TYPE_CHECKING:
     from .pipeline.sweep.sweep import sweep
     from .pipeline.train.trainer import Trainer
     from .pipeline.validate.validate import validate
-    from .runtime.callbacks.callback_class import Callback
     from .runtime.session.session import Session
 
 _LAZY = {
-    "Callback": "runtime.callbacks.callback_class",
+    "Callback": "core.callback",
     "CompileError": "core.diagnostics",
     "Diagnostic": "core.diagnostics",
     "FeedError": "data.samples.data_errors",

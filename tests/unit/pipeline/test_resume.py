@@ -351,6 +351,19 @@ def test_metrics_are_rebuilt_from_the_checkpoint(damage: str) -> None:
     assert results("run") == results("whole")
 
 
+def test_the_last_checkpoint_has_the_last_weights_if_the_best_ones_are_restored(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(checkpoint_schedule, "EPOCH_CHECKPOINT_SECONDS", 1e9)
+    restore = ("--set", "training.restore_best_weights=true", "--set", "training.early_stopping.mode=max")
+    train("whole", *restore)
+    train("run", *restore, "--set", "training.epochs=2")
+    assert json.loads(Path("run/run.json").read_text())["best"]["epoch"] == 1
+    assert len([*Path("run/checkpoints").glob("step-*")]) == 2  # of the start and of the end
+    train("run", *restore)
+    assert results("run") == results("whole")
+
+
 # -- failed saves ------------------------------------------------------------------------------------------------------
 
 
@@ -396,7 +409,7 @@ def test_a_failed_save_ends_the_run_unless_it_is_to_go_on(monkeypatch: pytest.Mo
         warnings = train("other", "--on-save-error", "continue")
         assert warnings.count("warning[unwritable-file]") == 1  # of those in a row
         assert "training goes on" in warnings
-        assert count == [EPOCHS + 1]
+        assert count == [EPOCHS]
     assert results("other") == results("whole")
 
 
@@ -438,9 +451,7 @@ def test_a_run_whose_metrics_cannot_be_written_has_all_other_results() -> None:
     assert results("run") == expected
 
 
-@pytest.mark.parametrize(
-    ("method", "call"), [("save_checkpoint", EPOCHS + 1), ("write_weights", 1), ("write_model", 1)]
-)
+@pytest.mark.parametrize(("method", "call"), [("save_checkpoint", EPOCHS), ("write_weights", 1), ("write_model", 1)])
 def test_the_last_save_must_succeed(monkeypatch: pytest.MonkeyPatch, method: str, call: int) -> None:
     train("whole")
     with monkeypatch.context() as patch:

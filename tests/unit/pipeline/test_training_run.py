@@ -99,14 +99,14 @@ def assert_usable(folder: Path) -> None:
 
 def at_step(monkeypatch: pytest.MonkeyPatch, number: int, act: Any) -> None:
     """Calls `act` after the step of this number, counted over the whole run."""
-    steps, record = iter(range(1, 1000)), RunFolderCallback.on_step
+    steps, record = iter(range(1, 1000)), RunFolderCallback.on_train_batch_end
 
-    def on_step(self: RunFolderCallback, step: int, figures: Any) -> None:
-        record(self, step, figures)
+    def end_step(self: RunFolderCallback, batch: int, logs: Any) -> None:
+        record(self, batch, logs)
         if next(steps) == number:
             act()
 
-    monkeypatch.setattr(RunFolderCallback, "on_step", on_step)
+    monkeypatch.setattr(RunFolderCallback, "on_train_batch_end", end_step)
 
 
 # -- signals ----------------------------------------------------------------------------------------------------------
@@ -181,7 +181,7 @@ from jsonnx.cli import main
 from jsonnx.pipeline.run.run_folder_callback import RunFolderCallback
 place, number = sys.argv[1], int(sys.argv[2])
 jsonnx.pipeline.run.checkpoint_schedule.EPOCH_CHECKPOINT_SECONDS = 0.0
-replace, record, calls = os.replace, RunFolderCallback.on_step, iter(range(1, 10**9))
+replace, record, calls = os.replace, RunFolderCallback.on_train_batch_end, iter(range(1, 10**9))
 
 def die():
     os.kill(os.getpid(), signal.SIGKILL)
@@ -191,12 +191,12 @@ def replaced(*arguments):
     die() if last and place == "before" else replace(*arguments)
     die() if last and place == "after" else None
 
-def stepped(self, step, figures):
-    record(self, step, figures)
+def stepped(self, batch, logs):
+    record(self, batch, logs)
     die() if next(calls) == number else None
 
 if place == "step":
-    RunFolderCallback.on_step = stepped
+    RunFolderCallback.on_train_batch_end = stepped
 elif place in ("before", "after"):
     os.replace = replaced
 main(sys.argv[3:], prog_name="jsonnx")

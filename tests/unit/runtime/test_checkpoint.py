@@ -13,6 +13,7 @@ from contextlib import suppress
 
 import numpy as np
 import pytest
+from jsonnx.core.callback import Callback
 from jsonnx.core.diagnostics import CompileError, UsageError
 from jsonnx.pipeline.run_folder.checkpoint_manifest import read_manifest
 from jsonnx.pipeline.run_folder.run_folder import RunFolder
@@ -30,13 +31,14 @@ def plan(**more):
     return classifier(SPEC, noise=0.2, **more)
 
 
-class SaveAt:
+class SaveAt(Callback):
     """Saves after a step of the run, and raises a signal to stop there."""
 
     def __init__(self, trainer, path, step, interrupt=True):
+        super().__init__()
         self.trainer, self.path, self.step, self.interrupt = trainer, path, step, interrupt
 
-    def on_step(self, step, figures):
+    def on_train_batch_end(self, batch, logs=None):
         if self.trainer.steps == self.step:
             self.trainer.save_checkpoint(self.path)
             if self.interrupt:
@@ -70,8 +72,8 @@ def test_a_resumed_run_equals_the_run_that_never_stopped(tmp_path, uninterrupted
 def test_a_checkpoint_at_an_epochs_end_resumes_with_the_next_epoch(tmp_path, uninterrupted):
     trainer = Trainer(plan())
 
-    class Save:
-        def on_epoch_end(self, epoch, figures):
+    class Save(Callback):
+        def on_epoch_end(self, epoch, logs=None):
             trainer.save_checkpoint(tmp_path / f"{epoch}")
 
     trainer.fit(X, Y, validation_split=0.2, callbacks=[Save()])
@@ -235,10 +237,11 @@ def test_another_machine_is_a_warning(saved):
 PROGRAM = """
 import sys
 from unit.runtime.plans import classifier, flowers
+from jsonnx.core.callback import Callback
 from jsonnx.runtime.fit.trainer import Trainer
 
-class Tell:
-    def on_step(self, step, figures):
+class Tell(Callback):
+    def on_train_batch_end(self, batch, logs=None):
         print("step", flush=True)
 
 trainer = Trainer(classifier(noise=0.2))

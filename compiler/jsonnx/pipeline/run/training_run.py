@@ -59,7 +59,7 @@ def train(
     refuse_overwrite(input_files(checked, options), run_folder.result_files)
     resumes = _is_resumed(run_folder, options)
     trainer = resumed_trainer(checked, options, warn) if resumes else new_trainer(checked, options)
-    trackers = RunTrackers(selected_trackers(trainer.plan.training.trackers, options.trackers), trainer, warn)
+    trackers = RunTrackers(selected_trackers(trainer.plan.training.trackers, options.trackers), warn)
     _report_placement(checked, trainer, options, warn, on_placement)
     data = load_data(trainer, options.data)  # before anything is written, so that an error leaves no files
     require_validation(trainer.plan, data.validation is not None)
@@ -77,7 +77,7 @@ def train(
             raise UsageError("run-exists", message, "give the command once more")
         run_info = run.resume(on_resumed) if resumes else run.start(on_weights_resolved)
         writer = RunFolderCallback(run_folder, trainer, options.continue_on_save_error, warn)
-        with _resume_help(), trackers.tracking(folder, run_info, checked.source.value, resumes):
+        with _resume_help(), trackers.tracking(trainer, folder, run_info, checked.source.value, resumes):
             history = run.fit(writer, trackers, callbacks, run_info)
             with StopOnSignal() as stop_signal:
                 files = run.write_results()
@@ -210,8 +210,8 @@ class _PreparedRun:
         """Trains. If the training diverges, the error names the weights that are left."""
         train, validation = self.data.train, self.data.validation
         try:
-            listeners = [writer, trackers, *callbacks]
-            return self.trainer.fit(train, validation_data=validation, callbacks=listeners, verbose=0)
+            ordered = [*callbacks, trackers, writer]
+            return self.trainer.fit(train, validation_data=validation, callbacks=ordered, verbose=0)
         except Diverged as error:
             writer.try_log(writer.write_steps)
             trackers.state = DIVERGED
