@@ -10,6 +10,8 @@ from pathlib import Path
 MODEL_FILE = "model.onnx"
 SPEC_FILE = "spec.json"
 WEIGHTS_FILE = "weights.safetensors"
+CHECKPOINT_PATTERN = "step-*.safetensors"
+"""The pattern of the names of checkpoints, which sort by their steps."""
 
 
 class RunPaths:
@@ -50,10 +52,8 @@ class RunPaths:
         """The process that holds the lock."""
 
     def checkpoint(self, steps: int) -> Path:
-        """The checkpoint after a number of steps; `checkpoint_pattern` matches its name."""
+        """The checkpoint after a number of steps."""
         return self.checkpoint_folder / f"step-{steps:012d}.safetensors"
-
-    checkpoint_pattern = "step-*.safetensors"
 
     @property
     def description(self) -> tuple[Path, ...]:

@@ -23,7 +23,7 @@ from ...core.files.files import (
     sync_file,
     write_atomically,
 )
-from ...core.files.run_layout import RunPaths
+from ...core.files.run_layout import CHECKPOINT_PATTERN, RunPaths
 from ...interop.safetensors_file import safetensors_bytes
 from .checkpoint_manifest import read_manifest, write_manifest
 from .metric_files import csv_line, csv_lines, epoch_line, epoch_lines, lines_until
@@ -236,7 +236,7 @@ class RunFolder:
             files = [*folder.iterdir()]
         except OSError as error:
             raise _unreadable(folder, error) from error
-        found = [file for file in files if fnmatchcase(file.name, RunPaths.checkpoint_pattern)]
+        found = [file for file in files if fnmatchcase(file.name, CHECKPOINT_PATTERN)]
         return sorted(found, reverse=True)
 
     def save_checkpoint(self, trainer: Trainer, keep: int = MAX_CHECKPOINTS) -> Path:

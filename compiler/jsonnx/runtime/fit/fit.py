@@ -74,6 +74,14 @@ class Fit:
             return None
         return self.engine.prefetch_buffers(self.dataset, self.settings.batch_size)
 
+    @cached_property
+    def _step_hooks(self) -> tuple[list[Callable[..., None]], list[Callable[..., None]], bool]:
+        """The methods called before and after a step, and whether all their callbacks read logs lazily."""
+        hooks = ("on_train_batch_begin", "on_train_batch_end")
+        begin, end = (methods_for(self.callbacks, hook) for hook in hooks)
+        callbacks = [callback for callback in self.callbacks if any(overrides(callback, hook) for hook in hooks)]
+        return begin, end, all(callback._reads_logs_lazily for callback in callbacks)
+
     def run(self) -> History:
         """Trains until the last epoch, early stopping or a signal. Raises Diverged."""
         try:
@@ -142,12 +150,7 @@ class Fit:
         Their results are added up at the end, or after every step if a callback has a hook for steps, unless all such
         callbacks read logs lazily.
         """
-        begin_hooks, end_hooks = (methods_for(self.callbacks, f"on_train_batch_{event}") for event in ("begin", "end"))
-        is_lazy = all(
-            callback._reads_logs_lazily
-            for callback in self.callbacks
-            if overrides(callback, "on_train_batch_begin") or overrides(callback, "on_train_batch_end")
-        )
+        begin_hooks, end_hooks, is_lazy = self._step_hooks
         results: list[Mapping[str, np.ndarray]] = []
 
         def logs_so_far() -> Logs:
