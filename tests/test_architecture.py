@@ -16,7 +16,7 @@ TESTS = Path(__file__).parent
 PACKAGE = TESTS.parent / "compiler" / "jsonnx"
 
 ARROWS = """
-callbacks: pipeline runtime
+callbacks: pipeline runtime core
 cli: language_server mcp_server pipeline render runtime data lint lowering interop frontend layers sections backend
     library core
 language_server: language_server/features language_server/checks language_server/documents frontend core
@@ -25,21 +25,22 @@ language_server/features: language_server/checks language_server/documents pipel
 language_server/checks: language_server/documents pipeline lowering frontend ir library core
 language_server/documents: frontend layers core
 mcp_server: render frontend backend core
-pipeline/compare: pipeline/run pipeline/git pipeline/compile pipeline/check diff lowering analysis interop frontend
-    core
+pipeline/compare: pipeline/run pipeline/run_folder pipeline/git pipeline/compile pipeline/check diff lowering
+    analysis interop frontend core
 pipeline/edit: frontend core
 pipeline/first_spec: pipeline/train pipeline/check data frontend sections core
-pipeline/inspect: pipeline/run pipeline/train pipeline/compile pipeline/check runtime data lowering passes frontend
-    sections placement ir core
+pipeline/inspect: pipeline/run pipeline/run_folder pipeline/train pipeline/compile pipeline/check runtime data
+    lowering passes frontend sections placement ir core
 pipeline/keras_export: pipeline/run pipeline/compile pipeline/check runtime interop training core
-pipeline/report: pipeline/run pipeline/train pipeline/compile pipeline/check render runtime data lowering gradient
-    passes analysis frontend sections training backend ir html_report core
-pipeline/sweep: pipeline/run pipeline/train pipeline/check render runtime data frontend hyperparameter_search sections
-    backend core
+pipeline/report: pipeline/run pipeline/run_folder pipeline/train pipeline/compile pipeline/check render runtime data
+    lowering gradient passes analysis frontend sections training backend ir html_report core
+pipeline/sweep: pipeline/run pipeline/run_folder pipeline/train pipeline/check render runtime data frontend
+    hyperparameter_search sections backend core
 pipeline/validate: pipeline/run pipeline/train pipeline/compile pipeline/check lint frontend sections placement
     backend ir core
-pipeline/run: pipeline/train pipeline/git pipeline/compile pipeline/check render trackers runtime data passes analysis
-    frontend sections placement backend ir core
+pipeline/run: pipeline/run_folder pipeline/train pipeline/git pipeline/compile pipeline/check render trackers runtime
+    data passes analysis frontend sections placement backend ir core
+pipeline/run_folder: pipeline/check runtime interop frontend core
 pipeline/train: pipeline/compile pipeline/check render runtime data tuning lowering gradient passes analysis interop
     frontend layers sections training backend ir core
 pipeline/git: core
@@ -58,7 +59,6 @@ render/text:
 trackers: core
 html_report: training
 runtime/profile:
-runtime/run_folder: runtime/fit runtime/execution interop core
 runtime/fit: runtime/execution runtime/callbacks runtime/session runtime/providers runtime data interop sections
     backend ir core
 runtime/execution: runtime/callbacks runtime/session runtime/providers runtime data tuning passes backend ir core

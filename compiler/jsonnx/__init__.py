@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .core.callback import Callback
     from .core.diagnostics import CompileError, Diagnostic, Note, UsageError
     from .core.types import Size, TensorType
     from .data.samples.data_errors import FeedError
@@ -16,21 +17,20 @@ if TYPE_CHECKING:
     from .pipeline.compile.keras_import import from_keras
     from .pipeline.compile.model import Model
     from .pipeline.keras_export import to_keras
-    from .pipeline.run.run import Run
+    from .pipeline.run_folder.run import Run
     from .pipeline.sweep.sweep import sweep
     from .pipeline.train.trainer import Trainer
     from .pipeline.validate.validate import validate
-    from .runtime.callbacks.callback_class import Callback
     from .runtime.session.session import Session
 
 _LAZY = {
-    "Callback": "runtime.callbacks.callback_class",
+    "Callback": "core.callback",
     "CompileError": "core.diagnostics",
     "Diagnostic": "core.diagnostics",
     "FeedError": "data.samples.data_errors",
     "Model": "pipeline.compile.model",
     "Note": "core.diagnostics",
-    "Run": "pipeline.run.run",
+    "Run": "pipeline.run_folder.run",
     "Session": "runtime.session.session",
     "Size": "core.types",
     "TensorType": "core.types",

@@ -1,7 +1,7 @@
 """Ready callbacks for `Trainer.fit`, with Keras' names, arguments and defaults, trackers, and the base class."""
 
+from .core.callback import Callback
 from .pipeline.run.tracker_callbacks import MLflow, TensorBoard, WandB
-from .runtime.callbacks.callback_class import Callback
 from .runtime.fit.ready_callbacks import (
     CSVLogger,
     EarlyStopping,

@@ -15,6 +15,7 @@ import pytest
 from jsonnx import Trainer
 from jsonnx.analysis.shape_inference import TypedNetwork, infer_shapes
 from jsonnx.backend import serialize, to_model_proto
+from jsonnx.core.callback import Callback
 from jsonnx.core.diagnostics import Report
 from jsonnx.core.types import BATCH, Dim, TensorType
 from jsonnx.frontend.network import Call, Network
@@ -235,13 +236,14 @@ def record_session_configs(monkeypatch: pytest.MonkeyPatch) -> list[providers.Se
     return configs
 
 
-class SaveAt:
+class SaveAt(Callback):
     """A callback that saves a checkpoint after a step, and asks to stop there."""
 
     def __init__(self, trainer: Trainer, path: Path, step: int) -> None:
+        super().__init__()
         self.trainer, self.path, self.step = trainer, path, step
 
-    def on_step(self, step: int, figures: dict[str, float]) -> None:
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         if self.trainer.steps == self.step:
             self.trainer.save_checkpoint(self.path)
             signal.raise_signal(signal.SIGTERM)

@@ -106,7 +106,7 @@ def write_run_report(folder: Path, data_roots: tuple[str, ...]) -> None:
 def _serve(folders: list[Path], port: int | None, ignored: dict[str, str | None]) -> None:
     """Serves the page of a run until Ctrl-C."""
     from ..pipeline.report.live_report import DEFAULT_PORT, LiveReport
-    from ..pipeline.run.run import Run
+    from ..pipeline.run_folder.run import Run
 
     for option, value in ignored.items():
         if value is not None:

@@ -45,8 +45,8 @@ if TYPE_CHECKING:
 @handles_errors
 def runs(folder: str, conditions: tuple[str, ...], sort: str, format_: str) -> None:
     """List the runs beneath a folder with their states and figures."""
-    from ..pipeline.run.list_runs import list_runs
     from ..pipeline.run.select_runs import column_value, parse_condition, selected_runs, sorted_runs
+    from ..pipeline.run_folder.list_runs import list_runs
     from ..render.results.runs_table import runs_csv, runs_json, runs_text
     from ..render.text.terminal import line_width, shows_color
 
@@ -76,7 +76,7 @@ def compare(folders: tuple[str, ...], format_: str) -> None:
     import json
 
     from ..pipeline.compare.compare_runs import compare_runs
-    from ..pipeline.run.run import Run
+    from ..pipeline.run_folder.run import Run
     from ..render.results.curves import ASCII_LEVELS, BLOCKS
     from ..render.results.run_comparison import run_comparison_json, run_comparison_text
     from ..render.text.terminal import can_show, line_width, shows_color
@@ -100,7 +100,7 @@ def lock(run: str) -> None:
     """Write what a finished run depended on to jsonnx.lock, beside its spec, for `jsonnx train --locked`."""
     from ..core.files.files import display_path
     from ..pipeline.run.lock_file import write_lock
-    from ..pipeline.run.run import Run
+    from ..pipeline.run_folder.run import Run
 
     opened = Run(run)
     path = write_lock(opened)

@@ -12,8 +12,9 @@ from typing import Any
 from ..core.diagnostics import UsageError
 from ..core.files.file_patterns import is_pattern
 from ..core.files.files import open_file
+from ..core.files.run_layout import SPEC_FILE, RunPaths
 
-RUN_INFO_FILE, CONFIGURATION_FILE = "run.json", "jsonnx.toml"
+CONFIGURATION_FILE = "jsonnx.toml"
 MAX_RUN_INFO_BYTES = 16 << 20
 
 OUTSIDE_HELP = "name a path beneath the folder that `jsonnx mcp --root` serves"
@@ -85,14 +86,14 @@ class ServedFolder:
 def _recorded_paths(folder: Path) -> Iterator[str]:
     """The paths in a RUN folder's description, to which `evaluate` and `predict` refer."""
     try:
-        with open_file(folder / RUN_INFO_FILE) as file:
+        with open_file(RunPaths(folder).run_info) as file:
             info: Any = json.loads(file.read(MAX_RUN_INFO_BYTES))
     except (UsageError, ValueError, RecursionError):
         return  # the command reports it
     if not isinstance(info, dict):
         return
     data_files = info.get("data_files")
-    spec = os.path.join(str(info.get("data_folder", ".")), str(info.get("spec", "spec.json")))
+    spec = os.path.join(str(info.get("data_folder", ".")), str(info.get("spec", SPEC_FILE)))
     for path in (spec, info.get("data_folder"), *(data_files.values() if isinstance(data_files, dict) else ())):
         if isinstance(path, str):
             yield path

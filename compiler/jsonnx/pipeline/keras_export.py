@@ -14,7 +14,7 @@ import numpy as np
 
 from ..core.diagnostics import CompileError, Diagnostic, UsageError
 from ..core.files.files import make_folders, write_atomically
-from ..core.files.run_files import RUN_INFO_FILE, WEIGHTS_FILE
+from ..core.files.run_layout import RunPaths
 from ..core.reserved_names import target_name
 from ..interop.keras.export import NamedLayer, archive_bytes, weights_h5_bytes
 from ..runtime.session.weight_files import WeightsReport
@@ -113,9 +113,9 @@ def export_keras_model(
 ) -> KerasModel:
     """The Keras model of a spec file, a RUN folder, or a model compiled by jsonnx (which needs `weights`)."""
     path = Path(source)
-    if os.path.isdir(path) and (path / RUN_INFO_FILE).exists():
+    if os.path.isdir(path) and RunPaths(path).run_info.exists():
         run = TrainedModel.open(path, verify=verify)
-        return to_keras(run.checked, weights or path / WEIGHTS_FILE, seed, partial=partial, verify=verify)
+        return to_keras(run.checked, weights or RunPaths(path).weights, seed, partial=partial, verify=verify)
     if path.suffix.lower() == ".onnx":
         checked = TrainedModel.open(path, verify=verify).checked
         if weights is None:

@@ -30,7 +30,6 @@ from campaigns.fault_injection import ledger
 from campaigns.fault_injection.scenarios import Context
 from campaigns.fault_injection.server import can_inject
 from campaigns.fault_injection.workload import Violation, Workload
-from jsonnx.runtime.run_folder import run_lock
 
 KIND = "power loss"
 BLOCK_BYTES = 512
@@ -265,7 +264,7 @@ def check(context: Context, workload: Workload, run: str, state: State) -> None:
         if content is None:
             path.mkdir(exist_ok=True)
         else:
-            path.write_bytes(after_restart(content) if name == run_lock.OWNER_FILE else content)
+            path.write_bytes(after_restart(content) if name == ".lock-owner" else content)
     try:
         context.finish(workload, run)
     except Violation as violation:

@@ -25,8 +25,8 @@ from campaigns.fault_injection.server import NO_HEARTBEAT_SECONDS, Fault, inject
 from jsonnx import Trainer
 from jsonnx.core.diagnostics import UsageError
 from jsonnx.core.files.files import TEMPORARY_NAME
-from jsonnx.runtime.run_folder import run_lock
-from jsonnx.runtime.run_folder.run_folder import RunFolder
+from jsonnx.pipeline.run_folder import run_lock
+from jsonnx.pipeline.run_folder.run_folder import RunFolder
 
 SAVED, REFUSED, BROKEN = 0, 10, 20
 """The exit statuses of a process that saves: it has saved, it has reported an error, it has ended otherwise."""
@@ -51,7 +51,7 @@ class Saves:
         x, y = rng.normal(size=(32, 4)).astype(np.float32), rng.normal(size=(32, 2)).astype(np.float32)
         self.trainer.fit(x, y, validation_data=(x, y), epochs=2)
         with RunFolder(self.before) as run:
-            run.start_run(self.trainer, {"spec.json": "{}", "run.json": "{}"})
+            run.start_run(self.trainer, {run.paths.spec: "{}", run.paths.run_info: "{}"})
             for _ in range(2):
                 self._save(run, b"old")
                 self.trainer.step(x[:8], y[:8])
@@ -68,7 +68,7 @@ class Saves:
         run.save_checkpoint(self.trainer)
         run.write_weights(self.trainer.weights())
         run.write_model(content)
-        run.write_texts({"run.json": json.dumps({"content": content.decode()})})
+        run.write_texts({run.paths.run_info: json.dumps({"content": content.decode()})})
 
     def _run(self, path: Path, fault: Fault | None, log: Path | None = None) -> int:
         """Saves in a process of its own. Returns its exit status."""

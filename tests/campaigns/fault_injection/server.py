@@ -110,7 +110,7 @@ def main() -> None:
     import onnxruntime  # noqa: F401 (imported before forking, like everything that a command needs)
     from jsonnx.cli import main as jsonnx_main
     from jsonnx.pipeline.run import checkpoint_schedule
-    from jsonnx.runtime.run_folder import run_lock
+    from jsonnx.pipeline.run_folder import run_lock
 
     del jsonnx.runtime.fit.trainer
     checkpoint_schedule.EPOCH_CHECKPOINT_SECONDS = 0.0
@@ -155,8 +155,8 @@ def inject(folder: str, fault: Fault, calls: int) -> None:
 
 def record_changes(path: str) -> None:
     """Records all changes in a file, and that a file is complete when it has been written atomically."""
+    from jsonnx.pipeline.run_folder import checkpoint_manifest, run_folder
     from jsonnx.runtime.fit import checkpoint
-    from jsonnx.runtime.run_folder import checkpoint_manifest, run_folder
 
     library = ctypes.CDLL(None)
 

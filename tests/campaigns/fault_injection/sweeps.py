@@ -23,7 +23,7 @@ from typing import Any
 from campaigns.fault_injection import ledger
 from campaigns.fault_injection.specs import write_table
 from campaigns.fault_injection.workload import Violation, environment
-from jsonnx.core.files.run_files import WEIGHTS_FILE
+from jsonnx.core.files.run_layout import WEIGHTS_FILE
 
 KIND = "killed search"
 SPEC: dict[str, Any] = {

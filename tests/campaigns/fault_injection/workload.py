@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from campaigns.fault_injection.specs import CASES, EPOCHS
+from jsonnx.core.files.digests import file_sha256
 from jsonnx.core.files.files import TEMPORARY_NAME
-from jsonnx.core.files.run_files import EXECUTION_FILE
+from jsonnx.pipeline.run_folder.checkpoint_manifest import read_manifest
 from jsonnx.runtime.fit import checkpoint
-from jsonnx.runtime.run_folder.checkpoint_manifest import MANIFEST_FILE, file_digest, read_manifest
 
 SOURCE = Path(__file__).parents[3] / "compiler"
 PROGRAM = """
@@ -107,8 +107,8 @@ class Workload:
             if not path.is_file() or path.match(TEMPORARY_NAME.format("*")):
                 continue
             try:
-                if path.name == MANIFEST_FILE:
-                    read_manifest(path.parent)
+                if path.name == "SHA256SUMS":
+                    read_manifest(path)
                 elif path.parent.name == "checkpoints":
                     checkpoint.load(str(path))
                 elif path.suffix == ".json":
@@ -140,9 +140,9 @@ class Workload:
         if unknown := [name for name in found.keys() - expected.keys() if not name.startswith("checkpoints/")]:
             raise Violation(f"the run has other files: {unknown}")
         folder = self.home / run / "checkpoints"
-        digests = {path.name: file_digest(path) for path in folder.glob("*.safetensors")}
-        if read_manifest(folder) != digests:
-            raise Violation(f"the manifest has {read_manifest(folder)}, the files are {digests}")
+        digests = {path.name: file_sha256(path) for path in folder.glob("*.safetensors")}
+        if read_manifest(folder / "SHA256SUMS") != digests:
+            raise Violation(f"the manifest has {read_manifest(folder / 'SHA256SUMS')}, the files are {digests}")
 
     def final_files(self, run: str) -> dict[str, bytes]:
         """The contents of a run's files. Of the numbered checkpoints, the last one counts: older ones depend on the
@@ -150,5 +150,5 @@ class Workload:
         folder = self.home / run
         paths = {str(path.relative_to(folder)): path for path in folder.rglob("*") if path.is_file()}
         older = sorted(name for name in paths if name.startswith("checkpoints/step-"))[:-1]
-        excluded = {EXECUTION_FILE, f"checkpoints/{MANIFEST_FILE}", *older}
+        excluded = {"execution.json", "checkpoints/SHA256SUMS", *older}
         return {name: path.read_bytes() for name, path in paths.items() if name not in excluded}

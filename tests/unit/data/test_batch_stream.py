@@ -103,8 +103,8 @@ def test_a_run_goes_on_in_the_middle_of_an_epoch(tmp_path: Path, source: Any, st
     whole.fit(source, epochs=3, steps_per_epoch=steps)
     first = trainer()
 
-    class Stop:
-        def on_step(self, step: int, figures: dict[str, float]) -> None:
+    class Stop(jsonnx.Callback):
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
             if first.steps == 9:
                 first.save_checkpoint(tmp_path / "checkpoint")
                 first.stop()

@@ -145,9 +145,9 @@ def test_a_run_goes_on_in_the_middle_of_an_epoch_in_the_other_mode(tmp_path: Pat
     _write(tmp_path / "samples.npz", *_samples())
     whole = _weights(tmp_path, "samples.npz", "load")
 
-    class StopAfter:
-        def on_step(self, step: int, figures: dict[str, float]) -> None:
-            if step == 4:
+    class StopAfter(jsonnx.Callback):
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+            if batch == 3:
                 first.save_checkpoint(tmp_path / "checkpoint")
                 first.stop()
 
@@ -271,14 +271,14 @@ KILLED_AT_STEP_15 = """
 import os, signal, sys
 import jsonnx.pipeline.run.training_run as run
 from jsonnx.cli import main
-on_step, steps = run.Recorder.on_step, iter(range(1, 100))
+end_step, steps = run.RunFolderCallback.on_train_batch_end, iter(range(1, 100))
 
-def stepped(self, step, figures):
-    on_step(self, step, figures)
+def stepped(self, batch, logs):
+    end_step(self, batch, logs)
     if next(steps) == 15:  # of 10 in each epoch; the last checkpoint is that of step 12
         os.kill(os.getpid(), signal.SIGKILL)
 
-run.Recorder.on_step = stepped
+run.RunFolderCallback.on_train_batch_end = stepped
 main(sys.argv[1:], prog_name="jsonnx")
 """
 

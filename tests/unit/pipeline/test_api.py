@@ -360,14 +360,15 @@ def test_a_spec_whose_validation_data_a_program_passes_has_a_warning(
 # -- attributes, text and progress of a trainer ------------------------------------------------------------------------
 
 
-class SetsRate:
+class SetsRate(jsonnx.Callback):
     """A callback that sets the learning rate so low after a step that nothing changes any more."""
 
     def __init__(self, trainer: jsonnx.Trainer, step: int) -> None:
+        super().__init__()
         self.trainer, self.last_step, self.weights = trainer, step, {}
 
-    def on_step(self, step: int, figures: dict[str, float]) -> None:
-        if step == self.last_step:
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        if batch + 1 == self.last_step:
             self.trainer.learning_rate = 1e-30
             self.weights = self.trainer.weights()
 

@@ -144,7 +144,7 @@ def test_wrong_arguments_are_diagnostics(arguments: list[str], message: str) -> 
 
 @pytest.mark.parametrize("options", [("--training",), ()])
 def test_ctrl_c_leaves_no_files(work_folder: Path, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...]) -> None:
-    steps = StepTimer.show_step
+    steps = StepTimer.on_train_batch_end
     seen: list[int] = []
 
     def interrupted(timer: StepTimer, *arguments: Any) -> None:
@@ -156,7 +156,7 @@ def test_ctrl_c_leaves_no_files(work_folder: Path, monkeypatch: pytest.MonkeyPat
     def interrupted_read(*arguments: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(StepTimer, "show_step", interrupted)
+    monkeypatch.setattr(StepTimer, "on_train_batch_end", interrupted)
     if not options:
         monkeypatch.setattr("jsonnx.pipeline.inspect.profile_network.session_times", interrupted_read)
     jsonnx("profile", "spec.json", *options, "--trace", "trace.json", status=130)

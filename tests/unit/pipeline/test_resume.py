@@ -13,10 +13,9 @@ import numpy as np
 import pytest
 from jsonnx import CompileError, Trainer
 from jsonnx.core.diagnostics import UsageError
-from jsonnx.core.files.run_files import EXECUTION_FILE
 from jsonnx.pipeline.run import checkpoint_schedule, training_run
 from jsonnx.pipeline.run.spec_changes import value_changes
-from jsonnx.runtime.run_folder.run_folder import RunFolder
+from jsonnx.pipeline.run_folder.run_folder import RunFolder
 from safetensors.numpy import save_file
 from support.commands import jsonnx
 
@@ -91,7 +90,7 @@ def results(run: str) -> dict[str, bytes]:
     return {
         name: content
         for name, content in files(run).items()
-        if not name.startswith("checkpoints/") and name != EXECUTION_FILE
+        if not name.startswith("checkpoints/") and name != "execution.json"
     }
 
 
@@ -299,7 +298,7 @@ def test_other_files_in_the_folder_are_kept() -> None:
 
 def test_checkpoints_without_a_run_are_not_removed() -> None:
     train("run")
-    for name in (*results("run"), EXECUTION_FILE):
+    for name in (*results("run"), "execution.json"):
         Path("run", name).unlink()
     before = files("run")
     stderr = jsonnx("train", "spec.json", "-o", "run", status=2).stderr
@@ -352,6 +351,19 @@ def test_metrics_are_rebuilt_from_the_checkpoint(damage: str) -> None:
     assert results("run") == results("whole")
 
 
+def test_the_last_checkpoint_has_the_last_weights_if_the_best_ones_are_restored(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(checkpoint_schedule, "EPOCH_CHECKPOINT_SECONDS", 1e9)
+    restore = ("--set", "training.restore_best_weights=true", "--set", "training.early_stopping.mode=max")
+    train("whole", *restore)
+    train("run", *restore, "--set", "training.epochs=2")
+    assert json.loads(Path("run/run.json").read_text())["best"]["epoch"] == 1
+    assert len([*Path("run/checkpoints").glob("step-*")]) == 2  # of the start and of the end
+    train("run", *restore)
+    assert results("run") == results("whole")
+
+
 # -- failed saves ------------------------------------------------------------------------------------------------------
 
 
@@ -397,7 +409,7 @@ def test_a_failed_save_ends_the_run_unless_it_is_to_go_on(monkeypatch: pytest.Mo
         warnings = train("other", "--on-save-error", "continue")
         assert warnings.count("warning[unwritable-file]") == 1  # of those in a row
         assert "training goes on" in warnings
-        assert count == [EPOCHS + 1]
+        assert count == [EPOCHS]
     assert results("other") == results("whole")
 
 
@@ -439,9 +451,7 @@ def test_a_run_whose_metrics_cannot_be_written_has_all_other_results() -> None:
     assert results("run") == expected
 
 
-@pytest.mark.parametrize(
-    ("method", "call"), [("save_checkpoint", EPOCHS + 1), ("write_weights", 1), ("write_model", 1)]
-)
+@pytest.mark.parametrize(("method", "call"), [("save_checkpoint", EPOCHS), ("write_weights", 1), ("write_model", 1)])
 def test_the_last_save_must_succeed(monkeypatch: pytest.MonkeyPatch, method: str, call: int) -> None:
     train("whole")
     with monkeypatch.context() as patch:

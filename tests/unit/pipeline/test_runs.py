@@ -14,11 +14,12 @@ import numpy as np
 import onnxruntime
 import pytest
 from jsonnx import Trainer, compile
+from jsonnx.core.files.run_layout import RunPaths
 from jsonnx.pipeline.git.git_revision import git_revision
-from jsonnx.pipeline.run.list_runs import list_runs
-from jsonnx.pipeline.run.run_info import run_info_texts
+from jsonnx.pipeline.run_folder.list_runs import list_runs
+from jsonnx.pipeline.run_folder.run_folder import RunFolder
+from jsonnx.pipeline.run_folder.run_info import run_info_texts
 from jsonnx.render.results.runs_table import runs_text
-from jsonnx.runtime.run_folder.run_folder import RunFolder
 from support.commands import jsonnx
 
 SPEC: dict[str, Any] = {
@@ -61,8 +62,8 @@ def run_info(run: str) -> dict[str, Any]:
 
 
 def set_info(run: str, **values: Any) -> None:
-    for name, text in run_info_texts(run_info(run) | values).items():
-        Path(run, name).write_text(text)
+    for path, text in run_info_texts(RunPaths(Path(run)), run_info(run) | values).items():
+        path.write_text(text)
 
 
 def set_state(run: str, state: str) -> None:

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from jsonnx.core.diagnostics import CompileError, UsageError
 from jsonnx.hyperparameter_search.trials import FAILED, FINISHED, Trial
-from jsonnx.pipeline.run.run_info import INTERRUPTED
+from jsonnx.pipeline.run_folder.run_info import INTERRUPTED
 from jsonnx.pipeline.sweep import sweep as sweep_module
 from jsonnx.pipeline.sweep import sweep_run
 from jsonnx.pipeline.sweep.sweep import SweepResult

@@ -17,7 +17,7 @@ from jsonnx.callbacks import EarlyStopping, LambdaCallback, MLflow, TensorBoard,
 from jsonnx.cli.train import train as train_command
 from jsonnx.core.diagnostics import Diagnostic, UsageError
 from jsonnx.pipeline.check.check import check_spec
-from jsonnx.pipeline.run import run_trackers, tracker_callbacks
+from jsonnx.pipeline.run import run_trackers
 from jsonnx.pipeline.run.run_options import RunOptions
 from jsonnx.pipeline.run.training_run import train
 from jsonnx.runtime.fit.trainer import Diverged
@@ -178,7 +178,6 @@ def fit_with(
     home: Path, monkeypatch: pytest.MonkeyPatch, trackers: Mapping[str, RunTracker], **options: Any
 ) -> Trainer:
     """Fits the spec with a callback for each tracker, which `trackers` replace."""
-    monkeypatch.setattr(tracker_callbacks, "create_tracker", lambda tracker: trackers[tracker.type_name])
     monkeypatch.setattr(run_trackers, "create_tracker", lambda tracker: trackers[tracker.type_name])
     classes = {"tensorboard": TensorBoard, "mlflow": MLflow, "wandb": WandB}
     callbacks = [classes[name](log_dir=home / "logs") for name in trackers]  # type: ignore[operator]

@@ -22,15 +22,15 @@ from click.testing import Result
 from jsonnx import Session
 from jsonnx.cli import main
 from jsonnx.core.files import files
-from jsonnx.core.files.run_files import CSV_FILE, EXECUTION_FILE, REPORT_FILE, RESULT_FILES
-from jsonnx.pipeline.run.run_recorder import Recorder
-from jsonnx.runtime.run_folder.run_folder import RunFolder
+from jsonnx.core.files.run_layout import RunPaths
+from jsonnx.pipeline.run.run_folder_callback import RunFolderCallback
+from jsonnx.pipeline.run_folder.run_folder import RunFolder
 from safetensors.numpy import load_file
 from support.commands import IN_PROCESS
 
 SOURCE = Path(__file__).parents[3] / "compiler"
 STEPS, EPOCHS = 6, 3
-COMPARED_FILES = [name for name in RESULT_FILES if name not in (EXECUTION_FILE, CSV_FILE, REPORT_FILE)]
+COMPARED_FILES = {path.name for path in RunPaths(Path()).results} - {"execution.json", "metrics.csv", "report.html"}
 
 SPEC: dict[str, Any] = {
     "inputs": {"x": {"shape": [6]}},
@@ -99,14 +99,14 @@ def assert_usable(folder: Path) -> None:
 
 def at_step(monkeypatch: pytest.MonkeyPatch, number: int, act: Any) -> None:
     """Calls `act` after the step of this number, counted over the whole run."""
-    steps, record = iter(range(1, 1000)), Recorder.on_step
+    steps, record = iter(range(1, 1000)), RunFolderCallback.on_train_batch_end
 
-    def on_step(self: Recorder, step: int, figures: Any) -> None:
-        record(self, step, figures)
+    def end_step(self: RunFolderCallback, batch: int, logs: Any) -> None:
+        record(self, batch, logs)
         if next(steps) == number:
             act()
 
-    monkeypatch.setattr(Recorder, "on_step", on_step)
+    monkeypatch.setattr(RunFolderCallback, "on_train_batch_end", end_step)
 
 
 # -- signals ----------------------------------------------------------------------------------------------------------
@@ -178,10 +178,10 @@ SELF_KILLING_SCRIPT = """
 import os, signal, sys
 import jsonnx.pipeline.run.checkpoint_schedule
 from jsonnx.cli import main
-from jsonnx.pipeline.run.run_recorder import Recorder
+from jsonnx.pipeline.run.run_folder_callback import RunFolderCallback
 place, number = sys.argv[1], int(sys.argv[2])
 jsonnx.pipeline.run.checkpoint_schedule.EPOCH_CHECKPOINT_SECONDS = 0.0
-replace, record, calls = os.replace, Recorder.on_step, iter(range(1, 10**9))
+replace, record, calls = os.replace, RunFolderCallback.on_train_batch_end, iter(range(1, 10**9))
 
 def die():
     os.kill(os.getpid(), signal.SIGKILL)
@@ -191,12 +191,12 @@ def replaced(*arguments):
     die() if last and place == "before" else replace(*arguments)
     die() if last and place == "after" else None
 
-def stepped(self, step, figures):
-    record(self, step, figures)
+def stepped(self, batch, logs):
+    record(self, batch, logs)
     die() if next(calls) == number else None
 
 if place == "step":
-    Recorder.on_step = stepped
+    RunFolderCallback.on_train_batch_end = stepped
 elif place in ("before", "after"):
     os.replace = replaced
 main(sys.argv[3:], prog_name="jsonnx")

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 from jsonnx.render.results.progress import (
+    Display,
     EpochLines,
-    NoDisplay,
     NotebookLine,
     ProgressBar,
     filled_lines,
@@ -132,8 +132,9 @@ def test_the_epoch_and_the_time_are_shown_whatever_the_figures(width: int, monke
     monkeypatch.setenv("COLUMNS", str(width))
     monkeypatch.setenv("NO_COLOR", "1")
     with progress_display(1) as display:
-        display.on_epoch_begin(0, 12, 400)
-        display.show_step(7, lambda: FIGURES)
+        display.set_params({"epochs": 12, "steps": 400})
+        display.on_epoch_begin(0)
+        display.on_train_batch_end(6, FIGURES)
         display.on_epoch_end(0, FIGURES)
     lines = re.split(r"[\r\n]+", re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", terminal.getvalue()))
     assert max(map(len, lines)) <= width
@@ -144,12 +145,21 @@ def test_the_epoch_and_the_time_are_shown_whatever_the_figures(width: int, monke
     assert all(f"{name} 0.5000" in last for name in FIGURES)
 
 
+class Unread(dict[str, float]):
+    """Logs that may not be read."""
+
+    def __getattribute__(self, name: str) -> Any:
+        raise ValueError(name)
+
+    def __bool__(self) -> bool:
+        raise ValueError("read")
+
+
 def test_figures_are_computed_only_when_they_are_drawn() -> None:
-    calls = []
     bar = ProgressBar()
     bar.next_drawing = float("inf")
-    bar.show_step(1, lambda: calls.append(1) or {})  # type: ignore[func-returns-value]
-    assert not calls
+    bar.on_train_batch_end(0, Unread())
+    assert not bar.has_failed
 
 
 def test_figures_fill_lines() -> None:
@@ -160,8 +170,8 @@ def test_figures_fill_lines() -> None:
     ("verbosity", "stream", "expected"),
     [
         ("auto", Terminal(), ProgressBar),
-        ("auto", io.StringIO(), NoDisplay),
-        (0, Terminal(), NoDisplay),
+        ("auto", io.StringIO(), Display),
+        (0, Terminal(), Display),
         (1, Terminal(), ProgressBar),
         (1, io.StringIO(), EpochLines),
         (2, Terminal(), EpochLines),
@@ -172,7 +182,7 @@ def test_the_display_depends_on_the_stream(
 ) -> None:
     monkeypatch.setattr(sys, "stderr", stream)
     with progress_display(verbosity) as display:
-        assert type(display.display) is expected
+        assert type(display) is expected
 
 
 def test_a_notebook_gets_a_line_on_standard_output(
@@ -180,7 +190,8 @@ def test_a_notebook_gets_a_line_on_standard_output(
 ) -> None:
     monkeypatch.setattr("jsonnx.render.results.progress.in_notebook", lambda: True)
     with progress_display("auto") as display:
-        assert type(display.display) is NotebookLine
-        display.on_epoch_begin(0, 2, 5)
-        display.show_step(5, lambda: {"loss": 1.0})
+        assert type(display) is NotebookLine
+        display.set_params({"epochs": 2, "steps": 5})
+        display.on_epoch_begin(0)
+        display.on_train_batch_end(4, {"loss": 1.0})
     assert capsys.readouterr().out == "\repoch 1/2  5/5  0:00:00  loss 1.0000\n"

@@ -73,35 +73,37 @@ class RandomRates(jsonnx.Callback):
         self.calls[1] = (count + 1, factor * np.float32(logs["val_loss"]))
 
 
-class Counter:
-    """A callback that is no Callback."""
+class Counter(jsonnx.Callback):
+    """Counts steps and epochs."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.steps = self.epochs = 0
 
-    def on_step(self, step: int, figures: Any) -> None:
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         self.steps += 1
 
-    def on_epoch_end(self, epoch: int, figures: Any) -> None:
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         self.epochs += 1
 
     def state_dict(self) -> dict[str, Any]:
-        return vars(self)
+        return {"steps": self.steps, "epochs": self.epochs}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        vars(self).update(state)
+        self.steps, self.epochs = state["steps"], state["epochs"]
 
 
-class Saver:
+class Saver(jsonnx.Callback):
     """Saves a checkpoint after each step and each epoch."""
 
     def __init__(self, trainer: jsonnx.Trainer, folder: Path) -> None:
+        super().__init__()
         self.trainer, self.folder = trainer, folder
 
-    def on_step(self, step: int, figures: Any) -> None:
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         self.trainer.save_checkpoint(self.folder / f"step-{self.trainer.steps}")
 
-    def on_epoch_end(self, epoch: int, figures: Any) -> None:
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         self.trainer.save_checkpoint(self.folder / f"epoch-{epoch}")
 
 
@@ -113,7 +115,7 @@ def test_a_callback_of_ones_own_is_resumed(tmp_path: Path, position: int) -> Non
     whole = jsonnx.Trainer(SPEC, seed=0)
     given: list[Any] = [RandomRates(), Counter(), RandomRates()]
     fit(whole, *given[:position], Saver(whole, tmp_path), *given[position:])
-    assert vars(given[1]) == {"steps": 4 * STEPS, "epochs": 4}
+    assert given[1].state_dict() == {"steps": 4 * STEPS, "epochs": 4}
     for name in CHECKPOINTS:
         resumed, again = jsonnx.Trainer(SPEC, seed=0), [RandomRates(), Counter(), RandomRates()]
         assert resumed.load_checkpoint(tmp_path / name) == []
@@ -199,7 +201,7 @@ def test_a_fit_may_lack_or_add_callbacks(tmp_path: Path) -> None:
     counters = [Counter(), Counter()]
     trainer.load_checkpoint(tmp_path / "a")
     fit(trainer, *counters, epochs=2)
-    assert [vars(counter) for counter in counters] == [{"steps": 8, "epochs": 2}, {"steps": 4, "epochs": 1}]
+    assert [counter.state_dict() for counter in counters] == [{"steps": 8, "epochs": 2}, {"steps": 4, "epochs": 1}]
 
 
 def test_other_runs_have_no_states_in_their_checkpoints(tmp_path: Path) -> None:

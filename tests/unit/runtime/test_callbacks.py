@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import jsonnx
 import numpy as np
 import pytest
 from jsonnx import Trainer
-from jsonnx.runtime.callbacks.callbacks import HOOKS, OTHER_NAMES, checked_callbacks
+from jsonnx.callbacks import LambdaCallback
+from jsonnx.core.callback import HOOKS, methods_for
+from jsonnx.runtime.callbacks.callbacks import OTHER_NAMES, checked_callbacks
 
 SPEC = {
     "inputs": {"x": {"shape": [2]}},
@@ -16,8 +19,8 @@ SPEC = {
 }
 
 
-def with_hooks(**hooks: Any) -> object:
-    return type("Note", (), {name: staticmethod(hook) for name, hook in hooks.items()})()
+def with_hooks(base: type = jsonnx.Callback, **hooks: Any) -> Any:
+    return type("Note", (base,), {name: staticmethod(hook) for name, hook in hooks.items()})()
 
 
 def keras_callback() -> object:
@@ -25,12 +28,12 @@ def keras_callback() -> object:
     return type("EarlyStopping", (base,), {})()
 
 
-def a_function(epoch: int, figures: Any) -> None:
+def a_function(epoch: int, logs: Any) -> None:
     pass
 
 
-class Stops:
-    def on_end(self, history: Any) -> None:
+class Stops(jsonnx.Callback):
+    def on_train_end(self, logs: Any = None) -> None:
         pass
 
 
@@ -38,16 +41,20 @@ class Stops:
     ("callbacks", "message"),
     [
         ([with_hooks(on_epoch_ends=print)], "unknown hook 'on_epoch_ends'; did you mean 'on_epoch_end'?"),
-        ([with_hooks(on_batch_end=print)], "unknown hook 'on_batch_end'; here it is 'on_step'"),
-        ([with_hooks(on_end=print, on_exception=print)], "unknown hook 'on_exception'; the hooks are on_epoch_begin"),
+        ([with_hooks(on_step=print)], "unknown hook 'on_step'; in Keras and here it is 'on_train_batch_end'; the"),
+        ([with_hooks(object, on_step=print)], "unknown hook 'on_step'; in Keras and here it is 'on_train_batch_end'"),
+        ([with_hooks(on_end=print)], "unknown hook 'on_end'; in Keras and here it is 'on_train_end'; the methods are"),
+        ([with_hooks(on_train_end=print, on_exception=print)], "unknown hook 'on_exception'; the methods are on_train"),
+        ([with_hooks(on_epoch_end=lambda epoch: 0)], r"on_epoch_end takes \(epoch\), but is called with"),
         (
-            [with_hooks(on_epoch_end=lambda epoch: 0)],
-            r"on_epoch_end takes \(epoch\), but is called with",
+            [with_hooks(on_epoch_begin=lambda epoch, epochs, steps: 0)],
+            r"on_epoch_begin takes \(epoch, epochs, steps\), but is called with \(epoch, logs\)",
         ),
-        ([type("Note", (), {"on_end": 3})()], "Note.on_end is a hook and must be a method, got int"),
-        ([a_function], "the function 'a_function' has no hook"),
-        ([print, 42], "the function 'print' has no hook"),
-        ([42], "the callback int has no hook"),
+        ([type("Note", (jsonnx.Callback,), {"on_epoch_end": 3})()], "Note.on_epoch_end is a hook and must be a method"),
+        ([a_function], "the function 'a_function' is no callback: derive a class from jsonnx.Callback, or write"),
+        ([print, 42], "the function 'print' is no callback"),
+        ([42], "the callback int does not derive from jsonnx.Callback; the methods are on_train_begin"),
+        ([with_hooks(object, on_epoch_end=print)], "the callback Note does not derive from jsonnx.Callback"),
         ([Stops], r"Stops is a class: pass an instance, Stops\(...\)"),
         ([keras_callback()], "the callback EarlyStopping is one of Keras"),
         (Stops(), r"got Stops: write callbacks=\[...\]"),
@@ -62,18 +69,44 @@ def test_a_callback_that_cannot_be_called_is_an_error_before_training(callbacks:
     assert trainer.steps == 0
 
 
-def test_objects_with_some_of_the_hooks_are_callbacks() -> None:
-    hooks = {name: lambda *arguments: None for name in HOOKS}
-    for name in hooks:
-        assert len(checked_callbacks([with_hooks(**{name: hooks[name]})])) == 1
-    assert len(checked_callbacks(iter([with_hooks(**hooks), with_hooks(on_step=print), Stops()]))) == 3
-    optional = with_hooks(on_epoch_end=lambda epoch, figures, more=None: None, online=True)
-    assert checked_callbacks([optional]) == (optional,)
+def test_a_callback_has_some_of_the_hooks() -> None:
+    for name in HOOKS:
+        note = with_hooks(**{name: lambda *arguments: None})
+        assert checked_callbacks([note]) == (note,)
+    optional = with_hooks(on_epoch_end=lambda epoch, logs, more=None: None, online=True)
+    assert checked_callbacks(iter([optional, Stops()]))[0] is optional
     assert checked_callbacks(None) == ()
-    not_evaluated = type("Note", (), {"on_end": print, "on_screen": property(lambda self: 1 / 0)})()
-    assert checked_callbacks([not_evaluated]) == (not_evaluated,)
+    not_evaluated = type("Note", (jsonnx.Callback,), {"on_train_end": print, "on_screen": property(lambda self: 1 / 0)})
+    assert len(checked_callbacks([not_evaluated()])) == 1
     assert set(OTHER_NAMES.values()) <= HOOKS.keys()
     assert not OTHER_NAMES.keys() & HOOKS.keys()
+
+
+def test_only_methods_that_a_callback_overrides_are_called() -> None:
+    quiet, alias, own = jsonnx.Callback(), with_hooks(on_batch_end=print), jsonnx.Callback()
+    own.on_train_batch_end = print  # type: ignore[method-assign, assignment]
+    methods = methods_for([quiet, alias, own], "on_train_batch_end")
+    assert methods == [alias.on_train_batch_end, print]
+    assert methods_for([quiet, alias, own], "on_train_batch_begin") == []
+
+
+def test_logs_that_a_callback_changes_reach_the_callbacks_behind_it() -> None:
+    seen: list[Any] = []
+    adds = LambdaCallback(on_epoch_end=lambda epoch, logs: logs.update(rate=1.0))
+    sees = LambdaCallback(on_epoch_end=lambda epoch, logs: seen.append(logs["rate"]))
+    history = Trainer(SPEC).fit(np.zeros((4, 2)), np.zeros((4, 1)), epochs=1, callbacks=[adds, sees])
+    assert seen == [1.0]
+    assert [*history.history] == ["loss"]
+
+
+def test_the_end_of_a_fit_is_known_in_its_last_epoch() -> None:
+    """By early stopping of the spec as by a callback, before the weights of the best epoch are restored."""
+    spec = {**SPEC, "training": {"loss": "mse", "early_stopping": {"monitor": "loss", "min_delta": 10, "patience": 2}}}
+    ends: list[bool] = []
+    trainer = Trainer(spec)
+    note = LambdaCallback(on_epoch_end=lambda epoch, logs: ends.append(trainer.stop_training))
+    trainer.fit(np.ones((4, 2)), np.ones((4, 1)), epochs=9, callbacks=[note])
+    assert ends == [False, False, True]
 
 
 @pytest.mark.parametrize("threads", [-1, 0, 100_000])

@@ -13,12 +13,13 @@ from contextlib import suppress
 
 import numpy as np
 import pytest
+from jsonnx.core.callback import Callback
 from jsonnx.core.diagnostics import CompileError, UsageError
+from jsonnx.pipeline.run_folder.checkpoint_manifest import read_manifest
+from jsonnx.pipeline.run_folder.run_folder import RunFolder
 from jsonnx.runtime.fit import checkpoint
 from jsonnx.runtime.fit.trainer import Diverged, Trainer
 from jsonnx.runtime.providers.signals import StopOnSignal
-from jsonnx.runtime.run_folder.checkpoint_manifest import read_manifest
-from jsonnx.runtime.run_folder.run_folder import RunFolder
 
 from .plans import classifier, flowers, have_equal_variables
 
@@ -30,13 +31,14 @@ def plan(**more):
     return classifier(SPEC, noise=0.2, **more)
 
 
-class SaveAt:
+class SaveAt(Callback):
     """Saves after a step of the run, and raises a signal to stop there."""
 
     def __init__(self, trainer, path, step, interrupt=True):
+        super().__init__()
         self.trainer, self.path, self.step, self.interrupt = trainer, path, step, interrupt
 
-    def on_step(self, step, figures):
+    def on_train_batch_end(self, batch, logs=None):
         if self.trainer.steps == self.step:
             self.trainer.save_checkpoint(self.path)
             if self.interrupt:
@@ -70,8 +72,8 @@ def test_a_resumed_run_equals_the_run_that_never_stopped(tmp_path, uninterrupted
 def test_a_checkpoint_at_an_epochs_end_resumes_with_the_next_epoch(tmp_path, uninterrupted):
     trainer = Trainer(plan())
 
-    class Save:
-        def on_epoch_end(self, epoch, figures):
+    class Save(Callback):
+        def on_epoch_end(self, epoch, logs=None):
             trainer.save_checkpoint(tmp_path / f"{epoch}")
 
     trainer.fit(X, Y, validation_split=0.2, callbacks=[Save()])
@@ -235,10 +237,11 @@ def test_another_machine_is_a_warning(saved):
 PROGRAM = """
 import sys
 from unit.runtime.plans import classifier, flowers
+from jsonnx.core.callback import Callback
 from jsonnx.runtime.fit.trainer import Trainer
 
-class Tell:
-    def on_step(self, step, figures):
+class Tell(Callback):
+    def on_train_batch_end(self, batch, logs=None):
         print("step", flush=True)
 
 trainer = Trainer(classifier(noise=0.2))
@@ -312,7 +315,7 @@ def test_training_works_in_another_thread():
 def test_a_run_folder_holds_the_files_of_a_run(tmp_path):
     trainer = Trainer(classifier())
     with RunFolder(tmp_path / "a" / "run") as folder:
-        folder.start_run(trainer, {"spec.json": "{}", "run.json": "{}"})
+        folder.start_run(trainer, {folder.paths.spec: "{}", folder.paths.run_info: "{}"})
         folder.write_model(b"onnx")
         folder.write_weights(trainer.weights())
         folder.append_metrics(0, {"loss": 1.0, "val_loss": float("nan")})
@@ -384,7 +387,7 @@ def test_a_damaged_checkpoint_is_none_of_those_that_are_kept(tmp_path, keep):
     with RunFolder(tmp_path) as folder:
         assert folder.load_newest_checkpoint(resumed)[0] == older
         folder.save_best_checkpoint(resumed)
-        assert [*read_manifest(folder.checkpoint_folder)] == ["best.safetensors", older.name]
+        assert [*read_manifest(folder.paths.checkpoint_manifest)] == ["best.safetensors", older.name]
         folder.save_checkpoint(resumed, keep)  # of the same step
         assert folder.checkpoints() == [older]
         resumed.step(X, Y)
@@ -396,15 +399,15 @@ def test_a_damaged_checkpoint_is_none_of_those_that_are_kept(tmp_path, keep):
 def test_a_manifest_has_the_hashes_of_all_checkpoints(tmp_path):
     trainer = Trainer(classifier())
     with RunFolder(tmp_path) as folder:
-        folder.start_run(trainer, {"spec.json": "{}", "run.json": "{}"})
+        folder.start_run(trainer, {folder.paths.spec: "{}", folder.paths.run_info: "{}"})
         folder.save_best_checkpoint(trainer)
         trainer.step(X, Y)
         newest = folder.save_checkpoint(trainer)
     with RunFolder(tmp_path) as folder:  # another process
         trainer.step(X, Y)
         folder.save_checkpoint(trainer)
-        digests = read_manifest(folder.checkpoint_folder)
-        paths = folder.checkpoint_folder.glob("*.safetensors")
+        digests = read_manifest(folder.paths.checkpoint_manifest)
+        paths = folder.paths.checkpoint_folder.glob("*.safetensors")
         assert digests == {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
         assert len(digests) == 3
         (tmp_path / "checkpoints" / newest.name).unlink()

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from jsonnx.core.callback import Callback
 from jsonnx.core.diagnostics import CompileError
 from jsonnx.core.providers.known_providers import PROVIDERS
 from jsonnx.core.types import BATCH, TensorType
@@ -111,8 +112,8 @@ def test_a_batch_is_copied_ahead_where_another_thread_may_do_so(device, monkeypa
 
 
 def test_a_new_learning_rate_reaches_batches_that_are_copied_already(device, monkeypatch):
-    class Halving:
-        def on_step(self, step: int, figures: dict[str, float]) -> None:
+    class Halving(Callback):
+        def on_train_batch_end(self, batch, logs=None):
             trainer.learning_rate /= 2
 
     monkeypatch.setitem(PROVIDERS, "cpu", replace(PROVIDERS["cpu"], copies_while_running=True))

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from jsonnx import CompileError, Trainer
-from jsonnx.runtime.callbacks.callback_class import Callback
+from jsonnx.core.callback import Callback
 
 from .plans import flowers, have_equal_variables
 

@@ -57,18 +57,19 @@ def test_contexts_may_be_nested():
         assert half() > 0
 
 
-class Watching:
+class Watching(jsonnx.Callback):
     """Records what NumPy computes in a callback."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.seen = []
 
-    def on_epoch_end(self, epoch, figures):
+    def on_epoch_end(self, epoch, logs=None):
         self.seen.append(half())
 
 
 class Hearing(Watching):
-    def on_step(self, step, figures):
+    def on_train_batch_end(self, batch, logs=None):
         self.seen.append(half())
 
 

@@ -9,6 +9,7 @@ import jsonnx
 import numpy as np
 import pytest
 from jsonnx import Trainer
+from jsonnx.core.callback import Callback
 from jsonnx.pipeline.check.check import check_spec
 from jsonnx.pipeline.train.plan_training import plan_training
 from jsonnx.pipeline.train.training_export import manifest
@@ -53,8 +54,8 @@ def test_a_run_with_every_kind_of_optimizer_state_resumes_bit_for_bit(tmp_path: 
     whole.fit(X, Y, epochs=3)
     first = Trainer(spec(optimizer))
 
-    class StopAfterFirstEpoch:
-        def on_epoch_end(self, epoch: int, figures: dict[str, float]) -> None:
+    class StopAfterFirstEpoch(Callback):
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
             first.save_checkpoint(tmp_path / "checkpoint")
             first.stop()
 

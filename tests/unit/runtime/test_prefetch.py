@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from jsonnx.core.callback import Callback
 from jsonnx.data.samples.sample_order import sample_order
 from jsonnx.runtime.execution import prefetch
 from jsonnx.runtime.execution.runner import Runner
@@ -34,14 +35,15 @@ def by_steps(trainer: Trainer, x: np.ndarray, batch_size: int, epochs: int, shuf
     return losses
 
 
-class LossRecorder:
+class LossRecorder(Callback):
     """Records the mean loss after each step."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.means: list[tuple[int, float]] = []
 
-    def on_step(self, step: int, figures: dict[str, float]) -> None:
-        self.means.append((step, figures["loss"]))
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        self.means.append((batch + 1, logs["loss"]))
 
 
 @pytest.mark.costly(6)
@@ -132,14 +134,15 @@ def test_reused_buffers_give_the_same_fit_as_new_ones(monkeypatch: pytest.Monkey
         np.testing.assert_array_equal(array, fits[1][1][name])
 
 
-class Halved:
+class Halved(Callback):
     """Halves the weights in the middle of an epoch."""
 
     def __init__(self, trainer: Trainer) -> None:
+        super().__init__()
         self.trainer = trainer
 
-    def on_step(self, step: int, figures: dict[str, float]) -> None:
-        if step == 5:
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        if batch == 4:
             self.trainer.set_weights({name: array / 2 for name, array in self.trainer.weights().items()})
 
 
@@ -149,7 +152,7 @@ def test_callbacks_may_change_weights_between_the_steps_of_a_buffer() -> None:
     for step in range(10):
         rows = slice(10 * step, 10 * step + 10)
         stepped.step(X[rows], Y[rows])
-        Halved(stepped).on_step(step + 1, {})
+        Halved(stepped).on_train_batch_end(step)
     assert all((fitted.weights()[name] == array).all() for name, array in stepped.weights().items())
 
 
@@ -181,8 +184,8 @@ def test_an_exception_of_a_callback_waits_for_the_prefetch(monkeypatch: pytest.M
         filled.append(len(slots))
         return slots
 
-    class Refuses:
-        def on_step(self, step: int, figures: dict[str, float]) -> None:
+    class Refuses(Callback):
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
             raise RuntimeError("no more")
 
     monkeypatch.setattr(prefetch.PrefetchBuffer, "fill", fill_slowly)
@@ -207,9 +210,9 @@ def test_a_second_interrupt_is_not_lost_in_the_wait(monkeypatch: pytest.MonkeyPa
             time.sleep(0.1)
         return fill(buffer, *arguments)
 
-    class Interrupts:
-        def on_step(self, step: int, figures: dict[str, float]) -> None:
-            if step == 1:
+    class Interrupts(Callback):
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+            if batch == 0:
                 signal.raise_signal(signal.SIGINT)
                 stop_requested.set()
 

@@ -224,7 +224,7 @@ class Ducks:
     [
         (Misspelled, TypeError, "unknown hook 'on_epoch_ends'; did you mean 'on_epoch_end'?"),
         (TooFew, TypeError, r"TooFew.on_epoch_end takes \(epoch.*, but is called with \(epoch, logs\)"),
-        (Ducks, TypeError, "here it is 'on_step', or derive the class from jsonnx.Callback"),
+        (Ducks, TypeError, "the callback Ducks does not derive from jsonnx.Callback"),
         (lambda: callbacks.EarlyStopping("val_acc"), ValueError, "'val_acc' is not reported: the figures are 'loss'"),
         (lambda: callbacks.EarlyStopping(mode="up"), ValueError, "mode must be one of"),
         (lambda: callbacks.ReduceLROnPlateau(factor=2), ValueError, "factor must be between 0 and 1"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from jsonnx.core.callback import Callback
 from jsonnx.core.diagnostics import CompileError, UsageError
 from jsonnx.core.files.spec_source import SpecSource
 from jsonnx.data.samples.data_errors import FeedError
@@ -190,39 +191,11 @@ def test_all_faults_of_weights_are_reported_at_once():
 # -- events ----------------------------------------------------------------------------------------------------------
 
 
-class Listener:
-    def __init__(self):
-        self.events = []
-
-    def on_epoch_begin(self, *arguments):
-        self.events.append(("begin", *arguments))
-
-    def on_step(self, step, figures):
-        self.events.append(("step", step, list(figures)))
-
-    def on_epoch_end(self, epoch, figures):
-        self.events.append(("end", epoch, list(figures)))
-
-    def on_end(self, history):
-        self.events.append(("over", history.epoch))
-
-
-def test_callbacks_are_called_in_order():
-    listener = Listener()
-    Trainer(classifier()).fit(X, Y, batch_size=50, epochs=2, validation_split=0.4, callbacks=[listener])
-    names = ["loss", "accuracy"]
-    epochs = [
-        [("begin", e, 2, 2), ("step", 1, names), ("step", 2, names), ("end", e, [*names, "val_loss", "val_accuracy"])]
-        for e in (0, 1)
-    ]
-    assert listener.events == [*epochs[0], *epochs[1], ("over", [0, 1])]
-
-
 def test_a_callback_can_stop():
     trainer = Trainer(classifier())
 
-    class Stop:
-        def on_step(self, step, figures):
+    class Stop(Callback):
+        def on_train_batch_end(self, batch, logs=None):
             trainer.stop()
 
     history = trainer.fit(X, Y, batch_size=10, epochs=5, callbacks=[Stop()])
@@ -274,8 +247,8 @@ def test_the_best_epochs_weights_are_restored(monkeypatch):
     trainer = Trainer(classifier({"restore_best_weights": True}))
     weights_of_epochs = []
 
-    class Note:
-        def on_epoch_end(self, epoch, figures):
+    class Note(Callback):
+        def on_epoch_end(self, epoch, logs=None):
             weights_of_epochs.append(trainer.weights())
 
     trainer.fit(X, Y, epochs=4, validation_split=0.2, callbacks=[Note()])
@@ -305,8 +278,8 @@ def test_a_diverging_run_stops_with_the_last_good_weights():
     trainer = Trainer(line({"optimizer": {"type": "sgd", "learning_rate": 1e6}}))
     states = []
 
-    class Note:
-        def on_step(self, step, figures):
+    class Note(Callback):
+        def on_train_batch_end(self, batch, logs=None):
             states.append((trainer.steps, trainer.weights()["line/kernel"]))
 
     with pytest.raises(Diverged) as error:

@@ -115,9 +115,9 @@ def test_a_run_with_lists_and_kept_samples_is_resumed_within_an_epoch(tmp_path: 
     x, y = rng.normal(size=(18, 2)).astype("float32"), rng.integers(0, CLASSES, 18)
     whole, resumed = jsonnx.Trainer(spec), jsonnx.Trainer(spec)
 
-    class Save:
-        def on_step(self, step: int, figures: Any) -> None:
-            if (whole.epochs_done, step) == (1, 3):
+    class Save(jsonnx.Callback):
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+            if (whole.epochs_done, batch) == (1, 2):
                 whole.save_checkpoint(tmp_path / "checkpoint")
 
     history = whole.fit(x, y, callbacks=[Save()]).history

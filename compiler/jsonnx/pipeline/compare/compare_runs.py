@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 
 from ...core.diagnostics import CompileError, Diagnostic, UsageError
 from ...diff import Comparison
-from ..run.run import Run
 from ..run.run_differences import environment_differences, input_differences
+from ..run_folder.run import Run
 from .compare_specs import compare_checked_specs
 
 

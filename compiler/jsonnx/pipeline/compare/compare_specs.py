@@ -9,7 +9,7 @@ from typing import Any
 
 from ...analysis.activation_memory import activation_peak
 from ...core.diagnostics import CompileError, JsonPath, UsageError, is_in_library
-from ...core.files.run_files import MODEL_FILE, SPEC_FILE
+from ...core.files.run_layout import RunPaths
 from ...diff import ComparedNetwork, Comparison, LayerCost, compare_networks
 from ...interop.model_info import inspect_model
 from ...lowering.cost import cost_table
@@ -17,7 +17,7 @@ from ..check.budget import with_budget_sizes
 from ..check.check import CheckedSpec, check_spec
 from ..compile.graphs import inference_graph
 from ..git.git_files import GIT_PREFIX
-from ..run.run_info import RUN_FOLDER_HELP
+from ..run_folder.run_info import RUN_FOLDER_HELP
 from .spec_at_revision import load_spec_at
 
 
@@ -38,7 +38,7 @@ def load_checked_spec(path_or_stdin: str | os.PathLike[str]) -> CheckedSpec:
     if isinstance(path_or_stdin, str) and path_or_stdin.startswith(GIT_PREFIX) and not path.exists():
         return load_spec_at(path_or_stdin)
     if os.path.isdir(path):
-        model, spec = path / MODEL_FILE, path / SPEC_FILE
+        model, spec = RunPaths(path).model, RunPaths(path).spec
         if not model.exists() and not spec.exists():
             raise UsageError("unreadable-file", f"{str(path)!r} is not a RUN folder", RUN_FOLDER_HELP)
         return _spec_of_model(model) if model.exists() else check_spec(spec)

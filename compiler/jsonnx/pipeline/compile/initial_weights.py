@@ -13,7 +13,7 @@ import numpy as np
 
 from ...core.diagnostics import CompileError, Diagnostic, Report, UsageError
 from ...core.files.files import UnsafePath, display_path, open_beneath, open_file
-from ...core.files.run_files import RUN_INFO_FILE, WEIGHTS_FILE
+from ...core.files.run_layout import WEIGHTS_FILE, RunPaths
 from ...core.files.spec_folders import OWN_FOLDER_HELP
 from ...core.types import TensorType
 from ...data.samples.data_errors import FeedError
@@ -143,7 +143,7 @@ def weight_file_path(path: str) -> str:
     file = os.path.join(path, WEIGHTS_FILE)
     if os.path.exists(file):
         return file
-    if os.path.exists(os.path.join(path, RUN_INFO_FILE)):
+    if RunPaths(Path(path)).run_info.exists():
         help = "`jsonnx train --resume` continues it; Ctrl-C there writes the weights of that moment"
         raise UsageError("unreadable-file", f"the run in {path!r} has no weights yet", help)
     help = "give a RUN folder that `jsonnx train` wrote, or a file: .safetensors, .npz, .keras or .h5"

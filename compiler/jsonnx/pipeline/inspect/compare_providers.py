@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ...core.callback import Callback, Logs
 from ...core.diagnostics import CompileError, UsageError
 from ...core.files.files import open_file
 from ...core.providers.known_providers import PROVIDERS
@@ -144,14 +145,16 @@ class _Subject:
         return recorder.losses
 
 
-class _LossRecorder:
+class _LossRecorder(Callback):
     """A callback that derives the loss of each step from the mean over the steps so far."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.losses: list[float] = []
 
-    def on_step(self, step: int, figures: Mapping[str, float]) -> None:
-        self.losses.append(figures["loss"] * step - sum(self.losses))
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        assert logs is not None
+        self.losses.append(logs["loss"] * (batch + 1) - sum(self.losses))
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import numpy as np
 
 from ...core.diagnostics import UsageError
 from ...core.files.files import open_file, write_atomically
-from ...core.files.run_files import RUN_INFO_FILE, SPEC_FILE
+from ...core.files.run_layout import RunPaths
 from ...core.files.spec_source import SpecSource
 from ...core.providers.known_providers import PLAIN_TARGET, target_names
 from ...core.system.cpu_count import checked_thread_count
@@ -35,8 +35,8 @@ from ...runtime.session.session import Session, model_file
 from ..check.check import CheckedSpec, check_spec
 from ..check.data_spec import index_limits, input_spec, input_vocabularies
 from ..compile.compile import compile_checked
-from ..run.run_info import read_run_info
 from ..run.trained_model import checked_spec_of, require_spec, run_data_files
+from ..run_folder.run_info import read_run_info
 from ..train.run_data import SPEC_FILES, DataFiles
 from ..train.trainer import Trainer
 from .profiled_nodes import NodeOwners, StepPasses, profiled_nodes
@@ -123,10 +123,10 @@ def profile_training(spec_or_run: str, options: ProfileOptions = DEFAULT_OPTIONS
 def _opened_trainer(spec_or_run: str, options: ProfileOptions) -> tuple[Trainer, CheckedSpec, DataFiles]:
     """The trainer of a spec or of the spec of a run, and the files that replaced the data that the spec names."""
     folder = Path(spec_or_run)
-    is_run = (folder / RUN_INFO_FILE).exists()
+    is_run = RunPaths(folder).run_info.exists()
     batch_size = () if options.batch_size is None else (f"training.batch_size={options.batch_size}",)
     changes = (*options.changes, *batch_size)
-    checked = check_spec(folder / SPEC_FILE if is_run else spec_or_run, changes=changes, scale=options.scale)
+    checked = check_spec(RunPaths(folder).spec if is_run else spec_or_run, changes=changes, scale=options.scale)
     checked.require()
     trainer = Trainer(
         checked,

@@ -20,9 +20,9 @@ from typing import Any
 
 from ...core.diagnostics import CompileError, UsageError
 from ...core.files.files import error_reason
-from ...core.files.run_files import EXECUTION_FILE, METRICS_FILE, RUN_INFO_FILE, STEPS_FILE
+from ...core.files.run_layout import RunPaths
 from ...html_report.page import report_page, waiting_page
-from ..run.run import Run
+from ..run_folder.run import Run
 from .report_run import described_run, followed_values
 
 ADDRESS = "127.0.0.1"
@@ -30,7 +30,6 @@ DEFAULT_PORT = 8321
 POLL_SECONDS = 2.0
 """The interval of a page's requests, as in `live.js`."""
 MAX_PATH = 64
-FOLLOWED_FILES = (RUN_INFO_FILE, EXECUTION_FILE, METRICS_FILE, STEPS_FILE)
 
 BUSY_PORT_HELP = "choose another one with --port, or any free one with --port 0"
 
@@ -137,9 +136,9 @@ class _Handler(BaseHTTPRequestHandler):
 
 def _etag(folder: Path) -> str:
     """Changes whenever one of the files does that figures come from."""
-    stamps = []
-    for name in FOLLOWED_FILES:
+    stamps, paths = [], RunPaths(folder)
+    for path in (paths.run_info, paths.execution, paths.metrics, paths.steps):
         with suppress(OSError):
-            status = (folder / name).stat()
-            stamps.append((name, status.st_size, status.st_mtime_ns))
+            status = path.stat()
+            stamps.append((path.name, status.st_size, status.st_mtime_ns))
     return f'"{sha256(repr(stamps).encode()).hexdigest()[:32]}"'

@@ -15,8 +15,8 @@ from ...data.samples.dataset import Dataset
 from ...html_report.json_values import rounded
 from ...html_report.regression import histogram, scatter_sample
 from ...runtime.training_plan import TrainingPlan
-from ..run.run import Run
 from ..run.trained_model import TrainedModel
+from ..run_folder.run import Run
 from ..train.run_data import read_part, read_split, split_off_validation
 from ..train.target_classes import class_counts
 

@@ -13,7 +13,6 @@ import numpy as np
 
 from ...core.diagnostics import CompileError, UsageError
 from ...core.figures import numbers_only
-from ...core.files.run_files import EXECUTION_FILE, RUN_INFO_FILE, SPEC_FILE
 from ...core.files.spec_folders import LOCK_FILE
 from ...core.reserved_names import LOSS
 from ...data.samples.data_errors import FeedError
@@ -25,13 +24,13 @@ from ...html_report.outputs import output_figures
 from ...lowering.cost import cost_table
 from ...render.networks.tables import summary_json
 from ...runtime.fit.trainer import Trainer
-from ...runtime.run_folder.run_folder import RunFolder
 from ...runtime.training_plan import TrainingPlan
 from ..check.check import CheckedSpec
 from ..compile.graphs import costed_graph
 from ..run.lock_file import locked_values
-from ..run.run import Run
 from ..run.trained_model import TrainedModel
+from ..run_folder.run import Run
+from ..run_folder.run_folder import RunFolder
 from ..train.plan_training import plan_training
 from .report_data import ReportData, read_report_data, target_balance
 from .report_examples import examples
@@ -42,7 +41,6 @@ MAX_STEPS = 500
 """Steps whose loss the page shows."""
 MAX_SHOWN_CHARACTERS = 200_000
 """Characters of a file that the page shows."""
-SHOWN_FILES = (SPEC_FILE, RUN_INFO_FILE, EXECUTION_FILE)
 
 RunValues = dict[str, Any]
 
@@ -190,9 +188,9 @@ def _newest_checkpoint(run: Run) -> Path | None:
 def _files(run: Run) -> list[dict[str, str]]:
     """The spec as it was trained, the run's entry in a lock file, if it can be locked, and its description."""
     texts = {}
-    for name in SHOWN_FILES:
+    for path in (run.paths.spec, run.paths.run_info, run.paths.execution):
         with suppress(OSError):
-            texts[name] = (run.folder / name).read_text("utf-8", "replace")
+            texts[path.name] = path.read_text("utf-8", "replace")
     with suppress(UsageError, OSError):
         texts[LOCK_FILE] = json.dumps({run.spec_file: locked_values(run)}, indent=2)
     return [

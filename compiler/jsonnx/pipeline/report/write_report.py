@@ -8,10 +8,10 @@ from pathlib import Path
 
 from ...core.diagnostics import CompileError, UsageError
 from ...core.files.files import refuse_overwrite, write_atomically
-from ...core.files.run_files import REPORT_FILE, RESULT_FILES
+from ...core.files.run_layout import RunPaths
 from ...core.files.spec_folders import SpecFolders, expand_user_path
 from ...html_report.page import report_page
-from ..run.run import Run
+from ..run_folder.run import Run
 from ..train.run_data import file_paths, replaced_files
 from .report_run import DEFAULT_OPTIONS, ReportOptions, run_values
 
@@ -35,7 +35,7 @@ def _input_files(folder: Path, options: ReportOptions) -> list[Path]:
         training = run.checked_spec.require().network.training
     folders = SpecFolders.of(run.data_folder, options.data_roots)
     data_files = file_paths(training.data if training else None, folders, replaced_files(folder, run.info))
-    own_files = [folder / name for name in RESULT_FILES if name != REPORT_FILE]
+    own_files = [path for path in run.paths.results if path != run.paths.report]
     given_files = map(Path, expand_user_path(options.data)) if options.data else []
     return [*own_files, run.data_folder / run.spec_file, *data_files, *given_files]
 
@@ -48,4 +48,4 @@ def _titles(folders: Sequence[Path]) -> list[str]:
 
 def default_report_file(folders: Sequence[Path]) -> Path:
     """In the folder of a single run, otherwise in the current one."""
-    return folders[0] / REPORT_FILE if len(folders) == 1 else Path(REPORT_FILE)
+    return RunPaths(folders[0] if len(folders) == 1 else Path()).report

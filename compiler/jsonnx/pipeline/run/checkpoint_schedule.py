@@ -7,8 +7,8 @@ from math import isnan
 
 from ...runtime.execution.history import History
 from ...runtime.fit.early_stopping import is_maximized
-from ...runtime.run_folder.run_folder import MAX_CHECKPOINTS
 from ...runtime.training_plan import TrainingPlan
+from ..run_folder.run_folder import MAX_CHECKPOINTS
 
 EPOCH_CHECKPOINT_SECONDS, STEP_CHECKPOINT_SECONDS = 5.0, 60.0
 """Minimum seconds between checkpoints, at the end of an epoch and within one, unless the spec says when.

@@ -15,14 +15,14 @@ from typing import Any
 from ...core.diagnostics import CompileError, Diagnostic, Note, UsageError
 from ...core.files.digests import file_sha256
 from ...core.files.files import write_atomically
-from ...core.files.run_files import WEIGHTS_FILE
+from ...core.files.run_layout import WEIGHTS_FILE
 from ...core.files.spec_folders import LOCK_FILE
 from ...frontend.json.json_reader import STDIN_NAME, read_file
 from ...frontend.schema.fast_validator import is_valid
 from ...render.schemas.run_schema import lock_schema
-from .run import Run
+from ..run_folder.run import Run
+from ..run_folder.run_info import FINISHED, RunInfo
 from .run_differences import environment_differences, input_differences
-from .run_info import FINISHED, RunInfo
 
 LOCK_FORMAT = 1
 LOCK_HELP = "`jsonnx lock RUN` writes it from a finished run"
@@ -137,8 +137,8 @@ def locked_values(run: Run) -> dict[str, Any]:
         raise UsageError("not-lockable", message, "train it once more")
     if run.spec_file == STDIN_NAME:
         raise UsageError("not-lockable", f"the spec of the run in {name} is not a file", "train the spec from a file")
-    if file_sha256(run.folder / WEIGHTS_FILE) != run.hashes[WEIGHTS_FILE]:
-        message = f"{str(run.folder / WEIGHTS_FILE)!r} has changed since the run has ended"
+    if file_sha256(run.paths.weights) != run.hashes[WEIGHTS_FILE]:
+        message = f"{str(run.paths.weights)!r} has changed since the run has ended"
         raise UsageError("not-lockable", message, "train it once more")
     return {**{key: run.info[key] for key in keys}, "weights_sha256": run.hashes[WEIGHTS_FILE]}
 

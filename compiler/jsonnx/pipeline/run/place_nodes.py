@@ -14,7 +14,7 @@ import onnx
 from ...backend import serialize, to_model_proto
 from ...core.diagnostics import CompileError, Diagnostic, UsageError, path_text
 from ...core.files.files import open_file
-from ...core.files.run_files import MODEL_FILE
+from ...core.files.run_layout import MODEL_FILE
 from ...core.providers.known_providers import CPU, providers_of_auto, providers_with_kernel_table
 from ...core.types import BATCH
 from ...ir import Graph, with_vocabularies

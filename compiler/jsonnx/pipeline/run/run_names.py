@@ -10,8 +10,8 @@ from ...core.diagnostics import CompileError, UsageError
 from ...core.natural_order import natural_key
 from ...frontend.json.json_reader import STDIN_NAME
 from ..check.check import CheckedSpec
-from .list_runs import run_folders
-from .run_info import FINISHED, RunInfo, read_run_info, run_state
+from ..run_folder.list_runs import run_folders
+from ..run_folder.run_info import FINISHED, RunInfo, read_run_info, run_state
 
 PARENT_FOLDER = Path("runs")
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ...core.figures import Figure, numbers_only
-from ...core.files.run_files import MODEL_FILE
+from ...core.files.run_layout import RunPaths
 from ...core.reserved_names import is_validation_name
 from ...runtime.execution.history import History
 
@@ -67,4 +67,4 @@ class Outcome:
             lines.append("test  " + "  ".join(f"{name} {value:.4f}" for name, value in figures.items()))
         if self.is_locked:
             lines.append("the weights are those of jsonnx.lock, bit for bit")
-        return [*lines, f"wrote {self.folder / MODEL_FILE}"]
+        return [*lines, f"wrote {RunPaths(self.folder).model}"]

@@ -1,4 +1,4 @@
-"""Sends the figures of a training run to its trackers."""
+"""The callback that sends the metrics of a training run to its trackers."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ from contextlib import contextmanager
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
+from ...core.callback import Callback, Logs
 from ...core.diagnostics import Diagnostic
 from ...core.figures import numbers_only
-from ...core.files.run_files import SPEC_FILE
+from ...core.files.run_layout import RunPaths
 from ...sections.trackers import TRACKERS, Mlflow, Tensorboard, Tracker, Wandb
 from ...trackers.tracker import Parameter, RunTracker, TrackedRun
 from ...trackers.worker import TrackerWorker
-from .run_info import RunInfo
+from ..run_folder.run_info import RunInfo
+from .run_folder_callback import steps_between_lines
 from .run_options import Warn
-from .run_recorder import steps_between_lines
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -72,24 +73,29 @@ _CREATORS: Mapping[type[Tracker], Callable[[Any], RunTracker]] = {
 }
 
 
-class RunTrackers:
-    """A callback that sends figures to trackers: those by step as `step/NAME`, those by epoch under their names.
+class RunTrackers(Callback):
+    """Sends metrics to trackers: metrics by step as `step/NAME`, metrics by epoch under their names.
 
     The first exception of a tracker is a warning; training goes on without it. Raises UsageError `missing-package`.
     """
 
-    def __init__(self, trackers: Sequence[Tracker], trainer: Trainer, warn: Warn) -> None:
-        self._trackers = [(tracker.type_name, create_tracker(tracker)) for tracker in trackers]
+    def __init__(self, trackers: Sequence[Tracker], warn: Warn) -> None:
+        super().__init__()
+        for tracker in trackers:
+            create_tracker(tracker)  # a missing package is an error before the first step
+        self._trackers, self._warn = trackers, warn
         self._workers: list[TrackerWorker] = []
-        self._trainer, self._warn = trainer, warn
-        self._epoch, self._step_interval = 0, 1
+        self._epoch = 0
         self.state = FAILED
 
     @contextmanager
-    def tracking(self, folder: Path, run_info: RunInfo, document: Any, is_resumed: bool) -> Iterator[None]:
+    def tracking(
+        self, trainer: Trainer, folder: Path, run_info: RunInfo, document: Any, is_resumed: bool
+    ) -> Iterator[None]:
         """Starts the trackers, and ends them with `state`."""
+        self.set_model(trainer)
         parameters, tags = {"seed": run_info["seed"], **run_parameters(document)}, run_tags(run_info)
-        run = TrackedRun(folder, is_resumed, self._trainer.steps, parameters, tags, folder / SPEC_FILE)
+        run = TrackedRun(folder, is_resumed, self.trainer.steps, parameters, tags, RunPaths(folder).spec)
         self.start(run)
         try:
             yield
@@ -97,7 +103,7 @@ class RunTrackers:
             self.end()
 
     def start(self, run: TrackedRun) -> None:
-        self._workers = [TrackerWorker(name, tracker) for name, tracker in self._trackers]
+        self._workers = [TrackerWorker(tracker.type_name, create_tracker(tracker)) for tracker in self._trackers]
         self._call("start", run)
 
     def end(self) -> None:
@@ -105,21 +111,21 @@ class RunTrackers:
         self._call("end", self.state)
         self._close()
 
-    def on_epoch_begin(self, epoch: int, epochs: int, steps: int) -> None:
-        self._epoch, self._step_interval = epoch, steps_between_lines(steps)
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
+        self._epoch = epoch
 
-    def on_step(self, step: int, figures: Mapping[str, float]) -> None:
-        if self._workers and step % self._step_interval == 0:
-            self.send({f"step/{name}": value for name, value in numbers_only(figures).items()})
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        if self._workers and (batch + 1) % steps_between_lines(self.params["steps"] or 0) == 0:
+            self.send({f"step/{name}": value for name, value in numbers_only(logs or {}).items()})
 
-    def on_epoch_end(self, epoch: int, figures: Mapping[str, float]) -> None:
-        self.send(figures)
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        self.send(logs or {})
 
     def send(self, figures: Mapping[str, float]) -> None:
         """Sends the figures that are finite numbers."""
         values = {name: float(value) for name, value in numbers_only(figures).items() if isfinite(value)}
         if values:
-            self._call("figures", self._trainer.steps, self._epoch, values)
+            self._call("figures", self.trainer.steps, self._epoch, values)
 
     def _call(self, method: str, *arguments: Any) -> None:
         self._report_faults()

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from ...core.diagnostics import CompileError, UsageError, quoted_or_list, suggestion
 from ...core.figures import numbers_only
 from ...core.natural_order import natural_key
-from .run import Run
+from ..run_folder.run import Run
 
 COLUMNS: dict[str, Callable[[Run], Any]] = {
     "run": lambda run: str(run.folder),

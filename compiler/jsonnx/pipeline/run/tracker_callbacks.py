@@ -9,59 +9,44 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Literal
 
+from ...core.callback import Logs
 from ...core.diagnostics import Diagnostic
 from ...core.files.files import make_folders, write_atomically
-from ...core.files.run_files import SPEC_FILE
-from ...runtime.callbacks.callback_class import Callback, Logs
+from ...core.files.run_layout import RunPaths
 from ...runtime.fit.trainer import Diverged
 from ...sections.trackers import Mlflow, Tensorboard, Tracker, Wandb
 from ...trackers.tracker import TrackedRun
-from .run_info import DIVERGED, FINISHED, INTERRUPTED
-from .run_specs import spec_sha256, spec_texts
-from .run_trackers import FAILED, RunTrackers, create_tracker, run_parameters, run_tags
+from ..run_folder.run_info import DIVERGED, FINISHED, INTERRUPTED
+from ..run_folder.spec_files import spec_sha256, spec_texts
+from .run_trackers import FAILED, RunTrackers, run_parameters, run_tags
 
 DEFAULT_FOLDER = "logs"
 
 
-class _TrackerCallback(Callback):
+class _TrackerCallback(RunTrackers):
     """Sends losses and metrics to a tracker. Its first error is a RuntimeWarning; the fit goes on without it.
 
     A fit after the first steps of the Trainer continues the run that the folder has; any other begins a new one.
     """
 
     def __init__(self, tracker: Tracker, log_dir: str | os.PathLike[str]) -> None:
-        super().__init__()
-        create_tracker(tracker)  # a missing package is an error now, not in the fit
-        self._tracker, self._folder = tracker, Path(log_dir)
-        self._run: RunTrackers | None = None
+        super().__init__([tracker], _warn)
+        self._folder = Path(log_dir)
         self._spec_folder: TemporaryDirectory[str] | None = None
         """Has the spec's file until the tracker has read it."""
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         make_folders(self._folder)
         self._spec_folder = TemporaryDirectory(prefix="jsonnx-tracker-")
-        self._run = RunTrackers([self._tracker], self.trainer, _warn)
-        self._run.start(self._tracked_run(Path(self._spec_folder.name) / SPEC_FILE))
+        self.start(self._tracked_run(RunPaths(Path(self._spec_folder.name))))
 
-    def _tracked_run(self, spec_file: Path) -> TrackedRun:
+    def _tracked_run(self, paths: RunPaths) -> TrackedRun:
         trainer = self.trainer
         checked = trainer._checked
-        write_atomically(spec_file, spec_texts(checked)[SPEC_FILE].encode())
+        write_atomically(paths.spec, spec_texts(paths, checked)[paths.spec].encode())
         tags = {"name": checked.network.name, "provider": trainer.provider, "spec_sha256": spec_sha256(checked)}
         parameters = {"seed": trainer.plan.seed, **run_parameters(checked.source.value)}
-        return TrackedRun(self._folder, trainer.steps > 0, trainer.steps, parameters, run_tags(tags), spec_file)
-
-    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
-        if self._run is not None:
-            self._run.on_epoch_begin(epoch, self.params["epochs"], self.params["steps"] or 0)
-
-    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
-        if self._run is not None:
-            self._run.on_step(batch + 1, logs or {})
-
-    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        if self._run is not None:
-            self._run.on_epoch_end(epoch, logs or {})
+        return TrackedRun(self._folder, trainer.steps > 0, trainer.steps, parameters, run_tags(tags), paths.spec)
 
     def on_train_end(self, logs: Logs | None = None) -> None:
         self._end(INTERRUPTED if self.trainer.history.interrupted else FINISHED)
@@ -71,12 +56,10 @@ class _TrackerCallback(Callback):
         self._end(DIVERGED if isinstance(error, Diverged) else INTERRUPTED if interrupted else FAILED)
 
     def _end(self, state: str) -> None:
-        run, folder = self._run, self._spec_folder
-        self._run = self._spec_folder = None
-        if run is not None:
-            run.state = state
-            run.end()
+        folder, self._spec_folder = self._spec_folder, None
         if folder is not None:
+            self.state = state
+            self.end()
             folder.cleanup()
 
 

@@ -18,7 +18,7 @@ from ...backend import target_statistics_from, thresholds_from, to_model_proto
 from ...core.diagnostics import CompileError, Diagnostic, UsageError
 from ...core.figures import Figure
 from ...core.files.files import display_path, refuse_overwrite, write_atomically
-from ...core.files.run_files import MODEL_FILE, RUN_INFO_FILE, SPEC_FILE, WEIGHTS_FILE
+from ...core.files.run_layout import SPEC_FILE, RunPaths
 from ...core.files.spec_folders import SpecFolders, expand_user_path
 from ...core.files.spec_source import SpecSource
 from ...core.limits import MAX_DATA_FILE_BYTES
@@ -31,7 +31,6 @@ from ...runtime.execution.history import MetricSums
 from ...runtime.fit.plan_data import from_spec
 from ...runtime.fit.trainer import Trainer
 from ...runtime.providers.provider_options import ProviderOptions
-from ...runtime.run_folder.run_lock import is_locked
 from ...runtime.session.session import Session, concatenate_batches
 from ...runtime.session.weight_files import read_weight_file
 from ...runtime.training_plan import TrainingPlan
@@ -40,11 +39,11 @@ from ..check.data_spec import input_spec
 from ..compile.graphs import output_scoring_graph
 from ..compile.output_classes import output_classes
 from ..compile.target_forms import plan_for_target
+from ..run_folder.run_info import path_from, read_run_info, write_evaluation
 from ..train.decision import with_thresholds
 from ..train.plan_training import plan_training
 from ..train.run_data import SPEC_FILES, DataFiles, read_part, read_split, replaced_files, split_off_validation
 from .prediction_files import Predictions, prediction_writer
-from .run_info import path_from, read_run_info, run_info_texts, with_evaluation
 
 NO_EVALUATION_DATA = "the spec names neither test nor validation data, and has no `validation_split`"
 
@@ -106,7 +105,7 @@ class TrainedModel:
         """
         roots = SpecFolders.of(path, data_roots).roots
         run_info = read_run_info(path) if os.path.isdir(path) else None
-        model = path if run_info is None else path / MODEL_FILE
+        model = path if run_info is None else RunPaths(path).model
         if run_info is not None and not model.exists():
             help = "`jsonnx train --resume` continues it; Ctrl-C there writes the model as it is at that moment"
             raise UsageError("unreadable-file", f"the run in {str(path)!r} has no model yet", help)
@@ -145,9 +144,7 @@ class TrainedModel:
         has_test = training is not None and training.data is not None and training.data.has_part("test")
         name = "validation data" if data is None and not has_test else data and path_from(folder, Path(data))
         with suppress(UsageError, CompileError):
-            if not is_locked(folder):
-                run_info = with_evaluation(read_run_info(folder), name, figures)
-                write_atomically(folder / RUN_INFO_FILE, run_info_texts(run_info)[RUN_INFO_FILE].encode())
+            write_evaluation(folder, name, figures)
 
     def _evaluate(self, data: str | None) -> dict[str, Figure]:
         training_plan = replace(
@@ -157,7 +154,7 @@ class TrainedModel:
         if self.folder is not None:
             provider = self.session.provider
             trainer = Trainer(plan_for_target(training_plan, provider.name), provider)
-            trainer.set_weights(read_weight_file(self.folder / WEIGHTS_FILE, self.verify))
+            trainer.set_weights(read_weight_file(RunPaths(self.folder).weights, self.verify))
             return trainer.evaluate(samples, batch_size=BATCH_SIZE)
         return self._evaluate_outputs(training_plan, samples)
 

@@ -10,25 +10,25 @@ from pathlib import Path
 
 from ...core.diagnostics import CompileError, Diagnostic, Note, UsageError
 from ...core.files.files import refuse_overwrite
-from ...core.files.run_files import MODEL_FILE, SPEC_FILE, WEIGHTS_FILE
+from ...core.files.run_layout import MODEL_FILE, WEIGHTS_FILE
 from ...placement import ProviderPlacement
 from ...runtime.fit.trainer import Diverged, History
 from ...runtime.providers.signals import StopOnSignal
-from ...runtime.run_folder.run_folder import RunFolder
 from ...runtime.session.weight_files import WeightsReport
 from ..check.check import CheckedSpec
+from ..run_folder.run_folder import RunFolder
+from ..run_folder.run_info import DIVERGED, FINISHED, INTERRUPTED, RunInfo, read_run_info, run_info_texts
+from ..run_folder.spec_files import spec_sha256, spec_texts
 from ..train.data_warnings import data_warnings
 from ..train.decision import require_validation
 from ..train.learned_spec import learned_notes, with_learned
 from ..train.run_data import RunData
 from ..train.trainer import Trainer
-from .run_info import DIVERGED, FINISHED, INTERRUPTED, RunInfo, read_run_info, run_info_texts
+from .describe_run import end_info, start_info
+from .run_folder_callback import SAVE_ERRORS, RunFolderCallback
 from .run_inputs import input_files, load_data, new_trainer, resumed_trainer
 from .run_options import DEFAULT_OPTIONS, RunOptions, Warn, no_warning
 from .run_outcome import Outcome
-from .run_record import end_info, start_info
-from .run_recorder import SAVE_ERRORS, Recorder
-from .run_specs import spec_sha256, spec_texts
 from .run_trackers import RunTrackers, selected_trackers
 from .spec_changes import change_texts, with_change_notes
 from .training_placement import fallback_diagnostic, training_placement
@@ -59,7 +59,7 @@ def train(
     refuse_overwrite(input_files(checked, options), run_folder.result_files)
     resumes = _is_resumed(run_folder, options)
     trainer = resumed_trainer(checked, options, warn) if resumes else new_trainer(checked, options)
-    trackers = RunTrackers(selected_trackers(trainer.plan.training.trackers, options.trackers), trainer, warn)
+    trackers = RunTrackers(selected_trackers(trainer.plan.training.trackers, options.trackers), warn)
     _report_placement(checked, trainer, options, warn, on_placement)
     data = load_data(trainer, options.data)  # before anything is written, so that an error leaves no files
     require_validation(trainer.plan, data.validation is not None)
@@ -76,9 +76,9 @@ def train(
             message = f"another process has started or removed the run in {str(folder)!r}"
             raise UsageError("run-exists", message, "give the command once more")
         run_info = run.resume(on_resumed) if resumes else run.start(on_weights_resolved)
-        recorder = Recorder(run_folder, trainer, options.continue_on_save_error, warn)
-        with _resume_help(), trackers.tracking(folder, run_info, checked.source.value, resumes):
-            history = run.fit(recorder, trackers, callbacks, run_info)
+        writer = RunFolderCallback(run_folder, trainer, options.continue_on_save_error, warn)
+        with _resume_help(), trackers.tracking(trainer, folder, run_info, checked.source.value, resumes):
+            history = run.fit(writer, trackers, callbacks, run_info)
             with StopOnSignal() as stop_signal:
                 files = run.write_results()
             history.signal = history.signal or stop_signal.signal
@@ -88,7 +88,7 @@ def train(
             trackers.send({f"test_{name}": figure for name, figure in test_figures.items()})
             trackers.state = INTERRUPTED if history.interrupted else FINISHED
             run.write_end(run_info, trackers.state, history, test_figures, files)
-            recorder.finish()
+            writer.finish()
             is_locked = options.lock is not None and not history.interrupted
             if options.lock is not None and is_locked:
                 options.lock.require_weights(files[WEIGHTS_FILE], run_info)
@@ -163,12 +163,12 @@ class _PreparedRun:
         try:
             checkpoint, warnings = self.folder.load_newest_checkpoint(self.trainer, exact=self.options.exact)
         except CompileError as error:
-            raise CompileError(with_change_notes(error.diagnostics, path / SPEC_FILE, self.checked)) from error
+            raise CompileError(with_change_notes(error.diagnostics, self.folder.paths.spec, self.checked)) from error
         if checkpoint is None:
             raise UsageError("no-checkpoint", f"there is no checkpoint in {str(path)!r} to resume from", RESTART_HELP)
         self.trainer.check_resumed_fit(self.data.train, self.data.validation)
         self.warn(warnings)
-        on_resumed([self._resumed_text(), *change_texts(path / SPEC_FILE, self.checked)])
+        on_resumed([self._resumed_text(), *change_texts(self.folder.paths.spec, self.checked)])
         run_info = self._info()
         self.folder.write_texts(self._description(run_info))
         return run_info
@@ -181,9 +181,10 @@ class _PreparedRun:
             return f"all {epochs} epochs are trained already"
         return f"continues after step {steps:,}, in epoch {epochs + 1} of {planned}"
 
-    def _description(self, run_info: RunInfo) -> dict[str, str]:
-        """The texts of the files that describe the run, by name."""
-        return spec_texts(self.checked) | run_info_texts(run_info)
+    def _description(self, run_info: RunInfo) -> dict[Path, str]:
+        """The texts of the files that describe the run, by path."""
+        paths = self.folder.paths
+        return spec_texts(paths, self.checked) | run_info_texts(paths, run_info)
 
     def _info(self) -> RunInfo:
         """The content of `run.json` while the run goes on."""
@@ -203,18 +204,20 @@ class _PreparedRun:
             before,
         )
 
-    def fit(self, recorder: Recorder, trackers: RunTrackers, callbacks: Iterable[object], run_info: RunInfo) -> History:
+    def fit(
+        self, writer: RunFolderCallback, trackers: RunTrackers, callbacks: Iterable[object], run_info: RunInfo
+    ) -> History:
         """Trains. If the training diverges, the error names the weights that are left."""
         train, validation = self.data.train, self.data.validation
         try:
-            listeners = [recorder, trackers, *callbacks]
-            return self.trainer.fit(train, validation_data=validation, callbacks=listeners, verbose=0)
+            ordered = [*callbacks, trackers, writer]
+            return self.trainer.fit(train, validation_data=validation, callbacks=ordered, verbose=0)
         except Diverged as error:
-            recorder.try_log(recorder.write_steps)
+            writer.try_log(writer.write_steps)
             trackers.state = DIVERGED
             files = self.write_results()
             self.write_end(run_info, DIVERGED, error.history or History(), {}, files)
-            note = Note(f"the last finite weights are in {str(self.folder.path / MODEL_FILE)!r}")
+            note = Note(f"the last finite weights are in {str(self.folder.paths.model)!r}")
             error.diagnostics = [replace(item, notes=(*item.notes, note)) for item in error.diagnostics]
             raise
 
@@ -239,7 +242,7 @@ class _PreparedRun:
         """Writes how the run has ended to `run.json` and `execution.json`."""
         seconds = time.monotonic() - self.start_time
         ended = end_info(run_info, state, seconds, history, test_figures, files)
-        self.folder.write_texts(run_info_texts(ended))
+        self.folder.write_texts(run_info_texts(self.folder.paths, ended))
 
 
 def _is_resumed(run: RunFolder, options: RunOptions) -> bool:

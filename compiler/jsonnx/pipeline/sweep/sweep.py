@@ -24,7 +24,6 @@ from ...render.results.progress import Verbosity
 from ...render.results.sweep_display import NoSweepDisplay, sweep_display
 from ...render.results.sweep_page import sweep_page
 from ...runtime.providers.provider_options import ProviderOptions
-from ...runtime.run_folder.run_lock import LOCK_FILE, RunLock
 from ...sections.data_section import DATA_PARTS
 from ...sections.sweep_section import MAX_TRIALS
 from ..check.check import CheckedSpec, Spec, check_source, read_spec
@@ -33,6 +32,7 @@ from ..check.check_paths import check_paths
 from ..check.check_sweep import check_sweep, values_text
 from ..check.sweep_plan import SweepPlan, is_maximized
 from ..run.run_names import numbered_folders
+from ..run_folder.run_lock import RunLock
 from ..train.check_data import check_data
 from .sweep_options import Keep, SweepOptions, require_same_search, start_settings
 from .sweep_run import SweepRun, text_of
@@ -261,7 +261,7 @@ def _locked(folder: SweepFolder) -> Iterator[None]:
     finally:
         lock.release()
         if created and not folder.has_sweep:
-            (folder.path / LOCK_FILE).unlink(missing_ok=True)
+            lock.path.unlink(missing_ok=True)
             remove_empty_folders(created)
 
 

@@ -17,8 +17,8 @@ from ...hyperparameter_search.sweep_folder import SPEC_FILE, SWEEP_FILE, SweepFo
 from ...runtime.providers.provider_options import ProviderOptions
 from ...sections.sweep_section import SWEEP_KEY
 from ..check.sweep_plan import SweepPlan
-from ..run.run_info import path_from
 from ..run.spec_changes import MAX_CHANGES, value_changes
+from ..run_folder.run_info import path_from
 from ..train.run_data import SPEC_FILES, DataFiles
 
 Keep = Literal["best", "all"]

@@ -26,7 +26,7 @@ from ...hyperparameter_search.trials import (
 from ...render.results.sweep_display import NoSweepDisplay
 from ...runtime.providers.signals import StopOnSignal
 from ..check.sweep_plan import SweepPlan
-from ..run.run_info import INTERRUPTED
+from ..run_folder.run_info import INTERRUPTED
 from .sweep_options import SweepOptions
 from .sweep_trials import TrialQueue, TrialSpec
 from .trial_process import TrialProcess

@@ -14,10 +14,10 @@ from typing import IO
 from ...core.diagnostics import UsageError
 from ...core.figures import finite_or_none
 from ...core.files.files import error_reason
-from ...core.files.run_files import METRICS_FILE
+from ...core.files.run_layout import RunPaths
 from ...hyperparameter_search.trials import FAILED, Curve
-from ..run.run_figures import figure_lines
-from ..run.run_info import INTERRUPTED
+from ..run_folder.metric_files import metric_lines
+from ..run_folder.run_info import INTERRUPTED
 from .trial_run import TrialJob, TrialResult, job_line, result_from_line
 
 MAX_LOG_CHARACTERS = 300
@@ -33,7 +33,7 @@ class TrialProcess:
 
     def __init__(self, job: TrialJob, log_file: Path) -> None:
         self._log_file = log_file
-        self._metrics = _MetricsFile(Path(job.folder) / METRICS_FILE, job.metric)
+        self._metrics = _MetricsFile(RunPaths(Path(job.folder)).metrics, job.metric)
         self._is_told_to_end = False
         paths = [str(PACKAGE_PARENT), os.environ.get("PYTHONPATH", "")]
         try:
@@ -129,7 +129,7 @@ class _MetricsFile:
             status = self._path.stat()
             version = (status.st_mtime_ns, status.st_size)
             if version != self._version:
-                lines = figure_lines(self._path.read_bytes())
+                lines = metric_lines(self._path.read_bytes())
                 self._curve = [finite_or_none(figures.get(self._metric)) for figures in lines]
                 self._version = version
         except OSError:

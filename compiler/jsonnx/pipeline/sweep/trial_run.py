@@ -16,12 +16,12 @@ from ...frontend.expansion.overrides import OverrideFault, with_overrides
 from ...frontend.json.json_reader import read_text
 from ...hyperparameter_search.trials import FAILED, FINISHED, Curve, reasons_of
 from ...runtime.execution.history import History
-from ...runtime.run_folder.run_folder import RunFolder
 from ..check.check import CheckedSpec, check_source
 from ..check.sweep_plan import as_changes, trial_source
-from ..run.run_info import INTERRUPTED
 from ..run.run_options import RunOptions
 from ..run.training_run import train
+from ..run_folder.run_folder import RunFolder
+from ..run_folder.run_info import INTERRUPTED
 from ..train.run_data import DataFiles
 
 

@@ -181,10 +181,9 @@ standard error, in a notebook to standard output.
         samples: Dataset | BatchStream,
         validation: Dataset | BatchStream | None,
         class_weight: ClassWeightArgument,
-        listeners: Iterable[object],
     ) -> tuple[Dataset | BatchStream, Dataset | BatchStream | None]:
         require_validation(self.plan, isinstance(validation, Dataset))
-        return super()._prepare_data(samples, validation, class_weight, listeners)
+        return super()._prepare_data(samples, validation, class_weight)
 
     def evaluate(
         self,

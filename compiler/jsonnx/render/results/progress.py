@@ -1,8 +1,7 @@
 """Progress of training: a bar in a terminal or a notebook, plain lines in a log file.
 
-Displays are callbacks of a fit. Besides its hooks they may have `show_step(step, figures)`, which a fit calls after
-every step; `figures()` adds up the results so far, which takes longer than a small step and is therefore done only when
-something is drawn. `show_class_weights(weights, labels)` tells the weights that a fit has learned from its data.
+Displays are callbacks of a fit that read the logs of a step only when something is drawn: to add up the results so far
+takes longer than a small step.
 """
 
 from __future__ import annotations
@@ -11,8 +10,10 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any, Literal, TextIO
+from functools import wraps
+from typing import Any, Literal, TextIO, TypeVar
 
+from ...core.callback import Callback, Logs
 from ...core.figures import Figure, numbers_only
 from ..diagnostics.diagnostics import escape_invisible
 from ..text.terminal import can_rewrite_lines, in_notebook, line_width, shows_color
@@ -30,41 +31,49 @@ BAR_WIDTH = 24
 
 
 @contextmanager
-def progress_display(verbosity: Verbosity = 1) -> Iterator[Any]:
+def progress_display(verbosity: Verbosity = 1) -> Iterator[Display]:
     """A display of progress until the end of the `with` block."""
     display = _display(verbosity)
     try:
-        yield SafeDisplay(display)
+        yield display
     finally:
         with suppress(OSError, ValueError):
-            display.on_end(None)
+            display.close()
 
 
-def _display(verbosity: Verbosity) -> Any:
+def _display(verbosity: Verbosity) -> Display:
     if verbosity in ("auto", 1) and in_notebook():
         return NotebookLine()
     if verbosity in ("auto", 1) and can_rewrite_lines(sys.stderr):
         return ProgressBar()
-    return EpochLines() if verbosity in (1, 2) else NoDisplay()
+    return EpochLines() if verbosity in (1, 2) else Display()
 
 
-class SafeDisplay:
-    """Forwards events to a display until it fails: a closed terminal must not end the training."""
+Hook = TypeVar("Hook", bound=Callable[..., None])
 
-    def __init__(self, display: Any) -> None:
-        self.display = display
 
-    def __getattr__(self, event: str) -> Callable[..., None]:
-        getattr(self.display, event)  # AttributeError: the display does not handle this event
+def _until_failure(hook: Hook) -> Hook:
+    """A hook of a display that does nothing once one has failed: a closed terminal must not end the training."""
 
-        def forward(*arguments: Any) -> None:
-            try:
-                if self.display is not None:
-                    getattr(self.display, event)(*arguments)
-            except (OSError, ValueError):  # the terminal or pipe is closed, or the disk is full
-                self.display = None
+    @wraps(hook)
+    def guarded(self: Display, *arguments: Any) -> None:
+        try:
+            if not self.has_failed:
+                hook(self, *arguments)
+        except (OSError, ValueError):  # the terminal or pipe is closed, or the disk is full
+            self.has_failed = True
 
-        return forward
+    return guarded  # type: ignore[return-value]
+
+
+class Display(Callback):
+    """Shows nothing."""
+
+    _reads_logs_lazily = True
+    has_failed = False
+
+    def close(self) -> None:
+        """Ends what is drawn."""
 
 
 def figure_texts(figures: Figures) -> list[str]:
@@ -75,13 +84,6 @@ def figure_texts(figures: Figures) -> list[str]:
 
 def metrics_text(figures: Figures) -> str:
     return "  ".join(figure_texts(figures))
-
-
-class NoDisplay:
-    """Shows nothing."""
-
-    def on_end(self, history: Any) -> None:
-        pass
 
 
 def class_weight_lines(
@@ -98,64 +100,74 @@ def class_weight_lines(
         yield f"class weights of {output}: {'  '.join(shown)}" + (f"  and {hidden:,} more" if hidden else "")
 
 
-class EpochLines(NoDisplay):
+class _EpochDisplay(Display):
+    """A display of epochs, which begins with the class weights that a fit has learned from its data."""
+
+    stream: TextIO
+    start_time = 0.0
+
+    @_until_failure
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        for line in class_weight_lines(self.params.get("class_weights", {}), self.trainer.plan.labels):
+            print(line, file=self.stream, flush=True)
+
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
+        self.start_time = time.monotonic()
+
+
+class EpochLines(_EpochDisplay):
     """One line an epoch: `epoch 3/10  2.1 s  loss 0.1234  accuracy 0.9612`."""
 
-    def show_class_weights(
-        self, weights: Mapping[str, Mapping[int, float]], labels: Mapping[str, Sequence[str]]
-    ) -> None:
-        for line in class_weight_lines(weights, labels):
-            print(line, file=sys.stderr, flush=True)
+    def __init__(self) -> None:
+        super().__init__()
+        self.stream = sys.stderr
 
-    def on_epoch_begin(self, epoch: int, epochs: int, steps: int | None) -> None:
-        self.epochs, self.start_time = epochs, time.monotonic()
-
-    def on_epoch_end(self, epoch: int, figures: Figures) -> None:
+    @_until_failure
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         seconds = time.monotonic() - self.start_time
-        print(f"epoch {epoch + 1}/{self.epochs}  {seconds:.1f} s  {metrics_text(figures)}", file=sys.stderr, flush=True)
+        text = f"epoch {epoch + 1}/{self.params['epochs']}  {seconds:.1f} s  {metrics_text(logs or {})}"
+        print(text, file=self.stream, flush=True)
 
 
-class EpochDrawing:
+class EpochDrawing(_EpochDisplay):
     """Draws the state of an epoch again and again; a subclass draws."""
 
     def __init__(self) -> None:
-        self.stream: TextIO = sys.stderr
-        self.epoch = self.epochs = self.step = 0
-        self.steps: int | None = None
+        super().__init__()
+        self.stream = sys.stderr
+        self.epoch = self.step = 0
+        self.next_drawing = 0.0
+
+    @property
+    def steps(self) -> int | None:
         """The steps of the epoch; None if it ends with the data."""
-        self.start_time = self.next_drawing = 0.0
+        return self.params["steps"]
 
-    def on_epoch_begin(self, epoch: int, epochs: int, steps: int | None) -> None:
-        self.epoch, self.epochs, self.steps, self.step = epoch, epochs, steps, 0
-        self.start_time = time.monotonic()
+    @_until_failure
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
+        super().on_epoch_begin(epoch)
+        self.epoch, self.step = epoch, 0
 
-    def show_class_weights(
-        self, weights: Mapping[str, Mapping[int, float]], labels: Mapping[str, Sequence[str]]
-    ) -> None:
-        for line in class_weight_lines(weights, labels):
-            print(line, file=self.stream, flush=True)
-
-    def show_step(self, step: int, figures: Callable[[], Figures]) -> None:
+    @_until_failure
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         now = time.monotonic()
         if now >= self.next_drawing:
             self.next_drawing = now + SECONDS_BETWEEN_DRAWINGS
-            self.step = step
-            self.draw(figures())
+            self.step = batch + 1
+            self.draw(logs or {})
 
-    def on_epoch_end(self, epoch: int, figures: Figures) -> None:
+    @_until_failure
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         self.step = self.steps or self.step
-        self.draw(figures)
-        self.on_end(None)
+        self.draw(logs or {})
+        self.close()
 
     def draw(self, figures: Figures) -> None:
         raise NotImplementedError
 
-    def on_end(self, history: Any) -> None:
-        raise NotImplementedError
-
     @property
     def epoch_text(self) -> str:
-        return f"epoch {self.epoch + 1}/{self.epochs}"
+        return f"epoch {self.epoch + 1}/{self.params['epochs']}"
 
     @property
     def counter_text(self) -> str:
@@ -181,7 +193,7 @@ class NotebookLine(EpochDrawing):
         print(f"\r{line:{self.drawn_width}}", end="", flush=True)
         self.drawn_width = len(line)
 
-    def on_end(self, history: Any) -> None:
+    def close(self) -> None:
         if self.drawn_width:
             self.drawn_width = 0
             print(flush=True)
@@ -197,10 +209,11 @@ class ProgressBar(EpochDrawing):
         super().__init__()
         self.live: Any = None
 
-    def on_epoch_begin(self, epoch: int, epochs: int, steps: int | None) -> None:
+    @_until_failure
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         from rich.live import Live
 
-        super().on_epoch_begin(epoch, epochs, steps)
+        super().on_epoch_begin(epoch)
         self.live = Live(console=rewriting_console(), auto_refresh=False)
         self.live.start()
         self.draw({})
@@ -229,7 +242,7 @@ class ProgressBar(EpochDrawing):
         below = [] if has_room else filled_lines(texts, width - 3)
         return Group(bar, *(Text(f"  {line}") for line in below))
 
-    def on_end(self, history: Any) -> None:
+    def close(self) -> None:
         live, self.live = self.live, None
         if live is not None:
             live.stop()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -22,7 +22,7 @@ from ...hyperparameter_search.trials import (
 )
 from ..diagnostics.diagnostics import escape_invisible
 from ..text.terminal import can_rewrite_lines
-from .progress import SECONDS_BETWEEN_DRAWINGS, SafeDisplay, Verbosity, rewriting_console
+from .progress import SECONDS_BETWEEN_DRAWINGS, Verbosity, rewriting_console
 
 MAX_BEST_ROWS = 5
 """Maximum number of rows of the best trials so far, below the running ones."""
@@ -41,6 +41,25 @@ def sweep_display(verbosity: Verbosity = 1) -> Iterator[Any]:
     finally:
         with suppress(OSError, ValueError):
             display.close()
+
+
+class SafeDisplay:
+    """Forwards events to a display until it fails: a closed terminal must not end the training."""
+
+    def __init__(self, display: Any) -> None:
+        self.display = display
+
+    def __getattr__(self, event: str) -> Callable[..., None]:
+        getattr(self.display, event)  # AttributeError: the display does not handle this event
+
+        def forward(*arguments: Any) -> None:
+            try:
+                if self.display is not None:
+                    getattr(self.display, event)(*arguments)
+            except (OSError, ValueError):  # the terminal or pipe is closed, or the disk is full
+                self.display = None
+
+        return forward
 
 
 class NoSweepDisplay:

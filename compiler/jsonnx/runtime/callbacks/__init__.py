@@ -1,1 +1,1 @@
-"""Callbacks: their base class, hooks and states."""
+"""The callbacks of a fit: the check of their methods, and their states in checkpoints."""

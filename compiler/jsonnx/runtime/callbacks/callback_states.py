@@ -9,13 +9,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ...core.callback import HOOKS, Callback, overrides
 from ...core.reserved_names import callback_array_name
-from .callback_class import KERAS_HOOKS, Callback
 from .state_values import decode, encode
 
 _WRITERS = ("ModelCheckpoint", "CSVLogger")
 """Ready callbacks that change nothing in a training: it may be resumed without them."""
-SAVING_EVENTS = ("on_step", "on_epoch_end")
+SAVING_EVENTS = ("on_train_batch_end", "on_epoch_end")
 """The events in which a callback may save a checkpoint before the callbacks behind it have been called."""
 
 
@@ -69,14 +69,11 @@ class SavedStates(NamedTuple):
 class CallbackStates:
     """The states of a fit's callbacks.
 
-    `hooks` are what the fit calls, in the order of `callbacks`. `saved` are the states of the checkpoint that the fit
-    resumes; until `restore` is called, they are those that a checkpoint gets.
+    `saved` are the states of the checkpoint that the fit resumes; until `restore` is called, a checkpoint gets them.
     """
 
-    def __init__(
-        self, callbacks: Sequence[object] = (), hooks: Sequence[object] = (), saved: SavedStates | None = None
-    ) -> None:
-        self._hooks = hooks
+    def __init__(self, callbacks: Sequence[Callback] = (), saved: SavedStates | None = None) -> None:
+        self._callbacks = callbacks
         self._keys = dict(_keys(callbacks))
         self.has_callbacks = bool(self._keys)
         """Whether there is a callback with a state."""
@@ -101,11 +98,10 @@ class CallbackStates:
 
     def _listeners(self, event: str) -> list[int]:
         """The positions of the callbacks that an event calls."""
-        return [number for number, hook in enumerate(self._hooks) if event and hasattr(hook, event)]
+        return [number for number, callback in enumerate(self._callbacks) if event and overrides(callback, event)]
 
     def _state_of(self, key: str, number: int) -> dict[str, Any]:
-        hook: Any = self._hooks[number]
-        state = hook.state_dict()
+        state: object = self._callbacks[number].state_dict()
         if not isinstance(state, dict):
             raise TypeError(f"state_dict() of the callback {key} must return a dict, got {state!r:.100}")
         return state
@@ -118,10 +114,10 @@ class CallbackStates:
         """
         if self._is_restored:
             return
-        hooks: dict[str, Any] = {key: self._hooks[number] for number, key in self._keys.items()}
+        callbacks = {key: self._callbacks[number] for number, key in self._keys.items()}
         for key, state in self._saved.states.items():
-            if key in hooks:
-                _load(hooks[key], key, state)
+            if key in callbacks:
+                _load(callbacks[key], key, state)
             elif not key.startswith(_WRITERS):
                 message = f"the checkpoint has the state of a callback {key}, which this fit does not have"
                 warnings.warn(message, stacklevel=6)
@@ -134,7 +130,7 @@ class CallbackStates:
         for called, number in enumerate(self._listeners(saved.event), 1):
             if self._keys.get(number) in saved.uncalled:
                 self.calling(saved.event, saved.arguments, called)
-                getattr(self._hooks[number], saved.event)(*saved.arguments)
+                getattr(self._callbacks[number], saved.event)(*saved.arguments)
         self.calling(saved.event, saved.arguments, 0)
 
     def detached(self) -> CallbackStates:
@@ -155,33 +151,24 @@ class CallbackStates:
         self._running = (event, arguments, called) if called else None
 
 
-def _keys(callbacks: Sequence[object]) -> Iterator[tuple[int, str]]:
+def _keys(callbacks: Sequence[Callback]) -> Iterator[tuple[int, str]]:
     """The positions and the keys of the callbacks with a state: the name of the class, with a number from the second of
     a class on."""
     counts: dict[str, int] = {}
     for position, callback in enumerate(callbacks):
-        if has_state(callback):
+        if overrides(callback, "state_dict"):
             name = type(callback).__name__
             counts[name] = counts.get(name, 0) + 1
             yield position, name if counts[name] == 1 else f"{name} {counts[name]}"
 
 
-def has_state(callback: object) -> bool:
-    """Whether a callback has methods of its own for a state."""
-    if isinstance(callback, Callback):
-        return type(callback).state_dict is not Callback.state_dict
-    return hasattr(callback, "state_dict") and hasattr(callback, "load_state_dict")
+def _listens_to_tests(callback: Callback) -> bool:
+    return any(overrides(callback, hook) for hook in HOOKS if hook.startswith("on_test_"))
 
 
-def _listens_to_tests(callback: object) -> bool:
-    hooks = [name for name in KERAS_HOOKS if name.startswith("on_test_")]
-    is_callback = isinstance(callback, Callback)
-    return is_callback and any(getattr(type(callback), name) is not getattr(Callback, name) for name in hooks)
-
-
-def _load(hook: Any, key: str, state: dict[str, Any]) -> None:
+def _load(callback: Callback, key: str, state: dict[str, Any]) -> None:
     try:
-        hook.load_state_dict(state)
+        callback.load_state_dict(state)
     except Exception as error:
         error.add_note(f"while the state of the callback {key} was restored from a checkpoint")
         raise

@@ -335,12 +335,12 @@ class Engine:
         samples: Dataset | BatchStream,
         batch_size: int,
         should_stop: Callable[[], bool] = lambda: False,
-        begin_listeners: Sequence[Callable[[int], None]] = (),
-        end_listeners: Sequence[Callable[[int, dict[str, float]], None]] = (),
+        begin_hooks: Sequence[Callable[[int, dict[str, float]], None]] = (),
+        end_hooks: Sequence[Callable[[int, dict[str, float]], None]] = (),
     ) -> MetricSums:
         """Losses and metric sums over all samples, or over those before `should_stop` returned true.
 
-        Listeners are called before and after each batch, with its number and the losses and metrics so far.
+        Hooks are called before and after each batch, with its number and the losses and metrics so far.
         Samples with weights for outputs that the plan does not weight get an evaluation graph of their own.
         """
         plan = self.plan.weighting(self.plan.weighted_outputs.union(samples.weights))
@@ -349,11 +349,12 @@ class Engine:
         for number, (feeds, count) in enumerate(samples.batches(batch_size)):
             if should_stop():
                 break
-            for begin in begin_listeners:
-                begin(number)
+            for begin in begin_hooks:
+                begin(number, {})
             metric_sums.add(run(feeds), count)
-            for end in end_listeners:
-                end(number, metric_sums.results())
+            logs = metric_sums.results() if end_hooks else {}
+            for end in end_hooks:
+                end(number, logs)
         return metric_sums
 
     def predict(self, samples: Dataset, batch_size: int) -> dict[str, np.ndarray]:

@@ -42,6 +42,11 @@ class History:
     def interrupted(self) -> bool:
         return self.signal is not None or self.timed_out
 
+    def last(self) -> dict[str, Any]:
+        """The losses and metrics of the last epoch."""
+        count = len(self.epoch)
+        return {name: values[-1] for name, values in self.history.items() if values and len(values) == count}
+
     def plot(self, names: Sequence[str] | None = None) -> list[Any]:
         """Draws a chart for each loss and metric by epoch, or for those of `names`. Returns matplotlib's axes.
 

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ...core.callback import Callback, Logs, methods_for, overrides
 from ...core.diagnostics import UsageError
 from ...core.reserved_names import validation_name
 from ...data.samples.batch_stream import NO_BATCHES, BatchStream
@@ -53,7 +54,7 @@ class Fit:
     settings: FitSettings
     early_stopping: EarlyStoppingMonitor
     progress: FitProgress
-    callbacks: tuple[object, ...]
+    callbacks: tuple[Callback, ...]
     plateau: PlateauMonitor | None = None
     deadline: float | None = None
     """The time of the monotonic clock at which the fit is interrupted."""
@@ -63,9 +64,9 @@ class Fit:
     stop_requested: bool = False
     """Set by a callback to end the epoch and the fit after the current step."""
 
-    @property
-    def _steps_per_pass(self) -> int | None:
-        return self.dataset.batch_count(self.settings.batch_size)
+    def __post_init__(self) -> None:
+        self._logs = self.progress.history.last()
+        """The logs of the last epoch."""
 
     @cached_property
     def _prefetch_buffers(self) -> tuple[PrefetchBuffer, PrefetchBuffer] | None:
@@ -73,18 +74,27 @@ class Fit:
             return None
         return self.engine.prefetch_buffers(self.dataset, self.settings.batch_size)
 
+    @cached_property
+    def _step_hooks(self) -> tuple[list[Callable[..., None]], list[Callable[..., None]], bool]:
+        """The methods called before and after a step, and whether all their callbacks read logs lazily."""
+        hooks = ("on_train_batch_begin", "on_train_batch_end")
+        begin, end = (methods_for(self.callbacks, hook) for hook in hooks)
+        callbacks = [callback for callback in self.callbacks if any(overrides(callback, hook) for hook in hooks)]
+        return begin, end, all(callback._reads_logs_lazily for callback in callbacks)
+
     def run(self) -> History:
         """Trains until the last epoch, early stopping or a signal. Raises Diverged."""
         try:
             return self._run()
         except BaseException as error:
-            self._notify("fail_fit", error)
+            for callback in self.callbacks:
+                callback.fit_failed(error)
             raise
 
     def _run(self) -> History:
         progress, history = self.progress, self.progress.history
         with StopOnSignal() as stop_signal:
-            self._notify("begin_fit")
+            self._call("on_train_begin", {})
             if not progress.batch:
                 self._restore_callbacks()
             while progress.epoch < self.settings.epochs and not progress.finished and not self._must_stop(stop_signal):
@@ -93,12 +103,11 @@ class Fit:
             if self.early_stopping.best_epoch >= 0:
                 history.best_epoch = self.early_stopping.best_epoch
             history.stopped_early = progress.finished
-            self._notify("on_end", history)  # before the best weights are restored, so that a checkpoint can be resumed
             if stop_signal.signal is None and not history.timed_out and self.settings.epochs:
                 self.engine.use_average_weights()
                 if self.early_stopping.best_weights is not None:
                     self.engine.write(self.early_stopping.best_weights)
-            self._notify("end_fit")  # as in Keras, the last weights are those that a callback sets
+            self._call("on_train_end", self._logs)  # as in Keras, a callback may set the last weights
         history.signal = stop_signal.signal
         return history
 
@@ -120,12 +129,7 @@ class Fit:
 
     def _run_epoch(self, stop_signal: StopOnSignal) -> None:
         progress = self.progress
-        self._notify(
-            "on_epoch_begin",
-            progress.epoch,
-            self.settings.epochs,
-            self.settings.steps_per_epoch or self._steps_per_pass,
-        )
+        self._call("on_epoch_begin", progress.epoch, {})
         self._restore_callbacks()
         dataset = self.dataset
         if isinstance(dataset, BatchStream):
@@ -143,42 +147,37 @@ class Fit:
     def _run_steps(self, batches: Iterable[Batch], sample_counts: list[int], stop_signal: StopOnSignal) -> None:
         """Runs the steps of a group of batches, until one fails or a stop is requested.
 
-        Their results are added up at the end, or after every step if a callback listens to steps, and when a display of
-        progress asks for them.
+        Their results are added up at the end, or after every step if a callback has a hook for steps, unless all such
+        callbacks read logs lazily.
         """
-        progress = self.progress
-        step_listeners, displays = self._listeners("on_step"), self._listeners("show_step")
-        begin_listeners = self._listeners("begin_step")
-        is_observed = bool(step_listeners or displays)
+        begin_hooks, end_hooks, is_lazy = self._step_hooks
         results: list[Mapping[str, np.ndarray]] = []
 
-        def figures_so_far() -> dict[str, float]:
+        def logs_so_far() -> Logs:
             self._add_results(results, sample_counts)
-            return progress.metric_sums.results()
+            return self.progress.metric_sums.results()
 
-        # Denormals are flushed for the whole group, unless callbacks run in between.
-        flushes_denormals = self.engine.execution.flushes_denormals and not (step_listeners or begin_listeners)
-        if begin_listeners:
-            batches = self._announced(batches, begin_listeners)
+        # Denormals are flushed for the whole group, unless callbacks that compute run in between.
+        flushes_denormals = self.engine.execution.flushes_denormals and is_lazy
+        if begin_hooks:
+            batches = self._announced(batches, begin_hooks)
         try:
             with denormals_flushed(flushes_denormals):
-                for result in self.engine.run_steps(batches):
+                for number, result in enumerate(self.engine.run_steps(batches), self.progress.batch):
                     results.append(result)
-                    if is_observed:
-                        figures = figures_so_far() if step_listeners else {}
-                        self._call("on_step", step_listeners, progress.batch, figures)
-                        for show_step in displays:
-                            show_step(progress.batch + len(results), figures_so_far)
+                    if end_hooks:
+                        logs = _LazyLogs(logs_so_far) if is_lazy else logs_so_far()
+                        self._call_saving("on_train_batch_end", end_hooks, number, logs)
                     if self._must_stop(stop_signal):
                         break
         finally:
             self._add_results(results, sample_counts)
 
-    def _announced(self, batches: Iterable[Batch], listeners: list[Callable[..., None]]) -> Iterator[Batch]:
-        """The batches of the next steps; before each, listeners are called with its number in the epoch."""
+    def _announced(self, batches: Iterable[Batch], hooks: list[Callable[..., None]]) -> Iterator[Batch]:
+        """The batches of the next steps; before each, hooks are called with its number in the epoch."""
         for number, batch in enumerate(batches, self.progress.batch):
-            for listener in listeners:
-                listener(number)
+            for hook in hooks:
+                hook(number, {})
             yield batch
 
     def _add_results(self, results: list[Mapping[str, np.ndarray]], sample_counts: list[int]) -> None:
@@ -287,48 +286,65 @@ class Fit:
         return groups
 
     def _finish_epoch(self, stop_signal: StopOnSignal) -> None:
-        """Records the epoch's figures; if the validation is interrupted, the epoch stays open."""
+        """Records the epoch's metrics; if the validation is interrupted, the epoch stays open."""
         progress, engine = self.progress, self.engine
-        figures = progress.metric_sums.results()
+        logs = progress.metric_sums.results()
         if self.validation is not None and self.settings.validates_after(progress.epoch):
             progress.callbacks.begin_test()
-            self._notify("begin_test")
+            self._call("on_test_begin", {})
             measured = engine.measure(
                 self.validation,
                 self.settings.batch_size,
                 lambda: self._is_interrupted(stop_signal),
-                self._listeners("begin_test_batch"),
-                self._listeners("end_test_batch"),
+                methods_for(self.callbacks, "on_test_batch_begin"),
+                methods_for(self.callbacks, "on_test_batch_end"),
             )
             if self._is_interrupted(stop_signal):
                 progress.callbacks.undo_test()
                 return
-            self._notify("end_test", measured.results())
-            figures |= {validation_name(name): figure for name, figure in measured.results().items()}
-        progress.history.add(progress.epoch, figures)
-        progress.finished = self.early_stopping.should_stop_after(progress.epoch, figures, engine.weights)
+            self._call("on_test_end", measured.results())
+            logs |= {validation_name(name): metric for name, metric in measured.results().items()}
+        progress.history.add(progress.epoch, logs)
+        progress.finished = self.early_stopping.should_stop_after(progress.epoch, logs, engine.weights)
         progress.early_stopping_state = self.early_stopping.state_dict()
         progress.best_weights = self.early_stopping.best_weights
         if self.plateau is not None:
-            engine.set_learning_rate(self.plateau.rate_after(figures, engine.learning_rate()))
+            engine.set_learning_rate(self.plateau.rate_after(logs, engine.learning_rate()))
             progress.plateau_state = self.plateau.state_dict()
         progress.epoch, progress.batch, progress.metric_sums = progress.epoch + 1, 0, MetricSums(engine.plan)
-        self._call("on_epoch_end", self._listeners("on_epoch_end"), progress.epoch - 1, figures)
+        self._logs = logs
+        self._call_saving("on_epoch_end", methods_for(self.callbacks, "on_epoch_end"), progress.epoch - 1, logs)
 
-    def _notify(self, event: str, *arguments: Any) -> None:
-        for listener in self._listeners(event):
-            listener(*arguments)
+    def _call(self, event: str, *arguments: Any) -> None:
+        for hook in methods_for(self.callbacks, event):
+            hook(*arguments)
 
-    def _call(self, event: str, listeners: list[Callable[..., None]], *arguments: Any) -> None:
-        """Calls listeners of an event in which they may save a checkpoint."""
+    def _call_saving(self, event: str, hooks: list[Callable[..., None]], *arguments: Any) -> None:
+        """Calls the hooks of an event in which callbacks may save a checkpoint."""
         states = self.progress.callbacks
-        for number, listener in enumerate(listeners, 1):
+        for number, hook in enumerate(hooks, 1):
             if states.has_callbacks:
                 states.calling(event, arguments, number)
-            listener(*arguments)
+            hook(*arguments)
         if states.has_callbacks:
             states.calling(event, arguments, 0)
 
-    def _listeners(self, event: str) -> list[Callable[..., None]]:
-        """The methods of callbacks that an event calls."""
-        return [getattr(callback, event) for callback in self.callbacks if hasattr(callback, event)]
+
+class _LazyLogs(Mapping[str, float]):
+    """Losses and metrics that are computed when they are first read."""
+
+    def __init__(self, compute: Callable[[], Logs]) -> None:
+        self._compute = compute
+
+    @cached_property
+    def _logs(self) -> Logs:
+        return self._compute()
+
+    def __getitem__(self, name: str) -> float:
+        return self._logs[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._logs)
+
+    def __len__(self) -> int:
+        return len(self._logs)

@@ -10,12 +10,12 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
+from ...core.callback import HOOKS, Callback, Logs
 from ...core.diagnostics import UsageError, quoted_or_list, suggestion
 from ...core.files.files import error_reason, write_atomically
 from ...core.reserved_names import validation_name
 from ...interop.safetensors_file import safetensors_bytes
 from ...sections.monitor import LIST_HELP
-from ..callbacks.callback_class import KERAS_HOOKS, Callback, Logs
 from ..execution.history import Weights
 from .early_stopping import is_maximized
 from .plateau import PlateauMonitor
@@ -332,8 +332,8 @@ class LambdaCallback(Callback):
         Raises TypeError for another name, or for what is not a function.
         """
         for name, function in functions.items():
-            if name not in KERAS_HOOKS:
-                help = suggestion(name, KERAS_HOOKS) or f"the names are {quoted_or_list(KERAS_HOOKS)}"
+            if name not in HOOKS:
+                help = suggestion(name, HOOKS) or f"the names are {quoted_or_list(HOOKS)}"
                 raise TypeError(f"LambdaCallback takes no {name!r}: {help}")
             if not callable(function):
                 raise TypeError(f"LambdaCallback: {name} must be a function, got {function!r}")

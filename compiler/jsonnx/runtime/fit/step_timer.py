@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Any
+
+from ...core.callback import Callback, Logs
 
 
 @dataclass(frozen=True)
@@ -23,21 +23,21 @@ class EnoughSteps(Exception):
     """Ends a fit whose steps are measured."""
 
 
-class StepTimer:
+class StepTimer(Callback):
     """A callback that measures some steps after the first ones, and then raises EnoughSteps."""
 
+    _reads_logs_lazily = True
+
     def __init__(self, warm_up_steps: int, steps: int) -> None:
+        super().__init__()
         self._warm_up_steps, self._steps = warm_up_steps, steps
         self._begins: list[float] = []
         self._ends: list[float] = []
 
-    def on_epoch_begin(self, epoch: int, epochs: int, steps: int | None) -> None:
-        """A callback must have a hook of users."""
-
-    def begin_step(self, number: int) -> None:
+    def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
         self._begins.append(perf_counter())
 
-    def show_step(self, step: int, figures: Callable[[], Mapping[str, Any]]) -> None:
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         self._ends.append(perf_counter())
         if len(self._ends) >= self._warm_up_steps + self._steps:
             raise EnoughSteps

@@ -14,9 +14,8 @@ from ...core.reserved_names import LEARNING_RATE
 from ...data.samples.batch_stream import BatchStream, is_batch_source
 from ...data.samples.data_spec import DataSpec
 from ...data.samples.dataset import DataArgument, Dataset
-from ..callbacks.callback_class import Callback
 from ..callbacks.callback_states import CallbackStates
-from ..callbacks.callbacks import checked_callbacks, fit_listeners
+from ..callbacks.callbacks import checked_callbacks, fit_params
 from ..execution.engine import Diverged, Engine
 from ..execution.execution_plan import ExecutionPlan
 from ..execution.history import FitProgress, History, MetricSums, data_digests
@@ -172,11 +171,9 @@ class Trainer:
         data.
 
         After `load_checkpoint`, the fit resumes the run of the checkpoint. Ctrl-C or SIGTERM ends it after the current
-        step, with `signal` set in the history. Callbacks are objects with at least one of the hooks
-        `on_epoch_begin(epoch, epochs, steps)`, `on_step(step, figures)` (steps done in this epoch, figures so far),
-        `on_epoch_end(epoch, figures)` and `on_end(history)`, which is called before the best epoch's weights are
-        restored; they may call `stop` and set `learning_rate`. Raises CompileError or FeedError for data that do not
-        fit, TypeError for other callbacks, Diverged.
+        step, with `signal` set in the history. `callbacks` are instances of `jsonnx.Callback`, which may set
+        `stop_training` and `learning_rate`. Raises CompileError or FeedError for data that do not fit, TypeError for
+        other callbacks, Diverged.
 
         `x` may also be an iterable of batches, each `x`, `(x, y)` or `(x, y, sample_weight)`: a data loader, a sequence
         with `__len__` and `__getitem__`, a generator, or a function that is called for each pass and returns one. An
@@ -186,13 +183,13 @@ class Trainer:
         settings = fit_settings(
             self.plan.training, batch_size, epochs, shuffle, initial_epoch, steps_per_epoch, validation_freq
         )
-        listeners = checked_callbacks(callbacks)
+        callbacks = checked_callbacks(callbacks)
         data = train_and_validation(self.plan, x, y, sample_weight, validation_data, validation_split)
         if isinstance(data[0], BatchStream):
             check_stream(data[0], self.plan, settings, is_resumed=self._resumes)
         else:
             self._use_learned(data[0])
-        samples, validation = self._prepare_data(*data, class_weight, listeners)
+        samples, validation = self._prepare_data(*data, class_weight)
         monitor = EarlyStoppingMonitor(self.plan, validation is not None)
         if not self._resumes:
             self._engine.adapt(samples)
@@ -201,16 +198,21 @@ class Trainer:
         plateau = plateau_monitor(self.plan, progress.plateau_state)
         limit = self.plan.training.time_limit
         deadline = None if limit is None else time.monotonic() + limit.total_seconds
-        hooks = fit_listeners(listeners, self, settings, samples, validation)
-        progress.callbacks = CallbackStates(listeners, hooks, progress.callbacks.current())
+        params = fit_params(self.plan, settings, samples, validation)
+        if has_balanced(self.plan.training.class_weight if class_weight is None else class_weight):
+            params["class_weights"] = self.class_weights
+        for callback in callbacks:
+            callback.set_model(self)
+            callback.set_params(dict(params))
+        progress.callbacks = CallbackStates(callbacks, progress.callbacks.current())
         self._fit = Fit(
-            self._engine, samples, validation, settings, monitor, progress, hooks, plateau, deadline, resumed_rate
+            self._engine, samples, validation, settings, monitor, progress, callbacks, plateau, deadline, resumed_rate
         )
         try:
             return self._fit.run()
         except Diverged as error:
             error.history, self._progress = progress.history, None
-            if not any(callback.stops_on_nan(error) for callback in listeners if isinstance(callback, Callback)):
+            if not any(callback.stops_on_nan(error) for callback in callbacks):
                 raise
             return progress.history
         finally:
@@ -220,7 +222,7 @@ class Trainer:
     @property
     def stop_training(self) -> bool:
         """Whether the fit ends after the current step, as in Keras; a callback may set it to True."""
-        return self._fit is not None and self._fit.stop_requested
+        return self._fit is not None and (self._fit.stop_requested or self._fit.progress.finished)
 
     @stop_training.setter
     def stop_training(self, value: bool) -> None:
@@ -253,7 +255,6 @@ class Trainer:
         samples: Dataset | BatchStream,
         validation: Dataset | BatchStream | None,
         class_weight: ClassWeightArgument,
-        listeners: Iterable[object],
     ) -> tuple[Dataset | BatchStream, Dataset | BatchStream | None]:
         """The samples of a fit with their weights, after the training step was made to take these.
 
@@ -269,10 +270,6 @@ class Trainer:
             return samples, validation
         samples, self.class_weights = self._class_weighted(samples, class_weight)
         self._use_weights(samples.weights)
-        if has_balanced(setting):
-            for listener in listeners:
-                if hasattr(listener, "show_class_weights"):
-                    listener.show_class_weights(self.class_weights, self.plan.labels)
         return samples.for_graphs(self.plan.data_spec), validation
 
     def _use_weights(self, outputs: Iterable[str]) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 
 from ...core.diagnostics import CompileError, Diagnostic, UsageError, suggestion
 from ...core.files.files import error_reason, open_file
-from ...core.files.run_files import MODEL_FILE
+from ...core.files.run_layout import MODEL_FILE
 from ...core.numpy_types import numpy_dtype
 from ...core.types import Dim, Size, TensorType
 from ...data.samples.array_arguments import to_array

@@ -1,13 +1,13 @@
-"""The base class of callbacks with Keras' method names, and what lets a fit call them."""
+"""The base class of callbacks: objects with Keras' method names that a fit calls."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 Logs = dict[str, float]
 
-KERAS_HOOKS: Mapping[str, tuple[str, ...]] = {
+HOOKS: Mapping[str, tuple[str, ...]] = {
     "on_train_begin": ("logs",),
     "on_train_end": ("logs",),
     "on_epoch_begin": ("epoch", "logs"),
@@ -29,9 +29,13 @@ class Callback:
 
     A subclass overrides the methods that it needs. `logs` are losses and metrics so far; epochs and batches count from
     0. `self.model` and `self.trainer` are the Trainer; `self.model.stop_training = True` ends the fit after the current
-    step. `self.params` has the number of `epochs` and of `steps` in each, and the names of the `metrics`. The test
-    methods are called when validation data are measured.
+    step. `self.params` has the number of `epochs` and of `steps` in each, the names of the `metrics`, and balanced
+    `class_weights`. The test methods are called when validation data are measured.
     """
+
+    _reads_logs_lazily = False
+    """Whether the callback changes nothing in a fit, so that steps may run before their results are added up, and takes
+    `logs` of `on_train_batch_end` that are computed when they are read."""
 
     def __init__(self) -> None:
         self.trainer: Any = None
@@ -102,60 +106,16 @@ class Callback:
         """Called after a batch of the validation data."""
 
 
-class CallbackListener:
-    """Calls the methods of a Callback at the events of a fit.
+_FORWARDING = {"on_train_batch_begin": "on_batch_begin", "on_train_batch_end": "on_batch_end"}
+"""Hooks whose default calls another one."""
 
-    It has a method for an event only if the callback overrides a method for it: events of steps that nobody listens to
-    cost no time.
-    """
 
-    def __init__(self, callback: Callback, trainer: Any, params: dict[str, Any]) -> None:
-        self.callback, self._logs = callback, Logs()
-        callback.set_model(trainer)
-        callback.set_params(params)
-        for event, forward, methods in (
-            ("begin_step", self._begin_step, ("on_train_batch_begin", "on_batch_begin")),
-            ("on_step", self._end_step, ("on_train_batch_end", "on_batch_end")),
-            ("begin_test_batch", callback.on_test_batch_begin, ("on_test_batch_begin",)),
-            ("end_test_batch", callback.on_test_batch_end, ("on_test_batch_end",)),
-        ):
-            if any(getattr(type(callback), name) is not getattr(Callback, name) for name in methods):
-                setattr(self, event, forward)
+def overrides(callback: Callback, hook: str) -> bool:
+    """Whether a callback has a method of its own for a hook."""
+    method = getattr(getattr(callback, hook), "__func__", None)
+    return method is not getattr(Callback, hook) or (hook in _FORWARDING and overrides(callback, _FORWARDING[hook]))
 
-    def state_dict(self) -> dict[str, Any]:
-        return self.callback.state_dict()
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.callback.load_state_dict(state)
-
-    def begin_fit(self) -> None:
-        history = self.callback.trainer.history
-        if history.epoch:  # a resumed fit, which may have no epoch left
-            count = len(history.epoch)
-            self._logs = {name: figures[-1] for name, figures in history.history.items() if len(figures) == count}
-        self.callback.on_train_begin({})
-
-    def on_epoch_begin(self, epoch: int, epochs: int, steps: int) -> None:
-        self.callback.on_epoch_begin(epoch, {})
-
-    def _begin_step(self, batch: int) -> None:
-        self.callback.on_train_batch_begin(batch, {})
-
-    def _end_step(self, steps: int, figures: Mapping[str, float]) -> None:
-        self.callback.on_train_batch_end(steps - 1, dict(figures))
-
-    def begin_test(self) -> None:
-        self.callback.on_test_begin({})
-
-    def end_test(self, figures: Mapping[str, float]) -> None:
-        self.callback.on_test_end(dict(figures))
-
-    def on_epoch_end(self, epoch: int, figures: Mapping[str, float]) -> None:
-        self._logs = dict(figures)
-        self.callback.on_epoch_end(epoch, self._logs)
-
-    def fail_fit(self, error: BaseException) -> None:
-        self.callback.fit_failed(error)
-
-    def end_fit(self) -> None:
-        self.callback.on_train_end(self._logs)
+def methods_for(callbacks: Iterable[Callback], hook: str) -> list[Callable[..., None]]:
+    """The methods for a hook of the callbacks that have one."""
+    return [getattr(callback, hook) for callback in callbacks if overrides(callback, hook)]

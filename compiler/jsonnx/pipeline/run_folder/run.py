@@ -1,4 +1,4 @@
-"""Reads a RUN folder: the one place that knows what is in which of its files."""
+"""Reads a RUN folder."""
 
 from __future__ import annotations
 
@@ -8,26 +8,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...core.diagnostics import CompileError, Diagnostic, UsageError
+from ...core.diagnostics import Diagnostic
 from ...core.figures import is_number
-from ...core.files.files import open_file
-from ...core.files.run_files import (
-    BEST_CHECKPOINT_FILE,
-    CHECKPOINT_FOLDER,
-    EXECUTION_FILE,
-    EXPANDED_SPEC_FILE,
-    METRICS_FILE,
-    MODEL_FILE,
-    RESULT_FILES,
-    RUN_INFO_FILE,
-    SOURCE_SPEC_FILE,
-    SPEC_FILE,
-    STEPS_FILE,
-    WEIGHTS_FILE,
-)
+from ...core.files.run_layout import RunPaths
 from ...core.html_table import FIGURE_TITLES, figure_rows, html_table
 from ...frontend.json.json_reader import read_file
-from .run_figures import figure_columns, figure_lines, figures_in
+from .metric_files import metrics_in, read_columns
 from .run_info import FINISHED, LAYOUT_VERSION, RUNNING, RunInfo, best_epoch, read_run_info, run_state
 
 if TYPE_CHECKING:
@@ -35,8 +21,6 @@ if TYPE_CHECKING:
 
     from ...core.figures import Figure
     from ..check.check import CheckedSpec
-
-MAX_METRICS_BYTES = 1 << 28
 
 REPORTED_KEYS = ("data", "monitor", "parameters", "versions", "machine", "threads", "initial_weights", "sha256")
 """Keys that runs of earlier versions may lack."""
@@ -52,6 +36,7 @@ class Run:
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         self.folder = Path(folder)
+        self.paths = RunPaths(self.folder)
         self.info: RunInfo = read_run_info(self.folder)
         """The keys of `run.json` and `execution.json`, as docs/runs.md describes them."""
 
@@ -75,13 +60,13 @@ class Run:
     @cached_property
     def spec(self) -> dict[str, Any]:
         """The spec as it was trained, with overrides and learned labels. Raises UsageError, CompileError."""
-        value = read_file(self.folder / SPEC_FILE).value
+        value = read_file(self.paths.spec).value
         return value if isinstance(value, dict) else {}
 
     @cached_property
     def source_spec(self) -> str | None:
         """The text of the spec's file when the run began; None if the run does not have it."""
-        path = self.folder / SOURCE_SPEC_FILE
+        path = self.paths.source_spec
         return read_file(path).text if path.exists() else None
 
     @cached_property
@@ -89,7 +74,7 @@ class Run:
         """The spec with its network, checked. Raises UsageError, CompileError."""
         from ..check.check import check_spec
 
-        checked = check_spec(self.folder / SPEC_FILE)
+        checked = check_spec(self.paths.spec)
         checked.require()
         return checked
 
@@ -177,7 +162,7 @@ class Run:
         if self.info.get("state") != RUNNING:
             return float(seconds)
         try:  # `run.json` was written when the run started or was resumed, the metrics after each epoch
-            started, last = ((self.folder / name).stat().st_mtime for name in (RUN_INFO_FILE, METRICS_FILE))
+            started, last = (path.stat().st_mtime for path in (self.paths.run_info, self.paths.metrics))
         except OSError:
             return float(seconds) or None
         return round(float(seconds) + max(0.0, last - started), 3) or None
@@ -187,7 +172,7 @@ class Run:
     @cached_property
     def history(self) -> dict[str, list[Any]]:
         """Losses and metrics by name, one value an epoch: a number, nested lists of numbers, or None."""
-        return figure_columns(_read_lines(self.folder / METRICS_FILE), ("epoch",))
+        return read_columns(self.paths.metrics, ignored=("epoch",))
 
     @property
     def epochs(self) -> int:
@@ -197,7 +182,7 @@ class Run:
     @cached_property
     def steps(self) -> dict[str, list[Any]]:
         """Figures by step: `step` and `epoch` have the position of each value. They are means over the epoch so far."""
-        return figure_columns(_read_lines(self.folder / STEPS_FILE))
+        return read_columns(self.paths.steps)
 
     @property
     def figures(self) -> dict[str, Figure | None]:
@@ -217,12 +202,12 @@ class Run:
     @property
     def test(self) -> dict[str, Figure | None]:
         """The losses and metrics on the spec's test data."""
-        return figures_in(self.info.get("test"))
+        return metrics_in(self.info.get("test"))
 
     @property
     def evaluations(self) -> dict[str, dict[str, Figure | None]]:
         """Those of `jsonnx evaluate RUN --data FILE`, by file."""
-        return {name: figures_in(figures) for name, figures in self._object("evaluations").items()}
+        return {name: metrics_in(figures) for name, figures in self._object("evaluations").items()}
 
     def figure_labels(self) -> dict[str, list[Sequence[str]]]:
         """The labels along the axes of the figures that are lists, such as the names of the classes.
@@ -241,7 +226,7 @@ class Run:
     @property
     def model_file(self) -> Path:
         """The inference model, written at the end."""
-        return self.folder / MODEL_FILE
+        return self.paths.model
 
     @property
     def hashes(self) -> dict[str, Any]:
@@ -252,21 +237,22 @@ class Run:
         """The trained weights. Raises UsageError if there are none yet, CompileError if they are damaged."""
         from ...runtime.session.weight_files import read_weight_file
 
-        return dict(read_weight_file(self.folder / WEIGHTS_FILE, verify))
+        return dict(read_weight_file(self.paths.weights, verify))
 
     @property
     def best_checkpoint(self) -> Path | None:
         """The checkpoint of the best epoch, which runs have if `training.checkpoint` has a `monitor`."""
-        path = self.folder / CHECKPOINT_FOLDER / BEST_CHECKPOINT_FILE
+        path = self.paths.best_checkpoint
         return path if path.exists() else None
 
     @property
     def missing(self) -> list[str]:
         """The files and keys that a run of an earlier version lacks, or that were removed."""
-        names = [EXECUTION_FILE, SPEC_FILE, EXPANDED_SPEC_FILE, METRICS_FILE, STEPS_FILE]
+        paths = self.paths
+        wanted = [paths.execution, paths.spec, paths.expanded_spec, paths.metrics, paths.steps]
         if self.state == FINISHED:
-            names += [WEIGHTS_FILE, MODEL_FILE]
-        files = [name for name in RESULT_FILES if name in names and not (self.folder / name).exists()]
+            wanted += [paths.weights, paths.model]
+        files = [path.name for path in paths.results if path in wanted and not path.exists()]
         keys = [key for key in REPORTED_KEYS if key not in self.info and (key != "sha256" or self.state == FINISHED)]
         return files + keys
 
@@ -327,12 +313,3 @@ class Run:
     def _object(self, key: str) -> dict[str, Any]:
         value = self.info.get(key)
         return value if isinstance(value, dict) else {}
-
-
-def _read_lines(path: Path) -> list[dict[str, Any]]:
-    """The figures of each complete line of a file; none if it cannot be read."""
-    try:
-        with open_file(path) as file:
-            return figure_lines(file.read(MAX_METRICS_BYTES))
-    except (UsageError, CompileError, OSError):
-        return []

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ...core.diagnostics import CompileError, Diagnostic, UsageError
-from ...core.files.run_files import RUN_INFO_FILE
+from ...core.files.run_layout import RunPaths
 from .run import Run
 
 
@@ -21,17 +21,18 @@ def list_runs(folder: Path) -> tuple[list[Run], list[Diagnostic]]:
         try:
             runs.append(Run(path))
         except CompileError as error:
-            file = str(path / RUN_INFO_FILE)
-            warnings += [replace(fault, severity="warning", file=fault.file or file) for fault in error.diagnostics]
+            file = str(RunPaths(path).run_info)
+            warnings += [replace(item, severity="warning", file=item.file or file) for item in error.diagnostics]
         except UsageError as error:
-            warnings.append(replace(error.diagnostic, severity="warning", file=str(path / RUN_INFO_FILE)))
+            warnings.append(replace(error.diagnostic, severity="warning", file=str(RunPaths(path).run_info)))
     return runs, warnings
 
 
 def run_folders(folder: Path) -> Iterator[Path]:
     """The folders with a `run.json`; hidden folders, links and the insides of runs are not searched."""
+    name_in_run = RunPaths(folder).run_info.name
     for name, folders, files in os.walk(folder):
-        if RUN_INFO_FILE in files:
+        if name_in_run in files:
             folders.clear()
             yield Path(name)
         folders[:] = sorted(inner for inner in folders if not inner.startswith("."))

@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 from jsonnx import CompileError, Run, Trainer, UsageError
 from jsonnx.core.files.digests import file_sha256
-from jsonnx.core.files.run_files import EXECUTION_FILE
 from jsonnx.core.providers.execution_provider import FLAG
 from jsonnx.core.providers.known_providers import PROVIDERS
 from jsonnx.render.schemas.run_schema import lock_schema, run_schema
@@ -72,7 +71,7 @@ def train(*options: str, status: int = 0) -> Any:
 
 def folder_document(folder: Path) -> dict[str, Any]:
     """The JSON files of a RUN folder by name."""
-    names = ("run.json", EXECUTION_FILE, "spec.json", "spec.expanded.json")
+    names = ("run.json", "execution.json", "spec.json", "spec.expanded.json")
     lines = ("metrics.jsonl", "steps.jsonl")
     return {name: json.loads((folder / name).read_text()) for name in names} | {
         name: [json.loads(line) for line in (folder / name).read_text().splitlines()] for name in lines
@@ -101,7 +100,7 @@ def test_equal_runs_have_equal_bytes_but_for_when_and_where_they_ran() -> None:
         for folder in ("runs/clouds", "runs/clouds-2")
     )
     assert first.keys() == second.keys()
-    assert [name for name in first if first[name] != second[name]] == [EXECUTION_FILE]
+    assert [name for name in first if first[name] != second[name]] == ["execution.json"]
     assert not any(str(Path.home()).encode() in content for content in first.values())
 
 
@@ -151,13 +150,13 @@ def test_a_resumed_run_has_the_lines_of_steps_of_one_that_was_not_interrupted() 
 def test_a_run_of_an_earlier_version_is_read_as_far_as_it_goes() -> None:
     folder = Path("runs/clouds")
     document = folder_document(folder)
-    execution = document[EXECUTION_FILE]
+    execution = document["execution.json"]
     old = {key: value for key, value in document["run.json"].items() if key not in ("layout", "sha256")}
     (folder / "run.json").write_text(json.dumps({"jsonnx": "0.1.0", **old, **execution}))
-    for name in (EXECUTION_FILE, "spec.expanded.json", "steps.jsonl"):
+    for name in ("execution.json", "spec.expanded.json", "steps.jsonl"):
         (folder / name).unlink()
     run = Run(folder)
-    assert set(run.missing) == {EXECUTION_FILE, "spec.expanded.json", "steps.jsonl", "sha256"}
+    assert set(run.missing) == {"execution.json", "spec.expanded.json", "steps.jsonl", "sha256"}
     assert (run.steps, run.epochs, run.state) == ({}, 3, "finished")
     assert run.started == execution["started"]
     result = jsonnx("compare", "runs/clouds", "runs/clouds-2")
@@ -169,7 +168,7 @@ def test_a_run_of_an_earlier_version_is_read_as_far_as_it_goes() -> None:
 def test_a_folder_that_is_no_run_is_an_error() -> None:
     with pytest.raises(UsageError, match="not a RUN folder"):
         Run("runs")
-    Path("runs/clouds", EXECUTION_FILE).write_text("{")
+    Path("runs/clouds", "execution.json").write_text("{")
     with pytest.raises(CompileError):
         Run("runs/clouds")
 
@@ -191,11 +190,11 @@ ODD_VALUES: tuple[Any, ...] = (
 
 @pytest.mark.parametrize("value", ODD_VALUES, ids=lambda value: str(value)[:12])
 def test_odd_values_in_the_files_of_a_run_are_no_internal_error(value: Any) -> None:
-    run, execution = (json.loads(Path("runs/clouds", name).read_text()) for name in ("run.json", EXECUTION_FILE))
+    run, execution = (json.loads(Path("runs/clouds", name).read_text()) for name in ("run.json", "execution.json"))
     line = {"epoch": 0, "loss": value, "accuracy": [value, 1.0], "val_loss": float("nan")}
     Path("runs/clouds/metrics.jsonl").write_text(json.dumps(line) + "\n" + json.dumps({"epoch": 1, "loss": 2.0}) + "\n")
     Path("runs/clouds/run.json").write_text(json.dumps(dict.fromkeys(run, value) | {"spec": "clouds.json"}))
-    Path("runs/clouds", EXECUTION_FILE).write_text(json.dumps(dict.fromkeys(execution, value) | {"data_folder": "."}))
+    Path("runs/clouds", "execution.json").write_text(json.dumps(dict.fromkeys(execution, value) | {"data_folder": "."}))
     for format in ("text", "json", "csv"):
         assert len(jsonnx("runs", "--format", format, "--sort", "best").stdout.splitlines()) > 2
     text = jsonnx("compare", "runs/clouds", "runs/clouds-2").stdout

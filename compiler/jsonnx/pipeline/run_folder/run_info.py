@@ -14,9 +14,10 @@ from typing import Any
 
 from ...core.diagnostics import CompileError, Diagnostic, UsageError
 from ...core.figures import Figure, finite, is_number
-from ...core.files.run_files import EXECUTION_FILE, RUN_INFO_FILE, SPEC_FILE
+from ...core.files.files import write_atomically
+from ...core.files.run_layout import SPEC_FILE, RunPaths
 from ...frontend.json.json_reader import read_file
-from ...runtime.run_folder.run_lock import is_locked
+from .run_lock import is_locked
 
 RUNNING, FINISHED, INTERRUPTED, DIVERGED = STATES = ("running", "finished", "interrupted", "diverged")
 RUN_FOLDER_HELP = "a RUN folder is what `jsonnx train -o RUN` writes"
@@ -44,16 +45,17 @@ RunInfo = dict[str, Any]
 
 def read_run_info(folder: Path) -> RunInfo:
     """The content of both files. Raises UsageError if the folder is no RUN folder, CompileError if one is damaged."""
+    paths = RunPaths(folder)
     try:
-        run_info = _read_object(folder / RUN_INFO_FILE)
+        run_info = _read_object(paths.run_info)
     except UsageError as error:
         raise UsageError("unreadable-file", f"{str(folder)!r} is not a RUN folder", RUN_FOLDER_HELP) from error
-    has_execution = os.path.exists(folder / EXECUTION_FILE)
+    has_execution = os.path.exists(paths.execution)
     spec = run_info.get("spec", None if has_execution else SPEC_FILE)
-    _require_path(folder / RUN_INFO_FILE, spec, "the file of the run's spec")
+    _require_path(paths.run_info, spec, "the file of the run's spec")
     if has_execution:
-        run_info |= _read_object(folder / EXECUTION_FILE)
-    file = folder / (EXECUTION_FILE if has_execution else RUN_INFO_FILE)
+        run_info |= _read_object(paths.execution)
+    file = paths.execution if has_execution else paths.run_info
     _require_path(file, run_info.get("data_folder"), "the folder of the run's data")
     return run_info
 
@@ -69,11 +71,11 @@ def _require_path(file: Path, path: object, title: str) -> None:
         raise CompileError([Diagnostic("damaged-file", f"does not name {title}", file=str(file))])
 
 
-def run_info_texts(run_info: RunInfo) -> dict[str, str]:
-    """The contents of both files, by their names; `run.json` last: a folder with it has a run."""
+def run_info_texts(paths: RunPaths, run_info: RunInfo) -> dict[Path, str]:
+    """The contents of both files, by their paths; `run.json` last: a folder with it has a run."""
     execution = {key: value for key, value in run_info.items() if key in EXECUTION_KEYS}
     run = {key: value for key, value in run_info.items() if key not in EXECUTION_KEYS}
-    return {EXECUTION_FILE: _json_text(execution), RUN_INFO_FILE: _json_text(run)}
+    return {paths.execution: _json_text(execution), paths.run_info: _json_text(run)}
 
 
 def _json_text(value: RunInfo) -> str:
@@ -93,13 +95,18 @@ def path_from(folder: Path, path: Path) -> str:
     return os.path.relpath(path.resolve(), folder.resolve())
 
 
-def with_evaluation(run_info: RunInfo, data: str | None, figures: Mapping[str, Figure]) -> RunInfo:
-    """The description with the figures of an evaluation: on the spec's test data, or on other data of this name."""
+def write_evaluation(folder: Path, data: str | None, metrics: Mapping[str, Figure]) -> None:
+    """Writes the metrics of an evaluation on the spec's test data, or on other data of this name, to `run.json`, unless
+    a process trains the run. Raises UsageError, CompileError."""
+    if is_locked(folder):
+        return
+    run_info, paths = read_run_info(folder), RunPaths(folder)
     if data is None:
-        return run_info | {"test": finite_figures(figures)}
-    before = run_info.get("evaluations")
-    evaluations = before if isinstance(before, dict) else {}
-    return run_info | {"evaluations": evaluations | {data: finite_figures(figures)}}
+        run_info["test"] = finite_figures(metrics)
+    else:
+        before = run_info.get("evaluations")
+        run_info["evaluations"] = {**(before if isinstance(before, dict) else {}), data: finite_figures(metrics)}
+    write_atomically(paths.run_info, run_info_texts(paths, run_info)[paths.run_info].encode())
 
 
 def best_epoch(run_info: RunInfo, history: Mapping[str, Sequence[float | None]]) -> dict[str, Any] | None:

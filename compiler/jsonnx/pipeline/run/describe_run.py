@@ -17,8 +17,8 @@ from ...runtime.fit.early_stopping import EarlyStoppingMonitor
 from ...runtime.fit.environment import INSTRUCTION_SETS
 from ...sections.monitor import monitored_figure
 from ..git.git_revision import git_revision
+from ..run_folder.run_info import LAYOUT_VERSION, RUNNING, RunInfo, best_epoch, finite_figures, path_from
 from ..train.run_data import RunData
-from .run_info import LAYOUT_VERSION, RUNNING, RunInfo, best_epoch, finite_figures, path_from
 
 if TYPE_CHECKING:
     from ...runtime.execution.history import History

@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import json
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 from ...core.diagnostics import Report
-from ...core.files.run_files import EXPANDED_SPEC_FILE, SOURCE_SPEC_FILE, SPEC_FILE
+from ...core.files.run_layout import RunPaths
 from ...frontend.expansion.expand import expand
 from ..check.check import CheckedSpec
 from ..check.sweep_plan import without_sweep
 
 
-def spec_texts(checked: CheckedSpec) -> dict[str, str]:
-    """The texts of the files by name; a spec that is a Python value has no text as it was written."""
+def spec_texts(paths: RunPaths, checked: CheckedSpec) -> dict[Path, str]:
+    """The texts of the files by path; a spec that is a Python value has no text as it was written."""
     document = checked.source.value
     flat = expand(document, Report(checked.source.file))
     return {
-        **({SOURCE_SPEC_FILE: checked.source.text} if checked.source.text else {}),
-        **({EXPANDED_SPEC_FILE: _json_text(flat.document)} if flat is not None else {}),
-        SPEC_FILE: _json_text(document),
+        **({paths.source_spec: checked.source.text} if checked.source.text else {}),
+        **({paths.expanded_spec: _json_text(flat.document)} if flat is not None else {}),
+        paths.spec: _json_text(document),
     }
 
 

@@ -18,9 +18,9 @@ from typing import Any
 
 import pytest
 from jsonnx.core.diagnostics import UsageError
-from jsonnx.runtime.run_folder import run_lock
-from jsonnx.runtime.run_folder.run_folder import RunFolder
-from jsonnx.runtime.run_folder.run_lock import OWNER_FILE, RunLock, is_locked
+from jsonnx.pipeline.run_folder import run_lock
+from jsonnx.pipeline.run_folder.run_folder import RunFolder
+from jsonnx.pipeline.run_folder.run_lock import RunLock, is_locked
 
 
 def failing_flock(monkeypatch: pytest.MonkeyPatch, error: int) -> None:
@@ -71,10 +71,10 @@ def test_without_file_locks_a_file_names_the_owner(tmp_path: Path, monkeypatch: 
     failing_flock(monkeypatch, error)
     lock = RunLock(tmp_path)
     lock.acquire()
-    assert json.loads((tmp_path / OWNER_FILE).read_text())["pid"] == os.getpid()
-    assert_locked(tmp_path, f"process {os.getpid()} on ", OWNER_FILE)
+    assert json.loads((tmp_path / ".lock-owner").read_text())["pid"] == os.getpid()
+    assert_locked(tmp_path, f"process {os.getpid()} on ", ".lock-owner")
     lock.release()
-    assert not (tmp_path / OWNER_FILE).exists()
+    assert not (tmp_path / ".lock-owner").exists()
     lock.acquire()
     monkeypatch.undo()
     with pytest.raises(UsageError, match=f"process {os.getpid()} on "):  # also if locks work here
@@ -89,7 +89,7 @@ def test_a_process_that_comes_second_removes_nothing(tmp_path: Path, monkeypatch
     def late(lock: RunLock, on_wait: Any) -> None:
         monkeypatch.undo()
         first.__enter__()
-        first.write_texts({"run.json": "{}"})
+        first.write_texts({first.paths.run_info: "{}"})
         acquire(lock, on_wait)
 
     monkeypatch.setattr(RunLock, "acquire", late)
@@ -128,7 +128,7 @@ def test_an_owner_file_that_cannot_be_read_is_removed(tmp_path: Path, monkeypatc
 def test_a_lock_that_is_held_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: int) -> None:
     failing_flock(monkeypatch, error)
     assert_locked(tmp_path, "another process is training", "another folder")
-    assert not (tmp_path / OWNER_FILE).exists()
+    assert not (tmp_path / ".lock-owner").exists()
 
 
 def test_a_failing_lock_is_told_as_what_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -151,7 +151,7 @@ def test_a_run_that_fails_to_start_leaves_no_lock(tmp_path: Path, monkeypatch: p
 KILLED_OWNER = """
 import fcntl, os, signal, sys
 from pathlib import Path
-from jsonnx.runtime.run_folder.run_lock import RunLock
+from jsonnx.pipeline.run_folder.run_lock import RunLock
 
 def flock(*arguments):
     raise OSError(37, "No locks available")
@@ -165,21 +165,21 @@ os.kill(os.getpid(), signal.SIGKILL)
 def test_the_lock_of_a_killed_process_is_taken_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     subprocess.run([sys.executable, "-c", KILLED_OWNER, str(tmp_path)], env=environment, check=False)
-    assert (tmp_path / OWNER_FILE).exists()
+    assert (tmp_path / ".lock-owner").exists()
     failing_flock(monkeypatch, errno.ENOLCK)
     lock = RunLock(tmp_path)
     lock.acquire()
-    assert json.loads((tmp_path / OWNER_FILE).read_text())["pid"] == os.getpid()
+    assert json.loads((tmp_path / ".lock-owner").read_text())["pid"] == os.getpid()
     lock.release()
     assert os.listdir(tmp_path) == [".lock"]
 
 
 def test_of_two_that_take_over_one_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def ended(*arguments: Any) -> bool:
-        (tmp_path / OWNER_FILE).unlink()  # the other one was faster
+        (tmp_path / ".lock-owner").unlink()  # the other one was faster
         return True
 
-    (tmp_path / OWNER_FILE).write_text(owner_text())
+    (tmp_path / ".lock-owner").write_text(owner_text())
     monkeypatch.setattr(run_lock, "_has_ended", ended)
     assert_locked(tmp_path, "another process is training", "another folder")
 
@@ -220,7 +220,7 @@ def test_an_owner_that_cannot_be_seen_is_waited_for(tmp_path: Path, monkeypatch:
     changes, has_locks = ELSEWHERE[name]
     if not has_locks:
         failing_flock(monkeypatch, errno.ENOLCK)
-    path = tmp_path / OWNER_FILE
+    path = tmp_path / ".lock-owner"
     path.write_text(owner_text(**changes))
     waits: list[str] = []
 
@@ -245,7 +245,7 @@ def test_an_owner_that_cannot_be_seen_is_waited_for(tmp_path: Path, monkeypatch:
 
 @pytest.mark.usefixtures("quick")
 def test_a_wait_ends_when_the_other_process_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / OWNER_FILE
+    path = tmp_path / ".lock-owner"
     path.write_text(owner_text(system="another boot"))
     monkeypatch.setattr(time, "sleep", lambda seconds: path.unlink())
     lock = RunLock(tmp_path)
@@ -257,7 +257,7 @@ def test_a_wait_ends_when_the_other_process_ends(tmp_path: Path, monkeypatch: py
 def test_the_heartbeat_changes_only_the_time(tmp_path: Path) -> None:
     lock = RunLock(tmp_path)
     lock.acquire()
-    path = tmp_path / OWNER_FILE
+    path = tmp_path / ".lock-owner"
     before = path.read_bytes()
     path.write_bytes(re.sub(rb'"heartbeat": "....', b'"heartbeat": "1999', before))
     deadline = time.monotonic() + 10
@@ -270,22 +270,22 @@ def test_the_heartbeat_changes_only_the_time(tmp_path: Path) -> None:
 
 
 def test_a_process_that_was_stopped_for_long_writes_nothing_more(tmp_path: Path) -> None:
-    path = tmp_path / "run" / OWNER_FILE
+    path = tmp_path / "run" / ".lock-owner"
     with RunFolder(tmp_path / "run") as run:
-        run.write_texts({"run.json": "1"})
+        run.write_texts({run.paths.run_info: "1"})
         path.unlink()
-        run.write_texts({"run.json": "2"})  # removed by hand: it is written again
+        run.write_texts({run.paths.run_info: "2"})  # removed by hand: it is written again
         assert json.loads(path.read_text())["pid"] == os.getpid()
         path.write_text(owner_text(host="elsewhere", pid=7))
         with pytest.raises(UsageError, match="process 7 on 'elsewhere' has taken over") as error:
-            run.write_texts({"run.json": "3"})
+            run.write_texts({run.paths.run_info: "3"})
     assert error.value.diagnostic.code == "run-locked"
     assert json.loads(path.read_text())["pid"] == 7
     assert (tmp_path / "run" / "run.json").read_text() == "2"
 
 
 def test_a_process_on_another_host_counts_as_running_while_its_time_is_renewed(tmp_path: Path) -> None:
-    path, now = tmp_path / OWNER_FILE, datetime.now(UTC)
+    path, now = tmp_path / ".lock-owner", datetime.now(UTC)
     for heartbeat, expected in ((now, True), (now - timedelta(minutes=2), False)):
         path.write_text(owner_text(system="another boot", heartbeat=heartbeat.isoformat(timespec="seconds")))
         assert is_locked(tmp_path) == expected

@@ -1,15 +1,16 @@
-"""Writes the figures and the checkpoints of a training run while it goes on."""
+"""The callback that writes the metrics and checkpoints of a training run to its RUN folder."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 
+from ...core.callback import Callback, Logs
 from ...core.diagnostics import UsageError
-from ...runtime.execution.history import History
-from ...runtime.run_folder.run_folder import RunFolder, step_line
+from ..run_folder.metric_files import step_line
+from ..run_folder.run_folder import RunFolder
 from ..train.trainer import Trainer
 from .checkpoint_schedule import CheckpointSchedule
 from .run_options import Warn, no_warning
@@ -21,19 +22,23 @@ SAVE_ERRORS = ("unwritable-file", "unreadable-file")
 """The codes of errors of a save: it also lists and reads checkpoints."""
 
 
-def steps_between_lines(steps: int) -> int:
-    """Each how many steps of an epoch of some steps the figures are written."""
-    return max(MIN_STEPS_BETWEEN_LINES, -(-steps // MAX_STEP_LINES_PER_EPOCH))
+def steps_between_lines(steps_per_epoch: int) -> int:
+    """The interval between lines of metrics, in steps."""
+    return max(MIN_STEPS_BETWEEN_LINES, -(-steps_per_epoch // MAX_STEP_LINES_PER_EPOCH))
 
 
-class Recorder:
+class RunFolderCallback(Callback):
     """Writes loss and metrics of each epoch and of some steps, and checkpoints at intervals and at the end.
 
     If figures cannot be written, `warn` is called, and they are written at the next chance: after an epoch, before a
     checkpoint, or by `finish`. The same holds for checkpoints during the run with `continue_on_error`.
+
+    The last checkpoint is written after the last epoch, before the trainer takes the weights of the best one. So this
+    callback comes after all that may end the fit.
     """
 
     def __init__(self, run: RunFolder, trainer: Trainer, continue_on_error: bool = False, warn: Warn = no_warning):
+        super().__init__()
         self.run, self.trainer, self.continue_on_error, self.warn = run, trainer, continue_on_error, warn
         self.schedule = CheckpointSchedule(trainer.plan, trainer.steps)
         self.writes_csv = trainer.plan.training.csv_log
@@ -50,26 +55,36 @@ class Recorder:
         self._try_metrics(self._rewrite_metrics)
         self.try_log(self.write_steps)
 
-    def on_epoch_begin(self, epoch: int, epochs: int, steps: int) -> None:
-        self.epoch = epoch
-        self.step_interval = steps_between_lines(steps)
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        self.step_interval = steps_between_lines(self.params["steps"])
 
-    def on_step(self, step: int, figures: Mapping[str, float]) -> None:
-        if step % self.step_interval == 0:
-            self.step_lines.append(step_line(self.trainer.steps, self.epoch, figures))
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
+        self.epoch = epoch
+
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        if (batch + 1) % self.step_interval == 0:
+            self.step_lines.append(step_line(self.trainer.steps, self.epoch, logs or {}))
         self._save_if(self.schedule.is_due_after_step(self.trainer.steps))
 
-    def on_epoch_end(self, epoch: int, figures: Mapping[str, float]) -> None:
-        self._try_metrics(self._rewrite_metrics if self.lacks_metrics else partial(self._append, epoch, figures))
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        self._try_metrics(self._rewrite_metrics if self.lacks_metrics else partial(self._append, epoch, logs or {}))
         if len(self.step_lines) >= MAX_PENDING_STEP_LINES:
             self.try_log(self.write_steps)
         if self.schedule.is_best(self.trainer.history):
             with self._errors_as_warnings("the checkpoint of the best epoch is an older one"):
                 self.run.save_best_checkpoint(self.trainer)
-        self._save_if(self.schedule.is_due_after_epoch(epoch))
+        if self.trainer.stop_training or epoch + 1 >= self.params["epochs"]:
+            self._save_last()
+        else:
+            self._save_if(self.schedule.is_due_after_epoch(epoch))
 
-    def on_end(self, history: History) -> None:
+    def on_train_end(self, logs: Logs | None = None) -> None:
+        if self.trainer.history.interrupted:
+            self._save_last()
+
+    def _save_last(self) -> None:
         """Writes the last checkpoint. If that fails, `finish` raises the error: the results may still be written."""
+        self.end_error = None
         try:
             self._save()
         except UsageError as error:
@@ -108,10 +123,10 @@ class Recorder:
             self._try_metrics(lambda: self.run.sync_metrics(self.writes_csv))
         self.run.save_checkpoint(self.trainer, self.schedule.keep)
 
-    def _append(self, epoch: int, figures: Mapping[str, float]) -> None:
-        self.run.append_metrics(epoch, figures)
+    def _append(self, epoch: int, logs: Logs) -> None:
+        self.run.append_metrics(epoch, logs)
         if self.writes_csv:
-            self.run.append_csv(epoch, figures)
+            self.run.append_csv(epoch, logs)
 
     def _rewrite_metrics(self) -> None:
         self.run.write_metrics(self.trainer.history)

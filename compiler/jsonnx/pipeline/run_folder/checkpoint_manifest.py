@@ -7,44 +7,28 @@ a checkpoint is undamaged is decided by its own checksum, and the manifest tells
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from ...core.diagnostics import UsageError
-from ...core.files.files import error_reason, open_file, write_atomically
+from ...core.files.files import write_atomically
 
-MANIFEST_FILE = "SHA256SUMS"
-_CHUNK_BYTES = 1 << 20
 _LINE = re.compile(r"([0-9a-f]{64})  ([^/\\\0]+)")
 
 
-def write_manifest(folder: Path, digests: Mapping[str, str]) -> None:
+def write_manifest(path: Path, digests: Mapping[str, str]) -> None:
     """Writes the SHA-256 of files by their names. Raises UsageError `unwritable-file`."""
     lines = [f"{digest}  {name}\n" for name, digest in sorted(digests.items())]
-    write_atomically(folder / MANIFEST_FILE, "".join(lines).encode())
+    write_atomically(path, "".join(lines).encode())
 
 
-def read_manifest(folder: Path) -> dict[str, str]:
+def read_manifest(path: Path) -> dict[str, str]:
     """The SHA-256 of files by their names; none without a manifest. Raises ValueError for a damaged one, OSError."""
     try:
-        text = (folder / MANIFEST_FILE).read_text("utf-8")
+        text = path.read_text("utf-8")
     except FileNotFoundError:
         return {}
     matches = [_LINE.fullmatch(line) for line in text.splitlines()]
     if not text.endswith("\n") or None in matches:
         raise ValueError("a line is not a hash and a name")
     return {match[2]: match[1] for match in matches if match}
-
-
-def file_digest(path: Path) -> str:
-    """The SHA-256 of a file. Raises UsageError `unreadable-file`."""
-    digest = hashlib.sha256()
-    try:
-        with open_file(path) as file:
-            while chunk := file.read(_CHUNK_BYTES):
-                digest.update(chunk)
-    except OSError as error:
-        raise UsageError("unreadable-file", f"cannot read {str(path)!r}: {error_reason(error)}") from error
-    return digest.hexdigest()

@@ -1,22 +1,18 @@
-"""A RUN folder: the spec, weights, model, figures of every epoch, and checkpoints from which a run can be resumed."""
+"""Writes a RUN folder: spec, weights, model, losses and metrics, and checkpoints from which a run can be resumed."""
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import os
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from fnmatch import fnmatchcase
 from hashlib import sha256
-from math import inf
 from pathlib import Path
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from ...core.diagnostics import CompileError, Diagnostic, UsageError
-from ...core.figures import finite, numbers_only
+from ...core.figures import numbers_only
+from ...core.files.digests import file_sha256
 from ...core.files.files import (
     error_reason,
     file_exists,
@@ -27,23 +23,17 @@ from ...core.files.files import (
     sync_file,
     write_atomically,
 )
-from ...core.files.run_files import (
-    BEST_CHECKPOINT_FILE,
-    CHECKPOINT_FOLDER,
-    CSV_FILE,
-    DESCRIPTION_FILES,
-    METRICS_FILE,
-    MODEL_FILE,
-    RESULT_FILES,
-    RUN_INFO_FILE,
-    STEPS_FILE,
-    WEIGHTS_FILE,
-)
+from ...core.files.run_layout import CHECKPOINT_PATTERN, RunPaths
 from ...interop.safetensors_file import safetensors_bytes
-from ..execution.history import History
-from ..fit.trainer import Trainer
-from .checkpoint_manifest import MANIFEST_FILE, file_digest, read_manifest, write_manifest
-from .run_lock import LOCK_FILE, RunLock
+from .checkpoint_manifest import read_manifest, write_manifest
+from .metric_files import csv_line, csv_lines, epoch_line, epoch_lines, lines_until
+from .run_lock import RunLock
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from ...runtime.execution.history import History
+    from ...runtime.fit.trainer import Trainer
 
 MAX_CHECKPOINTS = 2
 """Number of checkpoints that are kept, so that an older one can be resumed if the newest is damaged."""
@@ -59,6 +49,7 @@ class RunFolder:
 
     def __init__(self, path: str | os.PathLike[str], on_wait: Callable[[str], None] = lambda text: None) -> None:
         self.path = Path(path)
+        self.paths = RunPaths(self.path)
         self._on_wait = on_wait
         self._lock = RunLock(self.path)
         self._created_folders: list[Path] = []
@@ -66,7 +57,7 @@ class RunFolder:
         self._digests: dict[str, str] = {}
 
     def __enter__(self) -> RunFolder:
-        self._created_folders = make_folders(self.checkpoint_folder)
+        self._created_folders = make_folders(self.paths.checkpoint_folder)
         try:
             self._acquire_lock()
         except OSError as error:
@@ -75,7 +66,7 @@ class RunFolder:
             self._is_starting = self.path in self._created_folders  # if that cannot be told
             self._is_starting = not self.existing_files
             remove_temporary_files(self.path)
-            remove_temporary_files(self.checkpoint_folder)
+            remove_temporary_files(self.paths.checkpoint_folder)
         except (OSError, UsageError) as error:
             self._leave(failed=True)
             if isinstance(error, UsageError):
@@ -90,8 +81,9 @@ class RunFolder:
             self._lock.acquire(self._on_wait)
         except OSError:
             with suppress(OSError):
-                if self.path in self._created_folders and {*os.listdir(self.path)} <= {LOCK_FILE, CHECKPOINT_FOLDER}:
-                    (self.path / LOCK_FILE).unlink(missing_ok=True)
+                created = {self.paths.lock, self.paths.checkpoint_folder}
+                if self.path in self._created_folders and {*self.path.iterdir()} <= created:
+                    self.paths.lock.unlink(missing_ok=True)
                     remove_empty_folders(self._created_folders)
             raise
 
@@ -102,8 +94,8 @@ class RunFolder:
         """Releases the lock. Removes the files and folders of a run that failed to start."""
         removes_run = failed and self._is_starting
         if removes_run:
-            first = self._checkpoint_path(0)
-            for path in (first, *self.result_files, self._manifest_file, self.path / LOCK_FILE):
+            paths = self.paths
+            for path in (paths.checkpoint(0), *self.result_files, paths.checkpoint_manifest, paths.lock):
                 with suppress(OSError):
                     path.unlink(missing_ok=True)
         self._lock.release()
@@ -111,64 +103,59 @@ class RunFolder:
             remove_empty_folders(self._created_folders)
 
     @property
-    def checkpoint_folder(self) -> Path:
-        return self.path / CHECKPOINT_FOLDER
-
-    @property
     def result_files(self) -> tuple[Path, ...]:
         """All files of a run but its checkpoints and their manifest."""
-        return (*(self.path / name for name in RESULT_FILES), self.checkpoint_folder / BEST_CHECKPOINT_FILE)
+        return (*self.paths.results, self.paths.best_checkpoint)
 
     @property
     def existing_files(self) -> list[Path]:
         """The files of a run that are in the folder, but for those of a run that was killed before it started: a first
         checkpoint, and what is written between that and `run.json`. Raises UsageError `unreadable-file`."""
-        first = self._checkpoint_path(0)
+        first = self.paths.checkpoint(0)
         checkpoints = [path for path in self.checkpoints() if path != first]
         files = [path for path in self.result_files if file_exists(path)]
         if file_exists(first) and not self.has_run:
-            files = [path for path in files if path.name not in DESCRIPTION_FILES]
+            files = [path for path in files if path not in self.paths.description]
         return files + checkpoints
 
     @property
     def has_run(self) -> bool:
         """Whether there is a run: its first checkpoint is written before the file that says so."""
-        return file_exists(self.path / RUN_INFO_FILE)
+        return file_exists(self.paths.run_info)
 
-    def start_run(self, trainer: Trainer, description: Mapping[str, str]) -> None:
+    def start_run(self, trainer: Trainer, description: Mapping[Path, str]) -> None:
         """Writes the first checkpoint, then replaces the files of an earlier run. `description` has the texts of files
-        by name, in the order in which they are written; the last one is `run.json`."""
-        first = self._checkpoint_path(trainer.steps)
+        by path, in the order in which they are written; the last one is `run.json`."""
+        first = self.paths.checkpoint(trainer.steps)
         self._write_checkpoint(trainer, first)
         self._write_manifest([first])
         earlier = [path for path in self.checkpoints() if path != first]
-        kept = [self.path / name for name in description]  # replaced below
-        for old in [*earlier, *(path for path in self.result_files if path not in kept)]:
+        for old in [*earlier, *(path for path in self.result_files if path not in description)]:
             remove_file(old)
         self.write_texts(description)
-        self._write(STEPS_FILE, b"")
+        self._write(self.paths.steps, b"")
         self._is_starting = False
 
-    def write_texts(self, texts: Mapping[str, str]) -> None:
-        """Replaces files, by name."""
-        for name, text in texts.items():
-            self._write(name, text.encode())
+    def write_texts(self, texts: Mapping[Path, str]) -> None:
+        """Replaces files, by path."""
+        for path, text in texts.items():
+            self._write(path, text.encode())
 
     def write_model(self, model: bytes) -> str:
         """Writes the model. Returns the SHA-256 of the file."""
-        return self._write_hashed(MODEL_FILE, model)
+        return self._write_hashed(self.paths.model, model)
 
     def write_weights(self, weights: Mapping[str, np.ndarray]) -> str:
         """Writes the weights. Returns the SHA-256 of the file."""
-        return self._write_hashed(WEIGHTS_FILE, safetensors_bytes(weights))
+        return self._write_hashed(self.paths.weights, safetensors_bytes(weights))
 
-    def _write_hashed(self, name: str, content: bytes) -> str:
-        self._write(name, content)
+    def _write_hashed(self, path: Path, content: bytes) -> str:
+        self._write(path, content)
         return sha256(content).hexdigest()
 
-    def _write(self, name: str, content: bytes) -> None:
+    def _write(self, path: Path, content: bytes) -> None:
         self._lock.require()
-        write_atomically(self.path / name, content)
+        write_atomically(path, content)
 
     def _unwritable(self, error: Exception) -> UsageError:
         return UsageError("unwritable-file", f"cannot write in {str(self.path)!r}: {error_reason(error)}")
@@ -176,68 +163,55 @@ class RunFolder:
     # -- losses and metrics ------------------------------------------------------------------------------------------
 
     def write_metrics(self, history: History) -> None:
-        """Replaces all lines by those of a history, whatever was lost or cut off."""
-        lines = [
-            _metrics_line(epoch, {name: figures[index] for name, figures in history.history.items()})
-            for index, epoch in enumerate(history.epoch)
-        ]
-        self._write(METRICS_FILE, b"".join(lines))
+        """Replaces all lines of epochs by the lines of a history, whatever was lost or cut off."""
+        self._write(self.paths.metrics, epoch_lines(history))
 
-    def append_metrics(self, epoch: int, figures: Mapping[str, float]) -> None:
+    def append_metrics(self, epoch: int, metrics: Mapping[str, float]) -> None:
         """Adds a line for an epoch. If that fails, adds nothing."""
-        self._append(METRICS_FILE, _metrics_line(epoch, figures))
+        self._append(self.paths.metrics, epoch_line(epoch, metrics))
 
     def append_steps(self, lines: bytes) -> None:
-        """Adds lines of figures by step. If that fails, adds nothing."""
-        self._append(STEPS_FILE, lines)
+        """Adds lines of metrics by step. If that fails, adds nothing."""
+        self._append(self.paths.steps, lines)
 
     def remove_steps_after(self, step: int) -> None:
         """Removes the lines of later steps, which a resumed run repeats, and a line that was cut off.
 
         Creates the file if the process was killed before.
         """
-        path = self.path / STEPS_FILE
+        path = self.paths.steps
         try:
-            lines = path.read_bytes().splitlines(keepends=True)
+            contents = path.read_bytes()
         except FileNotFoundError:
-            self._write(STEPS_FILE, b"")
+            self._write(path, b"")
             return
         except OSError as error:
-            raise UsageError("unreadable-file", f"cannot read {str(path)!r}: {error_reason(error)}") from error
-        kept = [line for line in lines if line.endswith(b"\n") and _step_of(line) <= step]
-        if len(kept) < len(lines):
-            self._write(STEPS_FILE, b"".join(kept))
+            raise _unreadable(path, error) from error
+        kept = lines_until(step, contents)
+        if len(kept) < len(contents):
+            self._write(path, kept)
 
     def write_csv(self, history: History) -> None:
-        """Replaces the lines of the CSV file by those of a history."""
-        columns = {
-            name: values
-            for name, values in history.history.items()
-            if not any(isinstance(value, list) for value in values)
-        }
-        names = list(columns)
-        rows = zip(history.epoch, *columns.values(), strict=True)
-        lines = [_csv_line(["epoch", *names]), *map(_csv_line, rows)] if names else []
-        self._write(CSV_FILE, b"".join(lines))
+        """Replaces the lines of the CSV file by the lines of a history."""
+        self._write(self.paths.csv_log, csv_lines(history))
 
-    def append_csv(self, epoch: int, figures: Mapping[str, float]) -> None:
+    def append_csv(self, epoch: int, metrics: Mapping[str, float]) -> None:
         """Adds a line for an epoch to the CSV file; the first line has the names."""
-        figures = numbers_only(figures)
-        self._append(CSV_FILE, _csv_line([epoch, *figures.values()]), header=_csv_line(["epoch", *figures]))
+        metrics = numbers_only(metrics)
+        self._append(self.paths.csv_log, csv_line([epoch, *metrics.values()]), header=csv_line(["epoch", *metrics]))
 
     def sync_metrics(self, has_csv: bool) -> None:
         """Waits until the lines that were added are on the disk. Raises UsageError `unwritable-file`."""
-        for name in (METRICS_FILE, CSV_FILE) if has_csv else (METRICS_FILE,):
-            sync_file(self.path / name)
+        for path in (self.paths.metrics, self.paths.csv_log) if has_csv else (self.paths.metrics,):
+            sync_file(path)
 
     def sync_steps(self) -> None:
         """The same for the lines of steps."""
-        sync_file(self.path / STEPS_FILE)
+        sync_file(self.paths.steps)
 
-    def _append(self, name: str, line: bytes, header: bytes = b"") -> None:
+    def _append(self, path: Path, line: bytes, header: bytes = b"") -> None:
         """Adds a line to a file, and a header before the first one. If that fails, adds nothing."""
         self._lock.require()
-        path = self.path / name
         try:
             with open(path, "ab", buffering=0) as file:
                 size = file.tell()
@@ -255,25 +229,25 @@ class RunFolder:
 
     def checkpoints(self) -> list[Path]:
         """The paths of the checkpoints, from the newest to the oldest. Raises UsageError `unreadable-file`."""
-        if not file_exists(self.checkpoint_folder):
+        folder = self.paths.checkpoint_folder
+        if not file_exists(folder):
             return []
         try:
-            names = os.listdir(self.checkpoint_folder)
+            files = [*folder.iterdir()]
         except OSError as error:
-            message = f"cannot read {str(self.checkpoint_folder)!r}: {error_reason(error)}"
-            raise UsageError("unreadable-file", message) from error
-        found = sorted((name for name in names if fnmatchcase(name, "step-*.safetensors")), reverse=True)
-        return [self.checkpoint_folder / name for name in found]
+            raise _unreadable(folder, error) from error
+        found = [file for file in files if fnmatchcase(file.name, CHECKPOINT_PATTERN)]
+        return sorted(found, reverse=True)
 
     def save_checkpoint(self, trainer: Trainer, keep: int = MAX_CHECKPOINTS) -> Path:
         """Writes a checkpoint and the manifest, then removes all checkpoints but the newest ones.
 
         Those of later steps are removed, too: they were damaged when the run was resumed.
         """
-        path = self._checkpoint_path(trainer.steps)
+        path = self.paths.checkpoint(trainer.steps)
         self._write_checkpoint(trainer, path)
         kept = self._checkpoints_until(path)[:keep]
-        self._write_manifest([*kept, self._best_checkpoint])
+        self._write_manifest([*kept, self.paths.best_checkpoint])
         for file in self.checkpoints():
             if file not in kept:
                 remove_file(file)
@@ -284,9 +258,9 @@ class RunFolder:
 
     def save_best_checkpoint(self, trainer: Trainer) -> None:
         """Replaces the checkpoint of the best epoch."""
-        self._write_checkpoint(trainer, self._best_checkpoint)
-        kept = self._checkpoints_until(self._checkpoint_path(trainer.steps))
-        self._write_manifest([*kept, self._best_checkpoint])
+        self._write_checkpoint(trainer, self.paths.best_checkpoint)
+        kept = self._checkpoints_until(self.paths.checkpoint(trainer.steps))
+        self._write_manifest([*kept, self.paths.best_checkpoint])
 
     def _write_checkpoint(self, trainer: Trainer, path: Path) -> None:
         self._lock.require()
@@ -296,19 +270,8 @@ class RunFolder:
         """Lists those of these files that exist. Files of an earlier process are read: it may have been killed before
         it wrote the manifest."""
         present = [path for path in paths if file_exists(path)]
-        self._digests = {path.name: self._digests.get(path.name) or file_digest(path) for path in present}
-        write_manifest(self.checkpoint_folder, self._digests)
-
-    @property
-    def _manifest_file(self) -> Path:
-        return self.checkpoint_folder / MANIFEST_FILE
-
-    @property
-    def _best_checkpoint(self) -> Path:
-        return self.checkpoint_folder / BEST_CHECKPOINT_FILE
-
-    def _checkpoint_path(self, steps: int) -> Path:
-        return self.checkpoint_folder / f"step-{steps:012d}.safetensors"
+        self._digests = {path.name: self._digests.get(path.name) or _digest(path) for path in present}
+        write_manifest(self.paths.checkpoint_manifest, self._digests)
 
     def load_newest_checkpoint(self, trainer: Trainer, *, exact: bool = False) -> tuple[Path | None, list[Diagnostic]]:
         """Load the newest undamaged checkpoint. Returns its path, None if there are no checkpoints, and warnings about
@@ -336,13 +299,13 @@ class RunFolder:
 
     def _manifest_warnings(self) -> list[Diagnostic]:
         """Warnings about checkpoints that the manifest lists, but which are missing, and about a damaged manifest."""
-        file = str(self._manifest_file)
+        file = str(self.paths.checkpoint_manifest)
         try:
-            names = read_manifest(self.checkpoint_folder)
+            names = read_manifest(self.paths.checkpoint_manifest)
         except (ValueError, OSError) as error:
             message = f"the manifest is damaged ({error_reason(error)}); the checkpoints' own checksums decide"
             return [Diagnostic("bad-checkpoint", message, file=file, severity="warning")]
-        missing = [name for name in names if not os.path.exists(self.checkpoint_folder / name)]
+        missing = [name for name in names if not os.path.exists(self.paths.checkpoint_folder / name)]
         return [
             Diagnostic("bad-checkpoint", f"the checkpoint {name!r} is missing", file=file, severity="warning")
             for name in missing
@@ -355,30 +318,13 @@ def _damage_warning(fault: Diagnostic) -> Diagnostic:
     )
 
 
-def step_line(step: int, epoch: int, figures: Mapping[str, float]) -> bytes:
-    """A line of JSON: the means over the steps of an epoch until a step. Figures that are lists are left out."""
-    return _line({"step": step, "epoch": epoch}, numbers_only(figures))
-
-
-def _metrics_line(epoch: int, figures: Mapping[str, float]) -> bytes:
-    """A line of JSON; NaN and infinity become null."""
-    return _line({"epoch": epoch}, figures)
-
-
-def _line(position: Mapping[str, int], figures: Mapping[str, float]) -> bytes:
-    return json.dumps({**position, **{name: finite(figure) for name, figure in figures.items()}}).encode() + b"\n"
-
-
-def _step_of(line: bytes) -> float:
-    """The step of a line; infinity for a damaged one."""
+def _digest(path: Path) -> str:
+    """The SHA-256 of a file. Raises UsageError `unreadable-file`."""
     try:
-        step = json.loads(line)["step"]
-    except (ValueError, KeyError, TypeError):
-        return inf
-    return step if isinstance(step, int) else inf
+        return file_sha256(path)
+    except OSError as error:
+        raise _unreadable(path, error) from error
 
 
-def _csv_line(values: Iterable[object]) -> bytes:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerow(values)
-    return text.getvalue().encode()
+def _unreadable(path: Path, error: OSError) -> UsageError:
+    return UsageError("unreadable-file", f"cannot read {str(path)!r}: {error_reason(error)}")

@@ -27,8 +27,8 @@ from typing import IO, Any
 
 from ...core.diagnostics import UsageError
 from ...core.files.files import TEMPORARY_NAME
+from ...core.files.run_layout import RunPaths
 
-LOCK_FILE, OWNER_FILE = ".lock", ".lock-owner"
 HEARTBEAT_SECONDS = 5.0
 """Seconds between two writes of the time into the owner file."""
 TIMEOUT_SECONDS = 30.0
@@ -49,7 +49,7 @@ and the time of the last heartbeat."""
 def is_locked(folder: Path) -> bool:
     """Whether a process trains in a folder, as far as can be seen from this machine. Changes nothing."""
     try:
-        owner = _read_owner((folder / OWNER_FILE).read_bytes())
+        owner = _read_owner(RunPaths(folder).lock_owner.read_bytes())
     except OSError:
         return False
     here = _this_process()
@@ -63,7 +63,9 @@ class RunLock:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._path = folder / OWNER_FILE
+        self.path = RunPaths(folder).lock
+        """The file that is locked."""
+        self._owner_file = RunPaths(folder).lock_owner
         self._file: IO[bytes] | None = None
         self._owner: Owner = {}
         self._heartbeat: threading.Thread | None = None
@@ -72,7 +74,7 @@ class RunLock:
     def acquire(self, on_wait: Callable[[str], None] = lambda text: None) -> None:
         """Takes the lock. `on_wait` is called with the reason before it waits for a sign of a process on another
         machine. Raises UsageError `run-locked`, OSError."""
-        self._file = open(self._folder / LOCK_FILE, "ab")  # noqa: SIM115 (open as long as the lock is held)
+        self._file = open(self.path, "ab")  # noqa: SIM115 (open as long as the lock is held)
         try:
             has_locks = self._lock_file(self._file)
             self._check_exists(self._file)
@@ -92,7 +94,7 @@ class RunLock:
             self._heartbeat = None
         with suppress(OSError):
             if self._owner and self._may_be_owner():
-                self._path.unlink()
+                self._owner_file.unlink()
         self._owner = {}
         if self._file is not None:
             with suppress(OSError):  # nothing was written to it
@@ -119,7 +121,7 @@ class RunLock:
 
     def _holder(self) -> Owner:
         """The process that the owner file names, without the time of its heartbeat. Raises OSError."""
-        return {key: value for key, value in _read_owner(self._path.read_bytes()).items() if key != "heartbeat"}
+        return {key: value for key, value in _read_owner(self._owner_file.read_bytes()).items() if key != "heartbeat"}
 
     def _may_be_owner(self) -> bool:
         """Whether the owner file names this process, or cannot be read: another process would create its file anew."""
@@ -130,7 +132,7 @@ class RunLock:
 
     def _create_owner_file(self, owner: Owner) -> None:
         try:
-            handle = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
+            handle = os.open(self._owner_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
         except FileExistsError as error:
             raise self._locked("another process is training", _OTHER_FOLDER_HELP) from error
         self._owner = owner
@@ -140,7 +142,7 @@ class RunLock:
     def _beat(self) -> None:
         """Writes the time into the owner file until the lock is released; a thread of its own, as steps may be long."""
         while not self._ends.wait(HEARTBEAT_SECONDS):
-            with suppress(OSError), open(self._path, "r+b") as file:
+            with suppress(OSError), open(self._owner_file, "r+b") as file:
                 owner = _read_owner(file.read())
                 if owner.get("token") == self._owner["token"]:
                     file.seek(0)
@@ -149,19 +151,19 @@ class RunLock:
     def _remove_ended_owner(self, has_locks: bool, on_wait: Callable[[str], None]) -> None:
         """Removes the file of an owner that has ended. Raises UsageError `run-locked` if it has not."""
         try:
-            text = self._path.read_bytes()
+            text = self._owner_file.read_bytes()
             if not _has_ended(_read_owner(text), has_locks):
                 text = self._wait_for_end(text, on_wait)
         except FileNotFoundError:
             return
-        taken = self._path.with_name(TEMPORARY_NAME.format(os.urandom(4).hex()))
+        taken = self._owner_file.with_name(TEMPORARY_NAME.format(os.urandom(4).hex()))
         try:
-            self._path.rename(taken)
+            self._owner_file.rename(taken)
             has_changed = taken.read_bytes() != text
         except FileNotFoundError as error:  # another process was faster
             raise self._locked("another process is training", _OTHER_FOLDER_HELP) from error
         if has_changed:
-            taken.rename(self._path)
+            taken.rename(self._owner_file)
             raise self._locked("another process is training", _OTHER_FOLDER_HELP)
         taken.unlink(missing_ok=True)
 
@@ -171,7 +173,10 @@ class RunLock:
         Raises UsageError `run-locked` if it changes, FileNotFoundError if it is removed.
         """
         owner = _read_owner(text)
-        subject, help = f"{_process_text(owner)} is training", f"{_OTHER_FOLDER_HELP}; its file is {str(self._path)!r}"
+        subject, help = (
+            f"{_process_text(owner)} is training",
+            f"{_OTHER_FOLDER_HELP}; its file is {str(self._owner_file)!r}",
+        )
         if _is_here(owner):
             raise self._locked(subject, help)
         folder = str(self._folder)
@@ -179,7 +184,7 @@ class RunLock:
         deadline = time.monotonic() + TIMEOUT_SECONDS
         while time.monotonic() < deadline:
             time.sleep(POLL_SECONDS)
-            if self._path.read_bytes() != text:
+            if self._owner_file.read_bytes() != text:
                 raise self._locked(subject, help)
         return text
 
@@ -213,7 +218,7 @@ class RunLock:
         """Raises UsageError if a run that failed to start has just removed the locked file: the next process would lock
         a new one, or does so already."""
         try:
-            is_there = os.path.samestat(os.fstat(file.fileno()), os.stat(self._folder / LOCK_FILE))
+            is_there = os.path.samestat(os.fstat(file.fileno()), os.stat(self.path))
         except FileNotFoundError:
             is_there = False
         if not is_there:

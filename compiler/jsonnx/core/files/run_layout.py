@@ -1,0 +1,75 @@
+"""The layout of a RUN folder: the files that it has, their contents and their paths.
+
+Imports nothing of the package, so that runs are listed at once.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+MODEL_FILE = "model.onnx"
+SPEC_FILE = "spec.json"
+WEIGHTS_FILE = "weights.safetensors"
+CHECKPOINT_PATTERN = "step-*.safetensors"
+"""The pattern of the names of checkpoints, which sort by their steps."""
+
+
+class RunPaths:
+    """The paths of the files of a RUN folder, which need not exist."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.run_info = folder / "run.json"
+        """What the run was made from, and its results. A folder without it has no run."""
+        self.execution = folder / "execution.json"
+        """When, where and with what it ran."""
+        self.source_spec = folder / "spec.source.json"
+        """The text of the spec's file; missing for a spec that is a Python value."""
+        self.expanded_spec = folder / "spec.expanded.json"
+        """The spec as it is trained, without blocks and expressions."""
+        self.spec = folder / SPEC_FILE
+        """The spec as it is trained: with overrides and learned labels."""
+        self.metrics = folder / "metrics.jsonl"
+        """A line of losses and metrics for each epoch."""
+        self.steps = folder / "steps.jsonl"
+        """A line of losses and metrics for some steps."""
+        self.csv_log = folder / "metrics.csv"
+        """The table of `metrics`, if the spec asks for it."""
+        self.report = folder / "report.html"
+        """A page that shows the run, if it was asked for."""
+        self.weights = folder / WEIGHTS_FILE
+        """The trained weights, written at the end."""
+        self.model = folder / MODEL_FILE
+        """The inference model, written at the end."""
+        self.checkpoint_folder = folder / "checkpoints"
+        self.best_checkpoint = self.checkpoint_folder / "best.safetensors"
+        """The state after the best epoch, if checkpoints have a monitor."""
+        self.checkpoint_manifest = self.checkpoint_folder / "SHA256SUMS"
+        """The hashes of the checkpoints."""
+        self.lock = folder / ".lock"
+        """The file that the process of the run has locked."""
+        self.lock_owner = folder / ".lock-owner"
+        """The process that holds the lock."""
+
+    def checkpoint(self, steps: int) -> Path:
+        """The checkpoint after a number of steps."""
+        return self.checkpoint_folder / f"step-{steps:012d}.safetensors"
+
+    @property
+    def description(self) -> tuple[Path, ...]:
+        """The files that describe a run, written before `run.json` when it starts."""
+        return (self.source_spec, self.expanded_spec, self.spec, self.execution)
+
+    @property
+    def results(self) -> tuple[Path, ...]:
+        """All files of a run but its checkpoints and their manifest."""
+        return (
+            self.run_info,
+            *self.description,
+            self.weights,
+            self.model,
+            self.metrics,
+            self.steps,
+            self.csv_log,
+            self.report,
+        )

@@ -1,0 +1,1 @@
+"""RUN folders: reading and writing of each of their files."""

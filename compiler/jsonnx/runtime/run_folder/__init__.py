@@ -1,1 +1,0 @@
-"""The RUN folder: files, lock, checkpoint manifest."""
