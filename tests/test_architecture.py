@@ -58,7 +58,7 @@ render/text:
 trackers: core
 html_report: training
 runtime/profile:
-runtime/run_folder: runtime/fit runtime/execution interop core
+runtime/run_folder: runtime/execution interop core
 runtime/fit: runtime/execution runtime/callbacks runtime/session runtime/providers runtime data interop sections
     backend ir core
 runtime/execution: runtime/callbacks runtime/session runtime/providers runtime data tuning passes backend ir core

@@ -7,11 +7,9 @@ from pathlib import Path
 
 from ...core.diagnostics import UsageError
 from ...core.files.spec_folders import SpecFolders
-from ...runtime.fit.early_stopping import EarlyStoppingMonitor
-from ...sections.data_section import DATA_PARTS
 from ..check.check import CheckedSpec
 from ..compile.initial_weights import possible_weight_files
-from ..train.run_data import DataFiles, RunData, file_paths, read_part, read_split, split_off_validation
+from ..train.run_data import DataFiles, RunData, file_paths, read_data, require_validation
 from ..train.trainer import Trainer
 from .run_options import RunOptions, Warn
 
@@ -66,18 +64,10 @@ def input_files(checked: CheckedSpec, options: RunOptions) -> list[Path]:
 
 
 def load_data(trainer: Trainer, files: DataFiles) -> RunData:
-    """Reads and checks all data of the run, and splits off the validation data if the spec says so."""
-    plan = trainer.plan
-    split = read_split(plan.training.data, files, plan.data_spec, plan.source)
-    train = split.get("train") or read_part("train", plan.training.data, files, plan.data_spec, plan.source)
-    if train is None:
+    """Reads and checks all data of the run. Raises UsageError `no-data` if there are none to train on."""
+    data = read_data(trainer.plan, files)
+    if data is None:
         help = "name a file in `training.data.train`, or with --data FILE"
         raise UsageError("no-data", "the spec names no data to train on", help)
-    plan = plan.with_learned(train)
-    section = plan.training.data
-    validation, test = (
-        split.get(part) or read_part(part, section, files, plan.data_spec, plan.source) for part in DATA_PARTS[1:]
-    )
-    data = split_off_validation(train, validation, section, plan.source)
-    EarlyStoppingMonitor(plan, data.validation is not None)  # raises UsageError if the monitored figure is not reported
-    return replace(data, test=test, split_parts=tuple(split))
+    require_validation(trainer.plan, data.validation)
+    return data

@@ -114,11 +114,10 @@ def _greatest(*counts: int | None) -> int | None:
 
 def _monitor(trainer: Trainer, has_validation: bool) -> dict[str, str]:
     """The figure that tells the best epoch: the one that the spec monitors, or else a loss."""
-    monitor = EarlyStoppingMonitor(trainer.plan, has_validation)
     figure = monitored_figure(trainer.plan.training)
     if figure is None:
         return {"figure": validation_name(LOSS) if has_validation else LOSS, "mode": "min"}
-    return {"figure": figure, "mode": "max" if monitor.is_maximized else "min"}
+    return {"figure": figure, "mode": "max" if EarlyStoppingMonitor(trainer.plan).is_maximized else "min"}
 
 
 def _now() -> str:

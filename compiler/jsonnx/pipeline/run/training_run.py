@@ -18,7 +18,6 @@ from ...runtime.run_folder.run_folder import RunFolder
 from ...runtime.session.weight_files import WeightsReport
 from ..check.check import CheckedSpec
 from ..train.data_warnings import data_warnings
-from ..train.decision import require_validation
 from ..train.learned_spec import learned_notes, with_learned
 from ..train.run_data import RunData
 from ..train.trainer import Trainer
@@ -62,7 +61,6 @@ def train(
     trackers = RunTrackers(selected_trackers(trainer.plan.training.trackers, options.trackers), trainer, warn)
     _report_placement(checked, trainer, options, warn, on_placement)
     data = load_data(trainer, options.data)  # before anything is written, so that an error leaves no files
-    require_validation(trainer.plan, data.validation is not None)
     notes = learned_notes(checked, data.train)
     spec_hash = spec_sha256(checked)
     checked = with_learned(checked, data.train)

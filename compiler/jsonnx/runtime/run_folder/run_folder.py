@@ -12,6 +12,7 @@ from fnmatch import fnmatchcase
 from hashlib import sha256
 from math import inf
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -41,12 +42,22 @@ from ...core.files.run_files import (
 )
 from ...interop.safetensors_file import safetensors_bytes
 from ..execution.history import History
-from ..fit.trainer import Trainer
 from .checkpoint_manifest import MANIFEST_FILE, file_digest, read_manifest, write_manifest
 from .run_lock import LOCK_FILE, RunLock
 
 MAX_CHECKPOINTS = 2
 """Number of checkpoints that are kept, so that an older one can be resumed if the newest is damaged."""
+
+
+class ResumableTrainer(Protocol):
+    """A trainer whose state checkpoints keep."""
+
+    @property
+    def steps(self) -> int: ...
+
+    def save_checkpoint(self, path: str | os.PathLike[str]) -> str: ...
+
+    def load_checkpoint(self, path: str | os.PathLike[str], *, exact: bool = False) -> list[Diagnostic]: ...
 
 
 class RunFolder:
@@ -135,7 +146,7 @@ class RunFolder:
         """Whether there is a run: its first checkpoint is written before the file that says so."""
         return file_exists(self.path / RUN_INFO_FILE)
 
-    def start_run(self, trainer: Trainer, description: Mapping[str, str]) -> None:
+    def start_run(self, trainer: ResumableTrainer, description: Mapping[str, str]) -> None:
         """Writes the first checkpoint, then replaces the files of an earlier run. `description` has the texts of files
         by name, in the order in which they are written; the last one is `run.json`."""
         first = self._checkpoint_path(trainer.steps)
@@ -265,7 +276,7 @@ class RunFolder:
         found = sorted((name for name in names if fnmatchcase(name, "step-*.safetensors")), reverse=True)
         return [self.checkpoint_folder / name for name in found]
 
-    def save_checkpoint(self, trainer: Trainer, keep: int = MAX_CHECKPOINTS) -> Path:
+    def save_checkpoint(self, trainer: ResumableTrainer, keep: int = MAX_CHECKPOINTS) -> Path:
         """Writes a checkpoint and the manifest, then removes all checkpoints but the newest ones.
 
         Those of later steps are removed, too: they were damaged when the run was resumed.
@@ -282,13 +293,13 @@ class RunFolder:
     def _checkpoints_until(self, last: Path) -> list[Path]:
         return [path for path in self.checkpoints() if path <= last]
 
-    def save_best_checkpoint(self, trainer: Trainer) -> None:
+    def save_best_checkpoint(self, trainer: ResumableTrainer) -> None:
         """Replaces the checkpoint of the best epoch."""
         self._write_checkpoint(trainer, self._best_checkpoint)
         kept = self._checkpoints_until(self._checkpoint_path(trainer.steps))
         self._write_manifest([*kept, self._best_checkpoint])
 
-    def _write_checkpoint(self, trainer: Trainer, path: Path) -> None:
+    def _write_checkpoint(self, trainer: ResumableTrainer, path: Path) -> None:
         self._lock.require()
         self._digests[path.name] = trainer.save_checkpoint(path)
 
@@ -310,7 +321,9 @@ class RunFolder:
     def _checkpoint_path(self, steps: int) -> Path:
         return self.checkpoint_folder / f"step-{steps:012d}.safetensors"
 
-    def load_newest_checkpoint(self, trainer: Trainer, *, exact: bool = False) -> tuple[Path | None, list[Diagnostic]]:
+    def load_newest_checkpoint(
+        self, trainer: ResumableTrainer, *, exact: bool = False
+    ) -> tuple[Path | None, list[Diagnostic]]:
         """Load the newest undamaged checkpoint. Returns its path, None if there are no checkpoints, and warnings about
         damaged ones.
 
