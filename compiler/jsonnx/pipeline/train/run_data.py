@@ -111,7 +111,8 @@ def read_data(
     """The samples of some parts of the data; None if neither the spec nor the user names data to train on.
 
     Without data to validate on, they are split off if `parts` has `validation`: a fraction `validation_split`, by
-    default the spec's. Raises CompileError, FeedError and UsageError as the functions that it calls.
+    default the spec's. Raises CompileError with every error in the files, FeedError if `validation_split` leaves no
+    samples, UsageError if a file cannot be read.
     """
     section = plan.training.data
     split = read_split(section, files, plan.data_spec, plan.source)
