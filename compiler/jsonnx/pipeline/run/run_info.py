@@ -15,6 +15,7 @@ from typing import Any
 from ...core.diagnostics import CompileError, Diagnostic, UsageError
 from ...core.figures import Figure, finite, is_number
 from ...core.files.run_files import EXECUTION_FILE, RUN_INFO_FILE, SPEC_FILE
+from ...core.training_options import option_keys
 from ...frontend.json.json_reader import read_file
 from ...runtime.run_folder.run_lock import is_locked
 
@@ -31,7 +32,7 @@ EXECUTION_KEYS = (
     "ended",
     "seconds",
     "peak_memory_bytes",
-    "threads",
+    *option_keys(is_environment=True),
     "versions",
     "machine",
     "git_revision",

@@ -7,28 +7,15 @@ from pathlib import Path
 
 from ...core.diagnostics import UsageError
 from ...core.files.spec_folders import SpecFolders
+from ...core.training_options import TrainingOptions
 from ..check.check import CheckedSpec
 from ..compile.initial_weights import possible_weight_files
 from ..train.run_data import DataFiles, RunData, file_paths, read_data, require_validation
 from ..train.trainer import Trainer
-from .run_options import RunOptions, Warn
+from .run_warnings import Warn
 
 
-def new_trainer(checked: CheckedSpec, options: RunOptions) -> Trainer:
-    return Trainer(
-        checked,
-        options.provider,
-        options.seed,
-        options.weights,
-        options.threads,
-        options.partial,
-        verify=options.verify,
-        data_roots=options.data_roots,
-        provider_options=options.provider_options,
-    )
-
-
-def resumed_trainer(checked: CheckedSpec, options: RunOptions, warn: Warn) -> Trainer:
+def resumed_trainer(checked: CheckedSpec, options: TrainingOptions, warn: Warn) -> Trainer:
     """A trainer whose weights will be replaced by those of a checkpoint.
 
     Its initial weights are read only to be compared with those that the run started from; if their file is gone, the
@@ -37,29 +24,20 @@ def resumed_trainer(checked: CheckedSpec, options: RunOptions, warn: Warn) -> Tr
     training = checked.network.training
     partial = options.weights is not None or (training is not None and training.weights is not None)
     try:
-        return new_trainer(checked, replace(options, partial=partial))
+        return Trainer(checked, **replace(options, partial=partial).trainer_arguments())
     except UsageError as error:
         if error.diagnostic.code != "unreadable-file":
             raise
         message = f"{error.diagnostic.message}, so the initial weights are not compared with those of the run"
         warn([replace(error.diagnostic, message=message, severity="warning")])
-        return Trainer(
-            checked,
-            options.provider,
-            options.seed,
-            {},
-            options.threads,
-            partial=True,
-            data_roots=options.data_roots,
-            provider_options=options.provider_options,
-        )
+        return Trainer(checked, **options.trainer_arguments() | {"weights": {}, "partial": True})
 
 
-def input_files(checked: CheckedSpec, options: RunOptions) -> list[Path]:
+def input_files(checked: CheckedSpec, options: TrainingOptions) -> list[Path]:
     """All files that the run reads."""
     training = checked.network.training
     folders = SpecFolders.of(checked.folder, options.data_roots)
-    data_files = file_paths(training.data if training else None, folders, options.data)
+    data_files = file_paths(training.data if training else None, folders, DataFiles.of(options))
     return [*checked.files, *data_files, *possible_weight_files(options.weights)]
 
 

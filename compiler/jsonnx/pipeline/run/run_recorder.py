@@ -12,7 +12,7 @@ from ...runtime.execution.history import History
 from ...runtime.run_folder.run_folder import RunFolder, step_line
 from ..train.trainer import Trainer
 from .checkpoint_schedule import CheckpointSchedule
-from .run_options import Warn, no_warning
+from .run_warnings import Warn, no_warning
 
 MAX_STEP_LINES_PER_EPOCH, MIN_STEPS_BETWEEN_LINES = 25, 10
 """Which steps of an epoch have a line: more would take over 2 % of the time of a run with small steps."""

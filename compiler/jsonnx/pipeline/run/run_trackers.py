@@ -15,8 +15,8 @@ from ...sections.trackers import TRACKERS, Mlflow, Tensorboard, Tracker, Wandb
 from ...trackers.tracker import Parameter, RunTracker, TrackedRun
 from ...trackers.worker import TrackerWorker
 from .run_info import RunInfo
-from .run_options import Warn
 from .run_recorder import steps_between_lines
+from .run_warnings import Warn
 
 if TYPE_CHECKING:
     from pathlib import Path

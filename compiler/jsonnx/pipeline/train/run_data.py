@@ -12,6 +12,7 @@ from ...analysis.decision import validation_keys
 from ...core.diagnostics import CompileError, Diagnostic
 from ...core.files.spec_folders import SpecFolders, expand_user_path
 from ...core.files.spec_source import SpecSource
+from ...core.training_options import TrainingOptions
 from ...data.files.data_locations import items_of_spec, items_of_user
 from ...data.files.dataset_files import from_file, from_part, from_split
 from ...data.samples.batch_stream import BatchStream
@@ -30,6 +31,10 @@ class DataFiles:
 
     train: str | None = None
     validation: str | None = None
+
+    @staticmethod
+    def of(options: TrainingOptions) -> DataFiles:
+        return DataFiles(options.data, options.validation_data)
 
     @property
     def paths(self) -> dict[str, str]:
