@@ -20,7 +20,7 @@ def training_option(name: str, help: str | None = None) -> Callable[[Command], C
     option = TRAINING_OPTIONS[name]
     record = option.record
     settings: dict[str, Any] = {"metavar": record.metavar, "help": help or record.help}
-    if isinstance(option.default, str):
+    if option.has_default_value:
         settings |= {"default": option.default, "show_default": True}
     if record.kind == "flag":
         settings["is_flag"] = True

@@ -63,6 +63,11 @@ class TrainingOption(NamedTuple):
         return self.record.flags[-1].lstrip("-") if self.default is True else self.name
 
     @property
+    def has_default_value(self) -> bool:
+        """Whether an option that is not given has a value that its help shows."""
+        return isinstance(self.default, (str, int)) and self.record.kind != "flag"
+
+    @property
     def run_default(self) -> Any:
         """What a run without its key used, as JSON."""
         return [] if self.record.kind in ("texts", "assignments") else self.default
