@@ -23,7 +23,7 @@ class RunKey(NamedTuple):
     name: str
     description: str
     is_resolved: bool = False
-    """Whether the value is what the trainer makes of the option, such as the provider that `auto` takes."""
+    """Whether a run records the value that the trainer resolves, such as the provider that `auto` takes."""
     is_in_every_run: bool = True
     """Whether runs of all versions record it."""
     is_environment: bool = False
@@ -33,7 +33,7 @@ class RunKey(NamedTuple):
 
 
 class Record(NamedTuple):
-    """What is known of an option besides its name and its default."""
+    """The facts about an option besides its name and its default."""
 
     flags: tuple[str, ...]
     """Its names on the command line."""
@@ -60,7 +60,7 @@ class TrainingOption(NamedTuple):
     @property
     def parameter(self) -> str:
         """The name of its value among the arguments of a command."""
-        return self.record.flags[-1].lstrip("-") if self.default is True else self.name
+        return self.record.flags[-1].lstrip("-").replace("-", "_") if self.default is True else self.name
 
     @property
     def has_default_value(self) -> bool:
@@ -69,7 +69,7 @@ class TrainingOption(NamedTuple):
 
     @property
     def run_default(self) -> Any:
-        """What a run without its key used, as JSON."""
+        """The value, as JSON, of a run that has not recorded the option."""
         return [] if self.record.kind in ("texts", "assignments") else self.default
 
 

@@ -1,4 +1,4 @@
-"""What a training run starts from: its trainer, its data, and the files that it reads."""
+"""The trainer, the data and the files of a training run at its start."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a run tells warnings."""
+"""The function that a run calls with its warnings."""
 
 from __future__ import annotations
 

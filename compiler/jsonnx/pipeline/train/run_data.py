@@ -1,4 +1,4 @@
-"""The samples to train, validate and test on: from the files that the spec names, or from what replaces them."""
+"""The samples to train, validate and test on: from the files that the spec names, or from files that replace them."""
 
 from __future__ import annotations
 
@@ -34,6 +34,7 @@ class DataFiles:
 
     @staticmethod
     def of(options: TrainingOptions) -> DataFiles:
+        """The files of `--data` and `--validation-data`."""
         return DataFiles(options.data, options.validation_data)
 
     @property
@@ -168,15 +169,13 @@ def require_validation(plan: TrainingPlan, validation: Dataset | BatchStream | N
     metric, `no-validation-data` for what is chosen on samples in memory."""
     require_monitored_figures(plan, validation is not None)
     keys = validation_keys(plan.training) if not isinstance(validation, Dataset) else []
-    faults = [
-        Diagnostic(
-            "no-validation-data", f"`{key}` is chosen on validation data, and there are none", help=NO_VALIDATION_HELP
-        )
-        for key in keys
-    ]
-    if faults:
-        located = zip(faults, keys, strict=True)
-        raise CompileError([plan.source.locate_diagnostic(fault, ("training", key)) for fault, key in located])
+    errors = []
+    for key in keys:
+        message = f"`{key}` is chosen on validation data, and there are none"
+        error = Diagnostic("no-validation-data", message, help=NO_VALIDATION_HELP)
+        errors.append(plan.source.locate_diagnostic(error, ("training", key)))
+    if errors:
+        raise CompileError(errors)
 
 
 def file_paths(data: DataSection | None, folders: SpecFolders, files: DataFiles) -> list[Path]:

@@ -67,7 +67,7 @@ class Trainer:
     thresholds: dict[str, float]
     """The probabilities above which outputs predict a class, by output; chosen by `fit`, or set in the spec."""
     weights_report: WeightsReport | None
-    """What of the given weights was loaded; None without a file of weights."""
+    """The weights that were loaded and those that are missing; None if no weights were given."""
     _checked: CheckedSpec
 
     def __init__(
