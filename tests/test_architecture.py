@@ -54,7 +54,7 @@ render/results: render/networks render/diagnostics render/text runtime data diff
 render/networks: render/diagnostics render/text runtime diff lowering analysis interop frontend ir core
 render/diagnostics: render/explanations core
 render/explanations: render/text lint layers
-render/schemas:
+render/schemas: core
 render/text:
 trackers: core
 html_report: training

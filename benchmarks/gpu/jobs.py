@@ -110,11 +110,11 @@ def environment(settings: Settings) -> dict[str, Any]:
 def sample(name: str, settings: Settings) -> dict[str, Any]:
     """Trains a sample for an epoch, at most `steps` steps, after its first losses were compared with the CPU's."""
     from jsonnx.data.samples.dataset import Dataset
-    from jsonnx.runtime.fit.plan_data import from_spec
+    from jsonnx.pipeline.train.run_data import part_of_spec
 
     spec = ROOT / "samples" / f"{name}.json"
     trainers = [_trainer(spec, "cpu", {}), _trainer(spec, settings.provider, settings.provider_options)]
-    samples = from_spec(trainers[1].plan, "train")
+    samples = part_of_spec(trainers[1].plan, "train")
     assert samples is not None
     size = trainers[1].plan.training.batch_size
 
@@ -124,7 +124,7 @@ def sample(name: str, settings: Settings) -> dict[str, Any]:
         return Dataset(*arrays, samples.data_spec)
 
     for trainer in trainers:
-        trainer._engine.adapt(samples)
+        trainer.plan_trainer.engine.adapt(samples)
     compared = min(COMPARED_STEPS, max(1, len(samples) // size))
     losses = [[_step_loss(trainer, batch(step), step) for step in range(compared)] for trainer in trainers]
     start = perf_counter()
@@ -153,13 +153,13 @@ def _trainer(spec: Any, provider: str, options: dict[str, str], **more: Any) -> 
 
 
 def _step_loss(trainer: Any, samples: Any, step: int) -> float:
-    engine = trainer._engine
+    engine = trainer.plan_trainer.engine
     return float(engine.step(engine.feeds(samples, slice(None), step))["loss"])
 
 
 def _placement(trainer: Any) -> dict[str, Any]:
     """Whether steps are captured, and how many of their inputs and outputs a node on the CPU uses."""
-    runner = trainer._engine.step_runners.runner
+    runner = trainer.plan_trainer.engine.step_runners.runner
     host_names = getattr(runner, "_host_names", None)
     return {
         "captured": getattr(runner, "captures", False),

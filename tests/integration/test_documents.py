@@ -312,9 +312,16 @@ np.testing.assert_allclose(trainer.weights()["dense/kernel"], 1.001, rtol=1e-6)
 """
 
 
+def examples(section: str) -> list[str]:
+    """The blocks of Python in a section for contributors."""
+    text = text_of(ROOT / "CONTRIBUTING.md").partition(f"\n## {section}\n")[2].partition("\n## ")[0]
+    return [dedent(block[3]) for block in FENCED.finditer(text) if block[2] == "python"]
+
+
 def test_the_examples_for_contributors_run() -> None:
     """In a process of its own, since the examples register components."""
-    layer, metric, optimizer, rule, lint_rule, rewrite = blocks("CONTRIBUTING.md", "python")
+    names = ("a layer", "a metric or an optimizer", "a gradient rule", "a lint rule", "a pass")
+    layer, metric, optimizer, rule, lint_rule, rewrite = (code for name in names for code in examples(f"Add {name}"))
     code = IMPORTS + layer + metric + optimizer + rewrite + USES
     process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=SOURCE)
     assert process.returncode == 0, process.stderr

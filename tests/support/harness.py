@@ -204,7 +204,7 @@ def assert_same_fit(
         if samples:
             trainer.step(x[:samples], y[:samples])
             trainer.set_weights(initial_weights)
-            trainer._engine.steps = 0
+            trainer.plan_trainer.engine.steps = 0
         trainer.fit(x, y, epochs=2, batch_size=batch_size)
         fitted_weights.append(trainer.weights())
     for name, array in fitted_weights[0].items():

@@ -13,7 +13,9 @@ import click
 
 from ..core.diagnostics import CompileError, Diagnostic, UsageError
 from ..core.files.files import open_file
+from ..core.training_options import TRAINING_OPTIONS
 from ..data.samples.data_errors import FeedError
+from .options import training_option, value_type
 
 if TYPE_CHECKING:
     from ..pipeline.check.check import CheckedSpec
@@ -24,7 +26,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 EXIT_INVALID_INPUT, EXIT_USAGE_ERROR, EXIT_INTERNAL_ERROR, EXIT_INTERRUPTED = 1, 2, 70, 130
 
-SEED_TYPE = click.IntRange(0, (1 << 63) - 1)
+SEED_TYPE = value_type(TRAINING_OPTIONS["seed"])
 SPEC_ARGUMENT = click.argument("spec", metavar="SPEC")
 FORMAT_OPTION = click.option(
     "--format",
@@ -34,37 +36,11 @@ FORMAT_OPTION = click.option(
     show_default=True,
     help="Format of the output: text for people, json for programs.",
 )
-PROVIDER_OPTION = click.option(
-    "--provider",
-    default="cpu",
-    show_default=True,
-    metavar="NAME",
-    help="onnxruntime provider: cpu, cuda, webgpu, ..., or auto; `jsonnx providers` lists them.",
-)
-PROVIDER_OPTIONS_OPTION = click.option(
-    "--provider-option",
-    "provider_options",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="Option of the provider, as in onnxruntime's documentation, such as device_id=1 or use_tf32=1. May be "
-    "repeated.",
-)
-THREADS_OPTION = click.option(
-    "--threads",
-    type=click.IntRange(1, 256),
-    metavar="N",
-    help="Number of threads of a training; by default one for each usable CPU. The same number gives the same result.",
-)
-PARTIAL_OPTION = click.option(
-    "--partial",
-    is_flag=True,
-    help="Load the weights that match by name and shape, and initialize the others; prints a table of both.",
-)
-UNVERIFIED_OPTION = click.option(
-    "--unverified",
-    is_flag=True,
-    help="Accept models and weights that differ from their recorded digests, as after a change by another program.",
-)
+PROVIDER_OPTION = training_option("provider")
+PROVIDER_OPTIONS_OPTION = training_option("provider_options")
+THREADS_OPTION = training_option("threads")
+PARTIAL_OPTION = training_option("partial")
+UNVERIFIED_OPTION = training_option("verify")
 REPORT_FORMAT_OPTION = click.option(
     "--format",
     "format_",
@@ -80,14 +56,7 @@ ONLY_SPECS_OPTION = click.option(
     is_flag=True,
     help="Skip JSON files that are no specs: those without `layers` and a further key of a spec, such as `inputs`.",
 )
-SET_OPTION = click.option(
-    "--set",
-    "changes",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="Override a value of the spec: KEY is a parameter or a dotted path, VALUE is JSON, such as width=128 or "
-    "training.epochs=3. May be repeated.",
-)
+SET_OPTION = training_option("changes")
 ALL_KEY = "jsonnx.all"
 """The key of the option `--all` in the context of a command that has it."""
 
@@ -103,24 +72,8 @@ ALL_OPTION = click.option(
     callback=_remember_all,
     help="Show all errors and warnings; by default the first 20 of a file.",
 )
-DATA_ROOT_OPTION = click.option(
-    "--data-root",
-    "data_roots",
-    multiple=True,
-    type=click.Path(exists=True, file_okay=False),
-    metavar="FOLDER",
-    help="Allow data files of this folder, which the spec may name by an absolute path, relative to this folder, or by "
-    "a path that leads there, such as ../a.csv. May be repeated.",
-)
-TRAINING_DATA_OPTION = click.option(
-    "--data", metavar="FILE", help="Train on this file, folder or pattern instead of the spec's training data."
-)
-VALIDATION_DATA_OPTION = click.option(
-    "--validation-data",
-    metavar="FILE",
-    help="Validate on this file, folder or pattern instead of the spec's validation data.",
-)
-SCALE_OPTION = click.option("--scale", metavar="NAME", help="Use the parameter values of this scale of the spec.")
+DATA_ROOT_OPTION = training_option("data_roots")
+SCALE_OPTION = training_option("scale")
 
 
 def print_result(text: str) -> None:

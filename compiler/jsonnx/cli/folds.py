@@ -7,28 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import click
-
 from ..core.diagnostics import UsageError
 from .common import print_result, print_status
 
 if TYPE_CHECKING:
     from ..pipeline.check.check import CheckedSpec
     from ..pipeline.run.run_outcome import Outcome
-
-ALL_FOLDS = -1
-"""The value of `--fold all`."""
-
-
-def fold_of(context: click.Context, parameter: click.Parameter, value: str | None) -> int | None:
-    """The index of a fold, or ALL_FOLDS for `all`. Raises click.BadParameter for another value."""
-    if value is None:
-        return None
-    if value == "all":
-        return ALL_FOLDS
-    if not (value.isascii() and value.isdecimal() and len(value) < 10):
-        raise click.BadParameter(f"{value!r} is neither the index of a fold, which counts from 0, nor 'all'.")
-    return int(value)
 
 
 def default_folder(checked: CheckedSpec, resume: bool, force: bool, quiet: bool) -> Path:

@@ -19,11 +19,9 @@ from .common import (
     print_result,
     print_status,
 )
+from .options import training_option
 
 PORT_WITHOUT_LIVE = "--port has no effect without --live"
-PORT_OPTION = click.option(
-    "--port", type=click.IntRange(0, 65535), metavar="N", help="Port of --live; 0 takes any free one. [default: 8321]"
-)
 
 
 @click.command()
@@ -41,7 +39,7 @@ PORT_OPTION = click.option(
 )
 @DATA_ROOT_OPTION
 @click.option("--live", is_flag=True, help="Write nothing; serve the page on this machine while the run trains.")
-@PORT_OPTION
+@training_option("port")
 @PROVIDER_OPTION
 @UNVERIFIED_OPTION
 @ALL_OPTION

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 import click
 
@@ -13,18 +14,15 @@ from .common import (
     PROVIDER_OPTION,
     PROVIDER_OPTIONS_OPTION,
     SCALE_OPTION,
-    SEED_TYPE,
     SET_OPTION,
     SPEC_ARGUMENT,
-    THREADS_OPTION,
-    TRAINING_DATA_OPTION,
-    VALIDATION_DATA_OPTION,
     handles_errors,
     print_diagnostics,
     print_provider_choice,
     print_result,
     print_status,
 )
+from .options import options_of, training_option
 
 
 @click.command(short_help="Search for the values with which a spec trains best.")
@@ -48,7 +46,7 @@ from .common import (
     show_default=True,
     help="Number of trials that run at the same time, each in a process of its own.",
 )
-@THREADS_OPTION
+@training_option("threads")
 @click.option(
     "--keep",
     type=click.Choice(["best", "all"]),
@@ -56,9 +54,9 @@ from .common import (
     show_default=True,
     help="Whose RUN folders remain: those of the best trial, or of all.",
 )
-@click.option("--seed", type=SEED_TYPE, help="Override the spec's seed, with which each trial is trained.")
-@TRAINING_DATA_OPTION
-@VALIDATION_DATA_OPTION
+@training_option("seed", help="Override the spec's seed, with which each trial is trained.")
+@training_option("data")
+@training_option("validation_data")
 @DATA_ROOT_OPTION
 @click.option("--quiet", is_flag=True, help="Show no progress.")
 @PROVIDER_OPTION
@@ -74,44 +72,21 @@ def sweep(
     resume: bool,
     retry_failed: bool,
     jobs: int,
-    threads: int | None,
     keep: str,
-    seed: int | None,
-    data: str | None,
-    validation_data: str | None,
-    data_roots: tuple[str, ...],
     quiet: bool,
-    provider: str,
-    provider_options: tuple[str, ...],
     format_: str,
-    scale: str | None,
-    changes: tuple[str, ...],
+    **arguments: Any,
 ) -> None:
     """Search for the values with which a spec trains best, as its `sweep` says."""
     import json
 
     from ..pipeline.sweep.sweep import run_sweep
     from ..pipeline.sweep.sweep_options import SweepOptions
-    from ..pipeline.train.run_data import DataFiles
     from ..render.results.sweep_display import sweep_display
-    from ..runtime.providers.provider_options import parse_assignments
 
     if not quiet:
-        print_provider_choice(provider)
-    options = SweepOptions(
-        jobs,
-        threads,
-        resume,
-        retry_failed,
-        "all" if keep == "all" else "best",
-        seed,
-        provider,
-        parse_assignments(provider_options),
-        DataFiles(data, validation_data),
-        data_roots,
-        scale,
-        changes,
-    )
+        print_provider_choice(arguments["provider"])
+    options = SweepOptions(jobs, resume, retry_failed, "all" if keep == "all" else "best", options_of(arguments))
     with sweep_display(0 if quiet else 1) as display:
         result = run_sweep(
             spec,

@@ -11,7 +11,7 @@ from jsonnx import Trainer
 def session_makers(trainer: Trainer, samples: Iterable[int]) -> dict[str, Callable[[], object]]:
     """Returns functions that make a trainer create its sessions, by the name of the graph: a step for each batch size
     in `samples`, evaluation, prediction, the update of lazy weights, and the layers before each augmentation layer."""
-    engine = trainer._engine
+    engine = trainer.plan_trainer.engine
     calls: dict[str, Callable[[], object]] = {
         f"step-{count}": partial(engine.step_runners.for_batch, count, is_fit=True) for count in samples
     }

@@ -8,8 +8,8 @@ import numpy as np
 import oracle
 import pytest
 from jsonnx.pipeline.check.check import check_spec
+from jsonnx.pipeline.train.run_data import part_of_spec
 from jsonnx.pipeline.train.trainer import Trainer
-from jsonnx.runtime.fit.plan_data import from_spec
 
 from samples import SAMPLES
 
@@ -61,7 +61,7 @@ def keras_accuracy(name: str, seed: int, epochs: int) -> float:
 
 def arrays(plan: Any, part: str) -> tuple[np.ndarray, np.ndarray]:
     """Returns inputs and targets of one part of the sample's data."""
-    samples = from_spec(plan, part)
+    samples = part_of_spec(plan, part)
     assert samples is not None
     feeds = samples.take(slice(None))
     (x,), (y,) = samples.inputs, samples.targets

@@ -30,9 +30,9 @@ def deterministic(name: str) -> dict[str, Any]:
 
 def batches(trainer: Any) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yields STEPS batches of the sample's data in a fixed random order, repeating the data if necessary."""
-    from jsonnx.runtime.fit.plan_data import from_spec
+    from jsonnx.pipeline.train.run_data import part_of_spec
 
-    samples = from_spec(trainer.plan, "train")
+    samples = part_of_spec(trainer.plan, "train")
     (x,), (y,) = samples.inputs, samples.targets
     size = trainer.plan.training.batch_size
     order = np.random.default_rng(0).permutation(len(samples))

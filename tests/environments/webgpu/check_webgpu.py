@@ -21,10 +21,10 @@ from jsonnx.core.diagnostics import UsageError
 from jsonnx.core.types import TensorType
 from jsonnx.data.samples.dataset import Dataset
 from jsonnx.ir import Builder, with_vocabularies
+from jsonnx.pipeline.train.run_data import part_of_spec
 from jsonnx.runtime.execution.device_runner import DeviceRunner
 from jsonnx.runtime.execution.device_variables import DeviceVariables
 from jsonnx.runtime.execution.runner import OPTIMIZATION_LEVEL
-from jsonnx.runtime.fit.plan_data import from_spec
 from jsonnx.runtime.providers import webgpu_exclusions
 from jsonnx.runtime.providers.providers import load_runtime, resolve_provider
 from jsonnx.training.weights.initializers import Zeros
@@ -62,8 +62,8 @@ class TrainingResults(NamedTuple):
 @cache
 def train_sample(name: str, provider: str) -> TrainingResults:
     trainer = Trainer(SAMPLES / f"{name}.json", provider)
-    samples = from_spec(trainer.plan, "train")
-    trainer._engine.adapt(samples)
+    samples = part_of_spec(trainer.plan, "train")
+    trainer.plan_trainer.engine.adapt(samples)
     starts = range(0, STEPS * BATCH, BATCH)
     sizes = [*[BATCH] * (STEPS - 1), LAST_BATCH]
     losses = [trainer.step(*batch_of(samples, start, size))["loss"] for start, size in zip(starts, sizes, strict=True)]
@@ -156,8 +156,8 @@ def close(actual: np.ndarray, expected: np.ndarray, tolerance: float) -> bool:
 
 def test_weights_and_optimizer_states_stay_on_the_device():
     trainer = Trainer(SAMPLES / "diabetes.json", "webgpu")
-    samples = from_spec(trainer.plan, "train")
-    variables = trainer._engine._variables
+    samples = part_of_spec(trainer.plan, "train")
+    variables = trainer.plan_trainer.engine._variables
     assert set(variables.sets[0]) == {*trainer.plan.train.parameters, *trainer.plan.train.states}
     before = [{name: value.data_ptr() for name, value in one.items()} for one in variables.sets]
     for step in range(4):
@@ -181,12 +181,12 @@ def test_a_fit_copies_batches_to_the_device_and_nothing_else(dropout):
     rng = np.random.default_rng(0)
     x, y = (rng.normal(size=(100, size)).astype(np.float32) for size in (6, 2))
     cpu, gpu = (Trainer(spec, provider) for provider in ("cpu", "webgpu"))
-    variables = gpu._engine._variables
+    variables = gpu.plan_trainer.engine._variables
     before = [{name: value.data_ptr() for name, value in one.items()} for one in variables.sets]
     histories = [trainer.fit(x, y, batch_size=8, epochs=4).history["loss"] for trainer in (cpu, gpu)]
     np.testing.assert_allclose(histories[1], histories[0], rtol=1e-4)
     assert before == [{name: value.data_ptr() for name, value in one.items()} for one in variables.sets]
-    assert gpu._engine.step_runners.runner.keeps_bindings
+    assert gpu.plan_trainer.engine.step_runners.runner.keeps_bindings
 
 
 def test_a_step_whose_nodes_all_run_on_the_device_is_captured_and_replayed():
@@ -232,8 +232,8 @@ def test_training_in_mixed_precision_agrees_with_float32(name):
         losses.append(trainer.fit(x, y, batch_size=16, epochs=3).history["loss"])
     np.testing.assert_allclose(losses[1], losses[0], rtol=5e-3)
     assert losses[1] != losses[0]
-    assert trainer._engine.variables()["optimizer/loss_scale"] == 2**15
-    on_host = {value for value in trainer._engine.step_runners.runner._host_names if "target" not in value}
+    assert trainer.plan_trainer.engine.variables()["optimizer/loss_scale"] == 2**15
+    on_host = {value for value in trainer.plan_trainer.engine.step_runners.runner._host_names if "target" not in value}
     assert on_host <= {"optimizer/iterations", "next/optimizer/iterations", "optimizer/loss_scale"}
 
 
@@ -244,7 +244,7 @@ def test_a_requested_capture_of_a_step_with_nodes_on_the_cpu_is_an_error():
 
 def test_a_run_resumed_from_a_checkpoint_equals_an_uninterrupted_run(tmp_path):
     uninterrupted = Trainer(SAMPLES / "mnist_cnn.json", "webgpu")
-    samples = from_spec(uninterrupted.plan, "train")
+    samples = part_of_spec(uninterrupted.plan, "train")
     for step in range(2):
         uninterrupted.step(*batch_of(samples, step * BATCH, BATCH))
     uninterrupted.save_checkpoint(tmp_path / "checkpoint")
@@ -259,7 +259,7 @@ def test_a_run_resumed_from_a_checkpoint_equals_an_uninterrupted_run(tmp_path):
 @pytest.mark.parametrize("mode", ["full", "activations"])
 def test_a_step_with_rematerialization_gives_the_same_losses(mode):
     document = json.loads((SAMPLES / "digits_residual.json").read_text())
-    samples = from_spec(Trainer(SAMPLES / "digits_residual.json", "webgpu").plan, "train")
+    samples = part_of_spec(Trainer(SAMPLES / "digits_residual.json", "webgpu").plan, "train")
     batches = [batch_of(samples, step * BATCH, BATCH) for step in range(3)]
     losses = []
     for more in ({}, {"remat": mode}):

@@ -19,7 +19,7 @@ from jsonnx.data.samples.data_spec import DataSpec, IndexRange
 from jsonnx.data.samples.dataset import from_arrays
 from jsonnx.data.samples.sample_shapes import reshape_samples
 from jsonnx.data.tables import array_tables, data_files
-from jsonnx.runtime.fit.plan_data import from_spec
+from jsonnx.pipeline.train.run_data import part_of_spec
 from jsonnx.sections.data_section import DataSection
 from unit.runtime.plans import classifier
 
@@ -490,7 +490,7 @@ def folder(tmp_path):
 
 def spec(folder, path):
     plan = classifier({"data": {"train": path}})
-    return from_spec(replace(plan, source=SpecSource(str(folder / "spec.json"))), "train")
+    return part_of_spec(replace(plan, source=SpecSource(str(folder / "spec.json"))), "train")
 
 
 CLIMBING = ["../secret.csv", "data/../../secret.csv", "/etc/passwd", "~/x.csv"]
@@ -519,8 +519,8 @@ def test_a_data_path_is_relative_to_the_spec(folder, monkeypatch):
 
 def test_data_that_the_spec_does_not_name_are_none(folder):
     plan = replace(classifier({"data": {"train": "data/t.csv"}}), source=SpecSource(str(folder / "spec.json")))
-    assert from_spec(plan, "validation") is None
-    assert from_spec(classifier(), "train") is None
+    assert part_of_spec(plan, "validation") is None
+    assert part_of_spec(classifier(), "train") is None
 
 
 # -- arrays ----------------------------------------------------------------------------------------------------------

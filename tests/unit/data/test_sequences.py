@@ -171,13 +171,13 @@ def test_buckets_have_similar_lengths_and_depend_on_seed_and_epoch_alone() -> No
 def test_a_bucketed_fit_takes_every_sample_once_per_epoch() -> None:
     seen: list[int] = []
     trainer = jsonnx.Trainer(spec(sequences={"bucket_by_length": True}))
-    original = trainer._engine.feeds
+    original = trainer.plan_trainer.engine.feeds
 
     def feeds(samples: Dataset, taken: Any, step: int) -> dict[str, np.ndarray]:
         seen.extend(np.asarray(taken).tolist())
         return original(samples, taken, step)
 
-    trainer._engine.feeds = feeds  # type: ignore[method-assign]
+    trainer.plan_trainer.engine.feeds = feeds  # type: ignore[method-assign]
     trainer.fit()
     assert sorted(seen) == sorted([*range(10), *range(10)])
     assert max(LENGTHS[row] for row in seen[:4]) <= min(LENGTHS[row] for row in seen[4:8]) or max(

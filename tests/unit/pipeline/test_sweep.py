@@ -60,7 +60,7 @@ class Pretended:
         Pretended.jobs.append(job)
         Path(job.folder).mkdir(parents=True, exist_ok=True)
         width = job.values.get("width", 2)
-        final = (width - 3) ** 2 + job.seed / 100
+        final = (width - 3) ** 2 + job.training.seed / 100
         self.losses: list[float | None] = [final + 2 - epoch / (width + 1) for epoch in range(width + 1)] + [final]
         self.job, self.polls, self.is_told_to_end = job, 0, False
 
@@ -139,8 +139,8 @@ def test_only_the_runs_of_the_best_trial_are_kept(pretended: type[Pretended]) ->
 def test_a_trial_is_a_function_of_spec_values_and_seed(pretended: type[Pretended]) -> None:
     search(spec({"width": {"choice": [4]}, "training.optimizer.learning_rate": {"choice": [0.5]}}), changes=["name=n"])
     (job,) = pretended.jobs
-    assert job.seed == 3
-    assert job.changes == ("name=n",)
+    assert job.training.seed == 3
+    assert job.training.changes == ("name=n",)
     checked = TrialJob(**json.loads(json.dumps(vars(job)))).checked_spec()
     assert "sweep" not in checked.source.value
     assert checked.network.name == "n"
@@ -382,7 +382,7 @@ def test_a_process_ends_that_prints_more_than_a_pipe_holds(tmp_path: Path, monke
     program.write_text("#!/bin/sh\nexec cat result\n")
     program.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(program))
-    running = TrialProcess(TrialJob("{}", None, {}, "loss", 0, "run"), Path("log"))
+    running = TrialProcess(TrialJob("{}", None, {}, "loss", "run"), Path("log"))
     assert wait_until(running.poll, seconds=20) == result
 
 

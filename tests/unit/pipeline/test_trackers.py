@@ -16,9 +16,9 @@ from jsonnx import Trainer
 from jsonnx.callbacks import EarlyStopping, LambdaCallback, MLflow, TensorBoard, WandB
 from jsonnx.cli.train import train as train_command
 from jsonnx.core.diagnostics import Diagnostic, UsageError
+from jsonnx.core.training_options import TrainingOptions
 from jsonnx.pipeline.check.check import check_spec
 from jsonnx.pipeline.run import run_trackers
-from jsonnx.pipeline.run.run_options import RunOptions
 from jsonnx.pipeline.run.training_run import train
 from jsonnx.runtime.fit.trainer import Diverged
 from jsonnx.sections.trackers import TRACKERS
@@ -83,7 +83,7 @@ def run(home: Path, name: str, *, trackers: tuple[Any, ...] = (), **options: Any
     warnings: list[Diagnostic] = []
     changes = options.pop("changes", ())
     checked = check_spec(home / "spec.json", changes=list(changes))
-    train(checked, home / name, RunOptions(changes=changes, **options), warn=warnings.extend)
+    train(checked, home / name, TrainingOptions(changes=changes, **options), warn=warnings.extend)
     return [warning for warning in warnings if warning.code == "tracker-failed"]
 
 

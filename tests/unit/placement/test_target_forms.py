@@ -16,7 +16,7 @@ from jsonnx.data.samples.data_errors import FeedError
 from jsonnx.pipeline.check.check import check_spec
 from jsonnx.pipeline.compile.target_forms import plan_for_target
 from jsonnx.pipeline.train.plan_training import plan_training
-from jsonnx.runtime.fit.trainer import Trainer as PlanTrainer
+from jsonnx.runtime.fit.trainer import PlanTrainer
 from support import commands
 from support.training_steps import assert_same_steps, run_steps
 from unit.training import cases
@@ -102,9 +102,9 @@ def test_a_run_resumes_on_another_target(targets: tuple[str, str], tmp_path: Pat
         uninterrupted.step(*batch)
     before.save_checkpoint(tmp_path / "checkpoint")
     after.load_checkpoint(tmp_path / "checkpoint")
-    assert after._engine.state_dict()[STEP_COUNT] == len(first)
+    assert after.engine.state_dict()[STEP_COUNT] == len(first)
     np.testing.assert_allclose(after.step(*last)["loss"], uninterrupted.step(*last)["loss"], rtol=1e-6)
-    assert after._engine.state_dict()[STEP_COUNT].dtype == ("int32" if targets[1] == "webgpu" else "int64")
+    assert after.engine.state_dict()[STEP_COUNT].dtype == ("int32" if targets[1] == "webgpu" else "int64")
 
 
 # -- the command line --------------------------------------------------------------------------------------------------

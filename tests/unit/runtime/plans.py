@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,7 +15,10 @@ from jsonnx.gradient.training_step import training_step, with_loss
 from jsonnx.ir import Builder, Graph
 from jsonnx.lowering.lower import lower
 from jsonnx.passes.canonicalize import canonicalize
-from jsonnx.runtime.fit.trainer import Trainer
+from jsonnx.pipeline.train.fit_samples import evaluation_samples, fit_samples
+from jsonnx.runtime.execution.history import History
+from jsonnx.runtime.fit.trainer import PlanTrainer
+from jsonnx.runtime.fit_arguments import fit_settings
 from jsonnx.runtime.training_plan import TrainingPlan
 from jsonnx.sections.training_section import Training
 from jsonnx.training.metrics.objective import Objective
@@ -106,7 +109,27 @@ def flowers(count: int = 100, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     return (centres[y] + 0.3 * rng.normal(size=(count, 4))).astype(np.float32), y
 
 
-def have_equal_variables(trainer: Trainer, expected: Trainer) -> bool:
+def fit(
+    trainer: PlanTrainer,
+    x: Any = None,
+    y: Any = None,
+    *,
+    validation_data: Any = None,
+    validation_split: float | None = None,
+    callbacks: Iterable[object] = (),
+    **settings: Any,
+) -> History:
+    """A fit of the trainer of a plan with the arguments of `jsonnx.Trainer.fit`."""
+    samples, validation = fit_samples(trainer.plan, x, y, None, validation_data, validation_split)
+    return trainer.fit(samples, validation, fit_settings(trainer.plan.training, **settings), tuple(callbacks))
+
+
+def evaluate(trainer: PlanTrainer, x: Any = None, y: Any = None, batch_size: int | None = None) -> dict[str, Any]:
+    """An evaluation by the trainer of a plan with the arguments of `jsonnx.Trainer.evaluate`."""
+    return trainer.evaluate(evaluation_samples(trainer.plan, x, y, None), batch_size)
+
+
+def have_equal_variables(trainer: PlanTrainer, expected: PlanTrainer) -> bool:
     """Whether two trainers have the same variables, bit for bit."""
-    a, b = trainer._engine.variables(), expected._engine.variables()
+    a, b = trainer.engine.variables(), expected.engine.variables()
     return a.keys() == b.keys() and all((a[name] == b[name]).all() for name in a)

@@ -26,7 +26,7 @@ def spec(*before: dict[str, Any], loss: str = "sparse_categorical_crossentropy",
 
 def fed(trainer: Trainer, step: int, x: np.ndarray = X, y: np.ndarray = Y) -> dict[str, np.ndarray]:
     samples = from_arrays(x, y, trainer.plan.data_spec)
-    return trainer._engine.feeds(samples, slice(None), step)
+    return trainer.plan_trainer.engine.feeds(samples, slice(None), step)
 
 
 def test_augmented_images_depend_on_the_step_and_the_seed_alone() -> None:

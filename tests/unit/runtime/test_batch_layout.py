@@ -34,8 +34,8 @@ def test_steps_equal_those_of_fully_validated_batches() -> None:
     short, long = Trainer(document, seed=1), Trainer(document, seed=1)
     for x, y in zip(X, Y, strict=True):
         assert short.step(x, y) == long.step(x.tolist(), y.tolist())
-    assert short._cached_layout is not None
-    assert long._cached_layout is None
+    assert short.plan_trainer.cached_layout is not None
+    assert long.plan_trainer.cached_layout is None
     for name, array in short.weights().items():
         assert (array == long.weights()[name]).all()
 
@@ -65,7 +65,7 @@ def test_an_invalid_batch_gives_the_same_error_as_the_first_batch(name: str) -> 
     with pytest.raises(FeedError) as earlier:
         trainer_after(WRONG[name])
     trainer = trainer_after((X[0], Y[0]))
-    assert trainer._cached_layout is not None
+    assert trainer.plan_trainer.cached_layout is not None
     before = trainer.weights()
     with pytest.raises(FeedError) as later:
         trainer.step(*WRONG[name])
@@ -98,7 +98,7 @@ def test_batches_of_another_layout_are_accepted(name: str) -> None:
 def test_a_step_with_random_numbers_has_no_cached_layout() -> None:
     document = spec()
     document["layers"].insert(0, {"type": "Dropout", "rate": 0.5})
-    assert trainer_after((X[0], Y[0]), document=document)._cached_layout is None
+    assert trainer_after((X[0], Y[0]), document=document).plan_trainer.cached_layout is None
 
 
 def test_ignored_labels_are_accepted() -> None:

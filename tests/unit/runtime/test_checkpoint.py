@@ -18,10 +18,10 @@ from jsonnx.core.diagnostics import CompileError, UsageError
 from jsonnx.pipeline.run_folder.checkpoint_manifest import read_manifest
 from jsonnx.pipeline.run_folder.run_folder import RunFolder
 from jsonnx.runtime.fit import checkpoint
-from jsonnx.runtime.fit.trainer import Diverged, Trainer
+from jsonnx.runtime.fit.trainer import Diverged, PlanTrainer
 from jsonnx.runtime.providers.signals import StopOnSignal
 
-from .plans import classifier, flowers, have_equal_variables
+from .plans import classifier, fit, flowers, have_equal_variables
 
 X, Y = flowers()
 SPEC = {"epochs": 5, "batch_size": 16, "restore_best_weights": True, "early_stopping": {"patience": 3}}
@@ -47,22 +47,22 @@ class SaveAt(Callback):
 
 @pytest.fixture(scope="module")
 def uninterrupted():
-    trainer = Trainer(plan())
-    return trainer, trainer.fit(X, Y, validation_split=0.2)
+    trainer = PlanTrainer(plan())
+    return trainer, fit(trainer, X, Y, validation_split=0.2)
 
 
 @pytest.mark.costly(2)
 @pytest.mark.parametrize("step", [1, 4, 5, 6, 13, 25])
 def test_a_resumed_run_equals_the_run_that_never_stopped(tmp_path, uninterrupted, step):
-    trainer, path = Trainer(plan()), tmp_path / "c.safetensors"
-    history = trainer.fit(X, Y, validation_split=0.2, callbacks=[SaveAt(trainer, path, step)])
+    trainer, path = PlanTrainer(plan()), tmp_path / "c.safetensors"
+    history = fit(trainer, X, Y, validation_split=0.2, callbacks=[SaveAt(trainer, path, step)])
     assert (trainer.steps, history.signal, history.interrupted) == (step, signal.SIGTERM, True)
     assert len(history.epoch) == (step - 1) // 5
-    resumed = Trainer(plan())
+    resumed = PlanTrainer(plan())
     resumed.step(X, Y)  # earlier steps do not matter
     assert resumed.load_checkpoint(path) == []
     assert resumed.epochs_done == (step - 1) // 5
-    history = resumed.fit(X, Y, validation_split=0.2)
+    history = fit(resumed, X, Y, validation_split=0.2)
     assert history.history == uninterrupted[1].history
     assert (history.epoch, history.best_epoch) == (uninterrupted[1].epoch, uninterrupted[1].best_epoch)
     assert resumed.steps == uninterrupted[0].steps
@@ -70,33 +70,33 @@ def test_a_resumed_run_equals_the_run_that_never_stopped(tmp_path, uninterrupted
 
 
 def test_a_checkpoint_at_an_epochs_end_resumes_with_the_next_epoch(tmp_path, uninterrupted):
-    trainer = Trainer(plan())
+    trainer = PlanTrainer(plan())
 
     class Save(Callback):
         def on_epoch_end(self, epoch, logs=None):
             trainer.save_checkpoint(tmp_path / f"{epoch}")
 
-    trainer.fit(X, Y, validation_split=0.2, callbacks=[Save()])
+    fit(trainer, X, Y, validation_split=0.2, callbacks=[Save()])
     for epoch in (0, 4):
-        resumed = Trainer(plan())
+        resumed = PlanTrainer(plan())
         resumed.load_checkpoint(tmp_path / f"{epoch}")
         assert resumed.epochs_done == epoch + 1
-        assert resumed.fit(X, Y, validation_split=0.2).history == uninterrupted[1].history
+        assert fit(resumed, X, Y, validation_split=0.2).history == uninterrupted[1].history
         assert have_equal_variables(resumed, uninterrupted[0])
 
 
 def test_a_resumed_run_may_have_more_epochs(tmp_path):
-    long, short = Trainer(classifier()), Trainer(classifier())
-    expected = long.fit(X, Y, epochs=4).history
-    short.fit(X, Y, epochs=2)
+    long, short = PlanTrainer(classifier()), PlanTrainer(classifier())
+    expected = fit(long, X, Y, epochs=4).history
+    fit(short, X, Y, epochs=2)
     short.save_checkpoint(tmp_path / "c")
-    resumed = Trainer(classifier())
+    resumed = PlanTrainer(classifier())
     resumed.load_checkpoint(tmp_path / "c")
-    assert resumed.fit(X, Y, epochs=4).history == expected
+    assert fit(resumed, X, Y, epochs=4).history == expected
 
 
 def test_a_checkpoint_outside_a_fit_keeps_the_slots(tmp_path):
-    saved, resumed = Trainer(classifier(noise=0.2)), Trainer(classifier(noise=0.2))
+    saved, resumed = PlanTrainer(classifier(noise=0.2)), PlanTrainer(classifier(noise=0.2))
     for _ in range(3):
         saved.step(X, Y)
     saved.save_checkpoint(tmp_path / "c")
@@ -107,8 +107,8 @@ def test_a_checkpoint_outside_a_fit_keeps_the_slots(tmp_path):
 
 def test_the_same_state_gives_the_same_bytes(tmp_path):
     for name in ("a", "b"):
-        trainer = Trainer(classifier())
-        trainer.fit(X, Y, epochs=1)
+        trainer = PlanTrainer(classifier())
+        fit(trainer, X, Y, epochs=1)
         trainer.save_checkpoint(tmp_path / name)
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
@@ -116,8 +116,8 @@ def test_the_same_state_gives_the_same_bytes(tmp_path):
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory):
     path = tmp_path_factory.mktemp("saved") / "c.safetensors"
-    trainer = Trainer(classifier())
-    trainer.fit(X, Y, epochs=1)
+    trainer = PlanTrainer(classifier())
+    fit(trainer, X, Y, epochs=1)
     trainer.save_checkpoint(path)
     return path
 
@@ -131,7 +131,7 @@ def refused(trainer, path, code="bad-checkpoint"):
 
 def test_any_flipped_bit_is_detected(saved, tmp_path):
     content = saved.read_bytes()
-    trainer = Trainer(classifier())
+    trainer = PlanTrainer(classifier())
     weights = trainer.weights()
     path = tmp_path / "c"
     for place in [*range(0, 8), *range(8, len(content), 37), len(content) - 1]:
@@ -146,7 +146,7 @@ def test_a_truncated_file_is_detected(saved, tmp_path):
     content = saved.read_bytes()
     for length in (0, 1, 8, 100, len(content) // 2, len(content) - 1):
         (tmp_path / "c").write_bytes(content[:length])
-        refused(Trainer(classifier()), tmp_path / "c")
+        refused(PlanTrainer(classifier()), tmp_path / "c")
 
 
 def places(value, path=()):
@@ -160,10 +160,10 @@ def places(value, path=()):
 @pytest.mark.costly(3)
 @pytest.mark.parametrize("forged_value", ["gone", None, "x", -1, [1], {"a": 1}], ids=str)
 def test_a_forged_checkpoint_is_refused_or_loaded_without_a_crash(tmp_path, forged_value):
-    trainer = Trainer(plan())
-    trainer.fit(X, Y, epochs=2, validation_split=0.2, callbacks=[SaveAt(trainer, tmp_path / "c", 7)])
+    trainer = PlanTrainer(plan())
+    fit(trainer, X, Y, epochs=2, validation_split=0.2, callbacks=[SaveAt(trainer, tmp_path / "c", 7)])
     arrays, state = checkpoint.load(tmp_path / "c")
-    forged = Trainer(plan())
+    forged = PlanTrainer(plan())
     for path in places(state):
         changed = inside = copy.deepcopy(state)
         for step in path[:-1]:
@@ -175,18 +175,18 @@ def test_a_forged_checkpoint_is_refused_or_loaded_without_a_crash(tmp_path, forg
         checkpoint.save(tmp_path / "d", arrays, changed)
         with suppress(CompileError):
             forged.load_checkpoint(tmp_path / "d")
-            forged.fit(X, Y, epochs=3, validation_split=0.2)
+            fit(forged, X, Y, epochs=3, validation_split=0.2)
 
 
 def test_a_checkpoint_of_an_earlier_version_has_its_best_weights(tmp_path, uninterrupted):
-    trainer = Trainer(plan())
-    trainer.fit(X, Y, validation_split=0.2, callbacks=[SaveAt(trainer, tmp_path / "c", 13)])
+    trainer = PlanTrainer(plan())
+    fit(trainer, X, Y, validation_split=0.2, callbacks=[SaveAt(trainer, tmp_path / "c", 13)])
     arrays, state = checkpoint.load(tmp_path / "c")
     assert any(name.startswith("+best/") for name in arrays)
     checkpoint.save(tmp_path / "c", {name.removeprefix("+"): array for name, array in arrays.items()}, state)
-    resumed = Trainer(plan())
+    resumed = PlanTrainer(plan())
     resumed.load_checkpoint(tmp_path / "c")
-    assert resumed.fit(X, Y, validation_split=0.2).history == uninterrupted[1].history
+    assert fit(resumed, X, Y, validation_split=0.2).history == uninterrupted[1].history
     assert have_equal_variables(resumed, uninterrupted[0])
 
 
@@ -194,11 +194,11 @@ def test_another_file_is_refused(tmp_path):
     from safetensors.numpy import save_file
 
     save_file({"a": np.ones(3)}, tmp_path / "weights.safetensors")
-    refused(Trainer(classifier()), tmp_path / "weights.safetensors")
+    refused(PlanTrainer(classifier()), tmp_path / "weights.safetensors")
     (tmp_path / "x").write_text("{}")
-    refused(Trainer(classifier()), tmp_path / "x")
+    refused(PlanTrainer(classifier()), tmp_path / "x")
     with pytest.raises(UsageError) as error:
-        Trainer(classifier()).load_checkpoint(tmp_path / "none")
+        PlanTrainer(classifier()).load_checkpoint(tmp_path / "none")
     assert error.value.diagnostic.code == "unreadable-file"
 
 
@@ -211,7 +211,7 @@ def test_another_file_is_refused(tmp_path):
     ],
 )
 def test_a_checkpoint_of_another_run_is_refused(saved, other_settings, part):
-    faults = refused(Trainer(classifier(**other_settings)), saved, "checkpoint-mismatch")
+    faults = refused(PlanTrainer(classifier(**other_settings)), saved, "checkpoint-mismatch")
     assert part in faults[0].message
 
 
@@ -220,14 +220,14 @@ def test_a_checkpoint_of_another_run_is_refused(saved, other_settings, part):
     [({"batch_size": 7}, "batch_size was 32, now it is 7"), ({"shuffle": False}, "shuffle"), ({"x": X + 1}, "data")],
 )
 def test_a_run_cannot_be_resumed_with_other_settings(saved, changed, part):
-    trainer = Trainer(classifier())
+    trainer = PlanTrainer(classifier())
     trainer.load_checkpoint(saved)
     with pytest.raises(CompileError, match=part):
-        trainer.fit(**{"x": X, "y": Y, "epochs": 2, **changed})
+        fit(trainer, **{"x": X, "y": Y, "epochs": 2, **changed})
 
 
 def test_another_machine_is_a_warning(saved):
-    (warning,) = Trainer(classifier(), threads=7).load_checkpoint(saved)
+    (warning,) = PlanTrainer(classifier(), threads=7).load_checkpoint(saved)
     assert (warning.code, warning.severity) == ("not-exact", "warning")
     assert "threads" in warning.message
 
@@ -236,18 +236,18 @@ def test_another_machine_is_a_warning(saved):
 
 PROGRAM = """
 import sys
-from unit.runtime.plans import classifier, flowers
+from unit.runtime.plans import classifier, fit, flowers
 from jsonnx.core.callback import Callback
-from jsonnx.runtime.fit.trainer import Trainer
+from jsonnx.runtime.fit.trainer import PlanTrainer
 
 class Tell(Callback):
     def on_train_batch_end(self, batch, logs=None):
         print("step", flush=True)
 
-trainer = Trainer(classifier(noise=0.2))
-history = trainer.fit(*flowers(), batch_size=8, epochs=1_000_000, callbacks=[Tell()])
+trainer = PlanTrainer(classifier(noise=0.2))
+history = fit(trainer, *flowers(), batch_size=8, epochs=1_000_000, callbacks=[Tell()])
 trainer.save_checkpoint(sys.argv[1])
-print(history.signal, trainer.steps, trainer._engine.variables()["optimizer/iterations"], flush=True)
+print(history.signal, trainer.steps, trainer.engine.variables()["optimizer/iterations"], flush=True)
 """
 
 
@@ -267,17 +267,17 @@ def test_a_signal_ends_the_run_after_the_step(tmp_path, number):
     reported_signal, steps, iterations = output.splitlines()[-1].split()
     assert (int(reported_signal), errors, child.returncode) == (number, "", 0)
     assert int(steps) == int(iterations) >= 1
-    resumed = Trainer(classifier(noise=0.2))
+    resumed = PlanTrainer(classifier(noise=0.2))
     assert resumed.load_checkpoint(tmp_path / "c") == []
     assert resumed.steps == int(steps)
 
 
 def test_a_killed_run_leaves_its_checkpoint(tmp_path, uninterrupted):
-    trainer = Trainer(plan())
-    trainer.fit(X, Y, validation_split=0.2, callbacks=[SaveAt(trainer, tmp_path / "c", 7, interrupt=False)])
-    resumed = Trainer(plan())
+    trainer = PlanTrainer(plan())
+    fit(trainer, X, Y, validation_split=0.2, callbacks=[SaveAt(trainer, tmp_path / "c", 7, interrupt=False)])
+    resumed = PlanTrainer(plan())
     resumed.load_checkpoint(tmp_path / "c")
-    assert resumed.fit(X, Y, validation_split=0.2).history == uninterrupted[1].history
+    assert fit(resumed, X, Y, validation_split=0.2).history == uninterrupted[1].history
     assert have_equal_variables(resumed, uninterrupted[0])
 
 
@@ -303,7 +303,7 @@ def test_an_ignored_signal_stays_ignored():
 
 def test_training_works_in_another_thread():
     histories = []
-    thread = threading.Thread(target=lambda: histories.append(Trainer(classifier()).fit(X, Y, epochs=1)))
+    thread = threading.Thread(target=lambda: histories.append(fit(PlanTrainer(classifier()), X, Y, epochs=1)))
     thread.start()
     thread.join()
     assert len(histories[0].epoch) == 1
@@ -313,7 +313,7 @@ def test_training_works_in_another_thread():
 
 
 def test_a_run_folder_holds_the_files_of_a_run(tmp_path):
-    trainer = Trainer(classifier())
+    trainer = PlanTrainer(classifier())
     with RunFolder(tmp_path / "a" / "run") as folder:
         folder.start_run(trainer, {folder.paths.spec: "{}", folder.paths.run_info: "{}"})
         folder.write_model(b"onnx")
@@ -355,14 +355,14 @@ def test_a_folder_that_cannot_be_created_is_an_error(tmp_path):
 
 
 def test_old_checkpoints_are_removed_and_damaged_ones_are_skipped(tmp_path):
-    trainer = Trainer(classifier())
+    trainer = PlanTrainer(classifier())
     with RunFolder(tmp_path) as folder:
         for _ in range(4):
             trainer.step(X, Y)
             folder.save_checkpoint(trainer)
         newest, older = folder.checkpoints()
         newest.write_bytes(newest.read_bytes()[:-1])
-        resumed = Trainer(classifier())
+        resumed = PlanTrainer(classifier())
         loaded_path, (warning,) = folder.load_newest_checkpoint(resumed)
         assert (loaded_path, resumed.steps) == (older, 3)
         assert (warning.code, warning.severity, warning.file) == ("bad-checkpoint", "warning", str(newest))
@@ -376,14 +376,14 @@ def test_old_checkpoints_are_removed_and_damaged_ones_are_skipped(tmp_path):
 
 @pytest.mark.parametrize("keep", [1, 2])
 def test_a_damaged_checkpoint_is_none_of_those_that_are_kept(tmp_path, keep):
-    trainer = Trainer(classifier())
+    trainer = PlanTrainer(classifier())
     with RunFolder(tmp_path) as folder:
         for _ in range(3):
             trainer.step(X, Y)
             folder.save_checkpoint(trainer)
         newest, older = folder.checkpoints()
         newest.write_bytes(newest.read_bytes()[:-1])
-    resumed = Trainer(classifier())
+    resumed = PlanTrainer(classifier())
     with RunFolder(tmp_path) as folder:
         assert folder.load_newest_checkpoint(resumed)[0] == older
         folder.save_best_checkpoint(resumed)
@@ -393,11 +393,11 @@ def test_a_damaged_checkpoint_is_none_of_those_that_are_kept(tmp_path, keep):
         resumed.step(X, Y)
         folder.save_checkpoint(resumed, keep)
         assert folder.checkpoints() == [newest, older][:keep]
-        assert folder.load_newest_checkpoint(Trainer(classifier())) == (newest, [])
+        assert folder.load_newest_checkpoint(PlanTrainer(classifier())) == (newest, [])
 
 
 def test_a_manifest_has_the_hashes_of_all_checkpoints(tmp_path):
-    trainer = Trainer(classifier())
+    trainer = PlanTrainer(classifier())
     with RunFolder(tmp_path) as folder:
         folder.start_run(trainer, {folder.paths.spec: "{}", folder.paths.run_info: "{}"})
         folder.save_best_checkpoint(trainer)
@@ -411,21 +411,21 @@ def test_a_manifest_has_the_hashes_of_all_checkpoints(tmp_path):
         assert digests == {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
         assert len(digests) == 3
         (tmp_path / "checkpoints" / newest.name).unlink()
-        _, (warning,) = folder.load_newest_checkpoint(Trainer(classifier()))
+        _, (warning,) = folder.load_newest_checkpoint(PlanTrainer(classifier()))
         assert f"the checkpoint {newest.name!r} is missing" in warning.message
         (tmp_path / "checkpoints" / "SHA256SUMS").write_bytes(b"\xff")
-        _, (warning,) = folder.load_newest_checkpoint(Trainer(classifier()))
+        _, (warning,) = folder.load_newest_checkpoint(PlanTrainer(classifier()))
         assert "the manifest is damaged" in warning.message
         folder.save_checkpoint(trainer)
-        assert folder.load_newest_checkpoint(Trainer(classifier()))[1] == []
+        assert folder.load_newest_checkpoint(PlanTrainer(classifier()))[1] == []
 
 
 def test_a_diverged_run_can_still_be_saved(tmp_path):
-    trainer = Trainer(classifier())
-    trainer.fit(X, Y, epochs=1)
+    trainer = PlanTrainer(classifier())
+    fit(trainer, X, Y, epochs=1)
     bad = {name: np.full_like(array, np.inf) for name, array in trainer.weights().items()}
     trainer.set_weights(bad)
     with pytest.raises(Diverged, match="is no longer finite"):
-        trainer.fit(X, Y, epochs=1)
+        fit(trainer, X, Y, epochs=1)
     trainer.save_checkpoint(tmp_path / "c")
     assert trainer.epochs_done == 0

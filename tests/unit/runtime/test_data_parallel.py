@@ -49,7 +49,7 @@ def trained(document: dict[str, Any], fast: bool, sizes: tuple[int, ...], thread
     for size in sizes:
         figures.append(trainer.step(X[start : start + size], Y[start : start + size]))
         start = (start + size) % 20
-    assert isinstance(trainer._engine.step_runners.runner, ShardedStep) == fast
+    assert isinstance(trainer.plan_trainer.engine.step_runners.runner, ShardedStep) == fast
     return figures, trainer.weights()
 
 
@@ -73,7 +73,7 @@ def test_a_fit_equals_its_steps() -> None:
     fitted, stepped = (Trainer(spec(), seed=3, threads=2) for _ in range(2))
     for _ in range(2):
         history = fitted.fit(X, Y, epochs=1, shuffle=False).history
-        assert isinstance(fitted._engine.step_runners.runner, ShardedStep)
+        assert isinstance(fitted.plan_trainer.engine.step_runners.runner, ShardedStep)
         figures = [stepped.step(X[start : start + 16], Y[start : start + 16]) for start in range(0, 70, 16)]
         weights = [16, 16, 16, 16, 6]
         assert history["loss"][-1] == pytest.approx(np.average([f["loss"] for f in figures], weights=weights))
@@ -111,7 +111,7 @@ def test_a_shard_without_samples_contributes_zeros() -> None:
     }
     trainer = Trainer(root, threads=2)
     trainer.step(np.ones((1, 3), np.float32), np.ones((1, 2), np.float32))
-    assert isinstance(trainer._engine.step_runners.runner, ShardedStep)
+    assert isinstance(trainer.plan_trainer.engine.step_runners.runner, ShardedStep)
     assert all(np.isfinite(array).all() for array in trainer.weights().values())
 
 
@@ -147,7 +147,7 @@ def test_a_deleted_trainer_frees_its_sessions_and_threads_at_once() -> None:
     trainer.fit(X, Y, epochs=1)
     threads = set(threading.enumerate()) - before
     assert len(threads) == 2  # one of a shard, one for prefetching
-    runner = trainer._engine.step_runners.runner
+    runner = trainer.plan_trainer.engine.step_runners.runner
     assert isinstance(runner, ShardedStep)
     gc.disable()
     try:
@@ -164,7 +164,7 @@ def test_a_deleted_trainer_frees_its_sessions_and_threads_at_once() -> None:
 def test_an_exception_of_another_thread_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
     trainer = Trainer(spec(), seed=3, threads=2)
     trainer.step(X[:16], Y[:16])
-    runner = trainer._engine.step_runners.runner
+    runner = trainer.plan_trainer.engine.step_runners.runner
     assert isinstance(runner, ShardedStep)
 
     def fail_to_bind(*_: Any) -> Any:
@@ -185,7 +185,7 @@ def test_a_handled_exception_is_freed_at_once() -> None:
     class Kept(Exception):
         pass
 
-    runner = Trainer(spec(), seed=3, threads=2)._engine.step_runners.for_batch(16)
+    runner = Trainer(spec(), seed=3, threads=2).plan_trainer.engine.step_runners.for_batch(16)
     assert isinstance(runner, ShardedStep)
     feeds = {"x": X[:16], "dense/target": Y[:16].astype(np.int64), "learning_rate": np.array(0.1, np.float32)}
     errors = [Kept()]
@@ -211,7 +211,7 @@ def test_a_handled_exception_is_freed_at_once() -> None:
 def test_batches_that_are_not_split(change: dict[str, Any], threads: int) -> None:
     trainer = Trainer(spec(**change), threads=threads)
     trainer.step(X[:15], Y[:15])
-    assert not isinstance(trainer._engine.step_runners.runner, ShardedStep)
+    assert not isinstance(trainer.plan_trainer.engine.step_runners.runner, ShardedStep)
 
 
 @pytest.mark.parametrize(("kind", "min_batch"), [("Conv2D", 32), ("Dense", 16)])
@@ -245,7 +245,7 @@ def test_a_sharded_step_with_weights_equals_the_whole_one() -> None:
     for fast in (True, False):
         trainer = Trainer(document, seed=3, threads=2, fast=fast)
         history = trainer.fit(X, Y, epochs=2, sample_weight=weights)
-        assert isinstance(trainer._engine.step_runners.runner, ShardedStep) == fast
+        assert isinstance(trainer.plan_trainer.engine.step_runners.runner, ShardedStep) == fast
         results.append((history.history, trainer.weights()))
     (figures, arrays), (expected_figures, expected) = results
     for name in expected_figures:

@@ -22,10 +22,10 @@ from jsonnx.runtime.execution.device_variables import DeviceVariables
 from jsonnx.runtime.execution.engine import Diverged
 from jsonnx.runtime.execution.pinned_memory import pin
 from jsonnx.runtime.fit.fit_data import dataset_of
-from jsonnx.runtime.fit.trainer import Trainer
+from jsonnx.runtime.fit.trainer import PlanTrainer
 from jsonnx.runtime.providers.providers import Provider, resolve_provider
 
-from .plans import classifier, flowers
+from .plans import classifier, fit, flowers
 
 X, Y = flowers()
 CUDA = Provider(PROVIDERS["cuda"])
@@ -39,30 +39,30 @@ def device(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(device_runner, "host_tensor_names", lambda session: frozenset())
 
 
-def host_trainer(**arguments: Any) -> Trainer:
-    return Trainer(classifier(**arguments), fast=False)
+def host_trainer(**arguments: Any) -> PlanTrainer:
+    return PlanTrainer(classifier(**arguments), fast=False)
 
 
 @pytest.mark.costly(4)
 @pytest.mark.parametrize("noise", [0.0, 0.3])
 @pytest.mark.parametrize("batch_size", [1, 7, 50, 101])
 def test_a_fit_on_a_device_equals_one_in_ordinary_memory(device, monkeypatch, noise, batch_size):
-    on_device = Trainer(classifier(noise=noise), fast=False)
-    assert isinstance(on_device._engine._variables, DeviceVariables)
-    history = on_device.fit(X, Y, batch_size=batch_size, epochs=3)
+    on_device = PlanTrainer(classifier(noise=noise), fast=False)
+    assert isinstance(on_device.engine._variables, DeviceVariables)
+    history = fit(on_device, X, Y, batch_size=batch_size, epochs=3)
     monkeypatch.undo()
     expected = host_trainer(noise=noise)
-    assert expected.fit(X, Y, batch_size=batch_size, epochs=3).history == history.history
+    assert fit(expected, X, Y, batch_size=batch_size, epochs=3).history == history.history
     for name, array in expected.weights().items():
         np.testing.assert_array_equal(on_device.weights()[name], array)
 
 
 def test_variables_are_neither_copied_nor_moved(device, monkeypatch):
-    trainer = Trainer(classifier())
-    variables = trainer._engine._variables
+    trainer = PlanTrainer(classifier())
+    variables = trainer.engine._variables
     before = [{name: value.data_ptr() for name, value in one.items()} for one in variables.sets]
     monkeypatch.setattr(variables, "_allocator", None)  # a step neither reads nor writes variables
-    trainer.fit(X, Y, batch_size=10, epochs=2)
+    fit(trainer, X, Y, batch_size=10, epochs=2)
     trainer.step(X[:3], Y[:3])
     assert before == [{name: value.data_ptr() for name, value in one.items()} for one in variables.sets]
 
@@ -71,10 +71,10 @@ def test_bindings_are_kept_from_epoch_to_epoch(device, monkeypatch):
     created: list[Any] = []
     new_binding = DeviceRunner._new_binding
     monkeypatch.setattr(DeviceRunner, "_new_binding", lambda *all: created.append(all) or new_binding(*all))
-    trainer = Trainer(classifier())
-    trainer.fit(X, Y, batch_size=5, epochs=6)
+    trainer = PlanTrainer(classifier())
+    fit(trainer, X, Y, batch_size=5, epochs=6)
     created.clear()
-    trainer.fit(X, Y, batch_size=5, epochs=6)
+    fit(trainer, X, Y, batch_size=5, epochs=6)
     assert created == []
 
 
@@ -82,8 +82,8 @@ def test_results_are_read_only_when_they_are_used(device, monkeypatch):
     reads: list[int] = []
     to_host = TensorCopies.to_host
     monkeypatch.setattr(TensorCopies, "to_host", lambda copies: reads.append(1) or to_host(copies))
-    trainer = Trainer(classifier())
-    engine = trainer._engine
+    trainer = PlanTrainer(classifier())
+    engine = trainer.engine
     buffers = engine.prefetch_buffers(dataset_of(trainer.plan, X, Y), 10)
     slots = buffers[0].fill(slice(0, 30), 0, 0)
     results = list(engine.run_steps(slots))
@@ -104,11 +104,11 @@ def test_a_batch_is_copied_ahead_where_another_thread_may_do_so(device, monkeypa
         copy_ahead(run, *feeds)
 
     monkeypatch.setattr(DeviceRun, "copy_ahead", recorded)
-    trainer = Trainer(classifier())
-    history = trainer.fit(X, Y, batch_size=10, epochs=2)
+    trainer = PlanTrainer(classifier())
+    history = fit(trainer, X, Y, batch_size=10, epochs=2)
     assert copied == [False] * (2 * (len(X) // 10))
     monkeypatch.undo()
-    assert history.history == host_trainer().fit(X, Y, batch_size=10, epochs=2).history
+    assert history.history == fit(host_trainer(), X, Y, batch_size=10, epochs=2).history
 
 
 def test_a_new_learning_rate_reaches_batches_that_are_copied_already(device, monkeypatch):
@@ -117,12 +117,12 @@ def test_a_new_learning_rate_reaches_batches_that_are_copied_already(device, mon
             trainer.learning_rate /= 2
 
     monkeypatch.setitem(PROVIDERS, "cpu", replace(PROVIDERS["cpu"], copies_while_running=True))
-    trainer = Trainer(classifier())
-    history = trainer.fit(X, Y, batch_size=10, epochs=1, callbacks=[Halving()])
+    trainer = PlanTrainer(classifier())
+    history = fit(trainer, X, Y, batch_size=10, epochs=1, callbacks=[Halving()])
     on_device = trainer.weights()
     monkeypatch.undo()
     trainer = host_trainer()
-    assert trainer.fit(X, Y, batch_size=10, epochs=1, callbacks=[Halving()]).history == history.history
+    assert fit(trainer, X, Y, batch_size=10, epochs=1, callbacks=[Halving()]).history == history.history
     assert all(np.array_equal(array, on_device[name]) for name, array in trainer.weights().items())
 
 
@@ -130,10 +130,10 @@ def test_a_new_learning_rate_reaches_batches_that_are_copied_already(device, mon
 def test_a_divergence_returns_to_weights_with_a_finite_loss(device, good_steps):
     x = np.array(X[:20], np.float32)
     x[good_steps] = 3e38
-    trainer = Trainer(classifier())
+    trainer = PlanTrainer(classifier())
     initial = trainer.weights()
     with pytest.raises(Diverged, match=f"the loss became (nan|inf) at step {good_steps + 1}"):
-        trainer.fit(x, Y[:20], batch_size=1, epochs=1, shuffle=False)
+        fit(trainer, x, Y[:20], batch_size=1, epochs=1, shuffle=False)
     assert trainer.steps < good_steps
     repeated = host_trainer()
     for step in range(trainer.steps):
@@ -145,10 +145,10 @@ def test_a_divergence_returns_to_weights_with_a_finite_loss(device, good_steps):
 
 
 def test_a_checkpoint_resumes_on_a_device(device, tmp_path):
-    first = Trainer(classifier())
-    first.fit(X, Y, batch_size=10, epochs=1)
+    first = PlanTrainer(classifier())
+    fit(first, X, Y, batch_size=10, epochs=1)
     first.save_checkpoint(tmp_path / "checkpoint")
-    resumed = Trainer(classifier())
+    resumed = PlanTrainer(classifier())
     resumed.load_checkpoint(tmp_path / "checkpoint")
     assert resumed.step(X[:10], Y[:10]) == first.step(X[:10], Y[:10])
 
@@ -206,9 +206,9 @@ def test_each_pair_of_sets_of_each_batch_has_launches_of_its_own(device, monkeyp
     monkeypatch.setitem(PROVIDERS, "cpu", replace(PROVIDERS["cpu"], captures_by_default=True))
     used: list[tuple[str, tuple[int, int]]] = []
     monkeypatch.setattr(device_runner, "run_options", lambda capture_id: SimpleNamespace(capture_id=capture_id))
-    trainer = Trainer(classifier())
-    runner = trainer._engine.step_runners.for_batch(5)
-    variables, run_bound = trainer._engine._variables, runner._run_bound
+    trainer = PlanTrainer(classifier())
+    runner = trainer.engine.step_runners.for_batch(5)
+    variables, run_bound = trainer.engine._variables, runner._run_bound
 
     def run(binding: Any, options: Any = None) -> None:
         if options is not None:
@@ -216,7 +216,7 @@ def test_each_pair_of_sets_of_each_batch_has_launches_of_its_own(device, monkeyp
         run_bound(binding)
 
     runner._run_bound = run
-    trainer.fit(X, Y, batch_size=5, epochs=8)
+    fit(trainer, X, Y, batch_size=5, epochs=8)
     by_id = {capture_id: {entry[1:] for entry in used if entry[0] == capture_id} for capture_id, *_ in used}
     assert all(len(addresses) == 1 for addresses in by_id.values())
     assert len(by_id) < len(used) / 3

@@ -76,18 +76,18 @@ def test_a_larger_batch_that_repeats_gets_specialised_code() -> None:
         *[small] * (MAX_OVERSIZED_STEPS + 1),
     ]:
         assert trainer.step(*samples)["loss"] == pytest.approx(plain_trainer.step(*samples)["loss"], rel=1e-5)
-        batch_sizes.append(trainer._engine.step_runners.state.batch_size)
+        batch_sizes.append(trainer.plan_trainer.engine.step_runners.state.batch_size)
     assert batch_sizes == [3] * (2 + 2 * MAX_OVERSIZED_STEPS) + [2 * BLOCK] * (MAX_OVERSIZED_STEPS + 2)
 
 
 def test_a_session_without_specialised_code_is_kept() -> None:
     trainer = Trainer(spec(CONVOLUTIONS, IMAGE), seed=2, fast=False)
     trainer.step(*batch(IMAGE, 3))
-    initial_runner = trainer._engine.step_runners.runner
+    initial_runner = trainer.plan_trainer.engine.step_runners.runner
     for _ in range(MAX_OVERSIZED_STEPS + 1):
         trainer.step(*batch(IMAGE, BLOCK))
     trainer.fit(*batch(IMAGE, 2 * BLOCK), batch_size=BLOCK, epochs=1)
-    assert trainer._engine.step_runners.runner is initial_runner
+    assert trainer.plan_trainer.engine.step_runners.runner is initial_runner
 
 
 @needs_nchwc_kernels
@@ -95,7 +95,7 @@ def test_a_fit_gets_code_for_its_batch_size() -> None:
     trainer = Trainer(spec(CONVOLUTIONS, IMAGE), seed=2)
     trainer.step(*batch(IMAGE, 3))
     trainer.fit(*batch(IMAGE, 3 * BLOCK), batch_size=BLOCK, epochs=1)
-    assert trainer._engine.step_runners.state.batch_size == BLOCK
+    assert trainer.plan_trainer.engine.step_runners.state.batch_size == BLOCK
 
 
 @pytest.mark.parametrize(("threads", "inputs", "session_count"), [(2, 60, 2), (1, 60, 1), (2, 61, 1)])
@@ -108,8 +108,8 @@ def test_a_session_is_created_for_another_batch_size_only_if_its_graph_depends_o
     sessions = []
     for x, y in (batch((inputs,), 8), batch((inputs,), 100)):
         trainer.fit(x, y, epochs=1, batch_size=len(x))
-        if trainer._engine.step_runners.runner not in sessions:
-            sessions.append(trainer._engine.step_runners.runner)
+        if trainer.plan_trainer.engine.step_runners.runner not in sessions:
+            sessions.append(trainer.plan_trainer.engine.step_runners.runner)
     assert len(sessions) == session_count
 
 

@@ -105,7 +105,7 @@ def test_a_momentum_without_gradient_becomes_zero():
         x0 = np.zeros_like(x)
         for _ in range(1000):
             trainer.step(x0, y)
-        slots.append(trainer._engine.variables()["optimizer/y/kernel/momentum"])
+        slots.append(trainer.plan_trainer.engine.variables()["optimizer/y/kernel/momentum"])
     flushed, denormal = slots
     assert (flushed == 0.0).all()
     assert (denormal != 0.0).all()

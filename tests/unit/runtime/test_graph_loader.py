@@ -47,7 +47,7 @@ def test_sessions_of_rewritten_steps_keep_the_order_unless_they_rematerialize(
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_a_step_is_rewritten_for_this_machine_and_its_batch_size(name: str) -> None:
-    engine = Trainer(spec(name), threads=1)._engine
+    engine = Trainer(spec(name), threads=1).plan_trainer.engine
     graph = engine.loader.optimize(engine.execution.step_graph, 4)
     target = Target(
         block_size=nchwc_block_size(),

@@ -42,11 +42,13 @@ def batches(count: int) -> list[tuple[np.ndarray, np.ndarray]]:
 
 def optimizer_slots(trainer: Trainer) -> dict[str, np.ndarray]:
     """Copies of the optimizer's slots and step count."""
-    return {name: array for name, array in trainer._engine.variables().items() if name.startswith("optimizer/")}
+    return {
+        name: array for name, array in trainer.plan_trainer.engine.variables().items() if name.startswith("optimizer/")
+    }
 
 
 def assert_same_variables(trainer: Trainer, expected: dict[str, np.ndarray]) -> None:
-    variables = trainer._engine.variables()
+    variables = trainer.plan_trainer.engine.variables()
     assert all(np.array_equal(variables[name], array) for name, array in expected.items())
 
 
@@ -58,7 +60,7 @@ def test_steps_of_every_optimizer_compute_the_same(optimizer: str) -> None:
 
 @pytest.mark.parametrize("optimizer", OPTIMIZER_NAMES)
 def test_slots_that_are_updated_in_place_have_one_copy(optimizer: str) -> None:
-    engine = Trainer(spec({"type": optimizer, "learning_rate": 1e-3}))._engine
+    engine = Trainer(spec({"type": optimizer, "learning_rate": 1e-3})).plan_trainer.engine
     assert engine.execution.inplace_slots == inplace_slots(engine.execution.step_graph)
     assert inplace_slots(engine.loader.optimize(engine.execution.step_graph, 5)) >= engine.execution.inplace_slots
     sets = engine._variables.sets
@@ -81,14 +83,14 @@ def test_slots_that_are_updated_in_place_have_one_copy(optimizer: str) -> None:
 def test_steps_with_options_of_optimizers_and_constraints_compute_the_same(optimizer: Any) -> None:
     document = spec({**optimizer, "learning_rate": 1e-3}, kernel_constraint="max_norm")
     assert_same_run(document, batches(4))
-    assert Trainer(document)._engine.execution.inplace_slots
+    assert Trainer(document).plan_trainer.engine.execution.inplace_slots
 
 
 def test_no_slot_is_updated_in_place_without_rewrites_or_with_rematerialization() -> None:
-    assert not Trainer(spec("adam"), fast=False)._engine.execution.inplace_slots
+    assert not Trainer(spec("adam"), fast=False).plan_trainer.engine.execution.inplace_slots
     document = spec("adam")
     document["training"]["remat"] = "full"
-    assert not Trainer(document)._engine.execution.inplace_slots
+    assert not Trainer(document).plan_trainer.engine.execution.inplace_slots
 
 
 def test_reading_weights_between_steps_changes_nothing() -> None:
@@ -98,7 +100,7 @@ def test_reading_weights_between_steps_changes_nothing() -> None:
         observed.evaluate(x, y)
         observed.predict(x)
         observed.weights()
-    assert_same_variables(observed, unobserved._engine.variables())
+    assert_same_variables(observed, unobserved.plan_trainer.engine.variables())
 
 
 def test_an_interrupted_step_resets_the_slots(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -106,7 +108,7 @@ def test_an_interrupted_step_resets_the_slots(monkeypatch: pytest.MonkeyPatch) -
     trainer, step_batches = Trainer(spec("adam"), seed=1), batches(3)
     for x, y in step_batches:
         trainer.step(x, y)
-    weights, runner = trainer.weights(), trainer._engine.step_runners.runner
+    weights, runner = trainer.weights(), trainer.plan_trainer.engine.step_runners.runner
     assert runner is not None
     run = runner._run_bound
 
@@ -128,7 +130,7 @@ def test_an_interrupted_step_resets_the_slots(monkeypatch: pytest.MonkeyPatch) -
 def test_a_first_step_that_diverges_changes_nothing() -> None:
     trainer = Trainer(spec({"type": "sgd", "momentum": 0.9}))
     (x, y), *_ = batches(1)
-    initial_variables = trainer._engine.variables()
+    initial_variables = trainer.plan_trainer.engine.variables()
     with pytest.raises(Diverged, match="step 1"):
         trainer.step(x, np.full_like(y, 1e30))
     assert_same_variables(trainer, initial_variables)
@@ -145,7 +147,7 @@ def test_a_resumed_run_has_the_same_bits(tmp_path: Path) -> None:
     resumed.load_checkpoint(tmp_path / "c")
     for x, y in step_batches[3:]:
         assert uninterrupted.step(x, y) == resumed.step(x, y)
-    assert_same_variables(resumed, uninterrupted._engine.variables())
+    assert_same_variables(resumed, uninterrupted.plan_trainer.engine.variables())
 
 
 def test_after_a_divergence_the_weights_are_the_last_good_ones_and_the_slots_are_reset() -> None:

@@ -51,7 +51,7 @@ def make_trainer(*, fast: bool = True, optimizer: Any = "adamw") -> Trainer:
         },
         fast=fast,
     )
-    assert (trainer._engine._lazy_embeddings is not None) == fast
+    assert (trainer.plan_trainer.engine._lazy_embeddings is not None) == fast
     return trainer
 
 
@@ -62,13 +62,13 @@ SPLIT = {"validation_split": 0.2}
 
 
 def bits(trainer: Trainer) -> dict[str, bytes]:
-    return {name: array.tobytes() for name, array in trainer._engine.state_dict().items()}
+    return {name: array.tobytes() for name, array in trainer.plan_trainer.engine.state_dict().items()}
 
 
 def assert_same_variables(trainer: Trainer, expected: Trainer) -> None:
-    variables = trainer._engine.variables()
-    assert variables.keys() == expected._engine.variables().keys()
-    for name, array in expected._engine.variables().items():
+    variables = trainer.plan_trainer.engine.variables()
+    assert variables.keys() == expected.plan_trainer.engine.variables().keys()
+    for name, array in expected.plan_trainer.engine.variables().items():
         np.testing.assert_allclose(variables[name], array, atol=2e-6, err_msg=name)
 
 
@@ -142,13 +142,15 @@ def test_a_diverged_fit_is_undone_in_the_same_way() -> None:
         with pytest.raises(Diverged):
             trainer.fit(X, Y, epochs=60, **SPLIT)
     assert lazy.steps == eager.steps > 5
-    for name, expected in eager._engine.variables().items():
+    for name, expected in eager.plan_trainer.engine.variables().items():
         scale = np.abs(expected).max()
-        np.testing.assert_allclose(lazy._engine.variables()[name] / scale, expected / scale, atol=1e-3, err_msg=name)
+        np.testing.assert_allclose(
+            lazy.plan_trainer.engine.variables()[name] / scale, expected / scale, atol=1e-3, err_msg=name
+        )
 
 
 def test_there_is_one_copy_of_a_table_and_its_slots() -> None:
-    sets = make_trainer()._engine._variables.sets
+    sets = make_trainer().plan_trainer.engine._variables.sets
     for name, addresses in {
         name: {variables[name].data_ptr() for variables in sets} for name in sets[0] if not name.endswith("idle")
     }.items():
@@ -171,7 +173,7 @@ def lazy_and_eager(document: dict[str, Any], monkeypatch: pytest.MonkeyPatch) ->
     """Trainers with equal weights, of which only the first updates its table lazily."""
     update_small_tables_lazily(monkeypatch)
     lazy, eager = Trainer(document, seed=1), Trainer(document, seed=1, fast=False)
-    assert [trainer._engine._lazy_embeddings is not None for trainer in (lazy, eager)] == [True, False]
+    assert [trainer.plan_trainer.engine._lazy_embeddings is not None for trainer in (lazy, eager)] == [True, False]
     return lazy, eager
 
 
@@ -183,7 +185,7 @@ def test_steps_predictions_and_evaluations_are_those_of_eager_updates(
     lazy, eager = lazy_and_eager(embedding_spec(OPTIMIZERS[name]), monkeypatch)
     for x, y in draw_batches(40):
         assert lazy.step(x, y)["loss"] == pytest.approx(eager.step(x, y)["loss"], rel=2e-6)
-    assert_close(lazy._engine.variables(), eager._engine.variables())
+    assert_close(lazy.plan_trainer.engine.variables(), eager.plan_trainer.engine.variables())
     x, y = draw_samples(9, 99)
     np.testing.assert_allclose(lazy.predict(x), eager.predict(x), atol=1e-6)
     assert lazy.evaluate(x, y) == pytest.approx(eager.evaluate(x, y), rel=2e-6)
@@ -197,7 +199,7 @@ def test_a_fit_may_have_batches_of_all_sizes(monkeypatch: pytest.MonkeyPatch) ->
     assert history.keys() == expected.keys()
     for name in expected:
         assert history[name] == pytest.approx(expected[name], rel=2e-6)
-    assert_close(lazy._engine.variables(), eager._engine.variables())
+    assert_close(lazy.plan_trainer.engine.variables(), eager.plan_trainer.engine.variables())
 
 
 def test_weights_may_be_set_and_read_between_steps(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -210,14 +212,14 @@ def test_weights_may_be_set_and_read_between_steps(monkeypatch: pytest.MonkeyPat
         if step == 8:
             lazy.weights(), lazy.predict(x)
         lazy.step(x, y), eager.step(x, y)
-    assert_close(lazy._engine.variables(), eager._engine.variables())
+    assert_close(lazy.plan_trainer.engine.variables(), eager.plan_trainer.engine.variables())
 
 
 def test_updates_are_eager_with_rematerialization(monkeypatch: pytest.MonkeyPatch) -> None:
     update_small_tables_lazily(monkeypatch)
     document = embedding_spec()
     document["training"]["remat"] = "full"
-    assert Trainer(document)._engine._lazy_embeddings is None
+    assert Trainer(document).plan_trainer.engine._lazy_embeddings is None
 
 
 def test_weighted_fits_are_those_of_eager_updates() -> None:
@@ -226,5 +228,5 @@ def test_weighted_fits_are_those_of_eager_updates() -> None:
     for trainer in trainers:
         trainer.fit(X, Y, epochs=1, validation_split=0.2)
         trainer.fit(X, Y, epochs=2, validation_split=0.2, sample_weight=weights)
-        assert (trainer._engine._lazy_embeddings is not None) == trainer._fast
+        assert (trainer.plan_trainer.engine._lazy_embeddings is not None) == trainer.plan_trainer.fast
     assert_close(*(trainer.weights() for trainer in trainers))

@@ -45,7 +45,7 @@ def test_variables_are_those_of_unpacked_weights(optimizer: str, monkeypatch: py
     monkeypatch.setattr(execution_plan, "pack_weights", without_packing)
     unpacked, expected_losses = trained(spec(optimizer))
     assert losses == pytest.approx(expected_losses, rel=1e-6)
-    variables, expected = packed._engine.variables(), unpacked._engine.variables()
+    variables, expected = packed.plan_trainer.engine.variables(), unpacked.plan_trainer.engine.variables()
     assert list(variables) == list(expected)
     for name, array in expected.items():
         np.testing.assert_allclose(variables[name], array, rtol=1e-6, atol=1e-7, err_msg=name)
@@ -53,7 +53,7 @@ def test_variables_are_those_of_unpacked_weights(optimizer: str, monkeypatch: py
 
 def test_weights_are_written_and_read_by_their_names() -> None:
     trainer, _ = trained(spec())
-    assert trainer._engine.execution.packed_vectors
+    assert trainer.plan_trainer.engine.execution.packed_vectors
     weights = {name: np.full_like(array, index) for index, (name, array) in enumerate(trainer.weights().items())}
     trainer.set_weights(weights)
     for name, array in trainer.weights().items():

@@ -59,4 +59,4 @@ def test_steps_of_static_sizes_equal_others(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(graph_loader, "needs_static_shapes", lambda graph, provider: True)
     static = Trainer(SPEC, fast=False, seed=0)
     np.testing.assert_allclose([static.step(*batch)["loss"] for batch in batches], losses, rtol=1e-6)
-    assert isinstance(static._engine.step_runners.runner, StaticShapeRunner)
+    assert isinstance(static.plan_trainer.engine.step_runners.runner, StaticShapeRunner)

@@ -11,9 +11,9 @@ from jsonnx.data.samples.data_errors import FeedError
 from jsonnx.data.samples.dataset import from_arrays
 from jsonnx.runtime.execution import runner
 from jsonnx.runtime.fit.fit import Fit
-from jsonnx.runtime.fit.trainer import Diverged, Trainer
+from jsonnx.runtime.fit.trainer import Diverged, PlanTrainer
 
-from .plans import REGRESS, classifier, flowers, have_equal_variables, make_plan
+from .plans import REGRESS, classifier, evaluate, fit, flowers, have_equal_variables, make_plan
 
 X, Y = flowers()
 
@@ -43,7 +43,7 @@ def by_hand(weights, batches, rate=0.05):
 
 
 def test_a_step_of_gradient_descent_equals_the_formula():
-    trainer = Trainer(line())
+    trainer = PlanTrainer(line())
     expected, losses = by_hand(trainer.weights()["line/kernel"].astype(float), [(LX, LY)] * 3)
     assert [trainer.step(LX, LY)["loss"] for _ in range(3)] == pytest.approx(losses, rel=1e-5)
     assert np.allclose(trainer.weights()["line/kernel"], expected, atol=1e-6)
@@ -51,71 +51,71 @@ def test_a_step_of_gradient_descent_equals_the_formula():
 
 
 def test_the_last_smaller_batch_is_weighted_by_its_size():
-    trainer = Trainer(line())
+    trainer = PlanTrainer(line())
     batches = [(LX[:2], LY[:2]), (LX[2:4], LY[2:4]), (LX[4:], LY[4:])]
     expected, losses = by_hand(trainer.weights()["line/kernel"].astype(float), batches)
-    history = trainer.fit(LX, LY, batch_size=2, epochs=1, shuffle=False)
+    history = fit(trainer, LX, LY, batch_size=2, epochs=1, shuffle=False)
     assert np.allclose(trainer.weights()["line/kernel"], expected, atol=1e-6)
     assert history.history["loss"] == pytest.approx([(2 * losses[0] + 2 * losses[1] + losses[2]) / 5], rel=1e-5)
 
 
 def test_a_fit_equals_its_steps():
-    fitted, stepped = Trainer(classifier(noise=0.3)), Trainer(classifier(noise=0.3))
-    fitted.fit(X, Y, batch_size=32, epochs=1, shuffle=False)
+    fitted, stepped = PlanTrainer(classifier(noise=0.3)), PlanTrainer(classifier(noise=0.3))
+    fit(fitted, X, Y, batch_size=32, epochs=1, shuffle=False)
     for start in range(0, 100, 32):
         stepped.step(X[start : start + 32], Y[start : start + 32])
     assert have_equal_variables(fitted, stepped)
 
 
 def test_the_seed_decides_everything():
-    runs = [Trainer(classifier(noise=0.3, seed=seed)) for seed in (1, 1, 2)]
-    histories = [trainer.fit(X, Y, epochs=2).history for trainer in runs]
+    runs = [PlanTrainer(classifier(noise=0.3, seed=seed)) for seed in (1, 1, 2)]
+    histories = [fit(trainer, X, Y, epochs=2).history for trainer in runs]
     assert histories[0] == histories[1] != histories[2]
     assert have_equal_variables(runs[0], runs[1])
 
 
 def test_each_epoch_draws_a_new_order_and_new_masks():
-    trainer = Trainer(classifier({"optimizer": {"type": "sgd", "learning_rate": 1e-12}}))
-    losses = trainer.fit(X, Y, epochs=3, batch_size=7).history["loss"]
+    trainer = PlanTrainer(classifier({"optimizer": {"type": "sgd", "learning_rate": 1e-12}}))
+    losses = fit(trainer, X, Y, epochs=3, batch_size=7).history["loss"]
     assert len(set(losses)) == 3
     assert np.ptp(losses) < 1e-6
-    noisy = Trainer(classifier({"optimizer": {"type": "sgd", "learning_rate": 1e-12}}, noise=0.5))
-    assert np.ptp(noisy.fit(X, Y, epochs=3, shuffle=False).history["loss"]) > 1e-4
+    noisy = PlanTrainer(classifier({"optimizer": {"type": "sgd", "learning_rate": 1e-12}}, noise=0.5))
+    assert np.ptp(fit(noisy, X, Y, epochs=3, shuffle=False).history["loss"]) > 1e-4
 
 
 def test_a_second_fit_draws_new_orders():
-    trainer = Trainer(classifier({"optimizer": {"type": "sgd", "learning_rate": 1e-12}}))
-    losses, later_losses = (trainer.fit(X, Y, epochs=1, batch_size=7).history["loss"] for _ in range(2))
+    trainer = PlanTrainer(classifier({"optimizer": {"type": "sgd", "learning_rate": 1e-12}}))
+    losses, later_losses = (fit(trainer, X, Y, epochs=1, batch_size=7).history["loss"] for _ in range(2))
     assert losses != later_losses
 
 
 def test_omitted_values_are_the_specs(monkeypatch):
     fits = []
     monkeypatch.setattr(Fit, "run", lambda fit: fits.append(fit))
-    Trainer(classifier({"epochs": 3, "batch_size": 9, "shuffle": False})).fit(X, Y)
+    fit(PlanTrainer(classifier({"epochs": 3, "batch_size": 9, "shuffle": False})), X, Y)
     settings = fits[0].settings
     assert (settings.epochs, settings.batch_size, settings.shuffle, fits[0].validation) == (3, 9, False, None)
 
 
 def test_the_network_learns_and_evaluation_agrees_with_prediction():
-    trainer = Trainer(classifier())
-    trainer.fit(X, Y, epochs=30, batch_size=16)
-    figures = trainer.evaluate(X, Y, batch_size=7)
+    trainer = PlanTrainer(classifier())
+    fit(trainer, X, Y, epochs=30, batch_size=16)
+    figures = evaluate(trainer, X, Y, batch_size=7)
     probabilities = trainer.predict(X, batch_size=7)
     assert probabilities.shape == (100, 3)
     assert figures["accuracy"] == (probabilities.argmax(1) == Y).mean() > 0.95
     assert figures["loss"] == pytest.approx(-np.log(probabilities[np.arange(100), Y]).mean(), rel=1e-4)
-    assert trainer.evaluate(X, Y, batch_size=100)["loss"] == pytest.approx(figures["loss"], rel=1e-6)
+    assert evaluate(trainer, X, Y, batch_size=100)["loss"] == pytest.approx(figures["loss"], rel=1e-6)
 
 
 def test_validation_takes_the_last_samples_before_shuffling():
-    trainer = Trainer(classifier())
-    history = trainer.fit(X, Y, epochs=2, validation_split=0.2)
+    trainer = PlanTrainer(classifier())
+    history = fit(trainer, X, Y, epochs=2, validation_split=0.2)
     assert list(history.history) == ["loss", "accuracy", "val_loss", "val_accuracy"]
-    assert history.history["val_loss"][-1] == trainer.evaluate(X[80:], Y[80:])["loss"]
+    assert history.history["val_loss"][-1] == evaluate(trainer, X[80:], Y[80:])["loss"]
     assert history.epoch == [0, 1]
-    expected = Trainer(classifier())
-    assert expected.fit(X[:80], Y[:80], epochs=2, validation_data=(X[80:], Y[80:])).history == history.history
+    expected = PlanTrainer(classifier())
+    assert fit(expected, X[:80], Y[:80], epochs=2, validation_data=(X[80:], Y[80:])).history == history.history
 
 
 def two_outputs(training=None):
@@ -133,7 +133,7 @@ def two_outputs(training=None):
 
 
 def test_several_inputs_and_outputs_are_given_by_name():
-    trainer = Trainer(two_outputs())
+    trainer = PlanTrainer(two_outputs())
     x, y = {"left": X[:5], "right": LX}, {"class": Y[:5], "size": LY}
     figures = trainer.step(x, y)
     assert list(figures) == ["loss", "class_loss", "size_loss", "class_accuracy"]
@@ -147,7 +147,7 @@ def test_several_inputs_and_outputs_are_given_by_name():
 
 
 def test_weights_are_copies_in_keras_order():
-    trainer = Trainer(classifier())
+    trainer = PlanTrainer(classifier())
     weights = trainer.weights()
     assert list(weights) == ["hidden/kernel", "hidden/bias", "species/kernel", "species/bias"]
     before = {name: array.copy() for name, array in weights.items()}
@@ -158,25 +158,25 @@ def test_weights_are_copies_in_keras_order():
 
 
 def test_the_next_step_uses_weights_that_were_set():
-    source, trainer = Trainer(classifier()), Trainer(classifier(seed=9))
+    source, trainer = PlanTrainer(classifier()), PlanTrainer(classifier(seed=9))
     for _ in range(4):
         source.step(X, Y)
     trainer.set_weights(source.weights())
-    assert trainer.evaluate(X, Y) == source.evaluate(X, Y)
+    assert evaluate(trainer, X, Y) == evaluate(source, X, Y)
     assert (trainer.predict(X) == source.predict(X)).all()
     trainer.set_weights({"hidden/bias": np.ones(8)}, strict=False)
     assert trainer.weights()["hidden/bias"].tolist() == [1] * 8
 
 
 def test_initial_weights_can_be_given():
-    weights = Trainer(classifier(seed=9)).weights()
+    weights = PlanTrainer(classifier(seed=9)).weights()
     assert all(
-        (array == weights[name]).all() for name, array in Trainer(classifier(), weights=weights).weights().items()
+        (array == weights[name]).all() for name, array in PlanTrainer(classifier(), weights=weights).weights().items()
     )
 
 
 def test_all_faults_of_weights_are_reported_at_once():
-    trainer = Trainer(classifier())
+    trainer = PlanTrainer(classifier())
     weights = trainer.weights()
     wrong = {**weights, "hidden/kernel": np.zeros((8, 4)), "hiden/bias": 1, "species/bias": np.array(["a"] * 3)}
     del wrong["hidden/bias"]
@@ -192,13 +192,13 @@ def test_all_faults_of_weights_are_reported_at_once():
 
 
 def test_a_callback_can_stop():
-    trainer = Trainer(classifier())
+    trainer = PlanTrainer(classifier())
 
     class Stop(Callback):
         def on_train_batch_end(self, batch, logs=None):
             trainer.stop()
 
-    history = trainer.fit(X, Y, batch_size=10, epochs=5, callbacks=[Stop()])
+    history = fit(trainer, X, Y, batch_size=10, epochs=5, callbacks=[Stop()])
     assert (trainer.steps, history.epoch, history.interrupted) == (1, [0], False)
 
 
@@ -236,22 +236,22 @@ def script(monkeypatch, values):
 )
 def test_early_stopping_counts_as_keras_does(monkeypatch, stopping, values, epochs, best):
     script(monkeypatch, values)
-    trainer = Trainer(classifier({"early_stopping": stopping}))
-    history = trainer.fit(X, Y, batch_size=50, epochs=len(values), validation_split=0.2)
+    trainer = PlanTrainer(classifier({"early_stopping": stopping}))
+    history = fit(trainer, X, Y, batch_size=50, epochs=len(values), validation_split=0.2)
     assert (len(history.epoch), history.best_epoch) == (epochs, best)
     assert history.stopped_early == (epochs < len(values))
 
 
 def test_the_best_epochs_weights_are_restored(monkeypatch):
     script(monkeypatch, [3, 1, 2, 5])
-    trainer = Trainer(classifier({"restore_best_weights": True}))
+    trainer = PlanTrainer(classifier({"restore_best_weights": True}))
     weights_of_epochs = []
 
     class Note(Callback):
         def on_epoch_end(self, epoch, logs=None):
             weights_of_epochs.append(trainer.weights())
 
-    trainer.fit(X, Y, epochs=4, validation_split=0.2, callbacks=[Note()])
+    fit(trainer, X, Y, epochs=4, validation_split=0.2, callbacks=[Note()])
     assert all((array == weights_of_epochs[1][name]).all() for name, array in trainer.weights().items())
 
 
@@ -265,7 +265,7 @@ def test_the_best_epochs_weights_are_restored(monkeypatch):
 )
 def test_an_unknown_figure_cannot_be_monitored(training, path, help):
     with pytest.raises(CompileError) as error:
-        Trainer(classifier(training)).fit(X, Y)
+        fit(PlanTrainer(classifier(training)), X, Y)
     (fault,) = error.value.diagnostics
     assert (fault.code, fault.path) == ("unknown-figure", path)
     assert fault.help.startswith(help)
@@ -275,7 +275,7 @@ def test_an_unknown_figure_cannot_be_monitored(training, path, help):
 
 
 def test_a_diverging_run_stops_with_the_last_good_weights():
-    trainer = Trainer(line({"optimizer": {"type": "sgd", "learning_rate": 1e6}}))
+    trainer = PlanTrainer(line({"optimizer": {"type": "sgd", "learning_rate": 1e6}}))
     states = []
 
     class Note(Callback):
@@ -283,11 +283,11 @@ def test_a_diverging_run_stops_with_the_last_good_weights():
             states.append((trainer.steps, trainer.weights()["line/kernel"]))
 
     with pytest.raises(Diverged) as error:
-        trainer.fit(LX, LY, batch_size=5, epochs=50, callbacks=[Note()])
+        fit(trainer, LX, LY, batch_size=5, epochs=50, callbacks=[Note()])
     (fault,) = error.value.diagnostics
     assert fault.code == "diverged"
     assert f"at step {len(states) + 1}" in fault.message
-    assert np.isfinite(trainer.evaluate(LX, LY)["loss"])
+    assert np.isfinite(evaluate(trainer, LX, LY)["loss"])
     steps, weights = states[-2]  # the last update gave the weights with which the loss is not finite
     assert trainer.steps == steps
     assert (trainer.weights()["line/kernel"] == weights).all()
@@ -295,7 +295,7 @@ def test_a_diverging_run_stops_with_the_last_good_weights():
 
 
 def test_a_first_step_that_diverges_changes_nothing():
-    trainer = Trainer(line())
+    trainer = PlanTrainer(line())
     huge = np.full((1, 1), 1e30)
     before = trainer.weights()["line/kernel"]
     with pytest.raises(Diverged, match="step 1"):
@@ -306,29 +306,29 @@ def test_a_first_step_that_diverges_changes_nothing():
 
 
 def test_data_that_does_not_fit_is_refused_before_the_first_step():
-    trainer = Trainer(classifier())
+    trainer = PlanTrainer(classifier())
     for x, y in ((X[:, :3], Y), (X, Y[:50]), (X, Y + 1), (X[:0], Y[:0]), (np.where(X > 1, np.nan, X), Y)):
         with pytest.raises(FeedError):
-            trainer.fit(x, y)
+            fit(trainer, x, y)
     assert trainer.steps == 0
 
 
 def test_missing_data_are_an_error():
-    for call in (Trainer(classifier()).fit, Trainer(classifier()).evaluate):
+    for call in (fit, evaluate):
         with pytest.raises(UsageError) as error:
-            call()
+            call(PlanTrainer(classifier()))
         assert error.value.diagnostic.code == "no-data"
 
 
 @pytest.mark.parametrize("wrong", [{"batch_size": 0}, {"epochs": -1}])
 def test_impossible_numbers_are_refused(wrong):
     with pytest.raises(ValueError, match="at least"):
-        Trainer(classifier()).fit(X, Y, **wrong)
+        fit(PlanTrainer(classifier()), X, Y, **wrong)
 
 
 def test_the_learning_rate_may_follow_a_schedule():
     schedule = {"type": "PiecewiseConstantDecay", "boundaries": [0], "values": [0.05, 0.0]}
-    trainer = Trainer(line({"optimizer": {"type": "sgd", "learning_rate": schedule}}))
+    trainer = PlanTrainer(line({"optimizer": {"type": "sgd", "learning_rate": schedule}}))
     trainer.step(LX, LY)
     weights = trainer.weights()["line/kernel"]
     trainer.step(LX, LY)
@@ -339,19 +339,19 @@ def test_the_specs_files_are_trained_validated_and_evaluated_on(tmp_path):
     for name, part in (("train", slice(0, 60)), ("validation", slice(60, 80)), ("test", slice(80, 100))):
         np.savez(tmp_path / f"{name}.npz", flower=X[part], species=Y[part])
     data = {"train": "train.npz", "validation": "validation.npz", "test": "test.npz"}
-    trainer = Trainer(classifier({"data": data, "epochs": 2}, source=SpecSource(str(tmp_path / "spec.json"))))
-    history = trainer.fit()
-    expected = Trainer(classifier({"epochs": 2}))
-    assert expected.fit(X[:60], Y[:60], validation_data=(X[60:80], Y[60:80])).history == history.history
-    assert trainer.evaluate() == expected.evaluate(X[80:], Y[80:])
+    trainer = PlanTrainer(classifier({"data": data, "epochs": 2}, source=SpecSource(str(tmp_path / "spec.json"))))
+    history = fit(trainer)
+    expected = PlanTrainer(classifier({"epochs": 2}))
+    assert fit(expected, X[:60], Y[:60], validation_data=(X[60:80], Y[60:80])).history == history.history
+    assert evaluate(trainer) == evaluate(expected, X[80:], Y[80:])
 
 
 def test_a_dataset_may_be_given_in_place_of_arrays():
     plan = classifier()
     samples = from_arrays(X, Y, plan.data_spec)
-    trainer = Trainer(plan)
-    trainer.fit(samples, epochs=1)
-    assert trainer.evaluate(samples) == trainer.evaluate(X, Y)
+    trainer = PlanTrainer(plan)
+    fit(trainer, samples, epochs=1)
+    assert evaluate(trainer, samples) == evaluate(trainer, X, Y)
     assert (trainer.predict(samples) == trainer.predict(X)).all()
 
 
@@ -368,5 +368,5 @@ def test_memory_is_planned_for_small_operators(width, planned, monkeypatch):
         {"type": "Dense", "name": "wide", "units": width, "activation": "relu"},
         {"type": "Dense", "name": "line", "units": 1},
     ]
-    Trainer(make_plan(layers, {"x": (2,)}, REGRESS)).step(LX, LY)
+    PlanTrainer(make_plan(layers, {"x": (2,)}, REGRESS)).step(LX, LY)
     assert planned_memory == [planned]

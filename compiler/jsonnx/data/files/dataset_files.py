@@ -49,7 +49,10 @@ MAX_FAULTS = 20
 
 
 def from_part(data: DataSection, part: str, data_spec: DataSpec, source: SpecSource) -> Dataset:
-    """The samples of the `train`, `validation` or `test` data that a spec names. Raises as `from_spec` does."""
+    """The samples of the `train`, `validation` or `test` data that a spec names.
+
+    Raises CompileError with every error in the files, UsageError if one cannot be read.
+    """
     if data.split is not None and part in data.split.parts:
         return from_split(data, items_of_spec(data, "train", source), data_spec, source)[part]
     data_spec = replace(data_spec, learns_labels=data_spec.learns_labels or part == "train")
@@ -65,7 +68,10 @@ def from_split(
     parts: Collection[str] = DATA_PARTS,
 ) -> dict[str, Dataset]:
     """The parts into which the spec's `split` divides the samples of files; rows of parts that are not among `parts`
-    are for training. Raises as `from_spec` does."""
+    are for training.
+
+    Raises CompileError with every error in the files or if a part is empty, UsageError if a file cannot be read.
+    """
     data_spec = replace(data_spec, learns_labels=True)
     reader = _Reader(data, data_spec, source, with_targets=True, with_split=True, needs_weights=True)
     return reader.read_split(items, parts)
@@ -80,9 +86,10 @@ def from_file(
     targets: bool = True,
     needs_weights: bool = False,
 ) -> Dataset:
-    """The samples of any file, folder or pattern, with the column names of the spec. Raises as `from_spec` does.
+    """The samples of any file, folder or pattern, with the column names of the spec.
 
-    Unless `needs_weights`, files may lack the columns of sample weights.
+    Unless `needs_weights`, files may lack the columns of sample weights. Raises CompileError with every error in the
+    files, UsageError if one cannot be read.
     """
     reader = _Reader(data, data_spec, source, with_targets=targets, needs_weights=needs_weights)
     return reader.read(items_of_user(path, source))[0]
@@ -98,7 +105,7 @@ def inputs_from(
     """The inputs in files, without targets, and the values of further columns as they are in the files.
 
     `format` replaces the suffixes of the files' names. `keep` names the further columns; None stands for all that have
-    one value for each sample. Raises as `from_spec` does.
+    one value for each sample. Raises CompileError with every error in the files, UsageError if one cannot be read.
     """
     return _Reader(data, data_spec, NO_SPEC, with_targets=False, format=format, keep=keep).read(items)
 
@@ -125,7 +132,8 @@ class _Reader:
         return maker.all_samples(rows)
 
     def read_split(self, items: Sequence[DataItem], parts: Collection[str]) -> dict[str, Dataset]:
-        """The samples of all files by their part. Raises as `read` does, and CompileError if a part is empty."""
+        """The samples of all files by their part. Raises CompileError with the errors of the first files that have
+        errors or if a part is empty, UsageError."""
         rows, maker = self._read(items)
         samples = dict(maker.samples_by_part(rows, parts))
         samples["train"] = replace(samples["train"], dropped_count=rows.samples.dropped_count)

@@ -15,7 +15,9 @@ from ...core.files.files import open_file
 from ...core.providers.known_providers import PROVIDERS
 from ...data.samples.data_errors import FeedError
 from ...placement import MissingKernel
-from ...runtime.fit.trainer import Trainer as PlanTrainer
+from ...runtime.fit.fit_data import dataset_of
+from ...runtime.fit.trainer import PlanTrainer
+from ...runtime.fit_arguments import fit_settings
 from ...runtime.parity.example_feeds import draw_inputs, draw_targets
 from ...runtime.parity.output_differences import OutputDifference, output_differences
 from ...runtime.parity.parity_report import CpuNode, ParityOptions, ParityReport, ProviderParity
@@ -105,7 +107,7 @@ class _Subject:
             if self.checked.objective is None or all(fault.code != "not-learned" for fault in error.diagnostics):
                 raise
         trainer = Trainer(self.checked, seed=self.options.seed)
-        self._fit(trainer, steps=1)
+        self._fit(trainer.plan_trainer, steps=1)
         return trainer.model().to_bytes()
 
     def losses(self, provider: str, *, fast: bool = True) -> tuple[tuple[float, ...], str]:
@@ -120,26 +122,20 @@ class _Subject:
             return (), "the number of steps is 0"
         try:
             trainer = Trainer(self.checked, provider, seed=self.options.seed, fast=fast, verify=False)
-            return tuple(self._fit(trainer, self.options.steps)), ""
+            return tuple(self._fit(trainer.plan_trainer, self.options.steps)), ""
         except FeedError as error:
             return (), f"no samples can be drawn for it: {error.diagnostics[0].message}"
 
-    def _fit(self, trainer: Trainer, steps: int) -> list[float]:
+    def _fit(self, trainer: PlanTrainer, steps: int) -> list[float]:
         """Trains one epoch of some steps on drawn samples. Returns the loss of each step."""
         plan, count = trainer.plan, steps * STEP_SAMPLES
         x = draw_inputs(plan.inputs, self.options.seed, count, plan.index_sizes, plan.input_vocabularies)
         y: Any = draw_targets(plan.targets, plan.outputs, self.options.seed, count)
+        samples = dataset_of(plan, x, y or None, learns_labels=True)
+        validation = samples if monitors_validation(plan.training) else None
         recorder = _LossRecorder()
-        history = PlanTrainer.fit(
-            trainer,
-            x,
-            y or None,
-            STEP_SAMPLES,
-            1,
-            False,
-            (x, y or None) if monitors_validation(plan.training) else None,
-            callbacks=[recorder],
-        )
+        settings = fit_settings(plan.training, batch_size=STEP_SAMPLES, epochs=1, shuffle=False)
+        history = trainer.fit(samples, validation, settings, (recorder,))
         if history.signal is not None:
             raise KeyboardInterrupt
         return recorder.losses

@@ -22,8 +22,8 @@ from ...data.files.data_locations import items_of_user
 from ...data.files.dataset_files import inputs_from
 from ...data.samples.dataset import Dataset
 from ...runtime.fit.step_timer import EnoughSteps, StepTimer, StepTimes
-from ...runtime.fit.trainer import Trainer as PlanTrainer
-from ...runtime.fit.trainer import prepare_trainer, record_steps
+from ...runtime.fit.trainer import PlanTrainer
+from ...runtime.fit_arguments import fit_settings
 from ...runtime.parity.example_feeds import draw_inputs
 from ...runtime.profile.profile import Profile
 from ...runtime.providers.node_origins import NodeOrigins
@@ -85,13 +85,13 @@ def profile_training(spec_or_run: str, options: ProfileOptions = DEFAULT_OPTIONS
     provider, KeyboardInterrupt after a signal.
     """
     trainer, checked, files = _opened_trainer(spec_or_run, options)
-    samples = training_samples(trainer, DataFiles(options.data) if options.data else files)
-    prepare_trainer(trainer, samples)
+    samples = training_samples(trainer.plan, DataFiles(options.data) if options.data else files)
+    trainer.prepare(samples)
     plain = _timed_steps(trainer, samples, options.steps)
     with session_recorder() as recorder:
-        execution = record_steps(trainer, recorder)
+        execution = trainer.record_steps(recorder)
         recorded = _timed_steps(trainer, samples, options.steps)
-        record_steps(trainer, None)
+        trainer.record_steps(None)
         records = recorder.end()
     origins = [NodeOrigins(record.model, record.optimized_model) for record in records]
     times = [session_times(*pair, WARM_UP_STEPS) for pair in zip(records, origins, strict=True)]
@@ -120,7 +120,7 @@ def profile_training(spec_or_run: str, options: ProfileOptions = DEFAULT_OPTIONS
     )
 
 
-def _opened_trainer(spec_or_run: str, options: ProfileOptions) -> tuple[Trainer, CheckedSpec, DataFiles]:
+def _opened_trainer(spec_or_run: str, options: ProfileOptions) -> tuple[PlanTrainer, CheckedSpec, DataFiles]:
     """The trainer of a spec or of the spec of a run, and the files that replaced the data that the spec names."""
     folder = Path(spec_or_run)
     is_run = RunPaths(folder).run_info.exists()
@@ -136,7 +136,7 @@ def _opened_trainer(spec_or_run: str, options: ProfileOptions) -> tuple[Trainer,
         verify=options.verify,
         data_roots=options.data_roots,
         provider_options=options.provider_options,
-    )
+    ).plan_trainer
     if not is_run:
         return trainer, checked, SPEC_FILES
     spec_file, files = run_data_files(folder, read_run_info(folder))
@@ -144,18 +144,12 @@ def _opened_trainer(spec_or_run: str, options: ProfileOptions) -> tuple[Trainer,
     return trainer, checked, files
 
 
-def _timed_steps(trainer: Trainer, samples: Dataset, steps: int) -> StepTimes:
+def _timed_steps(trainer: PlanTrainer, samples: Dataset, steps: int) -> StepTimes:
     """The times of steps of a fit, which ends with the last of them: nothing is validated or written."""
     timer = StepTimer(WARM_UP_STEPS, steps)
     with suppress(EnoughSteps):
-        history = PlanTrainer.fit(
-            trainer,
-            samples,
-            epochs=1,
-            steps_per_epoch=WARM_UP_STEPS + steps,
-            validation_data=samples.subset(slice(1)),
-            callbacks=[timer],
-        )
+        settings = fit_settings(trainer.plan.training, epochs=1, steps_per_epoch=WARM_UP_STEPS + steps)
+        history = trainer.fit(samples, samples.subset(slice(1)), settings, (timer,))
         if history.signal is not None:
             raise KeyboardInterrupt
     times = timer.times()

@@ -14,13 +14,14 @@ from ...ir import Builder, Graph
 from ...lowering.check_augmentation import augmentation_calls, augmented_input_name
 from ...lowering.lower import lower
 from ...passes.canonicalize import canonicalize
-from ...runtime.fit.trainer import prepare_trainer, run_graph
+from ...runtime.fit.trainer import PlanTrainer
 from ...runtime.profile.layer_trace import NetworkTrace, TracedLayer, ValueStatistics, WeightNorms
 from ...runtime.providers.node_times import seconds_by_path
 from ...runtime.providers.session_recorder import session_recorder
+from ...runtime.training_plan import TrainingPlan
 from ..check.check import CheckedSpec
 from ..compile.initial_weights import Weights
-from ..train.run_data import DataFiles, read_part, read_split
+from ..train.run_data import DataFiles, read_data
 from ..train.trainer import Trainer
 from ..train.weight_gradients import loss_and_gradients
 
@@ -41,9 +42,9 @@ def trace_network(
 
     Raises CompileError for a spec that cannot be trained and for data that do not fit, UsageError without data.
     """
-    trainer = Trainer(checked, seed=seed, weights=weights, data_roots=data_roots, verify=verify)
-    samples = training_samples(trainer, DataFiles(data))
-    prepare_trainer(trainer, samples)
+    trainer = Trainer(checked, seed=seed, weights=weights, data_roots=data_roots, verify=verify).plan_trainer
+    samples = training_samples(trainer.plan, DataFiles(data))
+    trainer.prepare(samples)
     batch = samples.subset(slice(trainer.plan.training.batch_size))
     with session_recorder() as recorder:
         loss, gradients = loss_and_gradients(checked, trainer, batch, recorder, WARM_UP_RUNS + TIMED_RUNS)
@@ -52,20 +53,18 @@ def trace_network(
     return NetworkTrace(len(batch), loss, tuple(layers))
 
 
-def training_samples(trainer: Trainer, files: DataFiles) -> Dataset:
+def training_samples(plan: TrainingPlan, files: DataFiles) -> Dataset:
     """The training samples that the spec names, or a file's in their place. Raises UsageError `no-data`."""
-    plan = trainer.plan
-    split = read_split(plan.training.data, files, plan.data_spec, plan.source)
-    samples = split.get("train") or read_part("train", plan.training.data, files, plan.data_spec, plan.source)
-    if samples is None:
+    data = read_data(plan, files, parts=("train",))
+    if data is None:
         help = "name a file in `training.data.train`, or with --data FILE"
         raise UsageError("no-data", "the spec names no training data", help)
-    return samples
+    return data.train
 
 
 def _traced_layers(
     checked: CheckedSpec,
-    trainer: Trainer,
+    trainer: PlanTrainer,
     batch: Dataset,
     gradients: Mapping[str, np.ndarray],
     seconds: Mapping[str, float],
@@ -76,7 +75,7 @@ def _traced_layers(
     names = [*inputs, *dict.fromkeys(result for call in calls for result in call.results)]
     graph = _values_graph(checked, names)
     operators = _operators_by_path(graph)
-    values = next(run_graph(trainer, _with_copied_outputs(graph), [batch]))
+    values = next(trainer.run_graph(_with_copied_outputs(graph), [batch]))
     statistics = {name: ValueStatistics.of(values[name]) for name in names}
     norms = _norms_by_layer(trainer.weights(), gradients)
     traced = [TracedLayer(name, "Input", "", {name: statistics[name]}) for name in inputs]

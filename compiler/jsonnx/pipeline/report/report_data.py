@@ -17,7 +17,7 @@ from ...html_report.regression import histogram, scatter_sample
 from ...runtime.training_plan import TrainingPlan
 from ..run.trained_model import TrainedModel
 from ..run_folder.run import Run
-from ..train.run_data import read_part, read_split, split_off_validation
+from ..train.run_data import read_data
 from ..train.target_classes import class_counts
 
 EVALUATED_PARTS = ("validation", "test")
@@ -71,17 +71,8 @@ def checked_report_data(run: Run, parts: Mapping[str, Dataset]) -> ReportData:
 
 
 def _parts_of_spec(model: TrainedModel, plan: TrainingPlan) -> dict[str, Dataset]:
-    section, files, data_spec = plan.training.data, model.data_files, plan.data_spec
-    split = read_split(section, files, data_spec, plan.source)
-
-    def read(part: str) -> Dataset | None:
-        return split.get(part) or read_part(part, section, files, data_spec, plan.source)
-
-    train = read("train")
-    if train is None:
-        return {}
-    data = split_off_validation(train, read("validation"), section, plan.source)
-    return replace(data, test=read("test")).parts
+    data = read_data(plan, model.data_files)
+    return {} if data is None else data.parts
 
 
 # -- targets -----------------------------------------------------------------------------------------------------------

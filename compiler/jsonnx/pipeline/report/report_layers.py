@@ -16,7 +16,7 @@ from ...html_report.json_values import rounded
 from ...ir import Builder, Graph
 from ...lowering.lower import lower
 from ...passes.canonicalize import canonicalize
-from ...runtime.fit.trainer import Trainer, run_graph
+from ...runtime.fit.trainer import PlanTrainer
 from ..check.check import CheckedSpec
 from ..train.weight_gradients import batch_gradients
 
@@ -30,7 +30,9 @@ Arrays = Mapping[str, np.ndarray]
 # -- norms -------------------------------------------------------------------------------------------------------------
 
 
-def layer_norms(checked: CheckedSpec, trainer: Trainer, batch: Dataset, initial: Arrays | None) -> list[dict[str, Any]]:
+def layer_norms(
+    checked: CheckedSpec, trainer: PlanTrainer, batch: Dataset, initial: Arrays | None
+) -> list[dict[str, Any]]:
     """The norms of the trainable weights of each layer, of their gradients and updates in a step on a batch.
 
     `initial` are the weights before training, None if they are not known. Trains the trainer by one step. Raises
@@ -94,7 +96,7 @@ class _UnitValues:
         return self.weighted_sums[name] / self.sample_count
 
 
-def unit_values(checked: CheckedSpec, trainer: Trainer, samples: Dataset) -> list[dict[str, Any]]:
+def unit_values(checked: CheckedSpec, trainer: PlanTrainer, samples: Dataset) -> list[dict[str, Any]]:
     """For each layer with weights or an activation: its units, those with one value for all samples, and the mean,
     the spread and the share of zeros of its values."""
     samples = samples.subset(slice(MAX_UNIT_SAMPLES))
@@ -105,7 +107,7 @@ def unit_values(checked: CheckedSpec, trainer: Trainer, samples: Dataset) -> lis
     statistics: dict[str, _UnitValues] = {}
     starts = range(0, len(samples), UNIT_BATCH_SIZE)
     batches = [samples.subset(slice(start, start + UNIT_BATCH_SIZE)) for start in starts]
-    for batch, results in zip(batches, run_graph(trainer, graph, batches), strict=True):
+    for batch, results in zip(batches, trainer.run_graph(graph, batches), strict=True):
         for name in calls:
             least, greatest = results[f"{name} least"], results[f"{name} greatest"]
             layer = statistics.setdefault(name, _UnitValues(least, greatest))

@@ -23,7 +23,7 @@ from ...html_report.json_values import rounded
 from ...html_report.outputs import output_figures
 from ...lowering.cost import cost_table
 from ...render.networks.tables import summary_json
-from ...runtime.fit.trainer import Trainer
+from ...runtime.fit.trainer import PlanTrainer
 from ...runtime.training_plan import TrainingPlan
 from ..check.check import CheckedSpec
 from ..compile.graphs import costed_graph
@@ -228,7 +228,7 @@ def _layers(run: Run, checked: CheckedSpec, plan: TrainingPlan, data: ReportData
         return {}
     shown: dict[str, Any] = {}
     try:
-        trainer = Trainer(plan)
+        trainer = PlanTrainer(plan)
         initial = trainer.weights() if run.info.get("initial_weights", "") is None else None
         checkpoint, _ = RunFolder(run.folder).load_newest_checkpoint(trainer)
         if checkpoint is None:

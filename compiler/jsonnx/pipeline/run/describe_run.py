@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,13 +12,14 @@ from ...core.figures import finite_or_none
 from ...core.reserved_names import LOSS, validation_name
 from ...core.system.optional_packages import used_package_versions
 from ...core.system.peak_memory import peak_memory_bytes
+from ...core.training_options import TrainingOptions
 from ...frontend.json.json_reader import STDIN_NAME
 from ...runtime.fit.early_stopping import EarlyStoppingMonitor
 from ...runtime.fit.environment import INSTRUCTION_SETS
 from ...sections.monitor import monitored_figure
 from ..git.git_revision import git_revision
 from ..run_folder.run_info import LAYOUT_VERSION, RUNNING, RunInfo, best_epoch, finite_figures, path_from
-from ..train.run_data import RunData
+from ..train.run_data import DataFiles, RunData
 
 if TYPE_CHECKING:
     from ...runtime.execution.history import History
@@ -32,18 +33,15 @@ def start_info(
     spec_sha256: str,
     trainer: Trainer,
     data: RunData,
-    data_files: Mapping[str, str],
-    scale: str | None,
-    changes: Sequence[str],
+    options: TrainingOptions,
     before: RunInfo,
 ) -> RunInfo:
     """The description of a run that starts, or that continues one with the description `before`.
 
-    `spec_sha256` is the hash of the spec, before anything was learned from the data. `data_files` replace the spec's
-    files, by their keys in `training.data`.
+    `spec_sha256` is the hash of the spec, before anything was learned from the data.
     """
     document: Any = checked.source.value
-    replaced = {part: path_from(folder, Path(path)) for part, path in data_files.items()}
+    replaced = {part: path_from(folder, Path(path)) for part, path in DataFiles.of(options).paths.items()}
     return {
         "layout": LAYOUT_VERSION,
         "spec": Path(checked.source.file or STDIN_NAME).name,
@@ -53,8 +51,7 @@ def start_info(
         "provider_options": sorted(trainer.resolved_provider.chosen_options),
         "seed": trainer.plan.seed,
         "spec_sha256": spec_sha256,
-        "scale": scale,
-        "set": list(changes),
+        **options.recorded(),
         "parameters": document.get("parameters", {}),
         "initial_weights": trainer.initial_weights_digest,
         "data": {part: {"samples": len(dataset), "sha256": dataset.digest} for part, dataset in data.parts.items()},
@@ -114,11 +111,10 @@ def _greatest(*counts: int | None) -> int | None:
 
 def _monitor(trainer: Trainer, has_validation: bool) -> dict[str, str]:
     """The figure that tells the best epoch: the one that the spec monitors, or else a loss."""
-    monitor = EarlyStoppingMonitor(trainer.plan, has_validation)
     figure = monitored_figure(trainer.plan.training)
     if figure is None:
         return {"figure": validation_name(LOSS) if has_validation else LOSS, "mode": "min"}
-    return {"figure": figure, "mode": "max" if monitor.is_maximized else "min"}
+    return {"figure": figure, "mode": "max" if EarlyStoppingMonitor(trainer.plan).is_maximized else "min"}
 
 
 def _now() -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,18 +17,20 @@ from ...core.files.digests import file_sha256
 from ...core.files.files import write_atomically
 from ...core.files.run_layout import WEIGHTS_FILE
 from ...core.files.spec_folders import LOCK_FILE
+from ...core.training_options import TrainingOptions, option_keys, recorded_options
 from ...frontend.json.json_reader import STDIN_NAME, read_file
 from ...frontend.schema.fast_validator import is_valid
 from ...render.schemas.run_schema import lock_schema
+from ...runtime.providers.provider_options import parse_assignments
 from ..run_folder.run import Run
 from ..run_folder.run_info import FINISHED, RunInfo
 from .run_differences import environment_differences, input_differences
 
 LOCK_FORMAT = 1
 LOCK_HELP = "`jsonnx lock RUN` writes it from a finished run"
-INPUT_KEYS = ("spec_sha256", "scale", "set", "seed", "provider", "provider_options", "data", "initial_weights")
+INPUT_KEYS = ("spec_sha256", *option_keys(is_environment=False), "data", "initial_weights")
 """Keys of a run that must be the same for the same weights, on whatever machine."""
-ENVIRONMENT_KEYS = ("threads", "versions", "machine")
+ENVIRONMENT_KEYS = (*option_keys(is_environment=True), "versions", "machine")
 """Keys of a run on which the last bits of the weights depend."""
 
 
@@ -42,30 +44,15 @@ class LockedRun:
     values: Mapping[str, Any]
     """The keys of the run, INPUT_KEYS and ENVIRONMENT_KEYS, and `weights_sha256`."""
 
-    @property
-    def scale(self) -> str | None:
-        return self.values["scale"]
-
-    @property
-    def changes(self) -> tuple[str, ...]:
-        return tuple(self.values["set"])
-
-    @property
-    def seed(self) -> int:
-        return self.values["seed"]
-
-    @property
-    def provider(self) -> str:
-        return self.values["provider"]
-
-    @property
-    def provider_options(self) -> tuple[str, ...]:
-        """The options of the provider, such as `device_id=1`."""
-        return tuple(self.values.get("provider_options", ()))
-
-    @property
-    def threads(self) -> int:
-        return self.values["threads"]
+    def applied_to(self, options: TrainingOptions) -> TrainingOptions:
+        """The options with the values that the locked run recorded."""
+        values: dict[str, Any] = {}
+        for option, run_key in recorded_options():
+            value = self.values.get(run_key.name, option.run_default)
+            if option.record.kind == "assignments":
+                value = parse_assignments(value) or None
+            values[option.name] = tuple(value) if isinstance(value, list) else value
+        return replace(options, **values)
 
     def require_inputs(self, run_info: RunInfo) -> None:
         """Raises CompileError `lock-mismatch` if a run has another spec, other data or another seed."""

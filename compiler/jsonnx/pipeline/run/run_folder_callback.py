@@ -13,7 +13,7 @@ from ..run_folder.metric_files import step_line
 from ..run_folder.run_folder import RunFolder
 from ..train.trainer import Trainer
 from .checkpoint_schedule import CheckpointSchedule
-from .run_options import Warn, no_warning
+from .run_warnings import Warn, no_warning
 
 MAX_STEP_LINES_PER_EPOCH, MIN_STEPS_BETWEEN_LINES = 25, 10
 """Which steps of an epoch have a line: more would take over 2 % of the time of a run with small steps."""

@@ -1,4 +1,4 @@
-"""What a training run starts from: its trainer, its data, and the files that it reads."""
+"""The trainer, the data and the files of a training run at its start."""
 
 from __future__ import annotations
 
@@ -7,30 +7,15 @@ from pathlib import Path
 
 from ...core.diagnostics import UsageError
 from ...core.files.spec_folders import SpecFolders
-from ...runtime.fit.early_stopping import EarlyStoppingMonitor
-from ...sections.data_section import DATA_PARTS
+from ...core.training_options import TrainingOptions
 from ..check.check import CheckedSpec
 from ..compile.initial_weights import possible_weight_files
-from ..train.run_data import DataFiles, RunData, file_paths, read_part, read_split, split_off_validation
+from ..train.run_data import DataFiles, RunData, file_paths, read_data, require_validation
 from ..train.trainer import Trainer
-from .run_options import RunOptions, Warn
+from .run_warnings import Warn
 
 
-def new_trainer(checked: CheckedSpec, options: RunOptions) -> Trainer:
-    return Trainer(
-        checked,
-        options.provider,
-        options.seed,
-        options.weights,
-        options.threads,
-        options.partial,
-        verify=options.verify,
-        data_roots=options.data_roots,
-        provider_options=options.provider_options,
-    )
-
-
-def resumed_trainer(checked: CheckedSpec, options: RunOptions, warn: Warn) -> Trainer:
+def resumed_trainer(checked: CheckedSpec, options: TrainingOptions, warn: Warn) -> Trainer:
     """A trainer whose weights will be replaced by those of a checkpoint.
 
     Its initial weights are read only to be compared with those that the run started from; if their file is gone, the
@@ -39,45 +24,28 @@ def resumed_trainer(checked: CheckedSpec, options: RunOptions, warn: Warn) -> Tr
     training = checked.network.training
     partial = options.weights is not None or (training is not None and training.weights is not None)
     try:
-        return new_trainer(checked, replace(options, partial=partial))
+        return Trainer(checked, **replace(options, partial=partial).trainer_arguments())
     except UsageError as error:
         if error.diagnostic.code != "unreadable-file":
             raise
         message = f"{error.diagnostic.message}, so the initial weights are not compared with those of the run"
         warn([replace(error.diagnostic, message=message, severity="warning")])
-        return Trainer(
-            checked,
-            options.provider,
-            options.seed,
-            {},
-            options.threads,
-            partial=True,
-            data_roots=options.data_roots,
-            provider_options=options.provider_options,
-        )
+        return Trainer(checked, **options.trainer_arguments() | {"weights": {}, "partial": True})
 
 
-def input_files(checked: CheckedSpec, options: RunOptions) -> list[Path]:
+def input_files(checked: CheckedSpec, options: TrainingOptions) -> list[Path]:
     """All files that the run reads."""
     training = checked.network.training
     folders = SpecFolders.of(checked.folder, options.data_roots)
-    data_files = file_paths(training.data if training else None, folders, options.data)
+    data_files = file_paths(training.data if training else None, folders, DataFiles.of(options))
     return [*checked.files, *data_files, *possible_weight_files(options.weights)]
 
 
 def load_data(trainer: Trainer, files: DataFiles) -> RunData:
-    """Reads and checks all data of the run, and splits off the validation data if the spec says so."""
-    plan = trainer.plan
-    split = read_split(plan.training.data, files, plan.data_spec, plan.source)
-    train = split.get("train") or read_part("train", plan.training.data, files, plan.data_spec, plan.source)
-    if train is None:
+    """Reads and checks all data of the run. Raises UsageError `no-data` if there are none to train on."""
+    data = read_data(trainer.plan, files)
+    if data is None:
         help = "name a file in `training.data.train`, or with --data FILE"
         raise UsageError("no-data", "the spec names no data to train on", help)
-    plan = plan.with_learned(train)
-    section = plan.training.data
-    validation, test = (
-        split.get(part) or read_part(part, section, files, plan.data_spec, plan.source) for part in DATA_PARTS[1:]
-    )
-    data = split_off_validation(train, validation, section, plan.source)
-    EarlyStoppingMonitor(plan, data.validation is not None)  # raises UsageError if the monitored figure is not reported
-    return replace(data, test=test, split_parts=tuple(split))
+    require_validation(trainer.plan, data.validation)
+    return data

@@ -17,7 +17,7 @@ from ...trackers.tracker import Parameter, RunTracker, TrackedRun
 from ...trackers.worker import TrackerWorker
 from ..run_folder.run_info import RunInfo
 from .run_folder_callback import steps_between_lines
-from .run_options import Warn
+from .run_warnings import Warn
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -28,8 +28,7 @@ from ...data.files.dataset_files import from_file, inputs_from
 from ...data.samples.dataset import Dataset
 from ...frontend.json.json_reader import STDIN_NAME, read_text
 from ...runtime.execution.history import MetricSums
-from ...runtime.fit.plan_data import from_spec
-from ...runtime.fit.trainer import Trainer
+from ...runtime.fit.trainer import PlanTrainer
 from ...runtime.providers.provider_options import ProviderOptions
 from ...runtime.session.session import Session, concatenate_batches
 from ...runtime.session.weight_files import read_weight_file
@@ -42,7 +41,15 @@ from ..compile.target_forms import plan_for_target
 from ..run_folder.run_info import path_from, read_run_info, write_evaluation
 from ..train.decision import with_thresholds
 from ..train.plan_training import plan_training
-from ..train.run_data import SPEC_FILES, DataFiles, read_part, read_split, replaced_files, split_off_validation
+from ..train.run_data import (
+    SPEC_FILES,
+    DataFiles,
+    part_of_spec,
+    read_part,
+    read_split,
+    replaced_files,
+    split_off_validation,
+)
 from .prediction_files import Predictions, prediction_writer
 
 NO_EVALUATION_DATA = "the spec names neither test nor validation data, and has no `validation_split`"
@@ -153,7 +160,7 @@ class TrainedModel:
         samples = self._evaluation_samples(training_plan, data)
         if self.folder is not None:
             provider = self.session.provider
-            trainer = Trainer(plan_for_target(training_plan, provider.name), provider)
+            trainer = PlanTrainer(plan_for_target(training_plan, provider.name), provider)
             trainer.set_weights(read_weight_file(RunPaths(self.folder).weights, self.verify))
             return trainer.evaluate(samples, batch_size=BATCH_SIZE)
         return self._evaluate_outputs(training_plan, samples)
@@ -224,7 +231,7 @@ class TrainedModel:
         if self.spec_file is not None:
             section, source = training_plan.training.data, training_plan.source
             parts = read_split(section, self.data_files, training_plan.data_spec, source)
-            samples = parts.get("test") or from_spec(training_plan, "test")
+            samples = parts.get("test") or part_of_spec(training_plan, "test")
             samples = samples or parts.get("validation") or self._validation_samples(training_plan)
         if samples is None:
             message = f"there is no data to evaluate {str(self.path)!r} on"

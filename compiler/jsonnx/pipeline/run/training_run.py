@@ -11,6 +11,7 @@ from pathlib import Path
 from ...core.diagnostics import CompileError, Diagnostic, Note, UsageError
 from ...core.files.files import refuse_overwrite
 from ...core.files.run_layout import MODEL_FILE, WEIGHTS_FILE
+from ...core.training_options import DEFAULT_OPTIONS, TrainingOptions
 from ...placement import ProviderPlacement
 from ...runtime.fit.trainer import Diverged, History
 from ...runtime.providers.signals import StopOnSignal
@@ -20,16 +21,16 @@ from ..run_folder.run_folder import RunFolder
 from ..run_folder.run_info import DIVERGED, FINISHED, INTERRUPTED, RunInfo, read_run_info, run_info_texts
 from ..run_folder.spec_files import spec_sha256, spec_texts
 from ..train.data_warnings import data_warnings
-from ..train.decision import require_validation
 from ..train.learned_spec import learned_notes, with_learned
-from ..train.run_data import RunData
+from ..train.run_data import DataFiles, RunData
 from ..train.trainer import Trainer
 from .describe_run import end_info, start_info
+from .lock_file import LockedRun
 from .run_folder_callback import SAVE_ERRORS, RunFolderCallback
-from .run_inputs import input_files, load_data, new_trainer, resumed_trainer
-from .run_options import DEFAULT_OPTIONS, RunOptions, Warn, no_warning
+from .run_inputs import input_files, load_data, resumed_trainer
 from .run_outcome import Outcome
 from .run_trackers import RunTrackers, selected_trackers
+from .run_warnings import Warn, no_warning
 from .spec_changes import change_texts, with_change_notes
 from .training_placement import fallback_diagnostic, training_placement
 
@@ -39,8 +40,9 @@ RESTART_HELP = "choose another folder with -o, or start over with --force"
 def train(
     checked: CheckedSpec,
     folder: Path,
-    options: RunOptions = DEFAULT_OPTIONS,
+    options: TrainingOptions = DEFAULT_OPTIONS,
     *,
+    lock: LockedRun | None = None,
     callbacks: Iterable[object] = (),
     warn: Warn = no_warning,
     on_weights_resolved: Callable[[WeightsReport], None] = lambda report: None,
@@ -52,17 +54,17 @@ def train(
     An interrupted run leaves its weights, its model and a checkpoint. `warn` is called with warnings,
     `on_weights_resolved` with the report on initial weights from a file, `on_resumed` with lines that say where a run
     is resumed and how its spec has changed, `on_placement` with the placement of the training step. Raises
-    CompileError, FeedError, UsageError, and Diverged, in which case the folder has the last finite weights.
+    CompileError, FeedError, UsageError, and Diverged, in which case the folder has the last finite weights. With a
+    `lock`, the run must be the locked one.
     """
     start_time = time.monotonic()
     run_folder = RunFolder(folder, lambda text: warn([Diagnostic("run-locked", text, severity="warning")]))
     refuse_overwrite(input_files(checked, options), run_folder.result_files)
     resumes = _is_resumed(run_folder, options)
-    trainer = resumed_trainer(checked, options, warn) if resumes else new_trainer(checked, options)
+    trainer = resumed_trainer(checked, options, warn) if resumes else Trainer(checked, **options.trainer_arguments())
     trackers = RunTrackers(selected_trackers(trainer.plan.training.trackers, options.trackers), warn)
     _report_placement(checked, trainer, options, warn, on_placement)
-    data = load_data(trainer, options.data)  # before anything is written, so that an error leaves no files
-    require_validation(trainer.plan, data.validation is not None)
+    data = load_data(trainer, DataFiles.of(options))  # before anything is written, so that an error leaves no files
     notes = learned_notes(checked, data.train)
     spec_hash = spec_sha256(checked)
     checked = with_learned(checked, data.train)
@@ -70,13 +72,14 @@ def train(
         warn(notes)
         warn(checked.without_silenced(data_warnings(checked, data, has_initial_weights=options.weights is not None)))
     run = _PreparedRun(run_folder, checked, spec_hash, options, trainer, data, warn, start_time)
-    run.check_lock()
+    if lock is not None:
+        run.check_lock(lock)
     with run_folder:
         if _is_resumed(run_folder, options) != resumes:
             message = f"another process has started or removed the run in {str(folder)!r}"
             raise UsageError("run-exists", message, "give the command once more")
         run_info = run.resume(on_resumed) if resumes else run.start(on_weights_resolved)
-        writer = RunFolderCallback(run_folder, trainer, options.continue_on_save_error, warn)
+        writer = RunFolderCallback(run_folder, trainer, options.on_save_error == "continue", warn)
         with _resume_help(), trackers.tracking(trainer, folder, run_info, checked.source.value, resumes):
             history = run.fit(writer, trackers, callbacks, run_info)
             with StopOnSignal() as stop_signal:
@@ -89,9 +92,9 @@ def train(
             trackers.state = INTERRUPTED if history.interrupted else FINISHED
             run.write_end(run_info, trackers.state, history, test_figures, files)
             writer.finish()
-            is_locked = options.lock is not None and not history.interrupted
-            if options.lock is not None and is_locked:
-                options.lock.require_weights(files[WEIGHTS_FILE], run_info)
+            is_locked = lock is not None and not history.interrupted
+            if lock is not None and is_locked:
+                lock.require_weights(files[WEIGHTS_FILE], run_info)
         split_counts = {part: len(data.parts[part]) for part in data.split_parts}
         return Outcome(
             folder,
@@ -108,7 +111,7 @@ def train(
 def _report_placement(
     checked: CheckedSpec,
     trainer: Trainer,
-    options: RunOptions,
+    options: TrainingOptions,
     warn: Warn,
     on_placement: Callable[[ProviderPlacement | None], None],
 ) -> None:
@@ -129,19 +132,17 @@ class _PreparedRun:
     folder: RunFolder
     checked: CheckedSpec
     spec_sha256: str
-    options: RunOptions
+    options: TrainingOptions
     trainer: Trainer
     data: RunData
     warn: Warn
     start_time: float
 
-    def check_lock(self) -> None:
+    def check_lock(self, lock: LockedRun) -> None:
         """Raises CompileError if the run cannot be that of the lock file; warns if its last bits may differ."""
-        lock = self.options.lock
-        if lock is not None:
-            run_info = self._info()
-            lock.require_inputs(run_info)
-            self.warn(lock.environment_warnings(run_info))
+        run_info = self._info()
+        lock.require_inputs(run_info)
+        self.warn(lock.environment_warnings(run_info))
 
     def start(self, on_weights_resolved: Callable[[WeightsReport], None]) -> RunInfo:
         """Writes the first files of the run. Returns the content of `run.json`."""
@@ -198,9 +199,7 @@ class _PreparedRun:
             self.spec_sha256,
             self.trainer,
             self.data,
-            options.data.paths,
-            options.scale,
-            options.changes,
+            options,
             before,
         )
 
@@ -245,18 +244,18 @@ class _PreparedRun:
         self.folder.write_texts(run_info_texts(self.folder.paths, ended))
 
 
-def _is_resumed(run: RunFolder, options: RunOptions) -> bool:
+def _is_resumed(run: RunFolder, options: TrainingOptions) -> bool:
     """Whether the run continues the one in the folder. Raises UsageError if it would overwrite a file, or if the folder
     has files of a run, but not the one that makes it possible to resume it."""
     folder = str(run.path)
-    existing = run.existing_files
-    if run.has_run and not options.may_overwrite:
+    existing, may_overwrite = run.existing_files, options.resume or options.force
+    if run.has_run and not may_overwrite:
         message = f"there is already a run in {folder!r}"
         raise UsageError("run-exists", message, f"continue it with --resume, {RESTART_HELP}")
     if options.resume and not run.has_run and existing and not options.force:
         message = f"the folder {folder!r} has {existing[0].name!r}, but no run to resume"
         raise UsageError("no-checkpoint", message, RESTART_HELP)
-    if existing and not options.may_overwrite:
+    if existing and not may_overwrite:
         message = f"{str(existing[0])!r} already exists"
         raise UsageError("run-exists", message, f"{RESTART_HELP}, which overwrites it")
     return options.resume and run.has_run
@@ -274,4 +273,4 @@ def _resume_help() -> Iterator[None]:
         raise
 
 
-__all__ = ["Outcome", "ProviderPlacement", "RunOptions", "train"]
+__all__ = ["Outcome", "ProviderPlacement", "train"]

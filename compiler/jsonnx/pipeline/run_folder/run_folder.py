@@ -8,7 +8,7 @@ from contextlib import suppress
 from fnmatch import fnmatchcase
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from ...core.diagnostics import CompileError, Diagnostic, UsageError
 from ...core.figures import numbers_only
@@ -33,10 +33,20 @@ if TYPE_CHECKING:
     import numpy as np
 
     from ...runtime.execution.history import History
-    from ...runtime.fit.trainer import Trainer
 
 MAX_CHECKPOINTS = 2
 """Number of checkpoints that are kept, so that an older one can be resumed if the newest is damaged."""
+
+
+class ResumableTrainer(Protocol):
+    """A trainer whose state checkpoints keep."""
+
+    @property
+    def steps(self) -> int: ...
+
+    def save_checkpoint(self, path: str | os.PathLike[str]) -> str: ...
+
+    def load_checkpoint(self, path: str | os.PathLike[str], *, exact: bool = False) -> list[Diagnostic]: ...
 
 
 class RunFolder:
@@ -123,7 +133,7 @@ class RunFolder:
         """Whether there is a run: its first checkpoint is written before the file that says so."""
         return file_exists(self.paths.run_info)
 
-    def start_run(self, trainer: Trainer, description: Mapping[Path, str]) -> None:
+    def start_run(self, trainer: ResumableTrainer, description: Mapping[Path, str]) -> None:
         """Writes the first checkpoint, then replaces the files of an earlier run. `description` has the texts of files
         by path, in the order in which they are written; the last one is `run.json`."""
         first = self.paths.checkpoint(trainer.steps)
@@ -239,7 +249,7 @@ class RunFolder:
         found = [file for file in files if fnmatchcase(file.name, CHECKPOINT_PATTERN)]
         return sorted(found, reverse=True)
 
-    def save_checkpoint(self, trainer: Trainer, keep: int = MAX_CHECKPOINTS) -> Path:
+    def save_checkpoint(self, trainer: ResumableTrainer, keep: int = MAX_CHECKPOINTS) -> Path:
         """Writes a checkpoint and the manifest, then removes all checkpoints but the newest ones.
 
         Those of later steps are removed, too: they were damaged when the run was resumed.
@@ -256,13 +266,13 @@ class RunFolder:
     def _checkpoints_until(self, last: Path) -> list[Path]:
         return [path for path in self.checkpoints() if path <= last]
 
-    def save_best_checkpoint(self, trainer: Trainer) -> None:
+    def save_best_checkpoint(self, trainer: ResumableTrainer) -> None:
         """Replaces the checkpoint of the best epoch."""
         self._write_checkpoint(trainer, self.paths.best_checkpoint)
         kept = self._checkpoints_until(self.paths.checkpoint(trainer.steps))
         self._write_manifest([*kept, self.paths.best_checkpoint])
 
-    def _write_checkpoint(self, trainer: Trainer, path: Path) -> None:
+    def _write_checkpoint(self, trainer: ResumableTrainer, path: Path) -> None:
         self._lock.require()
         self._digests[path.name] = trainer.save_checkpoint(path)
 
@@ -273,7 +283,9 @@ class RunFolder:
         self._digests = {path.name: self._digests.get(path.name) or _digest(path) for path in present}
         write_manifest(self.paths.checkpoint_manifest, self._digests)
 
-    def load_newest_checkpoint(self, trainer: Trainer, *, exact: bool = False) -> tuple[Path | None, list[Diagnostic]]:
+    def load_newest_checkpoint(
+        self, trainer: ResumableTrainer, *, exact: bool = False
+    ) -> tuple[Path | None, list[Diagnostic]]:
         """Load the newest undamaged checkpoint. Returns its path, None if there are no checkpoints, and warnings about
         damaged ones.
 

@@ -16,6 +16,7 @@ from ...core.diagnostics import CompileError, Diagnostic, UsageError
 from ...core.figures import Figure, finite, is_number
 from ...core.files.files import write_atomically
 from ...core.files.run_layout import SPEC_FILE, RunPaths
+from ...core.training_options import option_keys
 from ...frontend.json.json_reader import read_file
 from .run_lock import is_locked
 
@@ -32,7 +33,7 @@ EXECUTION_KEYS = (
     "ended",
     "seconds",
     "peak_memory_bytes",
-    "threads",
+    *option_keys(is_environment=True),
     "versions",
     "machine",
     "git_revision",

@@ -14,6 +14,7 @@ from ...core.diagnostics import CompileError, Diagnostic, UsageError
 from ...core.files.files import error_reason, refuse_overwrite, remove_empty_folders
 from ...core.files.spec_folders import SpecFolders
 from ...core.files.spec_source import SpecSource
+from ...core.training_options import TrainingOptions
 from ...frontend.json.json_reader import STDIN_NAME, Source
 from ...hyperparameter_search.make_sampler import make_sampler, restore
 from ...hyperparameter_search.optuna_pruner import Pruner
@@ -34,6 +35,7 @@ from ..check.sweep_plan import SweepPlan, is_maximized
 from ..run.run_names import numbered_folders
 from ..run_folder.run_lock import RunLock
 from ..train.check_data import check_data
+from ..train.run_data import DataFiles
 from .sweep_options import Keep, SweepOptions, require_same_search, start_settings
 from .sweep_run import SweepRun, text_of
 
@@ -154,13 +156,15 @@ class _Search(NamedTuple):
 
 def _checked_search(original: Source, options: SweepOptions, warn: Callable[[list[Diagnostic]], None]) -> _Search:
     """Checks the spec, and the spec with each of the values. Raises CompileError."""
-    checked = check_source(original, changes=options.changes, scale=options.scale)
+    checked = check_source(original, changes=options.training.changes, scale=options.training.scale)
     checked = checked._replace(diagnostics=[*checked.diagnostics, *check_columns(checked)])
     checked.require()
     if checked.network.training is None:
         raise UsageError("no-data", "the spec has no `training`", 'write one: "training": {"loss": "...", "data": {}}')
-    has_validation = True if options.data.validation is not None else None
-    check = check_sweep(original, checked, options.scale, options.changes, has_validation, max_cost=None)
+    has_validation = True if options.training.validation_data is not None else None
+    check = check_sweep(
+        original, checked, options.training.scale, options.training.changes, has_validation, max_cost=None
+    )
     if check.has_errors:
         raise CompileError(check.diagnostics)
     if check.plan is None or check.base is None:
@@ -177,7 +181,7 @@ def _prepared_run(
     settings = start_settings(folder.path, plan, options, check.checked.network.name, maximized)
     if resumes:
         settings = require_same_search(folder, plan, settings)
-        if options.threads is not None:
+        if options.training.threads is not None:
             settings |= {"threads": options.threads_per_trial()}
     sampler = make_sampler(plan.section, plan.space, plan.section.trials or MAX_TRIALS, maximized)
     records = _read_records(folder, options) if resumes else {}
@@ -198,15 +202,15 @@ def _pruner(check: _Search, is_maximized: bool) -> Pruner | None:
 
 def _check_data(base: CheckedSpec, options: SweepOptions) -> None:
     """Reads the data once, so that a fault in them is reported before the first trial. Raises CompileError."""
-    folders = SpecFolders.of(base.folder, options.data_roots)
-    replaced = options.data.paths
+    folders = SpecFolders.of(base.folder, options.training.data_roots)
+    replaced = DataFiles.of(options.training).paths
     parts = [part for part in DATA_PARTS if part not in replaced]
     faults = check_paths(base, folders, parts, "error")
     errors = [fault for fault in faults if fault.severity == "error"]
     if not errors:
         skipped = {part for part in DATA_PARTS if part in replaced}
         source = SpecSource(base.source.file, base.locate, folders.roots)
-        found = check_data(base, source, options.data.train, skipped).diagnostics
+        found = check_data(base, source, options.training.data, skipped).diagnostics
         errors = [fault for fault in found if fault.severity == "error"]
     if errors:
         raise CompileError(errors)
@@ -317,18 +321,15 @@ def sweep(
         raise ValueError(f"keep must be 'best' or 'all', got {keep!r}")
     if isinstance(jobs, bool) or not isinstance(jobs, int) or jobs < 1:
         raise ValueError(f"jobs must be a positive integer, got {jobs!r}")
-    options = SweepOptions(
-        jobs,
-        threads,
-        resume,
-        retry_failed,
-        keep,
-        seed,
-        provider,
-        provider_options,
+    training = TrainingOptions(
+        seed=seed,
         data_roots=tuple(os.fspath(root) for root in data_roots),
+        threads=threads,
+        provider=provider,
+        provider_options=provider_options,
         scale=scale,
         changes=tuple(changes),
     )
+    options = SweepOptions(jobs, resume, retry_failed, keep, training)
     with sweep_display(verbose) as display:
         return run_sweep(spec, folder, options, display)

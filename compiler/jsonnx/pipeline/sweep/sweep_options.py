@@ -11,15 +11,15 @@ from typing import Any, Literal
 from ...backend import package_version
 from ...core.diagnostics import CompileError, Diagnostic
 from ...core.system.cpu_count import checked_thread_count, thread_count
+from ...core.training_options import DEFAULT_OPTIONS, TRAINING_OPTIONS, TrainingOptions
 from ...frontend.expansion.overrides import with_overrides
 from ...frontend.json.json_reader import STDIN_NAME, read_text
 from ...hyperparameter_search.sweep_folder import SPEC_FILE, SWEEP_FILE, SweepFolder
-from ...runtime.providers.provider_options import ProviderOptions
 from ...sections.sweep_section import SWEEP_KEY
 from ..check.sweep_plan import SweepPlan
 from ..run.spec_changes import MAX_CHANGES, value_changes
 from ..run_folder.run_info import path_from
-from ..train.run_data import SPEC_FILES, DataFiles
+from ..train.run_data import DataFiles
 
 Keep = Literal["best", "all"]
 LAYOUT_VERSION = 1
@@ -34,25 +34,18 @@ class SweepOptions:
 
     jobs: int = 1
     """The number of trials that run at the same time, each in a process of its own."""
-    threads: int | None = None
-    """The threads of each trial; by default the usable CPUs are divided among the jobs."""
     resume: bool = False
     retry_failed: bool = False
     """Whether failed trials are run again when a search is resumed."""
     keep: Keep = "best"
     """Which RUN folders remain: those of the best trial, or of all."""
-    seed: int | None = None
-    provider: str = "cpu"
-    provider_options: ProviderOptions | None = None
-    data: DataFiles = SPEC_FILES
-    data_roots: tuple[str, ...] = ()
-    scale: str | None = None
-    changes: tuple[str, ...] = ()
+    training: TrainingOptions = DEFAULT_OPTIONS
+    """The options of each trial; without `threads`, the usable CPUs are divided among the jobs."""
 
     def threads_per_trial(self) -> int:
         """Raises TypeError, ValueError."""
-        if self.threads is not None:
-            return checked_thread_count(self.threads)
+        if self.training.threads is not None:
+            return checked_thread_count(self.training.threads)
         return max(1, thread_count() // self.jobs)
 
 
@@ -61,6 +54,7 @@ def start_settings(
 ) -> dict[str, Any]:
     """The content of `sweep.json`: what a search is made from besides its spec."""
     file = plan.original.file
+    training = options.training
     spec_folder = Path(file if file is not None and file != STDIN_NAME else ".").parent
     return {
         "jsonnx": package_version(),
@@ -70,20 +64,17 @@ def start_settings(
         "name": name,
         "metric": plan.section.metric,
         "mode": "max" if is_maximized else "min",
-        "scale": options.scale,
-        "set": list(options.changes),
-        "seed": options.seed,
-        "provider": options.provider,
-        "provider_options": dict(options.provider_options or {}),
-        "data_files": {part: path_from(folder, Path(path)) for part, path in options.data.paths.items()},
+        **training.recorded(),
+        "seed": training.seed,
+        "provider": training.provider,
+        "provider_options": dict(training.provider_options or {}),
+        "data_files": {part: path_from(folder, Path(path)) for part, path in DataFiles.of(training).paths.items()},
         "threads": options.threads_per_trial(),
     }
 
 
 FIXED_OPTIONS = {
-    "seed": "--seed",
-    "provider": "--provider",
-    "provider_options": "--provider-option",
+    **{key: TRAINING_OPTIONS[key].record.flags[0] for key in ("seed", "provider", "provider_options")},
     "data_files": "--data and --validation-data",
 }
 """The keys of `sweep.json` that may not change, by the options that set them."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +67,7 @@ class SweepRun:
     timed_out: bool = False
 
     def __post_init__(self) -> None:
-        self.queue = TrialQueue(self.plan, self.sampler, self.records, self.options.seed, self._end)
+        self.queue = TrialQueue(self.plan, self.sampler, self.records, self.options.training.seed, self._end)
 
     @property
     def trials(self) -> list[Trial]:
@@ -130,22 +130,16 @@ class SweepRun:
                 self.slots.append(_Slot(trial, spec, self._start(trial, index), index))
 
     def _start(self, trial: Trial, index: int) -> TrialProcess:
-        run, source, options = trial.runs[index], self.plan.original, self.options
+        run, source, training = trial.runs[index], self.plan.original, self.options.training
+        provider_options = {key: str(value) for key, value in (training.provider_options or {}).items()} or None
+        options = replace(training, seed=run.seed, threads=self.settings["threads"], provider_options=provider_options)
         job = TrialJob(
             text=text_of(source),
             file=source.file,
             values=self.plan.values_of_run(trial.values, run.fold),
             metric=self.plan.section.metric,
-            seed=run.seed,
             folder=str(self.folder.path / run.folder),
-            scale=options.scale,
-            changes=options.changes,
-            threads=self.settings["threads"],
-            provider=options.provider,
-            provider_options={key: str(value) for key, value in (options.provider_options or {}).items()},
-            train_data=options.data.train,
-            validation_data=options.data.validation,
-            data_roots=options.data_roots,
+            options=options.changed(),
         )
         Path(job.folder).parent.mkdir(parents=True, exist_ok=True)
         return TrialProcess(job, self.folder.log_file(trial.number))

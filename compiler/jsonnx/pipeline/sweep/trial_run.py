@@ -11,6 +11,7 @@ from pathlib import Path
 from ...core.components import Json
 from ...core.diagnostics import CompileError, UsageError
 from ...core.figures import finite_or_none
+from ...core.training_options import TrainingOptions
 from ...data.samples.data_errors import FeedError
 from ...frontend.expansion.overrides import OverrideFault, with_overrides
 from ...frontend.json.json_reader import read_text
@@ -18,11 +19,9 @@ from ...hyperparameter_search.trials import FAILED, FINISHED, Curve, reasons_of
 from ...runtime.execution.history import History
 from ..check.check import CheckedSpec, check_source
 from ..check.sweep_plan import as_changes, trial_source
-from ..run.run_options import RunOptions
 from ..run.training_run import train
 from ..run_folder.run_folder import RunFolder
 from ..run_folder.run_info import INTERRUPTED
-from ..train.run_data import DataFiles
 
 
 @dataclass(frozen=True)
@@ -34,20 +33,18 @@ class TrialJob:
     file: str | None
     values: dict[str, Json]
     metric: str
-    seed: int
     folder: str
-    scale: str | None = None
-    changes: Sequence[str] = ()
-    threads: int | None = None
-    provider: str = "cpu"
-    provider_options: dict[str, str] = field(default_factory=dict)
-    train_data: str | None = None
-    validation_data: str | None = None
-    data_roots: Sequence[str] = ()
+    options: dict[str, Json] = field(default_factory=dict)
+    """The options of the training that differ from their defaults."""
+
+    @property
+    def training(self) -> TrainingOptions:
+        return TrainingOptions.of_changed(self.options)
 
     def checked_spec(self) -> CheckedSpec:
         """Raises UsageError, OverrideFault, CompileError."""
-        source = with_overrides(read_text(self.text, self.file), self.scale, self.changes)[0]
+        training = self.training
+        source = with_overrides(read_text(self.text, self.file), training.scale, training.changes)[0]
         checked = check_source(trial_source(source, self.values))
         checked.require()
         return checked
@@ -86,18 +83,9 @@ def run_trial(job: TrialJob) -> TrialResult:
 
 def _train(job: TrialJob, checked: CheckedSpec) -> History:
     folder = Path(job.folder)
-    options = RunOptions(
-        job.provider,
-        job.seed,
-        data=DataFiles(job.train_data, job.validation_data),
-        data_roots=tuple(job.data_roots),
-        scale=job.scale,
-        changes=(*job.changes, *as_changes(job.values)),
-        provider_options=job.provider_options or None,
-        threads=job.threads,
-        resume=RunFolder(folder).has_run,
-        force=not RunFolder(folder).has_run,
-    )
+    has_run = RunFolder(folder).has_run
+    changes = (*job.training.changes, *as_changes(job.values))
+    options = replace(job.training, changes=changes, resume=has_run, force=not has_run)
     try:
         return train(checked, folder, options).history
     except CompileError as error:

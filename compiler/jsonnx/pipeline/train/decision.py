@@ -14,18 +14,14 @@ from ...analysis.decision import (
     spec_thresholds,
     threshold_in_numbers,
     threshold_outputs,
-    validation_keys,
 )
 from ...backend import to_model_proto
-from ...core.diagnostics import CompileError, Diagnostic
 from ...core.reserved_names import target_name
 from ...data.samples.dataset import Dataset
 from ...passes.canonicalize import canonicalize
 from ...passes.constant_folding import bind_weights
 from ...runtime.session.session import Session, concatenate_batches
-from ...runtime.training_plan import TrainingPlan
 from ...sections.decision_arithmetic import best_temperature, best_threshold
-from ...sections.monitor import NO_VALIDATION_HELP
 from ...sections.training_section import ThresholdSection
 from ...training.losses.losses import Loss
 from ...training.metrics.metrics import Metric
@@ -33,26 +29,12 @@ from ..check.check import CheckedSpec
 
 if TYPE_CHECKING:
     from ...ir import Value
-    from ...runtime.fit.trainer import Trainer
+    from ...runtime.fit.trainer import PlanTrainer
 
 BATCH_SIZE = 512
 
 
-def require_validation(plan: TrainingPlan, has_validation: bool) -> None:
-    """Raises CompileError `no-validation-data` if the training chooses something on validation data without any."""
-    keys = validation_keys(plan.training) if not has_validation else []
-    faults = [
-        Diagnostic(
-            "no-validation-data", f"`{key}` is chosen on validation data, and there are none", help=NO_VALIDATION_HELP
-        )
-        for key in keys
-    ]
-    if faults:
-        located = zip(faults, keys, strict=True)
-        raise CompileError([plan.source.locate_diagnostic(fault, ("training", key)) for fault, key in located])
-
-
-def calibrate(trainer: Trainer, checked: CheckedSpec, validation: Dataset) -> dict[str, float]:
+def calibrate(trainer: PlanTrainer, checked: CheckedSpec, validation: Dataset) -> dict[str, float]:
     """Divides the weights that give the logits of each output by its temperature. Returns the temperatures."""
     objective = checked.objective
     if objective is None:
@@ -81,7 +63,7 @@ def _counted_samples(target: np.ndarray, loss: Loss) -> np.ndarray | slice:
     return slice(None) if ignored_class is None else target != ignored_class
 
 
-def _logits(trainer: Trainer, outputs: list[str], samples: Dataset) -> dict[str, np.ndarray]:
+def _logits(trainer: PlanTrainer, outputs: list[str], samples: Dataset) -> dict[str, np.ndarray]:
     """The values before the activations of the outputs."""
     graph = trainer.plan.predict
     values: dict[str, Value] = {}
@@ -100,7 +82,7 @@ def _logits(trainer: Trainer, outputs: list[str], samples: Dataset) -> dict[str,
     return concatenate_batches(batches)
 
 
-def choose_thresholds(trainer: Trainer, checked: CheckedSpec, validation: Dataset | None) -> dict[str, float]:
+def choose_thresholds(trainer: PlanTrainer, checked: CheckedSpec, validation: Dataset | None) -> dict[str, float]:
     """The threshold of each output that has one, by its name."""
     objective, section = checked.objective, trainer.plan.training.threshold
     if objective is None:

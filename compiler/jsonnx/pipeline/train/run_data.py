@@ -1,22 +1,28 @@
-"""The samples of a run: from the files that the spec names, or from files that replace them."""
+"""The samples to train, validate and test on: from the files that the spec names, or from files that replace them."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ...core.diagnostics import CompileError
+from ...analysis.decision import validation_keys
+from ...core.diagnostics import CompileError, Diagnostic
 from ...core.files.spec_folders import SpecFolders, expand_user_path
 from ...core.files.spec_source import SpecSource
+from ...core.training_options import TrainingOptions
 from ...data.files.data_locations import items_of_spec, items_of_user
 from ...data.files.dataset_files import from_file, from_part, from_split
+from ...data.samples.batch_stream import BatchStream
 from ...data.samples.data_errors import FeedError
 from ...data.samples.data_spec import DataSpec
 from ...data.samples.dataset import Dataset
+from ...runtime.fit.early_stopping import require_monitored_figures
+from ...runtime.training_plan import TrainingPlan
 from ...sections.data_section import DATA_PARTS, DataSection
+from ...sections.monitor import NO_VALIDATION_HELP
 
 
 @dataclass(frozen=True)
@@ -25,6 +31,11 @@ class DataFiles:
 
     train: str | None = None
     validation: str | None = None
+
+    @staticmethod
+    def of(options: TrainingOptions) -> DataFiles:
+        """The files of `--data` and `--validation-data`."""
+        return DataFiles(options.data, options.validation_data)
 
     @property
     def paths(self) -> dict[str, str]:
@@ -77,11 +88,18 @@ def read_part(
     return from_part(data, part, data_spec, source)
 
 
+def part_of_spec(plan: TrainingPlan, part: str) -> Dataset | None:
+    """The samples of a part of the data that the spec of a plan names; None if it names none. Raises CompileError with
+    every fault, UsageError for a file that cannot be read."""
+    return read_part(part, plan.training.data, SPEC_FILES, plan.data_spec, plan.source)
+
+
 def read_split(
     data: DataSection | None, files: DataFiles, data_spec: DataSpec, source: SpecSource
 ) -> dict[str, Dataset]:
     """The parts into which the spec's `split` divides the training files; none if it has no split. Validation data that
-    the user names replace those of the split. Raises as `read_part` does."""
+    the user names replace those of the split. Raises CompileError with every fault, UsageError for a file that cannot
+    be read."""
     if data is None or data.split is None:
         return {}
     items = items_of_spec(data, "train", source) if files.train is None else items_of_user(files.train, source)
@@ -90,21 +108,74 @@ def read_split(
     )
 
 
-def split_off_validation(
-    train: Dataset, validation: Dataset | None, data: DataSection | None, source: SpecSource
-) -> RunData:
-    """The training and the validation samples, the latter split off as `validation_split` says if there are none.
+def read_data(
+    plan: TrainingPlan,
+    files: DataFiles = SPEC_FILES,
+    parts: Collection[str] = DATA_PARTS,
+    validation_split: float | None = None,
+) -> RunData | None:
+    """The samples of some parts of the data; None if neither the spec nor the user names data to train on.
 
-    Raises CompileError at the spec's `validation_split` if one of the parts would be empty.
+    Without data to validate on, they are split off if `parts` has `validation`: a fraction `validation_split`, by
+    default the spec's. Raises CompileError with every error in the files, FeedError if `validation_split` leaves no
+    samples, UsageError if a file cannot be read.
     """
-    fraction = data.validation_split if data else 0.0
-    if not fraction or validation is not None:
+    section = plan.training.data
+    split = read_split(section, files, plan.data_spec, plan.source)
+    train = split.get("train") or read_part("train", section, files, plan.data_spec, plan.source)
+    if train is None:
+        return None
+    plan = plan.with_learned(train)
+    section = plan.training.data
+    others = {
+        part: split.get(part) or read_part(part, section, files, plan.data_spec, plan.source)
+        for part in DATA_PARTS[1:]
+        if part in parts
+    }
+    data = RunData(train, None)
+    if "validation" in others:
+        fraction = None if split else validation_split
+        data = split_off_validation(train, others["validation"], section, plan.source, fraction)
+    return replace(data, test=others.get("test"), split_parts=tuple(split))
+
+
+def split_off_validation(
+    train: Dataset,
+    validation: Dataset | None,
+    data: DataSection | None,
+    source: SpecSource,
+    fraction: float | None = None,
+) -> RunData:
+    """The training and the validation samples; if there are none of the latter, a fraction of the former is split off,
+    by default the spec's `validation_split`.
+
+    If one of both would be empty, raises FeedError, for the spec's fraction CompileError at `validation_split`.
+    """
+    spec_fraction = data.validation_split if data else 0.0
+    share = spec_fraction if fraction is None else fraction
+    if not share or validation is not None:
         return RunData(train, validation)
     try:
-        return RunData(*train.split(fraction), is_split=True)
+        return RunData(*train.split(share), is_split=True)
     except FeedError as error:
+        if fraction is not None:
+            raise
         path = ("training", "data", "validation_split")
         raise CompileError([source.locate_diagnostic(fault, path) for fault in error.diagnostics]) from error
+
+
+def require_validation(plan: TrainingPlan, validation: Dataset | BatchStream | None) -> None:
+    """Raises CompileError if the training needs validation data that it lacks: `unknown-figure` for a monitored loss or
+    metric, `no-validation-data` for what is chosen on samples in memory."""
+    require_monitored_figures(plan, validation is not None)
+    keys = validation_keys(plan.training) if not isinstance(validation, Dataset) else []
+    errors = []
+    for key in keys:
+        message = f"`{key}` is chosen on validation data, and there are none"
+        error = Diagnostic("no-validation-data", message, help=NO_VALIDATION_HELP)
+        errors.append(plan.source.locate_diagnostic(error, ("training", key)))
+    if errors:
+        raise CompileError(errors)
 
 
 def file_paths(data: DataSection | None, folders: SpecFolders, files: DataFiles) -> list[Path]:

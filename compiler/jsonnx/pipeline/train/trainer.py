@@ -3,34 +3,35 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
-from inspect import cleandoc
 from typing import TYPE_CHECKING, Any
 
-from ...core.diagnostics import suggestion
+from ...core.diagnostics import Diagnostic, suggestion
 from ...core.html_table import FIGURE_TITLES, figure_rows, html_table
 from ...data.samples.array_digest import array_digest
-from ...data.samples.batch_stream import BatchStream
 from ...data.samples.dataset import DataArgument, Dataset
 from ...render.results.progress import VERBOSITIES, Verbosity, progress_display
 from ...runtime.callbacks.callbacks import checked_callbacks
 from ...runtime.execution.history import History
 from ...runtime.execution.precision import require_precision
 from ...runtime.execution.variables import DonatedArrays
-from ...runtime.fit.class_weights import ClassWeightArgument
+from ...runtime.fit.class_weights import ClassWeightArgument, WeightsByClass
 from ...runtime.fit.fit_data import dataset_of
-from ...runtime.fit.trainer import Trainer as PlanTrainer
+from ...runtime.fit.trainer import PlanTrainer
+from ...runtime.fit_arguments import fit_settings
 from ...runtime.parity.parity_check import check_step
 from ...runtime.providers.provider_options import ProviderOptions
 from ...runtime.providers.providers import Provider, resolve_provider
+from ...runtime.training_plan import TrainingPlan
 from ..check.check import CheckedSpec, Spec, check_spec
 from ..compile.compile import compile_checked
 from ..compile.initial_weights import Weights, resolve_initial_weights
 from ..compile.model import Model
 from ..compile.target_forms import plan_for_target
 from .cross_validation import with_fold
-from .decision import calibrate, choose_thresholds, require_validation, with_thresholds
+from .decision import calibrate, choose_thresholds, with_thresholds
+from .fit_samples import evaluation_samples, fit_samples
 from .learned_spec import with_learned
 from .plan_training import plan_training
 from .weight_gradients import batch_gradients
@@ -38,31 +39,13 @@ from .weight_gradients import batch_gradients
 if TYPE_CHECKING:
     import numpy as np
 
-_ATTRIBUTES = (
-    "class_weights",
-    "initial_weights_digest",
-    "plan",
-    "temperatures",
-    "thresholds",
-    "weights_report",
-    *(
-        "_cached_layout",
-        "_checked",
-        "_engine",
-        "_fast",
-        "_fit",
-        "_loaded_weights_digest",
-        "_progress",
-        "_resumes",
-        "_spec_weighted_outputs",
-    ),
-)
-"""The attributes of a Trainer that may be set, besides its properties."""
+    from ...runtime.session.weight_files import WeightsReport
+
 OTHER_NAMES = {"lr": "learning_rate"}
 """Our attributes, by the names in other frameworks."""
 
 
-class Trainer(PlanTrainer):
+class Trainer:
     """Trains the network of a spec on stock onnxruntime, as its `training` section says.
 
     `seed` replaces the spec's seed; `weights` (arrays by name, or a file) replace the spec's weight file and the random
@@ -76,6 +59,16 @@ class Trainer(PlanTrainer):
     Raises CompileError for an invalid spec or a weight file that does not fit, FeedError for arrays that do not fit,
     UsageError if the provider is not available or the spec has no such fold.
     """
+
+    plan_trainer: PlanTrainer
+    """The trainer of the spec's training plan. It does all that needs no spec."""
+    temperatures: dict[str, float]
+    """The numbers by which a calibration divided the logits, by output."""
+    thresholds: dict[str, float]
+    """The probabilities above which outputs predict a class, by output; chosen by `fit`, or set in the spec."""
+    weights_report: WeightsReport | None
+    """The weights that were loaded and those that are missing; None if no weights were given."""
+    _checked: CheckedSpec
 
     def __init__(
         self,
@@ -107,14 +100,79 @@ class Trainer(PlanTrainer):
         digest = array_digest(sorted(initial_weights.items())) if initial_weights else None
         donated_weights = DonatedArrays(initial_weights)
         del initial_weights  # the engine frees each array once it is copied
-        super().__init__(plan, resolved_provider, threads, fast=fast, donated_weights=donated_weights)
-        self.initial_weights_digest = digest
+        self.plan_trainer = PlanTrainer(plan, resolved_provider, threads, fast=fast, donated_weights=donated_weights)
+        self.plan_trainer.initial_weights_digest = digest
         if verify and not self.resolved_provider.is_cpu:
             check_step(self.plan, self.resolved_provider)
-        self.temperatures: dict[str, float] = {}
-        """The numbers by which a calibration divided the logits, by output."""
-        self.thresholds: dict[str, float] = choose_thresholds(self, self._checked, None)
-        """The probabilities above which outputs predict a class, by output; chosen by `fit`, or those of the spec."""
+        self.temperatures = {}
+        self.thresholds = choose_thresholds(self.plan_trainer, self._checked, None)
+
+    # Properties without a docstring are not part of the documented interface.
+
+    @property
+    def plan(self) -> TrainingPlan:
+        return self.plan_trainer.plan
+
+    @property
+    def class_weights(self) -> WeightsByClass:
+        return self.plan_trainer.class_weights
+
+    @property
+    def initial_weights_digest(self) -> str | None:
+        return self.plan_trainer.initial_weights_digest
+
+    @property
+    def provider(self) -> str:
+        """The short name of the provider."""
+        return self.plan_trainer.provider
+
+    @property
+    def resolved_provider(self) -> Provider:
+        """The provider, as sessions get it."""
+        return self.plan_trainer.resolved_provider
+
+    @property
+    def steps(self) -> int:
+        """Steps trained so far."""
+        return self.plan_trainer.steps
+
+    @property
+    def epochs_done(self) -> int:
+        """Complete epochs of the current fit, or of the fit that a loaded checkpoint resumes."""
+        return self.plan_trainer.epochs_done
+
+    @property
+    def history(self) -> History:
+        """Losses and metrics of the complete epochs."""
+        return self.plan_trainer.history
+
+    @property
+    def learning_rate(self) -> float:
+        """The learning rate of the next step; a new value takes effect from that step on.
+
+        Setting it raises TypeError if it is not a number, ValueError if it is not positive and finite.
+        """
+        return self.plan_trainer.learning_rate
+
+    @learning_rate.setter
+    def learning_rate(self, rate: float) -> None:
+        self.plan_trainer.learning_rate = rate
+
+    def weights(self) -> dict[str, np.ndarray]:
+        """Copies of the network's weights, by Keras' names and in Keras' order."""
+        return self.plan_trainer.weights()
+
+    def set_weights(self, weights: Mapping[str, Any], *, strict: bool = True) -> None:
+        """Replaces the weights; unless `strict`, some may be missing. Raises ValueError with every fault."""
+        self.plan_trainer.set_weights(weights, strict=strict)
+
+    # -- training ----------------------------------------------------------------------------------------------------
+
+    def step(
+        self, x: DataArgument | Dataset, y: DataArgument = None, sample_weight: DataArgument = None
+    ) -> dict[str, Any]:
+        """Train on one batch; its loss and metrics. Raises FeedError for data that do not fit, Diverged."""
+        return self.plan_trainer.step(x, y, sample_weight)
 
     def fit(
         self,
@@ -134,56 +192,73 @@ class Trainer(PlanTrainer):
         steps_per_epoch: int | None = None,
         validation_freq: int | Collection[int] = 1,
     ) -> History:
+        """Train for some epochs. Arguments that are None are taken from the spec's training section, and so are the
+        data.
+
+        After `load_checkpoint`, the fit resumes the run of the checkpoint. Ctrl-C or SIGTERM ends it after the current
+        step, with `signal` set in the history. Callbacks are objects with at least one of the hooks
+        `on_epoch_begin(epoch, epochs, steps)`, `on_step(step, figures)` (steps done in this epoch, figures so far),
+        `on_epoch_end(epoch, figures)` and `on_end(history)`, which is called before the best epoch's weights are
+        restored; they may call `stop` and set `learning_rate`. Raises CompileError or FeedError for data that do not
+        fit, TypeError for other callbacks, Diverged.
+
+        `x` may also be an iterable of batches, each `x`, `(x, y)` or `(x, y, sample_weight)`: a data loader, a sequence
+        with `__len__` and `__getitem__`, a generator, or a function that is called for each pass and returns one. An
+        epoch is one pass, or `steps_per_epoch` batches. Batches have their own size and order, so `batch_size` and
+        `shuffle` have no effect.
+
+        `verbose` is as in Keras: 1 shows a progress bar in a terminal or a notebook, elsewhere a line an epoch; 2 shows
+        a line an epoch, 0 nothing; "auto" shows a bar in a terminal or a notebook, elsewhere nothing. It is printed to
+        standard error, in a notebook to standard output.
+        """
         if verbose not in VERBOSITIES:
             raise ValueError(f"verbose must be one of {VERBOSITIES}, got {verbose!r}")
         listeners = checked_callbacks(callbacks)
         with progress_display(verbose) as display:
-            history = super().fit(
-                x,
-                y,
-                batch_size,
-                epochs,
-                shuffle,
-                validation_data,
-                validation_split,
-                [display, *listeners],
-                class_weight=class_weight,
-                sample_weight=sample_weight,
-                initial_epoch=initial_epoch,
-                steps_per_epoch=steps_per_epoch,
-                validation_freq=validation_freq,
+            settings = fit_settings(
+                self.plan.training, batch_size, epochs, shuffle, initial_epoch, steps_per_epoch, validation_freq
             )
+            samples, validation = fit_samples(self.plan, x, y, sample_weight, validation_data, validation_split)
+            if isinstance(samples, Dataset):
+                self._checked = with_learned(self._checked, samples)
+            callbacks = (display, *listeners)
+            history = self.plan_trainer.fit(samples, validation, settings, callbacks, class_weight, model=self)
         self._decide()
         return history
 
-    fit.__doc__ = f"""{cleandoc(PlanTrainer.fit.__doc__ or "")}
-
-`verbose` is as in Keras: 1 shows a progress bar in a terminal or a notebook, elsewhere a line an epoch; 2 shows
-a line an epoch, 0 nothing; "auto" shows a bar in a terminal or a notebook, elsewhere nothing. It is printed to
-standard error, in a notebook to standard output.
-"""
-
-    def _use_learned(self, train: Dataset) -> None:
-        super()._use_learned(train)
-        self._checked = with_learned(self._checked, train)
-
     def _decide(self) -> None:
         """Calibrates the weights and chooses thresholds, as the spec says, on the validation data of the last fit."""
-        datasets = self._progress.datasets if self._progress is not None else None
-        held_out = datasets[1] if datasets is not None else None
-        validation = held_out if isinstance(held_out, Dataset) else None
+        trainer, validation = self.plan_trainer, self.plan_trainer.validation_samples
         if self.plan.training.calibration is not None and validation is not None:
-            self.temperatures = calibrate(self, self._checked, validation)
-        self.thresholds = choose_thresholds(self, self._checked, validation)
+            self.temperatures = calibrate(trainer, self._checked, validation)
+        self.thresholds = choose_thresholds(trainer, self._checked, validation)
 
-    def _prepare_data(
+    @property
+    def stop_training(self) -> bool:
+        """Whether the fit ends after the current step, as in Keras; a callback may set it to True."""
+        return self.plan_trainer.stop_training
+
+    @stop_training.setter
+    def stop_training(self, value: bool) -> None:
+        self.plan_trainer.stop_training = value
+
+    def stop(self) -> None:
+        """Ends the epoch and the fit after the current step; to be called by callbacks."""
+        self.plan_trainer.stop()
+
+    def check_resumed_fit(
         self,
-        samples: Dataset | BatchStream,
-        validation: Dataset | BatchStream | None,
-        class_weight: ClassWeightArgument,
-    ) -> tuple[Dataset | BatchStream, Dataset | BatchStream | None]:
-        require_validation(self.plan, isinstance(validation, Dataset))
-        return super()._prepare_data(samples, validation, class_weight)
+        samples: Dataset,
+        validation: Dataset | None,
+        batch_size: int | None = None,
+        epochs: int | None = None,
+        shuffle: bool | None = None,
+    ) -> None:
+        """Raises CompileError `checkpoint-mismatch` if these arguments of `fit` do not resume the loaded checkpoint."""
+        settings = fit_settings(self.plan.training, batch_size, epochs, shuffle)
+        self.plan_trainer.check_resumed_fit(samples, validation, settings)
+
+    # -- without training --------------------------------------------------------------------------------------------
 
     def evaluate(
         self,
@@ -192,17 +267,50 @@ standard error, in a notebook to standard output.
         batch_size: int | None = None,
         sample_weight: DataArgument = None,
     ) -> dict[str, Any]:
-        if not self.thresholds:
-            return super().evaluate(x, y, batch_size, sample_weight)
+        """Loss and metrics; without `x`, on the spec's test file or else on its validation file. Classes are not
+        weighted. `x` may be an iterable of batches, as in `fit`.
+
+        Metrics with the default threshold take that of their output in `thresholds`.
+        """
+        trainer = self._thresholded_trainer() if self.thresholds else self.plan_trainer
+        return trainer.evaluate(evaluation_samples(trainer.plan, x, y, sample_weight), batch_size)
+
+    def _thresholded_trainer(self) -> PlanTrainer:
+        """A trainer with the same weights, whose metrics take the thresholds."""
         plan = replace(plan_training(with_thresholds(self._checked, self.thresholds)), source=self.plan.source)
-        plan = plan_for_target(plan, self.resolved_provider.name) if self._fast else plan
-        trainer = PlanTrainer(plan, self.resolved_provider, weights=self.weights(), fast=self._fast)
-        return trainer.evaluate(x, y, batch_size, sample_weight)
+        fast = self.plan_trainer.fast
+        plan = plan_for_target(plan, self.resolved_provider.name) if fast else plan
+        return PlanTrainer(plan, self.resolved_provider, weights=self.weights(), fast=fast)
 
-    evaluate.__doc__ = f"""{cleandoc(PlanTrainer.evaluate.__doc__ or "")}
+    def predict(self, x: DataArgument | Dataset, batch_size: int | None = None) -> Any:
+        """The network's output for every sample; a dict of arrays if there are several outputs. `x` may be an iterable
+        of batches, as in `fit`; their targets are not used."""
+        return self.plan_trainer.predict(x, batch_size)
 
-Metrics with the default threshold take that of their output in `thresholds`.
-"""
+    # -- checkpoints -------------------------------------------------------------------------------------------------
+
+    def save_checkpoint(self, path: str | os.PathLike[str]) -> str:
+        """Write the complete state of the run to one file, from which `load_checkpoint` resumes it bit for bit.
+
+        Returns the SHA-256 of the file. Raises UsageError `unwritable-file`; then an earlier file of that name is
+        unchanged. Raises TypeError if the state of a callback cannot be saved.
+        """
+        return self.plan_trainer.save_checkpoint(path)
+
+    def load_checkpoint(self, path: str | os.PathLike[str], *, exact: bool = False) -> list[Diagnostic]:
+        """Load the state of a checkpoint; the next `fit` resumes its run.
+
+        Returns a warning `not-exact` if the run will not be the same bit for bit; with `exact`, raises it as a
+        CompileError and loads nothing. Raises UsageError for a missing file, CompileError `bad-checkpoint` for a
+        damaged one, `checkpoint-mismatch` for one of another network, seed or initial weights.
+        """
+        return self.plan_trainer.load_checkpoint(path, exact=exact)
+
+    def environment(self) -> dict[str, Any]:
+        """Versions, processor and settings on which the last bit of a result depends."""
+        return self.plan_trainer.environment()
+
+    # -- of the spec -------------------------------------------------------------------------------------------------
 
     def gradients(
         self, x: DataArgument | Dataset, y: DataArgument = None, sample_weight: DataArgument = None
@@ -212,7 +320,7 @@ Metrics with the default threshold take that of their output in `thresholds`.
         They are those of the step that `step` would do, before clipping. Weights that are not trained or that the loss
         does not depend on have none. No weight and no other state changes. Raises FeedError for data that do not fit.
         """
-        return batch_gradients(self._checked, self, dataset_of(self.plan, x, y, sample_weight))
+        return batch_gradients(self._checked, self.plan_trainer, dataset_of(self.plan, x, y, sample_weight))
 
     def model(self) -> Model:
         """The inference model with the current weights; its metadata have the thresholds."""
@@ -220,16 +328,15 @@ Metrics with the default threshold take that of their output in `thresholds`.
 
     def __setattr__(self, name: str, value: object) -> None:
         """Raises AttributeError for an unknown attribute, which would have no effect. Subclasses may have more."""
-        if type(self) is Trainer and name not in _ATTRIBUTES and not hasattr(Trainer, name):
-            public = [known for known in (*_ATTRIBUTES, *dir(Trainer)) if not known.startswith("_")]
+        if type(self) is Trainer and name not in Trainer.__annotations__ and not hasattr(Trainer, name):
+            public = [known for known in (*Trainer.__annotations__, *dir(Trainer)) if not known.startswith("_")]
             help = suggestion(OTHER_NAMES.get(name, name), public)
             raise AttributeError(f"a Trainer has no attribute {name!r}" + (f": {help}" if help else ""))
         super().__setattr__(name, value)
 
     def _repr_html_(self) -> str:
         """The table that a notebook shows: the state, and the figures of the last fit."""
-        history = self._progress.history.history if self._progress is not None else {}
-        return html_table(repr(self), FIGURE_TITLES, figure_rows(history))
+        return html_table(repr(self), FIGURE_TITLES, figure_rows(self.history.history))
 
     def __repr__(self) -> str:
         training = self.plan.training

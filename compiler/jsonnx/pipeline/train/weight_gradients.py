@@ -13,14 +13,14 @@ from ...gradient.training_step import weight_gradients
 from ...gradient.tuning import GENERAL_FORMULAS
 from ...ir import Graph, Parameter
 from ...passes.canonicalize import canonicalize
-from ...runtime.fit.trainer import Trainer, run_graph
+from ...runtime.fit.trainer import PlanTrainer
 from ...runtime.providers.session_recorder import SessionRecorder
 from ...training.metrics.objective import Objective
 from ..check.check import CheckedSpec
 from .plan_training import forward_loss_graph
 
 
-def batch_gradients(checked: CheckedSpec, trainer: Trainer, batch: Dataset) -> dict[str, np.ndarray]:
+def batch_gradients(checked: CheckedSpec, trainer: PlanTrainer, batch: Dataset) -> dict[str, np.ndarray]:
     """The gradients of the loss of a batch: for each trainable weight that the loss depends on, an array of float32 of
     the weight's shape.
 
@@ -31,7 +31,7 @@ def batch_gradients(checked: CheckedSpec, trainer: Trainer, batch: Dataset) -> d
 
 
 def loss_and_gradients(
-    checked: CheckedSpec, trainer: Trainer, batch: Dataset, recorder: SessionRecorder | None = None, runs: int = 1
+    checked: CheckedSpec, trainer: PlanTrainer, batch: Dataset, recorder: SessionRecorder | None = None, runs: int = 1
 ) -> tuple[float, dict[str, np.ndarray]]:
     """The loss of a batch in the trainer's next step, and its gradients as `batch_gradients` returns them.
 
@@ -41,7 +41,7 @@ def loss_and_gradients(
     weighted_outputs = trainer.plan.weighted_outputs.union(batch.weights)
     graph = _gradient_graph(checked, checked.objective._replace(weighted_outputs=weighted_outputs))
     data_spec = trainer.plan.data_spec_weighting(weighted_outputs)
-    *_, results = run_graph(trainer, graph, [batch] * runs, data_spec, recorder)
+    *_, results = trainer.run_graph(graph, [batch] * runs, data_spec, recorder)
     loss = float(results.pop(LOSS))
     names = {gradient_name(name): name for name in graph.parameters}
     return loss, {names[output]: gradient for output, gradient in results.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ...core.training_options import RunKey, TrainingOption, recorded_options
 from .schema_parts import COUNT, NULLABLE_TEXT, TEXT, Schema, closed_object, described
 
 HASH: Schema = {"type": "string", "pattern": "^[0-9a-f]{64}$"}
@@ -11,10 +12,6 @@ FIGURE: Schema = {"$ref": "#/$defs/figure"}
 FIGURES: Schema = {"type": "object", "additionalProperties": FIGURE}
 
 
-MAX_THREADS = 4096
-"""Threads in a record; a machine with fewer CPUs may not accept as many."""
-
-
 DEFINITIONS: Schema = {
     "figure": {
         "description": "A loss or metric: a number, null for NaN and infinity, or nested lists of them",
@@ -22,17 +19,38 @@ DEFINITIONS: Schema = {
     }
 }
 
+
+def _options(*, is_environment: bool) -> Schema:
+    """The schemas of the options of training that a run records, by their keys."""
+    return {
+        run_key.name: described(run_key.description, _option_value(option, run_key))
+        for option, run_key in recorded_options()
+        if run_key.is_environment == is_environment
+    }
+
+
+def _option_value(option: TrainingOption, run_key: RunKey) -> Schema:
+    """The schema of a recorded value, which is null for an option without a value."""
+    record = option.record
+    if record.kind in ("texts", "folders", "assignments"):
+        return {"type": "array", "items": TEXT}
+    if record.kind == "flag":
+        return {"type": "boolean"}
+    type_ = "integer" if record.kind in ("integer", "fold") else "string"
+    is_nullable = option.default is None and not run_key.is_resolved
+    schema: Schema = {"type": [type_, "null"] if is_nullable else type_}
+    if type_ == "integer":
+        schema |= {"minimum": record.minimum} | ({"maximum": run_key.maximum} if run_key.maximum else {})
+    return schema
+
+
+OPTIONAL_OPTIONS = tuple(run_key.name for _, run_key in recorded_options() if not run_key.is_in_every_run)
+
 INPUTS: Schema = {
     "spec_sha256": described(
         "SHA-256 of the spec with its overrides, as JSON without spaces and line ends, in UTF-8", HASH
     ),
-    "scale": described("The scale of `--scale`", NULLABLE_TEXT),
-    "set": described("The overrides of `--set`", {"type": "array", "items": TEXT}),
-    "seed": described("The seed", COUNT),
-    "provider": described("The execution provider", TEXT),
-    "provider_options": described(
-        "Its options that differ from the defaults of jsonnx, such as `use_tf32=1`", {"type": "array", "items": TEXT}
-    ),
+    **_options(is_environment=False),
     "initial_weights": described("SHA-256 of the initial weights that a file gave; null: drawn", NULLABLE_HASH),
     "data": described(
         "The samples by part: `train`, `validation`, `test`",
@@ -49,7 +67,7 @@ INPUTS: Schema = {
 }
 
 ENVIRONMENT: Schema = {
-    "threads": described("The number of threads", {"type": "integer", "minimum": 1, "maximum": MAX_THREADS}),
+    **_options(is_environment=True),
     "versions": described(
         "Versions by package: jsonnx, onnx, onnxruntime, numpy, python and the optional packages that were used",
         {"type": "object", "additionalProperties": TEXT},
@@ -101,7 +119,7 @@ RUN_JSON = closed_object(
             {"type": "object", "additionalProperties": FIGURES},
         ),
     },
-    optional=("provider_options", "epochs", "figures", "best", "test", "sha256", "evaluations"),
+    optional=(*OPTIONAL_OPTIONS, "epochs", "figures", "best", "test", "sha256", "evaluations"),
 )
 
 EXECUTION_JSON = closed_object(
@@ -158,7 +176,7 @@ def run_schema() -> Schema:
 def lock_schema() -> Schema:
     """The schema of `jsonnx.lock`."""
     weights = {"weights_sha256": described("SHA-256 of `weights.safetensors`", HASH)}
-    entry = closed_object({**INPUTS, **ENVIRONMENT, **weights}, optional=("provider_options",))
+    entry = closed_object({**INPUTS, **ENVIRONMENT, **weights}, optional=OPTIONAL_OPTIONS)
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "jsonnx.lock, format 1",

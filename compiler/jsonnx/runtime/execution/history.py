@@ -72,12 +72,14 @@ class MetricSums:
     def __init__(self, plan: TrainingPlan, sums: Mapping[str, Any] | None = None, sample_count: int = 0) -> None:
         self._plan, self.sample_count = plan, sample_count
         self.sums: dict[str, Any] = {name: np.asarray(total, np.float64) for name, total in (sums or {}).items()}
-        keeping = {metric_sums_name(name) for name, metric in plan.metrics.items() if metric.keeps_samples}
-        metric_outputs = [name for name in plan.fetched_names if name not in plan.loss_names]
-        self._summed = [name for name in metric_outputs if name not in keeping]
-        self._rows = {
-            name: [self.sums[name]] if name in self.sums else [] for name in metric_outputs if name in keeping
-        }
+        self._summed: list[str] = []
+        self._rows: dict[str, list[np.ndarray]] = {}
+        for metric_name, metric in plan.metrics.items():
+            name = metric_sums_name(metric_name)
+            if metric.keeps_samples:
+                self._rows[name] = [self.sums[name]] if name in self.sums else []
+            else:
+                self._summed.append(name)
 
     def add(self, results: Mapping[str, np.ndarray], sample_count: int) -> None:
         """Adds the results of a batch. A loss is a mean, so it is weighted by the batch's size."""

@@ -23,28 +23,29 @@ def is_maximized(plan: TrainingPlan, figure: str, mode: str) -> bool:
     return metric is not None and metric.higher_is_better
 
 
-class EarlyStoppingMonitor:
-    """Compares a loss or metric of each epoch with the best so far. Raises CompileError `unknown-figure`."""
+def require_monitored_figures(plan: TrainingPlan, has_validation: bool) -> None:
+    """Raises CompileError `unknown-figure` if a loss or metric is monitored that the training does not report."""
+    figures = [*map(loss_figure, plan.loss_names), *plan.metrics]
+    lists = [name for name, metric in plan.metrics.items() if not metric.is_scalar]
+    faults = monitor_faults(plan.training, figures, has_validation, lists)
+    diagnostics = [(Diagnostic("unknown-figure", fault.message, help=fault.help), fault.path) for fault in faults]
+    if diagnostics:
+        raise CompileError([plan.source.locate_diagnostic(*located) for located in diagnostics])
 
-    def __init__(self, plan: TrainingPlan, has_validation: bool) -> None:
+
+class EarlyStoppingMonitor:
+    """Compares a loss or metric of each epoch with the best so far."""
+
+    def __init__(self, plan: TrainingPlan) -> None:
         self._config, self.keeps_best_weights = plan.training.early_stopping, plan.training.restore_best_weights
         self._monitor = monitored_figure(plan.training) or ""
         self.is_maximized = False
         """Whether higher values of the monitored figure are better."""
         self.best, self.best_epoch, self.wait = inf, -1, 0
         self.best_weights: Weights | None = None
-        self._check_monitor(plan, has_validation)
         if self._monitor:
             self.is_maximized = is_maximized(plan, self._monitor, self._config.mode if self._config else "auto")
             self._sign = -1.0 if self.is_maximized else 1.0
-
-    def _check_monitor(self, plan: TrainingPlan, has_validation: bool) -> None:
-        figures = [*map(loss_figure, plan.loss_names), *plan.metrics]
-        lists = [name for name, metric in plan.metrics.items() if not metric.is_scalar]
-        faults = monitor_faults(plan.training, figures, has_validation, lists)
-        diagnostics = [(Diagnostic("unknown-figure", fault.message, help=fault.help), fault.path) for fault in faults]
-        if diagnostics:
-            raise CompileError([plan.source.locate_diagnostic(*located) for located in diagnostics])
 
     def should_stop_after(self, epoch: int, figures: Mapping[str, float], weights: Callable[[], Weights]) -> bool:
         """Records an epoch's losses and metrics, and its weights if it is the best so far. Returns whether to stop."""

@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...core.diagnostics import CompileError, Diagnostic, UsageError
+from ...core.callback import Callback
+from ...core.diagnostics import CompileError, Diagnostic
 from ...core.reserved_names import LEARNING_RATE
 from ...data.samples.batch_stream import BatchStream, is_batch_source
 from ...data.samples.data_spec import DataSpec
 from ...data.samples.dataset import DataArgument, Dataset
 from ..callbacks.callback_states import CallbackStates
-from ..callbacks.callbacks import checked_callbacks, fit_params
+from ..callbacks.callbacks import fit_params
 from ..execution.engine import Diverged, Engine
 from ..execution.execution_plan import ExecutionPlan
 from ..execution.history import FitProgress, History, MetricSums, data_digests
 from ..execution.runner import runner_without_updates
 from ..execution.variables import DonatedArrays
-from ..fit_arguments import FitSettings, fit_settings, require_bool, require_integer, require_rate
+from ..fit_arguments import FitSettings, require_bool, require_integer, require_rate
 from ..providers.provider_options import ProviderOptions
 from ..providers.providers import Provider, SessionConfig
 from ..providers.session_recorder import SessionRecorder
@@ -40,8 +41,7 @@ from .class_weights import (
 from .early_stopping import EarlyStoppingMonitor
 from .environment import run_environment
 from .fit import Fit
-from .fit_data import dataset_of, samples_without_targets, stream_of, train_and_validation
-from .plan_data import from_spec
+from .fit_data import dataset_of, samples_without_targets
 from .plateau import plateau_monitor
 from .stream_arguments import check_stream, weighted_batches
 from .trainer_checkpoint import load_run, save_run
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from ...ir import Graph
 
 
-class Trainer:
+class PlanTrainer:
     """Trains the network of a plan.
 
     `weights` replaces initial weights, by name; so does `donated_weights`, whose arrays must fit and are not copied.
@@ -68,8 +68,8 @@ class Trainer:
         provider_options: ProviderOptions | None = None,
     ) -> None:
         self.plan = plan
-        self._engine = Engine(plan, provider, threads, fast, donated_weights, provider_options)
-        self._fast = fast
+        self.engine = Engine(plan, provider, threads, fast, donated_weights, provider_options)
+        self.fast = fast
         self._spec_weighted_outputs = plan.weighted_outputs
         self.class_weights: WeightsByClass = {}
         """The weights of classes in the last fit, by output and class index."""
@@ -79,24 +79,24 @@ class Trainer:
         self._progress: FitProgress | None = None
         self._resumes = False  # whether the next fit goes on from `_progress`
         self._fit: Fit | None = None
-        self._cached_layout: CachedLayout | None = None
+        self.cached_layout: CachedLayout | None = None
         if weights is not None:
             self.set_weights(weights)
 
     @property
     def provider(self) -> str:
         """The short name of the provider."""
-        return self._engine.execution.provider.name
+        return self.engine.execution.provider.name
 
     @property
     def resolved_provider(self) -> Provider:
         """The provider, as sessions get it."""
-        return self._engine.execution.provider
+        return self.engine.execution.provider
 
     @property
     def steps(self) -> int:
         """Steps trained so far."""
-        return self._engine.steps
+        return self.engine.steps
 
     @property
     def epochs_done(self) -> int:
@@ -110,40 +110,37 @@ class Trainer:
 
     @property
     def learning_rate(self) -> float:
-        """The learning rate of the next step; a new value takes effect from that step on.
-
-        Setting it raises TypeError if it is not a number, ValueError if it is not positive and finite.
-        """
-        return self._engine.learning_rate()
+        """The learning rate of the next step."""
+        return self.engine.learning_rate()
 
     @learning_rate.setter
     def learning_rate(self, rate: float) -> None:
         if self.plan.rate_graph is not None:
             raise TypeError("the learning rate is a schedule of the spec, so it cannot be set")
-        self._engine.set_learning_rate(require_rate(rate))
+        self.engine.set_learning_rate(require_rate(rate))
 
     def weights(self) -> dict[str, np.ndarray]:
         """Copies of the network's weights, by Keras' names and in Keras' order."""
-        return self._engine.weights()
+        return self.engine.weights()
 
     def set_weights(self, weights: Mapping[str, Any], *, strict: bool = True) -> None:
         """Replaces the weights; unless `strict`, some may be missing. Raises ValueError with every fault."""
-        self._engine.write(self._engine.validate_weights(weights, strict))
+        self.engine.write(self.engine.validate_weights(weights, strict))
 
     # -- training ----------------------------------------------------------------------------------------------------
 
     def step(
         self, x: DataArgument | Dataset, y: DataArgument = None, sample_weight: DataArgument = None
     ) -> dict[str, Any]:
-        """Train on one batch; its loss and metrics. Raises FeedError for data that do not fit, Diverged."""
-        feeds = self._cached_layout.feeds(x, y) if self._cached_layout and sample_weight is None else None
-        engine = self._engine
+        """Trains on one batch. Returns its loss and metrics."""
+        feeds = self.cached_layout.feeds(x, y) if self.cached_layout and sample_weight is None else None
+        engine = self.engine
         if feeds is None:
             samples = dataset_of(self.plan, x, y, sample_weight)
             self._use_weights(self.plan.weighted_outputs.union(samples.weights))
-            engine, samples = self._engine, samples.for_graphs(self.plan.data_spec)
+            engine, samples = self.engine, samples.for_graphs(self.plan.data_spec)
             feeds = engine.feeds(samples, slice(None), self.steps)
-            self._cached_layout = CachedLayout.of(x, y, samples, feeds)
+            self.cached_layout = CachedLayout.of(x, y, samples, feeds)
         else:
             feeds[LEARNING_RATE] = engine.constant_rate
         metric_sums = MetricSums(self.plan)
@@ -152,61 +149,46 @@ class Trainer:
 
     def fit(
         self,
-        x: DataArgument | Dataset = None,
-        y: DataArgument = None,
-        batch_size: int | None = None,
-        epochs: int | None = None,
-        shuffle: bool | None = None,
-        validation_data: Dataset | tuple[Any, ...] | None = None,
-        validation_split: float | None = None,
-        callbacks: Iterable[object] | None = (),
-        *,
+        samples: Dataset | BatchStream,
+        validation: Dataset | BatchStream | None,
+        settings: FitSettings,
+        callbacks: tuple[Callback, ...] = (),
         class_weight: ClassWeightArgument = None,
-        sample_weight: DataArgument = None,
-        initial_epoch: int = 0,
-        steps_per_epoch: int | None = None,
-        validation_freq: int | Collection[int] = 1,
+        model: object | None = None,
     ) -> History:
-        """Train for some epochs. Arguments that are None are taken from the spec's training section, and so are the
-        data.
+        """Trains for some epochs; after `load_checkpoint`, resumes the fit of the checkpoint.
 
-        After `load_checkpoint`, the fit resumes the run of the checkpoint. Ctrl-C or SIGTERM ends it after the current
-        step, with `signal` set in the history. `callbacks` are instances of `jsonnx.Callback`, which may set
-        `stop_training` and `learning_rate`. Raises CompileError or FeedError for data that do not fit, TypeError for
-        other callbacks, Diverged.
-
-        `x` may also be an iterable of batches, each `x`, `(x, y)` or `(x, y, sample_weight)`: a data loader, a sequence
-        with `__len__` and `__getitem__`, a generator, or a function that is called for each pass and returns one. An
-        epoch is one pass, or `steps_per_epoch` batches. Batches have their own size and order, so `batch_size` and
-        `shuffle` have no effect.
+        Callbacks see `model` as their model and trainer; by default this trainer. Raises CompileError or FeedError for
+        data that do not fit, TypeError or ValueError for settings that do not fit an iterable of batches, Diverged.
         """
-        settings = fit_settings(
-            self.plan.training, batch_size, epochs, shuffle, initial_epoch, steps_per_epoch, validation_freq
-        )
-        callbacks = checked_callbacks(callbacks)
-        data = train_and_validation(self.plan, x, y, sample_weight, validation_data, validation_split)
-        if isinstance(data[0], BatchStream):
-            check_stream(data[0], self.plan, settings, is_resumed=self._resumes)
+        if isinstance(samples, BatchStream):
+            check_stream(samples, self.plan, settings, is_resumed=self._resumes)
         else:
-            self._use_learned(data[0])
-        samples, validation = self._prepare_data(*data, class_weight)
-        monitor = EarlyStoppingMonitor(self.plan, validation is not None)
+            self.plan = self.plan.with_learned(samples)
+        samples = self._weighted(samples, class_weight)
         if not self._resumes:
-            self._engine.adapt(samples)
+            self.engine.adapt(samples)
         resumed_rate = self.learning_rate if self._resumes and self.plan.rate_graph is None else None
+        monitor = EarlyStoppingMonitor(self.plan)
         progress = self._start_progress(monitor, (samples, validation), settings)
-        plateau = plateau_monitor(self.plan, progress.plateau_state)
-        limit = self.plan.training.time_limit
-        deadline = None if limit is None else time.monotonic() + limit.total_seconds
         params = fit_params(self.plan, settings, samples, validation)
         if has_balanced(self.plan.training.class_weight if class_weight is None else class_weight):
             params["class_weights"] = self.class_weights
         for callback in callbacks:
-            callback.set_model(self)
+            callback.set_model(self if model is None else model)
             callback.set_params(dict(params))
         progress.callbacks = CallbackStates(callbacks, progress.callbacks.current())
         self._fit = Fit(
-            self._engine, samples, validation, settings, monitor, progress, callbacks, plateau, deadline, resumed_rate
+            self.engine,
+            samples,
+            validation,
+            settings,
+            monitor,
+            progress,
+            callbacks,
+            plateau_monitor(self.plan, progress.plateau_state),
+            self._deadline(),
+            resumed_rate,
         )
         try:
             return self._fit.run()
@@ -219,6 +201,24 @@ class Trainer:
             self._fit = None
             progress.callbacks = progress.callbacks.detached()
 
+    def _deadline(self) -> float | None:
+        """The time of the monotonic clock at which a fit that starts is interrupted; None without a time limit."""
+        limit = self.plan.training.time_limit
+        return None if limit is None else time.monotonic() + limit.total_seconds
+
+    def prepare(self, samples: Dataset) -> None:
+        """Learns from training samples what a fit learns before its first step: names of classes, states of layers such
+        as Normalization, and normalized targets."""
+        self.plan = self.plan.with_learned(samples)
+        self.engine.adapt(samples.for_graphs(self.plan.data_spec))
+
+    @property
+    def validation_samples(self) -> Dataset | None:
+        """The validation samples of the last fit; None if it had none in memory, or diverged."""
+        datasets = self._progress.datasets if self._progress is not None else None
+        validation = datasets[1] if datasets is not None else None
+        return validation if isinstance(validation, Dataset) else None
+
     @property
     def stop_training(self) -> bool:
         """Whether the fit ends after the current step, as in Keras; a callback may set it to True."""
@@ -230,7 +230,7 @@ class Trainer:
             self._fit.stop_requested = require_bool("stop_training", value)
 
     def stop(self) -> None:
-        """Ends the epoch and the fit after the current step; to be called by callbacks."""
+        """Ends the epoch and the fit after the current step."""
         if self._fit is not None:
             self._fit.stop_requested = True
 
@@ -239,10 +239,6 @@ class Trainer:
             return self.plan.training.batch_size
         return require_integer("batch_size", requested, minimum=1)
 
-    def _use_learned(self, train: Dataset) -> None:
-        """Takes over the names of classes and of columns that training data determine."""
-        self.plan = self.plan.with_learned(train)
-
     def _class_weighted(self, samples: Dataset, class_weight: ClassWeightArgument) -> tuple[Dataset, WeightsByClass]:
         """The samples with the weights of their classes, and these by output; None stands for those of the spec."""
         setting = self.plan.training.class_weight if class_weight is None else class_weight
@@ -250,12 +246,7 @@ class Trainer:
         weights = weights_by_class(setting, samples, self.plan)
         return with_class_weights(samples, weights, self.plan), weights
 
-    def _prepare_data(
-        self,
-        samples: Dataset | BatchStream,
-        validation: Dataset | BatchStream | None,
-        class_weight: ClassWeightArgument,
-    ) -> tuple[Dataset | BatchStream, Dataset | BatchStream | None]:
+    def _weighted(self, samples: Dataset | BatchStream, class_weight: ClassWeightArgument) -> Dataset | BatchStream:
         """The samples of a fit with their weights, after the training step was made to take these.
 
         Of an iterable, the first batch shows which outputs have weights.
@@ -267,10 +258,10 @@ class Trainer:
             first, self.class_weights = self._class_weighted(samples.first(), class_weight)
             self._use_weights(first.weights)
             samples.transform = weighted_batches(self.class_weights, first.weights.keys(), self.plan)
-            return samples, validation
+            return samples
         samples, self.class_weights = self._class_weighted(samples, class_weight)
         self._use_weights(samples.weights)
-        return samples.for_graphs(self.plan.data_spec), validation
+        return samples.for_graphs(self.plan.data_spec)
 
     def _use_weights(self, outputs: Iterable[str]) -> None:
         """Lets steps take sample weights for these outputs, besides those that the spec weighs.
@@ -280,19 +271,19 @@ class Trainer:
         plan = self.plan.weighting(self._spec_weighted_outputs.union(outputs))
         if plan is self.plan:
             return
-        old = self._engine
+        old = self.engine
         state, steps, rate = old.state_dict(), old.steps, old.learning_rate()
         weights = DonatedArrays(old.weights())
-        self._cached_layout = None
+        self.cached_layout = None
         self.plan = plan
-        self._engine = Engine(plan, old.execution.provider, old.execution.threads, self._fast, weights)
+        self.engine = Engine(plan, old.execution.provider, old.execution.threads, self.fast, weights)
         if old.recorder is not None:
-            self._engine.record_steps(old.recorder)
+            self.engine.record_steps(old.recorder)
         del old
-        self._engine.write(self._engine.convert_state(state))
-        self._engine.steps = steps
+        self.engine.write(self.engine.convert_state(state))
+        self.engine.steps = steps
         if plan.rate_graph is None:
-            self._engine.set_learning_rate(rate)
+            self.engine.set_learning_rate(rate)
 
     def _start_progress(
         self,
@@ -319,19 +310,12 @@ class Trainer:
         progress.settings, progress.datasets = settings.fixed, datasets
         return progress
 
-    def check_resumed_fit(
-        self,
-        samples: Dataset,
-        validation: Dataset | None,
-        batch_size: int | None = None,
-        epochs: int | None = None,
-        shuffle: bool | None = None,
-    ) -> None:
-        """Raises CompileError `checkpoint-mismatch` if these arguments of `fit` do not resume the loaded checkpoint."""
+    def check_resumed_fit(self, samples: Dataset, validation: Dataset | None, settings: FitSettings) -> None:
+        """Raises CompileError `checkpoint-mismatch` if a fit would not resume the loaded checkpoint."""
         if self._progress is None or not self._resumes:
             return
         samples, _ = self._class_weighted(samples, None)
-        self._check_resumed(samples, validation, fit_settings(self.plan.training, batch_size, epochs, shuffle))
+        self._check_resumed(samples, validation, settings)
 
     def _check_resumed(
         self, samples: Dataset | BatchStream, validation: Dataset | BatchStream | None, settings: FitSettings
@@ -347,105 +331,68 @@ class Trainer:
 
     # -- without training --------------------------------------------------------------------------------------------
 
-    def evaluate(
-        self,
-        x: DataArgument | Dataset = None,
-        y: DataArgument = None,
-        batch_size: int | None = None,
-        sample_weight: DataArgument = None,
-    ) -> dict[str, Any]:
-        """Loss and metrics; without `x`, on the spec's test file or else on its validation file. Classes are not
-        weighted. `x` may be an iterable of batches, as in `fit`."""
-        samples: Dataset | BatchStream | None
-        if x is None and y is None:
-            samples = from_spec(self.plan, "test") or from_spec(self.plan, "validation")
-        elif y is None and sample_weight is None and is_batch_source(x):
-            samples = stream_of(self.plan, x)
-        else:
-            samples = dataset_of(self.plan, x, y, sample_weight)
-        if samples is None:
-            raise UsageError(
-                "no-data", "there is nothing to evaluate on", "name a file in `training.data.test`, or pass x and y"
-            )
-        return self._engine.measure(samples, self._batch_size(batch_size)).results()
+    def evaluate(self, samples: Dataset | BatchStream, batch_size: int | None = None) -> dict[str, Any]:
+        """Loss and metrics. Classes are not weighted."""
+        return self.engine.measure(samples, self._batch_size(batch_size)).results()
 
     def predict(self, x: DataArgument | Dataset, batch_size: int | None = None) -> Any:
-        """The network's output for every sample; a dict of arrays if there are several outputs. `x` may be an iterable
-        of batches, as in `fit`; their targets are not used."""
+        """The network's output for every sample; a dict of arrays if there are several outputs."""
         if is_batch_source(x):
             batches = BatchStream(x, lambda inputs, *_: samples_without_targets(self.plan, inputs)).one_pass()
-            results = concatenate_batches([self._engine.predict(batch, len(batch)) for batch in batches])
+            results = concatenate_batches([self.engine.predict(batch, len(batch)) for batch in batches])
         else:
             samples = x if isinstance(x, Dataset) else samples_without_targets(self.plan, x)
-            results = self._engine.predict(samples, self._batch_size(batch_size))
+            results = self.engine.predict(samples, self._batch_size(batch_size))
         return next(iter(results.values())) if len(results) == 1 else results
+
+    def record_steps(self, recorder: SessionRecorder | None) -> ExecutionPlan:
+        """Lets a recorder record the training steps from now on; None ends this. Returns how they run."""
+        self.engine.record_steps(recorder)
+        return self.engine.execution
+
+    def run_graph(
+        self,
+        graph: Graph,
+        batches: Iterable[Dataset],
+        data_spec: DataSpec | None = None,
+        recorder: SessionRecorder | None = None,
+    ) -> Iterator[dict[str, np.ndarray]]:
+        """The outputs of another graph over the trainer's variables for each batch, fed as the next step would be.
+
+        `data_spec` replaces the plan's, for a graph that takes other sample weights; `recorder` records the runs.
+        """
+        engine = self.engine
+        data_spec = self.plan.data_spec if data_spec is None else data_spec
+        config = SessionConfig(recorder=recorder)
+        runner = runner_without_updates(graph, engine.variables(), engine.vocabularies, config)
+        for batch in batches:
+            feeds = engine.feeds(batch.for_graphs(data_spec), slice(None), self.steps)
+            results = runner({name: feeds[name] for name in runner.fed_names})
+            # An output may be a view of an input or a weight, which is freed with the runner.
+            yield {name: array.copy() for name, array in results.items()}
 
     # -- checkpoints -------------------------------------------------------------------------------------------------
 
     def save_checkpoint(self, path: str | os.PathLike[str]) -> str:
-        """Write the complete state of the run to one file, from which `load_checkpoint` resumes it bit for bit.
-
-        Returns the SHA-256 of the file. Raises UsageError `unwritable-file`; then an earlier file of that name is
-        unchanged. Raises TypeError if the state of a callback cannot be saved.
-        """
+        """Writes the complete state of the run to one file. Returns its SHA-256."""
         initial_weights = self._loaded_weights_digest or self.initial_weights_digest
-        return save_run(os.fspath(path), self.plan, self._engine, self._progress, initial_weights, self.environment())
+        return save_run(os.fspath(path), self.plan, self.engine, self._progress, initial_weights, self.environment())
 
     def load_checkpoint(self, path: str | os.PathLike[str], *, exact: bool = False) -> list[Diagnostic]:
-        """Load the state of a checkpoint; the next `fit` resumes its run.
-
-        Returns a warning `not-exact` if the run will not be the same bit for bit; with `exact`, raises it as a
-        CompileError and loads nothing. Raises UsageError for a missing file, CompileError `bad-checkpoint` for a
-        damaged one, `checkpoint-mismatch` for one of another network, seed or initial weights.
-        """
+        """Loads the state of a checkpoint; the next `fit` resumes its run. Returns warnings."""
         environment = self.environment()
-        saved = load_run(os.fspath(path), self.plan, self._engine, self.initial_weights_digest, environment, exact)
-        self._engine.steps = saved.steps
-        self._engine.write(saved.values)
+        saved = load_run(os.fspath(path), self.plan, self.engine, self.initial_weights_digest, environment, exact)
+        self.engine.steps = saved.steps
+        self.engine.write(saved.values)
         if saved.learning_rate is not None and self.plan.rate_graph is None:
-            self._engine.set_learning_rate(saved.learning_rate)
+            self.engine.set_learning_rate(saved.learning_rate)
         self._progress, self._resumes = saved.progress, saved.progress is not None
         self._loaded_weights_digest = saved.initial_weights
         return saved.differences
 
     def environment(self) -> dict[str, Any]:
         """Versions, processor and settings on which the last bit of a result depends."""
-        return run_environment(self._engine.execution.provider.label, self._engine.execution.threads, self._fast)
+        return run_environment(self.engine.execution.provider.label, self.engine.execution.threads, self.fast)
 
 
-def prepare_trainer(trainer: Trainer, samples: Dataset) -> None:
-    """Learns from training samples what a fit learns before its first step: names of classes, states of layers such as
-    Normalization, and normalized targets."""
-    trainer._use_learned(samples)
-    trainer._engine.adapt(samples.for_graphs(trainer.plan.data_spec))
-
-
-def record_steps(trainer: Trainer, recorder: SessionRecorder | None) -> ExecutionPlan:
-    """Lets a recorder record the training steps of a trainer from now on; None ends this. Returns how they run."""
-    trainer._engine.record_steps(recorder)
-    return trainer._engine.execution
-
-
-def run_graph(
-    trainer: Trainer,
-    graph: Graph,
-    batches: Iterable[Dataset],
-    data_spec: DataSpec | None = None,
-    recorder: SessionRecorder | None = None,
-) -> Iterator[dict[str, np.ndarray]]:
-    """The outputs of another graph over a trainer's variables for each batch, fed as the next step would be.
-
-    `data_spec` replaces the plan's, for a graph that takes other sample weights; `recorder` records the runs.
-    """
-    engine = trainer._engine
-    data_spec = trainer.plan.data_spec if data_spec is None else data_spec
-    config = SessionConfig(recorder=recorder)
-    runner = runner_without_updates(graph, engine.variables(), engine.vocabularies, config)
-    for batch in batches:
-        feeds = engine.feeds(batch.for_graphs(data_spec), slice(None), trainer.steps)
-        results = runner({name: feeds[name] for name in runner.fed_names})
-        # An output may be a view of an input or a weight, which is freed with the runner.
-        yield {name: array.copy() for name, array in results.items()}
-
-
-__all__ = ["Diverged", "History", "Trainer", "TrainingPlan"]
+__all__ = ["Diverged", "History", "PlanTrainer", "TrainingPlan"]

@@ -16,7 +16,7 @@ from jsonnx.ir import Builder, Graph, Value
 from jsonnx.passes.training_steps.mixed_precision import accepts, with_mixed_precision
 from jsonnx.pipeline.check.check import check_spec
 from jsonnx.pipeline.train.plan_training import plan_training
-from jsonnx.runtime.fit.trainer import Trainer as PlanTrainer
+from jsonnx.runtime.fit.trainer import PlanTrainer
 from jsonnx.runtime.providers.random import draw_initial_weights
 from jsonnx.training.weights.initializers import Zeros
 from onnx.reference import ReferenceEvaluator
@@ -188,7 +188,7 @@ def test_loss_scaling_changes_no_float32_step():
     x, y = batch("dense")
     plain, scaled = (trainer(spec("dense", "float32", **more)) for more in ({}, {"loss_scale": {}}))
     assert [scaled.step(x, y)["loss"] for _ in range(5)] == pytest.approx([plain.step(x, y)["loss"] for _ in range(5)])
-    assert scaled._engine.variables()["optimizer/loss_scale"] == 2**15
+    assert scaled.engine.variables()["optimizer/loss_scale"] == 2**15
 
 
 @pytest.mark.parametrize("fast", [False, True])
@@ -199,16 +199,16 @@ def test_a_step_without_finite_gradients_halves_the_scale_and_changes_nothing_el
     x, y = batch("dense")
     scaled.step(x, y)
     large_x = (x * 1e27).astype(np.float32)  # the loss is finite, the scaled gradients are not
-    before = scaled._engine.variables()
+    before = scaled.engine.variables()
     scaled.step(large_x, y)
-    after = scaled._engine.variables()
+    after = scaled.engine.variables()
     assert (before["optimizer/loss_scale"], after["optimizer/loss_scale"]) == (2.0**40, 2.0**39)
     assert (before["optimizer/finite_steps"], after["optimizer/finite_steps"]) == (1, 0)
     changed = {name for name in after if not np.array_equal(after[name], before[name])}
     assert changed == {"optimizer/loss_scale", "optimizer/finite_steps"}
     scaled.step(x, y)
-    assert all(np.isfinite(array).all() for array in scaled._engine.variables().values())
-    assert scaled._engine.variables()["optimizer/iterations"] == 2
+    assert all(np.isfinite(array).all() for array in scaled.engine.variables().values())
+    assert scaled.engine.variables()["optimizer/iterations"] == 2
 
 
 def test_the_scale_doubles_after_the_growth_steps():
@@ -217,7 +217,7 @@ def test_the_scale_doubles_after_the_growth_steps():
     scales = []
     for _ in range(7):
         growing.step(x, y)
-        scales.append(float(growing._engine.variables()["optimizer/loss_scale"]))
+        scales.append(float(growing.engine.variables()["optimizer/loss_scale"]))
     assert scales == [8, 8, 16, 16, 16, 32, 32]
 
 

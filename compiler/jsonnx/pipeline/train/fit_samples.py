@@ -1,0 +1,107 @@
+"""The samples of a fit or an evaluation in Python: from its arguments, or else from the spec."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...core.diagnostics import UsageError
+from ...data.samples.batch_stream import RETURNS_HELP, BatchStream, is_batch_source
+from ...data.samples.dataset import DataArgument, Dataset
+from ...runtime.fit.fit_data import dataset_of, stream_of
+from ...runtime.fit_arguments import require_fraction
+from ...runtime.training_plan import TrainingPlan
+from .run_data import part_of_spec, read_data, require_validation, split_off_validation
+
+Samples = Dataset | BatchStream
+
+
+def fit_samples(
+    plan: TrainingPlan,
+    x: Any,
+    y: Any,
+    sample_weight: DataArgument,
+    validation_data: Any,
+    validation_split: float | None,
+) -> tuple[Samples, Samples | None]:
+    """The samples to train on, and those to validate on.
+
+    Raises TypeError for arguments that do not go together, UsageError without samples, CompileError and FeedError for
+    data that do not fit, and if the training needs validation data that it lacks.
+    """
+    samples, validation = _samples_to_train_on(plan, x, y, sample_weight, validation_data, validation_split)
+    if validation_data is not None:
+        learned = plan.with_learned(samples) if isinstance(samples, Dataset) else plan
+        validation = _validation_samples(learned, validation_data)
+    require_validation(plan, validation)
+    return samples, validation
+
+
+def _samples_to_train_on(
+    plan: TrainingPlan,
+    x: Any,
+    y: Any,
+    sample_weight: DataArgument,
+    validation_data: Any,
+    validation_split: float | None,
+) -> tuple[Samples, Samples | None]:
+    """The samples to train on, and those to validate on unless the user gives validation data."""
+    if y is None and is_batch_source(x):
+        if sample_weight is not None or validation_split:
+            message = "each batch of an iterable is x, (x, y) or (x, y, sample_weight)"
+            raise TypeError(f"{message}, so sample_weight and validation_split cannot be given")
+        return stream_of(plan, x), None
+    if validation_split is not None:
+        validation_split = require_fraction("validation_split", validation_split)
+    if x is not None or y is not None:
+        samples = dataset_of(plan, x, y, sample_weight, learns_labels=True)
+        fraction = validation_split if validation_data is None else None
+        data = split_off_validation(samples, None, None, plan.source, fraction)
+        return data.train, data.validation
+    if sample_weight is not None:
+        raise TypeError("sample_weight is an argument beside x and y; in a spec, it is a column of the data")
+    parts = ("train", "validation") if validation_data is None else ("train",)
+    read = read_data(plan, parts=parts, validation_split=validation_split)
+    if read is None:
+        raise UsageError(
+            "no-data", "there is nothing to train on", "name a file in `training.data.train`, or pass x and y"
+        )
+    return read.train, read.validation
+
+
+def _validation_samples(plan: TrainingPlan, data: Any) -> Samples:
+    """The samples of a tuple `(x, y)` or `(x, y, sample_weight)`, or the batches of an iterable."""
+    if not isinstance(data, tuple) and is_batch_source(data):
+        stream = stream_of(plan, data)
+        if stream.is_one_shot:
+            message = "validation_data is read after each epoch, and an iterator allows a single pass"
+            raise TypeError(f"{message}: {RETURNS_HELP}")
+        return stream
+    if isinstance(data, Dataset):
+        return data
+    if not plan.targets and (not isinstance(data, tuple) or len(data) == 1):
+        data = (data[0] if isinstance(data, tuple) else data, None)  # samples without targets
+    if not isinstance(data, (tuple, list)) or len(data) not in (2, 3):
+        is_tuple = isinstance(data, (tuple, list))
+        actual = f"{len(data)} values" if is_tuple else f"an object of type {type(data).__name__}"
+        wanted = "arrays or of dicts of arrays, (x, y) or (x, y, sample_weight)"
+        raise TypeError(f"validation_data is a tuple of {wanted}, got {actual}")
+    return dataset_of(plan, *data)
+
+
+def evaluation_samples(
+    plan: TrainingPlan, x: DataArgument | Dataset, y: DataArgument, sample_weight: DataArgument
+) -> Samples:
+    """The samples in arguments, or else of the spec's test file, or else of its validation file.
+
+    Raises UsageError without samples, CompileError and FeedError for data that do not fit.
+    """
+    if x is None and y is None:
+        samples = part_of_spec(plan, "test") or part_of_spec(plan, "validation")
+        if samples is None:
+            raise UsageError(
+                "no-data", "there is nothing to evaluate on", "name a file in `training.data.test`, or pass x and y"
+            )
+        return samples
+    if y is None and sample_weight is None and is_batch_source(x):
+        return stream_of(plan, x)
+    return dataset_of(plan, x, y, sample_weight)
