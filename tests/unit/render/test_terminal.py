@@ -166,6 +166,32 @@ def test_figures_fill_lines() -> None:
     assert filled_lines(["loss 1", "accuracy 2", "mae 3"], 20) == ["loss 1  accuracy 2", "mae 3"]
 
 
+class ClosedTerminal(Terminal):
+    """Counts what is written to it, which fails."""
+
+    writes = 0
+
+    def write(self, text: str) -> int:
+        self.writes += 1
+        raise OSError("the terminal is closed")
+
+
+@pytest.mark.parametrize("verbosity", [1, 2])
+def test_a_closed_terminal_ends_the_display_and_not_the_training(
+    verbosity: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    terminal = ClosedTerminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    with progress_display(verbosity) as display:
+        display.set_params({"epochs": 2, "steps": 1})
+        for epoch in range(2):
+            display.on_epoch_begin(epoch)
+            display.on_train_batch_end(0, FIGURES)
+            display.on_epoch_end(epoch, FIGURES)
+            assert display.has_failed
+            assert terminal.writes == 1
+
+
 @pytest.mark.parametrize(
     ("verbosity", "stream", "expected"),
     [

@@ -49,17 +49,17 @@ def _display(verbosity: Verbosity) -> Display:
     return EpochLines() if verbosity in (1, 2) else Display()
 
 
-Hook = TypeVar("Hook", bound=Callable[..., None])
+Method = TypeVar("Method", bound=Callable[..., None])
 
 
-def _until_failure(hook: Hook) -> Hook:
-    """A hook of a display that does nothing once one has failed: a closed terminal must not end the training."""
+def until_failure(method: Method) -> Method:
+    """A method of a display that does nothing once one has failed: a closed terminal must not end the training."""
 
-    @wraps(hook)
-    def guarded(self: Display, *arguments: Any) -> None:
+    @wraps(method)
+    def guarded(self: Any, *arguments: Any) -> None:
         try:
             if not self.has_failed:
-                hook(self, *arguments)
+                method(self, *arguments)
         except (OSError, ValueError):  # the terminal or pipe is closed, or the disk is full
             self.has_failed = True
 
@@ -106,7 +106,7 @@ class _EpochDisplay(Display):
     stream: TextIO
     start_time = 0.0
 
-    @_until_failure
+    @until_failure
     def on_train_begin(self, logs: Logs | None = None) -> None:
         for line in class_weight_lines(self.params.get("class_weights", {}), self.trainer.plan.labels):
             print(line, file=self.stream, flush=True)
@@ -122,7 +122,7 @@ class EpochLines(_EpochDisplay):
         super().__init__()
         self.stream = sys.stderr
 
-    @_until_failure
+    @until_failure
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         seconds = time.monotonic() - self.start_time
         text = f"epoch {epoch + 1}/{self.params['epochs']}  {seconds:.1f} s  {metrics_text(logs or {})}"
@@ -143,12 +143,12 @@ class EpochDrawing(_EpochDisplay):
         """The steps of the epoch; None if it ends with the data."""
         return self.params["steps"]
 
-    @_until_failure
+    @until_failure
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         super().on_epoch_begin(epoch)
         self.epoch, self.step = epoch, 0
 
-    @_until_failure
+    @until_failure
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         now = time.monotonic()
         if now >= self.next_drawing:
@@ -156,7 +156,7 @@ class EpochDrawing(_EpochDisplay):
             self.step = batch + 1
             self.draw(logs or {})
 
-    @_until_failure
+    @until_failure
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         self.step = self.steps or self.step
         self.draw(logs or {})
@@ -209,7 +209,7 @@ class ProgressBar(EpochDrawing):
         super().__init__()
         self.live: Any = None
 
-    @_until_failure
+    @until_failure
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         from rich.live import Live
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -22,48 +22,31 @@ from ...hyperparameter_search.trials import (
 )
 from ..diagnostics.diagnostics import escape_invisible
 from ..text.terminal import can_rewrite_lines
-from .progress import SECONDS_BETWEEN_DRAWINGS, Verbosity, rewriting_console
+from .progress import SECONDS_BETWEEN_DRAWINGS, Verbosity, rewriting_console, until_failure
 
 MAX_BEST_ROWS = 5
 """Maximum number of rows of the best trials so far, below the running ones."""
 
 
 @contextmanager
-def sweep_display(verbosity: Verbosity = 1) -> Iterator[Any]:
+def sweep_display(verbosity: Verbosity = 1) -> Iterator[NoSweepDisplay]:
     """A display until the end of the `with` block: a table, a line for each trial, or nothing."""
-    display: Any = NoSweepDisplay()
+    display = NoSweepDisplay()
     if verbosity in ("auto", 1) and can_rewrite_lines(sys.stderr):
         display = LiveTable()
     elif verbosity in (1, 2):
         display = TrialLines()
     try:
-        yield SafeDisplay(display)
+        yield display
     finally:
         with suppress(OSError, ValueError):
             display.close()
 
 
-class SafeDisplay:
-    """Forwards events to a display until it fails: a closed terminal must not end the training."""
-
-    def __init__(self, display: Any) -> None:
-        self.display = display
-
-    def __getattr__(self, event: str) -> Callable[..., None]:
-        getattr(self.display, event)  # AttributeError: the display does not handle this event
-
-        def forward(*arguments: Any) -> None:
-            try:
-                if self.display is not None:
-                    getattr(self.display, event)(*arguments)
-            except (OSError, ValueError):  # the terminal or pipe is closed, or the disk is full
-                self.display = None
-
-        return forward
-
-
 class NoSweepDisplay:
     """Shows nothing."""
+
+    has_failed = False
 
     def show(self, view: SweepView) -> None:
         """Called several times a second."""
@@ -78,6 +61,7 @@ class NoSweepDisplay:
 class TrialLines(NoSweepDisplay):
     """A line for each trial that has ended: `trial 3/50  finished  val_accuracy 0.9714  12.3 s  width = 32`."""
 
+    @until_failure
     def show_ended(self, trial: Trial, view: SweepView) -> None:
         parts = [f"trial {trial.number}/{view.limit}", outcome_text(trial, view.metric)]
         if trial.runs:
@@ -119,12 +103,14 @@ class LiveTable(NoSweepDisplay):
         self._next_drawing = 0.0
         self._start_time = time.monotonic()
 
+    @until_failure
     def show(self, view: SweepView) -> None:
         now = time.monotonic()
         if now >= self._next_drawing:
             self._next_drawing = now + SECONDS_BETWEEN_DRAWINGS
             self._draw(view)
 
+    @until_failure
     def show_ended(self, trial: Trial, view: SweepView) -> None:
         self._draw(view)
 
