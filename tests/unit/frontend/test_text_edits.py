@@ -12,7 +12,7 @@ import pytest
 from jsonnx.core.fixes import Edit, Fix, json_patch
 from jsonnx.core.positions import json_pointer
 from jsonnx.frontend.json.json_reader import from_value, read_text
-from jsonnx.frontend.text.text_edits import EditFault, apply_text_edits, compatible_fixes, text_edits
+from jsonnx.frontend.text.text_edits import EditError, apply_text_edits, compatible_fixes, text_edits
 
 
 def edited(text: str, *edits: Edit) -> str:
@@ -71,9 +71,9 @@ def test_an_edit_follows_the_style_of_the_text(text: str, edit: Edit, expected: 
     ],
 )
 def test_an_edit_that_does_not_apply_is_refused(edit: Edit) -> None:
-    with pytest.raises(EditFault):
+    with pytest.raises(EditError):
         edited('{"a": [1, 2], "c": 1}', edit)
-    with pytest.raises(EditFault):
+    with pytest.raises(EditError):
         text_edits(from_value({"a": [1, 2], "c": 1}), [edit])
 
 

@@ -1,1 +1,1 @@
-"""JSON text -> values with positions."""
+"""JSON text -> values and their positions, or syntax errors and their repairs."""

@@ -1,8 +1,11 @@
-"""A strict JSON reader that keeps positions: the first stage, and the only reader of specs.
+"""A strict JSON reader that knows positions: the first stage, and the only reader of specs.
 
-Reads a file, a text, or a Python value, and returns a `Source`: the value and the position of every key and value. The
+Reads a file, a text, or a Python value, and returns a `Source`: the value, and the position of every key and value. The
 reader follows RFC 8259 and rejects errors that the standard library ignores: duplicate keys, numbers that overflow or
-underflow, lone surrogates. It uses no recursion.
+underflow, lone surrogates.
+
+The standard library reads what has no error, and `json_parser` the rest: what contains an error, and what contains a
+value whose position is asked for.
 
 Where the RFC leaves a choice: a byte order mark is accepted, but is not part of `Source.text`, so columns do not count
 it. LF, CRLF and a lone CR end a line, as in editors; U+2028 does not. `-0` is the integer 0, `1.0` remains a float, and
@@ -17,25 +20,18 @@ import stat
 import sys
 from dataclasses import dataclass, field
 from math import isfinite
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NoReturn
 
 from ...core.diagnostics import CompileError, Diagnostic, JsonPath, Position, UsageError, path_text
 from ...core.files.file_kinds import JSON, SIGNATURE_BYTES, file_kind, kind_error
 from ...core.files.files import error_reason
 from ...core.limits import MAX_NUMBER_CHARACTERS, MAX_STRING_CHARACTERS
-from .json_parser import (
-    DEFAULT_LIMITS,
-    ArrayPositions,
-    Json,
-    JsonParser,
-    Limits,
-    LineIndex,
-    ObjectPositions,
-    Positions,
-    quoted_token,
-    value_end,
-)
+from .json_errors import quoted_token
+from .json_parser import JsonParser
 from .json_repairs import with_whole_repair
+from .strict_decoder import DEFAULT_LIMITS, Limits
+from .syntax_tree import Json, Node
+from .text_pieces import LineIndex
 
 __all__ = [
     "DEFAULT_LIMITS",
@@ -43,7 +39,6 @@ __all__ = [
     "Json",
     "Limits",
     "Source",
-    "SourcePart",
     "from_value",
     "read_bytes",
     "read_file",
@@ -54,36 +49,19 @@ STDIN_NAME = "<stdin>"
 """The name of standard input in diagnostics."""
 
 
-class SourcePart(NamedTuple):
-    """A value in a text."""
-
-    positions: Positions
-    key_start: int | None
-    """The offset of its key; None for an item of a list and for the document."""
-    depth: int
-    """The number of steps that lead to it."""
-
-    def start(self, key: bool) -> int:
-        """The offset of the value, or of its key."""
-        if key and self.key_start is not None:
-            return self.key_start
-        return self.positions if isinstance(self.positions, int) else self.positions.start
-
-
 @dataclass(frozen=True, eq=False)
 class Source:
-    """A JSON value and the positions of its parts. `value` must not be changed, since the positions would be wrong."""
+    """A JSON value and its text."""
 
     file: str | None  # as shown to the user; None for a text or a value
     value: Json
-    text: str = field(repr=False)
-    _positions: Positions | None = field(repr=False)
-    line_index: LineIndex = field(repr=False)
+    written_value: Json
+    """The value of the text. `value` may have been derived from it, as by options."""
+    parser: JsonParser = field(repr=False)
 
     @property
-    def written_value(self) -> Json:
-        """The value of the text. `value` may have been derived from it, as by options."""
-        return self.value if self._positions is None or isinstance(self._positions, int) else self._positions.value
+    def text(self) -> str:
+        return self.parser.text
 
     def locate(self, path: JsonPath, key: bool = False) -> Position | None:
         """Returns the position of the value at a path, or with `key` that of its key.
@@ -91,40 +69,29 @@ class Source:
         For a path that does not exist, this is the position of the nearest ancestor. List items have no key: their
         value counts. Returns None if the source is a value without a text.
         """
-        nearest = self._nearest(path)
-        return None if nearest is None else self.position_at(nearest.start(key))
+        nearest = self._nearest(path, key)
+        return None if nearest is None else self.position_at(nearest.start)
 
     def locate_end(self, path: JsonPath, key: bool = False) -> Position | None:
         """Returns the position after the last character of what `locate` returns the first of."""
-        nearest = self._nearest(path)
-        if nearest is None:
-            return None
-        start = nearest.key_start if key and nearest.key_start is not None else nearest.positions
-        return self.position_at(value_end(self.text, start))
+        nearest = self._nearest(path, key)
+        return None if nearest is None else self.position_at(nearest.end)
 
-    def part(self, path: JsonPath) -> SourcePart | None:
+    def node(self, path: JsonPath) -> Node | None:
         """Returns the part of the text at a path; None if the text has no such path."""
-        nearest = self._nearest(path)
-        return nearest if nearest is not None and nearest.depth == len(path) else None
+        nodes = self.parser.nodes(path)
+        return nodes[-1] if len(nodes) > len(path) else None
 
     def position_at(self, offset: int) -> Position:
         """Returns the line and column of an offset of the text."""
-        return self.line_index.position_at(offset)
+        return self.parser.line_index.position_at(offset)
 
-    def _nearest(self, path: JsonPath) -> SourcePart | None:
-        """Returns the part of the text at a path or its nearest ancestor; None without a text."""
-        if self._positions is None:
-            return None
-        positions, key_start = self._positions, None
-        for depth, step in enumerate(path):
-            container = positions
-            if isinstance(container, ObjectPositions) and isinstance(step, str) and step in container.members:
-                positions, key_start = container.members[step], container.keys[step]
-            elif isinstance(container, ArrayPositions) and isinstance(step, int) and 0 <= step < len(container.items):
-                positions, key_start = container.items[step], None
-            else:
-                return SourcePart(positions, None, depth)
-        return SourcePart(positions, key_start, len(path))
+    def _nearest(self, path: JsonPath, key: bool) -> Node | None:
+        """Returns the value at a path, or its key, or the nearest ancestor; None without a text."""
+        nodes = self.parser.nodes(path)
+        if not nodes or not key or len(nodes) <= len(path):
+            return nodes[-1] if nodes else None
+        return nodes[-1].key or nodes[-1]
 
 
 def read_file(path: str | os.PathLike[str], limits: Limits = DEFAULT_LIMITS) -> Source:
@@ -181,17 +148,19 @@ def read_text(
         raise error
     if len(data) > limits.max_bytes:
         _reject("too-large", (), f"the text has more than {limits.max_bytes:,} bytes", file)
-    parser = JsonParser(_decode(data, file), file, limits, non_finite)
-    try:
-        value, positions = parser.read_document()
-    except CompileError as error:
-        raise with_whole_repair(error, parser.text, limits, non_finite) if repairs else error from None
-    return Source(file, value, parser.text, positions, parser.line_index)
+    parser = JsonParser(_decode(data, file), limits, non_finite=non_finite, is_strict=True)
+    root = parser.parse()
+    if parser.errors or root is None:
+        diagnostic = parser.errors[0].diagnostic(parser.line_index, file)
+        raise CompileError([with_whole_repair(diagnostic, parser) if repairs else diagnostic])
+    value = root.to_json()
+    return Source(file, value, value, parser)
 
 
 def from_value(value: dict[str, Any], limits: Limits = DEFAULT_LIMITS) -> Source:
     """Returns a copy of a Python value in plain JSON types. Raises CompileError if a JSON text could not express it."""
-    return Source(None, _copy_as_json(value, _Counts(limits), (), ()), "", None, LineIndex(""))
+    copy = _copy_as_json(value, _Counts(limits), (), ())
+    return Source(None, copy, copy, JsonParser(""))
 
 
 # Recognised by their byte order mark or, since a document begins with ASCII, by zero bytes (RFC 4627, section 3).

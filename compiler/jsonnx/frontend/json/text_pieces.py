@@ -1,12 +1,31 @@
-"""Successive replacements of parts of a text, and their sum as edits of the text before all of them."""
+"""Lines of a text, and successive replacements of its parts, with their sum as edits of the text before all of them."""
 
 from __future__ import annotations
 
+import re
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
+from ...core.diagnostics import Position
 from ...core.fixes import TextEdit
-from .json_parser import LineIndex
+
+
+@dataclass(frozen=True)
+class LineIndex:
+    """Converts offsets of a text to lines and columns."""
+
+    text: str
+
+    @cached_property
+    def line_starts(self) -> list[int]:
+        return [0, *(match.end() for match in re.finditer(r"\r\n?|\n", self.text))]
+
+    def position_at(self, offset: int) -> Position:
+        line = bisect_right(self.line_starts, offset)
+        return Position(line, offset - self.line_starts[line - 1] + 1)
 
 
 class Piece(NamedTuple):
@@ -38,6 +57,8 @@ class Replacement(NamedTuple):
     start: int
     end: int
     text: str
+    is_safe: bool = True
+    """Whether nothing that the author wrote is lost."""
 
 
 def replaced(pieces: Iterable[Piece], replacements: Sequence[Replacement]) -> list[Piece]:

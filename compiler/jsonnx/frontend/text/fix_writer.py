@@ -8,7 +8,7 @@ from typing import Any
 from ...core.diagnostics import CompileError, JsonPath, SourceMap, identity_source_map
 from ...core.fixes import ANY_VALUE, Edit, Fix
 from ..json.json_reader import Json, Source
-from .text_edits import EditFault, text_edits
+from .text_edits import EditError, text_edits
 
 MAX_PARSED_CHARACTERS = 1_000_000
 """Characters that are parsed for fixes of several edits, all of a document together; further fixes are left out."""
@@ -48,19 +48,19 @@ class FixWriter:
         try:
             edits = tuple(self._in_source(edit) for edit in fix.edits)
             return replace(fix, edits=edits, text_edits=text_edits(self.source, edits))
-        except (EditFault, CompileError):
+        except (EditError, CompileError):
             return None
 
     def derived(self, document: Any, source_map: SourceMap) -> FixWriter:
         return replace(self, document=document, source_map=source_map)
 
     def _in_source(self, edit: Edit) -> Edit:
-        """Returns an edit with the path in the source. Raises EditFault."""
+        """Returns an edit with the path in the source. Raises EditError."""
         if edit.op == "replace":
             path = self.source_map(edit.path, False).path
             old = value_at(self.document, edit.path) if edit.old is ANY_VALUE else edit.old
             if not _is_same(self._written_value(path), old):
-                raise EditFault("the file does not contain the value")
+                raise EditError("the file does not contain the value")
             return replace(edit, path=path)
         *outer, step = edit.path
         container = value_at(self.document, tuple(outer))
@@ -68,11 +68,11 @@ class FixWriter:
             index = min(step, len(container) - 1)
             path = self.source_map((*outer, index), True).path
             if not path or not isinstance(path[-1], int):
-                raise EditFault("the file has no such list")
+                raise EditError("the file has no such list")
             return replace(edit, path=(*path[:-1], path[-1] + step - index))
         path = self.source_map(tuple(outer), True).path
         if type(self._written_value(path)) is not type(container):
-            raise EditFault("the file does not contain the object or list")
+            raise EditError("the file does not contain the object or list")
         return replace(edit, path=(*path, step))
 
     def _written_value(self, path: JsonPath) -> Any:
@@ -81,12 +81,12 @@ class FixWriter:
 
 
 def value_at(value: Any, path: JsonPath) -> Any:
-    """Returns the part of a value at a path. Raises EditFault if there is none."""
+    """Returns the part of a value at a path. Raises EditError if there is none."""
     for step in path:
         try:
             value = value[step]
         except (KeyError, IndexError, TypeError):
-            raise EditFault("the document has no such path") from None
+            raise EditError("the document has no such path") from None
     return value
 
 

@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 from ...core.diagnostics import JsonPath
 from ...core.fixes import Edit, Fix, TextEdit
-from ..json.json_parser import ArrayPositions, ObjectPositions, Positions, value_end
-from ..json.json_reader import Json, Source, SourcePart, read_text
+from ..json.json_reader import Json, Source, read_text
+from ..json.syntax_tree import Node
 from ..json.text_pieces import Piece, Replacement, replaced, text_edits_of, text_of
 from .formatter import LINE_WIDTH, inserted_text, json_string
 
@@ -21,19 +21,19 @@ _INDENTATION = re.compile(r"[ \t]*")
 DEFAULT_INDENTATION = "  "
 
 
-class EditFault(ValueError):
+class EditError(ValueError):
     """An edit does not apply to a document: its path does not exist, or its new key does."""
 
 
 def text_edits(source: Source, edits: Sequence[Edit]) -> tuple[TextEdit, ...]:
-    """Returns edits, which apply one after another, as edits of a document's text. Raises EditFault."""
+    """Returns edits, which apply one after another, as edits of a document's text. Raises EditError."""
     pieces = [Piece(0, len(source.text))]
     current = source
     for number, edit in enumerate(edits):
         if number:
             current = read_text(text_of(pieces, source.text), source.file)
         pieces = replaced(pieces, [_replacement(current, edit)])
-    return text_edits_of(pieces, source.line_index)
+    return text_edits_of(pieces, source.parser.line_index)
 
 
 def apply_text_edits(text: str, edits: Iterable[TextEdit]) -> str:
@@ -41,7 +41,7 @@ def apply_text_edits(text: str, edits: Iterable[TextEdit]) -> str:
     parts, end = [], 0
     for edit in sorted(edits, key=lambda edit: (edit.start_offset, edit.end_offset)):
         if edit.start_offset < end:
-            raise EditFault("edits overlap")
+            raise EditError("edits overlap")
         parts += [text[end : edit.start_offset], edit.text]
         end = edit.end_offset
     return "".join([*parts, text[end:]])
@@ -70,121 +70,103 @@ def _touches_any(spans: Sequence[tuple[int, int]]) -> Callable[[tuple[int, int]]
 def _replacement(source: Source, edit: Edit) -> Replacement:
     if edit.op == "add":
         return _insertion(source, edit)
-    part = _part(source, edit.path)
+    node = _node(source, edit.path)
     if edit.op == "replace":
-        start = part.start(False)
-        text = _new_text(source, edit.value, start)
-        return Replacement(start, value_end(source.text, part.positions), text)
+        return Replacement(node.start, node.end, _new_text(source, edit.value, node.start))
     if not edit.path:
-        raise EditFault("the document itself can only be replaced")
+        raise EditError("the document itself can only be replaced")
     if edit.op == "move":
-        return _renamed_key(source, edit, part)
+        return _renamed_key(source, edit, node)
     return _removal(source, edit.path)
 
 
-def _part(source: Source, path: JsonPath) -> SourcePart:
-    part = source.part(path)
-    if part is None:
-        raise EditFault("the document has no such path")
-    return part
+def _node(source: Source, path: JsonPath) -> Node:
+    node = source.node(path)
+    if node is None:
+        raise EditError("the document has no such path")
+    return node
 
 
-def _renamed_key(source: Source, edit: Edit, part: SourcePart) -> Replacement:
-    new_key = edit.new_key
-    if part.key_start is None or new_key is None:
-        raise EditFault("only keys of objects can be renamed")
-    if new_key != edit.path[-1] and source.part((*edit.path[:-1], new_key)) is not None:
-        raise EditFault("the new key exists already")
-    return Replacement(part.key_start, value_end(source.text, part.key_start), json_string(new_key))
+def _renamed_key(source: Source, edit: Edit, node: Node) -> Replacement:
+    key, new_key = node.key, edit.new_key
+    if key is None or new_key is None:
+        raise EditError("only keys of objects can be renamed")
+    if new_key != edit.path[-1] and source.node((*edit.path[:-1], new_key)) is not None:
+        raise EditError("the new key exists already")
+    return Replacement(key.start, key.end, json_string(new_key))
 
 
 class _Child(NamedTuple):
-    """An entry of an object or a list: the offsets of its first character, its value, and after its last character."""
+    """An entry of an object or a list: the offset of its first character, and its value."""
 
     start: int
-    value_start: int
-    end: int
+    value: Node
 
 
-def _children(text: str, container: Positions) -> list[_Child]:
-    if isinstance(container, ObjectPositions):
-        starts, values = [*container.keys.values()], [*container.members.values()]
-    elif isinstance(container, ArrayPositions):
-        starts, values = [_start(item) for item in container.items], container.items
-    else:
-        raise EditFault("a value in neither an object nor a list")
-    return [_Child(start, _start(value), value_end(text, value)) for start, value in zip(starts, values, strict=True)]
-
-
-def _start(positions: Positions) -> int:
-    return positions if isinstance(positions, int) else positions.start
+def _children(container: Node) -> list[_Child]:
+    if container.kind not in ("object", "array"):
+        raise EditError("a value in neither an object nor a list")
+    return [_Child((value.key or value).start, value) for value in container.children()]
 
 
 def _removal(source: Source, path: JsonPath) -> Replacement:
     """Removes an entry with one comma: the one after it, or before the last entry."""
-    container = _part(source, path[:-1]).positions
-    children = _children(source.text, container)
-    number = _number_of(path[-1], container)
+    container = _node(source, path[:-1])
+    children = _children(container)
+    number = [child.value.step for child in children].index(path[-1])
     if len(children) == 1:
-        return Replacement(_start(container) + 1, value_end(source.text, container) - 1, "")
+        return Replacement(container.start + 1, container.end - 1, "")
     if number == len(children) - 1:
-        return Replacement(children[number - 1].end, children[number].end, "")
+        return Replacement(children[number - 1].value.end, children[number].value.end, "")
     return Replacement(children[number].start, children[number + 1].start, "")
-
-
-def _number_of(step: str | int, container: Positions) -> int:
-    """Returns the number of an entry in its container."""
-    if isinstance(container, ObjectPositions):
-        return [*container.keys].index(str(step))
-    return int(step)
 
 
 def _insertion(source: Source, edit: Edit) -> Replacement:
     if not edit.path:
-        raise EditFault("the document itself can only be replaced")
-    text, container, step = source.text, _part(source, edit.path[:-1]).positions, edit.path[-1]
-    children = _children(text, container)
-    if isinstance(container, ObjectPositions):
-        if not isinstance(step, str) or step in container.keys:
-            raise EditFault("the key exists already")
+        raise EditError("the document itself can only be replaced")
+    text, container, step = source.text, _node(source, edit.path[:-1]), edit.path[-1]
+    children = _children(container)
+    if container.kind == "object":
+        if not isinstance(step, str) or container.get(step) is not None:
+            raise EditError("the key exists already")
         number = len(children)
     elif isinstance(step, int) and 0 <= step <= len(children):
         number = step
     else:
-        raise EditFault("the list has no such index")
-    key = _key_text(text, container, children, step) if isinstance(step, str) else ""
+        raise EditError("the list has no such index")
+    key = _key_text(text, children, step) if isinstance(step, str) else ""
     if not children:
         return _first_entry(source, container, key, edit.value)
     separator = _separator(text, container, children, number)
     entry = key + _new_text(source, edit.value, children[0].start, len(key))
     if number < len(children):
         return Replacement(children[number].start, children[number].start, entry + separator)
-    return Replacement(children[-1].end, children[-1].end, separator + entry)
+    return Replacement(children[-1].value.end, children[-1].value.end, separator + entry)
 
 
-def _key_text(text: str, container: Positions, children: Sequence[_Child], key: str) -> str:
+def _key_text(text: str, children: Sequence[_Child], key: str) -> str:
     """Returns a new key with its colon, spaced like the last entry's."""
     if not children:
         return f"{json_string(key)}: "
-    last = children[-1]
-    return json_string(key) + text[value_end(text, last.start) : last.value_start]
+    last = children[-1].value
+    return json_string(key) + text[last.key.end if last.key else last.start : last.start]
 
 
-def _separator(text: str, container: Positions, children: Sequence[_Child], number: int) -> str:
+def _separator(text: str, container: Node, children: Sequence[_Child], number: int) -> str:
     """Returns what to write between a new entry and its neighbour: what stands between others of the container."""
     if len(children) > 1:
         after = min(max(number, 1), len(children) - 1)
-        return text[children[after - 1].end : children[after].start]
-    line_end = _LINE_END.search(text, _start(container), children[0].start)
+        return text[children[after - 1].value.end : children[after].start]
+    line_end = _LINE_END.search(text, container.start, children[0].start)
     if line_end is None:
         return ", "
     return "," + line_end[0] + _indentation(text, children[0].start)
 
 
-def _first_entry(source: Source, container: Positions, key: str, value: Json) -> Replacement:
+def _first_entry(source: Source, container: Node, key: str, value: Json) -> Replacement:
     """Writes an entry into an empty container, on a line of its own if the brackets are on two lines."""
     text = source.text
-    start, end = _start(container) + 1, value_end(text, container) - 1
+    start, end = container.start + 1, container.end - 1
     line_end = _LINE_END.search(text, start, end)
     if line_end is None:
         return Replacement(start, end, key + _new_text(source, value, start, len(key)))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ...core.diagnostics import JsonPath
+from ...frontend.json.syntax_tree import Node
 from ..documents.documents import Document
-from ..documents.syntax_tree import Node
 from .checks import SpecCheck
 from .entry_facts import EntryFacts
 

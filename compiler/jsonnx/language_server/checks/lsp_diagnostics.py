@@ -9,8 +9,8 @@ from lsprotocol import types
 from pygls.uris import from_fs_path
 
 from ...core.diagnostics import Diagnostic, Note, Position
+from ...frontend.json.syntax_tree import Node
 from ..documents.documents import Document
-from ..documents.syntax_tree import Node
 from .checks import SpecCheck
 
 SOURCE = "jsonnx"
@@ -69,7 +69,7 @@ class _Ranges:
         root = self.document.tree
         for node in root.descendants() if root is not None else ():
             starts.setdefault(node.start, node)
-            starts.update((member.key.start, member.key) for member in node.members)
+            starts.update((member.start, member) for member in node.members)
         return starts
 
     def of_diagnostic(self, diagnostic: Diagnostic) -> types.Range:

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from ...core.diagnostics import JsonPath
+from ...frontend.json.syntax_tree import Node
 from ...frontend.names.name_references import NETWORK
 from ..documents.documents import Document
-from ..documents.syntax_tree import Node
 from .checks import SpecCheck
 
 
@@ -70,7 +70,7 @@ def _block_outputs(document: Document, type_: str | None) -> list[str]:
     outputs = root.at(("blocks", type_, "outputs")) if root is not None and type_ else None
     if outputs is None or outputs.kind not in ("array", "object"):
         return []
-    texts = [item.scalar for item in outputs.items] or [member.key.scalar for member in outputs.members]
+    texts = [item.scalar for item in outputs.items] or [member.name for member in outputs.members]
     return [text.partition(".")[2] or text for text in texts if isinstance(text, str)]
 
 
@@ -88,7 +88,7 @@ def _outputs(document: Document, check: SpecCheck | None, path: JsonPath) -> lis
     if outputs is None:
         entries = [item for item in document.definitions if item.scope == NETWORK and item.kind == "entry"]
         return [OfferedName(item.name, "output") for item in entries[-1:]]
-    texts = [outputs.scalar, *(item.scalar for item in outputs.items), *(m.key.scalar for m in outputs.members)]
+    texts = [outputs.scalar, *(item.scalar for item in outputs.items), *(m.name for m in outputs.members)]
     return [OfferedName(text, "output") for text in texts if isinstance(text, str)]
 
 
@@ -101,7 +101,7 @@ def network_parameters(document: Document) -> list[OfferedName]:
     root = document.tree
     section = root.get("parameters") if root is not None else None
     members = section.members if section is not None else []
-    return [OfferedName(str(member.key.scalar), "parameter") for member in members]
+    return [OfferedName(member.name, "parameter") for member in members]
 
 
 def parameters_in_scope(document: Document, path: JsonPath) -> list[OfferedName]:
@@ -111,7 +111,7 @@ def parameters_in_scope(document: Document, path: JsonPath) -> list[OfferedName]
         names = network_parameters(document)
     else:
         own, shared = root.at((*scope, "parameters")), root.at((*scope, "globals"))
-        names = [OfferedName(str(member.key.scalar), "parameter") for member in own.members] if own else []
+        names = [OfferedName(member.name, "parameter") for member in own.members] if own else []
         names += [OfferedName(str(item.scalar), "parameter of the network") for item in shared.items] if shared else []
     entry = root.at(path[: len(scope) + 2]) if root is not None else None
     has_index = entry is not None and entry.member("repeat") is not None
@@ -124,7 +124,7 @@ def _figures(document: Document, check: SpecCheck | None, path: JsonPath) -> lis
     for key in ("metrics", "weighted_metrics"):
         section = root.at(("training", key)) if root is not None else None
         lists: list[tuple[str, Node | None]] = [("", section)] if section is not None else []
-        lists += [(f"{member.key.scalar}_", member.value) for member in section.members] if section is not None else []
+        lists += [(f"{member.name}_", member.value) for member in section.members] if section is not None else []
         for prefix, node in lists:
             names = (item.text("type") or item.scalar for item in (node.items if node is not None else []))
             figures += [f"{prefix}{name}" for name in names if isinstance(name, str)]

@@ -1,1 +1,1 @@
-"""Open documents: texts, syntax trees, positions."""
+"""Open documents: texts, positions, and the place of the cursor in the syntax tree."""

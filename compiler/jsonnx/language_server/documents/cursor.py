@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ...core.diagnostics import JsonPath
-from .syntax_tree import Member, Node
+from ...frontend.json.syntax_tree import Member, Node
 
 Role = Literal["key", "value"]
 
@@ -68,13 +68,13 @@ def _in_array(array: Node, offset: int) -> Cursor:
 def _in_object(container: Node, offset: int) -> Cursor:
     previous: Member | None = None
     for member in container.members:
-        path = (*container.path, str(member.key.scalar))
-        if _touches(member.key, offset):
-            return Cursor("key", path, container, member.key, member)
+        path = (*container.path, member.name)
+        if _touches(member, offset):
+            return Cursor("key", path, container, member, member)
         if member.value is not None and _touches(member.value, offset):
             return Cursor("value", path, container, member.value, member)
-        if member.key.start < offset:
+        if member.start < offset:
             previous = member
     if previous is not None and previous.value is None and previous.colon is not None and offset > previous.colon:
-        return Cursor("value", (*container.path, str(previous.key.scalar)), container, None, previous)
+        return Cursor("value", (*container.path, previous.name), container, None, previous)
     return Cursor("key", (*container.path, ""), container)

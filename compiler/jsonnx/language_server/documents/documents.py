@@ -12,12 +12,12 @@ from lsprotocol import types
 from pygls.uris import to_fs_path
 
 from ...core.limits import MAX_EDITOR_CHARACTERS
-from ...frontend.json.json_reader import Json
+from ...frontend.json.json_parser import parse
+from ...frontend.json.syntax_tree import Json, Node
 from ...frontend.names.name_references import NameDefinition, NameReference, name_definitions, name_references
 from ...frontend.text.spec_detection import has_keys_of_a_spec
 from ...layers import LAYERS
 from .positions import TextPositions
-from .syntax_tree import Node, parse
 
 LANGUAGES = ("json", "jsonc")
 MAX_SEARCHED_ITEMS = 100
@@ -49,7 +49,7 @@ class Document:
     @cached_property
     def value(self) -> Json:
         """The JSON value of the tree, without what is unfinished."""
-        return self.tree.value() if self.tree is not None else None
+        return self.tree.to_json() if self.tree is not None else None
 
     @cached_property
     def definitions(self) -> list[NameDefinition]:
@@ -88,7 +88,7 @@ class Document:
         root = self.tree
         if root is None or root.kind != "object":
             return False
-        keys = {str(member.key.scalar): member.value and member.value.scalar for member in root.members}
+        keys = {member.name: member.value and member.value.scalar for member in root.members}
         return "jsonnx" in str(keys.get("$schema")) or has_keys_of_a_spec(keys) or _has_known_layers(root)
 
     def with_changes(self, changes: Iterable[types.TextDocumentContentChangeEvent], version: int) -> Document:

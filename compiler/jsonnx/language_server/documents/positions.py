@@ -8,7 +8,7 @@ from functools import cached_property
 from lsprotocol import types
 
 from ...core.diagnostics import Position
-from ...frontend.json.json_parser import LineIndex
+from ...frontend.json.text_pieces import LineIndex
 
 BYTE_ORDER_MARK = "\ufeff"
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ...core.diagnostics import JsonPath
-from .syntax_tree import Node
+from ...frontend.json.syntax_tree import Node
 
 Schema = Mapping[str, Any]
 

@@ -13,6 +13,7 @@ from lsprotocol import types
 
 from ... import library
 from ...core.diagnostics import JsonPath
+from ...frontend.json.syntax_tree import Node
 from ...frontend.schema.editor_schema import editor_schema
 from ...layers import LAYERS, Layer
 from ...render.reference.component_reference import KINDS, accepted_names, required_arguments
@@ -21,7 +22,6 @@ from ..checks.names_in_scope import OfferedName, names_at, parameters_in_scope, 
 from ..documents.cursor import Cursor, cursor_at
 from ..documents.documents import Document
 from ..documents.schema_lookup import Schema, described, schemas_at
-from ..documents.syntax_tree import Node
 from . import component_docs
 
 Kind = types.CompletionItemKind
@@ -105,7 +105,7 @@ def _key_items(place: _Place) -> list[types.CompletionItem]:
     if cursor.container is None or place.root is None:
         return []
     path = cursor.container.path
-    written = {member.key.scalar for member in cursor.container.members if member is not cursor.member}
+    written = {member.name for member in cursor.container.members if member is not cursor.member}
     offered = names_at(place.document, place.check, (*path, ""))
     if offered is not None:
         return [_key_item(place, offer.name, {}, offer.detail) for offer in offered if offer.name not in written]
@@ -131,11 +131,11 @@ def _block_parameters(place: _Place, entry: Node) -> Mapping[str, Node | None]:
     type_ = entry.text("type")
     parameters = place.root.at(("blocks", type_, "parameters")) if place.root is not None and type_ else None
     is_entry = entry.parent is not None and entry.parent.step == "layers"
-    return {str(m.key.scalar): m.value for m in parameters.members} if parameters is not None and is_entry else {}
+    return {m.name: m.value for m in parameters.members} if parameters is not None and is_entry else {}
 
 
 def _parameter_item(place: _Place, name: str, definition: Node | None) -> types.CompletionItem:
-    value = definition.value() if definition is not None else None
+    value = definition.to_json() if definition is not None else None
     is_described = isinstance(value, dict) and "type" not in value
     schema: dict[str, Any] = {}
     if isinstance(value, dict) and is_described:
@@ -285,10 +285,10 @@ def _offered_types(place: _Place) -> Iterator[OfferedType]:
     blocks = place.root.get("blocks") if place.root is not None else None
     own_block = scope_of(place.cursor.path)[1:]
     for member in blocks.members if blocks is not None else ():
-        name, node = str(member.key.scalar), member.value
+        name, node = member.name, member.value
         if (name,) != own_block and node is not None:
             parameters = node.get("parameters")
-            required = _required_parameters(parameters.value() if parameters is not None else {})
+            required = _required_parameters(parameters.to_json() if parameters is not None else {})
             yield OfferedType(name, node.text("description") or "block of this spec", required)
     yield from known_types()
 
@@ -308,7 +308,7 @@ def _is_required(value: Any) -> bool:
 def _type_items(place: _Place) -> Iterator[types.CompletionItem]:
     """The types of layers and blocks, each with its required arguments unless the entry has one."""
     entry = place.cursor.container
-    written = {member.key.scalar for member in entry.members} if entry is not None else set()
+    written = {member.name for member in entry.members} if entry is not None else set()
     for offered in _offered_types(place):
         needed = {} if written & offered.required.keys() else offered.required
         plain = _quoted(offered.name)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from lsprotocol import types
 
 from ...core.diagnostics import JsonPath
+from ...frontend.json.syntax_tree import Node
 from ...frontend.names.name_references import NameDefinition
 from ...frontend.schema.editor_schema import editor_schema
 from ...layers import LAYERS
@@ -17,7 +18,6 @@ from ..checks.names_in_scope import scope_of
 from ..documents.cursor import Cursor, cursor_at
 from ..documents.documents import Document
 from ..documents.schema_lookup import described, schemas_at
-from ..documents.syntax_tree import Node
 from . import component_docs
 from .inlay_hints import type_text
 
@@ -76,7 +76,7 @@ def _block_parameter(document: Document, type_: str | None, key: str) -> str | N
     node = document.tree.at(("blocks", type_, "parameters", key)) if document.tree is not None and type_ else None
     if node is None:
         return None
-    value = node.value()
+    value = node.to_json()
     schema = value if isinstance(value, dict) and "type" not in value else {"default": value}
     return component_docs.key_text(key, {name: schema[name] for name in ("description", "default") if name in schema})
 

@@ -8,10 +8,10 @@ from lsprotocol import types
 
 from ...core.diagnostics import JsonPath
 from ...core.types import TensorType
+from ...frontend.json.syntax_tree import Node
 from ...render.networks.shape_text import keras_shape_text
 from ..checks.entry_facts import EntryFacts
 from ..documents.documents import Document
-from ..documents.syntax_tree import Node
 
 
 def inlay_hints(

@@ -9,11 +9,11 @@ from lsprotocol import types
 from pygls.uris import from_fs_path
 
 from ...core.diagnostics import JsonPath
+from ...frontend.json.syntax_tree import Node
 from ...frontend.names.name_references import NameDefinition
 from ..checks.name_lookup import definitions_of, refers_to
 from ..documents.cursor import Cursor, cursor_at
 from ..documents.documents import Document
-from ..documents.syntax_tree import Node
 
 FILE_KEYS = ("train", "validation", "test", "weights", "file", "vocabulary", "$schema")
 """Keys whose strings, or lists of strings, name files."""
@@ -50,8 +50,7 @@ def node_at(document: Document, path: JsonPath, is_key: bool) -> Node | None:
     if not is_key:
         return root.at(path)
     container = root.at(path[:-1])
-    member = container.member(str(path[-1])) if container is not None else None
-    return member.key if member is not None else None
+    return container.member(str(path[-1])) if container is not None else None
 
 
 def _location(document: Document, item: NameDefinition) -> types.Location | None:

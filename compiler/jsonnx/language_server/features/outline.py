@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 from lsprotocol import types
 
 from ...core.diagnostics import JsonPath
+from ...frontend.json.syntax_tree import Member, Node
 from ..checks.entry_facts import EntryFacts
 from ..documents.documents import Document
-from ..documents.syntax_tree import Member, Node
 from .inlay_hints import shapes_text
 
 Kind = types.SymbolKind
@@ -37,17 +37,17 @@ def document_symbols(document: Document, facts: Mapping[JsonPath, EntryFacts]) -
 def _section_symbol(
     document: Document, member: Member, names: Mapping[JsonPath, str], facts: Mapping[JsonPath, EntryFacts]
 ) -> types.DocumentSymbol:
-    key, value = str(member.key.scalar), member.value
+    key, value = member.name, member.value
     kind = _SECTION_KINDS.get(key, Kind.Property)
     if value is None or key not in _SECTION_KINDS:
-        return _symbol(document, key, kind, member.key, value or member.key, [], _short_text(document, value))
+        return _symbol(document, key, kind, member, value or member, [], _short_text(document, value))
     if key == "layers":
         children = [*_entry_symbols(document, value, names, facts)]
     elif key == "blocks":
         children = [_section_like_block(document, block, names, facts) for block in value.members]
     else:
         children = [_member_symbol(document, inner) for inner in value.members]
-    return _symbol(document, key, kind, member.key, value, children, "")
+    return _symbol(document, key, kind, member, value, children, "")
 
 
 def _section_like_block(
@@ -58,7 +58,7 @@ def _section_like_block(
     layers = value.get("layers") if value is not None else None
     children = [*_entry_symbols(document, layers, names, facts)] if layers is not None else []
     detail = (value.text("description") if value is not None else None) or ""
-    return _symbol(document, str(member.key.scalar), Kind.Class, member.key, value or member.key, children, detail)
+    return _symbol(document, member.name, Kind.Class, member, value or member, children, detail)
 
 
 def _entry_symbols(
@@ -79,10 +79,10 @@ def _member_symbol(document: Document, member: Member) -> types.DocumentSymbol:
     value = member.value
     return _symbol(
         document,
-        str(member.key.scalar),
+        member.name,
         Kind.Variable,
-        member.key,
-        value or member.key,
+        member,
+        value or member,
         [],
         _short_text(document, value),
     )

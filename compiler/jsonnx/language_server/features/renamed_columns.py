@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from lsprotocol import types
 
 from ...core.files.data_formats import DATA_FILE_SUFFIXES
+from ...frontend.json.syntax_tree import Node
 from ...frontend.text.formatter import json_string
 from ..checks.checks import SpecCheck
-from ..documents.syntax_tree import Node
 
 
 def column_edits(check: SpecCheck, names: Mapping[str, str]) -> Iterator[types.TextEdit]:
@@ -41,7 +41,7 @@ def _assignments(check: SpecCheck, data: Node, key: str, names: Mapping[str, str
         yield types.TextEdit(positions.range(last.end, last.end), text)
     elif value is not None and value.kind == "object" and value.members:
         implied = [(old, new) for old, new in names.items() if value.member(old) is None]
-        start = value.members[0].key.start
+        start = value.members[0].start
         if implied:
             yield types.TextEdit(positions.range(start, start), f"{_pairs(implied)}, ")
 
