@@ -102,7 +102,7 @@ def _read_item(
                 else:
                     table = read_table(stack.enter_context(item.open_file()), item.name, faults, options)
             if isinstance(table, CsvTable):
-                table.load((), (), faults)
+                table.load((), table.names, faults)
             raw = None if faults or table is None else _columns_of(table, options.decimal)
     except OSError as error:
         raise UsageError("unreadable-file", f"cannot read {item.name!r}: {error_reason(error)}") from error

@@ -8,12 +8,14 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 
+import numpy as np
+
 from ...core.diagnostics import CompileError
 from ...core.limits import MAX_CSV_COLUMNS, MAX_CSV_ROW_BYTES
 from ..samples.data_errors import MAX_LISTED_LOCATIONS, DataLocation, FaultCollector
 from .block_table import BlockFile, TextBlock
 from .csv_cells import CsvDialect
-from .csv_parser import MalformedRows, ParsedRows, parse_rows
+from .csv_parser import MalformedRows, parse_rows
 from .csv_rows import LocatedRows, RowSyntax, count_lines, first_row_end, scan_rows
 from .text_tables import decode_utf8
 
@@ -38,16 +40,16 @@ class CsvFile:
         self.blocks = [block for block in self._scan_blocks() if block.row_count]
         self.names = self._read_names()
 
-    def parse(self, number: int, numbers: Sequence[int], texts: Sequence[int]) -> ParsedRows:
-        """Columns of a block, by their positions."""
+    def parse(self, number: int, numbers: Sequence[int], texts: Sequence[int]) -> dict[int, np.ndarray | None]:
+        """Columns of a block, by their positions: None in place of numbers if there are other values."""
         try:
-            parsed = parse_rows(self._rows(number), self._dialect, len(self.names), numbers, texts)
+            row_count, columns = parse_rows(self._rows(number), self._dialect, len(self.names), numbers, texts)
         except MalformedRows as error:
             raise self._malformed() from error
         block = self.blocks[number]
-        if parsed.row_count != block.row_count or block.start in self._ragged_blocks:
+        if row_count != block.row_count or block.start in self._ragged_blocks:
             raise self._malformed()
-        return parsed
+        return columns
 
     def locate_rows(self, number: int) -> LocatedRows:
         """The rows of a block with their places."""
@@ -105,7 +107,7 @@ class CsvFile:
         if unclosed is None:
             reason = f"the row that begins here has more than {MAX_CSV_ROW_BYTES:,} bytes"
             return self._unreadable(reason, rows.line(0), "give each row fewer columns")
-        row = max(row for row, (start, _) in enumerate(rows.spans) if start <= unclosed)
+        row = rows.row_at(unclosed)
         if len(data) - unclosed > MAX_FIELD_CHARACTERS:
             return self._long_field(rows.line(row))
         return self._unreadable("the file ends within quotation marks", rows.line(row), QUOTE_HELP)
@@ -138,12 +140,10 @@ class CsvFile:
         ragged: list[tuple[str, DataLocation]] = []
         count, expected = 0, len(self.names)
         for number in range(len(self.blocks)):
-            rows, located = self._rows(number), self.locate_rows(number)
-            try:
-                parse_rows(rows, self._dialect, expected, (), ())
-            except MalformedRows as error:
-                if error.misplaced_quote is not None:
-                    return self._misplaced_quote(located.line(_row_at(rows, error.misplaced_quote, self._syntax)))
+            located = self.locate_rows(number)
+            misplaced = self._syntax.misplaced_quote(located.data)
+            if misplaced is not None:
+                return self._misplaced_quote(located.line(located.row_at(misplaced)))
             for row in range(len(located.spans)):
                 if (value_count := located.count_values(row)) == expected:
                     continue
@@ -188,8 +188,3 @@ class CsvFile:
             help = f'if {other!r} separates the columns, set "separator": {json.dumps(other)} in `training.data`'
             raise self._error("bad-data-file", message, DataLocation("", 1), help)
         return names
-
-
-def _row_at(rows: bytes, offset: int, syntax: RowSyntax) -> int:
-    """The number, from 0, of the row that begins at an offset."""
-    return next(row for row, (start, _) in enumerate(LocatedRows(rows, 1, syntax).spans) if start >= offset)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 from itertools import compress, count
 from typing import Any, NamedTuple
 
@@ -30,27 +30,17 @@ SETTINGS = {
     "autoload_known_extensions": "false",
 }
 MAX_COLUMNS = 256
-"""Columns that are parsed at once: DuckDB allocates room for thousands of rows of each."""
+"""Columns above which DuckDB takes a row as one text: it reserves memory for thousands of rows of each column."""
 _MARKERS = ", ".join(f"'{marker}'" for marker in sorted(MISSING_MARKERS))
 
 
 class MalformedRows(ValueError):
-    """Rows that cannot be divided into columns; `misplaced_quote` is the offset of the first row with a quotation mark
-    that neither opens nor closes a field."""
-
-    def __init__(self, misplaced_quote: int | None = None) -> None:
-        super().__init__("malformed rows")
-        self.misplaced_quote = misplaced_quote
+    """Rows that cannot be divided into columns."""
 
 
-class ParsedRows(NamedTuple):
-    """Columns of rows, by their positions."""
-
-    row_count: int
-    columns: dict[int, np.ndarray]
-    """Numbers as float64, masked where one is missing, and texts as objects."""
-    not_numbers: frozenset[int]
-    """The columns of numbers that have other values, whose arrays are to be ignored."""
+ParsedRows = tuple[int, dict[int, np.ndarray | None]]
+"""The number of rows, and columns by their positions: numbers as float64, masked where one is missing; texts as
+objects; and None in place of numbers if a column has other values."""
 
 
 def parse_rows(
@@ -58,18 +48,8 @@ def parse_rows(
 ) -> ParsedRows:
     """The columns of rows at some positions. Each row ends with a line feed. Raises MalformedRows, and UsageError if a
     package is missing."""
-    if column_count <= MAX_COLUMNS:
-        return _parse(rows, dialect, column_count, numbers, texts)
-    mark = re.escape(dialect.separator.encode())
-    unquoted = re.sub(rb'(\A|\n|%s) *"([^"\n%s]*)" *(?=\n|%s|\Z)' % (mark, mark, mark), rb"\1\2", rows)
-    if b'"' not in unquoted:
-        return _parse_wide(unquoted, dialect, column_count, numbers, texts)
-    parts = [
-        _parse(rows, dialect, column_count, numbers[start : start + MAX_COLUMNS], texts[start : start + MAX_COLUMNS])
-        for start in range(0, max(len(numbers), len(texts), 1), MAX_COLUMNS)
-    ]
-    columns = {position: array for part in parts for position, array in part.columns.items()}
-    return ParsedRows(parts[0].row_count, columns, frozenset().union(*(part.not_numbers for part in parts)))
+    parse = _parse if column_count <= MAX_COLUMNS else _parse_wide
+    return parse(rows, dialect, column_count, numbers, texts)
 
 
 def _parse(
@@ -82,38 +62,67 @@ def _parse(
     as_text = [f"coalesce(c{position}, '')" for position in texts]
     with _Rows(rows, f"{options}store_rejects=true, rejects_limit=0") as file:
         *arrays, ones = file.select(*as_number.values(), *as_text, "1")
-        rejects = file.connection.execute("SELECT error_type, line_byte_position - 1 FROM reject_errors").fetchall()
-        if rejects:
-            raise MalformedRows(min((offset for kind, offset in rejects if kind == "UNQUOTED VALUE"), default=None))
-        columns = dict(zip([*numbers, *texts], arrays, strict=True))
+        if file.connection.execute("SELECT 1 FROM reject_errors LIMIT 1").fetchone():
+            raise MalformedRows
+        columns: dict[int, np.ndarray | None] = dict(zip([*numbers, *texts], arrays, strict=True))
         masked = [position for position in numbers if isinstance(columns[position], np.ma.MaskedArray)]
         tests = [f"bool_or({_is_text(as_number[position], f'c{position}')})" for position in masked]
         not_numbers = compress(masked, map(bool, file.select(*tests))) if masked else ()
-        return ParsedRows(len(ones), columns, frozenset(not_numbers))
+        return len(ones), columns | dict.fromkeys(not_numbers)
 
 
 def _parse_wide(
     rows: bytes, dialect: CsvDialect, column_count: int, numbers: Sequence[int], texts: Sequence[int]
 ) -> ParsedRows:
-    """The columns of rows without quotation marks, whose values are parsed as one column."""
+    """The columns of rows whose values are parsed as one column, after marks have replaced what quotation marks
+    protect."""
+    unused = (mark for mark in map(chr, range(0xE000, 0xF8FF)) if mark.encode() not in rows)
+    marks = dict(zip((dialect.separator, "\n", '"'), unused, strict=False))
     values = f"string_split(line, '{dialect.separator}')"
     number = _number("value", rows, dialect)
-    columns: dict[int, np.ndarray] = {}
-    not_numbers = frozenset[int]()
-    with _Rows(rows, "columns={'line': 'VARCHAR'}, delim='\x01', quote='', escape=''") as file:
+    columns: dict[int, np.ndarray | None] = {}
+    with _Rows(_unquoted(rows, marks), "columns={'line': 'VARCHAR'}, delim='\x01', quote='', escape=''") as file:
         (value_counts,) = file.select(f"len({values})")
         if (value_counts != column_count).any():
-            raise MalformedRows()
+            raise MalformedRows
         if numbers:
             matrix = file.select(number, value=f"unnest({values})")[0].reshape(-1, column_count)
             columns = {position: matrix[:, position] for position in numbers}
             if isinstance(matrix, np.ma.MaskedArray):
                 (is_text,) = file.select(_is_text(number, "value"), value=f"unnest({values})")
-                not_numbers = frozenset(np.flatnonzero(is_text.reshape(-1, column_count).any(0)).tolist())
+                with_texts = {*np.flatnonzero(is_text.reshape(-1, column_count).any(0)).tolist()}
+                columns |= dict.fromkeys(with_texts.intersection(numbers))
         if texts:
-            matrix = file.select("value", value=f"unnest({values})")[0].reshape(-1, column_count)
-            columns |= {position: matrix[:, position] for position in texts}
-    return ParsedRows(len(value_counts), columns, not_numbers.intersection(numbers))
+            arrays = file.select(*(f"value[{position + 1}]" for position in texts), value=values)
+            columns |= zip(texts, map(partial(_with_marked, marks), arrays) if b'"' in rows else arrays, strict=True)
+    return len(value_counts), columns
+
+
+def _with_marked(marks: Mapping[str, str], texts: np.ndarray) -> np.ndarray:
+    """Texts with what marks stand for."""
+    for replaced, mark in marks.items():
+        texts = np.array([text.replace(mark, replaced) for text in texts], object)
+    return texts
+
+
+def _unquoted(rows: bytes, marks: Mapping[str, str]) -> bytes:
+    """Rows without quotation marks around fields, in which marks stand for separators, line feeds and quotation marks.
+    Raises MalformedRows."""
+    if b'"' not in rows:
+        return rows
+    separator = next(iter(marks)).encode()
+    start, stop = rb"(\A|\n|%s) *" % re.escape(separator), rb" *(?=\Z|\n|%s)" % re.escape(separator)
+    quoted = re.compile(start + rb'"([^"]*+(?:""[^"]*+)*+)"' + stop)
+    if re.search(start + b'"', quoted.sub(rb"\1", rows)):
+        raise MalformedRows
+
+    def unquote(field: re.Match[bytes]) -> bytes:
+        text = field[2].replace(b'""', b'"')
+        for replaced, mark in marks.items():
+            text = text.replace(replaced.encode(), mark.encode())
+        return field[1] + text
+
+    return quoted.sub(unquote, rows)
 
 
 def _number(text: str, rows: bytes, dialect: CsvDialect) -> str:

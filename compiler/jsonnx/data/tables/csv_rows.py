@@ -25,6 +25,7 @@ class RowSyntax:
         start = rb"(\A|[\r\n]|%s)%s" % (re.escape(self.separator), spaces)
         self._quoted_field = re.compile(start + rb'"[^"]*+(?:""[^"]*+)*+"')
         self._unclosed_field = re.compile(start + rb'"')
+        self._field_end = re.compile(rb" *(?:\Z|[\r\n]|%s)" % re.escape(self.separator))
 
     def plain(self, data: bytes) -> bytes:
         """The plain form of rows, of the same length."""
@@ -36,6 +37,11 @@ class RowSyntax:
         """The offset of a quotation mark that opens a field and is never closed; None if there is none."""
         match = self._unclosed_field.search(plain) if b'"' in plain else None
         return None if match is None else match.end() - 1
+
+    def misplaced_quote(self, data: bytes) -> int | None:
+        """The offset of a quoted field that goes on behind its closing quotation mark; None if there is none."""
+        fields = self._quoted_field.finditer(data)
+        return next((field.start() for field in fields if not self._field_end.match(data, field.end())), None)
 
     def complete_rows(self, data: bytes) -> bytes:
         """The plain form of the rows that end within the bytes."""
@@ -98,7 +104,7 @@ class LocatedRows:
     """The rows of a part of a table, with the places of their fields."""
 
     def __init__(self, data: bytes, first_line: int, syntax: RowSyntax) -> None:
-        self._data, self._first_line, self._separator = data, first_line, syntax.separator
+        self.data, self._first_line, self._separator = data, first_line, syntax.separator
         self._plain = syntax.plain(data)
         self.spans = [row.span() for row in _ROW.finditer(self._plain)]
 
@@ -111,13 +117,17 @@ class LocatedRows:
         offset, stop = self.spans[row]
         for _ in range(field):
             offset = self._plain.find(self._separator, offset, stop) + len(self._separator)
-        line_start = max(self._data.rfind(b"\n", 0, offset), self._data.rfind(b"\r", 0, offset)) + 1
-        column = len(self._data[line_start:offset].decode(errors="replace")) + 1
-        return self._first_line + count_lines(self._data, offset), column
+        line_start = max(self.data.rfind(b"\n", 0, offset), self.data.rfind(b"\r", 0, offset)) + 1
+        column = len(self.data[line_start:offset].decode(errors="replace")) + 1
+        return self._first_line + count_lines(self.data, offset), column
 
     def count_values(self, row: int) -> int:
         """The number of fields of a row."""
         return self._plain.count(self._separator, *self.spans[row]) + 1
+
+    def row_at(self, offset: int) -> int:
+        """The row that has a byte, or begins behind it."""
+        return next(row for row, (_, stop) in enumerate(self.spans) if stop > offset)
 
     def has_long_field(self, row: int, max_characters: int) -> bool:
         """Whether a field of a row has more characters."""
@@ -125,11 +135,11 @@ class LocatedRows:
         if stop - start <= max_characters:
             return False
         for field in self._plain[start:stop].split(self._separator):
-            if len(self._data[start : start + len(field)].decode(errors="replace")) > max_characters:
+            if len(self.data[start : start + len(field)].decode(errors="replace")) > max_characters:
                 return True
             start += len(field) + len(self._separator)
         return False
 
     def text(self, row: int) -> str:
         """A row as it is in the file."""
-        return self._data[slice(*self.spans[row])].decode(errors="replace")
+        return self.data[slice(*self.spans[row])].decode(errors="replace")

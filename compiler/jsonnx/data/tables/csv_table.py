@@ -186,10 +186,9 @@ class CsvTable(BlockTable):
     def _parse(self, number: int, numbers: Collection[str], texts: Collection[str]) -> dict[str, np.ndarray]:
         """Columns of a block, as texts those that have other values than numbers. Raises CompileError."""
         parsed = self._file.parse(number, *([self._positions[name] for name in names] for names in (numbers, texts)))
-        columns = {self.names[position]: array for position, array in parsed.columns.items()}
-        if parsed.not_numbers:  # columns of texts replace those
-            columns |= self._parse(number, (), [self.names[position] for position in parsed.not_numbers])
-        return columns
+        columns = {self.names[position]: array for position, array in parsed.items() if array is not None}
+        others = [self.names[position] for position, array in parsed.items() if array is None]
+        return columns | self._parse(number, (), others) if others else columns
 
     def _block_numbers(self, number: int, name: str, wanted: ColumnRequest) -> np.ndarray:
         numbers = self._numbers_of_block(number, name, wanted)
