@@ -16,7 +16,7 @@ from ..samples.data_errors import MAX_LISTED_LOCATIONS, DataLocation, FaultColle
 from .block_table import BlockFile, TextBlock
 from .csv_cells import CsvDialect
 from .csv_parser import MalformedRows, parse_rows
-from .csv_rows import LocatedRows, RowSyntax, count_lines, first_row_end, scan_rows
+from .csv_rows import LocatedRows, RowSyntax, complete_rows, count_lines, first_row_end, scan_rows
 from .text_tables import decode_utf8
 
 SEPARATOR_HELP = 'a separator other than the comma is set in `training.data`, as "separator": ";"'
@@ -88,22 +88,21 @@ class CsvFile:
         while True:
             data = self._source.read(start, min(start + wanted, size))
             is_last = start + len(data) == size
-            plain = self._syntax.plain(data) if is_last else self._syntax.complete_rows(data)
-            unclosed = self._syntax.unclosed_field(plain)
-            if plain and unclosed is None:
+            rows = self._syntax.plain(data)
+            plain = rows.text if is_last else complete_rows(rows)
+            if plain and (rows.unclosed is None or not is_last):
                 data = data[: len(plain)]
                 faults = FaultCollector(self._file_name, self._spec_source)
                 if not data.isascii() and decode_utf8(data, faults, line, start) is None:
                     raise CompileError(faults.diagnostics)
                 return data, plain
             if is_last or wanted > MAX_CSV_ROW_BYTES:
-                raise self._endless_row(LocatedRows(data, line, self._syntax), data, unclosed)
+                raise self._endless_row(data, line)
             wanted *= 2
 
-    def _endless_row(self, rows: LocatedRows, data: bytes, unclosed: int | None) -> CompileError:
+    def _endless_row(self, data: bytes, line: int) -> CompileError:
         """The error for a row that does not end within a block, perhaps since a quotation mark is not closed."""
-        if unclosed is None:
-            unclosed = self._syntax.unclosed_field(self._syntax.plain(data))
+        rows, unclosed = LocatedRows(data, line, self._syntax), self._syntax.plain(data).unclosed
         if unclosed is None:
             reason = f"the row that begins here has more than {MAX_CSV_ROW_BYTES:,} bytes"
             return self._unreadable(reason, rows.line(0), "give each row fewer columns")

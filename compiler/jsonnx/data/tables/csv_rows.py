@@ -8,12 +8,23 @@ fields, so that all separators and line ends divide fields and rows.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 
 _ROW = re.compile(rb"[^\r\n]+")
+_QUOTED = re.compile(rb'"[^"]*+(?:""[^"]*+)*+"')
+_SPACE = ord(" ")
 _LINE_END = re.compile(rb"\r\n?|\n")
+
+
+class PlainRows(NamedTuple):
+    """The plain form of rows."""
+
+    text: bytes
+    unclosed: int | None
+    """The offset of a quotation mark that opens a field and is never closed."""
 
 
 class RowSyntax:
@@ -21,36 +32,39 @@ class RowSyntax:
 
     def __init__(self, separator: str) -> None:
         self.separator = separator.encode()
-        spaces = b"" if separator == " " else b" *"
-        start = rb"(\A|[\r\n]|%s)%s" % (re.escape(self.separator), spaces)
-        self._quoted_field = re.compile(start + rb'"[^"]*+(?:""[^"]*+)*+"')
-        self._unclosed_field = re.compile(start + rb'"')
+        self._starts = {*b"\r\n", *self.separator}
         self._field_end = re.compile(rb" *(?:\Z|[\r\n]|%s)" % re.escape(self.separator))
 
-    def plain(self, data: bytes) -> bytes:
+    def plain(self, data: bytes) -> PlainRows:
         """The plain form of rows, of the same length."""
-        if b'"' not in data:
-            return data
-        return self._quoted_field.sub(lambda match: match[1] + b"x" * (len(match[0]) - len(match[1])), data)
+        parts, done, unclosed = [], 0, None
+        for start, end in self._quoted_fields(data):
+            if end is None:
+                unclosed = start
+            else:
+                parts += [data[done:start], b"x" * (end - start)]
+                done = end
+        return PlainRows(b"".join([*parts, data[done:]]) if parts else data, unclosed)
 
-    def unclosed_field(self, plain: bytes) -> int | None:
-        """The offset of a quotation mark that opens a field and is never closed; None if there is none."""
-        match = self._unclosed_field.search(plain) if b'"' in plain else None
-        return None if match is None else match.end() - 1
+    def _quoted_fields(self, data: bytes) -> Iterator[tuple[int, int | None]]:
+        """The offset of each quoted field, and the offset behind it; None if it is not closed."""
+        quote = data.find(b'"')
+        while quote >= 0:
+            before, end = quote - 1, quote + 1
+            while before >= 0 and data[before] == _SPACE and self.separator != b" ":
+                before -= 1
+            if before < 0 or data[before] in self._starts:
+                field = _QUOTED.match(data, quote)
+                yield quote, field and field.end()
+                if field is None:
+                    return
+                end = field.end()
+            quote = data.find(b'"', end)
 
     def misplaced_quote(self, data: bytes) -> int | None:
         """The offset of a quoted field that goes on behind its closing quotation mark; None if there is none."""
-        fields = self._quoted_field.finditer(data)
-        return next((field.start() for field in fields if not self._field_end.match(data, field.end())), None)
-
-    def complete_rows(self, data: bytes) -> bytes:
-        """The plain form of the rows that end within the bytes."""
-        plain = self.plain(data)
-        unclosed = self.unclosed_field(plain)
-        stop = len(plain) if unclosed is None else unclosed
-        # "\r" at the end may be the first half of "\r\n"
-        end = plain.rfind(b"\n", 0, stop) + 1 or plain.rfind(b"\r", 0, min(stop, len(plain) - 1)) + 1
-        return plain[:end]
+        fields = self._quoted_fields(data)
+        return next((start for start, end in fields if end and not self._field_end.match(data, end)), None)
 
     def with_line_feeds(self, data: bytes, keeps_empty_lines: bool) -> bytes:
         """The rows, each of which ends with a line feed whatever its line end was."""
@@ -58,7 +72,14 @@ class RowSyntax:
             return data
         if b'"' not in data and keeps_empty_lines and data.count(b"\r") == data.count(b"\r\n"):
             return data.replace(b"\r\n", b"\n")
-        return b"".join(data[slice(*row.span())] + b"\n" for row in _ROW.finditer(self.plain(data)))
+        return b"".join(data[slice(*row.span())] + b"\n" for row in _ROW.finditer(self.plain(data).text))
+
+
+def complete_rows(plain: PlainRows) -> bytes:
+    """The rows in plain form that end within the bytes."""
+    text, stop = plain.text, len(plain.text) if plain.unclosed is None else plain.unclosed
+    # "\r" at the end may be the first half of "\r\n"
+    return text[: text.rfind(b"\n", 0, stop) + 1 or text.rfind(b"\r", 0, min(stop, len(text) - 1)) + 1]
 
 
 def first_row_end(plain: bytes) -> int:
@@ -105,7 +126,7 @@ class LocatedRows:
 
     def __init__(self, data: bytes, first_line: int, syntax: RowSyntax) -> None:
         self.data, self._first_line, self._separator = data, first_line, syntax.separator
-        self._plain = syntax.plain(data)
+        self._plain = syntax.plain(data).text
         self.spans = [row.span() for row in _ROW.finditer(self._plain)]
 
     def line(self, row: int) -> int:

@@ -49,14 +49,14 @@ class CsvTable(BlockTable):
     ) -> bool:
         """Reads columns in one pass, unless they stay in the file: groups of columns that are stacked, and columns of
         texts. Whether all rows can be parsed; adds faults if not."""
-        if self._is_streamed:
-            return True
         unique = {name for name in self.names if self.names.count(name) == 1}
-        numbers: list[list[str]] = []
         all_texts = {*texts} & unique
         for group in groups:
             all_texts |= {name for name, wanted in group.items() if name in unique and self._takes_texts(wanted)}
-            numbers.append([name for name in group if name in unique - all_texts])
+        numbers = [[name for name in group if name in unique - all_texts] for group in groups]
+        if self._is_streamed:
+            self._streamed |= dict.fromkeys(name for group in numbers for name in group)
+            return True
         try:
             self._load(numbers, all_texts)
         except CompileError as error:
