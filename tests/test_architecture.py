@@ -161,6 +161,8 @@ OWNERS = {
     "jsonschema": {"frontend"},
     "safetensors": {"data", "interop", "runtime"},
     "pyarrow": {"data"},
+    "duckdb": {"data"},
+    "fsspec": {"data"},
     "PIL": {"data"},
     "optuna": {"hyperparameter_search"},
     "cmaes": {"hyperparameter_search"},

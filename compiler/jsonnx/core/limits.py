@@ -136,6 +136,7 @@ MAX_DATA_FILES = Limit(DATA, 1_000_000, "files", "Files of a folder of data, or 
 MAX_MEDIA_FILE_BYTES = Limit(DATA, 256 * MIB, "bytes", "An image, a recording or a text, as a file.")
 MAX_IMAGE_PIXELS = Limit(DATA, 1 << 26, "pixels", "Width times height of an image file.")
 MAX_CSV_COLUMNS = Limit(DATA, 1 << 16, "columns", "Columns of a CSV file.")
+MAX_CSV_ROW_BYTES = Limit(DATA, 16 * MIB, "bytes", "A row of a CSV file.")
 
 LIMITS: dict[str, Limit] = {name: value for name, value in globals().items() if isinstance(value, Limit)}
 """All limits by name, in the order of the table."""

@@ -92,4 +92,6 @@ def test_the_extras_are_those_of_the_project() -> None:
         for extra, names in project["optional-dependencies"].items()
     }
     extras = [*runtime_packages(), *installation.PACKAGE_BY_EXTRA]
-    assert requirements == {extra: installation._package_requirement(extra).strip('"') for extra in extras}
+    expected = {extra: installation._package_requirement(extra).strip('"') for extra in extras}
+    trains = {extra: f"{expected[extra]} jsonnx[tables]" for extra in runtime_packages()}
+    assert requirements == expected | trains

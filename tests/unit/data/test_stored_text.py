@@ -13,21 +13,17 @@ from jsonnx.data.samples import memory_limit
 from jsonnx.data.samples.data_spec import DataSpec
 from jsonnx.data.samples.dataset import Dataset
 from jsonnx.data.samples.stored_arrays import StoredArray
-from jsonnx.data.tables import csv_numbers, data_files, text_blocks
+from jsonnx.data.tables import block_table
 from jsonnx.sections.data_section import DataSection
 
 ROWS = 200
 WORDS = {"output_mode": "one_hot", "max_tokens": 7, "pad_to_max_tokens": True}
 
 
-@pytest.fixture(params=["pyarrow", "csv module"], autouse=True)
-def parser(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Blocks of a few rows, whose numbers are parsed with and without pyarrow."""
-    monkeypatch.setattr(text_blocks, "BLOCK_BYTES", 300)
-    if request.param == "pyarrow":
-        pytest.importorskip("pyarrow")
-    else:
-        monkeypatch.setattr(csv_numbers, "has_pyarrow", lambda: False)
+@pytest.fixture(autouse=True)
+def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Blocks of a few rows."""
+    monkeypatch.setattr(block_table, "BLOCK_BYTES", 300)
 
 
 def _rows() -> list[dict[str, Any]]:
@@ -86,8 +82,8 @@ def test_rows_of_a_csv_file_are_those_of_the_loaded_table(tmp_path: Path, end: s
     _require_equal(path)
 
 
-def test_the_first_block_has_a_row_below_a_long_header(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(text_blocks, "FIRST_BLOCK_BYTES", 8)
+def test_the_header_may_be_long_and_follow_empty_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(block_table, "BLOCK_BYTES", 8)
     path = tmp_path / "rows.csv"
     for start in (b"", b"\n" * 20):
         path.write_bytes(start + _csv(_rows()))
@@ -204,25 +200,6 @@ def test_texts_and_labels_are_loaded(tmp_path: Path) -> None:
         trainer.fit(shuffle=False)
         weights.append(trainer.weights())
     assert all(np.array_equal(array, weights[1][name]) for name, array in weights[0].items())
-
-
-def test_a_loaded_file_is_parsed_in_blocks_with_the_same_faults(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / "rows.csv"
-    many = {150: {"a": "many"}, 170: {"a": ""}, 180: {"b": "x"}}
-    for changes in ({}, many, {3: {"y": "nan"}}, {60: {"y": "inf"}}, {60: {"y": "1e30"}}):
-        rows = [row | changes.get(number, {}) for number, row in enumerate(_rows())]
-        path.write_bytes(_csv(rows))
-        results = []
-        for min_bytes in (1 << 20, 0):
-            monkeypatch.setattr(data_files, "MIN_BLOCKWISE_BYTES", min_bytes)
-            try:
-                loaded = _dataset(path, "load")
-                results.append([*loaded.inputs["x"].tolist(), *loaded.targets["y"].tolist()])  # type: ignore[union-attr]
-            except jsonnx.CompileError as error:
-                results.append([str(fault) for fault in error.diagnostics])
-        assert results[0] == results[1]
 
 
 def test_small_files_are_streamed_if_they_are_large_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

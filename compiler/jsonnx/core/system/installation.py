@@ -11,6 +11,7 @@ from typing import Any
 from ..providers.known_providers import runtime_packages
 
 PACKAGE_BY_EXTRA = {
+    "tables": "duckdb fsspec",
     "data": "pyarrow",
     "images": "pillow",
     "search": "optuna cmaes scipy",

@@ -16,6 +16,7 @@ from ...core.types import TensorType
 from ..files.data_locations import DataItem
 from ..samples.data_errors import FaultCollector
 from ..tables.array_tables import ArrayTable
+from ..tables.csv_table import CsvTable
 from ..tables.data_files import TableOptions, read_table
 from ..tables.data_table import ColumnRequest, DataTable
 from ..tables.folder_table import FolderTable, MediaKind, read_folder
@@ -100,7 +101,9 @@ def _read_item(
                     table = _open_folder(item, takes_text, is_sample, faults)
                 else:
                     table = read_table(stack.enter_context(item.open_file()), item.name, faults, options)
-            raw = None if table is None else _columns_of(table, options.decimal)
+            if isinstance(table, CsvTable):
+                table.load((), table.names, faults)
+            raw = None if faults or table is None else _columns_of(table, options.decimal)
     except OSError as error:
         raise UsageError("unreadable-file", f"cannot read {item.name!r}: {error_reason(error)}") from error
     if faults or raw is None:

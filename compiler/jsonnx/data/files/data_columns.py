@@ -22,7 +22,6 @@ from ..samples.stored_arrays import Samples, StoredArray, stack_columns
 from ..samples.validate_arrays import LocateElement, is_missing, is_text, validate_array, validate_stored
 from ..tables.data_table import ColumnRequest, DataTable
 from ..tables.folder_table import CLASS_FOLDERS_HELP, LABEL, FolderTable
-from ..tables.stored_text_table import StoredTextTable
 
 MAX_LOADED_TARGET_BYTES = 16
 """Bytes of a target's sample up to which it is loaded while inputs stay in their file: class indices, numbers."""
@@ -127,6 +126,16 @@ def _is_misspelling(name: str, column: str) -> bool:
     return all(word == other or suggestion(word, [other]) for word, other in zip(words, others, strict=True))
 
 
+def column_request(key: str, data_spec: DataSpec, accepts_missing: bool = False) -> ColumnRequest:
+    """What the values of the columns of an input or a target are to be."""
+    return ColumnRequest(
+        data_spec.type_of(key),
+        data_spec.class_labels(key),
+        partial(data_spec.text_help, key),
+        accepts_missing or key in data_spec.missing_inputs,
+    )
+
+
 def read_columns(
     table: DataTable,
     key: str,
@@ -137,21 +146,7 @@ def read_columns(
 ) -> Samples | None:
     """The values of an input or a target, from one column or from several, stacked along the last axis; None, and
     faults, if they are invalid. `validate_columns` validates them. Weights and small targets are loaded."""
-    wanted = ColumnRequest(
-        data_spec.type_of(key),
-        data_spec.class_labels(key),
-        partial(data_spec.text_help, key),
-        accepts_missing or key in data_spec.missing_inputs,
-    )
-    if isinstance(table, StoredTextTable) and table.read_whole is not None:
-        numbers = _parsed_in_blocks(table, names, wanted)
-        if numbers is not None:
-            return numbers
-        try:
-            table = table.read_whole()
-        except CompileError as error:
-            faults.add_all(error.diagnostics)
-            return None
+    wanted = column_request(key, data_spec, accepts_missing)
     columns = [table.column(name, wanted, faults) for name in names]
     readable = [column for column in columns if column is not None]
     if len(readable) < len(columns) or not readable or _has_mixed_types(readable, names, key, data_spec, faults):
@@ -179,17 +174,6 @@ def _has_mixed_types(
     message = f"{data_spec.describe(key)} stacks the column {texts[0]!r}, which holds texts, with columns of numbers"
     faults.add("bad-value", message, help=MIXED_HELP)
     return True
-
-
-def _parsed_in_blocks(table: StoredTextTable, names: tuple[str, ...], wanted: ColumnRequest) -> np.ndarray | None:
-    """The loaded values of columns; None if there are faults."""
-    faults = FaultCollector()
-    try:
-        columns = [table.column(name, wanted, faults) for name in names]
-        readable = [column for column in columns if column is not None]
-        return np.asarray(stack_columns(readable)) if readable and not faults else None
-    except (CompileError, ValueError):
-        return None
 
 
 def _is_loaded(array: Samples, key: str, data_spec: DataSpec) -> bool:

@@ -30,11 +30,13 @@ from ..samples.memory_limit import streams
 from ..samples.sequences import Sequences
 from ..samples.stored_arrays import DEFAULT_BUFFER_SAMPLES, Samples, subset_of
 from ..samples.validate_arrays import check_consistent_sizes
+from ..tables.csv_table import CsvTable
 from ..tables.data_files import TableOptions, read_table
 from ..tables.data_table import DataTable
 from ..tables.folder_table import LABEL, FolderTable, read_folder
 from .data_columns import (
     check_columns_exist,
+    column_request,
     complete_rows,
     match_columns,
     read_columns,
@@ -237,12 +239,20 @@ class _Reader:
         media = MediaReader(item.folder, data.images, data.audio, data.memory) if data else MediaReader(item.folder)
         drops_missing = self.with_targets and self.data is not None and self.data.missing == "drop"
         sequences = self.data.sequences if self.data else None
+        names = row_columns(self.data, with_split=self.with_split)
+        if isinstance(table, CsvTable):
+            groups = [
+                dict.fromkeys(assigned.names, column_request(key, data_spec, drops_missing))
+                for key, assigned in columns.items()
+            ]
+            kept_names = table.names if self.keep is None else self.keep
+            if not table.load(groups, [*kept_names, *(column.name for column in names)], faults):
+                return None
         samples, rows = _samples(table, columns, data_spec, media, sequences, faults, drops_missing)
         if samples is None:
             return None
         kept = _kept_columns(table, self.keep, len(samples), faults)
-        names, count = row_columns(self.data, with_split=self.with_split), len(samples) + samples.dropped_count
-        values = read_row_columns(table, names, count, faults)
+        values = read_row_columns(table, names, len(samples) + samples.dropped_count, faults)
         samples = replace(
             samples, columns=matched, shuffle_buffer=data.shuffle_buffer if data else DEFAULT_BUFFER_SAMPLES
         )

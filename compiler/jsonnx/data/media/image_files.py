@@ -52,8 +52,8 @@ class ImageDecoder:
             image = self._image.open(BytesIO(content), formats=FORMATS)
             _check_kind(image)
             image.load()
-            upright = self._operations.exif_transpose(image)
-            return upright if mode is None else upright.convert(mode)
+            self._operations.exif_transpose(image, in_place=True)
+            return image if mode in (None, image.mode) else image.convert(mode)  # both would copy
         except MediaFault:
             raise
         except self._image.DecompressionBombError as error:

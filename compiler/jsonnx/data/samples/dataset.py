@@ -21,7 +21,7 @@ from .sample_order import block_order, sample_order
 from .sample_weights import expand_weights, validate_weights
 from .sequences import Sequences, concatenate_arrays
 from .stored_arrays import DEFAULT_BUFFER_SAMPLES, Samples, StoredArray, buffer_limit, concatenate_samples, subset_of
-from .validate_arrays import check_consistent_sizes, validate_array
+from .validate_arrays import check_consistent_sizes, is_text, mapped, validate_array
 
 DataArgument = np.ndarray | Mapping[str, Any] | list[Any] | None
 
@@ -303,11 +303,12 @@ def with_learned_labels(samples: Dataset, faults: FaultCollector) -> Dataset:
             continue
         array = np.asarray(target)
         title, count = samples.data_spec.describe(output), samples.data_spec.class_counts[output]
-        if not all(isinstance(item, str) for item in array.flat):
+        if not is_text(array):
             faults.add("bad-value", f"{title} has numbers in some files and texts in others")
             continue
-        classes, indices = np.unique(array.astype(str), return_inverse=True)
-        labels[output], targets[output] = tuple(classes.tolist()), indices.reshape(array.shape).astype(np.int64)
+        classes = sorted({*map(str, array.flat)})
+        numbers = {label: number for number, label in enumerate(classes)}
+        labels[output], targets[output] = tuple(classes), mapped(array, numbers.__getitem__).astype(np.int64)
         if len(classes) != count:
             names = quoted_or_list(labels[output][:MAX_SUGGESTED_LABELS])
             more = ", ..." if len(classes) > MAX_SUGGESTED_LABELS else ""

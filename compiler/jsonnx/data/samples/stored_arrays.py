@@ -304,13 +304,27 @@ def stack_columns(columns: Sequence[Samples]) -> Samples:
     if len(columns) == 1:
         return columns[0]
     if not any(isinstance(column, StoredArray) for column in columns):
-        return np.column_stack(columns)
+        arrays = [np.asarray(column) for column in columns]
+        matrix = _matrix_of(arrays)
+        return np.column_stack(arrays) if matrix is None else matrix
     blocks = [_whole_blocks(column) for column in columns]
     if all(block is not None and len(block.shape) <= 2 for block in blocks):
         sources = [block for block in blocks if block is not None]
         if all(np.array_equal(source.starts, sources[0].starts) for source in sources):
             return StoredArray(_stacked_blocks(sources))
     return StoredArray(StackedSamples(columns))
+
+
+def _matrix_of(columns: Sequence[np.ndarray]) -> np.ndarray | None:
+    """The matrix that the arrays are the columns of, in their order; None if there is none."""
+    matrix = columns[0].base
+    if matrix is None or matrix.shape != (len(columns[0]), len(columns)):
+        return None
+    is_matrix = all(
+        column.base is matrix and column.__array_interface__ == matrix[:, number].__array_interface__
+        for number, column in enumerate(columns)
+    )
+    return matrix if is_matrix else None
 
 
 def rows_of(samples: Samples, rows: np.ndarray) -> np.ndarray:

@@ -156,13 +156,13 @@ def is_missing(array: np.ndarray) -> np.ndarray:
         return np.asarray(array == "")
     if array.dtype.kind != "O":
         return np.zeros(array.shape, bool)
-    missing = [item is None or item == "" or item != item for item in array.flat]
-    return np.array(missing, bool).reshape(array.shape)
+    is_none = np.fromiter((item is None for item in array.flat), bool, array.size).reshape(array.shape)
+    return np.asarray(is_none | (array == "") | (array != array), bool)  # NaN differs from itself
 
 
 def is_text(array: np.ndarray) -> bool:
     """Whether all elements are strings."""
-    return array.dtype.kind == "U" or (array.dtype.kind == "O" and all(isinstance(x, str) for x in array.flat))
+    return array.dtype.kind == "U" or (array.dtype.kind == "O" and {*map(type, array.flat)} <= {str, np.str_})
 
 
 def class_indices(
@@ -173,16 +173,15 @@ def class_indices(
     labels = data_spec.class_labels(name)
     if labels == ():
         return _learnable_classes(texts, name, data_spec, faults, locate)
-    classes = {label: number for number, label in enumerate(labels or ())}
-    distinct, inverse = np.unique(texts.astype(str), return_inverse=True)
     if labels is None:
         title, wanted = data_spec.describe(name), data_spec.type_of(name).dtype
-        message = f"{title} holds texts, such as {str(distinct[0])[:80]!r}, the network wants {wanted}"
-        help = data_spec.text_help(name, map(str, distinct))
+        distinct = sorted({*map(str, texts.flat)})
+        message = f"{title} holds texts, such as {distinct[0][:80]!r}, the network wants {wanted}"
+        help = data_spec.text_help(name, distinct)
         faults.add("bad-value", message, locate((0,) * texts.ndim), help=help)
         return None
-    numbers = np.array([classes.get(text.strip(), -1) for text in map(str, distinct)], np.int64)[inverse]
-    numbers = numbers.reshape(texts.shape)
+    classes = {label: number for number, label in enumerate(labels)}
+    numbers = mapped(texts, lambda text: classes.get(str(text).strip(), -1)).astype(np.int64)
     bad, count = first_indices(numbers < 0)
     message = f"{data_spec.describe(name)} is {{!r}}, which is none of the labels"
     help = f"the labels are {quoted_or_list(labels)}"
@@ -192,11 +191,19 @@ def class_indices(
     return None if bad else numbers
 
 
+def mapped(texts: np.ndarray, function: Callable[[Any], Any]) -> np.ndarray:
+    """An array of what a function returns for each text, which it is called with once."""
+    values = {text: function(text) for text in {*texts.flat}}
+    array = np.empty(texts.size, object)
+    array[:] = [*map(values.__getitem__, texts.flat)]
+    return array.reshape(texts.shape)
+
+
 def _learnable_classes(
     texts: np.ndarray, name: str, data_spec: DataSpec, faults: FaultCollector, locate: LocateElement
 ) -> np.ndarray | None:
     """The names of classes without space around them; None, and faults, if one is missing."""
-    stripped = np.array([str(text).strip() for text in texts.flat], object).reshape(texts.shape)
+    stripped = mapped(texts, lambda text: str(text).strip())
     bad, count = first_indices(is_missing(stripped))
     message = f"{data_spec.describe(name)} has no class"
     faults.add_each("bad-value", bad, lambda index: (message, locate(index)), count=count, help=MISSING_NUMBER_HELP)

@@ -1,319 +1,232 @@
-"""Reads tables of separated values (.csv and .tsv): UTF-8, one header line, texts or numbers."""
+"""The columns of tables of separated values (.csv and .tsv): UTF-8, one header line, texts or numbers."""
 
 from __future__ import annotations
 
-import csv
-import io
-import json
-import re
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections import deque
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 
-from ...core.limits import MAX_CSV_COLUMNS
+from ...core.diagnostics import CompileError
+from ...core.system.cpu_count import thread_count
 from ..media.media_names import name_media_files
-from ..samples.data_errors import DataLocation, FaultCollector, TextHelp
-from ..samples.validate_arrays import MISSING_NUMBER_HELP, ElementIndex, LocateElement
+from ..samples.data_errors import DataLocation, FaultCollector
+from ..samples.stored_arrays import Samples
+from ..samples.validate_arrays import ElementIndex, LocateElement
+from .block_table import BlockFile, BlockTable
+from .csv_cells import CsvDialect, add_cell_faults, is_missing_marker, is_number, parse_numbers
+from .csv_file import CsvFile
+from .csv_rows import LocatedRows
 from .data_table import ColumnRequest
-from .text_tables import add_missing_values, decode_utf8
 
-SEPARATOR_HELP = 'a separator other than the comma is set in `training.data`, as "separator": ";"'
-COMMENT_HELP = "comment lines are not read, remove them"
-_EXCEL_SEPARATOR_LINE = re.compile(r'"?sep=.?,?"?', re.IGNORECASE)
-_THOUSANDS = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d*)?")
-
-
-class CsvDialect(NamedTuple):
-    """How a table of separated values is written."""
-
-    separator: str = ","
-    decimal: str = "."
-    """The decimal mark of numbers."""
-    format: str = "csv"
-    """The suffix of the file."""
-    thousands: str | None = None
-    """The mark between groups of three digits; None for none."""
-
-    def plain_number(self, text: str) -> str:
-        """A number without marks of thousands and with a decimal point; a text that is written otherwise stays no
-        number."""
-        if self.thousands is not None and self.thousands in text:
-            whole, mark, fraction = text.strip().partition(self.decimal)
-            is_grouped = re.fullmatch(rf"[+-]?\d{{1,3}}({re.escape(self.thousands)}\d{{3}})+", whole)
-            text = whole.replace(self.thousands, "" if is_grouped else "_") + mark + fraction
-        return text if self.decimal == "." else text.replace(".", "_").replace(",", ".")
+MAX_THREADS = 8
+"""Threads that parse blocks at the same time, as far as there are as many processors."""
+MAX_EXACT_INTEGER = 1 << 53
+"""Integers below this one are exact as float64."""
 
 
-COMMAS = CsvDialect()
-
-
-def read_csv_table(data: bytes, faults: FaultCollector, dialect: CsvDialect = COMMAS) -> CsvTable | None:
-    """The table of a text with a header; None, and faults, if it is malformed. Lines count from 1."""
-    parsed = _parsed_rows(data, 1, faults, dialect)
-    if parsed is None:
-        return None
-    rows, row_lines, lines = parsed
-    if len(rows) < 2:
-        message = "the file has no rows below its header" if rows else "the file is empty"
-        faults.add("empty-data", message, DataLocation("", 1), help=EMPTY_HELP)
-        return None
-    return _csv_table(rows, row_lines, lines, faults, dialect)
-
-
-def read_csv_rows(
-    data: bytes, header: CsvTable, first_line: int, faults: FaultCollector, dialect: CsvDialect
-) -> CsvTable | None:
-    """The table of rows of a file whose header is another table's; None, and faults, if they are malformed.
-
-    `first_line` is the number of their first line in the file.
-    """
-    parsed = _parsed_rows(data, first_line, faults, dialect)
-    if parsed is None or _has_ragged_rows(*parsed[:2], len(header.names), faults, dialect.separator):
-        return None
-    rows, row_lines, lines = parsed
-    return CsvTable(header.names, rows, [1, *row_lines], lines, dialect, first_line)
-
-
-def _parsed_rows(
-    data: bytes, first_line: int, faults: FaultCollector, dialect: CsvDialect
-) -> tuple[list[list[str]], list[int], list[str]] | None:
-    """The rows of a text, the numbers of the lines on which they begin, and all lines; None, and a fault, if it is
-    malformed."""
-    text = decode_utf8(data, faults, first_line)
-    if text is None:
-        return None
-    lines = list(io.StringIO(text, newline=""))
-    reader = csv.reader(lines, delimiter=dialect.separator, strict=True)
-    rows: list[list[str]] = []
-    row_lines: list[int] = []
-    previous_line = 0
-    try:
-        for row in reader:
-            if row:
-                rows.append(row)
-                row_lines.append(previous_line + first_line)
-            previous_line = reader.line_num
-    except csv.Error as error:
-        reason, help = _csv_reason(error)
-        location = DataLocation("", previous_line + first_line)
-        faults.add("bad-data-file", f"not a readable .{dialect.format} file: {reason}", location, help=help)
-        return None
-    return rows, row_lines, lines
-
-
-def _csv_reason(error: csv.Error) -> tuple[str, str | None]:
-    """Why a file cannot be read, and what to do, by an error of the csv module."""
-    if "unexpected end of data" in str(error):
-        return "the file ends within quotation marks", "close the quotation mark that opens a field"
-    if "field larger than field limit" not in str(error):
-        return str(error), None
-    reason = f"a field of the row that begins here has more than {csv.field_size_limit():,} characters"
-    return reason, "close the quotation mark that opens a field, or shorten the text"
-
-
-def _csv_table(
-    rows: list[list[str]], row_lines: list[int], lines: list[str], faults: FaultCollector, dialect: CsvDialect
-) -> CsvTable | None:
-    """The table of parsed rows, which must be as long as the header."""
-    header = [name.strip() for name in rows[0]]
-    if len(header) > MAX_CSV_COLUMNS:
-        faults.add(
-            "too-large", f"the file has {len(header):,} columns, the limit is {MAX_CSV_COLUMNS:,}", DataLocation("", 1)
-        )
-        return None
-    if _EXCEL_SEPARATOR_LINE.fullmatch(lines[row_lines[0] - 1].strip()):
-        message = f"the first line, {lines[row_lines[0] - 1].strip()!r}, is a setting of Excel, not a header"
-        help = f"remove the line; {SEPARATOR_HELP}"
-        faults.add("bad-data-file", message, DataLocation("", row_lines[0], 1), help=help)
-        return None
-    if header[0].startswith("#") and len(header) != len(rows[1]):
-        message = f"the first line is no header, but a comment: {header[0][:80]!r}"
-        faults.add("bad-data-file", message, DataLocation("", row_lines[0], 1), help=COMMENT_HELP)
-        return None
-    separator = next((mark for mark in ",;\t|" if len(header) == 1 and mark in header[0]), None)
-    if separator:
-        message = f"the header is one column, {header[0][:80]!r}, without the separator {dialect.separator!r}"
-        help = f"if {separator!r} separates the columns, set "
-        help += f'"separator": {json.dumps(separator)} in `training.data`'
-        faults.add("bad-data-file", message, DataLocation("", 1), help=help)
-        return None
-    if _has_ragged_rows(rows, row_lines, len(header), faults, dialect.separator):
-        return None
-    return CsvTable(header, rows[1:], row_lines, lines, dialect)
-
-
-def _has_ragged_rows(
-    rows: list[list[str]], row_lines: list[int], column_count: int, faults: FaultCollector, separator: str
-) -> bool:
-    """Whether rows are longer or shorter than the header; adds a fault for them."""
-    ragged = [index for index, row in enumerate(rows) if len(row) != column_count]
-    faults.add_each(
-        "ragged-row",
-        ragged,
-        lambda index: (
-            f"{len(rows[index])} values in a row, {column_count} in the header"
-            + (f": {COMMENT_HELP}" if rows[index][0].lstrip().startswith("#") else ""),
-            DataLocation(f"row at line {row_lines[index]}", row_lines[index]),
-        ),
-        help=f"give each row as many values as the header; one that contains {separator!r} stands in quotation marks",
-    )
-    return bool(ragged)
-
-
-class CsvTable:
-    """The rows of a file; the header names the columns. `row_lines` are the lines of the header and the rows.
-
-    `first_line` is the number of the first one of `lines` in the file.
-    """
+class CsvTable(BlockTable):
+    """The columns of a file. With `is_streamed`, numbers stay in the file."""
 
     def __init__(
-        self,
-        names: list[str],
-        rows: list[list[str]],
-        row_lines: list[int],
-        lines: list[str],
-        dialect: CsvDialect,
-        first_line: int = 1,
+        self, source: BlockFile, dialect: CsvDialect, buffer_samples: int, is_streamed: bool, faults: FaultCollector
     ) -> None:
-        self._first_line = first_line
-        self.names, self._rows, self._lines, self._dialect = names, rows, lines, dialect
-        self._header_line, self._row_lines = row_lines[0], row_lines[1:]
+        """Raises CompileError if the header is malformed."""
+        self._file, self._dialect, self._is_streamed = CsvFile(source, dialect, faults), dialect, is_streamed
+        super().__init__(self._file.blocks, buffer_samples, faults)
+        self.names: Sequence[str] = self._file.names
+        self._positions = {name: position for position, name in reversed([*enumerate(self.names)])}
+        self._numbers: dict[str, np.ndarray] = {}
+        self._with_missing: set[str] = set()
+        self._texts: dict[str, list[str]] = {}
+        self._streamed: dict[str, None] = {}
+        self._last_parsed: tuple[int, dict[str, np.ndarray]] = (-1, {})
+        self._last_located: tuple[int, LocatedRows] = (-1, self._file.header)
 
-    def column(self, name: str, wanted: ColumnRequest, faults: FaultCollector) -> np.ndarray | None:
-        if self.names.count(name) > 1:
-            message = f"{self.names.count(name)} columns are called {name!r}"
-            faults.add("duplicate-column", message, self.name_location(None))
+    def load(
+        self, groups: Sequence[Mapping[str, ColumnRequest]], texts: Collection[str], faults: FaultCollector
+    ) -> bool:
+        """Reads columns in one pass, unless they stay in the file: groups of columns that are stacked, and columns of
+        texts. Whether all rows can be parsed; adds faults if not."""
+        unique = {name for name in self.names if self.names.count(name) == 1}
+        all_texts = {*texts} & unique
+        for group in groups:
+            all_texts |= {name for name, wanted in group.items() if name in unique and self._takes_texts(wanted)}
+        numbers = [[name for name in group if name in unique - all_texts] for group in groups]
+        if self._is_streamed:
+            self._streamed |= dict.fromkeys(name for group in numbers for name in group)
+            return True
+        try:
+            self._load(numbers, all_texts)
+        except CompileError as error:
+            faults.add_all(error.diagnostics)
+            return False
+        return True
+
+    def column(self, name: str, wanted: ColumnRequest, faults: FaultCollector) -> Samples | None:
+        if (count := self.names.count(name)) > 1:
+            faults.add("duplicate-column", f"{count} columns are called {name!r}", self.name_location(None))
             return None
-        index = self.names.index(name)
-        texts = [row[index] for row in self._rows]
-        type, labels = wanted.type, wanted.labels
-        if type.dtype == "string":
-            return np.array(texts, object)
-        stripped = [text.strip() for text in texts]
-        if name_media_files(stripped, type) or (
-            labels is not None and (set(stripped) & set(labels) or not any(map(_is_number, texts)))
-        ):
-            return np.array(stripped, object)
-        if self._dialect.decimal != "." or self._dialect.thousands is not None:
-            texts = [self._dialect.plain_number(text) for text in texts]
-        if wanted.accepts_missing:
-            texts = ["nan" if _is_missing(text) else text for text in texts]
-        is_integer = "int" in type.dtype
-        numbers = _parse_numbers(texts, int if is_integer else float)
-        if numbers is None and (booleans := _booleans_as_numbers(texts)) is not None:
-            numbers = _parse_numbers(booleans, int if is_integer else float)
-        if numbers is None:
-            self._add_faults(name, texts, faults, wanted.text_help)
-        return numbers
+        try:
+            numbers = None if self._takes_texts(wanted) else self._column_of_numbers(name, wanted)
+            return self._column_of_texts(name, wanted, faults) if numbers is None else numbers
+        except CompileError as error:
+            faults.add_all(error.diagnostics)
+            return None
 
-    def _add_faults(self, name: str, texts: list[str], faults: FaultCollector, text_help: TextHelp | None) -> None:
-        """Adds one fault for all cells of a column that are missing, and one for all others that are not numbers.
-
-        `texts` are the cells with decimal points; the faults quote the cells as they are in the file.
-        """
-        locate, cells = self.element_locator([name]), self.values(name)
-        missing = [index for index, text in enumerate(texts) if _is_missing(text)]
-        if len(missing) > 1:
-            add_missing_values(name, "number", missing, len(texts), locate, faults)
-        elif missing:
-            message = _number_fault(name, cells[missing[0]], self._dialect)
-            faults.add("bad-value", message, locate((missing[0],)), help=MISSING_NUMBER_HELP)
-        bad = [index for index, text in enumerate(texts) if not _is_number(text) and not _is_missing(text)]
-        is_text = text_help is not None and not any(map(_is_number, texts))
-        help = text_help(cells[index].strip() for index in bad) if text_help and is_text else NUMBER_HELP
-        faults.add_each(
-            "bad-value",
-            bad,
-            lambda index: (_number_fault(name, cells[index], self._dialect), locate((index,))),
-            help=help,
-        )
-
-    def values(self, name: str) -> Sequence[Any]:
-        index = self.names.index(name)
-        return [row[index] for row in self._rows]
+    def values(self, name: str) -> list[str]:
+        if name not in self._texts:
+            self._load((), [name])
+        return self._texts[name]
 
     def name_location(self, name: str | None) -> DataLocation:
+        header = self._file.header
         if name is None:
-            return DataLocation("", self._header_line)
-        return DataLocation("", *self._position(self._header_line, name))
+            return DataLocation("", header.line(0))
+        return DataLocation("", *header.position(0, self._positions[name]))
 
     def element_locator(self, names: Sequence[str]) -> LocateElement:
         def locate(index: ElementIndex) -> DataLocation:
             name = names[index[1] if len(index) > 1 else 0]
-            row_line = self._row_lines[index[0]]
-            line, column = self._position(row_line, name)
-            return DataLocation(f"row at line {row_line}, column {name!r}", line, column)
+            number = self._block_of(index[0])
+            if self._last_located[0] != number:
+                self._last_located = number, self._file.locate_rows(number)
+            rows, row = self._last_located[1], index[0] - self._starts[number]
+            place = f"row at line {rows.line(row)}, column {name!r}"
+            return DataLocation(place, *rows.position(row, self._positions[name]))
 
         return locate
 
-    def _position(self, line: int, name: str) -> tuple[int, int]:
-        """The line and the column, from 1, of a column's field in the row that begins at a line."""
-        number, separator = self.names.index(name), self._dialect.separator
-        own_line, column = _field_position(self._lines, line - self._first_line + 1, number, separator)
-        return own_line + self._first_line - 1, column
+    # -- columns -------------------------------------------------------------------------------------------------------
+
+    def _takes_texts(self, wanted: ColumnRequest) -> bool:
+        """Whether a column is read as texts whatever its values: DuckDB reads malformed marks of thousands, and labels
+        may be numbers."""
+        if wanted.type.dtype == "string" or self._dialect.thousands is not None:
+            return True
+        labels = wanted.labels or ()
+        return any(is_number(label) or is_missing_marker(label) for label in labels)
+
+    def _column_of_numbers(self, name: str, wanted: ColumnRequest) -> Samples | None:
+        """A column of numbers, in the file or in memory; None if it must be read as texts. Raises CompileError."""
+        if self._is_streamed and wanted.labels is None:
+            first = self._numbers_of_block(0, name, wanted)
+            return None if first is None else self._stored(name, wanted, first)
+        if name not in self._numbers and name not in self._texts:
+            self._load([[name]], ())
+        numbers = self._numbers.get(name)
+        if numbers is None or (name in self._with_missing and not wanted.accepts_missing):
+            return None
+        return _whole_numbers(numbers) if "int" in wanted.type.dtype else numbers
+
+    def _column_of_texts(self, name: str, wanted: ColumnRequest, faults: FaultCollector) -> np.ndarray | None:
+        """A column of texts, or of numbers and booleans in any notation; None, and faults, if it is invalid."""
+        cells, type, labels = self.values(name), wanted.type, wanted.labels
+        if type.dtype == "string":
+            return np.array(cells, object)
+        stripped = {cell: cell.strip() for cell in dict.fromkeys(cells)}
+        has_classes = labels is not None and (
+            not {*labels}.isdisjoint(stripped.values()) or not any(map(is_number, stripped))
+        )
+        if has_classes or name_media_files([*stripped.values()], type):
+            return np.array([*map(stripped.__getitem__, cells)], object)
+        numbers = self._parse_cells(cells, wanted)
+        if numbers is None:
+            add_cell_faults(name, cells, wanted, self._dialect, self.element_locator([name]), faults)
+        return numbers
+
+    def _parse_cells(self, cells: Sequence[str], wanted: ColumnRequest) -> np.ndarray | None:
+        return parse_numbers(self._dialect.plain_cells(cells, wanted.accepts_missing), "int" in wanted.type.dtype)
+
+    # -- blocks --------------------------------------------------------------------------------------------------------
+
+    def _load(self, groups: Sequence[Sequence[str]], texts: Collection[str]) -> None:
+        """Reads columns in one pass over the file. A column of numbers that has other values is read as texts. Raises
+        CompileError."""
+        columns: dict[str, np.ndarray] = {}
+        for group in groups:
+            matrix = np.empty((self._starts[-1], len(group)))  # so that stacking the columns copies nothing
+            columns |= zip(group, matrix.T, strict=True)
+        gathered: dict[str, list[str]] = {name: [] for name in texts}
+        known: dict[str, str] = {}
+        late: set[str] = set()
+        for number, arrays in self._parsed_blocks(columns, gathered):
+            for name, array in arrays.items():
+                if name in gathered or (not number and array.dtype == object):
+                    gathered.setdefault(name, []).extend(map(known.setdefault, array, array))
+                    columns.pop(name, None)
+                elif name in columns and array.dtype == object:
+                    late.add(name)
+                    del columns[name]
+                elif name in columns:
+                    columns[name][self._starts[number] : self._starts[number + 1]] = _filled(array)
+                    if isinstance(array, np.ma.MaskedArray):
+                        self._with_missing.add(name)
+        self._numbers |= columns
+        self._texts |= gathered
+        if late:
+            self._load((), late)
+
+    def _parsed_blocks(
+        self, numbers: Collection[str], texts: Collection[str]
+    ) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
+        """Columns of each block, which several threads parse. Collections of names may change meanwhile."""
+        yield 0, self._parse(0, numbers, texts)
+        pending: deque[Future[dict[str, np.ndarray]]] = deque()
+        thread_limit = min(MAX_THREADS, thread_count())
+        with ThreadPoolExecutor(thread_limit) as threads:
+            for number in range(1, len(self._blocks)):
+                pending.append(threads.submit(self._parse, number, [*numbers], [*texts]))
+                if len(pending) > thread_limit:
+                    yield number + 1 - len(pending), pending.popleft().result()
+            while pending:
+                yield len(self._blocks) - len(pending), pending.popleft().result()
+
+    def _parse(self, number: int, numbers: Collection[str], texts: Collection[str]) -> dict[str, np.ndarray]:
+        """Columns of a block, as texts those that have other values than numbers. Raises CompileError."""
+        parsed = self._file.parse(number, *([self._positions[name] for name in names] for names in (numbers, texts)))
+        columns = {self.names[position]: array for position, array in parsed.items() if array is not None}
+        others = [self.names[position] for position, array in parsed.items() if array is None]
+        return columns | self._parse(number, (), others) if others else columns
+
+    def _block_numbers(self, number: int, name: str, wanted: ColumnRequest) -> np.ndarray:
+        numbers = self._numbers_of_block(number, name, wanted)
+        if numbers is None:
+            faults, locate, first_row = self._no_faults(), self.element_locator([name]), self._starts[number]
+            cells = self._parse(number, (), [name])[name].tolist()
+            add_cell_faults(name, cells, wanted, self._dialect, lambda index: locate((index[0] + first_row,)), faults)
+            raise CompileError(faults.diagnostics)
+        return numbers
+
+    def _numbers_of_block(self, number: int, name: str, wanted: ColumnRequest) -> np.ndarray | None:
+        """The numbers of a column in a block; None if it has other values. Raises CompileError.
+
+        A block is parsed once for all columns that stay in the file, which are read in turn.
+        """
+        self._streamed[name] = None
+        parsed_number, parsed = self._last_parsed
+        if parsed_number != number or name not in parsed:
+            parsed = self._parse(number, [*self._streamed], ())
+            self._last_parsed = number, parsed
+        array = parsed[name]
+        if array.dtype != object:
+            if isinstance(array, np.ma.MaskedArray) and not wanted.accepts_missing:
+                return None
+            numbers = _whole_numbers(_filled(array)) if "int" in wanted.type.dtype else _filled(array)
+            if numbers is not None:
+                return numbers
+            array = self._parse(number, (), [name])[name]
+        return self._parse_cells(array.tolist(), wanted)
 
 
-EMPTY_HELP = "write a line with the names of the columns, and below it a row for each sample"
-NUMBER_HELP = "write a number without a unit, such as 0.5; an input of the type string takes texts"
-MISSING_MARKERS = frozenset(("", "na", "n/a", "null", "none", "?", "-"))
-"""Texts, in lower case, that stand for a missing number. `nan` is read as a number that is not finite."""
+def _filled(array: np.ndarray) -> np.ndarray:
+    """Numbers with NaN in place of each that is masked."""
+    return array.filled(np.nan) if isinstance(array, np.ma.MaskedArray) else array
 
 
-BOOLEANS = {"true": "1", "false": "0", "yes": "1", "no": "0", "nan": "nan"}
-"""Texts, in lower case, that a column of booleans has in place of numbers; `nan` stands for a missing one."""
-
-
-def _booleans_as_numbers(texts: list[str]) -> list[str] | None:
-    """The cells of a column of booleans as 1 and 0; None if there are other texts."""
-    numbers = [BOOLEANS.get(text.strip().lower()) for text in texts]
-    return None if None in numbers else [number for number in numbers if number is not None]
-
-
-def _is_missing(text: str) -> bool:
-    return text.strip().lower() in MISSING_MARKERS
-
-
-def _parse_numbers(texts: list[str], parse: type[int] | type[float]) -> np.ndarray | None:
-    """The numbers that the texts contain; None if one does not contain a number."""
-    if any("_" in text for text in texts):  # Python would read 1_000 as a number
-        return None
-    for attempt in dict.fromkeys((parse, float)):
-        try:
-            return np.array([attempt(text) for text in texts], np.int64 if attempt is int else np.float64)
-        except (ValueError, OverflowError):
-            continue
-    return None
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return "_" not in text
-
-
-def _number_fault(name: str, text: str, dialect: CsvDialect) -> str:
-    if not text.strip():
-        return f"{name!r} is empty"
-    hint = ""
-    if dialect.decimal == ",":
-        hint = ": decimals are written with a comma, as `decimal` says" if "." in text else ""
-    elif _THOUSANDS.fullmatch(text.strip()):
-        hint = ': marks of thousands need "thousands" in `training.data`, and decimals are written with a point'
-    elif text.count(",") == 1 and _is_number(text.replace(",", ".")):
-        hint = ': decimals are written with a point, unless `training.data` has "decimal": ","'
-    return f"{name!r} holds {text[:80]!r}, not a number{hint}"
-
-
-def _field_position(lines: list[str], line: int, number: int, separator: str) -> tuple[int, int]:
-    """The line and column, from 1, of a field (counted from 0) of the row that begins at a line."""
-    is_quoted, field_column = False, 1
-    while number:
-        for column, character in enumerate(lines[line - 1], 2):
-            is_quoted ^= character == '"'
-            if character == separator and not is_quoted and number:
-                number, field_column = number - 1, column
-        line += bool(number)
-    return line, field_column
+def _whole_numbers(numbers: np.ndarray) -> np.ndarray | None:
+    """Numbers as int64 if all are whole, else as they are; None if some are too large to be exact as float64."""
+    if not np.isfinite(numbers).all() or (numbers != np.floor(numbers)).any():
+        return numbers
+    return numbers.astype(np.int64) if np.abs(numbers).max(initial=0) < MAX_EXACT_INTEGER else None

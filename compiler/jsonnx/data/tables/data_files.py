@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import io
-import os
-import stat
-from collections.abc import Callable
-from functools import cache, partial
+from functools import cache
 from typing import IO, NamedTuple
 
 from ...core.diagnostics import CompileError
-from ...core.files.data_formats import ARROW_FORMATS, DataFormat, data_format, data_suffix_fault
+from ...core.files.data_formats import ARROW_FORMATS, TEXT_FORMATS, DataFormat, data_format, data_suffix_fault
 from ...core.files.file_kinds import SIGNATURE_BYTES, file_kind
 from ...core.limits import MAX_DATA_FILE_BYTES
 from ...sections.data_section import DataSection
@@ -19,12 +16,13 @@ from ..samples.mapped_samples import FileMapping
 from ..samples.memory_limit import streams
 from ..samples.stored_arrays import DEFAULT_BUFFER_SAMPLES
 from .array_tables import DAMAGED_FILE_ERRORS, open_npy, open_npz, open_safetensors
+from .block_table import BlockFile, is_regular
 from .compressed_files import compression_of, decompress
-from .csv_numbers import has_pyarrow
-from .csv_table import CsvDialect, read_csv_table
+from .csv_cells import CsvDialect
+from .csv_table import CsvTable
 from .data_table import DataTable
 from .json_tables import read_json_lines, read_json_table
-from .stored_text_table import StoredTextTable, open_stored_csv, open_stored_json_lines
+from .stored_json_lines import open_stored_json_lines
 
 
 class TableOptions(NamedTuple):
@@ -65,8 +63,8 @@ class TableOptions(NamedTuple):
 
 
 DEFAULT_OPTIONS = TableOptions()
-MIN_BLOCKWISE_BYTES = 1 << 20
-"""Bytes from which on the numbers of a table of text are parsed in blocks, by pyarrow if it is installed."""
+SEPARATORS = {"csv": ",", "tsv": "\t"}
+"""The separators of the columns of tables of separated values, by format."""
 STREAMED_FORMATS = ("npy", "npz", *ARROW_FORMATS, "csv", "tsv", "jsonl")
 """The formats whose samples can stay in the file."""
 
@@ -79,16 +77,12 @@ def read_table(
     size = file.seek(0, io.SEEK_END)
     file.seek(0)
     is_streamed = options.streams(size) and format.name in STREAMED_FORMATS and not format.compression
-    is_streamed = is_streamed and _is_regular(file)
+    is_streamed = is_streamed and is_regular(file)
     if size > MAX_DATA_FILE_BYTES and not is_streamed:
         faults.add("too-large", f"the file has {size:,} bytes, the limit is {MAX_DATA_FILE_BYTES:,}")
         return None
-    if format.name in _TEXT_READERS:
-        if is_streamed:
-            return _open_stored_text(file, name, size, format.name, options, faults)
-        if _is_parsed_in_blocks(file, size, format) and (table := _open_loaded_csv(file, name, size, format, options)):
-            return table
-        return _read_text(file, format, options, faults)
+    if format.name in TEXT_FORMATS:
+        return _open_text(file, name, format, options, is_streamed, faults)
     fault = data_suffix_fault(name) if not options.format else None
     if fault is not None:
         faults.add("bad-data-file", fault[0], help=fault[1])
@@ -100,14 +94,6 @@ def read_table(
     except DAMAGED_FILE_ERRORS as error:
         faults.add("bad-data-file", f"not a readable .{format.name} file: {error}")
     return None
-
-
-def _is_regular(file: IO[bytes]) -> bool:
-    """Whether a file is one of the file system, which can be mapped and opened again."""
-    try:
-        return stat.S_ISREG(os.fstat(file.fileno()).st_mode)
-    except (OSError, AttributeError):  # BytesIO
-        return False
 
 
 def _open_binary(file: IO[bytes], name: str, format: DataFormat, options: TableOptions, is_streamed: bool) -> DataTable:
@@ -126,46 +112,34 @@ def _open_binary(file: IO[bytes], name: str, format: DataFormat, options: TableO
     return open_npz(file, name, map_file) if format.name == "npz" else open_safetensors(file)
 
 
-def _open_stored_text(
-    file: IO[bytes], name: str, size: int, format: str, options: TableOptions, faults: FaultCollector
+def _open_text(
+    file: IO[bytes], name: str, format: DataFormat, options: TableOptions, is_streamed: bool, faults: FaultCollector
 ) -> DataTable | None:
-    if _foreign_content(file.read(SIGNATURE_BYTES), format, faults):
+    """The columns of a table of text; None, and faults, if it is malformed."""
+    if format.compression is not None:
+        data = decompress(file, format.compression, faults)
+        if data is None:
+            return None
+        file = io.BytesIO(data)
+    elif _has_foreign_content(file, format.name, faults):
         return None
-    if format == "jsonl":
-        return open_stored_json_lines(file, name, size, options.shuffle_buffer, faults)
-    return open_stored_csv(file, name, size, _dialect(options, format), options.shuffle_buffer, faults)
+    if format.name in SEPARATORS:
+        separator = options.separator or SEPARATORS[format.name]
+        dialect = CsvDialect(separator, options.decimal, format.name, options.thousands)
+        try:
+            return CsvTable(BlockFile(file, name), dialect, options.shuffle_buffer, is_streamed, faults)
+        except CompileError as error:
+            faults.add_all(error.diagnostics)
+            return None
+    if is_streamed:
+        return open_stored_json_lines(file, name, options.shuffle_buffer, faults)
+    return (read_json_lines if format.name == "jsonl" else read_json_table)(file.read(), faults)
 
 
-def _is_parsed_in_blocks(file: IO[bytes], size: int, format: DataFormat) -> bool:
-    """Whether pyarrow parses the numbers of a file that is loaded."""
-    is_csv = format.name in ("csv", "tsv") and format.compression is None
-    return is_csv and size >= MIN_BLOCKWISE_BYTES and _is_regular(file) and has_pyarrow()
-
-
-def _open_loaded_csv(
-    file: IO[bytes], name: str, size: int, format: DataFormat, options: TableOptions
-) -> DataTable | None:
-    """The columns of a file, parsed in blocks as they are loaded; None if it is malformed."""
-    faults = FaultCollector(name)
-    table = _open_stored_text(file, name, size, format.name, options, faults)
-    file.seek(0)
-    if isinstance(table, StoredTextTable) and not faults:
-        table.read_whole = cache(partial(_read_whole_text, file, name, format, options))
-        return table
-    return None
-
-
-def _read_whole_text(file: IO[bytes], name: str, format: DataFormat, options: TableOptions) -> DataTable:
-    faults = FaultCollector(name)
-    file.seek(0)
-    table = _read_text(file, format, options, faults)
-    if table is None:
-        raise CompileError(faults.diagnostics)
-    return table
-
-
-def _foreign_content(start: bytes, format: str, faults: FaultCollector) -> bool:
+def _has_foreign_content(file: IO[bytes], format: str, faults: FaultCollector) -> bool:
     """Whether a file begins as one of another format does; adds a fault for it."""
+    start = file.read(SIGNATURE_BYTES)
+    file.seek(0)
     if compression := compression_of(start[:8]):
         message = f"the file is compressed ({compression})"
         faults.add("bad-data-file", message, help=f"let its name end in .{format}.{compression}")
@@ -176,32 +150,3 @@ def _foreign_content(start: bytes, format: str, faults: FaultCollector) -> bool:
         faults.add("bad-data-file", message, help="let its name end in the suffix of its format")
         return True
     return False
-
-
-def _read_text(file: IO[bytes], format: DataFormat, options: TableOptions, faults: FaultCollector) -> DataTable | None:
-    """The table of a text, which may be compressed."""
-    if format.compression is not None:
-        data = decompress(file, format.compression, faults)
-    else:
-        data = file.read()
-        if _foreign_content(data[:SIGNATURE_BYTES], format.name, faults):
-            return None
-    return None if data is None else _TEXT_READERS[format.name](data, faults, options)
-
-
-def _read_csv(data: bytes, faults: FaultCollector, options: TableOptions, format: str) -> DataTable | None:
-    return read_csv_table(data, faults, _dialect(options, format))
-
-
-def _dialect(options: TableOptions, format: str) -> CsvDialect:
-    separator = options.separator or ("\t" if format == "tsv" else ",")
-    return CsvDialect(separator, options.decimal, format, options.thousands)
-
-
-_TEXT_READERS: dict[str, Callable[[bytes, FaultCollector, TableOptions], DataTable | None]] = {
-    "csv": partial(_read_csv, format="csv"),
-    "tsv": partial(_read_csv, format="tsv"),
-    "json": lambda data, faults, options: read_json_table(data, faults),
-    "jsonl": lambda data, faults, options: read_json_lines(data, faults),
-}
-"""The readers of text formats, by suffix."""

@@ -31,6 +31,8 @@ class FirstRow(NamedTuple):
     """The number of its line, from 1."""
     row: int
     """Its index, from 0."""
+    byte: int = 0
+    """The offset of its first byte."""
 
 
 FIRST_ROW = FirstRow(1, 0)
@@ -57,20 +59,20 @@ def read_json_lines(
     Of a part of a file, `first` is the place of its first row, and `names` are the keys of all rows of the file.
     """
     first = first or FIRST_ROW
-    return _read(data, faults, lambda text: _parse_lines(text, first, names), first.line)
+    return _read(data, faults, lambda text: _parse_lines(text, first, names), first)
 
 
 def _read(
-    data: bytes, faults: FaultCollector, parse: Callable[[str], JsonTable], first_line: int = 1
+    data: bytes, faults: FaultCollector, parse: Callable[[str], JsonTable], first: FirstRow = FIRST_ROW
 ) -> JsonTable | None:
-    text = decode_utf8(data, faults, first_line)
+    text = decode_utf8(data, faults, first.line, first.byte)
     if text is None:
         return None
     try:
         table = parse(text)
     except MalformedTable as error:
         line, column = _line_and_column(text, error.offset)
-        faults.add("bad-data-file", str(error), DataLocation("", line + first_line - 1, column), help=error.help)
+        faults.add("bad-data-file", str(error), DataLocation("", line + first.line - 1, column), help=error.help)
         return None
     except RecursionError:
         faults.add("bad-data-file", "its values are nested too deeply")

@@ -8,17 +8,16 @@ from ..samples.data_errors import MAX_LISTED_LOCATIONS, DataLocation, FaultColle
 from ..samples.validate_arrays import MISSING_NUMBER_HELP, LocateElement
 
 
-def decode_utf8(data: bytes, faults: FaultCollector, first_line: int = 1) -> str | None:
+def decode_utf8(data: bytes, faults: FaultCollector, first_line: int = 1, first_byte: int = 0) -> str | None:
     """The text of a file in UTF-8, without a byte order mark; None, and a fault, if it is in another encoding.
 
-    Of a part of a file, `first_line` is the number of its first line.
+    Of a part of a file, `first_line` is the number of its first line, and `first_byte` the offset of its first byte.
     """
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         location = DataLocation("", data.count(b"\n", 0, error.start) + first_line)
-        place = f"byte {error.start}" if first_line == 1 else "a byte"
-        message, help = f"{place} is not UTF-8", "save the file in the encoding UTF-8"
+        message, help = f"byte {first_byte + error.start} is not UTF-8", "save the file in the encoding UTF-8"
         faults.add("bad-data-file", message, location, help=help)
         return None
 

@@ -1,0 +1,125 @@
+"""The columns of a file with one JSON object a line: numbers as arrays that stay in the file, texts in memory."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from itertools import chain
+from typing import IO, Any
+
+import numpy as np
+
+from ...core.diagnostics import CompileError
+from ..samples.data_errors import DataLocation, FaultCollector
+from ..samples.stored_arrays import Samples
+from ..samples.validate_arrays import ElementIndex, LocateElement
+from .block_table import BlockFile, BlockTable, TextBlock
+from .data_table import ColumnRequest
+from .json_tables import FirstRow, JsonTable, read_json_lines
+
+
+def open_stored_json_lines(
+    file: IO[bytes], name: str, buffer_samples: int, faults: FaultCollector
+) -> StoredJsonLines | None:
+    """The columns of a file; None, and faults, if it is malformed."""
+    source, names = BlockFile(file, name), dict[str, None]()
+    blocks = [*_blocks(source, names)]
+    checked = [blocks[0], blocks[-1]] if blocks else [TextBlock(0, 0, 1, 0, 0)]  # a damaged line ends the last block
+    for block in checked:
+        if block.row_count or block is checked[-1]:
+            _read_block(source, block, [*names], faults)
+        if faults:
+            return None
+    return StoredJsonLines(source, [*names], blocks, buffer_samples, faults)
+
+
+def _blocks(source: BlockFile, names: dict[str, None]) -> Iterator[TextBlock]:
+    """The blocks of a file. Adds the keys of all objects to `names`, in their order. A line that cannot be read ends
+    the blocks: their parser finds the fault."""
+    start = stop = source.text_start()
+    first_line, line, first_row, row = 1, 1, 0, 0
+    for text in source.lines(start):
+        stop, line = stop + len(text), line + 1
+        if not text.isspace():
+            row += 1
+            try:
+                names.update(dict.fromkeys(json.loads(text)))
+            except (ValueError, TypeError, RecursionError):
+                break
+        if stop - start >= source.block_bytes:
+            yield TextBlock(start, stop, first_line, first_row, row - first_row)
+            start, first_line, first_row = stop, line, row
+    if stop > start:
+        yield TextBlock(start, stop, first_line, first_row, row - first_row)
+
+
+def _read_block(source: BlockFile, block: TextBlock, names: Sequence[str], faults: FaultCollector) -> JsonTable | None:
+    data = source.read(block.start, block.stop)
+    return read_json_lines(data, faults, FirstRow(block.first_line, block.first_row, block.start), names)
+
+
+class StoredJsonLines(BlockTable):
+    """The columns of a file that is read in blocks of lines."""
+
+    def __init__(
+        self,
+        source: BlockFile,
+        names: Sequence[str],
+        blocks: Sequence[TextBlock],
+        buffer_samples: int,
+        faults: FaultCollector,
+    ) -> None:
+        super().__init__(blocks, buffer_samples, faults)
+        self._source, self.names = source, names
+        self._last: tuple[int, JsonTable] | None = None
+
+    def column(self, name: str, wanted: ColumnRequest, faults: FaultCollector) -> Samples | None:
+        try:
+            first = self._table(0).column(name, wanted, self._no_faults())
+            if first is not None and first.dtype.kind in "fiub" and wanted.labels is None:
+                return self._stored(name, wanted, first)
+            return _LoadedColumn(name, self.values(name), self.element_locator([name])).column(name, wanted, faults)
+        except CompileError as error:
+            faults.add_all(error.diagnostics)
+            return None
+
+    def values(self, name: str) -> list[Any]:
+        return [*chain.from_iterable(self._table(number).values(name) for number in range(len(self._blocks)))]
+
+    def name_location(self, name: str | None) -> DataLocation:
+        return self._table(0).name_location(name)
+
+    def element_locator(self, names: Sequence[str]) -> LocateElement:
+        def locate(index: ElementIndex) -> DataLocation:
+            number = self._block_of(index[0])
+            return self._table(number).element_locator(names)((index[0] - self._starts[number], *index[1:]))
+
+        return locate
+
+    def _table(self, number: int) -> JsonTable:
+        """The rows of a block. Raises CompileError if they are malformed."""
+        if self._last is None or self._last[0] != number:
+            faults = self._no_faults()
+            table = _read_block(self._source, self._blocks[number], self.names, faults)
+            if table is None:
+                raise CompileError(faults.diagnostics)
+            self._last = number, table
+        return self._last[1]
+
+    def _block_numbers(self, number: int, name: str, wanted: ColumnRequest) -> np.ndarray:
+        faults = self._no_faults()
+        numbers = self._table(number).column(name, wanted, faults)
+        if numbers is None:
+            raise CompileError(faults.diagnostics)
+        return numbers
+
+
+class _LoadedColumn(JsonTable):
+    """A column of all blocks."""
+
+    def __init__(self, name: str, values: list[Any], locate: LocateElement) -> None:
+        super().__init__("", {name: values}, len(values), lambda row, name: 0)
+        self._locate = locate
+
+    def element_locator(self, names: Sequence[str]) -> LocateElement:
+        return self._locate
