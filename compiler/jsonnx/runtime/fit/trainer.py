@@ -221,7 +221,7 @@ class PlanTrainer:
 
     @property
     def stop_training(self) -> bool:
-        """Whether the fit ends after the current step, as in Keras; a callback may set it to True."""
+        """Whether the fit ends after the current step."""
         return self._fit is not None and (self._fit.stop_requested or self._fit.progress.finished)
 
     @stop_training.setter
