@@ -196,11 +196,9 @@ class Trainer:
         data.
 
         After `load_checkpoint`, the fit resumes the run of the checkpoint. Ctrl-C or SIGTERM ends it after the current
-        step, with `signal` set in the history. Callbacks are objects with at least one of the hooks
-        `on_epoch_begin(epoch, epochs, steps)`, `on_step(step, figures)` (steps done in this epoch, figures so far),
-        `on_epoch_end(epoch, figures)` and `on_end(history)`, which is called before the best epoch's weights are
-        restored; they may call `stop` and set `learning_rate`. Raises CompileError or FeedError for data that do not
-        fit, TypeError for other callbacks, Diverged.
+        step, with `signal` set in the history. `callbacks` are instances of `jsonnx.Callback`, which may set
+        `stop_training` and `learning_rate`. Raises CompileError or FeedError for data that do not fit, TypeError for
+        other callbacks, Diverged.
 
         `x` may also be an iterable of batches, each `x`, `(x, y)` or `(x, y, sample_weight)`: a data loader, a sequence
         with `__len__` and `__getitem__`, a generator, or a function that is called for each pass and returns one. An
