@@ -148,13 +148,16 @@ class EpochDrawing(_EpochDisplay):
         super().on_epoch_begin(epoch)
         self.epoch, self.step = epoch, 0
 
-    @until_failure
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         now = time.monotonic()
         if now >= self.next_drawing:
             self.next_drawing = now + SECONDS_BETWEEN_DRAWINGS
-            self.step = batch + 1
-            self.draw(logs or {})
+            self._draw_step(batch + 1, logs or {})
+
+    @until_failure
+    def _draw_step(self, step: int, figures: Figures) -> None:
+        self.step = step
+        self.draw(figures)
 
     @until_failure
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:

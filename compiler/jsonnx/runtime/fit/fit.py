@@ -157,6 +157,7 @@ class Fit:
             self._add_results(results, sample_counts)
             return self.progress.metric_sums.results()
 
+        lazy_logs = _LazyLogs(logs_so_far) if is_lazy else None
         # Denormals are flushed for the whole group, unless callbacks that compute run in between.
         flushes_denormals = self.engine.execution.flushes_denormals and is_lazy
         if begin_hooks:
@@ -166,7 +167,7 @@ class Fit:
                 for number, result in enumerate(self.engine.run_steps(batches), self.progress.batch):
                     results.append(result)
                     if end_hooks:
-                        logs = _LazyLogs(logs_so_far) if is_lazy else logs_so_far()
+                        logs = logs_so_far() if lazy_logs is None else lazy_logs
                         self._call_saving("on_train_batch_end", end_hooks, number, logs)
                     if self._must_stop(stop_signal):
                         break
@@ -331,20 +332,16 @@ class Fit:
 
 
 class _LazyLogs(Mapping[str, float]):
-    """Losses and metrics that are computed when they are first read."""
+    """Losses and metrics of the steps so far, computed whenever they are read."""
 
     def __init__(self, compute: Callable[[], Logs]) -> None:
         self._compute = compute
 
-    @cached_property
-    def _logs(self) -> Logs:
-        return self._compute()
-
     def __getitem__(self, name: str) -> float:
-        return self._logs[name]
+        return self._compute()[name]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._logs)
+        return iter(self._compute())
 
     def __len__(self) -> int:
-        return len(self._logs)
+        return len(self._compute())
