@@ -70,7 +70,7 @@ def test_a_file_that_becomes_a_link_is_never_read_outside(name: str, folder: Pat
 
 
 def test_too_few_descriptors_are_an_error(folder: Path) -> None:
-    code = "import resource, sys; from jsonnx.cli import main; import jsonnx.render.diagnostics.diagnostics\n"
+    code = "import resource, sys; from jsonnx.cli import main, specs; import jsonnx.render.diagnostics.diagnostics\n"
     code += "resource.setrlimit(resource.RLIMIT_NOFILE, (3, 3)); sys.argv = ['jsonnx', 'validate', 'spec.json']; main()"
     environment = {**os.environ, "PYTHONPATH": str(SOURCE)}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
