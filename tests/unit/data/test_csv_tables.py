@@ -229,6 +229,15 @@ def test_the_database_reads_and_writes_no_files(query: str, tmp_path: Path) -> N
     assert [file.name for file in tmp_path.iterdir()] == ["t.csv"]
 
 
+def test_an_error_of_the_database_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(csv_parser.SETTINGS, "memory_limit", "10KB")
+    csv_parser._database.cache_clear()
+    message, line, _ = _fault("a,b\n" + "1,2\n" * 100)
+    csv_parser._database.cache_clear()
+    assert message.startswith("not a readable .csv file: DuckDB: Out of Memory Error")
+    assert line == 1
+
+
 @pytest.fixture
 def without_duckdb(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setitem(sys.modules, "duckdb", None)

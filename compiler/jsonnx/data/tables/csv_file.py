@@ -45,10 +45,10 @@ class CsvFile:
         try:
             row_count, columns = parse_rows(self._rows(number), self._dialect, len(self.names), numbers, texts)
         except MalformedRows as error:
-            raise self._malformed() from error
+            raise self._malformed(error) from error
         block = self.blocks[number]
         if row_count != block.row_count or block.start in self._ragged_blocks:
-            raise self._malformed()
+            raise self._malformed(MalformedRows())
         return columns
 
     def locate_rows(self, number: int) -> LocatedRows:
@@ -134,7 +134,7 @@ class CsvFile:
     def _misplaced_quote(self, line: int) -> CompileError:
         return self._unreadable(f"'{self._dialect.separator}' expected after '\"'", line)
 
-    def _malformed(self) -> CompileError:
+    def _malformed(self, error: MalformedRows) -> CompileError:
         """The error for all rows of the file that cannot be divided into the columns of the header."""
         ragged: list[tuple[str, DataLocation]] = []
         count, expected = 0, len(self.names)
@@ -153,7 +153,7 @@ class CsvFile:
                     line = located.line(row)
                     ragged.append((message, DataLocation(f"row at line {line}", line)))
         if not ragged:
-            return self._unreadable("its rows cannot be told apart", 1)
+            return self._unreadable(str(error), 1)
         separator = self._dialect.separator
         help = f"give each row as many values as the header; one that contains {separator!r} stands in quotation marks"
         faults = FaultCollector(self._file_name, self._spec_source)

@@ -35,7 +35,10 @@ _MARKERS = ", ".join(f"'{marker}'" for marker in sorted(MISSING_MARKERS))
 
 
 class MalformedRows(ValueError):
-    """Rows that cannot be divided into columns."""
+    """Rows that cannot be divided into columns; the message is a reason that need not be among the rows."""
+
+    def __init__(self, reason: str = "its rows cannot be told apart") -> None:
+        super().__init__(reason)
 
 
 ParsedRows = tuple[int, dict[int, np.ndarray | None]]
@@ -143,17 +146,17 @@ class _Rows:
     """Rows as a file that a connection of its own reads."""
 
     def __init__(self, rows: bytes, options: str) -> None:
-        database = _database()
-        self._contents, self._path = database.contents, f"{FOLDER}{next(database.numbers)}"
-        self._contents[self._path] = rows
-        self._options, self.connection = options, database.connection.cursor()
+        self._database = _database()
+        self._path = f"{FOLDER}{next(self._database.numbers)}"
+        self._database.contents[self._path] = rows
+        self._options, self.connection = options, self._database.connection.cursor()
 
     def __enter__(self) -> _Rows:
         return self
 
     def __exit__(self, *error: object) -> None:
         self.connection.close()
-        del self._contents[self._path]
+        del self._database.contents[self._path]
 
     def select(self, *expressions: str, value: str | None = None) -> list[np.ndarray]:
         """The values of expressions, perhaps over those of another one, which they call `value`."""
@@ -162,11 +165,16 @@ class _Rows:
         source += f"buffer_size={size}, max_line_size={size})"
         source = source if value is None else f"(SELECT {value} AS value FROM {source})"
         columns = ", ".join(f"{expression} AS v{number}" for number, expression in enumerate(expressions))
-        return [*self.connection.execute(f"SELECT {columns} FROM {source}").fetchnumpy().values()]
+        try:
+            return [*self.connection.execute(f"SELECT {columns} FROM {source}").fetchnumpy().values()]
+        except self._database.error as error:
+            raise MalformedRows(f"DuckDB: {str(error).splitlines()[0]}") from error
 
 
 class _Database(NamedTuple):
     connection: Any
+    error: type[Exception]
+    """The class of DuckDB's exceptions."""
     contents: dict[str, bytes]
     """The files of the file system in memory, by path."""
     numbers: count[int]
@@ -181,7 +189,7 @@ def _database() -> _Database:
     connection.execute(f"SET allowed_directories = ['{FOLDER}']")
     connection.execute("SET enable_external_access = false")
     connection.execute("SET lock_configuration = true")
-    return _Database(connection, contents, count())
+    return _Database(connection, duckdb.Error, contents, count())
 
 
 def _file_system(fsspec: Any, contents: Mapping[str, bytes]) -> Any:
