@@ -127,7 +127,7 @@ def details(workload: str, result: Result, entries: Mapping[str, Entry]) -> Tabl
         turns = f"{len(score['rounds'])}" + (f" (+{len(score['shared'])} shared)" if score["shared"] else "")
         row = [entries[name].title, spread(rounds_of(score)), "-" if peer_ratio is None else f"{peer_ratio:.2f}", share]
         table.rows.append([*row, turns, proof])
-    table.notes += [f"not the same work: {fault}" for fault in disagreements(result)]
+    table.notes += [f"not the same work: {error}" for error in disagreements(result)]
     return table
 
 

@@ -2,7 +2,7 @@
 
 jsonnx is measured beside pandas, pyarrow, NumPy, Pillow and PyTorch's DataLoader, as far as these are installed, on the
 same files. Each reader makes shuffled batches of float32 arrays; jsonnx also validates every value before the first
-batch, and that time counts. The figures are medians of rounds in which the readers take turns, in processor time, so
+batch, and that time counts. The metrics are medians of rounds in which the readers take turns, in processor time, so
 that other work on the machine disturbs them less. Columns of the table: format, reader, rows per second.
 """
 
@@ -152,8 +152,8 @@ def main() -> None:
                 count = sum(len(batch) for batch in read(folder / f"x.{format}"))
                 if number >= 0:
                     speeds[format, reader].append(count / (process_time() - start))
-    for (format, reader), figures in speeds.items():
-        print(f"{format:8}  {reader:20}  {median(figures):12,.0f}")
+    for (format, reader), metrics in speeds.items():
+        print(f"{format:8}  {reader:20}  {median(metrics):12,.0f}")
 
 
 if __name__ == "__main__":

@@ -128,8 +128,8 @@ def jsonnx_score(command: list[str], train: pd.DataFrame, test: pd.DataFrame, ta
 
         run("init", "train.csv", "--target", target)
         run("train", "train.json", "-o", "run", "--quiet")
-        figures = json.loads(run("evaluate", "run", "--data", "test.csv", "--format", "json"))
-    return float(figures["accuracy" if is_class else "r2_score"])
+        metrics = json.loads(run("evaluate", "run", "--data", "test.csv", "--format", "json"))
+    return float(metrics["accuracy" if is_class else "r2_score"])
 
 
 def main() -> None:

@@ -71,7 +71,7 @@ def plot(results: Results, path: Path) -> None:
     plots = [
         (part, entries) for part, entries in (("train", TRAINING), ("inference", INFERENCE)) if part in results.parts
     ]
-    figure, axes = pyplot.subplots(len(plots), 1, figsize=(13, 4.2 * len(plots)), squeeze=False)
+    metric, axes = pyplot.subplots(len(plots), 1, figsize=(13, 4.2 * len(plots)), squeeze=False)
     for (part, entries), (axis,) in zip(plots, axes, strict=True):
         results_by_workload = results.parts[part]
         times = {workload: medians(workload_times) for workload, workload_times in results_by_workload.items()}
@@ -87,6 +87,6 @@ def plot(results: Results, path: Path) -> None:
         axis.set_ylabel("time / best peer's time")
         axis.set_title("a training step" if part == "train" else "a prediction")
         axis.legend(fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
-    figure.tight_layout()
-    figure.savefig(path, metadata={"Date": None})
-    pyplot.close(figure)
+    metric.tight_layout()
+    metric.savefig(path, metadata={"Date": None})
+    pyplot.close(metric)

@@ -121,8 +121,8 @@ def main() -> None:
                         command = [sys.executable, "-m", __spec__.name, "--measure", reader, str(folder / file)]
                         output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
                         results.setdefault((file, reader), []).append(json.loads(output))
-    for (file, reader), figures in results.items():
-        seconds, processor_seconds, memory = zip(*figures, strict=True)
+    for (file, reader), metrics in results.items():
+        seconds, processor_seconds, memory = zip(*metrics, strict=True)
         print(f"{file:17} {reader:8} {median(seconds):6.2f} {median(processor_seconds):6.2f} {max(memory) / 1e6:6.0f}")
 
 

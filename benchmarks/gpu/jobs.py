@@ -71,7 +71,7 @@ def print_result(name: str, settings: Settings) -> None:
 
 
 def failed(name: str, result: dict[str, Any]) -> bool:
-    """Whether a job found a fault. That a peer is not installed is none."""
+    """Whether a job found an error. That a peer is not installed is none."""
     if "/torch" in name:
         return False
     return "error" in result or not result.get("agrees", True)
@@ -172,17 +172,17 @@ def layers(settings: Settings) -> dict[str, Any]:
     from layers.cases import all_cases
     from layers.provider_agreement import disagreement
 
-    faults: dict[str, str] = {}
+    errors: dict[str, str] = {}
     count = 0
     for case in all_cases():
         count += 1
         try:
-            fault = disagreement(case, settings.provider, settings.provider_options)
+            diagnostic = disagreement(case, settings.provider, settings.provider_options)
         except Exception as error:
-            fault = f"{type(error).__name__}: {error}"
-        if fault:
-            faults[case.id] = fault[:300]
-    return {"cases": count, "faults": faults, "agrees": not faults}
+            diagnostic = f"{type(error).__name__}: {error}"
+        if diagnostic:
+            errors[case.id] = diagnostic[:300]
+    return {"cases": count, "faults": errors, "agrees": not errors}
 
 
 def timing(name: str, settings: Settings) -> dict[str, Any]:

@@ -57,9 +57,9 @@ def test_ratios_are_relative_to_the_fastest_peer():
 
 
 @pytest.mark.parametrize(("loss", "faults"), [(2.0001, 0), (2.1, 1), (float("nan"), 1)])
-def test_a_contestant_with_other_losses_is_reported(loss, faults):
+def test_a_contestant_with_other_losses_is_reported(loss, errors):
     result = {"contestants": {"jsonnx": {"proof": [2.0, 1.9]}, "torch": {"proof": [loss, 1.9]}, "late": {"proof": []}}}
-    assert len(contest.disagreements(result)) == faults
+    assert len(contest.disagreements(result)) == errors
 
 
 def test_disturbed_turns_count_only_if_there_are_few_others():

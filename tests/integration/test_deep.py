@@ -100,6 +100,6 @@ def test_ten_thousand_layers_compile_and_run() -> None:
 def test_a_step_of_a_thousand_layers_changes_the_weights() -> None:
     trainer = jsonnx.Trainer(chain(1000))
     before = trainer.weights()["out/bias"]
-    figures = trainer.step(np.ones((2, 4), np.float32), np.array([0, 1]))
-    assert np.isfinite(figures["loss"])
+    metrics = trainer.step(np.ones((2, 4), np.float32), np.array([0, 1]))
+    assert np.isfinite(metrics["loss"])
     assert (trainer.weights()["out/bias"] != before).any()

@@ -290,8 +290,8 @@ USES = """
 spec = {"inputs": {"x": {"shape": [5]}}, "layers": [{"type": "Scale", "initializer": "zeros"}]}
 assert jsonnx.validate(spec) == []
 assert [*jsonnx.compile(spec).weights] == ["scale/factor"]
-(fault,) = jsonnx.validate({**spec, "inputs": {"x": {"shape": ["n"]}}})
-assert fault.path == "$.layers[0]"
+(error,) = jsonnx.validate({**spec, "inputs": {"x": {"shape": ["n"]}}})
+assert error.path == "$.layers[0]"
 
 g = Builder()
 x = g.input("x", TensorType("float32", (BATCH, 2)))

@@ -96,26 +96,26 @@ def test_a_sample_reaches_its_bound(name: str, tmp_path: Path) -> None:
     )
     if name in RAW:
         assert_predicts_raw_input(tmp_path / "run" / "model.onnx", *RAW[name])
-    figure, bound = BOUNDS[name]
-    figures = json.loads(done.stdout)
-    assert is_at_least_as_good(figures[figure], bound, figure)
+    metric, bound = BOUNDS[name]
+    metrics = json.loads(done.stdout)
+    assert is_at_least_as_good(metrics[metric], bound, metric)
     if name in BASELINES:
-        assert not is_at_least_as_good(BASELINES[name](), bound, figure)
+        assert not is_at_least_as_good(BASELINES[name](), bound, metric)
     if name == "nuclei":
-        assert_figures_are_those_of_the_deployed_model(tmp_path / "run" / "model.onnx", figures)
+        assert_metrics_are_those_of_the_deployed_model(tmp_path / "run" / "model.onnx", metrics)
 
 
-def is_at_least_as_good(reached: float, bound: float, figure: str) -> bool:
-    return reached <= bound if figure in ERRORS else reached >= bound
+def is_at_least_as_good(reached: float, bound: float, metric: str) -> bool:
+    return reached <= bound if metric in ERRORS else reached >= bound
 
 
-def assert_figures_are_those_of_the_deployed_model(model: Path, figures: dict[str, float]) -> None:
-    """Computes the figures of a segmentation with NumPy, from what onnxruntime alone predicts."""
+def assert_metrics_are_those_of_the_deployed_model(model: Path, metrics: dict[str, float]) -> None:
+    """Computes the metrics of a segmentation with NumPy, from what onnxruntime alone predicts."""
     session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
     (mask,) = session.run(None, {"image": nuclei_images("test")[..., None].astype(np.float32)})
     actual, predicted = nuclei_masks(), mask[..., 0] > 0.5
-    assert figures["iou"] == pytest.approx(iou(predicted, actual), abs=1e-6)
-    assert figures["accuracy"] == pytest.approx((predicted == actual).mean(), abs=1e-6)
+    assert metrics["iou"] == pytest.approx(iou(predicted, actual), abs=1e-6)
+    assert metrics["accuracy"] == pytest.approx((predicted == actual).mean(), abs=1e-6)
 
 
 def test_embeddings_trained_without_targets_are_near_to_those_of_their_class(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -34,7 +34,7 @@ REVIEWED = {
         "runtime/providers/providers.py",
         "importlib.import_module(...)",
     ): "our own modules, which the records of providers name",
-    ("runtime/providers/provider_faults.py", "import ctypes"): "asks whether a library of a provider can be loaded",
+    ("runtime/providers/provider_errors.py", "import ctypes"): "asks whether a library of a provider can be loaded",
 }
 """Findings that were looked at, and why data cannot misuse them."""
 

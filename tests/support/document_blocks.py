@@ -124,16 +124,16 @@ class PageRunner:
         if "fragment" in block.words:
             assert self.spec is not None, "a fragment needs a spec before it"
             self.spec = merged(self.spec, json.loads(f"{{{block.text}}}"))
-            assert faults_of(self.spec) == []
+            assert errors_of(self.spec) == []
             return
-        assert faults_of(block.text) == []
+        assert errors_of(block.text) == []
         self.spec = json.loads(block.text)
         if block.file:
             Path(block.file).parent.mkdir(parents=True, exist_ok=True)
             Path(block.file).write_text(block.text)
 
 
-def faults_of(spec: Any) -> list[str]:
+def errors_of(spec: Any) -> list[str]:
     """The diagnostics of a spec. The files that it names need not exist."""
     return [str(diagnostic) for diagnostic in jsonnx.validate(spec) if diagnostic.code != "unreadable-file"]
 

@@ -1,4 +1,4 @@
-"""Figures that simple rules reach on the test data of samples, computed with NumPy alone."""
+"""Metrics that simple rules reach on the test data of samples, computed with NumPy alone."""
 
 from __future__ import annotations
 
@@ -96,4 +96,4 @@ BASELINES: dict[str, Callable[[], float]] = {
     "bicycles": bicycles,
     "nuclei": nuclei,
 }
-"""The figure of a simple rule, by sample."""
+"""The metric of a simple rule, by sample."""

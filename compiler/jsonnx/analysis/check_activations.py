@@ -35,7 +35,7 @@ BOUNDED_ACTIVATIONS = (
 """Activations with a least or a greatest value."""
 
 
-class ActivationFault(NamedTuple):
+class ActivationError(NamedTuple):
     message: str
     help: str
 
@@ -48,25 +48,25 @@ def check_activations(typed: TypedNetwork, objective: Objective, report: Report)
         if layer is None or training is None:
             continue
         path: JsonPath = ("training", "loss", *([output] if isinstance(training.loss, dict) else []))
-        fault = activation_fault(loss, layer, typed.types[output])
-        if fault is None and output in objective.normalized_outputs and layer.activation in BOUNDED_ACTIVATIONS:
+        error = activation_error(loss, layer, typed.types[output])
+        if error is None and output in objective.normalized_outputs and layer.activation in BOUNDED_ACTIVATIONS:
             message = (
                 f"normalized targets have both signs and no bounds, and {layer.activation!r} does not reach them all"
             )
-            fault = ActivationFault(message, "leave the activation out: the model's output has the unit of the target")
-        if fault is not None:
+            error = ActivationError(message, "leave the activation out: the model's output has the unit of the target")
+        if error is not None:
             notes = [(typed.network.paths[output], f"{output!r} is computed here")]
-            report.add("loss-activation", path, fault.message, help=fault.help, notes=notes, severity="warning")
+            report.add("loss-activation", path, error.message, help=error.help, notes=notes, severity="warning")
         for metric_path, metric in _metrics_of(training, objective, output):
             _check_accuracy(loss, layer, metric, output, metric_path, report)
 
 
-def activation_fault(loss: Loss, layer: OutputLayer, type: TensorType) -> ActivationFault | None:
+def activation_error(loss: Loss, layer: OutputLayer, type: TensorType) -> ActivationError | None:
     """Why a loss learns nothing from an output with this activation."""
     name, activation = loss.type_name, layer.activation
     if activation == "softmax" and type.shape[-1] == 1:
         message = "a softmax over one unit is always 1, so nothing is learned"
-        return ActivationFault(message, 'use "activation": "sigmoid", or one unit for each class')
+        return ActivationError(message, 'use "activation": "sigmoid", or one unit for each class')
     if layer.is_rescaled:
         return None
     is_binary = isinstance(loss, BinaryLoss)
@@ -78,21 +78,21 @@ def activation_fault(loss: Loss, layer: OutputLayer, type: TensorType) -> Activa
         if activation not in ("sigmoid", "softmax"):
             return None
         message = f"{name} with from_logits takes an output without activation, but the output has a {activation}"
-        return ActivationFault(message, "remove the activation, or remove from_logits")
+        return ActivationError(message, "remove the activation, or remove from_logits")
     if activation in (SIGMOID_ACTIVATIONS if is_binary else CLASS_ACTIVATIONS):
         return None
     if activation in SOFTMAX_ACTIVATIONS:
         message = f"{name} takes independent probabilities, but those of a {activation} sum to 1"
         help = "use categorical_crossentropy, or sparse_categorical_crossentropy if targets are class indices"
-        return ActivationFault(message, f'{help}; if several classes may apply, "activation": "sigmoid"')
+        return ActivationError(message, f'{help}; if several classes may apply, "activation": "sigmoid"')
     if activation in SIGMOID_ACTIVATIONS:
         message = f"{name} takes probabilities that sum to 1, but the output has a {activation} for each class"
-        return ActivationFault(
+        return ActivationError(
             message, 'use "activation": "softmax"; if several classes may apply, binary_crossentropy'
         )
     has = "no activation" if activation == "linear" else f"the activation {activation}"
     message = f"{name} takes probabilities, but the output has {has}"
-    return ActivationFault(message, f'give the output "activation": "{suitable}", or use {from_logits}')
+    return ActivationError(message, f'give the output "activation": "{suitable}", or use {from_logits}')
 
 
 def _metrics_of(training: Training, objective: Objective, output: str) -> Iterator[tuple[JsonPath, Metric]]:

@@ -13,7 +13,7 @@ from ..core.types import ShapeError, TensorType
 from ..frontend.networks.unused_layers import loss_layers
 from ..frontend.schema.phrases import short_name
 from ..layers import LAYERS
-from ..sections.monitor import monitor_faults, spec_has_validation
+from ..sections.monitor import monitor_errors, spec_has_validation
 from ..sections.target_scaling import has_scalable_type
 from ..sections.training_section import Training
 from ..training.losses.losses import Loss, check_output_type
@@ -125,7 +125,7 @@ def _outputs_with_targets(typed: TypedNetwork) -> list[str]:
 
 
 def _loss_fix(typed: TypedNetwork) -> Fix | None:
-    """Returns the fix that adds the loss which suits the activation of the only output."""
+    """The fix that adds the loss which suits the activation of the only output."""
     outputs = typed.network.outputs
     layer = output_layer(typed, outputs[0]) if len(outputs) == 1 and outputs[0] in typed.types else None
     loss = LOSSES_BY_ACTIVATION.get(layer.activation) if layer else None
@@ -162,7 +162,7 @@ def _check_has_loss(typed: TypedNetwork, training: Training, report: Report) -> 
 
 
 def _may_be_misspelled(typed: TypedNetwork, report: Report) -> bool:
-    """Tells whether a key, a layer or a block with errors may stand for the loss."""
+    """Whether a key, a layer or a block with errors may stand for the loss."""
     flat: Any = typed.network.flat_document
     if any(key not in Training.attributes for key in flat["training"]):
         return True
@@ -176,7 +176,7 @@ def _may_be_misspelled(typed: TypedNetwork, report: Report) -> bool:
     return any(type in loss_layers() or type not in (*LAYERS.by_name, *blocks) for type in types)
 
 
-def _figures(objective: Objective, outputs: Collection[str]) -> list[str]:
+def _metrics(objective: Objective, outputs: Collection[str]) -> list[str]:
     """The names of the losses and metrics that are reported, without the losses of AddLoss layers."""
     output_losses = [output_loss_name(output) for output in objective.losses] if len(outputs) > 1 else []
     return [LOSS, *output_losses, *objective.metrics_by_name()]
@@ -184,18 +184,18 @@ def _figures(objective: Objective, outputs: Collection[str]) -> list[str]:
 
 def _check_added_losses(typed: TypedNetwork, objective: Objective, report: Report) -> None:
     """Reports layers AddLoss with the name of another loss or metric."""
-    figures = _figures(objective, typed.network.outputs)
+    metrics = _metrics(objective, typed.network.outputs)
     for name in objective.added_losses:
-        if name in figures or name in map(validation_name, (*figures, *objective.added_losses)):
+        if name in metrics or name in map(validation_name, (*metrics, *objective.added_losses)):
             message = f"the loss {short_name(name)} has the name of another loss or metric"
             path = typed.network.added_losses[name].path
             report.add("duplicate-name", path, message, help="give the layer another name")
 
 
-def reported_figures(objective: Objective, outputs: Collection[str]) -> tuple[list[str], list[str]]:
+def reported_metrics(objective: Objective, outputs: Collection[str]) -> tuple[list[str], list[str]]:
     """The losses and metrics of an epoch, without their forms on validation data, and the ones that are lists."""
     lists = [name for name, reported in objective.metrics_by_name().items() if not reported.metric.is_scalar]
-    return [*_figures(objective, outputs), *objective.added_losses], lists
+    return [*_metrics(objective, outputs), *objective.added_losses], lists
 
 
 def _check_monitor(training: Training, objective: Objective, outputs: Collection[str], report: Report) -> None:
@@ -203,10 +203,10 @@ def _check_monitor(training: Training, objective: Objective, outputs: Collection
 
     If it lacks only validation data, that is a warning: a program may pass them to `fit`.
     """
-    figures, lists = reported_figures(objective, outputs)
-    for fault in monitor_faults(training, figures, spec_has_validation(training), lists):
-        severity: Severity = "warning" if fault.lacks_validation else "error"
-        report.add("unknown-figure", fault.path, fault.message, help=fault.help, severity=severity, fix=fault.fix)
+    metrics, lists = reported_metrics(objective, outputs)
+    for error in monitor_errors(training, metrics, spec_has_validation(training), lists):
+        severity: Severity = "warning" if error.lacks_validation else "error"
+        report.add("unknown-figure", error.path, error.message, help=error.help, severity=severity, fix=error.fix)
 
 
 def _masks_of(typed: TypedNetwork, output: str) -> list[TensorType]:
@@ -266,7 +266,7 @@ def _metrics_by_output(
         for path, metric in metrics_by_path[output].items():
             if metric.reported_name in (*names, LOSS):
                 help = 'give it another: {"type": ..., "name": "..."}'
-                report.add("duplicate-name", path, f"two figures are called {metric.reported_name!r}", help=help)
+                report.add("duplicate-name", path, f"two metrics are called {metric.reported_name!r}", help=help)
             if output not in targets:  # the loss, which determines the form of the target, is reported
                 names[metric.reported_name] = metric
                 continue

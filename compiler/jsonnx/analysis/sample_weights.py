@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 
 from ..core.diagnostics import JsonPath, Report
 from ..core.types import ShapeError
-from ..sections.class_weights import WeightedClasses, class_weight_faults, class_weights_by_output
+from ..sections.class_weights import WeightedClasses, class_weight_errors, class_weights_by_output
 from ..sections.columns import weight_columns
 from ..sections.training_section import Training
 from ..training.losses.losses import Loss
@@ -26,11 +26,11 @@ def weighted_outputs(
         return frozenset()
     outputs = weighted_classes(typed, {name: losses[name] for name in losses if name in targets})
     path: JsonPath = ("training", "class_weight")
-    faults = class_weight_faults(training.class_weight, outputs) if len(outputs) == len(losses) else []
-    for fault in faults:
-        is_key = fault.code == "unknown-name" and bool(fault.path)
-        report.add(fault.code, (*path, *fault.path), fault.message, help=fault.suggestion or fault.help, at_key=is_key)
-    weighted = outputs.keys() & _outputs_with_weights(training, outputs) if not faults else frozenset()
+    errors = class_weight_errors(training.class_weight, outputs) if len(outputs) == len(losses) else []
+    for error in errors:
+        is_key = error.code == "unknown-name" and bool(error.path)
+        report.add(error.code, (*path, *error.path), error.message, help=error.suggestion or error.help, at_key=is_key)
+    weighted = outputs.keys() & _outputs_with_weights(training, outputs) if not errors else frozenset()
     for name in sorted(weighted):
         _check_loss(typed, name, losses[name], report)
     return frozenset(weighted)

@@ -31,13 +31,13 @@ class TypedNetwork(NamedTuple):
 
 
 def infer_shapes(network: Network, report: Report) -> TypedNetwork:
-    """Infers the type and the mask of every value. A fault is reported once, where it first occurs; values that depend
+    """Infers the type and the mask of every value. An error is reported once, where it first occurs; values that depend
     on it have no type."""
     types: dict[str, TensorType] = {}
     input_masks: dict[str, tuple[Mask | None, ...]] = {}
     produced: dict[str, Mask] = {}
     value_masks: dict[str, Mask] = {}
-    faults: list[tuple[Call, ShapeError]] = []
+    errors: list[tuple[Call, ShapeError]] = []
     misused: dict[BlockInput, None] = {}
     for name, type in network.inputs.items():
         try:
@@ -64,11 +64,11 @@ def infer_shapes(network: Network, report: Report) -> TypedNetwork:
                 produced[call.name] = mask
                 value_masks |= dict.fromkeys(call.results[: call.layer.masked_output_count()], mask)
         except ShapeError as error:
-            faults.append((call, error))
+            errors.append((call, error))
             continue
         types |= zip(call.results, results, strict=True)
     _report_block_inputs(network, types, misused, report)
-    _report_shape_errors(network, types, faults, report)
+    _report_shape_errors(network, types, errors, report)
     connected = MaskAssignment(input_masks, produced, value_masks)
     if report.has_errors():
         return TypedNetwork(network, types, MaskFlows(connected, connected, connected))
@@ -105,10 +105,10 @@ def _report_block_inputs(
 
 
 def _report_shape_errors(
-    network: Network, types: Mapping[str, TensorType], faults: Sequence[tuple[Call, ShapeError]], report: Report
+    network: Network, types: Mapping[str, TensorType], errors: Sequence[tuple[Call, ShapeError]], report: Report
 ) -> None:
-    batch_axis = _batch_axis_help(network) if faults else _NO_BATCH_AXIS_HELP
-    for call, error in faults:
+    batch_axis = _batch_axis_help(network) if errors else _NO_BATCH_AXIS_HELP
+    for call, error in errors:
         subject = f"{call.layer.type_name} {call.name!r}" if call.layer else repr(call.name)
         notes = [(network.paths[source], f"{source!r} is {types[source]}") for source in dict.fromkeys(call.sources)]
         help = error.help

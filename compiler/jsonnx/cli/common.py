@@ -205,7 +205,7 @@ def checked_spec(
 ) -> CheckedSpec:
     """Returns a checked spec with overrides applied, and prints its warnings. Raises CompileError if it is invalid.
 
-    With validation data that are given apart from the spec, their absence in the spec is not a fault.
+    With validation data that are given apart from the spec, their absence in the spec is not an error.
     """
     from ..pipeline.check.check import check_spec
 

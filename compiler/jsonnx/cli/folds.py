@@ -33,9 +33,9 @@ def train_all_folds(
     quiet: bool,
     run_in: Callable[[Path, CheckedSpec, tuple[str, ...]], Outcome],
 ) -> int:
-    """Trains on each fold with `run_in`, and prints and writes their figures. Returns the exit status."""
+    """Trains on each fold with `run_in`, and prints and writes their metrics. Returns the exit status."""
     from ..pipeline.train.cross_validation import fold_change, fold_count, fold_folder, spread, with_fold, write_folds
-    from ..render.results.runs_table import figures_text
+    from ..render.results.runs_table import metrics_text
     from ..render.text.terminal import line_width, shows_color
 
     count = fold_count(checked)
@@ -50,8 +50,8 @@ def train_all_folds(
         if outcome.history.interrupted:
             return outcome.exit_status
         outcomes.append(outcome)
-    figures = [outcome.kept_figures for outcome in outcomes]
-    rows = [(f"fold {fold}", own) for fold, own in enumerate(figures)]
-    print_result(figures_text([*rows, *spread(figures)], shows_color(sys.stdout), line_width(sys.stdout)))
-    print_result(f"wrote {write_folds(folder, figures)}")
+    metrics = [outcome.kept_metrics for outcome in outcomes]
+    rows = [(f"fold {fold}", own) for fold, own in enumerate(metrics)]
+    print_result(metrics_text([*rows, *spread(metrics)], shows_color(sys.stdout), line_width(sys.stdout)))
+    print_result(f"wrote {write_folds(folder, metrics)}")
     return 0

@@ -121,8 +121,8 @@ def compile(
     "--require",
     "requirements",
     multiple=True,
-    metavar="FIGURE>=NUMBER",
-    help="Exit with status 1 unless a figure keeps this bound, in quotes: 'accuracy>=0.97' or 'loss<0.1'. May be "
+    metavar="METRIC>=NUMBER",
+    help="Exit with status 1 unless a metric keeps this bound, in quotes: 'accuracy>=0.97' or 'loss<0.1'. May be "
     "repeated.",
 )
 @FORMAT_OPTION
@@ -141,15 +141,15 @@ def evaluate(
     """Compute loss and metrics of trained models on data; a table for several."""
     import json
 
-    from ..core.figures import finite, numbers_only
-    from ..pipeline.run.required_figures import FigureBound, check_figures
+    from ..core.metric_values import finite, numbers_only
+    from ..pipeline.run.required_metrics import MetricBound, check_metrics
     from ..pipeline.run.trained_model import TrainedModel
     from ..render.results.evaluation_text import evaluation_text
-    from ..render.results.runs_table import figures_text
+    from ..render.results.runs_table import metrics_text
     from ..render.text.terminal import line_width, shows_color
     from ..runtime.providers.provider_options import parse_assignments
 
-    bounds = [FigureBound.parse(text) for text in requirements]
+    bounds = [MetricBound.parse(text) for text in requirements]
     print_provider_choice(provider)
     options = parse_assignments(provider_options)
     results, labels = [], {}
@@ -158,17 +158,17 @@ def evaluate(
         results.append((run, model.evaluate(data)))
         labels = model.figure_labels()
     if format_ == "json":
-        documents = [{name: finite(figure) for name, figure in figures.items()} for _, figures in results]
-        runs_and_figures = [{"run": run, "figures": document} for run, document in zip(runs, documents, strict=True)]
-        print_result(json.dumps(documents[0] if len(runs) == 1 else runs_and_figures))
+        documents = [{name: finite(metric) for name, metric in metrics.items()} for _, metrics in results]
+        runs_and_metrics = [{"run": run, "figures": document} for run, document in zip(runs, documents, strict=True)]
+        print_result(json.dumps(documents[0] if len(runs) == 1 else runs_and_metrics))
     elif len(runs) == 1:
         print_result(evaluation_text(results[0][1], labels))
     else:
-        numbers = [(run, numbers_only(figures)) for run, figures in results]
-        print_result(figures_text(numbers, shows_color(sys.stdout), line_width(sys.stdout)))
+        numbers = [(run, numbers_only(metrics)) for run, metrics in results]
+        print_result(metrics_text(numbers, shows_color(sys.stdout), line_width(sys.stdout)))
         if data is None:
             print_status(OWN_DATA_NOTE)
-    failures = [failure for run, figures in results for failure in check_figures(run, figures, bounds)]
+    failures = [failure for run, metrics in results for failure in check_metrics(run, metrics, bounds)]
     if failures:
         print_diagnostics(failures, "text")
         sys.exit(EXIT_INVALID_INPUT)

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     metavar="COLUMN",
     default="run",
     show_default=True,
-    help="Order: run, state, spec, started, duration, epochs, best, a figure of the last epoch or test_FIGURE, a "
+    help="Order: run, state, spec, started, duration, epochs, best, a metric of the last epoch or test_METRIC, a "
     "parameter, or a path in the spec; -COLUMN for the greatest first.",
 )
 @click.option(
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 )
 @handles_errors
 def runs(folder: str, conditions: tuple[str, ...], sort: str, format_: str) -> None:
-    """List the runs beneath a folder with their states and figures."""
+    """List the runs beneath a folder with their states and metrics."""
     from ..pipeline.run.select_runs import column_value, parse_condition, selected_runs, sorted_runs
     from ..pipeline.run_folder.list_runs import list_runs
     from ..render.results.runs_table import runs_csv, runs_json, runs_text
@@ -66,13 +66,13 @@ def runs(folder: str, conditions: tuple[str, ...], sort: str, format_: str) -> N
         print_status(f"there are no runs in {folder}" if not all_runs else "no run fulfils the conditions")
 
 
-@click.command(short_help="Show runs side by side: figures, differences, curves.")
+@click.command(short_help="Show runs side by side: metrics, differences, curves.")
 @click.argument("folders", metavar="RUN...", nargs=-1, required=True)
 @FORMAT_OPTION
 @handles_errors
 def compare(folders: tuple[str, ...], format_: str) -> None:
-    """Show runs side by side: their figures, what differs from the first run in spec, data, seed and environment,
-    curves by epoch, and figures by class."""
+    """Show runs side by side: their metrics, what differs from the first run in spec, data, seed and environment,
+    curves by epoch, and metrics by class."""
     import json
 
     from ..pipeline.compare.compare_runs import compare_runs

@@ -176,7 +176,7 @@ def check_and_print(files: Sequence[str], options: ValidationOptions, format_: s
         except UsageError as error:
             diagnostics.append(replace(error.diagnostic, file=error.diagnostic.file or spec))
             has_usage_error = True
-    diagnostics = [*dict.fromkeys(diagnostics)]  # specs may have the faults of one data file in common
+    diagnostics = [*dict.fromkeys(diagnostics)]  # specs may have the errors of one data file in common
     if format_ == "text" and summaries:
         print_result("\n\n".join(summaries))
     if diagnostics or not (fixing.is_active and "-" in files):  # then standard output is the text after its fixes

@@ -9,9 +9,9 @@ import numpy as np
 
 
 def mean_and_variance(batches: Iterable[np.ndarray], axes: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
-    """Returns mean and variance over all axes except `axes`, in float64.
+    """Mean and variance over all axes except `axes`, in float64.
 
-    The figures of the batches are merged one by one (Chan, Golub and LeVeque), so that only one batch is in memory.
+    The metrics of the batches are merged one by one (Chan, Golub and LeVeque), so that only one batch is in memory.
     """
     count, mean, squares = 0, np.float64(0.0), np.float64(0.0)
     for batch in batches:

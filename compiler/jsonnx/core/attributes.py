@@ -49,7 +49,7 @@ def attr(
 
 
 def attribute_schema(attribute: Attribute, codec: Codec) -> dict[str, Json]:
-    """Returns the JSON Schema of an attribute's values."""
+    """The JSON Schema of an attribute's values."""
     if attribute.unsupported is not None:
         return {"const": attribute.default, "description": f"{attribute.doc} {attribute.unsupported}"}
     schema = _with_bounds(codec.schema(), attribute.bounds)
@@ -60,7 +60,7 @@ def attribute_schema(attribute: Attribute, codec: Codec) -> dict[str, Json]:
 
 
 def _with_bounds(schema: dict[str, Json], bounds: Mapping[str, float]) -> dict[str, Json]:
-    """Returns the schema with bounds on every number in it, also in arrays, objects and alternatives."""
+    """The schema with bounds on every number in it, also in arrays, objects and alternatives."""
     if not bounds:
         return schema
     kind = schema.get("type")

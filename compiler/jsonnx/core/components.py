@@ -71,7 +71,7 @@ __all__ = [
 
 
 def snake_case(name: str) -> str:
-    """Returns a name in snake case, as Keras forms default names: `max_pooling2d` for `MaxPooling2D`."""
+    """A name in snake case, as Keras forms default names: `max_pooling2d` for `MaxPooling2D`."""
     return _WORD_START.sub("_", _SEPARATORS.sub("", name)).lower()
 
 
@@ -126,14 +126,14 @@ class Registry:
         return add
 
     def names(self) -> dict[str, list[str]]:
-        """Returns all names of each component, by its main name."""
+        """All names of each component, by its main name."""
         names: dict[str, list[str]] = {}
         for name in self.by_name:
             names.setdefault(self._name_by_alias.get(name, name), []).append(name)
         return names
 
     def bare_names(self) -> list[str]:
-        """Returns the names that may be written in place of an object: of components without required attributes."""
+        """The names that may be written in place of an object: of components without required attributes."""
         return [
             name
             for name, component in self.by_name.items()
@@ -197,14 +197,14 @@ class Component:
         raise AttributeError(f"{self.type_name} is frozen")
 
     def replaced(self, **values: Any) -> Self:
-        """Returns a copy with other values of some attributes."""
+        """A copy with other values of some attributes."""
         changed = copy(self)
         vars(changed).update(values)
         return changed
 
     @classmethod
     def codecs(cls) -> dict[str, Codec]:
-        """Returns the codec of every attribute, derived from its type hint."""
+        """The codec of every attribute, derived from its type hint."""
         if cls._codecs is None:
             hints = {
                 name: (base.__module__, hint) for base in cls.__mro__[::-1] for name, hint in _own_annotations(base)
@@ -218,12 +218,12 @@ class Component:
 
     @classmethod
     def summary(cls) -> str:
-        """Returns the first paragraph of the docstring as one line."""
+        """The first paragraph of the docstring as one line."""
         return " ".join((cls.__doc__ or "").strip().split("\n\n")[0].split())
 
     @classmethod
     def schema(cls) -> dict[str, Json]:
-        """Returns the JSON Schema of the object form."""
+        """The JSON Schema of the object form."""
         properties: dict[str, Json] = {"type": {"const": cls.type_name}} if cls.has_type_key else {}
         for name, codec in cls.codecs().items():
             properties[name] = attribute_schema(cls.attributes[name], codec)
@@ -245,7 +245,7 @@ class Component:
         return f"{self.type_name}({', '.join(f'{name}={value!r}' for name, value in vars(self).items())})"
 
     def to_json(self) -> dict[str, Json]:
-        """Returns the object form without the attributes that have their default value."""
+        """The object form without the attributes that have their default value."""
         json_object: dict[str, Json] = {"type": self.type_name} if self.has_type_key else {}
         for name, codec in self.codecs().items():
             value = getattr(self, name)
@@ -255,7 +255,7 @@ class Component:
         return json_object
 
     def replace(self, **changes: Any) -> Self:
-        """Returns a copy with some attributes changed. The new values are not validated."""
+        """A copy with some attributes changed. The new values are not validated."""
         copy = object.__new__(type(self))
         for name, value in (vars(self) | changes).items():
             object.__setattr__(copy, name, value)
@@ -325,7 +325,7 @@ def _own_annotations(base: type) -> Iterable[tuple[str, str]]:
 
 @cache
 def _codec_for_annotation(module: str, hint: str) -> Codec:
-    """Returns the codec of a type hint that is written in a module.
+    """The codec of a type hint that is written in a module.
 
     Cached, since many components share a hint, and evaluating each one would take a large part of a validation's time.
     """
@@ -333,7 +333,7 @@ def _codec_for_annotation(module: str, hint: str) -> Codec:
 
 
 def codec_for(hint: Any) -> Codec:
-    """Returns the codec of a type hint: a scalar, Literal, X | None, a tuple, a component class, Annotated[..., codec].
+    """The codec of a type hint: a scalar, Literal, X | None, a tuple, a component class, Annotated[..., codec].
 
     Raises TypeError for any other hint.
     """

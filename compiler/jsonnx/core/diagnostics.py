@@ -24,19 +24,19 @@ Severity = Literal["error", "warning", "note"]
 
 
 def path_text(path: JsonPath) -> str:
-    """Returns a path as text: `$.layers[2].units` for `('layers', 2, 'units')`."""
+    """A path as text: `$.layers[2].units` for `('layers', 2, 'units')`."""
     return "$" + "".join(
         f"[{step}]" if isinstance(step, int) else f".{step}" if step.isidentifier() else f"[{step!r}]" for step in path
     )
 
 
 def is_in_library(path: JsonPath) -> bool:
-    """Tells whether a path is in the standard library. (An unknown key of a spec has a path of one step.)"""
+    """Whether a path is in the standard library. (An unknown key of a spec has a path of one step.)"""
     return len(path) > 1 and path[0] == LIBRARY
 
 
 def outside_library(path: JsonPath, notes: Iterable[tuple[JsonPath, str]]) -> JsonPath:
-    """Returns the path to show to the user: for a path in the standard library, the path of the use of its block.
+    """The path to show to the user: for a path in the standard library, the path of the use of its block.
 
     Of the notes' paths, the first outside the library is the use.
     """
@@ -97,7 +97,7 @@ def file_order(diagnostic: Diagnostic) -> tuple[bool, int, int]:
 
 
 def _location_text(item: Diagnostic | Note) -> str:
-    """Returns `FILE:LINE:COLUMN`, as far as these are known."""
+    """`FILE:LINE:COLUMN`, as far as these are known."""
     return ":".join(str(part) for part in (item.file, item.line, item.column) if part is not None)
 
 
@@ -139,10 +139,10 @@ class FixWriter(Protocol):
     """Turns fixes of a document into fixes of the file that the user wrote."""
 
     def __call__(self, fix: Fix) -> Fix | None:
-        """Returns the fix of the file, with the edits of its text; None if the file has no such fix."""
+        """The fix of the file, with the edits of its text; None if the file has no such fix."""
 
     def derived(self, document: Any, source_map: SourceMap) -> FixWriter:
-        """Returns the same for another document that was derived from the file."""
+        """The same for another document that was derived from the file."""
 
 
 def identity_source_map(path: JsonPath, key: bool) -> SourceLocation:
@@ -250,7 +250,7 @@ class Report:
         self._diagnostics.setdefault((shown_path, code, message), diagnostic)
 
     def _is_consequence(self, path: JsonPath, shown_path: JsonPath) -> bool:
-        """Tells whether the parent report has an error at a path of the source, or has made the path invalid."""
+        """Whether the parent report has an error at a path of the source, or has made the path invalid."""
         return shown_path in self._reported_locations or any(
             path[:length] in self._suppressed_paths for length in range(1, len(path) + 1)
         )
@@ -260,7 +260,7 @@ class Report:
         self._invalid_paths.update(path[:length] for length in range(len(path) + 1))
 
     def child(self, document: Any, source_map: SourceMap, invalid_paths: Iterable[JsonPath]) -> Report:
-        """Returns a report on a document that was derived from this report's document.
+        """A report on a document that was derived from this report's document.
 
         It starts with the diagnostics of this report and adds none at source paths that have an error already.
         `invalid_paths` are the paths of the derived document that are invalid because of errors reported here.
@@ -283,7 +283,7 @@ class Report:
             self.mark_invalid(())
 
     def note_at(self, path: JsonPath, message: str) -> Note:
-        """Returns a note at a path of the source."""
+        """A note at a path of the source."""
         if is_in_library(path):
             return Note(f"{message} ({path_text(path[2:])} of {path[1]})")
         line, column = self._locator(path, False) or (None, None)
@@ -295,16 +295,16 @@ class Report:
         return self._counts["error"] > MAX_DIAGNOSTICS
 
     def has_errors(self, below: JsonPath = ()) -> bool:
-        """Tells whether there is an error at or below a path."""
+        """Whether there is an error at or below a path."""
         return below in self._invalid_paths
 
     def similar_words(self, misspelled: str, known: Collection[str]) -> list[str]:
-        """Returns `similar_words(misspelled, known)`, or none once this report has compared too many words."""
+        """`similar_words(misspelled, known)`, or none once this report has compared too many words."""
         self._suggestion_budget -= len(known)
         return similar_words(misspelled, known) if self._suggestion_budget >= 0 else []
 
     def suggestion(self, misspelled: str, known: Collection[str]) -> Suggestion | None:
-        """Returns `did you mean 'units'?` if known words are similar, else None."""
+        """`did you mean 'units'?` if known words are similar, else None."""
         return suggested(misspelled, self.similar_words(misspelled, known))
 
     def __iter__(self) -> Iterator[Diagnostic]:
@@ -318,40 +318,40 @@ class Report:
 
 
 def suggestion(misspelled: str, known: Iterable[str]) -> str | None:
-    """Returns `did you mean 'units'?` if known words are similar, as `similar_words` tells, else None."""
+    """`did you mean 'units'?` if known words are similar, as `similar_words` tells, else None."""
     return did_you_mean(similar_words(misspelled, known))
 
 
 def suggest(misspelled: str, known: Iterable[str]) -> Suggestion | None:
-    """Returns what `suggestion` does, with the words that it proposes."""
+    """What `suggestion` does, with the words that it proposes."""
     return suggested(misspelled, similar_words(misspelled, known))
 
 
 def suggested(misspelled: str, similar: Collection[str]) -> Suggestion | None:
-    """Returns `did you mean 'units'?` with the words that it proposes, or None if there are none."""
+    """`did you mean 'units'?` with the words that it proposes, or None if there are none."""
     text = did_you_mean(similar)
     return Suggestion(text, misspelled, tuple(similar)) if text else None
 
 
 def did_you_mean(similar: Collection[str]) -> str | None:
-    """Returns `did you mean 'units'?` for similar words, or None if there are none."""
+    """`did you mean 'units'?` for similar words, or None if there are none."""
     return f"did you mean {or_list(map(repr, similar))}?" if similar else None
 
 
 def or_list(words: Iterable[str]) -> str:
-    """Returns distinct words as a list for a message: `a, b or c`."""
+    """Distinct words as a list for a message: `a, b or c`."""
     distinct = list(dict.fromkeys(words))
     return " or ".join([", ".join(distinct[:-1]), distinct[-1]] if len(distinct) > 1 else distinct)
 
 
 def quoted_or_list(words: Iterable[object], limit: int = 12) -> str:
-    """Returns quoted words as a list for a message: `'a', 'b' or 'c'`, or the first `limit` and how many follow."""
+    """Quoted words as a list for a message: `'a', 'b' or 'c'`, or the first `limit` and how many follow."""
     quoted = [repr(word) for word in words]
     return or_list(quoted) if len(quoted) <= limit else f"{', '.join(quoted[:limit])} and {len(quoted) - limit} more"
 
 
 def quoted_list(words: Iterable[object], limit: int = 12) -> str:
-    """Returns quoted words as a list for a message: `'a', 'b' and 'c'`, or the first `limit` and how many follow."""
+    """Quoted words as a list for a message: `'a', 'b' and 'c'`, or the first `limit` and how many follow."""
     quoted = [repr(word) for word in words]
     shown = [*quoted[:limit], *([f"{len(quoted) - limit} more"] if len(quoted) > limit else [])]
     return " and ".join([", ".join(shown[:-1]), shown[-1]] if len(shown) > 1 else shown)

@@ -79,36 +79,36 @@ class Suggestion(NamedTuple):
     replacements: tuple[Any, ...]
 
     def fix(self, path: JsonPath, at_key: bool) -> Fix | None:
-        """Returns the fix that writes the proposed key or value at a path; None if there are several proposals."""
+        """The fix that writes the proposed key or value at a path; None if there are several proposals."""
         if len(self.replacements) != 1:
             return None
         return rename_key(path, self.replacements[0]) if at_key else replace_value(path, self.replacements[0], self.old)
 
 
 def rename_key(path: JsonPath, new_key: str, is_safe: bool = True) -> Fix:
-    """Returns a fix that renames the key at a path."""
+    """A fix that renames the key at a path."""
     return Fix(f"Rename the key to {new_key!r}", (Edit("move", path, new_key=new_key),), is_safe)
 
 
 def replace_value(path: JsonPath, value: Any, old: Any = ANY_VALUE, is_safe: bool = True) -> Fix:
-    """Returns a fix that replaces the value at a path."""
+    """A fix that replaces the value at a path."""
     return Fix(f"Write {json_text(value)}", (Edit("replace", path, value, old=old),), is_safe)
 
 
 def remove_key(path: JsonPath, is_safe: bool = True) -> Fix:
-    """Returns a fix that removes the key or the item at a path."""
+    """A fix that removes the key or the item at a path."""
     noun = f"the key {path[-1]!r}" if isinstance(path[-1], str) else "the item"
     return Fix(f"Remove {noun}", (Edit("remove", path),), is_safe)
 
 
 def json_text(value: Any, max_characters: int = 60) -> str:
-    """Returns a value as JSON text on one line, shortened if it is long."""
+    """A value as JSON text on one line, shortened if it is long."""
     text = json.dumps(value, ensure_ascii=False)
     return text if len(text) <= max_characters else f"{text[: max_characters - 3]}..."
 
 
 def json_patch(edits: Iterable[Edit]) -> list[dict[str, Any]]:
-    """Returns edits as a JSON Patch (RFC 6902). It leaves the order of keys open, which the edits of the text keep."""
+    """Edits as a JSON Patch (RFC 6902). It leaves the order of keys open, which the edits of the text keep."""
     operations = []
     for edit in edits:
         pointer = json_pointer(edit.path)

@@ -20,8 +20,8 @@ def html_table(caption: str, titles: Sequence[str], rows: Sequence[Sequence[str]
     return f"<table><caption>{escape(caption)}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
-def figure_rows(history: Mapping[str, Sequence[object]]) -> list[list[str]]:
-    """Of each figure by epoch that is a number: the first and the last value, the least and the greatest one."""
+def metric_rows(history: Mapping[str, Sequence[object]]) -> list[list[str]]:
+    """Of each metric by epoch that is a number: the first and the last value, the least and the greatest one."""
     rows = []
     for name, values in history.items():
         numbers = [value for value in values if isinstance(value, (int, float))]
@@ -31,5 +31,5 @@ def figure_rows(history: Mapping[str, Sequence[object]]) -> list[list[str]]:
     return rows
 
 
-FIGURE_TITLES = ("", "first", "last", "least", "greatest")
-"""The titles of `figure_rows`."""
+METRIC_TITLES = ("", "first", "last", "least", "greatest")
+"""The titles of `metric_rows`."""

@@ -16,5 +16,5 @@ class Position(NamedTuple):
 
 
 def json_pointer(path: JsonPath) -> str:
-    """Returns a path as a JSON Pointer (RFC 6901): `/layers/2/units` for `('layers', 2, 'units')`."""
+    """A path as a JSON Pointer (RFC 6901): `/layers/2/units` for `('layers', 2, 'units')`."""
     return "".join(f"/{str(step).replace('~', '~0').replace('/', '~1')}" for step in path)

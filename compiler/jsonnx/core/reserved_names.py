@@ -57,14 +57,14 @@ def is_added_loss_name(name: str) -> bool:
     return name.startswith(_ADDED_LOSS)
 
 
-def loss_figure(output: str) -> str:
+def loss_metric(output: str) -> str:
     """The name under which the output for a loss is reported."""
     return output.removeprefix(_ADDED_LOSS)
 
 
-def validation_name(figure: str) -> str:
+def validation_name(metric: str) -> str:
     """The name in a history of a loss or metric on the validation data."""
-    return f"val_{figure}"
+    return f"val_{metric}"
 
 
 def is_validation_name(name: str) -> bool:

@@ -22,7 +22,7 @@ MIN_PART_LETTERS = 4
 
 
 def similar_words(misspelled: str, known: Iterable[str]) -> list[str]:
-    """Returns the known words that a word may stand for, if there are few: usually one, at most `MAX_TIES`.
+    """The known words that a word may stand for, if there are few: usually one, at most `MAX_TIES`.
 
     These are, whichever come first: words that differ in case only, misspelled ones, words whose initials it consists
     of, and words that begin or end with it.
@@ -47,7 +47,7 @@ def _initials(word: str) -> str:
 
 
 def _has_part(word: str, part: str) -> bool:
-    """Tells whether a word consists of a part, in lower case, and whole further words: `LayerNormalization`."""
+    """Whether a word consists of a part, in lower case, and whole further words: `LayerNormalization`."""
     parts = [text.lower() for text in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+", word)]
     tail = "".join(parts)
     boundaries = [len("".join(parts[:count])) for count in range(len(parts))]
@@ -97,7 +97,7 @@ def _unmatched_letters(letters: Counter[str], word: str) -> int:
 
 
 def edit_distance(left: str, right: str, limit: int) -> int:
-    """Returns the number of letters to insert, delete, replace or swap with their neighbour; `limit` + 1 if it is more.
+    """The number of letters to insert, delete, replace or swap with their neighbour; `limit` + 1 if it is more.
 
     Only the cells of the table within `limit` of its diagonal are computed.
     """

@@ -170,7 +170,7 @@ class TrainingOptions:
         "--fold",
         "fold",
         "Validate on the fold of this index, from 0, of the spec's `split`; or train on all folds one after another, "
-        "in RUN/fold-0, RUN/fold-1, ..., and print the mean of their figures.",
+        "in RUN/fold-0, RUN/fold-1, ..., and print the mean of their metrics.",
         metavar="N|all",
         argument="fold",
         changes_spec=True,
@@ -226,10 +226,10 @@ class TrainingOptions:
         (),
         "--tracker",
         "texts",
-        "Send the figures to this tracker, besides those of the spec; may be repeated.",
+        "Send the metrics to this tracker, besides those of the spec; may be repeated.",
         choices=("tensorboard", "mlflow", "wandb"),
     )
-    live: bool = option(False, "--live", "flag", "Serve a page with the figures on this machine while it trains.")
+    live: bool = option(False, "--live", "flag", "Serve a page with the metrics on this machine while it trains.")
     port: int | None = option(
         None,
         "--port",

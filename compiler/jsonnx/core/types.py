@@ -58,7 +58,7 @@ class Size:
         return Size.named(f"{self._atom()}//{divisor}")
 
     def _atom(self) -> str:
-        """Returns the size as an operand of a formula, in parentheses unless it is a single symbol."""
+        """The size as an operand of a formula, in parentheses unless it is a single symbol."""
         text = str(self)
         return text if text.isidentifier() else f"({text})"
 
@@ -88,7 +88,7 @@ def _canonical_dim(terms: dict[str, int], offset: int) -> Dim:
 
 
 def product(sizes: Iterable[Dim]) -> Dim:
-    """Returns the product of some sizes, symbolic if one of them is."""
+    """The product of some sizes, symbolic if one of them is."""
     factors = list(sizes)
     result: Dim = 1
     for size in factors:
@@ -98,7 +98,7 @@ def product(sizes: Iterable[Dim]) -> Dim:
 
 
 def shape_text(shape: Iterable[Dim]) -> str:
-    """Returns a shape as text, such as `[batch, 3]`."""
+    """A shape as text, such as `[batch, 3]`."""
     return "[" + ", ".join(map(str, shape)) + "]"
 
 
@@ -128,11 +128,11 @@ class TensorType:
         return len(self.shape)
 
     def is_static(self, *axes: int) -> bool:
-        """Tells whether the sizes of these axes (without arguments: of all axes) are integers."""
+        """Whether the sizes of these axes (without arguments: of all axes) are integers."""
         return all(isinstance(self.shape[axis], int) for axis in axes or range(self.rank))
 
     def static_size(self, axis: int) -> int:
-        """Returns the size of an axis as an integer. Raises ShapeError if it is symbolic."""
+        """The size of an axis as an integer. Raises ShapeError if it is symbolic."""
         size = self.shape[axis]
         require(isinstance(size, int), f"needs a fixed size on axis {axis % self.rank}, got {self}")
         assert isinstance(size, int)
@@ -174,7 +174,7 @@ def broadcast(left: Dim, right: Dim) -> Dim | None: ...
 @overload
 def broadcast(left: tuple[Dim, ...], right: tuple[Dim, ...]) -> tuple[Dim, ...] | None: ...
 def broadcast(left, right):  # type: ignore[no-untyped-def]
-    """Returns the common size, or shape, of two under NumPy's broadcasting rules; None if they do not broadcast."""
+    """The common size, or shape, of two under NumPy's broadcasting rules; None if they do not broadcast."""
     if isinstance(left, tuple):
         rank = max(len(left), len(right))
         pairs = zip((1,) * (rank - len(left)) + left, (1,) * (rank - len(right)) + right, strict=True)

@@ -95,7 +95,7 @@ class Comparison:
 
 
 def compare_networks(old: ComparedNetwork, new: ComparedNetwork) -> Comparison:
-    """Returns all differences in meaning between two networks."""
+    """All differences in meaning between two networks."""
     matches = LayerMatches(old, new)
     symbols = size_renames(old.typed, new.typed, matches)
     layers = [change for change in _layer_changes(old, new, matches, symbols) if change.has_changes]
@@ -116,7 +116,7 @@ def _budget(side: ComparedNetwork) -> BudgetSection:
 
 
 def _sum_or_none(numbers: list[int | None]) -> int | None:
-    """Returns the sum of numbers, or None if one of them is unknown."""
+    """The sum of numbers, or None if one of them is unknown."""
     known = [number for number in numbers if number is not None]
     return sum(known) if len(known) == len(numbers) else None
 
@@ -198,17 +198,17 @@ def _changed_layer(
 
 
 def _shared_weights_owner(call: Call) -> str | None:
-    """Returns the layer whose weights a call uses, or None if it has its own."""
+    """The layer whose weights a call uses, or None if it has its own."""
     return call.owner if call.owner != call.name else None
 
 
 def _shape_texts(side: ComparedNetwork, call: Call, symbols: Mapping[str, str] = {}) -> tuple[str, ...]:
-    """Returns the types of a call's results as text, with names of sizes replaced according to `symbols`."""
+    """The types of a call's results as text, with names of sizes replaced according to `symbols`."""
     return tuple(type_text_with_sizes(side.typed.types[name], symbols) for name in call.results)
 
 
 def _explicit_arguments(call: Call) -> dict[str, Json]:
-    """Returns the arguments that differ from their defaults, in canonical order."""
+    """The arguments that differ from their defaults, in canonical order."""
     if call.layer is None or _shared_weights_owner(call):
         return {}
     json_object = call.layer.to_json()
@@ -217,7 +217,7 @@ def _explicit_arguments(call: Call) -> dict[str, Json]:
 
 
 def _argument_changes(old_call: Call, new_call: Call) -> dict[str, Change]:
-    """Returns the changed arguments of a call; all new arguments if the type changed."""
+    """The changed arguments of a call; all new arguments if the type changed."""
     if old_call.layer is None or new_call.layer is None or _shared_weights_owner(new_call):
         return {}
     if type_name_of(old_call) != type_name_of(new_call):

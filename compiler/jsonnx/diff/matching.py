@@ -67,11 +67,11 @@ class LayerMatches:
         self._match_by_name(self.old_calls, same_type=True)
 
     def translated_sources(self, call: Call) -> tuple[str, ...]:
-        """Returns the sources of an old call by their new names."""
+        """The sources of an old call by their new names."""
         return tuple(map(self.new_name, call.sources))
 
     def new_name(self, value: str) -> str:
-        """Returns the new name of an old value."""
+        """The new name of an old value."""
         name, dot, output = value.partition(".")
         return self.input_names.get(value) or self.new_names.get(name, name) + dot + output
 
@@ -99,7 +99,7 @@ class LayerMatches:
                     self._pair(old.name, new.name)
 
     def _is_renamed(self, old: Call, new: Call) -> bool:
-        """Tells whether two unmatched calls of equal content have the same sources, and no other calls do."""
+        """Whether two unmatched calls of equal content have the same sources, and no other calls do."""
         content = _call_content(old)
         candidates = (
             (self.old_by_sources[old.sources], self.new_names),
@@ -120,13 +120,13 @@ def _calls_by_sources(calls: Iterable[Call]) -> dict[tuple[str, ...], list[Call]
 
 
 def _call_content(call: Call) -> tuple[str, str]:
-    """Returns the type and arguments of a call, and whether it uses another call's layer."""
+    """The type and arguments of a call, and whether it uses another call's layer."""
     arguments = json.dumps(call.layer.to_json(), sort_keys=True) if call.layer else ""
     return ("use" if call.owner != call.name else "type"), arguments
 
 
 def _match_inputs(old: TypedNetwork, new: TypedNetwork) -> dict[str, str]:
-    """Returns the new names of the old inputs. An input was renamed if a new input of its type has its position."""
+    """The new names of the old inputs. An input was renamed if a new input of its type has its position."""
     new_names = {name: name for name in old.inputs if name in new.inputs}
     for (name, type), (new_name, new_type) in zip(old.inputs.items(), new.inputs.items(), strict=False):
         if name not in new.inputs and new_name not in old.inputs and str(type) == str(new_type):

@@ -40,7 +40,7 @@ class _SignatureComparison:
 def signature_changes(
     old: ComparedNetwork, new: ComparedNetwork, matches: LayerMatches, symbols: Mapping[str, str]
 ) -> list[SignatureChange]:
-    """Returns all changes, of inputs first; `symbols` are the new names of symbolic sizes, by the old ones."""
+    """All changes, of inputs first; `symbols` are the new names of symbolic sizes, by the old ones."""
     comparison = _SignatureComparison(old.typed, new.typed, matches, symbols)
     if old.network.name != new.network.name:
         comparison.add(MODEL, new.network.name, f"was called {old.network.name!r}", breaks=False)
@@ -99,7 +99,7 @@ def _compare_outputs(comparison: _SignatureComparison) -> None:
 
 
 def size_renames(old: TypedNetwork, new: TypedNetwork, matches: LayerMatches) -> dict[str, str]:
-    """Returns the new names of the symbolic sizes of the inputs, by the old ones."""
+    """The new names of the symbolic sizes of the inputs, by the old ones."""
     renames: dict[str, str] = {}
     for name, type in old.inputs.items():
         new_type = new.inputs.get(matches.input_names.get(name, ""))
@@ -110,7 +110,7 @@ def size_renames(old: TypedNetwork, new: TypedNetwork, matches: LayerMatches) ->
 
 
 def type_text_with_sizes(type: TensorType, symbols: Mapping[str, str]) -> str:
-    """Returns a type as text, with the names of symbolic sizes replaced according to `symbols`."""
+    """A type as text, with the names of symbolic sizes replaced according to `symbols`."""
     sizes = (re.sub(r"[^\W\d][\w-]*", lambda word: symbols.get(word[0], word[0]), str(size)) for size in type.shape)
     return f"{type.dtype}[{', '.join(sizes)}]"
 

@@ -12,7 +12,7 @@ from ..layers import LAYERS
 
 @cache
 def default_name(kind: str) -> str:
-    """Returns the default name of a layer or a block of the library, without a number.
+    """The default name of a layer or a block of the library, without a number.
 
     It is made of the main type name, even if `kind` is an alias.
     """
@@ -22,7 +22,7 @@ def default_name(kind: str) -> str:
 
 
 def free_name(base: str, used_names: set[str], last_numbers: dict[str, int], first: int) -> str:
-    """Returns the first unused of `dense`, `dense_1`, `dense_2`, ..., as Keras numbers layers.
+    """The first unused of `dense`, `dense_1`, `dense_2`, ..., as Keras numbers layers.
 
     `first` is the first number to try. `last_numbers` remembers the last number of each base between calls.
     """

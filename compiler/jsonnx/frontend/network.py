@@ -147,7 +147,7 @@ class Network:
         return {name: type for name, type in self.inputs.items() if name in read}
 
     def calls_needed_for(self, values: Iterable[str], known: Container[str] = ()) -> list[Call]:
-        """Returns the calls on which some values depend, in order. The search stops at calls whose name is `known`."""
+        """The calls on which some values depend, in order. The search stops at calls whose name is `known`."""
         needed_values, calls = set(values), []
         for call in reversed(self.calls):
             if needed_values.intersection(call.results):

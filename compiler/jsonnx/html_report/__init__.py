@@ -1,1 +1,1 @@
-"""The page that shows runs: figures from predictions, pictures of samples, and one HTML file that needs no network."""
+"""The page that shows runs: metrics from predictions, pictures of samples, and one HTML file that needs no network."""

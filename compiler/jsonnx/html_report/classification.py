@@ -1,4 +1,4 @@
-"""Figures of a classifier from its predictions: confusion, scores by class, calibration. Values are scikit-learn's."""
+"""Metrics of a classifier from its predictions: confusion, scores by class, calibration. Values are scikit-learn's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the page shows of an output: figures and points of curves, as JSON values, from targets and predictions."""
+"""What the page shows of an output: metrics and points of curves, as JSON values, from targets and predictions."""
 
 from __future__ import annotations
 
@@ -63,24 +63,24 @@ class Predicted:
         return self.scores.argmax(-1) if self.kind is OutputKind.EXCLUSIVE else (self.scores > self.threshold) * 1
 
 
-def output_figures(output: Predicted) -> dict[str, Any]:
+def output_metrics(output: Predicted) -> dict[str, Any]:
     """Everything that the page shows of an output."""
     shown = {"kind": output.kind.name.lower(), "rows": len(output.true), "labels": list(output.labels)}
     if not len(output.true):
         return shown
     if output.kind is OutputKind.EXCLUSIVE:
-        return shown | _exclusive_figures(output)
+        return shown | _exclusive_metrics(output)
     if output.kind is OutputKind.BINARY:
-        return shown | _binary_figures(output)
+        return shown | _binary_metrics(output)
     if output.kind is OutputKind.MULTI_LABEL:
-        return shown | _multi_label_figures(output)
-    return shown | _number_figures(output)
+        return shown | _multi_label_metrics(output)
+    return shown | _number_metrics(output)
 
 
 # -- classes -----------------------------------------------------------------------------------------------------------
 
 
-def _exclusive_figures(output: Predicted) -> dict[str, Any]:
+def _exclusive_metrics(output: Predicted) -> dict[str, Any]:
     predicted, count = output.class_indices, len(output.labels)
     matrix = confusion_matrix(output.true, predicted, count)
     one_hot = output.true[:, None] == np.arange(count)
@@ -88,8 +88,8 @@ def _exclusive_figures(output: Predicted) -> dict[str, Any]:
     curves = [_class_curves(one_hot[:, index], output.scores[:, index]) for index in range(count)]
     shown = {
         "scores": {"accuracy": float(is_right.mean()), **_mean_scores(matrix)},
-        **_matrix_figures(matrix, output.labels),
-        **_curve_figures(curves, output.labels, matrix.sum(1)),
+        **_matrix_metrics(matrix, output.labels),
+        **_curve_metrics(curves, output.labels, matrix.sum(1)),
     }
     if output.has_probabilities:
         bins = calibration(is_right, confidence)
@@ -98,11 +98,11 @@ def _exclusive_figures(output: Predicted) -> dict[str, Any]:
             "Brier score": brier_score(one_hot, output.scores.astype(np.float64)),
         }
         shown["calibration"] = rounded(bins._asdict())
-        shown["confidence"] = _confidence_figures(confidence, is_right)
+        shown["confidence"] = _confidence_metrics(confidence, is_right)
     return rounded(shown)
 
 
-def _binary_figures(output: Predicted) -> dict[str, Any]:
+def _binary_metrics(output: Predicted) -> dict[str, Any]:
     true = output.true.astype(bool)
     matrix = confusion_matrix(true, output.class_indices, 2)
     cuts = cuts_of_scores(output.scores, true)
@@ -117,9 +117,9 @@ def _binary_figures(output: Predicted) -> dict[str, Any]:
             "ROC AUC": roc.area,
             "average precision": precision_recall.area,
         },
-        **_matrix_figures(matrix, output.labels),
+        **_matrix_metrics(matrix, output.labels),
         "curves": [_curve_values(output.labels[1], roc, precision_recall)],
-        "threshold": _threshold_figures(cuts, output),
+        "threshold": _threshold_metrics(cuts, output),
     }
     if output.has_probabilities:
         bins = calibration(true, output.scores)
@@ -129,7 +129,7 @@ def _binary_figures(output: Predicted) -> dict[str, Any]:
     return rounded(shown)
 
 
-def _multi_label_figures(output: Predicted) -> dict[str, Any]:
+def _multi_label_metrics(output: Predicted) -> dict[str, Any]:
     true, predicted = output.true.astype(bool), output.class_indices.astype(bool)
     curves = [_class_curves(true[:, index], output.scores[:, index]) for index in range(len(output.labels))]
     scores = confusion_of_labels(true, predicted)
@@ -141,8 +141,8 @@ def _multi_label_figures(output: Predicted) -> dict[str, Any]:
             "F1 of all labels": Confusion(*map(np.sum, scores)).f_score(1),
         },
         "classes": _class_rows(output.labels, scores),
-        **_curve_figures(curves, output.labels, scores.support),
-        "threshold": _threshold_figures(cuts_of_scores(output.scores.ravel(), true.ravel()), output),
+        **_curve_metrics(curves, output.labels, scores.support),
+        "threshold": _threshold_metrics(cuts_of_scores(output.scores.ravel(), true.ravel()), output),
     }
     if output.has_probabilities:
         shown["calibration"] = calibration(true.ravel(), output.scores.ravel())._asdict()
@@ -157,7 +157,7 @@ def _mean_scores(matrix: np.ndarray) -> dict[str, float]:
     return {title: float(values[present].mean()) for title, values in titles.items()}
 
 
-def _matrix_figures(matrix: np.ndarray, labels: Sequence[str]) -> dict[str, Any]:
+def _matrix_metrics(matrix: np.ndarray, labels: Sequence[str]) -> dict[str, Any]:
     """The confusion matrix, the scores of each class, and the most frequent confusions."""
     shown = np.arange(len(matrix))
     if len(matrix) > MAX_MATRIX_CLASSES:
@@ -192,7 +192,7 @@ def _class_curves(is_positive: np.ndarray, scores: np.ndarray) -> tuple[Curve, C
     return roc_curve(confusion), precision_recall_curve(confusion)
 
 
-def _curve_figures(
+def _curve_metrics(
     curves: Sequence[tuple[Curve, Curve]], labels: Sequence[str], supports: np.ndarray
 ) -> dict[str, Any]:
     """The areas of all classes, and the curves of the most frequent ones."""
@@ -218,7 +218,7 @@ def _curve_values(label: str, roc: Curve, precision_recall: Curve) -> dict[str, 
     return values
 
 
-def _threshold_figures(cuts: ScoreCuts, output: Predicted) -> dict[str, Any]:
+def _threshold_metrics(cuts: ScoreCuts, output: Predicted) -> dict[str, Any]:
     """True and false positives above each of 101 thresholds, from the least to the greatest score."""
     low, high = (0.0, 1.0) if output.has_probabilities else (cuts.scores[0], cuts.scores[-1])
     thresholds = low + THRESHOLDS * (high - low)
@@ -234,7 +234,7 @@ def _threshold_figures(cuts: ScoreCuts, output: Predicted) -> dict[str, Any]:
     }
 
 
-def _confidence_figures(confidence: np.ndarray, is_right: np.ndarray) -> dict[str, Any]:
+def _confidence_metrics(confidence: np.ndarray, is_right: np.ndarray) -> dict[str, Any]:
     """The share and the accuracy of the samples with at least a confidence."""
     order = np.argsort(-confidence, kind="stable")
     counts = np.searchsorted(-confidence[order], -CONFIDENCES, side="right")
@@ -250,7 +250,7 @@ def _confidence_figures(confidence: np.ndarray, is_right: np.ndarray) -> dict[st
 # -- numbers -----------------------------------------------------------------------------------------------------------
 
 
-def _number_figures(output: Predicted) -> dict[str, Any]:
+def _number_metrics(output: Predicted) -> dict[str, Any]:
     """The scores of all units together, and the charts of the first units."""
     true, predicted = output.true, output.scores
     units = []

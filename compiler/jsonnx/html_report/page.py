@@ -62,7 +62,7 @@ def waiting_page(title: str) -> str:
 
 
 def report_page(title: str, runs: Sequence[Any], *, live: bool = False) -> str:
-    """The page of some runs, each as JSON values. A `live` page asks the server that it came from for new figures."""
+    """The page of some runs, each as JSON values. A `live` page asks the server that it came from for new metrics."""
     names = [*SCRIPTS[:-1], LIVE_SCRIPT, SCRIPTS[-1]] if live else SCRIPTS
     libraries = [
         f"/*\n{_asset(f'libraries/{licence}')}*/\n{_asset(f'libraries/{name}')}" for name, licence in LIBRARIES.items()

@@ -1,4 +1,4 @@
-"""Figures of a regression from its predictions. The values are scikit-learn's."""
+"""Metrics of a regression from its predictions. The values are scikit-learn's."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ class Pruner:
                 self._study.tell(self._trial(trial.number), trial.value)
 
     def restore(self, trials: Sequence[Trial]) -> None:
-        """Tells the trials that earlier processes have ended, or whose first run they have finished."""
+        """The trials that earlier processes have ended, or whose first run they have finished."""
         for trial in trials:
             if trial.has_ended or trial.runs[0].state == FINISHED:
                 self.tell(trial)

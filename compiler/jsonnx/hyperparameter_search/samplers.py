@@ -16,7 +16,7 @@ class Sampler:
         raise NotImplementedError
 
     def tell(self, trial: Trial) -> None:
-        """Tells the result of a trial that has ended."""
+        """The result of a trial that has ended."""
 
     def propose_again(self, trial: Trial) -> None:
         """Repeats the proposal of a trial that an earlier process has proposed."""

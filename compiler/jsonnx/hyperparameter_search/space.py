@@ -144,7 +144,7 @@ class Space:
 
     @staticmethod
     def of(section: SweepSection) -> Space:
-        """The space of a section without faults (see `space_faults`)."""
+        """The space of a section without errors (see `space_errors`)."""
         dimensions = {name: _dimension(name, entry) for name, entry in section.parameters.items()}
         ordered: dict[str, Dimension] = {}
         while len(ordered) < len(dimensions):
@@ -209,11 +209,11 @@ def _plain_number(number: float) -> float:
     return int(number) if isinstance(number, int) else float(number)
 
 
-# -- faults ------------------------------------------------------------------------------------------------------------
+# -- errors ------------------------------------------------------------------------------------------------------------
 
 
-class SpaceFault(NamedTuple):
-    """A fault of the section that its schema cannot express; `path` leads to it within the section."""
+class SpaceError(NamedTuple):
+    """An error of the section that its schema cannot express; `path` leads to it within the section."""
 
     code: str
     path: JsonPath
@@ -223,80 +223,80 @@ class SpaceFault(NamedTuple):
     is_warning: bool = False
 
 
-def space_faults(section: SweepSection) -> list[SpaceFault]:
-    """The faults of the parameters and of their conditions, and of a missing number of trials."""
-    faults = [fault for name, entry in section.parameters.items() for fault in _parameter_faults(section, name, entry)]
+def space_errors(section: SweepSection) -> list[SpaceError]:
+    """The errors of the parameters and of their conditions, and of a missing number of trials."""
+    errors = [error for name, entry in section.parameters.items() for error in _parameter_errors(section, name, entry)]
     if section.trials is None and section.sampler != "grid":
         help = 'give their number, such as "trials": 50, or search a "grid"'
-        faults.append(SpaceFault("missing-key", (), f"the sampler {section.sampler!r} needs the key 'trials'", help))
-    if not any(not fault.is_warning for fault in faults):
-        faults += _cycle_faults(section) or _grid_faults(section)
-    return faults
+        errors.append(SpaceError("missing-key", (), f"the sampler {section.sampler!r} needs the key 'trials'", help))
+    if not any(not error.is_warning for error in errors):
+        errors += _cycle_errors(section) or _grid_errors(section)
+    return errors
 
 
-def _parameter_faults(section: SweepSection, name: str, entry: ParameterSection) -> Iterator[SpaceFault]:
+def _parameter_errors(section: SweepSection, name: str, entry: ParameterSection) -> Iterator[SpaceError]:
     path: JsonPath = ("parameters", name)
     kinds = [key for key in ("choice", "range", "log_range") if getattr(entry, key) is not None]
     if len(kinds) != 1:
         message = f"{name!r} has {' and '.join(map(repr, kinds)) or 'no values'}"
         help = "give one of 'choice', 'range' and 'log_range'"
-        yield SpaceFault("missing-key" if not kinds else "invalid-value", path, message, help)
+        yield SpaceError("missing-key" if not kinds else "invalid-value", path, message, help)
         return
     (kind,) = kinds
     for key, allowed in (("step", ("range",)), ("points", ("range", "log_range"))):
         if getattr(entry, key) is not None and kind not in allowed:
-            yield SpaceFault("unknown-key", (*path, key), f"a {kind!r} has no {key!r}", "remove it", at_key=True)
+            yield SpaceError("unknown-key", (*path, key), f"a {kind!r} has no {key!r}", "remove it", at_key=True)
     if kind != "choice":
-        yield from _interval_faults(section, name, entry, (*path, kind))
-    yield from _condition_faults(section, name, entry)
+        yield from _interval_errors(section, name, entry, (*path, kind))
+    yield from _condition_errors(section, name, entry)
 
 
-def _interval_faults(section: SweepSection, name: str, entry: ParameterSection, path: JsonPath) -> Iterator[SpaceFault]:
+def _interval_errors(section: SweepSection, name: str, entry: ParameterSection, path: JsonPath) -> Iterator[SpaceError]:
     low, high = entry.range or entry.log_range or (0.0, 0.0)
     if low >= high:
-        yield SpaceFault("out-of-range", path, f"the range from {low} to {high} is empty", "give the least value first")
+        yield SpaceError("out-of-range", path, f"the range from {low} to {high} is empty", "give the least value first")
         return
     if entry.log_range is not None and low <= 0:
-        yield SpaceFault("out-of-range", (*path, 0), f"{low} has no logarithm", "give a number greater than 0")
+        yield SpaceError("out-of-range", (*path, 0), f"{low} has no logarithm", "give a number greater than 0")
         return
     domain = _dimension(name, entry).domain
     if isinstance(domain, RangeDomain) and domain.is_integer and high - low == 1 and entry.log_range is None:
         help = f"write [{low}.0, {high}.0] if the numbers between them are meant"
         message = f"the values of {name!r} are the integers {low} and {high} only"
-        yield SpaceFault("integer-range", path, message, help, is_warning=True)
+        yield SpaceError("integer-range", path, message, help, is_warning=True)
     if section.sampler == "grid" and domain.grid() is None:
         help = "select some with 'points'" + ("" if entry.log_range else " or 'step'")
-        yield SpaceFault("missing-key", path[:-1], f"a grid cannot have all values of {name!r}", help)
+        yield SpaceError("missing-key", path[:-1], f"a grid cannot have all values of {name!r}", help)
 
 
-def _condition_faults(section: SweepSection, name: str, entry: ParameterSection) -> Iterator[SpaceFault]:
+def _condition_errors(section: SweepSection, name: str, entry: ParameterSection) -> Iterator[SpaceError]:
     for other, choices in (entry.when or {}).items():
         path: JsonPath = ("parameters", name, "when", other)
         target = section.parameters.get(other)
         if target is None or other == name:
             message = f"{other!r} is not {'another' if other == name else 'a'} parameter of the search"
-            yield SpaceFault("unknown-name", path, message, at_key=True)
+            yield SpaceError("unknown-name", path, message, at_key=True)
             continue
         for choice in choices if isinstance(choices, (list, tuple)) else (choices,):
             if target.choice is not None and not any(equal_values(choice, value) for value in target.choice):
                 message = f"{json.dumps(choice)} is not one of the values of {other!r}"
-                yield SpaceFault("invalid-value", path, message, f"choose from {json.dumps(list(target.choice))}")
+                yield SpaceError("invalid-value", path, message, f"choose from {json.dumps(list(target.choice))}")
         if isinstance(choices, (list, tuple)) and not choices:
-            yield SpaceFault("out-of-range", path, "the condition has no values")
+            yield SpaceError("out-of-range", path, "the condition has no values")
 
 
-def _cycle_faults(section: SweepSection) -> list[SpaceFault]:
+def _cycle_errors(section: SweepSection) -> list[SpaceError]:
     try:
         Space.of(section)
     except ValueError:
         names = [name for name, entry in section.parameters.items() if entry.when]
         message = f"the conditions of {', '.join(map(repr, names))} refer to each other in a cycle"
-        return [SpaceFault("cycle", ("parameters",), message, "remove a condition")]
+        return [SpaceError("cycle", ("parameters",), message, "remove a condition")]
     return []
 
 
-def _grid_faults(section: SweepSection) -> list[SpaceFault]:
-    """The fault of a grid with more combinations than a search may have trials, if all of them are meant."""
+def _grid_errors(section: SweepSection) -> list[SpaceError]:
+    """The error of a grid with more combinations than a search may have trials, if all of them are meant."""
     if section.sampler != "grid" or section.trials is not None:
         return []
     space = Space.of(section)
@@ -304,4 +304,4 @@ def _grid_faults(section: SweepSection) -> list[SpaceFault]:
     if most <= MAX_TRIALS or len(space.grid(MAX_TRIALS + 1)) <= MAX_TRIALS:
         return []
     message = f"the grid has more than {MAX_TRIALS:,} combinations"
-    return [SpaceFault("too-large", ("parameters",), message, "give 'trials', or take fewer values of each parameter")]
+    return [SpaceError("too-large", ("parameters",), message, "give 'trials', or take fewer values of each parameter")]

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from ..core.components import Json
 from ..core.diagnostics import Diagnostic
-from ..core.figures import is_number
+from ..core.metric_values import is_number
 
 RUNNING, FINISHED, PRUNED, FAILED, DUPLICATE, INVALID = STATES = (
     "running",

@@ -26,7 +26,7 @@ class FileSlice(NamedTuple):
         return True
 
     def read(self, offset: int, count: int) -> bytes:
-        """Returns up to `count` bytes, fewer at the end of the slice."""
+        """Up to `count` bytes, fewer at the end of the slice."""
         buffer = bytearray(max(0, min(count, self.length - offset)))
         return bytes(buffer) if self.read_into(memoryview(buffer), offset) else b""
 

@@ -221,7 +221,7 @@ def _bfloat16_to_float32(upper_halves: np.ndarray) -> np.ndarray:
 
 
 def spool_to_temporary_file(chunks: Iterator[bytes], budget: ReadBudget) -> IO[bytes]:
-    """Returns an anonymous file with these contents, in memory if possible; the caller closes it."""
+    """An anonymous file with these contents, in memory if possible; the caller closes it."""
     if hasattr(os, "memfd_create"):
         file: IO[bytes] = os.fdopen(os.memfd_create("jsonnx"), "w+b")
     else:

@@ -28,7 +28,7 @@ MAX_CHUNK_OVERHEAD_BYTES = 1 << 16
 
 
 class Hdf5FileError(Exception):
-    """A fault of the file: the code of a diagnostic and its message."""
+    """An error of the file: the code of a diagnostic and its message."""
 
 
 class Limits(NamedTuple):
@@ -187,7 +187,7 @@ class Hdf5Reader:
             pending += reversed(groups)
 
     def children(self, group: Any, path: str) -> list[tuple[str, int]]:
-        """Returns name and type of a group's members. Soft and external links and cycles are errors."""
+        """Name and type of a group's members. Soft and external links and cycles are errors."""
         h5l, h5o = self.h5.h5l, self.h5.h5o
         members: list[tuple[str, int]] = []
         links: list[bytes] = []
@@ -221,7 +221,7 @@ class Hdf5Reader:
     # -- arrays ----------------------------------------------------------------------------------------------------
 
     def array_message(self, data: Any, path: str) -> Message:
-        """Returns an array's line, and its bytes unless they are contiguous in the file. Checks the size first."""
+        """An array's line, and its bytes unless they are contiguous in the file. Checks the size first."""
         h5 = self.h5
         properties = data.get_create_plist()
         layout = properties.get_layout()
@@ -254,7 +254,7 @@ class Hdf5Reader:
         return header, self.read_array(data, shape, kind) if size else b""
 
     def element_type(self, type: Any, path: str) -> str:
-        """Returns NumPy's code of an element type; `|V2` is bfloat16, which Keras writes as opaque bytes."""
+        """NumPy's code of an element type; `|V2` is bfloat16, which Keras writes as opaque bytes."""
         h5t = self.h5.h5t
         if type.get_class() == h5t.OPAQUE and type.get_size() == 2:
             return "|V2"
@@ -275,7 +275,7 @@ class Hdf5Reader:
     # -- attributes ------------------------------------------------------------------------------------------------
 
     def read_attributes(self, group: Any, path: str) -> dict[str, Any]:
-        """Returns the attributes of interest: text and lists of text."""
+        """The attributes of interest: text and lists of text."""
         attributes: dict[str, Any] = {}
         for name in TEXT_ATTRIBUTES:
             for text in self.read_texts(group, path, name) or []:
@@ -288,7 +288,7 @@ class Hdf5Reader:
         return attributes
 
     def read_split_list(self, group: Any, path: str, name: str) -> list[str] | None:
-        """Returns a list that is split into several attributes; None if there is none."""
+        """A list that is split into several attributes; None if there is none."""
         items: list[str] = []
         for number in count():
             texts = self.read_texts(group, path, f"{name}{number}")
@@ -298,7 +298,7 @@ class Hdf5Reader:
         return None
 
     def read_texts(self, group: Any, path: str, name: str) -> list[str] | None:
-        """Returns the text items of an attribute; None if it does not exist. Checks the size first."""
+        """The text items of an attribute; None if it does not exist. Checks the size first."""
         h5 = self.h5
         description = f"the attribute {name!r} of {path or 'the file'!r}"
         if not h5.h5a.exists(group, name.encode()):

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from ..core.diagnostics import CompileError, Diagnostic
-from ..core.files.digests import DIGEST_KEYS, ContentDigests, digest_faults, records_digests
+from ..core.files.digests import DIGEST_KEYS, ContentDigests, digest_errors, records_digests
 from ..core.files.file_kinds import ONNX, other_kind_error
 from ..core.files.files import UnsafePath, open_beneath
 from .protobuf_reader import BufferedFile, DecodeError, Message
@@ -28,7 +28,7 @@ METADATA_PREFIX = "jsonnx."
 _BLOCK_BYTES = 1 << 20
 
 
-def model_digest_faults(file: IO[bytes], name: str) -> list[Diagnostic]:
+def model_digest_errors(file: IO[bytes], name: str) -> list[Diagnostic]:
     """Errors if an ONNX file differs from its recorded digests; none if it records no digests.
 
     Reads files with weights that the model names, beneath its folder. Raises CompileError `damaged-file` if the file is
@@ -46,7 +46,7 @@ def model_digest_faults(file: IO[bytes], name: str) -> list[Diagnostic]:
         raise other_kind_error(file, name, "an ONNX model or a RUN folder", (ONNX,)) or damage from error
     except UnsafePath as error:
         raise CompileError([Diagnostic("unsafe-path", f"its weights: {error}", file=name)]) from error
-    return digest_faults(metadata, actual, name, "its graph or its metadata")
+    return digest_errors(metadata, actual, name, "its graph or its metadata")
 
 
 def _metadata_entry(value: int | Message) -> tuple[str, str]:

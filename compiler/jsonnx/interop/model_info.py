@@ -16,7 +16,7 @@ from ..core.files.file_kinds import ONNX, other_kind_error
 from ..core.files.files import open_file
 from ..frontend.json.json_reader import Source, read_text
 from ..frontend.text.formatter import format_source
-from .model_digests import model_digest_faults
+from .model_digests import model_digest_errors
 from .onnx_reader import OnnxFile, read_onnx
 from .protobuf_reader import DecodeError
 
@@ -29,7 +29,7 @@ class ModelInfo:
 
     file: str
     onnx_file: OnnxFile
-    digest_faults: tuple[Diagnostic, ...] = ()
+    digest_errors: tuple[Diagnostic, ...] = ()
     """Errors if the file differs from the digests that it records, or if its weights cannot be read to find out."""
 
     @property
@@ -55,7 +55,7 @@ class ModelInfo:
     @property
     def matches_digest(self) -> bool | None:
         """Whether the contents match the recorded digests; None if that is unknown."""
-        codes = {fault.code for fault in self.digest_faults}
+        codes = {error.code for error in self.digest_errors}
         return None if "unreadable-file" in codes or not records_digests(self.onnx_file.metadata) else not codes
 
     @property
@@ -70,7 +70,7 @@ class ModelInfo:
 
     @cached_property
     def is_unchanged(self) -> bool:
-        """Tells whether the spec matches the recorded hash."""
+        """Whether the spec matches the recorded hash."""
         return self.recorded_hash == spec_hash(self.spec.value)
 
     @cached_property
@@ -98,12 +98,12 @@ class ModelInfo:
         return sum(tensor.element_count for tensor in tensors if "float" in tensor.dtype)
 
     def warnings(self) -> list[Diagnostic]:
-        """Returns warnings if the spec or the contents were modified."""
-        faults = [replace(fault, severity="warning", help=None) for fault in self.digest_faults]
+        """Warnings if the spec or the contents were modified."""
+        errors = [replace(error, severity="warning", help=None) for error in self.digest_errors]
         if not self.has_spec or self.is_unchanged:
-            return faults
+            return errors
         message = "the spec in the model does not match its recorded hash: it was modified after compilation"
-        return [*faults, Diagnostic("changed-spec", message, file=self.file, severity="warning")]
+        return [*errors, Diagnostic("changed-spec", message, file=self.file, severity="warning")]
 
 
 def inspect_model(path: str | os.PathLike[str], verify: bool = True) -> ModelInfo:
@@ -116,15 +116,15 @@ def inspect_model(path: str | os.PathLike[str], verify: bool = True) -> ModelInf
         try:
             onnx_file = read_onnx(file)
             _refuse_files_elsewhere(onnx_file, name)
-            return ModelInfo(name, onnx_file, _digest_faults(file, name) if verify else ())
+            return ModelInfo(name, onnx_file, _digest_errors(file, name) if verify else ())
         except DecodeError as error:
             damage = CompileError([Diagnostic("damaged-file", f"not a readable model: {error}", file=name)])
             raise other_kind_error(file, name, "an ONNX model", (ONNX,)) or damage from error
 
 
-def _digest_faults(file: IO[bytes], name: str) -> tuple[Diagnostic, ...]:
+def _digest_errors(file: IO[bytes], name: str) -> tuple[Diagnostic, ...]:
     try:
-        return tuple(model_digest_faults(file, name))
+        return tuple(model_digest_errors(file, name))
     except UsageError as error:  # a file with weights is missing, which the signature and the spec do not need
         message = f"{error.diagnostic.message}, so the contents are not compared with their recorded digest"
         return (replace(error.diagnostic, message=message, file=name),)

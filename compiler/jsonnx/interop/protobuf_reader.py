@@ -95,7 +95,7 @@ class Message:
         return self.file.read(self.start, self.end).decode(errors="replace")
 
     def _read_varint(self, offset: int) -> tuple[int, int]:
-        """Returns the integer at an offset and the offset after it. Most integers have one byte."""
+        """The integer at an offset and the offset after it. Most integers have one byte."""
         if offset < self.end and (first := self.file.byte(offset)) < 0x80:
             return first, offset + 1
         value = 0

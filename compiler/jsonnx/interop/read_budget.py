@@ -52,10 +52,10 @@ class ReadBudget:
 
 
 def damaged_file_error(file: str | None, message: str, help: str | None = None) -> CompileError:
-    """Returns the error for a file that is malformed or incomplete."""
+    """The error for a file that is malformed or incomplete."""
     return CompileError([Diagnostic("damaged-file", message, file=file, help=help)])
 
 
 def unsafe_file_error(file: str | None, message: str, help: str | None = None) -> CompileError:
-    """Returns the error for a file that looks malicious, such as one that refers to other files."""
+    """The error for a file that looks malicious, such as one that refers to other files."""
     return CompileError([Diagnostic("unsafe-file", message, file=file, help=help)])

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..core.diagnostics import Diagnostic
-from ..core.files.digests import ContentDigests, digest_faults, records_digests
+from ..core.files.digests import ContentDigests, digest_errors, records_digests
 from .string_arrays import with_strings_as_bytes
 
 _DTYPE_NAMES = {
@@ -23,7 +23,7 @@ _HEADER_ALIGNMENT_BYTES = 8
 
 
 def safetensors_bytes(weights: Mapping[str, np.ndarray]) -> bytes:
-    """Returns the bytes of a safetensors file, which depend only on the weights.
+    """The bytes of a safetensors file, which depend only on the weights.
 
     String arrays are stored as bytes (`string_arrays`). The metadata have digests of the contents. The safetensors
     package does not write the file, because the order in which it writes several metadata entries varies.
@@ -48,10 +48,10 @@ def safetensors_metadata(data: bytes) -> dict[str, str]:
     return header.get("__metadata__") or {}
 
 
-def safetensors_faults(data: bytes, arrays: Mapping[str, np.ndarray], file: str) -> list[Diagnostic]:
+def safetensors_errors(data: bytes, arrays: Mapping[str, np.ndarray], file: str) -> list[Diagnostic]:
     """Errors if the arrays of a file differ from its recorded digests; none if it has no digests."""
     metadata = safetensors_metadata(data)
-    return digest_faults(metadata, array_digests(arrays), file, "its header") if records_digests(metadata) else []
+    return digest_errors(metadata, array_digests(arrays), file, "its header") if records_digests(metadata) else []
 
 
 def array_digests(arrays: Mapping[str, np.ndarray]) -> ContentDigests:

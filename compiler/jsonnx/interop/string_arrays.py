@@ -12,7 +12,7 @@ import numpy as np
 
 
 def with_strings_as_bytes(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Returns the arrays, with string arrays encoded as bytes."""
+    """The arrays, with string arrays encoded as bytes."""
     return {name: strings_to_bytes(array) if array.dtype == object else array for name, array in arrays.items()}
 
 

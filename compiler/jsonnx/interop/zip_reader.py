@@ -74,7 +74,7 @@ class ZipArchive:
         return start
 
     def _check_member(self, info: zipfile.ZipInfo) -> int:
-        """Returns the offset of a member's data. Raises CompileError if name, type, size or headers are irregular."""
+        """The offset of a member's data. Raises CompileError if name, type, size or headers are irregular."""
         name = info.orig_filename
         parts = name.removesuffix("/").split("/")
         if _UNSAFE_NAME_CHARACTERS.search(name) or not set(parts).isdisjoint(("", ".", "..")):
@@ -103,7 +103,7 @@ class ZipArchive:
         return self._data_start(info)
 
     def _data_start(self, info: zipfile.ZipInfo) -> int:
-        """Returns the offset after the local header, which must agree with the directory."""
+        """The offset after the local header, which must agree with the directory."""
         name, start = info.orig_filename, info.header_offset
         header = self._read_at(start, _LOCAL_HEADER.size) if 0 <= start <= self.size else b""
         if len(header) < _LOCAL_HEADER.size or not header.startswith(b"PK\3\4"):
@@ -146,7 +146,7 @@ class ZipArchive:
     # -- reading members -----------------------------------------------------------------------------------------
 
     def member_names(self) -> list[str]:
-        """Returns the members that are files, in the archive's order."""
+        """The members that are files, in the archive's order."""
         return [name for name in self._members if not name.endswith("/")]
 
     def __contains__(self, name: str) -> bool:
@@ -156,12 +156,12 @@ class ZipArchive:
         return self._members[name][0].file_size
 
     def read(self, name: str) -> bytes:
-        """Returns the contents of a text member."""
+        """The contents of a text member."""
         self.budget.take_text(self.member_size(name), f"the member {name!r}")
         return b"".join(self.chunks(name))
 
     def member_slice(self, name: str) -> FileSlice | None:
-        """Returns the location of an uncompressed member, after verifying its checksum; None if it is compressed."""
+        """The location of an uncompressed member, after verifying its checksum; None if it is compressed."""
         info, start = self._members[name]
         if info.compress_type != zipfile.ZIP_STORED:
             return None
@@ -200,7 +200,7 @@ class ZipArchive:
 
 
 def _zip64_sizes(extra: bytes) -> list[int]:
-    """Returns the 64-bit sizes in a header's extra field."""
+    """The 64-bit sizes in a header's extra field."""
     offset = 0
     while offset + 4 <= len(extra):
         kind, length = struct.unpack_from("<HH", extra, offset)

@@ -30,7 +30,7 @@ MAX_CONSTANT_ZEROS = 1024
 
 
 class EmissionError(Exception):
-    """ONNX rejects an emitted node. The fault is in this package; the message names the layer."""
+    """ONNX rejects an emitted node. The error is in this package; the message names the layer."""
 
 
 class Origin(NamedTuple):

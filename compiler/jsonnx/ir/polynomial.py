@@ -27,7 +27,7 @@ class Polynomial:
 
     @staticmethod
     def of(size: Dim) -> Polynomial:
-        """Returns a size for one sample: the batch size is 1."""
+        """A size for one sample: the batch size is 1."""
         if isinstance(size, int):
             return Polynomial({(): size} if size else {})
         total = Polynomial({(): size.offset} if size.offset else {})
@@ -71,7 +71,7 @@ UNKNOWN = Polynomial({("?",): 1})
 
 
 def product(sizes: Iterable[Dim]) -> Polynomial:
-    """Returns the product of sizes for one sample."""
+    """The product of sizes for one sample."""
     factors = list(sizes)
     result = Polynomial.of(prod(size for size in factors if isinstance(size, int)))
     for size in factors:
@@ -81,7 +81,7 @@ def product(sizes: Iterable[Dim]) -> Polynomial:
 
 
 def _factors(symbol: str) -> Monomial:
-    """Returns the factors of a symbol: `Size` names a product of symbols after its formula, `height*width`."""
+    """The factors of a symbol: `Size` names a product of symbols after its formula, `height*width`."""
     names = symbol.split("*")
     if not all(name.isidentifier() for name in names):
         return () if symbol == str(BATCH) else (f"({symbol})",)

@@ -21,7 +21,7 @@ def require_weight_size(name: str, type: TensorType) -> None:
 
 
 def require_same_shape(name: str, first_call: Weight, this_call: Weight) -> Weight:
-    """Returns the weight of a layer's first call; raises ShapeError if a later call needs another shape."""
+    """The weight of a layer's first call; raises ShapeError if a later call needs another shape."""
     if first_call.shape != this_call.shape:
         shape, needed_shape = list(first_call.shape), list(this_call.shape)
         message = f"has the weight {name!r} of shape {shape} from its first call, and needs {needed_shape} here"

@@ -12,7 +12,7 @@ class SpecProtocol(LanguageServerProtocol):
     """Without it, an editor would wait forever for the answer to a request that cannot be read."""
 
     def structure_message(self, data: dict[str, Any]) -> Any:
-        """Returns a message as an object. Answers a request with the error before it is raised."""
+        """A message as an object. Answers a request with the error before it is raised."""
         try:
             return super().structure_message(data)
         except JsonRpcException:

@@ -36,7 +36,7 @@ def activate(g: Builder, x: Value, activation: ActivationFunction | None) -> Val
 
 
 def activated_type(x: TensorType, activation: ActivationFunction | None) -> TensorType:
-    """Returns the type of `activate(x)`. Raises ShapeError if x is not floating-point or has the wrong shape."""
+    """The type of `activate(x)`. Raises ShapeError if x is not floating-point or has the wrong shape."""
     if activation is None:
         return x
     require(x.dtype.startswith("float"), f"applies {activation.type_name!r} to real numbers only, got {x}")

@@ -17,7 +17,7 @@ def _is_number(value: object) -> bool:
 
 
 def is_list_of_numbers(value: object) -> bool:
-    """Tells whether the value is a list, or a tuple, whose first item is a number."""
+    """Whether the value is a list, or a tuple, whose first item is a number."""
     return isinstance(value, (list, tuple)) and len(value) > 0 and _is_number(value[0])
 
 
@@ -32,13 +32,13 @@ MIN_SLICE_BOUND, MAX_SLICE_BOUND = -(2**63), 2**63 - 1
 
 
 def axis_of(x: TensorType, axis: int) -> int:
-    """Returns the axis counted from 0. Raises ShapeError if x has no such axis."""
+    """The axis counted from 0. Raises ShapeError if x has no such axis."""
     require(-x.rank <= axis < x.rank, f"has axis {axis}, which {x} does not have", "the batch axis is 0, the last -1")
     return axis % x.rank
 
 
 def axes_of(x: TensorType, axes: int | Sequence[int]) -> list[int]:
-    """Returns the sorted axes counted from 0. Raises ShapeError if one does not exist or occurs twice."""
+    """The sorted axes counted from 0. Raises ShapeError if one does not exist or occurs twice."""
     resolved = sorted(axis_of(x, axis) for axis in ([axes] if isinstance(axes, int) else axes))
     require(len(set(resolved)) == len(resolved), f"has the axes {axes}, of which two are the same one of {x}")
     return resolved

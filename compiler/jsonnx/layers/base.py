@@ -105,7 +105,7 @@ class Layer(Component):
         return ()
 
     def infer_mask(self, inputs: Sequence[TensorType], masks: Sequence[TensorType | None]) -> TensorType | None:
-        """Returns the type of the mask of the first `masked_output_count` outputs, or None if they have no mask.
+        """The type of the mask of the first `masked_output_count` outputs, or None if they have no mask.
 
         A mask is boolean, false at the positions that later layers skip; its axes are the leading axes of the value it
         belongs to. Raises ShapeError if the layer cannot handle the masks of its inputs.
@@ -130,7 +130,7 @@ class Layer(Component):
 
 
 def infer_types(layer: Layer, *inputs: TensorType) -> tuple[TensorType, ...]:
-    """Returns the types of a layer's outputs.
+    """The types of a layer's outputs.
 
     Raises ShapeError if the layer does not accept the inputs, if an output has no elements or too many, or if its
     activity regularizer does not accept an output.
@@ -203,7 +203,7 @@ def inner_layer_scope(g: Builder, name: str, inner: Layer) -> Iterator[None]:
 
 
 def nested_shape(numbers: Any, message: str, code: str = "shape-mismatch") -> tuple[int, ...]:
-    """Returns the shape of nested tuples of numbers. Raises ShapeError with the message if they are ragged or empty."""
+    """The shape of nested tuples of numbers. Raises ShapeError with the message if they are ragged or empty."""
     if not isinstance(numbers, tuple):
         return ()
     shapes = {nested_shape(item, message, code) for item in numbers}
@@ -212,7 +212,7 @@ def nested_shape(numbers: Any, message: str, code: str = "shape-mismatch") -> tu
 
 
 def numbered_names(layers: Iterable[Layer]) -> list[str]:
-    """Returns a unique name per layer: its type in snake case, with `_1`, `_2` and so on if the type is repeated."""
+    """A unique name per layer: its type in snake case, with `_1`, `_2` and so on if the type is repeated."""
     counts: dict[str, int] = {}
     names = []
     for inner in layers:
@@ -223,5 +223,5 @@ def numbered_names(layers: Iterable[Layer]) -> list[str]:
 
 
 def output_types(types: OutputTypes) -> tuple[TensorType, ...]:
-    """Returns a layer's output types as a tuple, also for a single output."""
+    """A layer's output types as a tuple, also for a single output."""
     return types if isinstance(types, tuple) else (types,)

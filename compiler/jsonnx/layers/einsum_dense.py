@@ -129,7 +129,7 @@ class EinsumDense(Layer):
         return activated_type(x.with_shape(sizes[letter] for letter in equation.y), self.activation)
 
     def parse_equation(self, x: TensorType) -> Equation:
-        """Returns the equation for an input of this type. Raises ShapeError if it is malformed or does not fit."""
+        """The equation for an input of this type. Raises ShapeError if it is malformed or does not fit."""
         match = re.fullmatch(r"(\.\.\.)?([A-Za-z]+)(\.\.\.)?,([A-Za-z]+)->(\.\.\.)?([A-Za-z]+)(\.\.\.)?", self.equation)
         parts = match.groups() if match else ()
         well_formed = match and (parts[0], parts[2]) == (parts[4], parts[6]) and not (parts[0] and parts[2])
@@ -146,7 +146,7 @@ class EinsumDense(Layer):
         return Equation(before + inputs + after, kernel, before + outputs + after, dots)
 
     def axis_sizes(self, x: TensorType, equation: Equation) -> dict[str, Dim]:
-        """Returns the size of every letter. Raises ShapeError if sizes conflict or one cannot be determined."""
+        """The size of every letter. Raises ShapeError if sizes conflict or one cannot be determined."""
         sizes: dict[str, Dim] = {}
         for axis, letter in enumerate(equation.x):
             size = sizes.setdefault(letter, x.shape[axis])

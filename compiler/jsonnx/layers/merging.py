@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def merged_type(inputs: tuple[TensorType, ...]) -> TensorType:
-    """Returns the type of an element-wise merge: NumPy broadcasting of all axes but the batch.
+    """The type of an element-wise merge: NumPy broadcasting of all axes but the batch.
 
     An input of lower rank gets its missing axes directly after the batch axis, as in Keras.
     """
@@ -37,7 +37,7 @@ def merged_type(inputs: tuple[TensorType, ...]) -> TensorType:
 
 
 def merged_batch_axis(inputs: tuple[TensorType, ...]) -> Dim:
-    """Returns the size of the first axis of a merge. Raises ShapeError if the inputs disagree on it."""
+    """The size of the first axis of a merge. Raises ShapeError if the inputs disagree on it."""
     size = inputs[0].shape[0]
     for x in inputs[1:]:
         merged = broadcast(size, x.shape[0])
@@ -48,7 +48,7 @@ def merged_batch_axis(inputs: tuple[TensorType, ...]) -> Dim:
 
 
 def _broadcast_conflict(left: tuple[Dim, ...], right: tuple[Dim, ...]) -> tuple[Dim, Dim, int]:
-    """Returns the last pair of sizes that cannot be broadcast, and their axis counted from the end."""
+    """The last pair of sizes that cannot be broadcast, and their axis counted from the end."""
     pairs = zip(reversed(left), reversed(right), strict=False)
     return next((a, b, -offset) for offset, (a, b) in enumerate(pairs, 1) if broadcast(a, b) is None)
 

@@ -29,7 +29,7 @@ def inverted_dropout_scale(rate: float) -> float:
 
 
 def dropout_mask_shape(x: TensorType, noise_shape: tuple[int | None, ...] | None) -> list[Dim]:
-    """Returns the sizes of a dropout mask. Raises ShapeError if `noise_shape` does not fit x."""
+    """The sizes of a dropout mask. Raises ShapeError if `noise_shape` does not fit x."""
     require_real(x)
     noise = (None,) * x.rank if noise_shape is None else noise_shape
     require(len(noise) == x.rank, f"has a noise_shape of {len(noise)} axes, the input {x} has {x.rank}")

@@ -64,7 +64,7 @@ class SlidingWindows(NamedTuple):
         return [(size - 1) * dilation + 1 for size, dilation in zip(self.size, self.dilations, strict=True)]
 
     def output_type(self, x: TensorType, data_format: DataFormat | None, channels: Dim) -> TensorType:
-        """Returns the type with one element per window. Raises ShapeError if no window fits."""
+        """The type with one element per window. Raises ShapeError if no window fits."""
         shape = list(x.shape)
         shape[channel_axis(x.rank, data_format)] = channels
         has_gaps = any(map(gt, self.strides, self.spans))
@@ -75,7 +75,7 @@ class SlidingWindows(NamedTuple):
         return x.with_shape(shape)
 
     def _output_size(self, index: int, axis: int, x: TensorType) -> Dim:
-        """Returns the number of windows along an axis: (n - span) // stride + 1, or ceil(n / stride) with padding."""
+        """The number of windows along an axis: (n - span) // stride + 1, or ceil(n / stride) with padding."""
         n, span, stride = x.shape[axis], self.spans[index], self.strides[index]
         text = f"has a {self.window_name} that spans {span} on axis {axis}, more than {MAX_WINDOW_SPAN}"
         require(span <= MAX_WINDOW_SPAN, text, code="out-of-range")
@@ -98,7 +98,7 @@ class SlidingWindows(NamedTuple):
         return str(span) if dilation == 1 else f"({size} - 1) * {dilation} + 1 = {span}"
 
     def onnx_attributes(self, sizes: Sequence[Dim]) -> dict[str, Any]:
-        """Returns the attributes of an ONNX operator over an input with these spatial sizes.
+        """The attributes of an ONNX operator over an input with these spatial sizes.
 
         `same` pads by `max((ceil(n / stride) - 1) * stride + span - n, 0)`, the smaller half at the start, as in
         TensorFlow. If that depends on a symbolic n, the operator computes it at run time. `causal` pads by span - 1 at

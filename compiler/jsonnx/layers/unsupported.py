@@ -14,7 +14,7 @@ class UnsupportedLayer(NamedTuple):
 
 
 def unsupported_layer(name: str) -> UnsupportedLayer | None:
-    """Returns the diagnostic for a Keras layer name, or None for a name unknown to Keras."""
+    """The diagnostic for a Keras layer name, or None for a name unknown to Keras."""
     reason = NOT_EXPRESSIBLE.get(name) or UNSUPPORTED_OPS.get(name)
     if reason is not None:
         why, instead = reason

@@ -20,12 +20,12 @@ PREFIX = "std."
 
 @cache
 def block_types() -> tuple[str, ...]:
-    """Returns the types of all blocks, sorted: `std.Bottleneck`, ..."""
+    """The types of all blocks, sorted: `std.Bottleneck`, ..."""
     return tuple(sorted(f"{PREFIX}{file.name.removesuffix('.json')}" for file in _folder() if _is_spec(file.name)))
 
 
 def source_text(type_: str) -> str:
-    """Returns the text of the spec that defines the block of a type. Raises KeyError if there is no such block."""
+    """The text of the spec that defines the block of a type. Raises KeyError if there is no such block."""
     name = type_.removeprefix(PREFIX)
     for file in _folder():
         if file.name == f"{name}.json" and type_ == f"{PREFIX}{name}":
@@ -35,7 +35,7 @@ def source_text(type_: str) -> str:
 
 @cache
 def library_spec(type_: str) -> dict[str, Any]:
-    """Returns the spec that defines the block of a type and uses it. Raises KeyError if there is no such block.
+    """The spec that defines the block of a type and uses it. Raises KeyError if there is no such block.
 
     Callers share it and must not change it.
     """
@@ -43,7 +43,7 @@ def library_spec(type_: str) -> dict[str, Any]:
 
 
 def example(type_: str) -> dict[str, Any]:
-    """Returns the example of a block, a spec that uses it by its type. Raises KeyError if there is no such block."""
+    """The example of a block, a spec that uses it by its type. Raises KeyError if there is no such block."""
     spec = library_spec(type_)
     main = type_.removeprefix(PREFIX)
     layers = [entry | {"type": type_} if entry["type"] == main else entry for entry in spec["layers"]]
@@ -51,7 +51,7 @@ def example(type_: str) -> dict[str, Any]:
 
 
 def block_definitions(type_: str) -> dict[str, Any]:
-    """Returns the definitions that the block of a type consists of, by type, as in the section `blocks` of a spec.
+    """The definitions that the block of a type consists of, by type, as in the section `blocks` of a spec.
 
     The first is the block itself; the others are the further blocks of its file, such as `std.MLP.hidden`, which specs
     cannot use. Raises KeyError if there is no such block.
@@ -67,7 +67,7 @@ def block_definitions(type_: str) -> dict[str, Any]:
 
 
 def _folder() -> list[Any]:
-    """Returns the files of this package, which may be in an archive."""
+    """The files of this package, which may be in an archive."""
     from importlib.resources import files  # takes longer to import than a spec without these blocks to check
 
     return list(files(__package__).iterdir())

@@ -156,7 +156,7 @@ class _Reader:
         lists = {key: self._codes(f"{name}.{key}", key, table[key]) for key in LIST_KEYS if key in table}
         per_file = table.get(PER_FILE_KEY, {})
         if not isinstance(per_file, dict):
-            raise self._fault(f"{name}.{PER_FILE_KEY} must be a table of lists of codes", LIST_HELP, PER_FILE_KEY)
+            raise self._error(f"{name}.{PER_FILE_KEY} must be a table of lists of codes", LIST_HELP, PER_FILE_KEY)
         ignores = {
             pattern: self._codes(f"{name}.{PER_FILE_KEY}.{pattern!r}", pattern, codes)
             for pattern, codes in per_file.items()
@@ -168,22 +168,22 @@ class _Reader:
     def _check_keys(self, table: Any, known: Collection[str], name: str) -> None:
         if not isinstance(table, dict):
             key = name.rpartition(".")[2]
-            raise self._fault(f"{name} must be a table", f"it has the keys {quoted_list(known)}", key)
+            raise self._error(f"{name} must be a table", f"it has the keys {quoted_list(known)}", key)
         for key in table:
             if key not in known:
                 help = suggestion(key, known) or f"known keys: {', '.join(known)}"
-                raise self._fault(f"{name} has no key {key!r}", help, key)
+                raise self._error(f"{name} has no key {key!r}", help, key)
 
     def _codes(self, name: str, key: str, value: Any) -> frozenset[str]:
         if not isinstance(value, list) or not all(isinstance(code, str) for code in value):
-            raise self._fault(f"{name} must be a list of codes", LIST_HELP, key)
+            raise self._error(f"{name} must be a list of codes", LIST_HELP, key)
         unknown = next((code for code in value if not _is_known(code)), None)
         if unknown is not None:
             message = f"{name} names the rule {unknown!r}, which does not exist"
             raise _usage_error("unknown-rule", self.file, message, _rule_help(unknown), self._line(unknown))
         return _codes_of(value)
 
-    def _fault(self, message: str, help: str, word: str) -> UsageError:
+    def _error(self, message: str, help: str, word: str) -> UsageError:
         return _usage_error("bad-configuration", self.file, message, help, self._line(word))
 
     def _line(self, word: str) -> int | None:

@@ -12,7 +12,7 @@ from .linted_network import LintedNetwork
 
 
 def set_key(network: LintedNetwork, path: JsonPath, value: Json, *, is_safe: bool = False) -> Fix | None:
-    """Returns a fix that gives a key of an object a value, whether the object has the key or not; None if it is not an
+    """A fix that gives a key of an object a value, whether the object has the key or not; None if it is not an
     object."""
     container: Any = network.typed.network.flat_document
     for step in path[:-1]:
@@ -27,7 +27,7 @@ def set_key(network: LintedNetwork, path: JsonPath, value: Json, *, is_safe: boo
 
 
 def remove_layer(network: LintedNetwork, call: Call) -> Fix | None:
-    """Returns a fix that removes a layer without weights, whose successor then takes its input.
+    """A fix that removes a layer without weights, whose successor then takes its input.
 
     None if an entry names the layer, if the layer does not take the result of the entry before it, or if it is in a
     block or repeated. The fix is safe if the default names of all other layers stay the same.

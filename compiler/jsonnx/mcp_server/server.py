@@ -87,7 +87,8 @@ def _diagnostics_of(error: BaseException | None) -> Sequence[Diagnostic | dict[s
         return error.diagnostics
     if isinstance(error, ValidationError):
         return [
-            Diagnostic("bad-option", f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}") for fault in error.errors()
+            Diagnostic("bad-option", f"{'.'.join(map(str, diagnostic['loc']))}: {diagnostic['msg']}")
+            for diagnostic in error.errors()
         ]
     if isinstance(error, OSError):
         return [Diagnostic("system-failure", f"the operating system reports an error: {error.strerror}")]

@@ -46,7 +46,7 @@ DEFAULT_RUNS = "runs"
 """The folder of the runs of trainings without `output`."""
 
 TRAINING_CHANGES = ("training.trackers=[]",)
-"""Overrides of every training: a tracker may send figures to a service, which is not for the client to decide."""
+"""Overrides of every training: a tracker may send metrics to a service, which is not for the client to decide."""
 
 
 class Tools:
@@ -192,8 +192,8 @@ class Tools:
         its RUN folder."""
         options = [f"--data={self.folder.data(data)}"] if data is not None else []
         arguments = ["--format=json", *options, "--", self.folder.model(model)]
-        figures = json_of(await self._run("evaluate", arguments, seconds=LONG_SECONDS))
-        return {"figures": {name: shortened(figure) for name, figure in figures.items()}}
+        metrics = json_of(await self._run("evaluate", arguments, seconds=LONG_SECONDS))
+        return {"figures": {name: shortened(metric) for name, metric in metrics.items()}}
 
     async def predict(
         self, model: Model, data: Data, output: Output = None, offset: Offset = 0, limit: Limit = DEFAULT_ITEMS

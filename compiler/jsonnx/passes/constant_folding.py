@@ -23,7 +23,7 @@ folding = RuleSet(cleanup=None)
 
 
 def bind_weights(graph: Graph, weights: Mapping[str, np.ndarray]) -> Graph:
-    """Returns the graph with constants in place of parameters and states, under their names, and folds constants.
+    """The graph with constants in place of parameters and states, under their names, and folds constants.
 
     Raises VocabularyNotLearned if a vocabulary has yet to be learned from data.
     """
@@ -33,7 +33,7 @@ def bind_weights(graph: Graph, weights: Mapping[str, np.ndarray]) -> Graph:
 
 
 def bind_states(graph: Graph, arrays: Mapping[str, np.ndarray]) -> Graph:
-    """Returns the graph with constants in place of the states that have an array."""
+    """The graph with constants in place of the states that have an array."""
     states = {name: state for name, state in graph.states.items() if name not in arrays}
     bound = _with_constants(graph, [state for name, state in graph.states.items() if name in arrays], arrays)
     return replace(bound, states=states)

@@ -60,7 +60,7 @@ class Conversion(ABC):
         converters: Mapping[str, Callable[[Self, Node], Results]],
         gradient_converters: Mapping[str, Callable[[Self, Node, GradientInfo], Results]] | None = None,
     ) -> Graph:
-        """Returns the graph with the nodes converted that these rules match.
+        """The graph with the nodes converted that these rules match.
 
         `converters` has the rules by operator, `gradient_converters` those for nodes whose output is a gradient, by the
         operator that `Graph.gradients` names.
@@ -107,7 +107,7 @@ class Conversion(ABC):
             self.use_counts[result] = self.use_counts[output]
 
     def finish(self) -> Graph:
-        """Returns the new graph."""
+        """The new graph."""
         graph = replace(self.graph, gradients=self.g.gradients)
         return canonicalize(graph.with_nodes(self.g.nodes, self.replacements))
 

@@ -129,7 +129,7 @@ class RuleSet:
 
 
 def with_replaced_inputs(node: Node, replacements: Mapping[Value, Value]) -> Node:
-    """Returns the node itself if it reads no replaced value."""
+    """The node itself if it reads no replaced value."""
     if not any(x in replacements for x in node.inputs):
         return node
     return node.with_inputs(None if x is None else replacements.get(x, x) for x in node.inputs)

@@ -26,7 +26,7 @@ MAX_LISTED_CLASSES = 10
 ClassWeights = Literal["balanced"] | Mapping[Any, float]
 
 
-class ClassWeightFault(NamedTuple):
+class ClassWeightError(NamedTuple):
     """An error in the weights of classes; `path` leads from them to the wrong part."""
 
     code: str
@@ -57,7 +57,7 @@ class WeightedClasses(NamedTuple):
 
 
 def class_weights_by_output(setting: Any, outputs: Mapping[str, WeightedClasses]) -> dict[str, ClassWeights]:
-    """The weights of the classes of each output, as a setting without faults gives them."""
+    """The weights of the classes of each output, as a setting without errors gives them."""
     if setting is None:
         return {}
     if isinstance(setting, Mapping) and has_weights_by_output(setting):
@@ -70,63 +70,63 @@ def has_weights_by_output(setting: Mapping[Any, Any]) -> bool:
     return any(isinstance(value, (str, Mapping)) for value in setting.values())
 
 
-def class_weight_faults(setting: Any, outputs: Mapping[str, WeightedClasses]) -> list[ClassWeightFault]:
+def class_weight_errors(setting: Any, outputs: Mapping[str, WeightedClasses]) -> list[ClassWeightError]:
     """The first error in the weights of classes for these outputs, all of which have a loss."""
     if setting is None:
         return []
     if isinstance(setting, Mapping) and has_weights_by_output(setting):
-        return [fault for name, weights in setting.items() for fault in _output_faults(name, weights, outputs)]
+        return [error for name, weights in setting.items() for error in _output_errors(name, weights, outputs)]
     if isinstance(setting, Mapping) and len(outputs) > 1:
         message = f"class_weight has weights without saying for which of {quoted_or_list(outputs)}"
-        return [ClassWeightFault("unknown-name", (), message, "give an object of weights by output name")]
+        return [ClassWeightError("unknown-name", (), message, "give an object of weights by output name")]
     weighted = class_weights_by_output(setting, outputs)
     if not weighted:
         return [_no_classes(name, (), output) for name, output in outputs.items()][:1]
-    return [fault for name, weights in weighted.items() for fault in _class_faults(weights, (), outputs[name])]
+    return [error for name, weights in weighted.items() for error in _class_errors(weights, (), outputs[name])]
 
 
-def _output_faults(name: Any, weights: Any, outputs: Mapping[str, WeightedClasses]) -> list[ClassWeightFault]:
+def _output_errors(name: Any, weights: Any, outputs: Mapping[str, WeightedClasses]) -> list[ClassWeightError]:
     if name not in outputs:
         proposed = suggest(str(name), outputs)
         help = proposed.text if proposed else f"the outputs with a loss are {quoted_or_list(outputs)}"
         message = f"there is no output {name!r} with a loss"
-        return [ClassWeightFault("unknown-name", (str(name),), message, help, proposed)]
+        return [ClassWeightError("unknown-name", (str(name),), message, help, proposed)]
     if outputs[name].class_count is None:
         return [_no_classes(name, (name,), outputs[name])]
-    return _class_faults(weights, (name,), outputs[name])
+    return _class_errors(weights, (name,), outputs[name])
 
 
-def _no_classes(name: str, path: tuple[str, ...], output: WeightedClasses) -> ClassWeightFault:
+def _no_classes(name: str, path: tuple[str, ...], output: WeightedClasses) -> ClassWeightError:
     message = f"{output.loss.type_name} has no classes for the output {name!r}, and class_weight needs some"
-    return ClassWeightFault("loss-mismatch", path, message, "give the samples weights instead: sample_weight")
+    return ClassWeightError("loss-mismatch", path, message, "give the samples weights instead: sample_weight")
 
 
-def _class_faults(weights: Any, path: tuple[str, ...], output: WeightedClasses) -> list[ClassWeightFault]:
-    """The faults of the keys of an object of weights by class."""
+def _class_errors(weights: Any, path: tuple[str, ...], output: WeightedClasses) -> list[ClassWeightError]:
+    """The errors of the keys of an object of weights by class."""
     if isinstance(weights, str) and weights == BALANCED:
         return []
     if not isinstance(weights, Mapping):
         message = f"class_weight is {BALANCED!r} or an object of numbers by class, got {weights!r}"
-        return [ClassWeightFault("wrong-type", path, message, None)]
-    faults: list[ClassWeightFault] = []
+        return [ClassWeightError("wrong-type", path, message, None)]
+    errors: list[ClassWeightError] = []
     keys_by_class: dict[int, Any] = {}
     for key, weight in weights.items():
         if not isinstance(weight, Real) or not isfinite(weight) or weight < 0:
             shown = f"{float(weight):g}" if isinstance(weight, Real) else repr(weight)
             message = f"the weight of the class {key!r} must be a number of at least 0, got {shown}"
-            faults.append(ClassWeightFault("out-of-range", (*path, str(key)), message, None))
+            errors.append(ClassWeightError("out-of-range", (*path, str(key)), message, None))
         number = class_of_key(key, output)
         if number is None:
             message = f"there is no class {key!r}"
             proposed = suggest(str(key), output.labels)
             help = proposed.text if proposed else _classes_help(output)
-            faults.append(ClassWeightFault("unknown-name", (*path, str(key)), message, help, proposed))
+            errors.append(ClassWeightError("unknown-name", (*path, str(key)), message, help, proposed))
         elif number in keys_by_class:
             message = f"{key!r} and {keys_by_class[number]!r} are the same class"
-            faults.append(ClassWeightFault("duplicate-name", (*path, str(key)), message, "remove one of them"))
+            errors.append(ClassWeightError("duplicate-name", (*path, str(key)), message, "remove one of them"))
         else:
             keys_by_class[number] = key
-    return faults
+    return errors
 
 
 def class_of_key(key: Any, output: WeightedClasses) -> int | None:

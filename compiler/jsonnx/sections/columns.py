@@ -25,7 +25,7 @@ class AssignedColumns(NamedTuple):
     path: JsonPath | None
 
 
-class ColumnFault(NamedTuple):
+class ColumnError(NamedTuple):
     """What is wrong with an `x`, `y` or `sample_weight` of a spec."""
 
     code: str
@@ -80,7 +80,7 @@ def _matches(name: str, pattern: str) -> bool:
 
 
 def assigned_columns(setting: Any, key: str, names: Collection[str]) -> dict[str, AssignedColumns]:
-    """The columns of each input or target, as a setting without faults assigns them; `key` is `x` or `y`."""
+    """The columns of each input or target, as a setting without errors assigns them; `key` is `x` or `y`."""
     path = ("training", "data", key)
     by_name = setting if isinstance(setting, Mapping) else {} if setting is None else dict.fromkeys(names, setting)
     columns: dict[str, AssignedColumns] = {}
@@ -93,14 +93,14 @@ def assigned_columns(setting: Any, key: str, names: Collection[str]) -> dict[str
 
 
 def weight_columns(setting: Any, outputs: Collection[str]) -> dict[str, AssignedColumns]:
-    """The columns of the sample weights of each output that has some, as a setting without faults assigns them."""
+    """The columns of the sample weights of each output that has some, as a setting without errors assigns them."""
     if setting is None:
         return {}
     weighted = [name for name in outputs if not isinstance(setting, Mapping) or name in setting]
     return assigned_columns(setting, SAMPLE_WEIGHT, weighted)
 
 
-def column_faults(setting: Any, key: str, names: Collection[str]) -> Iterator[ColumnFault]:
+def column_errors(setting: Any, key: str, names: Collection[str]) -> Iterator[ColumnError]:
     """What is wrong with an `x`, `y` or `sample_weight`; `names` are the names of the inputs or of the outputs with a
     target."""
     path = ("training", "data", key)
@@ -111,13 +111,13 @@ def column_faults(setting: Any, key: str, names: Collection[str]) -> Iterator[Co
                 proposed = suggest(name, names)
                 help = proposed.text if proposed else "remove the entry"
                 fix = proposed.fix((*path, name), at_key=True) if proposed else None
-                yield ColumnFault("unknown-name", message, (*path, name), help, fix)
+                yield ColumnError("unknown-name", message, (*path, name), help, fix)
     elif setting is not None and len(names) > 1 and key != SAMPLE_WEIGHT:
         message = f"{key!r} names columns without saying for which of {quoted_or_list(names)}"
-        yield ColumnFault("ambiguous-columns", message, path, "give an object of columns by name")
+        yield ColumnError("ambiguous-columns", message, path, "give an object of columns by name")
         return
     columns_by_name = weight_columns(setting, names) if key == SAMPLE_WEIGHT else assigned_columns(setting, key, names)
     for name, (columns, own_path) in columns_by_name.items():
         if not columns and own_path is not None:
             message = f"the list of columns for {name!r} is empty"
-            yield ColumnFault("missing-column", message, own_path, "name at least one column")
+            yield ColumnError("missing-column", message, own_path, "name at least one column")

@@ -1,4 +1,4 @@
-"""The threshold that maximizes a figure, and the temperature that minimizes the cross-entropy, in float64."""
+"""The threshold that maximizes a metric, and the temperature that minimizes the cross-entropy, in float64."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ SEARCH_STEPS = 80
 
 
 def best_threshold(probabilities: Array, targets: Array, section: ThresholdSection) -> float:
-    """The threshold that maximizes the figure of the section, halfway between two probabilities of the samples.
+    """The threshold that maximizes the metric of the section, halfway between two probabilities of the samples.
 
     Of equally good ones, the closest to 0.5. If no threshold reaches a least precision or recall, it is ignored.
     """
     scores, positive = np.asarray(probabilities, np.float64).ravel(), np.asarray(targets).ravel() != 0
     levels, confusion = cuts_of_scores(scores, positive, np.ones(scores.size))
     cuts = (np.append(0.0, levels) + np.append(levels, 1.0)) / 2
-    figures = _figure(confusion, section.maximize)[0]
+    metrics = _metric(confusion, section.maximize)[0]
     for least, reached in ((section.min_precision, confusion.precision), (section.min_recall, confusion.recall)):
         if least is not None and (reached[0] >= least).any():
-            figures = np.where(reached[0] >= least, figures, -np.inf)
-    best = np.flatnonzero(figures == figures.max())
+            metrics = np.where(reached[0] >= least, metrics, -np.inf)
+    best = np.flatnonzero(metrics == metrics.max())
     return float(cuts[best[np.abs(cuts[best] - 0.5).argmin()]])
 
 
-def _figure(confusion: Confusion, name: str) -> Array:
+def _metric(confusion: Confusion, name: str) -> Array:
     tp, fp, fn, tn = confusion
     if name in ("f1", "f2"):
         return confusion.f_score(float(name[1:]))
@@ -40,8 +40,8 @@ def _figure(confusion: Confusion, name: str) -> Array:
         return (confusion.recall + confusion.specificity) / 2
     if name == "accuracy":
         return (tp + tn) / (tp + fp + fn + tn)
-    figures: Array = getattr(confusion, name)
-    return figures
+    metrics: Array = getattr(confusion, name)
+    return metrics
 
 
 def best_temperature(logits: Array, targets: Array, is_exclusive: bool) -> float:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from ..core.types import TensorType
 from ..training.losses.losses import BinaryLoss, CategoricalLoss, Loss
 from ..training.losses.margin_losses import OverlapLoss
-from .columns import ColumnFault
+from .columns import ColumnError
 from .data_section import DataSection
 
 
@@ -27,7 +27,7 @@ def mask_class_counts(
     return counts
 
 
-def mask_faults(data: DataSection, class_counts: Mapping[str, int]) -> Iterator[ColumnFault]:
+def mask_errors(data: DataSection, class_counts: Mapping[str, int]) -> Iterator[ColumnError]:
     """`mask_values` that do not name one value for each class of the masks."""
     values, path = data.images.mask_values, ("training", "data", "images", "mask_values")
     if values is None:
@@ -35,11 +35,11 @@ def mask_faults(data: DataSection, class_counts: Mapping[str, int]) -> Iterator[
     repeated = next((value for value in values if values.count(value) > 1), None)
     if repeated is not None:
         message = f"{repeated} is the value of several classes"
-        yield ColumnFault("invalid-value", message, path, "give each class another value")
+        yield ColumnError("invalid-value", message, path, "give each class another value")
     if not class_counts:
         help = "masks are targets of an output [height, width, classes] with a loss that compares classes"
-        yield ColumnFault("invalid-value", "no output takes masks as its target", path, help)
+        yield ColumnError("invalid-value", "no output takes masks as its target", path, help)
     for name, count in class_counts.items():
         if len(values) != count:
             message = f"there are {len(values)} values, and the masks of {name!r} have {count} classes"
-            yield ColumnFault("invalid-value", message, path, "give one value for each class, in their order")
+            yield ColumnError("invalid-value", message, path, "give one value for each class, in their order")

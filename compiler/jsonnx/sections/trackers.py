@@ -1,4 +1,4 @@
-"""The trackers that a spec may name; they only get figures, and change nothing that is trained."""
+"""The trackers that a spec may name; they only get metrics, and change nothing that is trained."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Literal
 
 from ..core.components import Component, Registry, attr
 
-TRACKERS = Registry("tracker", "A program that shows the figures of runs while they are trained.")
+TRACKERS = Registry("tracker", "A program that shows the metrics of runs while they are trained.")
 
 
 class Tracker(Component):
@@ -20,7 +20,7 @@ class Tensorboard(Tracker):
 
 @TRACKERS.register()
 class Mlflow(Tracker):
-    """Writes parameters, figures and the spec to the MLflow store of `MLFLOW_TRACKING_URI`, by default `mlflow.db`."""
+    """Writes parameters, metrics and the spec to the MLflow store of `MLFLOW_TRACKING_URI`, by default `mlflow.db`."""
 
     experiment: str | None = attr(
         None, doc="Experiment that the run belongs to; if null, `MLFLOW_EXPERIMENT_NAME` or MLflow's `Default`."

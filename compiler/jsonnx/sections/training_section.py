@@ -88,26 +88,26 @@ class TargetSection(Section):
 
 
 class EarlyStoppingSection(Section):
-    """Stops training when a figure no longer improves."""
+    """Stops training when a metric no longer improves."""
 
-    monitor: str = attr("val_loss", doc="Figure that is monitored, such as `loss` or `val_accuracy`.")
+    monitor: str = attr("val_loss", doc="Metric that is monitored, such as `loss` or `val_accuracy`.")
     patience: int = attr(0, doc="Number of epochs without improvement after which training stops.", minimum=0)
     min_delta: float = attr(0.0, doc="Minimum change that counts as an improvement.", minimum=0)
     mode: Literal["auto", "min", "max"] = attr(
-        "auto", doc="Whether lower (`min`) or higher (`max`) figures are better; `auto` decides by the name."
+        "auto", doc="Whether lower (`min`) or higher (`max`) metrics are better; `auto` decides by the name."
     )
     start_from_epoch: int = attr(0, doc="Number of epochs at the start that are not monitored.", minimum=0)
 
 
 class ReduceOnPlateauSection(Section):
-    """Multiplies the learning rate by a factor when a figure no longer improves."""
+    """Multiplies the learning rate by a factor when a metric no longer improves."""
 
-    monitor: str = attr("val_loss", doc="Figure that is monitored, such as `loss` or `val_accuracy`.")
+    monitor: str = attr("val_loss", doc="Metric that is monitored, such as `loss` or `val_accuracy`.")
     factor: float = attr(0.1, doc="Factor of the learning rate.", above=0, below=1)
     patience: int = attr(10, doc="Number of epochs without improvement after which the rate is reduced.", minimum=0)
     min_delta: float = attr(0.0001, doc="Minimum change that counts as an improvement.", minimum=0)
     mode: Literal["auto", "min", "max"] = attr(
-        "auto", doc="Whether lower (`min`) or higher (`max`) figures are better; `auto` decides by the name."
+        "auto", doc="Whether lower (`min`) or higher (`max`) metrics are better; `auto` decides by the name."
     )
     cooldown: int = attr(0, doc="Number of epochs after a reduction in which patience does not count.", minimum=0)
     min_lr: float = attr(0.0, doc="Lower bound of the learning rate.", minimum=0)
@@ -121,10 +121,10 @@ class CheckpointSection(Section):
     every_minutes: float | None = attr(None, doc="Minutes between two checkpoints.", above=0)
     keep: int = attr(2, doc="Number of the newest checkpoints that are kept.", minimum=1, maximum=10_000)
     monitor: str | None = attr(
-        None, doc="Figure whose best epoch so far has a checkpoint of its own, `checkpoints/best.safetensors`."
+        None, doc="Metric whose best epoch so far has a checkpoint of its own, `checkpoints/best.safetensors`."
     )
     mode: Literal["auto", "min", "max"] = attr(
-        "auto", doc="Whether lower (`min`) or higher (`max`) figures are better; `auto` decides by the name."
+        "auto", doc="Whether lower (`min`) or higher (`max`) metrics are better; `auto` decides by the name."
     )
 
 
@@ -144,7 +144,7 @@ class ThresholdSection(Section):
     """How the threshold of sigmoid outputs is chosen on the validation data after training."""
 
     maximize: Literal["f1", "f2", "accuracy", "balanced_accuracy", "mcc", "precision", "recall"] = attr(
-        doc="Figure that the threshold maximizes; `mcc` is Matthews' correlation coefficient."
+        doc="Metric that the threshold maximizes; `mcc` is Matthews' correlation coefficient."
     )
     min_precision: float | None = attr(None, doc="Least precision, if any threshold reaches it.", minimum=0, maximum=1)
     min_recall: float | None = attr(None, doc="Least recall, if any threshold reaches it.", minimum=0, maximum=1)
@@ -234,7 +234,7 @@ class Training(Section):
     early_stopping: EarlyStoppingSection | None = attr(None, doc="Condition for stopping before the last epoch.")
     restore_best_weights: bool = attr(
         False,
-        doc="Whether training ends with the weights of the best epoch, by validation loss or the monitored figure.",
+        doc="Whether training ends with the weights of the best epoch, by validation loss or the monitored metric.",
     )
     reduce_on_plateau: ReduceOnPlateauSection | None = attr(None, doc="Condition for a lower learning rate.")
     checkpoint: CheckpointSection | None = attr(

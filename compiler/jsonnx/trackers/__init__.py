@@ -1,1 +1,1 @@
-"""Trackers: programs that are not part of jsonnx and show the figures of runs."""
+"""Trackers: programs that are not part of jsonnx and show the metrics of runs."""

@@ -25,7 +25,7 @@ _UNACCEPTED = re.compile(r"[^\w\-. :/]")
 
 
 class MlflowTracker(RunTracker):
-    """Logs parameters, tags, figures and the spec by MLflow's client, to the store that MLflow's variables name."""
+    """Logs parameters, tags, metrics and the spec by MLflow's client, to the store that MLflow's variables name."""
 
     def __init__(self, experiment: str | None) -> None:
         self._mlflow = require_package("mlflow", "mlflow", "the tracker mlflow")
@@ -34,7 +34,7 @@ class MlflowTracker(RunTracker):
         self._client: Any = None
         self._run_id = ""
         self._last_steps: dict[str, int] = {}
-        """The last step of each figure that the run has from before it was resumed."""
+        """The last step of each metric that the run has from before it was resumed."""
 
     def start(self, run: TrackedRun) -> None:
         for name in ("mlflow", "alembic"):  # they tell of the tables that they create
@@ -71,7 +71,7 @@ class MlflowTracker(RunTracker):
         return data.params
 
     def figures(self, step: int, epoch: int, values: Mapping[str, float]) -> None:
-        """Logs figures, but for those that the run has from before it was resumed: they are the same, bit for bit."""
+        """Logs metrics, but for those that the run has from before it was resumed: they are the same, bit for bit."""
         milliseconds = int(time.time() * 1000)
         named = {accepted_name(name): value for name, value in values.items()}
         metrics = [

@@ -35,7 +35,7 @@ class TensorboardTracker(RunTracker):
                 path.unlink()
         suffix = f".{len(list(folder.iterdir()))}"  # another file, even in the same second
         self._writer = self._writer_class(str(folder / FILE_PREFIX), suffix)
-        if run.is_resumed:  # discards the figures of later steps, which are trained again
+        if run.is_resumed:  # discards the metrics of later steps, which are trained again
             session = self._events.SessionLog(status=self._events.SessionLog.START)
             self._write(run.step + 1, session_log=session)
         rows = [f"| {name} | {value} |" for name, value in {**run.tags, **run.parameters}.items()]

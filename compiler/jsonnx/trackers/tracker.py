@@ -1,4 +1,4 @@
-"""What a tracker gets: a run when it starts, its figures, and how it ends."""
+"""What a tracker gets: a run when it starts, its metrics, and how it ends."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class TrackedRun:
 
 
 class RunTracker(ABC):
-    """Shows the figures of one run. Any exception of a method ends the tracking of the run, not its training."""
+    """Shows the metrics of one run. Any exception of a method ends the tracking of the run, not its training."""
 
     @abstractmethod
     def start(self, run: TrackedRun) -> None:
@@ -39,7 +39,7 @@ class RunTracker(ABC):
 
     @abstractmethod
     def figures(self, step: int, epoch: int, values: Mapping[str, float]) -> None:
-        """Takes figures after a number of steps since the start of the run; `epoch` counts from 0."""
+        """Takes metrics after a number of steps since the start of the run; `epoch` counts from 0."""
 
     @abstractmethod
     def end(self, state: str) -> None:

@@ -13,7 +13,7 @@ KEY_FILE = "wandb.json"
 
 
 class WandbTracker(RunTracker):
-    """Logs parameters, figures and the spec by the package wandb, which prints nothing."""
+    """Logs parameters, metrics and the spec by the package wandb, which prints nothing."""
 
     def __init__(self, project: str | None, mode: str) -> None:
         self._wandb = require_package("wandb", "wandb", "the tracker wandb")

@@ -17,14 +17,14 @@ class TrackerWorker:
     """
 
     def __init__(self, name: str, tracker: RunTracker) -> None:
-        self.name, self.fault = name, ""
+        self.name, self.error = name, ""
         self._tracker = tracker
         self._calls: SimpleQueue[tuple[str, tuple[Any, ...]] | None] = SimpleQueue()
         self._thread = Thread(target=self._work, name=f"tracker {name}", daemon=True)
         self._thread.start()
 
     def call(self, method: str, *arguments: Any) -> None:
-        if not self.fault:
+        if not self.error:
             self._calls.put((method, arguments))
 
     def close(self) -> None:
@@ -42,7 +42,7 @@ class TrackerWorker:
             try:
                 getattr(self._tracker, method)(*arguments)
             except (Exception, SystemExit) as error:
-                self.fault = _reason(error)
+                self.error = _reason(error)
                 return
 
 

@@ -29,7 +29,7 @@ PROGRESS_INTERVAL = 250
 MAX_TEXT_WEIGHT_BYTES = 1 << 12
 """Size in bytes from which the text of a model shows the hash of a weight instead of its values."""
 USER_ERRORS = re.compile(rb"(CompileError|FeedError|UsageError): ")
-"""Errors that are reported to users; all others are faults of the package."""
+"""Errors that are reported to users; all others are errors of the package."""
 
 Hashes = dict[str, str]
 
@@ -40,10 +40,10 @@ def record(only: str, seeds: int, jobs: int, folder: Path | None) -> dict[str, A
     selected = [entry for entry in entries(seeds) if only in entry.id]
     hashes: dict[str, Hashes] = {}
     with get_context("spawn").Pool(jobs, initializer=warm_up) as pool:
-        for id, artefact_hashes, faults in pool.imap_unordered(partial(hash_artefacts, folder=folder), selected):
+        for id, artefact_hashes, errors in pool.imap_unordered(partial(hash_artefacts, folder=folder), selected):
             hashes[id] = artefact_hashes
-            for fault in faults:
-                print(f"{id}: {fault}", file=sys.stderr)
+            for error in errors:
+                print(f"{id}: {error}", file=sys.stderr)
             if len(hashes) % PROGRESS_INTERVAL == 0 or len(hashes) == len(selected):
                 seconds = time.monotonic() - start
                 print(f"{len(hashes)} of {len(selected)} after {seconds:.0f} s", file=sys.stderr, flush=True)
@@ -73,15 +73,15 @@ def warm_up() -> None:
 
 
 def hash_artefacts(entry: Entry, folder: Path | None) -> tuple[str, Hashes, list[str]]:
-    """Returns the id, its hashes by artefact, and the errors that are faults of the package."""
-    hashes, faults = {}, []
+    """Returns the id, its hashes by artefact, and the errors that are errors of the package."""
+    hashes, errors = {}, []
     for name, content in artefacts(entry):
         hashes[name] = sha256(content).hexdigest()
         if name.endswith("/failure") and not USER_ERRORS.match(content):
-            faults.append(f"{name}: {content.decode()}")
+            errors.append(f"{name}: {content.decode()}")
         if folder is not None:
             save(folder / file_name(entry.id), name, content)
-    return entry.id, hashes, faults
+    return entry.id, hashes, errors
 
 
 def save(folder: Path, name: str, content: bytes) -> None:

@@ -125,7 +125,7 @@ def checkpoints() -> Iterator[Callable[[], object]]:
 
 @contextmanager
 def rejected_specs() -> Iterator[Callable[[], object]]:
-    """Specs with faults, whose errors are caught."""
+    """Specs with errors, whose errors are caught."""
     wrong = {**SPEC, "layers": [*SPEC["layers"], {"type": "Dens", "units": "many"}]}
 
     def reject() -> None:

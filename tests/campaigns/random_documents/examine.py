@@ -135,7 +135,7 @@ def _examine_sound(checked: CheckedSpec, run: Callable[[str, Callable[[], Any]],
     run("summary", summary)
     if model is not None:
         run("verify", lambda: model.verify() or True)
-        if len(checked.source.text) % 8 == 0:  # slow, and rarely at fault
+        if len(checked.source.text) % 8 == 0:  # slow, and rarely at error
             run("session", model.session)
     if checked.objective is not None:
         plan = run("plan", lambda: plan_training(checked))

@@ -19,7 +19,7 @@ from .values import Arrays
 MAX_AMPLIFICATION = 100.0
 """The allowed error as a multiple of the effect of rounding."""
 DRAWS = 3
-"""Number of draws on all of which a fault must appear: at a kink, results differ on single draws only."""
+"""Number of draws on all of which an error must appear: at a kink, results differ on single draws only."""
 
 Evaluation = tuple[Arrays, Arrays, Callable[[], list[Arrays]]]
 """Actual results, expected results, and a function that returns results perturbed by rounding."""
@@ -73,21 +73,21 @@ def compare(oracle: str, evaluations: Callable[[int], Evaluation], tolerance: fl
     first = ""
     for draw in range(DRAWS):
         actual, expected, perturbed = evaluations(draw)
-        faults = _differences(oracle, actual, expected, [], tolerance)
-        if faults:
-            faults = _differences(oracle, actual, expected, perturbed(), tolerance)
-        if not faults:
+        errors = _differences(oracle, actual, expected, [], tolerance)
+        if errors:
+            errors = _differences(oracle, actual, expected, perturbed(), tolerance)
+        if not errors:
             return
-        first = first or "; ".join(faults[:4])
+        first = first or "; ".join(errors[:4])
     raise OracleError(oracle, first)
 
 
 def _differences(oracle: str, actual: Arrays, expected: Arrays, perturbed: list[Arrays], tolerance: float) -> list[str]:
-    faults = []
+    errors = []
     for name, values in expected.items():
         if actual[name].shape != values.shape:
             raise OracleError(oracle, f"{name} has shape {actual[name].shape}, not {values.shape}")
         error = difference(actual[name], values, [other[name] for other in perturbed], tolerance)
         if error > 1:
-            faults.append(f"{name} is off by {error:.3g} times the allowed error")
-    return faults
+            errors.append(f"{name} is off by {error:.3g} times the allowed error")
+    return errors

@@ -414,7 +414,7 @@ def check_layer_weights(layer: Layer, types: list[TensorType]) -> None:
         try:
             lower_layer(g, layer, [g.input(f"x{index}", type) for index, type in enumerate(types)], [None] * len(types))
         except EmissionError:
-            return  # a fault of the layer, which the oracles report
+            return  # an error of the layer, which the oracles report
         check_weights(g)
 
 

@@ -1,7 +1,7 @@
 """The record of all runs and their failures, in `ledger.json` beside this file.
 
 `runs` lists the seeds by the version of the generator, since another version generates other models from them. `open`
-has the failures that are not explained yet, each with its shrunk model. `fixed` and `runtime` describe resolved faults
+has the failures that are not explained yet, each with its shrunk model. `fixed` and `runtime` describe resolved errors
 of jsonnx and of onnxruntime.
 """
 

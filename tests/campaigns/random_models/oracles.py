@@ -68,9 +68,9 @@ class Case:
     @cached_property
     def checked(self) -> CheckedSpec:
         checked = check_spec(self.spec)
-        faults = [d for d in checked.diagnostics if d.severity == "error"]
-        if faults:
-            messages = "; ".join(f"{d.code}: {d.message}" for d in faults)
+        errors = [d for d in checked.diagnostics if d.severity == "error"]
+        if errors:
+            messages = "; ".join(f"{d.code}: {d.message}" for d in errors)
             raise OracleError("valid", messages)
         return checked
 
@@ -388,9 +388,9 @@ def names(case: Case) -> None:
     new_names |= {name: f"in_{name}" for name in case.spec["inputs"]}
     renamed = shuffled(rename(case.spec, new_names), dice)
     other = check_spec(renamed)
-    faults = [d.message for d in other.diagnostics if d.severity == "error"]
-    if faults:
-        raise OracleError("names", "; ".join(faults))
+    errors = [d.message for d in other.diagnostics if d.severity == "error"]
+    if errors:
+        raise OracleError("names", "; ".join(errors))
     weights = {
         f"{new_names[name.partition('/')[0]]}/{name.partition('/')[2]}": values for name, values in case.weights.items()
     }

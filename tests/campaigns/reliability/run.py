@@ -41,7 +41,7 @@ CHECKS = (
         0.35,
     ),
     Check("models", "random_models.run --first {seed} --count 100000000 --jobs {jobs} --seconds {seconds}", 0.2),
-    Check("runs", "fault_injection.run --seed {seed} --kills 1000000 --faults 1000000 --seconds {seconds}", 0.15),
+    Check("runs", "fault_injection.run --seed {seed} --kills 1000000 --errors 1000000 --seconds {seconds}", 0.15),
     Check("power losses", "fault_injection.power_loss --seed {seed} --states 1000000 --seconds {seconds}", 0.05),
     Check(
         "gradients",

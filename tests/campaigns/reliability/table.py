@@ -42,14 +42,14 @@ def _rows() -> list[tuple[str, str, str, str]]:
         (
             "Random models: gradients, steps, bytes and results by several oracles",
             f"{sum(run['count'] for run in models['runs']):,}",
-            f"{_open(len(models['open']), 'open failures')}; {len(models['fixed'])} faults found and mended",
+            f"{_open(len(models['open']), 'open failures')}; {len(models['fixed'])} errors found and mended",
             "`python -m campaigns.random_models.run`",
         ),
         (
             "Killed, stopped and disturbed training runs, resumed and compared byte for byte",
             f"{sum(sum(outcomes.values()) for outcomes in trials.values()):,}: {kinds}",
             _open(broken, "broken promises"),
-            "`python -m campaigns.fault_injection.run --kills 20 --faults 100 --saves 1`, `.power_loss`, `.sweeps`",
+            "`python -m campaigns.fault_injection.run --kills 20 --errors 100 --saves 1`, `.power_loss`, `.sweeps`",
         ),
         _counted(
             counted,

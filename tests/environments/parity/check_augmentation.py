@@ -182,7 +182,7 @@ def test_changes_have_the_mean_and_deviation_of_those_of_keras(spec: dict) -> No
     images = np.repeat(rng.uniform(0, 255, (1, 7, 6, 3)), 4000, 0).astype("float32")
     augmented, _ = make_layer(spec).augment(images, rng)
     expected = np.asarray(keras_layer(spec, seed=1)(images, training=True))
-    figures = [(changed - images).reshape(4000, -1) for changed in (augmented, expected)]
-    for figure in (np.mean, np.std):
-        ours, theirs = (figure(changes, axis=0) for changes in figures)
-        np.testing.assert_allclose(ours, theirs, atol=0.12 * np.std(figures[1], axis=0).max())
+    metrics = [(changed - images).reshape(4000, -1) for changed in (augmented, expected)]
+    for metric in (np.mean, np.std):
+        ours, theirs = (metric(changes, axis=0) for changes in metrics)
+        np.testing.assert_allclose(ours, theirs, atol=0.12 * np.std(metrics[1], axis=0).max())

@@ -50,8 +50,8 @@ def test_outputs_metrics_and_weights_equal_those_of_keras(case: Network, record_
     oracle.compile(model, case.spec)
     if case.evaluated:
         measured("evaluation", evaluation_error(trainer, model, *batches[0]), OUTPUT_TOLERANCE)
-    figures = ["loss"] if case.evaluated else None
-    measured("figure", worst(metric_error(trainer, model, *batch, figures) for batch in batches), OUTPUT_TOLERANCE)
+    metrics = ["loss"] if case.evaluated else None
+    measured("figure", worst(metric_error(trainer, model, *batch, metrics) for batch in batches), OUTPUT_TOLERANCE)
     measured("weight", weight_error(start, trainer.weights(), oracle.weights(model)), WEIGHT_TOLERANCE)
 
 
@@ -86,13 +86,13 @@ def evaluation_error(trainer: Trainer, model: Any, x: Arrays, y: Arrays) -> floa
     return worst(difference(actual[name], expected[name]) for name in expected)
 
 
-def metric_error(trainer: Trainer, model: Any, x: Arrays, y: Arrays, figures: list[str] | None = None) -> float:
+def metric_error(trainer: Trainer, model: Any, x: Arrays, y: Arrays, metrics: list[str] | None = None) -> float:
     """Returns the error of the loss and the metrics of one step."""
     actual = trainer.step(x, y)
     model.reset_metrics()
     expected = model.train_on_batch(single_or_named(x), single_or_named(y), return_dict=True)
     assert set(actual) == set(expected)
-    return worst(difference(actual[name], expected[name]) for name in figures or expected)
+    return worst(difference(actual[name], expected[name]) for name in metrics or expected)
 
 
 def weight_error(start: Arrays, actual: Arrays, expected: Arrays) -> float:

@@ -1,4 +1,4 @@
-"""Figures of trained runs, compared with scikit-learn's metrics on what the deployed model predicts.
+"""Metrics of trained runs, compared with scikit-learn's metrics on what the deployed model predicts.
 
 Each run has what could come between the two: class weights, a chosen threshold, calibrated probabilities, normalized
 targets. tests/unit/training/test_sklearn.py compares more metrics, with recorded values.
@@ -99,7 +99,7 @@ CASES: dict[str, tuple[dict[str, Any], np.ndarray, dict[str, Any], dict[str, Sco
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_figures_of_a_run_equal_those_of_the_deployed_model(
+def test_metrics_of_a_run_equal_those_of_the_deployed_model(
     case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -124,10 +124,10 @@ def test_figures_of_a_run_equal_those_of_the_deployed_model(
     session = jsonnx.Session("run/model.onnx")
     threshold = json.loads(session.metadata.get("jsonnx.thresholds", '{"y": 0.5}'))["y"]
     predicted, expected = session.run(X[300:])["y"], targets[300:]
-    for figures in reported:
+    for metrics in reported:
         for name, score in scores.items():
-            assert figures[name] == pytest.approx(score(expected, predicted, threshold), rel=1e-6, abs=1e-6), name
-        if "auc" in figures:
-            assert figures["auc"] == pytest.approx(figures["roc_auc"], abs=BIN_WIDTH)
+            assert metrics[name] == pytest.approx(score(expected, predicted, threshold), rel=1e-6, abs=1e-6), name
+        if "auc" in metrics:
+            assert metrics["auc"] == pytest.approx(metrics["roc_auc"], abs=BIN_WIDTH)
     if case == "threshold":
         assert threshold != 0.5

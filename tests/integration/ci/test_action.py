@@ -133,7 +133,7 @@ def commit(repository: Path) -> None:
 
 RECORDED_JSONNX = """[ "$1" != diff ] || printf '%s\n' "$@" > "$RUNNER_TEMP/arguments"
 [ "$1" != diff ] || { printf '<!-- jsonnx diff -->\nspec.json differs\n'; exit "${DIFF_STATUS:-0}"; }"""
-"""In place of jsonnx: finds no fault, and records how `diff` is called."""
+"""In place of jsonnx: finds no error, and records how `diff` is called."""
 
 RECORDED_GH = """#!/bin/sh
 printf '%s\n' "$@" "token $GH_TOKEN" >> "$RUNNER_TEMP/requests"

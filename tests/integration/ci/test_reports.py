@@ -25,7 +25,7 @@ SCHEMA = Draft4Validator(json.loads((FOLDER / "sarif-2.1.0-rtm.5.json").read_tex
 GITHUB_MAX_GZIP_BYTES = 10 << 20
 GITLAB_KEYS = {"description", "check_name", "fingerprint", "severity", "location"}
 GITLAB_SEVERITIES = {"info", "minor", "major", "critical", "blocker"}
-TWO_FAULTS = """{
+TWO_ERRORS = """{
   "inputs": {"x": {"shape": [4]}},
   "layers": [
     {"type": "Dense", "unit": 3},
@@ -89,11 +89,11 @@ def test_sarif_keeps_the_limits_of_github(monkeypatch: pytest.MonkeyPatch) -> No
     assert 100 * len(gzip.compress(text.encode(), 1)) < GITHUB_MAX_GZIP_BYTES
 
 
-def test_sarif_has_the_range_and_the_fix_of_a_fault() -> None:
+def test_sarif_has_the_range_and_the_fix_of_a_error() -> None:
     edit = TextEdit(40, 46, Position(4, 23), Position(4, 29), '"units"')
     fix = Fix("Rename the key to 'units'", text_edits=(edit,))
-    fault = Diagnostic("unknown-key", "no key", "$", "a b.json", 4, 23, end_line=4, end_column=29, fix=fix)
-    [result] = sarif_run([fault])["results"]
+    error = Diagnostic("unknown-key", "no key", "$", "a b.json", 4, 23, end_line=4, end_column=29, fix=fix)
+    [result] = sarif_run([error])["results"]
     region = {"startLine": 4, "startColumn": 23, "endLine": 4, "endColumn": 29}
     assert result["locations"][0]["physicalLocation"]["region"] == region
     [entry] = result["fixes"]
@@ -106,7 +106,7 @@ def test_sarif_has_the_range_and_the_fix_of_a_fault() -> None:
     ]
 
 
-def test_a_fault_without_a_position_is_at_the_first_line() -> None:
+def test_a_error_without_a_position_is_at_the_first_line() -> None:
     [result] = sarif_run([Diagnostic("unreadable-file", "cannot read", file="a b.json")])["results"]
     assert result["locations"][0]["physicalLocation"]["region"] == {"startLine": 1}
     [result] = sarif_run([Diagnostic("unreadable-file", "cannot read")])["results"]
@@ -126,17 +126,17 @@ def test_fingerprints_are_distinct_and_do_not_change_when_lines_move(
             return [entry["fingerprint"] for entry in report]
         return [result["partialFingerprints"]["jsonnxDiagnostic/v1"] for result in report["runs"][0]["results"]]
 
-    spec.write_text(TWO_FAULTS)
+    spec.write_text(TWO_ERRORS)
     before = fingerprints("spec.json")
     assert len({*before}) == 2
     assert fingerprints("./spec.json") == fingerprints(spec) == before
-    spec.write_text(TWO_FAULTS.replace('"layers": [', '"layers": [\n\n    {"type": "ReLU"},'))
+    spec.write_text(TWO_ERRORS.replace('"layers": [', '"layers": [\n\n    {"type": "ReLU"},'))
     assert fingerprints("spec.json") == before
 
 
 def test_code_quality_has_what_gitlab_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "spec.json").write_text(TWO_FAULTS)
+    (tmp_path / "spec.json").write_text(TWO_ERRORS)
     entries = json.loads(jsonnx("validate", "--format", "gitlab", "./spec.json", status=1).output)
     assert [entry["location"] for entry in entries] == [
         {"path": "spec.json", "lines": {"begin": line}} for line in (4, 5)

@@ -65,7 +65,7 @@ def ask(service_folder: Path, *arguments: str | Path) -> dict[str, Any]:
 
 
 @pytest.mark.slow
-def test_completion_hover_and_faults_take_less_than_half_a_second(service_folder: Path, tmp_path: Path) -> None:
+def test_completion_hover_and_errors_take_less_than_half_a_second(service_folder: Path, tmp_path: Path) -> None:
     large = tmp_path / "large.json"
     large.write_text(json.dumps(LARGE_SPEC, indent=1).replace("{\n   ", "{").replace(",\n   ", ", "))
     for spec in (large, ROOT / "samples/mnist_cnn.json"):

@@ -430,10 +430,10 @@ def test_a_network_with_several_inputs_and_outputs(work_folder: Path) -> None:
     for name in ("csv", "npz"):
         jsonnx("train", f"{name}.json", "-o", name, "--quiet")
     assert Path("csv/weights.safetensors").read_bytes() == Path("npz/weights.safetensors").read_bytes()
-    figures = json.loads(jsonnx("evaluate", "csv", "--format", "json").stdout)
-    assert list(figures) == ["loss", "price_loss", "state_loss", "state_accuracy"]
-    assert figures == json.loads(jsonnx("evaluate", "npz", "--format", "json").stdout)
-    assert figures["loss"] == pytest.approx(figures["price_loss"] + 2 * figures["state_loss"])
+    metrics = json.loads(jsonnx("evaluate", "csv", "--format", "json").stdout)
+    assert list(metrics) == ["loss", "price_loss", "state_loss", "state_accuracy"]
+    assert metrics == json.loads(jsonnx("evaluate", "npz", "--format", "json").stdout)
+    assert metrics["loss"] == pytest.approx(metrics["price_loss"] + 2 * metrics["state_loss"])
     lines = jsonnx("predict", "csv", "--data", "d.csv").stdout.splitlines()
     assert lines[0] == "price,state,state: bad,state: good"
     assert lines[1].split(",")[1] in ("bad", "good")

@@ -90,7 +90,7 @@ def test_the_table_of_classes_counts_columns_of_the_terminal() -> None:
     assert lines[2:4] == ["kind no      1", "kind \u732b      1"]
 
 
-def test_faults_of_a_data_file_are_told_once_for_all_specs() -> None:
+def test_errors_of_a_data_file_are_told_once_for_all_specs() -> None:
     shutil.copy("spec.json", "copy.json")
     errors = jsonnx("validate", "spec.json", "copy.json", "--data", "missing.csv", status=2).stderr
     assert errors.count("error[unreadable-file]") == 1
@@ -101,14 +101,14 @@ def test_faults_of_a_data_file_are_told_once_for_all_specs() -> None:
 
 
 @pytest.mark.parametrize("format_", ["text", "json", "github", "sarif", "junit"])
-def test_faults_of_data_are_diagnostics_in_every_format(format_: str) -> None:
+def test_errors_of_data_are_diagnostics_in_every_format(format_: str) -> None:
     result = jsonnx("validate", "--data", "bad.csv", "spec.json", "--format", format_, status=1)
     text = result.stderr if format_ == "text" else result.stdout
     assert "bad-value" in text
     assert "bad.csv" in text
     if format_ == "json":
-        (fault,) = json.loads(text)
-        assert (fault["file"], fault["line"], fault["column"]) == ("bad.csv", 4, 6)
+        (error,) = json.loads(text)
+        assert (error["file"], error["line"], error["column"]) == ("bad.csv", 4, 6)
 
 
 def test_missing_data_are_a_warning_and_an_error_with_data() -> None:

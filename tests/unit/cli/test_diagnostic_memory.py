@@ -79,7 +79,7 @@ def test_a_huge_array_of_the_wrong_length_is_refused_before_it_is_read(folder: P
 
 
 @pytest.mark.slow
-def test_an_archive_with_faults_is_not_shown_as_text(folder: Path) -> None:
+def test_an_archive_with_errors_is_not_shown_as_text(folder: Path) -> None:
     spec = SPEC | {"training": SPEC["training"] | {"data": {"train": "train.npz"}}}
     (folder / "spec.json").write_text(json.dumps(spec))
     x = np.zeros((1 << 24, 4), np.float16)

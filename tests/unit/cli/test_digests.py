@@ -16,7 +16,7 @@ import pytest
 from jsonnx.cli import main
 from jsonnx.core.diagnostics import CompileError, UsageError
 from jsonnx.core.files.digests import CONTENT_DIGEST_KEY, DIGEST_KEYS, TENSOR_DIGESTS_KEY
-from jsonnx.interop.model_digests import model_digest_faults
+from jsonnx.interop.model_digests import model_digest_errors
 from jsonnx.interop.model_info import inspect_model
 from jsonnx.interop.safetensors_file import safetensors_bytes, safetensors_metadata
 from jsonnx.pipeline.run.trained_model import TrainedModel
@@ -105,9 +105,9 @@ def test_every_flipped_bit_of_a_model_is_found(work_folder: Path, count: int) ->
         assert codes(lambda: TrainedModel.open(path)) & FOUND, bit
 
         def inspect() -> None:
-            faults = inspect_model(path).digest_faults
-            if faults:
-                raise CompileError(faults)
+            errors = inspect_model(path).digest_errors
+            if errors:
+                raise CompileError(errors)
 
         assert codes(inspect) & FOUND, bit
 
@@ -167,13 +167,13 @@ def test_a_damaged_record_of_digests_is_an_error(work_folder: Path) -> None:
     model = onnx.load("run/model.onnx")
     entries = {entry.key: entry for entry in model.metadata_props}
     entries[TENSOR_DIGESTS_KEY].value = entries[TENSOR_DIGESTS_KEY].value.replace("kind/bias", "kind/bibs")
-    assert "record of digests" in model_digest_faults(io.BytesIO(model.SerializeToString()), "m")[0].message
+    assert "record of digests" in model_digest_errors(io.BytesIO(model.SerializeToString()), "m")[0].message
     for key in DIGEST_KEYS:
         model = onnx.load("run/model.onnx")
         kept = [entry for entry in model.metadata_props if entry.key != key]
         del model.metadata_props[:]
         model.metadata_props.extend(kept)
-        assert model_digest_faults(io.BytesIO(model.SerializeToString()), "m")
+        assert model_digest_errors(io.BytesIO(model.SerializeToString()), "m")
 
 
 # -- what is no damage -------------------------------------------------------------------------------------------------
@@ -185,7 +185,7 @@ def test_files_of_train_compile_and_import_have_digests(work_folder: Path) -> No
     for file in ("run/model.onnx", "m.onnx", "step/model.onnx", "step/train_step.onnx"):
         assert {entry.key for entry in onnx.load(file).metadata_props} >= set(DIGEST_KEYS)
         with open(file, "rb") as stream:
-            assert model_digest_faults(stream, file) == []
+            assert model_digest_errors(stream, file) == []
     for file in ("run/weights.safetensors", "step/weights.safetensors"):
         assert safetensors_metadata(Path(file).read_bytes()).keys() == set(DIGEST_KEYS)
     digest = json.loads(jsonnx("inspect", "m.onnx", "--format", "json").stdout)["digest"]

@@ -80,9 +80,9 @@ def test_options_select_rules() -> None:
     assert found(spec, "--select", "no-activation") == ["no-activation"]
     assert "relu-output" not in found(spec, "--extend-select", "relu-output")
     assert found(spec, "--ignore", "all") == []
-    fault = run("lint", spec, "--select", "dropout-rat")
-    assert fault.exit_code == 2
-    assert "did you mean 'dropout-rate'?" in fault.stderr
+    error = run("lint", spec, "--select", "dropout-rat")
+    assert error.exit_code == 2
+    assert "did you mean 'dropout-rate'?" in error.stderr
 
 
 def test_the_nearest_configuration_counts(work_folder: Path) -> None:

@@ -88,9 +88,9 @@ def test_a_folder_that_cannot_be_created_leaves_nothing(tmp_path: Path, name: st
     assert os.listdir(tmp_path) == ["file"]
 
 
-@pytest.mark.parametrize(("error", "is_fault"), [(errno.EINVAL, False), (errno.EOPNOTSUPP, False), (errno.EIO, True)])
-def test_folders_that_cannot_be_flushed_are_no_fault(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: int, is_fault: bool
+@pytest.mark.parametrize(("error", "is_error"), [(errno.EINVAL, False), (errno.EOPNOTSUPP, False), (errno.EIO, True)])
+def test_folders_that_cannot_be_flushed_are_no_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: int, is_error: bool
 ) -> None:
     fsync = os.fsync
 
@@ -100,8 +100,8 @@ def test_folders_that_cannot_be_flushed_are_no_fault(
         fsync(handle)
 
     monkeypatch.setattr(os, "fsync", fsync_files)
-    with pytest.raises(UsageError) if is_fault else nullcontext():
+    with pytest.raises(UsageError) if is_error else nullcontext():
         write_atomically(tmp_path / "a", b"a")
-    with pytest.raises(UsageError) if is_fault else nullcontext():
+    with pytest.raises(UsageError) if is_error else nullcontext():
         make_folders(tmp_path / "b")
-    assert (tmp_path / "b").exists() != is_fault
+    assert (tmp_path / "b").exists() != is_error

@@ -1,4 +1,4 @@
-"""Faults of tables: each message has the place, the value, and what to do."""
+"""Errors of tables: each message has the place, the value, and what to do."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def with_value(row: int, column: int, value: str) -> Callable[[Rows], None]:
         (lambda rows: rows.clear(), "the file is empty", "t.csv:1", "the names of the columns"),
     ],
 )
-def test_a_fault_of_a_table_has_a_place_and_a_help(
+def test_a_error_of_a_table_has_a_place_and_a_help(
     change: Callable[[Rows], object],
     message: str,
     place: str,
@@ -91,17 +91,17 @@ def test_a_column_of_texts_among_numbers_gets_an_input_of_its_own(
     assert "give the column an input of its own" in shown
 
 
-def test_faults_of_lists_and_of_arrays_have_a_help(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_errors_of_lists_and_of_arrays_have_a_help(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     layer = {"type": "Dense", "name": "kind", "units": 2, "activation": "softmax"}
     training = {**SPEC["training"], "data": {"train": "t.json", "y": "k"}}
     document = {"inputs": {"a": {"shape": [2]}}, "layers": [layer], "training": training}
     Path("t.json").write_text(json.dumps([{"a": [1, 2], "k": 0}, {"a": [1, None], "k": 1}]))
-    (fault,) = jsonnx.validate(document, data=True)
-    assert "row 2, column 'a': 'a' holds null, not a number" in fault.message
-    assert "Imputation" in str(fault.help)
+    (error,) = jsonnx.validate(document, data=True)
+    assert "row 2, column 'a': 'a' holds null, not a number" in error.message
+    assert "Imputation" in str(error.help)
     np.savez("t.npz", a=np.zeros((3, 2)), k=np.zeros(2, int))
     training["data"]["train"] = "t.npz"
-    (fault,) = jsonnx.validate(document, data=True)
-    assert "the numbers of samples differ: input 'a' has 3" in fault.message
-    assert "one entry for each sample" in str(fault.help)
+    (error,) = jsonnx.validate(document, data=True)
+    assert "the numbers of samples differ: input 'a' has 3" in error.message
+    assert "one entry for each sample" in str(error.help)

@@ -142,7 +142,7 @@ def test_an_iterable_serves_for_validation() -> None:
         result.fit(X, Y, validation_data=endless())
 
 
-def test_faults_name_the_batch() -> None:
+def test_errors_name_the_batch() -> None:
     bad = X[8:16].copy()
     bad[3, 1] = np.nan
     with pytest.raises(FeedError, match="batch 1: sample 3, element \\[1\\]"):

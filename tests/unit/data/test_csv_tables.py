@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from jsonnx.core.diagnostics import CompileError, UsageError
 from jsonnx.core.types import TensorType
-from jsonnx.data.samples.data_errors import FaultCollector
+from jsonnx.data.samples.data_errors import ErrorCollector
 from jsonnx.data.samples.stored_arrays import stack_columns
 from jsonnx.data.tables import block_table, csv_file, csv_parser
 from jsonnx.data.tables.csv_cells import CsvDialect
@@ -33,29 +33,29 @@ def block_bytes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(block_table, "BLOCK_BYTES", request.param)
 
 
-def _open(content: str | bytes, file: str = "t.csv") -> tuple[CsvTable, FaultCollector]:
-    faults = FaultCollector(file)
+def _open(content: str | bytes, file: str = "t.csv") -> tuple[CsvTable, ErrorCollector]:
+    errors = ErrorCollector(file)
     data = content if isinstance(content, bytes) else content.encode()
-    table = read_table(io.BytesIO(data), file, faults)
-    if faults:
-        raise CompileError(faults.diagnostics)
+    table = read_table(io.BytesIO(data), file, errors)
+    if errors:
+        raise CompileError(errors.diagnostics)
     assert isinstance(table, CsvTable)
-    return table, faults
+    return table, errors
 
 
 def _column(content: str | bytes, name: str, wanted: ColumnRequest = NUMBER) -> list[Any]:
-    table, faults = _open(content)
-    column = table.column(name, wanted, faults)
+    table, errors = _open(content)
+    column = table.column(name, wanted, errors)
     if column is None:
-        raise CompileError(faults.diagnostics)
+        raise CompileError(errors.diagnostics)
     return np.asarray(column).tolist()
 
 
-def _fault(content: str | bytes, name: str = "a", wanted: ColumnRequest = NUMBER) -> tuple[str, int | None, int | None]:
+def _error(content: str | bytes, name: str = "a", wanted: ColumnRequest = NUMBER) -> tuple[str, int | None, int | None]:
     with pytest.raises(CompileError) as caught:
         _column(content, name, wanted)
-    (fault,) = caught.value.diagnostics
-    return fault.message, fault.line, fault.column
+    (error,) = caught.value.diagnostics
+    return error.message, error.line, error.column
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r", "\n\n", "\r\n\r\n"])
@@ -83,7 +83,7 @@ def test_spaces_may_stand_before_and_behind_quotation_marks() -> None:
 @pytest.mark.parametrize("row", ["1,2,", "1,2,,", "1,2,3", "1", "# text"])
 def test_a_row_has_as_many_values_as_the_header(row: str) -> None:
     content = "a,b\n" + "0,0\n" * 20 + f"{row}\n" + "0,0\n" * 20 + f"{row}\n"
-    message, line, _ = _fault(content)
+    message, line, _ = _error(content)
     assert message.startswith(f"row at line 22: {row.count(',') + 1} values in a row, 2 in the header")
     assert message.endswith("and 1 more like it in line 43")
     assert line == 22
@@ -107,7 +107,7 @@ def test_an_empty_last_column_ends_a_row_with_a_separator() -> None:
     ],
 )
 def test_a_row_that_cannot_be_read_is_located(content: str | bytes, message: str, line: int) -> None:
-    found = _fault(content)
+    found = _error(content)
     assert message in found[0]
     assert found[1] == line
 
@@ -121,7 +121,7 @@ def test_a_row_has_a_largest_size(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(csv_file, "MAX_CSV_ROW_BYTES", 1000)
     monkeypatch.setattr(block_table, "BLOCK_BYTES", 64)
     names = ",".join(f"c{number}" for number in range(100))
-    message, line, _ = _fault(f"{names}\n" + ",".join(["1" * 30] * 100) + "\n", "c0")
+    message, line, _ = _error(f"{names}\n" + ",".join(["1" * 30] * 100) + "\n", "c0")
     assert "the row that begins here has more than 1,000 bytes" in message
     assert line == 2
 
@@ -129,7 +129,7 @@ def test_a_row_has_a_largest_size(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_column_may_turn_to_texts_in_a_later_block() -> None:
     numbers = [str(row) for row in range(60)]
     content = "\n".join(["a", *numbers, "many", "17", ""])
-    message, line, column = _fault(content)
+    message, line, column = _error(content)
     assert (message, line, column) == ("row at line 62, column 'a': 'a' holds 'many', not a number", 62, 1)
     assert _open(content)[0].values("a") == [*numbers, "many", "17"]
     assert _column("\n".join(["a", *["ash", "elm"] * 30]), "a", CLASS) == ["ash", "elm"] * 30
@@ -137,7 +137,7 @@ def test_a_column_may_turn_to_texts_in_a_later_block() -> None:
 
 def test_cells_without_a_number_are_counted_in_all_blocks() -> None:
     content = "a,b\n" + "".join(f"{'NA' if row % 10 == 3 else row},{row}\n" for row in range(50))
-    assert _fault(content)[:2] == ("column 'a' has no number in 5 of 50 rows, in lines 5, 15, 25, 35, 45", 5)
+    assert _error(content)[:2] == ("column 'a' has no number in 5 of 50 rows, in lines 5, 15, 25, 35, 45", 5)
     accepted = ColumnRequest(NUMBER.type, accepts_missing=True)
     assert np.isnan(_column(content, "a", accepted)).sum() == 5
 
@@ -145,11 +145,11 @@ def test_cells_without_a_number_are_counted_in_all_blocks() -> None:
 @pytest.mark.parametrize("cell", ["1_000", "nan(1)", "0x1A", "1,5", "1.5f", "\u0663x", "true"])
 def test_only_numbers_are_numbers(cell: str) -> None:
     content = "a\tb\n" + "1\t2\n" * 20 + f"{cell}\t2\n"
-    faults = FaultCollector("t.tsv")
-    table = read_table(io.BytesIO(content.encode()), "t.tsv", faults)
+    errors = ErrorCollector("t.tsv")
+    table = read_table(io.BytesIO(content.encode()), "t.tsv", errors)
     assert table is not None
-    assert table.column("a", NUMBER, faults) is None
-    assert [fault.line for fault in faults.diagnostics] == [22]
+    assert table.column("a", NUMBER, errors) is None
+    assert [error.line for error in errors.diagnostics] == [22]
 
 
 @pytest.mark.parametrize("cell", ["nan", "inf", "-Infinity", "1e400", " 2 ", "+.5", "5.", "1E3"])
@@ -158,9 +158,9 @@ def test_numbers_are_those_of_python(cell: str) -> None:
 
 
 def test_columns_of_a_group_are_stacked_without_a_copy() -> None:
-    table, faults = _open("a,b,c\n" + "".join(f"{row},{row + 0.5},x\n" for row in range(50)))
-    assert table.load([{"a": NUMBER, "b": NUMBER}], ["c"], faults)
-    columns = [table.column(name, NUMBER, faults) for name in ("a", "b")]
+    table, errors = _open("a,b,c\n" + "".join(f"{row},{row + 0.5},x\n" for row in range(50)))
+    assert table.load([{"a": NUMBER, "b": NUMBER}], ["c"], errors)
+    columns = [table.column(name, NUMBER, errors) for name in ("a", "b")]
     stacked = stack_columns([column for column in columns if column is not None])
     assert isinstance(stacked, np.ndarray)
     assert stacked.flags.c_contiguous
@@ -229,10 +229,10 @@ def test_the_database_reads_and_writes_no_files(query: str, tmp_path: Path) -> N
     assert [file.name for file in tmp_path.iterdir()] == ["t.csv"]
 
 
-def test_an_error_of_the_database_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_of_the_database_is_a_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(csv_parser.SETTINGS, "memory_limit", "10KB")
     csv_parser._database.cache_clear()
-    message, line, _ = _fault("a,b\n" + "1,2\n" * 100)
+    message, line, _ = _error("a,b\n" + "1,2\n" * 100)
     csv_parser._database.cache_clear()
     assert message.startswith("not a readable .csv file: DuckDB: Out of Memory Error")
     assert line == 1
@@ -247,9 +247,9 @@ def without_duckdb(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def test_without_duckdb_the_help_names_the_extra(without_duckdb: None) -> None:
-    table, faults = _open("a\n1\n")
+    table, errors = _open("a\n1\n")
     with pytest.raises(UsageError) as caught:
-        table.column("a", NUMBER, faults)
+        table.column("a", NUMBER, errors)
     assert caught.value.diagnostic.code == "missing-package"
     assert "needs the package duckdb" in caught.value.diagnostic.message
     assert "tables" in str(caught.value.diagnostic.help)

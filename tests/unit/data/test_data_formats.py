@@ -1,4 +1,4 @@
-"""Formats of data files: separators, compression, Arrow's formats and safetensors, with the faults of each."""
+"""Formats of data files: separators, compression, Arrow's formats and safetensors, with the errors of each."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def load(tmp_path, content, name, data_spec=FLOWERS, **section):
     return from_file(path, DataSection(**(COLUMNS | section)), data_spec)
 
 
-def faults(tmp_path, content, name, **options):
+def errors(tmp_path, content, name, **options):
     with pytest.raises(CompileError) as error:
         load(tmp_path, content, name, **options)
     return error.value.diagnostics
@@ -76,7 +76,7 @@ def test_thousands_and_booleans(tmp_path, thousands, decimal, cells, numbers):
     content = "length;width;kind\n" + "".join(f"{cell};1;rose\n" for cell in cells)
     options = {"separator": ";", "decimal": decimal, "thousands": thousands}
     if numbers is None:
-        assert {fault.code for fault in faults(tmp_path, content, "a.csv", **options)} == {"bad-value"}
+        assert {error.code for error in errors(tmp_path, content, "a.csv", **options)} == {"bad-value"}
     else:
         assert load(tmp_path, content, "a.csv", **options).inputs["size"][:, 0].tolist() == numbers
 
@@ -100,17 +100,17 @@ def test_columns_may_be_separated_by_other_characters(tmp_path, content, name, s
 
 @pytest.mark.parametrize("separator", [";", "\t", "|"])
 def test_another_separator_is_suggested(tmp_path, separator):
-    (fault,) = faults(tmp_path, CSV.replace(",", separator), "a.csv")
-    assert fault.code == "bad-data-file"
-    assert f'set "separator": "{separator}" in `training.data`'.replace("\t", "\\t") in fault.help
+    (error,) = errors(tmp_path, CSV.replace(",", separator), "a.csv")
+    assert error.code == "bad-data-file"
+    assert f'set "separator": "{separator}" in `training.data`'.replace("\t", "\\t") in error.help
 
 
 def test_a_value_in_a_table_with_another_separator_is_located(tmp_path):
     content = "length;width;kind\n1,5;2;rose\n1,5;2.5;tulip\n"
-    (fault,) = faults(tmp_path, content, "a.csv", separator=";", decimal=",")
-    assert (fault.code, fault.line, fault.column) == ("bad-value", 3, 5)
-    assert "'width' holds '2.5', not a number: decimals are written with a comma" in fault.message
-    (length, _) = faults(tmp_path, content.replace("2;", "x;"), "a.csv", separator=";")
+    (error,) = errors(tmp_path, content, "a.csv", separator=";", decimal=",")
+    assert (error.code, error.line, error.column) == ("bad-value", 3, 5)
+    assert "'width' holds '2.5', not a number: decimals are written with a comma" in error.message
+    (length, _) = errors(tmp_path, content.replace("2;", "x;"), "a.csv", separator=";")
     assert '"decimal": ","' in length.message
 
 
@@ -125,8 +125,8 @@ COMPRESS = {"gz": gzip.compress, "bz2": bz2.compress, "xz": lzma.compress}
 )
 def test_tables_of_text_may_be_compressed(tmp_path, suffix, text, format):
     if text == "[]":
-        (fault,) = faults(tmp_path, COMPRESS[suffix](b"[]"), f"a.json.{suffix}")
-        assert fault.code == "empty-data"
+        (error,) = errors(tmp_path, COMPRESS[suffix](b"[]"), f"a.json.{suffix}")
+        assert error.code == "empty-data"
     else:
         samples = load(tmp_path, COMPRESS[suffix](text.encode()), f"a.{format}.{suffix}")
         assert samples.inputs["size"][0].tolist() == [1, 2]
@@ -136,25 +136,25 @@ def test_tables_of_text_may_be_compressed(tmp_path, suffix, text, format):
 def test_a_damaged_compressed_file_is_an_error(tmp_path, suffix):
     content = COMPRESS[suffix](CSV.encode() * 50)
     for damaged in (content[:-5], content[:20], b"not compressed", content[:10] + b"\0" * 20 + content[30:]):
-        (fault,) = faults(tmp_path, damaged, f"a.csv.{suffix}")
-        assert (fault.code, f"not a readable .{suffix} file" in fault.message) == ("bad-data-file", True)
+        (error,) = errors(tmp_path, damaged, f"a.csv.{suffix}")
+        assert (error.code, f"not a readable .{suffix} file" in error.message) == ("bad-data-file", True)
 
 
 def test_a_compressed_bomb_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(compressed_files, "MAX_UNPACKED_TEXT_BYTES", 1 << 20)
-    (fault,) = faults(tmp_path, gzip.compress(b"1,2,3\n" * 1_000_000), "a.csv.gz")
-    assert (fault.code, "1,048,576 bytes" in fault.message) == ("too-large", True)
+    (error,) = errors(tmp_path, gzip.compress(b"1,2,3\n" * 1_000_000), "a.csv.gz")
+    assert (error.code, "1,048,576 bytes" in error.message) == ("too-large", True)
 
 
 def test_a_compressed_file_with_the_name_of_another_is_named(tmp_path):
-    (fault,) = faults(tmp_path, gzip.compress(CSV.encode()), "a.csv")
-    assert fault.help == "let its name end in .csv.gz"
+    (error,) = errors(tmp_path, gzip.compress(CSV.encode()), "a.csv")
+    assert error.help == "let its name end in .csv.gz"
 
 
 def test_a_file_of_another_format_is_named(tmp_path):
     for content, name in ((encoded(pa.table(TABLE), "parquet"), "parquet"), (save({"a": np.ones(3)}), "safetensors")):
-        (fault,) = faults(tmp_path, content, "a.csv")
-        assert (fault.code, f"({name})" in fault.message.replace(".", "")) == ("bad-data-file", True)
+        (error,) = errors(tmp_path, content, "a.csv")
+        assert (error.code, f"({name})" in error.message.replace(".", "")) == ("bad-data-file", True)
 
 
 def test_zst_needs_a_new_python(tmp_path):
@@ -168,8 +168,8 @@ def test_zst_needs_a_new_python(tmp_path):
 
 
 def test_the_suffix_of_a_compressed_file_names_a_table_of_text(tmp_path):
-    (fault,) = faults(tmp_path, b"", "a.npz.gz")
-    assert fault.message == "the suffix of the file's name is '.npz.gz'"
+    (error,) = errors(tmp_path, b"", "a.npz.gz")
+    assert error.message == "the suffix of the file's name is '.npz.gz'"
 
 
 # -- Arrow -------------------------------------------------------------------------------------------------------------
@@ -262,8 +262,8 @@ def test_tensors_of_a_fixed_shape_are_read(tmp_path):
         ({"length": [], "width": [], "kind": []}, "empty-data", "no rows"),
     ],
 )
-def test_faults_of_arrow_tables_name_the_row_and_the_column(tmp_path, columns, code, part):
-    found = faults(tmp_path, encoded(pa.table(columns), "parquet"), "a.parquet")
+def test_errors_of_arrow_tables_name_the_row_and_the_column(tmp_path, columns, code, part):
+    found = errors(tmp_path, encoded(pa.table(columns), "parquet"), "a.parquet")
     assert (found[0].code, part in found[0].message) == (code, True), found[0].message
 
 
@@ -285,9 +285,9 @@ def test_damaged_arrow_files_are_errors(tmp_path, format):
 def test_a_text_that_is_not_utf_8_is_an_error(tmp_path):
     buffers = [None, pa.py_buffer(np.array([0, 1, 2], np.int32)), pa.py_buffer(b"a\xff")]
     kind = pa.Array.from_buffers(pa.string(), 2, buffers)
-    (fault,) = faults(tmp_path, encoded(pa.table(TABLE | {"kind": kind}), "parquet"), "a.parquet")
-    assert fault.code == "bad-data-file"
-    assert "the column 'kind' cannot be read" in fault.message
+    (error,) = errors(tmp_path, encoded(pa.table(TABLE | {"kind": kind}), "parquet"), "a.parquet")
+    assert error.code == "bad-data-file"
+    assert "the column 'kind' cannot be read" in error.message
 
 
 def test_a_missing_package_is_named_with_the_command_that_installs_it(tmp_path, monkeypatch):
@@ -306,5 +306,5 @@ def test_a_missing_package_is_named_with_the_command_that_installs_it(tmp_path, 
 def test_arrays_of_safetensors_are_columns(tmp_path):
     arrays = {"size": np.array([[1, 2], [3.5, 4]], np.float32), "kind": np.array([0, 1])}
     assert_flowers(load(tmp_path, save(arrays), "a.safetensors", x=None))
-    (fault,) = faults(tmp_path, save(arrays)[:-3], "a.safetensors", x=None)
-    assert (fault.code, "not a readable .safetensors file" in fault.message) == ("bad-data-file", True)
+    (error,) = errors(tmp_path, save(arrays)[:-3], "a.safetensors", x=None)
+    assert (error.code, "not a readable .safetensors file" in error.message) == ("bad-data-file", True)

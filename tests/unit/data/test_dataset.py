@@ -1,4 +1,4 @@
-"""Data: every fault of a file or an array, with its location."""
+"""Data: every error of a file or an array, with its location."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def load(tmp_path, content, *, data_spec=TABLE, data=COLUMNS, name="iris.csv", *
     return from_file(path, data, data_spec, **options)
 
 
-def faults(tmp_path, content, **options):
+def errors(tmp_path, content, **options):
     with pytest.raises(CompileError) as error:
         load(tmp_path, content, **options)
     return error.value.diagnostics
@@ -120,16 +120,16 @@ def test_a_header_may_begin_with_a_number_sign(tmp_path):
         (GOOD + '5,"-1,234,567.5",1\n', "bad-value", 4, 3, "marks of thousands need"),
     ],
 )  # fmt: skip
-def test_a_fault_in_a_csv_file_has_its_line_and_column(tmp_path, content, code, line, column, part):
-    (fault,) = faults(tmp_path, content)
-    assert (fault.code, fault.line, fault.column) == (code, line, column)
-    assert part in fault.message
-    assert fault.file.endswith("iris.csv")
+def test_a_error_in_a_csv_file_has_its_line_and_column(tmp_path, content, code, line, column, part):
+    (error,) = errors(tmp_path, content)
+    assert (error.code, error.line, error.column) == (code, line, column)
+    assert part in error.message
+    assert error.file.endswith("iris.csv")
 
 
-def test_the_faults_of_a_column_are_one_diagnostic_with_their_number(tmp_path):
+def test_the_errors_of_a_column_are_one_diagnostic_with_their_number(tmp_path):
     rows = "".join(f"x{index},{index},5\n" for index in range(50))
-    words, classes = faults(tmp_path, "length,width,species\n" + rows)
+    words, classes = errors(tmp_path, "length,width,species\n" + rows)
     assert (words.code, words.line, words.column) == ("bad-value", 2, 1)
     assert words.message.endswith(
         f"'x0', not a number, and 49 more like it in lines {', '.join(map(str, range(3, 22)))}, ..."
@@ -142,7 +142,7 @@ def test_the_faults_of_a_column_are_one_diagnostic_with_their_number(tmp_path):
 
 def test_the_missing_numbers_of_a_column_are_one_diagnostic_with_their_number(tmp_path):
     rows = "".join(f"{index},{'' if index % 2 else 'NA'},1\n{index},2,1\n" for index in range(30)) + "7,wide,2\n"
-    missing, word = faults(tmp_path, "length,width,species\n" + rows)
+    missing, word = errors(tmp_path, "length,width,species\n" + rows)
     assert missing.message == (
         f"column 'width' has no number in 30 of 61 rows, in lines {', '.join(map(str, range(2, 42, 2)))}, ..."
     )
@@ -154,8 +154,8 @@ def test_the_missing_numbers_of_a_column_are_one_diagnostic_with_their_number(tm
 
 
 def test_numbers_that_are_not_finite_are_one_diagnostic_for_each_column(tmp_path):
-    reported = faults(tmp_path, GOOD + "nan,inf,1\nNaN,5,1\nnan,5,0\n")
-    assert [(fault.code, fault.line, fault.column) for fault in reported] == [
+    reported = errors(tmp_path, GOOD + "nan,inf,1\nNaN,5,1\nnan,5,0\n")
+    assert [(error.code, error.line, error.column) for error in reported] == [
         ("not-finite", 4, 1),
         ("not-finite", 4, 5),
     ]
@@ -174,9 +174,9 @@ def test_numbers_that_are_not_finite_are_one_diagnostic_for_each_column(tmp_path
 )
 def test_a_missing_column_is_reported_at_the_header_with_the_place_in_the_spec(tmp_path, header, column, help):
     data = DataSection(train="-", x=header.split(",")[:2], y="species")
-    (fault,) = faults(tmp_path, f"\n{header}\n1,2,0\n", data=data)
-    assert (fault.path, fault.line, fault.column, fault.help) == ("$", 2, column, help)
-    assert [note.path for note in fault.notes] == ["$.training.data.y"]
+    (error,) = errors(tmp_path, f"\n{header}\n1,2,0\n", data=data)
+    assert (error.path, error.line, error.column, error.help) == ("$", 2, column, help)
+    assert [note.path for note in error.notes] == ["$.training.data.y"]
 
 
 @pytest.mark.parametrize(
@@ -194,9 +194,9 @@ def test_only_a_misspelled_column_is_suggested(name, columns, near):
 
 
 def test_a_column_without_a_setting_in_the_spec_says_where_to_name_it(tmp_path):
-    (fault,) = faults(tmp_path, "length,width,kind\n1,2,0\n", data=DataSection(train="-", x=["length", "width"]))
-    assert fault.help.endswith("without `training.data.y`, the column has the name 'species'")
-    assert fault.notes == ()
+    (error,) = errors(tmp_path, "length,width,kind\n1,2,0\n", data=DataSection(train="-", x=["length", "width"]))
+    assert error.help.endswith("without `training.data.y`, the column has the name 'species'")
+    assert error.notes == ()
 
 
 # -- names of classes ------------------------------------------------------------------------------------------------
@@ -210,22 +210,22 @@ def test_names_of_classes_without_labels_are_listed_ready_to_be_pasted(tmp_path,
     content = "length,width,species\n" + "".join(f"1,2,{row}\n" for row in rows)
     if name == "d.npz":
         content = npz(length=[1.0] * 4, width=[2.0] * 4, species=rows)
-    (fault,) = faults(tmp_path, content, data_spec=UNLABELLED, name=name)
-    assert fault.code == "bad-value"
-    assert fault.help.endswith('in the order of the outputs: "labels": ["setosa", "versicolor", "virginica"]')
+    (error,) = errors(tmp_path, content, data_spec=UNLABELLED, name=name)
+    assert error.code == "bad-value"
+    assert error.help.endswith('in the order of the outputs: "labels": ["setosa", "versicolor", "virginica"]')
 
 
 def test_many_texts_are_counted_and_texts_of_an_input_need_another_type(tmp_path):
     content = "length,width,species\n" + "".join(f"w{row},2,s{row}\n" for row in range(25))
-    x, y = faults(tmp_path, content, data_spec=UNLABELLED)
+    x, y = errors(tmp_path, content, data_spec=UNLABELLED)
     assert x.help == 'an input of texts has "dtype": "string", and a StringLookup or TextVectorization after it'
     assert y.help == '"labels" of the spec names the classes; the data has 25 different texts'
 
 
 @pytest.mark.parametrize("date", ["2026-11-27", "27.11.2026", "11/27/26", "2026-11-27T08:30:00"])
 def test_dates_in_an_input_of_numbers_are_recognised(tmp_path, date):
-    (fault,) = faults(tmp_path, f"length,width,species\n{date},2,setosa\n{date},2,setosa\n")
-    assert "DateFeatures" in fault.help
+    (error,) = errors(tmp_path, f"length,width,species\n{date},2,setosa\n{date},2,setosa\n")
+    assert "DateFeatures" in error.help
 
 
 @pytest.mark.parametrize("dtype", [None, object])
@@ -293,10 +293,10 @@ def test_flattened_samples_and_unit_axes_are_accepted(tmp_path, image, label):
         ({"image": PIXELS.astype(complex), "digit": [1, 2, 3]}, "bad-data-file", "complex"),
     ],
 )  # fmt: skip
-def test_a_fault_in_arrays_names_the_sample(tmp_path, arrays, code, part):
-    (fault,) = faults(tmp_path, npz(**arrays), data_spec=IMAGES, data=None, name="d.npz")
-    assert fault.code == code
-    assert part in fault.message
+def test_a_error_in_arrays_names_the_sample(tmp_path, arrays, code, part):
+    (error,) = errors(tmp_path, npz(**arrays), data_spec=IMAGES, data=None, name="d.npz")
+    assert error.code == code
+    assert part in error.message
 
 
 def test_one_npy_array_is_the_input(tmp_path):
@@ -315,8 +315,8 @@ def test_one_npy_array_is_the_input(tmp_path):
         )
         == 3
     )
-    (fault,) = faults(tmp_path, npy(PIXELS), data_spec=IMAGES, data=None, name="d.npy")
-    assert fault.code == "missing-column"
+    (error,) = errors(tmp_path, npy(PIXELS), data_spec=IMAGES, data=None, name="d.npy")
+    assert error.code == "missing-column"
 
 
 def header(text: str) -> bytes:
@@ -342,8 +342,8 @@ def header(text: str) -> bytes:
     ],
 )
 def test_a_damaged_or_hostile_npy_file_is_refused(tmp_path, content):
-    (fault,) = faults(tmp_path, content, data_spec=replace(IMAGES, targets={}), data=None, name="d.npy")
-    assert fault.code == "bad-data-file"
+    (error,) = errors(tmp_path, content, data_spec=replace(IMAGES, targets={}), data=None, name="d.npy")
+    assert error.code == "bad-data-file"
 
 
 def test_a_damaged_npz_file_is_refused(tmp_path):
@@ -357,7 +357,7 @@ def test_a_damaged_npz_file_is_refused(tmp_path):
         bytes(damaged),
         b"PK\x05\x06" + bytes(18),
     ):
-        assert faults(tmp_path, content, data_spec=IMAGES, data=None, name="d.npz")
+        assert errors(tmp_path, content, data_spec=IMAGES, data=None, name="d.npz")
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")
@@ -366,21 +366,21 @@ def test_bombs_are_refused_before_they_are_unpacked(tmp_path, monkeypatch):
     with zipfile.ZipFile(twice, "w") as archive:
         archive.writestr("image.npy", npy(PIXELS))
         archive.writestr("image.npy", npy(PIXELS))
-    (fault,) = faults(tmp_path, twice.getvalue(), data_spec=IMAGES, data=None, name="d.npz")
-    assert (fault.code, "two members" in fault.message) == ("unsafe-file", True)
+    (error,) = errors(tmp_path, twice.getvalue(), data_spec=IMAGES, data=None, name="d.npz")
+    assert (error.code, "two members" in error.message) == ("unsafe-file", True)
     for module in (array_tables, data_files):
         monkeypatch.setattr(module, "MAX_DATA_FILE_BYTES", 10_000)
     bomb = npz(compress=True, image=np.zeros((3, 100, 100)), digit=[1, 2, 3])
     assert len(bomb) < 2000
-    (fault,) = faults(tmp_path, bomb, data_spec=IMAGES, data=None, name="d.npz")
-    assert (fault.code, "240,128 bytes" in fault.message) == ("too-large", True)
-    (fault,) = faults(tmp_path, b"x" * 10_001)
-    assert fault.code == "too-large"
+    (error,) = errors(tmp_path, bomb, data_spec=IMAGES, data=None, name="d.npz")
+    assert (error.code, "240,128 bytes" in error.message) == ("too-large", True)
+    (error,) = errors(tmp_path, b"x" * 10_001)
+    assert error.code == "too-large"
 
 
 def test_an_unknown_suffix_is_an_error(tmp_path):
-    (fault,) = faults(tmp_path, GOOD, name="iris.xlsx")
-    assert fault.help.startswith("data files end in .npz, .npy, .csv, .tsv,")
+    (error,) = errors(tmp_path, GOOD, name="iris.xlsx")
+    assert error.help.startswith("data files end in .npz, .npy, .csv, .tsv,")
 
 
 # -- which column is what --------------------------------------------------------------------------------------------
@@ -411,7 +411,7 @@ def test_columns_are_assigned_by_name(tmp_path):
     ],
 )
 def test_a_wrong_assignment_of_columns_is_reported(tmp_path, data, code, path):
-    reported = faults(tmp_path, SUMS, data_spec=TWO, data=DataSection(train="-", **data))
+    reported = errors(tmp_path, SUMS, data_spec=TWO, data=DataSection(train="-", **data))
     assert (reported[0].code, reported[0].path) == (code, path)
 
 
@@ -448,7 +448,7 @@ def test_indices_and_ignored_labels_have_a_valid_range():
     from_arrays([[0, 4]], [[-1, 2]], data_spec)
     with pytest.raises(FeedError) as error:
         from_arrays([[0, 5]], [[-2, 2]], data_spec)
-    assert [fault.code for fault in error.value.diagnostics] == ["index-out-of-range", "label-out-of-range"]
+    assert [diagnostic.code for diagnostic in error.value.diagnostics] == ["index-out-of-range", "label-out-of-range"]
     assert "valid are 0 to 2 and -1" in str(error.value)
     with pytest.raises(FeedError, match="time is 2"):
         from_arrays([[0, 1, 2]], [[0, 1]], data_spec)
@@ -500,8 +500,8 @@ CLIMBING = ["../secret.csv", "data/../../secret.csv", "/etc/passwd", "~/x.csv"]
 def test_a_spec_cannot_name_a_file_outside_its_folder(folder, path):
     with pytest.raises(CompileError) as error:
         spec(folder, path)
-    (fault,) = error.value.diagnostics
-    assert (fault.code, fault.path) == ("unsafe-path", "$.training.data.train")
+    (diagnostic,) = error.value.diagnostics
+    assert (diagnostic.code, diagnostic.path) == ("unsafe-path", "$.training.data.train")
 
 
 @pytest.mark.parametrize("path", ["none.csv", "data", "pipe.csv", "%2e%2e/secret.csv", "$HOME/x.csv", "x" * 5000])

@@ -1,4 +1,4 @@
-"""Data files in JSON: their layouts, the columns, and the positions of faults."""
+"""Data files in JSON: their layouts, the columns, and the positions of errors."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from jsonnx.core.types import TensorType
-from jsonnx.data.samples.data_errors import FaultCollector
+from jsonnx.data.samples.data_errors import ErrorCollector
 from jsonnx.data.tables.data_files import read_table
 from jsonnx.data.tables.data_table import ColumnRequest, DataTable
 
@@ -19,28 +19,28 @@ COLUMNS = '{"a": [1, 2.5],\n "b": ["x", "y"]}'
 LINES = '\ufeff{"a": 1, "b": "x"}\n\n{"b": "y", "a": 2.5}\n'
 
 
-def read(text: str, format: str) -> tuple[DataTable | None, FaultCollector]:
-    faults = FaultCollector("data." + format)
-    return read_table(io.BytesIO(text.encode()), "data." + format, faults), faults
+def read(text: str, format: str) -> tuple[DataTable | None, ErrorCollector]:
+    errors = ErrorCollector("data." + format)
+    return read_table(io.BytesIO(text.encode()), "data." + format, errors), errors
 
 
 def table_of(text: str, format: str) -> DataTable:
-    table, faults = read(text, format)
-    assert table is not None, faults.diagnostics
+    table, errors = read(text, format)
+    assert table is not None, errors.diagnostics
     return table
 
 
 @pytest.mark.parametrize(("text", "format"), [(ROWS, "json"), (COLUMNS, "json"), (LINES, "jsonl")])
 def test_three_layouts_hold_the_same_table(text: str, format: str) -> None:
-    table, faults = table_of(text, format), FaultCollector()
+    table, errors = table_of(text, format), ErrorCollector()
     assert [*table.names] == ["a", "b"]
-    numbers, texts = table.column("a", ColumnRequest(NUMBER), faults), table.column("b", ColumnRequest(TEXT), faults)
+    numbers, texts = table.column("a", ColumnRequest(NUMBER), errors), table.column("b", ColumnRequest(TEXT), errors)
     assert numbers is not None
     assert numbers.tolist() == [1, 2.5]
     assert texts is not None
     assert texts.tolist() == ["x", "y"]
     assert table.values("b") == ["x", "y"]
-    assert not faults
+    assert not errors
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_three_layouts_hold_the_same_table(text: str, format: str) -> None:
     ],
 )
 def test_nested_lists_are_axes(values: list[Any], dtype: Any, shape: tuple[int, ...]) -> None:
-    array = table_of(json.dumps({"a": values}), "json").column("a", ColumnRequest(NUMBER), FaultCollector())
+    array = table_of(json.dumps({"a": values}), "json").column("a", ColumnRequest(NUMBER), ErrorCollector())
     assert array is not None
     assert (array.dtype, array.shape) == (dtype, shape)
 
@@ -82,20 +82,20 @@ def test_nested_lists_are_axes(values: list[Any], dtype: Any, shape: tuple[int, 
         ("\n\n", "jsonl", 1, None, "no rows"),
     ],
 )
-def test_a_malformed_file_is_a_fault_with_its_position(
+def test_a_malformed_file_is_a_error_with_its_position(
     text: str, format: str, line: int | None, column: int | None, message: str
 ) -> None:
-    table, faults = read(text, format)
+    table, errors = read(text, format)
     assert table is None
-    (fault,) = faults.diagnostics
-    assert message in fault.message
-    assert (fault.file, fault.line, fault.column) == (f"data.{format}", line, column)
+    (error,) = errors.diagnostics
+    assert message in error.message
+    assert (error.file, error.line, error.column) == (f"data.{format}", line, column)
 
 
-def test_other_encodings_are_a_fault() -> None:
-    faults = FaultCollector("a.json")
-    assert read_table(io.BytesIO('{"a": ["é"]}'.encode("latin-1")), "a.json", faults) is None
-    assert "not UTF-8" in faults.diagnostics[0].message
+def test_other_encodings_are_a_error() -> None:
+    errors = ErrorCollector("a.json")
+    assert read_table(io.BytesIO('{"a": ["é"]}'.encode("latin-1")), "a.json", errors) is None
+    assert "not UTF-8" in errors.diagnostics[0].message
 
 
 @pytest.mark.parametrize(
@@ -113,21 +113,21 @@ def test_other_encodings_are_a_fault() -> None:
         ('{"a": [1, 2]}\n{"a": [1, {"b": 1}]}', "jsonl", NUMBER, 2, 7, "'a' holds {\"b\": 1}, not a number"),
     ],
 )
-def test_a_bad_value_is_a_fault_with_its_position(
+def test_a_bad_value_is_a_error_with_its_position(
     text: str, format: str, type: TensorType, line: int, column: int | None, message: str
 ) -> None:
-    table, faults = table_of(text, format), FaultCollector()
-    assert table.column("a", ColumnRequest(type), faults) is None
-    (fault,) = faults.diagnostics
-    assert message in fault.message
-    assert (fault.line, fault.column) == (line, column)
+    table, errors = table_of(text, format), ErrorCollector()
+    assert table.column("a", ColumnRequest(type), errors) is None
+    (error,) = errors.diagnostics
+    assert message in error.message
+    assert (error.line, error.column) == (line, column)
 
 
 @pytest.mark.parametrize(("type", "help"), [(NUMBER, "may have missing numbers"), (TEXT, "may have missing texts")])
 def test_the_help_for_a_missing_value_suits_its_type(type: TensorType, help: str) -> None:
-    faults = FaultCollector()
-    table_of('{"a": [null, null]}', "json").column("a", ColumnRequest(type), faults)
-    assert help in str(faults.diagnostics[0].help)
+    errors = ErrorCollector()
+    table_of('{"a": [null, null]}', "json").column("a", ColumnRequest(type), errors)
+    assert help in str(errors.diagnostics[0].help)
 
 
 def test_an_element_is_located_in_its_row() -> None:
@@ -148,8 +148,8 @@ def test_an_element_is_located_in_its_row() -> None:
     ],
 )
 def test_the_help_for_a_missing_value_tells_numbers_from_texts(values: list[Any], type: TensorType, help: str) -> None:
-    faults = FaultCollector()
-    assert table_of(json.dumps({"a": values}), "json").column("a", ColumnRequest(type), faults) is None
-    (diagnostic,) = faults.diagnostics
+    errors = ErrorCollector()
+    assert table_of(json.dumps({"a": values}), "json").column("a", ColumnRequest(type), errors) is None
+    (diagnostic,) = errors.diagnostics
     assert diagnostic.help is not None
     assert help in diagnostic.help

@@ -14,7 +14,7 @@ from jsonnx.sections.data_section import ImagesSection
 Image = pytest.importorskip("PIL.Image")
 
 from jsonnx.data.media.mask_files import MaskClasses, MaskDecoder  # noqa: E402
-from jsonnx.data.samples.data_errors import MediaFault  # noqa: E402
+from jsonnx.data.samples.data_errors import MediaError  # noqa: E402
 
 PIXELS = np.array([[0, 1, 2], [2, 2, 0]], np.uint8)
 
@@ -95,8 +95,8 @@ def test_masks_are_resized_to_the_nearest_pixel():
     ],
     ids=["value", "value that is not listed", "colors", "size"],
 )
-def test_faults_of_masks(content, section, code, message, help):
-    with pytest.raises(MediaFault) as error:
+def test_errors_of_masks(content, section, code, message, help):
+    with pytest.raises(MediaError) as error:
         decoded(content, **section)
     assert error.value.code == code
     assert message in str(error.value)
@@ -149,13 +149,13 @@ def test_images_are_the_target_of_a_regression(table):
     assert fitted(table, section) == pytest.approx(expected, rel=1e-6)
 
 
-def test_a_fault_names_the_row_and_the_file(table):
+def test_a_error_names_the_row_and_the_file(table):
     with pytest.raises(CompileError) as error:
         fitted(table, spec("binary_crossentropy", 1, "sigmoid"))
-    (fault,) = error.value.diagnostics
-    assert (fault.code, fault.line) == ("label-out-of-range", 2)
-    assert "0.png" in fault.message
-    assert "a pixel of the mask is 2; valid are 0 or 1" in fault.message
+    (diagnostic,) = error.value.diagnostics
+    assert (diagnostic.code, diagnostic.line) == ("label-out-of-range", 2)
+    assert "0.png" in diagnostic.message
+    assert "a pixel of the mask is 2; valid are 0 or 1" in diagnostic.message
 
 
 @pytest.mark.parametrize(
@@ -167,8 +167,8 @@ def test_a_fault_names_the_row_and_the_file(table):
     ],
 )
 def test_values_that_do_not_fit_the_classes(values, loss, message):
-    faults = [fault for fault in jsonnx.validate(spec(loss, images={"mask_values": values})) if "mask" in fault.path]
-    assert [(fault.code, fault.message) for fault in faults] == [("invalid-value", message)]
+    errors = [error for error in jsonnx.validate(spec(loss, images={"mask_values": values})) if "mask" in error.path]
+    assert [(error.code, error.message) for error in errors] == [("invalid-value", message)]
 
 
 @pytest.mark.parametrize(
@@ -184,6 +184,6 @@ def test_values_that_do_not_fit_the_classes(values, loss, message):
 def test_augmentation_that_moves_pixels_is_an_error(layer, moves):
     section = spec()
     section["layers"].insert(0, {"name": "augmented", **layer})
-    faults = [fault for fault in jsonnx.validate(section) if fault.code == "not-supported"]
-    assert len(faults) == moves
-    assert all("moves the pixels" in fault.message for fault in faults)
+    errors = [error for error in jsonnx.validate(section) if error.code == "not-supported"]
+    assert len(errors) == moves
+    assert all("moves the pixels" in error.message for error in errors)

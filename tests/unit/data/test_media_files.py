@@ -52,7 +52,7 @@ def load(folder, spec, targets=True, **section):
     return from_file(folder, DataSection(**({"train": "-"} | section)), spec, targets=targets)
 
 
-def faults(folder, spec, **section):
+def errors(folder, spec, **section):
     with pytest.raises(CompileError) as error:
         load(folder, spec, **section)
     return error.value.diagnostics
@@ -83,10 +83,10 @@ def test_the_folders_of_images_are_classes(tmp_path):
 def test_labels_of_the_spec_order_the_classes(tmp_path):
     samples = load(write(tmp_path, ANIMALS), data_spec(3, 4, 3, labels=("dog", "cat")))
     assert sorted(samples.targets["kind"].tolist()) == [0, 1, 1]
-    (fault,) = faults(tmp_path, data_spec(3, 4, 3, labels=("cat", "bird")))
-    assert "file 'dog/3.webp': the target of 'kind' is 'dog', which is none of the labels" in fault.message
-    (fault,) = faults(tmp_path, data_spec(3, 4, 3, size=3))
-    assert fault.message == "the folder has 2 classes, the network 3"
+    (error,) = errors(tmp_path, data_spec(3, 4, 3, labels=("cat", "bird")))
+    assert "file 'dog/3.webp': the target of 'kind' is 'dog', which is none of the labels" in error.message
+    (error,) = errors(tmp_path, data_spec(3, 4, 3, size=3))
+    assert error.message == "the folder has 2 classes, the network 3"
 
 
 def test_the_order_of_samples_mixes_the_classes_and_that_of_inputs_is_sorted(tmp_path):
@@ -106,8 +106,8 @@ def test_the_order_of_samples_mixes_the_classes_and_that_of_inputs_is_sorted(tmp
     ],
 )
 def test_a_folder_without_classes_is_an_error(tmp_path, files, message, code):
-    (fault,) = faults(write(tmp_path, files), data_spec(3, 4, 3))
-    assert (fault.code, fault.message) == (code, message)
+    (error,) = errors(write(tmp_path, files), data_spec(3, 4, 3))
+    assert (error.code, error.message) == (code, message)
 
 
 def test_a_folder_without_samples_is_an_error(tmp_path):
@@ -119,12 +119,12 @@ def test_links_in_a_folder_are_refused(tmp_path):
     write(tmp_path / "images", ANIMALS)
     write(tmp_path, {"outside/1.png": encoded(image())})
     os.symlink("../../outside/1.png", tmp_path / "images" / "cat" / "link.png")
-    (fault,) = faults(tmp_path / "images", data_spec(3, 4, 3))
-    assert (fault.code, fault.message) == ("unsafe-path", "'cat/link.png' is a symbolic link")
+    (error,) = errors(tmp_path / "images", data_spec(3, 4, 3))
+    assert (error.code, error.message) == ("unsafe-path", "'cat/link.png' is a symbolic link")
     (tmp_path / "images" / "cat" / "link.png").unlink()
     os.symlink("../outside", tmp_path / "images" / "bird")
-    (fault,) = faults(tmp_path / "images", data_spec(3, 4, 3))
-    assert (fault.code, fault.message) == ("unsafe-path", "'bird' is a symbolic link")
+    (error,) = errors(tmp_path / "images", data_spec(3, 4, 3))
+    assert (error.code, error.message) == ("unsafe-path", "'bird' is a symbolic link")
 
 
 def test_texts_by_folder(tmp_path):
@@ -136,8 +136,8 @@ def test_texts_by_folder(tmp_path):
         ("good", 1),
     ]
     write(tmp_path, {"pos/3.txt": b"\xff"})
-    (fault,) = faults(tmp_path, data_spec(dtype="string"))
-    assert fault.message == "file 'pos/3.txt': byte 0 is not UTF-8"
+    (error,) = errors(tmp_path, data_spec(dtype="string"))
+    assert error.message == "file 'pos/3.txt': byte 0 is not UTF-8"
 
 
 # -- tables ------------------------------------------------------------------------------------------------------------
@@ -168,12 +168,12 @@ def test_a_column_may_contain_encoded_images(tmp_path):
         assert samples.inputs["photo"][:, 0, 0].tolist() == [[10, 20, 30], [1, 2, 3]]
 
 
-def test_faults_of_files_in_a_table_name_the_row(tmp_path):
+def test_errors_of_files_in_a_table_name_the_row(tmp_path):
     os.symlink("/etc/passwd", tmp_path / "link.png")
     rows = ["cat/1.png", "../x.png", "/etc/passwd", "none.png", "link.png", "", "cat/none.png"]
     write(tmp_path, ANIMALS | {"table.csv": "file,kind\n" + "".join(f"{row},0\n" for row in rows)})
-    found = {fault.code: fault for fault in faults(tmp_path / "table.csv", data_spec(3, 4, 3), x="file")}
-    assert {code: (fault.line, fault.column) for code, fault in found.items()} == {
+    found = {error.code: error for error in errors(tmp_path / "table.csv", data_spec(3, 4, 3), x="file")}
+    assert {code: (error.line, error.column) for code, error in found.items()} == {
         "unsafe-path": (3, 1), "unreadable-file": (5, 1), "bad-value": (7, 1)}  # fmt: skip
     assert found["unsafe-path"].message.endswith("and 2 more like it in lines 4, 6")
 
@@ -236,27 +236,27 @@ def test_an_image_that_cannot_be_used_is_named(tmp_path, monkeypatch, content, c
     monkeypatch.setattr(image_files, "_TOO_MANY_PIXELS", "the image has more than 10,000 pixels")
     monkeypatch.setattr(image_files, "MAX_IMAGE_PIXELS", 10_000)
     folder = write(tmp_path, ANIMALS | {f"dog/{number}.png": content for number in range(30)})
-    (fault,) = faults(folder, data_spec(3, 4, 3))
-    assert (fault.code, part in fault.message) == (code, True), fault.message
-    assert "and 29 more like it (file 'dog/" in fault.message
-    assert fault.message.count("file 'dog/") == 20
+    (error,) = errors(folder, data_spec(3, 4, 3))
+    assert (error.code, part in error.message) == (code, True), error.message
+    assert "and 29 more like it (file 'dog/" in error.message
+    assert error.message.count("file 'dog/") == 20
 
 
 def test_a_small_file_of_many_pixels_is_refused_before_it_is_decoded(tmp_path):
     folder = write(tmp_path, {"a/1.png": encoded(Image.new("1", (20_000, 20_000))), "b/1.png": ANIMALS["cat/1.png"]})
-    (fault,) = faults(folder, data_spec(3, 4, 3))
-    assert (fault.code, "67,108,864 pixels" in fault.message) == ("too-large", True)
+    (error,) = errors(folder, data_spec(3, 4, 3))
+    assert (error.code, "67,108,864 pixels" in error.message) == ("too-large", True)
 
 
 def test_decoded_images_have_a_limit(tmp_path, monkeypatch):
     monkeypatch.setattr(media_files, "MAX_DATA_FILE_BYTES", 100)
-    (fault,) = faults(write(tmp_path, ANIMALS), data_spec(3, 4, 3))
-    assert fault.message == "input 'photo' has 3 samples of [3, 4, 3]: 108 bytes, the limit is 100"
+    (error,) = errors(write(tmp_path, ANIMALS), data_spec(3, 4, 3))
+    assert error.message == "input 'photo' has 3 samples of [3, 4, 3]: 108 bytes, the limit is 100"
 
 
 def test_an_input_of_another_rank_takes_no_images(tmp_path):
-    (fault,) = faults(write(tmp_path, ANIMALS), data_spec(36))
-    assert fault.message.endswith("and images are [height, width] or [height, width, channels]")
+    (error,) = errors(write(tmp_path, ANIMALS), data_spec(36))
+    assert error.message.endswith("and images are [height, width] or [height, width, channels]")
 
 
 def test_pillow_is_named_where_it_is_missing(tmp_path, monkeypatch):
@@ -324,9 +324,9 @@ SOUND = np.zeros(4, "<i2").tobytes()
 )
 def test_a_recording_that_cannot_be_used_is_named(tmp_path, content, code, part):
     folder = write(tmp_path, {"a/1.wav": wav(SOUND), "b/2.wav": content})
-    (fault,) = faults(folder, data_spec(4), audio={"sampling_rate": 8000})
-    assert (fault.code, part in fault.message) == (code, True), fault.message
-    assert fault.message.startswith("file 'b/2.wav': ")
+    (error,) = errors(folder, data_spec(4), audio={"sampling_rate": 8000})
+    assert (error.code, part in error.message) == (code, True), error.message
+    assert error.message.startswith("file 'b/2.wav': ")
 
 
 def test_the_path_of_a_folder_may_be_absolute(tmp_path):

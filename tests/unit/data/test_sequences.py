@@ -203,9 +203,9 @@ def test_a_run_is_not_resumed_with_other_batches() -> None:
 )
 def test_invalid_steps_are_located(row: dict[str, Any], code: str, text: str) -> None:
     Path("train.json").write_text(json.dumps([{"x": [[1, 2]], "y": 1}, {"y": 2} | row]))
-    (fault,) = jsonnx.validate(spec(), data=True)
-    assert (fault.code, fault.file) == (code, "train.json")
-    assert text in fault.message
+    (error,) = jsonnx.validate(spec(), data=True)
+    assert (error.code, error.file) == (code, "train.json")
+    assert text in error.message
 
 
 def test_steps_in_arrays_train_the_weights_that_lists_train() -> None:
@@ -225,14 +225,14 @@ def test_steps_in_arrays_train_the_weights_that_lists_train() -> None:
         ({"x": np.array([[1], [1, 2]], object)}, "bad-data-file", "np.concatenate one array of sequences"),
     ],
 )
-def test_faults_of_steps_in_arrays_say_what_does_not_fit(changes: dict[str, Any], code: str, text: str) -> None:
+def test_errors_of_steps_in_arrays_say_what_does_not_fit(changes: dict[str, Any], code: str, text: str) -> None:
     np.savez("train.npz", **{**arrays(), **changes})
-    fault = jsonnx.validate(spec("train.npz"), data=True)[0]
-    assert (fault.code, fault.file) == (code, "train.npz")
-    assert text in fault.message
+    error = jsonnx.validate(spec("train.npz"), data=True)[0]
+    assert (error.code, error.file) == (code, "train.npz")
+    assert text in error.message
 
 
 def test_lists_of_different_lengths_name_the_key() -> None:
-    (fault,) = jsonnx.validate(spec(sequences=NO_SEQUENCES), data=True)
-    assert fault.code == "data-shape"
-    assert '"sequences": {}' in str(fault.help)
+    (error,) = jsonnx.validate(spec(sequences=NO_SEQUENCES), data=True)
+    assert error.code == "data-shape"
+    assert '"sequences": {}' in str(error.help)

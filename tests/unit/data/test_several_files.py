@@ -104,19 +104,19 @@ def test_a_path_that_training_refuses_is_an_error(
         jsonnx.Trainer("spec.json").fit()
 
 
-def test_the_file_with_a_fault_is_named() -> None:
+def test_the_file_with_a_error_is_named() -> None:
     table("parts/part-1.csv", 1, header="x,z")
     table("parts/part-2.csv", "word")
     spec("parts/*.csv")
-    faults = jsonnx.validate("spec.json", data=True)
-    assert [(fault.file, fault.code, fault.line) for fault in faults] == [
+    errors = jsonnx.validate("spec.json", data=True)
+    assert [(error.file, error.code, error.line) for error in errors] == [
         ("parts/part-1.csv", "missing-column", 1),
         ("parts/part-2.csv", "bad-value", 2),
         ("parts/part-2.csv", "bad-value", 2),
     ]
 
 
-def test_no_more_files_are_read_after_twenty_faults() -> None:
+def test_no_more_files_are_read_after_twenty_errors() -> None:
     for number in range(50):
         table(f"parts/part-{number}.csv", "word")
     spec("parts/*.csv")
@@ -131,9 +131,9 @@ def test_samples_of_all_files_have_one_shape() -> None:
         "layers": [{"type": "LSTM", "units": 2}, {"type": "Dense", "name": "y", "units": 1}],
         "training": {"loss": "mse", "data": {"train": ["a.jsonl", "b.jsonl"]}},
     }
-    (fault,) = jsonnx.validate(document, data=True)
-    assert (fault.file, fault.code) == ("b.jsonl", "data-shape")
-    assert fault.message == "samples of input 'x' have shape [3, 1], in 'a.jsonl' [2, 1]"
+    (error,) = jsonnx.validate(document, data=True)
+    assert (error.file, error.code) == ("b.jsonl", "data-shape")
+    assert error.message == "samples of input 'x' have shape [3, 1], in 'a.jsonl' [2, 1]"
 
 
 def test_data_roots_hold_patterns(tmp_path: Path) -> None:

@@ -242,9 +242,9 @@ def test_a_class_that_a_part_lacks_is_a_warning() -> None:
     ],
 )
 def test_a_split_that_the_data_do_not_allow_is_an_error(split: dict[str, Any], code: str, text: str) -> None:
-    (fault,) = jsonnx.validate(spec(split), data=True)
-    assert (fault.severity, fault.code) == ("error", code)
-    assert text in fault.message + str(fault.help)
+    (error,) = jsonnx.validate(spec(split), data=True)
+    assert (error.severity, error.code) == ("error", code)
+    assert text in error.message + str(error.help)
     with pytest.raises(jsonnx.CompileError, match=code):
         jsonnx.Trainer("spec.json").fit()
 
@@ -253,5 +253,5 @@ def test_a_time_that_is_no_date_is_located() -> None:
     table = rows(20)
     table[3]["day"] = "yesterday"
     write(table)
-    (fault,) = jsonnx.validate(spec({"test": 0.1, "time": "day"}), data=True)
-    assert (fault.file, fault.line, fault.code) == ("all.csv", 5, "bad-value")
+    (error,) = jsonnx.validate(spec({"test": 0.1, "time": "day"}), data=True)
+    assert (error.file, error.line, error.code) == ("all.csv", 5, "bad-value")

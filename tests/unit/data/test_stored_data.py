@@ -1,4 +1,4 @@
-"""Data that stay in their files give the same batches, faults and weights as data that are loaded."""
+"""Data that stay in their files give the same batches, errors and weights as data that are loaded."""
 
 import json
 import os
@@ -106,7 +106,7 @@ def test_blocks_are_evaluated_as_loaded_samples_are(tmp_path: Path, file: str) -
     assert loaded.evaluate() == streamed.evaluate()
 
 
-def test_faults_of_samples_in_a_file_name_their_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_errors_of_samples_in_a_file_name_their_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stored_arrays, "CHUNK_BYTES", 256)
     x, y = _samples()
     x[100, 1] = np.nan
@@ -116,7 +116,7 @@ def test_faults_of_samples_in_a_file_name_their_rows(tmp_path: Path, monkeypatch
         for memory in ("load", "stream"):
             with pytest.raises(jsonnx.CompileError) as caught:
                 _trainer(tmp_path, file, memory).fit()
-            messages.append([str(fault) for fault in caught.value.diagnostics])
+            messages.append([str(error) for error in caught.value.diagnostics])
         assert messages[0] == messages[1]
         assert place in messages[1][0]
 
@@ -130,7 +130,7 @@ def test_a_label_that_is_out_of_range_is_found_in_a_streamed_file(tmp_path: Path
 
 
 @pytest.mark.parametrize("memory", ["load", "stream"])
-def test_a_missing_number_in_a_row_group_is_a_fault(tmp_path: Path, memory: str) -> None:
+def test_a_missing_number_in_a_row_group_is_a_error(tmp_path: Path, memory: str) -> None:
     pa = pytest.importorskip("pyarrow")
     import pyarrow.parquet
 

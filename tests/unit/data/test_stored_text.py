@@ -1,4 +1,4 @@
-"""Tables of text that stay in their files give the same samples and faults as loaded ones, whatever their blocks."""
+"""Tables of text that stay in their files give the same samples and errors as loaded ones, whatever their blocks."""
 
 import json
 from pathlib import Path
@@ -129,17 +129,17 @@ def test_rows_without_a_class_are_left_out(tmp_path: Path, format: str) -> None:
         (130, "y", "1e30"),
     ],
 )
-def test_faults_name_the_lines_of_their_rows(tmp_path: Path, format: str, row: int, column: str, value: Any) -> None:
+def test_errors_name_the_lines_of_their_rows(tmp_path: Path, format: str, row: int, column: str, value: Any) -> None:
     rows = _rows()
     rows[row][column] = "" if value is None and format == "csv" else value
     path = tmp_path / f"rows.{format}"
     path.write_bytes(_csv(rows) if format == "csv" else _json_lines(rows))
-    faults = []
+    errors = []
     for memory in ("load", "stream"):
         with pytest.raises(jsonnx.CompileError) as caught:
             _dataset(path, memory)
-        faults.append([(fault.code, fault.line, fault.message, fault.column) for fault in caught.value.diagnostics])
-    assert [fault[:2] for fault in faults[0]] == [fault[:2] for fault in faults[1]]
+        errors.append([(error.code, error.line, error.message, error.column) for error in caught.value.diagnostics])
+    assert [error[:2] for error in errors[0]] == [error[:2] for error in errors[1]]
 
 
 @pytest.mark.parametrize(
@@ -164,12 +164,12 @@ def test_malformed_rows_are_located(tmp_path: Path, format: str, text: str, row:
     lines.insert(row + (format == "csv"), text.encode("latin-1"))
     path = tmp_path / f"rows.{format}"
     path.write_bytes(b"".join(lines))
-    lines_of_faults = []
+    lines_of_errors = []
     for memory in ("load", "stream"):
         with pytest.raises(jsonnx.CompileError) as caught:
             _dataset(path, memory)
-        lines_of_faults.append([(fault.code, fault.line) for fault in caught.value.diagnostics])
-    assert lines_of_faults[0] == lines_of_faults[1]
+        lines_of_errors.append([(error.code, error.line) for error in caught.value.diagnostics])
+    assert lines_of_errors[0] == lines_of_errors[1]
 
 
 def test_integers_beyond_float64_stay_exact(tmp_path: Path) -> None:

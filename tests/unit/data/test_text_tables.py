@@ -1,4 +1,4 @@
-"""Faults of missing values in tables of text."""
+"""Errors of missing values in tables of text."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import io
 
 import pytest
 from jsonnx.core.types import TensorType
-from jsonnx.data.samples.data_errors import FaultCollector
+from jsonnx.data.samples.data_errors import ErrorCollector
 from jsonnx.data.tables.data_files import read_table
 from jsonnx.data.tables.data_table import ColumnRequest
 
@@ -19,16 +19,16 @@ from jsonnx.data.tables.data_table import ColumnRequest
     ],
 )
 def test_a_column_whose_name_has_braces_may_lack_values(file: str, content: str, noun: str) -> None:
-    faults = FaultCollector(file)
-    table = read_table(io.BytesIO(content.encode()), file, faults)
+    errors = ErrorCollector(file)
+    table = read_table(io.BytesIO(content.encode()), file, errors)
     assert table is not None
-    assert table.column("{x}", ColumnRequest(TensorType("float32", ())), faults) is None
-    (fault,) = faults.diagnostics
-    assert fault.message.startswith(f"column '{{x}}' has no {noun} in 2 of 3 rows, in line")
+    assert table.column("{x}", ColumnRequest(TensorType("float32", ())), errors) is None
+    (error,) = errors.diagnostics
+    assert error.message.startswith(f"column '{{x}}' has no {noun} in 2 of 3 rows, in line")
 
 
 @pytest.mark.parametrize("file", ["t.csv", "t.json", "t.jsonl"])
-def test_another_encoding_is_a_fault_with_its_line(file: str) -> None:
-    faults = FaultCollector(file)
-    assert read_table(io.BytesIO("a\n\xe9".encode("latin-1")), file, faults) is None
-    assert [(fault.code, fault.line) for fault in faults.diagnostics] == [("bad-data-file", 2)]
+def test_another_encoding_is_a_error_with_its_line(file: str) -> None:
+    errors = ErrorCollector(file)
+    assert read_table(io.BytesIO("a\n\xe9".encode("latin-1")), file, errors) is None
+    assert [(error.code, error.line) for error in errors.diagnostics] == [("bad-data-file", 2)]

@@ -185,6 +185,6 @@ def test_predictions_name_the_last_row_of_their_window() -> None:
 )
 def test_series_that_have_no_windows_are_an_error(windows: dict[str, Any], rows: int, code: str, text: str) -> None:
     write(range(rows))
-    (fault,) = jsonnx.validate(spec(windows), data=True)
-    assert (fault.severity, fault.code) == ("error", code)
-    assert text in fault.message + str(fault.help)
+    (error,) = jsonnx.validate(spec(windows), data=True)
+    assert (error.severity, error.code) == ("error", code)
+    assert text in error.message + str(error.help)

@@ -6,13 +6,13 @@ from math import log10
 from typing import Any
 
 import pytest
-from jsonnx.hyperparameter_search.space import Space, space_faults
+from jsonnx.hyperparameter_search.space import Space, space_errors
 from jsonnx.sections.sweep_section import SweepSection
 
 
 def space(parameters: dict[str, Any], **keys: Any) -> Space:
     section = SweepSection(parameters=parameters, **({"trials": 10} | keys))
-    assert not space_faults(section)
+    assert not space_errors(section)
     return Space.of(section)
 
 
@@ -110,5 +110,5 @@ def test_true_is_not_one() -> None:
 def test_a_grid_is_cut_off_without_being_built() -> None:
     parameters = {f"p{index}": {"range": [0, 999]} for index in range(10)}
     assert len(space(parameters, sampler="grid").grid(7)) == 7
-    (fault,) = space_faults(SweepSection(parameters=parameters, sampler="grid"))
-    assert fault.message == "the grid has more than 100,000 combinations"
+    (error,) = space_errors(SweepSection(parameters=parameters, sampler="grid"))
+    assert error.message == "the grid has more than 100,000 combinations"

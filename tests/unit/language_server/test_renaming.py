@@ -22,7 +22,7 @@ def renamed(client: LspClient, text: str, mark: str, new: str, offset: int = 2) 
         client.close(URI)
 
 
-def test_an_output_is_renamed_in_labels_losses_metrics_and_figures(client: LspClient) -> None:
+def test_an_output_is_renamed_in_labels_losses_metrics_and_metrics(client: LspClient) -> None:
     result = renamed(client, DIGITS, '"digit", "even"]', "klass")
     assert result == DIGITS.replace('"digit"', '"klass"').replace("val_digit_loss", "val_klass_loss")
 

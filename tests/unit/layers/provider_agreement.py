@@ -36,8 +36,8 @@ def disagreement(case: Any, provider: str, options: Mapping[str, Any] | None = N
     plain = canonicalize(replace(step, outputs={**graph.outputs, **step.outputs}))
     expected = computed(plain, "cpu", feeds)
     actual = computed(write_for_target(plain, provider), provider, feeds, options)
-    faults = (difference(actual[name], array) for name, array in expected.items())
-    return "; ".join(f"{name}: {fault}" for name, fault in zip(expected, faults, strict=True) if fault)
+    errors = (difference(actual[name], array) for name, array in expected.items())
+    return "; ".join(f"{name}: {error}" for name, error in zip(expected, errors, strict=True) if error)
 
 
 def computed(

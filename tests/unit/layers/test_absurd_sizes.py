@@ -19,8 +19,8 @@ def test_huge_sizes_give_diagnostics_in_all_arguments_of_all_layers() -> None:
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT / "compiler"), str(ROOT / "tests")])}
     command = [sys.executable, "-m", "unit.layers.absurd_sizes"]
     process = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=600, check=False)
-    *faults, count = process.stdout.splitlines() or [""]
-    assert (process.returncode, faults) == (0, []), process.stderr[-2000:]
+    *errors, count = process.stdout.splitlines() or [""]
+    assert (process.returncode, errors) == (0, []), process.stderr[-2000:]
     assert int(count.split()[0]) > 1000
 
 

@@ -82,7 +82,7 @@ def test_features_are_a_new_last_axis():
 )
 def test_arguments_that_do_not_fit(dtype, arguments, message):
     spec = {"inputs": {"x": {"shape": [], "dtype": dtype}}, "layers": [{"type": "DateFeatures", **arguments}]}
-    assert any(message in fault.message for fault in jsonnx.validate(spec))
+    assert any(message in error.message for error in jsonnx.validate(spec))
 
 
 def write_spec(tmp_path, *layers, file="t.csv"):
@@ -99,9 +99,9 @@ def write_spec(tmp_path, *layers, file="t.csv"):
 def test_invalid_dates_in_a_file_are_errors_with_their_row(tmp_path):
     path = write_spec(tmp_path)
     (tmp_path / "t.csv").write_text("sold,y\n2026-11-27,1\n2026-02-30,2\n,3\n")
-    (fault,) = jsonnx.validate(path, data=True)
-    assert (fault.code, fault.line, fault.column) == ("bad-value", 3, 1)
-    assert fault.message.endswith("input 'sold' is '2026-02-30', which is not a date, and 1 more like it in line 4")
+    (error,) = jsonnx.validate(path, data=True)
+    assert (error.code, error.line, error.column) == ("bad-value", 3, 1)
+    assert error.message.endswith("input 'sold' is '2026-02-30', which is not a date, and 1 more like it in line 4")
 
 
 def test_an_imputation_after_it_fills_missing_dates(tmp_path):

@@ -170,21 +170,21 @@ def test_a_vocabulary_can_be_read_from_a_file(tmp_path: Path) -> None:
 def test_an_unreadable_vocabulary_file_gives_one_error(tmp_path: Path, name: str, code: str) -> None:
     (tmp_path / "bad.txt").write_bytes(b"\xff\xfe\x00")
     (tmp_path / "empty.txt").touch()
-    faults = jsonnx.validate(write(tmp_path / "spec.json", {"type": "StringLookup", "vocabulary": name}))
-    assert [fault.code for fault in faults] == [code]
-    assert faults[0].path == "$.layers[0].vocabulary"
+    errors = jsonnx.validate(write(tmp_path / "spec.json", {"type": "StringLookup", "vocabulary": name}))
+    assert [error.code for error in errors] == [code]
+    assert errors[0].path == "$.layers[0].vocabulary"
 
 
 def test_an_embedding_smaller_than_the_vocabulary_is_an_error() -> None:
     layers = [{"type": "TextVectorization", "max_tokens": 50}, {"type": "Embedding", "input_dim": 40, "output_dim": 2}]
-    (fault,) = jsonnx.validate({"inputs": TEXT["inputs"], "layers": layers})
-    assert (fault.path, fault.help) == ("$.layers[1].input_dim", 'set "input_dim" to 50')
+    (error,) = jsonnx.validate({"inputs": TEXT["inputs"], "layers": layers})
+    assert (error.path, error.help) == ("$.layers[1].input_dim", 'set "input_dim" to 50')
 
 
 def test_an_adaptable_layer_inside_a_wrapper_is_an_error() -> None:
     around = {"type": "TimeDistributed", "layer": {"type": "Normalization"}}
-    (fault,) = jsonnx.validate({"inputs": {"x": {"shape": [3, 2]}}, "layers": [around]})
-    assert (fault.code, fault.path) == ("not-learned", "$.layers[0].layer")
+    (error,) = jsonnx.validate({"inputs": {"x": {"shape": [3, 2]}}, "layers": [around]})
+    assert (error.code, error.path) == ("not-learned", "$.layers[0].layer")
 
 
 def test_dropout_on_texts_of_unknown_length_is_an_error() -> None:

@@ -38,7 +38,7 @@ def test_an_inferred_symbol_is_refined_to_the_promised_size() -> None:
     [("float32", (BATCH, 4)), ("float32", (3, BATCH)), ("float32", (BATCH,)), ("int64", (BATCH, 3))],
     ids=str,
 )
-def test_another_type_than_the_promised_one_is_a_fault(promised: tuple[str, tuple[Any, ...]]) -> None:
+def test_another_type_than_the_promised_one_is_a_error(promised: tuple[str, tuple[Any, ...]]) -> None:
     x = Builder().input("x", TensorType("float32", (BATCH, 3)))
     with pytest.raises(EmissionError, match="the shape rule promises"):
         check_promised_type(x, TensorType(*promised), "layer")

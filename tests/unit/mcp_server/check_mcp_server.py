@@ -359,15 +359,15 @@ def test_standard_output_belongs_to_the_protocol(server: subprocess.Popen[str]) 
 
 
 def test_long_results_are_cut_into_pages(root: Path) -> None:
-    faulty = {**SPEC, "layers": [{"type": "Dense", "units": 3, f"key_{index}": 1} for index in range(3_000)]}
+    wrong = {**SPEC, "layers": [{"type": "Dense", "units": 3, f"key_{index}": 1} for index in range(3_000)]}
 
     async def conversation(call: Caller) -> None:
-        checked = await call.result("validate", spec=json.dumps(faulty), limit=500)
+        checked = await call.result("validate", spec=json.dumps(wrong), limit=500)
         assert checked["errors"] >= 999
         assert len(json.dumps(checked)) < 2 * MAX_PAGE_CHARACTERS
         offset = checked["diagnostics"]["next_offset"]
         assert 0 < offset <= 500
-        following = await call.result("validate", spec=json.dumps(faulty), limit=500, offset=offset)
+        following = await call.result("validate", spec=json.dumps(wrong), limit=500, offset=offset)
         assert following["diagnostics"]["items"][0] != checked["diagnostics"]["items"][0]
 
     talk(root, conversation)

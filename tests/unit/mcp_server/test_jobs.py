@@ -28,13 +28,13 @@ def jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Jobs]:
 
 
 def test_a_job_tells_how_it_ended(jobs: Jobs) -> None:
-    fine, faulty = jobs.start(["explain", "unknown-key"]), jobs.start(["explain", "no-such-code"])
+    fine, wrong = jobs.start(["explain", "unknown-key"]), jobs.start(["explain", "no-such-code"])
     fine.process.wait(60)
-    faulty.process.wait(60)
+    wrong.process.wait(60)
     assert fine.status(1)["state"] == "finished"
     assert fine.status(1)["log"] == ['    {"type": "Dense", "units": 10}']
-    assert (faulty.status(9)["state"], faulty.status(9)["exit_status"]) == ("failed", 2)
-    assert "unknown-code" in faulty.status(9)["log"][0]
+    assert (wrong.status(9)["state"], wrong.status(9)["exit_status"]) == ("failed", 2)
+    assert "unknown-code" in wrong.status(9)["log"][0]
     assert fine.status(0)["log"] == []
     assert [job.name for job in jobs.all()] == ["job-1", "job-2"]
     with pytest.raises(UsageError, match="did you mean 'job-1'"):

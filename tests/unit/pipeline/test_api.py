@@ -78,14 +78,19 @@ def test_a_spec_is_a_path_a_text_or_a_dict(tmp_path: Path) -> None:
 def test_a_diagnostic_has_code_path_position_and_help(tmp_path: Path) -> None:
     path = tmp_path / "bad.json"
     path.write_text('{"inputs": {"x": {"shape": [2]}},\n "layers": [{"type": "Dense", "unit": 1}]}')
-    (fault,) = jsonnx.validate(path)
-    assert isinstance(fault, jsonnx.Diagnostic)
-    assert (fault.code, fault.path, fault.line, fault.column) == ("unknown-key", "$.layers[0].unit", 2, 31)
-    assert (fault.severity, fault.help, fault.file) == ("error", "did you mean 'units'?", str(path))
-    assert "unit" in fault.message
+    (diagnostic,) = jsonnx.validate(path)
+    assert isinstance(diagnostic, jsonnx.Diagnostic)
+    assert (diagnostic.code, diagnostic.path, diagnostic.line, diagnostic.column) == (
+        "unknown-key",
+        "$.layers[0].unit",
+        2,
+        31,
+    )
+    assert (diagnostic.severity, diagnostic.help, diagnostic.file) == ("error", "did you mean 'units'?", str(path))
+    assert "unit" in diagnostic.message
     with pytest.raises(jsonnx.CompileError) as error:
         jsonnx.compile(path)
-    assert error.value.diagnostics == [fault]
+    assert error.value.diagnostics == [diagnostic]
     assert "bad.json:2:31" in str(error.value)
 
 
@@ -152,9 +157,9 @@ def test_a_model_is_trained_evaluated_and_checkpointed_from_arrays(tmp_path: Pat
     ]  # fmt: skip
     history = trainer.fit(X, Y, batch_size=16, epochs=3, shuffle=True, validation_data=(X, Y))
     assert len(history.history["loss"]) == len(history.history["val_kind_accuracy"]) == 3
-    figures = trainer.evaluate(X, Y)
-    assert figures["loss"] == pytest.approx(history.history["val_loss"][-1])
-    assert figures["loss"] == pytest.approx(figures["kind_loss"] + 0.5 * figures["size_loss"])
+    metrics = trainer.evaluate(X, Y)
+    assert metrics["loss"] == pytest.approx(history.history["val_loss"][-1])
+    assert metrics["loss"] == pytest.approx(metrics["kind_loss"] + 0.5 * metrics["size_loss"])
     predicted = trainer.predict(X)
     deployed = trainer.model().session().run(X)
     for name in ("kind", "size"):
@@ -311,10 +316,10 @@ def test_a_layer_that_needs_a_fixed_size_is_reported_with_its_position(tmp_path:
     path.write_text(
         json.dumps({**TAGS, "layers": [{"type": "Flatten"}, *TAGS["layers"][3:]], "outputs": ["p"]}, indent=1)
     )
-    fault, _ = jsonnx.validate(path)
-    assert fault.line is not None
-    assert '"type": "Dense"' in "".join(path.read_text().splitlines()[fault.line - 1 : fault.line + 1])
-    assert "needs a fixed size on axis 1" in fault.message
+    error, _ = jsonnx.validate(path)
+    assert error.line is not None
+    assert '"type": "Dense"' in "".join(path.read_text().splitlines()[error.line - 1 : error.line + 1])
+    assert "needs a fixed size on axis 1" in error.message
 
 
 def test_integer_inputs_are_looked_up_and_out_of_range_values_are_refused() -> None:

@@ -89,10 +89,10 @@ def test_other_columns_that_the_spec_names_are_not_matched(tmp_path):
         ({"x": ("*", "!*")}, "missing-column", "the patterns leave no column for input 'sizes'"),
     ],
 )
-def test_faults_of_patterns_and_classes(tmp_path, options, code, message):
+def test_errors_of_patterns_and_classes(tmp_path, options, code, message):
     path = write_spec(tmp_path, **options)
-    (fault,) = [d for d in jsonnx.validate(path, data=True) if d.severity == "error"]
-    assert (fault.code, fault.message) == (code, message)
+    (error,) = [d for d in jsonnx.validate(path, data=True) if d.severity == "error"]
+    assert (error.code, error.message) == (code, message)
     with pytest.raises(CompileError, match=r"sizes|classes"):
         jsonnx.Trainer(path).fit(verbose=0)
 
@@ -121,8 +121,8 @@ def test_a_class_may_look_like_an_expression(tmp_path):
 def test_a_missing_class_has_its_line(tmp_path):
     path = write_spec(tmp_path)
     (tmp_path / "train.csv").write_text(TRAIN + "3,1,,1\n")
-    (fault,) = [d for d in jsonnx.validate(path, data=True) if d.severity == "error"]
-    assert (fault.line, fault.message) == (5, "row at line 5, column 'kind': the target of 'kind' has no class")
+    (error,) = [d for d in jsonnx.validate(path, data=True) if d.severity == "error"]
+    assert (error.line, error.message) == (5, "row at line 5, column 'kind': the target of 'kind' has no class")
 
 
 def test_arrays_of_texts_are_learned_by_fit_and_by_nothing_else(tmp_path):

@@ -142,7 +142,7 @@ def test_training_in_mixed_precision_has_no_reference():
     ],
     ids=lambda section: next(iter(section)),
 )
-def test_a_figure_of_validation_data_may_be_monitored(section):
+def test_a_metric_of_validation_data_may_be_monitored(section):
     Path("spec.json").write_text(json.dumps({**SPEC, "training": {**SPEC["training"], **section}}))
     code, report = parity("spec.json", "--providers", "cpu", "--steps", "1")
     assert (code, len(report["losses"])) == (0, 1)
@@ -174,7 +174,7 @@ def test_float64_is_left_out_where_the_cpu_lacks_kernels():
     np.testing.assert_allclose(exact["last"], cpu_outputs(dense, {"x": x})["last"], rtol=1e-5)
 
 
-def test_a_fault_that_other_outputs_hide_is_found_by_bisection():
+def test_a_error_that_other_outputs_hide_is_found_by_bisection():
     model = jsonnx.compile(SPEC, seed=0).to_bytes()
     feeds = {"x": np.ones((2, 4), np.float32)}
 

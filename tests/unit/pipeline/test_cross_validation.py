@@ -1,4 +1,4 @@
-"""`jsonnx train --fold`: runs on one fold or on all, with mean and spread of their figures."""
+"""`jsonnx train --fold`: runs on one fold or on all, with mean and spread of their metrics."""
 
 from __future__ import annotations
 
@@ -51,18 +51,18 @@ def test_a_fold_is_that_of_the_changed_spec_on_the_command_line_and_in_python() 
     assert not np.array_equal(jsonnx.Trainer("spec.json", fold=0).fit().history["loss"], trainer.fit().history["loss"])
 
 
-def test_all_folds_have_runs_and_their_figures_a_mean_and_a_standard_deviation() -> None:
+def test_all_folds_have_runs_and_their_metrics_a_mean_and_a_standard_deviation() -> None:
     shown = command("train", "spec.json", "-o", "all", "--fold", "all", "--quiet").stdout
     document = json.loads(Path("all/folds.json").read_text())
     assert len(document["folds"]) == 3
-    for fold, figures in enumerate(document["folds"]):
+    for fold, metrics in enumerate(document["folds"]):
         lines = [json.loads(line) for line in Path(f"all/fold-{fold}/metrics.jsonl").read_text().splitlines()]
         best = min(lines, key=lambda line: line["val_mae"])
-        assert figures["val_loss"] == best["val_loss"]
-        assert figures["val_mae"] == best["val_mae"]
-        assert {"test_loss", "test_mae"} < figures.keys()
+        assert metrics["val_loss"] == best["val_loss"]
+        assert metrics["val_mae"] == best["val_mae"]
+        assert {"test_loss", "test_mae"} < metrics.keys()
     for name, mean in document["mean"].items():
-        values = [figures[name] for figures in document["folds"]]
+        values = [metrics[name] for metrics in document["folds"]]
         assert (mean, document["standard_deviation"][name]) == pytest.approx((fmean(values), stdev(values)))
     assert "standard deviation" in shown
     command("train", "spec.json", "-o", "all", "--fold", "all", "--quiet", "--resume")
@@ -83,7 +83,7 @@ def test_folds_that_do_not_exist(arguments: list[str], message: str) -> None:
     assert not Path("runs").exists()
 
 
-def test_a_figure_that_is_not_finite_in_one_fold_has_no_mean(tmp_path: Path) -> None:
+def test_a_metric_that_is_not_finite_in_one_fold_has_no_mean(tmp_path: Path) -> None:
     write_folds(tmp_path, [{"loss": 1.0, "auc": 0.5}, {"loss": 3.0, "auc": nan}, {"loss": 2.0, "auc": inf}])
     document = json.loads((tmp_path / "folds.json").read_text())
     assert document["mean"] == {"loss": 2.0, "auc": None}

@@ -121,10 +121,10 @@ def test_the_hashes_are_those_of_the_files() -> None:
     assert {name: array.shape for name, array in run.weights().items()}["y/kernel"] == (2, 3)
 
 
-# -- figures -----------------------------------------------------------------------------------------------------------
+# -- metrics -----------------------------------------------------------------------------------------------------------
 
 
-def test_figures_are_read_by_epoch_and_step() -> None:
+def test_metrics_are_read_by_epoch_and_step() -> None:
     run = Run("runs/clouds")
     assert run.epochs == 3
     assert run.history.keys() == {"loss", "accuracy", "f1_score", "val_loss", "val_accuracy", "val_f1_score"}

@@ -77,8 +77,8 @@ def test_folders_of_other_parts_have_the_same_classes() -> None:
 
 def test_a_loss_of_probabilities_takes_no_folders() -> None:
     spec(loss="categorical_crossentropy")
-    (fault,) = jsonnx.validate("spec.json", data=True)
-    assert fault.help == "for names or indices of classes the loss is sparse_categorical_crossentropy"
+    (error,) = jsonnx.validate("spec.json", data=True)
+    assert error.help == "for names or indices of classes the loss is sparse_categorical_crossentropy"
 
 
 @pytest.mark.parametrize("path", ["../train", "/etc", "link", "train/link", "~/train"])

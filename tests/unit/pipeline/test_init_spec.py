@@ -50,15 +50,15 @@ def types(spec: dict[str, Any]) -> list[str]:
         ("diabetes_train.csv", "diabetes_test.csv", "progression", "r2_score", 0.3),
     ],
 )
-def test_a_first_spec_trains_at_once(data: str, test: str, target: str, figure: str, least: float) -> None:
+def test_a_first_spec_trains_at_once(data: str, test: str, target: str, metric: str, least: float) -> None:
     """Linear models of scikit-learn reach about 0.99 and 0.4."""
     shutil.copy(DATA / data, ".")
     result = jsonnx("init", data, "--target", target)
     spec = default_spec_name(data)
     assert f"jsonnx train {spec} -o runs/{Path(spec).stem}" in result.stderr
     jsonnx("train", spec, "-o", "run", "--quiet", "--set", "training.epochs=15")
-    figures = json.loads(jsonnx("evaluate", "run", "--data", str(DATA / test), "--format", "json").stdout)
-    assert figures[figure] >= least
+    metrics = json.loads(jsonnx("evaluate", "run", "--data", str(DATA / test), "--format", "json").stdout)
+    assert metrics[metric] >= least
 
 
 def test_columns_become_inputs_by_what_they_are() -> None:

@@ -125,9 +125,9 @@ def test_a_location_names_the_row_of_the_file_although_rows_are_dropped(tmp_path
     path.write_text(json.dumps(spec({}, missing="drop")))
     with pytest.raises(CompileError) as error:
         jsonnx.Trainer(path).fit(verbose=0)
-    (fault,) = error.value.diagnostics
-    assert fault.line == 3
-    assert "too large" in fault.message
+    (diagnostic,) = error.value.diagnostics
+    assert diagnostic.line == 3
+    assert "too large" in diagnostic.message
 
 
 def test_infinity_is_an_error_where_nan_is_not():

@@ -108,22 +108,22 @@ def test_drawing_without_matplotlib_says_how_to_get_it(monkeypatch: pytest.Monke
             draw()
         assert error.value.diagnostic.code == "missing-package"
         assert re.search("matplotlib|plots", str(error.value.diagnostic.help))
-    with pytest.raises(ValueError, match="no figure 'x'"):
+    with pytest.raises(ValueError, match="no metric 'x'"):
         history.plot(["x"])
-    with pytest.raises(ValueError, match="there are no figures"):
+    with pytest.raises(ValueError, match="there are no metrics"):
         History().plot()
     with pytest.raises(UsageError, match="more than the"):
         plot_network(compile(RESIDUAL).rows() * MAX_DRAWN_LAYERS, {})
 
 
-def test_figures_and_networks_are_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_metrics_and_networks_are_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MPLBACKEND", "agg")
     plt = pytest.importorskip("matplotlib.pyplot")
-    figures = {"loss": [2.0, 1.0], "mae": [0.5, None], "val_loss": [3.0, 2.5], "f1": [[1.0], [0.5]]}
-    axes = History(figures, [0, 1]).plot()
+    metrics = {"loss": [2.0, 1.0], "mae": [0.5, None], "val_loss": [3.0, 2.5], "f1": [[1.0], [0.5]]}
+    axes = History(metrics, [0, 1]).plot()
     assert [[line.get_label() for line in axis.get_lines()] for axis in axes] == [["loss", "val_loss"], ["mae"]]
     assert axes[0].get_lines()[0].get_ydata().tolist() == [2.0, 1.0]
-    (axis,) = History(figures, [0, 1]).plot(["val_loss"])
+    (axis,) = History(metrics, [0, 1]).plot(["val_loss"])
     assert axis.get_lines()[0].get_ydata().tolist() == [3.0, 2.5]
     assert len(a_run(tmp_path / "run").plot()) == 1
     diagram = compile(RESIDUAL).plot()

@@ -132,15 +132,15 @@ def test_a_vocabulary_name_that_resolves_to_several_files_is_refused(here: Path)
     spec["blocks"]["look"]["layers"][0]["vocabulary"] = "${file}.txt"
     del spec["parameters"]
     (here / "look.json").write_text(json.dumps(spec))
-    fault, _ = library.validate(here / "look.json")
-    assert (fault.code, fault.path) == ("unsupported-argument", "$.blocks.look.layers[0].vocabulary")
+    error, _ = library.validate(here / "look.json")
+    assert (error.code, error.path) == ("unsupported-argument", "$.blocks.look.layers[0].vocabulary")
 
 
 def test_a_missing_vocabulary_is_reported_where_its_name_stands(here: Path) -> None:
     (here / "words.txt").write_text("a\n")
     (here / "look.json").write_text(json.dumps(lookups(one="${words}", two="none.txt")))
-    fault, _ = library.validate(here / "look.json")
-    assert fault.path == "$.layers[1].file"
+    error, _ = library.validate(here / "look.json")
+    assert error.path == "$.layers[1].file"
 
 
 def test_expressions_of_the_training_section_have_source_locations(here: Path) -> None:

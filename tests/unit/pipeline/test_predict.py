@@ -173,7 +173,7 @@ def test_json_on_standard_input_needs_its_format() -> None:
     assert "--input-format jsonl" in errors
 
 
-def test_a_fault_on_standard_input_has_its_line() -> None:
+def test_a_error_on_standard_input_has_its_line() -> None:
     errors = jsonnx("predict", "m.onnx", "--data", "-", stdin="a,b\n1,2\n1,x\n", status=1).stderr
     assert "<stdin>:3:3" in errors
 

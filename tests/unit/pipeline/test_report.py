@@ -71,7 +71,7 @@ def values(**options: Any) -> dict[str, Any]:
     return run_values(Path("run"), ReportOptions(**options))
 
 
-def test_figures_are_those_of_the_predictions() -> None:
+def test_metrics_are_those_of_the_predictions() -> None:
     jsonnx("predict", "run", "--data", "check.csv", "-o", "predicted.csv")
     texts = (Path(name).read_text().splitlines() for name in ("check.csv", "predicted.csv"))
     true, predicted = (list(csv.DictReader(lines)) for lines in texts)
@@ -128,7 +128,7 @@ def test_data_that_have_changed_are_not_shown() -> None:
     Path("check.csv").write_text(Path("check.csv").read_text().replace("green", "red"))
     shown = values()
     assert "outputs" not in shown
-    assert shown["notes"][0] == "The validation data have changed since the run, so figures of them are missing."
+    assert shown["notes"][0] == "The validation data have changed since the run, so metrics of them are missing."
     assert values(data="check.csv")["outputs"][0]["rows"] == 12
     Path("train.csv").unlink()
     assert "cannot be read" in values()["notes"][0]

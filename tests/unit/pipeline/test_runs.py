@@ -173,7 +173,7 @@ def test_resume_ignores_runs_of_another_spec_and_damaged_ones() -> None:
 
 
 def test_run_json_says_what_the_run_was_made_from_and_what_came_of_it() -> None:
-    figures = train("--scale", "large", "--set", "training.epochs=3", "--seed", "5").stdout
+    metrics = train("--scale", "large", "--set", "training.epochs=3", "--seed", "5").stdout
     info = run_info("runs/flights")
     assert (info["state"], info["epochs"], info["scale"], info["seed"]) == ("finished", 3, "large", 5)
     assert (info["set"], info["parameters"]) == (["training.epochs=3"], {"width": 3})
@@ -182,7 +182,7 @@ def test_run_json_says_what_the_run_was_made_from_and_what_came_of_it() -> None:
     assert {part: data["samples"] for part, data in info["data"].items()} == {"train": 16, "validation": 6, "test": 6}
     assert info["data"]["validation"]["sha256"] == info["data"]["test"]["sha256"] != info["data"]["train"]["sha256"]
     assert info["figures"].keys() == {"loss", "mae", "val_loss", "val_mae"}
-    assert f"mae {info['test']['mae']:.4f}" in figures
+    assert f"mae {info['test']['mae']:.4f}" in metrics
     assert info["seconds"] > 0
     assert sys.platform == "win32" or 10e6 < info["peak_memory_bytes"] < 1e12
     assert info["started"] <= info["ended"]
@@ -202,7 +202,7 @@ def test_a_resumed_run_keeps_its_start_and_adds_its_time() -> None:
     assert (info["epochs"], info["set"]) == (2, [])
 
 
-def test_evaluate_keeps_its_figures_in_the_run() -> None:
+def test_evaluate_keeps_its_metrics_in_the_run() -> None:
     train("--quiet")
     before = run_info("runs/flights")
     set_info("runs/flights", test=None)
@@ -252,7 +252,7 @@ def test_the_commit_is_read_from_the_repository(tmp_path: Path) -> None:
 # -- runs and evaluate -------------------------------------------------------------------------------------------------
 
 
-def test_runs_are_listed_with_their_figures() -> None:
+def test_runs_are_listed_with_their_metrics() -> None:
     train("--quiet", "-o", "all/one", "--set", "training.epochs=1")
     train("--quiet", "-o", "all/deep/two")
     lines = jsonnx("runs", "all").stdout.splitlines()

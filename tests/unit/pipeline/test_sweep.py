@@ -161,13 +161,13 @@ def test_seeds_and_folds_are_runs_of_a_trial(pretended: type[Pretended]) -> None
     assert "split" not in result.best_spec["training"]["data"]
 
 
-def test_folds_beside_a_share_for_validation_are_a_fault(pretended: type[Pretended]) -> None:
+def test_folds_beside_a_share_for_validation_are_a_error(pretended: type[Pretended]) -> None:
     document = spec(folds=2)
     data = {"train": "train.npz", "split": {"validation": 0.2}}
     document["training"] = document["training"] | {"data": data}
     with pytest.raises(CompileError) as error:
         search(document)
-    assert [fault.path for fault in error.value.diagnostics] == ["$.sweep.folds"]
+    assert [diagnostic.path for diagnostic in error.value.diagnostics] == ["$.sweep.folds"]
 
 
 def test_duplicates_are_not_run_twice(pretended: type[Pretended]) -> None:
@@ -320,9 +320,9 @@ def test_the_time_limit_ends_a_search_that_can_be_resumed(pretended: type[Preten
 def test_an_invalid_combination_is_found_before_the_first_trial(pretended: type[Pretended]) -> None:
     with pytest.raises(CompileError) as error:
         search(spec({"width": {"choice": [2, 5]}, "training.seed": {"choice": [1, "${10 // (width - 5) + 9}"]}}))
-    (fault,) = error.value.diagnostics
-    assert "trial 4 with width = 5" in fault.message
-    assert fault.path == "$.sweep.parameters"
+    (diagnostic,) = error.value.diagnostics
+    assert "trial 4 with width = 5" in diagnostic.message
+    assert diagnostic.path == "$.sweep.parameters"
     assert not pretended.jobs
     assert not Path("out").exists()
     document = spec({"width": {"choice": [2, 5]}, "training.seed": {"choice": [1, "${10 // (width - 5) + 9}"]}})
@@ -331,7 +331,7 @@ def test_an_invalid_combination_is_found_before_the_first_trial(pretended: type[
     assert states(result) == ["finished"] * 3 + ["invalid"]
 
 
-def test_a_fault_of_the_data_is_found_before_the_first_trial(pretended: type[Pretended]) -> None:
+def test_a_error_of_the_data_is_found_before_the_first_trial(pretended: type[Pretended]) -> None:
     Path("train.npz").unlink()
     with pytest.raises(CompileError, match="unreadable-file"):
         search(spec())

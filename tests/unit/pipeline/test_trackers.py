@@ -91,7 +91,7 @@ def replace_trackers(monkeypatch: pytest.MonkeyPatch, **trackers: RunTracker) ->
     monkeypatch.setattr(run_trackers, "create_tracker", lambda tracker: trackers[tracker.type_name])
 
 
-def test_a_tracker_gets_the_figures_of_the_run(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_tracker_gets_the_metrics_of_the_run(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     recording = Recording()
     replace_trackers(monkeypatch, tensorboard=recording)
     assert run(home, "run", trackers=("tensorboard",)) == []
@@ -124,7 +124,7 @@ def test_the_errors_of_trackers_are_one_warning_each(home: Path, monkeypatch: py
     replace_trackers(monkeypatch, **{name: Recording(method) for name, method in methods.items()})
     run(home, "plain")
     warnings = run(home, "run", trackers=tuple(methods))
-    failed = "failed, and gets no more figures: ValueError"
+    failed = "failed, and gets no more metrics: ValueError"
     messages = {f"the tracker {name} {failed}: {method} fails" for name, method in methods.items()}
     assert {warning.message for warning in warnings} == messages
     assert len(warnings) == len(methods)
@@ -139,7 +139,7 @@ def test_a_tracker_that_does_not_answer_is_left_behind(home: Path, monkeypatch: 
     monkeypatch.setattr(run_trackers, "MAX_END_SECONDS", 0.5)
     (warning,) = run(home, "run", trackers=("tensorboard", "mlflow"))
     answer.set()
-    assert "the tracker tensorboard has not written all figures" in warning.message
+    assert "the tracker tensorboard has not written all metrics" in warning.message
     assert other.state == "finished"
 
 
@@ -187,7 +187,7 @@ def fit_with(
     return trainer
 
 
-def test_a_fit_sends_its_figures_to_trackers(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fit_sends_its_metrics_to_trackers(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     recording = Recording()
     trainer = fit_with(home, monkeypatch, {"tensorboard": recording})
     assert recording.run is not None
@@ -205,7 +205,7 @@ def test_a_fit_sends_its_figures_to_trackers(home: Path, monkeypatch: pytest.Mon
 
 
 def test_an_error_of_a_tracker_is_a_warning_of_fit(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.warns(RuntimeWarning, match="the tracker mlflow failed, and gets no more figures: ValueError"):
+    with pytest.warns(RuntimeWarning, match="the tracker mlflow failed, and gets no more metrics: ValueError"):
         fit_with(home, monkeypatch, {"mlflow": Recording("start"), "wandb": (other := Recording())})
     assert other.state == "finished"
 

@@ -151,13 +151,13 @@ def test_a_loop_that_uses_only_the_manifest_computes_the_same_as_the_trainer(exp
     ]
     trainer = Trainer(spec)
     for part, results in zip(parts, train(folder, batches), strict=True):
-        figures = trainer.step({k: v[part] for k, v in x.items()}, {k: v[part] for k, v in y.items()})
+        metrics = trainer.step({k: v[part] for k, v in x.items()}, {k: v[part] for k, v in y.items()})
         for loss in manifest["losses"]:
-            assert results[loss] == pytest.approx(figures[loss], rel=1e-6)
+            assert results[loss] == pytest.approx(metrics[loss], rel=1e-6)
         for metric, about in manifest["metrics"].items():
             value = eval(about["result"], {"sqrt": sqrt, "totals": results[about["from"]].astype(float)})
-            assert value == pytest.approx(figures[metric], rel=1e-5)
-    assert list(figures) == [*manifest["losses"], *manifest["metrics"]]
+            assert value == pytest.approx(metrics[metric], rel=1e-5)
+    assert list(metrics) == [*manifest["losses"], *manifest["metrics"]]
 
 
 def test_the_manifest_lists_all_inputs_and_outputs_of_the_step(exported):

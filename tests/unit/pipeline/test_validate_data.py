@@ -196,8 +196,8 @@ def test_a_file_is_checked_in_place_of_the_specs() -> None:
     del document["training"]["data"]
     assert found(document, data=True) == [("error", "no-data", "$")]
     Path("other.csv").write_text("x,y\n1,2\n")
-    (fault,) = jsonnx.validate(document, data="other.csv")
-    assert (fault.code, fault.message) == (
+    (error,) = jsonnx.validate(document, data="other.csv")
+    assert (error.code, error.message) == (
         "data-shape", "input 'x' has shape [samples], the network wants float32[batch, 2]")  # fmt: skip
 
 
@@ -244,8 +244,8 @@ def test_a_string_that_its_lookup_rejects_is_reported() -> None:
         "training": {"loss": "mse", "data": {"train": "d.csv"}},
     }
     Path("d.csv").write_text("sex,y\nf,1\n,0\nx,1\nz,2\n")
-    (fault,) = jsonnx.validate(document, data=True)
-    assert fault.message == (
+    (error,) = jsonnx.validate(document, data=True)
+    assert error.message == (
         "row at line 4, column 'sex': input 'sex' is 'x', which is not in the vocabulary of its lookup, "
         "and 1 more like it in line 5"
     )
@@ -368,9 +368,9 @@ REGRESSION: dict[str, Any] = {
 
 def test_numbers_in_quotes_are_located_and_named() -> None:
     Path("quoted.json").write_text('[{"x": "0", "y": 1},\n {"x": "2", "y": 0}]')
-    (fault,) = jsonnx.validate(REGRESSION, data="quoted.json")
-    assert (fault.line, fault.help) == (1, "the texts are numbers: write them without quotes")
-    assert "row 1, column 'x'" in fault.message
+    (error,) = jsonnx.validate(REGRESSION, data="quoted.json")
+    assert (error.line, error.help) == (1, "the texts are numbers: write them without quotes")
+    assert "row 1, column 'x'" in error.message
 
 
 def test_all_inputs_are_needed() -> None:

@@ -21,7 +21,7 @@ from jsonnx.render.explanations import explanation
 
 ODD = "a,b: 100%\u202e\x00"
 
-FAULT = Diagnostic(
+ERROR = Diagnostic(
     "unknown-key",
     f"Dense has no key {ODD}",
     "$.layers[0].unit",
@@ -36,7 +36,7 @@ DOUBT = Diagnostic("not-exact", "not the same", file="other.json", severity="war
 
 
 @pytest.mark.parametrize("format", FORMATS)
-@pytest.mark.parametrize("diagnostics", [[], [FAULT], [DOUBT], [FAULT, DOUBT, Diagnostic("cycle", "round and round")]])
+@pytest.mark.parametrize("diagnostics", [[], [ERROR], [DOUBT], [ERROR, DOUBT, Diagnostic("cycle", "round and round")]])
 def test_every_format_is_rendered_without_invisible_characters(format: str, diagnostics: list) -> None:
     text = render(
         diagnostics,
@@ -50,7 +50,7 @@ def test_every_format_is_rendered_without_invisible_characters(format: str, diag
 
 def test_text_shows_the_source_line_and_marks_the_token() -> None:
     text = render(
-        [FAULT],
+        [ERROR],
         "text",
         excerpts={"dir/my spec.json": {Position(2, 3): Excerpt('\t "unit": 3')}},
         files=["dir/my spec.json", "b.json"],
@@ -151,33 +151,33 @@ def test_carets_are_aligned_after_wide_and_combining_characters() -> None:
 
 
 def test_color_is_added_only_on_request() -> None:
-    plain = render([FAULT], "text", color=False)
-    colored = render([FAULT], "text", color=True)
+    plain = render([ERROR], "text", color=False)
+    colored = render([ERROR], "text", color=True)
     assert "\x1b[1;31merror[unknown-key]\x1b[0m" in colored
     assert "\x1b" not in plain
 
 
 def test_json_is_a_list_of_objects_with_the_same_keys() -> None:
-    entries = json.loads(render([FAULT, DOUBT], "json"))
+    entries = json.loads(render([ERROR, DOUBT], "json"))
     keys = {"code", "severity", "message", "file", "line", "column", "end_line", "end_column", "path", "help", "notes"}
     assert all(set(entry) == {*keys, "expected", "found", "fix"} for entry in entries)
     assert entries[0]["notes"] == [
         {"message": "it is here", "path": "$.layers", "file": "dir/my spec.json", "line": 1, "column": 5}
     ]
-    assert entries[0]["message"] == FAULT.message
+    assert entries[0]["message"] == ERROR.message
     assert json.loads(render([], "json")) == []
 
 
 def test_github_commands_are_escaped() -> None:
     odd = Diagnostic("cycle", "50%\nof it", file="a,b:c.json", line=1, column=2)
     assert render([odd], "github") == "::error file=a%2Cb%3Ac.json,line=1,col=2,title=cycle::50%25\\nof it"
-    lines = render([FAULT, DOUBT], "github").splitlines()
+    lines = render([ERROR, DOUBT], "github").splitlines()
     assert lines[0].endswith("%0Anote: it is here (dir/my spec.json:1:5)%0Ahelp: did you mean 'units'?")
     assert lines[1] == "::warning file=other.json,title=not-exact::not the same"
 
 
 def test_sarif_has_rules_with_help_and_results_with_positions() -> None:
-    run = json.loads(render([FAULT, DOUBT], "sarif"))["runs"][0]
+    run = json.loads(render([ERROR, DOUBT], "sarif"))["runs"][0]
     rules = run["tool"]["driver"]["rules"]
     assert [rule["id"] for rule in rules] == ["not-exact", "unknown-key"]
     assert rules[1]["help"]["text"] == explanation("unknown-key").plain_text()
@@ -193,7 +193,7 @@ def test_sarif_has_rules_with_help_and_results_with_positions() -> None:
 
 
 def test_junit_has_one_case_per_file_and_fails_only_for_errors() -> None:
-    root = ElementTree.fromstring(render([FAULT, DOUBT], "junit", files=["fine.json"]))
+    root = ElementTree.fromstring(render([ERROR, DOUBT], "junit", files=["fine.json"]))
     assert (root.get("tests"), root.get("failures")) == ("3", "1")
     cases = {case.get("name"): case for case in root.iter("testcase")}
     assert list(cases) == ["fine.json", "dir/my spec.json", "other.json"]

@@ -41,7 +41,7 @@ def document_with(snippet: str) -> dict[str, object]:
     return {**NETWORK, "layers": [json.loads(snippet)]}
 
 
-def faults_of(document: object) -> list[str]:
+def errors_of(document: object) -> list[str]:
     report = Report()
     check_against_schema(document, report)
     return list(map(str, report))
@@ -60,7 +60,7 @@ def test_a_reference_has_all_arguments_and_valid_examples(component: type[Compon
     examples = [example_json(component)] if component.registry is LAYERS else snippets(component)
     for example in examples:
         assert example in text
-        assert faults_of(document_with(example)) == []
+        assert errors_of(document_with(example)) == []
 
 
 @each_component

@@ -122,11 +122,11 @@ def test_a_word_is_never_broken() -> None:
 
 # -- progress --------------------------------------------------------------------------------------------------------
 
-FIGURES = {f"{name}_loss": 0.5 for name in ("arrival", "departure", "cancelled", "diverted", "delayed")}
+METRICS = {f"{name}_loss": 0.5 for name in ("arrival", "departure", "cancelled", "diverted", "delayed")}
 
 
 @pytest.mark.parametrize("width", [40, 80, 130, 200])
-def test_the_epoch_and_the_time_are_shown_whatever_the_figures(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_epoch_and_the_time_are_shown_whatever_the_metrics(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
     monkeypatch.setenv("COLUMNS", str(width))
@@ -134,15 +134,15 @@ def test_the_epoch_and_the_time_are_shown_whatever_the_figures(width: int, monke
     with progress_display(1) as display:
         display.set_params({"epochs": 12, "steps": 400})
         display.on_epoch_begin(0)
-        display.on_train_batch_end(6, FIGURES)
-        display.on_epoch_end(0, FIGURES)
+        display.on_train_batch_end(6, METRICS)
+        display.on_epoch_end(0, METRICS)
     lines = re.split(r"[\r\n]+", re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", terminal.getvalue()))
     assert max(map(len, lines)) <= width
     ends = [line for line in lines if "400/400" in line]
     assert ends
     assert all(re.match(r"epoch 1/12 .*400/400 0:00:0\d", line) for line in ends)
     last = "\n".join(lines[lines.index(ends[-1]) :])
-    assert all(f"{name} 0.5000" in last for name in FIGURES)
+    assert all(f"{name} 0.5000" in last for name in METRICS)
 
 
 class Unread(dict[str, float]):
@@ -155,14 +155,14 @@ class Unread(dict[str, float]):
         raise ValueError("read")
 
 
-def test_figures_are_computed_only_when_they_are_drawn() -> None:
+def test_metrics_are_computed_only_when_they_are_drawn() -> None:
     bar = ProgressBar()
     bar.next_drawing = float("inf")
     bar.on_train_batch_end(0, Unread())
     assert not bar.has_failed
 
 
-def test_figures_fill_lines() -> None:
+def test_metrics_fill_lines() -> None:
     assert filled_lines(["loss 1", "accuracy 2", "mae 3"], 20) == ["loss 1  accuracy 2", "mae 3"]
 
 
@@ -186,8 +186,8 @@ def test_a_closed_terminal_ends_the_display_and_not_the_training(
         display.set_params({"epochs": 2, "steps": 1})
         for epoch in range(2):
             display.on_epoch_begin(epoch)
-            display.on_train_batch_end(0, FIGURES)
-            display.on_epoch_end(epoch, FIGURES)
+            display.on_train_batch_end(0, METRICS)
+            display.on_epoch_end(epoch, METRICS)
             assert display.has_failed
             assert terminal.writes == 1
 

@@ -211,8 +211,8 @@ def test_another_file_is_refused(tmp_path):
     ],
 )
 def test_a_checkpoint_of_another_run_is_refused(saved, other_settings, part):
-    faults = refused(PlanTrainer(classifier(**other_settings)), saved, "checkpoint-mismatch")
-    assert part in faults[0].message
+    errors = refused(PlanTrainer(classifier(**other_settings)), saved, "checkpoint-mismatch")
+    assert part in errors[0].message
 
 
 @pytest.mark.parametrize(

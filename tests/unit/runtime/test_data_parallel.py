@@ -45,12 +45,12 @@ def _always(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def trained(document: dict[str, Any], fast: bool, sizes: tuple[int, ...], threads: int = 2) -> tuple[list[Any], Any]:
     trainer = Trainer(document, seed=3, threads=threads, fast=fast)
-    figures, start = [], 0
+    metrics, start = [], 0
     for size in sizes:
-        figures.append(trainer.step(X[start : start + size], Y[start : start + size]))
+        metrics.append(trainer.step(X[start : start + size], Y[start : start + size]))
         start = (start + size) % 20
     assert isinstance(trainer.plan_trainer.engine.step_runners.runner, ShardedStep) == fast
-    return figures, trainer.weights()
+    return metrics, trainer.weights()
 
 
 @pytest.mark.parametrize(
@@ -60,9 +60,9 @@ def trained(document: dict[str, Any], fast: bool, sizes: tuple[int, ...], thread
 def test_a_sharded_step_equals_the_whole_one(threads: int, more: list[dict[str, Any]]) -> None:
     """Shards of equal sizes, of unequal sizes, and without samples."""
     sizes = (16, 16, 7, 1, 2, 33, 16)
-    expected_figures, expected_weights = trained(spec(*more, batch_size=24), False, sizes, threads)
-    figures, weights = trained(spec(*more, batch_size=24), True, sizes, threads)
-    for actual, expected in zip(figures, expected_figures, strict=True):
+    expected_metrics, expected_weights = trained(spec(*more, batch_size=24), False, sizes, threads)
+    metrics, weights = trained(spec(*more, batch_size=24), True, sizes, threads)
+    for actual, expected in zip(metrics, expected_metrics, strict=True):
         assert actual == pytest.approx(expected, rel=1e-5)
     for name, array in expected_weights.items():
         np.testing.assert_allclose(weights[name], array, atol=2e-6, err_msg=name)
@@ -74,10 +74,10 @@ def test_a_fit_equals_its_steps() -> None:
     for _ in range(2):
         history = fitted.fit(X, Y, epochs=1, shuffle=False).history
         assert isinstance(fitted.plan_trainer.engine.step_runners.runner, ShardedStep)
-        figures = [stepped.step(X[start : start + 16], Y[start : start + 16]) for start in range(0, 70, 16)]
+        metrics = [stepped.step(X[start : start + 16], Y[start : start + 16]) for start in range(0, 70, 16)]
         weights = [16, 16, 16, 16, 6]
-        assert history["loss"][-1] == pytest.approx(np.average([f["loss"] for f in figures], weights=weights))
-        assert history["accuracy"][-1] == pytest.approx(np.average([f["accuracy"] for f in figures], weights=weights))
+        assert history["loss"][-1] == pytest.approx(np.average([f["loss"] for f in metrics], weights=weights))
+        assert history["accuracy"][-1] == pytest.approx(np.average([f["accuracy"] for f in metrics], weights=weights))
         assert all(np.array_equal(array, stepped.weights()[name]) for name, array in fitted.weights().items())
 
 
@@ -135,8 +135,8 @@ def test_a_layer_may_be_named_gradient() -> None:
 
 def test_metrics_may_have_any_name() -> None:
     named = spec(metrics=[{"type": "accuracy", "name": "a"}, {"type": "accuracy", "name": "a+0"}])
-    figures = Trainer(named, seed=3, threads=2).step(X[:16], Y[:16])
-    assert figures["a"] == figures["a+0"]
+    metrics = Trainer(named, seed=3, threads=2).step(X[:16], Y[:16])
+    assert metrics["a"] == metrics["a+0"]
 
 
 def test_a_deleted_trainer_frees_its_sessions_and_threads_at_once() -> None:
@@ -247,8 +247,8 @@ def test_a_sharded_step_with_weights_equals_the_whole_one() -> None:
         history = trainer.fit(X, Y, epochs=2, sample_weight=weights)
         assert isinstance(trainer.plan_trainer.engine.step_runners.runner, ShardedStep) == fast
         results.append((history.history, trainer.weights()))
-    (figures, arrays), (expected_figures, expected) = results
-    for name in expected_figures:
-        np.testing.assert_allclose(figures[name], expected_figures[name], rtol=1e-5, err_msg=name)
+    (metrics, arrays), (expected_metrics, expected) = results
+    for name in expected_metrics:
+        np.testing.assert_allclose(metrics[name], expected_metrics[name], rtol=1e-5, err_msg=name)
     for name in expected:
         np.testing.assert_allclose(arrays[name], expected[name], rtol=1e-4, atol=1e-6, err_msg=name)

@@ -225,7 +225,7 @@ class Ducks:
         (Misspelled, TypeError, "unknown hook 'on_epoch_ends'; did you mean 'on_epoch_end'?"),
         (TooFew, TypeError, r"TooFew.on_epoch_end takes \(epoch.*, but is called with \(epoch, logs\)"),
         (Ducks, TypeError, "the callback Ducks does not derive from jsonnx.Callback"),
-        (lambda: callbacks.EarlyStopping("val_acc"), ValueError, "'val_acc' is not reported: the figures are 'loss'"),
+        (lambda: callbacks.EarlyStopping("val_acc"), ValueError, "'val_acc' is not reported: the metrics are 'loss'"),
         (lambda: callbacks.EarlyStopping(mode="up"), ValueError, "mode must be one of"),
         (lambda: callbacks.ReduceLROnPlateau(factor=2), ValueError, "factor must be between 0 and 1"),
         (lambda: callbacks.ModelCheckpoint("m.keras"), ValueError, "jsonnx saves .onnx, .safetensors or checkpoints"),

@@ -117,7 +117,7 @@ def test_no_hint_is_given_that_would_not_help(image_session, shape):
     assert "x[None]" not in str(error.value)
 
 
-def test_every_fault_is_reported_at_once(session):
+def test_every_error_is_reported_at_once(session):
     with pytest.raises(FeedError) as error:
         session.run({"z": 1})
     assert len(error.value.diagnostics) == 4

@@ -1,4 +1,4 @@
-"""Training: steps, epochs, figures, early stopping."""
+"""Training: steps, epochs, metrics, early stopping."""
 
 from __future__ import annotations
 
@@ -100,12 +100,12 @@ def test_omitted_values_are_the_specs(monkeypatch):
 def test_the_network_learns_and_evaluation_agrees_with_prediction():
     trainer = PlanTrainer(classifier())
     fit(trainer, X, Y, epochs=30, batch_size=16)
-    figures = evaluate(trainer, X, Y, batch_size=7)
+    metrics = evaluate(trainer, X, Y, batch_size=7)
     probabilities = trainer.predict(X, batch_size=7)
     assert probabilities.shape == (100, 3)
-    assert figures["accuracy"] == (probabilities.argmax(1) == Y).mean() > 0.95
-    assert figures["loss"] == pytest.approx(-np.log(probabilities[np.arange(100), Y]).mean(), rel=1e-4)
-    assert evaluate(trainer, X, Y, batch_size=100)["loss"] == pytest.approx(figures["loss"], rel=1e-6)
+    assert metrics["accuracy"] == (probabilities.argmax(1) == Y).mean() > 0.95
+    assert metrics["loss"] == pytest.approx(-np.log(probabilities[np.arange(100), Y]).mean(), rel=1e-4)
+    assert evaluate(trainer, X, Y, batch_size=100)["loss"] == pytest.approx(metrics["loss"], rel=1e-6)
 
 
 def test_validation_takes_the_last_samples_before_shuffling():
@@ -135,9 +135,9 @@ def two_outputs(training=None):
 def test_several_inputs_and_outputs_are_given_by_name():
     trainer = PlanTrainer(two_outputs())
     x, y = {"left": X[:5], "right": LX}, {"class": Y[:5], "size": LY}
-    figures = trainer.step(x, y)
-    assert list(figures) == ["loss", "class_loss", "size_loss", "class_accuracy"]
-    assert figures["loss"] == pytest.approx(figures["class_loss"] + 0.5 * figures["size_loss"], rel=1e-6)
+    metrics = trainer.step(x, y)
+    assert list(metrics) == ["loss", "class_loss", "size_loss", "class_accuracy"]
+    assert metrics["loss"] == pytest.approx(metrics["class_loss"] + 0.5 * metrics["size_loss"], rel=1e-6)
     assert {name: array.shape for name, array in trainer.predict(x).items()} == {"class": (5, 3), "size": (5, 1)}
     with pytest.raises(FeedError, match="give a dict with 'left' and 'right'"):
         trainer.predict(LX)
@@ -175,7 +175,7 @@ def test_initial_weights_can_be_given():
     )
 
 
-def test_all_faults_of_weights_are_reported_at_once():
+def test_all_errors_of_weights_are_reported_at_once():
     trainer = PlanTrainer(classifier())
     weights = trainer.weights()
     wrong = {**weights, "hidden/kernel": np.zeros((8, 4)), "hiden/bias": 1, "species/bias": np.array(["a"] * 3)}
@@ -263,12 +263,12 @@ def test_the_best_epochs_weights_are_restored(monkeypatch):
         ({"restore_best_weights": True}, "$.training.restore_best_weights", "give validation data"),
     ],
 )
-def test_an_unknown_figure_cannot_be_monitored(training, path, help):
+def test_an_unknown_metric_cannot_be_monitored(training, path, help):
     with pytest.raises(CompileError) as error:
         fit(PlanTrainer(classifier(training)), X, Y)
-    (fault,) = error.value.diagnostics
-    assert (fault.code, fault.path) == ("unknown-figure", path)
-    assert fault.help.startswith(help)
+    (diagnostic,) = error.value.diagnostics
+    assert (diagnostic.code, diagnostic.path) == ("unknown-figure", path)
+    assert diagnostic.help.startswith(help)
 
 
 # -- what goes wrong -------------------------------------------------------------------------------------------------
@@ -284,9 +284,9 @@ def test_a_diverging_run_stops_with_the_last_good_weights():
 
     with pytest.raises(Diverged) as error:
         fit(trainer, LX, LY, batch_size=5, epochs=50, callbacks=[Note()])
-    (fault,) = error.value.diagnostics
-    assert fault.code == "diverged"
-    assert f"at step {len(states) + 1}" in fault.message
+    (diagnostic,) = error.value.diagnostics
+    assert diagnostic.code == "diverged"
+    assert f"at step {len(states) + 1}" in diagnostic.message
     assert np.isfinite(evaluate(trainer, LX, LY)["loss"])
     steps, weights = states[-2]  # the last update gave the weights with which the loss is not finite
     assert trainer.steps == steps

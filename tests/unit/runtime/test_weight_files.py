@@ -34,7 +34,7 @@ def header(text: str) -> bytes:
 def refused(path: Path) -> list[str]:
     with pytest.raises(CompileError) as caught:
         read_weight_file(path)
-    return [fault.code for fault in caught.value.diagnostics]
+    return [error.code for error in caught.value.diagnostics]
 
 
 def test_objects_are_never_unpickled(tmp_path: Path) -> None:

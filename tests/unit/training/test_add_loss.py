@@ -56,12 +56,12 @@ def test_weight_and_reduction_change_the_total_and_not_what_is_reported_of_the_o
         {"type": "AddLoss", "name": "mean", "weight": 0.5, "from": "square"},
         {"type": "AddLoss", "name": "sum", "weight": -0.01, "reduction": "sum", "from": "square"},
     ]
-    figures = trainer(*layers, outputs="decoded", loss="mse").evaluate(X, np.zeros_like(X))
-    assert list(figures) == ["loss", "mean", "sum"]
-    assert figures["sum"] == pytest.approx(figures["mean"] * X.size, rel=1e-5)
+    metrics = trainer(*layers, outputs="decoded", loss="mse").evaluate(X, np.zeros_like(X))
+    assert list(metrics) == ["loss", "mean", "sum"]
+    assert metrics["sum"] == pytest.approx(metrics["mean"] * X.size, rel=1e-5)
     task = trainer(outputs=["decoded", "square"], loss={"decoded": "mse"})
     expected = task.evaluate(X, {"decoded": np.zeros_like(X)})["loss"]
-    assert figures["loss"] == pytest.approx(expected + 0.5 * figures["mean"] - 0.01 * figures["sum"], rel=1e-5)
+    assert metrics["loss"] == pytest.approx(expected + 0.5 * metrics["mean"] - 0.01 * metrics["sum"], rel=1e-5)
 
 
 def test_a_block_a_repetition_and_a_further_call_add_their_losses() -> None:
@@ -81,10 +81,10 @@ def test_a_block_a_repetition_and_a_further_call_add_their_losses() -> None:
     fitted = jsonnx.Trainer(document)
     outputs = jsonnx.Trainer(document | {"outputs": ["part_1_cost", "part_2_cost"]}).predict(X)
     first, last = (float(output.mean()) for output in outputs.values())
-    figures = fitted.evaluate(X)
+    metrics = fitted.evaluate(X)
     expected = {"part_1_cost": first, "part_2_cost": last, "size": last + float(X.mean())}
-    assert figures == pytest.approx({"loss": sum(expected.values()), **expected}, rel=1e-4, abs=1e-6)
-    assert fitted.fit(X, epochs=2).history.keys() == figures.keys()
+    assert metrics == pytest.approx({"loss": sum(expected.values()), **expected}, rel=1e-4, abs=1e-6)
+    assert fitted.fit(X, epochs=2).history.keys() == metrics.keys()
 
 
 def test_masked_positions_do_not_count() -> None:
@@ -92,8 +92,8 @@ def test_masked_positions_do_not_count() -> None:
     layers.append({"type": "AddLoss", "name": "sum", "reduction": "sum"})
     document = {"inputs": {"x": {"shape": [3, 2]}}, "layers": [*layers, {"type": "Dense", "units": 1}]}
     x = np.float32([[[1, 3], [0, 0], [5, 7]], [[0, 0], [0, 0], [2, 2]]])
-    figures = jsonnx.Trainer(document | {"training": {"optimizer": SGD}}).evaluate(x)
-    assert figures == pytest.approx({"loss": 10 / 3 + 10, "mean": (2 + 6 + 2) / 3, "sum": 2 + 6 + 2})
+    metrics = jsonnx.Trainer(document | {"training": {"optimizer": SGD}}).evaluate(x)
+    assert metrics == pytest.approx({"loss": 10 / 3 + 10, "mean": (2 + 6 + 2) / 3, "sum": 2 + 6 + 2})
 
 
 def test_gradients_of_the_loss_equal_finite_differences() -> None:
@@ -170,15 +170,15 @@ def test_targets_are_refused_where_there_are_none() -> None:
     ],
 )
 def test_invalid_uses_are_reported(layer: dict[str, Any], training: dict[str, Any], code: str, message: str) -> None:
-    faults = jsonnx.validate(spec({"name": "last", **layer}, outputs=["code", layer.get("name", "last")], **training))
-    assert (code, True) in [(fault.code, message in fault.message) for fault in faults]
+    errors = jsonnx.validate(spec({"name": "last", **layer}, outputs=["code", layer.get("name", "last")], **training))
+    assert (code, True) in [(error.code, message in error.message) for error in errors]
 
 
 def test_a_monitor_may_name_an_added_loss() -> None:
     early = {"monitor": "val_error"}
     assert not jsonnx.validate(spec({"type": "AddLoss", "name": "error"}, early_stopping=early))
-    faults = jsonnx.validate(spec({"type": "AddLoss"}, early_stopping=early))
-    assert [fault.code for fault in faults] == ["unknown-figure"]
+    errors = jsonnx.validate(spec({"type": "AddLoss"}, early_stopping=early))
+    assert [error.code for error in errors] == ["unknown-figure"]
 
 
 def test_keras_cannot_express_it() -> None:

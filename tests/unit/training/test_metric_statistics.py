@@ -32,7 +32,7 @@ SPECS: list[Any] = [
 ]
 
 
-def figure(metric: Metric, target: np.ndarray, output: np.ndarray, mask: np.ndarray | None = None) -> Any:
+def value_of(metric: Metric, target: np.ndarray, output: np.ndarray, mask: np.ndarray | None = None) -> Any:
     g = Builder()
     weights = None if mask is None else g.input("mask", TensorType(str(mask.dtype), (BATCH, TIME)))
     x, y = g.input("output", OUTPUT), g.input("target", TARGET)
@@ -54,8 +54,10 @@ def test_masked_positions_do_not_count(spec: Any) -> None:
     target, output = drawn()
     kept = np.array([True, True, False, False, True, True])
     mask = np.repeat(kept[:, None], TIME, 1)
-    np.testing.assert_allclose(figure(metric, target, output, mask), figure(metric, target[kept], output[kept]), 1e-6)
-    assert figure(metric, target, output, mask) != figure(metric, target, output)
+    np.testing.assert_allclose(
+        value_of(metric, target, output, mask), value_of(metric, target[kept], output[kept]), 1e-6
+    )
+    assert value_of(metric, target, output, mask) != value_of(metric, target, output)
 
 
 @pytest.mark.parametrize("spec", SPECS, ids=str)
@@ -64,15 +66,15 @@ def test_a_weight_counts_as_often_as_a_repeated_sample(spec: Any) -> None:
     target, output = drawn()
     counts = np.array([1, 2, 0, 3, 1, 1])
     weights = np.repeat(counts[:, None], TIME, 1).astype("float32")
-    repeated = figure(metric, np.repeat(target, counts, 0), np.repeat(output, counts, 0))
-    np.testing.assert_allclose(figure(metric, target, output, weights), repeated, 1e-6)
+    repeated = value_of(metric, np.repeat(target, counts, 0), np.repeat(output, counts, 0))
+    np.testing.assert_allclose(value_of(metric, target, output, weights), repeated, 1e-6)
 
 
 @pytest.mark.parametrize("spec", SPECS, ids=str)
 def test_scores_that_are_no_numbers_do_not_end_the_step(spec: Any) -> None:
     metric: Any = MetricCodec().read(spec)
     target, output = drawn()
-    figure(metric, target, np.full_like(output, np.nan))
+    value_of(metric, target, np.full_like(output, np.nan))
 
 
 @pytest.mark.parametrize("spec", SPECS, ids=str)
@@ -88,7 +90,7 @@ def test_a_batch_is_split_across_threads_unless_samples_are_kept(spec: Any) -> N
     ("name", "higher"),
     [("auc", True), ("false_positives", False), ("mse", False), ("cosine_similarity", True), ("r2_score", True)],
 )
-def test_early_stopping_knows_which_figures_are_better(name: str, higher: bool) -> None:
+def test_early_stopping_knows_which_metrics_are_better(name: str, higher: bool) -> None:
     cls: Any = METRICS.by_name[name]
     assert cls.higher_is_better is higher
 

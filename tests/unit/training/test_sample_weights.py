@@ -35,8 +35,8 @@ def test_weighted_training_equals_that_of_keras(case: Case) -> None:
     recorded = RECORDED[case.name]
     trainer, history = fitted(case)
     assert sorted(history.history) == sorted(recorded["history"])
-    for name, figures in history.history.items():
-        np.testing.assert_allclose(figures, recorded["history"][name], rtol=1e-5, atol=1e-5, err_msg=name)
+    for name, metrics in history.history.items():
+        np.testing.assert_allclose(metrics, recorded["history"][name], rtol=1e-5, atol=1e-5, err_msg=name)
     for name, array in trainer.weights().items():
         np.testing.assert_allclose(array, recorded["weights"][name], rtol=1e-4, atol=1e-5, err_msg=name)
 

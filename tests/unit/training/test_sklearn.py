@@ -17,8 +17,8 @@ RECORDED = json.loads((Path(__file__).parent / "fixtures" / "sklearn.json").read
 @pytest.mark.parametrize("case", deployed.CASES)
 def test_the_metrics_of_a_deployed_model_equal_those_of_scikit_learn(case: str, tmp_path: Path) -> None:
     model, table = deployed.save(case, tmp_path)
-    figures = TrainedModel.open(model).evaluate(str(table))
-    del figures["loss"]
-    assert figures.keys() == RECORDED[case].keys()
+    metrics = TrainedModel.open(model).evaluate(str(table))
+    del metrics["loss"]
+    assert metrics.keys() == RECORDED[case].keys()
     for name, expected in RECORDED[case].items():
-        np.testing.assert_allclose(figures[name], expected, rtol=1e-6, atol=1e-6, err_msg=name)
+        np.testing.assert_allclose(metrics[name], expected, rtol=1e-6, atol=1e-6, err_msg=name)

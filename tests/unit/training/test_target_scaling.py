@@ -49,9 +49,9 @@ def test_loss_metrics_and_model_have_their_units(loss, value):
     predicted = network_output(weights) * deviation + mean
     np.testing.assert_allclose(trainer.predict(X), predicted, rtol=1e-5)
     np.testing.assert_allclose(trainer.model().session().run(X)["price"], predicted, rtol=1e-5)
-    figures = trainer.evaluate(X, PRICE)
-    assert figures["loss"] == pytest.approx(value((predicted - PRICE) / deviation), rel=1e-4)
-    assert figures["mae"] == pytest.approx(np.mean(np.abs(predicted - PRICE)), rel=1e-4)
+    metrics = trainer.evaluate(X, PRICE)
+    assert metrics["loss"] == pytest.approx(value((predicted - PRICE) / deviation), rel=1e-4)
+    assert metrics["mae"] == pytest.approx(np.mean(np.abs(predicted - PRICE)), rel=1e-4)
 
 
 def test_training_equals_that_on_targets_normalized_before():
@@ -162,4 +162,4 @@ def test_the_keras_model_restores_the_unit():
     ],
 )
 def test_targets_that_cannot_be_normalized(document, message):
-    assert any(message in fault.message for fault in jsonnx.validate(document))
+    assert any(message in error.message for error in jsonnx.validate(document))

@@ -55,7 +55,7 @@ def data_format(file: str) -> DataFormat:
     return DataFormat(suffix[1:])
 
 
-def data_suffix_fault(file: str) -> tuple[str, str] | None:
+def data_suffix_error(file: str) -> tuple[str, str] | None:
     """Message and help for a file whose name has the suffix of no data file."""
     if file.lower().endswith(DATA_FILE_SUFFIXES):
         return None

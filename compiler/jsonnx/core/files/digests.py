@@ -51,7 +51,7 @@ def records_digests(metadata: Mapping[str, str]) -> bool:
     return any(key in metadata for key in DIGEST_KEYS)
 
 
-def digest_faults(metadata: Mapping[str, str], actual: ContentDigests, file: str, other_parts: str) -> list[Diagnostic]:
+def digest_errors(metadata: Mapping[str, str], actual: ContentDigests, file: str, other_parts: str) -> list[Diagnostic]:
     """An error if the contents of a file differ from its recorded digests, which are in its `metadata`. `other_parts`
     names what the file has besides tensors.
     """
@@ -59,15 +59,15 @@ def digest_faults(metadata: Mapping[str, str], actual: ContentDigests, file: str
     if all(metadata.get(key) == expected[key] for key in DIGEST_KEYS):
         return []
     if metadata.get(CONTENT_DIGEST_KEY) == expected[CONTENT_DIGEST_KEY]:
-        fault = "the record of digests in its metadata is damaged"
+        error = "the record of digests in its metadata is damaged"
     else:
         tensors, recorded = _parsed(expected[TENSOR_DIGESTS_KEY]), _parsed(metadata.get(TENSOR_DIGESTS_KEY, ""))
         changed = [name for name in {**recorded, **tensors} if recorded.get(name) != tensors.get(name)]
         names = ", ".join(repr(name[:200]) for name in changed[:MAX_NAMES_SHOWN])
         more = f" and {len(changed) - MAX_NAMES_SHOWN:,} more" if len(changed) > MAX_NAMES_SHOWN else ""
         subject = f"{names}{more}" if recorded and changed else other_parts
-        fault = f"its contents are not those of its recorded digest: {subject} changed after it was written"
-    return [Diagnostic("digest-mismatch", fault, file=file, help=MISMATCH_HELP)]
+        error = f"its contents are not those of its recorded digest: {subject} changed after it was written"
+    return [Diagnostic("digest-mismatch", error, file=file, help=MISMATCH_HELP)]
 
 
 def _parsed(text: str) -> dict[str, str]:

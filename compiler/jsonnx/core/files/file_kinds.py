@@ -72,7 +72,7 @@ _SIGNATURES = (
 
 
 def file_kind(start: bytes) -> FileKind | None:
-    """Returns the kind of a file by its first bytes, or None for an unknown kind."""
+    """The kind of a file by its first bytes, or None for an unknown kind."""
     for signature, kind in _SIGNATURES:
         if start.startswith(signature):
             return kind
@@ -90,7 +90,7 @@ def file_kind(start: bytes) -> FileKind | None:
 
 
 def _archive_kind(start: bytes) -> FileKind | None:
-    """Returns the kind of a zip archive by the name of its first member."""
+    """The kind of a zip archive by the name of its first member."""
     name = start[30 : 30 + int.from_bytes(start[26:28], "little")].decode("utf-8", "replace")
     if name.endswith(".npy"):
         return NPZ
@@ -102,7 +102,7 @@ def _archive_kind(start: bytes) -> FileKind | None:
 def other_kind_error(
     file: IO[bytes], name: str | None, expected: str, accepted: tuple[FileKind, ...]
 ) -> CompileError | None:
-    """Returns an error that names the kind of an open file, or None if that is unknown or one of the accepted ones.
+    """An error that names the kind of an open file, or None if that is unknown or one of the accepted ones.
 
     `expected` is what the command takes, with an article. Reads from the beginning of the file.
     """
@@ -113,12 +113,12 @@ def other_kind_error(
 def kind_error(
     kind: FileKind | None, name: str | None, expected: str, accepted: tuple[FileKind, ...] = ()
 ) -> CompileError | None:
-    """Returns an error for a file of a known kind that is not accepted."""
+    """An error for a file of a known kind that is not accepted."""
     if kind is None or kind in accepted:
         return None
     return CompileError([Diagnostic("other-format", f"this is {kind.name}, not {expected}", file=name, help=kind.help)])
 
 
 def is_saved_model(folder: str) -> bool:
-    """Tells whether a folder is a TensorFlow SavedModel."""
+    """Whether a folder is a TensorFlow SavedModel."""
     return os.path.isfile(os.path.join(folder, SAVED_MODEL_FILE))

@@ -66,7 +66,7 @@ def refuse_overwrite(inputs: Iterable[Path], outputs: Iterable[Path]) -> None:
 
 
 def _is_same_file(path: Path, others: Iterable[str]) -> bool:
-    """Tells whether a path is another name of one of the files: a hard link, or a name in different case."""
+    """Whether a path is another name of one of the files: a hard link, or a name in different case."""
     return os.path.isfile(path) and any(os.path.isfile(other) and path.samefile(other) for other in others)
 
 
@@ -171,7 +171,7 @@ def remove_temporary_files(folder: Path) -> None:
 
 
 def error_reason(error: Exception) -> str:
-    """Returns the message of an error as a clause of a sentence, beginning in lower case."""
+    """The message of an error as a clause of a sentence, beginning in lower case."""
     text = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return text[0].lower() + text[1:]
 
@@ -271,7 +271,7 @@ def _path_error(path: Path, error: OSError | ValueError) -> Exception:
 
 
 def display_path(path: Path) -> str:
-    """Returns a path relative to the current folder if it lies beneath it."""
+    """A path relative to the current folder if it lies beneath it."""
     try:
         return str(path.relative_to(Path.cwd()))
     except (OSError, ValueError):  # the current folder was deleted, or does not contain the path
@@ -284,7 +284,7 @@ _NO_FOLLOW_FLAG = getattr(os, "O_NOFOLLOW", 0)
 
 
 def safe_path_parts(relative: str) -> list[str]:
-    """Returns the parts of a relative path. Raises UnsafePath if it is absolute or contains `..` or a NUL."""
+    """The parts of a relative path. Raises UnsafePath if it is absolute or contains `..` or a NUL."""
     parts = [part for part in re.split(r"[/\\]" if os.name == "nt" else "/", relative) if part not in ("", ".")]
     absolute = os.path.isabs(relative) or os.path.splitdrive(relative)[0] or relative.startswith(("/", "\\", "~"))
     if absolute or ".." in parts or "\0" in relative or not parts:
@@ -321,7 +321,7 @@ def _open_by_path(folder: Path, parts: list[str]) -> int:
 
 
 def _refuse_links(folder: Path, parts: list[str]) -> Path:
-    """Returns the path of these parts. Raises UnsafePath if one of them is a symbolic link."""
+    """The path of these parts. Raises UnsafePath if one of them is a symbolic link."""
     path = folder
     for part in parts:
         path = path / part
@@ -331,7 +331,7 @@ def _refuse_links(folder: Path, parts: list[str]) -> Path:
 
 
 def _open_regular_file(handle: int) -> IO[bytes]:
-    """Returns a file object for a descriptor. Closes it and raises ValueError unless it is a regular file."""
+    """A file object for a descriptor. Closes it and raises ValueError unless it is a regular file."""
     try:
         _require_regular_file(os.fstat(handle).st_mode)
         return os.fdopen(handle, "rb")

@@ -264,7 +264,7 @@ def _folder_text(folder: Path) -> str:
     return "the current folder" if path == "." else f"the folder {path!r}"
 
 
-def suffix_fault(name: str, suffixes: tuple[str, ...], noun: str) -> tuple[str, str] | None:
+def suffix_error(name: str, suffixes: tuple[str, ...], noun: str) -> tuple[str, str] | None:
     """Message and help for a file whose name has none of the suffixes."""
     if name.lower().endswith(suffixes):
         return None

@@ -47,17 +47,17 @@ def column_statistics(name: str, column: np.ndarray) -> ColumnStatistics:
     if type == "number" and len(present) < values.size and (finite == np.floor(finite)).all():
         type = "integer"  # a missing integer made the column one of floating-point numbers
     distinct, counts = np.unique(present, return_counts=True)
-    figures: dict[str, Any] = {}
+    metrics: dict[str, Any] = {}
     if finite.size:
         low, high = finite.min().item(), finite.max().item()
         numbers = finite.astype(np.float64)
-        figures = {
+        metrics = {
             "min": int(low) if type == "integer" else low,
             "mean": float(numbers.mean()),
             "std": float(numbers.std()),
             "max": int(high) if type == "integer" else high,
         }
-        figures = {key: value if isfinite(value) else None for key, value in figures.items()}
+        metrics = {key: value if isfinite(value) else None for key, value in metrics.items()}
     convert = int if type == "integer" else lambda value: value
     order = np.argsort(-counts, kind="stable")[:MAX_FREQUENT_VALUES]
     frequent = [(distinct[index].item(), int(counts[index])) for index in order]
@@ -70,7 +70,7 @@ def column_statistics(name: str, column: np.ndarray) -> ColumnStatistics:
         len(distinct),
         infinite=int(present.size - finite.size),
         most_frequent=_repeated([(convert(value) if isfinite(value) else value, n) for value, n in frequent]),
-        **figures,
+        **metrics,
     )
 
 

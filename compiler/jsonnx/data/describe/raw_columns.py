@@ -14,7 +14,7 @@ from ...core.files.files import error_reason
 from ...core.files.spec_source import NO_SPEC, SpecSource
 from ...core.types import TensorType
 from ..files.data_locations import DataItem
-from ..samples.data_errors import FaultCollector
+from ..samples.data_errors import ErrorCollector
 from ..tables.array_tables import ArrayTable
 from ..tables.csv_table import CsvTable
 from ..tables.data_files import TableOptions, read_table
@@ -91,36 +91,36 @@ def _as_texts(array: np.ndarray) -> np.ndarray:
 def _read_item(
     item: DataItem, options: TableOptions, takes_text: bool | None, is_sample: bool, source: SpecSource
 ) -> RawColumns:
-    faults = FaultCollector(item.name, source)
+    errors = ErrorCollector(item.name, source)
     options = options._replace(memory="load")
     try:
         with ExitStack() as stack:
             table: DataTable | None
             with item.errors_located():
                 if item.open_file is None:
-                    table = _open_folder(item, takes_text, is_sample, faults)
+                    table = _open_folder(item, takes_text, is_sample, errors)
                 else:
-                    table = read_table(stack.enter_context(item.open_file()), item.name, faults, options)
+                    table = read_table(stack.enter_context(item.open_file()), item.name, errors, options)
             if isinstance(table, CsvTable):
-                table.load((), table.names, faults)
-            raw = None if faults or table is None else _columns_of(table, options.decimal)
+                table.load((), table.names, errors)
+            raw = None if errors or table is None else _columns_of(table, options.decimal)
     except OSError as error:
         raise UsageError("unreadable-file", f"cannot read {item.name!r}: {error_reason(error)}") from error
-    if faults or raw is None:
-        raise CompileError(faults.diagnostics)
+    if errors or raw is None:
+        raise CompileError(errors.diagnostics)
     return raw
 
 
 def _open_folder(
-    item: DataItem, takes_text: bool | None, is_sample: bool, faults: FaultCollector
+    item: DataItem, takes_text: bool | None, is_sample: bool, errors: ErrorCollector
 ) -> FolderTable | None:
     if takes_text is not None:
-        return read_folder(item.folder, item.name, takes_text, is_sample, faults)
+        return read_folder(item.folder, item.name, takes_text, is_sample, errors)
     try:
-        return read_folder(item.folder, item.name, False, is_sample, faults)
+        return read_folder(item.folder, item.name, False, is_sample, errors)
     except UsageError as error:
         try:
-            return read_folder(item.folder, item.name, True, is_sample, faults)
+            return read_folder(item.folder, item.name, True, is_sample, errors)
         except UsageError:
             raise error from None
 
@@ -133,10 +133,10 @@ def _columns_of(table: DataTable, decimal: str) -> RawColumns:
         if list(table.names).count(name) > 1:
             unreadable[name] = "is the name of several columns"
             continue
-        faults = FaultCollector()
-        column = _column(table, name, decimal, faults)
+        errors = ErrorCollector()
+        column = _column(table, name, decimal, errors)
         if column is None or not column.ndim:
-            unreadable[name] = faults.diagnostics[0].message if faults else "has no rows"
+            unreadable[name] = errors.diagnostics[0].message if errors else "has no rows"
         else:
             columns[name] = column
     counts = {name: len(column) for name, column in columns.items()}
@@ -151,26 +151,26 @@ def _columns_of(table: DataTable, decimal: str) -> RawColumns:
     return RawColumns(columns, row_count, unreadable, table.kind if isinstance(table, FolderTable) else None)
 
 
-def _column(table: DataTable, name: str, decimal: str, faults: FaultCollector) -> np.ndarray | None:
-    """The values of a column; None, and perhaps a fault, if they cannot be read."""
+def _column(table: DataTable, name: str, decimal: str, errors: ErrorCollector) -> np.ndarray | None:
+    """The values of a column; None, and perhaps an error, if they cannot be read."""
     if isinstance(table, FolderTable):
-        return _loaded(table, name, faults)
+        return _loaded(table, name, errors)
     if isinstance(table, ArrayTable):
-        array = _loaded(table, name, faults)
+        array = _loaded(table, name, errors)
         is_text = array is not None and array.dtype.kind not in "fiub"
         return recognised(array.tolist()) if is_text and array is not None and array.ndim == 1 else array
     try:
         return recognised(table.values(name), decimal)
     except CompileError as error:
-        faults.diagnostics += error.diagnostics
+        errors.diagnostics += error.diagnostics
         return None
     except ValueError:  # lists in a row
-        return _loaded(table, name, faults)
+        return _loaded(table, name, errors)
 
 
-def _loaded(table: DataTable, name: str, faults: FaultCollector) -> np.ndarray | None:
-    """The values of a column as they are in the file, in memory; None, and a fault, if they cannot be read."""
-    values = table.column(name, _ANY_NUMBER, faults)
+def _loaded(table: DataTable, name: str, errors: ErrorCollector) -> np.ndarray | None:
+    """The values of a column as they are in the file, in memory; None, and an error, if they cannot be read."""
+    values = table.column(name, _ANY_NUMBER, errors)
     return None if values is None else np.asarray(values)
 
 

@@ -14,7 +14,7 @@ from ...sections.columns import EXCLUSION, AssignedColumns, assigned_columns, ha
 from ...sections.data_section import DataSection
 from ..media.mask_files import mask_classes
 from ..media.media_files import MediaReader, is_media
-from ..samples.data_errors import FaultCollector
+from ..samples.data_errors import ErrorCollector
 from ..samples.data_spec import DataSpec
 from ..samples.sample_shapes import reshape_samples, samples_fit
 from ..samples.sample_weights import validate_weights
@@ -34,9 +34,9 @@ MIXED_HELP = (
 
 
 def check_columns_exist(
-    table: DataTable, columns: Mapping[str, AssignedColumns], data_spec: DataSpec, faults: FaultCollector
+    table: DataTable, columns: Mapping[str, AssignedColumns], data_spec: DataSpec, errors: ErrorCollector
 ) -> bool:
-    """Whether the table has all columns; adds a fault at the table's header for each that is missing."""
+    """Whether the table has all columns; adds an error at the table's header for each that is missing."""
     for key, (names, path) in columns.items():
         for name in names:
             if name in table.names:
@@ -49,10 +49,10 @@ def check_columns_exist(
             help += _header_hint(table.names)
             if isinstance(table, FolderTable) and name == LABEL:
                 help = CLASS_FOLDERS_HELP
-            notes = [faults.source.note("the spec names the column here", path)] if path else []
+            notes = [errors.source.note("the spec names the column here", path)] if path else []
             message = f"there is no column {name!r} for {data_spec.describe(key)}"
-            faults.add("missing-column", message, table.name_location(near), help=help, notes=notes)
-    return not faults
+            errors.add("missing-column", message, table.name_location(near), help=help, notes=notes)
+    return not errors
 
 
 def _header_hint(names: Sequence[str]) -> str:
@@ -80,9 +80,9 @@ def match_columns(
     columns: Mapping[str, AssignedColumns],
     data_spec: DataSpec,
     targets: Collection[str],
-    faults: FaultCollector,
+    errors: ErrorCollector,
 ) -> dict[str, tuple[str, ...]]:
-    """The columns that the patterns of inputs match, by input. Adds a fault for each pattern without a match.
+    """The columns that the patterns of inputs match, by input. Adds an error for each pattern without a match.
 
     A pattern matches neither the columns of targets nor those that another input names.
     """
@@ -97,10 +97,10 @@ def match_columns(
             near = similar_column(name, table.names)
             help = f"did you mean {near!r}?" if near else f"columns: {quoted_or_list(table.names)}"
             message = f"no column matches {name!r}, for {data_spec.describe(key)}"
-            notes = [faults.source.note("the spec has the pattern here", path)]
-            faults.add("missing-column", message, table.name_location(near), help=help, notes=notes)
+            notes = [errors.source.note("the spec has the pattern here", path)]
+            errors.add("missing-column", message, table.name_location(near), help=help, notes=notes)
         if not found.names and not found.unmatched:
-            faults.add(
+            errors.add(
                 "missing-column",
                 f"the patterns leave no column for {data_spec.describe(key)}",
                 table.name_location(None),
@@ -141,38 +141,38 @@ def read_columns(
     key: str,
     names: tuple[str, ...],
     data_spec: DataSpec,
-    faults: FaultCollector,
+    errors: ErrorCollector,
     accepts_missing: bool = False,
 ) -> Samples | None:
     """The values of an input or a target, from one column or from several, stacked along the last axis; None, and
-    faults, if they are invalid. `validate_columns` validates them. Weights and small targets are loaded."""
+    errors, if they are invalid. `validate_columns` validates them. Weights and small targets are loaded."""
     wanted = column_request(key, data_spec, accepts_missing)
-    columns = [table.column(name, wanted, faults) for name in names]
+    columns = [table.column(name, wanted, errors) for name in names]
     readable = [column for column in columns if column is not None]
-    if len(readable) < len(columns) or not readable or _has_mixed_types(readable, names, key, data_spec, faults):
+    if len(readable) < len(columns) or not readable or _has_mixed_types(readable, names, key, data_spec, errors):
         return None
     try:
         array = stack_columns(readable)
         return np.asarray(array) if _is_loaded(array, key, data_spec) else array
     except CompileError as error:  # of the values in a file
-        faults.add_all(error.diagnostics)
+        errors.add_all(error.diagnostics)
         return None
     except ValueError:
         shapes = ", ".join(str(list(column.shape)) for column in readable)
-        faults.add("data-shape", f"the columns of {data_spec.describe(key)} cannot be stacked: shapes {shapes}")
+        errors.add("data-shape", f"the columns of {data_spec.describe(key)} cannot be stacked: shapes {shapes}")
         return None
 
 
 def _has_mixed_types(
-    columns: Sequence[Samples], names: Sequence[str], key: str, data_spec: DataSpec, faults: FaultCollector
+    columns: Sequence[Samples], names: Sequence[str], key: str, data_spec: DataSpec, errors: ErrorCollector
 ) -> bool:
-    """Whether columns of numbers and of texts are to be stacked; adds a fault for the first one of texts, if so."""
+    """Whether columns of numbers and of texts are to be stacked; adds an error for the first one of texts, if so."""
     objects = [(name, column) for name, column in zip(names, columns, strict=True) if column.dtype.kind in "UO"]
     texts = [name for name, column in objects if is_text(np.asarray(column))] if len(objects) < len(columns) else []
     if not texts:
         return False
     message = f"{data_spec.describe(key)} stacks the column {texts[0]!r}, which holds texts, with columns of numbers"
-    faults.add("bad-value", message, help=MIXED_HELP)
+    errors.add("bad-value", message, help=MIXED_HELP)
     return True
 
 
@@ -188,11 +188,11 @@ def validate_columns(
     key: str,
     names: tuple[str, ...],
     data_spec: DataSpec,
-    faults: FaultCollector,
+    errors: ErrorCollector,
     media: MediaReader,
     rows: np.ndarray | None = None,
 ) -> Samples | None:
-    """The validated array of an input or a target, from the values in its columns; None, and faults, if they are
+    """The validated array of an input or a target, from the values in its columns; None, and errors, if they are
     invalid.
 
     `media` reads the images or recordings that a column names or contains. `rows` are the rows of the table that the
@@ -201,33 +201,33 @@ def validate_columns(
     type, locate = data_spec.type_of(key), _row_locator(table.element_locator(names), rows)
     if key in data_spec.weighted_outputs:
         weights = np.asarray(array)
-        return validate_weights(weights, data_spec.weighted_outputs[key], data_spec, faults, locate, len(names))
+        return validate_weights(weights, data_spec.weighted_outputs[key], data_spec, errors, locate, len(names))
     if isinstance(array, np.ndarray) and len(names) == 1 and is_media(np.asarray(array), type):
-        return _read_media(np.asarray(array), key, data_spec, faults, media, locate)
+        return _read_media(np.asarray(array), key, data_spec, errors, media, locate)
     if isinstance(table, FolderTable) and key in data_spec.inputs and table.holds_media(names[0]):
         message = f"{data_spec.describe(key)} takes {type}, and {table.kind.dimensions}"
-        faults.add("data-shape", message, help="flatten or reshape them in the network, by its first layer")
+        errors.add("data-shape", message, help="flatten or reshape them in the network, by its first layer")
         return None
     if array.shape[1:] == (len(names),) and len(names) > 1 and not samples_fit(array.shape[1:], type.shape[1:]):
         message = f"{data_spec.describe(key)} has {len(names)} columns, the network wants {type}"
         help = f"give the input the shape [{len(names)}]; its columns are {quoted_or_list(names)}"
-        faults.add("data-shape", message, table.name_location(None), help=help)
+        errors.add("data-shape", message, table.name_location(None), help=help)
         return None
     if isinstance(array, StoredArray):
-        return validate_stored(array, key, data_spec, faults, locate, len(names))
-    return validate_array(array, key, data_spec, faults, locate, len(names))
+        return validate_stored(array, key, data_spec, errors, locate, len(names))
+    return validate_array(array, key, data_spec, errors, locate, len(names))
 
 
 def _read_media(
-    names: np.ndarray, key: str, data_spec: DataSpec, faults: FaultCollector, media: MediaReader, locate: LocateElement
+    names: np.ndarray, key: str, data_spec: DataSpec, errors: ErrorCollector, media: MediaReader, locate: LocateElement
 ) -> Samples | None:
     """The array of the images, masks or recordings that an array names or contains."""
     type, title = data_spec.type_of(key), data_spec.describe(key)
-    array = media.read(names.tolist(), type, title, locate, faults, mask_classes(data_spec, key))
+    array = media.read(names.tolist(), type, title, locate, errors, mask_classes(data_spec, key))
     if isinstance(array, StoredArray):
-        first = validate_array(array.read(slice(0, 1)), key, data_spec, faults, locate)
+        first = validate_array(array.read(slice(0, 1)), key, data_spec, errors, locate)
         return None if first is None else reshape_samples(array, type.shape[1:])
-    return None if array is None else validate_array(array, key, data_spec, faults, locate)
+    return None if array is None else validate_array(array, key, data_spec, errors, locate)
 
 
 def _row_locator(locate: LocateElement, rows: np.ndarray | None) -> LocateElement:

@@ -38,7 +38,7 @@ class DataItem:
 
 
 def file_size(item: DataItem) -> int:
-    """The bytes of a file; 0 for a folder, and for a file that cannot be opened, which is a fault when it is read."""
+    """The bytes of a file; 0 for a folder, and for a file that cannot be opened, which is an error when it is read."""
     if item.open_file is None:
         return 0
     try:
@@ -54,8 +54,8 @@ def located_at(source: SpecSource, position: JsonPath | None) -> Iterator[None]:
     try:
         yield
     except UnsafePath as error:
-        fault = Diagnostic("unsafe-path", str(error), help=UNSAFE_DATA_HELP)
-        raise CompileError([source.locate_diagnostic(fault, position) if position else fault]) from error
+        diagnostic = Diagnostic("unsafe-path", str(error), help=UNSAFE_DATA_HELP)
+        raise CompileError([source.locate_diagnostic(diagnostic, position) if position else diagnostic]) from error
     except UsageError as error:
         if position is not None:
             error.diagnostic = source.locate_diagnostic(error.diagnostic, position)

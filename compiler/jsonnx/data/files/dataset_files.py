@@ -14,16 +14,16 @@ from ...core.diagnostics import CompileError, Diagnostic, UsageError, quoted_or_
 from ...core.files.files import error_reason
 from ...core.files.spec_source import NO_SPEC, SpecSource
 from ...core.reserved_names import sample_weight_name
-from ...sections.columns import SAMPLE_WEIGHT, AssignedColumns, assigned_columns, column_faults, weight_columns
+from ...sections.columns import SAMPLE_WEIGHT, AssignedColumns, assigned_columns, column_errors, weight_columns
 from ...sections.data_section import DATA_PARTS, DataSection
-from ...sections.mask_targets import mask_faults
-from ...sections.split_faults import sequence_faults, split_faults, window_faults
+from ...sections.mask_targets import mask_errors
+from ...sections.split_errors import sequence_errors, split_errors, window_errors
 from ...sections.split_section import SequencesSection
 from ..media.media_files import MediaReader
 from ..rows.row_columns import RowValues, concatenate_row_values, read_row_columns, row_columns
 from ..rows.row_samples import Kept, Rows, SampleMaker
 from ..rows.sequence_columns import check_equal_lengths, read_sequences, takes_sequences
-from ..samples.data_errors import FaultCollector
+from ..samples.data_errors import ErrorCollector
 from ..samples.data_spec import DataSpec
 from ..samples.dataset import Dataset, make_dataset, with_learned_labels
 from ..samples.memory_limit import streams
@@ -46,8 +46,8 @@ from .data_columns import (
 from .data_locations import DataItem, file_size, items_of_spec, items_of_user
 
 ALL_MISSING_HELP = "leave columns without values out of `x`, or fill them with an Imputation layer"
-MAX_FAULTS = 20
-"""Faults after which no further file is read."""
+MAX_ERRORS = 20
+"""Errors after which no further file is read."""
 
 
 def from_part(data: DataSection, part: str, data_spec: DataSpec, source: SpecSource) -> Dataset:
@@ -128,8 +128,8 @@ class _Reader:
     """The setting `memory` of all files, if it is not the spec's."""
 
     def read(self, items: Sequence[DataItem]) -> tuple[Dataset, Kept]:
-        """The samples of all files, and the columns to keep. Raises CompileError with the faults of the first files
-        that have faults, UsageError."""
+        """The samples of all files, and the columns to keep. Raises CompileError with the errors of the first files
+        that have errors, UsageError."""
         rows, maker = self._read(items)
         return maker.all_samples(rows)
 
@@ -156,20 +156,20 @@ class _Reader:
     def _read_rows(self, items: Sequence[DataItem], columns: dict[str, AssignedColumns]) -> Rows:
         """The rows of all files, with the columns to keep and those that divide the rows."""
         parts: list[Rows] = []
-        faults: list[Diagnostic] = []
+        errors: list[Diagnostic] = []
         for item in items:
-            collector = FaultCollector(item.name, self.source)
+            collector = ErrorCollector(item.name, self.source)
             part = self._read_item(item, columns, collector)
             if part is not None and not collector:
                 parts.append(part)
                 self._check_agreement(parts[0].samples, part.samples, items[0].name, collector)
                 columns |= {key: columns[key]._replace(names=names) for key, names in part.samples.columns.items()}
-            faults += collector.diagnostics
-            if len(faults) >= MAX_FAULTS:
+            errors += collector.diagnostics
+            if len(errors) >= MAX_ERRORS:
                 break
-        if faults:
-            raise CompileError(faults)
-        collector = FaultCollector(items[0].name, self.source)
+        if errors:
+            raise CompileError(errors)
+        collector = ErrorCollector(items[0].name, self.source)
         all_samples, kept, values = zip(*parts, strict=True)
         samples = with_learned_labels(Dataset.concatenate(all_samples).with_padded_targets(), collector)
         if collector:
@@ -177,63 +177,63 @@ class _Reader:
         return Rows(samples, _concatenate_kept(kept), concatenate_row_values(values))
 
     def _column_assignment(self) -> dict[str, AssignedColumns]:
-        """The columns of each input, and of each target. Raises CompileError for faults of the spec."""
-        faults = FaultCollector(None, self.source)
+        """The columns of each input, and of each target. Raises CompileError for errors of the spec."""
+        errors = ErrorCollector(None, self.source)
         columns: dict[str, AssignedColumns] = {}
         settings = [("x", self.data_spec.inputs), *([("y", self.data_spec.targets)] if self.with_targets else [])]
         for key, names in settings:
             setting = getattr(self.data, key, None)
-            for fault in column_faults(setting, key, names):
-                faults.add_in_spec(fault.code, fault.message, fault.path, fault.help)
+            for error in column_errors(setting, key, names):
+                errors.add_in_spec(error.code, error.message, error.path, error.help)
             columns |= assigned_columns(setting, key, names)
         if self.data is not None:
             targets = self.data_spec.targets if self.with_targets else {}
-            windows = window_faults(self.data, self.data_spec.inputs, targets)
-            sequences = sequence_faults(self.data, self.data_spec.inputs)
-            masks = mask_faults(self.data, self.data_spec.mask_class_counts) if self.with_targets else ()
-            for fault in (*split_faults(self.data), *windows, *sequences, *masks):
-                faults.add_in_spec(fault.code, fault.message, fault.path, fault.help)
+            windows = window_errors(self.data, self.data_spec.inputs, targets)
+            sequences = sequence_errors(self.data, self.data_spec.inputs)
+            masks = mask_errors(self.data, self.data_spec.mask_class_counts) if self.with_targets else ()
+            for error in (*split_errors(self.data), *windows, *sequences, *masks):
+                errors.add_in_spec(error.code, error.message, error.path, error.help)
         if self.with_targets:
             weights = getattr(self.data, SAMPLE_WEIGHT, None)
-            for fault in column_faults(weights, SAMPLE_WEIGHT, self.data_spec.targets):
-                faults.add_in_spec(fault.code, fault.message, fault.path, fault.help)
+            for error in column_errors(weights, SAMPLE_WEIGHT, self.data_spec.targets):
+                errors.add_in_spec(error.code, error.message, error.path, error.help)
             by_output = weight_columns(weights, self.data_spec.sample_weights)
             columns |= {sample_weight_name(output): assigned for output, assigned in by_output.items()}
-        if faults:
-            raise CompileError(faults.diagnostics)
+        if errors:
+            raise CompileError(errors.diagnostics)
         return columns
 
-    def _read_item(self, item: DataItem, columns: dict[str, AssignedColumns], faults: FaultCollector) -> Rows | None:
-        """The rows of a file or a folder; None, and faults, if they are invalid."""
+    def _read_item(self, item: DataItem, columns: dict[str, AssignedColumns], errors: ErrorCollector) -> Rows | None:
+        """The rows of a file or a folder; None, and errors, if they are invalid."""
         try:
             with ExitStack() as stack:
-                table = self._open(item, columns, faults, stack)
-                return None if table is None else self._rows(table, item, columns, faults)
+                table = self._open(item, columns, errors, stack)
+                return None if table is None else self._rows(table, item, columns, errors)
         except OSError as error:
             raise UsageError("unreadable-file", f"cannot read {item.name!r}: {error_reason(error)}") from error
 
     def _open(
-        self, item: DataItem, columns: Mapping[str, AssignedColumns], faults: FaultCollector, stack: ExitStack
+        self, item: DataItem, columns: Mapping[str, AssignedColumns], errors: ErrorCollector, stack: ExitStack
     ) -> DataTable | None:
         """The table of a file or a folder, whose file stays open until the stack closes it."""
         with item.errors_located():
             if item.open_file is None:
-                return self._read_folder(item, faults)
+                return self._read_folder(item, errors)
             file = stack.enter_context(item.open_file())
         npy_column = columns[next(iter(self.data_spec.inputs))].names[0]
         options = TableOptions.of(self.data, npy_column, self.format)
-        return read_table(file, item.name, faults, options._replace(memory=self.memory or options.memory))
+        return read_table(file, item.name, errors, options._replace(memory=self.memory or options.memory))
 
     def _rows(
-        self, table: DataTable, item: DataItem, columns: dict[str, AssignedColumns], faults: FaultCollector
+        self, table: DataTable, item: DataItem, columns: dict[str, AssignedColumns], errors: ErrorCollector
     ) -> Rows | None:
         data_spec = self.data_spec
         if isinstance(table, FolderTable):
             columns = _folder_columns(table, columns, data_spec)
-            data_spec = _with_folder_labels(table, columns, data_spec, faults)
+            data_spec = _with_folder_labels(table, columns, data_spec, errors)
         if not self.needs_weights:
             columns = _without_missing_weights(columns, table, data_spec)
-        matched = match_columns(table, columns, data_spec, target_columns(self.data, data_spec), faults)
+        matched = match_columns(table, columns, data_spec, target_columns(self.data, data_spec), errors)
         columns = columns | {key: columns[key]._replace(names=names) for key, names in matched.items()}
         data = self.data
         media = MediaReader(item.folder, data.images, data.audio, data.memory) if data else MediaReader(item.folder)
@@ -246,33 +246,33 @@ class _Reader:
                 for key, assigned in columns.items()
             ]
             kept_names = table.names if self.keep is None else self.keep
-            if not table.load(groups, [*kept_names, *(column.name for column in names)], faults):
+            if not table.load(groups, [*kept_names, *(column.name for column in names)], errors):
                 return None
-        samples, rows = _samples(table, columns, data_spec, media, sequences, faults, drops_missing)
+        samples, rows = _samples(table, columns, data_spec, media, sequences, errors, drops_missing)
         if samples is None:
             return None
-        kept = _kept_columns(table, self.keep, len(samples), faults)
-        values = read_row_columns(table, names, len(samples) + samples.dropped_count, faults)
+        kept = _kept_columns(table, self.keep, len(samples), errors)
+        values = read_row_columns(table, names, len(samples) + samples.dropped_count, errors)
         samples = replace(
             samples, columns=matched, shuffle_buffer=data.shuffle_buffer if data else DEFAULT_BUFFER_SAMPLES
         )
         return Rows(samples, kept, values if rows is None else _values_of_rows(values, rows))
 
-    def _read_folder(self, item: DataItem, faults: FaultCollector) -> FolderTable | None:
+    def _read_folder(self, item: DataItem, errors: ErrorCollector) -> FolderTable | None:
         takes_text = any(type.dtype == "string" for type in self.data_spec.inputs.values())
-        return read_folder(item.folder, item.name, takes_text, self.with_targets, faults)
+        return read_folder(item.folder, item.name, takes_text, self.with_targets, errors)
 
-    def _check_agreement(self, first: Dataset, last: Dataset, first_file: str, faults: FaultCollector) -> None:
-        """Adds a fault unless the samples of a file have the shapes and the classes of those of the first one."""
+    def _check_agreement(self, first: Dataset, last: Dataset, first_file: str, errors: ErrorCollector) -> None:
+        """Adds an error unless the samples of a file have the shapes and the classes of those of the first one."""
         if last.data_spec.labels != first.data_spec.labels:
             message = f"the folder has other classes than {first_file!r}"
-            faults.add("data-shape", message, help="list the classes in `labels` of the spec")
+            errors.add("data-shape", message, help="list the classes in `labels` of the spec")
         for name, array in [*last.inputs.items(), *last.targets.items()]:
             expected = first.inputs[name] if name in first.inputs else first.targets[name]
             if array.shape[1:] != expected.shape[1:] and not isinstance(array, Sequences):
                 shape, other = list(array.shape[1:]), list(expected.shape[1:])
                 message = f"samples of {self.data_spec.describe(name)} have shape {shape}, in {first_file!r} {other}"
-                faults.add("data-shape", message, help="all files need samples of one shape")
+                errors.add("data-shape", message, help="all files need samples of one shape")
 
 
 def _samples(
@@ -281,42 +281,42 @@ def _samples(
     data_spec: DataSpec,
     media: MediaReader,
     sequences: SequencesSection | None,
-    faults: FaultCollector,
+    errors: ErrorCollector,
     drops_missing: bool = False,
 ) -> tuple[Dataset | None, np.ndarray | None]:
     """The samples in the columns of a table, with `drops_missing` without those with missing values, and their rows if
-    they are not all; None, and faults, if they are invalid."""
-    if faults or not check_columns_exist(table, columns, data_spec, faults):
+    they are not all; None, and errors, if they are invalid."""
+    if errors or not check_columns_exist(table, columns, data_spec, errors):
         return None, None
     stored: dict[str, Samples] = {}
     sequence_arrays: dict[str, Any] = {}
     for key, assigned in columns.items():
         if sequences is not None and takes_sequences(key, assigned.names, data_spec, table):
-            ragged = read_sequences(table, key, assigned.names[0], data_spec, sequences, faults)
+            ragged = read_sequences(table, key, assigned.names[0], data_spec, sequences, errors)
             if ragged is not None:
                 sequence_arrays[key] = ragged
             continue
-        array = read_columns(table, key, assigned.names, data_spec, faults, drops_missing)
+        array = read_columns(table, key, assigned.names, data_spec, errors, drops_missing)
         if array is not None:
             stored[key] = array
     try:
         rows = complete_rows(stored, data_spec) if drops_missing and stored else None
     except CompileError as error:
-        faults.add_all(error.diagnostics)
+        errors.add_all(error.diagnostics)
         return None, None
     if rows is not None and not len(rows):
-        faults.add("empty-data", "every row has a missing value", help=ALL_MISSING_HELP)
+        errors.add("empty-data", "every row has a missing value", help=ALL_MISSING_HELP)
         return None, None
     arrays: dict[str, Any] = {key: array if rows is None else array[rows] for key, array in sequence_arrays.items()}
     for key, array in stored.items():
         kept = array if rows is None else subset_of(array, rows)
-        validated = validate_columns(kept, table, key, columns[key].names, data_spec, faults, media, rows)
+        validated = validate_columns(kept, table, key, columns[key].names, data_spec, errors, media, rows)
         if validated is not None:
             arrays[key] = validated
     weights = {output: arrays.pop(key) for key, output in data_spec.weighted_outputs.items() if key in arrays}
-    check_consistent_sizes(arrays, weights, data_spec, faults)
-    check_equal_lengths(arrays, data_spec, faults)
-    if faults:
+    check_consistent_sizes(arrays, weights, data_spec, errors)
+    check_equal_lengths(arrays, data_spec, errors)
+    if errors:
         return None, None
     samples = make_dataset(arrays, data_spec, weights)
     if rows is None:
@@ -356,7 +356,7 @@ def _folder_columns(
 
 
 def _with_folder_labels(
-    table: FolderTable, columns: Mapping[str, AssignedColumns], data_spec: DataSpec, faults: FaultCollector
+    table: FolderTable, columns: Mapping[str, AssignedColumns], data_spec: DataSpec, errors: ErrorCollector
 ) -> DataSpec:
     """The data spec with the names of the folders as labels of targets that the spec gives no labels."""
     labels = dict(data_spec.labels)
@@ -369,8 +369,8 @@ def _with_folder_labels(
         if len(labels[key]) != count:
             number = "1 class" if len(labels[key]) == 1 else f"{len(labels[key])} classes"
             message = f"the folder has {number}, the network {count}"
-            names = quoted_or_list(labels[key]) if len(labels[key]) <= MAX_FAULTS else "many"
-            faults.add(
+            names = quoted_or_list(labels[key]) if len(labels[key]) <= MAX_ERRORS else "many"
+            errors.add(
                 "data-shape", message, help=f"the folders are {names}; or list the classes in `labels` of the spec"
             )
     return replace(data_spec, labels=labels)
@@ -379,24 +379,24 @@ def _with_folder_labels(
 # -- columns to keep ---------------------------------------------------------------------------------------------------
 
 
-def _kept_columns(table: DataTable, names: Sequence[str] | None, count: int, faults: FaultCollector) -> Kept:
+def _kept_columns(table: DataTable, names: Sequence[str] | None, count: int, errors: ErrorCollector) -> Kept:
     kept: Kept = {}
     for name in dict.fromkeys(table.names if names is None else names):
         if name not in table.names:
             help = suggestion(name, table.names) or f"columns: {quoted_or_list(table.names)}"
-            faults.add("missing-column", f"there is no column {name!r} to keep", table.name_location(None), help=help)
+            errors.add("missing-column", f"there is no column {name!r} to keep", table.name_location(None), help=help)
             continue
         try:
             values = table.values(name)
         except (CompileError, OSError, ValueError, EOFError) as error:
             if names is not None:
-                faults.add("data-shape", f"the column {name!r} cannot be kept: it {error}")
+                errors.add("data-shape", f"the column {name!r} cannot be kept: it {error}")
             continue
         if len(values) == count:
             kept[name] = values
         elif names is not None:
             message = f"the column {name!r} cannot be kept: it has {len(values):,} values for {count:,} samples"
-            faults.add("data-shape", message)
+            errors.add("data-shape", message)
     return kept
 
 

@@ -11,7 +11,7 @@ from ...core.limits import MAX_IMAGE_PIXELS
 from ...core.system.optional_packages import require_package
 from ...core.types import Dim
 from ...sections.data_section import ImagesSection
-from ..samples.data_errors import MediaFault
+from ..samples.data_errors import MediaError
 
 FORMATS = ("PNG", "JPEG", "WEBP")
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
@@ -37,39 +37,39 @@ class ImageDecoder:
         self._padding = 0
 
     def decode(self, content: bytes, shape: tuple[int, ...] | None) -> np.ndarray:
-        """The pixels of an image. Raises MediaFault."""
+        """The pixels of an image. Raises MediaError."""
         mode = MODES.get(self._channels) if isinstance(self._channels, int) else "RGB"
         if mode is None:
             help = "an input of images has 1 channel (gray), 3 (color) or 4 (color and opacity)"
-            raise MediaFault("data-shape", f"an image cannot have {self._channels} channels", help)
+            raise MediaError("data-shape", f"an image cannot have {self._channels} channels", help)
         height, width = self._sizes if shape is None else shape[:2]
         pixels = np.asarray(self._fitted(self._opened(content, mode), height, width), np.uint8)
         return pixels[..., None] if self._has_channel_axis and pixels.ndim == 2 else pixels
 
     def _opened(self, content: bytes, mode: str | None) -> Any:
-        """An image, upright and with these channels, or with its own. Raises MediaFault."""
+        """An image, upright and with these channels, or with its own. Raises MediaError."""
         try:
             image = self._image.open(BytesIO(content), formats=FORMATS)
             _check_kind(image)
             image.load()
             self._operations.exif_transpose(image, in_place=True)
             return image if mode in (None, image.mode) else image.convert(mode)  # both would copy
-        except MediaFault:
+        except MediaError:
             raise
         except self._image.DecompressionBombError as error:
-            raise MediaFault("too-large", _TOO_MANY_PIXELS) from error
+            raise MediaError("too-large", _TOO_MANY_PIXELS) from error
         except self._image.UnidentifiedImageError as error:
-            raise MediaFault("bad-data-file", "not a PNG, JPEG or WebP image", "convert or remove the file") from error
+            raise MediaError("bad-data-file", "not a PNG, JPEG or WebP image", "convert or remove the file") from error
         except (
             Exception
         ) as error:  # decoders raise what they like for damaged files: OSError, SyntaxError, struct.error
             reason = " ".join(str(error).split())[:200] or type(error).__name__
-            raise MediaFault(
+            raise MediaError(
                 "bad-data-file", f"not a readable image: {reason}", "replace or remove the file"
             ) from error
 
     def _fitted(self, image: Any, height: int | None, width: int | None) -> Any:
-        """An image of a size; None leaves a side as it is. Raises MediaFault."""
+        """An image of a size; None leaves a side as it is. Raises MediaError."""
         wanted = (width or image.width, height or image.height)
         if image.size == wanted:
             return image
@@ -79,7 +79,7 @@ class ImageDecoder:
             help = 'resize images as they are read: "images": {"resize": "bilinear"} in `training.data`'
             if None in self._sizes:
                 help = "give the input a fixed height and width, to which images are resized"
-            raise MediaFault("data-shape", message, help)
+            raise MediaError("data-shape", message, help)
         method = RESAMPLING[self._resize]
         if section.crop_to_aspect_ratio:
             return self._operations.fit(image, wanted, method)
@@ -89,12 +89,12 @@ class ImageDecoder:
 
 
 def _check_kind(image: Any) -> None:
-    """Raises MediaFault for an image that is too large, animated, or not of 8 bits a channel."""
+    """Raises MediaError for an image that is too large, animated, or not of 8 bits a channel."""
     if image.width * image.height > MAX_IMAGE_PIXELS:
-        raise MediaFault("too-large", _TOO_MANY_PIXELS)
+        raise MediaError("too-large", _TOO_MANY_PIXELS)
     if getattr(image, "n_frames", 1) > 1 and image.format in ("PNG", "WEBP"):  # a JPEG may contain its own preview
-        raise MediaFault("bad-data-file", f"the image is animated: {image.n_frames} frames", "save one of the frames")
+        raise MediaError("bad-data-file", f"the image is animated: {image.n_frames} frames", "save one of the frames")
     if image.mode not in READ_MODES:
         kind = {"CMYK": "colors for printing (CMYK)", "YCCK": "colors for printing (YCCK)"}.get(image.mode)
         message = f"the image has {kind or f'pixels of another kind ({image.mode}), such as 16 bits a channel'}"
-        raise MediaFault("bad-data-file", message, "save it as gray or RGB with 8 bits a channel")
+        raise MediaError("bad-data-file", message, "save it as gray or RGB with 8 bits a channel")

@@ -9,7 +9,7 @@ import numpy as np
 from ...core.diagnostics import or_list
 from ...core.types import Dim
 from ...sections.data_section import ImagesSection
-from ..samples.data_errors import MediaFault
+from ..samples.data_errors import MediaError
 from ..samples.data_spec import DataSpec
 from .image_files import ImageDecoder
 
@@ -51,28 +51,28 @@ class MaskDecoder(ImageDecoder):
         self._class_of_value[list(self._values)] = range(len(self._values))
 
     def decode(self, content: bytes, shape: tuple[int, ...] | None) -> np.ndarray:
-        """The classes of the pixels of a mask. Raises MediaFault."""
+        """The classes of the pixels of a mask. Raises MediaError."""
         image = self._without_colors(self._opened(content, None))
         height, width = self._sizes if shape is None else shape[:2]
         pixels = np.asarray(self._fitted(image, height, width)).astype(np.uint8)
         classes = pixels.astype(np.int16) if image.mode == "1" else self._class_of_value[pixels]
         if (classes < 0).any():
-            raise self._value_fault(int(pixels[classes < 0].min()))
+            raise self._value_error(int(pixels[classes < 0].min()))
         if self._has_channel_axis and self._channels != 1:
             return np.asarray(classes[..., None] == np.arange(len(self._values))).astype(np.uint8)
         return np.asarray(classes[..., None] if self._has_channel_axis else classes, np.uint8)
 
     def _without_colors(self, image: Any) -> Any:
-        """A mask of one channel. Raises MediaFault for one with colors."""
+        """A mask of one channel. Raises MediaError for one with colors."""
         if image.mode in ("1", "L", "P"):
             return image
         red, green, blue = image.convert("RGB").split()
         if red.tobytes() == green.tobytes() == blue.tobytes():
             return red
         help = "save the mask as a PNG file with a gray value, or an index in a palette, for each class"
-        raise MediaFault("bad-data-file", "the mask has colors, not classes", help)
+        raise MediaError("bad-data-file", "the mask has colors, not classes", help)
 
-    def _value_fault(self, value: int) -> MediaFault:
+    def _value_error(self, value: int) -> MediaError:
         valid = list(map(str, self._values))
         listed = or_list(valid) if len(valid) <= 10 else f"{valid[0]} to {valid[-1]}"
         ignored = "" if self._ignored is None else f", and {self._ignored} without a class"
@@ -81,4 +81,4 @@ class MaskDecoder(ImageDecoder):
         else:
             help = 'if the pixels are not the indices of the classes, list their values: "images": {"mask_values": '
             help += "[0, 255]} in `training.data`"
-        return MediaFault("label-out-of-range", f"a pixel of the mask is {value}; valid are {listed}{ignored}", help)
+        return MediaError("label-out-of-range", f"a pixel of the mask is {value}; valid are {listed}{ignored}", help)

@@ -19,7 +19,7 @@ from ...core.limits import MAX_DATA_FILE_BYTES, MAX_MEDIA_FILE_BYTES
 from ...core.system.cpu_count import thread_count
 from ...core.types import TensorType
 from ...sections.data_section import DEFAULT_AUDIO, DEFAULT_IMAGES, AudioSection, ImagesSection
-from ..samples.data_errors import DataLocation, FaultCollector, MediaFault
+from ..samples.data_errors import DataLocation, ErrorCollector, MediaError
 from ..samples.memory_limit import streams
 from ..samples.stored_arrays import Samples, StoredArray
 from ..samples.validate_arrays import LocateElement
@@ -35,7 +35,7 @@ class Decoder(Protocol):
     """Decodes the files of one input."""
 
     def decode(self, content: bytes, shape: tuple[int, ...] | None) -> np.ndarray:
-        """The array of a file. Raises MediaFault if it is damaged, or if it has not this shape, which is the first
+        """The array of a file. Raises MediaError if it is damaged, or if it has not this shape, which is the first
         file's if the input's has symbolic sizes."""
 
 
@@ -56,10 +56,10 @@ class MediaReader:
         type: TensorType,
         title: str,
         locate: LocateElement,
-        faults: FaultCollector,
+        errors: ErrorCollector,
         mask_classes: MaskClasses | None = None,
     ) -> Samples | None:
-        """The array [samples, ...] of files, given by their names or by their contents; None, and faults, if one of
+        """The array [samples, ...] of files, given by their names or by their contents; None, and errors, if one of
         them cannot be read. `title` names the input or the target in messages; `mask_classes` are the classes of
         masks."""
         with warnings.catch_warnings():
@@ -68,41 +68,41 @@ class MediaReader:
                 decoder: Decoder = MaskDecoder(type.shape[1:], self.images, mask_classes)
             else:
                 decoder = self._decoder(items[0], type)
-            return self._read(items, decoder, title, locate, faults)
+            return self._read(items, decoder, title, locate, errors)
 
     def _read(
-        self, items: Sequence[str | bytes], decoder: Decoder, title: str, locate: LocateElement, faults: FaultCollector
+        self, items: Sequence[str | bytes], decoder: Decoder, title: str, locate: LocateElement, errors: ErrorCollector
     ) -> Samples | None:
-        fault_list: dict[int, MediaFault] = {}
+        error_list: dict[int, MediaError] = {}
 
         def decode(index: int, shape: tuple[int, ...] | None) -> np.ndarray | None:
             try:
                 return decoder.decode(self._content(items[index]), shape)
-            except MediaFault as fault:
-                fault_list[index] = fault
+            except MediaError as error:
+                error_list[index] = error
                 return None
 
         decoded = ((index, decode(index, None)) for index in range(len(items)))
         start, first = next(((index, sample) for index, sample in decoded if sample is not None), (len(items), None))
         if first is not None and streams(self.memory, len(items) * first.nbytes):
             _for_each(range(start + 1, len(items)), lambda index: decode(index, first.shape))
-            _add_faults(fault_list, items, locate, faults)
-            return None if fault_list else StoredArray(_MediaSamples(self, items, decoder, first))
-        array = None if first is None else _allocate(len(items), first, title, faults)
+            _add_errors(error_list, items, locate, errors)
+            return None if error_list else StoredArray(_MediaSamples(self, items, decoder, first))
+        array = None if first is None else _allocate(len(items), first, title, errors)
         if array is not None and first is not None:
             array[start] = first
             _fill(array, range(start + 1, len(items)), lambda index: decode(index, first.shape))
-        _add_faults(fault_list, items, locate, faults)
-        return None if fault_list else array
+        _add_errors(error_list, items, locate, errors)
+        return None if error_list else array
 
     def decode_again(self, item: str | bytes, decoder: Decoder, shape: tuple[int, ...]) -> np.ndarray:
         """The array of a file that was read before. Raises UsageError if it has changed."""
         try:
             return decoder.decode(self._content(item), shape)
-        except MediaFault as fault:
+        except MediaError as error:
             name = f"file {item!r}" if isinstance(item, str) else "an image or recording of a table"
-            message = f"{name} was changed while it was in use: {fault.reason}"
-            raise UsageError("unreadable-file", message, fault.help) from fault
+            message = f"{name} was changed while it was in use: {error.reason}"
+            raise UsageError("unreadable-file", message, error.help) from error
 
     def _decoder(self, item: str | bytes, type: TensorType) -> Decoder:
         is_audio = item.lower().endswith(AUDIO_SUFFIXES) if isinstance(item, str) else item.startswith(_RIFF)
@@ -111,27 +111,27 @@ class MediaReader:
         return ImageDecoder(type.shape[1:], self.images)
 
     def _content(self, item: str | bytes) -> bytes:
-        """The bytes of a file. Raises MediaFault if it cannot be read."""
+        """The bytes of a file. Raises MediaError if it cannot be read."""
         if isinstance(item, bytes):
             return item
         if not item:
-            raise MediaFault("bad-value", "the name of the file is missing")
+            raise MediaError("bad-value", "the name of the file is missing")
         try:
             with self.folder.open(item) as file:
                 content = file.read(MAX_MEDIA_FILE_BYTES + 1)
         except UnsafePath as error:
-            raise MediaFault("unsafe-path", str(error), "names are relative to the folder of the table") from error
+            raise MediaError("unsafe-path", str(error), "names are relative to the folder of the table") from error
         except UsageError as error:
-            raise MediaFault("unreadable-file", error.diagnostic.message, error.diagnostic.help) from error
+            raise MediaError("unreadable-file", error.diagnostic.message, error.diagnostic.help) from error
         except OSError as error:
-            raise MediaFault("unreadable-file", f"cannot read {item!r}: {error}") from error
+            raise MediaError("unreadable-file", f"cannot read {item!r}: {error}") from error
         if len(content) > MAX_MEDIA_FILE_BYTES:
-            raise MediaFault("too-large", f"the file has more than {MAX_MEDIA_FILE_BYTES:,} bytes, the limit")
+            raise MediaError("too-large", f"the file has more than {MAX_MEDIA_FILE_BYTES:,} bytes, the limit")
         return content
 
 
 class _MediaSamples:
-    """Files that are decoded when a batch needs them. They were decoded once before, so that faults are known."""
+    """Files that are decoded when a batch needs them. They were decoded once before, so that errors are known."""
 
     def __init__(self, reader: MediaReader, items: Sequence[str | bytes], decoder: Decoder, first: np.ndarray) -> None:
         self._reader, self._items, self._decoder = reader, items, decoder
@@ -167,11 +167,11 @@ def is_media(array: np.ndarray, type: TensorType) -> bool:
     return isinstance(array[0], bytes) or (isinstance(array[0], str) and name_media_files(array.tolist(), type))
 
 
-def _allocate(count: int, first: np.ndarray, title: str, faults: FaultCollector) -> np.ndarray | None:
+def _allocate(count: int, first: np.ndarray, title: str, errors: ErrorCollector) -> np.ndarray | None:
     size = count * prod(first.shape) * first.dtype.itemsize
     if size > MAX_DATA_FILE_BYTES:
         message = f"{title} has {count:,} samples of {list(first.shape)}: {size:,} bytes, the limit is "
-        faults.add("too-large", f"{message}{MAX_DATA_FILE_BYTES:,}")
+        errors.add("too-large", f"{message}{MAX_DATA_FILE_BYTES:,}")
         return None
     return np.empty((count, *first.shape), first.dtype)
 
@@ -199,10 +199,10 @@ _TASKS_AT_ONCE = 1024
 """Files in a call of a thread pool, so that Ctrl-C does not wait for all of them."""
 
 
-def _add_faults(
-    found: dict[int, MediaFault], items: Sequence[str | bytes], locate: LocateElement, faults: FaultCollector
+def _add_errors(
+    found: dict[int, MediaError], items: Sequence[str | bytes], locate: LocateElement, errors: ErrorCollector
 ) -> None:
-    """Adds one fault for all files with a fault of the same code and help."""
+    """Adds one error for all files with an error of the same code and help."""
 
     def describe(index: int) -> tuple[str, DataLocation]:
         location = locate((index,))
@@ -212,4 +212,4 @@ def _add_faults(
     for index in sorted(found):
         by_kind.setdefault((found[index].code, found[index].help), []).append(index)
     for (code, help), indices in by_kind.items():
-        faults.add_each(code, indices, describe, help=help)
+        errors.add_each(code, indices, describe, help=help)

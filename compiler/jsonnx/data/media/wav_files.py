@@ -9,7 +9,7 @@ import numpy as np
 
 from ...core.types import Dim
 from ...sections.data_section import AudioSection
-from ..samples.data_errors import MediaFault
+from ..samples.data_errors import MediaError
 
 PCM, IEEE_FLOAT, EXTENSIBLE = 1, 3, 0xFFFE
 """Format tags of the chunk `fmt `."""
@@ -36,35 +36,35 @@ class WavDecoder:
         self._sampling_rate = section.sampling_rate
 
     def decode(self, content: bytes, shape: tuple[int, ...] | None) -> np.ndarray:
-        """The samples of a recording. Raises MediaFault."""
+        """The samples of a recording. Raises MediaError."""
         header, data = _chunks(content)
         if self._sampling_rate is None:
             self._sampling_rate = header.sampling_rate  # the first file decides; it is decoded before all others
         if header.sampling_rate != self._sampling_rate:
             message = f"the recording has {header.sampling_rate:,} samples per second, wanted {self._sampling_rate:,}"
-            raise MediaFault("data-shape", message, "convert all recordings to one sampling rate")
+            raise MediaError("data-shape", message, "convert all recordings to one sampling rate")
         channels = self._channels if shape is None or not self._has_channel_axis else shape[1]
         if isinstance(channels, int) and header.channels != channels:
             message = f"the recording has {header.channels} channels, wanted {channels}"
-            raise MediaFault("data-shape", message, "convert the recording, or change the shape of the input")
+            raise MediaError("data-shape", message, "convert the recording, or change the shape of the input")
         samples = self._fitted(_samples(header, data), self._length if shape is None else shape[0])
         return samples if self._has_channel_axis else samples[:, 0]
 
     def _fitted(self, samples: np.ndarray, length: int | None) -> np.ndarray:
-        """The recording with a length; None leaves it as it is. Raises MediaFault."""
+        """The recording with a length; None leaves it as it is. Raises MediaError."""
         if length is None or len(samples) == length:
             return samples
         if not self._section.pad_or_truncate:
             message = f"the recording has {len(samples):,} samples, wanted {length:,}"
             help = 'fit recordings as they are read: "audio": {"pad_or_truncate": true} in `training.data`'
-            raise MediaFault("data-shape", message, help)
+            raise MediaError("data-shape", message, help)
         return np.pad(samples[:length], ((0, max(length - len(samples), 0)), (0, 0)))
 
 
 def _chunks(content: bytes) -> tuple[_Header, bytes]:
-    """The format and the data of a WAV file. Raises MediaFault."""
+    """The format and the data of a WAV file. Raises MediaError."""
     if content[:4] != b"RIFF" or content[8:12] != b"WAVE":
-        raise MediaFault("bad-data-file", "not a WAV file", "convert or remove the file")
+        raise MediaError("bad-data-file", "not a WAV file", "convert or remove the file")
     header, offset = None, 12
     while offset + 8 <= len(content):
         name, size = struct.unpack_from("<4sI", content, offset)
@@ -78,14 +78,14 @@ def _chunks(content: bytes) -> tuple[_Header, bytes]:
                 break
             if len(body) < size:
                 message = f"the recording is cut off: {len(body):,} of {size:,} bytes"
-                raise MediaFault("bad-data-file", message, _DAMAGED_HELP)
+                raise MediaError("bad-data-file", message, _DAMAGED_HELP)
             return header, body
         offset += 8 + size + size % 2
-    raise MediaFault("bad-data-file", "not a readable WAV file: it has no format or no data", _DAMAGED_HELP)
+    raise MediaError("bad-data-file", "not a readable WAV file: it has no format or no data", _DAMAGED_HELP)
 
 
 def _samples(header: _Header, data: bytes) -> np.ndarray:
-    """The numbers of a recording, [time, channels]. Raises MediaFault."""
+    """The numbers of a recording, [time, channels]. Raises MediaError."""
     bytes_per_frame = header.channels * header.bits // 8
     known = (header.tag == PCM and header.bits in (8, 16, 24, 32)) or (
         header.tag == IEEE_FLOAT and header.bits in (32, 64)
@@ -93,10 +93,10 @@ def _samples(header: _Header, data: bytes) -> np.ndarray:
     if not known or not bytes_per_frame:
         message = f"the recording is encoded in another way (format {header.tag}, {header.bits} bits)"
         help = "save it as integers of 8, 16, 24 or 32 bits, or as floats"
-        raise MediaFault("bad-data-file", message, help)
+        raise MediaError("bad-data-file", message, help)
     data = data[: len(data) // bytes_per_frame * bytes_per_frame]
     if not data:
-        raise MediaFault("empty-data", "the recording has no samples", _DAMAGED_HELP)
+        raise MediaError("empty-data", "the recording has no samples", _DAMAGED_HELP)
     if header.tag == IEEE_FLOAT:
         numbers: np.ndarray = np.frombuffer(data, f"<f{header.bits // 8}").astype(np.float32)
     elif header.bits == 8:  # the only unsigned integers

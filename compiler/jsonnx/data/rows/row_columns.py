@@ -10,7 +10,7 @@ import numpy as np
 
 from ...core.diagnostics import CompileError, JsonPath, quoted_or_list, suggestion
 from ...sections.data_section import DataSection
-from ..samples.data_errors import FaultCollector
+from ..samples.data_errors import ErrorCollector
 from ..tables.data_table import DataTable
 
 TIME_HELP = "numbers and dates of ISO 8601 are read, such as 2026-11-27 or 2026-11-27T08:30:00+01:00"
@@ -44,39 +44,39 @@ def row_columns(data: DataSection | None, *, with_split: bool) -> list[RowColumn
     return columns
 
 
-def read_row_columns(table: DataTable, columns: Sequence[RowColumn], count: int, faults: FaultCollector) -> RowValues:
-    """The values of columns of a table with `count` rows; adds faults for those that are missing or invalid."""
+def read_row_columns(table: DataTable, columns: Sequence[RowColumn], count: int, errors: ErrorCollector) -> RowValues:
+    """The values of columns of a table with `count` rows; adds errors for those that are missing or invalid."""
     values: RowValues = {}
     for column in columns:
-        raw = _raw_values(table, column, count, faults)
+        raw = _raw_values(table, column, count, errors)
         if raw is not None and column.is_time:
-            values[column.path] = _times(table, column, raw, faults)
+            values[column.path] = _times(table, column, raw, errors)
         elif raw is not None:
             values[column.path] = [value_text(value) for value in raw]
     return values
 
 
-def _raw_values(table: DataTable, column: RowColumn, count: int, faults: FaultCollector) -> Sequence[Any] | None:
+def _raw_values(table: DataTable, column: RowColumn, count: int, errors: ErrorCollector) -> Sequence[Any] | None:
     name = column.name
-    notes = [faults.source.note("the spec names the column here", column.path)]
+    notes = [errors.source.note("the spec names the column here", column.path)]
     if list(table.names).count(name) != 1:
         is_missing = name not in table.names
         message = f"there is no column {name!r}" if is_missing else f"several columns are called {name!r}"
         help = (suggestion(name, table.names) or f"columns: {quoted_or_list(table.names)}") if is_missing else None
         code = "missing-column" if is_missing else "duplicate-column"
-        faults.add(code, message, table.name_location(None), help=help, notes=notes)
+        errors.add(code, message, table.name_location(None), help=help, notes=notes)
         return None
     try:
         values = table.values(name)
     except CompileError as error:
-        faults.diagnostics += error.diagnostics
+        errors.diagnostics += error.diagnostics
         return None
     except (OSError, ValueError, EOFError) as error:
-        faults.add("data-shape", f"the column {name!r} {error}", notes=notes)
+        errors.add("data-shape", f"the column {name!r} {error}", notes=notes)
         return None
     if len(values) != count:
         message = f"the column {name!r} has {len(values):,} values for {count:,} rows"
-        faults.add("data-shape", message, notes=notes)
+        errors.add("data-shape", message, notes=notes)
         return None
     return values
 
@@ -88,18 +88,18 @@ def value_text(value: Any) -> str:
     return "" if value is None else str(value).strip()
 
 
-def _times(table: DataTable, column: RowColumn, values: Sequence[Any], faults: FaultCollector) -> Sequence[Any]:
+def _times(table: DataTable, column: RowColumn, values: Sequence[Any], errors: ErrorCollector) -> Sequence[Any]:
     """The times of all rows in one unit: the numbers of the file, or seconds since 1970."""
     numbers = [_number(value) for value in values]
     is_numeric = any(number is not None for number in numbers)
     times = numbers if is_numeric else [_timestamp(value) for value in values]
     bad = [row for row, time in enumerate(times) if time is None]
     locate = table.element_locator([column.name])
-    fault = "which is not a number" if is_numeric else "which is neither a number nor a date"
-    faults.add_each(
+    error = "which is not a number" if is_numeric else "which is neither a number nor a date"
+    errors.add_each(
         "bad-value",
         bad,
-        lambda row: (f"{column.name!r} holds {value_text(values[row])[:80]!r}, {fault}", locate((row,))),
+        lambda row: (f"{column.name!r} holds {value_text(values[row])[:80]!r}, {error}", locate((row,))),
         help=TIME_HELP,
     )
     return times

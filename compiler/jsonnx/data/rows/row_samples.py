@@ -13,7 +13,7 @@ from ...core.files.spec_source import SpecSource
 from ...sections.columns import AssignedColumns
 from ...sections.data_section import DataSection
 from ...sections.split_section import WindowsSection
-from ..samples.data_errors import FaultCollector
+from ..samples.data_errors import ErrorCollector
 from ..samples.data_spec import DataSpec
 from ..samples.dataset import Dataset
 from .row_columns import RowValues
@@ -109,7 +109,7 @@ class SampleMaker:
             message = f"{subject} {row_count:,} rows, in which no window of {windows.length:,}"
             message += f" and {horizon:,} more fits" if horizon else " fits"
             help = "shorten the windows, or give longer series"
-        faults = FaultCollector(None, self.source)
+        errors = ErrorCollector(None, self.source)
         section = "split" if windows is None or not row_count else "windows"
-        faults.add_in_spec("empty-data", message, ("training", "data", section), help)
-        raise CompileError(faults.diagnostics)
+        errors.add_in_spec("empty-data", message, ("training", "data", section), help)
+        raise CompileError(errors.diagnostics)

@@ -11,7 +11,7 @@ import numpy as np
 
 from ...core.types import Size, TensorType
 from ...sections.split_section import SequencesSection
-from ..samples.data_errors import DataLocation, FaultCollector
+from ..samples.data_errors import DataLocation, ErrorCollector
 from ..samples.data_spec import DataSpec
 from ..samples.sequences import Sequences
 from ..samples.validate_arrays import ElementIndex, LocateElement, sample_location, validate_array
@@ -24,7 +24,7 @@ from ..tables.json_tables import JsonTable
 class ListTable(Protocol):
     """A table whose values may be lists."""
 
-    def lists(self, name: str, faults: FaultCollector) -> Sequence[Any] | None:
+    def lists(self, name: str, errors: ErrorCollector) -> Sequence[Any] | None:
         """The value of a column in each row, as Python's lists, numbers and texts."""
 
     def name_location(self, name: str | None) -> DataLocation: ...
@@ -44,13 +44,13 @@ def takes_sequences(key: str, names: Sequence[str], data_spec: DataSpec, table: 
 
 
 def read_sequences(
-    table: DataTable, key: str, name: str, data_spec: DataSpec, section: SequencesSection, faults: FaultCollector
+    table: DataTable, key: str, name: str, data_spec: DataSpec, section: SequencesSection, errors: ErrorCollector
 ) -> Sequences | None:
-    """The sequences of an input or a target; None, and faults, if they are invalid."""
+    """The sequences of an input or a target; None, and errors, if they are invalid."""
     if isinstance(table, ListTable):
-        parts = _steps_of_lists(table, key, name, data_spec, faults)
+        parts = _steps_of_lists(table, key, name, data_spec, errors)
     elif isinstance(table, ArrayTable):
-        parts = _steps_of_arrays(table, key, name, data_spec, faults)
+        parts = _steps_of_arrays(table, key, name, data_spec, errors)
     else:
         raise TypeError("a table without sequences")
     if parts is None:
@@ -61,7 +61,7 @@ def read_sequences(
         if key in data_spec.inputs
         else replace(data_spec, targets={**data_spec.targets, **own})
     )
-    validated = validate_array(parts.steps, key, step_spec, faults, parts.locate)
+    validated = validate_array(parts.steps, key, step_spec, errors, parts.locate)
     if validated is None:
         return None
     return Sequences.of(validated, parts.lengths, _pad_value(key, data_spec, section))
@@ -85,40 +85,40 @@ def _step_request(key: str, data_spec: DataSpec) -> ColumnRequest:
 
 
 def _steps_of_lists(
-    table: ListTable, key: str, name: str, data_spec: DataSpec, faults: FaultCollector
+    table: ListTable, key: str, name: str, data_spec: DataSpec, errors: ErrorCollector
 ) -> _Steps | None:
-    """The steps of a column of lists; None, and faults, if there are other values."""
-    values = table.lists(name, faults)
+    """The steps of a column of lists; None, and errors, if there are other values."""
+    values = table.lists(name, errors)
     if values is None:
         return None
     bad = [row for row, value in enumerate(values) if not isinstance(value, list)]
     locate = table.element_locator([name])
     message = f"{name!r} is not a list, but {data_spec.describe(key)} is a sequence"
-    faults.add_each("data-shape", bad, lambda row: (message, locate((row,))))
+    errors.add_each("data-shape", bad, lambda row: (message, locate((row,))))
     if bad:
         return None
     steps = _StepTable(table, name, values)
-    array = steps.column(name, _step_request(key, data_spec), faults)
+    array = steps.column(name, _step_request(key, data_spec), errors)
     return None if array is None else _Steps(array, steps.lengths, steps.element_locator([name]))
 
 
 def _steps_of_arrays(
-    table: ArrayTable, key: str, name: str, data_spec: DataSpec, faults: FaultCollector
+    table: ArrayTable, key: str, name: str, data_spec: DataSpec, errors: ErrorCollector
 ) -> _Steps | None:
-    """The steps in an array, whose lengths are in another one; None, and faults, if these do not fit."""
+    """The steps in an array, whose lengths are in another one; None, and errors, if these do not fit."""
     lengths_name = table.lengths_name(name) or ""
-    read = [table.column(column, _step_request(key, data_spec), faults) for column in (name, lengths_name)]
+    read = [table.column(column, _step_request(key, data_spec), errors) for column in (name, lengths_name)]
     if read[0] is None or read[1] is None:
         return None
     steps, lengths = np.asarray(read[0]), np.asarray(read[1])
     if lengths.ndim != 1 or lengths.dtype.kind not in "iu" or (lengths < 0).any():
         message = f"the array {lengths_name!r} does not have one length for each sequence"
-        faults.add("data-shape", message, help=LENGTHS_HELP)
+        errors.add("data-shape", message, help=LENGTHS_HELP)
         return None
     if not steps.ndim or len(steps) != int(lengths.sum()):
         found = f"{len(steps):,} steps" if steps.ndim else "no axis of steps"
         message = f"the lengths in {lengths_name!r} add up to {int(lengths.sum()):,}, and {name!r} has {found}"
-        faults.add("data-shape", message, help=LENGTHS_HELP)
+        errors.add("data-shape", message, help=LENGTHS_HELP)
         return None
     ends = np.cumsum(lengths)
 
@@ -161,8 +161,8 @@ class _StepTable(JsonTable):
         return locate
 
 
-def check_equal_lengths(arrays: Mapping[str, Any], data_spec: DataSpec, faults: FaultCollector) -> None:
-    """Adds a fault unless sequences with the same symbolic size have equal lengths in each row."""
+def check_equal_lengths(arrays: Mapping[str, Any], data_spec: DataSpec, errors: ErrorCollector) -> None:
+    """Adds an error unless sequences with the same symbolic size have equal lengths in each row."""
     first: dict[Any, tuple[str, np.ndarray]] = {}
     for key, array in arrays.items():
         if isinstance(array, Sequences):
@@ -171,4 +171,4 @@ def check_equal_lengths(arrays: Mapping[str, Any], data_spec: DataSpec, faults: 
             if len(lengths) == len(array) and (array.lengths != lengths).any():
                 row = int(np.flatnonzero(array.lengths != lengths)[0])
                 message = f"row {row + 1}: {data_spec.describe(key)} has {int(array.lengths[row])} steps"
-                faults.add("data-shape", f"{message}, {data_spec.describe(other)} {int(lengths[row])}")
+                errors.add("data-shape", f"{message}, {data_spec.describe(other)} {int(lengths[row])}")

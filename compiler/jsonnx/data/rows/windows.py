@@ -13,7 +13,7 @@ from ...core.diagnostics import JsonPath
 from ...core.reserved_names import sample_weight_name, target_name
 from ...core.types import TensorType
 from ...sections.columns import AssignedColumns
-from ...sections.split_faults import takes_all_steps
+from ...sections.split_errors import takes_all_steps
 from ...sections.split_section import WindowsSection
 from ..samples.array_digest import array_digest
 from ..samples.data_spec import DataSpec

@@ -148,5 +148,7 @@ class BatchStream:
         try:
             return self.transform(self._make_samples(x, y, weights))
         except FeedError as error:
-            located = [replace(fault, message=f"batch {number}: {fault.message}") for fault in error.diagnostics]
+            located = [
+                replace(diagnostic, message=f"batch {number}: {diagnostic.message}") for diagnostic in error.diagnostics
+            ]
             raise FeedError(located) from error

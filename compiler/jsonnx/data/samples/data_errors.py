@@ -1,4 +1,4 @@
-"""Faults in data: their locations, their collection, and the error that reports them."""
+"""Errors in data: their locations, their collection, and the error that reports them."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ TextHelp = Callable[[Iterable[str]], str]
 """Gives the help for texts in place of numbers."""
 
 MAX_LISTED_LOCATIONS = 20
-"""Locations of faults of one kind that a message names, the first one included; the others are counted."""
+"""Locations of errors of one kind that a message names, the first one included; the others are counted."""
 
 
 class FeedError(ValueError):
-    """Arrays that do not fit a model; `diagnostics` holds every fault."""
+    """Arrays that do not fit a model; `diagnostics` holds every error."""
 
     def __init__(self, diagnostics: Iterable[Diagnostic]) -> None:
         self.diagnostics = list(diagnostics)
@@ -26,7 +26,7 @@ class FeedError(ValueError):
         super().__init__("\n".join(lines))
 
 
-class MediaFault(ValueError):
+class MediaError(ValueError):
     """What is wrong with an image or a recording, with a code and help."""
 
     def __init__(self, code: str, reason: str, help: str | None = None) -> None:
@@ -50,8 +50,8 @@ class DataLocation(NamedTuple):
 NO_LOCATION = DataLocation("")
 
 
-class FaultCollector:
-    """The faults of a dataset; `file` is its file, if it has one, and `source` the spec that it belongs to."""
+class ErrorCollector:
+    """The errors of a dataset; `file` is its file, if it has one, and `source` the spec that it belongs to."""
 
     def __init__(self, file: str | None = None, source: SpecSource = NO_SPEC) -> None:
         self.file, self.source = file, source
@@ -66,18 +66,18 @@ class FaultCollector:
         help: str | None = None,
         notes: Iterable[Note] = (),
     ) -> None:
-        """Adds a fault of the data."""
+        """Adds an error of the data."""
         text = f"{location.text}: {message}" if location.text else message
         diagnostic = Diagnostic(code, text, "$", self.file, location.line, location.column, help, notes=tuple(notes))
         self.diagnostics.append(diagnostic)
 
     def add_in_spec(self, code: str, message: str, path: JsonPath, help: str | None = None) -> None:
-        """Adds a fault of the spec that the data belong to."""
+        """Adds an error of the spec that the data belong to."""
         self.diagnostics.append(self.source.locate_diagnostic(Diagnostic(code, message, help=help), path))
 
     def add_all(self, diagnostics: Iterable[Diagnostic]) -> None:
-        """Adds the faults of a part of the data, without those that are known: several columns have a malformed row."""
-        self.diagnostics += [fault for fault in diagnostics if fault not in self.diagnostics]
+        """Adds the errors of a part of the data, without those that are known: several columns have a malformed row."""
+        self.diagnostics += [error for error in diagnostics if error not in self.diagnostics]
 
     def add_each(
         self,
@@ -88,7 +88,7 @@ class FaultCollector:
         count: int | None = None,
         help: str | None = None,
     ) -> None:
-        """Adds one fault for all items, if there are any: the first one is described, the others are counted.
+        """Adds one error for all items, if there are any: the first one is described, the others are counted.
 
         `count` is their number if `items` are only the first ones.
         """

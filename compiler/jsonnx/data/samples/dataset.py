@@ -15,7 +15,7 @@ from ...core.reserved_names import sample_weight_name, target_name
 from ...core.types import TensorType
 from .array_arguments import RaggedArray, is_batch_iterable, is_pair_of_arrays, not_an_array, to_array
 from .array_digest import array_digest
-from .data_errors import FaultCollector, FeedError
+from .data_errors import ErrorCollector, FeedError
 from .data_spec import MAX_SUGGESTED_LABELS, DataSpec
 from .sample_order import block_order, sample_order
 from .sample_weights import expand_weights, validate_weights
@@ -192,9 +192,9 @@ class Dataset:
         """Splits off the last samples, a fraction of all. Raises FeedError if either part would be empty."""
         train_count = int(len(self) * (1.0 - fraction))
         if not 0 < train_count < len(self):
-            faults = FaultCollector()
-            faults.add("empty-data", f"{len(self)} samples cannot be split with a fraction of {fraction} set aside")
-            raise FeedError(faults.diagnostics)
+            errors = ErrorCollector()
+            errors.add("empty-data", f"{len(self)} samples cannot be split with a fraction of {fraction} set aside")
+            raise FeedError(errors.diagnostics)
         train = replace(self.subset(slice(train_count)), dropped_count=self.dropped_count)
         return train, self.subset(slice(train_count, None))
 
@@ -258,42 +258,42 @@ def from_arrays(
     *,
     targets: bool = True,
 ) -> Dataset:
-    """Samples from arrays, or from dicts of arrays by input and output name. Raises FeedError with every fault.
+    """Samples from arrays, or from dicts of arrays by input and output name. Raises FeedError with every error.
 
     `data_spec` has the type of each weight that may be given. A single array of weights, one for each sample, is that
     of all outputs.
     """
-    faults = FaultCollector()
+    errors = ErrorCollector()
     if is_batch_iterable(x):
-        faults.add("bad-feed", f"the data {not_an_array(x)}")
-        raise FeedError(faults.diagnostics)
+        errors.add("bad-feed", f"the data {not_an_array(x)}")
+        raise FeedError(errors.diagnostics)
     if targets and data_spec.targets and y is None and is_pair_of_arrays(x):
         help = "pass them as two arguments, x and y"
-        faults.add("bad-feed", "inputs and targets are given as one argument, a pair of arrays", help=help)
-        raise FeedError(faults.diagnostics)
+        errors.add("bad-feed", "inputs and targets are given as one argument, a pair of arrays", help=help)
+        raise FeedError(errors.diagnostics)
     unchecked = {
-        **_arrays_by_name(x, data_spec.inputs, "input", faults),
-        **(_arrays_by_name(y, data_spec.targets, "target", faults) if targets else {}),
+        **_arrays_by_name(x, data_spec.inputs, "input", errors),
+        **(_arrays_by_name(y, data_spec.targets, "target", errors) if targets else {}),
     }
     arrays: dict[str, np.ndarray] = {}
     for name, array in unchecked.items():
-        validated = validate_array(array, name, data_spec, faults)
+        validated = validate_array(array, name, data_spec, errors)
         if validated is not None:
             arrays[name] = validated
     weights: dict[str, np.ndarray] = {}
-    for output, array in _weights_by_output(sample_weight, data_spec, faults).items():
-        validated = validate_weights(array, output, data_spec, faults)
+    for output, array in _weights_by_output(sample_weight, data_spec, errors).items():
+        validated = validate_weights(array, output, data_spec, errors)
         if validated is not None:
             weights[output] = validated
-    check_consistent_sizes(arrays, weights, data_spec, faults)
-    samples = None if faults else with_learned_labels(make_dataset(arrays, data_spec, weights), faults)
-    if samples is None or faults:
-        raise FeedError(faults.diagnostics)
+    check_consistent_sizes(arrays, weights, data_spec, errors)
+    samples = None if errors else with_learned_labels(make_dataset(arrays, data_spec, weights), errors)
+    if samples is None or errors:
+        raise FeedError(errors.diagnostics)
     return samples
 
 
-def with_learned_labels(samples: Dataset, faults: FaultCollector) -> Dataset:
-    """The samples with class indices in place of the texts in targets, whose sorted texts are the labels. Adds a fault
+def with_learned_labels(samples: Dataset, errors: ErrorCollector) -> Dataset:
+    """The samples with class indices in place of the texts in targets, whose sorted texts are the labels. Adds an error
     unless there are as many classes as the output has."""
     if all(array.dtype.kind != "O" for array in samples.targets.values()):
         return samples
@@ -304,7 +304,7 @@ def with_learned_labels(samples: Dataset, faults: FaultCollector) -> Dataset:
         array = np.asarray(target)
         title, count = samples.data_spec.describe(output), samples.data_spec.class_counts[output]
         if not is_text(array):
-            faults.add("bad-value", f"{title} has numbers in some files and texts in others")
+            errors.add("bad-value", f"{title} has numbers in some files and texts in others")
             continue
         classes = sorted({*map(str, array.flat)})
         numbers = {label: number for number, label in enumerate(classes)}
@@ -315,7 +315,7 @@ def with_learned_labels(samples: Dataset, faults: FaultCollector) -> Dataset:
             units = f"give the layer {output!r} {len(classes)} units" if len(classes) > 1 else "more than one is needed"
             help = f"the classes are {names}{more}; {units}, or list all classes in `labels` of the spec"
             number = "1 class" if len(classes) == 1 else f"{len(classes)} classes"
-            faults.add("data-shape", f"{title} has {number}, the network {count}", help=help)
+            errors.add("data-shape", f"{title} has {number}, the network {count}", help=help)
     return replace(samples, targets=targets, data_spec=replace(samples.data_spec, labels=labels))
 
 
@@ -326,7 +326,7 @@ def make_dataset(arrays: Mapping[str, Samples], data_spec: DataSpec, weights: Ma
     return Dataset(inputs, targets, data_spec, weights)
 
 
-def _weights_by_output(argument: DataArgument, data_spec: DataSpec, faults: FaultCollector) -> dict[str, np.ndarray]:
+def _weights_by_output(argument: DataArgument, data_spec: DataSpec, errors: ErrorCollector) -> dict[str, np.ndarray]:
     """The weights that are given, by output."""
     if argument is None:
         return {}
@@ -336,21 +336,21 @@ def _weights_by_output(argument: DataArgument, data_spec: DataSpec, faults: Faul
     for name in argument:
         if name not in data_spec.targets:
             help = suggestion(str(name), data_spec.targets) or f"known: {quoted_or_list(data_spec.targets)}"
-            faults.add("bad-feed", f"sample_weight: there is no target {name!r}", help=help)
-    return _converted({name: argument[name] for name in outputs}, "sample weight of", faults)
+            errors.add("bad-feed", f"sample_weight: there is no target {name!r}", help=help)
+    return _converted({name: argument[name] for name in outputs}, "sample weight of", errors)
 
 
 def _arrays_by_name(
-    argument: DataArgument, types: Mapping[str, TensorType], kind: str, faults: FaultCollector
+    argument: DataArgument, types: Mapping[str, TensorType], kind: str, errors: ErrorCollector
 ) -> dict[str, np.ndarray]:
     if not types:
         if argument is not None:
             help = f"leave them out: no output has a loss that compares it with a {kind}"
-            faults.add("bad-feed", f"{kind}s are given, and the training has none", help=help)
+            errors.add("bad-feed", f"{kind}s are given, and the training has none", help=help)
         return {}
     if not isinstance(argument, Mapping):
         if len(types) != 1 or argument is None:
-            faults.add(
+            errors.add(
                 "bad-feed",
                 f"{kind}s: give a dict with {quoted_list(types)}" if len(types) > 1 else f"the {kind} is missing",
             )
@@ -358,25 +358,25 @@ def _arrays_by_name(
         argument = {next(iter(types)): argument}
     for name in argument:
         if name not in types:
-            faults.add(
+            errors.add(
                 "bad-feed",
                 f"there is no {kind} {name!r}",
                 help=suggestion(str(name), types) or f"known: {quoted_or_list(types)}",
             )
     for name in types:
         if name not in argument:
-            faults.add("bad-feed", f"the {kind} {name!r} is missing")
-    return _converted({name: argument[name] for name in types if name in argument}, kind, faults)
+            errors.add("bad-feed", f"the {kind} {name!r} is missing")
+    return _converted({name: argument[name] for name in types if name in argument}, kind, errors)
 
 
-def _converted(values: Mapping[str, Any], kind: str, faults: FaultCollector) -> dict[str, np.ndarray]:
+def _converted(values: Mapping[str, Any], kind: str, errors: ErrorCollector) -> dict[str, np.ndarray]:
     """The values as arrays."""
     arrays = {}
     for name, value in values.items():
         try:
             arrays[name] = to_array(value)
         except RaggedArray as error:
-            faults.add("data-shape", f"the {kind} {name!r} {error}")
+            errors.add("data-shape", f"the {kind} {name!r} {error}")
         except ValueError as error:
-            faults.add("bad-feed", f"the {kind} {name!r} {error}")
+            errors.add("bad-feed", f"the {kind} {name!r} {error}")
     return arrays

@@ -8,7 +8,7 @@ import numpy as np
 
 from ...core.reserved_names import sample_weight_name
 from ...core.types import BATCH, Size, TensorType
-from .data_errors import FaultCollector
+from .data_errors import ErrorCollector
 from .data_spec import DataSpec
 from .stored_arrays import Samples
 from .validate_arrays import LocateElement, sample_location, validate_array
@@ -20,7 +20,7 @@ def validate_weights(
     array: np.ndarray,
     output: str,
     data_spec: DataSpec,
-    faults: FaultCollector,
+    errors: ErrorCollector,
     locate: LocateElement = sample_location,
     column_count: int = 1,
 ) -> np.ndarray | None:
@@ -28,7 +28,7 @@ def validate_weights(
     if array.ndim and all(size == 1 for size in array.shape[1:]):
         per_sample = {**data_spec.sample_weights, output: WEIGHT_PER_SAMPLE}
         data_spec = replace(data_spec, sample_weights=per_sample)
-    return validate_array(array, sample_weight_name(output), data_spec, faults, locate, column_count)
+    return validate_array(array, sample_weight_name(output), data_spec, errors, locate, column_count)
 
 
 def expand_weights(

@@ -1,4 +1,4 @@
-"""Validates arrays of samples against the types of a network's inputs and targets, and reports every fault."""
+"""Validates arrays of samples against the types of a network's inputs and targets, and reports every error."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ...core.iso_dates import DATE_PATTERN, TIME_PATTERN
 from ...core.numpy_types import numpy_dtype
 from ...core.reserved_names import sample_weight_name
 from ...core.types import Size, TensorType
-from .data_errors import MAX_LISTED_LOCATIONS, DataLocation, FaultCollector
+from .data_errors import MAX_LISTED_LOCATIONS, DataLocation, ErrorCollector
 from .data_spec import DataSpec, IndexRange
 from .sample_shapes import batch_axis_hint, reshape_samples
 from .stored_arrays import Samples, StoredArray
@@ -38,17 +38,17 @@ def validate_array(
     array: np.ndarray,
     name: str,
     data_spec: DataSpec,
-    faults: FaultCollector,
+    errors: ErrorCollector,
     locate: LocateElement = sample_location,
     column_count: int = 1,
 ) -> np.ndarray | None:
-    """The array of an input or a target in the shape of its type, its values checked but not cast; None, and faults, if
+    """The array of an input or a target in the shape of its type, its values checked but not cast; None, and errors, if
     they are invalid. Names of classes in a target become class indices.
 
     The shape of a sample may differ from the type's as `reshape_samples` says. With a `column_count`, the array was
-    stacked from columns of a file, each of which gets faults of its own.
+    stacked from columns of a file, each of which gets errors of its own.
     """
-    fault_count = len(faults.diagnostics)
+    error_count = len(errors.diagnostics)
     type, title = data_spec.type_of(name), data_spec.describe(name)
     dtype = numpy_dtype(type.dtype)
     accepts_missing = name in data_spec.missing_inputs
@@ -58,37 +58,37 @@ def validate_array(
     if reshaped is None:
         sizes = ["samples", *map(str, array.shape[1:])] if array.ndim else []
         help = one_hot_hint(array, name, data_spec) or class_index_hint(array, name, data_spec)
-        if help is None and faults.file is None:
+        if help is None and errors.file is None:
             help = batch_axis_hint(array, type.shape)
-        faults.add("data-shape", f"{title} has shape [{', '.join(sizes)}], the network wants {type}", help=help)
+        errors.add("data-shape", f"{title} has shape [{', '.join(sizes)}], the network wants {type}", help=help)
         return None
     if dtype.kind != "O" and array.size and is_text(array):
-        return class_indices(reshaped, name, data_spec, faults, locate)
+        return class_indices(reshaped, name, data_spec, errors, locate)
     if not _has_compatible_kind(array, dtype):
-        faults.add("bad-value", f"{title} has {array.dtype} elements, the network wants {type.dtype}")
+        errors.add("bad-value", f"{title} has {array.dtype} elements, the network wants {type.dtype}")
     elif array.size and array.dtype.kind in "fiub":
         index_range = data_spec.index_ranges.get(name)
         if accepts_missing and array.dtype.kind == "f":
             array = np.where(np.isnan(array), array.dtype.type(0), array)
-        _ValueCheck(array, dtype, title, index_range, faults, locate, column_count).run()
-    if name in data_spec.date_inputs and len(faults.diagnostics) == fault_count:
-        _check_dates(array, title, accepts_missing, faults, locate)
-    if name in data_spec.vocabularies and len(faults.diagnostics) == fault_count:
-        _check_tokens(array, name, data_spec, faults, locate)
-    return reshaped if len(faults.diagnostics) == fault_count else None
+        _ValueCheck(array, dtype, title, index_range, errors, locate, column_count).run()
+    if name in data_spec.date_inputs and len(errors.diagnostics) == error_count:
+        _check_dates(array, title, accepts_missing, errors, locate)
+    if name in data_spec.vocabularies and len(errors.diagnostics) == error_count:
+        _check_tokens(array, name, data_spec, errors, locate)
+    return reshaped if len(errors.diagnostics) == error_count else None
 
 
 def _check_dates(
-    array: np.ndarray, title: str, accepts_missing: bool, faults: FaultCollector, locate: LocateElement
+    array: np.ndarray, title: str, accepts_missing: bool, errors: ErrorCollector, locate: LocateElement
 ) -> None:
-    """Adds a fault for texts that are no dates, except for missing ones if these are accepted."""
+    """Adds an error for texts that are no dates, except for missing ones if these are accepted."""
     invalid = [text for text in np.unique(array.astype(str)).tolist() if not is_iso_date(text)]
     invalid = [text for text in invalid if text or not accepts_missing]
     indices, count = first_indices(np.isin(array.astype(str), invalid))
     message = f"{title} is {{!r}}, which is not a date"
     help = "dates are written like 2026-11-27, with a time like 2026-11-27T18:30:00; an empty text needs an Imputation "
     help += "after the DateFeatures"
-    faults.add_each(
+    errors.add_each(
         "bad-value",
         indices,
         lambda index: (message.format(str(array[index])[:80]), locate(index)),
@@ -110,20 +110,20 @@ def validate_stored(
     array: StoredArray,
     name: str,
     data_spec: DataSpec,
-    faults: FaultCollector,
+    errors: ErrorCollector,
     locate: LocateElement = sample_location,
     column_count: int = 1,
 ) -> StoredArray | None:
-    """As `validate_array`, for samples in a file: one pass over them, which ends at the first part with faults."""
-    fault_count = len(faults.diagnostics)
+    """As `validate_array`, for samples in a file: one pass over them, which ends at the first part with errors."""
+    error_count = len(errors.diagnostics)
     try:
         for start, chunk in array.chunks():
             locate_chunk = partial(_locate_shifted, locate, start)
-            if validate_array(chunk, name, data_spec, faults, locate_chunk, column_count) is None:
+            if validate_array(chunk, name, data_spec, errors, locate_chunk, column_count) is None:
                 return None
     except CompileError as error:
-        faults.add_all(error.diagnostics)
-    return reshape_samples(array, data_spec.type_of(name).shape[1:]) if len(faults.diagnostics) == fault_count else None
+        errors.add_all(error.diagnostics)
+    return reshape_samples(array, data_spec.type_of(name).shape[1:]) if len(errors.diagnostics) == error_count else None
 
 
 def _locate_shifted(locate: LocateElement, start: int, index: ElementIndex) -> DataLocation:
@@ -131,9 +131,9 @@ def _locate_shifted(locate: LocateElement, start: int, index: ElementIndex) -> D
 
 
 def _check_tokens(
-    array: np.ndarray, name: str, data_spec: DataSpec, faults: FaultCollector, locate: LocateElement
+    array: np.ndarray, name: str, data_spec: DataSpec, errors: ErrorCollector, locate: LocateElement
 ) -> None:
-    """Adds a fault for tokens that are not in the vocabulary of an input."""
+    """Adds an error for tokens that are not in the vocabulary of an input."""
     vocabulary = data_spec.vocabularies[name]
     unknown = [token for token in np.unique(array).tolist() if token not in vocabulary]
     if unknown:
@@ -145,7 +145,7 @@ def _check_tokens(
             token = array[index]
             return message.format(str(token) if isinstance(token, str) else int(token)), locate(index)
 
-        faults.add_each("unknown-token", indices, describe, count=count, help=help)
+        errors.add_each("unknown-token", indices, describe, count=count, help=help)
 
 
 def is_missing(array: np.ndarray) -> np.ndarray:
@@ -166,26 +166,26 @@ def is_text(array: np.ndarray) -> bool:
 
 
 def class_indices(
-    texts: np.ndarray, name: str, data_spec: DataSpec, faults: FaultCollector, locate: LocateElement
+    texts: np.ndarray, name: str, data_spec: DataSpec, errors: ErrorCollector, locate: LocateElement
 ) -> np.ndarray | None:
-    """The class indices of an array of names of classes, or the names if they are to be learned; None, and faults, if
+    """The class indices of an array of names of classes, or the names if they are to be learned; None, and errors, if
     one is not among the labels."""
     labels = data_spec.class_labels(name)
     if labels == ():
-        return _learnable_classes(texts, name, data_spec, faults, locate)
+        return _learnable_classes(texts, name, data_spec, errors, locate)
     if labels is None:
         title, wanted = data_spec.describe(name), data_spec.type_of(name).dtype
         distinct = sorted({*map(str, texts.flat)})
         message = f"{title} holds texts, such as {distinct[0][:80]!r}, the network wants {wanted}"
         help = data_spec.text_help(name, distinct)
-        faults.add("bad-value", message, locate((0,) * texts.ndim), help=help)
+        errors.add("bad-value", message, locate((0,) * texts.ndim), help=help)
         return None
     classes = {label: number for number, label in enumerate(labels)}
     numbers = mapped(texts, lambda text: classes.get(str(text).strip(), -1)).astype(np.int64)
     bad, count = first_indices(numbers < 0)
     message = f"{data_spec.describe(name)} is {{!r}}, which is none of the labels"
     help = f"the labels are {quoted_or_list(labels)}"
-    faults.add_each(
+    errors.add_each(
         "bad-value", bad, lambda index: (message.format(str(texts[index])), locate(index)), count=count, help=help
     )
     return None if bad else numbers
@@ -200,18 +200,18 @@ def mapped(texts: np.ndarray, function: Callable[[Any], Any]) -> np.ndarray:
 
 
 def _learnable_classes(
-    texts: np.ndarray, name: str, data_spec: DataSpec, faults: FaultCollector, locate: LocateElement
+    texts: np.ndarray, name: str, data_spec: DataSpec, errors: ErrorCollector, locate: LocateElement
 ) -> np.ndarray | None:
-    """The names of classes without space around them; None, and faults, if one is missing."""
+    """The names of classes without space around them; None, and errors, if one is missing."""
     stripped = mapped(texts, lambda text: str(text).strip())
     bad, count = first_indices(is_missing(stripped))
     message = f"{data_spec.describe(name)} has no class"
-    faults.add_each("bad-value", bad, lambda index: (message, locate(index)), count=count, help=MISSING_NUMBER_HELP)
+    errors.add_each("bad-value", bad, lambda index: (message, locate(index)), count=count, help=MISSING_NUMBER_HELP)
     return None if bad else stripped
 
 
 def first_indices(mask: np.ndarray) -> tuple[list[ElementIndex], int]:
-    """The indices of the first elements in a mask, as many as a fault lists, and the number of all."""
+    """The indices of the first elements in a mask, as many as an error lists, and the number of all."""
     flat = np.flatnonzero(mask)
     first = np.unravel_index(flat[: MAX_LISTED_LOCATIONS + 1], mask.shape)
     return [tuple(map(int, index)) for index in zip(*first, strict=True)], len(flat)
@@ -272,7 +272,7 @@ class _ValueCheck:
     dtype: np.dtype[Any]
     title: str
     index_range: IndexRange | None
-    faults: FaultCollector
+    errors: ErrorCollector
     locate: LocateElement
     column_count: int = 1
 
@@ -327,7 +327,7 @@ class _ValueCheck:
         return "write whole numbers, or give the input a floating-point type"
 
     def _add(self, code: str, mask: np.ndarray, message: Callable[[Any], str], help: str | None = None) -> None:
-        """Adds a fault for the elements in the mask, or one for each column with such elements."""
+        """Adds an error for the elements in the mask, or one for each column with such elements."""
         array = self.array
 
         def describe(index: ElementIndex) -> tuple[str, DataLocation]:
@@ -337,13 +337,13 @@ class _ValueCheck:
         for column in range(self.column_count) if has_columns else [None]:
             selected = mask if column is None else mask & (np.arange(self.column_count) == column)
             indices, count = first_indices(selected)
-            self.faults.add_each(code, indices, describe, count=count, help=help)
+            self.errors.add_each(code, indices, describe, count=count, help=help)
 
 
 def check_consistent_sizes(
-    arrays: Mapping[str, Samples], weights: Mapping[str, np.ndarray], data_spec: DataSpec, faults: FaultCollector
+    arrays: Mapping[str, Samples], weights: Mapping[str, np.ndarray], data_spec: DataSpec, errors: ErrorCollector
 ) -> None:
-    """Adds faults unless all arrays have the same number of samples, at least one, and each symbolic size one value.
+    """Adds errors unless all arrays have the same number of samples, at least one, and each symbolic size one value.
 
     `weights` are those of samples, by output.
     """
@@ -351,9 +351,9 @@ def check_consistent_sizes(
     counts = {name: len(array) for name, array in (*arrays.items(), *weights.items())}
     if len(set(counts.values())) > 1:
         description = ", ".join(f"{data_spec.describe(name)} has {count}" for name, count in counts.items())
-        faults.add("data-shape", f"the numbers of samples differ: {description}", help=SAMPLE_COUNT_HELP)
+        errors.add("data-shape", f"the numbers of samples differ: {description}", help=SAMPLE_COUNT_HELP)
     elif 0 in counts.values():
-        faults.add("empty-data", "there are no samples")
+        errors.add("empty-data", "there are no samples")
     sizes: dict[Size, tuple[str, int]] = {}
     for name, array in (*arrays.items(), *weights.items()):
         type = data_spec.type_of(name)  # an array of one weight for each sample has fewer axes
@@ -362,4 +362,4 @@ def check_consistent_sizes(
                 other, other_size = sizes.setdefault(symbol, (name, size))
                 if other_size != size:
                     here, there = data_spec.describe(name), data_spec.describe(other)
-                    faults.add("data-shape", f"{symbol} is {size} in {here} and {other_size} in {there}")
+                    errors.add("data-shape", f"{symbol} is {size} in {here} and {other_size} in {there}")

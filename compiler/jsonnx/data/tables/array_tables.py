@@ -16,7 +16,7 @@ from ...core.diagnostics import CompileError
 from ...core.limits import MAX_DATA_FILE_BYTES
 from ...interop.read_budget import ReadBudget
 from ...interop.zip_reader import ZipArchive
-from ..samples.data_errors import NO_LOCATION, DataLocation, FaultCollector
+from ..samples.data_errors import NO_LOCATION, DataLocation, ErrorCollector
 from ..samples.mapped_samples import FileMapping, MappedSamples
 from ..samples.stored_arrays import Samples, StoredArray
 from ..samples.validate_arrays import LocateElement, sample_location
@@ -154,14 +154,14 @@ class ArrayTable:
     def __init__(self, names: Sequence[str], read: Callable[[str], Samples]) -> None:
         self.names, self._read = names, read
 
-    def column(self, name: str, wanted: ColumnRequest, faults: FaultCollector) -> Samples | None:
+    def column(self, name: str, wanted: ColumnRequest, errors: ErrorCollector) -> Samples | None:
         try:
             return self._read(name)
         except CompileError as error:
-            faults.diagnostics += error.diagnostics
+            errors.diagnostics += error.diagnostics
             return None
         except DAMAGED_FILE_ERRORS as error:
-            faults.add("bad-data-file", f"the array {name!r} cannot be read: {error}")
+            errors.add("bad-data-file", f"the array {name!r} cannot be read: {error}")
             return None
 
     def lengths_name(self, name: str) -> str | None:

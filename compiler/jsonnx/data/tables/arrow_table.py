@@ -15,7 +15,7 @@ import numpy as np
 from ...core.diagnostics import CompileError, Diagnostic
 from ...core.limits import MAX_DATA_FILE_BYTES
 from ...core.system.optional_packages import require_package
-from ..samples.data_errors import NO_LOCATION, DataLocation, FaultCollector
+from ..samples.data_errors import NO_LOCATION, DataLocation, ErrorCollector
 from ..samples.stored_arrays import Samples
 from ..samples.validate_arrays import MISSING_NUMBER_HELP, MISSING_TEXT_HELP, ElementIndex, LocateElement
 from .data_table import ColumnRequest
@@ -96,26 +96,26 @@ class ArrowTable:
         self.names: Sequence[str] = schema.names
         self._schema, self._row_count, self._batches = schema, row_count, batches
 
-    def column(self, name: str, wanted: ColumnRequest, faults: FaultCollector) -> Samples | None:
+    def column(self, name: str, wanted: ColumnRequest, errors: ErrorCollector) -> Samples | None:
         if self.names.count(name) > 1:
-            faults.add("duplicate-column", f"{self.names.count(name)} columns are called {name!r}")
+            errors.add("duplicate-column", f"{self.names.count(name)} columns are called {name!r}")
             return None
         if not self._row_count:
-            faults.add("empty-data", "the file has no rows")
+            errors.add("empty-data", "the file has no rows")
             return None
         kind = Kind.of(self._schema.field(self.names.index(name)).type)
         if kind.is_time and wanted.type.dtype == "string":
             kind = Kind(is_text=True)  # as texts of ISO 8601
-        if kind.fault is not None:
-            faults.add("bad-value", f"column {name!r} holds {kind.fault}", help=kind.help)
+        if kind.error is not None:
+            errors.add("bad-value", f"column {name!r} holds {kind.error}", help=kind.help)
             return None
-        values = self._read(name, faults)
+        values = self._read(name, errors)
         if values is None:
             return None
-        return to_array(values, kind, name, faults, self.element_locator([name]), wanted.accepts_missing)
+        return to_array(values, kind, name, errors, self.element_locator([name]), wanted.accepts_missing)
 
-    def _read(self, name: str, faults: FaultCollector) -> Any | None:
-        """The values of a column as one Arrow array; None, and a fault, if they cannot be read."""
+    def _read(self, name: str, errors: ErrorCollector) -> Any | None:
+        """The values of a column as one Arrow array; None, and an error, if they cannot be read."""
         import pyarrow as pa
 
         parts, size = [], 0
@@ -128,22 +128,22 @@ class ArrowTable:
             values.validate(full=True)  # texts may be no UTF-8
             return values
         except CompileError as error:
-            faults.diagnostics += error.diagnostics
+            errors.diagnostics += error.diagnostics
         except (pa.ArrowException, OSError, ValueError, MemoryError) as error:
-            faults.add("bad-data-file", f"the column {name!r} cannot be read: {first_line(error)}")
+            errors.add("bad-data-file", f"the column {name!r} cannot be read: {first_line(error)}")
         return None
 
-    def lists(self, name: str, faults: FaultCollector) -> Sequence[Any] | None:
-        """The value of a column in each row, as Python's lists, numbers and texts; None, and a fault, if damaged."""
-        column = self._read(name, faults)
+    def lists(self, name: str, errors: ErrorCollector) -> Sequence[Any] | None:
+        """The value of a column in each row, as Python's lists, numbers and texts; None, and an error, if damaged."""
+        column = self._read(name, errors)
         values: list[Any] | None = None if column is None else column.to_pylist()
         return values
 
     def values(self, name: str) -> Sequence[Any]:
-        faults = FaultCollector()
-        column = self._read(name, faults)
+        errors = ErrorCollector()
+        column = self._read(name, errors)
         if column is None:
-            raise CompileError(faults.diagnostics)
+            raise CompileError(errors.diagnostics)
         kind = Kind.of(self._schema.field(self.names.index(name)).type)
         if kind.is_binary or _list_lengths(column) is not None:
             raise ValueError("has several values in a row")
@@ -168,9 +168,9 @@ class ArrowTable:
 
 
 def to_array(
-    values: Any, kind: Kind, name: str, faults: FaultCollector, locate: LocateElement, accepts_missing: bool = False
+    values: Any, kind: Kind, name: str, errors: ErrorCollector, locate: LocateElement, accepts_missing: bool = False
 ) -> np.ndarray | None:
-    """The values of a column, a `pa.Array`, as an array; None, and faults, if lists differ, or if some are missing.
+    """The values of a column, a `pa.Array`, as an array; None, and errors, if lists differ, or if some are missing.
 
     With `accepts_missing`, a missing number is NaN and a missing text the empty string.
     """
@@ -179,7 +179,7 @@ def to_array(
     missing = np.flatnonzero(_is_null(values, kind))
     if missing.size and not accepts_missing:
         help = MISSING_TEXT_HELP if kind.is_text else MISSING_NUMBER_HELP
-        add_missing_values(name, "value", missing.tolist(), len(values), locate, faults, help)
+        add_missing_values(name, "value", missing.tolist(), len(values), locate, errors, help)
         return None
     if kind.is_text or kind.is_binary:
         array = np.empty(len(values), object)
@@ -189,7 +189,7 @@ def to_array(
     shape: tuple[int, ...] = (len(values),)
     while (lengths := _list_lengths(values)) is not None:
         if lengths.size and (lengths != lengths[0]).any():
-            _add_ragged(lengths, prod(shape[1:]), name, faults, locate)
+            _add_ragged(lengths, prod(shape[1:]), name, errors, locate)
             return None
         values = values.flatten()
         shape = (*shape, int(lengths[0]) if lengths.size else 0)
@@ -197,16 +197,16 @@ def to_array(
 
 
 def _add_ragged(
-    lengths: np.ndarray, lists_per_row: int, name: str, faults: FaultCollector, locate: LocateElement
+    lengths: np.ndarray, lists_per_row: int, name: str, errors: ErrorCollector, locate: LocateElement
 ) -> None:
-    """Adds a fault for the rows whose lists have another length than the first one."""
+    """Adds an error for the rows whose lists have another length than the first one."""
     rows = np.unique(np.flatnonzero(lengths != lengths[0]) // lists_per_row).tolist()
 
     def describe(row: int) -> tuple[str, DataLocation]:
         own = lengths[row * lists_per_row : (row + 1) * lists_per_row]
         return f"{name!r} has {own[own != lengths[0]][0]} elements, in row 1 it has {lengths[0]}", locate((row,))
 
-    faults.add_each("data-shape", rows, describe)
+    errors.add_each("data-shape", rows, describe)
 
 
 # -- types -------------------------------------------------------------------------------------------------------------
@@ -220,11 +220,11 @@ class Kind:
         is_text: bool = False,
         is_binary: bool = False,
         is_time: bool = False,
-        fault: str | None = None,
+        error: str | None = None,
         help: str = "",
     ) -> None:
         self.is_text, self.is_binary, self.is_time = is_text, is_binary, is_time
-        self.fault, self.help = fault, help or None
+        self.error, self.help = error, help or None
 
     @staticmethod
     def of(type: Any) -> Kind:
@@ -242,7 +242,7 @@ class Kind:
         if types.is_binary(type) or types.is_large_binary(type) or types.is_binary_view(type):
             return Kind(is_binary=True)
         if types.is_temporal(type):
-            return Kind(is_time=True, fault=f"times ({type})", help=DATE_HELP)
+            return Kind(is_time=True, error=f"times ({type})", help=DATE_HELP)
         item = type
         while _is_list(item):
             item = item.value_type
@@ -250,7 +250,7 @@ class Kind:
         if is_number or types.is_null(type) or types.is_decimal(type):
             return Kind()
         help = "columns are numbers, booleans, texts, categories, or lists of numbers of equal length"
-        return Kind(fault=f"values of the type {type}, which is not read", help=help)
+        return Kind(error=f"values of the type {type}, which is not read", help=help)
 
 
 def _is_list(type: Any) -> bool:

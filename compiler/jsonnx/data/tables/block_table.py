@@ -17,7 +17,7 @@ from typing import IO, Any, NamedTuple
 import numpy as np
 
 from ...core.diagnostics import CompileError, UsageError
-from ..samples.data_errors import FaultCollector
+from ..samples.data_errors import ErrorCollector
 from ..samples.stored_arrays import BlockSamples, StoredArray
 from ..samples.validate_arrays import LocateElement
 from .data_table import ColumnRequest
@@ -92,9 +92,9 @@ def is_regular(file: IO[bytes]) -> bool:
 class BlockTable(ABC):
     """The columns of a file that is read in blocks."""
 
-    def __init__(self, blocks: Sequence[TextBlock], buffer_samples: int, faults: FaultCollector) -> None:
-        """`faults` has the names of the file and of the spec that faults belong to."""
-        self._file_name, self._spec_source = faults.file, faults.source
+    def __init__(self, blocks: Sequence[TextBlock], buffer_samples: int, errors: ErrorCollector) -> None:
+        """`faults` has the names of the file and of the spec that errors belong to."""
+        self._file_name, self._spec_source = errors.file, errors.source
         self._blocks = [block for block in blocks if block.row_count]
         self._starts = [0, *(block.first_row + block.row_count for block in self._blocks)]
         self._buffer_samples = buffer_samples
@@ -107,8 +107,8 @@ class BlockTable(ABC):
     def _block_numbers(self, number: int, name: str, wanted: ColumnRequest) -> np.ndarray:
         """The numbers of a column in a block. Raises CompileError."""
 
-    def _no_faults(self) -> FaultCollector:
-        return FaultCollector(self._file_name, self._spec_source)
+    def _no_errors(self) -> ErrorCollector:
+        return ErrorCollector(self._file_name, self._spec_source)
 
     def _block_of(self, row: int) -> int:
         """The number of the block that has a row."""
@@ -127,25 +127,25 @@ class BlockTable(ABC):
         self, number: int, name: str, wanted: ColumnRequest, dtype: np.dtype[Any], sample_shape: tuple[int, ...]
     ) -> np.ndarray:
         """The numbers of a column in a block, of a type and a shape. Raises CompileError."""
-        array, faults = self._block_numbers(number, name, wanted), self._no_faults()
+        array, errors = self._block_numbers(number, name, wanted), self._no_errors()
         locate = self.element_locator([name])
         if array.shape[1:] != sample_shape:
             message = f"{name!r} has shape {list(array.shape[1:])}, in row 1 it has {list(sample_shape)}"
-            faults.add("data-shape", message, locate((self._starts[number],)))
+            errors.add("data-shape", message, locate((self._starts[number],)))
         elif dtype.kind == "i" and array.dtype.kind == "f":
             is_integer = (array == np.floor(array)) & (np.abs(array) < MAX_INTEGER)  # NaN differs from itself
             if not is_integer.all():
                 row, *rest = np.argwhere(~is_integer)[0].tolist()
                 value = array[row, *rest]
-                code, reason = _integer_fault(value)
-                faults.add(code, f"{name!r} is {value}, {reason}", locate((self._starts[number] + row, *rest)))
-        if faults:
-            raise CompileError(faults.diagnostics)
+                code, reason = _integer_error(value)
+                errors.add(code, f"{name!r} is {value}, {reason}", locate((self._starts[number] + row, *rest)))
+        if errors:
+            raise CompileError(errors.diagnostics)
         return array.astype(dtype, copy=False)
 
 
-def _integer_fault(value: float) -> tuple[str, str]:
-    """The code of a fault, and why a number is no integer of 64 bits."""
+def _integer_error(value: float) -> tuple[str, str]:
+    """The code of an error, and why a number is no integer of 64 bits."""
     if abs(value) >= MAX_INTEGER and np.isfinite(value):
         return "bad-value", "beyond int64's range"
     return "bad-value" if np.isfinite(value) else "not-finite", "not a whole number"

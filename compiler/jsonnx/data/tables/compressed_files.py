@@ -12,7 +12,7 @@ from typing import IO
 
 from ...core.diagnostics import UsageError
 from ...core.limits import MAX_UNPACKED_TEXT_BYTES
-from ..samples.data_errors import FaultCollector
+from ..samples.data_errors import ErrorCollector
 
 _CHUNK_BYTES = 1 << 20
 _SIGNATURES = {b"\x1f\x8b": "gz", b"BZh": "bz2", b"\xfd7zXZ\x00": "xz", b"\x28\xb5\x2f\xfd": "zst"}
@@ -24,8 +24,8 @@ def compression_of(start: bytes) -> str | None:
     return next((suffix for signature, suffix in _SIGNATURES.items() if start.startswith(signature)), None)
 
 
-def decompress(file: IO[bytes], compression: str, faults: FaultCollector) -> bytes | None:
-    """The content of a compressed file; None, and a fault, if it is damaged or too large.
+def decompress(file: IO[bytes], compression: str, errors: ErrorCollector) -> bytes | None:
+    """The content of a compressed file; None, and an error, if it is damaged or too large.
 
     Raises UsageError if this Python cannot decompress it.
     """
@@ -35,12 +35,12 @@ def decompress(file: IO[bytes], compression: str, faults: FaultCollector) -> byt
         while chunk := opened.read(_CHUNK_BYTES):
             content += chunk
             if len(content) > MAX_UNPACKED_TEXT_BYTES:
-                faults.add("too-large", f"it unpacks to more than {MAX_UNPACKED_TEXT_BYTES:,} bytes, the limit")
+                errors.add("too-large", f"it unpacks to more than {MAX_UNPACKED_TEXT_BYTES:,} bytes, the limit")
                 return None
     except Exception as error:
         if not isinstance(error, _DAMAGED_FILE_ERRORS) and type(error).__name__ != "ZstdError":
             raise
-        faults.add("bad-data-file", f"not a readable .{compression} file: {error}", help="compress the table again")
+        errors.add("bad-data-file", f"not a readable .{compression} file: {error}", help="compress the table again")
         return None
     return bytes(content)
 

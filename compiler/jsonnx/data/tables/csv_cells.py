@@ -1,4 +1,4 @@
-"""Cells of a table of separated values as numbers, and faults of the cells that are none."""
+"""Cells of a table of separated values as numbers, and errors of the cells that are none."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..samples.data_errors import FaultCollector
+from ..samples.data_errors import ErrorCollector
 from ..samples.validate_arrays import MISSING_NUMBER_HELP, LocateElement
 from .data_table import ColumnRequest
 from .text_tables import add_missing_values
@@ -78,29 +78,29 @@ def is_number(text: str) -> bool:
     return "_" not in text
 
 
-def add_cell_faults(
+def add_cell_errors(
     name: str,
     cells: Sequence[str],
     wanted: ColumnRequest,
     dialect: CsvDialect,
     locate: LocateElement,
-    faults: FaultCollector,
+    errors: ErrorCollector,
 ) -> None:
-    """Adds one fault for all cells of a column that are missing, and one for all others that are not numbers."""
+    """Adds one error for all cells of a column that are missing, and one for all others that are not numbers."""
     texts = dialect.plain_cells(cells, wanted.accepts_missing)
     missing = [row for row, text in enumerate(texts) if is_missing_marker(text)]
     if len(missing) > 1:
-        add_missing_values(name, "number", missing, len(texts), locate, faults)
+        add_missing_values(name, "number", missing, len(texts), locate, errors)
     elif missing:
-        message = _fault(name, cells[missing[0]], dialect)
-        faults.add("bad-value", message, locate((missing[0],)), help=MISSING_NUMBER_HELP)
+        message = _error(name, cells[missing[0]], dialect)
+        errors.add("bad-value", message, locate((missing[0],)), help=MISSING_NUMBER_HELP)
     bad = [row for row, text in enumerate(texts) if not is_number(text) and not is_missing_marker(text)]
     is_text = wanted.text_help is not None and not any(map(is_number, texts))
     help = wanted.text_help(cells[row].strip() for row in bad) if wanted.text_help and is_text else NUMBER_HELP
-    faults.add_each("bad-value", bad, lambda row: (_fault(name, cells[row], dialect), locate((row,))), help=help)
+    errors.add_each("bad-value", bad, lambda row: (_error(name, cells[row], dialect), locate((row,))), help=help)
 
 
-def _fault(name: str, cell: str, dialect: CsvDialect) -> str:
+def _error(name: str, cell: str, dialect: CsvDialect) -> str:
     if not cell.strip():
         return f"{name!r} is empty"
     hint = ""

@@ -1,4 +1,4 @@
-"""A file of separated values: its header, its blocks of rows, and the faults of rows that cannot be parsed."""
+"""A file of separated values: its header, its blocks of rows, and the errors of rows that cannot be parsed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 
 from ...core.diagnostics import CompileError
 from ...core.limits import MAX_CSV_COLUMNS, MAX_CSV_ROW_BYTES
-from ..samples.data_errors import MAX_LISTED_LOCATIONS, DataLocation, FaultCollector
+from ..samples.data_errors import MAX_LISTED_LOCATIONS, DataLocation, ErrorCollector
 from .block_table import BlockFile, TextBlock
 from .csv_cells import CsvDialect
 from .csv_parser import MalformedRows, parse_rows
@@ -30,10 +30,10 @@ _EXCEL_SEPARATOR_LINE = re.compile(r'"?sep=.?,?"?', re.IGNORECASE)
 class CsvFile:
     """Reads the header of a file, and parses its blocks. All methods raise CompileError for malformed rows."""
 
-    def __init__(self, source: BlockFile, dialect: CsvDialect, faults: FaultCollector) -> None:
-        """`faults` has the names of the file and of the spec that faults belong to."""
+    def __init__(self, source: BlockFile, dialect: CsvDialect, errors: ErrorCollector) -> None:
+        """`faults` has the names of the file and of the spec that errors belong to."""
         self._source, self._dialect = source, dialect
-        self._file_name, self._spec_source = faults.file, faults.source
+        self._file_name, self._spec_source = errors.file, errors.source
         self._syntax = RowSyntax(dialect.separator)
         self.header = LocatedRows(b"", 1, self._syntax)
         self._ragged_blocks: set[int] = set()
@@ -92,9 +92,9 @@ class CsvFile:
             plain = rows.text if is_last else complete_rows(rows)
             if plain and (rows.unclosed is None or not is_last):
                 data = data[: len(plain)]
-                faults = FaultCollector(self._file_name, self._spec_source)
-                if not data.isascii() and decode_utf8(data, faults, line, start) is None:
-                    raise CompileError(faults.diagnostics)
+                errors = ErrorCollector(self._file_name, self._spec_source)
+                if not data.isascii() and decode_utf8(data, errors, line, start) is None:
+                    raise CompileError(errors.diagnostics)
                 return data, plain
             if is_last or wanted > MAX_CSV_ROW_BYTES:
                 raise self._endless_row(data, line)
@@ -116,12 +116,12 @@ class CsvFile:
             if rows.has_long_field(row, MAX_FIELD_CHARACTERS):
                 raise self._long_field(rows.line(row))
 
-    # -- faults --------------------------------------------------------------------------------------------------------
+    # -- errors --------------------------------------------------------------------------------------------------------
 
     def _error(self, code: str, message: str, location: DataLocation, help: str | None = None) -> CompileError:
-        faults = FaultCollector(self._file_name, self._spec_source)
-        faults.add(code, message, location, help=help)
-        return CompileError(faults.diagnostics)
+        errors = ErrorCollector(self._file_name, self._spec_source)
+        errors.add(code, message, location, help=help)
+        return CompileError(errors.diagnostics)
 
     def _unreadable(self, reason: str, line: int, help: str | None = None) -> CompileError:
         message = f"not a readable .{self._dialect.format} file: {reason}"
@@ -156,9 +156,9 @@ class CsvFile:
             return self._unreadable(str(error), 1)
         separator = self._dialect.separator
         help = f"give each row as many values as the header; one that contains {separator!r} stands in quotation marks"
-        faults = FaultCollector(self._file_name, self._spec_source)
-        faults.add_each("ragged-row", ragged, lambda item: item, count=count, help=help)
-        return CompileError(faults.diagnostics)
+        errors = ErrorCollector(self._file_name, self._spec_source)
+        errors.add_each("ragged-row", ragged, lambda item: item, count=count, help=help)
+        return CompileError(errors.diagnostics)
 
     def _read_names(self) -> list[str]:
         """The names of the columns, which the header must have in one line."""

@@ -11,11 +11,11 @@ import numpy as np
 from ...core.diagnostics import CompileError
 from ...core.system.cpu_count import thread_count
 from ..media.media_names import name_media_files
-from ..samples.data_errors import DataLocation, FaultCollector
+from ..samples.data_errors import DataLocation, ErrorCollector
 from ..samples.stored_arrays import Samples
 from ..samples.validate_arrays import ElementIndex, LocateElement
 from .block_table import BlockFile, BlockTable
-from .csv_cells import CsvDialect, add_cell_faults, is_missing_marker, is_number, parse_numbers
+from .csv_cells import CsvDialect, add_cell_errors, is_missing_marker, is_number, parse_numbers
 from .csv_file import CsvFile
 from .csv_rows import LocatedRows
 from .data_table import ColumnRequest
@@ -30,11 +30,11 @@ class CsvTable(BlockTable):
     """The columns of a file. With `is_streamed`, numbers stay in the file."""
 
     def __init__(
-        self, source: BlockFile, dialect: CsvDialect, buffer_samples: int, is_streamed: bool, faults: FaultCollector
+        self, source: BlockFile, dialect: CsvDialect, buffer_samples: int, is_streamed: bool, errors: ErrorCollector
     ) -> None:
         """Raises CompileError if the header is malformed."""
-        self._file, self._dialect, self._is_streamed = CsvFile(source, dialect, faults), dialect, is_streamed
-        super().__init__(self._file.blocks, buffer_samples, faults)
+        self._file, self._dialect, self._is_streamed = CsvFile(source, dialect, errors), dialect, is_streamed
+        super().__init__(self._file.blocks, buffer_samples, errors)
         self.names: Sequence[str] = self._file.names
         self._positions = {name: position for position, name in reversed([*enumerate(self.names)])}
         self._numbers: dict[str, np.ndarray] = {}
@@ -45,10 +45,10 @@ class CsvTable(BlockTable):
         self._last_located: tuple[int, LocatedRows] = (-1, self._file.header)
 
     def load(
-        self, groups: Sequence[Mapping[str, ColumnRequest]], texts: Collection[str], faults: FaultCollector
+        self, groups: Sequence[Mapping[str, ColumnRequest]], texts: Collection[str], errors: ErrorCollector
     ) -> bool:
         """Reads columns in one pass, unless they stay in the file: groups of columns that are stacked, and columns of
-        texts. Whether all rows can be parsed; adds faults if not."""
+        texts. Whether all rows can be parsed; adds errors if not."""
         unique = {name for name in self.names if self.names.count(name) == 1}
         all_texts = {*texts} & unique
         for group in groups:
@@ -60,19 +60,19 @@ class CsvTable(BlockTable):
         try:
             self._load(numbers, all_texts)
         except CompileError as error:
-            faults.add_all(error.diagnostics)
+            errors.add_all(error.diagnostics)
             return False
         return True
 
-    def column(self, name: str, wanted: ColumnRequest, faults: FaultCollector) -> Samples | None:
+    def column(self, name: str, wanted: ColumnRequest, errors: ErrorCollector) -> Samples | None:
         if (count := self.names.count(name)) > 1:
-            faults.add("duplicate-column", f"{count} columns are called {name!r}", self.name_location(None))
+            errors.add("duplicate-column", f"{count} columns are called {name!r}", self.name_location(None))
             return None
         try:
             numbers = None if self._takes_texts(wanted) else self._column_of_numbers(name, wanted)
-            return self._column_of_texts(name, wanted, faults) if numbers is None else numbers
+            return self._column_of_texts(name, wanted, errors) if numbers is None else numbers
         except CompileError as error:
-            faults.add_all(error.diagnostics)
+            errors.add_all(error.diagnostics)
             return None
 
     def values(self, name: str) -> list[str]:
@@ -120,8 +120,8 @@ class CsvTable(BlockTable):
             return None
         return _whole_numbers(numbers) if "int" in wanted.type.dtype else numbers
 
-    def _column_of_texts(self, name: str, wanted: ColumnRequest, faults: FaultCollector) -> np.ndarray | None:
-        """A column of texts, or of numbers and booleans in any notation; None, and faults, if it is invalid."""
+    def _column_of_texts(self, name: str, wanted: ColumnRequest, errors: ErrorCollector) -> np.ndarray | None:
+        """A column of texts, or of numbers and booleans in any notation; None, and errors, if it is invalid."""
         cells, type, labels = self.values(name), wanted.type, wanted.labels
         if type.dtype == "string":
             return np.array(cells, object)
@@ -133,7 +133,7 @@ class CsvTable(BlockTable):
             return np.array([*map(stripped.__getitem__, cells)], object)
         numbers = self._parse_cells(cells, wanted)
         if numbers is None:
-            add_cell_faults(name, cells, wanted, self._dialect, self.element_locator([name]), faults)
+            add_cell_errors(name, cells, wanted, self._dialect, self.element_locator([name]), errors)
         return numbers
 
     def _parse_cells(self, cells: Sequence[str], wanted: ColumnRequest) -> np.ndarray | None:
@@ -193,10 +193,10 @@ class CsvTable(BlockTable):
     def _block_numbers(self, number: int, name: str, wanted: ColumnRequest) -> np.ndarray:
         numbers = self._numbers_of_block(number, name, wanted)
         if numbers is None:
-            faults, locate, first_row = self._no_faults(), self.element_locator([name]), self._starts[number]
+            errors, locate, first_row = self._no_errors(), self.element_locator([name]), self._starts[number]
             cells = self._parse(number, (), [name])[name].tolist()
-            add_cell_faults(name, cells, wanted, self._dialect, lambda index: locate((index[0] + first_row,)), faults)
-            raise CompileError(faults.diagnostics)
+            add_cell_errors(name, cells, wanted, self._dialect, lambda index: locate((index[0] + first_row,)), errors)
+            raise CompileError(errors.diagnostics)
         return numbers
 
     def _numbers_of_block(self, number: int, name: str, wanted: ColumnRequest) -> np.ndarray | None:

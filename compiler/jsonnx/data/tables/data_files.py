@@ -7,11 +7,11 @@ from functools import cache
 from typing import IO, NamedTuple
 
 from ...core.diagnostics import CompileError
-from ...core.files.data_formats import ARROW_FORMATS, TEXT_FORMATS, DataFormat, data_format, data_suffix_fault
+from ...core.files.data_formats import ARROW_FORMATS, TEXT_FORMATS, DataFormat, data_format, data_suffix_error
 from ...core.files.file_kinds import SIGNATURE_BYTES, file_kind
 from ...core.limits import MAX_DATA_FILE_BYTES
 from ...sections.data_section import DataSection
-from ..samples.data_errors import FaultCollector
+from ..samples.data_errors import ErrorCollector
 from ..samples.mapped_samples import FileMapping
 from ..samples.memory_limit import streams
 from ..samples.stored_arrays import DEFAULT_BUFFER_SAMPLES
@@ -70,29 +70,29 @@ STREAMED_FORMATS = ("npy", "npz", *ARROW_FORMATS, "csv", "tsv", "jsonl")
 
 
 def read_table(
-    file: IO[bytes], name: str, faults: FaultCollector, options: TableOptions = DEFAULT_OPTIONS
+    file: IO[bytes], name: str, errors: ErrorCollector, options: TableOptions = DEFAULT_OPTIONS
 ) -> DataTable | None:
-    """The columns of an open file; None, and faults, if it is malformed. Raises UsageError for a missing package."""
+    """The columns of an open file; None, and errors, if it is malformed. Raises UsageError for a missing package."""
     format = DataFormat(options.format) if options.format else data_format(name)
     size = file.seek(0, io.SEEK_END)
     file.seek(0)
     is_streamed = options.streams(size) and format.name in STREAMED_FORMATS and not format.compression
     is_streamed = is_streamed and is_regular(file)
     if size > MAX_DATA_FILE_BYTES and not is_streamed:
-        faults.add("too-large", f"the file has {size:,} bytes, the limit is {MAX_DATA_FILE_BYTES:,}")
+        errors.add("too-large", f"the file has {size:,} bytes, the limit is {MAX_DATA_FILE_BYTES:,}")
         return None
     if format.name in TEXT_FORMATS:
-        return _open_text(file, name, format, options, is_streamed, faults)
-    fault = data_suffix_fault(name) if not options.format else None
-    if fault is not None:
-        faults.add("bad-data-file", fault[0], help=fault[1])
+        return _open_text(file, name, format, options, is_streamed, errors)
+    diagnostic = data_suffix_error(name) if not options.format else None
+    if diagnostic is not None:
+        errors.add("bad-data-file", diagnostic[0], help=diagnostic[1])
         return None
     try:
         return _open_binary(file, name, format, options, is_streamed)
     except CompileError as error:
-        faults.diagnostics += error.diagnostics
+        errors.diagnostics += error.diagnostics
     except DAMAGED_FILE_ERRORS as error:
-        faults.add("bad-data-file", f"not a readable .{format.name} file: {error}")
+        errors.add("bad-data-file", f"not a readable .{format.name} file: {error}")
     return None
 
 
@@ -113,40 +113,40 @@ def _open_binary(file: IO[bytes], name: str, format: DataFormat, options: TableO
 
 
 def _open_text(
-    file: IO[bytes], name: str, format: DataFormat, options: TableOptions, is_streamed: bool, faults: FaultCollector
+    file: IO[bytes], name: str, format: DataFormat, options: TableOptions, is_streamed: bool, errors: ErrorCollector
 ) -> DataTable | None:
-    """The columns of a table of text; None, and faults, if it is malformed."""
+    """The columns of a table of text; None, and errors, if it is malformed."""
     if format.compression is not None:
-        data = decompress(file, format.compression, faults)
+        data = decompress(file, format.compression, errors)
         if data is None:
             return None
         file = io.BytesIO(data)
-    elif _has_foreign_content(file, format.name, faults):
+    elif _has_foreign_content(file, format.name, errors):
         return None
     if format.name in SEPARATORS:
         separator = options.separator or SEPARATORS[format.name]
         dialect = CsvDialect(separator, options.decimal, format.name, options.thousands)
         try:
-            return CsvTable(BlockFile(file, name), dialect, options.shuffle_buffer, is_streamed, faults)
+            return CsvTable(BlockFile(file, name), dialect, options.shuffle_buffer, is_streamed, errors)
         except CompileError as error:
-            faults.add_all(error.diagnostics)
+            errors.add_all(error.diagnostics)
             return None
     if is_streamed:
-        return open_stored_json_lines(file, name, options.shuffle_buffer, faults)
-    return (read_json_lines if format.name == "jsonl" else read_json_table)(file.read(), faults)
+        return open_stored_json_lines(file, name, options.shuffle_buffer, errors)
+    return (read_json_lines if format.name == "jsonl" else read_json_table)(file.read(), errors)
 
 
-def _has_foreign_content(file: IO[bytes], format: str, faults: FaultCollector) -> bool:
-    """Whether a file begins as one of another format does; adds a fault for it."""
+def _has_foreign_content(file: IO[bytes], format: str, errors: ErrorCollector) -> bool:
+    """Whether a file begins as one of another format does; adds an error for it."""
     start = file.read(SIGNATURE_BYTES)
     file.seek(0)
     if compression := compression_of(start[:8]):
         message = f"the file is compressed ({compression})"
-        faults.add("bad-data-file", message, help=f"let its name end in .{format}.{compression}")
+        errors.add("bad-data-file", message, help=f"let its name end in .{format}.{compression}")
         return True
     kind = file_kind(start)
     if kind is not None and b"\0" in start:  # no text
         message = f"this is {kind.name}, not a .{format} file"
-        faults.add("bad-data-file", message, help="let its name end in the suffix of its format")
+        errors.add("bad-data-file", message, help="let its name end in the suffix of its format")
         return True
     return False

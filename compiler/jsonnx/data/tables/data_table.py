@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
 from ...core.types import TensorType
-from ..samples.data_errors import DataLocation, FaultCollector, TextHelp
+from ..samples.data_errors import DataLocation, ErrorCollector, TextHelp
 from ..samples.stored_arrays import Samples
 from ..samples.validate_arrays import LocateElement
 
@@ -20,7 +20,7 @@ class ColumnRequest(NamedTuple):
     text_help: TextHelp | None = None
     """Gives the help for texts in place of numbers."""
     accepts_missing: bool = False
-    """Whether a missing number is NaN and a missing text the empty string; else both are faults."""
+    """Whether a missing number is NaN and a missing text the empty string; else both are errors."""
 
 
 class DataTable(Protocol):
@@ -30,8 +30,8 @@ class DataTable(Protocol):
     def names(self) -> Sequence[str]:
         """The columns' names."""
 
-    def column(self, name: str, wanted: ColumnRequest, faults: FaultCollector) -> Samples | None:
-        """The values of a column, as stored or as numbers of the wanted type; None, and faults, if they are invalid.
+    def column(self, name: str, wanted: ColumnRequest, errors: ErrorCollector) -> Samples | None:
+        """The values of a column, as stored or as numbers of the wanted type; None, and errors, if they are invalid.
 
         Names of media files in place of the numbers of an array are returned as texts.
         """

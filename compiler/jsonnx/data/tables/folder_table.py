@@ -21,7 +21,7 @@ from ...core.files.file_patterns import require_file_count
 from ...core.files.files import FolderEntry, UnsafePath, error_reason
 from ...core.files.spec_folders import DATA_FOLDER_HELP, DataFolder
 from ...core.limits import MAX_DATA_FILE_BYTES, MAX_MEDIA_FILE_BYTES
-from ..samples.data_errors import NO_LOCATION, DataLocation, FaultCollector, MediaFault
+from ..samples.data_errors import NO_LOCATION, DataLocation, ErrorCollector, MediaError
 from ..samples.validate_arrays import ElementIndex, LocateElement
 from .data_table import ColumnRequest
 
@@ -53,11 +53,11 @@ class FolderTable:
         self._folder, self.kind, self._paths, self.class_names = folder, kind, paths, class_names
         self.names: Sequence[str] = [kind.column, *([LABEL] if class_names else []), FILE]
 
-    def column(self, name: str, wanted: ColumnRequest, faults: FaultCollector) -> np.ndarray | None:
+    def column(self, name: str, wanted: ColumnRequest, errors: ErrorCollector) -> np.ndarray | None:
         if name == LABEL:
             return np.array(self._classes(), object)
         if name == self.kind.column and self.kind is TEXTS:
-            return self._texts(faults)
+            return self._texts(errors)
         return np.array(self._paths, object)
 
     def holds_media(self, name: str) -> bool:
@@ -79,49 +79,49 @@ class FolderTable:
     def _classes(self) -> list[str]:
         return [path.partition("/")[0] for path in self._paths]
 
-    def _texts(self, faults: FaultCollector) -> np.ndarray | None:
+    def _texts(self, errors: ErrorCollector) -> np.ndarray | None:
         """The contents of files of text."""
         texts, found, size = np.empty(len(self._paths), object), {}, 0
         for index, path in enumerate(self._paths):
             try:
                 texts[index] = self._text(path)
-            except MediaFault as fault:
-                found[index] = fault
+            except MediaError as error:
+                found[index] = error
                 continue
             size += len(texts[index])
             if size > MAX_DATA_FILE_BYTES:
-                faults.add("too-large", f"the texts have more than {MAX_DATA_FILE_BYTES:,} characters, the limit")
+                errors.add("too-large", f"the texts have more than {MAX_DATA_FILE_BYTES:,} characters, the limit")
                 return None
         locate = self.element_locator([self.kind.column])
-        for code, help in dict.fromkeys((fault.code, fault.help) for fault in found.values()):
-            indices = [index for index, fault in found.items() if (fault.code, fault.help) == (code, help)]
-            faults.add_each(code, indices, lambda index: (found[index].reason, locate((index,))), help=help)
+        for code, help in dict.fromkeys((error.code, error.help) for error in found.values()):
+            indices = [index for index, error in found.items() if (error.code, error.help) == (code, help)]
+            errors.add_each(code, indices, lambda index: (found[index].reason, locate((index,))), help=help)
         return None if found else texts
 
     def _text(self, path: str) -> str:
-        """The text of a file. Raises MediaFault."""
+        """The text of a file. Raises MediaError."""
         try:
             with self._folder.open(path) as file:
                 content = file.read(MAX_MEDIA_FILE_BYTES + 1)
             if len(content) > MAX_MEDIA_FILE_BYTES:
-                raise MediaFault("too-large", f"the file has more than {MAX_MEDIA_FILE_BYTES:,} bytes, the limit")
+                raise MediaError("too-large", f"the file has more than {MAX_MEDIA_FILE_BYTES:,} bytes, the limit")
             return content.decode("utf-8-sig")
         except UnicodeDecodeError as error:
             reason, help = f"byte {error.start} is not UTF-8", "save the file in the encoding UTF-8"
-            raise MediaFault("bad-data-file", reason, help) from error
+            raise MediaError("bad-data-file", reason, help) from error
         except UnsafePath as error:
-            raise MediaFault("unsafe-path", str(error)) from error
+            raise MediaError("unsafe-path", str(error)) from error
         except UsageError as error:
-            raise MediaFault("unreadable-file", error.diagnostic.message) from error
+            raise MediaError("unreadable-file", error.diagnostic.message) from error
         except OSError as error:
-            raise MediaFault("unreadable-file", f"cannot read the file: {error_reason(error)}") from error
+            raise MediaError("unreadable-file", f"cannot read the file: {error_reason(error)}") from error
 
 
 def read_folder(
-    folder: DataFolder, name: str, takes_text: bool, shuffled: bool, faults: FaultCollector
+    folder: DataFolder, name: str, takes_text: bool, shuffled: bool, errors: ErrorCollector
 ) -> FolderTable | None:
-    """The table of a folder: of texts for an input of texts, else of images or recordings; None, and a fault, if it has
-    no such files.
+    """The table of a folder: of texts for an input of texts, else of images or recordings; None, and an error,
+    if it has no such files.
 
     With `shuffled`, the files are in an order that depends on nothing but their paths, else they are sorted: a part of
     the samples that is split off at the end then has files of all classes. Raises UnsafePath, UsageError, CompileError.
@@ -137,13 +137,13 @@ def read_folder(
     unread = (path for path in files if path.lower().endswith(UNREAD_MEDIA_SUFFIXES) and kind is not TEXTS)
     if (path := next(unread, None)) is not None:
         message = f"file {path!r} is in a format that is not read"
-        faults.add("bad-data-file", message, help=f"convert it to one of {or_list(kind.suffixes)}, or remove it")
+        errors.add("bad-data-file", message, help=f"convert it to one of {or_list(kind.suffixes)}, or remove it")
         return None
     paths = sorted(path for path in files if path.lower().endswith(kind.suffixes))
     classes = sorted({path.partition("/")[0] for path in paths if "/" in path} | _class_folders(folder))
     stray = next((path for path in paths if classes and "/" not in path), None)
     if stray is not None:
-        faults.add("bad-data-file", f"file {stray!r} is in none of the folders of classes", help=CLASS_FOLDERS_HELP)
+        errors.add("bad-data-file", f"file {stray!r} is in none of the folders of classes", help=CLASS_FOLDERS_HELP)
         return None
     if shuffled:
         paths.sort(key=lambda path: hashlib.sha256(path.encode(errors="surrogateescape")).digest())

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...core.types import TensorType
-from ..samples.data_errors import DataLocation, FaultCollector
+from ..samples.data_errors import DataLocation, ErrorCollector
 from ..samples.validate_arrays import MISSING_NUMBER_HELP, MISSING_TEXT_HELP, ElementIndex, LocateElement, ragged_help
 from .data_table import ColumnRequest
 from .text_tables import add_missing_values, decode_utf8
@@ -46,39 +46,39 @@ class MalformedTable(ValueError):
         self.offset, self.help = offset, help
 
 
-def read_json_table(data: bytes, faults: FaultCollector) -> JsonTable | None:
-    """The table of a JSON text; None, and a fault, if it is malformed."""
-    return _read(data, faults, _parse_document)
+def read_json_table(data: bytes, errors: ErrorCollector) -> JsonTable | None:
+    """The table of a JSON text; None, and an error, if it is malformed."""
+    return _read(data, errors, _parse_document)
 
 
 def read_json_lines(
-    data: bytes, faults: FaultCollector, first: FirstRow | None = None, names: Sequence[str] = ()
+    data: bytes, errors: ErrorCollector, first: FirstRow | None = None, names: Sequence[str] = ()
 ) -> JsonTable | None:
-    """The table of a text with one JSON object a line; None, and a fault, if it is malformed. Skips empty lines.
+    """The table of a text with one JSON object a line; None, and an error, if it is malformed. Skips empty lines.
 
     Of a part of a file, `first` is the place of its first row, and `names` are the keys of all rows of the file.
     """
     first = first or FIRST_ROW
-    return _read(data, faults, lambda text: _parse_lines(text, first, names), first)
+    return _read(data, errors, lambda text: _parse_lines(text, first, names), first)
 
 
 def _read(
-    data: bytes, faults: FaultCollector, parse: Callable[[str], JsonTable], first: FirstRow = FIRST_ROW
+    data: bytes, errors: ErrorCollector, parse: Callable[[str], JsonTable], first: FirstRow = FIRST_ROW
 ) -> JsonTable | None:
-    text = decode_utf8(data, faults, first.line, first.byte)
+    text = decode_utf8(data, errors, first.line, first.byte)
     if text is None:
         return None
     try:
         table = parse(text)
     except MalformedTable as error:
         line, column = _line_and_column(text, error.offset)
-        faults.add("bad-data-file", str(error), DataLocation("", line + first.line - 1, column), help=error.help)
+        errors.add("bad-data-file", str(error), DataLocation("", line + first.line - 1, column), help=error.help)
         return None
     except RecursionError:
-        faults.add("bad-data-file", "its values are nested too deeply")
+        errors.add("bad-data-file", "its values are nested too deeply")
         return None
     if not len(table):
-        faults.add("empty-data", "the file has no rows", DataLocation("", 1))
+        errors.add("empty-data", "the file has no rows", DataLocation("", 1))
         return None
     return table
 
@@ -104,32 +104,32 @@ class JsonTable:
     def names(self) -> Sequence[str]:
         return list(self._columns)
 
-    def column(self, name: str, wanted: ColumnRequest, faults: FaultCollector) -> np.ndarray | None:
+    def column(self, name: str, wanted: ColumnRequest, errors: ErrorCollector) -> np.ndarray | None:
         type, text_help = wanted.type, wanted.text_help
         values = _with_missing(self._columns[name], type) if wanted.accepts_missing else self._columns[name]
         if not values:
-            faults.add("empty-data", f"column {name!r} has no values", self.name_location(name))
+            errors.add("empty-data", f"column {name!r} has no values", self.name_location(name))
             return None
-        fault_count = len(faults.diagnostics)
+        error_count = len(errors.diagnostics)
         if not wanted.accepts_missing:
-            self._check_missing(name, type, faults)
+            self._check_missing(name, type, errors)
         if type.dtype == "string":
-            self._check_kind(name, str, "a text", faults)
-        array = _to_array(values) if len(faults.diagnostics) == fault_count else None
+            self._check_kind(name, str, "a text", errors)
+        array = _to_array(values) if len(errors.diagnostics) == error_count else None
         if array is not None and (array.dtype.kind in "fiub" or _all_texts(values)):
             return array
-        if array is None and len(faults.diagnostics) == fault_count:
-            self._check_lengths(name, type, faults)
-        if len(faults.diagnostics) == fault_count:
+        if array is None and len(errors.diagnostics) == error_count:
+            self._check_lengths(name, type, errors)
+        if len(errors.diagnostics) == error_count:
             holds_texts = not any(map(_is_number, values))
             help = text_help(value for value in values if isinstance(value, str)) if holds_texts and text_help else None
             others = [value for value in values if value is not None and not _holds(value, (int, float))]
             if others and all(_first_other(value, (int, float)) is None for value in others):  # null in a list
                 help = MISSING_NUMBER_HELP
-            self._check_kind(name, (int, float), "a number", faults, help)
+            self._check_kind(name, (int, float), "a number", errors, help)
         return None
 
-    def lists(self, name: str, faults: FaultCollector) -> Sequence[Any]:
+    def lists(self, name: str, errors: ErrorCollector) -> Sequence[Any]:
         """The value of a column in each row, as Python's lists, numbers and texts."""
         return self._columns[name]
 
@@ -158,35 +158,35 @@ class JsonTable:
         line, column = _line_and_column(self._text, self._locate_value(row, name))
         return line + self._first.line - 1, column
 
-    def _check_missing(self, name: str, type: TensorType, faults: FaultCollector) -> None:
-        """Adds one fault for all rows without a value."""
+    def _check_missing(self, name: str, type: TensorType, errors: ErrorCollector) -> None:
+        """Adds one error for all rows without a value."""
         values = self._columns[name]
         missing = [row for row, value in enumerate(values) if value is None]
         others = [value for value in values if value is not None]
         is_text = type.dtype == "string" or (bool(others) and _all_texts(others))  # names of classes are texts, too
         help = MISSING_TEXT_HELP if is_text else MISSING_NUMBER_HELP
-        add_missing_values(name, "value", missing, len(values), self.element_locator([name]), faults, help)
+        add_missing_values(name, "value", missing, len(values), self.element_locator([name]), errors, help)
 
-    def _check_kind(self, name: str, kind: Any, wanted: str, faults: FaultCollector, help: str | None = None) -> None:
-        """Adds one fault for all rows with a value of another kind."""
+    def _check_kind(self, name: str, kind: Any, wanted: str, errors: ErrorCollector, help: str | None = None) -> None:
+        """Adds one error for all rows with a value of another kind."""
         values = self._columns[name]
         bad = [row for row, value in enumerate(values) if value is not None and not _holds(value, kind)]
         locate = self.element_locator([name])
         message = "{!r} holds {}, not {}"
-        faults.add_each(
+        errors.add_each(
             "bad-value",
             bad,
             lambda row: (message.format(name, _short_json(_first_other(values[row], kind)), wanted), locate((row,))),
             help=help,
         )
 
-    def _check_lengths(self, name: str, type: TensorType, faults: FaultCollector) -> None:
-        """Adds one fault for all rows whose lists have other lengths than those of the first row."""
+    def _check_lengths(self, name: str, type: TensorType, errors: ErrorCollector) -> None:
+        """Adds one error for all rows whose lists have other lengths than those of the first row."""
         shapes = [_shape(value) for value in self._columns[name]]
         bad = [row for row, shape in enumerate(shapes) if shape != shapes[0] or shape is None]
         locate = self.element_locator([name])
         texts = ["is ragged" if shape is None else f"has shape {list(shape)}" for shape in shapes]
-        faults.add_each(
+        errors.add_each(
             "data-shape",
             bad,
             lambda row: (f"{name!r} {texts[row]}, in row 1 it {texts[0]}", locate((row,))),

@@ -10,7 +10,7 @@ import numpy as np
 
 from ...core.diagnostics import CompileError
 from ...core.system.optional_packages import require_package
-from ..samples.data_errors import DataLocation, FaultCollector
+from ..samples.data_errors import DataLocation, ErrorCollector
 from ..samples.mapped_samples import MappedSamples
 from ..samples.stored_arrays import BlockSamples, ConcatenatedSamples, Samples, StoredArray
 from ..samples.validate_arrays import ElementIndex, LocateElement
@@ -46,20 +46,20 @@ class StoredArrowTable(ArrowTable):
             values = self._blocks.read(number, name)
             yield from getattr(values, "chunks", [values])
 
-    def column(self, name: str, wanted: ColumnRequest, faults: FaultCollector) -> Samples | None:
+    def column(self, name: str, wanted: ColumnRequest, errors: ErrorCollector) -> Samples | None:
         if self.names.count(name) == 1 and self._numbers:
             kind = Kind.of(self._schema.field(self.names.index(name)).type)
-            if kind.fault is None and not kind.is_text and not kind.is_binary:
+            if kind.error is None and not kind.is_text and not kind.is_binary:
                 try:
-                    return self._stored(name, kind, wanted.accepts_missing, faults)
+                    return self._stored(name, kind, wanted.accepts_missing, errors)
                 except CompileError as error:
-                    faults.add_all(error.diagnostics)
+                    errors.add_all(error.diagnostics)
                     return None
-        return super().column(name, wanted, faults)
+        return super().column(name, wanted, errors)
 
-    def _stored(self, name: str, kind: Kind, accepts_missing: bool, faults: FaultCollector) -> StoredArray:
-        """The numbers of a column. Raises CompileError with the faults of the blocks that are read for it."""
-        read = partial(self._read_block, name, kind, accepts_missing, FaultCollector(faults.file, faults.source))
+    def _stored(self, name: str, kind: Kind, accepts_missing: bool, errors: ErrorCollector) -> StoredArray:
+        """The numbers of a column. Raises CompileError with the errors of the blocks that are read for it."""
+        read = partial(self._read_block, name, kind, accepts_missing, ErrorCollector(errors.file, errors.source))
         first = read(self._numbers[0], None)
         mapped = self._mapped_blocks(read, first)
         if mapped is not None:
@@ -86,14 +86,14 @@ class StoredArrowTable(ArrowTable):
         name: str,
         kind: Kind,
         accepts_missing: bool,
-        parent: FaultCollector,
+        parent: ErrorCollector,
         number: int,
         sample_shape: tuple[int, ...] | None,
     ) -> np.ndarray:
         """The array of a column in a block, its samples of a shape if one is given. Raises CompileError."""
         import pyarrow as pa
 
-        faults = FaultCollector(parent.file, parent.source)
+        errors = ErrorCollector(parent.file, parent.source)
         first_row = sum(self._blocks.row_counts[:number])
         locate = partial(_locate_from, self.element_locator([name]), first_row)
         array = None
@@ -102,14 +102,14 @@ class StoredArrowTable(ArrowTable):
             chunks = [plain(chunk) for chunk in getattr(values, "chunks", [values])]
             values = chunks[0] if len(chunks) == 1 else pa.concat_arrays(chunks)
             values.validate(full=True)  # offsets in a file may point anywhere
-            array = to_array(values, kind, name, faults, locate, accepts_missing)
+            array = to_array(values, kind, name, errors, locate, accepts_missing)
         except (pa.ArrowException, OSError, ValueError, MemoryError) as error:
-            faults.add("bad-data-file", f"the column {name!r} cannot be read: {first_line(error)}")
+            errors.add("bad-data-file", f"the column {name!r} cannot be read: {first_line(error)}")
         if array is not None and sample_shape is not None and array.shape[1:] != sample_shape:
             message = f"{name!r} has shape {list(array.shape[1:])}, in row 1 it has {list(sample_shape)}"
-            faults.add("data-shape", message, locate((0,)))
-        if faults or array is None:
-            raise CompileError(faults.diagnostics)
+            errors.add("data-shape", message, locate((0,)))
+        if errors or array is None:
+            raise CompileError(errors.diagnostics)
         return array
 
 

@@ -10,7 +10,7 @@ from typing import IO, Any
 import numpy as np
 
 from ...core.diagnostics import CompileError
-from ..samples.data_errors import DataLocation, FaultCollector
+from ..samples.data_errors import DataLocation, ErrorCollector
 from ..samples.stored_arrays import Samples
 from ..samples.validate_arrays import ElementIndex, LocateElement
 from .block_table import BlockFile, BlockTable, TextBlock
@@ -19,23 +19,23 @@ from .json_tables import FirstRow, JsonTable, read_json_lines
 
 
 def open_stored_json_lines(
-    file: IO[bytes], name: str, buffer_samples: int, faults: FaultCollector
+    file: IO[bytes], name: str, buffer_samples: int, errors: ErrorCollector
 ) -> StoredJsonLines | None:
-    """The columns of a file; None, and faults, if it is malformed."""
+    """The columns of a file; None, and errors, if it is malformed."""
     source, names = BlockFile(file, name), dict[str, None]()
     blocks = [*_blocks(source, names)]
     checked = [blocks[0], blocks[-1]] if blocks else [TextBlock(0, 0, 1, 0, 0)]  # a damaged line ends the last block
     for block in checked:
         if block.row_count or block is checked[-1]:
-            _read_block(source, block, [*names], faults)
-        if faults:
+            _read_block(source, block, [*names], errors)
+        if errors:
             return None
-    return StoredJsonLines(source, [*names], blocks, buffer_samples, faults)
+    return StoredJsonLines(source, [*names], blocks, buffer_samples, errors)
 
 
 def _blocks(source: BlockFile, names: dict[str, None]) -> Iterator[TextBlock]:
     """The blocks of a file. Adds the keys of all objects to `names`, in their order. A line that cannot be read ends
-    the blocks: their parser finds the fault."""
+    the blocks: their parser finds the error."""
     start = stop = source.text_start()
     first_line, line, first_row, row = 1, 1, 0, 0
     for text in source.lines(start):
@@ -53,9 +53,9 @@ def _blocks(source: BlockFile, names: dict[str, None]) -> Iterator[TextBlock]:
         yield TextBlock(start, stop, first_line, first_row, row - first_row)
 
 
-def _read_block(source: BlockFile, block: TextBlock, names: Sequence[str], faults: FaultCollector) -> JsonTable | None:
+def _read_block(source: BlockFile, block: TextBlock, names: Sequence[str], errors: ErrorCollector) -> JsonTable | None:
     data = source.read(block.start, block.stop)
-    return read_json_lines(data, faults, FirstRow(block.first_line, block.first_row, block.start), names)
+    return read_json_lines(data, errors, FirstRow(block.first_line, block.first_row, block.start), names)
 
 
 class StoredJsonLines(BlockTable):
@@ -67,20 +67,20 @@ class StoredJsonLines(BlockTable):
         names: Sequence[str],
         blocks: Sequence[TextBlock],
         buffer_samples: int,
-        faults: FaultCollector,
+        errors: ErrorCollector,
     ) -> None:
-        super().__init__(blocks, buffer_samples, faults)
+        super().__init__(blocks, buffer_samples, errors)
         self._source, self.names = source, names
         self._last: tuple[int, JsonTable] | None = None
 
-    def column(self, name: str, wanted: ColumnRequest, faults: FaultCollector) -> Samples | None:
+    def column(self, name: str, wanted: ColumnRequest, errors: ErrorCollector) -> Samples | None:
         try:
-            first = self._table(0).column(name, wanted, self._no_faults())
+            first = self._table(0).column(name, wanted, self._no_errors())
             if first is not None and first.dtype.kind in "fiub" and wanted.labels is None:
                 return self._stored(name, wanted, first)
-            return _LoadedColumn(name, self.values(name), self.element_locator([name])).column(name, wanted, faults)
+            return _LoadedColumn(name, self.values(name), self.element_locator([name])).column(name, wanted, errors)
         except CompileError as error:
-            faults.add_all(error.diagnostics)
+            errors.add_all(error.diagnostics)
             return None
 
     def values(self, name: str) -> list[Any]:
@@ -99,18 +99,18 @@ class StoredJsonLines(BlockTable):
     def _table(self, number: int) -> JsonTable:
         """The rows of a block. Raises CompileError if they are malformed."""
         if self._last is None or self._last[0] != number:
-            faults = self._no_faults()
-            table = _read_block(self._source, self._blocks[number], self.names, faults)
+            errors = self._no_errors()
+            table = _read_block(self._source, self._blocks[number], self.names, errors)
             if table is None:
-                raise CompileError(faults.diagnostics)
+                raise CompileError(errors.diagnostics)
             self._last = number, table
         return self._last[1]
 
     def _block_numbers(self, number: int, name: str, wanted: ColumnRequest) -> np.ndarray:
-        faults = self._no_faults()
-        numbers = self._table(number).column(name, wanted, faults)
+        errors = self._no_errors()
+        numbers = self._table(number).column(name, wanted, errors)
         if numbers is None:
-            raise CompileError(faults.diagnostics)
+            raise CompileError(errors.diagnostics)
         return numbers
 
 

@@ -16,7 +16,7 @@ from .template import Step
 def block_arguments(
     step: Step, block: BlockDefinition, report: Report, notes: Sequence[tuple[JsonPath, str]]
 ) -> dict[str, Json]:
-    """Returns the valid arguments of a use of a block; reports unknown and missing ones."""
+    """The valid arguments of a use of a block; reports unknown and missing ones."""
     arguments: dict[str, Json] = {}
     names, found = list(block.parameters), set(step.body)
     for key, value in step.body.items():

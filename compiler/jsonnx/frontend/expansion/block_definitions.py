@@ -46,14 +46,14 @@ class BlockDefinition:
         return (LIBRARY if self.in_library else "blocks", self.name)
 
     def input_path(self, number: int) -> JsonPath:
-        """Returns the path of an input."""
+        """The path of an input."""
         return (*self.path, "inputs", self.inputs[number] if self.has_input_objects else number)
 
 
 def read_block_definitions(
     document: Mapping[str, Json], library: Mapping[str, Json], report: Report
 ) -> dict[str, BlockDefinition | None]:
-    """Returns the blocks of a document and of the library by name, with None for invalid ones, which are reported."""
+    """The blocks of a document and of the library by name, with None for invalid ones, which are reported."""
     section = document.get("blocks")
     section = section if isinstance(section, dict) else {}
     parameters = document.get("parameters")
@@ -66,7 +66,7 @@ def read_block_definitions(
 
 
 def _read_block(name: str, raw: Json, known: Mapping[str, Json], report: Report) -> BlockDefinition | None:
-    """Returns a block; `known` are the parameters of the network."""
+    """A block; `known` are the parameters of the network."""
     path: JsonPath = ("blocks", name)
     if name in LAYERS.by_name:
         message, help = f"the block {short_name(name)} has the name of a layer type", "rename the block"
@@ -83,7 +83,7 @@ def _read_block(name: str, raw: Json, known: Mapping[str, Json], report: Report)
 
 
 def _block(name: str, raw: Mapping[str, Json], section: str = "blocks") -> BlockDefinition:
-    """Returns the block of a valid definition; `section` is the document's, or LIBRARY."""
+    """The block of a valid definition; `section` is the document's, or LIBRARY."""
     inputs = raw.get("inputs", ["input"])
     entries = inputs if isinstance(inputs, dict) else {}
     return BlockDefinition(
@@ -136,7 +136,7 @@ def _used_blocks(block: BlockDefinition, definitions: Mapping[str, object]) -> I
 
 
 def _well_nested_blocks(uses_by_block: Mapping[str, Mapping[str, int]], report: Report) -> set[str]:
-    """Returns the blocks that are not on a cycle, not nested too deep, and use no such block. Reports the others.
+    """The blocks that are not on a cycle, not nested too deep, and use no such block. Reports the others.
 
     Of several cycles only the first is reported. `uses_by_block` has, for each block, the blocks that it uses and the
     index of an entry that does so.

@@ -69,7 +69,7 @@ class Evaluator:
         self._interned: dict[Hashable, Json] = {}
 
     def names(self, raw: Json) -> frozenset[str] | None:
-        """Returns the names that the expressions in a value use; None if it contains no expressions.
+        """The names that the expressions in a value use; None if it contains no expressions.
 
         Of an invalid expression, these are all names that occur in it.
         """
@@ -97,7 +97,7 @@ class Evaluator:
         invalid_paths: list[JsonPath],
         scope: EvaluationScope = TOP_LEVEL_SCOPE,
     ) -> Json:
-        """Returns the value of `raw`, which is written at a path. Errors are reported, and their paths appended."""
+        """The value of `raw`, which is written at a path. Errors are reported, and their paths appended."""
         if isinstance(raw, str):
             return self._evaluate_text(raw, values, path, invalid_paths, scope) if has_expressions(raw) else raw
         if not isinstance(raw, (list, dict)) or self.names(raw) is None:
@@ -111,11 +111,11 @@ class Evaluator:
         return self._checked_size(self._intern(result), path, invalid_paths, scope)
 
     def _intern(self, value: Json) -> Json:
-        """Returns the one object for all lists or objects whose items are equal; the items are interned already."""
+        """The one object for all lists or objects whose items are equal; the items are interned already."""
         return self._interned.setdefault(_intern_key(value), value)
 
     def _checked_size(self, value: Json, path: JsonPath, invalid_paths: list[JsonPath], scope: EvaluationScope) -> Json:
-        """Returns a value; None if it is too large or too deep, which is reported."""
+        """A value; None if it is too large or too deep, which is reported."""
         size = self.measure(value)
         if size.value_count <= MAX_JSON_VALUES and size.depth <= MAX_VALUE_DEPTH:
             return value
@@ -153,7 +153,7 @@ class Evaluator:
     def _unknown_name_help(
         self, names: list[str], raw: str, values: Values, scope: EvaluationScope
     ) -> str | Suggestion:
-        """Returns the help for the first of the unknown names in an expression, with a replacement for all."""
+        """The help for the first of the unknown names in an expression, with a replacement for all."""
         name = names[0]
         if name == "index":
             return "only an entry with `repeat` has an `index`"
@@ -185,11 +185,11 @@ class Evaluator:
         raise ExpansionTooLarge
 
     def entry_value_count(self, body: Json) -> int:
-        """Returns the number of values in an entry. The entry is not interned, but its values are."""
+        """The number of values in an entry. The entry is not interned, but its values are."""
         return sum(self.measure(value).value_count for value in body.values()) if isinstance(body, dict) else 1
 
     def measure(self, value: Json) -> ValueSize:
-        """Returns the size of a value, cached by identity."""
+        """The size of a value, cached by identity."""
         if isinstance(value, str):
             return ValueSize(1 + len(value) // 64, 0)
         if not isinstance(value, (list, dict)):
@@ -203,12 +203,12 @@ class Evaluator:
 
 
 def identity_key(value: Json) -> Hashable:
-    """Returns a key that is equal for equal values, provided that lists and objects are interned."""
+    """A key that is equal for equal values, provided that lists and objects are interned."""
     return id(value) if isinstance(value, (list, dict)) else (type(value), value)
 
 
 def _intern_key(value: Json) -> Hashable:
-    """Returns a key that is equal for equal lists or objects whose items are interned."""
+    """A key that is equal for equal lists or objects whose items are interned."""
     if isinstance(value, list):
         return tuple(map(identity_key, value))
     return tuple((key, identity_key(item)) for key, item in value.items()), None

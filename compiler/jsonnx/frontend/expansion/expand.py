@@ -56,7 +56,7 @@ class FlatDocument:
     """The inputs of uses of blocks whose shape is to be checked, by the index of the layer that takes them."""
 
     def with_blocks(self, network: Network) -> Network:
-        """Returns a network with the uses of blocks that enclose its calls, their descriptions and their outputs."""
+        """A network with the uses of blocks that enclose its calls, their descriptions and their outputs."""
         if not self.block_uses:
             return network
         calls = [replace(call, block_uses=self.block_uses[int(call.path[1])]) for call in network.calls]
@@ -71,7 +71,7 @@ class FlatDocument:
 
 
 def expand(document: Json, report: Report) -> FlatDocument | None:
-    """Returns the flat document; None if the expansion would be too large, which is reported."""
+    """The flat document; None if the expansion would be too large, which is reported."""
     if not isinstance(document, dict) or not _needs_expansion(document, report):
         return FlatDocument(document)
     check_reuse_properties(document, report)
@@ -140,7 +140,7 @@ def _check_unused_definitions(
 
 
 def _names_in_block(block: BlockDefinition, evaluator: Evaluator) -> frozenset[str]:
-    """Returns the names that the expressions in a block use."""
+    """The names that the expressions in a block use."""
     defaults = [parameter.default for parameter in block.parameters.values()]
     parts = [block.layers, block.outputs, *block.input_shapes.values(), *defaults]
     return frozenset().union(*(evaluator.names(part) or () for part in parts))
@@ -162,7 +162,7 @@ def _check_unused_block(
 
 
 def _needs_expansion(document: Mapping[str, Json], report: Report) -> bool:
-    """Tells whether a document contains anything that a flat document does not have."""
+    """Whether a document contains anything that a flat document does not have."""
     if document.get("version", LANGUAGE_VERSION) != LANGUAGE_VERSION:
         return False
     layers = document.get("layers")
@@ -256,7 +256,7 @@ class _FlatWriter:
         )
 
     def _is_within_limits(self, template: Template) -> bool:
-        """Tells whether the expansion is within the limits of a document; reports an error if not."""
+        """Whether the expansion is within the limits of a document; reports an error if not."""
         count, path = (
             template.largest_entry if template.largest_entry[0] > MAX_LAYERS else (template.layer_count, ("layers",))
         )
@@ -327,7 +327,7 @@ class _FlatWriter:
     def _checked_inputs(
         self, step: Step, template: Template, inputs: Sequence[str | None], block_use: BlockUse
     ) -> list[BlockInput]:
-        """Returns the inputs of a use of a block that must have certain shapes."""
+        """The inputs of a use of a block that must have certain shapes."""
         if not template.input_shapes:
             return []
         path: JsonPath = (BLOCK_USES, len(self.use_paths))
@@ -351,7 +351,7 @@ class _FlatWriter:
     def _flat_entry(
         self, step: Step, prefix: str, sources: list[str | None], reused_layer: str | None
     ) -> dict[str, Json]:
-        """Returns the entry of a layer in the flat document; `reused_layer` is the layer whose weights it uses."""
+        """The entry of a layer in the flat document; `reused_layer` is the layer whose weights it uses."""
         body: dict[str, Any] = {"use": reused_layer} if reused_layer and not step.is_use else dict(step.body)
         if reused_layer:
             body["use"] = reused_layer
@@ -368,12 +368,12 @@ class _FlatWriter:
         return body
 
     def _sole_input(self) -> Mapping[str, Json]:
-        """Returns the inputs if there is exactly one, else nothing."""
+        """The inputs if there is exactly one, else nothing."""
         inputs = self.document.get("inputs")
         return inputs if isinstance(inputs, dict) and len(inputs) == 1 else {}
 
     def _flat_outputs(self, scope: Scope, template: Template) -> dict[str, Json]:
-        """Returns the `outputs` of the flat document, with names of layers in place of names of uses of blocks."""
+        """The `outputs` of the flat document, with names of layers in place of names of uses of blocks."""
         path: JsonPath = ("outputs",)
         if "outputs" not in self.document:
             last = next((ref for ref in template.outputs.values()), None)
@@ -393,7 +393,7 @@ class _FlatWriter:
 
 
 def _resolve_ref(ref: Ref | None, prefix: str, inputs: Sequence[str | None]) -> str | None:
-    """Returns the name of a value in the flat document; None if it is unknown."""
+    """The name of a value in the flat document; None if it is unknown."""
     if isinstance(ref, int):
         return inputs[ref]
     return None if ref is None else prefix + ref

@@ -103,7 +103,7 @@ class ExpressionParser:
         self.advance()
 
     def parse(self) -> ValueFn:
-        """Returns the value of the whole expression. Raises ExpressionError."""
+        """The value of the whole expression. Raises ExpressionError."""
         value = self.choice()
         if self.kind != "end":
             self.fail_expected("an operator or the end")
@@ -177,7 +177,7 @@ class ExpressionParser:
         return value
 
     def level(self) -> int:
-        """Returns the level of the current token; -1 if it is no binary operator."""
+        """The level of the current token; -1 if it is no binary operator."""
         return _LEVELS.get(self.token, -1) if self.kind == "operator" else -1
 
     def operand(self, min_level: int) -> ValueFn:

@@ -39,7 +39,7 @@ class Expression(NamedTuple):
     token_count: int
 
     def evaluate(self, values: Values, workspace: Workspace) -> Json:
-        """Returns the value for values of the names. Raises ExpressionError, TooManySteps."""
+        """The value for values of the names. Raises ExpressionError, TooManySteps."""
         workspace.spend(self.token_count)
         unknown_names = [name for name in self.names if name not in values]
         if unknown_names:
@@ -65,7 +65,7 @@ _EXPRESSION_START = re.compile(r"\$\$\{|\$\{")
 
 @lru_cache(maxsize=10_000)
 def parse_text(text: str) -> TextParts:
-    """Returns a string as text and parsed expressions. Raises ExpressionError."""
+    """A string as text and parsed expressions. Raises ExpressionError."""
     parts: list[str | Expression] = []
     end = 0
     for start in _EXPRESSION_START.finditer(text):
@@ -87,7 +87,7 @@ def parse_text(text: str) -> TextParts:
 
 
 def sole_name(value: Json) -> str | None:
-    """Returns the name in a value that is one expression with only a name in it, such as `"${width}"`."""
+    """The name in a value that is one expression with only a name in it, such as `"${width}"`."""
     if not isinstance(value, str):
         return None
     try:
@@ -98,19 +98,19 @@ def sole_name(value: Json) -> str | None:
 
 
 def names_in(text: str) -> frozenset[str]:
-    """Returns the names that the expressions in a string use. Raises ExpressionError."""
+    """The names that the expressions in a string use. Raises ExpressionError."""
     return frozenset().union(*(part.names for part in parse_text(text) if isinstance(part, Expression)))
 
 
 def names_in_invalid(text: str) -> frozenset[str]:
-    """Returns the names that occur in the expressions of a string that cannot be parsed."""
+    """The names that occur in the expressions of a string that cannot be parsed."""
     return frozenset(
         name for part in text.split("${")[1:] for name in re.findall(r"[A-Za-z_]\w*", part.partition("}")[0])
     )
 
 
 def with_name_replaced(text: str, name: str, new_name: str) -> str:
-    """Returns a string with another name in place of a name in its expressions."""
+    """A string with another name in place of a name in its expressions."""
     pattern = re.compile(rf"""\"[^"]*\"|'[^']*'|\b{re.escape(name)}\b""")
     return re.sub(
         r"\$\$\{|\$\{[^}]*",
@@ -120,7 +120,7 @@ def with_name_replaced(text: str, name: str, new_name: str) -> str:
 
 
 def evaluate_text(text: str, values: Values, workspace: Workspace) -> Json:
-    """Returns the value of a string that is one expression, or else the string with values in place of expressions.
+    """The value of a string that is one expression, or else the string with values in place of expressions.
 
     Raises ExpressionError, TooManySteps.
     """
@@ -137,7 +137,7 @@ def evaluate_text(text: str, values: Values, workspace: Workspace) -> Json:
 
 
 def escape_expressions(value: Json) -> Json:
-    """Returns a value with `${` escaped in all strings, so that evaluation gives the original value."""
+    """A value with `${` escaped in all strings, so that evaluation gives the original value."""
     if isinstance(value, str):
         return value.replace("${", "$${")
     if isinstance(value, list):

@@ -15,7 +15,7 @@ from .expressions import sole_name
 def read_input_shapes(
     block: BlockDefinition, values: Values, scope: EvaluationScope, evaluator: Evaluator
 ) -> dict[int, InputShape]:
-    """Returns the shapes of a block's inputs for values of its parameters, by the number of the input.
+    """The shapes of a block's inputs for values of its parameters, by the number of the input.
 
     Sizes other than positive integers are reported.
     """
@@ -31,7 +31,7 @@ def read_input_shapes(
 
 
 def _size(size: Json, path: JsonPath, scope: EvaluationScope, evaluator: Evaluator) -> int | None:
-    """Returns a size; None for one that may be any: null, a name, or an invalid one, which is reported."""
+    """A size; None for one that may be any: null, a name, or an invalid one, which is reported."""
     if size is None or isinstance(size, str):  # an expression stays a string if it has no value
         return None
     if isinstance(size, (int, float)) and not isinstance(size, bool) and size == int(size) and size >= 1:

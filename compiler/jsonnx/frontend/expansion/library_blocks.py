@@ -9,12 +9,12 @@ from ...core.components import Json
 
 
 def uses_library(entries: Json) -> bool:
-    """Tells whether one of the entries has a type of the library, be it known or not."""
+    """Whether one of the entries has a type of the library, be it known or not."""
     return any(True for _ in _library_types(entries))
 
 
 def used_library_blocks(document: Mapping[str, Json]) -> dict[str, Json]:
-    """Returns the definitions of the library's blocks that a document and these blocks use, by type."""
+    """The definitions of the library's blocks that a document and these blocks use, by type."""
     section = document.get("blocks")
     blocks = section.values() if isinstance(section, dict) else ()
     unread = [document.get("layers"), *(block.get("layers") for block in blocks if isinstance(block, dict))]

@@ -24,7 +24,7 @@ class ExpressionError(Exception):
         self.message, self.help, self.place = message, help, ""
 
     def at(self, text: str, offset: int) -> Self:
-        """Returns the error with its place in an expression, unless it has one already."""
+        """The error with its place in an expression, unless it has one already."""
         self.place = self.place or f", at character {offset + 1} of {short_name(text)}"
         return self
 
@@ -50,7 +50,7 @@ class Workspace:
             raise TooManySteps
 
     def array(self, items: list[Json]) -> Json:
-        """Returns an array of some items."""
+        """An array of some items."""
         self.spend(len(items))
         return self.store(items)
 
@@ -87,7 +87,7 @@ def require_integers(name: str, values: Sequence[Json]) -> None:
 
 
 def require_condition(name: str, value: Json, place: tuple[str, int]) -> bool:
-    """Returns a condition. Raises ExpressionError if it is not true or false."""
+    """A condition. Raises ExpressionError if it is not true or false."""
     if not isinstance(value, bool):
         help = "compare it, as in x == 'same'" if isinstance(value, str) else "compare it, as in x != 0"
         raise ExpressionError(f"{name} needs true or false, got {type_phrase(value)}", help).at(*place)
@@ -95,7 +95,7 @@ def require_condition(name: str, value: Json, place: tuple[str, int]) -> bool:
 
 
 def checked_range(value: Json, text: str) -> Json:
-    """Returns a value. Raises ExpressionError with the `text` of its computation if it is a number out of range."""
+    """A value. Raises ExpressionError with the `text` of its computation if it is a number out of range."""
     if isinstance(value, int) and abs(value) < INTEGER_LIMIT:
         return value
     if isinstance(value, float) and math.isfinite(value):
@@ -113,7 +113,7 @@ def checked_range(value: Json, text: str) -> Json:
 
 
 def _power(base: int | float, exponent: int | float) -> Json:
-    """Returns base ** exponent. Raises ExpressionError before it computes a huge integer."""
+    """Base ** exponent. Raises ExpressionError before it computes a huge integer."""
     bits = abs(base).bit_length() if isinstance(base, int) else 0
     if bits > 1 and isinstance(exponent, int) and exponent * (bits - 1) > 64:
         raise ExpressionError(f"{base} ** {exponent} is out of range for a 64-bit integer")
@@ -132,7 +132,7 @@ _ARITHMETIC: dict[str, Callable[[int | float, int | float], Json]] = {
 
 
 def arithmetic(sign: str, left: Json, right: Json) -> Json:
-    """Returns the result of an operator of numbers. Raises ExpressionError."""
+    """The result of an operator of numbers. Raises ExpressionError."""
     require_numbers(sign, (left, right))
     try:
         result = _ARITHMETIC[sign](left, right)
@@ -153,7 +153,7 @@ _ORDER: dict[str, Callable[[Json, Json], bool]] = {
 
 
 def compare(workspace: Workspace, sign: str, left: Json, right: Json) -> bool:
-    """Tells whether a comparison holds. Any values may be equal; numbers and strings have an order.
+    """Whether a comparison holds. Any values may be equal; numbers and strings have an order.
 
     Raises ExpressionError.
     """
@@ -171,7 +171,7 @@ def compare(workspace: Workspace, sign: str, left: Json, right: Json) -> bool:
 
 
 def are_equal(workspace: Workspace, left: Json, right: Json) -> bool:
-    """Tells whether two values are equal as JSON: 1 equals 1.0, but not true."""
+    """Whether two values are equal as JSON: 1 equals 1.0, but not true."""
     workspace.spend(1)
     if isinstance(left, list) and isinstance(right, list):
         pairs = zip(left, right, strict=False)
@@ -185,7 +185,7 @@ def are_equal(workspace: Workspace, left: Json, right: Json) -> bool:
 
 
 def item_at(array: Json, index: Json) -> Json:
-    """Returns an item of an array, counted from 0. Raises ExpressionError."""
+    """An item of an array, counted from 0. Raises ExpressionError."""
     if not isinstance(array, list):
         raise ExpressionError(f"[ ] needs an array, got {type_phrase(array)}", "write the name without [ ]")
     if isinstance(index, bool) or not isinstance(index, int):

@@ -29,7 +29,7 @@ class Override(NamedTuple):
 def with_overrides(
     source: Source, scale: str | None, overrides: Sequence[str]
 ) -> tuple[Source, dict[JsonPath, Override]]:
-    """Returns the source with a scale and overrides applied, and what changed each changed path.
+    """The source with a scale and overrides applied, and what changed each changed path.
 
     An override is the name of a parameter or a dotted path, `=`, and a JSON value (or a plain word, as a string).
     Raises UsageError `bad-option`.
@@ -50,13 +50,13 @@ def with_overrides(
             value = text
         try:
             source, path = with_value_at(source, key, value)
-        except OverrideFault as fault:
-            raise UsageError("bad-option", f"--set {override}: {fault}", fault.help) from fault
+        except OverrideError as error:
+            raise UsageError("bad-option", f"--set {override}: {error}", error.help) from error
         changes[path] = Override(f"--set {override}")
     return source, changes
 
 
-class OverrideFault(ValueError):
+class OverrideError(ValueError):
     """A key names no parameter and no place in a spec."""
 
     def __init__(self, message: str, help: str | None = None) -> None:
@@ -65,9 +65,9 @@ class OverrideFault(ValueError):
 
 
 def with_value_at(source: Source, key: str, value: Json) -> tuple[Source, JsonPath]:
-    """Returns the source with the value of a parameter, or that at a dotted path, replaced, and the path of the value.
+    """The source with the value of a parameter, or that at a dotted path, replaced, and the path of the value.
 
-    Raises OverrideFault.
+    Raises OverrideError.
     """
     path = override_path(source, key)
     if path[:1] == ("parameters",) and len(path) == 2 and path[1] in _parameters(source):
@@ -76,7 +76,7 @@ def with_value_at(source: Source, key: str, value: Json) -> tuple[Source, JsonPa
 
 
 def override_path(source: Source, key: str) -> JsonPath:
-    """Returns the path of the value that a key of an override stands for. Raises OverrideFault."""
+    """The path of the value that a key of an override stands for. Raises OverrideError."""
     root_keys = spec_schema()["properties"]
     if key and key not in root_keys and "." not in key:
         parameters = _parameters(source)
@@ -84,10 +84,10 @@ def override_path(source: Source, key: str) -> JsonPath:
             return "parameters", key
         help = _path_suggestion(source, key) or suggestion(key, [*parameters, *root_keys])
         help = help or (known_names_help([*parameters]) if parameters else None)
-        raise OverrideFault(f"there is no parameter {key!r}", help)
+        raise OverrideError(f"there is no parameter {key!r}", help)
     path = tuple(int(step[:9]) if step.isdecimal() else step for step in key.split("."))
     if "" in path or len(path) > MAX_JSON_DEPTH:
-        raise OverrideFault("not of the form KEY=VALUE", FORM_HELP)
+        raise OverrideError("not of the form KEY=VALUE", FORM_HELP)
     return path
 
 
@@ -129,7 +129,7 @@ def _parameters(source: Source) -> dict[str, Any]:
 
 
 def scale_values(source: Source, scale: str) -> dict[str, Any]:
-    """Returns the parameter values of a scale. Raises UsageError `bad-option` if there is no such scale."""
+    """The parameter values of a scale. Raises UsageError `bad-option` if there is no such scale."""
     document: Any = source.value
     scales = document.get("scales") if isinstance(document, dict) else None
     scales = scales if isinstance(scales, dict) else {}
@@ -140,7 +140,7 @@ def scale_values(source: Source, scale: str) -> dict[str, Any]:
 
 
 def _overridden_at(container: Any, path: JsonPath, value: Any) -> Any:
-    """Returns a copy of a container with a value set at a path; missing keys of objects are added."""
+    """A copy of a container with a value set at a path; missing keys of objects are added."""
     if not path:
         return value
     step, rest = path[0], path[1:]
@@ -151,4 +151,4 @@ def _overridden_at(container: Any, path: JsonPath, value: Any) -> Any:
     if isinstance(container, list) and isinstance(step, int) and step < len(container):
         return [*container[:step], _overridden_at(container[step], rest, value), *container[step + 1 :]]
     description = f"a list of {len(container)}, counted from 0" if isinstance(container, list) else f"{container!r}"
-    raise OverrideFault(f"there is no {str(step)!r} in {description}")
+    raise OverrideError(f"there is no {str(step)!r} in {description}")

@@ -24,12 +24,12 @@ class Parameter(NamedTuple):
 
 
 def is_parameter_object(value: Json) -> bool:
-    """Tells whether a value is an object that defines a parameter, and not the default itself."""
+    """Whether a value is an object that defines a parameter, and not the default itself."""
     return isinstance(value, dict) and "type" not in value and any(key in value for key in PARAMETER_KEYS)
 
 
 def read_parameters(section: Mapping[str, Json], path: JsonPath) -> dict[str, Parameter]:
-    """Returns the parameters of a section at a path, by name. The section is valid, or its errors are reported."""
+    """The parameters of a section at a path, by name. The section is valid, or its errors are reported."""
     parameters = {}
     for name, value in section.items():
         parameter_path = (*path, name)
@@ -43,7 +43,7 @@ def read_parameters(section: Mapping[str, Json], path: JsonPath) -> dict[str, Pa
 
 
 def with_value(definition: Json, value: Json) -> Json:
-    """Returns the definition of a parameter with another value, which keeps its description."""
+    """The definition of a parameter with another value, which keeps its description."""
     if not is_parameter_object(definition):
         return value
     return {"default": value} | {key: item for key, item in definition.items() if key == "description"}

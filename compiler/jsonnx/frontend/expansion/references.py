@@ -79,7 +79,7 @@ class ReferenceResolver:
         return default
 
     def _without_patterns(self, pointers: Sequence[Pointer], step: Step, entry: Sequence[Step]) -> list[Pointer]:
-        """Returns the sources of a step with all matching names in place of a pattern; reports one without a match."""
+        """The sources of a step with all matching names in place of a pattern; reports one without a match."""
         result: list[Pointer] = []
         step.source_indexes = []
         for index, pointer in enumerate(pointers):
@@ -96,7 +96,7 @@ class ReferenceResolver:
         return result
 
     def _matching_values(self, pattern: str, entry: Sequence[Step], path: JsonPath) -> list[str]:
-        """Returns the inputs and the results of other entries whose names a pattern matches, in order.
+        """The inputs and the results of other entries whose names a pattern matches, in order.
 
         Reports an error at the path if there are none.
         """
@@ -150,7 +150,7 @@ class ReferenceResolver:
             step.invalid_paths.append(path)
 
     def _resolve_sources(self, step: Step) -> list[Ref | None] | None:
-        """Returns the sources of a step, with None for unknown names; None if `from` is not written as names."""
+        """The sources of a step, with None for unknown names; None if `from` is not written as names."""
         pointers, path = self._pointers.get(step, []), (*step.path, "from")
         reference = step.body.get("from") if isinstance(step.body, dict) else None
         if path in step.invalid_paths or (reference is not None and not _are_names(reference)):
@@ -167,7 +167,7 @@ class ReferenceResolver:
         return [self.resolve(pointer, name_path, step.invalid_paths) for name_path, pointer in pointers_by_path]
 
     def outputs(self, raw: Json, path: JsonPath) -> dict[str, Ref]:
-        """Returns the outputs of a block by name: those written at a path, or the result of the last entry."""
+        """The outputs of a block by name: those written at a path, or the result of the last entry."""
         names = list(raw) if isinstance(raw, (list, dict)) else [raw]
         outputs: dict[str, Ref] = {}
         if raw is None:
@@ -189,7 +189,7 @@ class ReferenceResolver:
         return outputs
 
     def resolve(self, pointer: Pointer, path: JsonPath, invalid_paths: list[JsonPath]) -> Ref | None:
-        """Returns the value that a pointer leads to, through elided steps and outputs of blocks.
+        """The value that a pointer leads to, through elided steps and outputs of blocks.
 
         If there is none, an error is reported at the path, and the path is appended to `invalid_paths`.
         """
@@ -259,13 +259,13 @@ class ReferenceResolver:
 
 
 def has_patterns(reference: Json) -> bool:
-    """Tells whether a `from` contains a pattern, which stands for all names that it matches."""
+    """Whether a `from` contains a pattern, which stands for all names that it matches."""
     names = reference if isinstance(reference, list) else [reference]
     return any(isinstance(name, str) and ("*" in name or "?" in name or "[" in name) for name in names)
 
 
 def _further_outputs(step: Step) -> list[str]:
-    """Returns the names of the outputs of a use of a block, or of a layer besides its first."""
+    """The names of the outputs of a use of a block, or of a layer besides its first."""
     if step.template is not None:
         return list(step.template.outputs)
     body = step.used_step.body if step.used_step else step.body
@@ -283,5 +283,5 @@ def _further_outputs(step: Step) -> list[str]:
 
 
 def _are_names(value: Json) -> bool:
-    """Tells whether a value is a name or a list of names."""
+    """Whether a value is a name or a list of names."""
     return isinstance(value, str) or (isinstance(value, list) and all(isinstance(name, str) for name in value))

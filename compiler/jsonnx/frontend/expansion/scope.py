@@ -48,7 +48,7 @@ class TemplateCache:
         self._templates: dict[Hashable, Template] = {}
 
     def template(self, block: BlockDefinition, arguments: Values, block_use: BlockUse) -> Template:
-        """Returns the template of a block for given arguments. Errors in it are reported for this use of the block."""
+        """The template of a block for given arguments. Errors in it are reported for this use of the block."""
         key = (block.name, *(identity_key(arguments[name]) if name in arguments else None for name in block.parameters))
         if key not in self._templates:
             if len(self._templates) >= MAX_TEMPLATES:
@@ -69,7 +69,7 @@ class TemplateCache:
     def parameter_values(
         self, parameters: Mapping[str, Parameter], arguments: Values, block_use: BlockUse | None = None
     ) -> tuple[dict[str, Json], frozenset[str]]:
-        """Returns the values of parameters and of the block's globals, and the names of those without a valid value.
+        """The values of parameters and of the block's globals, and the names of those without a valid value.
 
         A parameter without an argument has its default, which may use other parameters.
         """
@@ -151,7 +151,7 @@ class Scope:
             templates.used_inputs |= {(block_use.block.name, number) for number in self.resolver.used_inputs}
 
     def template(self, outputs: Json, path: JsonPath) -> Template:
-        """Returns the template of the entries. `outputs` are those written at a path, or None."""
+        """The template of the entries. `outputs` are those written at a path, or None."""
         evaluated_outputs = self.evaluator.evaluate(outputs, self.values, path, [], self.evaluation_scope)
         outputs_by_name = self.resolver.outputs(evaluated_outputs, path)
         if self.block_use is not None:
@@ -169,7 +169,7 @@ class Scope:
     # -- entries -----------------------------------------------------------------------------------------------------
 
     def _expand_entry(self, raw: Json, path: JsonPath) -> Entry:
-        """Returns an entry with its repetitions. Repetitions without `index` share one body."""
+        """An entry with its repetitions. Repetitions without `index` share one body."""
         if not isinstance(raw, dict):
             return Entry(path, {}, 1, [Step(path, raw)])
         repetitions = self._repetitions(raw, path)
@@ -193,7 +193,7 @@ class Scope:
         return Entry(path, raw, repetitions, steps)
 
     def _make_step(self, raw: Mapping[str, Json], path: JsonPath, extra_values: Values) -> Step:
-        """Returns a step whose body is the entry with its expressions evaluated, without `repeat`."""
+        """A step whose body is the entry with its expressions evaluated, without `repeat`."""
         self.templates.count_entry(path)
         invalid_paths: list[JsonPath] = []
         values = {**self.values, **extra_values} if extra_values else self.values
@@ -205,7 +205,7 @@ class Scope:
         return Step(path, body, invalid_paths=invalid_paths)
 
     def _repetitions(self, raw: Mapping[str, Json], path: JsonPath) -> int:
-        """Returns how often an entry is repeated; 1 if its `repeat` is invalid, which is reported."""
+        """How often an entry is repeated; 1 if its `repeat` is invalid, which is reported."""
         if "repeat" not in raw:
             return 1
         path, invalid_paths = (*path, "repeat"), list[JsonPath]()
@@ -269,7 +269,7 @@ class Scope:
         step.invalid_paths.append(path)
 
     def _has_block(self, *steps: Step) -> bool:
-        """Tells whether one of the steps uses a block."""
+        """Whether one of the steps uses a block."""
         kinds = [step.body.get("type") for step in steps if isinstance(step.body, dict)]
         return any(isinstance(kind, str) and kind in self.templates.blocks for kind in kinds)
 
@@ -343,7 +343,7 @@ class Scope:
                 step.invalid_paths.append(path)
 
     def _is_valid_use(self, step: Step) -> bool:
-        """Tells whether the name and the `from` of a use of a block have valid types; reports errors if not.
+        """Whether the name and the `from` of a use of a block have valid types; reports errors if not.
 
         Those of layers are validated with the flat document.
         """

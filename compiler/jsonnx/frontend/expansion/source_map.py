@@ -41,7 +41,7 @@ class ExpansionSourceMap:
         self.sections = {"layers": layer_paths, BLOCK_USES: use_paths}
 
     def __call__(self, path: JsonPath, key: bool = False) -> SourceLocation:
-        """Returns the source of a value. An expression that is only a name, such as `"${width}"`, is followed to the
+        """The source of a value. An expression that is only a name, such as `"${width}"`, is followed to the
         argument or default that gave the parameter its value."""
         layer, rest, index = ScopedPath(()), path, None
         section = self.sections.get(str(path[0]), ()) if len(path) > 1 else ()
@@ -78,7 +78,7 @@ class ExpansionSourceMap:
         return (*path, *rest), value, ()
 
     def _argument_path(self, name: str, block_use: BlockUse | None) -> ScopedPath | None:
-        """Returns the path of a parameter's value: of an argument, or of its default."""
+        """The path of a parameter's value: of an argument, or of its default."""
         if block_use is None or name in block_use.block.globals:
             section = self.document.get("parameters")
             parameter = read_parameters(section if isinstance(section, Mapping) else {}, ("parameters",)).get(name)

@@ -36,7 +36,7 @@ class BlockUse(NamedTuple):
     """This use and the enclosing ones, from the outermost: the full name of the use and the name of the block."""
 
     def enclosing_uses(self) -> list[BlockUse]:
-        """Returns this use and the enclosing ones, from the innermost."""
+        """This use and the enclosing ones, from the innermost."""
         uses: list[BlockUse] = []
         block_use: BlockUse | None = self
         while block_use is not None:
@@ -46,7 +46,7 @@ class BlockUse(NamedTuple):
 
 
 def block_use_notes(block_use: BlockUse | None) -> tuple[tuple[JsonPath, str], ...]:
-    """Returns the notes of a diagnostic inside a block: the uses of blocks that lead to it."""
+    """The notes of a diagnostic inside a block: the uses of blocks that lead to it."""
     uses = [use for use in block_use.enclosing_uses() if use.name] if block_use else []
     return tuple(
         (use.path, f"in block {short_name(use.block.name)}, used here as {short_name(use.name)}") for use in uses
@@ -85,7 +85,7 @@ class Step:
         return isinstance(self.body, dict) and "use" in self.body
 
     def uses(self, block: str) -> bool:
-        """Tells whether it is the first use of weights of a block of this name."""
+        """Whether it is the first use of weights of a block of this name."""
         return self.block is not None and self.block.name == block and not self.is_use
 
     @property

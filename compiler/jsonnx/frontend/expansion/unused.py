@@ -26,7 +26,7 @@ def warn_unused_blocks(layers: Json, blocks: Sequence[BlockDefinition], report: 
 
 
 def _entry_types(layers: Json) -> set[str]:
-    """Returns the types of the entries of `layers`."""
+    """The types of the entries of `layers`."""
     entries = [entry for entry in layers if isinstance(entry, dict)] if isinstance(layers, list) else []
     return {entry["type"] for entry in entries if isinstance(entry.get("type"), str)}
 

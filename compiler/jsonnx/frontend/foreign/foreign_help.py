@@ -39,13 +39,13 @@ def _names_by_lower_case(kind: str) -> dict[str, Replacement]:
 
 
 def foreign_name_help(kind: str, name: str, known: Collection[str]) -> str | None:
-    """Returns the text of `foreign_name`."""
+    """The text of `foreign_name`."""
     suggestion = foreign_name(kind, name, known)
     return suggestion.text if suggestion else None
 
 
 def foreign_name(kind: str, name: str, known: Collection[str]) -> Suggestion | None:
-    """Returns what to write in place of the name of a component of another program; None for an unknown name.
+    """What to write in place of the name of a component of another program; None for an unknown name.
 
     The replacement is the name of a component, or an object with `...` for values that the user must choose. `kind` is
     that of the component, such as `layer`, and `known` are the names that exist.
@@ -78,14 +78,14 @@ def _suggestion(kind: str, name: str, replacement: Replacement) -> Suggestion:
 
 
 def _json_text(value: ForeignValue) -> str:
-    """Returns a value as JSON, with `...` for values that the user must choose."""
+    """A value as JSON, with `...` for values that the user must choose."""
     if isinstance(value, dict):
         return f"{{{', '.join(f'{json.dumps(key)}: {_json_text(item)}' for key, item in value.items())}}}"
     return "..." if value is ... else json.dumps(value)
 
 
 def replaced_keys(key: str, known: Mapping[str, object] | Collection[str]) -> tuple[str, ...]:
-    """Returns the known keys of an object that stand for a key of another program; usually one."""
+    """The known keys of an object that stand for a key of another program; usually one."""
     from .foreign_names import KEYS, SPLIT_KEYS
 
     if key in SPLIT_KEYS and all(part in known for part in SPLIT_KEYS[key]):
@@ -104,13 +104,13 @@ class KeyCorrection(NamedTuple):
 
 
 def foreign_key_help(key: str, known: Mapping[str, object] | Collection[str]) -> str | None:
-    """Returns the text of `key_correction`."""
+    """The text of `key_correction`."""
     correction = key_correction(key, known)
     return correction.text if correction else None
 
 
 def key_correction(key: str, known: Mapping[str, object] | Collection[str]) -> KeyCorrection | None:
-    """Returns what to write in place of a key of another program, in an object with these known keys, or None."""
+    """What to write in place of a key of another program, in an object with these known keys, or None."""
     if replaced := replaced_keys(key, known):
         return KeyCorrection(f"write {' and '.join(map(repr, replaced))}", replaced)
     from .foreign_names import NEEDLESS_KEYS, REDUNDANT

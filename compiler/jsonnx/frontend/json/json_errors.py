@@ -55,7 +55,7 @@ class JsonError:
 
 
 def quoted_token(text: str) -> str:
-    """Returns a token for a message: quoted, shortened, or the code point of a single invisible character."""
+    """A token for a message: quoted, shortened, or the code point of a single invisible character."""
     if len(text) == 1 and (text.isspace() or not text.isprintable()):
         return f"U+{ord(text):04X}"
     return short_name(text, max_length=40)

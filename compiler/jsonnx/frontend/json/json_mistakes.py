@@ -11,7 +11,7 @@ from .text_pieces import Replacement
 
 
 def end_before(text: str, offset: int) -> int:
-    """Returns the offset after the last character before an offset that is no space."""
+    """The offset after the last character before an offset that is no space."""
     while offset and text[offset - 1] in " \t\n\r":
         offset -= 1
     return offset

@@ -38,7 +38,7 @@ _CONSTANTS = {"true": True, "false": False, "null": None}
 
 
 def parse(text: str) -> Node | None:
-    """Returns the tree of a text that may be half written; None if it contains no value."""
+    """The tree of a text that may be half written; None if it contains no value."""
     parser = JsonParser(text)
     root = parser.parse()
     return JsonParser(text, by_indentation=True).parse() if parser.has_unmatched_brackets else root
@@ -59,7 +59,7 @@ class JsonParser(TreeBuilder):
 
     @gc_paused()
     def parse(self) -> Node | None:
-        """Returns the tree of the text; None if it contains no value."""
+        """The tree of the text; None if it contains no value."""
         size = len(self.text)
         offset = self.skip_space(0)
         with suppress(ParsingStopped):
@@ -75,7 +75,7 @@ class JsonParser(TreeBuilder):
         return self.root
 
     def nodes(self, path: JsonPath) -> list[Node]:
-        """Returns the root and the values to which the steps of a path lead, as far as they exist."""
+        """The root and the values to which the steps of a path lead, as far as they exist."""
         nodes: list[Node] = []
         node = self.root
         with _TREE_LOCK:
@@ -209,7 +209,7 @@ class JsonParser(TreeBuilder):
                 break
 
     def string_with_errors(self, start: int) -> Node:
-        """Returns a string that ends with its line if it has no closing quote."""
+        """A string that ends with its line if it has no closing quote."""
         match = _STRING_LINE.match(self.text, start)
         line = match[0] if match else '"'
         if match is None or not match[1]:

@@ -64,7 +64,7 @@ class Source:
         return self.parser.text
 
     def locate(self, path: JsonPath, key: bool = False) -> Position | None:
-        """Returns the position of the value at a path, or with `key` that of its key.
+        """The position of the value at a path, or with `key` that of its key.
 
         For a path that does not exist, this is the position of the nearest ancestor. List items have no key: their
         value counts. Returns None if the source is a value without a text.
@@ -73,21 +73,21 @@ class Source:
         return None if nearest is None else self.position_at(nearest.start)
 
     def locate_end(self, path: JsonPath, key: bool = False) -> Position | None:
-        """Returns the position after the last character of what `locate` returns the first of."""
+        """The position after the last character of what `locate` returns the first of."""
         nearest = self._nearest(path, key)
         return None if nearest is None else self.position_at(nearest.end)
 
     def node(self, path: JsonPath) -> Node | None:
-        """Returns the part of the text at a path; None if the text has no such path."""
+        """The part of the text at a path; None if the text has no such path."""
         nodes = self.parser.nodes(path)
         return nodes[-1] if len(nodes) > len(path) else None
 
     def position_at(self, offset: int) -> Position:
-        """Returns the line and column of an offset of the text."""
+        """The line and column of an offset of the text."""
         return self.parser.line_index.position_at(offset)
 
     def _nearest(self, path: JsonPath, key: bool) -> Node | None:
-        """Returns the value at a path, or its key, or the nearest ancestor; None without a text."""
+        """The value at a path, or its key, or the nearest ancestor; None without a text."""
         nodes = self.parser.nodes(path)
         if not nodes or not key or len(nodes) <= len(path):
             return nodes[-1] if nodes else None
@@ -104,7 +104,7 @@ def read_file(path: str | os.PathLike[str], limits: Limits = DEFAULT_LIMITS) -> 
 
 
 def read_bytes(name: str, limits: Limits = DEFAULT_LIMITS) -> bytes:
-    """Returns the bytes of a regular file, or of standard input for `-`. Raises UsageError `unreadable-file`."""
+    """The bytes of a regular file, or of standard input for `-`. Raises UsageError `unreadable-file`."""
     try:
         return sys.stdin.buffer.read(limits.max_bytes + 1) if name == "-" else _read_regular_file(name, limits)
     except (OSError, ValueError, AttributeError) as error:  # ValueError: NUL in the name; AttributeError: no stdin
@@ -158,7 +158,7 @@ def read_text(
 
 
 def from_value(value: dict[str, Any], limits: Limits = DEFAULT_LIMITS) -> Source:
-    """Returns a copy of a Python value in plain JSON types. Raises CompileError if a JSON text could not express it."""
+    """A copy of a Python value in plain JSON types. Raises CompileError if a JSON text could not express it."""
     copy = _copy_as_json(value, _Counts(limits), (), ())
     return Source(None, copy, copy, JsonParser(""))
 
@@ -206,7 +206,7 @@ class _Counts:
 
 
 def _copy_as_json(value: object, counts: _Counts, path: JsonPath, ancestors: tuple[int, ...]) -> Json:
-    """Returns a copy in plain JSON types: a NumPy float64 or an enumeration's member becomes an instance of its base.
+    """A copy in plain JSON types: a NumPy float64 or an enumeration's member becomes an instance of its base.
 
     Recursion ends at `max_depth`. A list object that occurs several times counts each time.
     """

@@ -16,7 +16,7 @@ MAX_PARSED_CHARACTERS = 1_000_000
 
 
 def with_whole_repair(diagnostic: Diagnostic, strict_parser: JsonParser) -> Diagnostic:
-    """Returns the error of a text with a fix that makes the whole text JSON, if each further error has a fix, too; else
+    """The error of a text with a fix that makes the whole text JSON, if each further error has a fix, too; else
     the error with the fix of its own."""
     text = current = strict_parser.text
     pieces = [Piece(0, len(text))]
@@ -41,7 +41,7 @@ def with_whole_repair(diagnostic: Diagnostic, strict_parser: JsonParser) -> Diag
 
 
 def _replacements(errors: list[JsonError]) -> list[Replacement]:
-    """Returns the repair of the first error, and those of the same mistake further on, without overlap."""
+    """The repair of the first error, and those of the same mistake further on, without overlap."""
     repairs: list[Replacement] = []
     for error in errors if errors[0].repair else ():
         is_alike = error is errors[0] or (error.mistake is not None and error.mistake is errors[0].mistake)

@@ -93,7 +93,7 @@ class TreeBuilder:
             self.place(node)
 
     def begins_member(self, start: int) -> bool:
-        """Tells whether a token is the first of its line or stands after a comma."""
+        """Whether a token is the first of its line or stands after a comma."""
         before = end_before(self.text, start)
         return self.text.startswith(",", before - 1) or any(end in self.text[before:start] for end in "\n\r")
 
@@ -169,7 +169,7 @@ class TreeBuilder:
             self.close_unfinished(end_before(self.text, offset))
 
     def line_at(self, offset: int) -> tuple[int, int]:
-        """Returns the offset of a line, and the width of its indentation."""
+        """The offset of a line, and the width of its indentation."""
         start = self.line_index.line_starts[self.line_index.position_at(offset).line - 1]
         indentation = _INDENTATION.match(self.text, start)
         return start, indentation.end() - start if indentation else 0
@@ -196,7 +196,7 @@ class TreeBuilder:
             self.report(error)
 
     def repeated_key(self, container: Container, first: Member, repeated: Member) -> JsonError:
-        """Returns the error of a key that the object has twice; with a repair if the values are the same."""
+        """The error of a key that the object has twice; with a repair if the values are the same."""
         key, value_start = repeated.name, self.skip_space((repeated.colon or repeated.start) + 1)
         message = f"the key {quoted_token(key)} is used twice in one object"
         note = "first used here", first.start, path_text((*container.path, key))
@@ -206,7 +206,7 @@ class TreeBuilder:
         return JsonError("duplicate-key", repeated.start, message, "remove one of them", (note,), repair=repair)
 
     def end_of_same_value(self, node: Node, start: int) -> int | None:
-        """Returns the offset after the value at an offset; None if it is not that of the node, or invalid."""
+        """The offset after the value at an offset; None if it is not that of the node, or invalid."""
         try:
             node_value, _ = JSONDecoder().raw_decode(self.text, node.start)
             value, end = JSONDecoder().raw_decode(self.text, start)
@@ -245,7 +245,7 @@ class TreeBuilder:
         return f"',' or '{self.closer(self.open[-1])}'" if place == "separator" else _PHRASES[place]
 
     def closing_brackets(self) -> Replacement:
-        """Returns the repair of a text that ends after a value, where a comma or a bracket is expected."""
+        """The repair of a text that ends after a value, where a comma or a bracket is expected."""
         end = end_before(self.text, len(self.text))
         return Replacement(end, end, "".join(map(self.closer, reversed(self.open))), is_safe=False)
 

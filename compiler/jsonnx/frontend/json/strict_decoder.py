@@ -41,7 +41,7 @@ _STRING = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"')
 
 
 def is_regular(text: str, limits: Limits) -> bool:
-    """Tells whether a text, if it is JSON, has no more values than the limits allow, no string that is too long, and
+    """Whether a text, if it is JSON, has no more values than the limits allow, no string that is too long, and
     no escaped surrogate, which the standard library accepts if it is alone. Some texts that have none are not regular.
     """
     container_count = text.count("[") + text.count("{")
@@ -55,7 +55,7 @@ def is_regular(text: str, limits: Limits) -> bool:
 
 
 def strict_decoder(limits: Limits, non_finite: bool) -> JSONDecoder:
-    """Returns a parser that rejects repeated keys, and numbers that are not finite or too long."""
+    """A parser that rejects repeated keys, and numbers that are not finite or too long."""
     return JSONDecoder(
         object_pairs_hook=_object,
         parse_int=partial(number_value, limits, True),
@@ -65,7 +65,7 @@ def strict_decoder(limits: Limits, non_finite: bool) -> JSONDecoder:
 
 
 def number_value(limits: Limits, is_integer: bool, text: str) -> int | float:
-    """Returns the integer or the float of a text. Raises ValueError if it is too long or out of range."""
+    """The integer or the float of a text. Raises ValueError if it is too long or out of range."""
     if len(text) > min(limits.max_digits, MAX_NUMBER_CHARACTERS):
         raise ValueError(f"a number of {len(text):,} characters, which is too long")
     if is_integer:
@@ -92,7 +92,7 @@ def _has_long_string(text: str) -> bool:
 
 
 def depth(value: Json) -> int:
-    """Returns the number of objects and lists that lie inside one another."""
+    """The number of objects and lists that lie inside one another."""
     containers, levels = [value] if isinstance(value, (dict, list)) else [], 0
     while containers:
         children = (item.values() if isinstance(item, dict) else item for item in containers)

@@ -40,14 +40,14 @@ class Piece(NamedTuple):
         return self.end - self.start if self.text is None else len(self.text)
 
     def part(self, start: int, end: int) -> Piece:
-        """Returns a part of the piece, by offsets in it."""
+        """A part of the piece, by offsets in it."""
         if self.text is None:
             return Piece(self.start + start, self.start + end)
         return Piece(0, 0, self.text[start:end])
 
 
 def text_of(pieces: Iterable[Piece], text: str) -> str:
-    """Returns the edited text; `text` is the one before."""
+    """The edited text; `text` is the one before."""
     return "".join(text[piece.start : piece.end] if piece.text is None else piece.text for piece in pieces)
 
 
@@ -62,7 +62,7 @@ class Replacement(NamedTuple):
 
 
 def replaced(pieces: Iterable[Piece], replacements: Sequence[Replacement]) -> list[Piece]:
-    """Returns the pieces after replacements, which are sorted and do not overlap, by offsets of the edited text."""
+    """The pieces after replacements, which are sorted and do not overlap, by offsets of the edited text."""
     boundaries = [offset for replacement in replacements for offset in replacement[:2]]
     result: list[Piece] = []
     position = hidden_until = number = 0
@@ -93,7 +93,7 @@ def _split(pieces: Iterable[Piece], boundaries: Sequence[int]) -> Iterator[Piece
 
 
 def text_edits_of(pieces: Sequence[Piece], line_index: LineIndex) -> tuple[TextEdit, ...]:
-    """Returns the differences between the edited text and the one before, whose lines `line_index` knows."""
+    """The differences between the edited text and the one before, whose lines `line_index` knows."""
     edits: list[TextEdit] = []
     length = len(line_index.text)
     offset, new_text = 0, ""
@@ -108,5 +108,5 @@ def text_edits_of(pieces: Sequence[Piece], line_index: LineIndex) -> tuple[TextE
 
 
 def text_edit(line_index: LineIndex, start: int, end: int, text: str) -> TextEdit:
-    """Returns the replacement of a part of a text, by offsets, with its lines and columns."""
+    """The replacement of a part of a text, by offsets, with its lines and columns."""
     return TextEdit(start, end, line_index.position_at(start), line_index.position_at(end), text)

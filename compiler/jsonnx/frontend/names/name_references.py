@@ -137,7 +137,7 @@ def name_references(document: Json) -> list[NameReference]:
     if isinstance(document, dict):
         references += _keys(document.get("labels"), ("labels",), "output")
         references += _training_references(document.get("training"))
-        references += _figures(document.get("sweep"), ("sweep", "metric"))
+        references += _metrics(document.get("sweep"), ("sweep", "metric"))
         references += _silence_references(document.get("lint"))
     return [reference for reference in references if not has_expressions(reference.text)]
 
@@ -167,7 +167,7 @@ def _training_references(training: Json) -> Iterator[NameReference]:
     yield from _at(training, ("weights", "layers"), path, "pattern")
     yield from _at(training, ("optimizer", "exclude_from_weight_decay"), path, "weight-pattern")
     for key in ("early_stopping", "reduce_on_plateau", "checkpoint"):
-        yield from _figures(training.get(key), (*path, key, "monitor"))
+        yield from _metrics(training.get(key), (*path, key, "monitor"))
 
 
 def _silence_references(lint: Json) -> Iterator[NameReference]:
@@ -210,7 +210,7 @@ def _keys(value: Json, path: JsonPath, kind: ReferenceKind) -> Iterator[NameRefe
         yield from (NameReference(key, (*path, key), NETWORK, kind, is_key=True) for key in value)
 
 
-def _figures(section: Json, path: JsonPath) -> Iterator[NameReference]:
+def _metrics(section: Json, path: JsonPath) -> Iterator[NameReference]:
     value = section.get(str(path[-1])) if isinstance(section, dict) else None
     if isinstance(value, str):
         yield NameReference(value, path, NETWORK, "figure")

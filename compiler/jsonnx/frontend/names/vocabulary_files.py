@@ -20,7 +20,7 @@ FileOpener = Callable[[str, JsonPath], "IO[bytes] | None"]
 
 
 def vocabulary_files(document: Json) -> dict[int, str]:
-    """Returns the names of vocabulary files by the index of their layer in a flat document."""
+    """The names of vocabulary files by the index of their layer in a flat document."""
     layers = document.get("layers") if isinstance(document, Mapping) else None
     files = {}
     for index, entry in enumerate(layers if isinstance(layers, list) else ()):
@@ -32,7 +32,7 @@ def vocabulary_files(document: Json) -> dict[int, str]:
 
 
 def inline_vocabularies(document: Json, open_file: FileOpener, report: Report) -> Json:
-    """Returns the flat document with the tokens of the files, one per line, in place of the files' names."""
+    """The flat document with the tokens of the files, one per line, in place of the files' names."""
     layers = list(document["layers"]) if vocabulary_files(document) else []
     bytes_left, tokens_left = int(MAX_VOCABULARY_BYTES), int(MAX_VOCABULARY_TOKENS)
     for index, name in vocabulary_files(document).items():
@@ -54,7 +54,7 @@ def inline_vocabularies(document: Json, open_file: FileOpener, report: Report) -
 
 
 def write_back_tokens(raw: Json, document: Json, indexes: Iterable[int], source_map: SourceMap, report: Report) -> Json:
-    """Returns the source document with tokens in place of the files' names.
+    """The source document with tokens in place of the files' names.
 
     `raw` is the source document, `document` the flat one with tokens, and `indexes` the indexes of the layers with a
     file.
@@ -74,7 +74,7 @@ def write_back_tokens(raw: Json, document: Json, indexes: Iterable[int], source_
 
 
 def _replaced_at(container: Any, path: JsonPath, value: Json) -> Json:
-    """Returns a copy of a container with the value at a path, which must exist, replaced."""
+    """A copy of a container with the value at a path, which must exist, replaced."""
     if not path:
         return value
     step, rest = path[0], path[1:]
@@ -84,7 +84,7 @@ def _replaced_at(container: Any, path: JsonPath, value: Json) -> Json:
 
 
 def _parse_tokens(data: bytes, integers: bool, name: str, path: JsonPath, report: Report) -> list[Any] | str:
-    """Returns the tokens of a file, or the file's name after an error was reported."""
+    """The tokens of a file, or the file's name after an error was reported."""
     try:
         text = data.decode("utf-8-sig")
         lines = text.removesuffix("\n").split("\n") if text else []

@@ -182,11 +182,11 @@ class _NetworkBuilder:
         self.paths.setdefault(name, path)
 
     def _entries(self) -> list[tuple[int, Mapping[str, Json]]]:
-        """Returns the entries of `layers` that are objects, with their indexes."""
+        """The entries of `layers` that are objects, with their indexes."""
         return [(index, entry) for index, entry in enumerate(self.document["layers"]) if isinstance(entry, dict)]
 
     def _calls(self) -> list[Call]:
-        """Returns the calls with their names and layers, not yet connected."""
+        """The calls with their names and layers, not yet connected."""
         explicit_names = (entry.get("name") for _, entry in self._entries())
         used_names = {name.lower() for name in explicit_names if isinstance(name, str)} | set(self.names_by_lower_case)
         last_numbers: dict[str, int] = {}
@@ -217,7 +217,7 @@ class _NetworkBuilder:
         return layer if isinstance(layer, Layer) else None
 
     def _with_shared_layers(self, calls: list[Call]) -> list[Call]:
-        """Returns the calls; those with `use` get the layer that they use."""
+        """The calls; those with `use` get the layer that they use."""
         entries = dict(self._entries())
         calls_by_name = {call.name: call for call in reversed(calls)}
         layers = {name: call for name, call in calls_by_name.items() if "use" not in entries[int(call.path[1])]}
@@ -243,7 +243,7 @@ class _NetworkBuilder:
     # -- references --------------------------------------------------------------------------------------------------
 
     def _with_sources(self, calls: list[Call]) -> list[Call]:
-        """Returns the calls with their sources: from `from`, else the previous call, else the only input."""
+        """The calls with their sources: from `from`, else the previous call, else the only input."""
         inputs = [name for name, path in self.paths.items() if path[0] == "inputs"]
         entries, previous_call = dict(self._entries()), {int(call.path[1]) + 1: call.name for call in calls}
         result = []
@@ -267,7 +267,7 @@ class _NetworkBuilder:
         return result
 
     def _with_checked_sources(self, calls: list[Call]) -> list[Call]:
-        """Returns the calls; those with an unknown source or the wrong number of sources lose their layer."""
+        """The calls; those with an unknown source or the wrong number of sources lose their layer."""
         known_names, sorted_names = set(self.paths), sorted({*self.paths, *self._names_by_use})
         invalid_calls = {call.name for call in calls if call.layer is None}
         result = []
@@ -285,7 +285,7 @@ class _NetworkBuilder:
         return result
 
     def _reference_path(self, call: Call, source: str) -> JsonPath:
-        """Returns the path of a source in the `from` of a call."""
+        """The path of a source in the `from` of a call."""
         reference = self.document["layers"][call.path[1]]["from"]
         return (*call.path, "from", reference.index(source)) if isinstance(reference, list) else (*call.path, "from")
 
@@ -309,7 +309,7 @@ class _NetworkBuilder:
         self.report.add("unknown-name", path, message, help=help if written else None, at_key=at_key)
 
     def _has_valid_input_count(self, call: Call) -> bool:
-        """Tells whether the call has as many inputs as its layer takes; reports an error if not."""
+        """Whether the call has as many inputs as its layer takes; reports an error if not."""
         if call.layer is None:
             return False
         least, most = call.layer.input_count_range()
@@ -328,7 +328,7 @@ class _NetworkBuilder:
         return False
 
     def _outputs(self, calls: list[Call]) -> list[str]:
-        """Returns the names of the outputs that exist: from `outputs`, else the last call. Reports the others."""
+        """The names of the outputs that exist: from `outputs`, else the last call. Reports the others."""
         section = self.document.get("outputs")
         if section is None:
             return [calls[-1].name] if calls else []
@@ -352,7 +352,7 @@ class _NetworkBuilder:
         return [name for name in names if isinstance(name, str) and name in results]
 
     def _labels(self, outputs: list[str]) -> dict[str, tuple[str, ...]]:
-        """Returns the labels by output; reports labels of outputs that do not exist."""
+        """The labels by output; reports labels of outputs that do not exist."""
         section = self.document.get("labels")
         if section is None or not outputs or any(self.report.has_errors((part,)) for part in ("labels", "outputs")):
             return {}
@@ -370,7 +370,7 @@ class _NetworkBuilder:
 
 
 def without_names(names: list[str], removed: Iterable[str]) -> list[str]:
-    """Returns sorted names without some of them. Uses binary search: there may be thousands of invalid names."""
+    """Sorted names without some of them. Uses binary search: there may be thousands of invalid names."""
     rest = names.copy()
     for name in removed:
         index = bisect_left(rest, name)

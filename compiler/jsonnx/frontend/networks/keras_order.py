@@ -27,7 +27,7 @@ class Distances(NamedTuple):
 
 
 def distances(outputs: Sequence[CallNode], parents: Mapping[CallNode, Sequence[CallNode]]) -> Distances:
-    """Returns the depths of all calls that outputs depend on; `parents` are the calls whose results a call takes."""
+    """The depths of all calls that outputs depend on; `parents` are the calls whose results a call takes."""
     postorder: dict[CallNode, None] = {}
     visit_order: dict[str, int] = {}
     for node in outputs:
@@ -68,7 +68,7 @@ def _visit_depth_first(
 
 
 def keras_call_order(network: Network, masked: Container[str]) -> list[Call]:
-    """Returns the calls in the order in which Keras runs them; `masked` are the values that have a mask in Keras."""
+    """The calls in the order in which Keras runs them; `masked` are the values that have a mask in Keras."""
     nodes: dict[str, CallNode] = {name: (name, 0) for name in network.inputs}
     last_indexes: dict[str, int] = {}
     calls: dict[CallNode, Call] = {}
@@ -116,7 +116,7 @@ class _MaskOperations:
         self.producers = {result: call for call in self.network.calls for result in call.results}
 
     def node_for(self, value: str) -> CallNode | None:
-        """Returns the node that computes the mask of a value; None if the value has no mask."""
+        """The node that computes the mask of a value; None if the value has no mask."""
         if value not in self.mask_nodes:
             self.mask_nodes[value] = self._create(value) if value in self.masked and value in self.producers else None
         return self.mask_nodes[value]
@@ -143,7 +143,7 @@ class _MaskOperations:
         return masks[0] if masks else None
 
     def _concatenate(self, value: str, inputs: Sequence[CallNode], masks: Sequence[CallNode | None]) -> CallNode:
-        """Returns the mask of a Concatenate: the input masks, broadcast to the inputs, joined and reduced by any()."""
+        """The mask of a Concatenate: the input masks, broadcast to the inputs, joined and reduced by any()."""
         parts = []
         for number, (input_, mask) in enumerate(zip(inputs, masks, strict=True)):
             part = self._add_node(value, f"like{number}", [input_])

@@ -18,7 +18,7 @@ _WILDCARD = re.compile(r"[*?\[]")
 
 
 def matching_names(pattern: str, names: Collection[str]) -> list[str]:
-    """Returns the names that a pattern matches: `*` is any text, `?` any character, `[12]` 1 or 2, `[!12]` neither."""
+    """The names that a pattern matches: `*` is any text, `?` any character, `[12]` 1 or 2, `[!12]` neither."""
     if not _WILDCARD.search(pattern):
         return [pattern] if pattern in names else []
     matches = re.compile(translate(pattern)).match
@@ -26,7 +26,7 @@ def matching_names(pattern: str, names: Collection[str]) -> list[str]:
 
 
 def with_frozen_layers(calls: Sequence[Call], training: Training, report: Report) -> list[Call]:
-    """Returns the calls, with `trainable: false` in the layers that a pattern of `freeze` matches."""
+    """The calls, with `trainable: false` in the layers that a pattern of `freeze` matches."""
     frozen: set[str] = set()
     names = _LayerNames(calls, report)
     for index, pattern in enumerate(training.freeze):
@@ -38,7 +38,7 @@ def with_frozen_layers(calls: Sequence[Call], training: Training, report: Report
 
 
 def learning_rate_factors(calls: Sequence[Call], training: Training, report: Report) -> dict[str, float]:
-    """Returns the learning rate factor of every layer that a pattern matches; the first matching pattern counts."""
+    """The learning rate factor of every layer that a pattern matches; the first matching pattern counts."""
     factors: dict[str, float] = {}
     layer_names = _LayerNames(calls, report)
     for pattern, factor in (training.learning_rates or {}).items():
@@ -81,7 +81,7 @@ class _LayerNames:
         return {call.name: call.owner for call in self._calls if call.name not in self._owners}
 
     def matching(self, pattern: str, path: JsonPath, *, at_key: bool = False) -> list[str]:
-        """Returns the names of the layers that a pattern matches; reports an error if there are none."""
+        """The names of the layers that a pattern matches; reports an error if there are none."""
         owners, owner_by_use = self._owners, self._owner_by_use
         names = matching_names(pattern, owners)
         if not names:

@@ -11,7 +11,7 @@ from ..schema.phrases import name_list
 
 
 def sort_topologically(calls: Sequence[Call], paths: Mapping[str, JsonPath], report: Report) -> list[Call]:
-    """Returns the calls, each after the calls whose results it takes, otherwise in their order.
+    """The calls, each after the calls whose results it takes, otherwise in their order.
 
     If there is a cycle, it is reported, and the calls on it or after it are left out. `paths` has the path of the first
     definition of each name.

@@ -81,7 +81,7 @@ def check_usage(
 def _needed_names(
     document: Mapping[str, Json], calls: Sequence[Call], references: References, report: Report
 ) -> set[str]:
-    """Returns the inputs and layers that are needed although no call takes their results, or perhaps needed."""
+    """The inputs and layers that are needed although no call takes their results, or perhaps needed."""
     outputs = list(map(_layer_of, names_in_reference(document.get("outputs"))))
     needed = {*outputs, *map(_layer_of, references.meant_names)} | _names_used_by_invalid_entries(document, calls)
     needed |= {call.name for call in calls if _may_add_loss(call, document, report)}
@@ -102,7 +102,7 @@ def _may_add_loss(call: Call, document: Mapping[str, Json], report: Report) -> b
 
 
 def _idle_calls(calls: Sequence[Call], needed: Collection[str], origins: Sequence[BlockLayer | None]) -> set[str]:
-    """Returns the unused calls of layers in blocks, if another use of the block uses them and this one others.
+    """The unused calls of layers in blocks, if another use of the block uses them and this one others.
 
     Layers outside blocks count as used: if nothing uses them, that is an error of its own.
     """
@@ -122,7 +122,7 @@ def _idle_calls(calls: Sequence[Call], needed: Collection[str], origins: Sequenc
 
 
 def _used_calls(calls: Sequence[Call], needed: Iterable[str]) -> set[str]:
-    """Returns the names of the calls on which some layers depend, and of these layers."""
+    """The names of the calls on which some layers depend, and of these layers."""
     call_by_name = {call.name: call for call in reversed(calls)}
     used: set[str] = set()
     stack = [call_by_name[name] for name in needed if name in call_by_name]
@@ -145,18 +145,18 @@ def _unknown_reference_count(
 
 
 def names_in_reference(reference: Json) -> list[str]:
-    """Returns the names in the value of a `from` or of `outputs`, however it is written."""
+    """The names in the value of a `from` or of `outputs`, however it is written."""
     parts = reference if isinstance(reference, list) else [reference]
     return [part for part in parts if isinstance(part, str)]
 
 
 def _layer_of(name: str) -> str:
-    """Returns the layer of a name such as `lstm.state_h`."""
+    """The layer of a name such as `lstm.state_h`."""
     return name.partition(".")[0]
 
 
 def _names_used_by_invalid_entries(document: Mapping[str, Json], calls: Sequence[Call]) -> set[str]:
-    """Returns the names that entries without sources probably take: those written, and the entry before."""
+    """The names that entries without sources probably take: those written, and the entry before."""
     call_by_index = {int(call.path[1]): call for call in calls}
     used: set[str] = set()
     layers = document["layers"]

@@ -17,7 +17,7 @@ DIVISIBLE_KEYS: dict[str, tuple[type, ...]] = {
 
 
 def valid_training(section: Json, report: Report) -> Training | None:
-    """Returns the training section without the parts with errors; None if it is missing or not an object.
+    """The training section without the parts with errors; None if it is missing or not an object.
 
     If the loss has errors, the losses are an empty object.
     """
@@ -46,7 +46,7 @@ def _is_divisible(value: Json, path: JsonPath, report: Report) -> bool:
 
 
 def _valid_items(value: Json, path: JsonPath, report: Report) -> Json:
-    """Returns an object or an array without the items with errors; of arrays of metrics, only these are left out."""
+    """An object or an array without the items with errors; of arrays of metrics, only these are left out."""
     if isinstance(value, list):
         return [item for index, item in enumerate(value) if not report.has_errors((*path, index))]
     valid: dict[str, Json] = {}

@@ -22,7 +22,7 @@ REGISTRY_BY_KIND = {registry.kind: registry for registry in (LAYERS, *REGISTRIES
 
 
 def component_fix(kind: str, path: JsonPath, document: Json, suggestion: Suggestion) -> Fix | None:
-    """Returns the fix that writes a proposed component in place of an unknown one.
+    """The fix that writes a proposed component in place of an unknown one.
 
     `path` is that of its name, alone or as the `type` of an object, whose other keys are corrected, too. None if there
     are several proposals, or if the arguments of the component would not be valid.
@@ -47,7 +47,7 @@ def component_fix(kind: str, path: JsonPath, document: Json, suggestion: Suggest
 def _typed_object_edits(
     kind: str, path: JsonPath, value: Mapping[str, Json], arguments: Mapping[str, Any]
 ) -> list[Edit]:
-    """Returns the edits that give an object a type and, unless it has them, the arguments; none if that is not
+    """The edits that give an object a type and, unless it has them, the arguments; none if that is not
     certain."""
     name = arguments["type"]
     new_type = Edit("replace", (*path, "type"), name, old=value["type"])
@@ -63,7 +63,7 @@ def _typed_object_edits(
 
 
 def _library_block_accepts(name: str, entry: Mapping[str, Json]) -> bool:
-    """Tells whether the arguments of an entry are those of a block of the library."""
+    """Whether the arguments of an entry are those of a block of the library."""
     if name not in library.block_types():
         return False
     parameters = next(iter(library.block_definitions(name).values())).get("parameters", {})
@@ -72,7 +72,7 @@ def _library_block_accepts(name: str, entry: Mapping[str, Json]) -> bool:
 
 
 def _refers_to_default_name(document: Json, entry: Mapping[str, Json]) -> bool:
-    """Tells whether a document may refer to a layer by a name that its wrong type gives it."""
+    """Whether a document may refer to a layer by a name that its wrong type gives it."""
     if "name" in entry or not isinstance(document, dict):
         return False
     entries = [item for item in document.get("layers", ()) if isinstance(item, dict)]
@@ -82,7 +82,7 @@ def _refers_to_default_name(document: Json, entry: Mapping[str, Json]) -> bool:
 
 
 def type_key_fix(kind: str | None, path: JsonPath, value: Mapping[str, Json], key: str) -> Fix | None:
-    """Returns the fix that renames the key of an object which is meant to be its `type`."""
+    """The fix that renames the key of an object which is meant to be its `type`."""
     registry = REGISTRY_BY_KIND.get(kind or "")
     name = value[key]
     component = registry.by_name.get(name) if registry and isinstance(name, str) else None
@@ -96,7 +96,7 @@ def type_key_fix(kind: str | None, path: JsonPath, value: Mapping[str, Json], ke
 
 
 def name_as_layer_fix(path: JsonPath, value: Json, schema: Json) -> Fix | None:
-    """Returns the fix that writes a layer without arguments, given by its name alone, as an object."""
+    """The fix that writes a layer without arguments, given by its name alone, as an object."""
     if not isinstance(value, str) or value not in LAYERS.by_name:
         return None
     layer = corrected_value({"type": value}, schema)

@@ -23,7 +23,7 @@ _PYTHON_CONSTANTS = {"true": True, "false": False, "none": None, "null": None}
 
 
 def corrected_value(value: Json, schema: Json) -> Json:
-    """Returns a valid value, or the one that an invalid value plainly stands for; NO_VALUE if there is none."""
+    """A valid value, or the one that an invalid value plainly stands for; NO_VALUE if there is none."""
     readings = [value, *_readings(value)]
     readings += [inner for reading in readings[1:] for inner in _readings(reading)]
     if allows_items(schema):
@@ -36,7 +36,7 @@ def corrected_value(value: Json, schema: Json) -> Json:
 
 
 def _choices(schema: Json) -> list[str]:
-    """Returns the texts among which a schema lets choose."""
+    """The texts among which a schema lets choose."""
     if not isinstance(schema, dict):
         return []
     if "$ref" in schema:
@@ -86,7 +86,7 @@ def _readings_of_object(value: dict[str, Json]) -> Iterator[Json]:
 
 
 def value_fix(path: JsonPath, value: Json, schema: Json) -> Fix | None:
-    """Returns the fix of a value that a schema does not allow, if one is certain."""
+    """The fix of a value that a schema does not allow, if one is certain."""
     corrected = corrected_value(value, schema)
     if corrected is NO_VALUE:
         return None
@@ -96,7 +96,7 @@ def value_fix(path: JsonPath, value: Json, schema: Json) -> Fix | None:
 def key_fix(
     path: JsonPath, key: str, value: Mapping[str, Json], properties: Mapping[str, Json], new_key: str
 ) -> Fix | None:
-    """Returns the fix that renames a key of an object, and corrects its value; None if that is not valid."""
+    """The fix that renames a key of an object, and corrects its value; None if that is not valid."""
     edits = _renaming(path, key, value, properties, new_key)
     return Fix(f"Rename the key to {new_key!r}", tuple(edits)) if edits else None
 
@@ -114,7 +114,7 @@ def _renaming(
 def split_fix(
     path: JsonPath, key: str, value: Mapping[str, Json], properties: Mapping[str, Json], new_keys: tuple[str, ...]
 ) -> Fix | None:
-    """Returns the fix that gives the items of a list to several keys: `betas` to `beta_1` and `beta_2`."""
+    """The fix that gives the items of a list to several keys: `betas` to `beta_1` and `beta_2`."""
     items = value[key]
     if not isinstance(items, list) or len(items) != len(new_keys) or any(name in value for name in new_keys):
         return None
@@ -125,7 +125,7 @@ def split_fix(
 
 
 def object_edits(path: JsonPath, value: Mapping[str, Json], schema: Mapping[str, Json]) -> list[Edit] | None:
-    """Returns the edits that make an object valid apart from its `type`: keys of other programs and misspelled ones are
+    """The edits that make an object valid apart from its `type`: keys of other programs and misspelled ones are
     renamed or removed, and values corrected. None if that is not certain."""
     properties = schema["properties"]
     known = [name for name, rule in properties.items() if not (isinstance(rule, dict) and "const" in rule)]

@@ -39,7 +39,7 @@ LITERAL_KEYS = ("$schema", "version", "name", "description", "type")
 
 @cache
 def editor_schema() -> dict[str, Json]:
-    """Returns the complete schema. Callers share it and must not change it."""
+    """The complete schema. Callers share it and must not change it."""
     strict = spec_schema()
     properties = {
         key: schema if key in reuse_properties() or key in ("sweep", LINT_KEY) else _allow_expressions(schema)
@@ -66,7 +66,7 @@ def editor_schema() -> dict[str, Json]:
 
 
 def editor_schema_text() -> str:
-    """Returns the schema as it is published."""
+    """The schema as it is published."""
     return json.dumps(editor_schema(), indent=2) + "\n"
 
 
@@ -90,7 +90,7 @@ def _editor_definition(name: str, schema: dict[str, Json]) -> dict[str, Json]:
 
 
 def _with_grouped_rules(layer_call: dict[str, Json]) -> dict[str, Json]:
-    """Returns the schema with its rules by `type` in groups of one initial, so that few apply to a layer.
+    """The schema with its rules by `type` in groups of one initial, so that few apply to a layer.
 
     Editors test the condition of every rule for every layer, which takes seconds for some hundred layers.
     """
@@ -108,7 +108,7 @@ def _rule_group(rules: list[dict[str, Json]]) -> dict[str, Json]:
 
 
 def _allow_expressions(schema: Json) -> Json:
-    """Returns the schema with an expression allowed in place of every value that is not an object."""
+    """The schema with an expression allowed in place of every value that is not an object."""
     if not isinstance(schema, Mapping):
         return schema
     relaxed = dict(schema)
@@ -125,7 +125,7 @@ def _allow_expressions(schema: Json) -> Json:
 
 
 def _allow_expressions_inside(schema: Json) -> Json:
-    """Returns an alternative of an `anyOf` with expressions allowed in its items and properties only."""
+    """An alternative of an `anyOf` with expressions allowed in its items and properties only."""
     if "items" in schema:
         return schema | {"items": _allow_expressions(schema["items"])}
     return (
@@ -136,7 +136,7 @@ def _allow_expressions_inside(schema: Json) -> Json:
 
 
 def _or_expression(schema: dict[str, Json]) -> dict[str, Json]:
-    """Returns the schema of a value with an expression as an alternative, unless the value is an object."""
+    """The schema of a value with an expression as an alternative, unless the value is an object."""
     types = [schema["type"]] if isinstance(schema.get("type"), str) else schema.get("type", [])
     if not types or "object" in types:
         return schema

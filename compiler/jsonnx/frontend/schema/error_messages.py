@@ -95,7 +95,7 @@ def _report_invalid_value(error: ValidationError, document: Json, report: Report
 
 
 def _expected(error: ValidationError) -> str:
-    """Returns what a schema allows, as a phrase."""
+    """What a schema allows, as a phrase."""
     if error.validator == "const":
         return short_repr(error.validator_value)
     if error.validator in ("type", "anyOf"):
@@ -104,7 +104,7 @@ def _expected(error: ValidationError) -> str:
 
 
 def _value_fix(error: ValidationError, document: Json) -> Fix | None:
-    """Returns the fix of an invalid value, if it is certain what it stands for."""
+    """The fix of an invalid value, if it is certain what it stands for."""
     path, value = error_path(error), error.instance
     if error.validator not in ("type", "anyOf", "const", "minItems", "pattern") or not path:
         return None
@@ -149,7 +149,7 @@ def _report_unknown_key(error: ValidationError, key: str, document: Json, report
 
 
 def _is_refused(schema: Json) -> bool:
-    """Tells whether a key can only have its default, so that no message should propose it."""
+    """Whether a key can only have its default, so that no message should propose it."""
     return isinstance(schema, dict) and "const" in schema
 
 
@@ -212,7 +212,7 @@ def _report_unknown_component(error: ValidationError, document: Json, report: Re
 
 
 def _choices_help(kind: str, names: Collection[str]) -> str:
-    """Returns the names of all components of a kind, or the command that lists them if they are many."""
+    """The names of all components of a kind, or the command that lists them if they are many."""
     if len(names) <= MAX_CHOICES_SHOWN:
         return f"choose one of {', '.join(names)}"
     kinds = f"{kind}es" if kind.endswith("s") else f"{kind}s"
@@ -252,7 +252,7 @@ def report_unknown_layer_type(name: str, path: JsonPath, document: Json, report:
 
 
 def _defines_blocks_under_another_key(document: Json) -> bool:
-    """Tells whether a key of the document is meant as `blocks`, so that an unknown type may be that of a block."""
+    """Whether a key of the document is meant as `blocks`, so that an unknown type may be that of a block."""
     entries = islice(document.items(), MAX_ROOT_KEYS) if isinstance(document, dict) else ()
     objects = [value for key, value in entries if key != "blocks" and isinstance(value, dict)]
     first_values = [next(iter(value.values()), None) for value in objects]
@@ -276,7 +276,7 @@ def _report_invalid_name(error: ValidationError, document: Json, report: Report)
 
 
 def _value_name(path: JsonPath) -> str:
-    """Returns the name of a value in messages: its key and the indexes after it, such as `'units'` or `'shape[1]'`."""
+    """The name of a value in messages: its key and the indexes after it, such as `'units'` or `'shape[1]'`."""
     key_positions = [position for position, step in enumerate(path) if isinstance(step, str)]
     if not key_positions:
         return "the document"
@@ -285,7 +285,7 @@ def _value_name(path: JsonPath) -> str:
 
 
 def _object_name(error: ValidationError) -> str:
-    """Returns the name of the invalid object in messages."""
+    """The name of the invalid object in messages."""
     value, path = error.instance, error_path(error)
     type_name = value.get("type") if isinstance(value, dict) and "type" in error.schema.get("required", ()) else None
     if isinstance(type_name, str):
@@ -312,7 +312,7 @@ def _help_text(error: ValidationError) -> str | None:
 
 
 def _object_keys(schema: Json) -> list[str]:
-    """Returns the keys of the only object that a schema allows, unless it is a component with a type."""
+    """The keys of the only object that a schema allows, unless it is a component with a type."""
     options = [option for option in schema.get("anyOf", [schema]) if "properties" in option]
     is_plain = len(options) == 1 and "title" not in options[0] and "type" not in options[0]["properties"]
     return list(options[0]["properties"]) if is_plain and "$schema" not in schema else []

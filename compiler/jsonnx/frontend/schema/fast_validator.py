@@ -20,7 +20,7 @@ FLOAT32_UNDERFLOW, FLOAT32_OVERFLOW = 2.0**-150, 2.0**128 - 2.0**103
 
 
 def is_valid(value: Json, schema: Json) -> bool:
-    """Tells whether a value is valid. Raises KeyError if the schema has a keyword that is not supported."""
+    """Whether a value is valid. Raises KeyError if the schema has a keyword that is not supported."""
     if isinstance(schema, bool):
         return schema
     for keyword, rule in schema.items():  # `all` of a generator takes twice as long
@@ -37,19 +37,19 @@ IGNORED_KEYWORDS = frozenset({"$schema", "$defs", "title", "description", "defau
 
 
 def is_integer(value: Json) -> bool:
-    """Tells whether a value is an integer of 64 bits; 3.0 is one."""
+    """Whether a value is an integer of 64 bits; 3.0 is one."""
     is_whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
     return is_whole and not isinstance(value, bool) and abs(value) < 2**63
 
 
 def is_number(value: Json) -> bool:
-    """Tells whether a value is a number in the range of float32."""
+    """Whether a value is a number in the range of float32."""
     is_real = isinstance(value, (int, float)) and not isinstance(value, bool)
     return is_real and (value == 0 or FLOAT32_UNDERFLOW < abs(value) < FLOAT32_OVERFLOW)
 
 
 def matches_pattern(pattern: str, text: str) -> bool:
-    """Tells whether a pattern matches as in ECMA-262, where `$` does not match before a final line end."""
+    """Whether a pattern matches as in ECMA-262, where `$` does not match before a final line end."""
     return not text.endswith("\n") and re.search(pattern, text) is not None
 
 
@@ -65,7 +65,7 @@ TYPE_CHECKS: dict[str, Callable[[Json], bool]] = {
 
 
 def is_only_out_of_range(value: Json, types: str | list[str]) -> bool:
-    """Tells whether a value without one of some types is a number that is too large or too close to 0."""
+    """Whether a value without one of some types is a number that is too large or too close to 0."""
     types = [types] if isinstance(types, str) else types
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return False
@@ -74,7 +74,7 @@ def is_only_out_of_range(value: Json, types: str | list[str]) -> bool:
 
 
 def _json_equal(one: Json, other: Json) -> bool:
-    """Tells whether two values are equal as JSON: 1 equals 1.0, but not true."""
+    """Whether two values are equal as JSON: 1 equals 1.0, but not true."""
     if isinstance(one, list) and isinstance(other, list):
         return len(one) == len(other) and all(map(_json_equal, one, other))
     return isinstance(one, bool) == isinstance(other, bool) and bool(one == other)
@@ -84,7 +84,7 @@ def _json_equal(one: Json, other: Json) -> bool:
 
 
 def has_type(value: Json, types: str | list[str]) -> bool:
-    """Tells whether a value has a type, or one of several."""
+    """Whether a value has a type, or one of several."""
     if isinstance(types, str):
         return TYPE_CHECKS[types](value)
     return any(TYPE_CHECKS[type_](value) for type_ in types)
@@ -121,7 +121,7 @@ def _validate_all_of(value: Json, rule: Json, schema: Json) -> bool:
 def _for_type(
     is_type: Callable[[Json], bool], predicate: Callable[[Any, Any], bool]
 ) -> Callable[[Json, Json, Json], bool]:
-    """Returns a keyword that applies to values of one type only."""
+    """A keyword that applies to values of one type only."""
     return lambda value, rule, schema: not is_type(value) or predicate(value, rule)
 
 
@@ -157,7 +157,7 @@ KEYWORDS: dict[str, Callable[[Json, Json, Json], bool]] = {
 
 
 def rule_index_by_type(rules: list[Json]) -> dict[str, int]:
-    """Returns the index of the `if`/`then` rule for each name that `type` may have."""
+    """The index of the `if`/`then` rule for each name that `type` may have."""
     key = id(rules)
     if key not in _RULE_INDEXES:
         type_names = [rule["if"]["properties"]["type"]["enum"] for rule in rules]

@@ -15,12 +15,12 @@ _REFERENCE = re.compile(r'"#/\$defs/([^"]+)"')
 
 
 def layer_subset_text(layer_types: Sequence[str]) -> str:
-    """Returns the schema as text. Raises UsageError for an unknown layer."""
+    """The schema as text. Raises UsageError for an unknown layer."""
     return json.dumps(layer_subset(layer_types), indent=2) + "\n"
 
 
 def layer_subset(layer_types: Sequence[str]) -> dict[str, Json]:
-    """Returns the editors' schema without the other layers, and without definitions that nothing refers to."""
+    """The editors' schema without the other layers, and without definitions that nothing refers to."""
     chosen = known_layers(layer_types)
     schema = editor_schema()
     others = {f"#/$defs/layer.{name}" for name in LAYERS.members if name not in chosen}
@@ -46,7 +46,7 @@ def _main_names() -> dict[str, str]:
 
 
 def _reachable(root: Json, definitions: Mapping[str, Json]) -> dict[str, Json]:
-    """Returns the definitions to which the root leads, in their order."""
+    """The definitions to which the root leads, in their order."""
     found: set[str] = set()
     pending = [root]
     while pending:

@@ -10,12 +10,12 @@ BLOCK_KIND = "block"
 
 
 def library_definitions() -> dict[str, dict[str, Json]]:
-    """Returns the schema of a use of each block, by the name of the definition."""
+    """The schema of a use of each block, by the name of the definition."""
     return {_definition_name(type_): _use_schema(type_) for type_ in library.block_types()}
 
 
 def with_library(layer_call: dict[str, Json]) -> dict[str, Json]:
-    """Returns the schema of an entry with the blocks as further values of `type`, each of which allows its keys."""
+    """The schema of an entry with the blocks as further values of `type`, each of which allows its keys."""
     properties = layer_call["properties"]
     known_types, *others = properties["type"]["anyOf"]
     types = known_types | {"enum": [*known_types["enum"], *library.block_types()]}
@@ -51,5 +51,5 @@ def _use_schema(type_: str) -> dict[str, Json]:
 
 
 def _parameter_schema(parameter: dict[str, Json]) -> dict[str, Json]:
-    """Returns the description and the default of a parameter; its value may have any type."""
+    """The description and the default of a parameter; its value may have any type."""
     return {key: parameter[key] for key in ("description", "default") if key in parameter}

@@ -63,7 +63,7 @@ class MisplacedKey(NamedTuple):
 
 
 def misplaced_key(key: str, path: JsonPath, document: Json) -> MisplacedKey | None:
-    """Returns where a key that the object at a path of the document does not know belongs, or None."""
+    """Where a key that the object at a path of the document does not know belongs, or None."""
     instance = value_at(document, path)
     if isinstance(instance, dict) and "use" in instance and path[:1] == ("layers",):
         is_argument = any(key in layer.attributes for layer in LAYERS)
@@ -75,7 +75,7 @@ def misplaced_key(key: str, path: JsonPath, document: Json) -> MisplacedKey | No
 
 
 def _in_section(key: str, path: JsonPath, document: Json) -> MisplacedKey | None:
-    """Returns the section of the spec that knows a key: the one to which the fewest levels lead."""
+    """The section of the spec that knows a key: the one to which the fewest levels lead."""
     candidates = [section for section, keys in _keys_by_section().items() if key in keys and section != path]
     if not candidates:
         return _foreign_in_section(key, path, document)
@@ -85,7 +85,7 @@ def _in_section(key: str, path: JsonPath, document: Json) -> MisplacedKey | None
 
 
 def _foreign_in_section(key: str, path: JsonPath, document: Json) -> MisplacedKey | None:
-    """Returns the section below the one at a path that knows a key of another program by another name."""
+    """The section below the one at a path that knows a key of another program by another name."""
     for section, keys in _keys_by_section().items():
         if section[:-1] == path != () and (names := replaced_keys(key, keys)):
             text = f"write {' and '.join(map(repr, names))} in '{'.'.join(map(str, section))}'"
@@ -102,7 +102,7 @@ def _level_count(section: JsonPath, path: JsonPath) -> int:
 
 
 def _in_inner_layer(key: str, path: JsonPath, instance: Json, document: Json) -> MisplacedKey | None:
-    """Returns the argument that takes an inner layer, if the key is one of that layer's arguments."""
+    """The argument that takes an inner layer, if the key is one of that layer's arguments."""
     outer = LAYERS.by_name.get(str(instance.get("type"))) if isinstance(instance, dict) else None
     argument = next((name for name in ("layer", "cell") if outer is not None and name in outer.attributes), None)
     inner = instance.get(argument) if isinstance(instance, dict) and argument else None
@@ -113,7 +113,7 @@ def _in_inner_layer(key: str, path: JsonPath, instance: Json, document: Json) ->
 
 
 def move_fix(path: JsonPath, key: str, target: JsonPath, new_keys: tuple[str, ...], document: Json) -> Fix | None:
-    """Returns the fix that moves a key from the object at a path to the one at another, which is created if it is
+    """The fix that moves a key from the object at a path to the one at another, which is created if it is
     missing. Of a list, each of several new keys gets one item. None if the values are not valid there, or a key exists
     there."""
     value = value_at(document, (*path, key))
@@ -126,7 +126,7 @@ def move_fix(path: JsonPath, key: str, target: JsonPath, new_keys: tuple[str, ..
 
 
 def _additions(target: JsonPath, entries: dict[str, Json], document: Json) -> list[Edit]:
-    """Returns the edits that add entries to the object at a path; none if that is not valid."""
+    """The edits that add entries to the object at a path; none if that is not valid."""
     existing = next(target[:length] for length in range(len(target), -1, -1) if _exists(document, target[:length]))
     owner, schema = value_at(document, existing), schema_at(document, existing)
     if isinstance(owner, str) and existing == target:  # a component without arguments

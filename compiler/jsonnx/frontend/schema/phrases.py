@@ -38,12 +38,12 @@ MAX_ENUM_VALUES_SHOWN = 20
 
 
 def schema_phrase(schema: Json) -> str:
-    """Returns the values that a schema allows in words: `an integer or an array of 2 integers`."""
+    """The values that a schema allows in words: `an integer or an array of 2 integers`."""
     return or_list(singular for singular, _ in _schema_phrases(schema))
 
 
 def _schema_phrases(schema: Json) -> list[tuple[str, str]]:
-    """Returns the alternatives that a schema allows, each in the singular and in the plural."""
+    """The alternatives that a schema allows, each in the singular and in the plural."""
     if "$ref" in schema:
         return [_definition_phrase(schema["$ref"].rsplit("/", 1)[-1])]
     if "const" in schema:
@@ -91,7 +91,7 @@ def _array_phrase(schema: Json) -> tuple[str, str]:
 
 
 def short_repr(value: Json) -> str:
-    """Returns a value for a message: as JSON, or shortened if that is longer than 60 characters."""
+    """A value for a message: as JSON, or shortened if that is longer than 60 characters."""
     if isinstance(value, dict):
         text = json.dumps(value) if len(value) <= 3 else ""
         return text if 0 < len(text) <= 60 else "an object"
@@ -103,15 +103,15 @@ def short_repr(value: Json) -> str:
 
 
 def short_name(name: str, max_length: int = 60) -> str:
-    """Returns a name for a message: quoted, and cut after 40 characters if it is longer than `max_length`."""
+    """A name for a message: quoted, and cut after 40 characters if it is longer than `max_length`."""
     return repr(name if len(name) <= max_length else f"{name[:40]}...")
 
 
 def known_names_help(names: Sequence[str], limit: int = 20) -> str:
-    """Returns a help text that lists the names that exist."""
+    """A help text that lists the names that exist."""
     return f"known names: {', '.join(names[:limit])}{' and more' if len(names) > limit else ''}"
 
 
 def name_list(names: Sequence[str], limit: int = 8) -> str:
-    """Returns the first names for a message: quoted and separated by commas."""
+    """The first names for a message: quoted and separated by commas."""
     return ", ".join([*map(short_name, names[:limit]), *(["..."] if len(names) > limit else [])])

@@ -65,7 +65,7 @@ REGISTRIES: tuple[Registry, ...] = (
 
 @cache
 def spec_schema() -> dict[str, Json]:
-    """Returns the complete schema. Callers share it and must not change it."""
+    """The complete schema. Callers share it and must not change it."""
     names = [
         *_shared_definitions(),
         *(name for registry in REGISTRIES for name in (registry.kind, *_definition_names(registry))),
@@ -76,7 +76,7 @@ def spec_schema() -> dict[str, Json]:
 
 @cache
 def root_schema() -> dict[str, Json]:
-    """Returns the schema without its definitions, most of which a document does not use."""
+    """The schema without its definitions, most of which a document does not use."""
     return {
         "$schema": SCHEMA_URI,
         "title": "jsonnx model",
@@ -90,7 +90,7 @@ def root_schema() -> dict[str, Json]:
 
 @cache
 def definition(name: str) -> dict[str, Json]:
-    """Returns one definition: of a component (`layer.Dense`), of a registry (`loss`), or a shared one (`reference`)."""
+    """One definition: of a component (`layer.Dense`), of a registry (`loss`), or a shared one (`reference`)."""
     kind, _, member = name.partition(".")
     if member:
         registry = next(registry for registry in (LAYERS, *REGISTRIES) if registry.kind == kind)
@@ -109,7 +109,7 @@ def _ref(name: str) -> dict[str, Json]:
 
 
 def _one_or_several(schema: Json) -> list[Json]:
-    """Returns the alternatives "one value" and "a list of values"."""
+    """The alternatives "one value" and "a list of values"."""
     return [schema, {"type": "array", "items": schema, "minItems": 1}]
 
 
@@ -154,7 +154,7 @@ def _root_properties() -> dict[str, Json]:
 
 @cache
 def reuse_properties() -> dict[str, Json]:
-    """Returns the schemas of the keys that expansion removes: parameters, scales and blocks."""
+    """The schemas of the keys that expansion removes: parameters, scales and blocks."""
     values = {
         "type": "object",
         "propertyNames": PARAMETER_NAME_SCHEMA,
@@ -184,7 +184,7 @@ def reuse_properties() -> dict[str, Json]:
 
 @cache
 def reuse_schema() -> dict[str, Json]:
-    """Returns the schema of parameters, scales and blocks, which are validated before expansion."""
+    """The schema of parameters, scales and blocks, which are validated before expansion."""
     definitions = {name: definition(name) for name in ("parameter", "parameter_value", "block_parameter")}
     return {"$schema": SCHEMA_URI, "type": "object", "properties": reuse_properties(), "$defs": definitions}
 
@@ -247,7 +247,7 @@ def _block_schema() -> dict[str, Json]:
 
 
 def _described_names(name: Json, further_properties: Mapping[str, Json] = {}) -> Json:
-    """Returns the schema of an object of names, each with an object that describes it."""
+    """The schema of an object of names, each with an object that describes it."""
     properties = {**further_properties, "description": DESCRIPTION_SCHEMA}
     described = {"type": "object", "properties": properties, "additionalProperties": False}
     return {"type": "object", "propertyNames": name, "additionalProperties": described, "minProperties": 1}
@@ -255,7 +255,7 @@ def _described_names(name: Json, further_properties: Mapping[str, Json] = {}) ->
 
 @cache
 def _shared_definitions() -> dict[str, dict[str, Json]]:
-    """Returns the definitions that belong to no component and no registry."""
+    """The definitions that belong to no component and no registry."""
     return {
         "input": _input_definition(),
         "reference": REFERENCE_SCHEMA | {"description": "The name of an input or a layer, or `layer.output`."},
@@ -307,7 +307,7 @@ def _shared_definitions() -> dict[str, dict[str, Json]]:
 
 
 def _parameter_definition(default: Json) -> dict[str, Json]:
-    """Returns the schema of an object that defines a parameter, whose default has the schema `default`."""
+    """The schema of an object that defines a parameter, whose default has the schema `default`."""
     forbidden = {"not": {}, "description": "a required parameter has no default"}
     return {
         "type": "object",
@@ -345,7 +345,7 @@ def _input_definition() -> dict[str, Json]:
 
 
 def _call_properties() -> dict[str, Json]:
-    """Returns the schemas of the keys that every call of a layer may have."""
+    """The schemas of the keys that every call of a layer may have."""
     name = NAME_SCHEMA | {"description": "Name of the layer, for `from`, `outputs` and its weights."}
     return {"name": name, "description": DESCRIPTION_SCHEMA, "from": _ref("from")}
 
@@ -375,7 +375,7 @@ def _registry_definition(registry: Registry) -> dict[str, Json]:
 
 
 def _typed_object(registry: Registry, *, closed: bool, extra_properties: Mapping[str, Json] = {}) -> dict[str, Json]:
-    """Returns the schema of an object whose `type` selects a component of the registry, and with it the other keys.
+    """The schema of an object whose `type` selects a component of the registry, and with it the other keys.
 
     Unless `closed`, an unknown type is allowed: it may be a block or a layer that is reported later.
     """

@@ -9,7 +9,7 @@ from .schema import definition, root_schema
 
 
 def schema_at(document: Json, path: JsonPath) -> Json | None:
-    """Returns the schema of the value at a path, which need not exist; None if no schema applies to it.
+    """The schema of the value at a path, which need not exist; None if no schema applies to it.
 
     Of the alternatives that a schema allows, it is that of the first which knows the next step.
     """
@@ -26,7 +26,7 @@ def schema_at(document: Json, path: JsonPath) -> Json | None:
 
 
 def child_schema(schema: Json, value: Json, step: str | int) -> Json | None:
-    """Returns the schema of the entry at a key or index of a value with a schema."""
+    """The schema of the entry at a key or index of a value with a schema."""
     if not isinstance(schema, dict):
         return None
     own = schema.get("properties", {}).get(step) if isinstance(step, str) else schema.get("items")
@@ -42,7 +42,7 @@ def child_schema(schema: Json, value: Json, step: str | int) -> Json | None:
 
 
 def _applied_schemas(schema: Json, value: Json) -> list[Json]:
-    """Returns the schemas that a schema refers to for the same value."""
+    """The schemas that a schema refers to for the same value."""
     applied = [definition(schema["$ref"].removeprefix("#/$defs/"))] if "$ref" in schema else []
     if "if" in schema:
         applied.append(schema.get("then" if is_valid(value, schema["if"]) else "else", {}))
@@ -57,7 +57,7 @@ def _applied_schemas(schema: Json, value: Json) -> list[Json]:
 
 
 def declares_key(schema: Json, value: Json, key: str | int) -> bool:
-    """Tells whether a schema names a key of an object; other keys are names that the author chooses."""
+    """Whether a schema names a key of an object; other keys are names that the author chooses."""
     if not isinstance(schema, dict):
         return False
     return key in schema.get("properties", {}) or any(
@@ -66,14 +66,14 @@ def declares_key(schema: Json, value: Json, key: str | int) -> bool:
 
 
 def allows_items(schema: Json) -> bool:
-    """Tells whether a schema allows a list, and says of which items."""
+    """Whether a schema allows a list, and says of which items."""
     if not isinstance(schema, dict):
         return False
     return "items" in schema or any(map(allows_items, schema.get("anyOf", ())))
 
 
 def required_keys(schema: Json, value: Json) -> set[str]:
-    """Returns the keys that an object with a schema must have; of alternatives, those that all require."""
+    """The keys that an object with a schema must have; of alternatives, those that all require."""
     required = set(schema.get("required", ())) if isinstance(schema, dict) else set()
     for applied in _applied_schemas(schema, value) if isinstance(schema, dict) else ():
         required |= required_keys(applied, value)
@@ -81,7 +81,7 @@ def required_keys(schema: Json, value: Json) -> set[str]:
 
 
 def value_at(value: Json, path: JsonPath) -> Json:
-    """Returns the part of a value at a path that exists."""
+    """The part of a value at a path that exists."""
     for step in path:
         value = value[step]
     return value

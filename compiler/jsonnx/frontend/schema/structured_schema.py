@@ -85,12 +85,12 @@ _BOUND_WORDS = {
 
 
 def structured_schema_text(layer_types: Sequence[str] = (), inputs: Sequence[str] = ()) -> str:
-    """Returns the schema as it is printed, without spaces: its size counts as input of the language model."""
+    """The schema as it is printed, without spaces: its size counts as input of the language model."""
     return json.dumps(structured_schema(layer_types, inputs), separators=(",", ":"), ensure_ascii=False) + "\n"
 
 
 def structured_schema(layer_types: Sequence[str] = (), inputs: Sequence[str] = ()) -> dict[str, Json]:
-    """Returns the schema of specs with these layers and inputs.
+    """The schema of specs with these layers and inputs.
 
     Structured output has no objects with arbitrary keys, so the names of the inputs are part of the schema; `input` if
     none are given. Raises UsageError for an unknown layer, for one with a required argument that is too complex, for an
@@ -117,7 +117,7 @@ def _count_enum_values(schema: Json) -> int:
 
 
 def known_layers(names: Iterable[str]) -> dict[str, type[Component]]:
-    """Returns layers by their main names. Raises UsageError `unknown-type` for any other name."""
+    """Layers by their main names. Raises UsageError `unknown-type` for any other name."""
     layers = {}
     for name in names:
         if name not in LAYERS.by_name:

@@ -60,7 +60,7 @@ def _any_of(validator: Any, options: list[Json], instance: Json, schema: Json) -
 
 
 def _meant_alternative(validator: Any, value: Json, options: list[Json]) -> Json | None:
-    """Returns the alternative that an invalid value is meant as; None if that is not clear.
+    """The alternative that an invalid value is meant as; None if that is not clear.
 
     It is the only one that allows the JSON type of the value. Of several for an object, `type` tells whether it is a
     component; else it is the one with the fewest errors, of nested lists the one with the fewest levels.
@@ -75,7 +75,7 @@ def _meant_alternative(validator: Any, value: Json, options: list[Json]) -> Json
 
 
 def _may_be_meant(value: Json, option: Json) -> bool:
-    """Tells whether a value has a JSON type that an alternative allows; a number may be out of range.
+    """Whether a value has a JSON type that an alternative allows; a number may be out of range.
 
     Any value may be meant as a component. A list may not be meant as one of further alternatives, so that one with a
     wrong item is reported as a whole.
@@ -91,7 +91,7 @@ def _may_be_meant(value: Json, option: Json) -> bool:
 
 
 def _error_count(validator: Any, value: Json, option: Json) -> int:
-    """Returns the number of errors in a value as one of the alternatives; of an object, of the entries with errors."""
+    """The number of errors in a value as one of the alternatives; of an object, of the entries with errors."""
     errors = list(validator.descend(value, option))
     return len({tuple(error.relative_path)[:1] for error in errors}) if isinstance(value, dict) else len(errors)
 
@@ -108,11 +108,11 @@ VALIDATOR: Any = extend(
 
 @cache
 def spec_validator() -> Any:
-    """Returns the validator of flat documents."""
+    """The validator of flat documents."""
     return VALIDATOR(spec_schema())
 
 
 @cache
 def reuse_validator() -> Any:
-    """Returns the validator of parameters, scales and blocks."""
+    """The validator of parameters, scales and blocks."""
     return VALIDATOR(reuse_schema())

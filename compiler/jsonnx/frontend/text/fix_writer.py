@@ -41,7 +41,7 @@ class FixWriter:
     _parse_budget: _ParseBudget = field(default_factory=_ParseBudget)
 
     def __call__(self, fix: Fix) -> Fix | None:
-        """Returns the fix of the file. The paths of several edits refer to the document before all of them."""
+        """The fix of the file. The paths of several edits refer to the document before all of them."""
         reparsed = (len(fix.edits) - 1) * len(self.source.text)  # the text is parsed again before each further edit
         if not self._parse_budget.spend(reparsed):
             return None
@@ -55,7 +55,7 @@ class FixWriter:
         return replace(self, document=document, source_map=source_map)
 
     def _in_source(self, edit: Edit) -> Edit:
-        """Returns an edit with the path in the source. Raises EditError."""
+        """An edit with the path in the source. Raises EditError."""
         if edit.op == "replace":
             path = self.source_map(edit.path, False).path
             old = value_at(self.document, edit.path) if edit.old is ANY_VALUE else edit.old
@@ -76,12 +76,12 @@ class FixWriter:
         return replace(edit, path=(*path, step))
 
     def _written_value(self, path: JsonPath) -> Any:
-        """Returns the value at a path of the file, before any option changed it."""
+        """The value at a path of the file, before any option changed it."""
         return value_at(self.source.written_value, path)
 
 
 def value_at(value: Any, path: JsonPath) -> Any:
-    """Returns the part of a value at a path. Raises EditError if there is none."""
+    """The part of a value at a path. Raises EditError if there is none."""
     for step in path:
         try:
             value = value[step]
@@ -91,7 +91,7 @@ def value_at(value: Any, path: JsonPath) -> Any:
 
 
 def _is_same(left: Any, right: Any) -> bool:
-    """Tells whether two values are the same JSON value: `1`, `1.0` and `true` are three."""
+    """Whether two values are the same JSON value: `1`, `1.0` and `true` are three."""
     if type(left) is not type(right):
         return False
     if isinstance(left, dict):

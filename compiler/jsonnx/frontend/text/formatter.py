@@ -59,31 +59,31 @@ JsonNode = Any
 
 
 def format_source(source: Source) -> str:
-    """Returns the canonical text of a document, including the last line end."""
+    """The canonical text of a document, including the last line end."""
     return format_document(with_number_literals(source).value)
 
 
 def with_number_literals(source: Source) -> Source:
-    """Returns the source with a `NumberLiteral` in place of each number, so that values can be replaced before it is
+    """The source with a `NumberLiteral` in place of each number, so that values can be replaced before it is
     formatted."""
     return replace(source, value=_with_number_literals(source.value, _number_literals(source.text)))
 
 
 def format_document(document: JsonNode) -> str:
-    """Returns the canonical text of a value, including the last line end."""
+    """The canonical text of a value, including the last line end."""
     document = with_ordered_keys(document)
     is_filled_object = isinstance(document, dict) and bool(document)
     return (_on_many_lines(document, 0) if is_filled_object else _value_text(document, 0, 0)) + "\n"
 
 
 def inserted_text(value: JsonNode, used_columns: int) -> str:
-    """Returns the text of a value that is written into a formatted document: on the rest of a line if it fits, else on
+    """The text of a value that is written into a formatted document: on the rest of a line if it fits, else on
     several lines, whose indentation is relative to the first's."""
     return _value_text(value, 0, used_columns)
 
 
 def without_nulls(document: JsonNode) -> JsonNode:
-    """Returns a document without the keys of objects whose value is null, at all depths.
+    """A document without the keys of objects whose value is null, at all depths.
 
     Language models with structured output write null for a key that is absent. Items of arrays stay.
     """
@@ -116,7 +116,7 @@ def _with_number_literals(value: Json, numbers: Iterator[str]) -> JsonNode:
 
 
 def with_ordered_keys(document: JsonNode) -> JsonNode:
-    """Returns the document with its keys in canonical order; unknown keys come last, in their order."""
+    """The document with its keys in canonical order; unknown keys come last, in their order."""
     if not isinstance(document, dict):
         return document
     blocks = document.get("blocks")
@@ -200,7 +200,7 @@ def _order_attributes(value: JsonNode, component: type[Component], leading_keys:
 
 @cache
 def attribute_order(component: type[Component]) -> list[str]:
-    """Returns the attributes of a component in canonical order.
+    """The attributes of a component in canonical order.
 
     Sizes come first, then required attributes, others, initializers, regularizers and constraints, and the attributes
     of all layers; within each group in the order of the schema. Sections are in the order of the schema.
@@ -240,7 +240,7 @@ _encode_string = json.JSONEncoder(ensure_ascii=False).encode
 
 
 def json_string(text: str) -> str:
-    """Returns a string as JSON, with escapes only where JSON requires them and for invisible characters."""
+    """A string as JSON, with escapes only where JSON requires them and for invisible characters."""
     return _INVISIBLE_CHARACTERS.sub(lambda match: f"\\u{ord(match[0]):04x}", _encode_string(text))
 
 
@@ -255,7 +255,7 @@ def _is_scalar(value: JsonNode) -> bool:
 
 
 def _on_one_line(node: JsonNode, max_columns: int) -> str | None:
-    """Returns the value on one line, or None if that has more than `max_columns` columns."""
+    """The value on one line, or None if that has more than `max_columns` columns."""
     if isinstance(node, MultilineList) and node:
         return None
     if _is_scalar(node):
@@ -275,7 +275,7 @@ def _on_one_line(node: JsonNode, max_columns: int) -> str | None:
 
 
 def _value_text(node: JsonNode, indent: int, used_columns: int) -> str:
-    """Returns the value as lines. The first line has `used_columns` columns already; a comma may follow the last."""
+    """The value as lines. The first line has `used_columns` columns already; a comma may follow the last."""
     if _is_scalar(node):
         return _scalar_text(node)
     line = _on_one_line(node, LINE_WIDTH - used_columns - 1)
@@ -283,7 +283,7 @@ def _value_text(node: JsonNode, indent: int, used_columns: int) -> str:
 
 
 def _on_many_lines(node: JsonNode, indent: int) -> str:
-    """Returns an object or a list on several lines, the last indented by `indent` columns."""
+    """An object or a list on several lines, the last indented by `indent` columns."""
     inner_indent = indent + 2
     space = " " * inner_indent
     rows = _component_rows(node, indent + 1) if isinstance(node, dict) and ("type" in node or "use" in node) else None
@@ -301,7 +301,7 @@ def _on_many_lines(node: JsonNode, indent: int) -> str:
 
 
 def _component_rows(node: dict[str, JsonNode], indent: int) -> str | None:
-    """Returns a component with as many attributes per line as fit, or None if an attribute needs several lines."""
+    """A component with as many attributes per line as fit, or None if an attribute needs several lines."""
     max_columns = LINE_WIDTH - indent - 2  # a bracket and a comma may follow
     items = [(f"{json_string(key)}: ", item) for key, item in node.items()]
     texts = [(key, _on_one_line(item, max_columns - len(key))) for key, item in items]
@@ -313,7 +313,7 @@ def _component_rows(node: dict[str, JsonNode], indent: int) -> str | None:
 
 
 def _fill_lines(items: list[str], indentation: str) -> list[str]:
-    """Returns lines with as many items each as fit."""
+    """Lines with as many items each as fit."""
     lines: list[list[str]] = []
     used_columns = LINE_WIDTH
     for item in items:

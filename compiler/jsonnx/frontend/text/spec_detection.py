@@ -19,7 +19,7 @@ _KEY_PATTERN = re.compile(rb'"([a-z$]+)"\s*:\s*("[^"\n]*")?')
 
 
 def is_spec_file(path: str) -> bool:
-    """Tells whether a file is a spec, valid or not: its `$schema` is that of specs, or it has `layers` and another key.
+    """Whether a file is a spec, valid or not: its `$schema` is that of specs, or it has `layers` and another key.
 
     A file that cannot be read counts as one, so that its reader reports it; one that is too large for a spec does not.
     In damaged JSON, the keys of all objects count.

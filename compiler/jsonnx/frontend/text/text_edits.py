@@ -26,7 +26,7 @@ class EditError(ValueError):
 
 
 def text_edits(source: Source, edits: Sequence[Edit]) -> tuple[TextEdit, ...]:
-    """Returns edits, which apply one after another, as edits of a document's text. Raises EditError."""
+    """Edits, which apply one after another, as edits of a document's text. Raises EditError."""
     pieces = [Piece(0, len(source.text))]
     current = source
     for number, edit in enumerate(edits):
@@ -37,7 +37,7 @@ def text_edits(source: Source, edits: Sequence[Edit]) -> tuple[TextEdit, ...]:
 
 
 def apply_text_edits(text: str, edits: Iterable[TextEdit]) -> str:
-    """Returns a text after edits that do not overlap."""
+    """A text after edits that do not overlap."""
     parts, end = [], 0
     for edit in sorted(edits, key=lambda edit: (edit.start_offset, edit.end_offset)):
         if edit.start_offset < end:
@@ -48,7 +48,7 @@ def apply_text_edits(text: str, edits: Iterable[TextEdit]) -> str:
 
 
 def compatible_fixes(fixes: Iterable[Fix]) -> list[Fix]:
-    """Returns the fixes that can be applied together: in their order, each that touches no part of the text
+    """The fixes that can be applied together: in their order, each that touches no part of the text
     that an earlier one changes."""
     chosen: list[Fix] = []
     spans: list[tuple[int, int]] = []
@@ -145,7 +145,7 @@ def _insertion(source: Source, edit: Edit) -> Replacement:
 
 
 def _key_text(text: str, children: Sequence[_Child], key: str) -> str:
-    """Returns a new key with its colon, spaced like the last entry's."""
+    """A new key with its colon, spaced like the last entry's."""
     if not children:
         return f"{json_string(key)}: "
     last = children[-1].value
@@ -153,7 +153,7 @@ def _key_text(text: str, children: Sequence[_Child], key: str) -> str:
 
 
 def _separator(text: str, container: Node, children: Sequence[_Child], number: int) -> str:
-    """Returns what to write between a new entry and its neighbour: what stands between others of the container."""
+    """What to write between a new entry and its neighbour: what stands between others of the container."""
     if len(children) > 1:
         after = min(max(number, 1), len(children) - 1)
         return text[children[after - 1].value.end : children[after].start]
@@ -177,7 +177,7 @@ def _first_entry(source: Source, container: Node, key: str, value: Json) -> Repl
 
 
 def _new_text(source: Source, value: Json, offset: int, key_columns: int = 0) -> str:
-    """Returns the text of a new value whose entry begins in the line of an offset."""
+    """The text of a new value whose entry begins in the line of an offset."""
     indentation = _indentation(source.text, offset)
     columns = source.position_at(offset).column - 1 + key_columns
     return _value_text(source, value, indentation, columns)
@@ -190,13 +190,13 @@ def _value_text(source: Source, value: Json, indentation: str, columns: int) -> 
 
 
 def _indentation(text: str, offset: int) -> str:
-    """Returns the spaces and tabs that begin the line of an offset."""
+    """The spaces and tabs that begin the line of an offset."""
     start = max(text.rfind("\n", 0, offset), text.rfind("\r", 0, offset)) + 1
     match = _INDENTATION.match(text, start)
     return match[0] if match else ""
 
 
 def _indentation_unit(text: str) -> str:
-    """Returns the indentation of the first indented line of a document."""
+    """The indentation of the first indented line of a document."""
     match = re.search(r"(?:\r\n?|\n)([ \t]+)[^ \t\r\n]", text)
     return match[1] if match else DEFAULT_INDENTATION

@@ -55,12 +55,12 @@ class TranslatedModel:
         return tuple(self.report)
 
     def without_training(self, reason: str) -> TranslatedModel:
-        """Returns the model without its `training` section, and warns of it."""
+        """The model without its `training` section, and warns of it."""
         warn_training_left_out(self.report, (), reason)
         return replace(self, training=None, spec={key: value for key, value in self.spec.items() if key != "training"})
 
     def with_common_sizes(self) -> TranslatedModel | None:
-        """Returns the model with one named size for all free sizes on an axis; None if no axis is free twice.
+        """The model with one named size for all free sizes on an axis; None if no axis is free twice.
 
         Keras writes every free size as `None` and checks only at run time that the sizes of two inputs agree.
         """
@@ -160,7 +160,7 @@ def _read_vocabularies(walk: ModelWalk, model: ModelConfig, assets: Mapping[str,
 
 
 def _read_training(document: Mapping[str, Json], compile_config: Source | None, walk: ModelWalk) -> Json:
-    """Returns the `training` section for the arguments of `compile`; None if there are none or they are unsupported."""
+    """The `training` section for the arguments of `compile`; None if there are none or they are unsupported."""
     path: JsonPath = () if compile_config else ("compile_config",)
     config = compile_config.value if compile_config else document.get("compile_config")
     if not isinstance(config, dict):
@@ -189,12 +189,12 @@ def readable_layers(source: Source, version: str | None = None) -> Iterator[tupl
 
 
 def model_name(model: ModelConfig) -> str:
-    """Returns the model's name, or `model` if it is one that Keras generated."""
+    """The model's name, or `model` if it is one that Keras generated."""
     return "model" if re.fullmatch(r"(model|functional|sequential)(_\d+)?", model.name) else valid_name(model.name)
 
 
 def decode_vocabulary(vocabulary: bytes, path: str, report: KerasReport) -> str:
-    """Returns the text of a vocabulary file; invalid UTF-8 is reported."""
+    """The text of a vocabulary file; invalid UTF-8 is reported."""
     try:
         return vocabulary.decode()
     except UnicodeDecodeError:

@@ -44,7 +44,7 @@ def refers_to(document: Document, reference: NameReference, item: NameDefinition
     if reference.kind == "input":
         return item.kind == "input" and reference.text == item.name
     if reference.kind == "figure":
-        return _is_in_figure(reference.text, item.name)
+        return _is_in_metric(reference.text, item.name)
     head = reference.text.partition("." if reference.kind == "source" else "/")[0]
     if any(character in head for character in "*?["):
         is_match = fnmatchcase(item.name, head) or (_holds_layers(document, item) and head.startswith(f"{item.name}_"))
@@ -74,8 +74,8 @@ def _holds_layers(document: Document, item: NameDefinition) -> bool:
     return is_own or item.type in library.block_types()
 
 
-def _is_in_figure(figure: str, name: str) -> bool:
-    return figure.removeprefix("val_").startswith(f"{name}_")
+def _is_in_metric(metric: str, name: str) -> bool:
+    return metric.removeprefix("val_").startswith(f"{name}_")
 
 
 def _names_inside_block(document: Document, reference: NameReference, item: NameDefinition) -> bool:

@@ -1,4 +1,4 @@
-"""The names that a spec offers at a place: values for `from`, layers, outputs, parameters, figures."""
+"""The names that a spec offers at a place: values for `from`, layers, outputs, parameters, metrics."""
 
 from __future__ import annotations
 
@@ -118,17 +118,17 @@ def parameters_in_scope(document: Document, path: JsonPath) -> list[OfferedName]
     return [*names, *([OfferedName("index", "number of the repetition, from 0")] if has_index else [])]
 
 
-def _figures(document: Document, check: SpecCheck | None, path: JsonPath) -> list[OfferedName]:
+def _metrics(document: Document, check: SpecCheck | None, path: JsonPath) -> list[OfferedName]:
     """The losses and metrics that training reports."""
-    root, figures = document.tree, ["loss"]
+    root, metrics = document.tree, ["loss"]
     for key in ("metrics", "weighted_metrics"):
         section = root.at(("training", key)) if root is not None else None
         lists: list[tuple[str, Node | None]] = [("", section)] if section is not None else []
         lists += [(f"{member.name}_", member.value) for member in section.members] if section is not None else []
         for prefix, node in lists:
             names = (item.text("type") or item.scalar for item in (node.items if node is not None else []))
-            figures += [f"{prefix}{name}" for name in names if isinstance(name, str)]
-    return [OfferedName(f"{prefix}{name}", "figure") for name in figures for prefix in ("val_", "")]
+            metrics += [f"{prefix}{name}" for name in names if isinstance(name, str)]
+    return [OfferedName(f"{prefix}{name}", "figure") for name in metrics for prefix in ("val_", "")]
 
 
 def _globals(document: Document, check: SpecCheck | None, path: JsonPath) -> list[OfferedName]:
@@ -154,10 +154,10 @@ _NAMED_PLACES: tuple[tuple[str, Names], ...] = (
     ("training.freeze.*", layer_names),
     ("training.weights.layers.*", layer_names),
     ("training.learning_rates.*", layer_names),
-    ("training.early_stopping.monitor", _figures),
-    ("training.reduce_on_plateau.monitor", _figures),
-    ("training.checkpoint.monitor", _figures),
-    ("sweep.metric", _figures),
+    ("training.early_stopping.monitor", _metrics),
+    ("training.reduce_on_plateau.monitor", _metrics),
+    ("training.checkpoint.monitor", _metrics),
+    ("sweep.metric", _metrics),
     ("lint.ignore.*.layers.*", layer_names),
 )
 """Where names may stand, in a scope: paths, in which `*` is any step, and `?` an item, a key, or nothing."""

@@ -59,7 +59,7 @@ def _applicable(schema: Any, node: Node | None, definitions: Mapping[str, Schema
 
 
 def _may_match(schema: Any, node: Node | None, definitions: Mapping[str, Schema]) -> bool:
-    """Tells whether an alternative has the type of a value; a value that is only begun may become any scalar."""
+    """Whether an alternative has the type of a value; a value that is only begun may become any scalar."""
     while isinstance(schema, Mapping) and "$ref" in schema:
         schema = definitions[schema["$ref"].rsplit("/", 1)[-1]]
     kinds = _kinds(schema) if isinstance(schema, Mapping) else ()
@@ -76,7 +76,7 @@ def _kinds(schema: Schema) -> tuple[str, ...]:
 
 
 def _matches(schema: Any, node: Node) -> bool:
-    """Tells whether a value fulfills a condition: types, keys, constants and their combinations."""
+    """Whether a value fulfills a condition: types, keys, constants and their combinations."""
     if not isinstance(schema, Mapping):
         return bool(schema)
     kinds = _kinds(schema)

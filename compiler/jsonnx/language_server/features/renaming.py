@@ -253,10 +253,10 @@ def _new_output(renaming: _Rename, reference: NameReference, head: str, output: 
     return renaming.new if uses else output
 
 
-def _new_figure(renaming: _Rename, figure: str) -> str:
+def _new_figure(renaming: _Rename, metric: str) -> str:
     """The name of a loss or a metric of an output."""
-    prefix = "val_" if figure.startswith("val_") else ""
-    rest = figure.removeprefix(prefix)
+    prefix = "val_" if metric.startswith("val_") else ""
+    rest = metric.removeprefix(prefix)
     outputs = sorted(renaming.names, key=len, reverse=True)
     old = next((name for name in outputs if rest.startswith(f"{name}_")), None)
-    return figure if old is None else f"{prefix}{renaming.names[old]}{rest[len(old) :]}"
+    return metric if old is None else f"{prefix}{renaming.names[old]}{rest[len(old) :]}"

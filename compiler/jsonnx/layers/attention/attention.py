@@ -25,7 +25,7 @@ Argument = Literal["query", "value", "key", "query_mask", "value_mask"]
 
 
 def inputs_by_argument(arguments: Sequence[str] | None, inputs: Sequence[Any]) -> dict[str, Any]:
-    """Returns the inputs by argument name. The value defaults to the query and the key to the value."""
+    """The inputs by argument name. The value defaults to the query and the key to the value."""
     help = 'name the inputs: "arguments": ["query", "value", "attention_mask"]'
     require(
         arguments is not None or len(inputs) <= 3, f"takes a query, a value and a key, got {len(inputs)} inputs", help
@@ -43,7 +43,7 @@ def inputs_by_argument(arguments: Sequence[str] | None, inputs: Sequence[Any]) -
 def inputs_and_masks(
     arguments: Sequence[str] | None, inputs: Sequence[Any], masks: Sequence[Any], masked_arguments: Sequence[str]
 ) -> dict[str, Any]:
-    """Returns the inputs by argument name; without an explicit mask argument, an input's own mask is used."""
+    """The inputs by argument name; without an explicit mask argument, an input's own mask is used."""
     by_argument = inputs_by_argument(arguments, inputs)
     implicit_masks = inputs_by_argument(arguments, masks)
     named = ("query", "value", "key")[: len(inputs)] if arguments is None else arguments

@@ -160,7 +160,7 @@ class ProjectedAttention(Layer):
     def checked_scores_shape(
         self, types: dict[str, TensorType], layout: AttentionLayout, heads: int, head_size: int
     ) -> tuple[Dim, ...]:
-        """Returns the shape of the scores. Raises ShapeError if the inputs do not fit."""
+        """The shape of the scores. Raises ShapeError if the inputs do not fit."""
         query, value = types["query"], types["value"]
         check_sequences(query, value, types["key"])
         for axis in layout.batch_axes:
@@ -223,7 +223,7 @@ class ProjectedAttention(Layer):
         heads: tuple[int, int],
         sizes: tuple[int, int],
     ) -> tuple[Value, Value]:
-        """Returns the heads' results, concatenated, and the scores.
+        """The heads' results, concatenated, and the scores.
 
         `heads` are the numbers of query heads and of key and value heads, `sizes` the features per head of key and
         value.
@@ -265,7 +265,7 @@ class ProjectedAttention(Layer):
     def attention_masks(
         self, g: Builder, operands: dict[str, Value], layout: AttentionLayout
     ) -> tuple[list[Value], bool]:
-        """Returns the masks, and whether it is certain that no query position has all its keys masked."""
+        """The masks, and whether it is certain that no query position has all its keys masked."""
         query, value, axis = operands["query"], operands["value"], layout.attention_axes[0]
         banded = band_mask(g, query, value, axis, causal=self.use_causal_mask, window=self.sliding_window)
         masks = [] if banded is None else [banded]

@@ -19,7 +19,7 @@ WAVELENGTH = "Longest wavelength of the sines and cosines, divided by 2 pi."
 
 
 def start_index() -> Any:
-    """Returns the attribute for the first position. KerasHub takes it as an argument of the call."""
+    """The attribute for the first position. KerasHub takes it as an argument of the call."""
     return attr(0, doc="First position, if the positions are not an input.", minimum=0, maximum=1 << 31)
 
 

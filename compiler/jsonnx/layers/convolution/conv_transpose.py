@@ -31,7 +31,7 @@ class ConvTranspose(KernelConv):
     output_padding: tuple[int, ...] | None
 
     def output_crops(self) -> list[tuple[int, int]]:
-        """Returns how much to crop at the start and end of each spatial axis; a negative end crop pads instead.
+        """How much to crop at the start and end of each spatial axis; a negative end crop pads instead.
 
         With padding `same`, n * stride elements remain without output_padding, and (n - 1) * stride + span % 2 +
         output_padding with it. The smaller half is cropped at the start, as in Keras on JAX and TensorFlow.
@@ -55,7 +55,7 @@ class ConvTranspose(KernelConv):
         return activated_type(x.with_shape(self.output_sizes(x)), self.activation)
 
     def output_sizes(self, x: TensorType) -> list[Dim]:
-        """Returns the shape of the output, with the channels on the same axis as in x."""
+        """The shape of the output, with the channels on the same axis as in x."""
         shape = list(x.shape)
         shape[channel_axis(x.rank, self.data_format)] = self.filters
         axes = spatial_axes(x.rank, self.data_format)

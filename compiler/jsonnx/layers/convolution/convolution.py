@@ -54,7 +54,7 @@ class ConvLayer(Layer):
         return SlidingWindows(self.kernel_size, self.strides, self.padding, self.dilation_rate)
 
     def input_channels(self, x: TensorType) -> int:
-        """Returns the number of input channels. Raises ShapeError if the input's rank or dtype does not fit."""
+        """The number of input channels. Raises ShapeError if the input's rank or dtype does not fit."""
         require_real(x)
         require_spatial(x, len(self.kernel_size), self.data_format)
         return x.static_size(channel_axis(x.rank, self.data_format))
@@ -170,7 +170,7 @@ class PerChannelConv(ConvLayer):
     depthwise_constraint: Constraint | None = attr(None, doc="Projection of the depthwise kernel after every update.")
 
     def depthwise_kernel(self, g: Builder, name: str, channels: int) -> Value:
-        """Returns the weight [*size, channels, depth_multiplier] as a grouped kernel [*size, 1, filters]."""
+        """The weight [*size, channels, depth_multiplier] as a grouped kernel [*size, 1, filters]."""
         shape = (*self.kernel_size, channels, self.depth_multiplier)
         kernel = g.param(name, shape, self.depthwise_initializer, self.depthwise_regularizer, self.depthwise_constraint)
         return g.reshape(kernel, (*self.kernel_size, 1, channels * self.depth_multiplier))

@@ -152,7 +152,7 @@ class RandomColorJitter(ColorAugmentation):
     hue_factor: Factor | None = attr(None, doc="Factor of RandomHue; null skips it.", minimum=0, maximum=1)
 
     def component_layers(self) -> list[ColorAugmentation]:
-        """Returns the layers that are applied, in order."""
+        """The layers that are applied, in order."""
         factors: list[tuple[Any, Any]] = [
             (RandomBrightness, self.brightness_factor),
             (RandomContrast, self.contrast_factor),

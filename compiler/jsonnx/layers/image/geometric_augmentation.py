@@ -42,7 +42,7 @@ PixelInterpolation = Literal["nearest", "bilinear"]
 
 
 def factor_range(factor: Any, minimum: float = -1) -> Range:
-    """Returns the range to draw from: the two numbers given, or -factor (but not below `minimum`) to factor."""
+    """The range to draw from: the two numbers given, or -factor (but not below `minimum`) to factor."""
     if isinstance(factor, tuple):
         low, high = sorted(factor)
         return low, high
@@ -71,7 +71,7 @@ class HostAugmentation:
         transform_labels: ClassVar[Callable[..., np.ndarray]]
 
     def augment(self, images: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, Transformation]:
-        """Returns the augmented images, and the parameters drawn for them."""
+        """The augmented images, and the parameters drawn for them."""
         import numpy as np
 
         channels_first = self.data_format == "channels_first"
@@ -148,7 +148,7 @@ class AffineAugmentation(Augmentation):
 
 
 def affine_transforms(*numbers: Any) -> np.ndarray:
-    """Returns transforms [images, 8] from numbers, or arrays with one number per image."""
+    """Transforms [images, 8] from numbers, or arrays with one number per image."""
     import numpy as np
 
     return np.stack(np.broadcast_arrays(*numbers, *[0] * (8 - len(numbers))), -1).astype(np.float32)

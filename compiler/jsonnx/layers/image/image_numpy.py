@@ -59,7 +59,7 @@ def _gather_pixels(images: Array, rows: Array, columns: Array, mode: str, fill: 
 
 
 def pixel_grid(images: Array) -> tuple[Array, Array]:
-    """Returns the row and the column of every pixel."""
+    """The row and the column of every pixel."""
     rows, columns = np.mgrid[: images.shape[1], : images.shape[2]].astype(np.float32)
     return rows, columns
 
@@ -76,7 +76,7 @@ def projective_transform(images: Array, transforms: Array, interpolation: str, m
 
 
 def homography(start: Array, end: Array) -> Array:
-    """Returns the transforms that map four corners [images, 4, 2] from `end` back to `start`."""
+    """The transforms that map four corners [images, 4, 2] from `end` back to `start`."""
     (x, y), (u, v) = np.moveaxis(end, -1, 0), np.moveaxis(start, -1, 0)
     zero, one = np.zeros_like(x), np.ones_like(x)
     rows = np.concatenate(
@@ -98,7 +98,7 @@ def resize_bilinear(images: Array, height: int, width: int) -> Array:
 
 
 def resize_weights(n: int, size: int, interpolation: str, antialias: bool) -> Array:
-    """Returns interpolation weights [n, size] of n input elements for `size` output elements, in float32 as in JAX.
+    """Interpolation weights [n, size] of n input elements for `size` output elements, in float32 as in JAX.
 
     With `antialias`, the kernel is as wide as an output element.
     """
@@ -128,14 +128,14 @@ def separable_blur(images: Array, vertical: Array, horizontal: Array) -> Array:
 
 
 def gaussian_kernel(size: int, sigma: float) -> Array:
-    """Returns Gaussian weights that sum to 1."""
+    """Gaussian weights that sum to 1."""
     x = np.arange(size, dtype=np.float32) - (size - 1) / 2
     weights = np.exp(-0.5 * (x / max(sigma, 1e-6)) ** 2)
     return np.asarray(weights / weights.sum(), np.float32)
 
 
 def box_masks(images: Array, x: Array, y: Array) -> Array:
-    """Returns one mask per image, true inside the box from x[0] to x[1] and y[0] to y[1]."""
+    """One mask per image, true inside the box from x[0] to x[1] and y[0] to y[1]."""
     rows, columns = pixel_grid(images)
     x, y = x[..., None, None], y[..., None, None]
     return ((columns >= x[0]) & (columns < x[1]) & (rows >= y[0]) & (rows < y[1]))[..., None]
@@ -160,7 +160,7 @@ def rescale_range(images: Array, source: tuple[float, float], target: tuple[floa
 
 
 def to_grayscale(images: Array) -> Array:
-    """Returns the luminance of RGB images, as one channel."""
+    """The luminance of RGB images, as one channel."""
     if images.shape[-1] == 1:
         return images
     return np.asarray(images @ np.array([[0.2989], [0.5870], [0.1140]], np.float32))

@@ -102,7 +102,7 @@ class FixedSizeOutput(Layer):
     data_format: DataFormat | None = attr(None, doc=DATA_FORMAT)
 
     def output_type(self, x: TensorType) -> TensorType:
-        """Returns the type of the output. Raises ShapeError if x is not an image."""
+        """The type of the output. Raises ShapeError if x is not an image."""
         require_spatial(x, 2, self.data_format)
         float_type(x)
         shape = list(x.shape)
@@ -111,7 +111,7 @@ class FixedSizeOutput(Layer):
         return x.with_shape(shape)
 
     def aspect_ratio_window(self, x: TensorType) -> list[tuple[int, int]]:
-        """Returns start and size along each axis of the largest centered window with the output's aspect ratio."""
+        """Start and size along each axis of the largest centered window with the output's aspect ratio."""
         h, w = (x.static_size(axis) for axis in spatial_axes(x.rank, self.data_format))
         return self.aspect_ratio_window_of(h, w)
 

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def centered_moments(g: Builder, x: Value, axes: list[int], keep: Value | None = None) -> tuple[Value, Value, Value]:
-    """Returns the mean along axes, x minus the mean, and the variance, over the positions where `keep` is true."""
+    """The mean along axes, x minus the mean, and the variance, over the positions where `keep` is true."""
     if keep is None:
         return centered_moments_with(g, x, lambda x: g.ReduceMean(x, axes, keepdims=1))
     zero = g.const(0, x.dtype)
@@ -22,7 +22,7 @@ def centered_moments(g: Builder, x: Value, axes: list[int], keep: Value | None =
 
 
 def centered_moments_with(g: Builder, x: Value, reduce_mean: Callable[[Value], Value]) -> tuple[Value, Value, Value]:
-    """Returns mean, centered values and variance, with `reduce_mean` as the averaging function."""
+    """Mean, centered values and variance, with `reduce_mean` as the averaging function."""
     mean = reduce_mean(x)
     centered = g.Add(x, g.Neg(mean))  # unlike Sub's, this gradient sums before it negates
     # The variance's gradient through the mean is 0, as the centered values sum to 0: it need not be computed.
@@ -31,7 +31,7 @@ def centered_moments_with(g: Builder, x: Value, reduce_mean: Callable[[Value], V
 
 
 def stop_gradient(g: Builder, x: Value) -> Value:
-    """Returns x with its gradient blocked."""
+    """X with its gradient blocked."""
     with g.detached():
         return g.Identity(x)
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def current_value(g: Builder, state: Any) -> Value:
-    """Returns a state's current value within the step: a shared layer updates its states at every call."""
+    """A state's current value within the step: a shared layer updates its states at every call."""
     return g.updates.get(state.name, state)
 
 
@@ -29,7 +29,7 @@ def update_average(g: Builder, moving_average: Any, batch_statistic: Value, mome
 
 
 def average_before_step(g: Builder, moving_average: Any, batch_statistic: Value, momentum: float) -> Value:
-    """Returns the moving average before the batch is added, or before each of its steps for [steps, channels]."""
+    """The moving average before the batch is added, or before each of its steps for [steps, channels]."""
     average = current_value(g, moving_average)
     if batch_statistic.rank == 1:
         return average
@@ -46,7 +46,7 @@ def average_before_step(g: Builder, moving_average: Any, batch_statistic: Value,
 
 
 def _decay_weights(g: Builder, batch: Value, momentum: float) -> tuple[Any, Value]:
-    """Returns the factor of the old average, and the weights of the steps, [1, steps]."""
+    """The factor of the old average, and the weights of the steps, [1, steps]."""
     steps = batch.shape[0]
     if isinstance(steps, int):
         require_constant_size(f"needs {steps} weights", steps)

@@ -171,7 +171,7 @@ class BatchNormalization(Layer):
     def _renorm_correction(
         self, g: Builder, mean: Value, deviation: Value, moving_mean: Any, moving_variance: Any, steps: int
     ) -> tuple[Value, Value]:
-        """Returns the factor r and the offset d of renormalization; updates all moving averages."""
+        """The factor r and the offset d of renormalization; updates all moving averages."""
         moving_deviation, renorm_mean, renorm_deviation = self.renorm_states(g, moving_mean.shape)
         bounds = self.renorm_clipping or RenormClipping()  # type: ignore[call-arg]
         means, deviations = (g.reshape(x, mean.shape[1 : steps + 2]) for x in (mean, deviation))
@@ -193,7 +193,7 @@ class BatchNormalization(Layer):
         return factor, offset
 
     def renorm_states(self, g: Builder, shape: Any) -> tuple[Any, Any, Any]:
-        """Returns the moving deviation for inference, and the mean and deviation for the correction."""
+        """The moving deviation for inference, and the mean and deviation for the correction."""
         deviation = SquareRootOf(of=self.moving_variance_initializer)
         return (
             g.state("moving_stddev", shape, deviation),
@@ -264,7 +264,7 @@ class LayerNormalization(Layer):
 
 
 def weight_shape(x: TensorType | Value, axes: int | Sequence[int]) -> list[Any]:
-    """Returns the sizes along the axes, sorted as given: -1 comes before 1, as in Keras."""
+    """The sizes along the axes, sorted as given: -1 comes before 1, as in Keras."""
     return [x.shape[axis] for axis in ([axes] if isinstance(axes, int) else sorted(axes))]
 
 

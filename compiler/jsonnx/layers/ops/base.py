@@ -78,7 +78,7 @@ class ConstantOperand:
         )
 
     def flat_values(self) -> list[Any]:
-        """Returns all numbers, in row-major order."""
+        """All numbers, in row-major order."""
         return _flatten(self.values)
 
     @property
@@ -135,7 +135,7 @@ ConstantArgument = Annotated[ConstantOperand, ConstantCodec()]
 
 
 def constant_argument(name: str) -> Any:
-    """Returns an attribute that replaces a tensor argument by a constant."""
+    """An attribute that replaces a tensor argument by a constant."""
     return attr(None, doc=f"A constant for the argument `{name}`, which is then left out of `from`.")
 
 
@@ -195,12 +195,12 @@ def graph_dtype(g: Builder, dtype: str) -> str:
 
 
 def float_dtype(dtype: str) -> str:
-    """Returns the type itself if it is floating-point, otherwise float32."""
+    """The type itself if it is floating-point, otherwise float32."""
     return dtype if is_float_dtype(dtype) else "float32"
 
 
 def sum_dtype(dtype: str) -> str:
-    """Returns the element type of a sum: booleans and small integers are summed as int32."""
+    """The element type of a sum: booleans and small integers are summed as int32."""
     return dtype if is_float_dtype(dtype) or dtype == "int64" else "int32"
 
 
@@ -210,7 +210,7 @@ def require_numbers(*operands: Any) -> None:
 
 
 def promoted_dtype(*operands: Any) -> str:
-    """Returns the element type that tensors and constants are promoted to, as in keras.ops."""
+    """The element type that tensors and constants are promoted to, as in keras.ops."""
     require_numbers(*operands)
     strong = [x.dtype for x in operands if not (isinstance(x, ConstantOperand) and x.is_scalar)]
     weak = [x.dtype for x in operands if isinstance(x, ConstantOperand) and x.is_scalar]
@@ -234,12 +234,12 @@ def as_dtype(g: Builder, x: Value | ConstantOperand, dtype: str) -> Value:
 
 
 def compute_dtype(dtype: str) -> str:
-    """Returns the element type to compute in: onnxruntime has few operators for narrow types."""
+    """The element type to compute in: onnxruntime has few operators for narrow types."""
     return "int32" if dtype in ("uint8", "bool") else dtype
 
 
 def broadcast_shape(*operands: Any) -> tuple[Dim, ...]:
-    """Returns the broadcast shape of the operands. Raises ShapeError if they do not broadcast."""
+    """The broadcast shape of the operands. Raises ShapeError if they do not broadcast."""
     shape: tuple[Dim, ...] = ()
     for x in operands:
         merged = broadcast(shape, x.shape)

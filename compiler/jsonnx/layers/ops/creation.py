@@ -64,7 +64,7 @@ OptionalNumber = Annotated[int | float | AxisSize | None, UnionCodec(_NULL, _NUM
 
 
 def resolved(x: TensorType, number: Any) -> Any:
-    """Returns a number, or the size that stands for it, which may be symbolic. Raises ShapeError for a missing axis."""
+    """A number, or the size that stands for it, which may be symbolic. Raises ShapeError for a missing axis."""
     return x.shape[axis_of(x, number.axis)] if isinstance(number, AxisSize) else number
 
 

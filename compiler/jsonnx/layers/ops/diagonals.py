@@ -22,7 +22,7 @@ class DiagonalOp(Operation):
     axis2: int = attr(1, doc="Axis of the matrix columns.")
 
     def diagonal_indices(self, x: TensorType) -> tuple[list[int], list[int]]:
-        """Returns the permutation that moves the matrix axes last, and the diagonal's indices in a flattened matrix."""
+        """The permutation that moves the matrix axes last, and the diagonal's indices in a flattened matrix."""
         require_numbers(x)
         row_axis, column_axis = axis_of(x, self.axis1), axis_of(x, self.axis2)
         require(row_axis != column_axis, f"needs two axes, got {self.axis1} twice", code="invalid-value")

@@ -51,7 +51,7 @@ def parse_slice(text: str) -> slice:
 
 
 def slice_length(size: Dim, part: slice) -> Dim:
-    """Returns the number of elements of a slice, symbolic if the axis' size is."""
+    """The number of elements of a slice, symbolic if the axis' size is."""
     if isinstance(size, int):
         return len(range(*part.indices(size)))
     start, stop, step = part.start, part.stop, part.step
@@ -82,7 +82,7 @@ class GetItem(Operation):
     key: Key = attr(doc="Indices, starting with the batch axis: " + KEY_SYNTAX + ".")
 
     def _indexers(self, x: TensorType) -> list[Any]:
-        """Returns an integer or slice for every axis of x, and None between them for new axes."""
+        """An integer or slice for every axis of x, and None between them for new axes."""
         key = list(self.key)
         require(key.count("...") <= 1, 'has "..." twice in its key', code="invalid-value")
         count = sum(item is not None and item != "..." for item in key)
@@ -141,16 +141,16 @@ class GetItem(Operation):
 
 
 def forward_slice(part: slice, size: int) -> slice:
-    """Returns the elements of a backward slice as a forward slice."""
+    """The elements of a backward slice as a forward slice."""
     indices = range(*part.indices(size))
     return slice(indices[-1], indices[0] + 1, -part.step) if indices else slice(0, 0, 1)
 
 
 def one_element_slice(index: int) -> slice:
-    """Returns the slice of a single element."""
+    """The slice of a single element."""
     return slice(index, index + 1 if index != -1 else None, 1)
 
 
 def as_slice(indexer: Any) -> slice:
-    """Returns a slice unchanged, and a one-element slice for an integer."""
+    """A slice unchanged, and a one-element slice for an integer."""
     return indexer if isinstance(indexer, slice) else slice(0, 1, 1)

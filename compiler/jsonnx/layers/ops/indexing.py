@@ -94,7 +94,7 @@ class TakeAlongAxis(GatherOp):
         return TensorType(x.dtype, self._broadcast_shapes(x, indices, axis)[1])
 
     def _broadcast_shapes(self, x: Any, indices: Any, axis: int) -> tuple[tuple[Dim, ...], tuple[Dim, ...]]:
-        """Returns the shapes of both after broadcasting all axes except `axis`."""
+        """The shapes of both after broadcasting all axes except `axis`."""
         others = [(*value.shape[:axis], 1, *value.shape[axis + 1 :]) for value in (x, indices)]
         merged = broadcast(others[0], others[1])
         require(

@@ -34,7 +34,7 @@ class EinsumProduct(MultiTensorOp):
     x2: ConstantArgument | None = constant_argument("x2")
 
     def equation(self, x1: Any, x2: Any) -> str:
-        """Returns the einsum equation for these operands. Raises ShapeError if they do not fit."""
+        """The einsum equation for these operands. Raises ShapeError if they do not fit."""
         raise NotImplementedError
 
     def result_type(self, x1: Any, x2: Any) -> TensorType:
@@ -45,7 +45,7 @@ class EinsumProduct(MultiTensorOp):
 
 
 def distinct_letters(*counts: int) -> list[str]:
-    """Returns strings of distinct letters with these lengths."""
+    """Strings of distinct letters with these lengths."""
     groups, unused = [], ascii_letters
     for count in counts:
         groups.append(unused[:count])
@@ -57,7 +57,7 @@ def distinct_letters(*counts: int) -> list[str]:
 
 
 def parse_terms(equation: str, operands: tuple[Any, ...]) -> tuple[list[str], str]:
-    """Returns the letters of each operand and of the result, dots expanded. Raises ShapeError on a mismatch."""
+    """The letters of each operand and of the result, dots expanded. Raises ShapeError on a mismatch."""
     left, arrow, result = equation.replace(" ", "").partition("->")
     terms = left.split(",")
     well_formed = all(
@@ -84,7 +84,7 @@ def parse_terms(equation: str, operands: tuple[Any, ...]) -> tuple[list[str], st
 
 
 def einsum_type(equation: str, operands: tuple[Any, ...]) -> TensorType:
-    """Returns the type of an einsum's result."""
+    """The type of an einsum's result."""
     terms, result = parse_terms(equation, operands)
     sizes: dict[str, Dim] = {}
     for term, x in zip(terms, operands, strict=True):

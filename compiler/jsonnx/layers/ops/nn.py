@@ -43,7 +43,7 @@ class LayerOp(Operation):
     """Base class of functions that are implemented by a layer."""
 
     def make_layer(self, x: TensorType) -> Layer:
-        """Returns the layer for an input type. Raises ShapeError if there is none."""
+        """The layer for an input type. Raises ShapeError if there is none."""
         raise NotImplementedError
 
     def infer(self, x: TensorType) -> OutputTypes:
@@ -164,7 +164,7 @@ class ExtractPatches(Operation):
         return super().max_operators() + prod(as_pair(self.size))
 
     def _window_geometry(self, x: TensorType) -> list[tuple[int, int, int, int, int]]:
-        """Returns size, stride, dilation and padding at start and end, for height and width."""
+        """Size, stride, dilation and padding at start and end, for height and width."""
         require_numbers(x)
         require(x.rank == 4, f"needs images, [batch, height, width, channels], got {x}")
         geometry = []
@@ -210,7 +210,7 @@ class SpaceDepthOp(Operation):
     data_format: DataFormat = attr("channels_last", doc=DATA_FORMAT)
 
     def _image_sizes(self, x: TensorType) -> tuple[Dim, Dim, int]:
-        """Returns height, width and channels."""
+        """Height, width and channels."""
         require_numbers(x)
         require(x.rank == 4, f"needs images, got {x}")
         channels_first = self.data_format == "channels_first"
@@ -289,7 +289,7 @@ class NormalizationOp(MultiTensorOp):
         return TensorType(float_dtype(x.dtype), x.shape)
 
     def factor_shape(self, x: Any, axes: list[int], factor: Any) -> tuple[Dim, ...]:
-        """Returns the shape in which a factor broadcasts against x: along the axes, if it has fewer axes than x."""
+        """The shape in which a factor broadcasts against x: along the axes, if it has fewer axes than x."""
         if factor.rank == x.rank or axes == [x.rank - 1]:
             return tuple(factor.shape)
         return tuple(x.shape[axis] if axis in axes else 1 for axis in range(x.rank))

@@ -60,7 +60,7 @@ class Norm(Operation):
         return TensorType(float_dtype(x.dtype), reduced_shape(x, axes, self.keepdims))
 
     def _axes(self, x: TensorType) -> list[int]:
-        """Returns the axes in the order given, which the order of the sums depends on."""
+        """The axes in the order given, which the order of the sums depends on."""
         if self.axis is None:
             return list(range(x.rank))
         axes_of(x, self.axis)

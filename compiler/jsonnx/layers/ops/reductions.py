@@ -35,13 +35,13 @@ KEEPDIMS = "Whether to keep the reduced axes, with size 1."
 
 
 def reduction_axes(x: TensorType, axis: int | tuple[int, ...] | None) -> list[int]:
-    """Returns the axes of a reduction; all axes for None."""
+    """The axes of a reduction; all axes for None."""
     require(axis != (), "has an empty list of axes", "leave axis out for all axes", "invalid-value")
     return list(range(x.rank)) if axis is None else axes_of(x, axis)
 
 
 def reduced_shape(x: TensorType, axes: list[int], keepdims: bool) -> tuple[Dim, ...]:
-    """Returns the shape after reducing some axes."""
+    """The shape after reducing some axes."""
     return tuple(1 if axis in axes else size for axis, size in enumerate(x.shape) if keepdims or axis not in axes)
 
 

@@ -194,7 +194,7 @@ class Pad(Operation):
         return g.refine(y, shape)
 
     def _padded_parts(self, g: Builder, x: Value, axis: int, pair: tuple[int, int]) -> list[Value]:
-        """Returns the parts to concatenate along an axis: padding before, x, and padding after."""
+        """The parts to concatenate along an axis: padding before, x, and padding after."""
         sides = []
         for side_index, width in enumerate(pair):
             if not width:

@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 
 def as_tuple(value: int | Sequence[int]) -> tuple[int, ...]:
-    """Returns one or several numbers as a tuple."""
+    """One or several numbers as a tuple."""
     return (value,) if isinstance(value, int) else tuple(value)
 
 
 def new_axes(count: int, axes: int | Sequence[int]) -> list[int]:
-    """Returns the positions of new axes in a result of rank `count`, counted from 0."""
+    """The positions of new axes in a result of rank `count`, counted from 0."""
     positions = sorted(axis % count for axis in as_tuple(axes) if -count <= axis < count)
     fits = len(positions) == len(as_tuple(axes)) == len(set(positions))
     require(fits, f"has the new axes {list(as_tuple(axes))}, where there are {count}", "each axis once; the batch is 0")
@@ -148,7 +148,7 @@ class Permutation(Operation):
     """Base class of functions that permute the axes."""
 
     def order(self, x: TensorType) -> list[int]:
-        """Returns the input axis of each output axis."""
+        """The input axis of each output axis."""
         raise NotImplementedError
 
     def infer(self, x: TensorType) -> TensorType:

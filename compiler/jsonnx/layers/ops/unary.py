@@ -293,7 +293,7 @@ class EqualElements(Operation):
     value: ClassVar[float] = 0
 
     def checked(self, type: TensorType) -> TensorType:
-        """Returns the type of the result. Raises ShapeError if it cannot hold the value."""
+        """The type of the result. Raises ShapeError if it cannot hold the value."""
         require_in_range(self.value, type.dtype, "fill_value")
         return type
 

@@ -12,7 +12,7 @@ import numpy as np
 def frequent_tokens(
     batches: Iterable[np.ndarray], excluded: Collection[Any], max_tokens: int | None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the most frequent tokens (ties in descending order) and their inverse document frequencies.
+    """The most frequent tokens (ties in descending order) and their inverse document frequencies.
 
     The inverse document frequency is `log(1 + samples / (1 + samples that contain the token))`.
     """
@@ -32,7 +32,7 @@ def frequent_tokens(
 
 
 def statistic_of_present(batches: Iterable[np.ndarray], strategy: str) -> np.ndarray:
-    """Returns the `mean`, the `median` or the `most_frequent` value of each feature along the last axis, of values that
+    """The `mean`, the `median` or the `most_frequent` value of each feature along the last axis, of values that
     are not NaN. For samples without axes, it is one number. A feature without values gets NaN.
 
     Only the mean is computed batch by batch; the others need all values in memory.
@@ -70,7 +70,7 @@ UNREACHABLE_BOUNDARY = np.finfo(np.float32).max
 
 
 def quantile_boundaries(batches: Iterable[np.ndarray], bins: int, epsilon: float) -> np.ndarray:
-    """Returns boundaries between ranges that contain about equally many values.
+    """Boundaries between ranges that contain about equally many values.
 
     The values are first thinned out to `1 / epsilon` of them; quantiles are interpolated between those.
     """

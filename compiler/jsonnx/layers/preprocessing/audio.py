@@ -179,7 +179,7 @@ class MelSpectrogram(Layer):
         return self.max_freq or int(self.sampling_rate / 2)
 
     def frame_count(self, samples: Dim) -> Dim:
-        """Returns the number of frames of the signal, padded by half a transform at both ends."""
+        """The number of frames of the signal, padded by half a transform at both ends."""
         return (samples + self.fft_length // 2 * 2 - self.fft_length) // self.sequence_stride + 1
 
     def infer(self, x: TensorType) -> TensorType:
@@ -239,7 +239,7 @@ class MelSpectrogram(Layer):
         return g.Sub(last, g.Abs(g.Sub(last, phase)))
 
     def window_values(self) -> np.ndarray:
-        """Returns the window function's values, centered within the transform length."""
+        """The window function's values, centered within the transform length."""
         import numpy as np
 
         window = (
@@ -253,7 +253,7 @@ class MelSpectrogram(Layer):
         return np.pad(window, (before, self.fft_length - self.frame_length - before))
 
     def mel_weights(self) -> np.ndarray:
-        """Returns the weight of each frequency in each band, [bins, bands], computed in float32 as in Keras."""
+        """The weight of each frequency in each band, [bins, bands], computed in float32 as in Keras."""
         import numpy as np
 
         def mel(frequency: Any) -> Any:

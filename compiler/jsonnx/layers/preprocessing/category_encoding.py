@@ -13,7 +13,7 @@ NO_SPARSE = "Only false is supported: tensors in ONNX models are dense."
 
 
 def encoded_type(x: TensorType, mode: str, depth: int) -> TensorType:
-    """Returns the type of indices encoded as vectors of size `depth`. Raises ShapeError if an axis is missing."""
+    """The type of indices encoded as vectors of size `depth`. Raises ShapeError if an axis is missing."""
     if mode == "one_hot":
         leading = x.shape[:-1] if x.rank > 1 and x.shape[-1] == 1 else x.shape
         return TensorType("float32", (*leading, depth))

@@ -190,7 +190,7 @@ class LookupTable(NamedTuple):
         return g.Mul(counts, self._idf_vector(g)) if self.mode == "tf_idf" else counts
 
     def _reject_unknown(self, g: Builder, index: Value) -> Value:
-        """Returns the indices; a Gather that is out of bounds makes onnxruntime fail if any token is unknown."""
+        """The indices; a Gather that is out of bounds makes onnxruntime fail if any token is unknown."""
         is_unknown = g.cast(g.Equal(index, UNKNOWN_INDEX), "int64")
         return g.Add(index, g.Gather(g.const([0], "int64"), is_unknown))
 
@@ -226,7 +226,7 @@ UNKNOWN_INDEX, DROPPED_INDEX = -1, -2
 
 
 def canonical_output_mode(name: str) -> str:
-    """Returns the current name of an output mode."""
+    """The current name of an output mode."""
     return {"binary": "multi_hot", "tf-idf": "tf_idf"}.get(name, name)
 
 

@@ -41,12 +41,12 @@ Numbers = Annotated[Any, NumbersCodec()]
 
 
 def shape_of(numbers: Any, name: str) -> tuple[int, ...]:
-    """Returns the shape of an argument of nested lists. Raises ShapeError if lists of one level differ in length."""
+    """The shape of an argument of nested lists. Raises ShapeError if lists of one level differ in length."""
     return nested_shape(numbers, f"has lists of different lengths in {name}")
 
 
 def float_type(x: TensorType) -> TensorType:
-    """Returns the type after a cast to floating point. Raises ShapeError for strings and booleans."""
+    """The type after a cast to floating point. Raises ShapeError for strings and booleans."""
     require(x.dtype not in ("string", "bool"), f"needs numbers, got {x}")
     return x.with_dtype("float32")
 
@@ -116,7 +116,7 @@ class Normalization(Adaptable):
         return {"mean": mean, "variance": variance}
 
     def statistics_axes(self, x: TensorType) -> list[int]:
-        """Returns the axes with separate statistics, counted from 0, the batch axis."""
+        """The axes with separate statistics, counted from 0, the batch axis."""
         return axes_of(x, () if self.axis is None else self.axis)
 
     def infer(self, x: TensorType) -> TensorType:

@@ -50,7 +50,7 @@ class Bidirectional(Layer):
     )
 
     def direction_layers(self) -> tuple[Any, Any]:
-        """Returns the forward and the backward layer."""
+        """The forward and the backward layer."""
         return self.layer, self.backward_layer or self.layer.replace(go_backwards=True)
 
     def output_names(self) -> tuple[str, ...]:
@@ -113,7 +113,7 @@ class Bidirectional(Layer):
         return self.run_batch_major(g, x, states, mask or implicit_mask(masks, states))
 
     def run_batch_major(self, g: Builder, x: Value, states: Sequence[Value], mask: Value | None) -> Any:
-        """Returns the outputs for an input [batch, time, ...] and a mask that `check_mask` accepts."""
+        """The outputs for an input [batch, time, ...] and a mask that `check_mask` accepts."""
         forward, backward = self.direction_layers()
         x, mask, half = swap_batch_and_time(g, x), time_major_mask(g, mask), len(states) // 2
         y, last = run_direction(g, "forward", forward, x, states[:half], mask)

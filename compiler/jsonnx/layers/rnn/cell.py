@@ -35,7 +35,7 @@ class Cell(Layer):
         raise NotImplementedError
 
     def state_types(self, x: TensorType) -> tuple[TensorType, ...]:
-        """Returns the types of the states, given one step's input. Raises ShapeError if the input does not fit."""
+        """The types of the states, given one step's input. Raises ShapeError if the input does not fit."""
         raise NotImplementedError
 
     def emit_loop_invariants(self, g: Builder, x: TensorType) -> Any:
@@ -88,7 +88,7 @@ class StackedRNNCells(Cell):
     cells: tuple[Layer, ...] = attr(doc="The cells, first to last.")
 
     def named_cells(self) -> list[tuple[str, Cell]]:
-        """Returns the cells by name. Raises ShapeError if there are none or one is not a cell."""
+        """The cells by name. Raises ShapeError if there are none or one is not a cell."""
         require(bool(self.cells), "needs a cell, got an empty list")
         return list(zip(numbered_names(self.cells), map(require_cell, self.cells), strict=True))
 
@@ -138,7 +138,7 @@ class StackedRNNCells(Cell):
 
 
 def require_cell(cell: Layer) -> Cell:
-    """Returns the layer as a cell. Raises ShapeError if it is not one."""
+    """The layer as a cell. Raises ShapeError if it is not one."""
     help = "SimpleRNNCell, GRUCell, LSTMCell and StackedRNNCells are cells"
     if not isinstance(cell, Cell):
         require(False, f"has {cell.type_name} as a cell", help, "unsupported-argument")

@@ -45,7 +45,7 @@ def _onnx_relu(relu: Any) -> OnnxActivation | None:
 
 
 def _if_monotonic(name: str, alpha: float) -> OnnxActivation | None:
-    """Returns the activation if it is monotonic: its gradient is computed from its result, which must be invertible."""
+    """The activation if it is monotonic: its gradient is computed from its result, which must be invertible."""
     return (name, alpha, None) if alpha >= 0 else None
 
 
@@ -63,12 +63,12 @@ ONNX_ACTIVATIONS: dict[str, Callable[[Any], OnnxActivation | None]] = {
 
 
 def onnx_activation(activation: ActivationFunction | None) -> OnnxActivation | None:
-    """Returns an activation in the operators' terms, or None if they do not have it."""
+    """An activation in the operators' terms, or None if they do not have it."""
     return ONNX_ACTIVATIONS.get(activation.type_name if activation else "linear", lambda _: None)(activation)
 
 
 def activation_attributes(default: Sequence[str], *activations: ActivationFunction | None) -> dict[str, Any]:
-    """Returns the operator's attributes for these activations; none if they are its defaults."""
+    """The operator's attributes for these activations; none if they are its defaults."""
     functions = [function for function in map(onnx_activation, activations) if function is not None]
     if [name for name, _, _ in functions] == list(default):
         return {}

@@ -86,7 +86,7 @@ class Recurrent(Layer):
         return self.run_batch_major(g, x, states, mask or implicit_mask(masks, states))
 
     def run_batch_major(self, g: Builder, x: Value, states: Sequence[Value], mask: Value | None) -> Any:
-        """Returns the outputs for an input [batch, time, ...] and a mask that `check_mask` accepts."""
+        """The outputs for an input [batch, time, ...] and a mask that `check_mask` accepts."""
         y, last = self.run_time_major(g, swap_batch_and_time(g, x), states, time_major_mask(g, mask))
         if self.return_sequences:
             y = to_batch_major(g, y, flip=self.go_backwards)
@@ -106,7 +106,7 @@ def split_states_and_mask(states_and_mask: Sequence[TypeOrValue]) -> tuple[Seque
 
 
 def effective_mask(inputs: Sequence[TypeOrValue], masks: Sequence[TypeOrValue | None]) -> TypeOrValue | None:
-    """Returns the mask that applies: the mask input if there is one, otherwise the sequence's own mask."""
+    """The mask that applies: the mask input if there is one, otherwise the sequence's own mask."""
     return split_states_and_mask(inputs[1:])[1] or masks[0]
 
 
@@ -119,7 +119,7 @@ def check_mask(x: TensorType, mask: TensorType | None, *, unroll: bool = False) 
 
 
 def implicit_mask(masks: Sequence[Value | None], states: Sequence[Value]) -> Value | None:
-    """Returns the sequence's own mask, or None if initial states are given: in that case Keras ignores the mask."""
+    """The sequence's own mask, or None if initial states are given: in that case Keras ignores the mask."""
     return None if states else masks[0]
 
 
@@ -133,7 +133,7 @@ def time_major_mask(g: Builder, mask: Value | None) -> Value | None:
 
 
 def timestep_type(x: TensorType) -> TensorType:
-    """Returns the type of one step of [batch, time, ...]."""
+    """The type of one step of [batch, time, ...]."""
     return x.with_shape((x.shape[0], *x.shape[2:]))
 
 

@@ -155,7 +155,7 @@ class GatedCell(Cell, GatedArguments):
 def dropout_masks(
     g: Builder, cell: Any, count: int, input: Sequence[Dim], state: Sequence[Dim]
 ) -> tuple[list[Value], list[Value]]:
-    """Returns `count` dropout masks for inputs and for states each; none in inference or without dropout."""
+    """`count` dropout masks for inputs and for states each; none in inference or without dropout."""
 
     def masks(name: str, rate: float, shape: Sequence[Dim]) -> list[Value]:
         if not g.training or not rate:
@@ -282,7 +282,7 @@ class UnitForgetBias(Initializer):
 
 
 def lstm_bias_initializer(start: Initializer, *, ones: bool) -> Initializer:
-    """Returns the initializer of an LSTM's bias, optionally with ones for the forget gate."""
+    """The initializer of an LSTM's bias, optionally with ones for the forget gate."""
     return UnitForgetBias(others=start, seed=getattr(start, "seed", None)) if ones else start
 
 

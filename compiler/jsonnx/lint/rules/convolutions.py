@@ -72,13 +72,13 @@ def receptive_field(network: LintedNetwork) -> Iterator[Finding]:
         origin = next((name for name in network.typed.inputs if images[call.name] is image), "")
         if windows.padding != "same" or len(sizes) < 2 or origin in reported:
             continue
-        fault = _field_fault(call, windows.spans, sizes, before, image)
-        if fault is not None:
+        error = _field_error(call, windows.spans, sizes, before, image)
+        if error is not None:
             reported.add(origin)
-            yield Finding(call.path, fault, "use smaller kernels, fewer layers or strides, or larger images")
+            yield Finding(call.path, error, "use smaller kernels, fewer layers or strides, or larger images")
 
 
-def _field_fault(call: Call, spans: list[int], sizes: list[Any], before: list[Field], image: list[Any]) -> str | None:
+def _field_error(call: Call, spans: list[int], sizes: list[Any], before: list[Field], image: list[Any]) -> str | None:
     for span, size, field, total in zip(spans, sizes, before, image, strict=True):
         if not isinstance(size, int) or not isinstance(total, int) or span == 1:
             continue

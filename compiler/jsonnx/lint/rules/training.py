@@ -97,7 +97,7 @@ def monitors_training_loss(network: LintedNetwork) -> Iterator[Finding]:
         section: Any = getattr(training, key)
         monitor = section.monitor if section is not None else None
         if monitor is not None and not is_validation_name(monitor):
-            message = f"{monitor!r} is monitored, a figure of the training data"
+            message = f"{monitor!r} is monitored, a metric of the training data"
             path = ("training", key, "monitor")
             fix = set_key(network, path, f"val_{monitor}")
             yield Finding(path, message, f"monitor 'val_{monitor}'", fix=fix)

@@ -41,5 +41,5 @@ PASSES = (
 
 
 def optimize_for_inference(graph: Graph) -> Graph:
-    """Returns a graph with the same inputs and outputs and fewer operators; results differ by rounding only."""
+    """A graph with the same inputs and outputs and fewer operators; results differ by rounding only."""
     return reduce(lambda result, apply: apply(result), PASSES, graph)

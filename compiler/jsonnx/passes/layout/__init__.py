@@ -10,7 +10,7 @@ from .rules import RULES
 
 
 def propagate_transposes(graph: Graph, rules: Mapping[str, Rule] = RULES) -> Graph:
-    """Returns a graph that computes the same values with fewer transposes, or the graph itself if there would be more.
+    """A graph that computes the same values with fewer transposes, or the graph itself if there would be more.
 
     Only reductions may round differently. Random inputs may get another order of axes, since their elements are
     independent.

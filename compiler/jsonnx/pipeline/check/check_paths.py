@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ...core.diagnostics import Diagnostic, JsonPath, Report, Severity, UsageError
-from ...core.files.data_formats import data_suffix_fault
+from ...core.files.data_formats import data_suffix_error
 from ...core.files.files import MissingFile, UnsafePath, check_beneath, display_path
 from ...core.files.spec_folders import (
     DATA_FOLDER_HELP,
@@ -15,7 +15,7 @@ from ...core.files.spec_folders import (
     UNSAFE_DATA_HELP,
     WEIGHT_FILE_SUFFIXES,
     SpecFolders,
-    suffix_fault,
+    suffix_error,
 )
 from ...sections.data_section import DATA_PARTS, named_files
 from .check import CheckedSpec
@@ -68,12 +68,14 @@ def _check_data_file(file: NamedFile, folders: SpecFolders, missing: Severity, r
     try:
         names = folders.expand(file.name)
         part = str(file.path[2])
-        suffix = next((fault for name in names if (fault := _check_item(name, folders, part)) is not None), None)
+        suffix = next(
+            (diagnostic for name in names if (diagnostic := _check_item(name, folders, part)) is not None), None
+        )
     except UnsafePath as error:
         report.add("unsafe-path", file.path, str(error), help=UNSAFE_DATA_HELP)
         return
     except UsageError as error:
-        suffix = data_suffix_fault(file.name)
+        suffix = data_suffix_error(file.name)
         if suffix is None or not isinstance(error, MissingFile) or not os.path.splitext(file.name)[1]:
             _add(error, file, report, missing)
             return
@@ -87,7 +89,7 @@ def _check_item(name: str, folders: SpecFolders, part: str) -> tuple[str, str] |
     subfolder = folders.subfolder(name)
     if subfolder is None:
         folders.check(name, part)
-        return data_suffix_fault(name)
+        return data_suffix_error(name)
     if not subfolder.may_hold_samples():
         shown = display_path(folders.path(name))
         message = f"cannot read {shown!r}: it is a folder without images, recordings or texts"
@@ -96,7 +98,7 @@ def _check_item(name: str, folders: SpecFolders, part: str) -> tuple[str, str] |
 
 
 def _check_weight_file(file: NamedFile, folders: SpecFolders, missing: Severity, report: Report) -> None:
-    suffix = suffix_fault(file.name, WEIGHT_FILE_SUFFIXES, "weight")
+    suffix = suffix_error(file.name, WEIGHT_FILE_SUFFIXES, "weight")
     try:
         check_beneath(folders.own, file.name)
     except UnsafePath as error:

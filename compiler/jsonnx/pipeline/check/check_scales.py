@@ -67,7 +67,7 @@ class _Finding:
 _Key = tuple[str, str, int]
 """The code and the path of a diagnostic, and its number among those that have both in common.
 
-Two checks of a spec find the same fault there, although the numbers in the message may differ.
+Two checks of a spec find the same error there, although the numbers in the message may differ.
 """
 
 
@@ -80,7 +80,7 @@ def _by_key(diagnostics: Sequence[Diagnostic]) -> dict[_Key, Diagnostic]:
     return result
 
 
-def _scales(document: Any, faulty_paths: Sequence[str]) -> dict[str, dict[str, Any]]:
+def _scales(document: Any, wrong_paths: Sequence[str]) -> dict[str, dict[str, Any]]:
     """The parameter values of every scale, without those that are reported already or belong to no parameter."""
     scales = document.get("scales") if isinstance(document, dict) else None
     parameters = document.get("parameters") if isinstance(document, dict) else None
@@ -90,15 +90,15 @@ def _scales(document: Any, faulty_paths: Sequence[str]) -> dict[str, dict[str, A
         name: {
             key: value
             for key, value in values.items()
-            if key in parameters and not (faulty_paths and _has_faults(path_text(("scales", name, key)), faulty_paths))
+            if key in parameters and not (wrong_paths and _has_errors(path_text(("scales", name, key)), wrong_paths))
         }
         for name, values in scales.items()
         if isinstance(values, dict)
     }
 
 
-def _has_faults(path: str, faulty_paths: Sequence[str]) -> bool:
-    return any(faulty == path or faulty.startswith((f"{path}[", f"{path}.")) for faulty in faulty_paths)
+def _has_errors(path: str, wrong_paths: Sequence[str]) -> bool:
+    return any(wrong == path or wrong.startswith((f"{path}[", f"{path}.")) for wrong in wrong_paths)
 
 
 def _by_parameters(

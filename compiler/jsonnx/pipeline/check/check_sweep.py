@@ -10,15 +10,15 @@ from typing import Any, NamedTuple
 from ...core.components import Json
 from ...core.diagnostics import Diagnostic, JsonPath, Note, path_text, quoted_or_list, suggestion
 from ...core.limits import MAX_SCALE_LAYERS
-from ...frontend.expansion.overrides import OverrideFault, override_path, with_overrides
+from ...frontend.expansion.overrides import OverrideError, override_path, with_overrides
 from ...frontend.json.json_reader import Source
 from ...frontend.schema.phrases import short_repr
-from ...hyperparameter_search.space import Candidate, Dimension, Space, SpaceFault, Values, space_faults
+from ...hyperparameter_search.space import Candidate, Dimension, Space, SpaceError, Values, space_errors
 from ...sections.monitor import NO_VALIDATION_HELP
 from ...sections.sweep_section import SWEEP_KEY, SweepSection
 from .check import CheckedSpec
 from .check_scales import cost_of_check
-from .sweep_plan import SweepPlan, metric_fault
+from .sweep_plan import SweepPlan, metric_error
 
 MAX_COMBINATIONS_SHOWN = 5
 
@@ -56,27 +56,27 @@ def check_sweep(
         return SweepCheck([])
     section = SweepSection(**section_json)
     source = with_overrides(original, scale, changes)[0]
-    faults = [*space_faults(section), *_key_faults(source, section)]
-    diagnostics = [_at_section(source, fault) for fault in faults]
-    if any(not fault.is_warning for fault in faults):
+    errors = [*space_errors(section), *_key_errors(source, section)]
+    diagnostics = [_at_section(source, error) for error in errors]
+    if any(not error.is_warning for error in errors):
         return SweepCheck(diagnostics)
     plan = SweepPlan(original, scale, changes, section, Space.of(section))
     checks = _Checks(plan, max_cost)
-    base, base_faults = checks.check_folds(checked)
-    diagnostics += base_faults
-    if not base_faults:
-        fault = metric_fault(base, section.metric, has_validation)
-        if fault is not None:
-            help = NO_VALIDATION_HELP + ", or `folds`" if fault.lacks_validation else None
-            help = help or suggestion(section.metric, fault.known) or f"the figures are {quoted_or_list(fault.known)}"
-            diagnostics.append(_at_section(source, SpaceFault("unknown-figure", ("metric",), fault.message, help)))
+    base, base_errors = checks.check_folds(checked)
+    diagnostics += base_errors
+    if not base_errors:
+        error = metric_error(base, section.metric, has_validation)
+        if error is not None:
+            help = NO_VALIDATION_HELP + ", or `folds`" if error.lacks_validation else None
+            help = help or suggestion(section.metric, error.known) or f"the metrics are {quoted_or_list(error.known)}"
+            diagnostics.append(_at_section(source, SpaceError("unknown-figure", ("metric",), error.message, help)))
         diagnostics += checks.check_values()
     return SweepCheck(diagnostics, plan, base)
 
 
-def _at_section(source: Source, fault: SpaceFault) -> Diagnostic:
-    severity = "warning" if fault.is_warning else "error"
-    return _diagnostic(source, fault.path, fault.code, fault.message, fault.help, severity, at_key=fault.at_key)
+def _at_section(source: Source, error: SpaceError) -> Diagnostic:
+    severity = "warning" if error.is_warning else "error"
+    return _diagnostic(source, error.path, error.code, error.message, error.help, severity, at_key=error.at_key)
 
 
 def _diagnostic(
@@ -95,20 +95,20 @@ def _diagnostic(
     return Diagnostic(code, message, path_text(full), source.file, line, column, help, severity, tuple(notes))
 
 
-def _key_faults(source: Source, section: SweepSection) -> Iterator[SpaceFault]:
-    """The faults of names of parameters and of paths."""
+def _key_errors(source: Source, section: SweepSection) -> Iterator[SpaceError]:
+    """The errors of names of parameters and of paths."""
     for name in section.parameters:
         path: JsonPath = ("parameters", name)
         try:
             target = override_path(source, name)
-        except OverrideFault as fault:
-            yield SpaceFault("unknown-name", path, str(fault), fault.help, at_key=True)
+        except OverrideError as error:
+            yield SpaceError("unknown-name", path, str(error), error.help, at_key=True)
             continue
         if target[:1] == (SWEEP_KEY,):
-            yield SpaceFault("unknown-name", path, "a search cannot change itself", "remove it", at_key=True)
+            yield SpaceError("unknown-name", path, "a search cannot change itself", "remove it", at_key=True)
 
 
-class _Fault(NamedTuple):
+class _Error(NamedTuple):
     """An error that the spec has with some value, and only then."""
 
     candidate: Candidate
@@ -136,16 +136,16 @@ class _Checks:
             return checked, []
         candidate = Candidate(folds, ("folds",))
         with_fold = self._check({})
-        if isinstance(with_fold, OverrideFault):
+        if isinstance(with_fold, OverrideError):
             return checked, [_diagnostic(self.plan.source, ("folds",), "unknown-name", str(with_fold), with_fold.help)]
-        faults = [_Fault(candidate, item) for item in with_fold.diagnostics if item.severity == "error"]
-        return with_fold, [self._at_entry("folds", fault, ("folds",)) for fault in faults]
+        errors = [_Error(candidate, item) for item in with_fold.diagnostics if item.severity == "error"]
+        return with_fold, [self._at_entry("folds", error, ("folds",)) for error in errors]
 
-    def _check(self, values: Values) -> CheckedSpec | OverrideFault:
+    def _check(self, values: Values) -> CheckedSpec | OverrideError:
         try:
             checked = self.plan.check(values)
-        except OverrideFault as fault:
-            return fault
+        except OverrideError as error:
+            return error
         self.cost += cost_of_check(checked)
         return checked
 
@@ -166,40 +166,40 @@ class _Checks:
 
     def _check_dimension(self, dimension: Dimension) -> list[Diagnostic]:
         path: JsonPath = ("parameters", dimension.name)
-        faults: list[_Fault] = []
+        diagnostics: list[_Error] = []
         candidates = dimension.domain.candidates()
-        known = self._faults_of_conditions(dimension)
+        known = self._errors_of_conditions(dimension)
         for candidate in candidates:
             checked = self._check(self.plan.space.with_conditions(dimension, candidate.value))
-            if isinstance(checked, OverrideFault):
+            if isinstance(checked, OverrideError):
                 return [_diagnostic(self.plan.source, path, "unknown-name", str(checked), checked.help, at_key=True)]
             errors = [item for item in checked.diagnostics if item.severity == "error"]
-            faults += [_Fault(candidate, item) for item in errors if (item.code, item.path) not in known]
-        counts = Counter(fault.place for fault in faults)
+            diagnostics += [_Error(candidate, item) for item in errors if (item.code, item.path) not in known]
+        counts = Counter(error.place for error in diagnostics)
         common = {place for place, count in counts.items() if count >= len(candidates) > 1}
-        of_key = {fault.place: fault for fault in reversed(faults) if fault.place in common}
+        of_key = {error.place: error for error in reversed(diagnostics) if error.place in common}
         return [
-            *(self._at_entry(dimension.name, fault, path, at_key=True) for fault in of_key.values()),
+            *(self._at_entry(dimension.name, error, path, at_key=True) for error in of_key.values()),
             *(
-                self._at_entry(dimension.name, fault, (*path, *fault.candidate.path))
-                for fault in faults
-                if fault.place not in common
+                self._at_entry(dimension.name, error, (*path, *error.candidate.path))
+                for error in diagnostics
+                if error.place not in common
             ),
         ]
 
-    def _faults_of_conditions(self, dimension: Dimension) -> set[tuple[str, str]]:
+    def _errors_of_conditions(self, dimension: Dimension) -> set[tuple[str, str]]:
         """The errors of the values that the conditions of a parameter need, which are reported at those."""
         if not dimension.when:
             return set()
         values = self.plan.space.with_conditions(dimension, None)
         del values[dimension.name]
         checked = self._check(values)
-        return set() if isinstance(checked, OverrideFault) else {(item.code, item.path) for item in checked.diagnostics}
+        return set() if isinstance(checked, OverrideError) else {(item.code, item.path) for item in checked.diagnostics}
 
-    def _at_entry(self, name: str, fault: _Fault, path: JsonPath, at_key: bool = False) -> Diagnostic:
+    def _at_entry(self, name: str, error: _Error, path: JsonPath, at_key: bool = False) -> Diagnostic:
         """An error of the spec, reported at the entry of the search that causes it."""
-        original = fault.diagnostic
-        message = f"with {name} = {short_repr(fault.candidate.value)}: {original.message}"
+        original = error.diagnostic
+        message = f"with {name} = {short_repr(error.candidate.value)}: {original.message}"
         note = Note("the error is here", original.path, original.file, original.line, original.column)
         notes = () if original.path == path_text((SWEEP_KEY, *path)) else (note,)
         return _diagnostic(self.plan.source, path, original.code, message, original.help, notes=notes, at_key=at_key)
@@ -208,7 +208,7 @@ class _Checks:
 # -- all trials --------------------------------------------------------------------------------------------------------
 
 
-class TrialFault(NamedTuple):
+class TrialError(NamedTuple):
     """A trial whose values are valid one by one, but not together."""
 
     number: int
@@ -216,17 +216,17 @@ class TrialFault(NamedTuple):
     diagnostic: Diagnostic
 
 
-def combination_errors(plan: SweepPlan, faults: Sequence[TrialFault]) -> list[Diagnostic]:
+def combination_errors(plan: SweepPlan, errors: Sequence[TrialError]) -> list[Diagnostic]:
     """The errors of trials, one for each place, at the parameters that the combination consists of."""
-    first: dict[tuple[str, str], TrialFault] = {}
-    counts = Counter((fault.diagnostic.code, fault.diagnostic.path) for fault in faults)
-    for fault in faults:
-        first.setdefault((fault.diagnostic.code, fault.diagnostic.path), fault)
+    first: dict[tuple[str, str], TrialError] = {}
+    counts = Counter((error.diagnostic.code, error.diagnostic.path) for error in errors)
+    for error in errors:
+        first.setdefault((error.diagnostic.code, error.diagnostic.path), error)
     diagnostics = []
-    for place, fault in list(first.items())[:MAX_COMBINATIONS_SHOWN]:
-        original = fault.diagnostic
+    for place, error in list(first.items())[:MAX_COMBINATIONS_SHOWN]:
+        original = error.diagnostic
         more = f" (and {counts[place] - 1:,} more trials)" if counts[place] > 1 else ""
-        message = f"trial {fault.number} with {values_text(fault.values)}{more}: {original.message}"
+        message = f"trial {error.number} with {values_text(error.values)}{more}: {original.message}"
         note = Note("the error is here", original.path, original.file, original.line, original.column)
         help = 'exclude the combination with "when", or leave such trials out with "invalid": "skip"'
         diagnostics.append(

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from ...analysis.objective import reported_figures
+from ...analysis.objective import reported_metrics
 from ...core.components import Json
 from ...core.reserved_names import is_validation_name, validation_name
 from ...frontend.expansion.overrides import with_overrides, with_value_at
@@ -25,7 +25,7 @@ from .check_columns import check_columns
 SPLIT_PATH = "training.data.split"
 
 
-class FigureFault(NamedTuple):
+class MetricError(NamedTuple):
     """The metric of a search is not reported."""
 
     message: str
@@ -66,7 +66,7 @@ class SweepPlan:
     def check(self, values: Values) -> CheckedSpec:
         """Checks the spec of a trial, as far as that is possible without its data.
 
-        Raises OverrideFault if a name or a path of the values does not exist.
+        Raises OverrideError if a name or a path of the values does not exist.
         """
         checked = check_source(trial_source(self.source, self.values_of_run(values, self.first_fold)))
         return checked._replace(diagnostics=[*checked.diagnostics, *check_columns(checked)])
@@ -82,7 +82,7 @@ class SweepPlan:
 
 
 def trial_source(source: Source, values: Mapping[str, Json]) -> Source:
-    """A spec with values in place, without its search. Raises OverrideFault."""
+    """A spec with values in place, without its search. Raises OverrideError."""
     for key, value in values.items():
         source, _ = with_value_at(source, key, value)
     return without_sweep(source)
@@ -125,8 +125,8 @@ def _with_plain_numbers(value: Json) -> Json:
 # -- the metric --------------------------------------------------------------------------------------------------------
 
 
-def metric_fault(checked: CheckedSpec, metric: str, has_validation: bool | None = None) -> FigureFault | None:
-    """The fault of a metric that the training does not report, or that is a list of numbers.
+def metric_error(checked: CheckedSpec, metric: str, has_validation: bool | None = None) -> MetricError | None:
+    """The error of a metric that the training does not report, or that is a list of numbers.
 
     `has_validation` tells whether there are validation data; None if the spec says so.
     """
@@ -134,16 +134,16 @@ def metric_fault(checked: CheckedSpec, metric: str, has_validation: bool | None 
     training = typed.network.training if typed is not None else None
     if typed is None or objective is None or training is None:
         return None
-    figures, lists = reported_figures(objective, typed.network.outputs)
+    metrics, lists = reported_metrics(objective, typed.network.outputs)
     is_validated = spec_has_validation(training) if has_validation is None else has_validation
-    known = [*figures, *(map(validation_name, figures) if is_validated is not False else ())]
+    known = [*metrics, *(map(validation_name, metrics) if is_validated is not False else ())]
     if metric.removeprefix(validation_name("")) in lists:
         numbers = [name for name in known if name.removeprefix(validation_name("")) not in lists]
-        return FigureFault(f"{metric!r} is a list of numbers", numbers, False)
+        return MetricError(f"{metric!r} is a list of numbers", numbers, False)
     if metric in known:
         return None
-    lacks_validation = is_validation_name(metric) and metric.removeprefix(validation_name("")) in figures
-    return FigureFault(f"the training does not report {metric!r}", known, lacks_validation)
+    lacks_validation = is_validation_name(metric) and metric.removeprefix(validation_name("")) in metrics
+    return MetricError(f"the training does not report {metric!r}", known, lacks_validation)
 
 
 def is_maximized(checked: CheckedSpec, section: SweepSection) -> bool:

@@ -34,8 +34,8 @@ def compare_runs(runs: Sequence[Run]) -> tuple[list[RunDifference], list[Diagnos
     warnings = [diagnostic for run in runs for diagnostic in run.missing_warnings()]
     differences = []
     for run in runs[1:]:
-        comparison, faults = _compare_specs(runs[0], run)
-        warnings += [fault for fault in faults if fault not in warnings]
+        comparison, errors = _compare_specs(runs[0], run)
+        warnings += [error for error in errors if error not in warnings]
         inputs = [*input_differences(runs[0].info, run.info)]
         differences.append(RunDifference(run, comparison, inputs, environment_differences(runs[0].info, run.info)))
     return differences, warnings
@@ -49,4 +49,4 @@ def _compare_specs(old: Run, new: Run) -> tuple[Comparison | None, list[Diagnost
     except UsageError as error:
         return None, [replace(error.diagnostic, severity="warning")]
     except CompileError as error:
-        return None, [replace(fault, severity="warning") for fault in error.diagnostics]
+        return None, [replace(diagnostic, severity="warning") for diagnostic in error.diagnostics]

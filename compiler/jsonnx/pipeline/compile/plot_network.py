@@ -80,7 +80,7 @@ def require_drawable(rows: Sequence[LayerCost]) -> None:
 
 
 def _drawn(new_figure: Callable[..., Any], rows: Sequence[LayerCost], inputs: Mapping[str, TensorType]) -> Any:
-    """The axes of a new figure that has the diagram."""
+    """The axes of a new metric that has the diagram."""
     nodes = diagram_nodes(rows, inputs)
     places = diagram_places(nodes)
     xs = [x for x, _ in places.values()]

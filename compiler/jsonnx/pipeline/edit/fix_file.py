@@ -55,7 +55,7 @@ def fix_file(path: str | os.PathLike[str], check: Checker, *, unsafe: bool = Fal
 
 
 def diagnostics_of(data: bytes, file: str, check: Checker) -> Sequence[Diagnostic]:
-    """Returns the diagnostics of a text, which may not be JSON."""
+    """The diagnostics of a text, which may not be JSON."""
     try:
         return check(read_text(data, file))
     except CompileError as error:
@@ -63,7 +63,7 @@ def diagnostics_of(data: bytes, file: str, check: Checker) -> Sequence[Diagnosti
 
 
 def fixes_of(diagnostics: Sequence[Diagnostic], file: str | None, *, unsafe: bool) -> list[Fix]:
-    """Returns the fixes of one file; unsafe fixes only on request."""
+    """The fixes of one file; unsafe fixes only on request."""
     return [
         diagnostic.fix
         for diagnostic in diagnostics

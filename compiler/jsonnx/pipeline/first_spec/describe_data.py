@@ -41,7 +41,7 @@ def describe_data(
 ) -> DataDescription:
     """The data that a spec names, or one file in their place. Raises CompileError for an invalid spec, UsageError.
 
-    Faults of the data are diagnostics of the description, which has what can be read in spite of them.
+    Errors of the data are diagnostics of the description, which has what can be read in spite of them.
     """
     checked = check_spec(spec, changes=changes, scale=scale)
     typed = checked.require()
@@ -93,8 +93,10 @@ def _read_parts(
                 parts[part] = _read_part(items, section, data_spec, source)
         except (CompileError, UsageError) as error:
             known = {(item.code, item.message) for item in result.diagnostics}
-            faults = error.diagnostics if isinstance(error, CompileError) else [error.diagnostic]
-            result.diagnostics += [fault for fault in faults if (fault.code, fault.message) not in known]
+            errors = error.diagnostics if isinstance(error, CompileError) else [error.diagnostic]
+            result.diagnostics += [
+                diagnostic for diagnostic in errors if (diagnostic.code, diagnostic.message) not in known
+            ]
             continue
         if part in parts:
             result.parts[part] = _described(parts[part], items, section, data_spec)

@@ -98,9 +98,9 @@ def _recognise_dates(name: str, texts: Collection[str], has_missing: bool) -> Re
 
 def _recognise_numbers(name: str, column: np.ndarray) -> RecognisedColumn:
     present = column[~np.isnan(column)] if column.dtype.kind == "f" else column
-    fault = _fault_of_numbers(present) if present.size else "it is empty"
-    if fault:
-        return _unused(name, fault)
+    error = _error_of_numbers(present) if present.size else "it is empty"
+    if error:
+        return _unused(name, error)
     distinct = np.unique(present)
     if len(present) < len(column):
         return RecognisedColumn(name, "number", distinct=len(distinct), has_missing=True)
@@ -115,7 +115,7 @@ def _recognise_numbers(name: str, column: np.ndarray) -> RecognisedColumn:
     return RecognisedColumn(name, "number", distinct=len(distinct))
 
 
-def _fault_of_numbers(column: np.ndarray) -> str:
+def _error_of_numbers(column: np.ndarray) -> str:
     """Why an array of numbers cannot be an input; empty if it can."""
     if column.dtype.kind == "f" and not np.isfinite(column).all():
         missing = int(np.isnan(column).reshape(len(column), -1).any(1).sum())
@@ -129,9 +129,9 @@ def _recognise_array(name: str, column: np.ndarray) -> RecognisedColumn:
     shape = column.shape[1:]
     if column.dtype.kind not in "fiub":
         return _unused(name, "it has several texts in a row")
-    fault = _fault_of_numbers(column)
-    if fault:
-        return _unused(name, fault)
+    error = _error_of_numbers(column)
+    if error:
+        return _unused(name, error)
     low, high = float(column.min()), float(column.max())
     is_image = ((len(shape) == 2 and shape[0] == shape[1]) or (len(shape) == 3 and shape[2] in IMAGE_CHANNELS)) and (
         min(shape[:2]) >= MIN_IMAGE_SIZE

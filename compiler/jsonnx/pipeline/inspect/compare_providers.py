@@ -104,7 +104,9 @@ class _Subject:
         try:
             return compile_checked(self.checked, seed=self.options.seed).to_bytes()
         except CompileError as error:
-            if self.checked.objective is None or all(fault.code != "not-learned" for fault in error.diagnostics):
+            if self.checked.objective is None or all(
+                diagnostic.code != "not-learned" for diagnostic in error.diagnostics
+            ):
                 raise
         trainer = Trainer(self.checked, seed=self.options.seed)
         self._fit(trainer.plan_trainer, steps=1)
@@ -169,8 +171,8 @@ class _Comparison:
         try:
             parity = self._trained(self._compared(provider), name)
         except (CompileError, UsageError) as error:
-            fault = error.diagnostics[0] if isinstance(error, CompileError) else error.diagnostic
-            return ProviderParity(name, fault.message, compared=False, failed=True)
+            diagnostic = error.diagnostics[0] if isinstance(error, CompileError) else error.diagnostic
+            return ProviderParity(name, diagnostic.message, compared=False, failed=True)
         beyond = [output for output in parity.outputs if output.relative > self.options.tolerance]
         failed = bool(beyond) or (parity.loss_error or 0.0) > self.options.tolerance
         worst = self._worst_node(provider, max(beyond, key=lambda output: output.relative)) if beyond else None

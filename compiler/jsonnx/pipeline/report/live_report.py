@@ -1,4 +1,4 @@
-"""Serves the report of a run on this machine while it trains: a page that asks for new figures.
+"""Serves the report of a run on this machine while it trains: a page that asks for new metrics.
 
 The server only reads files of the RUN folder, in threads that end with the process, so nothing that happens in it stops
 a training.
@@ -64,13 +64,13 @@ class LiveReport(ThreadingHTTPServer):
 
     @property
     def is_watched(self) -> bool:
-        """Whether a page has asked for figures lately."""
+        """Whether a page has asked for metrics lately."""
         return time.monotonic() - self.last_request < 2 * POLL_SECONDS
 
 
 @contextmanager
 def serving(report: LiveReport) -> Iterator[None]:
-    """Serves in the background. At the end, a page that is open gets the time to ask for the last figures."""
+    """Serves in the background. At the end, a page that is open gets the time to ask for the last metrics."""
     thread = Thread(target=report.serve_forever, name="live report", daemon=True)
     thread.start()
     try:
@@ -135,7 +135,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def _etag(folder: Path) -> str:
-    """Changes whenever one of the files does that figures come from."""
+    """Changes whenever one of the files does that metrics come from."""
     stamps, paths = [], RunPaths(folder)
     for path in (paths.run_info, paths.execution, paths.metrics, paths.steps):
         with suppress(OSError):

@@ -47,9 +47,9 @@ def read_report_data(run: Run, model: TrainedModel, plan: TrainingPlan, file: st
     try:
         parts = _parts_of_spec(model, plan)
     except (CompileError, UsageError, FeedError) as error:
-        fault = error.diagnostic if isinstance(error, UsageError) else error.diagnostics[0]
+        diagnostic = error.diagnostic if isinstance(error, UsageError) else error.diagnostics[0]
         return ReportData(
-            {}, None, [f"The data of the run cannot be read, so figures of them are missing: {fault.message}."]
+            {}, None, [f"The data of the run cannot be read, so metrics of them are missing: {diagnostic.message}."]
         )
     return checked_report_data(run, parts)
 
@@ -63,10 +63,10 @@ def checked_report_data(run: Run, parts: Mapping[str, Dataset]) -> ReportData:
         if digest == samples.digest:
             kept[part] = samples
         elif digest is not None:
-            notes.append(f"The {part} data have changed since the run, so figures of them are missing.")
+            notes.append(f"The {part} data have changed since the run, so metrics of them are missing.")
     evaluated = next((part for part in EVALUATED_PARTS if part in kept), None)
     if evaluated is None and not notes:
-        notes.append("The run has neither validation nor test data, so figures of predictions are missing.")
+        notes.append("The run has neither validation nor test data, so metrics of predictions are missing.")
     return ReportData(kept, evaluated, notes)
 
 

@@ -22,7 +22,7 @@ from ..compile.output_classes import DEFAULT_THRESHOLD, UNNAMED_LABELS
 from ..run.trained_model import BATCH_SIZE, TrainedModel
 
 MAX_ROWS = 2_000_000
-"""Positions of samples, such as pixels, that figures are computed from."""
+"""Positions of samples, such as pixels, that metrics are computed from."""
 SUM_TOLERANCE = 1e-3
 """Tolerance for the sum of a sample's probabilities, which should be 1."""
 

@@ -12,15 +12,15 @@ from typing import Any
 import numpy as np
 
 from ...core.diagnostics import CompileError, UsageError
-from ...core.figures import numbers_only
 from ...core.files.spec_folders import LOCK_FILE
+from ...core.metric_values import numbers_only
 from ...core.reserved_names import LOSS
 from ...data.samples.data_errors import FeedError
 from ...data.samples.dataset import Dataset
 from ...gradient import MissingRule
 from ...html_report.curves import shortened
 from ...html_report.json_values import rounded
-from ...html_report.outputs import output_figures
+from ...html_report.outputs import output_metrics
 from ...lowering.cost import cost_table
 from ...render.networks.tables import summary_json
 from ...runtime.fit.trainer import PlanTrainer
@@ -67,7 +67,7 @@ def run_values(folder: Path, options: ReportOptions) -> RunValues:
     run = Run(folder)
     values = described_run(run)
     if not run.model_file.exists():
-        values["notes"].append("The run has no model yet, so figures of predictions and of layers are missing.")
+        values["notes"].append("The run has no model yet, so metrics of predictions and of layers are missing.")
         return values
     model = TrainedModel.open(folder, options.provider, options.verify, options.data_roots)
     plan = plan_training(model.checked, run.seed)
@@ -132,7 +132,7 @@ def _facts(run: Run) -> list[list[Any]]:
 
 
 def _history(run: Run) -> dict[str, Any]:
-    """The figures of each epoch that are numbers."""
+    """The metrics of each epoch that are numbers."""
     return {
         name: rounded(values)
         for name, values in run.history.items()
@@ -155,8 +155,8 @@ def _network(run: Run, notes: list[str]) -> dict[str, Any] | None:
         typed = checked.require()
         return summary_json(typed.network, cost_table(typed, costed_graph(checked)))
     except (CompileError, UsageError) as error:
-        fault = error.diagnostic if isinstance(error, UsageError) else error.diagnostics[0]
-        notes.append(f"The network is not drawn: {fault.message}.")
+        diagnostic = error.diagnostic if isinstance(error, UsageError) else error.diagnostics[0]
+        notes.append(f"The network is not drawn: {diagnostic.message}.")
         return None
 
 
@@ -203,7 +203,7 @@ def _outputs(model: TrainedModel, plan: TrainingPlan, samples: Dataset) -> list[
     return [
         {
             "name": results.name,
-            **output_figures(results.predicted),
+            **output_metrics(results.predicted),
             "examples": examples(results, samples, plan.training.data),
         }
         for results in output_results(model, samples)
@@ -237,6 +237,6 @@ def _layers(run: Run, checked: CheckedSpec, plan: TrainingPlan, data: ReportData
         shown["units"] = unit_values(checked, trainer, data.evaluated or samples)
         shown["norms"] = layer_norms(checked, trainer, samples.subset(slice(plan.training.batch_size)), initial)
     except (CompileError, UsageError, FeedError, MissingRule) as error:
-        fault = getattr(error, "diagnostic", None) or next(iter(getattr(error, "diagnostics", ())), None)
-        notes.append(f"Some figures of the layers are missing: {fault.message if fault else error}.")
+        diagnostic = getattr(error, "diagnostic", None) or next(iter(getattr(error, "diagnostics", ())), None)
+        notes.append(f"Some metrics of the layers are missing: {diagnostic.message if diagnostic else error}.")
     return shown

@@ -52,7 +52,7 @@ class CheckpointSchedule:
         return time.monotonic() - self._last_time
 
     def is_best(self, history: History) -> bool:
-        """Whether the last epoch of a history is the best one by the monitored figure."""
+        """Whether the last epoch of a history is the best one by the monitored metric."""
         if self._monitor is None:
             return False
         *earlier, last = (-x if self._is_maximized else x for x in history.history[self._monitor])

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...core.figures import finite_or_none
+from ...core.metric_values import finite_or_none
 from ...core.reserved_names import LOSS, validation_name
 from ...core.system.optional_packages import used_package_versions
 from ...core.system.peak_memory import peak_memory_bytes
@@ -16,9 +16,9 @@ from ...core.training_options import TrainingOptions
 from ...frontend.json.json_reader import STDIN_NAME
 from ...runtime.fit.early_stopping import EarlyStoppingMonitor
 from ...runtime.fit.environment import INSTRUCTION_SETS
-from ...sections.monitor import monitored_figure
+from ...sections.monitor import monitored_metric
 from ..git.git_revision import git_revision
-from ..run_folder.run_info import LAYOUT_VERSION, RUNNING, RunInfo, best_epoch, finite_figures, path_from
+from ..run_folder.run_info import LAYOUT_VERSION, RUNNING, RunInfo, best_epoch, finite_metrics, path_from
 from ..train.run_data import DataFiles, RunData
 
 if TYPE_CHECKING:
@@ -91,16 +91,16 @@ def end_info(
     files: Mapping[str, str] = {},
 ) -> RunInfo:
     """The description of a run that has ended after some more seconds. `files` are the hashes of files by name."""
-    figures = {name: values[-1] for name, values in history.history.items() if values}
+    metrics = {name: values[-1] for name, values in history.history.items() if values}
     return run_info | {
         "state": state,
         "ended": _now(),
         "seconds": round((finite_or_none(run_info.get("seconds")) or 0.0) + seconds, 3),
         "peak_memory_bytes": _greatest(run_info.get("peak_memory_bytes"), peak_memory_bytes()),
         "epochs": len(history.epoch),
-        "figures": finite_figures(figures),
+        "figures": finite_metrics(metrics),
         "best": best_epoch(run_info, history.history),
-        "test": finite_figures(test) if test else None,
+        "test": finite_metrics(test) if test else None,
         "sha256": dict(files),
     }
 
@@ -110,11 +110,11 @@ def _greatest(*counts: int | None) -> int | None:
 
 
 def _monitor(trainer: Trainer, has_validation: bool) -> dict[str, str]:
-    """The figure that tells the best epoch: the one that the spec monitors, or else a loss."""
-    figure = monitored_figure(trainer.plan.training)
-    if figure is None:
+    """The metric that tells the best epoch: the one that the spec monitors, or else a loss."""
+    metric = monitored_metric(trainer.plan.training)
+    if metric is None:
         return {"figure": validation_name(LOSS) if has_validation else LOSS, "mode": "min"}
-    return {"figure": figure, "mode": "max" if EarlyStoppingMonitor(trainer.plan).is_maximized else "min"}
+    return {"figure": metric, "mode": "max" if EarlyStoppingMonitor(trainer.plan).is_maximized else "min"}
 
 
 def _now() -> str:

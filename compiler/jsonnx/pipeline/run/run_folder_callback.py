@@ -30,7 +30,7 @@ def steps_between_lines(steps_per_epoch: int) -> int:
 class RunFolderCallback(Callback):
     """Writes loss and metrics of each epoch and of some steps, and checkpoints at intervals and at the end.
 
-    If figures cannot be written, `warn` is called, and they are written at the next chance: after an epoch, before a
+    If metrics cannot be written, `warn` is called, and they are written at the next chance: after an epoch, before a
     checkpoint, or by `finish`. The same holds for checkpoints during the run with `continue_on_error`.
 
     The last checkpoint is written after the last epoch, before the trainer takes the weights of the best one. So this
@@ -93,7 +93,7 @@ class RunFolderCallback(Callback):
             self.end_error = error
 
     def finish(self) -> None:
-        """Writes figures if that has failed. Raises UsageError `unwritable-file`, also that of the last checkpoint."""
+        """Writes metrics if that has failed. Raises UsageError `unwritable-file`, also that of the last checkpoint."""
         if self.lacks_metrics:
             self._rewrite_metrics()
         self.write_steps()
@@ -101,7 +101,7 @@ class RunFolderCallback(Callback):
             raise self.end_error
 
     def write_steps(self) -> None:
-        """Writes the figures of the steps since the last call, in place of those that an earlier process has left."""
+        """Writes the metrics of the steps since the last call, in place of those that an earlier process has left."""
         if self.first_step is not None:
             self.run.remove_steps_after(self.first_step)
             self.first_step = None
@@ -117,7 +117,7 @@ class RunFolderCallback(Callback):
             self.schedule.saved(self.trainer.steps)
 
     def _save(self) -> None:
-        """Writes a checkpoint, and before it the figures of its steps, which a resumed run does not repeat."""
+        """Writes a checkpoint, and before it the metrics of its steps, which a resumed run does not repeat."""
         self.try_log(self.write_steps)
         if not self.lacks_metrics:
             self._try_metrics(lambda: self.run.sync_metrics(self.writes_csv))
@@ -134,13 +134,13 @@ class RunFolderCallback(Callback):
             self.run.write_csv(self.trainer.history)
 
     def _try_metrics(self, write: Callable[[], None]) -> None:
-        """Writes figures of epochs; if that fails, all are written at the next chance."""
+        """Writes metrics of epochs; if that fails, all are written at the next chance."""
         self.lacks_metrics = True
         if self.try_log(write):
             self.lacks_metrics = False
 
     def try_log(self, write: Callable[[], None]) -> bool:
-        """Writes figures, and returns whether that succeeded. Warns if it fails, once for each reason."""
+        """Writes metrics, and returns whether that succeeded. Warns if it fails, once for each reason."""
         try:
             write()
         except UsageError as error:

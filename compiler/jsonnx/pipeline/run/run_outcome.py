@@ -6,19 +6,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ...core.figures import Figure, numbers_only
 from ...core.files.run_layout import RunPaths
+from ...core.metric_values import MetricValue, numbers_only
 from ...core.reserved_names import is_validation_name
 from ...runtime.execution.history import History
 
 
 @dataclass
 class Outcome:
-    """The result of a run. `test_figures` are loss and metrics on the spec's test data, if it names any."""
+    """The result of a run. `test_metrics` are loss and metrics on the spec's test data, if it names any."""
 
     folder: Path
     history: History
-    test_figures: dict[str, Figure] = field(default_factory=dict)
+    test_metrics: dict[str, MetricValue] = field(default_factory=dict)
     temperatures: Mapping[str, float] = field(default_factory=dict)
     thresholds: Mapping[str, float] = field(default_factory=dict)
     split_counts: Mapping[str, int] = field(default_factory=dict)
@@ -34,13 +34,13 @@ class Outcome:
         return 128 + self.history.signal if self.history.signal else 0
 
     @property
-    def kept_figures(self) -> dict[str, float]:
-        """The validation figures of the last epoch, or of the best one if its weights were restored, and the figures on
+    def kept_metrics(self) -> dict[str, float]:
+        """The validation metrics of the last epoch, or of the best one if its weights were restored, and the metrics on
         the test data as `test_NAME`."""
         epochs, best = self.history.epoch, self.history.best_epoch
         index = epochs.index(best) if self.restores_best and best in epochs else -1
-        figures = {name: values[index] for name, values in self.history.history.items() if is_validation_name(name)}
-        return numbers_only(figures | {f"test_{name}": figure for name, figure in self.test_figures.items()})
+        metrics = {name: values[index] for name, values in self.history.history.items() if is_validation_name(name)}
+        return numbers_only(metrics | {f"test_{name}": metric for name, metric in self.test_metrics.items()})
 
     def summary_lines(self) -> list[str]:
         """The summary that the command prints."""
@@ -62,9 +62,9 @@ class Outcome:
             )
         if self.thresholds:
             lines.append("threshold  " + "  ".join(f"{name} {value:.4f}" for name, value in self.thresholds.items()))
-        if self.test_figures:
-            figures = numbers_only(self.test_figures)
-            lines.append("test  " + "  ".join(f"{name} {value:.4f}" for name, value in figures.items()))
+        if self.test_metrics:
+            metrics = numbers_only(self.test_metrics)
+            lines.append("test  " + "  ".join(f"{name} {value:.4f}" for name, value in metrics.items()))
         if self.is_locked:
             lines.append("the weights are those of jsonnx.lock, bit for bit")
         return [*lines, f"wrote {RunPaths(self.folder).model}"]

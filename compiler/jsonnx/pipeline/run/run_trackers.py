@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from ...core.callback import Callback, Logs
 from ...core.diagnostics import Diagnostic
-from ...core.figures import numbers_only
 from ...core.files.run_layout import RunPaths
+from ...core.metric_values import numbers_only
 from ...sections.trackers import TRACKERS, Mlflow, Tensorboard, Tracker, Wandb
 from ...trackers.tracker import Parameter, RunTracker, TrackedRun
 from ...trackers.worker import TrackerWorker
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ..train.trainer import Trainer
 
 MAX_END_SECONDS = 60.0
-"""How long the end of a run waits for trackers that have not written all figures yet."""
+"""How long the end of a run waits for trackers that have not written all metrics yet."""
 FAILED = "failed"
 """The state of a run that an error ended, beside those of `run.json`."""
 TAG_KEYS = ("spec", "name", "provider", "scale", "spec_sha256", "git_revision")
@@ -121,14 +121,14 @@ class RunTrackers(Callback):
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         self.send(logs or {})
 
-    def send(self, figures: Mapping[str, float]) -> None:
-        """Sends the figures that are finite numbers."""
-        values = {name: float(value) for name, value in numbers_only(figures).items() if isfinite(value)}
+    def send(self, metrics: Mapping[str, float]) -> None:
+        """Sends the metrics that are finite numbers."""
+        values = {name: float(value) for name, value in numbers_only(metrics).items() if isfinite(value)}
         if values:
             self._call("figures", self.trainer.steps, self._epoch, values)
 
     def _call(self, method: str, *arguments: Any) -> None:
-        self._report_faults()
+        self._report_errors()
         for worker in self._workers:
             worker.call(method, *arguments)
 
@@ -137,18 +137,18 @@ class RunTrackers(Callback):
             worker.close()
         deadline = time.monotonic() + MAX_END_SECONDS
         slow = [worker for worker in self._workers if not worker.wait(max(0.0, deadline - time.monotonic()))]
-        self._report_faults()
+        self._report_errors()
         for worker in slow:
-            reason = f"has not written all figures {MAX_END_SECONDS:.0f} seconds after the end; it lacks the last ones"
-            self._warn([_fault(f"the tracker {worker.name} {reason}")])
+            reason = f"has not written all metrics {MAX_END_SECONDS:.0f} seconds after the end; it lacks the last ones"
+            self._warn([_error(f"the tracker {worker.name} {reason}")])
 
-    def _report_faults(self) -> None:
-        for worker in [worker for worker in self._workers if worker.fault]:
+    def _report_errors(self) -> None:
+        for worker in [worker for worker in self._workers if worker.error]:
             self._workers.remove(worker)
-            self._warn([_fault(f"the tracker {worker.name} failed, and gets no more figures: {worker.fault}")])
+            self._warn([_error(f"the tracker {worker.name} failed, and gets no more metrics: {worker.error}")])
 
 
-def _fault(message: str) -> Diagnostic:
+def _error(message: str) -> Diagnostic:
     return Diagnostic("tracker-failed", message, severity="warning")
 
 

@@ -1,4 +1,4 @@
-"""Sorts and filters runs by columns: what a run is, its figures, its parameters, and values of its spec."""
+"""Sorts and filters runs by columns: what a run is, its metrics, its parameters, and values of its spec."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from ...core.diagnostics import CompileError, UsageError, quoted_or_list, suggestion
-from ...core.figures import numbers_only
+from ...core.metric_values import numbers_only
 from ...core.natural_order import natural_key
 from ..run_folder.run import Run
 
@@ -27,7 +27,7 @@ COLUMNS: dict[str, Callable[[Run], Any]] = {
     "scale": lambda run: run.scale,
 }
 TEST_PREFIX = "test_"
-"""Before the names of figures on the test data."""
+"""Before the names of metrics on the test data."""
 
 OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
     "<=": operator.le,
@@ -77,14 +77,14 @@ def parse_condition(text: str) -> Condition:
 def column_value(run: Run, name: str) -> Any:
     """The value of a run in a column; None if it has none.
 
-    A column is one of COLUMNS, a figure of the last epoch, `test_` and a figure on the test data, a parameter of the
+    A column is one of COLUMNS, a metric of the last epoch, `test_` and a metric on the test data, a parameter of the
     spec, or the path of a value in the spec, such as `training.optimizer.learning_rate`.
     """
     if name in COLUMNS:
         return COLUMNS[name](run)
-    figures = numbers_only(run.figures)
-    if name in figures:
-        return figures[name]
+    metrics = numbers_only(run.figures)
+    if name in metrics:
+        return metrics[name]
     tests = numbers_only(run.test)
     if name.startswith(TEST_PREFIX) and name.removeprefix(TEST_PREFIX) in tests:
         return tests[name.removeprefix(TEST_PREFIX)]
@@ -95,9 +95,9 @@ def column_value(run: Run, name: str) -> Any:
 
 def known_columns(runs: Sequence[Run]) -> list[str]:
     """The columns of runs, apart from the values of their specs."""
-    figures = [name for run in runs for name in numbers_only(run.figures)]
+    metrics = [name for run in runs for name in numbers_only(run.figures)]
     tests = [TEST_PREFIX + name for run in runs for name in numbers_only(run.test)]
-    return [*dict.fromkeys([*COLUMNS, *figures, *tests, *(name for run in runs for name in run.parameters)])]
+    return [*dict.fromkeys([*COLUMNS, *metrics, *tests, *(name for run in runs for name in run.parameters)])]
 
 
 def _spec_value(run: Run, path: str) -> Any:

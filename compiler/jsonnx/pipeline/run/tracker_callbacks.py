@@ -1,4 +1,4 @@
-"""Callbacks that send the figures of a fit to TensorBoard, MLflow or Weights & Biases."""
+"""Callbacks that send the metrics of a fit to TensorBoard, MLflow or Weights & Biases."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class TensorBoard(_TrackerCallback):
     them.
 
     The first error is a RuntimeWarning, and the fit goes on without it. A fit that goes on after steps of the Trainer
-    continues the figures in the folder, any other replaces them. Raises UsageError without the package tensorboardX.
+    continues the metrics in the folder, any other replaces them. Raises UsageError without the package tensorboardX.
     """
 
     def __init__(self, log_dir: str | os.PathLike[str] = DEFAULT_FOLDER) -> None:
@@ -81,7 +81,7 @@ class TensorBoard(_TrackerCallback):
 
 
 class MLflow(_TrackerCallback):
-    """Logs parameters, figures and the spec to the store of MLflow that `MLFLOW_TRACKING_URI` names.
+    """Logs parameters, metrics and the spec to the store of MLflow that `MLFLOW_TRACKING_URI` names.
 
     The run has the name of the folder `log_dir`, where `mlflow.json` keeps its id: a fit that goes on after steps of
     the Trainer continues it. If `experiment` is None, `MLFLOW_EXPERIMENT_NAME` or MLflow's default is taken. The first

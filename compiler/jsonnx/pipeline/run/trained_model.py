@@ -16,12 +16,12 @@ import numpy as np
 from ...analysis.shape_inference import TypedNetwork
 from ...backend import target_statistics_from, thresholds_from, to_model_proto
 from ...core.diagnostics import CompileError, Diagnostic, UsageError
-from ...core.figures import Figure
 from ...core.files.files import display_path, refuse_overwrite, write_atomically
 from ...core.files.run_layout import SPEC_FILE, RunPaths
 from ...core.files.spec_folders import SpecFolders, expand_user_path
 from ...core.files.spec_source import SpecSource
 from ...core.limits import MAX_DATA_FILE_BYTES
+from ...core.metric_values import MetricValue
 from ...core.types import Size
 from ...data.files.data_locations import item_of_stream, items_of_user
 from ...data.files.dataset_files import from_file, inputs_from
@@ -134,26 +134,26 @@ class TrainedModel:
             name: reported.metric.axis_labels(labels.get(reported.output, ())) for name, reported in metrics.items()
         }
 
-    def evaluate(self, data: str | None) -> dict[str, Figure]:
+    def evaluate(self, data: str | None) -> dict[str, MetricValue]:
         """Loss and metrics on a file, or else on the spec's test data, or else on its validation data.
 
         Without a RUN folder the loss lacks the penalties on weights, which a model does not contain. With one, the
-        figures are written to its `run.json`.
+        metrics are written to its `run.json`.
         """
-        figures = self._evaluate(data)
+        metrics = self._evaluate(data)
         if self.folder is not None:
-            self._record(self.folder, data, figures)
-        return figures
+            self._record(self.folder, data, metrics)
+        return metrics
 
-    def _record(self, folder: Path, data: str | None, figures: Mapping[str, Figure]) -> None:
-        """Writes figures to `run.json`, unless a process trains the run, or the folder may not be written."""
+    def _record(self, folder: Path, data: str | None, metrics: Mapping[str, MetricValue]) -> None:
+        """Writes metrics to `run.json`, unless a process trains the run, or the folder may not be written."""
         training = self.checked.network.training
         has_test = training is not None and training.data is not None and training.data.has_part("test")
         name = "validation data" if data is None and not has_test else data and path_from(folder, Path(data))
         with suppress(UsageError, CompileError):
-            write_evaluation(folder, name, figures)
+            write_evaluation(folder, name, metrics)
 
-    def _evaluate(self, data: str | None) -> dict[str, Figure]:
+    def _evaluate(self, data: str | None) -> dict[str, MetricValue]:
         training_plan = replace(
             plan_training(self.checked), source=SpecSource(self.spec_file, data_roots=self.data_roots)
         )
@@ -165,7 +165,7 @@ class TrainedModel:
             return trainer.evaluate(samples, batch_size=BATCH_SIZE)
         return self._evaluate_outputs(training_plan, samples)
 
-    def _evaluate_outputs(self, training_plan: TrainingPlan, samples: Dataset) -> dict[str, Figure]:
+    def _evaluate_outputs(self, training_plan: TrainingPlan, samples: Dataset) -> dict[str, MetricValue]:
         """Loss and metrics computed from the model's outputs by a graph of their own."""
         objective = self.checked.objective
         if objective is None:

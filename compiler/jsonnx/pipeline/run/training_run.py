@@ -85,12 +85,12 @@ def train(
             with StopOnSignal() as stop_signal:
                 files = run.write_results()
             history.signal = history.signal or stop_signal.signal
-            test_figures = {}
+            test_metrics = {}
             if data.test is not None and not history.interrupted:
-                test_figures = trainer.evaluate(data.test)
-            trackers.send({f"test_{name}": figure for name, figure in test_figures.items()})
+                test_metrics = trainer.evaluate(data.test)
+            trackers.send({f"test_{name}": metric for name, metric in test_metrics.items()})
             trackers.state = INTERRUPTED if history.interrupted else FINISHED
-            run.write_end(run_info, trackers.state, history, test_figures, files)
+            run.write_end(run_info, trackers.state, history, test_metrics, files)
             writer.finish()
             is_locked = lock is not None and not history.interrupted
             if lock is not None and is_locked:
@@ -99,7 +99,7 @@ def train(
         return Outcome(
             folder,
             history,
-            test_figures,
+            test_metrics,
             trainer.temperatures,
             trainer.thresholds,
             split_counts,
@@ -115,7 +115,7 @@ def _report_placement(
     warn: Warn,
     on_placement: Callable[[ProviderPlacement | None], None],
 ) -> None:
-    """Tells where the nodes of the training step run. Raises CompileError `cpu-fallback` in a strict run."""
+    """Where the nodes of the training step run. Raises CompileError `cpu-fallback` in a strict run."""
     placement = training_placement(checked, trainer.plan.train, trainer.resolved_provider)
     on_placement(placement)
     found = placement and fallback_diagnostic(placement, is_error=options.strict, file=checked.source.file)
@@ -235,12 +235,12 @@ class _PreparedRun:
         run_info: RunInfo,
         state: str,
         history: History,
-        test_figures: Mapping[str, float],
+        test_metrics: Mapping[str, float],
         files: Mapping[str, str],
     ) -> None:
         """Writes how the run has ended to `run.json` and `execution.json`."""
         seconds = time.monotonic() - self.start_time
-        ended = end_info(run_info, state, seconds, history, test_figures, files)
+        ended = end_info(run_info, state, seconds, history, test_metrics, files)
         self.folder.write_texts(run_info_texts(self.folder.paths, ended))
 
 

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...core.diagnostics import CompileError, UsageError
-from ...core.figures import finite, is_figure, numbers_only
 from ...core.files.files import open_file
+from ...core.metric_values import finite, is_metric, numbers_only
 
 if TYPE_CHECKING:
     from ...runtime.execution.history import History
@@ -53,7 +53,7 @@ def metric_lines(contents: bytes) -> list[dict[str, Any]]:
 def metrics_in(value: Any) -> dict[str, Any]:
     """The numbers, nested lists of numbers and nulls of an object."""
     entries = value.items() if isinstance(value, dict) else ()
-    return {name: metric for name, metric in entries if is_figure(metric)}
+    return {name: metric for name, metric in entries if is_metric(metric)}
 
 
 def lines_until(step: int, contents: bytes) -> bytes:

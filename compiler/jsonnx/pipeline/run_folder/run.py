@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...core.diagnostics import Diagnostic
-from ...core.figures import is_number
 from ...core.files.run_layout import RunPaths
-from ...core.html_table import FIGURE_TITLES, figure_rows, html_table
+from ...core.html_table import METRIC_TITLES, html_table, metric_rows
+from ...core.metric_values import is_number
 from ...frontend.json.json_reader import read_file
 from .metric_files import metrics_in, read_columns
 from .run_info import FINISHED, LAYOUT_VERSION, RUNNING, RunInfo, best_epoch, read_run_info, run_state
@@ -19,7 +19,7 @@ from .run_info import FINISHED, LAYOUT_VERSION, RUNNING, RunInfo, best_epoch, re
 if TYPE_CHECKING:
     import numpy as np
 
-    from ...core.figures import Figure
+    from ...core.metric_values import MetricValue
     from ..check.check import CheckedSpec
 
 REPORTED_KEYS = ("data", "monitor", "parameters", "versions", "machine", "threads", "initial_weights", "sha256")
@@ -167,7 +167,7 @@ class Run:
             return float(seconds) or None
         return round(float(seconds) + max(0.0, last - started), 3) or None
 
-    # -- figures ---------------------------------------------------------------------------------------------------
+    # -- metrics ---------------------------------------------------------------------------------------------------
 
     @cached_property
     def history(self) -> dict[str, list[Any]]:
@@ -181,11 +181,11 @@ class Run:
 
     @cached_property
     def steps(self) -> dict[str, list[Any]]:
-        """Figures by step: `step` and `epoch` have the position of each value. They are means over the epoch so far."""
+        """Metrics by step: `step` and `epoch` have the position of each value. They are means over the epoch so far."""
         return read_columns(self.paths.steps)
 
     @property
-    def figures(self) -> dict[str, Figure | None]:
+    def figures(self) -> dict[str, MetricValue | None]:
         """The losses and metrics of the last epoch."""
         return {name: values[-1] for name, values in self.history.items() if values}
 
@@ -200,17 +200,17 @@ class Run:
         return best_epoch(self.info, self.history)
 
     @property
-    def test(self) -> dict[str, Figure | None]:
+    def test(self) -> dict[str, MetricValue | None]:
         """The losses and metrics on the spec's test data."""
         return metrics_in(self.info.get("test"))
 
     @property
-    def evaluations(self) -> dict[str, dict[str, Figure | None]]:
+    def evaluations(self) -> dict[str, dict[str, MetricValue | None]]:
         """Those of `jsonnx evaluate RUN --data FILE`, by file."""
-        return {name: metrics_in(figures) for name, figures in self._object("evaluations").items()}
+        return {name: metrics_in(metrics) for name, metrics in self._object("evaluations").items()}
 
     def figure_labels(self) -> dict[str, list[Sequence[str]]]:
-        """The labels along the axes of the figures that are lists, such as the names of the classes.
+        """The labels along the axes of the metrics that are lists, such as the names of the classes.
 
         Raises UsageError, CompileError.
         """
@@ -290,18 +290,18 @@ class Run:
 
         Raises UsageError without matplotlib, ValueError for an unknown name.
         """
-        from ...runtime.execution.plot_figures import plot_figures
+        from ...runtime.execution.plot_metrics import plot_metrics
 
-        return plot_figures(self.history, names)
+        return plot_metrics(self.history, names)
 
     def _repr_html_(self) -> str:
         """The table that a notebook shows."""
         best = (
             f", best {self.best['figure']} {self.best['value']:.6g} in epoch {self.best['epoch']}" if self.best else ""
         )
-        rows = figure_rows(self.history)
+        rows = metric_rows(self.history)
         rows += [[f"test {name}", "", f"{value:.6g}", "", ""] for name, value in self.test.items() if is_number(value)]
-        return html_table(f"{self.folder}: {self.state}, {self.epochs} epochs{best}", FIGURE_TITLES, rows)
+        return html_table(f"{self.folder}: {self.state}, {self.epochs} epochs{best}", METRIC_TITLES, rows)
 
     def __repr__(self) -> str:
         return f"<Run {str(self.folder)!r}: {self.state}, {self.epochs} epochs>"

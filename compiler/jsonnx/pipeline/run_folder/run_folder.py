@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from ...core.diagnostics import CompileError, Diagnostic, UsageError
-from ...core.figures import numbers_only
 from ...core.files.digests import file_sha256
 from ...core.files.files import (
     error_reason,
@@ -24,6 +23,7 @@ from ...core.files.files import (
     write_atomically,
 )
 from ...core.files.run_layout import CHECKPOINT_PATTERN, RunPaths
+from ...core.metric_values import numbers_only
 from ...interop.safetensors_file import safetensors_bytes
 from .checkpoint_manifest import read_manifest, write_manifest
 from .metric_files import csv_line, csv_lines, epoch_line, epoch_lines, lines_until
@@ -297,14 +297,14 @@ class RunFolder:
             try:
                 return path, [
                     *self._manifest_warnings(),
-                    *(_damage_warning(fault) for fault in damaged),
+                    *(_damage_warning(diagnostic) for diagnostic in damaged),
                     *trainer.load_checkpoint(path, exact=exact),
                 ]
             except (CompileError, UsageError) as error:
-                faults = error.diagnostics if isinstance(error, CompileError) else [error.diagnostic]
-                if faults[0].code not in ("bad-checkpoint", "unreadable-file"):
+                errors = error.diagnostics if isinstance(error, CompileError) else [error.diagnostic]
+                if errors[0].code not in ("bad-checkpoint", "unreadable-file"):
                     raise
-                damaged += faults
+                damaged += errors
         if damaged:
             raise CompileError(damaged)
         return None, []
@@ -324,9 +324,9 @@ class RunFolder:
         ]
 
 
-def _damage_warning(fault: Diagnostic) -> Diagnostic:
+def _damage_warning(error: Diagnostic) -> Diagnostic:
     return Diagnostic(
-        "bad-checkpoint", f"{fault.message}; an older checkpoint is used", file=fault.file, severity="warning"
+        "bad-checkpoint", f"{error.message}; an older checkpoint is used", file=error.file, severity="warning"
     )
 
 

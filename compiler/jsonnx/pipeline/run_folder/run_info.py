@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from ...core.diagnostics import CompileError, Diagnostic, UsageError
-from ...core.figures import Figure, finite, is_number
 from ...core.files.files import write_atomically
 from ...core.files.run_layout import SPEC_FILE, RunPaths
+from ...core.metric_values import MetricValue, finite, is_number
 from ...core.training_options import option_keys
 from ...frontend.json.json_reader import read_file
 from .run_lock import is_locked
@@ -96,33 +96,33 @@ def path_from(folder: Path, path: Path) -> str:
     return os.path.relpath(path.resolve(), folder.resolve())
 
 
-def write_evaluation(folder: Path, data: str | None, metrics: Mapping[str, Figure]) -> None:
+def write_evaluation(folder: Path, data: str | None, metrics: Mapping[str, MetricValue]) -> None:
     """Writes the metrics of an evaluation on the spec's test data, or on other data of this name, to `run.json`, unless
     a process trains the run. Raises UsageError, CompileError."""
     if is_locked(folder):
         return
     run_info, paths = read_run_info(folder), RunPaths(folder)
     if data is None:
-        run_info["test"] = finite_figures(metrics)
+        run_info["test"] = finite_metrics(metrics)
     else:
         before = run_info.get("evaluations")
-        run_info["evaluations"] = {**(before if isinstance(before, dict) else {}), data: finite_figures(metrics)}
+        run_info["evaluations"] = {**(before if isinstance(before, dict) else {}), data: finite_metrics(metrics)}
     write_atomically(paths.run_info, run_info_texts(paths, run_info)[paths.run_info].encode())
 
 
 def best_epoch(run_info: RunInfo, history: Mapping[str, Sequence[float | None]]) -> dict[str, Any] | None:
-    """The best value of the monitored figure, and its epoch, counted from 1; None if it has no value."""
+    """The best value of the monitored metric, and its epoch, counted from 1; None if it has no value."""
     monitor = run_info.get("monitor")
-    figure, mode = (monitor.get("figure"), monitor.get("mode")) if isinstance(monitor, dict) else (None, None)
-    recorded = history.get(figure, ()) if isinstance(figure, str) else ()
+    metric, mode = (monitor.get("figure"), monitor.get("mode")) if isinstance(monitor, dict) else (None, None)
+    recorded = history.get(metric, ()) if isinstance(metric, str) else ()
     values = [inf if value is None or not is_number(value) else value for value in recorded]
     values = [(-value if mode == "max" else value) if isfinite(value) else inf for value in values]
     if not values or min(values) == inf:
         return None
     best = min(values)
-    return {"figure": figure, "value": -best if mode == "max" else best, "epoch": values.index(best) + 1}
+    return {"figure": metric, "value": -best if mode == "max" else best, "epoch": values.index(best) + 1}
 
 
-def finite_figures(figures: Mapping[str, Figure]) -> dict[str, Any]:
-    """The figures as JSON values: NaN and infinity become null."""
-    return {name: finite(figure) for name, figure in figures.items()}
+def finite_metrics(metrics: Mapping[str, MetricValue]) -> dict[str, Any]:
+    """The metrics as JSON values: NaN and infinity become null."""
+    return {name: finite(metric) for name, metric in metrics.items()}

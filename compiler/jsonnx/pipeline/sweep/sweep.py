@@ -201,17 +201,17 @@ def _pruner(check: _Search, is_maximized: bool) -> Pruner | None:
 
 
 def _check_data(base: CheckedSpec, options: SweepOptions) -> None:
-    """Reads the data once, so that a fault in them is reported before the first trial. Raises CompileError."""
+    """Reads the data once, so that an error in them is reported before the first trial. Raises CompileError."""
     folders = SpecFolders.of(base.folder, options.training.data_roots)
     replaced = DataFiles.of(options.training).paths
     parts = [part for part in DATA_PARTS if part not in replaced]
-    faults = check_paths(base, folders, parts, "error")
-    errors = [fault for fault in faults if fault.severity == "error"]
+    diagnostics = check_paths(base, folders, parts, "error")
+    errors = [error for error in diagnostics if error.severity == "error"]
     if not errors:
         skipped = {part for part in DATA_PARTS if part in replaced}
         source = SpecSource(base.source.file, base.locate, folders.roots)
         found = check_data(base, source, options.training.data, skipped).diagnostics
-        errors = [fault for fault in found if fault.severity == "error"]
+        errors = [error for error in found if error.severity == "error"]
     if errors:
         raise CompileError(errors)
 

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from ...core.diagnostics import CompileError, Diagnostic
-from ...frontend.expansion.overrides import OverrideFault
+from ...frontend.expansion.overrides import OverrideError
 from ...hyperparameter_search.samplers import GridSampler, Sampler
 from ...hyperparameter_search.space import Values
 from ...hyperparameter_search.sweep_folder import SweepFolder
 from ...hyperparameter_search.trials import DUPLICATE, INVALID, RUNNING, Run, Trial, reasons_of
 from ...sections.sweep_section import MAX_TRIALS
-from ..check.check_sweep import TrialFault, combination_errors
+from ..check.check_sweep import TrialError, combination_errors
 from ..check.sweep_plan import SweepPlan, spec_digest
 
 ADAPTIVE_SAMPLERS = ("tpe", "cma_es")
@@ -58,8 +58,8 @@ class TrialQueue:
         """Checks the spec of a trial."""
         try:
             checked = self.plan.check(values)
-        except OverrideFault as fault:
-            return TrialSpec("", 0, 0, [Diagnostic("unknown-name", str(fault), help=fault.help)])
+        except OverrideError as error:
+            return TrialSpec("", 0, 0, [Diagnostic("unknown-name", str(error), help=error.help)])
         errors = [item for item in checked.diagnostics if item.severity == "error"]
         training = None if errors else checked.network.training
         seed = self.seed if errors or self.seed is not None else checked.seed(None)
@@ -71,7 +71,7 @@ class TrialQueue:
             return
         if self.limit >= MIN_TRIALS_FOR_STATUS:
             on_status(f"checking the specs of {self.limit:,} trials")
-        faults: list[TrialFault] = []
+        errors: list[TrialError] = []
         for number in self._new_numbers():
             values = self.sampler.propose(number)
             if values is None:
@@ -79,9 +79,9 @@ class TrialQueue:
             key = _key(values)
             if key not in self._known:
                 self._known[key] = self.spec_of(values)
-            faults += [TrialFault(number, values, error) for error in self._known[key].errors[:1]]
-        if faults and self.plan.section.invalid == "error":
-            raise CompileError(combination_errors(self.plan, faults))
+            errors += [TrialError(number, values, error) for error in self._known[key].errors[:1]]
+        if errors and self.plan.section.invalid == "error":
+            raise CompileError(combination_errors(self.plan, errors))
 
     def _new_numbers(self) -> Iterator[int]:
         return (number for number in range(1, self.limit + 1) if number not in self.records)

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import IO
 
 from ...core.diagnostics import UsageError
-from ...core.figures import finite_or_none
 from ...core.files.files import error_reason
 from ...core.files.run_layout import RunPaths
+from ...core.metric_values import finite_or_none
 from ...hyperparameter_search.trials import FAILED, Curve
 from ..run_folder.metric_files import metric_lines
 from ..run_folder.run_info import INTERRUPTED
@@ -130,7 +130,7 @@ class _MetricsFile:
             version = (status.st_mtime_ns, status.st_size)
             if version != self._version:
                 lines = metric_lines(self._path.read_bytes())
-                self._curve = [finite_or_none(figures.get(self._metric)) for figures in lines]
+                self._curve = [finite_or_none(metrics.get(self._metric)) for metrics in lines]
                 self._version = version
         except OSError:
             return self._curve

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from ...core.components import Json
 from ...core.diagnostics import CompileError, UsageError
-from ...core.figures import finite_or_none
+from ...core.metric_values import finite_or_none
 from ...core.training_options import TrainingOptions
 from ...data.samples.data_errors import FeedError
-from ...frontend.expansion.overrides import OverrideFault, with_overrides
+from ...frontend.expansion.overrides import OverrideError, with_overrides
 from ...frontend.json.json_reader import read_text
 from ...hyperparameter_search.trials import FAILED, FINISHED, Curve, reasons_of
 from ...runtime.execution.history import History
@@ -42,7 +42,7 @@ class TrialJob:
         return TrainingOptions.of_changed(self.options)
 
     def checked_spec(self) -> CheckedSpec:
-        """Raises UsageError, OverrideFault, CompileError."""
+        """Raises UsageError, OverrideError, CompileError."""
         training = self.training
         source = with_overrides(read_text(self.text, self.file), training.scale, training.changes)[0]
         checked = check_source(trial_source(source, self.values))
@@ -71,7 +71,7 @@ def run_trial(job: TrialJob) -> TrialResult:
         return TrialResult(FAILED, reasons=reasons_of(error.diagnostics))
     except UsageError as error:
         return TrialResult(FAILED, reasons=reasons_of([error.diagnostic]))
-    except OverrideFault as error:
+    except OverrideError as error:
         return TrialResult(FAILED, reasons=[str(error)])
     except MemoryError:
         return TrialResult(FAILED, reasons=["this machine has too little memory for the trial"])

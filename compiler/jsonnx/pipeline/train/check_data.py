@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 @dataclass
 class DataCheck:
-    """The result of a check: the faults and warnings, and what the data contain."""
+    """The result of a check: the errors and warnings, and what the data contain."""
 
     diagnostics: list[Diagnostic] = field(default_factory=list)
     samples: dict[str, Dataset] = field(default_factory=dict)
@@ -74,7 +74,7 @@ def check_data(checked: CheckedSpec, source: SpecSource, file: str | None, skipp
         if samples is None and part == "train":
             data_spec = replace(
                 data_spec, learns_labels=True
-            )  # else the names of classes are faults of the other parts
+            )  # else the names of classes are errors of the other parts
         elif samples is not None and part == "train":
             data_spec = replace(data_spec, labels=samples.data_spec.labels)
             section = section.with_columns(samples.columns) if section is not None else None

@@ -1,4 +1,4 @@
-"""Cross-validation: runs on the folds of a spec's `split`, and the mean and the spread of their figures."""
+"""Cross-validation: runs on the folds of a spec's `split`, and the mean and the spread of their metrics."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from pathlib import Path
 from statistics import fmean, stdev
 
 from ...core.diagnostics import UsageError
-from ...core.figures import finite, numbers_only
 from ...core.files.files import write_atomically
+from ...core.metric_values import finite, numbers_only
 from ..check.check import CheckedSpec, check_source
 
 FOLDS_FILE = "folds.json"
-"""The file with the figures of all folds, in the folder that has a RUN folder for each."""
+"""The file with the metrics of all folds, in the folder that has a RUN folder for each."""
 FOLDS_HELP = 'write "split": {"folds": 5} in `training.data`, or add --set training.data.split.folds=5'
 
-Figures = Mapping[str, float]
+Metrics = Mapping[str, float]
 
 
 def fold_count(checked: CheckedSpec) -> int:
@@ -48,21 +48,21 @@ def fold_folder(folder: Path, fold: int) -> Path:
     return folder / f"fold-{fold}"
 
 
-def spread(figures: Sequence[Figures]) -> Iterator[tuple[str, Figures]]:
-    """The mean and the standard deviation of the figures that all folds have, which are two or more. They are NaN if
-    the figure of a fold is NaN or infinite."""
-    names = [name for name in figures[0] if all(name in own for own in figures)]
-    values = {name: [own[name] for own in figures] for name in names}
+def spread(metrics: Sequence[Metrics]) -> Iterator[tuple[str, Metrics]]:
+    """The mean and the standard deviation of the metrics that all folds have, which are two or more. They are NaN if
+    the metric of a fold is NaN or infinite."""
+    names = [name for name in metrics[0] if all(name in own for own in metrics)]
+    values = {name: [own[name] for own in metrics] for name in names}
     for title, statistic in (("mean", fmean), ("standard deviation", stdev)):
         yield title, {name: statistic(row) if all(map(isfinite, row)) else nan for name, row in values.items()}
 
 
-def write_folds(folder: Path, figures: Sequence[Figures]) -> Path:
-    """Writes the figures of all folds, their mean and their standard deviation. Raises UsageError."""
-    rows = [{name: finite(figure) for name, figure in numbers_only(own).items()} for own in figures]
+def write_folds(folder: Path, metrics: Sequence[Metrics]) -> Path:
+    """Writes the metrics of all folds, their mean and their standard deviation. Raises UsageError."""
+    rows = [{name: finite(metric) for name, metric in numbers_only(own).items()} for own in metrics]
     summary = {
-        title.replace(" ", "_"): {name: finite(figure) for name, figure in own.items()}
-        for title, own in spread(figures)
+        title.replace(" ", "_"): {name: finite(metric) for name, metric in own.items()}
+        for title, own in spread(metrics)
     }
     path = folder / FOLDS_FILE
     write_atomically(path, (json.dumps({"folds": rows, **summary}, indent=2) + "\n").encode())

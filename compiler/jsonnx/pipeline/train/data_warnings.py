@@ -90,7 +90,7 @@ def _check_classes(
     held_out = target_classes(data.validation, output, objective) if data.validation else None
     if held_out is not None and held_out.size:
         is_ordered = data.is_split and _is_ordered_by_class(train, np.concatenate([classes, held_out]), held_out.size)
-        message = _validation_fault(counts, count_classes(held_out), output, data.is_split, is_ordered, labels)
+        message = _validation_error(counts, count_classes(held_out), output, data.is_split, is_ordered, labels)
         if message is not None:
             path = _data_path(checked, "validation_split" if data.is_split else "validation")
             help = "name a validation file that was divided from the training file at random"
@@ -113,14 +113,14 @@ def _check_split_classes(
     counts = class_counts(parts, objective).get(output, {})
     all_classes = {number for part in counts.values() for number in part}
     lacking = {part: sorted(all_classes - counts[part].keys()) for part in counts}
-    faults = [f"`{part}` lacks {_class_list(classes, labels)}" for part, classes in lacking.items() if classes]
-    if faults:
-        message = f"classes of {output!r} are missing from parts of the split: {', '.join(faults)}"
+    errors = [f"`{part}` lacks {_class_list(classes, labels)}" for part, classes in lacking.items() if classes]
+    if errors:
+        message = f"classes of {output!r} are missing from parts of the split: {', '.join(errors)}"
         help = "`stratify` with the column of the classes divides each class by the shares, if it has enough rows"
         report.add("split-classes", _data_path(checked, "split"), message, help=help, severity="warning")
 
 
-def _validation_fault(
+def _validation_error(
     counts: ClassCounts, held_out: ClassCounts, output: str, is_split: bool, is_ordered: bool, labels: Sequence[str]
 ) -> str | None:
     """What is wrong with the classes of the validation data: training lacks many of them, or the samples are sorted."""
@@ -185,26 +185,26 @@ def _check_scale(train: Dataset, output: str, training: Training, checked: Check
     target = TargetRange.of(array)
     bounds = ACTIVATION_RANGES.get(layer.activation)
     if bounds is not None:
-        fault = _bounds_fault(array, target, layer, bounds)
+        error = _bounds_error(array, target, layer, bounds)
     elif layer.activation in ("linear", "relu", "leaky_relu"):
-        fault = _distance_fault(len(train), target, layer, training, checked)
+        error = _distance_error(len(train), target, layer, training, checked)
     else:
         return
-    if fault is not None:
+    if error is not None:
         scale, offset = _rescaling(target, bounds)
         help = (
             f"end the network with {_rescaling_entry(output, scale, offset, checked)}, so that the layers before it "
             f"compute {'values in their range' if bounds else 'standardized values'}, or "
             f"{SCALE_HELP if bounds else NORMALIZE_HELP}"
         )
-        message = f"the target of {output!r} {fault}"
+        message = f"the target of {output!r} {error}"
         report.add("target-scale", checked.network.paths[output], message, help=help, severity="warning")
 
 
-def _bounds_fault(
+def _bounds_error(
     array: np.ndarray, target: TargetRange, layer: OutputLayer, bounds: tuple[float, float]
 ) -> str | None:
-    """The fault if the root mean square of what lies beyond the output's range is larger than that range."""
+    """The error if the root mean square of what lies beyond the output's range is larger than that range."""
     low, high = sorted(layer.offset + layer.scale * bound for bound in bounds)
     excess = sqrt(_mean(array, lambda values: (values - np.clip(values, low, high)) ** 2))
     if excess <= high - low:
@@ -213,10 +213,10 @@ def _bounds_fault(
     return f"{values}, but a {layer.activation} output lies between {low:.4g} and {high:.4g}"
 
 
-def _distance_fault(
+def _distance_error(
     sample_count: int, target: TargetRange, layer: OutputLayer, training: Training, checked: CheckedSpec
 ) -> str | None:
-    """The fault if the target is farther from the initial output than the optimizer gets.
+    """The error if the target is farther from the initial output than the optimizer gets.
 
     The optimizers but SGD change each weight by about the learning rate per step, however large the error is. So the
     bias and the weights of a layer with N inputs of about 1 change the output by about (N + 1) learning rates a step.

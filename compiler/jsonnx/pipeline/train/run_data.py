@@ -19,7 +19,7 @@ from ...data.samples.batch_stream import BatchStream
 from ...data.samples.data_errors import FeedError
 from ...data.samples.data_spec import DataSpec
 from ...data.samples.dataset import Dataset
-from ...runtime.fit.early_stopping import require_monitored_figures
+from ...runtime.fit.early_stopping import require_monitored_metrics
 from ...runtime.training_plan import TrainingPlan
 from ...sections.data_section import DATA_PARTS, DataSection
 from ...sections.monitor import NO_VALIDATION_HELP
@@ -79,7 +79,7 @@ def read_part(
     part: str, data: DataSection | None, files: DataFiles, data_spec: DataSpec, source: SpecSource
 ) -> Dataset | None:
     """The samples of a part of the data, `train`, `validation` or `test`; None if neither the spec nor the user names a
-    file. Raises CompileError with every fault, UsageError for a file that cannot be read."""
+    file. Raises CompileError with every error, UsageError for a file that cannot be read."""
     if part in files.paths:
         data_spec = replace(data_spec, learns_labels=data_spec.learns_labels or part == "train")
         return from_file(files.paths[part], data, data_spec, source, needs_weights=part == "train")
@@ -90,7 +90,7 @@ def read_part(
 
 def part_of_spec(plan: TrainingPlan, part: str) -> Dataset | None:
     """The samples of a part of the data that the spec of a plan names; None if it names none. Raises CompileError with
-    every fault, UsageError for a file that cannot be read."""
+    every error, UsageError for a file that cannot be read."""
     return read_part(part, plan.training.data, SPEC_FILES, plan.data_spec, plan.source)
 
 
@@ -98,7 +98,7 @@ def read_split(
     data: DataSection | None, files: DataFiles, data_spec: DataSpec, source: SpecSource
 ) -> dict[str, Dataset]:
     """The parts into which the spec's `split` divides the training files; none if it has no split. Validation data that
-    the user names replace those of the split. Raises CompileError with every fault, UsageError for a file that cannot
+    the user names replace those of the split. Raises CompileError with every error, UsageError for a file that cannot
     be read."""
     if data is None or data.split is None:
         return {}
@@ -161,13 +161,13 @@ def split_off_validation(
         if fraction is not None:
             raise
         path = ("training", "data", "validation_split")
-        raise CompileError([source.locate_diagnostic(fault, path) for fault in error.diagnostics]) from error
+        raise CompileError([source.locate_diagnostic(diagnostic, path) for diagnostic in error.diagnostics]) from error
 
 
 def require_validation(plan: TrainingPlan, validation: Dataset | BatchStream | None) -> None:
     """Raises CompileError if the training needs validation data that it lacks: `unknown-figure` for a monitored loss or
     metric, `no-validation-data` for what is chosen on samples in memory."""
-    require_monitored_figures(plan, validation is not None)
+    require_monitored_metrics(plan, validation is not None)
     keys = validation_keys(plan.training) if not isinstance(validation, Dataset) else []
     errors = []
     for key in keys:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ...core.diagnostics import Diagnostic, suggestion
-from ...core.html_table import FIGURE_TITLES, figure_rows, html_table
+from ...core.html_table import METRIC_TITLES, html_table, metric_rows
 from ...data.samples.array_digest import array_digest
 from ...data.samples.dataset import DataArgument, Dataset
 from ...render.results.progress import VERBOSITIES, Verbosity, progress_display
@@ -163,7 +163,7 @@ class Trainer:
         return self.plan_trainer.weights()
 
     def set_weights(self, weights: Mapping[str, Any], *, strict: bool = True) -> None:
-        """Replaces the weights; unless `strict`, some may be missing. Raises ValueError with every fault."""
+        """Replaces the weights; unless `strict`, some may be missing. Raises ValueError with every error."""
         self.plan_trainer.set_weights(weights, strict=strict)
 
     # -- training ----------------------------------------------------------------------------------------------------
@@ -333,8 +333,8 @@ class Trainer:
         super().__setattr__(name, value)
 
     def _repr_html_(self) -> str:
-        """The table that a notebook shows: the state, and the figures of the last fit."""
-        return html_table(repr(self), FIGURE_TITLES, figure_rows(self.history.history))
+        """The table that a notebook shows: the state, and the metrics of the last fit."""
+        return html_table(repr(self), METRIC_TITLES, metric_rows(self.history.history))
 
     def __repr__(self) -> str:
         training = self.plan.training

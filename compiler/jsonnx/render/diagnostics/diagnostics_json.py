@@ -15,7 +15,7 @@ KEYS = ("code", "severity", "message", "file", "line", "column", "end_line", "en
 
 
 def diagnostics_json(diagnostics: Sequence[Diagnostic]) -> list[dict[str, Any]]:
-    """Returns the diagnostics as JSON values."""
+    """The diagnostics as JSON values."""
     return [
         {
             **{key: getattr(diagnostic, key) for key in KEYS},
@@ -158,7 +158,7 @@ _DIAGNOSTIC = _object(
 
 
 def diagnostics_schema() -> Schema:
-    """Returns the JSON Schema of what `--format json` of commands that check specs prints."""
+    """The JSON Schema of what `--format json` of commands that check specs prints."""
     position = {
         "line": _described("From 1; a line ends with LF, CRLF or CR", _NUMBER),
         "column": _described("From 1, in Unicode code points", _NUMBER),

@@ -111,7 +111,7 @@ def _region(item: Diagnostic | Note) -> dict[str, int] | None:
 
 
 def _fix(file: str, fix: Fix) -> dict[str, Any]:
-    """A change of the text that corrects a fault."""
+    """A change of the text that corrects an error."""
     replacements = [
         {
             "deletedRegion": {

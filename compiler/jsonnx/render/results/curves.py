@@ -1,4 +1,4 @@
-"""Curves of figures as lines of characters."""
+"""Curves of metrics as lines of characters."""
 
 from __future__ import annotations
 

@@ -54,14 +54,14 @@ def _columns_text(part: DescribedPart, color: bool, width: int | None) -> str:
     for column in part.columns[:MAX_LISTED_COLUMNS]:
         item = column.statistics
         shape = f" {list(item.shape)}" if item.shape else ""
-        figures = [_number(figure) for figure in (item.min, item.mean, item.std, item.max)]
+        metrics = [_number(metric) for metric in (item.min, item.mean, item.std, item.max)]
         table.add_row(
             escape_invisible(item.name),
             escape_invisible(", ".join(column.roles)) or "not used",
             item.type + shape,
             f"{item.missing:,}",
             f"{item.distinct:,}",
-            *figures,
+            *metrics,
             _frequent_text(item),
         )
     hidden = len(part.columns) - MAX_LISTED_COLUMNS
@@ -162,7 +162,7 @@ def _batch_text(batch: Sequence[BatchArray], color: bool, width: int | None) -> 
 
 
 def data_description_json(description: DataDescription) -> dict[str, Any]:
-    """The description as JSON values; figures that are not finite are null."""
+    """The description as JSON values; metrics that are not finite are null."""
     duplicates = description.duplicates
     return {
         "samples": dict(description.sample_counts),

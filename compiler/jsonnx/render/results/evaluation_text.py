@@ -1,30 +1,30 @@
-"""The figures of an evaluation as text: a line for each number, a table for each list of numbers."""
+"""The metrics of an evaluation as text: a line for each number, a table for each list of numbers."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ...core.figures import Figure
+from ...core.metric_values import MetricValue
 
 AxisLabels = Sequence[Sequence[str]]
 """The labels of the elements along each axis of a list."""
 
 
-def evaluation_text(figures: Mapping[str, Figure], labels: Mapping[str, AxisLabels]) -> str:
+def evaluation_text(metrics: Mapping[str, MetricValue], labels: Mapping[str, AxisLabels]) -> str:
     """Numbers in the order of their names, then the lists. `labels` are the labels of the lists, where they have
     any."""
-    numbers = [f"{name} {figure:.6g}" for name, figure in figures.items() if not isinstance(figure, list)]
+    numbers = [f"{name} {metric:.6g}" for name, metric in metrics.items() if not isinstance(metric, list)]
     lists = [
-        list_text(name, figure, labels.get(name, ())) for name, figure in figures.items() if isinstance(figure, list)
+        list_text(name, metric, labels.get(name, ())) for name, metric in metrics.items() if isinstance(metric, list)
     ]
     return "\n".join([*numbers, *lists])
 
 
-def list_text(name: str, figure: list[Any], labels: AxisLabels) -> str:
+def list_text(name: str, metric: list[Any], labels: AxisLabels) -> str:
     """A name, and below it a line for each item of a list, or each row of a matrix."""
-    is_matrix = bool(figure) and isinstance(figure[0], list)
-    rows = figure if is_matrix else [[value] for value in figure]
+    is_matrix = bool(metric) and isinstance(metric[0], list)
+    rows = metric if is_matrix else [[value] for value in metric]
     row_labels = _labels_of(rows, labels[0] if labels else ())
     column_labels = _labels_of(rows[0], labels[1] if len(labels) > 1 else ()) if is_matrix else []
     cells = [["", *column_labels], *([label, *map(_number, row)] for label, row in zip(row_labels, rows, strict=True))]

@@ -14,11 +14,11 @@ from functools import wraps
 from typing import Any, Literal, TextIO, TypeVar
 
 from ...core.callback import Callback, Logs
-from ...core.figures import Figure, numbers_only
+from ...core.metric_values import MetricValue, numbers_only
 from ..diagnostics.diagnostics import escape_invisible
 from ..text.terminal import can_rewrite_lines, in_notebook, line_width, shows_color
 
-Figures = Mapping[str, Figure]
+Metrics = Mapping[str, MetricValue]
 Verbosity = Literal["auto", 0, 1, 2]
 VERBOSITIES = ("auto", 0, 1, 2)
 """As in Keras. 0: nothing; 1: a bar, or where there can be none, a line an epoch; 2: a line an epoch; "auto": a bar, or
@@ -76,14 +76,14 @@ class Display(Callback):
         """Ends what is drawn."""
 
 
-def figure_texts(figures: Figures) -> list[str]:
-    """The figures, without those that have a number for each class."""
-    numbers = numbers_only(figures)
+def metric_texts(metrics: Metrics) -> list[str]:
+    """The metrics, without those that have a number for each class."""
+    numbers = numbers_only(metrics)
     return [f"{name} {value:.4f}" if abs(value) < 1000 else f"{name} {value:.4g}" for name, value in numbers.items()]
 
 
-def metrics_text(figures: Figures) -> str:
-    return "  ".join(figure_texts(figures))
+def metrics_text(metrics: Metrics) -> str:
+    return "  ".join(metric_texts(metrics))
 
 
 def class_weight_lines(
@@ -155,9 +155,9 @@ class EpochDrawing(_EpochDisplay):
             self._draw_step(batch + 1, logs or {})
 
     @until_failure
-    def _draw_step(self, step: int, figures: Figures) -> None:
+    def _draw_step(self, step: int, metrics: Metrics) -> None:
         self.step = step
-        self.draw(figures)
+        self.draw(metrics)
 
     @until_failure
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
@@ -165,7 +165,7 @@ class EpochDrawing(_EpochDisplay):
         self.draw(logs or {})
         self.close()
 
-    def draw(self, figures: Figures) -> None:
+    def draw(self, metrics: Metrics) -> None:
         raise NotImplementedError
 
     @property
@@ -191,8 +191,8 @@ class NotebookLine(EpochDrawing):
         self.stream = sys.stdout
         self.drawn_width = 0
 
-    def draw(self, figures: Figures) -> None:
-        line = f"{self.epoch_text}  {self.counter_text}  {self.time_text}  {metrics_text(figures)}"
+    def draw(self, metrics: Metrics) -> None:
+        line = f"{self.epoch_text}  {self.counter_text}  {self.time_text}  {metrics_text(metrics)}"
         print(f"\r{line:{self.drawn_width}}", end="", flush=True)
         self.drawn_width = len(line)
 
@@ -205,7 +205,7 @@ class NotebookLine(EpochDrawing):
 class ProgressBar(EpochDrawing):
     """A bar on standard error for each epoch; the bars of finished epochs stay visible.
 
-    Figures that do not fit beside the bar are shown below it.
+    Metrics that do not fit beside the bar are shown below it.
     """
 
     def __init__(self) -> None:
@@ -221,18 +221,18 @@ class ProgressBar(EpochDrawing):
         self.live.start()
         self.draw({})
 
-    def draw(self, figures: Figures) -> None:
+    def draw(self, metrics: Metrics) -> None:
         # Not that of sys.stderr, which `live` replaces by an object that is no terminal.
-        self.live.update(self._lines(figures, self.live.console.width), refresh=True)
+        self.live.update(self._lines(metrics, self.live.console.width), refresh=True)
 
-    def _lines(self, figures: Figures, width: int) -> Any:
+    def _lines(self, metrics: Metrics, width: int) -> Any:
         from rich.console import Group
         from rich.progress_bar import ProgressBar as Bar
         from rich.table import Table
         from rich.text import Text
 
         counter = self.counter_text
-        texts = figure_texts(figures)
+        texts = metric_texts(metrics)
         other_width = len(f"{self.epoch_text}  {counter} {self.time_text}") + 1
         bar_width = max(0, min(BAR_WIDTH, width - other_width - 1))
         beside = "  ".join(texts)

@@ -1,4 +1,4 @@
-"""Several runs side by side: their figures, differences, curves, and figures by class, as text and as JSON values."""
+"""Several runs side by side: their metrics, differences, curves, and metrics by class, as text and as JSON values."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ...core.diagnostics import CompileError, UsageError
-from ...core.figures import numbers_only
+from ...core.metric_values import numbers_only
 from ..diagnostics.diagnostics import escape_invisible
 from ..networks.spec_diff import comparison_json, comparison_text
 from ..text.text_table import TextTable
 from .curves import BLOCKS, curve, finite_values
 from .evaluation_text import list_text
-from .runs_table import duration_text, figure_text
+from .runs_table import duration_text, metric_text
 
 if TYPE_CHECKING:
     from ...diff import Comparison
@@ -70,8 +70,8 @@ def run_comparison_text(
     width: int | None = None,
     levels: str = BLOCKS,
 ) -> str:
-    """A table of figures, the differences from the first run, curves by epoch, and tables by class."""
-    parts = [_figures_table(runs).text(color, width)]
+    """A table of metrics, the differences from the first run, curves by epoch, and tables by class."""
+    parts = [_metrics_table(runs).text(color, width)]
     parts += [_difference_text(runs[0], difference, color) for difference in differences]
     parts += _curve_texts(runs, levels, width)
     parts += _class_tables(runs, color, width)
@@ -100,20 +100,20 @@ def run_comparison_json(runs: Sequence[ComparedRun], differences: Sequence[Diffe
     }
 
 
-def _figures_table(runs: Sequence[ComparedRun]) -> TextTable:
-    """One row a figure, one column a run."""
+def _metrics_table(runs: Sequence[ComparedRun]) -> TextTable:
+    """One row a metric, one column a run."""
     table = _table(["", *(str(run.folder) for run in runs)], len(runs))
     table.add_row("state", *(run.state for run in runs))
     table.add_row("epochs", *(str(run.epochs) for run in runs))
     table.add_row("duration", *(duration_text(run.seconds) for run in runs))
     for name in dict.fromkeys(run.best["figure"] for run in runs if run.best):
         bests = [run.best if run.best and run.best["figure"] == name else None for run in runs]
-        table.add_row(f"best {escape_invisible(name)}", *(figure_text(best["value"]) if best else "" for best in bests))
+        table.add_row(f"best {escape_invisible(name)}", *(metric_text(best["value"]) if best else "" for best in bests))
         table.add_row("in epoch", *(str(best["epoch"]) if best else "" for best in bests))
-    for prefix, figures in (("", [run.figures for run in runs]), ("test ", [run.test for run in runs])):
-        for name in dict.fromkeys(name for values in figures for name in numbers_only(values)):
+    for prefix, metrics in (("", [run.figures for run in runs]), ("test ", [run.test for run in runs])):
+        for name in dict.fromkeys(name for values in metrics for name in numbers_only(values)):
             table.add_row(
-                prefix + escape_invisible(name), *(figure_text(numbers_only(values).get(name)) for values in figures)
+                prefix + escape_invisible(name), *(metric_text(numbers_only(values).get(name)) for values in metrics)
             )
     return table
 
@@ -132,7 +132,7 @@ def _difference_text(first: ComparedRun, difference: Difference, color: bool) ->
 
 
 def _curve_texts(runs: Sequence[ComparedRun], levels: str, width: int | None) -> list[str]:
-    """A paragraph for each figure, with a line for each run, all on one scale."""
+    """A paragraph for each metric, with a line for each run, all on one scale."""
     names = dict.fromkeys(name for run in runs for name in (*run.history, *run.steps) if name not in ("step", "epoch"))
     texts = []
     for name in names:
@@ -144,7 +144,7 @@ def _curve_texts(runs: Sequence[ComparedRun], levels: str, width: int | None) ->
 
 
 def _curve_values(run: ComparedRun, name: str) -> list[float | None]:
-    """The values of a figure by epoch, or within the only epoch by step; none if it is a list."""
+    """The values of a metric by epoch, or within the only epoch by step; none if it is a list."""
     values = run.history.get(name, [])
     if len(values) < 2:
         values = run.steps.get(name, [])
@@ -155,8 +155,8 @@ def _curve_lines(curves: Mapping[str, list[float | None]], levels: str, width: i
     finite = {folder: finite_values(values) for folder, values in curves.items()}
     low, high = min(map(min, finite.values())), max(map(max, finite.values()))
     ranges = {
-        folder: f"{figure_text(values[0])} -> {figure_text(values[-1])}"
-        f"  ({figure_text(min(values))} to {figure_text(max(values))})"
+        folder: f"{metric_text(values[0])} -> {metric_text(values[-1])}"
+        f"  ({metric_text(min(values))} to {metric_text(max(values))})"
         for folder, values in finite.items()
     }
     name_width = max(map(len, curves))
@@ -169,16 +169,16 @@ def _curve_lines(curves: Mapping[str, list[float | None]], levels: str, width: i
     return [f"  {folder.ljust(name_width)}  {drawn[folder].ljust(curve_width)}  {ranges[folder]}" for folder in curves]
 
 
-# -- figures by class --------------------------------------------------------------------------------------------------
+# -- metrics by class --------------------------------------------------------------------------------------------------
 
 
 def _class_tables(runs: Sequence[ComparedRun], color: bool, width: int | None) -> list[str]:
-    """A table for each figure that is a list: one row a class, one column a run. A matrix has a table for each run."""
-    figures = {str(run.folder): _lists(run) for run in runs}
-    labels = {str(run.folder): _labels(run) if figures[str(run.folder)] else {} for run in runs}
+    """A table for each metric that is a list: one row a class, one column a run. A matrix has a table for each run."""
+    metrics = {str(run.folder): _lists(run) for run in runs}
+    labels = {str(run.folder): _labels(run) if metrics[str(run.folder)] else {} for run in runs}
     texts = []
-    for name in dict.fromkeys(name for lists in figures.values() for name in lists):
-        found = {folder: lists[name] for folder, lists in figures.items() if lists.get(name)}
+    for name in dict.fromkeys(name for lists in metrics.values() for name in lists):
+        found = {folder: lists[name] for folder, lists in metrics.items() if lists.get(name)}
         vectors = {folder: values for folder, values in found.items() if not isinstance(values[0], list)}
         if vectors:
             texts.append(_vector_table(name, vectors, labels, color, width))
@@ -204,7 +204,7 @@ def _vector_table(
         columns[folder] = dict(zip(names, values, strict=True))
     table = _table([name, *columns], len(columns))
     for label in dict.fromkeys(label for column in columns.values() for label in column):
-        table.add_row(escape_invisible(label), *(figure_text(column.get(label)) for column in columns.values()))
+        table.add_row(escape_invisible(label), *(metric_text(column.get(label)) for column in columns.values()))
     return table.text(color, width)
 
 

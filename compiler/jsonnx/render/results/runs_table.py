@@ -1,4 +1,4 @@
-"""Lists of runs, and the figures of several runs, as text, JSON and csv."""
+"""Lists of runs, and the metrics of several runs, as text, JSON and csv."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from ...core.figures import numbers_only
+from ...core.metric_values import numbers_only
 from ..diagnostics.diagnostics import escape_invisible
 from ..text.text_table import TextTable
 
-Figures = Mapping[str, Any]
+Metrics = Mapping[str, Any]
 
 
 class Run(Protocol):
@@ -38,11 +38,11 @@ class Run(Protocol):
     @property
     def parameters(self) -> Mapping[str, Any]: ...
     @property
-    def figures(self) -> Figures: ...
+    def figures(self) -> Metrics: ...
     @property
     def best(self) -> Mapping[str, Any] | None: ...
     @property
-    def test(self) -> Figures: ...
+    def test(self) -> Metrics: ...
     def to_json(self) -> dict[str, Any]: ...
 
 
@@ -58,16 +58,16 @@ def runs_text(
     value_of: ColumnValue = lambda run, name: None,
 ) -> str:
     """One row a run. `columns` are further columns, whose values `value_of` gives."""
-    names = _figure_names(runs, "test")
+    names = _metric_names(runs, "test")
     further = [name for name in columns if name not in SHOWN_COLUMNS and name.removeprefix("test_") not in names]
     titles = [*FIRST_COLUMNS, *further, *(f"test {name}" for name in names), *LAST_COLUMNS]
     right = range(len(FIRST_COLUMNS), len(titles) - 1)
     table = TextTable([*map(escape_invisible, titles)], right=(FIRST_COLUMNS.index("epochs"), *right), unbroken=(0,))
     for run in runs:
-        best = f"{run.best['figure']} {figure_text(run.best['value'])} in {run.best['epoch']}" if run.best else ""
+        best = f"{run.best['figure']} {metric_text(run.best['value'])} in {run.best['epoch']}" if run.best else ""
         cells = [
             *(_cell(value_of(run, name)) for name in further),
-            *(figure_text(run.test.get(name)) for name in names),
+            *(metric_text(run.test.get(name)) for name in names),
         ]
         started = (run.started or "").replace("T", " ").removesuffix("+00:00")
         row = [str(run.folder), run.state, str(run.epochs), best, *cells, duration_text(run.seconds), started]
@@ -80,9 +80,9 @@ SHOWN_COLUMNS = (*FIRST_COLUMNS, *LAST_COLUMNS)
 
 
 def runs_csv(runs: Sequence[Run]) -> str:
-    """One row a run, with all digits: what it is, its parameters, and the figures of the last epoch and of tests."""
+    """One row a run, with all digits: what it is, its parameters, and the metrics of the last epoch and of tests."""
     parameters = list(dict.fromkeys(name for run in runs for name in run.parameters))
-    figures, tests = _figure_names(runs, "figures"), _figure_names(runs, "test")
+    metrics, tests = _metric_names(runs, "figures"), _metric_names(runs, "test")
     header = [
         "run",
         "spec",
@@ -98,7 +98,7 @@ def runs_csv(runs: Sequence[Run]) -> str:
     ]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*header, *parameters, *figures, *(f"test_{name}" for name in tests)])
+    writer.writerow([*header, *parameters, *metrics, *(f"test_{name}" for name in tests)])
     for run in runs:
         best = [run.best[key] for key in ("figure", "value", "epoch")] if run.best else [""] * 3
         row = [
@@ -116,7 +116,7 @@ def runs_csv(runs: Sequence[Run]) -> str:
             [
                 *row,
                 *(_csv_cell(run.parameters.get(name)) for name in parameters),
-                *(run.figures.get(name) for name in figures),
+                *(run.figures.get(name) for name in metrics),
                 *(run.test.get(name) for name in tests),
             ]
         )
@@ -127,22 +127,22 @@ def runs_json(runs: Sequence[Run]) -> str:
     return json.dumps([run.to_json() for run in runs], indent=2)
 
 
-def figures_text(figures: Sequence[tuple[str, Figures]], color: bool = False, width: int | None = None) -> str:
-    """One row for each run or model, one column a figure."""
-    names = list(dict.fromkeys(name for _, values in figures for name in values))
+def metrics_text(metrics: Sequence[tuple[str, Metrics]], color: bool = False, width: int | None = None) -> str:
+    """One row for each run or model, one column a metric."""
+    names = list(dict.fromkeys(name for _, values in metrics for name in values))
     table = TextTable(["run", *names], right=range(1, len(names) + 1), unbroken=(0,))
-    for run, values in figures:
-        table.add_row(run, *(figure_text(values.get(name)) for name in names))
+    for run, values in metrics:
+        table.add_row(run, *(metric_text(values.get(name)) for name in names))
     return table.text(color, width)
 
 
-def _figure_names(runs: Sequence[Run], attribute: str) -> list[str]:
-    """The names of the figures that are numbers."""
+def _metric_names(runs: Sequence[Run], attribute: str) -> list[str]:
+    """The names of the metrics that are numbers."""
     return list(dict.fromkeys(name for run in runs for name in numbers_only(getattr(run, attribute))))
 
 
 def _cell(value: Any) -> str:
-    return figure_text(value) if isinstance(value, float) else _csv_cell(value)
+    return metric_text(value) if isinstance(value, float) else _csv_cell(value)
 
 
 def _csv_cell(value: Any) -> Any:
@@ -150,8 +150,8 @@ def _csv_cell(value: Any) -> Any:
     return "" if value is None else value if isinstance(value, str) else json.dumps(value)
 
 
-def figure_text(value: float | None) -> str:
-    """A figure with six digits; nothing for None."""
+def metric_text(value: float | None) -> str:
+    """A metric with six digits; nothing for None."""
     return "" if value is None else f"{value:.6g}"
 
 

@@ -9,7 +9,7 @@ from math import log10
 from typing import NamedTuple
 
 from ...core.components import Json
-from ...core.figures import is_number
+from ...core.metric_values import is_number
 from ...hyperparameter_search.space import RangeDomain, Space
 from ...hyperparameter_search.trials import Trial
 

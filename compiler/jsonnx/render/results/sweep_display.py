@@ -74,15 +74,15 @@ class TrialLines(NoSweepDisplay):
 def outcome_text(trial: Trial, metric: str) -> str:
     """How a trial has ended, in words."""
     if trial.state == FINISHED:
-        return f"finished  {metric} {figure_text(trial.value)}"
+        return f"finished  {metric} {metric_text(trial.value)}"
     if trial.state == PRUNED:
-        return f"pruned after epoch {trial.pruned_at}  {metric} {figure_text(trial.curve[-1] if trial.curve else None)}"
+        return f"pruned after epoch {trial.pruned_at}  {metric} {metric_text(trial.curve[-1] if trial.curve else None)}"
     if trial.state in (FAILED, INVALID):
         return f"{trial.state}: {escape_invisible(trial.reasons[0] if trial.reasons else '')}"
     return f"repeats trial {trial.duplicate_of}" if trial.duplicate_of is not None else trial.state
 
 
-def figure_text(value: float | None) -> str:
+def metric_text(value: float | None) -> str:
     if value is None:
         return "-"
     return f"{value:.4f}" if 0.01 <= abs(value) < 1000 or value == 0 else f"{value:.4g}"
@@ -143,7 +143,7 @@ class LiveTable(NoSweepDisplay):
     def _row(self, trial: Trial, state: str, value: float | None, epoch: str) -> list[Any]:
         from rich.text import Text
 
-        cells = [str(trial.number), state, figure_text(value), epoch, assignment_text(trial.values)]
+        cells = [str(trial.number), state, metric_text(value), epoch, assignment_text(trial.values)]
         return [Text(cell) for cell in cells]
 
     def _heading(self, view: SweepView) -> str:

@@ -14,7 +14,7 @@ from ...hyperparameter_search.importance import MIN_TRIALS, importances
 from ...hyperparameter_search.space import Space
 from ...hyperparameter_search.trials import SweepView, Trial, counts_by_state, ranked_trials
 from .sweep_charts import sweep_charts
-from .sweep_display import figure_text, outcome_text
+from .sweep_display import metric_text, outcome_text
 
 MAX_ROWS = 1000
 """Rows of the table of trials."""
@@ -72,7 +72,7 @@ def _summary(view: SweepView, best: Sequence[Trial]) -> str:
     for trial in best:
         values = ((key, short_repr(value)) for key, value in trial.values.items())
         lines.append(f"<p>Trial {trial.number} is the best:</p>")
-        lines.append(_rows_table([(view.metric, figure_text(trial.value)), *values]))
+        lines.append(_rows_table([(view.metric, metric_text(trial.value)), *values]))
     return "\n".join(lines)
 
 

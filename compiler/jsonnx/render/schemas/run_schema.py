@@ -8,14 +8,14 @@ from .schema_parts import COUNT, NULLABLE_TEXT, TEXT, Schema, closed_object, des
 HASH: Schema = {"type": "string", "pattern": "^[0-9a-f]{64}$"}
 NULLABLE_HASH: Schema = {"anyOf": [HASH, {"type": "null"}]}
 TIME: Schema = {"type": "string", "format": "date-time"}
-FIGURE: Schema = {"$ref": "#/$defs/figure"}
-FIGURES: Schema = {"type": "object", "additionalProperties": FIGURE}
+METRIC: Schema = {"$ref": "#/$defs/metric"}
+METRICS: Schema = {"type": "object", "additionalProperties": METRIC}
 
 
 DEFINITIONS: Schema = {
     "figure": {
         "description": "A loss or metric: a number, null for NaN and infinity, or nested lists of them",
-        "anyOf": [{"type": ["number", "null"]}, {"type": "array", "items": FIGURE}],
+        "anyOf": [{"type": ["number", "null"]}, {"type": "array", "items": METRIC}],
     }
 }
 
@@ -93,13 +93,13 @@ RUN_JSON = closed_object(
         **INPUTS,
         "parameters": described("The values of the spec's parameters", {"type": "object"}),
         "monitor": described(
-            "The monitored figure, or else the loss, and whether lower or higher values are better",
+            "The monitored metric, or else the loss, and whether lower or higher values are better",
             closed_object({"figure": TEXT, "mode": {"enum": ["min", "max"]}}),
         ),
         "epochs": described("The number of complete epochs", COUNT),
-        "figures": described("Losses and metrics of the last epoch", FIGURES),
+        "figures": described("Losses and metrics of the last epoch", METRICS),
         "best": described(
-            "The best value of the monitored figure, and its epoch, counted from 1",
+            "The best value of the monitored metric, and its epoch, counted from 1",
             {
                 "anyOf": [
                     closed_object(
@@ -109,14 +109,14 @@ RUN_JSON = closed_object(
                 ]
             },
         ),
-        "test": described("Losses and metrics on the spec's test data", {"anyOf": [FIGURES, {"type": "null"}]}),
+        "test": described("Losses and metrics on the spec's test data", {"anyOf": [METRICS, {"type": "null"}]}),
         "sha256": described(
             "SHA-256 of the files of the trained weights and the model",
             closed_object({"weights.safetensors": HASH, "model.onnx": HASH}),
         ),
         "evaluations": described(
             "Losses and metrics of `jsonnx evaluate RUN --data FILE`, by file",
-            {"type": "object", "additionalProperties": FIGURES},
+            {"type": "object", "additionalProperties": METRICS},
         ),
     },
     optional=(*OPTIONAL_OPTIONS, "epochs", "figures", "best", "test", "sha256", "evaluations"),
@@ -145,7 +145,7 @@ EXECUTION_JSON = closed_object(
 
 def run_schema() -> Schema:
     """The schema of a RUN folder as one object: its files by name, files of lines as lists."""
-    metrics = {"type": "object", "properties": {"epoch": COUNT}, "required": ["epoch"], "additionalProperties": FIGURE}
+    metrics = {"type": "object", "properties": {"epoch": COUNT}, "required": ["epoch"], "additionalProperties": METRIC}
     steps = {
         "type": "object",
         "properties": {"step": {"type": "integer", "minimum": 1}, "epoch": COUNT},
@@ -162,9 +162,9 @@ def run_schema() -> Schema:
                 "execution.json": described("When, where and with what it ran", EXECUTION_JSON),
                 "spec.json": described("The spec as it was trained", {"type": "object"}),
                 "spec.expanded.json": described("The same without blocks and expressions", {"type": "object"}),
-                "metrics.jsonl": described("Figures by epoch, counted from 0", {"type": "array", "items": metrics}),
+                "metrics.jsonl": described("Metrics by epoch, counted from 0", {"type": "array", "items": metrics}),
                 "steps.jsonl": described(
-                    "Figures by step: means over the epoch until that step, which is counted from 1 over the whole run",
+                    "Metrics by step: means over the epoch until that step, which is counted from 1 over the whole run",
                     {"type": "array", "items": steps},
                 ),
             }

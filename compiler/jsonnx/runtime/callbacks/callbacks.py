@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...core.callback import HOOKS, Callback, overrides
 from ...core.diagnostics import suggestion
-from ...core.reserved_names import loss_figure, validation_name
+from ...core.reserved_names import loss_metric, validation_name
 
 if TYPE_CHECKING:
     from ...data.samples.batch_stream import BatchStream
@@ -45,7 +45,7 @@ def fit_params(
     plan: TrainingPlan, settings: FitSettings, samples: Dataset | BatchStream, validation: Dataset | BatchStream | None
 ) -> dict[str, Any]:
     """The `params` of callbacks: the numbers of epochs and of steps in each, and the names of losses and metrics."""
-    metrics = [*map(loss_figure, plan.loss_names), *plan.metrics]
+    metrics = [*map(loss_metric, plan.loss_names), *plan.metrics]
     return {
         "epochs": settings.epochs,
         "steps": settings.steps_per_epoch or samples.batch_count(settings.batch_size),

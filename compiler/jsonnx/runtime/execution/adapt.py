@@ -16,7 +16,7 @@ from ...backend import serialize, to_model_proto
 from ...core.diagnostics import CompileError, Diagnostic
 from ...core.reserved_names import ADAPT_INPUT
 from ...ir import with_vocabularies
-from ..providers.provider_faults import runtime_failure
+from ..providers.provider_errors import runtime_failure
 from ..providers.providers import create_session, resolve_provider
 from ..training_plan import AdaptTask
 

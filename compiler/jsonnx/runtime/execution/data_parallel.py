@@ -66,7 +66,7 @@ class ShardedStep:
         return {name: array.copy() for name, array in self._results.items()}
 
     def bind(self, feeds: Arrays, results: Arrays) -> RunFunction:
-        """Returns a function that reads `feeds` in place, writes the fetched outputs to `results`, and may be called
+        """A function that reads `feeds` in place, writes the fetched outputs to `results`, and may be called
         with further feeds."""
         workers, combiner_feeds = self._workers, self._combiner.fed_names  # the function must not hold `self`: a cycle
         parts = list(zip(self._shard_runners, self._shards, self._shard_outputs, strict=True))

@@ -12,7 +12,7 @@ import numpy as np
 from ...core.diagnostics import CompileError, UsageError
 from ...core.reserved_names import LEARNING_RATE
 from ...core.types import TensorType
-from ..providers.provider_faults import runtime_failure
+from ..providers.provider_errors import runtime_failure
 from ..providers.providers import DEFAULT_CONFIG, Provider, SessionConfig, load_runtime
 from .device_memory import DeviceAllocator, TensorCopies, can_copy_in_place, host_tensor_names
 from .runner import Runner, create_graph_session

@@ -65,5 +65,5 @@ class DeviceVariables:
         self.kept_set = self._last_read_set = self.current_set
 
     def rollback(self, steps: int) -> None:
-        """Returns to the kept set, whatever the number of steps since."""
+        """To the kept set, whatever the number of steps since."""
         self.current_set = self._last_read_set = self.kept_set

@@ -176,12 +176,12 @@ class Engine:
         self._kept_steps = self.steps
 
     def validate_weights(self, weights: Mapping[str, Any], strict: bool) -> Weights:
-        """The weights in the types of the network. Raises FeedError with every fault."""
+        """The weights in the types of the network. Raises FeedError with every error."""
         values = {**self.plan.train.parameters, **self.plan.train.states}
         expected = {name: values[name].type for name in self.plan.weight_names}
-        arrays, faults = validate_weights(weights, expected, strict=strict)
-        if faults:
-            raise FeedError(faults)
+        arrays, errors = validate_weights(weights, expected, strict=strict)
+        if errors:
+            raise FeedError(errors)
         return arrays
 
     def use_average_weights(self) -> None:
@@ -299,7 +299,7 @@ class Engine:
     def _recover_from_divergence(
         self, loss: float, step: int, batch: Mapping[str, np.ndarray] | BatchSlot | None = None
     ) -> Diverged:
-        """Returns to the variables before the last step with a finite loss, whose update led to this loss; on a device,
+        """To the variables before the last step with a finite loss, whose update led to this loss; on a device,
         to those before the last steps whose losses were read together."""
         undone_steps = min(self._undo_depth, 1)
         origin = None

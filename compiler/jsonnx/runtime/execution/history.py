@@ -1,4 +1,4 @@
-"""The progress of a fit and its figures: losses and metrics by epoch."""
+"""The progress of a fit and its metrics: losses and metrics by epoch."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...core.figures import Figure
-from ...core.html_table import FIGURE_TITLES, figure_rows, html_table
-from ...core.reserved_names import loss_figure, metric_sums_name
+from ...core.html_table import METRIC_TITLES, html_table, metric_rows
+from ...core.metric_values import MetricValue
+from ...core.reserved_names import loss_metric, metric_sums_name
 from ..callbacks.callback_states import CallbackStates
 
 if TYPE_CHECKING:
@@ -23,11 +23,11 @@ Weights = dict[str, np.ndarray]
 
 @dataclass
 class History:
-    """The result of a fit: `history` has a list of figures by name, one per epoch; `epoch` counts from 0.
+    """The result of a fit: `history` has a list of metrics by name, one per epoch; `epoch` counts from 0.
 
-    A figure is a number, or for some metrics nested lists of numbers.
+    A metric is a number, or for some metrics nested lists of numbers.
 
-    `signal` is the number of the signal that interrupted it; then the current epoch has no figures yet.
+    `signal` is the number of the signal that interrupted it; then the current epoch has no metrics yet.
     """
 
     history: dict[str, list[Any]] = field(default_factory=dict)
@@ -36,7 +36,7 @@ class History:
     stopped_early: bool = False
     best_epoch: int | None = None
     timed_out: bool = False
-    """Whether the time limit of the spec interrupted it; then the current epoch has no figures yet."""
+    """Whether the time limit of the spec interrupted it; then the current epoch has no metrics yet."""
 
     @property
     def interrupted(self) -> bool:
@@ -52,18 +52,18 @@ class History:
 
         Raises UsageError without matplotlib, ValueError for an unknown name.
         """
-        from .plot_figures import plot_figures
+        from .plot_metrics import plot_metrics
 
-        return plot_figures(self.history, names)
+        return plot_metrics(self.history, names)
 
     def _repr_html_(self) -> str:
         """The table that a notebook shows."""
-        return html_table(f"{len(self.epoch)} epochs", FIGURE_TITLES, figure_rows(self.history))
+        return html_table(f"{len(self.epoch)} epochs", METRIC_TITLES, metric_rows(self.history))
 
-    def add(self, epoch: int, figures: Mapping[str, Figure]) -> None:
+    def add(self, epoch: int, metrics: Mapping[str, MetricValue]) -> None:
         self.epoch.append(epoch)
-        for name, figure in figures.items():
-            self.history.setdefault(name, []).append(figure)
+        for name, metric in metrics.items():
+            self.history.setdefault(name, []).append(metric)
 
 
 class MetricSums:
@@ -110,16 +110,16 @@ class MetricSums:
 
     def results(self) -> dict[str, Any]:
         """Losses, then metrics, over all batches so far."""
-        figures: dict[str, Figure] = {
-            loss_figure(name): float(self.sums[name] / self.sample_count) for name in self._plan.loss_names
+        metrics: dict[str, MetricValue] = {
+            loss_metric(name): float(self.sums[name] / self.sample_count) for name in self._plan.loss_names
         }
         if not self._plan.metrics:
-            return figures
+            return metrics
         self._join_rows()
         with np.errstate(divide="ignore", invalid="ignore"):
             for name, metric in self._plan.metrics.items():
-                figures[name] = metric.result(self.sums[metric_sums_name(name)])
-        return figures
+                metrics[name] = metric.result(self.sums[metric_sums_name(name)])
+        return metrics
 
     def state_dict(self) -> dict[str, Any]:
         self._join_rows()

@@ -12,7 +12,7 @@ from ...core.numpy_types import numpy_dtype
 from ...core.reserved_names import next_name
 from ...ir import with_vocabularies
 from ..providers.flush_denormals import with_denormals_flushed
-from ..providers.provider_faults import runtime_failure
+from ..providers.provider_errors import runtime_failure
 from ..providers.providers import (
     DEFAULT_CONFIG,
     Provider,
@@ -122,7 +122,7 @@ class Runner:
         return [value.numpy() for value in binding.get_outputs()[: len(self._fetched_names)]]
 
     def bind(self, feeds: Mapping[str, np.ndarray], results: Mapping[str, np.ndarray]) -> RunFunction:
-        """Returns a function that reads `feeds` in place, writes the fetched outputs to `results`, and may be called
+        """A function that reads `feeds` in place, writes the fetched outputs to `results`, and may be called
         with further feeds."""
         wrap = load_runtime().OrtValue.ortvalue_from_numpy
         result_values = {name: wrap(results[name]) for name in self._fetched_names}

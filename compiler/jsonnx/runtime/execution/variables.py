@@ -74,7 +74,7 @@ class Variables(Protocol):
         """Replaces the current values of some variables."""
 
     def rollback(self, steps: int) -> None:
-        """Returns to the values before the last steps: at most `SET_COUNT - 1`, and none older than the last
+        """To the values before the last steps: at most `SET_COUNT - 1`, and none older than the last
         `write`."""
 
 

@@ -81,7 +81,7 @@ def split_callbacks(
     return {name: array for name, array in arrays.items() if name not in entries}, saved
 
 
-_COUNT, _NUMBER, _FIGURE, _TEXT = "count", "number", "figure", "word"
+_COUNT, _NUMBER, _METRIC, _TEXT = "count", "number", "figure", "word"
 _STATE_SCHEMA: dict[str, Any] = {
     "format": _COUNT,
     "spec": {"": _TEXT},
@@ -97,7 +97,7 @@ _STATE_SCHEMA: dict[str, Any] = {
             **dict.fromkeys(("offset", "epoch", "batch"), _COUNT),
             "finished": None,
             "totals": {"samples": _COUNT, "sums": {"": None}},
-            "history": {"history": {"": (_FIGURE,)}, "epoch": (_COUNT,)},
+            "history": {"history": {"": (_METRIC,)}, "epoch": (_COUNT,)},
             "watch": [None, {"best": _NUMBER, "best_epoch": _NUMBER, "wait": _COUNT}],
             "setting": {"": None},
             "plateau": [None, {"best": _NUMBER, "wait": _COUNT, "cooldown": _COUNT}],
@@ -109,7 +109,7 @@ _STATE_SCHEMA: dict[str, Any] = {
     ],
 }
 """The schema of a state. A dict stands for an object with these keys, or with any keys if its only key is ""; a tuple
-for a list of such items; `_FIGURE` for a number or nested lists of numbers; [None, schema] for null or the schema; None
+for a list of such items; `_METRIC` for a number or nested lists of numbers; [None, schema] for null or the schema; None
 for any value."""
 
 
@@ -128,11 +128,11 @@ def _matches_schema(value: Any, schema: Any) -> bool:
         return value is None or _matches_schema(value, schema[1])
     if schema == _TEXT:
         return isinstance(value, str)
-    if schema == _FIGURE and isinstance(value, list):
-        return all(_matches_schema(item, _FIGURE) for item in value)
+    if schema == _METRIC and isinstance(value, list):
+        return all(_matches_schema(item, _METRIC) for item in value)
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
     is_count = isinstance(value, int) and 0 <= value < 1 << 63
-    return schema is None or (is_number and (schema in (_NUMBER, _FIGURE) or is_count))
+    return schema is None or (is_number and (schema in (_NUMBER, _METRIC) or is_count))
 
 
 def _raise_bad_checkpoint(path: str, message: str) -> NoReturn:

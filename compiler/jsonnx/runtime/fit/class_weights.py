@@ -14,7 +14,7 @@ from ...sections.class_weights import (
     ClassWeights,
     WeightedClasses,
     class_of_key,
-    class_weight_faults,
+    class_weight_errors,
     class_weights_by_output,
 )
 from ..training_plan import TrainingPlan
@@ -29,8 +29,8 @@ def check_class_weight(setting: ClassWeightArgument, plan: TrainingPlan) -> None
     """Raises TypeError or ValueError for weights of classes that do not fit a plan."""
     if setting is not None and setting != BALANCED and not isinstance(setting, Mapping):
         raise TypeError(f"class_weight is a dict of numbers by class, or {BALANCED!r}, got {setting!r}")
-    for fault in class_weight_faults(setting, weighted_classes(plan)):
-        raise ValueError(fault.message + (f": {fault.help}" if fault.help else ""))
+    for error in class_weight_errors(setting, weighted_classes(plan)):
+        raise ValueError(error.message + (f": {error.help}" if error.help else ""))
 
 
 def has_balanced(setting: ClassWeightArgument) -> bool:

@@ -7,28 +7,28 @@ from math import inf, isnan
 from typing import TYPE_CHECKING, Any
 
 from ...core.diagnostics import CompileError, Diagnostic
-from ...core.reserved_names import loss_figure, validation_name
-from ...sections.monitor import monitor_faults, monitored_figure
+from ...core.reserved_names import loss_metric, validation_name
+from ...sections.monitor import monitor_errors, monitored_metric
 from ..execution.history import Weights
 
 if TYPE_CHECKING:
     from ..training_plan import TrainingPlan
 
 
-def is_maximized(plan: TrainingPlan, figure: str, mode: str) -> bool:
+def is_maximized(plan: TrainingPlan, name: str, mode: str) -> bool:
     """Whether higher values of a loss or metric are better: by the mode `min` or `max`, or with `auto` by its kind."""
     if mode != "auto":
         return mode == "max"
-    metric = plan.metrics.get(figure.removeprefix(validation_name("")))
+    metric = plan.metrics.get(name.removeprefix(validation_name("")))
     return metric is not None and metric.higher_is_better
 
 
-def require_monitored_figures(plan: TrainingPlan, has_validation: bool) -> None:
+def require_monitored_metrics(plan: TrainingPlan, has_validation: bool) -> None:
     """Raises CompileError `unknown-figure` if a loss or metric is monitored that the training does not report."""
-    figures = [*map(loss_figure, plan.loss_names), *plan.metrics]
+    metrics = [*map(loss_metric, plan.loss_names), *plan.metrics]
     lists = [name for name, metric in plan.metrics.items() if not metric.is_scalar]
-    faults = monitor_faults(plan.training, figures, has_validation, lists)
-    diagnostics = [(Diagnostic("unknown-figure", fault.message, help=fault.help), fault.path) for fault in faults]
+    errors = monitor_errors(plan.training, metrics, has_validation, lists)
+    diagnostics = [(Diagnostic("unknown-figure", error.message, help=error.help), error.path) for error in errors]
     if diagnostics:
         raise CompileError([plan.source.locate_diagnostic(*located) for located in diagnostics])
 
@@ -38,26 +38,26 @@ class EarlyStoppingMonitor:
 
     def __init__(self, plan: TrainingPlan) -> None:
         self._config, self.keeps_best_weights = plan.training.early_stopping, plan.training.restore_best_weights
-        self._monitor = monitored_figure(plan.training) or ""
+        self._monitor = monitored_metric(plan.training) or ""
         self.is_maximized = False
-        """Whether higher values of the monitored figure are better."""
+        """Whether higher values of the monitored metric are better."""
         self.best, self.best_epoch, self.wait = inf, -1, 0
         self.best_weights: Weights | None = None
         if self._monitor:
             self.is_maximized = is_maximized(plan, self._monitor, self._config.mode if self._config else "auto")
             self._sign = -1.0 if self.is_maximized else 1.0
 
-    def should_stop_after(self, epoch: int, figures: Mapping[str, float], weights: Callable[[], Weights]) -> bool:
+    def should_stop_after(self, epoch: int, metrics: Mapping[str, float], weights: Callable[[], Weights]) -> bool:
         """Records an epoch's losses and metrics, and its weights if it is the best so far. Returns whether to stop."""
         config = self._config
         if not (config or self.keeps_best_weights) or (config and epoch < config.start_from_epoch):
             return False
-        if self._monitor not in figures:  # an epoch without validation
+        if self._monitor not in metrics:  # an epoch without validation
             return False
-        figure = self._sign * figures[self._monitor]
-        is_better = self.best_epoch < 0 or figure + (config.min_delta if config else 0.0) < self.best
-        if is_better or (isnan(self.best) and not isnan(figure)):
-            self.best, self.best_epoch, self.wait = figure, epoch, 0
+        metric = self._sign * metrics[self._monitor]
+        is_better = self.best_epoch < 0 or metric + (config.min_delta if config else 0.0) < self.best
+        if is_better or (isnan(self.best) and not isnan(metric)):
+            self.best, self.best_epoch, self.wait = metric, epoch, 0
             self.best_weights = weights() if self.keeps_best_weights else None
             return False
         self.wait += 1

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class PlateauMonitor:
-    """Compares a figure of each epoch with the best so far; `rate_after` gives the learning rate that follows."""
+    """Compares a metric of each epoch with the best so far; `rate_after` gives the learning rate that follows."""
 
     monitor: str
     is_maximized: bool
@@ -28,16 +28,16 @@ class PlateauMonitor:
     wait: int = 0
     cooldown_left: int = 0
 
-    def rate_after(self, figures: Mapping[str, float], rate: float) -> float:
-        """The learning rate after an epoch with these figures; the same rate if it is not reduced."""
-        if self.monitor not in figures:  # an epoch without validation
+    def rate_after(self, metrics: Mapping[str, float], rate: float) -> float:
+        """The learning rate after an epoch with these metrics; the same rate if it is not reduced."""
+        if self.monitor not in metrics:  # an epoch without validation
             return rate
-        figure = -figures[self.monitor] if self.is_maximized else figures[self.monitor]
+        metric = -metrics[self.monitor] if self.is_maximized else metrics[self.monitor]
         if self.cooldown_left > 0:
             self.cooldown_left -= 1
             self.wait = 0
-        if figure < self.best - self.min_delta:
-            self.best, self.wait = figure, 0
+        if metric < self.best - self.min_delta:
+            self.best, self.wait = metric, 0
             return rate
         if self.cooldown_left > 0:
             return rate

@@ -33,10 +33,10 @@ class _Monitor(Callback):
         self.monitor, self.mode, self.verbose = monitor, mode, verbose
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
-        """Raises ValueError if the training does not report the monitored figure, or reports it as a list."""
+        """Raises ValueError if the training does not report the monitored metric, or reports it as a list."""
         known = self.params["metrics"]
         if self.monitor not in known:
-            help = suggestion(self.monitor, known) or f"the figures are {quoted_or_list(known)}"
+            help = suggestion(self.monitor, known) or f"the metrics are {quoted_or_list(known)}"
             if self.monitor.startswith("val_") and self.monitor[4:] in known:
                 help = "give validation data"
             raise ValueError(f"{type(self).__name__}: {self.monitor!r} is not reported: {help}")
@@ -49,8 +49,8 @@ class _Monitor(Callback):
         return is_maximized(self.trainer.plan, self.monitor, self.mode)
 
     def improves(self, logs: Logs, best: float, min_delta: float = 0.0) -> bool:
-        figure = logs[self.monitor]
-        return figure > best + min_delta if self.is_maximized else figure < best - min_delta
+        metric = logs[self.monitor]
+        return metric > best + min_delta if self.is_maximized else metric < best - min_delta
 
     @property
     def worst(self) -> float:
@@ -166,8 +166,8 @@ class ModelCheckpoint(_Monitor):
 
     The suffix of `filepath` decides: `.onnx` is the inference model, `.safetensors` the weights, which
     `save_weights_only` demands; any other is a checkpoint for `Trainer.load_checkpoint`. The path may contain
-    `{epoch:02d}`, counted from 1, and figures such as `{val_loss:.3f}`. With `save_best_only`, only an epoch that
-    improves the monitored figure is saved.
+    `{epoch:02d}`, counted from 1, and metrics such as `{val_loss:.3f}`. With `save_best_only`, only an epoch that
+    improves the monitored metric is saved.
     """
 
     def __init__(
@@ -272,7 +272,7 @@ class CSVLogger(Callback):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Removes the lines of epochs that are trained again. If lines are missing, writes the file anew, without the
-        figures that not every epoch has."""
+        metrics that not every epoch has."""
         if self._size >= state["size"]:
             with self._errors():
                 os.truncate(self.filename, state["size"])

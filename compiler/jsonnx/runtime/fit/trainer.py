@@ -29,7 +29,7 @@ from ..providers.session_recorder import SessionRecorder
 from ..session.session import concatenate_batches
 from ..training_plan import TrainingPlan
 from .batch_layout import CachedLayout
-from .checkpoint_faults import mismatch
+from .checkpoint_errors import mismatch
 from .class_weights import (
     ClassWeightArgument,
     WeightsByClass,
@@ -124,7 +124,7 @@ class PlanTrainer:
         return self.engine.weights()
 
     def set_weights(self, weights: Mapping[str, Any], *, strict: bool = True) -> None:
-        """Replaces the weights; unless `strict`, some may be missing. Raises ValueError with every fault."""
+        """Replaces the weights; unless `strict`, some may be missing. Raises ValueError with every error."""
         self.engine.write(self.engine.validate_weights(weights, strict))
 
     # -- training ----------------------------------------------------------------------------------------------------
@@ -325,9 +325,9 @@ class PlanTrainer:
             return
         current = {**settings.fixed, **data_digests(samples, validation)}
         changes = self._progress.changes(current, settings.epochs)
-        faults = [mismatch(f"the run cannot be resumed: {change}") for change in changes]
-        if faults:
-            raise CompileError(faults)
+        errors = [mismatch(f"the run cannot be resumed: {change}") for change in changes]
+        if errors:
+            raise CompileError(errors)
 
     # -- without training --------------------------------------------------------------------------------------------
 

@@ -16,7 +16,7 @@ from ..execution.engine import Engine
 from ..execution.history import FitProgress
 from ..training_plan import TrainingPlan
 from . import checkpoint
-from .checkpoint_faults import RANDOM_WEIGHTS, array_faults, environment_diagnostics, mismatch, run_faults
+from .checkpoint_errors import RANDOM_WEIGHTS, array_errors, environment_diagnostics, mismatch, run_errors
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,10 +90,10 @@ def load_run(
     best_entries, other_entries = split_best_weights(arrays)
     best = _decode_strings(engine, {weight: arrays[entry] for entry, weight in best_entries.items()})
     values = engine.convert_state(_decode_strings(engine, {entry: arrays[entry] for entry in other_entries}))
-    # Another spec has other arrays, too; they are no further faults.
-    faults = [*run_faults(plan, initial_weights, state)] or [*array_faults(engine, values, best)]
-    if faults:
-        raise CompileError([mismatch(f"cannot resume the run from {file!r}: {fault}", file) for fault in faults])
+    # Another spec has other arrays, too; they are no further errors.
+    errors = [*run_errors(plan, initial_weights, state)] or [*array_errors(engine, values, best)]
+    if errors:
+        raise CompileError([mismatch(f"cannot resume the run from {file!r}: {error}", file) for error in errors])
     differences = environment_diagnostics(file, state["environment"], environment, exact)
     if differences and exact:
         raise CompileError(differences)

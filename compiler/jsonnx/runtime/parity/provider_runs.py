@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ...core.diagnostics import CompileError, UsageError
-from ..providers.provider_faults import runtime_failure
+from ..providers.provider_errors import runtime_failure
 from ..providers.providers import Provider, create_session, resolve_provider
 from .float64_model import float64_model
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from ...core.diagnostics import UsageError
 from ...core.providers.execution_provider import unlisted_provider
 from ...core.providers.known_providers import PROVIDERS
-from .provider_faults import library_help, missing_library
+from .provider_errors import library_help, missing_library
 from .providers import (
     Provider,
     find_provider,

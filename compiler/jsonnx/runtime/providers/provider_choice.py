@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ...core.providers.execution_provider import ExecutionProvider
 from ...core.providers.known_providers import enumeration, providers_of_auto
-from .provider_faults import missing_library
+from .provider_errors import missing_library
 from .providers import Provider, load_runtime
 
 AUTO = "auto"

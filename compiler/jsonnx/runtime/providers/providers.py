@@ -19,7 +19,7 @@ from ...core.system.installation import install_command
 from .flush_denormals import SESSION_OPTION, denormals_flushed
 from .installed_runtimes import installed_runtimes
 from .memory_arena import own_arena
-from .provider_faults import library_help, missing_library, preload_gpu_libraries, reason_in, without_load_errors
+from .provider_errors import library_help, missing_library, preload_gpu_libraries, reason_in, without_load_errors
 from .provider_options import ProviderOptions, parse_options
 
 if TYPE_CHECKING:

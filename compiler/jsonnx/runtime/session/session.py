@@ -17,8 +17,8 @@ from ...core.types import Dim, Size, TensorType
 from ...data.samples.array_arguments import to_array
 from ...data.samples.data_errors import FeedError
 from ...data.samples.sample_shapes import batch_axis_hint, reshape_samples
-from ...interop.model_digests import model_digest_faults
-from ..providers.provider_faults import runtime_failure
+from ...interop.model_digests import model_digest_errors
+from ..providers.provider_errors import runtime_failure
 from ..providers.provider_options import ProviderOptions
 from ..providers.providers import Provider, create_session, resolve_provider
 
@@ -131,8 +131,8 @@ def _model_bytes(model: Any, verify: bool) -> bytes:
         except OSError as error:
             raise UsageError("unreadable-file", f"cannot read {os.fspath(model)!r}: {error_reason(error)}") from error
     is_onnx = data[4:8] != _ORT_FORMAT_IDENTIFIER
-    if verify and is_onnx and (faults := model_digest_faults(io.BytesIO(data), os.fspath(model))):
-        raise CompileError(faults)
+    if verify and is_onnx and (errors := model_digest_errors(io.BytesIO(data), os.fspath(model))):
+        raise CompileError(errors)
     return data
 
 
@@ -147,8 +147,8 @@ def _tensor_type(value: Any) -> TensorType:
 
 
 def validate_feeds(feeds: Mapping[str, Any] | Any, inputs: Mapping[str, TensorType]) -> dict[str, np.ndarray]:
-    """The arrays in the types of the inputs. Raises FeedError with every fault."""
-    faults: list[str] = []
+    """The arrays in the types of the inputs. Raises FeedError with every error."""
+    errors: list[str] = []
     if not isinstance(feeds, Mapping):
         if len(inputs) != 1:
             raise _feed_error([f"the model has {len(inputs)} inputs, give a dict of arrays: {', '.join(inputs)}"])
@@ -156,20 +156,20 @@ def validate_feeds(feeds: Mapping[str, Any] | Any, inputs: Mapping[str, TensorTy
     for name in feeds:
         if name not in inputs:
             help = suggestion(str(name), inputs) or f"inputs are {', '.join(inputs)}"
-            faults.append(f"there is no input {name!r}: {help}")
+            errors.append(f"there is no input {name!r}: {help}")
     sizes: dict[Dim, tuple[str, int]] = {}
     validated: dict[str, np.ndarray] = {}
     for name, type in inputs.items():
         if name not in feeds:
-            faults.append(f"input {name!r} is missing")
+            errors.append(f"input {name!r} is missing")
             continue
         try:
             validated[name] = _as_input(feeds[name], type)
             _check_shape(name, validated[name].shape, type, sizes)
         except ValueError as error:
-            faults.append(f"input {name!r} {error}")
-    if faults:
-        raise _feed_error(faults)
+            errors.append(f"input {name!r} {error}")
+    if errors:
+        raise _feed_error(errors)
     return validated
 
 

@@ -16,10 +16,10 @@ from ...core.limits import MAX_WEIGHT_FILE_BYTES
 from ...core.numpy_types import numpy_dtype
 from ...core.types import Size, TensorType, shape_text
 from ...data.samples.array_arguments import to_array
-from ...data.samples.data_errors import FaultCollector
+from ...data.samples.data_errors import ErrorCollector
 from ...data.tables.data_files import read_table
 from ...data.tables.data_table import ColumnRequest
-from ...interop.safetensors_file import safetensors_faults
+from ...interop.safetensors_file import safetensors_errors
 from ...interop.string_arrays import bytes_to_strings
 
 _ANY_TYPE = ColumnRequest(TensorType("float32", ()))
@@ -37,39 +37,39 @@ def read_weight_file(path: str | os.PathLike[str], verify: bool = True) -> dict[
 
 def read_open_weight_file(file: IO[bytes], name: str, verify: bool = True) -> dict[str, np.ndarray]:
     """The arrays of an open file, whose format follows from its name. Raises as `read_weight_file` does."""
-    faults = FaultCollector(name)
+    errors = ErrorCollector(name)
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
     if size > MAX_WEIGHT_FILE_BYTES:
-        faults.add("too-large", f"the file has {size:,} bytes, the limit is {MAX_WEIGHT_FILE_BYTES:,}")
-        raise CompileError(faults.diagnostics)
+        errors.add("too-large", f"the file has {size:,} bytes, the limit is {MAX_WEIGHT_FILE_BYTES:,}")
+        raise CompileError(errors.diagnostics)
     try:
         arrays = (
-            _read_npz(file, name, faults)
+            _read_npz(file, name, errors)
             if name.lower().endswith(".npz")
-            else _read_safetensors(file.read(), faults, verify)
+            else _read_safetensors(file.read(), errors, verify)
         )
     except OSError as error:
         raise UsageError("unreadable-file", f"cannot read {name!r}: {error_reason(error)}") from error
-    if faults:
-        raise CompileError(faults.diagnostics)
+    if errors:
+        raise CompileError(errors.diagnostics)
     check_finite(arrays, name)
     return arrays
 
 
 def check_finite(arrays: Mapping[str, np.ndarray], file: str) -> None:
     """Raises CompileError if an array of a file contains NaN or infinity."""
-    faults = FaultCollector(file)
+    errors = ErrorCollector(file)
     for key, array in arrays.items():
         if array.dtype.kind == "f" and not np.isfinite(array).all():
-            faults.add("not-finite", f"the weight {key!r} holds {array[~np.isfinite(array)][0]}")
-    if faults:
-        raise CompileError(faults.diagnostics)
+            errors.add("not-finite", f"the weight {key!r} holds {array[~np.isfinite(array)][0]}")
+    if errors:
+        raise CompileError(errors.diagnostics)
 
 
-def _read_npz(file: Any, name: str, faults: FaultCollector) -> dict[str, np.ndarray]:
-    table = read_table(file, name, faults)
-    columns = {key: table.column(key, _ANY_TYPE, faults) for key in table.names} if table else {}
+def _read_npz(file: Any, name: str, errors: ErrorCollector) -> dict[str, np.ndarray]:
+    table = read_table(file, name, errors)
+    columns = {key: table.column(key, _ANY_TYPE, errors) for key in table.names} if table else {}
     return {key: np.asarray(array) for key, array in columns.items() if array is not None}
 
 
@@ -77,21 +77,21 @@ OTHER_KINDS = (PYTORCH, PICKLE, ONNX, GGUF, TFLITE)
 """Formats whose files are named as what they are. A damaged file of weights may resemble one of the others."""
 
 
-def _read_safetensors(data: bytes, faults: FaultCollector, verify: bool) -> dict[str, np.ndarray]:
+def _read_safetensors(data: bytes, errors: ErrorCollector, verify: bool) -> dict[str, np.ndarray]:
     from safetensors import SafetensorError
     from safetensors.numpy import load
 
     try:
         arrays = load(data)
         if verify:
-            faults.diagnostics += safetensors_faults(data, arrays, faults.file or "")
+            errors.diagnostics += safetensors_errors(data, arrays, errors.file or "")
         return dict(sorted(arrays.items()))  # the library returns them in random order
     except (SafetensorError, ValueError, KeyError, TypeError) as error:  # TypeError: NumPy lacks the element type
         kind = file_kind(data[:SIGNATURE_BYTES])
-        if kind in OTHER_KINDS and (other := kind_error(kind, faults.file, "a weights file")) is not None:
+        if kind in OTHER_KINDS and (other := kind_error(kind, errors.file, "a weights file")) is not None:
             raise other from error
         help = "weights are a .safetensors file, an .npz file of arrays by name, a file of Keras or a RUN folder"
-        faults.add("damaged-file", f"not a weights file: {error}", help=help)
+        errors.add("damaged-file", f"not a weights file: {error}", help=help)
         return {}
 
 
@@ -146,26 +146,26 @@ class WeightsReport:
         return suggestion(name, self.extra if name in self.wanted else self.wanted)
 
     def diagnostics(self, *, strict: bool = True) -> list[Diagnostic]:
-        """Every fault of the weights; unless `strict`, weights may be missing.
+        """Every error of the weights; unless `strict`, weights may be missing.
 
-        Missing weights are one fault, and so are unknown ones, except for names that resemble a weight's.
+        Missing weights are one error, and so are unknown ones, except for names that resemble a weight's.
         """
-        faults = FaultCollector()
+        errors = ErrorCollector()
         suggestions = {name: self.suggest(name) for name in self.extra}
         for name, help in suggestions.items():
             if help:
-                faults.add("weights-mismatch", f"the network has no weight {name!r}", help=help)
+                errors.add("weights-mismatch", f"the network has no weight {name!r}", help=help)
         if unknown := [name for name, help in suggestions.items() if not help]:
             message = f"the network has no weight {quoted_or_list(unknown)}"
-            faults.add("weights-mismatch", message, help=f"known: {quoted_or_list(self.wanted)}")
+            errors.add("weights-mismatch", message, help=f"known: {quoted_or_list(self.wanted)}")
         for name, reason in self.unfit.items():
-            faults.add("weights-mismatch", f"the weight {name!r} {reason}")
+            errors.add("weights-mismatch", f"the weight {name!r} {reason}")
         if strict and self.missing:
             names = quoted_list(self.missing)
             one = len(self.missing) == 1
             message = f"the weight {names} is missing" if one else f"{len(self.missing)} weights are missing: {names}"
-            faults.add("weights-mismatch", message)
-        return faults.diagnostics
+            errors.add("weights-mismatch", message)
+        return errors.diagnostics
 
 
 def match_weights(
@@ -221,7 +221,7 @@ def _shape(value: Any) -> tuple[int, ...]:
 def validate_weights(
     weights: Mapping[str, Any], expected: Mapping[str, TensorType], *, strict: bool = True
 ) -> tuple[dict[str, np.ndarray], list[Diagnostic]]:
-    """The weights in the order and element types of a network, and every fault; unless `strict`, some may be missing.
+    """The weights in the order and element types of a network, and every error; unless `strict`, some may be missing.
 
     Raises TypeError if the weights are not a mapping.
     """

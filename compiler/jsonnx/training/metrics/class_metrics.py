@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from ...core.components import attr
-from ...core.figures import Figure
+from ...core.metric_values import MetricValue
 from ...core.types import TensorType, require
 from ..losses.losses import Loss
 from .class_counts import (
@@ -70,11 +70,11 @@ class FScore(Metric):
         rows = [sums_by_class(g, values, mask) for values in (g.Mul(actual, predicted), predicted, actual)]
         return g.Concat(*rows, axis=0)
 
-    def result(self, totals: Any) -> Figure:
-        from .metric_arithmetic import averaged, fbeta, figure
+    def result(self, totals: Any) -> MetricValue:
+        from .metric_arithmetic import averaged, fbeta, metric
 
         tp, predicted, actual = totals.sum(-1) if self.average == "micro" else totals
-        return figure(averaged(fbeta(tp, predicted, actual, self.beta), actual, self.average))
+        return metric(averaged(fbeta(tp, predicted, actual, self.beta), actual, self.average))
 
 
 @METRICS.register("fbeta_score")
@@ -174,7 +174,7 @@ class IntersectionOverUnion(PairCounts):
             actual = g.Where(g.Equal(actual, self.ignore_class), -1, actual)
         return actual, predicted
 
-    def result(self, totals: Any) -> Figure:
+    def result(self, totals: Any) -> MetricValue:
         from .metric_arithmetic import intersection_over_union
 
         return intersection_over_union(totals, self.averaged_classes)
@@ -288,10 +288,10 @@ class ConfusionMatrix(PairCounts):
             return actual, predicted
         return class_indices(g, target, output), g.ArgMax(output, axis=-1, keepdims=0)
 
-    def result(self, totals: Any) -> Figure:
-        from .metric_arithmetic import figure, normalized_matrix
+    def result(self, totals: Any) -> MetricValue:
+        from .metric_arithmetic import metric, normalized_matrix
 
-        return figure(normalized_matrix(totals, self.normalize))
+        return metric(normalized_matrix(totals, self.normalize))
 
     def axis_labels(self, classes: Sequence[str]) -> list[Sequence[str]]:
         return [classes, classes]

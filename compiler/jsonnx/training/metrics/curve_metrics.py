@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from ...core.components import attr
-from ...core.figures import Figure
+from ...core.metric_values import MetricValue
 from ...core.types import TensorType, require
 from ..numerics import EPSILON
 from .class_counts import one_hot_target, static_units, trailing_ones
@@ -35,7 +35,7 @@ class BestUnderConstraint(ThresholdMetric):
     def cuts(self) -> tuple[float, ...]:
         return (0.5,) if self.num_thresholds == 1 else evenly_spaced(self.num_thresholds)
 
-    def result(self, totals: Any) -> Figure:
+    def result(self, totals: Any) -> MetricValue:
         from .metric_arithmetic import greatest_where
 
         confusion = self.confusion(totals)
@@ -166,7 +166,7 @@ class AUC(ThresholdMetric):
         weights = g.Reshape(g.const(list(self.label_weights), "float32"), [*[1] * (scores.rank - 1), -1])
         return weights if mask is None else g.Mul(trailing_ones(g, mask, scores.rank), weights)
 
-    def result(self, totals: Any) -> Figure:
+    def result(self, totals: Any) -> MetricValue:
         from .metric_arithmetic import area_under_curve, confusion_of_samples
 
         def areas(confusion: Confusion) -> Any:

@@ -152,9 +152,9 @@ def _interpolated_pr_area(confusion: Confusion) -> Array:
     return ratio(areas, confusion.support[:, 1:]).sum(-1)
 
 
-def greatest_where(figures: Array, holds: Array) -> float:
-    """The greatest figure among those where a condition holds; 0 if there is none."""
-    return float(np.where(holds, figures, 0.0).max(initial=0.0))
+def greatest_where(metrics: Array, holds: Array) -> float:
+    """The greatest metric among those where a condition holds; 0 if there is none."""
+    return float(np.where(holds, metrics, 0.0).max(initial=0.0))
 
 
 def intersection_over_union(matrix: Array, classes: list[int]) -> float:
@@ -195,7 +195,7 @@ def correlation(totals: Array, concordance: bool) -> float:
     return float((covariance / np.sqrt(var_y * var_p)).mean())
 
 
-def figure(values: Any) -> float | list[Any]:
+def metric(values: Any) -> float | list[Any]:
     """A number, or the nested lists of an array."""
     values = np.asarray(values, np.float64)
     return values.tolist() if values.ndim else float(values)

@@ -11,7 +11,7 @@ from math import sqrt
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ...core.components import Component, ComponentCodec, Json, Registry, attr
-from ...core.figures import Figure
+from ...core.metric_values import MetricValue
 from ...core.types import ShapeError, TensorType, require
 from ..losses import losses, margin_losses, regression_losses
 from ..losses.losses import Loss, expand_rank, mean_over_trailing_axes
@@ -19,20 +19,20 @@ from ..losses.losses import Loss, expand_rank, mean_over_trailing_axes
 if TYPE_CHECKING:
     from ...ir import Builder, Value
 
-METRICS = Registry("metric", "A figure that is reported with the loss.")
+METRICS = Registry("metric", "A metric that is reported with the loss.")
 
 
 class Metric(Component):
-    """A figure that measures the quality of an output.
+    """A metric that measures the quality of an output.
 
     `check` raises ShapeError if the metric does not accept the output and the target. `statistics` emits a float tensor
-    of sums over a batch; `result` computes the figure from the totals. The mask of `statistics` is true, or a weight,
+    of sums over a batch; `result` computes the metric from the totals. The mask of `statistics` is true, or a weight,
     for each position; its shape is that of the output without some of the last axes.
     """
 
     registry = METRICS
     higher_is_better: ClassVar[bool] = True
-    """Whether higher figures are better, which `early_stopping` needs to know."""
+    """Whether higher metrics are better, which `early_stopping` needs to know."""
     counts_classes: ClassVar[bool] = True
     """Whether the metric says how well classes are told apart, rather than how far numbers are off."""
     formula: ClassVar[str] = "totals[0] / totals[1]"
@@ -77,7 +77,7 @@ class Metric(Component):
 
     @property
     def is_scalar(self) -> bool:
-        """Whether the figure is a number rather than a list."""
+        """Whether the metric is a number rather than a list."""
         return True
 
     @property
@@ -85,7 +85,7 @@ class Metric(Component):
         """Whether the statistics are rows of samples, which are concatenated over batches instead of added."""
         return False
 
-    def result(self, totals: Any) -> Figure:
+    def result(self, totals: Any) -> MetricValue:
         return quotient(totals)
 
     def with_default_threshold(self, threshold: float) -> Metric:
@@ -93,7 +93,7 @@ class Metric(Component):
         return self
 
     def axis_labels(self, classes: Sequence[str]) -> list[Sequence[str]]:
-        """The labels along the axes of a figure that is a list, given those of the output's classes."""
+        """The labels along the axes of a metric that is a list, given those of the output's classes."""
         return [classes]
 
 

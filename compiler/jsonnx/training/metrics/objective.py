@@ -42,9 +42,9 @@ class Objective(NamedTuple):
         """
         by_name: dict[str, ReportedMetric] = {}
         for reported in self._metrics():
-            name = self._figure_name(reported)
+            name = self._metric_name(reported)
             if name in by_name and reported.is_weighted:
-                name = self._figure_name(reported, "weighted_")
+                name = self._metric_name(reported, "weighted_")
             base_name, number = name, 0
             while name in by_name:
                 number += 1
@@ -57,6 +57,6 @@ class Objective(NamedTuple):
             for output, metrics in by_output.items():
                 yield from (ReportedMetric(output, metric, is_weighted) for metric in metrics)
 
-    def _figure_name(self, reported: ReportedMetric, prefix: str = "") -> str:
+    def _metric_name(self, reported: ReportedMetric, prefix: str = "") -> str:
         name = f"{prefix}{reported.metric.reported_name}"
         return f"{reported.output}_{name}" if len(self.losses) > 1 else name

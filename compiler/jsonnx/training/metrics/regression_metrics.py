@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from ...core.components import attr
-from ...core.figures import Figure
+from ...core.metric_values import MetricValue
 from ...core.types import TensorType, require
 from .class_counts import static_units, trailing_ones
 from .metrics import METRICS, Metric, sum_and_count
@@ -53,8 +53,8 @@ class R2Score(Metric):
         error = g.Sub(y, p)
         return column_sums(g, [None, y, g.Mul(y, y), g.Mul(error, error)], mask)
 
-    def result(self, totals: Any) -> Figure:
-        from .metric_arithmetic import figure, r2_scores
+    def result(self, totals: Any) -> MetricValue:
+        from .metric_arithmetic import metric, r2_scores
 
         scores, spread = r2_scores(totals)
         if self.class_aggregation == "uniform_average":
@@ -64,7 +64,7 @@ class R2Score(Metric):
         samples = float(totals[0].sum())
         if 0 < self.num_regressors < samples - 1:
             scores = 1.0 - (1.0 - scores) * (samples - 1.0) / (samples - self.num_regressors - 1.0)
-        return figure(scores)
+        return metric(scores)
 
 
 class Correlation(Metric):
@@ -111,7 +111,7 @@ class Correlation(Metric):
         scale = g.Sum(y_variance, p_variance, g.Mul(distance, distance), g.const(1e-7))
         return g.Squeeze(g.Div(g.Mul(covariance, 2.0), scale), [self.axis])
 
-    def result(self, totals: Any) -> Figure:
+    def result(self, totals: Any) -> MetricValue:
         from .metric_arithmetic import correlation
 
         return correlation(totals, self.is_concordance) if totals.ndim == 2 else super().result(totals)

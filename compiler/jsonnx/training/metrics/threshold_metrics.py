@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from ...core.components import ArrayCodec, NumberCodec, UnionCodec, attr
-from ...core.figures import Figure
+from ...core.metric_values import MetricValue
 from ...core.types import TensorType, require
 from ..losses.losses import Loss
 from ..numerics import EPSILON
@@ -122,7 +122,7 @@ class ThresholdMetric(Metric):
 
 
 class ListedThresholds(ThresholdMetric):
-    """A metric with the attribute `thresholds`: a figure for each of them."""
+    """A metric with the attribute `thresholds`: a metric for each of them."""
 
     thresholds: Thresholds | None = attr(None, doc=THRESHOLDS_DOC, minimum=0, maximum=1)
 
@@ -147,12 +147,12 @@ class ListedThresholds(ThresholdMetric):
         require(len(self._thresholds) > 0, "needs at least one threshold")
         super().check(target, output)
 
-    def at_thresholds(self, by_cut: Any) -> Figure:
-        """The figures at the thresholds as they are written, from those of each cut (the last axis)."""
-        from .metric_arithmetic import figure
+    def at_thresholds(self, by_cut: Any) -> MetricValue:
+        """The metrics at the thresholds as they are written, from those of each cut (the last axis)."""
+        from .metric_arithmetic import metric
 
         columns = [self.cuts.index(threshold) for threshold in self._thresholds]
-        return figure(by_cut[..., columns[0] if len(columns) == 1 else columns])
+        return metric(by_cut[..., columns[0] if len(columns) == 1 else columns])
 
     def axis_labels(self, classes: Sequence[str]) -> list[Sequence[str]]:
         labels = [] if len(self._thresholds) == 1 else [[f"{threshold:g}" for threshold in self._thresholds]]
@@ -164,7 +164,7 @@ class ConfusionCount(ListedThresholds):
 
     cell: ClassVar[str]
 
-    def result(self, totals: Any) -> Figure:
+    def result(self, totals: Any) -> MetricValue:
         return self.at_thresholds(getattr(self.confusion(totals), self.cell)[0])
 
 
@@ -210,7 +210,7 @@ class PrecisionOrRecall(ListedThresholds):
     average: Average | None = attr(
         "micro",
         doc="Whether all classes are counted together (`micro`), or the mean over the classes is reported (`macro`, or "
-        "`weighted` by their numbers of samples); null reports the figure of each class.",
+        "`weighted` by their numbers of samples); null reports the metric of each class.",
     )
     quotient: ClassVar[str]
 
@@ -232,13 +232,13 @@ class PrecisionOrRecall(ListedThresholds):
         if self.is_by_label:
             static_units(output)
 
-    def result(self, totals: Any) -> Figure:
+    def result(self, totals: Any) -> MetricValue:
         from .metric_arithmetic import averaged
 
         confusion = self.confusion(totals)
         by_label = getattr(confusion, self.quotient)
-        figures = by_label[0] if self.average == "micro" else averaged(by_label, confusion.support, self.average)
-        return self.at_thresholds(figures)
+        metrics = by_label[0] if self.average == "micro" else averaged(by_label, confusion.support, self.average)
+        return self.at_thresholds(metrics)
 
 
 @METRICS.register()

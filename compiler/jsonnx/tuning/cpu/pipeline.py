@@ -34,5 +34,5 @@ CPU_PASSES: tuple[Pass, ...] = (
 
 
 def optimize_for_cpu(graph: Graph, target: Target) -> Graph:
-    """Returns a graph that computes the same values and is faster on the target."""
+    """A graph that computes the same values and is faster on the target."""
     return reduce(lambda result, apply: apply(result, target), CPU_PASSES, graph)

@@ -92,11 +92,11 @@ def test_a_block_reads_the_listed_parameters_of_the_network() -> None:
     assert jsonnx.validate(spec) == []
     types = check_spec(spec, changes=["dim=6"]).require().types
     assert [types[name].shape[1] for name in ("outer_dense", "outer_inner_dense")] == [18, 3]
-    (fault,) = jsonnx.validate(spec, changes=["half=0"])
-    assert (fault.code, fault.path) == ("out-of-range", "$.parameters.half")
+    (error,) = jsonnx.validate(spec, changes=["half=0"])
+    assert (error.code, error.path) == ("out-of-range", "$.parameters.half")
     spec["blocks"]["inner"]["globals"] = []
-    (fault,) = jsonnx.validate(spec)
-    assert fault.help == 'a block reads the parameters of the network that it lists: "globals": ["half"]'
+    (error,) = jsonnx.validate(spec)
+    assert error.help == 'a block reads the parameters of the network that it lists: "globals": ["half"]'
 
 
 def test_the_globals_of_a_block_are_parameters_of_the_network() -> None:

@@ -44,7 +44,7 @@ def dense(name: str, *sources: tuple[str, int, int], **kwargs: Any) -> Json:
     return {**layer("Dense", units=4), "name": name, "inbound_nodes": calls}
 
 
-def faults(model: Json) -> list[jsonnx.Diagnostic]:
+def errors(model: Json) -> list[jsonnx.Diagnostic]:
     with pytest.raises(jsonnx.CompileError) as caught:
         jsonnx.from_keras(json.dumps(model, indent=1))
     return caught.value.diagnostics
@@ -99,7 +99,7 @@ REJECTED: dict[str, tuple[Json, str, str]] = {
 def test_unsupported_layer_is_reported_at_its_position(case: str) -> None:
     layer_json, code, where = REJECTED[case]
     modules = set(sys.modules)
-    (diagnostic,) = faults(sequential(layer_json))
+    (diagnostic,) = errors(sequential(layer_json))
     assert diagnostic.code == code
     assert diagnostic.path == f"$.config.layers[1]{'.' if where else ''}{where}"
     assert diagnostic.line is not None
@@ -107,7 +107,7 @@ def test_unsupported_layer_is_reported_at_its_position(case: str) -> None:
 
 
 def test_all_errors_are_reported_together() -> None:
-    diagnostics = faults(sequential(layer("Lambda"), layer("Dense", units=0), layer("MyLayer", "my")))
+    diagnostics = errors(sequential(layer("Lambda"), layer("Dense", units=0), layer("MyLayer", "my")))
     assert [diagnostic.code for diagnostic in diagnostics] == ["not-expressible", "out-of-range", "keras-unknown-class"]
 
 
@@ -131,14 +131,14 @@ BROKEN: dict[str, tuple[Json, str]] = {
 @pytest.mark.parametrize("case", BROKEN)
 def test_invalid_graph_is_reported(case: str) -> None:
     model, code = BROKEN[case]
-    assert [diagnostic.code for diagnostic in faults(model)] == [code]
+    assert [diagnostic.code for diagnostic in errors(model)] == [code]
 
 
 def test_nesting_depth_is_limited() -> None:
     model: Json = sequential()
     for _ in range(300):
         model = {"class_name": "Sequential", "config": {"name": "net", "layers": [model]}}
-    assert [diagnostic.code for diagnostic in faults(model)] == ["too-deep"]
+    assert [diagnostic.code for diagnostic in errors(model)] == ["too-deep"]
 
 
 def test_unsupported_compile_arguments_are_left_out_with_a_warning() -> None:
@@ -180,5 +180,5 @@ MISSPELT: dict[str, tuple[Json, str, str]] = {
 @pytest.mark.parametrize("case", MISSPELT)
 def test_misspelt_name_is_reported_with_a_suggestion(case: str) -> None:
     model, where, near = MISSPELT[case]
-    (diagnostic,) = faults(model)
+    (diagnostic,) = errors(model)
     assert (diagnostic.path, diagnostic.help) == (f"$.{where}", f"did you mean {near!r}?")

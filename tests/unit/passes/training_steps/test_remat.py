@@ -199,6 +199,6 @@ def test_a_run_may_be_resumed_with_rematerialization(tmp_path: Path) -> None:
 
 def test_a_misspelled_mode_is_reported_with_a_suggestion() -> None:
     document = {**NETWORKS["stack"], "training": {**NETWORKS["stack"]["training"], "remat": "ful"}}
-    (fault,) = check_spec(document).diagnostics
-    assert fault.path == "$.training.remat"
-    assert fault.help == "did you mean 'full'?"
+    (error,) = check_spec(document).diagnostics
+    assert error.path == "$.training.remat"
+    assert error.help == "did you mean 'full'?"

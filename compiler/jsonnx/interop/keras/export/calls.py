@@ -26,7 +26,7 @@ ATTENTION_INPUTS = ("query", "value", "key")
 
 
 def keras_tensor(shape: Sequence[Any], dtype: str, layer: str, node: int, index: int) -> KerasTensor:
-    """Returns the tensor of a layer, a call index and an output index."""
+    """The tensor of a layer, a call index and an output index."""
     sizes = [size if isinstance(size, int) else None for size in shape]
     config = {"shape": sizes, "dtype": dtype, "keras_history": [layer, node, index]}
     return {"class_name": "__keras_tensor__", "config": config}
@@ -42,7 +42,7 @@ class CallWriter:
     """The additional operations, not yet added to the model."""
 
     def write_call(self, name: str, layer: Layer, inputs: list[KerasTensor]) -> dict[str, Json]:
-        """Returns the JSON of a call. Raises NotExportable."""
+        """The JSON of a call. Raises NotExportable."""
         if is_operation(layer):
             return inbound_node(*operands(layer, inputs))
         kind, first, rest = layer.type_name, inputs[0], inputs[1:]
@@ -65,7 +65,7 @@ class CallWriter:
         return inbound_node(inputs)
 
     def attention_arguments(self, name: str, layer: Any, inputs: list[KerasTensor]) -> tuple[list[Any], dict[str, Any]]:
-        """Returns the arguments of an attention layer, whose inputs are query, value and key, or those in `arguments`.
+        """The arguments of an attention layer, whose inputs are query, value and key, or those in `arguments`.
 
         MultiHeadAttention ignores an explicit `query_mask`, so that it is merged into the attention mask.
         """
@@ -104,7 +104,7 @@ def inbound_node(*args: Json, **kwargs: Json) -> dict[str, Json]:
 
 
 def recurrent_node(layer: Any, sequence: KerasTensor, further_inputs: list[KerasTensor]) -> dict[str, Json]:
-    """Returns the call of a recurrent layer; further inputs are the initial states and, last, a boolean mask."""
+    """The call of a recurrent layer; further inputs are the initial states and, last, a boolean mask."""
     masks = [tensor for tensor in further_inputs[-1:] if tensor["config"]["dtype"] == "bool"]
     states = further_inputs[: len(further_inputs) - len(masks)]
     kwargs: dict[str, Json] = {"initial_state": initial_states(layer, states)} if states else {}
@@ -121,7 +121,7 @@ def initial_states(layer: Any, states: list[KerasTensor]) -> list[Json]:
 
 
 def cell_states(cell: Any, states: list[KerasTensor]) -> list[Json]:
-    """Returns the states of a cell, or a list of states for each cell of a stack."""
+    """The states of a cell, or a list of states for each cell of a stack."""
     if not isinstance(cell, StackedRNNCells):
         return list(states)
     remaining = iter(states)

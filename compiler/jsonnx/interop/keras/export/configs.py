@@ -45,12 +45,12 @@ class NotExportable(Exception):
 
 
 def serialized_object(module: str, class_name: str, config: Mapping[str, Json]) -> dict[str, Json]:
-    """Returns the JSON of an object of Keras' public API."""
+    """The JSON of an object of Keras' public API."""
     return {"module": module, "class_name": class_name, "config": dict(config), "registered_name": None}
 
 
 def operation_config(module: str, class_name: str, config: Mapping[str, Json]) -> dict[str, Json]:
-    """Returns the JSON of a function of `keras.ops`, which Keras stores under its internal module."""
+    """The JSON of a function of `keras.ops`, which Keras stores under its internal module."""
     return {
         "module": f"keras.src.ops.{module}",
         "class_name": class_name,
@@ -60,7 +60,7 @@ def operation_config(module: str, class_name: str, config: Mapping[str, Json]) -
 
 
 def layer_config(layer: Layer, name: str, trainable: bool = True) -> dict[str, Json]:
-    """Returns the JSON of a layer. Inner layers of a frozen layer are frozen as well. Raises NotExportable."""
+    """The JSON of a layer. Inner layers of a frozen layer are frozen as well. Raises NotExportable."""
     if "." in layer.type_name or layer.type_name in (*KERAS_APPLICATIONS_LAYERS, *OTHER_LAYERS):
         raise NotExportable(f"Keras has no layer {layer.type_name}")
     config: dict[str, Json] = {"name": name}
@@ -111,7 +111,7 @@ OPTIONAL_ARGUMENTS = (
 
 
 def argument_config(layer: Layer, argument: str, value: Any, trainable: bool) -> Json:
-    """Returns the JSON of a layer's argument."""
+    """The JSON of a layer's argument."""
     if argument == "cell" and isinstance(layer, RNN):
         return layer_config(
             layer.rnn_cell, snake_case(layer.rnn_cell.type_name), trainable
@@ -132,12 +132,12 @@ def argument_config(layer: Layer, argument: str, value: Any, trainable: bool) ->
 
 
 def named_inner_layers(layers: tuple[Layer, ...]) -> list[tuple[str, Layer]]:
-    """Returns inner layers with the default names that Keras gives them."""
+    """Inner layers with the default names that Keras gives them."""
     return list(zip(group_names(layer.type_name for layer in layers), layers, strict=True))
 
 
 def value_config(codec: Codec, value: Any) -> Json:
-    """Returns the JSON of a value that is not a layer."""
+    """The JSON of a value that is not a layer."""
     if isinstance(value, Component):
         return component_config(value)
     if isinstance(value, tuple) and len(value) != 1:  # Keras does not write the short form of equal sizes
@@ -146,7 +146,7 @@ def value_config(codec: Codec, value: Any) -> Json:
 
 
 def component_config(component: Component) -> Json:
-    """Returns the JSON of an initializer, regularizer, constraint or activation. Raises NotExportable."""
+    """The JSON of an initializer, regularizer, constraint or activation. Raises NotExportable."""
     registry: Any = getattr(type(component), "registry", None)
     config = {name: value_config(codec, getattr(component, name)) for name, codec in component.codecs().items()}
     if not component.has_type_key:

@@ -33,13 +33,13 @@ class NamedLayer(NamedTuple):
 
 
 def layer_groups(layers: Iterable[Layer]) -> list[str]:
-    """Returns the groups of a model's layers, which must be in Keras' order."""
+    """The groups of a model's layers, which must be in Keras' order."""
     classes = (CLASS_NAMES.get(layer.type_name, layer.type_name) for layer in layers)
     return [f"layers/{name}" for name in group_names(classes)]
 
 
 def weights_h5_bytes(model: str, layers: Iterable[NamedLayer]) -> bytes:
-    """Returns the bytes of a `.weights.h5` file; the layers must be in Keras' order."""
+    """The bytes of a `.weights.h5` file; the layers must be in Keras' order."""
     import h5py
 
     layers = list(layers)
@@ -69,7 +69,7 @@ def _create_group(store: Any, path: str, name: str) -> None:
 
 
 def archive_bytes(config: Json, weights: bytes) -> bytes:
-    """Returns the bytes of a `.keras` archive."""
+    """The bytes of a `.keras` archive."""
     metadata = {"keras_version": KERAS_VERSION, "date_saved": "1980-01-01@00:00:00"}
     members = {
         "metadata.json": json.dumps(metadata).encode(),

@@ -17,7 +17,7 @@ def keras_layer_order(
     network: Network,
     masked_values: Container[str],
 ) -> list[str]:
-    """Returns all layers and operations in Keras' order. `nodes` has the call that produces each tensor."""
+    """All layers and operations in Keras' order. `nodes` has the call that produces each tensor."""
     parents: dict[CallNode, list[CallNode]] = {}
     for name, entry in entries.items():
         for number, call in enumerate(entry["inbound_nodes"]):

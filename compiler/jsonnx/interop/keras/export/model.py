@@ -72,7 +72,7 @@ class _ModelWriter:
         self.calls = CallWriter(self.unique_name)
 
     def unique_name(self, name: str) -> str:
-        """Returns the name, with a number if it is in use."""
+        """The name, with a number if it is in use."""
         used_names = {*self.entries, *(call.owner for call in self.network.calls)}
         used_names.update(entry["name"] for entry in self.calls.operations)
         candidates = (f"{name}_{number}" if number else name for number in count())
@@ -108,7 +108,7 @@ class _ModelWriter:
             self.tensors[result] = keras_tensor(type.shape, type.dtype, owner, call_index, output_index)
 
     def new_entry(self, layer: Layer, name: str) -> dict[str, Json]:
-        """Returns the entry of a layer or an operation, without calls. Raises NotExportable."""
+        """The entry of a layer or an operation, without calls. Raises NotExportable."""
         if is_operation(layer):
             config = operation_layer_config(layer, name)
         else:
@@ -117,13 +117,13 @@ class _ModelWriter:
         return {**config, "name": name, "inbound_nodes": []}
 
     def output_histories(self) -> list[list[Any]]:
-        """Returns layer, call and output index of each model output."""
+        """Layer, call and output index of each model output."""
         return [self.tensors[name]["config"]["keras_history"] for name in self.network.outputs]
 
     # -- model configurations ----------------------------------------------------------------------------------------
 
     def is_sequential(self) -> bool:
-        """Tells whether every layer is called once, on the only result of the preceding layer and nothing else."""
+        """Whether every layer is called once, on the only result of the preceding layer and nothing else."""
         previous, *_ = self.network.inputs
         for call in self.network.calls:
             is_chained = call.sources == (previous,) and call.owner == call.name and len(call.results) == 1
@@ -156,5 +156,5 @@ class _ModelWriter:
 
 
 def _unwrap_single(histories: Sequence[list[Any]]) -> list[Any]:
-    """Returns a single item without its list, as Keras writes it."""
+    """A single item without its list, as Keras writes it."""
     return histories[0] if len(histories) == 1 else list(histories)

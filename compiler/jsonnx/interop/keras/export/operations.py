@@ -51,7 +51,7 @@ def function_name(layer: Layer) -> str:
 
 
 def operation_layer_config(layer: Layer, name: str) -> dict[str, Json]:
-    """Returns the JSON of a function. Raises NotExportable."""
+    """The JSON of a function. Raises NotExportable."""
     kind = function_name(layer)
     if isinstance(layer, (Creation, Shape)):  # Keras calls them when a model is built
         raise NotExportable(f"a file of Keras contains the result of {layer.type_name}, not the function")
@@ -74,7 +74,7 @@ def operation_layer_config(layer: Layer, name: str) -> dict[str, Json]:
 
 
 def operands(layer: Any, inputs: list[dict[str, Json]]) -> list[Any]:
-    """Returns the arguments of a call: inputs and constants in the order of the parameters."""
+    """The arguments of a call: inputs and constants in the order of the parameters."""
     kind = function_name(layer)
     if kind in LIST_FUNCTIONS:
         return [inputs]
@@ -94,7 +94,7 @@ def operands(layer: Any, inputs: list[dict[str, Json]]) -> list[Any]:
 
 
 def _constant_config(value: ConstantOperand) -> Json:
-    """Returns the JSON of a constant: a number, or a serialized array."""
+    """The JSON of a constant: a number, or a serialized array."""
     json = ConstantCodec().write(value)
     if not isinstance(json, list):
         return json
@@ -102,7 +102,7 @@ def _constant_config(value: ConstantOperand) -> Json:
 
 
 def _index_config(key: Any) -> list[Json]:
-    """Returns the JSON of an index expression, a list with one item per axis."""
+    """The JSON of an index expression, a list with one item per axis."""
     return [_index_part_config(part) for part in (key if isinstance(key, (tuple, list)) else [key])]
 
 

@@ -34,7 +34,7 @@ class BlockParameters:
     """The arguments of one use that differ from the defaults."""
 
     def for_run(self, run_index: int) -> BlockParameters:
-        """Returns the parameters with the arguments of one run."""
+        """The parameters with the arguments of one run."""
         values = {name: column[run_index] for name, column in self.values.items()}
         arguments = {name: value for name, value in values.items() if value != self.defaults[name]}
         return BlockParameters(self.specs, self.defaults, self.values, arguments)
@@ -50,7 +50,7 @@ def with_name_numbers(parameters: BlockParameters | None, numbers: Mapping[str, 
 
 
 def find_parameters(runs: Sequence[Sequence[Mapping[str, Json]]], names: Sequence[str]) -> BlockParameters | None:
-    """Returns the parameters of runs of entries; None if the runs differ in too many arguments."""
+    """The parameters of runs of entries; None if the runs differ in too many arguments."""
     parameters = BlockParameters([])
     varying: list[tuple[int, str, list[Json]]] = []
     for index in range(len(runs[0])):
@@ -72,7 +72,7 @@ def find_parameters(runs: Sequence[Sequence[Mapping[str, Json]]], names: Sequenc
 
 
 def default_value(spec: Mapping[str, Json], key: str) -> Any:
-    """Returns the JSON of an argument's default; REQUIRED if it has none."""
+    """The JSON of an argument's default; REQUIRED if it has none."""
     layer_class = LAYERS.by_name[str(spec["type"])]
     attribute = layer_class.attributes.get(key)
     if attribute is None or attribute.default is REQUIRED:
@@ -82,13 +82,13 @@ def default_value(spec: Mapping[str, Json], key: str) -> Any:
 
 
 def _sort_key(values: Sequence[Json]) -> float:
-    """Returns the sort key by which values become parameters: small numbers, then their multiples, and lists last."""
+    """The sort key by which values become parameters: small numbers, then their multiples, and lists last."""
     numbers = [value for value in values if isinstance(value, (int, float))]
     return sum(numbers) if len(numbers) == len(values) else inf if isinstance(values[0], list) else 0
 
 
 def argument_value(parameters: BlockParameters, key: str, name: str, values: list[Json]) -> Json:
-    """Returns an expression for a varying argument, or a list with expressions for the varying items of lists."""
+    """An expression for a varying argument, or a list with expressions for the varying items of lists."""
     if not all(isinstance(value, list) and len(value) == len(values[0]) for value in values):
         return parameter_expression(parameters, key, name, values)
     columns = [list(column) for column in zip(*values, strict=True)]
@@ -103,7 +103,7 @@ def argument_value(parameters: BlockParameters, key: str, name: str, values: lis
 
 
 def parameter_expression(parameters: BlockParameters, key: str, name: str, values: list[Json]) -> str:
-    """Returns the expression for an argument: an existing parameter, a multiple of one, or a new parameter."""
+    """The expression for an argument: an existing parameter, a multiple of one, or a new parameter."""
     for parameter, others in parameters.values.items():
         if dumps(others) == dumps(values):
             return f"${{{parameter}}}"
@@ -119,7 +119,7 @@ def parameter_expression(parameters: BlockParameters, key: str, name: str, value
 
 
 def common_factor(values: Sequence[Json], others: Sequence[Json]) -> int | None:
-    """Returns the integer f > 1 with `values[i] == f * others[i]`; None if there is none."""
+    """The integer f > 1 with `values[i] == f * others[i]`; None if there is none."""
     pairs = list(zip(values, others, strict=True))
     if not all(type(value) is int and type(other) is int and other > 0 for value, other in pairs):
         return None

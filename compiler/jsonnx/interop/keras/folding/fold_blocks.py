@@ -44,7 +44,7 @@ class FoldedDocument:
 def fold_blocks(
     flat_model: FlatModel, training: Json = None, *, repeats: bool = True, own_names: bool = True
 ) -> dict[str, Any]:
-    """Returns the spec of a model, folded into blocks.
+    """The spec of a model, folded into blocks.
 
     `repeats` merges equal consecutive entries, `own_names` allows blocks of layers without a common prefix.
     """
@@ -93,7 +93,7 @@ def add_numbered_blocks(flat_model: FlatModel, uses: dict[int, BlockUse], docume
 
 
 def repeatable_indices(entries: Sequence[SpecEntry]) -> set[int]:
-    """Returns the indices of consecutive equal entries, which one entry with `repeat` may replace."""
+    """The indices of consecutive equal entries, which one entry with `repeat` may replace."""
     pairs = enumerate(pairwise(entries))
     first = {index for index, (a, b) in pairs if a.spec == b.spec and b.sources == (a.name,)}
     return first | {index + 1 for index in first}
@@ -151,7 +151,7 @@ def shared_prefixes(entries: Sequence[SpecEntry]) -> Iterator[tuple[str, int, in
 
 
 def block_name(runs: Sequence[LayerRun], used_names: Collection[str]) -> str:
-    """Returns an unused block name: the last common word of the prefixes, or the most frequent one in the names."""
+    """An unused block name: the last common word of the prefixes, or the most frequent one in the names."""
     words = WORD_PATTERN.findall(runs[0].prefix) if runs[0].prefix else common_words(runs[0])
     common = set.intersection(*(set(WORD_PATTERN.findall(run.prefix or " ".join(run.names))) for run in runs))
     last_word = next((word.lower() for word in reversed(words) if word in common), "block")
@@ -162,7 +162,7 @@ def block_name(runs: Sequence[LayerRun], used_names: Collection[str]) -> str:
 
 
 def common_words(run: LayerRun) -> list[str]:
-    """Returns the words in a run's layer names that are not part of the layer type, from rarest to most common."""
+    """The words in a run's layer names that are not part of the layer type, from rarest to most common."""
     counts = Counter(
         word
         for name, entry in zip(run.names, run.entries, strict=True)
@@ -175,7 +175,7 @@ def common_words(run: LayerRun) -> list[str]:
 def block_definition(
     run: LayerRun, names: Sequence[str], parameters: BlockParameters, *, repeats: bool
 ) -> dict[str, Json]:
-    """Returns the definition of the block for all runs with the structure of `run`."""
+    """The definition of the block for all runs with the structure of `run`."""
     columns = zip(run.entries, names, parameters.specs, run.sources_with_names(names), strict=True)
     entries = [entry._replace(name=name, spec=spec, sources=sources) for entry, name, spec, sources in columns]
     inputs = ["input", *(f"input_{number}" for number in range(2, len(run.outer_sources) + 1))]
@@ -222,7 +222,7 @@ def merge_repeated_entries(entries: Sequence[dict[str, Json]]) -> list[dict[str,
 
 
 def continues_repetition(entries: Sequence[dict[str, Json]], start: int, index: int) -> bool:
-    """Tells whether an entry is that at `start` again, applied to its predecessor, with the next number in its name."""
+    """Whether an entry is that at `start` again, applied to its predecessor, with the next number in its name."""
     first, other = entries[start], entries[index]
     if "use" in other or "from" in other or {**first, "name": 0, "from": 0} != {**other, "name": 0, "from": 0}:
         return False
@@ -240,7 +240,7 @@ def increment_name(name: str, increment: int) -> str | None:
 
 
 def repeat_entry(entry: dict[str, Json], count: int) -> dict[str, Json]:
-    """Returns an entry with `repeat`, whose name has an expression in place of the last number."""
+    """An entry with `repeat`, whose name has an expression in place of the last number."""
     repeated = dict(entry)
     match = LAST_NUMBER_PATTERN.fullmatch(str(entry.get("name", "")))
     if match is not None:

@@ -55,7 +55,7 @@ def find_numbered_runs(flat_model: FlatModel, used_indices: Collection[int]) -> 
 
 
 def with_parameters(runs: Sequence[LayerRun]) -> NumberedRuns | None:
-    """Returns runs with the parameters in which they differ; None if there are too many."""
+    """Runs with the parameters in which they differ; None if there are too many."""
     patterns = name_patterns(runs) if len(runs) > 1 else None
     if patterns is None:
         return None
@@ -72,7 +72,7 @@ def names_without_numbers(names: Sequence[str]) -> list[str]:
 
 
 def count_lines_saved(count: int, length: int) -> int:
-    """Returns the lines that a block saves: each run becomes one line, and one run is written in the block."""
+    """The lines that a block saves: each run becomes one line, and one run is written in the block."""
     return count * (length - 1) - length
 
 
@@ -112,13 +112,13 @@ def candidate_windows(
 
 
 def entry_content(entry: SpecEntry) -> tuple[str, str]:
-    """Returns the parts of an entry that are equal in runs of equal structure, without sources."""
+    """The parts of an entry that are equal in runs of equal structure, without sources."""
     objects = {key: value for key, value in entry.spec.items() if isinstance(value, dict)}
     return str(entry.spec.get("type", "")), dumps(objects, sort_keys=True)
 
 
 def non_overlapping(starts: Sequence[int], length: int, used_indices: Collection[int]) -> list[int]:
-    """Returns the starts of windows that overlap neither each other nor used entries."""
+    """The starts of windows that overlap neither each other nor used entries."""
     chosen: list[int] = []
     for start in starts:
         is_free = not any(index in used_indices for index in range(start, start + length))
@@ -130,7 +130,7 @@ def non_overlapping(starts: Sequence[int], length: int, used_indices: Collection
 def largest_class(
     entries: Sequence[SpecEntry], consumers: Consumers, starts: Sequence[int], length: int
 ) -> list[LayerRun]:
-    """Returns the largest set of windows with equal structure and with names that differ only in numbers."""
+    """The largest set of windows with equal structure and with names that differ only in numbers."""
     by_key: dict[str, list[LayerRun]] = {}
     for start in starts:
         run = layer_run("", start, entries[start : start + length], consumers)
@@ -141,7 +141,7 @@ def largest_class(
 
 
 def name_patterns(runs: Sequence[LayerRun]) -> tuple[list[str], dict[str, list[int]]] | None:
-    """Returns the common name pattern of each layer, and the value of each parameter in every run.
+    """The common name pattern of each layer, and the value of each parameter in every run.
 
     None if a varying number has leading zeros.
     """
@@ -161,7 +161,7 @@ def name_patterns(runs: Sequence[LayerRun]) -> tuple[list[str], dict[str, list[i
 
 
 def number_expression(values: dict[str, list[int]], column: list[int]) -> str:
-    """Returns the expression for a number in a name: an existing parameter, plus an offset, or a new parameter."""
+    """The expression for a number in a name: an existing parameter, plus an offset, or a new parameter."""
     for parameter, others in values.items():
         offsets = {number - other for number, other in zip(column, others, strict=True)}
         if len(offsets) == 1:

@@ -57,7 +57,7 @@ class LayerRun:
         return dumps([entries, names, len(self.outer_sources), self.output_index], sort_keys=True)
 
     def sources_with_names(self, names: Sequence[str]) -> list[tuple[str, ...]]:
-        """Returns the sources of each entry if the entries have these names."""
+        """The sources of each entry if the entries have these names."""
 
         def named(source: str) -> str:
             return INNER_REFERENCE.sub(lambda match: names[int(match[1])], source)
@@ -70,7 +70,7 @@ Consumers = Mapping[str, Mapping[str, Sequence[int]]]
 
 
 def find_consumers(flat_model: FlatModel) -> Consumers:
-    """Returns the consumers of all tensors; a model output counts as used by an entry after the last."""
+    """The consumers of all tensors; a model output counts as used by an entry after the last."""
     consumers: dict[str, dict[str, list[int]]] = {}
     uses = [(index, source) for index, entry in enumerate(flat_model.entries) for source in entry.sources]
     uses += [(len(flat_model.entries), name) for name in flat_model.outputs]
@@ -80,7 +80,7 @@ def find_consumers(flat_model: FlatModel) -> Consumers:
 
 
 def layer_run(prefix: str, start: int, entries: Sequence[SpecEntry], consumers: Consumers) -> LayerRun | None:
-    """Returns the run of some entries; None unless it has inputs and exactly one result that is used outside."""
+    """The run of some entries; None unless it has inputs and exactly one result that is used outside."""
     end = start + len(entries)
     inner_indices = {entry.name: index for index, entry in enumerate(entries)}
     outer_names: dict[str, str] = {}

@@ -14,7 +14,7 @@ MAX_ROUNDS = 8
 
 
 def spec_document(flat_model: FlatModel, training: Json = None) -> dict[str, Any]:
-    """Returns the spec of a model, without blocks."""
+    """The spec of a model, without blocks."""
     name_is_required = required_names(flat_model.entries, flat_model.inputs)
     previous = next(iter(flat_model.inputs)) if len(flat_model.inputs) == 1 else None
     layers: list[dict[str, Json]] = []
@@ -29,7 +29,7 @@ def spec_document(flat_model: FlatModel, training: Json = None) -> dict[str, Any
 
 
 def entry_json(entry: SpecEntry, with_name: bool, previous: str | None) -> dict[str, Json]:
-    """Returns the JSON of an entry. `from` is omitted if the only source is the previous entry."""
+    """The JSON of an entry. `from` is omitted if the only source is the previous entry."""
     first_key = "use" if "use" in entry.spec else "type"
     json: dict[str, Json] = {first_key: entry.spec[first_key]}
     if with_name:
@@ -40,7 +40,7 @@ def entry_json(entry: SpecEntry, with_name: bool, previous: str | None) -> dict[
 
 
 def required_names(entries: Sequence[SpecEntry], inputs: Mapping[str, Any]) -> list[bool]:
-    """Returns for each entry whether its name must be written, because its default name would differ.
+    """For each entry whether its name must be written, because its default name would differ.
 
     Default names depend on the names that are written, so this iterates to a fixed point.
     """
@@ -57,7 +57,7 @@ def required_names(entries: Sequence[SpecEntry], inputs: Mapping[str, Any]) -> l
 def default_names(
     entries: Sequence[SpecEntry], name_is_written: Sequence[bool], inputs: Mapping[str, Any]
 ) -> list[str]:
-    """Returns the names that the entries have if only some names are written."""
+    """The names that the entries have if only some names are written."""
     written_names = {entry.name.lower() for entry, written in zip(entries, name_is_written, strict=True) if written}
     used_names = {name.lower() for name in inputs} | written_names
     numbers: dict[str, int] = {}

@@ -72,12 +72,12 @@ def bind_arguments(kind: str, call: LayerCall) -> CallArguments:
 
 
 def is_mask_parameter(kind: str, name: str) -> bool:
-    """Tells whether a parameter is a mask that Keras may have attached to an input."""
+    """Whether a parameter is a mask that Keras may have attached to an input."""
     return name == "mask" or (kind in ATTENTION_LAYERS and name in ("query_mask", "value_mask", "key_mask"))
 
 
 def mask_arguments(kind: str, arguments: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """Returns the masks among the arguments, by their names in a spec, each with the input that it masks."""
+    """The masks among the arguments, by their names in a spec, each with the input that it masks."""
     if kind in ("Attention", "AdditiveAttention"):
         inputs, masks = _as_list(arguments.get("inputs")), _as_list(arguments.get("mask"))
         named = zip(ATTENTION_INPUTS, masks, inputs, strict=False)
@@ -93,7 +93,7 @@ def mask_arguments(kind: str, arguments: Mapping[str, Any]) -> dict[str, tuple[A
 def layer_inputs(
     kind: str, arguments: Mapping[str, Any], explicit_masks: Mapping[str, Any]
 ) -> tuple[list[Any], dict[str, Json]]:
-    """Returns the inputs in the order of our layer, and the attributes that describe the call."""
+    """The inputs in the order of our layer, and the attributes that describe the call."""
     flags: dict[str, Json] = {name: True for name in ATTENTION_FLAGS if arguments.get(name) is True}
     if kind not in ATTENTION_LAYERS:
         states = [arguments[name] for name in ("initial_state", "states", "count_weights") if name in arguments]
@@ -115,5 +115,5 @@ def _as_list(value: Any) -> list[Any]:
 
 
 def tensor_refs(value: Any) -> list[TensorRef]:
-    """Returns the tensor references in a structure."""
+    """The tensor references in a structure."""
     return [item for item in leaves(value) if isinstance(item, TensorRef)]

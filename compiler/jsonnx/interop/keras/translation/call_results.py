@@ -58,19 +58,19 @@ class CallResults:
         return ref._replace(call_index=ref.call_index - 1) if counts_from_one else ref
 
     def call_key(self, ref: TensorRef) -> CallKey:
-        """Returns the call that produces a tensor."""
+        """The call that produces a tensor."""
         return ref.layer, ref.call_index - (ref.layer in self.models_counted_from_one)
 
     def __contains__(self, ref: TensorRef) -> bool:
-        """Tells whether the call that produces this tensor was evaluated."""
+        """Whether the call that produces this tensor was evaluated."""
         return self.call_key(ref) in self.by_call
 
     def of_call(self, ref: TensorRef) -> Results:
-        """Returns all results of the call that produces a tensor; None if it was not evaluated."""
+        """All results of the call that produces a tensor; None if it was not evaluated."""
         return self.by_call.get(self.call_key(ref))
 
     def find_call(self, ref: TensorRef) -> LayerCall | None:
-        """Returns the call that produces a tensor; None, with a diagnostic, if it does not exist."""
+        """The call that produces a tensor; None, with a diagnostic, if it does not exist."""
         layer, index = self.layers_by_name.get(ref.layer), self.call_key(ref)[1]
         if layer is not None and 0 <= index < len(layer.calls):
             return layer.calls[index]
@@ -97,7 +97,7 @@ class CallResults:
         return [self.substitute(item, is_output=is_output) for item in structure]
 
     def tensor(self, ref: TensorRef) -> NamedTensor | None:
-        """Returns the tensor of a reference whose call is evaluated; a missing output is reported."""
+        """The tensor of a reference whose call is evaluated; a missing output is reported."""
         results = self.of_call(ref)
         if results is None:
             return None

@@ -32,7 +32,7 @@ class UnsupportedTraining(Exception):
 def read_compile_config(
     config: Mapping[str, Json], path: JsonPath, outputs: Sequence[str], keras_version: KerasVersion, report: Report
 ) -> Json:
-    """Returns the `training` section for the arguments of `compile`; None, with a warning, if they are unsupported."""
+    """The `training` section for the arguments of `compile`; None, with a warning, if they are unsupported."""
     if not config or not (config.get("loss") or config.get("optimizer")):
         return None
     try:
@@ -81,7 +81,7 @@ class TrainingSectionReader:
         return section
 
     def by_output_name(self, value: Json) -> dict[str, Json]:
-        """Returns the items of a list or an object by output name."""
+        """The items of a list or an object by output name."""
         if isinstance(value, Mapping):
             return dict(value)
         if isinstance(value, list) and len(value) == len(self.outputs):
@@ -151,5 +151,5 @@ class TrainingSectionReader:
 
     @staticmethod
     def has_custom_name(component: type[Component], name: Json) -> bool:
-        """Tells whether a metric has a name other than its default."""
+        """Whether a metric has a name other than its default."""
         return component.registry is METRICS and isinstance(name, str) and METRICS.by_name.get(name) is not component  # type: ignore[attr-defined]

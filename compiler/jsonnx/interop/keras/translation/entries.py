@@ -95,7 +95,7 @@ class FlatModel:
 
 
 def producer_name(name: str) -> str:
-    """Returns the entry that produces the tensor of this name: `lstm` for `lstm.state_h`."""
+    """The entry that produces the tensor of this name: `lstm` for `lstm.state_h`."""
     return name.partition(".")[0]
 
 

@@ -23,24 +23,24 @@ class ExplicitMasks:
     results: CallResults
 
     def find(self, layer: LayerConfig, arguments: CallArguments) -> dict[str, Any]:
-        """Returns the masks of a call, by parameter name, that differ from the masks attached to the inputs."""
+        """The masks of a call, by parameter name, that differ from the masks attached to the inputs."""
         masks = mask_arguments(layer.class_name, arguments.by_name)
         return {name: mask for name, (mask, masked) in masks.items() if not self._is_attached(mask, masked)}
 
     def tensor(self, mask: Any) -> Any:
-        """Returns the tensor of an explicit mask, with its expression."""
+        """The tensor of an explicit mask, with its expression."""
         tensor = self.results.substitute(mask)
         return replace(tensor, expression=self._expression(mask, 0)) if isinstance(tensor, NamedTensor) else tensor
 
     def _is_attached(self, mask: Any, masked: Any) -> bool:
-        """Tells whether a mask argument equals the masks attached to the tensors that it masks."""
+        """Whether a mask argument equals the masks attached to the tensors that it masks."""
         tensors = leaves(self.results.substitute(masked))
         attached = [tensor.mask if isinstance(tensor, NamedTensor) else None for tensor in tensors]
         pairs = zip_longest([self._expression(item, 0) for item in leaves(mask)], attached)
         return all(expression is None or expression == other for expression, other in pairs)
 
     def _expression(self, mask: Any, depth: int) -> MaskExpression:
-        """Returns the expression of a mask. A mask of unknown origin gets an expression that equals no other."""
+        """The expression of a mask. A mask of unknown origin gets an expression that equals no other."""
         if mask is None:
             return None
         result = self.results.of_call(mask) if isinstance(mask, TensorRef) else None
@@ -52,7 +52,7 @@ class ExplicitMasks:
         return self._operation_expression(layer, args, depth) or opaque
 
     def _operation_expression(self, layer: LayerConfig, args: Sequence[Any], depth: int) -> MaskExpression:
-        """Returns the expression of an operation's result; None for operations that no mask is built of."""
+        """The expression of an operation's result; None for operations that no mask is built of."""
 
         def operand(argument: Any) -> MaskExpression:
             return self._expression(argument, depth + 1)

@@ -108,7 +108,7 @@ class _Evaluation:
                 results.by_call[key] = self._evaluate_call(layer, call)
 
     def _unevaluated_inputs(self, layer: LayerConfig, call: LayerCall) -> list[TensorRef]:
-        """Returns the tensors that must be evaluated before a call: first its inputs, then its explicit masks."""
+        """The tensors that must be evaluated before a call: first its inputs, then its explicit masks."""
         missing = [ref for ref in _input_refs(layer, call) if ref not in self.results]
         if missing or layer.inner_model is not None or is_operation(layer):
             return missing
@@ -157,7 +157,7 @@ class _Evaluation:
 
 
 def contains_attention(model: ModelConfig) -> bool:
-    """Tells whether a model contains MultiHeadAttention, at any depth."""
+    """Whether a model contains MultiHeadAttention, at any depth."""
     return any(
         contains_attention(layer.inner_model)
         if layer.inner_model is not None
@@ -167,7 +167,7 @@ def contains_attention(model: ModelConfig) -> bool:
 
 
 def _input_refs(layer: LayerConfig, call: LayerCall) -> list[TensorRef]:
-    """Returns the tensors that a call takes, without masks."""
+    """The tensors that a call takes, without masks."""
     if layer.inner_model is not None:
         return tensor_refs([list(call.args), {name: value for name, value in call.kwargs.items() if name != "mask"}])
     if is_operation(layer):

@@ -56,7 +56,7 @@ def named_tensor_refs(structure: Any) -> Iterator[tuple[str, TensorRef]]:
 
 
 def batch_shape(config: Mapping[str, Json]) -> list[Json] | None:
-    """Returns the input shape with the batch axis, whichever version of Keras wrote it; None if it is not stated."""
+    """The input shape with the batch axis, whichever version of Keras wrote it; None if it is not stated."""
     for key in ("batch_shape", "batch_input_shape"):
         if isinstance(config.get(key), list):
             return list(config[key])

@@ -95,7 +95,7 @@ _IGNORED_ARGUMENTS = ("input_dim", "consume_less", "input_shape")
 
 
 def upgrade_keras1_layer(kind: str, config: dict[str, Json]) -> tuple[str, dict[str, Json], dict[str, str]]:
-    """Returns class and arguments of a layer in Keras 2, and the original names of renamed arguments."""
+    """Class and arguments of a layer in Keras 2, and the original names of renamed arguments."""
     kind = _CLASS_RENAMES.get(kind, kind)
     renames = {**_WEIGHT_ARGUMENTS, **_WINDOW_ARGUMENTS, **_CLASS_ARGUMENTS.get(kind, {})}
     arguments: dict[str, Json] = {}

@@ -53,7 +53,7 @@ class UncheckedEntry:
     source_paths: SourcePaths = field(default_factory=dict)
 
     def source_path(self, part: JsonPath, default: JsonPath) -> JsonPath:
-        """Returns the path of a part of the entry in the Keras file, or of the closest enclosing part, or `default`."""
+        """The path of a part of the entry in the Keras file, or of the closest enclosing part, or `default`."""
         for length in range(len(part), 0, -1):
             if part[:length] in self.source_paths:
                 return self.source_paths[part[:length]]
@@ -83,7 +83,7 @@ class LayerTranslator:
     """The number of layers that enclose the one that is being translated."""
 
     def translate(self, layer: LayerConfig) -> LayerEntry | None:
-        """Returns the checked entry of a layer; None, with diagnostics, if there is none."""
+        """The checked entry of a layer; None, with diagnostics, if there is none."""
         errors_before = self.report.error_count
         entry = self.translate_unchecked(layer)
         has_new_errors = self.report.error_count != errors_before
@@ -139,7 +139,7 @@ class LayerTranslator:
     # -- checks ------------------------------------------------------------------------------------------------------
 
     def is_keras_class(self, layer: LayerConfig) -> bool:
-        """Tells whether the class is one of Keras' own; reports a registered custom class."""
+        """Whether the class is one of Keras' own; reports a registered custom class."""
         package = (layer.module or "keras").partition(".")[0]
         is_registered = ">" in (layer.registered_name or "") or ">" in layer.class_name
         unsupported = unsupported_layer(layer.class_name)
@@ -320,7 +320,7 @@ class LayerTranslator:
 
 
 def vocabulary_tokens(vocabulary: str, kind: str, config: Mapping[str, Json]) -> list[Json]:
-    """Returns the tokens of a vocabulary file, without the leading mask and out-of-vocabulary tokens."""
+    """The tokens of a vocabulary file, without the leading mask and out-of-vocabulary tokens."""
     words: list[Json] = list(vocabulary.split("\n"))
     mask = "" if kind == "TextVectorization" else config.get("mask_token")
     unknown = config.get("oov_token", "[UNK]")
@@ -334,7 +334,7 @@ def vocabulary_tokens(vocabulary: str, kind: str, config: Mapping[str, Json]) ->
 
 
 def _last_axis(layer: LayerConfig) -> int | None:
-    """Returns the index of the last axis of the layer's input; None if the file does not state the shape."""
+    """The index of the last axis of the layer's input; None if the file does not state the shape."""
     shape = layer.build_config.get("input_shape")
     while isinstance(shape, list) and shape and isinstance(shape[0], list):
         shape = shape[0]
@@ -342,14 +342,14 @@ def _last_axis(layer: LayerConfig) -> int | None:
 
 
 def _default_attention_axes(layer: LayerConfig) -> list[int] | None:
-    """Returns the default attention axes of MultiHeadAttention: all but the first and the last."""
+    """The default attention axes of MultiHeadAttention: all but the first and the last."""
     shapes = layer.build_config.get("shapes_dict")
     shape = shapes.get("query_shape") if isinstance(shapes, dict) else layer.config.get("query_shape")
     return list(range(1, len(shape) - 1)) if isinstance(shape, list) else None
 
 
 def without_derived_arguments(layer: Any) -> Any:
-    """Returns the layer without arguments that Keras writes although the other arguments determine them."""
+    """The layer without arguments that Keras writes although the other arguments determine them."""
     if layer.type_name == "MultiHeadAttention" and layer.value_dim == layer.key_dim:
         return layer.replace(value_dim=None)
     if "pool_size" in layer.attributes and layer.strides == layer.pool_size:
@@ -365,12 +365,12 @@ def without_derived_arguments(layer: Any) -> Any:
 
 
 def _as_direction(layer: Any) -> Any:
-    """Returns a layer inside Bidirectional without `zero_output_for_mask`, which Bidirectional sets itself."""
+    """A layer inside Bidirectional without `zero_output_for_mask`, which Bidirectional sets itself."""
     return layer.replace(zero_output_for_mask=False) if getattr(layer, "return_sequences", False) else layer
 
 
 def _is_chain(layers: list[Json]) -> bool:
-    """Tells whether every layer of a functional model is called once, on the preceding layer."""
+    """Whether every layer of a functional model is called once, on the preceding layer."""
     previous: Any = None
     for layer in layers:
         nodes = layer.get("inbound_nodes") if isinstance(layer, dict) else None
@@ -383,7 +383,7 @@ def _is_chain(layers: list[Json]) -> bool:
 
 
 def _module_and_registered_name(value: Mapping[str, Json]) -> tuple[str | None, str | None]:
-    """Returns the module and the registered name of a serialized object; None for functions given by name."""
+    """The module and the registered name of a serialized object; None for functions given by name."""
     if value.get("module") == "builtins" and value.get("class_name") == "function":
         return None, None
     module, registered = value.get("module"), value.get("registered_name")
@@ -391,7 +391,7 @@ def _module_and_registered_name(value: Mapping[str, Json]) -> tuple[str | None, 
 
 
 def _is_default(value: Json, attribute: Attribute | None) -> bool:
-    """Tells whether an argument has its default, as Keras writes it."""
+    """Whether an argument has its default, as Keras writes it."""
     if attribute is None:
         return value in (None, "channels_last")
     default = attribute.default
@@ -401,7 +401,7 @@ def _is_default(value: Json, attribute: Attribute | None) -> bool:
 
 
 def _registry_of(codec: Any) -> Registry | None:
-    """Returns the registry whose components a codec reads, at any nesting depth."""
+    """The registry whose components a codec reads, at any nesting depth."""
     registry = getattr(codec, "registry", None)
     if isinstance(registry, Registry):
         return registry

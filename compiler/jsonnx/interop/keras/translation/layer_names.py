@@ -30,7 +30,7 @@ class LayerNames:
         return self.by_path[path]
 
     def next_call_name(self, path: JsonPath) -> str:
-        """Returns the default name of a further call of a layer."""
+        """The default name of a further call of a layer."""
         number = self.call_counts[path] = self.call_counts.get(path, 0) + 1
         return self.unique_name(f"{self.name_of(path)}_{number}")
 

@@ -29,7 +29,7 @@ class NamedTensor:
 
 
 def output_mask(layer: Layer, inputs: Sequence[NamedTensor]) -> MaskExpression:
-    """Returns the mask attached to a layer's first output; None if there is none or its expression is unknown."""
+    """The mask attached to a layer's first output; None if there is none or its expression is unknown."""
     options: Any = layer
     if layer.type_name == "Masking":
         return any_not_equal(inputs[0].name, float(options.mask_value))
@@ -49,7 +49,7 @@ def output_mask(layer: Layer, inputs: Sequence[NamedTensor]) -> MaskExpression:
 
 
 def concatenated_mask(inputs: Sequence[NamedTensor]) -> MaskExpression:
-    """Returns the mask of concatenated tensors, as Keras builds it; a tensor without a mask counts as fully valid.
+    """The mask of concatenated tensors, as Keras builds it; a tensor without a mask counts as fully valid.
 
     The axis is not part of the expression: the shapes determine it.
     """

@@ -75,7 +75,7 @@ class ModelWalk:
     # -- layers ------------------------------------------------------------------------------------------------------
 
     def layer_entry(self, layer: LayerConfig) -> LayerEntry | None:
-        """Returns the entry of a layer, translated once."""
+        """The entry of a layer, translated once."""
         if layer.path not in self.layer_entries:
             self.layer_entries[layer.path] = self.translator.translate(layer)
         return self.layer_entries[layer.path]
@@ -122,7 +122,7 @@ class ModelWalk:
         return is_supported and self.check_training_argument(layer, call.by_name, path)
 
     def takes_mask(self, layer: LayerConfig) -> bool:
-        """Tells whether our layer takes a mask as input, with its meaning in the file's version of Keras."""
+        """Whether our layer takes a mask as input, with its meaning in the file's version of Keras."""
         return layer.class_name in MASK_INPUT_LAYERS and (
             layer.class_name in RECURRENT_LAYERS or self.keras_version.major >= 3
         )

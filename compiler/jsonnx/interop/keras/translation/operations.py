@@ -54,7 +54,7 @@ NO_COUNTERPART_HELP = "express it by other functions of keras.ops or by layers, 
 
 
 def is_operation(layer: LayerConfig) -> bool:
-    """Tells whether an entry of a model's layers is an operation. Without a module (`.h5`), the class name decides."""
+    """Whether an entry of a model's layers is an operation. Without a module (`.h5`), the class name decides."""
     if layer.inner_model is not None:
         return False
     if layer.class_name in tensorflow.OP_LAMBDA_CLASSES or (layer.module or "").startswith(OPS_MODULE_PREFIX):
@@ -65,7 +65,7 @@ def is_operation(layer: LayerConfig) -> bool:
 
 
 def function_name(class_name: str) -> str | None:
-    """Returns the name of our layer for an operation class, without `ops.`; None if there is none."""
+    """The name of our layer for an operation class, without `ops.`; None if there is none."""
     name = FUNCTION_NAMES.get(class_name, snake_case(class_name))
     return next((f"{part}{name}" for part in OPS_NAMESPACES if f"ops.{part}{name}" in LAYERS.by_name), None)
 
@@ -80,7 +80,7 @@ class OperationEntry(NamedTuple):
 def operation_entry(
     layer: LayerConfig, args: tuple[Any, ...], kwargs: Mapping[str, Any], report: Report
 ) -> OperationEntry | None:
-    """Returns the entry of an operation, whose arguments contain tensors; None, with a diagnostic, if there is none.
+    """The entry of an operation, whose arguments contain tensors; None, with a diagnostic, if there is none.
 
     Operations drop masks. So an operation on a masked tensor is not translated to a layer, which would keep the mask.
     """
@@ -118,7 +118,7 @@ def operation_entry(
 
 
 def significant_options(layer: LayerConfig) -> dict[str, Json]:
-    """Returns the options of an operation that change what it computes."""
+    """The options of an operation that change what it computes."""
     return {
         key: value
         for key, value in layer.config.items()
@@ -127,14 +127,14 @@ def significant_options(layer: LayerConfig) -> dict[str, Json]:
 
 
 def named_arguments(name: str, args: tuple[Any, ...]) -> dict[str, Any]:
-    """Returns the positional arguments of a call by the names of their parameters."""
+    """The positional arguments of a call by the names of their parameters."""
     layer_class = cast("type[Layer] | None", LAYERS.by_name.get(f"ops.{name}"))
     names = PARAMETER_NAMES.get(name) or getattr(layer_class, "tensors", None) or ("x",)
     return {names[index] if index < len(names) else f"argument {index + 1}": value for index, value in enumerate(args)}
 
 
 def function_entry(name: str, arguments: Mapping[str, Any], options: Mapping[str, Json]) -> OperationEntry:
-    """Returns the entry of the layer `ops.NAME`: tensors become inputs, all other arguments stay arguments."""
+    """The entry of the layer `ops.NAME`: tensors become inputs, all other arguments stay arguments."""
     spec: dict[str, Json] = {"type": f"ops.{name}"}
     inputs: list[NamedTensor] = []
     for key, value in arguments.items():
@@ -176,7 +176,7 @@ MERGE_LAYERS = {
 def layer_entry(
     name: str, layer: LayerConfig, arguments: Mapping[str, Any], options: Mapping[str, Json]
 ) -> OperationEntry | None:
-    """Returns the entry of a common layer that computes the same as a function; None if there is none."""
+    """The entry of a common layer that computes the same as a function; None if there is none."""
     operands = [arguments.get("x1"), arguments.get("x2")]
     tensors = [operand for operand in operands if isinstance(operand, NamedTensor)]
     if name in MERGE_LAYERS and len(tensors) == 2 and have_same_type(layer):
@@ -192,7 +192,7 @@ def layer_entry(
 
 
 def rescaling_spec(name: str, left: Any, right: Any) -> dict[str, Json] | None:
-    """Returns `x * scale + offset` for an operator between a tensor and a number; None for other operands."""
+    """`x * scale + offset` for an operator between a tensor and a number; None for other operands."""
     number = left if isinstance(right, NamedTensor) else right
     if isinstance(number, bool) or not isinstance(number, (int, float)):
         return None
@@ -208,7 +208,7 @@ def rescaling_spec(name: str, left: Any, right: Any) -> dict[str, Json] | None:
 
 
 def activation_spec(name: str, options: Mapping[str, Json]) -> dict[str, Json] | None:
-    """Returns the Activation layer for a function; None if the function has options that it lacks."""
+    """The Activation layer for a function; None if the function has options that it lacks."""
     activation = ACTIVATIONS.by_name[name]
     if not set(options) <= set(activation.attributes) or any(isinstance(value, list) for value in options.values()):
         return None
@@ -218,7 +218,7 @@ def activation_spec(name: str, options: Mapping[str, Json]) -> dict[str, Json] |
 
 
 def unstack_arguments(layer: LayerConfig, axis: int) -> dict[str, Json]:
-    """Returns `num`, the size of the axis to unstack, which Keras takes from the shape; empty if it is unknown."""
+    """`num`, the size of the axis to unstack, which Keras takes from the shape; empty if it is unknown."""
     shapes = (getattr(value, "shape", None) for value in first_call_arguments(layer))
     shape: list[Json] = next((shape for shape in shapes if isinstance(shape, list)), [])
     size = shape[axis] if -len(shape) <= axis < len(shape) else None
@@ -226,24 +226,24 @@ def unstack_arguments(layer: LayerConfig, axis: int) -> dict[str, Json]:
 
 
 def first_call_arguments(layer: LayerConfig) -> list[Any]:
-    """Returns the tensors and constants of an operation's first call."""
+    """The tensors and constants of an operation's first call."""
     return list(leaves([*layer.calls[0].args, *layer.calls[0].kwargs.values()])) if layer.calls else []
 
 
 def tensor_types(layer: LayerConfig) -> list[tuple[int | None, Json]]:
-    """Returns rank and element type of the tensors that an operation is called with, if the file states them."""
+    """Rank and element type of the tensors that an operation is called with, if the file states them."""
     types = [(getattr(item, "shape", None), getattr(item, "dtype", None)) for item in first_call_arguments(layer)]
     return [(len(shape) if isinstance(shape, list) else None, dtype) for shape, dtype in types if shape is not None]
 
 
 def have_same_type(layer: LayerConfig) -> bool:
-    """Tells whether both tensors have one rank and element type. Then our merge layers broadcast like functions."""
+    """Whether both tensors have one rank and element type. Then our merge layers broadcast like functions."""
     types = tensor_types(layer)
     return len(types) == 2 and len(set(types)) == 1 and types[0][1] != "bool"
 
 
 def computes_floats(layer: LayerConfig) -> bool:
-    """Tells whether an operation computes in float32. TensorFlow's operations do if they have a float operand."""
+    """Whether an operation computes in float32. TensorFlow's operations do if they have a float operand."""
     if layer.class_name in tensorflow.OP_LAMBDA_CLASSES:
         is_activation = str(layer.config.get("function")).startswith("nn.")
         arguments = [value for call in layer.calls[:1] for value in (*call.args, *call.kwargs.values())]

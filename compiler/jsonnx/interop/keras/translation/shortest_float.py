@@ -6,7 +6,7 @@ from struct import error, pack, unpack
 
 
 def shortest_float(value: float) -> float:
-    """Returns the shortest decimal number that equals `value` in float32, or to 14 digits.
+    """The shortest decimal number that equals `value` in float32, or to 14 digits.
 
     Keras writes 0.0010000000474974513 for 0.001 stored as float32, and 0.15000000000000002 for the result of a sum.
     """

@@ -100,7 +100,7 @@ class UnsupportedFunction(Exception):
 
 
 def find_function(name: str) -> OpsFunction:
-    """Returns the function for a name in a model's JSON. Raises UnsupportedFunction."""
+    """The function for a name in a model's JSON. Raises UnsupportedFunction."""
     base_name = name.removeprefix("compat.v1.").removeprefix("compat.v2.").removesuffix("_v2")
     if base_name not in FUNCTIONS:
         raise UnsupportedFunction(f"calls TensorFlow's {name!r}, which is not supported")
@@ -108,7 +108,7 @@ def find_function(name: str) -> OpsFunction:
 
 
 def translate_arguments(function: OpsFunction, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the arguments of a call by their names in `keras.ops`. Raises UnsupportedFunction."""
+    """The arguments of a call by their names in `keras.ops`. Raises UnsupportedFunction."""
     arguments: dict[str, Any] = {function.first_argument: args[0] if args else None, **function.fixed_arguments}
     for key, value in kwargs.items():
         if key in function.argument_names:

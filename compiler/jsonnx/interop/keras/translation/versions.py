@@ -23,7 +23,7 @@ class KerasVersion(NamedTuple):
         return f"Keras {self.full_version or self.major}"
 
     def is_before(self, *version: int) -> bool:
-        """Tells whether it is an earlier version. Without `full_version`, the last of its major version is assumed."""
+        """Whether it is an earlier version. Without `full_version`, the last of its major version is assumed."""
         parts = tuple(int(part) for part in re.findall(r"\d+", self.full_version or "")[:2])
         return parts < version if parts else self.major < version[0]
 

@@ -64,7 +64,7 @@ def find_weights(
 
 
 def _arrays_by_layer(stored: Hdf5Weights, root: str, sources: WeightSources) -> dict[str, list[NamedArray]]:
-    """Returns the arrays of each layer that has any, in the file's order."""
+    """The arrays of each layer that has any, in the file's order."""
     lists, listed_paths = {}, set()
     for layer in stored.text_list_attribute(root, "layer_names") or []:
         group = f"{root}/{layer}".lstrip("/")
@@ -108,7 +108,7 @@ def _assign_arrays(
 
 
 def _owner_of(array: NamedArray, owners: Sequence[WeightOwner]) -> WeightOwner | None:
-    """Returns the layer in an array's name, such as `encoder/dense_1/kernel:0`, or `dense_1_W` in Keras 1."""
+    """The layer in an array's name, such as `encoder/dense_1/kernel:0`, or `dense_1_W` in Keras 1."""
     steps = array.name.partition(":")[0].split("/")
     if len(steps) > 1:
         ranked = [(steps.index(own), owner) for owner in owners if (own := owner.name_path[-1]) in steps[:-1]]

@@ -53,18 +53,18 @@ def find_weights(
 
 
 def layers_group(stored: Hdf5Weights) -> str:
-    """Returns the name of the group of a model's layers."""
+    """The name of the group of a model's layers."""
     is_keras3 = any(path.startswith(f"{LAYERS_GROUP}/") for path in stored.arrays)
     return LAYERS_GROUP if is_keras3 else KERAS_2_12_LAYERS_GROUP
 
 
 def array_paths_in(stored: Hdf5Weights, group: str) -> list[str]:
-    """Returns the paths of a group's arrays, without the states of random generators."""
+    """The paths of a group's arrays, without the states of random generators."""
     return [path for path in stored.arrays if path.startswith(f"{group}/") and not _RANDOM_STATE_PATH.search(path)]
 
 
 def candidate_paths(object_path: str, index: int, group: str) -> list[str]:
-    """Returns the possible paths of a variable: versions of Keras differ in which attributes begin with `_`."""
+    """The possible paths of a variable: versions of Keras differ in which attributes begin with `_`."""
     public = "/".join(part.lstrip("_") for part in object_path.split("/"))
     private = "/".join(f"_{part}" for part in public.split("/"))
     return ["/".join(filter(None, (group, part, "vars", str(index)))) for part in (object_path, public, private)]
@@ -90,14 +90,14 @@ class LayerGroups:
         self._groups_by_qualified_name = {self._qualified_name(group): group for group in self._group_names}
 
     def _qualified_name(self, group: str) -> str:
-        """Returns a layer's name prefixed by the names of the enclosing models, as the import names ambiguous
+        """A layer's name prefixed by the names of the enclosing models, as the import names ambiguous
         layers."""
         steps = group.split("/")
         enclosing = ("/".join(steps[: end + 2]) for end in range(0, len(steps), 2))
         return "_".join(valid_name(self._group_names.get(path, "")) for path in enclosing)
 
     def group_of(self, owner: WeightOwner) -> str:
-        """Returns the path of an owner's group, which may not exist."""
+        """The path of an owner's group, which may not exist."""
         prefix = ""
         for name, stem in zip(owner.name_path, owner.group.split("/")[1::2], strict=True):
             folder = f"{prefix}{self.root}"
@@ -128,7 +128,7 @@ class LayerGroups:
 
 
 def groups_by_class(stored: Hdf5Weights, root: str) -> dict[str, dict[str, list[str]]]:
-    """Returns by folder and class the groups that contain weights, ordered by number."""
+    """By folder and class the groups that contain weights, ordered by number."""
     groups: dict[str, set[str]] = {}
     for path in stored.arrays:
         steps = path.split("/")
@@ -142,7 +142,7 @@ def groups_by_class(stored: Hdf5Weights, root: str) -> dict[str, dict[str, list[
 
 
 def group_class(group: str) -> str:
-    """Returns the class part of a group's name: `dense` for `dense_1`."""
+    """The class part of a group's name: `dense` for `dense_1`."""
     return _split_number(group)[0]
 
 

@@ -42,7 +42,7 @@ class GroupAssignment:
 
 
 def has_unnamed_layers(stored: Hdf5Weights) -> bool:
-    """Tells whether a file of numbered variables lacks the names of the layers."""
+    """Whether a file of numbered variables lacks the names of the layers."""
     prefix = f"{layers_group(stored)}/"
     paths = (path for path in stored.attributes if path.startswith(prefix))
     return all(stored.text_attribute(path, "name") is None for path in paths)
@@ -143,7 +143,7 @@ class _ClassAssignment:
             self.groups = dict(list(self.groups.items())[:certain_count])
 
     def group_has_shapes_of(self, name: str, group: str) -> bool:
-        """Tells whether the arrays of a group have the number and shapes of a layer's weights."""
+        """Whether the arrays of a group have the number and shapes of a layer's weights."""
         group_path, expected_shapes = f"{self.root}/{group}", self.layers[name]
         if len(array_paths_in(self.stored, group_path)) != len(expected_shapes):
             return False
@@ -162,7 +162,7 @@ def _shape_matches(shape: Sequence[int], expected: Sequence[Dim]) -> bool:
 
 
 def ancestor_bits(network: Network) -> dict[str, LayerBits]:
-    """Returns for each layer the common ancestors of its calls: these precede it in every order that Keras may use."""
+    """For each layer the common ancestors of its calls: these precede it in every order that Keras may use."""
     bits = {name: 1 << index for index, name in enumerate(dict.fromkeys(call.owner for call in network.calls))}
     bits_of_tensor = dict.fromkeys(network.inputs, 0)
     common: dict[str, int] = {}

@@ -44,7 +44,7 @@ class MatchedWeights:
     """Warnings about imported weights."""
 
     def errors(self, file: str | None = None) -> list[Diagnostic]:
-        """Returns one error for each mismatch, missing weight and unexpected array."""
+        """One error for each mismatch, missing weight and unexpected array."""
         messages = [f"the weight {name!r} ({path!r} in the file) {reason}" for name, path, reason in self.mismatches]
         messages += [f"the weight {name!r} is missing in the file" for name in self.missing_weights]
         unexpected = (f"the file's array {path!r}" for path in self.unexpected_paths)

@@ -45,12 +45,12 @@ class VariablePath(NamedTuple):
     number: int
 
     def path_in(self, group: str) -> str:
-        """Returns the full path of the array, given the layer's group."""
+        """The full path of the array, given the layer's group."""
         return "/".join(part for part in (group, self.object_path, "vars", str(self.number)) if part)
 
 
 def variable_paths(type_name: str, names: Iterable[str]) -> dict[str, VariablePath]:
-    """Returns the path of each weight of a layer.
+    """The path of each weight of a layer.
 
     `names` omit the layer's name and are in the graph's order: parameters, then states.
     `variable_paths("LSTM", ["lstm_cell/kernel"])` is `{"lstm_cell/kernel": VariablePath("cell", 0)}`.
@@ -67,7 +67,7 @@ def variable_paths(type_name: str, names: Iterable[str]) -> dict[str, VariablePa
 
 
 def duplicate_variable_paths(type_name: str, names: Iterable[str]) -> dict[str, VariablePath]:
-    """Returns the second paths of weights that a file contains twice. An import need not read them."""
+    """The second paths of weights that a file contains twice. An import need not read them."""
     inner_names = [name for name in names if "/" in name]
     has_duplicate = snake_case(type_name) == SPECTRAL_NORMALIZATION and inner_names
     return {inner_names[0]: VariablePath("", 0)} if has_duplicate else {}
@@ -82,14 +82,14 @@ def _object_path(layer_type: str, parts: list[str]) -> str:
 
 
 def _part_type(outer_type: str, part: str) -> str:
-    """Returns the type of a part from its name, without the direction in Bidirectional and without its number."""
+    """The type of a part from its name, without the direction in Bidirectional and without its number."""
     if outer_type == "bidirectional":
         part = part.partition("_")[2]
     return part if part in PART_ATTRIBUTES else part.rstrip("0123456789").rstrip("_")
 
 
 def group_names(classes: Iterable[str]) -> list[str]:
-    """Returns the names that Keras derives from classes, numbered by class: `dense`, `dense_1`, `conv2d`."""
+    """The names that Keras derives from classes, numbered by class: `dense`, `dense_1`, `conv2d`."""
     counts: dict[str, int] = {}
     names = []
     for stem in map(snake_case, classes):

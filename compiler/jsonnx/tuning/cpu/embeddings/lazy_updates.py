@@ -115,7 +115,7 @@ class LazyTables:
         return {name: self.graph.states[name] for name in names if name in self.graph.states}
 
     def with_current_rows(self, graph: Graph) -> Graph:
-        """Returns another graph of the same network in which lookups apply the skipped updates of the rows they
+        """Another graph of the same network in which lookups apply the skipped updates of the rows they
         read."""
         weights = graph.parameters
         tables: dict[Value | None, LazyTable] = {weights[t.weight]: t for t in self.tables if t.weight in weights}
@@ -169,7 +169,7 @@ def current_rows(g: Builder, table: LazyTable, indices: Value, scalars: Mapping[
 
 
 def make_tables_lazy(step: Graph, other_graphs: Iterable[Graph], expected_batch: int) -> LazyTables | None:
-    """Returns the step with lazy updates of the tables for which they are faster; None if there are none.
+    """The step with lazy updates of the tables for which they are faster; None if there are none.
 
     `other_graphs` are the other graphs of the same network.
     """

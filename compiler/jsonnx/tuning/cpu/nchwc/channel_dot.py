@@ -19,7 +19,7 @@ from .depthwise_weight_gradient import depthwise_correlation
 
 
 def channel_dot(ctx: NchwcContext, x: Value) -> Value | None:
-    """Returns the sums [batch, channels, 1, 1] over the images of x, in blocks.
+    """The sums [batch, channels, 1, 1] over the images of x, in blocks.
 
     Returns None unless x is a product of two different blocked images that has no other use, of an expected batch size.
     """

@@ -50,7 +50,7 @@ class CorrelationGeometry:
 
     @staticmethod
     def of(gradient_info: GradientInfo, weights: Value, samples: int) -> CorrelationGeometry | None:
-        """Returns the geometry of an uncut image; None for automatic padding, or an axis with stride and dilation."""
+        """The geometry of an uncut image; None for automatic padding, or an axis with stride and dilation."""
         attributes = gradient_info.attributes
         strides, dilations = attributes["strides"] or [1, 1], attributes["dilations"] or [1, 1]
         if attributes["auto_pad"] or any(s > 1 and d > 1 for s, d in zip(strides, dilations, strict=True)):
@@ -102,7 +102,7 @@ class CorrelationGeometry:
         return prod(self.cotangent_size) * filter_blocks <= MAX_UNCUT_POSITIONS
 
     def strip_row_candidates(self, filter_blocks: int) -> list[int]:
-        """Returns possible values of `strip_rows`, in order of preference, for a number of blocks of filters.
+        """Possible values of `strip_rows`, in order of preference, for a number of blocks of filters.
 
         These are divisors of the rows: the largest whose strip stays in a core's cache, and larger ones.
         """
@@ -117,7 +117,7 @@ class CorrelationGeometry:
         return self.image_size[0] * self.phases[0], self.image_size[1] * self.phases[1]
 
     def phase_indices(self, phase_size: tuple[int, int]) -> Any:
-        """Returns the flat positions of an image in the order of its phases, each of which has this size."""
+        """The flat positions of an image in the order of its phases, each of which has this size."""
         (row_phases, column_phases), (rows, columns) = self.phases, phase_size
         positions = np.arange(row_phases * column_phases * rows * columns)
         by_phase = positions.reshape(rows, row_phases, columns, column_phases).transpose(1, 3, 0, 2)
@@ -151,7 +151,7 @@ class _AxisGeometry:
 def _axis_geometry(
     operand_size: int, cotangent_size: int, taps: int, stride: int, dilation: int, pad_before: int
 ) -> _AxisGeometry:
-    """Returns the geometry of one axis; the padding at the end reaches what the last window of the last phase reads."""
+    """The geometry of one axis; the padding at the end reaches what the last window of the last phase reads."""
     size = -(-cotangent_size // dilation)
     pad_after = max(0, dilation * ((size - 1) * stride + taps) - operand_size - pad_before)
     return _AxisGeometry(

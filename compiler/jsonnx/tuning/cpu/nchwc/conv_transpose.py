@@ -74,7 +74,7 @@ def conv_before_zero_insertion(ctx: NchwcContext, node: Node, x: Value, w: Value
 
 
 def insert_zeros(ctx: NchwcContext, image: Value, strides: list[int]) -> Value:
-    """Returns a blocked image [.., height * stride, width * stride] with zeros between the elements of another."""
+    """A blocked image [.., height * stride, width * stride] with zeros between the elements of another."""
     batch, channels, height, width = image.shape
     size = (height * strides[0], width * strides[1])
     if (ctx.expected_rows(image) or 1) * channels * prod(size) < MIN_GATHER_ELEMENTS:
@@ -87,7 +87,7 @@ def insert_zeros(ctx: NchwcContext, image: Value, strides: list[int]) -> Value:
 
 
 def insert_zeros_by_mask(ctx: NchwcContext, image: Value, size: tuple[int, int], strides: list[int]) -> Value:
-    """Returns the image with zeros inserted: every element is repeated, and a mask keeps the first of its copies."""
+    """The image with zeros inserted: every element is repeated, and a mask keeps the first of its copies."""
     batch, channels, *_ = image.shape
     type = image.type.with_shape((batch, channels, *size))
     enlarged = ctx.g.custom_op("Upsample", NCHWC_DOMAIN, [image], type, scales=[1, 1, *strides], mode="nearest")
@@ -108,7 +108,7 @@ class Phase(NamedTuple):
 
 
 def output_phases(taps: int, stride: int, pad: int, input_size: int, output_size: int) -> list[Phase]:
-    """Returns the phases of a transposed convolution along one axis, each with `output_size / stride` elements.
+    """The phases of a transposed convolution along one axis, each with `output_size / stride` elements.
 
     The output size is rounded up to a multiple of the stride. With x the operand, y[stride * t + a] is the sum of
     w[k] * x[t + (a + pad - k) / stride] over the taps k for which the division has no remainder.
@@ -167,7 +167,7 @@ def concat_last_axis(ctx: NchwcContext, parts: Sequence[Value], shape: Sequence[
 
 
 def crop_or_pad(ctx: NchwcContext, blocks: Value, y: Value) -> Value:
-    """Returns a blocked image in the size of y: rows and columns at the end are cut off, or added as zeros.
+    """A blocked image in the size of y: rows and columns at the end are cut off, or added as zeros.
 
     A depthwise convolution by ones adds the zeros: it runs on all threads, unlike Pad.
     """

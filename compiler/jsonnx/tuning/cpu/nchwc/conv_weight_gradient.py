@@ -76,7 +76,7 @@ def conv_weight_gradient(ctx: NchwcContext, gradient_info: GradientInfo, node: N
 
 
 def _choose_conv(ctx: NchwcContext, gradient_info: GradientInfo, weights: Value) -> WeightGradientConv | None:
-    """Returns the convolution for the expected batch size; None where it does not exist or is not profitable."""
+    """The convolution for the expected batch size; None where it does not exist or is not profitable."""
     x, dy, samples = gradient_info.x, gradient_info.dy, ctx.expected_rows(gradient_info.x)
     if samples is None or x.rank != 4 or gradient_info.attributes["group"] > 1:
         return None
@@ -106,7 +106,7 @@ def _choose_conv(ctx: NchwcContext, gradient_info: GradientInfo, weights: Value)
 def _choose_strips(
     ctx: NchwcContext, geometry: CorrelationGeometry, channels: int, filters: int, *, swapped: bool = False
 ) -> WeightGradientConv | None:
-    """Returns the convolution of the whole image, else of strips; None where neither is profitable."""
+    """The convolution of the whole image, else of strips; None where neither is profitable."""
     filter_blocks = filters // ctx.block_size
     uncut = WeightGradientConv(geometry, ctx.block_size, channels, filters, ctx.threads, swapped)
     if geometry.fits_uncut(filter_blocks) and uncut.is_profitable and uncut.is_balanced(1):
@@ -218,7 +218,7 @@ class WeightGradientConv:
         return self._undo_swap(g, weights) if self.swapped else weights
 
     def _sum_groups(self, g: Builder, results: Value, size: tuple[int, int, int]) -> Value:
-        """Returns the sum over the groups as [blocks of filters, *size, block]."""
+        """The sum over the groups as [blocks of filters, *size, block]."""
         shape = (self.filters // self.block_size, *size, self.block_size)
         if self.group_count > 1:  # a product with ones is faster than a ReduceSum
             ones = np.ones((1, self.group_count), np.float32)
@@ -226,7 +226,7 @@ class WeightGradientConv:
         return g.reshape(results, shape)
 
     def _undo_swap(self, g: Builder, weights: Value) -> Value:
-        """Returns the weights with their taps in the reverse order, and channels and filters exchanged."""
+        """The weights with their taps in the reverse order, and channels and filters exchanged."""
         rows, columns, *matrix = weights.shape
         taps = g.reshape(weights, (rows * columns, *matrix))
         reverse = g.const(np.arange(rows * columns)[::-1], "int64")
@@ -264,7 +264,7 @@ class WeightGradientConv:
         return g.reshape(strips, (1, self._input_channels, geometry.image_rows_per_strip, row_elements))
 
     def _pad_image(self, g: Builder, x: Value) -> Value:
-        """Returns the image with the padding that the convolution does not do itself."""
+        """The image with the padding that the convolution does not do itself."""
         pads = [pad - conv_pad for pad, conv_pad in zip(self.geometry.pads, self._conv_pads, strict=True)]
         if not any(pads):
             return x
@@ -274,7 +274,7 @@ class WeightGradientConv:
         )
 
     def _block_samples(self, g: Builder, x: Value, rows: int, row_elements: int) -> Value:
-        """Returns x as an image [1, padded samples, rows, row elements] whose samples are in blocks."""
+        """X as an image [1, padded samples, rows, row elements] whose samples are in blocks."""
         samples = self._pad_samples(g, g.reshape(x, (self.geometry.samples, rows * row_elements)))
         samples = g.reshape(samples, (1, self.sample_block_count * self.block_size, rows, row_elements))
         return g.custom_op("ReorderInput", NCHWC_DOMAIN, [samples], samples.type)
@@ -298,7 +298,7 @@ class WeightGradientConv:
         return blocks > 1 and rest == 0 and self.phase_count == 1 and positions * blocks <= MAX_IMAGE_CHUNKS
 
     def _gather_image(self, g: Builder, x: Value, size: tuple[int, int]) -> Value:
-        """Returns the image of strips, cut from a blocked image.
+        """The image of strips, cut from a blocked image.
 
         At every position, the channels of all blocks must lie side by side. The Gather that cuts the strips moves them
         there, so the image is not converted to the plain layout first.
@@ -337,14 +337,14 @@ class WeightGradientConv:
         return blocks > 1 and parts > 1 and chunks <= MAX_FILTER_CHUNKS
 
     def _gather_filters(self, g: Builder, x: Value) -> Value:
-        """Returns the same as `_reorder_filters` by one operator, which is faster."""
+        """The same as `_reorder_filters` by one operator, which is faster."""
         chunk_count = self.sample_block_count * x.shape[1]
         order = np.arange(chunk_count).reshape(self.sample_block_count, self.block_size, *self._filter_axes, -1)
         by_group = order.transpose(0, 3, 2, 4, 5, 1).ravel()
         return g.Gather(g.reshape(x, (chunk_count, self.block_size)), g.const(by_group, "int32"), axis=0)
 
     def _reorder_filters(self, g: Builder, x: Value) -> Value:
-        """Returns the filters with samples in blocks, ordered by part, block of filters and strip."""
+        """The filters with samples in blocks, ordered by part, block of filters and strip."""
         block, (filter_blocks, parts, part_strips) = self.block_size, self._filter_axes
         samples = g.reshape(x, (self.sample_block_count, block, 1, x.shape[1]))
         type = TensorType(x.dtype, (self.sample_block_count, x.shape[1], block, 1))
@@ -356,7 +356,7 @@ class WeightGradientConv:
         return g.Gather(x, g.const(order.ravel(), "int64"), axis=1)
 
     def _split_phases(self, g: Builder, x: Value) -> Value:
-        """Returns the filters phase by phase, each phase with all its blocks."""
+        """The filters phase by phase, each phase with all its blocks."""
         geometry, blocks = self.geometry, self.filters // self.block_size
         if any(geometry.cotangent_padding):
             x = pad_with_conv(g, x, (0, 0, *geometry.cotangent_padding))

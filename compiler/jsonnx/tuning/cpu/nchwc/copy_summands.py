@@ -19,7 +19,7 @@ SUMMAND_INDEX = 3
 
 
 def copy_live_summands(graph: Graph, target: Target) -> Graph:
-    """Returns the graph with a copy in place of every large summand that a later node reads.
+    """The graph with a copy in place of every large summand that a later node reads.
 
     The size of a summand is estimated for the target's usual batch.
     """
@@ -46,5 +46,5 @@ def _is_nchwc_conv(node: Node) -> bool:
 
 
 def _usual_elements(x: Value, usual_batch: int) -> int:
-    """Returns how many elements x has if every symbolic size is `usual_batch`."""
+    """How many elements x has if every symbolic size is `usual_batch`."""
     return prod(size if isinstance(size, int) else usual_batch for size in x.shape)

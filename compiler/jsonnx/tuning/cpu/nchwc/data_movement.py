@@ -113,6 +113,6 @@ def _all_but_last_fill_blocks(ctx: NchwcContext, parts: Iterable[Value]) -> bool
 
 
 def _split_blocks(ctx: NchwcContext, x: Value) -> Value:
-    """Returns the blocks of x as [images, blocks, elements of a block]."""
+    """The blocks of x as [images, blocks, elements of a block]."""
     images, channels, height, width = x.shape
     return ctx.g.reshape(ctx.to_blocked(x), (images, channels // ctx.block_size, height * width * ctx.block_size))

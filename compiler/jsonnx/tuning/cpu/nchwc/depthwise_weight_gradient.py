@@ -58,7 +58,7 @@ class DepthwiseWeightGradient:
 
     @staticmethod
     def of(gradient_info: GradientInfo, weights: Value) -> DepthwiseWeightGradient:
-        """Returns the convolution for these weights; their strides become its dilations, and the reverse."""
+        """The convolution for these weights; their strides become its dilations, and the reverse."""
         strides, dilations, pads = (
             gradient_info.attributes[name] or [default] * count
             for name, default, count in (("strides", 1, 2), ("dilations", 1, 2), ("pads", 0, 4))
@@ -81,14 +81,14 @@ class DepthwiseWeightGradient:
         return DepthwiseWeightGradient(gradient_info.attributes["group"], conv_attributes, rows, columns)
 
     def batched(self, g: Builder, images: Value, cotangents: Value, samples: int) -> Value:
-        """Returns the gradient [1, channels, rows, columns] summed over exactly this number of samples."""
+        """The gradient [1, channels, rows, columns] summed over exactly this number of samples."""
         gradients = self._correlate(g, images, cotangents, samples)
         gradients = g.reshape(gradients, (samples, 1, self.channels, self.rows, self.columns))
         total: Value = g.ReduceSum(gradients, [0], keepdims=0)
         return total
 
     def per_sample(self, g: Builder, images: Value, cotangents: Value) -> Value:
-        """Returns the gradient [1, channels, rows, columns] summed over any number of samples."""
+        """The gradient [1, channels, rows, columns] summed over any number of samples."""
 
         def step(g: Builder, _: Sequence[Value], sample: Sequence[Value]) -> tuple[list[Value], list[Value]]:
             image, cotangent = sample
@@ -99,7 +99,7 @@ class DepthwiseWeightGradient:
         return total
 
     def _correlate(self, g: Builder, images: Value, cotangents: Value, samples: int) -> Value:
-        """Returns the gradients [1, samples * channels, rows, columns]."""
+        """The gradients [1, samples * channels, rows, columns]."""
         count = samples * self.channels
         return depthwise_correlation(g, images, cotangents, count, (self.rows, self.columns), self.conv_attributes)
 

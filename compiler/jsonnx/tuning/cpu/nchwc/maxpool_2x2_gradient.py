@@ -59,7 +59,7 @@ def _is_2x2_tiling(attributes: Attributes) -> bool:
 
 
 def _first_is_max(ctx: NchwcContext, image: Value, axis: int) -> Value:
-    """Returns 1 where the first of two rows (axis 2) or columns (axis 3) is at least the second, else 0."""
+    """1 where the first of two rows (axis 2) or columns (axis 3) is at least the second, else 0."""
     weights = np.tile(np.repeat([1, -1], ctx.block_size), image.shape[1] // ctx.block_size)
     filters = ctx.g.const(weights.reshape(image.shape[1], 1, *_pair_window(axis)), image.dtype)
     return _emit_pairwise(ctx, "Conv", [image, filters], axis, group=image.shape[1], **STEP_FUNCTION)

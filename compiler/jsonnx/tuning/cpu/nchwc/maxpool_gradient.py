@@ -48,11 +48,11 @@ class WindowAxis(NamedTuple):
     window_count: int
 
     def phase(self, tap: int) -> int:
-        """Returns the phase of the elements under a tap."""
+        """The phase of the elements under a tap."""
         return (tap - self.pad) % self.stride
 
     def start(self, tap: int) -> int:
-        """Returns the index, in its phase, of the element under a tap of the first window; negative in the padding."""
+        """The index, in its phase, of the element under a tap of the first window; negative in the padding."""
         return (tap - self.pad) // self.stride
 
     @property
@@ -71,11 +71,11 @@ class WindowAxis(NamedTuple):
         return (element >= 0) & (element < self.input_size)
 
     def as_pair(self, along: N, across: N) -> list[N]:
-        """Returns a number for this axis and one for the other, rows first."""
+        """A number for this axis and one for the other, rows first."""
         return [along, across] if self.axis == 2 else [across, along]
 
     def with_size(self, type: TensorType, size: int) -> TensorType:
-        """Returns an image's type with another size along this axis."""
+        """An image's type with another size along this axis."""
         return type.with_shape((*type.shape[:2], *self.as_pair(size, type.shape[5 - self.axis])))
 
     @property
@@ -141,7 +141,7 @@ def gradient_per_tap(ctx: NchwcContext, axis: WindowAxis, image: Value, dy: Valu
 
 
 def mask_out_of_bounds(ctx: NchwcContext, axis: WindowAxis, tap: int, is_max: Value) -> Value:
-    """Returns `is_max` with zeros for windows whose tap lies in the padding."""
+    """`is_max` with zeros for windows whose tap lies in the padding."""
     batch, channels, *size = is_max.shape
     in_bounds = axis.in_bounds(tap).reshape(axis.as_pair(-1, 1))
     mask = np.repeat(np.broadcast_to(in_bounds, size).ravel(), ctx.block_size).astype(np.float32)

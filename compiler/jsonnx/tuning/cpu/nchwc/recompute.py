@@ -13,7 +13,7 @@ MAX_CLONED_NODES = 20
 
 
 def recompute_slice(ctx: NchwcContext, node: Node, blocked_forms: Mapping[Value, Value]) -> list[Node] | None:
-    """Returns the nodes that compute the result of `node` from some values and their blocked forms, in order.
+    """The nodes that compute the result of `node` from some values and their blocked forms, in order.
 
     `blocked_forms` maps these plain values to blocked ones. The slice starts at the blocked form of a value that is
     itself computed from that form, else at either. Returns None if it has MAX_CLONED_NODES nodes or more.
@@ -30,7 +30,7 @@ def recompute_slice(ctx: NchwcContext, node: Node, blocked_forms: Mapping[Value,
 
 
 def _slice_operands(ctx: NchwcContext, blocked_forms: Mapping[Value, Value]) -> set[Value]:
-    """Returns the values whose producers stay outside of the slice."""
+    """The values whose producers stay outside of the slice."""
     operands = set(blocked_forms.values())
     for plain, blocked in blocked_forms.items():
         index = ctx.node_index(plain)

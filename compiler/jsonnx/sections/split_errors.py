@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from ..core.diagnostics import JsonPath
 from ..core.types import Size, TensorType
-from .columns import ColumnFault, assigned_columns
+from .columns import ColumnError, assigned_columns
 from .data_section import DataSection
 from .split_section import SplitSection, WindowsSection
 
@@ -14,61 +14,61 @@ DATA_PATH: JsonPath = ("training", "data")
 REMOVE_ONE_HELP = "remove one of the two"
 
 
-def split_faults(data: DataSection) -> Iterator[ColumnFault]:
+def split_errors(data: DataSection) -> Iterator[ColumnError]:
     """Keys of `training.data` that exclude each other, and shares that leave a part empty."""
     split = data.split
     if data.validation_split and (data.windows is not None or split is not None):
         message = "`validation_split` takes the last samples"
         reason = "which share rows with those before them" if split is None else "and `split` divides them, too"
         help = 'give "split": {"validation": ...} in place of `validation_split`'
-        yield _fault(f"{message}, {reason}", (*DATA_PATH, "validation_split"), help)
+        yield _error(f"{message}, {reason}", (*DATA_PATH, "validation_split"), help)
     if split is None:
         return
     for part in split.parts[1:]:
         if getattr(data, part) is not None:
-            yield _fault(
+            yield _error(
                 f"`{part}` names files, and `split` sets rows aside for it, too", (*DATA_PATH, part), REMOVE_ONE_HELP
             )
-    yield from _share_faults(split)
-    yield from _exclusion_faults(split, data.windows is not None)
+    yield from _share_errors(split)
+    yield from _exclusion_errors(split, data.windows is not None)
 
 
-def _share_faults(split: SplitSection) -> Iterator[ColumnFault]:
+def _share_errors(split: SplitSection) -> Iterator[ColumnError]:
     path = (*DATA_PATH, "split")
     if len(split.parts) == 1:
-        yield _fault("the split sets no rows aside", path, "give `validation` or `test`, such as 0.2, or `folds`")
+        yield _error("the split sets no rows aside", path, "give `validation` or `test`, such as 0.2, or `folds`")
     if split.validation + split.test >= 1:
-        yield _fault("`validation` and `test` leave no rows for training", path, "the sum of the shares is less than 1")
+        yield _error("`validation` and `test` leave no rows for training", path, "the sum of the shares is less than 1")
     if split.folds is not None and split.fold >= split.folds:
         message = f"there is no fold {split.fold} of {split.folds}"
-        yield _fault(message, (*path, "fold"), f"folds count from 0: the last one is {split.folds - 1}")
+        yield _error(message, (*path, "fold"), f"folds count from 0: the last one is {split.folds - 1}")
     if split.folds is not None and split.validation:
         message = "each fold has an equal share of the rows, so there is no other for `validation`"
-        yield _fault(message, (*path, "validation"), REMOVE_ONE_HELP)
+        yield _error(message, (*path, "validation"), REMOVE_ONE_HELP)
 
 
-def _exclusion_faults(split: SplitSection, has_windows: bool) -> Iterator[ColumnFault]:
+def _exclusion_errors(split: SplitSection, has_windows: bool) -> Iterator[ColumnError]:
     """Keys that decide the part of a row in several ways."""
     path = (*DATA_PATH, "split")
     rules = [name for name in ("key", "group", "time") if getattr(split, name) is not None]
     if len(rules) > 1:
         message = f"`{rules[0]}` and `{rules[1]}` both decide the part of a row"
-        yield _fault(message, (*path, rules[1]), REMOVE_ONE_HELP)
+        yield _error(message, (*path, rules[1]), REMOVE_ONE_HELP)
     for name in ("group", "time"):
         if split.stratify is not None and getattr(split, name) is not None:
-            yield _fault(f"`stratify` and `{name}` both decide the part of a row", (*path, "stratify"), REMOVE_ONE_HELP)
+            yield _error(f"`stratify` and `{name}` both decide the part of a row", (*path, "stratify"), REMOVE_ONE_HELP)
     if split.folds is not None and (split.time is not None or (has_windows and split.group is None)):
         message = "rows in the order of time have no folds: training would see what comes after"
-        yield _fault(message, (*path, "folds"), "give `validation`, or `group` for folds of whole groups")
+        yield _error(message, (*path, "folds"), "give `validation`, or `group` for folds of whole groups")
     for name in ("key", "stratify"):
         if has_windows and getattr(split, name) is not None:
             message = f"`{name}` divides single rows, but a window has several that follow one another"
-            yield _fault(message, (*path, name), "remove it to divide each series by time, or give `group`")
+            yield _error(message, (*path, name), "remove it to divide each series by time, or give `group`")
 
 
-def window_faults(
+def window_errors(
     data: DataSection, inputs: Mapping[str, TensorType], targets: Mapping[str, TensorType]
-) -> Iterator[ColumnFault]:
+) -> Iterator[ColumnError]:
     """Inputs and targets that do not have the shape of windows."""
     windows = data.windows
     if windows is None:
@@ -80,20 +80,20 @@ def window_faults(
             message = f"a window has {windows.length:,} rows, but the input {name!r} is {type}"
             help = f"the input has the shape [{windows.length}, features]" if size is None else f'"length": {size}, or '
             help += "" if size is None else f"an input of the shape [{windows.length}, ...]"
-            yield _fault(message, (*path, "length"), help)
+            yield _error(message, (*path, "length"), help)
     columns = assigned_columns(data.y, "y", targets)
     for name, type in targets.items():
         if type.rank > 3 or (type.rank == 3 and not takes_all_steps(type, windows, len(columns[name].names))):
             message = f"the target of {name!r} is {type}, which is neither one row nor {windows.horizon:,}"
-            yield _fault(message, (*path, "horizon"), "the horizon is the size of the output's first axis")
+            yield _error(message, (*path, "horizon"), "the horizon is the size of the output's first axis")
 
 
-def sequence_faults(data: DataSection, inputs: Mapping[str, TensorType]) -> Iterator[ColumnFault]:
+def sequence_errors(data: DataSection, inputs: Mapping[str, TensorType]) -> Iterator[ColumnError]:
     """A `sequences` without an input that takes sequences of different lengths."""
     if data.sequences is None or any(type.rank > 1 and isinstance(type.shape[1], Size) for type in inputs.values()):
         return
     message = "`sequences` is for inputs of any length, and all inputs have a fixed size"
-    yield _fault(
+    yield _error(
         message, (*DATA_PATH, "sequences"), 'give the input a name in place of its first size: "shape": ["time"]'
     )
 
@@ -104,5 +104,5 @@ def takes_all_steps(type: TensorType, windows: WindowsSection, column_count: int
     return type.rank > 1 and not is_row and windows.horizon > 0 and type.shape[1] == windows.horizon
 
 
-def _fault(message: str, path: JsonPath, help: str) -> ColumnFault:
-    return ColumnFault("bad-split", message, path, help)
+def _error(message: str, path: JsonPath, help: str) -> ColumnError:
+    return ColumnError("bad-split", message, path, help)

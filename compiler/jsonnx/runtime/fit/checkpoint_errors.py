@@ -19,12 +19,12 @@ RANDOM_WEIGHTS = "random"
 """Stands for the digest of initial weights in a checkpoint if all weights were drawn."""
 
 
-def run_faults(plan: TrainingPlan, initial_weights_digest: str | None, state: Mapping[str, Any]) -> Iterator[str]:
+def run_errors(plan: TrainingPlan, initial_weights_digest: str | None, state: Mapping[str, Any]) -> Iterator[str]:
     """What differs between the run of a checkpoint's state and a run of the plan with these initial weights.
 
     Without a digest, any initial weights will do.
     """
-    yield from _spec_faults(plan, state)
+    yield from _spec_errors(plan, state)
     if initial_weights_digest not in (None, state["initial_weights"]):
         before = "random weights" if state["initial_weights"] == RANDOM_WEIGHTS else "other weights"
         yield f"the initial weights have changed: it started from {before}"
@@ -34,10 +34,10 @@ def run_faults(plan: TrainingPlan, initial_weights_digest: str | None, state: Ma
     if progress and not {*SETTING_NAMES} <= progress["setting"].keys() <= {*SETTING_NAMES, *OPTIONAL_SETTING_NAMES}:
         yield "its settings are incomplete"
     if progress and not _has_same_metrics(plan, progress["totals"]["sums"]):
-        yield "its figures are not those of this spec"
+        yield "its metrics are not those of this spec"
 
 
-def _spec_faults(plan: TrainingPlan, state: Mapping[str, Any]) -> Iterator[str]:
+def _spec_errors(plan: TrainingPlan, state: Mapping[str, Any]) -> Iterator[str]:
     """Vocabulary files and parts of the spec that have changed. The files' tokens are also a part of `layers`."""
     before = state["vocabulary_files"]
     files = [name for name, digest in plan.vocabulary_digests.items() if before.get(name, digest) != digest]
@@ -47,7 +47,7 @@ def _spec_faults(plan: TrainingPlan, state: Mapping[str, Any]) -> Iterator[str]:
     yield from (f"`{key}` of the spec has changed" for key in parts if key != "layers" or not files)
 
 
-def array_faults(engine: Engine, values: Mapping[str, np.ndarray], best: Mapping[str, np.ndarray]) -> Iterator[str]:
+def array_errors(engine: Engine, values: Mapping[str, np.ndarray], best: Mapping[str, np.ndarray]) -> Iterator[str]:
     """Names, shapes and element types that differ from those of the engine's variables."""
     expected = engine.state_dict()
     if not expected.keys() <= values.keys():

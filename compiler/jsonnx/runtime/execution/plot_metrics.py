@@ -14,7 +14,7 @@ AXES_WIDTH, AXES_HEIGHT = 4.5, 3.2
 """Inches."""
 
 
-def plot_figures(history: Mapping[str, Sequence[Any]], names: Sequence[str] | None = None) -> list[Any]:
+def plot_metrics(history: Mapping[str, Sequence[Any]], names: Sequence[str] | None = None) -> list[Any]:
     """Draws a chart for each loss and metric, that of the validation data in the same one. Returns matplotlib's axes.
 
     `names` are those to draw; figures that are lists are left out. Raises UsageError without matplotlib, ValueError for
@@ -23,10 +23,10 @@ def plot_figures(history: Mapping[str, Sequence[Any]], names: Sequence[str] | No
     drawn = [name for name, values in history.items() if not any(isinstance(value, list) for value in values)]
     unknown = [name for name in names or () if name not in drawn]
     if unknown:
-        raise ValueError(f"there is no figure {unknown[0]!r} that is a number by epoch: the figures are {drawn}")
+        raise ValueError(f"there is no metric {unknown[0]!r} that is a number by epoch: the metrics are {drawn}")
     charts = [name for name in names or drawn if not _is_beside(name, names or drawn)]
     if not charts:
-        raise ValueError("there are no figures to draw yet")
+        raise ValueError("there are no metrics to draw yet")
     plt = require_package("matplotlib.pyplot", "plots", "drawing figures")
     columns = min(AXES_PER_ROW, len(charts))
     rows = -(-len(charts) // columns)
@@ -47,6 +47,6 @@ def plot_figures(history: Mapping[str, Sequence[Any]], names: Sequence[str] | No
 
 
 def _is_beside(name: str, names: Sequence[str]) -> bool:
-    """Whether a figure is drawn beside that of the training data."""
+    """Whether a metric is drawn beside that of the training data."""
     prefix = validation_name("")
     return name.startswith(prefix) and name.removeprefix(prefix) in names

@@ -1,4 +1,4 @@
-"""`jsonnx evaluate --require`: bounds on figures."""
+"""`jsonnx evaluate --require`: bounds on metrics."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 from jsonnx.core.diagnostics import UsageError
-from jsonnx.pipeline.run.required_figures import FigureBound, check_figures
+from jsonnx.pipeline.run.required_metrics import MetricBound, check_metrics
 from support.commands import jsonnx
 
 NAN = float("nan")
 
 
-def codes(figures: dict, *texts: str) -> list[str]:
-    return [item.message for item in check_figures("runs/a", figures, [FigureBound.parse(text) for text in texts])]
+def codes(metrics: dict, *texts: str) -> list[str]:
+    return [item.message for item in check_metrics("runs/a", metrics, [MetricBound.parse(text) for text in texts])]
 
 
 @pytest.mark.parametrize(
@@ -30,13 +30,13 @@ def codes(figures: dict, *texts: str) -> list[str]:
     ],
 )
 def test_a_bound(text: str, value: float, holds: bool) -> None:
-    assert FigureBound.parse(text).holds(value) is holds
+    assert MetricBound.parse(text).holds(value) is holds
 
 
 @pytest.mark.parametrize("text", ["", "accuracy", ">=1", "accuracy=1", "accuracy==1", "a>=x", "a>=1<2", "a>=nan"])
 def test_other_texts_are_no_bounds(text: str) -> None:
     with pytest.raises(UsageError, match="that is no bound"):
-        FigureBound.parse(text)
+        MetricBound.parse(text)
 
 
 def test_every_number_of_a_list_must_keep_a_bound() -> None:
@@ -46,10 +46,10 @@ def test_every_number_of_a_list_must_keep_a_bound() -> None:
     ]
 
 
-def test_an_unknown_figure_is_named() -> None:
+def test_an_unknown_metric_is_named() -> None:
     with pytest.raises(UsageError, match="did you mean 'accuracy'"):
         codes({"loss": 1.0, "accuracy": 0.5}, "acuracy>=0.5")
-    with pytest.raises(UsageError, match="its figures are 'loss' and 'mae'"):
+    with pytest.raises(UsageError, match="its metrics are 'loss' and 'mae'"):
         codes({"loss": 1.0, "mae": 0.5}, "accuracy>=0.5")
 
 

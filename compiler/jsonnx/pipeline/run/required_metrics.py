@@ -1,4 +1,4 @@
-"""Bounds that the figures of an evaluation must keep, such as `accuracy>=0.97`."""
+"""Bounds that the metrics of an evaluation must keep, such as `accuracy>=0.97`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from ...core.diagnostics import Diagnostic, UsageError, quoted_list, suggestion
-from ...core.figures import Figure
+from ...core.metric_values import MetricValue
 
 OPERATORS: dict[str, Callable[[float, float], bool]] = {
     "<=": operator.le,
@@ -17,39 +17,39 @@ OPERATORS: dict[str, Callable[[float, float], bool]] = {
     ">": operator.gt,
 }
 _BOUND = re.compile(r"\s*([^<>=!\s]+)\s*(<=|>=|<|>)\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*")
-_BOUND_HELP = "write a figure, one of <= >= < >, and a number, in quotes: --require 'accuracy>=0.97'"
+_BOUND_HELP = "write a metric, one of <= >= < >, and a number, in quotes: --require 'accuracy>=0.97'"
 
 
-class FigureBound(NamedTuple):
-    """A bound on a figure; on each number of a figure that is a list."""
+class MetricBound(NamedTuple):
+    """A bound on a metric; on each number of a metric that is a list."""
 
-    figure: str
+    metric: str
     operator: str
     value: float
     text: str
 
     @staticmethod
-    def parse(text: str) -> FigureBound:
+    def parse(text: str) -> MetricBound:
         """Reads a bound. Raises UsageError."""
         match = _BOUND.fullmatch(text)
         if match is None:
             raise UsageError("bad-option", f"--require {text}: that is no bound", _BOUND_HELP)
-        return FigureBound(match[1], match[2], float(match[3]), "".join(match.groups()))
+        return MetricBound(match[1], match[2], float(match[3]), "".join(match.groups()))
 
     def holds(self, value: float) -> bool:
         """Whether a number keeps the bound; NaN keeps none."""
         return OPERATORS[self.operator](value, self.value)
 
 
-def check_figures(run: str, figures: Mapping[str, Figure], bounds: Sequence[FigureBound]) -> list[Diagnostic]:
-    """The bounds that the figures of a run or a model do not keep. Raises UsageError for a figure that it lacks."""
+def check_metrics(run: str, metrics: Mapping[str, MetricValue], bounds: Sequence[MetricBound]) -> list[Diagnostic]:
+    """The bounds that the metrics of a run or a model do not keep. Raises UsageError for a metric that it lacks."""
     diagnostics = []
     for bound in bounds:
-        if bound.figure not in figures:
-            message = f"--require {bound.text}: {run!r} has no figure {bound.figure!r}"
-            help = suggestion(bound.figure, figures) or f"its figures are {quoted_list(figures)}"
+        if bound.metric not in metrics:
+            message = f"--require {bound.text}: {run!r} has no metric {bound.metric!r}"
+            help = suggestion(bound.metric, metrics) or f"its metrics are {quoted_list(metrics)}"
             raise UsageError("unknown-figure", message, help)
-        numbers = dict(_numbers(bound.figure, figures[bound.figure]))
+        numbers = dict(_numbers(bound.metric, metrics[bound.metric]))
         failing = {name: number for name, number in numbers.items() if not bound.holds(number)}
         if failing:
             name, number = next(iter(failing.items()))
@@ -60,10 +60,10 @@ def check_figures(run: str, figures: Mapping[str, Figure], bounds: Sequence[Figu
     return diagnostics
 
 
-def _numbers(name: str, figure: Figure) -> Iterator[tuple[str, float]]:
-    """The numbers of a figure, by its name and their indexes."""
-    if isinstance(figure, list):
-        for index, item in enumerate(figure):
+def _numbers(name: str, metric: MetricValue) -> Iterator[tuple[str, float]]:
+    """The numbers of a metric, by its name and their indexes."""
+    if isinstance(metric, list):
+        for index, item in enumerate(metric):
             yield from _numbers(f"{name}[{index}]", item)
     else:
-        yield name, float("nan") if figure is None else float(figure)
+        yield name, float("nan") if metric is None else float(metric)

@@ -1,4 +1,4 @@
-"""Figures of predictions. The expected values were computed by scikit-learn 1.9."""
+"""Metrics of predictions. The expected values were computed by scikit-learn 1.9."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from jsonnx.html_report.classification import brier_score, calibration, confusion_matrix, most_confused
 from jsonnx.html_report.curves import precision_recall_curve, roc_curve, shortened
-from jsonnx.html_report.outputs import OutputKind, Predicted, output_figures
+from jsonnx.html_report.outputs import OutputKind, Predicted, output_metrics
 from jsonnx.html_report.regression import histogram, regression_scores, scatter_sample
 from jsonnx.training.metrics.metric_arithmetic import confusion_of_classes, confusion_of_labels, cuts_of_scores
 
@@ -80,10 +80,10 @@ def test_curves_are_shortened_along_their_length() -> None:
 
 
 def test_counts_above_a_threshold_are_those_of_the_confusion_matrix() -> None:
-    figures = output_figures(Predicted(OutputKind.BINARY, TRUE, SCORES, ("no", "yes"), True, 0.45))
-    threshold, index = figures["threshold"], 45
+    metrics = output_metrics(Predicted(OutputKind.BINARY, TRUE, SCORES, ("no", "yes"), True, 0.45))
+    threshold, index = metrics["threshold"], 45
     assert threshold["thresholds"][index] == pytest.approx(0.45)
-    (_, false_positives), (_, true_positives) = figures["matrix"]["counts"]
+    (_, false_positives), (_, true_positives) = metrics["matrix"]["counts"]
     assert (threshold["true_positives"][index], threshold["false_positives"][index]) == (
         true_positives,
         false_positives,
@@ -97,20 +97,20 @@ def test_classes_with_the_most_errors_are_shown() -> None:
     predicted[-2:] = 0
     scores = np.eye(count)[predicted]
     labels = [f"c{index}" for index in range(count)]
-    figures = output_figures(Predicted(OutputKind.EXCLUSIVE, true, scores, labels, True))
-    assert len(figures["matrix"]["labels"]) == 25
-    assert {"c0", "c39"} <= set(figures["matrix"]["labels"])
-    assert figures["confusions"] == [{"true": "c39", "predicted": "c0", "count": 2}]
-    assert figures["scores"]["accuracy"] == pytest.approx(78 / 80)
+    metrics = output_metrics(Predicted(OutputKind.EXCLUSIVE, true, scores, labels, True))
+    assert len(metrics["matrix"]["labels"]) == 25
+    assert {"c0", "c39"} <= set(metrics["matrix"]["labels"])
+    assert metrics["confusions"] == [{"true": "c39", "predicted": "c0", "count": 2}]
+    assert metrics["scores"]["accuracy"] == pytest.approx(78 / 80)
 
 
 def test_several_labels_and_numbers() -> None:
     true = np.array([[1, 0], [1, 1], [0, 0], [0, 1]], bool)
     scores = np.array([[0.9, 0.2], [0.8, 0.7], [0.3, 0.1], [0.6, 0.4]])
-    figures = output_figures(Predicted(OutputKind.MULTI_LABEL, true, scores, ("a", "b"), True))
-    assert figures["scores"]["samples with all labels right"] == 0.75
-    assert figures["areas"]["ROC AUC"] == [1.0, 1.0]
-    numbers = output_figures(Predicted(OutputKind.NUMBERS, scores, scores + 0.1, ("a", "b")))
+    metrics = output_metrics(Predicted(OutputKind.MULTI_LABEL, true, scores, ("a", "b"), True))
+    assert metrics["scores"]["samples with all labels right"] == 0.75
+    assert metrics["areas"]["ROC AUC"] == [1.0, 1.0]
+    numbers = output_metrics(Predicted(OutputKind.NUMBERS, scores, scores + 0.1, ("a", "b")))
     assert numbers["scores"]["bias"] == pytest.approx(0.1)
     assert [unit["label"] for unit in numbers["units"]] == ["a", "b"]
 
@@ -121,4 +121,4 @@ def test_histograms_of_equal_values(values: list[float]) -> None:
 
 
 def test_no_samples() -> None:
-    assert output_figures(Predicted(OutputKind.BINARY, np.zeros(0), np.zeros(0), ("a", "b")))["rows"] == 0
+    assert output_metrics(Predicted(OutputKind.BINARY, np.zeros(0), np.zeros(0), ("a", "b")))["rows"] == 0
