@@ -169,6 +169,35 @@ def test_columns_of_a_group_are_stacked_without_a_copy() -> None:
     assert table.values("c") == ["x"] * 50
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r", "\n\n"])
+def test_cells_are_located_in_rows_of_any_form(end: str) -> None:
+    random = Random(end)
+    cells = [
+        "1",
+        "",
+        "text",
+        "ünïcode",
+        '"a, b"',
+        '"two\nlines"',
+        '"three\r\nli\rnes"',
+        '"say ""a, b"""',
+        ' "b"',
+        '5" x',
+    ]
+    content, places = f"a,b,c{end}", []
+    for _ in range(60):
+        row = [random.choice(cells) for _ in range(3)]
+        for number, cell in enumerate(row):
+            before = (content + ",".join(row[:number]) + "," * (number > 0)).replace("\r\n", "\n").replace("\r", "\n")
+            places.append((before.count("\n") + 1, len(before) - before.rfind("\n")))
+        content += ",".join(row) + end
+    table, _ = _open(content)
+    locate = table.element_locator(["a", "b", "c"])
+    found = [locate((row, number)) for row in range(60) for number in range(3)]
+    assert [(location.line, location.column) for location in found] == places
+    assert table.name_location("c")[1:] == (1, 5)
+
+
 # -- wide tables -------------------------------------------------------------------------------------------------------
 
 
