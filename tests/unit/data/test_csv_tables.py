@@ -187,7 +187,7 @@ def test_cells_are_located_in_rows_of_any_form(end: str) -> None:
     content, places = f"a,b,c{end}", []
     for _ in range(60):
         row = [random.choice(cells) for _ in range(3)]
-        for number, cell in enumerate(row):
+        for number in range(3):
             before = (content + ",".join(row[:number]) + "," * (number > 0)).replace("\r\n", "\n").replace("\r", "\n")
             places.append((before.count("\n") + 1, len(before) - before.rfind("\n")))
         content += ",".join(row) + end
