@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from jsonnx.core.diagnostics import CompileError, UsageError
+from jsonnx.core.system.installation import install_command
 from jsonnx.core.types import TensorType
 from jsonnx.data.samples.data_errors import FaultCollector
 from jsonnx.data.samples.stored_arrays import stack_columns
@@ -281,4 +282,4 @@ def test_without_duckdb_the_help_names_the_extra(without_duckdb: None) -> None:
         table.column("a", NUMBER, faults)
     assert caught.value.diagnostic.code == "missing-package"
     assert "needs the package duckdb" in caught.value.diagnostic.message
-    assert "tables" in str(caught.value.diagnostic.help)
+    assert caught.value.diagnostic.help == install_command("tables")
