@@ -101,12 +101,9 @@ class CsvTable(BlockTable):
     # -- columns -------------------------------------------------------------------------------------------------------
 
     def _takes_texts(self, wanted: ColumnRequest) -> bool:
-        """Whether a column is read as texts whatever its values: DuckDB reads malformed marks of thousands, and labels
-        may be numbers."""
-        if wanted.type.dtype == "string" or self._dialect.thousands is not None:
-            return True
+        """Whether a column is read as texts whatever its values: labels may be numbers."""
         labels = wanted.labels or ()
-        return any(is_number(label) or is_missing_marker(label) for label in labels)
+        return wanted.type.dtype == "string" or any(is_number(text) or is_missing_marker(text) for text in labels)
 
     def _column_of_numbers(self, name: str, wanted: ColumnRequest) -> Samples | None:
         """A column of numbers, in the file or in memory; None if it must be read as texts. Raises CompileError."""
@@ -185,6 +182,8 @@ class CsvTable(BlockTable):
 
     def _parse(self, number: int, numbers: Collection[str], texts: Collection[str]) -> dict[str, np.ndarray]:
         """Columns of a block, as texts those that have other values than numbers. Raises CompileError."""
+        if self._dialect.thousands is not None:  # DuckDB would also read numbers with groups of two digits
+            numbers, texts = (), [*numbers, *texts]
         parsed = self._file.parse(number, *([self._positions[name] for name in names] for names in (numbers, texts)))
         columns = {self.names[position]: array for position, array in parsed.items() if array is not None}
         others = [self.names[position] for position, array in parsed.items() if array is None]
