@@ -47,18 +47,19 @@ class CsvTable(BlockTable):
     def load(
         self, groups: Sequence[Mapping[str, ColumnRequest]], texts: Collection[str], faults: FaultCollector
     ) -> bool:
-        """Reads columns in one pass, unless they stay in the file: groups of columns that are stacked, and columns of
-        texts. Whether all rows can be parsed; adds faults if not."""
+        """Reads columns in one pass: groups of columns that are stacked, and columns of texts. If they stay in the file,
+        parses its first block. Whether all rows can be parsed; adds faults if not."""
         unique = {name for name in self.names if self.names.count(name) == 1}
         all_texts = {*texts} & unique
         for group in groups:
             all_texts |= {name for name, wanted in group.items() if name in unique and self._takes_texts(wanted)}
         numbers = [[name for name in group if name in unique - all_texts] for group in groups]
-        if self._is_streamed:
-            self._streamed |= dict.fromkeys(name for group in numbers for name in group)
-            return True
         try:
-            self._load(numbers, all_texts)
+            if self._is_streamed:
+                self._streamed |= dict.fromkeys(name for group in numbers for name in group)
+                self._last_parsed = 0, self._parse(0, [*self._streamed], ())
+            else:
+                self._load(numbers, all_texts)
         except CompileError as error:
             faults.add_all(error.diagnostics)
             return False
