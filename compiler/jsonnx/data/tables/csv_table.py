@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
@@ -36,6 +36,7 @@ class CsvTable(BlockTable):
         self._file, self._dialect, self._is_streamed = CsvFile(source, dialect, faults), dialect, is_streamed
         super().__init__(self._file.blocks, buffer_samples, faults)
         self.names: Sequence[str] = self._file.names
+        self._counts = Counter(self.names)
         self._positions = {name: position for position, name in reversed([*enumerate(self.names)])}
         self._numbers: dict[str, np.ndarray] = {}
         self._with_missing: set[str] = set()
@@ -47,9 +48,9 @@ class CsvTable(BlockTable):
     def load(
         self, groups: Sequence[Mapping[str, ColumnRequest]], texts: Collection[str], faults: FaultCollector
     ) -> bool:
-        """Reads columns in one pass: groups of columns that are stacked, and columns of texts. If they stay in the file,
-        parses its first block. Whether all rows can be parsed; adds faults if not."""
-        unique = {name for name in self.names if self.names.count(name) == 1}
+        """Reads columns in one pass: groups of columns that are stacked, and columns of texts; parses only the first
+        block if columns stay in the file. Whether the rows can be parsed; adds faults if not."""
+        unique = {name for name, count in self._counts.items() if count == 1}
         all_texts = {*texts} & unique
         for group in groups:
             all_texts |= {name for name, wanted in group.items() if name in unique and self._takes_texts(wanted)}
@@ -66,7 +67,7 @@ class CsvTable(BlockTable):
         return True
 
     def column(self, name: str, wanted: ColumnRequest, faults: FaultCollector) -> Samples | None:
-        if (count := self.names.count(name)) > 1:
+        if (count := self._counts[name]) > 1:
             faults.add("duplicate-column", f"{count} columns are called {name!r}", self.name_location(None))
             return None
         try:
