@@ -54,7 +54,8 @@ class CsvTable(BlockTable):
         all_texts = {*texts} & unique
         for group in groups:
             all_texts |= {name for name, wanted in group.items() if name in unique and self._takes_texts(wanted)}
-        numbers = [[name for name in group if name in unique - all_texts] for group in groups]
+        others = unique - all_texts
+        numbers = [[name for name in group if name in others] for group in groups]
         try:
             if self._is_streamed:
                 self._streamed |= dict.fromkeys(name for group in numbers for name in group)
