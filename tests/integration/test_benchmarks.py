@@ -56,7 +56,7 @@ def test_ratios_are_relative_to_the_fastest_peer():
     assert contest.ratio({"jsonnx": 3.0}, "jsonnx") is None
 
 
-@pytest.mark.parametrize(("loss", "faults"), [(2.0001, 0), (2.1, 1), (float("nan"), 1)])
+@pytest.mark.parametrize(("loss", "errors"), [(2.0001, 0), (2.1, 1), (float("nan"), 1)])
 def test_a_contestant_with_other_losses_is_reported(loss, errors):
     result = {"contestants": {"jsonnx": {"proof": [2.0, 1.9]}, "torch": {"proof": [loss, 1.9]}, "late": {"proof": []}}}
     assert len(contest.disagreements(result)) == errors

@@ -128,8 +128,8 @@ def _read_worker_output(stream: IO[bytes], file: FileSlice, budget: ReadBudget, 
     for message in _worker_messages(stream, budget):
         if message.get("end") is True:
             return True
-        if "fault" in message:
-            _raise_worker_error(message["fault"], budget)
+        if "error" in message:
+            _raise_worker_error(message["error"], budget)
         if "group" in message:
             _add_group(message, weights, budget)
             continue

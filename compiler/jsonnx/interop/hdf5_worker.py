@@ -68,12 +68,12 @@ def main(
                 out.write(data)
         out.write(b'{"end":true}\n')
     except Hdf5FileError as error:
-        out.write(json.dumps({"fault": error.args}).encode() + b"\n")
+        out.write(json.dumps({"error": error.args}).encode() + b"\n")
     except MemoryError:
-        out.write(b'{"fault":["too-large","reading it takes more memory than the limit"]}\n')
+        out.write(b'{"error":["too-large","reading it takes more memory than the limit"]}\n')
     except Exception as error:
         message = f"not a readable HDF5 file: {error}"
-        out.write(json.dumps({"fault": ["damaged-file", message[:300]]}).encode() + b"\n")
+        out.write(json.dumps({"error": ["damaged-file", message[:300]]}).encode() + b"\n")
     out.flush()
     os._exit(0)  # the exit handlers of libhdf5 may crash
 

@@ -33,7 +33,7 @@ class Trial(NamedTuple):
     errors: list[Diagnostic]
     """Those of the text with the mistake; none if it is valid, too."""
     has_fix: bool
-    errors: list[str]
+    fix_errors: list[str]
     """What is wrong with a fix: the errors of the text after it."""
     is_restored: bool
     """Whether a fix gives the value of the sample again."""
@@ -58,7 +58,7 @@ def trials(count: int, seed: int, max_bytes: int = 20_000) -> Iterator[Trial]:
 def examine(file: Path, document: object, mutation: Mutation) -> Trial:
     errors = check(mutation.text, str(file))
     before = {(error.code, error.message) for error in errors}
-    diagnostics, is_restored = [], False
+    fix_errors, is_restored = [], False
     for error in errors:
         if error.fix is None:
             continue
@@ -66,9 +66,9 @@ def examine(file: Path, document: object, mutation: Mutation) -> Trial:
         after = check(text, str(file))
         stays = (error.code, error.message) in {(item.code, item.message) for item in after}
         added = [item for item in after if (item.code, item.message) not in before]
-        diagnostics += [f"{error.fix.title}: {item}" for item in [*added, *([error] if stays else [])]]
+        fix_errors += [f"{error.fix.title}: {item}" for item in [*added, *([error] if stays else [])]]
         is_restored |= not after and json.loads(text) == document
-    return Trial(file.name, mutation, errors, any(error.fix for error in errors), diagnostics, is_restored)
+    return Trial(file.name, mutation, errors, any(error.fix for error in errors), fix_errors, is_restored)
 
 
 def main() -> None:
@@ -85,12 +85,12 @@ def main() -> None:
             ("errors", bool(trial.errors)),
             ("with a fix", trial.has_fix),
             ("as before", trial.is_restored),
-            ("wrong fix", bool(trial.errors)),
+            ("wrong fix", bool(trial.fix_errors)),
         ):
             counts[kind, what] += holds
             counts["all", what] += holds
-        if trial.errors:
-            print(f"{trial.sample}: {trial.mutation.where}\n    {'; '.join(trial.errors)[:400]}")
+        if trial.fix_errors:
+            print(f"{trial.sample}: {trial.mutation.where}\n    {'; '.join(trial.fix_errors)[:400]}")
         if options.missing and trial.errors and not trial.has_fix:
             print(f"{trial.sample}: {kind}: {trial.mutation.where}\n    no fix: {trial.errors[0]}"[:500])
     names = ("mistakes", "errors", "with a fix", "as before", "wrong fix")

@@ -16,7 +16,7 @@ CORRECTED_KINDS = {"foreign name", "foreign key", "syntax", "case of a type", "m
 
 def test_most_mistakes_have_a_fix_that_makes_the_file_valid() -> None:
     examined = [trial for trial in trials(40, seed=3, max_bytes=4_000) if trial.errors]
-    assert not [(trial.sample, trial.mutation.where, trial.errors) for trial in examined if trial.errors]
+    assert not [(trial.sample, trial.mutation.where, trial.fix_errors) for trial in examined if trial.fix_errors]
     certain = [trial for trial in examined if trial.mutation.kind in CORRECTED_KINDS]
     assert len(certain) > 10
     assert sum(trial.is_restored for trial in certain) > 0.9 * len(certain)

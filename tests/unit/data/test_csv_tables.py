@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from jsonnx.core.diagnostics import CompileError, UsageError
+from jsonnx.core.system.installation import install_command
 from jsonnx.core.types import TensorType
 from jsonnx.data.samples.data_errors import ErrorCollector
 from jsonnx.data.samples.stored_arrays import stack_columns
@@ -169,6 +170,35 @@ def test_columns_of_a_group_are_stacked_without_a_copy() -> None:
     assert table.values("c") == ["x"] * 50
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r", "\n\n"])
+def test_cells_are_located_in_rows_of_any_form(end: str) -> None:
+    random = Random(end)
+    cells = [
+        "1",
+        "",
+        "text",
+        "ünïcode",
+        '"a, b"',
+        '"two\nlines"',
+        '"three\r\nli\rnes"',
+        '"say ""a, b"""',
+        ' "b"',
+        '5" x',
+    ]
+    content, places = f"a,b,c{end}", []
+    for _ in range(60):
+        row = [random.choice(cells) for _ in range(3)]
+        for number in range(3):
+            before = (content + ",".join(row[:number]) + "," * (number > 0)).replace("\r\n", "\n").replace("\r", "\n")
+            places.append((before.count("\n") + 1, len(before) - before.rfind("\n")))
+        content += ",".join(row) + end
+    table, _ = _open(content)
+    locate = table.element_locator(["a", "b", "c"])
+    found = [locate((row, number)) for row in range(60) for number in range(3)]
+    assert [(location.line, location.column) for location in found] == places
+    assert table.name_location("c")[1:] == (1, 5)
+
+
 # -- wide tables -------------------------------------------------------------------------------------------------------
 
 
@@ -252,4 +282,4 @@ def test_without_duckdb_the_help_names_the_extra(without_duckdb: None) -> None:
         table.column("a", NUMBER, errors)
     assert caught.value.diagnostic.code == "missing-package"
     assert "needs the package duckdb" in caught.value.diagnostic.message
-    assert "tables" in str(caught.value.diagnostic.help)
+    assert caught.value.diagnostic.help == install_command("tables")

@@ -96,6 +96,14 @@ def test_rows_of_json_lines_are_those_of_the_loaded_table(tmp_path: Path) -> Non
     _require_equal(path)
 
 
+def test_numbers_with_other_marks_stay_in_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    rows = [f"{row % 7}'{row:03},5;{row};{row % 3}\n" for row in range(ROWS)]
+    path.write_text("a;b;y\n" + "".join(rows))
+    streamed = _require_equal(path, separator=";", decimal=",", thousands="'")
+    assert np.asarray(streamed.inputs["x"])[8].tolist() == [1008.5, 8]
+
+
 @pytest.mark.parametrize("missing", ["", "NA", " ? ", "-"])
 def test_incomplete_rows_are_left_out(tmp_path: Path, missing: str) -> None:
     rows = _rows()

@@ -21,4 +21,4 @@ for attempt in (
         results.append("allowed")
     except OSError:
         results.append("OSError")
-print(json.dumps({"fault": ["damaged-file", " ".join(results)]}))
+print(json.dumps({"error": ["damaged-file", " ".join(results)]}))

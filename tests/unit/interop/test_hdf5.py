@@ -257,7 +257,7 @@ def file_with_worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str)
         ('print(\'{"array": "x", "shape": [4], "type": "<f4"}\\n12345\')', "the process that reads it stopped"),
         ('print(\'{"array": "x", "shape": [99999999999999999999], "type": "<f4", "at": 0}\')', "are left"),
         ("print('{\"error\": 3}')", "not readable"),
-        ('print(\'{"fault": ["no-code", "words"]}\')', "words"),
+        ('print(\'{"error": ["no-code", "words"]}\')', "words"),
         ("print('{\"end\": 1}')", "wrote invalid output"),
     ],
 )

@@ -44,7 +44,7 @@ def types(spec: dict[str, Any]) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("data", "test", "target", "figure", "least"),
+    ("data", "test", "target", "metric", "least"),
     [
         ("penguins_train.csv", "penguins_test.csv", "species", "accuracy", 0.96),
         ("diabetes_train.csv", "diabetes_test.csv", "progression", "r2_score", 0.3),

@@ -36,6 +36,7 @@ CODE_FUNCTIONS = {
     "add_each",
     "add_in_spec",
     "ColumnError",
+    "JsonError",
     "SpaceError",
     "fail",
     "_list",

@@ -37,9 +37,10 @@ def check_columns_exist(
     table: DataTable, columns: Mapping[str, AssignedColumns], data_spec: DataSpec, errors: ErrorCollector
 ) -> bool:
     """Whether the table has all columns; adds an error at the table's header for each that is missing."""
+    existing = {*table.names}
     for key, (names, path) in columns.items():
         for name in names:
-            if name in table.names:
+            if name in existing:
                 continue
             near = similar_column(name, table.names)
             help = f"did you mean {near!r}?" if near else f"columns: {quoted_or_list(table.names)}"

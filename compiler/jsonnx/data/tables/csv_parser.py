@@ -86,7 +86,7 @@ def _parse_wide(
     columns: dict[int, np.ndarray | None] = {}
     with _Rows(_unquoted(rows, marks), "columns={'line': 'VARCHAR'}, delim='\x01', quote='', escape=''") as file:
         (value_counts,) = file.select(f"len({values})")
-        if (value_counts != column_count).any():
+        if (np.ma.filled(value_counts, 0) != column_count).any():
             raise MalformedRows
         if numbers:
             matrix = file.select(number, value=f"unnest({values})")[0].reshape(-1, column_count)

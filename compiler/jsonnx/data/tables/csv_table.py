@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
@@ -36,6 +36,7 @@ class CsvTable(BlockTable):
         self._file, self._dialect, self._is_streamed = CsvFile(source, dialect, errors), dialect, is_streamed
         super().__init__(self._file.blocks, buffer_samples, errors)
         self.names: Sequence[str] = self._file.names
+        self._counts = Counter(self.names)
         self._positions = {name: position for position, name in reversed([*enumerate(self.names)])}
         self._numbers: dict[str, np.ndarray] = {}
         self._with_missing: set[str] = set()
@@ -47,25 +48,27 @@ class CsvTable(BlockTable):
     def load(
         self, groups: Sequence[Mapping[str, ColumnRequest]], texts: Collection[str], errors: ErrorCollector
     ) -> bool:
-        """Reads columns in one pass, unless they stay in the file: groups of columns that are stacked, and columns of
-        texts. Whether all rows can be parsed; adds errors if not."""
-        unique = {name for name in self.names if self.names.count(name) == 1}
+        """Reads columns in one pass: groups of columns that are stacked, and columns of texts; parses only the first
+        block if columns stay in the file. Whether the rows can be parsed; adds errors if not."""
+        unique = {name for name, count in self._counts.items() if count == 1}
         all_texts = {*texts} & unique
         for group in groups:
             all_texts |= {name for name, wanted in group.items() if name in unique and self._takes_texts(wanted)}
-        numbers = [[name for name in group if name in unique - all_texts] for group in groups]
-        if self._is_streamed:
-            self._streamed |= dict.fromkeys(name for group in numbers for name in group)
-            return True
+        others = unique - all_texts
+        numbers = [[name for name in group if name in others] for group in groups]
         try:
-            self._load(numbers, all_texts)
+            if self._is_streamed:
+                self._streamed |= dict.fromkeys(name for group in numbers for name in group)
+                self._last_parsed = 0, self._parse(0, [*self._streamed], ())
+            else:
+                self._load(numbers, all_texts)
         except CompileError as error:
             errors.add_all(error.diagnostics)
             return False
         return True
 
     def column(self, name: str, wanted: ColumnRequest, errors: ErrorCollector) -> Samples | None:
-        if (count := self.names.count(name)) > 1:
+        if (count := self._counts[name]) > 1:
             errors.add("duplicate-column", f"{count} columns are called {name!r}", self.name_location(None))
             return None
         try:
@@ -101,12 +104,9 @@ class CsvTable(BlockTable):
     # -- columns -------------------------------------------------------------------------------------------------------
 
     def _takes_texts(self, wanted: ColumnRequest) -> bool:
-        """Whether a column is read as texts whatever its values: DuckDB reads malformed marks of thousands, and labels
-        may be numbers."""
-        if wanted.type.dtype == "string" or self._dialect.thousands is not None:
-            return True
+        """Whether a column is read as texts whatever its values: labels may be numbers."""
         labels = wanted.labels or ()
-        return any(is_number(label) or is_missing_marker(label) for label in labels)
+        return wanted.type.dtype == "string" or any(is_number(text) or is_missing_marker(text) for text in labels)
 
     def _column_of_numbers(self, name: str, wanted: ColumnRequest) -> Samples | None:
         """A column of numbers, in the file or in memory; None if it must be read as texts. Raises CompileError."""
@@ -185,6 +185,8 @@ class CsvTable(BlockTable):
 
     def _parse(self, number: int, numbers: Collection[str], texts: Collection[str]) -> dict[str, np.ndarray]:
         """Columns of a block, as texts those that have other values than numbers. Raises CompileError."""
+        if self._dialect.thousands is not None:  # DuckDB would also read numbers with groups of two digits
+            numbers, texts = (), [*numbers, *texts]
         parsed = self._file.parse(number, *([self._positions[name] for name in names] for names in (numbers, texts)))
         columns = {self.names[position]: array for position, array in parsed.items() if array is not None}
         others = [self.names[position] for position, array in parsed.items() if array is None]

@@ -8,7 +8,7 @@ from .schema_parts import COUNT, NULLABLE_TEXT, TEXT, Schema, closed_object, des
 HASH: Schema = {"type": "string", "pattern": "^[0-9a-f]{64}$"}
 NULLABLE_HASH: Schema = {"anyOf": [HASH, {"type": "null"}]}
 TIME: Schema = {"type": "string", "format": "date-time"}
-METRIC: Schema = {"$ref": "#/$defs/metric"}
+METRIC: Schema = {"$ref": "#/$defs/figure"}
 METRICS: Schema = {"type": "object", "additionalProperties": METRIC}
 
 
