@@ -213,7 +213,7 @@ def _add_ragged(
 
 
 class Kind:
-    """What the values of an Arrow type are; `fault` says why a type is not read. Times are read as texts only."""
+    """The kind of values of an Arrow type; `error` says why a type is not read. Times are read as texts only."""
 
     def __init__(
         self,

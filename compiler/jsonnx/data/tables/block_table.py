@@ -93,7 +93,7 @@ class BlockTable(ABC):
     """The columns of a file that is read in blocks."""
 
     def __init__(self, blocks: Sequence[TextBlock], buffer_samples: int, errors: ErrorCollector) -> None:
-        """`faults` has the names of the file and of the spec that errors belong to."""
+        """`errors` has the names of the file and of the spec that errors belong to."""
         self._file_name, self._spec_source = errors.file, errors.source
         self._blocks = [block for block in blocks if block.row_count]
         self._starts = [0, *(block.first_row + block.row_count for block in self._blocks)]

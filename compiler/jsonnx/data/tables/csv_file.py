@@ -31,7 +31,7 @@ class CsvFile:
     """Reads the header of a file, and parses its blocks. All methods raise CompileError for malformed rows."""
 
     def __init__(self, source: BlockFile, dialect: CsvDialect, errors: ErrorCollector) -> None:
-        """`faults` has the names of the file and of the spec that errors belong to."""
+        """`errors` has the names of the file and of the spec that errors belong to."""
         self._source, self._dialect = source, dialect
         self._file_name, self._spec_source = errors.file, errors.source
         self._syntax = RowSyntax(dialect.separator)
