@@ -12,6 +12,7 @@ PACKAGE = ROOT / "compiler/jsonnx"
 
 REVIEWED = {
     ("core/components.py", "eval()"): "annotations of our own classes",
+    ("data/tables/data_files.py", "importlib.import_module(...)"): "readers of formats, from a table in the package",
     ("core/lazy_table.py", "importlib.import_module(...)"): "names of our own modules, from a table in the package",
     ("core/system/optional_packages.py", "importlib.import_module(...)"): "names that our own code gives",
     ("__init__.py", "importlib.import_module(...)"): "names of our own modules, from a table in the package",

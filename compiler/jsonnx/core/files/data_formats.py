@@ -7,17 +7,89 @@ from typing import NamedTuple
 
 from ..diagnostics import or_list
 
-TEXT_FORMATS = ("csv", "tsv", "json", "jsonl")
-"""Tables as text, which may be compressed: `.csv.gz`."""
-ARRAY_FORMATS = ("npz", "npy", "safetensors")
-ARROW_FORMATS = ("parquet", "arrow", "feather")
-"""Tables that pyarrow reads."""
+
+class FileKind(NamedTuple):
+    """A kind of file: its name with an article, and what to do with it."""
+
+    name: str
+    help: str
+
+
+class DataFormat(NamedTuple):
+    """A format of data files: all facts about it, for every part of the package."""
+
+    name: str
+    """The suffix of its files, without a dot."""
+    reader: str
+    """The function in `data/tables` that reads a `TableFile`, as `MODULE:FUNCTION`."""
+    can_stream: bool = False
+    """Whether samples can stay in their file."""
+    extra: str = ""
+    """The extra that installs the packages of the reader; empty if the base installation has them."""
+    is_text: bool = False
+    """Whether it is text, which may be compressed: `.csv.gz`."""
+    separator: str | None = None
+    """The separator of columns, unless the spec names another one; None for formats without separators."""
+    kind: FileKind | None = None
+    """The name of such a file, and the help for it, where another kind of file is expected."""
+    signature: bytes = b""
+    """The first bytes of every file; empty if files begin in several ways."""
+
+
+_ARROW = FileKind("a table (.arrow or .feather)", "`--data` takes it as data; pandas.read_feather in Python shows it")
+
+DATA_FORMATS = (
+    DataFormat(
+        "npz",
+        "array_tables:read_npz",
+        can_stream=True,
+        kind=FileKind(
+            "a NumPy archive (.npz)",
+            "`--data` takes it as data, `--weights` as weights; numpy.load in Python shows the arrays",
+        ),
+    ),
+    DataFormat(
+        "npy",
+        "array_tables:read_npy",
+        can_stream=True,
+        kind=FileKind("a NumPy array (.npy)", "`--data` takes it as data; numpy.load in Python shows it"),
+        signature=b"\x93NUMPY",
+    ),
+    DataFormat("csv", "csv_table:read_csv", can_stream=True, extra="tables", is_text=True, separator=","),
+    DataFormat("tsv", "csv_table:read_csv", can_stream=True, extra="tables", is_text=True, separator="\t"),
+    DataFormat("json", "json_tables:read_json", is_text=True),
+    DataFormat("jsonl", "stored_json_lines:read_json_lines_file", can_stream=True, is_text=True),
+    DataFormat(
+        "parquet",
+        "stored_arrow_table:read_arrow",
+        can_stream=True,
+        extra="data",
+        kind=FileKind("a table (.parquet)", "`--data` takes it as data; pandas.read_parquet in Python shows it"),
+        signature=b"PAR1",
+    ),
+    DataFormat(
+        "arrow", "stored_arrow_table:read_arrow", can_stream=True, extra="data", kind=_ARROW, signature=b"ARROW1"
+    ),
+    DataFormat(
+        "feather", "stored_arrow_table:read_arrow", can_stream=True, extra="data", kind=_ARROW, signature=b"ARROW1"
+    ),
+    DataFormat(
+        "safetensors",
+        "array_tables:read_safetensors",
+        kind=FileKind(
+            "a file of weights (safetensors)",
+            "`--weights` of `jsonnx compile` and `train` takes it; safetensors.numpy.load_file in Python shows the "
+            "weights",
+        ),
+    ),
+)
+"""Every format, in the order of help texts."""
+FORMAT_BY_NAME = {format.name: format for format in DATA_FORMATS}
 COMPRESSIONS = ("gz", "bz2", "xz", "zst")
 
-DATA_FORMATS = (*ARRAY_FORMATS[:2], *TEXT_FORMATS, *ARROW_FORMATS, ARRAY_FORMATS[2])
 DATA_FILE_SUFFIXES = (
-    *(f".{format}" for format in DATA_FORMATS),
-    *(f".{format}.{compression}" for format in TEXT_FORMATS for compression in COMPRESSIONS),
+    *(f".{format.name}" for format in DATA_FORMATS),
+    *(f".{format.name}.{compression}" for format in DATA_FORMATS if format.is_text for compression in COMPRESSIONS),
 )
 DATA_ONLY_SUFFIXES = tuple(suffix for suffix in DATA_FILE_SUFFIXES if suffix != ".json")
 """The suffixes that only data files have; specs end in .json, too."""
@@ -35,24 +107,22 @@ UNREAD_MEDIA_SUFFIXES = (
 skipped unnoticed."""
 
 DATA_SUFFIX_HELP = (
-    f"data files end in {or_list([f'.{format}' for format in DATA_FORMATS])}; tables of text may be compressed "
+    f"data files end in {or_list([f'.{format.name}' for format in DATA_FORMATS])}; tables of text may be compressed "
     f"(.csv.gz, {', '.join(f'.{compression}' for compression in COMPRESSIONS[1:])})"
 )
 
 
-class DataFormat(NamedTuple):
-    """The format of a data file, without a dot; empty if its name has no suffix."""
-
-    name: str
-    compression: str | None = None
-
-
-def data_format(file: str) -> DataFormat:
-    """The format of a file by the suffixes of its name."""
+def split_suffix(file: str) -> tuple[str, str | None]:
+    """The format in the name of a file, empty without one, and its compression, None without one."""
     stem, suffix = os.path.splitext(file.lower())
     if suffix[1:] in COMPRESSIONS:
-        return DataFormat(os.path.splitext(stem)[1][1:], suffix[1:])
-    return DataFormat(suffix[1:])
+        return os.path.splitext(stem)[1][1:], suffix[1:]
+    return suffix[1:], None
+
+
+def data_format(file: str) -> DataFormat | None:
+    """The format of a file by its name; None for an unknown one."""
+    return FORMAT_BY_NAME.get(split_suffix(file)[0])
 
 
 def data_suffix_error(file: str) -> tuple[str, str] | None:

@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 import os
-from typing import IO, NamedTuple
+from typing import IO
 
 from ..diagnostics import CompileError, Diagnostic
+from .data_formats import DATA_FORMATS, FORMAT_BY_NAME, FileKind
 
 SIGNATURE_BYTES = 512
 """The bytes at the beginning of a file that show its kind."""
-
-
-class FileKind(NamedTuple):
-    """A kind of file: its name with an article, and what to do with it."""
-
-    name: str
-    help: str
 
 
 ONNX = FileKind(
@@ -26,17 +20,6 @@ ONNX = FileKind(
 KERAS = FileKind("a Keras model", "`jsonnx import` makes a spec of it")
 HDF5 = FileKind("an HDF5 file", "`jsonnx import` makes a spec of a Keras model; `--weights` takes a file of weights")
 JSON = FileKind("a JSON text", "`jsonnx summary` shows a spec, `jsonnx compile` and `train` make a model of it")
-SAFETENSORS = FileKind(
-    "a file of weights (safetensors)",
-    "`--weights` of `jsonnx compile` and `train` takes it; safetensors.numpy.load_file in Python shows the weights",
-)
-NPZ = FileKind(
-    "a NumPy archive (.npz)",
-    "`--data` takes it as data, `--weights` as weights; numpy.load in Python shows the arrays",
-)
-NPY = FileKind("a NumPy array (.npy)", "`--data` takes it as data; numpy.load in Python shows it")
-PARQUET = FileKind("a table (.parquet)", "`--data` takes it as data; pandas.read_parquet in Python shows it")
-ARROW = FileKind("a table (.arrow or .feather)", "`--data` takes it as data; pandas.read_feather in Python shows it")
 IMAGE = FileKind("an image", "`--data` takes a folder of images, or a table with a column of their paths")
 PYTORCH = FileKind(
     "a PyTorch file",
@@ -63,9 +46,7 @@ ONNX_TAGS = b"\x12\x1a\x22\x28\x32\x3a\x42\x72"
 _SIGNATURES = (
     (b"\x89HDF\r\n\x1a\n", HDF5),
     (b"GGUF", GGUF),
-    (b"\x93NUMPY", NPY),
-    (b"PAR1", PARQUET),
-    (b"ARROW1", ARROW),
+    *((format.signature, format.kind) for format in DATA_FORMATS if format.signature and format.kind),
     (b"\x89PNG\r\n\x1a\n", IMAGE),
     (b"\xff\xd8\xff", IMAGE),
 )
@@ -81,7 +62,7 @@ def file_kind(start: bytes) -> FileKind | None:
     if start[4:8] == b"TFL3":
         return TFLITE
     if start[8:9] == b"{" and 0 < int.from_bytes(start[:8], "little") < 1 << 32:
-        return SAFETENSORS
+        return FORMAT_BY_NAME["safetensors"].kind
     if start[:1] == b"\x80" and start[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):
         return PICKLE
     if len(start) > 2 and start[0] == 8 and 0 < start[1] < 64 and start[2] in ONNX_TAGS:
@@ -93,7 +74,7 @@ def _archive_kind(start: bytes) -> FileKind | None:
     """The kind of a zip archive by the name of its first member."""
     name = start[30 : 30 + int.from_bytes(start[26:28], "little")].decode("utf-8", "replace")
     if name.endswith(".npy"):
-        return NPZ
+        return FORMAT_BY_NAME["npz"].kind
     if name in KERAS_MEMBERS:
         return KERAS
     return PYTORCH if name.endswith(TORCH_MEMBERS) else None

@@ -17,9 +17,10 @@ from ..files.data_locations import DataItem
 from ..samples.data_errors import ErrorCollector
 from ..tables.array_tables import ArrayTable
 from ..tables.csv_table import CsvTable
-from ..tables.data_files import TableOptions, read_table
+from ..tables.data_files import read_table
 from ..tables.data_table import ColumnRequest, DataTable
 from ..tables.folder_table import FolderTable, MediaKind, read_folder
+from ..tables.table_file import TableOptions
 
 MISSING_NUMBERS = frozenset(("", "na", "n/a", "nan", "null", "none", "?", "-"))
 """Texts, in lower case, that stand for a missing value in a column of numbers."""

@@ -31,9 +31,10 @@ from ..samples.sequences import Sequences
 from ..samples.stored_arrays import DEFAULT_BUFFER_SAMPLES, Samples, subset_of
 from ..samples.validate_arrays import check_consistent_sizes
 from ..tables.csv_table import CsvTable
-from ..tables.data_files import TableOptions, read_table
+from ..tables.data_files import read_table
 from ..tables.data_table import DataTable
 from ..tables.folder_table import LABEL, FolderTable, read_folder
+from ..tables.table_file import TableOptions
 from .data_columns import (
     check_columns_exist,
     column_request,

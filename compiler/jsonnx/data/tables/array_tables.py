@@ -21,6 +21,7 @@ from ..samples.mapped_samples import FileMapping, MappedSamples
 from ..samples.stored_arrays import Samples, StoredArray
 from ..samples.validate_arrays import LocateElement, sample_location
 from .data_table import ColumnRequest
+from .table_file import TableFile
 
 MapFile = Callable[[], FileMapping]
 """Maps an open file into memory, when the first array of it is needed."""
@@ -30,6 +31,18 @@ OBJECT_HINT = (
 )
 DAMAGED_FILE_ERRORS = (OSError, ValueError, EOFError)
 """The exceptions that NumPy raises for a malformed file."""
+
+
+def read_npy(source: TableFile) -> ArrayTable:
+    return open_npy(source.file, source.options.npy_column, source.mapping())
+
+
+def read_npz(source: TableFile) -> ArrayTable:
+    return open_npz(source.file, source.name, source.mapping())
+
+
+def read_safetensors(source: TableFile) -> ArrayTable:
+    return open_safetensors(source.file)
 
 
 def open_npy(file: IO[bytes], column: str, map_file: MapFile | None = None) -> ArrayTable:

@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable
 from typing import IO, Any, NamedTuple
 
+from ...core.files.data_formats import FORMAT_BY_NAME
 from ...core.system.optional_packages import require_package
 from ..samples.mapped_samples import FileMapping
 
@@ -29,13 +30,15 @@ class ArrowBlocks(NamedTuple):
         """Whether values at an address of memory lie in the mapped file."""
         if self.mapping is None:
             return False
-        buffer = require_package("pyarrow", "data", "reading Arrow files").py_buffer(self.mapping.buffer)
+        buffer = require_package("pyarrow", FORMAT_BY_NAME["arrow"].extra, "reading Arrow files").py_buffer(
+            self.mapping.buffer
+        )
         return bool(buffer.address <= address < buffer.address + buffer.size)
 
 
 def open_parquet_blocks(file: IO[bytes]) -> ArrowBlocks:
     """The row groups of a Parquet file, which stays open."""
-    parquet = require_package("pyarrow.parquet", "data", "reading .parquet files")
+    parquet = require_package("pyarrow.parquet", FORMAT_BY_NAME["parquet"].extra, "reading .parquet files")
     reader = parquet.ParquetFile(os.fdopen(os.dup(file.fileno()), "rb"))
     counts = [reader.metadata.row_group(index).num_rows for index in range(reader.num_row_groups)]
 

@@ -13,6 +13,7 @@ from typing import IO, Any
 import numpy as np
 
 from ...core.diagnostics import CompileError, Diagnostic
+from ...core.files.data_formats import FORMAT_BY_NAME
 from ...core.limits import MAX_DATA_FILE_BYTES
 from ...core.system.optional_packages import require_package
 from ..samples.data_errors import NO_LOCATION, DataLocation, ErrorCollector
@@ -29,7 +30,7 @@ _ENCODED_MEDIA_FIELD = "bytes"
 
 def open_arrow_file(file: IO[bytes], format: str) -> ArrowTable:
     """The columns of a file. Raises ValueError or OSError for a malformed file, UsageError without pyarrow."""
-    pa = require_package("pyarrow", "data", f"reading .{format} files")
+    pa = require_package("pyarrow", FORMAT_BY_NAME[format].extra, f"reading .{format} files")
     with malformed_files_refused(pa):
         return _open_parquet(file) if format == "parquet" else _open_ipc(pa, file)
 
@@ -44,7 +45,9 @@ def malformed_files_refused(pa: Any) -> Iterator[None]:
 
 
 def _open_parquet(file: IO[bytes]) -> ArrowTable:
-    parquet = require_package("pyarrow.parquet", "data", "reading .parquet files").ParquetFile(file)
+    parquet = require_package("pyarrow.parquet", FORMAT_BY_NAME["parquet"].extra, "reading .parquet files").ParquetFile(
+        file
+    )
 
     def batches(name: str) -> Iterator[Any]:
         for batch in parquet.iter_batches(BATCH_ROWS, columns=[name]):  # a name also stands for names below it: "a.b"

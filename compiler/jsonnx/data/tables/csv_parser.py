@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ...core.files.data_formats import FORMAT_BY_NAME
 from ...core.limits import MAX_CSV_ROW_BYTES
 from ...core.system.optional_packages import require_package
 from .csv_cells import MISSING_MARKERS, CsvDialect
@@ -182,7 +183,9 @@ class _Database(NamedTuple):
 
 @cache
 def _database() -> _Database:
-    duckdb, fsspec = (require_package(package, "tables", PURPOSE) for package in ("duckdb", "fsspec"))
+    duckdb, fsspec = (
+        require_package(package, FORMAT_BY_NAME["csv"].extra, PURPOSE) for package in ("duckdb", "fsspec")
+    )
     contents: dict[str, bytes] = {}
     connection = duckdb.connect(":memory:", config=SETTINGS)
     connection.register_filesystem(_file_system(fsspec, contents))

@@ -19,11 +19,21 @@ from .csv_cells import CsvDialect, add_cell_errors, is_missing_marker, is_number
 from .csv_file import CsvFile
 from .csv_rows import LocatedRows
 from .data_table import ColumnRequest
+from .table_file import TableFile
 
 MAX_THREADS = 8
 """Threads that parse blocks at the same time, as far as there are as many processors."""
 MAX_EXACT_INTEGER = 1 << 53
 """Integers below this one are exact as float64."""
+
+
+def read_csv(source: TableFile) -> CsvTable:
+    """The columns of a table of separated values. Raises CompileError for a malformed header."""
+    options, format = source.options, source.format
+    separator = options.separator or format.separator or ","
+    dialect = CsvDialect(separator, options.decimal, format.name, options.thousands)
+    file = BlockFile(source.file, source.name)
+    return CsvTable(file, dialect, options.shuffle_buffer, source.is_streamed, source.errors)
 
 
 class CsvTable(BlockTable):

@@ -18,6 +18,7 @@ from ...core.types import TensorType
 from ..samples.data_errors import DataLocation, ErrorCollector
 from ..samples.validate_arrays import MISSING_NUMBER_HELP, MISSING_TEXT_HELP, ElementIndex, LocateElement, ragged_help
 from .data_table import ColumnRequest
+from .table_file import TableFile
 from .text_tables import add_missing_values, decode_utf8
 
 LAYOUT_HELP = 'write a list of objects, [{"a": 1, "b": 2}, ...], or an object of lists, {"a": [1, ...], "b": [2, ...]}'
@@ -44,6 +45,11 @@ class MalformedTable(ValueError):
     def __init__(self, message: str, offset: int, help: str | None = None) -> None:
         super().__init__(message)
         self.offset, self.help = offset, help
+
+
+def read_json(source: TableFile) -> JsonTable | None:
+    """The table of a JSON file; None, and an error, if it is malformed."""
+    return read_json_table(source.file.read(), source.errors)
 
 
 def read_json_table(data: bytes, errors: ErrorCollector) -> JsonTable | None:

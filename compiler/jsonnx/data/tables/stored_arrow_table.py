@@ -9,6 +9,7 @@ from typing import IO, Any
 import numpy as np
 
 from ...core.diagnostics import CompileError
+from ...core.files.data_formats import FORMAT_BY_NAME
 from ...core.system.optional_packages import require_package
 from ..samples.data_errors import DataLocation, ErrorCollector
 from ..samples.mapped_samples import MappedSamples
@@ -17,6 +18,14 @@ from ..samples.validate_arrays import ElementIndex, LocateElement
 from .arrow_blocks import ArrowBlocks, open_ipc_blocks, open_parquet_blocks
 from .arrow_table import ArrowTable, Kind, first_line, malformed_files_refused, open_arrow_file, plain, to_array
 from .data_table import ColumnRequest
+from .table_file import TableFile
+
+
+def read_arrow(source: TableFile) -> ArrowTable:
+    """The columns of a file. Raises ValueError or CompileError for a malformed file."""
+    if source.is_streamed:
+        return open_stored_arrow_file(source.file, source.format.name, source.name, source.options.shuffle_buffer)
+    return open_arrow_file(source.file, source.format.name)
 
 
 def open_stored_arrow_file(file: IO[bytes], format: str, name: str, buffer_samples: int) -> ArrowTable:
@@ -24,7 +33,7 @@ def open_stored_arrow_file(file: IO[bytes], format: str, name: str, buffer_sampl
 
     Where numbers can only be read in blocks, `buffer_samples` are shuffled among one another.
     """
-    pa = require_package("pyarrow", "data", f"reading .{format} files")
+    pa = require_package("pyarrow", FORMAT_BY_NAME[format].extra, f"reading .{format} files")
     with malformed_files_refused(pa):
         blocks = open_parquet_blocks(file) if format == "parquet" else open_ipc_blocks(pa, file, name)
         return open_arrow_file(file, format) if blocks is None else StoredArrowTable(blocks, buffer_samples)

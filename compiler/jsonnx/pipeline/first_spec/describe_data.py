@@ -19,8 +19,8 @@ from ...data.files.data_locations import DataItem, items_of_spec, items_of_user
 from ...data.samples.data_spec import DataSpec
 from ...data.samples.dataset import Dataset
 from ...data.samples.stored_arrays import Samples
-from ...data.tables.data_files import TableOptions
 from ...data.tables.folder_table import LABEL
+from ...data.tables.table_file import TableOptions
 from ...sections.columns import SAMPLE_WEIGHT, assigned_columns, weight_columns
 from ...sections.data_section import DATA_PARTS, DataSection
 from ..check.check import CheckedSpec, Spec, check_spec

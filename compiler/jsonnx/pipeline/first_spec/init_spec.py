@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from ...core.diagnostics import CompileError, UsageError, quoted_or_list, suggestion
-from ...core.files.data_formats import COMPRESSIONS, TEXT_FORMATS, data_format
+from ...core.files.data_formats import COMPRESSIONS, data_format
 from ...data.describe.raw_columns import RawColumns, read_raw_columns
 from ...data.files.data_locations import DataItem, items_of_user
 from ...data.media.image_sizes import image_shape
-from ...data.tables.data_files import DEFAULT_OPTIONS, TableOptions
 from ...data.tables.folder_table import IMAGES, LABEL, TEXTS
+from ...data.tables.table_file import DEFAULT_OPTIONS, TableOptions
 from ...frontend.json.json_reader import from_value
 from ...frontend.text.formatter import format_source
 from ..check.check import check_spec
@@ -72,7 +72,7 @@ def init_spec(data: str, target: str | None, task: Task | None, spec_folder: Pat
         raise _refused(f"the data have {raw.row_count} rows", f"a network learns from at least {MIN_ROWS} samples")
     target = _target_column(raw, target)
     tail = VALIDATION_SPLIT if raw.row_count < LARGE_ROW_COUNT else VALIDATION_SPLIT_OF_LARGE_DATA
-    is_text_table = all(data_format(item.name).name in ("csv", "tsv") for item in items)
+    is_text_table = all(_has_separators(item.name) for item in items)
     recognised_target = recognise_target(target, raw.columns[target], task, tail, is_text_table)
     columns = _recognise_columns(raw, items, target, is_text_table)
     if all(column.kind == "unused" for column in columns):
@@ -101,7 +101,7 @@ def _read(items: Sequence[DataItem]) -> tuple[RawColumns, TableOptions]:
     try:
         raw = read_raw_columns(items, options)
     except CompileError as error:
-        for separator in SEPARATORS if data_format(items[0].name).name in TEXT_FORMATS[:2] else ():
+        for separator in SEPARATORS if _has_separators(items[0].name) else ():
             options = TableOptions(separator=separator)
             try:
                 raw = read_raw_columns(items, options)
@@ -260,3 +260,9 @@ def _notes(target: RecognisedTarget, columns: Sequence[RecognisedColumn], raw: R
 
 def _refused(message: str, help: str) -> UsageError:
     return UsageError("bad-target", message, help)
+
+
+def _has_separators(file: str) -> bool:
+    """Whether a file is a table of separated values, by its name."""
+    format = data_format(file)
+    return format is not None and format.separator is not None
