@@ -76,7 +76,7 @@ def test_the_example_for_contributors_is_a_format(tmp_path: Path) -> None:
     error = run(tmp_path, "validate", "spec.json", "--data", "bad.dat", status=1)
     assert "error[bad-data-file]: the row has 2 values, the header 3\n --> bad.dat:3" in error
     Path(tmp_path, "data.xyz").write_text("a b y\n")
-    assert "data files end in .dat, .npz," in run(tmp_path, "validate", "spec.json", "--data", "data.xyz", status=1)
+    assert "data files end in .dat, .npz," in run(tmp_path, "validate", "spec.json", "--data=data.xyz", status=1)
 
 
 def run(folder: Path, *arguments: str, status: int = 0) -> str:
