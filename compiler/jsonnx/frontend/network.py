@@ -104,7 +104,7 @@ class Network:
     learning_rate_factors: Mapping[str, float] = field(default_factory=dict)
     """Factors on the learning rate, by layer; layers without a factor are missing."""
     paths: Mapping[str, JsonPath] = field(default_factory=dict)
-    """The path at which each value was defined."""
+    """The path of the definition of each value."""
     descriptions: Mapping[str, str] = field(default_factory=dict)
     """Descriptions of inputs, layers and uses of blocks, by name."""
     block_outputs: Mapping[str, Mapping[str, str]] = field(default_factory=dict)

@@ -55,7 +55,7 @@ class Predicted:
     """Names of the classes, or of the units."""
     has_probabilities: bool = False
     threshold: float = 0.5
-    """The score above which a class is predicted, unless EXCLUSIVE."""
+    """A class is predicted if its score exceeds this, unless EXCLUSIVE."""
 
     @property
     def class_indices(self) -> np.ndarray:

@@ -12,7 +12,7 @@ MAX_PAGE_CHARACTERS = 60_000
 """Characters of the JSON text of the items of a page."""
 
 MAX_ITEM_CHARACTERS = 30_000
-"""Characters of the JSON text of one value beyond which it is cut."""
+"""Maximum characters of the JSON text of one value. Longer texts are cut."""
 
 
 def page(items: Sequence[Any], offset: int, limit: int) -> dict[str, Any]:

@@ -84,7 +84,7 @@ class ServedFolder:
 
 
 def _recorded_paths(folder: Path) -> Iterator[str]:
-    """The paths in a RUN folder's description, to which `evaluate` and `predict` refer."""
+    """The paths in a RUN folder's description that `evaluate` and `predict` use."""
     try:
         with open_file(RunPaths(folder).run_info) as file:
             info: Any = json.loads(file.read(MAX_RUN_INFO_BYTES))

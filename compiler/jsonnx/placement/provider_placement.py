@@ -8,7 +8,7 @@ from .copied_tensors import Copies
 from .placement import Placement
 
 SESSION = "session"
-"""The source of a placement that onnxruntime tells where it runs the nodes on this machine."""
+"""The source of a placement that a session of onnxruntime recorded on this machine."""
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ class FitSettings:
     steps_per_epoch: int | None = None
     """The steps of an epoch; None: one pass over the samples. The next epoch goes on where the last one ended."""
     validation_freq: int | frozenset[int] = 1
-    """The epochs after which the validation data are measured: every so many, or these, counted from 1."""
+    """The epochs that end with a validation: an interval, or the epochs themselves, counted from 1."""
 
     @property
     def fixed(self) -> dict[str, Any]:

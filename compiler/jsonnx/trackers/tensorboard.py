@@ -17,7 +17,7 @@ FILE_PREFIX = "events"
 class TensorboardTracker(RunTracker):
     """Writes scalars with the step as TensorBoard's step.
 
-    The writer is the synchronous one of tensorboardX: the errors of its SummaryWriter end a thread that nobody asks.
+    The writer is the synchronous one of tensorboardX: the errors of its SummaryWriter end a thread silently.
     """
 
     def __init__(self) -> None:

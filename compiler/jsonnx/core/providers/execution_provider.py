@@ -99,7 +99,7 @@ class ExecutionProvider:
     # -- tables, workarounds and messages --
 
     kernel_source: str = ""
-    """The file of onnxruntime's sources from which `placement/kernels/NAME.json` is read; empty without a table."""
+    """The file of onnxruntime's sources that `placement/kernels/NAME.json` is read from; empty without a table."""
     workarounds: str | None = None
     """The module, relative to `jsonnx`, that defines `rewrite_model(model: bytes) -> bytes`, a model that computes the
     same without the nodes that the provider computes wrongly, or `session_entries(model: bytes) -> dict[str, str]`,

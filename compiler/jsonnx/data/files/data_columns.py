@@ -24,7 +24,7 @@ from ..tables.data_table import ColumnRequest, DataTable
 from ..tables.folder_table import CLASS_FOLDERS_HELP, LABEL, FolderTable
 
 MAX_LOADED_TARGET_BYTES = 16
-"""Bytes of a target's sample up to which it is loaded while inputs stay in their file: class indices, numbers."""
+"""Targets of at most this many bytes per sample are loaded even if inputs are streamed: class indices, numbers."""
 
 
 MIXED_HELP = (

@@ -23,7 +23,7 @@ class DataItem:
     name: str
     """Its path as messages show it."""
     folder: DataFolder
-    """The folder, or the one that the file lies in, to which the names of images in a table refer."""
+    """The folder, or the file's folder, that the names of images in a table are relative to."""
     open_file: Callable[[], IO[bytes]] | None = None
     """Opens the file; None for a folder. Raises UnsafePath, UsageError."""
     source: SpecSource = NO_SPEC

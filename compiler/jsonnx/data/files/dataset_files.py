@@ -347,7 +347,7 @@ def _without_missing_weights(
 def _folder_columns(
     table: FolderTable, columns: dict[str, AssignedColumns], data_spec: DataSpec
 ) -> dict[str, AssignedColumns]:
-    """The assignment, where the only input and the only target take the files and their classes without being told."""
+    """The assignment. By default, the only input and the only target take the files and their classes."""
     assigned = dict(columns)
     for names, column in ((data_spec.inputs, table.kind.column), (data_spec.targets, LABEL)):
         for key in names:

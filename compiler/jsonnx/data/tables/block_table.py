@@ -24,7 +24,7 @@ from .data_table import ColumnRequest
 
 BLOCK_BYTES = 1 << 22
 MAX_INTEGER = 1 << 63
-"""The absolute value from which on numbers are no integers of 64 bits."""
+"""Integers of 64 bits have smaller absolute values."""
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 

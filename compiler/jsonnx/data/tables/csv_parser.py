@@ -31,7 +31,8 @@ SETTINGS = {
     "autoload_known_extensions": "false",
 }
 MAX_COLUMNS = 256
-"""Columns above which DuckDB takes a row as one text: it reserves memory for thousands of rows of each column."""
+"""Maximum number of columns that DuckDB parses. Wider rows are read as one text, since DuckDB reserves memory for
+thousands of rows of each column."""
 _MARKERS = ", ".join(f"'{marker}'" for marker in sorted(MISSING_MARKERS))
 
 

@@ -75,7 +75,7 @@ class JsonParser(TreeBuilder):
         return self.root
 
     def nodes(self, path: JsonPath) -> list[Node]:
-        """The root and the values to which the steps of a path lead, as far as they exist."""
+        """The root and the values along a path, as far as they exist."""
         nodes: list[Node] = []
         node = self.root
         with _TREE_LOCK:

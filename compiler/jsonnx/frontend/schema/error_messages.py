@@ -32,7 +32,7 @@ NESTED_BLOCK_HELP = "write the layer itself, with expressions if necessary; bloc
 MAX_ROOT_KEYS = 50
 """Keys of a document among which one is looked for that is meant as `blocks`."""
 MAX_CHOICES_SHOWN = 8
-"""The number of components of a kind up to which a help text names all."""
+"""Maximum number of components of a kind that a help text lists."""
 
 
 def report_error(

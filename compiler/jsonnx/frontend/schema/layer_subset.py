@@ -46,7 +46,7 @@ def _main_names() -> dict[str, str]:
 
 
 def _reachable(root: Json, definitions: Mapping[str, Json]) -> dict[str, Json]:
-    """The definitions to which the root leads, in their order."""
+    """The definitions that the root refers to, in their order."""
     found: set[str] = set()
     pending = [root]
     while pending:

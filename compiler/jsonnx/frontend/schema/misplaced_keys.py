@@ -75,7 +75,7 @@ def misplaced_key(key: str, path: JsonPath, document: Json) -> MisplacedKey | No
 
 
 def _in_section(key: str, path: JsonPath, document: Json) -> MisplacedKey | None:
-    """The section of the spec that knows a key: the one to which the fewest levels lead."""
+    """The section of the spec that knows a key: the least nested one."""
     candidates = [section for section, keys in _keys_by_section().items() if key in keys and section != path]
     if not candidates:
         return _foreign_in_section(key, path, document)

@@ -34,7 +34,7 @@ UNKNOWN_NAME_SCHEMA = {"type": "string", "minLength": 0}
 """An alternative to the known names in a schema, for names that only the document knows. Messages omit it."""
 
 MAX_ENUM_VALUES_SHOWN = 20
-"""The number of values up to which a message names all that are allowed."""
+"""Maximum number of allowed values that a message lists."""
 
 
 def schema_phrase(schema: Json) -> str:

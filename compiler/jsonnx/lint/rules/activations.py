@@ -23,10 +23,11 @@ AFFINE_LAYERS = ("Dense", "convolution")
 """Layers that are one affine map without an activation, so that two in a row are one."""
 
 MIN_SATURATING_LAYERS = {"sigmoid": 3, "hard_sigmoid": 3, "tanh": 5}
-"""Hidden layers in a row with such an activation, without a normalization, from which the gradients vanish."""
+"""Minimum number of consecutive hidden layers with such an activation, without a normalization, for vanishing
+gradients."""
 
 MIN_STACK_LAYERS = 4
-"""Layers with relu from which their initial scale matters."""
+"""Minimum number of layers with relu for their initial scale to matter."""
 
 
 @rule("no-activation")

@@ -17,11 +17,11 @@ WINDOW_LAYERS = ("convolution", "depthwise convolution", "pooling")
 """Layers whose windows read their input at regular distances."""
 
 MAX_RECEPTIVE_FIELD_FACTOR, MAX_UNREDUCED_FACTOR = 4.0, 2.0
-"""Size of the receptive field, relative to the image, beyond which most of it is padding; the second one is for layers
-at the full resolution of the image."""
+"""Maximum size of the receptive field, relative to the image. Most of a larger one is padding. The second value is for
+layers at the full resolution of the image."""
 
 MIN_DROPPED_SHARE = 0.03
-"""The share of an axis that windows leave over at its end, below which it is not reported."""
+"""Minimum share of an axis that windows leave over at its end."""
 
 ACTIVATION_LAYERS = ("Activation", "ReLU", "LeakyReLU", "PReLU", "ELU")
 BETWEEN_CONVOLUTION_AND_FLATTEN = ("pooling", *ACTIVATION_LAYERS, "Dropout", "SpatialDropout2D", "BatchNormalization")

@@ -12,7 +12,7 @@ from ..rule import Finding, rule
 from .objective import is_classification
 
 MAX_IMBALANCE = 10.0
-"""Samples of the most frequent class for each of the rarest, above which classes are reported."""
+"""Maximum ratio of the most frequent class to the rarest."""
 
 MAX_UNSCALED_VALUE = 16.0
 """Greatest value of an input that layers with weights take without scaling."""

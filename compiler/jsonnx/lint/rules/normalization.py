@@ -17,7 +17,7 @@ MIN_NORMALIZATION_MOMENTUM = 0.5
 """Moving averages with less momentum follow single batches; PyTorch's momentum is 1 minus this one."""
 
 MIN_BATCH_SIZE = 4
-"""Samples in a batch below which its mean and variance say little about the data."""
+"""Minimum batch size for its mean and variance to represent the data."""
 
 
 @rule("bias-before-normalization")

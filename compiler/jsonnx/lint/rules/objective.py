@@ -17,7 +17,7 @@ from ..rule import Finding, rule
 
 MAX_LABEL_SMOOTHING, MAX_BINARY_LABEL_SMOOTHING = 0.3, 0.2
 MIN_CLASSES, MAX_NARROW_UNITS = 10, 16
-"""Classes from which a layer of few units before them is reported, and units from which none is."""
+"""Minimum classes, and maximum units of a bottleneck."""
 
 
 def loss_path(training: Training, output: str) -> JsonPath:

@@ -12,7 +12,7 @@ from ..rule import Finding, rule
 
 LOOKUPS = ("StringLookup", "IntegerLookup", "TextVectorization")
 MAX_ALIGNMENT = 64
-"""Sizes of tables are rounded up to multiples of up to this number, for speed."""
+"""Sizes of tables are often rounded up, for speed, to a multiple of at most this number."""
 
 
 def _vocabulary(network: LintedNetwork, embedding: Call) -> tuple[Call, Any] | None:

@@ -17,7 +17,7 @@ from ..rule import Finding, rule
 
 MAX_PENALTY = 0.1
 MIN_SCHEDULE_SHARE = 0.2
-"""Share of the training below which a schedule that ends is reported."""
+"""Minimum share of the training that a schedule with an end covers."""
 
 
 def _optimizers(network: LintedNetwork) -> Iterator[tuple[JsonPath, Any]]:

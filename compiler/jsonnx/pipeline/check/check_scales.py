@@ -18,7 +18,7 @@ CHARACTERS_PER_LAYER, LAYERS_PER_CHECK = 100, 50
 """The length of a spec and each check count as layers, too, since they take time however few layers there are."""
 
 MAX_PARAMETER_CHARACTERS = MAX_SCALE_LAYERS * CHARACTERS_PER_LAYER
-"""The length up to which the parameters of scales are compared with one another."""
+"""Maximum length of the parameters of scales that are compared with one another."""
 
 MAX_NAMES_SHOWN = 4
 
@@ -104,7 +104,7 @@ def _has_errors(path: str, wrong_paths: Sequence[str]) -> bool:
 def _by_parameters(
     source: Source, scales: Mapping[str, Mapping[str, Any]], changes: Sequence[str]
 ) -> tuple[list[list[str]], list[str]]:
-    """Groups of scales at which the spec has the same parameters, without those that change none.
+    """Groups of scales that give the spec the same parameters, without scales that change none.
 
     The second result are the scales that were not compared, since all parameters together are too long.
     """

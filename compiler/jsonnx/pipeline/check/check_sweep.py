@@ -44,7 +44,7 @@ def check_sweep(
     has_validation: bool | None = None,
     max_cost: int | None = MAX_SCALE_LAYERS,
 ) -> SweepCheck:
-    """The diagnostics of a spec's search, which are none if it has none, or if the spec itself has errors.
+    """The diagnostics of a spec's search; none without a search, or if the spec itself has errors.
 
     `checked` is the spec `original` at the scale and after the changes. `has_validation` tells whether there are
     validation data, None that the spec says so. Up to `max_cost`, in layers, the values are checked, and a note says

@@ -71,7 +71,7 @@ class PredictOptions:
     """What predictions are written, and from what data."""
 
     threshold: float | None = None
-    """The probability above which a sigmoid output predicts a class; 0.5 if None."""
+    """A sigmoid output predicts a class if its probability exceeds this; 0.5 if None."""
     keep: tuple[str, ...] | None = ()
     """The columns of the data to write beside the results; None: all."""
     input_format: str | None = None

@@ -1,4 +1,4 @@
-"""Writes a RUN folder: spec, weights, model, losses and metrics, and checkpoints from which a run can be resumed."""
+"""Writes a RUN folder: spec, weights, model, losses and metrics, and checkpoints to resume the run."""
 
 from __future__ import annotations
 

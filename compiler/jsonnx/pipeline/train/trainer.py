@@ -65,7 +65,7 @@ class Trainer:
     temperatures: dict[str, float]
     """The numbers by which a calibration divided the logits, by output."""
     thresholds: dict[str, float]
-    """The probabilities above which outputs predict a class, by output; chosen by `fit`, or set in the spec."""
+    """The decision thresholds of outputs, by output; chosen by `fit`, or set in the spec."""
     weights_report: WeightsReport | None
     """The weights that were loaded and those that are missing; None if no weights were given."""
     _checked: CheckedSpec

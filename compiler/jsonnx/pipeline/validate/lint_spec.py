@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 MAX_LOCK_BYTES = 1 << 24
 SAMPLES_FOR_RANGE = 512
-"""Training samples from which the range of an input is taken."""
+"""Maximum number of training samples that the range of an input is taken from."""
 
 
 @dataclass(frozen=True)

@@ -147,7 +147,7 @@ class CallbackStates:
         self._is_test_undone = True
 
     def calling(self, event: str, arguments: tuple[Any, ...], called: int) -> None:
-        """Notes that so many callbacks have been called, or are, at an event; all of them if `called` is 0."""
+        """Records how many callbacks of the current event have run; all of them if `called` is 0."""
         self._running = (event, arguments, called) if called else None
 
 

@@ -187,7 +187,7 @@ class FitProgress:
         }
 
     def changes(self, settings: Mapping[str, Any], epochs: int) -> Iterator[str]:
-        """Why a fit of so many epochs with these settings and digests cannot resume this one."""
+        """The reasons that a fit with these epochs, settings and digests cannot resume this one."""
         for name, value in settings.items():
             previous = self.settings.get(name)
             if previous == value:

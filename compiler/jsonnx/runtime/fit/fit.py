@@ -57,7 +57,7 @@ class Fit:
     callbacks: tuple[Callback, ...]
     plateau: PlateauMonitor | None = None
     deadline: float | None = None
-    """The time of the monotonic clock at which the fit is interrupted."""
+    """The time of the monotonic clock when the fit is interrupted."""
     resumed_rate: float | None = None
     """The learning rate of the checkpoint that is resumed, unless a schedule gives it."""
     timed_out: bool = False

@@ -202,7 +202,7 @@ class PlanTrainer:
             progress.callbacks = progress.callbacks.detached()
 
     def _deadline(self) -> float | None:
-        """The time of the monotonic clock at which a fit that starts is interrupted; None without a time limit."""
+        """The time of the monotonic clock when a fit that starts is interrupted; None without a time limit."""
         limit = self.plan.training.time_limit
         return None if limit is None else time.monotonic() + limit.total_seconds
 

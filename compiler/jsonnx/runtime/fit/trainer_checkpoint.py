@@ -31,7 +31,7 @@ class SavedRun:
     progress: FitProgress | None
     """The progress of the fit; None if the checkpoint was saved outside of a fit."""
     initial_weights: str
-    """The digest of the weights from which the run started, or RANDOM_WEIGHTS."""
+    """The digest of the run's initial weights, or RANDOM_WEIGHTS."""
     differences: list[Diagnostic]
     """Warnings about versions and settings that differ from those of the run."""
 
@@ -46,7 +46,7 @@ def save_run(
 ) -> str:
     """Writes the state of a run to a file and returns its SHA-256.
 
-    `initial_weights` is the digest of the weights from which the run started; None for random ones. Raises UsageError
+    `initial_weights` is the digest of the run's initial weights; None for random ones. Raises UsageError
     `unwritable-file`; then an earlier file of that name is unchanged. Raises TypeError for a callback's state that
     cannot be saved.
     """

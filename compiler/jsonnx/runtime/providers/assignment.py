@@ -1,4 +1,4 @@
-"""Where the nodes of a model run, as the session of a provider tells: onnxruntime 1.24 and later record it."""
+"""The providers that run the nodes of a model, as its session records them in onnxruntime 1.24 and later."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ class NodeOrigins:
         self._found: dict[str, FusedOrigin | None] = {}
 
     def find(self, name: str) -> FusedOrigin | None:
-        """The origin of a node that onnxruntime runs; None if nothing tells it."""
+        """The origin of a node that onnxruntime runs; None if unknown."""
         if name not in self._found:
             self._found[name] = self._search(name)
         return self._found[name]

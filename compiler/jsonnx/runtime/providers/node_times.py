@@ -28,7 +28,7 @@ class NodeTime:
     op: str
     provider: str
     origin: FusedOrigin | None
-    """None if nothing tells it."""
+    """None if unknown."""
     seconds: float = 0.0
     executions: int = 0
     """How often it ran, which is more than once a run in a loop."""

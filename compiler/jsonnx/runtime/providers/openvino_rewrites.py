@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 RECURRENT_OPERATORS = {"GRU", "LSTM", "RNN"}
 _OPERATORS = (*RECURRENT_OPERATORS, "LayerNormalization")
 MIN_OPSET = 18
-"""The opset from which on reductions take their axes as an input."""
+"""The first opset whose reductions take their axes as an input."""
 
 
 def rewrite_model(model: bytes) -> bytes:

@@ -11,7 +11,7 @@ AUTO = "auto"
 
 
 def choice_text(taken: Provider) -> str:
-    """A sentence that tells why `auto` took this provider: why the ones before it were not taken."""
+    """The reason for the choice of `auto`: why the providers before this one were not taken."""
     runtime = load_runtime()
     order = providers_of_auto()
     before = order[: [provider.name for provider in order].index(taken.name)]

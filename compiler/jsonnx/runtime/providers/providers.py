@@ -95,7 +95,7 @@ class Provider:
 
     @property
     def captures_graphs(self) -> bool | None:
-        """Whether training steps are captured as device graphs; None if no option tells."""
+        """Whether training steps are captured as device graphs; None if no option is set."""
         name = self.record.graph_capture_option
         return next((value == "1" for option, value in self.options if option == name), None)
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 MIN_THREADED_DRAW_ELEMENTS = 1 << 14
-"""Elements of a weight from which on drawing it on another thread is faster."""
+"""Minimum size of a weight, in elements, that is drawn on another thread."""
 MASK_PROBABILITY_STEPS = 1 << 16
 """The number of probabilities a mask can have: sixteen random bits a value are drawn in half the time of thirty-two."""
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import onnxruntime
 
 MIN_EXTERNAL_BYTES = "1024"
-"""The bytes of a tensor from which on an optimized model keeps it in a file beside it."""
+"""Minimum size of a tensor, in bytes, that an optimized model keeps in a file beside it."""
 
 Event = dict[str, Any]
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from ...ir import Builder, Value
 
 MAX_CLASSES = 1000
-"""The number of classes up to which pairs of classes are counted."""
+"""Maximum number of classes for counting pairs of classes."""
 
 
 def accepts_class_indices(target: TensorType, output: TensorType) -> bool:

@@ -104,7 +104,7 @@ class PairCounts(Metric):
     """A metric of the confusion matrix: the number of samples by class of the target and by predicted class."""
 
     def class_count(self, units: int) -> int:
-        """The number of classes, for an output with so many units."""
+        """The number of classes of an output with these units."""
         raise NotImplementedError
 
     def classes(self, g: Builder, target: Value, output: Value) -> tuple[Value, Value]:

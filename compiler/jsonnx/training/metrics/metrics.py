@@ -34,7 +34,7 @@ class Metric(Component):
     higher_is_better: ClassVar[bool] = True
     """Whether higher metrics are better, which `early_stopping` needs to know."""
     counts_classes: ClassVar[bool] = True
-    """Whether the metric says how well classes are told apart, rather than how far numbers are off."""
+    """Whether the metric measures the separation of classes, not the error of numbers."""
     formula: ClassVar[str] = "totals[0] / totals[1]"
     """`result` as an expression, for the manifest of an exported training step."""
     name: str | None = attr(None, doc="Name under which the metric is reported; by default its type.")
