@@ -142,7 +142,7 @@ class FixWriter(Protocol):
         """The fix of the file, with the edits of its text; None if the file has no such fix."""
 
     def derived(self, document: Any, source_map: SourceMap) -> FixWriter:
-        """The same for another document that was derived from the file."""
+        """The writer for another document that was derived from the file."""
 
 
 def identity_source_map(path: JsonPath, key: bool) -> SourceLocation:
@@ -323,7 +323,7 @@ def suggestion(misspelled: str, known: Iterable[str]) -> str | None:
 
 
 def suggest(misspelled: str, known: Iterable[str]) -> Suggestion | None:
-    """What `suggestion` does, with the words that it proposes."""
+    """The text of `suggestion`, with the words that it proposes."""
     return suggested(misspelled, similar_words(misspelled, known))
 
 

@@ -37,7 +37,7 @@ class InputShape(NamedTuple):
     """For each size, the parameter of the block that gives it, if it is not computed."""
 
     def problem(self, type: TensorType) -> tuple[str, str | None] | None:
-        """What is wrong with the type of a value, and help; None if nothing is."""
+        """The error in the type of a value, and help; None for a valid type."""
         subject, shape = f"its input {self.input!r}", type.shape[1:]
         if len(shape) != len(self.sizes):
             rank = len(self.sizes) + 1
@@ -118,7 +118,7 @@ class Network:
     ignored_findings: Sequence[IgnoredFinding] = ()
     """The rules and warnings that the spec silences."""
     not_checked: str | None = None
-    """What could not be checked because of other errors, such as whether a layer is used."""
+    """The checks that other errors prevented, such as whether a layer is used."""
 
     @cached_property
     def added_losses(self) -> dict[str, Call]:

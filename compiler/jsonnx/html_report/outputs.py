@@ -1,4 +1,4 @@
-"""What the page shows of an output: metrics and points of curves, as JSON values, from targets and predictions."""
+"""The page's section on an output: metrics and points of curves, as JSON values, from targets and predictions."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ CONFIDENCES = np.linspace(0.0, 1.0, 101)
 
 
 class OutputKind(Enum):
-    """What an output predicts."""
+    """The kind of prediction of an output."""
 
     EXCLUSIVE = "one of several classes"
     BINARY = "whether a class holds"

@@ -15,7 +15,7 @@ import numpy as np
 MAX_PICTURE_SIDE = 256
 """Pixels; of larger pictures, rows and columns are left out."""
 MIN_FLAT_PICTURE_SIDE = 8
-"""The same for a picture that is given as a list of its pixels."""
+"""Minimum side of a picture that is given as a list of its pixels."""
 MAX_VALUES = 24
 MAX_UNNAMED_VALUES = 8
 """Values without names that have a row each."""

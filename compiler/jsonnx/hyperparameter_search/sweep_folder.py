@@ -100,7 +100,7 @@ class SweepFolder:
         return self.path / TRIALS_FOLDER / f"{number:04d}.json"
 
     def log_file(self, number: int) -> Path:
-        """What the process of a trial prints; it is kept if the trial fails."""
+        """The output of the process of a trial; it is kept if the trial fails."""
         return self.path / TRIALS_FOLDER / f"{number:04d}.log"
 
     @staticmethod

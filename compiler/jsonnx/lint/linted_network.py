@@ -26,7 +26,7 @@ ABSENT = object()
 
 @dataclass(frozen=True)
 class DataFacts:
-    """What rules may know of the data."""
+    """The facts about the data that rules may use."""
 
     sample_counts: Mapping[str, int] = field(default_factory=dict)
     """Samples by part of the data, such as `train`."""

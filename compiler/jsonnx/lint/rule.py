@@ -15,7 +15,7 @@ FindingSeverity = Literal["warning", "note"]
 
 
 class Finding(NamedTuple):
-    """What a rule finds at a path of the flat document."""
+    """A finding of a rule at a path of the flat document."""
 
     path: JsonPath
     message: str

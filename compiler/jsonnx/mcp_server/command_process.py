@@ -24,7 +24,7 @@ QUICK_SECONDS, LONG_SECONDS = 120, 3_600
 
 
 class CommandResult(NamedTuple):
-    """What a command printed, and its exit status."""
+    """The output of a command, and its exit status."""
 
     status: int
     stdout: bytes

@@ -232,7 +232,7 @@ class Tools:
     async def _diagnostics(
         self, command: str, spec: str, changes: Sequence[str], scale: str | None, options: Sequence[str] = ()
     ) -> list[dict[str, Any]]:
-        """What a command that prints diagnostics says about a spec."""
+        """The diagnostics that a command prints about a spec."""
         arguments = ["--format=json", *options, *_overrides(changes, scale)]
         result = await self._run_on_spec(command, spec, arguments)
         value: list[dict[str, Any]] = json_of(result._replace(status=0))

@@ -26,7 +26,7 @@ class AssignedColumns(NamedTuple):
 
 
 class ColumnError(NamedTuple):
-    """What is wrong with an `x`, `y` or `sample_weight` of a spec."""
+    """An error in an `x`, `y` or `sample_weight` of a spec."""
 
     code: str
     message: str
@@ -101,7 +101,7 @@ def weight_columns(setting: Any, outputs: Collection[str]) -> dict[str, Assigned
 
 
 def column_errors(setting: Any, key: str, names: Collection[str]) -> Iterator[ColumnError]:
-    """What is wrong with an `x`, `y` or `sample_weight`; `names` are the names of the inputs or of the outputs with a
+    """The first error in an `x`, `y` or `sample_weight`; `names` are the names of the inputs or of the outputs with a
     target."""
     path = ("training", "data", key)
     if isinstance(setting, Mapping):

@@ -20,7 +20,7 @@ class RunPaths:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.run_info = folder / "run.json"
-        """What the run was made from, and its results. A folder without it has no run."""
+        """The inputs of the run, and its results. A folder without it has no run."""
         self.execution = folder / "execution.json"
         """When, where and with what it ran."""
         self.source_spec = folder / "spec.source.json"

@@ -107,7 +107,7 @@ class ExecutionProvider:
     library: str | None = None
     """The part of onnxruntime that is loaded only when a session needs it, such as `providers_cuda`."""
     message_prefix: str | None = None
-    """What begins the provider's own text within a message of onnxruntime."""
+    """The beginning of the provider's own text within a message of onnxruntime."""
 
     @property
     def session_entry_prefix(self) -> str:

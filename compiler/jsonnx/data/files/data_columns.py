@@ -57,7 +57,7 @@ def check_columns_exist(
 
 
 def _header_hint(names: Sequence[str]) -> str:
-    """What else may be wrong with a header that lacks a column: it may be a row of values, or repeat a name."""
+    """Further errors of a header that lacks a column: it may be a row of values, or repeat a name."""
     if any(name.replace(".", "", 1).isdecimal() for name in names):
         return "; if the first line is a row of values, write one with the names of the columns above it"
     repeated = next((name for name in names if list(names).count(name) > 1), None)
@@ -128,7 +128,7 @@ def _is_misspelling(name: str, column: str) -> bool:
 
 
 def column_request(key: str, data_spec: DataSpec, accepts_missing: bool = False) -> ColumnRequest:
-    """What the values of the columns of an input or a target are to be."""
+    """The requested values of the columns of an input or a target."""
     return ColumnRequest(
         data_spec.type_of(key),
         data_spec.class_labels(key),

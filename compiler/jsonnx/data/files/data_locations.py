@@ -63,8 +63,8 @@ def located_at(source: SpecSource, position: JsonPath | None) -> Iterator[None]:
 
 
 def items_of_spec(data: DataSection, part: str, source: SpecSource) -> list[DataItem]:
-    """What the spec names for a part of its data. Raises CompileError for an unsafe path, UsageError for a folder that
-    cannot be read or a pattern that matches nothing."""
+    """The files and folders that the spec names for a part of its data. Raises CompileError for an unsafe path,
+    UsageError for a folder that cannot be read or a pattern that matches nothing."""
     items = []
     for name, position in data.files(part):
         with located_at(source, position):
@@ -83,7 +83,7 @@ def _item_of_spec(path: str, position: JsonPath, source: SpecSource) -> DataItem
 
 
 def items_of_user(path: str | os.PathLike[str], source: SpecSource = NO_SPEC) -> list[DataItem]:
-    """What a user names: a file, a folder, or the files that match a pattern. Raises UsageError."""
+    """The locations that a user names: a file, a folder, or the files that match a pattern. Raises UsageError."""
     with located_at(source, None):
         return [_item_of_user(name, source) for name in expand_user_path(os.fspath(path))]
 

@@ -27,7 +27,7 @@ class FeedError(ValueError):
 
 
 class MediaError(ValueError):
-    """What is wrong with an image or a recording, with a code and help."""
+    """An error of an image or a recording, with a code and help."""
 
     def __init__(self, code: str, reason: str, help: str | None = None) -> None:
         super().__init__(reason)

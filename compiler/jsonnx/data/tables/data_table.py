@@ -12,7 +12,7 @@ from ..samples.validate_arrays import LocateElement
 
 
 class ColumnRequest(NamedTuple):
-    """What the values of a column are to be."""
+    """The requested values of a column."""
 
     type: TensorType
     labels: Sequence[str] | None = None

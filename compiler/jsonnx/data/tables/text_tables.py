@@ -1,4 +1,4 @@
-"""What the readers of tables of text share: decoding, and errors of missing values."""
+"""Functions that the readers of tables of text share: decoding, and errors of missing values."""
 
 from __future__ import annotations
 

@@ -205,7 +205,7 @@ class Scope:
         return Step(path, body, invalid_paths=invalid_paths)
 
     def _repetitions(self, raw: Mapping[str, Json], path: JsonPath) -> int:
-        """How often an entry is repeated; 1 if its `repeat` is invalid, which is reported."""
+        """The number of repetitions of an entry; 1 if its `repeat` is invalid, which is reported."""
         if "repeat" not in raw:
             return 1
         path, invalid_paths = (*path, "repeat"), list[JsonPath]()

@@ -45,7 +45,7 @@ def foreign_name_help(kind: str, name: str, known: Collection[str]) -> str | Non
 
 
 def foreign_name(kind: str, name: str, known: Collection[str]) -> Suggestion | None:
-    """What to write in place of the name of a component of another program; None for an unknown name.
+    """The replacement of the name of a component of another program; None for an unknown name.
 
     The replacement is the name of a component, or an object with `...` for values that the user must choose. `kind` is
     that of the component, such as `layer`, and `known` are the names that exist.
@@ -110,7 +110,7 @@ def foreign_key_help(key: str, known: Mapping[str, object] | Collection[str]) ->
 
 
 def key_correction(key: str, known: Mapping[str, object] | Collection[str]) -> KeyCorrection | None:
-    """What to write in place of a key of another program, in an object with these known keys, or None."""
+    """The help for a key of another program, in an object with these known keys, or None."""
     if replaced := replaced_keys(key, known):
         return KeyCorrection(f"write {' and '.join(map(repr, replaced))}", replaced)
     from .foreign_names import NEEDLESS_KEYS, REDUNDANT

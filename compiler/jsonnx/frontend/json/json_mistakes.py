@@ -251,7 +251,7 @@ _IN_STRING = _mistakes(
 TRAILING_COMMA = Mistake(re.compile(","), "a trailing comma", "remove it", _removed)
 
 Place = Literal["document", "value", "key", "colon", "separator", "string", "end"]
-"""What is expected; `document` is the value of a document, `end` the end of the text, `string` that of a string."""
+"""The expected value; `document` is the value of a document, `end` the end of the text, `string` that of a string."""
 
 MISTAKES: dict[Place, list[Mistake]] = {
     "document": _FOR_DOCUMENT,

@@ -20,7 +20,7 @@ NETWORK: JsonPath = ()
 """The scope of the network; the scope of a block is its path."""
 
 ReferenceKind = Literal["source", "use", "output", "input", "pattern", "weight-pattern", "figure", "type"]
-"""What a reference names: `source`: values, in `from`, as a name, `name.output` or a pattern of these; `use`: a layer;
+"""The kind of a reference: `source`: values, in `from`, as a name, `name.output` or a pattern of these; `use`: a layer;
 `output` and `input`: a value of the network; `pattern` and `weight-pattern`: layers, or their weights, that match;
 `figure`: a metric or a loss, whose name may contain that of an output; `type`: a block."""
 

@@ -17,7 +17,7 @@ from .schema import definition
 from .schema_paths import allows_items
 
 NO_VALUE: Any = object()
-"""What is returned where no value is certain."""
+"""The result where no value is certain."""
 
 _PYTHON_CONSTANTS = {"true": True, "false": False, "none": None, "null": None}
 

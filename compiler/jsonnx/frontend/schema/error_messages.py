@@ -95,7 +95,7 @@ def _report_invalid_value(error: ValidationError, document: Json, report: Report
 
 
 def _expected(error: ValidationError) -> str:
-    """What a schema allows, as a phrase."""
+    """The values that a schema allows, as a phrase."""
     if error.validator == "const":
         return short_repr(error.validator_value)
     if error.validator in ("type", "anyOf"):

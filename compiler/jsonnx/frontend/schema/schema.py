@@ -413,6 +413,6 @@ def _typed_object(registry: Registry, *, closed: bool, extra_properties: Mapping
 
 
 def training_key_doc(name: str) -> str | None:
-    """What a key of `training` means; None for another name."""
+    """The description of a key of `training`; None for another name."""
     attribute = Training.attributes.get(name)
     return None if attribute is None else attribute.doc

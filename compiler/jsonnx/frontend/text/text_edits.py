@@ -153,7 +153,7 @@ def _key_text(text: str, children: Sequence[_Child], key: str) -> str:
 
 
 def _separator(text: str, container: Node, children: Sequence[_Child], number: int) -> str:
-    """What to write between a new entry and its neighbour: what stands between others of the container."""
+    """The text between a new entry and its neighbour: the text between others of the container."""
     if len(children) > 1:
         after = min(max(number, 1), len(children) - 1)
         return text[children[after - 1].value.end : children[after].start]

@@ -116,7 +116,7 @@ def dropped_pixels(network: LintedNetwork) -> Iterator[Finding]:
 
 
 def _remainder(windows: SlidingWindows, sizes: list[Any]) -> tuple[int, int] | None:
-    """How many elements at the end of an axis no window reads, and its size."""
+    """The number of elements at the end of an axis that no window reads, and the axis' size."""
     if windows.padding != "valid":
         return None
     for span, stride, size in zip(windows.spans, windows.strides, sizes, strict=True):

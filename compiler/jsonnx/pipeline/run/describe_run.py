@@ -68,7 +68,7 @@ def start_info(
 
 
 def _environment(trainer: Trainer) -> RunInfo:
-    """What a run is executed by: threads, versions, and the machine."""
+    """The execution environment: threads, versions, and the machine."""
     environment = trainer.environment()
     versions = {name: environment[name] for name in ("jsonnx", "onnx", "onnxruntime", "numpy")}
     return {

@@ -42,7 +42,7 @@ from .trained_model import spec_from_metadata
 
 
 class Subject(NamedTuple):
-    """What is placed: the graph of a spec, or a model."""
+    """The graph of a spec, or a model, whose nodes are placed."""
 
     title: str
     content: Graph | onnx.ModelProto

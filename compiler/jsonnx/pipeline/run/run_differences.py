@@ -16,7 +16,7 @@ DEFAULTS: Mapping[str, Any] = {
 
 
 def input_differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
-    """What differs in data, seed, overrides and initial weights. Both are the keys of a run, as in `run.json`."""
+    """Differences in data, seed, overrides and initial weights. Both are the keys of a run, as in `run.json`."""
     yield from _data_differences(_object(before, "data"), _object(now, "data"))
     if before.get("initial_weights", now.get("initial_weights")) != now.get("initial_weights"):
         yield "the initial weights are others"

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ..train.trainer import Trainer
 
 MAX_END_SECONDS = 60.0
-"""How long the end of a run waits for trackers that have not written all metrics yet."""
+"""Maximum time that the end of a run waits for trackers to write all metrics."""
 FAILED = "failed"
 """The state of a run that an error ended, beside those of `run.json`."""
 TAG_KEYS = ("spec", "name", "provider", "scale", "spec_sha256", "git_revision")
@@ -153,7 +153,7 @@ def _error(message: str) -> Diagnostic:
 
 
 def run_tags(values: Mapping[str, Any]) -> dict[str, str]:
-    """What describes a run, of the values of its `run.json`."""
+    """The values of `run.json` that describe a run."""
     return {f"jsonnx.{key}": str(values[key]) for key in TAG_KEYS if values.get(key) is not None}
 
 

@@ -1,4 +1,4 @@
-"""What differs between the spec that a run was started with and the spec that it is resumed with."""
+"""Differences between the spec that a run was started with and the spec that it is resumed with."""
 
 from __future__ import annotations
 

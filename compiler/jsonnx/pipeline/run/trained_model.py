@@ -68,7 +68,7 @@ INPUT_FORMATS = ("csv", "tsv", "json", "jsonl")
 
 @dataclass(frozen=True)
 class PredictOptions:
-    """What predictions are written, and from what data."""
+    """The choice of predictions, and their data."""
 
     threshold: float | None = None
     """A sigmoid output predicts a class if its probability exceeds this; 0.5 if None."""

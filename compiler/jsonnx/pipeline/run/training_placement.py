@@ -13,7 +13,7 @@ COMPUTE_OPERATORS = {"Attention", "Conv", "ConvTranspose", "Einsum", "Gemm", "GR
 """Operators that take most of the time of a step, whatever is copied for them. Those that compute with texts are left
 out: they are on the CPU for every provider."""
 MIN_LARGE_COPY_BYTES = 1 << 20
-"""What is copied for a node that is large for another reason: copying takes about as long as 100 small kernels."""
+"""Copies above this size make a node count as large: copying takes about as long as 100 small kernels."""
 MAX_NAMED_NODES = 5
 
 

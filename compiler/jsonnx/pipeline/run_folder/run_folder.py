@@ -216,7 +216,7 @@ class RunFolder:
             sync_file(path)
 
     def sync_steps(self) -> None:
-        """The same for the lines of steps."""
+        """Writes the lines of `steps.jsonl` from the memory of the system to the disk."""
         sync_file(self.paths.steps)
 
     def _append(self, path: Path, line: bytes, header: bytes = b"") -> None:

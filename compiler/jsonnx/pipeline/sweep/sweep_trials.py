@@ -23,7 +23,7 @@ MIN_TRIALS_FOR_STATUS = 200
 
 
 class TrialSpec(NamedTuple):
-    """What the check of a trial's spec has found."""
+    """The results of the check of a trial's spec."""
 
     digest: str
     seed: int

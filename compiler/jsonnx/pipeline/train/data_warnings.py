@@ -123,7 +123,7 @@ def _check_split_classes(
 def _validation_error(
     counts: ClassCounts, held_out: ClassCounts, output: str, is_split: bool, is_ordered: bool, labels: Sequence[str]
 ) -> str | None:
-    """What is wrong with the classes of the validation data: training lacks many of them, or the samples are sorted."""
+    """A problem of the classes of the validation data: training lacks many of them, or the samples are sorted."""
     unseen = sorted(held_out.keys() - counts.keys())
     total = sum(held_out.values())
     lacks_classes = sum(held_out[number] for number in unseen) >= MIN_UNSEEN_FRACTION * total

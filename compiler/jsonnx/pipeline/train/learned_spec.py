@@ -38,7 +38,7 @@ def with_learned(checked: CheckedSpec, train: Dataset) -> CheckedSpec:
 
 
 def learned_notes(checked: CheckedSpec, train: Dataset) -> list[Diagnostic]:
-    """What the training data determine and the spec does not say, as notes."""
+    """Notes about values that the training data determine and the spec does not have."""
     report = checked.new_report()
     for output, labels in train.data_spec.labels.items():
         if output not in checked.network.labels:

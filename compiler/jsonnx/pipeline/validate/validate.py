@@ -44,7 +44,7 @@ class Validation:
 
 @dataclass(frozen=True)
 class ValidationOptions:
-    """What is checked besides the spec itself."""
+    """The checks to make besides the spec itself."""
 
     scale: str | None = None
     """One of the spec's scales; None for its own parameters and every scale."""

@@ -20,7 +20,7 @@ SAVING_EVENTS = ("on_train_batch_end", "on_epoch_end")
 
 
 class SavedStates(NamedTuple):
-    """What a checkpoint has of the callbacks of its fit."""
+    """The contents of a checkpoint about the callbacks of its fit."""
 
     states: Mapping[str, dict[str, Any]] = {}
     """The states that are not empty, by the callback's key."""

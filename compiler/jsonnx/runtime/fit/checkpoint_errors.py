@@ -1,4 +1,4 @@
-"""What prevents a run from being resumed from a checkpoint: another spec, seed, weights, arrays or environment."""
+"""Reasons that a run cannot be resumed from a checkpoint: another spec, seed, weights, arrays or environment."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ RANDOM_WEIGHTS = "random"
 
 
 def run_errors(plan: TrainingPlan, initial_weights_digest: str | None, state: Mapping[str, Any]) -> Iterator[str]:
-    """What differs between the run of a checkpoint's state and a run of the plan with these initial weights.
+    """Differences between the run of a checkpoint's state and a run of the plan with these initial weights.
 
     Without a digest, any initial weights will do.
     """

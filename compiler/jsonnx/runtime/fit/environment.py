@@ -34,7 +34,7 @@ def run_environment(provider: str, threads: int, fast: bool) -> dict[str, Any]:
 
 
 def environment_changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
-    """What differs between two environments, as clauses of a sentence."""
+    """Differences between two environments, as clauses of a sentence."""
     for name in dict.fromkeys([*now, *before]):
         if before.get(name) == now.get(name):
             continue

@@ -320,7 +320,7 @@ class PlanTrainer:
     def _check_resumed(
         self, samples: Dataset | BatchStream, validation: Dataset | BatchStream | None, settings: FitSettings
     ) -> None:
-        """The same for samples with the weights of their classes."""
+        """Raises CompileError as `check_resumed_fit` does, for samples with the weights of their classes."""
         if self._progress is None:
             return
         current = {**settings.fixed, **data_digests(samples, validation)}

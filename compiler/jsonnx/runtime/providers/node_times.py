@@ -31,7 +31,7 @@ class NodeTime:
     """None if unknown."""
     seconds: float = 0.0
     executions: int = 0
-    """How often it ran, which is more than once a run in a loop."""
+    """The number of its runs, more than one in a loop."""
     device_seconds: float | None = None
     """The time that a device measured for its kernels; None without one. Then `seconds` is that of starting them."""
 

@@ -78,7 +78,7 @@ class _Sources:
 
     def __init__(self) -> None:
         self._origins: dict[str, Any] = {}
-        """What a value equals that OpenVINO does not compute anew: a key, by its name."""
+        """Keys of values that OpenVINO does not compute anew, by name; equal values have equal keys."""
         self._latest: dict[Any, str] = {}
         """The sequence that the latest recurrent node read, by the key of the tensor that it equals."""
 

@@ -1,4 +1,4 @@
-"""What the provider `auto` took, and why."""
+"""The provider that `auto` took, and the reason."""
 
 from __future__ import annotations
 

@@ -25,8 +25,8 @@ Event = dict[str, Any]
 
 @dataclass(frozen=True)
 class SessionRecord:
-    """What a session recorded: the model that it was created from, the model after onnxruntime's optimizations, and the
-    events of the profiler."""
+    """The records of a session: the model that it was created from, the model after onnxruntime's optimizations, and
+    the events of the profiler."""
 
     model: onnx.ModelProto
     optimized_model: onnx.ModelProto | None

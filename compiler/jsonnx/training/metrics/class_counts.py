@@ -46,7 +46,7 @@ def trailing_ones(g: Builder, weights: Value, rank: int) -> Value:
 
 
 def weighted_counts(g: Builder, index: Value, shape: tuple[int, ...], weights: Value | None = None) -> Value:
-    """How often each index of a tensor of this shape occurs, or the sum of its weights.
+    """The number of occurrences of each index of a tensor of this shape, or the sum of its weights.
 
     `index` counts the elements of the tensor in row-major order; numbers outside of it are not counted. `weights`
     broadcast to `index`.

@@ -101,7 +101,7 @@ class ThresholdMetric(Metric):
         return target, scores
 
     def _weights(self, g: Builder, scores: Value, mask: Value | None) -> Value | None:
-        """What each score counts; None if all count the same."""
+        """The weight of each score; None if all count the same."""
         return mask
 
     def _bucket(self, g: Builder, scores: Value) -> Value:
