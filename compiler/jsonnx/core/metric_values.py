@@ -32,7 +32,7 @@ def is_number(value: Any) -> bool:
 
 
 def finite_or_none(value: Any) -> float | None:
-    """A number from a file; None for NaN, infinity, and what is no number."""
+    """A number from a file; None for NaN, infinity, and anything else."""
     return float(value) if is_number(value) and isfinite(value) else None
 
 

@@ -51,7 +51,7 @@ class Record(NamedTuple):
 
 
 class TrainingOption(NamedTuple):
-    """An option by its name, which is that of a field of TrainingOptions."""
+    """An option by its name, which is a field of TrainingOptions."""
 
     name: str
     default: Any

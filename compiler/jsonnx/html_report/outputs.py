@@ -22,7 +22,7 @@ from .json_values import rounded
 from .regression import histogram, regression_scores, scatter_sample
 
 MAX_MATRIX_CLASSES = 25
-"""Classes that a confusion matrix shows; of more, those with the most errors."""
+"""Maximum number of classes in a confusion matrix: the classes with the most errors."""
 MAX_CURVE_CLASSES = 10
 MAX_CONFUSIONS = 15
 MAX_UNITS = 6

@@ -1,4 +1,4 @@
-"""Pruning by Optuna: after which epoch a trial ends early, from its metric so far and that of other trials."""
+"""Pruning by Optuna: after which epoch a trial ends early, from its metric so far and the metrics of other trials."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Pruner:
     """
 
     def __init__(self, section: PruningSection, epochs: int, is_maximized: bool) -> None:
-        """`epochs` are those of the spec with its own values. Raises UsageError `missing-package`."""
+        """`epochs` is the spec's number, with its own values. Raises UsageError `missing-package`."""
         self._optuna = optuna = require_optuna(f"pruning by {section.method!r}")
         self._trials: list[Any] = []
         self._epochs_reported = Counter[int]()

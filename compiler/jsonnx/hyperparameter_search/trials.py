@@ -59,7 +59,7 @@ class Trial:
     """The `told` of the last trial that had ended when this one was proposed; 0 if none had."""
     state: str = RUNNING
     value: float | None = None
-    """The metric, or its mean over all runs; that of the original for a duplicate."""
+    """The metric, or its mean over all runs; the original's for a duplicate."""
     told: int | None = None
     """This trial's place in the order in which trials ended, from 1; None while it runs."""
     duplicate_of: int | None = None

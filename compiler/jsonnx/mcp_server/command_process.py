@@ -20,7 +20,7 @@ MAX_MESSAGE_CHARACTERS = 4_000
 """Of what a failed command prints to standard error, the last characters that its diagnostic contains."""
 
 QUICK_SECONDS, LONG_SECONDS = 120, 3_600
-"""Time limits of commands: of those that read a spec, and of those that run a model."""
+"""Time limits of commands that read a spec, and of commands that run a model."""
 
 
 class CommandResult(NamedTuple):

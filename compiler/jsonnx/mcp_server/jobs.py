@@ -127,7 +127,7 @@ class Jobs:
         return [*self._jobs.values()]
 
     def close(self) -> None:
-        """Ends all jobs: those that run may write a checkpoint first. Removes what they printed."""
+        """Ends all jobs. Running ones may write a checkpoint first. Removes what they printed."""
         for job in self._jobs.values():
             job.ask_to_stop()
         deadline = time.monotonic() + STOP_SECONDS

@@ -52,7 +52,7 @@ def fit_settings(
     steps_per_epoch: int | None = None,
     validation_freq: Any = 1,
 ) -> FitSettings:
-    """The settings that arguments of a fit give; None stands for those of the spec. Raises TypeError, ValueError."""
+    """The settings that arguments of a fit give; None stands for the spec's. Raises TypeError, ValueError."""
     return FitSettings(
         training.batch_size if batch_size is None else require_integer("batch_size", batch_size, minimum=1),
         training.epochs if epochs is None else require_integer("epochs", epochs, minimum=0),

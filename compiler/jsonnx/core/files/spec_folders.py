@@ -239,7 +239,7 @@ def open_data_file(path: str | os.PathLike[str]) -> IO[bytes]:
 
 
 def _missing_file_text(path: Path, others: str = "") -> str:
-    """The folder in which a file is missing, and the data files there: those with similar names, or else the first."""
+    """The folder in which a file is missing, and the data files there, with similar names, or else the first ones."""
     folder = path.parent
     if not folder.is_dir():
         return f"there is no folder {display_path(Path(os.path.abspath(folder)))!r}{others}"

@@ -1,4 +1,4 @@
-"""The limits on the cost of a network and its model: those of the spec's `budget` and those of options."""
+"""The limits on the cost of a network and its model, from the spec's `budget` and from options."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _PARSERS = {
 
 @dataclass(frozen=True)
 class Budget:
-    """The limits by key of the budget; those that are not limited are missing."""
+    """The limits by key of the budget, without keys that are not limited."""
 
     limits: Mapping[str, Any] = field(default_factory=dict)
     batch_size: int = 1
@@ -56,7 +56,7 @@ class Budget:
         return any(key in self.limits for key in MODEL_LIMITS)
 
     def path(self, key: str) -> JsonPath:
-        """The path of a limit in the spec; that of the document if an option gave it."""
+        """The path of a limit in the spec; the document's path if an option gave it."""
         return () if key in self.from_options else (BUDGET_KEY, key)
 
     def limit_text(self, key: str) -> str:

@@ -262,7 +262,7 @@ def _inline_vocabularies(
 def _opener(
     source: Source, report: Report, buffers: Buffers, open_named: NamedFileOpener | None
 ) -> Callable[[str, JsonPath], IO[bytes] | None]:
-    """A function that opens files below the spec's folder, and reports those that cannot be opened."""
+    """A function that opens files below the spec's folder, and reports files that cannot be opened."""
     folder = Path(source.file or STDIN_NAME).parent
     open_file = open_named or partial(open_beneath, folder)
 

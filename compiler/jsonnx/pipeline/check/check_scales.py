@@ -31,7 +31,7 @@ def check_scales(
 ) -> list[Diagnostic]:
     """The diagnostics that a spec has only at some of its scales, and a note if there are too many to check.
 
-    `base` are the diagnostics without a scale, `diagnostics_of` returns those of the spec at one scale.
+    `base` are the diagnostics without a scale, `diagnostics_of` returns the spec's diagnostics at one scale.
     """
     scales = _scales(source.value, [item.path for item in base if item.path.startswith("$.scales")])
     groups, unchecked = _by_parameters(source, scales, changes)
@@ -81,7 +81,7 @@ def _by_key(diagnostics: Sequence[Diagnostic]) -> dict[_Key, Diagnostic]:
 
 
 def _scales(document: Any, wrong_paths: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """The parameter values of every scale, without those that are reported already or belong to no parameter."""
+    """The parameter values of every scale, without values that are reported already or belong to no parameter."""
     scales = document.get("scales") if isinstance(document, dict) else None
     parameters = document.get("parameters") if isinstance(document, dict) else None
     if not isinstance(scales, dict) or not isinstance(parameters, dict):

@@ -50,7 +50,7 @@ class SweepPlan:
         return with_overrides(self.original, self.scale, self.changes)[0]
 
     def values_of_run(self, values: Values, fold: int | None) -> Values:
-        """The values of a trial, and those that select a fold of the cross-validation."""
+        """The values of a trial, and the values that select a fold of the cross-validation."""
         if self.section.folds is None or fold is None:
             return values
         return {f"{SPLIT_PATH}.folds": self.section.folds, f"{SPLIT_PATH}.fold": fold, **values}

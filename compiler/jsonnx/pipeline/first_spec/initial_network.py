@@ -99,7 +99,7 @@ def _add_layer(network: InitialNetwork, name: str, type: str, source: str | list
 
 
 def _number_features(network: InitialNetwork, columns: Sequence[RecognisedColumn]) -> list[str]:
-    """One input for all columns of numbers, and one for those with missing numbers."""
+    """One input for all columns of numbers, and one for columns with missing numbers."""
     features = []
     for has_missing, stacked_name in ((False, "numbers"), (True, "numbers_with_gaps")):
         names = [column.name for column in columns if column.kind == "number" and column.has_missing == has_missing]

@@ -1,4 +1,4 @@
-"""The samples that a report shows: those with the worst and those with the most typical predictions."""
+"""The samples that a report shows: with the worst and with the most typical predictions."""
 
 from __future__ import annotations
 

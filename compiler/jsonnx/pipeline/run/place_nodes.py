@@ -186,7 +186,8 @@ def _source_paths_in_model(model: onnx.ModelProto) -> dict[str, str]:
 
 
 def _source_paths(checked: CheckedSpec) -> dict[str, str]:
-    """The paths of layers in the spec, by those in the flat document; for a block of the library, that of its use."""
+    """The paths of layers in the spec, by their paths in the flat document; for a block of the library, the path of its
+    use."""
     document: Any = checked.network.flat_document
     flat_paths = [("layers", index) for index in range(len(document["layers"]))]
     return {path_text(path): path_text(checked.source_path(path)) for path in flat_paths}

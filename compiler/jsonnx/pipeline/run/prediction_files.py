@@ -38,8 +38,8 @@ class Predictions:
     def columns(self) -> Iterator[tuple[str, Sequence[Any]]]:
         """The columns of a table with one row a sample.
 
-        First those of the data file; one that is called like a result gets the name `data: NAME`. Then of each output
-        the class, if it has classes, and its numbers, named by the classes (`NAME: CLASS`) or numbered.
+        First the columns of the data file; one that is called like a result gets the name `data: NAME`. Then of each
+        output the class, if it has classes, and its numbers, named by the classes (`NAME: CLASS`) or numbered.
         """
         results = list(self._result_columns())
         names = {name for name, _ in results}

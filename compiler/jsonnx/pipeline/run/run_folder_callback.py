@@ -93,7 +93,7 @@ class RunFolderCallback(Callback):
             self.end_error = error
 
     def finish(self) -> None:
-        """Writes metrics if that has failed. Raises UsageError `unwritable-file`, also that of the last checkpoint."""
+        """Writes metrics if that has failed. Raises UsageError `unwritable-file`, also for the last checkpoint."""
         if self.lacks_metrics:
             self._rewrite_metrics()
         self.write_steps()
@@ -101,7 +101,7 @@ class RunFolderCallback(Callback):
             raise self.end_error
 
     def write_steps(self) -> None:
-        """Writes the metrics of the steps since the last call, in place of those that an earlier process has left."""
+        """Writes the metrics of the steps since the last call, in place of lines that an earlier process has left."""
         if self.first_step is not None:
             self.run.remove_steps_after(self.first_step)
             self.first_step = None

@@ -16,9 +16,9 @@ from .run_warnings import Warn
 
 
 def resumed_trainer(checked: CheckedSpec, options: TrainingOptions, warn: Warn) -> Trainer:
-    """A trainer whose weights will be replaced by those of a checkpoint.
+    """A trainer whose weights will be replaced by a checkpoint's.
 
-    Its initial weights are read only to be compared with those that the run started from; if their file is gone, the
+    Its initial weights are read only to be compared with the run's; if their file is gone, the
     run goes on without. Which of them fitted was decided at the start.
     """
     training = checked.network.training

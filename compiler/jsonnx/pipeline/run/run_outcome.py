@@ -24,9 +24,9 @@ class Outcome:
     split_counts: Mapping[str, int] = field(default_factory=dict)
     """The number of samples of each part of the spec's `split`."""
     is_locked: bool = False
-    """Whether the weights are those of the lock file, bit for bit."""
+    """Whether the weights equal the lock file's, bit for bit."""
     restores_best: bool = False
-    """Whether the weights are those of the best epoch."""
+    """Whether the weights are the best epoch's."""
 
     @property
     def exit_status(self) -> int:

@@ -27,15 +27,15 @@ if TYPE_CHECKING:
 MAX_END_SECONDS = 60.0
 """Maximum time that the end of a run waits for trackers to write all metrics."""
 FAILED = "failed"
-"""The state of a run that an error ended, beside those of `run.json`."""
+"""The state of a run that an error ended, besides the states of `run.json`."""
 TAG_KEYS = ("spec", "name", "provider", "scale", "spec_sha256", "git_revision")
 PARAMETER_SECTIONS = ("parameters", "training")
 UNTRACKED_KEYS = ("data", "trackers")
-"""Keys of `training` that are no parameters of the training."""
+"""Keys of `training` that do not influence the training."""
 
 
 def selected_trackers(in_spec: Sequence[Tracker], names: Sequence[str]) -> tuple[Tracker, ...]:
-    """The trackers of a spec, and those that are named besides."""
+    """The trackers of a spec, and trackers that are named besides."""
     trackers = {tracker.type_name: tracker for tracker in in_spec}
     for name in names:
         tracker: Any = TRACKERS.by_name[name]()

@@ -69,7 +69,7 @@ def _list_changes(old: list[Any], new: list[Any], path: JsonPath) -> Iterator[Sp
 
 
 def change_texts(run_spec: Path, checked: CheckedSpec) -> list[str]:
-    """The values of a spec that differ from those of the spec in a RUN folder; none if that one is damaged."""
+    """The values of a spec that differ from the spec in a RUN folder; none if that one is damaged."""
     try:
         before = read_spec(run_spec).value
     except (CompileError, UsageError):

@@ -270,7 +270,7 @@ def require_spec(checked: CheckedSpec | None, model: str) -> CheckedSpec:
 
 
 def checked_spec_of(session: Session, model: str) -> CheckedSpec | None:
-    """The spec in a model, checked; None if it has none. Raises CompileError if it is not that of the model."""
+    """The spec in a model, checked; None if it has none. Raises CompileError if it does not belong to the model."""
     if SPEC_KEY not in session.metadata:
         return None
     # Checked as a value, without positions: they would refer to the metadata, which is not a file of the user.

@@ -139,7 +139,7 @@ class _PreparedRun:
     start_time: float
 
     def check_lock(self, lock: LockedRun) -> None:
-        """Raises CompileError if the run cannot be that of the lock file; warns if its last bits may differ."""
+        """Raises CompileError if the run cannot be the lock file's; warns if its last bits may differ."""
         run_info = self._info()
         lock.require_inputs(run_info)
         self.warn(lock.environment_warnings(run_info))

@@ -54,7 +54,7 @@ class Run:
 
     @property
     def data_folder(self) -> Path:
-        """The folder that the paths of the spec's data refer to: that of the spec's file."""
+        """The folder that the paths of the spec's data refer to: the folder of the spec's file."""
         return Path(os.path.normpath(self.folder.resolve() / self._text("data_folder")))
 
     @cached_property
@@ -286,7 +286,7 @@ class Run:
         }
 
     def plot(self, names: Sequence[str] | None = None) -> list[Any]:
-        """Draws a chart for each loss and metric by epoch, or for those of `names`. Returns matplotlib's axes.
+        """Draws a chart for each loss and metric by epoch, or only for `names`. Returns matplotlib's axes.
 
         Raises UsageError without matplotlib, ValueError for an unknown name.
         """

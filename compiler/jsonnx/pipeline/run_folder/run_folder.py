@@ -119,7 +119,7 @@ class RunFolder:
 
     @property
     def existing_files(self) -> list[Path]:
-        """The files of a run that are in the folder, but for those of a run that was killed before it started: a first
+        """The files of a run in the folder, except files of a run that was killed before it started: a first
         checkpoint, and what is written between that and `run.json`. Raises UsageError `unreadable-file`."""
         first = self.paths.checkpoint(0)
         checkpoints = [path for path in self.checkpoints() if path != first]
@@ -277,7 +277,7 @@ class RunFolder:
         self._digests[path.name] = trainer.save_checkpoint(path)
 
     def _write_manifest(self, paths: Iterable[Path]) -> None:
-        """Lists those of these files that exist. Files of an earlier process are read: it may have been killed before
+        """Lists the existing ones of these files. Files of an earlier process are read: it may have been killed before
         it wrote the manifest."""
         present = [path for path in paths if file_exists(path)]
         self._digests = {path.name: self._digests.get(path.name) or _digest(path) for path in present}

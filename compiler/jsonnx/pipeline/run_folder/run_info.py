@@ -45,7 +45,7 @@ RunInfo = dict[str, Any]
 
 
 def read_run_info(folder: Path) -> RunInfo:
-    """The content of both files. Raises UsageError if the folder is no RUN folder, CompileError if one is damaged."""
+    """The content of both files. Raises UsageError for another kind of folder, CompileError if one is damaged."""
     paths = RunPaths(folder)
     try:
         run_info = _read_object(paths.run_info)

@@ -38,7 +38,7 @@ class SweepOptions:
     retry_failed: bool = False
     """Whether failed trials are run again when a search is resumed."""
     keep: Keep = "best"
-    """Which RUN folders remain: those of the best trial, or of all."""
+    """The RUN folders to keep: the best trial's, or all."""
     training: TrainingOptions = DEFAULT_OPTIONS
     """The options of each trial; without `threads`, the usable CPUs are divided among the jobs."""
 

@@ -184,7 +184,7 @@ class SweepRun:
     # -- trials --------------------------------------------------------------------------------------------------------
 
     def _pruned_after(self, slot: _Slot, curve: Curve) -> int | None:
-        """The epoch after which a trial is to end. Only its first run is compared with those of other trials."""
+        """The epoch after which a trial is to end. Only its first run is compared with other trials."""
         if self.pruner is None or slot.run_index:
             return None
         return self.pruner.pruned_after(slot.trial.number, curve, slot.spec.epochs)

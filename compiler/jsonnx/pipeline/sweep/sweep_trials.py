@@ -1,4 +1,4 @@
-"""The trials of a search in order: those that an earlier process has started, then new proposals."""
+"""The trials of a search in order: trials of earlier processes, then new proposals."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ class DataCheck:
 
     @property
     def labels(self) -> Mapping[str, Sequence[str]]:
-        """The names of classes, by output: those of the spec, or else of the folders of the data."""
+        """The names of classes, by output: the spec's, or else the names of the data's folders."""
         return next((samples.data_spec.labels for samples in self.samples.values()), {})
 
     def attempt(self, read: Callable[[], T]) -> T | None:

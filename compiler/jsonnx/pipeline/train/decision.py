@@ -102,7 +102,7 @@ def choose_thresholds(trainer: PlanTrainer, checked: CheckedSpec, validation: Da
 
 
 def with_thresholds(checked: CheckedSpec, thresholds: Mapping[str, float]) -> CheckedSpec:
-    """The spec, whose metrics with the default threshold take that of their output."""
+    """The spec, with the threshold of each output in its metrics that have the default one."""
     objective = checked.objective
     if objective is None or not thresholds:
         return checked

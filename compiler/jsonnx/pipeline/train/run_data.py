@@ -70,7 +70,7 @@ class RunData:
 
     @property
     def parts(self) -> dict[str, Dataset]:
-        """The samples by the key of `training.data`, or `validation` for those that were split off."""
+        """The samples by the key of `training.data`, or `validation` for samples that were split off."""
         samples = {"train": self.train, "validation": self.validation, "test": self.test}
         return {part: dataset for part, dataset in samples.items() if dataset is not None}
 
@@ -98,8 +98,8 @@ def read_split(
     data: DataSection | None, files: DataFiles, data_spec: DataSpec, source: SpecSource
 ) -> dict[str, Dataset]:
     """The parts into which the spec's `split` divides the training files; none if it has no split. Validation data that
-    the user names replace those of the split. Raises CompileError with every error, UsageError for a file that cannot
-    be read."""
+    the user names replace the split's. Raises CompileError with every error, UsageError for a file that cannot be
+    read."""
     if data is None or data.split is None:
         return {}
     items = items_of_spec(data, "train", source) if files.train is None else items_of_user(files.train, source)

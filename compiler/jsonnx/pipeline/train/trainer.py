@@ -67,7 +67,7 @@ class Trainer:
     thresholds: dict[str, float]
     """The decision thresholds of outputs, by output; chosen by `fit`, or set in the spec."""
     weights_report: WeightsReport | None
-    """The weights that were loaded and those that are missing; None if no weights were given."""
+    """The loaded and the missing weights; None if no weights were given."""
     _checked: CheckedSpec
 
     def __init__(
@@ -315,7 +315,7 @@ class Trainer:
     ) -> dict[str, np.ndarray]:
         """The gradients of the loss of one batch: float32 arrays in the shapes of the weights, by their names.
 
-        They are those of the step that `step` would do, before clipping. Weights that are not trained or that the loss
+        They equal the gradients of the next `step`, before clipping. Weights that are not trained or that the loss
         does not depend on have none. No weight and no other state changes. Raises FeedError for data that do not fit.
         """
         return batch_gradients(self._checked, self.plan_trainer, dataset_of(self.plan, x, y, sample_weight))

@@ -79,7 +79,7 @@ def write_training_folder(
     checked: CheckedSpec, model: Model, seed: int | None, folder: Path, target: str = PLAIN_TARGET
 ) -> None:
     """Writes `train_step.onnx`, `model.onnx`, `weights.safetensors`, models of what augmentation layers get, and last
-    `manifest.json`; `target` is that of the model.
+    `manifest.json`; `target` is the model's.
 
     Raises CompileError if the spec cannot be trained, UsageError if the folder cannot be written.
     """
@@ -104,7 +104,7 @@ def write_training_folder(
 
 
 def _without_unread_inputs(graph: Graph) -> Graph:
-    """The graph without inputs and variables that nothing reads, as those that only an augmentation layer reads."""
+    """The graph without unread inputs and variables, such as inputs that only an augmentation layer reads."""
     read = {value for node in graph.nodes for value in node.inputs} | set(graph.roots)
     return replace(
         graph,

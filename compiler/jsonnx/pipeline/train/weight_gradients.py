@@ -24,8 +24,8 @@ def batch_gradients(checked: CheckedSpec, trainer: PlanTrainer, batch: Dataset) 
     """The gradients of the loss of a batch: for each trainable weight that the loss depends on, an array of float32 of
     the weight's shape.
 
-    They are those of the trainer's next step before clipping, with its random numbers. The trainer's state stays as it
-    is. Raises FeedError for data that do not fit.
+    They equal the gradients of the trainer's next step before clipping, with its random numbers. The trainer's state
+    stays as it is. Raises FeedError for data that do not fit.
     """
     return loss_and_gradients(checked, trainer, batch)[1]
 

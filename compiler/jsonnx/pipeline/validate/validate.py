@@ -52,7 +52,7 @@ class ValidationOptions:
     data: DataChoice = False
     data_roots: Iterable[str | os.PathLike[str]] = ()
     limits: Mapping[str, Any] = field(default_factory=dict)
-    """Limits that replace those of the spec's budget, by key."""
+    """Limits that replace the spec's budget, by key."""
     compiles: bool = False
     """Whether a valid spec is also compiled, and its model compared with the budget."""
     lint_options: LintOptions | None = None

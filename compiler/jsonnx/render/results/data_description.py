@@ -88,7 +88,7 @@ def _number(value: float | int | None) -> str:
 
 
 def _differences(description: DataDescription) -> list[str]:
-    """Ranges of the inputs of other parts that exceed those of the training data."""
+    """Ranges of the inputs of other parts that exceed the training data's."""
     train = description.parts.get("train")
     known = {column.statistics.name: column.statistics for column in train.columns} if train else {}
     lines = []

@@ -77,7 +77,7 @@ class Display(Callback):
 
 
 def metric_texts(metrics: Metrics) -> list[str]:
-    """The metrics, without those that have a number for each class."""
+    """The metrics, without metrics that have a number for each class."""
     numbers = numbers_only(metrics)
     return [f"{name} {value:.4f}" if abs(value) < 1000 else f"{name} {value:.4g}" for name, value in numbers.items()]
 

@@ -107,7 +107,7 @@ class CallbackStates:
         return state
 
     def restore(self) -> None:
-        """Gives callbacks the states of the checkpoint, and calls those that its event had not reached.
+        """Gives callbacks the states of the checkpoint, and calls the callbacks that its event had not reached.
 
         Does nothing if it is called again. Warns of states without a callback. Raises TypeError if the state of a
         callback cannot be saved, so that this is known before the first step.

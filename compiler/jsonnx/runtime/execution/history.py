@@ -48,7 +48,7 @@ class History:
         return {name: values[-1] for name, values in self.history.items() if values and len(values) == count}
 
     def plot(self, names: Sequence[str] | None = None) -> list[Any]:
-        """Draws a chart for each loss and metric by epoch, or for those of `names`. Returns matplotlib's axes.
+        """Draws a chart for each loss and metric by epoch, or only for `names`. Returns matplotlib's axes.
 
         Raises UsageError without matplotlib, ValueError for an unknown name.
         """

@@ -15,7 +15,7 @@ AXES_WIDTH, AXES_HEIGHT = 4.5, 3.2
 
 
 def plot_metrics(history: Mapping[str, Sequence[Any]], names: Sequence[str] | None = None) -> list[Any]:
-    """Draws a chart for each loss and metric, that of the validation data in the same one. Returns matplotlib's axes.
+    """Draws a chart for each loss and metric, with the validation data in the same one. Returns matplotlib's axes.
 
     `names` are those to draw; figures that are lists are left out. Raises UsageError without matplotlib, ValueError for
     an unknown name or if there is nothing to draw.
@@ -47,6 +47,6 @@ def plot_metrics(history: Mapping[str, Sequence[Any]], names: Sequence[str] | No
 
 
 def _is_beside(name: str, names: Sequence[str]) -> bool:
-    """Whether a metric is drawn beside that of the training data."""
+    """Whether a metric is drawn in the chart of the training data."""
     prefix = validation_name("")
     return name.startswith(prefix) and name.removeprefix(prefix) in names

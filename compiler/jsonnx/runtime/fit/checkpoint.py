@@ -70,7 +70,7 @@ def load(path: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
 def split_callbacks(
     path: str, arrays: Mapping[str, np.ndarray], state: Mapping[str, Any]
 ) -> tuple[dict[str, np.ndarray], SavedStates]:
-    """The arrays of a checkpoint without those of callbacks, and the states of these. Raises CompileError
+    """The arrays of a checkpoint without the callbacks' arrays, and the callbacks' states. Raises CompileError
     `bad-checkpoint`."""
     entries = callback_arrays(arrays)
     values = {number: arrays[name] for name, number in entries.items()}

@@ -48,7 +48,7 @@ def _spec_errors(plan: TrainingPlan, state: Mapping[str, Any]) -> Iterator[str]:
 
 
 def array_errors(engine: Engine, values: Mapping[str, np.ndarray], best: Mapping[str, np.ndarray]) -> Iterator[str]:
-    """Names, shapes and element types that differ from those of the engine's variables."""
+    """Names, shapes and element types that differ from the engine's variables."""
     expected = engine.state_dict()
     if not expected.keys() <= values.keys():
         expected = engine.state_dict(portable=True)
@@ -66,7 +66,7 @@ def array_errors(engine: Engine, values: Mapping[str, np.ndarray], best: Mapping
 
 
 def _fits(shape: tuple[int, ...], expected: Sequence[Any]) -> bool:
-    """Whether sizes are as expected; those that are not fixed, as the number of samples kept, may be any."""
+    """Whether sizes are as expected. Sizes that are not fixed, such as the number of samples kept, may be any."""
     fixed = [size if isinstance(size, int) else actual for size, actual in zip(expected, shape, strict=False)]
     return len(shape) == len(expected) and list(shape) == fixed
 

@@ -39,7 +39,7 @@ def has_balanced(setting: ClassWeightArgument) -> bool:
 
 
 def weights_by_class(setting: ClassWeightArgument, samples: Dataset, plan: TrainingPlan) -> WeightsByClass:
-    """The weights of classes that differ from 1, by output. Balanced weights are those of the samples' classes."""
+    """The weights of classes that differ from 1, by output. Balanced weights depend on the samples' classes."""
     outputs = weighted_classes(plan)
     return {
         name: _numbers_by_class(weights, np.asarray(samples.targets[name]), outputs[name])
@@ -58,7 +58,7 @@ def _numbers_by_class(weights: ClassWeights, target: np.ndarray, output: Weighte
 
 
 def with_class_weights(samples: Dataset, weights: WeightsByClass, plan: TrainingPlan) -> Dataset:
-    """The samples with their weights multiplied by those of their classes."""
+    """The samples with their weights multiplied by the weights of their classes."""
     outputs = weighted_classes(plan)
     factors = {
         name: weights_of_samples(numbers, np.asarray(samples.targets[name]), outputs[name])
@@ -68,7 +68,7 @@ def with_class_weights(samples: Dataset, weights: WeightsByClass, plan: Training
 
 
 def weights_of_samples(weights: Mapping[int, float], target: np.ndarray, output: WeightedClasses) -> np.ndarray:
-    """The weight of each element of a target by its class. Classes without a weight, and those that the loss ignores,
+    """The weight of each element of a target by its class. Classes without a weight, and classes that the loss ignores,
     have the weight 1."""
     table = np.ones((output.class_count or 0) + 1, np.float32)  # the last one is for classes that do not exist
     for number, weight in weights.items():

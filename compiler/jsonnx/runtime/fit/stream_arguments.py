@@ -31,7 +31,8 @@ def check_stream(stream: BatchStream, plan: TrainingPlan, settings: FitSettings,
 def weighted_batches(
     weights: WeightsByClass, outputs: Collection[str], plan: TrainingPlan
 ) -> Callable[[Dataset], Dataset]:
-    """A function that multiplies the weights of a batch by those of its classes. Steps take weights for `outputs`."""
+    """A function that multiplies the weights of a batch by the weights of its classes. Steps take weights for
+    `outputs`."""
 
     def weighted(batch: Dataset) -> Dataset:
         samples = with_class_weights(batch, weights, plan)

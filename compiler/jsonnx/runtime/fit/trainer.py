@@ -240,7 +240,7 @@ class PlanTrainer:
         return require_integer("batch_size", requested, minimum=1)
 
     def _class_weighted(self, samples: Dataset, class_weight: ClassWeightArgument) -> tuple[Dataset, WeightsByClass]:
-        """The samples with the weights of their classes, and these by output; None stands for those of the spec."""
+        """The samples with the weights of their classes, and these by output; None stands for the spec's."""
         setting = self.plan.training.class_weight if class_weight is None else class_weight
         check_class_weight(setting, self.plan)
         weights = weights_by_class(setting, samples, self.plan)
@@ -264,7 +264,7 @@ class PlanTrainer:
         return samples.for_graphs(self.plan.data_spec)
 
     def _use_weights(self, outputs: Iterable[str]) -> None:
-        """Lets steps take sample weights for these outputs, besides those that the spec weighs.
+        """Lets steps take sample weights for these outputs, besides the outputs that the spec weighs.
 
         The engine is replaced by one with the same state, since its training step is another one.
         """

@@ -33,7 +33,7 @@ class SavedRun:
     initial_weights: str
     """The digest of the run's initial weights, or RANDOM_WEIGHTS."""
     differences: list[Diagnostic]
-    """Warnings about versions and settings that differ from those of the run."""
+    """Warnings about versions and settings that differ from the run's."""
 
 
 def save_run(

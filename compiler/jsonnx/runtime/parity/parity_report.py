@@ -49,7 +49,7 @@ class ProviderParity:
     """Whether it starts here, but cannot run the model, or differs beyond the tolerance."""
     outputs: tuple[OutputDifference, ...] = ()
     float64_error: float | None = None
-    """The largest relative difference of the outputs from those in float64."""
+    """The largest relative difference of the outputs from float64."""
     worst_node: WorstNode | None = None
     on_cpu: tuple[CpuNode, ...] | None = None
     """The nodes that the provider leaves to the CPU; None if onnxruntime does not tell."""

@@ -1,4 +1,4 @@
-"""Finds where the nodes that onnxruntime runs come from, also those that its optimizations have created."""
+"""Finds the origins of the nodes that onnxruntime runs, also of nodes that its optimizations have created."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MAX_FUSED_NODES = 64
 
 
 class NodeOrigin(NamedTuple):
-    """Where a node of a model comes from. `path` is that of its layer in the flat spec, empty in models of other
+    """Where a node of a model comes from. `path` is the path of its layer in the flat spec, empty in models of other
     programs; `scope` is its name without the operator."""
 
     name: str
@@ -84,7 +84,7 @@ class NodeOrigins:
         return FusedOrigin(main, tuple(origin for origin in covered if origin != main))
 
     def _origin_of_copy(self, value: str) -> FusedOrigin | None:
-        """The origin of a node that copies a value: that of the node that computes it."""
+        """The origin of a node that copies a value: the origin of the node that computes it."""
         computing = next(
             (
                 node.name
@@ -144,7 +144,7 @@ class NodeOrigins:
         return aliases
 
     def _origin_by_prefix(self, name: str) -> FusedOrigin | None:
-        """The node with whose name, or with that of whose output, the name of another one begins."""
+        """The node whose name, or output's name, is a prefix of `name`."""
         known = [known for known in self._origins if name.startswith(known)]
         if known:
             return FusedOrigin(self._origins[max(known, key=len)])

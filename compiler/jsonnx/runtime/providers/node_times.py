@@ -13,7 +13,7 @@ RUN_EVENT = "model_run"
 KERNEL_SUFFIX = "_kernel_time"
 """Ends the name of the event that has the time of a node; the rest is the node's name."""
 WEBGPU_KERNEL = "Api"
-"""The category of the kernels of WebGPU, whose names begin with that of their node and `&`."""
+"""The category of the kernels of WebGPU. Their names begin with the node's name and `&`."""
 CUDA_PARENT = "parent_name"
 """The argument of a kernel of CUDA that has the name of its node's event."""
 OPS_WITH_BODIES = ("If", "Loop", "Scan")
@@ -33,7 +33,7 @@ class NodeTime:
     executions: int = 0
     """The number of its runs, more than one in a loop."""
     device_seconds: float | None = None
-    """The time that a device measured for its kernels; None without one. Then `seconds` is that of starting them."""
+    """The time that a device measured for its kernels; None without one. Then `seconds` is the time to start them."""
 
     @property
     def computing_seconds(self) -> float:
@@ -49,7 +49,7 @@ class SessionTimes:
     """The time of these runs."""
     nodes: dict[str, NodeTime] = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)
-    """The events of these runs; those of nodes have their origin's path as the argument `path`."""
+    """The events of these runs. Events of nodes have their origin's path as the argument `path`."""
 
 
 def session_times(record: SessionRecord, origins: NodeOrigins, warm_up_runs: int) -> SessionTimes:
@@ -73,7 +73,7 @@ def session_times(record: SessionRecord, origins: NodeOrigins, warm_up_runs: int
 
 
 def _add_device_times(times: SessionTimes, events: Iterable[Event]) -> None:
-    """Adds the times of kernels that a device measured to those of their nodes."""
+    """Adds the times of kernels that a device measured to the times of their nodes."""
     for event in events:
         node = times.nodes.get(_node_of_kernel(event))
         if node is not None:
@@ -113,7 +113,7 @@ def _with_parents(events: Sequence[Event]) -> Iterator[tuple[Event, Event | None
 
 
 def _add(times: SessionTimes, event: Event, parent: Event | None, origins: NodeOrigins) -> None:
-    """Adds the time of a node, and subtracts it from that of the node around it."""
+    """Adds the time of a node, and subtracts it from the node around it."""
     time = _time_of(times, event, origins)
     seconds = event["dur"] * SECONDS_PER_MICROSECOND
     time.seconds += seconds

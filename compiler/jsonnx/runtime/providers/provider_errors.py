@@ -45,7 +45,7 @@ def without_load_errors(runtime: Any, provider: ExecutionProvider) -> Iterator[N
 
 
 def missing_library(runtime: Any, provider: ExecutionProvider) -> str | None:
-    """The library without which that of a provider cannot be loaded, such as `libcublasLt.so.13`; None if there is
+    """The missing library that a provider's library needs, such as `libcublasLt.so.13`; None if there is
     none, or it is not known."""
     if not provider.library or os.name != "posix":
         return None

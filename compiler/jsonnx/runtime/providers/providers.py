@@ -128,8 +128,8 @@ def runtime_version() -> str:
 def resolve_provider(name: str | Provider, options: ProviderOptions | None = None) -> Provider:
     """The provider of a short or a full name; for `auto`, the first in its order that starts.
 
-    `options` are those of onnxruntime's documentation. Raises UsageError `unknown-provider`, `provider-unavailable`,
-    `bad-provider-option` or `missing-runtime`.
+    `options` have the names in onnxruntime's documentation. Raises UsageError `unknown-provider`,
+    `provider-unavailable`, `bad-provider-option` or `missing-runtime`.
     """
     provider = name if isinstance(name, Provider) else _named_provider(name)
     if not options:

@@ -169,7 +169,7 @@ class SparseCategoricalAccuracy(SparseAccuracyMetric):
 
 @METRICS.register("categorical_accuracy")
 class CategoricalAccuracy(AccuracyMetric):
-    """Fraction of samples whose most likely class is that of the target, which contains class probabilities."""
+    """Fraction of samples whose most likely class equals the target's, which contains class probabilities."""
 
     def is_hit(self, g: Builder, target: Value, output: Value) -> Value:
         return g.Equal(*(g.ArgMax(x, axis=-1, keepdims=0) for x in (output, target)))
@@ -259,7 +259,7 @@ class RootMeanSquaredError(Metric):
 
 
 class MeanLossMetric(Metric):
-    """The mean of a loss over all samples. Attributes other than `name` are those of the loss."""
+    """The mean of a loss over all samples. Attributes other than `name` are the loss' own."""
 
     higher_is_better = counts_classes = False
     loss_class: ClassVar[type[Loss]]

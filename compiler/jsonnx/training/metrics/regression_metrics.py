@@ -1,4 +1,4 @@
-"""Metrics of predicted numbers that are no means of a loss: R2, correlations, relative errors."""
+"""Metrics of predicted numbers other than means of a loss: R2, correlations, relative errors."""
 
 from __future__ import annotations
 

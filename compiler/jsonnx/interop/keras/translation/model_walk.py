@@ -58,7 +58,7 @@ class ModelWalk:
         return tensor
 
     def call_merge(self, layer: LayerConfig, inputs: list[NamedTensor | None]) -> Results:
-        """Emits Keras 1's Merge with its branches, each of which consumes some of the inputs."""
+        """Emits Keras 1's Merge with its branches. Each branch consumes some of the inputs."""
         input_count = sum(branch.input_count for branch in layer.branches)
         if input_count != len(inputs) and None not in inputs:
             message = (
