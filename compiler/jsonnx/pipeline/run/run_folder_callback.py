@@ -47,6 +47,7 @@ class RunFolderCallback(Callback):
         self.failing: set[str] = set()
         """The consequences of failed saves that were told, until such a save succeeds."""
         self.end_error: UsageError | None = None
+        self.has_saved = False
         self.epoch, self.step_interval = 0, 1
         self.step_lines: list[bytes] = []
         """Lines that are not written yet."""
@@ -74,19 +75,22 @@ class RunFolderCallback(Callback):
             with self._errors_as_warnings("the checkpoint of the best epoch is an older one"):
                 self.run.save_best_checkpoint(self.trainer)
         if self.trainer.stop_training or epoch + 1 >= self.params["epochs"]:
-            self._save_last()
+            self._try_last(self._save)
         else:
             self._save_if(self.schedule.is_due_after_epoch(epoch))
 
     def on_train_end(self, logs: Logs | None = None) -> None:
         if self.trainer.history.interrupted:
-            self._save_last()
+            self._try_last(self._save)
+        elif not self.has_saved:  # all epochs were done: an earlier process may have left further checkpoints
+            last = self.run.paths.checkpoint(self.trainer.steps)
+            self._try_last(lambda: self.run.keep_checkpoints_until(last, self.schedule.keep))
 
-    def _save_last(self) -> None:
+    def _try_last(self, write: Callable[[], None]) -> None:
         """Writes the last checkpoint. If that fails, `finish` raises the error: the results may still be written."""
         self.end_error = None
         try:
-            self._save()
+            write()
         except UsageError as error:
             if error.diagnostic.code not in SAVE_ERRORS:
                 raise
@@ -122,6 +126,7 @@ class RunFolderCallback(Callback):
         if not self.lacks_metrics:
             self._try_metrics(lambda: self.run.sync_metrics(self.writes_csv))
         self.run.save_checkpoint(self.trainer, self.schedule.keep)
+        self.has_saved = True
 
     def _append(self, epoch: int, logs: Logs) -> None:
         self.run.append_metrics(epoch, logs)

@@ -256,12 +256,17 @@ class RunFolder:
         """
         path = self.paths.checkpoint(trainer.steps)
         self._write_checkpoint(trainer, path)
-        kept = self._checkpoints_until(path)[:keep]
+        self.keep_checkpoints_until(path, keep)
+        return path
+
+    def keep_checkpoints_until(self, last: Path, keep: int = MAX_CHECKPOINTS) -> None:
+        """Lists the newest checkpoints up to `last` in the manifest, and removes all others."""
+        self._lock.require()
+        kept = self._checkpoints_until(last)[:keep]
         self._write_manifest([*kept, self.paths.best_checkpoint])
         for file in self.checkpoints():
             if file not in kept:
                 remove_file(file)
-        return path
 
     def _checkpoints_until(self, last: Path) -> list[Path]:
         return [path for path in self.checkpoints() if path <= last]
