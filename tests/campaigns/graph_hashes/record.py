@@ -29,7 +29,7 @@ PROGRESS_INTERVAL = 250
 MAX_TEXT_WEIGHT_BYTES = 1 << 12
 """Size in bytes from which the text of a model shows the hash of a weight instead of its values."""
 USER_ERRORS = re.compile(rb"(CompileError|FeedError|UsageError): ")
-"""Errors that are reported to users; all others are errors of the package."""
+"""Errors that are reported to users; all others are bugs of the package."""
 
 Hashes = dict[str, str]
 
@@ -73,7 +73,7 @@ def warm_up() -> None:
 
 
 def hash_artefacts(entry: Entry, folder: Path | None) -> tuple[str, Hashes, list[str]]:
-    """Returns the id, its hashes by artefact, and the errors that are errors of the package."""
+    """Returns the id, its hashes by artefact, and the errors that are bugs of the package."""
     hashes, errors = {}, []
     for name, content in artefacts(entry):
         hashes[name] = sha256(content).hexdigest()

@@ -2,7 +2,7 @@
 
 `runs` lists the seeds by the version of the generator, since another version makes other documents of them, with the
 number of documents without errors and of planned trainings. `open` has the findings that are not explained yet, one for
-each group, with its smallest document. `explained` has the groups that are not errors of jsonnx, with the reason.
+each group, with its smallest document. `explained` has the groups that are not bugs of jsonnx, with the reason.
 """
 
 from __future__ import annotations

@@ -42,7 +42,7 @@ def _rows() -> list[tuple[str, str, str, str]]:
         (
             "Random models: gradients, steps, bytes and results by several oracles",
             f"{sum(run['count'] for run in models['runs']):,}",
-            f"{_open(len(models['open']), 'open failures')}; {len(models['fixed'])} errors found and mended",
+            f"{_open(len(models['open']), 'open failures')}; {len(models['fixed'])} bugs found and fixed",
             "`python -m campaigns.random_models.run`",
         ),
         (

@@ -189,7 +189,7 @@ class TreeBuilder:
             self.fail_too_large(start, message, "keep data in a separate file")
 
     def report_scalar(self, error: JsonError) -> None:
-        """Reports an error in a number or a string, unless another error is that it stands there."""
+        """Reports an error in a number or a string, unless the value is out of place, which is the error then."""
         if self.expected == "value":
             self.check_value_count(error.offset)
         if self.expected in ("value", "key"):

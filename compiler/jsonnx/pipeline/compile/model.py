@@ -92,7 +92,7 @@ class Model:
         return self._writer_with_digests.to_bytes()
 
     def verify(self) -> None:
-        """Runs ONNX' checker and strict shape inference on the model. A failure is an error of jsonnx."""
+        """Runs ONNX' checker and strict shape inference on the model. A failure is a bug of jsonnx."""
         verify_model(self._writer.structure_proto())
 
     def save(self, path: str | os.PathLike[str]) -> None:
