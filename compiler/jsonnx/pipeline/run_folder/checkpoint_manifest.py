@@ -19,7 +19,7 @@ _LINE = re.compile(r"([0-9a-f]{64})  ([^/\\\0]+)")
 def write_manifest(path: Path, digests: Mapping[str, str]) -> None:
     """Writes the SHA-256 of files by their names. Raises UsageError `unwritable-file`."""
     lines = [f"{digest}  {name}\n" for name, digest in sorted(digests.items())]
-    write_atomically(path, "".join(lines).encode())
+    write_atomically(path, "".join(lines).encode(), follows_links=False)
 
 
 def read_manifest(path: Path) -> dict[str, str]:

@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from ...core.diagnostics import UsageError
-from ...core.files.files import TEMPORARY_NAME
+from ...core.files.files import TEMPORARY_NAME, open_without_links
 from ...core.files.run_layout import RunPaths
 
 HEARTBEAT_SECONDS = 5.0
@@ -74,7 +74,7 @@ class RunLock:
     def acquire(self, on_wait: Callable[[str], None] = lambda text: None) -> None:
         """Takes the lock. `on_wait` is called with the reason before it waits for a sign of a process on another
         machine. Raises UsageError `run-locked`, OSError."""
-        self._file = open(self.path, "ab")  # noqa: SIM115 (open as long as the lock is held)
+        self._file = open(self.path, "ab", opener=open_without_links)  # noqa: SIM115 (open as long as it is held)
         try:
             has_locks = self._lock_file(self._file)
             self._check_exists(self._file)
@@ -142,7 +142,7 @@ class RunLock:
     def _beat(self) -> None:
         """Writes the time into the owner file until the lock is released; a thread of its own, as steps may be long."""
         while not self._ends.wait(HEARTBEAT_SECONDS):
-            with suppress(OSError), open(self._owner_file, "r+b") as file:
+            with suppress(OSError), open(self._owner_file, "r+b", opener=open_without_links) as file:
                 owner = _read_owner(file.read())
                 if owner.get("token") == self._owner["token"]:
                     file.seek(0)
