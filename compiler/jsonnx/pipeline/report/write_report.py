@@ -24,7 +24,9 @@ def write_report(folders: Sequence[Path], output: Path, options: ReportOptions =
     titles = _titles(folders)
     for run, title in zip(runs, titles, strict=True):
         run["name"] = title
-    write_atomically(output, report_page(f"jsonnx report: {', '.join(titles)}", runs).encode())
+    page = report_page(f"jsonnx report: {', '.join(titles)}", runs)
+    in_run = any(output == RunPaths(folder).report for folder in folders)
+    write_atomically(output, page.encode(), follows_links=not in_run)
     return [f"{run['name']}: {note}" for run in runs for note in run["notes"]]
 
 

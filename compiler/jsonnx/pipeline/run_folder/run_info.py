@@ -51,6 +51,8 @@ def read_run_info(folder: Path) -> RunInfo:
     try:
         run_info = _read_object(paths.run_info)
     except UsageError as error:
+        if error.diagnostic.code == "unsafe-path":
+            raise
         raise UsageError("unreadable-file", f"{str(folder)!r} is not a RUN folder", RUN_FOLDER_HELP) from error
     has_execution = os.path.exists(paths.execution)
     spec = run_info.get("spec", None if has_execution else SPEC_FILE)
