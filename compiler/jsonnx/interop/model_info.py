@@ -6,7 +6,6 @@ import json
 import os
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from typing import IO
 
 from ..backend import spec_hash, thresholds_from

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import AsyncIterator
+from io import TextIOWrapper
 
 _SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
-async def readable_requests(lines: AsyncIterator[str]) -> AsyncIterator[str]:
-    """The lines, with U+FFFD in place of each lone surrogate: the SDK never answers a request that has one."""
-    async for line in lines:
-        yield without_lone_surrogates(line)
+class RequestReader(TextIOWrapper):
+    """Lines with U+FFFD in place of each lone surrogate: the SDK never answers a request that has one."""
+
+    def readline(self, size: int = -1, /) -> str:  # type: ignore[override]
+        return without_lone_surrogates(super().readline(size))
 
 
 def without_lone_surrogates(line: str) -> str:

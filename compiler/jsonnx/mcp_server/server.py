@@ -7,7 +7,6 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Collection, Sequence
-from io import TextIOWrapper
 from types import FrameType
 from typing import Any
 
@@ -23,7 +22,7 @@ from ..frontend.schema.phrases import short_name
 from .command_line import CommandFolders
 from .command_process import FailedCommand
 from .jobs import Jobs
-from .requests import readable_requests
+from .requests import RequestReader
 from .served_folder import ServedFolder
 from .temporary_folder import TemporaryFolder
 from .tools import Tools
@@ -76,11 +75,9 @@ class SpecServer(MCPServer[Any]):
 
     async def run_stdio_async(self) -> None:
         """Answers the requests on standard input."""
-        lines = anyio.wrap_file(TextIOWrapper(sys.stdin.buffer, encoding="utf-8", errors="replace"))
-        async with stdio_server(stdin=readable_requests(lines)) as (requests, answers):
-            await self._lowlevel_server.run(
-                requests, answers, self._lowlevel_server.create_initialization_options()
-            )
+        reader = anyio.wrap_file(RequestReader(sys.stdin.buffer, encoding="utf-8", errors="replace"))
+        async with stdio_server(stdin=reader) as (requests, answers):
+            await self._lowlevel_server.run(requests, answers, self._lowlevel_server.create_initialization_options())
 
     async def call_tool(self, name: str, arguments: dict[str, Any], context: Any = None) -> Any:
         """Calls a tool. A user's mistake is a result with diagnostics, marked as an error."""

@@ -260,8 +260,8 @@ class Tools:
         return read_bytes(str(self.folder.path / self.folder.relative(spec)))
 
     def _write_spec(self, file: str, text: bytes) -> None:
-        """Writes a spec. Raises UsageError `bad-option` if it has keys that no spec has, or would replace no spec: other
-        programs execute what some JSON files say."""
+        """Writes a spec. Raises UsageError `bad-option` if it has keys that no spec has, or would replace another file:
+        other programs execute what some JSON files say."""
         from ..core.files.files import write_atomically
         from ..frontend.schema.schema import root_schema
         from ..frontend.text.spec_detection import has_keys_of_a_spec, is_spec_file

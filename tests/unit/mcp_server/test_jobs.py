@@ -79,7 +79,7 @@ def test_the_served_folder_is_not_on_the_path_of_modules(tmp_path: Path, monkeyp
 
 
 @pytest.mark.parametrize(
-    "argument, code",
+    ("argument", "code"),
     [("Dense\0", "bad-option"), ("\ud800", "bad-option"), ("é" * MAX_ARGUMENT_BYTES, "too-large")],
     ids=["NUL", "a lone surrogate", "long"],
 )

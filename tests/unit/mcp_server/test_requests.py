@@ -9,7 +9,7 @@ from jsonnx.mcp_server.requests import without_lone_surrogates
 
 
 @pytest.mark.parametrize(
-    "line, value",
+    ("line", "value"),
     [
         (r'{"a": "\ud800"}', {"a": "\ufffd"}),
         (r'{"\uDFFF": ["x\udc00y"]}', {"\ufffd": ["x\ufffdy"]}),

@@ -131,7 +131,7 @@ def test_an_evaluation_is_recorded_through_no_link(project: Path) -> None:
     assert copy.read_bytes() == before
 
 
-@pytest.mark.parametrize("command, name", [("report", "run/report.html"), ("lock", "jsonnx.lock")])
+@pytest.mark.parametrize(("command", "name"), [("report", "run/report.html"), ("lock", "jsonnx.lock")])
 def test_reports_and_locks_are_written_through_no_link(project: Path, command: str, name: str) -> None:
     target = project.parent / "outside" / "file"
     target.write_text('{"format": 1, "specs": {}}')
@@ -147,7 +147,7 @@ SWEEP_FILES = ["sweep.json", "spec.json", "best.json", "sweep.html", "trials", "
 @pytest.mark.parametrize("name", [*SWEEP_FILES, "trials/0003", "trials/0003.json", "trials/0003.log", ".lock"])
 def test_a_sweep_writes_through_no_link(project: Path, name: str) -> None:
     outside = project.parent / "outside"
-    is_folder = name == "trials" or not Path(name).suffix and name != ".lock"
+    is_folder = name == "trials" or (not Path(name).suffix and name != ".lock")
     replace_by_link(project / "sweep" / name, str(outside / ("0001" if is_folder else "file")))
     if name in ("sweep.json", "spec.json"):  # it is read before anything is written
         shutil.copy(project / ("spec.json" if name == "spec.json" else "data.csv"), outside / "file")
@@ -177,7 +177,11 @@ def elsewhere(project: Path) -> Path:
     return folder
 
 
-COMMANDS = {"evaluate": ("evaluate", "run"), "lock": ("lock", "run"), "profile": ("profile", "run", "--training", "--steps", "1")}
+COMMANDS = {
+    "evaluate": ("evaluate", "run"),
+    "lock": ("lock", "run"),
+    "profile": ("profile", "run", "--training", "--steps", "1"),
+}
 
 
 @pytest.mark.parametrize("is_relative", [True, False])
@@ -223,7 +227,9 @@ def test_the_spec_of_a_run_is_a_name_without_folders(project: Path, elsewhere: P
     assert "damaged-file" in jsonnx("evaluate", "run", status=1).stderr
 
 
-@pytest.mark.parametrize("name", ["../../elsewhere/data.csv", "../../elsewhere/*.csv", "../linked.csv", "../linked/d.csv"])
+@pytest.mark.parametrize(
+    "name", ["../../elsewhere/data.csv", "../../elsewhere/*.csv", "../linked.csv", "../linked/d.csv"]
+)
 def test_recorded_data_elsewhere_need_a_data_root(project: Path, elsewhere: Path, name: str) -> None:
     (project / "linked.csv").symlink_to(elsewhere / "data.csv")
     (project / "linked").symlink_to(elsewhere)

@@ -26,9 +26,7 @@ class MissingFile(UsageError):
     """A file that a spec names does not exist."""
 
 
-def write_atomically(
-    path: str | os.PathLike[str], data: bytes | Sequence[Any], *, follows_links: bool = True
-) -> None:
+def write_atomically(path: str | os.PathLike[str], data: bytes | Sequence[Any], *, follows_links: bool = True) -> None:
     """Writes a file so that readers see either the old content or the complete new content, even after a crash.
 
     `data` is the content, or its parts: objects with contiguous memory, such as bytes and arrays of bytes. A symbolic
@@ -75,17 +73,21 @@ def refuse_links(paths: Iterable[Path]) -> None:
 
 
 def open_without_links(path: str, flags: int) -> int:
-    """An opener for `open` that creates or opens a file, but follows no symbolic link and waits for no pipe. Raises
-    OSError, also for what is no regular file."""
+    """An opener for `open` that follows no symbolic link and waits for no pipe. Raises OSError, also for what is no
+    regular file."""
     if os.path.islink(path):
         raise OSError(errno.ELOOP, "it is a symbolic link")
     handle = os.open(path, flags | _NO_FOLLOW_FLAG | getattr(os, "O_NONBLOCK", 0), 0o666)
-    try:
-        _require_regular_file(os.fstat(handle).st_mode)
-    except BaseException:
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
         os.close(handle)
-        raise
+        raise OSError(errno.EINVAL, "it is not a regular file")
     return handle
+
+
+def read_without_links(path: Path) -> bytes:
+    """The content of a file of a run. Raises OSError, also for a symbolic link and for what is no regular file."""
+    with open(path, "rb", opener=open_without_links) as file:
+        return file.read()
 
 
 def refuse_overwrite(inputs: Iterable[Path], outputs: Iterable[Path]) -> None:

@@ -17,9 +17,7 @@ from ...frontend.text.spec_detection import has_keys_of_a_spec
 from ..run_folder.run_info import RunInfo
 from ..train.run_data import SPEC_FILES, DataFiles, replaced_files
 
-DATA_ROOT_HELP = (
-    "if the run is not somebody else's, allow the folder of its data with --data-root (in Python `data_roots`)"
-)
+DATA_ROOT_HELP = "if the data are the ones that you mean, allow their folder with --data-root"
 
 
 class RecordedData(NamedTuple):

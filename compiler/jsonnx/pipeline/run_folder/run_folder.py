@@ -17,6 +17,7 @@ from ...core.files.files import (
     file_exists,
     make_folders,
     open_without_links,
+    read_without_links,
     refuse_links,
     remove_empty_folders,
     remove_file,
@@ -55,8 +56,9 @@ class RunFolder:
     """A folder that one run at a time writes to; as a context, it holds a lock.
 
     Entering raises UsageError `run-locked` if another process holds the lock, `unwritable-file` if the folder cannot be
-    created or has links in place of files of a run; `on_wait` is called with the reason before it waits. All that writes raises UsageError `run-locked` if
-    another process has taken over. If an error ends the context before a new run has started, nothing of it is left.
+    created or has links in place of files of a run; `on_wait` is called with the reason before it waits. All that
+    writes raises UsageError `run-locked` if another process has taken over. If an error ends the context before a new
+    run has started, nothing of it is left.
     """
 
     def __init__(self, path: str | os.PathLike[str], on_wait: Callable[[str], None] = lambda text: None) -> None:
@@ -194,7 +196,7 @@ class RunFolder:
         """
         path = self.paths.steps
         try:
-            contents = path.read_bytes()
+            contents = read_without_links(path)
         except FileNotFoundError:
             self._write(path, b"")
             return

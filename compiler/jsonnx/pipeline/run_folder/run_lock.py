@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from ...core.diagnostics import UsageError
-from ...core.files.files import TEMPORARY_NAME, open_without_links
+from ...core.files.files import TEMPORARY_NAME, open_without_links, read_without_links
 from ...core.files.run_layout import RunPaths
 
 HEARTBEAT_SECONDS = 5.0
@@ -49,7 +49,7 @@ and the time of the last heartbeat."""
 def is_locked(folder: Path) -> bool:
     """Whether a process trains in a folder, as far as can be seen from this machine. Changes nothing."""
     try:
-        owner = _read_owner(RunPaths(folder).lock_owner.read_bytes())
+        owner = _read_owner(read_without_links(RunPaths(folder).lock_owner))
     except OSError:
         return False
     here = _this_process()
@@ -121,7 +121,9 @@ class RunLock:
 
     def _holder(self) -> Owner:
         """The process that the owner file names, without the time of its heartbeat. Raises OSError."""
-        return {key: value for key, value in _read_owner(self._owner_file.read_bytes()).items() if key != "heartbeat"}
+        return {
+            key: value for key, value in _read_owner(read_without_links(self._owner_file)).items() if key != "heartbeat"
+        }
 
     def _may_be_owner(self) -> bool:
         """Whether the owner file names this process, or cannot be read: another process would create its file anew."""
@@ -151,7 +153,7 @@ class RunLock:
     def _remove_ended_owner(self, has_locks: bool, on_wait: Callable[[str], None]) -> None:
         """Removes the file of an owner that has ended. Raises UsageError `run-locked` if it has not."""
         try:
-            text = self._owner_file.read_bytes()
+            text = read_without_links(self._owner_file)
             if not _has_ended(_read_owner(text), has_locks):
                 text = self._wait_for_end(text, on_wait)
         except FileNotFoundError:
@@ -159,7 +161,7 @@ class RunLock:
         taken = self._owner_file.with_name(TEMPORARY_NAME.format(os.urandom(4).hex()))
         try:
             self._owner_file.rename(taken)
-            has_changed = taken.read_bytes() != text
+            has_changed = read_without_links(taken) != text
         except FileNotFoundError as error:  # another process was faster
             raise self._locked("another process is training", _OTHER_FOLDER_HELP) from error
         if has_changed:
@@ -184,7 +186,7 @@ class RunLock:
         deadline = time.monotonic() + TIMEOUT_SECONDS
         while time.monotonic() < deadline:
             time.sleep(POLL_SECONDS)
-            if self._owner_file.read_bytes() != text:
+            if read_without_links(self._owner_file) != text:
                 raise self._locked(subject, help)
         return text
 
