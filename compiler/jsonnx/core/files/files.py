@@ -67,9 +67,8 @@ def refuse_links(paths: Iterable[Path]) -> None:
     """Raises UsageError `unwritable-file` if one of these paths is a symbolic link: what it leads to would be
     replaced."""
     for path in paths:
-        if path.is_symlink():
-            message = f"cannot write {str(path)!r}: it is a symbolic link to {os.readlink(path)!r}"
-            raise UsageError("unwritable-file", message, LINK_HELP)
+        if os.path.islink(path):
+            raise UsageError("unwritable-file", f"cannot write {str(path)!r}: it is a symbolic link", LINK_HELP)
 
 
 def open_without_links(path: str, flags: int) -> int:
@@ -78,9 +77,12 @@ def open_without_links(path: str, flags: int) -> int:
     if os.path.islink(path):
         raise OSError(errno.ELOOP, "it is a symbolic link")
     handle = os.open(path, flags | _NO_FOLLOW_FLAG | getattr(os, "O_NONBLOCK", 0), 0o666)
-    if not stat.S_ISREG(os.fstat(handle).st_mode):
+    try:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise OSError(errno.EINVAL, "it is not a regular file")
+    except OSError:
         os.close(handle)
-        raise OSError(errno.EINVAL, "it is not a regular file")
+        raise
     return handle
 
 

@@ -121,9 +121,8 @@ class RunLock:
 
     def _holder(self) -> Owner:
         """The process that the owner file names, without the time of its heartbeat. Raises OSError."""
-        return {
-            key: value for key, value in _read_owner(read_without_links(self._owner_file)).items() if key != "heartbeat"
-        }
+        owner = _read_owner(read_without_links(self._owner_file))
+        return {key: value for key, value in owner.items() if key != "heartbeat"}
 
     def _may_be_owner(self) -> bool:
         """Whether the owner file names this process, or cannot be read: another process would create its file anew."""
