@@ -65,7 +65,16 @@ def _columns_text(part: DescribedPart, color: bool, width: int | None) -> str:
             _frequent_text(item),
         )
     hidden = len(part.columns) - MAX_LISTED_COLUMNS
-    return table.text(color, width) + (f"\n{hidden:,} more columns" if hidden > 0 else "")
+    lines = [table.text(color, width), f"{hidden:,} more columns" if hidden > 0 else "", _unused_text(part.unused)]
+    return "\n".join(line for line in lines if line)
+
+
+def _unused_text(names: Sequence[str]) -> str:
+    if not names:
+        return ""
+    hidden = len(names) - MAX_LISTED_COLUMNS
+    listed = ", ".join(map(escape_invisible, names[:MAX_LISTED_COLUMNS]))
+    return f"not used: {listed}" + (f" and {hidden:,} more" if hidden > 0 else "")
 
 
 def _frequent_text(item: ColumnStatistics) -> str:
@@ -173,6 +182,7 @@ def data_description_json(description: DataDescription) -> dict[str, Any]:
                 "columns": [
                     {"used_as": list(column.roles), **_statistics_json(column.statistics)} for column in part.columns
                 ],
+                "unused": list(part.unused),
                 "unreadable": dict(part.unreadable),
             }
             for name, part in description.parts.items()
