@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
-from ..diagnostics.diagnostics import count_text, escape_invisible
+from ...core.invisible_characters import escape_invisible
+from ..diagnostics.diagnostics import count_text
 from ..diagnostics.diagnostics_json import diagnostics_json
 from ..text.text_table import TextTable
 from .data_summary import data_summary_text
@@ -45,7 +46,7 @@ def data_description_text(description: DataDescription, color: bool = False, wid
 
 
 def _section(title: str, text: str) -> str:
-    return f"{title}\n{text}" if text else ""
+    return f"{escape_invisible(title)}\n{text}" if text else ""
 
 
 def _columns_text(part: DescribedPart, color: bool, width: int | None) -> str:
@@ -56,8 +57,8 @@ def _columns_text(part: DescribedPart, color: bool, width: int | None) -> str:
         shape = f" {list(item.shape)}" if item.shape else ""
         metrics = [_number(metric) for metric in (item.min, item.mean, item.std, item.max)]
         table.add_row(
-            escape_invisible(item.name),
-            escape_invisible(", ".join(column.roles)) or "not used",
+            item.name,
+            ", ".join(column.roles) or "not used",
             item.type + shape,
             f"{item.missing:,}",
             f"{item.distinct:,}",
@@ -156,7 +157,7 @@ def _batch_text(batch: Sequence[BatchArray], color: bool, width: int | None) -> 
         more = ", ..." if sample_size > len(array.first_values) else ""
         shape = str(list(array.shape))
         table.add_row(
-            escape_invisible(array.name),
+            array.name,
             array.kind,
             array.dtype,
             shape,

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from html import escape
 from math import log10
 from typing import NamedTuple
 
 from ...core.components import Json
+from ...core.invisible_characters import escape_html
 from ...core.metric_values import is_number
 from ...hyperparameter_search.space import RangeDomain, Space
 from ...hyperparameter_search.trials import Trial
@@ -75,13 +75,13 @@ def _scatter_chart(name: str, metric: str, x: Axis, y: Axis, titles: Sequence[st
         if across is not None and up is not None:
             kind = ' class="best"' if index == 0 else ""  # drawn last, above the others
             center = f'cx="{_x(across):.1f}" cy="{_y(up):.1f}"'
-            parts.append(f'<circle{kind} {center} r="4"><title>{escape(title)}</title></circle>')
-    label = escape(f"{metric} by {name}")
+            parts.append(f'<circle{kind} {center} r="4"><title>{escape_html(title)}</title></circle>')
+    label = escape_html(f"{metric} by {name}")
     return f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{label}">\n' + "\n".join(parts) + "\n</svg>"
 
 
 def _text(x: float, y: float, text: str, anchor: str = "middle") -> str:
-    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape_html(text)}</text>'
 
 
 def _short(text: str) -> str:
