@@ -1,4 +1,4 @@
-"""No command prints a control or bidirectional character of a spec, of data or of a file's name, and no page has one."""
+"""No command and no page shows a control or bidirectional character of a spec, of data or of the name of a file."""
 
 from __future__ import annotations
 

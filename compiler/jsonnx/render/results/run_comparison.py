@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -46,6 +47,8 @@ class ComparedRun(Protocol):
     def test(self) -> Mapping[str, Any]: ...
     def figure_labels(self) -> AxisLabels: ...
     def to_json(self) -> dict[str, Any]: ...
+    @property
+    def class_weight(self) -> Any: ...
 
 
 class Difference(Protocol):
@@ -130,15 +133,28 @@ def _difference_text(first: ComparedRun, difference: Difference, color: bool) ->
 
 
 def _curve_texts(runs: Sequence[ComparedRun], levels: str, width: int | None) -> list[str]:
-    """A paragraph for each metric, with a line for each run, all on one scale."""
+    """A paragraph for each metric, with a line for each run, all on one scale. Training losses with different class
+    weights are no metrics of one scale, and have a paragraph for each weighting."""
     names = dict.fromkeys(name for run in runs for name in (*run.history, *run.steps) if name not in ("step", "epoch"))
     texts = []
     for name in names:
-        curves = {escape_invisible(str(run.folder)): _curve_values(run, name) for run in runs}
-        curves = {folder: values for folder, values in curves.items() if len(finite_values(values)) > 1}
-        if curves:
-            texts.append("\n".join([escape_invisible(name), *_curve_lines(curves, levels, width)]))
+        for note, own_runs in _runs_by_weighting(runs, name).items():
+            curves = {escape_invisible(str(run.folder)): _curve_values(run, name) for run in own_runs}
+            curves = {folder: values for folder, values in curves.items() if len(finite_values(values)) > 1}
+            if curves:
+                texts.append("\n".join([escape_invisible(name + note), *_curve_lines(curves, levels, width)]))
     return texts
+
+
+def _runs_by_weighting(runs: Sequence[ComparedRun], name: str) -> dict[str, list[ComparedRun]]:
+    """The runs whose values of a metric have one scale, by a note about it."""
+    groups: dict[str, list[ComparedRun]] = {}
+    is_weighted = name.endswith("loss") and not name.startswith("val_")
+    for run in runs if is_weighted else ():
+        weights = run.class_weight
+        note = " without class weights" if weights is None else f" with class_weight {json.dumps(weights)}"
+        groups.setdefault(note, []).append(run)
+    return groups if len(groups) > 1 else {"": [*runs]}
 
 
 def _curve_values(run: ComparedRun, name: str) -> list[float | None]:
