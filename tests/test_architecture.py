@@ -55,9 +55,9 @@ render/networks: render/diagnostics render/text runtime diff lowering analysis i
 render/diagnostics: render/explanations core
 render/explanations: render/text lint layers
 render/schemas: core
-render/text:
+render/text: core
 trackers: core
-html_report: training
+html_report: training core
 runtime/profile:
 runtime/fit: runtime/execution runtime/callbacks runtime/session runtime/providers runtime data interop sections
     backend ir core

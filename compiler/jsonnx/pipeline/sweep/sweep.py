@@ -14,13 +14,13 @@ from ...core.diagnostics import CompileError, Diagnostic, UsageError
 from ...core.files.files import error_reason, refuse_links, refuse_overwrite, remove_empty_folders
 from ...core.files.spec_folders import SpecFolders
 from ...core.files.spec_source import SpecSource
+from ...core.invisible_characters import escape_invisible
 from ...core.training_options import TrainingOptions
 from ...frontend.json.json_reader import STDIN_NAME, Source
 from ...hyperparameter_search.make_sampler import make_sampler, restore
 from ...hyperparameter_search.optuna_pruner import Pruner
 from ...hyperparameter_search.sweep_folder import BEST_FILE, PAGE_FILE, TRIALS_FOLDER, SweepFolder
 from ...hyperparameter_search.trials import FAILED, Trial, best_trial, counts_by_state
-from ...render.diagnostics.diagnostics import escape_invisible
 from ...render.results.progress import Verbosity
 from ...render.results.sweep_display import NoSweepDisplay, sweep_display
 from ...render.results.sweep_page import sweep_page
