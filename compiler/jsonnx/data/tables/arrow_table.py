@@ -175,7 +175,7 @@ def to_array(
 ) -> np.ndarray | None:
     """The values of a column, a `pa.Array`, as an array; None, and errors, if lists differ, or if some are missing.
 
-    With `accepts_missing`, a missing number is NaN and a missing text the empty string.
+    With `accepts_missing`, a missing number is NaN and a missing text None.
     """
     import pyarrow as pa
 
@@ -187,7 +187,7 @@ def to_array(
     if kind.is_text or kind.is_binary:
         array = np.empty(len(values), object)
         values = values.cast(pa.string()) if pa.types.is_temporal(values.type) else values
-        array[:] = ["" if value is None else value for value in values.to_pylist()]
+        array[:] = values.to_pylist()
         return array
     shape: tuple[int, ...] = (len(values),)
     while (lengths := _list_lengths(values)) is not None:
