@@ -119,14 +119,23 @@ class SampleMaker:
         windows = self._windows
         message, help = f"{subject} no rows", "choose a larger share, or another `seed` for few rows"
         if windows is not None and row_count:
-            horizon = windows.horizon if samples.targets else 0
-            message = f"{subject} {row_count:,} rows, in which no window of {windows.length:,}"
-            message += f" and {horizon:,} more fits" if horizon else " fits"
-            help = "shorten the windows, or give longer series"
-            if samples.counts is not None and samples.counts.left_out:
-                message = f"{subject} {samples.counts.left_out:,} windows, and all have gaps or missing values"
-                help = '"gaps": "fill" in `windows`, and an Imputation layer, keep windows'
+            message, help = _no_windows(samples, row_count, subject)
         errors = ErrorCollector(None, self.source)
         section = "split" if windows is None or not row_count else "windows"
         errors.add_in_spec("empty-data", message, ("training", "data", section), help)
         raise CompileError(errors.diagnostics)
+
+
+def _no_windows(samples: Dataset, row_count: int, subject: str) -> tuple[str, str]:
+    """The error, and the help, of series in which there is no window."""
+    counts = samples.counts
+    if counts is None:
+        raise ValueError("samples that are not windows")
+    if counts.left_out:
+        message = f"{subject} {counts.left_out:,} windows, and all of them have gaps or missing values"
+        return message, '"gaps": "fill" in `windows` fills gaps, and an Imputation layer missing values'
+    message = f"{subject} {row_count:,} rows, in which no window of {counts.span:,} fits"
+    longest = max(counts.series_without_window, key=lambda one: one.row_count)
+    if counts.series_count > 1:
+        message += f"; the longest of {counts.series_count:,} series, {longest.name!r}, has {longest.row_count:,}"
+    return message, "shorten the windows, or give longer series"

@@ -301,7 +301,7 @@ def _target_statistics(typed: TypedNetwork, metadata: Mapping[str, str]) -> dict
 
 def _tell_left_out(samples: Dataset, warn: Warn) -> None:
     """Calls `warn` with notes about samples that are left out, if some are."""
-    notes = [note for _, note in left_out_notes(samples)]
+    notes = [note.diagnostic for note in left_out_notes([(None, samples)])]
     if notes:
         warn(notes)
 

@@ -55,9 +55,8 @@ def data_warnings(checked: CheckedSpec, data: RunData, *, has_initial_weights: b
     report = checked.new_report()
     if objective is None or training is None:
         return []
-    for part, samples in data.parts.items():
-        for key, note in left_out_notes(samples, part) if training.data is not None else ():
-            report.add(note.code, _data_path(checked, key), note.message, severity="note")
+    for note in left_out_notes(data.parts.items()) if training.data is not None else ():
+        report.add(note.code, _data_path(checked, note.key), note.message, severity="note")
     for output, loss in objective.losses.items():
         _check_classes(data.train, data, output, objective, checked, report)
         _check_split_classes(data, output, objective, checked, report)

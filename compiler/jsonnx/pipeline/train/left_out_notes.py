@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from typing import NamedTuple
 
 from ...core.diagnostics import Diagnostic
 from ...data.samples.dataset import Dataset
@@ -13,36 +14,65 @@ MAX_LISTED_SERIES = 20
 """Series without a window that a note names."""
 
 
-def left_out_notes(samples: Dataset, part: str | None = None) -> Iterator[tuple[str, Diagnostic]]:
-    """Notes about what of a part of the data, or of data to predict, is left out; each with the key of `training.data`
-    that says so."""
-    of_part = f" of `{part}`" if part is not None else ""
-    missing, counts = samples.missing, samples.counts
-    if missing.row_count and counts is None:
-        message = f"{missing.row_count:,} of {missing.all_row_count:,} samples{of_part} are left out, since they have "
-        message += f"missing values: {_reasons(missing.reasons)}"
-        yield "missing", Diagnostic("dropped-samples", message, severity="note")
-    if counts is not None and counts.left_out:
-        message = f"{counts.left_out:,} of {len(samples) + counts.left_out:,} windows{of_part} are left out: "
-        message += "; ".join(_window_reasons(counts, _reasons(missing.reasons)))
-        yield "windows", Diagnostic("skipped-windows", message, severity="note")
-    if counts is not None and counts.series_without_window:
-        lacking = counts.series_without_window
-        message = f"{len(lacking):,} of {counts.series_count:,} series{of_part} have no window, which takes "
-        message += f"{count_text(counts.span, 'row')} one step after the other: {_series_list(lacking)}"
-        yield "windows", Diagnostic("short-series", message, severity="note")
+class LeftOutNote(NamedTuple):
+    """A note, and the key of `training.data` that says so."""
+
+    key: str
+    code: str
+    message: str
+
+    @property
+    def diagnostic(self) -> Diagnostic:
+        return Diagnostic(self.code, self.message, severity="note")
+
+
+def left_out_notes(parts: Collection[tuple[str | None, Dataset]]) -> list[LeftOutNote]:
+    """Notes about what is left out of the parts of the data, by name; None is the name of data without parts."""
+    missing = [
+        _with_part(f"{samples.missing.row_count:,} of {samples.missing.all_row_count:,}", part)
+        + f" ({_reasons(samples.missing.reasons)})"
+        for part, samples in parts
+        if samples.missing.row_count and samples.counts is None
+    ]
+    windows = [
+        _with_part(f"{samples.counts.left_out:,} of {len(samples) + samples.counts.left_out:,}", part)
+        + f" ({'; '.join(_window_reasons(samples.counts, _reasons(samples.missing.reasons)))})"
+        for part, samples in parts
+        if samples.counts is not None and samples.counts.left_out
+    ]
+    series = {
+        part: samples.counts
+        for part, samples in parts
+        if samples.counts is not None and samples.counts.series_without_window
+    }
+    lacking = [
+        _with_part(f"{len(counts.series_without_window):,} of {counts.series_count:,}", part)
+        + f" ({_series_list(counts.series_without_window)})"
+        for part, counts in series.items()
+    ]
+    span = max((counts.span for counts in series.values()), default=0)
+    notes = [
+        ("missing", "dropped-samples", "samples with missing values are left out", missing),
+        ("windows", "skipped-windows", "windows are left out", windows),
+        ("windows", "short-series", f"series have no window, which takes {count_text(span, 'row')}", lacking),
+    ]
+    return [LeftOutNote(key, code, f"{title}: {', '.join(texts)}") for key, code, title, texts in notes if texts]
+
+
+def _with_part(text: str, part: str | None) -> str:
+    return text if part is None else f"{text} of `{part}`"
 
 
 def _window_reasons(counts: WindowCounts, missing: str) -> Iterable[str]:
     if counts.across_gaps:
-        steps = (
-            f", which lack {count_text(counts.missing_steps, 'step')} of {counts.step}" if counts.missing_steps else ""
-        )
-        yield f"{counts.across_gaps:,} across {count_text(counts.gap_count, 'gap')} of the series{steps}"
+        steps = f", which lack {count_text(counts.missing_steps, 'step')} of {counts.step}"
+        gaps = count_text(counts.gap_count, "gap")
+        yield f"{counts.across_gaps:,} across {gaps}{steps if counts.missing_steps else ''}"
     if counts.with_missing_values:
         yield f"{counts.with_missing_values:,} with missing values: {missing}"
     if counts.with_filled_target:
-        yield f"{counts.with_filled_target:,} that would end in, or predict, a row that fills a gap"
+        filled = count_text(counts.missing_steps, "row")
+        yield f"{counts.with_filled_target:,} that end in, or predict, one of {filled} that fill gaps"
 
 
 def _reasons(reasons: Mapping[str, int]) -> str:
@@ -53,6 +83,6 @@ def _reasons(reasons: Mapping[str, int]) -> str:
 
 
 def _series_list(series: tuple[SeriesWithoutWindow, ...]) -> str:
-    names = [f"{one.name!r} ({count_text(one.row_count, 'row')})" for one in series[:MAX_LISTED_SERIES]]
+    names = [f"{one.name!r} has {count_text(one.row_count, 'row')}" for one in series[:MAX_LISTED_SERIES]]
     hidden = len(series) - len(names)
     return ", ".join(names) + (f" and {hidden:,} more" if hidden else "")
