@@ -76,7 +76,7 @@ def window_errors(
         return
     path = (*DATA_PATH, "windows")
     if windows.step is not None and windows.time_step is None:
-        yield _error(f"{windows.step!r} is no time", (*path, "step"), STEP_HELP)
+        yield _error(f"`step` is {windows.step!r}, which is no time between rows", (*path, "step"), STEP_HELP)
     for key, is_given in (("step", windows.step is not None), ("gaps", windows.gaps != "error")):
         if is_given and windows.time is None:
             message = f"`{key}` is about the times of rows, and no column of times is named"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from ...core.diagnostics import Diagnostic
@@ -19,7 +19,13 @@ class LeftOutNote(NamedTuple):
 
     key: str
     code: str
-    message: str
+    title: str
+    texts: Sequence[str]
+    """What is left out of each part, and why."""
+
+    @property
+    def message(self) -> str:
+        return f"{self.title}: {', '.join(self.texts)}"
 
     @property
     def diagnostic(self) -> Diagnostic:
@@ -51,12 +57,13 @@ def left_out_notes(parts: Collection[tuple[str | None, Dataset]]) -> list[LeftOu
         for part, counts in series.items()
     ]
     span = max((counts.span for counts in series.values()), default=0)
+    no_window = f"series have no window, which takes {count_text(span, 'row')}"
     notes = [
-        ("missing", "dropped-samples", "samples with missing values are left out", missing),
-        ("windows", "skipped-windows", "windows are left out", windows),
-        ("windows", "short-series", f"series have no window, which takes {count_text(span, 'row')}", lacking),
+        LeftOutNote("missing", code="dropped-samples", title="samples with missing values are left out", texts=missing),
+        LeftOutNote("windows", code="skipped-windows", title="windows are left out", texts=windows),
+        LeftOutNote("windows", code="short-series", title=no_window, texts=lacking),
     ]
-    return [LeftOutNote(key, code, f"{title}: {', '.join(texts)}") for key, code, title, texts in notes if texts]
+    return [note for note in notes if note.texts]
 
 
 def _with_part(text: str, part: str | None) -> str:
