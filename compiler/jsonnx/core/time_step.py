@@ -12,6 +12,8 @@ SECONDS = {"s": 1, "min": 60, "h": 3600, "d": 86400, "w": 604800}
 """The seconds of each unit of a duration."""
 MONTHS = {"mo": 1, "y": 12}
 """The months of each unit of the calendar."""
+MAX_STEP_COUNT = 1_000_000
+"""Maximum number of units in a step."""
 STEP_TEXT = re.compile(r"(\d+(?:\.\d+)?)?(s|min|h|d|w|mo|y)", re.ASCII)
 STEP_HELP = (
     'steps of dates are written like "15min", "1h", "1d", "1w", "1mo" or "1y" (units: s, min, h, d, w, mo, y), steps '
@@ -28,14 +30,14 @@ class TimeStep:
 
     @staticmethod
     def of(value: str | float) -> TimeStep | None:
-        """The step that a spec writes; None if the text is no step, or the step is not positive."""
+        """The step that a spec writes; None if the text is no step, or the step is not positive or too long."""
         if not isinstance(value, str):
             return TimeStep(float(value), "number") if value > 0 else None
         match = STEP_TEXT.fullmatch(value)
         if match is None:
             return None
         count, name = float(match[1] or 1), match[2]
-        if count <= 0 or (name in MONTHS and not count.is_integer()):
+        if not 0 < count <= MAX_STEP_COUNT or (name in MONTHS and not count.is_integer()):
             return None
         return TimeStep(count * MONTHS[name], "month") if name in MONTHS else TimeStep(count * SECONDS[name], "second")
 

@@ -28,7 +28,9 @@ def test_a_step_is_written_as_it_is_read(text: str | float, size: float, unit: s
     assert TimeStep.of(step.written) == step
 
 
-@pytest.mark.parametrize("text", ["", "1", "1x", "-1d", "0d", "1.5mo", "1 d", "d1", "1M", 0, -2.0])
+@pytest.mark.parametrize(
+    "text", ["", "1", "1x", "-1d", "0d", "1.5mo", "1 d", "d1", "1M", "1000001y", "9" * 500 + "d", 0, -2.0]
+)
 def test_other_texts_are_no_steps(text: str | float) -> None:
     assert TimeStep.of(text) is None
 

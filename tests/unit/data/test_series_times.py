@@ -140,6 +140,24 @@ def test_a_gap_is_an_error_that_shows_where_and_what_to_do() -> None:
         assert f'"{choice}"' in error.help
 
 
+def test_weekends_are_recognised_in_the_help_for_gaps() -> None:
+    write([(day, 1) for day in days(*(number for number in range(30) if number % 7 not in (2, 3)))])  # 1 is a Friday
+    (error,) = errors_of(spec())
+    assert "4 of these gaps are weekends; " in error.help
+
+
+@pytest.mark.parametrize(
+    ("step", "times"),
+    [(1e-30, (0, 1, 2, 3)), (1e30, (0, 1, 2, 3)), (None, (-1.7e308, 0, 1.7e308)), ("1000000y", days(0, 1, 2, 3))],
+)
+def test_extreme_times_and_steps_are_errors(step: Any, times: tuple[Any, ...]) -> None:
+    write([(time, 1) for time in times])
+    for gaps in (None, "fill"):
+        errors = errors_of(spec(gaps, step=step))
+        assert {error.code for error in errors} <= {"time-gap", "uneven-times", "empty-data"}
+        assert errors or gaps is None
+
+
 def test_windows_that_cross_a_gap_are_skipped() -> None:
     write([(day, number) for number, day in zip((0, 1, 2, 3, 6, 7, 8, 9), days(0, 1, 2, 3, 6, 7, 8, 9), strict=True)])
     dataset = read(spec("skip"))["train"]
@@ -319,7 +337,7 @@ def test_a_prediction_has_a_row_for_each_window_without_a_gap_and_a_missing_valu
         "2 across 1 gap, which lack 2 steps of 1d; 2 with missing values: 1 row without a number in 'v'"
         in result.stderr
     )
-    assert "series have no window, which takes 3 rows: 1 of 2 ('b' has 2 rows)" in result.stderr
+    assert "series have no window of 3 rows: 1 of 2 ('b' has 2 rows)" in result.stderr
 
 
 def test_a_prediction_on_two_rows_uses_the_step_of_the_training() -> None:

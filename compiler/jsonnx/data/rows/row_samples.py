@@ -134,7 +134,8 @@ def _no_windows(samples: Dataset, row_count: int, subject: str) -> tuple[str, st
     if counts.left_out:
         message = f"{subject} {counts.left_out:,} windows, and all of them have gaps or missing values"
         return message, '"gaps": "fill" in `windows` fills gaps, and an Imputation layer missing values'
-    message = f"{subject} {row_count:,} rows, in which no window of {counts.span:,} fits"
+    size = f"{counts.length:,} and {counts.horizon:,} more" if counts.horizon else f"{counts.length:,}"
+    message = f"{subject} {row_count:,} rows, in which no window of {size} fits"
     longest = max(counts.series_without_window, key=lambda one: one.row_count)
     if counts.series_count > 1:
         message += f"; the longest of {counts.series_count:,} series, {longest.name!r}, has {longest.row_count:,}"

@@ -166,7 +166,8 @@ class Series:
         missing_steps = self.missing_steps[is_included]
         counts = WindowCounts(
             series_count=len(np.unique(self.series[is_included])),
-            span=section.length + horizon,
+            length=section.length,
+            horizon=horizon,
             step=self.step,
             gap_count=int((missing_steps != 0).sum()),
             missing_steps=int(missing_steps.clip(0).sum()),

@@ -19,6 +19,8 @@ WINDOWS_PATH: JsonPath = ("training", "data", "windows")
 SERIES_PATH: JsonPath = (*WINDOWS_PATH, "by")
 TIME_PATH: JsonPath = (*WINDOWS_PATH, "time")
 
+DAYS_FROM_MONDAY_TO_1970, FRIDAY, DAYS_FROM_FRIDAY_TO_MONDAY = 3, 4, 3
+
 GAPS_HELP = (
     'add the missing rows; or say in `windows` what becomes of gaps: "gaps": "skip" leaves out the windows that cross '
     'one, "fill" adds rows with the values before, and "ignore" takes rows as steps, as for business days'
@@ -108,7 +110,7 @@ class SeriesTimes:
             self._report("uneven-times", uneven + 1, self._describe_uneven, UNEVEN_HELP, locator, errors)
         if section.gaps == "error":
             gaps = self.pairs[self.counts > 1]
-            self._report("time-gap", gaps + 1, self._describe_gap, GAPS_HELP, locator, errors)
+            self._report("time-gap", gaps + 1, self._describe_gap, self._gaps_help(gaps), locator, errors)
 
     def _report(
         self, code: str, rows: np.ndarray, describe: Any, help: str, locator: RowLocator, errors: ErrorCollector
@@ -154,6 +156,15 @@ class SeriesTimes:
         return f"{self.section.time!r} goes from {before} to {after}, which is no multiple of {self.step}" + (
             self._in_series(row)
         )
+
+    def _gaps_help(self, gaps: np.ndarray) -> str:
+        """Help for the rows before gaps."""
+        if self.times.dtype.kind != "M":
+            return GAPS_HELP
+        days = self.times.astype("datetime64[D]").astype(np.int64)
+        is_friday = (days[gaps] + DAYS_FROM_MONDAY_TO_1970) % 7 == FRIDAY
+        weekends = int((is_friday & (days[gaps + 1] - days[gaps] == DAYS_FROM_FRIDAY_TO_MONDAY)).sum())
+        return (f"{weekends:,} of these gaps are weekends; " if weekends else "") + GAPS_HELP
 
     def _equal_help(self, locator: RowLocator) -> str:
         columns = locator.separating_columns(str(self.section.time)) if self.section.by is None else []

@@ -17,10 +17,13 @@ MAX_CLOCK_CHANGE = 3600.0
 MONTH_SECONDS = 365.2425 / 12 * SECONDS["d"]
 MAX_MONTH_DEVIATION = 2.5 * SECONDS["d"]
 """Maximum difference in seconds between months of the calendar and as many mean months."""
+MAX_STEPS = 1 << 40
+"""Maximum number of steps between two times that is told from a larger one."""
 UNEVEN = -1
 """In place of a number of steps: the time is no whole number of steps later."""
 
 
+@np.errstate(over="ignore")
 def infer_step(before: np.ndarray, after: np.ndarray) -> TimeStep | None:
     """The most frequent difference of consecutive times, `after - before`; None without two different times.
 
@@ -54,7 +57,8 @@ def step_counts(before: np.ndarray, after: np.ndarray, step: TimeStep) -> np.nda
         counts = counts // int(step.size)
     else:
         differences = _seconds(after - before) if step.unit == "second" else after - before
-        exact = differences / step.size
+        with np.errstate(over="ignore"):  # of a tiny step
+            exact = np.minimum(differences / step.size, MAX_STEPS)
         counts = np.round(exact).astype(np.int64)
         tolerance = MAX_STEP_ERROR
         if step.unit == "second" and step.size >= SECONDS["d"]:

@@ -45,8 +45,10 @@ class WindowCounts:
     """The windows that series could have, and those of them that are left out."""
 
     series_count: int
-    span: int
-    """The rows of a window, with those up to its target."""
+    length: int
+    """The rows of a window."""
+    horizon: int
+    """The rows behind it up to its target."""
     step: TimeStep | None
     """The time between rows; None if the series have no times, or if rows are steps whatever their times."""
     gap_count: int = 0

@@ -56,18 +56,22 @@ def left_out_notes(parts: Collection[tuple[str | None, Dataset]]) -> list[LeftOu
         + f" ({_series_list(counts.series_without_window)})"
         for part, counts in series.items()
     ]
-    span = max((counts.span for counts in series.values()), default=0)
-    no_window = f"series have no window, which takes {count_text(span, 'row')}"
+    size = next((_window_size(counts) for counts in series.values()), "")
     notes = [
         LeftOutNote("missing", code="dropped-samples", title="samples with missing values are left out", texts=missing),
         LeftOutNote("windows", code="skipped-windows", title="windows are left out", texts=windows),
-        LeftOutNote("windows", code="short-series", title=no_window, texts=lacking),
+        LeftOutNote("windows", code="short-series", title=f"series have no window of {size}", texts=lacking),
     ]
     return [note for note in notes if note.texts]
 
 
 def _with_part(text: str, part: str | None) -> str:
     return text if part is None else f"{text} of `{part}`"
+
+
+def _window_size(counts: WindowCounts) -> str:
+    rows = count_text(counts.length, "row")
+    return f"{rows} and {counts.horizon:,} more" if counts.horizon else rows
 
 
 def _window_reasons(counts: WindowCounts, missing: str) -> Iterable[str]:
