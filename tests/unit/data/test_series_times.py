@@ -152,10 +152,10 @@ def test_weekends_are_recognised_in_the_help_for_gaps() -> None:
 )
 def test_extreme_times_and_steps_are_errors(step: Any, times: tuple[Any, ...]) -> None:
     write([(time, 1) for time in times])
-    for gaps in (None, "fill"):
+    for gaps in ("error", "fill"):
         errors = errors_of(spec(gaps, step=step))
         assert {error.code for error in errors} <= {"time-gap", "uneven-times", "empty-data"}
-        assert errors or gaps is None
+        assert errors or gaps == "fill"
 
 
 def test_windows_that_cross_a_gap_are_skipped() -> None:
@@ -310,6 +310,33 @@ def test_a_missing_target_drops_only_the_windows_whose_target_it_is(memory: str)
     layers = [{"type": "Imputation"}, {"type": "Flatten"}, {"type": "Dense", "name": "v", "units": 1}]
     dataset = read(spec(None, layers, missing="drop", memory=memory))["train"]
     assert [y for _, y in windows_of(dataset)] == [[3], [4], [6], [7], [8]]
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+@pytest.mark.parametrize("gaps", ["skip", "fill"])
+def test_training_on_a_stream_equals_training_on_loaded_windows(gaps: str, suffix: str) -> None:
+    rng = np.random.default_rng(0)
+    rows = [
+        (day, station, int(rng.integers(100)) if rng.random() < 0.95 else None)
+        for day in days(*range(80))
+        for station in "ab"
+        if rng.random() < 0.9
+    ]
+    if suffix == "csv":
+        write([tuple("" if value is None else value for value in row) for row in rows], header=("t", "s", "v"))
+    else:
+        pa, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+        columns = dict(zip(("t", "s", "v"), zip(*rows, strict=True), strict=True))
+        parquet.write_table(pa.table({n: list(c) for n, c in columns.items()}), "series.parquet", row_group_size=32)
+    layers = [{"type": "Imputation"}, {"type": "Flatten"}, {"type": "Dense", "name": "v", "units": 1}]
+    keys: dict[str, Any] = {"by": "s", "missing": "drop", "split": {"validation": 0.2}, "train": f"series.{suffix}"}
+    weights = []
+    for memory in ("load", "stream"):
+        trainer = jsonnx.Trainer(spec(gaps, layers, memory=memory, **keys))
+        trainer.fit(shuffle=False)
+        weights.append(trainer.weights())
+    for name, weight in weights[0].items():
+        np.testing.assert_allclose(weights[1][name], weight, rtol=1e-6, err_msg=name)
 
 
 def test_a_prediction_has_a_row_for_each_window_without_a_gap_and_a_missing_value() -> None:
