@@ -244,11 +244,12 @@ def _has_compatible_kind(array: np.ndarray, dtype: np.dtype[Any]) -> bool:
 
 MISSING_NUMBER_HELP = (
     'an input that only an Imputation layer reads may have missing numbers; `"missing": "drop"` in `training.data` '
-    "leaves out rows of training and evaluation files with missing values"
+    "leaves out rows of training and evaluation files with missing values, of time series the windows that have them"
 )
 MISSING_TEXT_HELP = (
     'an input that only an Imputation layer or a lookup with the mask_token "" reads may have missing texts; '
-    '`"missing": "drop"` in `training.data` leaves out rows of training and evaluation files with missing values'
+    '`"missing": "drop"` in `training.data` leaves out rows of training and evaluation files with missing values, of time '
+    "series the windows that have them"
 )
 
 
