@@ -243,8 +243,8 @@ def _has_compatible_kind(array: np.ndarray, dtype: np.dtype[Any]) -> bool:
 
 
 DROP_HELP = (
-    '`"missing": "drop"` in `training.data` leaves out rows of training and evaluation files with missing values, or the '
-    "windows of time series that have them"
+    '`"missing": "drop"` in `training.data` leaves out rows of training and evaluation files with missing values, or '
+    "the windows of time series that have them"
 )
 MISSING_NUMBER_HELP = f"an input that only an Imputation layer reads may have missing numbers; {DROP_HELP}"
 MISSING_TEXT_HELP = (
