@@ -411,3 +411,69 @@ def test_dates_of_a_time_zone_are_compared_in_utc() -> None:
     local = [0, 1, 2, 2, 3, 4]
     write([(hours[hour].isoformat() + offset, 1) for hour, offset in zip(local, offsets, strict=True)])
     assert not errors_of(spec())
+
+
+# -- all together ------------------------------------------------------------------------------------------------------
+
+
+def expected_windows(
+    series: dict[str, dict[int, int | None]], gaps: str, horizon: int, all_steps: bool
+) -> list[tuple[list[int], list[int]]]:
+    """The windows of series of values by time, None for a missing one, found time by time."""
+    windows = []
+    for rows in series.values():
+        times = sorted(rows) if gaps == "ignore" else range(min(rows), max(rows) + 1)
+        values: list[int | None] = []
+        is_added: list[bool] = []
+        for time in times:
+            is_added.append(time not in rows)
+            values.append(rows[time] if time in rows else values[-1])
+        for start in range(len(values) - LENGTH - horizon + 1):
+            targets = range(start + LENGTH if all_steps else start + LENGTH - 1 + horizon, start + LENGTH + horizon)
+            span = range(start, start + LENGTH + horizon)
+            if gaps == "skip" and any(is_added[step] for step in span):
+                continue
+            if any(is_added[step] for step in targets) or any(values[step] is None for step in targets):
+                continue
+            if all(values[step] is not None for step in range(start, start + LENGTH)):
+                windows.append((values[start : start + LENGTH], [values[step] for step in targets]))
+    return windows  # type: ignore[return-value]
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_windows_of_random_series_are_those_found_time_by_time(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    series: dict[str, dict[int, int | None]] = {}
+    for name in "abc":
+        times = [time for time in range(40) if rng.random() < 0.8]
+        series[name] = {time: int(rng.integers(100)) if rng.random() < 0.95 else None for time in times}
+    rows = [(time, name, "" if value is None else value) for name in series for time, value in series[name].items()]
+    write([rows[index] for index in rng.permutation(len(rows))], header=("t", "s", "v"))
+    for gaps in ("skip", "fill", "ignore"):
+        for horizon, units in ((1, 1), (3, 1), (3, 3), (0, 1)):
+            path = spec(gaps, step=1, by="s", missing="drop", horizon=horizon, units=units)
+            expected = expected_windows(series, gaps, horizon, units > 1)
+            dataset = read(path)["train"]
+            assert sorted(windows_of(dataset)) == sorted(expected)
+            if gaps == "ignore":
+                continue
+            counts = dataset.counts
+            assert counts is not None
+            missing = sum(max(rows) - min(rows) + 1 - len(rows) for rows in series.values())
+            assert counts.missing_steps == missing
+
+
+def test_counts_of_missing_values_are_those_of_a_part() -> None:
+    write([(number, "" if number in (3, 4, 29) else number) for number in range(40)])
+    notes = notes_of(spec(missing="drop", split={"validation": 0.2, "test": 0.2}))
+    assert "of `train` (5 with missing values: 2 rows without a number in 'v')" in notes["skipped-windows"]
+    assert "of `validation` (3 with missing values: 1 row without a number in 'v')" in notes["skipped-windows"]
+    assert "`test`" not in notes["skipped-windows"]
+
+
+def test_patterns_of_columns_are_recorded_also_for_windows() -> None:
+    write([(number, number, 1) for number in (0, 1, 2, 4, 5, 6, 7)], header=("t", "a", "v"))
+    command("train", spec("fill", x=["*"], features=2), "-o", "run", "--quiet")
+    data = json.loads(command("inspect", "run/model.onnx", "--spec", "-").stdout)["training"]["data"]
+    assert (data["x"], data["windows"]["step"]) == (["t", "a"], 1)
+    assert windows_of(read("spec.json")["train"])[0] == ([1, 1, 2, 2, 3, 2], [1])

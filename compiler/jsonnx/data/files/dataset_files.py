@@ -134,9 +134,7 @@ class _Reader:
         """The samples of all files by their part. Raises CompileError with the errors of the first files that have
         errors or if a part is empty, UsageError."""
         rows, maker = self._read(items)
-        samples = dict(maker.samples_by_part(rows, parts, self._locator(items, rows)))
-        samples["train"] = replace(samples["train"], missing=rows.samples.missing)
-        return samples
+        return maker.samples_by_part(rows, parts, self._locator(items, rows))
 
     def _locator(self, items: Sequence[DataItem], rows: Rows) -> RowsOfFiles:
         """Finds rows in the files, which are opened once more."""

@@ -10,7 +10,7 @@ import numpy as np
 from ...sections.columns import AssignedColumns
 from ..rows.series import IncompleteRows
 from ..samples.data_spec import DataSpec
-from ..samples.left_out import NO_MISSING, MissingCounts
+from ..samples.left_out import MissingCounts
 from ..samples.stored_arrays import Samples, StoredArray
 from ..samples.validate_arrays import is_missing
 
@@ -21,7 +21,10 @@ class MissingValues:
 
     masks: Mapping[str, np.ndarray]
     """Whether a row lacks a value, for each input, target or weight that some rows lack."""
-    counts: MissingCounts
+    reasons: Mapping[str, np.ndarray]
+    """Whether a row lacks a value, by what it lacks, such as `a number in 'age'`."""
+    row_count: int
+    """The number of all rows."""
 
     @staticmethod
     def of(arrays: Mapping[str, Samples], columns: Mapping[str, AssignedColumns], data_spec: DataSpec) -> MissingValues:
@@ -31,19 +34,23 @@ class MissingValues:
         """
         needed = {key: array for key, array in arrays.items() if array.ndim and key not in data_spec.missing_inputs}
         if len({len(array) for array in needed.values()}) != 1:
-            return MissingValues({}, NO_MISSING)  # the different numbers of samples are reported later
+            return MissingValues({}, {}, 0)  # the different numbers of samples are reported later
         masks: dict[str, np.ndarray] = {}
-        reasons: dict[str, int] = {}
+        reasons: dict[str, np.ndarray] = {}
         for key, array in needed.items():
             lacking = _lacking(array, key, len(columns[key].names), data_spec)
             if lacking.any():
                 masks[key] = np.asarray(lacking.any(1))
-                for name, count in zip(columns[key].names, lacking.sum(0).tolist(), strict=False):
-                    if count:
-                        reasons[f"{_kind(array, key, data_spec)} in {name!r}"] = count
-        count = len(next(iter(needed.values())))
-        incomplete = np.logical_or.reduce([*masks.values(), np.zeros(count, bool)])
-        return MissingValues(masks, MissingCounts(int(incomplete.sum()), count, reasons))
+                for name, mask in zip(columns[key].names, lacking.T, strict=False):
+                    if mask.any():
+                        reasons[f"{_kind(array, key, data_spec)} in {name!r}"] = mask
+        return MissingValues(masks, reasons, len(next(iter(needed.values()))))
+
+    @property
+    def counts(self) -> MissingCounts:
+        complete = self.complete_rows()
+        count = 0 if complete is None else self.row_count - len(complete)
+        return MissingCounts(count, self.row_count, {name: int(mask.sum()) for name, mask in self.reasons.items()})
 
     def complete_rows(self) -> np.ndarray | None:
         """The rows that have all values; None if these are all rows."""
@@ -56,11 +63,11 @@ class MissingValues:
 
     def by_role(self, data_spec: DataSpec) -> IncompleteRows:
         """The rows without an input, and those without a target or a weight."""
-        inputs, targets = (np.zeros(self.counts.all_row_count, bool) for _ in range(2))
+        inputs, targets = (np.zeros(self.row_count, bool) for _ in range(2))
         for key, mask in self.masks.items():
             rows = inputs if key in data_spec.inputs else targets
             rows |= mask
-        return IncompleteRows(inputs, targets, self.counts)
+        return IncompleteRows(inputs, targets, self.reasons)
 
 
 def _lacking(array: Samples, key: str, column_count: int, data_spec: DataSpec) -> np.ndarray:

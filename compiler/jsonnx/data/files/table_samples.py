@@ -83,8 +83,9 @@ def samples_of_table(
     samples = make_dataset(arrays, data_spec, weights)
     if missing is None or not missing.masks:
         return TableSamples(samples, None, None)
-    incomplete = missing.by_role(data_spec) if policy == "mark" else None
-    return TableSamples(replace(samples, missing=missing.counts), rows, incomplete)
+    if policy == "mark":
+        return TableSamples(samples, None, missing.by_role(data_spec))
+    return TableSamples(replace(samples, missing=missing.counts), rows, None)
 
 
 def _missing_values(

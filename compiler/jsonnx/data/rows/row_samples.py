@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -105,6 +105,7 @@ class SampleMaker:
         samples: dict[str, Dataset]
         if self._windows is None:
             samples = {part: rows.samples.subset(np.flatnonzero(mask)) for part, mask in masks.items()}
+            samples["train"] = replace(samples["train"], missing=rows.samples.missing)
         else:
             series = self._series(rows, self._windows, locator)
             samples = {part: series.windows(self.data_spec, self.all_steps, mask) for part, mask in masks.items()}

@@ -31,22 +31,33 @@ class IncompleteRows(NamedTuple):
     """Whether a row lacks a value of an input."""
     targets: np.ndarray
     """Whether a row lacks a value of a target, or a weight."""
-    counts: MissingCounts
+    reasons: Mapping[str, np.ndarray]
+    """Whether a row lacks a value, by what it lacks, such as `a number in 'age'`."""
 
     @staticmethod
     def concatenate(parts: Sequence[IncompleteRows | None], sizes: Sequence[int]) -> IncompleteRows | None:
         """The rows of all files, of which `sizes` are the numbers of rows; None if all rows are complete."""
         if not any(parts):
             return None
-        filled = [
-            IncompleteRows(np.zeros(size, bool), np.zeros(size, bool), NO_MISSING) if part is None else part
-            for part, size in zip(parts, sizes, strict=True)
-        ]
+        complete = [np.zeros(size, bool) for size in sizes]
+        names = dict.fromkeys(name for part in parts if part for name in part.reasons)
+        reasons = {
+            name: np.concatenate(
+                [part.reasons.get(name, zeros) if part else zeros for part, zeros in zip(parts, complete, strict=True)]
+            )
+            for name in names
+        }
         return IncompleteRows(
-            np.concatenate([part.inputs for part in filled]),
-            np.concatenate([part.targets for part in filled]),
-            MissingCounts.total(part.counts for part in filled),
+            np.concatenate([part.inputs if part else zeros for part, zeros in zip(parts, complete, strict=True)]),
+            np.concatenate([part.targets if part else zeros for part, zeros in zip(parts, complete, strict=True)]),
+            reasons,
         )
+
+    def counts(self, rows: np.ndarray) -> MissingCounts:
+        """The incomplete ones of some rows."""
+        incomplete = (self.inputs | self.targets)[rows]
+        reasons = {name: count for name, mask in self.reasons.items() if (count := int(mask[rows].sum()))}
+        return MissingCounts(int(incomplete.sum()), len(rows), reasons)
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,6 +78,7 @@ class Series:
     lacks_target: np.ndarray
     missing_steps: np.ndarray
     """The number of steps that the files lack before each row; `UNEVEN` if it is not whole."""
+    incomplete: IncompleteRows | None
     step: TimeStep | None = None
 
     @staticmethod
@@ -98,6 +110,7 @@ class Series:
             lacks_input=no_rows if incomplete is None else incomplete.inputs[order],
             lacks_target=no_rows if incomplete is None else incomplete.targets[order],
             missing_steps=np.zeros(len(order), np.int64),
+            incomplete=incomplete,
         )
         if times is None:
             return result
@@ -181,7 +194,7 @@ class Series:
             rows.targets,
             replace(data_spec, labels=rows.data_spec.labels),
             rows.weights,
-            missing=rows.missing,
+            missing=self._missing(is_included),
             columns=rows.columns,
             windows=section,
             starts=kept,
@@ -204,6 +217,12 @@ class Series:
             if is_included[start]
         ]
         return np.concatenate([np.zeros(0, np.int64), *runs])
+
+    def _missing(self, is_included: np.ndarray) -> MissingCounts:
+        """The rows of the files with missing values, among those that are included."""
+        return (
+            NO_MISSING if self.incomplete is None else self.incomplete.counts(self.order[is_included & ~self.is_filled])
+        )
 
     def _without_window(self, is_included: np.ndarray, starts: np.ndarray) -> tuple[SeriesWithoutWindow, ...]:
         row_counts = np.bincount(self.series[is_included], minlength=len(self.names))
