@@ -119,7 +119,6 @@ def _stratified(fractions: np.ndarray, classes: Sequence[Any], shares: Sequence[
 def _parts_by_time(split: SplitSection, count: int, values: RowValues) -> np.ndarray:
     """The last rows of each series for the test, those before them for validation; equal times stay together."""
     times = values.get((*SPLIT_PATH, "time"), values.get(TIME_PATH))
-    times = None if times is None else np.asarray(times)
     order, series, _ = series_order(count, values.get(SERIES_PATH), times)
     parts = np.empty(count, "U10")
     keys = np.arange(count) if times is None else times[order]

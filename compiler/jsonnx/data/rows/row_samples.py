@@ -137,7 +137,7 @@ def _no_windows(samples: Dataset, row_count: int, subject: str) -> tuple[str, st
         return message, '"gaps": "fill" in `windows` fills gaps, and an Imputation layer missing values'
     size = f"{counts.length:,} and {counts.horizon:,} more" if counts.horizon else f"{counts.length:,}"
     message = f"{subject} {row_count:,} rows, in which no window of {size} fits"
-    longest = max(counts.series_without_window, key=lambda one: one.row_count)
+    longest = counts.lacking_series[0]
     if counts.series_count > 1:
         message += f"; the longest of {counts.series_count:,} series, {longest.name!r}, has {longest.row_count:,}"
     return message, "shorten the windows, or give longer series"

@@ -15,7 +15,7 @@ from ...sections.split_section import WindowsSection
 from ..samples.data_errors import ErrorCollector
 from ..samples.data_spec import DataSpec
 from ..samples.dataset import Dataset
-from ..samples.left_out import NO_MISSING, MissingCounts, SeriesWithoutWindow, WindowCounts
+from ..samples.left_out import MAX_LACKING_SERIES, NO_MISSING, MissingCounts, SeriesWithoutWindow, WindowCounts
 from ..samples.stored_arrays import subset_of
 from .filled_rows import FilledOrder, InputFilling
 from .row_columns import RowValues
@@ -60,6 +60,15 @@ class IncompleteRows(NamedTuple):
         return MissingCounts(int(incomplete.sum()), len(rows), reasons)
 
 
+class _Problems(NamedTuple):
+    """Whether each window is left out, and why."""
+
+    across_gap: np.ndarray
+    lacks_value: np.ndarray
+    has_filled_target: np.ndarray
+    """Whether a row that fills a gap is the window's target, or without targets its last row."""
+
+
 @dataclass(frozen=True, eq=False)
 class Series:
     """The rows of all series, one series after the other and by time in each, with the rows that fill gaps."""
@@ -94,9 +103,7 @@ class Series:
         """The rows, ordered by the columns that `windows` names. Adds errors for times that the spec does not accept,
         and then leaves gaps as they are."""
         times = values.get(TIME_PATH)
-        order, series, names = series_order(
-            len(rows), values.get(SERIES_PATH), None if times is None else np.asarray(times)
-        )
+        order, series, names = series_order(len(rows), values.get(SERIES_PATH), times)
         is_ordered = bool((np.diff(order) == 1).all())
         no_rows = np.zeros(len(order), bool)
         result = Series(
@@ -114,7 +121,7 @@ class Series:
         )
         if times is None:
             return result
-        ordered = SeriesTimes(section, np.asarray(times)[order], order, series[order], names)
+        ordered = SeriesTimes(section, times[order], order, series[order], names)
         ordered.check(locator, errors)
         return result if errors or section.gaps == "ignore" else result._with_gaps(ordered, columns, errors)
 
@@ -169,26 +176,8 @@ class Series:
         horizon = section.horizon if rows.targets else 0
         starts = self._starts(section.length + horizon, section.stride, is_included)
         first_target = section.length if all_steps and horizon else section.length - 1 + horizon
-        targets = (first_target, section.length + horizon)
-        across_gaps = _count(self.follows_gap, starts, (1, section.length + horizon)) > 0
-        lacks_value = _count(self.lacks_input, starts, (0, section.length)) > 0
-        if rows.targets:
-            lacks_value |= _count(self.lacks_target, starts, targets) > 0
-        has_filled_target = _count(self.is_filled, starts, targets) > 0
-        kept = starts[~(across_gaps | lacks_value | has_filled_target)]
-        missing_steps = self.missing_steps[is_included]
-        counts = WindowCounts(
-            series_count=len(np.unique(self.series[is_included])),
-            length=section.length,
-            horizon=horizon,
-            step=self.step,
-            gap_count=int((missing_steps != 0).sum()),
-            missing_steps=int(missing_steps.clip(0).sum()),
-            across_gaps=int(across_gaps.sum()),
-            with_missing_values=int((lacks_value & ~across_gaps).sum()),
-            with_filled_target=int((has_filled_target & ~across_gaps & ~lacks_value).sum()),
-            series_without_window=self._without_window(is_included & ~self.is_filled, kept),
-        )
+        problems = self._problems(starts, first_target, section.length + horizon)
+        kept = starts[~np.logical_or.reduce(problems)]
         return WindowedDataset(
             rows.inputs,
             rows.targets,
@@ -199,7 +188,37 @@ class Series:
             windows=section,
             starts=kept,
             all_steps=all_steps,
-            counts=counts,
+            counts=self._counts(problems, is_included, kept, horizon),
+        )
+
+    def _problems(self, starts: np.ndarray, first_target: int, span: int) -> _Problems:
+        """What is wrong with windows of `span` rows, whose targets are the rows from `first_target` on."""
+        lacks_value = _count(self.lacks_input, starts, (0, self.section.length)) > 0
+        if self.rows.targets:
+            lacks_value |= _count(self.lacks_target, starts, (first_target, span)) > 0
+        return _Problems(
+            across_gap=_count(self.follows_gap, starts, (1, span)) > 0,
+            lacks_value=lacks_value,
+            has_filled_target=_count(self.is_filled, starts, (first_target, span)) > 0,
+        )
+
+    def _counts(self, problems: _Problems, is_included: np.ndarray, kept: np.ndarray, horizon: int) -> WindowCounts:
+        """The counts of the windows that are left out. `kept` are the first rows of the others."""
+        across_gap, lacks_value, has_filled_target = problems
+        missing_steps = self.missing_steps[is_included]
+        lacking_count, lacking = self._without_window(is_included & ~self.is_filled, kept)
+        return WindowCounts(
+            series_count=len(np.unique(self.series[is_included])),
+            length=self.section.length,
+            horizon=horizon,
+            step=self.step,
+            gap_count=int((missing_steps != 0).sum()),
+            missing_steps=int(missing_steps.clip(0).sum()),
+            across_gaps=int(across_gap.sum()),
+            with_missing_values=int((lacks_value & ~across_gap).sum()),
+            with_filled_target=int((has_filled_target & ~across_gap & ~lacks_value).sum()),
+            lacking_series_count=lacking_count,
+            lacking_series=lacking,
         )
 
     def last_rows(self, windows: WindowedDataset) -> np.ndarray:
@@ -220,15 +239,19 @@ class Series:
 
     def _missing(self, is_included: np.ndarray) -> MissingCounts:
         """The rows of the files with missing values, among those that are included."""
-        return (
-            NO_MISSING if self.incomplete is None else self.incomplete.counts(self.order[is_included & ~self.is_filled])
-        )
+        rows = self.order[is_included & ~self.is_filled]
+        return NO_MISSING if self.incomplete is None else self.incomplete.counts(rows)
 
-    def _without_window(self, is_included: np.ndarray, starts: np.ndarray) -> tuple[SeriesWithoutWindow, ...]:
+    def _without_window(
+        self, is_included: np.ndarray, starts: np.ndarray
+    ) -> tuple[int, tuple[SeriesWithoutWindow, ...]]:
+        """The number of series with rows, but without a window, and the longest of them."""
         row_counts = np.bincount(self.series[is_included], minlength=len(self.names))
         window_counts = np.bincount(self.series[starts], minlength=len(self.names))
-        lacking = np.flatnonzero((row_counts > 0) & (window_counts == 0)).tolist()
-        return tuple(SeriesWithoutWindow(self.names[number], int(row_counts[number])) for number in lacking)
+        lacking = np.flatnonzero((row_counts > 0) & (window_counts == 0))
+        lacking = lacking[np.argsort(-row_counts[lacking], kind="stable")]
+        named = lacking[:MAX_LACKING_SERIES].tolist()
+        return len(lacking), tuple(SeriesWithoutWindow(self.names[index], int(row_counts[index])) for index in named)
 
 
 def _count(mask: np.ndarray, starts: np.ndarray, offsets: tuple[int, int]) -> np.ndarray:

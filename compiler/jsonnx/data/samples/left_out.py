@@ -29,6 +29,8 @@ class MissingCounts:
         return MissingCounts(sum(part.row_count for part in parts), sum(part.all_row_count for part in parts), reasons)
 
 
+MAX_LACKING_SERIES = 1000
+"""Maximum number of series without a window whose names are kept."""
 NO_MISSING = MissingCounts()
 
 
@@ -60,7 +62,10 @@ class WindowCounts:
     """Windows that are left out, since one of their rows has a missing value."""
     with_filled_target: int = 0
     """Windows that are left out, since a row that fills a gap would be their target or their last row."""
-    series_without_window: tuple[SeriesWithoutWindow, ...] = ()
+    lacking_series_count: int = 0
+    """Series of which no window is a sample."""
+    lacking_series: tuple[SeriesWithoutWindow, ...] = ()
+    """The longest of these series, at most `MAX_LACKING_SERIES`."""
 
     @property
     def left_out(self) -> int:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from ...core.diagnostics import Diagnostic
 from ...data.samples.dataset import Dataset
-from ...data.samples.left_out import SeriesWithoutWindow, WindowCounts
+from ...data.samples.left_out import WindowCounts
 from ...render.diagnostics.diagnostics import count_text
 
 MAX_LISTED_SERIES = 20
@@ -49,11 +49,10 @@ def left_out_notes(parts: Collection[tuple[str | None, Dataset]]) -> list[LeftOu
     series = {
         part: samples.counts
         for part, samples in parts
-        if samples.counts is not None and samples.counts.series_without_window
+        if samples.counts is not None and samples.counts.lacking_series_count
     }
     lacking = [
-        _with_part(f"{len(counts.series_without_window):,} of {counts.series_count:,}", part)
-        + f" ({_series_list(counts.series_without_window)})"
+        _with_part(f"{counts.lacking_series_count:,} of {counts.series_count:,}", part) + f" ({_series_list(counts)})"
         for part, counts in series.items()
     ]
     size = next((_window_size(counts) for counts in series.values()), "")
@@ -93,7 +92,9 @@ def _reasons(reasons: Mapping[str, int]) -> str:
     )
 
 
-def _series_list(series: tuple[SeriesWithoutWindow, ...]) -> str:
-    names = [f"{one.name!r} has {count_text(one.row_count, 'row')}" for one in series[:MAX_LISTED_SERIES]]
-    hidden = len(series) - len(names)
+def _series_list(counts: WindowCounts) -> str:
+    """The names of series without a window."""
+    named = counts.lacking_series[:MAX_LISTED_SERIES]
+    hidden = counts.lacking_series_count - len(named)
+    names = [f"{one.name!r} has {count_text(one.row_count, 'row')}" for one in named]
     return ", ".join(names) + (f" and {hidden:,} more" if hidden else "")

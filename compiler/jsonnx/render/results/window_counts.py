@@ -20,9 +20,9 @@ def window_counts_text(parts: Mapping[str, tuple[int, WindowCounts]], color: boo
     titles = ("part", "series", "step", "gaps", "missing steps", "windows", "left out", "series without a window")
     table = TextTable(titles, right=(1, 3, 4, 5, 6))
     for part, (count, counts) in parts.items():
-        listed = counts.series_without_window[:MAX_LISTED_SERIES]
+        listed = counts.lacking_series[:MAX_LISTED_SERIES]
         names = [f"{escape_invisible(one.name)} ({one.row_count:,} rows)" for one in listed]
-        hidden = len(counts.series_without_window) - len(listed)
+        hidden = counts.lacking_series_count - len(listed)
         step = "one row" if counts.step is None else str(counts.step)
         numbers = [f"{number:,}" for number in (counts.gap_count, counts.missing_steps, count, counts.left_out)]
         series = ", ".join(names) + (f" and {hidden:,} more" if hidden else "")
@@ -43,5 +43,6 @@ def window_counts_json(counts: WindowCounts, count: int) -> dict[str, Any]:
             "with_missing_values": counts.with_missing_values,
             "with_filled_target": counts.with_filled_target,
         },
-        "series_without_window": [{"name": one.name, "rows": one.row_count} for one in counts.series_without_window],
+        "series_without_window_count": counts.lacking_series_count,
+        "series_without_window": [{"name": one.name, "rows": one.row_count} for one in counts.lacking_series],
     }
