@@ -146,6 +146,12 @@ def test_weekends_are_recognised_in_the_help_for_gaps() -> None:
     assert "4 of these gaps are weekends; " in error.help
 
 
+def test_digits_of_dates_are_recognised_in_the_help_for_gaps() -> None:
+    write([(day.replace("-", ""), 1) for day in days(*range(40))])
+    (error,) = errors_of(spec())
+    assert error.help.startswith("1 is the most frequent difference; 20261127 counts as a number: write dates like")
+
+
 @pytest.mark.parametrize(
     ("step", "times"),
     [(1e-30, (0, 1, 2, 3)), (1e30, (0, 1, 2, 3)), (None, (-1.7e308, 0, 1.7e308)), ("1000000y", days(0, 1, 2, 3))],

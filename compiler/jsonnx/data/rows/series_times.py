@@ -25,6 +25,7 @@ GAPS_HELP = (
     'add the missing rows; or say in `windows` what becomes of gaps: "gaps": "skip" leaves out the windows that cross '
     'one, "fill" adds rows with the values before, and "ignore" takes rows as steps, as for business days'
 )
+WRITTEN_DATES_HELP = "20261127 counts as a number: write dates like 2026-11-27; "
 UNEVEN_HELP = (
     '"step" in `windows` gives another step, "gaps": "skip" leaves out the windows in which times are uneven, and '
     '"ignore" takes rows as steps whatever their times; only even times can be filled ("fill")'
@@ -160,7 +161,7 @@ class SeriesTimes:
     def _gaps_help(self, gaps: np.ndarray) -> str:
         """Help for the rows before gaps."""
         if self.times.dtype.kind != "M":
-            return GAPS_HELP
+            return (WRITTEN_DATES_HELP if _are_written_dates(self.times) else "") + GAPS_HELP
         days = self.times.astype("datetime64[D]").astype(np.int64)
         is_friday = (days[gaps] + DAYS_FROM_MONDAY_TO_1970) % 7 == FRIDAY
         weekends = int((is_friday & (days[gaps + 1] - days[gaps] == DAYS_FROM_FRIDAY_TO_MONDAY)).sum())
@@ -173,3 +174,9 @@ class SeriesTimes:
         candidates = f" ({quoted_or_list(columns)})" if columns else ""
         several = f'"by" in `windows` names the column that tells several series apart{candidates}; or '
         return (several if self.section.by is None else "") + EQUAL_HELP
+
+
+def _are_written_dates(numbers: np.ndarray) -> bool:
+    """Whether numbers are the digits of dates, such as 20261127."""
+    years, months, days = numbers // 10_000, numbers // 100 % 100, numbers % 100
+    return bool(((years >= 1900) & (years < 2100) & (months >= 1) & (months <= 12) & (days >= 1) & (days <= 31)).all())
