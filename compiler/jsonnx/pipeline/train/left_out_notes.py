@@ -81,8 +81,8 @@ def _window_reasons(counts: WindowCounts, missing: str) -> Iterable[str]:
     if counts.with_missing_values:
         yield f"{counts.with_missing_values:,} with missing values: {missing}"
     if counts.with_filled_target:
-        filled = count_text(counts.missing_steps, "row")
-        yield f"{counts.with_filled_target:,} that end in, or predict, one of {filled} that fill gaps"
+        filled, verb = count_text(counts.missing_steps, "row"), "predict" if counts.horizon else "end in"
+        yield f"{counts.with_filled_target:,} that {verb} one of {filled} that fill gaps"
 
 
 def _reasons(reasons: Mapping[str, int]) -> str:
