@@ -33,6 +33,7 @@ from ..samples.dataset import Dataset, with_learned_labels
 from ..samples.memory_limit import streams
 from ..samples.sequences import Sequences
 from ..samples.stored_arrays import DEFAULT_BUFFER_SAMPLES
+from ..tables.arrow_table import ArrowTable
 from ..tables.csv_table import CsvTable
 from ..tables.data_files import read_table
 from ..tables.data_table import DataTable
@@ -245,7 +246,10 @@ class _Reader:
         data = self.data
         media = MediaReader(item.folder, data.images, data.audio, data.memory) if data else MediaReader(item.folder)
         names = row_columns(self.data, with_split=self.with_split)
-        if isinstance(table, CsvTable):
+        if isinstance(table, ArrowTable):
+            if not table.load([name for assigned in columns.values() for name in assigned.names], errors):
+                return None
+        elif isinstance(table, CsvTable):
             groups = [
                 dict.fromkeys(assigned.names, column_request(key, data_spec, self._missing != "error"))
                 for key, assigned in columns.items()

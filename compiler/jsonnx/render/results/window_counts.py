@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from ..diagnostics.diagnostics import escape_invisible
+from ...core.invisible_characters import escape_invisible
 from ..text.text_table import TextTable
 
 if TYPE_CHECKING:
