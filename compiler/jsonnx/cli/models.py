@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,8 @@ from .common import (
     print_status,
     print_weights_report,
 )
+
+_print_notes = partial(print_diagnostics, format_="text")
 
 OWN_DATA_NOTE = (
     "Each run was evaluated on the test data of its own spec, or else on its validation data; with `--data FILE`, all "
@@ -156,7 +159,7 @@ def evaluate(
     results, labels = [], {}
     for run in runs:  # one model is open at a time
         model = TrainedModel.open(Path(run), provider, not unverified, data_roots, options)
-        results.append((run, model.evaluate(data)))
+        results.append((run, model.evaluate(data, _print_notes)))
         labels = model.figure_labels()
     if format_ == "json":
         documents = [{name: finite(metric) for name, metric in metrics.items()} for _, metrics in results]
@@ -235,7 +238,7 @@ def predict(
     print_provider_choice(provider)
     model = TrainedModel.open(Path(run), provider, not unverified, provider_options=parse_assignments(provider_options))
     with SampleCounter() as counter:
-        model.predict(data, output, print_result, options, counter.show)
+        model.predict(data, output, print_result, options, counter.show, _print_notes)
 
 
 @click.command()

@@ -139,6 +139,7 @@ MAX_UNPACKED_BYTES = Limit(
     "`.feather` file that is loaded, as arrays in memory, or one column of a block of rows that is streamed.",
 )
 MAX_DATA_FILES = Limit(DATA, 1_000_000, "files", "Files of a folder of data, or that a pattern matches.")
+MAX_FILLED_ROWS = Limit(DATA, 10_000_000, "rows", 'Rows that `"gaps": "fill"` adds to time series.')
 MAX_MEDIA_FILE_BYTES = Limit(DATA, 256 * MIB, "bytes", "An image, a recording or a text, as a file.")
 MAX_IMAGE_PIXELS = Limit(DATA, 1 << 26, "pixels", "Width times height of an image file.")
 MAX_CSV_COLUMNS = Limit(DATA, 1 << 16, "columns", "Columns of a CSV file.")
