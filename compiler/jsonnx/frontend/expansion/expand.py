@@ -23,7 +23,7 @@ from .references import has_patterns
 from .repeated_inputs import has_repeated_inputs
 from .scope import TemplateCache
 from .template import BlockUse
-from .unused import check_block_inputs, warn_unused_blocks, warn_unused_parameters
+from .unused import check_block_inputs, warn_unused_blocks, warn_unused_globals, warn_unused_parameters
 
 
 def expand(document: Json, report: Report) -> FlatDocument | None:
@@ -90,9 +90,8 @@ def _check_unused_definitions(
     parameters = read_parameters(_mapping_at(document, "parameters"), ("parameters",))
     warn_unused_parameters(parameters, frozenset().union(*parts), templates.evaluator, report)
     for block in blocks:
-        paths = {name: (*block.path, "globals", index) for index, name in enumerate(block.globals)}
-        readable = block.parameters | {name: Parameter(path, path) for name, path in paths.items()}
-        warn_unused_parameters(readable, names_in_block[block.name], templates.evaluator, report)
+        warn_unused_parameters(block.parameters, names_in_block[block.name], templates.evaluator, report)
+    warn_unused_globals(blocks, names_in_block, templates.evaluator.meant_names, report)
 
 
 def _names_in_block(block: BlockDefinition, evaluator: Evaluator) -> frozenset[str]:

@@ -11,7 +11,7 @@ from typing import Any
 from ...core.components import Json
 from ...core.diagnostics import LIBRARY, JsonPath, SourceMap, identity_source_map
 from ...core.limits import MAX_JSON_VALUES, MAX_LAYERS
-from ..network import BLOCK_USES, BlockInput, BlockLayer, Network
+from ..network import BLOCK_USES, BlockInput, BlockLayer, Network, RepeatedUse
 from ..schema.fast_validator import is_valid
 from ..schema.phrases import known_names_help, short_name
 from ..schema.schema import REUSE_KEYS, root_schema
@@ -48,18 +48,25 @@ class FlatDocument:
     block_inputs: Mapping[int, Sequence[BlockInput]] = field(default_factory=dict)
     """The inputs of uses of blocks whose shape is to be checked, by the index of the layer that takes them."""
 
+    repeated_uses: Sequence[RepeatedUse] = ()
+
     def with_blocks(self, network: Network) -> Network:
         """A network with the uses of blocks that enclose its calls, their descriptions and their outputs."""
         if not self.block_uses:
             return network
-        calls = [replace(call, block_uses=self.block_uses[int(call.path[1])]) for call in network.calls]
+        calls, dropped = (
+            tuple(replace(call, block_uses=self.block_uses[int(call.path[1])]) for call in part)
+            for part in (network.calls, network.dropped)
+        )
         descriptions = {**self.descriptions, **network.descriptions}
         return replace(
             network,
-            calls=tuple(calls),
+            calls=calls,
+            dropped=dropped,
             descriptions=descriptions,
             block_outputs=self.block_outputs,
             block_inputs=self.block_inputs,
+            repeated_uses=self.repeated_uses,
         )
 
 
@@ -85,6 +92,8 @@ class FlatWriter:
     open_inputs: list[BlockInput] = field(default_factory=list)
     """The inputs to check of the uses whose layers are being written."""
     block_inputs: dict[int, list[BlockInput]] = field(default_factory=dict)
+    repeated_uses: dict[tuple[JsonPath, str], RepeatedUse] = field(default_factory=dict)
+    """The repeated uses of blocks, by the path of the entry and the prefix of their names."""
     input_names: list[str] = field(default_factory=list)
     """The inputs of the flat document."""
     output_indexes: list[int] = field(default_factory=list)
@@ -123,6 +132,7 @@ class FlatWriter:
             self.descriptions,
             self.block_outputs,
             self.block_inputs,
+            [*self.repeated_uses.values()],
         )
 
     @property
@@ -214,6 +224,7 @@ class FlatWriter:
                 arguments_path = step.used_step.path if step.used_step else step.path
                 block_uses = (*(block_use.block_uses if block_use else ()), (prefix + step.name, step.block.name))
                 self._note_use(step, step.block, step.template, prefix)
+                self._note_repetition(step, prefix, block_use)
                 inner_use = BlockUse(step.path, arguments_path, step.name, step.block, block_use, block_uses)
                 inner_inputs = sources if step.sources is not None else [None] * len(step.block.inputs)
                 inner_owner = None if owner is None else owner_prefix + step.prefix
@@ -256,6 +267,15 @@ class FlatWriter:
             for number, shape in template.input_shapes.items()
             if (name := inputs[number]) is not None
         ]
+
+    def _note_repetition(self, step: Step, prefix: str, block_use: BlockUse | None) -> None:
+        """Notes a copy of a repeated use of a block."""
+        key = step.path, prefix
+        if step.later_repetitions and key not in self.repeated_uses:
+            self.repeated_uses[key] = RepeatedUse([], (BLOCK_USES, len(self.use_paths)))
+            self.use_paths.append(ScopedPath(step.path, block_use))
+        if key in self.repeated_uses:
+            self.repeated_uses[key].names.append(prefix + step.name)
 
     def _note_use(self, step: Step, block: BlockDefinition, template: Template, prefix: str) -> None:
         """Notes the description and the outputs of a use of a block; `prefix` is the prefix of its name."""

@@ -76,6 +76,7 @@ class _NetworkBuilder:
         named_outputs = {*outputs, *names_in_reference(self.document.get("outputs"))}
         references = References(self.meant_names, self.dangling_count, has_cycle=len(ordered) < len(calls))
         usage = check_usage(self.document, calls, references, self.origins, self.report)
+        dropped = tuple(call for call in ordered if call.name in usage.idle_names)
         ordered = [call for call in ordered if call.name not in usage.idle_names]
         training = valid_training(self.document.get("training"), self.report)
         rate_factors: dict[str, float] = {}
@@ -94,6 +95,7 @@ class _NetworkBuilder:
             learning_rate_factors=rate_factors,
             paths={name: path for name, path in self.paths.items() if name not in usage.idle_results},
             descriptions=self._descriptions(calls),
+            dropped=dropped,
             document=self.document,
             flat_document=self.document,
             ignored_findings=ignored_findings,
@@ -297,8 +299,8 @@ class _NetworkBuilder:
         layer, dot, output = name.partition(".")
         message = f"nothing is called {short_name(name)}"
         if dot and layer in known:
-            message = f"{short_name(layer)} has no output {short_name(output)}"
-            known = [other for other in known if other.startswith(f"{layer}.")] or [layer]
+            message = f"{short_name(layer)} has no output {short_name(output)}; its first has no suffix"
+            known = [layer, *(other for other in known if other.startswith(f"{layer}."))]
         similar = self.report.similar_words(name, known)
         self.meant_names.update(similar, *(self._names_by_use.get(name, ()) for name in similar))
         self.dangling_count += not similar
@@ -321,7 +323,8 @@ class _NetworkBuilder:
         elif least == most:
             expected = f"{least} input{'' if least == 1 else 's'}"
         got = f"{len(call.sources)} ({name_list(call.sources)})"
-        help = 'name all of them: "from": ["a", "b"]' if len(call.sources) < least else None
+        help = "merge them before, such as by Concatenate or Add" if most == 1 else None
+        help = 'name all of them: "from": ["a", "b"]' if len(call.sources) < least else help
         message = f"{call.layer.type_name} {call.name!r} takes {expected}, got {got}"
         has_from = "from" in self.document["layers"][call.path[1]]
         self.report.add("wrong-inputs", (*call.path, "from") if has_from else call.path, message, help=help)
