@@ -8,12 +8,12 @@ from typing import NamedTuple
 
 from ...core.components import Json
 from ...core.diagnostics import JsonPath
-from ...core.fixes import Suggestion
 from ...core.types import ShapeError
 from ...layers import LAYERS, Layer
 from ..schema.fast_validator import is_valid
 from ..schema.phrases import known_names_help, name_list, short_name
 from ..schema.schema import ENTRY_KEYS, definition
+from .carried_results import check_carried_results
 from .evaluator import EvaluationScope, Evaluator
 from .template import BlockUse, Copies, Entry, Ref, Step
 
@@ -61,7 +61,7 @@ class ReferenceResolver:
         self.unresolved_names: list[tuple[JsonPath, str]] = []
         """Names in the `from` of uses of blocks that are not defined in this scope, with their paths."""
         self._pointers: dict[Step, list[Pointer]] = {}
-        self._check_carried_results()
+        check_carried_results(entries, self.report, evaluation_scope)
         self.last_result = self._collect_pointers()
         steps = [step for entry in entries for step in entry.steps]
         for step in steps:
@@ -71,36 +71,6 @@ class ReferenceResolver:
                 self._check_elided(step)
             else:
                 step.sources = self._resolve_sources(step)
-
-    def _check_carried_results(self) -> None:
-        """Reports results in `carry` that a block does not have, or that have no source to replace."""
-        for entry in self.entries:
-            step, carry = entry.steps[0], entry.repetition.carry
-            if not carry or step.path in step.invalid_paths or step.is_elided:
-                continue
-            path, notes, block = (*entry.path, "carry"), self.evaluation_scope.notes, step.block
-            problems: list[tuple[str, str, str | Suggestion | None]] = []
-            if step.template is None or block is None:
-                message = f"'carry' names results of a block, and {short_name(step.name)} is a layer"
-                problems = [("invalid-value", message, "put the layer into a block that has these results as outputs")]
-            elif len(carry) > len(block.inputs):
-                message = f"'carry' names {len(carry)} results, and the block has {len(block.inputs)} inputs"
-                problems = [("wrong-inputs", message, "each result takes the place of one name in `from`, in order")]
-            else:
-                outputs = step.template.outputs
-                problems = [
-                    (
-                        "unknown-name",
-                        f"the block {short_name(block.name)} has no output {short_name(name)}",
-                        self.report.suggestion(name, outputs) or known_names_help([*outputs]),
-                    )
-                    for name in carry
-                    if name not in outputs
-                ]
-            for code, message, help in problems:
-                self.report.add(code, path, message, help=help, notes=notes)
-            if problems:
-                entry.repetition = entry.repetition._replace(carry=())
 
     def _collect_pointers(self) -> Pointer:
         """Collects the sources of each step, as written or by default, and returns the source of a further entry.
@@ -142,8 +112,11 @@ class ReferenceResolver:
             members: Sequence[Pointer] = [pointer]
             path: JsonPath = (*step.path, "from")
             path = (*path, index) if isinstance(step.body.get("from"), list) else path
-            if self._copies(pointer) is not None:
+            copies = self._copies(pointer)
+            if copies is not None:
                 members = self._members(pointer)
+                if not copies.has_valid_count:
+                    step.invalid_paths.append((*step.path, "from"))
             elif isinstance(pointer, str) and has_patterns(pointer):
                 members = self._matching_values(pointer, entry, path)
                 if not members:
@@ -314,8 +287,11 @@ class ReferenceResolver:
                 if pointer.template is None:
                     return f"{pointer.name}.{output}" if output else pointer.name
                 ref = pointer.template.outputs.get(output) if output else pointer.template.first_output
+                if ref is None and output:
+                    return self._report_unknown(name, path, invalid_paths, pointer)
                 if ref is None:
-                    return self._report_unknown(name, path, invalid_paths, pointer) if output else None
+                    invalid_paths.append(path)  # the block's outputs have errors, which are reported
+                    return None
                 if isinstance(ref, str):
                     return f"{pointer.prefix}{ref}"
                 number = ref
@@ -330,7 +306,10 @@ class ReferenceResolver:
                 return None
 
     def _report_copies(self, copies: Copies, path: JsonPath, invalid_paths: list[JsonPath]) -> None:
-        """Reports a name of several values in a place of one."""
+        """Reports a name of several values in a place of one, and takes these for used."""
+        for member in copies.members:
+            if isinstance(member, Step):
+                member.invalid_paths.append(member.path)
         names = [member.name if isinstance(member, Step) else str(member) for member in copies.members]
         message = f"{short_name(copies.name or 'the last entry')} stands for {len(names)} values, and an output is one"
         help = "merge them, such as by Add or Concatenate" + (f", or name one: {names[0]!r}" if names else "")

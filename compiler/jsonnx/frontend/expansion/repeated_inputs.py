@@ -49,10 +49,11 @@ class InputExpander:
         reader = RepetitionReader(self.evaluator, self.values, self.scope)
         for name, entry in section.items():
             if isinstance(entry, dict) and "repeat" in entry:
-                self.counts[name] = reader.count(entry, (*INPUTS, name))
+                count = reader.count(entry, (*INPUTS, name))
+                self.counts[name] = 1 if count is None else count
                 self._check_count(name)
                 members = [f"{name}_{number}" for number in range(1, self.counts[name] + 1)]
-                self.copies[name] = Copies(name, (*INPUTS, name), members)
+                self.copies[name] = Copies(name, (*INPUTS, name), members, count is not None)
                 for member in members:
                     self.written_names[member] = name
                     if member in section:

@@ -33,7 +33,7 @@ class RepetitionReader:
         if is_chained and "repeat" in raw:
             has_valid_sources = self._has_valid_sources(raw.get("from"), len(carry) or 1, (*path, "from"))
         count = self.count(raw, path) if self._flag(raw, "if", path) else 0
-        return Repetition(count, is_chained, carry, has_valid_sources)
+        return Repetition(1 if count is None else count, is_chained, carry, count is not None, has_valid_sources)
 
     def _evaluate(self, raw: Mapping[str, Json], key: str, path: JsonPath, default: Json) -> Json:
         """The value of a key of an entry; the default if it is missing, or has an error, which is reported."""
@@ -49,17 +49,19 @@ class RepetitionReader:
         self._report("wrong-type", (*path, key), message, 'write a comparison, as in "${x != 0}"')
         return True
 
-    def count(self, raw: Mapping[str, Json], path: JsonPath) -> int:
-        """The number of copies of an entry or an input."""
+    def count(self, raw: Mapping[str, Json], path: JsonPath) -> int | None:
+        """The number of copies of an entry or an input; None if it is invalid, which is reported."""
         repeat = self._evaluate(raw, "repeat", path, 1)
         path = (*path, "repeat")
+        if self.report.has_errors(path):
+            return None
         if not isinstance(repeat, (int, float)) or repeat != int(repeat):
             self._report("wrong-type", path, f"expected an integer for 'repeat', got {short_repr(repeat)}")
         elif repeat < 0:
             self._report("out-of-range", path, f"'repeat' must be at least 0, got {short_repr(repeat)}")
         else:
             return int(repeat)
-        return 1
+        return None
 
     def _carried_results(self, raw: Mapping[str, Json], path: JsonPath) -> tuple[str, ...]:
         carry = self._evaluate(raw, "carry", path, [])

@@ -62,6 +62,7 @@ class Repetition(NamedTuple):
     """Whether each copy takes the results of the copy before, in place of its first sources."""
     carry: tuple[str, ...] = ()
     """The results of a block that the next copy takes in place of its first sources; by default the first result."""
+    has_valid_count: bool = True
     has_valid_sources: bool = True
     """Whether no source that the copies after the first do not read has an index."""
 
@@ -125,7 +126,8 @@ class Entry:
         """The results of copies side by side; None for other entries."""
         if self.repetition.is_chained:
             return None
-        return Copies(self.fixed_name or "", self.path, [step for step in self.steps if not step.is_elided])
+        members = [step for step in self.steps if not step.is_elided]
+        return Copies(self.fixed_name or "", self.path, members, self.repetition.has_valid_count)
 
     @property
     def fixed_name(self) -> str | None:
@@ -148,6 +150,8 @@ class Copies:
     name: str
     path: JsonPath
     members: Sequence[Step | Ref]
+    has_valid_count: bool = True
+    """Whether these are all members. If not, the error is reported."""
 
 
 @dataclass(eq=False, repr=False)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from ...core.components import Json
-from ...core.diagnostics import JsonPath, Report, did_you_mean, suggested
+from ...core.diagnostics import JsonPath, Report, did_you_mean, quoted_list, suggested
 from ...core.fixes import remove_key
 from ...core.types import BATCH, Dim, Size, TensorType
 from ...layers import LAYERS, Layer
@@ -297,17 +297,19 @@ class _NetworkBuilder:
         if self.report.has_errors(path) or name in self._names_at_wrong_keys:
             return
         layer, dot, output = name.partition(".")
-        message = f"nothing is called {short_name(name)}"
+        message, further_help = f"nothing is called {short_name(name)}", ""
         if dot and layer in known:
-            message = f"{short_name(layer)} has no output {short_name(output)}; its first has no suffix"
-            known = [layer, *(other for other in known if other.startswith(f"{layer}."))]
+            message = f"{short_name(layer)} has no output {short_name(output)}"
+            further = [other for other in known if other.startswith(f"{layer}.")]
+            known, further_help = further or [layer], f"{short_name(layer)} is its first result"
+            further_help += f", the others are {quoted_list(further)}" if further else ", and the only one"
         similar = self.report.similar_words(name, known)
         self.meant_names.update(similar, *(self._names_by_use.get(name, ()) for name in similar))
         self.dangling_count += not similar
         inside_blocks = set[str]().union(*self._names_by_use.values())
         written = [name for name in known if name in self._names_by_use or name not in inside_blocks]
         suggestion = did_you_mean(similar) if self._has_unread_names else suggested(name, similar)
-        help = suggestion or known_names_help(written)
+        help = suggestion or further_help or known_names_help(written)
         self.report.add("unknown-name", path, message, help=help if written else None, at_key=at_key)
 
     def _has_valid_input_count(self, call: Call) -> bool:
