@@ -11,7 +11,7 @@ from typing import Any
 from ...core.components import Json
 from ...core.diagnostics import LIBRARY, JsonPath, SourceMap, identity_source_map
 from ...core.limits import MAX_JSON_VALUES, MAX_LAYERS
-from ..network import BLOCK_USES, BlockInput, BlockLayer, Network, RepeatedUse
+from ..network import BLOCK_USES, BlockInput, BlockLayer, Network, RepeatedUse, auxiliary_output_names
 from ..schema.fast_validator import is_valid
 from ..schema.phrases import known_names_help, short_name
 from ..schema.schema import REUSE_KEYS, root_schema
@@ -96,8 +96,8 @@ class FlatWriter:
     """The repeated uses of blocks, by the path of the entry and the prefix of their names."""
     input_names: list[str] = field(default_factory=list)
     """The inputs of the flat document."""
-    output_indexes: list[int] = field(default_factory=list)
-    """For each output, its index in `outputs` as written."""
+    written_indexes: dict[JsonPath, list[int]] = field(default_factory=dict)
+    """For each item of the lists of outputs, its index in the list as written."""
     last_name: str = ""
     """The name of the layer that was written last."""
 
@@ -123,6 +123,7 @@ class FlatWriter:
             self._check_block_references(scope, inputs)
             flat["layers"] = self.layers
             flat |= self._flat_outputs(scope, template)
+            self._resolve_auxiliary_outputs(flat, scope)
         return FlatDocument(
             flat,
             self.source_map,
@@ -139,7 +140,7 @@ class FlatWriter:
     def source_map(self) -> ExpansionSourceMap:
         document = {**self.document, LIBRARY: self.library}
         names = self.inputs.written_names
-        return ExpansionSourceMap(document, self.layer_paths, self.use_paths, names, self.output_indexes)
+        return ExpansionSourceMap(document, self.layer_paths, self.use_paths, names, self.written_indexes)
 
     @cached_property
     def inputs(self) -> InputExpander:
@@ -317,13 +318,26 @@ class FlatWriter:
             outputs = list(outputs)
         if not isinstance(outputs, (str, list)):
             return {"outputs": outputs}
+        names = self._resolved_names(outputs, path, scope)
+        return {"outputs": names[0] if isinstance(outputs, str) and len(names) == 1 else names}
+
+    def _resolve_auxiliary_outputs(self, flat: dict[str, Json], scope: Scope) -> None:
+        """Replaces the names of uses of blocks and copies in `auxiliary_outputs` by names of layers."""
+        if names := auxiliary_output_names(flat):
+            path: JsonPath = ("training", "auxiliary_outputs")
+            training: Any = flat["training"]
+            flat["training"] = training | {"auxiliary_outputs": self._resolved_names(list(names), path, scope)}
+
+    def _resolved_names(self, written: str | list[Json], path: JsonPath, scope: Scope) -> list[Json]:
+        """The names of outputs, with names of layers in place of names of uses of blocks and copies."""
         names: list[Json] = []
-        for index, name in enumerate(outputs if isinstance(outputs, list) else [outputs]):
-            name_path = (*path, index) if isinstance(outputs, list) else path
+        indexes = self.written_indexes.setdefault(path, [])
+        for index, name in enumerate(written if isinstance(written, list) else [written]):
+            name_path = (*path, index) if isinstance(written, list) else path
             refs = scope.resolver.resolve_all(name, name_path, self.invalid_paths) if isinstance(name, str) else []
             names += refs or [name]
-            self.output_indexes += [index] * (len(refs) or 1)
-        return {"outputs": names[0] if isinstance(outputs, str) and len(names) == 1 else names}
+            indexes += [index] * (len(refs) or 1)
+        return names
 
 
 def _resolve_ref(ref: Ref | None, prefix: str, inputs: Sequence[str | None]) -> str | None:

@@ -252,7 +252,7 @@ def _positive(name: str, number: Json) -> int | float:
     require_numbers(name, (number,))
     if number <= 0:
         raise ExpressionError(f"{name} needs a positive number, got {number}")
-    return number  # type: ignore[no-any-return]
+    return number
 
 
 def _log(workspace: Workspace, number: Json, base: Json = None) -> Json:

@@ -36,12 +36,12 @@ class ExpansionSourceMap:
         layer_paths: Sequence[ScopedPath],
         use_paths: Sequence[ScopedPath] = (),
         input_names: Mapping[str, str] = {},
-        output_indexes: Sequence[int] = (),
+        written_indexes: Mapping[JsonPath, Sequence[int]] = {},
     ) -> None:
         """`layer_paths` are the paths of `layers`, and `use_paths` the paths of uses of blocks, at `(BLOCK_USES,
         index)`. `input_names` are the written names of repeated inputs, by the names of their copies, and
-        `output_indexes` the written indexes of the outputs."""
-        self.document, self.input_names, self.output_indexes = document, input_names, output_indexes
+        `written_indexes` the written indexes of the items of lists of outputs."""
+        self.document, self.input_names, self.written_indexes = document, input_names, written_indexes
         self.sections = {"layers": layer_paths, BLOCK_USES: use_paths}
 
     def __call__(self, path: JsonPath, key: bool = False) -> SourceLocation:
@@ -59,10 +59,8 @@ class ExpansionSourceMap:
                 name = str(path[len(section_path)])
                 instance = name if name in self.input_names else None
                 rest = (*section_path, self.input_names.get(name, name), *path[len(section_path) + 1 :])
-        outputs = self.document.get("outputs")
-        if len(path) == 2 and path[0] == "outputs" and isinstance(path[1], int) and self.output_indexes:
-            index = self.output_indexes[path[1]]
-            rest = ("outputs", [*outputs][index] if isinstance(outputs, Mapping) else index)
+        if path and isinstance(path[-1], int) and path[:-1] in self.written_indexes:
+            rest = (*path[:-1], self._written_key(path))
         source_path, value, rest = self._descend(layer.path, rest)
         notes: list[tuple[JsonPath, str]] = []
         block_use = layer.block_use
@@ -75,6 +73,12 @@ class ExpansionSourceMap:
             block_use = argument.block_use
             source_path, value, rest = self._descend(argument.path, rest)
         return SourceLocation(source_path, (*notes[:1], *block_use_notes(layer.block_use)), instance)
+
+    def _written_key(self, path: JsonPath) -> int | str:
+        """The index or the key, as written, of an item of a list of outputs."""
+        index = self.written_indexes[path[:-1]][int(path[-1])]
+        outputs = self.document.get("outputs")
+        return [*outputs][index] if path[:-1] == ("outputs",) and isinstance(outputs, Mapping) else index
 
     def _descend(self, path: JsonPath, rest: JsonPath) -> tuple[JsonPath, Json, JsonPath]:
         """Follows `path` and then `rest` as far as it exists; returns the path, its value, and the remaining steps."""

@@ -38,7 +38,8 @@ from ...core.diagnostics import (
 from ...core.files.files import UnsafePath, open_beneath
 from ...core.files.spec_folders import OWN_FOLDER_HELP, SpecFolders
 from ...core.system.gc_pause import gc_paused
-from ...frontend.expansion.expand import FlatDocument, expand
+from ...frontend.expansion.expand import expand
+from ...frontend.expansion.flat_writer import FlatDocument
 from ...frontend.expansion.overrides import Override, with_overrides
 from ...frontend.json.json_reader import STDIN_NAME, Json, Source, from_value, read_file, read_text
 from ...frontend.names.vocabulary_files import inline_vocabularies, vocabulary_files, write_back_tokens
