@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import log10
@@ -20,7 +20,7 @@ from .evaluator import EvaluationScope
 from .repeated_inputs import InputExpander
 from .scope import Scope, TemplateCache
 from .source_map import ExpansionSourceMap, ScopedPath
-from .template import BlockUse, Ref, Step, Template
+from .template import BlockUse, Copies, Ref, Step, Template
 
 EVALUATED_SECTIONS = ("inputs", "labels", "training", "budget")
 """Sections that are copied, with their expressions evaluated."""
@@ -49,6 +49,8 @@ class FlatDocument:
     """The inputs of uses of blocks whose shape is to be checked, by the index of the layer that takes them."""
 
     repeated_uses: Sequence[RepeatedUse] = ()
+    copies: Mapping[str, Collection[str]] = field(default_factory=dict)
+    """The names of the layers or inputs that each name of copies stood for."""
 
     def with_blocks(self, network: Network) -> Network:
         """A network with the uses of blocks that enclose its calls, their descriptions and their outputs."""
@@ -92,6 +94,8 @@ class FlatWriter:
     open_inputs: list[BlockInput] = field(default_factory=list)
     """The inputs to check of the uses whose layers are being written."""
     block_inputs: dict[int, list[BlockInput]] = field(default_factory=dict)
+    copies: dict[str, list[str]] = field(default_factory=dict)
+    """The names that each name of copies stands for."""
     repeated_uses: dict[tuple[JsonPath, str], RepeatedUse] = field(default_factory=dict)
     """The repeated uses of blocks, by the path of the entry and the prefix of their names."""
     input_names: list[str] = field(default_factory=list)
@@ -121,6 +125,10 @@ class FlatWriter:
                 return None
             self.write_layers(template, "", (), None, None)
             self._check_block_references(scope, inputs)
+            for name, symbol in scope.symbols.items():
+                if isinstance(symbol, Copies):
+                    members = (member.name if isinstance(member, Step) else str(member) for member in symbol.members)
+                    self.copies[name] = list(members)
             flat["layers"] = self.layers
             flat |= self._flat_outputs(scope, template)
             self._resolve_auxiliary_outputs(flat, scope)
@@ -134,6 +142,7 @@ class FlatWriter:
             self.block_outputs,
             self.block_inputs,
             [*self.repeated_uses.values()],
+            self.copies,
         )
 
     @property

@@ -47,20 +47,7 @@ class ExpansionSourceMap:
     def __call__(self, path: JsonPath, key: bool = False) -> SourceLocation:
         """The source of a value. An expression that is only a name, such as `"${width}"`, is followed to the
         argument or default that gave the parameter its value."""
-        layer, rest = ScopedPath(()), path
-        instance: Hashable = None
-        section = self.sections.get(str(path[0]), ()) if len(path) > 1 else ()
-        if section and isinstance(path[1], int) and path[1] < len(section):
-            layer, rest, instance = section[path[1]], path[2:], path[1]
-        if layer.source_indexes and len(rest) == 2 and rest[0] == "from" and isinstance(rest[1], int):
-            rest = ("from", *layer.source_indexes[rest[1] : rest[1] + 1])
-        for section_path in (INPUTS, COLUMNS):
-            if path[: len(section_path)] == section_path and path[len(section_path) :][:1]:
-                name = str(path[len(section_path)])
-                instance = name if name in self.input_names else None
-                rest = (*section_path, self.input_names.get(name, name), *path[len(section_path) + 1 :])
-        if path and isinstance(path[-1], int) and path[:-1] in self.written_indexes:
-            rest = (*path[:-1], self._written_key(path))
+        layer, rest, instance = self._written_place(path)
         source_path, value, rest = self._descend(layer.path, rest)
         notes: list[tuple[JsonPath, str]] = []
         block_use = layer.block_use
@@ -73,6 +60,25 @@ class ExpansionSourceMap:
             block_use = argument.block_use
             source_path, value, rest = self._descend(argument.path, rest)
         return SourceLocation(source_path, (*notes[:1], *block_use_notes(layer.block_use)), instance)
+
+    def _written_place(self, path: JsonPath) -> tuple[ScopedPath, JsonPath, Hashable]:
+        """The layer that a path leads to, the rest of the path as written, and the instance of the written value."""
+        layer, rest = ScopedPath(()), path
+        instance: Hashable = None
+        section = self.sections.get(str(path[0]), ()) if len(path) > 1 else ()
+        if section and isinstance(path[1], int) and path[1] < len(section):
+            layer, rest, instance = section[path[1]], path[2:], path[1]
+        if layer.source_indexes and len(rest) == 2 and rest[0] == "from" and isinstance(rest[1], int):
+            instance = instance, rest[1]
+            rest = ("from", *layer.source_indexes[rest[1] : rest[1] + 1])
+        for section_path in (INPUTS, COLUMNS):
+            if path[: len(section_path)] == section_path and path[len(section_path) :][:1]:
+                name = str(path[len(section_path)])
+                instance = name if name in self.input_names else None
+                rest = (*section_path, self.input_names.get(name, name), *path[len(section_path) + 1 :])
+        if path and isinstance(path[-1], int) and path[:-1] in self.written_indexes:
+            rest = (*path[:-1], self._written_key(path))
+        return layer, rest, instance
 
     def _written_key(self, path: JsonPath) -> int | str:
         """The index or the key, as written, of an item of a list of outputs."""

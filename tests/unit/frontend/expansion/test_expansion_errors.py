@@ -323,3 +323,24 @@ def test_the_warning_counts_the_parameters_of_the_layers_that_are_left_out() -> 
     assert not jsonnx.validate(spec | silenced)
     names = [layer.name for layer in dropped_layers(check_spec(spec).require())]
     assert names == ["s_1_part", "s_1_sum", "s_2_part", "s_2_sum", "s_3_part", "s_3_sum", "s_4_dense"]
+
+
+def test_a_misspelled_name_of_copies_is_corrected_to_the_name_of_all() -> None:
+    layers = [
+        {**DENSE, "name": "expert", "repeat": 2, "chain": False},
+        {"type": "Add", "name": "a", "from": ["expet", "fild"]},
+    ]
+    spec: Any = {"inputs": {"field": {"shape": [4], "repeat": 1}}, "layers": layers, "outputs": ["a", "exper"]}
+    found = {item.message: item.help for item in jsonnx.validate(spec) if item.code == "unknown-name"}
+    assert found == {
+        "nothing is called 'expet'": "did you mean 'expert'?",
+        "nothing is called 'fild'": "did you mean 'field'?",
+        "nothing is called 'exper'": "did you mean 'expert'?",
+    }
+
+
+def test_a_result_that_no_copy_has_is_one_error() -> None:
+    copies = {**DENSE, "name": "d", "repeat": 3, "chain": False}
+    assert errors(layers=[copies, {"type": "Add", "from": ["x", "d", "d.state_h"]}]) == [
+        ("unknown-name", "$.layers[1].from[2]")
+    ]
