@@ -70,7 +70,7 @@ MAX_EXPANDED_ENTRIES = Limit(EXPANSION, 2 * MAX_LAYERS, "entries", "Entries that
                              "for each combination of arguments.")  # fmt: skip
 MAX_EXPRESSION_CHARACTERS = Limit(EXPANSION, 1_000, "characters", "One expression.")
 MAX_EXPRESSION_DEPTH = Limit(EXPANSION, 32, "levels", "Parentheses and operators inside one another.")
-MAX_EXPRESSION_ITEMS = Limit(EXPANSION, MAX_LAYERS, "items", "The integers of a `range`.")
+MAX_EXPRESSION_ITEMS = Limit(EXPANSION, MAX_LAYERS, "items", "The items of a `range` or a comprehension.")
 MAX_EXPRESSION_STEPS = Limit(EXPANSION, 1_000_000, "steps", "Tokens, array items and comparisons that the expressions "
                              "of a spec evaluate together.")  # fmt: skip
 MAX_EXPRESSION_TEXT_CHARACTERS = Limit(EXPANSION, 10_000, "characters", "A text that an expression computes.")
