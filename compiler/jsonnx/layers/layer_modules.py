@@ -72,6 +72,7 @@ MODULE_BY_TYPE = {
     "LayerNormalization": "normalization.normalization",
     "LayerScale": "keras_applications",
     "LeakyReLU": "activation_layers",
+    "LocalResponseNormalization": "normalization.local_response",
     "Masking": "core",
     "MaxPooling1D": "convolution.pooling",
     "MaxPooling2D": "convolution.pooling",

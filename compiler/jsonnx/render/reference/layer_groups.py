@@ -55,7 +55,8 @@ GROUPS = (
     LayerGroup(
         "Normalization layers",
         ("normalization",),
-        "BatchNormalization LayerNormalization UnitNormalization GroupNormalization RMSNormalization",
+        "BatchNormalization LayerNormalization UnitNormalization GroupNormalization RMSNormalization "
+        "LocalResponseNormalization",
     ),
     LayerGroup("Regularization layers", ("regularization",), "Dropout SpatialDropout#D GaussianDropout AlphaDropout"),
     LayerGroup(
