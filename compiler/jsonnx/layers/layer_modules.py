@@ -112,6 +112,7 @@ MODULE_BY_TYPE = {
     "RandomTranslation": "image.geometric_augmentation",
     "RandomZoom": "image.geometric_augmentation",
     "ReLU": "activation_layers",
+    "RelativePositionBias": "attention.relative_positions",
     "RepeatVector": "reshaping",
     "Rescaling": "preprocessing.numerical",
     "Reshape": "reshaping",

@@ -13,7 +13,7 @@ from jsonnx.layers import LAYERS
 from jsonnx.render.reference.component_reference import KINDS
 from jsonnx.render.reference.llms_page import llms_page
 
-MAX_TOKENS = 8_000
+MAX_TOKENS = 10_000
 
 BYTES_PER_TOKEN = 3.55
 """tiktoken counts 3.63 bytes a token in this page with cl100k_base, and 3.61 with o200k_base."""

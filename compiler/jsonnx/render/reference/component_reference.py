@@ -27,6 +27,7 @@ KIND_ORDER = (
     "initializer",
     "regularizer",
     "constraint",
+    "relative_position",
     "loss",
     "metric",
     "optimizer",

@@ -63,7 +63,7 @@ GROUPS = (
         "Attention layers",
         ("attention",),
         "MultiHeadAttention GroupQueryAttention Attention AdditiveAttention PositionEmbedding SinePositionEncoding "
-        "RotaryEmbedding",
+        "RotaryEmbedding RelativePositionBias",
     ),
     LayerGroup(
         "Reshaping layers",

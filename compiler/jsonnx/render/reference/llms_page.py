@@ -99,7 +99,7 @@ def _kind_line(kind: str) -> str:
     """The members of a kind with their arguments."""
     note = f" ({HEADINGS[kind]})" if kind in HEADINGS else ""
     calls = _joined(_call(component, "", SHARED_ARGUMENTS.get(kind, "")) for component in KINDS[kind])
-    return f"{plural(kind).capitalize()}{note}: {'; '.join(calls)}."
+    return f"{plural(kind).capitalize().replace('_', ' ')}{note}: {'; '.join(calls)}."
 
 
 Call = tuple[str, str]

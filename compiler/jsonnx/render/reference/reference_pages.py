@@ -132,7 +132,7 @@ def _escape_cell(text: str) -> str:
 def _kind_section(kind: str) -> list[str]:
     """The members of a kind, one line each."""
     registry = KINDS[kind]
-    lines = [f"## {plural(kind).capitalize()}", "", registry.doc, ""]
+    lines = [f"## {plural(kind).capitalize().replace('_', ' ')}", "", registry.doc, ""]
     example = max(registry, key=lambda component: len(snippets(component)))
     lines += [*_json_block(snippets(example)), "", "| name | arguments | is |", "| --- | --- | --- |"]
     for component in registry:
