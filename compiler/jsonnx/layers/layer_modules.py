@@ -122,6 +122,7 @@ MODULE_BY_TYPE = {
     "STFTSpectrogram": "preprocessing.audio",
     "SeparableConv1D": "convolution.convolution",
     "SeparableConv2D": "convolution.convolution",
+    "SequenceMask": "sequence_mask",
     "SimpleRNN": "rnn.recurrent",
     "SimpleRNNCell": "rnn.rnn_cells",
     "SinePositionEncoding": "attention.position_embeddings",

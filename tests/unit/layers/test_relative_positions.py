@@ -96,6 +96,23 @@ def test_attention_follows_the_formulas_of_the_papers(relative: dict[str, Any], 
         np.testing.assert_allclose(actual, attention(weights, query, value, relative, causal), atol=3e-5)
 
 
+@pytest.mark.parametrize("relative", ["alibi", "t5", {"type": "shaw", "max_distance": 3, "use_values": True}])
+def test_symbolic_lengths_train_as_fixed_ones(relative: Any) -> None:
+    layer = {"type": "MultiHeadAttention", "num_heads": 2, "key_dim": 3, "relative_position": relative}
+    training = {"loss": "mse", "optimizer": {"type": "sgd", "learning_rate": 0.5}}
+    trainers = [
+        jsonnx.Trainer({"inputs": {"x": {"shape": [time, 4]}}, "layers": [layer], "training": training})
+        for time in (6, None)
+    ]
+    trainers[1].set_weights(trainers[0].weights())
+    x, y = np.random.default_rng(0).normal(size=(2, 3, 6, 4)).astype(np.float32)
+    for _ in range(2):
+        losses = [trainer.step(x, y)["loss"] for trainer in trainers]
+        np.testing.assert_allclose(losses[0], losses[1], rtol=1e-5)
+    for name, weight in trainers[0].weights().items():
+        np.testing.assert_allclose(trainers[1].weights()[name], weight, atol=1e-5)
+
+
 @pytest.mark.parametrize("bidirectional", [False, True])
 @pytest.mark.parametrize(("num_buckets", "max_distance"), [(32, 128), (64, 256), (16, 32), (6, 40)])
 def test_buckets_are_those_of_t5(bidirectional: bool, num_buckets: int, max_distance: int) -> None:

@@ -22,7 +22,7 @@ from ...sections.split_section import SequencesSection
 from ..media.media_files import MediaReader
 from ..rows.row_columns import RowValues, concatenate_row_values, read_row_columns, row_columns
 from ..rows.row_samples import Kept, Rows, SampleMaker
-from ..rows.sequence_columns import check_equal_lengths, read_sequences, takes_sequences
+from ..rows.sequence_columns import check_equal_lengths, read_sequences
 from ..samples.data_errors import ErrorCollector
 from ..samples.data_spec import DataSpec
 from ..samples.dataset import Dataset, make_dataset, with_learned_labels
@@ -41,6 +41,7 @@ from .data_columns import (
     complete_rows,
     match_columns,
     read_columns,
+    takes_lists,
     target_columns,
     validate_columns,
 )
@@ -237,7 +238,7 @@ class _Reader:
         matched = match_columns(table, columns, data_spec, target_columns(self.data, data_spec), errors)
         columns = columns | {key: columns[key]._replace(names=names) for key, names in matched.items()}
         data = self.data
-        media = MediaReader(item.folder, data.images, data.audio, data.memory) if data else MediaReader(item.folder)
+        media = MediaReader.of(item.folder, data)
         drops_missing = self.with_targets and self.data is not None and self.data.missing == "drop"
         sequences = self.data.sequences if self.data else None
         names = row_columns(self.data, with_split=self.with_split)
@@ -292,7 +293,7 @@ def _samples(
     stored: dict[str, Samples] = {}
     sequence_arrays: dict[str, Any] = {}
     for key, assigned in columns.items():
-        if sequences is not None and takes_sequences(key, assigned.names, data_spec, table):
+        if sequences is not None and takes_lists(key, assigned.names, data_spec, table):
             ragged = read_sequences(table, key, assigned.names[0], data_spec, sequences, errors)
             if ragged is not None:
                 sequence_arrays[key] = ragged

@@ -9,9 +9,9 @@ from ...core.components import Component, Registry, attr
 from ...core.limits import require_computable
 from ...core.types import Dim, TensorType, require
 from ...training.weights.initializers import Initializer
+from ..axes import MAX_SLICE_BOUND, position_indices
 from ..base import Layer, layer
 from ..einsum_dense import reshape_symbolic
-from .positions import position_indices
 
 if TYPE_CHECKING:
     from ...ir import Builder, Value
@@ -22,7 +22,6 @@ RELATIVE_POSITIONS = Registry(
 
 MAX_BUCKETS = 4096
 MAX_MAX_DISTANCE = 1 << 16
-MAX_INT64 = (1 << 63) - 1
 
 
 class DistanceAxes(NamedTuple):
@@ -58,7 +57,7 @@ class DistanceAxes(NamedTuple):
         queries, keys = self.sizes
         front, rows, last = x.shape[:-2], queries + keys, x.rank - 1
         x = reshape_symbolic(g, x, (*front, rows, queries), x)
-        x = g.refine(g.Slice(x, [1], [MAX_INT64], [last - 1]), (*front, rows - 1, queries))
+        x = g.refine(g.Slice(x, [1], [MAX_SLICE_BOUND], [last - 1]), (*front, rows - 1, queries))
         x = reshape_symbolic(g, x, (*front, queries, rows - 1), x)
         return g.refine(g.Slice(x, [0], self.size(g, of_keys=True), [last]), (*front, queries, keys))
 

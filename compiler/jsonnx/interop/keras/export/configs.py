@@ -86,7 +86,8 @@ KERAS_APPLICATIONS_LAYERS = ("LayerScale", "StochasticDepth", "CustomScaleLayer"
 
 OTHER_LAYERS = (
     *("AddLoss", "DateFeatures", "Imputation", "LocalResponseNormalization"),
-    *("PositionEmbedding", "RelativePositionBias", "RotaryEmbedding", "SinePositionEncoding"),
+    *("PositionEmbedding", "RelativePositionBias", "RotaryEmbedding", "SequenceMask"),
+    "SinePositionEncoding",
 )
 """Layers that Keras does not have."""
 
