@@ -18,16 +18,21 @@ if TYPE_CHECKING:
 class SequenceMask(Layer):
     """Masks the padding behind the end of each sequence: it is set to 0, and later layers skip it.
 
-    The input is [batch, steps, ...]. A sequence ends with its last step that differs from `pad_value`; the optional
-    second input gives the numbers of steps instead, one for each sample. Unlike the masks of Keras, this one passes
-    convolutions, pooling and spectrograms, which map it to their own steps: a result of the model does not depend on
-    how far its sequence was padded. Keras has no such layer.
+    The input is [batch, steps, ...]. A sequence ends with its last step that differs from `pad_value`. The optional
+    second input gives the numbers of steps instead, one for each sample; an input with a mask keeps its mask, as behind
+    an Embedding with `mask_zero` or another SequenceMask.
+
+    Unlike the masks of Keras, this one passes convolutions, spectrograms and pooling without padding, which map it to
+    their own steps: the result for a sequence does not depend on how far it was padded. (Convolutions with padding
+    `same` and strides are aligned to the end of the longest sequence.) Behind the end, results are arbitrary: a last
+    SequenceMask sets them to 0, which is the blank of CTC. Keras has no such layer.
     """
 
     arity = (1, 2)
     supports_masking = True
+    reads_masks = True
 
-    pad_value: float = attr(0.0, doc="Value of all features of a padded step; without effect if lengths are an input.")
+    pad_value: float = attr(0.0, doc="Value of all features of a padded step, unless lengths or a mask are given.")
 
     def infer(self, x: TensorType, lengths: TensorType | None = None) -> TensorType:
         require(x.rank >= 2, f"needs sequences, [batch, steps, ...], got {x}")
@@ -42,17 +47,22 @@ class SequenceMask(Layer):
         return x
 
     def infer_mask(self, inputs: Sequence[TensorType], masks: Sequence[TensorType | None]) -> TensorType | None:
-        return PaddingMask.of(inputs[0].shape[1])
+        x, mask = inputs[0], masks[0]
+        fits = mask is None or len(inputs) > 1 or mask.shape == x.shape[:2]
+        require(fits, f"needs a mask of the steps, {shape_text(x.shape[:2])}, got {mask}")
+        return PaddingMask.of(x.shape[1])
 
     def lower_mask(self, g: Builder, inputs: Sequence[Value], masks: Sequence[Value | None]) -> Value:
         x, *lengths = inputs
+        if masks[0] is not None and not lengths:
+            return masks[0]
         if lengths:
             return g.Less(position_indices(g, x, 1, (1, -1)), g.Unsqueeze(g.cast(lengths[0], "int64"), [1]))
         is_step = g.cast(g.Not(g.Equal(x, g.const(self.pad_value, x.dtype))), "int32")
         is_step = is_step if x.rank == 2 else g.ReduceMax(is_step, list(range(2, x.rank)), keepdims=0)
         return g.Greater(g.CumSum(is_step, 1, reverse=1), 0)
 
-    def lower(self, g: Builder, *inputs: Value) -> Any:
+    def lower(self, g: Builder, *inputs: Value, masks: Sequence[Value | None]) -> Any:
         x = inputs[0]
-        mask = self.lower_mask(g, inputs, ())
+        mask = self.lower_mask(g, inputs, masks)
         return g.Where(mask if x.rank == 2 else g.Unsqueeze(mask, list(range(2, x.rank))), x, g.const(0, x.dtype))

@@ -25,6 +25,8 @@ class CTC(Loss):
     certain, which changes nothing behind the end of a sequence.
     """
 
+    aligns_steps = True
+
     @property
     def mean_axis(self) -> int | None:
         return None
