@@ -49,6 +49,11 @@ def plural(kind: str) -> str:
     return f"{kind}es" if kind.endswith("s") else f"{kind}s"
 
 
+def kind_title(kind: str) -> str:
+    """The plural of a kind as a heading: `Losses`, `Relative positions`."""
+    return plural(kind).capitalize().replace("_", " ")
+
+
 def registry_of(component: type[Component]) -> Registry:
     """The registry that has the component under its main name."""
     registries = (LAYERS, *KINDS.values())

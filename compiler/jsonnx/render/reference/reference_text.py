@@ -16,6 +16,7 @@ from .component_reference import (
     description,
     example_json,
     example_shapes,
+    kind_title,
     plural,
     registry_of,
     snippets,
@@ -47,7 +48,7 @@ def reference_text(component: type[Component]) -> str:
         further = FURTHER_EXAMPLES.get(component.type_name)
         lines += ["", "In a network:", "", *(f"  {line}" for line in further.lines())] if further else []
     for kind in dict.fromkeys(kind for argument in arguments for kind in argument.kinds):
-        names = f"{plural(kind).capitalize()}: {', '.join(KINDS[kind].members)}."
+        names = f"{kind_title(kind)}: {', '.join(KINDS[kind].members)}."
         lines += ["", fill(names, TEXT_WIDTH)]
     return "\n".join(lines).rstrip()
 
@@ -66,7 +67,7 @@ def layer_sections() -> list[Section]:
 
 def kind_section(kind: str) -> Section:
     """All components of a kind that is not `layer`."""
-    return plural(kind).capitalize(), list(KINDS[kind])
+    return kind_title(kind), list(KINDS[kind])
 
 
 def found_sections(word: str) -> list[Section]:
