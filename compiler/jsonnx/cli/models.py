@@ -28,6 +28,7 @@ from .common import (
     checked_spec,
     handles_errors,
     print_diagnostics,
+    print_document,
     print_provider_choice,
     print_result,
     print_status,
@@ -255,7 +256,7 @@ def inspect(model: str, output: str | None, format_: str) -> None:
     if warnings:
         print_diagnostics(warnings, "text")
     if output == "-":
-        print_result(model_info.spec_text.rstrip("\n"))
+        print_document(model_info.spec_text.rstrip("\n"))
         return
     if output:
         refuse_overwrite([Path(model)], [Path(output)])

@@ -27,6 +27,7 @@ from .common import (
     checked_spec,
     handles_errors,
     print_diagnostics,
+    print_document,
     print_result,
     print_status,
     selected_specs,
@@ -269,7 +270,7 @@ def fmt(specs: tuple[str, ...], check: bool, drop_nulls: bool, only_specs: bool)
                 print_status(f"would change {formatted.file}")
                 status = max(status, EXIT_INVALID_INPUT)
             elif spec == "-" and not check:
-                print_result(formatted.after.decode().rstrip("\n"))
+                print_document(formatted.after.decode().rstrip("\n"))
             elif formatted.differs:
                 formatted.save()
                 print_status(f"wrote {formatted.file}")

@@ -131,11 +131,18 @@ MAX_DATA_FILE_BYTES = Limit(
     "streamed may be larger.",
 )
 MAX_WEIGHT_FILE_BYTES = Limit(DATA, 8 * GIB, "bytes", "A `.safetensors` or `.npz` file with weights.")
-MAX_UNPACKED_TEXT_BYTES = Limit(DATA, 2 * GIB, "bytes", "A compressed table of text (`.csv.gz`), after decompression.")
+MAX_UNPACKED_BYTES = Limit(
+    DATA,
+    2 * GIB,
+    "bytes",
+    "A compressed table of text (`.csv.gz`), after decompression; the used columns of a `.parquet`, `.arrow` or "
+    "`.feather` file that is loaded, as arrays in memory, or one column of a block of rows that is streamed.",
+)
 MAX_DATA_FILES = Limit(DATA, 1_000_000, "files", "Files of a folder of data, or that a pattern matches.")
 MAX_MEDIA_FILE_BYTES = Limit(DATA, 256 * MIB, "bytes", "An image, a recording or a text, as a file.")
 MAX_IMAGE_PIXELS = Limit(DATA, 1 << 26, "pixels", "Width times height of an image file.")
 MAX_CSV_COLUMNS = Limit(DATA, 1 << 16, "columns", "Columns of a CSV file.")
+MAX_CSV_FIELD_CHARACTERS = Limit(DATA, 131_072, "characters", "A field of a CSV file.")
 MAX_CSV_ROW_BYTES = Limit(DATA, 16 * MIB, "bytes", "A row of a CSV file.")
 
 LIMITS: dict[str, Limit] = {name: value for name, value in globals().items() if isinstance(value, Limit)}

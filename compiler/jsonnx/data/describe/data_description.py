@@ -17,7 +17,7 @@ class DescribedColumn:
 
     statistics: ColumnStatistics
     roles: tuple[str, ...]
-    """Such as `input size`, `target species` or `sample weight`; empty for a column that nothing names."""
+    """Such as `input size`, `target species` or `split.group`; empty for the class of a folder that nothing names."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,8 @@ class DescribedPart:
     columns: tuple[DescribedColumn, ...]
     unreadable: Mapping[str, str]
     """Why columns cannot be described, by name."""
+    unused: tuple[str, ...] = ()
+    """Columns that the spec does not use, which are not read."""
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ from ..samples.memory_limit import streams
 from ..samples.sequences import Sequences
 from ..samples.stored_arrays import DEFAULT_BUFFER_SAMPLES, Samples, subset_of
 from ..samples.validate_arrays import check_consistent_sizes
+from ..tables.arrow_table import ArrowTable
 from ..tables.csv_table import CsvTable
 from ..tables.data_files import read_table
 from ..tables.data_table import DataTable
@@ -242,7 +243,10 @@ class _Reader:
         drops_missing = self.with_targets and self.data is not None and self.data.missing == "drop"
         sequences = self.data.sequences if self.data else None
         names = row_columns(self.data, with_split=self.with_split)
-        if isinstance(table, CsvTable):
+        if isinstance(table, ArrowTable):
+            if not table.load([name for assigned in columns.values() for name in assigned.names], errors):
+                return None
+        elif isinstance(table, CsvTable):
             groups = [
                 dict.fromkeys(assigned.names, column_request(key, data_spec, drops_missing))
                 for key, assigned in columns.items()

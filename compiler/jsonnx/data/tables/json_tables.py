@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Sequence
+import sys
+from array import array as TypedArray
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from json.decoder import JSONDecodeError
 from math import inf, nan
 from typing import Any, NamedTuple
@@ -290,7 +292,9 @@ def _decode(text: str, offset: int) -> tuple[Any, int]:
     except JSONDecodeError as error:
         raise MalformedTable(f"not valid JSON: {_lower_first(error.msg)}", error.pos) from error
     except ValueError as error:
-        raise MalformedTable(str(error), offset) from error
+        is_long = "int_max_str_digits" in str(error)  # Python names its limit and the function that sets it
+        message = f"an integer has more than {sys.get_int_max_str_digits():,} digits" if is_long else str(error)
+        raise MalformedTable(message, offset) from error
     return value, _skip(text, end)
 
 
@@ -356,9 +360,15 @@ def _parse_document(text: str) -> JsonTable:
 
 
 def _parse_lines(text: str, first: FirstRow, names: Sequence[str]) -> JsonTable:
-    rows = []
+    return _rows_table(text, _line_values(text), 'write one object a line, {"a": 1, "b": 2}', first, names)
+
+
+def _line_values(text: str) -> Iterator[tuple[int, Any]]:
+    """The offset and the value of each line that is not empty. Raises MalformedTable."""
     start = 0
-    for line in text.split("\n"):
+    while start < len(text):
+        stop = text.find("\n", start) + 1 or len(text) + 1
+        line = text[start : stop - 1]
         if line.strip():
             offset = _skip(text, start)
             try:
@@ -367,26 +377,36 @@ def _parse_lines(text: str, first: FirstRow, names: Sequence[str]) -> JsonTable:
                 raise MalformedTable(str(error), start + error.offset, error.help) from error
             if end < len(line):
                 raise MalformedTable("there is more text behind the line's first value", start + end)
-            rows.append((offset, value))
-        start += len(line) + 1
-    return _rows_table(text, rows, 'write one object a line, {"a": 1, "b": 2}', first, names)
+            yield offset, value
+        start = stop
 
 
 def _rows_table(
-    text: str, rows: list[tuple[int, Any]], help: str, first: FirstRow = FIRST_ROW, all_names: Sequence[str] = ()
+    text: str,
+    rows: Iterable[tuple[int, Any]],
+    help: str,
+    first: FirstRow = FIRST_ROW,
+    all_names: Sequence[str] = (),
 ) -> JsonTable:
     """The table of objects at these offsets; a key that a row lacks has the value None."""
-    for offset, row in rows:
+    offsets = TypedArray("q")
+    columns: dict[str, list[Any]] = {name: [] for name in all_names}
+    for offset, row in rows:  # an object is kept no longer than until its values are in the columns
         if not isinstance(row, dict):
             raise MalformedTable(f"a row is {_short_json(row)}, not an object", offset, help)
-    names = dict.fromkeys(all_names) or dict.fromkeys(key for _, row in rows for key in row)
-    columns = {name: [row.get(name) for _, row in rows] for name in names}
+        for name, value in row.items():
+            column = columns.setdefault(name, [])
+            column += [None] * (len(offsets) - len(column))
+            column.append(value)
+        offsets.append(offset)
+    for column in columns.values():
+        column += [None] * (len(offsets) - len(column))
 
     def locate(row: int, name: str) -> int:
-        start = rows[row][0]
+        start = offsets[row]
         return next((offset for offset, key, _ in _entries(text, start) if key == name and key), start)
 
-    return JsonTable(text, columns, len(rows), locate, first)
+    return JsonTable(text, columns, len(offsets), locate, first)
 
 
 def _columns_table(text: str, entries: list[tuple[int, str, Any]]) -> JsonTable:

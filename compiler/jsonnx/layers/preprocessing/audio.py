@@ -274,7 +274,7 @@ class MelSpectrogram(Layer):
             starts: Value = g.positions(frames, "int64", first=-half, step=self.sequence_stride)
             return starts
         end = g.Add(self.last_sample(g, x), 2 + half * 2 - self.fft_length - half)
-        return g.Range(g.const(-half, "int64"), end, g.const(self.sequence_stride, "int64"))
+        return g.refine(g.Range(g.const(-half, "int64"), end, g.const(self.sequence_stride, "int64")), [frames])
 
     def window_values(self) -> np.ndarray:
         """The window function's values, centered within the transform length."""

@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...core.diagnostics import Diagnostic
+from ...core.diagnostics import CompileError, Diagnostic, UsageError
 from ...core.files.run_layout import RunPaths
 from ...core.html_table import METRIC_TITLES, html_table, metric_rows
 from ...core.metric_values import is_number
@@ -77,6 +77,15 @@ class Run:
         checked = check_spec(self.paths.spec)
         checked.require()
         return checked
+
+    @property
+    def class_weight(self) -> Any:
+        """The weights of classes in the training loss, as the spec has them; None without any, or without a spec."""
+        try:
+            training = self.spec.get("training")
+        except (UsageError, CompileError):
+            return None
+        return training.get("class_weight") if isinstance(training, dict) else None
 
     @property
     def seed(self) -> int | None:

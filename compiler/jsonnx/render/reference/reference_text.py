@@ -103,7 +103,11 @@ def list_text(sections: list[Section], blocks: Mapping[str, str] = {}, line_widt
 
 def layers_text(line_width: int | None = None) -> str:
     """All layers in groups, the library's blocks, and the commands that list the other kinds."""
-    kinds = [f"  jsonnx layers {plural(kind):13} {len(KINDS[kind].members)} {plural(kind)}" for kind in KINDS]
+    width = max(map(len, map(plural, KINDS))) + 1
+    kinds = [
+        f"  jsonnx layers {plural(kind):{width}} {len(registry.members)} {kind_title(kind).lower()}"
+        for kind, registry in KINDS.items()
+    ]
     return "\n".join(
         [list_text(layer_sections(), block_summaries(), line_width), "", "Lists of what arguments refer to:", *kinds]
     )

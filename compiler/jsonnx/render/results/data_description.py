@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
-from ..diagnostics.diagnostics import count_text, escape_invisible
+from ...core.invisible_characters import escape_invisible
+from ..diagnostics.diagnostics import count_text
 from ..diagnostics.diagnostics_json import diagnostics_json
 from ..text.text_table import TextTable
 from .data_summary import data_summary_text
@@ -45,7 +46,7 @@ def data_description_text(description: DataDescription, color: bool = False, wid
 
 
 def _section(title: str, text: str) -> str:
-    return f"{title}\n{text}" if text else ""
+    return f"{escape_invisible(title)}\n{text}" if text else ""
 
 
 def _columns_text(part: DescribedPart, color: bool, width: int | None) -> str:
@@ -56,8 +57,8 @@ def _columns_text(part: DescribedPart, color: bool, width: int | None) -> str:
         shape = f" {list(item.shape)}" if item.shape else ""
         metrics = [_number(metric) for metric in (item.min, item.mean, item.std, item.max)]
         table.add_row(
-            escape_invisible(item.name),
-            escape_invisible(", ".join(column.roles)) or "not used",
+            item.name,
+            ", ".join(column.roles) or "not used",
             item.type + shape,
             f"{item.missing:,}",
             f"{item.distinct:,}",
@@ -65,7 +66,16 @@ def _columns_text(part: DescribedPart, color: bool, width: int | None) -> str:
             _frequent_text(item),
         )
     hidden = len(part.columns) - MAX_LISTED_COLUMNS
-    return table.text(color, width) + (f"\n{hidden:,} more columns" if hidden > 0 else "")
+    lines = [table.text(color, width), f"{hidden:,} more columns" if hidden > 0 else "", _unused_text(part.unused)]
+    return "\n".join(line for line in lines if line)
+
+
+def _unused_text(names: Sequence[str]) -> str:
+    if not names:
+        return ""
+    hidden = len(names) - MAX_LISTED_COLUMNS
+    listed = ", ".join(map(escape_invisible, names[:MAX_LISTED_COLUMNS]))
+    return f"not used: {listed}" + (f" and {hidden:,} more" if hidden > 0 else "")
 
 
 def _frequent_text(item: ColumnStatistics) -> str:
@@ -147,7 +157,7 @@ def _batch_text(batch: Sequence[BatchArray], color: bool, width: int | None) -> 
         more = ", ..." if sample_size > len(array.first_values) else ""
         shape = str(list(array.shape))
         table.add_row(
-            escape_invisible(array.name),
+            array.name,
             array.kind,
             array.dtype,
             shape,
@@ -173,6 +183,7 @@ def data_description_json(description: DataDescription) -> dict[str, Any]:
                 "columns": [
                     {"used_as": list(column.roles), **_statistics_json(column.statistics)} for column in part.columns
                 ],
+                "unused": list(part.unused),
                 "unreadable": dict(part.unreadable),
             }
             for name, part in description.parts.items()
