@@ -15,7 +15,8 @@ import numpy as np
 
 from ...core.diagnostics import CompileError, Diagnostic
 from ...core.files.files import error_reason, open_file, write_atomically
-from ...core.reserved_names import callback_arrays
+from ...core.json_shapes import COUNT, METRIC, NUMBER, TEXT, has_shape
+from ...core.reserved_names import callback_arrays, validation_name
 from ...data.samples.array_digest import update_digest
 from ..callbacks.callback_states import SavedStates
 
@@ -60,7 +61,7 @@ def load(path: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
             _raise_bad_checkpoint(
                 path, f"its format is {state['format']}, this version of jsonnx reads format {FORMAT_VERSION}"
             )
-        if not _matches_schema(state, _STATE_SCHEMA):
+        if not has_shape(state, _STATE_SHAPE) or not _has_whole_epochs(state["progress"]):
             _raise_bad_checkpoint(path, "its description of the run is malformed")
     except (SafetensorError, ValueError, KeyError, TypeError, AttributeError) as error:
         _raise_bad_checkpoint(path, f"it is damaged or not a checkpoint ({str(error) or type(error).__name__})")
@@ -81,58 +82,43 @@ def split_callbacks(
     return {name: array for name, array in arrays.items() if name not in entries}, saved
 
 
-_COUNT, _NUMBER, _METRIC, _TEXT = "count", "number", "figure", "word"
-_STATE_SCHEMA: dict[str, Any] = {
-    "format": _COUNT,
-    "spec": {"": _TEXT},
-    "vocabulary_files": {"": _TEXT},
-    "initial_weights": _TEXT,
-    "seed": _COUNT,
-    "steps": _COUNT,
-    "learning_rate": [None, _NUMBER],
+_STATE_SHAPE: dict[str, Any] = {
+    "format": COUNT,
+    "spec": {"": TEXT},
+    "vocabulary_files": {"": TEXT},
+    "initial_weights": TEXT,
+    "seed": COUNT,
+    "steps": COUNT,
+    "learning_rate": [None, NUMBER],
     "environment": {"": None},
     "progress": [
         None,
         {
-            **dict.fromkeys(("offset", "epoch", "batch"), _COUNT),
+            **dict.fromkeys(("offset", "epoch", "batch"), COUNT),
             "finished": None,
-            "totals": {"samples": _COUNT, "sums": {"": None}},
-            "history": {"history": {"": (_METRIC,)}, "epoch": (_COUNT,)},
-            "watch": [None, {"best": _NUMBER, "best_epoch": _NUMBER, "wait": _COUNT}],
+            "totals": {"samples": COUNT, "sums": {"": None}},
+            "history": {"history": {"": (METRIC,)}, "epoch": (COUNT,)},
+            "watch": [None, {"best": NUMBER, "best_epoch": NUMBER, "wait": COUNT}],
             "setting": {"": None},
-            "plateau": [None, {"best": _NUMBER, "wait": _COUNT, "cooldown": _COUNT}],
+            "plateau": [None, {"best": NUMBER, "wait": COUNT, "cooldown": COUNT}],
         },
     ],
     "callbacks": [
         None,
-        {"states": {"": {"": None}}, "event": [None, {"name": _TEXT, "arguments": None, "uncalled": (_TEXT,)}]},
+        {"states": {"": {"": None}}, "event": [None, {"name": TEXT, "arguments": None, "uncalled": (TEXT,)}]},
     ],
 }
-"""The schema of a state. A dict stands for an object with these keys, or with any keys if its only key is ""; a tuple
-for a list of such items; `_METRIC` for a number or nested lists of numbers; [None, schema] for null or the schema; None
-for any value."""
 
 
-def _matches_schema(value: Any, schema: Any) -> bool:
-    """Whether a value from an untrusted file matches a schema."""
-    if isinstance(schema, dict):
-        names = dict.fromkeys(value, schema[""]) if "" in schema and isinstance(value, dict) else schema
-        return (
-            isinstance(value, dict)
-            and value.keys() == names.keys()
-            and all(_matches_schema(value[n], names[n]) for n in names)
-        )
-    if isinstance(schema, tuple):
-        return isinstance(value, list) and all(_matches_schema(item, schema[0]) for item in value)
-    if isinstance(schema, list):
-        return value is None or _matches_schema(value, schema[1])
-    if schema == _TEXT:
-        return isinstance(value, str)
-    if schema == _METRIC and isinstance(value, list):
-        return all(_matches_schema(item, _METRIC) for item in value)
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    is_count = isinstance(value, int) and 0 <= value < 1 << 63
-    return schema is None or (is_number and (schema in (_NUMBER, _METRIC) or is_count))
+def _has_whole_epochs(progress: Mapping[str, Any] | None) -> bool:
+    """Whether the history has a value of each training metric in every epoch; metrics of validation may skip some."""
+    if progress is None:
+        return True
+    history, count = progress["history"]["history"], len(progress["history"]["epoch"])
+    return all(
+        len(values) == count or (name.startswith(validation_name("")) and len(values) < count)
+        for name, values in history.items()
+    )
 
 
 def _raise_bad_checkpoint(path: str, message: str) -> NoReturn:
