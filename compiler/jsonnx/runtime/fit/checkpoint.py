@@ -16,7 +16,7 @@ import numpy as np
 from ...core.diagnostics import CompileError, Diagnostic
 from ...core.files.files import error_reason, open_file, write_atomically
 from ...core.json_shapes import COUNT, METRIC, NUMBER, TEXT, has_shape
-from ...core.reserved_names import callback_arrays, validation_name
+from ...core.reserved_names import callback_arrays
 from ...data.samples.array_digest import update_digest
 from ..callbacks.callback_states import SavedStates
 
@@ -44,7 +44,7 @@ def load(path: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         with open_file(path) as file:
             data = file.read()
     except OSError as error:  # such as a bad sector
-        _raise_bad_checkpoint(path, f"it cannot be read ({error_reason(error)})")
+        raise_bad_checkpoint(path, f"it cannot be read ({error_reason(error)})")
     try:
         arrays = unpack(data)
         header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"][_METADATA_KEY]
@@ -56,15 +56,15 @@ def load(path: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         if isinstance(state.get("progress"), dict):
             state["progress"].setdefault("plateau", None)  # in files of runs without one
         if digest != _digest(arrays, text):
-            _raise_bad_checkpoint(path, "its contents do not match its checksum")
+            raise_bad_checkpoint(path, "its contents do not match its checksum")
         if state["format"] != FORMAT_VERSION:
-            _raise_bad_checkpoint(
+            raise_bad_checkpoint(
                 path, f"its format is {state['format']}, this version of jsonnx reads format {FORMAT_VERSION}"
             )
-        if not has_shape(state, _STATE_SHAPE) or not _has_whole_epochs(state["progress"]):
-            _raise_bad_checkpoint(path, "its description of the run is malformed")
+        if not has_shape(state, _STATE_SHAPE) or not _has_short_history(state["progress"]):
+            raise_bad_checkpoint(path, "its description of the run is malformed")
     except (SafetensorError, ValueError, KeyError, TypeError, AttributeError) as error:
-        _raise_bad_checkpoint(path, f"it is damaged or not a checkpoint ({str(error) or type(error).__name__})")
+        raise_bad_checkpoint(path, f"it is damaged or not a checkpoint ({str(error) or type(error).__name__})")
     return arrays, state
 
 
@@ -78,7 +78,7 @@ def split_callbacks(
     try:
         saved = SavedStates.decoded(state["callbacks"], values)
     except (ValueError, TypeError) as error:
-        _raise_bad_checkpoint(path, f"its states of callbacks are malformed ({error})")
+        raise_bad_checkpoint(path, f"its states of callbacks are malformed ({error})")
     return {name: array for name, array in arrays.items() if name not in entries}, saved
 
 
@@ -110,18 +110,14 @@ _STATE_SHAPE: dict[str, Any] = {
 }
 
 
-def _has_whole_epochs(progress: Mapping[str, Any] | None) -> bool:
-    """Whether the history has a value of each training metric in every epoch; metrics of validation may skip some."""
+def _has_short_history(progress: Mapping[str, Any] | None) -> bool:
+    """Whether no metric has more values than there are epochs; those of callbacks may have fewer."""
     if progress is None:
         return True
-    history, count = progress["history"]["history"], len(progress["history"]["epoch"])
-    return all(
-        len(values) == count or (name.startswith(validation_name("")) and len(values) < count)
-        for name, values in history.items()
-    )
+    return all(len(values) <= len(progress["history"]["epoch"]) for values in progress["history"]["history"].values())
 
 
-def _raise_bad_checkpoint(path: str, message: str) -> NoReturn:
+def raise_bad_checkpoint(path: str, message: str) -> NoReturn:
     raise CompileError([Diagnostic("bad-checkpoint", f"cannot resume the run from {path!r}: {message}", file=path)])
 
 
