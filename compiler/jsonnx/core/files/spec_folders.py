@@ -218,7 +218,7 @@ def expand_user_path(path: str) -> list[str]:
             return [os.path.join(base, match) for match in matches]
     except UnsafePath as error:
         raise UsageError("unreadable-file", f"cannot read the files of {path!r}: {error}") from error
-    raise MissingFile("unreadable-file", f"no file matches {path!r}", _missing_file_text(Path(base, pattern)))
+    raise MissingFile("unreadable-file", f"no file matches {path!r}", _pattern_help(Path(base, pattern)))
 
 
 def _pattern_help(path: Path) -> str:
