@@ -11,7 +11,7 @@ from ...core.diagnostics import Diagnostic, suggestion
 from ...core.html_table import METRIC_TITLES, html_table, metric_rows
 from ...data.samples.array_digest import array_digest
 from ...data.samples.dataset import DataArgument, Dataset
-from ...render.results.progress import VERBOSITIES, Verbosity, progress_display
+from ...render.results.progress import VERBOSITIES, AddedMetricsLine, Verbosity, progress_display
 from ...runtime.callbacks.callbacks import checked_callbacks
 from ...runtime.execution.history import History
 from ...runtime.execution.precision import require_precision
@@ -219,7 +219,7 @@ class Trainer:
             samples, validation = fit_samples(self.plan, x, y, sample_weight, validation_data, validation_split)
             if isinstance(samples, Dataset):
                 self._checked = with_learned(self._checked, samples)
-            callbacks = (display, *listeners)
+            callbacks = (display, *listeners, AddedMetricsLine(display)) if listeners else (display,)
             history = self.plan_trainer.fit(samples, validation, settings, callbacks, class_weight, model=self)
         self._decide()
         return history
