@@ -154,7 +154,7 @@ def _note_text(note: Note) -> str:
     return escape_invisible(note.message) + ("" if nowhere else f" ({location_text(note)})")
 
 
-_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"?|[\w.+-]+|.?')
+_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"?|[\w.+-]+(?:[/:][\w.+-]+)*|.?')
 
 
 def _marked_line(excerpt: Excerpt, column: int) -> tuple[str, str]:
