@@ -29,6 +29,10 @@ class TypedNetwork(NamedTuple):
     def outputs(self) -> dict[str, TensorType]:
         return {name: self.types[name] for name in self.network.outputs}
 
+    @property
+    def inference_outputs(self) -> dict[str, TensorType]:
+        return {name: self.types[name] for name in self.network.inference_outputs}
+
 
 def infer_shapes(network: Network, report: Report) -> TypedNetwork:
     """Infers the type and the mask of every value. An error is reported once, where it first occurs; values that depend

@@ -14,7 +14,7 @@ from typing import Any
 from ...core.components import Json
 from ...core.diagnostics import LIBRARY, JsonPath, Report, SourceMap, identity_source_map
 from ...core.limits import MAX_JSON_VALUES, MAX_LAYERS
-from ..network import BLOCK_USES, BlockInput, BlockLayer, Network
+from ..network import BLOCK_USES, BlockInput, BlockLayer, Network, auxiliary_output_names
 from ..schema.errors import check_against_schema, check_reuse_properties
 from ..schema.fast_validator import is_valid
 from ..schema.phrases import known_names_help, short_name
@@ -218,6 +218,7 @@ class _FlatWriter:
             self._check_block_references(scope, inputs)
             flat["layers"] = self.layers
             flat |= self._flat_outputs(scope, template)
+            self._resolve_auxiliary_outputs(flat, scope)
         return FlatDocument(
             flat,
             self.source_map,
@@ -385,11 +386,21 @@ class _FlatWriter:
             outputs = list(outputs)
         if not isinstance(outputs, list):
             return {"outputs": outputs}
-        names = [
+        return {"outputs": self._resolved_names(outputs, path, scope)}
+
+    def _resolve_auxiliary_outputs(self, flat: dict[str, Json], scope: Scope) -> None:
+        """Replaces the names of uses of blocks in `auxiliary_outputs` by names of layers."""
+        if names := auxiliary_output_names(flat):
+            path: JsonPath = ("training", "auxiliary_outputs")
+            training: Any = flat["training"]
+            flat["training"] = training | {"auxiliary_outputs": self._resolved_names(names, path, scope)}
+
+    def _resolved_names(self, names: Sequence[Json], path: JsonPath, scope: Scope) -> list[Json]:
+        """The items of a list, with names of layers in place of names of uses of blocks."""
+        return [
             (scope.resolver.resolve(name, (*path, at), self.invalid_paths) or name) if isinstance(name, str) else name
-            for at, name in enumerate(outputs)
+            for at, name in enumerate(names)
         ]
-        return {"outputs": names}
 
 
 def _resolve_ref(ref: Ref | None, prefix: str, inputs: Sequence[str | None]) -> str | None:

@@ -157,6 +157,7 @@ def _training_references(training: Json) -> Iterator[NameReference]:
         value = training.get(key)
         if isinstance(value, dict) and _is_by_output(key, value):
             yield from _keys(value, (*path, key), "output")
+    yield from _at(training, ("auxiliary_outputs",), path, "source")
     yield from _at(training, ("target", "normalize"), path, "output")
     for key, kind in (("x", "input"), ("y", "output"), ("sample_weight", "output")):
         data = training.get("data")

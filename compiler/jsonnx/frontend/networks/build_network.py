@@ -14,7 +14,7 @@ from ...core.types import BATCH, Dim, Size, TensorType
 from ...layers import LAYERS, Layer
 from ...sections.lint_section import LINT_KEY, IgnoredFinding, LintSection
 from ..default_names import default_name, free_name
-from ..network import BlockLayer, Call, Network
+from ..network import BlockLayer, Call, Network, auxiliary_output_names
 from ..schema.error_messages import report_unknown_layer_type
 from ..schema.errors import check_against_schema
 from ..schema.phrases import known_names_help, name_list, short_name, short_repr
@@ -73,6 +73,7 @@ class _NetworkBuilder:
         calls = self._with_checked_sources(calls)
         ordered = sort_topologically(calls, self.paths, self.report)
         outputs = self._outputs(calls)
+        outputs += self._auxiliary_outputs(calls, outputs)
         named_outputs = {*outputs, *names_in_reference(self.document.get("outputs"))}
         references = References(self.meant_names, self.dangling_count, has_cycle=len(ordered) < len(calls))
         usage = check_usage(self.document, calls, references, self.origins, self.report)
@@ -332,24 +333,44 @@ class _NetworkBuilder:
         section = self.document.get("outputs")
         if section is None:
             return [calls[-1].name] if calls else []
-        names = [section] if isinstance(section, str) else section if isinstance(section, list) else []
+        if isinstance(section, str):
+            return self._existing_outputs({("outputs",): section}, calls)
+        names = section if isinstance(section, list) else []
+        return self._existing_outputs({("outputs", index): name for index, name in enumerate(names)}, calls)
+
+    def _auxiliary_outputs(self, calls: list[Call], outputs: Sequence[str]) -> list[str]:
+        """The names of the outputs that only training and evaluation have. Reports unknown ones."""
+        path: JsonPath = ("training", "auxiliary_outputs")
+        names = {(*path, index): name for index, name in enumerate(auxiliary_output_names(self.document))}
+        return self._existing_outputs(names, calls, outputs)
+
+    def _existing_outputs(
+        self, names: Mapping[JsonPath, Json], calls: list[Call], earlier_outputs: Sequence[str] = ()
+    ) -> list[str]:
+        """The names, by path, of results of layers, and of no earlier output. Reports the others."""
         results = {result for call in calls for result in call.results}
         earlier_names: set[str] = set()
+        existing = []
         invalid_calls = {call.name for call in calls if call.layer is None}
-        for index, name in enumerate(names):
-            path: JsonPath = ("outputs",) if isinstance(section, str) else ("outputs", index)
+        for path, name in names.items():
             if not isinstance(name, str) or self.report.has_errors(path):
                 continue
             if name in self.paths and name not in results:
                 self.report.add("unknown-name", path, f"the output {short_name(name)} is an input", help="name a layer")
+            elif name in earlier_outputs:
+                message = f"{short_name(name)} is an output of the compiled model already"
+                help = "name the layers that are outputs of the compiled model in `outputs`, and only others here"
+                self.report.add("duplicate-name", path, message, help=help)
             elif name in earlier_names:
                 message = f"the output {short_name(name)} is named twice"
                 fix = remove_key(path)
                 self.report.add("duplicate-name", path, message, help="remove one of them", fix=fix)
-            elif name not in results and name.partition(".")[0] not in invalid_calls:
+            elif name in results:
+                existing.append(name)
+            elif name.partition(".")[0] not in invalid_calls:
                 self._report_unknown(name, path, sorted(results))
             earlier_names.add(name)
-        return [name for name in names if isinstance(name, str) and name in results]
+        return existing
 
     def _labels(self, outputs: list[str]) -> dict[str, tuple[str, ...]]:
         """The labels by output; reports labels of outputs that do not exist."""

@@ -234,6 +234,7 @@ class MelSpectrogram(Layer):
             last = g.Sub(g.Squeeze(g.Shape(x, start=1, end=2), [0]), 1)
             end = g.Add(last, 2 + half * 2 - self.fft_length - half)
             starts = g.Range(g.const(-half, "int64"), end, g.const(self.sequence_stride, "int64"))
+            starts = g.refine(starts, [self.frame_count(samples)])
         period = g.Max(g.Mul(last, 2), 1)  # a signal shorter than the padding is reflected repeatedly
         phase = g.Mod(g.Add(g.Unsqueeze(starts, [1]), offsets), period)
         return g.Sub(last, g.Abs(g.Sub(last, phase)))

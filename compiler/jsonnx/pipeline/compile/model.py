@@ -85,7 +85,7 @@ class Model:
     @property
     def outputs(self) -> dict[str, TensorType]:
         """Types by name, as for `inputs`."""
-        return self._checked.require().outputs
+        return self._checked.require().inference_outputs
 
     def to_bytes(self) -> bytes:
         """The bytes of the ONNX file: the same for the same spec, weights and version."""

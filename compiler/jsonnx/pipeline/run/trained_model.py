@@ -199,7 +199,7 @@ class TrainedModel:
         refuse_overwrite([*data_files, *run_files], [Path(output)] if output else [])
         classes = output_classes(self.checked, options.threshold, thresholds_from(self.session.metadata))
         samples, kept = self._read_inputs(data, options)
-        outputs = self.checked.require().outputs.values()
+        outputs = self.checked.require().inference_outputs.values()
         if any(isinstance(size, Size) for type in outputs for size in type.shape[1:]):
             samples = samples.with_common_width()  # so that outputs of all batches have the same number of steps
         batches = []
@@ -277,7 +277,7 @@ def checked_spec_of(session: Session, model: str) -> CheckedSpec | None:
     checked = check_spec(spec_from_metadata(session.metadata[SPEC_KEY]))
     typed = checked.require()
     inputs = typed.network.inference_inputs
-    if inputs.keys() != session.inputs.keys() or typed.outputs.keys() != session.outputs.keys():
+    if inputs.keys() != session.inputs.keys() or typed.inference_outputs.keys() != session.outputs.keys():
         raise CompileError([Diagnostic("damaged-file", f"{model!r} contains the spec of another model")])
     return checked
 

@@ -95,8 +95,8 @@ class _ReferenceNames:
 
 
 def _layer_notes(row: LayerCost) -> str:
-    """Whether a layer is frozen, and its effect on masks."""
-    notes = ["frozen"] if row.frozen else []
+    """Whether a layer is frozen or only in training, and its effect on masks."""
+    notes = [*(["frozen"] if row.frozen else []), *(["training only"] if row.is_training_only else [])]
     reads = row.reads_masks and bool(row.masked_inputs)
     notes += ["reads the mask"] if reads else []
     if row.mask is not None:
@@ -154,6 +154,7 @@ def _json_layer(row: LayerCost) -> dict[str, Any]:
         "parameters": row.parameters,
         "trainable": row.trainable,
         "frozen": row.frozen,
+        "training_only": row.is_training_only,
         **_json_macs(row.macs),
         "blocks": [name for name, _ in row.block_path],
         "masked_inputs": list(row.masked_inputs),
@@ -216,7 +217,7 @@ def _type_text(type: TensorType) -> str:
 def _output_types(network: Network, rows: Sequence[LayerCost]) -> dict[str, TensorType]:
     pairs = zip(network.calls, rows, strict=True)
     types = {name: type for call, row in pairs for name, type in zip(call.results, row.outputs, strict=True)}
-    return {name: types[name] for name in network.outputs}
+    return {name: types[name] for name in network.inference_outputs}
 
 
 def _json_type(type: TensorType) -> dict[str, Any]:
