@@ -142,8 +142,10 @@ def evaluate(
     import json
 
     from ..core.metric_values import finite, numbers_only
+    from ..pipeline.run.evaluated_data import evaluated_data_text
     from ..pipeline.run.required_metrics import MetricBound, check_metrics
     from ..pipeline.run.trained_model import TrainedModel
+    from ..render.diagnostics.diagnostics import escape_invisible
     from ..render.results.evaluation_text import evaluation_text
     from ..render.results.runs_table import metrics_text
     from ..render.text.terminal import line_width, shows_color
@@ -162,6 +164,10 @@ def evaluate(
         runs_and_metrics = [{"run": run, "figures": document} for run, document in zip(runs, documents, strict=True)]
         print_result(json.dumps(documents[0] if len(runs) == 1 else runs_and_metrics))
     elif len(runs) == 1:
+        if data is None:
+            training = model.checked.network.training
+            part = evaluated_data_text(Path(runs[0]), training.data if training else None)
+            print_status(f"on the {escape_invisible(part)}:")
         print_result(evaluation_text(results[0][1], labels))
     else:
         numbers = [(run, numbers_only(metrics)) for run, metrics in results]

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
-from ..diagnostics.diagnostics import count_text, escape_invisible
+from ...core.quantities import count_text
+from ..diagnostics.diagnostics import escape_invisible
 from ..diagnostics.diagnostics_json import diagnostics_json
 from ..text.text_table import TextTable
 from .data_summary import data_summary_text

@@ -10,6 +10,7 @@ import numpy as np
 
 from ...core.html_table import METRIC_TITLES, html_table, metric_rows
 from ...core.metric_values import MetricValue, is_metric
+from ...core.quantities import count_text
 from ...core.reserved_names import loss_metric, metric_sums_name
 from ..callbacks.callback_states import CallbackStates
 
@@ -58,7 +59,7 @@ class History:
 
     def _repr_html_(self) -> str:
         """The table that a notebook shows."""
-        return html_table(f"{len(self.epoch)} epochs", METRIC_TITLES, metric_rows(self.history))
+        return html_table(count_text(len(self.epoch), "epoch"), METRIC_TITLES, metric_rows(self.history))
 
     def add(self, epoch: int, metrics: Mapping[str, MetricValue]) -> None:
         self.epoch.append(epoch)
