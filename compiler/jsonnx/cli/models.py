@@ -165,9 +165,7 @@ def evaluate(
         print_result(json.dumps(documents[0] if len(runs) == 1 else runs_and_metrics))
     elif len(runs) == 1:
         if data is None:
-            training = model.checked.network.training
-            part = evaluated_data_text(Path(runs[0]), training.data if training else None)
-            print_status(f"on the {escape_invisible(part)}:")
+            print_status(f"on the {escape_invisible(evaluated_data_text(model))}:")
         print_result(evaluation_text(results[0][1], labels))
     else:
         numbers = [(run, numbers_only(metrics)) for run, metrics in results]

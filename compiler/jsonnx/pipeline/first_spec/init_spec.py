@@ -185,31 +185,61 @@ def _spec(
     data_section: dict[str, Any],
     tail: float,
 ) -> dict[str, Any]:
+    outputs = dict(zip(network.outputs, targets, strict=True))
+    labels = _by_output(outputs, lambda target: list(target.labels))
+    file = Path(data.rstrip("/")).name
+    unused = [f"{column.name} ({column.reason})" for column in columns if column.kind == "unused"]
+    predicted = "; ".join(f"{', '.join(target.columns)} ({target.task})" for target in targets)
+    description = f"Predicts {predicted} of {file}." + (f" Not used: {'; '.join(unused)}." if unused else "")
+    _complete_data_section(data_section, network, outputs, raw, columns, tail)
+    return {
+        "name": file.partition(".")[0] or "data",
+        "description": description,
+        "inputs": network.inputs,
+        "layers": network.layers,
+        **({"outputs": network.outputs} if len(targets) > 1 else {}),
+        **({"labels": labels} if labels else {}),
+        "training": {"data": data_section, **_training_section(outputs, columns, raw.row_count)},
+    }
+
+
+def _complete_data_section(
+    section: dict[str, Any],
+    network: InitialNetwork,
+    outputs: Mapping[str, RecognisedTarget],
+    raw: RawColumns,
+    columns: Sequence[RecognisedColumn],
+    tail: float,
+) -> None:
+    """Adds the columns of inputs and outputs, the size of images, and the rows for validation."""
     if raw.media is None:
         if network.columns:
-            data_section["x"] = dict(network.columns)
-        data_section |= _target_names(network, targets)
-    is_image = any(column.kind == "image" for column in columns)
+            section["x"] = dict(network.columns)
+        section |= _target_names(outputs)
     if raw.media is IMAGES:
         is_padded = any(column.is_padded for column in columns)
-        data_section["images"] = {"resize": "bilinear", **({"pad_to_aspect_ratio": True} if is_padded else {})}
-    row_count = raw.row_count
-    outputs = dict(zip(network.outputs, targets, strict=True))
-    uses_all_rows = needs_no_validation(columns, row_count)
-    if uses_all_rows:
-        pass
-    elif any(target.is_ordered for target in targets):  # the last rows are unlike the others: draw some from all
-        data_section["split"] = {"validation": tail}
+        section["images"] = {"resize": "bilinear", **({"pad_to_aspect_ratio": True} if is_padded else {})}
+    if needs_no_validation(columns, raw.row_count):
+        return
+    if any(target.is_ordered for target in outputs.values()):  # draw some from all rows: the last ones are unlike them
+        section["split"] = {"validation": tail}
     else:
-        data_section["validation_split"] = tail
+        section["validation_split"] = tail
+
+
+def _training_section(
+    outputs: Mapping[str, RecognisedTarget], columns: Sequence[RecognisedColumn], row_count: int
+) -> dict[str, Any]:
+    """The keys of `training` but its data."""
+    is_image = any(column.kind == "image" for column in columns)
+    uses_all_rows = needs_no_validation(columns, row_count)
     numbers = [name for name, target in outputs.items() if target.task == "regression"]
     batch_size = 32 if row_count < LARGE_ROW_COUNT else 128 if row_count < 10 * LARGE_ROW_COUNT else 256
     rate = 0.003 if row_count < SMALL_ROW_COUNT and not is_image else 0.001
-    training = {
-        "data": data_section,
+    training: dict[str, Any] = {
         "loss": _by_output(outputs, _loss),
         "optimizer": {"type": "adam", "learning_rate": rate},
-        **({"target": {"normalize": numbers if len(numbers) < len(targets) else True}} if numbers else {}),
+        **({"target": {"normalize": numbers if len(numbers) < len(outputs) else True}} if numbers else {}),
         "metrics": _by_output(outputs, _metrics),
         "epochs": SMALL_ROW_EPOCHS if uses_all_rows else 200,
         "batch_size": batch_size,
@@ -218,31 +248,17 @@ def _spec(
     if not uses_all_rows:
         patience = 20 if row_count < PATIENT_ROW_COUNT else 8
         training |= {"early_stopping": {"monitor": "val_loss", "patience": patience}, "restore_best_weights": True}
-    name = Path(data.rstrip("/")).name.partition(".")[0]
-    labels = _by_output(outputs, lambda target: list(target.labels))
-    unused = [f"{column.name} ({column.reason})" for column in columns if column.kind == "unused"]
-    predicted = "; ".join(f"{', '.join(target.columns)} ({target.task})" for target in targets)
-    description = f"Predicts {predicted} of {Path(data.rstrip('/')).name}."
-    description += f" Not used: {'; '.join(unused)}." if unused else ""
-    return {
-        "name": name or "data",
-        "description": description,
-        "inputs": network.inputs,
-        "layers": network.layers,
-        **({"outputs": network.outputs} if len(targets) > 1 else {}),
-        **({"labels": labels} if labels else {}),
-        "training": training,
-    }
+    return training
 
 
-def _target_names(network: InitialNetwork, targets: Sequence[RecognisedTarget]) -> dict[str, Any]:
+def _target_names(outputs: Mapping[str, RecognisedTarget]) -> dict[str, Any]:
     """The key `y` of the data, which names the columns of outputs that have other names."""
     columns = {
         output: target.columns[0] if len(target.columns) == 1 else list(target.columns)
-        for output, target in zip(network.outputs, targets, strict=True)
+        for output, target in outputs.items()
         if target.columns != (output,)
     }
-    return {"y": columns[network.outputs[0]] if len(targets) == 1 else columns} if columns else {}
+    return {"y": next(iter(columns.values())) if len(outputs) == 1 else columns} if columns else {}
 
 
 def _by_output(outputs: Mapping[str, RecognisedTarget], setting: Callable[[RecognisedTarget], Any]) -> Any:

@@ -35,7 +35,7 @@ def _labels(text: str, separator: str) -> list[str]:
 
 def several_labels(name: str, lists: Sequence[Sequence[str]], example: str = "") -> UsageError:
     """The error for a target with several labels in a row, and what to write in its place."""
-    labels = sorted({label for labels in lists for label in labels})
+    labels = sorted({label for labels in lists for label in labels if isinstance(label, str) and label})
     names = labels or ["LABEL_1", "LABEL_2", "..."]
     if len(names) > MAX_NAMED_TARGETS:
         names = [*names[: MAX_NAMED_TARGETS - 1], "..."]

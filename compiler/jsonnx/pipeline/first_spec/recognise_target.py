@@ -62,17 +62,7 @@ def recognise_target(
     if column.ndim > 1 and column.size == len(column):
         column = column.reshape(-1)
     is_text = column.dtype.kind not in "fiub"
-    if column.ndim > 1 and is_text:
-        raise several_labels(name, column.tolist())
-    if column.ndim > 1:
-        raise _unsuitable(name, "has several values in a row", "name a column with one value in a row")
-    lists = label_lists(column.tolist()) if is_text and task is None else None
-    if lists is not None:
-        pairs = zip(column.tolist(), lists, strict=True)
-        raise several_labels(name, lists, next((text for text, labels in pairs if len(labels) > 1), ""))
-    missing = sum(value is None for value in column.tolist()) if is_text else int((column != column).sum())
-    if missing:
-        raise _unsuitable(name, f"has no value in {missing:,} of {len(column):,} rows", "remove these rows")
+    _require_one_value_a_row(name, column, is_text, may_have_separators=task is None)
     values = column
     if is_text:  # names of classes in a table of text are read without the spaces around them
         values = np.array([text.strip() if is_text_table else text for text in column.tolist()], str)
@@ -100,6 +90,21 @@ def recognise_target(
     share = float(counts.max() / len(column))
     is_ordered = _class_difference(indices.reshape(-1), tail) > MAX_TAIL_DIFFERENCE
     return RecognisedTarget((name,), "classification", labels, class_count, share, is_ordered=is_ordered)
+
+
+def _require_one_value_a_row(name: str, column: np.ndarray, is_text: bool, may_have_separators: bool) -> None:
+    """Raises UsageError for lists, labels between separators, and missing values."""
+    if column.ndim > 1 and is_text:
+        raise several_labels(name, column.reshape(len(column), -1).tolist())
+    if column.ndim > 1:
+        raise _unsuitable(name, "has several values in a row", "name a column with one value in a row")
+    lists = label_lists(column.tolist()) if is_text and may_have_separators else None
+    if lists is not None:
+        pairs = zip(column.tolist(), lists, strict=True)
+        raise several_labels(name, lists, next((text for text, labels in pairs if len(labels) > 1), ""))
+    missing = sum(value is None for value in column.tolist()) if is_text else int((column != column).sum())
+    if missing:
+        raise _unsuitable(name, f"has no value in {missing:,} of {len(column):,} rows", "remove these rows")
 
 
 def with_labels_joined(targets: Sequence[RecognisedTarget]) -> list[RecognisedTarget]:

@@ -5,17 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 
 from ...core.files.files import display_path
-from ...sections.data_section import DataSection
 from ..run_folder.run_info import read_run_info
 from ..train.run_data import replaced_files
+from .trained_model import TrainedModel
 
 MAX_NAMED_FILES = 3
 """Files that the text names."""
 
 
-def evaluated_data_text(folder: Path, section: DataSection | None) -> str:
-    """The part of the data that `TrainedModel.evaluate` measures a run on, and its files: `test data (test.csv)`."""
-    replaced = replaced_files(folder, read_run_info(folder)).paths
+def evaluated_data_text(model: TrainedModel) -> str:
+    """The part of the data of its run that a model is evaluated on, and its files: `test data (test.csv)`."""
+    training = model.checked.network.training
+    section = training.data if training is not None else None
+    replaced = {} if model.folder is None else replaced_files(model.folder, read_run_info(model.folder)).paths
     split = section.split if section is not None else None
     if section is not None and (section.test is not None or (split is not None and split.test)):
         part, is_split_off = "test", section.test is None
