@@ -21,6 +21,7 @@ from .common import (
     SPEC_ARGUMENT,
     handles_errors,
     print_diagnostics,
+    print_document,
     print_result,
     print_status,
 )
@@ -107,7 +108,7 @@ def init(data: str, targets: tuple[str, ...], task: Task | None, output: str | N
     for note in initial.notes:
         print_status(note)
     if not is_file:
-        print_result(initial.text.rstrip("\n"))
+        print_document(initial.text.rstrip("\n"))
         return
     write_atomically(output, initial.text.encode())
     print_status(f"wrote {output}: {initial.summary}")

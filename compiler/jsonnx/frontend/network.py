@@ -61,6 +61,14 @@ class BlockInput(NamedTuple):
     path: JsonPath
 
 
+class RepeatedUse(NamedTuple):
+    """An entry that repeats a block."""
+
+    names: list[str]
+    """The names of its copies, in order."""
+    path: JsonPath
+
+
 @dataclass(frozen=True)
 class Call:
     """One call of a layer. `owner` is the name of the call whose weights it uses: its own, unless its entry has `use`.
@@ -112,6 +120,9 @@ class Network:
     """For each use of a block, by its name: the names of its outputs, by the names of the values in the network."""
     block_inputs: Mapping[int, Sequence[BlockInput]] = field(default_factory=dict)
     """The inputs of uses of blocks whose shape is to be checked, by the index of the layer that takes them."""
+    repeated_uses: Sequence[RepeatedUse] = ()
+    dropped: tuple[Call, ...] = ()
+    """The calls of layers in blocks that are left out, since nothing uses their results; in topological order."""
     document: Json = None
     """The spec, with all overrides applied."""
     flat_document: Json = None

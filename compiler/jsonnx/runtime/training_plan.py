@@ -127,9 +127,9 @@ class TrainingPlan:
     """Hashes of the tokens of vocabulary files, by the names of the files in the spec."""
 
     def with_learned(self, train: Dataset) -> TrainingPlan:
-        """The plan with the labels and the columns that training data determine."""
+        """The plan with the labels, the columns and the step of series that training data determine."""
         data = self.training.data
-        training = self.training.replaced(data=data.with_columns(train.columns)) if data else self.training
+        training = self.training.replaced(data=train.learned_section(data)) if data else self.training
         return replace(self, labels=train.data_spec.labels, training=training)
 
     @property

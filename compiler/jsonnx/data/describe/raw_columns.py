@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,7 @@ from ..files.data_locations import DataItem
 from ..samples.data_errors import ErrorCollector
 from ..samples.missing_values import MISSING_MARKERS
 from ..tables.array_tables import ArrayTable
+from ..tables.arrow_table import ArrowTable
 from ..tables.csv_table import CsvTable
 from ..tables.data_files import read_table
 from ..tables.data_table import ColumnRequest, DataTable
@@ -28,7 +30,10 @@ MISSING_NUMBERS = MISSING_MARKERS | {"nan"}
 MISSING_TEXTS = frozenset(("", "na", "n/a", "nan", "null", "?"))
 """Texts, in lower case, that stand for a missing value in a column of texts."""
 
-_ANY_NUMBER = ColumnRequest(TensorType("float32", ()))
+UsedColumns = Callable[[Sequence[str]], Collection[str]]
+"""Tells which of the columns of a table are used."""
+
+_ANY_NUMBER = ColumnRequest(TensorType("float32", ()), accepts_missing=True)
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +47,9 @@ class RawColumns:
     columns: Mapping[str, np.ndarray]
     row_count: int
     unreadable: Mapping[str, str]
-    """Why columns have been left out, by name: ends of sentences."""
+    """Why columns cannot be read, by name: ends of sentences."""
+    names: tuple[str, ...]
+    """All columns of the first file, also those that are not read."""
     list_columns: frozenset[str] = frozenset()
     """The columns with several values in a row, whether they can be read or not."""
     media: MediaKind | None = None
@@ -56,13 +63,15 @@ def read_raw_columns(
     takes_text: bool | None = None,
     is_sample: bool = True,
     source: SpecSource = NO_SPEC,
+    used: UsedColumns | None = None,
 ) -> RawColumns:
-    """The columns that all files have, one file below the other.
+    """The columns that all files have, one file below the other. Of a table, `used` tells the columns to read; None
+    stands for all.
 
     `takes_text`: whether a folder is read for its texts, not for its images or recordings; None decides by its files.
     Raises CompileError for a malformed file, UsageError for one that cannot be read.
     """
-    parts = [_read_item(item, options, takes_text, is_sample, source) for item in items]
+    parts = [_read_item(item, options, takes_text, is_sample, source, used) for item in items]
     if len(parts) == 1:
         return parts[0]
     row_count = sum(part.row_count for part in parts)
@@ -77,7 +86,7 @@ def read_raw_columns(
         else:
             columns[name] = _concatenate(arrays)
     list_columns = frozenset().union(*(part.list_columns for part in parts))
-    return RawColumns(columns, row_count, unreadable, list_columns, parts[0].media)
+    return RawColumns(columns, row_count, unreadable, parts[0].names, list_columns, parts[0].media)
 
 
 def _concatenate(arrays: Sequence[np.ndarray]) -> np.ndarray:
@@ -94,7 +103,12 @@ def _as_texts(array: np.ndarray) -> np.ndarray:
 
 
 def _read_item(
-    item: DataItem, options: TableOptions, takes_text: bool | None, is_sample: bool, source: SpecSource
+    item: DataItem,
+    options: TableOptions,
+    takes_text: bool | None,
+    is_sample: bool,
+    source: SpecSource,
+    used: UsedColumns | None,
 ) -> RawColumns:
     errors = ErrorCollector(item.name, source)
     options = options._replace(memory="load")
@@ -106,9 +120,12 @@ def _read_item(
                     table = _open_folder(item, takes_text, is_sample, errors)
                 else:
                     table = read_table(stack.enter_context(item.open_file()), item.name, errors, options)
+            names = () if table is None else _names_to_read(table, used)
             if isinstance(table, CsvTable):
-                table.load((), table.names, errors)
-            raw = None if errors or table is None else _columns_of(table, options.decimal)
+                table.load((), names, errors)
+            elif isinstance(table, ArrowTable):
+                table.load(names, errors)
+            raw = None if errors or table is None else _columns_of(table, names, options.decimal)
     except OSError as error:
         raise UsageError("unreadable-file", f"cannot read {item.name!r}: {error_reason(error)}") from error
     if errors or raw is None:
@@ -130,13 +147,21 @@ def _open_folder(
             raise error from None
 
 
-def _columns_of(table: DataTable, decimal: str) -> RawColumns:
-    """The columns of an open table. Raises CompileError if columns have different lengths."""
+def _names_to_read(table: DataTable, used: UsedColumns | None) -> Collection[str]:
+    if used is None or isinstance(table, FolderTable):
+        return dict.fromkeys(table.names)
+    wanted = used(table.names)
+    return [name for name in dict.fromkeys(table.names) if name in wanted]
+
+
+def _columns_of(table: DataTable, names: Collection[str], decimal: str) -> RawColumns:
+    """Columns of an open table. Raises CompileError if they have different lengths."""
     columns: dict[str, np.ndarray] = {}
     unreadable: dict[str, str] = {}
     list_columns: set[str] = set()
-    for name in table.names:
-        if list(table.names).count(name) > 1:
+    counts = Counter(table.names)
+    for name in names:
+        if counts[name] > 1:
             unreadable[name] = "is the name of several columns"
             continue
         errors = ErrorCollector()
@@ -150,23 +175,25 @@ def _columns_of(table: DataTable, decimal: str) -> RawColumns:
             unreadable[name] = "has lists of texts, or of different lengths" if name in list_columns else reason
         else:
             columns[name] = column
-    counts = {name: len(column) for name, column in columns.items()}
-    row_count = max(counts.values(), default=0)
-    for name, count in counts.items():
+    lengths = {name: len(column) for name, column in columns.items()}
+    row_count = max(lengths.values(), default=0)
+    for name, count in lengths.items():
         if count != row_count:
             unreadable[name] = f"has {count:,} rows, another column {row_count:,}"
             del columns[name]
     if not row_count:
         message = "no column can be read" + "".join(f"; {name!r}: {reason}" for name, reason in unreadable.items())
         raise CompileError([Diagnostic("empty-data", message)])
-    media = table.kind if isinstance(table, FolderTable) else None
-    return RawColumns(columns, row_count, unreadable, frozenset(list_columns), media)
+    kind = table.kind if isinstance(table, FolderTable) else None
+    return RawColumns(columns, row_count, unreadable, tuple(counts), frozenset(list_columns), kind)
 
 
 def _column(table: DataTable, name: str, decimal: str, errors: ErrorCollector) -> np.ndarray | None:
     """The values of a column; None, and perhaps an error, if they cannot be read. Raises ValueError for lists in a row
     of a table of texts or objects."""
     if isinstance(table, FolderTable):
+        return _loaded(table, name, errors)
+    if isinstance(table, ArrowTable) and table.has_numbers(name):
         return _loaded(table, name, errors)
     if isinstance(table, ArrayTable):
         array = _loaded(table, name, errors)
@@ -190,8 +217,11 @@ def recognised(values: Sequence[Any], decimal: str = ".") -> np.ndarray:
 
     A missing integer makes the column one of floating-point numbers.
     """
-    if all(isinstance(value, bool) for value in values):
+    types = {*map(type, values)}
+    if types <= {bool}:
         return np.array(values, bool)
+    if types == {float}:
+        return np.array(values, np.float64)
     numbers = [_number(value, decimal) for value in values]
     if any(number is None for number in numbers) or all(number != number for number in numbers):
         texts = np.empty(len(values), object)

@@ -104,6 +104,6 @@ def _item_of_user(name: str, source: SpecSource) -> DataItem:
     return DataItem(name, folder, lambda: open_data_file(name), source)
 
 
-def item_of_stream(file: IO[bytes], name: str) -> DataItem:
-    """An open file."""
-    return DataItem(name, DataFolder.at("."), lambda: file)
+def item_of_bytes(content: bytes, name: str) -> DataItem:
+    """A file in memory."""
+    return DataItem(name, DataFolder.at("."), lambda: io.BytesIO(content))

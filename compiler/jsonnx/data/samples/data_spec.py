@@ -71,6 +71,13 @@ class DataSpec:
         labels = self.labels.get(name)
         return labels or (() if self.learns_labels and name in self.class_counts else None)
 
+    def takes_empty_text(self, name: str) -> bool:
+        """Whether the empty text is a value of an input or a target, and not a missing one."""
+        if name in self.targets:
+            return "" in self.labels.get(name, ())
+        is_text = name in self.inputs and self.inputs[name].dtype == "string"
+        return is_text and name not in self.date_inputs and "" in self.vocabularies.get(name, ("",))
+
     def describe(self, name: str) -> str:
         if name in self.weighted_outputs:
             output = self.weighted_outputs[name]

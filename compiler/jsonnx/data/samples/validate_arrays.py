@@ -253,16 +253,15 @@ def _has_compatible_kind(array: np.ndarray, dtype: np.dtype[Any]) -> bool:
     return is_text(array) if dtype.kind == "O" else array.dtype.kind in "fiub"
 
 
-MISSING_NUMBER_HELP = (
-    'an input that only an Imputation layer reads may have missing numbers; `"missing": "drop"` in `training.data` '
-    "leaves out rows of training and evaluation files with missing values"
+DROP_HELP = (
+    '`"missing": "drop"` in `training.data` leaves out rows of training and evaluation files with missing values, or '
+    "the windows of time series that have them"
 )
+MISSING_NUMBER_HELP = f"an input that only an Imputation layer reads may have missing numbers; {DROP_HELP}"
 MISSING_TEXT_HELP = (
     'an input that only an Imputation layer or a lookup with the mask_token "" reads may have missing texts; '
-    '`"missing": "drop"` in `training.data` leaves out rows of training and evaluation files with missing values'
+    f"{DROP_HELP}"
 )
-
-
 SAMPLE_COUNT_HELP = "the first axis of each array has one entry for each sample, in the same order in all arrays"
 INFINITE_HELP = "numbers are finite and below 3.4e38: correct the value, or write it in another unit"
 RANGE_HELP = "correct the value, or give the input another type"

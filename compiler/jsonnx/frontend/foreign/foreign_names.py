@@ -302,6 +302,8 @@ KEYS: dict[str, tuple[str, ...]] = {
     "kind": ("type",),
     "op": ("type",),
     "times": ("repeat",),
+    "when": ("if",),
+    "condition": ("if",),
     # arguments of layers
     "p": ("rate",),
     "prob": ("rate",),

@@ -15,6 +15,7 @@ from ...core.types import TensorType
 from ...frontend.network import Network
 from ...ir import Graph
 from ...lowering.cost import LayerCost, cost_table
+from ...lowering.dropped_layers import dropped_layers
 from ..check.check import CheckedSpec
 
 if TYPE_CHECKING:
@@ -113,7 +114,7 @@ class Model:
         """The table of layers as text."""
         from ...render.networks.tables import summary_text
 
-        return summary_text(self._checked.network, self.rows())
+        return summary_text(self._checked.network, self.rows(), dropped=dropped_layers(self._checked.require()))
 
     def plot(self) -> Any:
         """Draws inputs and layers as a diagram. Returns matplotlib's axes.

@@ -84,6 +84,15 @@ class Run:
         return checked
 
     @property
+    def class_weight(self) -> Any:
+        """The weights of classes in the training loss, as the spec has them; None without any, or without a spec."""
+        try:
+            training = self.spec.get("training")
+        except (UsageError, CompileError):
+            return None
+        return training.get("class_weight") if isinstance(training, dict) else None
+
+    @property
     def seed(self) -> int | None:
         """The seed."""
         seed = self.info.get("seed")

@@ -24,6 +24,7 @@ from .run_lock import is_locked
 RUNNING, FINISHED, INTERRUPTED, DIVERGED = STATES = ("running", "finished", "interrupted", "diverged")
 MAX_LISTED_RUNS = 3
 """RUN folders that a help names."""
+SPEC_NAME_MESSAGE = "names the run's spec by a path, not by the name of its file alone"
 RUN_FOLDER_HELP = "a RUN folder is what `jsonnx train -o RUN` writes"
 
 LAYOUT_VERSION = 2
@@ -53,10 +54,14 @@ def read_run_info(folder: Path) -> RunInfo:
     try:
         run_info = _read_object(paths.run_info)
     except UsageError as error:
+        if error.diagnostic.code == "unsafe-path":
+            raise
         raise no_run_folder(folder) from error
     has_execution = os.path.exists(paths.execution)
     spec = run_info.get("spec", None if has_execution else SPEC_FILE)
     _require_path(paths.run_info, spec, "the file of the run's spec")
+    if os.path.basename(str(spec)) != spec:
+        raise CompileError([Diagnostic("damaged-file", SPEC_NAME_MESSAGE, file=str(paths.run_info))])
     if has_execution:
         run_info |= _read_object(paths.execution)
     file = paths.execution if has_execution else paths.run_info
@@ -130,7 +135,8 @@ def write_evaluation(folder: Path, data: str | None, metrics: Mapping[str, Metri
     else:
         before = run_info.get("evaluations")
         run_info["evaluations"] = {**(before if isinstance(before, dict) else {}), data: finite_metrics(metrics)}
-    write_atomically(paths.run_info, run_info_texts(paths, run_info)[paths.run_info].encode())
+    text = run_info_texts(paths, run_info)[paths.run_info]
+    write_atomically(paths.run_info, text.encode(), follows_links=False)
 
 
 def best_epoch(run_info: RunInfo, history: Mapping[str, Sequence[float | None]]) -> dict[str, Any] | None:

@@ -77,7 +77,7 @@ def check_data(checked: CheckedSpec, source: SpecSource, file: str | None, skipp
             )  # else the names of classes are errors of the other parts
         elif samples is not None and part == "train":
             data_spec = replace(data_spec, labels=samples.data_spec.labels)
-            section = section.with_columns(samples.columns) if section is not None else None
+            section = samples.learned_section(section) if section is not None else None
             check.diagnostics += column_notes(checked, samples)
     if file is None and training.data is None:
         check.diagnostics.append(_no_data(source))

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from xml.etree import ElementTree
 
 from ...core.diagnostics import Diagnostic, Note, Position
+from ...core.invisible_characters import escape_invisible
 from ...core.quantities import count_text
 from .diagnostics_json import diagnostics_json
-from .invisible_characters import escape_invisible as escape_invisible
 from .source_excerpts import MAX_SOURCE_LINE_WIDTH, Excerpt
 
 SourceExcerpts = Mapping[str, Mapping[Position, Excerpt]]

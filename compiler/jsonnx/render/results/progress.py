@@ -14,8 +14,8 @@ from functools import wraps
 from typing import Any, Literal, TextIO, TypeVar
 
 from ...core.callback import Callback, Logs
+from ...core.invisible_characters import escape_invisible
 from ...core.metric_values import MetricValue, numbers_only
-from ..diagnostics.diagnostics import escape_invisible
 from ..text.terminal import can_rewrite_lines, in_notebook, line_width, shows_color
 
 Metrics = Mapping[str, MetricValue]
@@ -81,7 +81,8 @@ class Display(Callback):
 def metric_texts(metrics: Metrics) -> list[str]:
     """The metrics, without metrics that have a number for each class."""
     numbers = numbers_only(metrics)
-    return [f"{name} {value:.4f}" if abs(value) < 1000 else f"{name} {value:.4g}" for name, value in numbers.items()]
+    shown = ((escape_invisible(name), value) for name, value in numbers.items())
+    return [f"{name} {value:.4f}" if abs(value) < 1000 else f"{name} {value:.4g}" for name, value in shown]
 
 
 def metrics_text(metrics: Metrics) -> str:
@@ -99,7 +100,9 @@ def class_weight_lines(
             for number, weight in list(by_class.items())[:MAX_LISTED_CLASSES]
         ]
         hidden = len(by_class) - len(shown)
-        yield f"class weights of {output}: {'  '.join(shown)}" + (f"  and {hidden:,} more" if hidden else "")
+        yield f"class weights of {escape_invisible(output)}: {'  '.join(shown)}" + (
+            f"  and {hidden:,} more" if hidden else ""
+        )
 
 
 class AddedMetricsLine(Callback):

@@ -13,6 +13,7 @@ from typing import Any
 from ...core.callback import HOOKS, Callback, Logs
 from ...core.diagnostics import UsageError, quoted_or_list, suggestion
 from ...core.files.files import error_reason, write_atomically
+from ...core.invisible_characters import escape_invisible
 from ...core.reserved_names import validation_name
 from ...interop.safetensors_file import safetensors_bytes
 from ...sections.monitor import LIST_HELP
@@ -58,7 +59,7 @@ class _Monitor(Callback):
 
     def say(self, text: str) -> None:
         if self.verbose:
-            print(text, flush=True)
+            print(escape_invisible(text), flush=True)
 
 
 class EarlyStopping(_Monitor):
