@@ -145,7 +145,9 @@ def evaluate(
     """Compute loss and metrics of trained models on data; a table for several."""
     import json
 
+    from ..core.invisible_characters import escape_invisible
     from ..core.metric_values import finite, numbers_only
+    from ..pipeline.run.evaluated_data import evaluated_data_text
     from ..pipeline.run.required_metrics import MetricBound, check_metrics
     from ..pipeline.run.trained_model import TrainedModel
     from ..render.results.evaluation_text import evaluation_text
@@ -166,6 +168,8 @@ def evaluate(
         runs_and_metrics = [{"run": run, "figures": document} for run, document in zip(runs, documents, strict=True)]
         print_result(json.dumps(documents[0] if len(runs) == 1 else runs_and_metrics))
     elif len(runs) == 1:
+        if data is None:
+            print_status(f"on the {escape_invisible(evaluated_data_text(model))}:")
         print_result(evaluation_text(results[0][1], labels))
     else:
         numbers = [(run, numbers_only(metrics)) for run, metrics in results]

@@ -19,15 +19,10 @@ from ..core.files.files import (
     remove_temporary_files,
     write_atomically,
 )
+from ..core.files.sweep_data import SPEC_FILE, SWEEP_FILE
 from .trials import Trial, record_text
 
-SWEEP_FILE, SPEC_FILE, BEST_FILE, PAGE_FILE, TRIALS_FOLDER = (
-    "sweep.json",
-    "spec.json",
-    "best.json",
-    "sweep.html",
-    "trials",
-)
+BEST_FILE, PAGE_FILE, TRIALS_FOLDER = "best.json", "sweep.html", "trials"
 MAX_RECORD_BYTES = 1 << 24
 SWEEP_FOLDER_HELP = "a SWEEP folder is what `jsonnx sweep SPEC -o SWEEP` writes"
 

@@ -281,7 +281,7 @@ class _Reader:
 
     def _read_folder(self, item: DataItem, errors: ErrorCollector) -> FolderTable | None:
         takes_text = any(type.dtype == "string" for type in self.data_spec.inputs.values())
-        return read_folder(item.folder, item.name, takes_text, self.with_targets, errors)
+        return read_folder(item.folder, item.name, takes_text, self.with_targets, errors, item.files)
 
     def _check_agreement(self, first: Dataset, last: Dataset, first_file: str, errors: ErrorCollector) -> None:
         """Adds an error unless the samples of a file have the shapes and the classes of those of the first one."""

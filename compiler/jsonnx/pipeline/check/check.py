@@ -161,7 +161,7 @@ class CheckedSpec(NamedTuple):
         names = [*dict.fromkeys(self.vocabulary_files.values()), *weight_files]
         spec_file = [Path(self.source.file)] if self.source.file not in (None, STDIN_NAME) else []
         data = training.data if training else None
-        folders = SpecFolders(self.folder)
+        folders = SpecFolders.of(self.folder, ())
         data_names = [name for part in DATA_PARTS for name, _ in data.files(part)] if data else []
         data_files = [path for name in data_names for path in folders.existing(name)]
         return [*spec_file, *(self.folder / name for name in names if name), *data_files]

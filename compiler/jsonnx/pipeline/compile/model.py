@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,12 @@ if TYPE_CHECKING:
 
     from ...runtime.session.session import Session
     from ...runtime.session.weight_files import WeightsReport
+
+
+def layer_table(caption: str, rows: Sequence[LayerCost]) -> str:
+    """The table of layers that a notebook shows."""
+    cells = [[row.name, row.type, ", ".join(map(str, row.outputs)), f"{row.parameters:,}"] for row in rows]
+    return html_table(caption, ("layer", "type", "output", "parameters"), cells)
 
 
 class Model:
@@ -124,9 +130,7 @@ class Model:
         from .plot_network import diagram_html
 
         rows = self.rows()
-        cells = [[row.name, row.type, ", ".join(map(str, row.outputs)), f"{row.parameters:,}"] for row in rows]
-        table = html_table(repr(self), ("layer", "type", "output", "parameters"), cells)
-        return table + diagram_html(rows, self.inputs)
+        return layer_table(repr(self), rows) + diagram_html(rows, self.inputs)
 
     def __repr__(self) -> str:
         inputs, outputs = _types_text(self.inputs), _types_text(self.outputs)

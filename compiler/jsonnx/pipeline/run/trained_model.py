@@ -18,7 +18,7 @@ from ...backend import target_statistics_from, thresholds_from, to_model_proto
 from ...core.diagnostics import CompileError, Diagnostic, UsageError
 from ...core.files.files import refuse_overwrite, write_atomically
 from ...core.files.run_layout import RunPaths
-from ...core.files.spec_folders import SpecFolders, expand_user_path
+from ...core.files.spec_folders import existing_folders, expand_user_path
 from ...core.files.spec_source import SpecSource
 from ...core.limits import MAX_DATA_FILE_BYTES
 from ...core.metric_values import MetricValue
@@ -103,7 +103,7 @@ class TrainedModel:
 
         `data_roots` are folders whose files the spec may name, besides its own. Raises UsageError, CompileError.
         """
-        roots = SpecFolders.of(path, data_roots).roots
+        roots = existing_folders(data_roots)
         run_info = read_run_info(path) if os.path.isdir(path) else None
         model = path if run_info is None else RunPaths(path).model
         if run_info is not None and not model.exists():

@@ -98,10 +98,12 @@ def _check_training_samples(
     data: RunData | None = RunData(train, validation, split_parts=split_parts)
     if section is not None and section.validation is None and not split_parts:
         data = check.attempt(lambda: split_off_validation(train, validation, section, source))
+    learned = check.attempt(lambda: with_learned(checked, train))
     if data is not None:
         test = check.samples.get("test")
         check.samples = replace(data, test=test).parts
-        check.diagnostics += data_warnings(with_learned(checked, train), replace(data, test=test))
+        if learned is not None:
+            check.diagnostics += data_warnings(learned, replace(data, test=test))
 
 
 def _check_inputs(checked: CheckedSpec, source: SpecSource, file: str | None, check: DataCheck) -> DataCheck:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from ...analysis.sample_weights import check_class_names
 from ...core.diagnostics import Diagnostic
 from ...data.samples.dataset import Dataset
 from ...frontend.expansion.expressions import escape_expressions
@@ -19,7 +20,17 @@ MAX_LISTED_NAMES = 20
 
 
 def with_learned(checked: CheckedSpec, train: Dataset) -> CheckedSpec:
-    """The checked spec with the labels, the columns and the step of the training data."""
+    """The checked spec with the labels, the columns and the step of the training data. Raises CompileError for weights
+    of classes that the data lack."""
+    learned = _with_learned(checked, train)
+    if checked.objective is not None:
+        report = checked.new_report()
+        check_class_names(learned.require(), checked.objective.losses, report)
+        report.raise_errors()
+    return learned
+
+
+def _with_learned(checked: CheckedSpec, train: Dataset) -> CheckedSpec:
     network, training = checked.network, checked.network.training
     labels = dict(train.data_spec.labels)
     data = training.data if training is not None else None

@@ -6,9 +6,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from ...core.diagnostics import Diagnostic
+from ...core.quantities import count_text
 from ...data.samples.dataset import Dataset
 from ...data.samples.left_out import WindowCounts
-from ...render.diagnostics.diagnostics import count_text
 
 MAX_LISTED_SERIES = 20
 """Series without a window that a note names."""

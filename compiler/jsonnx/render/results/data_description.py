@@ -7,7 +7,7 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from ...core.invisible_characters import escape_invisible
-from ..diagnostics.diagnostics import count_text
+from ...core.quantities import count_text
 from ..diagnostics.diagnostics_json import diagnostics_json
 from ..text.text_table import TextTable
 from .data_summary import data_summary_text
