@@ -62,4 +62,4 @@ def read_run_key(path: Path) -> dict[str, str]:
 
 
 def write_run_key(path: Path, **key: str) -> None:
-    write_atomically(path, (json.dumps(key, indent=2) + "\n").encode())
+    write_atomically(path, (json.dumps(key, indent=2) + "\n").encode(), follows_links=False)

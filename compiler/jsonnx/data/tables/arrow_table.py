@@ -24,13 +24,13 @@ from ..samples.unpacked_size import UNPACKED_HELP, UnpackedTooLarge, require_unp
 from ..samples.validate_arrays import BINARY_HELP, ElementIndex, LocateElement
 from .arrow_values import (
     Kind,
+    check_missing,
     first_line,
     is_list,
     loaded_bytes,
     plain,
     to_array,
     to_objects,
-    without_missing,
 )
 from .data_table import ColumnRequest
 from .parquet_file import ParquetFile
@@ -142,9 +142,10 @@ class ArrowTable:
         locate = self.element_locator([name])
         if kind.is_text or kind.is_binary:
             objects = self._objects(name, errors)
-            if objects is None:
-                return None
-            return without_missing(objects, kind, name, wanted.accepts_missing, errors, locate)
+            is_complete = (
+                objects is None or wanted.accepts_missing or check_missing(objects, kind, name, errors, locate)
+            )
+            return objects if is_complete else None
         values = self._read(name, errors)
         return None if values is None else to_array(values, name, errors, locate, wanted.accepts_missing)
 

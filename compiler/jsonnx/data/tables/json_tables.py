@@ -124,7 +124,7 @@ class JsonTable:
         if type.dtype == "string":
             self._check_kind(name, str, "a text", errors)
         array = _to_array(values) if len(errors.diagnostics) == error_count else None
-        if array is not None and (array.dtype.kind in "fiub" or _all_texts(values)):
+        if array is not None and (array.dtype.kind in "fiub" or _all_texts(values, wanted.accepts_missing)):
             return array
         if array is None and len(errors.diagnostics) == error_count:
             self._check_lengths(name, type, errors)
@@ -220,12 +220,13 @@ def _to_array(values: list[Any]) -> np.ndarray | None:
 
 
 def _with_missing(values: list[Any], type: TensorType) -> list[Any]:
-    """The values with NaN, or the empty string in a column of texts, in place of each null."""
+    """The values with NaN in place of each null; a column of texts stays as it is."""
     present = [value for value in values if value is not None]
-    missing = "" if type.dtype == "string" or (present and _all_texts(present)) else nan
+    if type.dtype == "string" or (present and _all_texts(present)):
+        return values
 
     def filled(value: Any) -> Any:
-        return [filled(item) for item in value] if isinstance(value, list) else missing if value is None else value
+        return [filled(item) for item in value] if isinstance(value, list) else nan if value is None else value
 
     return [filled(value) for value in values]
 
@@ -238,8 +239,13 @@ def _to_float(number: int | float) -> float:
         return inf if number > 0 else -inf
 
 
-def _all_texts(values: Any) -> bool:
-    return all(isinstance(value, str) or (isinstance(value, list) and _all_texts(value)) for value in values)
+def _all_texts(values: Any, accepts_null: bool = False) -> bool:
+    return all(
+        isinstance(value, str)
+        or (isinstance(value, list) and _all_texts(value, accepts_null))
+        or (accepts_null and value is None)
+        for value in values
+    )
 
 
 def _is_number(value: Any) -> bool:

@@ -109,6 +109,12 @@ def environment_diagnostics(
     return [Diagnostic("not-exact", message, file=file, help=help)]
 
 
+MISMATCH_HELP = (
+    "undo the change, or start a new run: `jsonnx train SPEC --weights RUN` begins with the weights of this one, "
+    "without the state of its optimizer"
+)
+
+
 def mismatch(message: str, file: str | None = None) -> Diagnostic:
     """The diagnostic of a checkpoint of another run."""
-    return Diagnostic("checkpoint-mismatch", message, file=file, help="undo the change, or start a new run")
+    return Diagnostic("checkpoint-mismatch", message, file=file, help=MISMATCH_HELP)
