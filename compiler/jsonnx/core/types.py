@@ -212,6 +212,27 @@ class TensorType:
         return f"{self.dtype}{shape_text(self.shape)}"
 
 
+@dataclass(frozen=True, slots=True)
+class PaddingMask(TensorType):
+    """The type of a mask [batch, steps] that is false in the padding behind the end of each sequence.
+
+    `axis` is the axis of the steps in the value that the mask belongs to.
+    """
+
+    axis: int = 1
+
+    @staticmethod
+    def of(steps: Dim, axis: int = 1) -> PaddingMask:
+        return PaddingMask("bool", (BATCH, steps), axis)
+
+    def with_dtype(self, dtype: str) -> PaddingMask:
+        return PaddingMask(dtype, self.shape, self.axis)
+
+    def fits(self, x: TensorType) -> bool:
+        """Whether a value has the steps of the mask."""
+        return x.rank > self.axis and x.shape[self.axis] == self.shape[1]
+
+
 REMOVE_AXES_HELP = "remove axes before it, with Flatten, Reshape or a pooling layer"
 
 

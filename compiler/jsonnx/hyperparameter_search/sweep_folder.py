@@ -78,14 +78,21 @@ class SweepFolder:
 
     def read_trials(self) -> list[Trial]:
         """The trials by number. Raises CompileError `damaged-file`."""
-        trials = []
+        trials: dict[int, Trial] = {}
         for path in sorted((self.path / TRIALS_FOLDER).glob("*.json")):
             try:
                 trial = Trial.from_json(_read_json(path))
             except ValueError as error:
                 raise _damaged(path, str(error)) from error
-            trials.append(trial)
-        return sorted(trials, key=lambda trial: trial.number)
+            if path != self.trial_file(trial.number):
+                raise _damaged(path, f"the record of trial {trial.number}")
+            trials[trial.number] = trial
+        for trial in trials.values():
+            if trial.duplicate_of is not None and trial.duplicate_of not in trials:
+                raise _damaged(
+                    self.trial_file(trial.number), f"it repeats trial {trial.duplicate_of}, which is missing"
+                )
+        return [trials[number] for number in sorted(trials)]
 
     def write_trial(self, trial: Trial) -> None:
         write_atomically(self.trial_file(trial.number), record_text(trial).encode(), follows_links=False)

@@ -90,10 +90,12 @@ class WindowsSection(Section):
 
 
 class SequencesSection(Section):
-    """Takes lists of different lengths as sequences, which are padded to the longest one of a batch."""
+    """Takes lists and recordings of different lengths as sequences, which are padded to the longest one of a batch."""
 
     pad_value: float = attr(
-        0.0, doc="Value behind the end of a sequence of numbers; Masking or `mask_zero` tells it from the steps."
+        0.0,
+        doc="Value behind the end of a sequence of numbers; SequenceMask, Masking or `mask_zero` tells it from the "
+        "steps.",
     )
     bucket_by_length: bool = attr(
         False, doc="Whether shuffled batches consist of samples of similar lengths, so that less is padded."

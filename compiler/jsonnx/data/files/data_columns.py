@@ -10,14 +10,18 @@ from typing import Any
 import numpy as np
 
 from ...core.diagnostics import CompileError, quoted_or_list, suggestion
+from ...core.types import TensorType
 from ...sections.columns import EXCLUSION, AssignedColumns, assigned_columns, has_patterns, matching_columns
 from ...sections.data_section import DataSection
 from ..media.mask_files import mask_classes
 from ..media.media_files import MediaReader, is_media
+from ..media.media_names import name_media_files, takes_audio
+from ..rows.sequence_columns import ListTable, recordings_as_sequences, takes_sequences
 from ..samples.data_errors import ErrorCollector
 from ..samples.data_spec import DataSpec
 from ..samples.sample_shapes import reshape_samples, samples_fit
 from ..samples.sample_weights import validate_weights
+from ..samples.sequences import Sequences
 from ..samples.stored_arrays import Samples, StoredArray, stack_columns
 from ..samples.validate_arrays import LocateElement, is_missing, is_text, validate_array, validate_stored
 from ..tables.data_table import ColumnRequest, DataTable
@@ -195,7 +199,7 @@ def validate_columns(
     errors: ErrorCollector,
     media: MediaReader,
     rows: np.ndarray | None = None,
-) -> Samples | None:
+) -> Samples | Sequences | None:
     """The validated array of an input or a target, from the values in its columns; None, and errors, if they are
     invalid.
 
@@ -222,11 +226,30 @@ def validate_columns(
     return validate_array(array, key, data_spec, errors, locate, len(names))
 
 
+def takes_lists(key: str, names: tuple[str, ...], data_spec: DataSpec, table: DataTable) -> bool:
+    """Whether a column is read as sequences of different lengths, not as names of recordings."""
+    type = data_spec.type_of(key)
+    return takes_sequences(key, names, data_spec, table) and not _has_recordings(table, names[0], type)
+
+
+def _has_recordings(table: DataTable, name: str, type: TensorType) -> bool:
+    """Whether a column has recordings, or names of their files, in place of lists."""
+    if not (isinstance(table, ListTable) and takes_audio(type) and name in table.names):
+        return False
+    first = next(iter(table.lists(name, ErrorCollector()) or ()), None)
+    return isinstance(first, bytes) or (isinstance(first, str) and name_media_files([first], type))
+
+
 def _read_media(
     names: np.ndarray, key: str, data_spec: DataSpec, errors: ErrorCollector, media: MediaReader, locate: LocateElement
-) -> Samples | None:
-    """The array of the images, masks or recordings that an array names or contains."""
+) -> Samples | Sequences | None:
+    """The array, or the sequences, of the images, masks or recordings that an array names or contains."""
     type, title = data_spec.type_of(key), data_spec.describe(key)
+    if media.sequences is not None and media.takes_sequences(names.tolist(), type):
+        recordings = media.read_recordings(names.tolist(), type, title, locate, errors)
+        if recordings is None:
+            return None
+        return recordings_as_sequences(recordings, key, data_spec, media.sequences, locate, errors)
     array = media.read(names.tolist(), type, title, locate, errors, mask_classes(data_spec, key))
     if isinstance(array, StoredArray):
         first = validate_array(array.read(slice(0, 1)), key, data_spec, errors, locate)

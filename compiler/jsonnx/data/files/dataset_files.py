@@ -244,7 +244,7 @@ class _Reader:
         matched = match_columns(table, columns, data_spec, target_columns(self.data, data_spec), errors)
         columns = columns | {key: columns[key]._replace(names=names) for key, names in matched.items()}
         data = self.data
-        media = MediaReader(item.folder, data.images, data.audio, data.memory) if data else MediaReader(item.folder)
+        media = MediaReader.of(item.folder, data)
         names = row_columns(self.data, with_split=self.with_split)
         if isinstance(table, ArrowTable):
             if not table.load([name for assigned in columns.values() for name in assigned.names], errors):

@@ -12,15 +12,16 @@ from ...core.diagnostics import CompileError
 from ...sections.columns import AssignedColumns
 from ...sections.split_section import SequencesSection
 from ..media.media_files import MediaReader
-from ..rows.sequence_columns import check_equal_lengths, read_sequences, takes_sequences
+from ..rows.sequence_columns import check_equal_lengths, read_sequences
 from ..rows.series import IncompleteRows
 from ..samples.data_errors import ErrorCollector
 from ..samples.data_spec import DataSpec
 from ..samples.dataset import Dataset, make_dataset
+from ..samples.sequences import Sequences
 from ..samples.stored_arrays import Samples, subset_of
 from ..samples.validate_arrays import check_consistent_sizes
 from ..tables.data_table import DataTable
-from .data_columns import check_columns_exist, read_columns, validate_columns
+from .data_columns import check_columns_exist, read_columns, takes_lists, validate_columns
 from .missing_values import MissingValues
 
 ALL_MISSING_HELP = "leave columns without values out of `x`, or fill them with an Imputation layer"
@@ -54,7 +55,7 @@ def samples_of_table(
     stored: dict[str, Samples] = {}
     arrays: dict[str, Any] = {}
     for key, assigned in columns.items():
-        if sequences is not None and takes_sequences(key, assigned.names, data_spec, table):
+        if sequences is not None and takes_lists(key, assigned.names, data_spec, table):
             ragged = read_sequences(table, key, assigned.names[0], data_spec, sequences, errors)
             if ragged is not None:
                 arrays[key] = ragged
@@ -74,7 +75,7 @@ def samples_of_table(
         kept = array if own_rows is None else subset_of(array, own_rows)
         validated = validate_columns(kept, table, key, columns[key].names, data_spec, errors, media, own_rows)
         if validated is not None:
-            arrays[key] = validated if mark is None else subset_of(validated, np.maximum(np.cumsum(~mark) - 1, 0))
+            arrays[key] = validated if mark is None else _with_marked_rows(validated, mark)
     weights = {output: arrays.pop(key) for key, output in data_spec.weighted_outputs.items() if key in arrays}
     check_consistent_sizes(arrays, weights, data_spec, errors)
     check_equal_lengths(arrays, data_spec, errors)
@@ -86,6 +87,12 @@ def samples_of_table(
     if policy == "mark":
         return TableSamples(samples, None, missing.by_role(data_spec))
     return TableSamples(replace(samples, missing=missing.counts), rows, None)
+
+
+def _with_marked_rows(samples: Samples | Sequences, mark: np.ndarray) -> Samples | Sequences:
+    """The samples, in which each marked row repeats the row before it."""
+    rows = np.maximum(np.cumsum(~mark) - 1, 0)
+    return samples[rows] if isinstance(samples, Sequences) else subset_of(samples, rows)
 
 
 def _missing_values(

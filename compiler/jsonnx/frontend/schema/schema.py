@@ -8,6 +8,7 @@ from functools import cache
 from ...core.components import Component, Json, NullableCodec, Registry, codec_for
 from ...core.limits import MAX_INPUT_AXES, MAX_NAME_CHARACTERS
 from ...layers import ACTIVATIONS, LAYERS
+from ...layers.attention.relative_positions import RELATIVE_POSITIONS
 from ...sections.budget_section import BudgetSection
 from ...sections.lint_section import LINT_KEY, LintSection
 from ...sections.sweep_section import SweepSection
@@ -61,6 +62,7 @@ REGISTRIES: tuple[Registry, ...] = (
     METRICS,
     OPTIMIZERS,
     REGULARIZERS,
+    RELATIVE_POSITIONS,
     SCHEDULES,
     TRACKERS,
 )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...core.diagnostics import Diagnostic
+from ...core.reserved_names import loss_metric, validation_name
 from ..execution.history import OPTIONAL_SETTING_NAMES, SETTING_NAMES
 from ..training_plan import TrainingPlan
 from .environment import environment_changes
@@ -79,6 +80,16 @@ def _has_same_metrics(plan: TrainingPlan, sums: Mapping[str, Any]) -> bool:
         return False
     has_all = shapes.keys() == expected.keys()
     return not sums or (has_all and all(_fits(shape, expected[name]) for name, shape in shapes.items()))
+
+
+def has_whole_history(plan: TrainingPlan, progress: Mapping[str, Any]) -> bool:
+    """Whether the losses and metrics of the plan have a value for each epoch. Those of validation, if there are any,
+    may skip epochs as `validation_freq` says."""
+    history, count = progress["history"]["history"], len(progress["history"]["epoch"])
+    names = [*map(loss_metric, plan.loss_names), *plan.metrics]
+    skips_epochs = "validation_freq" in progress["setting"]
+    validation = [] if skips_epochs else [name for name in map(validation_name, names) if name in history]
+    return not count or all(len(history.get(name, ())) == count for name in (*names, *validation))
 
 
 def environment_diagnostics(
