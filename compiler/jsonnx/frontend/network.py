@@ -86,6 +86,16 @@ class Call:
         return (self.name, *(f"{self.name}.{output}" for output in further_outputs))
 
     @property
+    def may_lack_sources(self) -> bool:
+        """Whether the layer may have no input."""
+        return self.layer is not None and not self.layer.arity[0]
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether the call has the inputs that its layer needs, as far as they are known."""
+        return bool(self.sources) or self.may_lack_sources
+
+    @property
     def takes_mask(self) -> bool:
         """Whether Keras passes the mask of its input to the layer."""
         return self.layer is not None and self.layer.mask_argument and len(self.sources) == 1

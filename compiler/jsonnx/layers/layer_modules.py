@@ -139,6 +139,7 @@ MODULE_BY_TYPE = {
     "UpSampling1D": "image.resizing",
     "UpSampling2D": "image.resizing",
     "UpSampling3D": "image.resizing",
+    "Variable": "variable",
     "ZeroPadding1D": "reshaping",
     "ZeroPadding2D": "reshaping",
     "ZeroPadding3D": "reshaping",

@@ -363,7 +363,7 @@ class _FlatWriter:
         default_sources = [self.last_name] if self.layers else list(self._sole_input())
         if isinstance(reference, list):
             body["from"] = sources
-        elif isinstance(reference, str) or sources != default_sources:
+        elif sources and (isinstance(reference, str) or sources != default_sources):
             body["from"] = sources if len(sources) > 1 else sources[0]
         return body
 

@@ -26,8 +26,8 @@ class LayerGroup(NamedTuple):
 GROUPS = (
     LayerGroup(
         "Core layers",
-        ("core", "einsum_dense"),
-        "Dense EinsumDense Activation Embedding ReversibleEmbedding Masking Identity",
+        ("core", "einsum_dense", "variable"),
+        "Dense EinsumDense Activation Embedding ReversibleEmbedding Masking Identity Variable",
     ),
     LayerGroup(
         "Convolution layers",

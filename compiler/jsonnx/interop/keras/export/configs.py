@@ -84,7 +84,10 @@ def layer_config(layer: Layer, name: str, trainable: bool = True) -> dict[str, J
 KERAS_APPLICATIONS_LAYERS = ("LayerScale", "StochasticDepth", "CustomScaleLayer")
 """Layers of `keras.applications` whose classes a file cannot refer to."""
 
-OTHER_LAYERS = ("AddLoss", "DateFeatures", "Imputation", "PositionEmbedding", "SinePositionEncoding", "RotaryEmbedding")
+OTHER_LAYERS = (
+    *("AddLoss", "DateFeatures", "Imputation", "PositionEmbedding", "SinePositionEncoding", "RotaryEmbedding"),
+    "Variable",
+)
 """Layers that Keras does not have."""
 
 JSONNX_ARGUMENTS = (
