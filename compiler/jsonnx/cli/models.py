@@ -206,6 +206,9 @@ def evaluate(
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
     help="Probability above which a sigmoid output predicts a class; the model's threshold, or else 0.5, if omitted.",
 )
+@click.option(
+    "--seed", type=SEED_TYPE, default=0, show_default=True, help="Seed of the model's random inputs, if it has any."
+)
 @PROVIDER_OPTION
 @PROVIDER_OPTIONS_OPTION
 @UNVERIFIED_OPTION
@@ -219,6 +222,7 @@ def predict(
     ids: tuple[str, ...],
     with_inputs: bool,
     threshold: float | None,
+    seed: int,
     provider: str,
     provider_options: tuple[str, ...],
     unverified: bool,
@@ -232,7 +236,8 @@ def predict(
         raise UsageError("bad-option", "--id and --with-inputs exclude each other", "--with-inputs writes all columns")
     options = PredictOptions(threshold, None if with_inputs else ids, input_format)
     print_provider_choice(provider)
-    model = TrainedModel.open(Path(run), provider, not unverified, provider_options=parse_assignments(provider_options))
+    run_options = parse_assignments(provider_options)
+    model = TrainedModel.open(Path(run), provider, not unverified, provider_options=run_options, seed=seed)
     with SampleCounter() as counter:
         model.predict(data, output, print_result, options, counter.show)
 

@@ -137,6 +137,11 @@ class Network:
         return {call.owner: call for call in reversed(calls)}
 
     @cached_property
+    def random_calls(self) -> tuple[Call, ...]:
+        """The calls whose results are inputs of the compiled model, with random numbers."""
+        return tuple(call for call in self.calls if call.layer is not None and call.layer.adds_input)
+
+    @cached_property
     def normalized_outputs(self) -> tuple[str, ...]:
         """The outputs whose targets are normalized: the network's own values are, and the model's are not."""
         training = self.training

@@ -59,6 +59,9 @@ class Layer(Component):
     adds_loss: ClassVar[bool] = False
     """Whether the layer adds a reported loss, so that nothing need use its result, and training needs no other loss."""
 
+    adds_input: ClassVar[bool] = False
+    """Whether the result is an input of compiled models, named after the call, that holds random numbers."""
+
     mixes_samples: ClassVar[bool] = False
     """Whether, in training, an output sample depends on other samples of the batch or on the number of calls so far."""
 

@@ -326,6 +326,8 @@ MODULE_BY_TYPE = {
     "ops.where": "ops.binary",
     "ops.zeros": "ops.creation",
     "ops.zeros_like": "ops.unary",
+    "random.normal": "ops.random_numbers",
+    "random.uniform": "ops.random_numbers",
 }
 
 TYPE_BY_ALIAS = {

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from jsonnx.core.size_values import evaluate_size
 from jsonnx.core.types import TensorType
 from jsonnx.ir import Graph
 from jsonnx.pipeline.check.check import CheckedSpec
-from jsonnx.runtime.providers.random import evaluate_size
 
 from .draw import VOCABULARY
 

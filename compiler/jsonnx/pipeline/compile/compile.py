@@ -90,7 +90,7 @@ def compile_checked(
     optimized = bound
     bound = write_for_target(optimized, target)
     document = with_ordered_keys(typed.network.document)
-    types = {name: value.type for name, value in bound.inputs.items()}
+    types = {name: value.type for name, value in {**bound.inputs, **bound.randoms}.items()}
     if not thresholds and checked.objective is not None:
         thresholds = spec_thresholds(typed, checked.objective.losses)
     count = count_parameters(graph)

@@ -73,6 +73,7 @@ GROUPS = (
     LayerGroup("Activation layers", ("activation_layers",), "ReLU Softmax LeakyReLU PReLU ELU"),
     LayerGroup("Layers of keras.applications", ("keras_applications",)),
     LayerGroup("keras.ops: creation", ("ops.creation",), "ops.arange ops.zeros ops.ones ops.full ops.eye"),
+    LayerGroup("keras.random", ("ops.random_numbers",)),
     LayerGroup("keras.ops: element-wise functions of one tensor", ("ops.unary",)),
     LayerGroup("keras.ops: element-wise functions of several tensors", ("ops.binary",)),
     LayerGroup("keras.ops: reductions", ("ops.reductions", "ops.norms")),

@@ -1,0 +1,43 @@
+"""Checks the layers whose results are inputs of the compiled model, with random numbers."""
+
+from __future__ import annotations
+
+from ..core.diagnostics import JsonPath, Report
+from ..core.size_values import evaluate_size
+from ..core.types import Size
+from ..frontend.network import Call
+from .shape_inference import TypedNetwork
+
+IS_INPUT_HELP = "it is an input of the compiled model already; to have it as an output, add an Identity after it"
+
+
+def check_random_inputs(typed: TypedNetwork, report: Report) -> None:
+    """Reports random numbers that are outputs, and ones whose sizes do not follow from the sizes of the inputs."""
+    for call in typed.network.random_calls:
+        if call.name in typed.network.outputs:
+            message = f"the output {call.name!r} is random numbers"
+            report.add("wrong-inputs", _output_path(typed, call), message, help=IS_INPUT_HELP)
+        type = typed.types.get(call.name)
+        if type is not None and not all(_is_known(typed, size) for size in type.shape):
+            message = f"{call.name!r} draws {type}, whose size does not follow from the sizes of the inputs"
+            report.add("shape-mismatch", call.path, message, help="give the layers before it fixed sizes")
+
+
+def _output_path(typed: TypedNetwork, call: Call) -> JsonPath:
+    """The path of the output of a call: in `outputs`, or of the call that is the last one."""
+    written = typed.network.flat_document.get("outputs")
+    if written is None:
+        return call.path
+    return ("outputs",) if isinstance(written, str) else ("outputs", written.index(call.name))
+
+
+def _is_known(typed: TypedNetwork, size: object) -> bool:
+    """Whether a size is fixed, or follows from the sizes of the inputs."""
+    if not isinstance(size, Size):
+        return True
+    sizes = [item for type in typed.inputs.values() for item in type.shape if isinstance(item, Size)]
+    try:
+        evaluate_size(size, {symbol: 1 for item in sizes for symbol, _ in item.terms})
+    except ValueError:
+        return False
+    return True
