@@ -171,6 +171,12 @@ def require_real(*inputs: TensorType) -> None:
         require(x.dtype.startswith("float"), f"needs real numbers, got {x}", help)
 
 
+def require_no_added_input(part: Any) -> None:
+    """Raises ShapeError for a layer inside another one whose result would be an input of the model."""
+    if isinstance(part, Layer) and part.adds_input:
+        raise ShapeError(f"has {part.type_name}, an input of the model", "write it as a layer of its own")
+
+
 INTEGER_RANGES = {"uint8": (0, 255), "int32": (-(2**31), 2**31 - 1), "int64": (-(2**63), 2**63 - 1)}
 """The smallest and the largest number of integer types."""
 
