@@ -14,11 +14,13 @@ IS_INPUT_HELP = "to have an input as an output, too, add an Identity after it an
 def check_random_inputs(typed: TypedNetwork, report: Report) -> None:
     """Reports random numbers that are outputs, and ones whose sizes do not follow from the sizes of the inputs."""
     for call in typed.network.random_calls:
+        type = typed.types.get(call.name)
+        if type is None:
+            continue
         if call.name in typed.network.outputs:
             message = f"the output {call.name!r} is random numbers, an input of the model"
             report.add("unknown-name", _output_path(typed, call), message, help=IS_INPUT_HELP)
-        type = typed.types.get(call.name)
-        if type is not None and not all(_is_known(typed, size) for size in type.shape):
+        if not all(_is_known(typed, size) for size in type.shape):
             message = f"{call.name!r} draws {type}, whose size does not follow from the sizes of the inputs"
             report.add("shape-mismatch", call.path, message, help="give the layers before it fixed sizes")
 

@@ -322,8 +322,8 @@ class _NetworkBuilder:
         expected = f"{least} to {most} inputs"
         if most is None:
             expected = f"{least} inputs or more"
-        elif least == most:
-            expected = f"{least} input{'' if least == 1 else 's'}"
+        elif least in (0, most):
+            expected = f"{'at most ' if least < most else ''}{most} input{'' if most == 1 else 's'}"
         got = f"{len(call.sources)} ({name_list(call.sources)})"
         help = 'name all of them: "from": ["a", "b"]' if len(call.sources) < least else None
         message = f"{call.layer.type_name} {call.name!r} takes {expected}, got {got}"

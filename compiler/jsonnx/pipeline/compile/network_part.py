@@ -159,10 +159,10 @@ class _Part:
         for call in self.calls:
             for source, mask in zip(call.sources, masks.get(call.name, ()), strict=False):
                 reads = call.layer is not None and call.layer.reads_masks
-                outside = next((name for name in _producers(mask) if name not in inside), None)
-                if reads and outside is not None:
-                    message = f"--inputs: {call.name!r} reads the mask of {source!r}, which {outside!r} makes"
-                    raise UsageError("bad-option", message, f"begin the part before {outside!r}")
+                outside = [name for name in _producers(mask) if name not in inside]
+                if reads and outside:
+                    message = f"--inputs: {call.name!r} reads the mask of {source!r}, which {outside[-1]!r} makes"
+                    raise UsageError("bad-option", message, f"begin the part before {outside[-1]!r}")
 
     def _input_name(self, value: str) -> str:
         """The name of an input of the part: names of inputs have no dot."""
@@ -250,7 +250,7 @@ class _Part:
 
 
 def _producers(mask: Mask | None) -> Iterable[str]:
-    """The calls that make a mask and the masks that it is made of."""
+    """The calls that make a mask and the masks that it is made of, from the last one."""
     if mask is not None:
         yield mask.producer
         for operand in mask.input_masks:
