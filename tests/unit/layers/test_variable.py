@@ -10,6 +10,7 @@ import jsonnx
 import numpy as np
 import pytest
 from support.commands import jsonnx as command
+from support.harness import check_gradients, lower, one_layer
 
 RNG = np.random.default_rng(0)
 BIAS: dict[str, Any] = {
@@ -56,6 +57,13 @@ def test_a_bias_alone_trains_as_the_bias_of_a_dense_layer() -> None:
     other.fit(X, Y)
     np.testing.assert_allclose(other.weights()["bias/value"], trainer.weights()["product/bias"], atol=1e-6)
     assert np.abs(trainer.weights()["product/bias"]).max() > 0.01
+
+
+@pytest.mark.parametrize("shape", [[], [5], [2, 3]])
+def test_gradients_of_a_variable_without_input_equal_finite_differences(shape: list[int]) -> None:
+    graph = lower(one_layer({"type": "Variable", "shape": shape}), training=True, float_dtype="float64")
+    (name,) = graph.parameters
+    assert check_gradients(graph, {name: RNG.normal(size=shape)}, [name]) < 1e-6
 
 
 def test_variables_are_frozen_regularized_and_constrained_as_other_weights() -> None:
