@@ -13,6 +13,7 @@ import onnxruntime
 import pytest
 from jsonnx.core.random_inputs import RANDOM_INPUTS, Distribution, random_inputs_from, random_inputs_json
 from jsonnx.data.samples.data_errors import FeedError
+from support.commands import jsonnx as command
 
 RNG = np.random.default_rng(0)
 
@@ -91,6 +92,20 @@ def test_the_distributions_have_their_parameters(samples: int) -> None:
         assert normal.std() == pytest.approx(0.5, abs=0.02)
         assert drawn.mean() == pytest.approx(1.0, abs=0.05)
         assert drawn.std() == pytest.approx(4 / 12**0.5, abs=0.03)
+
+
+def test_a_session_shows_what_it_feeds() -> None:
+    session = jsonnx.compile(noisy()).session()
+    feeds = session.prepare(X)
+    np.testing.assert_array_equal(session.run(feeds)["y"], feeds["x"] + feeds["noise"])
+
+
+@pytest.mark.parametrize("arguments", [("profile", "--steps", "2"), ("parity", "--providers", "cpu")])
+def test_tools_feed_random_inputs(arguments: tuple[str, ...], tmp_path: Path) -> None:
+    (tmp_path / "spec.json").write_text(json.dumps(noisy()))
+    jsonnx.compile(noisy()).save(tmp_path / "model.onnx")
+    for name in ("spec.json", "model.onnx"):
+        command(arguments[0], str(tmp_path / name), *arguments[1:])
 
 
 def test_a_seed_of_the_layer_replaces_that_of_the_session() -> None:
@@ -192,8 +207,6 @@ def test_random_numbers_that_only_a_loss_reads_are_no_input() -> None:
 
 
 def test_an_exported_step_documents_its_random_inputs(tmp_path: Path) -> None:
-    from support.commands import jsonnx as command
-
     (tmp_path / "spec.json").write_text(json.dumps(TRAINED))
     command("compile", str(tmp_path / "spec.json"), "--training", "-o", str(tmp_path / "step"))
     manifest = json.loads((tmp_path / "step" / "manifest.json").read_text())

@@ -94,15 +94,21 @@ class Session:
         The first axis counts the samples. Axes of size 1 at the end of a sample may be missing, and its last axes
         flattened, as in data files (`reshape_samples`). Raises FeedError if the arrays do not fit.
         """
+        return self._run_unchecked(self.prepare(feeds))
+
+    def prepare(self, feeds: Mapping[str, Any] | Any) -> dict[str, np.ndarray]:
+        """The arrays that `run` feeds: the given ones in the types of the inputs, and the drawn random inputs.
+
+        Raises FeedError if the arrays do not fit.
+        """
         inputs = self.inputs
         if self.random_inputs and isinstance(feeds, Mapping):
             inputs = inputs | {name: type for name, type in self.random_inputs.items() if name in feeds}
         arrays = validate_feeds(feeds, inputs)
         try:
-            fed = self._randoms.fed(arrays, inputs, MAX_ELEMENTS_PER_SAMPLE)
+            return self._randoms.fed(arrays, inputs, MAX_ELEMENTS_PER_SAMPLE)
         except ValueError as error:
             raise _feed_error([f"give the random inputs {', '.join(self.random_inputs)}: {error}"]) from error
-        return self._run_unchecked(fed)
 
     def _run_unchecked(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         try:
