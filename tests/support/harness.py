@@ -17,8 +17,7 @@ from jsonnx.analysis.shape_inference import TypedNetwork, infer_shapes
 from jsonnx.backend import serialize, to_model_proto
 from jsonnx.core.callback import Callback
 from jsonnx.core.diagnostics import Report
-from jsonnx.core.size_values import evaluate_size
-from jsonnx.core.types import BATCH, Dim, TensorType
+from jsonnx.core.types import BATCH, Dim, TensorType, evaluate_size
 from jsonnx.frontend.network import Call, Network
 from jsonnx.gradient import GradientBuilder, GradientTuning, gradients
 from jsonnx.ir import Graph

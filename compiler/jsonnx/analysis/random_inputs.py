@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from ..core.diagnostics import JsonPath, Report
-from ..core.size_values import evaluate_size
-from ..core.types import Size
-from ..frontend.network import Call
+from ..core.diagnostics import Report
+from ..core.types import Size, evaluate_size
+from .outputs import output_path
 from .shape_inference import TypedNetwork
 
 IS_INPUT_HELP = "to have an input as an output, too, add an Identity after it and name that"
@@ -19,18 +18,10 @@ def check_random_inputs(typed: TypedNetwork, report: Report) -> None:
             continue
         if call.name in typed.network.outputs:
             message = f"the output {call.name!r} is random numbers, an input of the model"
-            report.add("unknown-name", _output_path(typed, call), message, help=IS_INPUT_HELP)
+            report.add("unknown-name", output_path(typed.network, call.name), message, help=IS_INPUT_HELP)
         if not all(_is_known(typed, size) for size in type.shape):
             message = f"{call.name!r} draws {type}, whose size does not follow from the sizes of the inputs"
             report.add("shape-mismatch", call.path, message, help="give the layers before it fixed sizes")
-
-
-def _output_path(typed: TypedNetwork, call: Call) -> JsonPath:
-    """The path of the output of a call: in `outputs`, or of the call that is the last one."""
-    written = typed.network.flat_document.get("outputs")
-    if written is None:
-        return call.path
-    return ("outputs",) if isinstance(written, str) else ("outputs", written.index(call.name))
 
 
 def _is_known(typed: TypedNetwork, size: object) -> bool:

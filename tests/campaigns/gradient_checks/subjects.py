@@ -8,8 +8,7 @@ from itertools import chain, product
 from typing import Any
 
 import numpy as np
-from jsonnx.core.size_values import evaluate_size
-from jsonnx.core.types import BATCH, Size, TensorType
+from jsonnx.core.types import BATCH, Size, TensorType, evaluate_size
 from jsonnx.ir import Builder, Graph
 from jsonnx.training.losses.losses import LOSSES
 from jsonnx.training.weights.regularizers import REGULARIZERS

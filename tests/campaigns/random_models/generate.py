@@ -9,8 +9,7 @@ from random import Random
 from typing import Any
 
 from jsonnx.core.components import Component, snake_case
-from jsonnx.core.size_values import evaluate_size
-from jsonnx.core.types import BATCH, ShapeError, Size, TensorType, product
+from jsonnx.core.types import BATCH, ShapeError, Size, TensorType, evaluate_size, product
 from jsonnx.ir import Builder
 from jsonnx.ir.builder import EmissionError
 from jsonnx.layers import LAYERS, Layer

@@ -16,7 +16,7 @@ import numpy as np
 import onnx
 import onnxruntime
 from jsonnx.backend import to_model_proto
-from jsonnx.core.size_values import evaluate_size
+from jsonnx.core.types import evaluate_size
 from jsonnx.gradient import GradientBuilder, gradients
 from jsonnx.gradient.training_step import with_loss
 from jsonnx.ir import Graph

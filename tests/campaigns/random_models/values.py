@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from jsonnx.core.size_values import evaluate_size
-from jsonnx.core.types import TensorType
+from jsonnx.core.types import TensorType, evaluate_size
 from jsonnx.ir import Graph
 from jsonnx.pipeline.check.check import CheckedSpec
 

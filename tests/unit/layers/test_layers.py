@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from jsonnx.core.size_values import evaluate_size
+from jsonnx.core.types import evaluate_size
 from jsonnx.ir import Graph
 from support.harness import check_gradients, draw_weights, lower, make_layer, one_layer, run
 

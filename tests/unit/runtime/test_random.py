@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from jsonnx.core.size_values import evaluate_size
-from jsonnx.core.types import BATCH, Size, TensorType
+from jsonnx.core.types import BATCH, Size, TensorType, evaluate_size
 from jsonnx.data.samples.sample_order import generator, sample_order
 from jsonnx.ir import Builder
 from jsonnx.ir.graph import Random

@@ -61,7 +61,7 @@ class _Part:
         self.typed = checked.require()
         self.network: Network = self.typed.network
         self.flat: Mapping[str, Any] = self.network.flat_document
-        self.outputs = [self._value(name, "--outputs") for name in outputs] or [*self.network.outputs]
+        self.outputs = [self._value(name, "--outputs") for name in outputs] or [*self.network.inference_outputs]
         self.cuts = dict.fromkeys([self._value(name, "--inputs") for name in inputs] or self.network.inputs)
         self.calls, needed = self._needed_calls()
         self._check_outputs()

@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 
 from ...core.numpy_types import numpy_dtype
-from ...core.size_values import evaluate_size
-from ...core.types import BATCH, Size, TensorType
+from ...core.types import BATCH, Size, TensorType, evaluate_size
 from ...data.samples.sample_order import generator
 
 SYMBOL_SIZE = 16

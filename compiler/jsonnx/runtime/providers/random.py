@@ -15,9 +15,8 @@ import numpy as np
 
 from ...core.numpy_types import numpy_dtype
 from ...core.random_inputs import Distribution
-from ...core.size_values import evaluate_size
 from ...core.system.cpu_count import thread_count
-from ...core.types import Size, TensorType
+from ...core.types import Size, TensorType, evaluate_size
 from ...data.samples.sample_order import generator
 
 if TYPE_CHECKING:

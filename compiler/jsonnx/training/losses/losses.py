@@ -33,6 +33,8 @@ class Loss(Component):
     registry = LOSSES
     has_class_targets: ClassVar[bool] = True
     """Whether integers in the target are indices of classes. The output then has one number for each class."""
+    aligns_steps: ClassVar[bool] = False
+    """Whether the loss aligns the steps of an output with the target, so that steps in the padding change it."""
     reduction: Reduction = attr(
         "sum_over_batch_size",
         doc="How the losses of a batch are combined: `sum` adds them; all other values average them.",

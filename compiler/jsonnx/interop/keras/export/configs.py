@@ -85,7 +85,9 @@ KERAS_APPLICATIONS_LAYERS = ("LayerScale", "StochasticDepth", "CustomScaleLayer"
 """Layers of `keras.applications` whose classes a file cannot refer to."""
 
 OTHER_LAYERS = (
-    *("AddLoss", "DateFeatures", "Imputation", "PositionEmbedding", "SinePositionEncoding", "RotaryEmbedding"),
+    *("AddLoss", "DateFeatures", "Imputation", "LocalResponseNormalization"),
+    *("PositionEmbedding", "RelativePositionBias", "RotaryEmbedding", "SequenceMask"),
+    "SinePositionEncoding",
     "Variable",
 )
 """Layers that Keras does not have."""
@@ -93,6 +95,7 @@ OTHER_LAYERS = (
 JSONNX_ARGUMENTS = (
     "oov_method",
     "rotary",
+    "relative_position",
     "use_query_key_norm",
     "layer_norm_epsilon",
     "use_query_bias",
