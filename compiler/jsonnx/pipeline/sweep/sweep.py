@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -184,7 +184,7 @@ def _prepared_run(
         if options.training.threads is not None:
             settings |= {"threads": options.threads_per_trial()}
     sampler = make_sampler(plan.section, plan.space, plan.section.trials or MAX_TRIALS, maximized)
-    records = _read_records(folder, options) if resumes else {}
+    records = _read_records(folder, plan.space.names, options) if resumes else {}
     restore(sampler, list(records.values()))
     pruner = _pruner(check, maximized)
     if pruner is not None:
@@ -270,10 +270,10 @@ def _locked(folder: SweepFolder) -> Iterator[None]:
             remove_empty_folders(created)
 
 
-def _read_records(folder: SweepFolder, options: SweepOptions) -> dict[int, Trial]:
+def _read_records(folder: SweepFolder, parameters: Collection[str], options: SweepOptions) -> dict[int, Trial]:
     """The trials of an earlier process; with `retry_failed` without the failed ones and their duplicates, whose files
     are removed."""
-    records = {trial.number: trial for trial in folder.read_trials()}
+    records = {trial.number: trial for trial in folder.read_trials(parameters)}
     failed = {number for number, trial in records.items() if options.retry_failed and trial.state == FAILED}
     retried = [trial for number, trial in records.items() if number in failed or trial.duplicate_of in failed]
     for trial in retried:
