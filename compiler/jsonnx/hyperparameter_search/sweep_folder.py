@@ -14,7 +14,7 @@ from ..core.files.files import (
     error_reason,
     make_folders,
     open_file,
-    refuse_links,
+    refuse_special_files,
     remove_file,
     remove_temporary_files,
     write_atomically,
@@ -47,7 +47,7 @@ class SweepFolder:
         """Creates the folder. Returns the folders that it created. Raises UsageError `unwritable-file`, also if it has
         links in place of files of a sweep."""
         trials = self.path / TRIALS_FOLDER
-        refuse_links([*self.existing_files, *trials.glob("*"), *trials.glob("*/*")])
+        refuse_special_files([*self.existing_files, *trials.glob("*"), *trials.glob("*/*")])
         return make_folders(self.path / TRIALS_FOLDER)
 
     def start(self, settings: Mapping[str, Any], spec_text: str) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ...core.diagnostics import CompileError, Diagnostic, UsageError
-from ...core.files.files import error_reason, refuse_links, refuse_overwrite, remove_empty_folders
+from ...core.files.files import error_reason, refuse_overwrite, refuse_special_files, remove_empty_folders
 from ...core.files.spec_folders import SpecFolders
 from ...core.files.spec_source import SpecSource
 from ...core.invisible_characters import escape_invisible
@@ -223,7 +223,7 @@ def _default_folder(original: Source, name: str, options: SweepOptions) -> Path:
     folders = numbered_folders(PARENT_FOLDER, base)
     existing = [number for number, path in folders.items() if SweepFolder(path).has_sweep]
     if options.resume and existing:
-        refuse_links([folders[max(existing)]])
+        refuse_special_files([folders[max(existing)]])
         return folders[max(existing)]
     number = max(folders, default=0) + 1
     return PARENT_FOLDER / (base if number == 1 else f"{base}-{number}")
