@@ -300,7 +300,12 @@ class SpecServer:
         from .features.code_actions import code_actions
 
         check = await self.scheduler.newest(params.text_document.uri)
-        return code_actions(check, params.range, params.context.only, self.sends_versions) if check is not None else []
+        if check is None:
+            return []
+        only, open_text = params.context.only, self.documents.open_text
+        return await self.scheduler.run(
+            lambda: code_actions(check, params.range, only, self.sends_versions, open_text)
+        )
 
 
 def _safe(method: Callable[..., Any]) -> Callable[..., Any]:

@@ -52,6 +52,7 @@ from ...lowering.check_weights import check_optimizer_patterns, check_shared_wei
 from ...lowering.size_limit import check_sizes
 from ...sections.data_section import DATA_PARTS
 from ...training.metrics.objective import Objective
+from .name_fixes import with_certain_name_fixes
 
 if TYPE_CHECKING:
     from ...ir import Graph
@@ -296,7 +297,7 @@ def _with_override_notes(report: Report, overrides: Mapping[JsonPath, Override])
         added = [note for path, note in notes.items() if _is_at_or_below(diagnostic.path, path)]
         return replace(diagnostic, notes=(*diagnostic.notes, *added))
 
-    return [with_notes(diagnostic) for diagnostic in report]
+    return with_certain_name_fixes([with_notes(diagnostic) for diagnostic in report])
 
 
 def _is_at_or_below(path: str, other: str) -> bool:
