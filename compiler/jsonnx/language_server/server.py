@@ -303,9 +303,7 @@ class SpecServer:
         if check is None:
             return []
         only, open_text = params.context.only, self.documents.open_text
-        return await self.scheduler.run(
-            lambda: code_actions(check, params.range, only, self.sends_versions, open_text)
-        )
+        return await self.scheduler.run(lambda: code_actions(check, params.range, only, self.sends_versions, open_text))
 
 
 def _safe(method: Callable[..., Any]) -> Callable[..., Any]:

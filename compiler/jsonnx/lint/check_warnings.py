@@ -5,6 +5,7 @@ from __future__ import annotations
 CHECK_WARNINGS = (
     "loss-activation",
     "mask-ends",
+    "metric-activation",
     "no-validation-data",
     "regression-accuracy",
     "single-class",

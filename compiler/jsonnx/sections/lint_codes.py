@@ -28,6 +28,7 @@ LINT_CODES = (
     "loss-as-metric",
     "loss-weight-of-zero",
     "mask-ends",
+    "metric-activation",
     "missing-seed",
     "mixed-name-styles",
     "momentum",

@@ -54,6 +54,13 @@ def test_the_fix_of_a_type_leaves_names_alone(kind: str, use: str) -> None:
     assert fixed(spec(second=WRONG_TYPES[kind], **USES[use])) == spec(**USES[use])
 
 
+@pytest.mark.parametrize("names", [("conv_a", "conv_b"), ("stage1_conv", "stage2_conv")])
+def test_a_layer_without_its_name_is_not_replaced_by_its_neighbour(names: tuple[str, str]) -> None:
+    document = spec(outputs=[names[0], names[1]])
+    document["layers"] = [CONVOLUTION, CONVOLUTION | {"name": names[1]}]
+    assert fixed(document) == document
+
+
 def test_other_numbers_are_no_safe_fix() -> None:
     wrong = spec(training={"freeze": ["conv2d_3"]})
     wrong["layers"] = wrong["layers"][:2]

@@ -27,9 +27,7 @@ class Silences:
     def __init__(self, network: Network, source_map: SourceMap) -> None:
         self.used: set[int] = set()
         """The indexes of the entries that have silenced a finding."""
-        self.entries = [
-            self._silence(ignored, network, source_map) for ignored in network.ignored_findings
-        ]
+        self.entries = [self._silence(ignored, network, source_map) for ignored in network.ignored_findings]
 
     @staticmethod
     def _silence(ignored: IgnoredFinding, network: Network, source_map: SourceMap) -> _Silence:

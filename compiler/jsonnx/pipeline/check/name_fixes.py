@@ -17,7 +17,7 @@ CODES_OF_OTHER_ERRORS = (*NAME_CODES, "cycle", "shape-mismatch", "unused-input",
 _NAMING_SECTION = re.compile(r"\$\.(?:layers|blocks|inputs|parameters|scales)\b")
 _USE = re.compile(r"\$\.(?:layers|blocks\.\w+\.layers)\[\d+\]\.use$")
 _ROOT_KEY = re.compile(r"\$(?:\.\w+|\['[^']*'\])?")
-_DIGITS = re.compile(r"\d+")
+_NUMBER = re.compile(r"\d+|(?<=_)[A-Za-z]$")
 
 
 def with_certain_name_fixes(diagnostics: Sequence[Diagnostic]) -> list[Diagnostic]:
@@ -50,6 +50,6 @@ def _with_certain_fix(diagnostic: Diagnostic, unsettled: Sequence[Diagnostic]) -
 
 
 def _differ_in_number(name: str, other: str) -> bool:
-    """Whether two names differ in digits alone, as `conv2d_1` and `conv2d` do."""
-    texts = [_DIGITS.sub("", text).replace("_", "").lower() for text in (name, other)]
-    return texts[0] == texts[1] and _DIGITS.findall(name) != _DIGITS.findall(other)
+    """Whether two names differ alone in digits or a last letter, as `conv2d_1` and `conv2d`, `conv_a` and `conv_b`."""
+    texts = [_NUMBER.sub("", text).replace("_", "").lower() for text in (name, other)]
+    return texts[0] == texts[1] and _NUMBER.findall(name) != _NUMBER.findall(other)

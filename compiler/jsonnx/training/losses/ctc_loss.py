@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ...core.types import Size, TensorType, require
+from ..output_form import OutputForm
 from .losses import LOSSES, Loss
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ class CTC(Loss):
 
     Class 0 is the blank. Targets are class indices, padded with 0 at the end.
     """
+
+    takes = OutputForm.LOGITS
 
     @property
     def mean_axis(self) -> int | None:
