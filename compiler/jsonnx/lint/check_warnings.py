@@ -7,6 +7,7 @@ CHECK_WARNINGS = (
     "mask-ends",
     "metric-activation",
     "no-validation-data",
+    "nothing-trains",
     "regression-accuracy",
     "single-class",
     "split-classes",
@@ -14,6 +15,7 @@ CHECK_WARNINGS = (
     "unknown-figure",
     "unused-block",
     "unused-parameter",
+    "untrained-layers",
     "validation-classes",
 )
 """Their codes. An error of the same code is never silenced."""

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from ...analysis.check_activations import check_activations
+from ...analysis.gradient_flow import check_gradient_flow
 from ...analysis.objective import resolve_objective
 from ...analysis.outputs import check_outputs
 from ...analysis.shape_inference import TypedNetwork, infer_shapes
@@ -228,6 +229,7 @@ def check_source(
     objective = resolve_objective(typed, report)
     if objective is not None:
         check_activations(typed, objective, report)
+        check_gradient_flow(typed, objective, report)
     check_augmentation(typed, objective, report)
     report_unchecked(typed, report)
     checked = CheckedSpec(source, [], typed, objective, vocabularies, flat, lowered, _silences(typed, flat))
