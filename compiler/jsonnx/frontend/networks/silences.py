@@ -8,7 +8,7 @@ from typing import NamedTuple
 from ...core.diagnostics import SourceMap, path_text
 from ...sections.lint_section import IgnoredFinding
 from ..network import Network
-from .layer_patterns import matching_names
+from .layer_patterns import selected_names
 
 
 class _Silence(NamedTuple):
@@ -34,7 +34,7 @@ class Silences:
         if ignored.layers is None:
             return _Silence(ignored.code, None, frozenset(), ignored.reason is not None)
         owners = {call.owner for call in network.calls}
-        names = frozenset(name for pattern in ignored.layers for name in matching_names(pattern, owners))
+        names = frozenset(selected_names(ignored.layers, owners))
         paths = {path_text(source_map(call.path, False).path) for call in network.calls if call.owner in names}
         return _Silence(ignored.code, names, frozenset(paths), ignored.reason is not None)
 
