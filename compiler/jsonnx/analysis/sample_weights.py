@@ -6,7 +6,12 @@ from collections.abc import Collection, Mapping
 
 from ..core.diagnostics import JsonPath, Report
 from ..core.types import ShapeError
-from ..sections.class_weights import WeightedClasses, class_weight_errors, class_weights_by_output
+from ..sections.class_weights import (
+    WeightedClasses,
+    class_weight_errors,
+    class_weights_by_output,
+    has_weights_by_output,
+)
 from ..sections.columns import weight_columns
 from ..sections.training_section import Training
 from ..training.losses.losses import Loss
@@ -27,8 +32,11 @@ def weighted_outputs(
     outputs = weighted_classes(typed, {name: losses[name] for name in losses if name in targets})
     path: JsonPath = ("training", "class_weight")
     errors = class_weight_errors(training.class_weight, outputs) if len(outputs) == len(losses) else []
+    is_by_output = isinstance(training.class_weight, dict) and has_weights_by_output(training.class_weight)
     for error in errors:
         is_key = error.code == "unknown-name" and bool(error.path)
+        if is_key and is_by_output and len(error.path) == 1:
+            continue  # a wrong name of an output, which is reported with those in other sections
         report.add(error.code, (*path, *error.path), error.message, help=error.suggestion or error.help, at_key=is_key)
     weighted = outputs.keys() & _outputs_with_weights(training, outputs) if not errors else frozenset()
     for name in sorted(weighted):

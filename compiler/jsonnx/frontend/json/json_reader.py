@@ -223,7 +223,8 @@ def _copy_as_json(value: object, counts: _Counts, path: JsonPath, ancestors: tup
     if isinstance(value, (int, float)):
         _reject("invalid-number", path, f"expected a finite number of at most {limits.max_digits} digits")
     if not isinstance(value, (dict, list)):
-        _reject("invalid-json", path, f"a value of type {type(value).__name__}, which is not a JSON type")
+        message = f"a value of type {type(value).__name__}, which is not a JSON type"
+        _reject("invalid-json", path, message, help=_python_help(value, path))
     if id(value) in ancestors:
         _reject("invalid-json", path, "the value contains itself")
     if len(ancestors) == limits.max_depth:
@@ -236,6 +237,17 @@ def _copy_as_json(value: object, counts: _Counts, path: JsonPath, ancestors: tup
     }
 
 
+def _python_help(value: object, path: JsonPath) -> str | None:
+    """What to write in place of a Python function or class; None for another value."""
+    if not callable(value):
+        return None
+    if "metrics" in path or "weighted_metrics" in path:
+        return "a spec contains no Python code: name a metric, or compute one in a callback, from predictions"
+    if path[:2] == ("training", "loss"):
+        return 'a spec contains no Python code: name a loss, or compute one with layers, and add {"type": "AddLoss"}'
+    return "a spec contains no Python code: name a component, or compute it with layers such as ops.multiply"
+
+
 def _checked_string(text: object, path: JsonPath) -> str:
     if not isinstance(text, str):
         _reject("invalid-json", path, f"a key of type {type(text).__name__}, which is not a string")
@@ -246,5 +258,5 @@ def _checked_string(text: object, path: JsonPath) -> str:
     return str.__str__(text)
 
 
-def _reject(code: str, path: JsonPath, message: str, file: str | None = None) -> NoReturn:
-    raise CompileError([Diagnostic(code, message, path_text(path), file)])
+def _reject(code: str, path: JsonPath, message: str, file: str | None = None, help: str | None = None) -> NoReturn:
+    raise CompileError([Diagnostic(code, message, path_text(path), file, help=help)])
