@@ -122,8 +122,8 @@ _BASE_CLASS = "this is a base class"
 _WHOLE_MODEL = "this is a model, not a layer"
 _LOSS = "a loss compares an output with its target, which layers do not get"
 _COMPUTE_LOSS = (
-    "name the loss in `training`; a loss of values of the network is computed with ops such as ops.log and ops.multiply "
-    'and added by {"type": "AddLoss"}'
+    "name the loss in `training`; a loss of values of the network is computed with ops such as ops.log and "
+    'ops.multiply, and added by {"type": "AddLoss"}'
 )
 _LIST_ITS_LAYERS = 'write its layers among "layers"'
 _DECLARE_AS_INPUT = 'write it under "inputs": {"x": {"shape": [28, 28, 1]}}'
