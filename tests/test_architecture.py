@@ -24,7 +24,7 @@ language_server/features: language_server/checks language_server/documents pipel
     core
 language_server/checks: language_server/documents pipeline lowering frontend ir library core
 language_server/documents: frontend layers core
-mcp_server: render frontend backend core
+mcp_server: render hyperparameter_search frontend backend core
 pipeline/compare: pipeline/run pipeline/run_folder pipeline/git pipeline/compile pipeline/check diff lowering
     analysis interop frontend core
 pipeline/edit: frontend core
@@ -55,9 +55,9 @@ render/networks: render/diagnostics render/text runtime diff lowering analysis i
 render/diagnostics: render/explanations core
 render/explanations: render/text lint layers
 render/schemas: core
-render/text:
+render/text: core
 trackers: core
-html_report: training
+html_report: training core
 runtime/profile:
 runtime/fit: runtime/execution runtime/callbacks runtime/session runtime/providers runtime data interop sections
     backend ir core

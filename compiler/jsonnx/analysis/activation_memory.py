@@ -62,9 +62,9 @@ def activation_peak(typed: TypedNetwork, batch_size: int = 1) -> ActivationPeak 
     layer reads or that are outputs of the network. Weights and what a layer computes inside are not counted.
     """
     bytes_by_value = {name: _bytes(type, batch_size) for name, type in typed.types.items()}
-    calls = typed.network.calls
+    calls = typed.network.inference_calls
     last_uses = {source: index for index, call in enumerate(calls) for source in call.sources}
-    last_uses |= dict.fromkeys(typed.network.outputs, len(calls))
+    last_uses |= dict.fromkeys(typed.network.inference_outputs, len(calls))
     live = {name: bytes_by_value[name] for name in typed.network.inference_inputs}
     peak = ActivationPeak(-1, "", {})
     for index, call in enumerate(calls):

@@ -13,7 +13,12 @@ MAX_NAMES_SHOWN = 4
 
 
 def check_gradient_flow(typed: TypedNetwork, objective: Objective, report: Report) -> None:
-    """Warns if no weight is trained, or about the layers with weights to train that no loss depends on."""
+    """Warns if no weight is trained, or about the layers with weights to train that no loss depends on.
+
+    Nothing is known of the layers if some have errors.
+    """
+    if report.has_errors(("layers",)) or report.has_errors(("inputs",)):
+        return
     network = typed.network
     trained = [call for call in network.calls if call.layer is not None and call.layer.has_trainable_weights]
     if not trained:

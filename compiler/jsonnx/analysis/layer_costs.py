@@ -129,6 +129,7 @@ FORMULAS: dict[str, Formula] = {
 WITHOUT_COST = frozenset(
     [
         *("Activation", "ActivityRegularization", "ELU", "Identity", "LeakyReLU", "Masking", "ReLU", "Rescaling"),
+        "SequenceMask",
         *(
             "Add",
             "Average",

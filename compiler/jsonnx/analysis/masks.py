@@ -10,13 +10,14 @@ as Dropout in inference, returns the array that it got.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from ..core.types import TensorType
+from ..core.types import PaddingMask, TensorType, require
 from ..frontend.network import Call, Network
 from ..frontend.networks.keras_order import keras_call_order
+from ..layers import Layer
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,14 +62,31 @@ class MaskFlows(NamedTuple):
         return by_producer
 
 
+def infer_mask(
+    layer: Layer, inputs: Sequence[TensorType], masks: Sequence[TensorType | None], result: TensorType
+) -> TensorType | None:
+    """The type of the mask of a layer's result. Raises ShapeError if the layer cannot handle its inputs' masks."""
+    for mask in masks:
+        if isinstance(mask, PaddingMask) and layer.reads_masks:
+            help = "move the steps to axis 1 before, as Permute does"
+            require(mask.axis == 1, f"reads the padding of an input whose steps are axis {mask.axis}", help)
+    type = layer.infer_mask(inputs, masks)
+    return None if isinstance(type, PaddingMask) and not type.fits(result) else type
+
+
 def mask_flows(network: Network, types: Mapping[str, TensorType], connected: MaskAssignment) -> MaskFlows:
     """The masks of a valid network. At run time they are the same as in building it, unless a layer clears some."""
     clearing = [call for call in network.calls if call.layer is not None and call.layer.cleared_mask_inputs()]
-    if not any(any(connected.input_masks[call.name]) for call in clearing):
+    if not any(is_cleared(mask) for call in clearing for mask in connected.input_masks[call.name]):
         return MaskFlows(connected, connected, connected)
     order = keras_call_order(network, connected.value_masks)
     inference, training = (_runtime_masks(order, types, connected, training) for training in (False, True))
     return MaskFlows(connected, inference, training)
+
+
+def is_cleared(mask: Mask | None) -> bool:
+    """Whether an attention layer removes a mask from its inputs, as Keras does; Keras has no padding masks."""
+    return mask is not None and not isinstance(mask.type, PaddingMask)
 
 
 def _runtime_masks(
@@ -87,12 +105,16 @@ def _runtime_masks(
         input_masks[call.name] = masks
         mask = connected.produced.get(call.name)
         if masks != connected_masks:
-            type = call.layer.infer_mask([types[s] for s in call.sources], [m.type if m else None for m in masks])
+            inputs, mask_types = (
+                [types[source] for source in call.sources],
+                [mask.type if mask else None for mask in masks],
+            )
+            type = infer_mask(call.layer, inputs, mask_types, types[call.results[0]])
             mask = Mask(type, call.name, masks) if type is not None else None
         if mask is not None:
             produced[call.name] = mask
         for index in call.layer.cleared_mask_inputs():
-            if index < len(sources):
+            if index < len(sources) and is_cleared(array_masks.get(sources[index])):
                 array_masks.pop(sources[index], None)
         if call.layer.is_passthrough(training):
             arrays[call.name] = sources[0]

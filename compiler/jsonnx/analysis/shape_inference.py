@@ -7,11 +7,11 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from ..core.diagnostics import Report
-from ..core.types import BATCH, REMOVE_AXES_HELP, ShapeError, TensorType
+from ..core.types import BATCH, REMOVE_AXES_HELP, PaddingMask, ShapeError, TensorType
 from ..frontend.network import BlockInput, Call, Network
 from ..frontend.schema.phrases import short_name
 from ..layers.base import check_size, infer_types
-from .masks import Mask, MaskAssignment, MaskFlows, mask_flows
+from .masks import Mask, MaskAssignment, MaskFlows, infer_mask, mask_flows
 
 
 class TypedNetwork(NamedTuple):
@@ -28,6 +28,10 @@ class TypedNetwork(NamedTuple):
     @property
     def outputs(self) -> dict[str, TensorType]:
         return {name: self.types[name] for name in self.network.outputs}
+
+    @property
+    def inference_outputs(self) -> dict[str, TensorType]:
+        return {name: self.types[name] for name in self.network.inference_outputs}
 
 
 def infer_shapes(network: Network, report: Report) -> TypedNetwork:
@@ -59,7 +63,7 @@ def infer_shapes(network: Network, report: Report) -> TypedNetwork:
         try:
             results = infer_types(call.layer, *(types[source] for source in call.sources))
             input_masks[call.name] = tuple(value_masks.get(source) for source in call.sources)
-            mask = _infer_mask(network, call, types, input_masks[call.name], report)
+            mask = _infer_mask(network, call, types, input_masks[call.name], results[0], report)
             if mask is not None:
                 produced[call.name] = mask
                 value_masks |= dict.fromkeys(call.results[: call.layer.masked_output_count()], mask)
@@ -76,14 +80,23 @@ def infer_shapes(network: Network, report: Report) -> TypedNetwork:
 
 
 def _infer_mask(
-    network: Network, call: Call, types: Mapping[str, TensorType], input_masks: tuple[Mask | None, ...], report: Report
+    network: Network,
+    call: Call,
+    types: Mapping[str, TensorType],
+    input_masks: tuple[Mask | None, ...],
+    result: TensorType,
+    report: Report,
 ) -> Mask | None:
     """The mask of a layer's results. Warns, as Keras does, if a layer that does not support masks drops one."""
     assert call.layer is not None
-    type = call.layer.infer_mask(
-        [types[source] for source in call.sources], [mask.type if mask else None for mask in input_masks]
+    inputs, mask_types = (
+        [types[source] for source in call.sources],
+        [mask.type if mask else None for mask in input_masks],
     )
-    if any(input_masks) and not call.layer.supports_masking:
+    type = infer_mask(call.layer, inputs, mask_types, result)
+    loses_steps = any(isinstance(mask, PaddingMask) and not mask.fits(result) for mask in mask_types)
+    takes_masks = call.layer.reads_masks or (call.layer.supports_masking and not loses_steps)
+    if any(input_masks) and type is None and not takes_masks:
         message = f"{call.layer.type_name} {call.name!r} drops the mask of its input: no layer after it sees the mask"
         masked = [source for source, mask in zip(call.sources, input_masks, strict=True) if mask]
         notes = [(network.paths[source], f"{source!r} is masked") for source in masked]

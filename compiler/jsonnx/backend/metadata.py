@@ -67,14 +67,15 @@ def model_metadata(
         "jsonnx.signature": json.dumps(
             {
                 "inputs": _signature_types({**network.inference_inputs, **input_types}),
-                "outputs": _signature_types(typed.outputs),
+                "outputs": _signature_types(typed.inference_outputs),
             }
         ),
         "jsonnx.spec": json.dumps(without_trackers(document), ensure_ascii=False, separators=(",", ":")),
         "jsonnx.spec_sha256": spec_hash(without_trackers(network.document)),
     }
-    if network.labels:
-        metadata["jsonnx.labels"] = json.dumps({name: list(labels) for name, labels in network.labels.items()})
+    labels = {name: list(labels) for name, labels in network.labels.items() if name in network.inference_outputs}
+    if labels:
+        metadata["jsonnx.labels"] = json.dumps(labels)
     if thresholds:
         metadata[THRESHOLDS] = json.dumps(dict(thresholds))
     statistics = {

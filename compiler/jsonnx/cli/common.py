@@ -7,12 +7,13 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import wraps
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO, TypeVar
 
 import click
 
 from ..core.diagnostics import CompileError, Diagnostic, UsageError
 from ..core.files.files import open_file
+from ..core.invisible_characters import escape_output
 from ..core.training_options import TRAINING_OPTIONS
 from ..data.samples.data_errors import FeedError
 from .options import training_option, value_type
@@ -77,7 +78,20 @@ SCALE_OPTION = training_option("scale")
 
 
 def print_result(text: str) -> None:
-    """Prints a result to standard output. A closed pipe, as with `| head`, is not an error."""
+    """Prints a result to standard output, with invisible characters escaped."""
+    _print_output(escape_output(text, _shows_color(sys.stdout)))
+
+
+def print_document(text: str) -> None:
+    """Prints the text of a file to standard output: for a program as it is, for a terminal as a result."""
+    if sys.stdout.isatty():
+        print_result(text)
+    else:
+        _print_output(text)
+
+
+def _print_output(text: str) -> None:
+    """Prints to standard output. A closed pipe, as with `| head`, is not an error."""
     try:
         click.echo(text, color=True)  # `render.terminal` has decided on colors
     except BrokenPipeError:
@@ -87,9 +101,16 @@ def print_result(text: str) -> None:
 
 
 def print_status(text: str) -> None:
-    """Prints progress or diagnostics to standard error. Errors are ignored, since they could not be printed."""
+    """Prints progress or diagnostics to standard error, with invisible characters escaped. Errors are ignored, since
+    they could not be printed."""
     with suppress(OSError):
-        click.echo(text, err=True, color=True)
+        click.echo(escape_output(text, _shows_color(sys.stderr)), err=True, color=True)
+
+
+def _shows_color(stream: TextIO) -> bool:
+    from ..render.text.terminal import shows_color
+
+    return shows_color(stream)
 
 
 def handles_errors(command: Command) -> Command:

@@ -13,7 +13,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..core.diagnostics import Diagnostic, UsageError
-from .common import EXIT_INVALID_INPUT, EXIT_USAGE_ERROR, Command, print_diagnostics, print_result, print_status
+from .common import (
+    EXIT_INVALID_INPUT,
+    EXIT_USAGE_ERROR,
+    Command,
+    print_diagnostics,
+    print_document,
+    print_result,
+    print_status,
+)
 
 if TYPE_CHECKING:
     from ..pipeline.edit.fix_file import Checker, FixedFile
@@ -101,7 +109,7 @@ def _output(fixed: FixedFile, fixing: FixOptions) -> None:
         if fixed.differs:
             print_result(patch_text(fixed.file, fixed.before, fixed.after, color=shows_color(sys.stdout)))
     elif fixed.path == "-":
-        print_result(fixed.after.decode(errors="replace").removesuffix("\n"))
+        print_document(fixed.after.decode(errors="replace").removesuffix("\n"))
     else:
         fixed.save()
 

@@ -14,7 +14,7 @@ from .common import (
     UNVERIFIED_OPTION,
     handles_errors,
     print_diagnostics,
-    print_result,
+    print_document,
     print_status,
     print_weights_report,
 )
@@ -48,7 +48,7 @@ def import_(file: str, weights_file: str | None, output: str | None, weights: st
         write_atomically(weights, safetensors_bytes(model.weights))
         print_status(f"wrote {weights}: {len(model.weights)} arrays")
     if output is None:
-        print_result(model.text.rstrip("\n"))
+        print_document(model.text.rstrip("\n"))
         return
     write_atomically(output, model.text.encode())
     print_status(f"wrote {output}, from {model.keras_version}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +29,14 @@ from .common import (
     checked_spec,
     handles_errors,
     print_diagnostics,
+    print_document,
     print_provider_choice,
     print_result,
     print_status,
     print_weights_report,
 )
+
+_print_notes = partial(print_diagnostics, format_="text")
 
 OWN_DATA_NOTE = (
     "Each run was evaluated on the test data of its own spec, or else on its validation data; with `--data FILE`, all "
@@ -141,7 +145,9 @@ def evaluate(
     """Compute loss and metrics of trained models on data; a table for several."""
     import json
 
+    from ..core.invisible_characters import escape_invisible
     from ..core.metric_values import finite, numbers_only
+    from ..pipeline.run.evaluated_data import evaluated_data_text
     from ..pipeline.run.required_metrics import MetricBound, check_metrics
     from ..pipeline.run.trained_model import TrainedModel
     from ..render.results.evaluation_text import evaluation_text
@@ -155,13 +161,15 @@ def evaluate(
     results, labels = [], {}
     for run in runs:  # one model is open at a time
         model = TrainedModel.open(Path(run), provider, not unverified, data_roots, options)
-        results.append((run, model.evaluate(data)))
+        results.append((run, model.evaluate(data, _print_notes)))
         labels = model.figure_labels()
     if format_ == "json":
         documents = [{name: finite(metric) for name, metric in metrics.items()} for _, metrics in results]
         runs_and_metrics = [{"run": run, "figures": document} for run, document in zip(runs, documents, strict=True)]
         print_result(json.dumps(documents[0] if len(runs) == 1 else runs_and_metrics))
     elif len(runs) == 1:
+        if data is None:
+            print_status(f"on the {escape_invisible(evaluated_data_text(model))}:")
         print_result(evaluation_text(results[0][1], labels))
     else:
         numbers = [(run, numbers_only(metrics)) for run, metrics in results]
@@ -234,7 +242,7 @@ def predict(
     print_provider_choice(provider)
     model = TrainedModel.open(Path(run), provider, not unverified, provider_options=parse_assignments(provider_options))
     with SampleCounter() as counter:
-        model.predict(data, output, print_result, options, counter.show)
+        model.predict(data, output, print_result, options, counter.show, _print_notes)
 
 
 @click.command()
@@ -255,7 +263,7 @@ def inspect(model: str, output: str | None, format_: str) -> None:
     if warnings:
         print_diagnostics(warnings, "text")
     if output == "-":
-        print_result(model_info.spec_text.rstrip("\n"))
+        print_document(model_info.spec_text.rstrip("\n"))
         return
     if output:
         refuse_overwrite([Path(model)], [Path(output)])

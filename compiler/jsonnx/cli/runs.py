@@ -10,7 +10,7 @@ import click
 from click.core import ParameterSource
 
 from ..core.diagnostics import UsageError
-from .common import FORMAT_OPTION, handles_errors, print_diagnostics, print_result, print_status
+from .common import DATA_ROOT_OPTION, FORMAT_OPTION, handles_errors, print_diagnostics, print_result, print_status
 
 if TYPE_CHECKING:
     from ..pipeline.run.lock_file import LockedRun
@@ -31,8 +31,9 @@ if TYPE_CHECKING:
     metavar="COLUMN",
     default="run",
     show_default=True,
-    help="Order: run, state, spec, started, duration, epochs, best, a metric of the last epoch or test_METRIC, a "
-    "parameter, or a path in the spec; -COLUMN for the greatest first.",
+    help="Order: run, state, spec, started, duration, epochs, best, a metric of the last epoch (with "
+    "restore_best_weights of the best one) or test_METRIC, a parameter, or a path in the spec; -COLUMN for the "
+    "greatest first.",
 )
 @click.option(
     "--format",
@@ -95,15 +96,16 @@ def compare(folders: tuple[str, ...], format_: str) -> None:
 
 @click.command()
 @click.argument("run", metavar="RUN")
+@DATA_ROOT_OPTION
 @handles_errors
-def lock(run: str) -> None:
+def lock(run: str, data_roots: tuple[str, ...]) -> None:
     """Write what a finished run depended on to jsonnx.lock, beside its spec, for `jsonnx train --locked`."""
     from ..core.files.files import display_path
     from ..pipeline.run.lock_file import write_lock
     from ..pipeline.run_folder.run import Run
 
     opened = Run(run)
-    path = write_lock(opened)
+    path = write_lock(opened, data_roots)
     print_status(f"wrote the run of {opened.spec_file} to {display_path(path)}")
 
 

@@ -11,7 +11,7 @@ import click
 
 from ..core.diagnostics import UsageError
 from ..core.files.files import display_path, make_folders, write_atomically
-from .common import handles_errors, print_result, print_status
+from .common import handles_errors, print_document, print_status
 
 SHELLS = ("bash", "zsh", "fish")
 COMPLETE_VARIABLE = "_JSONNX_COMPLETE"
@@ -46,7 +46,7 @@ def completion(shell: str | None, install: bool) -> None:
     if install:
         _install(completion_script(shell), _installation(shell))
     else:
-        print_result(completion_script(shell).rstrip("\n"))
+        print_document(completion_script(shell).rstrip("\n"))
 
 
 def _login_shell() -> str:

@@ -1,6 +1,7 @@
 """Runs a jsonnx command as a child of a server: `python -m jsonnx.cli.supervised_command PID COMMAND ...`.
 
-The command ends soon after the process PID, its parent, has ended in any way.
+The command ends soon after the process PID, its parent, has ended in any way. It is confined to the folder that the
+environment names.
 """
 
 from __future__ import annotations
@@ -26,6 +27,9 @@ def end_with(parent: int) -> None:
 
 
 def main() -> None:
+    from ..core.files.boundary import enforce_from_environment
+
+    enforce_from_environment()
     from . import main as commands
 
     parent, *arguments = sys.argv[1:]

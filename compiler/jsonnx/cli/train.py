@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import replace
 from functools import partial as bind
@@ -98,7 +99,8 @@ def _train_in(
     for line in outcome.summary_lines():
         print_result(line)
     if options.report:
-        write_run_report(folder, options.data_roots)
+        named = [os.path.dirname(path) or "." for path in (options.data, options.validation_data) if path is not None]
+        write_run_report(folder, (*options.data_roots, str(checked.folder), *named))
     return outcome
 
 

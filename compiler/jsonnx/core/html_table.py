@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from html import escape
+
+from .invisible_characters import escape_html
 
 
 def html_table(caption: str, titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A table whose texts are escaped; cells after the first of a row are aligned to the right."""
-    head = "".join(f"<th>{escape(title)}</th>" for title in titles)
+    head = "".join(f"<th>{escape_html(title)}</th>" for title in titles)
     lines = [
         "".join(
-            f'<td style="text-align:{"right" if index else "left"}">{escape(cell)}</td>'
+            f'<td style="text-align:{"right" if index else "left"}">{escape_html(cell)}</td>'
             for index, cell in enumerate(row)
         )
         for row in rows
     ]
     body = "".join(f"<tr>{line}</tr>" for line in lines)
-    return f"<table><caption>{escape(caption)}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    return (
+        f"<table><caption>{escape_html(caption)}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    )
 
 
 def metric_rows(history: Mapping[str, Sequence[object]]) -> list[list[str]]:

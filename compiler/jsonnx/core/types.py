@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from math import prod
+from math import gcd, prod
 from typing import overload
 
 DATA_DEPENDENT = "counted/"
@@ -16,7 +16,7 @@ class Size:
     """A symbolic size: a linear combination of symbols with integer factors, plus an integer offset.
 
     Two sizes are equal if their canonical forms are equal, so `time + 2 - 2` equals `time`. A quotient that is not
-    exact and a product of symbols become new symbols named after their formulas.
+    exact and a product of symbols become new symbols, in simplest form: `((time - 1)//2 - 1)//2` is `(time - 3)//4`.
     """
 
     terms: tuple[tuple[str, int], ...]
@@ -48,24 +48,51 @@ class Size:
     def __mul__(self, other: Dim) -> Dim:
         if isinstance(other, int):
             return _canonical_dim({symbol: factor * other for symbol, factor in self.terms}, self.offset * other)
-        return Size.named("*".join(sorted((self._atom(), other._atom()))))
+        factor, primitive = self._content()
+        other_factor, other_primitive = other._content()
+        factors = sorted((*primitive._factors(), *other_primitive._factors()), key=str)
+        return Size.named(Product(factors)) * (factor * other_factor)
 
     __rmul__ = __mul__
 
     def __floordiv__(self, divisor: int) -> Dim:
-        if all(factor % divisor == 0 for _, factor in self.terms):
-            return _canonical_dim({symbol: factor // divisor for symbol, factor in self.terms}, self.offset // divisor)
-        return Size.named(f"{self._atom()}//{divisor}")
+        quotients = [symbol for symbol, _ in self.terms if isinstance(symbol, Quotient)]
+        if len(quotients) == 1 and (quotients[0], 1) in self.terms:  # (n//d + m)//e = (n + d*m)//(d*e)
+            inner = quotients[0]
+            rest = self - Size.named(inner)
+            return (inner.numerator + rest * inner.divisor) // (inner.divisor * divisor)
+        whole = _canonical_dim({symbol: factor // divisor for symbol, factor in self.terms}, self.offset // divisor)
+        rest = self - whole * divisor  # factors and offset are at least 0 and below the divisor
+        if isinstance(rest, int):
+            return whole
+        common = gcd(divisor, *(factor for _, factor in rest.terms))
+        numerator = Size(tuple((symbol, factor // common) for symbol, factor in rest.terms), rest.offset // common)
+        return whole + Size.named(Quotient(numerator, divisor // common))
 
-    def _atom(self) -> str:
-        """The size as an operand of a formula, in parentheses unless it is a single symbol."""
-        text = str(self)
-        return text if text.isidentifier() else f"({text})"
+    def _content(self) -> tuple[int, Size]:
+        """The greatest common divisor of all coefficients, and the size without it."""
+        common = gcd(self.offset, *(factor for _, factor in self.terms))
+        return common, Size(tuple((symbol, factor // common) for symbol, factor in self.terms), self.offset // common)
+
+    def _factors(self) -> list[Size]:
+        symbol = self.terms[0][0]
+        return symbol.factors if isinstance(symbol, Product) and self == Size.named(symbol) else [self]
+
+    def as_quotient(self) -> Quotient | None:
+        """The size as one quotient: `(time + 1)//4 - 1` is `(time - 3)//4`. None for other sums."""
+        symbol = self.terms[0][0]
+        if isinstance(symbol, Quotient) and symbol.numerator.offset and self.terms == ((symbol, 1),):
+            numerator = symbol.numerator + self.offset * symbol.divisor
+            assert isinstance(numerator, Size)
+            return Quotient(numerator, symbol.divisor)
+        return None
 
     def __str__(self) -> str:
+        if (quotient := self.as_quotient()) is not None:
+            return str(quotient)
         text = ""
         for symbol, factor in self.terms:
-            operand = f"({symbol})" if "//" in symbol else symbol
+            operand = f"({symbol})" if isinstance(symbol, Quotient) else symbol
             term = symbol if factor == 1 else operand if factor == -1 else f"{abs(factor)}*{operand}"
             text += (" - " if factor < 0 else " + " if text else "") + term
         if self.offset:
@@ -73,6 +100,35 @@ class Size:
         return text.strip()
 
     __repr__ = __str__
+
+
+class Quotient(str):
+    """A symbol, named after its formula, for the quotient of a size and an integer, rounded down."""
+
+    numerator: Size
+    divisor: int
+
+    def __new__(cls, numerator: Size, divisor: int) -> Quotient:
+        quotient = super().__new__(cls, f"{_operand(numerator)}//{divisor}")
+        quotient.numerator, quotient.divisor = numerator, divisor
+        return quotient
+
+
+class Product(str):
+    """A symbol, named after its formula, for a product of sizes."""
+
+    factors: list[Size]
+
+    def __new__(cls, factors: list[Size]) -> Product:
+        product = super().__new__(cls, "*".join(map(_operand, factors)))
+        product.factors = factors
+        return product
+
+
+def _operand(size: Size) -> str:
+    """The size as an operand of a formula, in parentheses unless it is a single symbol."""
+    text = str(size)
+    return text if text.isidentifier() else f"({text})"
 
 
 Dim = int | Size
@@ -154,6 +210,27 @@ class TensorType:
 
     def __str__(self) -> str:
         return f"{self.dtype}{shape_text(self.shape)}"
+
+
+@dataclass(frozen=True, slots=True)
+class PaddingMask(TensorType):
+    """The type of a mask [batch, steps] that is false in the padding behind the end of each sequence.
+
+    `axis` is the axis of the steps in the value that the mask belongs to.
+    """
+
+    axis: int = 1
+
+    @staticmethod
+    def of(steps: Dim, axis: int = 1) -> PaddingMask:
+        return PaddingMask("bool", (BATCH, steps), axis)
+
+    def with_dtype(self, dtype: str) -> PaddingMask:
+        return PaddingMask(dtype, self.shape, self.axis)
+
+    def fits(self, x: TensorType) -> bool:
+        """Whether a value has the steps of the mask."""
+        return x.rank > self.axis and x.shape[self.axis] == self.shape[1]
 
 
 REMOVE_AXES_HELP = "remove axes before it, with Flatten, Reshape or a pooling layer"

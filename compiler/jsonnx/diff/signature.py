@@ -80,22 +80,22 @@ def _compare_input_type(comparison: _SignatureComparison, name: str, old: Tensor
 
 
 def _compare_outputs(comparison: _SignatureComparison) -> None:
-    new_names = {name: comparison.matches.new_name(name) for name in comparison.old.outputs}
-    new_names = {name: new_name for name, new_name in new_names.items() if new_name in comparison.new.outputs}
-    for name, type in comparison.old.outputs.items():
+    new_names = {name: comparison.matches.new_name(name) for name in comparison.old.inference_outputs}
+    new_names = {name: new_name for name, new_name in new_names.items() if new_name in comparison.new.inference_outputs}
+    for name, type in comparison.old.inference_outputs.items():
         if name not in new_names:
             comparison.add(OUTPUT, name, f"was removed: {type}")
             continue
         if new_names[name] != name:
             comparison.add(OUTPUT, name, f"was renamed to {new_names[name]!r}")
-        new_type = comparison.new.outputs[new_names[name]]
+        new_type = comparison.new.inference_outputs[new_names[name]]
         if str(type) != str(new_type):
             only_sizes_renamed = type_text_with_sizes(type, comparison.symbols) == str(new_type)
             comparison.add(OUTPUT, new_names[name], f"is {new_type}, was {type}", breaks=not only_sizes_renamed)
-    for name, type in comparison.new.outputs.items():
+    for name, type in comparison.new.inference_outputs.items():
         if name not in new_names.values():
             comparison.add(OUTPUT, name, f"is new: {type}", breaks=False)
-    _compare_order(comparison, OUTPUT, list(new_names.values()), list(comparison.new.outputs))
+    _compare_order(comparison, OUTPUT, list(new_names.values()), list(comparison.new.inference_outputs))
 
 
 def size_renames(old: TypedNetwork, new: TypedNetwork, matches: LayerMatches) -> dict[str, str]:
@@ -130,7 +130,7 @@ def _compare_labels(
     renamed_old = {comparison.matches.new_name(name): labels for name, labels in old.items()}
     for name in dict.fromkeys([*renamed_old, *new]):
         old_labels, new_labels = renamed_old.get(name), new.get(name)
-        if old_labels == new_labels or (new_labels is None and name not in comparison.new.outputs):
+        if old_labels == new_labels or (new_labels is None and name not in comparison.new.inference_outputs):
             continue  # the removed output is reported already
         if old_labels is None:
             comparison.add(LABELS, name, "were added", breaks=False)

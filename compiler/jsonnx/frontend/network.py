@@ -61,6 +61,14 @@ class BlockInput(NamedTuple):
     path: JsonPath
 
 
+class RepeatedUse(NamedTuple):
+    """An entry that repeats a block."""
+
+    names: list[str]
+    """The names of its copies, in order."""
+    path: JsonPath
+
+
 @dataclass(frozen=True)
 class Call:
     """One call of a layer. `owner` is the name of the call whose weights it uses: its own, unless its entry has `use`.
@@ -99,6 +107,7 @@ class Network:
     inputs: Mapping[str, TensorType]
     calls: tuple[Call, ...]
     outputs: tuple[str, ...]
+    """All outputs: the ones of the compiled model, then the ones that only training and evaluation have."""
     labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     training: Training | None = None
     learning_rate_factors: Mapping[str, float] = field(default_factory=dict)
@@ -111,6 +120,9 @@ class Network:
     """For each use of a block, by its name: the names of its outputs, by the names of the values in the network."""
     block_inputs: Mapping[int, Sequence[BlockInput]] = field(default_factory=dict)
     """The inputs of uses of blocks whose shape is to be checked, by the index of the layer that takes them."""
+    repeated_uses: Sequence[RepeatedUse] = ()
+    dropped: tuple[Call, ...] = ()
+    """The calls of layers in blocks that are left out, since nothing uses their results; in topological order."""
     document: Json = None
     """The spec, with all overrides applied."""
     flat_document: Json = None
@@ -139,12 +151,30 @@ class Network:
         return tuple(name for name in self.outputs if name in chosen and name in with_loss)
 
     @cached_property
+    def auxiliary_outputs(self) -> tuple[str, ...]:
+        """The outputs that the compiled model does not have."""
+        names = self.training.auxiliary_outputs if self.training is not None else ()
+        return tuple(name for name in self.outputs if name in names)
+
+    @cached_property
+    def inference_outputs(self) -> tuple[str, ...]:
+        """The outputs of the compiled model."""
+        return tuple(name for name in self.outputs if name not in self.auxiliary_outputs)
+
+    @cached_property
     def inference_inputs(self) -> dict[str, TensorType]:
         """The inputs of the compiled model: those that its outputs depend on."""
-        if not self.added_losses:
+        if not self.added_losses and not self.auxiliary_outputs:
             return dict(self.inputs)  # every input that nothing uses is an error
-        read = {source for call in self.calls_needed_for(self.outputs) for source in call.sources}
+        read = {source for call in self.inference_calls for source in call.sources}
         return {name: type for name, type in self.inputs.items() if name in read}
+
+    @cached_property
+    def inference_calls(self) -> tuple[Call, ...]:
+        """The calls on which the outputs of the compiled model depend."""
+        if not self.added_losses and not self.auxiliary_outputs:
+            return self.calls  # every layer that nothing uses is an error
+        return tuple(self.calls_needed_for(self.inference_outputs))
 
     def calls_needed_for(self, values: Iterable[str], known: Container[str] = ()) -> list[Call]:
         """The calls on which some values depend, in order. The search stops at calls whose name is `known`."""
@@ -154,3 +184,10 @@ class Network:
                 calls.append(call)
                 needed_values.update(() if call.name in known else call.sources)
         return calls[::-1]
+
+
+def auxiliary_output_names(document: Mapping[str, Json]) -> Sequence[Json]:
+    """The items of `auxiliary_outputs` in the training section of a document; none if it is not a list."""
+    training = document.get("training")
+    names = training.get("auxiliary_outputs") if isinstance(training, dict) else None
+    return names if isinstance(names, list) else ()

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from ..core.invisible_characters import escape_json
+
 DIGITS = 6
 """Significant digits of numbers on the page."""
 
@@ -31,5 +33,6 @@ _ESCAPES = {ord(character): f"\\u{ord(character):04x}" for character in "<>&"}
 
 
 def script_json(value: Any) -> str:
-    """JSON for a script element: ASCII, without `<`, `>` and `&`, so that no text in it is read as HTML."""
-    return json.dumps(value, separators=(",", ":"), allow_nan=False).translate(_ESCAPES)
+    """JSON for a script element: ASCII, without `<`, `>` and `&`, so that no text in it is read as HTML, and with the
+    invisible characters of all texts escaped, so that the page shows none."""
+    return json.dumps(escape_json(value), separators=(",", ":"), allow_nan=False).translate(_ESCAPES)

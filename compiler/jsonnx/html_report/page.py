@@ -6,10 +6,10 @@ from base64 import b64encode
 from collections.abc import Sequence
 from functools import cache
 from hashlib import sha256
-from html import escape
 from importlib.resources import files
 from typing import Any
 
+from ..core.invisible_characters import escape_html
 from .json_values import script_json
 
 STYLES = "page.css"
@@ -83,8 +83,8 @@ def report_page(title: str, runs: Sequence[Any], *, live: bool = False) -> str:
 
 
 def _title_html(title: str) -> str:
-    """A title without what UTF-8 cannot encode, such as a byte in the name of a folder that is not UTF-8."""
-    return escape(title.encode(errors="replace").decode())
+    """A title, in which also what UTF-8 cannot encode is escaped, such as a byte of a folder's name."""
+    return escape_html(title)
 
 
 def _script_hash(script: str) -> str:

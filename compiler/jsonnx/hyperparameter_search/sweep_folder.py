@@ -14,19 +14,15 @@ from ..core.files.files import (
     error_reason,
     make_folders,
     open_file,
+    refuse_links,
     remove_file,
     remove_temporary_files,
     write_atomically,
 )
+from ..core.files.sweep_data import SPEC_FILE, SWEEP_FILE
 from .trials import Trial, record_text
 
-SWEEP_FILE, SPEC_FILE, BEST_FILE, PAGE_FILE, TRIALS_FOLDER = (
-    "sweep.json",
-    "spec.json",
-    "best.json",
-    "sweep.html",
-    "trials",
-)
+BEST_FILE, PAGE_FILE, TRIALS_FOLDER = "best.json", "sweep.html", "trials"
 MAX_RECORD_BYTES = 1 << 24
 SWEEP_FOLDER_HELP = "a SWEEP folder is what `jsonnx sweep SPEC -o SWEEP` writes"
 
@@ -48,17 +44,20 @@ class SweepFolder:
         return [self.path / name for name in names if os.path.lexists(self.path / name)]
 
     def make(self) -> list[Path]:
-        """Creates the folder. Returns the folders that it created. Raises UsageError `unwritable-file`."""
+        """Creates the folder. Returns the folders that it created. Raises UsageError `unwritable-file`, also if it has
+        links in place of files of a sweep."""
+        trials = self.path / TRIALS_FOLDER
+        refuse_links([*self.existing_files, *trials.glob("*"), *trials.glob("*/*")])
         return make_folders(self.path / TRIALS_FOLDER)
 
     def start(self, settings: Mapping[str, Any], spec_text: str) -> None:
         """Writes what a sweep is made from."""
-        write_atomically(self.path / SPEC_FILE, spec_text.encode())
+        write_atomically(self.path / SPEC_FILE, spec_text.encode(), follows_links=False)
         self.write_settings(settings)
 
     def write_settings(self, settings: Mapping[str, Any]) -> None:
         text = json.dumps(settings, indent=2, ensure_ascii=False) + "\n"
-        write_atomically(self.path / SWEEP_FILE, text.encode())
+        write_atomically(self.path / SWEEP_FILE, text.encode(), follows_links=False)
 
     def read_settings(self) -> dict[str, Any]:
         """The content of `sweep.json`. Raises CompileError `damaged-file`, UsageError `unreadable-file`."""
@@ -79,17 +78,24 @@ class SweepFolder:
 
     def read_trials(self) -> list[Trial]:
         """The trials by number. Raises CompileError `damaged-file`."""
-        trials = []
+        trials: dict[int, Trial] = {}
         for path in sorted((self.path / TRIALS_FOLDER).glob("*.json")):
             try:
                 trial = Trial.from_json(_read_json(path))
             except ValueError as error:
                 raise _damaged(path, str(error)) from error
-            trials.append(trial)
-        return sorted(trials, key=lambda trial: trial.number)
+            if path != self.trial_file(trial.number):
+                raise _damaged(path, f"the record of trial {trial.number}")
+            trials[trial.number] = trial
+        for trial in trials.values():
+            if trial.duplicate_of is not None and trial.duplicate_of not in trials:
+                raise _damaged(
+                    self.trial_file(trial.number), f"it repeats trial {trial.duplicate_of}, which is missing"
+                )
+        return [trials[number] for number in sorted(trials)]
 
     def write_trial(self, trial: Trial) -> None:
-        write_atomically(self.trial_file(trial.number), record_text(trial).encode())
+        write_atomically(self.trial_file(trial.number), record_text(trial).encode(), follows_links=False)
 
     def remove_trial(self, trial: Trial) -> None:
         """Removes the record of a trial and its runs."""
@@ -122,10 +128,10 @@ class SweepFolder:
         remove_temporary_files(self.path / TRIALS_FOLDER)
 
     def write_best_spec(self, text: str) -> None:
-        write_atomically(self.path / BEST_FILE, text.encode())
+        write_atomically(self.path / BEST_FILE, text.encode(), follows_links=False)
 
     def write_page(self, text: str) -> None:
-        write_atomically(self.path / PAGE_FILE, text.encode())
+        write_atomically(self.path / PAGE_FILE, text.encode(), follows_links=False)
 
 
 def _read_json(path: Path) -> Any:

@@ -6,7 +6,6 @@ import json
 import os
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from typing import IO
 
 from ..backend import spec_hash, thresholds_from
@@ -16,6 +15,7 @@ from ..core.files.file_kinds import ONNX, other_kind_error
 from ..core.files.files import open_file
 from ..frontend.json.json_reader import Source, read_text
 from ..frontend.text.formatter import format_source
+from .external_weights import require_own_weight_files
 from .model_digests import model_digest_errors
 from .onnx_reader import OnnxFile, read_onnx
 from .protobuf_reader import DecodeError
@@ -115,7 +115,7 @@ def inspect_model(path: str | os.PathLike[str], verify: bool = True) -> ModelInf
     with open_file(path) as file:
         try:
             onnx_file = read_onnx(file)
-            _refuse_files_elsewhere(onnx_file, name)
+            require_own_weight_files(onnx_file, name)
             return ModelInfo(name, onnx_file, _digest_errors(file, name) if verify else ())
         except DecodeError as error:
             damage = CompileError([Diagnostic("damaged-file", f"not a readable model: {error}", file=name)])
@@ -128,11 +128,3 @@ def _digest_errors(file: IO[bytes], name: str) -> tuple[Diagnostic, ...]:
     except UsageError as error:  # a file with weights is missing, which the signature and the spec do not need
         message = f"{error.diagnostic.message}, so the contents are not compared with their recorded digest"
         return (replace(error.diagnostic, message=message, file=name),)
-
-
-def _refuse_files_elsewhere(onnx_file: OnnxFile, name: str) -> None:
-    """Raises CompileError if a model names a file outside of its folder."""
-    for location in onnx_file.external_files:
-        if Path(location).is_absolute() or ".." in location.replace("\\", "/").split("/") or location[:1] in "/\\":
-            message = f"its weights are in {location!r}, outside of its folder"
-            raise CompileError([Diagnostic("unsafe-path", message, file=name)])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from math import prod
 
 from .graph import Graph, Node
@@ -17,10 +17,14 @@ def onnxruntime_ops(graph: Graph) -> list[str]:
     return sorted({node.op for node in graph.nodes if node.domain == MICROSOFT_DOMAIN})
 
 
-def count_parameters(graph: Graph) -> int:
-    """The number of elements of all weights with a known shape."""
-    values = {**graph.parameters, **graph.states}.values()
-    return sum(prod(value.shape) for value in values if value.type.is_static())
+def count_parameters(graph: Graph, ignored_layers: Container[str] = ()) -> int:
+    """The number of elements of all weights with a known shape, without the weights of some layers."""
+    values = {**graph.parameters, **graph.states}.items()
+    return sum(
+        prod(value.shape)
+        for name, value in values
+        if value.type.is_static() and name.partition("/")[0] not in ignored_layers
+    )
 
 
 def count_macs(graph: Graph) -> int | None:

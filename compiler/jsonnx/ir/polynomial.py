@@ -7,12 +7,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from math import prod
 
-from ..core.types import BATCH, Dim
+from ..core.types import BATCH, Dim, Product
 
 MAX_TERMS = 64
 """Terms of a sum; a polynomial with more is not computed."""
 
-MAX_CHARACTERS = 200
+MAX_CHARACTERS = 400
 """Characters of a formula that is shown."""
 
 Monomial = tuple[str, ...]
@@ -30,9 +30,11 @@ class Polynomial:
         """A size for one sample: the batch size is 1."""
         if isinstance(size, int):
             return Polynomial({(): size} if size else {})
+        if (quotient := size.as_quotient()) is not None:
+            return _of_symbol(quotient)
         total = Polynomial({(): size.offset} if size.offset else {})
         for symbol, factor in size.terms:
-            total += Polynomial({_factors(symbol): factor})
+            total += _of_symbol(symbol) * Polynomial({(): factor})
         return total
 
     @property
@@ -80,9 +82,9 @@ def product(sizes: Iterable[Dim]) -> Polynomial:
     return result
 
 
-def _factors(symbol: str) -> Monomial:
-    """The factors of a symbol: `Size` names a product of symbols after its formula, `height*width`."""
-    names = symbol.split("*")
-    if not all(name.isidentifier() for name in names):
-        return () if symbol == str(BATCH) else (f"({symbol})",)
-    return tuple(sorted(name for name in names if name != str(BATCH)))
+def _of_symbol(symbol: str) -> Polynomial:
+    if isinstance(symbol, Product):
+        return product(symbol.factors)
+    if symbol == str(BATCH):
+        return Polynomial({(): 1})
+    return Polynomial({(symbol if symbol.isidentifier() else f"({symbol})",): 1})

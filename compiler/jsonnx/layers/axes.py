@@ -62,3 +62,14 @@ def split_first_axis(g: Builder, y: Value, x: Value) -> Value:
     if sum(not isinstance(size, int) for size in shape) <= 1:
         return g.reshape(y, shape)
     return g.refine(g.Reshape(y, g.sizes(shape, x, y)), shape)
+
+
+def position_indices(g: Builder, x: Value, axis: int, shape: tuple[int, ...] = (-1,), first: int = 0) -> Value:
+    """Emits the int64 positions `first`, `first + 1`, ... along an axis of x; -1 in `shape` stands for their number."""
+    size = x.shape[axis]
+    if isinstance(size, int):  # ONNX' strict inference mistakes the elements of a constant Range for a shape
+        return g.positions(size, "int64", first, shape=shape)
+    count = g.Squeeze(g.Shape(x, start=axis, end=axis + 1), [0])
+    stop = g.Add(count, first) if first else count
+    indices = g.Range(g.const(first, "int64"), stop, g.const(1, "int64"))
+    return g.reshape(indices, tuple(size if length == -1 else length for length in shape))

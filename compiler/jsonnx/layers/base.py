@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..core.components import Component, Registry, attr, snake_case
 from ..core.limits import MAX_ELEMENTS_PER_SAMPLE
-from ..core.types import ShapeError, TensorType, require
+from ..core.types import PaddingMask, ShapeError, TensorType, require
 from ..training.weights.initializers import Initializer
 from ..training.weights.regularizers import Regularizer
 from .layer_modules import MODULE_BY_TYPE, TYPE_BY_ALIAS
@@ -69,6 +69,13 @@ class Layer(Component):
     reads_masks: ClassVar[bool] = False
     """Whether `lower` takes the keyword `masks`: a sequence with each input's mask, or None."""
 
+    keeps_padding: ClassVar[bool] = False
+    """Whether each step of the output depends on the same step of the input only, so that a padding mask is passed on,
+    though Keras passes no mask on."""
+
+    mixes_steps: ClassVar[bool] = False
+    """Whether a step of the output depends on several steps of the input, whose padding has to be 0."""
+
     mask_argument: ClassVar[bool] = False
     """Whether Keras passes the mask of the single input as the call argument `mask`."""
 
@@ -124,7 +131,9 @@ class Layer(Component):
         A mask is boolean, false at the positions that later layers skip; its axes are the leading axes of the value it
         belongs to. Raises ShapeError if the layer cannot handle the masks of its inputs.
         """
-        return masks[0] if self.supports_masking else None
+        if self.supports_masking:
+            return masks[0]
+        return padding_mask(masks[0]) if self.keeps_padding else None
 
     def lower_mask(self, g: Builder, inputs: Sequence[Value], masks: Sequence[Value | None]) -> Value | None:
         """Emits the mask whose type `infer_mask` returned."""
@@ -141,6 +150,11 @@ class Layer(Component):
     def masked_output_count(self) -> int:
         """The number of outputs, counted from the first, that the mask applies to."""
         return 1
+
+
+def padding_mask(mask: TensorType | None) -> PaddingMask | None:
+    """A mask that is a padding mask, else None."""
+    return mask if isinstance(mask, PaddingMask) else None
 
 
 def infer_types(layer: Layer, *inputs: TensorType) -> tuple[TensorType, ...]:

@@ -11,7 +11,7 @@ from ..training.weights.constraints import Constraint
 from ..training.weights.initializers import Initializer
 from ..training.weights.regularizers import Regularizer
 from .activations import ActivationFunction, activate, activated_type
-from .base import Layer, layer, require_in_range, require_real
+from .base import Layer, layer, padding_mask, require_in_range, require_real
 
 if TYPE_CHECKING:
     from ..ir import Builder, Value
@@ -79,10 +79,10 @@ class Embedding(Layer):
         return TensorType("float32", (*x.shape, self.output_dim))
 
     def infer_mask(self, inputs: Sequence[TensorType], masks: Sequence[TensorType | None]) -> TensorType | None:
-        return inputs[0].with_dtype("bool") if self.mask_zero else None
+        return inputs[0].with_dtype("bool") if self.mask_zero else padding_mask(masks[0])
 
     def lower_mask(self, g: Builder, inputs: Sequence[Value], masks: Sequence[Value | None]) -> Value | None:
-        return nonzero_mask(g, inputs[0])
+        return nonzero_mask(g, inputs[0]) if self.mask_zero else masks[0]
 
     def lower(self, g: Builder, x: Value) -> Any:
         embeddings = g.param(
@@ -135,10 +135,12 @@ class ReversibleEmbedding(Layer):
 
     def infer_mask(self, inputs: Sequence[TensorType], masks: Sequence[TensorType | None]) -> TensorType | None:
         embeds = not inputs[0].dtype.startswith("float")
-        return inputs[0].with_dtype("bool") if self.mask_zero and embeds else None
+        makes = self.mask_zero and embeds
+        return inputs[0].with_dtype("bool") if makes else padding_mask(masks[0])
 
     def lower_mask(self, g: Builder, inputs: Sequence[Value], masks: Sequence[Value | None]) -> Value | None:
-        return nonzero_mask(g, inputs[0])
+        embeds = not inputs[0].dtype.startswith("float")
+        return nonzero_mask(g, inputs[0]) if self.mask_zero and embeds else masks[0]
 
     def lower(self, g: Builder, x: Value) -> Any:
         initializer, shape = self.embeddings_initializer, (self.input_dim, self.output_dim)

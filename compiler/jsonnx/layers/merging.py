@@ -7,7 +7,7 @@ from functools import reduce
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from ..core.components import SpatialSizesCodec, attr
-from ..core.types import Dim, ShapeError, TensorType, broadcast, product, require, shape_text
+from ..core.types import Dim, PaddingMask, ShapeError, TensorType, broadcast, product, require, shape_text
 from .base import Layer, layer, require_real
 
 if TYPE_CHECKING:
@@ -67,7 +67,8 @@ def expand_to_same_rank(g: Builder, inputs: tuple[Value, ...]) -> list[Value]:
 class Merge(Layer):
     """Base class of element-wise merges.
 
-    A position of the result is masked if it is masked in every input. If any input has no mask, neither has the result.
+    A position of the result is masked if it is masked in every input. If any input has no mask, neither has the result,
+    unless the masks are padding masks.
     """
 
     supports_masking = True
@@ -75,14 +76,14 @@ class Merge(Layer):
 
     def infer_mask(self, inputs: Sequence[TensorType], masks: Sequence[TensorType | None]) -> TensorType | None:
         present = [mask for mask in masks if mask is not None]
-        if len(present) < len(masks):
+        if len(present) < len(masks) and not (present and all(isinstance(mask, PaddingMask) for mask in present)):
             return None
         same_shape = all(mask.shape == present[0].shape for mask in present)
         require(same_shape, f"merges inputs with masks of different shapes, {' and '.join(map(str, present))}")
         return present[0]
 
     def lower_mask(self, g: Builder, inputs: Sequence[Value], masks: Sequence[Value | None]) -> Value | None:
-        return reduce(g.Or, masks)
+        return reduce(g.Or, (mask for mask in masks if mask is not None))
 
 
 def expand_mask(g: Builder, mask: Value | None, rank: int) -> Value | None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 from ..core.components import Json, attr
-from ..core.types import Dim, TensorType, product, rank_help, require, shape_text
+from ..core.types import Dim, PaddingMask, TensorType, product, rank_help, require, shape_text
 from .axes import MAX_SLICE_BOUND
-from .base import Layer, layer
+from .base import Layer, layer, padding_mask
 from .sliding_window import DATA_FORMAT, DataFormat, require_spatial, spatial_axes
 
 if TYPE_CHECKING:
@@ -88,6 +89,11 @@ class Reshape(Layer):
         inferred: Dim = input_elements // target_elements
         return x.with_shape((x.shape[0], *(inferred if size == -1 else size for size in self.target_shape)))
 
+    def infer_mask(self, inputs: Sequence[TensorType], masks: Sequence[TensorType | None]) -> TensorType | None:
+        """A padding mask of axis 1 is kept if the axis is: analysis drops a mask that does not fit the result."""
+        mask = padding_mask(masks[0])
+        return mask if mask is not None and mask.axis == 1 else None
+
     def lower(self, g: Builder, x: Value) -> Any:
         return g.reshape(x, self.infer(x.type).shape)
 
@@ -103,6 +109,10 @@ class Permute(Layer):
         require(sorted(self.dims) == axes, f"needs each of {axes} once as its dims, got {list(self.dims)}")
         require(x.rank == len(self.dims) + 1, f"permutes {len(self.dims)} axes and the batch, got {x}")
         return x.with_shape((x.shape[0], *(x.shape[axis] for axis in self.dims)))
+
+    def infer_mask(self, inputs: Sequence[TensorType], masks: Sequence[TensorType | None]) -> TensorType | None:
+        mask = padding_mask(masks[0])
+        return None if mask is None else PaddingMask.of(mask.shape[1], 1 + self.dims.index(mask.axis))
 
     def lower(self, g: Builder, x: Value) -> Any:
         return g.transpose(x, [0, *self.dims])

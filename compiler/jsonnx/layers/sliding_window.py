@@ -7,7 +7,8 @@ from operator import gt
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from ..core.limits import MAX_WINDOW_SPAN
-from ..core.types import Dim, TensorType, rank_help, require
+from ..core.types import Dim, PaddingMask, TensorType, rank_help, require
+from .axes import MAX_SLICE_BOUND
 
 if TYPE_CHECKING:
     from ..ir import Builder, Value
@@ -96,6 +97,21 @@ class SlidingWindows(NamedTuple):
     def _span_text(self, index: int) -> str:
         size, dilation, span = self.size[index], self.dilations[index], self.spans[index]
         return str(span) if dilation == 1 else f"({size} - 1) * {dilation} + 1 = {span}"
+
+    def output_mask(self, mask: TensorType | None, x: TensorType, data_format: DataFormat | None) -> PaddingMask | None:
+        """The mask of the windows, where x has a padding mask along its first spatial axis.
+
+        Any other mask ends here, as in Keras: a window has no position in a sequence with gaps.
+        """
+        axis = spatial_axes(x.rank, data_format)[0]
+        if not isinstance(mask, PaddingMask) or mask.axis != axis:
+            return None
+        return PaddingMask.of(self.output_type(x, data_format, 1).shape[axis], axis)
+
+    def lower_mask(self, g: Builder, mask: Value) -> Value:
+        """Emits that mask: a window counts if the sequence alone, without padding, would have it."""
+        last = self.spans[0] - 1 if self.padding == "valid" else 0
+        return g.Slice(mask, [last], [MAX_SLICE_BOUND], [1], [self.strides[0]])
 
     def onnx_attributes(self, sizes: Sequence[Dim]) -> dict[str, Any]:
         """The attributes of an ONNX operator over an input with these spatial sizes.

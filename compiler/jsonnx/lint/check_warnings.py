@@ -8,6 +8,7 @@ CHECK_WARNINGS = (
     "metric-activation",
     "no-validation-data",
     "nothing-trains",
+    "partly-used-copies",
     "regression-accuracy",
     "single-class",
     "split-classes",

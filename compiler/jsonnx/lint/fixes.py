@@ -9,6 +9,7 @@ from ..core.diagnostics import JsonPath
 from ..core.fixes import Edit, Fix, json_text
 from ..frontend.names.name_references import name_references
 from ..frontend.network import Call
+from ..frontend.schema.schema import REPETITION_KEYS
 from .linted_network import LintedNetwork
 
 
@@ -38,7 +39,7 @@ def remove_layer(network: LintedNetwork, call: Call) -> Fix | None:
     entries = document["layers"]
     entry, later = entries[index], entries[index + 1 :]
     source = network.written(call.path)
-    is_plain = isinstance(source, dict) and "repeat" not in source and not call.block_uses
+    is_plain = isinstance(source, dict) and source.keys().isdisjoint(REPETITION_KEYS) and not call.block_uses
     if not is_plain or "from" in entry or network.is_output(call) or not later or "from" in later[0]:
         return None
     names = {reference.text.partition(".")[0] for reference in name_references(document)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 
 from ..analysis.shape_inference import TypedNetwork
@@ -38,6 +38,8 @@ class LayerCost:
     """Whether the layer computes with the masks."""
     mask: TensorType | None = None
     """The mask of the first output."""
+    is_training_only: bool = False
+    """Whether the compiled model does not have the layer."""
 
 
 def cost_table(typed: TypedNetwork, graph: Graph) -> list[LayerCost]:
@@ -47,10 +49,12 @@ def cost_table(typed: TypedNetwork, graph: Graph) -> list[LayerCost]:
         nodes_by_path.setdefault(node.path, []).append(node)
     weights = _weights_by_layer(graph)
     counted: set[str] = set()
+    inference_calls = {call.name for call in typed.network.inference_calls}
     rows = []
     for call in typed.network.calls:
         nodes, layer_weights = nodes_by_path.get(call.path, []), weights.get(call.owner, {})
-        rows.append(_call_cost(typed, call, nodes, layer_weights, is_first=call.owner not in counted))
+        row = _call_cost(typed, call, nodes, layer_weights, is_first=call.owner not in counted)
+        rows.append(row if call.name in inference_calls else replace(row, is_training_only=True))
         counted.add(call.owner)
     return rows
 

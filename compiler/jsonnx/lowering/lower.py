@@ -8,7 +8,7 @@ from ..analysis.masks import Mask
 from ..analysis.shape_inference import TypedNetwork
 from ..core.diagnostics import Report
 from ..core.limits import MAX_CONSTANTS_BYTES, MAX_OPERATORS
-from ..core.types import BATCH, Dim, ShapeError, Size, TensorType
+from ..core.types import BATCH, Dim, PaddingMask, ShapeError, Size, TensorType
 from ..frontend.network import Call
 from ..ir import Builder, Graph, Value
 from ..ir.builder import EmissionError
@@ -62,6 +62,8 @@ def lower(
         with g.scope(call.owner, call.path):
             inputs = [values[source] for source in call.sources]
             input_masks = [masks.get(mask) for mask in flow.input_masks[call.name]]
+            if call.layer.mixes_steps and isinstance(mask := flow.input_masks[call.name][0], Mask):
+                inputs[0] = zero_padding(g, inputs[0], mask.type, masks[mask])
             types = [_with_float_dtype(typed.types[name], float_dtype) for name in call.results]
             values |= zip(call.results, _lower_call(g, call, call.layer, inputs, input_masks, types), strict=True)
             for mask in masks_by_producer.get(call.name, ()):
@@ -119,6 +121,14 @@ def lower_mask(
         raise EmissionError(f"{scope}: the shape rule promises a mask {type}, the lowering returns none")
     check_promised_type(mask, type, scope)
     return mask
+
+
+def zero_padding(g: Builder, x: Value, type: TensorType, mask: Value) -> Value:
+    """X with zeros in its padding; x itself if the mask of this type is no padding mask."""
+    if not isinstance(type, PaddingMask):
+        return x
+    axes = [axis for axis in range(1, x.rank) if axis != type.axis]
+    return g.refine(g.Where(g.Unsqueeze(mask, axes) if axes else mask, x, g.const(0, x.dtype)), x.shape)
 
 
 def layer_weights(layer: Layer, call: Call, typed: TypedNetwork) -> dict[str, tuple[TensorType, bool]]:

@@ -44,6 +44,7 @@ VOCABULARY_ATTRIBUTES = ("max_tokens", "num_tokens", "num_bins")
 SIZELESS_ATTRIBUTES = (
     *("seed", "strides", "dilation_rate", "groups", "vocabulary", "axis", "shared_axes"),
     *("start_index", "original_max_position_embeddings", "denominator_dim", "rotary"),
+    *("relative_position", "num_buckets", "max_distance"),
 )
 """Attributes with integers that no size of a weight depends on."""
 

@@ -6,14 +6,13 @@ import json
 import re
 from collections.abc import Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import anyio
 from anyio.abc import ByteReceiveStream, Process
 
 from ..core.diagnostics import CompileError, Diagnostic, UsageError
-from .command_line import command_environment, command_line
+from .command_line import CommandFolders, command_environment, command_line
 
 MAX_OUTPUT_BYTES = 64 << 20
 MAX_MESSAGE_CHARACTERS = 4_000
@@ -32,15 +31,17 @@ class CommandResult(NamedTuple):
 
 
 async def run_command(
-    folder: Path, arguments: Sequence[str], stdin: bytes = b"", seconds: float = QUICK_SECONDS
+    folders: CommandFolders, arguments: Sequence[str], stdin: bytes = b"", seconds: float = QUICK_SECONDS
 ) -> CommandResult:
-    """Runs a command in a folder and waits for its end; a cancelled call kills it.
+    """Runs a command that is confined to folders and waits for its end; a cancelled call kills it.
 
-    Raises UsageError `time-limit` after `seconds`, and `too-large` if it prints more than `MAX_OUTPUT_BYTES`.
+    Raises UsageError `time-limit` after `seconds`, `too-large` if it prints more than `MAX_OUTPUT_BYTES`, and
+    `bad-option` or `too-large` for arguments that no process can get.
     """
+    line, environment = command_line(arguments), command_environment(folders)
     try:
         with anyio.fail_after(seconds):
-            process = await anyio.open_process(command_line(arguments), cwd=folder, env=command_environment())
+            process = await anyio.open_process(line, cwd=folders.root, env=environment)
             try:
                 return await _communicate(process, stdin)
             finally:

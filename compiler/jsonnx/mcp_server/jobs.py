@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.diagnostics import UsageError, suggestion
-from .command_line import command_environment, command_line
+from .command_line import CommandFolders, command_environment, command_line
 
 MAX_RUNNING_JOBS = 4
 MAX_KEPT_JOBS = 100
@@ -87,9 +86,8 @@ class Job:
 class Jobs:
     """The jobs of a server, by name."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self._logs = tempfile.TemporaryDirectory(prefix="jsonnx-mcp-")
+    def __init__(self, folders: CommandFolders) -> None:
+        self.folders = folders
         self._jobs: dict[str, Job] = {}
         self._count = 0
 
@@ -101,12 +99,12 @@ class Jobs:
             raise UsageError("too-many-jobs", f"{len(running)} jobs are running, the limit is {MAX_RUNNING_JOBS}", help)
         self._count += 1
         name = f"job-{self._count}"
-        log = Path(self._logs.name, name)
+        line, log = command_line(arguments), self.folders.temporary / name
         with open(log, "wb") as output:
             process = subprocess.Popen(
-                command_line(arguments),
-                cwd=self.folder,
-                env=command_environment(),
+                line,
+                cwd=self.folders.root,
+                env=command_environment(self.folders),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -127,7 +125,7 @@ class Jobs:
         return [*self._jobs.values()]
 
     def close(self) -> None:
-        """Ends all jobs. Running ones may write a checkpoint first. Removes what they printed."""
+        """Ends all jobs. Running ones may write a checkpoint first."""
         for job in self._jobs.values():
             job.ask_to_stop()
         deadline = time.monotonic() + STOP_SECONDS
@@ -135,7 +133,6 @@ class Jobs:
             with suppress(subprocess.TimeoutExpired):
                 job.process.wait(max(0, deadline - time.monotonic()))
             job.kill()
-        self._logs.cleanup()
 
     def _forget_old_jobs(self) -> None:
         ended = [job for job in self._jobs.values() if job.state != "running"]

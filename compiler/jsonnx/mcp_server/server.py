@@ -3,20 +3,31 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import sys
 from collections.abc import Callable, Collection, Sequence
+from types import FrameType
 from typing import Any
 
+import anyio
 from mcp.server import MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
+from mcp.server.stdio import stdio_server
 from mcp_types import CallToolResult, TextContent, ToolAnnotations
 from pydantic import ValidationError
 
 from ..core.diagnostics import CompileError, Diagnostic, UsageError, suggestion
 from ..frontend.schema.phrases import short_name
+from .command_line import CommandFolders
 from .command_process import FailedCommand
 from .jobs import Jobs
+from .requests import RequestReader
 from .served_folder import ServedFolder
+from .temporary_folder import TemporaryFolder
 from .tools import Tools
+
+ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 INSTRUCTIONS = (
     "jsonnx turns a neural network that is written as a JSON file (a spec) into a trained ONNX model. Read the "
@@ -61,6 +72,12 @@ class SpecServer(MCPServer[Any]):
             from ..frontend.schema.editor_schema import editor_schema_text
 
             return editor_schema_text()
+
+    async def run_stdio_async(self) -> None:
+        """Answers the requests on standard input."""
+        reader = anyio.wrap_file(RequestReader(sys.stdin.buffer, encoding="utf-8", errors="replace"))
+        async with stdio_server(stdin=reader) as (requests, answers):
+            await self._lowlevel_server.run(requests, answers, self._lowlevel_server.create_initialization_options())
 
     async def call_tool(self, name: str, arguments: dict[str, Any], context: Any = None) -> Any:
         """Calls a tool. A user's mistake is a result with diagnostics, marked as an error."""
@@ -110,12 +127,33 @@ def _failure(diagnostics: Sequence[Diagnostic | dict[str, Any]]) -> CallToolResu
 
 
 def serve(root: str) -> None:
-    """Serves a folder on standard input and output until the client ends the connection, then ends all jobs."""
+    """Serves a folder on standard input and output until the client ends the connection, or a signal this process; then
+    ends all jobs."""
     from ..backend import package_version
 
-    folder = ServedFolder(root)
-    jobs = Jobs(folder.path)
+    folder, temporary = ServedFolder(root), TemporaryFolder()
+    jobs = Jobs(CommandFolders(folder.path, temporary.path))
+
+    def close() -> None:
+        jobs.close()
+        temporary.remove()
+
+    _end_on_signals(close)
     try:
         SpecServer(folder, jobs, package_version()).run("stdio")
     finally:
-        jobs.close()
+        close()
+
+
+def _end_on_signals(close: Callable[[], None]) -> None:
+    """Calls `close` and ends the process at a signal: the thread that reads standard input cannot be interrupted."""
+
+    def end(number: int, frame: FrameType | None) -> None:
+        for each in ENDING_SIGNALS:
+            signal.signal(each, signal.SIG_DFL)  # the next one ends the process at once
+        close()
+        os._exit(128 + number)
+
+    for number in ENDING_SIGNALS:
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, end)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
 
+import anyio
 from pydantic import Field
 
 from ..core.diagnostics import CompileError, UsageError
+from ..core.system.cpu_count import thread_count
+from ..frontend.schema.phrases import short_name
 from .command_process import (
     LONG_SECONDS,
     CommandResult,
@@ -45,6 +49,11 @@ Result = dict[str, Any]
 DEFAULT_RUNS = "runs"
 """The folder of the runs of trainings without `output`."""
 
+SPEC_SUFFIX, PREDICTION_SUFFIXES = ".json", (".csv", ".json", ".jsonl", ".npz")
+FMT_HELP = "without `output`, `fmt` returns the text of any JSON"
+MIN_COMMANDS = 2
+"""Minimum number of commands that may run at once, on machines with one CPU."""
+
 TRAINING_CHANGES = ("training.trackers=[]",)
 """Overrides of every training: a tracker may send metrics to a service, which is not for the client to decide."""
 
@@ -54,6 +63,8 @@ class Tools:
 
     def __init__(self, folder: ServedFolder, jobs: Jobs) -> None:
         self.folder, self.jobs = folder, jobs
+        self._limiter = anyio.CapacityLimiter(max(MIN_COMMANDS, thread_count()))
+        """Holds back commands while as many run as there are CPUs."""
 
     # -- specs -------------------------------------------------------------------------------------------------------
 
@@ -107,9 +118,9 @@ class Tools:
         the old model must be changed."""
         if _is_text(old) and _is_text(new):
             raise UsageError("bad-option", "one of `old` and `new` must be a path", "write one of them to a file")
-        paths = ["-" if _is_text(side) else self.folder.model(side) for side in (old, new)]
+        paths = ["-" if _is_text(side) else self.folder.relative(side) for side in (old, new)]
         text = next((side for side in (old, new) if _is_text(side)), "")
-        value = json_of(await self._run("diff", ["--format=json", "--", *paths], text.encode()))
+        value = json_of(await self._run("diff", ["--format=json", "--", *paths], _encoded(text)))
         weights = {key: paged(names, offset, limit) for key, names in value["weights"].items()}
         lists = {key: paged(value[key], offset, limit) for key in ("signature", "layers", "training", "budget")}
         return {**value, **lists, "weights": weights}
@@ -120,10 +131,10 @@ class Tools:
         output: Output = None,
         drop_nulls: Annotated[bool, Field(description="Leave out keys whose value is null.")] = False,
     ) -> Result:
-        """Format a spec canonically. Returns the text; or, with `output`, writes it to that file, which it
-        replaces."""
-        file = self.folder.relative(output) if output is not None else None
-        stdin = spec.encode() if _is_text(spec) else self._read_spec(spec)
+        """Format a spec canonically. Returns the text; or, with `output`, writes it to that .json file, in place of a
+        spec that it may have."""
+        file = self.folder.output(output, [SPEC_SUFFIX]) if output is not None else None
+        stdin = _encoded(spec) if _is_text(spec) else self._read_spec(spec)
         result = await self._run("fmt", [*(["--drop-nulls"] if drop_nulls else []), "--", "-"], stdin)
         if result.status:
             found = await self._run("validate", ["--format=json", "--", "-"], stdin)
@@ -131,7 +142,7 @@ class Tools:
         text = result.stdout.decode()
         if file is None:
             return {"text": shortened(text)}
-        self._write(file, result.stdout)
+        self._write_spec(file, result.stdout)
         return {"output": file, "characters": len(text)}
 
     # -- training ----------------------------------------------------------------------------------------------------
@@ -155,7 +166,7 @@ class Tools:
         data_option = [f"--data={self.folder.data(data)}"] if data is not None else []
         changes = (*changes, *TRAINING_CHANGES)
         options = [*data_option, *_overrides(changes, scale)]
-        folder = self.folder.model(output or DEFAULT_RUNS)
+        folder = self.folder.relative(output or DEFAULT_RUNS)
         options += [f"--output={folder}"] if output is not None else []
         options += [flag for flag, is_set in (("--resume", resume), ("--force", force)) if is_set]
         command = ["train", *options, "--", file]
@@ -191,7 +202,7 @@ class Tools:
         """Compute loss and metrics of a trained model, on the test data of its spec or on other data. Records them in
         its RUN folder."""
         options = [f"--data={self.folder.data(data)}"] if data is not None else []
-        arguments = ["--format=json", *options, "--", self.folder.model(model)]
+        arguments = ["--format=json", *options, "--", self.folder.relative(model)]
         metrics = json_of(await self._run("evaluate", arguments, seconds=LONG_SECONDS))
         return {"figures": {name: shortened(metric) for name, metric in metrics.items()}}
 
@@ -200,12 +211,12 @@ class Tools:
     ) -> Result:
         """Compute the outputs of a trained model for data: a page of predictions; or, with `output`, a file of all
         (.csv, .json, .jsonl or .npz), which replaces an existing one."""
-        arguments = [f"--data={self.folder.data(data)}", "--", self.folder.model(model)]
+        arguments = [f"--data={self.folder.data(data)}", "--", self.folder.relative(model)]
         if output is not None:
-            file = self.folder.relative(output)
+            file = self.folder.output(output, PREDICTION_SUFFIXES)
             await self._predict([f"--output={file}", *arguments])
             return {"output": file, "bytes": (self.folder.path / file).stat().st_size}
-        with tempfile.TemporaryDirectory(prefix="jsonnx-mcp-") as folder:
+        with tempfile.TemporaryDirectory(dir=self.jobs.folders.temporary) as folder:
             predictions = Path(folder, "predictions.jsonl")
             await self._predict([f"--output={predictions}", *arguments])
             return _page_of_lines(predictions, offset, limit)
@@ -221,12 +232,13 @@ class Tools:
         self, command: str, arguments: Sequence[str], stdin: bytes = b"", seconds: float | None = None
     ) -> CommandResult:
         options = {} if seconds is None else {"seconds": seconds}
-        return await run_command(self.folder.path, [command, *arguments], stdin, **options)
+        async with self._limiter:
+            return await run_command(self.jobs.folders, [command, *arguments], stdin, **options)
 
     async def _run_on_spec(self, command: str, spec: str, options: Sequence[str]) -> CommandResult:
         """Runs a command on a spec's file, or on its text as standard input."""
         if _is_text(spec):
-            return await self._run(command, [*options, "--", "-"], spec.encode())
+            return await self._run(command, [*options, "--", "-"], _encoded(spec))
         return await self._run(command, [*options, "--", self.folder.relative(spec)])
 
     async def _diagnostics(
@@ -247,14 +259,30 @@ class Tools:
 
         return read_bytes(str(self.folder.path / self.folder.relative(spec)))
 
-    def _write(self, file: str, text: bytes) -> None:
+    def _write_spec(self, file: str, text: bytes) -> None:
+        """Writes a spec. Raises UsageError `bad-option` if it has keys that no spec has, or would replace another file:
+        other programs execute what some JSON files say."""
         from ..core.files.files import write_atomically
+        from ..frontend.schema.schema import root_schema
+        from ..frontend.text.spec_detection import has_keys_of_a_spec, is_spec_file
 
-        write_atomically(self.folder.path / file, text)
+        document, path = json.loads(text), self.folder.path / file
+        unknown = [key for key in document if key not in root_schema()["properties"]]
+        if not has_keys_of_a_spec(document) or unknown:
+            found = f"it has the key {short_name(unknown[0])}" if unknown else "it lacks `layers` or `inputs`"
+            raise UsageError("bad-option", f"only a spec is written to a file, and this is none: {found}", FMT_HELP)
+        if path.exists() and not is_spec_file(str(path)):
+            raise UsageError("bad-option", f"{file!r} is not a spec, so it is not replaced", "name another file")
+        write_atomically(path, text, follows_links=False)
 
 
 def _overrides(changes: Sequence[str], scale: str | None) -> list[str]:
     return [*(f"--set={change}" for change in changes), *([f"--scale={scale}"] if scale is not None else [])]
+
+
+def _encoded(spec: str) -> bytes:
+    """The text of a spec; a lone surrogate is left to the command to report."""
+    return spec.encode(errors="surrogatepass")
 
 
 def _is_text(spec: str) -> bool:
@@ -264,8 +292,6 @@ def _is_text(spec: str) -> bool:
 
 def _page_of_lines(file: Path, offset: int, limit: int) -> Result:
     """A page of a file with one JSON value a line, of which only the page is kept in memory."""
-    import json
-
     with open(file, "rb") as lines:
         items = [json.loads(line) for line in islice(lines, offset, offset + limit)]
         total = offset + len(items) + sum(1 for _ in lines)

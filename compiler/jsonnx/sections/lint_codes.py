@@ -43,6 +43,7 @@ LINT_CODES = (
     "no-validation-data",
     "normalization-momentum",
     "nothing-trains",
+    "partly-used-copies",
     "patience-exceeds-epochs",
     "penalty-strength",
     "penalty-with-adam",

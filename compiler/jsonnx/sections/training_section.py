@@ -199,6 +199,11 @@ class Training(Section):
         "AddLoss may leave it out.",
     )
     target: TargetSection | None = attr(None, doc="How the losses see the targets of a regression.")
+    auxiliary_outputs: tuple[str, ...] = attr(
+        (),
+        doc="Names of layers that are outputs in training and evaluation, with losses and targets, and that the "
+        "compiled model does not have.",
+    )
     loss_weights: Annotated[dict[str, float], DictCodec(NumberCodec())] | None = attr(
         None, doc="Factors of the losses, by output name."
     )

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..core.files.files import write_atomically
+from ..core.invisible_characters import escape_json
 
 Parameter = str | int | float | bool | None
 
@@ -21,9 +22,14 @@ class TrackedRun:
     is_resumed: bool
     step: int
     parameters: Mapping[str, Parameter]
-    """Values of the spec and of the command, by their paths in the spec."""
+    """Values of the spec and of the command, by their paths in the spec. As in the tags, invisible characters are
+    escaped."""
     tags: Mapping[str, str]
     spec_file: Path
+
+    def __post_init__(self) -> None:
+        for name in ("parameters", "tags"):
+            object.__setattr__(self, name, escape_json(dict(getattr(self, name))))
 
     @property
     def name(self) -> str:
@@ -56,4 +62,4 @@ def read_run_key(path: Path) -> dict[str, str]:
 
 
 def write_run_key(path: Path, **key: str) -> None:
-    write_atomically(path, (json.dumps(key, indent=2) + "\n").encode())
+    write_atomically(path, (json.dumps(key, indent=2) + "\n").encode(), follows_links=False)

@@ -7,6 +7,7 @@ from threading import Thread
 from typing import Any
 
 from ..core.diagnostics import UsageError
+from ..core.invisible_characters import escape_json
 from .tracker import RunTracker
 
 
@@ -24,8 +25,9 @@ class TrackerWorker:
         self._thread.start()
 
     def call(self, method: str, *arguments: Any) -> None:
+        """Asks for a method. Trackers show the names of metrics, so their invisible characters are escaped."""
         if not self.error:
-            self._calls.put((method, arguments))
+            self._calls.put((method, tuple(map(escape_json, arguments))))
 
     def close(self) -> None:
         """Ends the thread once all calls are done."""

@@ -161,8 +161,8 @@ def record_changes(path: str) -> None:
     library = ctypes.CDLL(None)
 
     def marking(write_atomically: Callable[..., None]) -> Callable[..., None]:
-        def write(path: str | os.PathLike[str], data: Any) -> None:
-            write_atomically(path, data)
+        def write(path: str | os.PathLike[str], data: Any, **options: bool) -> None:
+            write_atomically(path, data, **options)
             library.fault_mark(os.fsencode(path))
 
         return write

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-SECTIONS = {"A": 20, "B": 33, "C": 14, "D": 14, "J": 10}
+SECTIONS = {"A": 20, "B": 33, "C": 14, "D": 19, "J": 10}
 """Numbers of rows: the text of a spec, its meaning, resources, paths and outputs, the environment."""
 
 
@@ -25,6 +25,8 @@ def _documents(*names: str) -> tuple[str, ...]:
 
 READER = "unit/frontend/test_json_reader.py"
 CLI = "unit/cli/test_cli.py"
+OTHERS = "unit/pipeline/test_folders_of_others.py"
+SERVER = "unit/mcp_server/check_mcp_server.py"
 
 ROWS = {
     # -- A: the text of a spec -------------------------------------------------------------------------------------
@@ -153,6 +155,25 @@ ROWS = {
                 "unit/runtime/test_checkpoint.py::test_two_runs_cannot_share_a_folder")),
     "D14": Row("odd times of files", "the same bytes",
                ("integration/hostile_inputs/test_environment.py::test_times_of_files_do_not_matter",)),
+    "D15": Row("links in a RUN folder", "unwritable-file, nothing written or removed through them",
+               (f"{OTHERS}::test_a_training_writes_through_no_link_of_a_run",
+                f"{OTHERS}::test_a_new_run_in_a_folder_with_links_is_refused",
+                f"{OTHERS}::test_an_evaluation_is_recorded_through_no_link",
+                f"{OTHERS}::test_reports_and_locks_are_written_through_no_link")),
+    "D16": Row("links in a SWEEP folder", "unwritable-file, nothing written or removed through them",
+               (f"{OTHERS}::test_a_sweep_writes_through_no_link",)),
+    "D17": Row("a RUN folder that names a spec or data elsewhere", "unsafe-path without --data-root",
+               (f"{OTHERS}::test_a_recorded_folder_elsewhere_needs_a_data_root",
+                f"{OTHERS}::test_recorded_data_elsewhere_need_a_data_root",
+                f"{OTHERS}::test_a_file_of_the_same_text_that_is_no_spec_does_not_count",
+                f"{OTHERS}::test_the_spec_of_a_run_is_a_name_without_folders")),
+    "D18": Row("a model whose weights are in a file elsewhere", "unsafe-path",
+               (f"{OTHERS}::test_weights_of_a_model_lie_in_its_folder",)),
+    "D19": Row("calls of the server's tools that lead out of its folder", "unsafe-path where the file is opened",
+               ("unit/core/test_boundary.py::test_what_leads_out_is_refused",
+                f"{SERVER}::test_a_run_folder_does_not_lead_out_either",
+                f"{SERVER}::test_a_training_writes_nothing_through_links",
+                f"{SERVER}::test_specs_lead_to_no_file_outside", f"{SERVER}::test_fmt_writes_specs_only")),
     # -- J: environment --------------------------------------------------------------------------------------------
     "J1": Row("a provider that is not there", "an error with the command that installs it",
               ("unit/runtime/test_providers.py::test_a_missing_provider_is_an_error_with_the_command_that_installs_it",

@@ -17,8 +17,8 @@ import pytest
 from jsonnx.core.diagnostics import CompileError, UsageError
 from jsonnx.core.types import BATCH, TensorType
 from jsonnx.data.files.dataset_files import from_file
+from jsonnx.data.samples import unpacked_size
 from jsonnx.data.samples.data_spec import DataSpec, IndexRange
-from jsonnx.data.tables import compressed_files
 from jsonnx.sections.data_section import DataSection
 from safetensors.numpy import save
 
@@ -141,9 +141,36 @@ def test_a_damaged_compressed_file_is_an_error(tmp_path, suffix):
 
 
 def test_a_compressed_bomb_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(compressed_files, "MAX_UNPACKED_TEXT_BYTES", 1 << 20)
+    monkeypatch.setattr(unpacked_size, "MAX_UNPACKED_BYTES", 1 << 20)
     (error,) = errors(tmp_path, gzip.compress(b"1,2,3\n" * 1_000_000), "a.csv.gz")
-    assert (error.code, "1,048,576 bytes" in error.message) == ("too-large", True)
+    assert (error.code, error.file.endswith("a.csv.gz"), "1,048,576 bytes" in error.message) == (
+        "too-large",
+        True,
+        True,
+    )
+
+
+BOMB_ROWS = 1 << 18
+DELTA = {"use_dictionary": False, "column_encoding": {"length": "PLAIN", "width": "PLAIN", "kind": "DELTA_BYTE_ARRAY"}}
+BOMBS = [
+    ("length", np.zeros(BOMB_ROWS), {}),
+    ("kind", ["r" * 1000] * BOMB_ROWS, {}),
+    ("kind", ["r" * 1000] * BOMB_ROWS, DELTA),
+]
+"""Columns of few bytes in a Parquet file that take megabytes in memory, and how they are written."""
+
+
+@pytest.mark.parametrize("memory", ["load", "stream"])
+@pytest.mark.parametrize(("name", "column", "options"), BOMBS)
+def test_a_parquet_bomb_is_refused(tmp_path, monkeypatch, memory, name, column, options):
+    monkeypatch.setattr(unpacked_size, "MAX_UNPACKED_BYTES", 1 << 20)
+    columns = {"length": np.zeros(BOMB_ROWS, np.int8), "width": np.zeros(BOMB_ROWS, np.int8), "kind": ["r"] * BOMB_ROWS}
+    table = pa.table(columns | {name: column})
+    file = io.BytesIO()
+    parquet.write_table(table, file, **options)
+    found = errors(tmp_path, file.getvalue(), "a.parquet", memory=memory)
+    assert {(error.code, error.file.endswith("a.parquet")) for error in found} == {("too-large", True)}
+    assert "unpacks to more than" in found[0].message
 
 
 def test_a_compressed_file_with_the_name_of_another_is_named(tmp_path):

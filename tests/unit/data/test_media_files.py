@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import struct
 import sys
@@ -16,6 +17,7 @@ from jsonnx.core.types import BATCH, Size, TensorType
 from jsonnx.data.files.dataset_files import from_file
 from jsonnx.data.media import image_files, media_files
 from jsonnx.data.samples.data_spec import DataSpec, IndexRange
+from jsonnx.data.samples.sequences import Sequences
 from jsonnx.sections.data_section import DataSection
 
 Image = pytest.importorskip("PIL.Image")
@@ -113,6 +115,21 @@ def test_a_folder_without_classes_is_an_error(tmp_path, files, message, code):
 def test_a_folder_without_samples_is_an_error(tmp_path):
     with pytest.raises(UsageError, match=r"without files that end in \.png"):
         load(write(tmp_path, {"cat/1.txt": "x"}), data_spec(3, 4, 3))
+
+
+def test_colors_for_printing_are_converted_as_pillow_does(tmp_path):
+    content = encoded(image((10, 200, 30, 40), mode="CMYK"), "JPEG")
+    write(tmp_path, {"cat/1.jpg": content, "dog/2.png": encoded(image())})
+    expected = np.asarray(Image.open(io.BytesIO(content)).convert("RGB"))
+    samples = load(tmp_path, data_spec(3, 4, 3))
+    np.testing.assert_array_equal(samples.inputs["photo"][samples.targets["kind"].tolist().index(0)], expected)
+
+
+def test_images_named_one_by_one_are_those_of_a_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(write(tmp_path, ANIMALS))
+    assert len(load("cat/deep/2.JPG", data_spec(3, 4, 3), targets=False)) == 1
+    samples = load("*/*.*p*", data_spec(3, 4, 3))
+    assert sorted(samples.targets["kind"].tolist()) == [0, 1]
 
 
 def test_links_in_a_folder_are_refused(tmp_path):
@@ -224,13 +241,12 @@ def test_images_are_resized_if_the_spec_says_so(tmp_path):
         (encoded(image(), "JPEG")[:300], "bad-data-file", "not a readable image"),
         (b"", "bad-data-file", "not a PNG, JPEG or WebP image"),
         (encoded(image(), "BMP"), "bad-data-file", "not a PNG, JPEG or WebP image"),
-        (encoded(image((0, 0, 0, 0), mode="CMYK"), "JPEG"), "bad-data-file", "colors for printing (CMYK)"),
         (encoded(Image.fromarray(np.zeros((3, 4), np.uint16))), "bad-data-file", "16 bits a channel"),
         (encoded(image(), "WEBP", save_all=True, append_images=[image(0)]), "bad-data-file", "animated: 2 frames"),
         (encoded(image(size=(5, 3))), "data-shape", "the image is 3 x 5 (height x width), wanted 3 x 4"),
         (encoded(image(1, (200, 100), "L")), "too-large", "more than 10,000 pixels"),
     ],
-    ids=range(9),
+    ids=range(8),
 )
 def test_an_image_that_cannot_be_used_is_named(tmp_path, monkeypatch, content, code, part):
     monkeypatch.setattr(image_files, "_TOO_MANY_PIXELS", "the image has more than 10,000 pixels")
@@ -327,6 +343,57 @@ def test_a_recording_that_cannot_be_used_is_named(tmp_path, content, code, part)
     (error,) = errors(folder, data_spec(4), audio={"sampling_rate": 8000})
     assert (error.code, part in error.message) == (code, True), error.message
     assert error.message.startswith("file 'b/2.wav': ")
+
+
+LONG = np.array([-16384, 0, 16384], "<i2").tobytes()
+
+
+@pytest.mark.parametrize("table", ["folder", "names.csv", "names.jsonl", "bytes.parquet"])
+def test_recordings_of_any_length_are_sequences(tmp_path, table):
+    write(tmp_path, {"cat/1.wav": wav(LONG), "dog/2.wav": wav(LONG[:4])})
+    names, kinds, path = ["cat/1.wav", "dog/2.wav"], ["cat", "dog"], tmp_path / table
+    if table == "folder":
+        path = tmp_path
+    elif table == "names.csv":
+        path.write_text("photo,kind\ncat/1.wav,cat\ndog/2.wav,dog\n")
+    elif table == "names.jsonl":
+        rows = [{"photo": name, "kind": kind} for name, kind in zip(names, kinds, strict=True)]
+        path.write_text("\n".join(map(json.dumps, rows)))
+    else:
+        parquet = pytest.importorskip("pyarrow.parquet")
+        contents = [(tmp_path / name).read_bytes() for name in names]
+        parquet.write_table(pytest.importorskip("pyarrow").table({"photo": contents, "kind": kinds}), path)
+    for shape, expected in (
+        ([Size.named("time")], [[-0.5, 0, 0.5], [-0.5, 0, 7]]),
+        ([Size.named("time"), 1], [[[-0.5], [0], [0.5]], [[-0.5], [0], [7]]]),
+    ):
+        samples = load(path, data_spec(*shape, labels=kinds), sequences={"pad_value": 7})
+        sounds = samples.inputs["photo"][np.argsort(samples.targets["kind"])]
+        assert isinstance(sounds, Sequences)
+        assert (sounds.lengths.tolist(), sounds.padded().tolist()) == ([3, 2], expected)
+        assert sounds[1:].padded().tolist() == [row[:2] for row in expected[1:]]
+
+
+@pytest.mark.parametrize(
+    ("content", "section", "code", "part", "help"),
+    [
+        (wav(LONG[:4]), {}, "data-shape", "samples, wanted", '"sequences": {}'),
+        (wav(LONG)[:-2], {"sequences": {}}, "bad-data-file", "file 'b/2.wav': the recording is cut off", "replace"),
+        (wav(LONG, rate=9), {"sequences": {}}, "data-shape", "samples per second, wanted", "one sampling rate"),
+        (float_wav([0, np.nan]), {"sequences": {}}, "not-finite", "file 'b/2.wav': input 'photo' is nan", ""),
+    ],
+    ids=range(4),
+)
+def test_recordings_of_any_length_that_cannot_be_used_are_named(tmp_path, content, section, code, part, help):
+    folder = write(tmp_path, {"a/1.wav": wav(LONG), "b/2.wav": content})
+    (error,) = errors(folder, data_spec(Size.named("time")), **section)
+    assert (error.code, part in error.message, help in (error.help or "")) == (code, True, True), str(error)
+
+
+def test_recordings_of_any_length_agree_in_their_channels(tmp_path):
+    folder = write(tmp_path, {"a/1.wav": wav(LONG), "b/2.wav": wav(LONG + LONG, channels=2)})
+    (error,) = errors(folder, data_spec(Size.named("time"), Size.named("channels")), sequences={})
+    assert (error.code, "have 1 and 2 channels" in error.message) == ("data-shape", True)
 
 
 def test_the_path_of_a_folder_may_be_absolute(tmp_path):

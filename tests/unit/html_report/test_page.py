@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+import subprocess
 import tomllib
 from base64 import b64decode
 from hashlib import sha256
@@ -15,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from jsonnx.core.invisible_characters import escape_invisible
 from jsonnx.html_report.json_values import rounded, script_json
 from jsonnx.html_report.page import LIBRARIES, report_page, waiting_page
 from jsonnx.html_report.pictures import data_url, number_text, pixels, shown_sample, value_range
@@ -49,8 +52,39 @@ def test_hostile_text_stays_in_its_element() -> None:
     harmless = Elements(report_page("title", [{"name": "run"}]))
     assert [tag for tag, _ in page.elements] == [tag for tag, _ in harmless.elements]
     assert page.count("img") == 0
-    assert json.loads(page.scripts[0])["runs"][0]["name"] == HOSTILE
+    assert json.loads(page.scripts[0])["runs"][0]["name"] == escape_invisible(HOSTILE)
     assert "<script>document" not in waiting_page(HOSTILE)
+
+
+FACTS = {"facts": [], "notes": []}
+RUNS_WITH_NAMES_OF_OBJECTS = [
+    FACTS | {"name": "a", "history": {"toString": [1, 2], "__proto__": [3]}, "test": {"constructor": 1}},
+    FACTS | {"name": "b", "history": {"loss": [1]}, "test": {"loss": 2}},
+]
+DRAWN = """
+const fs = require("fs"), vm = require("vm");
+const context = vm.createContext({ ResizeObserver: class {} });
+for (const name of ["dom", "charts", "outputs", "run"]) {
+  vm.runInContext(fs.readFileSync(`${process.argv[1]}/${name}.js`, "utf8"), context);
+}
+context.text = process.argv[2];
+vm.runInContext(`
+  lineChart = (options) => options; table = (title, titles, rows) => rows; section = (id, title, part) => part;
+  Plot = {}; el = () => null; runs = parsed(text);
+  counts = (name) => curveOfFigure(runs, name, false).series.map((line) => line.points.length);
+  drawn = JSON.stringify([counts("toString"), counts("__proto__"), overviewSection(runs)]);`, context);
+console.log(context.drawn);
+"""
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
+def test_metrics_may_be_called_like_properties_of_objects() -> None:
+    assets = str(files("jsonnx.html_report") / "assets")
+    command = ["node", "-e", DRAWN, assets, script_json(RUNS_WITH_NAMES_OF_OBJECTS)]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    expected = [[2, 0, 0, 0], [1, 0, 0, 0]]
+    expected.append([["best", "", ""], ["test constructor", 1, None], ["test loss", None, 2]])
+    assert json.loads(result.stdout) == expected, result.stderr
 
 
 def test_nothing_is_loaded() -> None:
@@ -104,7 +138,7 @@ def test_the_package_has_the_licences_of_the_libraries() -> None:
 def test_json_values() -> None:
     values = {"a": np.array([1.23456789, np.nan]), "b": np.int64(3), "c": [np.inf, np.bool_(True), np.float32(0.1)]}
     assert rounded(values) == {"a": [1.23457, None], "b": 3, "c": [None, True, 0.1]}
-    assert json.loads(script_json({"<&>": HOSTILE})) == {"<&>": HOSTILE}
+    assert json.loads(script_json({"<&>": HOSTILE})) == {"<&>": escape_invisible(HOSTILE)}
     assert not set("<>&") & set(script_json({"<&>": HOSTILE}))
 
 

@@ -7,6 +7,9 @@ import pytest
 from jsonnx.core.diagnostics import CompileError
 from jsonnx.core.types import Size
 from jsonnx.ir import Graph
+from jsonnx.passes.layout import count_transposes
+from jsonnx.pipeline.check.check import check_spec
+from jsonnx.pipeline.compile.graphs import forward_graph
 from support.harness import lower, one_layer, run
 
 WEIGHTS = {
@@ -64,6 +67,30 @@ def test_group_normalization_of_symbolic_sizes_equals_fixed_sizes(layer: dict) -
     np.testing.assert_allclose(run(symbolic, feeds)["layer"], run(fixed, feeds)["layer"], atol=1e-5)
 
 
+@pytest.mark.parametrize(("axis", "shape"), [(-1, (2, 3, 9)), (1, (9, 2, 3)), (-1, (4, 9)), (2, (2, 9, 2, 2))])
+def test_local_response_normalization_divides_by_the_squares_of_near_channels(axis: int, shape: tuple) -> None:
+    arguments = {"depth_radius": 2, "bias": 1.5, "alpha": 0.3, "beta": 0.75, "axis": axis}
+    x = np.random.default_rng(0).normal(size=(2, *shape)).astype(np.float32)
+    expected = x.copy()
+    channels = np.moveaxis(x, axis, 0)
+    for index, result in enumerate(np.moveaxis(expected, axis, 0)):
+        squares = sum(channels[near] ** 2 for near in range(max(0, index - 2), min(9, index + 3)))
+        result /= (1.5 + 0.3 * squares) ** 0.75
+    y = run(lower(one_layer({"type": "LocalResponseNormalization", **arguments}, shape)), {"x0": x})["layer"]
+    np.testing.assert_allclose(y, expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_local_response_normalization_adds_no_transposes_between_convolutions(training: bool) -> None:
+    conv, norm = {"type": "Conv2D", "filters": 6, "kernel_size": 3}, {"type": "LocalResponseNormalization"}
+    image = {"shape": [9, 9, 3]}
+    counts = [
+        count_transposes(forward_graph(check_spec({"inputs": {"x": image}, "layers": layers}), training=training))
+        for layers in ([conv, conv], [conv, norm, conv, norm])
+    ]
+    assert counts[0] == counts[1]
+
+
 def test_dropout_needs_a_mask_in_training_only() -> None:
     typed = one_layer({"type": "Dropout", "rate": 0.25, "noise_shape": [None, 1], "seed": 3}, (4,))
     assert not lower(typed).randoms
@@ -79,6 +106,9 @@ def test_dropout_needs_a_mask_in_training_only() -> None:
         ({"type": "BatchNormalization", "axis": 2}, (5,), "has axis 2, which"),
         ({"type": "LayerNormalization", "axis": []}, (5,), "needs an axis to normalize along"),
         ({"type": "LayerNormalization", "axis": 0}, (5,), "needs a fixed size on axis 0"),
+        ({"type": "LocalResponseNormalization"}, (5,), "needs a sequence, an image or a volume with channels"),
+        ({"type": "LocalResponseNormalization", "axis": 0}, (2, 5), "has axis 0 of .* which is the batch"),
+        ({"type": "LocalResponseNormalization"}, (2, 4097), "normalizes at most 4,096 channels, got 4,097"),
         ({"type": "Normalization", "mean": 1}, (5,), "needs both mean and variance"),
         ({"type": "Normalization", "mean": [1, 2], "variance": [1, 2]}, (5,), r"shape \[2\], the axes .* have \[5\]"),
         ({"type": "Normalization", "mean": [1, 2], "variance": 1}, (2,), r"shape \[2\] and a variance of shape \[\]"),

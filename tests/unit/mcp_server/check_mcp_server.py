@@ -11,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
@@ -20,9 +21,12 @@ from typing import Any
 import anyio
 import pytest
 from jsonnx.core.diagnostics import UsageError
+from jsonnx.core.system.cpu_count import thread_count
 from jsonnx.mcp_server import command_process, tools
+from jsonnx.mcp_server.command_line import CommandFolders
 from jsonnx.mcp_server.command_process import CommandResult, failure_of, run_command
 from jsonnx.mcp_server.paging import MAX_PAGE_CHARACTERS
+from jsonnx.mcp_server.temporary_folder import PREFIX
 from jsonnx.render.reference.llms_page import llms_page
 from mcp.client import Client
 from mcp.client.stdio import StdioServerParameters, stdio_client
@@ -196,8 +200,12 @@ def test_no_path_leads_out_of_the_folder(root: Path) -> None:
             assert (await call.error("fmt", spec=json.dumps(SPEC), output=path))["code"] == "unsafe-path"
             assert (await call.error("train", spec="spec.json", output=path))["code"] == "unsafe-path"
             assert (await call.error("predict", model="runs/a", data="data", output=path))["code"] == "unsafe-path"
-        for path in ("../secret/a.csv", "../secret/*.csv", "linked/*.csv", "data/*.csv", "data", str(secret / "a.csv")):
+        for path in ("../secret/a.csv", str(secret / "a.csv"), "linked/a.csv"):
             assert (await call.error("train", spec="spec.json", data=path))["code"] == "unsafe-path", path
+        for path in ("../secret/*.csv", "linked/*.csv", "data/*.csv", "data", str(secret / "*.csv")):
+            checked = await call.result("train", spec="spec.json", data=path, dry_run=False)
+            assert not checked["started"], path
+            assert "progression" not in json.dumps(checked["diagnostics"])
         named = [("data.train", "../secret/a.csv"), ("data.train", "linked/a.csv"), ("weights", str(secret / "a.csv"))]
         for key, path in named:
             checked = await call.result("train", spec="spec.json", changes=[f"training.{key}={json.dumps(path)}"])
@@ -209,20 +217,217 @@ def test_no_path_leads_out_of_the_folder(root: Path) -> None:
     assert sorted(path.name for path in secret.iterdir()) == ["a.csv", "spec.json"]
 
 
+FORGED = [
+    {"data_folder": "../../../secret"},
+    {"data_folder": "/etc"},
+    {"data_folder": "../../link"},
+    {"data_files": {"validation": "../../../secret/a.csv", "train": "../../../secret/a.csv"}},
+    {"data_files": {"train": "../../../secret/*.csv"}},
+    {"data_files": {"train": "../../linked.csv"}},
+    {"data_files": {"train": "/etc/passwd"}},
+]
+"""What the `execution.json` of a run in `runs/a` may say, so that `evaluate` would read files outside."""
+
+
 def test_a_run_folder_does_not_lead_out_either(root: Path) -> None:
-    run = root / "runs" / "forged"
-    run.mkdir(parents=True)
-    forged = [{"data_folder": "../../../secret", "spec": "spec.json"}, {"data_files": {"train": "/etc/passwd"}}]
+    run, secret = root / "runs" / "a", root.parent / "secret"
+    (secret / "data").mkdir()
+    for name in ("train", "test"):
+        shutil.copy(root / "data" / f"diabetes_{name}.csv", secret / "data")
+    shutil.copy(root / "data" / "diabetes_test.csv", secret / "a.csv")
+    (root / "link").symlink_to(secret)
+    (root / "linked.csv").symlink_to(secret / "a.csv")
 
     async def conversation(call: Caller) -> None:
-        for info in forged:
-            (run / "run.json").write_text(json.dumps(info))
-            assert (await call.error("evaluate", model="runs/forged"))["code"] == "unsafe-path"
-        (run / "run.json").write_text("{}")
-        (run / "model.onnx").symlink_to("/etc/passwd")
-        assert (await call.error("evaluate", model="runs/forged"))["code"] == "unsafe-path"
+        started = await call.result("train", spec="spec.json", output="runs/a", dry_run=False)
+        assert (await call.finished(started["job"]))["state"] == "finished"
+        execution, info = ((run / name).read_text() for name in ("execution.json", "run.json"))
+        shutil.copy(run / "spec.source.json", secret / "spec.json")  # outside, that does not count
+        for forged in FORGED:
+            (run / "execution.json").write_text(json.dumps({**json.loads(execution), **forged}))
+            assert (await call.error("evaluate", model="runs/a"))["code"] == "unsafe-path", forged
+        (run / "execution.json").write_text(execution)
+        (run / "run.json").write_text(json.dumps({**json.loads(info), "spec": "../../../secret/spec.json"}))
+        assert (await call.error("evaluate", model="runs/a"))["code"] == "damaged-file"
+        (run / "run.json").write_text(info)
+        for name in ("run.json", "execution.json", "weights.safetensors", "model.onnx"):
+            shutil.move(run / name, secret / name)
+            (run / name).symlink_to(secret / name)
+            assert (await call.error("evaluate", model="runs/a"))["code"] == "unsafe-path", name
+            (run / name).unlink()
+            shutil.move(secret / name, run / name)
+        assert "mae" in (await call.result("evaluate", model="runs/a"))["figures"]
 
     talk(root, conversation)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_training_writes_nothing_through_links(root: Path) -> None:
+    run, secret = root / "runs" / "a", root.parent / "secret"
+    (secret / "step-000000000001.safetensors").write_text("precious")
+    (secret / "metrics.jsonl").write_text("precious")
+
+    async def conversation(call: Caller) -> None:
+        started = await call.result("train", spec="spec.json", output="runs/a", dry_run=False)
+        assert (await call.finished(started["job"]))["state"] == "finished"
+        before = contents(secret)
+        for name, options in (
+            ("metrics.jsonl", {"resume": True, "changes": ["training.epochs=3"]}),
+            ("checkpoints", {"resume": True, "changes": ["training.epochs=3"]}),
+            ("weights.safetensors", {"force": True}),
+        ):
+            shutil.move(run / name, run / "kept")
+            (run / name).symlink_to(secret if name == "checkpoints" else secret / name)
+            again = await call.result("train", spec="spec.json", output="runs/a", dry_run=False, **options)
+            assert (await call.finished(again["job"]))["state"] == "failed", name
+            assert contents(secret) == before, name
+            (run / name).unlink()
+            shutil.move(run / "kept", run / name)
+        for hidden in (".git", "a/.vscode"):
+            (root / hidden).mkdir(parents=True)
+            again = await call.result("train", spec="spec.json", output=f"{hidden}/run", dry_run=False)
+            assert (await call.finished(again["job"]))["state"] == "failed"
+            assert [*(root / hidden).iterdir()] == []
+
+    talk(root, conversation)
+
+
+def test_specs_lead_to_no_file_outside(root: Path) -> None:
+    secret = root.parent / "secret"
+    (root / "linked").symlink_to(secret)
+    (secret / "words.txt").write_text("hunter2\nhunter3\n")
+    (secret / "w.npz").write_bytes(b"PK")
+    vocabulary = {
+        "inputs": {"t": {"shape": [1], "dtype": "string"}},
+        "layers": [{"type": "StringLookup", "vocabulary": ""}, {"type": "Embedding", "output_dim": 2}],
+    }
+
+    async def conversation(call: Caller) -> None:
+        for folder in ("../secret", "linked", str(secret)):
+            vocabulary["layers"][0]["vocabulary"] = f"{folder}/words.txt"  # type: ignore[index]
+            (root / "words.json").write_text(json.dumps(vocabulary))
+            for spec in ("words.json", json.dumps(vocabulary)):
+                checked = await call.result("validate", spec=spec)
+                assert not checked["valid"]
+                assert "hunter" not in json.dumps(checked)
+            for change in (f'training.data.train="{folder}/*.csv"', f'training.weights="{folder}/w.npz"'):
+                started = await call.result("train", spec="spec.json", changes=[change], dry_run=False)
+                if started["started"]:
+                    assert (await call.finished(started["job"]))["state"] == "failed", change
+        subprocess.run(["git", "init", "-q", str(root.parent)], check=True)
+        for old in ("git:HEAD:secret/spec.json", "git:HEAD:../secret/spec.json"):
+            error = await call.error("diff", old=old, new="spec.json")
+            assert error["code"] in ("git-failed", "unreadable-file", "unsafe-path"), error
+
+    talk(root, conversation)
+
+
+def test_fmt_writes_specs_only(root: Path) -> None:
+    package = {"name": "x", "scripts": {"postinstall": "run"}}
+    (root / "package.json").write_text(json.dumps(package))
+    for folder in (".vscode", "run", "sweep/trials"):
+        (root / folder).mkdir(parents=True)
+    (root / "run" / "run.json").write_text("{}")
+    (root / "sweep" / "sweep.json").write_text("{}")
+    before = contents(root)
+    text = json.dumps(SPEC)
+    tasks = json.dumps({"version": "2.0.0", "tasks": [{"type": "shell", "command": "run"}]})
+    refused = [
+        (tasks, ".vscode/tasks.json", "unsafe-path"),
+        (text, ".vscode/tasks.json", "unsafe-path"),
+        (text, ".tasks.json", "unsafe-path"),
+        (text, "run/execution.json", "unsafe-path"),
+        (text, "sweep/trials/0001.json", "unsafe-path"),
+        (tasks, "tasks.json", "bad-option"),
+        (text, "d2.csv", "bad-option"),
+        (text, "package.json", "bad-option"),
+        (json.dumps({**SPEC, **package}), "settings.json", "bad-option"),
+        ('{"a": 1}', "a.json", "bad-option"),
+        ("{}", "a.json", "bad-option"),
+    ]
+
+    async def conversation(call: Caller) -> None:
+        for spec, output, code in refused:
+            assert (await call.error("fmt", spec=spec, output=output))["code"] == code, output
+        for output in (".vscode/tasks.json", "run/execution.json", "predictions"):
+            error = await call.error("predict", model="run", data="data", output=output)
+            assert error["code"] in ("unsafe-path", "bad-option")
+        assert contents(root) == before
+        await call.result("fmt", spec=text, output="spec.json")
+
+    talk(root, conversation)
+
+
+def test_odd_texts_get_an_answer(root: Path, server: subprocess.Popen[str]) -> None:
+    initialize(server)
+
+    def call(number: int, tool: str, **arguments: Any) -> dict[str, Any]:
+        result: dict[str, Any] = request(server, number, "tools/call", {"name": tool, "arguments": arguments})["result"]
+        return result
+
+    texts = ["Dense\0", "\ud800", "a" * 300_000, "../" * 100_000]
+    for number, text in enumerate(texts):
+        for tool, arguments in {
+            "layers": {"name": text},
+            "explain": {"code": text},
+            "validate": {"spec": text},
+            "summary": {"spec": "spec.json", "changes": [f"name={text}"]},
+            "predict": {"model": text, "data": text},
+            "fmt": {"spec": json.dumps(SPEC), "output": text},
+            "status": {"job": text},
+        }.items():
+            answer = call(100 + number, tool, **arguments)["structuredContent"]["diagnostics"]
+            found = answer["items"] if tool == "validate" and isinstance(answer, dict) else answer
+            assert found[0]["severity"] == "error", (tool, text[:20])
+            assert found[0]["code"] != "system-failure", (tool, text[:20])
+    spec = json.dumps({**SPEC, "name": "\ud800"})
+    assert not call(200, "validate", spec=spec)["structuredContent"]["valid"]
+    assert call(201, "validate", spec="spec.json")["structuredContent"]["valid"]
+
+
+def test_calls_at_once_wait_for_each_other(root: Path) -> None:
+    most = 0
+
+    async def conversation(call: Caller) -> None:
+        async def watch() -> None:
+            nonlocal most
+            while True:
+                lines = (await anyio.run_process(["ps", "-eo", "args", "-ww"])).stdout.decode().splitlines()
+                most = max(most, sum("supervised_command" in line and marker in line for line in lines))
+                await anyio.sleep(0.02)
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(watch)
+            async with anyio.create_task_group() as calls:
+                for _ in range(20):
+                    calls.start_soon(lambda: call.result("validate", spec="spec.json", changes=[f"name={marker}"]))
+            group.cancel_scope.cancel()
+
+    marker = f"n{os.getpid()}"
+    talk(root, conversation)
+    assert 0 < most <= max(2, thread_count())
+
+
+def temporary_folders() -> set[Path]:
+    return {*Path(tempfile.gettempdir()).glob(f"{PREFIX}*")}
+
+
+@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+def test_a_signal_ends_the_server_and_its_files(
+    root: Path, server: subprocess.Popen[str], sent: signal.Signals
+) -> None:
+    before = temporary_folders()
+    initialize(server)
+    (own,) = temporary_folders() - before
+    server.send_signal(sent)  # standard input stays open
+    assert server.wait(10) == (-9 if sent == signal.SIGKILL else 128 + sent)
+    if sent == signal.SIGKILL:
+        assert own.exists()
+        talk(root, lambda call: call.result("status"))  # type: ignore[arg-type, return-value]
+    assert not own.exists()
 
 
 def test_no_module_of_the_served_folder_is_imported(root: Path) -> None:
@@ -375,7 +580,7 @@ def test_long_results_are_cut_into_pages(root: Path) -> None:
 
 def test_a_command_has_limits(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def run(**options: Any) -> CommandResult:
-        return await run_command(root, ["layers", "--format=json"], **options)
+        return await run_command(CommandFolders(root, root), ["layers", "--format=json"], **options)
 
     monkeypatch.setattr(command_process, "MAX_OUTPUT_BYTES", 100)
     with pytest.raises(UsageError, match="too-large"):
@@ -389,7 +594,7 @@ def test_a_command_has_limits(root: Path, monkeypatch: pytest.MonkeyPatch) -> No
 def test_a_cancelled_call_ends_its_process(root: Path) -> None:
     async def run() -> None:
         with anyio.move_on_after(1.5):
-            await run_command(root, ["train", "--output=runs/long", "--", "long.json"])
+            await run_command(CommandFolders(root, root), ["train", "--output=runs/long", "--", "long.json"])
         assert process_ids(root) == []
 
     anyio.run(run)

@@ -14,15 +14,20 @@ from pathlib import Path
 import pytest
 from jsonnx.core.diagnostics import UsageError
 from jsonnx.mcp_server import jobs as jobs_module
-from jsonnx.mcp_server.command_line import command_environment, command_line
+from jsonnx.mcp_server.command_line import MAX_ARGUMENT_BYTES, CommandFolders, command_environment, command_line
 from jsonnx.mcp_server.jobs import Jobs
 from support.commands import SOURCE, jsonnx
+
+
+def folders(path: Path) -> CommandFolders:
+    (path / "temporary").mkdir(exist_ok=True)
+    return CommandFolders(path, path / "temporary")
 
 
 @pytest.fixture
 def jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Jobs]:
     monkeypatch.setenv("PYTHONPATH", str(SOURCE))
-    started = Jobs(tmp_path)
+    started = Jobs(folders(tmp_path))
     yield started
     started.close()
 
@@ -55,7 +60,7 @@ def test_a_command_ends_after_its_parent(tmp_path: Path) -> None:
         f"import subprocess; print(subprocess.Popen({command_line(['validate', '-'])!r}).pid)",
     ]
     line[2] = line[2].replace(repr(str(os.getpid())), "str(__import__('os').getpid())")
-    environment = {**command_environment(), "PYTHONPATH": str(SOURCE)}
+    environment = {**command_environment(folders(tmp_path)), "PYTHONPATH": str(SOURCE)}
     with subprocess.Popen(["sleep", "60"], stdout=subprocess.PIPE) as endless:
         parent = subprocess.run(line, stdin=endless.stdout, capture_output=True, text=True, env=environment, check=True)
         deadline = time.monotonic() + 20
@@ -65,12 +70,28 @@ def test_a_command_ends_after_its_parent(tmp_path: Path) -> None:
     assert time.monotonic() < deadline
 
 
-def test_the_served_folder_is_not_on_the_path_of_modules(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_served_folder_is_not_on_the_path_of_modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert command_line([])[1] == "-P"
     monkeypatch.setenv("PYTHONPATH", f"{os.pathsep}relative{os.pathsep}")
-    assert command_environment()["PYTHONPATH"] == os.path.abspath("relative")
+    assert command_environment(folders(tmp_path))["PYTHONPATH"] == os.path.abspath("relative")
     monkeypatch.setenv("PYTHONPATH", "")
-    assert "PYTHONPATH" not in command_environment()
+    assert "PYTHONPATH" not in command_environment(folders(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("argument", "code"),
+    [("Dense\0", "bad-option"), ("\ud800", "bad-option"), ("é" * MAX_ARGUMENT_BYTES, "too-large")],
+    ids=["NUL", "a lone surrogate", "long"],
+)
+def test_an_argument_that_no_process_can_get_is_an_error(argument: str, code: str) -> None:
+    with pytest.raises(UsageError) as error:
+        command_line(["layers", "--", argument])
+    assert error.value.diagnostic.code == code
+
+
+def test_all_arguments_together_are_limited() -> None:
+    with pytest.raises(UsageError, match="too-large"):
+        command_line(["validate", *["x" * MAX_ARGUMENT_BYTES] * 6])
 
 
 def test_the_command_names_the_extra_that_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -268,8 +268,10 @@ def test_a_run_moved_together_with_its_data_finds_them(project, tmp_path, monkey
     assert evaluate("elsewhere/deeper/run") == metrics
 
 
-def test_a_run_moved_without_its_data_reports_the_missing_file(project, tmp_path):
+def test_a_run_moved_without_its_data_reports_the_missing_file(project, tmp_path, monkeypatch):
     shutil.copytree(project / "run", tmp_path / "a" / "run")
+    assert "--data-root" in cli("evaluate", tmp_path / "a" / "run").stderr
+    monkeypatch.chdir(tmp_path)
     result = cli("evaluate", tmp_path / "a" / "run")
     assert result.exit_code == 2
     assert "unreadable-file" in result.stderr

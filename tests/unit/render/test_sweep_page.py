@@ -70,3 +70,31 @@ def test_a_search_without_a_finished_trial_has_no_charts() -> None:
     text = page([Trial(1, {"width": 8}, "", state=FAILED, told=1, reasons=["none"])])
     assert "<svg" not in text
     assert "At least 10 trials must have finished." in text
+
+
+def labels(text: str) -> dict[str, list[str]]:
+    """The labels of the axes of each chart; those of the metric are first."""
+    charts = [ElementTree.fromstring(chart) for chart in re.findall("<svg.*?</svg>", text, re.DOTALL)]
+    return {chart.attrib["aria-label"]: [item.text or "" for item in chart.iter("text")][:-1] for chart in charts}
+
+
+def test_the_labels_of_an_axis_are_values_that_fit_beside_it() -> None:
+    trials = [finished(number, 14_600.0 * number, width=8 if number < 4 else 64) for number in (1, 2, 4)]
+    metric = ["14,600", "36,500", "58,400"]
+    assert labels(page(trials)) == {
+        "val_loss by trial": [*metric, "1", "2", "4"],
+        "val_loss by width": [*metric, "8", "64"],
+        "val_loss by kind": metric,
+        "val_loss by rate": metric,
+        "val_loss by extra": metric,
+    }
+
+
+def test_equal_values_have_one_label() -> None:
+    found = labels(page([finished(number, 0.6, rate=1e-4) for number in (1, 2)]))
+    assert found["val_loss by rate"] == ["0.6", "0.0001"]
+
+
+def test_values_that_differ_in_late_digits_have_different_labels() -> None:
+    found = labels(page([finished(number, 0.6 + number * 1e-7) for number in (1, 3)]))
+    assert found["val_loss by trial"][:3] == ["0.6000001", "0.6000002", "0.6000003"]

@@ -61,6 +61,7 @@ def test_summary_json_has_the_same_numbers() -> None:
         "parameters": 145,
         "trainable": 145,
         "frozen": False,
+        "training_only": False,
         "multiply_adds": 144,
         "blocks": [],
         "masked_inputs": [],

@@ -9,6 +9,7 @@ from hashlib import file_digest
 from pathlib import Path
 
 from ..diagnostics import Diagnostic
+from .files import open_without_links
 
 CONTENT_DIGEST_KEY, TENSOR_DIGESTS_KEY = "jsonnx.digest", "jsonnx.tensor_digests"
 """The keys of the digests in a file's metadata. Neither value is covered by the digest of the contents.
@@ -28,7 +29,7 @@ MISMATCH_HELP = (
 
 def file_sha256(path: Path) -> str:
     """The SHA-256 of a file, in hexadecimal digits. Raises OSError."""
-    with open(path, "rb") as file:
+    with open(path, "rb", opener=open_without_links) as file:
         return file_digest(file, "sha256").hexdigest()
 
 

@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 from ..diagnostics import UsageError
+from .boundary import OutsideRoot
 
 TEMPORARY_NAME = ".jsonnx-{}.tmp"
+LINK_HELP = "remove the link, or choose another folder: files of runs and sweeps are not written through links"
 
 
 class UnsafePath(ValueError):
@@ -24,12 +26,15 @@ class MissingFile(UsageError):
     """A file that a spec names does not exist."""
 
 
-def write_atomically(path: str | os.PathLike[str], data: bytes | Sequence[Any]) -> None:
+def write_atomically(path: str | os.PathLike[str], data: bytes | Sequence[Any], *, follows_links: bool = True) -> None:
     """Writes a file so that readers see either the old content or the complete new content, even after a crash.
 
-    `data` is the content, or its parts: objects with contiguous memory, such as bytes and arrays of bytes. Raises
-    UsageError `unwritable-file`.
+    `data` is the content, or its parts: objects with contiguous memory, such as bytes and arrays of bytes. A symbolic
+    link is kept, and its target replaced; without `follows_links` it is refused, as in folders that jsonnx writes and
+    that someone else may have made. Raises UsageError `unwritable-file`.
     """
+    if not follows_links:
+        refuse_links([Path(path)])
     target = Path(path)
     parts: Sequence[Any] = [data] if isinstance(data, bytes) else data
     try:
@@ -52,8 +57,39 @@ def write_atomically(path: str | os.PathLike[str], data: bytes | Sequence[Any]) 
             temporary.unlink(missing_ok=True)
             raise
         _sync_folder(target.parent)
+    except OutsideRoot as error:
+        raise error.as_usage_error() from error
     except (OSError, ValueError) as error:
         raise UsageError("unwritable-file", f"cannot write {str(path)!r}: {error_reason(error)}") from error
+
+
+def refuse_links(paths: Iterable[Path]) -> None:
+    """Raises UsageError `unwritable-file` if one of these paths is a symbolic link: what it leads to would be
+    replaced."""
+    for path in paths:
+        if os.path.islink(path):
+            raise UsageError("unwritable-file", f"cannot write {str(path)!r}: it is a symbolic link", LINK_HELP)
+
+
+def open_without_links(path: str, flags: int) -> int:
+    """An opener for `open` that follows no symbolic link and waits for no pipe. Raises OSError, also for what is no
+    regular file."""
+    if os.path.islink(path):
+        raise OSError(errno.ELOOP, "it is a symbolic link")
+    handle = os.open(path, flags | _NO_FOLLOW_FLAG | getattr(os, "O_NONBLOCK", 0), 0o666)
+    try:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise OSError(errno.EINVAL, "it is not a regular file")
+    except OSError:
+        os.close(handle)
+        raise
+    return handle
+
+
+def read_without_links(path: Path) -> bytes:
+    """The content of a file of a run. Raises OSError, also for a symbolic link and for what is no regular file."""
+    with open(path, "rb", opener=open_without_links) as file:
+        return file.read()
 
 
 def refuse_overwrite(inputs: Iterable[Path], outputs: Iterable[Path]) -> None:
@@ -131,6 +167,9 @@ def make_folders(path: Path) -> list[Path]:
             _sync_folder(folder.parent)
         if not path.is_dir():
             raise NotADirectoryError(errno.ENOTDIR, "it is not a folder")
+    except OutsideRoot as error:
+        remove_empty_folders(created)
+        raise error.as_usage_error() from error
     except (OSError, ValueError) as error:
         remove_empty_folders(created)
         raise UsageError("unwritable-file", f"cannot make the folder {str(path)!r}: {error_reason(error)}") from error
@@ -180,6 +219,8 @@ def open_file(path: str | os.PathLike[str]) -> IO[bytes]:
     """Opens a regular file that the user named. Raises UsageError `unreadable-file`."""
     try:
         return _open_regular_file(os.open(path, _READ_FLAGS))
+    except OutsideRoot as error:
+        raise error.as_usage_error() from error
     except (OSError, ValueError) as error:
         raise UsageError("unreadable-file", f"cannot read {os.fspath(path)!r}: {error_reason(error)}") from error
 
@@ -263,6 +304,8 @@ def is_folder_beneath(folder: Path, relative: str) -> bool:
 
 def _path_error(path: Path, error: OSError | ValueError) -> Exception:
     """The error that is raised if a file that a spec names cannot be opened."""
+    if isinstance(error, OutsideRoot):
+        return error.as_usage_error()
     if isinstance(error, UnsafePath):
         return error
     is_missing = isinstance(error, (FileNotFoundError, NotADirectoryError))

@@ -61,6 +61,12 @@ class RunPaths:
         return (self.source_spec, self.expanded_spec, self.spec, self.execution)
 
     @property
+    def written(self) -> tuple[Path, ...]:
+        """All files and folders that a run writes, except checkpoints of steps and files of trackers."""
+        in_checkpoints = (self.checkpoint_folder, self.best_checkpoint, self.checkpoint_manifest)
+        return (*self.results, *in_checkpoints, self.lock, self.lock_owner)
+
+    @property
     def results(self) -> tuple[Path, ...]:
         """All files of a run but its checkpoints and their manifest."""
         return (

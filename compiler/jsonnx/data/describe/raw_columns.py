@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
@@ -15,19 +16,24 @@ from ...core.files.spec_source import NO_SPEC, SpecSource
 from ...core.types import TensorType
 from ..files.data_locations import DataItem
 from ..samples.data_errors import ErrorCollector
+from ..samples.missing_values import MISSING_MARKERS
 from ..tables.array_tables import ArrayTable
+from ..tables.arrow_table import ArrowTable
 from ..tables.csv_table import CsvTable
 from ..tables.data_files import read_table
 from ..tables.data_table import ColumnRequest, DataTable
 from ..tables.folder_table import FolderTable, MediaKind, read_folder
 from ..tables.table_file import TableOptions
 
-MISSING_NUMBERS = frozenset(("", "na", "n/a", "nan", "null", "none", "?", "-"))
+MISSING_NUMBERS = MISSING_MARKERS | {"nan"}
 """Texts, in lower case, that stand for a missing value in a column of numbers."""
 MISSING_TEXTS = frozenset(("", "na", "n/a", "nan", "null", "?"))
 """Texts, in lower case, that stand for a missing value in a column of texts."""
 
-_ANY_NUMBER = ColumnRequest(TensorType("float32", ()))
+UsedColumns = Callable[[Sequence[str]], Collection[str]]
+"""Tells which of the columns of a table are used."""
+
+_ANY_NUMBER = ColumnRequest(TensorType("float32", ()), accepts_missing=True)
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +47,11 @@ class RawColumns:
     columns: Mapping[str, np.ndarray]
     row_count: int
     unreadable: Mapping[str, str]
-    """Why columns have been left out, by name."""
+    """Why columns cannot be read, by name: ends of sentences."""
+    names: tuple[str, ...]
+    """All columns of the first file, also those that are not read."""
+    list_columns: frozenset[str] = frozenset()
+    """The columns with several values in a row, whether they can be read or not."""
     media: MediaKind | None = None
     """The kind of files in a folder; its column of that name has the paths of the files."""
 
@@ -53,13 +63,15 @@ def read_raw_columns(
     takes_text: bool | None = None,
     is_sample: bool = True,
     source: SpecSource = NO_SPEC,
+    used: UsedColumns | None = None,
 ) -> RawColumns:
-    """The columns that all files have, one file below the other.
+    """The columns that all files have, one file below the other. Of a table, `used` tells the columns to read; None
+    stands for all.
 
     `takes_text`: whether a folder is read for its texts, not for its images or recordings; None decides by its files.
     Raises CompileError for a malformed file, UsageError for one that cannot be read.
     """
-    parts = [_read_item(item, options, takes_text, is_sample, source) for item in items]
+    parts = [_read_item(item, options, takes_text, is_sample, source, used) for item in items]
     if len(parts) == 1:
         return parts[0]
     row_count = sum(part.row_count for part in parts)
@@ -73,7 +85,8 @@ def read_raw_columns(
             unreadable[name] = "has rows of different shapes"
         else:
             columns[name] = _concatenate(arrays)
-    return RawColumns(columns, row_count, unreadable, parts[0].media)
+    list_columns = frozenset().union(*(part.list_columns for part in parts))
+    return RawColumns(columns, row_count, unreadable, parts[0].names, list_columns, parts[0].media)
 
 
 def _concatenate(arrays: Sequence[np.ndarray]) -> np.ndarray:
@@ -90,7 +103,12 @@ def _as_texts(array: np.ndarray) -> np.ndarray:
 
 
 def _read_item(
-    item: DataItem, options: TableOptions, takes_text: bool | None, is_sample: bool, source: SpecSource
+    item: DataItem,
+    options: TableOptions,
+    takes_text: bool | None,
+    is_sample: bool,
+    source: SpecSource,
+    used: UsedColumns | None,
 ) -> RawColumns:
     errors = ErrorCollector(item.name, source)
     options = options._replace(memory="load")
@@ -102,9 +120,12 @@ def _read_item(
                     table = _open_folder(item, takes_text, is_sample, errors)
                 else:
                     table = read_table(stack.enter_context(item.open_file()), item.name, errors, options)
+            names = () if table is None else _names_to_read(table, used)
             if isinstance(table, CsvTable):
-                table.load((), table.names, errors)
-            raw = None if errors or table is None else _columns_of(table, options.decimal)
+                table.load((), names, errors)
+            elif isinstance(table, ArrowTable):
+                table.load(names, errors)
+            raw = None if errors or table is None else _columns_of(table, names, options.decimal)
     except OSError as error:
         raise UsageError("unreadable-file", f"cannot read {item.name!r}: {error_reason(error)}") from error
     if errors or raw is None:
@@ -116,45 +137,63 @@ def _open_folder(
     item: DataItem, takes_text: bool | None, is_sample: bool, errors: ErrorCollector
 ) -> FolderTable | None:
     if takes_text is not None:
-        return read_folder(item.folder, item.name, takes_text, is_sample, errors)
+        return read_folder(item.folder, item.name, takes_text, is_sample, errors, item.files)
     try:
-        return read_folder(item.folder, item.name, False, is_sample, errors)
+        return read_folder(item.folder, item.name, False, is_sample, errors, item.files)
     except UsageError as error:
         try:
-            return read_folder(item.folder, item.name, True, is_sample, errors)
+            return read_folder(item.folder, item.name, True, is_sample, errors, item.files)
         except UsageError:
             raise error from None
 
 
-def _columns_of(table: DataTable, decimal: str) -> RawColumns:
-    """The columns of an open table. Raises CompileError if columns have different lengths."""
+def _names_to_read(table: DataTable, used: UsedColumns | None) -> Collection[str]:
+    if used is None or isinstance(table, FolderTable):
+        return dict.fromkeys(table.names)
+    wanted = used(table.names)
+    return [name for name in dict.fromkeys(table.names) if name in wanted]
+
+
+def _columns_of(table: DataTable, names: Collection[str], decimal: str) -> RawColumns:
+    """Columns of an open table. Raises CompileError if they have different lengths."""
     columns: dict[str, np.ndarray] = {}
     unreadable: dict[str, str] = {}
-    for name in table.names:
-        if list(table.names).count(name) > 1:
+    list_columns: set[str] = set()
+    counts = Counter(table.names)
+    for name in names:
+        if counts[name] > 1:
             unreadable[name] = "is the name of several columns"
             continue
         errors = ErrorCollector()
-        column = _column(table, name, decimal, errors)
+        try:
+            column = _column(table, name, decimal, errors)
+        except ValueError:
+            list_columns.add(name)
+            column = _loaded(table, name, errors)
         if column is None or not column.ndim:
-            unreadable[name] = errors.diagnostics[0].message if errors else "has no rows"
+            reason = f"cannot be read: {errors.diagnostics[0].message}" if errors else "has no rows"
+            unreadable[name] = "has lists of texts, or of different lengths" if name in list_columns else reason
         else:
             columns[name] = column
-    counts = {name: len(column) for name, column in columns.items()}
-    row_count = max(counts.values(), default=0)
-    for name, count in counts.items():
+    lengths = {name: len(column) for name, column in columns.items()}
+    row_count = max(lengths.values(), default=0)
+    for name, count in lengths.items():
         if count != row_count:
             unreadable[name] = f"has {count:,} rows, another column {row_count:,}"
             del columns[name]
     if not row_count:
         message = "no column can be read" + "".join(f"; {name!r}: {reason}" for name, reason in unreadable.items())
         raise CompileError([Diagnostic("empty-data", message)])
-    return RawColumns(columns, row_count, unreadable, table.kind if isinstance(table, FolderTable) else None)
+    kind = table.kind if isinstance(table, FolderTable) else None
+    return RawColumns(columns, row_count, unreadable, tuple(counts), frozenset(list_columns), kind)
 
 
 def _column(table: DataTable, name: str, decimal: str, errors: ErrorCollector) -> np.ndarray | None:
-    """The values of a column; None, and perhaps an error, if they cannot be read."""
+    """The values of a column; None, and perhaps an error, if they cannot be read. Raises ValueError for lists in a row
+    of a table of texts or objects."""
     if isinstance(table, FolderTable):
+        return _loaded(table, name, errors)
+    if isinstance(table, ArrowTable) and table.has_numbers(name):
         return _loaded(table, name, errors)
     if isinstance(table, ArrayTable):
         array = _loaded(table, name, errors)
@@ -165,8 +204,6 @@ def _column(table: DataTable, name: str, decimal: str, errors: ErrorCollector) -
     except CompileError as error:
         errors.diagnostics += error.diagnostics
         return None
-    except ValueError:  # lists in a row
-        return _loaded(table, name, errors)
 
 
 def _loaded(table: DataTable, name: str, errors: ErrorCollector) -> np.ndarray | None:
@@ -180,8 +217,11 @@ def recognised(values: Sequence[Any], decimal: str = ".") -> np.ndarray:
 
     A missing integer makes the column one of floating-point numbers.
     """
-    if all(isinstance(value, bool) for value in values):
+    types = {*map(type, values)}
+    if types <= {bool}:
         return np.array(values, bool)
+    if types == {float}:
+        return np.array(values, np.float64)
     numbers = [_number(value, decimal) for value in values]
     if any(number is None for number in numbers) or all(number != number for number in numbers):
         texts = np.empty(len(values), object)

@@ -10,14 +10,18 @@ from typing import Any
 import numpy as np
 
 from ...core.diagnostics import CompileError, quoted_or_list, suggestion
+from ...core.types import TensorType
 from ...sections.columns import EXCLUSION, AssignedColumns, assigned_columns, has_patterns, matching_columns
 from ...sections.data_section import DataSection
 from ..media.mask_files import mask_classes
 from ..media.media_files import MediaReader, is_media
+from ..media.media_names import name_media_files, takes_audio
+from ..rows.sequence_columns import ListTable, recordings_as_sequences, takes_sequences
 from ..samples.data_errors import ErrorCollector
 from ..samples.data_spec import DataSpec
 from ..samples.sample_shapes import reshape_samples, samples_fit
 from ..samples.sample_weights import validate_weights
+from ..samples.sequences import Sequences
 from ..samples.stored_arrays import Samples, StoredArray, stack_columns
 from ..samples.validate_arrays import LocateElement, is_missing, is_text, validate_array, validate_stored
 from ..tables.data_table import ColumnRequest, DataTable
@@ -168,8 +172,11 @@ def _has_mixed_types(
     columns: Sequence[Samples], names: Sequence[str], key: str, data_spec: DataSpec, errors: ErrorCollector
 ) -> bool:
     """Whether columns of numbers and of texts are to be stacked; adds an error for the first one of texts, if so."""
-    objects = [(name, column) for name, column in zip(names, columns, strict=True) if column.dtype.kind in "UO"]
-    texts = [name for name, column in objects if is_text(np.asarray(column))] if len(objects) < len(columns) else []
+    objects = {
+        name: np.asarray(column) for name, column in zip(names, columns, strict=True) if column.dtype.kind in "UO"
+    }
+    texts = [name for name, column in objects.items() if is_text(column[~is_missing(column)])]
+    texts = texts if len(objects) < len(columns) else []
     if not texts:
         return False
     message = f"{data_spec.describe(key)} stacks the column {texts[0]!r}, which holds texts, with columns of numbers"
@@ -192,7 +199,7 @@ def validate_columns(
     errors: ErrorCollector,
     media: MediaReader,
     rows: np.ndarray | None = None,
-) -> Samples | None:
+) -> Samples | Sequences | None:
     """The validated array of an input or a target, from the values in its columns; None, and errors, if they are
     invalid.
 
@@ -219,11 +226,30 @@ def validate_columns(
     return validate_array(array, key, data_spec, errors, locate, len(names))
 
 
+def takes_lists(key: str, names: tuple[str, ...], data_spec: DataSpec, table: DataTable) -> bool:
+    """Whether a column is read as sequences of different lengths, not as names of recordings."""
+    type = data_spec.type_of(key)
+    return takes_sequences(key, names, data_spec, table) and not _has_recordings(table, names[0], type)
+
+
+def _has_recordings(table: DataTable, name: str, type: TensorType) -> bool:
+    """Whether a column has recordings, or names of their files, in place of lists."""
+    if not (isinstance(table, ListTable) and takes_audio(type) and name in table.names):
+        return False
+    first = next(iter(table.lists(name, ErrorCollector()) or ()), None)
+    return isinstance(first, bytes) or (isinstance(first, str) and name_media_files([first], type))
+
+
 def _read_media(
     names: np.ndarray, key: str, data_spec: DataSpec, errors: ErrorCollector, media: MediaReader, locate: LocateElement
-) -> Samples | None:
-    """The array of the images, masks or recordings that an array names or contains."""
+) -> Samples | Sequences | None:
+    """The array, or the sequences, of the images, masks or recordings that an array names or contains."""
     type, title = data_spec.type_of(key), data_spec.describe(key)
+    if media.sequences is not None and media.takes_sequences(names.tolist(), type):
+        recordings = media.read_recordings(names.tolist(), type, title, locate, errors)
+        if recordings is None:
+            return None
+        return recordings_as_sequences(recordings, key, data_spec, media.sequences, locate, errors)
     array = media.read(names.tolist(), type, title, locate, errors, mask_classes(data_spec, key))
     if isinstance(array, StoredArray):
         first = validate_array(array.read(slice(0, 1)), key, data_spec, errors, locate)
@@ -234,16 +260,3 @@ def _read_media(
 def _row_locator(locate: LocateElement, rows: np.ndarray | None) -> LocateElement:
     """Locates the elements of an array that has only some rows of a table."""
     return locate if rows is None else lambda index: locate((int(rows[index[0]]), *index[1:]))
-
-
-def complete_rows(arrays: Mapping[str, Samples], data_spec: DataSpec) -> np.ndarray | None:
-    """The rows without missing values, except in inputs that may have some; None if these are all rows. Raises
-    CompileError for values of a streamed file that cannot be read."""
-    columns = [array for key, array in arrays.items() if array.ndim and key not in data_spec.missing_inputs]
-    if len({len(array) for array in columns}) != 1:
-        return None  # the different numbers of samples are reported later
-    complete = np.ones(len(columns[0]), bool)
-    for array in columns:
-        for start, chunk in array.chunks() if isinstance(array, StoredArray) else [(0, array)]:
-            complete[start : start + len(chunk)] &= ~is_missing(chunk).reshape(len(chunk), -1).any(1)
-    return None if complete.all() else np.flatnonzero(complete)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from math import prod
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -17,8 +17,9 @@ from ...core.files.files import UnsafePath
 from ...core.files.spec_folders import DataFolder
 from ...core.limits import MAX_DATA_FILE_BYTES, MAX_MEDIA_FILE_BYTES
 from ...core.system.cpu_count import thread_count
-from ...core.types import TensorType
-from ...sections.data_section import DEFAULT_AUDIO, DEFAULT_IMAGES, AudioSection, ImagesSection
+from ...core.types import Size, TensorType
+from ...sections.data_section import DEFAULT_AUDIO, DEFAULT_IMAGES, AudioSection, DataSection, ImagesSection
+from ...sections.split_section import SequencesSection
 from ..samples.data_errors import DataLocation, ErrorCollector, MediaError
 from ..samples.memory_limit import streams
 from ..samples.stored_arrays import Samples, StoredArray
@@ -49,6 +50,15 @@ class MediaReader:
     audio: AudioSection = DEFAULT_AUDIO
     memory: str = "auto"
     """Whether samples are decoded once (`load`) or for each batch (`stream`), as in a spec."""
+    sequences: SequencesSection | None = None
+    """The padding of recordings of different lengths; None if they have one length."""
+
+    @staticmethod
+    def of(folder: DataFolder, data: DataSection | None) -> MediaReader:
+        """The reader for the options of a spec."""
+        if data is None:
+            return MediaReader(folder)
+        return MediaReader(folder, data.images, data.audio, data.memory, data.sequences)
 
     def read(
         self,
@@ -94,6 +104,37 @@ class MediaReader:
             _fill(array, range(start + 1, len(items)), lambda index: decode(index, first.shape))
         _add_errors(error_list, items, locate, errors)
         return None if error_list else array
+
+    def takes_sequences(self, items: Sequence[str | bytes], type: TensorType) -> bool:
+        """Whether the files of an input are read as sequences of different lengths."""
+        is_ragged = self.sequences is not None and isinstance(type.shape[1], Size)
+        return is_ragged and isinstance(self._decoder(items[0], type), WavDecoder)
+
+    def read_recordings(
+        self, items: Sequence[str | bytes], type: TensorType, title: str, locate: LocateElement, errors: ErrorCollector
+    ) -> list[np.ndarray] | None:
+        """Recordings of different lengths; None, and errors, if one of them cannot be read."""
+        decoder, error_list = self._decoder(items[0], type), dict[int, MediaError]()
+        recordings: list[Any] = [None] * len(items)
+
+        def decode(index: int) -> None:
+            try:
+                recordings[index] = decoder.decode(self._content(items[index]), None)
+            except MediaError as error:
+                error_list[index] = error
+
+        decode(0)  # the first file decides about the sampling rate
+        _for_each(range(1, len(items)), decode)
+        _add_errors(error_list, items, locate, errors)
+        if error_list:
+            return None
+        shapes = {recording.shape[1:] for recording in recordings}
+        if len(shapes) > 1:
+            counts = " and ".join(str(shape[0]) for shape in sorted(shapes))
+            errors.add("data-shape", f"the recordings of {title} have {counts} channels", help="convert some of them")
+            return None
+        size = sum(recording.nbytes for recording in recordings)
+        return None if _is_too_large(title, f"{len(items):,} recordings", size, errors) else recordings
 
     def decode_again(self, item: str | bytes, decoder: Decoder, shape: tuple[int, ...]) -> np.ndarray:
         """The array of a file that was read before. Raises UsageError if it has changed."""
@@ -169,11 +210,15 @@ def is_media(array: np.ndarray, type: TensorType) -> bool:
 
 def _allocate(count: int, first: np.ndarray, title: str, errors: ErrorCollector) -> np.ndarray | None:
     size = count * prod(first.shape) * first.dtype.itemsize
+    samples = f"{count:,} samples of {list(first.shape)}"
+    return None if _is_too_large(title, samples, size, errors) else np.empty((count, *first.shape), first.dtype)
+
+
+def _is_too_large(title: str, samples: str, size: int, errors: ErrorCollector) -> bool:
+    """Whether the bytes of samples exceed the limit, which is an error."""
     if size > MAX_DATA_FILE_BYTES:
-        message = f"{title} has {count:,} samples of {list(first.shape)}: {size:,} bytes, the limit is "
-        errors.add("too-large", f"{message}{MAX_DATA_FILE_BYTES:,}")
-        return None
-    return np.empty((count, *first.shape), first.dtype)
+        errors.add("too-large", f"{title} has {samples}: {size:,} bytes, the limit is {MAX_DATA_FILE_BYTES:,}")
+    return size > MAX_DATA_FILE_BYTES
 
 
 def _fill(array: np.ndarray, indices: range, decode: Callable[[int], np.ndarray | None]) -> None:

@@ -56,7 +56,9 @@ class WavDecoder:
             return samples
         if not self._section.pad_or_truncate:
             message = f"the recording has {len(samples):,} samples, wanted {length:,}"
-            help = 'fit recordings as they are read: "audio": {"pad_or_truncate": true} in `training.data`'
+            fits_one_length = 'fit recordings as they are read: "audio": {"pad_or_truncate": true} in `training.data`'
+            any_length = 'read recordings of any length with "sequences": {} in `training.data`'
+            help = any_length if self._length is None else fits_one_length
             raise MediaError("data-shape", message, help)
         return np.pad(samples[:length], ((0, max(length - len(samples), 0)), (0, 0)))
 

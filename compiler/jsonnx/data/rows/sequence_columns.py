@@ -53,8 +53,33 @@ def read_sequences(
         parts = _steps_of_arrays(table, key, name, data_spec, errors)
     else:
         raise TypeError("a table without sequences")
-    if parts is None:
-        return None
+    return None if parts is None else _validated(parts, key, data_spec, section, errors)
+
+
+def recordings_as_sequences(
+    recordings: Sequence[np.ndarray],
+    key: str,
+    data_spec: DataSpec,
+    section: SequencesSection,
+    locate: LocateElement,
+    errors: ErrorCollector,
+) -> Sequences | None:
+    """The sequences of the samples of recordings; None, and errors, if these are invalid."""
+    lengths = np.array([len(recording) for recording in recordings], np.int64)
+    ends = np.cumsum(lengths)
+    parts = _Steps(np.concatenate(recordings), lengths, lambda index: locate((_row_of_step(ends, index[0]),)))
+    return _validated(parts, key, data_spec, section, errors)
+
+
+def _row_of_step(ends: np.ndarray, step: int) -> int:
+    """The sequence that a step belongs to."""
+    return int(np.searchsorted(ends, step, side="right"))
+
+
+def _validated(
+    parts: _Steps, key: str, data_spec: DataSpec, section: SequencesSection, errors: ErrorCollector
+) -> Sequences | None:
+    """The sequences of some steps; None, and errors, if these are invalid."""
     own = {key: _step_type(key, data_spec)}
     step_spec = (
         replace(data_spec, inputs={**data_spec.inputs, **own})
@@ -123,7 +148,7 @@ def _steps_of_arrays(
     ends = np.cumsum(lengths)
 
     def locate(index: ElementIndex) -> DataLocation:
-        row = int(np.searchsorted(ends, index[0], side="right"))
+        row = _row_of_step(ends, index[0])
         return sample_location((row, index[0] - int(ends[row] - lengths[row]), *index[1:]))
 
     return _Steps(steps, lengths.astype(np.int64), locate)

@@ -6,12 +6,14 @@ pyarrow has no type hints, so its objects are of type Any.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import IO, Any, NamedTuple
 
 from ...core.files.data_formats import FORMAT_BY_NAME
 from ...core.system.optional_packages import require_package
 from ..samples.mapped_samples import FileMapping
+from ..samples.unpacked_size import require_unpacked_size
+from .parquet_file import ParquetFile
 
 
 class ArrowBlocks(NamedTuple):
@@ -21,8 +23,8 @@ class ArrowBlocks(NamedTuple):
     """The `pa.Schema`."""
     row_counts: list[int]
     """The rows of each block."""
-    read: Callable[[int, str], Any]
-    """Reads a column of a block, as a `pa.Array` or a `pa.ChunkedArray`."""
+    read: Callable[[int, str], Iterable[Any]]
+    """Reads a column of a block, as `pa.Array`s. Raises UnpackedTooLarge."""
     mapping: FileMapping | None = None
     """The mapping that the values of uncompressed record batches lie in."""
 
@@ -38,15 +40,13 @@ class ArrowBlocks(NamedTuple):
 
 def open_parquet_blocks(file: IO[bytes]) -> ArrowBlocks:
     """The row groups of a Parquet file, which stays open."""
-    parquet = require_package("pyarrow.parquet", FORMAT_BY_NAME["parquet"].extra, "reading .parquet files")
-    reader = parquet.ParquetFile(os.fdopen(os.dup(file.fileno()), "rb"))
-    counts = [reader.metadata.row_group(index).num_rows for index in range(reader.num_row_groups)]
+    parquet = ParquetFile(os.fdopen(os.dup(file.fileno()), "rb"))
 
-    def read(block: int, name: str) -> Any:
-        table = reader.read_row_group(block, columns=[name])  # a name also stands for names below it: "a.b"
-        return table.column(table.schema.get_field_index(name))
+    def read(block: int, name: str) -> Iterator[Any]:
+        require_unpacked_size(parquet.min_bytes(name, [block]))
+        return parquet.read(block, name)
 
-    return ArrowBlocks(reader.schema_arrow, counts, read)
+    return ArrowBlocks(parquet.schema, parquet.row_counts, read)
 
 
 def open_ipc_blocks(pa: Any, file: IO[bytes], name: str) -> ArrowBlocks | None:
@@ -60,9 +60,9 @@ def open_ipc_blocks(pa: Any, file: IO[bytes], name: str) -> ArrowBlocks | None:
     reader = pa.ipc.open_file(pa.BufferReader(pa.py_buffer(mapping.buffer)))
     counts = [reader.get_batch(index).num_rows for index in range(reader.num_record_batches)]
 
-    def read(block: int, name: str) -> Any:
+    def read(block: int, name: str) -> list[Any]:
         mapping.require_unchanged()
         batch = reader.get_batch(block)
-        return batch.column(batch.schema.get_field_index(name))
+        return [batch.column(batch.schema.get_field_index(name))]
 
     return ArrowBlocks(reader.schema, counts, read, mapping)

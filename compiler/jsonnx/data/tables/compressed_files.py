@@ -5,14 +5,15 @@ from __future__ import annotations
 import bz2
 import gzip
 import importlib
+import io
 import lzma
 import zlib
 from collections.abc import Callable
 from typing import IO
 
 from ...core.diagnostics import UsageError
-from ...core.limits import MAX_UNPACKED_TEXT_BYTES
 from ..samples.data_errors import ErrorCollector
+from ..samples.unpacked_size import UnpackedTooLarge, require_unpacked_size
 
 _CHUNK_BYTES = 1 << 20
 _SIGNATURES = {b"\x1f\x8b": "gz", b"BZh": "bz2", b"\xfd7zXZ\x00": "xz", b"\x28\xb5\x2f\xfd": "zst"}
@@ -24,25 +25,26 @@ def compression_of(start: bytes) -> str | None:
     return next((suffix for signature, suffix in _SIGNATURES.items() if start.startswith(signature)), None)
 
 
-def decompress(file: IO[bytes], compression: str, errors: ErrorCollector) -> bytes | None:
-    """The content of a compressed file; None, and an error, if it is damaged or too large.
+def decompress(file: IO[bytes], compression: str, errors: ErrorCollector) -> IO[bytes] | None:
+    """The content of a compressed file, in memory; None, and an error, if it is damaged.
 
-    Raises UsageError if this Python cannot decompress it.
+    Raises UnpackedTooLarge, and UsageError if this Python cannot decompress it.
     """
     opened = _OPENERS[compression](file)
-    content = bytearray()
+    content = io.BytesIO()
     try:
         while chunk := opened.read(_CHUNK_BYTES):
-            content += chunk
-            if len(content) > MAX_UNPACKED_TEXT_BYTES:
-                errors.add("too-large", f"it unpacks to more than {MAX_UNPACKED_TEXT_BYTES:,} bytes, the limit")
-                return None
+            content.write(chunk)
+            require_unpacked_size(content.tell())
+    except UnpackedTooLarge:
+        raise
     except Exception as error:
         if not isinstance(error, _DAMAGED_FILE_ERRORS) and type(error).__name__ != "ZstdError":
             raise
         errors.add("bad-data-file", f"not a readable .{compression} file: {error}", help="compress the table again")
         return None
-    return bytes(content)
+    content.seek(0)
+    return content
 
 
 def _open_zst(file: IO[bytes]) -> IO[bytes]:

@@ -11,19 +11,20 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from ...core.diagnostics import CompileError
-from ...core.limits import MAX_CSV_COLUMNS, MAX_CSV_ROW_BYTES
+from ...core.limits import MAX_CSV_COLUMNS, MAX_CSV_FIELD_CHARACTERS, MAX_CSV_ROW_BYTES
 from ..samples.data_errors import MAX_LISTED_LOCATIONS, DataLocation, ErrorCollector
 from .block_table import BlockFile, TextBlock
 from .csv_cells import CsvDialect
 from .csv_parser import MalformedRows, parse_rows
-from .csv_rows import LocatedRows, RowSyntax, complete_rows, count_lines, first_row_end, scan_rows
+from .csv_rows import LocatedRows, PlainRows, RowSyntax, complete_rows, count_lines, first_row_end, scan_rows
 from .text_tables import decode_utf8
 
 SEPARATOR_HELP = 'a separator other than the comma is set in `training.data`, as "separator": ";"'
 COMMENT_HELP = "comment lines are not read, remove them"
 EMPTY_HELP = "write a line with the names of the columns, and below it a row for each sample"
 QUOTE_HELP = "close the quotation mark that opens a field"
-MAX_FIELD_CHARACTERS = csv.field_size_limit()
+MAX_FIELD_BYTES = 4 * MAX_CSV_FIELD_CHARACTERS
+"""Bytes of a field in UTF-8."""
 _EXCEL_SEPARATOR_LINE = re.compile(r'"?sep=.?,?"?', re.IGNORECASE)
 
 
@@ -75,7 +76,7 @@ class CsvFile:
                 column_count = self.header.count_values(0) if self.header.spans else 0
                 start, line, data, plain = start + end, line + count_lines(data[:end]), data[end:], plain[end:]
             scan = scan_rows(plain, self._syntax.separator, column_count)
-            if scan.longest_row > MAX_FIELD_CHARACTERS:
+            if scan.longest_row > MAX_CSV_FIELD_CHARACTERS:
                 self._require_short_fields(LocatedRows(data, line, self._syntax))
             if scan.has_surplus_separators:
                 self._ragged_blocks.add(start)
@@ -89,6 +90,9 @@ class CsvFile:
             data = self._source.read(start, min(start + wanted, size))
             is_last = start + len(data) == size
             rows = self._syntax.plain(data)
+            # the limit of a field ends the search for its closing mark, which would else take memory for many rows
+            if rows.unclosed is not None and len(data) - rows.unclosed > MAX_FIELD_BYTES:
+                raise self._unclosed(data, rows, line)
             plain = rows.text if is_last else complete_rows(rows)
             if plain and (rows.unclosed is None or not is_last):
                 data = data[: len(plain)]
@@ -96,24 +100,24 @@ class CsvFile:
                 if not data.isascii() and decode_utf8(data, errors, line, start) is None:
                     raise CompileError(errors.diagnostics)
                 return data, plain
+            if rows.unclosed is not None and (is_last or wanted > MAX_CSV_ROW_BYTES):
+                raise self._unclosed(data, rows, line)
             if is_last or wanted > MAX_CSV_ROW_BYTES:
-                raise self._endless_row(data, line)
+                reason = f"the row that begins here has more than {MAX_CSV_ROW_BYTES:,} bytes"
+                first_line = LocatedRows(data, line, self._syntax).line(0)
+                raise self._unreadable(reason, first_line, "give each row fewer columns")
             wanted *= 2
 
-    def _endless_row(self, data: bytes, line: int) -> CompileError:
-        """The error for a row that does not end within a block, perhaps since a quotation mark is not closed."""
-        rows, unclosed = LocatedRows(data, line, self._syntax), self._syntax.plain(data).unclosed
-        if unclosed is None:
-            reason = f"the row that begins here has more than {MAX_CSV_ROW_BYTES:,} bytes"
-            return self._unreadable(reason, rows.line(0), "give each row fewer columns")
-        row = rows.row_at(unclosed)
-        if len(data) - unclosed > MAX_FIELD_CHARACTERS:
-            return self._long_field(rows.line(row))
-        return self._unreadable("the file ends within quotation marks", rows.line(row), QUOTE_HELP)
+    def _unclosed(self, data: bytes, rows: PlainRows, first_line: int) -> CompileError:
+        """The error for a quotation mark that is not closed within the limit of a field, or up to the file's end."""
+        line = first_line + count_lines(data, rows.unclosed_row_start())
+        if len(data[rows.unclosed :].decode(errors="replace")) > MAX_CSV_FIELD_CHARACTERS:
+            return self._long_field(line)
+        return self._unreadable("the file ends within quotation marks", line, QUOTE_HELP)
 
     def _require_short_fields(self, rows: LocatedRows) -> None:
         for row in range(len(rows.spans)):
-            if rows.has_long_field(row, MAX_FIELD_CHARACTERS):
+            if rows.has_long_field(row, MAX_CSV_FIELD_CHARACTERS):
                 raise self._long_field(rows.line(row))
 
     # -- errors --------------------------------------------------------------------------------------------------------
@@ -128,7 +132,7 @@ class CsvFile:
         return self._error("bad-data-file", message, DataLocation("", line), help)
 
     def _long_field(self, line: int) -> CompileError:
-        reason = f"a field of the row that begins here has more than {MAX_FIELD_CHARACTERS:,} characters"
+        reason = f"a field of the row that begins here has more than {MAX_CSV_FIELD_CHARACTERS:,} characters"
         return self._unreadable(reason, line, f"{QUOTE_HELP}, or shorten the text")
 
     def _misplaced_quote(self, line: int) -> CompileError:

@@ -18,7 +18,8 @@ import numpy as np
 from ...core.files.data_formats import FORMAT_BY_NAME
 from ...core.limits import MAX_CSV_ROW_BYTES
 from ...core.system.optional_packages import require_package
-from .csv_cells import MISSING_MARKERS, CsvDialect
+from ..samples.missing_values import MISSING_MARKERS
+from .csv_cells import CsvDialect
 
 PURPOSE = "reading tables of separated values"
 FOLDER = "jsonnx://rows/"
@@ -98,7 +99,11 @@ def _parse_wide(
                 with_texts = {*np.flatnonzero(is_text.reshape(-1, column_count).any(0)).tolist()}
                 columns |= dict.fromkeys(with_texts.intersection(numbers))
         if texts:
-            arrays = file.select(*(f"value[{position + 1}]" for position in texts), value=values)
+            if len(texts) > MAX_COLUMNS:  # so many expressions would take DuckDB longer than all values
+                cells = file.select("value", value=f"unnest({values})")[0].reshape(-1, column_count)
+                arrays = [cells[:, position] for position in texts]
+            else:
+                arrays = file.select(*(f"value[{position + 1}]" for position in texts), value=values)
             columns |= zip(texts, map(partial(_with_marked, marks), arrays) if b'"' in rows else arrays, strict=True)
     return len(value_counts), columns
 

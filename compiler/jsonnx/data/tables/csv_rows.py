@@ -26,6 +26,10 @@ class PlainRows(NamedTuple):
     unclosed: int | None
     """The offset of a quotation mark that opens a field and is never closed."""
 
+    def unclosed_row_start(self) -> int:
+        """The offset of the row whose quotation mark is never closed."""
+        return max(self.text.rfind(b"\n", 0, self.unclosed), self.text.rfind(b"\r", 0, self.unclosed)) + 1
+
 
 class RowSyntax:
     """Finds rows in the bytes of a table, which begin with a row."""

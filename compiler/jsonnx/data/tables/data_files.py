@@ -12,6 +12,7 @@ from ...core.files.data_formats import FORMAT_BY_NAME, DataFormat, data_suffix_e
 from ...core.files.file_kinds import SIGNATURE_BYTES, file_kind
 from ...core.limits import MAX_DATA_FILE_BYTES
 from ..samples.data_errors import ErrorCollector
+from ..samples.unpacked_size import UNPACKED_HELP, UnpackedTooLarge
 from .array_tables import DAMAGED_FILE_ERRORS
 from .block_table import is_regular
 from .compressed_files import compression_of, decompress
@@ -36,17 +37,19 @@ def read_table(
         message, help = data_suffix_error(name) or (f"there is no format {suffix!r}", None)
         errors.add("bad-data-file", message, help=help)
         return None
-    if compression is not None:
-        data = decompress(file, compression, errors)
-        if data is None:
-            return None
-        file = io.BytesIO(data)
-    elif format.is_text and _has_foreign_content(file, format.name, errors):
-        return None
     try:
+        if compression is not None:
+            unpacked = decompress(file, compression, errors)
+            if unpacked is None:
+                return None
+            file = unpacked
+        elif format.is_text and _has_foreign_content(file, format.name, errors):
+            return None
         return _reader(format)(TableFile(file, name, format, options, is_streamed, errors))
     except CompileError as error:
         errors.add_all(error.diagnostics)
+    except UnpackedTooLarge as error:
+        errors.add("too-large", str(error), help=UNPACKED_HELP)
     except DAMAGED_FILE_ERRORS as error:
         if format.is_text:
             raise

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Sequence
+import sys
+from array import array as TypedArray
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from json.decoder import JSONDecodeError
 from math import inf, nan
 from typing import Any, NamedTuple
@@ -122,7 +124,7 @@ class JsonTable:
         if type.dtype == "string":
             self._check_kind(name, str, "a text", errors)
         array = _to_array(values) if len(errors.diagnostics) == error_count else None
-        if array is not None and (array.dtype.kind in "fiub" or _all_texts(values)):
+        if array is not None and (array.dtype.kind in "fiub" or _all_texts(values, wanted.accepts_missing)):
             return array
         if array is None and len(errors.diagnostics) == error_count:
             self._check_lengths(name, type, errors)
@@ -218,12 +220,13 @@ def _to_array(values: list[Any]) -> np.ndarray | None:
 
 
 def _with_missing(values: list[Any], type: TensorType) -> list[Any]:
-    """The values with NaN, or the empty string in a column of texts, in place of each null."""
+    """The values with NaN in place of each null; a column of texts stays as it is."""
     present = [value for value in values if value is not None]
-    missing = "" if type.dtype == "string" or (present and _all_texts(present)) else nan
+    if type.dtype == "string" or (present and _all_texts(present)):
+        return values
 
     def filled(value: Any) -> Any:
-        return [filled(item) for item in value] if isinstance(value, list) else missing if value is None else value
+        return [filled(item) for item in value] if isinstance(value, list) else nan if value is None else value
 
     return [filled(value) for value in values]
 
@@ -236,8 +239,13 @@ def _to_float(number: int | float) -> float:
         return inf if number > 0 else -inf
 
 
-def _all_texts(values: Any) -> bool:
-    return all(isinstance(value, str) or (isinstance(value, list) and _all_texts(value)) for value in values)
+def _all_texts(values: Any, accepts_null: bool = False) -> bool:
+    return all(
+        isinstance(value, str)
+        or (isinstance(value, list) and _all_texts(value, accepts_null))
+        or (accepts_null and value is None)
+        for value in values
+    )
 
 
 def _is_number(value: Any) -> bool:
@@ -290,7 +298,9 @@ def _decode(text: str, offset: int) -> tuple[Any, int]:
     except JSONDecodeError as error:
         raise MalformedTable(f"not valid JSON: {_lower_first(error.msg)}", error.pos) from error
     except ValueError as error:
-        raise MalformedTable(str(error), offset) from error
+        is_long = "int_max_str_digits" in str(error)  # Python names its limit and the function that sets it
+        message = f"an integer has more than {sys.get_int_max_str_digits():,} digits" if is_long else str(error)
+        raise MalformedTable(message, offset) from error
     return value, _skip(text, end)
 
 
@@ -356,9 +366,15 @@ def _parse_document(text: str) -> JsonTable:
 
 
 def _parse_lines(text: str, first: FirstRow, names: Sequence[str]) -> JsonTable:
-    rows = []
+    return _rows_table(text, _line_values(text), 'write one object a line, {"a": 1, "b": 2}', first, names)
+
+
+def _line_values(text: str) -> Iterator[tuple[int, Any]]:
+    """The offset and the value of each line that is not empty. Raises MalformedTable."""
     start = 0
-    for line in text.split("\n"):
+    while start < len(text):
+        stop = text.find("\n", start) + 1 or len(text) + 1
+        line = text[start : stop - 1]
         if line.strip():
             offset = _skip(text, start)
             try:
@@ -367,26 +383,36 @@ def _parse_lines(text: str, first: FirstRow, names: Sequence[str]) -> JsonTable:
                 raise MalformedTable(str(error), start + error.offset, error.help) from error
             if end < len(line):
                 raise MalformedTable("there is more text behind the line's first value", start + end)
-            rows.append((offset, value))
-        start += len(line) + 1
-    return _rows_table(text, rows, 'write one object a line, {"a": 1, "b": 2}', first, names)
+            yield offset, value
+        start = stop
 
 
 def _rows_table(
-    text: str, rows: list[tuple[int, Any]], help: str, first: FirstRow = FIRST_ROW, all_names: Sequence[str] = ()
+    text: str,
+    rows: Iterable[tuple[int, Any]],
+    help: str,
+    first: FirstRow = FIRST_ROW,
+    all_names: Sequence[str] = (),
 ) -> JsonTable:
     """The table of objects at these offsets; a key that a row lacks has the value None."""
-    for offset, row in rows:
+    offsets = TypedArray("q")
+    columns: dict[str, list[Any]] = {name: [] for name in all_names}
+    for offset, row in rows:  # an object is kept no longer than until its values are in the columns
         if not isinstance(row, dict):
             raise MalformedTable(f"a row is {_short_json(row)}, not an object", offset, help)
-    names = dict.fromkeys(all_names) or dict.fromkeys(key for _, row in rows for key in row)
-    columns = {name: [row.get(name) for _, row in rows] for name in names}
+        for name, value in row.items():
+            column = columns.setdefault(name, [])
+            column += [None] * (len(offsets) - len(column))
+            column.append(value)
+        offsets.append(offset)
+    for column in columns.values():
+        column += [None] * (len(offsets) - len(column))
 
     def locate(row: int, name: str) -> int:
-        start = rows[row][0]
+        start = offsets[row]
         return next((offset for offset, key, _ in _entries(text, start) if key == name and key), start)
 
-    return JsonTable(text, columns, len(rows), locate, first)
+    return JsonTable(text, columns, len(offsets), locate, first)
 
 
 def _columns_table(text: str, entries: list[tuple[int, str, Any]]) -> JsonTable:

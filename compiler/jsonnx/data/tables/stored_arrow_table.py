@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
+from itertools import chain
 from typing import IO, Any
 
 import numpy as np
@@ -14,9 +15,11 @@ from ...core.system.optional_packages import require_package
 from ..samples.data_errors import DataLocation, ErrorCollector
 from ..samples.mapped_samples import MappedSamples
 from ..samples.stored_arrays import BlockSamples, ConcatenatedSamples, Samples, StoredArray
+from ..samples.unpacked_size import UNPACKED_HELP, UnpackedTooLarge
 from ..samples.validate_arrays import ElementIndex, LocateElement
 from .arrow_blocks import ArrowBlocks, open_ipc_blocks, open_parquet_blocks
-from .arrow_table import ArrowTable, Kind, first_line, malformed_files_refused, open_arrow_file, plain, to_array
+from .arrow_table import ArrowTable, malformed_files_refused, open_arrow_file
+from .arrow_values import first_line, plain, to_array
 from .data_table import ColumnRequest
 from .table_file import TableFile
 
@@ -48,27 +51,26 @@ class StoredArrowTable(ArrowTable):
     def __init__(self, blocks: ArrowBlocks, buffer_samples: int) -> None:
         self._blocks, self._buffer_samples = blocks, buffer_samples
         self._numbers = [number for number, count in enumerate(blocks.row_counts) if count]
-        super().__init__(blocks.schema, sum(blocks.row_counts), self._parts)
+        super().__init__(blocks.schema, sum(blocks.row_counts), self._blocks_of)
 
-    def _parts(self, name: str) -> Iterator[Any]:
-        for number in self._numbers:
-            values = self._blocks.read(number, name)
-            yield from getattr(values, "chunks", [values])
+    def _blocks_of(self, name: str) -> Iterator[Any]:
+        return chain.from_iterable(self._blocks.read(number, name) for number in self._numbers)
+
+    def load(self, names: Iterable[str], errors: ErrorCollector) -> bool:
+        return super().load([name for name in names if name in self._counts and not self.has_numbers(name)], errors)
 
     def column(self, name: str, wanted: ColumnRequest, errors: ErrorCollector) -> Samples | None:
-        if self.names.count(name) == 1 and self._numbers:
-            kind = Kind.of(self._schema.field(self.names.index(name)).type)
-            if kind.error is None and not kind.is_text and not kind.is_binary:
-                try:
-                    return self._stored(name, kind, wanted.accepts_missing, errors)
-                except CompileError as error:
-                    errors.add_all(error.diagnostics)
-                    return None
+        if self._counts[name] == 1 and self._numbers and self.has_numbers(name):
+            try:
+                return self._stored(name, wanted.accepts_missing, errors)
+            except CompileError as error:
+                errors.add_all(error.diagnostics)
+                return None
         return super().column(name, wanted, errors)
 
-    def _stored(self, name: str, kind: Kind, accepts_missing: bool, errors: ErrorCollector) -> StoredArray:
+    def _stored(self, name: str, accepts_missing: bool, errors: ErrorCollector) -> StoredArray:
         """The numbers of a column. Raises CompileError with the errors of the blocks that are read for it."""
-        read = partial(self._read_block, name, kind, accepts_missing, ErrorCollector(errors.file, errors.source))
+        read = partial(self._read_block, name, accepts_missing, ErrorCollector(errors.file, errors.source))
         first = read(self._numbers[0], None)
         mapped = self._mapped_blocks(read, first)
         if mapped is not None:
@@ -93,7 +95,6 @@ class StoredArrowTable(ArrowTable):
     def _read_block(
         self,
         name: str,
-        kind: Kind,
         accepts_missing: bool,
         parent: ErrorCollector,
         number: int,
@@ -107,11 +108,12 @@ class StoredArrowTable(ArrowTable):
         locate = partial(_locate_from, self.element_locator([name]), first_row)
         array = None
         try:
-            values = self._blocks.read(number, name)
-            chunks = [plain(chunk) for chunk in getattr(values, "chunks", [values])]
+            chunks = [plain(chunk) for chunk in self._blocks.read(number, name)]
             values = chunks[0] if len(chunks) == 1 else pa.concat_arrays(chunks)
             values.validate(full=True)  # offsets in a file may point anywhere
-            array = to_array(values, kind, name, errors, locate, accepts_missing)
+            array = to_array(values, name, errors, locate, accepts_missing)
+        except UnpackedTooLarge as error:
+            errors.add("too-large", str(error), help=UNPACKED_HELP)
         except (pa.ArrowException, OSError, ValueError, MemoryError) as error:
             errors.add("bad-data-file", f"the column {name!r} cannot be read: {first_line(error)}")
         if array is not None and sample_shape is not None and array.shape[1:] != sample_shape:

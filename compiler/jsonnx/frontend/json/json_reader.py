@@ -23,6 +23,7 @@ from math import isfinite
 from typing import Any, NoReturn
 
 from ...core.diagnostics import CompileError, Diagnostic, JsonPath, Position, UsageError, path_text
+from ...core.files.boundary import OutsideRoot
 from ...core.files.file_kinds import JSON, SIGNATURE_BYTES, file_kind, kind_error
 from ...core.files.files import error_reason
 from ...core.limits import MAX_NUMBER_CHARACTERS, MAX_STRING_CHARACTERS
@@ -107,6 +108,8 @@ def read_bytes(name: str, limits: Limits = DEFAULT_LIMITS) -> bytes:
     """The bytes of a regular file, or of standard input for `-`. Raises UsageError `unreadable-file`."""
     try:
         return sys.stdin.buffer.read(limits.max_bytes + 1) if name == "-" else _read_regular_file(name, limits)
+    except OutsideRoot as error:
+        raise error.as_usage_error() from error
     except (OSError, ValueError, AttributeError) as error:  # ValueError: NUL in the name; AttributeError: no stdin
         raise UsageError("unreadable-file", f"cannot read {name!r}: {error_reason(error)}") from None
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from ...core.components import Json
 from ...core.diagnostics import Report, quoted_or_list
 from ...layers import LAYERS, Layer
-from ..network import BlockLayer, Call
+from ..network import BlockLayer, Call, auxiliary_output_names
 
 MAX_NAMES_SHOWN = 4
 
@@ -84,6 +84,7 @@ def _needed_names(
     """The inputs and layers that are needed although no call takes their results, or perhaps needed."""
     outputs = list(map(_layer_of, names_in_reference(document.get("outputs"))))
     needed = {*outputs, *map(_layer_of, references.meant_names)} | _names_used_by_invalid_entries(document, calls)
+    needed.update(_layer_of(name) for name in auxiliary_output_names(document) if isinstance(name, str))
     needed |= {call.name for call in calls if _may_add_loss(call, document, report)}
     if not {call.name for call in calls}.intersection(outputs) or "outputs" not in document:
         needed.add(calls[-1].name)

@@ -8,6 +8,7 @@ from functools import cache
 from ...core.components import Component, Json, NullableCodec, Registry, codec_for
 from ...core.limits import MAX_INPUT_AXES, MAX_NAME_CHARACTERS
 from ...layers import ACTIVATIONS, LAYERS
+from ...layers.attention.relative_positions import RELATIVE_POSITIONS
 from ...sections.budget_section import BudgetSection
 from ...sections.lint_section import LINT_KEY, LintSection
 from ...sections.sweep_section import SweepSection
@@ -45,7 +46,10 @@ REUSE_KEYS = ("parameters", "scales", "blocks")
 PARAMETER_KEYS = ("default", "required", "description")
 """Keys of an object that defines a parameter, in canonical order."""
 
-ENTRY_KEYS = ("type", "use", "name", "description", "from", "repeat")
+REPETITION_KEYS = ("if", "repeat", "chain", "carry")
+"""Keys of an entry of `layers` that expansion removes, in canonical order."""
+
+ENTRY_KEYS = ("type", "use", "name", "description", "from", *REPETITION_KEYS)
 """Keys of an entry of `layers` that are not arguments, in canonical order."""
 
 DTYPES = ["float32", "int64", "int32", "uint8", "bool", "string"]
@@ -58,6 +62,7 @@ REGISTRIES: tuple[Registry, ...] = (
     METRICS,
     OPTIMIZERS,
     REGULARIZERS,
+    RELATIVE_POSITIONS,
     SCHEDULES,
     TRACKERS,
 )

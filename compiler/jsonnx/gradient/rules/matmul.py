@@ -16,9 +16,8 @@ def matmul(g: Builder, node: Node, dy: Value):
     """
     a, b = node.inputs
     if b.rank == 2 and a.rank > 2:
-        rows = g.Reshape(a, [-1, a.shape[-1]])
-        da = g.MatMul(dy, transpose_last_axes(g, b))
-        return da, g.MatMul(transpose_last_axes(g, rows), g.Reshape(dy, [-1, dy.shape[-1]]))
+        rows, dy_rows = (g.Reshape(x, g.sizes((-1, x.shape[-1]), x)) for x in (a, dy))
+        return g.MatMul(dy, transpose_last_axes(g, b)), g.MatMul(transpose_last_axes(g, rows), dy_rows)
     return g.MatMul(dy, transpose_last_axes(g, b)), g.MatMul(transpose_last_axes(g, a), dy)
 
 

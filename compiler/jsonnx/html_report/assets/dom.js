@@ -1,5 +1,11 @@
 // Elements of the page. All text from specs and data becomes text nodes and attributes, never HTML.
 
+// JSON values whose objects have no prototype: a metric may be called `constructor`, or be missing in a run.
+function parsed(text) {
+  const withoutPrototype = (value) => (value !== null && typeof value === "object" && !Array.isArray(value) ? Object.setPrototypeOf(value, null) : value);
+  return JSON.parse(text, (key, value) => withoutPrototype(value));
+}
+
 function el(tag, attributes, ...children) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes ?? {})) {

@@ -12,7 +12,7 @@ function followRun(runs) {
       const response = await fetch("values.json", { headers: etag ? { "If-None-Match": etag } : {} });
       if (response.status === 200) {
         etag = response.headers.get("ETag");
-        runs[0] = { ...runs[0], ...(await response.json()) };
+        runs[0] = { ...runs[0], ...parsed(await response.text()) };
         replaceSections(runs);
       }
       isOver = runs[0].state !== "running";

@@ -153,7 +153,7 @@ function outputPart(name, entries, allRuns) {
   const shown = entries.filter(([, output]) => output.rows > 0);
   const runs = shown.map(([run]) => run);
   const outputOf = new Map(shown);
-  const areas = ([, output]) => ({ ...output.scores, ...Object.fromEntries(Object.entries(output.mean_areas ?? {}).map(([key, value]) => [`mean ${key}`, value])) });
+  const areas = ([, output]) => ({ __proto__: null, ...output.scores, ...Object.fromEntries(Object.entries(output.mean_areas ?? {}).map(([key, value]) => [`mean ${key}`, value])) });
   const part = el("div", {}, el("h3", {}, `Output ${name}`),
     el("p", { class: "quiet" }, shown.map(([run, output]) => `${allRuns.length > 1 ? `${run.name}: ` : ""}${numberText(output.rows)} predictions for ${run.evaluated}`).join("; "), "."),
     scoresTable("Scores", shown.map((entry) => [entry[0].name, areas(entry)])));

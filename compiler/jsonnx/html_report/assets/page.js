@@ -41,7 +41,7 @@ function sections(runs) {
 }
 
 function build() {
-  const data = JSON.parse(document.getElementById("data").textContent);
+  const data = parsed(document.getElementById("data").textContent);
   const shown = sections(data.runs);
   const links = shown.map((part) => el("li", {}, el("a", { href: `#${part.id}` }, part.firstChild.textContent)));
   document.getElementById("report").append(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ...core.types import Dim, TensorType, require, shape_text
-from .positions import position_indices
+from ..axes import position_indices
 
 if TYPE_CHECKING:
     from ...ir import Builder, Value

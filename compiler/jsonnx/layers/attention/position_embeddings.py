@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 from ...core.components import attr
 from ...core.types import TensorType, broadcast, require, shape_text
 from ...training.weights.initializers import Initializer
+from ..axes import position_indices
 from ..base import Layer, layer
-from .positions import MAX_WAVELENGTH, WAVELENGTH, check_positions, position_indices, sine_table, start_index
+from .positions import MAX_WAVELENGTH, WAVELENGTH, check_positions, sine_table, start_index
 
 if TYPE_CHECKING:
     from ...ir import Builder, Value

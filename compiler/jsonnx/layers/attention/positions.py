@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...core.components import attr
 from ...core.types import TensorType, broadcast, require, shape_text
+from ..axes import position_indices
 
 if TYPE_CHECKING:
     from ...ir import Builder, Value
@@ -32,17 +33,6 @@ def check_positions(x: TensorType, sequence_axis: int, positions: TensorType | N
     fits = positions.rank in (1, 2) and broadcast(positions.shape, expected) == expected
     message = f"needs positions of shape {shape_text((x.shape[0], x.shape[sequence_axis]))}, got {positions}"
     require(fits, message, "one position for each step of the sequence, or for each step of each sample")
-
-
-def position_indices(g: Builder, x: Value, axis: int, shape: tuple[int, ...] = (-1,), first: int = 0) -> Value:
-    """Emits the int64 positions `first`, `first + 1`, ... along an axis of x; -1 in `shape` stands for their number."""
-    size = x.shape[axis]
-    if isinstance(size, int):  # ONNX' strict inference mistakes the elements of a constant Range for a shape
-        return g.positions(size, "int64", first, shape=shape)
-    count = g.Squeeze(g.Shape(x, start=axis, end=axis + 1), [0])
-    stop = g.Add(count, first) if first else count
-    indices = g.Range(g.const(first, "int64"), stop, g.const(1, "int64"))
-    return g.reshape(indices, tuple(size if length == -1 else length for length in shape))
 
 
 def sine_table(

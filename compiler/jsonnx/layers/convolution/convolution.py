@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 from ...core.components import SpatialSizesCodec, attr
@@ -37,6 +38,8 @@ DILATION_RATE = "Spacing between the input elements that the kernel is applied t
 class ConvLayer(Layer):
     """Base class of layers that slide a kernel over the spatial axes and add a bias per channel."""
 
+    mixes_steps = True
+
     kernel_size: tuple[int, ...]
     strides: tuple[int, ...]
     dilation_rate: tuple[int, ...]
@@ -52,6 +55,12 @@ class ConvLayer(Layer):
     @property
     def windows(self) -> SlidingWindows:
         return SlidingWindows(self.kernel_size, self.strides, self.padding, self.dilation_rate)
+
+    def infer_mask(self, inputs: Sequence[TensorType], masks: Sequence[TensorType | None]) -> TensorType | None:
+        return self.windows.output_mask(masks[0], inputs[0], self.data_format)
+
+    def lower_mask(self, g: Builder, inputs: Sequence[Value], masks: Sequence[Value | None]) -> Value | None:
+        return None if masks[0] is None else self.windows.lower_mask(g, masks[0])
 
     def input_channels(self, x: TensorType) -> int:
         """The number of input channels. Raises ShapeError if the input's rank or dtype does not fit."""

@@ -51,6 +51,13 @@ class Pooling(Layer):
         require_real(x)
         return self.windows.output_type(x, self.data_format, x.shape[channel_axis(x.rank, self.data_format)])
 
+    def infer_mask(self, inputs: Sequence[TensorType], masks: Sequence[TensorType | None]) -> TensorType | None:
+        has_whole_windows = self.padding == "valid"  # the others would have padding in them
+        return self.windows.output_mask(masks[0], inputs[0], self.data_format) if has_whole_windows else None
+
+    def lower_mask(self, g: Builder, inputs: Sequence[Value], masks: Sequence[Value | None]) -> Value | None:
+        return None if masks[0] is None else self.windows.lower_mask(g, masks[0])
+
     def lower(self, g: Builder, x: Value) -> Any:
         def pool(x: Value) -> Value:
             output_type = self.windows.output_type(x.type, "channels_first", x.shape[1])

@@ -7,7 +7,7 @@ from math import sqrt
 from typing import TYPE_CHECKING, Any
 
 from ...core.components import Component, attr
-from ...core.types import Dim, Size, TensorType, broadcast, product, rank_help, require, shape_text
+from ...core.types import Dim, PaddingMask, Size, TensorType, broadcast, product, rank_help, require, shape_text
 from ...training.weights.constraints import Constraint
 from ...training.weights.initializers import Initializer, Ones
 from ...training.weights.regularizers import Regularizer
@@ -103,7 +103,7 @@ class BatchNormalization(Layer):
 
     def infer_mask(self, inputs: Sequence[TensorType], masks: Sequence[TensorType | None]) -> TensorType | None:
         x, mask = inputs[0], masks[0]
-        fits = mask is None or mask.rank == x.rank - 1
+        fits = mask is None or mask.rank == x.rank - 1 or isinstance(mask, PaddingMask)
         require(fits, f"needs a mask over all axes of {x} but the last, got {mask}")
         return mask
 
@@ -128,7 +128,7 @@ class BatchNormalization(Layer):
         order = [*range(steps + 1), axis, *(other for other in range(steps + 1, x.rank) if other != axis)]
         x = g.transpose(x, order)
         if g.training and g.trainable:
-            keep = None if mask is None else g.transpose(g.Unsqueeze(mask, [x.rank - 1]), order)
+            keep = None if mask is None else g.transpose(g.Unsqueeze(mask, [*range(mask.rank, x.rank)]), order)
             axes = [axis for axis in range(x.rank) if not 1 <= axis <= steps + 1]
             moments = centered_moments(g, x, axes, keep)
             y = self._normalize_by_batch(g, moments, gamma, beta, mean, variance, steps)
@@ -372,6 +372,8 @@ class RMSNormalization(Layer):
 
     has_weights = True
     family = "normalization"
+    keeps_padding = True
+
     axis: Axes = attr(-1, doc="Axis or list of axes of the mean, which also give the shape of the scale.")
     epsilon: float = attr(1e-6, doc="Small constant added to the mean.", minimum=0)
 

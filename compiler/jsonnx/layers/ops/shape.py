@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from ...core.components import attr
 from ...core.limits import MAX_LAYER_OUTPUTS
-from ...core.types import BATCH, Dim, Size, TensorType, product, require, shape_text
+from ...core.types import BATCH, Dim, PaddingMask, Size, TensorType, product, require, shape_text
 from ..axes import MIN_SLICE_BOUND, Axes, axes_of, axis_of
+from ..base import padding_mask
 from .base import Operation, as_dtype, operation, promoted_dtype
 
 if TYPE_CHECKING:
@@ -114,6 +115,14 @@ class ExpandDims(Operation):
         sizes = iter(x.shape)
         return x.with_shape(1 if axis in axes else next(sizes) for axis in range(x.rank + len(axes)))
 
+    def infer_mask(self, inputs: Sequence[TensorType], masks: Sequence[TensorType | None]) -> TensorType | None:
+        mask = padding_mask(masks[0])
+        if mask is None:
+            return None
+        rank = inputs[0].rank + len(as_tuple(self.axis))
+        kept = [axis for axis in range(rank) if axis not in new_axes(rank, self.axis)]
+        return PaddingMask.of(mask.shape[1], kept[mask.axis])
+
     def lower(self, g: Builder, x: Value) -> Any:
         return g.Unsqueeze(x, new_axes(x.rank + len(as_tuple(self.axis)), self.axis))
 
@@ -153,6 +162,10 @@ class Permutation(Operation):
 
     def infer(self, x: TensorType) -> TensorType:
         return x.with_shape(x.shape[axis] for axis in self.order(x))
+
+    def infer_mask(self, inputs: Sequence[TensorType], masks: Sequence[TensorType | None]) -> TensorType | None:
+        mask, order = padding_mask(masks[0]), self.order(inputs[0])
+        return None if mask is None or order[0] else PaddingMask.of(mask.shape[1], order.index(mask.axis))
 
     def lower(self, g: Builder, x: Value) -> Any:
         return g.transpose(x, self.order(x.type))

@@ -40,6 +40,8 @@ MAX_FLOAT32 = (2 - 2**-23) * 2.0**127
 class UnaryOp(Operation):
     """Base class of element-wise functions of one tensor."""
 
+    keeps_padding = True
+
     result_dtype: ClassVar[DTypeRule]
     emit: ClassVar[Callable[[Builder, Value], Value]]
 
@@ -169,6 +171,8 @@ register_unary(
 class ActivationOp(Operation):
     """Base class of functions that are also activations."""
 
+    keeps_padding = True
+
     function_type: ClassVar[type[ActivationFunction]]
 
     def _function(self) -> ActivationFunction:
@@ -242,6 +246,8 @@ class Softmax(Operation):
 @operation("cast")
 class Cast(Operation):
     """Converts a tensor to another element type. Floats are truncated to integers; true becomes 1."""
+
+    keeps_padding = True
 
     dtype: DType = attr(doc="Element type of the result.")
 

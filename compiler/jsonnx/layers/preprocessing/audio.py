@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import ceil, log, log2, pi
 from typing import TYPE_CHECKING, Any, Literal
 
 from ...core.components import attr
 from ...core.limits import require_constant_size
-from ...core.types import Dim, TensorType, rank_help, require
+from ...core.types import Dim, PaddingMask, TensorType, rank_help, require
 from ...training.numerics import EPSILON
 from ...training.weights.window_functions import STFT, WINDOW_DOC, Window, require_window_length, window_coefficients
-from ..base import Layer, layer, require_real
+from ..base import Layer, layer, padding_mask, require_real
 from ..convolution.convolution import onnx_kernel
 from ..sliding_window import DATA_FORMAT, PADDING, DataFormat, Padding, SlidingWindows, channel_axis, require_spatial
 from .numerical import float_type
@@ -44,6 +45,8 @@ class STFTSpectrogram(Layer):
     scaling: Literal["density", "spectrum"] | None = attr(
         "density", doc="How to scale the window; null for no scaling."
     )
+    mixes_steps = True
+
     padding: Padding = attr("valid", doc=PADDING)
     expand_dims: bool = attr(False, doc="Whether to keep a separate channel axis, as in images.")
     data_format: DataFormat | None = attr(None, doc=DATA_FORMAT)
@@ -86,6 +89,15 @@ class STFTSpectrogram(Layer):
     @property
     def is_channels_first(self) -> bool:
         return self.data_format == "channels_first"
+
+    def infer_mask(self, inputs: Sequence[TensorType], masks: Sequence[TensorType | None]) -> TensorType | None:
+        mask = self.windows.output_mask(masks[0], inputs[0], self.data_format) if self.padding == "valid" else None
+        if mask is None or not self.is_channels_first:
+            return mask
+        return PaddingMask.of(mask.shape[1], 2)
+
+    def lower_mask(self, g: Builder, inputs: Sequence[Value], masks: Sequence[Value | None]) -> Value | None:
+        return None if masks[0] is None else self.windows.lower_mask(g, masks[0])
 
     def lower(self, g: Builder, x: Value) -> Any:
         output_type = self.infer(x.type)
@@ -144,7 +156,12 @@ class MelSpectrogram(Layer):
     `mag_exp`, are summed with triangular weights per band. Half a transform of padding at both ends reflects the
     signal, repeatedly if it is short. Decibels are `10 * log10(max(power, min_power) / ref_power)`, clipped to `top_db`
     below the batch's maximum.
+
+    Behind a SequenceMask, frames that reach beyond the end of the signal are masked, so that its reflection there has
+    no effect.
     """
+
+    mixes_steps = True
 
     fft_length: int = attr(2048, doc="Size of the transform.", minimum=2)
     sequence_stride: int = attr(512, doc="Number of samples between the starts of frames.", minimum=1)
@@ -198,6 +215,19 @@ class MelSpectrogram(Layer):
             require_constant_size(text, self.frequency_bins, columns)
         return float_type(x).with_shape((x.shape[0], self.num_mel_bins, self.frame_count(x.shape[1])))
 
+    def infer_mask(self, inputs: Sequence[TensorType], masks: Sequence[TensorType | None]) -> TensorType | None:
+        mask = padding_mask(masks[0])
+        return None if mask is None else PaddingMask.of(self.frame_count(mask.shape[1]), 2)
+
+    def lower_mask(self, g: Builder, inputs: Sequence[Value], masks: Sequence[Value | None]) -> Value | None:
+        """Emits whether the last sample of each frame is in the signal."""
+        mask = masks[0]
+        if mask is None:
+            return None
+        ends = g.Add(self.frame_starts(g, inputs[0]), self.fft_length - 1)
+        lengths = g.ReduceSum(g.cast(mask, "int64"), [1], keepdims=1)
+        return g.Less(g.Unsqueeze(ends, [0]), lengths)
+
     def lower(self, g: Builder, x: Value) -> Any:
         output_type = self.infer(x.type)
         power = self.power_spectrum(g, g.cast(x, g.float_dtype))
@@ -224,20 +254,28 @@ class MelSpectrogram(Layer):
 
     def sample_indices(self, g: Builder, x: Value) -> Value:
         """Emits the signal index of every sample of every frame, [frames, fft_length], reflected at the ends."""
-        half, samples = self.fft_length // 2, x.shape[1]
         offsets = g.positions(self.fft_length, "int64")
-        if isinstance(samples, int):
-            frames = self.frame_count(samples)
-            assert isinstance(frames, int)
-            starts: Value = g.positions(frames, "int64", first=-half, step=self.sequence_stride)
-            last: Value = g.const(samples - 1, "int64")
-        else:
-            last = g.Sub(g.Squeeze(g.Shape(x, start=1, end=2), [0]), 1)
-            end = g.Add(last, 2 + half * 2 - self.fft_length - half)
-            starts = g.Range(g.const(-half, "int64"), end, g.const(self.sequence_stride, "int64"))
+        starts, last = self.frame_starts(g, x), self.last_sample(g, x)
         period = g.Max(g.Mul(last, 2), 1)  # a signal shorter than the padding is reflected repeatedly
         phase = g.Mod(g.Add(g.Unsqueeze(starts, [1]), offsets), period)
         return g.Sub(last, g.Abs(g.Sub(last, phase)))
+
+    def last_sample(self, g: Builder, x: Value) -> Value:
+        """Emits the index of the last sample of the signal."""
+        samples = x.shape[1]
+        if isinstance(samples, int):
+            last: Value = g.const(samples - 1, "int64")
+            return last
+        return g.Sub(g.Squeeze(g.Shape(x, start=1, end=2), [0]), 1)
+
+    def frame_starts(self, g: Builder, x: Value) -> Value:
+        """Emits the signal index of the first sample of every frame."""
+        half, frames = self.fft_length // 2, self.frame_count(x.shape[1])
+        if isinstance(frames, int):
+            starts: Value = g.positions(frames, "int64", first=-half, step=self.sequence_stride)
+            return starts
+        end = g.Add(self.last_sample(g, x), 2 + half * 2 - self.fft_length - half)
+        return g.refine(g.Range(g.const(-half, "int64"), end, g.const(self.sequence_stride, "int64")), [frames])
 
     def window_values(self) -> np.ndarray:
         """The window function's values, centered within the transform length."""

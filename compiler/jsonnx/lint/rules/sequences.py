@@ -45,10 +45,11 @@ def embedding_exceeds_vocabulary(network: LintedNetwork) -> Iterator[Finding]:
 def unmasked_padding(network: LintedNetwork) -> Iterator[Finding]:
     training = network.training
     has_sequences = training is not None and training.data is not None and training.data.sequences is not None
-    for call, layer in network.of_kind("Embedding"):
+    for call, _ in network.of_kind("Embedding"):
         found = _vocabulary(network, call)
         is_padded = found is not None and found[0].layer is not None and found[0].layer.type_name == "TextVectorization"
-        if layer.mask_zero or not (is_padded or has_sequences) or network.output_type(call).rank != 3:
+        is_masked = call.name in network.typed.masks.connected.value_masks
+        if is_masked or not (is_padded or has_sequences) or network.output_type(call).rank != 3:
             continue
         following = network.next_layer(call)
         inner: Any = following.layer if following is not None else None
@@ -60,6 +61,11 @@ def unmasked_padding(network: LintedNetwork) -> Iterator[Finding]:
             path = (*call.path, "mask_zero") if network.is_written((*call.path, "mask_zero")) else call.path
             fix = set_key(network, (*call.path, "mask_zero"), True)
             yield Finding(path, message, 'write "mask_zero": true', notes, fix=fix)
+    for output, loss in (network.objective.losses if network.objective and has_sequences else {}).items():
+        if loss.aligns_steps and output not in network.typed.masks.connected.value_masks:
+            message = f"the loss {loss.type_name!r} of {output!r} takes the padding of short sequences for steps"
+            help = 'mask the padding of the input by its first layer: {"type": "SequenceMask"}'
+            yield Finding(network.typed.network.paths[output], message, help)
 
 
 @rule("flattened-sequence")

@@ -93,7 +93,8 @@ def compile_checked(
     types = {name: value.type for name, value in bound.inputs.items()}
     if not thresholds and checked.objective is not None:
         thresholds = spec_thresholds(typed, checked.objective.losses)
-    count = count_parameters(graph)
+    layers = {call.owner for call in typed.network.inference_calls}
+    count = count_parameters(graph, {call.owner for call in typed.network.calls} - layers)
     statistics = {name: target_statistics_of(name, arrays) for name in typed.network.normalized_outputs}
     metadata = model_metadata(typed, document, count, onnxruntime_ops(bound), types, thresholds, statistics)
     model = to_model_writer(bound, name=typed.network.name, metadata=metadata)

@@ -64,10 +64,11 @@ def costed_graph(checked: CheckedSpec) -> Graph:
 
 
 def inference_only(graph: Graph, network: Network) -> Graph:
-    """The graph of a network, canonicalized, without what only training and evaluation use: loss terms, masks, and the
-    nodes and inputs that only those depend on."""
+    """The graph of a network, canonicalized, without what only training and evaluation use: loss terms, masks,
+    auxiliary outputs, and the nodes and inputs that only those depend on."""
     inputs = {name: value for name, value in graph.inputs.items() if name in network.inference_inputs}
-    return canonicalize(replace(graph, inputs=inputs, losses=(), masks={}))
+    outputs = {name: graph.outputs[name] for name in network.inference_outputs}
+    return canonicalize(replace(graph, inputs=inputs, outputs=outputs, losses=(), masks={}))
 
 
 def output_scoring_graph(
@@ -77,10 +78,11 @@ def output_scoring_graph(
 
     Where an output has a mask, the graph computes the mask from the network's inputs. `target_statistics` are mean and
     variance of normalized targets, by output. Raises CompileError if the mask depends on weights, if statistics are
-    missing, or if a layer adds to the loss.
+    missing, if a layer adds to the loss, or for auxiliary outputs.
     """
-    if objective.added_losses:
-        message = f"the loss of {objective.added_losses[0]!r} depends on values that a compiled model does not contain"
+    outside_model = [*objective.added_losses, *typed.network.auxiliary_outputs]
+    if outside_model:
+        message = f"the loss of {outside_model[0]!r} depends on values that a compiled model does not contain"
         raise CompileError([Diagnostic("needs-weights", message, help=NEEDS_RUN_HELP)])
     states = {
         f"{target_name(output)}/{key}": array

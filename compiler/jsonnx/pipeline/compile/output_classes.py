@@ -59,7 +59,7 @@ def output_classes(
     typed = checked.require()
     losses = checked.objective.losses if checked.objective else {}
     classes: dict[str, OutputClasses] = {}
-    for name, type in typed.outputs.items():
+    for name, type in typed.inference_outputs.items():
         units = type.shape[-1] if type.rank == 2 else None
         own = model_thresholds.get(name) if threshold is None else threshold
         labels = typed.network.labels.get(name, UNNAMED_LABELS if own is not None and units == 1 else ())

@@ -15,13 +15,13 @@ from ...data.describe.column_statistics import column_statistics
 from ...data.describe.data_description import BatchArray, DataDescription, DescribedColumn, DescribedPart
 from ...data.describe.data_leaks import find_duplicates, find_leaks
 from ...data.describe.raw_columns import RawColumns, read_raw_columns
+from ...data.files.column_uses import ColumnUses, column_uses
 from ...data.files.data_locations import DataItem, items_of_spec, items_of_user
 from ...data.samples.data_spec import DataSpec
 from ...data.samples.dataset import Dataset
 from ...data.samples.stored_arrays import Samples
 from ...data.tables.folder_table import LABEL
 from ...data.tables.table_file import TableOptions
-from ...sections.columns import SAMPLE_WEIGHT, assigned_columns, weight_columns
 from ...sections.data_section import DATA_PARTS, DataSection
 from ..check.check import CheckedSpec, Spec, check_spec
 from ..check.data_spec import data_spec_of, input_spec
@@ -53,6 +53,7 @@ def describe_data(
     section = training.data if training else None
     description = DataDescription(
         sample_counts={part: len(samples) for part, samples in check.samples.items()},
+        window_counts={part: samples.counts for part, samples in check.samples.items() if samples.counts is not None},
         class_counts=check.class_counts,
         labels=check.labels or checked.network.labels,
         diagnostics=[*checked.diagnostics, *check.diagnostics],
@@ -71,13 +72,10 @@ def describe_data(
 
 @dataclass(frozen=True)
 class _RawPart:
-    """The columns of a part of the data, and what each is used for."""
+    """The columns of a part of the data that are used, and what for."""
 
     raw: RawColumns
-    inputs: Mapping[str, tuple[str, ...]]
-    """The columns of each input."""
-    targets: Mapping[str, tuple[str, ...]]
-    """The columns of each target."""
+    columns: ColumnUses
 
 
 def _read_parts(
@@ -99,7 +97,7 @@ def _read_parts(
             ]
             continue
         if part in parts:
-            result.parts[part] = _described(parts[part], items, section, data_spec)
+            result.parts[part] = _described(parts[part], items)
     return parts
 
 
@@ -114,42 +112,26 @@ def _read_part(
 ) -> _RawPart:
     takes_text = any(type.dtype == "string" for type in data_spec.inputs.values())
     options = TableOptions.of(section, next(iter(data_spec.inputs)))
-    raw = read_raw_columns(items, options, takes_text=takes_text, source=source)
-    assigned: list[dict[str, tuple[str, ...]]] = []
-    folder_columns = (raw.media.column, LABEL) if raw.media is not None else (None, None)
-    pairs = zip(("x", "y"), (data_spec.inputs, data_spec.targets), folder_columns, strict=True)
-    for key, names, folder_column in pairs:
-        columns = assigned_columns(getattr(section, key, None), key, names)
-        if folder_column is not None and len(names) == 1:
-            assigned.append(
-                {name: (folder_column,) if own.path is None else own.names for name, own in columns.items()}
-            )
-        else:
-            assigned.append({name: own.names for name, own in columns.items()})
-    return _RawPart(raw, *assigned)
+    raw = read_raw_columns(
+        items,
+        options,
+        takes_text=takes_text,
+        source=source,
+        used=lambda names: column_uses(section, data_spec, names).roles(),
+    )
+    folder_columns = (raw.media.column, LABEL) if raw.media is not None else None
+    return _RawPart(raw, column_uses(section, data_spec, raw.names, folder_columns))
 
 
-def _described(
-    part: _RawPart, items: Sequence[DataItem], section: DataSection | None, data_spec: DataSpec
-) -> DescribedPart:
-    roles: dict[str, list[str]] = {}
-    weights = weight_columns(getattr(section, SAMPLE_WEIGHT, None), data_spec.sample_weights)
-    for kind, columns in (
-        ("input", part.inputs),
-        ("target", part.targets),
-        ("sample weight of", {output: own.names for output, own in weights.items()}),
-    ):
-        for key, names in columns.items():
-            for name in names:
-                roles.setdefault(name, []).append(f"{kind} {key}")
+def _described(part: _RawPart, items: Sequence[DataItem]) -> DescribedPart:
+    roles, raw = part.columns.roles(), part.raw
     described = [
         DescribedColumn(column_statistics(name, column), tuple(roles.get(name, ())))
-        for name, column in part.raw.columns.items()
+        for name, column in raw.columns.items()
     ]
-    described.sort(key=lambda column: not column.roles)  # the columns that nothing names are last
-    return DescribedPart(
-        tuple(item.name for item in items), part.raw.row_count, tuple(described), dict(part.raw.unreadable)
-    )
+    unused = tuple(name for name in raw.names if name not in roles and name not in raw.columns)
+    files = tuple(item.name for item in items)
+    return DescribedPart(files, raw.row_count, tuple(described), dict(raw.unreadable), unused)
 
 
 # -- duplicates and leaks ----------------------------------------------------------------------------------------------
@@ -169,7 +151,7 @@ def _find_duplicates(check: DataCheck, raw: Mapping[str, _RawPart], result: Data
 
 
 def _input_columns(part: _RawPart) -> dict[str, np.ndarray]:
-    names = [name for columns in part.inputs.values() for name in columns]
+    names = [name for columns in part.columns.inputs.values() for name in columns]
     return {name: part.raw.columns[name] for name in names if name in part.raw.columns}
 
 
@@ -185,7 +167,7 @@ def _find_leaks(
     if objective is None or part is None or part.raw.media is not None:
         return
     samples = check.samples.get("train")
-    for output, names in part.targets.items():
+    for output, names in part.columns.targets.items():
         values = part.raw.columns.get(names[0]) if len(names) == 1 else None
         if values is None or values.size != len(values):
             continue

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO, NamedTuple
 
 from ...core.diagnostics import UsageError, quoted_or_list, suggestion
-from ...core.files.files import MissingFile, UnsafePath, safe_path_parts
+from ...core.files.files import MissingFile, UnsafePath, error_reason, safe_path_parts
 from ...core.limits import MAX_SPEC_BYTES, MAX_VOCABULARY_BYTES
 
 GIT_PREFIX = "git:"
@@ -246,4 +246,4 @@ def _run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[bytes]:
     except subprocess.TimeoutExpired:
         raise UsageError("git-failed", f"git {arguments[0]} took longer than {MAX_SECONDS} seconds") from None
     except (OSError, ValueError) as error:
-        raise UsageError("git-failed", f"git cannot be run: {error}") from error
+        raise UsageError("git-failed", f"git cannot be run: {error_reason(error)}") from error

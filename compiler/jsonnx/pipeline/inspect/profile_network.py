@@ -35,7 +35,8 @@ from ...runtime.session.session import Session, model_file
 from ..check.check import CheckedSpec, check_spec
 from ..check.data_spec import index_limits, input_spec, input_vocabularies
 from ..compile.compile import compile_checked
-from ..run.trained_model import checked_spec_of, require_spec, run_data_files
+from ..run.recorded_data import recorded_data
+from ..run.trained_model import checked_spec_of, require_spec
 from ..run_folder.run_info import read_run_info
 from ..train.run_data import SPEC_FILES, DataFiles
 from ..train.trainer import Trainer
@@ -137,11 +138,11 @@ def _opened_trainer(spec_or_run: str, options: ProfileOptions) -> tuple[PlanTrai
         data_roots=options.data_roots,
         provider_options=options.provider_options,
     ).plan_trainer
-    if not is_run:
+    if not is_run or options.data:
         return trainer, checked, SPEC_FILES
-    spec_file, files = run_data_files(folder, read_run_info(folder))
-    trainer.plan = replace(trainer.plan, source=SpecSource(spec_file, data_roots=trainer.plan.source.data_roots))
-    return trainer, checked, files
+    data = recorded_data(folder, read_run_info(folder), trainer.plan.source.data_roots)
+    trainer.plan = replace(trainer.plan, source=data.source)
+    return trainer, checked, data.files
 
 
 def _timed_steps(trainer: PlanTrainer, samples: Dataset, steps: int) -> StepTimes:

@@ -7,7 +7,6 @@ a training.
 from __future__ import annotations
 
 import errno
-import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -15,12 +14,13 @@ from functools import cached_property
 from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
+from threading import BoundedSemaphore, Thread
 from typing import Any
 
 from ...core.diagnostics import CompileError, UsageError
 from ...core.files.files import error_reason
 from ...core.files.run_layout import RunPaths
+from ...html_report.json_values import script_json
 from ...html_report.page import report_page, waiting_page
 from ..run_folder.run import Run
 from .report_run import described_run, followed_values
@@ -30,6 +30,10 @@ DEFAULT_PORT = 8321
 POLL_SECONDS = 2.0
 """The interval of a page's requests, as in `live.js`."""
 MAX_PATH = 64
+MAX_CONNECTIONS = 16
+"""Connections that are open at once, each of which has a thread; others are closed at once."""
+IDLE_SECONDS = 10.0
+"""The time after which a connection without a request is closed."""
 
 BUSY_PORT_HELP = "choose another one with --port, or any free one with --port 0"
 
@@ -43,6 +47,7 @@ class LiveReport(ThreadingHTTPServer):
     def __init__(self, folder: Path, port: int = DEFAULT_PORT) -> None:
         self.folder = folder
         self.last_request = 0.0
+        self._connections = BoundedSemaphore(MAX_CONNECTIONS)
         try:
             super().__init__((ADDRESS, port), _Handler)
         except (OSError, OverflowError) as error:
@@ -58,6 +63,18 @@ class LiveReport(ThreadingHTTPServer):
     def hosts(self) -> frozenset[str]:
         """The names by which a browser on this machine calls the server; another site's name may lead here, too."""
         return frozenset(f"{name}:{self.server_address[1]}" for name in (ADDRESS, "localhost"))
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        if self._connections.acquire(blocking=False):
+            super().process_request(request, client_address)
+        else:
+            self.shutdown_request(request)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._connections.release()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Ignores errors: a page may be closed while the training goes on."""
@@ -85,6 +102,7 @@ def serving(report: LiveReport) -> Iterator[None]:
 class _Handler(BaseHTTPRequestHandler):
     server: LiveReport
     protocol_version = "HTTP/1.1"
+    timeout = IDLE_SECONDS
 
     def do_GET(self) -> None:
         if self.headers.get("Host") not in self.server.hosts:
@@ -117,7 +135,7 @@ class _Handler(BaseHTTPRequestHandler):
         except (UsageError, CompileError):
             self._send(503, "text/plain", b"the run cannot be read\n")
             return
-        self._send(200, "application/json", json.dumps(values).encode(), etag)
+        self._send(200, "application/json", script_json(values).encode(), etag)
 
     def _send(self, status: int, type: str, content: bytes, etag: str | None = None) -> None:
         self.send_response(status)

@@ -40,17 +40,17 @@ class ReportData:
 
 def read_report_data(run: Run, model: TrainedModel, plan: TrainingPlan, file: str | None) -> ReportData:
     """The samples of a run, or of a file in their place. Raises CompileError, UsageError for a given file."""
-    plan = replace(plan, source=SpecSource(model.spec_file, data_roots=model.data_roots))
     if file is not None:
-        samples = from_file(file, plan.training.data, plan.data_spec, plan.source)
+        source = SpecSource(data_roots=model.data_roots)
+        samples = from_file(file, plan.training.data, plan.data_spec, source)
         return ReportData({file: samples}, file)
     try:
         parts = _parts_of_spec(model, plan)
     except (CompileError, UsageError, FeedError) as error:
         diagnostic = error.diagnostic if isinstance(error, UsageError) else error.diagnostics[0]
-        return ReportData(
-            {}, None, [f"The data of the run cannot be read, so metrics of them are missing: {diagnostic.message}."]
-        )
+        help = f"; {diagnostic.help}" if diagnostic.help and diagnostic.code == "unsafe-path" else ""
+        note = f"The data of the run cannot be read, so metrics of them are missing: {diagnostic.message}{help}."
+        return ReportData({}, None, [note])
     return checked_report_data(run, parts)
 
 
@@ -71,7 +71,7 @@ def checked_report_data(run: Run, parts: Mapping[str, Dataset]) -> ReportData:
 
 
 def _parts_of_spec(model: TrainedModel, plan: TrainingPlan) -> dict[str, Dataset]:
-    data = read_data(plan, model.data_files)
+    data = read_data(replace(plan, source=model.data.source), model.data.files)
     return {} if data is None else data.parts
 
 

@@ -213,7 +213,7 @@ def _outputs(model: TrainedModel, plan: TrainingPlan, samples: Dataset) -> list[
 def _unshown_outputs(model: TrainedModel, shown: Sequence[Mapping[str, Any]]) -> list[str]:
     """A note on each output whose target a prediction cannot be compared with."""
     names = {output["name"] for output in shown}
-    outputs = model.checked.network.outputs
+    outputs = model.checked.network.inference_outputs
     return [
         f"The output {name} has no target with classes or with numbers of its shape, so its predictions are not shown."
         for name in outputs

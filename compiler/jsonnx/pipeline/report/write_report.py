@@ -11,8 +11,9 @@ from ...core.files.files import refuse_overwrite, write_atomically
 from ...core.files.run_layout import RunPaths
 from ...core.files.spec_folders import SpecFolders, expand_user_path
 from ...html_report.page import report_page
+from ..run.recorded_data import recorded_data
 from ..run_folder.run import Run
-from ..train.run_data import file_paths, replaced_files
+from ..train.run_data import file_paths
 from .report_run import DEFAULT_OPTIONS, ReportOptions, run_values
 
 
@@ -23,18 +24,21 @@ def write_report(folders: Sequence[Path], output: Path, options: ReportOptions =
     titles = _titles(folders)
     for run, title in zip(runs, titles, strict=True):
         run["name"] = title
-    write_atomically(output, report_page(f"jsonnx report: {', '.join(titles)}", runs).encode())
+    page = report_page(f"jsonnx report: {', '.join(titles)}", runs)
+    in_run = any(output == RunPaths(folder).report for folder in folders)
+    write_atomically(output, page.encode(), follows_links=not in_run)
     return [f"{run['name']}: {note}" for run in runs for note in run["notes"]]
 
 
 def _input_files(folder: Path, options: ReportOptions) -> list[Path]:
     """The files of a run, its spec's file, and the files that its data were read from. Raises UsageError."""
     run = Run(folder)
-    training = None
+    data_files: list[Path] = []
     with suppress(UsageError, CompileError):  # the report has a note of it or the error
         training = run.checked_spec.require().network.training
-    folders = SpecFolders.of(run.data_folder, options.data_roots)
-    data_files = file_paths(training.data if training else None, folders, replaced_files(folder, run.info))
+        roots = SpecFolders.of(folder, options.data_roots).roots
+        data = recorded_data(folder, run.info, roots)
+        data_files = file_paths(training.data if training else None, data.source.folders, data.files)
     own_files = [path for path in run.paths.results if path != run.paths.report]
     given_files = map(Path, expand_user_path(options.data)) if options.data else []
     return [*own_files, run.data_folder / run.spec_file, *data_files, *given_files]

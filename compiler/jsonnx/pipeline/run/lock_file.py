@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from ...core.diagnostics import CompileError, Diagnostic, Note, UsageError
 from ...core.files.digests import file_sha256
 from ...core.files.files import write_atomically
 from ...core.files.run_layout import WEIGHTS_FILE
-from ...core.files.spec_folders import LOCK_FILE
+from ...core.files.spec_folders import LOCK_FILE, SpecFolders
 from ...core.training_options import TrainingOptions, option_keys, recorded_options
 from ...frontend.json.json_reader import STDIN_NAME, read_file
 from ...frontend.schema.fast_validator import is_valid
@@ -24,6 +24,7 @@ from ...render.schemas.run_schema import lock_schema
 from ...runtime.providers.provider_options import parse_assignments
 from ..run_folder.run import Run
 from ..run_folder.run_info import FINISHED, RunInfo
+from .recorded_data import recorded_folder
 from .run_differences import environment_differences, input_differences
 
 LOCK_FORMAT = 1
@@ -97,17 +98,18 @@ def read_lock(spec_file: str | None) -> LockedRun:
     return LockedRun(path, name, entries[name])
 
 
-def write_lock(run: Run) -> Path:
+def write_lock(run: Run, data_roots: Iterable[str] = ()) -> Path:
     """Writes the entry of a finished run's spec to the lock file beside the spec. Returns the path of the lock file.
 
-    Raises UsageError `not-lockable` for a run that is not finished or does not record what is needed.
+    Raises UsageError `not-lockable` for a run that is not finished or does not record what is needed, `unsafe-path` if
+    the run names a folder elsewhere, which is none of `data_roots`.
     """
     values = locked_values(run)
-    path = run.data_folder / LOCK_FILE
+    path = recorded_folder(run.folder, run.info, SpecFolders.of(run.folder, data_roots).roots) / LOCK_FILE
     entries = _read_entries(path) if os.path.exists(path) else {}
     entries[run.spec_file] = values
     document = {"format": LOCK_FORMAT, "specs": dict(sorted(entries.items()))}
-    write_atomically(path, (json.dumps(document, indent=2) + "\n").encode())
+    write_atomically(path, (json.dumps(document, indent=2) + "\n").encode(), follows_links=False)
     return path
 
 

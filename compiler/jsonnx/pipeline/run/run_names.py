@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ...core.diagnostics import CompileError, UsageError
+from ...core.files.files import refuse_links
 from ...core.natural_order import natural_key
 from ...frontend.json.json_reader import STDIN_NAME
 from ..check.check import CheckedSpec
@@ -27,7 +28,7 @@ def default_run_folder(checked: CheckedSpec, resume: bool, force: bool, parent: 
     """The folder of a new run, named after the spec's file, with a number if the name is taken.
 
     With `resume`, the folder of the spec's newest run that has not finished, or else of its newest run. With `force`,
-    the folder without a number.
+    the folder without a number. Raises UsageError `unwritable-file` if that is a symbolic link.
     """
     file = checked.source.file
     base = Path(file).stem if file and file != STDIN_NAME else checked.network.name
@@ -38,7 +39,9 @@ def default_run_folder(checked: CheckedSpec, resume: bool, force: bool, parent: 
         if runs:
             return DefaultFolder((unfinished or [runs[0][0]])[0], True)
     number = max(folders, default=0) + 1
-    return DefaultFolder(parent / (base if number == 1 or force else f"{base}-{number}"), False)
+    path = parent / (base if number == 1 or force else f"{base}-{number}")
+    refuse_links([path])
+    return DefaultFolder(path, False)
 
 
 def _runs_of(parent: Path, checked: CheckedSpec) -> list[tuple[Path, RunInfo]]:

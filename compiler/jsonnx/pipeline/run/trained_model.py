@@ -7,23 +7,23 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from io import BytesIO
+from functools import cached_property
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
 from ...analysis.shape_inference import TypedNetwork
 from ...backend import target_statistics_from, thresholds_from, to_model_proto
 from ...core.diagnostics import CompileError, Diagnostic, UsageError
-from ...core.files.files import display_path, refuse_overwrite, write_atomically
-from ...core.files.run_layout import SPEC_FILE, RunPaths
-from ...core.files.spec_folders import SpecFolders, expand_user_path
+from ...core.files.files import refuse_overwrite, write_atomically
+from ...core.files.run_layout import RunPaths
+from ...core.files.spec_folders import existing_folders, expand_user_path
 from ...core.files.spec_source import SpecSource
 from ...core.limits import MAX_DATA_FILE_BYTES
 from ...core.metric_values import MetricValue
 from ...core.types import Size
-from ...data.files.data_locations import item_of_stream, items_of_user
+from ...data.files.data_locations import item_of_bytes, items_of_user
 from ...data.files.dataset_files import from_file, inputs_from
 from ...data.samples.dataset import Dataset
 from ...frontend.json.json_reader import STDIN_NAME, read_text
@@ -38,19 +38,14 @@ from ..check.data_spec import input_spec
 from ..compile.graphs import output_scoring_graph
 from ..compile.output_classes import output_classes
 from ..compile.target_forms import plan_for_target
-from ..run_folder.run_info import path_from, read_run_info, write_evaluation
+from ..run_folder.run_info import RunInfo, path_from, read_run_info, write_evaluation
 from ..train.decision import with_thresholds
+from ..train.left_out_notes import left_out_notes
 from ..train.plan_training import plan_training
-from ..train.run_data import (
-    SPEC_FILES,
-    DataFiles,
-    part_of_spec,
-    read_part,
-    read_split,
-    replaced_files,
-    split_off_validation,
-)
+from ..train.run_data import part_of_spec, read_part, read_split, split_off_validation
 from .prediction_files import Predictions, prediction_writer
+from .recorded_data import RecordedData, recorded_data
+from .run_warnings import Warn, no_warning
 
 NO_EVALUATION_DATA = "the spec names neither test nor validation data, and has no `validation_split`"
 
@@ -82,19 +77,17 @@ class PredictOptions:
 class TrainedModel:
     """A trained model with the spec that it was compiled from.
 
-    A model from a RUN folder also has the `folder` and the `spec_file`, to whose folder relative data paths refer.
+    A model from a RUN folder also has the `folder` and what its files record.
     """
 
     session: Session
     checked: CheckedSpec
     folder: Path | None = None
-    spec_file: str | None = None
+    run_info: RunInfo | None = None
     verify: bool = True
     """Whether the weight file must match the digests that it records."""
     data_roots: tuple[Path, ...] = ()
     """Further folders whose files the spec may name as data."""
-    data_files: DataFiles = SPEC_FILES
-    """The files that replaced the spec's when the run was trained."""
     path: Path | None = None
     """The RUN folder or the model file that was opened."""
 
@@ -110,7 +103,7 @@ class TrainedModel:
 
         `data_roots` are folders whose files the spec may name, besides its own. Raises UsageError, CompileError.
         """
-        roots = SpecFolders.of(path, data_roots).roots
+        roots = existing_folders(data_roots)
         run_info = read_run_info(path) if os.path.isdir(path) else None
         model = path if run_info is None else RunPaths(path).model
         if run_info is not None and not model.exists():
@@ -122,8 +115,14 @@ class TrainedModel:
         checked = with_thresholds(checked, thresholds_from(session.metadata))
         if run_info is None:
             return TrainedModel(session, checked, verify=verify, data_roots=roots, path=path)
-        spec_file, data_files = run_data_files(path, run_info)
-        return TrainedModel(session, checked, path, spec_file, verify, roots, data_files, path)
+        return TrainedModel(session, checked, path, run_info, verify, roots, path)
+
+    @cached_property
+    def data(self) -> RecordedData:
+        """The source of the run's data; without a run, the current folder. Raises UsageError `unsafe-path`."""
+        if self.folder is None or self.run_info is None:
+            return RecordedData(SpecSource(data_roots=self.data_roots))
+        return recorded_data(self.folder, self.run_info, self.data_roots)
 
     def figure_labels(self) -> dict[str, list[Sequence[str]]]:
         """The labels along the axes of the metrics that are lists, by the reported name."""
@@ -134,13 +133,13 @@ class TrainedModel:
             name: reported.metric.axis_labels(labels.get(reported.output, ())) for name, reported in metrics.items()
         }
 
-    def evaluate(self, data: str | None) -> dict[str, MetricValue]:
+    def evaluate(self, data: str | None, warn: Warn = no_warning) -> dict[str, MetricValue]:
         """Loss and metrics on a file, or else on the spec's test data, or else on its validation data.
 
         Without a RUN folder the loss lacks the penalties on weights, which a model does not contain. With one, the
-        metrics are written to its `run.json`.
+        metrics are written to its `run.json`. `warn` is called with notes about samples that are left out.
         """
-        metrics = self._evaluate(data)
+        metrics = self._evaluate(data, warn)
         if self.folder is not None:
             self._record(self.folder, data, metrics)
         return metrics
@@ -153,11 +152,11 @@ class TrainedModel:
         with suppress(UsageError, CompileError):
             write_evaluation(folder, name, metrics)
 
-    def _evaluate(self, data: str | None) -> dict[str, MetricValue]:
-        training_plan = replace(
-            plan_training(self.checked), source=SpecSource(self.spec_file, data_roots=self.data_roots)
-        )
+    def _evaluate(self, data: str | None, warn: Warn) -> dict[str, MetricValue]:
+        source = self.data.source if data is None else SpecSource(data_roots=self.data_roots)
+        training_plan = replace(plan_training(self.checked), source=source)
         samples = self._evaluation_samples(training_plan, data)
+        _tell_left_out(samples, warn)
         if self.folder is not None:
             provider = self.session.provider
             trainer = PlanTrainer(plan_for_target(training_plan, provider.name), provider)
@@ -188,10 +187,12 @@ class TrainedModel:
         print_text: Callable[[str], None],
         options: PredictOptions = PredictOptions(),
         on_progress: Callable[[int, int], None] = lambda done, count: None,
+        warn: Warn = no_warning,
     ) -> None:
         """Writes the predictions for a data file (`-`: standard input) in the format of the suffix of `output`.
 
-        If `output` is None, prints csv. `on_progress` is called with the numbers of samples done and of all samples.
+        If `output` is None, prints csv. `on_progress` is called with the numbers of samples done and of all samples,
+        `warn` with notes about series and windows without a prediction.
         """
         write = prediction_writer(output)
         run_files = self.folder.iterdir() if self.folder else []
@@ -199,7 +200,8 @@ class TrainedModel:
         refuse_overwrite([*data_files, *run_files], [Path(output)] if output else [])
         classes = output_classes(self.checked, options.threshold, thresholds_from(self.session.metadata))
         samples, kept = self._read_inputs(data, options)
-        outputs = self.checked.require().outputs.values()
+        _tell_left_out(samples, warn)
+        outputs = self.checked.require().inference_outputs.values()
         if any(isinstance(size, Size) for type in outputs for size in type.shape[1:]):
             samples = samples.with_common_width()  # so that outputs of all batches have the same number of steps
         batches = []
@@ -221,38 +223,32 @@ class TrainedModel:
         if data != "-":
             items = items_of_user(data, SpecSource(data_roots=self.data_roots))
             return inputs_from(items, section, data_spec, options.input_format, options.keep)
-        items = [item_of_stream(_read_standard_input(options.input_format), STDIN_NAME)]
+        items = [item_of_bytes(_read_standard_input(options.input_format), STDIN_NAME)]
         return inputs_from(items, section, data_spec, options.input_format or "csv", options.keep)
 
     def _evaluation_samples(self, training_plan: TrainingPlan, data: str | None) -> Dataset:
         if data is not None:
             return from_file(data, training_plan.training.data, training_plan.data_spec, training_plan.source)
         samples = None
-        if self.spec_file is not None:
+        if self.folder is not None:
             section, source = training_plan.training.data, training_plan.source
-            parts = read_split(section, self.data_files, training_plan.data_spec, source)
+            parts = read_split(section, self.data.files, training_plan.data_spec, source)
             samples = parts.get("test") or part_of_spec(training_plan, "test")
             samples = samples or parts.get("validation") or self._validation_samples(training_plan)
         if samples is None:
             message = f"there is no data to evaluate {str(self.path)!r} on"
-            reason = "a model file does not name its data" if self.spec_file is None else NO_EVALUATION_DATA
+            reason = "a model file does not name its data" if self.folder is None else NO_EVALUATION_DATA
             raise UsageError("no-data", message, f"name a file with --data; {reason}")
         return samples
 
     def _validation_samples(self, training_plan: TrainingPlan) -> Dataset | None:
         """The validation data of the run: a file of their own, or the samples that training split off."""
         section, data_spec, source = training_plan.training.data, training_plan.data_spec, training_plan.source
-        validation = read_part("validation", section, self.data_files, data_spec, source)
+        validation = read_part("validation", section, self.data.files, data_spec, source)
         if validation is not None or section is None or not section.validation_split:
             return validation
-        train = read_part("train", section, self.data_files, data_spec, source)
+        train = read_part("train", section, self.data.files, data_spec, source)
         return None if train is None else split_off_validation(train, None, section, source).validation
-
-
-def run_data_files(folder: Path, run_info: Mapping[str, Any]) -> tuple[str, DataFiles]:
-    """The file of the spec of a run, to whose folder the paths of data refer, and the files that replaced them."""
-    file = folder.resolve() / run_info["data_folder"] / run_info.get("spec", SPEC_FILE)
-    return display_path(file.resolve()), replaced_files(folder, run_info)
 
 
 def spec_from_metadata(text: str) -> dict[str, Any]:
@@ -277,7 +273,7 @@ def checked_spec_of(session: Session, model: str) -> CheckedSpec | None:
     checked = check_spec(spec_from_metadata(session.metadata[SPEC_KEY]))
     typed = checked.require()
     inputs = typed.network.inference_inputs
-    if inputs.keys() != session.inputs.keys() or typed.outputs.keys() != session.outputs.keys():
+    if inputs.keys() != session.inputs.keys() or typed.inference_outputs.keys() != session.outputs.keys():
         raise CompileError([Diagnostic("damaged-file", f"{model!r} contains the spec of another model")])
     return checked
 
@@ -294,11 +290,18 @@ def _target_statistics(typed: TypedNetwork, metadata: Mapping[str, str]) -> dict
     return statistics
 
 
+def _tell_left_out(samples: Dataset, warn: Warn) -> None:
+    """Calls `warn` with notes about samples that are left out, if some are."""
+    notes = [note.diagnostic for note in left_out_notes([(None, samples)])]
+    if notes:
+        warn(notes)
+
+
 def _batch_slices(count: int) -> Iterator[slice]:
     return (slice(start, min(start + BATCH_SIZE, count)) for start in range(0, count, BATCH_SIZE))
 
 
-def _read_standard_input(format: str | None) -> IO[bytes]:
+def _read_standard_input(format: str | None) -> bytes:
     """The content of standard input. Raises UsageError if it cannot be read, or if it is JSON without a format."""
     try:
         content = sys.stdin.buffer.read(MAX_DATA_FILE_BYTES + 1)
@@ -307,4 +310,4 @@ def _read_standard_input(format: str | None) -> IO[bytes]:
     if format is None and content.lstrip()[:2] in (b'{"', b"[{"):
         help = "add --input-format jsonl for one object a line, else --input-format json"
         raise UsageError("bad-option", "standard input is JSON, not csv", help)
-    return BytesIO(content)
+    return content

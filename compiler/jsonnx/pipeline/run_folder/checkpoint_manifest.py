@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from ...core.files.files import write_atomically
+from ...core.files.files import read_without_links, write_atomically
 
 _LINE = re.compile(r"([0-9a-f]{64})  ([^/\\\0]+)")
 
@@ -19,13 +19,13 @@ _LINE = re.compile(r"([0-9a-f]{64})  ([^/\\\0]+)")
 def write_manifest(path: Path, digests: Mapping[str, str]) -> None:
     """Writes the SHA-256 of files by their names. Raises UsageError `unwritable-file`."""
     lines = [f"{digest}  {name}\n" for name, digest in sorted(digests.items())]
-    write_atomically(path, "".join(lines).encode())
+    write_atomically(path, "".join(lines).encode(), follows_links=False)
 
 
 def read_manifest(path: Path) -> dict[str, str]:
     """The SHA-256 of files by their names; none without a manifest. Raises ValueError for a damaged one, OSError."""
     try:
-        text = path.read_text("utf-8")
+        text = read_without_links(path).decode()
     except FileNotFoundError:
         return {}
     matches = [_LINE.fullmatch(line) for line in text.splitlines()]

@@ -16,6 +16,9 @@ from ...core.files.files import (
     error_reason,
     file_exists,
     make_folders,
+    open_without_links,
+    read_without_links,
+    refuse_links,
     remove_empty_folders,
     remove_file,
     remove_temporary_files,
@@ -53,8 +56,9 @@ class RunFolder:
     """A folder that one run at a time writes to; as a context, it holds a lock.
 
     Entering raises UsageError `run-locked` if another process holds the lock, `unwritable-file` if the folder cannot be
-    created; `on_wait` is called with the reason before it waits. All that writes raises UsageError `run-locked` if
-    another process has taken over. If an error ends the context before a new run has started, nothing of it is left.
+    created or has links in place of files of a run; `on_wait` is called with the reason before it waits. All that
+    writes raises UsageError `run-locked` if another process has taken over. If an error ends the context before a new
+    run has started, nothing of it is left.
     """
 
     def __init__(self, path: str | os.PathLike[str], on_wait: Callable[[str], None] = lambda text: None) -> None:
@@ -67,6 +71,7 @@ class RunFolder:
         self._digests: dict[str, str] = {}
 
     def __enter__(self) -> RunFolder:
+        refuse_links([*self.paths.written, *self.checkpoints()])
         self._created_folders = make_folders(self.paths.checkpoint_folder)
         try:
             self._acquire_lock()
@@ -165,7 +170,7 @@ class RunFolder:
 
     def _write(self, path: Path, content: bytes) -> None:
         self._lock.require()
-        write_atomically(path, content)
+        write_atomically(path, content, follows_links=False)
 
     def _unwritable(self, error: Exception) -> UsageError:
         return UsageError("unwritable-file", f"cannot write in {str(self.path)!r}: {error_reason(error)}")
@@ -191,7 +196,7 @@ class RunFolder:
         """
         path = self.paths.steps
         try:
-            contents = path.read_bytes()
+            contents = read_without_links(path)
         except FileNotFoundError:
             self._write(path, b"")
             return
@@ -223,7 +228,7 @@ class RunFolder:
         """Adds a line to a file, and a header before the first one. If that fails, adds nothing."""
         self._lock.require()
         try:
-            with open(path, "ab", buffering=0) as file:
+            with open(path, "ab", buffering=0, opener=open_without_links) as file:
                 size = file.tell()
                 line = line if size else header + line
                 try:
@@ -279,6 +284,7 @@ class RunFolder:
 
     def _write_checkpoint(self, trainer: ResumableTrainer, path: Path) -> None:
         self._lock.require()
+        refuse_links([path])
         self._digests[path.name] = trainer.save_checkpoint(path)
 
     def _write_manifest(self, paths: Iterable[Path]) -> None:

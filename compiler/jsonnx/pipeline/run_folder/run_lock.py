@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from ...core.diagnostics import UsageError
-from ...core.files.files import TEMPORARY_NAME
+from ...core.files.files import TEMPORARY_NAME, open_without_links, read_without_links
 from ...core.files.run_layout import RunPaths
 
 HEARTBEAT_SECONDS = 5.0
@@ -49,7 +49,7 @@ and the time of the last heartbeat."""
 def is_locked(folder: Path) -> bool:
     """Whether a process trains in a folder, as far as can be seen from this machine. Changes nothing."""
     try:
-        owner = _read_owner(RunPaths(folder).lock_owner.read_bytes())
+        owner = _read_owner(read_without_links(RunPaths(folder).lock_owner))
     except OSError:
         return False
     here = _this_process()
@@ -74,7 +74,7 @@ class RunLock:
     def acquire(self, on_wait: Callable[[str], None] = lambda text: None) -> None:
         """Takes the lock. `on_wait` is called with the reason before it waits for a sign of a process on another
         machine. Raises UsageError `run-locked`, OSError."""
-        self._file = open(self.path, "ab")  # noqa: SIM115 (open as long as the lock is held)
+        self._file = open(self.path, "ab", opener=open_without_links)  # noqa: SIM115 (open as long as it is held)
         try:
             has_locks = self._lock_file(self._file)
             self._check_exists(self._file)
@@ -121,7 +121,8 @@ class RunLock:
 
     def _holder(self) -> Owner:
         """The process that the owner file names, without the time of its heartbeat. Raises OSError."""
-        return {key: value for key, value in _read_owner(self._owner_file.read_bytes()).items() if key != "heartbeat"}
+        owner = _read_owner(read_without_links(self._owner_file))
+        return {key: value for key, value in owner.items() if key != "heartbeat"}
 
     def _may_be_owner(self) -> bool:
         """Whether the owner file names this process, or cannot be read: another process would create its file anew."""
@@ -142,7 +143,7 @@ class RunLock:
     def _beat(self) -> None:
         """Writes the time into the owner file until the lock is released; a thread of its own, as steps may be long."""
         while not self._ends.wait(HEARTBEAT_SECONDS):
-            with suppress(OSError), open(self._owner_file, "r+b") as file:
+            with suppress(OSError), open(self._owner_file, "r+b", opener=open_without_links) as file:
                 owner = _read_owner(file.read())
                 if owner.get("token") == self._owner["token"]:
                     file.seek(0)
@@ -151,7 +152,7 @@ class RunLock:
     def _remove_ended_owner(self, has_locks: bool, on_wait: Callable[[str], None]) -> None:
         """Removes the file of an owner that has ended. Raises UsageError `run-locked` if it has not."""
         try:
-            text = self._owner_file.read_bytes()
+            text = read_without_links(self._owner_file)
             if not _has_ended(_read_owner(text), has_locks):
                 text = self._wait_for_end(text, on_wait)
         except FileNotFoundError:
@@ -159,7 +160,7 @@ class RunLock:
         taken = self._owner_file.with_name(TEMPORARY_NAME.format(os.urandom(4).hex()))
         try:
             self._owner_file.rename(taken)
-            has_changed = taken.read_bytes() != text
+            has_changed = read_without_links(taken) != text
         except FileNotFoundError as error:  # another process was faster
             raise self._locked("another process is training", _OTHER_FOLDER_HELP) from error
         if has_changed:
@@ -184,7 +185,7 @@ class RunLock:
         deadline = time.monotonic() + TIMEOUT_SECONDS
         while time.monotonic() < deadline:
             time.sleep(POLL_SECONDS)
-            if self._owner_file.read_bytes() != text:
+            if read_without_links(self._owner_file) != text:
                 raise self._locked(subject, help)
         return text
 

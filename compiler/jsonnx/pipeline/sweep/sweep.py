@@ -11,16 +11,16 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ...core.diagnostics import CompileError, Diagnostic, UsageError
-from ...core.files.files import error_reason, refuse_overwrite, remove_empty_folders
+from ...core.files.files import error_reason, refuse_links, refuse_overwrite, remove_empty_folders
 from ...core.files.spec_folders import SpecFolders
 from ...core.files.spec_source import SpecSource
+from ...core.invisible_characters import escape_invisible
 from ...core.training_options import TrainingOptions
 from ...frontend.json.json_reader import STDIN_NAME, Source
 from ...hyperparameter_search.make_sampler import make_sampler, restore
 from ...hyperparameter_search.optuna_pruner import Pruner
 from ...hyperparameter_search.sweep_folder import BEST_FILE, PAGE_FILE, TRIALS_FOLDER, SweepFolder
 from ...hyperparameter_search.trials import FAILED, Trial, best_trial, counts_by_state
-from ...render.diagnostics.diagnostics import escape_invisible
 from ...render.results.progress import Verbosity
 from ...render.results.sweep_display import NoSweepDisplay, sweep_display
 from ...render.results.sweep_page import sweep_page
@@ -223,6 +223,7 @@ def _default_folder(original: Source, name: str, options: SweepOptions) -> Path:
     folders = numbered_folders(PARENT_FOLDER, base)
     existing = [number for number, path in folders.items() if SweepFolder(path).has_sweep]
     if options.resume and existing:
+        refuse_links([folders[max(existing)]])
         return folders[max(existing)]
     number = max(folders, default=0) + 1
     return PARENT_FOLDER / (base if number == 1 else f"{base}-{number}")

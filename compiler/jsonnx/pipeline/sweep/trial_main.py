@@ -36,6 +36,9 @@ def _end_with_sweep() -> None:
 def main() -> None:
     line = _read_line()
     threading.Thread(target=_end_with_sweep, daemon=True).start()
+    from ...core.files.boundary import enforce_from_environment
+
+    enforce_from_environment()
     from .trial_run import TrialJob, result_line, run_trial
 
     print(result_line(run_trial(TrialJob(**json.loads(line)))), flush=True)

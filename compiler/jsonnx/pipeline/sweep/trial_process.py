@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO
 
 from ...core.diagnostics import UsageError
-from ...core.files.files import error_reason
+from ...core.files.files import error_reason, open_without_links
 from ...core.files.run_layout import RunPaths
 from ...core.metric_values import finite_or_none
 from ...hyperparameter_search.trials import FAILED, Curve
@@ -39,7 +39,7 @@ class TrialProcess:
         try:
             # A result has a number for each epoch, and a pipe that is read at the end would block after 64 KiB.
             self._output: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 (`_close` closes it)
-            with open(log_file, "wb") as log:
+            with open(log_file, "wb", opener=open_without_links) as log:
                 self._process = subprocess.Popen(
                     [sys.executable, "-P", "-m", "jsonnx.pipeline.sweep.trial_main"],
                     stdin=subprocess.PIPE,

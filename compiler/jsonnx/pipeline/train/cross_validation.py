@@ -65,5 +65,5 @@ def write_folds(folder: Path, metrics: Sequence[Metrics]) -> Path:
         for title, own in spread(metrics)
     }
     path = folder / FOLDS_FILE
-    write_atomically(path, (json.dumps({"folds": rows, **summary}, indent=2) + "\n").encode())
+    write_atomically(path, (json.dumps({"folds": rows, **summary}, indent=2) + "\n").encode(), follows_links=False)
     return path

@@ -91,7 +91,7 @@ def choose_thresholds(trainer: PlanTrainer, checked: CheckedSpec, validation: Da
     if not isinstance(section, ThresholdSection) or validation is None:
         return spec_thresholds(checked.require(), objective.losses)
     predicted = trainer.predict(validation, batch_size=BATCH_SIZE)
-    results = predicted if isinstance(predicted, dict) else {next(iter(trainer.plan.outputs)): predicted}
+    results = predicted if isinstance(predicted, dict) else {next(iter(trainer.plan.predict.outputs)): predicted}
     targets = validation.take(slice(None))
     thresholds = {}
     for name, scale in scales.items():

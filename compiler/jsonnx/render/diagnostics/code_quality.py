@@ -6,8 +6,8 @@ import json
 from collections.abc import Sequence
 
 from ...core.diagnostics import Diagnostic
+from ...core.invisible_characters import escape_invisible
 from .fingerprints import fingerprints, repository_path
-from .invisible_characters import escape_invisible
 
 SEVERITIES = {"error": "major", "warning": "minor", "note": "info"}
 """GitLab's severities: info, minor, major, critical and blocker."""

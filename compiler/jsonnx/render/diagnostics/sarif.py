@@ -10,9 +10,9 @@ from typing import Any
 
 from ...core.diagnostics import Diagnostic, Note
 from ...core.fixes import Fix
+from ...core.invisible_characters import escape_invisible
 from ..explanations import CODES, explanation
 from .fingerprints import fingerprints, repository_path
-from .invisible_characters import escape_invisible
 
 SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 MAX_RESULTS = 25_000

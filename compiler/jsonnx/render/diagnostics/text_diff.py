@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from difflib import unified_diff
 
-from .diagnostics import escape_invisible
+from ...core.invisible_characters import escape_invisible
 
 MAX_LINES = 20_000
 """Lines of a file; a diff of more lines takes too long."""

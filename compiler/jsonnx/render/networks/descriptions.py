@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 def output_descriptions(network: Network) -> dict[str, str]:
     """The descriptions of the outputs that have one, by name; the layer's description if only the layer has one."""
     names = network.document.get("outputs") if isinstance(network.document, Mapping) else None
-    written = list(_described(names).values()) if isinstance(names, Mapping) else [""] * len(network.outputs)
-    pairs = zip(network.outputs, written, strict=True)
+    written = list(_described(names).values()) if isinstance(names, Mapping) else [""] * len(network.inference_outputs)
+    pairs = zip(network.inference_outputs, written, strict=True)
     texts = {name: text or network.descriptions.get(name, "") for name, text in pairs}
     return {name: text for name, text in texts.items() if text}
 

@@ -6,8 +6,9 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from ...core.invisible_characters import escape_invisible
 from ...core.limits import bytes_text
-from ..diagnostics.diagnostics import count_text, escape_invisible
+from ...core.quantities import count_text
 from ..diagnostics.diagnostics_json import diagnostics_json
 from .spec_diff import comparison_json, comparison_text, difference_text
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ...core.invisible_characters import escape_invisible
+from ...core.quantities import count_text
 from ...frontend.schema.phrases import short_repr
-from ..diagnostics.diagnostics import count_text, escape_invisible
 
 if TYPE_CHECKING:
     from ...diff import Comparison

@@ -27,6 +27,7 @@ KIND_ORDER = (
     "initializer",
     "regularizer",
     "constraint",
+    "relative_position",
     "loss",
     "metric",
     "optimizer",
@@ -46,6 +47,11 @@ KINDS: dict[str, Registry] = {
 def plural(kind: str) -> str:
     """The plural of a kind: `losses`, `metrics`."""
     return f"{kind}es" if kind.endswith("s") else f"{kind}s"
+
+
+def kind_title(kind: str) -> str:
+    """The plural of a kind as a heading: `Losses`, `Relative positions`."""
+    return plural(kind).capitalize().replace("_", " ")
 
 
 def registry_of(component: type[Component]) -> Registry:

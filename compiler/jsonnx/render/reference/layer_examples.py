@@ -52,6 +52,7 @@ INPUTS_BY_LAYER: dict[str, tuple[TensorTypes, ...]] = {
     "Embedding": ((_int_input(),), (_int_input(TIME),)),
     "ReversibleEmbedding": ((_int_input(TIME),), (_float_input(TIME, 8),)),
     "Masking": ((_float_input(TIME, 32),),),
+    "SequenceMask": ((_float_input(TIME),), (_float_input(TIME, 32),)),
     "Reshape": ((_float_input(32),), (_float_input(16, 2),)),
     "SimpleRNNCell": ((_float_input(32), _float_input(8)),),
     "GRUCell": ((_float_input(32), _float_input(8)),),

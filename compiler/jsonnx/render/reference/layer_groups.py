@@ -26,8 +26,8 @@ class LayerGroup(NamedTuple):
 GROUPS = (
     LayerGroup(
         "Core layers",
-        ("core", "einsum_dense"),
-        "Dense EinsumDense Activation Embedding ReversibleEmbedding Masking Identity",
+        ("core", "einsum_dense", "sequence_mask"),
+        "Dense EinsumDense Activation Embedding ReversibleEmbedding Masking SequenceMask Identity",
     ),
     LayerGroup(
         "Convolution layers",
@@ -55,14 +55,15 @@ GROUPS = (
     LayerGroup(
         "Normalization layers",
         ("normalization",),
-        "BatchNormalization LayerNormalization UnitNormalization GroupNormalization RMSNormalization",
+        "BatchNormalization LayerNormalization UnitNormalization GroupNormalization RMSNormalization "
+        "LocalResponseNormalization",
     ),
     LayerGroup("Regularization layers", ("regularization",), "Dropout SpatialDropout#D GaussianDropout AlphaDropout"),
     LayerGroup(
         "Attention layers",
         ("attention",),
         "MultiHeadAttention GroupQueryAttention Attention AdditiveAttention PositionEmbedding SinePositionEncoding "
-        "RotaryEmbedding",
+        "RotaryEmbedding RelativePositionBias",
     ),
     LayerGroup(
         "Reshaping layers",

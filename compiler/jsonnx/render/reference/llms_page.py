@@ -9,7 +9,7 @@ from itertools import groupby
 from ... import library
 from ...core.components import REQUIRED, Component, Json
 from ...frontend.schema.schema import root_schema
-from .component_reference import KINDS, plural
+from .component_reference import KINDS, kind_title
 from .layer_groups import grouped_layers
 from .llms_text import CALLS, LANGUAGE
 
@@ -99,7 +99,7 @@ def _kind_line(kind: str) -> str:
     """The members of a kind with their arguments."""
     note = f" ({HEADINGS[kind]})" if kind in HEADINGS else ""
     calls = _joined(_call(component, "", SHARED_ARGUMENTS.get(kind, "")) for component in KINDS[kind])
-    return f"{plural(kind).capitalize()}{note}: {'; '.join(calls)}."
+    return f"{kind_title(kind)}{note}: {'; '.join(calls)}."
 
 
 Call = tuple[str, str]

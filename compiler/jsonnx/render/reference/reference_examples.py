@@ -151,6 +151,7 @@ SNIPPETS = {
     "initializer": '{"type": "Conv2D", "filters": 8, "kernel_size": 3, "kernel_initializer": %s}',
     "regularizer": '{"type": "Dense", "units": 8, "kernel_regularizer": %s}',
     "constraint": '{"type": "Dense", "units": 8, "kernel_constraint": %s}',
+    "relative_position": '{"type": "MultiHeadAttention", "num_heads": 8, "key_dim": 64, "relative_position": %s}',
     "loss": '"training": {"loss": %s}',
     "metric": '"training": {"loss": "mse", "metrics": [%s]}',
     "optimizer": '"training": {"loss": "mse", "optimizer": %s}',

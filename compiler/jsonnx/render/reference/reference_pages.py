@@ -28,6 +28,7 @@ from .component_reference import (
     description,
     example_json,
     example_shapes,
+    kind_title,
     plural,
     snippets,
 )
@@ -85,7 +86,7 @@ def _index() -> Iterator[str]:
     for title, layers in grouped_layers():
         links = ", ".join(f"[{layer.type_name}](#{anchor(_heading(layer))})" for layer in layers)
         yield f"- [{title}](#{anchor(title)}): {links}"
-    yield f"- Values of arguments: {', '.join(f'[{plural(kind)}](#{plural(kind)})' for kind in KINDS)}"
+    yield f"- Values of arguments: {', '.join(f'[{plural(kind)}](#{_anchor(kind)})' for kind in KINDS)}"
 
 
 def anchor(heading: str) -> str:
@@ -120,7 +121,7 @@ def _argument_table(component: type[Component]) -> list[str]:
 def _argument_row(argument: Argument) -> str:
     type_ = _escape_cell(argument.type)
     for kind in argument.kinds:  # a link to the table of the kind
-        type_ = re.sub(rf"\b({plural(kind)}|{kind})\b", rf"[\1](#{plural(kind)})", type_, count=1)
+        type_ = re.sub(rf"\b({plural(kind)}|{kind})\b", rf"[\1](#{_anchor(kind)})", type_, count=1)
     default = "required" if argument.is_required else f"`{argument.default_text}`"
     return f"| `{argument.name}` | {type_} | {default} | {_escape_cell(argument.meaning)} |"
 
@@ -129,10 +130,15 @@ def _escape_cell(text: str) -> str:
     return text.replace("|", "\\|")
 
 
+def _anchor(kind: str) -> str:
+    """The anchor of a kind's section."""
+    return kind_title(kind).lower().replace(" ", "-")
+
+
 def _kind_section(kind: str) -> list[str]:
     """The members of a kind, one line each."""
     registry = KINDS[kind]
-    lines = [f"## {plural(kind).capitalize()}", "", registry.doc, ""]
+    lines = [f"## {kind_title(kind)}", "", registry.doc, ""]
     example = max(registry, key=lambda component: len(snippets(component)))
     lines += [*_json_block(snippets(example)), "", "| name | arguments | is |", "| --- | --- | --- |"]
     for component in registry:

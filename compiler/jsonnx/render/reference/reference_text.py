@@ -16,6 +16,7 @@ from .component_reference import (
     description,
     example_json,
     example_shapes,
+    kind_title,
     plural,
     registry_of,
     snippets,
@@ -47,7 +48,7 @@ def reference_text(component: type[Component]) -> str:
         further = FURTHER_EXAMPLES.get(component.type_name)
         lines += ["", "In a network:", "", *(f"  {line}" for line in further.lines())] if further else []
     for kind in dict.fromkeys(kind for argument in arguments for kind in argument.kinds):
-        names = f"{plural(kind).capitalize()}: {', '.join(KINDS[kind].members)}."
+        names = f"{kind_title(kind)}: {', '.join(KINDS[kind].members)}."
         lines += ["", fill(names, TEXT_WIDTH)]
     return "\n".join(lines).rstrip()
 
@@ -66,7 +67,7 @@ def layer_sections() -> list[Section]:
 
 def kind_section(kind: str) -> Section:
     """All components of a kind that is not `layer`."""
-    return plural(kind).capitalize(), list(KINDS[kind])
+    return kind_title(kind), list(KINDS[kind])
 
 
 def found_sections(word: str) -> list[Section]:
@@ -102,7 +103,11 @@ def list_text(sections: list[Section], blocks: Mapping[str, str] = {}, line_widt
 
 def layers_text(line_width: int | None = None) -> str:
     """All layers in groups, the library's blocks, and the commands that list the other kinds."""
-    kinds = [f"  jsonnx layers {plural(kind):13} {len(KINDS[kind].members)} {plural(kind)}" for kind in KINDS]
+    width = max(map(len, map(plural, KINDS))) + 1
+    kinds = [
+        f"  jsonnx layers {plural(kind):{width}} {len(registry.members)} {kind_title(kind).lower()}"
+        for kind, registry in KINDS.items()
+    ]
     return "\n".join(
         [list_text(layer_sections(), block_summaries(), line_width), "", "Lists of what arguments refer to:", *kinds]
     )

@@ -6,10 +6,12 @@ from collections.abc import Mapping, Sequence
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
-from ..diagnostics.diagnostics import count_text, escape_invisible
+from ...core.invisible_characters import escape_invisible
+from ...core.quantities import count_text
 from ..diagnostics.diagnostics_json import diagnostics_json
 from ..text.text_table import TextTable
 from .data_summary import data_summary_text
+from .window_counts import window_counts_json, window_counts_text
 
 if TYPE_CHECKING:
     from ...data.describe.column_statistics import ColumnStatistics
@@ -25,6 +27,11 @@ MAX_FREQUENT_VALUES = 3
 def data_description_text(description: DataDescription, color: bool = False, width: int | None = None) -> str:
     """Sections with titles: numbers of samples and classes, columns, duplicates, leaks, the first batch."""
     sections = [data_summary_text(description)]
+    if description.window_counts:
+        windows = {
+            name: (description.sample_counts[name], counts) for name, counts in description.window_counts.items()
+        }
+        sections.append(_section("windows of time series", window_counts_text(windows, color, width)))
     for name, part in description.parts.items():
         if name in ("train", "data"):
             sections.append(_section(f"columns of {name}: {', '.join(part.files)}", _columns_text(part, color, width)))
@@ -45,7 +52,7 @@ def data_description_text(description: DataDescription, color: bool = False, wid
 
 
 def _section(title: str, text: str) -> str:
-    return f"{title}\n{text}" if text else ""
+    return f"{escape_invisible(title)}\n{text}" if text else ""
 
 
 def _columns_text(part: DescribedPart, color: bool, width: int | None) -> str:
@@ -56,8 +63,8 @@ def _columns_text(part: DescribedPart, color: bool, width: int | None) -> str:
         shape = f" {list(item.shape)}" if item.shape else ""
         metrics = [_number(metric) for metric in (item.min, item.mean, item.std, item.max)]
         table.add_row(
-            escape_invisible(item.name),
-            escape_invisible(", ".join(column.roles)) or "not used",
+            item.name,
+            ", ".join(column.roles) or "not used",
             item.type + shape,
             f"{item.missing:,}",
             f"{item.distinct:,}",
@@ -65,7 +72,16 @@ def _columns_text(part: DescribedPart, color: bool, width: int | None) -> str:
             _frequent_text(item),
         )
     hidden = len(part.columns) - MAX_LISTED_COLUMNS
-    return table.text(color, width) + (f"\n{hidden:,} more columns" if hidden > 0 else "")
+    lines = [table.text(color, width), f"{hidden:,} more columns" if hidden > 0 else "", _unused_text(part.unused)]
+    return "\n".join(line for line in lines if line)
+
+
+def _unused_text(names: Sequence[str]) -> str:
+    if not names:
+        return ""
+    hidden = len(names) - MAX_LISTED_COLUMNS
+    listed = ", ".join(map(escape_invisible, names[:MAX_LISTED_COLUMNS]))
+    return f"not used: {listed}" + (f" and {hidden:,} more" if hidden > 0 else "")
 
 
 def _frequent_text(item: ColumnStatistics) -> str:
@@ -147,7 +163,7 @@ def _batch_text(batch: Sequence[BatchArray], color: bool, width: int | None) -> 
         more = ", ..." if sample_size > len(array.first_values) else ""
         shape = str(list(array.shape))
         table.add_row(
-            escape_invisible(array.name),
+            array.name,
             array.kind,
             array.dtype,
             shape,
@@ -166,6 +182,10 @@ def data_description_json(description: DataDescription) -> dict[str, Any]:
     duplicates = description.duplicates
     return {
         "samples": dict(description.sample_counts),
+        "windows": {
+            name: window_counts_json(counts, description.sample_counts[name])
+            for name, counts in description.window_counts.items()
+        },
         "files": {
             name: {
                 "files": list(part.files),
@@ -173,6 +193,7 @@ def data_description_json(description: DataDescription) -> dict[str, Any]:
                 "columns": [
                     {"used_as": list(column.roles), **_statistics_json(column.statistics)} for column in part.columns
                 ],
+                "unused": list(part.unused),
                 "unreadable": dict(part.unreadable),
             }
             for name, part in description.parts.items()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from ..diagnostics.diagnostics import escape_invisible
+from ...core.invisible_characters import escape_invisible
 from ..text.text_table import aligned_rows
 
 MAX_LISTED_CLASSES = 20

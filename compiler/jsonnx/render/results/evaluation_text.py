@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ...core.invisible_characters import escape_invisible
 from ...core.metric_values import MetricValue
 
 AxisLabels = Sequence[Sequence[str]]
@@ -14,7 +15,9 @@ AxisLabels = Sequence[Sequence[str]]
 def evaluation_text(metrics: Mapping[str, MetricValue], labels: Mapping[str, AxisLabels]) -> str:
     """Numbers in the order of their names, then the lists. `labels` are the labels of the lists, where they have
     any."""
-    numbers = [f"{name} {metric:.6g}" for name, metric in metrics.items() if not isinstance(metric, list)]
+    numbers = [
+        f"{escape_invisible(name)} {metric:.6g}" for name, metric in metrics.items() if not isinstance(metric, list)
+    ]
     lists = [
         list_text(name, metric, labels.get(name, ())) for name, metric in metrics.items() if isinstance(metric, list)
     ]
@@ -33,12 +36,14 @@ def list_text(name: str, metric: list[Any], labels: AxisLabels) -> str:
     for label, *values in cells if is_matrix else cells[1:]:
         padded = (value.rjust(width) for value, width in zip(values, widths[1:], strict=True))
         lines.append(("  " + "  ".join([label.ljust(widths[0]), *padded])).rstrip())
-    return "\n".join([name, *lines])
+    return "\n".join([escape_invisible(name), *lines])
 
 
 def _labels_of(items: Sequence[Any], labels: Sequence[str]) -> list[str]:
     """The labels, or else the indices, of the items of a list."""
-    return list(labels) if len(labels) == len(items) else [str(index) for index in range(len(items))]
+    return (
+        [*map(escape_invisible, labels)] if len(labels) == len(items) else [str(index) for index in range(len(items))]
+    )
 
 
 def _number(value: float | None) -> str:

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import wraps
 from typing import Any, Literal, TextIO, TypeVar
 
 from ...core.callback import Callback, Logs
+from ...core.invisible_characters import escape_invisible
 from ...core.metric_values import MetricValue, numbers_only
-from ..diagnostics.diagnostics import escape_invisible
 from ..text.terminal import can_rewrite_lines, in_notebook, line_width, shows_color
 
 Metrics = Mapping[str, MetricValue]
@@ -71,6 +71,8 @@ class Display(Callback):
 
     _reads_logs_lazily = True
     has_failed = False
+    shown_names: Collection[str] = ()
+    """The names of the metrics of the last epoch when it was shown."""
 
     def close(self) -> None:
         """Ends what is drawn."""
@@ -79,7 +81,8 @@ class Display(Callback):
 def metric_texts(metrics: Metrics) -> list[str]:
     """The metrics, without metrics that have a number for each class."""
     numbers = numbers_only(metrics)
-    return [f"{name} {value:.4f}" if abs(value) < 1000 else f"{name} {value:.4g}" for name, value in numbers.items()]
+    shown = ((escape_invisible(name), value) for name, value in numbers.items())
+    return [f"{name} {value:.4f}" if abs(value) < 1000 else f"{name} {value:.4g}" for name, value in shown]
 
 
 def metrics_text(metrics: Metrics) -> str:
@@ -97,7 +100,26 @@ def class_weight_lines(
             for number, weight in list(by_class.items())[:MAX_LISTED_CLASSES]
         ]
         hidden = len(by_class) - len(shown)
-        yield f"class weights of {output}: {'  '.join(shown)}" + (f"  and {hidden:,} more" if hidden else "")
+        yield f"class weights of {escape_invisible(output)}: {'  '.join(shown)}" + (
+            f"  and {hidden:,} more" if hidden else ""
+        )
+
+
+class AddedMetricsLine(Callback):
+    """Prints the metrics that callbacks have added to those of the epoch, below the line of a display."""
+
+    _reads_logs_lazily = True
+    has_failed = False
+
+    def __init__(self, display: Display) -> None:
+        super().__init__()
+        self._display = display
+
+    @until_failure
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        added = {name: metric for name, metric in (logs or {}).items() if name not in self._display.shown_names}
+        if isinstance(self._display, _EpochDisplay) and added:
+            print(f"epoch {epoch + 1}/{self.params['epochs']}  {metrics_text(added)}", file=self._display.stream)
 
 
 class _EpochDisplay(Display):
@@ -125,6 +147,7 @@ class EpochLines(_EpochDisplay):
     @until_failure
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         seconds = time.monotonic() - self.start_time
+        self.shown_names = {*(logs or {})}
         text = f"epoch {epoch + 1}/{self.params['epochs']}  {seconds:.1f} s  {metrics_text(logs or {})}"
         print(text, file=self.stream, flush=True)
 
@@ -161,7 +184,7 @@ class EpochDrawing(_EpochDisplay):
 
     @until_failure
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        self.step = self.steps or self.step
+        self.step, self.shown_names = self.steps or self.step, {*(logs or {})}
         self.draw(logs or {})
         self.close()
 

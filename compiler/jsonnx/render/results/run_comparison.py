@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ...core.diagnostics import CompileError, UsageError
+from ...core.invisible_characters import escape_invisible
 from ...core.metric_values import numbers_only
-from ..diagnostics.diagnostics import escape_invisible
 from ..networks.spec_diff import comparison_json, comparison_text
 from ..text.text_table import TextTable
 from .curves import BLOCKS, curve, finite_values
@@ -46,6 +47,8 @@ class ComparedRun(Protocol):
     def test(self) -> Mapping[str, Any]: ...
     def figure_labels(self) -> AxisLabels: ...
     def to_json(self) -> dict[str, Any]: ...
+    @property
+    def class_weight(self) -> Any: ...
 
 
 class Difference(Protocol):
@@ -80,7 +83,7 @@ def run_comparison_text(
 
 def _table(titles: Sequence[str], runs: int) -> TextTable:
     """A table with a column for each run."""
-    return TextTable([*map(escape_invisible, titles)], right=range(1, runs + 1))
+    return TextTable(titles, right=range(1, runs + 1))
 
 
 def run_comparison_json(runs: Sequence[ComparedRun], differences: Sequence[Difference]) -> dict[str, Any]:
@@ -108,13 +111,11 @@ def _metrics_table(runs: Sequence[ComparedRun]) -> TextTable:
     table.add_row("duration", *(duration_text(run.seconds) for run in runs))
     for name in dict.fromkeys(run.best["figure"] for run in runs if run.best):
         bests = [run.best if run.best and run.best["figure"] == name else None for run in runs]
-        table.add_row(f"best {escape_invisible(name)}", *(metric_text(best["value"]) if best else "" for best in bests))
+        table.add_row(f"best {name}", *(metric_text(best["value"]) if best else "" for best in bests))
         table.add_row("in epoch", *(str(best["epoch"]) if best else "" for best in bests))
     for prefix, metrics in (("", [run.figures for run in runs]), ("test ", [run.test for run in runs])):
         for name in dict.fromkeys(name for values in metrics for name in numbers_only(values)):
-            table.add_row(
-                prefix + escape_invisible(name), *(metric_text(numbers_only(values).get(name)) for values in metrics)
-            )
+            table.add_row(prefix + name, *(metric_text(numbers_only(values).get(name)) for values in metrics))
     return table
 
 
@@ -132,15 +133,28 @@ def _difference_text(first: ComparedRun, difference: Difference, color: bool) ->
 
 
 def _curve_texts(runs: Sequence[ComparedRun], levels: str, width: int | None) -> list[str]:
-    """A paragraph for each metric, with a line for each run, all on one scale."""
+    """A paragraph for each metric, with a line for each run, all on one scale. Training losses with different class
+    weights are no metrics of one scale, and have a paragraph for each weighting."""
     names = dict.fromkeys(name for run in runs for name in (*run.history, *run.steps) if name not in ("step", "epoch"))
     texts = []
     for name in names:
-        curves = {escape_invisible(str(run.folder)): _curve_values(run, name) for run in runs}
-        curves = {folder: values for folder, values in curves.items() if len(finite_values(values)) > 1}
-        if curves:
-            texts.append("\n".join([escape_invisible(name), *_curve_lines(curves, levels, width)]))
+        for note, own_runs in _runs_by_weighting(runs, name).items():
+            curves = {escape_invisible(str(run.folder)): _curve_values(run, name) for run in own_runs}
+            curves = {folder: values for folder, values in curves.items() if len(finite_values(values)) > 1}
+            if curves:
+                texts.append("\n".join([escape_invisible(name + note), *_curve_lines(curves, levels, width)]))
     return texts
+
+
+def _runs_by_weighting(runs: Sequence[ComparedRun], name: str) -> dict[str, list[ComparedRun]]:
+    """The runs whose values of a metric have one scale, by a note about it."""
+    groups: dict[str, list[ComparedRun]] = {}
+    is_weighted = name.endswith("loss") and not name.startswith("val_")
+    for run in runs if is_weighted else ():
+        weights = run.class_weight
+        note = " without class weights" if weights is None else f" with class_weight {json.dumps(weights)}"
+        groups.setdefault(note, []).append(run)
+    return groups if len(groups) > 1 else {"": [*runs]}
 
 
 def _curve_values(run: ComparedRun, name: str) -> list[float | None]:
@@ -183,7 +197,7 @@ def _class_tables(runs: Sequence[ComparedRun], color: bool, width: int | None) -
         if vectors:
             texts.append(_vector_table(name, vectors, labels, color, width))
         texts += [
-            list_text(escape_invisible(f"{name} of {folder}"), values, _escaped(_labels_of(labels[folder], name)))
+            list_text(f"{name} of {folder}", values, _labels_of(labels[folder], name))
             for folder, values in found.items()
             if folder not in vectors
         ]
@@ -204,7 +218,7 @@ def _vector_table(
         columns[folder] = dict(zip(names, values, strict=True))
     table = _table([name, *columns], len(columns))
     for label in dict.fromkeys(label for column in columns.values() for label in column):
-        table.add_row(escape_invisible(label), *(metric_text(column.get(label)) for column in columns.values()))
+        table.add_row(label, *(metric_text(column.get(label)) for column in columns.values()))
     return table.text(color, width)
 
 
@@ -219,10 +233,6 @@ def _labels(run: ComparedRun) -> AxisLabels:
         return run.figure_labels()
     except (UsageError, CompileError):  # then the classes have numbers
         return {}
-
-
-def _escaped(labels: Sequence[Sequence[str]]) -> list[list[str]]:
-    return [[*map(escape_invisible, axis)] for axis in labels]
 
 
 def _labels_of(labels: AxisLabels, name: str) -> Sequence[Sequence[str]]:

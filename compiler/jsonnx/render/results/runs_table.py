@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ...core.metric_values import numbers_only
-from ..diagnostics.diagnostics import escape_invisible
 from ..text.text_table import TextTable
 
 Metrics = Mapping[str, Any]
@@ -62,7 +61,7 @@ def runs_text(
     further = [name for name in columns if name not in SHOWN_COLUMNS and name.removeprefix("test_") not in names]
     titles = [*FIRST_COLUMNS, *further, *(f"test {name}" for name in names), *LAST_COLUMNS]
     right = range(len(FIRST_COLUMNS), len(titles) - 1)
-    table = TextTable([*map(escape_invisible, titles)], right=(FIRST_COLUMNS.index("epochs"), *right), unbroken=(0,))
+    table = TextTable(titles, right=(FIRST_COLUMNS.index("epochs"), *right), unbroken=(0,))
     for run in runs:
         best = f"{run.best['figure']} {metric_text(run.best['value'])} in {run.best['epoch']}" if run.best else ""
         cells = [
@@ -71,7 +70,7 @@ def runs_text(
         ]
         started = (run.started or "").replace("T", " ").removesuffix("+00:00")
         row = [str(run.folder), run.state, str(run.epochs), best, *cells, duration_text(run.seconds), started]
-        table.add_row(*map(escape_invisible, row))
+        table.add_row(*row)
     return table.text(color, width)
 
 

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
-from html import escape
 from math import log10
 from typing import NamedTuple
 
 from ...core.components import Json
+from ...core.invisible_characters import escape_html
 from ...core.metric_values import is_number
-from ...hyperparameter_search.space import RangeDomain, Space
+from ...hyperparameter_search.space import ChoiceDomain, Domain, RangeDomain, Space
 from ...hyperparameter_search.trials import Trial
 
-WIDTH, HEIGHT, LEFT, BOTTOM = 340, 220, 56, 44
+WIDTH, HEIGHT, LEFT, BOTTOM = 340, 220, 68, 44
 """Of a chart, and of its margins for labels, in pixels."""
 NUMBER_TICKS = 3
+MIN_DIGITS, MAX_DIGITS = 3, 17
+"""Significant digits of the label of a number."""
+MIN_PLAIN_NUMBER, MAX_PLAIN_NUMBER = 1_000, 1_000_000
+"""Whole numbers between these are labelled with marks of thousands."""
 MAX_CHOICE_TICKS = 5
 MAX_LABEL_CHARACTERS = 8
 """Of the label of a choice."""
@@ -36,19 +41,22 @@ def sweep_charts(trials: Sequence[Trial], space: Space, metric: str) -> str:
     y = _axis([trial.value for trial in trials])
     axes = {"trial": _axis([trial.number for trial in trials])}
     for name in space.names:
-        domain = domains[name]
-        is_log = isinstance(domain, RangeDomain) and domain.is_log
-        axes[name] = _axis([trial.values.get(name) for trial in trials], is_log)
+        axes[name] = _axis([trial.values.get(name) for trial in trials], domains[name])
     titles = [f"trial {trial.number}: {metric} {trial.value:.4g}" for trial in trials]
     return "\n".join(_scatter_chart(name, metric, x, y, titles) for name, x in axes.items())
 
 
-def _axis(values: Sequence[Json], is_log: bool = False) -> Axis:
-    """An axis of numbers by size or by logarithm, of other values in the order of their first use."""
+def _axis(values: Sequence[Json], domain: Domain | None = None) -> Axis:
+    """An axis of the values of a range, or of those without a domain, by size or by logarithm; of others, such as those
+    of a choice, with equal distances: numbers by size, all else in the order of its first use."""
     known = [value for value in values if value is not None]
-    if all(is_number(value) and (value > 0 or not is_log) for value in known):
+    if not known:
+        return Axis([None] * len(values), [])
+    has_numbers = all(map(is_number, known))
+    is_log = isinstance(domain, RangeDomain) and domain.is_log
+    if has_numbers and not isinstance(domain, ChoiceDomain) and not (is_log and any(value <= 0 for value in known)):
         return _number_axis(values, is_log)
-    texts = [json.dumps(value, sort_keys=True) for value in known]
+    texts = [json.dumps(value, sort_keys=True) for value in (sorted(known) if has_numbers else known)]
     places = {text: (index + 0.5) / len({*texts}) for index, text in enumerate(dict.fromkeys(texts))}
     ticks = [(place, _short(text.strip('"'))) for text, place in places.items()]
     positions = [None if value is None else places[json.dumps(value, sort_keys=True)] for value in values]
@@ -57,11 +65,34 @@ def _axis(values: Sequence[Json], is_log: bool = False) -> Axis:
 
 def _number_axis(values: Sequence[Json], is_log: bool) -> Axis:
     scaled = [None if value is None else log10(value) if is_log else float(value) for value in values]
-    known = [value for value in scaled if value is not None] or [0.0]
-    low, width = min(known), (max(known) - min(known)) or 1.0
+    known = [value for value in scaled if value is not None]
+    low, width = min(known), max(known) - min(known)
+    if not width:
+        (label,) = _labels([10**low if is_log else low])
+        return Axis([None if value is None else 0.5 for value in scaled], [(0.5, label)])
     numbers = [low + width * index / (NUMBER_TICKS - 1) for index in range(NUMBER_TICKS)]
-    ticks = [((number - low) / width, f"{10**number if is_log else number:.3g}") for number in numbers]
+    if not is_log and all(value is None or isinstance(value, int) for value in values):
+        numbers = [*dict.fromkeys(float(round(number)) for number in numbers)]
+    labels = _labels([10**number if is_log else number for number in numbers])
+    ticks = [((number - low) / width, label) for number, label in zip(numbers, labels, strict=True)]
     return Axis([None if value is None else (value - low) / width for value in scaled], ticks)
+
+
+def _labels(numbers: Sequence[float]) -> list[str]:
+    """Short texts of numbers, with as many digits as tell them apart."""
+    for digits in range(MIN_DIGITS, MAX_DIGITS):
+        labels = [_number_text(number, digits) for number in numbers]
+        if len({*labels}) == len(numbers):
+            break
+    return labels
+
+
+def _number_text(number: float, digits: int) -> str:
+    """A number with some significant digits: `14,600`, `0.014`, `1.46e-12`."""
+    rounded = float(f"{number:.{digits - 1}e}")
+    if MIN_PLAIN_NUMBER <= abs(rounded) < MAX_PLAIN_NUMBER and rounded == round(rounded):
+        return f"{rounded:,.0f}"
+    return re.sub(r"e([+-])0*", lambda match: "e-" if match[1] == "-" else "e", f"{number:.{digits}g}")
 
 
 def _scatter_chart(name: str, metric: str, x: Axis, y: Axis, titles: Sequence[str]) -> str:
@@ -75,13 +106,13 @@ def _scatter_chart(name: str, metric: str, x: Axis, y: Axis, titles: Sequence[st
         if across is not None and up is not None:
             kind = ' class="best"' if index == 0 else ""  # drawn last, above the others
             center = f'cx="{_x(across):.1f}" cy="{_y(up):.1f}"'
-            parts.append(f'<circle{kind} {center} r="4"><title>{escape(title)}</title></circle>')
-    label = escape(f"{metric} by {name}")
+            parts.append(f'<circle{kind} {center} r="4"><title>{escape_html(title)}</title></circle>')
+    label = escape_html(f"{metric} by {name}")
     return f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{label}">\n' + "\n".join(parts) + "\n</svg>"
 
 
 def _text(x: float, y: float, text: str, anchor: str = "middle") -> str:
-    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape_html(text)}</text>'
 
 
 def _short(text: str) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
 
+from ...core.invisible_characters import escape_invisible
 from ...frontend.schema.phrases import short_repr
 from ...hyperparameter_search.trials import (
     FAILED,
@@ -20,7 +21,6 @@ from ...hyperparameter_search.trials import (
     counts_by_state,
     ranked_trials,
 )
-from ..diagnostics.diagnostics import escape_invisible
 from ..text.terminal import can_rewrite_lines
 from .progress import SECONDS_BETWEEN_DRAWINGS, Verbosity, rewriting_console, until_failure
 
@@ -74,9 +74,10 @@ class TrialLines(NoSweepDisplay):
 def outcome_text(trial: Trial, metric: str) -> str:
     """How a trial has ended, in words."""
     if trial.state == FINISHED:
-        return f"finished  {metric} {metric_text(trial.value)}"
+        return f"finished  {escape_invisible(metric)} {metric_text(trial.value)}"
     if trial.state == PRUNED:
-        return f"pruned after epoch {trial.pruned_at}  {metric} {metric_text(trial.curve[-1] if trial.curve else None)}"
+        last = trial.curve[-1] if trial.curve else None
+        return f"pruned after epoch {trial.pruned_at}  {escape_invisible(metric)} {metric_text(last)}"
     if trial.state in (FAILED, INVALID):
         return f"{trial.state}: {escape_invisible(trial.reasons[0] if trial.reasons else '')}"
     return f"repeats trial {trial.duplicate_of}" if trial.duplicate_of is not None else trial.state
@@ -129,7 +130,7 @@ class LiveTable(NoSweepDisplay):
 
         table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
         for name in ("trial", "state", view.metric, "epoch"):
-            table.add_column(name, no_wrap=True)
+            table.add_column(Text(escape_invisible(name)), no_wrap=True)
         table.add_column("values", no_wrap=True, overflow="ellipsis")
         for item in view.running:
             last = item.curve[-1] if item.curve else None

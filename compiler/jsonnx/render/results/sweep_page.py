@@ -6,9 +6,9 @@ It depends only on the trials and on Optuna, not on times, so the same search gi
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from html import escape
 
 from ...core.diagnostics import UsageError
+from ...core.invisible_characters import escape_html
 from ...frontend.schema.phrases import short_repr
 from ...hyperparameter_search.importance import MIN_TRIALS, importances
 from ...hyperparameter_search.space import Space
@@ -40,18 +40,18 @@ def sweep_page(name: str, view: SweepView, space: Space, best_spec: str | None) 
     with_value = {trial.number for trial in ranked}
     others = [trial for trial in view.trials if trial.number not in with_value]
     parts = [
-        f"<h1>{escape(name)}: search</h1>",
+        f"<h1>{escape_html(name)}: search</h1>",
         _summary(view, ranked[:1]),
         *_section(view.metric, sweep_charts(ranked, space, view.metric)),
         *_section("Importance of the parameters", _importance(view, space)),
-        *(_section("Best spec", f"<pre>{escape(best_spec)}</pre>") if best_spec is not None else ()),
+        *(_section("Best spec", f"<pre>{escape_html(best_spec)}</pre>") if best_spec is not None else ()),
         *_section(
             "Trials",
             _table([*ranked, *others], view.metric, space.names),
         ),
     ]
     body = "\n".join(parts)
-    title = escape(f"{name}: search")
+    title = escape_html(f"{name}: search")
     return (
         f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<title>{title}</title>\n'
@@ -60,7 +60,7 @@ def sweep_page(name: str, view: SweepView, space: Space, best_spec: str | None) 
 
 
 def _section(title: str, content: str) -> list[str]:
-    return [f"<h2>{escape(title)}</h2>", content] if content else []
+    return [f"<h2>{escape_html(title)}</h2>", content] if content else []
 
 
 def _summary(view: SweepView, best: Sequence[Trial]) -> str:
@@ -68,7 +68,7 @@ def _summary(view: SweepView, best: Sequence[Trial]) -> str:
     states = ", ".join(f"{count:,} {state}" for state, count in counts.items())
     aim = "greatest" if view.is_maximized else "least"
     text = f"{len(view.trials):,} of {view.limit:,} trials: {states}. The {aim} {view.metric} is best."
-    lines = [f"<p>{escape(text)}</p>"]
+    lines = [f"<p>{escape_html(text)}</p>"]
     for trial in best:
         values = ((key, short_repr(value)) for key, value in trial.values.items())
         lines.append(f"<p>Trial {trial.number} is the best:</p>")
@@ -77,7 +77,7 @@ def _summary(view: SweepView, best: Sequence[Trial]) -> str:
 
 
 def _rows_table(rows: Iterable[tuple[str, str]]) -> str:
-    cells = "".join(f"<tr><th>{escape(key)}</th><td>{escape(value)}</td></tr>" for key, value in rows)
+    cells = "".join(f"<tr><th>{escape_html(key)}</th><td>{escape_html(value)}</td></tr>" for key, value in rows)
     return f'<table class="facts">{cells}</table>'
 
 
@@ -85,7 +85,7 @@ def _importance(view: SweepView, space: Space) -> str:
     try:
         shares = importances(view.trials, space, view.is_maximized)
     except UsageError as error:
-        return f'<p class="note">{escape(error.diagnostic.message)}</p>'
+        return f'<p class="note">{escape_html(error.diagnostic.message)}</p>'
     if not shares:
         return f'<p class="note">At least {MIN_TRIALS} trials must have finished.</p>'
     note = '<p class="note">For the best tenth of the trials, by PED-ANOVA; the sum is 1.</p>'
@@ -93,7 +93,7 @@ def _importance(view: SweepView, space: Space) -> str:
 
 
 def _table(trials: Sequence[Trial], metric: str, names: Sequence[str]) -> str:
-    head = "".join(f"<th>{escape(name)}</th>" for name in ("trial", "outcome", *names))
+    head = "".join(f"<th>{escape_html(name)}</th>" for name in ("trial", "outcome", *names))
     rows = "".join(_row(trial, metric, names) for trial in trials[:MAX_ROWS])
     hidden = len(trials) - MAX_ROWS
     note = f'<p class="note">and {hidden:,} more trials</p>' if hidden > 0 else ""
@@ -103,4 +103,4 @@ def _table(trials: Sequence[Trial], metric: str, names: Sequence[str]) -> str:
 def _row(trial: Trial, metric: str, names: Sequence[str]) -> str:
     values = [short_repr(trial.values[name]) if name in trial.values else "" for name in names]
     cells = [str(trial.number), outcome_text(trial, metric), *values]
-    return "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in cells) + "</tr>"
+    return "<tr>" + "".join(f"<td>{escape_html(cell)}</td>" for cell in cells) + "</tr>"

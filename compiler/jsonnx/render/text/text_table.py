@@ -9,10 +9,13 @@ from itertools import zip_longest
 
 from rich.cells import cell_len
 
+from ...core.invisible_characters import escape_output
+
 
 @dataclass
 class TextTable:
-    """Titles and rows of text; a cell may have several lines. `right` are the columns that are aligned to the right."""
+    """Titles and rows of text, whose invisible characters are escaped; a cell may have several lines. `right` are the
+    columns that are aligned to the right."""
 
     titles: Sequence[str]
     right: Sequence[int] = ()
@@ -28,7 +31,7 @@ class TextTable:
 
         If it is wider than `width`, cells are wrapped between words.
         """
-        titles, rows = self.titles, list(self.rows)
+        titles, *rows = ([*map(escape_output, row)] for row in (self.titles, *self.rows))
         columns = list(zip(titles, *rows, strict=True))
         widths = [max(map(_cell_width, column)) for column in columns]
         if width is not None and _total_width(widths) > width:
@@ -108,6 +111,7 @@ def _cell_width(cell: str) -> int:
 
 def aligned_rows(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> list[str]:
     """The lines of a table without titles."""
+    rows = [[*map(escape_output, row)] for row in rows]
     widths = [max(map(_cell_width, column)) for column in zip(*rows, strict=True)]
     return [line for row in rows for line in _aligned_lines(row, widths, right)]
 

@@ -60,7 +60,7 @@ class GraphLoader:
 
     @cached_property
     def prediction_runner(self) -> Runner:
-        return self._load_reader(self._plan.predict, self._plan.outputs)
+        return self._load_reader(self._plan.predict, self._plan.predict.outputs)
 
     @cached_property
     def rate_runner(self) -> Runner | None:

@@ -13,6 +13,7 @@ from typing import Any
 from ...core.callback import HOOKS, Callback, Logs
 from ...core.diagnostics import UsageError, quoted_or_list, suggestion
 from ...core.files.files import error_reason, write_atomically
+from ...core.invisible_characters import escape_invisible
 from ...core.reserved_names import validation_name
 from ...interop.safetensors_file import safetensors_bytes
 from ...sections.monitor import LIST_HELP
@@ -58,7 +59,7 @@ class _Monitor(Callback):
 
     def say(self, text: str) -> None:
         if self.verbose:
-            print(text, flush=True)
+            print(escape_invisible(text), flush=True)
 
 
 class EarlyStopping(_Monitor):
@@ -255,7 +256,8 @@ class TerminateOnNaN(Callback):
 
 
 class CSVLogger(Callback):
-    """Writes the losses and metrics of each epoch as a line of a CSV file. A resumed fit continues its file."""
+    """Writes the losses and metrics of each epoch as a line of a CSV file, with those that callbacks before it have
+    added to the logs of the first epoch. A resumed fit continues its file."""
 
     def __init__(self, filename: str | os.PathLike[str], separator: str = ",", append: bool = False) -> None:
         super().__init__()
@@ -285,6 +287,10 @@ class CSVLogger(Callback):
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         row = {"epoch": epoch, **(logs or {})}
+        added = [name for name in row if name not in self._names]
+        if added and len(self.trainer.history.epoch) == 1 and not self.append:
+            self._names += added
+            self._write([self._names], "w")
         self._write([[row.get(name, "") for name in self._names]], "a")
 
     @property

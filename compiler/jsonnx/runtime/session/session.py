@@ -17,6 +17,7 @@ from ...core.types import Dim, Size, TensorType
 from ...data.samples.array_arguments import to_array
 from ...data.samples.data_errors import FeedError
 from ...data.samples.sample_shapes import batch_axis_hint, reshape_samples
+from ...interop.external_weights import require_own_weight_files_in
 from ...interop.model_digests import model_digest_errors
 from ..providers.provider_errors import runtime_failure
 from ..providers.provider_options import ProviderOptions
@@ -131,6 +132,8 @@ def _model_bytes(model: Any, verify: bool) -> bytes:
         except OSError as error:
             raise UsageError("unreadable-file", f"cannot read {os.fspath(model)!r}: {error_reason(error)}") from error
     is_onnx = data[4:8] != _ORT_FORMAT_IDENTIFIER
+    if is_onnx:
+        require_own_weight_files_in(data, os.fspath(model))
     if verify and is_onnx and (errors := model_digest_errors(io.BytesIO(data), os.fspath(model))):
         raise CompileError(errors)
     return data

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ...core.types import Size, TensorType, require
+from ...core.types import Size, TensorType, require, shape_text
 from ..output_form import OutputForm
 from .losses import LOSSES, Loss
 
@@ -22,10 +22,12 @@ LOG_ZERO = -1e5
 class CTC(Loss):
     """Sequences of classes without alignment to the steps of the output, which are logits (Graves et al., 2006).
 
-    Class 0 is the blank. Targets are class indices, padded with 0 at the end.
+    Class 0 is the blank. Targets are class indices, padded with 0 at the end. Masked steps count as blanks that are
+    certain, which changes nothing behind the end of a sequence.
     """
 
     takes = OutputForm.LOGITS
+    aligns_steps = True
 
     @property
     def mean_axis(self) -> int | None:
@@ -37,8 +39,16 @@ class CTC(Loss):
         return TensorType("int64", (output.shape[0], Size.named("labels")))
 
     def check_mask(self, output: TensorType, mask: TensorType) -> None:
-        help = "a layer that drops the mask, such as Reshape, makes all steps count"
-        require(False, f"takes all steps of {output}, and cannot skip those that its mask excludes", help)
+        message = f"needs a mask of the steps, {shape_text(output.shape[:2])}, got {mask}"
+        require(mask.shape == output.shape[:2], message)
+
+    def reduce(
+        self, g: Builder, target: Value, output: Value, mask: Value | None = None, weights: Value | None = None
+    ) -> Value:
+        if mask is not None:
+            certain_blank = [0.0 if index == BLANK else LOG_ZERO for index in range(output.shape[-1])]
+            output = g.Where(g.Unsqueeze(mask, [2]), output, g.const(certain_blank, output.dtype))
+        return super().reduce(g, target, output, None, weights)
 
     def terms(self, g: Builder, target: Value, output: Value) -> Value:
         """The total probability of all alignments.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -191,7 +192,13 @@ class DocumentWriter:
             return {name: self.value(schema["properties"][name], name) for name in chosen}
         if kind == "array":
             return [self.value(schema["items"], key) for _ in range(self.length(schema))]
-        return {"null": None, "boolean": True, "integer": self.integer(schema, key), "number": 0.5, "string": "x"}[kind]
+        return {
+            "null": None,
+            "boolean": True,
+            "integer": self.integer(schema, key),
+            "number": self.number(schema),
+            "string": "x",
+        }[kind]
 
     def length(self, schema: Json) -> int:
         """A length that the bounds allow; a schema without `maxItems` has it in its description."""
@@ -201,6 +208,11 @@ class DocumentWriter:
 
     def integer(self, schema: Json, key: str) -> int:
         return max(schema.get("minimum", 2), 2)
+
+    def number(self, schema: Json) -> float:
+        """A number that the bounds allow; they are in its description."""
+        bound = re.search(r"at least ([0-9]+)", schema.get("description", ""))
+        return max(0.5, float(bound[1])) if bound else 0.5
 
 
 @each_set

@@ -1,4 +1,4 @@
-"""Dense, Activation, Embedding, ReversibleEmbedding, Masking, Identity."""
+"""Dense, Activation, Embedding, ReversibleEmbedding, Masking, SequenceMask, Identity."""
 
 from . import Case
 
@@ -21,5 +21,9 @@ CASES = [
     Case("masking", {"type": "Masking"}, [(4, 3)]),
     Case("masking-value", {"type": "Masking", "mask_value": 1}, [(4, 2)], integers=3),
     Case("masking-features", {"type": "Masking", "mask_value": 0.5}, [(3,)]),
+    Case("sequence-mask", {"type": "SequenceMask"}, [(4, 3)]),
+    Case("sequence-mask-integers", {"type": "SequenceMask", "pad_value": 2}, [(5,)], integers=3),
+    Case("sequence-mask-image", {"type": "SequenceMask", "pad_value": 0.5}, [(3, 2, 2)]),
+    Case("sequence-mask-lengths", {"type": "SequenceMask"}, [(4, 3), ()], masks=(1,)),
     Case("identity", {"type": "Identity"}, [(4,)]),
 ]

@@ -8,6 +8,8 @@ RENORM, BOUNDS = {**BATCH, "renorm": True}, {"rmin": 0.8, "rmax": 1.25, "dmax": 
 GROUP = {"type": "GroupNormalization", "groups": 2}
 RMS, UNIT = {"type": "RMSNormalization"}, {"type": "UnitNormalization"}
 
+LOCAL = {"type": "LocalResponseNormalization"}
+
 CASES = [
     Case("batch-norm", BATCH, [(4,)]),
     Case("batch-norm-sequence", BATCH, [(3, 4)]),
@@ -54,4 +56,8 @@ CASES = [
     Case("unit-norm", UNIT, [(5,)]),
     Case("unit-norm-first", {**UNIT, "axis": 1}, IMAGE),
     Case("unit-norm-apart", {**UNIT, "axis": [1, -1]}, IMAGE),
+    Case("local-response-norm", LOCAL, [(2, 2, 7)]),
+    Case("local-response-norm-sequence", {**LOCAL, "depth_radius": 1, "alpha": 0.5, "bias": 2}, [(3, 5)]),
+    Case("local-response-norm-volume", {**LOCAL, "depth_radius": 1, "beta": 0.75}, [(2, 1, 2, 4)]),
+    Case("local-response-norm-channels-first", {**LOCAL, "axis": 1, "depth_radius": 2, "beta": 0.75}, [(6, 2, 3)]),
 ]

@@ -1,4 +1,4 @@
-"""PositionEmbedding, SinePositionEncoding, RotaryEmbedding, and rotary positions inside attention layers.
+"""PositionEmbedding, SinePositionEncoding, RotaryEmbedding, RelativePositionBias, and positions of attention layers.
 
 The values of an input that only gives its size have no gradient, so it counts as a mask.
 """
@@ -11,6 +11,9 @@ HEADS = {"type": "MultiHeadAttention", "num_heads": 2, "key_dim": 4}
 GROUPS = {"type": "GroupQueryAttention", "head_dim": 4, "num_query_heads": 4, "num_key_value_heads": 2}
 LLAMA = {**GROUPS, "use_bias": False, "use_causal_mask": True, "rotary": {"max_wavelength": 500}}
 YARN = {"rope_type": "yarn", "original_max_position_embeddings": 8, "scaling_factor": 4.0}
+BUCKETS = {"type": "t5", "num_buckets": 6, "max_distance": 5}
+SHAW = {"type": "shaw", "max_distance": 2}
+BIAS = {"type": "RelativePositionBias", "num_heads": 3, "num_buckets": 8, "max_distance": 5}
 
 CASES = [
     Case("position-embedding", {**LEARNED, "sequence_length": 7}, [X], masks=(0,)),
@@ -38,4 +41,19 @@ CASES = [
     Case("groups-qwen2", {**LLAMA, "use_bias": True, "use_output_bias": False}, [X]),
     Case("groups-qwen3", {**LLAMA, "use_query_key_norm": True}, [X]),
     Case("groups-biases", {**GROUPS, "use_bias": False, "use_query_bias": True, "use_value_bias": True}, [X]),
+    Case("heads-alibi", {**HEADS, "num_heads": 3, "relative_position": "alibi"}, [X]),
+    Case("heads-alibi-causal", {**HEADS, "relative_position": "alibi", "use_causal_mask": True}, [X, (3, 4)]),
+    Case("heads-t5", {**HEADS, "relative_position": BUCKETS}, [X]),
+    Case("heads-t5-causal", {**HEADS, "relative_position": BUCKETS, "use_causal_mask": True}, [X]),
+    Case("heads-t5-cross", {**HEADS, "relative_position": {**BUCKETS, "bidirectional": False}}, [X, (3, 4)]),
+    Case("heads-shaw", {**HEADS, "relative_position": SHAW}, [X]),
+    Case("heads-shaw-values", {**HEADS, "relative_position": {**SHAW, "use_values": True}}, [X, (7, 4)]),
+    Case("heads-shaw-columns", {**HEADS, "relative_position": SHAW, "attention_axes": [2]}, [IMAGE]),
+    Case("heads-shaw-one", {**HEADS, "relative_position": {**SHAW, "use_values": True}}, [(1, 4), (3, 4)]),
+    Case("heads-bias", {**HEADS, "arguments": ["query", "attention_bias"]}, [X, (1, 5, 5)]),
+    Case("groups-alibi", {**GROUPS, "relative_position": "alibi"}, [X]),
+    Case("groups-t5", {**GROUPS, "relative_position": BUCKETS, "rotary": True}, [X]),
+    Case("groups-shaw", {**GROUPS, "relative_position": {**SHAW, "use_values": True}, "dropout": 0.5}, [X]),
+    Case("relative-position-bias", BIAS, [(5, 1)], masks=(0,)),
+    Case("relative-position-bias-cross", {**BIAS, "bidirectional": False}, [(3, 1), (6, 2)], masks=(0, 1)),
 ]

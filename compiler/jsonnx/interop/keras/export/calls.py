@@ -11,7 +11,7 @@ from ....layers import Layer
 from ....layers.rnn.bidirectional import Bidirectional
 from ....layers.rnn.cell import StackedRNNCells
 from ..translation.call_arguments import ATTENTION_FLAGS, RECURRENT_LAYERS
-from .configs import operation_config
+from .configs import NotExportable, operation_config
 from .operations import is_operation, operands
 
 KerasTensor = dict[str, Json]
@@ -70,6 +70,8 @@ class CallWriter:
         MultiHeadAttention ignores an explicit `query_mask`, so that it is merged into the attention mask.
         """
         tensors = dict(zip(layer.arguments or ATTENTION_INPUTS[: len(inputs)], inputs, strict=True))
+        if "attention_bias" in tensors:
+            raise NotExportable("its input 'attention_bias' has no counterpart in Keras")
         tensors.setdefault("value", tensors["query"])
         if layer.type_name in ATTENTION_LAYERS:
             masks = [tensors.pop(f"{name}_mask", None) for name in ("query", "value")]

@@ -84,12 +84,17 @@ def layer_config(layer: Layer, name: str, trainable: bool = True) -> dict[str, J
 KERAS_APPLICATIONS_LAYERS = ("LayerScale", "StochasticDepth", "CustomScaleLayer")
 """Layers of `keras.applications` whose classes a file cannot refer to."""
 
-OTHER_LAYERS = ("AddLoss", "DateFeatures", "Imputation", "PositionEmbedding", "SinePositionEncoding", "RotaryEmbedding")
+OTHER_LAYERS = (
+    *("AddLoss", "DateFeatures", "Imputation", "LocalResponseNormalization"),
+    *("PositionEmbedding", "RelativePositionBias", "RotaryEmbedding", "SequenceMask"),
+    "SinePositionEncoding",
+)
 """Layers that Keras does not have."""
 
 JSONNX_ARGUMENTS = (
     "oov_method",
     "rotary",
+    "relative_position",
     "use_query_key_norm",
     "layer_norm_epsilon",
     "use_query_bias",
