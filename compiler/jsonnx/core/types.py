@@ -223,8 +223,16 @@ class PaddingMask(TensorType):
     axis: int = 1
 
     @staticmethod
-    def of(steps: Dim, axis: int = 1) -> PaddingMask:
-        return PaddingMask("bool", (BATCH, steps), axis)
+    def of(x: TensorType) -> PaddingMask:
+        """The mask of sequences [batch, steps, ...]."""
+        return PaddingMask("bool", x.shape[:2])
+
+    def moved(self, axis: int) -> PaddingMask:
+        """The mask where the steps are another axis of the value."""
+        return PaddingMask(self.dtype, self.shape, axis)
+
+    def with_steps(self, steps: Dim) -> PaddingMask:
+        return PaddingMask(self.dtype, (self.shape[0], steps), self.axis)
 
     def with_dtype(self, dtype: str) -> PaddingMask:
         return PaddingMask(dtype, self.shape, self.axis)

@@ -75,6 +75,9 @@ class Layer(Component):
     """Whether each step of the output depends on the same step of the input only, so that a padding mask is passed on,
     though Keras passes no mask on."""
 
+    merges_padding: ClassVar[bool] = False
+    """Whether the output has the padding masks of all inputs: an input without one is the same for all sequences."""
+
     mixes_steps: ClassVar[bool] = False
     """Whether a step of the output depends on several steps of the input, whose padding has to be 0."""
 
