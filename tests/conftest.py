@@ -7,12 +7,15 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from support.interrupts import accept_interrupts
 
 TESTS = Path(__file__).parent
 
 # Threads of OpenBLAS wait actively for each other. Where several test processes share the processors, a QR
 # decomposition on two threads takes thirty times as long as on one.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+accept_interrupts()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -4,7 +4,7 @@
 const vscode = require("vscode");
 const { LanguageClient } = require("vscode-languageclient/node");
 
-const INSTALL_HINT = "Install it with: pip install 'jsonnx[lsp]', or set jsonnx.command.";
+const INSTALL_HINT = "Install it with pip install '.[lsp]' in a checkout of jsonnx, or set jsonnx.command.";
 
 /** @type {LanguageClient | undefined} */
 let client;

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http.client import HTTPConnection
 from http.server import ThreadingHTTPServer
 from pathlib import Path
@@ -12,7 +14,9 @@ from typing import Any
 
 import click
 import jsonnx
+import numpy as np
 import pytest
+from support.commands import jsonnx as jsonnx_command
 from support.document_blocks import Block, PageRunner, blocks_of, merged
 
 ROOT = Path(__file__).parents[2]
@@ -88,30 +92,69 @@ def test_the_blocks_of_a_page_are_sound(page: str, folder: Path) -> None:
     run_page(page, PageRunner(only_check=True))
 
 
-def test_the_web_service_answers(folder: Path) -> None:
-    """With a model of random weights, since only the answer's form matters."""
+@contextmanager
+def web_service(spec: dict[str, Any]) -> Iterator[ThreadingHTTPServer]:
+    """The service of the page, with a model of random weights."""
     (source,) = (block.text for block in blocks_of((ROOT / "docs/deployment.md").read_text()) if block.file)
-    model = folder / "runs/penguins/model.onnx"
+    model = Path("runs/penguins/model.onnx")
     model.parent.mkdir(parents=True)
-    spec = json.loads(Path("samples/penguins.json").read_text())
-    spec["layers"][0]["vocabulary"] = ["Biscoe", "Dream", "Torgersen"]
-    spec["layers"][2] |= {"mean": [44.0, 17.0, 200.0, 4200.0], "variance": [30.0, 4.0, 200.0, 640000.0]}
     jsonnx.compile(spec).save(model)
     service: dict[str, Any] = {"__name__": "serve"}
     exec(source, service)
     server = ThreadingHTTPServer(("127.0.0.1", 0), type("Quiet", (service["Handler"],), {"log_message": print}))
     Thread(target=server.serve_forever, daemon=True).start()
-    sample = {"island": "Biscoe", "sex": "male", "measurements": [59.6, 17, 230, 6050]}
     try:
+        yield server
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def test_the_web_service_answers(folder: Path) -> None:
+    spec = json.loads(Path("samples/penguins.json").read_text())
+    spec["layers"][0]["vocabulary"] = ["Biscoe", "Dream", "Torgersen"]
+    spec["layers"][2] |= {"mean": [44.0, 17.0, 200.0, 4200.0], "variance": [30.0, 4.0, 200.0, 640000.0]}
+    sample = {"island": "Biscoe", "sex": "male", "measurements": [59.6, 17, 230, 6050]}
+    with web_service(spec) as server:
         status, answer = post(server, [sample, sample])
         assert status == 200
         assert [sum(row) == pytest.approx(1) for row in answer["species"]] == [True, True]
         assert set(answer["species_label"]) < {"Adelie", "Chinstrap", "Gentoo"}
         assert post(server, [{"island": "Biscoe"}])[0] == 400
         assert post(server, [sample | {"measurements": [1.0]}])[0] == 400
-    finally:
-        server.shutdown()
-        server.server_close()
+
+
+@pytest.mark.parametrize(
+    ("output", "labels", "loss"),
+    [
+        ({"units": 1, "activation": "sigmoid"}, ["no", "yes"], {"loss": "binary_crossentropy"}),
+        ({"units": 1, "activation": "sigmoid"}, ["no", "yes"], {"loss": "binary_crossentropy", "threshold": 0.3}),
+        ({"units": 1, "activation": "sigmoid"}, None, {"loss": "binary_crossentropy", "threshold": 0.7}),
+        ({"units": 3, "activation": "softmax"}, ["a", "b", "c"], {"loss": "sparse_categorical_crossentropy"}),
+        ({"units": 1}, None, {"loss": "mse"}),
+    ],
+    ids=["sigmoid", "threshold", "threshold without labels", "softmax", "regression"],
+)
+def test_the_web_service_answers_as_predict_does(
+    output: dict[str, Any], labels: list[str] | None, loss: dict[str, Any], folder: Path
+) -> None:
+    training = {**loss, "optimizer": "sgd", "seed": 3}
+    spec: dict[str, Any] = {"inputs": {"x": {"shape": [2]}}, "layers": [{"type": "Dense", "name": "y", **output}]}
+    spec |= {"training": training} | ({"labels": labels} if labels else {})
+    samples = np.random.default_rng(4).normal(size=(40, 2)).round(3).tolist()
+    Path("samples.json").write_text(json.dumps([{"x": sample} for sample in samples]))
+    with web_service(spec) as server:
+        status, answer = post(server, [{"x": sample} for sample in samples])
+    assert status == 200
+    predicted = jsonnx_command("predict", "runs/penguins/model.onnx", "--data", "samples.json", "-o", "y.csv")
+    assert predicted.exit_code == 0
+    _, *rows = [line.split(",") for line in Path("y.csv").read_text().splitlines()]
+    if "y_label" in answer:
+        assert answer["y_label"] == [row[0] for row in rows]
+        assert len({*answer["y_label"]}) > 1
+    numbers = [row[1 if "y_label" in answer else 0 :] for row in rows]
+    np.testing.assert_allclose(np.array(numbers, float), answer["y"], rtol=1e-6)
+    assert ("y_label" in answer) == (labels is not None or "threshold" in loss)
 
 
 def post(server: ThreadingHTTPServer, samples: object) -> tuple[int, Any]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from ..core.diagnostics import JsonPath, Report
 from ..core.types import ShapeError
-from ..sections.class_weights import WeightedClasses, class_weight_errors, class_weights_by_output
+from ..sections.class_weights import ClassWeightError, WeightedClasses, class_weight_errors, class_weights_by_output
 from ..sections.columns import weight_columns
 from ..sections.training_section import Training
 from ..training.losses.losses import Loss
@@ -24,22 +24,39 @@ def weighted_outputs(
     training = typed.network.training
     if training is None:
         return frozenset()
-    outputs = weighted_classes(typed, {name: losses[name] for name in losses if name in targets})
-    path: JsonPath = ("training", "class_weight")
+    outputs = _weighted_classes(typed, {name: losses[name] for name in losses if name in targets}, learns_labels=True)
     errors = class_weight_errors(training.class_weight, outputs) if len(outputs) == len(losses) else []
-    for error in errors:
-        is_key = error.code == "unknown-name" and bool(error.path)
-        report.add(error.code, (*path, *error.path), error.message, help=error.suggestion or error.help, at_key=is_key)
+    _report(errors, report)
     weighted = outputs.keys() & _outputs_with_weights(training, outputs) if not errors else frozenset()
     for name in sorted(weighted):
         _check_loss(typed, name, losses[name], report)
     return frozenset(weighted)
 
 
-def weighted_classes(typed: TypedNetwork, losses: Mapping[str, Loss]) -> dict[str, WeightedClasses]:
+def check_class_names(typed: TypedNetwork, losses: Mapping[str, Loss], report: Report) -> None:
+    """Reports weights of classes that do not exist, once the training data have given the classes their names."""
+    training = typed.network.training
+    if training is not None:
+        outputs = _weighted_classes(typed, losses, learns_labels=False)
+        _report(class_weight_errors(training.class_weight, outputs), report)
+
+
+def _report(errors: Iterable[ClassWeightError], report: Report) -> None:
+    for error in errors:
+        is_key = error.code == "unknown-name" and bool(error.path)
+        path: JsonPath = ("training", "class_weight", *error.path)
+        report.add(error.code, path, error.message, help=error.suggestion or error.help, at_key=is_key)
+
+
+def _weighted_classes(
+    typed: TypedNetwork, losses: Mapping[str, Loss], learns_labels: bool
+) -> dict[str, WeightedClasses]:
     """The outputs with a loss, as weights of classes need them."""
     labels = typed.network.labels
-    return {name: WeightedClasses(loss, typed.types[name], labels.get(name, ())) for name, loss in losses.items()}
+    return {
+        name: WeightedClasses(loss, typed.types[name], labels.get(name, ()), learns_labels and name not in labels)
+        for name, loss in losses.items()
+    }
 
 
 def _outputs_with_weights(training: Training, outputs: Mapping[str, WeightedClasses]) -> set[str]:

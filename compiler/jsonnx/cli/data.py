@@ -69,7 +69,14 @@ def data(
 
 @click.command()
 @click.argument("data", metavar="DATA")
-@click.option("--target", metavar="COLUMN", help="Column to predict; for a folder, the names of its subfolders.")
+@click.option(
+    "--target",
+    "targets",
+    metavar="COLUMN",
+    multiple=True,
+    help="Column to predict; repeatable: several columns of 0 and 1 are labels of which a row may have any. For a "
+    "folder, the names of its subfolders are predicted.",
+)
 @click.option(
     "--task",
     type=click.Choice(["classification", "regression"]),
@@ -80,8 +87,8 @@ def data(
 )
 @click.option("--force", is_flag=True, help="Overwrite an existing spec.")
 @handles_errors
-def init(data: str, target: str | None, task: Task | None, output: str | None, force: bool) -> None:
-    """Write a first spec that predicts a column of DATA, a data file or a folder of images or texts.
+def init(data: str, targets: tuple[str, ...], task: Task | None, output: str | None, force: bool) -> None:
+    """Write a first spec that predicts columns of DATA, a data file or a folder of images or texts.
 
     The types of columns are recognised; they and the number of rows decide on preprocessing, network, loss, metrics and
     split.
@@ -97,7 +104,7 @@ def init(data: str, target: str | None, task: Task | None, output: str | None, f
         refuse_overwrite([Path(data)], [Path(output)])
         if os.path.lexists(output) and not force:
             raise UsageError("file-exists", f"{output!r} exists", "give another file with -o, or add --force")
-    initial = init_spec(data, target, task, Path(output).parent if is_file else Path())
+    initial = init_spec(data, targets, task, Path(output).parent if is_file else Path())
     for note in initial.notes:
         print_status(note)
     if not is_file:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,8 @@ from .common import (
     print_weights_report,
 )
 
+_print_notes = partial(print_diagnostics, format_="text")
+
 OWN_DATA_NOTE = (
     "Each run was evaluated on the test data of its own spec, or else on its validation data; with `--data FILE`, all "
     "are evaluated on the same file."
@@ -62,6 +65,18 @@ OWN_DATA_NOTE = (
     help="Use only operators and element types that this execution provider has kernels for, as far as possible.",
 )
 @budget_options()
+@click.option(
+    "--inputs",
+    multiple=True,
+    metavar="NAMES",
+    help="Compile the part of the network behind these layers (names separated by commas), whose values it takes.",
+)
+@click.option(
+    "--outputs",
+    multiple=True,
+    metavar="NAMES",
+    help="Compile the part of the network up to these layers (names separated by commas).",
+)
 @click.option("--training", is_flag=True, help="Write train_step.onnx, model.onnx and manifest.json to a folder.")
 @SCALE_OPTION
 @SET_OPTION
@@ -75,6 +90,8 @@ def compile(
     unverified: bool,
     seed: int | None,
     target: str,
+    inputs: tuple[str, ...],
+    outputs: tuple[str, ...],
     training: bool,
     scale: str | None,
     changes: tuple[str, ...],
@@ -84,16 +101,24 @@ def compile(
     from ..core.diagnostics import CompileError
     from ..core.files.files import refuse_overwrite
     from ..pipeline.compile.check_budget import check_budget
-    from ..pipeline.compile.compile import compile_checked
+    from ..pipeline.compile.compile import compile_checked, compile_part
     from ..pipeline.compile.initial_weights import possible_weight_files
+    from ..pipeline.compile.network_part import network_part
     from ..pipeline.train.training_export import training_files, write_training_folder
     from ..pipeline.validate.check_model_budget import check_model_budget
 
+    if training and (inputs or outputs):
+        raise UsageError("bad-option", "--training writes the whole network", "leave out --inputs and --outputs")
     checked = checked_spec(spec, changes, scale)
-    outputs = [Path(output) / name for name in training_files(checked)] if training else [Path(output)]
-    refuse_overwrite([*checked.files, *possible_weight_files(weights)], outputs)
-    over_budget = check_budget(checked, limits)
-    model = compile_checked(checked, weights, seed, partial=partial, verify=not unverified, target=target)
+    files = [Path(output) / name for name in training_files(checked)] if training else [Path(output)]
+    refuse_overwrite([*checked.files, *possible_weight_files(weights)], files)
+    if inputs or outputs:
+        part = network_part(checked, split_names(inputs), split_names(outputs))
+        over_budget = check_budget(part.checked, limits)
+        model = compile_part(checked, part, weights, seed, partial=partial, verify=not unverified, target=target)
+    else:
+        over_budget = check_budget(checked, limits)
+        model = compile_checked(checked, weights, seed, partial=partial, verify=not unverified, target=target)
     if model.weights_report is not None:
         print_weights_report(model.weights_report)
     model.verify()
@@ -105,6 +130,11 @@ def compile(
     else:
         model.save(output)
     print_status(f"wrote {output}")
+
+
+def split_names(texts: Sequence[str]) -> list[str]:
+    """The names in texts that separate them by commas."""
+    return [name.strip() for text in texts for name in text.split(",") if name.strip()]
 
 
 @click.command(short_help="Compute loss and metrics of trained models on data.")
@@ -142,7 +172,9 @@ def evaluate(
     """Compute loss and metrics of trained models on data; a table for several."""
     import json
 
+    from ..core.invisible_characters import escape_invisible
     from ..core.metric_values import finite, numbers_only
+    from ..pipeline.run.evaluated_data import evaluated_data_text
     from ..pipeline.run.required_metrics import MetricBound, check_metrics
     from ..pipeline.run.trained_model import TrainedModel
     from ..render.results.evaluation_text import evaluation_text
@@ -156,13 +188,15 @@ def evaluate(
     results, labels = [], {}
     for run in runs:  # one model is open at a time
         model = TrainedModel.open(Path(run), provider, not unverified, data_roots, options)
-        results.append((run, model.evaluate(data)))
+        results.append((run, model.evaluate(data, _print_notes)))
         labels = model.figure_labels()
     if format_ == "json":
         documents = [{name: finite(metric) for name, metric in metrics.items()} for _, metrics in results]
         runs_and_metrics = [{"run": run, "figures": document} for run, document in zip(runs, documents, strict=True)]
         print_result(json.dumps(documents[0] if len(runs) == 1 else runs_and_metrics))
     elif len(runs) == 1:
+        if data is None:
+            print_status(f"on the {escape_invisible(evaluated_data_text(model))}:")
         print_result(evaluation_text(results[0][1], labels))
     else:
         numbers = [(run, numbers_only(metrics)) for run, metrics in results]
@@ -207,6 +241,9 @@ def evaluate(
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
     help="Probability above which a sigmoid output predicts a class; the model's threshold, or else 0.5, if omitted.",
 )
+@click.option(
+    "--seed", type=SEED_TYPE, default=0, show_default=True, help="Seed of the model's random inputs, if it has any."
+)
 @PROVIDER_OPTION
 @PROVIDER_OPTIONS_OPTION
 @UNVERIFIED_OPTION
@@ -220,6 +257,7 @@ def predict(
     ids: tuple[str, ...],
     with_inputs: bool,
     threshold: float | None,
+    seed: int,
     provider: str,
     provider_options: tuple[str, ...],
     unverified: bool,
@@ -233,9 +271,10 @@ def predict(
         raise UsageError("bad-option", "--id and --with-inputs exclude each other", "--with-inputs writes all columns")
     options = PredictOptions(threshold, None if with_inputs else ids, input_format)
     print_provider_choice(provider)
-    model = TrainedModel.open(Path(run), provider, not unverified, provider_options=parse_assignments(provider_options))
+    run_options = parse_assignments(provider_options)
+    model = TrainedModel.open(Path(run), provider, not unverified, provider_options=run_options, seed=seed)
     with SampleCounter() as counter:
-        model.predict(data, output, print_result, options, counter.show)
+        model.predict(data, output, print_result, options, counter.show, _print_notes)
 
 
 @click.command()

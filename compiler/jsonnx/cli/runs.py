@@ -31,8 +31,9 @@ if TYPE_CHECKING:
     metavar="COLUMN",
     default="run",
     show_default=True,
-    help="Order: run, state, spec, started, duration, epochs, best, a metric of the last epoch or test_METRIC, a "
-    "parameter, or a path in the spec; -COLUMN for the greatest first.",
+    help="Order: run, state, spec, started, duration, epochs, best, a metric of the last epoch (with "
+    "restore_best_weights of the best one) or test_METRIC, a parameter, or a path in the spec; -COLUMN for the "
+    "greatest first.",
 )
 @click.option(
     "--format",

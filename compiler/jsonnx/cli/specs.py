@@ -223,6 +223,7 @@ def summary(
     import json
 
     from ..lowering.cost import cost_table
+    from ..lowering.dropped_layers import dropped_layers
     from ..pipeline.compile.check_budget import check_budget, memory_peak
     from ..pipeline.compile.graphs import costed_graph
     from ..render.networks.tables import summary_json, summary_text
@@ -230,12 +231,12 @@ def summary(
 
     checked = checked_spec(spec, changes, scale)
     typed = checked.require()
-    rows, peak = cost_table(typed, costed_graph(checked)), memory_peak(checked)
+    rows, peak, dropped = cost_table(typed, costed_graph(checked)), memory_peak(checked), dropped_layers(typed)
     if format_ == "json":
-        print_result(json.dumps(summary_json(typed.network, rows, depth, peak), indent=2))
+        print_result(json.dumps(summary_json(typed.network, rows, depth, peak, dropped), indent=2))
     else:
         color, width = shows_color(sys.stdout), line_width(sys.stdout)
-        print_result(summary_text(typed.network, rows, color, depth, width, descriptions, peak))
+        print_result(summary_text(typed.network, rows, color, depth, width, descriptions, peak, dropped))
     over_budget = check_budget(checked, limits)
     if over_budget:
         print_diagnostics(over_budget, "text")

@@ -70,7 +70,7 @@ MAX_EXPANDED_ENTRIES = Limit(EXPANSION, 2 * MAX_LAYERS, "entries", "Entries that
                              "for each combination of arguments.")  # fmt: skip
 MAX_EXPRESSION_CHARACTERS = Limit(EXPANSION, 1_000, "characters", "One expression.")
 MAX_EXPRESSION_DEPTH = Limit(EXPANSION, 32, "levels", "Parentheses and operators inside one another.")
-MAX_EXPRESSION_ITEMS = Limit(EXPANSION, MAX_LAYERS, "items", "The integers of a `range`.")
+MAX_EXPRESSION_ITEMS = Limit(EXPANSION, MAX_LAYERS, "items", "The items of a `range` or a comprehension.")
 MAX_EXPRESSION_STEPS = Limit(EXPANSION, 1_000_000, "steps", "Tokens, array items and comparisons that the expressions "
                              "of a spec evaluate together.")  # fmt: skip
 MAX_EXPRESSION_TEXT_CHARACTERS = Limit(EXPANSION, 10_000, "characters", "A text that an expression computes.")
@@ -139,6 +139,7 @@ MAX_UNPACKED_BYTES = Limit(
     "`.feather` file that is loaded, as arrays in memory, or one column of a block of rows that is streamed.",
 )
 MAX_DATA_FILES = Limit(DATA, 1_000_000, "files", "Files of a folder of data, or that a pattern matches.")
+MAX_FILLED_ROWS = Limit(DATA, 10_000_000, "rows", 'Rows that `"gaps": "fill"` adds to time series.')
 MAX_MEDIA_FILE_BYTES = Limit(DATA, 256 * MIB, "bytes", "An image, a recording or a text, as a file.")
 MAX_IMAGE_PIXELS = Limit(DATA, 1 << 26, "pixels", "Width times height of an image file.")
 MAX_CSV_COLUMNS = Limit(DATA, 1 << 16, "columns", "Columns of a CSV file.")

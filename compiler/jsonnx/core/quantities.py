@@ -36,6 +36,11 @@ MIN_OPSET_LIMIT, MAX_OPSET_LIMIT = 1, 100
 _AMOUNT = re.compile(r"([0-9.]+) ?([A-Za-z]*)")
 
 
+def count_text(count: int, noun: str) -> str:
+    """A number and a noun: `1 epoch`, `2,000 epochs`."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 def parse_count(amount: str | int) -> int:
     """A number: `250000`, `250k`, `1.5M`, `2G` or `2B`. Raises ValueError for another text."""
     return _parse(amount, COUNT_PATTERN, COUNT_UNITS, COUNT_TITLE)

@@ -61,6 +61,14 @@ class BlockInput(NamedTuple):
     path: JsonPath
 
 
+class RepeatedUse(NamedTuple):
+    """An entry that repeats a block."""
+
+    names: list[str]
+    """The names of its copies, in order."""
+    path: JsonPath
+
+
 @dataclass(frozen=True)
 class Call:
     """One call of a layer. `owner` is the name of the call whose weights it uses: its own, unless its entry has `use`.
@@ -84,6 +92,16 @@ class Call:
         except ShapeError:  # an invalid inner layer, which `infer` reports
             further_outputs = ()
         return (self.name, *(f"{self.name}.{output}" for output in further_outputs))
+
+    @property
+    def may_lack_sources(self) -> bool:
+        """Whether the layer may have no input."""
+        return self.layer is not None and not self.layer.arity[0]
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether the call has the inputs that its layer needs, as far as they are known."""
+        return bool(self.sources) or self.may_lack_sources
 
     @property
     def takes_mask(self) -> bool:
@@ -112,6 +130,9 @@ class Network:
     """For each use of a block, by its name: the names of its outputs, by the names of the values in the network."""
     block_inputs: Mapping[int, Sequence[BlockInput]] = field(default_factory=dict)
     """The inputs of uses of blocks whose shape is to be checked, by the index of the layer that takes them."""
+    repeated_uses: Sequence[RepeatedUse] = ()
+    dropped: tuple[Call, ...] = ()
+    """The calls of layers in blocks that are left out, since nothing uses their results; in topological order."""
     document: Json = None
     """The spec, with all overrides applied."""
     flat_document: Json = None
@@ -126,6 +147,11 @@ class Network:
         """The first call of each layer that adds a reported loss, by the name of the layer."""
         calls = [call for call in self.calls if call.layer is not None and call.layer.adds_loss]
         return {call.owner: call for call in reversed(calls)}
+
+    @cached_property
+    def random_calls(self) -> tuple[Call, ...]:
+        """The calls whose results are inputs of the compiled model, with random numbers."""
+        return tuple(call for call in self.calls if call.layer is not None and call.layer.adds_input)
 
     @cached_property
     def normalized_outputs(self) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,20 +14,15 @@ from ..core.files.files import (
     error_reason,
     make_folders,
     open_file,
-    refuse_links,
+    refuse_special_files,
     remove_file,
     remove_temporary_files,
     write_atomically,
 )
+from ..core.files.sweep_data import SPEC_FILE, SWEEP_FILE
 from .trials import Trial, record_text
 
-SWEEP_FILE, SPEC_FILE, BEST_FILE, PAGE_FILE, TRIALS_FOLDER = (
-    "sweep.json",
-    "spec.json",
-    "best.json",
-    "sweep.html",
-    "trials",
-)
+BEST_FILE, PAGE_FILE, TRIALS_FOLDER = "best.json", "sweep.html", "trials"
 MAX_RECORD_BYTES = 1 << 24
 SWEEP_FOLDER_HELP = "a SWEEP folder is what `jsonnx sweep SPEC -o SWEEP` writes"
 
@@ -52,7 +47,7 @@ class SweepFolder:
         """Creates the folder. Returns the folders that it created. Raises UsageError `unwritable-file`, also if it has
         links in place of files of a sweep."""
         trials = self.path / TRIALS_FOLDER
-        refuse_links([*self.existing_files, *trials.glob("*"), *trials.glob("*/*")])
+        refuse_special_files([*self.existing_files, *trials.glob("*"), *trials.glob("*/*")])
         return make_folders(self.path / TRIALS_FOLDER)
 
     def start(self, settings: Mapping[str, Any], spec_text: str) -> None:
@@ -81,16 +76,25 @@ class SweepFolder:
             except UnicodeDecodeError as error:
                 raise _damaged(self.path / SPEC_FILE, "not UTF-8") from error
 
-    def read_trials(self) -> list[Trial]:
-        """The trials by number. Raises CompileError `damaged-file`."""
-        trials = []
+    def read_trials(self, parameters: Collection[str]) -> list[Trial]:
+        """The trials by number, whose values are those of parameters. Raises CompileError `damaged-file`."""
+        trials: dict[int, Trial] = {}
         for path in sorted((self.path / TRIALS_FOLDER).glob("*.json")):
             try:
                 trial = Trial.from_json(_read_json(path))
             except ValueError as error:
                 raise _damaged(path, str(error)) from error
-            trials.append(trial)
-        return sorted(trials, key=lambda trial: trial.number)
+            if not trial.values.keys() <= {*parameters}:
+                raise _damaged(path, "it has values of other parameters")
+            if path != self.trial_file(trial.number):
+                raise _damaged(path, f"the record of trial {trial.number}")
+            trials[trial.number] = trial
+        for trial in trials.values():
+            if trial.duplicate_of is not None and trial.duplicate_of not in trials:
+                raise _damaged(
+                    self.trial_file(trial.number), f"it repeats trial {trial.duplicate_of}, which is missing"
+                )
+        return [trials[number] for number in sorted(trials)]
 
     def write_trial(self, trial: Trial) -> None:
         write_atomically(self.trial_file(trial.number), record_text(trial).encode(), follows_links=False)

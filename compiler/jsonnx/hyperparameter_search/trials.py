@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from math import isfinite
 from typing import Any, NamedTuple
 
 from ..core.components import Json
 from ..core.diagnostics import Diagnostic
-from ..core.metric_values import is_number
+from ..core.json_shapes import COUNT, FINITE, TEXT, has_shape
 
 RUNNING, FINISHED, PRUNED, FAILED, DUPLICATE, INVALID = STATES = (
     "running",
@@ -88,35 +87,43 @@ class Trial:
     @staticmethod
     def from_json(value: Any) -> Trial:
         """The trial of a record. Raises ValueError for another value."""
-        try:
-            runs = [Run(**run) for run in value["runs"]]
-            trial = Trial(**{**value, "runs": runs})
-        except (TypeError, KeyError) as error:
-            raise ValueError("not the record of a trial") from error
-        if not _is_valid(trial):
+        if not has_shape(value, _RECORD_SHAPE) or value["state"] not in STATES:
             raise ValueError("not the record of a trial")
+        trial = Trial(**{**value, "runs": [Run(**run) for run in value["runs"]]})
+        if not _has_what_its_state_needs(trial):
+            raise ValueError(f"not the record of a trial that is {trial.state}")
         return trial
 
 
-def _is_valid(trial: Trial) -> bool:
-    """Whether the values of a record have their types, and the record has what its state needs."""
-    counts = (trial.told, trial.duplicate_of, trial.pruned_at, *(run.fold for run in trial.runs))
-    required = (trial.number, trial.proposed_after, *(run.seed for run in trial.runs))
-    metrics = (trial.value, *(run.value for run in trial.runs), *(item for run in trial.runs for item in run.curve))
-    return (
-        all(type(count) is int for count in required)
-        and all(count is None or type(count) is int for count in counts)
-        and all(metric is None or (is_number(metric) and isfinite(metric)) for metric in metrics)
-        and isinstance(trial.values, dict)
-        and isinstance(trial.digest, str)
-        and trial.state in STATES
-        and isinstance(trial.reasons, list)
-        and all(isinstance(reason, str) for reason in trial.reasons)
-        and (bool(trial.reasons) or trial.state not in (FAILED, INVALID))
-        and (bool(trial.runs) or trial.has_ended)
-        and all(isinstance(run.folder, str) and is_number(run.seconds) for run in trial.runs)
-        and all(run.value is not None for run in trial.runs if run.state == FINISHED)
-    )
+_RECORD_SHAPE = {
+    **dict.fromkeys(("number", "proposed_after"), COUNT),
+    **dict.fromkeys(("digest", "state"), TEXT),
+    **{key: [None, COUNT] for key in ("told", "duplicate_of", "pruned_at")},
+    "values": {"": None},
+    "value": [None, FINITE],
+    "reasons": (TEXT,),
+    "runs": (
+        {
+            **dict.fromkeys(("folder", "state"), TEXT),
+            **{key: [None, COUNT] for key in ("fold", "epoch")},
+            "seed": COUNT,
+            "value": [None, FINITE],
+            "curve": ([None, FINITE],),
+            "seconds": FINITE,
+        },
+    ),
+}
+
+
+def _has_what_its_state_needs(trial: Trial) -> bool:
+    if trial.state in (FAILED, INVALID) and not trial.reasons:
+        return False
+    if (trial.state in (RUNNING, FINISHED, PRUNED) or not trial.has_ended) and not trial.runs:
+        return False
+    if any(run.value is None for run in trial.runs if run.state == FINISHED):
+        return False
+    needed = {FINISHED: trial.value, PRUNED: trial.pruned_at, DUPLICATE: trial.duplicate_of}
+    return needed.get(trial.state, 0) is not None and (trial.state == RUNNING) != trial.has_ended
 
 
 class RunningTrial(NamedTuple):

@@ -18,17 +18,18 @@ def require_own_weight_files(onnx_file: OnnxFile, name: str) -> None:
     """Raises CompileError `unsafe-path` if a model names a file outside of its folder, or by a symbolic link. A missing
     file is left to its reader."""
     for location in onnx_file.external_files:
-        try:
-            check_beneath(Path(name).parent, location)
-        except UnsafePath as error:
-            message = f"its weights are in {location!r}, outside of its folder: {error}"
-            raise CompileError([Diagnostic("unsafe-path", message, file=name)]) from error
-        except UsageError:
-            continue
+        for path in {location, location.replace("\\", "/")}:  # it separates folders on Windows
+            try:
+                check_beneath(Path(name).parent, path)
+            except UnsafePath as error:
+                message = f"its weights are in {location!r}, outside of its folder"
+                raise CompileError([Diagnostic("unsafe-path", message, file=name)]) from error
+            except UsageError:
+                continue
 
 
 def require_own_weight_files_in(data: bytes, name: str) -> None:
-    """The same for the bytes of a model, before onnxruntime opens the files: earlier versions open any."""
+    """The same for the bytes of a model, before onnxruntime opens the files, which not every version checks."""
     if _LOCATION_KEY not in data:
         return
     try:

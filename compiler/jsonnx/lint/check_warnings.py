@@ -6,6 +6,7 @@ CHECK_WARNINGS = (
     "loss-activation",
     "mask-ends",
     "no-validation-data",
+    "partly-used-copies",
     "regression-accuracy",
     "single-class",
     "split-classes",

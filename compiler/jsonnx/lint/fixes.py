@@ -8,6 +8,7 @@ from ..core.components import Json
 from ..core.diagnostics import JsonPath
 from ..core.fixes import Edit, Fix, json_text
 from ..frontend.network import Call
+from ..frontend.schema.schema import REPETITION_KEYS
 from .linted_network import LintedNetwork
 
 
@@ -37,7 +38,7 @@ def remove_layer(network: LintedNetwork, call: Call) -> Fix | None:
     entries = document["layers"]
     entry, later = entries[index], entries[index + 1 :]
     source = network.written(call.path)
-    is_plain = isinstance(source, dict) and "repeat" not in source and not call.block_uses
+    is_plain = isinstance(source, dict) and source.keys().isdisjoint(REPETITION_KEYS) and not call.block_uses
     if not is_plain or "from" in entry or network.is_output(call) or not later or "from" in later[0]:
         return None
     names = [name for other in later for name in _names_in(other)] + _names_in({"from": document.get("outputs")})

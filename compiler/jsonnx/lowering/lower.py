@@ -60,7 +60,7 @@ def lower(
             continue
         if call.layer is None:
             raise ValueError(f"the layer {call.name!r} is invalid; only a valid network can be lowered")
-        with g.scope(call.owner, call.path):
+        with g.scope(call.name if call.layer.adds_input else call.owner, call.path):
             inputs = [values[source] for source in call.sources]
             input_masks = [masks.get(mask) for mask in flow.input_masks[call.name]]
             if call.layer.mixes_steps and isinstance(mask := flow.input_masks[call.name][0], Mask):

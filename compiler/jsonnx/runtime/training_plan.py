@@ -8,6 +8,7 @@ from functools import cached_property
 from math import nan
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 
+from ..core.date_formats import FormatName
 from ..core.files.spec_source import NO_SPEC, SpecSource
 from ..core.reserved_names import LOSS, is_added_loss_name, is_slot_name, metric_sums_name, output_loss_name
 from ..core.types import TensorType
@@ -111,8 +112,8 @@ class TrainingPlan:
     """The valid tokens of inputs whose lookup rejects all others."""
     missing_inputs: frozenset[str] = frozenset()
     """The inputs that may have missing values."""
-    date_inputs: frozenset[str] = frozenset()
-    """The inputs whose texts are dates."""
+    date_inputs: Mapping[str, tuple[FormatName, ...]] = field(default_factory=dict)
+    """The formats of dates of the inputs whose texts are dates."""
     labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """The names of classes, by output."""
     weighted_outputs: frozenset[str] = frozenset()
@@ -126,9 +127,9 @@ class TrainingPlan:
     """Hashes of the tokens of vocabulary files, by the names of the files in the spec."""
 
     def with_learned(self, train: Dataset) -> TrainingPlan:
-        """The plan with the labels and the columns that training data determine."""
+        """The plan with the labels, the columns and the step of series that training data determine."""
         data = self.training.data
-        training = self.training.replaced(data=data.with_columns(train.columns)) if data else self.training
+        training = self.training.replaced(data=train.learned_section(data)) if data else self.training
         return replace(self, labels=train.data_spec.labels, training=training)
 
     @property

@@ -1,7 +1,7 @@
 """The weights of classes: which outputs have them, and which class each key stands for.
 
 `"balanced"` or an object of numbers by class belongs to the only output; an object by output name gives each of several
-outputs its own. A key is the index of a class, or its name in `labels`.
+outputs its own. A key is the index of a class, or its name: in `labels`, or without these in the training data.
 """
 
 from __future__ import annotations
@@ -43,6 +43,8 @@ class WeightedClasses(NamedTuple):
     loss: Loss
     output: TensorType
     labels: Sequence[str] = ()
+    learns_labels: bool = False
+    """Whether the training data, which are not read yet, may give the classes names."""
 
     @property
     def class_count(self) -> int | None:
@@ -116,6 +118,8 @@ def _class_errors(weights: Any, path: tuple[str, ...], output: WeightedClasses) 
             message = f"the weight of the class {key!r} must be a number of at least 0, got {shown}"
             errors.append(ClassWeightError("out-of-range", (*path, str(key)), message, None))
         number = class_of_key(key, output)
+        if number is None and output.learns_labels and isinstance(key, str):
+            continue
         if number is None:
             message = f"there is no class {key!r}"
             proposed = suggest(str(key), output.labels)

@@ -17,6 +17,7 @@ from ..core.components import (
     is_string,
 )
 from ..core.diagnostics import JsonPath
+from ..core.time_step import TimeStep
 from .section_base import Section
 from .split_section import SequencesSection, SplitSection, WindowsSection
 
@@ -167,6 +168,12 @@ class DataSection(Section):
             return self
         x = {**self.x, **columns} if isinstance(self.x, dict) else next(iter(columns.values()))
         return self.replaced(x=x)
+
+    def with_step(self, step: TimeStep | None) -> DataSection:
+        """The section with the step of its time series, unless it gives one."""
+        if self.windows is None or self.windows.step is not None or step is None:
+            return self
+        return self.replaced(windows=self.windows.replaced(step=step.written))
 
     def has_part(self, part: str) -> bool:
         """Whether the spec names files for a part of the data, or sets rows aside for it."""

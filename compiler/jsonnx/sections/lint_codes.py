@@ -41,6 +41,7 @@ LINT_CODES = (
     "no-validation",
     "no-validation-data",
     "normalization-momentum",
+    "partly-used-copies",
     "patience-exceeds-epochs",
     "penalty-strength",
     "penalty-with-adam",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from ..core.diagnostics import JsonPath
+from ..core.time_step import STEP_HELP
 from ..core.types import Size, TensorType
 from .columns import ColumnError, assigned_columns
 from .data_section import DataSection
@@ -74,6 +75,12 @@ def window_errors(
     if windows is None:
         return
     path = (*DATA_PATH, "windows")
+    if windows.step is not None and windows.time_step is None:
+        yield _error(f"`step` is {windows.step!r}, which is no time between rows", (*path, "step"), STEP_HELP)
+    for key, is_given in (("step", windows.step is not None), ("gaps", windows.gaps != "error")):
+        if is_given and windows.time is None:
+            message = f"`{key}` is about the times of rows, and no column of times is named"
+            yield _error(message, (*path, key), f'name the column: "time": "date", or remove `{key}`')
     for name, type in inputs.items():
         size = type.shape[1] if type.rank > 1 else None
         if not isinstance(size, Size) and size != windows.length:

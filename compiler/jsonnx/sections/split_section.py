@@ -2,8 +2,22 @@
 
 from __future__ import annotations
 
-from ..core.components import attr
+from typing import Annotated, Literal
+
+from ..core.components import NullableCodec, ScalarCodec, UnionCodec, attr, is_string
+from ..core.time_step import TimeStep
 from .section_base import Section
+
+Step = Annotated[
+    str | float | None,
+    NullableCodec(
+        UnionCodec(
+            (is_string, ScalarCodec(type="string")),
+            (lambda value: True, ScalarCodec(type="number", exclusiveMinimum=0)),
+        )
+    ),
+]
+"""The time between rows: a text such as `1d`, or a number."""
 
 
 class SplitSection(Section):
@@ -56,6 +70,23 @@ class WindowsSection(Section):
     time: str | None = attr(
         None, doc="Column of numbers or dates that orders the rows of a series; by default the order in the file does."
     )
+    step: Step = attr(
+        None,
+        doc="Time from one row of a series to the next: a number, or for dates a text such as `15min`, `1h`, `1d`, "
+        "`1w`, `1mo` or `1y`; null for the most frequent difference in the training data.",
+    )
+    gaps: Literal["error", "skip", "fill", "ignore"] = attr(
+        "error",
+        doc="What to do where rows of a series are missing: `error`; `skip` leaves out the windows that cross a gap; "
+        "`fill` adds the missing rows, with the inputs of the row before (missing values for inputs that an Imputation "
+        "fills), and leaves out windows whose target was added; `ignore` takes rows as steps whatever their times, as "
+        "for business days.",
+    )
+
+    @property
+    def time_step(self) -> TimeStep | None:
+        """The step that the spec gives; None if it gives none."""
+        return None if self.step is None else TimeStep.of(self.step)
 
 
 class SequencesSection(Section):

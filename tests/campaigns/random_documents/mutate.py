@@ -48,7 +48,7 @@ def mutate(rng: Random, document: Json) -> Json:
     elif change < 0.9 and isinstance(parent, list):
         rng.shuffle(parent)
     elif isinstance(parent, dict):
-        names = [*_keys(document), *ODD_STRINGS, "repeat", "from", "use", "name", "type"]
+        names = [*_keys(document), *ODD_STRINGS, "repeat", "chain", "carry", "if", "from", "use", "name", "type"]
         parent[rng.choice(names)] = parent.pop(key) if rng.random() < 0.6 else anything(rng)
     else:
         parent[key] = [parent[key]]
@@ -65,7 +65,7 @@ def _keys(value: Json) -> list[str]:
 def factor_out(rng: Random, document: Json) -> Json:
     """Returns a document with parameters, repetitions or blocks that mean the same, or nearly the same."""
     document = copy.deepcopy(document)
-    changes = [_add_parameters, _add_parameters, _add_block, _add_block, _add_repeat, _describe, _add_pattern]
+    changes = [_add_parameters, _add_block, _add_repeat, _add_repeat, _repeat_input, _describe, _add_pattern]
     rng.choice(changes)(rng, document)
     return document
 
@@ -171,6 +171,30 @@ def _add_repeat(rng: Random, document: Json) -> None:
         )
         if "name" in entry and rng.random() < 0.5:
             entry["name"] = "r_${index}"
+        for key in ("chain", "if", "carry"):
+            if rng.random() < 0.3:
+                entry[key] = rng.choice(FLAGS if key != "carry" else CARRIED)
+        if rng.random() < 0.3:
+            entry["from"] = rng.choice(
+                [document["layers"][0].get("name", "a"), "${index}", "x_${index + 1}", ["x", "x"]]
+            )
+
+
+FLAGS = (True, False, False, "${1 < 2}", "${index > 0}", 0, None, "no", [], "${[x for x in [1] if x == 1] == []}")
+CARRIED = ("a", ["a"], ["dense", "dense"], [], None, "${index}", ["${'a'}"], [1], {"a": "b"})
+
+
+def _repeat_input(rng: Random, document: Json) -> None:
+    """Repeats an input, and a layer beside it that takes each copy."""
+    inputs = document.get("inputs")
+    if not isinstance(inputs, dict) or not inputs:
+        return
+    name = rng.choice([*inputs])
+    if isinstance(inputs[name], dict):
+        count = inputs[name]["repeat"] = rng.choice([0, 1, 2, 3, -1, None, "${1 + 1}", "${index}", True])
+        entry = {"type": "Identity", "name": "each", "from": f"{name}_${{index + 1}}", "repeat": count, "chain": False}
+        if rng.random() < 0.5:
+            document["layers"][:0] = [entry, {"type": "Add", "from": rng.choice(["each", ["each", "each"], [name]])}]
 
 
 # -- text --------------------------------------------------------------------------------------------------------------

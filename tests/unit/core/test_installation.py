@@ -31,10 +31,6 @@ def command(monkeypatch: pytest.MonkeyPatch, fake: FakeDistribution, extra: str 
     return installation.install_command(extra)
 
 
-def test_a_copy_from_an_index_is_named_plainly(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert command(monkeypatch, FakeDistribution(None)) == 'pip install "jsonnx[cuda]"'
-
-
 def test_a_copy_from_a_folder_names_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     tmp_path = tmp_path / "with space"
     tmp_path.mkdir()
@@ -64,10 +60,11 @@ def test_a_copy_from_an_archive_on_the_web_names_it(monkeypatch: pytest.MonkeyPa
     [
         FakeDistribution({"url": "file:///nowhere/jsonnx.whl", "archive_info": {}}),
         FakeDistribution({"url": "file:///nowhere", "dir_info": {"editable": True}}),
-        FakeDistribution(None, Path("elsewhere/jsonnx")),
+        FakeDistribution(None),
+        FakeDistribution({"url": "https://example.org/jsonnx.whl"}, Path("elsewhere/jsonnx")),
         FakeDistribution("not JSON"),
     ],
-    ids=["archive that has gone", "another copy, editable", "another copy", "damaged record"],
+    ids=["archive that has gone", "another copy, editable", "an index", "another copy", "damaged record"],
 )
 def test_a_copy_whose_origin_is_unknown_gets_the_runtime_alone(
     monkeypatch: pytest.MonkeyPatch, fake: FakeDistribution

@@ -117,6 +117,21 @@ def test_a_folder_without_samples_is_an_error(tmp_path):
         load(write(tmp_path, {"cat/1.txt": "x"}), data_spec(3, 4, 3))
 
 
+def test_colors_for_printing_are_converted_as_pillow_does(tmp_path):
+    content = encoded(image((10, 200, 30, 40), mode="CMYK"), "JPEG")
+    write(tmp_path, {"cat/1.jpg": content, "dog/2.png": encoded(image())})
+    expected = np.asarray(Image.open(io.BytesIO(content)).convert("RGB"))
+    samples = load(tmp_path, data_spec(3, 4, 3))
+    np.testing.assert_array_equal(samples.inputs["photo"][samples.targets["kind"].tolist().index(0)], expected)
+
+
+def test_images_named_one_by_one_are_those_of_a_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(write(tmp_path, ANIMALS))
+    assert len(load("cat/deep/2.JPG", data_spec(3, 4, 3), targets=False)) == 1
+    samples = load("*/*.*p*", data_spec(3, 4, 3))
+    assert sorted(samples.targets["kind"].tolist()) == [0, 1]
+
+
 def test_links_in_a_folder_are_refused(tmp_path):
     write(tmp_path / "images", ANIMALS)
     write(tmp_path, {"outside/1.png": encoded(image())})
@@ -226,13 +241,12 @@ def test_images_are_resized_if_the_spec_says_so(tmp_path):
         (encoded(image(), "JPEG")[:300], "bad-data-file", "not a readable image"),
         (b"", "bad-data-file", "not a PNG, JPEG or WebP image"),
         (encoded(image(), "BMP"), "bad-data-file", "not a PNG, JPEG or WebP image"),
-        (encoded(image((0, 0, 0, 0), mode="CMYK"), "JPEG"), "bad-data-file", "colors for printing (CMYK)"),
         (encoded(Image.fromarray(np.zeros((3, 4), np.uint16))), "bad-data-file", "16 bits a channel"),
         (encoded(image(), "WEBP", save_all=True, append_images=[image(0)]), "bad-data-file", "animated: 2 frames"),
         (encoded(image(size=(5, 3))), "data-shape", "the image is 3 x 5 (height x width), wanted 3 x 4"),
         (encoded(image(1, (200, 100), "L")), "too-large", "more than 10,000 pixels"),
     ],
-    ids=range(9),
+    ids=range(8),
 )
 def test_an_image_that_cannot_be_used_is_named(tmp_path, monkeypatch, content, code, part):
     monkeypatch.setattr(image_files, "_TOO_MANY_PIXELS", "the image has more than 10,000 pixels")

@@ -106,3 +106,31 @@ def test_only_names_can_be_renamed(client: LspClient) -> None:
     for mark in ('"softmax"', '"units": 10', '"stage1_*"', "10,", '"type"'):
         assert client.ask("prepareRename", URI, position=position(DIGITS, mark, 1)) is None
     client.close(URI)
+
+
+REPEATED = """{
+  "inputs": {"field": {"shape": [4], "repeat": 2}},
+  "blocks": {
+    "pair": {
+      "inputs": ["a", "b"],
+      "layers": [
+        {"type": "Dense", "name": "part", "from": "a", "units": 4},
+        {"type": "Add", "name": "total", "from": ["part", "b"]}
+      ],
+      "outputs": ["part", "total"]
+    }
+  },
+  "layers": [
+    {"type": "Dense", "name": "expert", "from": "field_1", "units": 4, "repeat": 3, "chain": false},
+    {"type": "Add", "name": "sum", "from": ["expert", "field"]},
+    {"type": "pair", "name": "s", "from": ["sum", "expert_2"], "repeat": 2, "carry": ["part", "total"]},
+    {"type": "Dense", "name": "end", "from": "s.total", "units": 1}
+  ]
+}"""
+
+
+def test_copies_side_by_side_and_carried_results_are_renamed(client: LspClient) -> None:
+    assert renamed(client, REPEATED, '"expert", "from"', "gate") == REPEATED.replace("expert", "gate")
+    assert renamed(client, REPEATED, '"field": {', "column") == REPEATED.replace("field", "column")
+    assert renamed(client, REPEATED, '"total", "from"', "state") == REPEATED.replace("total", "state")
+    assert renamed(client, REPEATED, '"part", "total"]}', "back") == REPEATED.replace("part", "back")

@@ -10,8 +10,8 @@ from random import Random
 import jsonnx
 import numpy as np
 import pytest
+from jsonnx.core.date_formats import DATE_FORMATS, is_date
 from jsonnx.core.diagnostics import CompileError
-from jsonnx.data.samples.validate_arrays import is_iso_date
 
 FEATURES = ["year", "month", "day", "weekday", "day_of_year", "hour", "minute", "second", "days"]
 FORMATS = ["%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%SZ", " %Y-%m-%dT%H:%M:%S.25+05:30"]
@@ -55,9 +55,38 @@ def test_a_date_without_a_time_begins_at_midnight():
 
 def test_what_is_no_date_gives_nan_in_the_model_and_is_none_for_data():
     assert np.isnan(features([*INVALID, "2026-11-27"])[:-1]).all()
-    assert not any(map(is_iso_date, INVALID))
+    assert not any(is_date(text, ["%Y-%m-%d"]) for text in INVALID)
     assert not np.isnan(features(["2026-11-27"])).any()
-    assert is_iso_date(" 2024-02-29T00:00:00.5-03:00 ")
+    assert is_date(" 2024-02-29T00:00:00.5-03:00 ", ["%Y-%m-%d"])
+
+
+@pytest.mark.parametrize("name", DATE_FORMATS)
+def test_each_format_is_read_as_python_reads_it(name):
+    random = Random(7)
+    days = [date(1900, 1, 1) + timedelta(random.randrange(300 * 365)) for _ in range(300)]
+    texts = [day.strftime(name) + random.choice(["", " 08:05", "T23:59:59.5Z"]) for day in days]
+    numbers = features(texts, features=["year", "month", "day", "weekday"], formats=[name])
+    assert numbers.tolist() == [[day.year, day.month, day.day, day.weekday()] for day in days]
+    assert all(is_date(text, [name]) for text in texts)
+    invalid = [day.strftime(other) for day in (date(2021, 2, 13),) for other in DATE_FORMATS if other != name]
+    invalid += ["", "2021", date(2021, 2, 13).strftime(name) + "x", name.replace("%Y", "2021").replace("%m", "2")]
+    assert np.isnan(features(invalid, formats=[name])).all()
+    assert not any(is_date(text, [name]) for text in invalid)
+
+
+def test_of_several_formats_the_first_one_that_fits_counts():
+    texts = ["2021-03-04", "04.03.2021", "5.3.2021 10:30", "12/31/2021", "01/02/2021", "31.02.2021", "-"]
+    formats = ["%Y-%m-%d", "%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y"]
+    result = features(texts, features=["year", "month", "day", "hour"], formats=formats)
+    assert result[:5].tolist() == [
+        [2021, 3, 4, 0],
+        [2021, 3, 4, 0],
+        [2021, 3, 5, 10],
+        [2021, 12, 31, 0],
+        [2021, 2, 1, 0],
+    ]
+    assert np.isnan(result[5:]).all()
+    assert [is_date(text, formats) for text in texts] == [True] * 5 + [False] * 2
 
 
 def test_cyclic_numbers_are_points_on_a_circle():
@@ -78,6 +107,8 @@ def test_features_are_a_new_last_axis():
         ("float32", {}, "needs texts"),
         ("string", {"features": []}, "has no features"),
         ("string", {"features": ["day", "day"]}, "has the feature 'day' twice"),
+        ("string", {"formats": []}, "has no formats"),
+        ("string", {"formats": ["%d %B %Y"]}, 'cannot be "%d %B %Y"'),
     ],
 )
 def test_arguments_that_do_not_fit(dtype, arguments, message):
@@ -106,13 +137,28 @@ def test_invalid_dates_in_a_file_are_errors_with_their_row(tmp_path):
 
 def test_an_imputation_after_it_fills_missing_dates(tmp_path):
     path = write_spec(tmp_path, {"type": "Imputation", "name": "filled"})
-    (tmp_path / "t.csv").write_text("sold,y\n2020-11-27,1\n2022-11-27,2\n,3\n")
+    (tmp_path / "t.csv").write_text("sold,y\n2020-11-27,1\n2022-11-27,2\n,3\n-,4\nNA,5\n")
     trainer = jsonnx.Trainer(path)
     trainer.fit(verbose=0)
     assert trainer.weights()["filled/statistic"].tolist() == [2021, 11, 27, 5]
     (tmp_path / "t.csv").write_text("sold,y\n2020-11-27,1\nsoon,3\n")
     with pytest.raises(CompileError, match="'soon', which is not a date"):
         jsonnx.Trainer(path).fit(verbose=0)
+
+
+@pytest.mark.parametrize(
+    ("text", "help"),
+    [
+        ("27.11.2026", '"formats": ["%Y-%m-%d", "%d.%m.%Y"]'),
+        ("-", "an Imputation after the DateFeatures takes missing dates"),
+        ("soon", "dates are written like 2026-11-27, with a time like 2026-11-27T18:30:00"),
+    ],
+)
+def test_the_help_says_what_to_do_about_texts_that_are_no_dates(tmp_path, text, help):
+    path = write_spec(tmp_path)
+    (tmp_path / "t.csv").write_text(f"sold,y\n2020-11-27,1\n{text},3\n")
+    (error,) = jsonnx.validate(path, data=True)
+    assert help in error.help
 
 
 def test_dates_and_timestamps_of_arrow_are_read(tmp_path):

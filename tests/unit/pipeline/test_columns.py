@@ -109,6 +109,25 @@ def test_the_classes_of_all_training_files_are_learned(tmp_path):
     assert trainer.plan.labels == {"kind": ("cat", "dog", "ox")}
 
 
+def test_weights_of_classes_may_name_those_that_the_data_give(tmp_path):
+    path = write_spec(tmp_path)
+    spec = json.loads(path.read_text())
+    spec["training"]["class_weight"] = {"dog": 3.0}
+    path.write_text(json.dumps(spec, indent=1))
+    assert not [found for found in jsonnx.validate(path, data=True) if found.severity == "error"]
+    trainer = jsonnx.Trainer(path)
+    trainer.fit(verbose=0)
+    assert trainer.class_weights == {"kind": {trainer.plan.labels["kind"].index("dog"): 3.0}}
+    spec["training"]["class_weight"] = {"dig": 3.0}
+    path.write_text(json.dumps(spec, indent=1))
+    assert jsonnx.validate(path) == []
+    (error,) = [found for found in jsonnx.validate(path, data=True) if found.severity == "error"]
+    assert (error.code, error.help) == ("unknown-name", "the classes are 'cat', 'dog' or 'ox'")
+    assert path.read_text().splitlines()[error.line - 1].strip() == '"dig": 3.0'
+    with pytest.raises(CompileError, match="there is no class 'dig'"):
+        jsonnx.Trainer(path).fit(verbose=0)
+
+
 def test_a_class_may_look_like_an_expression(tmp_path):
     path = write_spec(tmp_path)
     trainer = jsonnx.Trainer(path)

@@ -77,13 +77,18 @@ def test_columns_become_inputs_by_what_they_are() -> None:
         day=[f"2026-01-{index % 28 + 1:02}" for index in range(count)],
         moment=[f"2026-01-{index % 28 + 1:02}T{index % 24:02}:30" for index in range(count)],
         american_day=[f"01/{index % 28 + 1:02}/2026" for index in range(count)],
+        delivered=[
+            ("-", "NA", "", f"{index % 28 + 1}.2.2026", f"2026-03-{index % 28 + 1:02}")[index % 5]
+            for index in range(count)
+        ],
+        strange_day=[f"2026-{index % 28 + 1:02}-1{index % 3}" for index in range(count)],
         constant=[1] * count,
         sold=RANDOM.choice(["yes", "no"], count),
     )
     result = jsonnx("init", "table.csv", "--target", "sold")
     for reason in (
         "'id': it numbers the rows",
-        "'american_day': its dates are not those of ISO 8601",
+        "'strange_day': 48 of its dates, such as '2026-13-10', are not written as %Y-%m-%d",
         "'constant': all rows have the same value",
     ):
         assert f"not used: {reason}" in result.stderr
@@ -94,6 +99,9 @@ def test_columns_become_inputs_by_what_they_are() -> None:
     imputation = layers["gap"]
     assert (imputation["type"], imputation["strategy"], imputation["indicator"]) == ("Imputation", "median", True)
     assert layers["day"]["features"] == ["year", "month", "day", "weekday"]
+    assert layers["american_day"]["formats"] == ["%m/%d/%Y"]
+    assert layers["delivered"]["formats"] == ["%Y-%m-%d", "%d.%m.%Y"]
+    assert layers["delivered_numbers"]["type"] == "Imputation"
     assert layers["moment"]["features"] == ["year", "month", "day", "weekday", "hour", "minute"]
     lookups = {layer["from"]: layer for layer in spec["layers"] if "Lookup" in layer["type"]}
     assert lookups["rooms"]["vocabulary"] == [1, 2, 3, 4, 5]
@@ -107,6 +115,81 @@ def test_columns_become_inputs_by_what_they_are() -> None:
     assert spec["training"]["loss"] == "binary_crossentropy"
     assert all("description" in entry for entry in spec["inputs"].values())
     package.Trainer("made.json").fit(epochs=1)
+
+
+def test_a_day_that_may_be_a_month_is_told() -> None:
+    days = [f"0{index % 9 + 1}/0{index % 7 + 1}/2026" for index in range(40)]
+    write_csv("table.csv", day=days, y=RANDOM.normal(size=40))
+    note = "'day': dates such as '01/01/2026' are read as %d/%m/%Y; if the month is first, write %m/%d/%Y"
+    assert note in jsonnx("init", "table.csv", "--target", "y").stderr
+
+
+def test_texts_that_parquet_lacks_are_replaced() -> None:
+    pa, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    cities = [("Bonn", "Kiel", None)[index % 3] for index in range(60)]
+    notes = [f"word{index % 5} and three more words" if index % 4 else None for index in range(60)]
+    table = pa.table({"city": cities, "note": notes, "y": RANDOM.normal(size=60)})
+    parquet.write_table(table, "table.parquet")
+    spec = initial("table.parquet", "--target", "y")
+    filled = {layer["from"] for layer in spec["layers"] if layer["type"] == "Imputation"}
+    assert filled == {"city", "note"}
+    package.Trainer("made.json").fit(epochs=1)
+
+
+@pytest.mark.parametrize(
+    ("targets", "outputs", "loss"),
+    [
+        (["a", "b"], [("labels", 2, "sigmoid")], "binary_crossentropy"),
+        (["a", "c"], [("a", 1, "sigmoid"), ("c", 3, "softmax")], None),
+        (["c", "price", "n"], [("c", 3, "softmax"), ("price", 1, None), ("n", 1, None)], None),
+    ],
+)
+def test_each_target_is_predicted_and_none_is_an_input(
+    targets: list[str], outputs: list[tuple[str, int, str | None]], loss: str | None
+) -> None:
+    columns = {name: RANDOM.integers(0, 2, 60) for name in "ab"}
+    columns |= {name: RANDOM.normal(size=60) for name in ("n", "price", "size")}
+    write_csv("table.csv", **columns, c=RANDOM.choice(["x", "y", "z"], 60))
+    spec = initial("table.csv", *(option for name in targets for option in ("--target", name)))
+    layers = {layer["name"]: layer for layer in spec["layers"]}
+    assert [(name, layers[name]["units"], layers[name].get("activation")) for name, *_ in outputs] == outputs
+    assert loss in (None, spec["training"]["loss"])
+    assert not {*targets} & {*spec["inputs"], *spec["training"]["data"]["x"]["numbers"]}
+    jsonnx("train", "made.json", "-o", "run", "--quiet", "--set", "training.epochs=1")
+    header = jsonnx("predict", "run", "--data", "table.csv").stdout.splitlines()[0].split(",")
+    assert [name for name in header if ": " not in name] == [name for name, *_ in outputs]
+
+
+LISTS = [["money"], ["money", "sport"], [], ["art"], ["sport", "art"], ["sport"]] * 10
+TWICE = '--target art --target money --target sport; in the spec: "y": ["art", "money", "sport"]'
+
+
+@pytest.mark.parametrize("form", ["python", "semicolon", "jsonl", "parquet"])
+def test_a_target_of_several_labels_is_an_error_that_says_what_to_write(form: str) -> None:
+    numbers = RANDOM.normal(size=60).tolist()
+    if form == "jsonl":
+        rows = [json.dumps({"n": number, "tags": tags}) for number, tags in zip(numbers, LISTS, strict=True)]
+        Path("table.jsonl").write_text("\n".join(rows) + "\n")
+    elif form == "parquet":
+        pa, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+        parquet.write_table(pa.table({"n": numbers, "tags": LISTS}), "table.parquet")
+    else:
+        tags = [f'"{labels}"' if form == "python" else ";".join(labels) for labels in LISTS]
+        write_csv("table.csv", n=numbers, tags=tags)
+    (file,) = Path().glob("table.*")
+    error = jsonnx("init", str(file), "--target", "tags", status=2).stderr
+    assert "error[bad-target]: the target 'tags' has several labels in a row" in error
+    assert (TWICE if file.suffix == ".csv" else "--target LABEL_1 --target LABEL_2 ...") in error
+
+
+@pytest.mark.parametrize("separator", [", ", ";", "|"])
+def test_names_with_separators_are_classes(separator: str) -> None:
+    write_csv(
+        "table.csv", n=RANDOM.normal(size=60), y=[f'"{name}{separator}Inc"' for name in ("Foo", "Bar", "Baz")] * 20
+    )
+    assert initial("table.csv", "--target", "y")["labels"] == [
+        f"{name}{separator}Inc" for name in ("Bar", "Baz", "Foo")
+    ]
 
 
 @pytest.mark.parametrize(
@@ -135,6 +218,7 @@ def test_a_folder_of_images_gets_a_small_convolutional_network() -> None:
         image.fromarray(pixels).save(folder / f"{index}.png")
     spec = initial("photos")
     assert spec["inputs"]["image"]["shape"] == [20, 31, 3]
+    assert spec["training"]["data"]["images"] == {"resize": "bilinear", "pad_to_aspect_ratio": True}
     assert spec["labels"] == ["cat", "dog"]
     assert default_spec_name("photos/") == "photos.json"
     package.Trainer("made.json").fit(epochs=1)

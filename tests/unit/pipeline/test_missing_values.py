@@ -110,13 +110,80 @@ def test_rows_without_a_needed_value_are_dropped_if_the_spec_says_so(tmp_path, s
     trainer.fit(verbose=0)
     np.testing.assert_allclose(trainer.weights()["scaled/mean"], [5, 20], rtol=1e-6)
     (note,) = [d for d in jsonnx.validate(path, data=True) if d.code == "dropped-samples"]
-    assert note.message.endswith("`train`: 2")
+    reasons = ["1 row without a number in 'a'", "1 row without a number in 'b'"]
+    reasons += [] if suffix == "csv" else ["1 row without a text in 'city'"]
+    assert note.message == (f"samples with missing values are left out: 2 of 4 of `train` ({', '.join(reasons)})")
     assert note.severity == "note"
     document["training"]["data"]["missing"] = "error"
     path.write_text(json.dumps(document))
     with pytest.raises(CompileError) as error:
         jsonnx.Trainer(path).fit(verbose=0)
     assert {d.code for d in error.value.diagnostics} == {"bad-value"}
+
+
+def texts_spec(layer, data, **section):
+    return {
+        "inputs": {"text": {"shape": [], "dtype": "string"}, "x": {"shape": [1]}},
+        "layers": [
+            {**layer, "from": "text", "name": "texts"},
+            {"type": "Concatenate", "from": ["texts", "x"]},
+            {"type": "Dense", "units": 1, "name": "y"},
+        ],
+        "training": {"data": {"train": data, "missing": "drop", **section}, "loss": "mse", "optimizer": "sgd"},
+    }
+
+
+ONE_HOT = {"type": "StringLookup", "output_mode": "one_hot"}
+
+
+@pytest.mark.parametrize(
+    ("layer", "left_out"),
+    [
+        ({"type": "TextVectorization", "output_mode": "multi_hot", "vocabulary": ["a"]}, []),
+        ({**ONE_HOT, "vocabulary": ["a"]}, []),
+        ({**ONE_HOT, "vocabulary": ["a", ""], "num_oov_indices": 0}, []),
+        ({**ONE_HOT, "vocabulary": ["a", "b"], "num_oov_indices": 0}, ["2 rows without a text in 'text'"]),
+        ({"type": "DateFeatures", "features": ["days"]}, ["2 rows without a date in 'text'"]),
+    ],
+)
+def test_rows_with_an_empty_text_are_kept_where_it_is_a_value(tmp_path, layer, left_out):
+    text = "2026-11-27" if layer["type"] == "DateFeatures" else "a"
+    (tmp_path / "t.csv").write_text(f"text,x,y\n{text},1,1\n,2,2\n,3,3\n{text},4,\n")
+    path = tmp_path / "spec.json"
+    path.write_text(json.dumps(texts_spec(layer, "t.csv")))
+    (note,) = [d for d in jsonnx.validate(path, data=True) if d.code == "dropped-samples"]
+    reasons = ", ".join([*left_out, "1 row without a number in 'y'"])
+    assert note.message.endswith(f": {3 if left_out else 1} of 4 of `train` ({reasons})")
+
+
+@pytest.mark.parametrize("suffix", ["json", "parquet"])
+def test_null_is_no_empty_text(tmp_path, suffix):
+    rows = [{"text": text, "x": 1, "y": 1} for text in ("a", "", None, "a")]
+    path = tmp_path / f"t.{suffix}"
+    if suffix == "parquet":
+        pa, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+        parquet.write_table(pa.Table.from_pylist(rows), path)
+    else:
+        path.write_text(json.dumps(rows))
+    (tmp_path / "spec.json").write_text(json.dumps(texts_spec({**ONE_HOT, "vocabulary": ["a"]}, path.name)))
+    (note,) = [d for d in jsonnx.validate(tmp_path / "spec.json", data=True) if d.code == "dropped-samples"]
+    assert note.message.endswith(": 1 of 4 of `train` (1 row without a text in 'text')")
+
+
+def test_a_row_without_a_class_is_left_out_unless_a_class_has_no_name(tmp_path):
+    (tmp_path / "t.csv").write_text("x,y\n1,a\n2,\n3,b\n4,\n")
+    document = {
+        "inputs": {"x": {"shape": [1]}},
+        "layers": [{"type": "Dense", "units": 2, "activation": "softmax", "name": "y"}],
+        "training": {"data": {"train": "t.csv", "missing": "drop"}, "loss": "sparse_categorical_crossentropy"},
+    }
+    path = tmp_path / "spec.json"
+    path.write_text(json.dumps(document))
+    (note,) = [d for d in jsonnx.validate(path, data=True) if d.code == "dropped-samples"]
+    assert note.message.endswith(": 2 of 4 of `train` (2 rows without a class in 'y')")
+    document["layers"][0]["units"] = 3
+    path.write_text(json.dumps(document | {"labels": ["", "a", "b"]}))
+    assert not [d for d in jsonnx.validate(path, data=True) if d.severity == "note"]
 
 
 def test_a_location_names_the_row_of_the_file_although_rows_are_dropped(tmp_path):

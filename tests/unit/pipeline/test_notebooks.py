@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import pickle
 import re
 import sys
+from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -60,7 +63,9 @@ def a_run(folder: Path) -> Run:
 
 def test_notebooks_show_tables(tmp_path: Path) -> None:
     trainer = Trainer(RESIDUAL)
-    assert Cells(trainer._repr_html_()).texts[0] == repr(trainer)
+    untrained = Cells(trainer._repr_html_()).texts
+    assert untrained[:5] == [repr(trainer), "layer", "type", "output", "parameters"]
+    assert untrained[-4:-1] == ["y", "Dense", "float32[batch, 1]"]
     history = trainer.fit(np.ones((8, 4), np.float32), np.ones((8, 1), np.float32), epochs=2, verbose=0)
     cells = Cells(history._repr_html_()).texts
     assert cells[:6] == ["2 epochs", "first", "last", "least", "greatest", "loss"]
@@ -73,6 +78,19 @@ def test_notebooks_show_tables(tmp_path: Path) -> None:
     assert run[0].endswith("run: finished, 2 epochs, best val_loss 0.5 in epoch 2")
     assert run[-2:] == ["test loss", "0.25"]
     assert "f1" not in run
+
+
+def test_one_epoch_is_no_plural() -> None:
+    trainer = Trainer(RESIDUAL)
+    history = trainer.fit(np.ones((8, 4)), np.ones((8, 1)), epochs=1, verbose=0)
+    assert "<caption>1 epoch</caption>" in history._repr_html_()
+    assert ", 1 step done, " in repr(trainer)
+
+
+@pytest.mark.parametrize("use", [pickle.dumps, copy.copy, copy.deepcopy])
+def test_a_trainer_that_is_pickled_says_what_to_keep(use: Callable[[Any], Any]) -> None:
+    with pytest.raises(TypeError, match=r"a Trainer cannot be pickled or copied: .* save_checkpoint"):
+        use(Trainer(RESIDUAL))
 
 
 def test_a_model_shows_its_diagram_if_matplotlib_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import onnxruntime
 import pytest
-from jsonnx import Trainer, compile
+from jsonnx import Run, Trainer, compile
 from jsonnx.core.files.run_layout import RunPaths
 from jsonnx.pipeline.git.git_revision import git_revision
 from jsonnx.pipeline.run_folder.list_runs import list_runs
@@ -144,6 +144,46 @@ def test_a_run_is_evaluated_on_the_samples_that_training_split_off() -> None:
     train("--quiet", "--data", "test.csv", "-o", "other")
     loss = run_info("other")["figures"]["val_loss"]
     assert json.loads(jsonnx("evaluate", "other", "--format", "json").stdout)["loss"] == pytest.approx(loss)
+
+
+def test_evaluate_says_on_which_data() -> None:
+    data = SPEC["training"]["data"]
+    cases = [
+        (data, (), "on the test data (test.csv):"),
+        (data | {"test": None}, (), "on the validation data (test.csv):"),
+        (data | {"test": None}, ("--validation-data", "train.csv"), "on the validation data (train.csv):"),
+        (
+            data | {"test": None, "validation": None, "validation_split": 0.25},
+            (),
+            "on the validation data (split off train.csv):",
+        ),
+        ({"train": "t*.csv", "x": ["a", "b"], "split": {"test": 0.3}}, (), "on the test data (split off t*.csv):"),
+    ]
+    for number, (section, options, text) in enumerate(cases):
+        Path("flights.json").write_text(json.dumps(SPEC | {"training": SPEC["training"] | {"data": section}}))
+        train("--quiet", "-o", f"run{number}", *options)
+        assert jsonnx("evaluate", f"run{number}").stderr.strip() == text
+    assert jsonnx("evaluate", "run0", "--data", "test.csv").stderr == ""
+
+
+def test_runs_are_selected_by_the_epoch_whose_weights_they_have() -> None:
+    train("--quiet", "--set", "training.optimizer=sgd", "--set", "training.restore_best_weights=true")
+    losses = [1.0, 5.0]
+    rows = [json.loads(line) for line in Path("runs/flights/metrics.jsonl").read_text().splitlines()]
+    text = "".join(json.dumps(row | {"val_loss": loss}) + "\n" for row, loss in zip(rows, losses, strict=True))
+    Path("runs/flights/metrics.jsonl").write_text(text)
+    assert Run("runs/flights").model_figures["val_loss"] == 1.0
+    assert "runs/flights" in jsonnx("runs", "--where", "val_loss<2").stdout
+    assert Run("runs/flights").figures["val_loss"] == 5.0
+    set_state("runs/flights", "interrupted")
+    assert Run("runs/flights").model_figures["val_loss"] == 5.0
+
+
+def test_a_folder_of_runs_is_named_where_a_run_folder_is_wanted() -> None:
+    train("--quiet", "-o", "runs/folds/fold-0", "--set", "training.epochs=1")
+    error = jsonnx("evaluate", "runs/folds", status=2).stderr
+    assert "'runs/folds' is not a RUN folder, but a folder of RUN folders" in error
+    assert "name 'runs/folds/fold-0'; `jsonnx runs runs/folds` lists all" in error
 
 
 def test_a_run_without_data_to_evaluate_on_is_named() -> None:

@@ -127,6 +127,30 @@ def test_a_search_finds_and_writes_the_best_values(pretended: type[Pretended]) -
     assert "http" not in Path("out/sweep.html").read_text().replace("http://www.w3.org", "")
 
 
+def test_the_best_spec_finds_the_data_of_the_first_one_and_so_does_its_run(
+    pretended: type[Pretended], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    search(spec())
+    jsonnx("train", "out/best.json", "-o", "run", "--quiet", "--set", "training.epochs=1")
+    jsonnx("evaluate", "run")
+    jsonnx("validate", "out/best.json", "--data")
+    report = jsonnx("report", "run")
+    assert "cannot be read" not in report.stdout + report.stderr
+    monkeypatch.chdir("out")  # the folder with the data is not beneath the current one, but has the spec
+    jsonnx("validate", "best.json", "--data")
+    (tmp_path / "spec.json").write_text("{}")
+    assert "cannot read 'train.npz'" in jsonnx("validate", "best.json", "--data", status=2).output
+    jsonnx("validate", "best.json", "--data", "--data-root", "..")
+
+
+def test_a_sweep_folder_is_named_where_a_run_folder_is_wanted(pretended: type[Pretended]) -> None:
+    search(spec())
+    for arguments in (["evaluate", "out"], ["report", "out"], ["compare", "out", "out"]):
+        error = jsonnx(*arguments, status=2).stderr
+        assert "'out' is not a RUN folder, but a SWEEP folder" in error
+        assert "jsonnx train out/best.json" in error
+
+
 def test_only_the_runs_of_the_best_trial_are_kept(pretended: type[Pretended]) -> None:
     search(spec(), jobs=2)
     assert sorted(path.name for path in Path("out/trials").iterdir() if path.is_dir()) == ["0003"]

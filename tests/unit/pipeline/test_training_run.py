@@ -27,6 +27,7 @@ from jsonnx.pipeline.run.run_folder_callback import RunFolderCallback
 from jsonnx.pipeline.run_folder.run_folder import RunFolder
 from safetensors.numpy import load_file
 from support.commands import IN_PROCESS
+from support.interrupts import accept_interrupts
 
 SOURCE = Path(__file__).parents[3] / "compiler"
 STEPS, EPOCHS = 6, 3
@@ -170,6 +171,30 @@ def test_sigterm_interrupts_a_run_in_a_subprocess(home: Path) -> None:
     assert process.returncode == 128 + signal.SIGTERM
     assert "interrupted after" in output
     assert_usable(home / "heard")
+
+
+def test_a_run_that_is_started_with_interrupts_ignored_goes_on(home: Path) -> None:
+    """As a shell without job control starts a process in the background."""
+    with_interrupts = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        process = start_process(home, "background", ["--set", "training.epochs=300"])
+    finally:
+        signal.signal(signal.SIGINT, with_interrupts)
+    assert process.stderr is not None
+    assert process.stderr.readline().startswith("epoch 1/300")
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=300)
+    assert process.returncode == 0
+
+
+def test_tests_in_the_background_accept_interrupts() -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        accept_interrupts()
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 # -- killed processes -------------------------------------------------------------------------------------------------

@@ -97,7 +97,8 @@ def test_a_missing_file_is_a_warning_and_with_data_an_error() -> None:
     assert found(data=True) == [("error", "unreadable-file", place) for place in places]
     train, test, _ = jsonnx.validate("spec.json")
     assert train.help == (
-        "it is not in the current folder; did you mean 'trian.csv'? `--data FILE` takes a file in its place"
+        "it is not in the current folder; did you mean 'trian.csv'? `--data-root FOLDER` allows another folder, "
+        "`--data FILE` takes a file in its place"
     )
     assert test.help == (
         "there is no folder 'data'; `train --set training.data.test=null` does without it, "

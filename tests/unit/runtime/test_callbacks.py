@@ -90,13 +90,61 @@ def test_only_methods_that_a_callback_overrides_are_called() -> None:
     assert methods_for([quiet, alias, own], "on_train_batch_begin") == []
 
 
-def test_logs_that_a_callback_changes_reach_the_callbacks_behind_it() -> None:
+def test_logs_that_a_callback_adds_reach_the_callbacks_behind_it() -> None:
     seen: list[Any] = []
     adds = LambdaCallback(on_epoch_end=lambda epoch, logs: logs.update(rate=1.0))
     sees = LambdaCallback(on_epoch_end=lambda epoch, logs: seen.append(logs["rate"]))
     history = Trainer(SPEC).fit(np.zeros((4, 2)), np.zeros((4, 1)), epochs=1, callbacks=[adds, sees])
     assert seen == [1.0]
-    assert [*history.history] == ["loss"]
+    assert [*history.history] == ["loss", "rate"]
+
+
+def fit_with(callback: Any, tmp_path: Any = None, epochs: int = 2, **options: Any) -> Any:
+    trainer = Trainer(SPEC)
+    x = np.ones((4, 2), np.float32)
+    more = [jsonnx.callbacks.CSVLogger(str(tmp_path / "log.csv"))] if tmp_path else []
+    return trainer.fit({"x": x}, x[:, :1], epochs=epochs, callbacks=[callback, *more], **{"verbose": 0, **options})
+
+
+def test_metrics_that_a_callback_adds_to_the_logs_are_recorded(
+    tmp_path: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def add(epoch: int, logs: Any) -> None:
+        logs["own"] = np.float32(epoch + 0.5)
+        logs["matrix"] = np.eye(2)
+
+    history = fit_with(LambdaCallback(on_epoch_end=add), tmp_path, verbose=2)
+    assert history.history["own"] == [0.5, 1.5]
+    assert history.history["matrix"] == [[[1, 0], [0, 1]]] * 2
+    assert history.last()["own"] == 1.5
+    assert (tmp_path / "log.csv").read_text().splitlines()[0].split(",")[1:] == ["loss", "own", "matrix"]
+    lines = capsys.readouterr().err.splitlines()
+    assert [line for line in lines if "own" in line] == ["epoch 1/2  own 0.5000", "epoch 2/2  own 1.5000"]
+
+
+def test_a_checkpoint_has_the_metrics_that_callbacks_have_added(tmp_path: Any) -> None:
+    saved = str(tmp_path / "saved")
+
+    class AddsAndSaves(jsonnx.Callback):
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+            if "own" in logs:
+                self.trainer.save_checkpoint(saved)
+            else:
+                logs["own"] = 1.0
+
+    trainer, x = Trainer(SPEC), np.ones((4, 2), np.float32)
+    trainer.fit({"x": x}, x[:, :1], epochs=1, callbacks=[AddsAndSaves(), AddsAndSaves()], verbose=0)
+    later = Trainer(SPEC)
+    later.load_checkpoint(saved)
+    history = later.fit({"x": x}, x[:, :1], epochs=2, verbose=0)
+    assert history.history["own"] == [1.0]
+    assert len(history.history["loss"]) == 2
+
+
+@pytest.mark.parametrize("value", ["good", None, object(), {"a": 1}])
+def test_other_values_in_the_logs_are_errors(value: object) -> None:
+    with pytest.raises(TypeError, match="a callback has added 'own' to the logs: a metric is a number or a list"):
+        fit_with(LambdaCallback(on_epoch_end=lambda epoch, logs: logs.update(own=value)))
 
 
 def test_the_end_of_a_fit_is_known_in_its_last_epoch() -> None:

@@ -53,11 +53,11 @@ def test_nodes_that_a_device_cannot_run_are_assigned_to_the_cpu(runtime):
 @pytest.mark.parametrize(
     ("name", "command"),
     [
-        ("cuda", 'pip install "jsonnx[cuda]"'),
-        ("CUDAExecutionProvider", 'pip install "jsonnx[cuda]"'),
-        ("openvino", 'pip install "jsonnx[openvino]"'),
-        ("directml", 'pip install "jsonnx[directml]"'),
-        ("webgpu", 'pip install "jsonnx[webgpu]"'),
+        ("cuda", 'pip install ".[cuda]"'),
+        ("CUDAExecutionProvider", 'pip install ".[cuda]"'),
+        ("openvino", 'pip install ".[openvino]"'),
+        ("directml", 'pip install ".[directml]"'),
+        ("webgpu", 'pip install ".[webgpu]"'),
         ("qnn", "pip install onnxruntime-qnn"),
         ("XnnpackExecutionProvider", "built with"),
     ],
@@ -71,9 +71,9 @@ def test_a_missing_provider_is_an_error_with_the_command_that_installs_it(runtim
 
 
 @pytest.fixture(autouse=True)
-def installed_from_an_index(monkeypatch):
+def installed_from_a_checkout(monkeypatch):
     """Commands do not depend on how the copy under test was installed; see `tests/unit/core/test_installation.py`."""
-    monkeypatch.setattr(providers, "install_command", lambda extra: f'pip install "jsonnx[{extra}]"')
+    monkeypatch.setattr(providers, "install_command", lambda extra: f'pip install ".[{extra}]"')
 
 
 def how_to_get(name: str) -> str:
@@ -82,11 +82,11 @@ def how_to_get(name: str) -> str:
 
 def test_another_distribution_of_onnxruntime_is_uninstalled_first(monkeypatch):
     monkeypatch.setattr(providers, "installed_runtimes", lambda: ["onnxruntime"])
-    assert how_to_get("webgpu").startswith('pip uninstall -y onnxruntime && pip install "jsonnx[webgpu]"')
-    assert how_to_get("cpu") == 'pip install "jsonnx[cpu]"'
+    assert how_to_get("webgpu").startswith('pip uninstall -y onnxruntime && pip install ".[webgpu]"')
+    assert how_to_get("cpu") == 'pip install ".[cpu]"'
     monkeypatch.setattr(providers, "installed_runtimes", lambda: ["onnxruntime-webgpu"])
-    assert how_to_get("cuda").startswith('pip uninstall -y onnxruntime-webgpu && pip install "jsonnx[cuda]"')
-    assert how_to_get("webgpu").startswith('pip install "jsonnx[webgpu]"')
+    assert how_to_get("cuda").startswith('pip uninstall -y onnxruntime-webgpu && pip install ".[cuda]"')
+    assert how_to_get("webgpu").startswith('pip install ".[webgpu]"')
     assert how_to_get("qnn").startswith("pip uninstall -y onnxruntime-webgpu && pip install onnxruntime-qnn")
 
 
@@ -109,7 +109,7 @@ def test_a_missing_onnxruntime_is_reported(monkeypatch):
     with pytest.raises(UsageError) as error:
         providers.load_runtime.__wrapped__()
     assert error.value.diagnostic.code == "missing-runtime"
-    assert error.value.diagnostic.help == 'pip install "jsonnx[cpu]"'
+    assert error.value.diagnostic.help == 'pip install ".[cpu]"'
 
 
 @pytest.mark.filterwarnings("ignore:Specified provider")

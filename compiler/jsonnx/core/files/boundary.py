@@ -11,7 +11,6 @@ import errno
 import os
 import re
 import sys
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -91,6 +90,8 @@ class _Boundary:
     """The folders that a process may use, without links."""
 
     def __init__(self, root: str) -> None:
+        import tempfile  # takes long, and most processes have no boundary
+
         self._root = os.path.realpath(root)
         self._writable = (self._root, os.path.realpath(tempfile.gettempdir()))
         self._readable, self._modules = _imported_folders()

@@ -24,6 +24,7 @@ from .files import (
     open_file,
     safe_path_parts,
 )
+from .sweep_data import sweep_roots
 
 WEIGHT_FILE_SUFFIXES = (".safetensors", ".npz", ".keras", ".h5", ".hdf5", ".weights.json")
 
@@ -39,7 +40,7 @@ DATA_FOLDER_HELP = (
     "or texts"
 )
 REPLACEMENT_HELP = {
-    "train": "`--data FILE` takes a file in its place",
+    "train": "`--data-root FOLDER` allows another folder, `--data FILE` takes a file in its place",
     "validation": "`train --validation-data FILE` takes a file in its place",
     "test": "`train --set training.data.test=null` does without it, `evaluate --data FILE` takes another file",
 }
@@ -59,17 +60,12 @@ class SpecFolders(NamedTuple):
 
     @staticmethod
     def of(own: Path, roots: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> SpecFolders:
-        """The spec's own folder and further ones; a single folder need not be in a list.
+        """The spec's own folder and further ones; a single folder need not be in a list. In a SWEEP folder, the folder
+        of the spec that the sweep was started from is one of them.
 
         Raises UsageError if there is no such folder.
         """
-        folders = [roots] if isinstance(roots, (str, os.PathLike)) else roots
-        paths = tuple(Path(os.path.abspath(folder)) for folder in folders)
-        for path in paths:
-            if not path.is_dir():
-                help = "name a folder that contains data files which the spec names"
-                raise UsageError("unreadable-file", f"there is no folder {display_path(path)!r}", help)
-        return SpecFolders(own, paths)
+        return SpecFolders(own, (*existing_folders(roots), *sweep_roots(own)))
 
     def locate(self, name: str) -> tuple[Path, str]:
         """The folder that a data file is looked up in, and its path there. Raises UnsafePath for a path out of it."""
@@ -176,6 +172,17 @@ class SpecFolders(NamedTuple):
         return MissingFile(error.diagnostic.code, error.diagnostic.message, help)
 
 
+def existing_folders(folders: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> tuple[Path, ...]:
+    """The absolute paths of one or several folders of the user. Raises UsageError if there is no such folder."""
+    names = [folders] if isinstance(folders, (str, os.PathLike)) else folders
+    paths = tuple(Path(os.path.abspath(name)) for name in names)
+    for path in paths:
+        if not path.is_dir():
+            help = "name a folder that contains data files which the spec names"
+            raise UsageError("unreadable-file", f"there is no folder {display_path(path)!r}", help)
+    return paths
+
+
 class DataFolder(NamedTuple):
     """A folder whose files data may name: `path` beneath `base`. Also `roots`, by absolute paths."""
 
@@ -218,7 +225,7 @@ def expand_user_path(path: str) -> list[str]:
             return [os.path.join(base, match) for match in matches]
     except UnsafePath as error:
         raise UsageError("unreadable-file", f"cannot read the files of {path!r}: {error}") from error
-    raise MissingFile("unreadable-file", f"no file matches {path!r}", _missing_file_text(Path(base, pattern)))
+    raise MissingFile("unreadable-file", f"no file matches {path!r}", _pattern_help(Path(base, pattern)))
 
 
 def _pattern_help(path: Path) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..diagnostics import Diagnostic, JsonPath, Locator, Note, path_text
-from .spec_folders import SpecFolders
+from .spec_folders import SpecFolders, existing_folders
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,11 +24,12 @@ class SpecSource:
     @property
     def folders(self) -> SpecFolders:
         """The folders of the spec's data files."""
-        return SpecFolders(Path(self.file).resolve().parent if self.file else Path.cwd(), self.data_roots)
+        own = Path(self.file).resolve().parent if self.file else Path.cwd()
+        return SpecFolders.of(own, self.data_roots)
 
     def with_data_roots(self, roots: Iterable[str | os.PathLike[str]]) -> SpecSource:
         """The source with these folders allowed, and no others but the spec's own."""
-        return replace(self, data_roots=SpecFolders.of(Path(), roots).roots)
+        return replace(self, data_roots=existing_folders(roots))
 
     def locate_diagnostic(self, diagnostic: Diagnostic, path: JsonPath) -> Diagnostic:
         """The diagnostic, moved to the value at a path of the spec."""

@@ -28,8 +28,8 @@ PACKAGE_BY_EXTRA = {
 def install_command(extra: str) -> str:
     """The command that installs the package of an extra beside this copy of jsonnx.
 
-    It names the place that this copy was installed from: a package index, a folder, an archive or a repository. If
-    that is unknown or has gone, it installs the package alone.
+    It names the place that this copy was installed from: a folder, an archive or a repository. If that is unknown or
+    has gone, it installs the package alone: no package index has jsonnx, and anyone could take its name there.
     """
     return f"pip install {_requirement(extra) or _package_requirement(extra)}"
 
@@ -48,10 +48,8 @@ def _requirement(extra: str) -> str | None:
         origin: Any = json.loads(installed.read_text("direct_url.json") or "{}")
     except (PackageNotFoundError, OSError, ValueError):
         return None
-    if not isinstance(origin, dict) or not _is_this_copy(installed, origin):
+    if not isinstance(origin, dict) or not origin or not _is_this_copy(installed, origin):
         return None
-    if not origin:
-        return f'"jsonnx[{extra}]"'
     url = str(origin.get("url", ""))
     if isinstance(vcs := origin.get("vcs_info"), dict):
         revision = vcs.get("requested_revision") or vcs.get("commit_id")

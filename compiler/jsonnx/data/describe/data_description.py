@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ...core.diagnostics import Diagnostic
+from ..samples.left_out import WindowCounts
 from .column_statistics import ColumnStatistics
 from .data_leaks import Duplicates, Leak
 
@@ -55,6 +56,8 @@ class DataDescription:
 
     parts: dict[str, DescribedPart] = field(default_factory=dict)
     sample_counts: Mapping[str, int] = field(default_factory=dict)
+    window_counts: Mapping[str, WindowCounts] = field(default_factory=dict)
+    """The windows that are left out of the samples, by part, if samples are windows."""
     class_counts: Mapping[str, Mapping[str, Mapping[int, int]]] = field(default_factory=dict)
     labels: Mapping[str, Sequence[str]] = field(default_factory=dict)
     duplicates: Duplicates | None = None

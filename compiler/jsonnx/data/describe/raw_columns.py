@@ -16,6 +16,7 @@ from ...core.files.spec_source import NO_SPEC, SpecSource
 from ...core.types import TensorType
 from ..files.data_locations import DataItem
 from ..samples.data_errors import ErrorCollector
+from ..samples.missing_values import MISSING_MARKERS
 from ..tables.array_tables import ArrayTable
 from ..tables.arrow_table import ArrowTable
 from ..tables.csv_table import CsvTable
@@ -24,7 +25,7 @@ from ..tables.data_table import ColumnRequest, DataTable
 from ..tables.folder_table import FolderTable, MediaKind, read_folder
 from ..tables.table_file import TableOptions
 
-MISSING_NUMBERS = frozenset(("", "na", "n/a", "nan", "null", "none", "?", "-"))
+MISSING_NUMBERS = MISSING_MARKERS | {"nan"}
 """Texts, in lower case, that stand for a missing value in a column of numbers."""
 MISSING_TEXTS = frozenset(("", "na", "n/a", "nan", "null", "?"))
 """Texts, in lower case, that stand for a missing value in a column of texts."""
@@ -46,9 +47,11 @@ class RawColumns:
     columns: Mapping[str, np.ndarray]
     row_count: int
     unreadable: Mapping[str, str]
-    """Why columns cannot be read, by name."""
+    """Why columns cannot be read, by name: ends of sentences."""
     names: tuple[str, ...]
     """All columns of the first file, also those that are not read."""
+    list_columns: frozenset[str] = frozenset()
+    """The columns with several values in a row, whether they can be read or not."""
     media: MediaKind | None = None
     """The kind of files in a folder; its column of that name has the paths of the files."""
 
@@ -82,7 +85,8 @@ def read_raw_columns(
             unreadable[name] = "has rows of different shapes"
         else:
             columns[name] = _concatenate(arrays)
-    return RawColumns(columns, row_count, unreadable, parts[0].names, parts[0].media)
+    list_columns = frozenset().union(*(part.list_columns for part in parts))
+    return RawColumns(columns, row_count, unreadable, parts[0].names, list_columns, parts[0].media)
 
 
 def _concatenate(arrays: Sequence[np.ndarray]) -> np.ndarray:
@@ -133,12 +137,12 @@ def _open_folder(
     item: DataItem, takes_text: bool | None, is_sample: bool, errors: ErrorCollector
 ) -> FolderTable | None:
     if takes_text is not None:
-        return read_folder(item.folder, item.name, takes_text, is_sample, errors)
+        return read_folder(item.folder, item.name, takes_text, is_sample, errors, item.files)
     try:
-        return read_folder(item.folder, item.name, False, is_sample, errors)
+        return read_folder(item.folder, item.name, False, is_sample, errors, item.files)
     except UsageError as error:
         try:
-            return read_folder(item.folder, item.name, True, is_sample, errors)
+            return read_folder(item.folder, item.name, True, is_sample, errors, item.files)
         except UsageError:
             raise error from None
 
@@ -154,15 +158,21 @@ def _columns_of(table: DataTable, names: Collection[str], decimal: str) -> RawCo
     """Columns of an open table. Raises CompileError if they have different lengths."""
     columns: dict[str, np.ndarray] = {}
     unreadable: dict[str, str] = {}
+    list_columns: set[str] = set()
     counts = Counter(table.names)
     for name in names:
         if counts[name] > 1:
             unreadable[name] = "is the name of several columns"
             continue
         errors = ErrorCollector()
-        column = _column(table, name, decimal, errors)
+        try:
+            column = _column(table, name, decimal, errors)
+        except ValueError:
+            list_columns.add(name)
+            column = _loaded(table, name, errors)
         if column is None or not column.ndim:
-            unreadable[name] = errors.diagnostics[0].message if errors else "has no rows"
+            reason = f"cannot be read: {errors.diagnostics[0].message}" if errors else "has no rows"
+            unreadable[name] = "has lists of texts, or of different lengths" if name in list_columns else reason
         else:
             columns[name] = column
     lengths = {name: len(column) for name, column in columns.items()}
@@ -175,11 +185,12 @@ def _columns_of(table: DataTable, names: Collection[str], decimal: str) -> RawCo
         message = "no column can be read" + "".join(f"; {name!r}: {reason}" for name, reason in unreadable.items())
         raise CompileError([Diagnostic("empty-data", message)])
     kind = table.kind if isinstance(table, FolderTable) else None
-    return RawColumns(columns, row_count, unreadable, tuple(counts), kind)
+    return RawColumns(columns, row_count, unreadable, tuple(counts), frozenset(list_columns), kind)
 
 
 def _column(table: DataTable, name: str, decimal: str, errors: ErrorCollector) -> np.ndarray | None:
-    """The values of a column; None, and perhaps an error, if they cannot be read."""
+    """The values of a column; None, and perhaps an error, if they cannot be read. Raises ValueError for lists in a row
+    of a table of texts or objects."""
     if isinstance(table, FolderTable):
         return _loaded(table, name, errors)
     if isinstance(table, ArrowTable) and table.has_numbers(name):
@@ -193,8 +204,6 @@ def _column(table: DataTable, name: str, decimal: str, errors: ErrorCollector) -
     except CompileError as error:
         errors.diagnostics += error.diagnostics
         return None
-    except ValueError:  # lists in a row
-        return _loaded(table, name, errors)
 
 
 def _loaded(table: DataTable, name: str, errors: ErrorCollector) -> np.ndarray | None:

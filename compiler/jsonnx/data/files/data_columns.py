@@ -172,8 +172,11 @@ def _has_mixed_types(
     columns: Sequence[Samples], names: Sequence[str], key: str, data_spec: DataSpec, errors: ErrorCollector
 ) -> bool:
     """Whether columns of numbers and of texts are to be stacked; adds an error for the first one of texts, if so."""
-    objects = [(name, column) for name, column in zip(names, columns, strict=True) if column.dtype.kind in "UO"]
-    texts = [name for name, column in objects if is_text(np.asarray(column))] if len(objects) < len(columns) else []
+    objects = {
+        name: np.asarray(column) for name, column in zip(names, columns, strict=True) if column.dtype.kind in "UO"
+    }
+    texts = [name for name, column in objects.items() if is_text(column[~is_missing(column)])]
+    texts = texts if len(objects) < len(columns) else []
     if not texts:
         return False
     message = f"{data_spec.describe(key)} stacks the column {texts[0]!r}, which holds texts, with columns of numbers"
@@ -257,16 +260,3 @@ def _read_media(
 def _row_locator(locate: LocateElement, rows: np.ndarray | None) -> LocateElement:
     """Locates the elements of an array that has only some rows of a table."""
     return locate if rows is None else lambda index: locate((int(rows[index[0]]), *index[1:]))
-
-
-def complete_rows(arrays: Mapping[str, Samples], data_spec: DataSpec) -> np.ndarray | None:
-    """The rows without missing values, except in inputs that may have some; None if these are all rows. Raises
-    CompileError for values of a streamed file that cannot be read."""
-    columns = [array for key, array in arrays.items() if array.ndim and key not in data_spec.missing_inputs]
-    if len({len(array) for array in columns}) != 1:
-        return None  # the different numbers of samples are reported later
-    complete = np.ones(len(columns[0]), bool)
-    for array in columns:
-        for start, chunk in array.chunks() if isinstance(array, StoredArray) else [(0, array)]:
-            complete[start : start + len(chunk)] &= ~is_missing(chunk).reshape(len(chunk), -1).any(1)
-    return None if complete.all() else np.flatnonzero(complete)

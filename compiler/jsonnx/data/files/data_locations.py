@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import IO
 
 from ...core.diagnostics import CompileError, Diagnostic, JsonPath, UsageError
+from ...core.files.data_formats import MEDIA_SUFFIXES
 from ...core.files.files import UnsafePath, display_path
 from ...core.files.spec_folders import UNSAFE_DATA_HELP, DataFolder, expand_user_path, open_data_file
 from ...core.files.spec_source import NO_SPEC, SpecSource
@@ -29,6 +30,8 @@ class DataItem:
     source: SpecSource = NO_SPEC
     position: JsonPath | None = None
     """The path in the spec that names it; None if the user does."""
+    files: tuple[str, ...] | None = None
+    """The images, recordings or texts of a folder that are named one by one; None for all."""
 
     @contextmanager
     def errors_located(self) -> Iterator[None]:
@@ -83,9 +86,15 @@ def _item_of_spec(path: str, position: JsonPath, source: SpecSource) -> DataItem
 
 
 def items_of_user(path: str | os.PathLike[str], source: SpecSource = NO_SPEC) -> list[DataItem]:
-    """The locations that a user names: a file, a folder, or the files that match a pattern. Raises UsageError."""
+    """The locations that a user names: a file, a folder, or the files that match a pattern. Images, recordings and
+    texts are those of one folder. Raises UsageError."""
     with located_at(source, None):
-        return [_item_of_user(name, source) for name in expand_user_path(os.fspath(path))]
+        names = expand_user_path(os.fspath(path))
+        if names and all(name.lower().endswith(MEDIA_SUFFIXES) and os.path.isfile(name) for name in names):
+            folder = os.path.commonpath(list(map(os.path.dirname, names))) or "."
+            files = tuple(os.path.relpath(name, folder).replace(os.sep, "/") for name in names)
+            return [DataItem(os.fspath(path), DataFolder.at(folder, source.data_roots), None, source, files=files)]
+        return [_item_of_user(name, source) for name in names]
 
 
 def _item_of_user(name: str, source: SpecSource) -> DataItem:
@@ -95,6 +104,6 @@ def _item_of_user(name: str, source: SpecSource) -> DataItem:
     return DataItem(name, folder, lambda: open_data_file(name), source)
 
 
-def item_of_stream(file: IO[bytes], name: str) -> DataItem:
-    """An open file."""
-    return DataItem(name, DataFolder.at("."), lambda: file)
+def item_of_bytes(content: bytes, name: str) -> DataItem:
+    """A file in memory."""
+    return DataItem(name, DataFolder.at("."), lambda: io.BytesIO(content))

@@ -6,9 +6,8 @@ import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
-
-import numpy as np
 
 from ...core.diagnostics import CompileError, Diagnostic, UsageError, quoted_or_list, suggestion
 from ...core.files.files import error_reason
@@ -18,37 +17,33 @@ from ...sections.columns import SAMPLE_WEIGHT, AssignedColumns, assigned_columns
 from ...sections.data_section import DATA_PARTS, DataSection
 from ...sections.mask_targets import mask_errors
 from ...sections.split_errors import sequence_errors, split_errors, window_errors
-from ...sections.split_section import SequencesSection
 from ..media.media_files import MediaReader
-from ..rows.row_columns import RowValues, concatenate_row_values, read_row_columns, row_columns
+from ..rows.row_columns import (
+    check_times_agree,
+    concatenate_row_values,
+    read_row_columns,
+    row_columns,
+    values_of_rows,
+)
 from ..rows.row_samples import Kept, Rows, SampleMaker
-from ..rows.sequence_columns import check_equal_lengths, read_sequences
+from ..rows.series import IncompleteRows
 from ..samples.data_errors import ErrorCollector
 from ..samples.data_spec import DataSpec
-from ..samples.dataset import Dataset, make_dataset, with_learned_labels
+from ..samples.dataset import Dataset, with_learned_labels
 from ..samples.memory_limit import streams
 from ..samples.sequences import Sequences
-from ..samples.stored_arrays import DEFAULT_BUFFER_SAMPLES, Samples, subset_of
-from ..samples.validate_arrays import check_consistent_sizes
+from ..samples.stored_arrays import DEFAULT_BUFFER_SAMPLES
 from ..tables.arrow_table import ArrowTable
 from ..tables.csv_table import CsvTable
 from ..tables.data_files import read_table
 from ..tables.data_table import DataTable
 from ..tables.folder_table import LABEL, FolderTable, read_folder
 from ..tables.table_file import TableOptions
-from .data_columns import (
-    check_columns_exist,
-    column_request,
-    complete_rows,
-    match_columns,
-    read_columns,
-    takes_lists,
-    target_columns,
-    validate_columns,
-)
+from .data_columns import column_request, match_columns, target_columns
 from .data_locations import DataItem, file_size, items_of_spec, items_of_user
+from .rows_of_files import RowsOfFiles
+from .table_samples import MissingPolicy, samples_of_table, without_missing_weights
 
-ALL_MISSING_HELP = "leave columns without values out of `x`, or fill them with an Imputation layer"
 MAX_ERRORS = 20
 """Errors after which no further file is read."""
 
@@ -134,15 +129,18 @@ class _Reader:
         """The samples of all files, and the columns to keep. Raises CompileError with the errors of the first files
         that have errors, UsageError."""
         rows, maker = self._read(items)
-        return maker.all_samples(rows)
+        return maker.all_samples(rows, self._locator(items, rows))
 
     def read_split(self, items: Sequence[DataItem], parts: Collection[str]) -> dict[str, Dataset]:
         """The samples of all files by their part. Raises CompileError with the errors of the first files that have
         errors or if a part is empty, UsageError."""
         rows, maker = self._read(items)
-        samples = dict(maker.samples_by_part(rows, parts))
-        samples["train"] = replace(samples["train"], dropped_count=rows.samples.dropped_count)
-        return samples
+        return maker.samples_by_part(rows, parts, self._locator(items, rows))
+
+    def _locator(self, items: Sequence[DataItem], rows: Rows) -> RowsOfFiles:
+        """Finds rows in the files, which are opened once more."""
+        columns = self._column_assignment()
+        return RowsOfFiles(items, rows.sizes, self.source, partial(self._open, columns=columns))
 
     def _read(self, items: Sequence[DataItem]) -> tuple[Rows, SampleMaker]:
         """The rows of all files, and what makes samples of them."""
@@ -166,6 +164,7 @@ class _Reader:
             if part is not None and not collector:
                 parts.append(part)
                 self._check_agreement(parts[0].samples, part.samples, items[0].name, collector)
+                check_times_agree(parts[0].values, part.values, items[0].name, collector)
                 columns |= {key: columns[key]._replace(names=names) for key, names in part.samples.columns.items()}
             errors += collector.diagnostics
             if len(errors) >= MAX_ERRORS:
@@ -173,11 +172,17 @@ class _Reader:
         if errors:
             raise CompileError(errors)
         collector = ErrorCollector(items[0].name, self.source)
-        all_samples, kept, values = zip(*parts, strict=True)
-        samples = with_learned_labels(Dataset.concatenate(all_samples).with_padded_targets(), collector)
+        samples = Dataset.concatenate([part.samples for part in parts]).with_padded_targets()
+        samples = with_learned_labels(samples, collector)
         if collector:
             raise CompileError(collector.diagnostics)
-        return Rows(samples, _concatenate_kept(kept), concatenate_row_values(values))
+        return Rows(
+            samples,
+            _concatenate_kept([part.kept for part in parts]),
+            concatenate_row_values([part.values for part in parts]),
+            IncompleteRows.concatenate([part.incomplete for part in parts], [len(part.samples) for part in parts]),
+            [len(part.samples) for part in parts],
+        )
 
     def _column_assignment(self) -> dict[str, AssignedColumns]:
         """The columns of each input, and of each target. Raises CompileError for errors of the spec."""
@@ -210,13 +215,13 @@ class _Reader:
         """The rows of a file or a folder; None, and errors, if they are invalid."""
         try:
             with ExitStack() as stack:
-                table = self._open(item, columns, errors, stack)
+                table = self._open(item, errors, stack, columns)
                 return None if table is None else self._rows(table, item, columns, errors)
         except OSError as error:
             raise UsageError("unreadable-file", f"cannot read {item.name!r}: {error_reason(error)}") from error
 
     def _open(
-        self, item: DataItem, columns: Mapping[str, AssignedColumns], errors: ErrorCollector, stack: ExitStack
+        self, item: DataItem, errors: ErrorCollector, stack: ExitStack, columns: Mapping[str, AssignedColumns]
     ) -> DataTable | None:
         """The table of a file or a folder, whose file stays open until the stack closes it."""
         with item.errors_located():
@@ -235,38 +240,48 @@ class _Reader:
             columns = _folder_columns(table, columns, data_spec)
             data_spec = _with_folder_labels(table, columns, data_spec, errors)
         if not self.needs_weights:
-            columns = _without_missing_weights(columns, table, data_spec)
+            columns = without_missing_weights(columns, table, data_spec)
         matched = match_columns(table, columns, data_spec, target_columns(self.data, data_spec), errors)
         columns = columns | {key: columns[key]._replace(names=names) for key, names in matched.items()}
         data = self.data
         media = MediaReader.of(item.folder, data)
-        drops_missing = self.with_targets and self.data is not None and self.data.missing == "drop"
-        sequences = self.data.sequences if self.data else None
         names = row_columns(self.data, with_split=self.with_split)
         if isinstance(table, ArrowTable):
             if not table.load([name for assigned in columns.values() for name in assigned.names], errors):
                 return None
         elif isinstance(table, CsvTable):
             groups = [
-                dict.fromkeys(assigned.names, column_request(key, data_spec, drops_missing))
+                dict.fromkeys(assigned.names, column_request(key, data_spec, self._missing != "error"))
                 for key, assigned in columns.items()
             ]
             kept_names = table.names if self.keep is None else self.keep
             if not table.load(groups, [*kept_names, *(column.name for column in names)], errors):
                 return None
-        samples, rows = _samples(table, columns, data_spec, media, sequences, errors, drops_missing)
-        if samples is None:
+        sequences = data.sequences if data else None
+        read = samples_of_table(table, columns, data_spec, media, sequences, self._missing, errors)
+        if read is None:
             return None
+        samples, rows, incomplete = read
         kept = _kept_columns(table, self.keep, len(samples), errors)
-        values = read_row_columns(table, names, len(samples) + samples.dropped_count, errors)
+        row_count = len(samples) if rows is None else samples.missing.all_row_count
+        values = read_row_columns(table, names, row_count, errors)
         samples = replace(
             samples, columns=matched, shuffle_buffer=data.shuffle_buffer if data else DEFAULT_BUFFER_SAMPLES
         )
-        return Rows(samples, kept, values if rows is None else _values_of_rows(values, rows))
+        return Rows(samples, kept, values if rows is None else values_of_rows(values, rows), incomplete)
+
+    @property
+    def _missing(self) -> MissingPolicy:
+        """What becomes of rows with missing values. A prediction has one for each row, or for each window."""
+        if self.data is None or self.data.missing == "error":
+            return "error"
+        if self.data.windows is not None:
+            return "mark"
+        return "drop" if self.with_targets else "error"
 
     def _read_folder(self, item: DataItem, errors: ErrorCollector) -> FolderTable | None:
         takes_text = any(type.dtype == "string" for type in self.data_spec.inputs.values())
-        return read_folder(item.folder, item.name, takes_text, self.with_targets, errors)
+        return read_folder(item.folder, item.name, takes_text, self.with_targets, errors, item.files)
 
     def _check_agreement(self, first: Dataset, last: Dataset, first_file: str, errors: ErrorCollector) -> None:
         """Adds an error unless the samples of a file have the shapes and the classes of those of the first one."""
@@ -279,71 +294,6 @@ class _Reader:
                 shape, other = list(array.shape[1:]), list(expected.shape[1:])
                 message = f"samples of {self.data_spec.describe(name)} have shape {shape}, in {first_file!r} {other}"
                 errors.add("data-shape", message, help="all files need samples of one shape")
-
-
-def _samples(
-    table: DataTable,
-    columns: Mapping[str, AssignedColumns],
-    data_spec: DataSpec,
-    media: MediaReader,
-    sequences: SequencesSection | None,
-    errors: ErrorCollector,
-    drops_missing: bool = False,
-) -> tuple[Dataset | None, np.ndarray | None]:
-    """The samples in the columns of a table, with `drops_missing` without those with missing values, and their rows if
-    they are not all; None, and errors, if they are invalid."""
-    if errors or not check_columns_exist(table, columns, data_spec, errors):
-        return None, None
-    stored: dict[str, Samples] = {}
-    sequence_arrays: dict[str, Any] = {}
-    for key, assigned in columns.items():
-        if sequences is not None and takes_lists(key, assigned.names, data_spec, table):
-            ragged = read_sequences(table, key, assigned.names[0], data_spec, sequences, errors)
-            if ragged is not None:
-                sequence_arrays[key] = ragged
-            continue
-        array = read_columns(table, key, assigned.names, data_spec, errors, drops_missing)
-        if array is not None:
-            stored[key] = array
-    try:
-        rows = complete_rows(stored, data_spec) if drops_missing and stored else None
-    except CompileError as error:
-        errors.add_all(error.diagnostics)
-        return None, None
-    if rows is not None and not len(rows):
-        errors.add("empty-data", "every row has a missing value", help=ALL_MISSING_HELP)
-        return None, None
-    arrays: dict[str, Any] = {key: array if rows is None else array[rows] for key, array in sequence_arrays.items()}
-    for key, array in stored.items():
-        kept = array if rows is None else subset_of(array, rows)
-        validated = validate_columns(kept, table, key, columns[key].names, data_spec, errors, media, rows)
-        if validated is not None:
-            arrays[key] = validated
-    weights = {output: arrays.pop(key) for key, output in data_spec.weighted_outputs.items() if key in arrays}
-    check_consistent_sizes(arrays, weights, data_spec, errors)
-    check_equal_lengths(arrays, data_spec, errors)
-    if errors:
-        return None, None
-    samples = make_dataset(arrays, data_spec, weights)
-    if rows is None:
-        return samples, None
-    return replace(samples, dropped_count=len(next(iter(stored.values()))) - len(rows)), rows
-
-
-def _values_of_rows(values: RowValues, rows: np.ndarray) -> RowValues:
-    return {path: [column[row] for row in rows.tolist()] for path, column in values.items()}
-
-
-def _without_missing_weights(
-    columns: Mapping[str, AssignedColumns], table: DataTable, data_spec: DataSpec
-) -> dict[str, AssignedColumns]:
-    """The columns without those of sample weights, if the table has none of them."""
-    names = set(table.names)
-    return {
-        key: assigned
-        for key, assigned in columns.items()
-        if key not in data_spec.weighted_outputs or not names.isdisjoint(assigned.names)
-    }
 
 
 # -- folders -----------------------------------------------------------------------------------------------------------

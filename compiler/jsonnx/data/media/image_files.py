@@ -16,8 +16,8 @@ from ..samples.data_errors import MediaError
 FORMATS = ("PNG", "JPEG", "WEBP")
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 """Pillow's names of gray, color, and color with opacity, by the number of channels."""
-READ_MODES = ("1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBX", "RGBa")
-"""Pillow's names of images with 8 bits a channel or less, and colors of the screen."""
+READ_MODES = ("1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBX", "RGBa", "CMYK", "YCbCr")
+"""Pillow's names of images with 8 bits a channel or less."""
 RESAMPLING = {"nearest": 0, "lanczos3": 1, "bilinear": 2, "bicubic": 3, "area": 4}
 """Pillow's numbers of interpolations."""
 _TOO_MANY_PIXELS = f"the image has more than {MAX_IMAGE_PIXELS:,} pixels, the limit"
@@ -95,6 +95,5 @@ def _check_kind(image: Any) -> None:
     if getattr(image, "n_frames", 1) > 1 and image.format in ("PNG", "WEBP"):  # a JPEG may contain its own preview
         raise MediaError("bad-data-file", f"the image is animated: {image.n_frames} frames", "save one of the frames")
     if image.mode not in READ_MODES:
-        kind = {"CMYK": "colors for printing (CMYK)", "YCCK": "colors for printing (YCCK)"}.get(image.mode)
-        message = f"the image has {kind or f'pixels of another kind ({image.mode}), such as 16 bits a channel'}"
+        message = f"the image has pixels of another kind ({image.mode}), such as 16 bits a channel"
         raise MediaError("bad-data-file", message, "save it as gray or RGB with 8 bits a channel")

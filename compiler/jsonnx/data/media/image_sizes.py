@@ -1,10 +1,11 @@
-"""The shape of an input that fits the images of a folder."""
+"""The size of an input that fits the images of a folder."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from io import BytesIO
 from statistics import median
+from typing import NamedTuple
 
 from ...core.diagnostics import UsageError
 from ...core.files.spec_folders import DataFolder
@@ -16,8 +17,20 @@ MAX_SIDE = 128
 """The greatest height and width: larger images are reduced, so that training takes minutes, not hours."""
 
 
-def image_shape(paths: Sequence[tuple[DataFolder, str]]) -> tuple[int, int, int]:
-    """The median height and width of images, at most `MAX_SIDE`, and 1 channel if all are gray, else 3.
+MAX_PROPORTION_RATIO = 1.05
+"""Maximum ratio of the proportions of two images that may be stretched to the same size."""
+
+
+class ImageSizes(NamedTuple):
+    """The size that fits the images of a folder."""
+
+    shape: tuple[int, int, int]
+    """The median height and width, at most `MAX_SIDE`, and 1 channel if all are gray, else 3."""
+    has_same_proportions: bool
+
+
+def image_sizes(paths: Sequence[tuple[DataFolder, str]]) -> ImageSizes:
+    """The size that fits some images.
 
     Raises UsageError if none can be read; training reports damaged images.
     """
@@ -35,4 +48,6 @@ def image_shape(paths: Sequence[tuple[DataFolder, str]]) -> tuple[int, int, int]
         raise UsageError("unreadable-file", "no image of the folder can be read", "replace the damaged files")
     height, width = (median(size[axis] for size in sizes) for axis in (0, 1))
     factor = min(1.0, MAX_SIDE / max(height, width))
-    return max(1, round(height * factor)), max(1, round(width * factor)), 1 if is_gray else 3
+    proportions = [size[0] / size[1] for size in sizes]
+    shape = max(1, round(height * factor)), max(1, round(width * factor)), 1 if is_gray else 3
+    return ImageSizes(shape, max(proportions) <= MAX_PROPORTION_RATIO * min(proportions))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -27,8 +27,8 @@ class RowColumn(NamedTuple):
         return self.path[-1] == "time"
 
 
-RowValues = dict[JsonPath, Sequence[Any]]
-"""The value of each row, by the path in the spec that names the column: texts, or numbers for a time."""
+RowValues = dict[JsonPath, Any]
+"""The value of each row, by the path in the spec that names the column: texts, or an array of times."""
 
 
 def row_columns(data: DataSection | None, *, with_split: bool) -> list[RowColumn]:
@@ -88,11 +88,13 @@ def value_text(value: Any) -> str:
     return "" if value is None else str(value).strip()
 
 
-def _times(table: DataTable, column: RowColumn, values: Sequence[Any], errors: ErrorCollector) -> Sequence[Any]:
-    """The times of all rows in one unit: the numbers of the file, or seconds since 1970."""
+def _times(table: DataTable, column: RowColumn, values: Sequence[Any], errors: ErrorCollector) -> np.ndarray:
+    """The times of all rows: the numbers of the file, or dates of the type datetime64, in UTC."""
     numbers = [_number(value) for value in values]
     is_numeric = any(number is not None for number in numbers)
-    times = numbers if is_numeric else [_timestamp(value) for value in values]
+    texts = [] if is_numeric else [value_text(value) for value in values]
+    dates = {text: _date(text) for text in dict.fromkeys(texts)}
+    times: list[Any] = numbers if is_numeric else [dates[text] for text in texts]
     bad = [row for row, time in enumerate(times) if time is None]
     locate = table.element_locator([column.name])
     error = "which is not a number" if is_numeric else "which is neither a number nor a date"
@@ -102,7 +104,7 @@ def _times(table: DataTable, column: RowColumn, values: Sequence[Any], errors: E
         lambda row: (f"{column.name!r} holds {value_text(values[row])[:80]!r}, {error}", locate((row,))),
         help=TIME_HELP,
     )
-    return times
+    return np.array(times, "float64" if is_numeric else "datetime64[us]")
 
 
 def _number(value: Any) -> float | None:
@@ -113,15 +115,39 @@ def _number(value: Any) -> float | None:
     return number if np.isfinite(number) else None
 
 
-def _timestamp(value: Any) -> float | None:
-    """Seconds since 1970; a date without a time zone is one of UTC."""
+def _date(text: str) -> datetime | None:
+    """A date in UTC, without a time zone; one without a time zone is taken as it is."""
     try:
-        date = datetime.fromisoformat(str(value).strip())
-        return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
+        date = datetime.fromisoformat(text)
+        return date.astimezone(UTC).replace(tzinfo=None) if date.tzinfo else date
     except (ValueError, OverflowError):
         return None
 
 
-def concatenate_row_values(parts: Sequence[Mapping[JsonPath, Sequence[Any]]]) -> RowValues:
+def check_times_agree(first: RowValues, values: RowValues, first_file: str, errors: ErrorCollector) -> None:
+    """Adds an error if a column has dates in one file, and numbers in another."""
+    for path, times in values.items():
+        other = first[path]
+        if isinstance(times, np.ndarray) and times.dtype != other.dtype:
+            kinds = ("dates", "numbers") if times.dtype.kind == "M" else ("numbers", "dates")
+            message = f"the column that `{path[-2]}.{path[-1]}` names has {kinds[0]}, and {kinds[1]} in {first_file!r}"
+            errors.add("bad-value", message, help="write the times of all files alike")
+
+
+def concatenate_row_values(parts: Sequence[RowValues]) -> RowValues:
     """The values of all files, which have the same columns."""
-    return {path: [value for part in parts for value in part[path]] for path in parts[0]} if parts else {}
+    return {path: _concatenated([part[path] for part in parts]) for path in parts[0]} if parts else {}
+
+
+def _concatenated(parts: Sequence[Any]) -> Any:
+    if all(isinstance(part, np.ndarray) for part in parts):
+        return np.concatenate(parts)
+    return [value for part in parts for value in part]
+
+
+def values_of_rows(values: RowValues, rows: np.ndarray) -> RowValues:
+    """The values of some rows."""
+    return {
+        path: column[rows] if isinstance(column, np.ndarray) else [column[row] for row in rows.tolist()]
+        for path, column in values.items()
+    }

@@ -19,7 +19,7 @@ from ...core.diagnostics import JsonPath
 from ...sections.split_section import SplitSection
 from ..samples.sequences import Sequences
 from .row_columns import RowValues
-from .windows import SERIES_PATH, TIME_PATH, series_order
+from .series_times import SERIES_PATH, TIME_PATH, series_order
 
 SPLIT_PATH: JsonPath = ("training", "data", "split")
 HASH_BYTES = 8
@@ -119,9 +119,9 @@ def _stratified(fractions: np.ndarray, classes: Sequence[Any], shares: Sequence[
 def _parts_by_time(split: SplitSection, count: int, values: RowValues) -> np.ndarray:
     """The last rows of each series for the test, those before them for validation; equal times stay together."""
     times = values.get((*SPLIT_PATH, "time"), values.get(TIME_PATH))
-    order, series = series_order(count, values.get(SERIES_PATH), times)
+    order, series, _ = series_order(count, values.get(SERIES_PATH), times)
     parts = np.empty(count, "U10")
-    keys = np.arange(count) if times is None else np.asarray(times)[order]
+    keys = np.arange(count) if times is None else times[order]
     starts = np.flatnonzero(np.r_[True, np.diff(series[order]) != 0]).tolist()
     for start, end in zip(starts, [*starts[1:], count], strict=True):
         size = end - start

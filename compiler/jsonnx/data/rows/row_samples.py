@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,7 +18,9 @@ from ..samples.data_spec import DataSpec
 from ..samples.dataset import Dataset
 from .row_columns import RowValues
 from .row_parts import assign_parts
-from .windows import Series, all_step_targets, row_spec
+from .series import IncompleteRows, Series
+from .series_times import RowLocator
+from .windows import all_step_targets, row_spec
 
 Kept = dict[str, Sequence[Any]]
 """Values of columns as they are in the file, by the name of the column."""
@@ -32,6 +34,10 @@ class Rows(NamedTuple):
     samples: Dataset
     kept: Kept
     values: RowValues
+    incomplete: IncompleteRows | None
+    """The rows with missing values, if windows leave them out."""
+    sizes: Sequence[int] = ()
+    """The number of rows of each file."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +48,7 @@ class SampleMaker:
     data_spec: DataSpec
     all_steps: frozenset[str]
     """The outputs whose targets have the values of all steps up to the horizon."""
+    columns: Mapping[str, AssignedColumns]
     source: SpecSource
 
     @staticmethod
@@ -50,7 +57,7 @@ class SampleMaker:
     ) -> SampleMaker:
         windows = data.windows if data else None
         all_steps = all_step_targets(data_spec, windows, columns) if windows else frozenset[str]()
-        return SampleMaker(data, data_spec, all_steps, source)
+        return SampleMaker(data, data_spec, all_steps, columns, source)
 
     @property
     def row_spec(self) -> DataSpec:
@@ -61,21 +68,30 @@ class SampleMaker:
     def _windows(self) -> WindowsSection | None:
         return self.data.windows if self.data else None
 
-    def all_samples(self, rows: Rows) -> tuple[Dataset, Kept]:
-        """All samples, with the columns to keep. Raises CompileError if there are no windows."""
+    def _series(self, rows: Rows, windows: WindowsSection, locator: RowLocator) -> Series:
+        """The rows as series. Raises CompileError for times that the spec does not accept."""
+        errors = ErrorCollector(None, self.source)
+        series = Series.of(rows.samples, rows.values, rows.incomplete, windows, self.columns, locator, errors)
+        if errors:
+            raise CompileError(errors.diagnostics)
+        return series
+
+    def all_samples(self, rows: Rows, locator: RowLocator) -> tuple[Dataset, Kept]:
+        """All samples, with the columns to keep. Raises CompileError if there are no windows, or for times that the
+        spec does not accept."""
         if self._windows is None:
             return rows.samples, rows.kept
-        series = Series.of(rows.samples, rows.values)
-        samples = series.windows(self._windows, self.data_spec, self.all_steps)
+        series = self._series(rows, self._windows, locator)
+        samples = series.windows(self.data_spec, self.all_steps)
         self._require_samples(samples, len(rows.samples), "there are")
         last_rows = series.last_rows(samples).tolist()
         kept = {name: [values[row] for row in last_rows] for name, values in rows.kept.items()}
         return samples, {LAST_ROW: last_rows} | kept
 
-    def samples_by_part(self, rows: Rows, parts: Collection[str]) -> dict[str, Dataset]:
+    def samples_by_part(self, rows: Rows, parts: Collection[str], locator: RowLocator) -> dict[str, Dataset]:
         """The samples by the part of the spec's `split`; rows of parts that are not among `parts` are for training.
 
-        Raises CompileError if a part is empty.
+        Raises CompileError if a part is empty, or for times that the spec does not accept.
         """
         split = self.data.split if self.data else None
         if split is None:
@@ -89,11 +105,10 @@ class SampleMaker:
         samples: dict[str, Dataset]
         if self._windows is None:
             samples = {part: rows.samples.subset(np.flatnonzero(mask)) for part, mask in masks.items()}
+            samples["train"] = replace(samples["train"], missing=rows.samples.missing)
         else:
-            windows, series = self._windows, Series.of(rows.samples, rows.values)
-            samples = {
-                part: series.windows(windows, self.data_spec, self.all_steps, mask) for part, mask in masks.items()
-            }
+            series = self._series(rows, self._windows, locator)
+            samples = {part: series.windows(self.data_spec, self.all_steps, mask) for part, mask in masks.items()}
         for part, dataset in samples.items():
             self._require_samples(dataset, int(masks[part].sum()), f"the split leaves `{part}`")
         return samples
@@ -105,11 +120,24 @@ class SampleMaker:
         windows = self._windows
         message, help = f"{subject} no rows", "choose a larger share, or another `seed` for few rows"
         if windows is not None and row_count:
-            horizon = windows.horizon if samples.targets else 0
-            message = f"{subject} {row_count:,} rows, in which no window of {windows.length:,}"
-            message += f" and {horizon:,} more fits" if horizon else " fits"
-            help = "shorten the windows, or give longer series"
+            message, help = _no_windows(samples, row_count, subject)
         errors = ErrorCollector(None, self.source)
         section = "split" if windows is None or not row_count else "windows"
         errors.add_in_spec("empty-data", message, ("training", "data", section), help)
         raise CompileError(errors.diagnostics)
+
+
+def _no_windows(samples: Dataset, row_count: int, subject: str) -> tuple[str, str]:
+    """The error, and the help, of series in which there is no window."""
+    counts = samples.counts
+    if counts is None:
+        raise ValueError("samples that are not windows")
+    if counts.left_out:
+        message = f"{subject} {counts.left_out:,} windows, and all of them have gaps or missing values"
+        return message, '"gaps": "fill" in `windows` fills gaps, and an Imputation layer missing values'
+    size = f"{counts.length:,} and {counts.horizon:,} more" if counts.horizon else f"{counts.length:,}"
+    message = f"{subject} {row_count:,} rows, in which no window of {size} fits"
+    longest = counts.lacking_series[0]
+    if counts.series_count > 1:
+        message += f"; the longest of {counts.series_count:,} series, {longest.name!r}, has {longest.row_count:,}"
+    return message, "shorten the windows, or give longer series"

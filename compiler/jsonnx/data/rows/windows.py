@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
-from ...core.diagnostics import JsonPath
 from ...core.reserved_names import sample_weight_name, target_name
 from ...core.types import TensorType
 from ...sections.columns import AssignedColumns
@@ -18,11 +16,8 @@ from ...sections.split_section import WindowsSection
 from ..samples.array_digest import array_digest
 from ..samples.data_spec import DataSpec
 from ..samples.dataset import Dataset
+from ..samples.left_out import WindowCounts
 from ..samples.stored_arrays import rows_of
-from .row_columns import RowValues
-
-SERIES_PATH: JsonPath = ("training", "data", "windows", "by")
-TIME_PATH: JsonPath = ("training", "data", "windows", "time")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -37,6 +32,7 @@ class WindowedDataset(Dataset):
     """The index of the first row of each window."""
     all_steps: frozenset[str]
     """The outputs whose targets have the values of all steps up to the horizon."""
+    counts: WindowCounts
 
     def __len__(self) -> int:
         return len(self.starts)
@@ -109,63 +105,3 @@ def row_spec(data_spec: DataSpec, all_steps: Collection[str]) -> DataSpec:
 
 def _row_type(type: TensorType) -> TensorType:
     return type.with_shape((type.shape[0], *type.shape[2:]))
-
-
-def series_order(count: int, names: Sequence[Any] | None, times: Sequence[Any] | None) -> tuple[np.ndarray, np.ndarray]:
-    """The indices of the rows, one series after the other and by time in each; and the number of each row's series.
-
-    Series are in the order of their first rows, and rows of equal times in the order of the file.
-    """
-    numbers: dict[Any, int] = {}
-    series = np.zeros(count, np.int64)
-    if names is not None:
-        series[:] = [numbers.setdefault(name, len(numbers)) for name in names]
-    keys = (series,) if times is None else (np.asarray(times), series)
-    return np.lexsort(keys), series
-
-
-@dataclass(frozen=True, eq=False)
-class Series:
-    """The rows of all series, one series after the other and by time in each."""
-
-    rows: Dataset
-    order: np.ndarray
-    """The index of each row in the files."""
-    series: np.ndarray
-    """The number of each row's series, never decreasing."""
-
-    @staticmethod
-    def of(rows: Dataset, values: RowValues) -> Series:
-        """The rows, ordered by the columns that `windows` names."""
-        order, series = series_order(len(rows), values.get(SERIES_PATH), values.get(TIME_PATH))
-        is_ordered = bool((np.diff(order) == 1).all())
-        return Series(rows if is_ordered else rows.subset(order), order, series[order])
-
-    def windows(
-        self, section: WindowsSection, data_spec: DataSpec, all_steps: frozenset[str], mask: np.ndarray | None = None
-    ) -> WindowedDataset:
-        """The windows whose rows, including the target's, are in one series and in the mask of the files' rows."""
-        span = section.length + (section.horizon if self.rows.targets else 0)
-        data_spec = replace(data_spec, labels=self.rows.data_spec.labels)
-        starts = self._starts(span, section.stride, mask)
-        rows = self.rows
-        return WindowedDataset(
-            rows.inputs, rows.targets, data_spec, rows.weights, windows=section, starts=starts, all_steps=all_steps
-        )
-
-    def last_rows(self, windows: WindowedDataset) -> np.ndarray:
-        """The index in the files of the last row of each window."""
-        return self.order[windows.starts + (windows.windows.length - 1)]
-
-    def _starts(self, span: int, stride: int, mask: np.ndarray | None) -> np.ndarray:
-        """The first row of each window of `span` rows."""
-        is_included = np.ones(len(self.order), bool) if mask is None else mask[self.order]
-        is_boundary = (np.diff(self.series) != 0) | (np.diff(is_included) != 0)
-        run_starts = np.flatnonzero(np.r_[True, is_boundary])
-        run_ends = [*run_starts[1:], len(self.order)]
-        runs = [
-            np.arange(start, end - span + 1, stride)
-            for start, end in zip(run_starts, run_ends, strict=True)
-            if is_included[start]
-        ]
-        return np.concatenate([np.zeros(0, np.int64), *runs])

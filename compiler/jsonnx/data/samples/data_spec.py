@@ -8,8 +8,10 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import isfinite
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from ...core.date_formats import FormatName
 from ...core.reserved_names import sample_weight_name
 from ...core.types import TensorType
 from ...sections.mask_targets import mask_class_counts
@@ -47,8 +49,8 @@ class DataSpec:
     """The types of the weights of samples, by output."""
     missing_inputs: frozenset[str] = frozenset()
     """The inputs that may have missing values: NaN, or the empty string."""
-    date_inputs: frozenset[str] = frozenset()
-    """The inputs whose texts are dates."""
+    date_inputs: Mapping[str, tuple[FormatName, ...]] = field(default_factory=dict)
+    """The formats of dates of the inputs whose texts are dates."""
     class_counts: Mapping[str, int] = field(default_factory=dict)
     """The numbers of classes of outputs whose loss compares them with one class for each element."""
     mask_class_counts: Mapping[str, int] = field(default_factory=dict)
@@ -68,6 +70,13 @@ class DataSpec:
             return None
         labels = self.labels.get(name)
         return labels or (() if self.learns_labels and name in self.class_counts else None)
+
+    def takes_empty_text(self, name: str) -> bool:
+        """Whether the empty text is a value of an input or a target, and not a missing one."""
+        if name in self.targets:
+            return "" in self.labels.get(name, ())
+        is_text = name in self.inputs and self.inputs[name].dtype == "string"
+        return is_text and name not in self.date_inputs and "" in self.vocabularies.get(name, ("",))
 
     def describe(self, name: str) -> str:
         if name in self.weighted_outputs:
@@ -111,7 +120,7 @@ def make_data_spec(
     vocabularies: Mapping[str, frozenset[Any]],
     weighted_outputs: Collection[str] = (),
     missing_inputs: frozenset[str] = frozenset(),
-    date_inputs: frozenset[str] = frozenset(),
+    date_inputs: Mapping[str, tuple[FormatName, ...]] = MappingProxyType({}),
 ) -> DataSpec:
     """The data of a training. `index_sizes` are the numbers of valid values of inputs that hold indices."""
     index_ranges = {name: IndexRange(count) for name, count in index_sizes.items()}

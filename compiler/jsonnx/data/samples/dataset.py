@@ -13,10 +13,12 @@ from ...core.diagnostics import quoted_list, quoted_or_list, suggestion
 from ...core.numpy_types import numpy_dtype
 from ...core.reserved_names import sample_weight_name, target_name
 from ...core.types import TensorType
+from ...sections.data_section import DataSection
 from .array_arguments import RaggedArray, is_batch_iterable, is_pair_of_arrays, not_an_array, to_array
 from .array_digest import array_digest
 from .data_errors import ErrorCollector, FeedError
 from .data_spec import MAX_SUGGESTED_LABELS, DataSpec
+from .left_out import NO_MISSING, MissingCounts, WindowCounts
 from .sample_order import block_order, sample_order
 from .sample_weights import expand_weights, validate_weights
 from .sequences import Sequences, concatenate_arrays
@@ -38,12 +40,19 @@ class Dataset:
     data_spec: DataSpec
     weights: Mapping[str, np.ndarray] = field(default_factory=dict)
     """The weights of samples, or of positions of samples, by output. Other samples have the weight 1."""
-    dropped_count: int = 0
-    """The samples that were left out, since they have missing values."""
+    missing: MissingCounts = NO_MISSING
+    """The rows with missing values, which are not among the samples."""
     columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """The columns of a file that patterns of the spec match, by input."""
     shuffle_buffer: int = DEFAULT_BUFFER_SAMPLES
     """Samples that are shuffled among one another, if they are read in blocks."""
+    counts: WindowCounts | None = None
+    """If samples are windows: the windows that are left out."""
+
+    def learned_section(self, section: DataSection) -> DataSection:
+        """The section of a spec with the columns and the step that these samples determine, as training data."""
+        step = self.counts.step if self.counts is not None else None
+        return section.with_columns(self.columns).with_step(step)
 
     def __len__(self) -> int:
         return len(next(iter(self.inputs.values())))
@@ -195,7 +204,7 @@ class Dataset:
             errors = ErrorCollector()
             errors.add("empty-data", f"{len(self)} samples cannot be split with a fraction of {fraction} set aside")
             raise FeedError(errors.diagnostics)
-        train = replace(self.subset(slice(train_count)), dropped_count=self.dropped_count)
+        train = replace(self.subset(slice(train_count)), missing=self.missing)
         return train, self.subset(slice(train_count, None))
 
     def subset(self, rows: slice | np.ndarray) -> Dataset:
@@ -203,7 +212,7 @@ class Dataset:
         inputs = {name: subset_of(array, rows) for name, array in self.inputs.items()}
         targets = {name: subset_of(array, rows) for name, array in self.targets.items()}
         weights = {name: array[rows] for name, array in self.weights.items()}
-        return replace(self, inputs=inputs, targets=targets, weights=weights, dropped_count=0)
+        return replace(self, inputs=inputs, targets=targets, weights=weights, missing=NO_MISSING)
 
     def target_rows(self, output: str) -> Samples | None:
         """The target of each sample; None if the output has none."""
@@ -223,8 +232,8 @@ class Dataset:
         targets = {name: _concatenated([part.targets[name] for part in parts]) for name in parts[0].targets}
         outputs = dict.fromkeys(name for part in parts for name in part.weights)
         weights = {name: np.concatenate(_weights_of_parts(parts, name)) for name in outputs}
-        dropped_count = sum(part.dropped_count for part in parts)
-        return replace(parts[0], inputs=inputs, targets=targets, weights=weights, dropped_count=dropped_count)
+        missing = MissingCounts.total(part.missing for part in parts)
+        return replace(parts[0], inputs=inputs, targets=targets, weights=weights, missing=missing)
 
     @cached_property
     def digest(self) -> str:

@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-import re
-from calendar import monthrange
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from functools import partial
 from typing import Any
 
 import numpy as np
 
+from ...core.date_formats import DATE_FORMATS, FormatName, is_date
 from ...core.diagnostics import CompileError, quoted_or_list
-from ...core.iso_dates import DATE_PATTERN, TIME_PATTERN
 from ...core.numpy_types import numpy_dtype
 from ...core.reserved_names import sample_weight_name
 from ...core.types import Size, TensorType
 from .data_errors import MAX_LISTED_LOCATIONS, DataLocation, ErrorCollector
 from .data_spec import DataSpec, IndexRange
+from .missing_values import is_missing_marker
 from .sample_shapes import batch_axis_hint, reshape_samples
 from .stored_arrays import Samples, StoredArray
 from .valid_values import is_finite, is_in_range
 
-ISO_DATE = re.compile(DATE_PATTERN + TIME_PATTERN, re.ASCII)
+BINARY_HELP = "only images and recordings are read from binary values, for an input of their shape"
 
 ElementIndex = tuple[int, ...]
 LocateElement = Callable[[ElementIndex], DataLocation]
@@ -65,29 +65,36 @@ def validate_array(
     if dtype.kind != "O" and array.size and is_text(array):
         return class_indices(reshaped, name, data_spec, errors, locate)
     if not _has_compatible_kind(array, dtype):
-        errors.add("bad-value", f"{title} has {array.dtype} elements, the network wants {type.dtype}")
+        has_bytes = array.dtype.kind == "O" and any(isinstance(value, bytes) for value in array.flat)
+        elements, help = ("binary", BINARY_HELP) if has_bytes else (array.dtype, None)
+        errors.add("bad-value", f"{title} has {elements} elements, the network wants {type.dtype}", help=help)
     elif array.size and array.dtype.kind in "fiub":
         index_range = data_spec.index_ranges.get(name)
         if accepts_missing and array.dtype.kind == "f":
             array = np.where(np.isnan(array), array.dtype.type(0), array)
         _ValueCheck(array, dtype, title, index_range, errors, locate, column_count).run()
     if name in data_spec.date_inputs and len(errors.diagnostics) == error_count:
-        _check_dates(array, title, accepts_missing, errors, locate)
+        _check_dates(array, title, data_spec.date_inputs[name], accepts_missing, errors, locate)
     if name in data_spec.vocabularies and len(errors.diagnostics) == error_count:
         _check_tokens(array, name, data_spec, errors, locate)
     return reshaped if len(errors.diagnostics) == error_count else None
 
 
 def _check_dates(
-    array: np.ndarray, title: str, accepts_missing: bool, errors: ErrorCollector, locate: LocateElement
+    array: np.ndarray,
+    title: str,
+    formats: Sequence[FormatName],
+    accepts_missing: bool,
+    errors: ErrorCollector,
+    locate: LocateElement,
 ) -> None:
     """Adds an error for texts that are no dates, except for missing ones if these are accepted."""
-    invalid = [text for text in np.unique(array.astype(str)).tolist() if not is_iso_date(text)]
-    invalid = [text for text in invalid if text or not accepts_missing]
+    invalid = [text for text in np.unique(array.astype(str)).tolist() if not is_date(text, formats)]
+    if accepts_missing:
+        invalid = [text for text in invalid if not is_missing_marker(text) and text.lower() != "nan"]
     indices, count = first_indices(np.isin(array.astype(str), invalid))
     message = f"{title} is {{!r}}, which is not a date"
-    help = "dates are written like 2026-11-27, with a time like 2026-11-27T18:30:00; an empty text needs an Imputation "
-    help += "after the DateFeatures"
+    help = _date_help(invalid, formats)
     errors.add_each(
         "bad-value",
         indices,
@@ -97,13 +104,21 @@ def _check_dates(
     )
 
 
-def is_iso_date(text: str) -> bool:
-    """Whether DateFeatures reads a text, as it defines dates."""
-    match = ISO_DATE.fullmatch(text)
-    if match is None:
-        return False
-    year, month, day = (int(part) for part in match[0].strip()[:10].split("-"))
-    return year > 0 and day <= monthrange(year, month)[1]
+def _date_help(invalid: Sequence[str], formats: Sequence[FormatName]) -> str:
+    """What to do about texts that are no dates in these formats."""
+    other = next((name for name, format in DATE_FORMATS.items() if any(map(format.reads, invalid))), None)
+    if other is not None:
+        names = ", ".join(f'"{name}"' for name in (*formats, other))
+        return f'name all formats of the dates: "formats": [{names}] of the DateFeatures'
+    if any(map(is_missing_marker, invalid)):
+        return "an Imputation after the DateFeatures takes missing dates: empty cells, `NA`, `-`"
+    examples = " or ".join(format_example(name) for name in formats)
+    return f"dates are written like {examples}, with a time like {format_example(formats[0])}T18:30:00"
+
+
+def format_example(name: FormatName) -> str:
+    """A date in a format."""
+    return date(2026, 11, 27).strftime(name)
 
 
 def validate_stored(
@@ -242,16 +257,15 @@ def _has_compatible_kind(array: np.ndarray, dtype: np.dtype[Any]) -> bool:
     return is_text(array) if dtype.kind == "O" else array.dtype.kind in "fiub"
 
 
-MISSING_NUMBER_HELP = (
-    'an input that only an Imputation layer reads may have missing numbers; `"missing": "drop"` in `training.data` '
-    "leaves out rows of training and evaluation files with missing values"
+DROP_HELP = (
+    '`"missing": "drop"` in `training.data` leaves out rows of training and evaluation files with missing values, or '
+    "the windows of time series that have them"
 )
+MISSING_NUMBER_HELP = f"an input that only an Imputation layer reads may have missing numbers; {DROP_HELP}"
 MISSING_TEXT_HELP = (
     'an input that only an Imputation layer or a lookup with the mask_token "" reads may have missing texts; '
-    '`"missing": "drop"` in `training.data` leaves out rows of training and evaluation files with missing values'
+    f"{DROP_HELP}"
 )
-
-
 SAMPLE_COUNT_HELP = "the first axis of each array has one entry for each sample, in the same order in all arrays"
 INFINITE_HELP = "numbers are finite and below 3.4e38: correct the value, or write it in another unit"
 RANGE_HELP = "correct the value, or give the input another type"

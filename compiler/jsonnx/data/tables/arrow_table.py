@@ -21,17 +21,16 @@ from ..media.media_names import takes_audio, takes_images
 from ..samples.data_errors import NO_LOCATION, DataLocation, ErrorCollector
 from ..samples.stored_arrays import Samples
 from ..samples.unpacked_size import UNPACKED_HELP, UnpackedTooLarge, require_unpacked_size
-from ..samples.validate_arrays import ElementIndex, LocateElement
+from ..samples.validate_arrays import BINARY_HELP, ElementIndex, LocateElement
 from .arrow_values import (
-    BINARY_HELP,
     Kind,
+    check_missing,
     first_line,
     is_list,
     loaded_bytes,
     plain,
     to_array,
     to_objects,
-    without_missing,
 )
 from .data_table import ColumnRequest
 from .parquet_file import ParquetFile
@@ -143,9 +142,10 @@ class ArrowTable:
         locate = self.element_locator([name])
         if kind.is_text or kind.is_binary:
             objects = self._objects(name, errors)
-            if objects is None:
-                return None
-            return without_missing(objects, kind, name, wanted.accepts_missing, errors, locate)
+            is_complete = (
+                objects is None or wanted.accepts_missing or check_missing(objects, kind, name, errors, locate)
+            )
+            return objects if is_complete else None
         values = self._read(name, errors)
         return None if values is None else to_array(values, name, errors, locate, wanted.accepts_missing)
 

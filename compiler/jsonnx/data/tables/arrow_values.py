@@ -15,7 +15,6 @@ from ..samples.validate_arrays import MISSING_NUMBER_HELP, MISSING_TEXT_HELP, Lo
 from .text_tables import add_missing_values
 
 DATE_HELP = 'an input of dates has "dtype": "string", and a DateFeatures layer after it'
-BINARY_HELP = "only images and recordings are read from binary values, for an input of their shape"
 REFERENCE_BYTES = 8
 _ENCODED_MEDIA_FIELD = "bytes"
 """The field of a struct that holds an encoded image or recording, as in data sets of Hugging Face."""
@@ -153,18 +152,13 @@ def to_objects(array: Any) -> np.ndarray:
     return objects
 
 
-def without_missing(
-    objects: np.ndarray, kind: Kind, name: str, accepts_missing: bool, errors: ErrorCollector, locate: LocateElement
-) -> np.ndarray | None:
-    """Texts or binary values with the empty string in place of each missing one; None, and an error, unless these are
-    accepted."""
+def check_missing(objects: np.ndarray, kind: Kind, name: str, errors: ErrorCollector, locate: LocateElement) -> bool:
+    """Whether no text or binary value is missing; adds an error if one is."""
     missing = [row for row, value in enumerate(objects.tolist()) if value is None]
-    if missing and not accepts_missing:
+    if missing:
         help = MISSING_TEXT_HELP if kind.is_text else MISSING_NUMBER_HELP
         add_missing_values(name, "value", missing, len(objects), locate, errors, help)
-        return None
-    objects[missing] = ""
-    return objects
+    return not missing
 
 
 def to_array(

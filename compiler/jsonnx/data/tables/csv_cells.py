@@ -9,13 +9,12 @@ from typing import NamedTuple
 import numpy as np
 
 from ..samples.data_errors import ErrorCollector
+from ..samples.missing_values import is_missing_marker
 from ..samples.validate_arrays import MISSING_NUMBER_HELP, LocateElement
 from .data_table import ColumnRequest
 from .text_tables import add_missing_values
 
 NUMBER_HELP = "write a number without a unit, such as 0.5; an input of the type string takes texts"
-MISSING_MARKERS = frozenset(("", "na", "n/a", "null", "none", "?", "-"))
-"""Texts, in lower case, that stand for a missing number. `nan` is read as a number that is not finite."""
 BOOLEANS = {"true": "1", "false": "0", "yes": "1", "no": "0", "nan": "nan"}
 """Texts, in lower case, that a column of booleans has in place of numbers; `nan` stands for a missing one."""
 _THOUSANDS = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d*)?")
@@ -63,10 +62,6 @@ def _parse_numbers(texts: Sequence[str], is_integer: bool) -> np.ndarray | None:
         except (ValueError, OverflowError):
             continue
     return None
-
-
-def is_missing_marker(text: str) -> bool:
-    return text.strip().lower() in MISSING_MARKERS
 
 
 def is_number(text: str) -> bool:

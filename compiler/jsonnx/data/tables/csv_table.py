@@ -12,10 +12,11 @@ from ...core.diagnostics import CompileError
 from ...core.system.cpu_count import thread_count
 from ..media.media_names import name_media_files
 from ..samples.data_errors import DataLocation, ErrorCollector
+from ..samples.missing_values import is_missing_marker
 from ..samples.stored_arrays import Samples
 from ..samples.validate_arrays import ElementIndex, LocateElement
 from .block_table import BlockFile, BlockTable
-from .csv_cells import CsvDialect, add_cell_errors, is_missing_marker, is_number, parse_numbers
+from .csv_cells import CsvDialect, add_cell_errors, is_number, parse_numbers
 from .csv_file import CsvFile
 from .csv_rows import LocatedRows
 from .data_table import ColumnRequest

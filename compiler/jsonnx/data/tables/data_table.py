@@ -20,7 +20,7 @@ class ColumnRequest(NamedTuple):
     text_help: TextHelp | None = None
     """Gives the help for texts in place of numbers."""
     accepts_missing: bool = False
-    """Whether a missing number is NaN and a missing text the empty string; else both are errors."""
+    """Whether a missing number is NaN and a missing text None; else both are errors."""
 
 
 class DataTable(Protocol):

@@ -118,15 +118,21 @@ class FolderTable:
 
 
 def read_folder(
-    folder: DataFolder, name: str, takes_text: bool, shuffled: bool, errors: ErrorCollector
+    folder: DataFolder,
+    name: str,
+    takes_text: bool,
+    shuffled: bool,
+    errors: ErrorCollector,
+    chosen: Sequence[str] | None = None,
 ) -> FolderTable | None:
-    """The table of a folder: of texts for an input of texts, else of images or recordings; None, and an error,
-    if it has no such files.
+    """The table of a folder, or of chosen files in it: of texts for an input of texts, else of images or recordings;
+    None, and an error, if it has no such files.
 
     With `shuffled`, the files are in an order that depends on nothing but their paths, else they are sorted: a part of
     the samples that is split off at the end then has files of all classes. Raises UnsafePath, UsageError, CompileError.
     """
-    files = [path for path in _files_below(folder) if path.lower().endswith(_KNOWN_SUFFIXES)]
+    paths_below = _files_below(folder) if chosen is None else chosen
+    files = [path for path in paths_below if path.lower().endswith(_KNOWN_SUFFIXES)]
     require_file_count(len(files), name)
     kinds = [TEXTS] if takes_text else [IMAGES, AUDIO]
     kind = next((kind for kind in kinds if any(path.lower().endswith(kind.suffixes) for path in files)), None)
@@ -140,7 +146,8 @@ def read_folder(
         errors.add("bad-data-file", message, help=f"convert it to one of {or_list(kind.suffixes)}, or remove it")
         return None
     paths = sorted(path for path in files if path.lower().endswith(kind.suffixes))
-    classes = sorted({path.partition("/")[0] for path in paths if "/" in path} | _class_folders(folder))
+    empty_folders = _class_folders(folder) if chosen is None else set()
+    classes = sorted({path.partition("/")[0] for path in paths if "/" in path} | empty_folders)
     stray = next((path for path in paths if classes and "/" not in path), None)
     if stray is not None:
         errors.add("bad-data-file", f"file {stray!r} is in none of the folders of classes", help=CLASS_FOLDERS_HELP)

@@ -77,7 +77,7 @@ def _read_block(name: str, raw: Json, known: Mapping[str, Json], report: Report)
     for index, input in enumerate(block.inputs):
         if input in block.inputs[:index]:
             report.add("duplicate-name", (*path, "inputs", index), f"the input {short_name(input)} is named twice")
-    check_parameters(raw.get("parameters", {}), (*path, "parameters"), ENTRY_KEYS, "in an entry", report)
+    check_parameters(raw.get("parameters", {}), (*path, "parameters"), ENTRY_KEYS, report)
     _check_globals(block.globals, path, known, block.parameters, report)
     return block
 
@@ -116,13 +116,11 @@ def _check_globals(
             report.add("unknown-name", path, f"the network has no parameter {short_name(name)}", help=help)
 
 
-def check_parameters(
-    names: Mapping[str, Json], path: JsonPath, reserved: Iterable[str], context: str, report: Report
-) -> None:
-    """Reports parameters whose names are reserved in expressions, or in the `context` in which they are given."""
+def check_parameters(names: Mapping[str, Json], path: JsonPath, entry_keys: Iterable[str], report: Report) -> None:
+    """Reports parameters whose names are reserved in expressions, or are keys of the entry in which they are given."""
     for name in names:
-        if name in RESERVED_NAMES or name in reserved:
-            where = "in expressions" if name in RESERVED_NAMES else context
+        if name in RESERVED_NAMES or name in entry_keys:
+            where = "in expressions" if name in RESERVED_NAMES else "in an entry"
             message = f"the name {short_name(name)} is reserved {where}"
             report.add("invalid-name", (*path, name), message, help="rename the parameter", at_key=True)
 

@@ -10,8 +10,18 @@ from ...core.diagnostics import JsonPath, Report
 from ...core.fixes import Suggestion
 from ...core.limits import MAX_EXPRESSION_STEPS, MAX_JSON_DEPTH, MAX_JSON_VALUES
 from ..schema.phrases import known_names_help, short_name
-from .expression_parser import NAME_HINTS, Values
-from .expressions import UnknownNames, evaluate_text, has_expressions, names_in, names_in_invalid, with_name_replaced
+from ..schema.schema import REPETITION_KEYS
+from .expression_parser import NAME_HINTS
+from .expression_values import Values
+from .expressions import (
+    INDEX,
+    UnknownNames,
+    evaluate_text,
+    has_expressions,
+    names_in,
+    names_in_invalid,
+    with_name_replaced,
+)
 from .operations import ExpressionError, TooManySteps, Workspace
 from .template import BlockUse, block_use_notes
 
@@ -137,11 +147,11 @@ class Evaluator:
         except UnknownNames as error:
             block = scope.block_use.block.name if scope.block_use else None
             names = [name for name in error.names if name not in scope.invalid_names]
-            names = [name for name in names if name == "index" or (block, name) not in self._reported_names]
+            names = [name for name in names if name == INDEX or (block, name) not in self._reported_names]
             self._reported_names.update((block, name) for name in names[:1])
             if names and not is_reported:
                 message = f"there is no parameter {short_name(names[0])}"
-                help = self._unknown_name_help(names, raw, values, scope)
+                help = self._unknown_name_help(names, raw, values, path, scope)
                 self.meant_names.update(*(self.report.similar_words(name, values) for name in names))
                 self.report.add("unknown-name", path, message, help=help, notes=scope.notes)
         except ExpressionError as error:
@@ -151,11 +161,13 @@ class Evaluator:
         return raw
 
     def _unknown_name_help(
-        self, names: list[str], raw: str, values: Values, scope: EvaluationScope
+        self, names: list[str], raw: str, values: Values, path: JsonPath, scope: EvaluationScope
     ) -> str | Suggestion:
         """The help for the first of the unknown names in an expression, with a replacement for all."""
         name = names[0]
-        if name == "index":
+        if name == INDEX and path[-1] in REPETITION_KEYS:
+            return f"'{path[-1]}' has one value for all copies; a block may take the index as a parameter, and use it"
+        if name == INDEX:
             return "only an entry with `repeat` has an `index`"
         if scope.block_use and name in self.global_names:
             return f'a block reads the parameters of the network that it lists: "globals": ["{name}"]'

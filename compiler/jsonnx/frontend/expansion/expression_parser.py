@@ -10,47 +10,47 @@
     unary       = "-" unary | power
     power       = item [ "**" unary ]
     item        = value { "[" choice "]" }
-    value       = number | string | "true" | "false" | "null" | name | name "(" list ")" | "(" choice ")" | "[" list "]"
+    value       = number | string | constant | name | name "(" list ")" | "(" choice ")" | "[" ( list | each ) "]"
+    constant    = "true" | "false" | "null" | "pi"
     list        = [ choice { "," choice } ]
+    each        = choice for { for }
+    for         = "for" name "in" disjunction { "if" disjunction }
 
 The meaning is Python's, except that conditions must be true or false, and an index must not be negative.
 """
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import NoReturn
 
 from ...core.components import Json
 from ...core.limits import MAX_EXPRESSION_DEPTH
 from ..schema.phrases import short_name
-from .operations import (
-    FUNCTIONS,
-    ExpressionError,
-    Function,
-    Workspace,
-    arithmetic,
-    checked_range,
-    compare,
-    item_at,
-    require_condition,
+from .expression_values import (
+    ForClause,
+    Operation,
+    Place,
+    ValueFn,
+    arithmetic_chain,
+    array,
+    call,
+    choice,
+    comparison_chain,
+    comprehension,
+    condition_chain,
+    constant,
+    indexing,
+    negation,
+    number,
 )
+from .operations import FUNCTIONS, ExpressionError
 
-Values = Mapping[str, Json]
+CONSTANTS: dict[str, Json] = {"true": True, "false": False, "null": None, "pi": math.pi}
 
-ValueFn = Callable[[Values, Workspace], Json]
-"""The value of a part of an expression, for values of its names."""
-
-Place = tuple[str, int]
-"""An expression and the offset of a token in it."""
-
-_Operation = tuple[str, Place, ValueFn]
-"""A binary operator, its place, and its right operand."""
-
-CONSTANTS: dict[str, Json] = {"true": True, "false": False, "null": None}
-
-WORDS = ("and", "else", "if", "in", "not", "or", *CONSTANTS)
+WORDS = ("and", "else", "for", "if", "in", "not", "or", *CONSTANTS)
 """Words of the grammar, which cannot be names."""
 
 _TOKEN = (
@@ -70,6 +70,9 @@ _LEVELS = {
 }
 """The precedence of binary operators: higher levels bind tighter."""
 
+_CHAINS = {0: condition_chain, 1: condition_chain, _COMPARISON_LEVEL: comparison_chain}
+"""The function that evaluates the operators of a level; the others are arithmetic."""
+
 _HINTS = {
     "=": "write == to compare",
     "&&": "write `and`",
@@ -82,6 +85,7 @@ _HINTS = {
     ".": "names have no attributes: use a parameter of its own",
     "'": "a string needs a second quotation mark",
     '"': "a string needs a second quotation mark",
+    "for": "write [ ] around it: [2 * x for x in array]",
     "$": "write ${ only once, around the whole expression",
     "{": "only arrays in [ ] can be written in an expression",
 }
@@ -159,7 +163,7 @@ class ExpressionParser:
             cases.append((place, self.binary(0), value))
             self.expect("else")
             value, place = self.binary(0), self.place()
-        return _choice(cases, value) if cases else value
+        return choice(cases, value) if cases else value
 
     def binary(self, min_level: int) -> ValueFn:
         """Parses operands between operators of `min_level` or higher.
@@ -168,12 +172,12 @@ class ExpressionParser:
         """
         value = self.operand(min_level)
         while (level := self.level()) >= min_level:
-            rest: list[_Operation] = []
+            rest: list[Operation] = []
             while self.level() == level:
                 operator, place = self.token, self.place()
                 self.advance()
                 rest.append((operator, place, self.binary(level + 1)))
-            value = _CHAINS.get(level, _arithmetic)(value, rest)
+            value = _CHAINS.get(level, arithmetic_chain)(value, rest)
         return value
 
     def level(self) -> int:
@@ -184,9 +188,9 @@ class ExpressionParser:
         self.enter()
         place = self.place()
         if min_level <= _NEGATION_LEVEL and self.takes("not"):
-            value = _opposite(place, self.binary(_NEGATION_LEVEL))
+            value = negation(place, self.binary(_NEGATION_LEVEL))
         elif self.takes("-"):
-            value = _arithmetic(_constant(0), [("-", place, self.operand(_UNARY_LEVEL))])
+            value = arithmetic_chain(constant(0), [("-", place, self.operand(_UNARY_LEVEL))])
         else:
             value = self.power()
         self.depth -= 1
@@ -194,14 +198,14 @@ class ExpressionParser:
 
     def power(self) -> ValueFn:
         base, place = self.item(), self.place()
-        return _arithmetic(base, [("**", place, self.operand(_UNARY_LEVEL))]) if self.takes("**") else base
+        return arithmetic_chain(base, [("**", place, self.operand(_UNARY_LEVEL))]) if self.takes("**") else base
 
     # -- items -------------------------------------------------------------------------------------------------------
 
     def item(self) -> ValueFn:
         value, place = self.value(), self.place()
         while self.takes("["):
-            value = _indexing(place, value, self.choice())
+            value = indexing(place, value, self.choice())
             self.expect("]")
             place = self.place()
         return value
@@ -213,13 +217,46 @@ class ExpressionParser:
             self.expect(")")
             return value
         if self.takes("["):
-            return _array(place, self.list("]"))
+            return self.array()
         if kind not in ("number", "string", "name") and token not in CONSTANTS:
             self.fail_expected("a number, a name or '('")
         self.advance()
         if kind == "name":
             return self.call(token, place) if self.takes("(") else self.variable(token)
-        return _constant(token if kind == "string" else CONSTANTS[token] if kind != "number" else _number(token, place))
+        return constant(token if kind == "string" else CONSTANTS[token] if kind != "number" else number(token, place))
+
+    def array(self) -> ValueFn:
+        """Parses an array or a comprehension after its bracket."""
+        names, self.names, first_token = self.names, {}, self.token_count
+        items = self.list("]", "for")
+        clauses: list[ForClause] = []
+        while self.kind == "operator" and self.token == "for":
+            clauses.append(self.for_clause({clause.name for clause in clauses}, names))
+        if clauses:
+            self.expect("]")
+        own_names = {clause.name for clause in clauses}
+        names.update((name, None) for name in self.names if name not in own_names)
+        self.names = names
+        return comprehension(items[0], clauses, self.token_count - first_token) if clauses else array(items)
+
+    def for_clause(self, known: Collection[str], outer_names: dict[str, None]) -> ForClause:
+        """Parses a clause of a comprehension. `known` are the names of the clauses before; other names of its array
+        are added to `outer_names`."""
+        self.expect("for")
+        name, place = self.token, self.place()
+        if self.kind != "name":
+            self.fail_expected("a name")
+        self.advance()
+        self.expect("in")
+        item_names, self.names = self.names, {}
+        values = self.binary(0)
+        outer_names.update((other, None) for other in self.names if other not in known)
+        self.names, conditions = item_names, list[tuple[Place, ValueFn]]()
+        while self.kind == "operator" and self.token == "if":
+            condition_place = self.place()
+            self.advance()
+            conditions.append((condition_place, self.binary(0)))
+        return ForClause(name, place, values, conditions)
 
     def variable(self, name: str) -> ValueFn:
         self.names[name] = None
@@ -234,121 +271,16 @@ class ExpressionParser:
         if not function.min_arguments <= len(arguments) <= (function.max_arguments or len(arguments)):
             message = f"{name} cannot have {len(arguments)} arguments"
             raise ExpressionError(message, f"write {function.call}").at(*place)
-        return _call(place, function, arguments)
+        return call(place, function, arguments)
 
-    def list(self, end: str) -> Sequence[ValueFn]:
-        """Parses values between commas, and the bracket after them."""
+    def list(self, end: str, stop: str = "") -> Sequence[ValueFn]:
+        """Parses values between commas, and the bracket after them; the word `stop` may follow the first value."""
         items = list[ValueFn]()
         if not self.takes(end):
             items.append(self.choice())
+            if self.kind == "operator" and self.token == stop:
+                return items
             while self.takes(","):
                 items.append(self.choice())
             self.expect(end)
         return items
-
-
-# -- values of parts ---------------------------------------------------------------------------------------------------
-
-
-def _constant(value: Json) -> ValueFn:
-    return lambda values, workspace: value
-
-
-def _number(text: str, place: Place) -> Json:
-    try:
-        return checked_range(int(text) if text.isdecimal() else float(text), text)
-    except ExpressionError as error:
-        raise error.at(*place) from None
-
-
-def _array(place: Place, items: Sequence[ValueFn]) -> ValueFn:
-    def array(values: Values, workspace: Workspace) -> Json:
-        return workspace.array([item(values, workspace) for item in items])
-
-    return array
-
-
-def _indexing(place: Place, array_fn: ValueFn, index_fn: ValueFn) -> ValueFn:
-    def item(values: Values, workspace: Workspace) -> Json:
-        array, index = array_fn(values, workspace), index_fn(values, workspace)
-        try:
-            return item_at(array, index)
-        except ExpressionError as error:
-            raise error.at(*place) from None
-
-    return item
-
-
-def _call(place: Place, function: Function, arguments: Sequence[ValueFn]) -> ValueFn:
-    def result(values: Values, workspace: Workspace) -> Json:
-        inputs = [argument(values, workspace) for argument in arguments]
-        try:
-            return checked_range(function.value(workspace, *inputs), "the result")
-        except ExpressionError as error:
-            raise error.at(*place) from None
-
-    return result
-
-
-def _arithmetic(first: ValueFn, rest: Sequence[_Operation]) -> ValueFn:
-    def result(values: Values, workspace: Workspace) -> Json:
-        left = first(values, workspace)
-        for operator, place, part in rest:
-            right = part(values, workspace)
-            try:
-                left = arithmetic(operator, left, right)
-            except ExpressionError as error:
-                raise error.at(*place) from None
-        return left
-
-    return result
-
-
-def _comparisons(first: ValueFn, rest: Sequence[_Operation]) -> ValueFn:
-    """Of `a < b < c`: whether all comparisons hold, up to the first that does not."""
-
-    def holds(values: Values, workspace: Workspace) -> bool:
-        left = first(values, workspace)
-        for operator, place, part in rest:
-            right = part(values, workspace)
-            try:
-                if not compare(workspace, operator, left, right):
-                    return False
-            except ExpressionError as error:
-                raise error.at(*place) from None
-            left = right
-        return True
-
-    return holds
-
-
-def _any_or_all(first: ValueFn, rest: Sequence[_Operation]) -> ValueFn:
-    """Of `a or b or c`, or of `a and b and c`: conditions up to the first that decides."""
-    parts = [(rest[0][0], rest[0][1], first), *rest]
-
-    def holds(values: Values, workspace: Workspace) -> bool:
-        for operator, place, part in parts:
-            condition = require_condition(operator, part(values, workspace), place)
-            if condition == (operator == "or"):
-                break
-        return condition
-
-    return holds
-
-
-def _opposite(place: Place, condition: ValueFn) -> ValueFn:
-    return lambda values, workspace: not require_condition("not", condition(values, workspace), place)
-
-
-def _choice(cases: Sequence[tuple[Place, ValueFn, ValueFn]], otherwise: ValueFn) -> ValueFn:
-    def chosen(values: Values, workspace: Workspace) -> Json:
-        for place, condition, value in cases:
-            if require_condition("if", condition(values, workspace), place):
-                return value(values, workspace)
-        return otherwise(values, workspace)
-
-    return chosen
-
-
-_CHAINS = {0: _any_or_all, 1: _any_or_all, _COMPARISON_LEVEL: _comparisons}
-"""The function that evaluates the operators of a level; the others are arithmetic."""

@@ -15,10 +15,14 @@ from typing import NamedTuple
 
 from ...core.components import Json
 from ...core.limits import MAX_EXPRESSION_CHARACTERS, MAX_EXPRESSION_TEXT_CHARACTERS
-from .expression_parser import WORDS, ExpressionParser, ValueFn, Values
+from .expression_parser import WORDS, ExpressionParser
+from .expression_values import ValueFn, Values
 from .operations import ExpressionError, Workspace, type_phrase
 
-RESERVED_NAMES = (*WORDS, "index")
+INDEX = "index"
+"""The number of a copy, from 0, in the expressions of a repeated entry."""
+
+RESERVED_NAMES = (*WORDS, INDEX)
 """Names that parameters must not have."""
 
 

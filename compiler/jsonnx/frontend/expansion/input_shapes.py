@@ -8,7 +8,7 @@ from ..network import InputShape
 from ..schema.phrases import short_repr
 from .block_definitions import BlockDefinition
 from .evaluator import EvaluationScope, Evaluator
-from .expression_parser import Values
+from .expression_values import Values
 from .expressions import sole_name
 
 

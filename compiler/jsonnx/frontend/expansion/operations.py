@@ -94,6 +94,14 @@ def require_condition(name: str, value: Json, place: tuple[str, int]) -> bool:
     return value
 
 
+def require_array(name: str, value: Json, place: tuple[str, int]) -> list[Json]:
+    """An array. Raises ExpressionError if it is another value; `name` is the word that takes it."""
+    if not isinstance(value, list):
+        help = "range(n) gives the integers from 0 to n - 1" if isinstance(value, int) else None
+        raise ExpressionError(f"{name} needs an array, got {type_phrase(value)}", help).at(*place)
+    return value
+
+
 def checked_range(value: Json, text: str) -> Json:
     """A value. Raises ExpressionError with the `text` of its computation if it is a number out of range."""
     if isinstance(value, int) and abs(value) < INTEGER_LIMIT:
@@ -240,6 +248,39 @@ def _of_number(name: str, compute: Callable[[int | float], int | float]) -> Call
     return value
 
 
+def _positive(name: str, number: Json) -> int | float:
+    require_numbers(name, (number,))
+    if number <= 0:
+        raise ExpressionError(f"{name} needs a positive number, got {number}")
+    return number
+
+
+def _log(workspace: Workspace, number: Json, base: Json = None) -> Json:
+    """The natural logarithm, or that to a base, which is exact for powers of 2 and of 10."""
+    number = _positive("log", number)
+    if base is None:
+        return math.log(number)
+    if _positive("the base of log", base) == 1:
+        raise ExpressionError("the base of log cannot be 1")
+    exact = {2: math.log2, 10: math.log10}.get(base)
+    return exact(number) if exact else math.log(number) / math.log(base)
+
+
+def _exp(workspace: Workspace, number: Json) -> Json:
+    require_numbers("exp", (number,))
+    try:
+        return math.exp(number)
+    except OverflowError:
+        raise ExpressionError(f"exp({number}) is out of range for a float") from None
+
+
+def _sqrt(workspace: Workspace, number: Json) -> Json:
+    require_numbers("sqrt", (number,))
+    if number < 0:
+        raise ExpressionError(f"sqrt needs a number of at least 0, got {number}")
+    return math.sqrt(number)
+
+
 def _exact_div(workspace: Workspace, dividend: Json, divisor: Json) -> Json:
     require_integers("exact_div", (dividend, divisor))
     if not divisor:
@@ -279,11 +320,14 @@ FUNCTIONS = {
     "abs": Function("abs(x)", 1, 1, _of_number("abs", abs)),
     "ceil": Function("ceil(x)", 1, 1, _of_number("ceil", math.ceil)),
     "exact_div": Function("exact_div(multiple, divisor)", 2, 2, _exact_div),
+    "exp": Function("exp(x)", 1, 1, _exp),
     "floor": Function("floor(x)", 1, 1, _of_number("floor", math.floor)),
     "len": Function("len(array)", 1, 1, _length),
+    "log": Function("log(x) or log(x, base)", 1, 2, _log),
     "max": Function("max(a, b, ...) or max(array)", 1, None, _extreme("max", max)),
     "min": Function("min(a, b, ...) or min(array)", 1, None, _extreme("min", min)),
     "range": Function("range(stop), range(start, stop) or range(start, stop, step)", 1, 3, _range),
     "round": Function("round(x) or round(x, digits)", 1, 2, _round),
+    "sqrt": Function("sqrt(x)", 1, 1, _sqrt),
     "sum": Function("sum(array)", 1, 1, _sum),
 }

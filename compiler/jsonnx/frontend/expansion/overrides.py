@@ -77,11 +77,10 @@ def with_value_at(source: Source, key: str, value: Json) -> tuple[Source, JsonPa
 
 def override_path(source: Source, key: str) -> JsonPath:
     """The path of the value that a key of an override stands for. Raises OverrideError."""
-    root_keys = spec_schema()["properties"]
+    root_keys, parameters = spec_schema()["properties"], _parameters(source)
+    if key in parameters:
+        return "parameters", key
     if key and key not in root_keys and "." not in key:
-        parameters = _parameters(source)
-        if key in parameters:
-            return "parameters", key
         help = _path_suggestion(source, key) or suggestion(key, [*parameters, *root_keys])
         help = help or (known_names_help([*parameters]) if parameters else None)
         raise OverrideError(f"there is no parameter {key!r}", help)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
+from typing import NamedTuple
 
 from ...core.components import Json
 from ...core.diagnostics import JsonPath
@@ -12,11 +13,24 @@ from ...layers import LAYERS, Layer
 from ..schema.fast_validator import is_valid
 from ..schema.phrases import known_names_help, name_list, short_name
 from ..schema.schema import ENTRY_KEYS, definition
+from .carried_results import check_carried_results
 from .evaluator import EvaluationScope, Evaluator
-from .template import BlockUse, Ref, Step
+from .template import BlockUse, Copies, Entry, Ref, Step
 
-Pointer = Step | Ref | None
-"""A source of a step: the first result of another step, an input by its number, a name to look up, or none."""
+
+class StepResult(NamedTuple):
+    """A result of a use of a block."""
+
+    step: Step
+    output: str
+
+
+Symbol = Step | Ref | Copies
+"""What a name of a scope stands for."""
+
+Pointer = Step | StepResult | Ref | Copies | None
+"""A source of a step: the first result of another step, a result of it, an input by its number, a name to look up,
+copies, or none."""
 
 PLACEHOLDER_TYPE = "Identity"
 """The type of the layer that replaces an invalid step."""
@@ -33,8 +47,8 @@ class ReferenceResolver:
 
     def __init__(
         self,
-        symbols: Mapping[str, Step | Ref],
-        entries: Sequence[Sequence[Step]],
+        symbols: Mapping[str, Symbol],
+        entries: Sequence[Entry],
         inputs: Mapping[str, Ref],
         block_use: BlockUse | None,
         evaluator: Evaluator,
@@ -47,8 +61,9 @@ class ReferenceResolver:
         self.unresolved_names: list[tuple[JsonPath, str]] = []
         """Names in the `from` of uses of blocks that are not defined in this scope, with their paths."""
         self._pointers: dict[Step, list[Pointer]] = {}
+        check_carried_results(entries, self.report, evaluation_scope)
         self.last_result = self._collect_pointers()
-        steps = [step for entry in entries for step in entry]
+        steps = [step for entry in entries for step in entry.steps]
         for step in steps:
             self._check_input_count(step)
         for step in steps:
@@ -60,48 +75,86 @@ class ReferenceResolver:
     def _collect_pointers(self) -> Pointer:
         """Collects the sources of each step, as written or by default, and returns the source of a further entry.
 
-        The first source of a repetition is the previous repetition.
+        The first sources of a chained copy are results of the copy before.
         """
         default: Pointer = next(iter(self.inputs)) if len(self.inputs) == 1 else None
         for entry in self.entries:
             previous: Step | None = None
-            for step in entry:
+            for step in entry.steps:
                 if not isinstance(step.body, dict):
                     continue
-                reference = step.body.get("from", default)
+                has_default = "from" in step.body or not _may_lack_inputs(step)
+                reference = step.body.get("from", default) if has_default else []
                 pointers: list[Pointer] = list(reference) if isinstance(reference, list) else [reference]
-                pointers = pointers if previous is None else [previous, *pointers[1:]]
-                if "from" in step.body and has_patterns(pointers):
-                    pointers = self._without_patterns(pointers, step, entry)
+                if previous is not None and has_default and entry.repetition.is_chained:
+                    carried: list[Pointer] = [StepResult(previous, name) for name in entry.repetition.carry]
+                    carried = carried or [previous]
+                    pointers = [*carried, *pointers[len(carried) :]]
+                if any(map(self._is_collection, pointers)):
+                    pointers = self._with_members(pointers, step, entry)
                 self._pointers[step] = pointers
                 previous = step
-            default = previous or default
+            default = entry.copies or previous or default
         return default
 
-    def _without_patterns(self, pointers: Sequence[Pointer], step: Step, entry: Sequence[Step]) -> list[Pointer]:
-        """The sources of a step with all matching names in place of a pattern; reports one without a match."""
+    def _is_collection(self, pointer: Pointer) -> bool:
+        """Whether a pointer stands for several values: a pattern, or copies."""
+        return self._copies(pointer) is not None or (isinstance(pointer, str) and has_patterns(pointer))
+
+    def _copies(self, pointer: Pointer) -> Copies | None:
+        symbol = self.symbols.get(pointer.partition(".")[0]) if isinstance(pointer, str) else pointer
+        return symbol if isinstance(symbol, Copies) else None
+
+    def _with_members(self, pointers: Sequence[Pointer], step: Step, entry: Entry) -> list[Pointer]:
+        """The sources of a step with the values that patterns and copies stand for; reports one without a value."""
         result: list[Pointer] = []
-        step.source_indexes = []
+        indexes: list[int] = []
         for index, pointer in enumerate(pointers):
-            matches: Sequence[Pointer] = [pointer]
-            if isinstance(pointer, str) and has_patterns(pointer):
-                path: JsonPath = (*step.path, "from")
-                path = (*path, index) if isinstance(step.body["from"], list) else path
-                matches = self._matching_values(pointer, entry, path)
-                if not matches:
+            members: Sequence[Pointer] = [pointer]
+            path: JsonPath = (*step.path, "from")
+            path = (*path, index) if isinstance(step.body.get("from"), list) else path
+            copies = self._copies(pointer)
+            if copies is not None:
+                members = self._members(pointer)
+                if not copies.has_valid_count:
+                    step.invalid_paths.append((*step.path, "from"))
+            elif isinstance(pointer, str) and has_patterns(pointer):
+                members = self._matching_values(pointer, entry, path)
+                if not members:
                     step.invalid_paths.append(path)
-                    matches = [None]
-            result += matches
-            step.source_indexes += [index] * len(matches)
+                    members = [None]
+            result += members
+            indexes += [index] * len(members)
+        if "from" in step.body:
+            step.source_indexes = indexes
+        if not result:
+            self._report_no_copies(step)
+            return [None]
         return result
 
-    def _matching_values(self, pattern: str, entry: Sequence[Step], path: JsonPath) -> list[str]:
+    def _members(self, pointer: Pointer) -> list[Pointer]:
+        """The values of copies: their first results, or those that a name such as `copies.skip` names."""
+        copies, output = self._copies(pointer), pointer.partition(".")[2] if isinstance(pointer, str) else ""
+        members = copies.members if copies else ()
+        if not output:
+            return [*members]
+        return [f"{member.name if isinstance(member, Step) else member}.{output}" for member in members]
+
+    def _report_no_copies(self, step: Step) -> None:
+        """Reports that all sources of a step are repeated 0 times."""
+        path: JsonPath = (*step.path, "from") if "from" in step.body else step.path
+        message = f"{short_name(step.name)} has no input: all that it takes is repeated 0 times"
+        help = "leave it out as well, or let it take another input"
+        self.report.add("wrong-inputs", path, message, help=help, notes=self.evaluation_scope.notes)
+        step.invalid_paths.append((*step.path, "from"))
+
+    def _matching_values(self, pattern: str, entry: Entry, path: JsonPath) -> list[str]:
         """The inputs and the results of other entries whose names a pattern matches, in order.
 
         Reports an error at the path if there are none.
         """
         head, dot, output_pattern = pattern.partition(".")
-        steps = [step for other in self.entries if other is not entry for step in other if not step.is_elided]
+        steps = [step for other in self.entries if other is not entry for step in other.steps if not step.is_elided]
         self.evaluator.spend(len(steps), path, self.evaluation_scope)
         candidates = [] if dot else [*self.inputs]
         for step in steps:
@@ -171,15 +224,15 @@ class ReferenceResolver:
         names = list(raw) if isinstance(raw, (list, dict)) else [raw]
         outputs: dict[str, Ref] = {}
         if raw is None:
-            ref = self.resolve(self.last_result, path, [])
-            name = self.last_result.name if isinstance(self.last_result, Step) else "output"
-            return {} if ref is None else {name: ref}
+            return self._default_outputs(path)
         notes = self.evaluation_scope.notes
         for index, name in enumerate(names):
             if not isinstance(name, str):
                 self.report.add("wrong-type", path, "expected a name or an array of names", notes=notes)
                 continue
             name_path = (*path, index) if isinstance(raw, list) else (*path, name) if isinstance(raw, dict) else path
+            if self.block_use is None and self._copies(name) is not None:
+                continue  # several outputs of the network, which have the names of the layers
             ref, key = self.resolve(name, name_path, []), name.partition(".")[2] or name
             if key in outputs:
                 message = f"the output {short_name(key)} is named twice"
@@ -187,6 +240,21 @@ class ReferenceResolver:
             elif ref is not None:
                 outputs[key] = ref
         return outputs
+
+    def _default_outputs(self, path: JsonPath) -> dict[str, Ref]:
+        """The result of the last entry, or in a network the results of its copies."""
+        results = [self.last_result]
+        if self.block_use is None and isinstance(self.last_result, Copies):
+            results = [*self.last_result.members]
+        names = [result.name if isinstance(result, Step) else "output" for result in results]
+        refs = [self.resolve(result, path, []) for result in results]
+        return {name: ref for name, ref in zip(names, refs, strict=True) if ref is not None}
+
+    def resolve_all(self, name: str, path: JsonPath, invalid_paths: list[JsonPath]) -> list[Ref]:
+        """The values that a name leads to: one, or those of copies. Errors are reported as in `resolve`."""
+        pointers = self._members(name) if self._copies(name) is not None else [name]
+        refs = [self.resolve(pointer, path, invalid_paths) for pointer in pointers]
+        return [ref for ref in refs if ref is not None]
 
     def resolve(self, pointer: Pointer, path: JsonPath, invalid_paths: list[JsonPath]) -> Ref | None:
         """The value that a pointer leads to, through elided steps and outputs of blocks.
@@ -200,11 +268,16 @@ class ReferenceResolver:
                 name = pointer
                 head, dot, output = name.partition(".")
                 target = self.symbols.get(head)
-                if target is None or (dot and not isinstance(target, Step)):
+                if target is None or (dot and not isinstance(target, (Step, Copies))):
                     return self._report_unknown(name, path, invalid_paths)
                 pointer = target
                 if isinstance(pointer, str):
                     return pointer
+            if isinstance(pointer, Copies):
+                self._report_copies(pointer, path, invalid_paths)
+                return None
+            if isinstance(pointer, StepResult):
+                pointer, output = pointer
             if pointer is None:
                 return self._report_unknown(name, path, invalid_paths) if visited else None
             if isinstance(pointer, int):
@@ -215,8 +288,11 @@ class ReferenceResolver:
                 if pointer.template is None:
                     return f"{pointer.name}.{output}" if output else pointer.name
                 ref = pointer.template.outputs.get(output) if output else pointer.template.first_output
+                if ref is None and output:
+                    return self._report_unknown(name, path, invalid_paths, pointer)
                 if ref is None:
-                    return self._report_unknown(name, path, invalid_paths, pointer) if output else None
+                    invalid_paths.append(path)  # the block's outputs have errors, which are reported
+                    return None
                 if isinstance(ref, str):
                     return f"{pointer.prefix}{ref}"
                 number = ref
@@ -226,9 +302,20 @@ class ReferenceResolver:
             visited[pointer] = None
             step, pointers, output = pointer, self._pointers.get(pointer, []), ""
             pointer = pointers[number] if number < len(pointers) else None
-            if "from" in step.body and not isinstance(pointer, (str, Step)):  # no names, which is reported
+            if "from" in step.body and not isinstance(pointer, (str, Step, StepResult)):  # no names, which is reported
                 invalid_paths.append(path)
                 return None
+
+    def _report_copies(self, copies: Copies, path: JsonPath, invalid_paths: list[JsonPath]) -> None:
+        """Reports a name of several values in a place of one, and takes these for used."""
+        for member in copies.members:
+            if isinstance(member, Step):
+                member.invalid_paths.append(member.path)
+        names = [member.name if isinstance(member, Step) else str(member) for member in copies.members]
+        message = f"{short_name(copies.name or 'the last entry')} stands for {len(names)} values, and an output is one"
+        help = "merge them, such as by Add or Concatenate" + (f", or name one: {names[0]!r}" if names else "")
+        self.report.add("wrong-inputs", path, message, help=help, notes=self.evaluation_scope.notes)
+        invalid_paths.append(path)
 
     def _report_unknown(
         self, name: str, path: JsonPath, invalid_paths: list[JsonPath], block: Step | None = None
@@ -268,18 +355,30 @@ def _further_outputs(step: Step) -> list[str]:
     """The names of the outputs of a use of a block, or of a layer besides its first."""
     if step.template is not None:
         return list(step.template.outputs)
-    body = step.used_step.body if step.used_step else step.body
-    kind = body.get("type") if isinstance(body, dict) else None
-    layer = LAYERS.by_name.get(kind) if isinstance(kind, str) else None
-    if layer is None or not issubclass(layer, Layer) or layer.output_names is Layer.output_names:
+    body, layer = _body_and_layer(step)
+    if layer is None or layer.output_names is Layer.output_names:
         return []
     arguments = {key: value for key, value in body.items() if key not in ENTRY_KEYS}
-    if not is_valid({"type": kind, **arguments}, definition(f"{LAYERS.kind}.{layer.type_name}")):
+    if not is_valid({"type": body["type"], **arguments}, definition(f"{LAYERS.kind}.{layer.type_name}")):
         return []
     try:
         return list(layer(**arguments).output_names())
     except ShapeError:
         return []
+
+
+def _body_and_layer(step: Step) -> tuple[dict[str, Json], type[Layer] | None]:
+    """The entry of the layer that a step calls, and the layer's class; None if it is not a layer."""
+    body = step.used_step.body if step.used_step else step.body
+    kind = body.get("type") if isinstance(body, dict) else None
+    layer = LAYERS.by_name.get(kind) if isinstance(kind, str) else None
+    return body, layer if layer is not None and issubclass(layer, Layer) else None
+
+
+def _may_lack_inputs(step: Step) -> bool:
+    """Whether a step may have no input: without `from`, it does not take the result before it."""
+    _, layer = (None, None) if step.template is not None else _body_and_layer(step)
+    return layer is not None and not layer.arity[0]
 
 
 def _are_names(value: Json) -> bool:

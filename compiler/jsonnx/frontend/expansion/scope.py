@@ -20,12 +20,13 @@ from ..schema.phrases import short_name, short_repr
 from ..schema.schema import ENTRY_KEYS, INNER_NAME_SCHEMA, NAME_SCHEMA, REGISTRIES
 from .block_arguments import block_arguments
 from .block_definitions import BlockDefinition
+from .entries import EntryExpander
 from .evaluator import EvaluationScope, Evaluator, ExpansionTooLarge, identity_key
-from .expression_parser import Values
+from .expression_values import Values
 from .input_shapes import read_input_shapes
 from .parameters import Parameter
-from .references import ReferenceResolver, replace_with_identity
-from .template import BlockUse, Entry, Ref, Step, Template, block_use_notes
+from .references import ReferenceResolver, Symbol, replace_with_identity
+from .template import BlockUse, Copies, Ref, Step, Template, block_use_notes
 
 NAME_HELP = "a name consists of letters, digits, - and _; in a block it may begin with a digit"
 
@@ -132,20 +133,22 @@ class Scope:
         evaluation_scope: EvaluationScope,
         inputs: Mapping[str, Ref],
         block_use: BlockUse | None = None,
+        input_copies: Mapping[str, Copies] = {},
     ) -> None:
+        """`input_copies` are the inputs made by repetition, which `inputs` contain one by one."""
         self.templates, self.report, self.evaluator = templates, templates.report, templates.evaluator
         self.values, self.evaluation_scope, self.block_use = values, evaluation_scope, block_use
-        self.remaining_layers: int = MAX_LAYERS
-        self.symbols: dict[str, Step | Ref] = dict(inputs)
-        """The steps and inputs by name."""
-        self.symbols_by_lower_case: dict[str, tuple[str, Step | Ref]] = {
-            name.lower(): (name, ref) for name, ref in inputs.items()
+        self.symbols: dict[str, Symbol] = {**inputs, **input_copies}
+        """The steps, inputs, and copies of either by name."""
+        self.symbols_by_lower_case: dict[str, tuple[str, Symbol]] = {
+            name.lower(): (name, symbol) for name, symbol in self.symbols.items()
         }
-        self.entries = [self._expand_entry(entry, (*path, index)) for index, entry in enumerate(layers)]
-        self._assign_names({name.lower() for name in inputs})
+        expander = EntryExpander(templates, self.evaluator, values, evaluation_scope)
+        self.entries = [expander.expand(entry, (*path, index)) for index, entry in enumerate(layers)]
+        self._assign_names(set(self.symbols_by_lower_case))
         self.is_exact = self._make_templates()
         self.resolver = ReferenceResolver(
-            self.symbols, [entry.steps for entry in self.entries], inputs, block_use, self.evaluator, evaluation_scope
+            self.symbols, self.entries, inputs, block_use, self.evaluator, evaluation_scope
         )
         if block_use is not None:
             templates.used_inputs |= {(block_use.block.name, number) for number in self.resolver.used_inputs}
@@ -166,71 +169,17 @@ class Scope:
         is_exact = self.is_exact and all(step.template.is_exact for step in steps if step.template)
         return Template(steps, outputs_by_name, layer_count, value_count, is_exact, largest_entry)
 
-    # -- entries -----------------------------------------------------------------------------------------------------
-
-    def _expand_entry(self, raw: Json, path: JsonPath) -> Entry:
-        """An entry with its repetitions. Repetitions without `index` share one body."""
-        if not isinstance(raw, dict):
-            return Entry(path, {}, 1, [Step(path, raw)])
-        repetitions = self._repetitions(raw, path)
-        index_values = {"index": 0} if "repeat" in raw else {}
-        if not repetitions:
-            has_name = "index" not in (self.evaluator.names(raw.get("name")) or ())  # else each repetition has one
-            keys = ("name", "from") if has_name else ("from",)
-            step = self._make_step({key: raw[key] for key in keys if key in raw}, path, index_values)
-            step.is_elided = True
-            return Entry(path, raw, 0, [step])
-        step_count = repetitions if repetitions <= self.remaining_layers else 1
-        self.remaining_layers -= step_count
-        first = self._make_step(raw, path, index_values)
-        if index_values and "index" in (self.evaluator.names(raw) or ()):
-            rest = [self._make_step(raw, path, {"index": index}) for index in range(1, step_count)]
-        else:
-            rest = [Step(path, first.body, invalid_paths=list(first.invalid_paths)) for _ in range(1, step_count)]
-        steps = [first, *rest]
-        for number, step in enumerate(steps, 1):
-            step.later_repetitions = repetitions - number
-        return Entry(path, raw, repetitions, steps)
-
-    def _make_step(self, raw: Mapping[str, Json], path: JsonPath, extra_values: Values) -> Step:
-        """A step whose body is the entry with its expressions evaluated, without `repeat`."""
-        self.templates.count_entry(path)
-        invalid_paths: list[JsonPath] = []
-        values = {**self.values, **extra_values} if extra_values else self.values
-        body = {
-            key: self.evaluator.evaluate(value, values, (*path, key), invalid_paths, self.evaluation_scope)
-            for key, value in raw.items()
-            if key != "repeat"
-        }
-        return Step(path, body, invalid_paths=invalid_paths)
-
-    def _repetitions(self, raw: Mapping[str, Json], path: JsonPath) -> int:
-        """The number of repetitions of an entry; 1 if its `repeat` is invalid, which is reported."""
-        if "repeat" not in raw:
-            return 1
-        path, invalid_paths = (*path, "repeat"), list[JsonPath]()
-        repeat = self.evaluator.evaluate(raw["repeat"], self.values, path, invalid_paths, self.evaluation_scope)
-        if invalid_paths:
-            return 1
-        if not isinstance(repeat, (int, float)) or repeat != int(repeat):
-            message = f"expected an integer for 'repeat', got {short_repr(repeat)}"
-            self.report.add("wrong-type", path, message, notes=self.evaluation_scope.notes)
-            return 1
-        if repeat < 0:
-            message = f"'repeat' must be at least 0, got {short_repr(repeat)}"
-            self.report.add("out-of-range", path, message, notes=self.evaluation_scope.notes)
-            return 1
-        return int(repeat)
-
     # -- names -------------------------------------------------------------------------------------------------------
 
     def _assign_names(self, inputs: set[str]) -> None:
-        """Names all steps. The written name of a repeated entry also refers to its last repetition."""
+        """Names all steps. The written name of a repeated entry also refers to its last copy, or to copies side by
+        side."""
         for entry in self.entries:
             for number, step in enumerate(entry.steps, 1):
                 name = step.body.get("name") if isinstance(step.body, dict) else None
                 if isinstance(name, str):
-                    step.name = f"{name}_{number}" if entry.fixed_name and entry.repetitions > 1 else name
+                    is_numbered = entry.repetition.copy_count > 1 or not entry.repetition.is_chained
+                    step.name = f"{name}_{number}" if entry.fixed_name and is_numbered else name
         steps = [step for entry in self.entries for step in entry.steps]
         used_names = inputs | {step.name.lower() for step in steps if step.name}
         used_names |= {entry.fixed_name.lower() for entry in self.entries if entry.fixed_name}
@@ -239,9 +188,10 @@ class Scope:
             for step in entry.steps:
                 if not step.name and isinstance(step.body, dict) and not step.is_elided:
                     step.name = self._default_name(step.body, used_names, last_numbers)
-                self._define_name(step, step.name)
-            if entry.repetitions > 1 and entry.fixed_name:
-                self._define_name(entry.steps[-1], entry.fixed_name)
+                if not (entry.copies and step.is_elided):
+                    self._define_name(step, step.name)
+            if entry.fixed_name and (entry.repetition.copy_count > 1 or entry.copies):
+                self._define_name(entry.copies or entry.steps[-1], entry.fixed_name)
 
     def _default_name(self, body: Mapping[str, Json], used_names: set[str], last_numbers: dict[str, int]) -> str:
         use = body.get("use")
@@ -250,27 +200,29 @@ class Scope:
         used_names.add(name.lower())
         return name
 
-    def _define_name(self, step: Step, name: str) -> None:
-        """Defines a name for a step, and reports a conflict with another name.
+    def _define_name(self, symbol: Step | Copies, name: str) -> None:
+        """Defines a name for a step or for copies, and reports a conflict with another name.
 
         Two layers of the same name are reported later, by `build_network`.
         """
         if not name:
             return
-        self.symbols.setdefault(name, step)
-        known, other = self.symbols_by_lower_case.setdefault(name.lower(), (name, step))
-        if other is step or (isinstance(other, Step) and name == step.name and not self._has_block(step, other)):
+        self.symbols.setdefault(name, symbol)
+        known, other = self.symbols_by_lower_case.setdefault(name.lower(), (name, symbol))
+        are_steps = isinstance(symbol, Step) and isinstance(other, Step)
+        if other is symbol or (are_steps and name == symbol.name and not self._has_block(symbol, other)):
             return
-        path = (*step.path, "name")
-        notes = [(other.path, f"{short_name(known)} is defined here")] if isinstance(other, Step) else []
+        path = (*symbol.path, "name")
+        notes = [(other.path, f"{short_name(known)} is defined here")] if isinstance(other, (Step, Copies)) else []
         problem = "is defined twice" if known == name else f"differs from {short_name(known)} only in case"
         message, help = f"the name {short_name(name)} {problem}", "rename one of them"
         self.report.add("duplicate-name", path, message, help=help, notes=[*notes, *self.evaluation_scope.notes])
-        step.invalid_paths.append(path)
+        if isinstance(symbol, Step):
+            symbol.invalid_paths.append(path)
 
-    def _has_block(self, *steps: Step) -> bool:
+    def _has_block(self, *steps: object) -> bool:
         """Whether one of the steps uses a block."""
-        kinds = [step.body.get("type") for step in steps if isinstance(step.body, dict)]
+        kinds = [step.body.get("type") for step in steps if isinstance(step, Step) and isinstance(step.body, dict)]
         return any(isinstance(kind, str) and kind in self.templates.blocks for kind in kinds)
 
     # -- blocks ------------------------------------------------------------------------------------------------------
@@ -386,6 +338,10 @@ class Scope:
             replace_with_identity(step)
         elif isinstance(target, Step) and not target.is_elided:
             step.used_step = target
+        elif isinstance(target, Copies):
+            names = [member.name for member in target.members if isinstance(member, Step)]
+            help = f"name one of them: {quoted_or_list(names, 4)}" if names else help
+            self._report_unknown_use(step, f"{short_name(name)} stands for all copies, and `use` calls one", help)
         elif not step.invalid_paths and target is None and name in self.templates.blocks:
             uses = [known for known, symbol in self.symbols.items() if isinstance(symbol, Step) and symbol.uses(name)]
             help = f"name a use of it: {quoted_or_list(uses)}" if uses else f'write "type": "{name}" to use it'

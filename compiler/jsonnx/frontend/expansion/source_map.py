@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import NamedTuple
 
 from ...core.components import Json
@@ -11,6 +11,7 @@ from ..network import BLOCK_USES
 from ..schema.phrases import short_name
 from .expressions import sole_name
 from .parameters import read_parameters
+from .repeated_inputs import COLUMNS, INPUTS
 from .template import BlockUse, block_use_notes
 
 MAX_HOPS = 200
@@ -34,36 +35,56 @@ class ExpansionSourceMap:
         document: Mapping[str, Json],
         layer_paths: Sequence[ScopedPath],
         use_paths: Sequence[ScopedPath] = (),
+        input_names: Mapping[str, str] = {},
+        written_indexes: Mapping[JsonPath, Sequence[int]] = {},
     ) -> None:
         """`layer_paths` are the paths of `layers`, and `use_paths` the paths of uses of blocks, at `(BLOCK_USES,
-        index)`."""
-        self.document = document
+        index)`. `input_names` are the written names of repeated inputs, by the names of their copies, and
+        `written_indexes` the written indexes of the items of lists of outputs."""
+        self.document, self.input_names, self.written_indexes = document, input_names, written_indexes
         self.sections = {"layers": layer_paths, BLOCK_USES: use_paths}
 
     def __call__(self, path: JsonPath, key: bool = False) -> SourceLocation:
         """The source of a value. An expression that is only a name, such as `"${width}"`, is followed to the
         argument or default that gave the parameter its value."""
-        layer, rest, index = ScopedPath(()), path, None
-        section = self.sections.get(str(path[0]), ()) if len(path) > 1 else ()
-        if section and isinstance(path[1], int) and path[1] < len(section):
-            layer, rest, index = section[path[1]], path[2:], path[1]
-        if layer.source_indexes and len(rest) == 2 and rest[0] == "from" and isinstance(rest[1], int):
-            rest = ("from", *layer.source_indexes[rest[1] : rest[1] + 1])
-        outputs = self.document.get("outputs")
-        if isinstance(outputs, Mapping) and len(path) == 2 and path[0] == "outputs" and isinstance(path[1], int):
-            rest = ("outputs", [*outputs][path[1]])
+        layer, rest, instance = self._written_place(path)
         source_path, value, rest = self._descend(layer.path, rest)
         notes: list[tuple[JsonPath, str]] = []
         block_use = layer.block_use
         for _ in range(0 if key and not rest else MAX_HOPS):
-            name = sole_name(value)
-            argument = self._argument_path(name, block_use) if name else None
+            parameter = sole_name(value)
+            argument = self._argument_path(parameter, block_use) if parameter else None
             if argument is None:
                 break
-            notes.append((source_path, f"{short_name(str(name))} is used here"))
+            notes.append((source_path, f"{short_name(str(parameter))} is used here"))
             block_use = argument.block_use
             source_path, value, rest = self._descend(argument.path, rest)
-        return SourceLocation(source_path, (*notes[:1], *block_use_notes(layer.block_use)), index)
+        return SourceLocation(source_path, (*notes[:1], *block_use_notes(layer.block_use)), instance)
+
+    def _written_place(self, path: JsonPath) -> tuple[ScopedPath, JsonPath, Hashable]:
+        """The layer that a path leads to, the rest of the path as written, and the instance of the written value."""
+        layer, rest = ScopedPath(()), path
+        instance: Hashable = None
+        section = self.sections.get(str(path[0]), ()) if len(path) > 1 else ()
+        if section and isinstance(path[1], int) and path[1] < len(section):
+            layer, rest, instance = section[path[1]], path[2:], path[1]
+        if layer.source_indexes and len(rest) == 2 and rest[0] == "from" and isinstance(rest[1], int):
+            instance = instance, rest[1]
+            rest = ("from", *layer.source_indexes[rest[1] : rest[1] + 1])
+        for section_path in (INPUTS, COLUMNS):
+            if path[: len(section_path)] == section_path and path[len(section_path) :][:1]:
+                name = str(path[len(section_path)])
+                instance = name if name in self.input_names else None
+                rest = (*section_path, self.input_names.get(name, name), *path[len(section_path) + 1 :])
+        if path and isinstance(path[-1], int) and path[:-1] in self.written_indexes:
+            rest = (*path[:-1], self._written_key(path))
+        return layer, rest, instance
+
+    def _written_key(self, path: JsonPath) -> int | str:
+        """The index or the key, as written, of an item of a list of outputs."""
+        index = self.written_indexes[path[:-1]][int(path[-1])]
+        outputs = self.document.get("outputs")
+        return [*outputs][index] if path[:-1] == ("outputs",) and isinstance(outputs, Mapping) else index
 
     def _descend(self, path: JsonPath, rest: JsonPath) -> tuple[JsonPath, Json, JsonPath]:
         """Follows `path` and then `rest` as far as it exists; returns the path, its value, and the remaining steps."""

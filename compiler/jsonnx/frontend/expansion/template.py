@@ -6,7 +6,7 @@ size of an expansion is known before it is written. Names in a template are rela
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -53,9 +53,26 @@ def block_use_notes(block_use: BlockUse | None) -> tuple[tuple[JsonPath, str], .
     )
 
 
+class Repetition(NamedTuple):
+    """The copies of an entry."""
+
+    copy_count: int = 1
+    """The number of copies; 0 leaves the entry out."""
+    is_chained: bool = True
+    """Whether each copy takes the results of the copy before, in place of its first sources."""
+    carry: tuple[str, ...] = ()
+    """The results of a block that the next copy takes in place of its first sources; by default the first result."""
+    has_valid_count: bool = True
+    has_valid_sources: bool = True
+    """Whether no source that the copies after the first do not read has an index."""
+
+
+ONCE = Repetition()
+
+
 @dataclass(eq=False, repr=False)
 class Step:
-    """One repetition of an entry: a layer, with its keys in `body`, or a use of a block, with its template."""
+    """One copy of an entry: a layer, with its keys in `body`, or a use of a block, with its template."""
 
     path: JsonPath
     body: Json
@@ -65,9 +82,9 @@ class Step:
     used_step: Step | None = None
     """The step that this one `use`s."""
     later_repetitions: int = 0
-    """The number of repetitions of the entry after this one."""
+    """The number of copies of the entry after this one."""
     is_elided: bool = False
-    """Whether its entry is repeated 0 times. References to the step lead to its source."""
+    """Whether its entry is left out. References to the step lead to its first source."""
     sources: list[Ref | None] | None = None
     """The values that it takes, None for unknown names; None if they are not written as names."""
     source_indexes: list[int] | None = None
@@ -100,9 +117,17 @@ class Entry:
 
     path: JsonPath
     raw: Mapping[str, Json]
-    repetitions: int
+    repetition: Repetition = ONCE
     steps: list[Step] = field(default_factory=list)
-    """One step per repetition; only the first one if there are too many repetitions."""
+    """One step per copy; only the first one if there are too many copies, and an elided one if there are none."""
+
+    @property
+    def copies(self) -> Copies | None:
+        """The results of copies side by side; None for other entries."""
+        if self.repetition.is_chained:
+            return None
+        members = [step for step in self.steps if not step.is_elided]
+        return Copies(self.fixed_name or "", self.path, members, self.repetition.has_valid_count)
 
     @property
     def fixed_name(self) -> str | None:
@@ -113,8 +138,20 @@ class Entry:
     @property
     def layer_count(self) -> int:
         """The number of layers in its expansion."""
-        omitted = (self.repetitions - len(self.steps)) * self.steps[0].layer_count if self.repetitions else 0
+        count = self.repetition.copy_count
+        omitted = (count - len(self.steps)) * self.steps[0].layer_count if count else 0
         return sum(step.layer_count for step in self.steps if not step.is_elided) + omitted
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Copies:
+    """Several values under one name: the first results of copies side by side, or inputs made by repetition."""
+
+    name: str
+    path: JsonPath
+    members: Sequence[Step | Ref]
+    has_valid_count: bool = True
+    """Whether these are all members. If not, the error is reported."""
 
 
 @dataclass(eq=False, repr=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 
 from ...core.components import Json
 from ...core.diagnostics import Report
@@ -43,6 +43,32 @@ def warn_unused_parameters(
             message = f"nothing uses the parameter {short_name(name)}"
             help = f'write "${{{name}}}" somewhere, or remove it'
             report.add("unused-parameter", parameter.path, message, help=help, at_key=True, severity="warning")
+
+
+def warn_unused_globals(
+    blocks: Iterable[BlockDefinition],
+    names_in_block: Mapping[str, Container[str]],
+    meant: Container[str],
+    report: Report,
+) -> None:
+    """Warns once of globals that no expression of their block reads, and are not meant by a misspelled name."""
+    unused = [
+        (block, name, (*block.path, "globals", index))
+        for block in blocks
+        for index, name in enumerate(block.globals)
+        if name not in names_in_block[block.name] and name not in meant
+    ]
+    unused = [item for item in unused if not report.has_errors(item[2])]
+    if unused:
+        block, name, path = unused[0]
+        message = f"no expression of the block {short_name(block.name)} reads the parameter {short_name(name)}"
+        notes = [
+            (path, f"nor does {short_name(block.name)} read {short_name(name)}") for block, name, path in unused[1:]
+        ]
+        help = (
+            "remove it: `globals` is what the block's own expressions read, and a block inside it has its own `globals`"
+        )
+        report.add("unused-parameter", path, message, help=help, notes=notes, severity="warning")
 
 
 def check_block_inputs(blocks: Iterable[BlockDefinition], used_inputs: set[tuple[str, int]], report: Report) -> None:

@@ -208,6 +208,12 @@ class _Counts:
                 _reject("too-large", path, f"the objects have more than {self.limits.max_keys:,} keys together")
 
 
+FUNCTION_HELP = (
+    "a spec has no functions: write a loss of your own as layers, whose result an AddLoss adds to the loss, and "
+    "compute a metric of your own in a callback"
+)
+
+
 def _copy_as_json(value: object, counts: _Counts, path: JsonPath, ancestors: tuple[int, ...]) -> Json:
     """A copy in plain JSON types: a NumPy float64 or an enumeration's member becomes an instance of its base.
 
@@ -226,7 +232,8 @@ def _copy_as_json(value: object, counts: _Counts, path: JsonPath, ancestors: tup
     if isinstance(value, (int, float)):
         _reject("invalid-number", path, f"expected a finite number of at most {limits.max_digits} digits")
     if not isinstance(value, (dict, list)):
-        _reject("invalid-json", path, f"a value of type {type(value).__name__}, which is not a JSON type")
+        help = FUNCTION_HELP if callable(value) else None
+        _reject("invalid-json", path, f"a value of type {type(value).__name__}, which is not a JSON type", help=help)
     if id(value) in ancestors:
         _reject("invalid-json", path, "the value contains itself")
     if len(ancestors) == limits.max_depth:
@@ -249,5 +256,5 @@ def _checked_string(text: object, path: JsonPath) -> str:
     return str.__str__(text)
 
 
-def _reject(code: str, path: JsonPath, message: str, file: str | None = None) -> NoReturn:
-    raise CompileError([Diagnostic(code, message, path_text(path), file)])
+def _reject(code: str, path: JsonPath, message: str, file: str | None = None, *, help: str | None = None) -> NoReturn:
+    raise CompileError([Diagnostic(code, message, path_text(path), file, help=help)])

@@ -19,8 +19,9 @@ from ..expansion.expressions import has_expressions
 NETWORK: JsonPath = ()
 """The scope of the network; the scope of a block is its path."""
 
-ReferenceKind = Literal["source", "use", "output", "input", "pattern", "weight-pattern", "figure", "type"]
+ReferenceKind = Literal["source", "use", "carried", "output", "input", "pattern", "weight-pattern", "figure", "type"]
 """The kind of a reference: `source`: values, in `from`, as a name, `name.output` or a pattern of these; `use`: a layer;
+`carried`: an output of a block, which is its scope;
 `output` and `input`: a value of the network; `pattern` and `weight-pattern`: layers, or their weights, that match;
 `figure`: a metric or a loss, whose name may contain that of an output; `type`: a block."""
 
@@ -84,8 +85,9 @@ def name_definitions(document: Json) -> list[NameDefinition]:
 def _input_definitions(section: Mapping[str, Json], scope: JsonPath) -> Iterator[NameDefinition]:
     inputs, path = section.get("inputs"), (*scope, "inputs")
     if isinstance(inputs, dict):
-        for name in inputs:
-            yield NameDefinition(name, (*path, name), scope, (*path, name), is_key=True, kind="input")
+        for name, entry in inputs.items():
+            repeated, name_path = isinstance(entry, dict) and "repeat" in entry, (*path, name)
+            yield NameDefinition(name, name_path, scope, name_path, is_key=True, is_repeated=repeated, kind="input")
     elif isinstance(inputs, list):
         for index, name in enumerate(inputs):
             if isinstance(name, str):
@@ -147,6 +149,7 @@ def _entry_references(entry: Mapping[str, Json], path: JsonPath, scope: JsonPath
         yield NameReference(str(entry["type"]), (*path, "type"), scope, "type")
     yield from _strings_or_keys(entry.get("use"), (*path, "use"), scope, "use")
     yield from _strings_or_keys(entry.get("from"), (*path, "from"), scope, "source")
+    yield from _strings_or_keys(entry.get("carry"), (*path, "carry"), ("blocks", str(entry.get("type"))), "carried")
 
 
 def _training_references(training: Json) -> Iterator[NameReference]:

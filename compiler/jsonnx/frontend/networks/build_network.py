@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from ...core.components import Json
-from ...core.diagnostics import JsonPath, Report, did_you_mean, suggested
+from ...core.diagnostics import JsonPath, Report, did_you_mean, quoted_list, suggested
 from ...core.fixes import remove_key
 from ...core.types import BATCH, Dim, Size, TensorType
 from ...layers import LAYERS, Layer
@@ -17,8 +17,9 @@ from ..default_names import default_name, free_name
 from ..network import BlockLayer, Call, Network, auxiliary_output_names
 from ..schema.error_messages import report_unknown_layer_type
 from ..schema.errors import check_against_schema
-from ..schema.phrases import known_names_help, name_list, short_name, short_repr
+from ..schema.phrases import known_names_help, short_name, short_repr
 from ..schema.schema import ENTRY_KEYS, LANGUAGE_VERSION
+from .input_counts import has_valid_input_count
 from .layer_patterns import check_lint_patterns, check_weight_patterns, learning_rate_factors, with_frozen_layers
 from .topological_sort import sort_topologically
 from .unused_layers import References, check_usage, names_in_reference
@@ -28,11 +29,16 @@ CALL_KEYS = ("type", "name", "description", "from")
 """Keys of an entry that are not arguments of its layer."""
 
 
-def build_network(document: Json, report: Report, origins: Sequence[BlockLayer | None] = ()) -> Network | None:
+def build_network(
+    document: Json,
+    report: Report,
+    origins: Sequence[BlockLayer | None] = (),
+    copies: Mapping[str, Collection[str]] = {},
+) -> Network | None:
     """Returns the network of a flat document and reports its errors.
 
-    `origins` has an item for each layer, which is None for layers outside blocks. Returns None if the document has no
-    list of layers, or too many errors to report all.
+    `origins` has an item for each layer, which is None for layers outside blocks, and `copies` the names that each name
+    of copies stood for. Returns None if the document has no list of layers, or too many errors to report all.
     """
     version = document.get("version", LANGUAGE_VERSION) if isinstance(document, dict) else LANGUAGE_VERSION
     if isinstance(version, int) and version != LANGUAGE_VERSION:
@@ -43,7 +49,7 @@ def build_network(document: Json, report: Report, origins: Sequence[BlockLayer |
     is_complete = check_against_schema(document, report)
     if not is_complete or not isinstance(document, dict) or not isinstance(document.get("layers"), list):
         return None
-    return _NetworkBuilder(document, report, origins).build()
+    return _NetworkBuilder(document, report, origins, copies).build()
 
 
 @dataclass(eq=False, repr=False)
@@ -56,6 +62,7 @@ class _NetworkBuilder:
     document: Mapping[str, Json]
     report: Report
     origins: Sequence[BlockLayer | None]
+    copies: Mapping[str, Collection[str]]
     paths: dict[str, JsonPath] = field(default_factory=dict)
     """The path of the first definition of each name."""
     names_by_lower_case: dict[str, str] = field(default_factory=dict)
@@ -77,6 +84,7 @@ class _NetworkBuilder:
         named_outputs = {*outputs, *names_in_reference(self.document.get("outputs"))}
         references = References(self.meant_names, self.dangling_count, has_cycle=len(ordered) < len(calls))
         usage = check_usage(self.document, calls, references, self.origins, self.report)
+        dropped = tuple(call for call in ordered if call.name in usage.idle_names)
         ordered = [call for call in ordered if call.name not in usage.idle_names]
         training = valid_training(self.document.get("training"), self.report)
         rate_factors: dict[str, float] = {}
@@ -95,6 +103,7 @@ class _NetworkBuilder:
             learning_rate_factors=rate_factors,
             paths={name: path for name, path in self.paths.items() if name not in usage.idle_results},
             descriptions=self._descriptions(calls),
+            dropped=dropped,
             document=self.document,
             flat_document=self.document,
             ignored_findings=ignored_findings,
@@ -125,9 +134,9 @@ class _NetworkBuilder:
 
     @cached_property
     def _names_by_use(self) -> dict[str, set[str]]:
-        """The names of the layers in each of the spec's uses of blocks. References may use both kinds of names; those
-        of uses are replaced before the network is built."""
-        names: dict[str, set[str]] = {}
+        """The names of the layers in each of the spec's uses of blocks, and of copies. References may use both kinds of
+        names; those of uses and of all copies are replaced before the network is built."""
+        names: dict[str, set[str]] = {name: set(members) for name, members in self.copies.items()}
         for entry, origin in zip(self.document["layers"], self.origins, strict=False):
             if origin is not None and origin.use and isinstance(entry, dict):
                 names.setdefault(origin.use, set()).add(str(entry.get("name")))
@@ -244,7 +253,8 @@ class _NetworkBuilder:
     # -- references --------------------------------------------------------------------------------------------------
 
     def _with_sources(self, calls: list[Call]) -> list[Call]:
-        """The calls with their sources: from `from`, else the previous call, else the only input."""
+        """The calls with their sources: from `from`, else none if the layer needs none, else the previous call, else
+        the only input."""
         inputs = [name for name, path in self.paths.items() if path[0] == "inputs"]
         entries, previous_call = dict(self._entries()), {int(call.path[1]) + 1: call.name for call in calls}
         result = []
@@ -255,6 +265,8 @@ class _NetworkBuilder:
                 sources: tuple[str, ...] = ()
             elif reference is not None:
                 sources = (reference,) if isinstance(reference, str) else tuple(reference)
+            elif call.may_lack_sources:
+                sources = ()
             elif index:
                 sources = (previous_call[index],) if index in previous_call else ()
             else:
@@ -264,7 +276,8 @@ class _NetworkBuilder:
                     help = f'name the input that it takes: "from": "{inputs[0]}"'
                     self.report.add("missing-key", call.path, message, help=help)
                     sources = ()
-            result.append(replace(call, sources=sources, layer=call.layer if sources else None))
+            is_connected = sources or (reference is None and call.may_lack_sources)
+            result.append(replace(call, sources=sources, layer=call.layer if is_connected else None))
         return result
 
     def _with_checked_sources(self, calls: list[Call]) -> list[Call]:
@@ -281,7 +294,7 @@ class _NetworkBuilder:
             for source in dict.fromkeys(unknown_sources):
                 candidates = [] if self.report.is_full else without_names(sorted_names, call.results)
                 self._report_unknown(source, self._reference_path(call, source), candidates)
-            is_valid = not unknown_sources and self._has_valid_input_count(call)
+            is_valid = not unknown_sources and has_valid_input_count(call, self.document, self.report)
             result.append(call if is_valid else replace(call, layer=None))
         return result
 
@@ -296,37 +309,20 @@ class _NetworkBuilder:
         if self.report.has_errors(path) or name in self._names_at_wrong_keys:
             return
         layer, dot, output = name.partition(".")
-        message = f"nothing is called {short_name(name)}"
+        message, further_help = f"nothing is called {short_name(name)}", ""
         if dot and layer in known:
             message = f"{short_name(layer)} has no output {short_name(output)}"
-            known = [other for other in known if other.startswith(f"{layer}.")] or [layer]
+            further = [other for other in known if other.startswith(f"{layer}.")]
+            known, further_help = further or [layer], f"{short_name(layer)} is its first result"
+            further_help += f", the others are {quoted_list(further)}" if further else ", and the only one"
         similar = self.report.similar_words(name, known)
         self.meant_names.update(similar, *(self._names_by_use.get(name, ()) for name in similar))
         self.dangling_count += not similar
         inside_blocks = set[str]().union(*self._names_by_use.values())
         written = [name for name in known if name in self._names_by_use or name not in inside_blocks]
         suggestion = did_you_mean(similar) if self._has_unread_names else suggested(name, similar)
-        help = suggestion or known_names_help(written)
-        self.report.add("unknown-name", path, message, help=help if written else None, at_key=at_key)
-
-    def _has_valid_input_count(self, call: Call) -> bool:
-        """Whether the call has as many inputs as its layer takes; reports an error if not."""
-        if call.layer is None:
-            return False
-        least, most = call.layer.input_count_range()
-        if least <= len(call.sources) and (most is None or len(call.sources) <= most):
-            return True
-        expected = f"{least} to {most} inputs"
-        if most is None:
-            expected = f"{least} inputs or more"
-        elif least == most:
-            expected = f"{least} input{'' if least == 1 else 's'}"
-        got = f"{len(call.sources)} ({name_list(call.sources)})"
-        help = 'name all of them: "from": ["a", "b"]' if len(call.sources) < least else None
-        message = f"{call.layer.type_name} {call.name!r} takes {expected}, got {got}"
-        has_from = "from" in self.document["layers"][call.path[1]]
-        self.report.add("wrong-inputs", (*call.path, "from") if has_from else call.path, message, help=help)
-        return False
+        help = suggestion or further_help or known_names_help(written)
+        self.report.add("unknown-name", path, message, help=help if written or further_help else None, at_key=at_key)
 
     def _outputs(self, calls: list[Call]) -> list[str]:
         """The names of the outputs that exist: from `outputs`, else the last call. Reports the others."""
@@ -368,7 +364,8 @@ class _NetworkBuilder:
             elif name in results:
                 existing.append(name)
             elif name.partition(".")[0] not in invalid_calls:
-                self._report_unknown(name, path, sorted(results))
+                copies = (copied for copied, members in self.copies.items() if results.issuperset(members))
+                self._report_unknown(name, path, sorted({*results, *copies}))
             earlier_names.add(name)
         return existing
 

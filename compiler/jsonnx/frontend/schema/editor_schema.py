@@ -24,13 +24,28 @@ INNER_REFERENCE_SCHEMA = {
 }
 """A name or a pattern of names."""
 EXPRESSION_SCHEMA = {"$ref": "#/$defs/expression"}
-REPEAT_SCHEMA = {
+FLAG_SCHEMA: dict[str, Json] = {"type": ["boolean", "string"], "pattern": EXPRESSION_PATTERN, "default": True}
+REPEAT_SCHEMA: dict[str, Json] = {
     "type": ["integer", "boolean", "string"],
-    "description": "Number of repetitions, each taking the previous one; expressions may use `index`, from 0. true is "
-    "1, false is 0.",
     "minimum": 0,
     "pattern": EXPRESSION_PATTERN,
     "default": 1,
+}
+REPETITION_SCHEMAS: dict[str, dict[str, Json]] = {
+    "if": FLAG_SCHEMA | {"description": "Whether the entry is there. Without it, its name stands for its first input."},
+    "repeat": REPEAT_SCHEMA | {"description": "Number of copies; expressions may use `index`, from 0."},
+    "chain": FLAG_SCHEMA
+    | {"description": "Whether each copy takes the result of the copy before. If not, each one reads `from`, and the "
+                      "name of the entry stands for the results of all copies."},
+    "carry": {
+        "description": "The results of a block that the next copy takes in place of the first names in `from`; by "
+                       "default the first result.",
+        "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}],
+    },
+}  # fmt: skip
+"""The schemas of the keys that expansion removes from an entry."""
+INPUT_REPEAT_SCHEMA = REPEAT_SCHEMA | {
+    "description": "Number of copies, `NAME_1`, `NAME_2`, ...; the name stands for all; expressions may use `index`."
 }
 
 LITERAL_KEYS = ("$schema", "version", "name", "description", "type")
@@ -80,11 +95,13 @@ def _editor_definition(name: str, schema: dict[str, Json]) -> dict[str, Json]:
     editor_definition = _allow_expressions(schema)
     properties = editor_definition.get("properties", {})
     if "from" in properties and name not in ("layer_call", "use"):
-        return editor_definition | {"properties": properties | {"repeat": True}}
+        return editor_definition | {"properties": properties | dict.fromkeys(REPETITION_SCHEMAS, True)}
+    if name == "input":
+        return editor_definition | {"properties": properties | {"repeat": INPUT_REPEAT_SCHEMA}}
     if name in ("layer_call", "use"):
         names = {"description": properties["name"]["description"], "anyOf": [INNER_NAME_SCHEMA, EXPRESSION_SCHEMA]}
         use = {"use": {**names, "description": properties["use"]["description"]}} if name == "use" else {}
-        editor_definition |= {"properties": properties | use | {"name": names, "repeat": REPEAT_SCHEMA}}
+        editor_definition |= {"properties": properties | use | {"name": names, **REPETITION_SCHEMAS}}
         return _with_grouped_rules(with_library(editor_definition)) if name == "layer_call" else editor_definition
     return editor_definition
 

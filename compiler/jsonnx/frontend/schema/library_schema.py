@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ... import library
 from ...core.components import Json
+from .schema import ENTRY_KEYS
 
 BLOCK_KIND = "block"
 """Begins the names of the definitions of blocks: `block.MLP`."""
@@ -41,7 +42,7 @@ def _use_schema(type_: str) -> dict[str, Json]:
         "type": "object",
         "description": block["description"],
         "properties": {
-            **dict.fromkeys(("name", "from", "repeat"), True),
+            **{key: True for key in ENTRY_KEYS if key not in ("type", "use")},
             **{name: _parameter_schema(parameter) for name, parameter in parameters.items()},
             "type": {"enum": [type_]},
         },

@@ -46,7 +46,10 @@ REUSE_KEYS = ("parameters", "scales", "blocks")
 PARAMETER_KEYS = ("default", "required", "description")
 """Keys of an object that defines a parameter, in canonical order."""
 
-ENTRY_KEYS = ("type", "use", "name", "description", "from", "repeat")
+REPETITION_KEYS = ("if", "repeat", "chain", "carry")
+"""Keys of an entry of `layers` that expansion removes, in canonical order."""
+
+ENTRY_KEYS = ("type", "use", "name", "description", "from", *REPETITION_KEYS)
 """Keys of an entry of `layers` that are not arguments, in canonical order."""
 
 DTYPES = ["float32", "int64", "int32", "uint8", "bool", "string"]

@@ -39,7 +39,7 @@ TOP_KEY_ORDER = (
     *("blocks", "inputs", "layers", "outputs", "labels", "training", "sweep", "budget", "lint"),
 )
 BLOCK_KEY_ORDER = ("description", "parameters", "globals", "inputs", "names", "layers", "outputs")
-INPUT_KEY_ORDER = ("shape", "dtype", "description")
+INPUT_KEY_ORDER = ("shape", "dtype", "description", "repeat")
 SIZE_ATTRIBUTES = ("units", "filters", "kernel_size", "pool_size", "strides", "padding")
 WEIGHT_COMPONENT_KINDS = ("initializer", "regularizer", "constraint")
 

@@ -39,10 +39,12 @@ def refers_to(document: Document, reference: NameReference, item: NameDefinition
         return item.kind == "block" and reference.text == item.name
     if item.kind == "block":
         return False
+    if reference.kind == "carried":
+        return reference.scope == item.scope and reference.text == item.name
     if reference.scope != item.scope:
         return reference.scope == NETWORK and _names_inside_block(document, reference, item)
     if reference.kind == "input":
-        return item.kind == "input" and reference.text == item.name
+        return item.kind == "input" and reference.text in own_names(document, item, reference.text)
     if reference.kind == "figure":
         return _is_in_metric(reference.text, item.name)
     head = reference.text.partition("." if reference.kind == "source" else "/")[0]

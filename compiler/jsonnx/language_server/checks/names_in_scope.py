@@ -52,7 +52,8 @@ def values_in_scope(document: Document, check: SpecCheck | None, path: JsonPath)
         if item.scope == scope and item.kind != "block" and item.path != own_entry:
             offered.append(OfferedName(item.name, item.type or "input"))
             outputs = _block_outputs(document, item.type)
-            offered += [OfferedName(f"{item.name}.{output}", item.type or "") for output in outputs]
+            further = outputs if len(outputs) > 1 else []
+            offered += [OfferedName(f"{item.name}.{output}", item.type or "") for output in further]
     known = {offer.name for offer in offered}
     own_names = {item.name for item in document.definitions if item.path == own_entry}
     typed = check.checked.typed_network if check is not None and check.checked is not None else None
@@ -65,13 +66,21 @@ def values_in_scope(document: Document, check: SpecCheck | None, path: JsonPath)
 
 
 def _block_outputs(document: Document, type_: str | None) -> list[str]:
-    """The names of the outputs of a block of the spec, if it has several."""
+    """The names of the outputs of a block of the spec, if they are written."""
     root = document.tree
     outputs = root.at(("blocks", type_, "outputs")) if root is not None and type_ else None
-    if outputs is None or outputs.kind not in ("array", "object"):
+    if outputs is None:
         return []
-    texts = [item.scalar for item in outputs.items] or [member.name for member in outputs.members]
+    texts = [outputs.scalar, *(item.scalar for item in outputs.items), *(member.name for member in outputs.members)]
     return [text.partition(".")[2] or text for text in texts if isinstance(text, str)]
+
+
+def _carried_results(document: Document, check: SpecCheck | None, path: JsonPath) -> list[OfferedName]:
+    """The outputs of the block that an entry uses."""
+    root, entry_path = document.tree, path[: path.index("carry")]
+    entry = root.at(entry_path) if root is not None else None
+    type_ = entry.text("type") if entry is not None else None
+    return [OfferedName(name, f"output of {type_}") for name in _block_outputs(document, type_)]
 
 
 def layer_names(document: Document, check: SpecCheck | None, path: JsonPath) -> list[OfferedName]:
@@ -140,6 +149,7 @@ Names = Callable[[Document, SpecCheck | None, JsonPath], Iterable[OfferedName]]
 _NAMED_PLACES: tuple[tuple[str, Names], ...] = (
     ("layers.*.from.?", values_in_scope),
     ("layers.*.use", layer_names),
+    ("layers.*.carry.?", _carried_results),
     ("outputs.?", layer_names),
     ("globals.?", _globals),
     ("labels.*", _outputs),

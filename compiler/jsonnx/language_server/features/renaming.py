@@ -167,6 +167,9 @@ def _renamed_names(checked: CheckedSpec, item: NameDefinition, new: str) -> dict
     """The new names of the network: of a layer, its repetitions, and of the layers of a block."""
     names = {item.name: new} if item.scope == NETWORK else {}
     typed, flat = checked.typed_network, checked.flat
+    for name in typed.network.inputs if typed is not None and item.kind == "input" and item.is_repeated else ():
+        if re.fullmatch(rf"{re.escape(item.name)}_[0-9]+", name):
+            names[name] = new + name.removeprefix(item.name)
     for call in typed.network.calls if typed is not None and flat is not None and item.kind == "entry" else ():
         location = flat.source_map(call.path, False) if flat is not None else None
         notes = [path for path, _ in reversed(location.notes)] if location is not None else []

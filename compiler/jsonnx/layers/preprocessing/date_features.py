@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import date
+from functools import reduce
 from math import nan, pi
 from typing import TYPE_CHECKING, Any, Literal
 
 from ...core.components import attr
-from ...core.iso_dates import DATE_PATTERN, TIME_PATTERN
+from ...core.date_formats import DATE_FORMATS, ISO_FORMAT, DateFormat, FormatName
 from ...core.types import TensorType, product, require
 from ..base import Layer, layer
 
 if TYPE_CHECKING:
     from ...ir import Builder, Value
 
-EPOCH = "1970-01-01"
+EPOCH = date(1970, 1, 1)
 DAYS_BEFORE_EPOCH = 719_468
 """Days from March 1 of the year 0 to 1970-01-01."""
 DAYS_OF_MONTHS = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
@@ -38,10 +41,10 @@ CYCLES: dict[str, tuple[int, int]] = {
 class DateFeatures(Layer):
     """Turns dates and times, texts such as `2026-11-27` or `2026-11-27T18:30:00`, into numbers along a new last axis.
 
-    Dates follow ISO 8601 in the Gregorian calendar. Between date and time is a `T` or a space; seconds and time
-    may be missing and then count as 0. A time zone (`Z` or `+01:00`) is ignored: numbers are taken from the text. Other
-    texts give NaN, which an Imputation may replace; in data files they are errors, except for the empty text before an
-    Imputation.
+    Dates are those of the Gregorian calendar. Between date and time is a `T` or a space; seconds and time may be
+    missing and then count as 0. A time zone (`Z` or `+01:00`) is ignored: numbers are taken from the text. Other texts
+    give NaN, which an Imputation may replace; in data files they are errors, except for missing dates before an
+    Imputation: the empty text, `NA`, `null`, `-` and the like.
     """
 
     features: tuple[Feature, ...] = attr(
@@ -53,6 +56,11 @@ class DateFeatures(Layer):
         False,
         doc="Whether each periodic number becomes a point on a circle, sine and cosine, so that December is next to "
         "January. `year` and `days` stay numbers.",
+    )
+    formats: tuple[FormatName, ...] = attr(
+        (ISO_FORMAT,),
+        doc="How dates are written: year (`%Y`, four digits), month (`%m`) and day (`%d`). If a text fits several "
+        "formats, the first one counts.",
     )
 
     @property
@@ -69,13 +77,17 @@ class DateFeatures(Layer):
         require(len(self.features) > 0, "has no features", "name at least one")
         twice = next((name for name in self.features if self.features.count(name) > 1), None)
         require(twice is None, f"has the feature {twice!r} twice", "keep one of them")
+        require(len(self.formats) > 0, "has no formats", "name at least one")
         return x.with_dtype("float32").with_shape((*x.shape, self.feature_count))
 
     def lower(self, g: Builder, x: Value) -> Any:
         output = self.infer(x.type)
         flat = x if x.rank == 1 else g.refine(g.Reshape(x, [-1]), (product(x.shape),))
-        is_date = g.RegexFullMatch(flat, pattern=DATE_PATTERN + TIME_PATTERN)
-        numbers, is_valid = self._numbers(g, g.Where(is_date, flat, g.const(EPOCH, "string")))
+        formats = [DATE_FORMATS[name] for name in dict.fromkeys(self.formats)]
+        fits = [g.RegexFullMatch(flat, pattern=format.pattern) for format in formats]
+        is_date = reduce(g.Or, fits)
+        epoch = g.const(EPOCH.strftime(formats[-1].name), "string")
+        numbers, is_valid = self._numbers(g, g.Where(is_date, flat, epoch), formats, fits)
         is_valid = g.And(is_date, is_valid)
         columns = []
         for name in self.features:
@@ -93,10 +105,12 @@ class DateFeatures(Layer):
             features = g.Reshape(features, sizes)
         return g.refine(features, output.shape)
 
-    def _numbers(self, g: Builder, x: Value) -> tuple[dict[str, Value], Value]:
+    def _numbers(
+        self, g: Builder, x: Value, formats: Sequence[DateFormat], fits: Sequence[Value]
+    ) -> tuple[dict[str, Value], Value]:
         """All numbers that the features need, as int64, and whether the day exists."""
-        date, time = split_date_and_time(g, x)
-        year, month, day = (g.cast(piece, "int64") for piece in split_text(g, date, "-", 3))
+        day_text, time = split_date_and_time(g, x)
+        year, month, day = (g.cast(piece, "int64") for piece in split_by_format(g, day_text, formats, fits))
         numbers = {"year": year, "month": month, "day": day}
         if {"weekday", "day_of_year", "days"} & {*self.features}:
             days = days_since_epoch(g, year, month, day)
@@ -113,6 +127,16 @@ class DateFeatures(Layer):
                 is_empty = g.Equal(text, g.const("", "string"))
                 numbers[name] = g.cast(g.Where(is_empty, g.const("0", "string"), text), "int64")
         return numbers, is_day_of_month(g, year, month, day)
+
+
+def split_by_format(g: Builder, x: Value, formats: Sequence[DateFormat], fits: Sequence[Value]) -> list[Value]:
+    """The year, month and day of each text: those of the first format that fits, or else of the last one."""
+    pieces: list[Value] = []
+    for format, is_fitting in zip(reversed(formats), reversed(fits), strict=True):
+        by_field = dict(zip(format.fields, split_text(g, x, format.separator, 3), strict=True))
+        own = [by_field[field] for field in "Ymd"]
+        pieces = [g.Where(is_fitting, *pair) for pair in zip(own, pieces, strict=True)] if pieces else own
+    return pieces
 
 
 def split_text(g: Builder, x: Value, delimiter: str | None, count: int) -> list[Value]:

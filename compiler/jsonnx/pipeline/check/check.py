@@ -18,6 +18,7 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple
 from ...analysis.check_activations import check_activations
 from ...analysis.objective import resolve_objective
 from ...analysis.outputs import check_outputs
+from ...analysis.random_inputs import check_random_inputs
 from ...analysis.shape_inference import TypedNetwork, infer_shapes
 from ...analysis.unchecked import report_unchecked
 from ...analysis.vocabularies import check_vocabularies
@@ -38,7 +39,8 @@ from ...core.diagnostics import (
 from ...core.files.files import UnsafePath, open_beneath
 from ...core.files.spec_folders import OWN_FOLDER_HELP, SpecFolders
 from ...core.system.gc_pause import gc_paused
-from ...frontend.expansion.expand import FlatDocument, expand
+from ...frontend.expansion.expand import expand
+from ...frontend.expansion.flat_writer import FlatDocument
 from ...frontend.expansion.overrides import Override, with_overrides
 from ...frontend.json.json_reader import STDIN_NAME, Json, Source, from_value, read_file, read_text
 from ...frontend.names.vocabulary_files import inline_vocabularies, vocabulary_files, write_back_tokens
@@ -49,6 +51,7 @@ from ...frontend.networks.silences import Silences
 from ...frontend.text.fix_writer import FixWriter
 from ...lowering.check_augmentation import check_augmentation
 from ...lowering.check_weights import check_optimizer_patterns, check_shared_weights
+from ...lowering.dropped_layers import warn_partly_used_copies
 from ...lowering.size_limit import check_sizes
 from ...sections.data_section import DATA_PARTS
 from ...training.metrics.objective import Objective
@@ -159,7 +162,7 @@ class CheckedSpec(NamedTuple):
         names = [*dict.fromkeys(self.vocabulary_files.values()), *weight_files]
         spec_file = [Path(self.source.file)] if self.source.file not in (None, STDIN_NAME) else []
         data = training.data if training else None
-        folders = SpecFolders(self.folder)
+        folders = SpecFolders.of(self.folder, ())
         data_names = [name for part in DATA_PARTS for name, _ in data.files(part)] if data else []
         data_files = [path for name in data_names for path in folders.existing(name)]
         return [*spec_file, *(self.folder / name for name in names if name), *data_files]
@@ -211,7 +214,7 @@ def check_source(
     report = source_report.child(flat.document, flat.source_map, flat.invalid_paths)
     source, flat, vocabularies = _inline_vocabularies(source, flat, report, buffers, open_named)
     after("flat", flat)
-    network = build_network(flat.document, report, flat.origins)
+    network = build_network(flat.document, report, flat.origins, flat.copies)
     after("network", network)
     if network is None:
         _report_unchecked_layers(report)
@@ -219,7 +222,9 @@ def check_source(
     network = flat.with_blocks(replace(network, document=source.value))
     typed = infer_shapes(network, report)
     after("typed", typed)
+    warn_partly_used_copies(typed, flat.origins, report)
     check_outputs(typed, report)
+    check_random_inputs(typed, report)
     check_vocabularies(typed, report)
     check_shared_weights(typed, report)
     lowered = check_sizes(typed, report)

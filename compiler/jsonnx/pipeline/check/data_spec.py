@@ -7,6 +7,7 @@ from typing import Any
 
 from ...analysis.output_layer import VALUE_PRESERVING_LAYERS, unwrapped
 from ...analysis.shape_inference import TypedNetwork
+from ...core.date_formats import FormatName
 from ...data.samples.data_spec import DataSpec, IndexRange, make_data_spec
 from ...layers.attention.position_embeddings import PositionEmbedding
 from ...layers.core import Embedding, ReversibleEmbedding
@@ -71,9 +72,14 @@ def _takes_missing_values(layer: Any) -> bool:
     return isinstance(layer, (Imputation, NanToNum)) or layer.type_name == "ops.isnan"
 
 
-def date_inputs(typed: TypedNetwork) -> frozenset[str]:
-    """The inputs of texts that DateFeatures reads as dates."""
-    return frozenset(source for layer, _, source in _input_readers(typed) if isinstance(layer, DateFeatures))
+def date_inputs(typed: TypedNetwork) -> dict[str, tuple[FormatName, ...]]:
+    """For each input of texts that DateFeatures reads: the formats of dates that all such layers read."""
+    formats: dict[str, tuple[FormatName, ...]] = {}
+    for layer, _, source in _input_readers(typed):
+        if isinstance(layer, DateFeatures):
+            known = formats.get(source, layer.formats)
+            formats[source] = tuple(name for name in known if name in layer.formats)
+    return formats
 
 
 def _input_readers(typed: TypedNetwork) -> Iterator[tuple[Any, int, str]]:

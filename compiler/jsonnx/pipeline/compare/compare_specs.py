@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ...analysis.activation_memory import activation_peak
-from ...core.diagnostics import CompileError, JsonPath, UsageError, is_in_library
+from ...core.diagnostics import CompileError, JsonPath, is_in_library
 from ...core.files.run_layout import RunPaths
 from ...diff import ComparedNetwork, Comparison, LayerCost, compare_networks
 from ...interop.model_info import inspect_model
@@ -17,7 +17,7 @@ from ..check.budget import with_budget_sizes
 from ..check.check import CheckedSpec, check_spec
 from ..compile.graphs import inference_graph
 from ..git.git_files import GIT_PREFIX
-from ..run_folder.run_info import RUN_FOLDER_HELP
+from ..run_folder.run_info import no_run_folder
 from .spec_at_revision import load_spec_at
 
 
@@ -40,7 +40,7 @@ def load_checked_spec(path_or_stdin: str | os.PathLike[str]) -> CheckedSpec:
     if os.path.isdir(path):
         model, spec = RunPaths(path).model, RunPaths(path).spec
         if not model.exists() and not spec.exists():
-            raise UsageError("unreadable-file", f"{str(path)!r} is not a RUN folder", RUN_FOLDER_HELP)
+            raise no_run_folder(path)
         return _spec_of_model(model) if model.exists() else check_spec(spec)
     if path.suffix.lower() == ".onnx":
         return _spec_of_model(path)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from ...core.types import TensorType
 from ...frontend.network import Network
 from ...ir import Graph
 from ...lowering.cost import LayerCost, cost_table
+from ...lowering.dropped_layers import dropped_layers
 from ..check.check import CheckedSpec
 
 if TYPE_CHECKING:
@@ -23,6 +24,12 @@ if TYPE_CHECKING:
 
     from ...runtime.session.session import Session
     from ...runtime.session.weight_files import WeightsReport
+
+
+def layer_table(caption: str, rows: Sequence[LayerCost]) -> str:
+    """The table of layers that a notebook shows."""
+    cells = [[row.name, row.type, ", ".join(map(str, row.outputs)), f"{row.parameters:,}"] for row in rows]
+    return html_table(caption, ("layer", "type", "output", "parameters"), cells)
 
 
 class Model:
@@ -107,7 +114,7 @@ class Model:
         """The table of layers as text."""
         from ...render.networks.tables import summary_text
 
-        return summary_text(self._checked.network, self.rows())
+        return summary_text(self._checked.network, self.rows(), dropped=dropped_layers(self._checked.require()))
 
     def plot(self) -> Any:
         """Draws inputs and layers as a diagram. Returns matplotlib's axes.
@@ -123,9 +130,7 @@ class Model:
         from .plot_network import diagram_html
 
         rows = self.rows()
-        cells = [[row.name, row.type, ", ".join(map(str, row.outputs)), f"{row.parameters:,}"] for row in rows]
-        table = html_table(repr(self), ("layer", "type", "output", "parameters"), cells)
-        return table + diagram_html(rows, self.inputs)
+        return layer_table(repr(self), rows) + diagram_html(rows, self.inputs)
 
     def __repr__(self) -> str:
         inputs, outputs = _types_text(self.inputs), _types_text(self.outputs)

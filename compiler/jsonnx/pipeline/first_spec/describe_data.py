@@ -53,6 +53,7 @@ def describe_data(
     section = training.data if training else None
     description = DataDescription(
         sample_counts={part: len(samples) for part, samples in check.samples.items()},
+        window_counts={part: samples.counts for part, samples in check.samples.items() if samples.counts is not None},
         class_counts=check.class_counts,
         labels=check.labels or checked.network.labels,
         diagnostics=[*checked.diagnostics, *check.diagnostics],

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ...core.diagnostics import CompileError, UsageError, quoted_or_list, suggestion
+from ...core.diagnostics import CompileError, UsageError, quoted_list, quoted_or_list, suggestion
 from ...core.files.data_formats import COMPRESSIONS, data_format
 from ...data.describe.raw_columns import RawColumns, read_raw_columns
 from ...data.files.data_locations import DataItem, items_of_user
-from ...data.media.image_sizes import image_shape
+from ...data.media.image_sizes import image_sizes
 from ...data.tables.folder_table import IMAGES, LABEL, TEXTS
 from ...data.tables.table_file import DEFAULT_OPTIONS, TableOptions
 from ...frontend.json.json_reader import from_value
@@ -27,7 +27,8 @@ from .initial_network import (
     needs_no_validation,
 )
 from .recognise_columns import RecognisedColumn, limit_codes, recognise
-from .recognise_target import RecognisedTarget, Task, recognise_target
+from .recognise_labels import several_labels
+from .recognise_target import RecognisedTarget, Task, recognise_target, with_labels_joined
 
 MIN_ROWS = 10
 PATIENT_ROW_COUNT = 2_000
@@ -61,8 +62,8 @@ def default_spec_name(data: str) -> str:
     return f"{stem}.spec.json" if suffix.lower() == ".json" else f"{stem}.json"
 
 
-def init_spec(data: str, target: str | None, task: Task | None, spec_folder: Path) -> InitialSpec:
-    """A spec in `spec_folder` that predicts a column of a file, or the classes of a folder.
+def init_spec(data: str, targets: Sequence[str], task: Task | None, spec_folder: Path) -> InitialSpec:
+    """A spec in `spec_folder` that predicts columns of a file, or the classes of a folder.
 
     Raises CompileError for malformed data, UsageError for data or a target that nothing can be learned from.
     """
@@ -70,24 +71,27 @@ def init_spec(data: str, target: str | None, task: Task | None, spec_folder: Pat
     raw, options = _read(items)
     if raw.row_count < MIN_ROWS:
         raise _refused(f"the data have {raw.row_count} rows", f"a network learns from at least {MIN_ROWS} samples")
-    target = _target_column(raw, target)
+    names = _target_columns(raw, targets)
     tail = VALIDATION_SPLIT if raw.row_count < LARGE_ROW_COUNT else VALIDATION_SPLIT_OF_LARGE_DATA
     is_text_table = all(_has_separators(item.name) for item in items)
-    recognised_target = recognise_target(target, raw.columns[target], task, tail, is_text_table)
-    columns = _recognise_columns(raw, items, target, is_text_table)
+    recognised_targets = with_labels_joined(
+        [recognise_target(name, raw.columns[name], task, tail, is_text_table) for name in names]
+    )
+    columns = _recognise_columns(raw, items, names, is_text_table)
     if all(column.kind == "unused" for column in columns):
         reasons = "; ".join(f"{column.name!r}: {column.reason}" for column in columns)
-        raise _refused(f"no column can predict {target!r}", reasons or "there is no other column")
-    network = initial_network(columns, recognised_target, raw.row_count)
+        raise _refused(f"no column can predict {quoted_list(names)}", reasons or "there is no other column")
+    network = initial_network(columns, recognised_targets, raw.row_count)
     path, root = _data_path(data, spec_folder)
     data_section: dict[str, Any] = {"train": path}
     if options.separator is not None:
         data_section |= {"separator": options.separator}
     if options.decimal != ".":
         data_section |= {"decimal": options.decimal}
-    spec = _spec(data, network, recognised_target, raw, columns, data_section, tail)
+    spec = _spec(data, network, recognised_targets, raw, columns, data_section, tail)
     check_spec(spec).require()
-    return InitialSpec(spec, _summary(recognised_target, columns, raw), _notes(recognised_target, columns, raw), root)
+    summary, notes = _summary(recognised_targets, columns, raw), _notes(recognised_targets, columns, raw)
+    return InitialSpec(spec, summary, notes, root)
 
 
 # -- reading -----------------------------------------------------------------------------------------------------------
@@ -122,33 +126,39 @@ def _number_count(raw: RawColumns) -> int:
     return sum(column.dtype.kind in "fiub" for column in raw.columns.values())
 
 
-def _target_column(raw: RawColumns, target: str | None) -> str:
-    if target is None and raw.media is not None and LABEL in raw.columns:
-        return LABEL
-    if target is None and raw.media is not None:
+def _target_columns(raw: RawColumns, targets: Sequence[str]) -> list[str]:
+    if not targets and raw.media is not None and LABEL in raw.columns:
+        return [LABEL]
+    if not targets and raw.media is not None:
         raise _refused("the folder has no subfolders, whose names would be the classes", "one folder for each class")
     columns = quoted_or_list(raw.columns)
-    if target is None:
+    if not targets:
         raise UsageError("bad-option", "the target is missing", f"add --target COLUMN; the columns are {columns}")
-    if target not in raw.columns:
-        reason = f", since it {raw.unreadable[target]}" if target in raw.unreadable else ""
-        help = suggestion(target, raw.columns) or f"the columns are {columns}"
-        raise UsageError("bad-target", f"there is no column {target!r} to predict{reason}", help)
-    return target
+    for target in targets:
+        if target in raw.unreadable and target in raw.list_columns:
+            raise several_labels(target, [])
+        if target in raw.unreadable:
+            raise UsageError("bad-target", f"the target {target!r} {raw.unreadable[target]}", "name another column")
+        if target not in raw.columns:
+            help = suggestion(target, raw.columns) or f"the columns are {columns}"
+            raise UsageError("bad-target", f"there is no column {target!r} to predict", help)
+    return list(dict.fromkeys(targets))
 
 
 def _recognise_columns(
-    raw: RawColumns, items: Sequence[DataItem], target: str, texts_may_be_missing: bool
+    raw: RawColumns, items: Sequence[DataItem], targets: Sequence[str], texts_may_be_missing: bool
 ) -> list[RecognisedColumn]:
     if raw.media is IMAGES:
         paths = [(item.folder, path) for item in items for path in raw.columns[IMAGES.column].tolist()[:100]]
-        return [RecognisedColumn(IMAGES.column, "image", shape=image_shape(paths[:100]), high=255.0)]
+        sizes = image_sizes(paths[:100])
+        is_padded = not sizes.has_same_proportions
+        return [RecognisedColumn(IMAGES.column, "image", shape=sizes.shape, high=255.0, is_padded=is_padded)]
     if raw.media is not None and raw.media is not TEXTS:
         raise _refused("recordings are not recognised", "see `samples/` and docs/data.md for specs of sequences")
     columns = [
         recognise(name, column, texts_may_be_missing)
         for name, column in raw.columns.items()
-        if name != target and (raw.media is None or name == TEXTS.column)
+        if name not in targets and (raw.media is None or name == TEXTS.column)
     ]
     unreadable = [RecognisedColumn(name, "unused", reason=f"it {reason}") for name, reason in raw.unreadable.items()]
     return limit_codes(columns) + unreadable
@@ -169,36 +179,68 @@ def _data_path(data: str, spec_folder: Path) -> tuple[str, str | None]:
 def _spec(
     data: str,
     network: InitialNetwork,
-    target: RecognisedTarget,
+    targets: Sequence[RecognisedTarget],
     raw: RawColumns,
     columns: Sequence[RecognisedColumn],
     data_section: dict[str, Any],
     tail: float,
 ) -> dict[str, Any]:
+    outputs = dict(zip(network.outputs, targets, strict=True))
+    labels = _by_output(outputs, lambda target: list(target.labels))
+    file = Path(data.rstrip("/")).name
+    unused = [f"{column.name} ({column.reason})" for column in columns if column.kind == "unused"]
+    predicted = "; ".join(f"{', '.join(target.columns)} ({target.task})" for target in targets)
+    description = f"Predicts {predicted} of {file}." + (f" Not used: {'; '.join(unused)}." if unused else "")
+    _complete_data_section(data_section, network, outputs, raw, columns, tail)
+    return {
+        "name": file.partition(".")[0] or "data",
+        "description": description,
+        "inputs": network.inputs,
+        "layers": network.layers,
+        **({"outputs": network.outputs} if len(targets) > 1 else {}),
+        **({"labels": labels} if labels else {}),
+        "training": {"data": data_section, **_training_section(outputs, columns, raw.row_count)},
+    }
+
+
+def _complete_data_section(
+    section: dict[str, Any],
+    network: InitialNetwork,
+    outputs: Mapping[str, RecognisedTarget],
+    raw: RawColumns,
+    columns: Sequence[RecognisedColumn],
+    tail: float,
+) -> None:
+    """Adds the columns of inputs and outputs, the size of images, and the rows for validation."""
     if raw.media is None:
         if network.columns:
-            data_section["x"] = dict(network.columns)
-        if network.output != target.column:
-            data_section["y"] = target.column
-    is_image = any(column.kind == "image" for column in columns)
+            section["x"] = dict(network.columns)
+        section |= _target_names(outputs)
     if raw.media is IMAGES:
-        data_section["images"] = {"resize": "bilinear"}
-    row_count = raw.row_count
-    uses_all_rows = needs_no_validation(columns, row_count)
-    if uses_all_rows:
-        pass
-    elif target.is_ordered:  # the last rows are unlike the others: draw some from all
-        data_section["split"] = {"validation": tail}
+        is_padded = any(column.is_padded for column in columns)
+        section["images"] = {"resize": "bilinear", **({"pad_to_aspect_ratio": True} if is_padded else {})}
+    if needs_no_validation(columns, raw.row_count):
+        return
+    if any(target.is_ordered for target in outputs.values()):  # draw some from all rows: the last ones are unlike them
+        section["split"] = {"validation": tail}
     else:
-        data_section["validation_split"] = tail
+        section["validation_split"] = tail
+
+
+def _training_section(
+    outputs: Mapping[str, RecognisedTarget], columns: Sequence[RecognisedColumn], row_count: int
+) -> dict[str, Any]:
+    """The keys of `training` but its data."""
+    is_image = any(column.kind == "image" for column in columns)
+    uses_all_rows = needs_no_validation(columns, row_count)
+    numbers = [name for name, target in outputs.items() if target.task == "regression"]
     batch_size = 32 if row_count < LARGE_ROW_COUNT else 128 if row_count < 10 * LARGE_ROW_COUNT else 256
     rate = 0.003 if row_count < SMALL_ROW_COUNT and not is_image else 0.001
-    training = {
-        "data": data_section,
-        "loss": _loss(target),
+    training: dict[str, Any] = {
+        "loss": _by_output(outputs, _loss),
         "optimizer": {"type": "adam", "learning_rate": rate},
-        **({"target": {"normalize": True}} if target.task == "regression" else {}),
-        "metrics": _metrics(target),
+        **({"target": {"normalize": numbers if len(numbers) < len(outputs) else True}} if numbers else {}),
+        "metrics": _by_output(outputs, _metrics),
         "epochs": SMALL_ROW_EPOCHS if uses_all_rows else 200,
         "batch_size": batch_size,
         "seed": 1,
@@ -206,55 +248,70 @@ def _spec(
     if not uses_all_rows:
         patience = 20 if row_count < PATIENT_ROW_COUNT else 8
         training |= {"early_stopping": {"monitor": "val_loss", "patience": patience}, "restore_best_weights": True}
-    name = Path(data.rstrip("/")).name.partition(".")[0]
-    unused = [f"{column.name} ({column.reason})" for column in columns if column.kind == "unused"]
-    description = f"Predicts {target.column} of {Path(data.rstrip('/')).name}: {target.task}."
-    description += f" Not used: {'; '.join(unused)}." if unused else ""
-    return {
-        "name": name or "data",
-        "description": description,
-        "inputs": network.inputs,
-        "layers": network.layers,
-        **({"labels": list(target.labels)} if target.labels else {}),
-        "training": training,
+    return training
+
+
+def _target_names(outputs: Mapping[str, RecognisedTarget]) -> dict[str, Any]:
+    """The key `y` of the data, which names the columns of outputs that have other names."""
+    columns = {
+        output: target.columns[0] if len(target.columns) == 1 else list(target.columns)
+        for output, target in outputs.items()
+        if target.columns != (output,)
     }
+    return {"y": next(iter(columns.values())) if len(outputs) == 1 else columns} if columns else {}
+
+
+def _by_output(outputs: Mapping[str, RecognisedTarget], setting: Callable[[RecognisedTarget], Any]) -> Any:
+    """A setting of the only output, or an object with those of all outputs that have one."""
+    settings = {name: value for name, target in outputs.items() if (value := setting(target))}
+    return settings if len(outputs) > 1 else next(iter(settings.values()), None)
 
 
 def _loss(target: RecognisedTarget) -> str:
     if target.task == "regression":
         return "mean_squared_error"
-    return "binary_crossentropy" if target.class_count == 2 else "sparse_categorical_crossentropy"
+    return "binary_crossentropy" if target.is_binary else "sparse_categorical_crossentropy"
 
 
-def _metrics(target: RecognisedTarget) -> list[str]:
+def _metrics(target: RecognisedTarget) -> list[Any]:
     if target.task == "regression":
         return ["mae", "r2_score"]
-    return ["accuracy", "auc"] if target.class_count == 2 else ["accuracy"]
+    if target.has_several_labels:
+        return [{"type": "auc", "multi_label": True}]
+    return ["accuracy", "auc"] if target.is_binary else ["accuracy"]
 
 
-def _summary(target: RecognisedTarget, columns: Sequence[RecognisedColumn], raw: RawColumns) -> str:
-    kind = f"{target.class_count:,} classes" if target.task == "classification" else "numbers"
+def _summary(targets: Sequence[RecognisedTarget], columns: Sequence[RecognisedColumn], raw: RawColumns) -> str:
+    kinds = ", ".join(f"{target.task} of {quoted_list(target.columns)} ({_kind(target)})" for target in targets)
     used = sum(column.kind != "unused" for column in columns)
-    return (
-        f"{target.task} of {target.column!r} ({kind}) from {used:,} {'column' if used == 1 else 'columns'}, "
-        f"{raw.row_count:,} rows"
-    )
+    return f"{kinds} from {used:,} {'column' if used == 1 else 'columns'}, {raw.row_count:,} rows"
 
 
-def _notes(target: RecognisedTarget, columns: Sequence[RecognisedColumn], raw: RawColumns) -> tuple[str, ...]:
+def _kind(target: RecognisedTarget) -> str:
+    if target.task == "regression":
+        return "numbers"
+    return f"{target.class_count:,} {'labels' if target.has_several_labels else 'classes'}"
+
+
+def _notes(
+    targets: Sequence[RecognisedTarget], columns: Sequence[RecognisedColumn], raw: RawColumns
+) -> tuple[str, ...]:
     notes = [f"not used: {column.name!r}: {column.reason}" for column in columns if column.kind == "unused"]
+    notes += [f"{column.name!r}: {column.note}" for column in columns if column.note]
+    ordered = [name for target in targets if target.is_ordered for name in target.columns]
     if needs_no_validation(columns, raw.row_count):
         notes.append(
             f"all {raw.row_count:,} rows are for training, with a penalty on large weights in place of validation; "
             "`split` with `folds`, and `jsonnx train --fold all`, estimates the quality"
         )
-    elif target.is_ordered:
+    elif ordered:
         notes.append(
-            f"the last rows have other values of {target.column!r} than the first ones, so rows for validation are "
-            "drawn from all"
+            f"the last rows have other values of {quoted_list(ordered)} than the first ones, so rows for validation "
+            "are drawn from all"
         )
-    if target.largest_share > 0.9:
-        notes.append(f"{target.largest_share:.0%} of the rows have one class: accuracy says little, see `auc`")
+    if any(target.largest_share > 0.9 for target in targets):
+        share = max(target.largest_share for target in targets)
+        notes.append(f"{share:.0%} of the rows have one class: accuracy says little, see `auc`")
     return tuple(notes)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ...core.date_formats import ISO_FORMAT
 from ...core.reserved_names import LEARNING_RATE, LOSS, OPTIMIZER_SCOPE, ROW_INDICES
 from .recognise_columns import RecognisedColumn
 from .recognise_target import RecognisedTarget
@@ -18,6 +19,8 @@ MAX_ONE_HOT_CATEGORIES = 30
 MAX_EMBEDDING_SIZE = 32
 MAX_TEXT_WORDS = 256
 MAX_VOCABULARY = 20_000
+REPLACEMENT = "unknown"
+"""The text in place of a missing one."""
 SMALL_ROW_COUNT, LARGE_ROW_COUNT = 500, 10_000
 """Numbers of rows that separate small, medium and large networks."""
 UNPENALIZED_KINDS = {"image", "text", "sequence"}
@@ -45,22 +48,26 @@ class InitialNetwork:
     layers: list[Layer] = field(default_factory=list)
     columns: dict[str, str | list[str]] = field(default_factory=dict)
     """The columns of the inputs that have other names than theirs."""
-    output: str = ""
+    outputs: list[str] = field(default_factory=list)
+    """The names of the outputs, in the order of the targets."""
 
     def new_name(self, column: str) -> str:
         """A name for the input or output of a column, which no other has."""
         name = re.sub(r"[^A-Za-z0-9_-]+", "_", column).strip("_-") or "column"
         if name.lower() in (LEARNING_RATE, LOSS, OPTIMIZER_SCOPE, ROW_INDICES):
             name = f"{name}_column"
-        used = {*self.inputs, self.output, *(layer.get("name", "") for layer in self.layers)}
+        used = {*self.inputs, *self.outputs, *(layer.get("name", "") for layer in self.layers)}
         numbered = [name, *(f"{name}_{number}" for number in range(2, len(used) + 3))]
         return next(candidate for candidate in numbered if candidate not in used)
 
 
-def initial_network(columns: Sequence[RecognisedColumn], target: RecognisedTarget, row_count: int) -> InitialNetwork:
+def initial_network(
+    columns: Sequence[RecognisedColumn], targets: Sequence[RecognisedTarget], row_count: int
+) -> InitialNetwork:
     """The network for some columns. At least one must be used."""
     network = InitialNetwork()
-    network.output = network.new_name(target.column)
+    for target in targets:
+        network.outputs.append(network.new_name(target.name))
     features = _number_features(network, columns)
     for column in columns:
         if column.kind in _FEATURES:
@@ -70,10 +77,11 @@ def initial_network(columns: Sequence[RecognisedColumn], target: RecognisedTarge
         features = [network.layers[-1]["name"]]
     penalty: dict[str, Any] = {}
     if needs_no_validation(columns, row_count):
-        factor = (CLASS_PENALTY if target.task == "classification" else NUMBER_PENALTY) / row_count
+        has_classes = any(target.task == "classification" for target in targets)
+        factor = (CLASS_PENALTY if has_classes else NUMBER_PENALTY) / row_count
         penalty = {"kernel_regularizer": {"type": "L2", "l2": float(f"{factor:.2g}")}}
     _add_hidden_layers(network, features[0], columns, row_count, penalty)
-    _add_output(network, target, penalty)
+    _add_outputs(network, targets, penalty)
     return network
 
 
@@ -90,6 +98,16 @@ def _add_input(network: InitialNetwork, column: RecognisedColumn, description: s
     if name != column.name:
         network.columns[name] = column.name
     return name
+
+
+def _add_text_input(network: InitialNetwork, column: RecognisedColumn, description: str) -> tuple[str, str]:
+    """The name of an input of texts, and of the layer that replaces missing ones, or else of the input."""
+    if not column.has_missing:
+        name = _add_input(network, column, description, "string")
+        return name, name
+    name = _add_input(network, column, f"{description} {REPLACEMENT!r} replaces missing texts.", "string")
+    settings = {"strategy": "constant", "fill_value": REPLACEMENT}
+    return name, _add_layer(network, f"{name}_filled", "Imputation", name, **settings)
 
 
 def _add_layer(network: InitialNetwork, name: str, type: str, source: str | list[str], **arguments: Any) -> str:
@@ -124,8 +142,13 @@ def _number_features(network: InitialNetwork, columns: Sequence[RecognisedColumn
 def _date_feature(network: InitialNetwork, column: RecognisedColumn, row_count: int) -> str:
     names = ["year", "month", "day", "weekday", *(["hour", "minute"] if column.has_time else [])]
     description = f"Dates, as {', '.join(names)}; those that repeat are points on a circle."
+    if column.has_missing:
+        description += " The mean replaces missing dates; further columns tell where."
     name = _add_input(network, column, description, "string")
-    numbers = _add_layer(network, f"{name}_numbers", "DateFeatures", name, features=names, cyclic=True)
+    settings = {} if column.formats == (ISO_FORMAT,) else {"formats": list(column.formats)}
+    numbers = _add_layer(network, f"{name}_numbers", "DateFeatures", name, features=names, cyclic=True, **settings)
+    if column.has_missing:
+        numbers = _add_layer(network, f"{name}_filled", "Imputation", numbers, strategy="mean", indicator=True)
     return _add_layer(network, f"{name}_scaled", "Normalization", numbers)
 
 
@@ -139,13 +162,13 @@ def _code_feature(network: InitialNetwork, column: RecognisedColumn, row_count: 
 def _category_feature(network: InitialNetwork, column: RecognisedColumn, row_count: int) -> str:
     tokens = column.distinct + 1  # one for categories that the training data lack
     if column.distinct <= MAX_ONE_HOT_CATEGORIES:
-        name = _add_input(network, column, f"{column.distinct} categories, one-hot encoded.", "string")
+        name, source = _add_text_input(network, column, f"{column.distinct} categories, one-hot encoded.")
         settings = {"max_tokens": tokens, "output_mode": "one_hot", "pad_to_max_tokens": True}
-        return _add_layer(network, f"{name}_one_hot", "StringLookup", name, **settings)
+        return _add_layer(network, f"{name}_one_hot", "StringLookup", source, **settings)
     size = min(MAX_EMBEDDING_SIZE, round(1.6 * column.distinct**0.56))
     description = f"{column.distinct:,} categories, each with a learned vector of {size} numbers."
-    name = _add_input(network, column, description, "string")
-    index = _add_layer(network, f"{name}_index", "StringLookup", name, max_tokens=tokens)
+    name, source = _add_text_input(network, column, description)
+    index = _add_layer(network, f"{name}_index", "StringLookup", source, max_tokens=tokens)
     return _add_layer(network, f"{name}_vector", "Embedding", index, input_dim=tokens, output_dim=size)
 
 
@@ -153,9 +176,9 @@ def _text_feature(network: InitialNetwork, column: RecognisedColumn, row_count: 
     length, tokens = min(MAX_TEXT_WORDS, column.word_count), min(MAX_VOCABULARY, column.vocabulary_size + 2)
     tokens = max(tokens, 16)
     description = f"Text, of which the first {length} words are read; the vectors of words are averaged."
-    name = _add_input(network, column, description, "string")
+    name, source = _add_text_input(network, column, description)
     settings = {"max_tokens": tokens, "output_sequence_length": length}
-    words = _add_layer(network, f"{name}_words", "TextVectorization", name, **settings)
+    words = _add_layer(network, f"{name}_words", "TextVectorization", source, **settings)
     vectors = _add_layer(
         network, f"{name}_vectors", "Embedding", words, input_dim=tokens, output_dim=32, mask_zero=True
     )
@@ -240,11 +263,24 @@ def _add_hidden_layers(
     _add_layer(network, "wide_and_deep", "Concatenate", [features, source], description=description)
 
 
-def _add_output(network: InitialNetwork, target: RecognisedTarget, penalty: Layer) -> None:
+def _add_outputs(network: InitialNetwork, targets: Sequence[RecognisedTarget], penalty: Layer) -> None:
+    source: dict[str, str] = {}
+    if len(targets) > 1:
+        last = network.layers[-1]
+        source = {"from": last.setdefault("name", network.new_name("representation"))}
+    for name, target in zip(network.outputs, targets, strict=True):
+        settings = _output_settings(target)
+        network.layers.append({"type": "Dense", "name": name, **source, **settings, **penalty})
+
+
+def _output_settings(target: RecognisedTarget) -> dict[str, Any]:
+    settings: dict[str, Any]
     if target.task == "regression":
         units, settings = 1, {"description": "The number, in the unit of the data: `training.target` scales it."}
-    elif target.class_count == 2:
+    elif target.has_several_labels:
+        units, settings = target.class_count, {"activation": "sigmoid", "description": "The probability of each label."}
+    elif target.is_binary:
         units, settings = 1, {"activation": "sigmoid", "description": "The probability of the second class."}
     else:
         units, settings = target.class_count, {"activation": "softmax", "description": "The probability of each class."}
-    network.layers.append({"type": "Dense", "name": network.output, "units": units, **settings, **penalty})
+    return {"units": units, **settings}

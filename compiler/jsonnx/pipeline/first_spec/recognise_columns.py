@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
-from ...core.iso_dates import DATE_PATTERN, TIME_PATTERN
-from ...data.samples.data_spec import DATE
+from ...core.date_formats import FormatName
+from ...data.describe.raw_columns import MISSING_NUMBERS
+from .recognise_dates import is_date_column, recognise_dates
 
 Kind = Literal["number", "code", "category", "text", "date", "vector", "sequence", "image", "unused"]
 
@@ -28,7 +29,6 @@ MIN_WORDS = 3
 MIN_IMAGE_SIZE = 8
 """The least height and width of images among arrays of three and four dimensions."""
 IMAGE_CHANNELS = (1, 3, 4)
-ISO_DATE = re.compile(DATE_PATTERN + TIME_PATTERN)
 ID_NAME = re.compile(r"(.*[_\s.-])?(id|uuid|guid|index|key|row|rownames?|unnamed: \d+)", re.IGNORECASE)
 
 
@@ -49,14 +49,20 @@ class RecognisedColumn:
     vocabulary_size: int = 0
     """Words that occur more than once."""
     has_missing: bool = False
-    """Whether rows lack a number."""
+    """Whether rows lack a value that a layer must replace."""
     has_time: bool = False
     """Whether dates have a time of day."""
+    formats: tuple[FormatName, ...] = ()
+    """How dates are written."""
     low: float = 0.0
     high: float = 0.0
     """The range of the values of images."""
+    is_padded: bool = False
+    """Whether images of other proportions get borders, so that they keep their proportions."""
     reason: str = ""
     """Why a column is unused."""
+    note: str = ""
+    """What a user should check."""
 
 
 def recognise(name: str, column: np.ndarray, texts_may_be_missing: bool) -> RecognisedColumn:
@@ -72,28 +78,32 @@ def recognise(name: str, column: np.ndarray, texts_may_be_missing: bool) -> Reco
     counts = Counter(texts)
     if len(counts) + has_missing < 2:
         return _unused(name, "all rows have the same value" if counts else "it is empty")
-    if has_missing and not texts_may_be_missing:
-        return _unused(name, f"{len(column) - len(texts):,} rows have no value")
-    if all(map(DATE.match, counts)):
-        return _recognise_dates(name, counts, has_missing)
+    dates = [text for text in counts if text.strip().lower() not in MISSING_NUMBERS]
+    if is_date_column(dates):
+        return _recognise_dates(name, dates, has_missing or len(dates) < len(counts))
+    needs_replacement = has_missing and not texts_may_be_missing
     words = np.array([len(text.split()) for text in texts])
     is_repeated = len(texts) >= MIN_ROWS_PER_CATEGORY * len(counts)
     if words.mean() > MIN_WORDS and not (is_repeated and len(counts) <= MAX_CATEGORIES):
         totals = Counter(word for text in texts for word in text.lower().split())
         frequent = sum(count > 1 for count in totals.values())
         longest = max(1, int(np.percentile(words, 95)))
-        return RecognisedColumn(name, "text", word_count=longest, vocabulary_size=frequent)
+        return RecognisedColumn(
+            name, "text", word_count=longest, vocabulary_size=frequent, has_missing=needs_replacement
+        )
     if not is_repeated or len(counts) > MAX_CATEGORIES:
         return _unused(name, f"it tells rows apart: {len(counts):,} different values in {len(texts):,} rows")
-    return RecognisedColumn(name, "category", distinct=len(counts) + has_missing)
+    return RecognisedColumn(name, "category", distinct=len(counts) + has_missing, has_missing=needs_replacement)
 
 
-def _recognise_dates(name: str, texts: Collection[str], has_missing: bool) -> RecognisedColumn:
-    if has_missing:
-        return _unused(name, "rows have no date")
-    if not all(map(ISO_DATE.fullmatch, texts)):
-        return _unused(name, "its dates are not those of ISO 8601, such as 2026-11-27")
-    return RecognisedColumn(name, "date", has_time=any(":" in text for text in texts))
+def _recognise_dates(name: str, texts: Sequence[str], has_missing: bool) -> RecognisedColumn:
+    dates = recognise_dates(texts)
+    if dates.error:
+        return _unused(name, dates.error)
+    has_time = any(":" in text for text in texts)
+    return RecognisedColumn(
+        name, "date", has_missing=has_missing, has_time=has_time, formats=dates.formats, note=dates.note
+    )
 
 
 def _recognise_numbers(name: str, column: np.ndarray) -> RecognisedColumn:

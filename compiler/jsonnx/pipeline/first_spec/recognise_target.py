@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
 from ...core.diagnostics import UsageError
+from .recognise_labels import label_lists, several_labels
 
 Task = Literal["classification", "regression"]
 
@@ -23,17 +25,30 @@ change, or the distance of the means in standard deviations."""
 
 @dataclass(frozen=True)
 class RecognisedTarget:
-    """The target of a table."""
+    """The target of an output."""
 
-    column: str
+    columns: tuple[str, ...]
+    """One column, or a column of 0 and 1 for each label."""
     task: Task
     labels: tuple[str, ...] = ()
-    """The names of the classes; empty if the column has their indices."""
+    """The names of the classes, or of the labels; empty if the column has the indices of the classes."""
     class_count: int = 0
     largest_share: float = 0.0
     """The share of the most frequent class."""
     is_ordered: bool = False
     """Whether the last rows are unlike the others, so that they cannot serve as validation data."""
+    has_several_labels: bool = False
+    """Whether each class is a label that a row may have or lack, whatever its others."""
+
+    @property
+    def name(self) -> str:
+        """What an output is called."""
+        return "labels" if self.has_several_labels else self.columns[0]
+
+    @property
+    def is_binary(self) -> bool:
+        """Whether each unit of the output is a probability of its own."""
+        return self.has_several_labels or self.class_count == 2
 
 
 def recognise_target(
@@ -46,12 +61,8 @@ def recognise_target(
     """
     if column.ndim > 1 and column.size == len(column):
         column = column.reshape(-1)
-    if column.ndim > 1:
-        raise _unsuitable(name, "has several values in a row", "name a column with one value in a row")
     is_text = column.dtype.kind not in "fiub"
-    missing = sum(value is None for value in column.tolist()) if is_text else int((column != column).sum())
-    if missing:
-        raise _unsuitable(name, f"has no value in {missing:,} of {len(column):,} rows", "remove these rows")
+    _require_one_value_a_row(name, column, is_text, may_have_separators=task is None)
     values = column
     if is_text:  # names of classes in a table of text are read without the spaces around them
         values = np.array([text.strip() if is_text_table else text for text in column.tolist()], str)
@@ -78,7 +89,36 @@ def recognise_target(
         raise _unsuitable(name, "has real numbers as names of classes", help)
     share = float(counts.max() / len(column))
     is_ordered = _class_difference(indices.reshape(-1), tail) > MAX_TAIL_DIFFERENCE
-    return RecognisedTarget(name, "classification", labels, class_count, share, is_ordered=is_ordered)
+    return RecognisedTarget((name,), "classification", labels, class_count, share, is_ordered=is_ordered)
+
+
+def _require_one_value_a_row(name: str, column: np.ndarray, is_text: bool, may_have_separators: bool) -> None:
+    """Raises UsageError for lists, labels between separators, and missing values."""
+    if column.ndim > 1 and is_text:
+        raise several_labels(name, column.reshape(len(column), -1).tolist())
+    if column.ndim > 1:
+        raise _unsuitable(name, "has several values in a row", "name a column with one value in a row")
+    lists = label_lists(column.tolist()) if is_text and may_have_separators else None
+    if lists is not None:
+        pairs = zip(column.tolist(), lists, strict=True)
+        raise several_labels(name, lists, next((text for text, labels in pairs if len(labels) > 1), ""))
+    missing = sum(value is None for value in column.tolist()) if is_text else int((column != column).sum())
+    if missing:
+        raise _unsuitable(name, f"has no value in {missing:,} of {len(column):,} rows", "remove these rows")
+
+
+def with_labels_joined(targets: Sequence[RecognisedTarget]) -> list[RecognisedTarget]:
+    """The targets, where several columns of 0 and 1 are one target with a label for each column."""
+    labels = [target for target in targets if target.class_count == 2 and not target.labels]
+    if len(labels) < 2:
+        return [*targets]
+    columns = tuple(column for target in labels for column in target.columns)
+    share = max(target.largest_share for target in labels)
+    is_ordered = any(target.is_ordered for target in labels)
+    joined = RecognisedTarget(
+        columns, "classification", columns, len(columns), share, is_ordered, has_several_labels=True
+    )
+    return [joined, *(target for target in targets if target not in labels)]
 
 
 def _are_integers(column: np.ndarray) -> bool:
@@ -96,7 +136,7 @@ def _numeric_target(name: str, column: np.ndarray, tail: float) -> RecognisedTar
     # the mean of n rows drawn at random is within 3 / sqrt(n) deviations nearly always
     limit = MAX_TAIL_DIFFERENCE + 3 / np.sqrt(len(last))
     is_ordered = abs(float(last.mean()) - mean) > limit * deviation
-    return RecognisedTarget(name, "regression", is_ordered=is_ordered)
+    return RecognisedTarget((name,), "regression", is_ordered=is_ordered)
 
 
 def _classes(name: str, distinct: np.ndarray, is_text: bool, is_text_table: bool) -> tuple[tuple[str, ...], int]:

@@ -77,12 +77,12 @@ def parse_condition(text: str) -> Condition:
 def column_value(run: Run, name: str) -> Any:
     """The value of a run in a column; None if it has none.
 
-    A column is one of COLUMNS, a metric of the last epoch, `test_` and a metric on the test data, a parameter of the
-    spec, or the path of a value in the spec, such as `training.optimizer.learning_rate`.
+    A column is one of COLUMNS, a metric of the epoch whose weights the model has, `test_` and a metric on the test
+    data, a parameter of the spec, or the path of a value in the spec, such as `training.optimizer.learning_rate`.
     """
     if name in COLUMNS:
         return COLUMNS[name](run)
-    metrics = numbers_only(run.figures)
+    metrics = numbers_only(run.model_figures)
     if name in metrics:
         return metrics[name]
     tests = numbers_only(run.test)

@@ -8,9 +8,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
-from io import BytesIO
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
@@ -19,12 +18,12 @@ from ...backend import target_statistics_from, thresholds_from, to_model_proto
 from ...core.diagnostics import CompileError, Diagnostic, UsageError
 from ...core.files.files import refuse_overwrite, write_atomically
 from ...core.files.run_layout import RunPaths
-from ...core.files.spec_folders import SpecFolders, expand_user_path
+from ...core.files.spec_folders import existing_folders, expand_user_path
 from ...core.files.spec_source import SpecSource
 from ...core.limits import MAX_DATA_FILE_BYTES
 from ...core.metric_values import MetricValue
 from ...core.types import Size
-from ...data.files.data_locations import item_of_stream, items_of_user
+from ...data.files.data_locations import item_of_bytes, items_of_user
 from ...data.files.dataset_files import from_file, inputs_from
 from ...data.samples.dataset import Dataset
 from ...frontend.json.json_reader import STDIN_NAME, read_text
@@ -41,10 +40,12 @@ from ..compile.output_classes import output_classes
 from ..compile.target_forms import plan_for_target
 from ..run_folder.run_info import RunInfo, path_from, read_run_info, write_evaluation
 from ..train.decision import with_thresholds
+from ..train.left_out_notes import left_out_notes
 from ..train.plan_training import plan_training
 from ..train.run_data import part_of_spec, read_part, read_split, split_off_validation
 from .prediction_files import Predictions, prediction_writer
 from .recorded_data import RecordedData, recorded_data
+from .run_warnings import Warn, no_warning
 
 NO_EVALUATION_DATA = "the spec names neither test nor validation data, and has no `validation_split`"
 
@@ -97,18 +98,20 @@ class TrainedModel:
         verify: bool = True,
         data_roots: Iterable[str | os.PathLike[str]] = (),
         provider_options: ProviderOptions | None = None,
+        seed: int = 0,
     ) -> TrainedModel:
         """Opens a RUN folder or a model file. With `verify`, files must match the digests that they record.
 
-        `data_roots` are folders whose files the spec may name, besides its own. Raises UsageError, CompileError.
+        `data_roots` are folders whose files the spec may name, besides its own; `seed` is that of the model's random
+        inputs. Raises UsageError, CompileError.
         """
-        roots = SpecFolders.of(path, data_roots).roots
+        roots = existing_folders(data_roots)
         run_info = read_run_info(path) if os.path.isdir(path) else None
         model = path if run_info is None else RunPaths(path).model
         if run_info is not None and not model.exists():
             help = "`jsonnx train --resume` continues it; Ctrl-C there writes the model as it is at that moment"
             raise UsageError("unreadable-file", f"the run in {str(path)!r} has no model yet", help)
-        session = Session(model, provider, verify=verify, provider_options=provider_options)
+        session = Session(model, provider, verify=verify, provider_options=provider_options, seed=seed)
         # From the model: the folder's spec may be of a later run.
         checked = require_spec(checked_spec_of(session, str(model)), str(model))
         checked = with_thresholds(checked, thresholds_from(session.metadata))
@@ -132,13 +135,13 @@ class TrainedModel:
             name: reported.metric.axis_labels(labels.get(reported.output, ())) for name, reported in metrics.items()
         }
 
-    def evaluate(self, data: str | None) -> dict[str, MetricValue]:
+    def evaluate(self, data: str | None, warn: Warn = no_warning) -> dict[str, MetricValue]:
         """Loss and metrics on a file, or else on the spec's test data, or else on its validation data.
 
         Without a RUN folder the loss lacks the penalties on weights, which a model does not contain. With one, the
-        metrics are written to its `run.json`.
+        metrics are written to its `run.json`. `warn` is called with notes about samples that are left out.
         """
-        metrics = self._evaluate(data)
+        metrics = self._evaluate(data, warn)
         if self.folder is not None:
             self._record(self.folder, data, metrics)
         return metrics
@@ -151,10 +154,11 @@ class TrainedModel:
         with suppress(UsageError, CompileError):
             write_evaluation(folder, name, metrics)
 
-    def _evaluate(self, data: str | None) -> dict[str, MetricValue]:
+    def _evaluate(self, data: str | None, warn: Warn) -> dict[str, MetricValue]:
         source = self.data.source if data is None else SpecSource(data_roots=self.data_roots)
         training_plan = replace(plan_training(self.checked), source=source)
         samples = self._evaluation_samples(training_plan, data)
+        _tell_left_out(samples, warn)
         if self.folder is not None:
             provider = self.session.provider
             trainer = PlanTrainer(plan_for_target(training_plan, provider.name), provider)
@@ -185,10 +189,12 @@ class TrainedModel:
         print_text: Callable[[str], None],
         options: PredictOptions = PredictOptions(),
         on_progress: Callable[[int, int], None] = lambda done, count: None,
+        warn: Warn = no_warning,
     ) -> None:
         """Writes the predictions for a data file (`-`: standard input) in the format of the suffix of `output`.
 
-        If `output` is None, prints csv. `on_progress` is called with the numbers of samples done and of all samples.
+        If `output` is None, prints csv. `on_progress` is called with the numbers of samples done and of all samples,
+        `warn` with notes about series and windows without a prediction.
         """
         write = prediction_writer(output)
         run_files = self.folder.iterdir() if self.folder else []
@@ -196,6 +202,7 @@ class TrainedModel:
         refuse_overwrite([*data_files, *run_files], [Path(output)] if output else [])
         classes = output_classes(self.checked, options.threshold, thresholds_from(self.session.metadata))
         samples, kept = self._read_inputs(data, options)
+        _tell_left_out(samples, warn)
         outputs = self.checked.require().inference_outputs.values()
         if any(isinstance(size, Size) for type in outputs for size in type.shape[1:]):
             samples = samples.with_common_width()  # so that outputs of all batches have the same number of steps
@@ -218,7 +225,7 @@ class TrainedModel:
         if data != "-":
             items = items_of_user(data, SpecSource(data_roots=self.data_roots))
             return inputs_from(items, section, data_spec, options.input_format, options.keep)
-        items = [item_of_stream(_read_standard_input(options.input_format), STDIN_NAME)]
+        items = [item_of_bytes(_read_standard_input(options.input_format), STDIN_NAME)]
         return inputs_from(items, section, data_spec, options.input_format or "csv", options.keep)
 
     def _evaluation_samples(self, training_plan: TrainingPlan, data: str | None) -> Dataset:
@@ -285,11 +292,18 @@ def _target_statistics(typed: TypedNetwork, metadata: Mapping[str, str]) -> dict
     return statistics
 
 
+def _tell_left_out(samples: Dataset, warn: Warn) -> None:
+    """Calls `warn` with notes about samples that are left out, if some are."""
+    notes = [note.diagnostic for note in left_out_notes([(None, samples)])]
+    if notes:
+        warn(notes)
+
+
 def _batch_slices(count: int) -> Iterator[slice]:
     return (slice(start, min(start + BATCH_SIZE, count)) for start in range(0, count, BATCH_SIZE))
 
 
-def _read_standard_input(format: str | None) -> IO[bytes]:
+def _read_standard_input(format: str | None) -> bytes:
     """The content of standard input. Raises UsageError if it cannot be read, or if it is JSON without a format."""
     try:
         content = sys.stdin.buffer.read(MAX_DATA_FILE_BYTES + 1)
@@ -298,4 +312,4 @@ def _read_standard_input(format: str | None) -> IO[bytes]:
     if format is None and content.lstrip()[:2] in (b'{"', b"[{"):
         help = "add --input-format jsonl for one object a line, else --input-format json"
         raise UsageError("bad-option", "standard input is JSON, not csv", help)
-    return BytesIO(content)
+    return content

@@ -12,6 +12,7 @@ from ...core.diagnostics import CompileError, Diagnostic, UsageError
 from ...core.files.run_layout import RunPaths
 from ...core.html_table import METRIC_TITLES, html_table, metric_rows
 from ...core.metric_values import is_number
+from ...core.quantities import count_text
 from ...frontend.json.json_reader import read_file
 from .metric_files import metrics_in, read_columns
 from .run_info import FINISHED, LAYOUT_VERSION, RUNNING, RunInfo, best_epoch, read_run_info, run_state
@@ -37,8 +38,12 @@ class Run:
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         self.folder = Path(folder)
         self.paths = RunPaths(self.folder)
-        self.info: RunInfo = read_run_info(self.folder)
+        self._info = read_run_info(self.folder)
+
+    @property
+    def info(self) -> RunInfo:
         """The keys of `run.json` and `execution.json`, as docs/runs.md describes them."""
+        return self._info
 
     # -- what was trained ------------------------------------------------------------------------------------------
 
@@ -199,13 +204,31 @@ class Run:
         return {name: values[-1] for name, values in self.history.items() if values}
 
     @property
+    def model_figures(self) -> dict[str, MetricValue | None]:
+        """The losses and metrics of the epoch whose weights the model has: the best one if the run has finished and the
+        spec has `restore_best_weights`, else the last one."""
+        if self.best is None or not self.is_finished or not self._restores_best_weights:
+            return self.figures
+        epoch, count = self.best["epoch"], self.epochs
+        best = {name: values[epoch - 1] for name, values in self.history.items() if len(values) == count}
+        return self.figures | best
+
+    @property
+    def _restores_best_weights(self) -> bool:
+        try:
+            training = self.spec.get("training")
+        except (UsageError, CompileError):
+            return False
+        return isinstance(training, dict) and training.get("restore_best_weights") is True
+
+    @property
     def monitor(self) -> dict[str, Any]:
         """The monitored `figure`, or else the loss, and its `mode`, `min` or `max`."""
         return self._object("monitor")
 
     @cached_property
     def best(self) -> dict[str, Any] | None:
-        """The `value` of the monitored `figure` in its best `epoch`, counted from 1; None if it has no value."""
+        """The `value` of the monitored `figure` in its best `epoch`, count_text from 1; None if it has no value."""
         return best_epoch(self.info, self.history)
 
     @property
@@ -310,10 +333,10 @@ class Run:
         )
         rows = metric_rows(self.history)
         rows += [[f"test {name}", "", f"{value:.6g}", "", ""] for name, value in self.test.items() if is_number(value)]
-        return html_table(f"{self.folder}: {self.state}, {self.epochs} epochs{best}", METRIC_TITLES, rows)
+        return html_table(f"{self.folder}: {self.state}, {count_text(self.epochs, 'epoch')}{best}", METRIC_TITLES, rows)
 
     def __repr__(self) -> str:
-        return f"<Run {str(self.folder)!r}: {self.state}, {self.epochs} epochs>"
+        return f"<Run {str(self.folder)!r}: {self.state}, {count_text(self.epochs, 'epoch')}>"
 
     def _text(self, key: str) -> str:
         value = self.info.get(key)

@@ -12,15 +12,18 @@ from math import inf, isfinite
 from pathlib import Path
 from typing import Any
 
-from ...core.diagnostics import CompileError, Diagnostic, UsageError
+from ...core.diagnostics import CompileError, Diagnostic, UsageError, quoted_or_list
 from ...core.files.files import write_atomically
 from ...core.files.run_layout import SPEC_FILE, RunPaths
+from ...core.files.sweep_data import SWEEP_FILE
 from ...core.metric_values import MetricValue, finite, is_number
 from ...core.training_options import option_keys
 from ...frontend.json.json_reader import read_file
 from .run_lock import is_locked
 
 RUNNING, FINISHED, INTERRUPTED, DIVERGED = STATES = ("running", "finished", "interrupted", "diverged")
+MAX_LISTED_RUNS = 3
+"""RUN folders that a help names."""
 SPEC_NAME_MESSAGE = "names the run's spec by a path, not by the name of its file alone"
 RUN_FOLDER_HELP = "a RUN folder is what `jsonnx train -o RUN` writes"
 
@@ -53,7 +56,7 @@ def read_run_info(folder: Path) -> RunInfo:
     except UsageError as error:
         if error.diagnostic.code == "unsafe-path":
             raise
-        raise UsageError("unreadable-file", f"{str(folder)!r} is not a RUN folder", RUN_FOLDER_HELP) from error
+        raise no_run_folder(folder) from error
     has_execution = os.path.exists(paths.execution)
     spec = run_info.get("spec", None if has_execution else SPEC_FILE)
     _require_path(paths.run_info, spec, "the file of the run's spec")
@@ -64,6 +67,26 @@ def read_run_info(folder: Path) -> RunInfo:
     file = paths.execution if has_execution else paths.run_info
     _require_path(file, run_info.get("data_folder"), "the folder of the run's data")
     return run_info
+
+
+def no_run_folder(folder: Path) -> UsageError:
+    """The error for a path that is not a RUN folder: what it is, and which folders in it are."""
+    message = f"{str(folder)!r} is not a RUN folder"
+    if (folder / SWEEP_FILE).is_file():
+        runs = _run_folders(folder / "trials")
+        choice = f"name {runs}, or train" if runs else "train"
+        help = f"{choice} the best spec with `jsonnx train {folder / 'best.json'}`"
+        return UsageError("unreadable-file", f"{message}, but a SWEEP folder", help)
+    if runs := _run_folders(folder):
+        help = f"name {runs}; `jsonnx runs {folder}` lists all"
+        return UsageError("unreadable-file", f"{message}, but a folder of RUN folders", help)
+    return UsageError("unreadable-file", message, RUN_FOLDER_HELP)
+
+
+def _run_folders(parent: Path) -> str:
+    """The RUN folders directly in a folder, for a message; empty if there are none."""
+    names = sorted(map(str, (path.parent for path in parent.glob(f"*/{RunPaths(Path()).run_info}"))))
+    return quoted_or_list(names, MAX_LISTED_RUNS)
 
 
 def _read_object(path: Path) -> RunInfo:

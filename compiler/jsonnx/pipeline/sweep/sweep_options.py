@@ -10,11 +10,12 @@ from typing import Any, Literal
 
 from ...backend import package_version
 from ...core.diagnostics import CompileError, Diagnostic
+from ...core.files.sweep_data import SPEC_FILE, SWEEP_FILE
 from ...core.system.cpu_count import checked_thread_count, thread_count
 from ...core.training_options import DEFAULT_OPTIONS, TRAINING_OPTIONS, TrainingOptions
 from ...frontend.expansion.overrides import with_overrides
 from ...frontend.json.json_reader import STDIN_NAME, read_text
-from ...hyperparameter_search.sweep_folder import SPEC_FILE, SWEEP_FILE, SweepFolder
+from ...hyperparameter_search.sweep_folder import SweepFolder
 from ...sections.sweep_section import SWEEP_KEY
 from ..check.sweep_plan import SweepPlan
 from ..run.spec_changes import MAX_CHANGES, value_changes

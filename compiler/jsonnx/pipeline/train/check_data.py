@@ -77,7 +77,7 @@ def check_data(checked: CheckedSpec, source: SpecSource, file: str | None, skipp
             )  # else the names of classes are errors of the other parts
         elif samples is not None and part == "train":
             data_spec = replace(data_spec, labels=samples.data_spec.labels)
-            section = section.with_columns(samples.columns) if section is not None else None
+            section = samples.learned_section(section) if section is not None else None
             check.diagnostics += column_notes(checked, samples)
     if file is None and training.data is None:
         check.diagnostics.append(_no_data(source))
@@ -98,10 +98,12 @@ def _check_training_samples(
     data: RunData | None = RunData(train, validation, split_parts=split_parts)
     if section is not None and section.validation is None and not split_parts:
         data = check.attempt(lambda: split_off_validation(train, validation, section, source))
+    learned = check.attempt(lambda: with_learned(checked, train))
     if data is not None:
         test = check.samples.get("test")
         check.samples = replace(data, test=test).parts
-        check.diagnostics += data_warnings(with_learned(checked, train), replace(data, test=test))
+        if learned is not None:
+            check.diagnostics += data_warnings(learned, replace(data, test=test))
 
 
 def _check_inputs(checked: CheckedSpec, source: SpecSource, file: str | None, check: DataCheck) -> DataCheck:

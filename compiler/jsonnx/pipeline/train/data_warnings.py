@@ -19,6 +19,7 @@ from ...training.metrics.objective import Objective
 from ...training.optimizers.optimizers import SGD
 from ...training.weights.initializers import Constant
 from ..check.check import CheckedSpec
+from .left_out_notes import left_out_notes
 from .run_data import RunData
 from .target_classes import CHUNK_ELEMENTS, ClassCounts, class_counts, count_classes, target_classes
 
@@ -54,10 +55,8 @@ def data_warnings(checked: CheckedSpec, data: RunData, *, has_initial_weights: b
     report = checked.new_report()
     if objective is None or training is None:
         return []
-    for part, samples in data.parts.items():
-        if samples.dropped_count and training.data is not None:
-            message = f"samples with missing values, which are left out of `{part}`: {samples.dropped_count:,}"
-            report.add("dropped-samples", _data_path(checked, "missing"), message, severity="note")
+    for note in left_out_notes(data.parts.items()) if training.data is not None else ():
+        report.add(note.code, _data_path(checked, note.key), note.message, severity="note")
     for output, loss in objective.losses.items():
         _check_classes(data.train, data, output, objective, checked, report)
         _check_split_classes(data, output, objective, checked, report)

@@ -1,6 +1,7 @@
-"""A spec with what its training data determine: the names of classes, and the columns that patterns match.
+"""A spec with what its training data determine: the names of classes, the columns that patterns match, and the step of
+time series.
 
-The spec of a run and of a compiled model contains both, so that predictions have names, and read the same columns.
+The spec of a run and of a compiled model contains them, so that predictions have names, and read the data likewise.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from ...analysis.sample_weights import check_class_names
 from ...core.diagnostics import Diagnostic
 from ...data.samples.dataset import Dataset
 from ...frontend.expansion.expressions import escape_expressions
@@ -18,19 +20,33 @@ MAX_LISTED_NAMES = 20
 
 
 def with_learned(checked: CheckedSpec, train: Dataset) -> CheckedSpec:
-    """The checked spec with the labels and the columns of the training data."""
-    network = checked.network
-    labels, columns = dict(train.data_spec.labels), train.columns
-    if labels == network.labels and not columns:
+    """The checked spec with the labels, the columns and the step of the training data. Raises CompileError for weights
+    of classes that the data lack."""
+    learned = _with_learned(checked, train)
+    if checked.objective is not None:
+        report = checked.new_report()
+        check_class_names(learned.require(), checked.objective.losses, report)
+        report.raise_errors()
+    return learned
+
+
+def _with_learned(checked: CheckedSpec, train: Dataset) -> CheckedSpec:
+    network, training = checked.network, checked.network.training
+    labels = dict(train.data_spec.labels)
+    data = training.data if training is not None else None
+    section = train.learned_section(data) if data is not None else None
+    if labels == network.labels and section == data:
         return checked
     document: Any = dict(network.document)
     if labels != network.labels:
         document["labels"] = escape_expressions({name: list(names) for name, names in labels.items()})
-    training = network.training
-    if columns and training is not None and training.data is not None:
-        section = training.data.with_columns(columns)
+    if training is not None and data is not None and section is not None and section != data:
         training = training.replaced(data=section)
-        written = document["training"]["data"] | {"x": escape_expressions(section.to_json()["x"])}
+        written = dict(document["training"]["data"])
+        if train.columns:
+            written["x"] = escape_expressions(section.to_json()["x"])
+        if section.windows is not None and section.windows != data.windows:
+            written["windows"] = written["windows"] | {"step": section.windows.step}
         document["training"] = document["training"] | {"data": written}
     network = replace(network, labels=labels, training=training, document=document)
     typed = checked.require()._replace(network=network)

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from ...core.diagnostics import Diagnostic, suggestion
 from ...core.html_table import METRIC_TITLES, html_table, metric_rows
+from ...core.quantities import count_text
 from ...data.samples.array_digest import array_digest
 from ...data.samples.dataset import DataArgument, Dataset
-from ...render.results.progress import VERBOSITIES, Verbosity, progress_display
+from ...lowering.cost import cost_table
+from ...render.results.progress import VERBOSITIES, AddedMetricsLine, Verbosity, progress_display
 from ...runtime.callbacks.callbacks import checked_callbacks
 from ...runtime.execution.history import History
 from ...runtime.execution.precision import require_precision
@@ -25,9 +27,11 @@ from ...runtime.providers.provider_options import ProviderOptions
 from ...runtime.providers.providers import Provider, resolve_provider
 from ...runtime.training_plan import TrainingPlan
 from ..check.check import CheckedSpec, Spec, check_spec
-from ..compile.compile import compile_checked
+from ..compile.compile import compile_checked, compile_part
+from ..compile.graphs import costed_graph
 from ..compile.initial_weights import Weights, resolve_initial_weights
-from ..compile.model import Model
+from ..compile.model import Model, layer_table
+from ..compile.network_part import network_part
 from ..compile.target_forms import plan_for_target
 from .cross_validation import with_fold
 from .decision import calibrate, choose_thresholds, with_thresholds
@@ -219,7 +223,7 @@ class Trainer:
             samples, validation = fit_samples(self.plan, x, y, sample_weight, validation_data, validation_split)
             if isinstance(samples, Dataset):
                 self._checked = with_learned(self._checked, samples)
-            callbacks = (display, *listeners)
+            callbacks = (display, *listeners, AddedMetricsLine(display)) if listeners else (display,)
             history = self.plan_trainer.fit(samples, validation, settings, callbacks, class_weight, model=self)
         self._decide()
         return history
@@ -320,8 +324,14 @@ class Trainer:
         """
         return batch_gradients(self._checked, self.plan_trainer, dataset_of(self.plan, x, y, sample_weight))
 
-    def model(self) -> Model:
-        """The inference model with the current weights; its metadata have the thresholds."""
+    def model(self, *, inputs: Sequence[str] = (), outputs: Sequence[str] = ()) -> Model:
+        """The inference model with the current weights; its metadata have the thresholds.
+
+        With `inputs` or `outputs`, names of layers, the part of the network between these. Raises UsageError for a part
+        that does not exist.
+        """
+        if inputs or outputs:
+            return compile_part(self._checked, network_part(self._checked, inputs, outputs), self.weights())
         return compile_checked(self._checked, self.weights(), thresholds=self.thresholds)
 
     def __setattr__(self, name: str, value: object) -> None:
@@ -333,14 +343,23 @@ class Trainer:
         super().__setattr__(name, value)
 
     def _repr_html_(self) -> str:
-        """The table that a notebook shows: the state, and the metrics of the last fit."""
+        """The table that a notebook shows: the state, and the metrics of the last fit; before the first, the layers."""
+        if not self.history.history:
+            rows = cost_table(self._checked.require(), costed_graph(self._checked))
+            return layer_table(repr(self), rows)
         return html_table(repr(self), METRIC_TITLES, metric_rows(self.history.history))
+
+    def __reduce__(self) -> Any:
+        raise TypeError(
+            "a Trainer cannot be pickled or copied: it has sessions of onnxruntime. save_checkpoint and "
+            "load_checkpoint keep its state, weights() are arrays, and model() is what a prediction needs"
+        )
 
     def __repr__(self) -> str:
         training = self.plan.training
         return (
             f"<Trainer of {self._checked.network.name!r}: {training.optimizer.type_name} with learning rate"
-            f" {self.learning_rate:.6g}, {self.steps:,} steps done, provider {self.provider}>"
+            f" {self.learning_rate:.6g}, {count_text(self.steps, 'step')} done, provider {self.provider}>"
         )
 
 

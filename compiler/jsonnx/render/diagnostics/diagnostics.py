@@ -11,6 +11,7 @@ from xml.etree import ElementTree
 
 from ...core.diagnostics import Diagnostic, Note, Position
 from ...core.invisible_characters import escape_invisible
+from ...core.quantities import count_text
 from .diagnostics_json import diagnostics_json
 from .source_excerpts import MAX_SOURCE_LINE_WIDTH, Excerpt
 
@@ -77,10 +78,6 @@ def location_text(item: Diagnostic | Note) -> str:
         )
     position = f"{item.line}:{item.column}" if item.column else str(item.line)
     return escape_invisible(f"{item.file}:{position}" if item.file else f"line {position}")
-
-
-def count_text(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def by_file(diagnostics: Sequence[Diagnostic], files: Sequence[str]) -> dict[str | None, list[Diagnostic]]:
@@ -154,7 +151,7 @@ def _note_text(note: Note) -> str:
     return escape_invisible(note.message) + ("" if nowhere else f" ({location_text(note)})")
 
 
-_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"?|[\w.+-]+|.?')
+_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"?|[\w.+-]+(?:[/:][\w.+-]+)*|.?')
 
 
 def _marked_line(excerpt: Excerpt, column: int) -> tuple[str, str]:

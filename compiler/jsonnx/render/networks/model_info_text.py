@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...core.files.digests import CONTENT_DIGEST_KEY, DIGEST_KEYS, records_digests
 from ...core.invisible_characters import escape_invisible
-from ..diagnostics.diagnostics import count_text
+from ...core.quantities import count_text
 from .shape_text import keras_shape_text
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...core.invisible_characters import escape_invisible
 from ...core.limits import bytes_text
-from ..diagnostics.diagnostics import count_text
+from ...core.quantities import count_text
 from ..diagnostics.diagnostics_json import diagnostics_json
 from .spec_diff import comparison_json, comparison_text, difference_text
 

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ...core.invisible_characters import escape_invisible
+from ...core.quantities import count_text
 from ...frontend.schema.phrases import short_repr
-from ..diagnostics.diagnostics import count_text
 
 if TYPE_CHECKING:
     from ...diff import Comparison

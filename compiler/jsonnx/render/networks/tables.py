@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ...core.types import TensorType
     from ...frontend.network import Network
     from ...lowering.cost import LayerCost
+    from ...lowering.dropped_layers import DroppedLayer
     from ...runtime.providers.provider_availability import Availability
     from ...runtime.session.weight_files import WeightsReport
 
@@ -31,6 +32,7 @@ def summary_text(
     width: int | None = None,
     with_descriptions: bool = False,
     peak: ActivationPeak | None = None,
+    dropped: Sequence[DroppedLayer] = (),
 ) -> str:
     """One row a layer, and the totals. The layers of a block are indented under a row for the block, down to `depth`.
 
@@ -52,16 +54,26 @@ def summary_text(
         notes = [_block_notes(line.rows) if line.is_block else _layer_notes(row)] if has_notes else []
         notes += [descriptions.get(line.name, "")] if with_descriptions else []
         counts = (f"{line.parameters:,}", _count_text(line.macs))
-        table.add_row(name, line.type, shapes, *counts, ", ".join(sources) if is_shown else "", *notes)
+        table.add_row(name, line.type, shapes, *counts, (", ".join(sources) or "(none)") if is_shown else "", *notes)
         if line.is_collapsed or not line.is_block:
             previous = [line.name]
     inputs = ", ".join(f"{name} {_type_text(type)}" for name, type in network.inputs.items())
     outputs = ", ".join(f"{name} {_type_text(type)}" for name, type in _output_types(network, rows).items())
     title = f"{network.name}: {inputs} -> {outputs}"
-    text = [title, "", table.text(color, width), "", *_total_lines(rows, peak)]
+    text = [title, "", table.text(color, width), "", *_total_lines(rows, peak), *_dropped_lines(dropped, color, width)]
     if with_descriptions:
         text += ["", descriptions_text(network)]
     return "\n".join(text).rstrip()
+
+
+def _dropped_lines(dropped: Sequence[DroppedLayer], color: bool, width: int | None) -> list[str]:
+    """A table of the layers that are left out."""
+    if not dropped:
+        return []
+    table = TextTable(("left out, since nothing uses it", "type", "parameters"), right=(2,))
+    for layer in dropped:
+        table.add_row(layer.name, layer.type, f"{layer.parameters:,}")
+    return ["", table.text(color, width)]
 
 
 def _total_lines(rows: Sequence[LayerCost], peak: ActivationPeak | None) -> list[str]:
@@ -118,7 +130,11 @@ def _nonstandard_operators(rows: Sequence[LayerCost]) -> list[str]:
 
 
 def summary_json(
-    network: Network, rows: Sequence[LayerCost], depth: int | None = None, peak: ActivationPeak | None = None
+    network: Network,
+    rows: Sequence[LayerCost],
+    depth: int | None = None,
+    peak: ActivationPeak | None = None,
+    dropped: Sequence[DroppedLayer] = (),
 ) -> dict[str, Any]:
     """The summary as JSON values. A symbolic size is its name; a sum with one is null beside a formula."""
     lines = summary_rows(rows, depth)
@@ -135,10 +151,16 @@ def summary_json(
         },
         "layers": [_with_description(layer, descriptions, layer["name"]) for layer in layers],
         "blocks": [_with_description(block, descriptions, block["name"]) for block in blocks],
+        **({"dropped": [_json_dropped(layer) for layer in dropped]} if dropped else {}),
         **definitions_json(network),
         "totals": _totals(rows) | {"activation_bytes": peak.total if peak else None},
         **({"needs_onnxruntime": operators} if operators else {}),
     }
+
+
+def _json_dropped(layer: DroppedLayer) -> dict[str, Any]:
+    blocks = [name for name, _ in layer.block_path]
+    return {"name": layer.name, "type": layer.type, "parameters": layer.parameters, "blocks": blocks}
 
 
 def _with_description(part: dict[str, Any], descriptions: Mapping[str, str], name: str) -> dict[str, Any]:

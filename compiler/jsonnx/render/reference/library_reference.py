@@ -97,7 +97,7 @@ def block_sections() -> Iterator[str]:
         f"## {TITLE}",
         "",
         "A block is written in the spec language and used like a layer: see [the library](library.md). Besides its own",
-        "parameters, a use takes `name`, `from` and `repeat`.",
+        "parameters, a use takes `name`, `from`, `if`, `repeat`, `chain` and `carry`.",
     )
     for type_ in library.block_types():
         example = block_example(type_)

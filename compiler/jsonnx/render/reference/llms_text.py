@@ -35,35 +35,53 @@ be an error. Then `jsonnx summary spec.json` (shapes) and `jsonnx train spec.jso
 - Input: `{"shape": [...], "dtype": "float32"}`; also int32, int64, uint8, bool, string. The shape omits the batch axis;
   `null` or a name such as `"time"` is an axis of any size; `[]` is one value per sample. Only inputs have shapes,
   all others are inferred.
-- A layer takes the result of the layer before it, the first one the only input. With several inputs, every layer that
-  begins a branch needs `from`. `"from": "a"` or `["a", "b"]` takes other inputs or layers by name. Layers that merge
-  (Add, Concatenate, ...) need a list.
+- A layer takes the result of the entry before it, the first one the only input. `"from": "a"` or `["a", "b"]` takes
+  others by name. With several inputs, every layer that begins a branch needs it; layers that merge (Add,
+  Concatenate, ...) need a list.
+- `"from": ["x", "layer_*.skip"]`: a pattern takes all inputs and results of those names, in order, repeated or named by
+  hand; with a dot, their further results.
 - `"name"`: letters, digits, `-`, `_`, beginning with a letter or `_`. Without one: `dense`, `dense_1`, `conv2d`, ...
   Names differ in more than case; an input and a layer cannot share one.
-- Every result must be used, by another layer or as an output. `"outputs"`: a name or a list of names; the last layer by
-  default. The name of an output is the name of its layer.
-- `{"use": "a", "from": "x"}` calls layer `a` again with the same weights.
-- `"from": "lstm.state_h"`: a further result. `return_state` adds `.state_h`, `.state_c` (GRU: `.state`).
+- Every result must be used, by another layer or as an output. Only a block's results may be unused: layers behind them
+  are then left out (`summary` lists these).
+- `"outputs"`: a name or a list of names; the last layer by default. The name of an output is the name of its layer.
+- `{"use": "a", "from": "x"}` calls layer `a`, or a use `a` of a block, again with the same weights.
+- `"from": "lstm.state_h"`: a further result; the first has no suffix. `return_state` adds `.state_h` (LSTM: also
+  `.state_c`), `return_attention_scores` `.attention_scores`, ops.top_k `.indices`, ops.split `.1`, `.2`, ...
 - `"labels": ["cat", "dog"]`: names of the classes in order (`{"output": [...]}` if there are several outputs).
 - Classes: `Dense` with softmax and sparse_categorical_crossentropy (targets are class indices or names), or for two
   classes or several labels sigmoid and binary_crossentropy. Numbers: no activation, mse. Losses expect probabilities,
   and are computed from the logits in a stable way; `from_logits` is for outputs without activation.
+- `ctc` takes logits (no activation) of (time, classes); class 0 is the blank, and targets end in zeros as padding.
 - An argument that is an activation, initializer, regularizer, constraint, loss, metric, optimizer or schedule is a name
   or an object: `"relu"`, `{"type": "leaky_relu", "negative_slope": 0.1}`, `{"type": "l2", "l2": 0.001}`.
 - A layer as an argument is an object without name: `{"type": "Bidirectional", "layer": {"type": "LSTM", "units": 8}}`.
 - Text and categories are string inputs: StringLookup (one string to an index or, with `"output_mode": "one_hot"`, a
   vector) and TextVectorization (a text to `output_sequence_length` indices, else any number). Omitted vocabularies, and
-  mean and variance of Normalization, are learned from the training data. Embedding's `input_dim` must then be at least
-  `max_tokens` (StringLookup: plus `num_oov_indices`, 1). One-hot from learned words needs `max_tokens` and
-  `"pad_to_max_tokens": true`, or a `vocabulary`.
+  mean and variance of Normalization, are learned from the training data: `compile` then needs the weights of a run.
+  `max_tokens` counts all indices, and is the `input_dim` of an Embedding behind it. One-hot from learned words needs
+  `max_tokens` and `"pad_to_max_tokens": true`, or a `vocabulary`.
 - Embedding takes integers. `"mask_zero": true` makes later recurrent layers, attention and pooling skip padding.
+- ReversibleEmbedding embeds integers, and projects vectors to logits: `{"use": "embedding"}` ties the output to it.
 - Recurrent layers take (time, features) and return the last step; `"return_sequences": true` returns all.
 - Dense works on the last axis: use Flatten or a global pooling after convolutions.
-- MultiHeadAttention takes `"from": ["query", "value"]` (and key); for self-attention name the same layer twice.
+- MultiHeadAttention takes `"from": ["query", "value"]` (and key); one name is self-attention. `"arguments": ["query",
+  "value", "value_mask"]` says what each name is: `query_mask`, `value_mask`, `key_mask` of (time), `attention_mask` of
+  (query time, value time); 0 is left out. `rotary`: true, or an object of RotaryEmbedding's arguments.
+- `"relative_position": "alibi"`, "t5" or "shaw" of attention. For one table in all layers, as in T5, RelativePositionBias
+  is their input `attention_bias`, named in `arguments`.
+- Variable is a trainable tensor without a batch axis, for ops: a bias, a scale. With `from`, it is repeated for each
+  sample of that input: `{"type": "Variable", "from": "x", "shape": [8, 32]}` are learned queries.
+- random.normal and random.uniform draw numbers in the shape of their input, also in the compiled model, where they are
+  inputs that `jsonnx predict --seed` fills. Noise in training alone is GaussianNoise.
+- SequenceMask behind an input of padded sequences or recordings masks the padding at their ends; convolutions, pooling,
+  MelSpectrogram, recurrent layers, attention, losses and metrics skip it. A second input gives lengths.
 - Augmentation layers (Random..., MixUp) stand directly after the image input; only Rescaling or Resizing may precede.
+- MelSpectrogram turns (samples) into (mels, frames), STFTSpectrogram (samples, channels) into (frames, frequencies).
 - `ops.NAME` are Keras' functions, without weights. Axes count the batch, axis 0. `from` gives the tensors in order; a
-  tensor argument in the entry is a constant: `{"type": "ops.subtract", "x1": 1.0, "from": "x"}` is 1 - x.
-  Shapes contain the batch: `{"type": "ops.reshape", "newshape": [-1, 8, 8]}`.
+  tensor argument in the entry is a constant: `{"type": "ops.subtract", "x1": 1.0, "from": "x"}` is 1 - x. Functions of
+  one tensor (ops.log, ...) take none. Shapes contain the batch: `{"type": "ops.reshape", "newshape": [-1, 8, 8]}`.
+- ops.get_item: `"key": [":", 0, "1:", null, "..."]` is `x[:, 0, 1:, None, ...]`; slices are strings, batch first.
 
 ## Parameters, blocks, repetition
 
@@ -95,27 +113,43 @@ be an error. Then `jsonnx summary spec.json` (shapes) and `jsonnx train spec.jso
 ```
 
 - `"${...}"` may replace any value but a key: numbers, 'strings', arrays and `a[0]`, `+ - * / // % **`, comparisons,
-  `in`, `and or not`, `x if c else y`; abs ceil floor round len min max sum range exact_div. `"w_${n}"` inserts text.
-- A block is used as a type. It sees its own parameters and inputs only (by default one input, named `input`), and those
-  parameters of the network that its `"globals": ["width"]` list. In `from`, `stage` is its first result, `stage.NAME` a
-  further one of its `outputs`; its layers are called `stage_sum`.
+  `in`, `and or not`, `x if c else y`, `[2 * x for x in a if x > 1]`, pi; abs ceil floor round len min max sum range
+  exact_div log exp sqrt. `"w_${n}"` inserts text.
+- A block is used as a type. It sees its own parameters and inputs only (by default one input, named `input`), and the
+  parameters of the network that its `"globals": ["width"]` list; a block inside it lists its own. In `from`, `stage` is
+  its first result, `stage.NAME` a further one of its `outputs`; its layers are called `stage_sum`.
+- Parameters have no names of words above, nor a block's those of keys of an entry (`name`, `type`, `from`, ...).
+- `"if": "${deep}"` leaves an entry out if false; its name then stands for its first input. It is true or false.
 - `"repeat": n` chains n copies; `index` counts from 0 in expressions and names. Named `deep`, they are `deep_1`,
-  `deep_2`, ..., and `deep` is the last. `"repeat": 0`, or false, leaves the entry out. `"from": ["deep_*"]` takes all.
+  `deep_2`, ..., and `deep` is the last. `"from": ["deep_*"]` takes all.
+- Each copy of a chain takes the first result of the one before in place of the first name in `from`; the others stay
+  (`["tokens", "memory"]`). Further results are not passed on: `"carry": ["rest", "sum"]` names the results of a block
+  that replace the first names in order.
+- `"repeat": 20, "chain": false`: side by side. Each copy reads `from`, which may have an index: `"field_${index + 1}"`.
+  The next entry, and the name in `from` and `outputs`, take all copies: Concatenate or Add them.
+- An input may have `"repeat": 20`: `field_1`, ...; `field` stands for all, also in `x`: `{"field": "C${index + 1}"}`.
 - `"scales": {"large": {"width": 64}}`: sets of values for `--scale large`. `--set width=64` sets one.
 
 ## Training
 
-`data`: `train`, `validation`, `test` (file, folder, pattern or list, relative to the spec, in its folder or below; csv,
-tsv, json, jsonl, npz, npy, parquet, arrow, folders of images or recordings); `x`, `y`: column or array names, as a
-string, a list (several columns are one vector), `"*"` (all but the targets), or by input or output name
-`{"image": "pixels"}`; by default columns are named like inputs and outputs; `validation_split`, `sample_weight`. A
-folder has a file per sample, its subfolders are the classes; columns of images, masks and recordings are file names.
-`loss`, `metrics`: with several outputs by output name: `{"digit": "mse"}`, `{"digit": ["mae"]}`; `loss_weights`;
-`class_weight` (`"balanced"` or `{"0": 1, "1": 5}`). `optimizer`; `epochs` 1, `batch_size` 32, `shuffle` true, `seed` 0;
-`early_stopping` `{"monitor": "val_loss", "patience": 5}`; `restore_best_weights`; `reduce_on_plateau` `{"patience": 3,
-"factor": 0.1}`; `target` `{"normalize": true}` for large numbers; `freeze` `["body_*"]`; `weights`
-`"body.safetensors"`; `learning_rates` `{"body_*": 0.1}`; `threshold`; `calibration`; `precision`; `remat`.
-A loss computed by layers: end them with AddLoss; `loss` may then be absent.
+- `data`: `train`, `validation`, `test`: file, folder, pattern or list, relative to the spec, in its folder or below;
+  csv, tsv, json, jsonl, npz, npy, parquet, arrow, folders of images or recordings. A folder has a file per sample, its
+  subfolders are the classes; columns of images, masks and recordings are file names.
+- `data`: `x`, `y`: column or array names, as a string, a list (several columns are one vector), `"*"` (all but the
+  targets), or by input or output name `{"image": "pixels"}`; by default columns are named like inputs and outputs;
+  `validation_split`, `sample_weight`.
+- `loss`, `metrics`: with several outputs by output name: `{"digit": "mse"}`, `{"digit": ["mae"]}`; `loss_weights`;
+  `class_weight` (`"balanced"` or `{"0": 1, "1": 5}`).
+- mean_io_u and io_u of scores need `"sparse_y_pred": false`.
+- `optimizer`; `epochs` 1, `batch_size` 32, `shuffle` true, `seed` 0; `early_stopping` `{"monitor": "val_loss",
+  "patience": 5}`; `restore_best_weights`; `reduce_on_plateau` `{"patience": 3, "factor": 0.1}`; `threshold`;
+  `calibration`; `precision`; `remat`.
+- `target` `{"normalize": true}` for large numbers; `freeze` `["body_*"]`; `weights` `"body.safetensors"`;
+  `learning_rates` `{"body_*": 0.1}`.
+- `data.windows` `{"length": 28, "horizon": 7, "by": "store", "time": "date"}`: samples of consecutive rows. Gaps between
+  dates are errors unless `"gaps"` is "skip", "fill" or "ignore" (rows are steps: business days).
+- `"auxiliary_outputs": ["side"]`: layers that are outputs in training, with losses; the compiled model lacks them.
+- A loss computed by layers: end them with AddLoss; `loss` may then be absent.
 """
 
 CALLS = """## Layers

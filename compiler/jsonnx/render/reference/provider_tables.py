@@ -39,7 +39,7 @@ def _row(provider: ExecutionProvider) -> str:
 def _installed_by(provider: ExecutionProvider) -> str:
     if provider.package is None:
         return "your own build"
-    return f"`jsonnx[{provider.package.extra}]`" if provider.package.extra else f"`{provider.package.name}`"
+    return f"extra `{provider.package.extra}`" if provider.package.extra else f"`{provider.package.name}`"
 
 
 def _options(provider: ExecutionProvider) -> str:

@@ -7,10 +7,11 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from ...core.invisible_characters import escape_invisible
-from ..diagnostics.diagnostics import count_text
+from ...core.quantities import count_text
 from ..diagnostics.diagnostics_json import diagnostics_json
 from ..text.text_table import TextTable
 from .data_summary import data_summary_text
+from .window_counts import window_counts_json, window_counts_text
 
 if TYPE_CHECKING:
     from ...data.describe.column_statistics import ColumnStatistics
@@ -26,6 +27,11 @@ MAX_FREQUENT_VALUES = 3
 def data_description_text(description: DataDescription, color: bool = False, width: int | None = None) -> str:
     """Sections with titles: numbers of samples and classes, columns, duplicates, leaks, the first batch."""
     sections = [data_summary_text(description)]
+    if description.window_counts:
+        windows = {
+            name: (description.sample_counts[name], counts) for name, counts in description.window_counts.items()
+        }
+        sections.append(_section("windows of time series", window_counts_text(windows, color, width)))
     for name, part in description.parts.items():
         if name in ("train", "data"):
             sections.append(_section(f"columns of {name}: {', '.join(part.files)}", _columns_text(part, color, width)))
@@ -176,6 +182,10 @@ def data_description_json(description: DataDescription) -> dict[str, Any]:
     duplicates = description.duplicates
     return {
         "samples": dict(description.sample_counts),
+        "windows": {
+            name: window_counts_json(counts, description.sample_counts[name])
+            for name, counts in description.window_counts.items()
+        },
         "files": {
             name: {
                 "files": list(part.files),

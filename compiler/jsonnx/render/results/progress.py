@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import wraps
 from typing import Any, Literal, TextIO, TypeVar
@@ -25,6 +25,8 @@ VERBOSITIES = ("auto", 0, 1, 2)
 where there can be none, nothing."""
 
 MAX_LISTED_CLASSES = 20
+MAX_FIXED_NUMBER = 1e6
+"""Absolute values below are written without an exponent."""
 SECONDS_BETWEEN_DRAWINGS = 0.1
 BAR_WIDTH = 24
 """Columns of the bar, in a terminal that is wide enough."""
@@ -71,6 +73,8 @@ class Display(Callback):
 
     _reads_logs_lazily = True
     has_failed = False
+    shown_names: Collection[str] = ()
+    """The names of the metrics of the last epoch when it was shown."""
 
     def close(self) -> None:
         """Ends what is drawn."""
@@ -80,7 +84,12 @@ def metric_texts(metrics: Metrics) -> list[str]:
     """The metrics, without metrics that have a number for each class."""
     numbers = numbers_only(metrics)
     shown = ((escape_invisible(name), value) for name, value in numbers.items())
-    return [f"{name} {value:.4f}" if abs(value) < 1000 else f"{name} {value:.4g}" for name, value in shown]
+    return [f"{name} {_number_text(value)}" for name, value in shown]
+
+
+def _number_text(value: float) -> str:
+    digits = 4 if abs(value) < 1000 else 1
+    return f"{value:.{digits}f}" if abs(value) < MAX_FIXED_NUMBER else f"{value:.4g}"
 
 
 def metrics_text(metrics: Metrics) -> str:
@@ -101,6 +110,23 @@ def class_weight_lines(
         yield f"class weights of {escape_invisible(output)}: {'  '.join(shown)}" + (
             f"  and {hidden:,} more" if hidden else ""
         )
+
+
+class AddedMetricsLine(Callback):
+    """Prints the metrics that callbacks have added to those of the epoch, below the line of a display."""
+
+    _reads_logs_lazily = True
+    has_failed = False
+
+    def __init__(self, display: Display) -> None:
+        super().__init__()
+        self._display = display
+
+    @until_failure
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        added = {name: metric for name, metric in (logs or {}).items() if name not in self._display.shown_names}
+        if isinstance(self._display, _EpochDisplay) and added:
+            print(f"epoch {epoch + 1}/{self.params['epochs']}  {metrics_text(added)}", file=self._display.stream)
 
 
 class _EpochDisplay(Display):
@@ -128,6 +154,7 @@ class EpochLines(_EpochDisplay):
     @until_failure
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         seconds = time.monotonic() - self.start_time
+        self.shown_names = {*(logs or {})}
         text = f"epoch {epoch + 1}/{self.params['epochs']}  {seconds:.1f} s  {metrics_text(logs or {})}"
         print(text, file=self.stream, flush=True)
 
@@ -164,7 +191,7 @@ class EpochDrawing(_EpochDisplay):
 
     @until_failure
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        self.step = self.steps or self.step
+        self.step, self.shown_names = self.steps or self.step, {*(logs or {})}
         self.draw(logs or {})
         self.close()
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...core.html_table import METRIC_TITLES, html_table, metric_rows
-from ...core.metric_values import MetricValue
+from ...core.metric_values import MetricValue, is_metric
+from ...core.quantities import count_text
 from ...core.reserved_names import loss_metric, metric_sums_name
 from ..callbacks.callback_states import CallbackStates
 
@@ -58,12 +59,28 @@ class History:
 
     def _repr_html_(self) -> str:
         """The table that a notebook shows."""
-        return html_table(f"{len(self.epoch)} epochs", METRIC_TITLES, metric_rows(self.history))
+        return html_table(count_text(len(self.epoch), "epoch"), METRIC_TITLES, metric_rows(self.history))
 
     def add(self, epoch: int, metrics: Mapping[str, MetricValue]) -> None:
         self.epoch.append(epoch)
+        self.add_metrics(metrics)
+
+    def add_metrics(self, metrics: Mapping[str, MetricValue]) -> None:
+        """Adds further metrics of the last epoch."""
         for name, metric in metrics.items():
             self.history.setdefault(name, []).append(metric)
+
+
+def added_metric(name: str, value: Any) -> MetricValue:
+    """The value of a metric that a callback has added to the logs. Raises TypeError if it is none."""
+    if isinstance(value, (np.ndarray, np.generic)):
+        value = value.tolist()
+    if value is not None and is_metric(value):
+        return value
+    message = (
+        f"a callback has added {name!r} to the logs: a metric is a number or a list of numbers, got {value!r:.100}"
+    )
+    raise TypeError(message)
 
 
 class MetricSums:

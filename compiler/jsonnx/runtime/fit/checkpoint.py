@@ -15,6 +15,7 @@ import numpy as np
 
 from ...core.diagnostics import CompileError, Diagnostic
 from ...core.files.files import error_reason, open_file, write_atomically
+from ...core.json_shapes import COUNT, METRIC, NUMBER, TEXT, has_shape
 from ...core.reserved_names import callback_arrays
 from ...data.samples.array_digest import update_digest
 from ..callbacks.callback_states import SavedStates
@@ -43,7 +44,7 @@ def load(path: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         with open_file(path) as file:
             data = file.read()
     except OSError as error:  # such as a bad sector
-        _raise_bad_checkpoint(path, f"it cannot be read ({error_reason(error)})")
+        raise_bad_checkpoint(path, f"it cannot be read ({error_reason(error)})")
     try:
         arrays = unpack(data)
         header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"][_METADATA_KEY]
@@ -55,15 +56,15 @@ def load(path: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         if isinstance(state.get("progress"), dict):
             state["progress"].setdefault("plateau", None)  # in files of runs without one
         if digest != _digest(arrays, text):
-            _raise_bad_checkpoint(path, "its contents do not match its checksum")
+            raise_bad_checkpoint(path, "its contents do not match its checksum")
         if state["format"] != FORMAT_VERSION:
-            _raise_bad_checkpoint(
+            raise_bad_checkpoint(
                 path, f"its format is {state['format']}, this version of jsonnx reads format {FORMAT_VERSION}"
             )
-        if not _matches_schema(state, _STATE_SCHEMA):
-            _raise_bad_checkpoint(path, "its description of the run is malformed")
+        if not has_shape(state, _STATE_SHAPE) or not _has_short_history(state["progress"]):
+            raise_bad_checkpoint(path, "its description of the run is malformed")
     except (SafetensorError, ValueError, KeyError, TypeError, AttributeError) as error:
-        _raise_bad_checkpoint(path, f"it is damaged or not a checkpoint ({str(error) or type(error).__name__})")
+        raise_bad_checkpoint(path, f"it is damaged or not a checkpoint ({str(error) or type(error).__name__})")
     return arrays, state
 
 
@@ -77,65 +78,46 @@ def split_callbacks(
     try:
         saved = SavedStates.decoded(state["callbacks"], values)
     except (ValueError, TypeError) as error:
-        _raise_bad_checkpoint(path, f"its states of callbacks are malformed ({error})")
+        raise_bad_checkpoint(path, f"its states of callbacks are malformed ({error})")
     return {name: array for name, array in arrays.items() if name not in entries}, saved
 
 
-_COUNT, _NUMBER, _METRIC, _TEXT = "count", "number", "figure", "word"
-_STATE_SCHEMA: dict[str, Any] = {
-    "format": _COUNT,
-    "spec": {"": _TEXT},
-    "vocabulary_files": {"": _TEXT},
-    "initial_weights": _TEXT,
-    "seed": _COUNT,
-    "steps": _COUNT,
-    "learning_rate": [None, _NUMBER],
+_STATE_SHAPE: dict[str, Any] = {
+    "format": COUNT,
+    "spec": {"": TEXT},
+    "vocabulary_files": {"": TEXT},
+    "initial_weights": TEXT,
+    "seed": COUNT,
+    "steps": COUNT,
+    "learning_rate": [None, NUMBER],
     "environment": {"": None},
     "progress": [
         None,
         {
-            **dict.fromkeys(("offset", "epoch", "batch"), _COUNT),
+            **dict.fromkeys(("offset", "epoch", "batch"), COUNT),
             "finished": None,
-            "totals": {"samples": _COUNT, "sums": {"": None}},
-            "history": {"history": {"": (_METRIC,)}, "epoch": (_COUNT,)},
-            "watch": [None, {"best": _NUMBER, "best_epoch": _NUMBER, "wait": _COUNT}],
+            "totals": {"samples": COUNT, "sums": {"": None}},
+            "history": {"history": {"": (METRIC,)}, "epoch": (COUNT,)},
+            "watch": [None, {"best": NUMBER, "best_epoch": NUMBER, "wait": COUNT}],
             "setting": {"": None},
-            "plateau": [None, {"best": _NUMBER, "wait": _COUNT, "cooldown": _COUNT}],
+            "plateau": [None, {"best": NUMBER, "wait": COUNT, "cooldown": COUNT}],
         },
     ],
     "callbacks": [
         None,
-        {"states": {"": {"": None}}, "event": [None, {"name": _TEXT, "arguments": None, "uncalled": (_TEXT,)}]},
+        {"states": {"": {"": None}}, "event": [None, {"name": TEXT, "arguments": None, "uncalled": (TEXT,)}]},
     ],
 }
-"""The schema of a state. A dict stands for an object with these keys, or with any keys if its only key is ""; a tuple
-for a list of such items; `_METRIC` for a number or nested lists of numbers; [None, schema] for null or the schema; None
-for any value."""
 
 
-def _matches_schema(value: Any, schema: Any) -> bool:
-    """Whether a value from an untrusted file matches a schema."""
-    if isinstance(schema, dict):
-        names = dict.fromkeys(value, schema[""]) if "" in schema and isinstance(value, dict) else schema
-        return (
-            isinstance(value, dict)
-            and value.keys() == names.keys()
-            and all(_matches_schema(value[n], names[n]) for n in names)
-        )
-    if isinstance(schema, tuple):
-        return isinstance(value, list) and all(_matches_schema(item, schema[0]) for item in value)
-    if isinstance(schema, list):
-        return value is None or _matches_schema(value, schema[1])
-    if schema == _TEXT:
-        return isinstance(value, str)
-    if schema == _METRIC and isinstance(value, list):
-        return all(_matches_schema(item, _METRIC) for item in value)
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    is_count = isinstance(value, int) and 0 <= value < 1 << 63
-    return schema is None or (is_number and (schema in (_NUMBER, _METRIC) or is_count))
+def _has_short_history(progress: Mapping[str, Any] | None) -> bool:
+    """Whether no metric has more values than there are epochs; those of callbacks may have fewer."""
+    if progress is None:
+        return True
+    return all(len(values) <= len(progress["history"]["epoch"]) for values in progress["history"]["history"].values())
 
 
-def _raise_bad_checkpoint(path: str, message: str) -> NoReturn:
+def raise_bad_checkpoint(path: str, message: str) -> NoReturn:
     raise CompileError([Diagnostic("bad-checkpoint", f"cannot resume the run from {path!r}: {message}", file=path)])
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...core.diagnostics import Diagnostic
+from ...core.reserved_names import loss_metric, validation_name
 from ..execution.history import OPTIONAL_SETTING_NAMES, SETTING_NAMES
 from ..training_plan import TrainingPlan
 from .environment import environment_changes
@@ -33,7 +34,7 @@ def run_errors(plan: TrainingPlan, initial_weights_digest: str | None, state: Ma
     progress = state["progress"]
     if progress and not {*SETTING_NAMES} <= progress["setting"].keys() <= {*SETTING_NAMES, *OPTIONAL_SETTING_NAMES}:
         yield "its settings are incomplete"
-    if progress and not _has_same_metrics(plan, progress["totals"]["sums"]):
+    if progress and not _has_same_metrics(plan, progress["totals"]["sums"], progress["batch"]):
         yield "its metrics are not those of this spec"
 
 
@@ -71,14 +72,27 @@ def _fits(shape: tuple[int, ...], expected: Sequence[Any]) -> bool:
     return len(shape) == len(expected) and list(shape) == fixed
 
 
-def _has_same_metrics(plan: TrainingPlan, sums: Mapping[str, Any]) -> bool:
+def _has_same_metrics(plan: TrainingPlan, sums: Mapping[str, Any], batch_count: int) -> bool:
+    """Whether sums are those of the plan's metrics, which there are after the first batch of an epoch."""
     expected = {name: plan.train.outputs[name].shape for name in plan.fetched_names}
     try:
         shapes = {name: np.asarray(total, np.float64).shape for name, total in sums.items()}
     except (TypeError, ValueError):
         return False
     has_all = shapes.keys() == expected.keys()
-    return not sums or (has_all and all(_fits(shape, expected[name]) for name, shape in shapes.items()))
+    return (not sums and not batch_count) or (
+        has_all and all(_fits(shape, expected[name]) for name, shape in shapes.items())
+    )
+
+
+def has_whole_history(plan: TrainingPlan, progress: Mapping[str, Any]) -> bool:
+    """Whether the losses and metrics of the plan have a value for each epoch. Those of validation, if there are any,
+    may skip epochs as `validation_freq` says."""
+    history, count = progress["history"]["history"], len(progress["history"]["epoch"])
+    names = [*map(loss_metric, plan.loss_names), *plan.metrics]
+    skips_epochs = "validation_freq" in progress["setting"]
+    validation = [] if skips_epochs else [name for name in map(validation_name, names) if name in history]
+    return not count or all(len(history.get(name, ())) == count for name in (*names, *validation))
 
 
 def environment_diagnostics(
@@ -95,6 +109,12 @@ def environment_diagnostics(
     return [Diagnostic("not-exact", message, file=file, help=help)]
 
 
+MISMATCH_HELP = (
+    "undo the change, or start a new run: `jsonnx train SPEC --weights RUN` begins with the weights of this one, "
+    "without the state of its optimizer"
+)
+
+
 def mismatch(message: str, file: str | None = None) -> Diagnostic:
     """The diagnostic of a checkpoint of another run."""
-    return Diagnostic("checkpoint-mismatch", message, file=file, help="undo the change, or start a new run")
+    return Diagnostic("checkpoint-mismatch", message, file=file, help=MISMATCH_HELP)

@@ -19,7 +19,7 @@ from ...data.samples.batch_stream import NO_BATCHES, BatchStream
 from ...data.samples.dataset import Dataset
 from ...data.samples.sequences import bucketed_order
 from ..execution.engine import Engine
-from ..execution.history import FitProgress, History, MetricSums
+from ..execution.history import FitProgress, History, MetricSums, added_metric
 from ..execution.prefetch import BatchSlot, PrefetchBuffer
 from ..execution.variables import SET_COUNT
 from ..fit_arguments import FitSettings
@@ -314,7 +314,21 @@ class Fit:
             progress.plateau_state = self.plateau.state_dict()
         progress.epoch, progress.batch, progress.metric_sums = progress.epoch + 1, 0, MetricSums(engine.plan)
         self._logs = logs
-        self._call_saving("on_epoch_end", methods_for(self.callbacks, "on_epoch_end"), progress.epoch - 1, logs)
+        hooks = [self._recording(hook) for hook in methods_for(self.callbacks, "on_epoch_end")]
+        self._call_saving("on_epoch_end", hooks, progress.epoch - 1, logs)
+
+    def _recording(self, hook: Callable[..., None]) -> Callable[..., None]:
+        """A hook of the end of an epoch, after which the metrics that it has added to the logs are recorded."""
+
+        def call(epoch: int, logs: dict[str, Any]) -> None:
+            known = {*logs}
+            hook(epoch, logs)
+            if len(logs) > len(known):
+                added = {name: added_metric(name, value) for name, value in logs.items() if name not in known}
+                logs.update(added)
+                self.progress.history.add_metrics(added)
+
+        return call
 
     def _call(self, event: str, *arguments: Any) -> None:
         for hook in methods_for(self.callbacks, event):

@@ -256,7 +256,8 @@ class TerminateOnNaN(Callback):
 
 
 class CSVLogger(Callback):
-    """Writes the losses and metrics of each epoch as a line of a CSV file. A resumed fit continues its file."""
+    """Writes the losses and metrics of each epoch as a line of a CSV file, with those that callbacks before it have
+    added to the logs of the first epoch. A resumed fit continues its file."""
 
     def __init__(self, filename: str | os.PathLike[str], separator: str = ",", append: bool = False) -> None:
         super().__init__()
@@ -286,6 +287,10 @@ class CSVLogger(Callback):
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         row = {"epoch": epoch, **(logs or {})}
+        added = [name for name in row if name not in self._names]
+        if added and len(self.trainer.history.epoch) == 1 and not self.append:
+            self._names += added
+            self._write([self._names], "w")
         self._write([[row.get(name, "") for name in self._names]], "a")
 
     @property

@@ -16,7 +16,14 @@ from ..execution.engine import Engine
 from ..execution.history import FitProgress
 from ..training_plan import TrainingPlan
 from . import checkpoint
-from .checkpoint_errors import RANDOM_WEIGHTS, array_errors, environment_diagnostics, mismatch, run_errors
+from .checkpoint_errors import (
+    RANDOM_WEIGHTS,
+    array_errors,
+    environment_diagnostics,
+    has_whole_history,
+    mismatch,
+    run_errors,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,6 +101,8 @@ def load_run(
     errors = [*run_errors(plan, initial_weights, state)] or [*array_errors(engine, values, best)]
     if errors:
         raise CompileError([mismatch(f"cannot resume the run from {file!r}: {error}", file) for error in errors])
+    if state["progress"] is not None and not has_whole_history(plan, state["progress"]):
+        checkpoint.raise_bad_checkpoint(file, "its history lacks values of some epochs")
     differences = environment_diagnostics(file, state["environment"], environment, exact)
     if differences and exact:
         raise CompileError(differences)

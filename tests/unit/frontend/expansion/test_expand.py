@@ -268,6 +268,152 @@ def test_the_name_of_a_repeated_block_refers_to_the_last_repetition() -> None:
     assert flat(layers, blocks=blocks)[-1][2] == ("s_3_dense", "s_1_dense", "z")
 
 
+# -- copies side by side -----------------------------------------------------------------------------------------------
+
+
+def test_copies_that_are_not_chained_take_the_same_value_and_their_name_stands_for_all() -> None:
+    layers = [
+        {**DENSE, "name": "a"},
+        {**DENSE, "name": "b", "repeat": 2, "chain": False},
+        {"type": "Add", "from": ["a", "b"]},
+        {**DENSE, "units": "${4 * index + 4}", "repeat": 2, "chain": False},
+        {"type": "Concatenate"},
+    ]
+    assert flat(layers) == [
+        ("a", "Dense", ("x",)),
+        ("b_1", "Dense", ("a",)),
+        ("b_2", "Dense", ("a",)),
+        ("add", "Add", ("a", "b_1", "b_2")),
+        ("dense", "Dense", ("add",)),
+        ("dense_1", "Dense", ("add",)),
+        ("concatenate", "Concatenate", ("dense", "dense_1")),
+    ]
+
+
+def test_a_single_copy_side_by_side_has_a_number_too() -> None:
+    """So an index in a name is right for every number of copies."""
+    layers = [
+        {**DENSE, "name": "b", "repeat": "${n}", "chain": False},
+        {**DENSE, "name": "c", "from": "b_${index + 1}", "repeat": "${n}", "chain": False},
+        {"type": "Concatenate", "name": "end", "from": ["x", "c", "x"]},
+    ]
+    assert flat(layers, parameters={"n": 1})[-1] == ("end", "Concatenate", ("x", "c_1", "x"))
+    assert flat(layers, parameters={"n": 0}) == [("end", "Concatenate", ("x", "x"))]
+
+
+def test_blocks_and_calls_of_layers_stand_side_by_side() -> None:
+    block = {
+        "layers": [{"type": "LSTM", "units": 2, "return_state": True}],
+        "outputs": ["lstm", "lstm.state_h"],
+    }
+    layers = [
+        {"type": "Reshape", "target_shape": [2, 2], "from": "x"},
+        {"type": "b", "name": "s", "repeat": 2, "chain": False},
+        {"type": "Add", "name": "sum", "from": ["s", "s.state_h"]},
+        {**DENSE, "name": "tower", "from": "s_1"},
+        {"use": "tower", "from": "s_${index + 1}", "repeat": 2, "chain": False},
+        {"type": "Concatenate", "from": ["tower*", "sum"]},
+    ]
+    assert flat(layers, blocks={"b": block})[3:] == [
+        ("sum", "Add", ("s_1_lstm", "s_2_lstm", "s_1_lstm.state_h", "s_2_lstm.state_h")),
+        ("tower", "Dense", ("s_1_lstm",)),
+        ("tower_1", "tower", ("s_1_lstm",)),
+        ("tower_2", "tower", ("s_2_lstm",)),
+        ("concatenate", "Concatenate", ("tower", "tower_1", "tower_2", "sum")),
+    ]
+
+
+def test_copies_side_by_side_may_be_outputs() -> None:
+    head = {**DENSE, "name": "head", "repeat": 2, "chain": False}
+    for more in ({}, {"outputs": "head"}, {"outputs": ["head"]}, {"outputs": {"head": {"description": "Both."}}}):
+        assert check_spec(spec([head], **more)).network.outputs == ("head_1", "head_2")
+    document = spec([{**DENSE, "name": "a"}, {**head, "units": "${index + 1}"}], outputs=["a", "head"])
+    network = check_spec(document | {"training": {"loss": {"a": "mse", "head_1": "mse"}}}).network
+    assert network.outputs == ("a", "head_1", "head_2")
+
+
+def test_inputs_are_made_by_repetition() -> None:
+    document: Any = {
+        "inputs": {
+            "field": {"shape": ["${sizes[index]}"], "repeat": "${len(sizes)}"},
+            "number": {"shape": [2]},
+        },
+        "parameters": {"sizes": [3, 5]},
+        "layers": [
+            {**DENSE, "name": "d", "from": "field_${index + 1}", "repeat": 2, "chain": False},
+            {"type": "Concatenate", "from": ["d", "number"]},
+            {"type": "Concatenate", "name": "raw", "from": ["field", "concatenate"]},
+        ],
+        "training": {"data": {"train": "a.csv", "x": {"field": "C${index + 7}", "number": ["a", "b"]}}, "loss": "mse"},
+    }
+    checked = check_spec(document)
+    network = checked.network
+    assert {name: type.shape[1:] for name, type in network.inputs.items()} == {
+        "field_1": (3,),
+        "field_2": (5,),
+        "number": (2,),
+    }
+    assert network.calls[-1].sources == ("field_1", "field_2", "concatenate")
+    columns = {"field_1": "C7", "field_2": "C8", "number": ["a", "b"]}
+    assert network.flat_document["training"]["data"]["x"] == columns
+
+
+# -- several values carried on -----------------------------------------------------------------------------------------
+
+TWO_STATES = {
+    "inputs": ["x", "total", "first"],
+    "layers": [
+        {**DENSE, "name": "part", "from": "x"},
+        {"type": "Add", "name": "sum", "from": ["total", "part", "first"]},
+    ],
+    "outputs": ["part", "sum"],
+}
+
+
+def test_named_results_replace_the_first_sources_of_the_next_copy() -> None:
+    layers = [
+        {**DENSE, "name": "zero"},
+        {"type": "b", "name": "s", "from": ["x", "zero", "x"], "repeat": 3, "carry": ["part", "sum"]},
+        {"type": "Identity", "name": "end", "from": "s.sum"},
+    ]
+    assert flat(layers, blocks={"b": TWO_STATES})[1:] == [
+        ("s_1_part", "Dense", ("x",)),
+        ("s_1_sum", "Add", ("zero", "s_1_part", "x")),
+        ("s_2_part", "Dense", ("s_1_part",)),
+        ("s_2_sum", "Add", ("s_1_sum", "s_2_part", "x")),
+        ("s_3_part", "Dense", ("s_2_part",)),
+        ("s_3_sum", "Add", ("s_2_sum", "s_3_part", "x")),
+        ("end", "Identity", ("s_3_sum",)),
+    ]
+    layers[1] = {**layers[1], "carry": "sum", "repeat": 2}
+    assert flat(layers, blocks={"b": TWO_STATES})[3] == ("s_2_part", "Dense", ("s_1_sum",))
+
+
+def test_a_later_source_of_chained_copies_may_have_an_index() -> None:
+    layers = [
+        {**DENSE, "name": "skip", "repeat": 2, "chain": False},
+        {"type": "Add", "name": "up", "from": ["x", "skip_${2 - index}"], "repeat": 2},
+    ]
+    assert flat(layers)[2:] == [("up_1", "Add", ("x", "skip_2")), ("up_2", "Add", ("up_1", "skip_1"))]
+
+
+# -- conditions --------------------------------------------------------------------------------------------------------
+
+
+def test_the_name_of_an_entry_left_out_stands_for_its_first_input() -> None:
+    layers = [
+        {**DENSE, "name": "a"},
+        {"type": "Add", "name": "project", "from": ["a", "x"], "if": "${deep}"},
+        {**DENSE, "name": "b", "from": "project", "if": True, "repeat": 2},
+        {**DENSE, "name": "c", "repeat": "${1 // 0}", "if": False},
+        {**DENSE, "name": "d", "if": False, "repeat": 2, "chain": False},
+    ]
+    end = {"type": "Concatenate", "name": "end", "from": ["project", "d", "c"]}
+    expanded = [("a", "Dense", ("x",)), ("b_1", "Dense", ("a",)), ("b_2", "Dense", ("b_1",))]
+    assert flat([*layers, end], parameters={"deep": False}) == [*expanded, ("end", "Concatenate", ("a", "b_2"))]
+    assert flat([*layers, end], parameters={"deep": True})[1] == ("project", "Add", ("a", "x"))
+
+
 # -- parameters --------------------------------------------------------------------------------------------------------
 
 SCALED = spec(

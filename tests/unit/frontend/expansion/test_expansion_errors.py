@@ -6,6 +6,7 @@ from typing import Any
 
 import jsonnx
 import pytest
+from jsonnx.lowering.dropped_layers import dropped_layers
 from jsonnx.pipeline.check.check import check_spec
 
 DENSE = {"type": "Dense", "units": 4}
@@ -29,7 +30,7 @@ def test_an_unused_input_of_a_used_block_is_an_error() -> None:
     assert errors(blocks=blocks, layers=layers) == [("unused-input", "$.blocks.b.inputs[1]")]
 
 
-@pytest.mark.parametrize("name", ["index", "inputs"])
+@pytest.mark.parametrize("name", ["index", "for"])
 def test_a_parameter_with_an_invalid_name_is_not_also_reported_as_unused(name: str) -> None:
     assert errors(parameters={name: 3}) == [("invalid-name", f"$.parameters.{name}")]
 
@@ -186,3 +187,168 @@ def test_a_misspelled_parameter_is_one_error_for_all_its_uses() -> None:
         ("unknown-name", "$.layers[0].units"),
         ("unknown-name", "$.layers[2].units"),
     ]
+
+
+# -- repetition --------------------------------------------------------------------------------------------------------
+
+PAIR = {
+    "inputs": ["a", "b"],
+    "layers": [{**DENSE, "from": "a"}, {"type": "Add", "name": "sum", "from": ["dense", "b"]}],
+    "outputs": ["dense", "sum"],
+}
+
+
+@pytest.mark.parametrize(
+    ("keys", "expected"),
+    [
+        ({"carry": ["dense", "total"]}, ("unknown-name", "carry")),
+        ({"carry": ["dense", "sum", "sum"]}, ("wrong-inputs", "carry")),
+        ({"carry": []}, ("wrong-type", "carry")),
+        ({"carry": {"a": "sum"}}, ("wrong-type", "carry")),
+        ({"carry": ["dense"], "chain": False}, ("invalid-value", "carry")),
+        ({"chain": "no"}, ("wrong-type", "chain")),
+        ({"if": 1}, ("wrong-type", "if")),
+        ({"if": "${index > 0}"}, ("unknown-name", "if")),
+        ({"from": ["x_${index}", "x"]}, ("invalid-expression", "from[0]")),
+        ({"from": ["x", "x_${index}"], "carry": ["dense", "sum"]}, ("invalid-expression", "from[1]")),
+    ],
+)
+def test_an_invalid_repetition_is_one_error(keys: dict[str, Any], expected: tuple[str, str]) -> None:
+    end = {"type": "Add", "from": ["pair", "pair.sum"]}
+    layers = [{"type": "b", "name": "pair", "from": ["x", "x"], "repeat": 3, **keys}, end]
+    found = [item for item in errors(blocks={"b": PAIR}, layers=layers) if item[0] != "partly-used-copies"]
+    assert found == [(expected[0], f"$.layers[0].{expected[1]}")]
+
+
+def test_keys_of_a_repetition_need_repeat_and_carry_needs_a_block() -> None:
+    assert errors(layers=[{**DENSE, "chain": False}]) == [("missing-key", "$.layers[0].chain")]
+    assert errors(layers=[{**DENSE, "repeat": 2, "carry": "a"}]) == [("invalid-value", "$.layers[0].carry")]
+
+
+def test_an_index_in_a_source_of_chained_copies_is_one_error() -> None:
+    inputs = {"c": {"shape": [4], "repeat": 9}}
+    layers = [{**DENSE, "from": "c_${index + 1}", "repeat": 9}]
+    assert errors(inputs=inputs, layers=layers) == [("invalid-expression", "$.layers[0].from")]
+
+
+def test_copies_that_nothing_uses_are_one_error() -> None:
+    copies = {**DENSE, "name": "d", "repeat": 5, "chain": False}
+    assert errors(layers=[copies, {**DENSE, "from": "d_2"}]) == [("unused-layer", "$.layers[0]")]
+    inputs = {"c": {"shape": [4], "repeat": 5}}
+    assert errors(inputs=inputs, layers=[{**DENSE, "from": "c_2"}]) == [("unused-input", "$.inputs.c")]
+
+
+def test_a_name_of_several_values_in_a_place_of_one_is_an_error() -> None:
+    copies = {**DENSE, "name": "d", "repeat": 3, "chain": False}
+    assert errors(layers=[copies, DENSE]) == [("wrong-inputs", "$.layers[1]")]
+    assert errors(layers=[copies, {**DENSE, "from": "d"}]) == [("wrong-inputs", "$.layers[1].from")]
+    assert errors(layers=[copies, {"type": "Add"}, {"use": "d"}]) == [("unknown-name", "$.layers[2].use")]
+    assert errors(layers=[{"type": "b"}], blocks={"b": {"layers": [copies]}}) == [
+        ("wrong-inputs", "$.blocks.b.outputs")
+    ]
+    assert errors(layers=[{**copies, "repeat": 0}, {"type": "Add"}]) == [("wrong-inputs", "$.layers[1]")]
+    assert errors(layers=[copies, {"type": "Add", "name": "d"}]) == [("duplicate-name", "$.layers[1].name")]
+
+
+def test_errors_in_repeated_inputs_are_reported_once_where_they_are_written() -> None:
+    layers = [{"type": "Concatenate", "from": "c"}]
+    assert errors(inputs={"c": {"shape": [4], "dtype": "float", "repeat": 3}}, layers=layers) == [
+        ("invalid-value", "$.inputs.c.dtype")
+    ]
+    inputs = {"c": {"shape": [4], "repeat": 3}, "c_2": {"shape": [4]}}
+    assert errors(inputs=inputs, layers=layers) == [("duplicate-name", "$.inputs.c_2")]
+    assert errors(inputs={"c": {"shape": [4], "repeat": -1}}, layers=layers) == [("out-of-range", "$.inputs.c.repeat")]
+    assert errors(inputs={"c": {"shape": [4], "repeat": 10**9}}, layers=layers) == [("too-large", "$.inputs.c")]
+
+
+def test_shapes_that_change_from_copy_to_copy_are_reported_with_the_copy() -> None:
+    block = {"inputs": ["a", "b"], "layers": [{"type": "Add", "name": "s"}], "outputs": "s"}
+    block = {**PAIR, "layers": [{**DENSE, "units": 2, "from": "a"}, {"type": "Add", "name": "sum", "from": ["a", "b"]}]}
+    layers = [
+        {"type": "b", "name": "s", "from": ["x", "x"], "repeat": 2},
+        {"type": "Concatenate", "from": ["s", "s*.sum"]},
+    ]
+    spec: Any = {"inputs": {"x": {"shape": [4]}}, "blocks": {"b": block}, "layers": layers}
+    (error,) = [item for item in jsonnx.validate(spec) if item.severity == "error"]
+    assert (error.code, error.path) == ("shape-mismatch", "$.blocks.b.layers[1]")
+    assert any("used here as 's_2'" in note.message for note in error.notes)
+
+
+def test_globals_that_a_block_does_not_read_are_one_warning() -> None:
+    inner = {"globals": ["h"], "layers": [{**DENSE, "units": "${h}"}]}
+    blocks = {"inner": inner, **{name: {"globals": ["h"], "layers": [{"type": "inner"}]} for name in ("b", "c")}}
+    assert errors(parameters={"h": 4}, blocks=blocks, layers=[{"type": "b"}, {"type": "c"}]) == [
+        ("unused-parameter", "$.blocks.b.globals[0]")
+    ]
+
+
+def test_a_parameter_may_have_the_name_of_a_section() -> None:
+    spec: Any = {"inputs": {"x": {"shape": [4]}}, "layers": [{**DENSE, "units": "${layers}"}]}
+    spec |= {"parameters": {"layers": 3}}
+    assert not jsonnx.validate(spec)
+    assert check_spec(spec, changes=["layers=7"]).network.calls[0].layer.units == 7  # type: ignore[union-attr]
+
+
+# -- results of the last copy only -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("entry", "source", "found"),
+    [
+        ({"repeat": 3}, "s.sum", ["partly-used-copies"]),
+        ({"repeat": 3, "carry": ["dense", "sum"]}, "s.sum", []),
+        ({"repeat": 3}, "s*.sum", []),
+        ({"repeat": 1}, "s.sum", []),
+        ({"repeat": 3}, "s", []),
+    ],
+)
+def test_a_result_of_the_last_copy_only_is_a_warning(entry: dict[str, Any], source: str, found: list[str]) -> None:
+    layers = [{"type": "b", "name": "s", "from": ["x", "x"], **entry}, {"type": "Concatenate", "from": [source, "x"]}]
+    if source == "s":
+        layers.append({"type": "b", "name": "t", "from": ["x", "x"]})
+        layers.append({"type": "Concatenate", "from": ["concatenate", "t.sum"]})
+    assert [code for code, _ in errors(blocks={"b": PAIR}, layers=layers)] == found
+
+
+def test_the_warning_counts_the_parameters_of_the_layers_that_are_left_out() -> None:
+    part = {**DENSE, "name": "part", "from": "a"}
+    block = {**PAIR, "layers": [{**DENSE, "from": "a"}, part, {"type": "Add", "name": "sum", "from": ["part", "b"]}]}
+    layers = [{"type": "b", "name": "s", "from": ["x", "x"], "repeat": 4}, {"type": "Add", "from": ["s.sum", "x"]}]
+    spec: Any = {"inputs": {"x": {"shape": [4]}}, "blocks": {"b": block}, "layers": layers}
+    (warning,) = jsonnx.validate(spec)
+    assert warning.path == "$.layers[0].repeat"
+    assert "3 of 4 copies lack layers with 60 parameters, 's_1_part', 's_1_sum'" in warning.message
+    assert '"carry": ["dense", "sum"]' in (warning.help or "")
+    silenced = {"lint": {"ignore": [{"code": "partly-used-copies", "reason": "Only the last copy has an output."}]}}
+    assert not jsonnx.validate(spec | silenced)
+    names = [layer.name for layer in dropped_layers(check_spec(spec).require())]
+    assert names == ["s_1_part", "s_1_sum", "s_2_part", "s_2_sum", "s_3_part", "s_3_sum", "s_4_dense"]
+
+
+def test_a_misspelled_name_of_copies_is_corrected_to_the_name_of_all() -> None:
+    layers = [
+        {**DENSE, "name": "expert", "repeat": 2, "chain": False},
+        {"type": "Add", "name": "a", "from": ["expet", "fild"]},
+    ]
+    spec: Any = {"inputs": {"field": {"shape": [4], "repeat": 1}}, "layers": layers, "outputs": ["a", "exper"]}
+    found = {item.message: item.help for item in jsonnx.validate(spec) if item.code == "unknown-name"}
+    assert found == {
+        "nothing is called 'expet'": "did you mean 'expert'?",
+        "nothing is called 'fild'": "did you mean 'field'?",
+        "nothing is called 'exper'": "did you mean 'expert'?",
+    }
+
+
+def test_a_result_that_no_copy_has_is_one_error() -> None:
+    copies = {**DENSE, "name": "d", "repeat": 3, "chain": False}
+    assert errors(layers=[copies, {"type": "Add", "from": ["x", "d", "d.state_h"]}]) == [
+        ("unknown-name", "$.layers[1].from[2]")
+    ]
+
+
+@pytest.mark.parametrize(("key", "help"), [("repat", "repeat"), ("chian", "chain"), ("cary", "carry"), ("when", "if")])
+def test_a_misspelled_key_of_a_repetition_is_suggested(key: str, help: str) -> None:
+    spec: Any = {"inputs": {"x": {"shape": [4]}}, "layers": [{**DENSE, key: True}]}
+    (error,) = jsonnx.validate(spec)
+    assert error.code == "unknown-key"
+    assert f"'{help}'" in (error.help or "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import time
 
@@ -84,12 +85,27 @@ def value_of(text: str, values: dict[str, object] = VALUES) -> object:
         ("${max(range(3)) + min([4, 3])}", 5),
         ("${max(max, 3)}", 7),
         ("${yes}/${width < 3}", "true/false"),
+        ("${log(8, 2) + log(1000, 10)}", 6.0),
+        ("${log(exp(2))}", 2.0),
+        ("${log(27, 3)}", pytest.approx(3.0)),
+        ("${sqrt(16) + exp(0)}", 5.0),
+        ("${2 * pi}", 2 * math.pi),
+        ("${[2 * x for x in rates[1]]}", [2, 4]),
+        ("${[x for x in range(9) if x % 2 == 0 if x > 2]}", [4, 6, 8]),
+        ("${[x if x > 1 else 0 for x in range(3)]}", [0, 0, 2]),
+        ("${[10 * a + b for a in range(3) for b in range(a)]}", [10, 20, 21]),
+        ("${[[a * b for b in range(2)] for a in [width, 1]]}", [[0, 64], [0, 1]]),
+        ("${[width for width in [1]] == [1] and width == 64}", True),
+        ("${[word for _ in range(2)]}", ["relu", "relu"]),
+        ("${sum([x ** 2 for x in range(4)])}", 14),
+        ("${[max for x in [1]]}", [7]),
+        ("${[1 for x in []]}", []),
     ],
 )
 def test_an_expression_has_the_expected_value_and_type(text: str, value: object) -> None:
     result = value_of(text)
     assert result == value
-    assert type(result) is type(value)
+    assert type(result) is type(getattr(value, "expected", value))
 
 
 @pytest.mark.parametrize(
@@ -120,6 +136,22 @@ def test_an_expression_has_the_expected_value_and_type(text: str, value: object)
         ("${range(10 ** 9)}", "range gives 1,000,000,000 integers, more than 10,000"),
         ("${range(-9223372036854775807, 9223372036854775807)}", "more than 10,000"),
         ("${range(1, 2, 0)}", "the step of range is 0"),
+        ("${log(0)}", "log needs a positive number, got 0, at character 1"),
+        ("${log(2, 1)}", "the base of log cannot be 1"),
+        ("${log(2, -2)}", "the base of log needs a positive number"),
+        ("${log(word)}", "log needs numbers, got a string"),
+        ("${sqrt(-1)}", "sqrt needs a number of at least 0, got -1"),
+        ("${exp(1e9)}", "exp(1000000000.0) is out of range for a float"),
+        ("${[x for 3 in rates]}", "expected a name at character 8"),
+        ("${[x for x of rates]}", "expected 'in' at character 10"),
+        ("${[x for x in 3]}", "for needs an array, got an integer, at character 8"),
+        ("${[x for x in rates if 1]}", "if needs true or false, got an integer, at character 19"),
+        ("${[x for x in rates}", "expected ']'"),
+        ("${sum(x for x in rates)}", "expected ')' at character 7"),
+        ("${[x for y in rates]}", "there is no parameter 'x'"),
+        ("${[x for x in x]}", "there is no parameter 'x'"),
+        ("${[1, 2 for x in rates]}", "expected ']'"),
+        ("${[a for a in range(200) for b in range(200)]}", "the comprehension gives more than 10,000 items"),
         ("${range(1.0)}", "range needs integers, got a float"),
         ("${max([])}", "max needs at least one number"),
         ("${exact_div(64, 7)}", "64 is not a multiple of 7"),
@@ -256,3 +288,18 @@ def test_integer_arithmetic_agrees_with_python() -> None:
                 value_of(f"${{{text}}}", {})
         else:
             assert value_of(f"${{{text}}}", {}) == expected
+
+
+def test_nested_comprehensions_stop_at_the_limit_of_steps() -> None:
+    """The bodies of all rounds count, also those that give no item, or an item of a few values."""
+    clauses = " ".join(f"for {name} in range(10000)" for name in "abc")
+    start = time.perf_counter()
+    for text in (f"${{[1 {clauses} if false]}}", f"${{[sum([1 {clauses} if a < 0]) for x in range(10000)]}}"):
+        with pytest.raises(TooManySteps):
+            value_of(text)
+    assert time.perf_counter() - start < 5
+
+
+def test_the_names_of_a_comprehension_are_not_names_of_parameters() -> None:
+    assert names_in("${[a + b for a in xs for b in a if b > c]}") == {"xs", "c"}
+    assert names_in("${[a for a in a]}") == {"a"}

@@ -1,0 +1,260 @@
+"""The rows of time series in their order, from which windows are cut."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+
+from ...core.limits import MAX_FILLED_ROWS
+from ...core.time_step import TimeStep
+from ...sections.columns import AssignedColumns
+from ...sections.split_section import WindowsSection
+from ..samples.data_errors import ErrorCollector
+from ..samples.data_spec import DataSpec
+from ..samples.dataset import Dataset
+from ..samples.left_out import MAX_LACKING_SERIES, NO_MISSING, MissingCounts, SeriesWithoutWindow, WindowCounts
+from ..samples.stored_arrays import subset_of
+from .filled_rows import FilledOrder, InputFilling
+from .row_columns import RowValues
+from .series_times import SERIES_PATH, TIME_PATH, WINDOWS_PATH, RowLocator, SeriesTimes, series_order
+from .time_spacing import UNEVEN
+from .windows import WindowedDataset
+
+
+class IncompleteRows(NamedTuple):
+    """The rows of files with missing values, which stand where a complete row would stand."""
+
+    inputs: np.ndarray
+    """Whether a row lacks a value of an input."""
+    targets: np.ndarray
+    """Whether a row lacks a value of a target, or a weight."""
+    reasons: Mapping[str, np.ndarray]
+    """Whether a row lacks a value, by what it lacks, such as `a number in 'age'`."""
+
+    @staticmethod
+    def concatenate(parts: Sequence[IncompleteRows | None], sizes: Sequence[int]) -> IncompleteRows | None:
+        """The rows of all files, of which `sizes` are the numbers of rows; None if all rows are complete."""
+        if not any(parts):
+            return None
+        complete = [np.zeros(size, bool) for size in sizes]
+        names = dict.fromkeys(name for part in parts if part for name in part.reasons)
+        reasons = {
+            name: np.concatenate(
+                [part.reasons.get(name, zeros) if part else zeros for part, zeros in zip(parts, complete, strict=True)]
+            )
+            for name in names
+        }
+        return IncompleteRows(
+            np.concatenate([part.inputs if part else zeros for part, zeros in zip(parts, complete, strict=True)]),
+            np.concatenate([part.targets if part else zeros for part, zeros in zip(parts, complete, strict=True)]),
+            reasons,
+        )
+
+    def counts(self, rows: np.ndarray) -> MissingCounts:
+        """The incomplete ones of some rows."""
+        incomplete = (self.inputs | self.targets)[rows]
+        reasons = {name: count for name, mask in self.reasons.items() if (count := int(mask[rows].sum()))}
+        return MissingCounts(int(incomplete.sum()), len(rows), reasons)
+
+
+class _Problems(NamedTuple):
+    """Whether each window is left out, and why."""
+
+    across_gap: np.ndarray
+    lacks_value: np.ndarray
+    has_filled_target: np.ndarray
+    """Whether a row that fills a gap is the window's target, or without targets its last row."""
+
+
+@dataclass(frozen=True, eq=False)
+class Series:
+    """The rows of all series, one series after the other and by time in each, with the rows that fill gaps."""
+
+    rows: Dataset
+    section: WindowsSection
+    order: np.ndarray
+    """The index of each row in the files; of a row that fills a gap, the index of the one before."""
+    series: np.ndarray
+    """The number of each row's series, never decreasing."""
+    names: list[str]
+    follows_gap: np.ndarray
+    """Whether the row before is not one step earlier."""
+    is_filled: np.ndarray
+    lacks_input: np.ndarray
+    lacks_target: np.ndarray
+    missing_steps: np.ndarray
+    """The number of steps that the files lack before each row; `UNEVEN` if it is not whole."""
+    incomplete: IncompleteRows | None
+    step: TimeStep | None = None
+
+    @staticmethod
+    def of(
+        rows: Dataset,
+        values: RowValues,
+        incomplete: IncompleteRows | None,
+        section: WindowsSection,
+        columns: Mapping[str, AssignedColumns],
+        locator: RowLocator,
+        errors: ErrorCollector,
+    ) -> Series:
+        """The rows, ordered by the columns that `windows` names. Adds errors for times that the spec does not accept,
+        and then leaves gaps as they are."""
+        times = values.get(TIME_PATH)
+        order, series, names = series_order(len(rows), values.get(SERIES_PATH), times)
+        is_ordered = bool((np.diff(order) == 1).all())
+        no_rows = np.zeros(len(order), bool)
+        result = Series(
+            rows if is_ordered else rows.subset(order),
+            section,
+            order,
+            series[order],
+            names,
+            follows_gap=no_rows,
+            is_filled=no_rows,
+            lacks_input=no_rows if incomplete is None else incomplete.inputs[order],
+            lacks_target=no_rows if incomplete is None else incomplete.targets[order],
+            missing_steps=np.zeros(len(order), np.int64),
+            incomplete=incomplete,
+        )
+        if times is None:
+            return result
+        ordered = SeriesTimes(section, times[order], order, series[order], names)
+        ordered.check(locator, errors)
+        return result if errors or section.gaps == "ignore" else result._with_gaps(ordered, columns, errors)
+
+    def _with_gaps(self, times: SeriesTimes, columns: Mapping[str, AssignedColumns], errors: ErrorCollector) -> Series:
+        """The series with their gaps: filled, or marked."""
+        missing_steps = np.zeros(len(self.order), np.int64)
+        missing_steps[times.pairs + 1] = np.where(times.counts == UNEVEN, UNEVEN, times.counts - 1)
+        follows_gap = missing_steps != 0
+        series = replace(self, follows_gap=follows_gap, missing_steps=missing_steps, step=times.step)
+        if self.section.gaps != "fill" or not follows_gap.any():
+            return series
+        max_rows = self.section.length + self.section.horizon - 1
+        if np.minimum(missing_steps, max_rows).sum() > MAX_FILLED_ROWS:
+            message = f"the gaps of the series would be filled by more than {MAX_FILLED_ROWS:,} rows, the limit"
+            help = 'give the "step" of the series, or "gaps": "skip"'
+            errors.add_in_spec("too-large", message, (*WINDOWS_PATH, "gaps"), help)
+            return series
+        return series._filled(FilledOrder.of(times, max_rows), times, columns)
+
+    def _filled(self, order: FilledOrder, times: SeriesTimes, columns: Mapping[str, AssignedColumns]) -> Series:
+        """The series with the rows that fill gaps."""
+        rows, blank_inputs = self.rows, self.rows.data_spec.missing_inputs
+        inputs = {}
+        for name, array in rows.inputs.items():
+            names = columns[name].names
+            time_column = names.index(str(self.section.time)) if self.section.time in names else None
+            inputs[name] = InputFilling(name in blank_inputs, time_column).fill(array, order, times)
+        return replace(
+            self,
+            rows=replace(
+                rows,
+                inputs=inputs,
+                targets={name: subset_of(array, order.rows) for name, array in rows.targets.items()},
+                weights={name: array[order.rows] for name, array in rows.weights.items()},
+            ),
+            order=self.order[order.rows],
+            series=self.series[order.rows],
+            follows_gap=order.follows_gap,
+            is_filled=order.is_filled,
+            lacks_input=self.lacks_input[order.rows],
+            lacks_target=self.lacks_target[order.rows],
+            missing_steps=np.where(order.is_filled, 0, self.missing_steps[order.rows]),
+        )
+
+    def windows(
+        self, data_spec: DataSpec, all_steps: frozenset[str], mask: np.ndarray | None = None
+    ) -> WindowedDataset:
+        """The windows whose rows, including the target's, are in one series and in the mask of the files' rows, one
+        step after the other and complete."""
+        section, rows = self.section, self.rows
+        is_included = np.ones(len(self.order), bool) if mask is None else mask[self.order]
+        horizon = section.horizon if rows.targets else 0
+        starts = self._starts(section.length + horizon, section.stride, is_included)
+        first_target = section.length if all_steps and horizon else section.length - 1 + horizon
+        problems = self._problems(starts, first_target, section.length + horizon)
+        kept = starts[~np.logical_or.reduce(problems)]
+        return WindowedDataset(
+            rows.inputs,
+            rows.targets,
+            replace(data_spec, labels=rows.data_spec.labels),
+            rows.weights,
+            missing=self._missing(is_included),
+            columns=rows.columns,
+            windows=section,
+            starts=kept,
+            all_steps=all_steps,
+            counts=self._counts(problems, is_included, kept, horizon),
+        )
+
+    def _problems(self, starts: np.ndarray, first_target: int, span: int) -> _Problems:
+        """What is wrong with windows of `span` rows, whose targets are the rows from `first_target` on."""
+        lacks_value = _count(self.lacks_input, starts, (0, self.section.length)) > 0
+        if self.rows.targets:
+            lacks_value |= _count(self.lacks_target, starts, (first_target, span)) > 0
+        return _Problems(
+            across_gap=_count(self.follows_gap, starts, (1, span)) > 0,
+            lacks_value=lacks_value,
+            has_filled_target=_count(self.is_filled, starts, (first_target, span)) > 0,
+        )
+
+    def _counts(self, problems: _Problems, is_included: np.ndarray, kept: np.ndarray, horizon: int) -> WindowCounts:
+        """The counts of the windows that are left out. `kept` are the first rows of the others."""
+        across_gap, lacks_value, has_filled_target = problems
+        missing_steps = self.missing_steps[is_included]
+        lacking_count, lacking = self._without_window(is_included & ~self.is_filled, kept)
+        return WindowCounts(
+            series_count=len(np.unique(self.series[is_included])),
+            length=self.section.length,
+            horizon=horizon,
+            step=self.step,
+            gap_count=int((missing_steps != 0).sum()),
+            missing_steps=int(missing_steps.clip(0).sum()),
+            across_gaps=int(across_gap.sum()),
+            with_missing_values=int((lacks_value & ~across_gap).sum()),
+            with_filled_target=int((has_filled_target & ~across_gap & ~lacks_value).sum()),
+            lacking_series_count=lacking_count,
+            lacking_series=lacking,
+        )
+
+    def last_rows(self, windows: WindowedDataset) -> np.ndarray:
+        """The index in the files of the last row of each window."""
+        return self.order[windows.starts + (windows.windows.length - 1)]
+
+    def _starts(self, span: int, stride: int, is_included: np.ndarray) -> np.ndarray:
+        """The first row of each window of `span` rows."""
+        is_boundary = (np.diff(self.series) != 0) | (np.diff(is_included) != 0)
+        run_starts = np.flatnonzero(np.r_[True, is_boundary])
+        run_ends = [*run_starts[1:], len(self.order)]
+        runs = [
+            np.arange(start, end - span + 1, stride)
+            for start, end in zip(run_starts, run_ends, strict=True)
+            if is_included[start]
+        ]
+        return np.concatenate([np.zeros(0, np.int64), *runs])
+
+    def _missing(self, is_included: np.ndarray) -> MissingCounts:
+        """The rows of the files with missing values, among those that are included."""
+        rows = self.order[is_included & ~self.is_filled]
+        return NO_MISSING if self.incomplete is None else self.incomplete.counts(rows)
+
+    def _without_window(
+        self, is_included: np.ndarray, starts: np.ndarray
+    ) -> tuple[int, tuple[SeriesWithoutWindow, ...]]:
+        """The number of series with rows, but without a window, and the longest of them."""
+        row_counts = np.bincount(self.series[is_included], minlength=len(self.names))
+        window_counts = np.bincount(self.series[starts], minlength=len(self.names))
+        lacking = np.flatnonzero((row_counts > 0) & (window_counts == 0))
+        lacking = lacking[np.argsort(-row_counts[lacking], kind="stable")]
+        named = lacking[:MAX_LACKING_SERIES].tolist()
+        return len(lacking), tuple(SeriesWithoutWindow(self.names[index], int(row_counts[index])) for index in named)
+
+
+def _count(mask: np.ndarray, starts: np.ndarray, offsets: tuple[int, int]) -> np.ndarray:
+    """The numbers of rows in the mask from an offset to another one behind each start."""
+    sums = np.r_[0, np.cumsum(mask)]
+    return sums[starts + offsets[1]] - sums[starts + offsets[0]]

@@ -1,0 +1,100 @@
+"""Notes about rows and windows of data files that are left out."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from ...core.diagnostics import Diagnostic
+from ...core.quantities import count_text
+from ...data.samples.dataset import Dataset
+from ...data.samples.left_out import WindowCounts
+
+MAX_LISTED_SERIES = 20
+"""Series without a window that a note names."""
+
+
+class LeftOutNote(NamedTuple):
+    """A note, and the key of `training.data` that says so."""
+
+    key: str
+    code: str
+    title: str
+    texts: Sequence[str]
+    """What is left out of each part, and why."""
+
+    @property
+    def message(self) -> str:
+        return f"{self.title}: {', '.join(self.texts)}"
+
+    @property
+    def diagnostic(self) -> Diagnostic:
+        return Diagnostic(self.code, self.message, severity="note")
+
+
+def left_out_notes(parts: Collection[tuple[str | None, Dataset]]) -> list[LeftOutNote]:
+    """Notes about what is left out of the parts of the data, by name; None is the name of data without parts."""
+    missing = [
+        _with_part(f"{samples.missing.row_count:,} of {samples.missing.all_row_count:,}", part)
+        + f" ({_reasons(samples.missing.reasons)})"
+        for part, samples in parts
+        if samples.missing.row_count and samples.counts is None
+    ]
+    windows = [
+        _with_part(f"{samples.counts.left_out:,} of {len(samples) + samples.counts.left_out:,}", part)
+        + f" ({'; '.join(_window_reasons(samples.counts, _reasons(samples.missing.reasons)))})"
+        for part, samples in parts
+        if samples.counts is not None and samples.counts.left_out
+    ]
+    series = {
+        part: samples.counts
+        for part, samples in parts
+        if samples.counts is not None and samples.counts.lacking_series_count
+    }
+    lacking = [
+        _with_part(f"{counts.lacking_series_count:,} of {counts.series_count:,}", part) + f" ({_series_list(counts)})"
+        for part, counts in series.items()
+    ]
+    size = next((_window_size(counts) for counts in series.values()), "")
+    notes = [
+        LeftOutNote("missing", code="dropped-samples", title="samples with missing values are left out", texts=missing),
+        LeftOutNote("windows", code="skipped-windows", title="windows are left out", texts=windows),
+        LeftOutNote("windows", code="short-series", title=f"series have no window of {size}", texts=lacking),
+    ]
+    return [note for note in notes if note.texts]
+
+
+def _with_part(text: str, part: str | None) -> str:
+    return text if part is None else f"{text} of `{part}`"
+
+
+def _window_size(counts: WindowCounts) -> str:
+    rows = count_text(counts.length, "row")
+    return f"{rows} and {counts.horizon:,} more" if counts.horizon else rows
+
+
+def _window_reasons(counts: WindowCounts, missing: str) -> Iterable[str]:
+    if counts.across_gaps:
+        steps = f", which lack {count_text(counts.missing_steps, 'step')} of {counts.step}"
+        gaps = count_text(counts.gap_count, "gap")
+        yield f"{counts.across_gaps:,} across {gaps}{steps if counts.missing_steps else ''}"
+    if counts.with_missing_values:
+        yield f"{counts.with_missing_values:,} with missing values: {missing}"
+    if counts.with_filled_target:
+        filled, verb = count_text(counts.missing_steps, "row"), "predict" if counts.horizon else "end in"
+        yield f"{counts.with_filled_target:,} that {verb} one of {filled} that fill gaps"
+
+
+def _reasons(reasons: Mapping[str, int]) -> str:
+    return ", ".join(
+        f"{count_text(count, 'row')} without {reason}"
+        for reason, count in sorted(reasons.items(), key=lambda item: -item[1])
+    )
+
+
+def _series_list(counts: WindowCounts) -> str:
+    """The names of series without a window."""
+    named = counts.lacking_series[:MAX_LISTED_SERIES]
+    hidden = counts.lacking_series_count - len(named)
+    names = [f"{one.name!r} has {count_text(one.row_count, 'row')}" for one in named]
+    return ", ".join(names) + (f" and {hidden:,} more" if hidden else "")
