@@ -17,7 +17,7 @@ from jsonnx.analysis.shape_inference import TypedNetwork, infer_shapes
 from jsonnx.backend import serialize, to_model_proto
 from jsonnx.core.callback import Callback
 from jsonnx.core.diagnostics import Report
-from jsonnx.core.types import BATCH, Dim, TensorType
+from jsonnx.core.types import BATCH, Dim, TensorType, evaluate_size
 from jsonnx.frontend.network import Call, Network
 from jsonnx.gradient import GradientBuilder, GradientTuning, gradients
 from jsonnx.ir import Graph
@@ -26,7 +26,6 @@ from jsonnx.lowering.lower import lower as lower
 from jsonnx.passes.canonicalize import prune
 from jsonnx.runtime.execution import runner
 from jsonnx.runtime.providers import providers
-from jsonnx.runtime.providers.random import evaluate_size
 from jsonnx.tuning.cpu.gradient import CPU_GRADIENTS
 from onnx.reference import ReferenceEvaluator
 from support.elementwise_reference import ELEMENTWISE

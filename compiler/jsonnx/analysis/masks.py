@@ -70,8 +70,19 @@ def infer_mask(
         if isinstance(mask, PaddingMask) and layer.reads_masks:
             help = "move the steps to axis 1 before, as Permute does"
             require(mask.axis == 1, f"reads the padding of an input whose steps are axis {mask.axis}", help)
-    type = layer.infer_mask(inputs, masks)
+    type = merged_padding(inputs, masks, result) if layer.merges_padding else None
+    type = layer.infer_mask(inputs, masks) if type is None else type
     return None if isinstance(type, PaddingMask) and not type.fits(result) else type
+
+
+def merged_padding(
+    inputs: Sequence[TensorType], masks: Sequence[TensorType | None], result: TensorType
+) -> TensorType | None:
+    """The padding mask that all masked inputs have; None if they have none, or different ones."""
+    present = [(x, mask) for x, mask in zip(inputs, masks, strict=True) if mask is not None]
+    first = present[0][1] if present else None
+    agree = all(mask == first and x.rank == result.rank for x, mask in present)
+    return first if isinstance(first, PaddingMask) and agree else None
 
 
 def mask_flows(network: Network, types: Mapping[str, TensorType], connected: MaskAssignment) -> MaskFlows:

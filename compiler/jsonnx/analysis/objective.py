@@ -222,9 +222,12 @@ def _masks_of(typed: TypedNetwork, output: str) -> list[TensorType]:
 def _check_input_names(typed: TypedNetwork, losses: Mapping[str, Loss], report: Report) -> None:
     """Reports inputs with the name of an input or output that training adds to the graph."""
     reserved = {LEARNING_RATE, LOSS, *(output_loss_name(output) for output in losses if len(losses) > 1)}
-    for name in (name for name in typed.inputs if name in reserved):
+    random_paths = {call.name: call.path for call in typed.network.random_calls}
+    paths: dict[str, JsonPath] = {name: ("inputs", name) for name in typed.inputs} | random_paths
+    for name in (name for name in paths if name in reserved):
         message = f"the input {short_name(name)} has a name that is reserved for training"
-        report.add("duplicate-name", ("inputs", name), message, help="give it another name", at_key=True)
+        is_key = name in typed.inputs
+        report.add("duplicate-name", paths[name], message, help="give it another name", at_key=is_key)
 
 
 def _report_mismatch(

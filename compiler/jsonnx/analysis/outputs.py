@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..core.diagnostics import JsonPath, Report
 from ..core.types import BATCH, TensorType
-from ..frontend.network import Call
+from ..frontend.network import Call, Network, auxiliary_output_names
 from .shape_inference import TypedNetwork
 
 BATCH_FIRST_HELP = "a network has one result per sample: after a reduction over the batch, restore its axis"
@@ -27,6 +27,17 @@ def is_batch_first(type: TensorType) -> bool:
     return type.shape[:1] == (BATCH,)
 
 
+def output_path(network: Network, name: str) -> JsonPath:
+    """The path of an output: where it is named, or else of the layer that is the output as it is the last one."""
+    document = network.flat_document or {}
+    auxiliary, written = list(auxiliary_output_names(document)), document.get("outputs")
+    if name in auxiliary:
+        return ("training", "auxiliary_outputs", auxiliary.index(name))
+    if written is None:
+        return network.paths[name]
+    return ("outputs",) if isinstance(written, str) else ("outputs", written.index(name))
+
+
 def _report_first_axis(typed: TypedNetwork, name: str, report: Report) -> None:
     """Reports an output without the batch axis at the layer that loses it."""
     network, type = typed.network, typed.types[name]
@@ -38,11 +49,8 @@ def _report_first_axis(typed: TypedNetwork, name: str, report: Report) -> None:
         notes = [(network.paths[name], f"{name!r} is computed here")]
         report.add("shape-mismatch", loss.path, message, help=BATCH_FIRST_HELP, notes=notes)
         return
-    written = network.flat_document.get("outputs") if network.flat_document else None
-    path: JsonPath = network.paths[name]
-    if written is not None:
-        path = ("outputs",) if isinstance(written, str) else ("outputs", written.index(name))
-    notes = [(network.paths[name], f"{name!r} is computed here")] if written is not None else []
+    path, layer_path = output_path(network, name), network.paths[name]
+    notes = [(layer_path, f"{name!r} is computed here")] if path != layer_path else []
     report.add("shape-mismatch", path, message, help=BATCH_FIRST_HELP, notes=notes)
 
 

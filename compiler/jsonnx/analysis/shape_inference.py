@@ -50,7 +50,7 @@ def infer_shapes(network: Network, report: Report) -> TypedNetwork:
         except ShapeError as error:
             report.add(error.code, ("inputs", name, "shape"), f"the input {name!r} {error.message}")
     for call in network.calls:
-        if call.layer is None or not call.sources or any(source not in types for source in call.sources):
+        if call.layer is None or any(source not in types for source in call.sources):
             continue  # the cause is reported already
         invalid_inputs = [
             block_input

@@ -8,6 +8,7 @@ from typing import Any
 import onnx
 from onnx import helper
 
+from ..core.random_inputs import RANDOM_INPUTS, random_inputs_json
 from ..core.reserved_names import next_name
 from ..core.types import DATA_DEPENDENT, Size, TensorType
 from ..ir import Constant, Graph, Node, Subgraph, Value, node_metadata, onnx_dtype
@@ -74,13 +75,19 @@ def to_model_writer(graph: Graph, *, name: str = "model", metadata: Mapping[str,
         producer_version=package_version(),
     )
     model.ir_version = helper.find_min_ir_version_for(opsets, ignore_unknown=True)
-    helper.set_model_props(model, dict(sorted((metadata or {}).items())))
+    helper.set_model_props(model, dict(sorted({**(metadata or {}), **_random_metadata(graph)}.items())))
     return ModelWriter(model, arrays)
 
 
 def serialize(model: onnx.ModelProto) -> bytes:
     """The bytes of the model, deterministically."""
     return bytes(model.SerializeToString(deterministic=True))
+
+
+def _random_metadata(graph: Graph) -> dict[str, str]:
+    """The distributions of the random inputs that other programs may feed, if there are any."""
+    distributions = {name: value.distribution for name, value in graph.randoms.items() if value.is_model_input}
+    return {RANDOM_INPUTS: random_inputs_json(distributions)} if distributions else {}
 
 
 def _domains(graph: Graph) -> list[onnx.OperatorSetIdProto]:

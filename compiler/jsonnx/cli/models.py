@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -65,6 +65,18 @@ OWN_DATA_NOTE = (
     help="Use only operators and element types that this execution provider has kernels for, as far as possible.",
 )
 @budget_options()
+@click.option(
+    "--inputs",
+    multiple=True,
+    metavar="NAMES",
+    help="Compile the part of the network behind these layers (names separated by commas), whose values it takes.",
+)
+@click.option(
+    "--outputs",
+    multiple=True,
+    metavar="NAMES",
+    help="Compile the part of the network up to these layers (names separated by commas).",
+)
 @click.option("--training", is_flag=True, help="Write train_step.onnx, model.onnx and manifest.json to a folder.")
 @SCALE_OPTION
 @SET_OPTION
@@ -78,6 +90,8 @@ def compile(
     unverified: bool,
     seed: int | None,
     target: str,
+    inputs: tuple[str, ...],
+    outputs: tuple[str, ...],
     training: bool,
     scale: str | None,
     changes: tuple[str, ...],
@@ -87,16 +101,24 @@ def compile(
     from ..core.diagnostics import CompileError
     from ..core.files.files import refuse_overwrite
     from ..pipeline.compile.check_budget import check_budget
-    from ..pipeline.compile.compile import compile_checked
+    from ..pipeline.compile.compile import compile_checked, compile_part
     from ..pipeline.compile.initial_weights import possible_weight_files
+    from ..pipeline.compile.network_part import network_part
     from ..pipeline.train.training_export import training_files, write_training_folder
     from ..pipeline.validate.check_model_budget import check_model_budget
 
+    if training and (inputs or outputs):
+        raise UsageError("bad-option", "--training writes the whole network", "leave out --inputs and --outputs")
     checked = checked_spec(spec, changes, scale)
-    outputs = [Path(output) / name for name in training_files(checked)] if training else [Path(output)]
-    refuse_overwrite([*checked.files, *possible_weight_files(weights)], outputs)
-    over_budget = check_budget(checked, limits)
-    model = compile_checked(checked, weights, seed, partial=partial, verify=not unverified, target=target)
+    files = [Path(output) / name for name in training_files(checked)] if training else [Path(output)]
+    refuse_overwrite([*checked.files, *possible_weight_files(weights)], files)
+    if inputs or outputs:
+        part = network_part(checked, split_names(inputs), split_names(outputs))
+        over_budget = check_budget(part.checked, limits)
+        model = compile_part(checked, part, weights, seed, partial=partial, verify=not unverified, target=target)
+    else:
+        over_budget = check_budget(checked, limits)
+        model = compile_checked(checked, weights, seed, partial=partial, verify=not unverified, target=target)
     if model.weights_report is not None:
         print_weights_report(model.weights_report)
     model.verify()
@@ -108,6 +130,11 @@ def compile(
     else:
         model.save(output)
     print_status(f"wrote {output}")
+
+
+def split_names(texts: Sequence[str]) -> list[str]:
+    """The names in texts that separate them by commas."""
+    return [name.strip() for text in texts for name in text.split(",") if name.strip()]
 
 
 @click.command(short_help="Compute loss and metrics of trained models on data.")
@@ -214,6 +241,9 @@ def evaluate(
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
     help="Probability above which a sigmoid output predicts a class; the model's threshold, or else 0.5, if omitted.",
 )
+@click.option(
+    "--seed", type=SEED_TYPE, default=0, show_default=True, help="Seed of the model's random inputs, if it has any."
+)
 @PROVIDER_OPTION
 @PROVIDER_OPTIONS_OPTION
 @UNVERIFIED_OPTION
@@ -227,6 +257,7 @@ def predict(
     ids: tuple[str, ...],
     with_inputs: bool,
     threshold: float | None,
+    seed: int,
     provider: str,
     provider_options: tuple[str, ...],
     unverified: bool,
@@ -240,7 +271,8 @@ def predict(
         raise UsageError("bad-option", "--id and --with-inputs exclude each other", "--with-inputs writes all columns")
     options = PredictOptions(threshold, None if with_inputs else ids, input_format)
     print_provider_choice(provider)
-    model = TrainedModel.open(Path(run), provider, not unverified, provider_options=parse_assignments(provider_options))
+    run_options = parse_assignments(provider_options)
+    model = TrainedModel.open(Path(run), provider, not unverified, provider_options=run_options, seed=seed)
     with SampleCounter() as counter:
         model.predict(data, output, print_result, options, counter.show, _print_notes)
 

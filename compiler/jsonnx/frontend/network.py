@@ -94,6 +94,16 @@ class Call:
         return (self.name, *(f"{self.name}.{output}" for output in further_outputs))
 
     @property
+    def may_lack_sources(self) -> bool:
+        """Whether the layer may have no input."""
+        return self.layer is not None and not self.layer.arity[0]
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether the call has the inputs that its layer needs, as far as they are known."""
+        return bool(self.sources) or self.may_lack_sources
+
+    @property
     def takes_mask(self) -> bool:
         """Whether Keras passes the mask of its input to the layer."""
         return self.layer is not None and self.layer.mask_argument and len(self.sources) == 1
@@ -137,6 +147,11 @@ class Network:
         """The first call of each layer that adds a reported loss, by the name of the layer."""
         calls = [call for call in self.calls if call.layer is not None and call.layer.adds_loss]
         return {call.owner: call for call in reversed(calls)}
+
+    @cached_property
+    def random_calls(self) -> tuple[Call, ...]:
+        """The calls whose results are inputs of the compiled model, with random numbers."""
+        return tuple(call for call in self.calls if call.layer is not None and call.layer.adds_input)
 
     @cached_property
     def normalized_outputs(self) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from ..core.files.files import (
     error_reason,
     make_folders,
     open_file,
-    refuse_links,
+    refuse_special_files,
     remove_file,
     remove_temporary_files,
     write_atomically,
@@ -47,7 +47,7 @@ class SweepFolder:
         """Creates the folder. Returns the folders that it created. Raises UsageError `unwritable-file`, also if it has
         links in place of files of a sweep."""
         trials = self.path / TRIALS_FOLDER
-        refuse_links([*self.existing_files, *trials.glob("*"), *trials.glob("*/*")])
+        refuse_special_files([*self.existing_files, *trials.glob("*"), *trials.glob("*/*")])
         return make_folders(self.path / TRIALS_FOLDER)
 
     def start(self, settings: Mapping[str, Any], spec_text: str) -> None:
@@ -76,14 +76,16 @@ class SweepFolder:
             except UnicodeDecodeError as error:
                 raise _damaged(self.path / SPEC_FILE, "not UTF-8") from error
 
-    def read_trials(self) -> list[Trial]:
-        """The trials by number. Raises CompileError `damaged-file`."""
+    def read_trials(self, parameters: Collection[str]) -> list[Trial]:
+        """The trials by number, whose values are those of parameters. Raises CompileError `damaged-file`."""
         trials: dict[int, Trial] = {}
         for path in sorted((self.path / TRIALS_FOLDER).glob("*.json")):
             try:
                 trial = Trial.from_json(_read_json(path))
             except ValueError as error:
                 raise _damaged(path, str(error)) from error
+            if not trial.values.keys() <= {*parameters}:
+                raise _damaged(path, "it has values of other parameters")
             if path != self.trial_file(trial.number):
                 raise _damaged(path, f"the record of trial {trial.number}")
             trials[trial.number] = trial

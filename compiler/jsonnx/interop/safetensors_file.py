@@ -1,8 +1,9 @@
-"""Writes weights as a safetensors file with digests, and verifies the digests of such a file."""
+"""Reads safetensors files, writes weights as one with digests, and verifies the digests of such a file."""
 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any
@@ -19,7 +20,46 @@ _DTYPE_NAMES = {
     **{f"uint{bits}": f"U{bits}" for bits in (8, 16, 32, 64)},
     "bool": "BOOL",
 }
+_DTYPES = {name: np.dtype(dtype).newbyteorder("<") for dtype, name in _DTYPE_NAMES.items()}
+_BFLOAT16 = "BF16"
 _HEADER_ALIGNMENT_BYTES = 8
+
+
+def safetensors_arrays(data: bytes) -> dict[str, np.ndarray]:
+    """The arrays of a file in the order of their names, BF16 as float32. Raises ValueError for a malformed file."""
+    from safetensors import SafetensorError, deserialize
+
+    try:
+        tensors = deserialize(data)  # type: ignore[no-untyped-call]
+    except SafetensorError as error:
+        raise ValueError(str(error)) from error
+    _header(data)
+    return {name: _array(name, **tensor) for name, tensor in sorted(tensors, key=lambda item: item[0])}
+
+
+def _array(name: str, dtype: str, shape: list[int], data: bytes) -> np.ndarray:
+    if dtype == _BFLOAT16:  # the upper half of a float32
+        return (np.frombuffer(data, "<u2").astype(np.uint32) << 16).view(np.float32).reshape(shape)
+    if dtype not in _DTYPES:
+        known = ", ".join([*_DTYPES, _BFLOAT16])
+        raise ValueError(f"the array {name!r} has elements of type {dtype}, the types that are read are {known}")
+    return np.frombuffer(data, _DTYPES[dtype]).reshape(shape).astype(_DTYPES[dtype].newbyteorder("="), copy=False)
+
+
+def _header(data: bytes) -> dict[str, Any]:
+    """The header of a valid file. Raises ValueError if a key is there twice."""
+    header: dict[str, Any] = json.loads(
+        data[8 : 8 + int.from_bytes(data[:8], "little")], object_pairs_hook=_with_unique_keys
+    )
+    return header
+
+
+def _with_unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) < len(pairs):
+        twice = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
+        raise ValueError(f"the key {twice!r} is twice in its header")
+    return value
 
 
 def safetensors_bytes(weights: Mapping[str, np.ndarray]) -> bytes:
@@ -44,8 +84,7 @@ def safetensors_bytes(weights: Mapping[str, np.ndarray]) -> bytes:
 
 def safetensors_metadata(data: bytes) -> dict[str, str]:
     """The metadata of a valid safetensors file."""
-    header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
-    return header.get("__metadata__") or {}
+    return _header(data).get("__metadata__") or {}
 
 
 def safetensors_errors(data: bytes, arrays: Mapping[str, np.ndarray], file: str) -> list[Diagnostic]:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple, Self
+from dataclasses import astuple
+from typing import Any, Self
 
 import numpy as np
 import onnx
 
 from ..core.limits import MAX_CONSTANTS_BYTES, MAX_OPERATORS, bytes_text, require_constant_size
 from ..core.numpy_types import numpy_dtype
+from ..core.random_inputs import Distribution
 from ..core.types import Dim, Size, TensorType, require
 from .conditionals import BranchFn, cond
 from .draft import GraphDraft
 from .dtypes import onnx_dtype
-from .graph import Constant, Graph, Input, JsonPath, LossTerm, Node, Parameter, Random, State, Value
+from .graph import Constant, Graph, Input, JsonPath, LossTerm, Node, Origin, Parameter, Random, State, Value
 from .label_encoder import ML_DOMAIN, label_encoder_attributes
 from .loops import StepFn, loop
 from .type_inference import TypeInference, schema_of
@@ -31,14 +33,6 @@ MAX_CONSTANT_ZEROS = 1024
 
 class EmissionError(Exception):
     """ONNX rejects an emitted node. The error is in this package; the message names the layer."""
-
-
-class Origin(NamedTuple):
-    """The layer that the emitted nodes belong to, its path in the spec, and whether gradients stop at the nodes."""
-
-    scope: str = ""
-    path: JsonPath = ()
-    detached: bool = False
 
 
 class Builder(GraphDraft):
@@ -215,6 +209,12 @@ class Builder(GraphDraft):
             full_name, number = f"{self._origin.scope}/{name}_{number}", number + 1
         self.randoms[full_name] = Random(full_name, TensorType(self.float_dtype, tuple(shape)), kind, keep, scale, seed)
         return self.randoms[full_name]
+
+    def random_input(self, shape: Sequence[Dim], distribution: Distribution) -> Random:
+        """Random numbers that are an input of compiled models, with the name of the current layer."""
+        name, type = self._origin.scope, TensorType(self.float_dtype, tuple(shape))
+        kind, offset, scale, seed = astuple(distribution)
+        return self.randoms.setdefault(name, Random(name, type, kind, 1.0, scale, seed, offset, is_model_input=True))
 
     def add_loss(self, value: Value, weight: float = 1.0, *, reported: bool = False) -> None:
         """Adds a scalar, times the weight, to the loss that training minimizes; it may be reported under the name of

@@ -12,6 +12,7 @@ from functools import cached_property
 from math import prod
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ..core.random_inputs import Distribution
 from ..core.types import TensorType
 
 if TYPE_CHECKING:
@@ -102,17 +103,41 @@ class State(Value):
 class Random(Value):
     """Random numbers, an input that is drawn for every step.
 
-    The kind `mask` is `scale` with probability `keep`, else 0; the others are `normal` and `uniform`. The host draws
-    them because ONNX' random operators are not reproducible. `seed` is the layer's seed, if the spec has one.
+    The kind `mask` is `scale` with probability `keep`, else 0; `normal` and `uniform` are `offset + scale * x`, where x
+    is standard normal, or uniform from 0 to 1. The host draws them because ONNX' random operators are not reproducible.
+    `seed` is the layer's seed, if the spec has one.
     """
 
-    __slots__ = ("keep", "kind", "name", "scale", "seed")
+    __slots__ = ("is_model_input", "keep", "kind", "name", "offset", "scale", "seed")
 
     def __init__(
-        self, name: str, type: TensorType, kind: str, keep: float = 1.0, scale: float = 1.0, seed: int | None = None
+        self,
+        name: str,
+        type: TensorType,
+        kind: str,
+        keep: float = 1.0,
+        scale: float = 1.0,
+        seed: int | None = None,
+        offset: float = 0.0,
+        is_model_input: bool = False,
     ) -> None:
+        """`is_model_input`: whether it is an input of compiled models, too."""
         super().__init__(type)
         self.name, self.kind, self.keep, self.scale, self.seed = name, kind, keep, scale, seed
+        self.offset, self.is_model_input = offset, is_model_input
+
+    @property
+    def distribution(self) -> Distribution:
+        """The distribution of the kinds `normal` and `uniform`."""
+        return Distribution(self.kind, self.offset, self.scale, self.seed)
+
+
+class Origin(NamedTuple):
+    """The layer that the emitted nodes belong to, its path in the spec, and whether gradients stop at the nodes."""
+
+    scope: str = ""
+    path: JsonPath = ()
+    detached: bool = False
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -236,6 +261,12 @@ class Graph:
             *(term.value for term in self.losses),
             *self.masks.values(),
         ]
+
+    @property
+    def read_randoms(self) -> dict[str, Random]:
+        """The random numbers that a node or a root reads."""
+        read = {value for node in self.nodes for value in node.inputs}.union(self.roots)
+        return {name: value for name, value in self.randoms.items() if value in read}
 
     def with_nodes(self, nodes: Iterable[Node], replacements: Mapping[Value, Value]) -> Graph:
         """The graph with other nodes, and with values replaced that are not outputs of nodes."""

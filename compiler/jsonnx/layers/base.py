@@ -60,6 +60,9 @@ class Layer(Component):
     adds_loss: ClassVar[bool] = False
     """Whether the layer adds a reported loss, so that nothing need use its result, and training needs no other loss."""
 
+    adds_input: ClassVar[bool] = False
+    """Whether the result is an input of compiled models, named after the call, that holds random numbers."""
+
     mixes_samples: ClassVar[bool] = False
     """Whether, in training, an output sample depends on other samples of the batch or on the number of calls so far."""
 
@@ -72,6 +75,9 @@ class Layer(Component):
     keeps_padding: ClassVar[bool] = False
     """Whether each step of the output depends on the same step of the input only, so that a padding mask is passed on,
     though Keras passes no mask on."""
+
+    merges_padding: ClassVar[bool] = False
+    """Whether the output has the padding masks of all inputs: an input without one is the same for all sequences."""
 
     mixes_steps: ClassVar[bool] = False
     """Whether a step of the output depends on several steps of the input, whose padding has to be 0."""
@@ -194,6 +200,12 @@ def require_real(*inputs: TensorType) -> None:
     for x in inputs:
         help = "use Rescaling to convert integers to real numbers, or Embedding to map them to vectors"
         require(x.dtype.startswith("float"), f"needs real numbers, got {x}", help)
+
+
+def require_no_added_input(part: Any) -> None:
+    """Raises ShapeError for a layer inside another one whose result would be an input of the model."""
+    if isinstance(part, Layer) and part.adds_input:
+        raise ShapeError(f"has {part.type_name}, an input of the model", "write it as a layer of its own")
 
 
 INTEGER_RANGES = {"uint8": (0, 255), "int32": (-(2**31), 2**31 - 1), "int64": (-(2**63), 2**63 - 1)}

@@ -142,6 +142,7 @@ MODULE_BY_TYPE = {
     "UpSampling1D": "image.resizing",
     "UpSampling2D": "image.resizing",
     "UpSampling3D": "image.resizing",
+    "Variable": "variable",
     "ZeroPadding1D": "reshaping",
     "ZeroPadding2D": "reshaping",
     "ZeroPadding3D": "reshaping",
@@ -328,6 +329,8 @@ MODULE_BY_TYPE = {
     "ops.where": "ops.binary",
     "ops.zeros": "ops.creation",
     "ops.zeros_like": "ops.unary",
+    "random.normal": "ops.random_numbers",
+    "random.uniform": "ops.random_numbers",
 }
 
 TYPE_BY_ALIAS = {

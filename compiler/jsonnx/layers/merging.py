@@ -7,7 +7,7 @@ from functools import reduce
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from ..core.components import SpatialSizesCodec, attr
-from ..core.types import Dim, PaddingMask, ShapeError, TensorType, broadcast, product, require, shape_text
+from ..core.types import Dim, ShapeError, TensorType, broadcast, product, require, shape_text
 from .base import Layer, layer, require_real
 
 if TYPE_CHECKING:
@@ -72,18 +72,19 @@ class Merge(Layer):
     """
 
     supports_masking = True
+    merges_padding = True
     arity: ClassVar[tuple[int, int | None]] = (2, None)
 
     def infer_mask(self, inputs: Sequence[TensorType], masks: Sequence[TensorType | None]) -> TensorType | None:
         present = [mask for mask in masks if mask is not None]
-        if len(present) < len(masks) and not (present and all(isinstance(mask, PaddingMask) for mask in present)):
+        if len(present) < len(masks):
             return None
         same_shape = all(mask.shape == present[0].shape for mask in present)
         require(same_shape, f"merges inputs with masks of different shapes, {' and '.join(map(str, present))}")
         return present[0]
 
     def lower_mask(self, g: Builder, inputs: Sequence[Value], masks: Sequence[Value | None]) -> Value | None:
-        return reduce(g.Or, (mask for mask in masks if mask is not None))
+        return reduce(g.Or, masks)
 
 
 def expand_mask(g: Builder, mask: Value | None, rank: int) -> Value | None:
@@ -195,6 +196,7 @@ class Concatenate(Layer):
     """
 
     supports_masking = True
+    merges_padding = True
     arity = (2, None)
     axis: int = attr(-1, doc="Axis along which to concatenate; the batch axis is 0.")
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 from ..core.components import Json, attr
-from ..core.types import Dim, PaddingMask, TensorType, product, rank_help, require, shape_text
+from ..core.types import Dim, TensorType, product, rank_help, require, shape_text
 from .axes import MAX_SLICE_BOUND
 from .base import Layer, layer, padding_mask
 from .sliding_window import DATA_FORMAT, DataFormat, require_spatial, spatial_axes
@@ -112,7 +112,7 @@ class Permute(Layer):
 
     def infer_mask(self, inputs: Sequence[TensorType], masks: Sequence[TensorType | None]) -> TensorType | None:
         mask = padding_mask(masks[0])
-        return None if mask is None else PaddingMask.of(mask.shape[1], 1 + self.dims.index(mask.axis))
+        return None if mask is None else mask.moved(1 + self.dims.index(mask.axis))
 
     def lower(self, g: Builder, x: Value) -> Any:
         return g.transpose(x, [0, *self.dims])

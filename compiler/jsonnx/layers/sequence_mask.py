@@ -50,7 +50,7 @@ class SequenceMask(Layer):
         x, mask = inputs[0], masks[0]
         fits = mask is None or len(inputs) > 1 or mask.shape == x.shape[:2]
         require(fits, f"needs a mask of the steps, {shape_text(x.shape[:2])}, got {mask}")
-        return PaddingMask.of(x.shape[1])
+        return PaddingMask.of(x)
 
     def lower_mask(self, g: Builder, inputs: Sequence[Value], masks: Sequence[Value | None]) -> Value:
         x, *lengths = inputs

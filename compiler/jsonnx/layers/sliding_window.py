@@ -106,7 +106,7 @@ class SlidingWindows(NamedTuple):
         axis = spatial_axes(x.rank, data_format)[0]
         if not isinstance(mask, PaddingMask) or mask.axis != axis:
             return None
-        return PaddingMask.of(self.output_type(x, data_format, 1).shape[axis], axis)
+        return mask.with_steps(self.output_type(x, data_format, 1).shape[axis])
 
     def lower_mask(self, g: Builder, mask: Value) -> Value:
         """Emits that mask: a window counts if the sequence alone, without padding, would have it."""

@@ -120,7 +120,7 @@ def _first_calls(network: Network, owners: Collection[str]) -> dict[str, int]:
     first: dict[str, int] = {}
     for index, call in enumerate(network.calls):
         indices = [first[source] for source in call.sources if source in first]
-        if call.owner in owners:
+        if call.owner in owners or call.name in owners:
             indices.append(index)
         if indices:
             first |= dict.fromkeys(call.results, min(indices))

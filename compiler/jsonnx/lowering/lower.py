@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import reduce
 
 from ..analysis.masks import Mask
 from ..analysis.shape_inference import TypedNetwork
@@ -59,7 +60,7 @@ def lower(
             continue
         if call.layer is None:
             raise ValueError(f"the layer {call.name!r} is invalid; only a valid network can be lowered")
-        with g.scope(call.owner, call.path):
+        with g.scope(call.name if call.layer.adds_input else call.owner, call.path):
             inputs = [values[source] for source in call.sources]
             input_masks = [masks.get(mask) for mask in flow.input_masks[call.name]]
             if call.layer.mixes_steps and isinstance(mask := flow.input_masks[call.name][0], Mask):
@@ -68,7 +69,10 @@ def lower(
             values |= zip(call.results, _lower_call(g, call, call.layer, inputs, input_masks, types), strict=True)
             for mask in masks_by_producer.get(call.name, ()):
                 operands = [masks.get(operand) for operand in mask.input_masks]
-                masks[mask] = lower_mask(g, call.layer, inputs, operands, mask.type, call.owner)
+                if call.layer.merges_padding and isinstance(mask.type, PaddingMask):
+                    masks[mask] = reduce(g.Or, (operand for operand in operands if operand is not None))
+                else:
+                    masks[mask] = lower_mask(g, call.layer, inputs, operands, mask.type, call.owner)
     if outputs is None:
         g.masks |= {name: masks[mask] for name, mask in flow.value_masks.items()}
         for name in typed.network.normalized_outputs:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from ..core.files.files import make_folders, refuse_links
+from ..core.files.files import make_folders, refuse_special_files
 from ..core.system.optional_packages import require_package
 from .tracker import RunTracker, TrackedRun
 
@@ -29,7 +29,7 @@ class TensorboardTracker(RunTracker):
 
     def start(self, run: TrackedRun) -> None:
         folder = run.folder / FOLDER
-        refuse_links([folder])
+        refuse_special_files([folder])
         make_folders(folder)
         if not run.is_resumed:
             for path in folder.glob(f"{FILE_PREFIX}.out.tfevents.*"):  # of a run that --force replaces

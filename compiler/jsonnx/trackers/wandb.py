@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..core.files.files import refuse_links
+from ..core.files.files import refuse_special_files
 from ..core.system.optional_packages import require_package
 from .tracker import RunTracker, TrackedRun, read_run_key, write_run_key
 
@@ -25,7 +25,7 @@ class WandbTracker(RunTracker):
 
     def start(self, run: TrackedRun) -> None:
         key = read_run_key(run.folder / KEY_FILE) if run.is_resumed else {}
-        refuse_links([run.folder / FOLDER])
+        refuse_special_files([run.folder / FOLDER])
         self._run = self._wandb.init(
             project=self._project,
             id=key.get("run_id"),

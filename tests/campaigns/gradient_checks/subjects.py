@@ -8,9 +8,8 @@ from itertools import chain, product
 from typing import Any
 
 import numpy as np
-from jsonnx.core.types import BATCH, Size, TensorType
+from jsonnx.core.types import BATCH, Size, TensorType, evaluate_size
 from jsonnx.ir import Builder, Graph
-from jsonnx.runtime.providers.random import evaluate_size
 from jsonnx.training.losses.losses import LOSSES
 from jsonnx.training.weights.regularizers import REGULARIZERS
 from support.harness import draw_weights, lower

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from jsonnx import TensorType
+from jsonnx.layers import LAYERS
 from support.harness import one_layer
 from unit.layers.cases import Case, augmentation
 
@@ -50,7 +51,10 @@ def augmentation_spec(case: Case) -> Spec:
 def network(case: Case, before: list[Spec], sources: list[str]) -> Spec:
     """Returns a network of the layer after the layers `before`, with a training section if it has real outputs."""
     types = one_layer(case.layer, *case.inputs, dtype=case.dtype).outputs
+    is_random = LAYERS.by_name[case.layer["type"]].adds_input  # an input, which cannot be an output
+    types = {"copy": types["layer"]} if is_random else types
     after = [layer for name, type in types.items() if not has_batch(type) for layer in with_batch(name, case, sources)]
+    after += [{"type": "Identity", "name": "copy", "from": "layer"}] if is_random else []
     real = [name if has_batch(type) else f"{name}_batch" for name, type in types.items() if is_trained(type)]
     spec: Spec = {
         "inputs": {f"x{index}": {"shape": [*shape], "dtype": case.dtype} for index, shape in enumerate(case.inputs)},

@@ -56,7 +56,14 @@ class Network:
         return document
 
     def finish(self, trained: bool) -> None:
-        """Combines results without a batch axis with others that have one; with `trained`, makes outputs float32."""
+        """Combines results without a batch axis with others that have one; with `trained`, makes outputs float32.
+
+        Random numbers, which cannot be outputs, are followed by an Identity.
+        """
+        drawn = {entry["name"] for entry in self.layers if str(entry.get("type")).startswith("random.")}
+        drawn |= {entry["name"] for entry in self.layers if entry.get("use") in drawn}
+        for name in [name for name in self.outputs() if name in drawn]:
+            self._append({"type": "Identity"}, [name], keep=False)
         for name in [name for name in self.outputs() if name in self.types]:
             if self.types[name].shape[:1] != (BATCH,):
                 others = [other for other, type in self.types.items() if type.shape[:1] == (BATCH,)]

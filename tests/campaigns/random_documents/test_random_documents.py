@@ -15,7 +15,7 @@ from jsonnx.training.metrics.metrics import METRICS
 from jsonnx.training.optimizers.optimizers import OPTIMIZERS
 
 SEEDS = range(150)
-ROUNDS = 6
+ROUNDS = 8
 """Number of documents per layer type in which each type must occur."""
 
 
@@ -24,7 +24,7 @@ def test_every_document_is_processed_or_diagnosed() -> None:
     outcomes = {seed: examine.examine(text(seed)) for seed in SEEDS}
     assert {seed: outcome.findings for seed, outcome in outcomes.items() if outcome.findings} == {}
     sound = sum("verify" in outcome.stages for outcome in outcomes.values())
-    assert 0.25 < sound / len(SEEDS) < 0.75
+    assert 0.2 < sound / len(SEEDS) < 0.75
     assert any("verify step" in outcome.stages for outcome in outcomes.values())
 
 

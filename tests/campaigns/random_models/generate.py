@@ -9,7 +9,7 @@ from random import Random
 from typing import Any
 
 from jsonnx.core.components import Component, snake_case
-from jsonnx.core.types import BATCH, ShapeError, Size, TensorType, product
+from jsonnx.core.types import BATCH, ShapeError, Size, TensorType, evaluate_size, product
 from jsonnx.ir import Builder
 from jsonnx.ir.builder import EmissionError
 from jsonnx.layers import LAYERS, Layer
@@ -18,7 +18,6 @@ from jsonnx.layers.ops.base import Operation
 from jsonnx.layers.rnn.time_distributed import nested_components
 from jsonnx.lowering.check_weights import check_weights, restricts_weights
 from jsonnx.lowering.lower import lower_layer
-from jsonnx.runtime.providers.random import evaluate_size
 from jsonnx.training.losses.losses import LOSSES
 from jsonnx.training.metrics.metrics import METRICS
 from jsonnx.training.optimizers.optimizers import OPTIMIZERS
@@ -277,7 +276,7 @@ class _Generator:
         name = f"{base}_{len(self.calls)}"
         if not shared:
             self.layers[name] = layer, tuple(self.types[source] for source in sources)
-        follows = self.calls and sources == [self.calls[-1]["name"]]
+        follows = self.calls and sources == [self.calls[-1]["name"]] and layer.arity[0]
         entry = entry | {"name": name}
         if not follows or self.rng.random() < 0.5:
             entry["from"] = sources if len(sources) > 1 or self.rng.random() < 0.1 else sources[0]

@@ -16,6 +16,7 @@ import numpy as np
 import onnx
 import onnxruntime
 from jsonnx.backend import to_model_proto
+from jsonnx.core.types import evaluate_size
 from jsonnx.gradient import GradientBuilder, gradients
 from jsonnx.gradient.training_step import with_loss
 from jsonnx.ir import Graph
@@ -33,7 +34,6 @@ from jsonnx.pipeline.train.plan_training import forward_loss_graph, plan_trainin
 from jsonnx.pipeline.train.trainer import Trainer
 from jsonnx.runtime.execution import data_parallel
 from jsonnx.runtime.fit.trainer import Diverged
-from jsonnx.runtime.providers.random import evaluate_size
 from jsonnx.tuning.cpu.embeddings import lazy_updates
 from jsonnx.tuning.cpu.gradient import CPU_GRADIENTS
 from jsonnx.tuning.cpu.matmul import partition_rows

@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from jsonnx.core.types import TensorType
+from jsonnx.core.types import TensorType, evaluate_size
 from jsonnx.ir import Graph
 from jsonnx.pipeline.check.check import CheckedSpec
-from jsonnx.runtime.providers.random import evaluate_size
 
 from .draw import VOCABULARY
 

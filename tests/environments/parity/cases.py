@@ -18,7 +18,7 @@ Excluded, because jsonnx differs from Keras 3.15 on JAX on purpose:
 - layers of KerasHub: `test_keras_hub.py` compares them;
 - functions that create tensors: Keras calls them while a model is built;
 - AddLoss: Keras has it as a method of layers;
-- Imputation and DateFeatures: Keras has no such layers;
+- Imputation, DateFeatures and Variable: Keras has no such layers;
 - R2Score weighted by the variance: Keras cannot trace it on JAX; `unit/training/test_metrics.py` has recorded values.
 """
 
@@ -30,6 +30,7 @@ from typing import Any, NamedTuple
 import unit.layers.cases
 import unit.layers.cases.creation
 import unit.layers.cases.positions
+import unit.layers.cases.variable
 from attention_masks import STACKED
 from jsonnx.core.types import BATCH
 from jsonnx.lowering.check_augmentation import is_host_augmentation
@@ -47,6 +48,7 @@ LEFT_OUT = {
     *(f"RandomCrop{kind}" for kind in ("", "-larger", "-first")),
     *(f"equalization{kind}" for kind in ("", "-bins", "-default", "-integers", "-first")),
     *(case.id for case in (*unit.layers.cases.positions.CASES, *unit.layers.cases.creation.CASES)),
+    *(case.id for case in unit.layers.cases.variable.CASES),
     *(case.id for case in unit.layers.cases.all_cases() if case.layer["type"] in ("DateFeatures", "Imputation")),
 }
 

@@ -50,6 +50,16 @@ SEQUENCES: dict[str, Layers] = {
         {"type": "ops.add", "name": "residual", "from": ["attended", "sum"]},
         {**CONV, "padding": "same"},
     ],
+    "concatenation": [
+        {**CONV, "name": "a", "padding": "same"},
+        {"type": "Dense", "name": "b", "units": 3, "from": "mask"},
+        {"type": "Concatenate", "name": "joined", "from": ["a", "b"]},
+        CONV,
+        {"type": "ops.expand_dims", "name": "c", "axis": 2},
+        {"type": "Concatenate", "from": ["c", "c"], "axis": 2},
+        {"type": "Conv2D", "filters": 2, "kernel_size": [3, 2], "activation": "sigmoid"},
+        {"type": "Reshape", "target_shape": [-1, 2]},
+    ],
     "operators": [
         {"type": "ops.multiply", "x2": 0.5},
         {"type": "ops.transpose", "axes": [0, 2, 1]},

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import sys
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
@@ -111,6 +112,20 @@ def test_a_row_that_cannot_be_read_is_located(content: str | bytes, message: str
     found = _error(content)
     assert message in found[0]
     assert found[1] == line
+
+
+def test_an_unclosed_field_takes_little_memory() -> None:
+    content = 'a,b\n1,2\n3,"' + "4\n" * 4_000_000
+    _error(content[:20])  # imports what reads tables
+    tracemalloc.start()
+    try:
+        message, line, _ = _error(content)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert "more than 131,072 characters" in message
+    assert line == 3
+    assert peak < 10 * len(content)
 
 
 def test_a_field_of_the_longest_size_is_read() -> None:

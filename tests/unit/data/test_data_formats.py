@@ -327,6 +327,11 @@ def test_a_missing_package_is_named_with_the_command_that_installs_it(tmp_path, 
     assert diagnostic.help.startswith("pip install ")
 
 
+def test_a_binary_column_is_no_input_of_numbers(tmp_path):
+    found = errors(tmp_path, encoded(pa.table(TABLE | {"kind": [b"a", b"b"]}), "parquet"), "a.parquet")
+    assert found[0].message == "column 'kind' holds binary values"
+
+
 # -- safetensors -------------------------------------------------------------------------------------------------------
 
 
@@ -335,3 +340,50 @@ def test_arrays_of_safetensors_are_columns(tmp_path):
     assert_flowers(load(tmp_path, save(arrays), "a.safetensors", x=None))
     (error,) = errors(tmp_path, save(arrays)[:-3], "a.safetensors", x=None)
     assert (error.code, "not a readable .safetensors file" in error.message) == ("bad-data-file", True)
+
+
+def safetensors_file(header, content):
+    text = header.encode()
+    return len(text).to_bytes(8, "little") + text + content
+
+
+def test_bfloat16_is_read_as_float32(tmp_path):
+    numbers = np.array([[1, 2], [-3.5, 4]], "<f4")
+    content = np.right_shift(numbers.view("<u4"), 16).astype("<u2").tobytes() + bytes([0, 1])
+    header = (
+        '{"size": {"dtype": "BF16", "shape": [2, 2], "data_offsets": [0, 8]}, '
+        '"kind": {"dtype": "U8", "shape": [2], "data_offsets": [8, 10]}}'
+    )
+    samples = load(tmp_path, safetensors_file(header, content), "a.safetensors", x=None)
+    assert samples.inputs["size"].tolist() == numbers.tolist()
+
+
+ONE_ARRAY = '{"size": {"dtype": "%s", "shape": [1], "data_offsets": [0, 1]}%s}'
+SAME_ARRAY = ', "size": {"dtype": "U8", "shape": [1], "data_offsets": [0, 1]}'
+
+
+@pytest.mark.parametrize(
+    ("header", "message"),
+    [
+        (ONE_ARRAY % ("F8_E4M3", ""), "the array 'size' has elements of type F8_E4M3, the types that are read are F16"),
+        (ONE_ARRAY % ("U8", SAME_ARRAY), "the key 'size' is twice in its header"),
+    ],
+)
+def test_a_header_of_safetensors_that_is_refused(tmp_path, header, message):
+    (error,) = errors(tmp_path, safetensors_file(header, b"a"), "a.safetensors", x=None)
+    assert (error.code, message in error.message) == ("bad-data-file", True)
+
+
+# -- messages ----------------------------------------------------------------------------------------------------------
+
+
+def test_code_in_the_header_of_an_array_is_named_without_an_address(tmp_path):
+    header = b"{'descr': '<f4', 'fortran_order': open('x'), 'shape': (1,), }".ljust(117) + b"\n"
+    content = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + bytes(4)
+    (error,) = errors(tmp_path, content, "a.npy", x=None)
+    assert error.message == "not a readable .npy file: its header is damaged: it contains code"
+
+
+def test_an_integer_of_many_digits_is_an_error_without_advice_about_python(tmp_path):
+    (error,) = errors(tmp_path, '{"length": ' + "1" * 5000 + "}\n", "a.jsonl")
+    assert (error.code, error.message) == ("bad-data-file", "an integer has more than 4,300 digits")

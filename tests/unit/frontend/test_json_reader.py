@@ -493,6 +493,14 @@ def test_a_value_that_is_not_json_is_rejected_at_its_path(value: Any, code: str,
     assert (diagnostic.code, diagnostic.path, diagnostic.line) == (code, path, None)
 
 
+def test_a_function_in_a_spec_gets_the_layer_that_serves() -> None:
+    with pytest.raises(CompileError) as error:
+        from_value({"training": {"loss": lambda y, predicted: y}})
+    (diagnostic,) = error.value.diagnostics
+    assert (diagnostic.code, diagnostic.path) == ("invalid-json", "$.training.loss")
+    assert "AddLoss" in str(diagnostic.help)
+
+
 def test_a_value_that_shares_lists_exponentially_is_rejected() -> None:
     with pytest.raises(CompileError, match="too-large"):
         from_value({"a": WIDE}, Limits(max_values=10_000))

@@ -18,7 +18,7 @@ def test_a_record_is_read_as_it_was_written(tmp_path: Path) -> None:
     runs = [Run("trials/0001", 3, 1, FINISHED, 0.5, 2, [None, 0.5], 1.25)]
     trial = Trial(1, {"width": [1, "ä"]}, "d", 0, FINISHED, 0.5, 1, runs=runs)
     folder.write_trial(trial)
-    assert folder.read_trials() == [trial]
+    assert folder.read_trials(["width"]) == [trial]
 
 
 @pytest.mark.parametrize(
@@ -29,7 +29,7 @@ def test_a_damaged_record_is_an_error(text: str, tmp_path: Path) -> None:
     folder.make()
     folder.trial_file(1).write_text(text)
     with pytest.raises(CompileError) as error:
-        folder.read_trials()
+        folder.read_trials(["width"])
     assert error.value.diagnostics[0].code == "damaged-file"
 
 

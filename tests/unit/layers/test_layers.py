@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from jsonnx.core.types import evaluate_size
 from jsonnx.ir import Graph
-from jsonnx.runtime.providers.random import evaluate_size
 from support.harness import check_gradients, draw_weights, lower, make_layer, one_layer, run
 
 from .cases import Case, all_cases

@@ -193,3 +193,48 @@ def test_equal_sequences_are_duplicates_of_any_padding() -> None:
     steps = np.array([[1.0], [2.0], [1.0], [2.0], [1.0]], np.float32)
     sequences = Sequences.of(steps, np.array([2, 2, 1]), 0.0)
     assert find_duplicates({"train": {"x": sequences}}).within == {"train": 1}
+
+
+# -- columns in use ----------------------------------------------------------------------------------------------------
+
+
+def roles(document: dict[str, Any]) -> dict[str, list[str]]:
+    return {column["name"]: column["used_as"] for column in document["files"]["train"]["columns"]}
+
+
+def test_columns_that_order_divide_and_weigh_rows_are_in_use() -> None:
+    rows = [(index, 2 * index, index % 2, 1.0, "n", index // 2, f"2026-01-{index + 1:02}") for index in range(24)]
+    write_rows("train.csv", *rows, header="a,b,y,w,shop,kind,day")
+    split = {"validation": 0.25, "test": 0.25, "group": "kind"}
+    write_spec(data={"x": ["a", "b"], "y": "y", "sample_weight": "w", "split": split})
+    document = described()
+    assert roles(document) == {
+        "a": ["input x"],
+        "b": ["input x"],
+        "y": ["target y"],
+        "w": ["sample weight of y"],
+        "kind": ["split.group"],
+    }
+    assert document["files"]["train"]["unused"] == ["shop", "day"]
+    assert "not used: shop, day" in jsonnx("data", "spec.json").stdout
+    layers = [{"type": "Flatten"}, {"type": "Dense", "name": "y", "units": 1}]
+    windows = {"length": 2, "by": "shop", "time": "day"}
+    write_spec(*layers, data={"windows": windows}, inputs={"x": {"shape": [2, 2]}})
+    assert (roles(described())["shop"], roles(described())["day"]) == (["windows.by"], ["windows.time"])
+
+
+def test_patterns_name_columns_in_use() -> None:
+    write_rows("train.csv", *[(index, 2 * index, index % 2, "n") for index in range(24)], header="a,b,y,id")
+    write_spec(data={"x": ["*", "!id"]})
+    assert roles(described()) == {"a": ["input x"], "b": ["input x"], "y": ["target y"]}
+
+
+def test_columns_that_are_not_used_are_not_read() -> None:
+    pa = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    count = 20_000
+    texts = pa.DictionaryArray.from_arrays(np.zeros(count, np.int32), ["x" * 1_000_000])  # 20 GB in all rows
+    numbers = {name: np.arange(count) for name in ("a", "b", "y")}
+    parquet.write_table(pa.table({**numbers, "text": texts}), "train.parquet")
+    write_spec(data={"train": "train.parquet"})
+    assert described()["files"]["train"]["unused"] == ["text"]

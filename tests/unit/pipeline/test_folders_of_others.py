@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from jsonnx.core.diagnostics import CompileError
+from jsonnx.core.diagnostics import CompileError, UsageError
 from jsonnx.core.files.run_layout import RunPaths
 from jsonnx.runtime.session.session import Session
-from support.commands import jsonnx
+from jsonnx.trackers.tracker import write_run_key
+from support.commands import jsonnx, process
 
 SPEC: dict[str, Any] = {
     "inputs": {"x": {"shape": [1]}},
@@ -275,3 +276,24 @@ def test_weights_of_a_model_lie_in_its_folder(tmp_path: Path) -> None:
         for verify in (True, False):
             with pytest.raises(CompileError, match="unsafe-path"):
                 Session(os.fspath(file), verify=verify)
+
+
+@pytest.mark.parametrize(
+    "name", [".lock", ".lock-owner", "steps.jsonl", "run.json", "checkpoints/step-000000000006.safetensors"]
+)
+def test_no_command_waits_for_a_pipe_in_a_run(project: Path, name: str) -> None:
+    (project / "run" / name).unlink(missing_ok=True)
+    os.mkfifo(project / "run" / name)
+    command = ["train", "spec.json", "-o", "run", "--resume", "--set", "training.epochs=3", "--quiet"]
+    done = process(*command, cwd=project, timeout=60)
+    assert done.returncode == 2
+    assert "internal error" not in done.stderr
+
+
+def test_trackers_write_through_no_link(tmp_path: Path) -> None:
+    outside = tmp_path / "outside.json"
+    outside.write_text(PRECIOUS)
+    (tmp_path / "mlflow.json").symlink_to(outside)
+    with pytest.raises(UsageError, match="symbolic link"):
+        write_run_key(tmp_path / "mlflow.json", run_id="1")
+    assert outside.read_text() == PRECIOUS

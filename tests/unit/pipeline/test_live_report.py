@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import socket
+import time
 from collections.abc import Iterator
-from http.client import HTTPConnection
+from contextlib import suppress
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
-from threading import Thread
+from threading import Thread, active_count
 
 import pytest
 from jsonnx.core.diagnostics import UsageError
-from jsonnx.pipeline.report.live_report import ADDRESS, LiveReport
+from jsonnx.pipeline.report import live_report
+from jsonnx.pipeline.report.live_report import ADDRESS, MAX_CONNECTIONS, LiveReport
 from support.commands import jsonnx
 
 SPEC = {
@@ -65,6 +69,25 @@ def test_other_sites_and_other_files_get_no_answer(report: LiveReport) -> None:
     assert get(report, "/", host=f"localhost:{report.server_address[1]}")[0] == 200
     for path in ("/run.json", "/../spec.json", "/%2e%2e/spec.json", "//etc/passwd", "/" + "a" * 5000):
         assert get(report, path)[0] == 404
+
+
+def test_connections_are_limited_in_number_and_end_when_idle(
+    report: LiveReport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live_report._Handler, "timeout", 1.0)
+    idle = [socket.create_connection(report.server_address[:2], timeout=20) for _ in range(MAX_CONNECTIONS)]
+    thread_count = active_count()
+    refused = socket.create_connection(report.server_address[:2], timeout=20)
+    assert refused.recv(1) == b""
+    assert active_count() <= thread_count
+    assert {connection.recv(1) for connection in idle} == {b""}
+    for _ in range(100):  # a thread ends shortly after its connection
+        with suppress(OSError, HTTPException):
+            assert get(report, "/nothing")[0] == 404
+            break
+        time.sleep(0.05)
+    else:
+        pytest.fail("no connection is accepted")
 
 
 def test_a_busy_port(report: LiveReport) -> None:

@@ -207,6 +207,24 @@ TRAINING_RULES = (
         (Refused(trained(DENSE, freeze=["body_*"]), "unknown-name"),),
     ),
     Rule(
+        "`data.windows`",
+        (
+            Shown(trained({"type": "Flatten"}, {"type": "Dense", "units": 7}, inputs={"sales": tensor(28)},
+                          data={"train": "sales.csv", "x": "sales", "y": "sales", "windows": {
+                              "length": 28, "horizon": 7, "by": "store", "time": "date", "gaps": "skip"}})),
+        ),
+        (Refused(trained({"type": "Flatten"}, DENSE, inputs={"sales": tensor(28)},
+                         data={"train": "sales.csv", "windows": {"length": 28, "gaps": "drop"}}), "invalid-value"),),
+    ),
+    Rule(
+        '`"auxiliary_outputs"',
+        (
+            Shown(trained({**DENSE, "name": "body"}, {**DENSE, "name": "side"}, {**DENSE, "from": "body"},
+                          auxiliary_outputs=["side"], loss_weights={"side": 0.3})),
+        ),
+        (Refused(trained(DENSE, auxiliary_outputs=["side"]), "unknown-name"),),
+    ),
+    Rule(
         "A loss computed by layers",
         (
             Shown(net(DENSE, {"type": "ops.square"}, {"type": "AddLoss"}, outputs="dense",

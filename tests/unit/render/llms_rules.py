@@ -245,6 +245,46 @@ LANGUAGE_RULES = (
                       "arguments": ["query", "mask"]}, inputs={"q": tensor(5, 8), "m": tensor(5)}), "invalid-value"),),
     ),
     Rule(
+        '`"relative_position": "alibi"`',
+        (
+            Shown(net({"type": "MultiHeadAttention", "num_heads": 2, "key_dim": 4, "relative_position": "alibi"},
+                      inputs=STEPS)),
+            Shown(net({"type": "RelativePositionBias", "num_heads": 2, "from": "steps"},
+                      {"type": "MultiHeadAttention", "num_heads": 2, "key_dim": 4,
+                       "from": ["steps", "steps", "relative_position_bias"],
+                       "arguments": ["query", "value", "attention_bias"]}, inputs=STEPS)),
+        ),
+        (Refused(net({"type": "MultiHeadAttention", "num_heads": 2, "key_dim": 4, "relative_position": "rope"},
+                     inputs=STEPS), "unknown-type"),),
+    ),
+    Rule(
+        "Variable is",
+        (
+            Shown(net({"type": "Variable", "name": "b", "shape": [4]}, {"type": "ops.add", "from": ["x", "b"]}),
+                  {"add": (4,)}),
+            Shown(net({"type": "Variable", "name": "queries", "from": "steps", "shape": [5, 8]},
+                      {"type": "MultiHeadAttention", "num_heads": 2, "key_dim": 4, "from": ["queries", "steps"]},
+                      inputs=STEPS), {"multi_head_attention": (5, 8)}),
+        ),
+        (Refused(net({"type": "Variable", "name": "b", "shape": [3]}, {"type": "ops.add", "from": ["x", "b"]}),
+                 "shape-mismatch"),),
+    ),
+    Rule(
+        "random.normal and random.uniform",
+        (Shown(net({"type": "random.normal", "name": "noise", "from": "x"}, {"type": "Add", "from": ["x", "noise"]}),
+               {"noise": (4,)}),),
+        (Refused(net({"type": "random.normal", "name": "noise", "from": "y"}), "unknown-name"),),
+    ),
+    Rule(
+        "SequenceMask behind",
+        (
+            Shown(net({"type": "SequenceMask"}, {"type": "Conv1D", "filters": 4, "kernel_size": 3},
+                      {"type": "LSTM", "units": 3}, inputs=STEPS), {"lstm": (3,)}),
+            Shown(net({"type": "SequenceMask", "from": ["steps", "length"]}, {"type": "LSTM", "units": 3},
+                      inputs={**STEPS, "length": tensor(dtype="int32")})),
+        ),
+    ),
+    Rule(
         "Augmentation layers",
         (Shown(net({"type": "Rescaling", "scale": 0.1}, {"type": "RandomFlip"}, {"type": "Flatten"}, DENSE,
                    inputs={"x": tensor(8, 8, 3)})),),

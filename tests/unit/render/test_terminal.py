@@ -14,6 +14,7 @@ from jsonnx.render.results.progress import (
     NotebookLine,
     ProgressBar,
     filled_lines,
+    metric_texts,
     progress_display,
 )
 from jsonnx.render.text.terminal import can_rewrite_lines, choose_color, line_width, shows_color
@@ -153,6 +154,14 @@ class Unread(dict[str, float]):
 
     def __bool__(self) -> bool:
         raise ValueError("read")
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.12345, "0.1235"), (999.5, "999.5000"), (13761.5168, "13761.5"), (-250000.0, "-250000.0"), (2.5e7, "2.5e+07")],
+)
+def test_large_metrics_are_read_at_a_glance(value: float, text: str) -> None:
+    assert metric_texts({"mae": value}) == [f"mae {text}"]
 
 
 def test_metrics_are_computed_only_when_they_are_drawn() -> None:

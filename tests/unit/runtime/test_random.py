@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from jsonnx.core.types import BATCH, Size, TensorType
+from jsonnx.core.types import BATCH, Size, TensorType, evaluate_size
 from jsonnx.data.samples.sample_order import generator, sample_order
 from jsonnx.ir import Builder
 from jsonnx.ir.graph import Random
-from jsonnx.runtime.providers.random import draw_initial_weights, evaluate_size, step_randoms, symbol_sizes
+from jsonnx.runtime.providers.random import draw_initial_weights, step_randoms, symbol_sizes
 from jsonnx.training.weights.initializers import INITIALIZERS
 
 TIME = Size.named("time")

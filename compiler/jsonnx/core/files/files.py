@@ -15,7 +15,7 @@ from ..diagnostics import UsageError
 from .boundary import OutsideRoot
 
 TEMPORARY_NAME = ".jsonnx-{}.tmp"
-LINK_HELP = "remove the link, or choose another folder: files of runs and sweeps are not written through links"
+SPECIAL_FILE_HELP = "remove it, or choose another folder: runs and sweeps are written to files of their folder only"
 
 
 class UnsafePath(ValueError):
@@ -30,11 +30,11 @@ def write_atomically(path: str | os.PathLike[str], data: bytes | Sequence[Any], 
     """Writes a file so that readers see either the old content or the complete new content, even after a crash.
 
     `data` is the content, or its parts: objects with contiguous memory, such as bytes and arrays of bytes. A symbolic
-    link is kept, and its target replaced; without `follows_links` it is refused, as in folders that jsonnx writes and
-    that someone else may have made. Raises UsageError `unwritable-file`.
+    link is kept, and its target replaced; without `follows_links` it is refused, and so is a pipe, as in folders that
+    someone else may have made. Raises UsageError `unwritable-file`.
     """
     if not follows_links:
-        refuse_links([Path(path)])
+        refuse_special_files([Path(path)])
     target = Path(path)
     parts: Sequence[Any] = [data] if isinstance(data, bytes) else data
     try:
@@ -63,12 +63,17 @@ def write_atomically(path: str | os.PathLike[str], data: bytes | Sequence[Any], 
         raise UsageError("unwritable-file", f"cannot write {str(path)!r}: {error_reason(error)}") from error
 
 
-def refuse_links(paths: Iterable[Path]) -> None:
-    """Raises UsageError `unwritable-file` if one of these paths is a symbolic link: what it leads to would be
-    replaced."""
+def refuse_special_files(paths: Iterable[Path]) -> None:
+    """Raises UsageError `unwritable-file` if one of these paths is a symbolic link, whose target would be replaced, a
+    pipe or a device."""
     for path in paths:
-        if os.path.islink(path):
-            raise UsageError("unwritable-file", f"cannot write {str(path)!r}: it is a symbolic link", LINK_HELP)
+        try:
+            mode = os.lstat(path).st_mode
+        except (OSError, ValueError):  # it is missing, or the write that follows fails
+            continue
+        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+            kind = "a symbolic link" if stat.S_ISLNK(mode) else "no regular file"
+            raise UsageError("unwritable-file", f"cannot write {str(path)!r}: it is {kind}", SPECIAL_FILE_HELP)
 
 
 def open_without_links(path: str, flags: int) -> int:
@@ -276,7 +281,7 @@ def list_beneath(folder: Path, relative: str = "") -> list[FolderEntry]:
                 return _entries(handle)
             finally:
                 os.close(handle)
-        _refuse_links(folder, parts)
+        _refuse_special_files(folder, parts)
         return _entries(folder.joinpath(*parts))
     except (OSError, ValueError) as error:
         raise _path_error(folder / relative, error) from error
@@ -360,10 +365,10 @@ def _open_at(folder: int, name: str, flags: int) -> int:
 
 def _open_by_path(folder: Path, parts: list[str]) -> int:
     """Opens a path by its name, where the system cannot open files relative to a folder's descriptor (Windows)."""
-    return os.open(_refuse_links(folder, parts), _READ_FLAGS)
+    return os.open(_refuse_special_files(folder, parts), _READ_FLAGS)
 
 
-def _refuse_links(folder: Path, parts: list[str]) -> Path:
+def _refuse_special_files(folder: Path, parts: list[str]) -> Path:
     """The path of these parts. Raises UnsafePath if one of them is a symbolic link."""
     path = folder
     for part in parts:

@@ -112,6 +112,6 @@ def locations_text(locations: Sequence[DataLocation], count: int) -> str:
         distinct = list(dict.fromkeys(map(str, lines)))
         noun, words, separator = ("line" if len(distinct) == 1 else "lines"), distinct, ", "
     else:
-        noun, words, separator = "", [location.text for location in locations], "; "
+        noun, words, separator = "", list(dict.fromkeys(location.text for location in locations)), "; "
     ellipsis = f"{separator}..." if count > len(locations) else ""
     return f"in {noun} {separator.join(words)}{ellipsis}" if noun else f"({separator.join(words)}{ellipsis})"

@@ -22,6 +22,8 @@ from .sample_shapes import batch_axis_hint, reshape_samples
 from .stored_arrays import Samples, StoredArray
 from .valid_values import is_finite, is_in_range
 
+BINARY_HELP = "only images and recordings are read from binary values, for an input of their shape"
+
 ElementIndex = tuple[int, ...]
 LocateElement = Callable[[ElementIndex], DataLocation]
 """Locates an element of an array in the file that it was read from."""
@@ -63,7 +65,9 @@ def validate_array(
     if dtype.kind != "O" and array.size and is_text(array):
         return class_indices(reshaped, name, data_spec, errors, locate)
     if not _has_compatible_kind(array, dtype):
-        errors.add("bad-value", f"{title} has {array.dtype} elements, the network wants {type.dtype}")
+        has_bytes = array.dtype.kind == "O" and any(isinstance(value, bytes) for value in array.flat)
+        elements, help = ("binary", BINARY_HELP) if has_bytes else (array.dtype, None)
+        errors.add("bad-value", f"{title} has {elements} elements, the network wants {type.dtype}", help=help)
     elif array.size and array.dtype.kind in "fiub":
         index_range = data_spec.index_ranges.get(name)
         if accepts_missing and array.dtype.kind == "f":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Callable, Sequence
 from functools import cache
 from itertools import chain
@@ -15,6 +16,7 @@ import numpy as np
 from ...core.diagnostics import CompileError
 from ...core.limits import MAX_DATA_FILE_BYTES
 from ...interop.read_budget import ReadBudget
+from ...interop.safetensors_file import safetensors_arrays
 from ...interop.zip_reader import ZipArchive
 from ..samples.data_errors import NO_LOCATION, DataLocation, ErrorCollector
 from ..samples.mapped_samples import FileMapping, MappedSamples
@@ -29,6 +31,8 @@ OBJECT_HINT = (
     "; array.astype(str) makes texts of objects, and np.concatenate one array of sequences, with their lengths in the "
     "array NAME_lengths"
 )
+_VALUE_OF_CODE = re.compile(r".*<[^>]* at 0x[0-9a-f]+>.*", re.DOTALL)
+"""What Python says of code in place of a literal, with an address that differs from process to process."""
 DAMAGED_FILE_ERRORS = (OSError, ValueError, EOFError)
 """The exceptions that NumPy raises for a malformed file."""
 
@@ -59,14 +63,8 @@ def open_npy(file: IO[bytes], column: str, map_file: MapFile | None = None) -> A
 
 def open_safetensors(file: IO[bytes]) -> ArrayTable:
     """The arrays of a .safetensors file. Raises ValueError for a malformed file."""
-    from safetensors import SafetensorError
-    from safetensors.numpy import load
-
-    try:
-        arrays = load(file.read())
-    except (SafetensorError, KeyError, TypeError) as error:  # TypeError: NumPy lacks the element type
-        raise ValueError(str(error)) from error
-    return ArrayTable(sorted(arrays), arrays.__getitem__)
+    arrays = safetensors_arrays(file.read())
+    return ArrayTable([*arrays], arrays.__getitem__)
 
 
 class _NpyHeader(NamedTuple):
@@ -93,8 +91,16 @@ def _read_npy_header(file: IO[bytes], size: int) -> _NpyHeader:
     read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     try:
         header = _NpyHeader(*read_header(file))
-    except (SyntaxError, TokenError, TypeError, RecursionError, MemoryError) as error:  # NumPy parses Python there
-        raise ValueError(f"its header is damaged: {error}") from None
+    except (
+        ValueError,
+        SyntaxError,
+        TokenError,
+        TypeError,
+        RecursionError,
+        MemoryError,
+    ) as error:  # NumPy parses Python there
+        reason = _VALUE_OF_CODE.sub("it contains code", str(error))
+        raise ValueError(f"its header is damaged: {reason}") from None
     if header.dtype.kind not in "fiubU":
         hint = (
             OBJECT_HINT if header.dtype.kind == "O" else "; write booleans, integers, floating-point numbers or texts"

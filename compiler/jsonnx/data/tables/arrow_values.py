@@ -15,7 +15,6 @@ from ..samples.validate_arrays import MISSING_NUMBER_HELP, MISSING_TEXT_HELP, Lo
 from .text_tables import add_missing_values
 
 DATE_HELP = 'an input of dates has "dtype": "string", and a DateFeatures layer after it'
-BINARY_HELP = "only images and recordings are read from binary values, for an input of their shape"
 REFERENCE_BYTES = 8
 _ENCODED_MEDIA_FIELD = "bytes"
 """The field of a struct that holds an encoded image or recording, as in data sets of Hugging Face."""

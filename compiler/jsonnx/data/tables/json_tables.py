@@ -6,11 +6,8 @@ Values are numbers, texts, and nested lists of either; `null` and an absent key 
 from __future__ import annotations
 
 import json
-import re
-import sys
 from array import array as TypedArray
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from json.decoder import JSONDecodeError
+from collections.abc import Callable, Iterable, Sequence
 from math import inf, nan
 from typing import Any, NamedTuple
 
@@ -20,11 +17,11 @@ from ...core.types import TensorType
 from ..samples.data_errors import DataLocation, ErrorCollector
 from ..samples.validate_arrays import MISSING_NUMBER_HELP, MISSING_TEXT_HELP, ElementIndex, LocateElement, ragged_help
 from .data_table import ColumnRequest
+from .json_syntax import MalformedTable, line_and_column, line_values, list_items, object_entries, skip
 from .table_file import TableFile
 from .text_tables import add_missing_values, decode_utf8
 
 LAYOUT_HELP = 'write a list of objects, [{"a": 1, "b": 2}, ...], or an object of lists, {"a": [1, ...], "b": [2, ...]}'
-_WHITE_SPACE = re.compile(r"[ \t\n\r]*")
 
 
 class FirstRow(NamedTuple):
@@ -39,14 +36,6 @@ class FirstRow(NamedTuple):
 
 
 FIRST_ROW = FirstRow(1, 0)
-
-
-class MalformedTable(ValueError):
-    """A text that is not a table; `offset` is the position in the text, counted from 0."""
-
-    def __init__(self, message: str, offset: int, help: str | None = None) -> None:
-        super().__init__(message)
-        self.offset, self.help = offset, help
 
 
 def read_json(source: TableFile) -> JsonTable | None:
@@ -79,7 +68,7 @@ def _read(
     try:
         table = parse(text)
     except MalformedTable as error:
-        line, column = _line_and_column(text, error.offset)
+        line, column = line_and_column(text, error.offset)
         errors.add("bad-data-file", str(error), DataLocation("", line + first.line - 1, column), help=error.help)
         return None
     except RecursionError:
@@ -163,7 +152,7 @@ class JsonTable:
         return locate
 
     def _position(self, row: int, name: str) -> tuple[int, int]:
-        line, column = _line_and_column(self._text, self._locate_value(row, name))
+        line, column = line_and_column(self._text, self._locate_value(row, name))
         return line + self._first.line - 1, column
 
     def _check_missing(self, name: str, type: TensorType, errors: ErrorCollector) -> None:
@@ -277,85 +266,16 @@ def _short_json(value: Any) -> str:
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
-# -- parsing -----------------------------------------------------------------------------------------------------------
-
-
-def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    value = dict(pairs)
-    if len(value) < len(pairs):
-        keys = [key for key, _ in pairs]
-        raise ValueError(f"the key {next(key for key in keys if keys.count(key) > 1)!r} is there twice")
-    return value
-
-
-_DECODER = json.JSONDecoder(object_pairs_hook=_unique_keys)
-
-
-def _decode(text: str, offset: int) -> tuple[Any, int]:
-    """The JSON value at an offset, and the offset behind it and the white space after it. Raises MalformedTable."""
-    try:
-        value, end = _DECODER.raw_decode(text, offset)
-    except JSONDecodeError as error:
-        raise MalformedTable(f"not valid JSON: {_lower_first(error.msg)}", error.pos) from error
-    except ValueError as error:
-        is_long = "int_max_str_digits" in str(error)  # Python names its limit and the function that sets it
-        message = f"an integer has more than {sys.get_int_max_str_digits():,} digits" if is_long else str(error)
-        raise MalformedTable(message, offset) from error
-    return value, _skip(text, end)
-
-
-def _lower_first(text: str) -> str:
-    return text[:1].lower() + text[1:]
-
-
-def _skip(text: str, offset: int) -> int:
-    match = _WHITE_SPACE.match(text, offset)
-    return match.end() if match else offset
-
-
-def _expect(text: str, offset: int, marks: str) -> int:
-    """The offset of the next token behind one of these marks. Raises MalformedTable."""
-    if text[offset : offset + 1] not in marks or offset >= len(text):
-        raise MalformedTable(f"not valid JSON: expected {' or '.join(map(repr, marks))}", offset)
-    return _skip(text, offset + 1)
-
-
-def _items(text: str, offset: int) -> Iterable[tuple[int, Any]]:
-    """The offset and the value of each item of the list at an offset; at last the offset behind it and None."""
-    offset = _expect(text, offset, "[")
-    has_more = text[offset : offset + 1] != "]"
-    while has_more:
-        value, end = _decode(text, offset)
-        yield offset, value
-        has_more = text[end : end + 1] != "]"
-        offset = _expect(text, end, ",]") if has_more else end
-    yield _skip(text, offset + 1), None
-
-
-def _entries(text: str, offset: int) -> Iterable[tuple[int, str, Any]]:
-    """The offset of the value, the key and the value of each entry of the object at an offset; at last the offset
-    behind it, without a key."""
-    offset = _expect(text, offset, "{")
-    has_more = text[offset : offset + 1] != "}"
-    while has_more:
-        if text[offset : offset + 1] != '"':
-            raise MalformedTable("not valid JSON: expected a key in quotation marks", offset)
-        key, end = _decode(text, offset)
-        offset = _expect(text, end, ":")
-        value, end = _decode(text, offset)
-        yield offset, key, value
-        has_more = text[end : end + 1] != "}"
-        offset = _expect(text, end, ",}") if has_more else end
-    yield _skip(text, offset + 1), "", None
+# -- tables ------------------------------------------------------------------------------------------------------------
 
 
 def _parse_document(text: str) -> JsonTable:
-    start = _skip(text, 0)
+    start = skip(text, 0)
     if text[start : start + 1] == "[":
-        *rows, (end, _) = _items(text, start)
+        *rows, (end, _) = list_items(text, start)
         table = _rows_table(text, rows, LAYOUT_HELP)
     elif text[start : start + 1] == "{":
-        *entries, (end, _, _) = _entries(text, start)
+        *entries, (end, _, _) = object_entries(text, start)
         table = _columns_table(text, entries)
     else:
         raise MalformedTable("the file is not a table", start, LAYOUT_HELP)
@@ -366,25 +286,7 @@ def _parse_document(text: str) -> JsonTable:
 
 
 def _parse_lines(text: str, first: FirstRow, names: Sequence[str]) -> JsonTable:
-    return _rows_table(text, _line_values(text), 'write one object a line, {"a": 1, "b": 2}', first, names)
-
-
-def _line_values(text: str) -> Iterator[tuple[int, Any]]:
-    """The offset and the value of each line that is not empty. Raises MalformedTable."""
-    start = 0
-    while start < len(text):
-        stop = text.find("\n", start) + 1 or len(text) + 1
-        line = text[start : stop - 1]
-        if line.strip():
-            offset = _skip(text, start)
-            try:
-                value, end = _decode(line, offset - start)
-            except MalformedTable as error:
-                raise MalformedTable(str(error), start + error.offset, error.help) from error
-            if end < len(line):
-                raise MalformedTable("there is more text behind the line's first value", start + end)
-            yield offset, value
-        start = stop
+    return _rows_table(text, line_values(text), 'write one object a line, {"a": 1, "b": 2}', first, names)
 
 
 def _rows_table(
@@ -410,7 +312,7 @@ def _rows_table(
 
     def locate(row: int, name: str) -> int:
         start = offsets[row]
-        return next((offset for offset, key, _ in _entries(text, start) if key == name and key), start)
+        return next((offset for offset, key, _ in object_entries(text, start) if key == name and key), start)
 
     return JsonTable(text, columns, len(offsets), locate, first)
 
@@ -429,11 +331,6 @@ def _columns_table(text: str, entries: list[tuple[int, str, Any]]) -> JsonTable:
     def locate(row: int, name: str) -> int:
         if name not in offsets:
             return min(offsets.values(), default=0)
-        return next((offset for index, (offset, _) in enumerate(_items(text, offsets[name])) if index == row), 0)
+        return next((offset for index, (offset, _) in enumerate(list_items(text, offsets[name])) if index == row), 0)
 
     return JsonTable(text, columns, max(map(len, columns.values()), default=0), locate)
-
-
-def _line_and_column(text: str, offset: int) -> tuple[int, int]:
-    """The line and the column, from 1, of an offset."""
-    return text.count("\n", 0, offset) + 1, offset - (text.rfind("\n", 0, offset) + 1) + 1

@@ -312,7 +312,7 @@ class FlatWriter:
         default_sources = [self.last_name] if self.layers else self.input_names if len(self.input_names) == 1 else []
         if isinstance(reference, list):
             body["from"] = sources
-        elif isinstance(reference, str) or sources != default_sources:
+        elif sources and (isinstance(reference, str) or sources != default_sources):
             body["from"] = sources if len(sources) > 1 else sources[0]
         return body
 

@@ -83,9 +83,10 @@ class ReferenceResolver:
             for step in entry.steps:
                 if not isinstance(step.body, dict):
                     continue
-                reference = step.body.get("from", default)
+                has_default = "from" in step.body or not _may_lack_inputs(step)
+                reference = step.body.get("from", default) if has_default else []
                 pointers: list[Pointer] = list(reference) if isinstance(reference, list) else [reference]
-                if previous is not None and entry.repetition.is_chained:
+                if previous is not None and has_default and entry.repetition.is_chained:
                     carried: list[Pointer] = [StepResult(previous, name) for name in entry.repetition.carry]
                     carried = carried or [previous]
                     pointers = [*carried, *pointers[len(carried) :]]
@@ -354,18 +355,30 @@ def _further_outputs(step: Step) -> list[str]:
     """The names of the outputs of a use of a block, or of a layer besides its first."""
     if step.template is not None:
         return list(step.template.outputs)
-    body = step.used_step.body if step.used_step else step.body
-    kind = body.get("type") if isinstance(body, dict) else None
-    layer = LAYERS.by_name.get(kind) if isinstance(kind, str) else None
-    if layer is None or not issubclass(layer, Layer) or layer.output_names is Layer.output_names:
+    body, layer = _body_and_layer(step)
+    if layer is None or layer.output_names is Layer.output_names:
         return []
     arguments = {key: value for key, value in body.items() if key not in ENTRY_KEYS}
-    if not is_valid({"type": kind, **arguments}, definition(f"{LAYERS.kind}.{layer.type_name}")):
+    if not is_valid({"type": body["type"], **arguments}, definition(f"{LAYERS.kind}.{layer.type_name}")):
         return []
     try:
         return list(layer(**arguments).output_names())
     except ShapeError:
         return []
+
+
+def _body_and_layer(step: Step) -> tuple[dict[str, Json], type[Layer] | None]:
+    """The entry of the layer that a step calls, and the layer's class; None if it is not a layer."""
+    body = step.used_step.body if step.used_step else step.body
+    kind = body.get("type") if isinstance(body, dict) else None
+    layer = LAYERS.by_name.get(kind) if isinstance(kind, str) else None
+    return body, layer if layer is not None and issubclass(layer, Layer) else None
+
+
+def _may_lack_inputs(step: Step) -> bool:
+    """Whether a step may have no input: without `from`, it does not take the result before it."""
+    _, layer = (None, None) if step.template is not None else _body_and_layer(step)
+    return layer is not None and not layer.arity[0]
 
 
 def _are_names(value: Json) -> bool:

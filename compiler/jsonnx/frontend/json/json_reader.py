@@ -261,5 +261,5 @@ def _checked_string(text: object, path: JsonPath) -> str:
     return str.__str__(text)
 
 
-def _reject(code: str, path: JsonPath, message: str, file: str | None = None, help: str | None = None) -> NoReturn:
+def _reject(code: str, path: JsonPath, message: str, file: str | None = None, *, help: str | None = None) -> NoReturn:
     raise CompileError([Diagnostic(code, message, path_text(path), file, help=help)])

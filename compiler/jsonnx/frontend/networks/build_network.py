@@ -253,7 +253,8 @@ class _NetworkBuilder:
     # -- references --------------------------------------------------------------------------------------------------
 
     def _with_sources(self, calls: list[Call]) -> list[Call]:
-        """The calls with their sources: from `from`, else the previous call, else the only input."""
+        """The calls with their sources: from `from`, else none if the layer needs none, else the previous call, else
+        the only input."""
         inputs = [name for name, path in self.paths.items() if path[0] == "inputs"]
         entries, previous_call = dict(self._entries()), {int(call.path[1]) + 1: call.name for call in calls}
         result = []
@@ -264,6 +265,8 @@ class _NetworkBuilder:
                 sources: tuple[str, ...] = ()
             elif reference is not None:
                 sources = (reference,) if isinstance(reference, str) else tuple(reference)
+            elif call.may_lack_sources:
+                sources = ()
             elif index:
                 sources = (previous_call[index],) if index in previous_call else ()
             else:
@@ -273,7 +276,8 @@ class _NetworkBuilder:
                     help = f'name the input that it takes: "from": "{inputs[0]}"'
                     self.report.add("missing-key", call.path, message, help=help)
                     sources = ()
-            result.append(replace(call, sources=sources, layer=call.layer if sources else None))
+            is_connected = sources or (reference is None and call.may_lack_sources)
+            result.append(replace(call, sources=sources, layer=call.layer if is_connected else None))
         return result
 
     def _with_checked_sources(self, calls: list[Call]) -> list[Call]:

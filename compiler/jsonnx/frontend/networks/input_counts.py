@@ -21,8 +21,8 @@ def has_valid_input_count(call: Call, document: Mapping[str, Json], report: Repo
     expected = f"{least} to {most} inputs"
     if most is None:
         expected = f"{least} inputs or more"
-    elif least == most:
-        expected = f"{least} input{'' if least == 1 else 's'}"
+    elif least in (0, most):
+        expected = f"{'at most ' if least < most else ''}{most} input{'' if most == 1 else 's'}"
     got = f"{len(call.sources)} ({name_list(call.sources)})"
     help = "merge them before, such as by Concatenate or Add" if most == 1 else None
     help = 'name all of them: "from": ["a", "b"]' if len(call.sources) < least else help

@@ -140,7 +140,7 @@ def _unknown_reference_count(
     document: Mapping[str, Json], calls: Sequence[Call], references: References, report: Report
 ) -> int:
     """The number of unresolved references."""
-    entries_without_sources = len(document["layers"]) - sum(bool(call.sources) for call in calls)
+    entries_without_sources = len(document["layers"]) - sum(call.is_connected for call in calls)
     are_outputs_invalid = report.has_errors(("outputs",))
     return references.dangling_count + entries_without_sources + are_outputs_invalid + references.has_cycle
 
@@ -163,7 +163,7 @@ def _names_used_by_invalid_entries(document: Mapping[str, Json], calls: Sequence
     layers = document["layers"]
     for index, entry in enumerate(layers if isinstance(layers, list) else ()):
         call = call_by_index.get(index)
-        if call is None or not call.sources:
+        if call is None or not call.is_connected:
             names = names_in_reference(entry.get("from")) if isinstance(entry, dict) else []
             used |= set(map(_layer_of, names))
             before = call_by_index.get(index - 1)

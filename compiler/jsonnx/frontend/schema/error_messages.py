@@ -21,7 +21,7 @@ from .corrections import key_fix, split_fix, value_fix
 from .fast_validator import is_only_out_of_range
 from .misplaced_keys import misplaced_key
 from .phrases import MAX_ENUM_VALUES_SHOWN, schema_phrase, short_name, short_repr
-from .schema import PARAMETER_NAME_SCHEMA
+from .schema import PARAMETER_NAME_SCHEMA, REPETITION_KEYS
 from .schema_paths import declares_key, required_keys, schema_at, value_at
 
 if TYPE_CHECKING:
@@ -121,6 +121,8 @@ def _value_fix(error: ValidationError, document: Json) -> Fix | None:
 def _report_unknown_key(error: ValidationError, key: str, document: Json, report: Report) -> None:
     path, properties, value = error_path(error), error.schema["properties"], error.instance
     known = [name for name, schema in properties.items() if name != "$schema" and not _is_refused(schema)]
+    if len(path) == len(("layers", 0)):
+        known += {"layers": REPETITION_KEYS, "inputs": ("repeat",)}.get(str(path[0]), ())
     help: str | Suggestion
     fix = None
     if correction := key_correction(key, known):
@@ -134,7 +136,7 @@ def _report_unknown_key(error: ValidationError, key: str, document: Json, report
     else:
         new_keys = tuple(report.similar_words(key, known))
         help = did_you_mean(new_keys) or f"known keys: {', '.join(known)}"
-    if len(new_keys) == 1:
+    if len(new_keys) == 1 and new_keys[0] in properties:
         fix = key_fix(path, key, value, properties, new_keys[0])
     report.add(
         "unknown-key",

@@ -193,9 +193,12 @@ class _SchemaWriter:
         null."""
         arguments: dict[str, dict[str, Json]] = {"required": {}, "optional": {}}
         for name, schema in layer.schema()["properties"].items():
-            if name in ("type", *OMITTED_ARGUMENTS) or layer.attributes[name].unsupported is not None:
+            if name == "type" or layer.attributes[name].unsupported is not None:
                 continue
-            value, is_required = self.value(schema), layer.attributes[name].default is REQUIRED
+            is_required = layer.attributes[name].default is REQUIRED
+            if name in OMITTED_ARGUMENTS and not is_required:
+                continue
+            value = self.value(schema)
             if value is not None and (is_required or _has_default(layer.attributes[name], schema)):
                 arguments["required" if is_required else "optional"][name] = value
             elif is_required:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...core.components import attr
 from ...core.types import TensorType, require
-from ..base import Layer, infer_types, inner_layer_scope, layer, numbered_names, penalize
+from ..base import Layer, infer_types, inner_layer_scope, layer, numbered_names, penalize, require_no_added_input
 from .geometric_augmentation import HostAugmentation, Transformation
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ class Pipeline(Layer):
             "not-supported",
         )
         for inner in self.layers:
+            require_no_added_input(inner)
             fits = inner.arity[0] <= 1
             require(fits, f"has {inner.type_name}, which takes several inputs", "write it as a layer of its own")
             results = infer_types(inner, x)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import reduce
+from collections.abc import Callable
 from math import pi
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ...core.components import attr
-from ...core.types import PaddingMask, TensorType, require
+from ...core.types import TensorType, require
 from .base import (
     ConstantArgument,
     ConstantOperand,
@@ -37,6 +36,7 @@ if TYPE_CHECKING:
 class BinaryOp(MultiTensorOp):
     """Base class of element-wise functions of two operands, either of which may be a constant."""
 
+    merges_padding = True
     arity = (2, 2)
     tensors = ("x1", "x2")
     result_dtype: ClassVar[DTypeRule]
@@ -53,16 +53,6 @@ class BinaryOp(MultiTensorOp):
             help = "an integer has no quotient by 0; ops.cast before it makes real numbers"
             require(0 not in x2.flat_values(), "divides integers by 0", help, "out-of-range")
         return TensorType(dtype, broadcast_shape(x1, x2))
-
-    def infer_mask(self, inputs: Sequence[TensorType], masks: Sequence[TensorType | None]) -> TensorType | None:
-        """The padding mask of the inputs: an input without one, such as a bias, is the same for all sequences."""
-        present = [(x, mask) for x, mask in zip(inputs, masks, strict=True) if mask is not None]
-        rank = max(x.rank for x in inputs)
-        fits = all(isinstance(mask, PaddingMask) and mask == present[0][1] and x.rank == rank for x, mask in present)
-        return present[0][1] if present and fits else None
-
-    def lower_mask(self, g: Builder, inputs: Sequence[Value], masks: Sequence[Value | None]) -> Value | None:
-        return reduce(g.Or, (mask for mask in masks if mask is not None))
 
     def emit(self, g: Builder, x1: Any, x2: Any) -> Any:
         dtype = promoted_dtype(x1, x2)

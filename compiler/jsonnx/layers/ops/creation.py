@@ -54,7 +54,9 @@ SizeArgument = Annotated[int | AxisSize, UnionCodec(_INTEGER, _AXIS_SIZE)]
 """A size: an integer, or `{"axis": 1}` for the size of an axis of the input."""
 
 OptionalSize = Annotated[int | AxisSize | None, UnionCodec(_NULL, _INTEGER, _AXIS_SIZE)]
-ShapeArgument = Annotated[tuple[int | AxisSize, ...], ArrayCodec(UnionCodec(_INTEGER, _AXIS_SIZE))]
+_SIZES = ArrayCodec(UnionCodec(_INTEGER, _AXIS_SIZE))
+ShapeArgument = Annotated[tuple[int | AxisSize, ...], _SIZES]
+OptionalShape = Annotated[tuple[int | AxisSize, ...] | None, UnionCodec(_NULL, (lambda value: True, _SIZES))]
 
 Number = Annotated[int | float, ScalarCodec(type="number")]
 """A number whose element type is the integers if it is written as one."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...core.components import attr
 from ...core.limits import MAX_LAYER_OUTPUTS
-from ...core.types import BATCH, Dim, PaddingMask, Size, TensorType, product, require, shape_text
+from ...core.types import BATCH, Dim, Size, TensorType, product, require, shape_text
 from ..axes import MIN_SLICE_BOUND, Axes, axes_of, axis_of
 from ..base import padding_mask
 from .base import Operation, as_dtype, operation, promoted_dtype
@@ -121,7 +121,7 @@ class ExpandDims(Operation):
             return None
         rank = inputs[0].rank + len(as_tuple(self.axis))
         kept = [axis for axis in range(rank) if axis not in new_axes(rank, self.axis)]
-        return PaddingMask.of(mask.shape[1], kept[mask.axis])
+        return mask.moved(kept[mask.axis])
 
     def lower(self, g: Builder, x: Value) -> Any:
         return g.Unsqueeze(x, new_axes(x.rank + len(as_tuple(self.axis)), self.axis))
@@ -165,7 +165,7 @@ class Permutation(Operation):
 
     def infer_mask(self, inputs: Sequence[TensorType], masks: Sequence[TensorType | None]) -> TensorType | None:
         mask, order = padding_mask(masks[0]), self.order(inputs[0])
-        return None if mask is None or order[0] else PaddingMask.of(mask.shape[1], order.index(mask.axis))
+        return None if mask is None or order[0] else mask.moved(order.index(mask.axis))
 
     def lower(self, g: Builder, x: Value) -> Any:
         return g.transpose(x, self.order(x.type))

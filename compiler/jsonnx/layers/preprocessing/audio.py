@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ...core.components import attr
 from ...core.limits import require_constant_size
-from ...core.types import Dim, PaddingMask, TensorType, rank_help, require
+from ...core.types import Dim, TensorType, rank_help, require
 from ...training.numerics import EPSILON
 from ...training.weights.window_functions import STFT, WINDOW_DOC, Window, require_window_length, window_coefficients
 from ..base import Layer, layer, padding_mask, require_real
@@ -94,7 +94,7 @@ class STFTSpectrogram(Layer):
         mask = self.windows.output_mask(masks[0], inputs[0], self.data_format) if self.padding == "valid" else None
         if mask is None or not self.is_channels_first:
             return mask
-        return PaddingMask.of(mask.shape[1], 2)
+        return mask.moved(2)
 
     def lower_mask(self, g: Builder, inputs: Sequence[Value], masks: Sequence[Value | None]) -> Value | None:
         return None if masks[0] is None else self.windows.lower_mask(g, masks[0])
@@ -217,7 +217,7 @@ class MelSpectrogram(Layer):
 
     def infer_mask(self, inputs: Sequence[TensorType], masks: Sequence[TensorType | None]) -> TensorType | None:
         mask = padding_mask(masks[0])
-        return None if mask is None else PaddingMask.of(self.frame_count(mask.shape[1]), 2)
+        return None if mask is None else mask.with_steps(self.frame_count(mask.shape[1])).moved(2)
 
     def lower_mask(self, g: Builder, inputs: Sequence[Value], masks: Sequence[Value | None]) -> Value | None:
         """Emits whether the last sample of each frame is in the signal."""

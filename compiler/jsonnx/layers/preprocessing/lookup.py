@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple
 
 from ...core.components import ArrayCodec, IntegerCodec, Json, ScalarCodec, attr
+from ...core.limits import require_constant_size
 from ...core.types import Size, TensorType, require
 from ...training.weights.initializers import Zeros
 from ..base import layer
@@ -198,6 +199,7 @@ class LookupTable(NamedTuple):
         """The weight of each index; unknown tokens get the mean weight."""
         if self.vocabulary is None:
             return g.state("idf_weights", (self.depth,), Zeros())
+        require_constant_size(f"needs the weights of {self.depth} indices", self.depth)
         weights = list(self.idf_weights or ())
         if not self.includes_special_tokens:
             weights = [sum(weights) / len(weights)] * self.first_token_index + weights

@@ -10,7 +10,7 @@ from ...core.limits import MAX_UNROLLED_COPIES
 from ...core.types import TensorType, rank_help, require
 from ..activations import ActivationFunction
 from ..axes import merge_first_axes, split_first_axis
-from ..base import Layer, infer_types, inner_layer_scope, layer
+from ..base import Layer, infer_types, inner_layer_scope, layer, require_no_added_input
 from ..normalization.normalization import BatchNormalization
 from .rnn import Recurrent, timestep_type
 
@@ -39,6 +39,7 @@ class TimeDistributed(Layer):
         takes_one = inner.arity[0] <= 1
         require(takes_one, f"wraps a layer of one input, {inner.type_name} needs {inner.arity[0]}")
         for part in nested_components(inner):
+            require_no_added_input(part)
             require(
                 getattr(part, "activity_regularizer", None) is None and not getattr(part, "penalizes_itself", False),
                 f"has a penalty on the outputs of {part.type_name}, a layer inside it",

@@ -169,7 +169,9 @@ class TransposePropagation:
 
     def can_draw_in_any_layout(self, x: Value) -> bool:
         """Whether x is a random input with a single use, which may then be drawn in the layout of that use."""
-        return isinstance(x, Random) and self.use_counts[x] == 1 and self.randoms.get(x.name) is x
+        if not isinstance(x, Random) or x.is_model_input:
+            return False
+        return self.use_counts[x] == 1 and self.randoms.get(x.name) is x
 
     def transposed(self, x: Value, perm: Perm) -> Value:
         """The transpose of x, emitted once. If perm has more axes than x, leading axes of size 1 are added first."""

@@ -19,6 +19,7 @@ from ...analysis.check_activations import check_activations
 from ...analysis.gradient_flow import check_gradient_flow
 from ...analysis.objective import resolve_objective
 from ...analysis.outputs import check_outputs
+from ...analysis.random_inputs import check_random_inputs
 from ...analysis.shape_inference import TypedNetwork, infer_shapes
 from ...analysis.unchecked import report_unchecked
 from ...analysis.vocabularies import check_vocabularies
@@ -225,6 +226,7 @@ def check_source(
     after("typed", typed)
     warn_partly_used_copies(typed, flat.origins, report)
     check_outputs(typed, report)
+    check_random_inputs(typed, report)
     check_vocabularies(typed, report)
     check_shared_weights(typed, report)
     lowered = check_sizes(typed, report)

@@ -19,11 +19,13 @@ from ...passes.canonicalize import canonicalize
 from ...passes.constant_folding import bind_weights
 from ...passes.inference import optimize_for_inference
 from ...runtime.providers.random import draw_initial_weights
+from ...runtime.session.weight_files import WeightsReport
 from ...sections.target_scaling import target_statistics_of
 from ..check.check import CheckedSpec, Spec, StageHook, check_spec, no_hook
 from .graphs import inference_graph
 from .initial_weights import Weights, resolve_initial_weights
 from .model import Model
+from .network_part import NetworkPart, network_part
 from .target_forms import write_for_target
 
 NOT_LEARNED_HELP = "train the model, give the weights of a run that learned it, or write it as `vocabulary`"
@@ -41,6 +43,8 @@ def compile(
     after: StageHook = no_hook,
     changes: Sequence[str] = (),
     target: str = PLAIN_TARGET,
+    inputs: Sequence[str] = (),
+    outputs: Sequence[str] = (),
 ) -> Model:
     """Compiles a spec to an inference model.
 
@@ -50,14 +54,48 @@ def compile(
     (a batch normalization into a convolution); without it, the model has each layer as it is written. `scale` is the
     name of one of the spec's scales, and a change is a text like `width=128`, as after `--set`. With `verify`, a weight
     file must match the digests that it records. The model has operators and element types that the `target` has kernels
-    for: cpu (standard operators of the lowest opset) or another name after `jsonnx compile --for`. Raises CompileError
-    for an invalid spec, weights that do not fit or do not match their digests, UsageError for a file that cannot be
-    read, ValueError for another target.
+    for: cpu (standard operators of the lowest opset) or another name after `jsonnx compile --for`. With `inputs` or
+    `outputs`, names of layers, the model is the part of the network between these. Raises CompileError for an invalid
+    spec, weights that do not fit or do not match their digests, UsageError for a file that cannot be read and for a
+    part that does not exist, ValueError for another target.
     """
     if target not in target_names():
         raise ValueError(f"target must be one of {target_names()}, got {target!r}")
     checked = check_spec(spec, after, changes, scale)
+    if inputs or outputs:
+        part = network_part(checked, inputs, outputs)
+        return compile_part(checked, part, weights, seed, partial=partial, fold=fold, verify=verify, target=target)
     return compile_checked(checked, weights, seed, after, partial, fold, verify, target)
+
+
+def compile_part(
+    checked: CheckedSpec,
+    part: NetworkPart,
+    weights: Weights = None,
+    seed: int | None = None,
+    *,
+    partial: bool = False,
+    fold: bool = True,
+    verify: bool = True,
+    target: str = PLAIN_TARGET,
+) -> Model:
+    """Compiles a part of a network, with the weights that `compile` would give the network. Raises as `compile`."""
+    arrays, report = _weights(checked, inference_graph(checked), weights, seed, partial, verify)
+    model = compile_checked(part.checked, part.weights(arrays), partial=True, fold=fold, target=target)
+    model.weights_report = report
+    return model
+
+
+def _weights(
+    checked: CheckedSpec, graph: Graph, weights: Weights, seed: int | None, partial: bool, verify: bool
+) -> tuple[dict[str, np.ndarray], WeightsReport | None]:
+    """The weights of a graph, and a report on those that were given."""
+    try:
+        types = {name: value.type for name, value in {**graph.parameters, **graph.states}.items()}
+        initial, report = resolve_initial_weights(checked, types, weights, partial, verify)
+    except FeedError as error:
+        raise CompileError(error.diagnostics) from error
+    return draw_initial_weights(graph, checked.seed(seed), initial), report
 
 
 @gc_paused()
@@ -76,12 +114,7 @@ def compile_checked(
     typed = checked.require()
     graph = inference_graph(checked)
     after("graph", graph)
-    try:
-        types = {name: value.type for name, value in {**graph.parameters, **graph.states}.items()}
-        initial, report = resolve_initial_weights(checked, types, weights, partial, verify)
-    except FeedError as error:
-        raise CompileError(error.diagnostics) from error
-    arrays = draw_initial_weights(graph, checked.seed(seed), initial)
+    arrays, report = _weights(checked, graph, weights, seed, partial, verify)
     bound = canonicalize(_with_weights(graph, arrays, checked))
     after("bound", bound)
     if fold:
@@ -90,7 +123,7 @@ def compile_checked(
     optimized = bound
     bound = write_for_target(optimized, target)
     document = with_ordered_keys(typed.network.document)
-    types = {name: value.type for name, value in bound.inputs.items()}
+    types = {name: value.type for name, value in {**bound.inputs, **bound.randoms}.items()}
     if not thresholds and checked.objective is not None:
         thresholds = spec_thresholds(typed, checked.objective.losses)
     layers = {call.owner for call in typed.network.inference_calls}

@@ -68,7 +68,8 @@ def inference_only(graph: Graph, network: Network) -> Graph:
     auxiliary outputs, and the nodes and inputs that only those depend on."""
     inputs = {name: value for name, value in graph.inputs.items() if name in network.inference_inputs}
     outputs = {name: graph.outputs[name] for name in network.inference_outputs}
-    return canonicalize(replace(graph, inputs=inputs, outputs=outputs, losses=(), masks={}))
+    graph = canonicalize(replace(graph, inputs=inputs, outputs=outputs, losses=(), masks={}))
+    return replace(graph, randoms=graph.read_randoms) if graph.randoms else graph
 
 
 def output_scoring_graph(
@@ -105,4 +106,4 @@ def output_scoring_graph(
         message = "the output's mask depends on weights, which a compiled model does not contain"
         raise CompileError([Diagnostic("needs-weights", message, help=NEEDS_RUN_HELP)])
     inputs = {name: x for name, x in scored.inputs.items() if x in used or x in scored.outputs.values()}
-    return replace(scored, inputs=inputs, parameters={}, states={})
+    return replace(scored, inputs=inputs, parameters={}, states={}, randoms=scored.read_randoms)

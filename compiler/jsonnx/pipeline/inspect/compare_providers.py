@@ -88,13 +88,16 @@ class _Subject:
             with open_file(path) as file:
                 model = file.read()
             session = Session(model)
-            return _Subject(model, draw_inputs(session.inputs, options.seed, options.batch_size), options)
+            inputs = session.inputs | session.random_inputs
+            return _Subject(model, draw_inputs(inputs, options.seed, options.batch_size), options)
         checked = check_spec(spec_or_model, changes=options.changes, scale=options.scale)
         typed = checked.require()
         subject = _Subject(b"", {}, options, checked)
         model = subject.spec_model()
         sizes, vocabularies = index_limits(typed), input_vocabularies(typed)
         inputs = typed.network.inference_inputs
+        if typed.network.random_calls:
+            inputs = inputs | Session(model).random_inputs
         feeds = draw_inputs(inputs, options.seed, options.batch_size, sizes, vocabularies)
         return replace(subject, model=model, feeds=feeds)
 

@@ -173,7 +173,8 @@ def profile_model(spec_or_model: str, options: ProfileOptions = DEFAULT_OPTIONS)
     session = Session(model if folder is None else model_file(spec_or_model), provider, options.threads, options.verify)
     checked = checked or checked_spec_of(session, spec_or_model)
     batch_size = options.batch_size or 1
-    batches = _read_batches(options, checked, spec_or_model, batch_size) or [_drawn_batch(session, checked, batch_size)]
+    fed = _read_batches(options, checked, spec_or_model, batch_size) or [_drawn_batch(session, checked, batch_size)]
+    batches = [session.prepare(feeds) for feeds in fed]
     plain = _timed_runs(session.run, batches, options.steps)
     with session_recorder() as recorder:
         config = SessionConfig(recorder=recorder)

@@ -9,7 +9,7 @@ from pathlib import Path
 from ...core.diagnostics import CompileError, UsageError
 from ...core.files.files import refuse_overwrite, write_atomically
 from ...core.files.run_layout import RunPaths
-from ...core.files.spec_folders import SpecFolders, expand_user_path
+from ...core.files.spec_folders import existing_folders, expand_user_path
 from ...html_report.page import report_page
 from ..run.recorded_data import recorded_data
 from ..run_folder.run import Run
@@ -36,7 +36,7 @@ def _input_files(folder: Path, options: ReportOptions) -> list[Path]:
     data_files: list[Path] = []
     with suppress(UsageError, CompileError):  # the report has a note of it or the error
         training = run.checked_spec.require().network.training
-        roots = SpecFolders.of(folder, options.data_roots).roots
+        roots = existing_folders(options.data_roots)
         data = recorded_data(folder, run.info, roots)
         data_files = file_paths(training.data if training else None, data.source.folders, data.files)
     own_files = [path for path in run.paths.results if path != run.paths.report]

@@ -16,7 +16,7 @@ from ...core.diagnostics import CompileError, Diagnostic, Note, UsageError
 from ...core.files.digests import file_sha256
 from ...core.files.files import write_atomically
 from ...core.files.run_layout import WEIGHTS_FILE
-from ...core.files.spec_folders import LOCK_FILE, SpecFolders
+from ...core.files.spec_folders import LOCK_FILE, existing_folders
 from ...core.training_options import TrainingOptions, option_keys, recorded_options
 from ...frontend.json.json_reader import STDIN_NAME, read_file
 from ...frontend.schema.fast_validator import is_valid
@@ -105,7 +105,7 @@ def write_lock(run: Run, data_roots: Iterable[str] = ()) -> Path:
     the run names a folder elsewhere, which is none of `data_roots`.
     """
     values = locked_values(run)
-    path = recorded_folder(run.folder, run.info, SpecFolders.of(run.folder, data_roots).roots) / LOCK_FILE
+    path = recorded_folder(run.folder, run.info, existing_folders(data_roots)) / LOCK_FILE
     entries = _read_entries(path) if os.path.exists(path) else {}
     entries[run.spec_file] = values
     document = {"format": LOCK_FORMAT, "specs": dict(sorted(entries.items()))}

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ...core.diagnostics import CompileError, UsageError
-from ...core.files.files import refuse_links
+from ...core.files.files import refuse_special_files
 from ...core.natural_order import natural_key
 from ...frontend.json.json_reader import STDIN_NAME
 from ..check.check import CheckedSpec
@@ -40,7 +40,7 @@ def default_run_folder(checked: CheckedSpec, resume: bool, force: bool, parent: 
             return DefaultFolder((unfinished or [runs[0][0]])[0], True)
     number = max(folders, default=0) + 1
     path = parent / (base if number == 1 or force else f"{base}-{number}")
-    refuse_links([path])
+    refuse_special_files([path])
     return DefaultFolder(path, False)
 
 

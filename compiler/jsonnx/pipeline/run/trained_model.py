@@ -98,10 +98,12 @@ class TrainedModel:
         verify: bool = True,
         data_roots: Iterable[str | os.PathLike[str]] = (),
         provider_options: ProviderOptions | None = None,
+        seed: int = 0,
     ) -> TrainedModel:
         """Opens a RUN folder or a model file. With `verify`, files must match the digests that they record.
 
-        `data_roots` are folders whose files the spec may name, besides its own. Raises UsageError, CompileError.
+        `data_roots` are folders whose files the spec may name, besides its own; `seed` is that of the model's random
+        inputs. Raises UsageError, CompileError.
         """
         roots = existing_folders(data_roots)
         run_info = read_run_info(path) if os.path.isdir(path) else None
@@ -109,7 +111,7 @@ class TrainedModel:
         if run_info is not None and not model.exists():
             help = "`jsonnx train --resume` continues it; Ctrl-C there writes the model as it is at that moment"
             raise UsageError("unreadable-file", f"the run in {str(path)!r} has no model yet", help)
-        session = Session(model, provider, verify=verify, provider_options=provider_options)
+        session = Session(model, provider, verify=verify, provider_options=provider_options, seed=seed)
         # From the model: the folder's spec may be of a later run.
         checked = require_spec(checked_spec_of(session, str(model)), str(model))
         checked = with_thresholds(checked, thresholds_from(session.metadata))

@@ -18,7 +18,7 @@ from ...core.files.files import (
     make_folders,
     open_without_links,
     read_without_links,
-    refuse_links,
+    refuse_special_files,
     remove_empty_folders,
     remove_file,
     remove_temporary_files,
@@ -71,7 +71,7 @@ class RunFolder:
         self._digests: dict[str, str] = {}
 
     def __enter__(self) -> RunFolder:
-        refuse_links([*self.paths.written, *self.checkpoints()])
+        refuse_special_files([*self.paths.written, *self.checkpoints()])
         self._created_folders = make_folders(self.paths.checkpoint_folder)
         try:
             self._acquire_lock()
@@ -284,7 +284,7 @@ class RunFolder:
 
     def _write_checkpoint(self, trainer: ResumableTrainer, path: Path) -> None:
         self._lock.require()
-        refuse_links([path])
+        refuse_special_files([path])
         self._digests[path.name] = trainer.save_checkpoint(path)
 
     def _write_manifest(self, paths: Iterable[Path]) -> None:

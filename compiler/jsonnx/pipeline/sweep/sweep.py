@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ...core.diagnostics import CompileError, Diagnostic, UsageError
-from ...core.files.files import error_reason, refuse_links, refuse_overwrite, remove_empty_folders
+from ...core.files.files import error_reason, refuse_overwrite, refuse_special_files, remove_empty_folders
 from ...core.files.spec_folders import SpecFolders
 from ...core.files.spec_source import SpecSource
 from ...core.invisible_characters import escape_invisible
@@ -184,7 +184,7 @@ def _prepared_run(
         if options.training.threads is not None:
             settings |= {"threads": options.threads_per_trial()}
     sampler = make_sampler(plan.section, plan.space, plan.section.trials or MAX_TRIALS, maximized)
-    records = _read_records(folder, options) if resumes else {}
+    records = _read_records(folder, plan.space.names, options) if resumes else {}
     restore(sampler, list(records.values()))
     pruner = _pruner(check, maximized)
     if pruner is not None:
@@ -223,7 +223,7 @@ def _default_folder(original: Source, name: str, options: SweepOptions) -> Path:
     folders = numbered_folders(PARENT_FOLDER, base)
     existing = [number for number, path in folders.items() if SweepFolder(path).has_sweep]
     if options.resume and existing:
-        refuse_links([folders[max(existing)]])
+        refuse_special_files([folders[max(existing)]])
         return folders[max(existing)]
     number = max(folders, default=0) + 1
     return PARENT_FOLDER / (base if number == 1 else f"{base}-{number}")
@@ -270,10 +270,10 @@ def _locked(folder: SweepFolder) -> Iterator[None]:
             remove_empty_folders(created)
 
 
-def _read_records(folder: SweepFolder, options: SweepOptions) -> dict[int, Trial]:
+def _read_records(folder: SweepFolder, parameters: Collection[str], options: SweepOptions) -> dict[int, Trial]:
     """The trials of an earlier process; with `retry_failed` without the failed ones and their duplicates, whose files
     are removed."""
-    records = {trial.number: trial for trial in folder.read_trials()}
+    records = {trial.number: trial for trial in folder.read_trials(parameters)}
     failed = {number for number, trial in records.items() if options.retry_failed and trial.state == FAILED}
     retried = [trial for number, trial in records.items() if number in failed or trial.duplicate_of in failed]
     for trial in retried:

@@ -27,10 +27,11 @@ from ...runtime.providers.provider_options import ProviderOptions
 from ...runtime.providers.providers import Provider, resolve_provider
 from ...runtime.training_plan import TrainingPlan
 from ..check.check import CheckedSpec, Spec, check_spec
-from ..compile.compile import compile_checked
+from ..compile.compile import compile_checked, compile_part
 from ..compile.graphs import costed_graph
 from ..compile.initial_weights import Weights, resolve_initial_weights
 from ..compile.model import Model, layer_table
+from ..compile.network_part import network_part
 from ..compile.target_forms import plan_for_target
 from .cross_validation import with_fold
 from .decision import calibrate, choose_thresholds, with_thresholds
@@ -323,8 +324,14 @@ class Trainer:
         """
         return batch_gradients(self._checked, self.plan_trainer, dataset_of(self.plan, x, y, sample_weight))
 
-    def model(self) -> Model:
-        """The inference model with the current weights; its metadata have the thresholds."""
+    def model(self, *, inputs: Sequence[str] = (), outputs: Sequence[str] = ()) -> Model:
+        """The inference model with the current weights; its metadata have the thresholds.
+
+        With `inputs` or `outputs`, names of layers, the part of the network between these. Raises UsageError for a part
+        that does not exist.
+        """
+        if inputs or outputs:
+            return compile_part(self._checked, network_part(self._checked, inputs, outputs), self.weights())
         return compile_checked(self._checked, self.weights(), thresholds=self.thresholds)
 
     def __setattr__(self, name: str, value: object) -> None:

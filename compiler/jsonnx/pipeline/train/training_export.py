@@ -62,6 +62,7 @@ MANIFEST_HELP = {
 SAMPLE_WEIGHTS_HELP = (
     "Factors of the losses of samples, or of their positions: feed them beside targets, 1 for no weight."
 )
+OFFSET_HELP = " An `offset` is added to them."
 
 
 def training_files(checked: CheckedSpec) -> tuple[str, ...]:
@@ -111,7 +112,7 @@ def _without_unread_inputs(graph: Graph) -> Graph:
         inputs={name: value for name, value in graph.inputs.items() if value in read},
         parameters={name: value for name, value in graph.parameters.items() if value in read or name in graph.updates},
         states={name: value for name, value in graph.states.items() if value in read or name in graph.updates},
-        randoms={name: value for name, value in graph.randoms.items() if value in read},
+        randoms=graph.read_randoms,
     )
 
 
@@ -137,7 +138,7 @@ def manifest(checked: CheckedSpec, training_plan: TrainingPlan) -> dict[str, Any
         "version": MANIFEST_VERSION,
         "jsonnx": package_version(),
         "spec_sha256": spec_hash(checked.network.document),
-        "how": MANIFEST_HELP | ({"sample_weights": SAMPLE_WEIGHTS_HELP} if weights else {}),
+        "how": _manifest_help(step, has_weights=bool(weights)),
         "seed": training_plan.seed,
         "batch_size": training_plan.training.batch_size,
         "inputs": {name: _type_entry(value) for name, value in step.inputs.items() if name in training_plan.inputs},
@@ -166,6 +167,13 @@ def manifest(checked: CheckedSpec, training_plan: TrainingPlan) -> dict[str, Any
     }
 
 
+def _manifest_help(step: Graph, *, has_weights: bool) -> dict[str, str]:
+    """The part of the manifest that explains the rest, as far as the step needs it."""
+    help = MANIFEST_HELP | ({"sample_weights": SAMPLE_WEIGHTS_HELP} if has_weights else {})
+    has_offsets = any(value.is_model_input for value in step.randoms.values())
+    return help | ({"random": MANIFEST_HELP["random"] + OFFSET_HELP} if has_offsets else {})
+
+
 def _augmentation_inputs(training_plan: TrainingPlan, step: Graph) -> dict[str, Any]:
     """The inputs and variables that augmentation layers, or the models of what they get, read and the step does not."""
     entries: dict[str, Any] = {
@@ -189,7 +197,8 @@ def _type_entry(value: Value | TensorType) -> dict[str, Any]:
 
 def _random_entry(value: Random, seed: int) -> dict[str, Any]:
     seed = seed if value.seed is None else value.seed
-    return {**_type_entry(value), "kind": value.kind, "keep": value.keep, "scale": value.scale, "seed": seed}
+    offset = {"offset": value.offset} if value.is_model_input else {}
+    return {**_type_entry(value), "kind": value.kind, "keep": value.keep, "scale": value.scale, **offset, "seed": seed}
 
 
 def _variable_entry(name: str, step: Graph) -> dict[str, Any]:

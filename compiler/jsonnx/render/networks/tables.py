@@ -54,7 +54,7 @@ def summary_text(
         notes = [_block_notes(line.rows) if line.is_block else _layer_notes(row)] if has_notes else []
         notes += [descriptions.get(line.name, "")] if with_descriptions else []
         counts = (f"{line.parameters:,}", _count_text(line.macs))
-        table.add_row(name, line.type, shapes, *counts, ", ".join(sources) if is_shown else "", *notes)
+        table.add_row(name, line.type, shapes, *counts, (", ".join(sources) or "(none)") if is_shown else "", *notes)
         if line.is_collapsed or not line.is_block:
             previous = [line.name]
     inputs = ", ".join(f"{name} {_type_text(type)}" for name, type in network.inputs.items())

@@ -49,6 +49,7 @@ CANDIDATE_INPUTS: tuple[TensorType, ...] = (
 """Tried in this order; for each rank, the first that the layer accepts is shown."""
 
 INPUTS_BY_LAYER: dict[str, tuple[TensorTypes, ...]] = {
+    "Variable": ((), (_float_input(32),)),
     "Embedding": ((_int_input(),), (_int_input(TIME),)),
     "ReversibleEmbedding": ((_int_input(TIME),), (_float_input(TIME, 8),)),
     "Masking": ((_float_input(TIME, 32),),),
@@ -86,7 +87,7 @@ class LayerExample:
 
     def __str__(self) -> str:
         inputs, outputs = (", ".join(map(str, types)) for types in (self.inputs, self.outputs))
-        return f"{inputs} → {outputs}"
+        return f"{inputs or 'no input'} → {outputs}"
 
 
 def layer_examples(layer: Layer) -> list[LayerExample]:
@@ -96,13 +97,13 @@ def layer_examples(layer: Layer) -> list[LayerExample]:
 
 def accepted_ranks(layer: Layer) -> list[int]:
     """The ranks of the first input that the layer accepts, batch included, among those that are tried (1 to 6)."""
-    return sorted({example.inputs[0].rank for example in _accepted_examples(layer)})
+    return sorted({example.inputs[0].rank for example in _accepted_examples(layer) if example.inputs})
 
 
 def _accepted_examples(layer: Layer) -> list[LayerExample]:
     examples: dict[tuple[str, int], LayerExample] = {}
     for inputs in INPUTS_BY_LAYER.get(layer.type_name) or _candidate_inputs(layer):
-        dtype_and_rank = inputs[0].dtype, inputs[0].rank
+        dtype_and_rank = (inputs[0].dtype, inputs[0].rank) if inputs else ("float32", 0)
         if dtype_and_rank not in examples:
             try:
                 examples[dtype_and_rank] = LayerExample(inputs, infer_types(layer, *inputs))

@@ -26,8 +26,8 @@ class LayerGroup(NamedTuple):
 GROUPS = (
     LayerGroup(
         "Core layers",
-        ("core", "einsum_dense", "sequence_mask"),
-        "Dense EinsumDense Activation Embedding ReversibleEmbedding Masking SequenceMask Identity",
+        ("core", "einsum_dense", "sequence_mask", "variable"),
+        "Dense EinsumDense Activation Embedding ReversibleEmbedding Masking SequenceMask Identity Variable",
     ),
     LayerGroup(
         "Convolution layers",
@@ -74,6 +74,7 @@ GROUPS = (
     LayerGroup("Activation layers", ("activation_layers",), "ReLU Softmax LeakyReLU PReLU ELU"),
     LayerGroup("Layers of keras.applications", ("keras_applications",)),
     LayerGroup("keras.ops: creation", ("ops.creation",), "ops.arange ops.zeros ops.ones ops.full ops.eye"),
+    LayerGroup("keras.random", ("ops.random_numbers",)),
     LayerGroup("keras.ops: element-wise functions of one tensor", ("ops.unary",)),
     LayerGroup("keras.ops: element-wise functions of several tensors", ("ops.binary",)),
     LayerGroup("keras.ops: reductions", ("ops.reductions", "ops.norms")),

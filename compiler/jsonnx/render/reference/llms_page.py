@@ -48,7 +48,7 @@ HEADINGS = {
 
 NOT_IN_KERAS = (
     *("AddLoss", "DateFeatures", "Imputation", "PositionEmbedding", "SinePositionEncoding", "CustomScaleLayer"),
-    *("LayerScale", "StochasticDepth"),
+    *("LayerScale", "StochasticDepth", "Variable"),
 )
 """Layers whose summaries the page has, since their names alone do not explain them."""
 

@@ -25,6 +25,8 @@ VERBOSITIES = ("auto", 0, 1, 2)
 where there can be none, nothing."""
 
 MAX_LISTED_CLASSES = 20
+MAX_FIXED_NUMBER = 1e6
+"""Absolute values below are written without an exponent."""
 SECONDS_BETWEEN_DRAWINGS = 0.1
 BAR_WIDTH = 24
 """Columns of the bar, in a terminal that is wide enough."""
@@ -82,7 +84,12 @@ def metric_texts(metrics: Metrics) -> list[str]:
     """The metrics, without metrics that have a number for each class."""
     numbers = numbers_only(metrics)
     shown = ((escape_invisible(name), value) for name, value in numbers.items())
-    return [f"{name} {value:.4f}" if abs(value) < 1000 else f"{name} {value:.4g}" for name, value in shown]
+    return [f"{name} {_number_text(value)}" for name, value in shown]
+
+
+def _number_text(value: float) -> str:
+    digits = 4 if abs(value) < 1000 else 1
+    return f"{value:.{digits}f}" if abs(value) < MAX_FIXED_NUMBER else f"{value:.4g}"
 
 
 def metrics_text(metrics: Metrics) -> str:

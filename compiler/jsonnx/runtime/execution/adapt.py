@@ -8,6 +8,7 @@ run, or of weights that the user gave.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,6 +19,7 @@ from ...core.reserved_names import ADAPT_INPUT
 from ...ir import with_vocabularies
 from ..providers.provider_errors import runtime_failure
 from ..providers.providers import create_session, resolve_provider
+from ..providers.random import InferenceRandoms
 from ..training_plan import AdaptTask
 
 if TYPE_CHECKING:
@@ -33,14 +35,17 @@ Arrays = Mapping[str, np.ndarray]
 
 
 def adapted_states(
-    tasks: tuple[AdaptTask, ...], samples: Dataset | BatchStream, initial: Arrays, current: Arrays
+    tasks: tuple[AdaptTask, ...], samples: Dataset | BatchStream, initial: Arrays, current: Arrays, seed: int
 ) -> dict[str, np.ndarray]:
-    """The states that the tasks learn, without states that differ from their initial values."""
+    """The states that the tasks learn, without states that differ from their initial values.
+
+    `seed` is that of random numbers before the layers that learn.
+    """
     states: dict[str, np.ndarray] = {}
     for task in tasks:
         layer_states = [name for name in current if name.startswith(f"{task.layer}/")]
         if all(np.array_equal(initial[name], current[name]) for name in layer_states):
-            learned = task.adapt(_adapt_inputs(task.graph, samples, {**current, **states}))
+            learned = task.adapt(_adapt_inputs(task.graph, samples, {**current, **states}, seed))
             for name, array in learned.items():
                 variable = f"{task.layer}/{name}"
                 states[variable] = np.asarray(array, current[variable].dtype)
@@ -59,14 +64,17 @@ def _require_finite(array: np.ndarray, layer: str, name: str) -> None:
         raise CompileError([Diagnostic("not-finite", message, help=help)])
 
 
-def _adapt_inputs(graph: Graph, samples: Dataset | BatchStream, weights: Arrays) -> Iterator[np.ndarray]:
+def _adapt_inputs(graph: Graph, samples: Dataset | BatchStream, weights: Arrays, seed: int) -> Iterator[np.ndarray]:
     """Yields the values that a layer learns from, batch by batch."""
     graph = with_vocabularies(graph, weights)
     session = create_session(serialize(to_model_proto(graph)), resolve_provider("cpu"))
     session_inputs = {value.name for value in session.get_inputs()}
     fixed_feeds = {name: weights[name] for name in (*graph.parameters, *graph.states) if name in session_inputs}
+    types = {name: value.type for name, value in graph.inputs.items()}
+    randoms = InferenceRandoms.of(replace(graph, randoms=graph.read_randoms), seed)
     for batch, _ in samples.batches(ADAPT_BATCH_SIZE):
-        feeds = fixed_feeds | {name: batch[name] for name in graph.inputs if name in session_inputs}
+        fed = randoms.fed(batch, types)
+        feeds = fixed_feeds | {name: fed[name] for name in (*graph.inputs, *graph.randoms) if name in session_inputs}
         try:
             results = session.run([ADAPT_INPUT], feeds)
         except Exception as error:  # onnxruntime's exceptions have no base class of their own

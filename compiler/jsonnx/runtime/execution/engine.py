@@ -22,7 +22,7 @@ from ...data.samples.sample_order import generator
 from ...ir import unlearned_states
 from ..providers.provider_options import ProviderOptions
 from ..providers.providers import Provider, resolve_provider
-from ..providers.random import draw_initial_weights, step_randoms, symbol_sizes
+from ..providers.random import InferenceRandoms, draw_initial_weights, step_randoms, symbol_sizes
 from ..providers.session_recorder import SessionRecorder
 from ..session.session import concatenate_batches
 from ..session.weight_files import validate_weights
@@ -160,7 +160,8 @@ class Engine:
         """Sets the states that layers learn from the samples, unless they are learned already."""
         if self.plan.adapt_tasks:
             initial = draw_initial_weights(self.plan.train, self.plan.seed)
-            self.write(adapted_states(self.plan.adapt_tasks, samples, initial, self.variables()))
+            variables, seed = self.variables(), self.plan.seed
+            self.write(adapted_states(self.plan.adapt_tasks, samples, initial, variables, seed))
 
     def write(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Replaces the values of some variables by arrays that fit."""
@@ -345,13 +346,13 @@ class Engine:
         """
         plan = self.plan.weighting(self.plan.weighted_outputs.union(samples.weights))
         samples, run = samples.for_graphs(plan.data_spec), self.loader.evaluation_runner(plan)
-        metric_sums = MetricSums(self.plan)
+        metric_sums, randoms = MetricSums(self.plan), InferenceRandoms.of(plan.evaluate, plan.seed)
         for number, (feeds, count) in enumerate(samples.batches(batch_size)):
             if should_stop():
                 break
             for begin in begin_hooks:
                 begin(number, {})
-            metric_sums.add(run(feeds), count)
+            metric_sums.add(run(randoms.fed(feeds, plan.inputs)), count)
             logs = metric_sums.results() if end_hooks else {}
             for end in end_hooks:
                 end(number, logs)
@@ -361,7 +362,9 @@ class Engine:
         """The network's outputs for all samples."""
         inputs = samples.select_inputs(self.plan.predict.inputs)
         slices = batch_slices(len(samples), batch_size)
-        return concatenate_batches([self.loader.prediction_runner(inputs.take(rows)) for rows in slices])
+        randoms = InferenceRandoms.of(self.plan.predict, self.plan.seed)
+        batches = (randoms.fed(inputs.take(rows), self.plan.inputs) for rows in slices)
+        return concatenate_batches([self.loader.prediction_runner(feeds) for feeds in batches])
 
 
 def batch_slices(samples: int, batch_size: int) -> Iterator[slice]:

@@ -34,7 +34,7 @@ def run_errors(plan: TrainingPlan, initial_weights_digest: str | None, state: Ma
     progress = state["progress"]
     if progress and not {*SETTING_NAMES} <= progress["setting"].keys() <= {*SETTING_NAMES, *OPTIONAL_SETTING_NAMES}:
         yield "its settings are incomplete"
-    if progress and not _has_same_metrics(plan, progress["totals"]["sums"]):
+    if progress and not _has_same_metrics(plan, progress["totals"]["sums"], progress["batch"]):
         yield "its metrics are not those of this spec"
 
 
@@ -72,14 +72,17 @@ def _fits(shape: tuple[int, ...], expected: Sequence[Any]) -> bool:
     return len(shape) == len(expected) and list(shape) == fixed
 
 
-def _has_same_metrics(plan: TrainingPlan, sums: Mapping[str, Any]) -> bool:
+def _has_same_metrics(plan: TrainingPlan, sums: Mapping[str, Any], batch_count: int) -> bool:
+    """Whether sums are those of the plan's metrics, which there are after the first batch of an epoch."""
     expected = {name: plan.train.outputs[name].shape for name in plan.fetched_names}
     try:
         shapes = {name: np.asarray(total, np.float64).shape for name, total in sums.items()}
     except (TypeError, ValueError):
         return False
     has_all = shapes.keys() == expected.keys()
-    return not sums or (has_all and all(_fits(shape, expected[name]) for name, shape in shapes.items()))
+    return (not sums and not batch_count) or (
+        has_all and all(_fits(shape, expected[name]) for name, shape in shapes.items())
+    )
 
 
 def has_whole_history(plan: TrainingPlan, progress: Mapping[str, Any]) -> bool:

@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 
 from ...core.numpy_types import numpy_dtype
-from ...core.types import BATCH, Size, TensorType
+from ...core.types import BATCH, Size, TensorType, evaluate_size
 from ...data.samples.sample_order import generator
-from ..providers.random import evaluate_size
 
 SYMBOL_SIZE = 16
 """The size of an axis, other than the batch, that the model leaves open."""

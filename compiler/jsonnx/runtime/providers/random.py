@@ -6,16 +6,17 @@ therefore draws the same numbers as a run that never stopped.
 
 from __future__ import annotations
 
-import ast
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from math import prod
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ...core.numpy_types import numpy_dtype
+from ...core.random_inputs import Distribution
 from ...core.system.cpu_count import thread_count
-from ...core.types import Dim, Size, TensorType
+from ...core.types import Size, TensorType, evaluate_size
 from ...data.samples.sample_order import generator
 
 if TYPE_CHECKING:
@@ -70,8 +71,46 @@ def step_randoms(
     }
 
 
+class InferenceRandoms:
+    """The random inputs of a model, drawn batch by batch. A sample's numbers do not depend on the sizes of batches."""
+
+    def __init__(self, distributions: Mapping[str, Distribution], types: Mapping[str, TensorType], seed: int) -> None:
+        self._distributions, self.types = distributions, types
+        self._generators = {
+            name: generator(seed if distribution.seed is None else distribution.seed, "inference", name)
+            for name, distribution in distributions.items()
+        }
+
+    @classmethod
+    def of(cls, graph: Graph, seed: int) -> InferenceRandoms:
+        """Those of an inference graph."""
+        distributions = {name: value.distribution for name, value in graph.randoms.items()}
+        return cls(distributions, {name: value.type for name, value in graph.randoms.items()}, seed)
+
+    def fed(
+        self, feeds: dict[str, np.ndarray], inputs: Mapping[str, TensorType], limit: int | None = None
+    ) -> dict[str, np.ndarray]:
+        """The feeds of a batch with all random inputs. `inputs` has the types of the others.
+
+        Raises ValueError if the size of a random input does not follow from the feeds, or exceeds the limit of elements
+        a sample.
+        """
+        missing = [name for name in self._distributions if name not in feeds]
+        if not missing:
+            return feeds
+        sizes = symbol_sizes({name: type for name, type in inputs.items() if name in feeds}, feeds)
+        return feeds | {name: self._draw(name, sizes, limit) for name in missing}
+
+    def _draw(self, name: str, sizes: Mapping[str, int], limit: int | None) -> np.ndarray:
+        shape = tuple(evaluate_size(size, sizes) for size in self.types[name].shape)
+        samples = max(sizes.values(), default=1)  # at least the size of the batch
+        if limit is not None and prod(shape) > limit * samples:
+            raise ValueError(f"{name!r} needs {prod(shape):,} random numbers, more than {limit:,} a sample")
+        return draw_numbers(self._distributions[name], shape, self._generators[name])
+
+
 def draw(random: Random, rng: np.random.Generator, sizes: Mapping[str, int]) -> np.ndarray:
-    """One draw: a mask of `scale` and 0, or `scale` times standard normal or uniform numbers.
+    """One draw: a mask of `scale` and 0, or `offset` plus `scale` times standard normal or uniform numbers.
 
     A mask's probability is rounded to a multiple of 1/65536.
     """
@@ -79,8 +118,15 @@ def draw(random: Random, rng: np.random.Generator, sizes: Mapping[str, int]) -> 
     scale = np.float32(random.scale)
     if random.kind == "mask":
         return _mask(shape, random.keep, scale, rng)
-    values = rng.standard_normal(shape, np.float32) if random.kind == "normal" else rng.random(shape, np.float32)
-    return values if scale == 1 else values * scale
+    return draw_numbers(random.distribution, shape, rng)
+
+
+def draw_numbers(distribution: Distribution, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+    """Numbers of a distribution, as float32."""
+    is_normal, scale = distribution.kind == "normal", np.float32(distribution.scale)
+    values = rng.standard_normal(shape, np.float32) if is_normal else rng.random(shape, np.float32)
+    values = values if scale == 1 else values * scale
+    return values + np.float32(distribution.offset) if distribution.offset else values
 
 
 def _mask(shape: tuple[int, ...], keep: float, scale: np.float32, rng: np.random.Generator) -> np.ndarray:
@@ -103,43 +149,3 @@ def symbol_sizes(types: Mapping[str, TensorType], feeds: Mapping[str, np.ndarray
             if isinstance(expected, Size) and len(expected.terms) == 1 and expected.terms[0][1] == 1:
                 sizes[expected.terms[0][0]] = size - expected.offset
     return sizes
-
-
-def evaluate_size(size: Dim, sizes: Mapping[str, int]) -> int:
-    """A size as a number. Symbols that are formulas, such as `time//2`, are evaluated. Raises ValueError."""
-    if isinstance(size, int):
-        return size
-    return size.offset + sum(factor * _evaluate_symbol(symbol, sizes) for symbol, factor in size.terms)
-
-
-def _evaluate_symbol(symbol: str, sizes: Mapping[str, int]) -> int:
-    if symbol in sizes:
-        return sizes[symbol]
-    try:
-        return _evaluate_expression(ast.parse(symbol, mode="eval").body, sizes)
-    except (SyntaxError, KeyError) as error:
-        raise ValueError(f"the size {symbol!r} cannot be computed from the sizes of the inputs") from error
-
-
-def _evaluate_expression(node: ast.AST, sizes: Mapping[str, int]) -> int:
-    if isinstance(node, ast.Constant) and isinstance(node.value, int):
-        return node.value
-    if isinstance(node, ast.Name):
-        return sizes[node.id]
-    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
-        return -_evaluate_expression(node.operand, sizes)
-    if isinstance(node, ast.BinOp) and type(node.op) in _OPERATORS:
-        return _OPERATORS[type(node.op)](
-            _evaluate_expression(node.left, sizes), _evaluate_expression(node.right, sizes)
-        )
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "min":
-        return min(_evaluate_expression(argument, sizes) for argument in node.args)
-    raise KeyError(ast.dump(node))
-
-
-_OPERATORS: dict[type[ast.operator], Callable[[int, int], int]] = {
-    ast.Add: lambda a, b: a + b,
-    ast.Sub: lambda a, b: a - b,
-    ast.Mult: lambda a, b: a * b,
-    ast.FloorDiv: lambda a, b: a // b,
-}

@@ -12,7 +12,9 @@ import numpy as np
 from ...core.diagnostics import CompileError, Diagnostic, UsageError, suggestion
 from ...core.files.files import error_reason, open_file
 from ...core.files.run_layout import MODEL_FILE
+from ...core.limits import MAX_ELEMENTS_PER_SAMPLE
 from ...core.numpy_types import numpy_dtype
+from ...core.random_inputs import random_inputs_from
 from ...core.types import Dim, Size, TensorType
 from ...data.samples.array_arguments import to_array
 from ...data.samples.data_errors import FeedError
@@ -22,6 +24,7 @@ from ...interop.model_digests import model_digest_errors
 from ..providers.provider_errors import runtime_failure
 from ..providers.provider_options import ProviderOptions
 from ..providers.providers import Provider, create_session, resolve_provider
+from ..providers.random import InferenceRandoms
 
 if TYPE_CHECKING:
     import onnx
@@ -42,15 +45,20 @@ class Session:
     the CPU computes from a few drawn inputs, which is checked once for each model. `provider_options` are those of
     onnxruntime's documentation, such as `{"device_id": 1}`; graph capture is for training steps alone. Raises TypeError
     for anything else, UsageError for a missing file or provider, CompileError for an invalid model.
+
+    `inputs` and `random_inputs` have the types of what `run` is fed. Random inputs may be left out: each run draws the
+    next numbers by `seed`, from the distributions in the model's metadata.
     """
 
     __slots__ = (
         "__weakref__",
+        "_randoms",
         "_session",
         "inputs",
         "metadata",
         "outputs",
         "provider",
+        "random_inputs",
     )  # an unknown attribute is an error
 
     def __init__(
@@ -60,6 +68,7 @@ class Session:
         threads: int | None = None,
         verify: bool = True,
         provider_options: ProviderOptions | None = None,
+        seed: int = 0,
     ) -> None:
         self.provider: Provider = resolve_provider(provider, provider_options)
         folder = None
@@ -68,13 +77,17 @@ class Session:
             folder = os.path.dirname(os.path.abspath(model))
         data = _model_bytes(model, verify)
         self._session = create_session(data, self.provider.with_graph_capture(False), threads, weights_folder=folder)
-        self.inputs: dict[str, TensorType] = {value.name: _tensor_type(value) for value in self._session.get_inputs()}
+        types: dict[str, TensorType] = {value.name: _tensor_type(value) for value in self._session.get_inputs()}
         self.outputs: dict[str, TensorType] = {value.name: _tensor_type(value) for value in self._session.get_outputs()}
         self.metadata: dict[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
+        distributions = {name: item for name, item in random_inputs_from(self.metadata).items() if name in types}
+        self.random_inputs: dict[str, TensorType] = {name: types[name] for name in distributions}
+        self._randoms = InferenceRandoms(distributions, self.random_inputs, seed)
+        self.inputs = {name: type for name, type in types.items() if name not in self.random_inputs}
         if verify and not self.provider.is_cpu:
             from ..parity.parity_check import check_session
 
-            check_session(data, self._run_unchecked, self.inputs, self.provider)
+            check_session(data, self._run_unchecked, types, self.provider)
 
     def run(self, feeds: Mapping[str, Any] | Any) -> dict[str, np.ndarray]:
         """The outputs by name. Feeds are arrays by input name, or a single array if there is one input.
@@ -82,7 +95,21 @@ class Session:
         The first axis counts the samples. Axes of size 1 at the end of a sample may be missing, and its last axes
         flattened, as in data files (`reshape_samples`). Raises FeedError if the arrays do not fit.
         """
-        return self._run_unchecked(validate_feeds(feeds, self.inputs))
+        return self._run_unchecked(self.prepare(feeds))
+
+    def prepare(self, feeds: Mapping[str, Any] | Any) -> dict[str, np.ndarray]:
+        """The arrays that `run` feeds: the given ones in the types of the inputs, and the drawn random inputs.
+
+        Raises FeedError if the arrays do not fit.
+        """
+        inputs = self.inputs
+        if self.random_inputs and isinstance(feeds, Mapping):
+            inputs = inputs | {name: type for name, type in self.random_inputs.items() if name in feeds}
+        arrays = validate_feeds(feeds, inputs)
+        try:
+            return self._randoms.fed(arrays, inputs, MAX_ELEMENTS_PER_SAMPLE)
+        except ValueError as error:
+            raise _feed_error([f"give the random inputs {', '.join(self.random_inputs)}: {error}"]) from error
 
     def _run_unchecked(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         try:

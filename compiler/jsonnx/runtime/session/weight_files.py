@@ -19,7 +19,7 @@ from ...data.samples.array_arguments import to_array
 from ...data.samples.data_errors import ErrorCollector
 from ...data.tables.data_files import read_table
 from ...data.tables.data_table import ColumnRequest
-from ...interop.safetensors_file import safetensors_errors
+from ...interop.safetensors_file import safetensors_arrays, safetensors_errors
 from ...interop.string_arrays import bytes_to_strings
 
 _ANY_TYPE = ColumnRequest(TensorType("float32", ()))
@@ -78,15 +78,12 @@ OTHER_KINDS = (PYTORCH, PICKLE, ONNX, GGUF, TFLITE)
 
 
 def _read_safetensors(data: bytes, errors: ErrorCollector, verify: bool) -> dict[str, np.ndarray]:
-    from safetensors import SafetensorError
-    from safetensors.numpy import load
-
     try:
-        arrays = load(data)
+        arrays = safetensors_arrays(data)
         if verify:
             errors.diagnostics += safetensors_errors(data, arrays, errors.file or "")
-        return dict(sorted(arrays.items()))  # the library returns them in random order
-    except (SafetensorError, ValueError, KeyError, TypeError) as error:  # TypeError: NumPy lacks the element type
+        return arrays
+    except ValueError as error:
         kind = file_kind(data[:SIGNATURE_BYTES])
         if kind in OTHER_KINDS and (other := kind_error(kind, errors.file, "a weights file")) is not None:
             raise other from error

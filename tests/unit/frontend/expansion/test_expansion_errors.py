@@ -344,3 +344,11 @@ def test_a_result_that_no_copy_has_is_one_error() -> None:
     assert errors(layers=[copies, {"type": "Add", "from": ["x", "d", "d.state_h"]}]) == [
         ("unknown-name", "$.layers[1].from[2]")
     ]
+
+
+@pytest.mark.parametrize(("key", "help"), [("repat", "repeat"), ("chian", "chain"), ("cary", "carry"), ("when", "if")])
+def test_a_misspelled_key_of_a_repetition_is_suggested(key: str, help: str) -> None:
+    spec: Any = {"inputs": {"x": {"shape": [4]}}, "layers": [{**DENSE, key: True}]}
+    (error,) = jsonnx.validate(spec)
+    assert error.code == "unknown-key"
+    assert f"'{help}'" in (error.help or "")

@@ -1,4 +1,4 @@
-"""The functions of keras.ops that create tensors. Their input only gives sizes, so it counts as a mask."""
+"""Functions of keras.ops and keras.random that create tensors. Their input only gives sizes: it counts as a mask."""
 
 from . import Case
 
@@ -23,4 +23,7 @@ CASES = [
         ("ops-logspace", {"start": 0, "stop": 2, "num": {"axis": 0}, "base": 3}),
         ("ops-shape", {}),
     )
+] + [
+    Case("random-normal", {"type": "random.normal", "mean": 1.5, "stddev": 2.0}, [SHAPE], masks=(0,)),
+    Case("random-uniform", {"type": "random.uniform", "shape": [{"axis": 0}, 2], "seed": 3}, [SHAPE], masks=(0,)),
 ]

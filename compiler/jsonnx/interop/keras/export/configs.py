@@ -88,6 +88,7 @@ OTHER_LAYERS = (
     *("AddLoss", "DateFeatures", "Imputation", "LocalResponseNormalization"),
     *("PositionEmbedding", "RelativePositionBias", "RotaryEmbedding", "SequenceMask"),
     "SinePositionEncoding",
+    "Variable",
 )
 """Layers that Keras does not have."""
 
