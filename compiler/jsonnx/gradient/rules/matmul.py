@@ -16,8 +16,9 @@ def matmul(g: Builder, node: Node, dy: Value):
     """
     a, b = node.inputs
     if b.rank == 2 and a.rank > 2:
-        rows, dy_rows = (g.Reshape(x, g.sizes((-1, x.shape[-1]), x)) for x in (a, dy))
-        return g.MatMul(dy, transpose_last_axes(g, b)), g.MatMul(transpose_last_axes(g, rows), dy_rows)
+        rows = g.Reshape(a, g.sizes((-1, a.shape[-1]), a))
+        da = g.MatMul(dy, transpose_last_axes(g, b))
+        return da, g.MatMul(transpose_last_axes(g, rows), g.Reshape(dy, g.sizes((-1, dy.shape[-1]), dy)))
     return g.MatMul(dy, transpose_last_axes(g, b)), g.MatMul(transpose_last_axes(g, a), dy)
 
 
