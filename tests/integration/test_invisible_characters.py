@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.commands import process
+from jsonnx.cli import main
+from support.commands import IN_PROCESS
 
 HOSTILE = "\x1b[2J\x1b]0;a\x07\x9b31m\u202e\u2066\rz"
 """Clears a screen, names a window, colors what follows, turns it around and begins the line again."""
@@ -71,8 +72,10 @@ def assert_visible(*arguments: str, status: int = 0) -> None:
     for color in ("never", "always"):
         if color == "always" and arguments[0] in ("train", "sweep"):
             continue
-        result = process(*arguments, env={"FORCE_COLOR": "1"} if color == "always" else {})
-        assert result.returncode == status, (arguments, result.stdout, result.stderr)
+        result = IN_PROCESS.invoke(
+            main, arguments, env={"FORCE_COLOR": "1" if color == "always" else "", "NO_COLOR": ""}
+        )
+        assert result.exit_code == status, (arguments, result.stdout, result.stderr, result.exception)
         for output in (result.stdout, result.stderr):
             shown = STYLE.sub("", output) if color == "always" else output
             assert invisible(shown) == [], (arguments, shown)

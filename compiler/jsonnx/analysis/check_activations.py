@@ -1,5 +1,8 @@
 """Warns about losses and metrics that do not suit the activation of their output: training would run, and learn
-nothing."""
+nothing, or the metric would be constant.
+
+The forms of outputs are declared by losses and metrics, the bounds of values by activations.
+"""
 
 from __future__ import annotations
 
@@ -7,32 +10,26 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from ..core.diagnostics import JsonPath, Report
+from ..core.fixes import json_text
 from ..core.types import TensorType
+from ..layers.activations import ActivationFunction, activation_class
 from ..sections.training_section import Training
-from ..training.losses.losses import BinaryLoss, CategoricalLoss, Loss, SparseCategoricalCrossentropy
+from ..training.losses.losses import Loss
 from ..training.losses.regression_losses import RegressionLoss
 from ..training.metrics.metrics import AccuracyMetric, Metric
 from ..training.metrics.objective import Objective
+from ..training.output_form import OutputForm
 from .output_layer import OutputLayer, output_layer
 from .shape_inference import TypedNetwork
 
-SOFTMAX_ACTIVATIONS = ("softmax", "sparsemax")
-"""Activations whose elements are probabilities that sum to 1."""
-
-CLASS_ACTIVATIONS = (*SOFTMAX_ACTIVATIONS, "softplus", "exponential")
-"""Activations whose values, divided by their sum, are class probabilities."""
-
-SIGMOID_ACTIVATIONS = ("sigmoid", "hard_sigmoid", "sparse_sigmoid")
-"""Activations whose elements are independent probabilities."""
-
-PROBABILITY_ACTIVATIONS = (*SIGMOID_ACTIVATIONS, *SOFTMAX_ACTIVATIONS)
-
-
-BOUNDED_ACTIVATIONS = (
-    *PROBABILITY_ACTIVATIONS,
-    *("relu", "relu6", "softplus", "exponential", "tanh", "hard_tanh", "softsign", "elu", "selu", "celu"),
+SOFTMAX_HELP = (
+    "use categorical_crossentropy, or sparse_categorical_crossentropy if targets are class indices; if several classes "
+    'may apply, "activation": "sigmoid"'
 )
-"""Activations with a least or a greatest value."""
+SIGMOID_HELP = 'use "activation": "softmax"; if several classes may apply, binary_crossentropy'
+
+
+MAX_COMPONENT_CHARACTERS = 200
 
 
 class ActivationError(NamedTuple):
@@ -49,7 +46,7 @@ def check_activations(typed: TypedNetwork, objective: Objective, report: Report)
             continue
         path: JsonPath = ("training", "loss", *([output] if isinstance(training.loss, dict) else []))
         error = activation_error(loss, layer, typed.types[output])
-        if error is None and output in objective.normalized_outputs and layer.activation in BOUNDED_ACTIVATIONS:
+        if error is None and output in objective.normalized_outputs and _is_bounded(layer):
             message = (
                 f"normalized targets have both signs and no bounds, and {layer.activation!r} does not reach them all"
             )
@@ -58,41 +55,98 @@ def check_activations(typed: TypedNetwork, objective: Objective, report: Report)
             notes = [(typed.network.paths[output], f"{output!r} is computed here")]
             report.add("loss-activation", path, error.message, help=error.help, notes=notes, severity="warning")
         for metric_path, metric in _metrics_of(training, objective, output):
-            _check_accuracy(loss, layer, metric, output, metric_path, report)
+            if not _check_accuracy(loss, layer, metric, output, metric_path, report) and error is None:
+                _check_metric(typed, layer, metric, output, metric_path, report)
+
+
+def _is_bounded(layer: OutputLayer) -> bool:
+    """Whether the activation of an output has a least or a greatest value."""
+    function = activation_class(layer.activation)
+    return function is not None and function.bounds != (None, None)
 
 
 def activation_error(loss: Loss, layer: OutputLayer, type: TensorType) -> ActivationError | None:
     """Why a loss learns nothing from an output with this activation."""
-    name, activation = loss.type_name, layer.activation
-    if activation == "softmax" and type.shape[-1] == 1:
+    if layer.activation == "softmax" and type.shape[-1] == 1:
         message = "a softmax over one unit is always 1, so nothing is learned"
         return ActivationError(message, 'use "activation": "sigmoid", or one unit for each class')
-    if layer.is_rescaled:
+    return _form_error(loss, loss.output_form, layer)
+
+
+def fits(form: OutputForm, activation: type[ActivationFunction]) -> bool:
+    """Whether the values of an activation have a form."""
+    lower, upper = activation.bounds
+    match form:
+        case OutputForm.LOGITS:
+            return lower is None or upper is None
+        case OutputForm.UNITS_FROM_0_TO_1:
+            return (lower, upper) == (0, 1) or activation.weights_classes
+        case OutputForm.INDEPENDENT_PROBABILITIES:
+            return (lower, upper) == (0, 1) and not activation.weights_classes
+        case OutputForm.CLASS_WEIGHTS:
+            return activation.weights_classes or activation.is_positive
+        case OutputForm.CLASS_PROBABILITIES:
+            return activation.weights_classes
+        case OutputForm.EXPECTED_COUNTS:
+            return lower is not None and lower >= 0
+        case OutputForm.SIGNED_SCORES:
+            return (lower is None or lower < 0) and (upper is None or upper > 0)
+    return form is OutputForm.NUMBERS
+
+
+def _form_error(component: Loss | Metric, form: OutputForm, layer: OutputLayer) -> ActivationError | None:
+    """Why the activation of an output does not have the form that a loss or a metric takes."""
+    name, logits_arguments = getattr(component, "reported_name", component.type_name), component.logits_arguments
+    function = activation_class(layer.activation)
+    if function is None or layer.is_rescaled or fits(form, function):
         return None
-    is_binary = isinstance(loss, BinaryLoss)
-    if not is_binary and not isinstance(loss, (CategoricalLoss, SparseCategoricalCrossentropy)):
-        return None
-    suitable = "sigmoid" if is_binary else "softmax"
-    from_logits = f'"loss": {{"type": "{name}", "from_logits": true}}'
-    if getattr(loss, "from_logits", False):
-        if activation not in ("sigmoid", "softmax"):
-            return None
-        message = f"{name} with from_logits takes an output without activation, but the output has a {activation}"
-        return ActivationError(message, "remove the activation, or remove from_logits")
-    if activation in (SIGMOID_ACTIVATIONS if is_binary else CLASS_ACTIVATIONS):
-        return None
-    if activation in SOFTMAX_ACTIVATIONS:
-        message = f"{name} takes independent probabilities, but those of a {activation} sum to 1"
-        help = "use categorical_crossentropy, or sparse_categorical_crossentropy if targets are class indices"
-        return ActivationError(message, f'{help}; if several classes may apply, "activation": "sigmoid"')
-    if activation in SIGMOID_ACTIVATIONS:
-        message = f"{name} takes probabilities that sum to 1, but the output has a {activation} for each class"
-        return ActivationError(
-            message, 'use "activation": "softmax"; if several classes may apply, binary_crossentropy'
-        )
-    has = "no activation" if activation == "linear" else f"the activation {activation}"
-    message = f"{name} takes probabilities, but the output has {has}"
-    return ActivationError(message, f'give the output "activation": "{suitable}", or use {from_logits}')
+    has = "no activation" if layer.activation == "linear" else f"the activation {layer.activation}"
+    is_sigmoid = function.bounds == (0, 1) and not function.weights_classes
+    if form is OutputForm.LOGITS:
+        subject = f"{name} with from_logits" if "from_logits" in logits_arguments else name
+        message = f"{subject} takes an output without activation, but the output has a {layer.activation}"
+        option = ", or remove from_logits" if "from_logits" in logits_arguments else ""
+        return ActivationError(message, f"remove the activation{option}")
+    if form is OutputForm.INDEPENDENT_PROBABILITIES and function.weights_classes:
+        message = f"{name} takes independent probabilities, but those of a {layer.activation} sum to 1"
+        return ActivationError(message, SOFTMAX_HELP)
+    if form in (OutputForm.CLASS_WEIGHTS, OutputForm.CLASS_PROBABILITIES) and is_sigmoid:
+        message = f"{name} takes probabilities that sum to 1, but the output has a {layer.activation} for each class"
+        return ActivationError(message, SIGMOID_HELP)
+    return ActivationError(f"{name} takes {form.value}, but the output has {has}", _form_help(component, form))
+
+
+def _form_help(component: Loss | Metric, form: OutputForm) -> str:
+    """What to write for an output of a form."""
+    match form:
+        case OutputForm.EXPECTED_COUNTS:
+            return 'give the output "activation": "softplus" or "exponential"'
+        case OutputForm.SIGNED_SCORES:
+            return 'remove the activation, or give the output "activation": "tanh"'
+        case OutputForm.UNIT_VECTORS:
+            return 'end with a Dense layer without activation, and {"type": "UnitNormalization"}'
+        case OutputForm.CLASS_INDICES:
+            return 'for a score of each class, write "sparse_y_pred": false; for one probability, use "binary_io_u"'
+    is_of_classes = form in (OutputForm.CLASS_WEIGHTS, OutputForm.CLASS_PROBABILITIES)
+    help = f'give the output "activation": "{"softmax" if is_of_classes else "sigmoid"}"'
+    if not component.logits_arguments:
+        return help
+    written = json_text({"type": component.type_name, **component.logits_arguments}, MAX_COMPONENT_CHARACTERS)
+    return f"{help}, or, for logits, write {written}"
+
+
+def _check_metric(
+    typed: TypedNetwork, layer: OutputLayer, metric: Metric, output: str, path: JsonPath, report: Report
+) -> None:
+    """Warns about a metric of an output of another form, or one that is 1 for every output."""
+    type = typed.types[output]
+    error = _form_error(metric, metric.output_form(type), layer)
+    if metric.is_always_one(type):
+        message = f"{metric.reported_name!r} is always 1 for {output!r}, which is {type}"
+        error = ActivationError(message, "use a metric of one probability, or a smaller k, or leave it out")
+    if error is not None:
+        notes = [(typed.network.paths[output], f"{output!r} is computed here")]
+        report.add("metric-activation", path, error.message, help=error.help, notes=notes, severity="warning")
 
 
 def _metrics_of(training: Training, objective: Objective, output: str) -> Iterator[tuple[JsonPath, Metric]]:
@@ -105,11 +159,14 @@ def _metrics_of(training: Training, objective: Objective, output: str) -> Iterat
 
 def _check_accuracy(
     loss: Loss, layer: OutputLayer, metric: Metric, output: str, path: JsonPath, report: Report
-) -> None:
+) -> bool:
+    """Warns about an accuracy of predicted numbers; returns whether it did."""
     if not isinstance(loss, RegressionLoss) or not isinstance(metric, AccuracyMetric):
-        return
-    if layer.activation in PROBABILITY_ACTIVATIONS and not layer.is_rescaled:
-        return
+        return False
+    function = activation_class(layer.activation)
+    if function is not None and fits(OutputForm.UNITS_FROM_0_TO_1, function) and not layer.is_rescaled:
+        return False
     message = f"{metric.reported_name!r} counts correct classes, but {output!r} predicts numbers with {loss.type_name}"
     help = 'use a metric of numbers, such as "mae" or "root_mean_squared_error"'
     report.add("regression-accuracy", path, message, help=help, severity="warning")
+    return True

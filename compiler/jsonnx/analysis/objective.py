@@ -13,6 +13,7 @@ from ..core.types import ShapeError, TensorType
 from ..frontend.networks.unused_layers import loss_layers
 from ..frontend.schema.phrases import short_name
 from ..layers import LAYERS
+from ..sections.class_weights import has_weights_by_output
 from ..sections.monitor import monitor_errors, spec_has_validation
 from ..sections.target_scaling import has_scalable_type
 from ..sections.training_section import Training
@@ -60,6 +61,8 @@ def resolve_objective(typed: TypedNetwork, report: Report) -> Objective | None:
         report.add(error.code, ("training", "optimizer"), message, help=error.help)
     _check_fit_sections(training, report)
     _check_input_names(typed, losses, report)
+    if isinstance(training.class_weight, dict) and has_weights_by_output(training.class_weight):
+        _check_names(typed, training.class_weight, ("training", "class_weight"), report)
     weighted = weighted_outputs(typed, losses, targets, report)
     metrics = _metrics_by_output(typed, "metrics", losses, targets, report)
     weighted_metrics = _metrics_by_output(typed, "weighted_metrics", losses, targets, report)
@@ -103,7 +106,8 @@ def _normalized_outputs(
     path: JsonPath = ("training", "target", "normalize")
     chosen = training.target.normalize if training.target is not None else False
     if isinstance(chosen, tuple):
-        _check_names(typed, chosen, path, report)
+        for index, name in enumerate(chosen):
+            _check_name(typed, name, (*path, index), _names_with_loss(typed, path, report), report, at_key=False)
     for output in typed.network.normalized_outputs:
         if output not in losses:
             continue
@@ -303,14 +307,27 @@ def _metrics_by_path(
 
 
 def _check_names(typed: TypedNetwork, used_names: Iterable[str], path: JsonPath, report: Report) -> None:
-    """Reports names of outputs that do not exist or, except in `loss` itself, have no loss."""
+    """Reports keys that are no names of outputs or, except in `loss` itself, have no loss."""
+    known = _names_with_loss(typed, path, report)
+    for name in used_names:
+        _check_name(typed, name, (*path, name), known, report, at_key=True)
+
+
+def _names_with_loss(typed: TypedNetwork, path: JsonPath, report: Report) -> list[str]:
+    """The outputs that a section may name: in `loss` all, in others those with a loss, if the losses are known."""
     outputs, losses = typed.network.outputs, _written_losses(typed)
     has_losses_by_name = isinstance(losses, dict) and not isinstance(losses.get("type"), str)
     has_losses_by_name &= path[-1] == "loss" or not report.has_errors(("training", "loss"))
-    known = [name for name in outputs if path[-1] == "loss" or not has_losses_by_name or name in losses]
-    for name in used_names if not report.has_errors(("outputs",)) else ():
-        if name not in known and losses is not None:
-            template = "the output {} has no loss" if name in outputs else "there is no output {}"
-            title = "the outputs" if len(known) == len(outputs) else "outputs with a loss"
-            help = report.suggestion(name, known) or f"{title}: {', '.join(known)}"
-            report.add("unknown-name", (*path, name), template.format(short_name(name)), help=help, at_key=True)
+    return [name for name in outputs if path[-1] == "loss" or not has_losses_by_name or name in losses]
+
+
+def _check_name(
+    typed: TypedNetwork, name: str, path: JsonPath, known: Collection[str], report: Report, *, at_key: bool
+) -> None:
+    outputs = typed.network.outputs
+    if report.has_errors(("outputs",)) or name in known or _written_losses(typed) is None:
+        return
+    template = "the output {} has no loss" if name in outputs else "there is no output {}"
+    title = "the outputs" if len(known) == len(outputs) else "outputs with a loss"
+    help = report.suggestion(name, known) or f"{title}: {', '.join(known)}"
+    report.add("unknown-name", path, template.format(short_name(name)), help=help, at_key=at_key)

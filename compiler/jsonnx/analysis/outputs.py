@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..core.diagnostics import JsonPath, Report
 from ..core.types import BATCH, TensorType
-from ..frontend.network import Network, auxiliary_output_names
+from ..frontend.network import Call, Network, auxiliary_output_names
 from .shape_inference import TypedNetwork
 
 BATCH_FIRST_HELP = "a network has one result per sample: after a reduction over the batch, restore its axis"
@@ -39,11 +39,31 @@ def output_path(network: Network, name: str) -> JsonPath:
 
 
 def _report_first_axis(typed: TypedNetwork, name: str, report: Report) -> None:
+    """Reports an output without the batch axis at the layer that loses it."""
     network, type = typed.network, typed.types[name]
+    message = f"the output {name!r} is {type}, whose first axis is not the batch"
+    loss = _call_that_loses_batch(typed, name)
+    if loss is not None and name not in loss.results:
+        value = next(result for result in loss.results if not is_batch_first(typed.types[result]))
+        message += f": {value!r} is the first without it, {typed.types[value]}"
+        notes = [(network.paths[name], f"{name!r} is computed here")]
+        report.add("shape-mismatch", loss.path, message, help=BATCH_FIRST_HELP, notes=notes)
+        return
     path, layer_path = output_path(network, name), network.paths[name]
     notes = [(layer_path, f"{name!r} is computed here")] if path != layer_path else []
-    message = f"the output {name!r} is {type}, whose first axis is not the batch"
     report.add("shape-mismatch", path, message, help=BATCH_FIRST_HELP, notes=notes)
+
+
+def _call_that_loses_batch(typed: TypedNetwork, output: str) -> Call | None:
+    """The first call on the way to an output whose results lack the batch axis though all of its inputs have it."""
+    call_by_result = {result: call for call in typed.network.calls for result in call.results}
+    call = call_by_result.get(output)
+    while call is not None:
+        earlier = [source for source in call.sources if not is_batch_first(typed.types[source])]
+        if not earlier or earlier[0] not in call_by_result:
+            return call
+        call = call_by_result[earlier[0]]
+    return None
 
 
 def _check_labels(typed: TypedNetwork, name: str, report: Report) -> None:

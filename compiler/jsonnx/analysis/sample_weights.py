@@ -6,7 +6,13 @@ from collections.abc import Collection, Iterable, Mapping
 
 from ..core.diagnostics import JsonPath, Report
 from ..core.types import ShapeError
-from ..sections.class_weights import ClassWeightError, WeightedClasses, class_weight_errors, class_weights_by_output
+from ..sections.class_weights import (
+    ClassWeightError,
+    WeightedClasses,
+    class_weight_errors,
+    class_weights_by_output,
+    has_weights_by_output,
+)
 from ..sections.columns import weight_columns
 from ..sections.training_section import Training
 from ..training.losses.losses import Loss
@@ -19,18 +25,24 @@ def weighted_outputs(
     """The outputs whose losses the training section gives weights.
 
     Reports weights of classes that do not exist, and losses that take no weights. `targets` are the outputs whose
-    losses are valid.
+    losses are valid. Wrong names of outputs are reported with those in other sections.
     """
     training = typed.network.training
     if training is None:
         return frozenset()
     outputs = _weighted_classes(typed, {name: losses[name] for name in losses if name in targets}, learns_labels=True)
     errors = class_weight_errors(training.class_weight, outputs) if len(outputs) == len(losses) else []
-    _report(errors, report)
+    _report([error for error in errors if not _is_at_output(training, error)], report)
     weighted = outputs.keys() & _outputs_with_weights(training, outputs) if not errors else frozenset()
     for name in sorted(weighted):
         _check_loss(typed, name, losses[name], report)
     return frozenset(weighted)
+
+
+def _is_at_output(training: Training, error: ClassWeightError) -> bool:
+    """Whether an error is the name of an output."""
+    is_by_output = isinstance(training.class_weight, dict) and has_weights_by_output(training.class_weight)
+    return is_by_output and error.code == "unknown-name" and len(error.path) == 1
 
 
 def check_class_names(typed: TypedNetwork, losses: Mapping[str, Loss], report: Report) -> None:

@@ -136,7 +136,7 @@ MAX_UNPACKED_BYTES = Limit(
     2 * GIB,
     "bytes",
     "A compressed table of text (`.csv.gz`), after decompression; the used columns of a `.parquet`, `.arrow` or "
-    "`.feather` file that is loaded, as arrays in memory, or one column of a block of rows that is streamed.",
+    "`.feather` file in memory, unless the file has half as many bytes; a column of a block of rows that is streamed.",
 )
 MAX_DATA_FILES = Limit(DATA, 1_000_000, "files", "Files of a folder of data, or that a pattern matches.")
 MAX_FILLED_ROWS = Limit(DATA, 10_000_000, "rows", 'Rows that `"gaps": "fill"` adds to time series.')

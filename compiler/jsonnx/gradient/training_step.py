@@ -31,6 +31,10 @@ from .tuning import GENERAL_FORMULAS, GradientTuning
 from .update_weights import trainable_parameters, update_weights
 
 
+class NoGradient(Exception):
+    """The loss does not depend on any trainable parameter by differentiable operators."""
+
+
 def with_loss(graph: Graph, objective: Objective) -> Graph:
     """Adds the targets and sample weights as inputs, and the loss and the sums of each metric as outputs."""
     g = Builder.extending(graph)
@@ -99,10 +103,12 @@ def training_step(
     `optimizer/...`). `rate_factors` maps layers to a factor on the learning rate of their weights, which behave as if
     they had an optimizer of their own; only `global_clipnorm` still bounds all gradients together. `expected_batch` is
     the usual number of samples in a step. With `loss_scale`, a step whose gradients are not finite updates nothing
-    else. Raises MissingRule.
+    else. Raises MissingRule, and NoGradient if no trainable parameter affects the loss.
     """
     g = GradientBuilder.extending(graph, tuning=tuning, expected_batch=expected_batch)
     gradient_by_weight = weight_gradients(g, graph, loss_scale)
+    if trainable_parameters(graph) and not gradient_by_weight:
+        raise NoGradient
     if loss_scale is None:
         update_weights(g, optimizer, rate_factors, gradient_by_weight)
         return g.graph(dict(graph.outputs))

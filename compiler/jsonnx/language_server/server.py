@@ -26,7 +26,7 @@ from .checks.entry_facts import EntryFacts
 from .checks.lsp_diagnostics import FIX_ALL, lsp_diagnostics
 from .checks.scheduler import Scheduler
 from .documents.documents import Document, Documents
-from .protocol import SpecProtocol
+from .protocol import MessageInput, SpecProtocol
 
 SERVER_NAME = "jsonnx"
 CONFIGURATION_FILES = ("/jsonnx.toml", "/pyproject.toml")
@@ -61,7 +61,7 @@ class SpecServer:
         """
         output = _claim_standard_output()
         try:
-            self.connection.start_io(sys.stdin.buffer, output)
+            self.connection.start_io(MessageInput(sys.stdin.buffer), output)  # type: ignore[arg-type]
         finally:
             self.scheduler.stop()
         return 1 if self.has_exit and not self.has_shutdown else 0
@@ -300,7 +300,10 @@ class SpecServer:
         from .features.code_actions import code_actions
 
         check = await self.scheduler.newest(params.text_document.uri)
-        return code_actions(check, params.range, params.context.only, self.sends_versions) if check is not None else []
+        if check is None:
+            return []
+        only, open_text = params.context.only, self.documents.open_text
+        return await self.scheduler.run(lambda: code_actions(check, params.range, only, self.sends_versions, open_text))
 
 
 def _safe(method: Callable[..., Any]) -> Callable[..., Any]:

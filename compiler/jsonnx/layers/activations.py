@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..core.components import Component, Registry, attr
 from ..core.types import TensorType, require
@@ -22,12 +22,24 @@ class ActivationFunction(Component):
     """
 
     registry = ACTIVATIONS
+    bounds: ClassVar[tuple[float | None, float | None]] = (None, None)
+    """The greatest lower and the least upper bound of its values with default arguments; None for none."""
+    is_positive: ClassVar[bool] = False
+    """Whether all values are above 0."""
+    weights_classes: ClassVar[bool] = False
+    """Whether the values along an axis are the shares of classes."""
 
     def infer(self, x: TensorType) -> TensorType:
         return x
 
     def apply(self, g: Builder, x: Value) -> Value:
         raise NotImplementedError
+
+
+def activation_class(name: str | None) -> type[ActivationFunction] | None:
+    """The activation function of a name; None if there is none."""
+    found = ACTIVATIONS.by_name.get(name or "")
+    return found if found is not None and issubclass(found, ActivationFunction) else None
 
 
 def activate(g: Builder, x: Value, activation: ActivationFunction | None) -> Value:
@@ -59,6 +71,7 @@ class Relu(ActivationFunction):
     """`max(x, 0)`. With arguments: `x` where `x > threshold`, else `negative_slope * (x - threshold)`, capped at
     `max_value`."""
 
+    bounds = (0, None)
     negative_slope: float = attr(0.0, doc="Slope for inputs below the threshold.", minimum=0)
     max_value: float | None = attr(None, doc="Upper bound of the result.", minimum=0)
     threshold: float = attr(
@@ -83,6 +96,8 @@ class Relu(ActivationFunction):
 class Relu6(ActivationFunction):
     """`min(max(x, 0), 6)`."""
 
+    bounds = (0, 6)
+
     def apply(self, g: Builder, x: Value) -> Value:
         return g.Clip(x, 0.0, 6.0)
 
@@ -101,6 +116,7 @@ class LeakyRelu(ActivationFunction):
 class HardSigmoid(ActivationFunction):
     """`min(max(slope * x + 0.5, 0), 1)`."""
 
+    bounds = (0, 1)
     slope: float = attr(1 / 6, doc="Slope of the linear middle part; 0.2 before Keras 3.", above=0)
 
     def apply(self, g: Builder, x: Value) -> Value:
@@ -111,6 +127,8 @@ class HardSigmoid(ActivationFunction):
 class SparseSigmoid(ActivationFunction):
     """`min(max((x + 1) / 2, 0), 1)`."""
 
+    bounds = (0, 1)
+
     def apply(self, g: Builder, x: Value) -> Value:
         # Max and Min halve the gradient where the pieces meet, as in JAX.
         return g.Mul(g.Min(g.Max(g.Add(x, 1.0), 0.0), 2.0), 0.5)
@@ -119,6 +137,8 @@ class SparseSigmoid(ActivationFunction):
 @ACTIVATIONS.register("hard_tanh")
 class HardTanh(ActivationFunction):
     """`min(max(x, -1), 1)`."""
+
+    bounds = (-1, 1)
 
     def apply(self, g: Builder, x: Value) -> Value:
         # The gradient at -1 and 1 is 1, as in JAX.
@@ -165,6 +185,8 @@ class Threshold(ActivationFunction):
 class Sigmoid(ActivationFunction):
     """`1 / (1 + exp(-x))`."""
 
+    bounds = (0, 1)
+
     def apply(self, g: Builder, x: Value) -> Value:
         return g.Sigmoid(x)
 
@@ -173,6 +195,8 @@ class Sigmoid(ActivationFunction):
 class LogSigmoid(ActivationFunction):
     """`log(sigmoid(x))`."""
 
+    bounds = (None, 0)
+
     def apply(self, g: Builder, x: Value) -> Value:
         return g.Neg(g.Softplus(g.Neg(x)))
 
@@ -180,6 +204,8 @@ class LogSigmoid(ActivationFunction):
 @ACTIVATIONS.register("tanh")
 class Tanh(ActivationFunction):
     """Hyperbolic tangent."""
+
+    bounds = (-1, 1)
 
     def apply(self, g: Builder, x: Value) -> Value:
         return g.Tanh(x)
@@ -197,6 +223,9 @@ class TanhShrink(ActivationFunction):
 class Exponential(ActivationFunction):
     """`exp(x)`."""
 
+    bounds = (0, None)
+    is_positive = True
+
     def apply(self, g: Builder, x: Value) -> Value:
         return g.Exp(x)
 
@@ -205,6 +234,7 @@ class Exponential(ActivationFunction):
 class Elu(ActivationFunction):
     """`x` where `x > 0`, else `alpha * (exp(x) - 1)`."""
 
+    bounds = (-1, None)
     alpha: float = attr(1.0, doc="The function approaches -alpha for large negative inputs.")
 
     def apply(self, g: Builder, x: Value) -> Value:
@@ -215,6 +245,8 @@ class Elu(ActivationFunction):
 class Selu(ActivationFunction):
     """`1.0507 * elu(x, 1.6733)`: preserves zero mean and unit variance in layers initialized by `lecun_normal`."""
 
+    bounds = (-1.7581, None)
+
     def apply(self, g: Builder, x: Value) -> Value:
         return g.Selu(x)
 
@@ -223,6 +255,7 @@ class Selu(ActivationFunction):
 class Celu(ActivationFunction):
     """`x` where `x > 0`, else `alpha * (exp(x / alpha) - 1)`."""
 
+    bounds = (-1, None)
     alpha: float = attr(1.0, doc="The function approaches -alpha for large negative inputs.", above=0)
 
     def apply(self, g: Builder, x: Value) -> Value:
@@ -234,6 +267,7 @@ class Celu(ActivationFunction):
 class Gelu(ActivationFunction):
     """`x * P(X <= x)` for a standard normal X."""
 
+    bounds = (-0.1701, None)
     approximate: bool = attr(False, doc="Whether to approximate the normal distribution function by a tanh.")
 
     def apply(self, g: Builder, x: Value) -> Value:
@@ -244,6 +278,8 @@ class Gelu(ActivationFunction):
 class Silu(ActivationFunction):
     """`x * sigmoid(x)`."""
 
+    bounds = (-0.2785, None)
+
     def apply(self, g: Builder, x: Value) -> Value:
         return g.Mul(x, g.Sigmoid(x))
 
@@ -251,6 +287,8 @@ class Silu(ActivationFunction):
 @ACTIVATIONS.register("hard_silu", "hard_swish")
 class HardSilu(ActivationFunction):
     """`x * hard_sigmoid(x)`."""
+
+    bounds = (-0.375, None)
 
     def apply(self, g: Builder, x: Value) -> Value:
         return g.HardSwish(x)
@@ -260,6 +298,8 @@ class HardSilu(ActivationFunction):
 class Mish(ActivationFunction):
     """`x * tanh(softplus(x))`."""
 
+    bounds = (-0.3089, None)
+
     def apply(self, g: Builder, x: Value) -> Value:
         return g.Mish(x)
 
@@ -268,6 +308,9 @@ class Mish(ActivationFunction):
 class Softplus(ActivationFunction):
     """`log(1 + exp(x))`."""
 
+    bounds = (0, None)
+    is_positive = True
+
     def apply(self, g: Builder, x: Value) -> Value:
         return g.Softplus(x)
 
@@ -275,6 +318,8 @@ class Softplus(ActivationFunction):
 @ACTIVATIONS.register("sparse_plus")
 class SparsePlus(ActivationFunction):
     """0 where `x <= -1`, `x` where `x >= 1`, `(x + 1)**2 / 4` between."""
+
+    bounds = (0, None)
 
     def apply(self, g: Builder, x: Value) -> Value:
         # With s = sparse_sigmoid(x) and r = relu(x + 1), s * (r - s) equals all three pieces and is smooth.
@@ -286,6 +331,8 @@ class SparsePlus(ActivationFunction):
 class Squareplus(ActivationFunction):
     """`(x + sqrt(x**2 + b)) / 2`."""
 
+    bounds = (0, None)
+    is_positive = True
     b: float = attr(4.0, doc="Smoothness; 0 gives relu.", minimum=0)
 
     def apply(self, g: Builder, x: Value) -> Value:
@@ -295,6 +342,8 @@ class Squareplus(ActivationFunction):
 @ACTIVATIONS.register("softsign")
 class Softsign(ActivationFunction):
     """`x / (1 + abs(x))`."""
+
+    bounds = (-1, 1)
 
     def apply(self, g: Builder, x: Value) -> Value:
         return g.Softsign(x)
@@ -307,6 +356,8 @@ class Softsign(ActivationFunction):
 class Softmax(ActivationFunction):
     """`exp(x) / sum(exp(x))` along an axis."""
 
+    bounds = (0, 1)
+    weights_classes = True
     axis: int = attr(-1, doc="Axis along which the result sums to one.")
 
     def infer(self, x: TensorType) -> TensorType:
@@ -321,6 +372,7 @@ class Softmax(ActivationFunction):
 class LogSoftmax(ActivationFunction):
     """`log(softmax(x))` along an axis."""
 
+    bounds = (None, 0)
     axis: int = attr(-1, doc="Axis along which the exponential of the result sums to one.")
 
     def infer(self, x: TensorType) -> TensorType:
@@ -340,6 +392,8 @@ class Sparsemax(ActivationFunction):
     sums, which makes the result sum to 1; in Keras' version it does so only if k is 1.
     """
 
+    bounds = (0, None)
+    weights_classes = True
     axis: int = attr(-1, doc="Axis along which the threshold is computed.")
 
     def infer(self, x: TensorType) -> TensorType:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from ..core.components import Component, Registry, attr, snake_case
 from ..core.limits import MAX_ELEMENTS_PER_SAMPLE
 from ..core.types import PaddingMask, ShapeError, TensorType, require
+from ..training.weights.initializers import Initializer
 from ..training.weights.regularizers import Regularizer
 from .layer_modules import MODULE_BY_TYPE, TYPE_BY_ALIAS
 
@@ -84,6 +85,9 @@ class Layer(Component):
     mask_argument: ClassVar[bool] = False
     """Whether Keras passes the mask of the single input as the call argument `mask`."""
 
+    blocks_gradient: ClassVar[bool] = False
+    """Whether no gradient passes through the layer although its result contains real numbers."""
+
     trainable: bool = attr(True, doc="Whether training changes the layer's weights.")
     activity_regularizer: Regularizer | None = attr(
         None, doc="Penalty on the layer's output, divided by the batch size."
@@ -100,6 +104,16 @@ class Layer(Component):
     def always_mixes_samples(self) -> bool:
         """Whether an output sample depends on other samples of the batch in inference, too."""
         return False
+
+    @property
+    def has_trainable_weights(self) -> bool:
+        """Whether training may change a weight of the layer: one that it has, or one of a layer inside it."""
+        return self.trainable and (self.has_weights or any(map(_has_trainable_weights, vars(self).values())))
+
+    @property
+    def has_weights(self) -> bool:
+        """Whether the layer itself has weights that are not frozen: by default, if it has an initializer."""
+        return any(isinstance(value, Initializer) for value in vars(self).values())
 
     def max_operators(self) -> int:
         """Upper bound of the operators of a call in inference, without the operators of layers and activations inside
@@ -215,6 +229,13 @@ def penalize(g: Builder, regularizer: Regularizer | None, y: Value) -> None:
     if regularizer is not None:
         batch_size = g.Squeeze(g.Shape(y, start=0, end=1), [0])
         g.add_loss(g.Div(regularizer.penalty(g, y), g.cast(batch_size, y.dtype)))
+
+
+def _has_trainable_weights(value: object) -> bool:
+    """Whether an attribute is a layer with weights that training changes, or contains such a layer."""
+    if isinstance(value, tuple):
+        return any(map(_has_trainable_weights, value))
+    return isinstance(value, Layer) and value.has_trainable_weights
 
 
 @contextmanager

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 class LayerScale(Layer):
     """Multiplies each feature by a trainable factor: `x * gamma` (Touvron et al., 2021). Used by ConvNeXt."""
 
+    has_weights = True
     init_values: float = attr(doc="Initial value of gamma.")
     projection_dim: int = attr(doc="Number of features.", minimum=1)
 

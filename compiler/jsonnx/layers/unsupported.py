@@ -30,7 +30,10 @@ ReasonsByName = dict[str, tuple[str, str]]
 """Per layer name: the reason why it is unsupported, and an alternative."""
 
 _RUNS_PYTHON = "it runs Python code, and a model file with code in it is not safe to open"
-_WRITE_LAYERS = "write the computation as layers, such as ops.multiply, ops.mean, ops.matmul and ops.transpose"
+_WRITE_LAYERS = (
+    "write the computation as layers, such as ops.multiply, ops.mean, ops.matmul and ops.transpose (`jsonnx layers` "
+    "lists them); AddLoss adds a computed loss"
+)
 _NO_HASH = "ONNX has no operator that hashes strings or integers as Keras does"
 _USE_VOCABULARY = "use StringLookup or IntegerLookup with a vocabulary, or put the hashed column in the data"
 _RUNS_OTHER_FRAMEWORK = "it runs the code of another framework"
@@ -117,6 +120,11 @@ _KERAS_1_NAME = "this is a name from Keras 1"
 _KERAS_2_NAME = "this is a name from Keras 2"
 _BASE_CLASS = "this is a base class"
 _WHOLE_MODEL = "this is a model, not a layer"
+_LOSS = "a loss compares an output with its target, which layers do not get"
+_COMPUTE_LOSS = (
+    "name the loss in `training`; a loss of values of the network is computed with ops such as ops.log and "
+    'ops.multiply, and added by {"type": "AddLoss"}'
+)
 _LIST_ITS_LAYERS = 'write its layers among "layers"'
 _DECLARE_AS_INPUT = 'write it under "inputs": {"x": {"shape": [28, 28, 1]}}'
 
@@ -160,4 +168,8 @@ REPLACED_NAMES: ReasonsByName = {
     "Model": (_WHOLE_MODEL, _LIST_ITS_LAYERS),
     "Functional": (_WHOLE_MODEL, _LIST_ITS_LAYERS),
     "Sequential": (_WHOLE_MODEL, _LIST_ITS_LAYERS),
+    **{
+        f"ops.{name}": (_LOSS, _COMPUTE_LOSS)
+        for name in ("binary_crossentropy", "categorical_crossentropy", "sparse_categorical_crossentropy", "ctc_loss")
+    },
 }

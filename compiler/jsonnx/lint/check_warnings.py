@@ -5,7 +5,9 @@ from __future__ import annotations
 CHECK_WARNINGS = (
     "loss-activation",
     "mask-ends",
+    "metric-activation",
     "no-validation-data",
+    "nothing-trains",
     "partly-used-copies",
     "regression-accuracy",
     "single-class",
@@ -14,6 +16,7 @@ CHECK_WARNINGS = (
     "unknown-figure",
     "unused-block",
     "unused-parameter",
+    "untrained-layers",
     "validation-classes",
 )
 """Their codes. An error of the same code is never silenced."""

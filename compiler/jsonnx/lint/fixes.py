@@ -7,6 +7,7 @@ from typing import Any
 from ..core.components import Json
 from ..core.diagnostics import JsonPath
 from ..core.fixes import Edit, Fix, json_text
+from ..frontend.names.name_references import name_references
 from ..frontend.network import Call
 from ..frontend.schema.schema import REPETITION_KEYS
 from .linted_network import LintedNetwork
@@ -30,7 +31,7 @@ def set_key(network: LintedNetwork, path: JsonPath, value: Json, *, is_safe: boo
 def remove_layer(network: LintedNetwork, call: Call) -> Fix | None:
     """A fix that removes a layer without weights, whose successor then takes its input.
 
-    None if an entry names the layer, if the layer does not take the result of the entry before it, or if it is in a
+    None if the spec names the layer, if the layer does not take the result of the entry before it, or if it is in a
     block or repeated. The fix is safe if the default names of all other layers stay the same.
     """
     document: Any = network.typed.network.flat_document
@@ -41,7 +42,7 @@ def remove_layer(network: LintedNetwork, call: Call) -> Fix | None:
     is_plain = isinstance(source, dict) and source.keys().isdisjoint(REPETITION_KEYS) and not call.block_uses
     if not is_plain or "from" in entry or network.is_output(call) or not later or "from" in later[0]:
         return None
-    names = [name for other in later for name in _names_in(other)] + _names_in({"from": document.get("outputs")})
+    names = {reference.text.partition(".")[0] for reference in name_references(document)}
     consumers = network.consumers_by_value.get(call.name, [])
     if call.name in names or len(consumers) != 1 or network.is_shared(call):
         return None
@@ -49,12 +50,3 @@ def remove_layer(network: LintedNetwork, call: Call) -> Fix | None:
         other.get("type") == entry["type"] and "name" not in other for other in later if isinstance(other, dict)
     )
     return Fix("Remove the layer", (Edit("remove", call.path),), not shifts_names)
-
-
-def _names_in(entry: Any) -> list[str]:
-    """The names of values in the `from` and the `use` of an entry."""
-    if not isinstance(entry, dict):
-        return []
-    values = [entry.get("from"), entry.get("use")]
-    flat = [name for value in values for name in (value if isinstance(value, (list, dict)) else [value])]
-    return [name.partition(".")[0] for name in flat if isinstance(name, str)]

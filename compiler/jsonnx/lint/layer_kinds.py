@@ -17,23 +17,6 @@ PASSTHROUGH_LAYERS = ("Identity", "dropout", "Flatten", "Reshape", "Permute", "A
 SCALING_LAYERS = ("Rescaling", "Normalization", "BatchNormalization", "LayerNormalization", "GroupNormalization")
 """Layers that bring values to a scale of about 1."""
 
-NON_NEGATIVE_ACTIVATIONS = (
-    "relu",
-    "relu6",
-    "sigmoid",
-    "hard_sigmoid",
-    "softmax",
-    "sparsemax",
-    "softplus",
-    "exponential",
-)
-"""Activations without negative values, on which relu has no effect."""
-
-BOUNDED_ACTIVATIONS = ("sigmoid", "hard_sigmoid", "softmax", "tanh", "hard_tanh", "softsign")
-"""Activations whose values are between -1 and 1."""
-
-PROBABILITY_ACTIVATIONS = ("sigmoid", "softmax")
-
 
 def is_one_of(layer: Layer | None, kinds: Collection[str]) -> bool:
     """Whether the type or the family of a layer is among some kinds."""

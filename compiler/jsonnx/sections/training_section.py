@@ -219,7 +219,9 @@ class Training(Section):
         None, doc="Initial weights: a file, or an object with a file and the layers that are initialized from it."
     )
     freeze: tuple[str, ...] = attr(
-        (), doc="Patterns for the names of layers that are not trained, as with `trainable: false`."
+        (),
+        doc="Patterns for the names of layers that are not trained, as with `trainable: false`; `!` before one leaves "
+        "layers out.",
     )
     learning_rates: Annotated[dict[str, float], DictCodec(NumberCodec())] | None = attr(
         None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -58,3 +59,39 @@ def test_a_path_may_lead_into_a_root_and_nowhere_else(tmp_path: Path) -> None:
     for name in ("file.csv", "../data/data.csv"):
         with pytest.raises(UnsafePath):
             SpecFolders.of(specs, ()).open(name)
+
+
+def sweep_from_a_stranger(folder: Path, spec_folder: str, spec: str) -> Path:
+    sweep = folder / "sweep"
+    sweep.mkdir(parents=True)
+    (sweep / "sweep.json").write_text(json.dumps({"spec": "spec.json", "spec_folder": spec_folder}))
+    (sweep / "spec.json").write_text(spec)
+    return sweep
+
+
+def test_a_sweep_folder_leads_to_no_folder_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    outside, here = tmp_path / "outside", tmp_path / "here"
+    for folder in (outside, here):
+        folder.mkdir()
+    spec = '{"layers": []}'
+    sweep = sweep_from_a_stranger(here, "../../outside", spec)
+    monkeypatch.chdir(here)
+    assert SpecFolders.of(sweep, ()).roots == ()
+    (outside / "spec.json").write_text('{"layers": [1]}')
+    assert SpecFolders.of(sweep, ()).roots == ()
+    (outside / "spec.json").write_text(spec)
+    assert SpecFolders.of(sweep, ()).roots == (outside.resolve(),)
+    monkeypatch.chdir(tmp_path)  # the folder is beneath the current one
+    (outside / "spec.json").unlink()
+    assert SpecFolders.of(sweep, ()).roots == (outside.resolve(),)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", '{"spec": 1, "spec_folder": "."}', '{"spec": "a", "spec_folder": "\\u0000"}']
+)
+def test_a_damaged_sweep_folder_has_no_folder_of_data(
+    text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "sweep.json").write_text(text)
+    assert SpecFolders.of(tmp_path, ()).roots == ()

@@ -87,7 +87,7 @@ def test_a_type_brings_its_required_arguments_and_its_documentation(client: LspC
 
 def test_a_new_line_offers_whole_entries(client: LspClient) -> None:
     item = completions(client, entry('{"type": "GlobalAveragePooling2D"},\n    █'))["Dense"]
-    assert item["textEdit"]["newText"] == '{"type": "Dense", "units": ${1:8}\\}'
+    assert item["textEdit"]["newText"] == '{"type": "Dense", "units": ${1:8}\\},'
 
 
 def test_a_key_replaces_the_word_that_is_written(client: LspClient) -> None:
@@ -104,3 +104,29 @@ def test_an_editor_without_snippets_gets_plain_text() -> None:
         item = completions(plain_client, entry('{"type": "Con█"},'))["Conv2D"]
         assert item["textEdit"]["newText"] == '"Conv2D"'
         assert item.get("insertTextFormat", 1) == 1
+
+
+@pytest.mark.parametrize(
+    ("array", "expected"),
+    [
+        ('["stage1", █]', '["stage1", "hidden"]'),
+        ('[█ "stage1"]', '["hidden", "stage1"]'),
+        ('["stage1" █, "digit"]', '["stage1" , "hidden", "digit"]'),
+        ('["stage1", █ "digit"]', '["stage1", "hidden", "digit"]'),
+        ('["stage1" █ "digit"]', '["stage1" , "hidden", "digit"]'),
+        ('["stage1", "hid█", "digit"]', '["stage1", "hidden", "digit"]'),
+        ("[█]", '["hidden"]'),
+    ],
+)
+def test_an_item_between_others_brings_its_commas(client: LspClient, array: str, expected: str) -> None:
+    text = DIGITS.replace('"outputs": ["digit", "even"]', f'"outputs": {array}')
+    assert CURSOR in text
+    written = with_edits(text.replace(CURSOR, ""), [completions(client, text)["hidden"]["textEdit"]])
+    assert f'"outputs": {expected}' in written
+
+
+def test_an_entry_between_others_brings_its_comma(client: LspClient) -> None:
+    text = DIGITS.replace('{"type": "GlobalAveragePooling2D"},', '{"type": "GlobalAveragePooling2D"}, █ ')
+    item = completions(client, text)["Flatten"]
+    written = with_edits(text.replace(CURSOR, ""), [item["textEdit"]])
+    assert '{"type": "GlobalAveragePooling2D"}, {"type": "Flatten"}, ' in " ".join(written.split())

@@ -150,3 +150,16 @@ def test_fixes_are_code_actions(client: LspClient) -> None:
     only = client.ask("codeAction", URI, range=place, context={"diagnostics": [], "only": ["source.fixAll"]})
     assert [action["kind"] for action in only] == ["source.fixAll.jsonnx"]
     client.close(URI)
+
+
+def test_all_fixes_together_check_anew_after_each_pass(client: LspClient) -> None:
+    """`conv2d_1` exists once the type of the second layer is corrected; before, its name resembles `conv2d`."""
+    layer = '{"type": "Conv2D", "filters": 1, "kernel_size": 3}'
+    wrong = layer.replace('"type"', '"typ"').replace('"filters"', '"fliters"')
+    text = f'{{"inputs": {{"x": {{"shape": [8, 8, 1]}}}}, "layers": [{layer}, {wrong}], "outputs": ["conv2d_1"]}}'
+    client.open(URI, text)
+    client.diagnostics(URI)
+    place = {"start": {"line": 0, "character": 0}, "end": {"line": 0, "character": len(text)}}
+    (action,) = client.ask("codeAction", URI, range=place, context={"diagnostics": [], "only": ["source.fixAll"]})
+    assert with_edits(text, edits_of(action["edit"])) == text.replace(wrong, layer)
+    client.close(URI)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import queue
 import random
 import signal
 import subprocess
@@ -18,7 +19,7 @@ from .specs import DIGITS, residual_network
 URI = "file:///specs/hostile.json"
 START = {"line": 0, "character": 0}
 EVERYTHING = {"start": START, "end": {"line": 9999, "character": 0}}
-INTERNAL_ERROR = -32603
+INTERNAL_ERROR, INVALID_REQUEST, PARSE_ERROR = -32603, -32600, -32700
 
 
 def error_code(client: LspClient, request: int) -> int | None:
@@ -74,6 +75,30 @@ def test_messages_that_cannot_be_handled_are_answered_or_ignored(client: LspClie
             client.request(method, params)
     assert client.ask("hover", "file:///never/opened.json", position=START) is None
     assert client.diagnostics("file:///never/opened.json") == []
+
+
+def test_requests_after_shutdown_and_a_second_initialize_are_errors() -> None:
+    with LspClient() as client:
+        parameters = {"processId": None, "rootUri": None, "capabilities": {}}
+        assert error_code(client, client.start_request("initialize", parameters)) == INVALID_REQUEST
+        client.open(URI, DIGITS)
+        assert client.ask("documentSymbol", URI)
+        client.request("shutdown", None)
+        for method, params in (("textDocument/hover", {"textDocument": {"uri": URI}, "position": START}),):
+            assert error_code(client, client.start_request(method, params)) == INVALID_REQUEST
+        client.notify("exit", None)
+        assert client.process.wait(20) == 0
+
+
+@pytest.mark.parametrize("length", ["99999999999999", "9" * 5000, "268435457"])
+def test_a_message_that_is_too_long_is_answered_and_ends_nothing(length: str) -> None:
+    with LspClient() as client:
+        client._responses[None] = queue.Queue()
+        client.process.stdin.write(f"Content-Length: {length}\r\n\r\n".encode())
+        client.process.stdin.flush()
+        assert client._responses[None].get(timeout=20)["error"]["code"] == PARSE_ERROR
+        client.open(URI, DIGITS)
+        assert client.ask("documentSymbol", URI)
 
 
 @pytest.mark.parametrize(

@@ -75,6 +75,12 @@ def test_a_pattern_that_no_longer_matches_is_extended(client: LspClient) -> None
     assert '"from": "dense"' in result
 
 
+def test_a_layer_that_a_list_leaves_out_keeps_being_left_out(client: LspClient) -> None:
+    text = DIGITS.replace('"freeze": ["stage1_*"]', '"freeze": ["*", "!hidden*", "!digit"]')
+    result = renamed(client, text, '"digit", "units"', "number")
+    assert '"freeze": ["*", "!hidden*", "!number"]' in result
+
+
 def test_a_layer_without_a_name_gets_one(client: LspClient) -> None:
     text = DIGITS.replace('"from": "hidden", "units": 1', '"from": "global_average_pooling2d", "units": 1')
     result = renamed(client, text, '"global_average_pooling2d", "units"', "pooled")
@@ -89,6 +95,7 @@ def test_a_layer_without_a_name_gets_one(client: LspClient) -> None:
         ('"digit", "units"', "EVEN", "is taken"),
         ('"digit", "units"', "9lives", "a name consists of"),
         ('"digit", "units"', "a b", "a name consists of"),
+        ('"digit", "units"', "a" * 100_000, "at most 128 characters, and the new one has 100,000"),
         ('"digit", "units"', "\U0001f600", "a name consists of"),
         ('"digit", "units"', "hiddenish", "would match the new name"),
         ('"digit", "units"', "stage1_conv", "leads to an error"),

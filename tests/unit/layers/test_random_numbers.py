@@ -254,11 +254,12 @@ def test_damaged_metadata_leave_random_inputs_to_the_caller(text: str) -> None:
     assert session.run({"x": X, "noise": np.zeros_like(X)})["y"].shape == X.shape
 
 
+@pytest.mark.parametrize("axis", [0, 1])
 @pytest.mark.parametrize("size", ["other", "batch//0", "99999999999*batch", "(" * 10_000, "-batch", "batch.real"])
-def test_sizes_that_do_not_follow_from_the_feeds_are_errors(size: str) -> None:
+def test_sizes_that_do_not_follow_from_the_feeds_are_errors(size: str, axis: int) -> None:
     proto = jsonnx.compile(noisy()).proto
     (noise,) = (value for value in proto.graph.input if value.name == "noise")
-    noise.type.tensor_type.shape.dim[1].dim_param = size
+    noise.type.tensor_type.shape.dim[axis].dim_param = size
     session = jsonnx.Session(proto)
     with pytest.raises(FeedError, match="random inputs noise"):
         session.run({"x": X})

@@ -259,8 +259,9 @@ class Scope:
             return
         if kind not in self.templates.blocks:
             similar: list[str] = []
-            if not unsupported_layer(kind) and not foreign_name_help("layer", kind, LAYERS.by_name):
-                similar = self.report.similar_words(kind, [*LAYERS.by_name, *self.templates.blocks])
+            known = [*LAYERS.by_name, *self.templates.blocks]
+            if not unsupported_layer(kind) and not foreign_name_help("layer", kind, known):
+                similar = self.report.similar_words(kind, known)
             if any(name in self.templates.blocks for name in similar):
                 message = f"there is no layer type or block {short_name(kind)}"
                 is_in_library = similar[0].startswith(library.PREFIX)

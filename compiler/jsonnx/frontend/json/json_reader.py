@@ -208,12 +208,6 @@ class _Counts:
                 _reject("too-large", path, f"the objects have more than {self.limits.max_keys:,} keys together")
 
 
-FUNCTION_HELP = (
-    "a spec has no functions: write a loss of your own as layers, whose result an AddLoss adds to the loss, and "
-    "compute a metric of your own in a callback"
-)
-
-
 def _copy_as_json(value: object, counts: _Counts, path: JsonPath, ancestors: tuple[int, ...]) -> Json:
     """A copy in plain JSON types: a NumPy float64 or an enumeration's member becomes an instance of its base.
 
@@ -232,8 +226,8 @@ def _copy_as_json(value: object, counts: _Counts, path: JsonPath, ancestors: tup
     if isinstance(value, (int, float)):
         _reject("invalid-number", path, f"expected a finite number of at most {limits.max_digits} digits")
     if not isinstance(value, (dict, list)):
-        help = FUNCTION_HELP if callable(value) else None
-        _reject("invalid-json", path, f"a value of type {type(value).__name__}, which is not a JSON type", help=help)
+        message = f"a value of type {type(value).__name__}, which is not a JSON type"
+        _reject("invalid-json", path, message, help=_python_help(value, path))
     if id(value) in ancestors:
         _reject("invalid-json", path, "the value contains itself")
     if len(ancestors) == limits.max_depth:
@@ -244,6 +238,17 @@ def _copy_as_json(value: object, counts: _Counts, path: JsonPath, ancestors: tup
     return {
         _checked_string(key, path): _copy_as_json(item, counts, (*path, key), ancestors) for key, item in value.items()
     }
+
+
+def _python_help(value: object, path: JsonPath) -> str | None:
+    """What to write in place of a Python function or class; None for another value."""
+    if not callable(value):
+        return None
+    if "metrics" in path or "weighted_metrics" in path:
+        return "a spec contains no Python code: name a metric, or compute one in a callback, from predictions"
+    if path[:2] == ("training", "loss"):
+        return 'a spec contains no Python code: name a loss, or compute one with layers, and add {"type": "AddLoss"}'
+    return "a spec contains no Python code: name a component, or compute it with layers such as ops.multiply"
 
 
 def _checked_string(text: object, path: JsonPath) -> str:

@@ -1,4 +1,4 @@
-"""Patterns of layer names in the training section: `conv*`, `stage[12]_*`."""
+"""Patterns of layer names in the training section: `conv*`, `stage[12]_*`, and `!conv_1` to leave layers out."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from fnmatch import translate
 from functools import cached_property
 
 from ...core.diagnostics import JsonPath, Report
+from ...core.fixes import json_text
+from ...sections.columns import EXCLUSION
 from ...sections.lint_section import LINT_KEY, IgnoredFinding
 from ...sections.training_section import Training
 from ..network import Call
-from ..schema.phrases import known_names_help, short_name
+from ..schema.phrases import known_names_help, name_list, short_name
 
 _WILDCARD = re.compile(r"[*?\[]")
 
@@ -25,12 +27,22 @@ def matching_names(pattern: str, names: Collection[str]) -> list[str]:
     return [name for name in names if matches(name)]
 
 
+def selected_names(patterns: Collection[str], names: Collection[str]) -> set[str]:
+    """The names that a pattern matches, without the ones that a pattern with `!` before it matches."""
+    return _selected(patterns, [matching_names(pattern.removeprefix(EXCLUSION), names) for pattern in patterns])
+
+
+def _selected(patterns: Collection[str], matches: Sequence[Collection[str]]) -> set[str]:
+    """The names that patterns select; `matches` are those of each pattern without its `!`."""
+    included, excluded = set[str](), set[str]()
+    for pattern, names in zip(patterns, matches, strict=True):
+        (excluded if pattern.startswith(EXCLUSION) else included).update(names)
+    return included - excluded
+
+
 def with_frozen_layers(calls: Sequence[Call], training: Training, report: Report) -> list[Call]:
     """The calls, with `trainable: false` in the layers that a pattern of `freeze` matches."""
-    frozen: set[str] = set()
-    names = _LayerNames(calls, report)
-    for index, pattern in enumerate(training.freeze):
-        frozen.update(names.matching(pattern, ("training", "freeze", index)))
+    frozen = _LayerNames(calls, report).selected(training.freeze, ("training", "freeze"))
     return [
         replace(call, layer=call.layer.replace(trainable=False)) if call.layer and call.owner in frozen else call
         for call in calls
@@ -53,17 +65,15 @@ def learning_rate_factors(calls: Sequence[Call], training: Training, report: Rep
 
 def check_weight_patterns(calls: Sequence[Call], training: Training, report: Report) -> None:
     """Reports patterns of `weights` that match no layer."""
-    names = _LayerNames(calls, report)
-    for index, pattern in enumerate(training.weights.layers if training.weights else ()):
-        names.matching(pattern, ("training", "weights", "layers", index))
+    if training.weights is not None:
+        _LayerNames(calls, report).selected(training.weights.layers, ("training", "weights", "layers"))
 
 
 def check_lint_patterns(calls: Sequence[Call], ignored_findings: Sequence[IgnoredFinding], report: Report) -> None:
     """Reports patterns of silenced findings that match no layer."""
     names = _LayerNames(calls, report)
     for number, ignored in enumerate(ignored_findings):
-        for index, pattern in enumerate(ignored.layers or ()):
-            names.matching(pattern, (LINT_KEY, "ignore", number, "layers", index))
+        names.selected(ignored.layers or (), (LINT_KEY, "ignore", number, "layers"))
 
 
 class _LayerNames:
@@ -80,6 +90,18 @@ class _LayerNames:
     def _owner_by_use(self) -> dict[str, str]:
         return {call.name: call.owner for call in self._calls if call.name not in self._owners}
 
+    def selected(self, patterns: Sequence[str], path: JsonPath) -> set[str]:
+        """The names of the layers that a list of patterns selects; reports patterns without a match, and a list that
+        only leaves out layers."""
+        matches = [
+            self.matching(pattern.removeprefix(EXCLUSION), (*path, index)) for index, pattern in enumerate(patterns)
+        ]
+        if patterns and all(pattern.startswith(EXCLUSION) for pattern in patterns):
+            message = f"{name_list(patterns)} leaves out layers, and no pattern names any"
+            help = f"begin with the layers to choose from: {json_text(['*', *patterns])}"
+            self._report.add("invalid-value", path, message, help=help)
+        return _selected(patterns, matches)
+
     def matching(self, pattern: str, path: JsonPath, *, at_key: bool = False) -> list[str]:
         """The names of the layers that a pattern matches; reports an error if there are none."""
         owners, owner_by_use = self._owners, self._owner_by_use
@@ -88,6 +110,8 @@ class _LayerNames:
             uses = matching_names(pattern, owner_by_use)
             used = f"name the layer that it uses: {owner_by_use[uses[0]]!r}" if uses else None
             help = used or self._report.suggestion(pattern, owners) or known_names_help([*owners])
+            if at_key and pattern.startswith(EXCLUSION):
+                help = f'give these layers a factor of their own before the others: {{"{pattern[1:]}": 1, "*": 0.1}}'
             message = f"{short_name(pattern)} matches the name of no layer"
             self._report.add("unknown-name", path, message, help=help, at_key=at_key)
         return names

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from ...core.diagnostics import SourceMap, path_text
+from ...sections.lint_section import IgnoredFinding
 from ..network import Network
-from .layer_patterns import matching_names
+from .layer_patterns import selected_names
 
 
 class _Silence(NamedTuple):
@@ -16,6 +17,8 @@ class _Silence(NamedTuple):
     """The names of the layers where the code is silenced; None for the whole spec."""
     paths: frozenset[str]
     """The paths of these layers in the user's file, as text."""
+    has_reason: bool
+    """Whether the author says why, in words that no fix removes."""
 
 
 class Silences:
@@ -24,18 +27,16 @@ class Silences:
     def __init__(self, network: Network, source_map: SourceMap) -> None:
         self.used: set[int] = set()
         """The indexes of the entries that have silenced a finding."""
-        self.entries = [
-            self._silence(ignored.code, ignored.layers, network, source_map) for ignored in network.ignored_findings
-        ]
+        self.entries = [self._silence(ignored, network, source_map) for ignored in network.ignored_findings]
 
     @staticmethod
-    def _silence(code: str, patterns: tuple[str, ...] | None, network: Network, source_map: SourceMap) -> _Silence:
-        if patterns is None:
-            return _Silence(code, None, frozenset())
+    def _silence(ignored: IgnoredFinding, network: Network, source_map: SourceMap) -> _Silence:
+        if ignored.layers is None:
+            return _Silence(ignored.code, None, frozenset(), ignored.reason is not None)
         owners = {call.owner for call in network.calls}
-        names = frozenset(name for pattern in patterns for name in matching_names(pattern, owners))
+        names = frozenset(selected_names(ignored.layers, owners))
         paths = {path_text(source_map(call.path, False).path) for call in network.calls if call.owner in names}
-        return _Silence(code, names, frozenset(paths))
+        return _Silence(ignored.code, names, frozenset(paths), ignored.reason is not None)
 
     def covers_layer(self, code: str, layer: str | None) -> bool:
         """Whether a finding at a layer, or at none, is silenced."""

@@ -113,7 +113,7 @@ def _value_fix(error: ValidationError, document: Json) -> Fix | None:
     owner_schema, owner = schema_at(document, path[:-1]), value_at(document, path[:-1])
     if isinstance(owner, dict) and (value is None or error.validator == "const"):
         is_optional = declares_key(owner_schema, owner, path[-1]) and path[-1] not in required_keys(owner_schema, owner)
-        return remove_key(path, is_safe=value is None) if is_optional else None
+        return remove_key(path, is_safe=False) if is_optional else None  # another value than the default may be meant
     schema = schema_at(document, path) or error.schema
     return name_as_layer_fix(path, value, schema) or value_fix(path, value, schema)
 

@@ -7,6 +7,7 @@ from fnmatch import fnmatchcase
 from ... import library
 from ...core.diagnostics import JsonPath
 from ...frontend.names.name_references import NETWORK, NameDefinition, NameReference
+from ...sections.columns import EXCLUSION
 from ..documents.documents import Document
 
 
@@ -48,6 +49,7 @@ def refers_to(document: Document, reference: NameReference, item: NameDefinition
     if reference.kind == "figure":
         return _is_in_metric(reference.text, item.name)
     head = reference.text.partition("." if reference.kind == "source" else "/")[0]
+    head = head.removeprefix(EXCLUSION) if reference.kind == "pattern" else head
     if any(character in head for character in "*?["):
         is_match = fnmatchcase(item.name, head) or (_holds_layers(document, item) and head.startswith(f"{item.name}_"))
         return is_match and (item.kind == "entry" or reference.kind == "source")

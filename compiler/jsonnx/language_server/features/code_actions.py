@@ -2,37 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
 
 from lsprotocol import types
 
 from ...core.diagnostics import Diagnostic
 from ...core.fixes import TextEdit
-from ...frontend.text.text_edits import compatible_fixes
-from ..checks.checks import SpecCheck
+from ...pipeline.edit.fix_file import fix_text
+from ..checks.checks import SpecCheck, check_document
 from ..checks.lsp_diagnostics import FIX_ALL, lsp_diagnostics
 from ..documents.documents import Document
 from ..documents.positions import BYTE_ORDER_MARK
+from .formatting import replacing_edits
 
 
 def code_actions(
-    check: SpecCheck, selected: types.Range, only: Sequence[str] | None, sends_versions: bool
+    check: SpecCheck,
+    selected: types.Range,
+    only: Sequence[str] | None,
+    sends_versions: bool,
+    open_text: Callable[[Path], str | None],
 ) -> list[types.CodeAction]:
-    """The fixes of the diagnostics that a range touches, and one action with all safe fixes."""
+    """The fixes of the diagnostics that a range touches, and one action with all safe fixes, which checks anew after
+    each of its passes."""
     shown = list(zip(check.diagnostics, lsp_diagnostics(check), strict=True))
     actions: list[types.CodeAction] = []
     if _is_wanted(types.CodeActionKind.QuickFix, only):
         touched = [pair for pair in shown if _touches(pair[1].range, selected)]
         actions += [action for pair in touched if (action := _quick_fix(check.document, *pair, sends_versions))]
-    fixes = compatible_fixes(item.fix for item, _ in shown if item.fix is not None and item.fix.is_safe)
-    if fixes and _is_wanted(FIX_ALL, only):
-        edits = [edit for fix in fixes for edit in fix.text_edits]
-        actions.append(
-            types.CodeAction(
-                "Apply all safe fixes", kind=FIX_ALL, edit=workspace_edit(check.document, edits, sends_versions)
-            )
-        )
+    if _is_wanted(FIX_ALL, only) and any(item.fix is not None and item.fix.is_safe for item, _ in shown):
+        edits = replacing_edits(check.document, _fixed_text(check, open_text))
+        if edits:
+            edit = edit_of(check.document, edits, sends_versions)
+            actions.append(types.CodeAction("Apply all safe fixes", kind=FIX_ALL, edit=edit))
     return actions
+
+
+def _fixed_text(check: SpecCheck, open_text: Callable[[Path], str | None]) -> str:
+    """The text of a document after all safe fixes."""
+    document = check.document
+
+    def diagnostics(data: bytes) -> Sequence[Diagnostic]:
+        text = data.decode(errors="surrogatepass")
+        if text == document.text:
+            return check.diagnostics
+        return check_document(replace(document, text=text), lambda: False, open_text).diagnostics
+
+    data = document.text.encode(errors="surrogatepass")
+    return fix_text(data, document.path, diagnostics).after.decode(errors="surrogatepass")
 
 
 def _is_wanted(kind: str, only: Sequence[str] | None) -> bool:

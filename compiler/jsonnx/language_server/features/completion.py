@@ -47,13 +47,21 @@ class _Place:
         return self.cursor.node is not None and self.cursor.node.kind not in ("string", "object", "array")
 
     @cached_property
-    def replaced(self) -> types.Range:
-        """The range of the key or value at the cursor, which a completion replaces; empty where there is none."""
+    def replaced_offsets(self) -> tuple[int, int]:
+        """The key or value at the cursor, which a completion replaces; empty where there is none."""
         node = self.cursor.node
         is_text = node is not None and node.kind not in ("object", "array")
         is_around = is_text and node is not None and node.start <= self.offset <= node.end
-        start, end = (node.start, node.end) if is_around and node is not None else (self.offset, self.offset)
-        return self.document.positions.range(start, end)
+        return (node.start, node.end) if is_around and node is not None else (self.offset, self.offset)
+
+    @cached_property
+    def commas(self) -> tuple[str, str]:
+        """The commas before and behind a new item that stands between others of an array."""
+        container, (start, end) = self.cursor.container, self.replaced_offsets
+        if self.cursor.role != "value" or container is None or container.kind != "array":
+            return "", ""
+        before, behind = self.document.text[:start].rstrip()[-1:], self.document.text[end:].lstrip()[:1]
+        return "" if before in "[," else ", ", "" if behind in ",]" else ","
 
     def item(
         self,
@@ -68,7 +76,7 @@ class _Place:
     ) -> types.CompletionItem:
         """A completion that inserts a JSON text: a snippet if the editor has them and `plain` differs."""
         is_snippet = plain is not None and self.has_snippets
-        written = text if plain is None or is_snippet else plain
+        written = (text if plain is None or is_snippet else plain).join(self.commas)
         return types.CompletionItem(
             label,
             kind=kind,
@@ -76,7 +84,7 @@ class _Place:
             sort_text=f"{rank}{label}",
             filter_text=label if self.is_word else json.dumps(label, ensure_ascii=False),
             insert_text_format=types.InsertTextFormat.Snippet if is_snippet else types.InsertTextFormat.PlainText,
-            text_edit=types.TextEdit(self.replaced, written),
+            text_edit=types.TextEdit(self.document.positions.range(*self.replaced_offsets), written),
             documentation=documentation,
             data=data,
         )

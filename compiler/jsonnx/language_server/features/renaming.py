@@ -14,6 +14,7 @@ from lsprotocol import types
 from ...core.diagnostics import JsonPath
 from ...frontend.names.name_references import NETWORK, NameDefinition, NameReference
 from ...frontend.text.formatter import json_string
+from ...sections.columns import EXCLUSION
 from ..checks.checks import SpecCheck, check_document
 from ..checks.name_lookup import definition_at, reference_at, refers_to
 from ..checks.same_network import changes_network
@@ -24,6 +25,9 @@ from .renamed_columns import column_edits
 
 if TYPE_CHECKING:
     from ...pipeline.check.check import CheckedSpec
+
+
+MAX_NAME_CHARACTERS = 128
 
 
 class RenameRefused(Exception):
@@ -128,7 +132,9 @@ def _last_first(edits: Iterable[types.TextEdit]) -> list[types.TextEdit]:
 
 
 def _check_new_name(document: Document, item: NameDefinition, new: str) -> None:
-    pattern = r"[A-Za-z_][A-Za-z0-9_-]{0,127}" if item.scope == NETWORK else r"[A-Za-z0-9_][A-Za-z0-9_-]{0,127}"
+    pattern = r"[A-Za-z_][A-Za-z0-9_-]*" if item.scope == NETWORK else r"[A-Za-z0-9_][A-Za-z0-9_-]*"
+    if len(new) > MAX_NAME_CHARACTERS:
+        raise RenameRefused(f"a name has at most {MAX_NAME_CHARACTERS} characters, and the new one has {len(new):,}")
     if not re.fullmatch(pattern, new):
         raise RenameRefused("a name consists of ASCII letters, digits, - and _, and begins with a letter or _")
     is_block = item.kind == "block"
@@ -202,10 +208,12 @@ def _new_texts(renaming: _Rename, reference: NameReference) -> list[str]:
     separator = {"source": ".", "weight-pattern": "/"}.get(reference.kind, "")
     head, dot, rest = text.partition(separator) if separator else (text, "", "")
     names, candidates = _names_for(renaming, reference)
+    mark = EXCLUSION if reference.kind == "pattern" and head.startswith(EXCLUSION) else ""
+    head = head.removeprefix(mark)
     heads = _new_patterns(head, names, candidates) if reference.kind != "output" else [names.get(head, head)]
     if dot and separator == ".":
         rest = _new_output(renaming, reference, head, rest)
-    return [f"{new_head}{dot}{rest}" for new_head in heads]
+    return [f"{mark}{new_head}{dot}{rest}" for new_head in heads]
 
 
 def _names_for(renaming: _Rename, reference: NameReference) -> tuple[Mapping[str, str], list[str]]:

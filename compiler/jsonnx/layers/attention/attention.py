@@ -159,6 +159,10 @@ class Attention(SimpleAttention):
         doc="The score of query and key: `dot` for their dot product, `concat` for the sum of `tanh(query + key)`.",
     )
 
+    @property
+    def has_weights(self) -> bool:
+        return self.use_scale or self.score_mode == "concat"
+
     def lower(self, g: Builder, *inputs: Value, masks: Sequence[Value | None]) -> Any:
         operands = inputs_and_masks(self.arguments, inputs, masks, ("query", "value"))
         query, key = operands["query"], operands["key"]
@@ -183,6 +187,10 @@ class AdditiveAttention(SimpleAttention):
     """
 
     use_scale: bool = attr(True, doc="Whether to multiply the features by a trainable vector before they are summed.")
+
+    @property
+    def has_weights(self) -> bool:
+        return self.use_scale
 
     def lower(self, g: Builder, *inputs: Value, masks: Sequence[Value | None]) -> Any:
         operands = inputs_and_masks(self.arguments, inputs, masks, ("query", "value"))

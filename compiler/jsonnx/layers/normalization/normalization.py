@@ -84,6 +84,10 @@ class BatchNormalization(Layer):
     renorm_momentum: float = attr(0.99, doc="Decay of the moving averages of the renormalization.")
     synchronized: bool = attr(False, doc="Whether to synchronize statistics across devices.", unsupported=SYNCHRONIZED)
 
+    @property
+    def has_weights(self) -> bool:
+        return self.center or self.scale
+
     def infer(self, x: TensorType) -> TensorType:
         require_real(x)
         require(x.rank >= 2, f"needs an input of rank 2 or more, got {x}", rank_help(x, 2))
@@ -224,6 +228,10 @@ class LayerNormalization(Layer):
     beta_constraint: Constraint | None = attr(None, doc="Projection of beta after every update.")
     gamma_constraint: Constraint | None = attr(None, doc="Projection of gamma after every update.")
 
+    @property
+    def has_weights(self) -> bool:
+        return self.center or self.scale
+
     def infer(self, x: TensorType) -> TensorType:
         require_real(x)
         axes = axes_of(x, self.axis)
@@ -289,6 +297,10 @@ class GroupNormalization(Layer):
     gamma_regularizer: Regularizer | None = attr(None, doc="Penalty on gamma.")
     beta_constraint: Constraint | None = attr(None, doc="Projection of beta after every update.")
     gamma_constraint: Constraint | None = attr(None, doc="Projection of gamma after every update.")
+
+    @property
+    def has_weights(self) -> bool:
+        return self.center or self.scale
 
     def infer(self, x: TensorType) -> TensorType:
         require_real(x)
@@ -358,6 +370,7 @@ class RMSNormalization(Layer):
     than the last works only if its size is 1 or the size of the last axis.
     """
 
+    has_weights = True
     family = "normalization"
     keeps_padding = True
 

@@ -61,6 +61,8 @@ def register_unary(
     emit: Callable[[Any, Any], Any],
     result_dtype: DTypeRule = float_dtype,
     aliases: tuple[str, ...] = (),
+    *,
+    blocks_gradient: bool = False,
 ) -> None:
     """Registers an element-wise function of one tensor."""
     body = {
@@ -68,6 +70,7 @@ def register_unary(
         "__module__": __name__,
         "result_dtype": staticmethod(result_dtype),
         "emit": staticmethod(emit),
+        "blocks_gradient": blocks_gradient,
     }
     operation(name, *aliases)(type(name, (UnaryOp,), body))
 
@@ -109,7 +112,7 @@ def cube_root(g: Any, x: Any) -> Any:
 register_unary("abs", "Absolute value.", lambda g, x: g.Abs(x), same_dtype, ("absolute",))
 register_unary("fabs", "Absolute value, as floating point.", lambda g, x: g.Abs(x))
 register_unary("negative", "`-x`.", lambda g, x: g.Neg(x), same_dtype)
-register_unary("sign", "Sign: -1, 0 or 1.", lambda g, x: g.Sign(x), same_dtype)
+register_unary("sign", "Sign: -1, 0 or 1.", lambda g, x: g.Sign(x), same_dtype, blocks_gradient=True)
 register_unary("square", "`x * x`.", lambda g, x: g.Mul(x, x), sum_dtype)
 register_unary("sqrt", "Square root.", lambda g, x: g.Sqrt(x))
 register_unary("rsqrt", "`1 / sqrt(x)`.", lambda g, x: g.Reciprocal(g.Sqrt(x)))
@@ -138,13 +141,15 @@ register_unary("deg2rad", "Converts degrees to radians.", lambda g, x: g.Mul(x, 
 register_unary("rad2deg", "Converts radians to degrees.", lambda g, x: g.Mul(x, 180 / pi))
 register_unary("erf", "Error function.", lambda g, x: g.Erf(x))
 register_unary("erfc", "`1 - erf(x)`.", lambda g, x: g.Sub(1.0, g.Erf(x)))
-register_unary("floor", "Rounds down to an integer.", lambda g, x: g.Floor(x))
-register_unary("ceil", "Rounds up to an integer.", lambda g, x: g.Ceil(x))
-register_unary("trunc", "Rounds towards 0 to an integer.", floats_only(truncate), same_dtype)
+register_unary("floor", "Rounds down to an integer.", lambda g, x: g.Floor(x), blocks_gradient=True)
+register_unary("ceil", "Rounds up to an integer.", lambda g, x: g.Ceil(x), blocks_gradient=True)
+register_unary("trunc", "Rounds towards 0 to an integer.", floats_only(truncate), same_dtype, blocks_gradient=True)
 register_unary("copy", "Returns the argument unchanged.", identity, same_dtype)
 register_unary("real", "Real part: the argument itself, which is real.", identity, same_dtype)
 register_unary("conjugate", "Complex conjugate: the argument itself, which is real.", identity, same_dtype, ("conj",))
-register_unary("stop_gradient", "Returns the argument and blocks its gradient.", stop_gradient, same_dtype)
+register_unary(
+    "stop_gradient", "Returns the argument and blocks its gradient.", stop_gradient, same_dtype, blocks_gradient=True
+)
 register_unary("isnan", "Whether an element is NaN.", is_nan, bool_dtype)
 register_unary("isinf", "Whether an element is infinite.", infinity_test(True, True), bool_dtype)
 register_unary("isposinf", "Whether an element is positive infinity.", infinity_test(True, False), bool_dtype)
@@ -258,6 +263,7 @@ class Cast(Operation):
 class Round(Operation):
     """Rounds to a number of decimals; halves are rounded to even."""
 
+    blocks_gradient = True
     decimals: int = attr(0, doc="Number of decimals.", minimum=0, maximum=38)
 
     def infer(self, x: TensorType) -> TensorType:

@@ -31,6 +31,7 @@ class STFTSpectrogram(Layer):
     `atan2(i, r)`; and `stft`, r and i concatenated. There are `fft_length / 2 + 1` frequencies per channel.
     """
 
+    has_weights = True
     mode: Literal["log", "magnitude", "psd", "real", "imag", "angle", "stft"] = attr("log", doc="What to compute.")
     frame_length: int = attr(256, doc="Number of samples per frame.", minimum=1)
     frame_step: int | None = attr(

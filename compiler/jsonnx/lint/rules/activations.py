@@ -6,12 +6,10 @@ from collections.abc import Iterator
 from math import prod
 
 from ...frontend.network import Call
+from ...layers.activations import activation_class
 from ..fixes import remove_layer, set_key
 from ..layer_kinds import (
-    BOUNDED_ACTIVATIONS,
-    NON_NEGATIVE_ACTIVATIONS,
     PASSTHROUGH_LAYERS,
-    PROBABILITY_ACTIVATIONS,
     activation_of,
     is_one_of,
     own_activation_path,
@@ -62,6 +60,20 @@ def _factorizes(network: LintedNetwork, call: Call, following: Call) -> bool:
     return len(sizes) == len(types) and sizes[1] < min(sizes[0], sizes[2])
 
 
+def _bounds(activation: str | None) -> tuple[float | None, float | None]:
+    function = activation_class(activation)
+    return (None, None) if function is None else function.bounds
+
+
+def _is_non_negative(activation: str | None) -> bool:
+    lower = _bounds(activation)[0]
+    return lower is not None and lower >= 0
+
+
+def _gives_probabilities(activation: str | None) -> bool:
+    return _bounds(activation) == (0, 1)
+
+
 @rule("repeated-activation")
 def repeated_activation(network: LintedNetwork) -> Iterator[Finding]:
     for call in network.calls:
@@ -72,8 +84,8 @@ def repeated_activation(network: LintedNetwork) -> Iterator[Finding]:
         first = activation_of(producer.layer) if producer else None
         if producer is None or first in (None, "linear"):
             continue
-        has_no_effect = second == "relu" and first in NON_NEGATIVE_ACTIVATIONS
-        if has_no_effect or (first == second and second in PROBABILITY_ACTIVATIONS):
+        has_no_effect = second == "relu" and _is_non_negative(first)
+        if has_no_effect or (first == second and _gives_probabilities(second)):
             effect = "has no effect" if has_no_effect else "flattens it"
             message = f"{second} after the {first} of {producer.name!r} {effect}"
             notes = ((producer.path, f"{producer.name!r} applies {first} here"),)
@@ -85,14 +97,14 @@ def repeated_activation(network: LintedNetwork) -> Iterator[Finding]:
 def bounded_logits(network: LintedNetwork) -> Iterator[Finding]:
     for call in network.calls:
         second = activation_of(call.layer)
-        if call.layer is None or second not in PROBABILITY_ACTIVATIONS or own_activation_path(call.layer):
+        if call.layer is None or not _gives_probabilities(second) or own_activation_path(call.layer):
             continue
         producer = network.producer(call)
         first = activation_of(producer.layer) if producer else None
         if producer is None or first is None or first == second:
             continue
-        is_one_sided = second == "sigmoid" and first in NON_NEGATIVE_ACTIVATIONS
-        if is_one_sided or first in BOUNDED_ACTIVATIONS:
+        is_one_sided = second == "sigmoid" and _is_non_negative(first)
+        if is_one_sided or None not in _bounds(first):
             limit = "so none is below 0.5" if is_one_sided else "which bounds the probabilities"
             message = f"the {second} {call.name!r} takes the {first} of {producer.name!r}, {limit}"
             notes = ((producer.path, f"{producer.name!r} applies {first} here"),)

@@ -18,4 +18,5 @@ def unused_silence(network: LintedNetwork) -> Iterator[Finding]:
         if silences is not None and index not in silences.used and silence.code in network.codes:
             path = ("lint", "ignore", index)
             where = "" if silence.layers is None else " at these layers"
-            yield Finding(path, f"{silence.code!r} finds nothing{where}", "remove it", fix=remove_key(path))
+            fix = None if silence.has_reason else remove_key(path)
+            yield Finding(path, f"{silence.code!r} finds nothing{where}", "remove it", fix=fix)

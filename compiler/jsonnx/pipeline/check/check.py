@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from ...analysis.check_activations import check_activations
+from ...analysis.gradient_flow import check_gradient_flow
 from ...analysis.objective import resolve_objective
 from ...analysis.outputs import check_outputs
 from ...analysis.random_inputs import check_random_inputs
@@ -55,6 +56,7 @@ from ...lowering.dropped_layers import warn_partly_used_copies
 from ...lowering.size_limit import check_sizes
 from ...sections.data_section import DATA_PARTS
 from ...training.metrics.objective import Objective
+from .name_fixes import with_certain_name_fixes
 
 if TYPE_CHECKING:
     from ...ir import Graph
@@ -232,6 +234,7 @@ def check_source(
     objective = resolve_objective(typed, report)
     if objective is not None:
         check_activations(typed, objective, report)
+        check_gradient_flow(typed, objective, report)
     check_augmentation(typed, objective, report)
     report_unchecked(typed, report)
     checked = CheckedSpec(source, [], typed, objective, vocabularies, flat, lowered, _silences(typed, flat))
@@ -301,7 +304,7 @@ def _with_override_notes(report: Report, overrides: Mapping[JsonPath, Override])
         added = [note for path, note in notes.items() if _is_at_or_below(diagnostic.path, path)]
         return replace(diagnostic, notes=(*diagnostic.notes, *added))
 
-    return [with_notes(diagnostic) for diagnostic in report]
+    return with_certain_name_fixes([with_notes(diagnostic) for diagnostic in report])
 
 
 def _is_at_or_below(path: str, other: str) -> bool:

@@ -17,7 +17,7 @@ from ...core.files.run_layout import WEIGHTS_FILE, RunPaths
 from ...core.files.spec_folders import OWN_FOLDER_HELP
 from ...core.types import TensorType
 from ...data.samples.data_errors import FeedError
-from ...frontend.networks.layer_patterns import matching_names
+from ...frontend.networks.layer_patterns import selected_names
 from ...runtime.session.weight_files import (
     FileWeights,
     WeightsReport,
@@ -88,7 +88,7 @@ def weights_from_spec(
         file_weights = read_open_weights(checked, file, name, True, verify).with_prefix(section.prefix)
     if section.layers != ALL_LAYERS:  # the file may be of a larger network
         owners = {*map(layer_of_weight, weight_types)}
-        layers = {layer for pattern in section.layers for layer in matching_names(pattern, owners)}
+        layers = selected_names(section.layers, owners)
         weight_types = {name: type for name, type in weight_types.items() if layer_of_weight(name) in layers}
         arrays = {name: array for name, array in file_weights.arrays.items() if layer_of_weight(name) in layers}
         file_weights = replace(file_weights, arrays=arrays, extra={})

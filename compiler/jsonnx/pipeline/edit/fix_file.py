@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from ...core.diagnostics import CompileError, Diagnostic
 from ...core.fixes import Fix
@@ -20,6 +21,18 @@ BYTE_ORDER_MARK = "\ufeff"
 Checker = Callable[[Source], Sequence[Diagnostic]]
 """Returns the diagnostics of a document."""
 
+TextChecker = Callable[[bytes], Sequence[Diagnostic]]
+"""Returns the diagnostics of a text, which may not be JSON."""
+
+
+class FixedText(NamedTuple):
+    """A text after its fixes."""
+
+    after: bytes
+    fix_count: int
+    diagnostics: Sequence[Diagnostic]
+    """The diagnostics that remain."""
+
 
 @dataclass(frozen=True)
 class FixedFile(EditedFile):
@@ -32,17 +45,24 @@ class FixedFile(EditedFile):
 
 
 def fix_file(path: str | os.PathLike[str], check: Checker, *, unsafe: bool = False) -> FixedFile:
-    """Applies the safe fixes, or all, of a file's diagnostics until no more apply; does not write the file.
+    """Applies the safe fixes, or all, of a file's diagnostics; does not write the file. `-` is standard input.
 
-    Fixes that touch the same part of the text are applied in successive passes, each after a check. `-` is standard
-    input. Raises UsageError if the file cannot be read.
+    Raises UsageError if the file cannot be read.
     """
     name = os.fspath(path)
     before = read_bytes(name)
     file = STDIN_NAME if name == "-" else name
-    data, count = before, 0
-    diagnostics = diagnostics_of(data, file, check)
-    seen = {data}
+    fixed = fix_text(before, file, lambda data: diagnostics_of(data, file, check), unsafe=unsafe)
+    return FixedFile(name, before, *fixed)
+
+
+def fix_text(data: bytes, file: str | None, check: TextChecker, *, unsafe: bool = False) -> FixedText:
+    """Applies the safe fixes, or all, of the diagnostics of a text until no more apply.
+
+    Fixes that touch the same part of the text are applied in successive passes, each after a check.
+    """
+    count, seen = 0, {data}
+    diagnostics = check(data)
     for _ in range(MAX_PASSES):
         fixes = compatible_fixes(fixes_of(diagnostics, file, unsafe=unsafe))
         fixed = _with_fixes(data, fixes)
@@ -50,8 +70,8 @@ def fix_file(path: str | os.PathLike[str], check: Checker, *, unsafe: bool = Fal
             break
         seen.add(fixed)
         count += len(fixes)
-        data, diagnostics = fixed, diagnostics_of(fixed, file, check)
-    return FixedFile(name, before, data, count, diagnostics)
+        data, diagnostics = fixed, check(fixed)
+    return FixedText(data, count, diagnostics)
 
 
 def diagnostics_of(data: bytes, file: str, check: Checker) -> Sequence[Diagnostic]:
@@ -74,7 +94,7 @@ def fixes_of(diagnostics: Sequence[Diagnostic], file: str | None, *, unsafe: boo
 def _with_fixes(data: bytes, fixes: Sequence[Fix]) -> bytes:
     if not fixes:
         return data
-    text = data.decode()
+    text = data.decode(errors="surrogatepass")  # an editor's text may contain any
     mark = BYTE_ORDER_MARK if text.startswith(BYTE_ORDER_MARK) else ""
     edits = [edit for fix in fixes for edit in fix.text_edits]
-    return (mark + apply_text_edits(text.removeprefix(mark), edits)).encode()
+    return (mark + apply_text_edits(text.removeprefix(mark), edits)).encode(errors="surrogatepass")

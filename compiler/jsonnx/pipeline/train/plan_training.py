@@ -15,7 +15,7 @@ from ...core.reserved_names import ADAPT_INPUT, next_name, target_name
 from ...core.system.gc_pause import gc_paused
 from ...frontend.network import Network
 from ...gradient import MissingRule
-from ...gradient.training_step import combine_shards, shard_step, training_step, with_loss
+from ...gradient.training_step import NoGradient, combine_shards, shard_step, training_step, with_loss
 from ...gradient.update_weights import rate_graph
 from ...ir import Builder, Graph, Node
 from ...layers.preprocessing.adaptable import Adaptable
@@ -208,7 +208,8 @@ def in_normalization(network: Network) -> Callable[[Node], bool]:
 def training_graph(checked: CheckedSpec, forward_loss: Graph) -> Graph:
     """Adds the backward pass and the optimizer's update to a forward pass.
 
-    Raises CompileError for a layer whose operator has no gradient, and for a weight with a reserved name.
+    Raises CompileError for a layer whose operator has no gradient, if no weight to train has a gradient, and for a
+    weight with a reserved name.
     """
     typed = checked.require()
     training = typed.network.training
@@ -228,6 +229,11 @@ def training_graph(checked: CheckedSpec, forward_loss: Graph) -> Graph:
     except MissingRule as error:
         reason = f"it {error}" if str(error).startswith("needs") else str(error)
         report.add("no-gradient", error.node.path, f"{error.node.scope or 'the loss'!r} cannot be trained: {reason}")
+        raise CompileError(report) from error
+    except NoGradient as error:
+        message = "nothing trains: no gradient reaches any of the weights that are to be trained"
+        help = "the loss has to depend on them, not only through integers or a stop_gradient"
+        report.add("nothing-trains", ("training",), message, help=help)
         raise CompileError(report) from error
     fed = step.parameters.keys() | step.states.keys()
     clash = next((name for name in step.updates if next_name(name) in fed), None)

@@ -19,6 +19,7 @@ from ..check.check import Buffers, CheckedSpec, Spec, StageHook, check_source, n
 from ..check.check_columns import check_columns
 from ..check.check_paths import check_paths
 from ..check.check_scales import check_scales
+from ..check.name_fixes import with_certain_name_fixes
 from ..compile.check_budget import OVER_BUDGET, check_budget
 
 if TYPE_CHECKING:
@@ -140,7 +141,7 @@ def _validate_checked(source: Source, checked: CheckedSpec, options: ValidationO
     at_scales = check_scales(source, options.changes, own, checks.all_of) if options.scale is None else []
     of_model = _check_model(checked, own, options.limits) if options.compiles else []
     of_sweep = _check_sweep(source, checked, options)
-    diagnostics = sorted([*own, *of_model, *at_scales, *of_sweep], key=file_order)
+    diagnostics = with_certain_name_fixes(sorted([*own, *of_model, *at_scales, *of_sweep], key=file_order))
     if data_check is not None:
         diagnostics += data_check.diagnostics
     if checks.linter is not None:

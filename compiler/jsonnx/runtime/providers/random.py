@@ -103,8 +103,9 @@ class InferenceRandoms:
 
     def _draw(self, name: str, sizes: Mapping[str, int], limit: int | None) -> np.ndarray:
         shape = tuple(evaluate_size(size, sizes) for size in self.types[name].shape)
-        if limit is not None and prod(shape[1:]) > limit:
-            raise ValueError(f"a sample needs {prod(shape[1:]):,} random numbers for {name!r}, more than {limit:,}")
+        samples = max(sizes.values(), default=1)  # at least the size of the batch
+        if limit is not None and prod(shape) > limit * samples:
+            raise ValueError(f"{name!r} needs {prod(shape):,} random numbers, more than {limit:,} a sample")
         return draw_numbers(self._distributions[name], shape, self._generators[name])
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from ...core.components import attr
 from ...core.types import TensorType, require
+from ..output_form import OutputForm
 from .losses import LOSSES, Loss, reduce_weighted
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ class Circle(Loss):
     et al., 2020). Targets are class indices. Samples whose loss is 0 do not count in the mean."""
 
     has_class_targets = False
+    takes = OutputForm.UNIT_VECTORS
     gamma: float = attr(80.0, doc="Scale of the similarities.", above=0)
     margin: float = attr(0.4, doc="Distance below which pairs of one class count less, and others more.")
     remove_diagonal: bool = attr(True, doc="Whether a sample is not compared with itself.")

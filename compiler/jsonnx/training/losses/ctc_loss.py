@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ...core.types import Size, TensorType, require, shape_text
+from ..output_form import OutputForm
 from .losses import LOSSES, Loss
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ class CTC(Loss):
     certain, which changes nothing behind the end of a sequence.
     """
 
+    takes = OutputForm.LOGITS
     aligns_steps = True
 
     @property

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from ...core.components import Component, Registry, attr
+from ...core.components import Component, Json, Registry, attr
 from ...core.types import TensorType, require, shape_text
 from ..numerics import EPSILON
+from ..output_form import OutputForm
 
 if TYPE_CHECKING:
     from ...ir import Builder, Graph, Value
@@ -15,6 +17,7 @@ LOSSES = Registry("loss", "The function that training minimizes.")
 
 Reduction = Literal["sum_over_batch_size", "mean", "mean_with_sample_weight", "sum"]
 
+FROM_LOGITS: Mapping[str, Json] = {"from_logits": True}
 FROM_LOGITS_DOC = "Whether the output contains logits instead of probabilities."
 CATEGORICAL_SMOOTHING_DOC = "Fraction of the target that is distributed evenly over all classes."
 MIN_POWER_BASE = 1e-30
@@ -33,12 +36,21 @@ class Loss(Component):
     registry = LOSSES
     has_class_targets: ClassVar[bool] = True
     """Whether integers in the target are indices of classes. The output then has one number for each class."""
+    takes: ClassVar[OutputForm] = OutputForm.NUMBERS
+    """The form of the outputs that the loss compares with targets, unless they are logits."""
+    logits_arguments: ClassVar[Mapping[str, Json]] = {}
+    """The arguments with which the loss takes logits in place of probabilities."""
     aligns_steps: ClassVar[bool] = False
     """Whether the loss aligns the steps of an output with the target, so that steps in the padding change it."""
     reduction: Reduction = attr(
         "sum_over_batch_size",
         doc="How the losses of a batch are combined: `sum` adds them; all other values average them.",
     )
+
+    @property
+    def output_form(self) -> OutputForm:
+        """The form of the outputs."""
+        return OutputForm.LOGITS if getattr(self, "from_logits", False) else self.takes
 
     def target_type(self, output: TensorType) -> TensorType:
         return output
@@ -197,6 +209,8 @@ def require_classes(output: TensorType, axis: int) -> None:
 class SparseCategoricalCrossentropy(Loss):
     """`-log(output[target])`: classification, with class indices as targets."""
 
+    takes = OutputForm.CLASS_WEIGHTS
+    logits_arguments = FROM_LOGITS
     from_logits: bool = attr(False, doc=FROM_LOGITS_DOC)
     ignore_class: int | None = attr(
         None, doc="Class index; positions with this target count neither in the sum nor in the mean."
@@ -238,6 +252,8 @@ class SparseCategoricalCrossentropy(Loss):
 class CategoricalLoss(AxisLoss):
     """Compares class probabilities with the target's class probabilities."""
 
+    takes = OutputForm.CLASS_WEIGHTS
+    logits_arguments = FROM_LOGITS
     from_logits: bool = attr(False, doc=FROM_LOGITS_DOC)
     label_smoothing: float = attr(0.0, doc=CATEGORICAL_SMOOTHING_DOC, minimum=0, maximum=1)
     axis: int = attr(-1, doc="Axis of the classes.")
@@ -285,6 +301,7 @@ class CategoricalGeneralizedCrossEntropy(Loss):
     """`(1 - output[target] ** q) / q`: classification with noisy labels, with class indices as targets (Zhang and
     Sabuncu, 2018)."""
 
+    takes = OutputForm.CLASS_PROBABILITIES
     q: float = attr(
         0.5,
         doc="Robustness to wrong labels: near 0 like the cross-entropy, near 1 like the absolute error.",
@@ -309,6 +326,8 @@ class CategoricalGeneralizedCrossEntropy(Loss):
 class BinaryLoss(AxisLoss):
     """Compares each element, a probability, with a target of 0 or 1."""
 
+    takes = OutputForm.INDEPENDENT_PROBABILITIES
+    logits_arguments = FROM_LOGITS
     from_logits: bool = attr(False, doc=FROM_LOGITS_DOC)
     label_smoothing: float = attr(0.0, doc=BINARY_SMOOTHING_DOC, minimum=0, maximum=1)
     axis: int = attr(-1, doc="Axis whose elements are averaged.")
@@ -365,6 +384,8 @@ class BinaryFocalCrossentropy(BinaryLoss):
 class KLDivergence(Loss):
     """`sum(target * log(target / output))` over the last axis: compares probability distributions."""
 
+    takes = OutputForm.CLASS_PROBABILITIES
+
     def target_type(self, output: TensorType) -> TensorType:
         output.static_size(-1)
         return output
@@ -377,6 +398,8 @@ class KLDivergence(Loss):
 @LOSSES.register("poisson")
 class Poisson(Loss):
     """`mean(output - target * log(output))`: targets are counts, outputs their expected values."""
+
+    takes = OutputForm.EXPECTED_COUNTS
 
     def terms(self, g: Builder, target: Value, output: Value) -> Value:
         return g.Sub(output, g.Mul(target, g.Log(g.Add(output, EPSILON))))

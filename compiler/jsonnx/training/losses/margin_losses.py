@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 from ...core.components import NullableCodec, attr
 from ...core.types import TensorType, require
 from ..numerics import AXES_CODEC, EPSILON, are_axes, axis_list
+from ..output_form import OutputForm
 from .losses import LOSSES, Loss
 
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ def signed_targets(g: Builder, target: Value) -> Value:
 
 class MarginLoss(Loss):
     """Base of the losses of a score whose sign is the class: the targets 0 and 1 stand for -1 and 1."""
+
+    takes = OutputForm.SIGNED_SCORES
 
 
 @LOSSES.register("hinge")
@@ -63,6 +66,7 @@ OVERLAP_AXES_DOC = "Axis or axes over which the overlap is summed; by default al
 class OverlapLoss(Loss):
     """One minus a ratio of areas that measures the overlap of target and output."""
 
+    takes = OutputForm.UNITS_FROM_0_TO_1
     axis: OptionalAxes = attr(None, doc=OVERLAP_AXES_DOC)
 
     @property

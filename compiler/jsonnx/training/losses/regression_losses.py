@@ -6,7 +6,7 @@ from math import log
 from typing import TYPE_CHECKING
 
 from ...core.components import attr
-from ...core.types import TensorType
+from ...core.types import TensorType, require
 from ..numerics import EPSILON, unit_vectors
 from .losses import LOSSES, AxisLoss, Loss
 
@@ -87,7 +87,9 @@ class CosineSimilarity(AxisLoss):
     axis: int = attr(-1, doc="Axis of the vectors.")
 
     def target_type(self, output: TensorType) -> TensorType:
-        super().target_type(output).static_size(self.axis)
+        size = super().target_type(output).static_size(self.axis)
+        help = "use a loss of numbers, such as mse, or give the output more units"
+        require(size > 1, f"compares the directions of vectors, and {output} has one number on axis {self.axis}", help)
         return output
 
     def terms(self, g: Builder, target: Value, output: Value) -> Value:

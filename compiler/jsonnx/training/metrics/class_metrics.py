@@ -9,6 +9,7 @@ from ...core.components import attr
 from ...core.metric_values import MetricValue
 from ...core.types import TensorType, require
 from ..losses.losses import Loss
+from ..output_form import OutputForm
 from .class_counts import (
     MAX_CLASSES,
     check_class_target,
@@ -18,7 +19,7 @@ from .class_counts import (
     sums_by_class,
     weighted_counts,
 )
-from .metrics import METRICS, Metric
+from .metrics import METRICS, ZERO_THRESHOLD, Metric, form_for_thresholds
 
 if TYPE_CHECKING:
     from ...ir import Builder, Value
@@ -54,6 +55,9 @@ class FScore(Metric):
 
     def with_default_threshold(self, threshold: float) -> Metric:
         return self.replace(threshold=threshold) if self.threshold == 0.5 else self
+
+    def output_form(self, output: TensorType) -> OutputForm:
+        return OutputForm.NUMBERS if self.threshold is None else form_for_thresholds(self.threshold)
 
     def check(self, target: TensorType, output: TensorType) -> None:
         check_class_target(target, output)
@@ -144,6 +148,11 @@ class IntersectionOverUnion(PairCounts):
     @property
     def averaged_classes(self) -> list[int]:
         return list(self.target_class_ids)
+
+    def output_form(self, output: TensorType) -> OutputForm:
+        if self.threshold is not None:
+            return form_for_thresholds(self.threshold)
+        return OutputForm.CLASS_INDICES if self.sparse_y_pred else OutputForm.NUMBERS
 
     def check(self, target: TensorType, output: TensorType) -> None:
         ids = self.averaged_classes
@@ -248,6 +257,7 @@ class OneHotMeanIoU(IntersectionOverUnionOfAll):
 class BinaryIoU(IntersectionOverUnion):
     """Mean intersection over union of the classes 0 and 1."""
 
+    logits_arguments = ZERO_THRESHOLD
     target_class_ids: tuple[int, ...] = attr((0, 1), doc=TARGET_CLASSES_DOC, minimum=0, maximum=1)
     threshold: float = attr(0.5, doc="Outputs that are not below the threshold count as 1.")
     num_classes = 2
@@ -260,6 +270,7 @@ class BinaryIoU(IntersectionOverUnion):
 class ConfusionMatrix(PairCounts):
     """Number of samples by class: a row for each class of the target, a column for each predicted class."""
 
+    logits_arguments = ZERO_THRESHOLD
     threshold: float = attr(0.5, doc="Of an output with one element, scores above it predict the class 1.")
     normalize: Literal["true", "pred", "all"] | None = attr(
         None, doc="Divides the numbers by the sums of their rows (`true`), of their columns (`pred`), or by their sum."
@@ -275,6 +286,9 @@ class ConfusionMatrix(PairCounts):
 
     def class_count(self, units: int) -> int:
         return max(units, 2)
+
+    def output_form(self, output: TensorType) -> OutputForm:
+        return form_for_thresholds(self.threshold) if output.shape[-1] == 1 else OutputForm.NUMBERS
 
     def check(self, target: TensorType, output: TensorType) -> None:
         check_class_target(target, output)

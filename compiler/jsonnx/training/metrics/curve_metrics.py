@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from ...core.components import attr
 from ...core.metric_values import MetricValue
 from ...core.types import TensorType, require
+from ..losses.losses import FROM_LOGITS
 from ..numerics import EPSILON
+from ..output_form import OutputForm
 from .class_counts import one_hot_target, static_units, trailing_ones
 from .metrics import METRICS
 from .threshold_metrics import CLASS_ID_DOC, ThresholdMetric, evenly_spaced, is_evenly_spaced
@@ -86,6 +88,7 @@ register_best_under_constraint(
 class AUC(ThresholdMetric):
     """Area under the ROC curve, or under the precision-recall curve, of scores from 0 to 1."""
 
+    logits_arguments = FROM_LOGITS
     num_thresholds: int | None = attr(
         200,
         doc="Number of thresholds that approximate the curve, evenly spaced from 0 to 1; null computes the exact area, "
@@ -135,6 +138,11 @@ class AUC(ThresholdMetric):
     @property
     def keeps_samples(self) -> bool:
         return self.num_thresholds is None and self.thresholds is None
+
+    def output_form(self, output: TensorType) -> OutputForm:
+        if self.keeps_samples:  # compares scores with each other
+            return OutputForm.NUMBERS
+        return OutputForm.LOGITS if self.from_logits else OutputForm.UNITS_FROM_0_TO_1
 
     def check(self, target: TensorType, output: TensorType) -> None:
         super().check(target, output)

@@ -6,7 +6,7 @@ metric from the totals. So the metric of batches of different sizes is that of a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import sqrt
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -15,6 +15,7 @@ from ...core.metric_values import MetricValue
 from ...core.types import ShapeError, TensorType, require
 from ..losses import losses, margin_losses, regression_losses
 from ..losses.losses import Loss, expand_rank, mean_over_trailing_axes
+from ..output_form import OutputForm
 
 if TYPE_CHECKING:
     from ...ir import Builder, Value
@@ -37,6 +38,8 @@ class Metric(Component):
     """Whether the metric measures the separation of classes, not the error of numbers."""
     formula: ClassVar[str] = "totals[0] / totals[1]"
     """`result` as an expression, for the manifest of an exported training step."""
+    logits_arguments: ClassVar[Mapping[str, Json]] = {}
+    """The arguments with which the metric takes logits in place of probabilities."""
     name: str | None = attr(None, doc="Name under which the metric is reported; by default its type.")
 
     @property
@@ -50,6 +53,14 @@ class Metric(Component):
         """
         self.check(loss.target_type(output), output)
         return self
+
+    def output_form(self, output: TensorType) -> OutputForm:
+        """The form of the numbers that the metric takes from an output."""
+        return OutputForm.NUMBERS
+
+    def is_always_one(self, output: TensorType) -> bool:
+        """Whether the metric is 1 for all values of an output."""
+        return False
 
     def check(self, target: TensorType, output: TensorType) -> None:
         require(has_same_type(target, output), f"needs a target of the output's type {output}, the loss takes {target}")
@@ -118,6 +129,12 @@ def quotient(totals: Any) -> float:
     return float(totals[0] / totals[1])
 
 
+def form_for_thresholds(*thresholds: float) -> OutputForm:
+    """The form of the outputs that thresholds divide: between 0 and 1, they are thresholds of probabilities."""
+    is_probability = any(0 < threshold < 1 for threshold in thresholds)
+    return OutputForm.UNITS_FROM_0_TO_1 if is_probability else OutputForm.NUMBERS
+
+
 def has_same_type(target: TensorType, output: TensorType) -> bool:
     return target.rank == output.rank and target.dtype == output.dtype
 
@@ -139,6 +156,10 @@ def sum_and_count(g: Builder, values: Value, mask: Value | None = None) -> Value
 
 
 # -- accuracies --------------------------------------------------------------------------------------------------------
+
+
+ZERO_THRESHOLD: Mapping[str, Json] = {"threshold": 0}
+"""The threshold of logits that is 0.5 of their sigmoid."""
 
 
 class AccuracyMetric(Metric):
@@ -171,6 +192,9 @@ class SparseCategoricalAccuracy(SparseAccuracyMetric):
 class CategoricalAccuracy(AccuracyMetric):
     """Fraction of samples whose most likely class equals the target's, which contains class probabilities."""
 
+    def is_always_one(self, output: TensorType) -> bool:
+        return output.shape[-1] == 1
+
     def is_hit(self, g: Builder, target: Value, output: Value) -> Value:
         return g.Equal(*(g.ArgMax(x, axis=-1, keepdims=0) for x in (output, target)))
 
@@ -179,10 +203,14 @@ class CategoricalAccuracy(AccuracyMetric):
 class BinaryAccuracy(AccuracyMetric):
     """Fraction of correct elements: above the threshold where the target is 1, otherwise not above it."""
 
+    logits_arguments = ZERO_THRESHOLD
     threshold: float = attr(0.5, doc="Outputs above the threshold count as 1.")
 
     def with_default_threshold(self, threshold: float) -> Metric:
         return self.replace(threshold=threshold) if self.threshold == 0.5 else self
+
+    def output_form(self, output: TensorType) -> OutputForm:
+        return form_for_thresholds(self.threshold)
 
     def is_hit(self, g: Builder, target: Value, output: Value) -> Value:
         return g.Equal(g.cast(g.Greater(output, self.threshold), target.dtype), target)
@@ -205,6 +233,12 @@ class Accuracy(Metric):
         return kind(name=self.reported_name).resolve(loss, output)
 
 
+def has_classes_up_to(k: int, output: TensorType) -> bool:
+    """Whether an output has at most k classes, so that all are among the k most likely ones."""
+    classes = output.shape[-1]
+    return isinstance(classes, int) and classes <= k
+
+
 def is_in_top_k(g: Builder, output: Value, score: Value, k: int) -> Value:
     """Whether fewer than k classes have a higher score."""
     higher = g.cast(g.Greater(output, score), "float32")
@@ -216,6 +250,9 @@ class TopKCategoricalAccuracy(AccuracyMetric):
     """Fraction of samples whose target class is among the k most likely; targets are class probabilities."""
 
     k: int = attr(5, doc="Number of most likely classes that count as correct.", minimum=1)
+
+    def is_always_one(self, output: TensorType) -> bool:
+        return has_classes_up_to(self.k, output)
 
     def is_hit(self, g: Builder, target: Value, output: Value) -> Value:
         number = g.ArgMax(target, axis=-1, keepdims=1)
@@ -232,6 +269,9 @@ class SparseTopKCategoricalAccuracy(SparseAccuracyMetric):
         doc="Whether the output contains class indices, most likely first.",
         unsupported="Outputs are class scores.",
     )
+
+    def is_always_one(self, output: TensorType) -> bool:
+        return has_classes_up_to(self.k, output)
 
     def is_hit(self, g: Builder, target: Value, output: Value) -> Value:
         return is_in_top_k(g, output, g.GatherElements(output, g.Unsqueeze(target, [-1]), axis=-1), self.k)
@@ -274,6 +314,9 @@ class MeanLossMetric(Metric):
 
     def check_mask(self, output: TensorType, mask: TensorType) -> None:
         self.loss().check_mask(output, mask)
+
+    def output_form(self, output: TensorType) -> OutputForm:
+        return self.loss().output_form
 
     def statistics(self, g: Builder, target: Value, output: Value, mask: Value | None = None) -> Value:
         return sum_and_count(g, self.loss().unreduced_losses(g, target, output), mask)
@@ -330,6 +373,7 @@ class BinaryCrossentropy(MeanLossMetric):
     from_logits: bool = attr(False, doc=losses.FROM_LOGITS_DOC)
     label_smoothing: float = attr(0.0, doc=losses.BINARY_SMOOTHING_DOC, minimum=0, maximum=1)
     loss_class = losses.BinaryCrossentropy
+    logits_arguments = losses.FROM_LOGITS
 
 
 @METRICS.register("categorical_crossentropy")
@@ -340,6 +384,7 @@ class CategoricalCrossentropy(MeanLossMetric):
     label_smoothing: float = attr(0.0, doc=losses.CATEGORICAL_SMOOTHING_DOC, minimum=0, maximum=1)
     axis: int = attr(-1, doc="Axis of the classes.")
     loss_class = losses.CategoricalCrossentropy
+    logits_arguments = losses.FROM_LOGITS
 
 
 @METRICS.register("sparse_categorical_crossentropy")
@@ -350,6 +395,7 @@ class SparseCategoricalCrossentropy(MeanLossMetric):
     ignore_class: int | None = attr(None, doc="Class index; positions with this target have no loss.")
     axis: int = attr(-1, doc="Axis of the classes; only the last axis is supported.")
     loss_class = losses.SparseCategoricalCrossentropy
+    logits_arguments = losses.FROM_LOGITS
 
 
 register_mean_loss(losses.KLDivergence, "Mean of the Kullback-Leibler divergence.", "kl_divergence")

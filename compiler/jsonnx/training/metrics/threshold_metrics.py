@@ -13,8 +13,9 @@ from ...core.metric_values import MetricValue
 from ...core.types import TensorType, require
 from ..losses.losses import Loss
 from ..numerics import EPSILON
+from ..output_form import OutputForm
 from .class_counts import check_class_target, one_hot_target, static_units, weighted_counts
-from .metrics import METRICS, Metric
+from .metrics import METRICS, Metric, form_for_thresholds
 
 if TYPE_CHECKING:
     from ...ir import Builder, Value
@@ -69,6 +70,9 @@ class ThresholdMetric(Metric):
     def is_by_label(self) -> bool:
         """Whether the labels of the output are counted one by one."""
         return False
+
+    def output_form(self, output: TensorType) -> OutputForm:
+        return form_for_thresholds(*self.cuts)
 
     def check(self, target: TensorType, output: TensorType) -> None:
         check_class_target(target, output)
