@@ -41,6 +41,8 @@ from unit.training import cases as training
 
 Document = dict[str, Any]
 
+LAYERS_KERAS_LACKS = ("DateFeatures", "Imputation", "LocalResponseNormalization", "SequenceMask")
+
 LEFT_OUT = {
     *("ops-broadcast-to", "layer-scale", "add-loss", "add-loss-sum"),
     *("heads-value-dim", "spectral-embedding", "spectral-frozen"),
@@ -49,7 +51,7 @@ LEFT_OUT = {
     *(f"equalization{kind}" for kind in ("", "-bins", "-default", "-integers", "-first")),
     *(case.id for case in (*unit.layers.cases.positions.CASES, *unit.layers.cases.creation.CASES)),
     *(case.id for case in unit.layers.cases.variable.CASES),
-    *(case.id for case in unit.layers.cases.all_cases() if case.layer["type"] in ("DateFeatures", "Imputation")),
+    *(case.id for case in unit.layers.cases.all_cases() if case.layer["type"] in LAYERS_KERAS_LACKS),
 }
 
 LOOKUPS = {"StringLookup", "IntegerLookup", "TextVectorization"}
