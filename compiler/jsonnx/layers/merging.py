@@ -73,6 +73,7 @@ class Merge(Layer):
 
     supports_masking = True
     merges_padding = True
+    needs_all_masks = True
     arity: ClassVar[tuple[int, int | None]] = (2, None)
 
     def infer_mask(self, inputs: Sequence[TensorType], masks: Sequence[TensorType | None]) -> TensorType | None:
