@@ -95,6 +95,13 @@ class Layer(Component):
     """Whether the result depends on the shape of the first input, not on its values: it has neither their gradient nor
     their mask."""
 
+    is_unbounded: ClassVar[bool] = False
+    """Whether the result has numbers of both signs without bounds: weights, or products with weights, which have no
+    constraint."""
+
+    keeps_unbounded: ClassVar[bool] = False
+    """Whether the result has numbers of both signs without bounds if one of the inputs has."""
+
     trainable: bool = attr(True, doc="Whether training changes the layer's weights.")
     activity_regularizer: Regularizer | None = attr(
         None, doc="Penalty on the layer's output, divided by the batch size."

@@ -109,6 +109,7 @@ class ElementwiseMerge(Merge):
 class Add(ElementwiseMerge):
     """Sum of the inputs, element by element."""
 
+    keeps_unbounded = True
     operator = "Add"
 
 
@@ -116,6 +117,7 @@ class Add(ElementwiseMerge):
 class Subtract(ElementwiseMerge):
     """Difference of two inputs: `a - b`."""
 
+    keeps_unbounded = True
     arity = (2, 2)
     operator = "Sub"
 
@@ -180,6 +182,8 @@ class Minimum(ExtremumMerge):
 @layer
 class Average(Merge):
     """Mean of the inputs, element by element."""
+
+    keeps_unbounded = True
 
     def infer(self, *inputs: TensorType) -> TensorType:
         require_real(*inputs)
@@ -255,6 +259,10 @@ class Dot(Layer):
         doc="The axis of each input to sum over, or one axis for both."
     )
     normalize: bool = attr(False, doc="Whether to L2-normalize the inputs first, which gives cosine similarity.")
+
+    @property
+    def keeps_unbounded(self) -> bool:  # type: ignore[override]
+        return not self.normalize
 
     def infer(self, x: TensorType, y: TensorType) -> TensorType:
         require_one_dtype((x, y))

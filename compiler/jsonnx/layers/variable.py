@@ -25,6 +25,7 @@ class Variable(Layer):
 
     arity = (0, 1)
     reads_only_shapes = True
+    is_unbounded = True
     shape: tuple[int, ...] = attr(doc="Sizes of the axes, without the batch; [] for one number.", minimum=1)
     initializer: Initializer = attr("glorot_uniform", doc="Initial values.")
     regularizer: Regularizer | None = attr(None, doc="Penalty on the tensor, added to the loss.")

@@ -79,6 +79,7 @@ def slice_length(size: Dim, part: slice) -> Dim:
 class GetItem(Operation):
     """Indexes a tensor, as `x[key]` in Python."""
 
+    keeps_unbounded = True
     key: Key = attr(doc="Indices, starting with the batch axis: " + KEY_SYNTAX + ".")
 
     def _indexers(self, x: TensorType) -> list[Any]:
