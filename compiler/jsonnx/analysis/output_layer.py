@@ -93,7 +93,13 @@ def _has_constraint(layer: Any) -> bool:
 
 def activation_of(layer: Dense | EinsumDense | ConvLayer) -> str:
     """The name of the activation of a layer with weights; `linear` if there is none."""
-    return layer.activation.type_name if layer.activation else "linear"
+    return _function_name(layer.activation) if layer.activation else "linear"
+
+
+def _function_name(function: Any) -> str:
+    """The name of an activation, or of the layer ReLU; a relu with a slope has the bounds of `leaky_relu`: none."""
+    name: str = function.type_name.lower()
+    return "leaky_relu" if name == "relu" and function.negative_slope else name
 
 
 def unwrapped(layer: Any) -> Any:
@@ -106,11 +112,11 @@ def unwrapped(layer: Any) -> Any:
 def activation_name(layer: Any, rank: int) -> str | None:
     """The activation that a layer without weights applies along the last axis; None for another layer."""
     if isinstance(layer, Activation):
-        return layer.activation.type_name
+        return _function_name(layer.activation)
     if isinstance(layer, Softmax_) and layer.axis in (-1, rank - 1, [-1], [rank - 1]):
         return "softmax"
     if isinstance(layer, ReLU):
-        return "relu"
+        return _function_name(layer)
     name: str = getattr(layer, "type_name", "").removeprefix("ops.")
     is_operation = getattr(layer, "type_name", "").startswith("ops.") and getattr(layer, "axis", -1) in (-1, rank - 1)
     return name if is_operation and name in ACTIVATIONS.by_name else None
