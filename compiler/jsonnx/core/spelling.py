@@ -43,7 +43,7 @@ def similar_words(misspelled: str, known: Iterable[str]) -> list[str]:
 
 
 def _with_one_letter_more_or_less(misspelled: str, known: Iterable[str]) -> list[str]:
-    """The words that lack one letter, or have one more, in the same case: `eLU` may stand for `ReLU`, not only `ELU`."""
+    """The words of the same case with one letter more or less: `eLU` may stand for `ReLU`, not only `ELU`."""
     return [
         word for word in known if abs(len(word) - len(misspelled)) == 1 and edit_distance(misspelled, word, 1) == 1
     ]
