@@ -44,9 +44,7 @@ def similar_words(misspelled: str, known: Iterable[str]) -> list[str]:
 
 def _with_one_letter_more_or_less(misspelled: str, known: Iterable[str]) -> list[str]:
     """The words of the same case with one letter more or less: `eLU` may stand for `ReLU`, not only `ELU`."""
-    return [
-        word for word in known if abs(len(word) - len(misspelled)) == 1 and edit_distance(misspelled, word, 1) == 1
-    ]
+    return [word for word in known if abs(len(word) - len(misspelled)) == 1 and edit_distance(misspelled, word, 1) == 1]
 
 
 def _initials(word: str) -> str:
