@@ -13,7 +13,7 @@ import pytest
 from jsonnx.core.diagnostics import CompileError, UsageError
 from jsonnx.core.files.run_layout import RunPaths
 from jsonnx.runtime.session.session import Session
-from jsonnx.trackers.tracker import write_run_key
+from jsonnx.trackers.tracker import read_run_key, write_run_key
 from support.commands import jsonnx, process
 
 SPEC: dict[str, Any] = {
@@ -363,3 +363,8 @@ def test_trackers_write_through_no_link(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="symbolic link"):
         write_run_key(tmp_path / "mlflow.json", run_id="1")
     assert outside.read_text() == PRECIOUS
+
+
+def test_trackers_read_no_pipe(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "mlflow.json")
+    assert read_run_key(tmp_path / "mlflow.json") == {}
