@@ -55,14 +55,17 @@ def _report_first_axis(typed: TypedNetwork, name: str, report: Report) -> None:
 
 
 def _call_that_loses_batch(typed: TypedNetwork, output: str) -> Call | None:
-    """The first call on the way to an output whose results lack the batch axis though all of its inputs have it."""
+    """The call on the way to an output whose results lack the batch axis though one of its inputs has it."""
     call_by_result = {result: call for call in typed.network.calls for result in call.results}
-    call = call_by_result.get(output)
-    while call is not None:
-        earlier = [source for source in call.sources if not is_batch_first(typed.types[source])]
-        if not earlier or earlier[0] not in call_by_result:
+    values, seen = [output], {output}
+    while values:
+        call = call_by_result.get(values.pop())
+        if call is None:
+            continue
+        if any(is_batch_first(typed.types[source]) for source in call.sources):
             return call
-        call = call_by_result[earlier[0]]
+        values += [source for source in call.sources if source not in seen]
+        seen.update(call.sources)
     return None
 
 

@@ -24,6 +24,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     ),
     "compile": (
         "jsonnx compile spec.json -o model.onnx --weights weights.safetensors",
+        "jsonnx compile spec.json -o decoder.onnx --weights runs/vae --inputs code --outputs picture",
         "jsonnx compile spec.json -o folder --training",
         "jsonnx compile spec.json -o folder --training --for webgpu",
     ),

@@ -6,7 +6,7 @@ import re
 from html import escape
 from typing import Any
 
-WHITE_SPACE = "\n\t"
+WHITE_SPACE = "\n\t\N{NO-BREAK SPACE}"
 _STYLE = re.compile("(\x1b\\[[0-9;]*m)")
 
 

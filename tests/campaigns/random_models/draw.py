@@ -51,6 +51,7 @@ INPUTS: dict[str, Callable[[Random], tuple[list[Any], str]]] = {
     "STFTSpectrogram": lambda rng: (rng.choice([[16], [20, 1], [17, 2]]), "float32"),
     "MelSpectrogram": lambda rng: (rng.choice([[32], [40]]), "float32"),
     "Masking": lambda rng: ([rng.randint(1, 7), rng.randint(1, 4)], "float32"),
+    "SequenceMask": lambda rng: ([rng.randint(1, 7), rng.randint(1, 4)], "float32"),
     "ConvLSTM1D": lambda rng: ([rng.randint(1, 4), rng.randint(3, 5), 2], "float32"),
     "ConvLSTM2D": lambda rng: ([rng.randint(1, 3), 4, rng.randint(3, 5), 2], "float32"),
     "ConvLSTM3D": lambda rng: ([rng.randint(1, 2), 3, 2, 3, rng.randint(1, 2)], "float32"),

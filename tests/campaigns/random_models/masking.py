@@ -11,7 +11,7 @@ from jsonnx.pipeline.check.check import check_spec
 def misses_masks(document: dict[str, Any]) -> bool:
     """Whether a layer does not support the mask of its input, which cannot be decided from shapes alone."""
     text = json.dumps(document)
-    if not any(word in text for word in ("Masking", "mask_zero", "query_mask")):
+    if not any(word in text for word in ("Masking", "SequenceMask", "mask_zero", "query_mask")):
         return False
     return any(d.severity == "error" and "mask" in d.message for d in check_spec(document).diagnostics)
 
@@ -41,13 +41,13 @@ def _remove_query_masks(calls: list[dict[str, Any]]) -> set[str]:
 
 
 def _without_mask_sources(value: Any) -> Any:
-    """Returns the value without Masking, `mask_zero`, and Softmax, which reads the mask of an attention's result."""
+    """Returns the value without layers that make masks, and Softmax, which reads the mask of an attention's result."""
     if isinstance(value, list):
         return [_without_mask_sources(item) for item in value]
     if not isinstance(value, dict):
         return value
-    if value.get("type") == "Masking":
-        return {key: item for key, item in value.items() if key != "mask_value"} | {"type": "Identity"}
+    if value.get("type") in ("Masking", "SequenceMask"):
+        return {key: item for key, item in value.items() if not key.endswith("_value")} | {"type": "Identity"}
     if value.get("type") == "Softmax":
         return {key: item for key, item in value.items() if key != "axis"} | {"type": "Identity"}
     return {key: _without_mask_sources(item) for key, item in value.items() if key != "mask_zero"}

@@ -127,7 +127,7 @@ def test_a_loss_of_an_output_of_another_form_is_a_finding(loss: str) -> None:
         assert [code for code, _ in findings(activation, 3, shape, loss=loss)] == ["loss-activation"]
 
 
-@pytest.mark.parametrize(("metric", "suitable"), METRIC_ACTIVATIONS, ids=lambda value: str(value)[:70])
+@pytest.mark.parametrize(("metric", "suitable"), METRIC_ACTIVATIONS, ids=[str(item[0]) for item in METRIC_ACTIVATIONS])
 def test_a_metric_of_an_output_of_another_form_is_a_finding(metric: dict[str, Any], suitable: set[str]) -> None:
     """The losses take numbers of any form, with targets of class indices or of a number for each class."""
     for activation in ANY:

@@ -90,7 +90,8 @@ def test_a_block_a_repetition_and_a_further_call_add_their_losses() -> None:
 def test_masked_positions_do_not_count() -> None:
     layers = [{"type": "Masking"}, {"type": "AddLoss", "name": "mean"}]
     layers.append({"type": "AddLoss", "name": "sum", "reduction": "sum"})
-    document = {"inputs": {"x": {"shape": [3, 2]}}, "layers": [*layers, {"type": "Dense", "units": 1}]}
+    layers.append({"type": "Dense", "units": 1, "trainable": False})
+    document = {"inputs": {"x": {"shape": [3, 2]}}, "layers": layers}
     x = np.float32([[[1, 3], [0, 0], [5, 7]], [[0, 0], [0, 0], [2, 2]]])
     metrics = jsonnx.Trainer(document | {"training": {"optimizer": SGD}}).evaluate(x)
     assert metrics == pytest.approx({"loss": 10 / 3 + 10, "mean": (2 + 6 + 2) / 3, "sum": 2 + 6 + 2})

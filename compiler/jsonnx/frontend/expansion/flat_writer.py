@@ -230,39 +230,61 @@ class FlatWriter:
         for step in template.steps:
             sources = [_resolve_ref(ref, prefix, inputs) for ref in step.sources or []]
             owner_prefix = prefix if owner is None else owner
-            if step.template is not None and step.block is not None:
-                arguments_path = step.used_step.path if step.used_step else step.path
-                block_uses = (*(block_use.block_uses if block_use else ()), (prefix + step.name, step.block.name))
-                self._note_use(step, step.block, step.template, prefix)
-                self._note_repetition(step, prefix, block_use)
-                inner_use = BlockUse(step.path, arguments_path, step.name, step.block, block_use, block_uses)
-                inner_inputs = sources if step.sources is not None else [None] * len(step.block.inputs)
-                inner_owner = None if owner is None else owner_prefix + step.prefix
-                if step.used_step:
-                    inner_owner = owner_prefix + step.used_step.prefix
-                checked_inputs = self._checked_inputs(step, step.template, inner_inputs, inner_use)
-                self.open_inputs += checked_inputs
-                self.write_layers(step.template, prefix + step.prefix, inner_inputs, inner_owner, inner_use)
-                del self.open_inputs[len(self.open_inputs) - len(checked_inputs) :]
-                continue
-            reused_layer = None if owner is None else owner_prefix + step.name
+            is_block = step.template is not None
+            reused = owner_prefix + (step.prefix if is_block else step.name) if owner is not None else None
             if step.used_step:
-                reused_layer = owner_prefix + step.used_step.name
-            path: JsonPath = ("layers", len(self.layers))
-            self.invalid_paths += [(*path, *invalid[len(step.path) :]) for invalid in step.invalid_paths]
-            if block_use is not None and None in sources:
-                self.invalid_paths.append((*path, "from"))
-            for block_input in self.open_inputs:
-                if block_input.value in sources:
-                    self.block_inputs.setdefault(len(self.layers), []).append(block_input)
-            self.layer_paths.append(ScopedPath(step.path, block_use, step.source_indexes))
-            use = block_use.block_uses[0][0] if block_use and block_use.block_uses else ""
-            self.origins.append(BlockLayer(step.path, step.later_repetitions, use) if block_use else None)
-            self.block_uses.append(block_use.block_uses if block_use else ())
-            self.layers.append(
-                self._flat_entry(step, prefix, sources, reused_layer) if isinstance(step.body, dict) else step.body
-            )
-            self.last_name = prefix + step.name
+                reused = owner_prefix + (step.used_step.prefix if is_block else step.used_step.name)
+            if step.template is not None and step.block is not None:
+                self._write_use(step, step.block, step.template, prefix, sources, reused, block_use)
+            else:
+                self._write_layer(step, prefix, sources, reused, block_use)
+
+    def _write_use(
+        self,
+        step: Step,
+        block: BlockDefinition,
+        template: Template,
+        prefix: str,
+        sources: list[str | None],
+        owner: str | None,
+        block_use: BlockUse | None,
+    ) -> None:
+        """Writes the layers of a use of a block; `owner` is the prefix of the layers whose weights are used."""
+        arguments_path = step.used_step.path if step.used_step else step.path
+        block_uses = (*(block_use.block_uses if block_use else ()), (prefix + step.name, block.name))
+        self._note_use(step, block, template, prefix)
+        self._note_repetition(step, prefix, block_use)
+        inner_use = BlockUse(step.path, arguments_path, step.name, block, block_use, block_uses)
+        inner_inputs = sources if step.sources is not None else [None] * len(block.inputs)
+        checked_inputs = self._checked_inputs(step, template, inner_inputs, inner_use)
+        self.open_inputs += checked_inputs
+        self.write_layers(template, prefix + step.prefix, inner_inputs, owner, inner_use)
+        del self.open_inputs[len(self.open_inputs) - len(checked_inputs) :]
+
+    def _write_layer(
+        self,
+        step: Step,
+        prefix: str,
+        sources: list[str | None],
+        reused_layer: str | None,
+        block_use: BlockUse | None,
+    ) -> None:
+        """Writes a layer; `reused_layer` is the layer whose weights it uses."""
+        path: JsonPath = ("layers", len(self.layers))
+        self.invalid_paths += [(*path, *invalid[len(step.path) :]) for invalid in step.invalid_paths]
+        if block_use is not None and None in sources:
+            self.invalid_paths.append((*path, "from"))
+        for block_input in self.open_inputs:
+            if block_input.value in sources:
+                self.block_inputs.setdefault(len(self.layers), []).append(block_input)
+        self.layer_paths.append(ScopedPath(step.path, block_use, step.source_indexes))
+        use = block_use.block_uses[0][0] if block_use and block_use.block_uses else ""
+        self.origins.append(BlockLayer(step.path, step.later_repetitions, use) if block_use else None)
+        self.block_uses.append(block_use.block_uses if block_use else ())
+        self.layers.append(
+            self._flat_entry(step, prefix, sources, reused_layer) if isinstance(step.body, dict) else step.body
+        )
+        self.last_name = prefix + step.name
 
     def _checked_inputs(
         self, step: Step, template: Template, inputs: Sequence[str | None], block_use: BlockUse

@@ -285,16 +285,14 @@ class ReferenceResolver:
                 return pointer
             number = 0
             if not pointer.is_elided:
-                if pointer.template is None:
-                    return f"{pointer.name}.{output}" if output else pointer.name
-                ref = pointer.template.outputs.get(output) if output else pointer.template.first_output
+                ref = self._result(pointer, output)
+                if isinstance(ref, str):
+                    return ref
                 if ref is None and output:
                     return self._report_unknown(name, path, invalid_paths, pointer)
                 if ref is None:
                     invalid_paths.append(path)  # the block's outputs have errors, which are reported
                     return None
-                if isinstance(ref, str):
-                    return f"{pointer.prefix}{ref}"
                 number = ref
             if pointer in visited:
                 self._report_cycle(list(visited), path, invalid_paths)
@@ -305,6 +303,14 @@ class ReferenceResolver:
             if "from" in step.body and not isinstance(pointer, (str, Step, StepResult)):  # no names, which is reported
                 invalid_paths.append(path)
                 return None
+
+    def _result(self, step: Step, output: str) -> Ref | None:
+        """A result of a step, by default the first: its name, or the number of the input that it is; None if there is
+        none of that name."""
+        if step.template is None:
+            return f"{step.name}.{output}" if output else step.name
+        ref = step.template.outputs.get(output) if output else step.template.first_output
+        return f"{step.prefix}{ref}" if isinstance(ref, str) else ref
 
     def _report_copies(self, copies: Copies, path: JsonPath, invalid_paths: list[JsonPath]) -> None:
         """Reports a name of several values in a place of one, and takes these for used."""

@@ -6,7 +6,6 @@ from math import log, log2
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ...core.components import Component, Registry, attr
-from ...core.limits import require_computable
 from ...core.types import Dim, TensorType, require
 from ...training.weights.initializers import Initializer
 from ..axes import MAX_SLICE_BOUND, position_indices
@@ -208,8 +207,8 @@ class Shaw(RelativePosition):
 class RelativePositionBias(Layer, DistanceBuckets):
     """A trainable number for each head and each bucket of distances (Raffel et al., 2020), to share between layers.
 
-    The result, [1, heads, query time, key time], is the input `attention_bias` of attention layers, so that all of them
-    have the same numbers, as in T5. The inputs are the query and, unless it is the same, the key; only their shapes
+    The result, [batch, heads, query time, key time], is the input `attention_bias` of attention layers, so that they
+    have the same numbers, as in T5. The inputs are the query and, unless it is the same, the key. Only their shapes
     count.
     """
 
@@ -226,13 +225,13 @@ class RelativePositionBias(Layer, DistanceBuckets):
         for name, x in (("query", query), ("key", key)):
             require(x.rank >= 2, f"needs a sequence, [batch, time, ...], as its {name}, got {x}")
         self.check_buckets(self.bidirectional)
-        result = TensorType("float32", (1, self.num_heads, query.shape[1], key.shape[1]))
-        require_computable(result, "numbers")
-        return result
+        return TensorType("float32", (query.shape[0], self.num_heads, query.shape[1], key.shape[1]))
 
     def infer_mask(self, inputs: Any, masks: Any) -> TensorType | None:
         return None
 
     def lower(self, g: Builder, query: Value, key: Value | None = None) -> Any:
         axes = DistanceAxes(query, query if key is None else key, 1)
-        return g.Unsqueeze(self.bias(g, self.num_heads, axes, self.bidirectional), [0])
+        bias = g.Unsqueeze(self.bias(g, self.num_heads, axes, self.bidirectional), [0])
+        shape = (query.shape[0], *bias.shape[1:])  # an addition to the scores does without the copies
+        return g.refine(g.Expand(bias, g.sizes(shape, query, bias)), shape)

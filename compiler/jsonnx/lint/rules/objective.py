@@ -36,6 +36,8 @@ def no_class_metric(network: LintedNetwork) -> Iterator[Finding]:
         return
     for output, loss in objective.losses.items():
         layer, rank = network.outputs.get(output), network.typed.types[output].rank
+        if output in network.typed.network.auxiliary_outputs:
+            continue
         if rank == 3 or not is_classification(loss) or _reconstructs(network, output, loss):
             continue  # a language model is judged by its cross-entropy
         has_logits = getattr(loss, "from_logits", False)

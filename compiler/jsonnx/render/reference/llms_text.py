@@ -68,8 +68,8 @@ be an error. Then `jsonnx summary spec.json` (shapes) and `jsonnx train spec.jso
 - MultiHeadAttention takes `"from": ["query", "value"]` (and key); one name is self-attention. `"arguments": ["query",
   "value", "value_mask"]` says what each name is: `query_mask`, `value_mask`, `key_mask` of (time), `attention_mask` of
   (query time, value time); 0 is left out. `rotary`: true, or an object of RotaryEmbedding's arguments.
-- `"relative_position": "alibi"`, "t5" or "shaw" of attention. For one table in all layers, as in T5, RelativePositionBias
-  is their input `attention_bias`, named in `arguments`.
+- `"relative_position": "alibi"`, "t5" or "shaw" of attention. For one table in all layers, as in T5,
+  RelativePositionBias is their input `attention_bias`, named in `arguments`.
 - Variable is a trainable tensor without a batch axis, for ops: a bias, a scale. With `from`, it is repeated for each
   sample of that input: `{"type": "Variable", "from": "x", "shape": [8, 32]}` are learned queries.
 - random.normal and random.uniform draw numbers in the shape of their input, also in the compiled model, where they are
@@ -146,8 +146,8 @@ be an error. Then `jsonnx summary spec.json` (shapes) and `jsonnx train spec.jso
   `calibration`; `precision`; `remat`.
 - `target` `{"normalize": true}` for large numbers; `freeze` `["body_*"]`; `weights` `"body.safetensors"`;
   `learning_rates` `{"body_*": 0.1}`.
-- `data.windows` `{"length": 28, "horizon": 7, "by": "store", "time": "date"}`: samples of consecutive rows. Gaps between
-  dates are errors unless `"gaps"` is "skip", "fill" or "ignore" (rows are steps: business days).
+- `data.windows` `{"length": 28, "horizon": 7, "by": "store", "time": "date"}`: samples of consecutive rows. Gaps
+  between dates are errors unless `"gaps"` is "skip", "fill" or "ignore" (rows are steps: business days).
 - `"auxiliary_outputs": ["side"]`: layers that are outputs in training, with losses; the compiled model lacks them.
 - A loss computed by layers: end them with AddLoss; `loss` may then be absent.
 """
