@@ -61,6 +61,14 @@ class BlockInput(NamedTuple):
     path: JsonPath
 
 
+class LeftOutEntry(NamedTuple):
+    """An entry of several sources that is left out, and stands for the first of them."""
+
+    name: str
+    first_source: str
+    path: JsonPath
+
+
 class RepeatedUse(NamedTuple):
     """An entry that repeats a block."""
 

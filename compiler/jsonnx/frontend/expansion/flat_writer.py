@@ -11,7 +11,15 @@ from typing import Any
 from ...core.components import Json
 from ...core.diagnostics import LIBRARY, JsonPath, SourceMap, identity_source_map
 from ...core.limits import MAX_JSON_VALUES, MAX_LAYERS
-from ..network import BLOCK_USES, BlockInput, BlockLayer, Network, RepeatedUse, auxiliary_output_names
+from ..network import (
+    BLOCK_USES,
+    BlockInput,
+    BlockLayer,
+    LeftOutEntry,
+    Network,
+    RepeatedUse,
+    auxiliary_output_names,
+)
 from ..schema.fast_validator import is_valid
 from ..schema.phrases import known_names_help, short_name
 from ..schema.schema import REUSE_KEYS, root_schema
@@ -51,6 +59,8 @@ class FlatDocument:
     repeated_uses: Sequence[RepeatedUse] = ()
     copies: Mapping[str, Collection[str]] = field(default_factory=dict)
     """The names of the layers or inputs that each name of copies stood for."""
+    left_out: Mapping[str, LeftOutEntry] = field(default_factory=dict)
+    """The entries left out, by the names of the layers that they would take."""
 
     def with_blocks(self, network: Network) -> Network:
         """A network with the uses of blocks that enclose its calls, their descriptions and their outputs."""
@@ -96,6 +106,7 @@ class FlatWriter:
     block_inputs: dict[int, list[BlockInput]] = field(default_factory=dict)
     copies: dict[str, list[str]] = field(default_factory=dict)
     """The names that each name of copies stands for."""
+    left_out: dict[str, LeftOutEntry] = field(default_factory=dict)
     repeated_uses: dict[tuple[JsonPath, str], RepeatedUse] = field(default_factory=dict)
     """The repeated uses of blocks, by the path of the entry and the prefix of their names."""
     input_names: list[str] = field(default_factory=list)
@@ -143,6 +154,7 @@ class FlatWriter:
             self.block_inputs,
             [*self.repeated_uses.values()],
             self.copies,
+            self.left_out,
         )
 
     @property
@@ -227,6 +239,7 @@ class FlatWriter:
         `prefix` is the prefix of the layers' names, and `inputs` are the names of the values that the template takes
         (None: unknown). `owner` is the prefix of the layers whose weights are used, if the block is called again.
         """
+        self._note_left_out(template, prefix, block_use)
         for step in template.steps:
             sources = [_resolve_ref(ref, prefix, inputs) for ref in step.sources or []]
             owner_prefix = prefix if owner is None else owner
@@ -308,6 +321,13 @@ class FlatWriter:
             self.use_paths.append(ScopedPath(step.path, block_use))
         if key in self.repeated_uses:
             self.repeated_uses[key].names.append(prefix + step.name)
+
+    def _note_left_out(self, template: Template, prefix: str, block_use: BlockUse | None) -> None:
+        """Notes the entries of a template that are left out."""
+        for step, first_source, further_sources in template.left_out:
+            entry = LeftOutEntry(step.name, first_source, (BLOCK_USES, len(self.use_paths)))
+            self.left_out |= {f"{prefix}{source}": entry for source in further_sources}
+            self.use_paths.append(ScopedPath(step.path, block_use))
 
     def _note_use(self, step: Step, block: BlockDefinition, template: Template, prefix: str) -> None:
         """Notes the description and the outputs of a use of a block; `prefix` is the prefix of its name."""

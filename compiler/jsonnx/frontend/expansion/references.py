@@ -8,14 +8,11 @@ from typing import NamedTuple
 
 from ...core.components import Json
 from ...core.diagnostics import JsonPath
-from ...core.types import ShapeError
-from ...layers import LAYERS, Layer
-from ..schema.fast_validator import is_valid
 from ..schema.phrases import known_names_help, name_list, short_name
-from ..schema.schema import ENTRY_KEYS, definition
 from .carried_results import check_carried_results
 from .evaluator import EvaluationScope, Evaluator
-from .template import BlockUse, Copies, Entry, Ref, Step
+from .step_layers import further_outputs, may_lack_inputs
+from .template import BlockUse, Copies, Entry, LeftOutStep, Ref, Step
 
 
 class StepResult(NamedTuple):
@@ -83,7 +80,7 @@ class ReferenceResolver:
             for step in entry.steps:
                 if not isinstance(step.body, dict):
                     continue
-                has_default = "from" in step.body or not _may_lack_inputs(step)
+                has_default = "from" in step.body or not may_lack_inputs(step)
                 reference = step.body.get("from", default) if has_default else []
                 pointers: list[Pointer] = list(reference) if isinstance(reference, list) else [reference]
                 if previous is not None and has_default and entry.repetition.is_chained:
@@ -158,7 +155,7 @@ class ReferenceResolver:
         self.evaluator.spend(len(steps), path, self.evaluation_scope)
         candidates = [] if dot else [*self.inputs]
         for step in steps:
-            candidates += [f"{step.name}.{output}" for output in _further_outputs(step)] if dot else [step.name]
+            candidates += [f"{step.name}.{output}" for output in further_outputs(step)] if dot else [step.name]
         names = [
             name
             for name in candidates
@@ -218,6 +215,22 @@ class ReferenceResolver:
                 if isinstance(name, str) and name.partition(".")[0] not in self.symbols
             ]
         return [self.resolve(pointer, name_path, step.invalid_paths) for name_path, pointer in pointers_by_path]
+
+    def left_out_steps(self) -> list[LeftOutStep]:
+        """The steps left out that have further sources than the one that they stand for."""
+        left_out = []
+        for step in (step for entry in self.entries for step in entry.steps if step.is_elided):
+            first, *further = self._pointers.get(step) or [None]
+            refs = [self._written_result(pointer) for pointer in further]
+            if isinstance(first, str):
+                left_out.append(LeftOutStep(step, first, [ref for ref in refs if isinstance(ref, str)]))
+        return left_out
+
+    def _written_result(self, pointer: Pointer) -> Ref | None:
+        """The result of a step that a name stands for; None for other names."""
+        head, _, output = pointer.partition(".") if isinstance(pointer, str) else ("", "", "")
+        symbol = self.symbols.get(head)
+        return self._result(symbol, output) if isinstance(symbol, Step) and not symbol.is_elided else None
 
     def outputs(self, raw: Json, path: JsonPath) -> dict[str, Ref]:
         """The outputs of a block by name: those written at a path, or the result of the last entry."""
@@ -355,36 +368,6 @@ def has_patterns(reference: Json) -> bool:
     """Whether a `from` contains a pattern, which stands for all names that it matches."""
     names = reference if isinstance(reference, list) else [reference]
     return any(isinstance(name, str) and ("*" in name or "?" in name or "[" in name) for name in names)
-
-
-def _further_outputs(step: Step) -> list[str]:
-    """The names of the outputs of a use of a block, or of a layer besides its first."""
-    if step.template is not None:
-        return list(step.template.outputs)
-    body, layer = _body_and_layer(step)
-    if layer is None or layer.output_names is Layer.output_names:
-        return []
-    arguments = {key: value for key, value in body.items() if key not in ENTRY_KEYS}
-    if not is_valid({"type": body["type"], **arguments}, definition(f"{LAYERS.kind}.{layer.type_name}")):
-        return []
-    try:
-        return list(layer(**arguments).output_names())
-    except ShapeError:
-        return []
-
-
-def _body_and_layer(step: Step) -> tuple[dict[str, Json], type[Layer] | None]:
-    """The entry of the layer that a step calls, and the layer's class; None if it is not a layer."""
-    body = step.used_step.body if step.used_step else step.body
-    kind = body.get("type") if isinstance(body, dict) else None
-    layer = LAYERS.by_name.get(kind) if isinstance(kind, str) else None
-    return body, layer if layer is not None and issubclass(layer, Layer) else None
-
-
-def _may_lack_inputs(step: Step) -> bool:
-    """Whether a step may have no input: without `from`, it does not take the result before it."""
-    _, layer = (None, None) if step.template is not None else _body_and_layer(step)
-    return layer is not None and not layer.arity[0]
 
 
 def _are_names(value: Json) -> bool:

@@ -154,6 +154,14 @@ class Copies:
     """Whether these are all members. If not, the error is reported."""
 
 
+class LeftOutStep(NamedTuple):
+    """A step that is left out, the first of its sources as written, and the results that it would take besides."""
+
+    step: Step
+    first_source: str
+    further_sources: list[str]
+
+
 @dataclass(eq=False, repr=False)
 class Template:
     """Steps with their outputs by name, and the size of their expansion.
@@ -171,6 +179,7 @@ class Template:
     """The number of layers and the path of the entry with the most layers."""
     input_shapes: dict[int, InputShape] = field(default_factory=dict)
     """The shapes that the block's inputs must have, by the number of the input."""
+    left_out: Sequence[LeftOutStep] = ()
 
     @property
     def first_output(self) -> Ref | None:
