@@ -18,13 +18,12 @@ from ..network import (
     LeftOutEntry,
     Network,
     RepeatedUse,
-    auxiliary_output_names,
 )
-from ..schema.fast_validator import is_valid
 from ..schema.phrases import known_names_help, short_name
-from ..schema.schema import REUSE_KEYS, root_schema
+from ..schema.schema import REUSE_KEYS
 from .block_definitions import BlockDefinition
 from .evaluator import EvaluationScope
+from .output_resolver import OutputResolver
 from .repeated_inputs import InputExpander
 from .scope import Scope, TemplateCache
 from .source_map import ExpansionSourceMap, ScopedPath
@@ -111,8 +110,10 @@ class FlatWriter:
     """The repeated uses of blocks, by the path of the entry and the prefix of their names."""
     input_names: list[str] = field(default_factory=list)
     """The inputs of the flat document."""
-    written_indexes: dict[JsonPath, list[int]] = field(default_factory=dict)
+    written_indexes: Mapping[JsonPath, Sequence[int]] = field(default_factory=dict)
     """For each item of the lists of outputs, its index in the list as written."""
+    written_keys: Mapping[JsonPath, str] = field(default_factory=dict)
+    """The keys that name outputs as written, by the paths that they have in the flat document."""
     last_name: str = ""
     """The name of the layer that was written last."""
 
@@ -141,8 +142,10 @@ class FlatWriter:
                     members = (member.name if isinstance(member, Step) else str(member) for member in symbol.members)
                     self.copies[name] = list(members)
             flat["layers"] = self.layers
-            flat |= self._flat_outputs(scope, template)
-            self._resolve_auxiliary_outputs(flat, scope)
+            outputs = OutputResolver(scope.resolver, template.outputs, self.invalid_paths)
+            flat |= {"outputs": self._evaluate("outputs")} if "outputs" in flat else {}
+            flat = outputs.resolved(flat, self.last_name)
+            self.written_indexes, self.written_keys = outputs.written_indexes, outputs.written_keys
         return FlatDocument(
             flat,
             self.source_map,
@@ -161,7 +164,9 @@ class FlatWriter:
     def source_map(self) -> ExpansionSourceMap:
         document = {**self.document, LIBRARY: self.library}
         names = self.inputs.written_names
-        return ExpansionSourceMap(document, self.layer_paths, self.use_paths, names, self.written_indexes)
+        return ExpansionSourceMap(
+            document, self.layer_paths, self.use_paths, names, self.written_indexes, self.written_keys
+        )
 
     @cached_property
     def inputs(self) -> InputExpander:
@@ -357,38 +362,6 @@ class FlatWriter:
         elif sources and (isinstance(reference, str) or sources != default_sources):
             body["from"] = sources if len(sources) > 1 else sources[0]
         return body
-
-    def _flat_outputs(self, scope: Scope, template: Template) -> dict[str, Json]:
-        """The `outputs` of the flat document, with names of layers in place of names of uses of blocks and copies."""
-        path: JsonPath = ("outputs",)
-        if "outputs" not in self.document:
-            refs = [*template.outputs.values()]
-            return {"outputs": refs if len(refs) > 1 else refs[0]} if refs not in ([], [self.last_name]) else {}
-        outputs = self._evaluate("outputs")
-        if isinstance(outputs, dict) and is_valid(outputs, root_schema()["properties"]["outputs"]):
-            outputs = list(outputs)
-        if not isinstance(outputs, (str, list)):
-            return {"outputs": outputs}
-        names = self._resolved_names(outputs, path, scope)
-        return {"outputs": names[0] if isinstance(outputs, str) and len(names) == 1 else names}
-
-    def _resolve_auxiliary_outputs(self, flat: dict[str, Json], scope: Scope) -> None:
-        """Replaces the names of uses of blocks and copies in `auxiliary_outputs` by names of layers."""
-        if names := auxiliary_output_names(flat):
-            path: JsonPath = ("training", "auxiliary_outputs")
-            training: Any = flat["training"]
-            flat["training"] = training | {"auxiliary_outputs": self._resolved_names(list(names), path, scope)}
-
-    def _resolved_names(self, written: str | list[Json], path: JsonPath, scope: Scope) -> list[Json]:
-        """The names of outputs, with names of layers in place of names of uses of blocks and copies."""
-        names: list[Json] = []
-        indexes = self.written_indexes.setdefault(path, [])
-        for index, name in enumerate(written if isinstance(written, list) else [written]):
-            name_path = (*path, index) if isinstance(written, list) else path
-            refs = scope.resolver.resolve_all(name, name_path, self.invalid_paths) if isinstance(name, str) else []
-            names += refs or [name]
-            indexes += [index] * (len(refs) or 1)
-        return names
 
 
 def _resolve_ref(ref: Ref | None, prefix: str, inputs: Sequence[str | None]) -> str | None:

@@ -11,8 +11,7 @@ from ...core.diagnostics import JsonPath
 from ..schema.phrases import known_names_help, name_list, short_name
 from .carried_results import check_carried_results
 from .evaluator import EvaluationScope, Evaluator
-from .step_layers import further_outputs, may_lack_inputs
-from .template import BlockUse, Copies, Entry, LeftOutStep, Ref, Step
+from .template import BlockUse, Copies, Entry, LeftOutStep, Ref, Step, further_outputs, may_lack_inputs
 
 
 class StepResult(NamedTuple):
@@ -225,6 +224,15 @@ class ReferenceResolver:
             if isinstance(first, str):
                 left_out.append(LeftOutStep(step, first, [ref for ref in refs if isinstance(ref, str)]))
         return left_out
+
+    def results_by_name(self) -> dict[str, str]:
+        """The names of results of layers, by the names of steps and of results of blocks that lead to them."""
+        names = [*self.symbols]
+        for name, symbol in self.symbols.items():
+            if isinstance(symbol, Step) and symbol.template is not None:
+                names += [f"{name}.{output}" for output in symbol.template.outputs]
+        refs = {name: self._written_result(name) for name in names}
+        return {name: ref for name, ref in refs.items() if isinstance(ref, str)}
 
     def _written_result(self, pointer: Pointer) -> Ref | None:
         """The result of a step that a name stands for; None for other names."""
