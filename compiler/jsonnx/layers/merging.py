@@ -74,6 +74,7 @@ class Merge(Layer):
     supports_masking = True
     merges_padding = True
     arity: ClassVar[tuple[int, int | None]] = (2, None)
+    keeps_single_input = True
 
     def infer_mask(self, inputs: Sequence[TensorType], masks: Sequence[TensorType | None]) -> TensorType | None:
         present = [mask for mask in masks if mask is not None]
@@ -116,6 +117,7 @@ class Subtract(ElementwiseMerge):
     """Difference of two inputs: `a - b`."""
 
     arity = (2, 2)
+    keeps_single_input = False
     operator = "Sub"
 
 
@@ -198,6 +200,7 @@ class Concatenate(Layer):
     supports_masking = True
     merges_padding = True
     arity = (2, None)
+    keeps_single_input = True
     axis: int = attr(-1, doc="Axis along which to concatenate; the batch axis is 0.")
 
     def infer(self, *inputs: TensorType) -> TensorType:

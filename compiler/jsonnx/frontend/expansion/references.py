@@ -11,7 +11,18 @@ from ...core.diagnostics import JsonPath
 from ..schema.phrases import known_names_help, name_list, short_name
 from .carried_results import check_carried_results
 from .evaluator import EvaluationScope, Evaluator
-from .template import BlockUse, Copies, Entry, LeftOutStep, Ref, Step, further_outputs, may_lack_inputs
+from .template import (
+    PLACEHOLDER_TYPE,
+    BlockUse,
+    Copies,
+    Entry,
+    LeftOutStep,
+    Ref,
+    Step,
+    further_outputs,
+    keep_single_input,
+    may_lack_inputs,
+)
 
 
 class StepResult(NamedTuple):
@@ -27,9 +38,6 @@ Symbol = Step | Ref | Copies
 Pointer = Step | StepResult | Ref | Copies | None
 """A source of a step: the first result of another step, a result of it, an input by its number, a name to look up,
 copies, or none."""
-
-PLACEHOLDER_TYPE = "Identity"
-"""The type of the layer that replaces an invalid step."""
 
 
 def replace_with_identity(step: Step) -> None:
@@ -126,6 +134,8 @@ class ReferenceResolver:
         if not result:
             self._report_no_copies(step)
             return [None]
+        if len(result) == 1:
+            keep_single_input(step)
         return result
 
     def _members(self, pointer: Pointer) -> list[Pointer]:
@@ -150,15 +160,20 @@ class ReferenceResolver:
         Reports an error at the path if there are none.
         """
         head, dot, output_pattern = pattern.partition(".")
-        steps = [step for other in self.entries if other is not entry for step in other.steps if not step.is_elided]
+        entries = [other for other in self.entries if other is not entry]
+        steps = [(other, step) for other in entries for step in other.steps if not step.is_elided]
         self.evaluator.spend(len(steps), path, self.evaluation_scope)
         candidates = [] if dot else [*self.inputs]
-        for step in steps:
+        numbered_names: dict[str, str] = {}
+        for other, step in steps:
             candidates += [f"{step.name}.{output}" for output in further_outputs(step)] if dot else [step.name]
+            if other.is_single_copy and f"{step.name}_1" not in self.symbols:
+                numbered_names[step.name] = f"{step.name}_1"
         names = [
             name
-            for name in candidates
-            if fnmatchcase(name.partition(".")[0], head) and fnmatchcase(name.partition(".")[2], output_pattern)
+            for name, step_name, output in ((name, *name.partition(".")[::2]) for name in candidates)
+            if any(fnmatchcase(known, head) for known in (step_name, numbered_names.get(step_name, step_name)))
+            and fnmatchcase(output, output_pattern)
         ]
         if not names:
             known = sorted(filter(None, candidates))

@@ -21,6 +21,9 @@ from ..schema.schema import ENTRY_KEYS, definition
 from .block_definitions import BlockDefinition
 from .expressions import has_expressions
 
+PLACEHOLDER_TYPE = "Identity"
+"""The type of the layer that replaces an invalid step, or one that merges a single value."""
+
 Ref = int | str
 """A value in a template: an input by its number, or the result of a layer by its name."""
 
@@ -140,6 +143,11 @@ class Entry:
         return name if isinstance(name, str) and not has_expressions(name) else None
 
     @property
+    def is_single_copy(self) -> bool:
+        """Whether it is repeated once in a chain, so that its copy has the written name, without a number."""
+        return "repeat" in self.raw and self.repetition.is_chained and self.repetition.copy_count == 1
+
+    @property
     def layer_count(self) -> int:
         """The number of layers in its expansion."""
         count = self.repetition.copy_count
@@ -212,6 +220,18 @@ def _body_and_layer(step: Step) -> tuple[dict[str, Json], type[Layer] | None]:
     kind = body.get("type") if isinstance(body, dict) else None
     layer = LAYERS.by_name.get(kind) if isinstance(kind, str) else None
     return body, layer if layer is not None and issubclass(layer, Layer) else None
+
+
+def keep_single_input(step: Step) -> None:
+    """Replaces a layer that merges values by an Identity, if it is valid: there is only one value."""
+    body, layer = _body_and_layer(step)
+    if layer is None or not layer.keeps_single_input or step.is_use:
+        return
+    arguments = {key: value for key, value in body.items() if key not in ENTRY_KEYS}
+    if is_valid({"type": body["type"], **arguments}, definition(f"{LAYERS.kind}.{layer.type_name}")):
+        kept = (*ENTRY_KEYS, *LAYERS.by_name[PLACEHOLDER_TYPE].attributes)
+        own = {key: value for key, value in body.items() if key in kept}
+        step.body = {"name": step.name, **own, "type": PLACEHOLDER_TYPE}
 
 
 def may_lack_inputs(step: Step) -> bool:
