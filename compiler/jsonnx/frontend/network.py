@@ -199,6 +199,11 @@ class Network:
             return self.calls  # every layer that nothing uses is an error
         return tuple(self.calls_needed_for(self.inference_outputs))
 
+    @cached_property
+    def inference_owners(self) -> frozenset[str]:
+        """The layers whose weights the compiled model has."""
+        return frozenset(call.owner for call in self.inference_calls)
+
     def calls_needed_for(self, values: Iterable[str], known: Container[str] = ()) -> list[Call]:
         """The calls on which some values depend, in order. The search stops at calls whose name is `known`."""
         needed_values, calls = set(values), []
