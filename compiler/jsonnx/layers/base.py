@@ -45,6 +45,9 @@ class Layer(Component):
     arity: ClassVar[tuple[int, int | None]] = (1, 1)
     """The minimum and maximum number of inputs; None means unbounded."""
 
+    keeps_single_input: ClassVar[bool] = False
+    """Whether the result of one input, which copies or a pattern may come to, would be that input."""
+
     accepts_scalars: ClassVar[bool] = False
     """Whether inputs may have no axes. If not, axis 0 of every input is the batch."""
 

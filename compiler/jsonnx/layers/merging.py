@@ -75,6 +75,7 @@ class Merge(Layer):
     merges_padding = True
     needs_all_masks = True
     arity: ClassVar[tuple[int, int | None]] = (2, None)
+    keeps_single_input = True
 
     def infer_mask(self, inputs: Sequence[TensorType], masks: Sequence[TensorType | None]) -> TensorType | None:
         present = [mask for mask in masks if mask is not None]
@@ -119,6 +120,7 @@ class Subtract(ElementwiseMerge):
 
     keeps_unbounded = True
     arity = (2, 2)
+    keeps_single_input = False
     operator = "Sub"
 
 
@@ -203,6 +205,7 @@ class Concatenate(Layer):
     supports_masking = True
     merges_padding = True
     arity = (2, None)
+    keeps_single_input = True
     axis: int = attr(-1, doc="Axis along which to concatenate; the batch axis is 0.")
 
     def infer(self, *inputs: TensorType) -> TensorType:

@@ -40,7 +40,7 @@ def check_component(kind: str, value: object) -> None:
         return
     assert isinstance(value, dict)
     component = KNOWN_NAMES[kind][value["type"]]
-    assert set(value) - {"type"} <= set(component.attributes), value
+    assert set(value) - {"type", "from"} <= set(component.attributes), value
     for key, item in value.items():
         if isinstance(item, dict):
             check_component("layer", item)
