@@ -99,8 +99,8 @@ interop/keras/folding: interop/keras/translation frontend layers core
 interop/keras/weights: interop/keras/translation interop frontend core
 interop/keras/translation: frontend layers sections training core
 interop: frontend backend core
-frontend/names: frontend/expansion frontend/schema frontend layers sections core
-frontend/expansion: frontend/json frontend/schema frontend/foreign frontend layers training library core
+frontend/names: frontend/expansion frontend/schema frontend layers core
+frontend/expansion: frontend/json frontend/schema frontend/foreign frontend layers sections training library core
 frontend/networks: frontend/schema frontend layers sections core
 frontend/text: frontend/json frontend/schema layers sections core
 frontend/json: frontend/schema core

@@ -27,17 +27,21 @@ Formula = Callable[[Any, TensorType, TensorType], FormulaCost | None]
 
 
 def formula_costs(typed: TypedNetwork) -> dict[str, FormulaCost] | None:
-    """The costs of all calls by name; None if a layer has no formula, or a size other than the batch is symbolic.
+    """The costs of all calls by name, which are 0 for what the compiled model lacks; None if a layer has no formula, or
+    a size other than the batch is symbolic.
 
     The weights of a shared layer are counted at its first call.
     """
+    compiled_names = {call.name for call in typed.network.inference_calls}
     costs: dict[str, FormulaCost] = {}
     counted: set[str] = set()
     for call in typed.network.calls:
         cost = _call_cost(typed, call)
         if cost is None:
             return None
-        costs[call.name] = cost if call.owner not in counted else cost._replace(parameters=0)
+        has_weights = call.owner in typed.network.inference_owners and call.owner not in counted
+        macs = cost.macs if call.name in compiled_names else 0
+        costs[call.name] = FormulaCost(cost.parameters if has_weights else 0, macs)
         counted.add(call.owner)
     return costs
 

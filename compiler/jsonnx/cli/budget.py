@@ -41,7 +41,7 @@ NETWORK_OPTIONS = {
         "--max-parameters",
         type=COUNT,
         metavar="N",
-        help=f"Fail if the network has more parameters than N ({AMOUNT_EXAMPLES[COUNT_TITLE]}).",
+        help=f"Fail if the compiled model has more parameters than N ({AMOUNT_EXAMPLES[COUNT_TITLE]}).",
     ),
     "multiply_adds": click.option(
         "--max-macs",

@@ -61,6 +61,14 @@ class BlockInput(NamedTuple):
     path: JsonPath
 
 
+class LeftOutEntry(NamedTuple):
+    """An entry of several sources that is left out, and stands for the first of them."""
+
+    name: str
+    first_source: str
+    path: JsonPath
+
+
 class RepeatedUse(NamedTuple):
     """An entry that repeats a block."""
 
@@ -190,6 +198,11 @@ class Network:
         if not self.added_losses and not self.auxiliary_outputs:
             return self.calls  # every layer that nothing uses is an error
         return tuple(self.calls_needed_for(self.inference_outputs))
+
+    @cached_property
+    def inference_owners(self) -> frozenset[str]:
+        """The layers whose weights the compiled model has."""
+        return frozenset(call.owner for call in self.inference_calls)
 
     def calls_needed_for(self, values: Iterable[str], known: Container[str] = ()) -> list[Call]:
         """The calls on which some values depend, in order. The search stops at calls whose name is `known`."""

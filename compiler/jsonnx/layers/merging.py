@@ -73,7 +73,9 @@ class Merge(Layer):
 
     supports_masking = True
     merges_padding = True
+    needs_all_masks = True
     arity: ClassVar[tuple[int, int | None]] = (2, None)
+    keeps_single_input = True
 
     def infer_mask(self, inputs: Sequence[TensorType], masks: Sequence[TensorType | None]) -> TensorType | None:
         present = [mask for mask in masks if mask is not None]
@@ -108,6 +110,7 @@ class ElementwiseMerge(Merge):
 class Add(ElementwiseMerge):
     """Sum of the inputs, element by element."""
 
+    keeps_unbounded = True
     operator = "Add"
 
 
@@ -115,7 +118,9 @@ class Add(ElementwiseMerge):
 class Subtract(ElementwiseMerge):
     """Difference of two inputs: `a - b`."""
 
+    keeps_unbounded = True
     arity = (2, 2)
+    keeps_single_input = False
     operator = "Sub"
 
 
@@ -180,6 +185,8 @@ class Minimum(ExtremumMerge):
 class Average(Merge):
     """Mean of the inputs, element by element."""
 
+    keeps_unbounded = True
+
     def infer(self, *inputs: TensorType) -> TensorType:
         require_real(*inputs)
         return merged_type(inputs)
@@ -198,6 +205,7 @@ class Concatenate(Layer):
     supports_masking = True
     merges_padding = True
     arity = (2, None)
+    keeps_single_input = True
     axis: int = attr(-1, doc="Axis along which to concatenate; the batch axis is 0.")
 
     def infer(self, *inputs: TensorType) -> TensorType:
@@ -254,6 +262,10 @@ class Dot(Layer):
         doc="The axis of each input to sum over, or one axis for both."
     )
     normalize: bool = attr(False, doc="Whether to L2-normalize the inputs first, which gives cosine similarity.")
+
+    @property
+    def keeps_unbounded(self) -> bool:  # type: ignore[override]
+        return not self.normalize
 
     def infer(self, x: TensorType, y: TensorType) -> TensorType:
         require_one_dtype((x, y))

@@ -40,6 +40,8 @@ class LayerCost:
     """The mask of the first output."""
     is_training_only: bool = False
     """Whether the compiled model does not have the layer."""
+    compiled_parameters: int = 0
+    """Those of its parameters that the compiled model has."""
 
 
 def cost_table(typed: TypedNetwork, graph: Graph) -> list[LayerCost]:
@@ -54,7 +56,9 @@ def cost_table(typed: TypedNetwork, graph: Graph) -> list[LayerCost]:
     for call in typed.network.calls:
         nodes, layer_weights = nodes_by_path.get(call.path, []), weights.get(call.owner, {})
         row = _call_cost(typed, call, nodes, layer_weights, is_first=call.owner not in counted)
-        rows.append(row if call.name in inference_calls else replace(row, is_training_only=True))
+        compiled_parameters = row.parameters if call.owner in typed.network.inference_owners else 0
+        is_training_only = call.name not in inference_calls
+        rows.append(replace(row, is_training_only=is_training_only, compiled_parameters=compiled_parameters))
         counted.add(call.owner)
     return rows
 

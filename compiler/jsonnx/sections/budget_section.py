@@ -26,7 +26,8 @@ class BudgetSection(Section):
     """The most that a network may cost; `jsonnx validate` reports what exceeds it."""
 
     parameters: Count = attr(
-        None, doc='Parameters of all layers, non-trainable ones included, such as 250000, "250k" or "1.5M".'
+        None,
+        doc='Parameters of the compiled model, non-trainable ones included, such as 250000, "250k" or "1.5M".',
     )
     multiply_adds: Count = attr(
         None, doc="Multiply-adds of matrix products and convolutions for one sample, as in `jsonnx summary`."

@@ -88,3 +88,23 @@ def test_what_is_of_no_use_without_a_loss_is_reported_once() -> None:
     layers = [{"type": "AddLoss", "from": "c"}, {**DENSE, "name": "y", "from": "c"}]
     found = errors(layers, training=training)
     assert found == [("unknown-name", "$.training.loss_weights"), ("metric-mismatch", "$.training.metrics")]
+
+
+LEFT_OUT = {"type": "Add", "name": "c", "if": "${deep}"}
+"""An entry that is left out, and stands for its first source."""
+
+
+@pytest.mark.parametrize("in_block", [False, True])
+def test_a_layer_that_only_an_entry_left_out_would_take_is_reported_with_that_entry(in_block: bool) -> None:
+    layers = [{**DENSE, "name": "b"}, {**LEFT_OUT, "from": ["x", "b"]}, {**DENSE, "name": "d"}]
+    spec: dict[str, Any] = {"inputs": {"x": {"shape": [4]}}, "parameters": {"deep": False}, "layers": layers}
+    if in_block:
+        block = {"globals": ["deep"], "inputs": ["x"], "layers": layers}
+        spec |= {"blocks": {"part": block}, "layers": [{"type": "part", "name": "p"}]}
+    (error,) = jsonnx.validate(spec)
+    path = "$.blocks.part.layers" if in_block else "$.layers"
+    assert (error.code, error.path) == ("unused-layer", f"{path}[0]")
+    assert "'c' is left out here, and stands for 'x' alone" in [note.message for note in error.notes]
+    assert error.help == "put first in `from` what remains, or leave this layer out as well"
+    layers[1]["from"] = ["b", "x"]
+    assert [item for item in jsonnx.validate(spec) if item.severity == "error"] == []

@@ -8,7 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from jsonnx import CompileError, Session, Trainer, compile, validate
+from jsonnx.analysis.layer_costs import formula_costs
+from jsonnx.cli import main
+from jsonnx.pipeline.check.check import check_spec
 
 HEAD: dict[str, Any] = {
     "parameters": {"units": 3},
@@ -54,6 +58,35 @@ def test_the_compiled_model_has_no_auxiliary_output_and_none_of_its_weights() ->
     assert list(session.outputs) == ["main_class"]
     assert session.metadata["jsonnx.parameters"] == "203"  # 218 in training
     assert list(json.loads(session.metadata["jsonnx.signature"])["outputs"]) == ["main_class"]
+
+
+def test_costs_are_those_of_the_compiled_model(tmp_path: Path) -> None:
+    path = tmp_path / "spec.json"
+    path.write_text(json.dumps(spec()))
+    text = CliRunner().invoke(main, ["summary", str(path)]).output
+    assert "parameters      218\n" in text
+    assert "compiled model  203 parameters, the others are for training\n" in text
+    totals = json.loads(CliRunner().invoke(main, ["summary", str(path), "--format", "json"]).output)["totals"]
+    assert (totals["parameters"], totals["compiled_parameters"]) == (218, 203)
+    assert validate({**spec(), "budget": {"parameters": 203, "multiply_adds": totals["multiply_adds"]}}) == []
+    (error,) = validate({**spec(), "budget": {"parameters": 202}})
+    assert error.message == "the compiled model has 203 parameters, the budget is 202"
+
+
+def test_costs_by_formulas_are_those_of_the_compiled_model() -> None:
+    layers = [
+        {"type": "Dense", "name": "body", "units": 4},
+        {"type": "Dense", "name": "side", "units": 3},
+        {"type": "Dense", "name": "shared", "units": 4, "from": "body"},
+        {"type": "Dense", "name": "main", "units": 2, "from": "body"},
+    ]
+    document = {"inputs": {"x": {"shape": [4]}}, "layers": layers, "outputs": "main"}
+    training = {"loss": "mse", "auxiliary_outputs": ["side", "shared"], "optimizer": "sgd"}
+    costs = formula_costs(check_spec({**document, "training": training}).require())
+    assert costs is not None
+    assert {name: tuple(cost) for name, cost in costs.items()} == {
+        "body": (20, 16), "side": (0, 0), "shared": (0, 0), "main": (10, 8)
+    }  # fmt: skip
 
 
 def test_auxiliary_losses_are_minimized_and_reported() -> None:

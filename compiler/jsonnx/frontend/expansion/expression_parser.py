@@ -9,14 +9,14 @@
     product     = unary { ("*" | "/" | "//" | "%") unary }
     unary       = "-" unary | power
     power       = item [ "**" unary ]
-    item        = value { "[" choice "]" }
+    item        = value { "[" ( choice | [ choice ] ":" [ choice ] ) "]" }
     value       = number | string | constant | name | name "(" list ")" | "(" choice ")" | "[" ( list | each ) "]"
     constant    = "true" | "false" | "null" | "pi"
     list        = [ choice { "," choice } ]
     each        = choice for { for }
     for         = "for" name "in" disjunction { "if" disjunction }
 
-The meaning is Python's, except that conditions must be true or false, and an index must not be negative.
+The meaning is Python's, except that conditions must be true or false, and indices must not be negative.
 """
 
 from __future__ import annotations
@@ -45,6 +45,7 @@ from .expression_values import (
     indexing,
     negation,
     number,
+    slicing,
 )
 from .operations import FUNCTIONS, ExpressionError
 
@@ -55,7 +56,7 @@ WORDS = ("and", "else", "for", "if", "in", "not", "or", *CONSTANTS)
 
 _TOKEN = (
     r"[ \t]*(?:(?P<number>(?:[0-9]+\.[0-9]*|\.?[0-9]+)(?:[eE][+-]?[0-9]+)?)(?![\w.])|(?P<name>[A-Za-z_][A-Za-z0-9_]*)"
-    r"|(?P<operator>\*\*|//|[=!<>]=|[-+*/%<>()\[\],])|(?P<string>'[^']*'|\"[^\"]*\")"
+    r"|(?P<operator>\*\*|//|[=!<>]=|[-+*/%<>()\[\],:])|(?P<string>'[^']*'|\"[^\"]*\")"
     r"|(?P<end>$)|(?P<other>&&|\|\||[\w.]+|.))"
 )
 
@@ -136,9 +137,13 @@ class ExpressionParser:
     def place(self) -> Place:
         return self.text, self.offset
 
+    def is_at(self, operator: str) -> bool:
+        """Whether the current token is this operator, word or bracket."""
+        return self.kind == "operator" and self.token == operator
+
     def takes(self, operator: str) -> bool:
         """Passes over an operator, word or bracket; returns whether it is there."""
-        is_there = self.kind == "operator" and self.token == operator
+        is_there = self.is_at(operator)
         if is_there:
             self.advance()
         return is_there
@@ -205,10 +210,17 @@ class ExpressionParser:
     def item(self) -> ValueFn:
         value, place = self.value(), self.place()
         while self.takes("["):
-            value = indexing(place, value, self.choice())
+            value = self.indexed(value, place)
             self.expect("]")
             place = self.place()
         return value
+
+    def indexed(self, value: ValueFn, place: Place) -> ValueFn:
+        """Parses an index or a slice after its bracket."""
+        start = constant(None) if self.is_at(":") else self.choice()
+        if not self.takes(":"):
+            return indexing(place, value, start)
+        return slicing(place, value, start, constant(None) if self.is_at("]") else self.choice())
 
     def value(self) -> ValueFn:
         kind, token, place = self.kind, self.token, self.place()

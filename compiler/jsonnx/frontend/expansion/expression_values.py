@@ -15,6 +15,7 @@ from .operations import (
     checked_range,
     compare,
     item_at,
+    items_between,
     require_array,
     require_condition,
 )
@@ -58,6 +59,17 @@ def indexing(place: Place, array_fn: ValueFn, index_fn: ValueFn) -> ValueFn:
             raise error.at(*place) from None
 
     return item
+
+
+def slicing(place: Place, array_fn: ValueFn, start_fn: ValueFn, stop_fn: ValueFn) -> ValueFn:
+    def items(values: Values, workspace: Workspace) -> Json:
+        array, start, stop = (part(values, workspace) for part in (array_fn, start_fn, stop_fn))
+        try:
+            return workspace.array(items_between(array, start, stop))
+        except ExpressionError as error:
+            raise error.at(*place) from None
+
+    return items
 
 
 def call(place: Place, function: Function, arguments: Sequence[ValueFn]) -> ValueFn:

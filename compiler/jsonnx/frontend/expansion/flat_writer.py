@@ -11,12 +11,19 @@ from typing import Any
 from ...core.components import Json
 from ...core.diagnostics import LIBRARY, JsonPath, SourceMap, identity_source_map
 from ...core.limits import MAX_JSON_VALUES, MAX_LAYERS
-from ..network import BLOCK_USES, BlockInput, BlockLayer, Network, RepeatedUse, auxiliary_output_names
-from ..schema.fast_validator import is_valid
+from ..network import (
+    BLOCK_USES,
+    BlockInput,
+    BlockLayer,
+    LeftOutEntry,
+    Network,
+    RepeatedUse,
+)
 from ..schema.phrases import known_names_help, short_name
-from ..schema.schema import REUSE_KEYS, root_schema
+from ..schema.schema import REUSE_KEYS
 from .block_definitions import BlockDefinition
 from .evaluator import EvaluationScope
+from .output_resolver import OutputResolver
 from .repeated_inputs import InputExpander
 from .scope import Scope, TemplateCache
 from .source_map import ExpansionSourceMap, ScopedPath
@@ -51,6 +58,8 @@ class FlatDocument:
     repeated_uses: Sequence[RepeatedUse] = ()
     copies: Mapping[str, Collection[str]] = field(default_factory=dict)
     """The names of the layers or inputs that each name of copies stood for."""
+    left_out: Mapping[str, LeftOutEntry] = field(default_factory=dict)
+    """The entries left out, by the names of the layers that they would take."""
 
     def with_blocks(self, network: Network) -> Network:
         """A network with the uses of blocks that enclose its calls, their descriptions and their outputs."""
@@ -96,12 +105,15 @@ class FlatWriter:
     block_inputs: dict[int, list[BlockInput]] = field(default_factory=dict)
     copies: dict[str, list[str]] = field(default_factory=dict)
     """The names that each name of copies stands for."""
+    left_out: dict[str, LeftOutEntry] = field(default_factory=dict)
     repeated_uses: dict[tuple[JsonPath, str], RepeatedUse] = field(default_factory=dict)
     """The repeated uses of blocks, by the path of the entry and the prefix of their names."""
     input_names: list[str] = field(default_factory=list)
     """The inputs of the flat document."""
-    written_indexes: dict[JsonPath, list[int]] = field(default_factory=dict)
+    written_indexes: Mapping[JsonPath, Sequence[int]] = field(default_factory=dict)
     """For each item of the lists of outputs, its index in the list as written."""
+    written_keys: Mapping[JsonPath, str] = field(default_factory=dict)
+    """The keys that name outputs as written, by the paths that they have in the flat document."""
     last_name: str = ""
     """The name of the layer that was written last."""
 
@@ -130,8 +142,10 @@ class FlatWriter:
                     members = (member.name if isinstance(member, Step) else str(member) for member in symbol.members)
                     self.copies[name] = list(members)
             flat["layers"] = self.layers
-            flat |= self._flat_outputs(scope, template)
-            self._resolve_auxiliary_outputs(flat, scope)
+            outputs = OutputResolver(scope.resolver, template.outputs, self.invalid_paths)
+            flat |= {"outputs": self._evaluate("outputs")} if "outputs" in flat else {}
+            flat = outputs.resolved(flat, self.last_name)
+            self.written_indexes, self.written_keys = outputs.written_indexes, outputs.written_keys
         return FlatDocument(
             flat,
             self.source_map,
@@ -143,13 +157,16 @@ class FlatWriter:
             self.block_inputs,
             [*self.repeated_uses.values()],
             self.copies,
+            self.left_out,
         )
 
     @property
     def source_map(self) -> ExpansionSourceMap:
         document = {**self.document, LIBRARY: self.library}
         names = self.inputs.written_names
-        return ExpansionSourceMap(document, self.layer_paths, self.use_paths, names, self.written_indexes)
+        return ExpansionSourceMap(
+            document, self.layer_paths, self.use_paths, names, self.written_indexes, self.written_keys
+        )
 
     @cached_property
     def inputs(self) -> InputExpander:
@@ -227,6 +244,7 @@ class FlatWriter:
         `prefix` is the prefix of the layers' names, and `inputs` are the names of the values that the template takes
         (None: unknown). `owner` is the prefix of the layers whose weights are used, if the block is called again.
         """
+        self._note_left_out(template, prefix, block_use)
         for step in template.steps:
             sources = [_resolve_ref(ref, prefix, inputs) for ref in step.sources or []]
             owner_prefix = prefix if owner is None else owner
@@ -309,6 +327,13 @@ class FlatWriter:
         if key in self.repeated_uses:
             self.repeated_uses[key].names.append(prefix + step.name)
 
+    def _note_left_out(self, template: Template, prefix: str, block_use: BlockUse | None) -> None:
+        """Notes the entries of a template that are left out."""
+        for step, first_source, further_sources in template.left_out:
+            entry = LeftOutEntry(step.name, first_source, (BLOCK_USES, len(self.use_paths)))
+            self.left_out |= {f"{prefix}{source}": entry for source in further_sources}
+            self.use_paths.append(ScopedPath(step.path, block_use))
+
     def _note_use(self, step: Step, block: BlockDefinition, template: Template, prefix: str) -> None:
         """Notes the description and the outputs of a use of a block; `prefix` is the prefix of its name."""
         default = "" if block.in_library else block.description  # `jsonnx layers` shows those of the library
@@ -337,38 +362,6 @@ class FlatWriter:
         elif sources and (isinstance(reference, str) or sources != default_sources):
             body["from"] = sources if len(sources) > 1 else sources[0]
         return body
-
-    def _flat_outputs(self, scope: Scope, template: Template) -> dict[str, Json]:
-        """The `outputs` of the flat document, with names of layers in place of names of uses of blocks and copies."""
-        path: JsonPath = ("outputs",)
-        if "outputs" not in self.document:
-            refs = [*template.outputs.values()]
-            return {"outputs": refs if len(refs) > 1 else refs[0]} if refs not in ([], [self.last_name]) else {}
-        outputs = self._evaluate("outputs")
-        if isinstance(outputs, dict) and is_valid(outputs, root_schema()["properties"]["outputs"]):
-            outputs = list(outputs)
-        if not isinstance(outputs, (str, list)):
-            return {"outputs": outputs}
-        names = self._resolved_names(outputs, path, scope)
-        return {"outputs": names[0] if isinstance(outputs, str) and len(names) == 1 else names}
-
-    def _resolve_auxiliary_outputs(self, flat: dict[str, Json], scope: Scope) -> None:
-        """Replaces the names of uses of blocks and copies in `auxiliary_outputs` by names of layers."""
-        if names := auxiliary_output_names(flat):
-            path: JsonPath = ("training", "auxiliary_outputs")
-            training: Any = flat["training"]
-            flat["training"] = training | {"auxiliary_outputs": self._resolved_names(list(names), path, scope)}
-
-    def _resolved_names(self, written: str | list[Json], path: JsonPath, scope: Scope) -> list[Json]:
-        """The names of outputs, with names of layers in place of names of uses of blocks and copies."""
-        names: list[Json] = []
-        indexes = self.written_indexes.setdefault(path, [])
-        for index, name in enumerate(written if isinstance(written, list) else [written]):
-            name_path = (*path, index) if isinstance(written, list) else path
-            refs = scope.resolver.resolve_all(name, name_path, self.invalid_paths) if isinstance(name, str) else []
-            names += refs or [name]
-            indexes += [index] * (len(refs) or 1)
-        return names
 
 
 def _resolve_ref(ref: Ref | None, prefix: str, inputs: Sequence[str | None]) -> str | None:

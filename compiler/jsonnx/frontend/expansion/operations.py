@@ -194,16 +194,36 @@ def are_equal(workspace: Workspace, left: Json, right: Json) -> bool:
 
 def item_at(array: Json, index: Json) -> Json:
     """An item of an array, counted from 0. Raises ExpressionError."""
+    items, index = _indexed_array(array), _require_index(index)
+    if not 0 <= index < len(items):
+        help = "the last item of x is x[len(x) - 1]" if items else None
+        message = f"there is no item {index}: the array has {len(items)} items, counted from 0"
+        raise ExpressionError(message, help)
+    return items[index]
+
+
+def items_between(array: Json, start: Json, stop: Json) -> list[Json]:
+    """The items of an array from `start` up to, but without `stop`; null is the start or the end of the array. Raises
+    ExpressionError."""
+    items = _indexed_array(array)
+    first, end = 0 if start is None else _require_index(start), len(items) if stop is None else _require_index(stop)
+    if first < 0 or end < 0:
+        message = f"a slice begins and ends at 0 or more, got {min(first, end)}"
+        raise ExpressionError(message, "the last item of x is x[len(x) - 1]")
+    return items[first:end]
+
+
+def _indexed_array(array: Json) -> list[Json]:
     if not isinstance(array, list):
         raise ExpressionError(f"[ ] needs an array, got {type_phrase(array)}", "write the name without [ ]")
+    return array
+
+
+def _require_index(index: Json) -> int:
     if isinstance(index, bool) or not isinstance(index, int):
         help = "// divides integers; floor, ceil and round give integers" if isinstance(index, float) else None
         raise ExpressionError(f"[ ] needs an integer as index, got {type_phrase(index)}", help)
-    if not 0 <= index < len(array):
-        help = "the last item of x is x[len(x) - 1]" if array else None
-        message = f"there is no item {index}: the array has {len(array)} items, counted from 0"
-        raise ExpressionError(message, help)
-    return array[index]
+    return index
 
 
 # -- functions -------------------------------------------------------------------------------------------------------

@@ -8,14 +8,21 @@ from typing import NamedTuple
 
 from ...core.components import Json
 from ...core.diagnostics import JsonPath
-from ...core.types import ShapeError
-from ...layers import LAYERS, Layer
-from ..schema.fast_validator import is_valid
 from ..schema.phrases import known_names_help, name_list, short_name
-from ..schema.schema import ENTRY_KEYS, definition
 from .carried_results import check_carried_results
 from .evaluator import EvaluationScope, Evaluator
-from .template import BlockUse, Copies, Entry, Ref, Step
+from .template import (
+    PLACEHOLDER_TYPE,
+    BlockUse,
+    Copies,
+    Entry,
+    LeftOutStep,
+    Ref,
+    Step,
+    further_outputs,
+    keep_single_input,
+    may_lack_inputs,
+)
 
 
 class StepResult(NamedTuple):
@@ -31,9 +38,6 @@ Symbol = Step | Ref | Copies
 Pointer = Step | StepResult | Ref | Copies | None
 """A source of a step: the first result of another step, a result of it, an input by its number, a name to look up,
 copies, or none."""
-
-PLACEHOLDER_TYPE = "Identity"
-"""The type of the layer that replaces an invalid step."""
 
 
 def replace_with_identity(step: Step) -> None:
@@ -83,7 +87,7 @@ class ReferenceResolver:
             for step in entry.steps:
                 if not isinstance(step.body, dict):
                     continue
-                has_default = "from" in step.body or not _may_lack_inputs(step)
+                has_default = "from" in step.body or not may_lack_inputs(step)
                 reference = step.body.get("from", default) if has_default else []
                 pointers: list[Pointer] = list(reference) if isinstance(reference, list) else [reference]
                 if previous is not None and has_default and entry.repetition.is_chained:
@@ -130,6 +134,8 @@ class ReferenceResolver:
         if not result:
             self._report_no_copies(step)
             return [None]
+        if len(result) == 1:
+            keep_single_input(step)
         return result
 
     def _members(self, pointer: Pointer) -> list[Pointer]:
@@ -154,15 +160,20 @@ class ReferenceResolver:
         Reports an error at the path if there are none.
         """
         head, dot, output_pattern = pattern.partition(".")
-        steps = [step for other in self.entries if other is not entry for step in other.steps if not step.is_elided]
+        entries = [other for other in self.entries if other is not entry]
+        steps = [(other, step) for other in entries for step in other.steps if not step.is_elided]
         self.evaluator.spend(len(steps), path, self.evaluation_scope)
         candidates = [] if dot else [*self.inputs]
-        for step in steps:
-            candidates += [f"{step.name}.{output}" for output in _further_outputs(step)] if dot else [step.name]
+        numbered_names: dict[str, str] = {}
+        for other, step in steps:
+            candidates += [f"{step.name}.{output}" for output in further_outputs(step)] if dot else [step.name]
+            if other.is_single_copy and f"{step.name}_1" not in self.symbols:
+                numbered_names[step.name] = f"{step.name}_1"
         names = [
             name
-            for name in candidates
-            if fnmatchcase(name.partition(".")[0], head) and fnmatchcase(name.partition(".")[2], output_pattern)
+            for name, step_name, output in ((name, *name.partition(".")[::2]) for name in candidates)
+            if any(fnmatchcase(known, head) for known in (step_name, numbered_names.get(step_name, step_name)))
+            and fnmatchcase(output, output_pattern)
         ]
         if not names:
             known = sorted(filter(None, candidates))
@@ -218,6 +229,31 @@ class ReferenceResolver:
                 if isinstance(name, str) and name.partition(".")[0] not in self.symbols
             ]
         return [self.resolve(pointer, name_path, step.invalid_paths) for name_path, pointer in pointers_by_path]
+
+    def left_out_steps(self) -> list[LeftOutStep]:
+        """The steps left out that have further sources than the one that they stand for."""
+        left_out = []
+        for step in (step for entry in self.entries for step in entry.steps if step.is_elided):
+            first, *further = self._pointers.get(step) or [None]
+            refs = [self._written_result(pointer) for pointer in further]
+            if isinstance(first, str):
+                left_out.append(LeftOutStep(step, first, [ref for ref in refs if isinstance(ref, str)]))
+        return left_out
+
+    def results_by_name(self) -> dict[str, str]:
+        """The names of results of layers, by the names of steps and of results of blocks that lead to them."""
+        names = [*self.symbols]
+        for name, symbol in self.symbols.items():
+            if isinstance(symbol, Step) and symbol.template is not None:
+                names += [f"{name}.{output}" for output in symbol.template.outputs]
+        refs = {name: self._written_result(name) for name in names}
+        return {name: ref for name, ref in refs.items() if isinstance(ref, str)}
+
+    def _written_result(self, pointer: Pointer) -> Ref | None:
+        """The result of a step that a name stands for; None for other names."""
+        head, _, output = pointer.partition(".") if isinstance(pointer, str) else ("", "", "")
+        symbol = self.symbols.get(head)
+        return self._result(symbol, output) if isinstance(symbol, Step) and not symbol.is_elided else None
 
     def outputs(self, raw: Json, path: JsonPath) -> dict[str, Ref]:
         """The outputs of a block by name: those written at a path, or the result of the last entry."""
@@ -355,36 +391,6 @@ def has_patterns(reference: Json) -> bool:
     """Whether a `from` contains a pattern, which stands for all names that it matches."""
     names = reference if isinstance(reference, list) else [reference]
     return any(isinstance(name, str) and ("*" in name or "?" in name or "[" in name) for name in names)
-
-
-def _further_outputs(step: Step) -> list[str]:
-    """The names of the outputs of a use of a block, or of a layer besides its first."""
-    if step.template is not None:
-        return list(step.template.outputs)
-    body, layer = _body_and_layer(step)
-    if layer is None or layer.output_names is Layer.output_names:
-        return []
-    arguments = {key: value for key, value in body.items() if key not in ENTRY_KEYS}
-    if not is_valid({"type": body["type"], **arguments}, definition(f"{LAYERS.kind}.{layer.type_name}")):
-        return []
-    try:
-        return list(layer(**arguments).output_names())
-    except ShapeError:
-        return []
-
-
-def _body_and_layer(step: Step) -> tuple[dict[str, Json], type[Layer] | None]:
-    """The entry of the layer that a step calls, and the layer's class; None if it is not a layer."""
-    body = step.used_step.body if step.used_step else step.body
-    kind = body.get("type") if isinstance(body, dict) else None
-    layer = LAYERS.by_name.get(kind) if isinstance(kind, str) else None
-    return body, layer if layer is not None and issubclass(layer, Layer) else None
-
-
-def _may_lack_inputs(step: Step) -> bool:
-    """Whether a step may have no input: without `from`, it does not take the result before it."""
-    _, layer = (None, None) if step.template is not None else _body_and_layer(step)
-    return layer is not None and not layer.arity[0]
 
 
 def _are_names(value: Json) -> bool:

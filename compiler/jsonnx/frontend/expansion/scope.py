@@ -167,7 +167,8 @@ class Scope:
         largest_entry = max(((entry.layer_count, entry.path) for entry in self.entries), default=(0, path))
         layer_count = sum(entry.layer_count for entry in self.entries)
         is_exact = self.is_exact and all(step.template.is_exact for step in steps if step.template)
-        return Template(steps, outputs_by_name, layer_count, value_count, is_exact, largest_entry)
+        left_out = self.resolver.left_out_steps()
+        return Template(steps, outputs_by_name, layer_count, value_count, is_exact, largest_entry, left_out=left_out)
 
     # -- names -------------------------------------------------------------------------------------------------------
 

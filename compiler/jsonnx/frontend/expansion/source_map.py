@@ -37,11 +37,14 @@ class ExpansionSourceMap:
         use_paths: Sequence[ScopedPath] = (),
         input_names: Mapping[str, str] = {},
         written_indexes: Mapping[JsonPath, Sequence[int]] = {},
+        written_keys: Mapping[JsonPath, str] = {},
     ) -> None:
         """`layer_paths` are the paths of `layers`, and `use_paths` the paths of uses of blocks, at `(BLOCK_USES,
-        index)`. `input_names` are the written names of repeated inputs, by the names of their copies, and
-        `written_indexes` the written indexes of the items of lists of outputs."""
+        index)`. `input_names` are the written names of repeated inputs, by the names of their copies,
+        `written_indexes` the written indexes of the items of lists of outputs, and `written_keys` the written keys that
+        name outputs, by their paths."""
         self.document, self.input_names, self.written_indexes = document, input_names, written_indexes
+        self.written_keys = written_keys
         self.sections = {"layers": layer_paths, BLOCK_USES: use_paths}
 
     def __call__(self, path: JsonPath, key: bool = False) -> SourceLocation:
@@ -76,6 +79,9 @@ class ExpansionSourceMap:
                 name = str(path[len(section_path)])
                 instance = name if name in self.input_names else None
                 rest = (*section_path, self.input_names.get(name, name), *path[len(section_path) + 1 :])
+        for length in range(len(path) if self.written_keys else 0, 0, -1):
+            if path[:length] in self.written_keys:
+                rest = (*path[: length - 1], self.written_keys[path[:length]], *path[length:])
         if path and isinstance(path[-1], int) and path[:-1] in self.written_indexes:
             rest = (*path[:-1], self._written_key(path))
         return layer, rest, instance

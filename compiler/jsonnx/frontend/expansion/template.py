@@ -12,10 +12,17 @@ from typing import NamedTuple
 
 from ...core.components import Json
 from ...core.diagnostics import JsonPath
+from ...core.types import ShapeError
+from ...layers import LAYERS, Layer
 from ..network import InputShape
+from ..schema.fast_validator import is_valid
 from ..schema.phrases import short_name
+from ..schema.schema import ENTRY_KEYS, definition
 from .block_definitions import BlockDefinition
 from .expressions import has_expressions
+
+PLACEHOLDER_TYPE = "Identity"
+"""The type of the layer that replaces an invalid step, or one that merges a single value."""
 
 Ref = int | str
 """A value in a template: an input by its number, or the result of a layer by its name."""
@@ -136,6 +143,11 @@ class Entry:
         return name if isinstance(name, str) and not has_expressions(name) else None
 
     @property
+    def is_single_copy(self) -> bool:
+        """Whether it is repeated once in a chain, so that its copy has the written name, without a number."""
+        return "repeat" in self.raw and self.repetition.is_chained and self.repetition.copy_count == 1
+
+    @property
     def layer_count(self) -> int:
         """The number of layers in its expansion."""
         count = self.repetition.copy_count
@@ -152,6 +164,14 @@ class Copies:
     members: Sequence[Step | Ref]
     has_valid_count: bool = True
     """Whether these are all members. If not, the error is reported."""
+
+
+class LeftOutStep(NamedTuple):
+    """A step that is left out, the first of its sources as written, and the results that it would take besides."""
+
+    step: Step
+    first_source: str
+    further_sources: list[str]
 
 
 @dataclass(eq=False, repr=False)
@@ -171,7 +191,50 @@ class Template:
     """The number of layers and the path of the entry with the most layers."""
     input_shapes: dict[int, InputShape] = field(default_factory=dict)
     """The shapes that the block's inputs must have, by the number of the input."""
+    left_out: Sequence[LeftOutStep] = ()
 
     @property
     def first_output(self) -> Ref | None:
         return next(iter(self.outputs.values()), None)
+
+
+def further_outputs(step: Step) -> list[str]:
+    """The names of the outputs of a use of a block, or of a layer besides its first."""
+    if step.template is not None:
+        return list(step.template.outputs)
+    body, layer = _body_and_layer(step)
+    if layer is None or layer.output_names is Layer.output_names:
+        return []
+    arguments = {key: value for key, value in body.items() if key not in ENTRY_KEYS}
+    if not is_valid({"type": body["type"], **arguments}, definition(f"{LAYERS.kind}.{layer.type_name}")):
+        return []
+    try:
+        return list(layer(**arguments).output_names())
+    except ShapeError:
+        return []
+
+
+def _body_and_layer(step: Step) -> tuple[dict[str, Json], type[Layer] | None]:
+    """The entry of the layer that a step calls, and the layer's class; None if it is not a layer."""
+    body = step.used_step.body if step.used_step else step.body
+    kind = body.get("type") if isinstance(body, dict) else None
+    layer = LAYERS.by_name.get(kind) if isinstance(kind, str) else None
+    return body, layer if layer is not None and issubclass(layer, Layer) else None
+
+
+def keep_single_input(step: Step) -> None:
+    """Replaces a layer that merges values by an Identity, if it is valid: there is only one value."""
+    body, layer = _body_and_layer(step)
+    if layer is None or not layer.keeps_single_input or step.is_use:
+        return
+    arguments = {key: value for key, value in body.items() if key not in ENTRY_KEYS}
+    if is_valid({"type": body["type"], **arguments}, definition(f"{LAYERS.kind}.{layer.type_name}")):
+        kept = (*ENTRY_KEYS, *LAYERS.by_name[PLACEHOLDER_TYPE].attributes)
+        own = {key: value for key, value in body.items() if key in kept}
+        step.body = {"name": step.name, **own, "type": PLACEHOLDER_TYPE}
+
+
+def may_lack_inputs(step: Step) -> bool:
+    """Whether a step may have no input: without `from`, it does not take the result before it."""
+    _, layer = (None, None) if step.template is not None else _body_and_layer(step)
+    return layer is not None and not layer.arity[0]

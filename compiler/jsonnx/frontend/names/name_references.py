@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from ...core.components import Json
 from ...core.diagnostics import JsonPath
-from ...sections.class_weights import has_weights_by_output
 from ..default_names import default_name, free_name
 from ..expansion.expressions import has_expressions
+from ..expansion.output_keys import OUTPUT_LIST_PATH, objects_by_output, value_below
 
 NETWORK: JsonPath = ()
 """The scope of the network; the scope of a block is its path."""
@@ -137,7 +137,8 @@ def name_references(document: Json) -> list[NameReference]:
                 references += _entry_references(entry, (*scope, "layers", index), scope)
         references += _strings_or_keys(section.get("outputs"), (*scope, "outputs"), scope, "source")
     if isinstance(document, dict):
-        references += _keys(document.get("labels"), ("labels",), "output")
+        for path, value in objects_by_output(document):
+            references += _keys(value, path, "output")
         references += _training_references(document.get("training"))
         references += _metrics(document.get("sweep"), ("sweep", "metric"))
         references += _silence_references(document.get("lint"))
@@ -156,16 +157,9 @@ def _training_references(training: Json) -> Iterator[NameReference]:
     if not isinstance(training, dict):
         return
     path: JsonPath = ("training",)
-    for key in ("loss", "loss_weights", "class_weight", "metrics", "weighted_metrics"):
-        value = training.get(key)
-        if isinstance(value, dict) and _is_by_output(key, value):
-            yield from _keys(value, (*path, key), "output")
     yield from _at(training, ("auxiliary_outputs",), path, "source")
-    yield from _at(training, ("target", "normalize"), path, "output")
-    for key, kind in (("x", "input"), ("y", "output"), ("sample_weight", "output")):
-        data = training.get("data")
-        value = data.get(key) if isinstance(data, dict) else None
-        yield from _keys(value, (*path, "data", key), kind)  # type: ignore[arg-type]
+    yield from _at(training, OUTPUT_LIST_PATH[1:], path, "output")
+    yield from _keys(value_below(training, ("data", "x")), (*path, "data", "x"), "input")
     yield from _at(training, ("freeze",), path, "pattern")
     yield from _keys(training.get("learning_rates"), (*path, "learning_rates"), "pattern")
     yield from _at(training, ("weights", "layers"), path, "pattern")
@@ -182,18 +176,9 @@ def _silence_references(lint: Json) -> Iterator[NameReference]:
         yield from _strings_or_keys(layers, ("lint", "ignore", index, "layers"), NETWORK, "pattern")
 
 
-def _is_by_output(key: str, value: Mapping[str, Any]) -> bool:
-    """Whether an object of the training section has a value for each output, and is not one component."""
-    if key == "loss":
-        return not isinstance(value.get("type"), str)
-    return key != "class_weight" or has_weights_by_output(value)
-
-
 def _at(section: Json, steps: JsonPath, path: JsonPath, kind: ReferenceKind) -> Iterator[NameReference]:
     """The strings of a list at a path below a section."""
-    value: Json = section
-    for step in steps:
-        value = value.get(str(step)) if isinstance(value, dict) else None
+    value = value_below(section, steps)
     if isinstance(value, list):
         yield from _strings_or_keys(value, (*path, *steps), NETWORK, kind)
 

@@ -14,7 +14,7 @@ from ...core.types import BATCH, Dim, Size, TensorType
 from ...layers import LAYERS, Layer
 from ...sections.lint_section import LINT_KEY, IgnoredFinding, LintSection
 from ..default_names import default_name, free_name
-from ..network import BlockLayer, Call, Network, auxiliary_output_names
+from ..network import BlockLayer, Call, LeftOutEntry, Network, auxiliary_output_names
 from ..schema.error_messages import report_unknown_layer_type
 from ..schema.errors import check_against_schema
 from ..schema.phrases import known_names_help, short_name, short_repr
@@ -34,11 +34,13 @@ def build_network(
     report: Report,
     origins: Sequence[BlockLayer | None] = (),
     copies: Mapping[str, Collection[str]] = {},
+    left_out: Mapping[str, LeftOutEntry] = {},
 ) -> Network | None:
     """Returns the network of a flat document and reports its errors.
 
-    `origins` has an item for each layer, which is None for layers outside blocks, and `copies` the names that each name
-    of copies stood for. Returns None if the document has no list of layers, or too many errors to report all.
+    `origins` has an item for each layer, which is None for layers outside blocks, `copies` the names that each name of
+    copies stood for, and `left_out` the entry left out that would take a layer's result. Returns None if the document
+    has no list of layers, or too many errors to report all.
     """
     version = document.get("version", LANGUAGE_VERSION) if isinstance(document, dict) else LANGUAGE_VERSION
     if isinstance(version, int) and version != LANGUAGE_VERSION:
@@ -49,7 +51,7 @@ def build_network(
     is_complete = check_against_schema(document, report)
     if not is_complete or not isinstance(document, dict) or not isinstance(document.get("layers"), list):
         return None
-    return _NetworkBuilder(document, report, origins, copies).build()
+    return _NetworkBuilder(document, report, origins, copies, left_out).build()
 
 
 @dataclass(eq=False, repr=False)
@@ -63,6 +65,7 @@ class _NetworkBuilder:
     report: Report
     origins: Sequence[BlockLayer | None]
     copies: Mapping[str, Collection[str]]
+    left_out: Mapping[str, LeftOutEntry]
     paths: dict[str, JsonPath] = field(default_factory=dict)
     """The path of the first definition of each name."""
     names_by_lower_case: dict[str, str] = field(default_factory=dict)
@@ -83,7 +86,7 @@ class _NetworkBuilder:
         outputs += self._auxiliary_outputs(calls, outputs)
         named_outputs = {*outputs, *names_in_reference(self.document.get("outputs"))}
         references = References(self.meant_names, self.dangling_count, has_cycle=len(ordered) < len(calls))
-        usage = check_usage(self.document, calls, references, self.origins, self.report)
+        usage = check_usage(self.document, calls, references, self.origins, self.left_out, self.report)
         dropped = tuple(call for call in ordered if call.name in usage.idle_names)
         ordered = [call for call in ordered if call.name not in usage.idle_names]
         training = valid_training(self.document.get("training"), self.report)

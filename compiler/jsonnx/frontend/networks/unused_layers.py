@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from ...core.components import Json
 from ...core.diagnostics import Report, quoted_or_list
 from ...layers import LAYERS, Layer
-from ..network import BlockLayer, Call, auxiliary_output_names
+from ..network import BlockLayer, Call, LeftOutEntry, auxiliary_output_names
 
 MAX_NAMES_SHOWN = 4
 
@@ -49,12 +49,14 @@ def check_usage(
     calls: Sequence[Call],
     references: References,
     origins: Sequence[BlockLayer | None],
+    left_out: Mapping[str, LeftOutEntry],
     report: Report,
 ) -> Usage:
     """Reports calls and inputs that nothing uses.
 
     Invalid references may stand for any of them. If there are as many, nothing is reported. `origins` has an item for
-    each layer, which is None for layers outside blocks; without layers in blocks, it may be empty.
+    each layer, which is None for layers outside blocks; without layers in blocks, it may be empty. `left_out` has the
+    entry left out that would take the result of a layer.
     """
     if not calls:
         return Usage()
@@ -70,8 +72,11 @@ def check_usage(
         what = f"whether anything uses {quoted_or_list(names, MAX_NAMES_SHOWN)}"
         return Usage(idle, idle_results, f"{what}, since some references are not valid")
     for call in unused_calls:
-        help = "name it in a `from` or in `outputs`, or remove it"
-        report.add("unused-layer", call.path, f"nothing uses the result of {call.name!r}", help=help)
+        help, notes, entry = "name it in a `from` or in `outputs`, or remove it", [], left_out.get(call.name)
+        if entry is not None:
+            help = "put first in `from` what remains, or leave this layer out as well"
+            notes = [(entry.path, f"{entry.name!r} is left out here, and stands for {entry.first_source!r} alone")]
+        report.add("unused-layer", call.path, f"nothing uses the result of {call.name!r}", help=help, notes=notes)
     for name in unused_inputs:
         help = "name it in a `from`, or remove it"
         report.add("unused-input", ("inputs", name), f"no layer takes the input {name!r}", help=help, at_key=True)

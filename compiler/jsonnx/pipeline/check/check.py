@@ -216,7 +216,7 @@ def check_source(
     report = source_report.child(flat.document, flat.source_map, flat.invalid_paths)
     source, flat, vocabularies = _inline_vocabularies(source, flat, report, buffers, open_named)
     after("flat", flat)
-    network = build_network(flat.document, report, flat.origins, flat.copies)
+    network = build_network(flat.document, report, flat.origins, flat.copies, flat.left_out)
     after("network", network)
     if network is None:
         _report_unchecked_layers(report)

@@ -69,7 +69,8 @@ def _check_size_names(typed: TypedNetwork, budget: Budget, report: Report) -> No
 def _check_layer_costs(checked: CheckedSpec, typed: TypedNetwork, budget: Budget, report: Report) -> None:
     parameters, macs = _layer_costs(checked, typed, budget)
     if (limit := budget.limits.get("parameters")) is not None and sum(parameters.values()) > limit:
-        text = f"the network has {sum(parameters.values()):,} parameters"
+        has_all = typed.network.inference_calls == typed.network.calls
+        text = f"the {'network' if has_all else 'compiled model'} has {sum(parameters.values()):,} parameters"
         _report_excess("parameters", text, limit, parameters, typed, budget, report)
     if (limit := budget.limits.get("multiply_adds")) is not None:
         known = {name: count for name, count in macs.items() if count is not None}
@@ -84,7 +85,8 @@ def _check_layer_costs(checked: CheckedSpec, typed: TypedNetwork, budget: Budget
 def _layer_costs(
     checked: CheckedSpec, typed: TypedNetwork, budget: Budget
 ) -> tuple[dict[str, int], dict[str, int | None]]:
-    """Parameters and multiply-adds by layer; multiply-adds are None where they depend on symbolic sizes."""
+    """Parameters and multiply-adds of the compiled model by layer; multiply-adds are None where they depend on symbolic
+    sizes."""
     formulas = formula_costs(typed)
     if formulas is not None:
         return {name: cost.parameters for name, cost in formulas.items()}, {
@@ -96,7 +98,7 @@ def _layer_costs(
     if budget.sizes:
         checked = checked._replace(typed_network=typed, lowered=None)
     rows = cost_table(typed, costed_graph(checked))
-    return {row.name: row.parameters for row in rows}, {row.name: row.macs.constant for row in rows}
+    return {row.name: row.compiled_parameters for row in rows}, {row.name: row.macs.constant for row in rows}
 
 
 def _check_memory(typed: TypedNetwork, budget: Budget, report: Report) -> None:

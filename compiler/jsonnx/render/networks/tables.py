@@ -79,10 +79,12 @@ def _dropped_lines(dropped: Sequence[DroppedLayer], color: bool, width: int | No
 def _total_lines(rows: Sequence[LayerCost], peak: ActivationPeak | None) -> list[str]:
     """The lines below the table of layers: totals, and the operators that only onnxruntime has."""
     total, operators = _totals(rows), _nonstandard_operators(rows)
+    compiled = total.get("compiled_parameters")
     return [
         f"parameters      {total['parameters']:,}",
         f"trainable       {total['trainable']:,}",
         f"non-trainable   {total['non_trainable']:,}",
+        *([f"compiled model  {compiled:,} parameters, the others are for training"] if compiled is not None else []),
         f"multiply-adds   {_count_text(_total_macs(rows))} a sample",
         f"weights         {total['megabytes']:.2f} MB",
         *([f"activations     {peak.total / 1e6:.2f} MB a sample at most, at {peak.layer}"] if peak else []),
@@ -248,10 +250,12 @@ def _json_type(type: TensorType) -> dict[str, Any]:
 
 def _totals(rows: Sequence[LayerCost]) -> dict[str, Any]:
     parameters, trainable = sum(row.parameters for row in rows), sum(row.trainable for row in rows)
+    compiled = sum(row.compiled_parameters for row in rows)
     return {
         "parameters": parameters,
         "trainable": trainable,
         "non_trainable": parameters - trainable,
+        **({"compiled_parameters": compiled} if compiled != parameters else {}),
         **_json_macs(_total_macs(rows)),
         "megabytes": parameters * BYTES_PER_WEIGHT / 1e6,
     }
