@@ -113,10 +113,10 @@ def _form_error(component: Loss | Metric, form: OutputForm, layer: OutputLayer) 
     if form in (OutputForm.CLASS_WEIGHTS, OutputForm.CLASS_PROBABILITIES) and is_sigmoid:
         message = f"{name} takes probabilities that sum to 1, but the output has a {layer.activation} for each class"
         return ActivationError(message, SIGMOID_HELP)
-    return ActivationError(f"{name} takes {form.value}, but the output has {has}", _form_help(component, form))
+    return ActivationError(f"{name} takes {form.value}, but the output has {has}", _form_help(component, form, layer))
 
 
-def _form_help(component: Loss | Metric, form: OutputForm) -> str:
+def _form_help(component: Loss | Metric, form: OutputForm, layer: OutputLayer) -> str:
     """What to write for an output of a form."""
     match form:
         case OutputForm.EXPECTED_COUNTS:
@@ -128,7 +128,9 @@ def _form_help(component: Loss | Metric, form: OutputForm) -> str:
         case OutputForm.CLASS_INDICES:
             return 'for a score of each class, write "sparse_y_pred": false; for one probability, use "binary_io_u"'
     is_of_classes = form in (OutputForm.CLASS_WEIGHTS, OutputForm.CLASS_PROBABILITIES)
-    help = f'give the output "activation": "{"softmax" if is_of_classes else "sigmoid"}"'
+    activation = f'"activation": "{"softmax" if is_of_classes else "sigmoid"}"'
+    has_argument = layer.weighted_call is not None or layer.activation != "linear"
+    help = f"give the output {activation}" if has_argument else f'end with {{"type": "Activation", {activation}}}'
     if not component.logits_arguments:
         return help
     written = json_text({"type": component.type_name, **component.logits_arguments}, MAX_COMPONENT_CHARACTERS)

@@ -24,12 +24,13 @@ def check_gradient_flow(typed: TypedNetwork, objective: Objective, report: Repor
     if not trained:
         _check_frozen(network, report)
         return
-    reached = {call.owner for call in _calls_with_gradient(typed, objective)}
+    with_gradient = _calls_with_gradient(typed, objective)
+    reached = {call.owner for call in with_gradient}
     unreached = list({call.owner: call for call in reversed(trained) if call.owner not in reached}.values())[::-1]
     if unreached:
-        _report_unreached(
-            network, objective, unreached, len(unreached) == len({call.owner for call in trained}), report
-        )
+        is_all = len(unreached) == len({call.owner for call in trained})
+        help = _unreached_help(network, objective, with_gradient)
+        _report_unreached(unreached, is_all, help, report)
 
 
 def _check_frozen(network: Network, report: Report) -> None:
@@ -68,23 +69,31 @@ def _calls_with_gradient(typed: TypedNetwork, objective: Objective) -> list[Call
             continue
         if call.layer is not None and not call.layer.blocks_gradient:
             found[call.name] = call
-            stack += call.sources
+            stack += call.sources[1:] if call.layer.reads_only_shapes else call.sources
     return list(found.values())
 
 
-def _report_unreached(
-    network: Network, objective: Objective, unreached: Sequence[Call], is_all: bool, report: Report
-) -> None:
+def _report_unreached(unreached: Sequence[Call], is_all: bool, help: str, report: Report) -> None:
     """Warns about layers that no gradient reaches, at the first of them."""
     names = quoted_list([call.owner for call in unreached[:MAX_NAMES_SHOWN]])
     more = f" and {len(unreached) - MAX_NAMES_SHOWN:,} more" if len(unreached) > MAX_NAMES_SHOWN else ""
     message = f"no gradient reaches {names}{more}, so that training does not change these weights"
     if is_all:
         message = f"nothing trains: no gradient reaches {names}{more}, the layers with weights"
-    without_loss = [name for name in network.outputs if name not in objective.losses]
-    help = "a loss has to depend on them, not only through integers or a stop_gradient"
-    if without_loss:
-        help = f"give a loss to {quoted_or_list(without_loss)}"
     code = "nothing-trains" if is_all else "untrained-layers"
-    help += ', or write "trainable": false'
-    report.add(code, unreached[0].path, message, help=help, severity="warning")
+    report.add(code, unreached[0].path, message, help=f'{help}, or write "trainable": false', severity="warning")
+
+
+def _unreached_help(network: Network, objective: Objective, with_gradient: Sequence[Call]) -> str:
+    """What to do about layers that no gradient reaches."""
+    without_loss = [name for name in network.outputs if name not in objective.losses]
+    if without_loss:
+        return f"give a loss to {quoted_or_list(without_loss)}"
+    reached = {result for call in with_gradient for result in call.results}
+    computed = {result for call in network.calls for result in call.results}
+    for call in with_gradient:
+        layer, source = call.layer, next(iter(call.sources), None)
+        if layer is not None and layer.reads_only_shapes and source in computed - reached:
+            reads = f"{layer.type_name} {call.name!r} reads only the shape of {source!r}"
+            return f"{reads}, not its values: use both, as Add does of {source!r} and {call.name!r}"
+    return "a loss has to depend on them, not only through integers or a stop_gradient"

@@ -7,10 +7,11 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from ..core.diagnostics import Report
-from ..core.types import BATCH, REMOVE_AXES_HELP, PaddingMask, ShapeError, TensorType
+from ..core.types import BATCH, REMOVE_AXES_HELP, ShapeError, TensorType
 from ..frontend.network import BlockInput, Call, Network
 from ..frontend.schema.phrases import short_name
 from ..layers.base import check_size, infer_types
+from .ended_masks import check_ended_masks
 from .masks import Mask, MaskAssignment, MaskFlows, infer_mask, mask_flows
 
 
@@ -63,7 +64,7 @@ def infer_shapes(network: Network, report: Report) -> TypedNetwork:
         try:
             results = infer_types(call.layer, *(types[source] for source in call.sources))
             input_masks[call.name] = tuple(value_masks.get(source) for source in call.sources)
-            mask = _infer_mask(network, call, types, input_masks[call.name], results[0], report)
+            mask = _infer_mask(call, types, input_masks[call.name], results[0])
             if mask is not None:
                 produced[call.name] = mask
                 value_masks |= dict.fromkeys(call.results[: call.layer.masked_output_count()], mask)
@@ -74,34 +75,22 @@ def infer_shapes(network: Network, report: Report) -> TypedNetwork:
     _report_block_inputs(network, types, misused, report)
     _report_shape_errors(network, types, errors, report)
     connected = MaskAssignment(input_masks, produced, value_masks)
+    check_ended_masks(network, types, connected, report)
     if report.has_errors():
         return TypedNetwork(network, types, MaskFlows(connected, connected, connected))
     return TypedNetwork(network, types, mask_flows(network, types, connected))
 
 
 def _infer_mask(
-    network: Network,
-    call: Call,
-    types: Mapping[str, TensorType],
-    input_masks: tuple[Mask | None, ...],
-    result: TensorType,
-    report: Report,
+    call: Call, types: Mapping[str, TensorType], input_masks: tuple[Mask | None, ...], result: TensorType
 ) -> Mask | None:
-    """The mask of a layer's results. Warns, as Keras does, if a layer that does not support masks drops one."""
+    """The mask of a layer's results."""
     assert call.layer is not None
     inputs, mask_types = (
         [types[source] for source in call.sources],
         [mask.type if mask else None for mask in input_masks],
     )
     type = infer_mask(call.layer, inputs, mask_types, result)
-    loses_steps = any(isinstance(mask, PaddingMask) and not mask.fits(result) for mask in mask_types)
-    takes_masks = call.layer.reads_masks or (call.layer.supports_masking and not loses_steps)
-    if any(input_masks) and type is None and not takes_masks:
-        message = f"{call.layer.type_name} {call.name!r} drops the mask of its input: no layer after it sees the mask"
-        masked = [source for source, mask in zip(call.sources, input_masks, strict=True) if mask]
-        notes = [(network.paths[source], f"{source!r} is masked") for source in masked]
-        help = "masked positions count from here on; if they must not, move the layer before the mask is created"
-        report.add("mask-ends", call.path, message, help=help, notes=notes, severity="warning")
     return None if type is None else Mask(type, call.name, input_masks)
 
 

@@ -77,12 +77,15 @@ class Suggestion(NamedTuple):
     text: str
     old: Any
     replacements: tuple[Any, ...]
+    is_safe: bool = True
+    """Whether a single replacement is certainly what the author means."""
 
     def fix(self, path: JsonPath, at_key: bool) -> Fix | None:
         """The fix that writes the proposed key or value at a path; None if there are several proposals."""
         if len(self.replacements) != 1:
             return None
-        return rename_key(path, self.replacements[0]) if at_key else replace_value(path, self.replacements[0], self.old)
+        new = self.replacements[0]
+        return rename_key(path, new, self.is_safe) if at_key else replace_value(path, new, self.old, self.is_safe)
 
 
 def rename_key(path: JsonPath, new_key: str, is_safe: bool = True) -> Fix:

@@ -32,7 +32,7 @@ def similar_words(misspelled: str, known: Iterable[str]) -> list[str]:
         by_lower_case.setdefault(word.lower(), word)
     lower = misspelled[:MAX_COMPARED_LETTERS].lower()
     if lower in by_lower_case:
-        return [by_lower_case[lower]]
+        return [by_lower_case[lower], *_with_one_letter_more_or_less(misspelled, by_lower_case.values())][:MAX_TIES]
     similar = [by_lower_case[word] for word in _similarly_spelled(lower, by_lower_case)]
     if not similar and len(lower) > 1:
         similar = [name for word, name in by_lower_case.items() if lower == _initials(word)]
@@ -40,6 +40,11 @@ def similar_words(misspelled: str, known: Iterable[str]) -> list[str]:
         similar = [name for word, name in by_lower_case.items() if lower in word and _has_part(name, lower)]
         similar = similar if len(similar) == 1 else []
     return similar if len(similar) <= MAX_TIES else []
+
+
+def _with_one_letter_more_or_less(misspelled: str, known: Iterable[str]) -> list[str]:
+    """The words of the same case with one letter more or less: `eLU` may stand for `ReLU`, not only `ELU`."""
+    return [word for word in known if abs(len(word) - len(misspelled)) == 1 and edit_distance(misspelled, word, 1) == 1]
 
 
 def _initials(word: str) -> str:

@@ -115,7 +115,7 @@ def inspect_model(path: str | os.PathLike[str], verify: bool = True) -> ModelInf
     with open_file(path) as file:
         try:
             onnx_file = read_onnx(file)
-            require_own_weight_files(onnx_file, name)
+            require_own_weight_files(onnx_file.external_files, name)
             return ModelInfo(name, onnx_file, _digest_errors(file, name) if verify else ())
         except DecodeError as error:
             damage = CompileError([Diagnostic("damaged-file", f"not a readable model: {error}", file=name)])

@@ -82,6 +82,9 @@ class Layer(Component):
     merges_padding: ClassVar[bool] = False
     """Whether the output has the padding masks of all inputs: an input without one is the same for all sequences."""
 
+    needs_all_masks: ClassVar[bool] = False
+    """Whether the output has a mask only if all inputs have one."""
+
     mixes_steps: ClassVar[bool] = False
     """Whether a step of the output depends on several steps of the input, whose padding has to be 0."""
 
@@ -90,6 +93,17 @@ class Layer(Component):
 
     blocks_gradient: ClassVar[bool] = False
     """Whether no gradient passes through the layer although its result contains real numbers."""
+
+    reads_only_shapes: ClassVar[bool] = False
+    """Whether the result depends on the shape of the first input, not on its values: it has neither their gradient nor
+    their mask."""
+
+    is_unbounded: ClassVar[bool] = False
+    """Whether the result has numbers of both signs without bounds: weights, or products with weights, which have no
+    constraint."""
+
+    keeps_unbounded: ClassVar[bool] = False
+    """Whether the result has numbers of both signs without bounds if one of the inputs has."""
 
     trainable: bool = attr(True, doc="Whether training changes the layer's weights.")
     activity_regularizer: Regularizer | None = attr(
@@ -140,9 +154,15 @@ class Layer(Component):
         A mask is boolean, false at the positions that later layers skip; its axes are the leading axes of the value it
         belongs to. Raises ShapeError if the layer cannot handle the masks of its inputs.
         """
+        if self.reads_only_shapes:
+            return None
         if self.supports_masking:
             return masks[0]
         return padding_mask(masks[0]) if self.keeps_padding else None
+
+    def takes_first_step(self, x: TensorType, mask: TensorType) -> bool:
+        """Whether the result is computed from the first step of the masked input alone, which is no padding."""
+        return False
 
     def lower_mask(self, g: Builder, inputs: Sequence[Value], masks: Sequence[Value | None]) -> Value | None:
         """Emits the mask whose type `infer_mask` returned."""

@@ -63,6 +63,7 @@ class Embedding(Layer):
     """Maps integer indices to trainable vectors: `embeddings[x]`."""
 
     supports_masking = True
+    is_unbounded = True
 
     input_dim: int = attr(doc="Size of the vocabulary, i.e. the largest index plus 1.", minimum=1)
     output_dim: int = attr(doc="Size of the embedding vectors.", minimum=1)
@@ -109,6 +110,7 @@ class ReversibleEmbedding(Layer):
     """
 
     supports_masking = True
+    is_unbounded = True
 
     input_dim: int = attr(doc="Size of the vocabulary, i.e. the largest index plus 1.", minimum=1)
     output_dim: int = attr(doc="Size of the embedding vectors.", minimum=1)

@@ -73,6 +73,7 @@ class Merge(Layer):
 
     supports_masking = True
     merges_padding = True
+    needs_all_masks = True
     arity: ClassVar[tuple[int, int | None]] = (2, None)
     keeps_single_input = True
 
@@ -109,6 +110,7 @@ class ElementwiseMerge(Merge):
 class Add(ElementwiseMerge):
     """Sum of the inputs, element by element."""
 
+    keeps_unbounded = True
     operator = "Add"
 
 
@@ -116,6 +118,7 @@ class Add(ElementwiseMerge):
 class Subtract(ElementwiseMerge):
     """Difference of two inputs: `a - b`."""
 
+    keeps_unbounded = True
     arity = (2, 2)
     keeps_single_input = False
     operator = "Sub"
@@ -181,6 +184,8 @@ class Minimum(ExtremumMerge):
 @layer
 class Average(Merge):
     """Mean of the inputs, element by element."""
+
+    keeps_unbounded = True
 
     def infer(self, *inputs: TensorType) -> TensorType:
         require_real(*inputs)
@@ -257,6 +262,10 @@ class Dot(Layer):
         doc="The axis of each input to sum over, or one axis for both."
     )
     normalize: bool = attr(False, doc="Whether to L2-normalize the inputs first, which gives cosine similarity.")
+
+    @property
+    def keeps_unbounded(self) -> bool:  # type: ignore[override]
+        return not self.normalize
 
     def infer(self, x: TensorType, y: TensorType) -> TensorType:
         require_one_dtype((x, y))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..core.components import attr
@@ -25,7 +24,8 @@ class Variable(Layer):
     """
 
     arity = (0, 1)
-    supports_masking = True  # no mask is lost: the result says nothing of the masked values
+    reads_only_shapes = True
+    is_unbounded = True
     shape: tuple[int, ...] = attr(doc="Sizes of the axes, without the batch; [] for one number.", minimum=1)
     initializer: Initializer = attr("glorot_uniform", doc="Initial values.")
     regularizer: Regularizer | None = attr(None, doc="Penalty on the tensor, added to the loss.")
@@ -33,9 +33,6 @@ class Variable(Layer):
     activity_regularizer: Regularizer | None = attr(
         None, doc="Penalty on the layer's output.", unsupported="Use `regularizer` for a penalty."
     )
-
-    def infer_mask(self, inputs: Sequence[TensorType], masks: Sequence[TensorType | None]) -> TensorType | None:
-        return None
 
     def infer(self, *inputs: TensorType) -> TensorType:
         batch = inputs[0].shape[:1] if inputs else ()

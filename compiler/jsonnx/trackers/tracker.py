@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..core.files.files import write_atomically
+from ..core.files.files import read_without_links, write_atomically
 from ..core.invisible_characters import escape_json
 
 Parameter = str | int | float | bool | None
@@ -55,8 +55,8 @@ class RunTracker(ABC):
 def read_run_key(path: Path) -> dict[str, str]:
     """The key of the tracker's run, from a file that `write_run_key` wrote; empty without a readable one."""
     try:
-        key = json.loads(path.read_bytes())
-    except (OSError, ValueError):
+        key = json.loads(read_without_links(path))
+    except (OSError, ValueError, RecursionError):
         return {}
     return key if isinstance(key, dict) else {}
 

@@ -32,6 +32,7 @@ import unit.layers.cases.creation
 import unit.layers.cases.positions
 import unit.layers.cases.variable
 from attention_masks import STACKED
+from jsonnx import CompileError, Trainer
 from jsonnx.core.types import BATCH
 from jsonnx.lowering.check_augmentation import is_host_augmentation
 from recurrent_masks import RECURRENT_LAYERS, timed
@@ -88,6 +89,16 @@ def all_networks() -> list[Network]:
 
 
 # -- one layer ---------------------------------------------------------------------------------------------------------
+
+
+def trainer_of(case: Network) -> Trainer:
+    """A trainer of a network. If no gradient reaches a weight, all layers are frozen: Keras leaves them as they are."""
+    try:
+        return Trainer(case.spec)
+    except CompileError as error:
+        if [diagnostic.code for diagnostic in error.diagnostics] != ["nothing-trains"]:
+            raise
+        return Trainer(case.spec | {"training": case.spec["training"] | {"freeze": ["*"]}})
 
 
 def layer_networks() -> Iterator[Network]:

@@ -16,11 +16,10 @@ import keras
 import numpy as np
 import oracle
 import pytest
-from cases import GRAPHS, Network, layer_networks, mask_networks
+from cases import GRAPHS, Network, layer_networks, mask_networks, trainer_of
 from check_layers import OUTPUT_TOLERANCE, difference, worst
 from drawing import draw_batch, draw_weights, single_or_named
 from jsonnx.pipeline.keras_export import to_keras
-from jsonnx.pipeline.train.trainer import Trainer
 
 NOT_LOADABLE = ("layer-ops-max-pool-", "layer-ops-average-pool", "layer-ops-clip-rows", "layer-ops-norm-")
 """Functions that Keras cannot compute (at least on JAX) after loading, since tuples are lists in a file."""
@@ -64,7 +63,7 @@ def loaded(path: Path) -> keras.Model:
 def test_an_exported_network_gives_the_same_outputs_in_keras(
     case: Network, tmp_path: Path, record_property: Any
 ) -> None:
-    trainer = Trainer(case.spec)
+    trainer = trainer_of(case)
     trainer.set_weights(draw_weights(trainer.weights()))
     to_keras(case.spec, trainer.weights()).save(tmp_path)
     model = loaded(tmp_path)
@@ -111,7 +110,7 @@ def test_the_exported_configuration_equals_that_of_keras() -> None:
 
 def test_an_exported_archive_is_loaded_with_all_weights(tmp_path: Path) -> None:
     case = next(case for case in CASES if case.id == "layer-lstm")
-    trainer = Trainer(case.spec)
+    trainer = trainer_of(case)
     exported = to_keras(case.spec, trainer.weights())
     exported.save(tmp_path / "model.keras")
     model = keras.models.load_model(tmp_path / "model.keras")

@@ -12,7 +12,7 @@ import jax
 import numpy as np
 import oracle
 import pytest
-from cases import Network, all_networks
+from cases import Network, all_networks, trainer_of
 from drawing import STEPS, Arrays, draw_batch, draw_weights, is_trained, single_or_named
 from jsonnx.pipeline.train.trainer import Trainer
 
@@ -37,7 +37,7 @@ def test_outputs_metrics_and_weights_equal_those_of_keras(case: Network, record_
         record_property(kind, float(error))
         assert error < tolerance, f"{kind} error"
 
-    trainer, model = Trainer(case.spec), oracle.keras_model(case.spec, initial=False)
+    trainer, model = trainer_of(case), oracle.keras_model(case.spec, initial=False)
     assert shapes(trainer.weights()) == shapes(oracle.weights(model)), "other weights"
     start = draw_weights(trainer.weights())
     trainer.set_weights(start)

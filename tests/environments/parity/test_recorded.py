@@ -10,9 +10,8 @@ import numpy as np
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
-from cases import Network, all_networks
+from cases import Network, all_networks, trainer_of
 from drawing import STEPS, digest, draw_batch, draw_weights
-from jsonnx.pipeline.train.trainer import Trainer
 from recorded import fingerprint, read_networks
 
 from samples import FIXTURE, NAMES, TOLERANCE, our_losses
@@ -33,7 +32,7 @@ def test_outputs_and_losses_equal_those_of_keras(case: Network) -> None:
     recorded = RECORDED.get(case.id)
     if recorded is None or recorded["of"] != fingerprint(case):
         pytest.skip("new or changed since the results of Keras were recorded")
-    trainer = Trainer(case.spec)
+    trainer = trainer_of(case)
     trainer.set_weights(draw_weights(trainer.weights()))
     batches = [draw_batch(case, trainer.plan, step) for step in range(STEPS)]
     outputs = trainer.model().session().run(batches[0][0])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -89,3 +90,75 @@ def test_a_rescaling_after_the_activation_is_known() -> None:
     typed = check(dense(1, "tanh"), rescaling, rescaling, loss="mse").require()
     layer = output_layer(typed, typed.network.outputs[0])
     assert layer == OutputLayer("tanh", 4.0, 3.0, typed.network.calls[0])
+
+
+def network(*layers: dict[str, Any]) -> Any:
+    """A network of an input x [3] or an input ids [5] of class indices, and an output."""
+    read = {layer.get("from") for layer in layers if isinstance(layer.get("from"), str)}
+    inputs = {"x": {"shape": [3]}, "ids": {"shape": [5], "dtype": "int32"}}
+    inputs = {name: value for name, value in inputs.items() if name in read}
+    training = {"loss": "sparse_categorical_crossentropy"}
+    return check_spec({"inputs": inputs, "layers": [*layers, {"type": "Identity", "name": "y"}], "training": training})
+
+
+X = {"type": "Identity", "name": "a", "from": "x"}
+PROBABILITIES = dense(3, "softmax") | {"name": "p", "from": "x"}
+BIAS = {"type": "Variable", "name": "b", "shape": [3]}
+MATRIX = {"type": "Variable", "name": "m", "shape": [3, 3]}
+WORDS = {"type": "ReversibleEmbedding", "name": "words", "input_dim": 9, "output_dim": 4, "from": "ids"}
+LOGITS = [WORDS, {"type": "LSTM", "units": 4, "return_sequences": True}, {"use": "words", "name": "logits"}]
+HEADS = {"type": "MultiHeadAttention", "num_heads": 1, "key_dim": 4}
+
+
+@pytest.mark.parametrize(
+    ("layers", "is_unbounded"),
+    [
+        (LOGITS, True),
+        ([*LOGITS, {"type": "ops.divide", "x2": 0.7}], True),
+        ([*LOGITS, {"type": "ops.get_item", "key": [":", -1]}], True),
+        ([*LOGITS, {"type": "Softmax"}], False),
+        ([WORDS, HEADS | {"from": "words"}], True),
+        ([{"type": "Embedding", "input_dim": 9, "output_dim": 9, "from": "ids"}], True),
+        ([X, BIAS, {"type": "ops.add", "from": ["a", "b"]}], True),
+        ([X, BIAS | {"constraint": "non_neg"}, {"type": "ops.add", "from": ["a", "b"]}], False),
+        ([X, MATRIX, {"type": "ops.matmul", "from": ["a", "m"]}], True),
+        ([X, MATRIX, {"type": "ops.einsum", "subscripts": "bi,ij->bj", "from": ["a", "m"]}], True),
+        ([PROBABILITIES, dense() | {"name": "d", "from": "x"}, {"type": "Add", "from": ["p", "d"]}], True),
+        ([PROBABILITIES, dense() | {"name": "d", "from": "x"}, {"type": "Average", "from": ["p", "d"]}], True),
+        ([{"type": "EinsumDense", "equation": "ab,bc->ac", "output_shape": 3, "from": "x"}], True),
+        ([PROBABILITIES, PROBABILITIES | {"name": "q"}, {"type": "Average", "from": ["p", "q"]}], False),
+        ([dense() | {"name": "d", "from": "x"}, {"type": "ops.multiply", "from": ["d", "d"]}], False),
+        ([X, {"type": "ops.add", "x2": 1}], False),
+    ],
+)
+def test_sums_and_products_with_weights_are_logits(layers: list[dict[str, Any]], is_unbounded: bool) -> None:
+    checked = network(*layers)
+    checked.require()
+    codes = [item.code for item in checked.diagnostics]
+    assert codes.count("loss-activation") == is_unbounded
+    (warning,) = [item for item in checked.diagnostics if item.code == "loss-activation"] or [None]
+    assert warning is None or "has no activation" in warning.message
+
+
+def test_the_cosine_of_weighted_vectors_is_bounded() -> None:
+    vectors = [dense() | {"name": name, "from": "x"} for name in "ab"]
+    inputs = {"x": {"shape": [4]}}
+    for normalize in (False, True):
+        dot = {"type": "Dot", "axes": 1, "normalize": normalize, "from": ["a", "b"]}
+        spec = {"inputs": inputs, "layers": [*vectors, dot], "training": {"loss": "binary_crossentropy"}}
+        assert bool(check_spec(spec).diagnostics) != normalize
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        {"type": "ReLU", "negative_slope": 0.1},
+        {"type": "Activation", "activation": {"type": "relu", "negative_slope": 0.1}},
+        dense(1) | {"activation": {"type": "relu", "negative_slope": 0.1}},
+    ],
+)
+def test_a_relu_with_a_slope_has_negative_values(layer: dict[str, Any]) -> None:
+    assert check(dense(1), layer, loss="hinge").diagnostics == []
+    assert check(dense(1), layer, loss="poisson").diagnostics != []
+    flat = json.loads(json.dumps(layer).replace("0.1", "0.0"))
+    assert check(dense(1), flat, loss="hinge").diagnostics != []

@@ -57,6 +57,44 @@ def test_frozen_layers_are_a_warning_and_no_error() -> None:
     assert warnings(spec(frozen, frozen)) == [("nothing-trains", "$.layers[0].trainable")]
 
 
+@pytest.mark.parametrize(
+    "layer",
+    [
+        {"type": "random.normal"},
+        {"type": "random.uniform"},
+        {"type": "ops.zeros_like"},
+        {"type": "ops.ones_like"},
+        {"type": "ops.full_like", "fill_value": 2},
+        {"type": "ops.ones", "shape": [{"axis": 0}, 3]},
+        {"type": "Variable", "shape": [3]},
+        {"type": "PositionEmbedding", "sequence_length": 3},
+        {"type": "SinePositionEncoding"},
+        {"type": "RelativePositionBias", "num_heads": 2},
+    ],
+    ids=lambda layer: layer["type"],
+)
+def test_no_gradient_reaches_the_layers_whose_shape_alone_is_read(layer: dict[str, Any]) -> None:
+    steps = {"type": "Reshape", "target_shape": [3, 1], "name": "dense_1"}
+    before = [DENSE, steps] if "osition" in layer["type"] else [DENSE]
+    source = "dense_1" if len(before) == 2 else "dense"
+    read = layer | {"name": "read", "from": source}
+    (warning,) = check_spec(spec(*before, read, DENSE | {"name": "last"})).diagnostics
+    assert (warning.code, warning.path) == ("untrained-layers", "$.layers[0]")
+    assert f"{layer['type']} 'read' reads only the shape of '{source}'" in str(warning.help)
+    if layer["type"] != "RelativePositionBias":  # of another shape
+        assert warnings(spec(*before, read, {"type": "ops.add", "from": [source, "read"]})) == []
+
+
+def test_a_gradient_reaches_computed_positions() -> None:
+    inputs = {"x": {"shape": [4]}, "sequence": {"shape": [3, 2]}}
+    layers = [
+        DENSE | {"from": "x", "name": "positions"},
+        {"type": "SinePositionEncoding", "from": ["sequence", "positions"]},
+        DENSE,
+    ]
+    assert warnings(spec(*layers) | {"inputs": inputs}) == []
+
+
 def test_an_output_without_a_loss_is_named() -> None:
     head = DENSE | {"name": "kind", "from": "dense"}
     document = spec(DENSE, DENSE | {"name": "price"}, head, outputs=["price", "kind"], loss={"price": "mse"})

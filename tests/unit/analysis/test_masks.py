@@ -78,6 +78,47 @@ def test_a_layer_without_mask_support_drops_the_mask_with_a_warning() -> None:
     assert check_spec(ended).require().masks.connected.value_masks.keys() == {"words"}
 
 
+def ends(*layers: dict, **changes) -> list[str]:
+    """The paths of layers that discard a mask."""
+    return [item.path for item in jsonnx.validate(spec(*layers) | changes) if item.code == "mask-ends"]
+
+
+POSITIONS = {"type": "PositionEmbedding", "name": "positions", "sequence_length": 5}
+
+
+@pytest.mark.parametrize("merge", ["Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum"])
+def test_a_merge_with_an_unmasked_input_drops_the_mask_with_a_warning(merge: str) -> None:
+    merged = {"type": merge, "from": ["words", "positions"]}
+    (warning,) = jsonnx.validate(spec(POSITIONS, merged, {"type": "LSTM", "units": 2}))
+    assert (warning.code, warning.path) == ("mask-ends", "$.layers[2]")
+    assert "drops the mask of 'words', because 'positions' has none" in warning.message
+    kept = {"type": "SequenceMask", "name": "kept"}
+    assert ends(kept, POSITIONS, merged | {"from": ["kept", "positions"]}, {"type": "LSTM", "units": 2}) == []
+
+
+def test_the_mask_that_the_help_recommends_passes_an_addition() -> None:
+    merged = {"type": "Add", "from": ["kept", "positions"]}
+    written = spec({"type": "SequenceMask", "name": "kept"}, POSITIONS, merged, MEAN)
+    written["inputs"]["ids"]["shape"] = ["time"]
+    session = jsonnx.compile(written).session()
+    padded, alone = (session.run(np.array([ids])) for ids in ([1, 2, 3, 0, 0], [1, 2, 3]))
+    np.testing.assert_allclose(padded["global_average_pooling1d"], alone["global_average_pooling1d"], rtol=1e-6)
+
+
+def test_a_mask_that_nothing_reads_ends_without_a_warning() -> None:
+    heads = {"type": "MultiHeadAttention", "num_heads": 2, "key_dim": 2}
+    token = {"type": "ops.get_item", "key": [":", 0]}
+    dense = {"type": "Dense", "units": 2}
+    add = {"type": "Add", "from": ["words", "positions"]}
+    assert ends(heads, token, dense) == []
+    assert ends(heads, token | {"key": [":", -1]}, dense) == ["$.layers[2]"]
+    assert ends(heads, token | {"key": ["...", 0]}, dense) == ["$.layers[2]"]
+    assert ends(POSITIONS, add, token, dense) == ["$.layers[2]"]
+    assert ends(POSITIONS, add, dense, training=None) == []
+    assert ends(POSITIONS, add, dense) == ["$.layers[2]"]
+    assert ends({"type": "ops.multiply", "x2": 2}, {"type": "Flatten"}) == ["$.layers[1]"]
+
+
 @pytest.mark.parametrize("learned", [False, True], ids=["of-inputs", "of-weights"])
 def test_a_compiled_model_is_evaluated_with_the_masks_of_its_run(learned: bool, tmp_path: Path) -> None:
     masking = [{"type": "Dense", "units": 1, "activation": "relu"}, {"type": "Masking"}] if learned else []

@@ -124,6 +124,12 @@ def test_files_that_the_spec_names_are_read_at_the_revision() -> None:
     assert (spec["errors"][0]["path"], spec["errors"][0]["line"]) == ("$.layers[0].vocabulary", 15)
 
 
+def test_an_object_that_is_missing_is_an_error() -> None:
+    name = git("rev-parse", "HEAD:specs/words.json")
+    Path(".git/objects", name[:2], name[2:]).unlink()
+    assert "git-failed" in jsonnx("diff", "git:HEAD:specs/words.json", "specs/words.json", status=2).stderr
+
+
 @pytest.mark.parametrize(
     ("change", "statuses"),
     [

@@ -82,6 +82,11 @@ def test_a_word_of_few_common_letters_is_not_suggested(misspelled: str, known: l
     assert suggestion(misspelled, known) is None
 
 
+def test_a_word_in_another_case_may_lack_a_letter_of_another_word() -> None:
+    assert suggestion("eLU", ["ELU", "ReLU"]) == "did you mean 'ELU' or 'ReLU'?"
+    assert suggestion("elu", ["ELU", "ReLU"]) == "did you mean 'ELU'?"
+
+
 def test_words_that_are_as_similar_are_suggested_together() -> None:
     assert suggestion("Conv4D", ["Conv1D", "Conv2D"]) == "did you mean 'Conv1D' or 'Conv2D'?"
     assert suggestion("conv2d", ["Conv1D", "Conv2D"]) == "did you mean 'Conv2D'?"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import jsonnx
 import pytest
 from jsonnx import library
@@ -78,6 +81,7 @@ def test_a_needless_key_is_recognised_by_a_key_that_exists(key: str) -> None:
         ("layer", "DenseLayer", 'write "Dense"'),
         ("layer", "GELU", 'write {"type": "Activation", "activation": "gelu"}'),
         ("layer", "TransformerEncoder", 'write "std.TransformerEncoder"'),
+        ("layer", "PositionalEncoding", "write it as layers: SinePositionEncoding, Add"),
         ("loss", "nn.TripletMarginLoss", LAYER_LOSS_HELP),
         ("loss", "contrastive", LAYER_LOSS_HELP),
         ("loss", "nn.CrossEntropyLoss", 'write {"type": "sparse_categorical_crossentropy", "from_logits": true}'),
@@ -90,6 +94,15 @@ def test_a_needless_key_is_recognised_by_a_key_that_exists(key: str) -> None:
 )
 def test_help_for_a_name(kind: str, name: str, help: str | None) -> None:
     assert foreign_name_help(kind, name, KNOWN_NAMES[kind]) == help
+
+
+@pytest.mark.parametrize(("name", "is_safe"), [("GELU", True), ("nn.GELU", True), ("geLU", False), ("GeLU", False)])
+def test_a_foreign_name_in_another_case_may_be_another_name_misspelt(name: str, is_safe: bool, tmp_path: Path) -> None:
+    path = tmp_path / "spec.json"
+    path.write_text(json.dumps({"inputs": {"x": {"shape": [4]}}, "layers": [{"type": name}]}))
+    (diagnostic,) = jsonnx.validate(path)
+    assert diagnostic.fix is not None
+    assert diagnostic.fix.is_safe == is_safe
 
 
 @pytest.mark.parametrize(

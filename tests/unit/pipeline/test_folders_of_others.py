@@ -8,11 +8,12 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from jsonnx.core.diagnostics import CompileError, UsageError
 from jsonnx.core.files.run_layout import RunPaths
 from jsonnx.runtime.session.session import Session
-from jsonnx.trackers.tracker import write_run_key
+from jsonnx.trackers.tracker import read_run_key, write_run_key
 from support.commands import jsonnx, process
 
 SPEC: dict[str, Any] = {
@@ -257,25 +258,90 @@ def test_runs_of_a_spec_above_the_current_folder_are_used(project: Path, monkeyp
     assert "loss" in jsonnx("evaluate", "run", "--data-root", "..").stdout
 
 
-def test_weights_of_a_model_lie_in_its_folder(tmp_path: Path) -> None:
+def external_tensor(location: str) -> Any:
     import onnx
+
+    tensor = onnx.TensorProto(name="w", data_type=1, dims=[4], data_location=onnx.TensorProto.EXTERNAL)
+    entry = tensor.external_data.add()
+    entry.key, entry.value = "location", location
+    return tensor
+
+
+def model_of(initializers: list[Any], nodes: list[Any] | None = None, functions: list[Any] | None = None) -> Any:
     from onnx import helper
 
+    values = [helper.make_tensor_value_info(name, 1, [4]) for name in ("x", "y")]
+    nodes = nodes or [helper.make_node("Max", ["x", "w"], ["y"])]
+    graph = helper.make_graph(nodes, "g", values[:1], values[1:], initializers)
+    opsets = [helper.make_opsetid("", 18), helper.make_opsetid("own", 1)]
+    return helper.make_model(graph, opset_imports=opsets, ir_version=9, functions=functions or [])
+
+
+@pytest.fixture
+def model_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder, beside a file with a secret that a link in it leads to."""
+    folder = tmp_path / "model"
+    folder.mkdir()
     (tmp_path / "secret").write_bytes(bytes(16))
-    (tmp_path / "model").mkdir()
-    (tmp_path / "model" / "link").symlink_to(tmp_path / "secret")
-    for location in ("../secret", "link", str(tmp_path / "secret")):
-        weight = onnx.TensorProto(name="w", data_type=1, dims=[4], data_location=onnx.TensorProto.EXTERNAL)
-        entry = weight.external_data.add()
-        entry.key, entry.value = "location", location
-        values = [helper.make_tensor_value_info(name, 1, [4]) for name in ("x", "y")]
-        graph = helper.make_graph([helper.make_node("Add", ["x", "w"], ["y"])], "g", values[:1], values[1:], [weight])
-        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
-        file = tmp_path / "model" / "model.onnx"
-        file.write_bytes(model.SerializeToString())
+    (folder / "link").symlink_to(tmp_path / "secret")
+    (folder / "weights").write_bytes(bytes(16))
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def test_weights_of_a_model_lie_in_its_folder(model_folder: Path) -> None:
+    file = model_folder / "model.onnx"
+    for location in ("../secret", "link", str(model_folder.parent / "secret")):
+        file.write_bytes(model_of([external_tensor(location)]).SerializeToString())
         for verify in (True, False):
             with pytest.raises(CompileError, match="unsafe-path"):
                 Session(os.fspath(file), verify=verify)
+        with pytest.raises(CompileError, match="unsafe-path"):
+            Session(file.read_bytes())
+    file.write_bytes(model_of([external_tensor("weights")]).SerializeToString())
+    assert Session(file).run(np.zeros(4, np.float32))["y"].tolist() == [0, 0, 0, 0]
+
+
+def models_that_hide_a_location() -> dict[str, bytes]:
+    """Models that onnxruntime loads, which jsonnx's own reader refuses or does not read completely."""
+    import onnx
+    from onnx import helper
+
+    model = model_of([external_tensor("../secret")])
+    plain = model.SerializeToString()
+    two_entries = onnx.ModelProto(metadata_props=[onnx.StringStringEntryProto(key="a", value="b")] * 2)
+    nodes = [
+        helper.make_node("Constant", [], ["c"], value=external_tensor("../secret")),
+        helper.make_node("Max", ["a", "c"], ["b"]),
+    ]
+    function = helper.make_function("own", "F", ["a"], ["b"], nodes, [helper.make_opsetid("", 18)])
+    # an enumeration's value in 64 bits, of which protobuf keeps 32
+    tensor = external_tensor("../secret").SerializeToString().replace(b"\x70\x01", b"\x70\x81\x80\x80\x80\x10")
+    rest = model_of([])
+    graph = rest.graph.SerializeToString() + b"\x2a" + bytes([len(tensor)]) + tensor
+    rest.ClearField("graph")
+    return {
+        "two graphs": plain + onnx.ModelProto(graph=onnx.GraphProto(name="g")).SerializeToString(),
+        "two entries of metadata": plain + two_entries.SerializeToString(),
+        "function": model_of([], [helper.make_node("F", ["x"], ["y"], domain="own")], [function]).SerializeToString(),
+        "enumeration": rest.SerializeToString() + b"\x3a" + bytes([len(graph)]) + graph,
+    }
+
+
+@pytest.mark.parametrize("name", ["two graphs", "two entries of metadata", "function", "enumeration"])
+def test_no_model_hides_where_its_weights_are(model_folder: Path, name: str) -> None:
+    (model_folder / "model.onnx").write_bytes(models_that_hide_a_location()[name])
+    with pytest.raises(CompileError, match="unsafe-path"):
+        Session("model.onnx")
+
+
+def test_an_address_in_memory_is_no_file(model_folder: Path) -> None:
+    """onnxruntime 1.22 reads from an address for this name, even if there is such a file."""
+    (model_folder / "*" / "_ORT_MEM_ADDR_").mkdir(parents=True)
+    (model_folder / "*" / "_ORT_MEM_ADDR_" / "*").write_bytes(bytes(16))
+    (model_folder / "model.onnx").write_bytes(model_of([external_tensor("*/_ORT_MEM_ADDR_/*")]).SerializeToString())
+    with pytest.raises(CompileError, match="unsafe-path"):
+        Session("model.onnx")
 
 
 @pytest.mark.parametrize(
@@ -297,3 +363,8 @@ def test_trackers_write_through_no_link(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="symbolic link"):
         write_run_key(tmp_path / "mlflow.json", run_id="1")
     assert outside.read_text() == PRECIOUS
+
+
+def test_trackers_read_no_pipe(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "mlflow.json")
+    assert read_run_key(tmp_path / "mlflow.json") == {}

@@ -289,6 +289,16 @@ def test_the_commit_is_read_from_the_repository(tmp_path: Path) -> None:
     assert git_revision(worktree) == revision
 
 
+def test_no_pipe_or_device_of_a_repository_is_read(tmp_path: Path) -> None:
+    head = tmp_path / ".git" / "HEAD"
+    head.parent.mkdir()
+    os.mkfifo(head)
+    assert git_revision(tmp_path) is None
+    head.unlink()
+    head.symlink_to("/dev/zero")
+    assert git_revision(tmp_path) is None
+
+
 # -- runs and evaluate -------------------------------------------------------------------------------------------------
 
 

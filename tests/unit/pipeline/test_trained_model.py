@@ -118,6 +118,24 @@ def test_a_run_is_evaluated_on_the_test_data_of_its_spec(project):
     assert evaluate(project / "run") == pytest.approx(metrics, rel=1e-6)
 
 
+def test_losses_that_combine_samples_are_evaluated_in_the_batches_of_validation(tmp_path: Path) -> None:
+    layers = [
+        {"type": "Dense", "name": "y", "units": 3},
+        {"type": "ops.transpose", "axes": [1, 0]},
+        {"type": "ops.matmul", "from": ["y", "transpose"]},
+        {"type": "ops.logsumexp", "axis": -1},
+        {"type": "AddLoss", "name": "similarity"},
+    ]
+    data = {"train": "d.npz", "validation": "d.npz", "x": "x"}
+    training = {"data": data, "batch_size": 8, "epochs": 1, "optimizer": {"type": "SGD", "learning_rate": 1e-12}}
+    spec = {"inputs": {"x": {"shape": [4]}}, "outputs": ["y"], "layers": layers, "training": training}
+    (tmp_path / "s.json").write_text(json.dumps(spec))
+    np.savez(tmp_path / "d.npz", x=np.random.default_rng(0).normal(size=(20, 4)).astype("float32"))
+    succeed("train", tmp_path / "s.json", "-o", tmp_path / "run", "--quiet")
+    figures = json.loads((tmp_path / "run" / "run.json").read_text())["figures"]
+    assert evaluate(tmp_path / "run")["loss"] == pytest.approx(figures["val_loss"], rel=1e-6)
+
+
 def test_a_model_is_evaluated_on_a_file(project):
     data = project / "data" / "test.csv"
     run, model = evaluate(project / "run"), evaluate(project / "run" / "model.onnx", "--data", data)

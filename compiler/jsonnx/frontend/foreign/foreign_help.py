@@ -32,10 +32,11 @@ def _losses_of_layers() -> set[str]:
 
 
 @cache
-def _names_by_lower_case(kind: str) -> dict[str, Replacement]:
+def _names_by_lower_case(kind: str) -> dict[str, tuple[str, Replacement]]:
+    """The names of a kind, with their replacements."""
     from .foreign_names import NAMES_BY_KIND  # only for an error: valid specs do not need the table
 
-    return {name.lower(): replacement for name, replacement in NAMES_BY_KIND.get(kind, {}).items()}
+    return {name.lower(): (name, replacement) for name, replacement in NAMES_BY_KIND.get(kind, {}).items()}
 
 
 def foreign_name_help(kind: str, name: str, known: Collection[str]) -> str | None:
@@ -63,7 +64,9 @@ def foreign_name(kind: str, name: str, known: Collection[str]) -> Suggestion | N
         if exact is not None and candidate != name:
             return Suggestion(f'write "{exact}"', name, (exact,))
         if candidate.lower() in names and exact is None:
-            return _suggestion(kind, name, names[candidate.lower()])
+            written, replacement = names[candidate.lower()]
+            # In another case, it may be another name misspelt: `geLU` is one letter away from ReLU.
+            return _suggestion(kind, name, replacement)._replace(is_safe=candidate == written)
     return None
 
 

@@ -36,12 +36,12 @@ def component_fix(kind: str, path: JsonPath, document: Json, suggestion: Suggest
         if kind == "layer" and _refers_to_default_name(document, owner):
             return None
         edits = _typed_object_edits(kind, path[:-1], owner, arguments)
-        return Fix(f"Write {arguments['type']!r}", tuple(edits)) if edits else None
+        return Fix(f"Write {arguments['type']!r}", tuple(edits), suggestion.is_safe) if edits else None
     is_complete = not isinstance(replacement, dict) or ... not in replacement.values()
     schema = schema_at(document, path)
     if schema is None or not is_complete or not is_valid(replacement, schema):
         return None
-    return replace_value(path, replacement, suggestion.old)
+    return replace_value(path, replacement, suggestion.old, suggestion.is_safe)
 
 
 def _typed_object_edits(

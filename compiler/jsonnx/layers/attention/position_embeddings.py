@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from math import pi
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +20,7 @@ class PositionVectors(Layer):
     """Base class of layers that return a vector for every position of their first input, whose values they ignore."""
 
     arity = (1, 2)
-    supports_masking = True  # no mask is lost: the result says nothing of the masked values
+    reads_only_shapes = True
 
     start_index: int = start_index()
 
@@ -35,9 +34,6 @@ class PositionVectors(Layer):
             fits = broadcast(shape, x.shape) == x.shape
             require(fits, f"cannot broadcast vectors of shape {shape_text(shape)} to the shape of {x}")
         return x.with_dtype("float32")
-
-    def infer_mask(self, inputs: Sequence[TensorType], masks: Sequence[TensorType | None]) -> TensorType | None:
-        return None
 
     def broadcast_to(self, g: Builder, vectors: Value, x: Value) -> Value:
         """Repeats the vectors of positions for all samples. An addition after it does without the copies."""

@@ -115,6 +115,7 @@ class ProjectedAttention(Layer):
     arity = (1, 8)
     supports_masking = True
     reads_masks = True
+    is_unbounded = True
 
     dropout: float = attr(0.0, doc=DROPOUT, minimum=0, below=1)
     use_bias: bool = attr(True, doc="Whether the projections have trainable biases.")

@@ -213,7 +213,7 @@ class RelativePositionBias(Layer, DistanceBuckets):
     """
 
     arity = (1, 2)
-    supports_masking = True  # no mask is lost: the result says nothing of the masked values
+    reads_only_shapes = True
 
     num_heads: int = attr(doc="Number of heads of the attention.", minimum=1)
     bidirectional: bool = attr(
@@ -226,9 +226,6 @@ class RelativePositionBias(Layer, DistanceBuckets):
             require(x.rank >= 2, f"needs a sequence, [batch, time, ...], as its {name}, got {x}")
         self.check_buckets(self.bidirectional)
         return TensorType("float32", (query.shape[0], self.num_heads, query.shape[1], key.shape[1]))
-
-    def infer_mask(self, inputs: Any, masks: Any) -> TensorType | None:
-        return None
 
     def lower(self, g: Builder, query: Value, key: Value | None = None) -> Any:
         axes = DistanceAxes(query, query if key is None else key, 1)

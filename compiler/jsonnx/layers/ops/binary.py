@@ -72,6 +72,10 @@ def register_binary(
         "combine": staticmethod(combine),
     }
     body["divides_integers"] = combine in (floor_divide, modulo)
+    if name in ("add", "subtract"):
+        body["keeps_unbounded"] = True
+    elif name in ("multiply", "divide"):  # a product of two tensors may be a square
+        body["keeps_unbounded"] = property(lambda self: self.x2 is not None)
     operation(name, *aliases)(type(name, (BinaryOp,), body))
 
 

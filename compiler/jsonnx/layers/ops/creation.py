@@ -7,7 +7,7 @@ and no batch axis in front, and broadcast against tensors that have one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from math import ceil
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
@@ -82,13 +82,10 @@ def emitted(g: Builder, x: Value, number: Any, dtype: str) -> Value:
 class Creation(Operation):
     """Base class of functions that create a tensor. They read at most the sizes of the input."""
 
-    supports_masking = True  # no mask is lost: the result says nothing of the masked values
+    reads_only_shapes = True
     dtype: DType | None = attr(None, doc=DTYPE)
 
     default_dtype: ClassVar[str] = "float32"
-
-    def infer_mask(self, inputs: Sequence[TensorType], masks: Sequence[TensorType | None]) -> TensorType | None:
-        return None
 
     def result_shape(self, x: TensorType) -> tuple[Dim, ...]:
         raise NotImplementedError
@@ -350,10 +347,7 @@ class Logspace(Spaced):
 class Shape(Operation):
     """The sizes of all axes of the input, batch included, as a vector of integers."""
 
-    supports_masking = True
-
-    def infer_mask(self, inputs: Sequence[TensorType], masks: Sequence[TensorType | None]) -> TensorType | None:
-        return None
+    reads_only_shapes = True
 
     def infer(self, x: TensorType) -> TensorType:
         require(x.rank > 0, f"needs an input with axes, got {x}")

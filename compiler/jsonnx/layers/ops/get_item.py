@@ -79,6 +79,7 @@ def slice_length(size: Dim, part: slice) -> Dim:
 class GetItem(Operation):
     """Indexes a tensor, as `x[key]` in Python."""
 
+    keeps_unbounded = True
     key: Key = attr(doc="Indices, starting with the batch axis: " + KEY_SYNTAX + ".")
 
     def _indexers(self, x: TensorType) -> list[Any]:
@@ -106,6 +107,10 @@ class GetItem(Operation):
                 inside = not isinstance(size, int) or -size <= indexer < size
                 require(inside, f"takes element {indexer} of an axis of size {size}, got {x}", code="out-of-range")
         return x.with_shape(shape)
+
+    def takes_first_step(self, x: TensorType, mask: TensorType) -> bool:
+        by_axis = [indexer for indexer in self._indexers(x) if indexer is not None]
+        return all(indexer == 0 for indexer in by_axis[1 : mask.rank])
 
     def lower(self, g: Builder, x: Value) -> Any:
         shape, indexers = self.infer(x.type).shape, self._indexers(x.type)

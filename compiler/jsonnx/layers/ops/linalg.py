@@ -28,6 +28,7 @@ class EinsumProduct(MultiTensorOp):
     """Base class of products of two tensors that can be written as an einsum."""
 
     arity = (2, 2)
+    keeps_unbounded = True
     tensors = ("x1", "x2")
 
     x1: ConstantArgument | None = constant_argument("x1")
@@ -122,6 +123,7 @@ class Einsum(Operation):
     """Einstein summation: products of the operands, summed over the axes that the result lacks."""
 
     arity = (1, None)
+    keeps_unbounded = True
 
     subscripts: str = attr(doc='Equation such as "bij,bjk->bik", batch axis included; "..." represents all other axes.')
 
@@ -140,6 +142,7 @@ class Matmul(MultiTensorOp):
     """Product of matrices along the last two axes, or of vectors for operands of rank 1; other axes broadcast."""
 
     arity = (2, 2)
+    keeps_unbounded = True
     tensors = ("x1", "x2")
 
     x1: ConstantArgument | None = constant_argument("x1")

@@ -48,6 +48,7 @@ def reverse_axes(g: Builder, x: Value, *axes: int) -> Value:
 class Reshape(Operation):
     """Reshapes a tensor, batch axis included; the order of elements is kept."""
 
+    keeps_unbounded = True
     newshape: Axes = attr(doc="Sizes of all axes, batch included; one may be -1 to be inferred.", minimum=-1)
 
     def infer(self, x: TensorType) -> TensorType:
@@ -85,6 +86,7 @@ class Ravel(Operation):
 class Squeeze(Operation):
     """Removes axes of size 1."""
 
+    keeps_unbounded = True
     axis: Axes | None = attr(None, doc="Axis or list of axes to remove; null for all of size 1.")
 
     def _axes(self, x: TensorType) -> list[int]:
@@ -108,6 +110,7 @@ class Squeeze(Operation):
 class ExpandDims(Operation):
     """Inserts axes of size 1."""
 
+    keeps_unbounded = True
     axis: Axes = attr(doc="Position or positions of the new axes in the result.")
 
     def infer(self, x: TensorType) -> TensorType:
@@ -175,6 +178,7 @@ class Permutation(Operation):
 class Transpose(Permutation):
     """Permutes the axes."""
 
+    keeps_unbounded = True
     axes: tuple[int, ...] | None = attr(None, doc="The input axis of each output axis; null reverses the axes.")
 
     def order(self, x: TensorType) -> list[int]:

@@ -302,6 +302,7 @@ class NanToNum(Operation):
 class EqualElements(Operation):
     """Base class of functions that return a tensor of equal elements."""
 
+    reads_only_shapes = True
     value: ClassVar[float] = 0
 
     def checked(self, type: TensorType) -> TensorType:

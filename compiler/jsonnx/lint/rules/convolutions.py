@@ -106,7 +106,7 @@ def dropped_pixels(network: LintedNetwork) -> Iterator[Finding]:
                 message = f"{call.name!r} has strides of {stride} and windows of {span}, and skips what is between them"
                 yield Finding(path, message, "use a kernel that is at least as large as the strides")
             continue
-        rest = _remainder(windows, sizes)
+        rest = _remainder(windows, sizes, _end_padding(network, call))
         if rest is not None and not _others_read_all(network, call):
             count, size = rest
             rows = "row or column" if count == 1 else "rows or columns"
@@ -115,13 +115,24 @@ def dropped_pixels(network: LintedNetwork) -> Iterator[Finding]:
             yield Finding(path, message, help)
 
 
-def _remainder(windows: SlidingWindows, sizes: list[Any]) -> tuple[int, int] | None:
-    """The number of elements at the end of an axis that no window reads, and the axis' size."""
+def _end_padding(network: LintedNetwork, call: Call) -> list[int]:
+    """The zeros at the end of each spatial axis of a call's input."""
+    rank = network.input_type(call).rank - 2
+    padding: Any = network.producer(call)
+    is_padded = padding is not None and padding.layer.type_name == f"ZeroPadding{rank}D"
+    return [end for _, end in padding.layer.padding] if is_padded else [0] * rank
+
+
+def _remainder(windows: SlidingWindows, sizes: list[Any], end_padding: list[int]) -> tuple[int, int] | None:
+    """The number of elements at the end of an axis, before its padding, that no window reads, and the axis' size."""
     if windows.padding != "valid":
         return None
-    for span, stride, size in zip(windows.spans, windows.strides, sizes, strict=True):
-        if isinstance(size, int) and size > span and (size - span) % stride >= max(MIN_DROPPED_SHARE * size, 1):
-            return (size - span) % stride, size
+    for span, stride, size, padded in zip(windows.spans, windows.strides, sizes, end_padding, strict=True):
+        if not isinstance(size, int) or size <= span:
+            continue
+        dropped = (size - span) % stride - padded
+        if dropped >= max(MIN_DROPPED_SHARE * size, 1):
+            return dropped, size
     return None
 
 
@@ -135,7 +146,8 @@ def _others_read_all(network: LintedNetwork, call: Call) -> bool:
             return True
         windows = windows_of(layer)
         covers = all(span >= stride for span, stride in zip(windows.spans, windows.strides, strict=True))
-        if covers and _remainder(windows, spatial_sizes(network.input_type(other), layer)) is None:
+        rest = _remainder(windows, spatial_sizes(network.input_type(other), layer), _end_padding(network, other))
+        if covers and rest is None:
             return True
     return False
 

@@ -199,9 +199,9 @@ class GitRevision:
         for line in listing.split(b"\0"):
             if line:
                 facts, _, name = line.partition(b"\t")
-                mode, kind, object_, size = facts.decode().split()
+                mode, kind, object_, size = facts.decode().split()  # the size of an object that is missing is BAD
                 if kind != "tree":
-                    yield GitEntry(mode, object_, int(size) if size != "-" else 0, os.fsdecode(name))
+                    yield GitEntry(mode, object_, int(size) if size.isdigit() else 0, os.fsdecode(name))
 
     def _refuse_submodule(self, path: str) -> None:
         """Raises UsageError if a folder of a path is a submodule."""

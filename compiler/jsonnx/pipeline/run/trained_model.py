@@ -27,6 +27,7 @@ from ...data.files.data_locations import item_of_bytes, items_of_user
 from ...data.files.dataset_files import from_file, inputs_from
 from ...data.samples.dataset import Dataset
 from ...frontend.json.json_reader import STDIN_NAME, read_text
+from ...passes.training_steps.batch_separability import is_batch_separable
 from ...runtime.execution.history import MetricSums
 from ...runtime.fit.trainer import PlanTrainer
 from ...runtime.providers.provider_options import ProviderOptions
@@ -159,14 +160,17 @@ class TrainedModel:
         training_plan = replace(plan_training(self.checked), source=source)
         samples = self._evaluation_samples(training_plan, data)
         _tell_left_out(samples, warn)
+        batch_size = _evaluation_batch_size(training_plan)
         if self.folder is not None:
             provider = self.session.provider
             trainer = PlanTrainer(plan_for_target(training_plan, provider.name), provider)
             trainer.set_weights(read_weight_file(RunPaths(self.folder).weights, self.verify))
-            return trainer.evaluate(samples, batch_size=BATCH_SIZE)
-        return self._evaluate_outputs(training_plan, samples)
+            return trainer.evaluate(samples, batch_size)
+        return self._evaluate_outputs(training_plan, samples, batch_size)
 
-    def _evaluate_outputs(self, training_plan: TrainingPlan, samples: Dataset) -> dict[str, MetricValue]:
+    def _evaluate_outputs(
+        self, training_plan: TrainingPlan, samples: Dataset, batch_size: int
+    ) -> dict[str, MetricValue]:
         """Loss and metrics computed from the model's outputs by a graph of their own."""
         objective = self.checked.objective
         if objective is None:
@@ -175,7 +179,7 @@ class TrainedModel:
         scoring_graph = output_scoring_graph(typed, objective, _target_statistics(typed, self.session.metadata))
         scorer = Session(to_model_proto(scoring_graph), self.session.provider)
         sums = MetricSums(training_plan)
-        for rows in _batch_slices(len(samples)):
+        for rows in _batch_slices(len(samples), batch_size):
             feeds = samples.take(rows)
             outputs = self.session.run({name: feeds[name] for name in self.session.inputs})
             scored = {name: array for name, array in (feeds | outputs).items() if name in scorer.inputs}
@@ -299,8 +303,13 @@ def _tell_left_out(samples: Dataset, warn: Warn) -> None:
         warn(notes)
 
 
-def _batch_slices(count: int) -> Iterator[slice]:
-    return (slice(start, min(start + BATCH_SIZE, count)) for start in range(0, count, BATCH_SIZE))
+def _evaluation_batch_size(plan: TrainingPlan) -> int:
+    """The samples of a batch: those of training, as in validation, unless the split into batches changes nothing."""
+    return BATCH_SIZE if is_batch_separable(plan.evaluate) else plan.training.batch_size
+
+
+def _batch_slices(count: int, batch_size: int = BATCH_SIZE) -> Iterator[slice]:
+    return (slice(start, min(start + batch_size, count)) for start in range(0, count, batch_size))
 
 
 def _read_standard_input(format: str | None) -> bytes:

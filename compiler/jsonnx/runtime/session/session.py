@@ -29,8 +29,8 @@ from ..providers.random import InferenceRandoms
 if TYPE_CHECKING:
     import onnx
 
-_ORT_FORMAT_IDENTIFIER = b"ORTM"
-"""Bytes 4 to 8 of a file in onnxruntime's own format, `.ort`, whose contents no digest covers."""
+_UNNAMED_MODEL = "the model"
+"""The name of a model that is no file; files with its weights lie in the current folder."""
 
 _DTYPES = {"float": "float32", "double": "float64"}
 _CASTABLE_KINDS = {"f": "fiub", "i": "iub", "u": "iub", "b": "b"}
@@ -146,7 +146,10 @@ def model_file(path: str | os.PathLike[str]) -> str:
 
 def _model_bytes(model: Any, verify: bool) -> bytes:
     if isinstance(model, bytes | bytearray | memoryview):
-        return bytes(model)
+        data = bytes(model)
+        if not _is_ort_format(data):
+            require_own_weight_files_in(data, _UNNAMED_MODEL)
+        return data
     if hasattr(model, "SerializeToString"):
         return bytes(model.SerializeToString())
     if hasattr(model, "to_bytes") and not isinstance(model, int):
@@ -158,12 +161,17 @@ def _model_bytes(model: Any, verify: bool) -> bytes:
             data = file.read()
         except OSError as error:
             raise UsageError("unreadable-file", f"cannot read {os.fspath(model)!r}: {error_reason(error)}") from error
-    is_onnx = data[4:8] != _ORT_FORMAT_IDENTIFIER
-    if is_onnx:
-        require_own_weight_files_in(data, os.fspath(model))
-    if verify and is_onnx and (errors := model_digest_errors(io.BytesIO(data), os.fspath(model))):
+    if _is_ort_format(data):
+        return data
+    require_own_weight_files_in(data, os.fspath(model))
+    if verify and (errors := model_digest_errors(io.BytesIO(data), os.fspath(model))):
         raise CompileError(errors)
     return data
+
+
+def _is_ort_format(data: bytes) -> bool:
+    """Whether a model is in onnxruntime's own format, `.ort`, whose contents no digest covers."""
+    return data[4:8] == b"ORTM"
 
 
 def _tensor_type(value: Any) -> TensorType:
