@@ -236,3 +236,37 @@ def test_lists_of_different_lengths_name_the_key() -> None:
     (error,) = jsonnx.validate(spec(sequences=NO_SEQUENCES), data=True)
     assert error.code == "data-shape"
     assert '"sequences": {}' in str(error.help)
+
+
+@pytest.mark.parametrize(
+    ("value", "help"),
+    [
+        ("cab", 'write a list of class indices, [3, 1, 20], or of texts that `labels` names: ["c", "a", "t"]'),
+        (["c", "a"], 'name the classes in the spec, beside "layers", the blank first: "labels": ["-", "a", "c"]'),
+    ],
+)
+def test_texts_as_targets_of_ctc_name_what_trains(value: Any, help: str) -> None:
+    document = json.loads(Path(spec()).read_text())
+    document["layers"] = [{"type": "SequenceMask"}, {"type": "Dense", "name": "y", "units": 4}]
+    document["training"] |= {"loss": "ctc", "epochs": 1}
+    samples = [{"x": [[1, 2]] * 5, "y": value}, {"x": [[1, 2]] * 4, "y": value[:1]}]
+    Path("train.json").write_text(json.dumps(samples))
+    (error,) = jsonnx.validate(document, data=True)
+    assert (error.file, error.help) == ("train.json", help)
+    Path("train.json").write_text(json.dumps([{**sample, "y": [*sample["y"]]} for sample in samples]))
+    labelled = {**document, "labels": ["-", "a", "b", "c"]}
+    assert jsonnx.validate(labelled, data=True) == []
+    Path("labelled.json").write_text(json.dumps(labelled))
+    command("train", "labelled.json", "-o", "run")
+    Path("train.json").write_text(json.dumps([{**sample, "y": [3, 1]} for sample in samples]))
+    assert jsonnx.validate(document, data=True) == []
+
+
+def test_texts_as_targets_of_steps_need_labels() -> None:
+    samples = [{"x": [[1, 2]] * len(tags), "tags": tags} for tags in (["b", "a"], ["c"])]
+    Path("train.json").write_text(json.dumps(samples))
+    document = json.loads(Path(spec(tags=True)).read_text())
+    (error,) = jsonnx.validate(document, data=True)
+    assert (error.code, error.line) == ("bad-value", 1)
+    assert str(error.help).endswith('in the order of the outputs: "labels": ["a", "b", "c"]')
+    assert jsonnx.validate({**document, "labels": ["a", "b", "c"]}, data=True) == []

@@ -45,6 +45,10 @@ def tensor(*shape: object, dtype: str = "float32") -> Spec:
     return {"shape": list(shape), "dtype": dtype}
 
 
+TWO_HEADS: Spec = {
+    "layers": [DENSE, {**DENSE, "name": "side", "units": 2, "from": "input"}],
+    "outputs": ["dense", "side"],
+}
 TWO_INPUTS = {"a": tensor(4), "b": tensor(4)}
 WORDS = {"words": tensor("time", dtype="int32")}
 STEPS = {"steps": tensor("time", 8)}
@@ -125,8 +129,21 @@ LANGUAGE_RULES = (
     ),
     Rule(
         '`"outputs"`',
-        (Shown(net({**DENSE, "name": "a"}, DENSE, outputs=["a", "dense"])), Shown(net(DENSE, outputs="dense"))),
+        (
+            Shown(net({**DENSE, "name": "a"}, DENSE, outputs=["a", "dense"])),
+            Shown(net(DENSE, outputs="dense")),
+            Shown(net({"type": "b", "name": "d"}, blocks={"b": TWO_HEADS}, outputs=["d", "d.side"], training={
+                "loss": {"d": "mse", "d.side": "mae"}, "data": {"train": "a.npz", "y": {"d": "p", "d.side": "q"}}}),
+                {"d_dense": (4,), "d_side": (2,)}),
+        ),
         (Refused(net(DENSE, outputs="densely"), "unknown-name"),),
+    ),
+    Rule(
+        "`jsonnx compile spec.json --weights",
+        (
+            Shown(net({**DENSE, "name": "z", "from": "x"}, {"type": "Concatenate", "from": ["z", "condition"]},
+                      {**DENSE, "name": "decoder"}, inputs={"x": tensor(4), "condition": tensor(2)})),
+        ),
     ),
     Rule(
         '`{"use": "a"',
@@ -170,11 +187,21 @@ LANGUAGE_RULES = (
             Shown(trained(SIGMOID, loss="binary_crossentropy")),
             Shown(trained({**SOFTMAX, "activation": "linear"},
                           loss={"type": "sparse_categorical_crossentropy", "from_logits": True})),
+            Shown(trained(SIGMOID, loss="binary_crossentropy", data={"train": "a.csv", "x": "*", "y": ["p", "q"]})),
+            Shown(trained({"type": "Embedding", "input_dim": 3, "output_dim": 4},
+                          {"type": "GRU", "units": 4, "return_sequences": True}, SOFTMAX, inputs=WORDS,
+                          loss="sparse_categorical_crossentropy",
+                          data={"train": "a.npz", "x": "words", "y": "next"})),
         ),
     ),
     Rule(
         "`ctc` takes logits",
-        (Shown(trained({"type": "Dense", "units": 9}, inputs=STEPS, loss="ctc"), {"dense": ("time", 9)}),),
+        (
+            Shown(trained({"type": "SequenceMask"}, {"type": "Dense", "units": 9}, inputs=STEPS, loss="ctc"),
+                  {"dense": ("time", 9)}),
+            Shown(net({"type": "SequenceMask"}, {"type": "Dense", "units": 3}, inputs=STEPS, labels=["-", "a", "b"],
+                      training={"loss": "ctc", "data": {"train": "a.jsonl", "sequences": {}}})),
+        ),
     ),
     Rule(
         "An argument that is an activation",
@@ -206,8 +233,23 @@ LANGUAGE_RULES = (
     ),
     Rule(
         "Embedding takes integers",
-        (Shown(net({"type": "Embedding", "input_dim": 9, "output_dim": 4, "mask_zero": True},
-                   {"type": "LSTM", "units": 3}, inputs=WORDS)),),
+        (
+            Shown(net({"type": "Embedding", "input_dim": 9, "output_dim": 4, "mask_zero": True},
+                      {"type": "LSTM", "units": 3}, inputs=WORDS)),
+            Shown(net({"type": "Embedding", "input_dim": 9, "output_dim": 4, "name": "word"},
+                      {"type": "PositionEmbedding", "name": "place", "sequence_length": 5},
+                      {"type": "SinePositionEncoding", "name": "wave", "from": "word"},
+                      {"type": "Add", "from": ["word", "place", "wave"]}, inputs={"x": tensor(5, dtype="int32")}),
+                  {"place": (5, 4), "wave": (5, 4)}),
+        ),
+    ),
+    Rule(
+        "DateFeatures takes",
+        (
+            Shown(net({"type": "DateFeatures", "formats": ["%d.%m.%Y"]}, inputs={"day": tensor(dtype="string")}),
+                  {"date_features": (4,)}),
+        ),
+        (Refused(net({"type": "DateFeatures"}, inputs={"day": tensor(dtype="int32")}), "shape-mismatch"),),
     ),
     Rule(
         "ReversibleEmbedding",
@@ -265,6 +307,8 @@ LANGUAGE_RULES = (
             Shown(net({"type": "Variable", "name": "queries", "from": "steps", "shape": [5, 8]},
                       {"type": "MultiHeadAttention", "num_heads": 2, "key_dim": 4, "from": ["queries", "steps"]},
                       inputs=STEPS), {"multi_head_attention": (5, 8)}),
+            Shown(net({"type": "ops.arange", "name": "v", "start": 0, "stop": 4, "dtype": "float32"},
+                      {"type": "ops.multiply", "from": ["x", "v"]}), {"multiply": (4,)}),
         ),
         (Refused(net({"type": "Variable", "name": "b", "shape": [3]}, {"type": "ops.add", "from": ["x", "b"]}),
                  "shape-mismatch"),),
@@ -282,6 +326,8 @@ LANGUAGE_RULES = (
                       {"type": "LSTM", "units": 3}, inputs=STEPS), {"lstm": (3,)}),
             Shown(net({"type": "SequenceMask", "from": ["steps", "length"]}, {"type": "LSTM", "units": 3},
                       inputs={**STEPS, "length": tensor(dtype="int32")})),
+            Shown(net({"type": "SequenceMask"}, {"type": "Dense", "units": 4}, {"type": "SequenceMask"}, inputs=STEPS),
+                  {"sequence_mask_1": ("time", 4)}),
         ),
     ),
     Rule(

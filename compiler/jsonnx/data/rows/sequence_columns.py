@@ -81,11 +81,11 @@ def _validated(
 ) -> Sequences | None:
     """The sequences of some steps; None, and errors, if these are invalid."""
     own = {key: _step_type(key, data_spec)}
-    step_spec = (
-        replace(data_spec, inputs={**data_spec.inputs, **own})
-        if key in data_spec.inputs
-        else replace(data_spec, targets={**data_spec.targets, **own})
-    )
+    step_spec = replace(data_spec, learns_labels=False)  # the classes of padded lists, and of a blank, need an order
+    if key in data_spec.inputs:
+        step_spec = replace(step_spec, inputs={**data_spec.inputs, **own})
+    else:
+        step_spec = replace(step_spec, targets={**data_spec.targets, **own})
     validated = validate_array(parts.steps, key, step_spec, errors, parts.locate)
     if validated is None:
         return None
@@ -119,7 +119,10 @@ def _steps_of_lists(
     bad = [row for row, value in enumerate(values) if not isinstance(value, list)]
     locate = table.element_locator([name])
     message = f"{name!r} is not a list, but {data_spec.describe(key)} is a sequence"
-    errors.add_each("data-shape", bad, lambda row: (message, locate((row,))))
+    help = None
+    if key in data_spec.class_counts or key in data_spec.index_ranges:
+        help = 'write a list of class indices, [3, 1, 20], or of texts that `labels` names: ["c", "a", "t"]'
+    errors.add_each("data-shape", bad, lambda row: (message, locate((row,))), help=help)
     if bad:
         return None
     steps = _StepTable(table, name, values)

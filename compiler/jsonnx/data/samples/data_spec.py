@@ -55,6 +55,8 @@ class DataSpec:
     """The numbers of classes of outputs whose loss compares them with one class for each element."""
     mask_class_counts: Mapping[str, int] = field(default_factory=dict)
     """The numbers of classes of outputs whose targets may be masks: images whose pixels are classes."""
+    outputs_with_blank: frozenset[str] = frozenset()
+    """The outputs whose class 0 is the blank of an alignment, which no target contains."""
     learns_labels: bool = False
     """Whether the texts in targets without labels are their classes, as in training data."""
 
@@ -106,8 +108,10 @@ class DataSpec:
             return "the loss compares numbers: give numbers in place of the texts"
         if len(classes) > MAX_SUGGESTED_LABELS:
             return f'"labels" of the spec names the classes; the data has {len(classes):,} different texts'
+        classes = ["-", *classes] if name in self.outputs_with_blank else classes
+        order = "the blank first" if name in self.outputs_with_blank else "in the order of the outputs"
         labels = json.dumps(classes if len(self.targets) == 1 else {name: classes}, ensure_ascii=False)
-        return f'name the classes in the spec, beside "layers", in the order of the outputs: "labels": {labels}'
+        return f'name the classes in the spec, beside "layers", {order}: "labels": {labels}'
 
 
 def make_data_spec(
@@ -151,6 +155,7 @@ def make_data_spec(
         date_inputs,
         class_counts,
         mask_class_counts(outputs, targets, losses),
+        frozenset(output for output, loss in losses.items() if loss is not None and loss.aligns_steps),
     )
 
 

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from ...ir import Builder, Value
 
 
+OWN_SAMPLE_HELP = 'each sample times itself needs no product with the others: Multiply, and ops.sum with "axis": -1'
+"""Help for the diagonal of a matrix of all pairs of samples."""
+
+
 class DiagonalOp(Operation):
     """Base class of functions of diagonals. The default axes include axis 0, which is the batch here."""
 
@@ -26,6 +30,10 @@ class DiagonalOp(Operation):
         require_numbers(x)
         row_axis, column_axis = axis_of(x, self.axis1), axis_of(x, self.axis2)
         require(row_axis != column_axis, f"needs two axes, got {self.axis1} twice", code="invalid-value")
+        sizes = x.shape[row_axis], x.shape[column_axis]
+        if 0 in (row_axis, column_axis):
+            help = OWN_SAMPLE_HELP if sizes[0] == sizes[1] else 'axis 0 is the batch: "axis1" and "axis2" name others'
+            require(x.is_static(row_axis, column_axis), f"needs a fixed size on axis 0, got {x}", help)
         rows, columns = x.static_size(row_axis), x.static_size(column_axis)
         start = (max(-self.offset, 0), max(self.offset, 0))
         count = min(rows - start[0], columns - start[1])

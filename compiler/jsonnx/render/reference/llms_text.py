@@ -45,14 +45,19 @@ be an error. Then `jsonnx summary spec.json` (shapes) and `jsonnx train spec.jso
 - Every result must be used, by another layer or as an output. Only a block's results may be unused: layers behind them
   are then left out (`summary` lists these).
 - `"outputs"`: a name or a list of names; the last layer by default. The name of an output is the name of its layer.
+  If that is in a block used as `d`, `outputs` and the keys by output (`y`, `loss`, ...) may name it `d` or `d.NAME`; in
+  the compiled model it is `d_LAYER`.
+- `jsonnx compile spec.json --weights runs/name --inputs z,condition --outputs decoder -o decoder.onnx`: a part alone.
 - `{"use": "a", "from": "x"}` calls layer `a`, or a use `a` of a block, again with the same weights.
 - `"from": "lstm.state_h"`: a further result; the first has no suffix. `return_state` adds `.state_h` (LSTM: also
   `.state_c`), `return_attention_scores` `.attention_scores`, ops.top_k `.indices`, ops.split `.1`, `.2`, ...
 - `"labels": ["cat", "dog"]`: names of the classes in order (`{"output": [...]}` if there are several outputs).
 - Classes: `Dense` with softmax and sparse_categorical_crossentropy (targets are class indices or names), or for two
-  classes or several labels sigmoid and binary_crossentropy. Numbers: no activation, mse. Losses expect probabilities,
-  and are computed from the logits in a stable way; `from_logits` is for outputs without activation.
-- `ctc` takes logits (no activation) of (time, classes); class 0 is the blank, and targets end in zeros as padding.
+  classes sigmoid and binary_crossentropy; so for several labels, a unit and a column of 0 and 1 each (`"y": ["p",
+  "q"]`). Numbers: no activation, mse. Losses expect probabilities, and are computed from the logits in a stable way;
+  `from_logits` is for outputs without activation. A language model's `y` is a column of its own, the next tokens.
+- `ctc` takes logits (no activation) of (time, classes); class 0 is the blank. Targets are lists of indices, or of texts
+  that `labels` names, the blank first; in arrays, zeros at the end pad them.
 - An argument that is an activation, initializer, regularizer, constraint, loss, metric, optimizer or schedule is a name
   or an object: `"relu"`, `{"type": "leaky_relu", "negative_slope": 0.1}`, `{"type": "l2", "l2": 0.001}`.
 - A layer as an argument is an object without name: `{"type": "Bidirectional", "layer": {"type": "LSTM", "units": 8}}`.
@@ -62,6 +67,8 @@ be an error. Then `jsonnx summary spec.json` (shapes) and `jsonnx train spec.jso
   `max_tokens` counts all indices, and is the `input_dim` of an Embedding behind it. One-hot from learned words needs
   `max_tokens` and `"pad_to_max_tokens": true`, or a `vocabulary`.
 - Embedding takes integers. `"mask_zero": true` makes later recurrent layers, attention and pooling skip padding.
+  PositionEmbedding and SinePositionEncoding return positions only: Add them to their input.
+- DateFeatures takes string inputs, of dates like 2026-11-27 unless `"formats": ["%d.%m.%Y"]`.
 - ReversibleEmbedding embeds integers, and projects vectors to logits: `{"use": "embedding"}` ties the output to it.
 - Recurrent layers take (time, features) and return the last step; `"return_sequences": true` returns all.
 - Dense works on the last axis: use Flatten or a global pooling after convolutions.
@@ -71,11 +78,13 @@ be an error. Then `jsonnx summary spec.json` (shapes) and `jsonnx train spec.jso
 - `"relative_position": "alibi"`, "t5" or "shaw" of attention. For one table in all layers, as in T5,
   RelativePositionBias is their input `attention_bias`, named in `arguments`.
 - Variable is a trainable tensor without a batch axis, for ops: a bias, a scale. With `from`, it is repeated for each
-  sample of that input: `{"type": "Variable", "from": "x", "shape": [8, 32]}` are learned queries.
+  sample of that input: `{"type": "Variable", "from": "x", "shape": [8, 32]}` are learned queries. Without, it
+  takes no input, like ops that create tensors (ops.arange, ops.zeros), and broadcasts in ops: `"from": ["x", "v"]`.
 - random.normal and random.uniform draw numbers in the shape of their input, also in the compiled model, where they are
   inputs that `jsonnx predict --seed` fills. Noise in training alone is GaussianNoise.
 - SequenceMask behind an input of padded sequences or recordings masks the padding at their ends; convolutions, pooling,
-  MelSpectrogram, recurrent layers, attention, losses and metrics skip it. A second input gives lengths.
+  MelSpectrogram, recurrent layers, attention, losses and metrics skip it. A second input gives lengths. As the last
+  layer it sets results behind the end to 0.
 - Augmentation layers (Random..., MixUp) stand directly after the image input; only Rescaling or Resizing may precede.
 - MelSpectrogram turns (samples) into (mels, frames), STFTSpectrogram (samples, channels) into (frames, frequencies).
 - `ops.NAME` are Keras' functions, without weights. Axes count the batch, axis 0. `from` gives the tensors in order; a
@@ -112,16 +121,17 @@ be an error. Then `jsonnx summary spec.json` (shapes) and `jsonnx train spec.jso
 }
 ```
 
-- `"${...}"` may replace any value but a key: numbers, 'strings', arrays and `a[0]`, `+ - * / // % **`, comparisons,
-  `in`, `and or not`, `x if c else y`, `[2 * x for x in a if x > 1]`, pi; abs ceil floor round len min max sum range
-  exact_div log exp sqrt. `"w_${n}"` inserts text.
+- `"${...}"` may replace any value but a key: numbers, 'strings', arrays and `a[0]`, `a[1:]`, `+ - * / // % **`,
+  comparisons, `in`, `and or not`, `x if c else y`, `[2 * x for x in a if x > 1]`, pi; abs ceil floor round len min max
+  sum range exact_div log exp sqrt. `"w_${n}"` inserts text.
 - A block is used as a type. It sees its own parameters and inputs only (by default one input, named `input`), and the
   parameters of the network that its `"globals": ["width"]` list; a block inside it lists its own. In `from`, `stage` is
   its first result, `stage.NAME` a further one of its `outputs`; its layers are called `stage_sum`.
 - Parameters have no names of words above, nor a block's those of keys of an entry (`name`, `type`, `from`, ...).
-- `"if": "${deep}"` leaves an entry out if false; its name then stands for its first input. It is true or false.
+- `"if": "${deep}"` leaves an entry out if false; its name then stands for its first input: put first in `from` what
+  remains. It is true or false.
 - `"repeat": n` chains n copies; `index` counts from 0 in expressions and names. Named `deep`, they are `deep_1`,
-  `deep_2`, ..., and `deep` is the last. `"from": ["deep_*"]` takes all.
+  `deep_2`, ..., and `deep` is the last. `"from": ["deep_*"]` takes all; a single copy is called `deep`.
 - Each copy of a chain takes the first result of the one before in place of the first name in `from`; the others stay
   (`["tokens", "memory"]`). Further results are not passed on: `"carry": ["rest", "sum"]` names the results of a block
   that replace the first names in order.
@@ -137,19 +147,21 @@ be an error. Then `jsonnx summary spec.json` (shapes) and `jsonnx train spec.jso
   subfolders are the classes; columns of images, masks and recordings are file names.
 - `data`: `x`, `y`: column or array names, as a string, a list (several columns are one vector), `"*"` (all but the
   targets), or by input or output name `{"image": "pixels"}`; by default columns are named like inputs and outputs;
-  `validation_split`, `sample_weight`.
+  `validation_split`, `sample_weight`. Rows of different lengths (tokens, recordings, ctc targets) need
+  `"sequences": {}` in `data`.
 - `loss`, `metrics`: with several outputs by output name: `{"digit": "mse"}`, `{"digit": ["mae"]}`; `loss_weights`;
   `class_weight` (`"balanced"` or `{"0": 1, "1": 5}`).
 - mean_io_u and io_u of scores need `"sparse_y_pred": false`.
 - `optimizer`; `epochs` 1, `batch_size` 32, `shuffle` true, `seed` 0; `early_stopping` `{"monitor": "val_loss",
   "patience": 5}`; `restore_best_weights`; `reduce_on_plateau` `{"patience": 3, "factor": 0.1}`; `threshold`;
   `calibration`; `precision`; `remat`.
-- `target` `{"normalize": true}` for large numbers; `freeze` `["body_*"]`; `weights` `"body.safetensors"`;
-  `learning_rates` `{"body_*": 0.1}`.
+- `target` `{"normalize": true}` for large numbers; `freeze` `["body_*"]`, or `["*", "!head"]`; `weights`
+  `"body.safetensors"`; `learning_rates` `{"body_*": 0.1}`.
 - `data.windows` `{"length": 28, "horizon": 7, "by": "store", "time": "date"}`: samples of consecutive rows. Gaps
   between dates are errors unless `"gaps"` is "skip", "fill" or "ignore" (rows are steps: business days).
 - `"auxiliary_outputs": ["side"]`: layers that are outputs in training, with losses; the compiled model lacks them.
-- A loss computed by layers: end them with AddLoss; `loss` may then be absent.
+- A loss computed by layers: end them with AddLoss; `loss` may then be absent. The compiled model lacks AddLoss and what
+  only it reads, and they need not be outputs.
 """
 
 CALLS = """## Layers

@@ -41,7 +41,8 @@ class Loss(Component):
     logits_arguments: ClassVar[Mapping[str, Json]] = {}
     """The arguments with which the loss takes logits in place of probabilities."""
     aligns_steps: ClassVar[bool] = False
-    """Whether the loss aligns the steps of an output with the target, so that steps in the padding change it."""
+    """Whether the loss aligns the steps of an output, whose class 0 is a blank, with the target, so that steps in the
+    padding change it."""
     reduction: Reduction = attr(
         "sum_over_batch_size",
         doc="How the losses of a batch are combined: `sum` adds them; all other values average them.",
