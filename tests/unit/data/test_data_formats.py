@@ -365,7 +365,7 @@ SAME_ARRAY = ', "size": {"dtype": "U8", "shape": [1], "data_offsets": [0, 1]}'
 @pytest.mark.parametrize(
     ("header", "message"),
     [
-        (ONE_ARRAY % ("F8_E4M3", ""), "the array 'size' has elements of type F8_E4M3, the types that are read are F16"),
+        (ONE_ARRAY % ("F8_E4M3", ""), "F8_E4M3"),  # old versions of safetensors do not know the type
         (ONE_ARRAY % ("U8", SAME_ARRAY), "the key 'size' is twice in its header"),
     ],
 )
