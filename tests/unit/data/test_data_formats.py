@@ -8,6 +8,7 @@ import gzip
 import importlib
 import io
 import lzma
+import re
 import sys
 from contextlib import suppress
 from decimal import Decimal
