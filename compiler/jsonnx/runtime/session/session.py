@@ -19,12 +19,12 @@ from ...core.types import Dim, Size, TensorType
 from ...data.samples.array_arguments import to_array
 from ...data.samples.data_errors import FeedError
 from ...data.samples.sample_shapes import batch_axis_hint, reshape_samples
-from ...interop.external_weights import require_own_weight_files_in
 from ...interop.model_digests import model_digest_errors
 from ..providers.provider_errors import runtime_failure
 from ..providers.provider_options import ProviderOptions
 from ..providers.providers import Provider, create_session, resolve_provider
 from ..providers.random import InferenceRandoms
+from .model_weight_files import require_own_weight_files_in
 
 if TYPE_CHECKING:
     import onnx
