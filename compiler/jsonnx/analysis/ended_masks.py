@@ -78,7 +78,8 @@ def _report_end(network: Network, call: Call, inputs: tuple[Mask | None, ...], r
     unmasked = [source for source, mask in zip(call.sources, inputs, strict=True) if not mask]
     drops, help = "drops the mask of its input", "move the layer before the mask is created"
     if call.layer.needs_all_masks and unmasked:
-        drops = f"drops the mask of {quoted_list(masked)}, because {quoted_list(unmasked)} has none"
+        has = "has" if len(unmasked) == 1 else "have"
+        drops = f"drops the mask of {quoted_list(masked)}, because {quoted_list(unmasked)} {has} none"
         if all(mask is None or mask.type.rank == 2 for mask in inputs):
             help = (
                 f'put {{"type": "SequenceMask"}} behind {quoted_list(masked)}: its mask passes {call.layer.type_name}'

@@ -145,6 +145,9 @@ MAX_IMAGE_PIXELS = Limit(DATA, 1 << 26, "pixels", "Width times height of an imag
 MAX_CSV_COLUMNS = Limit(DATA, 1 << 16, "columns", "Columns of a CSV file.")
 MAX_CSV_FIELD_CHARACTERS = Limit(DATA, 131_072, "characters", "A field of a CSV file.")
 MAX_CSV_ROW_BYTES = Limit(DATA, 16 * MIB, "bytes", "A row of a CSV file.")
+MAX_ABSENT_JSON_VALUES = Limit(
+    DATA, 1 << 27, "values", "Values that rows of a JSON file lack, as each key of another row is a column."
+)
 
 LIMITS: dict[str, Limit] = {name: value for name, value in globals().items() if isinstance(value, Limit)}
 """All limits by name, in the order of the table."""

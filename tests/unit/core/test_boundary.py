@@ -56,6 +56,7 @@ ATTEMPTS = {
     "a library": "ctypes.CDLL(str(outside / 'a.txt'))",
     "write a hidden folder": "open('.git/hook', 'w')",
     "write a file that is imported": "open(json.__file__, 'a')",
+    "open a folder of modules": "os.open(os.environ['PYTHONPATH'], os.O_RDONLY)",
 }
 ALLOWED = {
     "read": "open('in.txt').read()",

@@ -8,6 +8,7 @@ import gzip
 import importlib
 import io
 import lzma
+import re
 import sys
 from contextlib import suppress
 from decimal import Decimal
@@ -365,13 +366,14 @@ SAME_ARRAY = ', "size": {"dtype": "U8", "shape": [1], "data_offsets": [0, 1]}'
 @pytest.mark.parametrize(
     ("header", "message"),
     [
-        (ONE_ARRAY % ("F8_E4M3", ""), "the array 'size' has elements of type F8_E4M3, the types that are read are F16"),
+        (ONE_ARRAY % ("F8_E4M3", ""), "F8_E4M3|InvalidHeader"),  # old versions of safetensors do not know it
         (ONE_ARRAY % ("U8", SAME_ARRAY), "the key 'size' is twice in its header"),
     ],
 )
 def test_a_header_of_safetensors_that_is_refused(tmp_path, header, message):
     (error,) = errors(tmp_path, safetensors_file(header, b"a"), "a.safetensors", x=None)
-    assert (error.code, message in error.message) == ("bad-data-file", True)
+    assert error.code == "bad-data-file"
+    assert re.search(message, error.message)
 
 
 # -- messages ----------------------------------------------------------------------------------------------------------

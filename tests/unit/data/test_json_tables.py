@@ -92,6 +92,17 @@ def test_a_malformed_file_is_a_error_with_its_position(
     assert (error.file, error.line, error.column) == (f"data.{format}", line, column)
 
 
+def test_values_that_rows_lack_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("jsonnx.data.tables.json_tables.MAX_ABSENT_JSON_VALUES", 6)
+    lines = "".join(f'{{"k{row}": 1}}\n' for row in range(4))
+    table_of("".join(lines.splitlines(keepends=True)[:3]), "jsonl")
+    table, errors = read(lines, "jsonl")
+    assert table is None
+    (error,) = errors.diagnostics
+    assert "4 different keys, and lack more than 6" in error.message
+    assert (error.line, error.help) == (4, "give all rows the same keys")
+
+
 def test_other_encodings_are_a_error() -> None:
     errors = ErrorCollector("a.json")
     assert read_table(io.BytesIO('{"a": ["é"]}'.encode("latin-1")), "a.json", errors) is None

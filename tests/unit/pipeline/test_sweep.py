@@ -139,7 +139,7 @@ def test_the_best_spec_finds_the_data_of_the_first_one_and_so_does_its_run(
     monkeypatch.chdir("out")  # the folder with the data is not beneath the current one, but has the spec
     jsonnx("validate", "best.json", "--data")
     (tmp_path / "spec.json").write_text("{}")
-    assert "cannot read 'train.npz'" in jsonnx("validate", "best.json", "--data", status=2).output
+    assert "cannot read 'train.npz'" in jsonnx("validate", "best.json", "--data", status=2).stderr
     jsonnx("validate", "best.json", "--data", "--data-root", "..")
 
 

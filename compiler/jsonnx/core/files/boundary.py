@@ -120,7 +120,7 @@ class _Boundary:
     def _check_open(self, arguments: tuple[Any, ...]) -> None:
         path, mode, flags = arguments
         writes = bool((flags or 0) & _WRITE_FLAGS) or (isinstance(mode, str) and any(mark in mode for mark in "wax+"))
-        self._require(path, writes, follows=not (flags or 0) & _NO_FOLLOW_FLAG)
+        self._require(path, writes, follows=not (flags or 0) & _NO_FOLLOW_FLAG, opens=True)
 
     def _check_process(self, arguments: tuple[Any, ...]) -> None:
         executable, _, folder, _ = arguments
@@ -134,9 +134,10 @@ class _Boundary:
         if name is not None and os.path.dirname(os.fsdecode(name)):
             self._require(name, writes=False)
 
-    def _require(self, path: Any, writes: bool, follows: bool = True) -> None:
+    def _require(self, path: Any, writes: bool, follows: bool = True, opens: bool = False) -> None:
         """Raises OutsideRoot for a path that may not be used so. The descriptor of a file was checked when that was
-        opened, and a name relative to an open folder has no further folders in it."""
+        opened, and a name relative to an open folder has no further folders in it: so folders that may only be listed
+        are not opened, since files could be removed from them by name."""
         if path is None or isinstance(path, int):
             return
         text = os.fsdecode(path)
@@ -146,13 +147,13 @@ class _Boundary:
             hidden = hidden_folder(self._root, real) if writes and is_beneath(real, self._root) else None
             if hidden is not None:
                 raise OutsideRoot(text, f"lies in the hidden folder {hidden!r}")
-        elif real != os.devnull and (writes or not self._is_readable(real)):
+        elif real != os.devnull and (writes or not self._is_readable(real, opens)):
             raise OutsideRoot(text, "leads out of the served folder")
 
-    def _is_readable(self, path: str) -> bool:
+    def _is_readable(self, path: str, opens: bool) -> bool:
         if any(is_beneath(path, folder) for folder in self._readable) or _SYSTEM_FILES.fullmatch(path):
             return True
-        is_module = path.endswith(_MODULE_SUFFIXES) or os.path.isdir(path)
+        is_module = path.endswith(_MODULE_SUFFIXES) or (os.path.isdir(path) and not opens)
         return is_module and any(is_beneath(path, folder) for folder in self._modules)
 
 

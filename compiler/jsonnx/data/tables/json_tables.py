@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ...core.limits import MAX_ABSENT_JSON_VALUES
 from ...core.types import TensorType
 from ..samples.data_errors import DataLocation, ErrorCollector
 from ..samples.validate_arrays import MISSING_NUMBER_HELP, MISSING_TEXT_HELP, ElementIndex, LocateElement, ragged_help
@@ -299,6 +300,7 @@ def _rows_table(
     """The table of objects at these offsets; a key that a row lacks has the value None."""
     offsets = TypedArray("q")
     columns: dict[str, list[Any]] = {name: [] for name in all_names}
+    present = 0
     for offset, row in rows:  # an object is kept no longer than until its values are in the columns
         if not isinstance(row, dict):
             raise MalformedTable(f"a row is {_short_json(row)}, not an object", offset, help)
@@ -307,6 +309,10 @@ def _rows_table(
             column += [None] * (len(offsets) - len(column))
             column.append(value)
         offsets.append(offset)
+        present += len(row)
+        if len(columns) * len(offsets) - present > MAX_ABSENT_JSON_VALUES:
+            message = f"the rows have {len(columns):,} different keys, and lack more than {MAX_ABSENT_JSON_VALUES:,}"
+            raise MalformedTable(f"{message} values of these", offset, "give all rows the same keys")
     for column in columns.values():
         column += [None] * (len(offsets) - len(column))
 
