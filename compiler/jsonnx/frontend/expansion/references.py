@@ -64,6 +64,9 @@ class ReferenceResolver:
         """The numbers of the inputs that a step takes."""
         self.unresolved_names: list[tuple[JsonPath, str]] = []
         """Names in the `from` of uses of blocks that are not defined in this scope, with their paths."""
+        single_names = [entry.steps[0].name for entry in entries if entry.is_single_copy]
+        self.numbered_names = {name: f"{name}_1" for name in single_names if f"{name}_1" not in symbols}
+        """The names that single copies would have among several."""
         self._pointers: dict[Step, list[Pointer]] = {}
         check_carried_results(entries, self.report, evaluation_scope)
         self.last_result = self._collect_pointers()
@@ -160,20 +163,17 @@ class ReferenceResolver:
         Reports an error at the path if there are none.
         """
         head, dot, output_pattern = pattern.partition(".")
-        entries = [other for other in self.entries if other is not entry]
-        steps = [(other, step) for other in entries for step in other.steps if not step.is_elided]
+        steps = [step for other in self.entries if other is not entry for step in other.steps if not step.is_elided]
         self.evaluator.spend(len(steps), path, self.evaluation_scope)
         candidates = [] if dot else [*self.inputs]
-        numbered_names: dict[str, str] = {}
-        for other, step in steps:
+        for step in steps:
             candidates += [f"{step.name}.{output}" for output in further_outputs(step)] if dot else [step.name]
-            if other.is_single_copy and f"{step.name}_1" not in self.symbols:
-                numbered_names[step.name] = f"{step.name}_1"
+        single = {name for name, number in self.numbered_names.items() if fnmatchcase(number, head)}
         names = [
             name
-            for name, step_name, output in ((name, *name.partition(".")[::2]) for name in candidates)
-            if any(fnmatchcase(known, head) for known in (step_name, numbered_names.get(step_name, step_name)))
-            and fnmatchcase(output, output_pattern)
+            for name in candidates
+            if (fnmatchcase(owner := name.partition(".")[0], head) or owner in single)
+            and fnmatchcase(name.partition(".")[2], output_pattern)
         ]
         if not names:
             known = sorted(filter(None, candidates))
