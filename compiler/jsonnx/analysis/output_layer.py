@@ -44,8 +44,10 @@ def output_layer(typed: TypedNetwork, output: str) -> OutputLayer | None:
     scale, offset = 1.0, 0.0
     activation: str | None = None
     call = calls.get(output)
-    while call is not None and call.sources and not unwrapped(call.layer).is_unbounded:
+    while call is not None and call.name in typed.types and call.sources:
         layer = unwrapped(call.layer)
+        if layer.is_unbounded:
+            break
         if isinstance(layer, (Dense, EinsumDense, ConvLayer)):
             own = activation_of(layer)
             if activation is None or own == "linear":
@@ -75,7 +77,9 @@ def _is_unbounded(typed: TypedNetwork, calls: Mapping[str, Call], call: Call) ->
     while stack:
         name = stack.pop()
         current = calls.get(name)
-        if current is None or name in seen or not typed.types[name].dtype.startswith("float"):
+        if current is None or name in seen or name not in typed.types:
+            continue
+        if not typed.types[name].dtype.startswith("float"):
             continue
         seen.add(name)
         layer = unwrapped(current.layer)
