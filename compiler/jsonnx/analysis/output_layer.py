@@ -44,7 +44,7 @@ def output_layer(typed: TypedNetwork, output: str) -> OutputLayer | None:
     scale, offset = 1.0, 0.0
     activation: str | None = None
     call = calls.get(output)
-    while call is not None and call.name in typed.types and call.sources:
+    while call is not None and call.layer is not None and call.sources:  # no layer: an error is reported there
         layer = unwrapped(call.layer)
         if layer.is_unbounded:
             break
@@ -77,9 +77,9 @@ def _is_unbounded(typed: TypedNetwork, calls: Mapping[str, Call], call: Call) ->
     while stack:
         name = stack.pop()
         current = calls.get(name)
-        if current is None or name in seen or name not in typed.types:
+        if current is None or current.layer is None or name in seen:
             continue
-        if not typed.types[name].dtype.startswith("float"):
+        if name not in typed.types or not typed.types[name].dtype.startswith("float"):
             continue
         seen.add(name)
         layer = unwrapped(current.layer)
