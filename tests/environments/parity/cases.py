@@ -91,14 +91,14 @@ def all_networks() -> list[Network]:
 # -- one layer ---------------------------------------------------------------------------------------------------------
 
 
-def trainer_of(case: Network) -> Trainer:
-    """A trainer of a network. If no gradient reaches a weight, all layers are frozen: Keras leaves them as they are."""
+def trainer_of(spec: Document) -> Trainer:
+    """A trainer of a spec. If no gradient reaches a weight, all layers are frozen: Keras leaves them as they are."""
     try:
-        return Trainer(case.spec)
+        return Trainer(spec)
     except CompileError as error:
         if [diagnostic.code for diagnostic in error.diagnostics] != ["nothing-trains"]:
             raise
-        return Trainer(case.spec | {"training": case.spec["training"] | {"freeze": ["*"]}})
+        return Trainer(spec | {"training": spec["training"] | {"freeze": ["*"]}})
 
 
 def layer_networks() -> Iterator[Network]:

@@ -63,7 +63,7 @@ def loaded(path: Path) -> keras.Model:
 def test_an_exported_network_gives_the_same_outputs_in_keras(
     case: Network, tmp_path: Path, record_property: Any
 ) -> None:
-    trainer = trainer_of(case)
+    trainer = trainer_of(case.spec)
     trainer.set_weights(draw_weights(trainer.weights()))
     to_keras(case.spec, trainer.weights()).save(tmp_path)
     model = loaded(tmp_path)
@@ -110,7 +110,7 @@ def test_the_exported_configuration_equals_that_of_keras() -> None:
 
 def test_an_exported_archive_is_loaded_with_all_weights(tmp_path: Path) -> None:
     case = next(case for case in CASES if case.id == "layer-lstm")
-    trainer = trainer_of(case)
+    trainer = trainer_of(case.spec)
     exported = to_keras(case.spec, trainer.weights())
     exported.save(tmp_path / "model.keras")
     model = keras.models.load_model(tmp_path / "model.keras")

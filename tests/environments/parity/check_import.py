@@ -15,11 +15,10 @@ import keras
 import numpy as np
 import oracle
 import pytest
-from cases import Network, all_networks
+from cases import Network, all_networks, trainer_of
 from check_layers import OUTPUT_TOLERANCE, difference, shapes, worst
 from drawing import Arrays, draw_batch, draw_weights, single_or_named
 from jsonnx.pipeline.check.check import check_spec
-from jsonnx.pipeline.train.trainer import Trainer
 from keras import layers, ops
 
 
@@ -39,7 +38,7 @@ def test_a_network_is_imported_from_its_json(case: Network, record_property: Any
     spec = jsonnx.from_keras(text)[0]
     if calls(spec) == calls(case.spec):
         return
-    imported, original = (Trainer({**one, "training": {"loss": losses(one)}}) for one in (spec, case.spec))
+    imported, original = (trainer_of({**one, "training": {"loss": losses(one)}}) for one in (spec, case.spec))
     assert shapes(imported.weights()) == shapes(original.weights()), "other weights"
     start = draw_weights(original.weights())
     for trainer in (imported, original):

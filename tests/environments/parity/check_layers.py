@@ -37,7 +37,7 @@ def test_outputs_metrics_and_weights_equal_those_of_keras(case: Network, record_
         record_property(kind, float(error))
         assert error < tolerance, f"{kind} error"
 
-    trainer, model = trainer_of(case), oracle.keras_model(case.spec, initial=False)
+    trainer, model = trainer_of(case.spec), oracle.keras_model(case.spec, initial=False)
     assert shapes(trainer.weights()) == shapes(oracle.weights(model)), "other weights"
     start = draw_weights(trainer.weights())
     trainer.set_weights(start)

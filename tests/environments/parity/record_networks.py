@@ -17,7 +17,7 @@ from recorded import NETWORKS, fingerprint, read_networks
 
 def keras_results(case: Network) -> dict[str, Any]:
     """Returns the digest of the outputs of Keras, and its losses."""
-    trainer, model = trainer_of(case), oracle.keras_model(case.spec, initial=False)
+    trainer, model = trainer_of(case.spec), oracle.keras_model(case.spec, initial=False)
     oracle.set_weights(model, draw_weights(trainer.weights()))
     batches = [draw_batch(case, trainer.plan, step) for step in range(STEPS)]
     result = {"of": fingerprint(case), "output": digest(oracle.outputs(model, single_or_named(batches[0][0])))}

@@ -32,7 +32,7 @@ def test_outputs_and_losses_equal_those_of_keras(case: Network) -> None:
     recorded = RECORDED.get(case.id)
     if recorded is None or recorded["of"] != fingerprint(case):
         pytest.skip("new or changed since the results of Keras were recorded")
-    trainer = trainer_of(case)
+    trainer = trainer_of(case.spec)
     trainer.set_weights(draw_weights(trainer.weights()))
     batches = [draw_batch(case, trainer.plan, step) for step in range(STEPS)]
     outputs = trainer.model().session().run(batches[0][0])
