@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from html import escape
 from typing import Any
 
 WHITE_SPACE = "\n\t\N{NO-BREAK SPACE}"
@@ -29,6 +28,8 @@ def escape_output(text: str, has_styles: bool = False) -> str:
 
 def escape_html(text: str) -> str:
     """Text of an HTML file, with its invisible characters escaped."""
+    from html import escape  # `validate` does without it
+
     return escape(escape_invisible(text, WHITE_SPACE))
 
 

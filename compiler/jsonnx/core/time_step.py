@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from calendar import monthrange
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
@@ -14,7 +13,7 @@ MONTHS = {"mo": 1, "y": 12}
 """The months of each unit of the calendar."""
 MAX_STEP_COUNT = 1_000_000
 """Maximum number of units in a step."""
-STEP_TEXT = re.compile(r"(\d+(?:\.\d+)?)?(s|min|h|d|w|mo|y)", re.ASCII)
+STEP_TEXT = r"(\d+(?:\.\d+)?)?(s|min|h|d|w|mo|y)"
 STEP_HELP = (
     'steps of dates are written like "15min", "1h", "1d", "1w", "1mo" or "1y" (units: s, min, h, d, w, mo, y), steps '
     "of numbers as a number"
@@ -33,7 +32,7 @@ class TimeStep:
         """The step that a spec writes; None if the text is no step, or the step is not positive or too long."""
         if not isinstance(value, str):
             return TimeStep(float(value), "number") if value > 0 else None
-        match = STEP_TEXT.fullmatch(value)
+        match = re.fullmatch(STEP_TEXT, value, re.ASCII)
         if match is None:
             return None
         count, name = float(match[1] or 1), match[2]
@@ -58,6 +57,8 @@ class TimeStep:
         """The date that is a number of steps later, for a step of dates."""
         if self.unit == "second":
             return date + timedelta(seconds=count * self.size)
+        from calendar import monthrange  # `validate` does without it
+
         year, month = divmod(date.year * 12 + date.month - 1 + count * int(self.size), 12)
         return date.replace(year=year, month=month + 1, day=min(date.day, monthrange(year, month + 1)[1]))
 

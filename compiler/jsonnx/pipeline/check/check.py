@@ -52,7 +52,6 @@ from ...frontend.networks.silences import Silences
 from ...frontend.text.fix_writer import FixWriter
 from ...lowering.check_augmentation import check_augmentation
 from ...lowering.check_weights import check_optimizer_patterns, check_shared_weights
-from ...lowering.dropped_layers import warn_partly_used_copies
 from ...lowering.size_limit import check_sizes
 from ...sections.data_section import DATA_PARTS
 from ...training.metrics.objective import Objective
@@ -224,7 +223,10 @@ def check_source(
     network = flat.with_blocks(replace(network, document=source.value))
     typed = infer_shapes(network, report)
     after("typed", typed)
-    warn_partly_used_copies(typed, flat.origins, report)
+    if typed.network.dropped:
+        from ...lowering.dropped_layers import warn_partly_used_copies  # few networks have such layers
+
+        warn_partly_used_copies(typed, flat.origins, report)
     check_outputs(typed, report)
     check_random_inputs(typed, report)
     check_vocabularies(typed, report)

@@ -14,10 +14,10 @@ NAME_CODES = ("unknown-name", "unknown-figure")
 CODES_OF_OTHER_ERRORS = (*NAME_CODES, "cycle", "shape-mismatch", "unused-input", "unused-layer", "wrong-inputs")
 """Codes of errors in layers that do not affect their names."""
 
-_NAMING_SECTION = re.compile(r"\$\.(?:layers|blocks|inputs|parameters|scales)\b")
-_USE = re.compile(r"\$\.(?:layers|blocks\.\w+\.layers)\[\d+\]\.use$")
-_ROOT_KEY = re.compile(r"\$(?:\.\w+|\['[^']*'\])?")
-_NUMBER = re.compile(r"\d+|(?<=_)[A-Za-z]$")
+_NAMING_SECTION = r"\$\.(?:layers|blocks|inputs|parameters|scales)\b"
+_USE = r"\$\.(?:layers|blocks\.\w+\.layers)\[\d+\]\.use$"
+_ROOT_KEY = r"\$(?:\.\w+|\['[^']*'\])?"
+_NUMBER = r"\d+|(?<=_)[A-Za-z]$"
 
 
 def with_certain_name_fixes(diagnostics: Sequence[Diagnostic]) -> list[Diagnostic]:
@@ -32,9 +32,9 @@ def with_certain_name_fixes(diagnostics: Sequence[Diagnostic]) -> list[Diagnosti
 def _affects_names(error: Diagnostic) -> bool:
     """Whether other layers, or layers with other names, may be meant at an error."""
     if error.code in CODES_OF_OTHER_ERRORS:
-        return bool(_USE.match(error.path))
-    is_root_key = error.code in ("unknown-key", "wrong-type") and bool(_ROOT_KEY.fullmatch(error.path))
-    return is_root_key or bool(_NAMING_SECTION.match(error.path))
+        return bool(re.match(_USE, error.path))
+    is_root_key = error.code in ("unknown-key", "wrong-type") and bool(re.fullmatch(_ROOT_KEY, error.path))
+    return is_root_key or bool(re.match(_NAMING_SECTION, error.path))
 
 
 def _with_certain_fix(diagnostic: Diagnostic, unsettled: Sequence[Diagnostic]) -> Diagnostic:
@@ -51,5 +51,5 @@ def _with_certain_fix(diagnostic: Diagnostic, unsettled: Sequence[Diagnostic]) -
 
 def _differ_in_number(name: str, other: str) -> bool:
     """Whether two names differ alone in digits or a last letter, as `conv2d_1` and `conv2d`, `conv_a` and `conv_b`."""
-    texts = [_NUMBER.sub("", text).replace("_", "").lower() for text in (name, other)]
-    return texts[0] == texts[1] and _NUMBER.findall(name) != _NUMBER.findall(other)
+    texts = [re.sub(_NUMBER, "", text).replace("_", "").lower() for text in (name, other)]
+    return texts[0] == texts[1] and re.findall(_NUMBER, name) != re.findall(_NUMBER, other)
