@@ -295,6 +295,8 @@ def _unique_rows(g: Builder, table: LazyTable, requested: Value | None) -> Uniqu
     inverse = gather(g, dense_ranks(g, is_unique), representative)
     lengths = g.Concat(g.const([stale_count], "int64"), g.Shape(requested), axis=0)
     is_unique_stale, is_unique_requested = g.Split(is_unique, lengths, axis=0, outputs=2)
+    g.refine(is_unique_stale, (stale_count,))  # ONNX infers no axis for parts of a vector of a fixed size
+    g.refine(is_unique_requested, requested.shape)
     unread_count = g.ReduceSum(g.cast(is_unique_stale, "int64"), keepdims=1)
     first = g.Sub(g.Slice(unique_positions, unread_count, g.Shape(unique_positions), [0]), stale_count)
     duplicates = positions_where(g, g.Not(is_unique_requested))
