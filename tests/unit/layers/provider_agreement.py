@@ -19,6 +19,9 @@ from support.harness import draw_weights, lower, with_gradients
 from unit.layers.test_layers import draws_of, feeds_of, network
 
 TOLERANCE = 1e-4
+"""Maximum error relative to the largest element."""
+ABSOLUTE_TOLERANCE = 5e-6
+"""Maximum error of sums whose terms cancel out, such as the gradient of an attention key's bias."""
 """Of the greatest element of a tensor."""
 
 
@@ -63,4 +66,5 @@ def difference(actual: np.ndarray, expected: np.ndarray) -> str:
         return "other elements are finite"
     finite = np.isfinite(expected)
     error = np.abs(actual[finite] - expected[finite]).max(initial=0.0)
-    return "" if error <= TOLERANCE * np.abs(expected[finite]).max(initial=0.0) + 1e-6 else f"an error of {error:.3g}"
+    tolerance = TOLERANCE * np.abs(expected[finite]).max(initial=0.0) + ABSOLUTE_TOLERANCE
+    return "" if error <= tolerance else f"an error of {error:.3g}"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnxruntime
 import pytest
 from jsonnx.core.diagnostics import CompileError, UsageError
 from jsonnx.core.files.run_layout import RunPaths
@@ -299,6 +300,8 @@ def test_weights_of_a_model_lie_in_its_folder(model_folder: Path) -> None:
         with pytest.raises(CompileError, match="unsafe-path"):
             Session(file.read_bytes())
     file.write_bytes(model_of([external_tensor("weights")]).SerializeToString())
+    if tuple(map(int, onnxruntime.__version__.split(".")[:2])) < (1, 21):
+        pytest.skip("this onnxruntime reads no file beside a model that it gets as bytes")
     assert Session(file).run(np.zeros(4, np.float32))["y"].tolist() == [0, 0, 0, 0]
 
 

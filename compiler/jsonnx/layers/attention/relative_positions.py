@@ -67,7 +67,9 @@ class DistanceAxes(NamedTuple):
         zeros = g.full(0.0, g.Concat(g.Shape(x, end=last), g.Sub(self.size(g), 1), axis=0), x.dtype)
         x = g.refine(g.Concat(x, zeros, axis=last), (*front, queries, rows - 1))
         x = reshape_symbolic(g, x, (*front, rows - 1, queries), x)
-        x = g.refine(g.Pad(x, [1, 0], None, [last - 1]), (*front, rows, queries))
+        pads = [0] * (2 * x.rank)  # of all axes: OpenVINO takes no others
+        pads[last - 1] = 1
+        x = g.refine(g.Pad(x, pads), (*front, rows, queries))
         return reshape_symbolic(g, x, (*front, queries, rows), x)
 
 
