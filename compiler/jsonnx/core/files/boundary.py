@@ -31,7 +31,7 @@ _CHANGING = {
 _RENAMING = {**dict.fromkeys(("os.remove", "os.rmdir", "os.mkdir"), (0,)), "os.rename": (0, 1), "os.link": (0, 1)}
 """Events that change entries of folders; a link at the end of a path is not followed."""
 _REFUSED = {
-    *("os.symlink", "os.system", "os.exec", "os.spawn", "os.posix_spawn", "os.startfile", "sqlite3.connect"),
+    *("os.symlink", "os.system", "os.exec", "os.spawn", "os.startfile", "sqlite3.connect"),
     *("socket.connect", "socket.bind", "socket.sendto", "socket.sendmsg", "socket.getaddrinfo", "socket.gethostbyname"),
 }
 """Events of what no command needs that is confined."""
@@ -98,6 +98,7 @@ class _Boundary:
         self._checks: dict[str, Callable[[Any], None]] = {
             "open": self._check_open,
             "subprocess.Popen": self._check_process,
+            "os.posix_spawn": self._check_program,  # of subprocess in Python 3.13
             "ctypes.dlopen": self._check_library,
         }
 
@@ -123,11 +124,15 @@ class _Boundary:
         self._require(path, writes, follows=not (flags or 0) & _NO_FOLLOW_FLAG, opens=True)
 
     def _check_process(self, arguments: tuple[Any, ...]) -> None:
-        executable, _, folder, _ = arguments
-        if os.path.realpath(os.fsdecode(executable)) != os.path.realpath(sys.executable):
-            raise OutsideRoot(os.fsdecode(executable), "is not available to a confined command")
+        self._check_program(arguments)
+        folder = arguments[2]
         if folder is not None:
             self._require(folder, writes=False)
+
+    def _check_program(self, arguments: tuple[Any, ...]) -> None:
+        executable = os.fsdecode(arguments[0])
+        if os.path.realpath(executable) != os.path.realpath(sys.executable):
+            raise OutsideRoot(executable, "is not available to a confined command")
 
     def _check_library(self, arguments: tuple[Any, ...]) -> None:
         (name,) = arguments
