@@ -86,7 +86,7 @@ class _MonthDay(NamedTuple):
     @staticmethod
     def of(times: np.ndarray) -> _MonthDay:
         months, days = times.astype("datetime64[M]"), times.astype("datetime64[D]")
-        is_last_day = (days + 1).astype("datetime64[M]") != months
+        is_last_day = (days + np.timedelta64(1, "D")).astype("datetime64[M]") != months
         return _MonthDay(months.astype(np.int64), _seconds(times - months.astype(times.dtype)), is_last_day)
 
 
