@@ -16,7 +16,7 @@ from ...core.files.spec_source import NO_SPEC, SpecSource
 from ...core.types import TensorType
 from ..files.data_locations import DataItem
 from ..samples.data_errors import ErrorCollector
-from ..samples.missing_values import MISSING_MARKERS
+from ..samples.missing_markers import MISSING_MARKERS
 from ..tables.array_tables import ArrayTable
 from ..tables.arrow_table import ArrowTable
 from ..tables.csv_table import CsvTable

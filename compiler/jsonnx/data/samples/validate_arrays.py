@@ -17,7 +17,7 @@ from ...core.reserved_names import sample_weight_name
 from ...core.types import Size, TensorType
 from .data_errors import MAX_LISTED_LOCATIONS, DataLocation, ErrorCollector
 from .data_spec import DataSpec, IndexRange
-from .missing_values import is_missing_marker
+from .missing_markers import is_missing_marker
 from .sample_shapes import batch_axis_hint, reshape_samples
 from .stored_arrays import Samples, StoredArray
 from .valid_values import is_finite, is_in_range

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..samples.data_errors import ErrorCollector
-from ..samples.missing_values import is_missing_marker
+from ..samples.missing_markers import is_missing_marker
 from ..samples.validate_arrays import MISSING_NUMBER_HELP, LocateElement
 from .data_table import ColumnRequest
 from .text_tables import add_missing_values

@@ -18,7 +18,7 @@ import numpy as np
 from ...core.files.data_formats import FORMAT_BY_NAME
 from ...core.limits import MAX_CSV_ROW_BYTES
 from ...core.system.optional_packages import require_package
-from ..samples.missing_values import MISSING_MARKERS
+from ..samples.missing_markers import MISSING_MARKERS
 from .csv_cells import CsvDialect
 
 PURPOSE = "reading tables of separated values"

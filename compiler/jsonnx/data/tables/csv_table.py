@@ -12,7 +12,7 @@ from ...core.diagnostics import CompileError
 from ...core.system.cpu_count import thread_count
 from ..media.media_names import name_media_files
 from ..samples.data_errors import DataLocation, ErrorCollector
-from ..samples.missing_values import is_missing_marker
+from ..samples.missing_markers import is_missing_marker
 from ..samples.stored_arrays import Samples
 from ..samples.validate_arrays import ElementIndex, LocateElement
 from .block_table import BlockFile, BlockTable

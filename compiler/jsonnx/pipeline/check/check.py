@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from ...analysis.check_activations import check_activations
+from ...analysis.check_random_inputs import check_random_inputs
 from ...analysis.gradient_flow import check_gradient_flow
 from ...analysis.objective import resolve_objective
 from ...analysis.outputs import check_outputs
-from ...analysis.random_inputs import check_random_inputs
 from ...analysis.shape_inference import TypedNetwork, infer_shapes
 from ...analysis.unchecked import report_unchecked
 from ...analysis.vocabularies import check_vocabularies
