@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from ..core.diagnostics import JsonPath, Report, quoted_list, quoted_or_list
 from ..frontend.network import Call, Network
 from ..training.metrics.objective import Objective
+from ..training.weights.regularizers import Regularizer
 from .shape_inference import TypedNetwork
 
 MAX_NAMES_SHOWN = 4
@@ -77,7 +78,9 @@ def _report_unreached(unreached: Sequence[Call], is_all: bool, help: str, report
     """Warns about layers that no gradient reaches, at the first of them."""
     names = quoted_list([call.owner for call in unreached[:MAX_NAMES_SHOWN]])
     more = f" and {len(unreached) - MAX_NAMES_SHOWN:,} more" if len(unreached) > MAX_NAMES_SHOWN else ""
-    message = f"no gradient reaches {names}{more}, so that training does not change these weights"
+    is_penalized = any(isinstance(value, Regularizer) for call in unreached for value in vars(call.layer).values())
+    exception = " but by their regularizers" if is_penalized else ""
+    message = f"no gradient reaches {names}{more}, so that training does not change these weights{exception}"
     if is_all:
         message = f"nothing trains: no gradient reaches {names}{more}, the layers with weights"
     code = "nothing-trains" if is_all else "untrained-layers"

@@ -116,3 +116,11 @@ def test_an_output_without_a_loss_is_named() -> None:
 )
 def test_networks_whose_weights_are_trained_have_no_warning(document: dict[str, Any]) -> None:
     assert warnings(document) == []
+
+
+def test_a_layer_that_only_a_regularizer_changes_is_named_so() -> None:
+    first = DENSE | {"kernel_regularizer": "l2"}
+    cut = [{"type": "ops.argmax", "axis": -1, "keepdims": True}, {"type": "ops.cast", "dtype": "float32"}]
+    (warning,) = check_spec(spec(first, *cut, DENSE | {"name": "last"})).diagnostics
+    assert warning.code == "untrained-layers"
+    assert warning.message.endswith("but by their regularizers")
