@@ -118,6 +118,10 @@ class Trainer:
         return self.plan_trainer.plan
 
     @property
+    def temporary_folder(self) -> str | os.PathLike[str] | None:
+        return self.plan_trainer.temporary_folder
+
+    @property
     def class_weights(self) -> WeightsByClass:
         return self.plan_trainer.class_weights
 
@@ -165,6 +169,9 @@ class Trainer:
     def weights(self) -> dict[str, np.ndarray]:
         """Copies of the network's weights, by Keras' names and in Keras' order."""
         return self.plan_trainer.weights()
+
+    def current_weights(self) -> Mapping[str, np.ndarray]:
+        return self.plan_trainer.current_weights()
 
     def set_weights(self, weights: Mapping[str, Any], *, strict: bool = True) -> None:
         """Replaces the weights; unless `strict`, some may be missing. Raises ValueError with every error."""

@@ -121,6 +121,14 @@ class Engine:
         values = self._read(self.plan.weight_names) | self.vocabularies
         return {name: values[name] for name in self.plan.weight_names}
 
+    def current_weights(self) -> Mapping[str, np.ndarray]:
+        """The network's weights, in Keras' order, until a step or `write` replaces them: not to be changed.
+
+        Only those of lazily updated embeddings, and of a device, are copies.
+        """
+        values = {**self._variables.arrays(), **self._current_lazy_values(self.plan.weight_names), **self.vocabularies}
+        return {name: values[name] for name in self.plan.weight_names}
+
     def variables(self) -> Weights:
         """Copies of everything that a step reads: weights, states and optimizer slots."""
         return self._read((*self.plan.train.parameters, *self.plan.train.states)) | self.vocabularies
@@ -128,27 +136,31 @@ class Engine:
     def _read(self, names: Iterable[str]) -> Weights:
         """Copies of the current values of these variables, without vocabularies."""
         variable_names = [name for name in names if name not in self.vocabularies]
-        lazy_values = self._lazy_embeddings.current_values(variable_names) if self._lazy_embeddings else {}
+        lazy_values = self._current_lazy_values(variable_names)
         values = lazy_values | self._variables.read(name for name in variable_names if name not in lazy_values)
         return {name: values[name] for name in variable_names}
 
-    def state_dict(self, *, portable: bool = False) -> Weights:
-        """Copies of the stored values of all variables, which a run needs to resume bit for bit.
+    def _current_lazy_values(self, names: Iterable[str]) -> Weights:
+        return self._lazy_embeddings.current_values(names) if self._lazy_embeddings else {}
+
+    def state_dict(self, *, portable: bool = False) -> Mapping[str, np.ndarray]:
+        """The stored values of all variables, which a run needs to resume bit for bit, until a step or `write` replaces
+        them: not to be changed.
 
         `portable` leaves out the states that only lazily updated embeddings have.
         """
-        arrays = self._variables.read() | self.vocabularies
+        arrays = {**self._variables.arrays(), **self.vocabularies}
         lazy_tables = self.execution.lazy_tables
         omitted = lazy_tables.extra_states if lazy_tables and portable else ()
         return {name: array for name, array in arrays.items() if name not in omitted}
 
-    def convert_state(self, arrays: Weights) -> Weights:
+    def convert_state(self, arrays: Mapping[str, np.ndarray]) -> Weights:
         """The `state_dict` of another engine of the same plan, in the form that `write` takes here."""
         lazy_tables = None if self.execution.lazy_tables else find_lazy_tables(self.plan)
         arrays = dict(with_eager_state(lazy_tables, arrays)) if lazy_tables else arrays
-        return arrays | self._converted_step_count(arrays)
+        return {**arrays, **self._converted_step_count(arrays)}
 
-    def _converted_step_count(self, arrays: Weights) -> Weights:
+    def _converted_step_count(self, arrays: Mapping[str, np.ndarray]) -> Weights:
         """The count of steps in the element type that it has in this plan, which depends on the provider."""
         count, state = arrays.get(STEP_COUNT), self.plan.train.states.get(STEP_COUNT)
         if count is None or state is None or count.dtype.kind != "i":
