@@ -126,8 +126,16 @@ class Engine:
 
         Only those of lazily updated embeddings, and of a device, are copies.
         """
-        values = {**self._variables.arrays(), **self._current_lazy_values(self.plan.weight_names), **self.vocabularies}
+        values = self._current(self.plan.weight_names)
         return {name: values[name] for name in self.plan.weight_names}
+
+    def current_variables(self) -> Mapping[str, np.ndarray]:
+        """Everything that a step reads, as `current_weights`."""
+        return self._current((*self.plan.train.parameters, *self.plan.train.states))
+
+    def _current(self, names: Iterable[str]) -> Mapping[str, np.ndarray]:
+        """These variables, as `current_weights`, and others."""
+        return {**self._variables.arrays(), **self._current_lazy_values(names), **self.vocabularies}
 
     def variables(self) -> Weights:
         """Copies of everything that a step reads: weights, states and optimizer slots."""
@@ -322,7 +330,7 @@ class Engine:
             self._variables.rollback(1)
             feeds = batch.feeds | batch.extra_feeds if isinstance(batch, BatchSlot) else batch
             with suppress(Exception):  # such as too little memory: the divergence is told without its origin
-                origin = find_origin(self.plan.train, self.variables(), self.vocabularies, feeds)
+                origin = find_origin(self.plan.train, self.current_variables(), self.vocabularies, feeds)
             self._variables.rollback(undone_steps)
         if self.execution.inplace_slots:
             self._reset_optimizer()
@@ -350,15 +358,19 @@ class Engine:
         should_stop: Callable[[], bool] = lambda: False,
         begin_hooks: Sequence[Callable[[int, dict[str, float]], None]] = (),
         end_hooks: Sequence[Callable[[int, dict[str, float]], None]] = (),
+        plan: TrainingPlan | None = None,
     ) -> MetricSums:
         """Losses and metric sums over all samples, or over those before `should_stop` returned true.
 
         Hooks are called before and after each batch, with its number and the losses and metrics so far.
-        Samples with weights for outputs that the plan does not weight get an evaluation graph of their own.
+        Samples with weights for outputs that the plan does not weight get an evaluation graph of their own. `plan`
+        replaces the engine's: one of the same network, with other metrics.
         """
-        plan = self.plan.weighting(self.plan.weighted_outputs.union(samples.weights))
-        samples, run = samples.for_graphs(plan.data_spec), self.loader.evaluation_runner(plan)
-        metric_sums, randoms = MetricSums(self.plan), InferenceRandoms.of(plan.evaluate, plan.seed)
+        measured = self.plan if plan is None else plan
+        plan = measured.weighting(measured.weighted_outputs.union(samples.weights))
+        run = self.loader.evaluation_runner(plan) if measured is self.plan else self.loader.load_evaluation(plan)
+        samples = samples.for_graphs(plan.data_spec)
+        metric_sums, randoms = MetricSums(measured), InferenceRandoms.of(plan.evaluate, plan.seed)
         for number, (feeds, count) in enumerate(samples.batches(batch_size)):
             if should_stop():
                 break

@@ -337,9 +337,11 @@ class PlanTrainer:
 
     # -- without training --------------------------------------------------------------------------------------------
 
-    def evaluate(self, samples: Dataset | BatchStream, batch_size: int | None = None) -> dict[str, Any]:
-        """Loss and metrics. Classes are not weighted."""
-        return self.engine.measure(samples, self._batch_size(batch_size)).results()
+    def evaluate(
+        self, samples: Dataset | BatchStream, batch_size: int | None = None, plan: TrainingPlan | None = None
+    ) -> dict[str, Any]:
+        """Loss and metrics, or those of another plan of this network. Classes are not weighted."""
+        return self.engine.measure(samples, self._batch_size(batch_size), plan=plan).results()
 
     def predict(self, x: DataArgument | Dataset, batch_size: int | None = None) -> Any:
         """The network's output for every sample; a dict of arrays if there are several outputs."""
@@ -370,7 +372,7 @@ class PlanTrainer:
         engine = self.engine
         data_spec = self.plan.data_spec if data_spec is None else data_spec
         config = SessionConfig(recorder=recorder)
-        runner = runner_without_updates(graph, engine.variables(), engine.vocabularies, config)
+        runner = runner_without_updates(graph, engine.current_variables(), engine.vocabularies, config)
         for batch in batches:
             feeds = engine.feeds(batch.for_graphs(data_spec), slice(None), self.steps)
             results = runner({name: feeds[name] for name in runner.fed_names})
