@@ -21,6 +21,8 @@ import numpy as np
 from ..core.diagnostics import Diagnostic
 from ..core.files.digests import ContentDigests, digest_errors, records_digests
 from ..core.system.mapped_pages import release_pages
+from .bfloat16 import BFLOAT16
+from .file_slice import MIN_MAPPED_BYTES
 from .string_arrays import with_strings_as_bytes
 
 _DTYPE_NAMES = {
@@ -29,17 +31,11 @@ _DTYPE_NAMES = {
     **{f"uint{bits}": f"U{bits}" for bits in (8, 16, 32, 64)},
     "bool": "BOOL",
 }
-_BFLOAT16 = "BF16"
-_DTYPES = {
-    **{name: np.dtype(dtype).newbyteorder("<") for dtype, name in _DTYPE_NAMES.items()},
-    _BFLOAT16: np.dtype("<u2"),
-}
+_DTYPES = {**{name: np.dtype(dtype).newbyteorder("<") for dtype, name in _DTYPE_NAMES.items()}, "BF16": BFLOAT16}
 _METADATA_KEY = "__metadata__"
 _HEADER_ALIGNMENT_BYTES = 8
 MAX_HEADER_BYTES = 100_000_000
 """The length of a header that the safetensors package accepts."""
-MIN_MAPPED_BYTES = 1 << 26
-"""Size of a file from which on it is mapped, in bytes: smaller ones are read, so that they may be overwritten."""
 
 
 class _Entry(NamedTuple):
@@ -67,7 +63,7 @@ class SafetensorsFile:
         self._entries, self.names = entries, tuple(entries)
 
     def read(self, name: str) -> np.ndarray:
-        """One array, BF16 as float32, in memory of its own."""
+        """One array, in memory of its own."""
         entry = self._entries[name]
         data = bytearray(entry.end - entry.start)
         self._file.seek(self._start + entry.start)
@@ -76,8 +72,11 @@ class SafetensorsFile:
         return _array(entry, data, 0)
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """All arrays by name, BF16 as float32. Those of a large file are views of its mapping, which cannot be
-        written; `release_pages` frees their memory."""
+        """All arrays by name; those of BF16 have the type `BFLOAT16`.
+
+        Those of a large file are read-only views of its mapping, so that only what is read takes memory, which
+        `release_pages` frees.
+        """
         data = self._mapping_or_bytes()
         return {name: _array(entry, data, self._start + entry.start) for name, entry in self._entries.items()}
 
@@ -93,8 +92,6 @@ class SafetensorsFile:
 
 def _array(entry: _Entry, data: mmap.mmap | bytearray, offset: int) -> np.ndarray:
     stored = np.frombuffer(data, _DTYPES[entry.dtype], prod(entry.shape), offset).reshape(entry.shape)
-    if entry.dtype == _BFLOAT16:  # the upper half of a float32
-        return (stored.astype(np.uint32) << 16).view(np.float32)
     return stored.astype(stored.dtype.newbyteorder("="), copy=False)
 
 
