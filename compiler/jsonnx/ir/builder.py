@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import astuple
 from typing import Any, Self
@@ -55,6 +55,8 @@ class Builder(GraphDraft):
         self.constant_bytes_left: int | None = None
         self.stack_parts: dict[Value, Sequence[Value]] = {}
         """The slices of a value that an unrolled loop stacked."""
+        self.expected_sizes: Mapping[str, int] = {}
+        """The sizes of symbols in most batches, if known, for lowerings that compute large values by blocks."""
         self._weight_transforms: dict[str, WeightTransform] = {}
         self._shared_constants: dict[Hashable, Constant] = {}
         self._origin = Origin()
@@ -71,7 +73,7 @@ class Builder(GraphDraft):
         """A builder for the body of a loop or for a branch. Its weights belong to the whole graph."""
         g = type(self)(training=self.training, float_dtype=self.float_dtype, inference=self._infer)
         g.parameters, g.states, g.trainable = self.parameters, self.states, self.trainable
-        g._origin = self._origin._replace(detached=False)
+        g._origin, g.expected_sizes = self._origin._replace(detached=False), self.expected_sizes
         return g
 
     # -- the origin of nodes -----------------------------------------------------------------------------------------

@@ -70,9 +70,12 @@ class ExecutionPlan:
         return {name: np.zeros(state.shape, numpy_dtype(state.dtype)) for name, state in states.items()}
 
 
-def plan_execution(plan: TrainingPlan, provider: Provider, threads: int, fast: bool) -> ExecutionPlan:
+def plan_execution(
+    plan: TrainingPlan, provider: Provider, threads: int, fast: bool, packs_weights: bool | None = None
+) -> ExecutionPlan:
     """Decides how the graphs of a plan run on a provider. Unless `fast`, they are not rewritten.
 
+    `packs_weights` is the argument of `pack_weights`.
     Lazy updates exclude in-place slots: their tables count steps by row, so that the optimizer could not be reset.
     """
     rewrites_step = fast and is_on_host(plan.train, provider) and plan.training.remat is None
@@ -80,7 +83,7 @@ def plan_execution(plan: TrainingPlan, provider: Provider, threads: int, fast: b
     lazy_tables = find_lazy_tables(plan) if is_bound_on_cpu else None
     sharded_graphs = plan_shards(plan, threads) if is_bound_on_cpu and not lazy_tables else None
     step = lazy_tables.graph if lazy_tables else sharded_graphs.combiner if sharded_graphs else plan.train
-    packed_step, packed_vectors = pack_weights(step) if rewrites_step else (step, {})
+    packed_step, packed_vectors = pack_weights(step, packs_weights) if rewrites_step else (step, {})
     optimizes_for_cpu = fast and provider.is_cpu
     batch_graph = sharded_graphs.shard if sharded_graphs else packed_step
     has_convolutions = optimizes_for_cpu and any(info.op == "Conv" for info in batch_graph.gradients.values())
