@@ -130,16 +130,16 @@ class QueryBlocks:
 
     def cut(self, x: Value, block: int) -> Value:
         """The part of a value [..., queries, keys] that a block computes with, for values that have no gradient."""
-        g, keys = self._g, self.key_range(block)
-        ranges = {x.rank - 2: (block, block + 1, self.rows(block))}
-        if keys is not None:
-            ranges[x.rank - 1] = (keys.start, keys.stop, self.key_size(block))
-        ranges = {axis: cut for axis, cut in ranges.items() if x.shape[axis] != 1}
-        if not ranges:
+        g, keys, shape = self._g, self.key_range(block), list(x.shape)
+        cuts: dict[int, tuple[int, int]] = {}
+        if shape[-2] != 1:
+            cuts[x.rank - 2], shape[-2] = (block, block + 1), self.rows(block)
+        if shape[-1] != 1 and keys is not None:
+            cuts[x.rank - 1], shape[-1] = (keys.start, keys.stop), self.key_size(block)
+        if not cuts:
             return x
-        starts, ends = (self._edges_at(tuple(cut[side] for cut in ranges.values())) for side in (0, 1))
-        part = g.Slice(x, starts, ends, list(ranges))
-        return g.refine(part, [ranges[axis][2] if axis in ranges else size for axis, size in enumerate(x.shape)])
+        starts, ends = (self._edges_at(indices) for indices in zip(*cuts.values(), strict=True))
+        return g.refine(g.Slice(x, starts, ends, list(cuts)), shape)
 
     def _edges_at(self, indices: tuple[int, ...]) -> Value:
         """The positions at which some blocks begin, as a vector."""

@@ -83,8 +83,8 @@ def plan_execution(
 ) -> ExecutionPlan:
     """Decides how the graphs of a plan run on a provider. Unless `fast`, they are not rewritten.
 
-    `packs_weights` is the argument of `pack_weights`.
     Lazy updates exclude in-place slots: their tables count steps by row, so that the optimizer could not be reset.
+    `packs_weights` is the argument of `pack_weights`.
     """
     rewrites_step = fast and is_on_host(plan.train, provider) and plan.training.remat is None
     is_bound_on_cpu = rewrites_step and provider.is_cpu and not has_string_inputs(plan.train)

@@ -81,7 +81,12 @@ def separate_writers(graph: Graph, names: Collection[str], *, copies_all: bool =
         variable, result = variables[name], graph.updates[name]
         writer = producers.get(result)
         is_separate = writer is not None and result not in outputs and result not in written
-        if copies_all or not is_separate or writer is None or not _may_overwrite(writer, variable, readers[variable], dependents):
+        if (
+            copies_all
+            or not is_separate
+            or writer is None
+            or not _may_overwrite(writer, variable, readers[variable], dependents)
+        ):
             copy = Value(variable.type)
             scope, path = (writer.scope, writer.path) if writer else ("", ())
             copies.append(Node("Identity", (result,), (copy,), {}, scope, path))
