@@ -233,7 +233,9 @@ class Engine:
         The step runner is built for the batch size, even if an earlier runner exists or a resumed fit begins with an
         incomplete batch: a fit must give the same bits every time.
         """
-        runner = self.step_runners.for_batch(min(batch_size, len(samples)), is_fit=True)
+        largest_batch = min(batch_size, len(samples))
+        sizes = self.loader.sized_steps.sizes_for(samples.inputs, largest_batch)
+        runner = self.step_runners.for_batch(largest_batch, sizes, is_fit=True)
         return self._prefetch_buffers.for_fit(runner, samples, batch_size)
 
     @property
@@ -256,7 +258,8 @@ class Engine:
             slot = batch if isinstance(batch, BatchSlot) and batch.runner is self.step_runners.runner else None
             if slot is None:
                 feeds = batch.feeds | batch.extra_feeds if isinstance(batch, BatchSlot) else batch
-                runner = self.step_runners.for_batch(len(feeds[next(iter(self.plan.inputs))]))
+                sizes = self.loader.sized_steps.sizes_for(feeds)
+                runner = self.step_runners.for_batch(len(feeds[next(iter(self.plan.inputs))]), sizes)
             results: Mapping[str, np.ndarray]
             try:
                 if slot is None:

@@ -22,6 +22,7 @@ from .data_parallel import ShardedStep
 from .device_runner import DeviceRunner
 from .device_variables import DeviceVariables
 from .runner import Runner
+from .sized_steps import SizedSteps
 
 if TYPE_CHECKING:
     from ...ir import Graph
@@ -48,6 +49,7 @@ class GraphLoader:
     ) -> None:
         """`recorder` records when the nodes of training steps run."""
         self._recorder = recorder
+        self.sized_steps = SizedSteps(plan, execution)
         self._plan, self._execution, self._variables, self._vocabularies = plan, execution, variables, vocabularies
         self._augmentation_runners: dict[str, Runner] = {}
         self._evaluation_runners: dict[frozenset[str], Runner] = {}
@@ -90,12 +92,13 @@ class GraphLoader:
 
     # -- training steps ----------------------------------------------------------------------------------------------
 
-    def build_step(self, batch_size: int, own_arena: bool) -> StepRunner:
-        """A runner of the training step, specialised for a batch size."""
+    def build_step(self, batch_size: int, own_arena: bool, sizes: Mapping[str, int] | None = None) -> StepRunner:
+        """A runner of the training step, specialised for a batch size, or computed by blocks for some sizes."""
         execution = self._execution
         if execution.sharded_graphs:
             return self._build_sharded_step(execution.sharded_graphs, batch_size)
-        graph = self.optimize(execution.step_graph, batch_size, self._plan.training.remat)
+        step_graph = execution.step_graph if sizes is None else self.sized_steps.build(sizes)
+        graph = self.optimize(step_graph, batch_size, self._plan.training.remat)
         if needs_static_shapes(graph, execution.provider):
             fetched_names = self._plan.fetched_names
             return StaticShapeRunner(
