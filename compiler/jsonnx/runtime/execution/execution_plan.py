@@ -75,10 +75,11 @@ def plan_execution(plan: TrainingPlan, provider: Provider, threads: int, fast: b
 
     Lazy updates exclude in-place slots: their tables count steps by row, so that the optimizer could not be reset.
     """
-    rewrites_step = fast and is_on_host(plan.train, provider) and plan.training.remat is None
+    rewrites_step = fast and is_on_host(plan.train, provider)
     is_bound_on_cpu = rewrites_step and provider.is_cpu and not has_string_inputs(plan.train)
     lazy_tables = find_lazy_tables(plan) if is_bound_on_cpu else None
-    sharded_graphs = plan_shards(plan, threads) if is_bound_on_cpu and not lazy_tables else None
+    can_be_sharded = is_bound_on_cpu and not lazy_tables and plan.training.remat is None
+    sharded_graphs = plan_shards(plan, threads) if can_be_sharded else None
     step = lazy_tables.graph if lazy_tables else sharded_graphs.combiner if sharded_graphs else plan.train
     packed_step, packed_vectors = pack_weights(step) if rewrites_step else (step, {})
     optimizes_for_cpu = fast and provider.is_cpu
@@ -95,7 +96,7 @@ def plan_execution(plan: TrainingPlan, provider: Provider, threads: int, fast: b
         lazy_tables=lazy_tables,
         inplace_slots=inplace_slots(packed_step) if is_bound_on_cpu and not lazy_tables else frozenset(),
         optimizes_for_cpu=optimizes_for_cpu,
-        keeps_order=optimizes_for_cpu and plan.training.remat is None,
+        keeps_order=optimizes_for_cpu,
         flushes_denormals=optimizes_for_cpu and can_flush_denormals(),
         depends_on_batch=has_convolutions or (optimizes_for_cpu and has_small_matmuls),
         can_own_arena=has_convolutions and not sharded_graphs and _symbolic_sizes(batch_graph) <= {BATCH},

@@ -11,6 +11,7 @@ import numpy as np
 from ...core.diagnostics import CompileError, Diagnostic
 from ...core.system.gc_pause import gc_paused
 from ...ir import VocabularyNotLearned, with_vocabularies
+from ...passes.training_steps.live_memory import ValueSizes
 from ...passes.training_steps.remat import rematerialize
 from ...tuning.cpu.pipeline import optimize_for_cpu
 from ...tuning.cpu.target import Target
@@ -133,9 +134,10 @@ class GraphLoader:
                 usual_batch=batch_size or self._plan.training.batch_size,
                 expected_batch=batch_size,
                 keeps_order=self._execution.keeps_order,
+                remat=remat,
             )
-            graph = optimize_for_cpu(graph, target)
-        return rematerialize(graph, remat, self._plan.training.batch_size)
+            return optimize_for_cpu(graph, target)
+        return rematerialize(graph, remat, ValueSizes.of_batch(self._plan.training.batch_size))
 
     @gc_paused()
     def _load(
@@ -155,6 +157,7 @@ class GraphLoader:
             no_spinning=no_spinning,
             own_arena=own_arena,
             keep_order=execution.keeps_order,
+            keep_copies=is_step and self._plan.training.remat is not None,
             recorder=self._recorder if is_step else None,
         )
         arguments = graph, fetched_names, self._variables, execution.provider, threads or execution.threads

@@ -210,6 +210,10 @@ def provider_starts(provider: Provider) -> bool:
 _CREATION_LOCK = Lock()  # creating two sessions at once is not thread-safe (onnxruntime #27089)
 
 
+COPY_OPTIMIZERS = ["BiasGeluFusion", "CommonSubexpressionElimination", "SkipLayerNormFusion"]
+"""The optimizers of onnxruntime that see fewer readers of a node, or equal nodes, where values are recomputed."""
+
+
 @dataclass(frozen=True)
 class SessionConfig:
     """Options of a session."""
@@ -223,6 +227,9 @@ class SessionConfig:
     keep_order: bool = False
     """Nodes run in the order of the model, except for Shape and Size, which run as soon as they can, and for nodes that
     onnxruntime creates, which run last."""
+    keep_copies: bool = False
+    """onnxruntime merges no equal nodes, and fuses none where a copy of a node has taken over some of its readers: a
+    step with recomputed values gives the same bits as one without."""
     recorder: SessionRecorder | None = None
     """Records when each node runs."""
 
@@ -265,10 +272,13 @@ def create_session(
     floating_point_state = denormals_flushed(config.flush_denormals)
     if provider.record.library:
         preload_gpu_libraries(runtime)
+    disabled = COPY_OPTIMIZERS if config.keep_copies else None
     arena = own_arena(runtime, options) if config.own_arena else nullcontext()
     try:
         with _CREATION_LOCK, floating_point_state, arena, without_load_errors(runtime, provider.record):
-            session = runtime.InferenceSession(model, options, providers=provider.ort_providers, enable_fallback=False)
+            session = runtime.InferenceSession(
+                model, options, providers=provider.ort_providers, enable_fallback=False, disabled_optimizers=disabled
+            )
     except Exception as error:  # onnxruntime's exceptions have no base class of their own
         raise _creation_error(error, provider, model) from error
     if provider.ort_name not in session.get_providers():

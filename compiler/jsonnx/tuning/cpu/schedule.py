@@ -13,10 +13,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from functools import partial
 
 from ...ir import Graph, Node
 from ...passes.canonicalize import fold_reshape_chains
-from ...passes.training_steps.remat import HEAVY_OPS
+from ...passes.training_steps.live_memory import ValueSizes
+from ...passes.training_steps.remat import HEAVY_OPS, rematerialize
 from .target import Target
 
 HEAVY_OR_BRANCHING_OPS = HEAVY_OPS | {"If"}
@@ -24,6 +26,13 @@ HEAVY_OR_BRANCHING_OPS = HEAVY_OPS | {"If"}
 MAX_HEAVY_TAIL = 2
 """Heavy operators on the longest path from a node of a weight's gradient to the results, that node included. Nodes of
 the backward pass have longer paths, except at the first layer."""
+
+
+def rematerialize_and_schedule(graph: Graph, target: Target) -> Graph:
+    """Orders the nodes, and recomputes results of the forward pass where the target wants it and memory is saved in
+    that order."""
+    sizes = ValueSizes.of_batch(target.usual_batch)
+    return rematerialize(graph, target.remat, sizes, partial(schedule, target=target))
 
 
 def schedule(graph: Graph, target: Target) -> Graph:

@@ -23,6 +23,8 @@ class Target:
     """The batch size for which code may be specialised, beside a generic fallback; None: do not specialise."""
     keeps_order: bool = False
     """Whether the session runs nodes in the order of the graph."""
+    remat: str | None = None
+    """The mode of rematerialization."""
 
 
 Pass = Callable[[Graph, Target], Graph]
