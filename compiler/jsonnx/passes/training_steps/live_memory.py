@@ -94,7 +94,7 @@ class _Buffers:
         self._bytes: list[int] = []
         self._starts: list[int] = []
         self._ends: list[int] = []
-        self._bound = set(graph.roots)
+        self._bound = {*graph.outputs.values(), *graph.updates.values()}
         self._free: defaultdict[tuple[object, int], list[int]] = defaultdict(list)
         """By shape and bytes: the buffers of that shape that hold nothing, in the order of their release."""
         self._workspace = [0] * len(graph.nodes)

@@ -134,6 +134,8 @@ class GraphLoader:
                 usual_batch=batch_size or self._plan.training.batch_size,
                 expected_batch=batch_size,
                 keeps_order=self._execution.keeps_order,
+                inplace_variables=self._execution.inplace_variables,
+                lazy_variables=self._execution.lazy_variables,
                 remat=remat,
             )
             return optimize_for_cpu(graph, target)
@@ -157,6 +159,7 @@ class GraphLoader:
             no_spinning=no_spinning,
             own_arena=own_arena,
             keep_order=execution.keeps_order,
+            keep_nodes=is_step and bool(execution.inplace_variables),
             keep_copies=is_step and self._plan.training.remat is not None,
             recorder=self._recorder if is_step else None,
         )
