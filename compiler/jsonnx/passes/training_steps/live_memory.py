@@ -16,11 +16,14 @@ from math import prod
 
 from ...core.types import BATCH, evaluate_size
 from ...ir import Graph, Node, Value
+from .arena import Arena
 
 ASSUMED_SIZE = 100
 """The estimate of a symbolic size that does not follow from those that are known."""
 ELEMENT_BYTES = {"bool": 1, "int8": 1, "uint8": 1, "bfloat16": 2, "float16": 2, "float64": 8, "int64": 8, "uint64": 8}
 DEFAULT_ELEMENT_BYTES = 4
+STEPS_TO_FILL_ARENA = 2
+"""A step may find less room in the chunks that the one before has left than that one found in new regions."""
 VIEW_OPS = {"Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze"}
 """Operators whose result is the memory of their first operand."""
 OVERWRITING_OPS = frozenset(
@@ -77,6 +80,14 @@ def live_peak(graph: Graph, sizes: ValueSizes) -> LivePeak:
         return LivePeak(0, None, {})
     index = max(range(len(totals)), key=totals.__getitem__)
     return LivePeak(totals[index], graph.nodes[index], buffers.live_at(index))
+
+
+def arena_bytes(graph: Graph, sizes: ValueSizes, *, doubles: bool = True) -> int:
+    """The memory that the session of a step holds for results, after the first steps; `doubles` as in `Arena`."""
+    buffers, arena = _Buffers(graph, sizes), Arena(doubles=doubles)
+    for _ in range(STEPS_TO_FILL_ARENA):
+        buffers.run(arena)
+    return arena.resident_bytes
 
 
 class _Buffers:
@@ -153,6 +164,23 @@ class _Buffers:
             changes[end + 1] -= size
         live = accumulate(changes[:-1])
         return [total + workspace for total, workspace in zip(live, self._workspace, strict=True)]
+
+    def run(self, arena: Arena) -> None:
+        """Allocates and releases the buffers in the order of the nodes."""
+        released: dict[int, list[int]] = {}
+        for buffer, end in enumerate(self._ends):
+            released.setdefault(end, []).append(buffer)
+        started = iter(enumerate(self._starts))
+        next_buffer, next_start = next(started, (0, -1))
+        places: dict[int, tuple[int, int]] = {}
+        for index, workspace in enumerate(self._workspace):
+            while next_start == index:
+                places[next_buffer] = arena.allocate(self._bytes[next_buffer])
+                next_buffer, next_start = next(started, (0, -1))
+            if workspace:
+                arena.release(arena.allocate(workspace))
+            for buffer in released.get(index, ()):
+                arena.release(places.pop(buffer))
 
     def live_at(self, index: int) -> dict[Value, int]:
         bounds = zip(self._first, self._bytes, self._starts, self._ends, strict=True)

@@ -232,6 +232,9 @@ class SessionConfig:
     keep_copies: bool = False
     """onnxruntime merges no equal nodes, and fuses none where a copy of a node has taken over some of its readers: a
     step with recomputed values gives the same bits as one without."""
+    plan_memory: bool = True
+    """From the second run with inputs of equal sizes on, all results of a graph of small operators lie in one block of
+    memory."""
     recorder: SessionRecorder | None = None
     """Records when each node runs."""
 

@@ -1,0 +1,91 @@
+"""The memory that a training process needs on the CPU, estimated before it has any of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+from ...core.reserved_names import is_slot_name
+from ...core.types import BATCH
+from ...passes.training_steps.live_memory import ValueSizes, arena_bytes, live_peak
+from .prefetch import MAX_BUFFER_BYTES
+from .variables import SET_COUNT
+
+if TYPE_CHECKING:
+    from ...ir import Graph, Value
+    from .execution_plan import ExecutionPlan
+    from ..training_plan import TrainingPlan
+    from .graph_loader import GraphLoader
+
+PROCESS_BYTES = 100 << 20
+"""The memory of Python and its libraries."""
+NODE_BYTES = 20 << 10
+"""The memory for a node, in the graphs of Python and in the session."""
+BATCH_COPIES = 2
+"""The batch of a step, and the next one, which is prepared while the step runs."""
+
+
+@dataclass(frozen=True)
+class StepMemory:
+    """The bytes that a process has when a training step needs most, by what they hold."""
+
+    weights: int
+    """All copies of weights and states."""
+    slots: int
+    """All copies of the optimizer's slots."""
+    gradients: int
+    """Gradients and what updates compute from them."""
+    activations: int
+    """Results of the forward pass, their gradients, and what is free between them."""
+    batch: int
+    """Inputs, targets and random numbers."""
+    process: int
+    """Python, the libraries, and the graphs."""
+
+    @property
+    def parts(self) -> dict[str, int]:
+        return asdict(self)
+
+    @property
+    def total(self) -> int:
+        return sum(self.parts.values())
+
+
+def step_memory(plan: TrainingPlan, execution: ExecutionPlan, loader: GraphLoader, sizes: Mapping[str, int]) -> StepMemory:
+    """The memory for steps with batches of these sizes. No session is created."""
+    graphs = loader.step_graphs(sizes[str(BATCH)])
+    variables = {**execution.unpacked_step.parameters, **execution.unpacked_step.states}
+    held = {name: _copies(name, execution) * ValueSizes(sizes)(value) for name, value in variables.items()}
+    slots = sum(size for name, size in held.items() if is_slot_name(name))
+    gradients = activations = exchanged = 0
+    for graph, count, samples in graphs:
+        graph_sizes = ValueSizes({**sizes, str(BATCH): samples})
+        held_bytes = arena_bytes(graph, graph_sizes, doubles=not execution.can_own_arena)
+        live = live_peak(graph, graph_sizes).live
+        of_weights = sum(size for value, size in live.items() if value.type.is_static())
+        gradients += count * of_weights
+        activations += count * max(0, held_bytes - of_weights)
+        exchanged += count * _total_bytes(graph.outputs.values(), graph_sizes) if len(graphs) > 1 else 0
+    fed = plan.train
+    fed_bytes = _total_bytes([*fed.inputs.values(), *fed.randoms.values()], ValueSizes(sizes))
+    buffered = fed_bytes if fed.randoms else max(fed_bytes, MAX_BUFFER_BYTES)
+    nodes = sum(count * len(graph.nodes) for graph, count, _ in graphs)
+    return StepMemory(
+        weights=sum(held.values()) - slots,
+        slots=slots,
+        gradients=gradients + exchanged,
+        activations=activations,
+        batch=BATCH_COPIES * buffered,
+        process=PROCESS_BYTES + NODE_BYTES * nodes,
+    )
+
+
+def _copies(name: str, execution: ExecutionPlan) -> int:
+    """How many copies of a variable exist."""
+    overwritten = execution.inplace_slots | execution.inplace_variables | execution.lazy_variables
+    return SET_COUNT if name in execution.unpacked_step.updates and name not in overwritten else 1
+
+
+def _total_bytes(values: Iterable[Value], sizes: ValueSizes) -> int:
+    return sum(map(sizes, values))
