@@ -26,6 +26,8 @@ STEPS_TO_FILL_ARENA = 2
 """A step may find less room in the chunks that the one before has left than that one found in new regions."""
 VIEW_OPS = {"Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze"}
 """Operators whose result is the memory of their first operand."""
+EARLY_OPS = {"Shape", "Size"}
+"""Operators that run as soon as their operand exists, whatever the order of the nodes."""
 OVERWRITING_OPS = frozenset(
     [
         *("Abs", "Add", "Cast", "Ceil", "Clip", "Div", "Elu", "Erf", "Exp", "Floor", "Gelu", "HardSigmoid"),
@@ -34,6 +36,10 @@ OVERWRITING_OPS = frozenset(
     ]
 )
 """Operators of onnxruntime's CPU provider that may write their result into an operand."""
+
+
+SUMMAND_INDEX = 3
+"""The position of the operand that a Conv in blocked layout may write into."""
 
 
 class ValueSizes:
@@ -97,7 +103,7 @@ class _Buffers:
         self._nodes, self._sizes = graph.nodes, sizes
         self._last_use: dict[Value, int] = {}
         for index, node in enumerate(graph.nodes):
-            for x in node.inputs:
+            for x in node.inputs if node.op not in EARLY_OPS else ():
                 if x is not None:
                     self._last_use[x] = index
         self._buffer_of: dict[Value, int] = {}
@@ -138,7 +144,9 @@ class _Buffers:
         for buffer in {self._buffer_of[x] for x in values if x in self._buffer_of}:
             if self._ends[buffer] == index:
                 self._free[self._key(self._first[buffer])].append(buffer)
-        for body in node.bodies.values():
+        for name, body in node.bodies.items():
+            if name == "else_branch":  # the fallback for other batches
+                continue
             inner = live_peak(body, self._sizes).total_bytes
             self._workspace[index] = max(self._workspace[index], inner)
 
@@ -147,10 +155,11 @@ class _Buffers:
 
     def _overwritten(self, index: int, node: Node, result: Value) -> int | None:
         """The buffer of the operand that a node writes its result into."""
-        if node.op not in OVERWRITING_OPS:
-            return None
+        operands = node.inputs[:2] if node.op in OVERWRITING_OPS else ()
+        if node.op == "Conv" and node.domain:
+            operands = node.inputs[SUMMAND_INDEX:]
         size = self._sizes(result)
-        for x in node.inputs[:2]:
+        for x in operands:
             buffer = None if x is None else self._buffer_of.get(x)
             if buffer is not None and self._ends[buffer] == index and self._bytes[buffer] == size:
                 return buffer

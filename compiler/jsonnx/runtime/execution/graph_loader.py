@@ -131,9 +131,7 @@ class GraphLoader:
         """Each shard has a session of its own: threads of one session would exchange memory that it caches."""
         outputs, fetched_names = graphs.shard.outputs, self._plan.fetched_names
         (shard, count, samples), (combiner, _, _) = self.step_graphs(batch_size)
-        shard_runners = [
-            self._load(shard, outputs, threads=1, is_step=True, samples=samples) for _ in range(count)
-        ]
+        shard_runners = [self._load(shard, outputs, threads=1, is_step=True, samples=samples) for _ in range(count)]
         combiner_runner = self._load(combiner, fetched_names, no_spinning=True, is_step=True)
         return ShardedStep(graphs, shard_runners, combiner_runner, fetched_names)
 

@@ -6,21 +6,26 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
+from ...core.providers.known_providers import CPU
 from ...core.reserved_names import is_slot_name
+from ...core.system.cpu_count import checked_thread_count
 from ...core.types import BATCH
 from ...passes.training_steps.live_memory import ValueSizes, arena_bytes, live_peak
+from ..providers.providers import resolve_provider
+from .execution_plan import ExecutionPlan, plan_execution
+from .graph_loader import GraphLoader
 from .prefetch import MAX_BUFFER_BYTES
-from .variables import SET_COUNT
+from .variables import SET_COUNT, DonatedArrays, HostVariables
 
 if TYPE_CHECKING:
-    from ...ir import Graph, Value
-    from .execution_plan import ExecutionPlan
-    from ..training_plan import TrainingPlan
-    from .graph_loader import GraphLoader
+    import numpy as np
 
-PROCESS_BYTES = 100 << 20
+    from ...ir import Value
+    from ..training_plan import TrainingPlan
+
+PROCESS_BYTES = 115 << 20
 """The memory of Python and its libraries."""
-NODE_BYTES = 20 << 10
+NODE_BYTES = 16 << 10
 """The memory for a node, in the graphs of Python and in the session."""
 BATCH_COPIES = 2
 """The batch of a step, and the next one, which is prepared while the step runs."""
@@ -52,7 +57,27 @@ class StepMemory:
         return sum(self.parts.values())
 
 
-def step_memory(plan: TrainingPlan, execution: ExecutionPlan, loader: GraphLoader, sizes: Mapping[str, int]) -> StepMemory:
+@dataclass(frozen=True)
+class TrainingEstimate:
+    """The memory that training needs for batches of some sizes."""
+
+    sizes: Mapping[str, int]
+    memory: StepMemory
+
+
+def estimate_step_memory(
+    plan: TrainingPlan, sizes: Mapping[str, int], threads: int | None, vocabularies: Mapping[str, np.ndarray]
+) -> TrainingEstimate:
+    """The memory for steps of a plan on the CPU with batches of these sizes. Nothing of it is allocated."""
+    execution = plan_execution(plan, resolve_provider(CPU), checked_thread_count(threads), fast=True)
+    no_variables = HostVariables(DonatedArrays({}), (), {})
+    loader = GraphLoader(plan, execution, no_variables, vocabularies)
+    return TrainingEstimate(sizes, step_memory(plan, execution, loader, sizes))
+
+
+def step_memory(
+    plan: TrainingPlan, execution: ExecutionPlan, loader: GraphLoader, sizes: Mapping[str, int]
+) -> StepMemory:
     """The memory for steps with batches of these sizes. No session is created."""
     graphs = loader.step_graphs(sizes[str(BATCH)])
     variables = {**execution.unpacked_step.parameters, **execution.unpacked_step.states}
