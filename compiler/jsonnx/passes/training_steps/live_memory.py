@@ -88,6 +88,11 @@ def live_peak(graph: Graph, sizes: ValueSizes) -> LivePeak:
     return LivePeak(totals[index], graph.nodes[index], buffers.live_at(index))
 
 
+def live_bytes(graph: Graph, sizes: ValueSizes) -> int:
+    """The largest memory that results of nodes take, without an arena."""
+    return live_peak(graph, sizes).total_bytes
+
+
 def arena_bytes(graph: Graph, sizes: ValueSizes, *, doubles: bool = True) -> int:
     """The memory that the session of a step holds for results, after the first steps; `doubles` as in `Arena`."""
     buffers, arena = _Buffers(graph, sizes), Arena(doubles=doubles)

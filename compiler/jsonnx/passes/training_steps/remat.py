@@ -9,10 +9,12 @@ Keras:
   Memory Cost", arXiv:1604.06174);
 - `activations` cuts behind every product and convolution, so that only cheap operators are recomputed.
 
-A step whose peak no cuts lower stays as it is. onnxruntime merges equal nodes, which would undo the recomputation. So the copy of a node reads kept values through a
-Reshape to the shape that they have. Its target consists of zeros, which stand for "unchanged", but onnxruntime cannot
-know them in advance: they are the size of a cotangent times zero. The Reshape thus waits for that cotangent, and copies
-nothing.
+A step whose peak no cuts lower stays as it is.
+
+onnxruntime merges equal nodes, which would undo the recomputation where a session does not prevent it. So the copy of a
+node reads kept values through a Reshape to the shape that they have. Its target consists of zeros, which stand for
+"unchanged", but onnxruntime cannot know them in advance: they are the size of a cotangent times zero. The Reshape thus
+waits for that cotangent, and copies nothing.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ from ...core.types import Size
 from ...ir import Builder, Graph, Node, Value, reachable_nodes, topologically_sorted
 from ..canonicalize import prune
 from ..rewrite import with_replaced_inputs
-from .live_memory import ValueSizes, live_peak
+from .live_memory import ValueSizes, live_bytes
 
 MIN_SAVING_RATIO = 0.02
 """Minimum part of the peak that more recomputation has to save."""
@@ -54,7 +56,11 @@ HEAVY_OPS = {
 
 
 def rematerialize(
-    graph: Graph, mode: str | None, sizes: ValueSizes, finish: Callable[[Graph], Graph] = lambda graph: graph
+    graph: Graph,
+    mode: str | None,
+    sizes: ValueSizes,
+    finish: Callable[[Graph], Graph] = lambda graph: graph,
+    peak_bytes: Callable[[Graph, ValueSizes], int] = live_bytes,
 ) -> Graph:
     """Reduces the peak memory of a training step for batches of these sizes; a mode of None changes nothing.
 
@@ -65,10 +71,10 @@ def rematerialize(
     best = finish(graph)
     if mode is None:
         return best
-    lowest = live_peak(best, sizes).total_bytes
+    lowest = peak_bytes(best, sizes)
     for segments in MODES[mode](ForwardPass(graph, sizes)):
         candidate = finish(with_copies(graph, segments))
-        peak = live_peak(candidate, sizes).total_bytes
+        peak = peak_bytes(candidate, sizes)
         if peak < (1 - MIN_SAVING_RATIO) * lowest:
             best, lowest = candidate, peak
     return best

@@ -86,9 +86,12 @@ def step_memory(
     gradients = activations = exchanged = 0
     for graph, count, samples in graphs:
         graph_sizes = ValueSizes({**sizes, str(BATCH): samples})
-        held_bytes = arena_bytes(graph, graph_sizes, doubles=not execution.can_own_arena)
-        live = live_peak(graph, graph_sizes).live
-        of_weights = sum(size for value, size in live.items() if value.type.is_static())
+        peak = live_peak(graph, graph_sizes)
+        of_weights = sum(size for value, size in peak.live.items() if value.type.is_static())
+        has_arena = not execution.inplace_variables
+        held_bytes = (
+            arena_bytes(graph, graph_sizes, doubles=not execution.can_own_arena) if has_arena else peak.total_bytes
+        )
         gradients += count * of_weights
         activations += count * max(0, held_bytes - of_weights)
         exchanged += count * _total_bytes(graph.outputs.values(), graph_sizes) if len(graphs) > 1 else 0
@@ -108,8 +111,9 @@ def step_memory(
 
 def _copies(name: str, execution: ExecutionPlan) -> int:
     """How many copies of a variable exist."""
-    overwritten = execution.inplace_slots | execution.inplace_variables | execution.lazy_variables
-    return SET_COUNT if name in execution.unpacked_step.updates and name not in overwritten else 1
+    lazy = execution.lazy_tables.variable_names if execution.lazy_tables else ()
+    is_overwritten = name in execution.inplace_slots or name in execution.inplace_variables or name in lazy
+    return SET_COUNT if name in execution.unpacked_step.updates and not is_overwritten else 1
 
 
 def _total_bytes(values: Iterable[Value], sizes: ValueSizes) -> int:
