@@ -8,6 +8,7 @@ rewrites the tables of docs/large-networks.md from results/large.json, or from t
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -36,10 +37,12 @@ def main() -> None:
         tell=lambda text: print(f"  {text}", file=sys.stderr, flush=True),
         tiny=args.tiny,
     )
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))  # so that the process of a contestant ends, too
     results_by_network = {}
     for name in args.only:
-        results_by_network[name] = measure(name, plan)
-        results.add("large", name, results_by_network[name], args.threads)
+        for result in measure(name, plan):
+            results_by_network[name] = result
+            results.add("large", name, result, args.threads)
     for table in tables(results_by_network):
         table.show()
 

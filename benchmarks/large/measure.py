@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -48,16 +48,20 @@ class Plan:
     tiny: bool = False
 
 
-def measure(name: str, plan: Plan) -> Result:
-    """Returns the runs and the failures of all contestants on one network."""
+def measure(name: str, plan: Plan) -> Iterator[Result]:
+    """Yields the runs and the failures of all contestants on one network, after each process anew."""
     network = NETWORKS[name]
     available_gib = available_memory() * 2**20 / GIB
     result: Result = {"about": network.about, "parameters": network.parameters}
     if available_gib < network.min_gib and not plan.tiny:
         skipped = f"needs more than {network.min_gib:.0f} GiB of memory, and {available_gib:.0f} are available"
-        return {**result, "skipped": skipped, "contestants": {}}
+        yield {**result, "skipped": skipped, "contestants": {}}
+        return
     contestants: dict[str, Result] = {one: {"runs": [], "failed": "", "proof": []} for one in plan.contestants}
+    result["contestants"] = contestants
     _prove(name, network, contestants, plan)
+    result["disagreements"] = disagreements(result)
+    yield result
     for number in range(plan.rounds):
         for contestant, score in contestants.items():
             if score["failed"]:
@@ -67,8 +71,7 @@ def measure(name: str, plan: Plan) -> Result:
             _note_failure(score, result_of_run, plan)
             if "step_seconds" in result_of_run:
                 score["runs"].append(result_of_run)
-    result["contestants"] = contestants
-    return result | {"disagreements": disagreements(result)}
+            yield result
 
 
 def _prove(name: str, network: Network, contestants: dict[str, Result], plan: Plan) -> None:
@@ -125,15 +128,16 @@ def _wait(process: subprocess.Popen[bytes], max_minutes: float) -> str:
     """Waits for the end of a process; ends it, and returns the reason, if it takes too much memory or time."""
     end = time.monotonic() + 60 * max_minutes
     reason = ""
-    while process.poll() is None:
-        if available_memory() < MIN_AVAILABLE_MB:
-            reason = f"the machine's memory is exhausted: it had {_resident_gb(process.pid):.1f} GB"
-        elif time.monotonic() > end:
-            reason = f"not finished after {max_minutes:g} minutes"
-        if reason:
-            process.kill()
-            process.wait()
-        time.sleep(POLL_SECONDS)
+    try:
+        while process.poll() is None and not reason:
+            time.sleep(POLL_SECONDS)
+            if available_memory() < MIN_AVAILABLE_MB:
+                reason = f"the machine's memory is exhausted: it had {_resident_gb(process.pid):.1f} GB"
+            elif time.monotonic() > end:
+                reason = f"not finished after {max_minutes:g} minutes"
+    finally:  # also if the benchmark is interrupted
+        process.kill()
+        process.wait()
     return reason
 
 

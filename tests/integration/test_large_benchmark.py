@@ -33,7 +33,7 @@ def plan(folder: Path, *contestants: str) -> Plan:
 
 def test_a_network_is_trained_and_saved_in_processes_of_its_own(tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.setitem(measure.FRAMEWORKS, "torch", "absent")
-    result = measure.measure("gpt2-124m", plan(tmp_path, "jsonnx", "torch"))
+    *_, result = measure.measure("gpt2-124m", plan(tmp_path, "jsonnx", "torch"))
     assert result["disagreements"] == []
     assert result["contestants"]["torch"] == {"runs": [], "failed": "absent is not installed", "proof": []}
     score = result["contestants"]["jsonnx"]
@@ -68,7 +68,7 @@ def test_networks_have_the_stated_number_of_parameters(name: str) -> None:
 def test_a_network_that_does_not_fit_into_memory_is_skipped(tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.setattr(measure, "available_memory", lambda: 4096.0)
     full = Plan(("jsonnx",), 1, 1, 1, tmp_path, 1, tell=lambda text: None)
-    result = measure.measure("gpt2-774m", full)
+    (result,) = measure.measure("gpt2-774m", full)
     assert result["skipped"] == "needs more than 9 GiB of memory, and 4 are available"
     (memory, *_) = tables.tables({"gpt2-774m": result})
     assert memory.notes == ["gpt2-774m: needs more than 9 GiB of memory, and 4 are available."]
