@@ -17,7 +17,7 @@ from ..__main__ import names_of, processor_count
 from ..results import Results
 from .measure import Plan, measure
 from .networks import NETWORKS
-from .tables import LATEST, tables, update_page
+from .tables import LATEST, processor_tables, tables, update_page
 from .trainers import TRAINERS
 
 
@@ -43,7 +43,7 @@ def main() -> None:
         for result in measure(name, plan):
             results_by_network[name] = result
             results.add("large", name, result, args.threads)
-    for table in tables(results_by_network):
+    for table in (*tables(results_by_network), *processor_tables(results_by_network)):
         table.show()
 
 

@@ -32,12 +32,26 @@ def tables(results: Result) -> list[Table]:
     ]
     return [
         memory,
-        _table("Seconds until the first step is done", results, _median_of("first_step_seconds")),
-        _table("Seconds per step", results, _median_of("step_seconds")),
+        _table("Seconds until the first step is done", results, _median_of("first_step_seconds"), ratios=True),
+        _table("Seconds per step", results, _median_of("step_seconds"), ratios=True),
         _table("Peak while a checkpoint is saved, GB", results, _median_of("checkpoint_peak_gb")),
         _table("Checkpoint on disk, GB", results, _median_of("checkpoint_file_gb")),
         _table("Model on disk, GB", results, _median_of("model_file_gb")),
     ]
+
+
+def processor_tables(results: Result) -> list[Table]:
+    """The tables of processor time, which other processes disturb less. It is not comparable between frameworks, since
+    threads that wait may use it."""
+    return [
+        _table("Processor seconds until the first step is done", results, _median_of("first_step_cpu_seconds")),
+        _table("Processor seconds per step", results, _median_of("step_cpu_seconds")),
+    ]
+
+
+def networks_table(results: Result) -> Table:
+    rows = [[name, r["about"], f"{r['parameters'] / 1e6:.0f} million"] for name, r in results.items()]
+    return Table("Networks", ["name", "network", "parameters"], rows)
 
 
 def update_page(file: Path) -> None:
@@ -54,7 +68,9 @@ def updated_text(text: str, results: Results) -> str:
         content = (
             f"Measured on {about['date']} on {about['processor']} with {about['threads']} threads; {versions}.\n\n"
         )
-        content += "\n\n".join(f"**{table.title}**\n\n{table.markdown()}" for table in tables(measured))
+        content += "\n\n".join(
+            f"**{table.title}**\n\n{table.markdown()}" for table in (networks_table(measured), *tables(measured))
+        )
     return between(text, "large", content)
 
 
@@ -70,7 +86,7 @@ def _table(title: str, results: Result, value: Callable[[Result], float | None],
             f"{own / peer:.2f}" if peer and (own := values.get(name)) is not None else "-" for name in ratio_names
         ]
         if any(value is not None for value in values.values()):
-            table.rows.append([f"{network}: {result['about']}", *cells, *ratio_cells])
+            table.rows.append([network, *cells, *ratio_cells])
     return table
 
 

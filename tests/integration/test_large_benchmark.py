@@ -102,12 +102,23 @@ def test_ratios_and_failures_are_in_the_table() -> None:
         "jsonnx-remat": {"runs": [], "failed": "too-large"},
         "torch": {"runs": [{**run, "steps_peak_gb": 5.0}], "failed": ""},
     }
-    results = {"net": {"about": "about", "contestants": contestants, "disagreements": ["late begins with 1, torch 2"]}}
+    results = {
+        "net": {
+            "about": "about",
+            "parameters": 2e6,
+            "contestants": contestants,
+            "disagreements": ["late begins with 1, torch 2"],
+        }
+    }
     memory, _, steps, *_ = tables.tables(results)
-    assert memory.rows == [["net: about", "4", "-", "5", "0.80", "-"]]
+    assert memory.rows == [["net", "4", "-", "5", "0.80", "-"]]
     assert memory.notes[0] == 'net, jsonnx, `"remat": "full"`: too-large.'
     assert "late begins" in memory.notes[1]
-    assert steps.rows == [["net: about", "1", "-", "1"]]
+    assert steps.rows == [["net", "1", "-", "1", "1.00", "-"]]
+    about = {"date": "today", "processor": "CPU", "threads": 2, "versions": {"torch": "2"}}
+    page = tables.updated_text("<!-- large -->\n<!-- end -->", Results(None, about, {"large": results}))
+    assert "Measured on today on CPU with 2 threads; torch 2." in page
+    assert "|net| about| 2 million|\n\n**Peak of a training, GB**" in page
 
 
 def test_the_page_of_large_networks_is_up_to_date_with_the_results() -> None:
