@@ -19,6 +19,7 @@ class GraphDraft:
         self.masks: dict[str, Value] = {}
         self.gradients: dict[Value, GradientInfo] = {}
         self.weight_updates: dict[str, WeightUpdate] = {}
+        self.releasing: set[Value] = set()
 
     def copy_fields(self, graph: Graph) -> None:
         """Copies all fields of a finished graph but its outputs."""
@@ -26,6 +27,7 @@ class GraphDraft:
         self.inputs, self.parameters, self.states = dict(graph.inputs), dict(graph.parameters), dict(graph.states)
         self.randoms, self.updates, self.masks = dict(graph.randoms), dict(graph.updates), dict(graph.masks)
         self.gradients, self.weight_updates = dict(graph.gradients), dict(graph.weight_updates)
+        self.releasing = set(graph.releasing)
 
     def graph(self, outputs: dict[str, Value]) -> Graph:
         """The finished graph."""
@@ -41,4 +43,5 @@ class GraphDraft:
             {name: mask for name, mask in self.masks.items() if name in outputs},
             dict(self.gradients),
             dict(self.weight_updates),
+            frozenset(self.releasing),
         )

@@ -220,7 +220,8 @@ class Graph:
 
     `updates` are the next values of parameters and states; `losses` are terms that layers add to the loss; `masks` are,
     by output, the positions that count in a loss; `gradients` and `weight_updates` describe values and weights, for
-    passes that compute them in another way.
+    passes that compute them in another way; `releasing` values are computed at their position in the graph where its
+    order is kept, because much larger operands end there.
     """
 
     inputs: Mapping[str, Input]
@@ -234,6 +235,7 @@ class Graph:
     masks: Mapping[str, Value] = field(default_factory=dict)
     gradients: Mapping[Value, GradientInfo] = field(default_factory=dict)
     weight_updates: Mapping[str, WeightUpdate] = field(default_factory=dict)
+    releasing: frozenset[Value] = frozenset()
 
     @cached_property
     def producers(self) -> dict[Value, Node]:
@@ -281,6 +283,7 @@ class Graph:
                 replacements.get(value, value): info.remapped(replacements) for value, info in self.gradients.items()
             },
             weight_updates={name: update.remapped(replacements) for name, update in self.weight_updates.items()},
+            releasing=frozenset(replacements.get(value, value) for value in self.releasing),
         )
 
 
