@@ -37,7 +37,7 @@ def scatter_into_softmax(step: Graph) -> Graph:
 class _OneHotFactor(NamedTuple):
     """The index of a class, what the OneHot is there, and further factors that are equal for all classes."""
 
-    index: Value
+    class_index: Value
     number: float
     factors: tuple[Value, ...] = ()
 
@@ -57,7 +57,7 @@ def gather(m: Match) -> Value | None:
         found = _one_hot(m, weights, x)
         if found is None or scores is None or scores.shape != x.shape or not reduces_classes:
             continue
-        g, column = m.g, m.g.Unsqueeze(found.index, [-1])
+        g, column = m.g, m.g.Unsqueeze(found.class_index, [-1])
         inside = g.Max(g.Min(column, classes - 1), -classes)  # a OneHot of other indices is 0
         factor = g.Mul(g.cast(g.Equal(inside, column), x.dtype), found.number / _divisor(m.node, classes))
         term = g.Mul(g.GatherElements(m.replacements.get(scores, scores), inside, axis=x.rank - 1), factor)

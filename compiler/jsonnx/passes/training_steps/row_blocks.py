@@ -44,7 +44,7 @@ def with_row_blocks(graph: Graph, sizes: Mapping[str, int]) -> tuple[Graph, list
     product; the graph itself if there is nothing to split.
     """
     kept = {name: value for name, value in graph.outputs.items() if not value.rank or is_metric_sums_name(name)}
-    result, groups = prune(replace(graph, outputs=kept)), []
+    result, groups = prune(replace(graph, outputs=kept)), list[Products]()
     for node in result.nodes:
         region = _find_region(result, node, sizes) if _is_large_product(node, sizes) else None
         if region is not None:
@@ -205,26 +205,33 @@ class _Blocks:
         self.g = Builder.extending(graph)
         self.g.nodes = []
         self._producers, self._region = graph.producers, region
-        self._slices: dict[tuple[Value, int], Sequence[Value]] = {}
         rows, axis = region.product.inputs[0], region.axes[region.product.outputs[0]]
         assert rows is not None
+        count, size = region.count, rows.shape[axis]
         with self.g.inherit(region.product):
             self._starts, self._ends = self._bounds(rows, axis)
-            parts = self.g.Split(rows, self.g.Sub(self._ends, self._starts), axis=axis, outputs=region.count)
-        sizes = [part.shape[axis] for part in parts]
-        self._row_counts = [x if isinstance(x, int) else Size.named(f"{prefix}{i}") for i, x in enumerate(sizes)]
-        self._slices[rows, axis] = [self.g.refine(part, self._shape(rows, axis, i)) for i, part in enumerate(parts)]
+            if isinstance(size, int):
+                self._row_counts: list[Dim] = [size * (i + 1) // count - size * i // count for i in range(count)]
+                self._split: Value = self.g.const(self._row_counts, "int64")
+            else:
+                self._row_counts = [Size.named(f"{prefix}{i}") for i in range(count)]
+                self._split = self.g.Sub(self._ends, self._starts)
+        self._slices = {(rows, axis): self._parts(rows, axis)}
 
     def _bounds(self, rows: Value, axis: int) -> tuple[Value, Value]:
         """The first row of each block, and the first one behind it."""
         size, count = rows.shape[axis], self._region.count
         if isinstance(size, int):
-            bounds = [size * number // count for number in range(count + 1)]
-            return self.g.const(bounds[:-1], "int64"), self.g.const(bounds[1:], "int64")
+            numbers = [size * i // count for i in range(count + 1)]
+            return self.g.const(numbers[:-1], "int64"), self.g.const(numbers[1:], "int64")
         length = self.g.Shape(rows, start=axis, end=axis + 1)
-        numbers = range(count + 1)
-        first, behind = (self.g.Div(self.g.Mul(length, list(part)), count) for part in (numbers[:-1], numbers[1:]))
-        return first, behind
+        first, behind = (self.g.Mul(length, list(range(start, start + count))) for start in (0, 1))
+        return self.g.Div(first, count), self.g.Div(behind, count)
+
+    def _parts(self, x: Value, axis: int) -> list[Value]:
+        """The rows of each block."""
+        parts = self.g.Split(x, self._split, axis=axis, outputs=self._region.count)
+        return [self.g.refine(part, self._shape(x, axis, index)) for index, part in enumerate(parts)]
 
     def _shape(self, value: Value, axis: int, index: int) -> Sequence[Dim]:
         return (*value.shape[:axis], self._row_counts[index], *value.shape[axis + 1 :])
@@ -250,13 +257,13 @@ class _Blocks:
             return None if x is None else values[x]
         if axis is None:
             return self._own_transpose(x)
-        if x not in self._producers and not isinstance(x, Parameter):  # one block at a time, since nothing is differentiated by an input
+        if x not in self._producers and not isinstance(
+            x, Parameter
+        ):  # one block at a time, since nothing is differentiated by an input
             bounds = (self.g.Slice(rows, [index], [index + 1], [0]) for rows in (self._starts, self._ends))
             return self.g.refine(self.g.Slice(x, *bounds, [axis]), self._shape(x, axis, index))
         if (x, axis) not in self._slices:
-            sizes = self.g.Sub(self._ends, self._starts)
-            parts = self.g.Split(x, sizes, axis=axis, outputs=self._region.count)
-            self._slices[x, axis] = [self.g.refine(part, self._shape(x, axis, i)) for i, part in enumerate(parts)]
+            self._slices[x, axis] = self._parts(x, axis)
         return self._slices[x, axis][index]
 
     def _own_transpose(self, x: Value) -> Value:
@@ -297,70 +304,3 @@ class _Blocks:
             shape = [1 if axis in classes else size for axis, size in enumerate(x.shape)]
             means = self.g.refine(self.g.Concat(*parts, axis=row_axis), shape)
             return self.g.refine(self.g.ReduceMean(means, *node.inputs[1:], **node.attributes), y.shape)
-
-
-# -- order -------------------------------------------------------------------------------------------------------------
-
-
-def order_by_block(step: Graph, groups: Sequence[Products]) -> Graph:
-    """Moves what depends on a single block behind the product of that block, and sums of gradients behind the last
-    block that they depend on.
-
-    The last block comes first, since the backward pass begins with its gradient.
-    """
-    for products in groups:
-        step = with_shapes_of_operands(step, products)
-        before, stages = _by_block(step, products)
-        nodes = topologically_sorted([*before, *(node for stage in stages for node in stage)])
-        classes = products[0].shape[-1]
-        releasing = {node.outputs[0] for stage in stages for node in stage if _releases_scores(node, classes)}
-        step = replace(step, nodes=tuple(nodes), releasing=step.releasing | releasing)
-    return step
-
-
-def _releases_scores(node: Node, classes: int) -> bool:
-    """Whether the node reads values for all classes, and computes quickly what are none."""
-    reads_classes = any(x is not None and classes in x.shape for x in node.inputs)
-    return reads_classes and node.op not in HEAVY_OPS and not any(classes in y.shape for y in node.outputs)
-
-
-def with_shapes_of_operands(step: Graph, products: Products) -> Graph:
-    """Reads sizes from inputs of the graph and from the rows of blocks, not from results of other blocks."""
-    sources = [x for x in step.inputs.values() if x.rank]
-    sources += [x for y in products if (x := step.producers[y].inputs[0]) is not None]
-    symbols = {size for x in sources for size in x.shape}
-    g = Builder.extending(step)
-    g.nodes = []
-    dependent = set(products)
-    replacements: dict[Value, Value] = {}
-    for node in step.nodes:
-        x = node.inputs[0] if node.inputs else None
-        if node.op == "Shape" and x in dependent and x is not None:
-            shape = x.shape[slice(node.attribute("start", 0), node.attribute("end"))]
-            if all(isinstance(size, int) or size in symbols for size in shape):
-                with g.inherit(node):
-                    replacements[node.outputs[0]] = g.sizes(shape, *sources)
-                continue
-        if any(x in dependent for x in node.inputs):
-            dependent.update(node.outputs)
-        g.nodes.append(with_replaced_inputs(node, replacements))
-    return prune(step.with_nodes(topologically_sorted(g.nodes), replacements))
-
-
-def _by_block(step: Graph, products: Products) -> tuple[list[Node], list[list[Node]]]:
-    """The nodes before the first block, and the nodes of each block in the new order."""
-    number_of = {value: number for number, value in enumerate(reversed(products))}
-    last_block: dict[Value, int] = {}
-    """By value: the last block that it depends on, in the new order."""
-    before: list[Node] = []
-    stages: list[list[Node]] = [[] for _ in products]
-    for node in step.nodes:
-        blocks = (last_block[x] for x in node.inputs if x is not None and x in last_block)
-        last = number_of.get(node.outputs[0], max(blocks, default=None))
-        if last is not None:
-            last_block |= dict.fromkeys(node.outputs, last)
-        if last is None and not last_block:
-            before.append(node)
-        else:  # what depends on no block is moved forward by its first reader
-            stages[-1 if last is None else last].append(node)
-    return before, stages

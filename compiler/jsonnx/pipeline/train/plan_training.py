@@ -24,13 +24,14 @@ from ...lowering.check_augmentation import augmentation_calls, augmented_input_n
 from ...lowering.lower import lower
 from ...passes.canonicalize import canonicalize
 from ...passes.training_steps.batch_separability import is_batch_separable
+from ...passes.training_steps.block_order import order_by_block
 from ...passes.training_steps.class_gathers import gather_scores, scatter_into_softmax
 from ...passes.training_steps.column_sum_matmul import column_sums_as_matmul
 from ...passes.training_steps.factor_sums import clear_detached, factor_sums
 from ...passes.training_steps.fold_batchnorm_gamma import fold_gamma_into_weights
 from ...passes.training_steps.mixed_precision import with_mixed_precision
 from ...passes.training_steps.relu_maxpool_gradient import move_relu_mask_after_pool
-from ...passes.training_steps.row_blocks import order_by_block, with_row_blocks
+from ...passes.training_steps.row_blocks import with_row_blocks
 from ...passes.training_steps.transposed_products import remove_transposes
 from ...runtime.fit.trainer import TrainingPlan
 from ...runtime.training_plan import AdaptTask, AugmentedInput, ObjectiveGraphs, ShardedGraphs

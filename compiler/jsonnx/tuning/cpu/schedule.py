@@ -42,7 +42,8 @@ class _Scheduler:
     """Iterates once over the nodes in their new order.
 
     Urgent nodes, which belong to gradients and updates of weights or release memory, run as soon as the heavy nodes
-    that they depend on have run. Other heavy nodes and nodes with small results keep their positions. All others run just before a reader.
+    that they depend on have run. Other heavy nodes and nodes with small results keep their positions. All others run
+    just before a reader.
     """
 
     def __init__(self, graph: Graph) -> None:
