@@ -6,7 +6,7 @@ package onnx_ir has similar classes, but importing it takes as long as compiling
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import prod
@@ -132,12 +132,25 @@ class Random(Value):
         return Distribution(self.kind, self.offset, self.scale, self.seed)
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class RecomputedRegion:
+    """Nodes whose results the backward pass computes again from the values that they read, instead of keeping them.
+
+    The nodes of the backward pass that compute them again, and those that read these results, are a region, too, with
+    `is_backward`. Sessions that run nodes in the order of the graph run a region's nodes as they were emitted.
+    """
+
+    is_backward: bool = False
+
+
 class Origin(NamedTuple):
-    """The layer that the emitted nodes belong to, its path in the spec, and whether gradients stop at the nodes."""
+    """The layer that the emitted nodes belong to, its path in the spec, whether gradients stop at the nodes, and the
+    region that they belong to."""
 
     scope: str = ""
     path: JsonPath = ()
     detached: bool = False
+    region: RecomputedRegion | None = None
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -153,6 +166,7 @@ class Node:
     path: JsonPath = ()
     domain: str = ""
     detached: bool = False
+    region: RecomputedRegion | None = None
 
     def attribute(self, name: str, default: Any = None) -> Any:
         return self.attributes.get(name, default)
@@ -166,7 +180,8 @@ class Node:
         return {name: value for name, value in self.attributes.items() if isinstance(value, Subgraph)}
 
     def with_inputs(self, inputs: Iterable[Value | None]) -> Node:
-        other_fields = self.attributes, self.scope, self.path, self.domain, self.detached  # faster than `replace`
+        # faster than `replace`
+        other_fields = self.attributes, self.scope, self.path, self.domain, self.detached, self.region
         return Node(self.op, tuple(inputs), self.outputs, *other_fields)
 
 
@@ -235,6 +250,9 @@ class Graph:
     masks: Mapping[str, Value] = field(default_factory=dict)
     gradients: Mapping[Value, GradientInfo] = field(default_factory=dict)
     weight_updates: Mapping[str, WeightUpdate] = field(default_factory=dict)
+    checked: tuple[Value, ...] = ()
+    """Scalars besides the loss that are finite in every step that may update variables, such as a norm of all
+    gradients."""
     releasing: frozenset[Value] = frozenset()
 
     @cached_property
@@ -262,6 +280,7 @@ class Graph:
             *self.updates.values(),
             *(term.value for term in self.losses),
             *self.masks.values(),
+            *self.checked,
         ]
 
     @property
@@ -283,6 +302,7 @@ class Graph:
                 replacements.get(value, value): info.remapped(replacements) for value, info in self.gradients.items()
             },
             weight_updates={name: update.remapped(replacements) for name, update in self.weight_updates.items()},
+            checked=tuple(replacements.get(value, value) for value in self.checked),
             releasing=frozenset(replacements.get(value, value) for value in self.releasing),
         )
 
@@ -310,8 +330,9 @@ def reachable_nodes(nodes: Iterable[Node], roots: Iterable[Value]) -> list[Node]
     return kept[::-1]
 
 
-def topologically_sorted(nodes: Iterable[Node]) -> list[Node]:
-    """The nodes in topological order. A node moves forward only if an earlier node reads its outputs.
+def topologically_sorted(nodes: Iterable[Node], further_dependencies: Mapping[Node, Sequence[Node]] = {}) -> list[Node]:
+    """The nodes in topological order. A node moves forward only if an earlier node depends on it: reads its outputs, or
+    has it among its further dependencies.
 
     Raises ValueError if the nodes form a cycle.
     """
@@ -325,6 +346,7 @@ def topologically_sorted(nodes: Iterable[Node]) -> list[Node]:
         while stack:
             node = stack[-1]
             missing = [p for x in node.inputs if x is not None and (p := producers.get(x)) and p not in done]
+            missing += [other for other in further_dependencies.get(node, ()) if other not in done]
             if missing and node not in done:
                 begun.add(node)
                 if not begun.isdisjoint(missing):

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ...core.components import attr
 from ...core.limits import require_computable
-from ...core.types import TensorType, require
+from ...core.types import Dim, TensorType, require
 from ...training.weights.initializers import GlorotUniform, Ones
 from ..base import Layer, OutputTypes, layer
 from ..regularization import SEED, inverted_dropout_scale
-from .attention_masks import band_mask, check_mask, combine_masks, mask_as_float, mask_penalty
+from .attention_masks import Band, band_mask, check_mask, combine_masks, mask_as_float, mask_penalty
 
 if TYPE_CHECKING:
     from ...ir import Builder, Value
@@ -75,11 +75,15 @@ def check_sequences(query: TensorType, value: TensorType, key: TensorType) -> No
 
 def apply_dropout(g: Builder, scores: Value, rate: float, seed: int | None) -> Value:
     """Applies dropout to the scores in training."""
+    mask = dropout_mask(g, scores.shape, rate, seed)
+    return scores if mask is None else g.Mul(scores, mask)
+
+
+def dropout_mask(g: Builder, scores: Sequence[Dim], rate: float, seed: int | None) -> Value | None:
+    """The factors of scores of this shape in training; None without dropout."""
     if not g.training or not rate:
-        return scores
-    return g.Mul(
-        scores, g.random("mask", scores.shape, "mask", keep=1 - rate, scale=inverted_dropout_scale(rate), seed=seed)
-    )
+        return None
+    return g.random("mask", scores, "mask", keep=1 - rate, scale=inverted_dropout_scale(rate), seed=seed)
 
 
 class SimpleAttention(Layer):
@@ -126,7 +130,7 @@ class SimpleAttention(Layer):
     def attend(self, g: Builder, operands: dict[str, Value], products: Value) -> Any:
         """Emits the softmax of the masked products, and the values weighted by it."""
         query, value = operands["query"], operands["value"]
-        banded = band_mask(g, query, value, query.rank - 2, causal=self.use_causal_mask, window=None)
+        banded = band_mask(g, query, value, query.rank - 2, Band(self.use_causal_mask, None))
         masks = [] if banded is None else [banded]
         if "value_mask" in operands:
             masks.append(g.Unsqueeze(mask_as_float(g, operands["value_mask"]), [1]))

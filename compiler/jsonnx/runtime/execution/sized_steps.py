@@ -68,6 +68,8 @@ def _max_bytes(types: Iterable[TensorType], sizes: Mapping[str, int]) -> int:
 
 def _have_same_variables(sized: ExecutionPlan, execution: ExecutionPlan) -> bool:
     """Whether two steps pack the same weights, and update the same variables lazily and in place."""
-    extra_states = [plan.lazy_tables.extra_states.keys() if plan.lazy_tables else () for plan in (sized, execution)]
-    of_sized, of_plan = ((plan.packed_vectors, plan.inplace_slots) for plan in (sized, execution))
-    return of_sized == of_plan and set(extra_states[0]) == set(extra_states[1])
+    of_sized, of_plan = (
+        (plan.packed_vectors, plan.inplace_slots, plan.inplace_variables, plan.lazy_variables)
+        for plan in (sized, execution)
+    )
+    return of_sized == of_plan

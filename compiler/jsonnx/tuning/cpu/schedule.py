@@ -8,16 +8,18 @@ pass, backward pass, all updates. The schedule keeps the order of the two passes
 - A node whose result is in `Graph.releasing` runs as soon as its operands are known.
 - A cheap node with a result as large as the batch runs just before its first reader.
 - A node with a small result keeps its position, since it may release the memory of larger operands.
+- The nodes of a region that is computed again keep their positions: what a region computes is released before the next.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from ...ir import Graph, Node
 from ...passes.canonicalize import fold_reshape_chains
 from ...passes.training_steps.remat import HEAVY_OPS
+from .memory.inplace_updates import with_ordered_writes
 from .target import Target
 
 HEAVY_OR_BRANCHING_OPS = HEAVY_OPS | {"If"}
@@ -35,7 +37,10 @@ def schedule(graph: Graph, target: Target) -> Graph:
     if not target.keeps_order:
         return graph
     graph = fold_reshape_chains(graph)
-    return replace(graph, nodes=tuple(_Scheduler(graph)))
+    further_dependencies: Mapping[Node, Sequence[Node]] = {}
+    if target.inplace_variables and graph.updates:
+        graph, further_dependencies = with_ordered_writes(graph, target.inplace_variables, target.lazy_variables)
+    return replace(graph, nodes=tuple(_Scheduler(graph, further_dependencies)))
 
 
 class _Scheduler:
@@ -46,14 +51,15 @@ class _Scheduler:
     just before a reader.
     """
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, further_dependencies: Mapping[Node, Sequence[Node]]) -> None:
         producers = graph.producers
         self._nodes, self._releasing = graph.nodes, graph.releasing
         self._dependencies: dict[Node, list[Node]] = {}
         self._dependents: dict[Node, list[Node]] = {node: [] for node in graph.nodes}
         for node in graph.nodes:
-            dependencies = (producers.get(x) for x in node.inputs if x is not None)
-            self._dependencies[node] = list(dict.fromkeys(other for other in dependencies if other is not None))
+            read = (producers.get(x) for x in node.inputs if x is not None)
+            dependencies = (*(other for other in read if other is not None), *further_dependencies.get(node, ()))
+            self._dependencies[node] = list(dict.fromkeys(dependencies))
             for dependency in self._dependencies[node]:
                 self._dependents[dependency].append(node)
         self._unmet_counts = {node: len(dependencies) for node, dependencies in self._dependencies.items()}
@@ -63,7 +69,7 @@ class _Scheduler:
         for node in reversed(graph.nodes):
             is_heavy = node.op in HEAVY_OR_BRANCHING_OPS
             heavy_tail[node] = is_heavy + max((heavy_tail[reader] for reader in self._dependents[node]), default=0)
-            is_last = heavy_tail[node] <= MAX_HEAVY_TAIL and (is_heavy or node in result_nodes)
+            is_last = heavy_tail[node] <= MAX_HEAVY_TAIL and (is_heavy or node in result_nodes) and node.region is None
             if is_last or self._releases(node):
                 self._urgent.add(node)
         self._scheduled: set[Node] = set()
@@ -117,6 +123,8 @@ class _Scheduler:
 
 
 def _keeps_position(node: Node) -> bool:
-    """Whether a node that is not urgent keeps its position: one that is heavy, or whose results do not grow with the
-    batch."""
+    """Whether a node that is not urgent keeps its position: one that is heavy or in a region, or whose results do not
+    grow with the batch."""
+    if node.region is not None:
+        return True
     return node.op in HEAVY_OR_BRANCHING_OPS or all(value.type.is_static() for value in node.outputs)
