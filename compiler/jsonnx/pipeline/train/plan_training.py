@@ -25,6 +25,7 @@ from ...lowering.lower import lower
 from ...passes.canonicalize import canonicalize
 from ...passes.training_steps.batch_separability import is_batch_separable
 from ...passes.training_steps.block_order import order_by_block
+from ...passes.training_steps.byte_masks import separate_mask_reads, with_byte_masks
 from ...passes.training_steps.class_gathers import gather_scores, scatter_into_softmax
 from ...passes.training_steps.column_sum_matmul import column_sums_as_matmul
 from ...passes.training_steps.factor_sums import clear_detached, factor_sums
@@ -215,9 +216,9 @@ def in_normalization(network: Network) -> Callable[[Node], bool]:
 @gc_paused()
 def sized_training_graph(checked: CheckedSpec, objective: Objective, expected_sizes: Mapping[str, int]) -> Graph:
     """The training graph for batches of these sizes, which computes large values by blocks."""
-    scored = gather_scores(forward_loss_graph(checked, objective, expected_sizes), expected_sizes)
-    scored, logits_groups = with_row_blocks(scored, expected_sizes)
-    step = scatter_into_softmax(training_graph(checked, scored))
+    scored = with_byte_masks(forward_loss_graph(checked, objective, expected_sizes), expected_sizes)
+    scored, logits_groups = with_row_blocks(gather_scores(scored, expected_sizes), expected_sizes)
+    step = separate_mask_reads(scatter_into_softmax(training_graph(checked, scored)))
     return order_by_block(remove_transposes(step), logits_groups) if logits_groups else step
 
 
