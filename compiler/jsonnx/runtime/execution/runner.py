@@ -74,6 +74,12 @@ class Runner:
         self.fed_names = [name for name in (*graph.inputs, *graph.randoms) if name in session_inputs]
         self.randoms = graph.randoms
         self._masks = {name: random for name, random in graph.randoms.items() if random.kind == "mask"}
+        self._empty_masks = {
+            name: np.empty((0,) * random.rank, np.uint8)
+            for name, random in self._masks.items()
+            if random.dtype == "uint8" and name in session_inputs
+        }
+        """By large mask: what is bound after a step, so that no binding keeps the mask until it is used again."""
         self._read_names = [name for name in (*graph.parameters, *graph.states) if name in session_inputs]
         self._fetched_names, self._updates = list(fetched_names), list(graph.updates)
         self._undo_outputs = list(undo_outputs)
@@ -131,6 +137,7 @@ class Runner:
             self._overwrite(binding, self._loss if self._result_arrays is None else self._result_arrays[LOSS])
         else:
             self._run_bound(binding)
+        self._unbind_masks(binding)
         self._store_undo_outputs(binding, read_set)
         if self._updates:
             self._variables.advance()
@@ -169,6 +176,7 @@ class Runner:
                     run_bound(binding)
             except Exception as error:  # onnxruntime's exceptions have no base class of their own
                 raise _step_failure(error) from error
+            self._unbind_masks(binding)
             if has_undo_outputs:
                 self._store_undo_outputs(binding, read_set)
             if has_updates:
@@ -194,6 +202,10 @@ class Runner:
                 variables.damage = None
             raise
         variables.damage = None
+
+    def _unbind_masks(self, binding: Any) -> None:
+        for name, array in self._empty_masks.items():
+            binding.bind_cpu_input(name, array)
 
     def _allocate_undo_outputs(self, binding: Any) -> None:
         """Lets the next run allocate new undo outputs.
