@@ -3,6 +3,7 @@ pass."""
 
 from __future__ import annotations
 
+import weakref
 from typing import Any
 
 import jsonnx
@@ -14,8 +15,8 @@ from jsonnx.layers.attention import query_blocks
 from jsonnx.passes.training_steps import byte_masks
 from jsonnx.pipeline.check.check import check_spec
 from jsonnx.pipeline.train.plan_training import plan_training
-from jsonnx.runtime.execution import sized_steps
-from jsonnx.runtime.providers.random import draw, with_mask_types
+from jsonnx.runtime.execution import engine, sized_steps
+from jsonnx.runtime.providers.random import draw, step_randoms, with_mask_types
 
 Spec = dict[str, Any]
 WIDTH = 8
@@ -129,3 +130,20 @@ def test_draws_of_bytes_are_the_draws_of_numbers() -> None:
             converted = with_mask_types({"mask": arrays["random " + dtype]}, {"mask": other})["mask"]
             assert converted.dtype == dtype
             np.testing.assert_array_equal(converted, arrays[dtype])
+
+
+def test_masks_end_with_their_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    use_bytes(monkeypatch, 500)
+    drawn: list[weakref.ref[np.ndarray]] = []
+
+    def record(*arguments: Any) -> dict[str, np.ndarray]:
+        arrays = step_randoms(*arguments)
+        drawn.extend(weakref.ref(array) for array in arrays.values() if array.dtype == np.uint8)
+        return arrays
+
+    monkeypatch.setattr(engine, "step_randoms", record)
+    trainer = jsonnx.Trainer(document(DROPOUT), seed=3)
+    for _ in range(3):
+        trainer.step(np.ones((4, 6, WIDTH), np.float32), np.ones((4, 6, 3), np.float32))
+    assert len(drawn) == 3
+    assert [array() is None for array in drawn] == [True] * 3
