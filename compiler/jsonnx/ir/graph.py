@@ -272,6 +272,11 @@ class Graph:
         )
         return sum(elements) >= MIN_MEAN_ELEMENTS_PER_NODE * len(self.nodes) > 0
 
+    @cached_property
+    def recomputes(self) -> bool:
+        """Whether nodes compute results again instead of keeping them in memory."""
+        return any(node.region is not None for node in self.nodes)
+
     @property
     def roots(self) -> list[Value]:
         """The values that are read from outside the graph."""

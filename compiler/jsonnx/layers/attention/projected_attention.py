@@ -40,8 +40,6 @@ MASK_PENALTY = 0.7 * 3.4028235e38
 
 MASKABLE_ARGUMENTS = ("query", "value", "key")
 
-MaskConversion = Callable[["Builder", "Value"], "Value"]
-
 Argument = Literal["query", "value", "key", "query_mask", "value_mask", "key_mask", "attention_mask", "attention_bias"]
 
 
@@ -303,26 +301,17 @@ class ProjectedAttention(Layer):
         """The heads' results, [..., heads, positions, features], for query, key and value as products read them."""
         q, k, v = heads
         blocks = QueryBlocks(g, q, k, count, self.band)
-        explicit_masks = self.explicit_masks(g, operands, layout, lambda _, mask: mask)
-        dropout = dropout_mask(g, (*q.shape[:-1], k.shape[-1]), self.dropout, self.seed)
-        queries, keys, values = blocks.split_queries(q, -2), blocks.split_keys(k, -1), blocks.split_keys(v, -2)
+        masks, never_empty = self.explicit_masks(g, operands, layout), self.is_never_empty(operands, layout)
         bias = operands.get("attention_bias")
         biases = None if bias is None else blocks.split_queries(g.cast(bias, q.dtype), -2)
-        never_empty = self.is_never_empty(operands, layout)
-        results = []
-        for block in range(blocks.count):
-            banded = blocks.band_mask(block)
-            with g.recomputed():
-                products = grouped_matmul(g, queries[block], blocks.read_keys(keys, block, -1))
-                if biases is not None:
-                    parts = blocks.split_keys(biases[block], -1)
-                    products = g.Add(products, blocks.read_keys(parts, block, -1))
-                masks = [mask_as_float(g, blocks.cut(mask, block)) for mask in explicit_masks]
-                masks = masks if banded is None else [banded, *masks]
-                scores = self.masked_softmax(g, products, operands, Masks(masks, never_empty))
-                scores = scores if dropout is None else g.Mul(scores, blocks.cut(dropout, block))
-                results.append(grouped_matmul(g, scores, blocks.read_keys(values, block, -2)))
-        return blocks.join(results, -2)
+
+        def scores_of(block: int, products: Value) -> Value:
+            if biases is not None:
+                products = g.Add(products, blocks.read_keys(blocks.split_keys(biases[block], -1), block, -1))
+            return self.masked_softmax(g, products, operands, Masks(blocks.masks(block, masks), never_empty))
+
+        dropout = dropout_mask(g, (*q.shape[:-1], k.shape[-1]), self.dropout, self.seed)
+        return blocks.attend(v, dropout, scores_of, grouped_matmul)
 
     @property
     def band(self) -> Band:
@@ -366,7 +355,7 @@ class ProjectedAttention(Layer):
         g: Builder,
         operands: dict[str, Value],
         layout: AttentionLayout,
-        convert: Callable[[Builder, Value], Value],
+        convert: Callable[[Builder, Value], Value] = lambda _, mask: mask,
     ) -> list[Value]:
         """The masks among the inputs, converted, with axes of queries and keys last."""
         masks = []

@@ -6,13 +6,13 @@ that no scores are kept. Under a causal mask or a sliding window, a block reads 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import prod
 from typing import TYPE_CHECKING
 
 from ...core.types import Dim, Size, evaluate_size
 from ..axes import position_indices
-from .attention_masks import Band
+from .attention_masks import Band, mask_as_float
 
 if TYPE_CHECKING:
     from ...ir import Builder, Value
@@ -25,6 +25,10 @@ MAX_BLOCKS = 16
 """A block takes about 40 operators of a training step."""
 MIN_BLOCK_QUERIES = 32
 """Minimum number of queries of a block: products of fewer rows leave processors idle."""
+
+
+ScoresOf = Callable[[int, "Value"], "Value"]
+MatMul = Callable[["Builder", "Value", "Value"], "Value"]
 
 
 def block_count(g: Builder, scores: Sequence[Dim]) -> int:
@@ -60,16 +64,20 @@ class QueryBlocks:
             window_count = max(1, min(count, windows))
             if (2 if band.causal else 3) * count <= window_count**2:  # the largest scores are no larger
                 self.count, self._min_size, self._spans_window = window_count, band.window, True
+        if isinstance(self._length, int):  # no block is empty
+            self.count = -(-self._length // self._block_size(self._length))
         self._bounds = self._bound_sizes()
         """The first positions of all blocks, and the number of positions."""
         self._layout = self._length, self.count, self._min_size
         self._sizes, *self._edges = g.shared_values(("query blocks", *self._layout), self._emit_bounds)
 
+    def _block_size(self, length: int) -> int:
+        return max(-(-length // self.count), self._min_size)
+
     def _bound_sizes(self) -> Sequence[Dim]:
         length, count, least = self._length, self.count, self._min_size
         if isinstance(length, int):
-            size = max(-(-length // count), least)
-            return [min(number * size, length) for number in range(count + 1)]
+            return [min(number * self._block_size(length), length) for number in range(count + 1)]
         share = f"(({length} + {count - 1})//{count})"
         text = share if least == 1 else f"({share} + {least} - min({share}, {least}))"
         return [0, *(Size.named(f"min({length}, {number}*{text})") for number in range(1, count)), length]
@@ -101,6 +109,23 @@ class QueryBlocks:
         keys = self.key_range(block)
         return self._key_count if keys is None else self._bounds[keys.stop] - self._bounds[keys.start]
 
+    def attend(self, value: Value, dropout: Value | None, scores_of: ScoresOf, matmul: MatMul) -> Value:
+        """The results [..., queries, features] of all queries.
+
+        `value` is [..., keys, features], `dropout` the factors of all scores, `scores_of(block, products)` computes the
+        scores of a block from its products of queries and keys.
+        """
+        g = self._g
+        results: list[Value] = []
+        queries, keys = self.split_queries(self._queries, -2), self.split_keys(self._keys, -1)
+        values = self.split_keys(value, -2)
+        for block in range(self.count):
+            with g.recomputed():
+                scores = scores_of(block, matmul(g, queries[block], self.read_keys(keys, block, -1)))
+                scores = scores if dropout is None else g.Mul(scores, self.cut(dropout, block))
+                results.append(matmul(g, scores, self.read_keys(values, block, -2)))
+        return self._resized(g.Concat(*results, axis=-2), -2, self._length)
+
     def split_queries(self, x: Value, axis: int) -> list[Value]:
         """The blocks of a value along its axis of queries; the value itself for each, if the axis has size 1."""
         if x.shape[axis] == 1:
@@ -115,14 +140,10 @@ class QueryBlocks:
     def read_keys(self, parts: Sequence[Value], block: int, axis: int) -> Value:
         """The keys that a block of queries reads, of the blocks of all keys along an axis."""
         keys = self.key_range(block)
-        if keys is None or len(keys) == 1 or parts[0].shape[axis] == 1:
+        if keys is None or parts[keys.start] is parts[keys.stop - 1]:
             return parts[0 if keys is None else keys.start]
         joined = self._g.Concat(*parts[keys.start : keys.stop], axis=axis)
         return self._resized(joined, axis, self.key_size(block))
-
-    def join(self, parts: Sequence[Value], axis: int) -> Value:
-        """The results of all blocks, along their axis of queries."""
-        return self._resized(self._g.Concat(*parts, axis=axis), axis, self._length)
 
     def rows(self, block: int) -> Dim:
         """The number of queries of a block."""
@@ -150,11 +171,15 @@ class QueryBlocks:
 
         return self._g.shared_values(("edges of query blocks", *self._layout, indices), joined)[0]
 
-    def band_mask(self, block: int) -> Value | None:
-        """The mask of the band [queries, keys] for a block, 1 where a query sees a key; None if it sees all."""
+    def masks(self, block: int, explicit_masks: Sequence[Value]) -> list[Value]:
+        """The masks of a block, as numbers: of the band, and those given for all queries and keys."""
+        masks = [mask_as_float(self._g, self.cut(mask, block)) for mask in explicit_masks]
+        is_banded = self._band.causal or self._band.window is not None
+        return [self._band_mask(block), *masks] if is_banded else masks
+
+    def _band_mask(self, block: int) -> Value:
+        """The mask of the band [queries, keys] for a block, 1 where a query sees a key."""
         g, band = self._g, self._band
-        if not band.causal and band.window is None:
-            return None
 
         def mask() -> tuple[Value, ...]:
             queries = position_indices(g, self._queries, self._queries.rank - 2, (-1, 1))

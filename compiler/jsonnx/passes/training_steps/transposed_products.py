@@ -1,41 +1,46 @@
-"""Removes Transposes of large products in a training step: those of a tied table and of its gradient."""
+"""Removes Transposes of weights and of their gradients, as of an embedding table that also computes the scores.
+
+The gradient of `MatMul(x, Transpose(table))` needs the transpose of the transpose, and gives the gradient of the
+transpose. Each of them would be another tensor of the size of the table.
+"""
 
 from __future__ import annotations
-
-from dataclasses import replace
 
 from ...ir import Graph, Node, Value
 from ..rewrite import Match, RuleSet
 
-transposes = RuleSet()
+transposition = RuleSet()
 
 
-def remove_transposes(graph: Graph) -> Graph:
-    """Removes pairs of Transposes, and computes transposed products of matrices at once."""
-    return transposes.apply(graph)
+def without_transposed_weights(graph: Graph) -> Graph:
+    """The step without Transposes that cancel one another or that a product can take over."""
+    return transposition.apply(graph)
 
 
-@transposes("Transpose")
-def cancel(m: Match) -> Value | None:
-    """Transpose(Transpose(x)) -> x, for matrices"""
-    inner = _matrix_transpose(m.producer(m.node.inputs[0]))
-    return inner.inputs[0] if inner is not None and _matrix_transpose(m.node) is not None else None
-
-
-@transposes("Transpose")
-def exchange_operands(m: Match) -> Node | None:
-    """Transpose(MatMul(Transpose(a), b)) -> MatMul(Transpose(b), a), for matrices"""
-    y = m.node.inputs[0]
-    product = m.producer(y)
-    if product is None or product.op != "MatMul" or product.domain or m.use_counts[y] != 1:
+@transposition("Transpose")
+def cancel_transposes(m: Match) -> Value | None:
+    """Transpose(Transpose(x)) -> x"""
+    inner = m.producer(m.node.inputs[0])
+    if inner is None or inner.op != "Transpose" or inner.domain:
         return None
-    left, b = _matrix_transpose(m.producer(product.inputs[0])), product.inputs[1]
-    if _matrix_transpose(m.node) is None or left is None or b is None or b.rank != 2:
+    first, second = _permutation(inner), _permutation(m.node)
+    return inner.inputs[0] if [first[axis] for axis in second] == [*range(len(second))] else None
+
+
+@transposition("Transpose")
+def transpose_operands(m: Match) -> Value | None:
+    """Transpose(MatMul(Transpose(a), b)) -> MatMul(Transpose(b), a) for matrices, if nothing else reads the product"""
+    product = m.producer(m.node.inputs[0])
+    if product is None or product.op != "MatMul" or product.domain or m.use_counts[m.node.inputs[0]] > 1:
         return None
-    return replace(product, inputs=(m.g.Transpose(b, perm=[1, 0]), left.inputs[0]), outputs=m.node.outputs)
+    left, b = product.inputs
+    transpose = m.producer(left)
+    if transpose is None or transpose.op != "Transpose" or b is None or left is None or (left.rank, b.rank) != (2, 2):
+        return None
+    result: Value = m.g.MatMul(m.g.Transpose(b, perm=[1, 0]), transpose.inputs[0])
+    return m.g.refine(result, m.node.outputs[0].shape)
 
 
-def _matrix_transpose(node: Node | None) -> Node | None:
-    """The node, if it transposes a matrix."""
-    is_transpose = node is not None and node.op == "Transpose" and not node.domain
-    return node if is_transpose and node is not None and node.outputs[0].rank == 2 else None
+def _permutation(node: Node) -> list[int]:
+    rank = node.outputs[0].rank
+    return list(node.attribute("perm", [*reversed(range(rank))]))

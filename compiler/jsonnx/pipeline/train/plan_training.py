@@ -33,7 +33,7 @@ from ...passes.training_steps.fold_batchnorm_gamma import fold_gamma_into_weight
 from ...passes.training_steps.mixed_precision import with_mixed_precision
 from ...passes.training_steps.relu_maxpool_gradient import move_relu_mask_after_pool
 from ...passes.training_steps.row_blocks import with_row_blocks
-from ...passes.training_steps.transposed_products import remove_transposes
+from ...passes.training_steps.transposed_products import without_transposed_weights
 from ...runtime.fit.trainer import TrainingPlan
 from ...runtime.training_plan import AdaptTask, AugmentedInput, ObjectiveGraphs, ShardedGraphs
 from ...sections.target_scaling import target_statistics
@@ -219,7 +219,7 @@ def sized_training_graph(checked: CheckedSpec, objective: Objective, expected_si
     scored = with_byte_masks(forward_loss_graph(checked, objective, expected_sizes), expected_sizes)
     scored, logits_groups = with_row_blocks(gather_scores(scored, expected_sizes), expected_sizes)
     step = separate_mask_reads(scatter_into_softmax(training_graph(checked, scored)))
-    return order_by_block(remove_transposes(step), logits_groups) if logits_groups else step
+    return order_by_block(step, logits_groups) if logits_groups else step
 
 
 def training_graph(checked: CheckedSpec, forward_loss: Graph) -> Graph:
@@ -275,5 +275,7 @@ def sharded_step(typed: TypedNetwork, forward_loss: Graph, shards: int) -> Shard
 def simplify_step(step: Graph) -> Graph:
     """Rewrites a step into fewer or cheaper operators, for any runtime."""
     return column_sums_as_matmul(
-        move_relu_mask_after_pool(fold_gamma_into_weights(factor_sums(clear_detached(canonicalize(step)))))
+        move_relu_mask_after_pool(
+            fold_gamma_into_weights(factor_sums(without_transposed_weights(clear_detached(canonicalize(step)))))
+        )
     )

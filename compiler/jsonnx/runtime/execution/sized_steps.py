@@ -59,7 +59,7 @@ class SizedSteps:
         sized_plan = replace(plan, train=plan.make_step(sizes), make_shards=None)
         packs = bool(execution.packed_vectors)
         sized = plan_execution(sized_plan, execution.provider, execution.threads, fast=True, packs_weights=packs)
-        return sized.step_graph if _have_same_variables(sized, execution) else execution.step_graph
+        return sized.step_graph if _variables_of(sized) == _variables_of(execution) else execution.step_graph
 
 
 def _max_bytes(types: Iterable[TensorType], sizes: Mapping[str, int]) -> int:
@@ -74,10 +74,8 @@ def _max_bytes(types: Iterable[TensorType], sizes: Mapping[str, int]) -> int:
     return max(map(tensor_bytes, types), default=0)
 
 
-def _have_same_variables(sized: ExecutionPlan, execution: ExecutionPlan) -> bool:
-    """Whether two steps pack the same weights, and update the same variables lazily and in place."""
-    of_sized, of_plan = (
-        (plan.packed_vectors, plan.inplace_slots, plan.inplace_variables, plan.lazy_variables)
-        for plan in (sized, execution)
-    )
-    return of_sized == of_plan
+def _variables_of(execution: ExecutionPlan) -> tuple[object, ...]:
+    """How the step of a plan stores and updates its variables."""
+    lazy_names = execution.lazy_tables.variable_names if execution.lazy_tables else frozenset()
+    inplace = execution.inplace_slots, execution.inplace_variables
+    return execution.packed_vectors, execution.slices, *inplace, lazy_names

@@ -23,8 +23,10 @@ import numpy as np
 
 from ...core.diagnostics import CompileError, Diagnostic
 from ...core.reserved_names import rows_before_name, touched_rows_name
+from ...core.system.mapped_pages import release_pages
 from ...tuning.cpu.embeddings.lazy_updates import LazyTables
 from ...tuning.cpu.memory.pack_weights import PackedVectors
+from ...tuning.cpu.memory.split_updates import RowSlice
 from ..providers.providers import Provider, load_runtime
 
 if TYPE_CHECKING:
@@ -74,6 +76,12 @@ class Variables(Protocol):
     def read(self, names: Iterable[str] | None = None) -> dict[str, np.ndarray]:
         """Copies of the current values."""
 
+    def views(self, names: Iterable[str] | None = None) -> dict[str, np.ndarray]:
+        """The current values, read-only, until a step or `write` changes them."""
+
+    def types(self) -> Mapping[str, tuple[np.dtype[Any], tuple[int, ...]]]:
+        """Element types and shapes."""
+
     def write(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Replaces the current values of some variables."""
 
@@ -96,6 +104,7 @@ class HostVariables:
         packed_vectors: PackedVectors,
         lazy_tables: LazyTables | None = None,
         inplace_names: Collection[str] = (),
+        slices: Mapping[str, RowSlice] = {},
         *,
         copies: bool = True,
     ) -> None:
@@ -120,6 +129,8 @@ class HostVariables:
             for _ in range(SET_COUNT - 1)
         ]
         self._arrays = [first, *other_sets]
+        for values in self._arrays:
+            values |= {name: _rows(values[rows.variable], rows) for name, rows in slices.items()}
         wrap = load_runtime().OrtValue.ortvalue_from_numpy  # shares the array's memory
         self.sets = [{name: wrap(array) for name, array in arrays.items()} for arrays in self._arrays]
 
@@ -137,10 +148,12 @@ class HostVariables:
             raise CompileError([Diagnostic("unusable-weights", self.damage, help=help)])
 
     def views(self, names: Iterable[str] | None = None) -> dict[str, np.ndarray]:
-        """The current values themselves, which the next step changes."""
         self.require_usable()
         current = self._arrays[self.current_set]
-        return {name: current[name] for name in (self._names if names is None else names)}
+        return {name: _read_only(current[name]) for name in (self._names if names is None else names)}
+
+    def types(self) -> Mapping[str, tuple[np.dtype[Any], tuple[int, ...]]]:
+        return {name: (self._arrays[0][name].dtype, self._arrays[0][name].shape) for name in self._names}
 
     def read(self, names: Iterable[str] | None = None) -> dict[str, np.ndarray]:
         return {name: array.copy() for name, array in self.views(names).items()}
@@ -151,6 +164,7 @@ class HostVariables:
         self.require_usable()
         for name, array in arrays.items():
             self._arrays[self.current_set][name][...] = array
+            release_pages(array)
 
     def rollback(self, steps: int) -> None:
         for _ in range(steps):
@@ -172,6 +186,17 @@ def _with_packed_vectors(arrays: dict[str, np.ndarray], packed_vectors: PackedVe
             arrays[member] = vector[start:end].reshape(arrays[member].shape)
             start = end
     return arrays | vectors
+
+
+def _rows(array: np.ndarray, rows: RowSlice) -> np.ndarray:
+    """The view of some rows of an array."""
+    return array.reshape(-1, array.shape[-1])[rows.start : rows.end]
+
+
+def _read_only(array: np.ndarray) -> np.ndarray:
+    view = array.view()
+    view.flags.writeable = False
+    return view
 
 
 def _aligned_copy(array: np.ndarray) -> np.ndarray:

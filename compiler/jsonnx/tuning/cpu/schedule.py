@@ -15,10 +15,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 from ...ir import Graph, Node
 from ...passes.canonicalize import fold_reshape_chains
-from ...passes.training_steps.remat import HEAVY_OPS
+from ...passes.training_steps.live_memory import ValueSizes, arena_bytes, live_bytes
+from ...passes.training_steps.remat import HEAVY_OPS, rematerialize
 from .memory.inplace_updates import with_ordered_writes
 from .target import Target
 
@@ -27,6 +29,14 @@ HEAVY_OR_BRANCHING_OPS = HEAVY_OPS | {"If"}
 MAX_HEAVY_TAIL = 2
 """Heavy operators on the longest path from a node of a weight's gradient to the results, that node included. Nodes of
 the backward pass have longer paths, except at the first layer."""
+
+
+def rematerialize_and_schedule(graph: Graph, target: Target) -> Graph:
+    """Orders the nodes, and recomputes results of the forward pass where the target wants it and memory is saved in
+    that order."""
+    sizes = ValueSizes.of_batch(target.usual_batch)
+    peak_bytes = arena_bytes if target.overwritten is None else live_bytes
+    return rematerialize(graph, target.remat, sizes, partial(schedule, target=target), peak_bytes)
 
 
 def schedule(graph: Graph, target: Target) -> Graph:
@@ -38,8 +48,8 @@ def schedule(graph: Graph, target: Target) -> Graph:
         return graph
     graph = fold_reshape_chains(graph)
     further_dependencies: Mapping[Node, Sequence[Node]] = {}
-    if target.inplace_variables and graph.updates:
-        graph, further_dependencies = with_ordered_writes(graph, target.inplace_variables, target.lazy_variables)
+    if target.overwritten is not None and graph.updates:
+        graph, further_dependencies = with_ordered_writes(graph, target.overwritten)
     return replace(graph, nodes=tuple(_Scheduler(graph, further_dependencies)))
 
 
@@ -51,7 +61,7 @@ class _Scheduler:
     just before a reader.
     """
 
-    def __init__(self, graph: Graph, further_dependencies: Mapping[Node, Sequence[Node]]) -> None:
+    def __init__(self, graph: Graph, further_dependencies: Mapping[Node, Sequence[Node]] = {}) -> None:
         producers = graph.producers
         self._nodes, self._releasing = graph.nodes, graph.releasing
         self._dependencies: dict[Node, list[Node]] = {}

@@ -15,7 +15,7 @@ from jsonnx.layers.attention import query_blocks
 from jsonnx.passes.training_steps import byte_masks
 from jsonnx.pipeline.check.check import check_spec
 from jsonnx.pipeline.train.plan_training import plan_training
-from jsonnx.runtime.execution import engine, sized_steps
+from jsonnx.runtime.execution import engine, runner, sized_steps
 from jsonnx.runtime.providers.random import draw, step_randoms, with_mask_types
 
 Spec = dict[str, Any]
@@ -58,8 +58,8 @@ def steps(document: Spec, lengths: list[int]) -> tuple[list[float], dict[str, np
     for length in lengths:
         x = rng.standard_normal((4, length, WIDTH), np.float32)
         losses.append(trainer.step(x, rng.random((4, length, 3), np.float32))["loss"])
-    runner: Any = trainer.plan_trainer.engine.step_runners.runner
-    return losses, trainer.weights(), {random.dtype for random in runner.randoms.values()}
+    step_runner: Any = trainer.plan_trainer.engine.step_runners.runner
+    return losses, trainer.weights(), {random.dtype for random in step_runner.randoms.values()}
 
 
 @pytest.mark.parametrize("layers", [DROPOUT, ATTENTION], ids=["dropout", "attention"])
@@ -141,6 +141,7 @@ def test_masks_end_with_their_step(monkeypatch: pytest.MonkeyPatch) -> None:
         drawn.extend(weakref.ref(array) for array in arrays.values() if array.dtype == np.uint8)
         return arrays
 
+    monkeypatch.setattr(runner, "MIN_RELEASED_BYTES", 1)
     monkeypatch.setattr(engine, "step_randoms", record)
     trainer = jsonnx.Trainer(document(DROPOUT), seed=3)
     for _ in range(3):
