@@ -25,6 +25,8 @@ MIN_LOGITS_BYTES = 1 << 26
 """Minimum size of logits that are computed by blocks."""
 MIN_BLOCK_BYTES = 1 << 24
 """Minimum size of the logits of a block."""
+MAX_BLOCKS = 16
+"""A block takes about 25 operators of a training step."""
 MIN_BLOCK_ROWS = 256
 """Minimum rows of a block: each block adds a gradient of the whole weight, which takes as long as 10 % of the products
 of so many rows."""
@@ -45,11 +47,13 @@ def with_row_blocks(graph: Graph, sizes: Mapping[str, int]) -> tuple[Graph, list
     """
     kept = {name: value for name, value in graph.outputs.items() if not value.rank or is_metric_sums_name(name)}
     result, groups = prune(replace(graph, outputs=kept)), list[Products]()
-    for node in result.nodes:
-        region = _find_region(result, node, sizes) if _is_large_product(node, sizes) else None
+    indices = {node: index for index, node in enumerate(result.nodes)}
+    for product in [node for node in result.nodes if _is_large_product(node, sizes)]:
+        region = _find_region(result, indices[product], sizes) if product in indices else None
         if region is not None:
             result, products = _emit_blocks(result, region, f"rows_{len(groups)}_")
             groups.append(products)
+            indices = {node: index for index, node in enumerate(result.nodes)}
     return (prune(result), groups) if groups else (graph, [])
 
 
@@ -80,20 +84,22 @@ class _Region:
     """The values that depend on the product."""
 
 
-def _find_region(graph: Graph, product: Node, sizes: Mapping[str, int]) -> _Region | None:
-    """The nodes to split behind a product; None if it is too small, or if a result depends on several rows."""
+def _find_region(graph: Graph, index: int, sizes: Mapping[str, int]) -> _Region | None:
+    """The nodes to split behind the product with an index; None if it is too small, or if a result depends on several
+    rows."""
+    product = graph.nodes[index]
     logits = product.outputs[0]
     rows = [evaluate_size(size, sizes) for size in logits.shape[:-1]]
     axis = max(range(len(rows)), key=rows.__getitem__)
     logits_bytes = expected_bytes(logits.type, sizes)
-    count = min(rows[axis], prod(rows) // MIN_BLOCK_ROWS, logits_bytes // MIN_BLOCK_BYTES)
+    count = min(MAX_BLOCKS, rows[axis], prod(rows) // MIN_BLOCK_ROWS, logits_bytes // MIN_BLOCK_BYTES)
     if count < 2:
         return None
     growing = _GrowingRegion(graph, logits_bytes // MIN_RATIO_TO_KEPT, sizes)
     try:
         growing.add_product(product, axis)
-        for node in graph.nodes[graph.nodes.index(product) + 1 :]:
-            growing.visit(node)
+        for later in range(index + 1, len(graph.nodes)):
+            growing.visit(graph.nodes[later])
     except NotByRow:
         return None
     if any(growing.is_large_result(x) for x in graph.roots):

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
+import jsonnx
 import numpy as np
 import pytest
 from jsonnx.core.reserved_names import LOSS
@@ -17,6 +18,7 @@ from jsonnx.passes.canonicalize import prune
 from jsonnx.passes.training_steps import class_gathers, row_blocks
 from jsonnx.pipeline.check.check import check_spec
 from jsonnx.pipeline.train.plan_training import plan_training
+from jsonnx.runtime.execution import sized_steps
 from jsonnx.tuning.cpu.schedule import schedule
 from jsonnx.tuning.cpu.target import Target
 from support.harness import check_gradients, draw_weights
@@ -153,6 +155,28 @@ def test_samples_without_time_are_rows() -> None:
     data = [(rng.standard_normal((n, WIDTH), np.float32), rng.integers(0, CLASSES, n)) for n in (30, 7, 2)]
     assert sum(node.op == "LogSoftmax" for node in step.nodes) == 4
     assert_same_steps(run_steps(step, plan, data), run_steps(plan.train, plan, data), rtol=2e-5, atol=2e-6)
+
+
+def test_two_outputs_are_split(monkeypatch: pytest.MonkeyPatch) -> None:
+    outputs = ["first", "second"]
+    layers: list[Spec] = [{"type": "Dense", "name": "body", "units": WIDTH, "activation": "tanh"}]
+    layers += [{**SOFTMAX[0], "name": name, "from": "body"} for name in outputs]
+    spec = document(layers, {"loss": {"first": SPARSE, "second": "categorical_crossentropy"}}) | {"outputs": outputs}
+    plan = plan_training(check_spec(spec))
+    assert plan.make_step is not None
+    step = plan.make_step(SIZES)
+    assert not whole_scores(step)
+    assert sum(node.op == "LogSoftmax" for node in step.nodes) == 8
+    rng = np.random.default_rng(6)
+    x = rng.standard_normal((BATCH, TIME, WIDTH), np.float32)
+    classes, soft = rng.integers(0, CLASSES, (BATCH, TIME)), rng.dirichlet(np.ones(CLASSES), (BATCH, TIME))
+    losses = []
+    for min_bytes in (1 << 60, 1):  # the second trainer computes by blocks
+        monkeypatch.setattr(sized_steps, "MIN_BLOCKED_BYTES", min_bytes)
+        trainer = jsonnx.Trainer(spec, seed=1)
+        targets = {"first": classes, "second": soft.astype(np.float32)}
+        losses.append([trainer.step(x, targets)["loss"] for _ in range(3)])
+    np.testing.assert_allclose(losses[1], losses[0], rtol=1e-5)
 
 
 @pytest.mark.parametrize("case", ["softmax", "logits", "metrics", "categorical", "ignored class"])
