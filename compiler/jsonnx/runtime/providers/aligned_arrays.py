@@ -36,6 +36,16 @@ class AlignedArrays:
         self._used_bytes += -(-size // VECTOR_ALIGNMENT_BYTES) * VECTOR_ALIGNMENT_BYTES
         return array
 
+    def copy(self, array: np.ndarray) -> np.ndarray:
+        """A copy of an array."""
+        copy = self.zeros(array.shape, array.dtype)
+        copy[...] = array
+        return copy
+
+    def adopt(self, array: np.ndarray) -> np.ndarray:
+        """The array itself if it is aligned, else a copy."""
+        return array if is_aligned(array) else self.copy(array)
+
 
 def _zeroed_block(size: int) -> tuple[np.ndarray, int]:
     """A block that is longer than its size by the alignment, and its first aligned byte."""
