@@ -20,7 +20,7 @@ from .dtypes import onnx_dtype
 from .graph import Constant, Graph, Input, JsonPath, LossTerm, Node, Origin, Parameter, Random, State, Value
 from .label_encoder import ML_DOMAIN, label_encoder_attributes
 from .loops import StepFn, loop
-from .type_inference import TypeInference, schema_of
+from .type_inference import TypeInference, operand_type_names
 from .weight_shapes import require_same_shape, require_weight_size
 
 Operand = Value | float | int | bool | Sequence[int] | np.ndarray | None
@@ -33,6 +33,22 @@ MAX_CONSTANT_ZEROS = 1024
 
 class EmissionError(Exception):
     """ONNX rejects an emitted node. The error is in this package; the message names the layer."""
+
+
+class OriginContext:
+    """Gives the nodes that a builder emits inside another origin. A class, since a generator takes three times as
+    long."""
+
+    __slots__ = ("_builder", "_origin", "_outer")
+
+    def __init__(self, builder: Builder, origin: Origin) -> None:
+        self._builder, self._origin = builder, origin
+
+    def __enter__(self) -> None:
+        self._outer, self._builder._origin = self._builder._origin, self._origin
+
+    def __exit__(self, *_: object) -> None:
+        self._builder._origin = self._outer
 
 
 class Builder(GraphDraft):
@@ -76,34 +92,20 @@ class Builder(GraphDraft):
 
     # -- the origin of nodes -----------------------------------------------------------------------------------------
 
-    @contextmanager
-    def _with_origin(self, origin: Origin) -> Iterator[None]:
-        before, self._origin = self._origin, origin
-        try:
-            yield
-        finally:
-            self._origin = before
-
-    @contextmanager
-    def scope(self, scope: str, path: JsonPath | None = None) -> Iterator[None]:
+    def scope(self, scope: str, path: JsonPath | None = None) -> OriginContext:
         """Nodes emitted inside belong to this layer, nested in the current one. Without a path they keep the current
         path."""
         outer = self._origin
         full = f"{outer.scope}/{scope}" if outer.scope and scope else scope or outer.scope
-        with self._with_origin(outer._replace(scope=full, path=outer.path if path is None else path)):
-            yield
+        return OriginContext(self, Origin(full, outer.path if path is None else path, outer.detached))
 
-    @contextmanager
-    def inherit(self, node: Node) -> Iterator[None]:
+    def inherit(self, node: Node) -> OriginContext:
         """Nodes emitted inside inherit the origin of a node."""
-        with self._with_origin(Origin(node.scope, node.path, node.detached)):
-            yield
+        return OriginContext(self, Origin(node.scope, node.path, node.detached))
 
-    @contextmanager
-    def detached(self) -> Iterator[None]:
+    def detached(self) -> OriginContext:
         """Nodes emitted inside count as constant in the gradient."""
-        with self._with_origin(self._origin._replace(detached=True)):
-            yield
+        return OriginContext(self, self._origin._replace(detached=True))
 
     @property
     def scope_and_path(self) -> tuple[str, JsonPath]:
@@ -117,12 +119,13 @@ class Builder(GraphDraft):
 
     def const(self, value: Any, dtype: str | None = None) -> Constant:
         """A constant, of type `float_dtype` unless another type is named."""
-        array = np.asarray(value, dtype=numpy_dtype(dtype or self.float_dtype))
+        dtype = dtype or self.float_dtype
+        array = np.asarray(value, dtype=numpy_dtype(dtype))
         if self.constant_bytes_left is not None:
             self.constant_bytes_left -= array.nbytes
             limit = f"more than {bytes_text(MAX_CONSTANTS_BYTES)} of constants with those of the layers before it"
             require(self.constant_bytes_left >= 0, f"needs {limit}", code="too-large")
-        return Constant(TensorType(dtype or self.float_dtype, array.shape), array)
+        return Constant(TensorType(dtype, array.shape), array)
 
     def shared_const(self, key: Hashable, make: Callable[[], np.ndarray]) -> Constant:
         """A constant of type `float_dtype`, made once for all calls with this key."""
@@ -170,7 +173,7 @@ class Builder(GraphDraft):
         scope = self._origin.scope
 
         def transformed(weight: Parameter) -> Value:
-            with self._with_origin(self._origin._replace(scope=scope)):
+            with OriginContext(self, self._origin._replace(scope=scope)):
                 return transform(weight)
 
         before, self._weight_transforms = self._weight_transforms, {**self._weight_transforms, name: transformed}
@@ -233,7 +236,7 @@ class Builder(GraphDraft):
         inputs = self._operands(op, domain, operands)
         while inputs and inputs[-1] is None:  # onnxruntime crashes if the last input has an empty name
             inputs = inputs[:-1]
-        kept = {name: _tuple_as_list(value) for name, value in attributes.items() if value is not None}
+        kept = attributes and {k: list(v) if isinstance(v, tuple) else v for k, v in attributes.items() if v is not None}
         try:
             types = self._infer(op, domain, inputs, kept, outputs)
         except Exception as error:  # onnx raises several classes; each of them means that the node is invalid
@@ -249,10 +252,10 @@ class Builder(GraphDraft):
         return results[0] if outputs == 1 else results
 
     def _operands(self, op: str, domain: str, operands: Sequence[Operand]) -> tuple[Value | None, ...]:
-        if all(operand is None or isinstance(operand, Value) for operand in operands):
+        if all([operand is None or isinstance(operand, Value) for operand in operands]):
             return tuple(operands)  # type: ignore[arg-type]
-        formal = schema_of(op, domain).inputs
-        type_names = [formal[min(index, len(formal) - 1)].type_str for index in range(len(operands))]
+        formal = operand_type_names(op, domain)
+        type_names = [formal[min(index, len(formal) - 1)] for index in range(len(operands))]
         dtypes = {name: x.dtype for name, x in zip(type_names, operands, strict=True) if isinstance(x, Value)}
         return tuple(
             operand if operand is None or isinstance(operand, Value) else self._constant(operand, dtypes.get(name))
@@ -392,7 +395,3 @@ class Builder(GraphDraft):
         fill_value = onnx.numpy_helper.from_array(np.full(1, number, numpy_dtype(dtype)))
         filled: Value = self.ConstantOfShape(shape, value=fill_value)
         return filled
-
-
-def _tuple_as_list(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value

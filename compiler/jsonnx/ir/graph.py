@@ -186,6 +186,8 @@ class GradientInfo:
 
     def remapped(self, replacements: Mapping[Value, Value]) -> GradientInfo:
         """The same with values replaced."""
+        if self.x not in replacements and self.dy not in replacements:
+            return self
         return replace(self, x=replacements.get(self.x, self.x), dy=replacements.get(self.dy, self.dy))
 
 
@@ -201,6 +203,8 @@ class WeightUpdate:
 
     def remapped(self, replacements: Mapping[Value, Value]) -> WeightUpdate:
         """The same with values replaced."""
+        if replacements.keys().isdisjoint((self.gradient, self.rate, *self.shared.values())):
+            return self
         shared = {name: replacements.get(value, value) for name, value in self.shared.items()}
         gradient, rate = replacements.get(self.gradient, self.gradient), replacements.get(self.rate, self.rate)
         return replace(self, gradient=gradient, rate=rate, shared=shared)
@@ -270,6 +274,8 @@ class Graph:
 
     def with_nodes(self, nodes: Iterable[Node], replacements: Mapping[Value, Value]) -> Graph:
         """The graph with other nodes, and with values replaced that are not outputs of nodes."""
+        if not replacements:
+            return replace(self, nodes=tuple(nodes))
         return replace(
             self,
             nodes=tuple(nodes),
@@ -298,12 +304,12 @@ class Subgraph(Graph):
 
 def reachable_nodes(nodes: Iterable[Node], roots: Iterable[Value]) -> list[Node]:
     """The nodes on which the roots depend, in their order."""
-    read = set(roots)
+    read: set[Value | None] = set(roots)
     kept = []
     for node in reversed(list(nodes)):
-        if any(output in read for output in node.outputs):
+        if not read.isdisjoint(node.outputs):
             kept.append(node)
-            read.update(x for x in node.inputs if x is not None)
+            read.update(node.inputs)
     return kept[::-1]
 
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from ...ir import Builder, Constant, Graph, Node, Value
 from ..canonicalize import canonicalize
-from ..rewrite import with_replaced_inputs
+from ..canonicalize import with_replaced_inputs
 
 MAX_GRADIENT_NODES = 64
 """Maximum number of nodes between a cotangent and a weight gradient that the plan follows."""

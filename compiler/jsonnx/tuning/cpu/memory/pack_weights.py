@@ -22,7 +22,7 @@ import numpy as np
 from ....core.reserved_names import OPTIMIZER_SCOPE, is_slot_name, slot_scope
 from ....core.types import TensorType
 from ....ir import Constant, Graph, Node, Parameter, State, Value, topologically_sorted
-from ....passes.rewrite import with_replaced_inputs
+from ....passes.canonicalize import with_replaced_inputs
 
 MAX_SMALL_WEIGHT_ELEMENTS = 1 << 12
 """Maximum size of a packed weight, in elements. Copying a larger gradient costs more than separate operators."""
