@@ -5,8 +5,8 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from math import gcd, prod
-from typing import overload
+from math import gcd
+from typing import cast, overload
 
 DATA_DEPENDENT = "counted/"
 """Prefix of the symbols of sizes that depend on the data, such as the number of elements that a mask selects."""
@@ -146,12 +146,13 @@ def _canonical_dim(terms: dict[str, int], offset: int) -> Dim:
 
 def product(sizes: Iterable[Dim]) -> Dim:
     """The product of some sizes, symbolic if one of them is."""
-    factors = list(sizes)
-    result: Dim = 1
-    for size in factors:
-        if isinstance(size, Size):
+    known, result = 1, cast(Dim, 1)
+    for size in sizes:
+        if isinstance(size, int):
+            known *= size
+        else:
             result = size * result
-    return result * prod(size for size in factors if isinstance(size, int))
+    return result * known
 
 
 def shape_text(shape: Iterable[Dim]) -> str:
@@ -186,7 +187,8 @@ class TensorType:
 
     def is_static(self, *axes: int) -> bool:
         """Whether the sizes of these axes (without arguments: of all axes) are integers."""
-        return all(isinstance(self.shape[axis], int) for axis in axes or range(self.rank))
+        sizes = [self.shape[axis] for axis in axes] if axes else self.shape
+        return {int}.issuperset(map(type, sizes))
 
     def static_size(self, axis: int) -> int:
         """The size of an axis as an integer. Raises ShapeError if it is symbolic."""

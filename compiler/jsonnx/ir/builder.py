@@ -229,14 +229,21 @@ class Builder(GraphDraft):
     def __getattr__(self, op: str) -> Callable[..., Any]:
         if not op[0].isupper():
             raise AttributeError(op)
-        return lambda *operands, **attributes: self.emit(op, *operands, **attributes)
+
+        def method(self: Builder, *operands: Operand, **attributes: Any) -> Any:
+            return self.emit(op, *operands, **attributes)
+
+        setattr(Builder, op, method)  # found by later calls without this detour
+        return method.__get__(self)
 
     def emit(self, op: str, *operands: Operand, outputs: int = 1, domain: str = "", **attributes: Any) -> Any:
         """Appends a node. Returns its result, or a tuple of `outputs` results. Omits attributes that are None."""
         inputs = self._operands(op, domain, operands)
         while inputs and inputs[-1] is None:  # onnxruntime crashes if the last input has an empty name
             inputs = inputs[:-1]
-        kept = attributes and {k: list(v) if isinstance(v, tuple) else v for k, v in attributes.items() if v is not None}
+        kept = attributes and {
+            k: list(v) if isinstance(v, tuple) else v for k, v in attributes.items() if v is not None
+        }
         try:
             types = self._infer(op, domain, inputs, kept, outputs)
         except Exception as error:  # onnx raises several classes; each of them means that the node is invalid
@@ -251,9 +258,12 @@ class Builder(GraphDraft):
         self.nodes.append(Node(op, inputs, results, kept, scope, path, domain, detached))
         return results[0] if outputs == 1 else results
 
-    def _operands(self, op: str, domain: str, operands: Sequence[Operand]) -> tuple[Value | None, ...]:
-        if all([operand is None or isinstance(operand, Value) for operand in operands]):
-            return tuple(operands)  # type: ignore[arg-type]
+    def _operands(self, op: str, domain: str, operands: tuple[Operand, ...]) -> tuple[Value | None, ...]:
+        for operand in operands:
+            if operand is not None and not isinstance(operand, Value):
+                break
+        else:
+            return operands  # type: ignore[return-value]
         formal = operand_type_names(op, domain)
         type_names = [formal[min(index, len(formal) - 1)] for index in range(len(operands))]
         dtypes = {name: x.dtype for name, x in zip(type_names, operands, strict=True) if isinstance(x, Value)}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from math import prod
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -250,11 +250,12 @@ class Graph:
         Estimated by the average number of elements per sample and node. Values without a batch axis, such as weight
         gradients, count as none.
         """
-        types = (value.type for node in self.nodes for value in node.outputs)
-        elements = (
-            prod(size for size in type.shape if isinstance(size, int)) for type in types if not type.is_static()
+        shapes = [value.type.shape for node in self.nodes for value in node.outputs]
+        static_sizes = [[size for size in shape if isinstance(size, int)] for shape in shapes]
+        elements = sum(
+            prod(static) for static, shape in zip(static_sizes, shapes, strict=True) if len(static) < len(shape)
         )
-        return sum(elements) >= MIN_MEAN_ELEMENTS_PER_NODE * len(self.nodes) > 0
+        return elements >= MIN_MEAN_ELEMENTS_PER_NODE * len(self.nodes) > 0
 
     @property
     def roots(self) -> list[Value]:
@@ -344,5 +345,9 @@ def topologically_sorted(nodes: Iterable[Node]) -> list[Node]:
 
 def node_metadata(node: Node, source: str = "") -> dict[str, str]:
     """The metadata of a node in the ONNX file: the path of its layer in the spec."""
-    steps = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in node.path)
-    return {"jsonnx.path": f"${steps}"} if node.path else {}
+    return {"jsonnx.path": _path_text(node.path)} if node.path else {}
+
+
+@lru_cache
+def _path_text(path: JsonPath) -> str:
+    return "$" + "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)

@@ -74,6 +74,9 @@ class Conversion(ABC):
         """Converts a node of the old graph, or keeps it."""
         node = with_replaced_inputs(node, self.replacements)
         gradient_info = self.graph.gradients.get(node.outputs[0])
+        if gradient_info is None and node.op not in self.converters:
+            self.keep(node)
+            return
         with self.g.inherit(node):
             results = self.convert(node, gradient_info and gradient_info.remapped(self.replacements))
         if results is None:

@@ -102,6 +102,8 @@ class RuleSet:
 
         Rules match operators of the ONNX domain only.
         """
+        if self._rules.keys().isdisjoint([node.op for node in graph.nodes]):
+            return graph
         m = Match(graph, context)
         nodes, replacements = m.g.nodes, m.replacements
         is_rewritten = False

@@ -26,8 +26,7 @@ from math import prod
 
 from ...core.types import BATCH, Dim, Size
 from ...ir import Builder, Graph, Node, Value, reachable_nodes, topologically_sorted
-from ..canonicalize import prune
-from ..canonicalize import with_replaced_inputs
+from ..canonicalize import prune, with_replaced_inputs
 
 ASSUMED_SIZE = 100
 """The estimate of a symbolic size other than the batch's."""

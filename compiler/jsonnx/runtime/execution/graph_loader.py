@@ -85,6 +85,7 @@ class GraphLoader:
 
     # -- training steps ----------------------------------------------------------------------------------------------
 
+    @gc_paused()
     def build_step(self, batch_size: int, own_arena: bool) -> StepRunner:
         """A runner of the training step, specialised for a batch size."""
         execution = self._execution
