@@ -6,7 +6,7 @@ import ast
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from math import gcd
-from typing import cast, overload
+from typing import overload
 
 DATA_DEPENDENT = "counted/"
 """Prefix of the symbols of sizes that depend on the data, such as the number of elements that a mask selects."""
@@ -146,13 +146,18 @@ def _canonical_dim(terms: dict[str, int], offset: int) -> Dim:
 
 def product(sizes: Iterable[Dim]) -> Dim:
     """The product of some sizes, symbolic if one of them is."""
-    known, result = 1, cast(Dim, 1)
+    known, symbolic = 1, list[Size]()
     for size in sizes:
         if isinstance(size, int):
             known *= size
         else:
-            result = size * result
-    return result * known
+            symbolic.append(size)
+    if not symbolic:
+        return known
+    result: Dim = symbolic[0]
+    for size in symbolic[1:]:
+        result = size * result
+    return result if known == 1 else result * known
 
 
 def shape_text(shape: Iterable[Dim]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -30,8 +30,10 @@ def merge_common_subexpressions(graph: Graph) -> Graph:
             bodies = {name: merge_common_subexpressions(body) for name, body in node.bodies.items()}
             node = replace(node, attributes={**node.attributes, **bodies})
         key = _node_key(node)
-        first = first_nodes.get(key)
-        if first is not None and len(first.outputs) == len(node.outputs):
+        first = first_nodes.setdefault(key, node)
+        if first is node:
+            kept.append(node)
+        elif len(first.outputs) == len(node.outputs):
             equal_outputs = zip(node.outputs, first.outputs, strict=True)
             replacements |= {x: _with_known_sizes(kept_output, x) for x, kept_output in equal_outputs}
         else:
@@ -50,17 +52,18 @@ def _with_known_sizes(value: Value, equal: Value) -> Value:
 
 def with_replaced_inputs(node: Node, replacements: Mapping[Value, Value]) -> Node:
     """The node itself if it reads no replaced value."""
-    for x in node.inputs:
-        if x in replacements:
-            return node.with_inputs([None if x is None else replacements.get(x, x) for x in node.inputs])
-    return node
+    if replacements.keys().isdisjoint(node.inputs):
+        return node
+    return node.with_inputs([None if x is None else replacements.get(x, x) for x in node.inputs])
 
 
 def _node_key(node: Node) -> Any:
     attributes = node.attributes and tuple(
         (name, value if isinstance(value, Subgraph) else repr(value)) for name, value in sorted(node.attributes.items())
     )
-    operands = [_constant_key(x) if isinstance(x, Constant) else x for x in node.inputs]
+    operands: Iterable[Any] = node.inputs
+    if Constant in map(type, operands):
+        operands = [_constant_key(x) if isinstance(x, Constant) else x for x in operands]
     return node.op, node.domain, node.detached, attributes or (), *operands
 
 

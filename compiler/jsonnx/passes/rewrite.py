@@ -52,7 +52,8 @@ class Match:
     def producer(self, x: Value | None) -> Node | None:
         """The node that computes x in the rewritten graph."""
         for node in self.g.nodes[self._indexed_nodes :]:
-            self._producers |= dict.fromkeys(node.outputs, node)
+            for output in node.outputs:
+                self._producers[output] = node
         self._indexed_nodes = len(self.g.nodes)
         return None if x is None else self._producers.get(x)
 
@@ -128,4 +129,8 @@ class RuleSet:
 def _first_result(rules: Sequence[Rule], m: Match) -> Rewritten:
     """What the first rule that matches returns."""
     with m.g.inherit(m.node):
-        return next((rewritten for rule in rules if (rewritten := rule(m)) is not None), None)
+        for rule in rules:
+            rewritten = rule(m)
+            if rewritten is not None:
+                return rewritten
+    return None
