@@ -19,6 +19,11 @@ def prune(graph: Graph) -> Graph:
     return graph.with_nodes(reachable_nodes(graph.nodes, graph.roots), {})
 
 
+def with_outputs(graph: Graph, names: Iterable[str]) -> Graph:
+    """The graph with only these outputs, and without the nodes that only the others depend on."""
+    return prune(replace(graph, outputs={name: graph.outputs[name] for name in names}, masks={}))
+
+
 def merge_common_subexpressions(graph: Graph) -> Graph:
     """Merges nodes with the same operator, inputs and attributes."""
     replacements: dict[Value, Value] = {}

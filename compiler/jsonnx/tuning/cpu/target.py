@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ...ir import Graph
+from .memory.inplace_updates import OverwrittenVariables
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,8 @@ class Target:
     """The batch size for which code may be specialised, beside a generic fallback; None: do not specialise."""
     keeps_order: bool = False
     """Whether the session runs nodes in the order of the graph."""
+    overwritten: OverwrittenVariables | None = None
+    """The variables that a large step overwrites in place; None if each has several copies."""
 
 
 Pass = Callable[[Graph, Target], Graph]
