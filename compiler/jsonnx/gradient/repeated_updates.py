@@ -50,8 +50,8 @@ class RepeatedUpdates:
             inputs = tuple([copies.get(x, x) for x in node.inputs])
             outputs = tuple([Value(x.type) for x in node.outputs])
             copies.update(zip(node.outputs, outputs, strict=True))
-            copy = Node(node.op, inputs, outputs, node.attributes, scope, path, node.domain, node.detached)
-            self._g.nodes.append(copy)
+            other_fields = scope, path, node.domain, node.detached, node.region
+            self._g.nodes.append(Node(node.op, inputs, outputs, node.attributes, *other_fields))
         next_weight, next_slots = update.results
         return copies.get(next_weight, next_weight), {name: copies.get(x, x) for name, x in next_slots.items()}
 

@@ -24,6 +24,7 @@ import numpy as np
 
 from ...core.diagnostics import CompileError, Diagnostic
 from ...core.reserved_names import rows_before_name, touched_rows_name
+from ...core.system.mapped_pages import release_pages
 from ...tuning.cpu.embeddings.lazy_updates import LazyTables
 from ...tuning.cpu.memory.pack_weights import PackedVectors
 from ...tuning.cpu.memory.split_updates import RowSlice
@@ -63,7 +64,11 @@ class DonatedArrays:
 def initial_variables(graph: Graph, seed: int, donated_weights: DonatedArrays) -> DonatedArrays:
     """The initial values of all variables of a graph: copies of donated weights, and drawn ones."""
     memory = AlignedArrays()
-    copies = {name: memory.copy(donated_weights.take(name)) for name in donated_weights.names}
+    copies: dict[str, np.ndarray] = {}
+    for name in donated_weights.names:
+        array = donated_weights.take(name)
+        copies[name] = memory.copy(array)
+        release_pages(array)
     return DonatedArrays(draw_initial_weights(graph, seed, copies))
 
 
@@ -84,6 +89,12 @@ class Variables(Protocol):
 
     def read(self, names: Iterable[str] | None = None) -> dict[str, np.ndarray]:
         """Copies of the current values."""
+
+    def views(self, names: Iterable[str] | None = None) -> dict[str, np.ndarray]:
+        """The current values, read-only, until a step or `write` changes them."""
+
+    def types(self) -> Mapping[str, tuple[np.dtype[Any], tuple[int, ...]]]:
+        """Element types and shapes."""
 
     def write(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Replaces the current values of some variables."""
@@ -150,10 +161,12 @@ class HostVariables:
             raise CompileError([Diagnostic("unusable-weights", self.damage, help=help)])
 
     def views(self, names: Iterable[str] | None = None) -> dict[str, np.ndarray]:
-        """The current values themselves, which the next step changes."""
         self.require_usable()
         current = self._arrays[self.current_set]
-        return {name: current[name] for name in (self._names if names is None else names)}
+        return {name: _read_only(current[name]) for name in (self._names if names is None else names)}
+
+    def types(self) -> Mapping[str, tuple[np.dtype[Any], tuple[int, ...]]]:
+        return {name: (self._arrays[0][name].dtype, self._arrays[0][name].shape) for name in self._names}
 
     def read(self, names: Iterable[str] | None = None) -> dict[str, np.ndarray]:
         return {name: array.copy() for name, array in self.views(names).items()}
@@ -164,6 +177,7 @@ class HostVariables:
         self.require_usable()
         for name, array in arrays.items():
             self._arrays[self.current_set][name][...] = array
+            release_pages(array)
 
     def rollback(self, steps: int) -> None:
         for _ in range(steps):
@@ -212,6 +226,12 @@ class _OrtValues(Mapping[str, Any]):
 def _rows(array: np.ndarray, rows: RowSlice) -> np.ndarray:
     """The view of some rows of an array."""
     return array.reshape(-1, array.shape[-1])[rows.start : rows.end]
+
+
+def _read_only(array: np.ndarray) -> np.ndarray:
+    view = array.view()
+    view.flags.writeable = False
+    return view
 
 
 def is_on_host(graph: Graph, provider: Provider) -> bool:
