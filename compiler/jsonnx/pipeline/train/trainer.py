@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ...core.diagnostics import Diagnostic, suggestion
 from ...core.html_table import METRIC_TITLES, html_table, metric_rows
 from ...core.quantities import count_text
+from ...core.system.gc_pause import gc_paused
 from ...data.samples.array_digest import array_digest
 from ...data.samples.dataset import DataArgument, Dataset
 from ...lowering.cost import cost_table
@@ -74,6 +75,7 @@ class Trainer:
     """The loaded and the missing weights; None if no weights were given."""
     _checked: CheckedSpec
 
+    @gc_paused()
     def __init__(
         self,
         spec: Spec | CheckedSpec,

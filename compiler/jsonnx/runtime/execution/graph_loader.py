@@ -118,6 +118,7 @@ class GraphLoader:
         shard = StepGraph(self.optimize(sharded.shard, samples, threads=1), sharded.shard_count, samples)
         return [shard, StepGraph(self.optimize(self._execution.step_graph), 1, batch_size)]
 
+    @gc_paused()
     def build_step(self, batch_size: int, own_arena: bool, sizes: Mapping[str, int] | None = None) -> StepRunner:
         """A runner of the training step, specialised for a batch size, or computed by blocks for some sizes."""
         execution = self._execution

@@ -67,10 +67,10 @@ class _Scheduler:
         self._dependencies: dict[Node, list[Node]] = {}
         self._dependents: dict[Node, list[Node]] = {node: [] for node in graph.nodes}
         for node in graph.nodes:
-            read = (producers.get(x) for x in node.inputs if x is not None)
-            dependencies = (*(other for other in read if other is not None), *further_dependencies.get(node, ()))
-            self._dependencies[node] = list(dict.fromkeys(dependencies))
-            for dependency in self._dependencies[node]:
+            read = [producers[x] for x in node.inputs if x in producers]
+            dependencies = list(dict.fromkeys([*read, *further_dependencies.get(node, ())]))
+            self._dependencies[node] = dependencies
+            for dependency in dependencies:
                 self._dependents[dependency].append(node)
         self._unmet_counts = {node: len(dependencies) for node, dependencies in self._dependencies.items()}
         result_nodes = {producers[value] for value in graph.roots if value in producers}
@@ -78,7 +78,7 @@ class _Scheduler:
         heavy_tail: dict[Node, int] = {}
         for node in reversed(graph.nodes):
             is_heavy = node.op in HEAVY_OR_BRANCHING_OPS
-            heavy_tail[node] = is_heavy + max((heavy_tail[reader] for reader in self._dependents[node]), default=0)
+            heavy_tail[node] = is_heavy + max([heavy_tail[reader] for reader in self._dependents[node]], default=0)
             is_last = heavy_tail[node] <= MAX_HEAVY_TAIL and (is_heavy or node in result_nodes) and node.region is None
             if is_last or self._releases(node):
                 self._urgent.add(node)
