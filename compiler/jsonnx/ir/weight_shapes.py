@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import prod
 from typing import TypeVar
 
-from ..core.limits import MAX_MODEL_BYTES, bytes_text
+from ..core.limits import MAX_WEIGHTS_BYTES, bytes_text
 from ..core.types import ShapeError, TensorType
 from .graph import Parameter, State
 
@@ -13,11 +13,11 @@ Weight = TypeVar("Weight", Parameter, State)
 
 
 def require_weight_size(name: str, type: TensorType) -> None:
-    """Raises ShapeError if a weight alone exceeds the size of a file, before ONNX infers types from its shape."""
+    """Raises ShapeError if a weight alone exceeds the limit of a network, before ONNX infers types from its shape."""
     size = 4 * prod(size for size in type.shape if isinstance(size, int))
-    if size > MAX_MODEL_BYTES:
+    if size > MAX_WEIGHTS_BYTES:
         message = f"has the weight {name!r} of shape {list(type.shape)}: {bytes_text(size)}"
-        raise ShapeError(f"{message}, the limit is {bytes_text(MAX_MODEL_BYTES)}", code="too-large")
+        raise ShapeError(f"{message}, the limit is {bytes_text(MAX_WEIGHTS_BYTES)}", code="too-large")
 
 
 def require_same_shape(name: str, first_call: Weight, this_call: Weight) -> Weight:

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from jsonnx.analysis.shape_inference import TypedNetwork
 from jsonnx.core import limits
+from jsonnx.core.diagnostics import CompileError
+from jsonnx.core.system import memory
 from jsonnx.lowering import lower as lower_module
 from jsonnx.lowering import size_limit
 from jsonnx.lowering.lower import lower
@@ -32,14 +34,21 @@ def typed_case(case: Case) -> TypedNetwork:
     return check_spec({"inputs": inputs, "layers": [layer]}).typed_network or TypedNetwork(None, {})  # type: ignore[arg-type]
 
 
-def test_the_layer_with_which_the_weights_exceed_the_file_size_is_named() -> None:
-    (diagnostic,) = validate(dense(1 << 14, 1 << 14, 1 << 14))
+def test_the_layer_with_which_the_weights_exceed_the_limit_is_named() -> None:
+    (diagnostic,) = validate(dense(1 << 19, 1 << 18, 1 << 19))
     assert (diagnostic.code, diagnostic.path) == ("too-large", "$.layers[2]")
-    assert diagnostic.message.startswith("with 'c' the weights take 2.1 GB")
+    assert diagnostic.message.startswith("with 'c' the weights take 1.1 TB, the limit is 1.1 TB")
 
 
-def test_weights_within_the_file_size_are_not_reported() -> None:
-    assert validate(dense(1 << 14, 1 << 14)) == []
+def test_weights_within_the_limit_are_not_reported_whatever_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "available_memory", lambda: 0)
+    assert validate(dense(1 << 19, 1 << 18)) == []
+
+
+def test_weights_beyond_the_memory_are_refused_where_they_are_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "available_memory", lambda: 3 * 10**9)
+    with pytest.raises(CompileError, match=r"needs 549.8 GB of memory \(weights 549.8 GB\), and this machine has"):
+        compile_checked(check_spec(dense(1 << 19, 1 << 18)))
 
 
 @pytest.mark.costly(6)

@@ -227,7 +227,7 @@ class _PreparedRun:
         """
         return {
             WEIGHTS_FILE: self.folder.write_weights(self.trainer.weights()),
-            MODEL_FILE: self.folder.write_model(self.trainer.model().to_bytes()),
+            MODEL_FILE: self.folder.write_model(self.trainer.model().writer),
         }
 
     def write_end(
