@@ -77,6 +77,21 @@ def test_equal_constants_without_a_name_share_an_initializer() -> None:
     assert len(to_model_proto(g.graph({"y": g.Div(y, g.const([1, 2, 4]))})).graph.initializer) == 2
 
 
+def test_large_constants_share_an_initializer_only_if_all_elements_are_equal() -> None:
+    array = np.random.default_rng(0).normal(size=(300, 200)).astype(np.float32)
+    changed, zeros = array.copy(), np.zeros((300, 200), np.float32)
+    changed[150, 77] += 1
+    g = Builder()
+    y = g.input("x", TensorType("float32", (300, 200)))
+    for term in (array, array.copy(), np.asfortranarray(array), changed, zeros, -zeros):
+        y = g.Add(y, constant(term, "float32"))
+    made = to_model_writer(g.graph({"y": y}))
+    assert len(made.arrays) == 4  # a zero and a negative zero have other bytes
+    x = np.zeros((300, 200), np.float32)
+    (result,) = onnx.reference.ReferenceEvaluator(made.to_proto()).run(None, {"x": x})
+    np.testing.assert_allclose(result, 3 * array + changed, rtol=1e-5)
+
+
 @pytest.mark.parametrize("perm", [(3, 2, 0, 1), (0, 1, 2, 3), (1, 0, 3, 2), (2, 3, 0, 1)])
 @pytest.mark.parametrize("axis", [None, 0, 1])
 def test_a_transposed_array_is_copied_in_strips(perm: tuple[int, ...], axis: int | None) -> None:

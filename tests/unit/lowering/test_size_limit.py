@@ -17,6 +17,7 @@ from jsonnx.lowering.lower import lower
 from jsonnx.lowering.size_limit import may_be_too_large, operator_bound, weight_bound
 from jsonnx.pipeline.check.check import check_spec
 from jsonnx.pipeline.compile.compile import compile_checked
+from jsonnx.pipeline.train.trainer import Trainer
 from jsonnx.pipeline.validate.validate import validate
 from unit.layers.cases import Case, all_cases
 
@@ -49,6 +50,9 @@ def test_weights_beyond_the_memory_are_refused_where_they_are_needed(monkeypatch
     monkeypatch.setattr(memory, "available_memory", lambda: 3 * 10**9)
     with pytest.raises(CompileError, match=r"needs 549.8 GB of memory \(weights 549.8 GB\), and this machine has"):
         compile_checked(check_spec(dense(1 << 19, 1 << 18)))
+    training = {"loss": "mse", "optimizer": "adam"}
+    with pytest.raises(CompileError, match=r"the training needs .* \(weights 549.8 GB, optimizer slots 1.1 TB\)"):
+        Trainer({**dense(1 << 19, 1 << 18), "training": training})
 
 
 @pytest.mark.costly(6)

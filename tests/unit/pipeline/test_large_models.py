@@ -193,7 +193,9 @@ def test_the_second_file_is_beside_the_target_of_a_link() -> None:
     assert Path("latest.onnx").is_symlink()
     assert data_file("models").name.startswith("first-")
     np.testing.assert_array_equal(outputs("latest.onnx"), outputs("models/first.onnx"))
-    assert "matches the contents" in jsonnx("inspect", "latest.onnx").stdout
+    text = jsonnx("inspect", "latest.onnx").stdout
+    assert "matches the contents" in text
+    assert f"{data_file('models').name} ({data_file('models').stat().st_size:,} bytes)" in text
 
 
 # -- damage ------------------------------------------------------------------------------------------------------------

@@ -9,14 +9,12 @@ import numpy as np
 from ...analysis.decision import spec_thresholds
 from ...backend import model_metadata, to_model_writer
 from ...core.diagnostics import CompileError
-from ...core.numpy_types import numpy_dtype
 from ...core.providers.known_providers import PLAIN_TARGET, target_names
 from ...core.system.gc_pause import gc_paused
 from ...core.system.memory import require_memory
-from ...core.types import TensorType
 from ...data.samples.data_errors import FeedError
 from ...frontend.text.formatter import with_ordered_keys
-from ...ir import Graph, VocabularyNotLearned
+from ...ir import Graph, VocabularyNotLearned, variable_bytes
 from ...ir.cost import count_parameters, onnxruntime_ops
 from ...passes.canonicalize import canonicalize
 from ...passes.constant_folding import bind_weights
@@ -94,18 +92,13 @@ def _weights(
 ) -> tuple[dict[str, np.ndarray], WeightsReport | None]:
     """The weights of a graph, and a report on those that were given."""
     types = {name: value.type for name, value in {**graph.parameters, **graph.states}.items()}
-    require_memory("the model", {"weights": sum(map(_bytes, types.values()))}, checked.source.file)
+    if not isinstance(weights, Mapping):  # arrays are in memory
+        require_memory("the model", {"weights": variable_bytes(types.values())}, checked.source.file)
     try:
         initial, report = resolve_initial_weights(checked, types, weights, partial, verify)
     except FeedError as error:
         raise CompileError(error.diagnostics) from error
     return draw_initial_weights(graph, checked.seed(seed), initial), report
-
-
-def _bytes(type: TensorType) -> int:
-    """The number of bytes of a weight; 0 if its size depends on data."""
-    elements = type.elements
-    return elements * numpy_dtype(type.dtype).itemsize if isinstance(elements, int) else 0
 
 
 @gc_paused()
