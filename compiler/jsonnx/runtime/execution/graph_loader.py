@@ -11,6 +11,7 @@ import numpy as np
 from ...core.diagnostics import CompileError, Diagnostic
 from ...core.system.gc_pause import gc_paused
 from ...ir import VocabularyNotLearned, with_vocabularies
+from ...passes.canonicalize import with_outputs
 from ...passes.training_steps.remat import rematerialize
 from ...tuning.cpu.pipeline import optimize_for_cpu
 from ...tuning.cpu.target import Target
@@ -55,7 +56,7 @@ class GraphLoader:
         """The runner of the evaluation graph of the plan, or of one that weights other outputs."""
         runners, key = self._evaluation_runners, plan.weighted_outputs
         if key not in runners:
-            runners[key] = self._load_reader(plan.evaluate, plan.fetched_names)
+            runners[key] = self._load_reader(with_outputs(plan.evaluate, plan.fetched_names), plan.fetched_names)
         return runners[key]
 
     @cached_property
@@ -133,8 +134,7 @@ class GraphLoader:
                 usual_batch=batch_size or self._plan.training.batch_size,
                 expected_batch=batch_size,
                 keeps_order=self._execution.keeps_order,
-                inplace_variables=self._execution.inplace_variables,
-                lazy_variables=self._execution.lazy_variables,
+                overwritten=self._execution.overwritten_inputs,
             )
             graph = optimize_for_cpu(graph, target)
         return rematerialize(graph, remat, self._plan.training.batch_size)
@@ -158,6 +158,7 @@ class GraphLoader:
             own_arena=own_arena,
             keep_order=execution.keeps_order,
             keep_nodes=is_step and bool(execution.inplace_variables),
+            no_arena=is_step and bool(execution.inplace_variables),
             recorder=self._recorder if is_step else None,
         )
         arguments = graph, fetched_names, self._variables, execution.provider, threads or execution.threads

@@ -25,6 +25,7 @@ from ...core.diagnostics import CompileError, Diagnostic
 from ...core.reserved_names import rows_before_name, touched_rows_name
 from ...tuning.cpu.embeddings.lazy_updates import LazyTables
 from ...tuning.cpu.memory.pack_weights import PackedVectors
+from ...tuning.cpu.memory.split_updates import RowSlice
 from ..providers.providers import Provider, load_runtime
 
 if TYPE_CHECKING:
@@ -96,6 +97,7 @@ class HostVariables:
         packed_vectors: PackedVectors,
         lazy_tables: LazyTables | None = None,
         inplace_names: Collection[str] = (),
+        slices: Mapping[str, RowSlice] = {},
         *,
         copies: bool = True,
     ) -> None:
@@ -120,6 +122,8 @@ class HostVariables:
             for _ in range(SET_COUNT - 1)
         ]
         self._arrays = [first, *other_sets]
+        for values in self._arrays:
+            values |= {name: _rows(values[rows.variable], rows) for name, rows in slices.items()}
         wrap = load_runtime().OrtValue.ortvalue_from_numpy  # shares the array's memory
         self.sets = [{name: wrap(array) for name, array in arrays.items()} for arrays in self._arrays]
 
@@ -172,6 +176,11 @@ def _with_packed_vectors(arrays: dict[str, np.ndarray], packed_vectors: PackedVe
             arrays[member] = vector[start:end].reshape(arrays[member].shape)
             start = end
     return arrays | vectors
+
+
+def _rows(array: np.ndarray, rows: RowSlice) -> np.ndarray:
+    """The view of some rows of an array."""
+    return array.reshape(-1, array.shape[-1])[rows.start : rows.end]
 
 
 def _aligned_copy(array: np.ndarray) -> np.ndarray:
