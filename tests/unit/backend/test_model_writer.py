@@ -9,6 +9,7 @@ from jsonnx.backend import ModelWriter, serialize, to_model_proto, to_model_writ
 from jsonnx.core.types import BATCH, TensorType
 from jsonnx.ir import Builder, Constant
 from jsonnx.ir.dtypes import to_contiguous
+from onnx.reference import ReferenceEvaluator
 
 
 def constant(array: np.ndarray, dtype: str, name: str = "") -> Constant:
@@ -88,7 +89,7 @@ def test_large_constants_share_an_initializer_only_if_all_elements_are_equal() -
     made = to_model_writer(g.graph({"y": y}))
     assert len(made.arrays) == 4  # a zero and a negative zero have other bytes
     x = np.zeros((300, 200), np.float32)
-    (result,) = onnx.reference.ReferenceEvaluator(made.to_proto()).run(None, {"x": x})
+    (result,) = ReferenceEvaluator(made.to_proto()).run(None, {"x": x})
     np.testing.assert_allclose(result, 3 * array + changed, rtol=1e-5)
 
 
