@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from contextlib import suppress
 from pathlib import Path
 
@@ -34,10 +35,17 @@ def write_model(writer: ModelWriter, path: str | os.PathLike[str], *, follows_li
         name = f"{target.stem}-{data_digest(arrays)[:_NAME_DIGEST_DIGITS]}{DATA_SUFFIX}"
         data_file = target.with_name(name)
         write_atomically(data_file, [*data_parts(arrays)], follows_links=False)
+        _copy_permissions(target, data_file)
         write_atomically(path, split_model(writer, name).writer.parts(), follows_links=follows_links)
     for file in model_data_files(target) if target is not None else ():
         if file != data_file:
             remove_file(file)
+
+
+def _copy_permissions(source: Path, target: Path) -> None:
+    """Gives a file the permissions of another one, if there is that one, which is about to be replaced."""
+    with suppress(OSError):
+        os.chmod(target, stat.S_IMODE(source.stat().st_mode))
 
 
 def model_data_files(model: Path) -> list[Path]:

@@ -17,6 +17,7 @@ from jsonnx.backend import external_data, model_files, to_loadable, to_model_wri
 from jsonnx.core.diagnostics import UsageError
 from jsonnx.core.files.digests import CONTENT_DIGEST_KEY, TENSOR_DIGESTS_KEY
 from jsonnx.core.numpy_types import numpy_dtype
+from jsonnx.core.system import memory
 from jsonnx.core.types import BATCH, TensorType
 from jsonnx.ir import Builder, Constant
 from support.commands import jsonnx
@@ -132,6 +133,16 @@ def test_a_large_model_is_not_written_to_a_pipe() -> None:
     assert "too-large" in jsonnx("compile", "spec.json", "-o", os.devnull, status=2).stderr
 
 
+@pytest.mark.usefixtures("low_limit")
+def test_a_model_whose_weights_exceed_the_memory_is_not_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    jsonnx("compile", "spec.json", "-o", "m.onnx")
+    monkeypatch.setattr(memory, "MIN_CHECKED_BYTES", 10_000)
+    monkeypatch.setattr(memory, "available_memory", lambda: 15_000)
+    result = jsonnx("predict", "m.onnx", "--data", "data.npz", "-o", "p.npz", status=1)
+    assert "error[too-large]: the model needs 20.5 kB of memory (weights 20.5 kB)" in result.stderr, result.stderr
+    assert "m.onnx" in result.stderr
+
+
 # -- replacing a model -------------------------------------------------------------------------------------------------
 
 
@@ -189,7 +200,9 @@ def test_the_second_file_is_beside_the_target_of_a_link() -> None:
     Path("models").mkdir()
     Path("models/first.onnx").write_bytes(b"")
     Path("latest.onnx").symlink_to("models/first.onnx")
+    Path("models/first.onnx").chmod(0o640)
     jsonnx("compile", "spec.json", "-o", "latest.onnx")
+    assert data_file("models").stat().st_mode & 0o777 == 0o640
     assert Path("latest.onnx").is_symlink()
     assert data_file("models").name.startswith("first-")
     np.testing.assert_array_equal(outputs("latest.onnx"), outputs("models/first.onnx"))

@@ -178,6 +178,7 @@ def profile_model(spec_or_model: str, options: ProfileOptions = DEFAULT_OPTIONS)
     fed = _read_batches(options, checked, spec_or_model, batch_size) or [_drawn_batch(session, checked, batch_size)]
     batches = [session.prepare(feeds) for feeds in fed]
     plain = _timed_runs(session.run, batches, options.steps)
+    del session  # two sessions of a large model may exceed the memory
     with session_recorder() as recorder:
         config = SessionConfig(recorder=recorder)
         recorded_session = create_session(model, provider.with_graph_capture(False), options.threads, config)

@@ -289,16 +289,19 @@ def create_session(
 def _add_weights(runtime: Any, options: Any, weights: str | Mapping[str, np.ndarray] | None) -> None:
     """Tells a session where the weights are that a model leaves out."""
     if isinstance(weights, Mapping):
-        from ...ir import onnx_dtype
-
-        tensors = [
-            runtime.OrtValue.ortvalue_from_numpy_with_onnx_type(array, onnx_dtype(array.dtype.name))
-            for array in weights.values()
-        ]
-        options.add_external_initializers([*weights], tensors)
+        options.add_external_initializers([*weights], [_shared_tensor(runtime, array) for array in weights.values()])
     elif weights is not None:  # read by onnxruntime 1.21 and later
         folder = os.fsencode(weights)  # a name need not be UTF-8
         options.add_session_config_entry("session.model_external_initializers_file_folder_path", folder)
+
+
+def _shared_tensor(runtime: Any, array: np.ndarray) -> Any:
+    """An array as onnxruntime's tensor, in the same memory."""
+    if array.dtype.kind in "biuf":
+        return runtime.OrtValue.ortvalue_from_numpy(array)
+    from ...ir import onnx_dtype
+
+    return runtime.OrtValue.ortvalue_from_numpy_with_onnx_type(array, onnx_dtype(array.dtype.name))
 
 
 def _with_workarounds(model: bytes, record: ExecutionProvider) -> tuple[bytes, dict[str, str]]:
