@@ -8,11 +8,11 @@ from contextlib import suppress
 from fnmatch import fnmatchcase
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ...backend import ModelWriter, model_data_files, write_model
 from ...core.diagnostics import CompileError, Diagnostic, UsageError
-from ...core.files.digests import file_sha256
+from ...core.files.digests import file_sha256, hashed_parts
 from ...core.files.files import (
     error_reason,
     file_exists,
@@ -28,7 +28,7 @@ from ...core.files.files import (
 )
 from ...core.files.run_layout import CHECKPOINT_PATTERN, RunPaths
 from ...core.metric_values import numbers_only
-from ...interop.safetensors_file import safetensors_bytes
+from ...interop.safetensors_file import weights_parts
 from .checkpoint_manifest import read_manifest, write_manifest
 from .metric_files import csv_line, csv_lines, epoch_line, epoch_lines, lines_until
 from .run_lock import RunLock
@@ -166,13 +166,14 @@ class RunFolder:
 
     def write_weights(self, weights: Mapping[str, np.ndarray]) -> str:
         """Writes the weights. Returns the SHA-256 of the file."""
-        return self._write_hashed(self.paths.weights, safetensors_bytes(weights))
+        return self._write_hashed(self.paths.weights, weights_parts(weights))
 
-    def _write_hashed(self, path: Path, content: bytes) -> str:
-        self._write(path, content)
-        return sha256(content).hexdigest()
+    def _write_hashed(self, path: Path, parts: Iterable[Any]) -> str:
+        digest = sha256()
+        self._write(path, hashed_parts(parts, digest))
+        return digest.hexdigest()
 
-    def _write(self, path: Path, content: bytes) -> None:
+    def _write(self, path: Path, content: bytes | Iterable[Any]) -> None:
         self._lock.require()
         write_atomically(path, content, follows_links=False)
 
