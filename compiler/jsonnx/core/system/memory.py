@@ -34,7 +34,9 @@ def available_memory() -> int:
     return min([_machine_available(), *groups, *_address_space_left()])
 
 
-def require_memory(subject: str, needed_bytes: Mapping[str, int], file: str | None = None) -> None:
+def require_memory(
+    subject: str, needed_bytes: Mapping[str, int], file: str | None = None, help: str = MEMORY_HELP
+) -> None:
     """Raises CompileError `too-large` if a task needs more memory than there is. `needed_bytes` has the parts of its
     need by their names, such as `weights`; the subject is what needs them."""
     total = sum(needed_bytes.values())
@@ -42,7 +44,7 @@ def require_memory(subject: str, needed_bytes: Mapping[str, int], file: str | No
         return
     parts = ", ".join(f"{name} {bytes_text(size)}" for name, size in needed_bytes.items() if size)
     message = f"{subject} needs {bytes_text(total)} of memory ({parts}), and this machine has {bytes_text(available)}"
-    raise CompileError([Diagnostic("too-large", f"{message} available", file=file, help=MEMORY_HELP)])
+    raise CompileError([Diagnostic("too-large", f"{message} available", file=file, help=help)])
 
 
 def _physical_bytes() -> int:
