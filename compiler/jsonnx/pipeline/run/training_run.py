@@ -232,7 +232,7 @@ class _PreparedRun:
         """
         return {
             WEIGHTS_FILE: self.folder.write_weights(self.trainer.current_weights()),
-            MODEL_FILE: self.folder.write_model(self.trainer.model().to_bytes()),
+            MODEL_FILE: self.folder.write_model(self.trainer.model().writer),
         }
 
     def write_end(
