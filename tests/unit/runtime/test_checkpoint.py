@@ -520,6 +520,20 @@ def test_views_of_variables_cannot_be_written(tmp_path):
     assert any((array != snapshot[name]).any() for name, array in trainer.current_weights().items())
 
 
+def test_mapped_arrays_of_a_user_keep_their_changes(tmp_path):
+    trainer = PlanTrainer(classifier())
+    given = {}
+    for name, array in trainer.weights().items():
+        (tmp_path / "w").write_bytes(array.tobytes())
+        given[name] = np.memmap(tmp_path / "w", array.dtype, "c", shape=array.shape)  # changes are not written
+        given[name][...] = 3
+        (tmp_path / "w").unlink()
+    trainer.set_weights(given)
+    for name, array in trainer.weights().items():
+        assert (array == 3).all()
+        assert (given[name] == 3).all()
+
+
 def test_a_weight_that_is_released_is_read_again(tmp_path):
     arrays = {"a": np.arange(1 << 25, dtype=np.float32)}
     path = tmp_path / "w.safetensors"
