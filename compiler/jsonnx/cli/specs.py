@@ -37,9 +37,9 @@ from .fixes import FixOptions, FixOutcome, apply_fixes, fix_options, print_fix_c
 if TYPE_CHECKING:
     from ..frontend.json.json_reader import Source
     from ..pipeline.check.check import CheckedSpec, Spec
-    from ..runtime.execution.step_memory import TrainingEstimate
     from ..pipeline.validate.lint_spec import LintOptions
     from ..pipeline.validate.validate import Validation, ValidationOptions
+    from ..runtime.execution.step_memory import TrainingEstimate
 
 
 class AssignedSize(click.ParamType):  # type: ignore[type-arg]
