@@ -92,10 +92,13 @@ class ExecutionPlan:
         return {name: np.zeros(state.shape, numpy_dtype(state.dtype)) for name, state in states.items()}
 
 
-def plan_execution(plan: TrainingPlan, provider: Provider, threads: int, fast: bool) -> ExecutionPlan:
+def plan_execution(
+    plan: TrainingPlan, provider: Provider, threads: int, fast: bool, packs_weights: bool | None = None
+) -> ExecutionPlan:
     """Decides how the graphs of a plan run on a provider. Unless `fast`, they are not rewritten.
 
     Lazy updates exclude in-place slots: their tables count steps by row, so that the optimizer could not be reset.
+    `packs_weights` is the argument of `pack_weights`.
     """
     plan = replace(plan, train=with_outputs(plan.train, plan.fetched_names))
     rewrites_step = fast and is_on_host(plan.train, provider)
@@ -106,7 +109,7 @@ def plan_execution(plan: TrainingPlan, provider: Provider, threads: int, fast: b
     can_be_sharded = is_bound_on_cpu and not lazy_tables and not overwrites and plan.training.remat is None
     sharded_graphs = plan_shards(plan, threads) if can_be_sharded else None
     step = lazy_tables.graph if lazy_tables else sharded_graphs.combiner if sharded_graphs else plan.train
-    packed_step, packed_vectors = pack_weights(step) if rewrites_step else (step, {})
+    packed_step, packed_vectors = pack_weights(step, packs_weights) if rewrites_step else (step, {})
     inplace = inplace_variables(packed_step, lazy_names) if overwrites else frozenset()
     step_graph, slices = split_updates(packed_step, inplace)
     optimizes_for_cpu = fast and provider.is_cpu

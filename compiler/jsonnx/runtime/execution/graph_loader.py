@@ -23,6 +23,7 @@ from .data_parallel import ShardedStep
 from .device_runner import DeviceRunner
 from .device_variables import DeviceVariables
 from .runner import Runner
+from .sized_steps import SizedSteps
 
 if TYPE_CHECKING:
     from ...ir import Graph
@@ -62,6 +63,7 @@ class GraphLoader:
     ) -> None:
         """`recorder` records when the nodes of training steps run."""
         self._recorder = recorder
+        self.sized_steps = SizedSteps(plan, execution)
         self._plan, self._execution, self._variables, self._vocabularies = plan, execution, variables, vocabularies
         self._augmentation_runners: dict[str, Runner] = {}
         self._evaluation_runners: dict[frozenset[str], Runner] = {}
@@ -70,8 +72,12 @@ class GraphLoader:
         """The runner of the evaluation graph of the plan, or of one that weights other outputs."""
         runners, key = self._evaluation_runners, plan.weighted_outputs
         if key not in runners:
-            runners[key] = self._load_reader(with_outputs(plan.evaluate, plan.fetched_names), plan.fetched_names)
+            runners[key] = self.load_evaluation(plan)
         return runners[key]
+
+    def load_evaluation(self, plan: TrainingPlan) -> Runner:
+        """A new runner of the evaluation graph of a plan of the same network."""
+        return self._load_reader(with_outputs(plan.evaluate, plan.fetched_names), plan.fetched_names)
 
     @cached_property
     def prediction_runner(self) -> Runner:
@@ -100,23 +106,24 @@ class GraphLoader:
 
     # -- training steps ----------------------------------------------------------------------------------------------
 
-    def step_graphs(self, batch_size: int) -> list[StepGraph]:
-        """The rewritten graphs of a training step, specialised for a batch size: one, or with data parallelism those of
-        the shards and of the combiner."""
+    def step_graphs(self, batch_size: int, sizes: Mapping[str, int] | None = None) -> list[StepGraph]:
+        """The rewritten graphs of a training step, specialised for a batch size or computed by blocks for some sizes:
+        one, or with data parallelism those of the shards and of the combiner."""
         sharded = self._execution.sharded_graphs
         if sharded is None:
-            graph = self.optimize(self._execution.step_graph, batch_size, self._plan.training.remat)
+            step_graph = self._execution.step_graph if sizes is None else self.sized_steps.build(sizes)
+            graph = self.optimize(step_graph, batch_size, self._plan.training.remat)
             return [StepGraph(graph, 1, batch_size)]
         samples = max(1, batch_size // sharded.shard_count)
         shard = StepGraph(self.optimize(sharded.shard, samples, threads=1), sharded.shard_count, samples)
         return [shard, StepGraph(self.optimize(self._execution.step_graph), 1, batch_size)]
 
-    def build_step(self, batch_size: int, own_arena: bool) -> StepRunner:
-        """A runner of the training step, specialised for a batch size."""
+    def build_step(self, batch_size: int, own_arena: bool, sizes: Mapping[str, int] | None = None) -> StepRunner:
+        """A runner of the training step, specialised for a batch size, or computed by blocks for some sizes."""
         execution = self._execution
         if execution.sharded_graphs:
             return self._build_sharded_step(execution.sharded_graphs, batch_size)
-        (step,) = self.step_graphs(batch_size)
+        (step,) = self.step_graphs(batch_size, sizes)
         graph = step.graph
         if needs_static_shapes(graph, execution.provider):
             fetched_names = self._plan.fetched_names

@@ -274,7 +274,7 @@ def create_graph_session(
     sizes: Mapping[str, int] = {},
 ) -> onnxruntime.InferenceSession:
     """A session of a graph. Memory is planned only for graphs of many small operators: a plan makes each of them a
-    little faster, but can almost double the memory of a convolutional network's step."""
+    little faster, but can almost double the memory of a step of a convolutional network or of attention by blocks."""
     is_unoptimized = len(graph.nodes) >= MIN_UNOPTIMIZED_NODES and provider.device == "cpu"
     model = to_model_proto(graph)
     if sizes:
@@ -285,6 +285,6 @@ def create_graph_session(
         threads,
         config,
         optimization="ORT_DISABLE_ALL" if is_unoptimized or config.keep_nodes else OPTIMIZATION_LEVEL,
-        memory_pattern=config.plan_memory and not graph.is_compute_bound and not is_unoptimized,
+        memory_pattern=config.plan_memory and not (graph.is_compute_bound or graph.recomputes or is_unoptimized),
         quiet=quiet or config.keep_nodes,  # the check of the loss fails on purpose
     )

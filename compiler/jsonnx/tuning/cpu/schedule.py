@@ -7,6 +7,7 @@ pass, backward pass, all updates. The schedule keeps the order of the two passes
   is known. These operands are still cached, and their memory is released early.
 - A cheap node with a result as large as the batch runs just before its first reader.
 - A node with a small result keeps its position, since it may release the memory of larger operands.
+- The nodes of a region that is computed again keep their positions: what a region computes is released before the next.
 """
 
 from __future__ import annotations
@@ -76,7 +77,7 @@ class _Scheduler:
         for node in reversed(graph.nodes):
             is_heavy = node.op in HEAVY_OR_BRANCHING_OPS
             heavy_tail[node] = is_heavy + max((heavy_tail[reader] for reader in self._dependents[node]), default=0)
-            if heavy_tail[node] <= MAX_HEAVY_TAIL and (is_heavy or node in result_nodes):
+            if heavy_tail[node] <= MAX_HEAVY_TAIL and (is_heavy or node in result_nodes) and node.region is None:
                 self._urgent.add(node)
         self._scheduled: set[Node] = set()
 
@@ -125,6 +126,8 @@ class _Scheduler:
 
 
 def _keeps_position(node: Node) -> bool:
-    """Whether a node that is not urgent keeps its position: one that is heavy, or whose results do not grow with the
-    batch."""
+    """Whether a node that is not urgent keeps its position: one that is heavy or in a region, or whose results do not
+    grow with the batch."""
+    if node.region is not None:
+        return True
     return node.op in HEAVY_OR_BRANCHING_OPS or all(value.type.is_static() for value in node.outputs)
