@@ -113,7 +113,7 @@ def test_symbolic_sizes_have_to_be_given() -> None:
 
 
 def test_vocabularies_that_are_not_learned_count_as_small() -> None:
-    layers = [{"type": "StringLookup", "max_tokens": 10, "num_oov_indices": 1, "output_mode": "one_hot"}]
+    layers = [{"type": "StringLookup", "max_tokens": 10}, {"type": "Embedding", "input_dim": 10, "output_dim": 4}]
     document = spec([*layers, {"type": "Dense", "units": 3}], [], 16)
     document["inputs"] = {"x": {"shape": [], "dtype": "string"}}
     assert estimate(document).total < 200 * MB

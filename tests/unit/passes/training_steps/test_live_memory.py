@@ -1,4 +1,4 @@
-"""The memory of the results of a graph: readers, views, overwritten operands, buffers that are taken again, branches."""
+"""The memory of the results of a graph: readers, views, overwritten operands, shared buffers, branches."""
 
 from __future__ import annotations
 
