@@ -16,7 +16,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
-from ...core.types import BATCH
 from ...ir import Graph, Node
 from ...passes.canonicalize import fold_reshape_chains
 from ...passes.training_steps.live_memory import ValueSizes, arena_bytes, live_bytes
@@ -34,7 +33,7 @@ the backward pass have longer paths, except at the first layer."""
 def rematerialize_and_schedule(graph: Graph, target: Target) -> Graph:
     """Orders the nodes, and recomputes results of the forward pass where the target wants it and memory is saved in
     that order."""
-    sizes = ValueSizes({str(BATCH): target.usual_batch, **target.sizes})
+    sizes = ValueSizes(target.sizes)
     peak_bytes = arena_bytes if target.overwritten is None else live_bytes
     return rematerialize(graph, target.remat, sizes, partial(schedule, target=target), peak_bytes)
 
