@@ -10,6 +10,7 @@ import numpy as np
 
 from ...core.diagnostics import CompileError, Diagnostic
 from ...core.system.gc_pause import gc_paused
+from ...core.system.memory import MIN_CHECKED_BYTES, require_memory
 from ...core.types import BATCH
 from ...ir import VocabularyNotLearned, with_vocabularies
 from ...passes.canonicalize import with_outputs
@@ -38,6 +39,11 @@ if TYPE_CHECKING:
 MAX_PLANNED_BYTES = 64 << 20
 """Maximum size of the results that exist at a time, in bytes, for which onnxruntime plans memory: the plan is one block
 of this size beside the memory of the first step, and saves less time the longer nodes run."""
+
+
+STEP_MEMORY_HELP = (
+    'train with a smaller `batch_size` or with `"remat": "full"`; `jsonnx summary SPEC --training` shows the memory'
+)
 
 
 class StepGraph(NamedTuple):
@@ -130,6 +136,7 @@ class GraphLoader:
             and live_bytes(step.graph, ValueSizes(step.sizes)) <= MAX_PLANNED_BYTES
         )
 
+    @gc_paused()
     def build_step(self, batch_size: int, own_arena: bool, sizes: Mapping[str, int] | None = None) -> StepRunner:
         """A runner of the training step, specialised for a batch size, or computed by blocks for some sizes."""
         execution = self._execution
@@ -152,6 +159,16 @@ class GraphLoader:
         shard_runners = [self._load(shard.graph, outputs, threads=1, step=shard) for _ in range(shard.session_count)]
         combiner_runner = self._load(combiner.graph, fetched_names, no_spinning=True, step=combiner)
         return ShardedStep(graphs, shard_runners, combiner_runner, fetched_names)
+
+    def _require_step_memory(self, step: StepGraph) -> None:
+        """Raises CompileError `too-large` if the results of a step exceed the memory, even if all unknown sizes are
+        1. Its variables are in memory already."""
+        sizes = ValueSizes(step.sizes, assumed_size=1)
+        if sum(sizes(value) for node in step.graph.nodes for value in node.outputs) < MIN_CHECKED_BYTES:
+            return
+        needed_bytes = step.session_count * live_bytes(step.graph, sizes)
+        parts = {"gradients and activations": needed_bytes}
+        require_memory("a training step", parts, self._plan.source.file, STEP_MEMORY_HELP)
 
     # -- any graph ---------------------------------------------------------------------------------------------------
 
@@ -206,6 +223,8 @@ class GraphLoader:
         sizes: Mapping[str, int] = {},
     ) -> Runner:
         execution, is_step = self._execution, step is not None
+        if step is not None and execution.provider.is_cpu:
+            self._require_step_memory(step)
         config = SessionConfig(
             flush_denormals=execution.flushes_denormals,
             no_spinning=no_spinning,
